@@ -1,0 +1,11 @@
+"""llmvitals hears LLM calls on Kafka and speaks up when money, speed, safety or meaning goes wrong.
+
+The way of the data, and where it is written::
+
+    llm.calls.v1 ──combine──► llm.partials.v1 ──merge·detect·alert──► llm.vitals.v1 ──write──► InfluxDB
+                  ingest/, price.py            merge.py, detect/,         │            write/
+                  combine.py                   alert/                     └► llm.alerts.v1 ──notify──► Slack
+                                                                                             notify/
+    record/ is what lies on the topics, sketch/ what is added up, pipeline.py the order of the stages;
+    app.py puts them on Kafka.
+"""

@@ -1,0 +1,1 @@
+"""What lies on the topics: one file each, data only."""

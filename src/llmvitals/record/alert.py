@@ -1,0 +1,67 @@
+"""An alert's change of state, as it lies on `llm.alerts.v1`."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+Unit = Literal["usd", "ms", "share", "count", "tokens", "tokens_per_s", "per_s", "score"]
+
+
+class Heavy(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
+    """One heavy contributor: kind is user, session, key, prompt or model; cost in nano-dollars."""
+
+    kind: str
+    name: str
+    calls: int
+    cost_nano: int
+    tokens: int
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of one alert. Times are event time in µs; money is in dollars when unit is `usd`.
+
+    fingerprint: rule and series. episode: fingerprint and when it began: the same in every replay.
+    group: the key on the topic. level: a budget's threshold ("80%"), else "". text of people's calls is
+    never in it: exemplars are trace ids (call ids where there is none).
+    """
+
+    rule: str
+    kind: str
+    status: Literal["firing", "resolved"]
+    severity: str
+    fingerprint: str
+    episode: str
+    group: str
+    labels: dict[str, str]
+    metric: str
+    unit: Unit
+    value: float
+    limit: float
+    level: str = ""
+    window: str = ""
+    since: int
+    at: int
+    until: int | None = None
+    summary: str = ""
+    annotations: dict[str, str] = {}
+    notify: dict[str, str] = {}
+    heaviest: list[Heavy] = []
+    exemplars: list[str] = []
+
+    def encode(self) -> bytes:
+        """JSON, fields in the order above."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Alert:
+        """Back from JSON; unknown fields are ignored. Raises msgspec.ValidationError."""
+        return msgspec.json.decode(data, type=cls)
+
+
+def fingerprint(rule: str, labels: dict[str, str]) -> str:
+    """16 hex digits that are the same for the same rule and series, on every machine."""
+    text = "\0".join([rule, *(f"{k}\1{v}" for k, v in sorted(labels.items()))])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,156 @@
+"""Settings: environment variables `LLMVITALS_*`, over `llmvitals.toml`, over the defaults here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from llmvitals.errors import ConfigError
+from llmvitals.window import DAY, duration
+
+Duration = Annotated[str, AfterValidator(lambda text: (duration(text), text)[1])]
+"""A length of time such as `10s`; `window.duration` reads it."""
+
+
+class ViewSetting(BaseModel):
+    """A view of one's own, beside the default ones: `by` splits, `where` filters by equality."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    by: tuple[str, ...] = ()
+    where: dict[str, str | tuple[str, ...]] = {}
+    contributors: bool = False
+
+
+class Settings(BaseSettings):
+    """All settings. An unknown key is an error; secrets are never shown."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LLMVITALS_",
+        toml_file="llmvitals.toml",
+        extra="forbid",
+        frozen=True,
+        env_ignore_empty=True,
+    )
+
+    brokers: str = Field("localhost:9092", description="Kafka's addresses, host:port, comma-separated.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_cafile: Path | None = None
+    allow_plaintext: bool = Field(False, description="Allow a password over an unencrypted connection.")
+    group: str = Field("llmvitals", description="Prefix of the consumer groups; one per stage.")
+    instance: str | None = Field(None, description="Static membership: a name for this worker that stays.")
+    session_timeout: Duration = "30s"
+
+    topic_prefix: str = Field("llm", description="Topics are called PREFIX.calls.v1 and so on.")
+    inputs: tuple[str, ...] = Field((), description="Topics to read calls from; default PREFIX.calls.v1.")
+    formats: dict[str, Literal["native", "litellm", "otlp"]] = Field(
+        {}, description="Topic → format, where it shall not be recognised from the record."
+    )
+    max_record_bytes: int = Field(262_144, ge=1_024)
+    dead_letter_bodies: bool = Field(False, description="Keep the refused record's bytes in the dead letter.")
+
+    pane: Duration = Field("10s", description="Event time that is summed up in one piece.")
+    disorder: Duration = Field("10s", description="How far behind the newest call a call is not yet late.")
+    future: Duration = Field("5m", description="A call further ahead of its Kafka time is a dead letter.")
+    dedupe_horizon: Duration = Field("0s", description="How much longer than their pane ids are remembered.")
+    idle: Duration = Field("15s", description="After this silence a partition stops holding up the others.")
+    flush: Duration = Field("500ms", description="How often open panes of budgets are sent on.")
+    checkpoint: Duration = "1s"
+    stall: Duration = Field("60s", description="Lag without progress for so long ends the worker.")
+
+    views: tuple[ViewSetting, ...] = ()
+    default_views: bool = True
+    max_series: int = Field(20_000, ge=1, description="Per view, pane and source partition; then `_other`.")
+    contributors: int = Field(10, ge=0, le=100, description="How many of the heaviest are kept of a kind.")
+    prices: Path | None = Field(None, description="A file of your own prices, over genai-prices.")
+    alerts: Path = Field(Path("alerts"), description="The folder of rules.")
+    text: Literal["off", "score"] = Field("off", description="Whether texts in calls are read by scorers.")
+    max_alert_age: Duration = Field("15m", description="An alert this far behind the clock pages nobody.")
+
+    sqlite: Path | None = Field(
+        None, description="File of the embedded store; used where there is no InfluxDB."
+    )
+    influx_url: str | None = None
+    influx_token: SecretStr | None = None
+    influx_org: str = "-"
+    influx_bucket: str = "llmvitals"
+    influx_timeout: Duration = "10s"
+
+    slack_token: SecretStr | None = Field(None, description="A bot's token (xoxb-…), scope chat:write.")
+    slack_channel: str | None = None
+    slack_webhook: SecretStr | None = Field(None, description="The degraded mode: no edits, no threads.")
+    slack_api_url: str = "https://slack.com/api/"
+
+    health_host: str = "127.0.0.1"
+    health_port: int = Field(9464, ge=0, le=65_535, description="Of combine; merge +1, sink +2; 0: any free.")
+    log_format: Literal["console", "json"] = "console"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The topics that calls are read from."""
+        return self.inputs or (self.topic("calls"),)
+
+    def topic(self, what: str) -> str:
+        """The full name of one of our own topics.
+
+        >>> Settings(topic_prefix="llm").topic("partials")
+        'llm.partials.v1'
+        """
+        return f"{self.topic_prefix}.{what}.v1"
+
+    @model_validator(mode="after")
+    def _secure(self) -> Settings:
+        if self.security_protocol == "SASL_PLAINTEXT" and not self.allow_plaintext:
+            raise ValueError(
+                "security_protocol SASL_PLAINTEXT sends the password unencrypted: use SASL_SSL, "
+                "or set allow_plaintext if the network is trusted"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _panes(self) -> Settings:
+        minute, pane = 60_000_000, duration(self.pane)
+        if not 1_000_000 <= pane <= minute or minute % pane:
+            raise ValueError(f"pane {self.pane} has to divide a minute into whole seconds, such as 10s")
+        if duration(self.dedupe_horizon) > DAY:
+            raise ValueError("dedupe_horizon is at most 24h: ids are kept in memory")
+        return self
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102, PLR0913 - pydantic's signature
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(**flags: Any) -> Settings:
+    """The settings of this process; flags (those not None) go over everything else.
+
+    Raises ConfigError that names each wrong key.
+    """
+    try:
+        return Settings(**{key: value for key, value in flags.items() if value is not None})
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}"
+            for e in error.errors(include_input=False)
+        ]
+        raise ConfigError("The settings are wrong:\n  " + "\n  ".join(lines)) from error
