@@ -84,12 +84,12 @@ CURES: dict[Code, str] = {
     Code.TOO_LARGE: "Send fewer bytes: leave texts out, or raise LLMVITALS_MAX_RECORD_BYTES.",
     Code.NOT_UTF8: "Encode the event as UTF-8.",
     Code.NOT_JSON: "Send one JSON object (or OTLP protobuf) per record; NaN and Infinity are not JSON.",
-    Code.UNKNOWN_FORMAT: "Send a native call (id, ts, model), a LiteLLM payload or OTLP; see `llmvitals schema call`.",
+    Code.UNKNOWN_FORMAT: "Send a native call, a LiteLLM payload or OTLP; see `llmvitals schema call`.",
     Code.UNKNOWN_VERSION: "This llmvitals is older than the producer: upgrade it, or send schema_version 1.",
-    Code.INVALID: "A field is missing or out of its range: the message names it; see `llmvitals schema call`.",
+    Code.INVALID: "A field is missing or out of range; see `llmvitals schema call`.",
     Code.FUTURE: "The producer's clock runs ahead of the broker's: set it by NTP.",
     Code.PAST: "The time is before 2015: were seconds sent where milliseconds are due?",
-    Code.INTERNAL: "A defect in llmvitals: please report the message; the record was set aside, the others go on.",
+    Code.INTERNAL: "A defect in llmvitals: please report the message; the others go on.",
 }
 
 

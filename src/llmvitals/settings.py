@@ -129,7 +129,7 @@ class Settings(BaseSettings):
         return self
 
     @classmethod
-    def settings_customise_sources(  # noqa: D102, PLR0913 - pydantic's signature
+    def settings_customise_sources(  # pydantic's signature
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
