@@ -1,0 +1,46 @@
+"""The fields of the measurements: names, order and type, in one place.
+
+COUNTS are integers, MEASURES floats and TEXTS strings, for ever: a field that changed its type could not
+be written beside its old points.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CALLS: Final = "llm_calls"
+TOP: Final = "llm_top"
+BUDGET: Final = "llm_budget"
+
+COUNTS: Final[dict[str, tuple[str, ...]]] = {
+    CALLS: (
+        "calls", "errors", "late_calls", "duplicates", "unpriced_calls", "unknown_usage_calls",
+        "cache_hits", "guardrail_blocks", "input_tokens", "cached_tokens", "cache_write_tokens",
+        "output_tokens", "reasoning_tokens", "cost_nano",
+    ),
+    TOP: ("calls", "tokens"),
+    BUDGET: (),
+}  # fmt: skip
+"""Measurement → its integer fields. `cost_nano` is money in nano-dollars, exact."""
+
+MEASURES: Final[dict[str, tuple[str, ...]]] = {
+    CALLS: (
+        "cost_usd",
+        "latency_ms_mean", "latency_ms_p50", "latency_ms_p90", "latency_ms_p95", "latency_ms_p99",
+        "latency_ms_max",
+        "ttft_ms_mean", "ttft_ms_p50", "ttft_ms_p90", "ttft_ms_p95", "ttft_ms_p99", "ttft_ms_max",
+        "output_tokens_per_s_p5", "output_tokens_per_s_p50",
+        "cost_usd_per_call_mean", "cost_usd_per_call_p50", "cost_usd_per_call_p95", "cost_usd_per_call_p99",
+        "input_tokens_per_call_mean", "input_tokens_per_call_p95",
+        "cache_hit_share", "toxicity_mean", "toxicity_share",
+    ),
+    TOP: ("cost_usd",),
+    BUDGET: (
+        "spent_usd", "limit_usd", "share", "burn_1h",
+        "forecast_low", "forecast_usd", "forecast_high", "overshoot_usd",
+    ),
+}  # fmt: skip
+"""Measurement → its float fields. One that does not exist yet is left out of a point, never NaN."""
+
+TEXTS: Final[dict[str, tuple[str, ...]]] = {CALLS: (), TOP: ("name",), BUDGET: ()}
+"""Measurement → its string fields."""
