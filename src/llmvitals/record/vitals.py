@@ -1,0 +1,101 @@
+"""Vitals: everything summed up for one series in one pane or window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from llmvitals.sketch import heavy, quantiles, tally
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_encoder = msgspec.msgpack.Encoder(order="sorted")
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """Sums and maxima (vectors, see sketch/tally), bins (sketch/quantiles), contributors and exemplars.
+
+    Law: `merged` is associative and commutative, `Vitals()` is its identity, and equal contents pack to
+    equal bytes.
+    """
+
+    sums: tuple[int, ...] = (0,) * len(tally.SUMS)
+    maxima: tuple[int, ...] = (0,) * len(tally.MAXIMA)
+    bins: quantiles.Bins = quantiles.NO_BINS
+    contributors: heavy.Contributors = field(default_factory=dict)
+    exemplars: heavy.Exemplars = field(default_factory=dict)
+
+    def total(self, name: str) -> int:
+        """One of tally.SUMS, or a maximum of tally.MAXIMA. Raises KeyError for another name."""
+        place = tally.SUM.get(name)
+        return self.maxima[tally.MAX[name]] if place is None else self.sums[place]
+
+    def quantile(self, sketch: str, q: float) -> float | None:
+        """The value at q (0 … 1) in the unit of the sketch's name; None while there is none.
+
+        A linear mean of what was kept can't exceed the greatest value seen, which is exact, so nor does this.
+        """
+        return quantiles.quantile(self.bins, sketch, q)
+
+    def heaviest(self, kind: str, most: int = 5) -> list[tuple[str, heavy.Share]]:
+        """The heaviest contributors of a kind (heavy.KINDS): name and (calls, nano-dollars, tokens)."""
+        return heavy.heaviest(self.contributors.get(kind, {}), most)
+
+    def cut(self, most: int) -> Vitals:
+        """The same with only the `most` heaviest contributors of each kind."""
+        return Vitals(self.sums, self.maxima, self.bins, heavy.cut(self.contributors, most), self.exemplars)
+
+    def pack(self) -> bytes:
+        """Canonical bytes (msgpack)."""
+        keys, counts = self.bins
+        return _encoder.encode(
+            (
+                self.sums,
+                self.maxima,
+                keys.astype("<u2").tobytes(),
+                quantiles.pack_counts(counts),
+                self.contributors,
+                self.exemplars,
+            )
+        )
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Vitals:
+        """Back from `pack`; of an older version's shorter vectors the rest is 0."""
+        sums, maxima, keys, counts, contributors, exemplars = _decoder.decode(data)
+        length = len(keys) // 2
+        return cls(
+            sums + (0,) * (len(tally.SUMS) - len(sums)),
+            maxima + (0,) * (len(tally.MAXIMA) - len(maxima)),
+            (np.frombuffer(keys, "<u2"), quantiles.unpack_counts(counts, length)),
+            contributors,
+            exemplars,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vitals) and self.pack() == other.pack()
+
+    def __hash__(self) -> int:
+        return hash(self.pack())
+
+
+_Packed = tuple[tuple[int, ...], tuple[int, ...], bytes, bytes, heavy.Contributors, heavy.Exemplars]
+_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(_Packed)
+
+
+def merged(parts: Sequence[Vitals]) -> Vitals:
+    """All parts in one; the identity for none."""
+    if len(parts) == 1:
+        return parts[0]
+    return Vitals(
+        tally.add_sums(part.sums for part in parts),
+        tally.take_maxima(part.maxima for part in parts),
+        quantiles.merge_bins([part.bins for part in parts]),
+        heavy.merge_contributors(part.contributors for part in parts),
+        heavy.merge_exemplars(part.exemplars for part in parts),
+    )

@@ -1,0 +1,110 @@
+"""DDSketch on numpy, and a linear histogram beside it, in one sparse vector of bins.
+
+A bin is named by one integer: `sketch number × STRIDE + bin`. The sketches of a series are thereby a single
+sparse vector (keys uint16 ascending, counts int64), and merging it merges them all.
+
+Law: `merge_bins` adds counts key by key: exact, associative, commutative; no bins is the identity.
+Accuracy: a quantile is off by at most ALPHA of its value, for values in 1e-3 … 1e8 of the sketch's own unit;
+smaller values count as 0, larger ones as 1e8.
+Source: Masson, Rim, Lee, "DDSketch: a fast and fully-mergeable quantile sketch with relative-error
+guarantees", VLDB 2019.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+ALPHA: Final = 0.01
+GAMMA: Final = (1 + ALPHA) / (1 - ALPHA)
+LOWEST: Final = math.ceil(math.log(1e-3) / math.log(GAMMA))
+HIGHEST: Final = math.ceil(math.log(1e8) / math.log(GAMMA))
+STRIDE: Final = 1_280
+
+SKETCHES: Final = {
+    "latency_ms": 1.0,
+    "ttft_ms": 1.0,
+    "cost_usd_per_call": 1e-6,
+    "output_tokens_per_s": 1.0,
+    "input_tokens_per_call": 1.0,
+    "toxicity": 0.01,
+}
+"""Name → how much of the name's unit one unit of the sketch is (costs are sketched in millionths)."""
+NUMBER: Final = {name: number for number, name in enumerate(SKETCHES)}
+LINEAR: Final = frozenset({"toxicity"})
+"""Sketches whose bins are 0, 1, … 100 hundredths instead of powers."""
+
+Bins = tuple["NDArray[np.uint16]", "NDArray[np.int64]"]
+"""A sparse vector: keys ascending without repeats, and their counts, both of the same length."""
+NO_BINS: Final[Bins] = (np.empty(0, np.uint16), np.empty(0, np.int64))
+
+
+def bin_keys(sketch: str, values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The key of each value's bin; values in the sketch's own unit, not NaN, 0 or more."""
+    first = NUMBER[sketch] * STRIDE
+    if sketch in LINEAR:
+        return first + np.clip(np.rint(values), 0, 100).astype(np.int64)
+    with np.errstate(divide="ignore"):
+        power = np.ceil(np.log(values) / math.log(GAMMA))
+    small = power < LOWEST
+    bins = np.clip(power, LOWEST, HIGHEST).astype(np.int64) - (LOWEST - 1)
+    bins[small] = 0
+    return first + bins
+
+
+def merge_bins(parts: Sequence[Bins]) -> Bins:
+    """The sum of sparse vectors."""
+    parts = [part for part in parts if len(part[0])]
+    if len(parts) < 2:
+        return parts[0] if parts else NO_BINS
+    keys = np.concatenate([part[0] for part in parts])
+    counts = np.concatenate([part[1] for part in parts])
+    order = np.argsort(keys, kind="stable")
+    keys, counts = keys[order], counts[order]
+    starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    return keys[starts], np.add.reduceat(counts, starts)
+
+
+def sketch_bins(bins: Bins, sketch: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """One sketch's bin numbers and counts."""
+    first = NUMBER[sketch] * STRIDE
+    low, high = np.searchsorted(bins[0], [first, first + STRIDE])
+    return bins[0][low:high].astype(np.int64) - first, bins[1][low:high]
+
+
+def quantile(bins: Bins, sketch: str, q: float) -> float | None:
+    """The value at rank q·(n − 1) (q in 0 … 1), in the unit of the sketch's name; None without values."""
+    numbers, counts = sketch_bins(bins, sketch)
+    if not len(numbers):
+        return None
+    total = np.cumsum(counts)
+    number = int(numbers[np.searchsorted(total, q * (int(total[-1]) - 1), side="right")])
+    return _value(sketch, number) * SKETCHES[sketch]
+
+
+def _value(sketch: str, number: int) -> float:
+    if sketch in LINEAR:
+        return float(number)
+    if number == 0:
+        return 0.0
+    return 2 * GAMMA ** (number + LOWEST - 1) / (1 + GAMMA)
+
+
+def pack_counts(counts: NDArray[np.int64]) -> bytes:
+    """Counts in the fewest bytes each (1, 2, 4 or 8, little-endian) that hold the greatest."""
+    top = int(counts.max()) if len(counts) else 0
+    width = 1 if top < 2**8 else 2 if top < 2**16 else 4 if top < 2**32 else 8
+    return counts.astype(f"<u{width}").tobytes()
+
+
+def unpack_counts(data: bytes, length: int) -> NDArray[np.int64]:
+    """Back from `pack_counts`; length is the number of counts."""
+    width = len(data) // length if length else 1
+    return np.frombuffer(data, f"<u{width}").astype(np.int64)

@@ -1,0 +1,41 @@
+"""What is counted of a series: sums and maxima of integers, each at a fixed place of a vector.
+
+Law: sums merge by addition and maxima by max, so both are exact, associative and commutative; the vector
+of zeros is the identity (no counted quantity is negative).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+SUMS: Final = (
+    "calls", "errors", "late_calls", "duplicates",
+    "unpriced_calls", "unknown_usage_calls", "inconsistent_usage_calls", "priced_calls", "usage_calls",
+    "cache_hits", "guardrail_blocks", "truncated_calls",
+    "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
+    "cost_nano", "latency_us", "latency_count", "ttft_us", "ttft_count",
+    "toxicity_micro", "toxicity_count", "toxic_calls",
+)  # fmt: skip
+"""Calls are counts; tokens are tokens; `_nano` nano-dollars; `_us` microseconds; `_micro` millionths.
+
+`priced_calls` have a known cost and `usage_calls` known tokens: the calls that a mean is taken over.
+"""
+MAXIMA: Final = ("latency_us_max", "ttft_us_max", "cost_nano_max", "input_tokens_max")
+
+SUM: Final = {name: place for place, name in enumerate(SUMS)}
+MAX: Final = {name: place for place, name in enumerate(MAXIMA)}
+
+
+def add_sums(vectors: Iterable[Sequence[int]]) -> tuple[int, ...]:
+    """The sum of vectors in the order of SUMS; Python's integers never overflow."""
+    columns = list(zip(*vectors, strict=True))
+    return tuple(map(sum, columns)) if columns else (0,) * len(SUMS)
+
+
+def take_maxima(vectors: Iterable[Sequence[int]]) -> tuple[int, ...]:
+    """The maxima of vectors in the order of MAXIMA."""
+    columns = list(zip(*vectors, strict=True))
+    return tuple(map(max, columns)) if columns else (0,) * len(MAXIMA)
