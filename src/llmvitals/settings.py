@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from tomllib import TOMLDecodeError
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 from llmvitals.errors import ConfigError
 from llmvitals.window import DAY, duration
+
+PREFIX: Final = "LLMVITALS_"
+"""What the environment's names begin with; `LLMVITALS_CONFIG` names another file than llmvitals.toml."""
 
 Duration = Annotated[str, AfterValidator(lambda text: (duration(text), text)[1])]
 """A length of time such as `10s`; `window.duration` reads it."""
@@ -138,7 +145,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file())
 
 
 def load(**flags: Any) -> Settings:
@@ -146,11 +153,33 @@ def load(**flags: Any) -> Settings:
 
     Raises ConfigError that names each wrong key.
     """
+    unknown = [name for name in os.environ if name.startswith(PREFIX) and name not in _known()]
+    if unknown:
+        raise ConfigError(
+            "The environment holds settings that there are not:" + "".join(map(_suggest, unknown))
+        )
     try:
         return Settings(**{key: value for key, value in flags.items() if value is not None})
+    except TOMLDecodeError as error:
+        raise ConfigError(f"{_file()} is no TOML: {error}") from error
+    except SettingsError as error:
+        raise ConfigError(f"The settings are wrong: {error}; lists and tables are written as JSON") from error
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}"
-            for e in error.errors(include_input=False)
-        ]
+        lines = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
         raise ConfigError("The settings are wrong:\n  " + "\n  ".join(lines)) from error
+
+
+def _file() -> str:
+    return os.environ.get(f"{PREFIX}CONFIG", "llmvitals.toml")
+
+
+def _known() -> set[str]:
+    return {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {
+        f"{PREFIX}CONFIG",
+        f"{PREFIX}CRASH_AT",
+    }
+
+
+def _suggest(name: str) -> str:
+    near = difflib.get_close_matches(name, _known(), n=1)
+    return f"\n  {name}" + (f": did you mean {near[0]}?" if near else "")
