@@ -6,6 +6,7 @@
     ├── BadCall              one record can't be read; it goes to the dead letters, its neighbours go on
     ├── MissingTopic         a topic that the worker needs is not there
     ├── BrokerDown           Kafka can't be reached (retry)
+    ├── Unavailable          a local Kafka, Java or InfluxDB can't be had on this machine
     ├── SourceRecreated      a topic ends before the checkpoint: it is another topic under the old name
     ├── StateLost            offsets are committed, but the state that belongs to them is gone
     └── SinkError            InfluxDB, SQLite or Slack said no; `retry` tells whether to try again
@@ -45,6 +46,10 @@ class BrokerDown(LlmvitalsError):
     """Kafka can't be reached."""
 
     retry = True
+
+
+class Unavailable(LlmvitalsError):
+    """What the demo or a test wants to start can't be had here; the text says what it would take."""
 
 
 class SourceRecreated(LlmvitalsError):

@@ -1,1 +1,1 @@
-"""A real Kafka and InfluxDB on this machine, and the demo: its traffic and its screen."""
+"""Real parts on this machine, without Docker: for the demo, the tests and the benchmarks."""

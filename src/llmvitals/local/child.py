@@ -1,0 +1,121 @@
+"""A child process that cannot outlive us, whatever ends us."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LOCALHOST: Final = "127.0.0.1"
+
+# The guard holds the other end of a pipe of ours. When we end, even by kill -9, it reads the end of the
+# file, kills the child and removes its temporary data. (PR_SET_PDEATHSIG would not do: it fires when the
+# *thread* that forked ends, and asyncio's worker threads do.)
+_GUARD: Final = 'read -r _; kill -9 "$0" 2>/dev/null; [ -z "$1" ] || rm -rf -- "$1"'
+
+
+class Child:
+    """One process in a session of its own, so that Ctrl-C in the terminal reaches us and not it.
+
+    log: where its output goes. scratch: a folder that goes with it if we die before stop().
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        scratch: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(  # noqa: S603 - a command of our own
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=env,
+            )
+        self.log = log
+        self._guard = subprocess.Popen(  # noqa: S603
+            ["/bin/sh", "-c", _GUARD, str(self.pid), str(scratch or "")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs (a paused one does)."""
+        return self._process.poll() is None
+
+    def send(self, number: int) -> None:
+        """Send it a signal; nothing happens if it has ended."""
+        self._process.send_signal(number)
+
+    def stop(self, grace: float = 10.0) -> None:
+        """End it: SIGTERM, and SIGKILL after `grace` seconds. Waits until it is gone; may be called twice."""
+        if self.alive and grace:
+            self.send(signal.SIGTERM)
+            self.send(signal.SIGCONT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace)
+        self._process.kill()
+        self._process.wait()
+        self._guard.kill()
+        self._guard.wait()
+        if self._guard.stdin:
+            self._guard.stdin.close()
+
+    def tail(self, lines: int = 8) -> str:
+        """The last lines of its log, for an error message."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+class Scratch:
+    """A folder for a service's data: a temporary one that `remove` deletes, or a given one that stays."""
+
+    def __init__(self, given: Path | None, prefix: str) -> None:
+        self.path = given or Path(tempfile.mkdtemp(prefix=prefix))
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.temporary = self.path if given is None else None
+
+    def remove(self) -> None:
+        """Delete it, if it is temporary."""
+        if self.temporary:
+            shutil.rmtree(self.temporary, ignore_errors=True)
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ports of 127.0.0.1 that nobody listens on.
+
+    They lie below the range that the kernel gives to outgoing connections, so that a service which is
+    restarted finds its port still free.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randint(15_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOCALHOST, port))
+            except OSError:
+                continue
+        if port not in found:
+            found.append(port)
+    return found
