@@ -1,0 +1,1 @@
+"""Alerts → people: one Slack message per incident, edited in place."""

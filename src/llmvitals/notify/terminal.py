@@ -1,0 +1,55 @@
+"""The same message on a terminal: where there is no Slack, and in the demo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.box import Box
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from llmvitals.notify.wording import moment
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from llmvitals.notify.message import Notice
+
+_BAR: Final = Box("▌   \n" * 8)
+_COLOURS: Final = {"red": "red3", "orange": "dark_orange", "blue": "dodger_blue2", "green": "green3"}
+
+
+def draw(said: Notice, channel: str = "") -> RenderableType:
+    """The message as Slack would show it: a bar of colour, the title, two columns of facts.
+
+    Everything is Text, so nothing that a user wrote is read as rich's markup.
+    """
+    colour = _COLOURS[said.colour]
+    # The circle in the title says in Slack what the bar of colour says here.
+    title = said.title.split(" ", 1)[-1]
+    parts: list[RenderableType] = [Text(title, style=f"bold {colour}")]
+    if said.summary:
+        parts.append(Text(said.summary))
+    parts.append(_columns([*said.facts, *((name, moment(time)) for name, time in said.times)]))
+    if said.labels:
+        parts.append(_columns(list(said.labels)))
+    for rank, (kind, name, used) in enumerate(said.heaviest, 1):
+        parts.append(Text.assemble((f"{rank}. {kind} ", "dim"), name, (f" · {used}", "dim")))
+    if said.exemplars:
+        parts.append(Text.assemble(("Calls to look at  ", "dim"), "  ".join(said.exemplars)))
+    if said.link:
+        parts.append(Text.assemble(("Runbook  ", "dim"), (said.link, "underline")))
+    where = f"{channel} · " if channel else ""
+    parts.append(Text(f"{where}{said.footer}", style="dim"))
+    return Panel(Group(*parts), box=_BAR, border_style=colour, expand=False, padding=(0, 1))
+
+
+def _columns(pairs: list[tuple[str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 3))
+    for left in range(0, len(pairs), 2):
+        grid.add_row(
+            *(Text.assemble((f"{name}  ", "dim"), (value, "bold")) for name, value in pairs[left : left + 2])
+        )
+    return grid
