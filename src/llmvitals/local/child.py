@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import random
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 LOCALHOST: Final = "127.0.0.1"
 
@@ -86,20 +84,6 @@ class Child:
     def tail(self, lines: int = 8) -> str:
         """The last lines of its log, for an error message."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-
-
-class Scratch:
-    """A folder for a service's data: a temporary one that `remove` deletes, or a given one that stays."""
-
-    def __init__(self, given: Path | None, prefix: str) -> None:
-        self.path = given or Path(tempfile.mkdtemp(prefix=prefix))
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.temporary = self.path if given is None else None
-
-    def remove(self) -> None:
-        """Delete it, if it is temporary."""
-        if self.temporary:
-            shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 def free_ports(count: int) -> list[int]:
