@@ -1,0 +1,257 @@
+"""One LLM call as it happened: the event on `llm.calls.v1`, and the `Call` that the stages work on.
+
+`CallEvent` is the contract, declared once; `Call` is made from it for msgspec, whose decoder is an order
+of magnitude faster. Both accept, refuse and read the same events.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import sys
+from array import array
+from datetime import UTC, datetime
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+import annotated_types
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import from_json
+
+MODEL_OPERATIONS: Final = frozenset(
+    ("chat", "completion", "embedding", "rerank", "image", "audio", "moderation")
+)
+"""Operations that a model answers and that therefore have a price."""
+MAX_VECTOR: Final = 4_096
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999, which is the last that a datetime can say."""
+
+
+def _moment(value: object) -> object:
+    # msgspec reads RFC 3339 in both decoders, so that they can't differ about a leap second or a comma.
+    return msgspec.convert(value, Annotated[datetime, msgspec.Meta(tz=True)]) if type(value) is str else value
+
+
+Id = Annotated[str, Field(min_length=1, max_length=128)]
+Name = Annotated[str, Field(max_length=128)]
+Text = Annotated[str, Field(max_length=256)]
+Count = Annotated[int, Field(ge=0, le=100_000_000)]
+Millis = Annotated[float, Field(ge=0, le=86_400_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Moment = Annotated[datetime, BeforeValidator(_moment), annotated_types.Timezone(...)]
+EpochMillis = Annotated[int, Field(ge=-_LAST_MS, le=_LAST_MS)]
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class Guardrail(_Event):
+    """What one guardrail said."""
+
+    name: Name
+    verdict: Literal["pass", "flag", "block"]
+    score: float | None = None
+
+
+class Retrieval(_Event):
+    """What a search brought; documents 0: it found nothing."""
+
+    documents: Count
+    top_score: float | None = None
+    latency_ms: Millis | None = None
+    source: Name | None = None
+
+
+class Tool(_Event):
+    """A tool that the answer asked for."""
+
+    name: Name
+    arguments_hash: Name | None = None
+
+
+class Embedding(_Event):
+    """A vector and the model that made it: numbers, or base64 of little-endian float32."""
+
+    model: Name
+    vector: Annotated[list[float], Field(min_length=1, max_length=MAX_VECTOR)] | str
+
+    def check(self) -> None:
+        """Raise ValueError unless a base64 vector holds 1 to 4,096 finite numbers."""
+        if isinstance(self.vector, str):
+            floats(self.vector)
+
+    @model_validator(mode="after")
+    def _checked(self) -> Embedding:
+        self.check()
+        return self
+
+
+class CallEvent(_Event):
+    """One LLM call. Unknown fields are ignored; what is absent is unknown, which is not 0."""
+
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    id: Id = Field(description="Unique; a second call of this id is dropped.")
+    ts: Moment | EpochMillis = Field(
+        description="When the call ended: RFC 3339 with offset, or milliseconds since 1970."
+    )
+    operation: Literal[
+        "chat", "completion", "embedding", "rerank", "image", "audio", "moderation",
+        "retrieval", "tool", "guardrail", "evaluation", "agent",
+    ] = "chat"  # fmt: skip
+    model: Name = Field(description="The model that answered.")
+    requested_model: Name | None = None
+    provider: Name | None = Field(None, description="May be left out where the model tells it.")
+    environment: Name | None = None
+    app: Name | None = None
+    team: Name | None = None
+    tenant: Name | None = None
+    user: Name | None = None
+    session: Name | None = None
+    key: Name | None = Field(None, description="An API key's alias or hash, never the key.")
+    agent: Name | None = None
+    prompt_name: Text | None = None
+    prompt_version: Text | None = None
+    trace_id: Text | None = None
+    span_id: Text | None = None
+    parent_id: Text | None = None
+    tags: Annotated[dict[Name, Text], Field(max_length=16)] | None = Field(
+        None, description="Further dimensions."
+    )
+    input_tokens: Count | None = Field(None, description="All input, cached and cache-written included.")
+    cached_tokens: Count | None = Field(None, description="Read from the provider's cache; part of input.")
+    cache_write_tokens: Count | None = Field(None, description="Written to the cache; part of input.")
+    cache_write_1h_tokens: Count | None = Field(None, description="For an hour; part of cache_write_tokens.")
+    output_tokens: Count | None = Field(None, description="All output, reasoning included.")
+    reasoning_tokens: Count | None = Field(None, description="Part of output_tokens.")
+    audio_input_tokens: Count | None = Field(None, description="Part of input_tokens.")
+    audio_output_tokens: Count | None = Field(None, description="Part of output_tokens.")
+    images: Count | None = None
+    service_tier: Literal["default", "batch", "flex", "priority"] | None = None
+    cost_usd: Annotated[float, Field(ge=0, le=1_000_000)] | None = Field(
+        None, description="What the call cost; else it is priced here."
+    )
+    latency_ms: Millis | None = Field(None, description="The whole call.")
+    ttft_ms: Millis | None = Field(None, description="Until the first token.")
+    stream: bool | None = None
+    cache_hit: bool | None = Field(None, description="Answered by the gateway's own cache: costs nothing.")
+    status: Literal["ok", "error"] = "ok"
+    error_type: Text | None = None
+    finish_reason: Text | None = None
+    toxicity: Share | None = None
+    scores: dict[Name, float] | None = Field(None, description="Evaluation, judge, human feedback.")
+    guardrails: list[Guardrail] | None = None
+    retrieval: Retrieval | None = None
+    tools: list[Tool] | None = None
+    embedding: Embedding | None = None
+    input_text: str | None = Field(None, description="Only for scorers; never stored or shown.")
+    output_text: str | None = Field(None, description="Only for scorers; never stored or shown.")
+    target_id: Id | None = Field(None, description="Of an evaluation that comes later: the call it is about.")
+
+    @classmethod
+    def read(cls, data: bytes) -> CallEvent:
+        """The event in these bytes of JSON. Raises ValueError (pydantic's ValidationError is one)."""
+        return cls.model_validate(from_json(data, allow_inf_nan=False))
+
+
+def floats(vector: str | list[float]) -> array[float]:
+    """The numbers of an embedding's vector, as float32.
+
+    Raises ValueError unless base64 holds 1 to 4,096 finite little-endian float32.
+    """
+    if not isinstance(vector, str):
+        return array("f", vector)
+    # The length is looked at first: a megabyte of base64 is not worth decoding.
+    data = base64.b64decode(vector, validate=True) if len(vector) <= MAX_VECTOR * 6 else b""
+    if not 4 <= len(data) <= MAX_VECTOR * 4 or len(data) % 4:
+        raise ValueError(f"not base64 of 1 to {MAX_VECTOR} float32 numbers")
+    numbers = array("f", data)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    if not math.isfinite(sum(numbers)):  # a sum of so few float32 can't overflow by itself
+        raise ValueError("has a number that is not finite")
+    return numbers
+
+
+def _meta(marks: tuple[Any, ...]) -> msgspec.Meta | None:
+    known: dict[str, Any] = {}
+    for mark in marks:
+        for part in mark.metadata if isinstance(mark, FieldInfo) else (mark,):
+            match part:
+                case annotated_types.Ge(ge=bound):
+                    known["ge"] = bound
+                case annotated_types.Le(le=bound):
+                    known["le"] = bound
+                case annotated_types.MinLen(min_length=bound):
+                    known["min_length"] = bound
+                case annotated_types.MaxLen(max_length=bound):
+                    known["max_length"] = bound
+                case annotated_types.Timezone():
+                    known["tz"] = True
+    return msgspec.Meta(**known) if known else None
+
+
+def _type(hint: Any) -> Any:
+    """The same type for msgspec: models become Structs, pydantic's bounds become msgspec's."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        meta = _meta(args[1:])
+        return Annotated[_type(args[0]), meta] if meta else _type(args[0])
+    if origin in (Union, UnionType):
+        return Union[tuple(_type(arg) for arg in args)]  # noqa: UP007 - the members are known at run time
+    if origin in (dict, list):
+        return origin[tuple(_type(arg) for arg in args)]
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return _struct(hint, hint.__name__)
+    return hint
+
+
+def _struct(model: type[BaseModel], name: str) -> type[msgspec.Struct]:
+    fields: list[Any] = []
+    for field, info in model.model_fields.items():
+        hint = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        fields.append(
+            (field, _type(hint)) if info.is_required() else (field, _type(hint), info.get_default())
+        )
+    check = getattr(model, "check", None)
+    namespace = {"__doc__": model.__doc__} | ({"__post_init__": check} if check else {})
+    return msgspec.defstruct(
+        name, fields, module=__name__, namespace=namespace,
+        frozen=True, kw_only=True, omit_defaults=True, gc=False,
+    )  # fmt: skip
+
+
+if TYPE_CHECKING:
+    Call = CallEvent
+else:
+    Call = _struct(CallEvent, "Call")
+
+
+def call_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a call event."""
+    schema = CallEvent.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "LLM call"}
+
+
+def ended(call: Call) -> int:
+    """When the call ended, in µs since 1970."""
+    ts = call.ts
+    if isinstance(ts, int):
+        return ts * 1_000
+    past = ts - _EPOCH
+    return (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
+
+
+def dimension(call: Call, name: str) -> str | None:
+    """A dimension of a call by its name in a view: one of `view.DIMENSIONS`, or `tags.NAME`.
+
+    None where the call doesn't say, or says the empty string.
+    """
+    if name.startswith("tags."):
+        return (call.tags or {}).get(name[5:]) or None
+    value: str | None = getattr(call, name)
+    return value or None
