@@ -1,0 +1,60 @@
+"""A request as SQL for the embedded store, and its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmvitals.errors import SinkError
+from llmvitals.record.columns import CALLS
+from llmvitals.write.question import Sample
+from llmvitals.write.sqlite import BUSY, failure
+
+if TYPE_CHECKING:
+    from llmvitals.write.question import Request
+
+
+async def read(path: Path, request: Request) -> list[Sample]:
+    """The samples that the file has, in no order. Raises SinkError with what to fix."""
+    return await asyncio.to_thread(_read, path, request)
+
+
+def _read(path: Path, request: Request) -> list[Sample]:
+    if not path.exists():
+        raise SinkError(f"SQLite file {path}: it is not there yet; a worker makes it", retry=True)
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY)) as store:
+            return _samples(store, request)
+    except sqlite3.Error as error:
+        raise failure(error, path) from error
+
+
+def _samples(store: sqlite3.Connection, request: Request) -> list[Sample]:
+    there = {column for _, column, *_ in store.execute(f'PRAGMA table_info("{CALLS}")')}
+    fields = [name for name in request.fields if name in there]
+    if not fields:
+        return []
+    columns = "".join(f', "{name}"' for name in fields)
+    where = ' AND EXISTS (SELECT 1 FROM json_each("tags") WHERE key = ? AND value = ?)' * len(request.where)
+    found = store.execute(
+        f'SELECT "start", "tags"{columns} FROM "{CALLS}" '  # noqa: S608 - the names are METRICS' own
+        f'WHERE "view" = ? AND "window" = ? AND "start" >= ? AND "start" < ?{where}',
+        [
+            request.view,
+            request.window,
+            request.since,
+            request.until,
+            *chain.from_iterable(request.where.items()),
+        ],
+    )
+    samples = []
+    for start, tags, *values in found:
+        present = {name: value for name, value in zip(fields, values, strict=True) if value is not None}
+        if present:
+            samples.append(Sample(start, json.loads(tags), present))
+    return samples

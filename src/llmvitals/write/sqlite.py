@@ -1,0 +1,181 @@
+"""Points → SQLite: one table per measurement, one row per series, window and start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import sqlite3
+import threading
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Final
+
+from llmvitals.errors import ConfigError, SinkError
+from llmvitals.record.columns import COUNTS, MEASURES, TEXTS
+from llmvitals.write.lines import tags, text
+from llmvitals.write.newest import Counts, Newest
+from llmvitals.write.patience import Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from llmvitals.record.log import Message, Record
+    from llmvitals.record.point import Point
+    from llmvitals.settings import Settings
+
+BUSY: Final = 10.0
+"""Seconds to wait for another process that is writing."""
+
+_KEY: Final = '"view" TEXT NOT NULL, "window" TEXT NOT NULL, "start" INTEGER NOT NULL, "tags" TEXT NOT NULL'
+
+
+class SqliteWriter:
+    """A sink: `take` returns when the batch is committed. Readable while it is written (WAL).
+
+    A table has the columns `view`, `window`, `start` (µs), `tags` (the dimensions as JSON with sorted keys),
+    `upto`, and the measurement's fields. One transaction per batch; counts: what became of the points.
+    """
+
+    def __init__(self, settings: Settings, *, patience: Patience | None = None) -> None:
+        """Raises ConfigError when `sqlite` is not set."""
+        if settings.sqlite is None:
+            raise ConfigError("sqlite is not set: say in which file the metrics shall be")
+        self._path = settings.sqlite
+        self._patience = patience or Patience()
+        self._connection: sqlite3.Connection | None = None
+        self._columns: dict[str, set[str]] = {}
+        # A cancelled `take` leaves its thread running; the next one waits for it here.
+        self._turn = threading.Lock()
+        self.counts = Counts()
+        self._newest = Newest(self.counts)
+
+    async def start(self, history: Sequence[Record] = ()) -> None:
+        """Nothing to do: the file is opened, and made, with the first batch. The history is not needed."""
+        del history
+
+    async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
+        """Write the newest point of each place; nothing is to be sent. Retries until cancelled."""
+        del partition
+        points = self._newest.of(records)
+        if points:
+            await self._patience.until_done(lambda: self.write(points.values()), self._retried)
+            self.counts.written += len(points)
+            self._newest.remember(points)
+        return []
+
+    async def write(self, points: Iterable[Point]) -> None:
+        """One attempt, in a thread: all of them or none. Raises SinkError(retry=True) with what to fix."""
+        await asyncio.to_thread(self._write, list(points))
+
+    async def close(self) -> None:
+        """Close the file, after what is being written."""
+        await asyncio.to_thread(self._close)
+
+    def health(self) -> str | None:
+        """Why it does not get on, or None."""
+        return self._patience.reason
+
+    def _retried(self) -> None:
+        self.counts.retries += 1
+
+    def _write(self, points: list[Point]) -> None:
+        with self._turn:
+            try:
+                connection = self._open()
+                connection.execute("BEGIN IMMEDIATE")
+                for point in points:
+                    self._upsert(connection, point)
+                connection.execute("COMMIT")
+            except BaseException as error:
+                # After a full disk a connection's state is not to be trusted: the next attempt opens anew.
+                self._drop()
+                if isinstance(error, sqlite3.Error | OSError):
+                    raise failure(error, self._path) from error
+                raise
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = sqlite3.connect(
+                self._path, timeout=BUSY, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode = WAL")
+        return self._connection
+
+    def _upsert(self, connection: sqlite3.Connection, point: Point) -> None:
+        row = fields(point)
+        self._prepare(connection, point, row)
+        written = tags(point)
+        key = {"view": written.pop("view", ""), "window": written.pop("window", ""), "start": point.start}
+        row = {**key, "tags": canonical(written), "upto": point.upto, **row}
+        names = ", ".join(f'"{name}"' for name in row)
+        news = ", ".join(f'"{name}" = excluded."{name}"' for name in [*row][4:])
+        connection.execute(
+            f'INSERT INTO "{point.measurement}" ({names}) VALUES ({", ".join("?" * len(row))}) '  # noqa: S608 - names are checked by newest.check
+            f'ON CONFLICT DO UPDATE SET {news} WHERE excluded."upto" >= "upto"',
+            [*row.values()],
+        )
+
+    def _prepare(self, connection: sqlite3.Connection, point: Point, row: dict[str, object]) -> None:
+        """The table with all the columns that the row needs."""
+        name = point.measurement
+        known = self._columns.get(name)
+        if known is None:
+            columns = [f'"{column}" {kind}' for column, kind in _declared(name)]
+            connection.execute(
+                f'CREATE TABLE IF NOT EXISTS "{name}" ({", ".join([_KEY, *columns])}, '
+                'PRIMARY KEY ("view", "window", "start", "tags"))'
+            )
+            known = {column for _, column, *_ in connection.execute(f'PRAGMA table_info("{name}")')}
+        for column in row.keys() - known:
+            kind = "INTEGER" if column in point.counts else "REAL" if column in point.measures else "TEXT"
+            connection.execute(f'ALTER TABLE "{name}" ADD COLUMN "{column}" {kind}')
+            known.add(column)
+        self._columns[name] = known
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error), closing(self._connection):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+        self._connection = None
+        self._columns.clear()
+
+    def _close(self) -> None:
+        with self._turn:
+            self._drop()
+
+
+def canonical(dimensions: dict[str, str]) -> str:
+    """The series as JSON: keys sorted, nothing between, not escaped."""
+    return json.dumps(dimensions, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def fields(point: Point) -> dict[str, object]:
+    """A point's fields as they are stored; a measure that is not finite is left out."""
+    measures = {name: float(value) for name, value in point.measures.items() if math.isfinite(value)}
+    return {**point.counts, **measures, **{name: text(value) for name, value in point.texts.items()}}
+
+
+def failure(error: Exception, path: Path) -> SinkError:
+    """What an error of SQLite means for who runs it; all of them may pass, so all say retry."""
+    said = str(error)
+    if "full" in said or getattr(error, "errno", None) == 28:
+        why = "the disk is full: free some space, or set LLMVITALS_SQLITE to a file on another disk"
+    elif "readonly" in said or "read-only" in said:
+        why = "it can't be written: make the file and its folder writable for this user"
+    elif "unable to open" in said:
+        why = "it can't be opened: create its folder, and make it writable for this user"
+    elif "locked" in said:
+        why = f"another process has kept it locked for {BUSY:.0f} s: end that one"
+    elif "not a database" in said or "malformed" in said:
+        why = f"it is no sound SQLite file ({said}): move it away, or name another one"
+    else:
+        why = said
+    return SinkError(f"SQLite file {path}: {why}", retry=True)
+
+
+def _declared(measurement: str) -> list[tuple[str, str]]:
+    kinds = ((COUNTS, "INTEGER"), (MEASURES, "REAL"), (TEXTS, "TEXT"))
+    named = [(name, kind) for columns, kind in kinds for name in columns.get(measurement, ())]
+    return [("upto", "INTEGER NOT NULL"), *named]
