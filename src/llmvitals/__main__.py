@@ -1,0 +1,5 @@
+"""`python -m llmvitals`."""
+
+from llmvitals.cli import main
+
+main()

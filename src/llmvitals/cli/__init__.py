@@ -1,0 +1,66 @@
+"""The command line. Exit codes: 0 fine, 1 failed, 2 wrong use or wrong settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from llmvitals.cli import admin, data, run
+from llmvitals.errors import ConfigError, LlmvitalsError
+from llmvitals.settings import PREFIX
+
+app = typer.Typer(
+    name="llmvitals",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Listens to LLM calls on Kafka and speaks up when money, speed, safety or meaning goes wrong.\n\n"
+    "Try it: `llmvitals demo`. On your own Kafka: `llmvitals topics apply`, then `llmvitals worker`.\n\n"
+    f"Every setting is an environment variable `{PREFIX}NAME`, a line of `llmvitals.toml`, or `--set NAME=VALUE`; "
+    "`llmvitals config show` lists them.",
+)
+run.add(app)
+data.add(app)
+admin.add(app)
+
+
+@app.callback()
+def _settings(
+    brokers: Annotated[
+        str | None, typer.Option(help="Kafka's addresses, host:port, comma-separated.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Another file than llmvitals.toml.")] = None,
+    given: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE: any setting; repeat it.")
+    ] = None,
+) -> None:
+    # The environment is how the flags reach the worker's own processes.
+    if config is not None:
+        if not config.is_file():
+            raise typer.BadParameter(f"{config} is not there", param_hint="--config")
+        os.environ[f"{PREFIX}CONFIG"] = str(config)
+    if brokers is not None:
+        os.environ[f"{PREFIX}BROKERS"] = brokers
+    for pair in given or ():
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{pair!r}: write NAME=VALUE", param_hint="--set")
+        os.environ[f"{PREFIX}{name.upper()}"] = value
+
+
+def main() -> None:
+    """The console script: an error that we know is told in its own words, without a traceback."""
+    # What a command prints may be piped on; the log goes beside it.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        app()
+    except LlmvitalsError as error:
+        typer.secho(f"llmvitals: {error}", err=True, fg=typer.colors.RED)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)

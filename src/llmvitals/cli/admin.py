@@ -1,0 +1,101 @@
+"""Commands for whoever runs it: topics, doctor, config."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from llmvitals import settings as settings_
+
+topics = typer.Typer(no_args_is_help=True, help="The topics that llmvitals needs: check, plan, apply.")
+config = typer.Typer(no_args_is_help=True, help="The settings.")
+
+
+@topics.command()
+def check() -> None:
+    """Read the declared topics without a broker: are the files right?"""
+    from llmvitals import topics as topics_  # noqa: PLC0415
+
+    declared = topics_.load(settings_.load())
+    for topic in declared:
+        typer.echo(f"{topic.name}: {topic.description}")
+    typer.echo(f"{len(declared)} topics, fine")
+
+
+@topics.command()
+def plan() -> None:
+    """Show what `apply` would change on the broker. Exit code 0 in any case."""
+    from llmvitals import topics as topics_  # noqa: PLC0415
+
+    typer.echo(str(asyncio.run(topics_.plan(settings_.load()))))
+
+
+@topics.command()
+def apply(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Create topics, add partitions and change settings, after showing the difference. Never deletes."""
+    from llmvitals import topics as topics_  # noqa: PLC0415
+
+    settings = settings_.load()
+    changes = asyncio.run(topics_.plan(settings))
+    typer.echo(str(changes))
+    if changes and (yes or typer.confirm("Apply this?")):
+        asyncio.run(topics_.apply(settings))
+        typer.echo("done")
+
+
+@config.command("show")
+def show(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Every setting, its value now and what it means. Secrets are not shown."""
+    settings = settings_.load()
+    values = {name: _shown(getattr(settings, name)) for name in type(settings).model_fields}
+    if as_json:
+        typer.echo(json.dumps(values, indent=2))
+        return
+    table = Table("setting", "value", "meaning", box=None)
+    for name, field in type(settings).model_fields.items():
+        value = values[name] if isinstance(values[name], str) else json.dumps(values[name])
+        table.add_row(name, "" if values[name] is None else value, field.description or "")
+    Console().print(table)
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return "(set, not shown)"
+    return (
+        value
+        if value is None or isinstance(value, bool | int | str)
+        else json.loads(json.dumps(value, default=str))
+    )
+
+
+def doctor() -> None:
+    """Look at everything the worker needs, and say what to do where something is wrong.
+
+    Exit code 1 when one of the checks failed.
+    """
+    from llmvitals.doctor import examine  # noqa: PLC0415
+
+    findings = asyncio.run(examine(settings_.load()))
+    table = Table("check", "", "found", "what to do", box=None)
+    for finding in findings:
+        mark = {"fine": "[green]fine", "warning": "[yellow]look", "wrong": "[red]wrong"}[finding.state]
+        table.add_row(finding.what, mark, finding.found, finding.cure)
+    Console().print(table)
+    raise typer.Exit(1 if any(finding.state == "wrong" for finding in findings) else 0)
+
+
+def add(app: typer.Typer) -> None:
+    """Put the commands on the app."""
+    app.add_typer(topics, name="topics")
+    app.add_typer(config, name="config")
+    app.command()(doctor)

@@ -1,0 +1,112 @@
+"""Commands for data: publish, replay, query, schema."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmvitals import settings as settings_
+from llmvitals.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Events = Annotated[
+    str, typer.Argument(metavar="FILE", help="A file of events, one JSON a line; - for stdin.")
+]
+
+
+class Format(StrEnum):
+    """How a table is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+class Schema(StrEnum):
+    """What there is a JSON Schema of."""
+
+    CALL = "call"
+
+
+def publish(
+    events: Events,
+    topic: Annotated[str | None, typer.Option(help="Default: the first input topic.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.1, help="At most so many a second.")] = None,
+) -> None:
+    """Send a file of events to Kafka, as they are, keyed by session or trace."""
+    from llmvitals.publish import publish_lines  # noqa: PLC0415
+
+    settings = settings_.load()
+    sent = asyncio.run(publish_lines(_lines(events), settings, topic or settings.sources[0], rate))
+    typer.echo(f"{sent:,} events are on {topic or settings.sources[0]}", err=True)
+
+
+def replay(
+    events: Events,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole outcome as one JSON object.")] = False,
+) -> None:
+    """Put a file of events through the same stages, without Kafka: sums, series and alerts.
+
+    Nothing is written and nobody is paged. Exit code 0 also where some events could not be read: they are
+    counted as dead letters, each with its reason.
+    """
+    from llmvitals.replay import render, replay_lines  # noqa: PLC0415
+
+    outcome = replay_lines(_lines(events), settings_.load())
+    if as_json:
+        typer.echo(json.dumps(outcome, ensure_ascii=False))
+    else:
+        render(outcome)
+
+
+def query(
+    metric: Annotated[str, typer.Option(help="cost, calls, tokens, error_share, latency_p95, …")] = "cost",
+    by: Annotated[str, typer.Option(help="Dimensions of a view, comma-separated: team; app,model")] = "",
+    view: Annotated[str | None, typer.Option(help="The view by its name, instead of --by.")] = None,
+    window: Annotated[str, typer.Option(help="10s, 1m, 5m, 1h or 1d")] = "1h",
+    since: Annotated[str, typer.Option(help="How far back (24h), or a time (2026-11-24T00:00:00Z).")] = "24h",
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+) -> None:
+    """Ask the metrics, in InfluxDB or in SQLite.
+
+    `llmvitals query --metric cost --by team --window 1h --since 24h`
+    """
+    from llmvitals.write import query as ask  # noqa: PLC0415
+
+    settings = settings_.load()
+    dims = tuple(filter(None, by.split(",")))
+    table = asyncio.run(ask.query(settings, metric, by=dims, view=view, window=window, since=since))
+    typer.echo(ask.render(table, form.value))
+
+
+def schema(of: Annotated[Schema, typer.Argument(help="What to describe.")] = Schema.CALL) -> None:
+    """Print the JSON Schema of a call event, for producers and editors."""
+    from llmvitals.record.call import call_schema  # noqa: PLC0415
+
+    del of
+    typer.echo(json.dumps(call_schema(), indent=2))
+
+
+def _lines(name: str) -> Iterator[bytes]:
+    if name == "-":
+        yield from (line for line in sys.stdin.buffer if line.strip())
+        return
+    path = Path(name)
+    if not path.is_file():
+        raise ConfigError(f"{name} is no file; - reads standard input")
+    with path.open("rb") as file:
+        yield from (line for line in file if line.strip())
+
+
+def add(app: typer.Typer) -> None:
+    """Put the commands on the app."""
+    for command in (publish, replay, query, schema):
+        app.command()(command)
