@@ -13,6 +13,7 @@ guarantees", VLDB 2019.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -87,6 +88,36 @@ def quantile(bins: Bins, sketch: str, q: float) -> float | None:
     total = np.cumsum(counts)
     number = int(numbers[np.searchsorted(total, q * (int(total[-1]) - 1), side="right")])
     return _value(sketch, number) * SKETCHES[sketch]
+
+
+def read(many: Sequence[Bins], wanted: Sequence[tuple[str, float]]) -> NDArray[np.float64]:
+    """`quantile` of many series at once: a row a series, a column a (sketch, q); NaN where there is none.
+
+    Ranks are integers, so a row does not depend on its neighbours.
+    """
+    series = np.repeat(np.arange(len(many), dtype=np.int64), [len(keys) for keys, _ in many])
+    width = len(SKETCHES) * STRIDE
+    keys = np.concatenate([part[0] for part in many], dtype=np.int64) + series * width
+    total = np.cumsum(np.concatenate([np.zeros(1, np.int64), *(part[1] for part in many)]))
+    rows = np.arange(len(many), dtype=np.int64) * width
+    table = np.full((len(many), len(wanted)), np.nan)
+    for column, (sketch, q) in enumerate(wanted):
+        first = rows + NUMBER[sketch] * STRIDE
+        low, high = np.searchsorted(keys, first), np.searchsorted(keys, first + STRIDE)
+        there = np.flatnonzero(high > low)
+        below = total[low[there]]
+        rank = np.floor(q * (total[high[there]] - below - 1)).astype(np.int64)
+        place = np.searchsorted(total[1:], below + rank, side="right")
+        table[there, column] = _values()[keys[place] - rows[there]]
+    return table
+
+
+@cache
+def _values() -> NDArray[np.float64]:
+    """The value of every key, in the unit of its sketch's name."""
+    return np.array(
+        [_value(sketch, number) * unit for sketch, unit in SKETCHES.items() for number in range(STRIDE)]
+    )
 
 
 def _value(sketch: str, number: int) -> float:

@@ -1,0 +1,75 @@
+"""A bucket: the series of one piece of a shard, as plain data. Vitals stay packed while nobody reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from llmvitals.merge.plan import Panes
+from llmvitals.record.vitals import Vitals, merged
+
+Slots = dict[str, tuple[int, bytes]]
+"""Source → version and packed vitals of the greatest version."""
+
+
+class Bucket(msgspec.Struct, array_like=True):
+    """What a checkpoint holds of a bucket.
+
+    applied: every frame below this offset is in. opened: pane → series → slots. minutes: start of the minute
+    → series → its closed panes. windows: name → start → series → its complete minutes. watch: series → the
+    rules' memory.
+    """
+
+    applied: int
+    opened: dict[int, dict[bytes, Slots]] = {}
+    minutes: dict[int, dict[bytes, list[bytes]]] = {}
+    windows: dict[str, dict[int, dict[bytes, bytes]]] = {}
+    watch: dict[bytes, dict[str, Any]] = {}
+
+    def put(self, pane: int, key: bytes, slot: str, content: tuple[int, bytes]) -> bool:
+        """Keep (version, vitals) of a source if it is newer than what is there; whether it was."""
+        slots = self.opened.setdefault(pane, {}).setdefault(key, {})
+        had = slots.get(slot)
+        if had is not None and had[0] >= content[0]:
+            return False
+        slots[slot] = content
+        return True
+
+    def close(self, low: int) -> dict[bytes, Panes]:
+        """Take out the panes below `low`: series → its closed panes, all sources added up."""
+        closed: dict[bytes, Panes] = {}
+        for pane in sorted(pane for pane in self.opened if pane < low):
+            for key, slots in self.opened.pop(pane).items():
+                closed.setdefault(key, []).append((pane, summed(slots)))
+        return closed
+
+    def open_panes(self, key: bytes) -> Panes:
+        """A series' open panes as far as they are counted."""
+        return [(pane, summed(series[key])) for pane, series in sorted(self.opened.items()) if key in series]
+
+    def series(self) -> int:
+        """How many series are alive here."""
+        live: set[bytes] = set(self.watch)
+        live.update(*self.opened.values(), *self.minutes.values())
+        for starts in self.windows.values():
+            live.update(*starts.values())
+        return len(live)
+
+    def pack(self) -> bytes:
+        """Msgpack."""
+        return _encoder.encode(self)
+
+
+def summed(slots: Slots) -> Vitals:
+    """All sources of one series in one pane."""
+    return merged([Vitals.unpack(vitals) for _, vitals in slots.values()])
+
+
+def unpack(data: bytes) -> Bucket:
+    """Back from `Bucket.pack`. Raises msgspec.DecodeError."""
+    return _decoder.decode(data)
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Bucket)

@@ -1,0 +1,120 @@
+"""What merge is told once: its views, and who watches them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from llmvitals.record.alert import Alert
+from llmvitals.record.view import View
+from llmvitals.record.vitals import Vitals
+
+Panes = list[tuple[int, Vitals]]
+"""(pane, what was counted in it), panes ascending."""
+
+
+class Watch(Protocol):
+    """The rules, as merge sees them."""
+
+    def watches(self, view: str) -> bool:
+        """Whether any rule reads this view."""
+
+    def advance(
+        self,
+        view: str,
+        series: tuple[str, ...],
+        state: dict[str, Any],
+        floor: int,
+        closed: Panes,
+        opened: Panes,
+    ) -> list[Alert]:
+        """One step of one series; what changed.
+
+        state: the rules' memory of this series, {} at first, changed in place. It must survive msgpack (a
+        tuple comes back as a list) and is forgotten when it is empty. floor: every pane below it is closed.
+        closed: the panes that closed since the last step. opened: of an eager view, all its open panes as far
+        as they are counted. The same frames give the same steps, in whatever batches they come.
+        """
+
+    def needs_tick(self, state: dict[str, Any]) -> bool:
+        """Whether this series has to be advanced when panes close in which it has no calls."""
+
+
+class NoWatch:
+    """No rules."""
+
+    def watches(self, view: str) -> bool:
+        del view
+        return False
+
+    def advance(self, *step: object) -> list[Alert]:
+        del step
+        return []
+
+    def needs_tick(self, state: dict[str, Any]) -> bool:
+        del state
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a shard of merge does.
+
+    pane_us: the pane's length, µs, a divisor of a minute. views: by name. contributors: how many of the
+    heaviest a point shows; SPARE times as many are kept in windows. buckets: into how many pieces the state
+    is cut for checkpoints. rounds: in how many snapshots each changed bucket is written. inputs: the topics
+    that are waited for; empty: all that frames name.
+    """
+
+    pane_us: int
+    views: dict[str, View]
+    contributors: int = 10
+    watch: Watch = field(default_factory=NoWatch)
+    buckets: int = 256
+    rounds: int = 60
+    inputs: frozenset[str] = frozenset()
+
+    def wants(self, view: str, series: tuple[str, ...]) -> bool:
+        """Whether this series belongs to a view that is stored or watched, and has its dimensions."""
+        known = self.views.get(view)
+        if known is None or len(known.by) != len(series):
+            return False
+        return known.stored or self.watch.watches(view)
+
+    def stored(self, view: str, series: tuple[str, ...]) -> bool:
+        """Whether this series gives points."""
+        return self.wants(view, series) and self.views[view].stored
+
+    def eager(self, view: str) -> bool:
+        """Whether rules read this view's open panes."""
+        return self.views[view].eager and self.watch.watches(view)
+
+    def bucket(self, key: bytes) -> int:
+        """The bucket of a series. High bits: the low ones may have chosen the shard already."""
+        return (zlib.crc32(key) >> 16) % self.buckets
+
+
+SPARE = 4
+"""So many times more contributors are kept in a window than are shown, so that the shown ones are right."""
+
+_encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
+_decode: msgspec.json.Decoder[list[str]] = msgspec.json.Decoder(list[str])
+
+
+def series_key(view: str, series: tuple[str, ...]) -> bytes:
+    """A series' name on the topics and in the state: a JSON list, the view first.
+
+    >>> series_key("app_model", ("search", "gpt-5"))
+    b'["app_model","search","gpt-5"]'
+    """
+    return _encode((view, *series))
+
+
+def series_of(key: bytes) -> tuple[str, tuple[str, ...]]:
+    """Back from `series_key`: the view's name and its dimensions' values."""
+    view, *series = _decode.decode(key)
+    return view, tuple(series)

@@ -1,0 +1,110 @@
+"""What a window holds → the points that the sinks write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import Final
+
+from llmvitals.merge.plan import Plan, series_of
+from llmvitals.merge.rollup import Contents
+from llmvitals.record.columns import CALLS, COUNTS, MEASURES, TOP
+from llmvitals.record.log import Message, Topic
+from llmvitals.record.point import Point
+from llmvitals.record.vitals import Vitals
+from llmvitals.sketch import heavy, quantiles
+from llmvitals.sketch.tally import MAX, SUM
+from llmvitals.window import ROLLUPS
+
+_RATIOS: Final = {
+    "latency_ms_mean": (SUM["latency_us"], SUM["latency_count"], 1_000),
+    "ttft_ms_mean": (SUM["ttft_us"], SUM["ttft_count"], 1_000),
+    "cost_usd_per_call_mean": (SUM["cost_nano"], SUM["priced_calls"], 10**9),
+    "input_tokens_per_call_mean": (SUM["input_tokens"], SUM["usage_calls"], 1),
+    "cache_hit_share": (SUM["cache_hits"], SUM["calls"], 1),
+    "toxicity_mean": (SUM["toxicity_micro"], SUM["toxicity_count"], 10**6),
+    "toxicity_share": (SUM["toxic_calls"], SUM["toxicity_count"], 1),
+}
+"""Measure → which sum, over how many calls, and how many of the sum's units are one of the measure's."""
+_TOPS: Final = {
+    "latency_ms": (MAX["latency_us_max"], SUM["latency_count"], 1_000),
+    "ttft_ms": (MAX["ttft_us_max"], SUM["ttft_count"], 1_000),
+    "cost_usd_per_call": (MAX["cost_nano_max"], SUM["priced_calls"], 10**9),
+    "input_tokens_per_call": (MAX["input_tokens_max"], SUM["usage_calls"], 1),
+}
+"""Sketch → its exact maximum, of how many calls, and the unit as above. The rest have none."""
+_PERCENTILES: Final = {
+    name: (found[1], int(found[2]) / 100)
+    for name in MEASURES[CALLS]
+    if (found := re.fullmatch(r"(\w+)_p(\d+)", name))
+}
+"""Measure → sketch and q."""
+_WANTED: Final = list(_PERCENTILES.values())
+_counts = itemgetter(*(SUM[name] for name in COUNTS[CALLS]))
+
+
+def messages(contents: Contents, plan: Plan, upto: int) -> list[Message]:
+    """The points of windows that changed, JSON, keyed by series; upto: the pane they are counted up to.
+
+    Views that are unknown or not stored give none.
+    """
+    shown = {}
+    for place, vitals in contents.items():
+        view, series = series_of(place[2])
+        if plan.stored(view, series):
+            shown[place] = _tags(plan, view, series, place[0]), vitals
+    if not shown:
+        return []
+    table = quantiles.read([vitals.bins for _, vitals in shown.values()], _WANTED).tolist()
+    sent = []
+    for ((window, start, key), (tags, vitals)), row in zip(shown.items(), table, strict=True):
+        point = Point(
+            measurement=CALLS,
+            start=start,
+            tags=tags,
+            counts=dict(zip(COUNTS[CALLS], _counts(vitals.sums), strict=True)),
+            measures=dict(_measures(vitals, row)),
+            upto=upto,
+        )
+        sent.append(Message(Topic.VITALS, key, point.encode()))
+        if window in ROLLUPS and plan.views[tags["view"]].contributors:
+            sent.extend(Message(Topic.VITALS, key, top.encode()) for top in _tops(point, vitals, plan))
+    return sent
+
+
+def _tags(plan: Plan, view: str, series: tuple[str, ...], window: str) -> dict[str, str]:
+    return {"view": view, "window": window, **dict(zip(plan.views[view].by, series, strict=True))}
+
+
+def _measures(vitals: Vitals, row: Sequence[float]) -> Iterator[tuple[str, float]]:
+    """Name and value of the measures that exist; row: the percentiles, NaN where there is none."""
+    sums = vitals.sums
+    yield "cost_usd", sums[SUM["cost_nano"]] / 10**9
+    for name, (sum_, by, unit) in _RATIOS.items():
+        if sums[by]:
+            yield name, sums[sum_] / (sums[by] * unit)
+    top: dict[str, float] = {}
+    for sketch, (maximum, by, unit) in _TOPS.items():
+        if sums[by]:
+            top[sketch] = vitals.maxima[maximum] / unit
+            if sketch.endswith("_ms"):
+                yield f"{sketch}_max", top[sketch]
+    for (name, (sketch, _)), value in zip(_PERCENTILES.items(), row, strict=True):
+        if value == value:  # noqa: PLR0124 - the quickest test for NaN
+            # A bin's middle may lie beyond the greatest value in it, which is known exactly.
+            yield name, min(value, top.get(sketch, value))
+
+
+def _tops(point: Point, vitals: Vitals, plan: Plan) -> Iterator[Point]:
+    for kind in heavy.KINDS:
+        for rank, (name, (calls, cost, tokens)) in enumerate(vitals.heaviest(kind, plan.contributors), 1):
+            yield Point(
+                measurement=TOP,
+                start=point.start,
+                tags={**point.tags, "kind": kind, "rank": str(rank)},
+                counts={"calls": calls, "tokens": tokens},
+                measures={"cost_usd": cost / 10**9},
+                texts={"name": name},
+                upto=point.upto,
+            )
