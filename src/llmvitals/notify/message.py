@@ -47,6 +47,11 @@ class Notice:
     link: str
     footer: str
 
+    @property
+    def resolved(self) -> bool:
+        """Whether the incident is over."""
+        return self.colour == "green"
+
 
 def notice(alert: Alert) -> Notice:
     """What there is to say about an alert's present state."""

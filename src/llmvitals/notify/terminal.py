@@ -10,12 +10,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from llmvitals.notify.answer import Answer
 from llmvitals.notify.wording import moment
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from llmvitals.notify.message import Notice
+    from llmvitals.record.incident import Incident
 
 _BAR: Final = Box("▌   \n" * 8)
 _COLOURS: Final = {"red": "red3", "orange": "dark_orange", "blue": "dodger_blue2", "green": "green3"}
@@ -53,3 +55,31 @@ def _columns(pairs: list[tuple[str, str]]) -> Table:
             *(Text.assemble((f"{name}  ", "dim"), (value, "bold")) for name, value in pairs[left : left + 2])
         )
     return grid
+
+
+class Terminal:
+    """The way where no Slack is set: every news of an incident is printed."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    async def open(self) -> None:
+        """Nothing to make."""
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    async def check(self) -> Answer:
+        return Answer()
+
+    async def post(self, channel: str, incident: str, said: Notice, *, plain: bool) -> Answer:
+        del incident, plain
+        self._console.print(draw(said, channel))
+        return Answer()
+
+    async def edit(self, shown: Incident, said: Notice, *, plain: bool) -> Answer:
+        return await self.post(shown.channel, shown.id, said, plain=plain)
+
+    async def find(self, channel: str, incident: str, since: float) -> Answer:
+        del channel, incident, since
+        return Answer()

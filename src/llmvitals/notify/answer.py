@@ -1,0 +1,139 @@
+"""What Slack can answer, and what to do about each answer: one table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from llmvitals.notify.message import Notice
+    from llmvitals.record.incident import Incident
+
+
+class Do(StrEnum):
+    """What an answer calls for."""
+
+    DONE = "done"
+    WAIT = "wait"
+    """Nothing was posted: wait, then the same again."""
+    ASK = "ask"
+    """It may have been posted: ask a harmless question first, look for the message if that is allowed."""
+    PLAIN = "plain"
+    """Slack doesn't like the blocks: once more as plain text, then give up."""
+    ANEW = "anew"
+    """The message that was to be edited is gone: post it again."""
+    MOVE = "move"
+    """The channel can't be posted to: try the default one, then give up."""
+    FIX = "fix"
+    """Our settings are wrong: keep the alert, try slowly, say what to fix."""
+
+
+_TABLE: Final = {
+    "ok": Do.DONE,
+    **dict.fromkeys(
+        ("unreachable", "ratelimited", "rate_limited", "service_unavailable", "request_timeout", "http_429"),
+        Do.WAIT,
+    ),
+    **dict.fromkeys(
+        ("timeout", "disconnected", "unreadable", "internal_error", "fatal_error", "rollup_error"), Do.ASK
+    ),
+    **dict.fromkeys(("message_not_found", "cant_update_message", "edit_window_closed"), Do.ANEW),
+    **dict.fromkeys(
+        (
+            "channel_not_found", "not_in_channel", "is_archived", "channel_is_archived", "restricted_action",
+            "restricted_action_read_only_channel", "restricted_action_thread_only_channel",
+            "posting_to_general_channel_denied",
+        ),
+        Do.MOVE,
+    ),
+    **dict.fromkeys(
+        (
+            "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired",
+            "missing_scope", "no_permission", "not_allowed_token_type", "org_login_required",
+            "ekm_access_denied", "access_denied", "team_access_not_granted", "two_factor_setup_required",
+            "invalid_token", "no_service", "no_service_id", "no_team", "team_disabled", "no_active_hooks",
+            "action_prohibited", "http_401", "http_403", "http_404", "http_410",
+        ),
+        Do.FIX,
+    ),
+}  # fmt: skip
+
+_CURES: Final = {
+    "missing_scope": "give the app the scope chat:write and install it again",
+    "channel_not_found": "name an existing channel, best by its id, and invite the app if it is private",
+    "not_in_channel": "invite the app to the channel, or give it the scope chat:write.public",
+    "is_archived": "unarchive the channel or name another",
+    "channel_is_archived": "unarchive the channel or make a webhook for another",
+    "no_service": "the webhook was removed: set LLMVITALS_SLACK_WEBHOOK to a new one",
+    "invalid_token": "set LLMVITALS_SLACK_WEBHOOK to the whole URL that Slack shows",
+    "http_404": "check LLMVITALS_SLACK_API_URL or LLMVITALS_SLACK_WEBHOOK",
+}
+_SENTENCES: Final = {
+    Do.WAIT: "tried again until it works",
+    Do.ASK: "tried again once Slack answers",
+    Do.FIX: "set LLMVITALS_SLACK_TOKEN to the bot token (xoxb-…) of an installed app",
+    Do.MOVE: "allow the app to post there or name another channel",
+}
+_CODE: Final = re.compile(r"[^a-z0-9_]")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request: a code of Slack's or of ours, never a text that could hold a secret.
+
+    after: seconds that Slack asks us to wait. channel, ts: the message's address, where there is one.
+    """
+
+    code: str = "ok"
+    after: float | None = None
+    channel: str = ""
+    ts: str = ""
+
+    @property
+    def do(self) -> Do:
+        """What the answer calls for; a code that is not in the table is a refusal of the content."""
+        if self.code.startswith(("http_3", "http_5")):
+            return Do.ASK
+        return _TABLE.get(self.code, Do.PLAIN)
+
+    @property
+    def advice(self) -> str:
+        """The code, and what a person can do about it."""
+        cure = _CURES.get(self.code) or _SENTENCES.get(self.do)
+        return f"{self.code}: {cure}" if cure else self.code
+
+
+def coded(code: object, *, after: str | None = None) -> Answer:
+    """An answer with a stranger's code and Retry-After, both bounded (300 s)."""
+    try:
+        seconds = None if after is None else min(max(float(after), 0.0), 300.0)
+    except ValueError:
+        seconds = None
+    return Answer(_CODE.sub("", str(code).lower())[:60] or "unreadable", seconds)
+
+
+class Backend(Protocol):
+    """A way to people. It asks once and gives the answer; it never raises and never retries."""
+
+    async def open(self) -> None:
+        """Make the connection's things; called once, in the loop that is used."""
+
+    async def check(self) -> Answer:
+        """Ask something harmless: whether Slack is there and knows us."""
+
+    async def post(self, channel: str, incident: str, said: Notice, *, plain: bool) -> Answer:
+        """Post an incident's message."""
+
+    async def edit(self, shown: Incident, said: Notice, *, plain: bool) -> Answer:
+        """Make the message that is shown say what is so now."""
+
+    async def find(self, channel: str, incident: str, since: float) -> Answer:
+        """Look for an incident's message posted after `since` (s): `ok` without `ts` where there is none.
+
+        A backend that can't look asks something harmless, so that `ok` says that Slack is back.
+        """
+
+    async def close(self) -> None:
+        """Give everything back."""

@@ -1,0 +1,70 @@
+"""The degraded way, an incoming webhook: it can't edit, thread or be found again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmvitals.notify.answer import Answer, Do, coded
+from llmvitals.notify.connection import failed, session
+from llmvitals.notify.message import blocks, fallback
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from llmvitals.notify.message import Notice
+    from llmvitals.record.incident import Incident
+
+
+class Webhook:
+    """Posts an incident, and again when its status changes.
+
+    Bare aiohttp, since slack_sdk's client would write the URL, which is the secret, into its debug log.
+    """
+
+    def __init__(self, url: str, *, timeout: float) -> None:
+        self._url, self._timeout = url.strip(), timeout
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        self._session = session(self._timeout)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def check(self) -> Answer:
+        """Send nothing: a webhook that works refuses it."""
+        answer = await self._send({})
+        return answer if answer.do in {Do.WAIT, Do.ASK, Do.FIX, Do.MOVE} else Answer()
+
+    async def post(self, channel: str, incident: str, said: Notice, *, plain: bool) -> Answer:
+        del channel, incident  # a webhook has one channel, and drops metadata
+        body: dict[str, Any] = {"text": fallback(said), "unfurl_links": False, "unfurl_media": False}
+        if not plain:
+            body["blocks"] = blocks(said)
+        return await self._send(body)
+
+    async def edit(self, shown: Incident, said: Notice, *, plain: bool) -> Answer:
+        if said.resolved == (shown.status == "resolved"):
+            return Answer()
+        return await self.post("", shown.id, said, plain=plain)
+
+    async def find(self, channel: str, incident: str, since: float) -> Answer:
+        del channel, incident, since
+        return await self.check()
+
+    async def _send(self, body: dict[str, Any]) -> Answer:
+        if self._session is None:
+            raise RuntimeError("open() comes first")
+        try:
+            async with self._session.post(self._url, json=body, allow_redirects=False) as response:
+                text = (await response.content.read(1_000)).decode("utf-8", "replace").strip()
+                if response.status == 200 and text == "ok":
+                    return Answer()
+                # Slack's codes come as plain text with 4xx; whatever else is a proxy's page.
+                said = text if 400 <= response.status < 500 and text.replace("_", "").isalpha() else ""
+                unsaid = "unreadable" if response.status == 200 else f"http_{response.status}"
+                code = unsaid if response.status == 429 else said or unsaid
+                return coded(code, after=response.headers.get("Retry-After"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the alert is kept and tried again
+            return failed(error)
