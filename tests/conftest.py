@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import pytest
 
+from llmvitals import topics
 from llmvitals.errors import Unavailable
 from llmvitals.local.influx import Bucket, LocalInflux
 from llmvitals.local.kafka import LocalKafka
 from llmvitals.local.service import Service
+from llmvitals.topics.declared import shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from llmvitals.settings import Settings
 
 
 def unavailable(error: Unavailable) -> NoReturn:
@@ -78,3 +83,26 @@ def influx(_influx: LocalInflux | Unavailable, topic_prefix: str) -> Bucket:
 def topic_prefix() -> str:
     """A prefix that no other test uses, for settings.topic_prefix and settings.group."""
     return f"t{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def create_topics(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Awaitable[Settings]]:
+    """Create a test's topics as `llmvitals topics apply` does.
+
+    `settings = await create_topics(settings, calls=2, partials=1)`: partitions other than the declared ones.
+    """
+
+    async def create(settings: Settings, **partitions: int) -> Settings:
+        folder = tmp_path_factory.mktemp("topics")
+        for file in shipped().glob("*.yaml"):
+            what = file.stem.split("-", 1)[1].replace("-", "_")
+            number = partitions.pop(what, None)
+            text = file.read_text()
+            if number is not None:
+                text = re.sub(r"(?m)^  partitions: \d+$", f"  partitions: {number}", text)
+            (folder / file.name).write_text(text)
+        assert not partitions, f"no such topic: {partitions}"
+        await topics.apply(settings, folder)
+        return settings
+
+    return create

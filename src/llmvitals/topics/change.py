@@ -1,0 +1,125 @@
+"""Looking at the broker, and changing it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+
+from llmvitals.connect import client
+from llmvitals.errors import BrokerDown, LlmvitalsError
+from llmvitals.topics.declared import load
+from llmvitals.topics.difference import Plan, Present, difference
+from llmvitals.topics.incremental import alter_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection
+    from pathlib import Path
+
+    from llmvitals.settings import Settings
+    from llmvitals.topics.declared import Topic
+
+_TRIES: Final = 150
+_PAUSE: Final = 0.1
+"""How often, and how many seconds apart, to look whether the brokers know a topic that was just created."""
+
+
+async def plan(settings: Settings, folder: Path | None = None) -> Plan:
+    """What `apply` would do. Raises ConfigError (the files), BrokerDown, LlmvitalsError (no permission)."""
+    wanted = load(settings, folder)
+    async with _admin(settings) as admin:
+        return difference(wanted, await _present(admin, {topic.name for topic in wanted}))
+
+
+async def apply(settings: Settings, folder: Path | None = None) -> Plan:
+    """Create what is missing, add partitions, change settings; gives what was done.
+
+    Returns when the brokers know the new topics. Raises as `plan` does; what was done until then stays, and
+    running it again goes on from there.
+    """
+    wanted = load(settings, folder)
+    names = {topic.name for topic in wanted}
+    async with _admin(settings) as admin:
+        plan = difference(wanted, await _present(admin, names))
+        await _create(admin, plan)
+        for name, (_, want) in plan.grow.items():
+            await admin.create_partitions({name: NewPartitions(want)})
+        for name, changes in plan.change.items():
+            await alter_settings(admin, name, {key: want for key, (_, want) in changes.items()})
+        if plan:
+            await _visible(admin, names)
+        return plan
+
+
+async def missing(settings: Settings, folder: Path | None = None) -> list[str]:
+    """The declared topics that the broker doesn't have. Raises BrokerDown."""
+    names = [topic.name for topic in load(settings, folder)]
+    async with _admin(settings) as admin:
+        there = await _counts(admin)
+        return [name for name in names if name not in there]
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**client(settings, "topics"), request_timeout_ms=15_000)
+    try:
+        await admin.start()
+        yield admin
+    except (KafkaError, OSError, TimeoutError) as error:
+        if isinstance(error, KafkaError) and not error.retriable:
+            raise LlmvitalsError(f"Kafka at {settings.brokers} refuses: {error}") from error
+        raise BrokerDown(f"Kafka at {settings.brokers} can't be reached: {error}") from error
+    finally:
+        await admin.close()
+
+
+async def _counts(admin: AIOKafkaAdminClient) -> dict[str, tuple[int, int]]:
+    """Every topic on the broker: name → (partitions, replicas)."""
+    described: list[dict[str, Any]] = await admin.describe_topics()
+    return {
+        topic["topic"]: (len(topic["partitions"]), len(topic["partitions"][0]["replicas"]))
+        for topic in described
+        if topic["partitions"]
+    }
+
+
+async def _present(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, Present]:
+    counts = {name: count for name, count in (await _counts(admin)).items() if name in names}
+    if not counts:
+        return {}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in counts]
+    found = {}
+    for response in await admin.describe_configs(resources):
+        for code, message, _, name, entries in response.resources:
+            if code:
+                raise for_code(code)(f"reading the settings of {name}: {message or 'no reason given'}")
+            settings = {key: value or "" for key, value, *_ in entries}
+            found[name] = Present(*counts[name], settings)
+    return found
+
+
+async def _create(admin: AIOKafkaAdminClient, plan: Plan) -> None:
+    if not plan.create:
+        return
+    response = await admin.create_topics([_new(topic) for topic in plan.create])
+    for name, code, message in response.topic_errors:
+        if code and code != TopicAlreadyExistsError.errno:
+            raise for_code(code)(f"creating {name}: {message or 'no reason given'}")
+
+
+def _new(topic: Topic) -> NewTopic:
+    # aiokafka takes -1, the broker's own replication, only together with an assignment: an empty one.
+    assignment: dict[int, list[int]] | None = {} if topic.replication == -1 else None
+    return NewTopic(topic.name, topic.partitions, topic.replication, assignment, topic.settings)
+
+
+async def _visible(admin: AIOKafkaAdminClient, names: Collection[str]) -> None:
+    for _ in range(_TRIES):
+        if set(names) <= set(await _counts(admin)):
+            return
+        await asyncio.sleep(_PAUSE)
+    raise UnknownTopicOrPartitionError("the brokers don't know the created topics yet")

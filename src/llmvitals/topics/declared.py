@@ -1,0 +1,122 @@
+"""What is wanted: the files of `topics/`, one a topic, in the shape that topicctl reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from llmvitals.errors import ConfigError
+
+if TYPE_CHECKING:
+    from llmvitals.settings import Settings
+
+_PREFIX: Final = "llm."
+_KNOWN: Final = frozenset({
+    "cleanup.policy", "compression.type", "delete.retention.ms", "flush.messages", "flush.ms",
+    "max.compaction.lag.ms", "max.message.bytes", "message.timestamp.type", "min.cleanable.dirty.ratio",
+    "min.compaction.lag.ms", "min.insync.replicas", "preallocate", "retention.bytes", "retention.ms",
+    "segment.bytes", "segment.index.bytes", "segment.jitter.ms", "segment.ms",
+    "unclean.leader.election.enable",
+})  # fmt: skip
+"""The topic settings that every Kafka from 2.8 to 4.x knows."""
+
+
+class _Meta(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: Annotated[str, StringConstraints(pattern=r"^llm(\.[a-z]+)+\.v\d+$")]
+    description: Annotated[str, StringConstraints(min_length=20)]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    partitions: int = Field(ge=1)
+    replication_factor: int = Field(-1, alias="replicationFactor")
+    retention_minutes: int | None = Field(None, alias="retentionMinutes", ge=1)
+    settings: dict[str, bool | int | float | str] = {}
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    meta: _Meta
+    spec: _Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it is wanted.
+
+    replication: copies of each partition; -1: what the broker gives by itself (default.replication.factor),
+    so that the same file does for one broker and for a cluster. settings: Kafka's names and texts.
+    """
+
+    name: str
+    description: str
+    partitions: int
+    replication: int = -1
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def compacted(self) -> bool:
+        """Whether Kafka keeps the newest record of each key."""
+        return "compact" in self.settings.get("cleanup.policy", "")
+
+
+def load(settings: Settings, folder: Path | None = None) -> list[Topic]:
+    """The declared topics in the order of the data, called by the settings' prefix. Needs no broker.
+
+    folder: default the files that come with llmvitals. Raises ConfigError that names every file and fault.
+    """
+    folder = folder or shipped()
+    topics: list[Topic] = []
+    faults: list[str] = []
+    files = sorted(folder.glob("*.yaml"))
+    for file in files:
+        try:
+            topics.append(_read(file, settings.topic_prefix))
+        except ConfigError as error:
+            faults.append(str(error))
+    names = [topic.name for topic in topics]
+    faults += [f"{folder}: {name} is declared twice" for name in sorted(set(names)) if names.count(name) > 1]
+    if not files:
+        faults.append(f"{folder}: no topic is declared here")
+    if faults:
+        raise ConfigError("The declared topics are wrong:\n  " + "\n  ".join(faults))
+    return topics
+
+
+def shipped() -> Path:
+    """The folder of the files that come with llmvitals: inside the wheel, or `topics/` of a checkout."""
+    inside = Path(__file__).parent / "files"
+    return inside if inside.is_dir() else Path(__file__).parents[3] / "topics"
+
+
+def _read(file: Path, prefix: str) -> Topic:
+    try:
+        found = _File.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: {' '.join(str(error).split())}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+    except ValidationError as error:
+        places = (f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"{file}: " + "; ".join(places)) from error
+    spec = found.spec
+    texts = {key: _text(value) for key, value in spec.settings.items()}
+    if unknown := sorted(set(texts) - _KNOWN):
+        raise ConfigError(f"{file}: Kafka has no topic setting {', '.join(unknown)}")
+    if spec.retention_minutes is not None:
+        if "retention.ms" in texts:
+            raise ConfigError(f"{file}: write retentionMinutes or settings.retention.ms, not both")
+        texts["retention.ms"] = str(spec.retention_minutes * 60_000)
+    if spec.replication_factor < 1 and spec.replication_factor != -1:
+        raise ConfigError(f"{file}: spec.replicationFactor is 1 or more, or -1 for the broker's own")
+    name = f"{prefix}.{found.meta.name.removeprefix(_PREFIX)}"
+    return Topic(name, found.meta.description, spec.partitions, spec.replication_factor, texts)
+
+
+def _text(value: bool | float | str) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
