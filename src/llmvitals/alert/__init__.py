@@ -1,0 +1,1 @@
+"""Rules as YAML, and the life of an alert."""

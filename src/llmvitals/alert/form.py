@@ -1,0 +1,78 @@
+"""Reads a model out of a document; what is wrong is collected, each at its place and with its cure."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+if TYPE_CHECKING:
+    from llmvitals.alert.places import Document, Path
+    from llmvitals.errors import RuleError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_CURES: Final = {
+    "string": "write a text",
+    "int": "write a whole number",
+    "list": "write a list: lines that begin with -",
+    "greater": "write a larger number",
+    "less": "write a smaller number",
+    "too": "write fewer",
+}
+"""Beginning of pydantic's type of error → what to do."""
+
+
+class Form:
+    """One document being read; errors: all that is wrong in it."""
+
+    def __init__(self, document: Document, pane: int) -> None:
+        self.document, self.pane = document, pane
+        self.errors: list[RuleError] = []
+
+    def wrong(self, message: str, path: Path, *, key: bool = False) -> None:
+        """Something is wrong at a path's value, or at its key."""
+        self.errors.append(self.document.error(message, path, key=key))
+
+    def mapping(self, data: Any, path: Path) -> bool:
+        """Whether there is a mapping at the path; if not, that is wrong."""
+        if isinstance(data, dict):
+            return True
+        self.wrong("write key: value lines here", path)
+        return False
+
+    def read(self, model: type[Model], data: Any, path: Path, beside: tuple[str, ...] = ()) -> Model | None:
+        """The model, or None when something is wrong; beside: further keys that belong at this place."""
+        if not self.mapping(data, path):
+            return None
+        try:
+            return model.model_validate(data, context={"pane": self.pane})
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                self._translate(model, one, path, beside)
+            return None
+
+    def _translate(self, model: type[BaseModel], error: Any, path: Path, beside: tuple[str, ...]) -> None:
+        place, kind = (*path, *error["loc"]), error["type"]
+        names = [field.alias or name for name, field in model.model_fields.items()]
+        if kind == "extra_forbidden":
+            key = str(place[-1])
+            self.wrong(_unknown(key, [*names, *beside], getattr(model, "later", ())), place, key=True)
+        elif kind == "missing":
+            self.wrong(f"{place[-1]} is missing: add it", path, key=True)
+        elif kind == "value_error":
+            self.wrong(str(error["ctx"]["error"]), place, key=not error["loc"])
+        else:
+            cure = next(
+                (cure for start, cure in _CURES.items() if kind.startswith(start)), "write another value"
+            )
+            self.wrong(f"{error['input']!r} does not fit: {cure}", place)
+
+
+def _unknown(key: str, names: list[str], later: tuple[str, ...]) -> str:
+    if key in later:
+        return f"{key} comes in a later version: leave it out for now"
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
+    cure = f"did you mean {near[0]}?" if near else f"write one of {', '.join(names)}"
+    return f"unknown key {key!r}: {cure}"

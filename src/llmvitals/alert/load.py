@@ -1,0 +1,131 @@
+"""A folder of YAML → rules. Every mistake is told with its place and what to write instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from llmvitals.alert.form import Form
+from llmvitals.alert.places import Path, read
+from llmvitals.alert.rule import Kind, NoData, Rule, Rules
+from llmvitals.alert.shape import File, Group, RuleShape
+from llmvitals.alert.text import NAMES, mistakes
+from llmvitals.alert.views import Views
+from llmvitals.errors import RuleError
+from llmvitals.record.view import DEFAULT_VIEWS, View
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    Kinds = Mapping[str, type[BaseModel]]
+
+LATER: Final = ("regression", "canary", "drift", "change", "runaway", "absence")
+"""Kinds that a later version will know."""
+
+
+def load_rules(folder: pathlib.Path, pane: int, kinds: Kinds, views: Sequence[View] = DEFAULT_VIEWS) -> Rules:
+    """All rules in `*.yaml` and `*.yml` of a folder, but for `*_test.yaml`.
+
+    pane: µs. kinds: key → model of what stands under it (see rule.Kind). views: those that are there anyway,
+    which rules use where they fit. Raises one RuleError that tells all mistakes, the first at its place.
+    """
+    files = sorted(
+        path
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.suffix in (".yaml", ".yml") and not path.stem.endswith("_test")
+    )
+    reader = _Reader(pane, kinds, Views(views))
+    for path in files:
+        reader.file(path)
+    if reader.errors:
+        first, *others = reader.errors
+        message = "\n".join([first.message, *map(str, others)])
+        raise RuleError(message, file=first.file, line=first.line, column=first.column)
+    warnings = () if reader.rules else (f"No alert rules in {folder}: nothing will be said.",)
+    return reader.views.rules(reader.rules, warnings)
+
+
+class _Reader:
+    def __init__(self, pane: int, kinds: Kinds, views: Views) -> None:
+        self.pane, self.kinds, self.views = pane, kinds, views
+        self.rules: list[Rule] = []
+        self.errors: list[RuleError] = []
+        self.seen: dict[str, str] = {}
+
+    def file(self, path: pathlib.Path) -> None:
+        try:
+            document = read(path.read_bytes(), str(path))
+        except RuleError as error:
+            self.errors.append(error)
+            return
+        except OSError as error:
+            self.errors.append(
+                RuleError(f"can't be read: {error.strerror}", file=str(path), line=1, column=1)
+            )
+            return
+        if document.data is None:
+            return
+        form = Form(document, self.pane)
+        whole = form.read(File, document.data, ())
+        for number, data in enumerate(whole.groups if whole else ()):
+            path_of_group: Path = ("groups", number)
+            group = form.read(Group, data, path_of_group)
+            for place, rule in enumerate(group.rules if group else ()):
+                self._rule(form, cast("Group", group), rule, (*path_of_group, "rules", place))
+        self.errors.extend(form.errors)
+
+    def _rule(self, form: Form, group: Group, data: Any, path: Path) -> None:
+        if not form.mapping(data, path):
+            return
+        kinds, later = [key for key in data if key in self.kinds], [key for key in data if key in LATER]
+        for key in later:
+            form.wrong(
+                f"{key} comes in a later version: write {' or '.join(self.kinds)}", (*path, key), key=True
+            )
+        if len(kinds) + len(later) != 1:
+            form.wrong(f"a rule has one condition: write one of {', '.join(self.kinds)}", path)
+        plain = {key: value for key, value in data.items() if key not in kinds + later}
+        rule = form.read(RuleShape, plain, path, beside=tuple(self.kinds))
+        conditions = [form.read(self.kinds[key], data[key], (*path, key)) for key in kinds]
+        if rule is None or len(conditions) != 1 or conditions[0] is None:
+            return
+        condition = cast("Kind", conditions[0])
+        self._check(form, rule, {**group.labels, **rule.labels}, condition, path)
+        self.rules.append(
+            Rule(
+                name=rule.alert,
+                group=group.name,
+                condition=condition,
+                view=self.views.name(condition),
+                hold=rule.hold,
+                keep=rule.keep_firing_for,
+                no_data=cast("NoData", rule.no_data),
+                labels={**group.labels, **rule.labels},
+                annotations=rule.annotations,
+                notify=rule.notify,
+            )
+        )
+
+    def _check(
+        self, form: Form, rule: RuleShape, labels: dict[str, str], condition: Kind, path: Path
+    ) -> None:
+        """What only shows when the rule is looked at as a whole."""
+        if rule.alert in self.seen:
+            form.wrong(
+                f"{rule.alert} is a rule in {self.seen[rule.alert]}: choose another name", (*path, "alert")
+            )
+        self.seen[rule.alert] = f"{form.document.file}:{form.document.values[*path, 'alert'][0]}"
+        for key, field in (("for", "hold"), ("keep_firing_for",) * 2, ("no_data",) * 2):
+            if not condition.lasting and field in rule.model_fields_set:
+                form.wrong(f"a {condition.kind} takes no {key}: leave it out", (*path, key), key=True)
+        for label in labels:
+            if label in condition.by:
+                form.wrong(
+                    f"{label} is a dimension of this rule: name the label otherwise", (*path, "labels")
+                )
+        for name, template in rule.annotations.items():
+            mistake = mistakes(template, dict.fromkeys((*NAMES, *condition.by, *labels)))
+            if mistake:
+                form.wrong(mistake, (*path, "annotations", name))

@@ -1,0 +1,96 @@
+"""Rules: what to watch (a condition), for how long, and what to say about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmvitals.record.alert import Unit
+    from llmvitals.record.reading import Reading
+    from llmvitals.record.view import Condition, View
+    from llmvitals.record.vitals import Vitals
+
+NoData = Literal["ok", "keep"]
+"""A firing alert whose calls stop: it resolves, or stays until calls say otherwise."""
+
+
+class Detector(Protocol):
+    """A condition's logic for one series. `state` is plain data that the caller keeps, {} at first.
+
+    Panes are handed in once each, in order; those without calls only where `wakes` asks for them.
+    """
+
+    @property
+    def shape(self) -> str:
+        """What the state depends on: after a change of it, the state is begun anew."""
+
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
+        """The pane is over; vitals are what it held."""
+
+    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
+        """What panes still open show already."""
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The first pane at which the next reading may differ without a call; FOREVER: never."""
+
+
+class Kind(Protocol):
+    """A kind of condition: a pydantic model of what stands under its key in a rule.
+
+    kind: the key. eager: reads open panes. lasting: takes `for`, `keep_firing_for` and `no_data`.
+    later: keys that a later version will know. summary: what an alert says if its rule says nothing.
+    """
+
+    kind: ClassVar[str]
+    eager: ClassVar[bool]
+    lasting: ClassVar[bool]
+    later: ClassVar[tuple[str, ...]]
+    summary: ClassVar[str]
+
+    @property
+    def by(self) -> tuple[str, ...]: ...
+    @property
+    def where(self) -> tuple[tuple[str, Condition], ...]: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def unit(self) -> Unit: ...
+    @property
+    def window_text(self) -> str: ...
+
+    def detector(self, pane: int, key: tuple[str, ...]) -> Detector:
+        """The logic for the series whose values of `by` are key; pane in µs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. Durations in µs; view: the name of the view it reads."""
+
+    name: str
+    group: str
+    condition: Kind
+    view: str
+    hold: int = 0
+    keep: int = 0
+    no_data: NoData = "ok"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    notify: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def severity(self) -> str:
+        """info, warning or critical."""
+        return self.labels.get("severity", "warning")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All rules of a folder. views: what they read. by_view: view → its rules. warnings: to be shown."""
+
+    rules: tuple[Rule, ...] = ()
+    views: tuple[View, ...] = ()
+    by_view: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Detectors: closed panes of one series → readings. Settings are frozen; state is plain data."""

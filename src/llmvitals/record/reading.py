@@ -1,0 +1,23 @@
+"""What a detector says about one series at one moment."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Verdict = Literal["breach", "hold", "clear", "none"]
+"""Beyond the limit; between the limit and the point of release; at rest; too few calls to say."""
+
+
+class Reading(NamedTuple):
+    """at: event time, µs. value, limit: in the metric's unit.
+
+    level: a budget's threshold ("80%"), which may rise within an episode. begin: names the episode where the
+    detector knows it (a budget's period) and is "" where the alert's own beginning does.
+    """
+
+    at: int
+    verdict: Verdict
+    value: float
+    limit: float
+    level: str = ""
+    begin: str = ""

@@ -1,0 +1,189 @@
+"""Detection and alerting of one series after the other: closed panes → changes of alerts.
+
+`Watch` holds no state of its own; what a series needs is one dict of plain data that its owner keeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from llmvitals.alert.compose import Evidence, composed, over
+from llmvitals.alert.load import load_rules
+from llmvitals.alert.state import Life
+from llmvitals.detect.budget import Budget
+from llmvitals.detect.suspects import Suspects
+from llmvitals.detect.threshold import Threshold
+from llmvitals.record.view import DEFAULT_VIEWS
+from llmvitals.window import FOREVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pydantic import BaseModel
+
+    from llmvitals.alert.rule import Detector, Rule, Rules
+    from llmvitals.record.alert import Alert
+    from llmvitals.record.reading import Reading
+    from llmvitals.record.view import View
+    from llmvitals.record.vitals import Vitals
+
+    Panes = Sequence[tuple[int, Vitals]]
+
+KINDS: Final[dict[str, type[BaseModel]]] = {kind.kind: kind for kind in (Budget, Threshold)}
+"""Kinds of conditions; a new one is a file in detect/ and its name here."""
+
+
+def load_watch(folder: Path, pane: int, views: Sequence[View] = DEFAULT_VIEWS) -> Watch:
+    """The watch over the rules of a folder; pane in µs; views: those that are there anyway.
+
+    Raises RuleError that tells everything that is wrong with the rules.
+    """
+    return Watch(load_rules(folder, pane, KINDS, views), pane)
+
+
+class Watch:
+    """All rules. rules.warnings are to be shown at the start."""
+
+    def __init__(self, rules: Rules, pane: int) -> None:
+        self.rules, self.pane = rules, pane
+        self._dimensions = {view.name: view.by for view in rules.views}
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """What the rules read. One named like a view that is there anyway takes its place."""
+        return self.rules.views
+
+    def watches(self, view: str) -> bool:
+        """Whether any rule reads this view."""
+        return view in self.rules.by_view
+
+    def needs_tick(self, state: dict[str, Any], floor: int = FOREVER) -> bool:
+        """Whether `advance` has to be called at this floor even if nothing of the series closed.
+
+        Without a floor: whether it has to be at some. An empty state never needs it, and may be dropped.
+        """
+        return bool(state.get("due", FOREVER) < floor)
+
+    def advance(
+        self,
+        view: str,
+        series: tuple[str, ...],
+        state: dict[str, Any],
+        floor: int,
+        closed: Panes,
+        opened: Panes = (),
+    ) -> list[Alert]:
+        """The changes of one series' alerts, in the order of their times.
+
+        series: values of the view's `by`. state: {} at first; mutated; plain data; {} again once nothing
+        is left to remember. floor: first pane not closed. closed: the panes below it that closed since the
+        last call and hold calls, in order. opened: the present content of panes from the floor on, in order.
+        However the same closed panes are split into calls, the alerts are the same.
+        """
+        step = _Step(self.pane, dict(zip(self._dimensions[view], series, strict=True)), state)
+        step.man(self.rules.by_view[view], floor)
+        for pane, vitals in closed:
+            step.catch_up(pane)
+            step.take(pane, vitals)
+        step.catch_up(floor)
+        step.peek(opened)
+        step.leave()
+        return sorted(step.alerts, key=lambda alert: alert.at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    """A rule at one series: its logic, and its part of the series' state."""
+
+    rule: Rule
+    detector: Detector
+    life: Life
+    seen: dict[str, Any]
+    lives: dict[str, dict[str, Any]]
+
+    def wakes(self) -> int:
+        """The first pane at which something may change without a call."""
+        return min(self.detector.wakes(self.seen), *map(self.life.wakes, self.lives.values()), FOREVER)
+
+
+class _Step:
+    """One call of `advance`."""
+
+    def __init__(self, pane: int, labels: dict[str, str], state: dict[str, Any]) -> None:
+        self.pane, self.labels, self.state = pane, labels, state
+        self.suspects = Suspects(pane)
+        self.alerts: list[Alert] = []
+        self.posts: list[_Post] = []
+
+    def man(self, rules: Sequence[Rule], floor: int) -> None:
+        """Every rule takes its post; what belongs to a rule that is no more, or is another now, ends."""
+        had = self.state.get("rules", {})
+        entries = self.state["rules"] = {}
+        for rule in rules:
+            detector = rule.condition.detector(
+                self.pane, tuple(self.labels[name] for name in rule.condition.by)
+            )
+            entry: dict[str, Any] = {"shape": detector.shape, "seen": {}, "lives": {}}
+            if had.get(rule.name, {}).get("shape") == detector.shape:
+                entry = had.pop(rule.name)
+            entries[rule.name] = entry
+            life = Life(self.pane, rule.hold, rule.keep, rule.no_data)
+            self.posts.append(_Post(rule, detector, life, entry["seen"], entry["lives"]))
+        for entry in had.values():
+            for life in entry["lives"].values():
+                if "alert" in life:
+                    at = max(floor * self.pane, life["at"] + 1)
+                    self.alerts.append(over(life, at, "the rule was changed"))
+
+    def take(self, pane: int, vitals: Vitals) -> None:
+        """A pane with calls has closed."""
+        self.suspects.add(self.state.setdefault("who", {}), pane, vitals)
+        for post in self.posts:
+            for reading in post.detector.take(post.seen, pane, vitals):
+                self._live(post, reading)
+
+    def catch_up(self, floor: int) -> None:
+        """Nothing was called between the last pane taken and the floor, but time has passed."""
+        for post in self.posts:
+            while (pane := post.wakes()) < floor:
+                for reading in post.detector.take(post.seen, pane, None):
+                    self._live(post, reading)
+        if not any(post.seen or post.lives for post in self.posts):
+            self.state.pop("who", None)
+
+    def peek(self, opened: Panes) -> None:
+        """What open panes hold by now."""
+        for post in self.posts if opened else ():
+            for reading in post.detector.peek(post.seen, opened):
+                self._live(post, reading, opened)
+
+    def leave(self) -> None:
+        """Keep what the next step needs, and nothing else."""
+        entries = self.state["rules"]
+        for post in self.posts:
+            if not (post.seen or post.lives):
+                del entries[post.rule.name]
+        if entries:
+            self.state["due"] = min(post.wakes() for post in self.posts)
+        else:
+            self.state.clear()
+
+    def _live(self, post: _Post, reading: Reading, opened: Panes = ()) -> None:
+        life = post.lives.setdefault(reading.begin, {})
+        change = post.life.step(life, reading)
+        if change == "resolved" and reading.verdict == "none":
+            self.alerts.append(over(life, reading.at, "no more calls"))
+        elif change:
+            alert = composed(post.rule, self.labels, reading, life, self._evidence(post.rule, opened))
+            life["alert"] = msgspec.to_builtins(alert)
+            self.alerts.append(alert)
+        if not life or change == "resolved":
+            del post.lives[reading.begin]
+
+    def _evidence(self, rule: Rule, opened: Panes) -> Evidence:
+        first = "latency" if rule.condition.unit == "ms" else "cost"
+        return Evidence(*self.suspects.told(self.state.get("who", {}), opened, self.labels, first))
