@@ -1,0 +1,99 @@
+"""The stages in order, built from the settings, without Kafka."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llmvitals import combine, ingest, merge
+from llmvitals.errors import ConfigError
+from llmvitals.price import Prices
+from llmvitals.record.call import decode_call
+from llmvitals.record.view import DEFAULT_VIEWS, DIMENSIONS, Condition, View
+from llmvitals.watch import Watch, load_watch
+from llmvitals.window import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmvitals.settings import Settings, ViewSetting
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Calls ──combine──► frames ──merge, and in it watch──► points and alerts.
+
+    combine: the plan of each input topic that has one of its own, by name; "" is everybody else's.
+    """
+
+    combine: Mapping[str, combine.Plan]
+    merge: merge.Plan
+    watch: Watch
+
+    @classmethod
+    def of(cls, settings: Settings, shards: int) -> Pipeline:
+        """What the settings and the rules ask for; shards: partitions of the partials topic.
+
+        Raises ConfigError (RuleError for the rules) that names what is wrong.
+        """
+        pane = duration(settings.pane)
+        own = _views(settings)
+        watch = load_watch(settings.alerts, pane, own)
+        # A rule's view stands in for the one of the same name: the same series, but eager.
+        views = tuple({view.name: view for view in (*own, *watch.views)}.values())
+        prices = Prices(settings.prices)
+
+        def plan(form: str | None) -> combine.Plan:
+            return combine.Plan.of(
+                settings,
+                views=views,
+                shards=shards,
+                decode=lambda value: ingest.decode(value, format=form),
+                native=decode_call if form in (None, "native") else None,
+                assess=prices.assess,
+            )
+
+        return cls(
+            {"": plan(None)} | {topic: plan(form) for topic, form in settings.formats.items()},
+            merge.Plan(
+                pane_us=pane,
+                views={view.name: view for view in views},
+                contributors=settings.contributors,
+                watch=watch,
+            ),
+            watch,
+        )
+
+    def combining(
+        self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
+    ) -> combine.Combine:
+        """Stage 1 of one source partition (a `Make`)."""
+        plan = self.combine.get(topic, self.combine[""])
+        source = f"{topic}/{partition}"
+        return combine.Combine(plan, source=source, sources=sources, parts=parts, beginning=beginning)
+
+    def merging(
+        self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
+    ) -> merge.Merge:
+        """Stage 2 of one shard (a `Make`)."""
+        del topic, sources
+        return merge.Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
+
+
+def _views(settings: Settings) -> tuple[View, ...]:
+    default = DEFAULT_VIEWS if settings.default_views else ()
+    views = {view.name: view for view in (*default, *map(_view, settings.views))}
+    return tuple(views.values())
+
+
+def _view(setting: ViewSetting) -> View:
+    for name in (*setting.by, *setting.where):
+        if name not in DIMENSIONS and not name.startswith("tags."):
+            raise ConfigError(
+                f"views: {setting.name}: there is no dimension {name!r}: write one of {', '.join(DIMENSIONS)} or tags.NAME"
+            )
+    where = tuple(
+        (name, Condition(frozenset([wanted] if isinstance(wanted, str) else wanted)))
+        for name, wanted in sorted(setting.where.items())
+    )
+    return View(setting.name, setting.by, where, contributors=setting.contributors)

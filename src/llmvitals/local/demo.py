@@ -1,0 +1,94 @@
+"""`llmvitals demo`: a real Kafka, the worker, a company's traffic, and what is found."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+
+from llmvitals.errors import Unavailable
+from llmvitals.local.screen import Screen
+from llmvitals.local.stagehand import InProcess, OnKafka
+from llmvitals.local.traffic import SPEED, company
+from llmvitals.settings import PREFIX, load
+from llmvitals.testing import FakeSlack
+from llmvitals.window import SECOND
+
+if TYPE_CHECKING:
+    from llmvitals.local.stagehand import Stagehand
+    from llmvitals.settings import Settings
+
+STORE: Final = Path("llmvitals-demo.db")
+CHANNEL: Final = "#llm-alerts"
+
+
+def play(seconds: int, *, plain: bool) -> int:
+    """Play the demo for `seconds`, print what was found; the exit code. Leaves the metrics in STORE."""
+    for leftover in STORE.parent.glob(f"{STORE.name}*"):
+        leftover.unlink()
+    return asyncio.run(_play(seconds, Console(), plain=plain))
+
+
+def rules() -> Path:
+    """The starter rules: inside the wheel, or `alerts/` of a checkout."""
+    inside = Path(__file__).parent / "alerts"
+    return inside if inside.is_dir() else Path(__file__).parents[3] / "alerts"
+
+
+async def _play(seconds: int, console: Console, *, plain: bool) -> int:
+    async with AsyncExitStack() as stack:
+        slack = await stack.enter_async_context(FakeSlack(channels=[CHANNEL]))
+        settings = load(
+            sqlite=STORE,
+            alerts=rules(),
+            slack_token=slack.token,
+            slack_channel=CHANNEL,
+            slack_api_url=slack.url,
+            max_alert_age="12h",  # the demo's calls are told as if they were over already
+        )
+        hand = await _hand(stack, settings, console)
+        screen = stack.enter_context(Screen(console, STORE, seconds, hand, slack, plain=plain))
+        await _traffic(hand, seconds, screen)
+        await hand.settle()
+        screen.show(seconds)
+    screen.summary()
+    return 0
+
+
+async def _hand(stack: AsyncExitStack, settings: Settings, console: Console) -> Stagehand:
+    """The stages on a Kafka: the one that is set, or one of our own, or else in this process."""
+    if f"{PREFIX}BROKERS" not in os.environ:
+        from llmvitals.local.kafka import LocalKafka  # noqa: PLC0415 - needs the extra `demo`
+
+        kafka = LocalKafka(progress=lambda line: console.print(f"[dim]{line}"))
+        try:
+            address = await asyncio.to_thread(kafka.start)
+        except Unavailable as error:
+            console.print(f"[yellow]{error}\nSo the same stages run in this process, without Kafka.")
+            return await stack.enter_async_context(InProcess(settings))
+        stack.callback(kafka.stop)
+        settings = settings.model_copy(update={"brokers": address})
+    console.print(f"[dim]Kafka is at {settings.brokers}")
+    return await stack.enter_async_context(OnKafka(settings))
+
+
+async def _traffic(hand: Stagehand, seconds: int, screen: Screen) -> None:
+    """Send the calls when they are due, SPEED times faster than they were; draw once a second."""
+    length = seconds * SPEED * SECOND
+    start = time.time_ns() // 1_000 - length
+    began, drawn = time.monotonic(), 0
+    for event in company(start, length):
+        due = (event["ts"] * 1_000 - start) / SPEED / SECOND
+        while (now := time.monotonic() - began) < due:
+            if int(now) > drawn:
+                drawn = int(now)
+                await hand.breathe()
+                screen.show(drawn)
+            await asyncio.sleep(min(due - now, 0.25))
+        await hand.send(json.dumps(event).encode(), event["session"].encode())

@@ -1,0 +1,176 @@
+"""Worker processes on a real broker, to be watched, killed, paused and restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from prometheus_client.parser import text_string_to_metric_families
+
+from llmvitals import topics
+from llmvitals.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PORTS = {"combine": 0, "merge": 1, "sink": 2}
+
+
+def free_ports(count: int = 3) -> int:
+    """The first of `count` neighbouring free ports."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            first = int(probe.getsockname()[1])
+        with suppress(OSError):
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            return first
+
+
+def until(fact: Callable[[], Any], timeout: float = 60, what: str = "") -> Any:
+    """The first true answer of `fact`; fails with `what` when there is none in time."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        found = fact()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {timeout} s: {what or fact}")
+
+
+class Worker:
+    """One `llmvitals worker --stage …`."""
+
+    def __init__(self, stage: str, env: dict[str, str], log: Path) -> None:
+        self.stage, self.log = stage, log
+        port = free_ports()
+        self.url = f"http://127.0.0.1:{port + PORTS[stage]}"
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "llmvitals", "worker", "--stage", stage],
+                env={**env, "LLMVITALS_HEALTH_PORT": str(port)},
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self, timeout: float = 20) -> int:
+        self.process.terminate()
+        return self.process.wait(timeout)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric over the labels not given; 0 while the worker does not answer."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/metrics", timeout=2) as answer:
+                text = answer.read().decode()
+        except OSError:
+            return 0
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+class Cluster:
+    """Topics of one test and the workers on them."""
+
+    def __init__(self, brokers: str, prefix: str, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.values = {"brokers": brokers, "topic_prefix": prefix, "group": prefix, "session_timeout": "6s",
+                       "alerts": str(folder / "no-rules"), **settings}  # fmt: skip
+        self.workers: list[Worker] = []
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(**self.values)
+
+    @property
+    def env(self) -> dict[str, str]:
+        plain = {k: v for k, v in os.environ.items() if not k.startswith("LLMVITALS_")}
+        return plain | {f"LLMVITALS_{name.upper()}": str(value) for name, value in self.values.items()}
+
+    async def apply_topics(self) -> None:
+        await topics.apply(self.settings)
+
+    def start(self, stage: str, **extra: str) -> Worker:
+        worker = Worker(stage, self.env | extra, self.folder / f"{stage}-{len(self.workers)}.log")
+        self.workers.append(worker)
+        return worker
+
+    def close(self) -> None:
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.signal(signal.SIGCONT)
+                worker.kill()
+
+    def logs(self) -> str:
+        return "\n".join(f"== {w.log.name}\n{w.text()[-3000:]}" for w in self.workers)
+
+    async def publish(self, topic: str, partition: int, values: list[bytes]) -> None:
+        """In the order given, to one partition."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.values["brokers"], linger_ms=5)
+        await producer.start()
+        try:
+            sent = [await producer.send(topic, value, partition=partition) for value in values]
+            await asyncio.gather(*sent)
+        finally:
+            await producer.stop()
+
+    async def read(self, topic: str) -> list[Any]:
+        """All records of a topic."""
+        consumer = AIOKafkaConsumer(
+            topic,
+            bootstrap_servers=self.values["brokers"],
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets(consumer.assignment())
+            records: list[Any] = []
+            for partition, end in ends.items():
+                consumer.seek(partition, 0)
+                while await consumer.position(partition) < end:
+                    for batch in (await consumer.getmany(partition, timeout_ms=500)).values():
+                        records.extend(batch)
+            return records
+        finally:
+            await consumer.stop()
+
+
+def rows(path: str | Path, sql: str, *args: Any) -> list[tuple[Any, ...]]:
+    """What a query of the SQLite store gives; nothing while the file is not there yet."""
+    if not Path(path).exists():
+        return []
+    with suppress(sqlite3.OperationalError):
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            return connection.execute(sql, args).fetchall()
+        finally:
+            connection.close()
+    return []
