@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,14 +23,18 @@ class Watch(Protocol):
     def watches(self, view: str) -> bool:
         """Whether any rule reads this view."""
 
+    def needs_tick(self, state: dict[str, Any], floor: int) -> bool:
+        """Whether this series has to be advanced at this floor even if nothing of it closed."""
+
     def advance(
         self,
         view: str,
         series: tuple[str, ...],
         state: dict[str, Any],
+        *,
         floor: int,
-        closed: Panes,
-        opened: Panes,
+        closed: Sequence[tuple[int, Vitals]],
+        opened: Sequence[tuple[int, Vitals]],
     ) -> list[Alert]:
         """One step of one series; what changed.
 
@@ -40,9 +44,6 @@ class Watch(Protocol):
         as they are counted. The same frames give the same steps, in whatever batches they come.
         """
 
-    def needs_tick(self, state: dict[str, Any]) -> bool:
-        """Whether this series has to be advanced when panes close in which it has no calls."""
-
 
 class NoWatch:
     """No rules."""
@@ -51,13 +52,13 @@ class NoWatch:
         del view
         return False
 
-    def advance(self, *step: object) -> list[Alert]:
-        del step
-        return []
-
-    def needs_tick(self, state: dict[str, Any]) -> bool:
-        del state
+    def needs_tick(self, state: dict[str, Any], floor: int) -> bool:
+        del state, floor
         return False
+
+    def advance(self, *step: object, **panes: object) -> list[Alert]:
+        del step, panes
+        return []
 
 
 @dataclass(frozen=True, slots=True)

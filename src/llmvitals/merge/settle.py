@@ -44,9 +44,9 @@ class Settler:
         self._counters["points"] += len(out)
         asked = dict.fromkeys((*closed, *opened))
         if step.moved:
-            watch = self._plan.watch
+            needs_tick = self._plan.watch.needs_tick
             asked.update(
-                dict.fromkeys(key for key, memory in bucket.watch.items() if watch.needs_tick(memory))
+                dict.fromkeys(key for key, state in bucket.watch.items() if needs_tick(state, step.low))
             )
         for key in asked:
             out += self._ask(bucket, key, closed.get(key, []), step.low)
@@ -59,7 +59,7 @@ class Settler:
         if not self._plan.wants(view, series) or not self._plan.watch.watches(view):
             return []
         opened = bucket.open_panes(key) if self._plan.eager(view) else []
-        alerts = self._plan.watch.advance(view, series, memory, low, closed, opened)
+        alerts = self._plan.watch.advance(view, series, memory, floor=low, closed=closed, opened=opened)
         if memory:
             bucket.watch[key] = memory
         self._counters["alerts"] += len(alerts)

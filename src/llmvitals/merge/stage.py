@@ -12,6 +12,7 @@ from llmvitals.merge import state
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.plan import Plan, series_key
 from llmvitals.merge.settle import Settler, Step
+from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Message, Record, Snapshot
 from llmvitals.window import FOREVER, NEVER
@@ -26,13 +27,12 @@ class Merge:
     passed it; a frame that comes later is ignored. A source that was first heard of when others had gone
     ahead counts what it has of closed panes in the oldest pane that was open then.
 
-    shard: which partition. parts: the newest of every part of its checkpoint, {} for none. beginning: the
-    oldest offset that the log still has.
+    shard: which partition. parts: the newest of every part of its checkpoint; without a manifest it begins
+    afresh. beginning: the oldest offset that the log still has.
     Raises StateLost and ConfigError as `state.read` does.
 
     counters: frames, entries; of the entries stale (re-sent), late (of closed panes), unknown (of no view of
-    ours) and replayed (a bucket had them already); panes (series and pane closed), points, alerts, lost
-    (frames that the log dropped before they were read).
+    ours) and replayed (a bucket had them already); panes (of all series, that closed), points, alerts.
     """
 
     next: int
@@ -42,12 +42,11 @@ class Merge:
         self._plan, self._settler = plan, Settler(plan, self.counters)
         self._buckets: dict[int, Bucket] = {}
         manifest = state.Manifest(state.VERSION, shard, 0, plan.buckets, plan.pane_us, beginning)
-        if parts:
+        if MANIFEST in parts:
             manifest, self._buckets = state.read(parts, plan, shard)
         self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest)
         self._sources = manifest.sources.copy()
         self.next = max(manifest.offset, beginning)
-        self.counters["lost"] = self.next - manifest.offset
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
         """Take frames in; the points and alerts that they bring about.
@@ -83,10 +82,9 @@ class Merge:
         return self._settle(Step(self.next, self._sources.low, FOREVER, {}, True))
 
     @property
-    def watermark(self) -> int | None:
-        """Event time, µs, up to which everything is closed; None while a source has not spoken."""
-        edge = self._sources.low * self._plan.pane_us
-        return None if edge <= NEVER else edge
+    def watermark(self) -> int:
+        """Event time, µs, up to which everything is closed; NEVER while a source has not spoken."""
+        return max(NEVER, self._sources.low * self._plan.pane_us)
 
     @property
     def silent(self) -> int:

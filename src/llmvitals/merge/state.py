@@ -11,10 +11,10 @@ from llmvitals.errors import ConfigError, StateLost
 from llmvitals.merge.bucket import Bucket, unpack
 from llmvitals.merge.plan import Plan
 from llmvitals.merge.sources import Sources
+from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Snapshot
 
-MANIFEST = "manifest"
 VERSION = 1
 
 
@@ -79,7 +79,7 @@ def read(parts: dict[str, bytes], plan: Plan, shard: int) -> tuple[Manifest, dic
             for name, data in parts.items()
             if name != MANIFEST
         }
-    except (KeyError, ValueError, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError) as error:
         raise StateLost(f"the checkpoint of shard {shard} can't be read ({error}): {CURE}") from error
     if (manifest.version, manifest.shard, manifest.pieces) != (VERSION, shard, plan.buckets):
         raise StateLost(f"the checkpoint of shard {shard} was made by another llmvitals: {CURE}")

@@ -1,0 +1,80 @@
+"""Frames, calls and points for tests of merge, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from llmvitals.record.frame import Entry, Frame
+from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.record.point import Point
+from llmvitals.record.view import View
+from llmvitals.record.vitals import Vitals
+from llmvitals.sketch import quantiles, tally
+
+SECOND = 1_000_000
+PANE = 10 * SECOND
+DAY = 1_700_006_400 * SECOND  # a midnight, UTC
+FIRST = DAY // PANE
+VIEWS = {
+    "all": View("all", contributors=True),
+    "app": View("app", ("app",)),
+    "team": View("team", ("team",), eager=True),
+    "rule": View("rule", ("app",), stored=False),
+}
+
+
+def vitals(*, latencies_ms: tuple[float, ...] = (), contributors=None, maxima=None, **sums: int) -> Vitals:
+    """Vitals with these sums and maxima, and a latency sketch of these values."""
+    keys, counts = np.unique(quantiles.bin_keys("latency_ms", np.array(latencies_ms)), return_counts=True)
+    return Vitals(
+        tuple(sums.get(name, 0) for name in tally.SUMS),
+        tuple((maxima or {}).get(name, 0) for name in tally.MAXIMA),
+        (keys.astype(np.uint16), counts.astype(np.int64)),
+        contributors or {},
+    )
+
+
+def entry(pane: int, content: Vitals, view: str = "all", *series: str) -> Entry:
+    return Entry(view, series, FIRST + pane, content.pack())
+
+
+def frame(source: int, version: int, *entries: Entry, floor: int = 0, of: int = 2) -> Frame:
+    """A frame of partition `source` of `of`; floor and panes are counted from FIRST."""
+    return Frame(f"calls/{source}", {"calls": of}, 0, 1, FIRST + floor, version, PANE, entries)
+
+
+def log(frames: Iterable[Frame], start: int = 0) -> list[Logged]:
+    return [Logged(offset, 0, each.encode()) for offset, each in enumerate(frames, start)]
+
+
+Place = tuple[str, str, str, int, tuple[tuple[str, str], ...]]
+
+
+def place(point: Point) -> Place:
+    """measurement, view, window, start in seconds after FIRST, the other tags"""
+    tags = dict(point.tags)
+    view, window = tags.pop("view"), tags.pop("window")
+    return point.measurement, view, window, (point.start - DAY) // SECOND, tuple(sorted(tags.items()))
+
+
+def stored(messages: Iterable[Message], into: dict[Place, Point] | None = None) -> dict[Place, Point]:
+    """What a store holds that lets the greater `upto` win."""
+    into = {} if into is None else into
+    for message in messages:
+        if message.topic is Topic.VITALS:
+            point = Point.decode(message.value or b"")
+            had = into.get(place(point))
+            if had is None or point.upto >= had.upto:
+                into[place(point)] = point
+    return into
+
+
+def calls(messages: Iterable[Message]) -> dict[tuple[str, int], int]:
+    """(window, start in seconds) → calls, of the view `all`."""
+    return {
+        (window, start): point.counts["calls"]
+        for (name, view, window, start, _), point in stored(messages).items()
+        if (name, view) == ("llm_calls", "all")
+    }

@@ -1,0 +1,303 @@
+"""Merge: what of frames comes out as points, and when."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from frames import DAY, FIRST, PANE, SECOND, VIEWS, calls, entry, frame, log, stored, vitals
+from llmvitals.errors import ConfigError
+from llmvitals.merge import Merge, Plan
+from llmvitals.record.frame import Frame
+from llmvitals.record.log import Logged
+from llmvitals.record.vitals import merged
+from llmvitals.sketch import quantiles
+from llmvitals.window import NEVER
+
+PLAN = Plan(PANE, VIEWS, contributors=2)
+ONE = vitals(calls=1)
+
+
+def merge(plan: Plan = PLAN, **parts: bytes) -> Merge:
+    return Merge(plan, shard=0, parts=parts, beginning=0)
+
+
+# When a pane closes
+
+
+def test_a_pane_closes_when_every_source_has_passed_it():
+    stage = merge()
+    assert stage.apply(log([frame(0, 5, entry(0, ONE), floor=1)])) == []
+    assert stage.silent == 1
+    assert stage.apply(log([frame(1, 9, entry(0, ONE), floor=0)], 1)) == []
+    assert calls(stage.apply(log([frame(1, 9, floor=1)], 2))) == {("10s", 0): 2}
+    assert stage.watermark == DAY + PANE
+
+
+def test_a_source_that_never_spoke_holds_up_the_others():
+    stage = merge()
+    assert stage.apply(log(frame(0, n, entry(n, ONE), floor=n) for n in range(50))) == []
+    assert stage.watermark == NEVER
+
+
+def test_of_each_source_the_greatest_version_counts_in_any_order():
+    versions = [(0, 1), (0, 3), (0, 2), (1, 7), (0, 3)]
+    for order in itertools.permutations(versions):
+        frames = [frame(s, v, entry(0, vitals(calls=v))) for s, v in order]
+        out = merge().apply(log([*frames, frame(0, 9, floor=1), frame(1, 9, floor=1)]))
+        assert calls(out) == {("10s", 0): 3 + 7}
+
+
+def test_a_frame_for_a_closed_pane_changes_nothing():
+    stage = merge()
+    both = [frame(0, 5, entry(0, ONE), floor=1), frame(1, 9, floor=1)]
+    stage.apply(log(both))
+    late = [frame(0, 99, entry(0, vitals(calls=50)), floor=1), frame(0, 99, floor=6), frame(1, 99, floor=6)]
+    assert calls(stage.apply(log(late, 2))) == {("1m", 0): 1, ("5m", 0): 1, ("1h", 0): 1, ("1d", 0): 1}
+    assert stage.counters["late"] == 1
+
+
+def test_a_zombies_lower_floor_does_not_lower_the_watermark():
+    stage = merge()
+    stage.apply(log([frame(0, 5, floor=8), frame(1, 9, floor=7), frame(1, 3, floor=2)]))
+    assert stage.watermark == DAY + 7 * PANE
+
+
+def test_records_before_the_next_offset_are_skipped():
+    stage = merge()
+    records = log([frame(0, 5, entry(0, ONE), floor=1), frame(1, 9, floor=1)])
+    assert len(stage.apply([records[0], records[0], *records])) == 1
+    assert stage.apply(records) == []
+    assert stage.next == 2
+
+
+def test_a_new_partition_is_waited_for_and_counts_its_closed_panes_in_the_oldest_open_one():
+    stage = merge()
+    out = stage.apply(log([frame(0, 5, entry(0, ONE), floor=3), frame(1, 9, floor=3)]))
+    grown = [
+        frame(0, 6, floor=20, of=3),
+        frame(1, 9, floor=20),  # a zombie that knows of two only
+        frame(2, 1, entry(0, vitals(calls=10)), entry(1, vitals(calls=100)), of=3),
+        frame(2, 2, entry(1, vitals(calls=200)), entry(3, vitals(calls=1_000)), floor=3, of=3),
+    ]
+    assert stage.apply(log(grown, 2)) == []
+    out += stage.apply(log([frame(2, 2, floor=20, of=3)], 6))
+    assert calls(out)["10s", 0] == 1
+    assert calls(out)["10s", 30] == 10 + 200 + 1_000
+    assert calls(out)["1m", 0] == 1_211
+
+
+def test_a_topic_that_is_read_no_more_is_not_waited_for():
+    old = Frame("old/0", {"old": 1, "calls": 1}, 0, 1, FIRST, 1, PANE, (entry(0, ONE),))
+    frames = [old, frame(0, 5, floor=1, of=1)]
+    assert merge().apply(log(frames)) == []
+    plan = Plan(PANE, VIEWS, inputs=frozenset({"calls"}))
+    assert calls(merge(plan).apply(log(frames))) == {("10s", 0): 1}
+
+
+# What a point holds
+
+
+def test_a_point_holds_every_field_that_exists():
+    content = vitals(
+        calls=4, errors=1, cost_nano=3_000_000_000, priced_calls=3, usage_calls=4, input_tokens=1_000,
+        output_tokens=50, cache_hits=1, latency_us=410_000, latency_count=4,
+        toxicity_micro=600_000, toxicity_count=2, toxic_calls=1,
+        latencies_ms=(100, 100, 100, 110),
+        maxima={"latency_us_max": 110_000, "cost_nano_max": 2_000_000_000},
+    )  # fmt: skip
+    out = merge().apply(log([frame(0, 1, entry(0, content, "app", "search"), floor=1), frame(1, 1, floor=1)]))
+    (message,) = out
+    assert message.key == b'["app","search"]'
+    point = stored(out)["llm_calls", "app", "10s", 0, (("app", "search"),)]
+    assert point.upto == FIRST + 1
+    assert point.counts == {
+        "calls": 4, "errors": 1, "late_calls": 0, "duplicates": 0, "unpriced_calls": 0,
+        "unknown_usage_calls": 0, "cache_hits": 1, "guardrail_blocks": 0, "input_tokens": 1_000,
+        "cached_tokens": 0, "cache_write_tokens": 0, "output_tokens": 50, "reasoning_tokens": 0,
+        "cost_nano": 3_000_000_000,
+    }  # fmt: skip
+    assert {name: value for name, value in point.measures.items() if "_p" not in name[-4:]} == {
+        "cost_usd": 3.0,
+        "latency_ms_mean": 102.5,
+        "latency_ms_max": 110.0,
+        "cost_usd_per_call_mean": 1.0,
+        "input_tokens_per_call_mean": 250.0,
+        "cache_hit_share": 0.25,
+        "toxicity_mean": 0.3,
+        "toxicity_share": 0.5,
+    }
+    percentiles = {name: value for name, value in point.measures.items() if "_p" in name[-4:]}
+    assert set(percentiles) == {"latency_ms_p50", "latency_ms_p90", "latency_ms_p95", "latency_ms_p99"}
+    assert percentiles["latency_ms_p50"] == pytest.approx(100, rel=0.01)
+
+
+def test_a_percentile_is_never_above_the_exact_maximum():
+    for value in (1.0, 7.3, 100.0, 12_345.6):
+        content = vitals(
+            calls=1, latency_count=1, latencies_ms=(value,), maxima={"latency_us_max": round(value * 1_000)}
+        )
+        out = merge().apply(log([frame(0, 1, entry(0, content), floor=1, of=1)]))
+        (point,) = stored(out).values()
+        assert value * 0.98 <= point.measures["latency_ms_p99"] <= value
+
+
+def test_the_heaviest_are_named_from_a_minute_on():
+    heavy = {"user": {"a": (1, 5, 10), "b": (1, 9, 20), "c": (2, 7, 30)}}
+    content = vitals(calls=4, contributors=heavy)
+    frames = [frame(0, 1, entry(0, content), entry(0, content, "app", "x"), floor=6, of=1)]
+    points = stored(merge().apply(log(frames)))
+    tops = {where[2:]: point for where, point in points.items() if where[0] == "llm_top"}
+    assert {window for window, _, _ in tops} == {"1m", "5m", "1h", "1d"}
+    ranks = [tops["1m", 0, (("kind", "user"), ("rank", rank))] for rank in ("1", "2")]
+    assert [(point.texts["name"], point.counts, point.measures) for point in ranks] == [
+        ("b", {"calls": 1, "tokens": 20}, {"cost_usd": 9e-9}),
+        ("c", {"calls": 2, "tokens": 30}, {"cost_usd": 7e-9}),
+    ]
+    assert len(tops) == 2 * 4
+
+
+def test_views_that_are_not_stored_or_not_known_give_no_points():
+    content = [entry(0, ONE, "rule", "x"), entry(0, ONE, "gone"), entry(0, ONE, "app"), entry(0, ONE)]
+    stage = merge()
+    out = stage.apply(log([frame(0, 1, *content, floor=6, of=1)]))
+    assert {where[1] for where in stored(out)} == {"all"}
+    assert stage.counters["unknown"] == 3
+
+
+# Roll-up
+
+
+def test_a_minute_is_told_once_and_longer_windows_whenever_a_minute_is_complete():
+    stage = merge()
+    told = [calls(stage.apply(log([frame(0, n, entry(n, ONE), floor=n + 1, of=1)], n))) for n in range(13)]
+    assert told[4] == {("10s", 40): 1}
+    assert told[5] == {("10s", 50): 1, ("1m", 0): 6, ("5m", 0): 6, ("1h", 0): 6, ("1d", 0): 6}
+    assert told[6] == {("10s", 60): 1}
+    assert told[11] == {("10s", 110): 1, ("1m", 60): 6, ("5m", 0): 12, ("1h", 0): 12, ("1d", 0): 12}
+
+
+def test_panes_of_a_minute_are_the_minutes():
+    plan = Plan(60 * SECOND, VIEWS)
+    content = replace(entry(0, ONE), pane=DAY // plan.pane_us)
+    each = replace(frame(0, 1, content, of=1), floor=DAY // plan.pane_us + 1, pane_us=plan.pane_us)
+    out = merge(plan).apply(log([each]))
+    assert calls(out) == {("1m", 0): 1, ("5m", 0): 1, ("1h", 0): 1, ("1d", 0): 1}
+    assert len(out) == 4
+
+
+WINDOWS = {"10s": 10, "1m": 60, "5m": 300, "1h": 3_600, "1d": 86_400}
+ENTRIES = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 40) | st.integers(0, 20_000), st.sampled_from("abc")),
+    max_size=30,
+)
+
+
+@given(ENTRIES, st.randoms(use_true_random=False))
+def test_every_window_is_the_sum_of_its_panes(entries, rnd):
+    """However the frames come and however the floors jump, each window ends as brute force has it."""
+    contents = {
+        (source, pane, app): vitals(
+            calls=1 + 7 * pane % 1_000, cost_nano=pane * 3, latencies_ms=(pane % 97 + 1,)
+        )
+        for source, pane, app in entries
+    }
+    want = {
+        (window, pane * 10 // length * length, app): merged(
+            [
+                part
+                for (_, p, a), part in contents.items()
+                if a == app and p * 10 // length == pane * 10 // length
+            ]
+        )
+        for _, pane, app in contents
+        for window, length in WINDOWS.items()
+    }
+    frames = [frame(s, 1, entry(pane, part, "app", app), of=3) for (s, pane, app), part in contents.items()]
+    rnd.shuffle(frames)
+    floors = sorted(rnd.choices(range(20_000), k=4))
+    due = [[f for f in frames if f.entries[0].pane - FIRST < floor] for floor in floors] + [frames]
+    stage, out = merge(), []
+    for floor, before in zip([*floors, 40_000], due, strict=True):
+        beats = [frame(s, 2, floor=floor, of=3) for s in range(3)]
+        out += stage.apply(log([*before, *beats], stage.next))
+    got = {(w, start, dict(t)["app"]): point for (_, _, w, start, t), point in stored(out).items()}
+    assert set(got) == set(want)
+    for where, point in got.items():
+        assert point.counts["calls"] == want[where].total("calls")
+        assert point.counts["cost_nano"] == want[where].total("cost_nano")
+        assert point.measures["latency_ms_p95"] == want[where].quantile("latency_ms", 0.95)
+    assert stage.series == 0
+
+
+@given(ENTRIES, st.randoms(use_true_random=False))
+def test_batches_and_the_order_of_frames_change_no_byte(entries, rnd):
+    frames = [
+        frame(s, 1, entry(pane, vitals(calls=pane + 1, latencies_ms=(pane + 1,)), "app", app), of=3)
+        for s, pane, app in dict.fromkeys(entries)
+    ]
+    beats = [frame(s, 2, floor=30_000, of=3) for s in range(3)]
+    straight = merge().apply(log([*frames, *beats]))
+    shuffled = rnd.sample(frames, len(frames))
+    records = log([*shuffled, *rnd.choices(shuffled or beats, k=5), *beats])
+    stage, out = merge(), []
+    while records:
+        cut = rnd.randint(1, len(records))
+        out += stage.apply(records[:cut])
+        records = records[cut:]
+    assert Counter(out) == Counter(straight)
+
+
+def test_the_end_of_a_finite_log_closes_everything():
+    stage = merge()
+    stage.apply(log([frame(0, 1, entry(0, ONE), entry(7, ONE), floor=0)]))
+    out = stage.finish()
+    assert calls(out) == {
+        ("10s", 0): 1, ("10s", 70): 1, ("1m", 0): 1, ("1m", 60): 1, ("5m", 0): 2, ("1h", 0): 2, ("1d", 0): 2,
+    }  # fmt: skip
+    assert {point.upto for point in stored(out).values()} == {FIRST + 8}
+    assert stage.series == 0
+
+
+def test_an_empty_log_ends_with_nothing():
+    assert merge().finish() == []
+
+
+# What has no business on the topic
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"{}", frame(0, 1).encode()[:-1]])
+def test_a_record_that_is_no_frame_stops_merge(value):
+    with pytest.raises(ConfigError, match=r"offset 3 of shard 0 .* is no frame"):
+        merge().apply([Logged(3, 0, value)])
+
+
+@pytest.mark.parametrize("wrong", [{"shard": 1}, {"shards": 2}, {"pane_us": 5 * SECOND}])
+def test_frames_of_another_shard_or_pane_length_stop_merge(wrong):
+    stage = merge()
+    stage.apply(log([frame(0, 1)]))
+    with pytest.raises(ConfigError, match="start afresh with another `topic_prefix`"):
+        stage.apply(log([replace(frame(0, 1), **wrong)], 1))
+
+
+# The table of percentiles
+
+
+VALUES = st.lists(st.lists(st.floats(0, 1e9), max_size=20), min_size=1, max_size=6)
+
+
+@given(VALUES, st.sampled_from(sorted(quantiles.SKETCHES)), st.floats(0, 1))
+def test_reading_many_at_once_is_reading_one_by_one(many, sketch, q):
+    bins = []
+    for values in many:
+        keys, counts = np.unique(quantiles.bin_keys(sketch, np.array(values)), return_counts=True)
+        bins.append((keys.astype(np.uint16), counts.astype(np.int64)))
+    for got, part in zip(quantiles.read(bins, [(sketch, q)])[:, 0].tolist(), bins, strict=True):
+        one = quantiles.quantile(part, sketch, q)
+        assert got == one or (one is None and np.isnan(got))

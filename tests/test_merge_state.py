@@ -1,0 +1,249 @@
+"""Merge: its checkpoints, and the rules that it asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frames import DAY, FIRST, PANE, VIEWS, entry, frame, log, stored, vitals
+from llmvitals.errors import ConfigError, StateLost
+from llmvitals.merge import Merge, Plan
+from llmvitals.record.alert import Alert
+from llmvitals.record.log import Topic
+
+ONE = vitals(calls=1)
+
+
+class Spending:
+    """A rule on calls a team: tells each hundred once, counts what it is asked, and ticks while it is above 0."""
+
+    def __init__(self, view: str = "team") -> None:
+        self.view = view
+        self.asked: list[tuple[tuple[str, ...], int, list[int], list[int]]] = []
+
+    def watches(self, view: str) -> bool:
+        return view == self.view
+
+    def needs_tick(self, state: dict[str, Any], floor: int) -> bool:
+        return state["calls"] > 0 and floor > FIRST
+
+    def advance(self, view, series, state, *, floor, closed, opened) -> list[Alert]:
+        assert view == self.view
+        self.asked.append(
+            (series, floor - FIRST, [p - FIRST for p, _ in closed], [p - FIRST for p, _ in opened])
+        )
+        state["calls"] = state.get("calls", 0) + sum(part.total("calls") for _, part in closed)
+        seen = state["calls"] + sum(part.total("calls") for _, part in opened)
+        told = state.get("told", 0)
+        state["told"] = seen // 100
+        if series == ("forgotten",):
+            state.clear()
+        if seen // 100 <= told:
+            return []
+        return [alert(series[0], seen, floor)]
+
+
+def alert(team: str, seen: int, floor: int) -> Alert:
+    return Alert(
+        rule="r", kind="budget", status="firing", severity="page", fingerprint="f", episode="e", group=f"r-{team}",
+        labels={"team": team}, metric="calls", unit="count", value=seen, limit=100, since=0, at=floor,
+    )  # fmt: skip
+
+
+def merge(plan: Plan, parts: dict[str, bytes] | None = None, beginning: int = 0) -> Merge:
+    return Merge(plan, shard=0, parts=parts or {}, beginning=beginning)
+
+
+def plan(**more: Any) -> Plan:
+    return Plan(PANE, VIEWS, watch=Spending(), **more)
+
+
+# Rules
+
+
+def test_an_open_pane_of_an_eager_view_can_fire_before_it_closes():
+    rules = plan()
+    stage = merge(rules)
+    assert stage.apply(log([frame(0, 1, entry(0, vitals(calls=60), "team", "x"))])) == []
+    out = stage.apply(log([frame(1, 1, entry(1, vitals(calls=40), "team", "x"))], 1))
+    assert [(m.topic, m.key, Alert.decode(m.value).value) for m in out] == [(Topic.ALERTS, b"r-x", 100)]
+    stage.apply(log([frame(0, 1, floor=1), frame(1, 1, floor=1)], 2))
+    assert [asked for asked in rules.watch.asked if asked[1] > -(10**9)][-1] == (("x",), 1, [0], [1])
+
+
+def test_rules_are_asked_once_a_frame_about_all_that_closed():
+    rules = plan()
+    stage = merge(rules)
+    stage.apply(log([frame(0, 1, *(entry(n, ONE, "team", "x") for n in range(4)), floor=3, of=1)]))
+    assert rules.watch.asked == [(("x",), 3, [0, 1, 2], [3])]
+
+
+def test_a_series_that_wants_to_tick_is_asked_when_other_panes_close():
+    rules = plan()
+    stage = merge(rules)
+    stage.apply(
+        log([frame(0, 1, entry(0, ONE, "team", "x"), entry(0, vitals(), "team", "y"), floor=1, of=1)])
+    )
+    rules.watch.asked.clear()
+    stage.apply(log([frame(0, 1, floor=1, of=1), frame(0, 2, floor=9, of=1)], 1))
+    assert rules.watch.asked == [(("x",), 9, [], [])]
+
+
+def test_the_memory_of_a_series_is_dropped_when_it_is_empty():
+    stage = merge(plan())
+    stage.apply(
+        log([frame(0, 1, *(entry(0, ONE, "team", t) for t in ("x", "forgotten")), floor=10**6, of=1)])
+    )
+    assert stage.series == 1
+
+
+def test_views_without_rules_are_not_asked_about():
+    rules = plan()
+    stage = merge(rules)
+    stage.apply(log([frame(0, 1, entry(0, ONE), entry(0, ONE, "app", "a"), floor=1, of=1)]))
+    assert rules.watch.asked == []
+
+
+def test_a_view_for_rules_only_is_asked_about_and_keeps_no_windows():
+    rules = Plan(PANE, VIEWS, watch=Spending("rule"))
+    stage = merge(rules)
+    assert stage.apply(log([frame(0, 1, entry(0, ONE, "rule", "a"), floor=1, of=1)])) == []
+    assert rules.watch.asked == [(("a",), 1, [0], [])]
+    assert stage.series == 1
+
+
+# Checkpoints
+
+TEAMS = [f"team {n}" for n in range(20)]
+LOGS = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 14), st.sampled_from(TEAMS), st.integers(1, 70)),
+    min_size=1,
+    max_size=40,
+)
+
+
+def random_log(drawn):
+    """Frames that know ever more calls, whose floors follow four panes behind."""
+    frames, version, top, total = [], 0, [0, 0], {}
+    for source, wanted, team, count in drawn:
+        version += count
+        pane = max(wanted, top[source] - 4)
+        top[source] = max(top[source], pane)
+        total[source, pane, team] = total.get((source, pane, team), 0) + count
+        content = vitals(calls=total[source, pane, team], latencies_ms=(pane + 1,))
+        frames.append(frame(source, version, entry(pane, content, "team", team), floor=top[source] - 4))
+    return log([*frames, frame(0, version + 1, floor=99), frame(1, version + 1, floor=99)])
+
+
+@given(LOGS, st.data())
+def test_a_restart_from_a_fuzzy_checkpoint_ends_with_the_same_points_and_alerts(drawn, data):
+    """Wherever it crashes and however few buckets a checkpoint has: nothing is lost, nothing differs."""
+    records = random_log(drawn)
+    rules = plan(buckets=16, rounds=8)
+    straight = merge(rules).apply(records)
+    parts: dict[str, bytes] = {}
+    stage, out, durable = merge(rules), [], []
+    for record in records:
+        out += stage.apply([record])
+        what = data.draw(st.sampled_from(["go on", "checkpoint", "crash", "torn"]))
+        if what == "checkpoint":
+            parts.update(stage.snapshot().parts)
+            durable = list(out)
+        elif what == "torn":  # it dies before the last part, the manifest, is written
+            parts.update(list(stage.snapshot().parts.items())[:-1])
+            durable = list(out)
+        if what in ("crash", "torn"):
+            stage, out = merge(rules, parts), list(durable)
+            out += stage.apply([each for each in records if stage.next <= each.offset <= record.offset])
+    assert stored(out) == stored(straight)
+    assert {m for m in out if m.topic is Topic.ALERTS} == {m for m in straight if m.topic is Topic.ALERTS}
+
+
+def test_a_clean_stop_replays_nothing_and_forgets_nothing():
+    records = random_log([(n % 2, n // 9, TEAMS[n % 20], 30) for n in range(120)])
+    for cut in (1, 37, 90, len(records)):
+        stage = merge(plan())
+        stage.apply(records[:cut])
+        snapshot = stage.snapshot(whole=True)
+        assert snapshot.offset == cut
+        again = merge(plan(), snapshot.parts)
+        assert again.next == cut
+        assert again.apply(records[cut:]) == stage.apply(records[cut:])
+        assert again.snapshot(whole=True).parts["manifest"] == stage.snapshot(whole=True).parts["manifest"]
+
+
+def test_every_changed_bucket_is_written_within_its_rounds_and_only_those():
+    rules = plan(buckets=64, rounds=16)
+    stage = merge(rules)
+    teams = [entry(0, ONE, "team", f"{n}") for n in range(500)]
+    stage.apply(log([frame(0, 1, *teams)]))
+    written = [set(stage.snapshot().parts) - {"manifest"} for _ in range(16)]
+    assert [len(names) for names in written] == [4] * 16
+    assert len(set.union(*written)) == 64
+    assert set(stage.snapshot().parts) == {"manifest"}
+    assert stage.snapshot().offset == 1
+    stage.apply(log([frame(0, 2, entry(0, ONE, "team", "7"))], 1))
+    assert len(stage.snapshot().parts) == 2
+
+
+def test_the_manifest_comes_last_and_restarts_at_the_oldest_change():
+    stage = merge(plan(buckets=64, rounds=64))
+    stage.apply(log([frame(0, 1, entry(0, ONE, "team", "a"))]))
+    stage.apply(log([frame(0, 1, entry(0, ONE, "team", "b")), frame(0, 2, entry(1, ONE, "team", "c"))], 1))
+    assert [stage.snapshot().offset for _ in range(3)] == [1, 2, 3]
+    assert list(stage.snapshot(whole=True).parts)[-1] == "manifest"
+
+
+def checkpoint() -> dict[str, bytes]:
+    stage = merge(plan())
+    stage.apply(log([frame(0, 1, *(entry(0, ONE, "team", team) for team in TEAMS))]))
+    return stage.snapshot(whole=True).parts
+
+
+@pytest.mark.parametrize("damage", ["missing", "older", "garbage"])
+def test_a_checkpoint_that_does_not_hang_together_is_refused(damage):
+    stage = merge(plan())
+    teams = [entry(0, ONE, "team", team) for team in TEAMS]
+    stage.apply(log([frame(0, 1, *teams)]))
+    older = stage.snapshot(whole=True).parts
+    stage.apply(log([frame(0, 2, *teams)], 1))
+    parts = stage.snapshot(whole=True).parts
+    name = min(parts)
+    if damage == "missing":
+        del parts[name]
+    elif damage == "older":
+        parts[name] = older[name]
+    else:
+        parts[name] = b"\xc1"
+    with pytest.raises(StateLost, match="new `group`"):
+        merge(plan(), parts)
+
+
+def test_a_checkpoint_of_other_panes_is_refused():
+    with pytest.raises(ConfigError, match="set `pane` back"):
+        merge(Plan(PANE // 2, VIEWS), checkpoint())
+
+
+def test_a_checkpoint_of_another_shard_is_refused():
+    with pytest.raises(StateLost):
+        Merge(plan(), shard=1, parts=checkpoint(), beginning=0)
+
+
+def test_reading_begins_where_the_log_does():
+    assert merge(plan(), checkpoint(), beginning=5).next == 5
+    assert merge(plan(), checkpoint(), beginning=0).next == 1
+    assert merge(plan(), beginning=7).next == 7
+
+
+def test_the_state_of_a_shard_of_which_nothing_is_left_is_empty():
+    stage = merge(Plan(PANE, VIEWS))
+    stage.apply(log([frame(0, 1, entry(0, ONE), floor=1, of=1)]))
+    assert stage.series == 1
+    assert stage.watermark == DAY + PANE
+    stage.apply(log([frame(0, 1, floor=8_640, of=1)], 1))
+    assert stage.series == 0
+    restored = merge(Plan(PANE, VIEWS), stage.snapshot(whole=True).parts)
+    assert (restored.series, restored.watermark) == (0, DAY + 8_640 * PANE)
