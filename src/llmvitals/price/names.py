@@ -1,0 +1,38 @@
+"""What providers are called, and what a service tier is called by genai-prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from genai_prices.data_snapshot import find_provider_by_id
+from genai_prices.types import Provider
+
+ALIASES: Final = {
+    "gcp.gen_ai": "google",
+    "azure.ai.inference": "azure",
+    "azure.ai.openai": "azure",
+    "az.ai.openai": "azure",
+    "azure_ai": "azure",
+    "x_ai": "x-ai",
+    "fireworks_ai": "fireworks",
+    "ibm.watsonx.ai": "watsonx",
+}
+"""Names by which genai-prices doesn't know a provider, or takes it for another."""
+
+CONTEXTS: Final[Mapping[str | None, dict[str, str]]] = {
+    None: {},
+    "default": {"service_tier": "default"},
+    "batch": {"processing": "batch"},
+    "flex": {"service_tier": "flex"},
+    "priority": {"service_tier": "priority"},
+}
+"""A call's service tier → genai-prices' price context."""
+
+
+def canonical(name: str, providers: list[Provider]) -> str:
+    """The one name of a provider: genai-prices' where it knows it, else the name in small letters."""
+    name = name.lower().strip()
+    name = ALIASES.get(name, name)
+    known = find_provider_by_id(providers, name)
+    return known.id if known else name
