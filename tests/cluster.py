@@ -55,7 +55,7 @@ class Worker:
     """One `llmvitals worker --stage …`."""
 
     def __init__(self, stage: str, env: dict[str, str], log: Path) -> None:
-        self.stage, self.log = stage, log
+        self.stage, self.log, self.stopped = stage, log, False
         port = free_ports()
         self.url = f"http://127.0.0.1:{port + PORTS[stage]}"
         with log.open("ab") as out:
@@ -75,6 +75,7 @@ class Worker:
         self.process.wait(10)
 
     def stop(self, timeout: float = 20) -> int:
+        self.stopped = True
         self.process.terminate()
         return self.process.wait(timeout)
 

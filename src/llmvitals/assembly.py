@@ -90,7 +90,8 @@ def _view(setting: ViewSetting) -> View:
     for name in (*setting.by, *setting.where):
         if name not in DIMENSIONS and not name.startswith("tags."):
             raise ConfigError(
-                f"views: {setting.name}: there is no dimension {name!r}: write one of {', '.join(DIMENSIONS)} or tags.NAME"
+                f"views: {setting.name}: there is no dimension {name!r}: "
+                f"write one of {', '.join(DIMENSIONS)} or tags.NAME"
             )
     where = tuple(
         (name, Condition(frozenset([wanted] if isinstance(wanted, str) else wanted)))

@@ -63,7 +63,8 @@ class Replay:
 
 def replay_lines(lines: Iterable[bytes], settings: Settings) -> Outcome:
     """All lines as the log of one partition, appended now; see README for the shape of the outcome."""
-    stages = Replay(settings)
+    # The totals are those of the view of everything.
+    stages = Replay(settings.model_copy(update={"default_views": True}))
     points: dict[bytes, Point] = {}
     alerts: list[Alert] = []
     letters: Counter[str] = Counter()

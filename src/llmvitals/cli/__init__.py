@@ -21,8 +21,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Listens to LLM calls on Kafka and speaks up when money, speed, safety or meaning goes wrong.\n\n"
     "Try it: `llmvitals demo`. On your own Kafka: `llmvitals topics apply`, then `llmvitals worker`.\n\n"
-    f"Every setting is an environment variable `{PREFIX}NAME`, a line of `llmvitals.toml`, or `--set NAME=VALUE`; "
-    "`llmvitals config show` lists them.",
+    f"Every setting is an environment variable `{PREFIX}NAME`, a line of `llmvitals.toml`, or "
+    "`--set NAME=VALUE`; `llmvitals config show` lists them.",
 )
 run.add(app)
 data.add(app)

@@ -19,7 +19,7 @@ config = typer.Typer(no_args_is_help=True, help="The settings.")
 
 @topics.command()
 def check() -> None:
-    """Read the declared topics without a broker: are the files right?"""
+    """Read the declared topics without a broker, and say what is wrong with the files."""
     from llmvitals import topics as topics_  # noqa: PLC0415
 
     declared = topics_.load(settings_.load())

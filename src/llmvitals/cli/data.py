@@ -71,8 +71,10 @@ def query(
     metric: Annotated[str, typer.Option(help="cost, calls, tokens, error_share, latency_p95, …")] = "cost",
     by: Annotated[str, typer.Option(help="Dimensions of a view, comma-separated: team; app,model")] = "",
     view: Annotated[str | None, typer.Option(help="The view by its name, instead of --by.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="DIMENSION=VALUE; repeat it.")] = None,
     window: Annotated[str, typer.Option(help="10s, 1m, 5m, 1h or 1d")] = "1h",
     since: Annotated[str, typer.Option(help="How far back (24h), or a time (2026-11-24T00:00:00Z).")] = "24h",
+    until: Annotated[str | None, typer.Option(help="As --since; default now.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
 ) -> None:
     """Ask the metrics, in InfluxDB or in SQLite.
@@ -80,10 +82,22 @@ def query(
     `llmvitals query --metric cost --by team --window 1h --since 24h`
     """
     from llmvitals.write import query as ask  # noqa: PLC0415
+    from llmvitals.write.question import Question  # noqa: PLC0415
 
     settings = settings_.load()
-    dims = tuple(filter(None, by.split(",")))
-    table = asyncio.run(ask.query(settings, metric, by=dims, view=view, window=window, since=since))
+    pairs = [pair.partition("=") for pair in where or ()]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise typer.BadParameter(f"{wrong[0]!r}: write DIMENSION=VALUE", param_hint="--where")
+    question = Question(
+        metric=metric,
+        by=tuple(filter(None, by.split(","))),
+        window=window,
+        since=since,
+        until=until,
+        where={name: value for name, _, value in pairs},
+        view=view,
+    )
+    table = asyncio.run(ask.query(settings, question))
     typer.echo(ask.render(table, form.value))
 
 

@@ -1,0 +1,140 @@
+"""`llmvitals doctor`: everything that the worker needs, looked at one by one."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from aiokafka import AIOKafkaConsumer
+
+from llmvitals import topics
+from llmvitals.assembly import Pipeline
+from llmvitals.connect import client
+from llmvitals.errors import LlmvitalsError
+from llmvitals.notify.answer import Do
+from llmvitals.notify.delivery import Tempo
+from llmvitals.notify.slack import chosen
+from llmvitals.write.query import query
+from llmvitals.write.question import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from llmvitals.settings import Settings
+
+CLOCK_SKEW: Final = 5.0
+"""Seconds that our clock may be behind Kafka's before it is worth a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, how it is, and what to do where it is not fine."""
+
+    what: str
+    state: Literal["fine", "warning", "wrong"]
+    found: str
+    cure: str = ""
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """All findings, in the order in which one would mend them. Nothing is written anywhere."""
+    findings = []
+    checks: dict[str, Callable[[Settings], Awaitable[Finding]]] = {
+        "rules": _rules,
+        "topics": _topics,
+        "clock": _clock,
+        "store": _store,
+        "slack": _slack,
+    }
+    for what, check in checks.items():
+        try:
+            findings.append(await check(settings))
+        except LlmvitalsError as error:
+            findings.append(Finding(what, "wrong", str(error), "as it says"))
+    return findings
+
+
+async def _rules(settings: Settings) -> Finding:
+    rules = Pipeline.of(settings, shards=1).watch.rules
+    count = f"{len(rules.rules)} rules in {settings.alerts}"
+    if rules.warnings:
+        return Finding(
+            "rules", "warning", f"{count}; {'; '.join(rules.warnings)}", "see alerts/ for examples"
+        )
+    return Finding("rules", "fine", count)
+
+
+async def _topics(settings: Settings) -> Finding:
+    plan = await topics.plan(settings)
+    if plan.create:
+        missing = ", ".join(topic.name for topic in plan.create)
+        return Finding(
+            "topics", "wrong", f"missing at {settings.brokers}: {missing}", "llmvitals topics apply"
+        )
+    if plan:
+        return Finding("topics", "warning", str(plan), "llmvitals topics apply")
+    return Finding("topics", "fine", f"all {plan.declared} at {settings.brokers}")
+
+
+async def _clock(settings: Settings) -> Finding:
+    """The newest call's Kafka time stamp against our clock: a time that is yet to come says who is wrong."""
+    newest = await _newest(settings)
+    if newest is None:
+        return Finding("clock", "warning", f"no call yet on {', '.join(settings.sources)}", "send one")
+    ahead = newest / 1_000 - time.time()
+    if ahead > CLOCK_SKEW:
+        return Finding(
+            "clock", "wrong", f"Kafka's clock is {ahead:.0f} s ahead of this one", "set both by NTP"
+        )
+    return Finding("clock", "fine", f"the newest call came {-ahead:,.0f} s ago by Kafka's clock")
+
+
+async def _newest(settings: Settings) -> int | None:
+    """The Kafka time stamp of the newest call, ms; None where there is none."""
+    consumer = AIOKafkaConsumer(*settings.sources, **client(settings, "doctor"), enable_auto_commit=False)
+    await consumer.start()
+    try:
+        newest = None
+        for partition, end in (await consumer.end_offsets(consumer.assignment())).items():
+            if end > 0:
+                consumer.seek(partition, end - 1)
+                for records in (await consumer.getmany(partition, timeout_ms=2_000)).values():
+                    newest = max(newest or 0, records[-1].timestamp)
+        return newest
+    finally:
+        await consumer.stop()
+
+
+async def _store(settings: Settings) -> Finding:
+    if settings.influx_url is None and settings.sqlite is None:
+        return Finding(
+            "store", "warning", "none: alerts only", "set LLMVITALS_INFLUX_URL or LLMVITALS_SQLITE"
+        )
+    if settings.influx_url is None and settings.sqlite is not None and not settings.sqlite.exists():
+        folder = settings.sqlite.resolve().parent
+        if not os.access(folder, os.W_OK):
+            return Finding(
+                "store", "wrong", f"{folder} can't be written", "name another file in LLMVITALS_SQLITE"
+            )
+        return Finding("store", "fine", f"{settings.sqlite} will be made by the worker")
+    table = await query(settings, Question("calls", window="1m", since="10m", view="all"))
+    where = settings.influx_url or settings.sqlite
+    return Finding("store", "fine", f"{where} answers; {len(table.rows)} minutes of the last ten are there")
+
+
+async def _slack(settings: Settings) -> Finding:
+    backend = chosen(settings, Tempo())
+    await backend.open()
+    try:
+        answer = await backend.check()
+    finally:
+        await backend.close()
+    if settings.slack_token is None and settings.slack_webhook is None:
+        return Finding("slack", "warning", "none is set: alerts are printed", "set LLMVITALS_SLACK_TOKEN")
+    if answer.do is Do.DONE:
+        return Finding("slack", "fine", f"accepted; alerts go to {settings.slack_channel or 'the webhook'}")
+    return Finding("slack", "wrong", answer.code, answer.advice)
+
+
