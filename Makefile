@@ -1,0 +1,47 @@
+# The commands of this project. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check bench clean
+# A step that failed leaves no file behind that would make the next run believe it was done.
+.DELETE_ON_ERROR:
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(VENV)/.test ## Make .venv with everything the tests need (PYTHON=python3.12)
+
+demo: $(VENV)/.demo ## See it work on a real Kafka (SECONDS=60 ends by itself)
+	$(BIN)/llmvitals demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: $(VENV)/.test ## Run every test, on a real Kafka and InfluxDB (ARGS="-k topics")
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.check ## Lint, format, types, layers, compose file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+bench: $(VENV)/.test ## Measure beside bare aiokafka and stock Faust (JSON=out.json)
+	$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))
+
+clean: ## Remove .venv and what tools left behind
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "llmvitals needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each set of extras; each is done again when pyproject.toml changes.
+$(VENV)/.demo: EXTRAS = demo
+$(VENV)/.test: EXTRAS = test
+$(VENV)/.check: EXTRAS = test,check
+$(VENV)/.demo $(VENV)/.test $(VENV)/.check: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@
