@@ -10,7 +10,7 @@ import aiohttp
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
 
-from llmvitals.errors import SinkError
+from llmvitals.errors import ConfigError, SinkError
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
@@ -32,11 +32,25 @@ _CURES: Final = {
 _UNSURE: Final = frozenset({408, 425, 429})
 
 
+def address(settings: Settings) -> str:
+    """InfluxDB's URL. Raises ConfigError when there is none, or when a password stands in it."""
+    url = settings.influx_url or ""
+    parts = urlsplit(url)
+    if parts.username or parts.password:
+        raise ConfigError("influx_url holds a password: put user:password into influx_token instead")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError("influx_url is no address: say where InfluxDB is, such as http://localhost:8086")
+    return url
+
+
 def connect(settings: Settings) -> InfluxDBClientAsync:
-    """The client of these settings; to be closed by the caller, inside the loop that it was made in."""
+    """The client of these settings; to be closed by the caller, inside the loop that it was made in.
+
+    Raises ConfigError when there is no address.
+    """
     token = settings.influx_token
     return InfluxDBClientAsync(
-        settings.influx_url,
+        address(settings),
         token=token.get_secret_value() if token else "",
         org=settings.influx_org,
         timeout=duration(settings.influx_timeout) // 1_000,
@@ -57,7 +71,9 @@ def failure(error: Exception, settings: Settings) -> SinkError:
     if status >= 500 or status in _UNSURE:
         after = _seconds(error.headers or {})
         return SinkError(f"{where} is not ready ({status})", retry=True, retry_after=after)
-    why = f"{where} answered {status}: check that LLMVITALS_INFLUX_URL is InfluxDB's own address"
+    why = (
+        f"{where} answered {status} ({said(error)[:256]}): check that LLMVITALS_INFLUX_URL is its own address"
+    )
     return SinkError(why, retry=True, retry_after=SLOWLY)
 
 
@@ -66,12 +82,6 @@ def said(error: ApiException) -> str:
     words = error.message or error.reason or ""
     text = words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
     return re.sub(r"'.*'", "'…'", " ".join(text.split()))
-
-
-def address(settings: Settings) -> str:
-    """Where InfluxDB is, without a password that somebody put into the URL."""
-    url = urlsplit(settings.influx_url or "")
-    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
 def _seconds(headers: Mapping[str, str]) -> float | None:

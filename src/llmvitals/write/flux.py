@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from influxdb_client.rest import ApiException
 
+from llmvitals.errors import SinkError
 from llmvitals.record.columns import CALLS
 from llmvitals.window import SECOND
 from llmvitals.write.client import BROKEN, connect, failure
 from llmvitals.write.question import Sample
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from llmvitals.settings import Settings
     from llmvitals.write.question import Number, Request
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:~ -]*")
 _OURS: Final = frozenset(
-    {"result", "table", "_start", "_stop", "_time", "_value", "_field", "_measurement", "view", "window"}
+    {"", "result", "table", "_start", "_stop", "_time", "_value", "_field", "_measurement", "view", "window"}
 )
 
 
@@ -27,19 +32,39 @@ async def read(settings: Settings, request: Request) -> list[Sample]:
     """The samples that InfluxDB has, in no order. Raises SinkError with what to fix."""
     client = connect(settings)
     try:
-        tables = await client.query_api().query(script(settings.influx_bucket, request))
+        answer = await client.query_api().query_raw(script(settings.influx_bucket, request))
     except (ApiException, *BROKEN) as error:
         raise failure(error, settings) from None
     finally:
         await client.close()  # type: ignore[no-untyped-call] # the package has no types here
     fields: dict[tuple[int, tuple[tuple[str, str], ...]], dict[str, Number]] = {}
-    for table in tables:
-        for record in table.records:
-            values = record.values
-            tags = tuple((key, text) for key, text in values.items() if key not in _OURS)
-            start = round(values["_time"].timestamp()) * SECOND
-            fields.setdefault((start, tags), {})[values["_field"]] = values["_value"]
+    for kind, row in records(answer):
+        if "error" in row:
+            raise SinkError(f"InfluxDB could not answer: {row['error'][:256]}", retry=True)
+        tags = tuple((key, value) for key, value in row.items() if key not in _OURS and value)
+        start = int(datetime.fromisoformat(row["_time"]).timestamp()) * SECOND
+        value = int(row["_value"]) if kind == "long" else float(row["_value"])
+        fields.setdefault((start, tags), {})[row["_field"]] = value
     return [Sample(start, dict(tags), found) for (start, tags), found in fields.items()]
+
+
+def records(answer: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of an annotated CSV answer: the type of `_value`, and column → text."""
+    kinds: list[str] = []
+    header: list[str] = []
+    # Not by lines of the text: a quoted value may hold an end of line.
+    for cells in csv.reader(io.StringIO(answer, newline="")):
+        if not any(cells):
+            header = []
+        elif cells[0] == "#datatype":
+            kinds, header = cells, []
+        elif cells[0].startswith("#"):
+            continue
+        elif not header:
+            header = cells
+        else:
+            row = dict(zip(header, cells, strict=False))
+            yield (kinds[header.index("_value")] if kinds and "_value" in header else ""), row
 
 
 def script(bucket: str, request: Request) -> str:

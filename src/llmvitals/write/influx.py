@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from influxdb_client.rest import ApiException
 
-from llmvitals.errors import ConfigError
-from llmvitals.write.client import BROKEN, connect, failure, said
+from llmvitals.write.client import BROKEN, address, connect, failure, said
 from llmvitals.write.lines import line
 from llmvitals.write.newest import Counts, Newest
 from llmvitals.write.patience import Patience
@@ -56,9 +55,8 @@ class InfluxWriter:
     """
 
     def __init__(self, settings: Settings, *, patience: Patience | None = None) -> None:
-        """Raises ConfigError when `influx_url` is not set."""
-        if not settings.influx_url:
-            raise ConfigError("influx_url is not set: say where InfluxDB is, such as http://localhost:8086")
+        """Raises ConfigError when `influx_url` is no address."""
+        address(settings)
         self._settings = settings
         self._patience = patience or Patience()
         self._client: InfluxDBClientAsync | None = None
