@@ -49,8 +49,12 @@ class Form:
         try:
             return model.model_validate(data, context={"pane": self.pane})
         except ValidationError as error:
-            for one in error.errors(include_url=False):
-                self._translate(model, one, path, beside)
+            found = error.errors(include_url=False)
+            unknown = any(one["type"] == "extra_forbidden" for one in found)
+            for one in found:
+                # A key that is missing is most likely the one that is misspelt.
+                if not (unknown and one["type"] == "missing"):
+                    self._translate(model, one, path, beside)
             return None
 
     def _translate(self, model: type[BaseModel], error: Any, path: Path, beside: tuple[str, ...]) -> None:

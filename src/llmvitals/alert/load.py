@@ -84,10 +84,10 @@ class _Reader:
             form.wrong(
                 f"{key} comes in a later version: write {' or '.join(self.kinds)}", (*path, key), key=True
             )
-        if len(kinds) + len(later) != 1:
-            form.wrong(f"a rule has one condition: write one of {', '.join(self.kinds)}", path)
         plain = {key: value for key, value in data.items() if key not in kinds + later}
         rule = form.read(RuleShape, plain, path, beside=tuple(self.kinds))
+        if len(kinds) + len(later) > 1 or (rule and not kinds and not later):
+            form.wrong(f"a rule has one condition: write one of {', '.join(self.kinds)}", path)
         conditions = [form.read(self.kinds[key], data[key], (*path, key)) for key in kinds]
         if rule is None or len(conditions) != 1 or conditions[0] is None:
             return

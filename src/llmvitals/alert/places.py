@@ -71,6 +71,8 @@ class _Reader:
         if self.count > MOST_NODES or len(path) > DEEPEST:
             reason = "nested too deeply" if len(path) > DEEPEST else "repeated too often by aliases"
             raise self._error(f"{reason} to be a rule file: write it out", node)
+        if isinstance(node, yaml.CollectionNode) and node.tag.rpartition(":")[2] not in ("map", "seq"):
+            raise self._error("tags are not read: leave it out", node)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):

@@ -19,8 +19,11 @@ Where = tuple[tuple[str, Condition], ...]
 
 LONGEST_REGEX: Final = 200
 _TAG: Final = re.compile(r"tags\.[A-Za-z0-9_.-]{1,64}")
-_HARMFUL: Final = re.compile(r"\([^()]*[*+|{][^()]*\)\s*[*+{]|\\[1-9]|\(\?P=")
-"""A repeated group with a repetition or a choice in it, or a back-reference: these can take for ever."""
+MOST_REPEATS: Final = 3
+_ESCAPED: Final = re.compile(r"\\[^0-9]|\[\^?.[^\]]*\]")
+_HARMFUL: Final = re.compile(r"\)[*+{]|\\[0-9]|\(\?P=")
+"""Repeated groups and back-references: what makes a search exponential."""
+_REPEATS: Final = re.compile(r"[*+]|\{\d*,")
 
 
 class Scope(BaseModel):
@@ -88,8 +91,12 @@ def _condition(name: str, wanted: Any) -> Condition:
 def _regex(name: str, text: Any) -> str:
     if not isinstance(text, str) or len(text) > LONGEST_REGEX:
         raise ValueError(f"{name}: regex has to be a text of at most {LONGEST_REGEX} characters")
-    if _HARMFUL.search(text):
-        raise ValueError(f"{name}: this regex could run for ever: repeat no group that repeats or chooses")
+    bare = _ESCAPED.sub("x", text)
+    if _HARMFUL.search(bare) or len(_REPEATS.findall(bare)) > MOST_REPEATS:
+        raise ValueError(
+            f"{name}: this regex could run for ever: repeat single characters, not groups, "
+            f"and at most {MOST_REPEATS} times; a list of values is often enough"
+        )
     try:
         re.compile(text)
     except re.error as error:

@@ -1,0 +1,98 @@
+"""Panes of one series by hand, and a walk of them through the rules, for tests of alerting."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from llmvitals.record.alert import Alert
+from llmvitals.record.vitals import Vitals
+from llmvitals.sketch import quantiles, tally
+from llmvitals.watch import Watch, load_watch
+
+SECOND = 1_000_000
+PANE = 10 * SECOND
+MINUTE = 6
+"""Panes of a minute."""
+
+
+def vitals(
+    *,
+    cost: float = 0,
+    ms: tuple[float, ...] = (),
+    tokens: tuple[float, ...] = (),
+    names: Mapping[str, Mapping[str, tuple[int, int, int]]] | None = None,
+    worst: Mapping[str, tuple[tuple[int, str], ...]] | None = None,
+    **sums: int,
+) -> Vitals:
+    """A pane: money in dollars, latencies in ms, input tokens of each call, and any other sums."""
+    keys = np.concatenate(
+        [
+            quantiles.bin_keys("latency_ms", np.array(ms)),
+            quantiles.bin_keys("input_tokens_per_call", np.array(tokens)),
+        ]
+    )
+    keys, counts = np.unique(keys, return_counts=True)
+    calls = max(len(ms), len(tokens), 1)
+    sums = {"calls": calls, "cost_nano": round(cost * 1e9), "latency_count": len(ms), **sums}
+    sums |= {
+        "latency_us": round(sum(ms) * 1000),
+        "input_tokens": int(sum(tokens)),
+        "usage_calls": len(tokens),
+    }
+    return Vitals(
+        tuple(sums.get(name, 0) for name in tally.SUMS),
+        tuple({"latency_us_max": round(max(ms, default=0) * 1000)}.get(name, 0) for name in tally.MAXIMA),
+        (keys.astype(np.uint16), counts.astype(np.int64)),
+        dict(names or {}),
+        dict(worst or {}),
+    )
+
+
+def watch(folder: Path, rule: str, pane: int = PANE) -> Watch:
+    """The watch over one rule, written from its `alert:` on."""
+    text = (
+        "groups:\n- name: test\n  rules:\n  - "
+        + textwrap.indent(textwrap.dedent(rule).strip(), "    ").strip()
+    )
+    (folder / "rules.yaml").write_text(text + "\n", encoding="utf-8")
+    return load_watch(folder, pane)
+
+
+def walk(
+    watched: Watch,
+    panes: Mapping[int, Vitals],
+    end: int,
+    *,
+    cuts: Iterable[int] = (),
+    series: tuple[str, ...] = (),
+    packed: bool = False,
+    ticks: bool = False,
+) -> list[Alert]:
+    """All alerts of closed panes up to floor `end`; cuts: floors at which a call ends.
+
+    packed: the state goes through msgpack between calls. ticks: every floor is a call that the state asks for.
+    """
+    view = watched.views[0].name
+    state: dict = {}
+    alerts: list[Alert] = []
+    floors = sorted(
+        {min(panes, default=0), *cuts, end, *(range(min(panes, default=0), end) if ticks else ())}
+    )
+    for low, floor in pairwise([min(floors) - 1, *floors]):
+        closed = [(pane, panes[pane]) for pane in sorted(panes) if low <= pane < floor]
+        if closed or watched.needs_tick(state, floor) or floor == end:
+            alerts += watched.advance(view, series, state, floor, closed)
+        if packed:
+            state = msgspec.msgpack.decode(msgspec.msgpack.encode(state))
+    return alerts
+
+
+def told(alerts: Iterable[Alert]) -> list[tuple[str, str, int]]:
+    """(status, level, pane whose end it is) of each."""
+    return [(alert.status, alert.level, alert.at // PANE - 1) for alert in alerts]
