@@ -41,7 +41,7 @@ $(BIN)/python:
 # One stamp for each set of extras; each is done again when pyproject.toml changes.
 $(VENV)/.demo: EXTRAS = demo
 $(VENV)/.test: EXTRAS = test
-$(VENV)/.check: EXTRAS = test,check
+$(VENV)/.check: EXTRAS = check
 $(VENV)/.demo $(VENV)/.test $(VENV)/.check: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
