@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import msgspec
 
 
@@ -40,6 +42,11 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, tag=1):
     def decode(cls, data: bytes) -> Frame:
         """Back from msgpack. Raises msgspec.ValidationError or msgspec.DecodeError."""
         return _decoder.decode(data)
+
+
+def shard_of(view: str, series: tuple[str, ...], shards: int) -> int:
+    """Which shard owns a series: the same on every machine, spread by CRC-32."""
+    return crc32("\0".join((view, *series)).encode()) % shards
 
 
 _encoder = msgspec.msgpack.Encoder(order="sorted")

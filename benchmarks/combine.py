@@ -1,0 +1,107 @@
+"""How many calls a second one combine stage takes, alone, without Kafka: `python benchmarks/combine.py`.
+
+Everything is on: decode, price, dedupe, four views (three with contributors), sketches, early frames.
+Two logs: one in the order of time, and one whose every batch touches thirty panes.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from typing import Any
+
+import msgspec
+
+from llmvitals.combine import Combine, Plan
+from llmvitals.ingest import decode, native
+from llmvitals.price import Prices
+from llmvitals.record.log import Logged
+from llmvitals.record.view import View
+
+VIEWS = (
+    View("all", contributors=True, eager=True),
+    View("team", ("team",), contributors=True, eager=True),
+    View("app", ("app",), contributors=True),
+    View("app_model", ("app", "model")),
+)
+MODELS = (
+    ("openai", "gpt-5-mini"),
+    ("openai", "gpt-5"),
+    ("openai", "gpt-4o-mini"),
+    ("anthropic", "claude-sonnet-4-5"),
+    ("anthropic", "claude-haiku-4-5"),
+    ("google", "gemini-2.5-flash"),
+)
+START = 1_760_000_000_000
+BATCH = 2_000
+"""Records in a fetch of about 1 MB."""
+
+
+def event(dice: random.Random, number: int, at: int) -> dict[str, Any]:
+    """A call with twenty fields, about 500 bytes."""
+    app = dice.randrange(30)
+    provider, model = MODELS[dice.randrange(6)]
+    tokens = int(dice.lognormvariate(7, 1))
+    out = int(dice.lognormvariate(5, 1))
+    first = dice.lognormvariate(5.6, 0.4)
+    return {
+        "id": f"call-{number:012d}", "ts": at, "operation": "chat", "environment": "prod",
+        "app": f"app-{app}", "team": f"team-{app % 10}", "provider": provider, "model": model,
+        "prompt_name": f"prompt-{app}", "prompt_version": f"v{dice.randrange(3)}",
+        "user": f"user-{dice.randrange(2_000)}", "session": f"session-{dice.randrange(20_000)}",
+        "key": f"key-{app}", "trace_id": f"{dice.getrandbits(128):032x}",
+        "input_tokens": tokens, "cached_tokens": tokens // 4, "output_tokens": out,
+        "latency_ms": round(first + out * 14, 3), "ttft_ms": round(first, 3), "stream": True,
+        "finish_reason": "stop", "status": "ok",
+    }  # fmt: skip
+
+
+def log(count: int, per_second: int, spread_ms: int) -> list[Logged]:
+    """A log of calls; spread_ms: how far before its Kafka time a call may have ended."""
+    dice = random.Random(7)
+    records = []
+    for number in range(count):
+        kafka = START + number * 1_000 // per_second
+        call = event(dice, number, kafka - dice.randrange(spread_ms + 1))
+        records.append(Logged(number, kafka, msgspec.json.encode(call)))
+    return records
+
+
+def run(records: list[Logged], disorder_s: int) -> float:
+    """Calls per second."""
+    plan = Plan(
+        decode=decode,
+        native=native.DECODER.decode,
+        assess=Prices().assess,
+        views=VIEWS,
+        shards=4,
+        disorder_us=disorder_s * 1_000_000,
+    )
+    stage = Combine(plan, source="calls/0", sources={"calls": 1}, parts={}, beginning=0)
+    begin = flushed = time.perf_counter()
+    size = 0
+    for at in range(0, len(records), BATCH):
+        size += sum(len(message.value or b"") for message in stage.apply(records[at : at + BATCH]))
+        stage.delivered(stage.mark())
+        if time.perf_counter() - flushed > 0.5:
+            size += sum(len(message.value or b"") for message in stage.flush())
+            flushed = time.perf_counter()
+    size += sum(len(message.value or b"") for message in stage.finish())
+    took = time.perf_counter() - begin
+    assert stage.counters["applied"] == len(records), stage.counters
+    print(f"  {len(records) / took:>10,.0f} calls/s   {size / len(records):.1f} bytes of frames a call")
+    return len(records) / took
+
+
+def main() -> None:
+    """Both logs, at 200,000 calls each or as many as asked for."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
+    print("in the order of time, 5,000 calls per second of event time:")
+    run(log(count, 5_000, 5_000), 10)
+    print("every batch touches 30 panes:")
+    run(log(count, 5_000, 300_000), 300)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Calls of one pane, made ready once and then added to the table of every view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmvitals.combine.columns import SPEED_US, Columns
+from llmvitals.combine.names import Codes
+from llmvitals.sketch import heavy, quantiles
+from llmvitals.sketch.tally import SUM, SUMS
+
+Ints = NDArray[np.int64]
+BINS_END = len(quantiles.SKETCHES) * quantiles.STRIDE
+
+
+class Marks(NamedTuple):
+    """What calls add somewhere else than to the plain sums.
+
+    places: which calls (m; a call may come more than once). codes: what each adds to, below `end`.
+    values: how much (width × m).
+    """
+
+    places: Ints
+    codes: Ints
+    values: Ints
+    end: int
+
+    def of(self, wanted: NDArray[np.bool_]) -> Marks:
+        """Those of the wanted calls, by their places among these."""
+        inside = wanted[self.places]
+        places = (np.cumsum(wanted) - 1)[self.places[inside]]
+        return Marks(places, self.codes[inside], self.values[:, inside], self.end)
+
+
+@dataclass(slots=True)
+class Chunk:
+    """n calls: their vectors (SUMS × n), the bins of their sketches, their contributors, a trace id each."""
+
+    vectors: Ints
+    bins: Marks
+    who: dict[str, Marks]
+    traces: Sequence[str]
+
+    def of(self, wanted: NDArray[np.bool_]) -> Chunk:
+        """Only the wanted calls."""
+        return Chunk(
+            self.vectors[:, wanted],
+            self.bins.of(wanted),
+            {kind: marks.of(wanted) for kind, marks in self.who.items()},
+            [self.traces[i] for i in np.flatnonzero(wanted).tolist()],
+        )
+
+
+def prepare(columns: Columns, names: dict[str, Codes[str]]) -> Chunk:
+    """Make calls ready; names: the contributors' codes, by kind, empty if no view wants them."""
+    vectors = columns.vectors[: len(SUMS)]
+    return Chunk(vectors, _bins(columns.vectors), _who(columns, names), columns.traces)
+
+
+def _bins(v: Ints) -> Marks:
+    """A call has a bin in every sketch whose value is known of it."""
+    speed = v[SPEED_US]
+    known = {
+        "latency_ms": (v[SUM["latency_count"]] > 0, v[SUM["latency_us"]], 1_000),
+        "ttft_ms": (v[SUM["ttft_count"]] > 0, v[SUM["ttft_us"]], 1_000),
+        # Costs are sketched in millionths of a dollar.
+        "cost_usd_per_call": (v[SUM["priced_calls"]] > 0, v[SUM["cost_nano"]], 1_000),
+        "input_tokens_per_call": (v[SUM["usage_calls"]] > 0, v[SUM["input_tokens"]], 1),
+        "output_tokens_per_s": (
+            (speed > 0) & (v[SUM["output_tokens"]] > 0),
+            v[SUM["output_tokens"]] * 1_000_000,
+            np.maximum(speed, 1),
+        ),
+        "toxicity": (v[SUM["toxicity_count"]] > 0, v[SUM["toxicity_micro"]], 10_000),
+    }  # fmt: skip
+    places, codes = [], []
+    for sketch, (there, value, unit) in known.items():
+        places.append(np.flatnonzero(there))
+        codes.append(quantiles.bin_keys(sketch, (value / unit)[places[-1]]))
+    where = np.concatenate(places)
+    return Marks(where, np.concatenate(codes), np.ones((1, len(where)), np.int64), BINS_END)
+
+
+def _who(columns: Columns, names: dict[str, Codes[str]]) -> dict[str, Marks]:
+    """What each call adds to its contributors: a call, its cost, its tokens."""
+    v, who = columns.vectors, {}
+    shares = np.stack(
+        (v[SUM["calls"]], v[SUM["cost_nano"]], v[SUM["input_tokens"]] + v[SUM["output_tokens"]])
+    )
+    for kind, said in zip(heavy.KINDS, columns.who, strict=True):
+        if kind in names:
+            codes = names[kind].of(said)
+            places = np.flatnonzero((codes >= 0) & (shares[0] > 0))
+            who[kind] = Marks(places, codes[places], shares[:, places], len(names[kind].names))
+    return who

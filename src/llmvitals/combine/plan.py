@@ -1,0 +1,101 @@
+"""What a combine stage is built from: the settings that matter to it, and the verbs that it is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from llmvitals.record.call import Call
+from llmvitals.record.view import DEFAULT_VIEWS, View
+from llmvitals.settings import Settings
+from llmvitals.window import MINUTE, SECOND, duration
+
+SPARE: Final = 4
+"""So many times more contributors are kept in a frame than are shown, so that the shown ones are right."""
+
+
+class Reason(Protocol):
+    """Why a cost is what it is, or is not known; combine asks for the name INCONSISTENT only."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Decoded(Protocol):
+    """What one record held: its calls, and how many things in it that are no calls."""
+
+    @property
+    def calls(self) -> Sequence[Call]: ...
+    @property
+    def filtered(self) -> int: ...
+
+
+Decode = Callable[[bytes], Decoded]
+"""Raises errors.BadCall when the record can't be read."""
+Assess = Callable[[Call], tuple[int | None, Reason]]
+"""Nano-dollars of a call, None where they are not known, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The same for all partitions of a topic.
+
+    Times are µs. native: a fast reader of one native call (a JSON decoder), which may raise anything:
+    `decode` then has the last word. shards: partitions of the partials. max_series: per view, pane and source partition.
+    heaviest: how many contributors of a kind are kept in a frame. dedupe_us: how much longer than their
+    panes ids are remembered.
+    """
+
+    decode: Decode
+    assess: Assess
+    native: Callable[[bytes], Call] | None = None
+    views: tuple[View, ...] = DEFAULT_VIEWS
+    shards: int = 1
+    pane_us: int = 10 * SECOND
+    disorder_us: int = 10 * SECOND
+    future_us: int = 5 * MINUTE
+    dedupe_us: int = 0
+    max_series: int = 20_000
+    heaviest: int = 10
+    max_record_bytes: int = 262_144
+    dead_letter_bodies: bool = False
+    dimensions: tuple[str, ...] = field(init=False)
+    """Every dimension that a view splits or filters by."""
+
+    def __post_init__(self) -> None:
+        named = [name for view in self.views for name in (*view.by, *(name for name, _ in view.where))]
+        object.__setattr__(self, "dimensions", tuple(dict.fromkeys(named)))
+
+    @property
+    def remembered(self) -> int:
+        """How many panes longer than open ids are remembered."""
+        return -(-self.dedupe_us // self.pane_us)
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        views: Sequence[View],
+        shards: int,
+        decode: Decode,
+        native: Callable[[bytes], Call] | None,
+        assess: Assess,
+    ) -> Plan:
+        """The plan that the settings ask for."""
+        return cls(
+            decode=decode,
+            assess=assess,
+            native=native,
+            views=tuple(views),
+            shards=shards,
+            pane_us=duration(settings.pane),
+            disorder_us=duration(settings.disorder),
+            future_us=duration(settings.future),
+            dedupe_us=duration(settings.dedupe_horizon),
+            max_series=settings.max_series,
+            heaviest=settings.contributors * SPARE,
+            max_record_bytes=settings.max_record_bytes,
+            dead_letter_bodies=settings.dead_letter_bodies,
+        )

@@ -1,0 +1,127 @@
+"""The panes of a source partition that are not sealed: calls are put in, copies are told, panes close."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmvitals.combine.clock import Clock, Placed
+from llmvitals.combine.columns import Columns
+from llmvitals.combine.pane import Pane
+from llmvitals.combine.plan import Plan
+from llmvitals.sketch.tally import SUM
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+WAITING: Final = 32_768
+"""Calls that may wait in panes before they are added up: the more, the cheaper each, and the more memory."""
+
+
+class Put(NamedTuple):
+    """For each call: whether it is a copy of another, and whether it came late."""
+
+    copies: Flags
+    late: Flags
+
+
+class Shelf:
+    """Panes by number. floor: every pane below it is in Kafka for good, so its calls are not counted again.
+
+    The ids of a pane stay `plan.remembered` panes longer than the pane.
+    """
+
+    def __init__(self, plan: Plan, floor: int) -> None:
+        self.floor = floor
+        self._plan = plan
+        self._panes: dict[int, Pane] = {}
+
+    def put(self, columns: Columns, placed: Placed) -> Put:
+        """Count calls (n, in the order of the log) in their panes."""
+        late = placed.panes > placed.events
+        kept = placed.panes >= self.floor - self._plan.remembered
+        if not kept.all():
+            # A replay passes calls of sealed panes.
+            copies = np.zeros(len(late), np.bool_)
+            places = np.flatnonzero(kept)
+            if len(places):
+                copies[places] = self.put(columns.take(places), placed.take(places)).copies
+            return Put(copies, late)
+        numbers, firsts, counts = np.unique(placed.panes, return_index=True, return_counts=True)
+        for number, first in zip(numbers.tolist(), firsts.tolist(), strict=True):
+            if number not in self._panes:
+                self._panes[number] = Pane(
+                    number, self._plan, first=int(placed.offsets[first]), watermark=int(placed.before[first])
+                )
+        copies = self._copies(columns.ids, placed)
+        vectors = columns.vectors
+        vectors[SUM["late_calls"]] = late & (vectors[SUM["calls"]] > 0)
+        vectors[:, copies] = 0
+        vectors[SUM["duplicates"], copies] = 1
+        self._spread(columns, placed.panes, numbers.tolist(), counts)
+        return Put(copies, late)
+
+    def close(self, clock: Clock, placed: Placed | None, upto: int) -> None:
+        """Mark the panes that are closed at offset `upto`, each with the first offset at which it was.
+
+        placed: the calls since this was last asked.
+        """
+        low = clock.lowest_open(upto)
+        for pane in self._panes.values():
+            if pane.closed is None and pane.number < low:
+                made = [at for at, floor in clock.promises if floor > pane.number and at <= upto]
+                passed = placed and placed.first_passed(pane.number)
+                pane.closed = min([*made, passed] if passed else made)
+
+    def open(self) -> list[Pane]:
+        """The open panes, in their order."""
+        return [pane for _, pane in sorted(self._panes.items()) if pane.closed is None]
+
+    def done(self) -> list[Pane]:
+        """The closed panes that were not given out yet, in the order of their closing."""
+        found = [pane for pane in self._panes.values() if pane.closed is not None and not pane.given]
+        return sorted(found, key=lambda pane: (pane.closed, pane.number))
+
+    def seal(self, floor: int) -> None:
+        """Every pane below this is in Kafka."""
+        self.floor = max(self.floor, floor)
+        kept = self.floor - self._plan.remembered
+        self._panes = {number: pane for number, pane in self._panes.items() if number >= kept}
+
+    def oldest(self) -> tuple[int, int] | None:
+        """Where a replay has to start (offset, and the watermark there) so that all panes come back."""
+        return min(((pane.first, pane.watermark) for pane in self._panes.values()), default=None)
+
+    def _copies(self, ids: Sequence[str], placed: Placed) -> Flags:
+        """Whether a call of the same id was put into the same pane, or one that is still remembered."""
+        found = []
+        for number, name in zip(placed.panes.tolist(), ids, strict=True):
+            known = self._panes[number].ids
+            found.append(name in known)
+            known.add(name)
+        copies = np.array(found, np.bool_)
+        if self._plan.remembered:
+            # The first copy lies where the event's time says, or in the lowest pane that was open then.
+            oldest = np.maximum(placed.events, placed.lowest - self._plan.remembered)
+            for place in np.flatnonzero((oldest < placed.panes) & ~copies).tolist():
+                between = range(int(oldest[place]), int(placed.panes[place]))
+                copies[place] = any(
+                    ids[place] in pane.ids for pane in self._panes.values() if pane.number in between
+                )
+        return copies
+
+    def _spread(self, columns: Columns, panes: Ints, numbers: list[int], counts: Ints) -> None:
+        if len(numbers) == 1:
+            parts = [columns]
+        else:
+            order = np.argsort(panes, kind="stable")
+            parts = [columns.take(places) for places in np.split(order, np.cumsum(counts)[:-1])]
+        for number, part in zip(numbers, parts, strict=True):
+            if number >= self.floor:
+                self._panes[number].put(part)
+        if sum(pane.waiting for pane in self._panes.values()) > WAITING:
+            for pane in self._panes.values():
+                pane.settle()

@@ -1,0 +1,220 @@
+"""The combine stage of one source partition."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain, groupby
+from operator import attrgetter, itemgetter
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmvitals.combine import state
+from llmvitals.combine.clock import Clock, Placed
+from llmvitals.combine.frames import Sender
+from llmvitals.combine.letters import letter
+from llmvitals.combine.plan import Plan
+from llmvitals.combine.reader import Batch, read, timely
+from llmvitals.combine.shelf import Shelf
+from llmvitals.errors import Code
+from llmvitals.record.frame import Entry
+from llmvitals.record.log import Message, Record, Snapshot
+from llmvitals.window import FOREVER, NEVER
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+_COUNTERS: Final = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late", "lost")
+
+
+class Combine:
+    """Reads, places, prices and adds up the calls of one source partition.
+
+    Law: what comes out is a pure function of the log and of the promises made, whatever the batches (but for
+    the floor that frames carry, which is a matter of acknowledgements).
+
+    source: topic/partition. sources: source topic → its number of partitions. parts: the newest checkpoint,
+    {} for none. beginning: the oldest offset that the log still has.
+    counters: in = applied + duplicate + dead_lettered + filtered, late ⊂ applied, over the whole life of the
+    partition, each offset once. lost: offsets that the log dropped before they were read. letters: dead
+    letters by code.
+    Raises StateLost and ConfigError as `state.restore` does.
+    """
+
+    next: int
+
+    def __init__(
+        self, plan: Plan, *, source: str, sources: dict[str, int], parts: dict[str, bytes], beginning: int
+    ) -> None:
+        saved = state.restore(parts, pane_us=plan.pane_us, disorder_us=plan.disorder_us, beginning=beginning)
+        self.counters = Counter(dict.fromkeys(_COUNTERS, 0) | saved.counters)
+        self.letters = Counter(saved.letters)
+        self.next = max(saved.offset, beginning)
+        self.counters["lost"] += self.next - saved.offset
+        self._plan, self._source = plan, source
+        self._sender = Sender(source, sources, plan.shards, plan.pane_us)
+        self._clock = Clock(plan.pane_us, plan.disorder_us, saved.watermark, list(saved.promises))
+        self._shelf = Shelf(plan, saved.floor)
+        self._applied = max(saved.applied, beginning)
+        self._given = saved.floor
+        self._announced = [NEVER] * plan.shards
+
+    def apply(self, records: Sequence[Record]) -> list[Message]:
+        """Take records in; their dead letters, and the last frames of the panes that closed."""
+        if records and records[0].offset < self.next:
+            records = [record for record in records if record.offset >= self.next]
+        if not records:
+            return self._give()
+        offsets = np.array([record.offset for record in records], np.int64)
+        stamps = np.array([record.timestamp for record in records], np.int64) * 1_000
+        live = offsets >= self._applied
+        batch = read(records, self._plan)
+        filtered = [place for place, count in batch.filtered for _ in range(count)]
+        self._count("in", live, chain(batch.at, filtered, (place for place, _ in batch.refused)))
+        self._count("filtered", live, filtered)
+        placed = self._take(batch, offsets, stamps, live)
+        self.next = int(offsets[-1]) + 1
+        self._shelf.close(self._clock, placed, self.next)
+        return self._refuse(records, batch, live) + self._give()
+
+    def flush(self) -> list[Message]:
+        """What changed in the open panes of eager views, and the floor to every shard if it rose."""
+        out = self._give()
+        if self.replaying:
+            return out
+        early = chain.from_iterable(pane.early() for pane in self._shelf.open())
+        out += self._send(early, version=self.next)
+        return out + self._heartbeats()
+
+    def finish(self) -> list[Message]:
+        """The end of a finite log: close every pane, and let nobody wait for this source any more."""
+        for pane in self._shelf.open():
+            pane.closed = self.next
+        self._applied = min(self._applied, self.next)
+        out = self._give()
+        self._given = FOREVER
+        self.delivered(FOREVER)
+        return out + self._heartbeats()
+
+    def mark(self) -> int:
+        """The pane below which everything was given out."""
+        return self._given
+
+    def delivered(self, mark: int) -> None:
+        """Seal every pane below the mark."""
+        self._shelf.seal(mark)
+
+    def promise(self, floor_time: int) -> None:
+        """Nothing before `floor_time` (µs) comes from here, from the next offset on.
+
+        Not while a replay is under way. The driver writes and commits the snapshot that follows, and only
+        then calls `flush` or `apply`.
+        """
+        pane = floor_time // self._plan.pane_us
+        if not self.replaying and self._clock.promise(self.next, pane):
+            self._shelf.close(self._clock, None, self.next)
+
+    def snapshot(self, *, whole: bool = False) -> Snapshot:
+        """A few numbers; there is nothing that could be left out."""
+        del whole
+        offset, watermark = self._shelf.oldest() or (self.next, self._clock.watermark)
+        self._clock.promises = self._clock.needed(offset)
+        manifest = state.Manifest(
+            pane_us=self._plan.pane_us,
+            disorder_us=self._plan.disorder_us,
+            offset=offset,
+            watermark=watermark,
+            floor=self._shelf.floor,
+            applied=max(self._applied, self.next),
+            promises=self._clock.promises,
+            counters=dict(self.counters),
+            letters=dict(self.letters),
+        )
+        return Snapshot(offset, {state.PART: manifest.encode()})
+
+    @property
+    def watermark(self) -> int:
+        """Event time, µs, before which every call is late; window.NEVER when there is none.
+
+        The allowed disorder is taken off, and promises count.
+        """
+        promised = self._clock.promised(self.next)
+        return max(self._clock.watermark, promised * self._plan.pane_us if promised > NEVER else NEVER)
+
+    @property
+    def newest(self) -> int:
+        """The greatest event time so far, µs; window.NEVER before the first call."""
+        mark = self._clock.watermark
+        return mark + self._plan.disorder_us if mark > NEVER else NEVER
+
+    @property
+    def floor(self) -> int:
+        """Every pane below this one is sealed."""
+        return self._shelf.floor
+
+    @property
+    def replaying(self) -> bool:
+        """Whether what is read was counted before; nothing is given out meanwhile."""
+        return self.next < self._applied
+
+    def _take(self, batch: Batch, offsets: Ints, stamps: Ints, live: Flags) -> Placed | None:
+        """Place the calls of a batch, and count what became of each."""
+        found = timely(batch, stamps, self._plan)
+        if found is None:
+            return None
+        placed = self._clock.advance(found.times, found.kafka, offsets[found.at])
+        counted = found.columns.counted
+        self._count("filtered", live, found.at[~counted])
+        if counted.any():
+            places = np.flatnonzero(counted)
+            whole = len(places) == len(counted)
+            put = self._shelf.put(
+                found.columns if whole else found.columns.take(places),
+                placed if whole else placed.take(places),
+            )
+            at = found.at[places]
+            self._count("duplicate", live, at[put.copies])
+            self._count("applied", live, at[~put.copies])
+            self._count("late", live, at[put.late & ~put.copies])
+        return placed
+
+    def _refuse(self, records: Sequence[Record], batch: Batch, live: Flags) -> list[Message]:
+        """The dead letters of a batch, one for each record."""
+        letters: dict[int, Message] = {}
+        for place, why in sorted(batch.refused, key=itemgetter(0)):
+            if live[place]:
+                self.counters["dead_lettered"] += 1
+                self.letters[why.code.value] += 1
+                if place not in letters:
+                    body = self._plan.dead_letter_bodies and why.code is not Code.TOO_LARGE
+                    letters[place] = letter(self._source, records[place], why, body=body)
+        return list(letters.values())
+
+    def _give(self) -> list[Message]:
+        """The last frames of closed panes: each at the version at which it closed."""
+        if self.replaying:
+            return []
+        out: list[Message] = []
+        for closed, panes in groupby(self._shelf.done(), key=attrgetter("closed")):
+            out += self._send(chain.from_iterable(pane.give() for pane in panes), version=closed)
+        self._given = max(self._given, self._clock.lowest_open(self.next))
+        return out
+
+    def _send(self, entries: Iterable[Entry], *, version: int) -> list[Message]:
+        sent = self._sender.frames(entries, floor=self.floor, version=version)
+        for message in sent:
+            self._announced[message.partition or 0] = self.floor
+        return sent
+
+    def _heartbeats(self) -> list[Message]:
+        """The floor, for the shards that don't know it."""
+        behind = [shard for shard, floor in enumerate(self._announced) if floor < self.floor]
+        self._announced = [self.floor] * len(self._announced)
+        return [self._sender.frame(shard, floor=self.floor, version=self.next) for shard in behind]
+
+    def _count(self, name: str, live: Flags, places: Iterable[int] | Ints) -> None:
+        """Count what lies in the records at these places, unless it was counted before a crash."""
+        at = np.fromiter(places, np.int64)
+        self.counters[name] += int(live[at].sum())

@@ -1,0 +1,141 @@
+"""The series of one view in one pane, summed up side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmvitals.combine.chunk import Chunk
+from llmvitals.combine.names import Codes
+from llmvitals.combine.sums import Sums
+from llmvitals.combine.worst import Worst
+from llmvitals.record.view import OTHER, View
+from llmvitals.record.vitals import Vitals
+from llmvitals.sketch import heavy
+from llmvitals.sketch.tally import MAXIMA, SUM, SUMS
+
+Ints = NDArray[np.int64]
+Series = tuple[str, ...]
+
+_MAXIMA: Final = tuple(SUM[name.removesuffix("_max")] for name in MAXIMA)
+_WORST: Final = {"cost": SUM["cost_nano"], "latency": SUM["latency_us"]}
+
+
+class Table:
+    """Rows are series, in the order in which they were first met: at most `most`, then OTHER takes the rest.
+
+    names: the contributors' names by kind, shared by the tables of a pane.
+    """
+
+    def __init__(self, view: View, most: int, names: dict[str, Codes[str]]) -> None:
+        self.view = view
+        self.series: list[Series] = []
+        self._rows: dict[Series, int] = {}
+        self._most, self._names = most, names
+        self._sums = np.zeros((len(SUMS), 0), np.int64)
+        self._maxima = np.zeros((len(MAXIMA), 0), np.int64)
+        self._changed = np.zeros(0, np.bool_)
+        self._crowded = False
+        self._bins = Sums(1)
+        self._heavy = {kind: Sums(3) for kind in heavy.KINDS if view.contributors}
+        self._worst = {kind: Worst() for kind in _WORST}
+
+    def row(self, series: Series) -> int:
+        """The row of a series; a new one while there is room."""
+        if series not in self._rows and len(self._rows) >= self._most:
+            series = (OTHER,) * len(series)
+        row = self._rows.setdefault(series, len(self.series))
+        if row == len(self.series):
+            self.series.append(series)
+        return row
+
+    def add(self, rows: Ints, chunk: Chunk) -> None:
+        """Add each of the n calls of a chunk to its row (n; below 0: the view does not want it)."""
+        if int(rows.min()) < 0:
+            wanted = rows >= 0
+            rows, chunk = rows[wanted], chunk.of(wanted)
+        if not len(rows):
+            return
+        self._grow()
+        for total, column in zip(self._sums, chunk.vectors, strict=True):
+            if column.any():
+                np.add.at(total, rows, column)
+        for greatest, place in zip(self._maxima, _MAXIMA, strict=True):
+            np.maximum.at(greatest, rows, chunk.vectors[place])
+        self._changed[rows] = True
+        for kind, worst in self._worst.items():
+            worst.add(rows, chunk.vectors[_WORST[kind]], chunk.traces, len(self.series))
+        self._bins.add(rows, chunk.bins)
+        for kind, shares in self._heavy.items():
+            shares.add(rows, chunk.who[kind])
+
+    def crowded(self, most: int) -> bool:
+        """Whether there are more contributors than this, over all series and kinds."""
+        shares = self._heavy.values()
+        if sum(map(len, shares)) > most and not self._crowded:
+            for runs in shares:
+                runs.merge()
+            self._crowded = sum(map(len, shares)) > most
+        return self._crowded
+
+    def entries(self, most: int, *, changed: bool = False) -> Iterator[tuple[Series, bytes]]:
+        """Series and packed vitals; most: contributors of a kind (0: none).
+
+        changed: only those that were added to since this was last asked.
+        """
+        rows: list[int] = np.flatnonzero(self._changed).tolist() if changed else list(range(len(self.series)))
+        self._changed[:] = False
+        if not rows:
+            return
+        bins, counts, edges = self._bins.by_row(len(self.series))
+        keys = bins.astype(np.uint16)
+        who = {kind: shares.by_row(len(self.series)) for kind, shares in self._heavy.items() if most}
+        for row in rows:
+            low, high = edges[row : row + 2]
+            vitals = Vitals(
+                tuple(self._sums[:, row].tolist()),
+                tuple(self._maxima[:, row].tolist()),
+                (keys[low:high], counts[0, low:high]),
+                {
+                    kind: _heaviest(codes[start:end], shares[:, start:end], self._names[kind].names, most)
+                    for kind, (codes, shares, places) in who.items()
+                    for start, end in [places[row : row + 2]]
+                    if start < end
+                },
+                {kind: found for kind, worst in self._worst.items() if (found := worst.of(row))},
+            )
+            yield self.series[row], vitals.pack()
+
+    def _grow(self) -> None:
+        short = len(self.series) - len(self._changed)
+        if short > 0:
+            more = short + len(self.series)
+            self._sums = np.pad(self._sums, ((0, 0), (0, more)))
+            self._maxima = np.pad(self._maxima, ((0, 0), (0, more)))
+            self._changed = np.pad(self._changed, (0, more))
+
+
+def _heaviest(codes: Ints, shares: Ints, names: list[str], most: int) -> dict[str, heavy.Share]:
+    """The `most` heaviest, as heavy.heaviest has it; shares: calls, nano-dollars, tokens × n."""
+    calls, cost, tokens = shares
+    sure, tied, left = [], np.arange(len(codes)), most
+    # Names are looked at only where numbers leave a tie.
+    for column in (cost, tokens, calls):
+        if len(tied) <= left:
+            break
+        values = column[tied]
+        bound = np.partition(values, len(values) - left)[len(values) - left]
+        above = values > bound
+        sure.append(tied[above])
+        tied, left = tied[values == bound], left - int(above.sum())
+    places = np.concatenate([*sure, tied]).tolist()
+    found = {
+        names[code]: (call, nano, token)
+        for code, call, nano, token in zip(
+            *(column[places].tolist() for column in (codes, *shares)), strict=True
+        )
+    }
+    return dict(heavy.heaviest(found, most))
