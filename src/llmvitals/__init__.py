@@ -9,3 +9,21 @@ The way of the data, and where it is written::
     record/ is what lies on the topics, sketch/ what is added up, pipeline.py the order of the stages;
     app.py puts them on Kafka.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmvitals.publisher import Publisher
+
+__all__ = ["Publisher"]
+
+
+def __getattr__(name: str) -> object:
+    # An application that only imports llmvitals shall not pay for it.
+    if name == "Publisher":
+        from llmvitals.publisher import Publisher  # noqa: PLC0415 - the reason is above
+
+        return Publisher
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
