@@ -134,7 +134,7 @@ def fetch_jars(progress: Callable[[str], None]) -> list[Path]:
         environment: Any = jgo.build(_ENDPOINT)
     except Exception as error:  # jgo lets through whatever its resolver met
         raise Unavailable(
-            f"Apache Kafka {VERSION} can't be fetched ({type(error).__name__}: {error}). It takes "
+            f"Apache Kafka {VERSION} can't be fetched ({type(error).__name__}: {str(error)[:80]}). It takes "
             "network access to a Maven repository, once; or set LLMVITALS_BROKERS to a Kafka of your own."
         ) from error
     finally:
