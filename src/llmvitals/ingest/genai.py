@@ -16,6 +16,8 @@ _OPERATIONS: Final = {
     "generate_content": "chat",
     "text_completion": "completion",
     "completion": "completion",
+    "acompletion": "chat",
+    "aembedding": "embedding",
     "embeddings": "embedding",
     "embedding": "embedding",
     "rerank": "rerank",
