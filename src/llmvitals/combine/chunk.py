@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.combine.columns import SPEED_US, Columns
-from llmvitals.combine.names import Codes
-from llmvitals.sketch import heavy, quantiles
+from llmvitals.combine.book import PROFILE, Book, Coded
+from llmvitals.combine.columns import SPEED_US
+from llmvitals.sketch import quantiles
 from llmvitals.sketch.tally import SUM, SUMS
 
 Ints = NDArray[np.int64]
@@ -56,10 +56,9 @@ class Chunk:
         )
 
 
-def prepare(columns: Columns, names: dict[str, Codes[str]]) -> Chunk:
-    """Make calls ready; names: the contributors' codes, by kind, empty if no view wants them."""
-    vectors = columns.vectors[: len(SUMS)]
-    return Chunk(vectors, _bins(columns.vectors), _who(columns, names), columns.traces)
+def prepare(coded: Coded, book: Book) -> Chunk:
+    """Make calls ready."""
+    return Chunk(coded.matrix[: len(SUMS)], _bins(coded.matrix), _who(coded.matrix, book), coded.traces)
 
 
 def _bins(v: Ints) -> Marks:
@@ -86,15 +85,13 @@ def _bins(v: Ints) -> Marks:
     return Marks(where, np.concatenate(codes), np.ones((1, len(where)), np.int64), BINS_END)
 
 
-def _who(columns: Columns, names: dict[str, Codes[str]]) -> dict[str, Marks]:
+def _who(m: Ints, book: Book) -> dict[str, Marks]:
     """What each call adds to its contributors: a call, its cost, its tokens."""
-    v, who = columns.vectors, {}
     shares = np.stack(
-        (v[SUM["calls"]], v[SUM["cost_nano"]], v[SUM["input_tokens"]] + v[SUM["output_tokens"]])
+        (m[SUM["calls"]], m[SUM["cost_nano"]], m[SUM["input_tokens"]] + m[SUM["output_tokens"]])
     )
-    for kind, said in zip(heavy.KINDS, columns.who, strict=True):
-        if kind in names:
-            codes = names[kind].of(said)
-            places = np.flatnonzero((codes >= 0) & (shares[0] > 0))
-            who[kind] = Marks(places, codes[places], shares[:, places], len(names[kind].names))
+    who = {}
+    for row, (kind, names) in enumerate(book.who.items(), PROFILE + 1):
+        places = np.flatnonzero((m[row] >= 0) & (shares[0] > 0))
+        who[kind] = Marks(places, m[row, places], shares[:, places], len(names.names))
     return who

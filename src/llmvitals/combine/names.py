@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from llmvitals.record.view import UNKNOWN
 
 Name = TypeVar("Name", str, tuple[str, ...])
@@ -38,9 +35,9 @@ class Codes(dict[Any, int], Generic[Name]):
         self[said] = code
         return code
 
-    def of(self, column: Iterable[Any]) -> NDArray[np.int64]:
+    def of(self, column: Iterable[Any]) -> list[int]:
         """The code of each item of a column."""
-        return np.array(list(map(self.__getitem__, column)), np.int64)
+        return list(map(self.__getitem__, column))
 
 
 def clean(name: str) -> str:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import repeat
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from llmvitals.combine.book import PROFILE, Book, Coded, joined
 from llmvitals.combine.chunk import prepare
-from llmvitals.combine.columns import Columns, joined
-from llmvitals.combine.names import Codes, at_version, plain, profile
 from llmvitals.combine.plan import Plan
 from llmvitals.combine.table import Series, Table
 from llmvitals.record.frame import Entry
 from llmvitals.record.view import View
-from llmvitals.sketch import heavy
 
+Ints = NDArray[np.int64]
+
+_UNSEEN: Final = -2
+_UNWANTED: Final = -1
 EARLY: Final = 50_000
 """Contributors of a view beyond which its early frames have none: sorting them again and again costs more
 than a budget's open pane is worth. The pane's last frame has them."""
@@ -33,43 +35,47 @@ class Pane:
     depends on the calls only, not on when one looked.
     """
 
-    def __init__(self, number: int, plan: Plan, *, first: int, watermark: int) -> None:
-        self.number, self.first, self.watermark = number, first, watermark
+    def __init__(self, number: int, plan: Plan, book: Book, *, first: int, watermark: int) -> None:
+        self.number, self.book, self.first, self.watermark = number, book, first, watermark
         self.ids: set[str] = set()
         self.closed: int | None = None
         self.given = False
         self.waiting = 0
         self._plan = plan
-        self._columns: list[Columns] = []
-        wanted = any(view.contributors for view in plan.views)
-        self._names = {
-            kind: Codes(at_version if kind == "prompt" else plain) for kind in heavy.KINDS if wanted
-        }
-        self._profiles = Codes(profile)
-        self._tables = [Table(view, plan.max_series, self._names) for view in plan.views]
-        self._rows: list[list[int]] = [[] for _ in plan.views]
-        """For each view the row of each profile, below 0 where the view does not want it."""
+        self._coded: list[Coded] = []
+        self._tables = [Table(view, plan.max_series, book) for view in plan.views]
+        self._rows = np.empty((len(plan.views), 0), np.int64)
+        """For each view and profile the row, _UNSEEN so far, or below 0 where the view does not want it."""
 
-    def put(self, columns: Columns) -> None:
+    def put(self, coded: Coded) -> None:
         """Take calls in, in the order of the log."""
-        self._columns.append(columns)
-        self.waiting += len(columns.ids)
+        self._coded.append(coded)
+        self.waiting += len(coded.traces)
 
     def settle(self) -> None:
         """Add up what waits."""
         if not self.waiting:
             return
-        columns = joined(self._columns)
-        self._columns, self.waiting = [], 0
-        said = zip(*columns.dimensions, strict=True) if columns.dimensions else repeat((), len(columns.ids))
-        codes = self._profiles.of(said)
-        for values in self._profiles.names[len(self._rows[0]) :] if self._rows else ():
-            found = dict(zip(self._plan.dimensions, values, strict=True))
-            for table, rows in zip(self._tables, self._rows, strict=True):
-                rows.append(table.row(_series(table.view, found)) if _wants(table.view, found) else -1)
-        chunk = prepare(columns, self._names)
+        coded = joined(self._coded)
+        self._coded, self.waiting = [], 0
+        profiles = coded.matrix[PROFILE]
+        self._meet(profiles)
+        chunk = prepare(coded, self.book)
         for table, rows in zip(self._tables, self._rows, strict=True):
-            table.add(np.array(rows, np.int64)[codes], chunk)
+            table.add(rows[profiles], chunk)
+
+    def _meet(self, profiles: Ints) -> None:
+        """Give a row in every view to the profiles that were not met yet, in the order of the log."""
+        names = self.book.profiles.names
+        missing = len(names) - self._rows.shape[1]
+        self._rows = np.pad(self._rows, ((0, 0), (0, missing)), constant_values=_UNSEEN)
+        unseen = profiles[(self._rows[:, profiles] == _UNSEEN).any(axis=0)]
+        for profile in dict.fromkeys(unseen.tolist()):
+            said = dict(zip(self._plan.dimensions, names[profile], strict=True))
+            for table, rows in zip(self._tables, self._rows, strict=True):
+                rows[profile] = (
+                    table.row(_series(table.view, said)) if _wants(table.view, said) else _UNWANTED
+                )
 
     def early(self) -> Iterator[Entry]:
         """What changed in eager views since this was last asked."""
@@ -83,8 +89,7 @@ class Pane:
         self.settle()
         yield from self._entries(self._tables, changed=False)
         self.given = True
-        self._tables, self._rows = [], []
-        self._names, self._profiles = {}, Codes(profile)
+        self._tables, self._rows = [], np.empty((0, 0), np.int64)
         if not self._plan.remembered:
             self.ids = set()
 

@@ -33,8 +33,9 @@ class Decoded(Protocol):
 
 Decode = Callable[[bytes], Decoded]
 """Raises errors.BadCall when the record can't be read."""
-Assess = Callable[[Call], tuple[int | None, Reason]]
-"""Nano-dollars of a call, None where they are not known, and why."""
+Cost = tuple[int | None, Reason]
+"""Nano-dollars, None where they are not known, and why."""
+Assess = Callable[[Call], Cost]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Plan:
     """The same for all partitions of a topic.
 
     Times are µs. native: a fast reader of one native call (a JSON decoder), which may raise anything:
-    `decode` then has the last word. shards: partitions of the partials. max_series: per view, pane and source partition.
+    `decode` then has the last word. shards: partitions of the partials. max_series: per view, pane and source
+    partition.
     heaviest: how many contributors of a kind are kept in a frame. dedupe_us: how much longer than their
     panes ids are remembered.
     """

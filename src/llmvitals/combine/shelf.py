@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from llmvitals.combine.book import Book
 from llmvitals.combine.clock import Clock, Placed
 from llmvitals.combine.columns import Columns
 from llmvitals.combine.pane import Pane
@@ -38,6 +39,7 @@ class Shelf:
         self.floor = floor
         self._plan = plan
         self._panes: dict[int, Pane] = {}
+        self._book = self._new_book()
 
     def put(self, columns: Columns, placed: Placed) -> Put:
         """Count calls (n, in the order of the log) in their panes."""
@@ -50,18 +52,16 @@ class Shelf:
             if len(places):
                 copies[places] = self.put(columns.take(places), placed.take(places)).copies
             return Put(copies, late)
-        numbers, firsts, counts = np.unique(placed.panes, return_index=True, return_counts=True)
-        for number, first in zip(numbers.tolist(), firsts.tolist(), strict=True):
-            if number not in self._panes:
-                self._panes[number] = Pane(
-                    number, self._plan, first=int(placed.offsets[first]), watermark=int(placed.before[first])
-                )
+        self._begin(placed)
         copies = self._copies(columns.ids, placed)
         vectors = columns.vectors
         vectors[SUM["late_calls"]] = late & (vectors[SUM["calls"]] > 0)
         vectors[:, copies] = 0
         vectors[SUM["duplicates"], copies] = 1
-        self._spread(columns, placed.panes, numbers.tolist(), counts)
+        self._spread(columns, placed.panes)
+        if sum(pane.waiting for pane in self._panes.values()) > WAITING:
+            for pane in self._panes.values():
+                pane.settle()
         return Put(copies, late)
 
     def close(self, clock: Clock, placed: Placed | None, upto: int) -> None:
@@ -95,6 +95,16 @@ class Shelf:
         """Where a replay has to start (offset, and the watermark there) so that all panes come back."""
         return min(((pane.first, pane.watermark) for pane in self._panes.values()), default=None)
 
+    def _begin(self, placed: Placed) -> None:
+        """Begin the panes that calls are the first of."""
+        if self._book.full:
+            self._book = self._new_book()
+        numbers, firsts = np.unique(placed.panes, return_index=True)
+        for number, first in zip(numbers.tolist(), firsts.tolist(), strict=True):
+            if number not in self._panes:
+                begin = {"first": int(placed.offsets[first]), "watermark": int(placed.before[first])}
+                self._panes[number] = Pane(number, self._plan, self._book, **begin)
+
     def _copies(self, ids: Sequence[str], placed: Placed) -> Flags:
         """Whether a call of the same id was put into the same pane, or one that is still remembered."""
         found = []
@@ -113,15 +123,21 @@ class Shelf:
                 )
         return copies
 
-    def _spread(self, columns: Columns, panes: Ints, numbers: list[int], counts: Ints) -> None:
-        if len(numbers) == 1:
-            parts = [columns]
-        else:
-            order = np.argsort(panes, kind="stable")
-            parts = [columns.take(places) for places in np.split(order, np.cumsum(counts)[:-1])]
-        for number, part in zip(numbers, parts, strict=True):
+    def _spread(self, columns: Columns, panes: Ints) -> None:
+        """Hand calls to their panes."""
+        numbers, counts = np.unique(panes, return_counts=True)
+        books = {id(book): book for book in (self._panes[number].book for number in numbers.tolist())}
+        if len(books) > 1:
+            theirs = np.array([id(self._panes[number].book) for number in panes.tolist()])
+            for book in books:
+                places = np.flatnonzero(theirs == book)
+                self._spread(columns.take(places), panes[places])
+            return
+        coded = next(iter(books.values())).code(columns)
+        parts = [coded] if len(numbers) == 1 else coded.split(np.argsort(panes, kind="stable"), counts)
+        for number, part in zip(numbers.tolist(), parts, strict=True):
             if number >= self.floor:
                 self._panes[number].put(part)
-        if sum(pane.waiting for pane in self._panes.values()) > WAITING:
-            for pane in self._panes.values():
-                pane.settle()
+
+    def _new_book(self) -> Book:
+        return Book(contributors=any(view.contributors for view in self._plan.views))

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from llmvitals.combine.book import Book
 from llmvitals.combine.chunk import Chunk
-from llmvitals.combine.names import Codes
 from llmvitals.combine.sums import Sums
 from llmvitals.combine.worst import Worst
 from llmvitals.record.view import OTHER, View
@@ -27,14 +27,14 @@ _WORST: Final = {"cost": SUM["cost_nano"], "latency": SUM["latency_us"]}
 class Table:
     """Rows are series, in the order in which they were first met: at most `most`, then OTHER takes the rest.
 
-    names: the contributors' names by kind, shared by the tables of a pane.
+    book: where the contributors' names are.
     """
 
-    def __init__(self, view: View, most: int, names: dict[str, Codes[str]]) -> None:
+    def __init__(self, view: View, most: int, book: Book) -> None:
         self.view = view
         self.series: list[Series] = []
         self._rows: dict[Series, int] = {}
-        self._most, self._names = most, names
+        self._most, self._book = most, book
         self._sums = np.zeros((len(SUMS), 0), np.int64)
         self._maxima = np.zeros((len(MAXIMA), 0), np.int64)
         self._changed = np.zeros(0, np.bool_)
@@ -100,7 +100,7 @@ class Table:
                 tuple(self._maxima[:, row].tolist()),
                 (keys[low:high], counts[0, low:high]),
                 {
-                    kind: _heaviest(codes[start:end], shares[:, start:end], self._names[kind].names, most)
+                    kind: _heaviest(codes[start:end], shares[:, start:end], self._book.who[kind].names, most)
                     for kind, (codes, shares, places) in who.items()
                     for start, end in [places[row : row + 2]]
                     if start < end
