@@ -70,7 +70,9 @@ def failure(error: Exception, settings: Settings) -> SinkError:
         return SinkError(f"{where}: {status}, {cure}", retry=True, retry_after=SLOWLY)
     if status >= 500 or status in _UNSURE:
         after = _seconds(error.headers or {})
-        return SinkError(f"{where} is not ready ({status})", retry=True, retry_after=after)
+        return SinkError(
+            f"{where} is not ready ({status}: {said(error)[:256]})", retry=True, retry_after=after
+        )
     why = (
         f"{where} answered {status} ({said(error)[:256]}): check that LLMVITALS_INFLUX_URL is its own address"
     )

@@ -43,6 +43,8 @@ async def read(settings: Settings, request: Request) -> list[Sample]:
             raise SinkError(f"InfluxDB could not answer: {row['error'][:256]}", retry=True)
         tags = tuple((key, value) for key, value in row.items() if key not in _OURS and value)
         start = int(datetime.fromisoformat(row["_time"]).timestamp()) * SECOND
+        if start >= request.until:  # InfluxDB 1.8 takes `stop` to be inside
+            continue
         value = int(row["_value"]) if kind == "long" else float(row["_value"])
         fields.setdefault((start, tags), {})[row["_field"]] = value
     return [Sample(start, dict(tags), found) for (start, tags), found in fields.items()]
