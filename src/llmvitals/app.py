@@ -1,0 +1,254 @@
+"""The stages on Kafka: one Faust app, consumer group and process per stage."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import signal
+import tempfile
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+import faust
+from faust.events import Event
+from faust.serializers.schemas import Schema
+
+from llmvitals.checkpoint import Store
+from llmvitals.connect import wait_for_topics
+from llmvitals.drive import Driver
+from llmvitals.errors import LlmvitalsError
+from llmvitals.outbox import Outbox
+from llmvitals.pipeline import Tap, Unmetered
+from llmvitals.pour import Pour
+from llmvitals.record.log import Topic
+from llmvitals.tail import Tail
+from llmvitals.watchdog import GRACE, REBALANCE, Guard, Patience, Stalled
+from llmvitals.window import SECOND, duration
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
+
+    from llmvitals.feed import Batch, Work
+    from llmvitals.pipeline import Make, Meters
+    from llmvitals.settings import Settings
+    from llmvitals.transport import Consumer
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["combine", "merge", "sink"]
+
+_WRITES: Final[dict[str, tuple[Topic, ...]]] = {
+    "combine": (Topic.PARTIALS, Topic.DEAD_LETTERS, Topic.CHECKPOINTS),
+    "merge": (Topic.VITALS, Topic.ALERTS, Topic.CHECKPOINTS),
+    "sink": (Topic.INCIDENTS,),
+}
+
+
+class Application(faust.App):
+    """A Faust app that knows its settings and its work (a `feed.Host`)."""
+
+    settings: Settings
+    work: Work
+    stage: str
+    readiness: Readiness
+    guard: Guard
+    tasks: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
+    unread_since: float | None
+    """Since when no partitions are being read; None while they are."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        await self.work.start()
+        self.reading(False)
+        for task in self.tasks:
+            self.add_future(task())
+
+    async def on_shutdown(self) -> None:
+        await self.work.stop()
+        await super().on_shutdown()
+
+    async def fail(self, error: BaseException) -> None:
+        """End the worker because of this error: nothing is saved any more, exit code 1."""
+        if self.work.failed is None:
+            self.work.failed = error
+            log.critical("%s stops: %s", self.stage, error, exc_info=None if _plain(error) else error)
+            self.guard.end_within(2 * GRACE)
+            await self.crash(error)
+
+    def reading(self, on: bool) -> None:
+        """Whether the partitions that are ours are being read."""
+        self.unread_since = None if on else time.monotonic()
+        self.readiness.say("group", None if on else "partitions are being assigned")
+
+
+class Readiness:
+    """Several who may have a reason why the worker is not ready, and one line for all of them."""
+
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
+        self._reasons: dict[str, str] = {}
+
+    def say(self, who: str, reason: str | None) -> None:
+        """Give one's reason, or None."""
+        self._reasons.pop(who, None)
+        if reason:
+            self._reasons[who] = reason
+        self._meters.ready("; ".join(self._reasons.values()) or None)
+
+
+class Undecoded(Schema[Any, Any]):
+    """The value of an event is the message's Batch; nothing is decoded."""
+
+    def compile(self, app: Any, **_: Any) -> Callable[..., Any]:
+        async def decode(message: Any, **_: Any) -> Event:
+            return Event(app, None, message.value, None, message)
+
+        return decode
+
+
+def build(
+    stage: Kind, settings: Settings, work: Make | Sequence[Tap], meters: Meters | None = None
+) -> Application:
+    """The Faust app of a process kind.
+
+    work: what makes its stages (combine, merge), or its taps (sink).
+    """
+    meters, group = meters or Unmetered(), f"{settings.group}-{stage}"
+    app = Application(
+        group,
+        broker="kafka+batch://settings",  # the addresses are in the settings
+        datadir=tempfile.mkdtemp(prefix="llmvitals-"),
+        autodiscover=False,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        broker_commit_interval=duration(settings.checkpoint) / SECOND,
+        worker_redirect_stdouts=False,
+    )
+    app.settings, app.stage, app.readiness = settings, stage, Readiness(meters)
+    app.guard = Guard(duration(settings.stall) / SECOND)
+    outbox, tail = Outbox(settings, f"{stage}-out"), Tail(settings, f"{stage}-in")
+    if isinstance(work, (list, tuple)):
+        app.work = Pour(work, settings, tail=tail, outbox=outbox, meters=meters, ready=app.readiness.say)
+    else:
+        topics = settings.sources if stage == "combine" else (settings.topic(Topic.PARTIALS),)
+        store = Store(settings, group, outbox, tail)
+        app.work = Driver(topics, cast("Make", work), settings, store=store, outbox=outbox, meters=meters)
+    for topic in app.work.topics:
+        _add_agent(app, topic)
+    interval = duration(settings.flush) / SECOND
+    clocks = (partial(_repeat, app, interval, clock) for clock in app.work.clocks())
+    app.tasks = (partial(_watch, app, meters), *clocks)
+    return app
+
+
+def run(stage: Kind, settings: Settings, work: Make | Sequence[Tap], meters: Meters | None = None) -> int:
+    """Run a worker until it is told to stop (0) or fails (1); the exit code.
+
+    work: as in `build`. Waits for as long as Kafka can't be reached.
+    """
+    meters = meters or Unmetered()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    app = build(stage, settings, work, meters)
+    topics = {*app.work.topics, *(settings.topic(topic) for topic in _WRITES[stage])}
+    try:
+        if not loop.run_until_complete(_until_told(wait_for_topics(settings, topics, meters.ready))):
+            return 0
+        return _execute(app, loop)
+    except LlmvitalsError as error:
+        log.critical("%s stops: %s", stage, error)
+        return 1
+    finally:
+        shutil.rmtree(app.conf.datadir, ignore_errors=True)
+
+
+def _execute(app: Application, loop: asyncio.AbstractEventLoop) -> int:
+    worker = faust.Worker(app, loop=loop, override_logging=False, quiet=True)
+    worker.spinner = None
+    app.guard.beat()
+    app.guard.start()
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as end:
+        return 1 if app.work.failed else int(end.code or 0)
+    finally:
+        app.guard.stop()
+    return 0
+
+
+async def _until_told(waiting: Coroutine[Any, Any, None]) -> bool:
+    """Wait for this; False when SIGTERM or SIGINT comes first."""
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    task, stop = asyncio.ensure_future(waiting), asyncio.ensure_future(told.wait())
+    try:
+        await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            return False
+        task.result()
+        return True
+    finally:
+        for one in (task, stop):
+            one.cancel()
+        await asyncio.gather(task, stop, return_exceptions=True)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _add_agent(app: Application, topic: str) -> None:
+    source = app.topic(topic, schema=Undecoded(), acks=False)
+
+    async def agent(stream: AsyncIterable[tuple[Any, Batch]]) -> None:
+        async for partition, batch in stream:
+            try:
+                await app.work.take(partition, batch)
+            except Exception as error:  # noqa: BLE001 - the worker ends because of it
+                await app.fail(error)
+
+    app.agent(source, name=f"{app.stage}-{topic}")(agent)
+
+
+async def _repeat(app: Application, interval: float, clock: Callable[[], Any]) -> None:
+    """Call the clock again and again, each time `interval` seconds after the last."""
+    while not app.should_stop:
+        await asyncio.sleep(interval)
+        try:
+            await clock()
+        except Exception as error:  # noqa: BLE001 - the worker ends because of it
+            await app.fail(error)
+            return
+
+
+async def _watch(app: Application, meters: Meters) -> None:
+    """Once a second: tell the guard that the loop lives, measure the lag, look whether something stands."""
+    limit = duration(app.settings.stall) / SECOND
+    loop, patience = asyncio.get_running_loop(), Patience(limit)
+    ends: dict[Any, int] = {}
+    while not app.should_stop:
+        app.guard.beat()
+        progress = app.work.progress()
+        try:
+            consumer = cast("Consumer", app.consumer)
+            ends = await asyncio.wait_for(consumer.ends([one.partition for one in progress]), 10)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look may tell
+            log.debug("The ends of the topics can't be had: %r", error)
+        for partition, offset, _ in progress:
+            lag = max(0, ends.get(partition, offset) - offset)
+            meters.gauge("lag", lag, topic=partition.topic, partition=str(partition.partition))
+        stalled = patience.look(loop.time(), progress, ends)
+        if app.unread_since is not None and time.monotonic() - app.unread_since > limit + REBALANCE:
+            stalled = Stalled("No partitions could be taken over for too long: restarting is the cure")
+        if stalled:
+            await app.fail(stalled)
+            return
+        await asyncio.sleep(min(1.0, limit / 4))
+
+
+def _plain(error: BaseException) -> bool:
+    """Whether its text says it all, without a traceback."""
+    return isinstance(error, LlmvitalsError)

@@ -1,0 +1,188 @@
+"""Checkpoints on the compacted topic: written by the owner of a partition, read by the next one."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import msgspec
+from aiokafka import TopicPartition
+from aiokafka.errors import UnknownTopicOrPartitionError
+
+from llmvitals.errors import MissingTopic, StateLost
+from llmvitals.record.chunk import MANIFEST, Chunk, ChunkKey, Saved, Version, pick, split
+from llmvitals.record.log import Message, Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmvitals.outbox import Outbox
+    from llmvitals.record.log import Snapshot
+    from llmvitals.settings import Settings
+    from llmvitals.tail import Tail
+
+log = logging.getLogger(__name__)
+
+
+class Mark(NamedTuple):
+    """A commit's metadata: where its checkpoint lies.
+
+    shelf: partition of the checkpoint topic. at: the manifest's offset there. start: the lowest offset of
+    the newest record of any part, from which a load has to read.
+    """
+
+    shelf: int
+    at: int
+    start: int
+
+    def __str__(self) -> str:
+        return f"1:{self.shelf}:{self.at}:{self.start}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Back from text; None if it is no such mark, as after offsets were reset by hand."""
+        try:
+            form, *numbers = map(int, text.split(":"))
+            return cls(*numbers) if form == 1 else None
+        except (ValueError, TypeError):
+            return None
+
+
+class Ledger:
+    """The checkpoint of one partition, kept by its present owner.
+
+    A new owner has a greater epoch than any seen before, so a zombie's records never win, whatever their
+    order in the log; the version in the keys keeps compaction from replacing ours by a zombie's.
+    """
+
+    def __init__(self, outbox: Outbox, owner: str, saved: Saved, *, shelf: int, generation: int) -> None:
+        self._outbox, self._owner, self._shelf = outbox, owner, shelf
+        self._version = Version(saved.epoch + 1, generation)
+        self._places = dict(saved.places)
+        self._sequences: dict[str, int] = defaultdict(int)
+        self._slots: dict[str, int] = {}
+        self._old = dict(saved.keys)
+        self._written: set[str] = set()
+
+    async def write(self, snapshot: Snapshot, applied: int) -> Mark:
+        """Write the parts, then the manifest; give the mark to be committed with the offset.
+
+        The manifest says from where a restart reads: it must not be there before the parts are.
+        Raises KafkaError when Kafka won't take it.
+        """
+        parts = dict(snapshot.parts)
+        manifest = parts.pop(MANIFEST)
+        for part, data in parts.items():
+            await self._write(part, data, snapshot.offset, applied)
+        await self._write(MANIFEST, manifest, snapshot.offset, applied)
+        return Mark(self._shelf, self._places[MANIFEST], min(self._places.values()))
+
+    async def sweep(self) -> None:
+        """After a commit: remove what earlier owners wrote of the parts that are written anew."""
+        keys = [key for part in self._written for key in self._old.pop(part, ())]
+        self._written.clear()
+        await self._outbox.deliver([self._message(key, None) for key in keys])
+
+    async def _write(self, part: str, data: bytes, offset: int, applied: int) -> None:
+        self._sequences[part] += 1
+        chunks = split(data, sequence=self._sequences[part], offset=offset, applied=applied)
+        # A single record replaces its forerunner in one piece; several must not overwrite the last whole set.
+        slot = 1 - self._slots.get(part, 1) if len(chunks) > 1 else 0
+        keys = [ChunkKey(self._owner, self._version, part, slot, number) for number in range(len(chunks))]
+        sent = [
+            await self._outbox.post(self._message(key, chunk.encode()))
+            for key, chunk in zip(keys, chunks, strict=True)
+        ]
+        places = [(await future).offset for future in sent]
+        self._slots[part], self._places[part] = slot, min(places)
+        self._written.add(part)
+
+    def _message(self, key: ChunkKey, value: bytes | None) -> Message:
+        return Message(Topic.CHECKPOINTS, key.encode(), value, self._shelf)
+
+
+class Store:
+    """The checkpoint topic, as one consumer group sees it."""
+
+    def __init__(self, settings: Settings, group: str, outbox: Outbox, tail: Tail) -> None:
+        self._topic, self._group = settings.topic(Topic.CHECKPOINTS), group
+        self._outbox, self._tail = outbox, tail
+
+    async def start(self) -> None:
+        """Connect. Raises KafkaError."""
+        await self._tail.start()
+
+    async def stop(self) -> None:
+        """Close."""
+        await self._tail.stop()
+
+    async def load(
+        self, commits: Mapping[TopicPartition, tuple[int, str] | None], generation: int
+    ) -> dict[TopicPartition, tuple[Saved, Ledger]]:
+        """The newest checkpoint of each partition, and the ledger to go on with.
+
+        commits: what the group has committed, (offset, metadata). Raises StateLost when an offset is
+        committed whose checkpoint is not there, MissingTopic when the checkpoint topic is not.
+        """
+        shelves = await self._shelves()
+        marks = {
+            partition: Mark.parse(commit[1]) if commit else None for partition, commit in commits.items()
+        }
+        places = {
+            partition: mark.shelf if mark else zlib.crc32(self._owner(partition).encode()) % shelves
+            for partition, mark in marks.items()
+        }
+        starts: dict[int, int] = {}
+        for partition, shelf in places.items():
+            mark = marks[partition]
+            starts[shelf] = min(starts.get(shelf, mark.start if mark else 0), mark.start if mark else 0)
+        found = await self._read({shelf: start for shelf, start in starts.items() if shelf < shelves})
+        ledgers = {}
+        for partition, shelf in places.items():
+            owner, mark = self._owner(partition), marks[partition]
+            saved = pick(found[owner])
+            if commits[partition] and (saved.at < 0 or (mark and saved.at < mark.at)):
+                raise StateLost(self._lost(partition, commits[partition]))
+            ledgers[partition] = saved, Ledger(self._outbox, owner, saved, shelf=shelf, generation=generation)
+        return ledgers
+
+    async def _shelves(self) -> int:
+        try:
+            return await self._outbox.partitions(Topic.CHECKPOINTS)
+        except UnknownTopicOrPartitionError:
+            raise MissingTopic(f"Kafka has no topic {self._topic}: run `llmvitals topics apply`") from None
+
+    async def _read(self, starts: Mapping[int, int]) -> dict[str, dict[ChunkKey, tuple[int, Chunk]]]:
+        """Owner → key → its newest record, as compaction would leave it."""
+        found: dict[str, dict[ChunkKey, tuple[int, Chunk]]] = defaultdict(dict)
+        places = {TopicPartition(self._topic, shelf): start for shelf, start in starts.items()}
+        async for records in self._tail.read(places):
+            for record in records:
+                if not record.key or not record.key.startswith(f"{self._group}|".encode()):
+                    continue
+                try:
+                    key = ChunkKey.decode(record.key)
+                    chunk = Chunk.decode(record.value) if record.value is not None else None
+                except (ValueError, msgspec.DecodeError):
+                    log.warning(
+                        "%s[%d] offset %d is no checkpoint", self._topic, record.partition, record.offset
+                    )
+                    continue
+                if chunk is None:
+                    found[key.owner].pop(key, None)
+                else:
+                    found[key.owner][key] = (record.offset, chunk)
+        return found
+
+    def _owner(self, partition: TopicPartition) -> str:
+        return f"{self._group}|{partition.topic}|{partition.partition}"
+
+    def _lost(self, partition: TopicPartition, commit: tuple[int, str] | None) -> str:
+        return (
+            f"The group {self._group} has committed offset {commit[0] if commit else 0} of {partition.topic}"
+            f"[{partition.partition}], but the state that belongs to it is not in {self._topic}: it was "
+            "emptied, or lost records. Going on would count wrongly. Restore that topic; or set "
+            "LLMVITALS_GROUP to a new name, which counts again from the oldest record that Kafka has"
+        )

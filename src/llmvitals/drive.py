@@ -1,0 +1,222 @@
+"""Stages driven by Kafka: apply, send, await every delivery, write the checkpoint, commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, cast
+
+from llmvitals.crash import passing
+from llmvitals.feed import Progress, Refused, resume
+from llmvitals.lane import Lane
+from llmvitals.window import NEVER, SECOND, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine, Sequence
+
+    from aiokafka import TopicPartition
+
+    from llmvitals.checkpoint import Store
+    from llmvitals.feed import Batch, Bounds, Feed
+    from llmvitals.lane import Point
+    from llmvitals.outbox import Outbox
+    from llmvitals.pipeline import Idler, Make, Meters
+    from llmvitals.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Driver:
+    """A `feed.Work` that drives one stage per partition.
+
+    store, outbox: checkpoints, and where messages leave. clock: seconds, monotonic; wall: µs since 1970.
+    A failure anywhere marks it failed: nothing is saved any more, and the error goes up.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it drives, and what it is handed
+        self,
+        topics: tuple[str, ...],
+        make: Make,
+        settings: Settings,
+        *,
+        store: Store,
+        outbox: Outbox,
+        meters: Meters,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.topics, self._make = topics, make
+        self._store, self._outbox, self._meters = store, outbox, meters
+        self._clock, self._wall = clock, wall
+        self._idle = duration(settings.idle) / SECOND
+        self._pane = duration(settings.pane) / SECOND
+        self._disorder = duration(settings.disorder)
+        self.failed: BaseException | None = None
+        self._lanes: dict[TopicPartition, Lane] = {}
+        self._feed: Feed | None = None
+        self._saving = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Connect. Raises KafkaError."""
+        await self._outbox.start()
+        await self._store.start()
+
+    async def stop(self) -> None:
+        """Close."""
+        await self._store.stop()
+        await self._outbox.stop()
+
+    def clocks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        """One: flush what is worth it, promise for idle partitions, measure."""
+        return [self.tick]
+
+    def progress(self) -> list[Progress]:
+        """How far each partition is applied."""
+        return [Progress(lane.partition, lane.stage.next, None) for lane in self._lanes.values()]
+
+    async def load(self, feed: Feed, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Restore a stage for each partition; give the offsets to read from.
+
+        Raises StateLost, SourceRecreated, MissingTopic, or KafkaError.
+        """
+        self._feed, self._lanes = None, {}
+        loaded = await self._store.load(await feed.committed(partitions), feed.generation)
+        bounds, sources, lanes = await feed.bounds(partitions), feed.sources(), {}
+        for partition in partitions:
+            saved, ledger = loaded[partition]
+            beginning = bounds[partition].beginning
+            if saved.at >= 0:
+                resume(partition, bounds[partition], self._meters, offset=saved.offset, counted=saved.applied)
+            stage = self._make(
+                partition.topic, partition.partition, parts=saved.parts, beginning=beginning, sources=sources
+            )
+            stage.next = max(stage.next, beginning)
+            lanes[partition] = lane = Lane(partition, stage, ledger, self._outbox)
+            lane.heard = lane.promised = self._clock()
+        self._feed, self._lanes = feed, lanes
+        return {partition: lane.stage.next for partition, lane in lanes.items()}
+
+    def forget(self) -> None:
+        """Drop the stages; what they have not saved, the next owner does again."""
+        self._feed, self._lanes = None, {}
+
+    async def take(self, partition: TopicPartition, batch: Batch) -> None:
+        """Apply a batch and send what comes out. Raises what the stage or Kafka raises."""
+        lane, feed = self._lanes.get(partition), self._feed
+        if lane is None or feed is None or batch.stamp != feed.stamp or self.failed:
+            return
+        async with lane.lock:
+            if lane.closed:
+                return
+            try:
+                if await lane.take(batch):
+                    lane.heard = self._clock()
+            except Refused as gap:
+                self._meters.count("offset_gaps", 1, **_labels(lane))
+                log.warning(
+                    "%s[%d]: records %d to %d are missing, reading them again",
+                    *partition, gap.expected, batch.start - 1,
+                )  # fmt: skip
+                await feed.seek(partition, gap.expected)
+
+    async def expired(self, partition: TopicPartition, bounds: Bounds) -> None:
+        """Retention overtook the reading: count what is lost and go on. Raises SourceRecreated."""
+        lane, feed = self._lanes.get(partition), self._feed
+        if lane is None or feed is None:
+            return
+        async with lane.lock:
+            at = lane.stage.next
+            lane.stage.next = resume(partition, bounds, self._meters, offset=at, counted=at)
+            await feed.seek(partition, lane.stage.next)
+
+    async def save(self, *, last: bool = False) -> bool:
+        """Write and commit what is applied; last: flush and save all of it, and take nothing any more."""
+        async with self._saving:
+            feed, points = self._feed, []
+            if feed is None or self.failed or not feed.holds():
+                return False
+            for lane in list(self._lanes.values()):
+                async with lane.lock:
+                    if last:
+                        await lane.give(lane.stage.flush())
+                        lane.closed = True
+                    points.append(lane.point(whole=last))
+            return await self._write(feed, points)
+
+    async def tick(self) -> None:
+        """Flush every stage, and promise for those that are idle."""
+        for lane in list(self._lanes.values()):
+            async with lane.lock:
+                if not lane.closed:
+                    await lane.give(lane.stage.flush())
+        await self._promise()
+        self._measure()
+
+    async def _write(self, feed: Feed, points: Sequence[Point]) -> bool:
+        """Deliveries, checkpoints, commit, in this order. False: the generation is over."""
+        began = self._clock()
+        await asyncio.gather(*[point.lane.settle(point.sending) for point in points])
+        if not feed.holds():
+            return False
+        passing("before-checkpoint")
+        marks = await asyncio.gather(*[point.lane.write(point) for point in points])
+        passing("after-checkpoint")
+        written = [(point, mark) for point, mark in zip(points, marks, strict=True) if mark]
+        if written:
+            passing("before-commit")
+            offsets = {point.lane.partition: (point.snapshot.offset, str(mark)) for point, mark in written}
+            if not await feed.commit(offsets):
+                return False
+            passing("after-commit")
+            await asyncio.gather(*[point.lane.ledger.sweep() for point, _ in written])
+            self._meters.observe("checkpoint_seconds", self._clock() - began)
+        return True
+
+    async def _promise(self) -> None:
+        """For partitions that are caught up and silent: commit a promise, and only then send it."""
+        feed = self._feed
+        if feed is None or not (idle := [lane for lane in self._lanes.values() if self._silent(lane, feed)]):
+            return
+        async with self._saving, AsyncExitStack() as held:
+            for lane in idle:
+                await held.enter_async_context(lane.lock)
+            idle = [lane for lane in idle if self._silent(lane, feed)]
+            now = self._event_clock()
+            for lane in idle:
+                cast("Idler", lane.stage).promise(now)
+                lane.promised = self._clock()
+            if await self._write(feed, [lane.point() for lane in idle]):
+                for lane in idle:
+                    await lane.give(lane.stage.flush())
+
+    def _silent(self, lane: Lane, feed: Feed) -> bool:
+        now = self._clock()
+        return (
+            hasattr(lane.stage, "promise")
+            and not lane.closed
+            and now - lane.heard >= self._idle
+            and now - lane.promised >= self._pane
+            and feed is self._feed
+            and feed.caught_up(lane.partition, lane.stage.next)
+        )
+
+    def _event_clock(self) -> int:
+        """What time it is where the events are: the newest watermark here, and the silence since."""
+        lanes = self._lanes.values()
+        newest = max((getattr(lane.stage, "watermark", NEVER) for lane in lanes), default=NEVER)
+        if newest == NEVER:
+            return self._wall() - self._disorder
+        return newest + int((self._clock() - max(lane.heard for lane in lanes)) * SECOND)
+
+    def _measure(self) -> None:
+        for lane in self._lanes.values():
+            for name, value in getattr(lane.stage, "counters", {}).items():
+                if added := value - lane.counted.get(name, 0):
+                    self._meters.count(name, added, **_labels(lane))
+                    lane.counted[name] = value
+
+
+def _labels(lane: Lane) -> dict[str, str]:
+    return {"topic": lane.partition.topic, "partition": str(lane.partition.partition)}

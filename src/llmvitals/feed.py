@@ -1,0 +1,172 @@
+"""What the transport hands in, and what it can be asked for: the drivers' view of a consumer group."""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from llmvitals.errors import SourceRecreated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from aiokafka import TopicPartition
+
+    from llmvitals.pipeline import Meters
+    from llmvitals.record.log import Record
+    from llmvitals.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Batch(NamedTuple):
+    """The records of one partition from one fetch.
+
+    stamp: names the uninterrupted reading that began with a seek. start: where this fetch began, end: where
+    the next one begins. Offsets between start and end that no record has are holes in the log.
+    """
+
+    stamp: int
+    start: int
+    end: int
+    records: Sequence[Record]
+
+
+class Bounds(NamedTuple):
+    """A partition's oldest offset and the one after its newest."""
+
+    beginning: int
+    end: int
+
+
+class Feed(Protocol):
+    """One generation of the group's membership. After a rebalance it is of no use any more."""
+
+    generation: int
+    stamp: int
+
+    def holds(self) -> bool:
+        """Whether the partitions are still ours, as far as this process knows."""
+
+    def caught_up(self, partition: TopicPartition, offset: int) -> bool:
+        """Whether `offset` is the end of the partition."""
+
+    def sources(self) -> dict[str, int]:
+        """Input topic → number of its partitions."""
+
+    async def committed(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, str] | None]:
+        """What the group has committed: offset and metadata."""
+
+    async def bounds(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Bounds]:
+        """Which offsets Kafka has."""
+
+    async def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read on from here, within the same stamp."""
+
+    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> bool:
+        """Commit under exactly this generation; False: it is over. Raises KafkaError otherwise."""
+
+
+class Work(Protocol):
+    """What is done with the records of a process's topics: the transport calls it, `app` starts it."""
+
+    topics: tuple[str, ...]
+    failed: BaseException | None
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Close."""
+
+    async def load(self, feed: Feed, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Take these partitions over; give the offsets to read from."""
+
+    async def save(self, *, last: bool = False) -> bool:
+        """Make what is done safe; last: at the end of this generation. False: it is over already.
+
+        Also called once the seeks are done, before anything is read, so that no zombie's later checkpoint
+        can be taken for the newest.
+        """
+
+    def forget(self) -> None:
+        """The partitions are no longer ours."""
+
+    async def take(self, partition: TopicPartition, batch: Batch) -> None:
+        """Do the work on a batch."""
+
+    async def expired(self, partition: TopicPartition, bounds: Bounds) -> None:
+        """The next offset is not in Kafka."""
+
+    def clocks(self) -> Sequence[Callable[[], object]]:
+        """Coroutine functions to be called every `settings.flush`, each by itself."""
+
+    def progress(self) -> list[Progress]:
+        """How far each partition is."""
+
+
+class Host(Protocol):
+    """The app, as far as the transport needs it. stage: its process's kind."""
+
+    settings: Settings
+    stage: str
+    work: Work
+
+    async def fail(self, error: BaseException) -> None:
+        """End the worker because of this error."""
+
+    def reading(self, on: bool) -> None:
+        """Whether the partitions that are ours are being read."""
+
+
+class Progress(NamedTuple):
+    """How far a partition is read; waiting: for what, if it is not this process's own fault."""
+
+    partition: TopicPartition
+    next: int
+    waiting: str | None
+
+
+@dataclass(slots=True)
+class Refused(Exception):
+    """A batch begins after the expected offset: records between are missing. Seek to `expected`."""
+
+    expected: int
+
+
+def fresh(batch: Batch, expected: int) -> Sequence[Record]:
+    """The batch's records from the expected offset on.
+
+    What lies before it was applied already. Raises Refused when the batch begins behind it; a jump within
+    an uninterrupted reading is a hole in the log (transactions, compaction) and no reason.
+    """
+    if batch.start > expected:
+        raise Refused(expected)
+    if not batch.records or batch.records[0].offset >= expected:
+        return batch.records
+    return batch.records[bisect_left(batch.records, expected, key=lambda record: record.offset) :]
+
+
+def resume(partition: TopicPartition, bounds: Bounds, meters: Meters, *, offset: int, counted: int) -> int:
+    """The offset to read from: `offset`, or the oldest that there is.
+
+    counted: the offset up to which records were applied. Raises SourceRecreated when the topic ends before.
+    """
+    name = f"{partition.topic}[{partition.partition}]"
+    if max(offset, counted) > bounds.end:
+        raise SourceRecreated(
+            f"{name} ends at offset {bounds.end}, but it was read up to {max(offset, counted)}: the topic "
+            "was deleted and created again, or has lost records. Nothing is skipped silently: give the new "
+            "topic another name; or set LLMVITALS_GROUP to a new name, which starts from its beginning"
+        )
+    if offset < bounds.beginning:
+        lost = bounds.beginning - offset
+        log.warning("%s: %d records were deleted by retention before they were read", name, lost)
+        meters.count(
+            "events_lost_by_retention", lost, topic=partition.topic, partition=str(partition.partition)
+        )
+    return max(offset, bounds.beginning)

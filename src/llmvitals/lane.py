@@ -1,0 +1,130 @@
+"""One partition on its way through a stage: what is applied, sent, acknowledged and saved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from llmvitals.crash import passing
+from llmvitals.feed import fresh
+from llmvitals.record.chunk import MANIFEST
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiokafka import TopicPartition
+
+    from llmvitals.checkpoint import Ledger, Mark
+    from llmvitals.feed import Batch
+    from llmvitals.outbox import Outbox
+    from llmvitals.pipeline import Stage
+    from llmvitals.record.log import Message, Snapshot
+
+OUTSTANDING: Final = 256
+"""Sendings that may wait for their acknowledgement before a partition is read on."""
+
+
+@dataclass(slots=True)
+class _Sending:
+    """What was given out at once. complete: every message is handed over to the outbox."""
+
+    mark: int
+    futures: list[asyncio.Future[Any]] = field(default_factory=list)
+    complete: bool = False
+
+
+class Lane:
+    """A stage and what is on its way to Kafka from it.
+
+    Whoever touches the stage holds `lock`, but for `settle`, which only tells it what is acknowledged.
+    """
+
+    def __init__(self, partition: TopicPartition, stage: Stage, ledger: Ledger, outbox: Outbox) -> None:
+        self.partition, self.stage, self.ledger = partition, stage, ledger
+        self.lock = asyncio.Lock()
+        self.closed = False
+        """Nothing is taken or given any more."""
+        self.heard = 0.0
+        """When records came last, by the driver's clock."""
+        self.promised = 0.0
+        self.counted: dict[str, int] = {}
+        self._outbox = outbox
+        self._sendings: deque[_Sending] = deque()
+        self._saved: tuple[int, int, bytes] | None = None
+
+    async def take(self, batch: Batch) -> int:
+        """Apply what is new in a batch and send what comes out; the number of new records.
+
+        Hold the lock. Raises feed.Refused when records before the batch are missing.
+        """
+        records = fresh(batch, self.stage.next)
+        if records:
+            messages = self.stage.apply(records)
+            passing("after-apply")
+            await self.give(messages)
+            passing("after-send")
+        self.stage.next = max(self.stage.next, batch.end)
+        return len(records)
+
+    async def give(self, messages: Sequence[Message]) -> None:
+        """Send what the stage has just given out; waits only if too much is outstanding. Hold the lock."""
+        self.reap()
+        if not messages:
+            return
+        sending = _Sending(self.stage.mark())
+        self._sendings.append(sending)
+        for message in messages:
+            sending.futures.append(await self._outbox.post(message))
+        sending.complete = True
+        while len(self._sendings) > OUTSTANDING:
+            await self._oldest()
+
+    def reap(self) -> None:
+        """Tell the stage what is acknowledged by now. Raises KafkaError for what never will be."""
+        while self._sendings and self._sendings[0].complete:
+            sending = self._sendings[0]
+            if not all(future.done() for future in sending.futures):
+                return
+            for future in sending.futures:
+                future.result()
+            self._sendings.popleft()
+            self.stage.delivered(sending.mark)
+            passing("after-delivery")
+
+    def point(self, *, whole: bool = False) -> Point:
+        """What to save, as it is now. Hold the lock."""
+        sending = self._sendings[-1] if self._sendings else None
+        return Point(self, self.stage.snapshot(whole=whole), self.stage.next, sending)
+
+    async def settle(self, last: _Sending | None) -> None:
+        """Wait until everything up to `last` is acknowledged. Raises KafkaError for what never will be."""
+        while last is not None and last in self._sendings:
+            await self._oldest()
+
+    async def _oldest(self) -> None:
+        sending = self._sendings[0]
+        await asyncio.gather(*sending.futures)
+        if not sending.complete:
+            raise RuntimeError("a sending was broken off: what it was part of can't be saved")
+        self.reap()
+
+    async def write(self, point: Point) -> Mark | None:
+        """Write a checkpoint; None when nothing has changed since the last one."""
+        snapshot = point.snapshot
+        state = (snapshot.offset, point.applied, snapshot.parts[MANIFEST])
+        if self._saved == state and len(snapshot.parts) == 1:
+            return None
+        mark = await self.ledger.write(snapshot, point.applied)
+        self._saved = state
+        return mark
+
+
+class Point(NamedTuple):
+    """A snapshot of a lane, the offset applied by then, and the last sending before it."""
+
+    lane: Lane
+    snapshot: Snapshot
+    applied: int
+    sending: _Sending | None

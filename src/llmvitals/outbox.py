@@ -1,0 +1,69 @@
+"""Where messages leave for Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaProducer
+
+from llmvitals.connect import client
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.record.log import Message, Topic
+    from llmvitals.settings import Settings
+
+TIMEOUT_MS = 15_000
+
+
+class Outbox:
+    """A producer that waits for all replicas and gives up on a message after 15 s.
+
+    It is not idempotent: a frame that arrives twice changes nothing, and aiokafka's idempotent producer
+    can end with OutOfOrderSequenceNumber after the broker was away (aiokafka issue 1017).
+    """
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._settings, self._name = settings, name
+        self._producer: Any = None
+
+    async def start(self) -> None:
+        """Connect. Raises KafkaError when Kafka can't be reached."""
+        self._producer = AIOKafkaProducer(
+            **client(self._settings, self._name),
+            acks="all",
+            enable_idempotence=False,
+            request_timeout_ms=TIMEOUT_MS,
+            linger_ms=2,
+            max_batch_size=131_072,
+        )
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Send what is waiting, for a few seconds at most, and close."""
+        if self._producer is not None:
+            try:
+                await asyncio.wait_for(self._producer.stop(), 5)
+            except TimeoutError:
+                self._producer = None
+
+    async def post(self, message: Message) -> asyncio.Future[Any]:
+        """Hand a message over; the future is done when Kafka has acknowledged it, or never will."""
+        future: asyncio.Future[Any] = await self._producer.send(
+            self._settings.topic(message.topic),
+            message.value,
+            key=message.key,
+            partition=message.partition,
+            headers=list(message.headers),
+        )
+        return future
+
+    async def deliver(self, messages: Sequence[Message]) -> None:
+        """Send and wait for every acknowledgement. Raises KafkaError for one that won't come."""
+        await asyncio.gather(*[await self.post(message) for message in messages])
+
+    async def partitions(self, topic: Topic) -> int:
+        """How many partitions the topic has."""
+        return len(await self._producer.partitions_for(self._settings.topic(topic)))

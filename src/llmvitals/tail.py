@@ -1,0 +1,72 @@
+"""Reading partitions from an offset to their end, beside the consumer group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from llmvitals.connect import client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from llmvitals.settings import Settings
+
+
+class Tail:
+    """A consumer without a group; one reading at a time."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._settings, self._name = settings, name
+        self._consumer: Any = None
+
+    async def start(self) -> None:
+        """Connect. Raises KafkaError when Kafka can't be reached."""
+        self._consumer = AIOKafkaConsumer(
+            **client(self._settings, self._name),
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=4_194_304,
+        )
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Close."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def read(self, starts: Mapping[TopicPartition, int]) -> AsyncIterator[Sequence[Any]]:
+        """Lists of records, each of one partition, from these offsets to the ends as they are now."""
+        consumer, partitions = self._consumer, list(starts)
+        if not partitions:
+            return
+        consumer.assign(partitions)
+        try:
+            beginnings = await consumer.beginning_offsets(partitions)
+            ends = await consumer.end_offsets(partitions)
+            for partition in partitions:
+                consumer.seek(partition, max(starts[partition], beginnings[partition]))
+            waiting = {partition for partition in partitions if beginnings[partition] < ends[partition]}
+            while waiting:
+                found = await consumer.getmany(timeout_ms=200)
+                for records in found.values():
+                    yield records
+                for partition in list(waiting):
+                    if await consumer.position(partition) >= ends[partition]:
+                        waiting.remove(partition)
+        finally:
+            consumer.unsubscribe()
+
+    async def whole(self, topic: str) -> list[Any]:
+        """The newest record of every key of a compacted topic, in the order in which they were written."""
+        cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001 - topics() hides partitions
+        numbers = cluster.partitions_for_topic(topic) or ()
+        newest: dict[tuple[int, bytes | None], Any] = {}
+        async for records in self.read({TopicPartition(topic, number): 0 for number in numbers}):
+            for record in records:
+                newest.pop((record.partition, record.key), None)
+                if record.value is not None:
+                    newest[record.partition, record.key] = record
+        return list(newest.values())
