@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import pytest
 
 from llmvitals import topics
-from llmvitals.errors import Unavailable
+from llmvitals.errors import StartFailed, Unavailable
 from llmvitals.local.influx import Bucket, LocalInflux
 from llmvitals.local.kafka import LocalKafka
 from llmvitals.local.service import Service
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 
 def unavailable(error: Unavailable) -> NoReturn:
-    """Skip with the reason; with CI=true fail instead, so that nobody thinks it was tested."""
+    """Skip with the reason; with CI=true fail instead, so that nobody thinks it was tested.
+
+    What is here and does not come up is a failure everywhere.
+    """
+    if isinstance(error, StartFailed):
+        pytest.fail(str(error), pytrace=False)
     if os.environ.get("CI", "").lower() in {"1", "true"}:
         pytest.fail(f"CI=true allows no skip: {error}", pytrace=False)
     pytest.skip(str(error))

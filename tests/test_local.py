@@ -17,7 +17,7 @@ from influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
-from llmvitals.errors import Unavailable
+from llmvitals.errors import StartFailed, Unavailable
 from llmvitals.local import influx as influx_
 from llmvitals.local import kafka as kafka_
 from llmvitals.local.child import Child, free_ports
@@ -138,7 +138,7 @@ def test_kafka_leaves_no_process_and_no_data(kafka_server):
 @pytest.mark.kafka
 def test_kafka_that_cannot_start_says_why(kafka):
     broken = kafka_.LocalKafka(overrides={"process.roles": "barista"})
-    with pytest.raises(Unavailable, match="barista"):
+    with pytest.raises(StartFailed, match="barista"):
         broken.start()
 
 

@@ -15,6 +15,7 @@ from llmvitals.local.child import free_ports
 from llmvitals.record.log import Topic as Ours
 from llmvitals.settings import Settings
 from llmvitals.topics.declared import shipped
+from llmvitals.topics.difference import difference
 from llmvitals.topics.incremental import alter_settings
 
 CALLS = """\
@@ -111,7 +112,7 @@ def test_an_empty_folder_is_refused(tmp_path):
 def test_a_list_of_policies_has_no_order():
     wanted = topics.Topic("t", "", 1, settings={"cleanup.policy": "compact,delete"})
     present = {"t": topics.Present(1, 1, {"cleanup.policy": "delete,compact"})}
-    assert not topics.difference([wanted], present)
+    assert not difference([wanted], present)
 
 
 def test_what_is_left_alone_is_told():
@@ -125,7 +126,7 @@ def test_what_is_left_alone_is_told():
         "state": topics.Present(1, 1, {"cleanup.policy": "compact"}),
         "copies": topics.Present(1, 1, {}),
     }
-    plan = topics.difference(wanted, present)
+    plan = difference(wanted, present)
     assert not plan
     assert [line.split()[0] for line in plan.left] == ["few", "state", "copies"]
     assert "few has 8 partitions, 2 are declared" in str(plan)

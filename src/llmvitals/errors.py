@@ -7,6 +7,7 @@
     ├── MissingTopic         a topic that the worker needs is not there
     ├── BrokerDown           Kafka can't be reached (retry)
     ├── Unavailable          a local Kafka, Java or InfluxDB can't be had on this machine
+    │   └── StartFailed      …it is here, but does not come up
     ├── SourceRecreated      a topic ends before the checkpoint: it is another topic under the old name
     ├── StateLost            offsets are committed, but the state that belongs to them is gone
     └── SinkError            InfluxDB, SQLite or Slack said no; `retry` tells whether to try again
@@ -50,6 +51,10 @@ class BrokerDown(LlmvitalsError):
 
 class Unavailable(LlmvitalsError):
     """What the demo or a test wants to start can't be had here; the text says what it would take."""
+
+
+class StartFailed(Unavailable):
+    """It is here, but does not come up; the text holds its last words."""
 
 
 class SourceRecreated(LlmvitalsError):

@@ -11,7 +11,7 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmvitals.errors import Unavailable
+from llmvitals.errors import StartFailed, Unavailable
 from llmvitals.local.child import LOCALHOST, free_ports
 from llmvitals.local.service import Service
 
@@ -94,7 +94,7 @@ class LocalInflux(Service):
     def _query(self, text: str) -> None:
         status = self._request("POST", "/query?" + urllib.parse.urlencode({"q": text}))
         if status != 200:
-            raise Unavailable(f"InfluxDB answered {status} to {text.partition(' WITH')[0]}")
+            raise StartFailed(f"InfluxDB answered {status} to {text.partition(' WITH')[0]}")
 
     def _request(self, method: str, path: str) -> int:
         connection = http.client.HTTPConnection(LOCALHOST, self._port, timeout=10)

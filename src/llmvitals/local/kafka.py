@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
+import secrets
 import shutil
 import subprocess
 import threading
-import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from llmvitals.errors import Unavailable
+from llmvitals.errors import StartFailed, Unavailable
 from llmvitals.local.child import LOCALHOST, free_ports
 from llmvitals.local.service import Service
 
@@ -86,14 +86,15 @@ class LocalKafka(Service):
             _PROPERTIES.format(host=LOCALHOST, port=port, controller=controller, data=self.folder / "log")
             + "".join(f"{key}={value}\n" for key, value in self._overrides.items())
         )
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Kafka's own ids never begin with the "-" that base64 has for some bytes: it would be an option.
+        cluster = base64.urlsafe_b64encode(b"llm" + secrets.token_bytes(13)).decode().rstrip("=")
         tool = [
             java, "-Xmx256M", "-XX:TieredStopAtLevel=1", f"{logger}defaultLogLevel=error", "-cp", classpath,
             "kafka.tools.StorageTool", "format", "-g", "-t", cluster, "-c", str(config),
         ]  # fmt: skip
         done = subprocess.run(tool, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
         if done.returncode:
-            raise Unavailable(f"Kafka's storage can't be formatted:\n{done.stdout}{done.stderr}")
+            raise StartFailed(f"Kafka's storage can't be formatted:\n{done.stdout}{done.stderr}")
         self.address = f"{LOCALHOST}:{port}"
         return [
             java, "-Xmx512M", "-cp", classpath, f"{logger}defaultLogLevel=warn",

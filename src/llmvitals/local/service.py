@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from llmvitals.errors import Unavailable
+from llmvitals.errors import StartFailed
 from llmvitals.local.child import Child
 
 
@@ -49,7 +49,7 @@ class Service:
     def start(self, timeout: float = 60.0) -> str:
         """Prepare, start, wait until it serves; gives the address.
 
-        Raises Unavailable if it can't be had here, or is not up after `timeout` seconds.
+        Raises Unavailable if it can't be had here, StartFailed if it is not up after `timeout` seconds.
         """
         self._folder = self._data or Path(tempfile.mkdtemp(prefix=f"llmvitals-{self.name}-"))
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -120,9 +120,9 @@ class Service:
         give_up = time.monotonic() + timeout
         while not self.ready():
             if not child.alive:
-                raise Unavailable(f"{self.name} ended while it started. Its last words:\n{child.tail()}")
+                raise StartFailed(f"{self.name} ended while it started. Its last words:\n{child.tail()}")
             if time.monotonic() > give_up:
-                raise Unavailable(
+                raise StartFailed(
                     f"{self.name} was not up after {timeout:g} s. Its last words:\n{child.tail()}"
                 )
             time.sleep(0.05)

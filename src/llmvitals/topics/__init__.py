@@ -6,6 +6,6 @@ leaves settings that the files don't name as they are. Works with Kafka 2.8 and 
 
 from llmvitals.topics.change import apply, missing, plan
 from llmvitals.topics.declared import Topic, load
-from llmvitals.topics.difference import Plan, Present, difference
+from llmvitals.topics.difference import Plan, Present
 
-__all__ = ["Plan", "Present", "Topic", "apply", "difference", "load", "missing", "plan"]
+__all__ = ["Plan", "Present", "Topic", "apply", "load", "missing", "plan"]
