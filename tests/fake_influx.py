@@ -31,6 +31,7 @@ class FakeInflux:
 
     async def start(self) -> None:
         app = web.Application(client_max_size=100 * 2**20)
+        app.router.add_get("/login", self._login)
         app.router.add_post("/api/v2/write", self._write)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -43,6 +44,9 @@ class FakeInflux:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    async def _login(self, request: web.Request) -> web.Response:
+        return web.Response(status=200, text="who are you?")
 
     async def _write(self, request: web.Request) -> web.Response:
         lines = (await request.text()).splitlines()

@@ -171,6 +171,12 @@ async def test_a_stale_state_in_a_later_batch_changes_neither_store(fill: Fill) 
     assert (await ask("calls", "team")).rows == ((H2, "search", 9),)
 
 
+async def test_of_two_states_at_the_same_pane_the_later_one_stays(fill: Fill) -> None:
+    await fill([point(counts={"calls": 1}, upto=7)])
+    ask = await fill([point(counts={"calls": 2}, upto=7)])
+    assert (await ask("calls", "team")).rows == ((H2, "search", 2),)
+
+
 @pytest.mark.parametrize(
     ("question", "why"),
     [

@@ -170,11 +170,11 @@ async def test_what_is_too_large_is_split_until_it_fits(fake: FakeInflux, writer
         (401, "LLMVITALS_INFLUX_TOKEN"),
         (403, "read and write"),
         (404, "LLMVITALS_INFLUX_BUCKET"),
-        (302, "own address"),
+        ((302, {"Location": "/login"}), "own address"),
     ],
 )
 async def test_a_wrong_configuration_keeps_the_data_and_says_what_to_fix(
-    fake: FakeInflux, waits: Waits, writer: InfluxWriter, status: int, cure: str
+    fake: FakeInflux, waits: Waits, writer: InfluxWriter, status: Any, cure: str
 ) -> None:
     fake.answers += [status] * 3
     seen: list[str | None] = []
@@ -187,7 +187,7 @@ async def test_a_wrong_configuration_keeps_the_data_and_says_what_to_fix(
     with capture_logs() as logs:
         await writer.take(0, records(of(2)))
     assert waits.seconds == [30.0] * 3
-    assert all(reason is not None and cure in reason and str(status) in reason for reason in seen)
+    assert all(reason is not None and cure in reason for reason in seen)
     assert len(fake.stored) == 2
     assert writer.health() is None
     assert [entry["log_level"] for entry in logs] == ["warning", "info"]
