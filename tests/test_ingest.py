@@ -704,6 +704,12 @@ def test_litellm_with_any_value_anywhere(place: tuple[Any, tuple[Any, ...]], new
     total(json.dumps(replaced(*place, new)).encode())
 
 
+def test_an_attribute_without_a_value_is_absent() -> None:
+    path = ("resourceSpans", 0, "resource", "attributes", 6, "value")
+    calls = decode(json.dumps(replaced(LATEST, path, {})).encode()).calls
+    assert {(call.app, call.environment) for call in calls} == {("checkout-bot", None)}
+
+
 @given(st.sampled_from([(LATEST, path) for path in places(LATEST)]), VALUES)
 @settings(max_examples=400, deadline=None)
 def test_otlp_with_any_value_anywhere(place: tuple[Any, tuple[Any, ...]], new: Any) -> None:

@@ -58,7 +58,7 @@ def read(value: bytes) -> Decoded:
                 if fields is not None:
                     found.append(Found(span, fields, dialect.response_id(span)))
                     break
-    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, StopIteration):
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
         raise bad(Code.INVALID, "resourceSpans: has not the shape of OTLP") from None
     kept = once(found, links)
     return Decoded([_call(one) for one in kept], len(links) - len(kept))
@@ -107,7 +107,7 @@ def _pairs(attributes: Any) -> dict[str, Any]:
 
 
 def _plain_json(value: Any) -> Any:
-    kind, inner = next(iter(value.items()))
+    kind, inner = next(iter(value.items()), ("", None))
     if kind == "arrayValue":
         return [_plain_json(one) for one in inner.get("values") or ()]
     if kind == "kvlistValue":
