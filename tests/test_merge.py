@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -18,7 +18,7 @@ from llmvitals.record.frame import Frame
 from llmvitals.record.log import Logged
 from llmvitals.record.vitals import merged
 from llmvitals.sketch import quantiles
-from llmvitals.window import NEVER
+from llmvitals.window import FOREVER, NEVER
 
 PLAN = Plan(PANE, VIEWS, contributors=2)
 ONE = vitals(calls=1)
@@ -61,6 +61,14 @@ def test_a_frame_for_a_closed_pane_changes_nothing():
     late = [frame(0, 99, entry(0, vitals(calls=50)), floor=1), frame(0, 99, floor=6), frame(1, 99, floor=6)]
     assert calls(stage.apply(log(late, 2))) == {("1m", 0): 1, ("5m", 0): 1, ("1h", 0): 1, ("1d", 0): 1}
     assert stage.counters["late"] == 1
+
+
+def test_a_source_is_not_heard_again_about_panes_below_its_own_floor():
+    """Not even while another source holds them open: a zombie may not know of a promise that was made."""
+    stage = merge()
+    frames = [frame(0, 5, entry(0, ONE)), frame(0, 5, floor=1), frame(0, 6, entry(0, vitals(calls=7)))]
+    stage.apply(log(frames))
+    assert calls(stage.apply(log([frame(1, 9, floor=1)], 3))) == {("10s", 0): 1}
 
 
 def test_a_zombies_lower_floor_does_not_lower_the_watermark():
@@ -199,6 +207,7 @@ ENTRIES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ENTRIES, st.randoms(use_true_random=False))
 def test_every_window_is_the_sum_of_its_panes(entries, rnd):
     """However the frames come and however the floors jump, each window ends as brute force has it."""
@@ -236,6 +245,7 @@ def test_every_window_is_the_sum_of_its_panes(entries, rnd):
     assert stage.series == 0
 
 
+@settings(deadline=None)
 @given(ENTRIES, st.randoms(use_true_random=False))
 def test_batches_and_the_order_of_frames_change_no_byte(entries, rnd):
     frames = [
@@ -265,6 +275,14 @@ def test_the_end_of_a_finite_log_closes_everything():
     assert stage.series == 0
 
 
+def test_when_every_source_has_ended_the_points_say_the_last_pane_that_was_counted():
+    stage = merge()
+    records = log([frame(0, 1, entry(3, ONE)), frame(0, 1, floor=FOREVER), frame(1, 1, floor=FOREVER)])
+    out = stage.apply(records)
+    assert calls(out)["1d", 0] == 1
+    assert {point.upto for point in stored(out).values()} == {FIRST + 4}
+
+
 def test_an_empty_log_ends_with_nothing():
     assert merge().finish() == []
 
@@ -292,6 +310,7 @@ def test_frames_of_another_shard_or_pane_length_stop_merge(wrong):
 VALUES = st.lists(st.lists(st.floats(0, 1e9), max_size=20), min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(VALUES, st.sampled_from(sorted(quantiles.SKETCHES)), st.floats(0, 1))
 def test_reading_many_at_once_is_reading_one_by_one(many, sketch, q):
     bins = []

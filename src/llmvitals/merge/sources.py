@@ -38,6 +38,10 @@ class Sources(msgspec.Struct):
             self.low = max(self.low, min(self._expected(inputs), default=NEVER))
         return changed
 
+    def of(self, source: str) -> tuple[int, int]:
+        """A source's floor, and the pane that its older ones count in."""
+        return self.floors.get(source, NEVER), self.joined.get(source, NEVER)
+
     def silent(self, inputs: frozenset[str]) -> int:
         """How many of the expected sources have promised nothing yet."""
         return sum(floor < 0 for floor in self._expected(inputs))

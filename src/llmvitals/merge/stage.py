@@ -24,14 +24,14 @@ class Merge:
     Law: what comes out is a pure function of the frames in the order of the log, and what a pane holds when
     it closes does not even depend on their order: of each source the content of the greatest version counts,
     so re-sent, stale and repeated frames change nothing. A pane closes once, when every source's floor has
-    passed it; a frame that comes later is ignored. A source that was first heard of when others had gone
-    ahead counts what it has of closed panes in the oldest pane that was open then.
+    passed it; what a source says of a pane below its own floor is ignored. A source that was first heard of
+    when others had gone ahead counts what it has of closed panes in the oldest pane that was open then.
 
     shard: which partition. parts: the newest of every part of its checkpoint; without a manifest it begins
     afresh. beginning: the oldest offset that the log still has.
     Raises StateLost and ConfigError as `state.read` does.
 
-    counters: frames, entries; of the entries stale (re-sent), late (of closed panes), unknown (of no view of
+    counters: frames, entries; of the entries stale (re-sent), late (of sealed panes), unknown (of no view of
     ours) and replayed (a bucket had them already); panes (of all series, that closed), points, alerts.
     """
 
@@ -76,7 +76,7 @@ class Merge:
         return self._checkpoints.take(self._buckets, self._plan, upto=self.next, whole=whole)
 
     def finish(self) -> list[Message]:
-        """The end of a finite log: close every pane and every window."""
+        """The end of a finite log (also when all sources have ended): close every pane and every window."""
         opened = [pane for bucket in self._buckets.values() for pane in bucket.opened]
         self._sources.low = max(self._sources.low, max(opened, default=NEVER) + 1)
         return self._settle(Step(self.next, self._sources.low, FOREVER, {}, True))
@@ -134,6 +134,9 @@ class Merge:
         moved = self._sources.low > low
         if not moved and not opened:
             return []
+        if self._sources.low >= FOREVER:
+            self._sources.low = low
+            return self.finish()
         low = self._sources.low
         return self._settle(Step(offset, low, low * self._plan.pane_us, opened, moved))
 
@@ -142,10 +145,11 @@ class Merge:
         if not self._plan.wants(entry.view, entry.series):
             return "unknown", 0, b""
         pane, slot = entry.pane, frame.source
-        joined = self._sources.joined.get(slot, NEVER)
+        sealed, joined = self._sources.of(slot)
         if pane < joined:
             pane, slot = joined, f"{slot}@{pane}"
-        if pane < self._sources.low:
+        # Below the source's own floor all is said, even while other sources hold the pane open.
+        if entry.pane < sealed or pane < self._sources.low:
             return "late", 0, b""
         key = series_key(entry.view, entry.series)
         number = self._plan.bucket(key)
