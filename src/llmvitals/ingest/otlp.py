@@ -107,7 +107,12 @@ def _pairs(attributes: Any) -> dict[str, Any]:
 
 
 def _plain_json(value: Any) -> Any:
-    kind, inner = next(iter(value.items()), ("", None))
+    for kind, inner in value.items():
+        return _plain_kind(kind, inner)
+    return None
+
+
+def _plain_kind(kind: str, inner: Any) -> Any:
     if kind == "arrayValue":
         return [_plain_json(one) for one in inner.get("values") or ()]
     if kind == "kvlistValue":
