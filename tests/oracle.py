@@ -15,7 +15,13 @@ from genai_prices import Usage, calc_price
 from llmvitals.local.traffic import company
 
 SECOND = 1_000_000
-WINDOWS = {"10s": 10 * SECOND, "1m": 60 * SECOND, "5m": 300 * SECOND, "1h": 3_600 * SECOND, "1d": 86_400 * SECOND}
+WINDOWS = {
+    "10s": 10 * SECOND,
+    "1m": 60 * SECOND,
+    "5m": 300 * SECOND,
+    "1h": 3_600 * SECOND,
+    "1d": 86_400 * SECOND,
+}
 VIEWS = {
     "all": (),
     "team": ("team",),
@@ -49,7 +55,11 @@ def nano(call: dict[str, Any]) -> int | None:
     if "input_tokens" not in call:
         return None
     price = _price(
-        call["model"], call["provider"], call["input_tokens"], call.get("cached_tokens", 0), call["output_tokens"]
+        call["model"],
+        call["provider"],
+        call["input_tokens"],
+        call.get("cached_tokens", 0),
+        call["output_tokens"],
     )
     return int((price * 10**9).quantize(Decimal(1), ROUND_HALF_EVEN))
 
@@ -84,9 +94,13 @@ class Logs:
         self.sums: dict[tuple[str, str, int, tuple[str, ...]], Counter[str]] = defaultdict(Counter)
         self.duplicates = 0
         for partition in range(partitions):
-            self.records[partition] = self._log(sorted(logs[partition], key=lambda item: item[0]), partition, dice)
+            self.records[partition] = self._log(
+                sorted(logs[partition], key=lambda item: item[0]), partition, dice
+            )
 
-    def _log(self, log: list[tuple[float, dict[str, Any], bool]], partition: int, dice: random.Random) -> list[bytes]:
+    def _log(
+        self, log: list[tuple[float, dict[str, Any], bool]], partition: int, dice: random.Random
+    ) -> list[bytes]:
         out: list[bytes] = []
         for _, call, first in log:
             if dice.random() < 0.01:
@@ -102,6 +116,7 @@ class Logs:
         fields = Counter(
             calls=1,
             errors=int(call.get("status") == "error"),
+            unpriced_calls=int(cost is None),
             unknown_usage_calls=int(cost is None),
             input_tokens=call.get("input_tokens", 0),
             cached_tokens=call.get("cached_tokens", 0),

@@ -51,7 +51,7 @@ async def fill(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
     yield fill
     for writer in opened:
-        await writer.close()
+        await writer.stop()
 
 
 def hours() -> list[Point]:
@@ -209,7 +209,7 @@ async def test_views_of_the_settings_can_be_asked_for(tmp_path: Path) -> None:
     assert writer is not None
     made = [point(tags={"view": name, "window": "1h", "tenant": name}) for name in ("gold", "tenants")]
     await writer.take(0, records(made))
-    await writer.close()
+    await writer.stop()
     for question, found in [
         (Question("calls", ("tenant",)), "tenants"),
         (Question("calls", ("tenant",), view="gold"), "gold"),

@@ -66,7 +66,7 @@ async def writer(fake: FakeInflux, waits: Waits) -> AsyncIterator[InfluxWriter]:
     made = InfluxWriter(settings(fake.url), patience=Patience(sleep=waits.sleep, chance=lambda: 0.0))
     await made.start()
     yield made
-    await made.close()
+    await made.stop()
 
 
 def calls(fake: FakeInflux) -> dict[str, str]:
@@ -241,7 +241,7 @@ async def test_no_answer_in_time_is_tried_again(fake: FakeInflux, waits: Waits) 
     await writer.start()
     fake.answers += ["hang", "hang"]
     await writer.take(0, records(of(3)))
-    await writer.close()
+    await writer.stop()
     assert len(fake.stored) == 3
     assert len(waits.seconds) == 2
 
@@ -367,7 +367,7 @@ async def test_the_real_influxdb_overwrites(influx: Any) -> None:
     await writer.start()
     for n in (1, 2):
         await writer.take(0, records([point(team=f"t{i}", counts={"calls": n}, upto=n) for i in range(50)]))
-    await writer.close()
+    await writer.stop()
     assert await stored(real(influx), "calls") == {f"t{i}": 2 for i in range(50)}
 
 
@@ -380,7 +380,7 @@ async def test_the_real_influxdb_refuses_one_line_of_1000_and_has_the_rest(influ
     many = [point(team=f"t{n}") for n in range(999)]
     with capture_logs() as logs:
         await writer.take(0, records([*many[:400], conflict, *many[400:]]))
-    await writer.close()
+    await writer.stop()
     assert (await stored(real(influx), "calls")).keys() == {"first"} | {f"t{n}" for n in range(999)}
     assert (writer.counts.set_aside, writer.counts.written) == (1, 1_000)
     (entry,) = logs
@@ -397,7 +397,7 @@ async def test_the_real_influxdb_keeps_every_hostile_tag_and_text_as_one_point(i
         if evil != "\ud800"  # JSON can't carry it
     ]
     await writer.take(0, records(sent))
-    await writer.close()
+    await writer.stop()
     assert writer.counts.set_aside == 0
     assert await stored(real(influx), "calls") == {tag(p.tags["team"]): 4 for p in sent}
     assert await stored(real(influx), "name") == {tag(p.tags["team"]): text(p.texts["name"]) for p in sent}
@@ -421,4 +421,4 @@ async def test_the_real_influxdb_and_a_wrong_setting(
     assert cure in (writer.health() or "")
     task.cancel()
     await asyncio.wait([task])
-    await writer.close()
+    await writer.stop()

@@ -49,7 +49,7 @@ async def writer(path: Path) -> AsyncIterator[SqliteWriter]:
     made = SqliteWriter(Settings(sqlite=path))
     await made.start()
     yield made
-    await made.close()
+    await made.stop()
 
 
 def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -93,10 +93,10 @@ async def test_writing_again_changes_nothing_and_a_newer_state_overwrites(
 
 async def test_an_older_state_does_not_overwrite_after_a_restart(path: Path, writer: SqliteWriter) -> None:
     await writer.take(0, records([point(counts={"calls": 5}, upto=5)]))
-    await writer.close()
+    await writer.stop()
     again = SqliteWriter(Settings(sqlite=path))
     await again.take(0, records([point(counts={"calls": 3}, upto=3)]))
-    await again.close()
+    await again.stop()
     assert ask(path, "SELECT calls FROM llm_calls") == [(5,)]
 
 
@@ -111,14 +111,14 @@ async def test_new_fields_and_new_measurements_become_columns_and_tables(
     path: Path, writer: SqliteWriter
 ) -> None:
     await writer.take(0, records([point()]))
-    await writer.close()
+    await writer.stop()
     again = SqliteWriter(Settings(sqlite=path))
     new = point(
         counts={"calls": 1, "new_count": 2}, measures={"new_measure": 3}, texts={"name": "x"}, team="b"
     )
     other = point(measurement="llm_new", counts={"calls": 1}, measures={})
     await again.take(0, records([new, other]))
-    await again.close()
+    await again.stop()
     found = ask(path, "SELECT new_count, new_measure, name FROM llm_calls ORDER BY tags")
     assert found == [(2, 3.0, "x"), (None, None, None)]
     assert isinstance(found[0][1], float)
@@ -204,7 +204,7 @@ async def test_a_full_disk_loses_nothing_and_says_what_to_do(small: Path) -> Non
     await remount(small, "size=32m")
     await task
     assert writer.health() is None
-    await writer.close()
+    await writer.stop()
     assert ask(path, "SELECT count(*), sum(calls) FROM llm_calls") == [(20_001, 20_001 * 4)]
     assert ask(path, "PRAGMA integrity_check") == [("ok",)]
 
@@ -213,7 +213,7 @@ async def test_a_read_only_disk_loses_nothing_and_says_what_to_do(small: Path) -
     path, waits = small / "vitals.sqlite", Waits()
     writer = SqliteWriter(Settings(sqlite=path), patience=Patience(sleep=waits.sleep))
     await writer.take(0, records([point(team="first")]))
-    await writer.close()
+    await writer.stop()
     await remount(small, "ro")
     task = asyncio.create_task(writer.take(0, records([point(team="second")])))
     await waits.begin()
@@ -221,7 +221,7 @@ async def test_a_read_only_disk_loses_nothing_and_says_what_to_do(small: Path) -
     await remount(small, "rw")
     waits.over.set()
     await task
-    await writer.close()
+    await writer.stop()
     assert ask(path, "SELECT count(*) FROM llm_calls") == [(2,)]
 
 
@@ -242,7 +242,7 @@ async def test_a_path_that_can_not_be_a_store(tmp_path: Path, broken: str, why: 
     with pytest.raises(SinkError, match=why) as refused:
         await writer.write([point()])
     assert refused.value.retry
-    await writer.close()
+    await writer.stop()
 
 
 async def test_a_cancelled_batch_is_whole_and_closing_waits_for_it(path: Path, writer: SqliteWriter) -> None:
@@ -255,7 +255,7 @@ async def test_a_cancelled_batch_is_whole_and_closing_waits_for_it(path: Path, w
         with pytest.raises(asyncio.CancelledError):
             await task
         other.execute("ROLLBACK")
-    await writer.close()
+    await writer.stop()
     assert ask(path, "SELECT count(*) FROM llm_calls") == [(51,)]
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmvitals import combine, ingest, merge
+from llmvitals import ingest
+from llmvitals.combine import Combine
+from llmvitals.combine import Plan as CombinePlan
 from llmvitals.errors import ConfigError
+from llmvitals.ingest import native
+from llmvitals.merge import Merge
+from llmvitals.merge import Plan as MergePlan
 from llmvitals.price import Prices
-from llmvitals.record.call import decode_call
 from llmvitals.record.view import DEFAULT_VIEWS, DIMENSIONS, Condition, View
 from llmvitals.watch import Watch, load_watch
 from llmvitals.window import duration
@@ -26,8 +30,8 @@ class Pipeline:
     combine: the plan of each input topic that has one of its own, by name; "" is everybody else's.
     """
 
-    combine: Mapping[str, combine.Plan]
-    merge: merge.Plan
+    combine: Mapping[str, CombinePlan]
+    merge: MergePlan
     watch: Watch
 
     @classmethod
@@ -43,19 +47,19 @@ class Pipeline:
         views = tuple({view.name: view for view in (*own, *watch.views)}.values())
         prices = Prices(settings.prices)
 
-        def plan(form: str | None) -> combine.Plan:
-            return combine.Plan.of(
+        def plan(form: str | None) -> CombinePlan:
+            return CombinePlan.of(
                 settings,
                 views=views,
                 shards=shards,
                 decode=lambda value: ingest.decode(value, format=form),
-                native=decode_call if form in (None, "native") else None,
+                native=native.DECODER.decode if form in (None, "native") else None,
                 assess=prices.assess,
             )
 
         return cls(
             {"": plan(None)} | {topic: plan(form) for topic, form in settings.formats.items()},
-            merge.Plan(
+            MergePlan(
                 pane_us=pane,
                 views={view.name: view for view in views},
                 contributors=settings.contributors,
@@ -66,18 +70,18 @@ class Pipeline:
 
     def combining(
         self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
-    ) -> combine.Combine:
+    ) -> Combine:
         """Stage 1 of one source partition (a `Make`)."""
         plan = self.combine.get(topic, self.combine[""])
         source = f"{topic}/{partition}"
-        return combine.Combine(plan, source=source, sources=sources, parts=parts, beginning=beginning)
+        return Combine(plan, source=source, sources=sources, parts=parts, beginning=beginning)
 
     def merging(
         self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
-    ) -> merge.Merge:
+    ) -> Merge:
         """Stage 2 of one shard (a `Make`)."""
         del topic, sources
-        return merge.Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
+        return Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
 
 
 def _views(settings: Settings) -> tuple[View, ...]:

@@ -17,7 +17,7 @@ from llmvitals.record.alert import Alert
 from llmvitals.record.columns import CALLS, COUNTS
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
-from llmvitals.record.quantity import readable
+from llmvitals.record.quantity import amount
 from llmvitals.window import SECOND
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ def render(outcome: Outcome) -> None:
             f"{row['errors']:,}",
             f"{row['input_tokens']:,}",
             f"{row['output_tokens']:,}",
-            "" if slow is None else readable(slow, "ms"),
-            readable(row["cost_usd"], "usd"),
+            "" if slow is None else amount(slow, "ms"),
+            amount(row["cost_usd"], "usd"),
         )
     console.print(table)
     totals = outcome["totals"]

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
 
 from llmvitals.cli import admin, data, run
@@ -55,8 +54,6 @@ def _settings(
 
 def main() -> None:
     """The console script: an error that we know is told in its own words, without a traceback."""
-    # What a command prints may be piped on; the log goes beside it.
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         app()
     except LlmvitalsError as error:

@@ -63,8 +63,9 @@ def show(
         return
     table = Table("setting", "value", "meaning", box=None)
     for name, field in type(settings).model_fields.items():
-        value = values[name] if isinstance(values[name], str) else json.dumps(values[name])
-        table.add_row(name, "" if values[name] is None else value, field.description or "")
+        value = values[name]
+        text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
+        table.add_row(name, text, field.description or "")
     Console().print(table)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from llmvitals import logs
 from llmvitals import settings as settings_
+
+if TYPE_CHECKING:
+    from llmvitals.app import Kind
 
 
 class StageName(StrEnum):
@@ -31,14 +35,14 @@ def worker(
     Without --stage, one process of each is started and watched; when one ends, all end with its exit code.
     """
     settings = settings_.load()
+    logs.configure(settings)
     if stage is StageName.ALL:
         from llmvitals.supervise import supervise  # noqa: PLC0415 - faust is not loaded by other commands
 
-        command = [sys.executable, "-m", "llmvitals", "worker", "--stage"]
-        raise typer.Exit(supervise(["combine", "merge", "sink"], settings, command))
-    from llmvitals.app import run  # noqa: PLC0415
+        raise typer.Exit(supervise(["combine", "merge", "sink"], settings))
+    from llmvitals.worker import work  # noqa: PLC0415
 
-    raise typer.Exit(run(stage.value, settings))
+    raise typer.Exit(work(cast("Kind", stage.value), settings))
 
 
 def demo(

@@ -131,7 +131,7 @@ class InProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._store.close()
+        await self._store.stop()
         await self._notifier.stop()
 
     async def send(self, event: bytes, key: bytes) -> None:

@@ -61,7 +61,7 @@ INCIDENTS: Final = (
 
 def trace() -> list[tuple[int, int, int]]:
     """The calls of the trace: µs since its first call, context tokens, generated tokens."""
-    with files("llmvitals.local").joinpath(TRACE).open(encoding="utf-8", newline="") as file:
+    with files("llmvitals.local").joinpath(TRACE).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     times = [datetime.fromisoformat(row["TIMESTAMP"][:26]) for row in rows]
     return [

@@ -63,10 +63,11 @@ class InfluxWriter:
         self.counts = Counts()
         self._newest = Newest(self.counts)
 
-    async def start(self, history: Sequence[Record] = ()) -> None:
+    async def start(self, history: Sequence[Record] | None = None) -> None:
         """Open the client; InfluxDB need not be up yet. The history is not needed: points overwrite."""
         del history
-        self._client = connect(self._settings)
+        if self._client is None:
+            self._client = connect(self._settings)
 
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
         """Write the newest point of each place; nothing is to be sent. Retries until cancelled."""
@@ -78,7 +79,10 @@ class InfluxWriter:
         self._newest.remember(points)
         return []
 
-    async def close(self) -> None:
+    async def idle(self) -> None:
+        """Nothing waits here."""
+
+    async def stop(self) -> None:
         """Close the connections."""
         if self._client is not None:
             await self._client.close()  # type: ignore[no-untyped-call] # the package has no types here

@@ -50,7 +50,7 @@ class SqliteWriter:
         self.counts = Counts()
         self._newest = Newest(self.counts)
 
-    async def start(self, history: Sequence[Record] = ()) -> None:
+    async def start(self, history: Sequence[Record] | None = None) -> None:
         """Nothing to do: the file is opened, and made, with the first batch. The history is not needed."""
         del history
 
@@ -68,7 +68,10 @@ class SqliteWriter:
         """One attempt, in a thread: all of them or none. Raises SinkError(retry=True) with what to fix."""
         await asyncio.to_thread(self._write, list(points))
 
-    async def close(self) -> None:
+    async def idle(self) -> None:
+        """Nothing waits here."""
+
+    async def stop(self) -> None:
         """Close the file, after what is being written."""
         await asyncio.to_thread(self._close)
 

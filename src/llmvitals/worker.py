@@ -1,0 +1,47 @@
+"""One worker process: what its stage is made of, put on Kafka by app.py."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from llmvitals import app
+from llmvitals.assembly import Pipeline
+from llmvitals.notify.slack import Notifier
+from llmvitals.pipeline import Tap
+from llmvitals.record.log import Topic
+from llmvitals.write.store import store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmvitals.pipeline import Make
+    from llmvitals.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def work(stage: app.Kind, settings: Settings) -> int:
+    """Run one stage until it is told to stop; the exit code.
+
+    Raises ConfigError before anything is started when the settings or the rules are wrong.
+    """
+    if stage != "sink":
+        for warning in Pipeline.of(settings, shards=1).watch.rules.warnings:
+            log.warning("%s", warning)
+
+    def assemble(partitions: Mapping[str, int]) -> Make | Sequence[Tap]:
+        if stage == "sink":
+            return taps(settings)
+        pipeline = Pipeline.of(settings, shards=partitions[settings.topic(Topic.PARTIALS)])
+        return pipeline.combining if stage == "combine" else pipeline.merging
+
+    return app.run(stage, settings, assemble)
+
+
+def taps(settings: Settings) -> list[Tap]:
+    """Where points and alerts end."""
+    found = [Tap(Topic.ALERTS, Notifier(settings), history=Topic.INCIDENTS)]
+    if (where := store(settings)) is not None:
+        found.append(Tap(Topic.VITALS, where))
+    return found
