@@ -9,7 +9,7 @@ import signal
 import tempfile
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import faust
 from faust.events import Event
@@ -18,7 +18,7 @@ from faust.serializers.schemas import Schema
 from llmvitals.checkpoint import Store
 from llmvitals.connect import wait_for_topics
 from llmvitals.drive import Driver
-from llmvitals.errors import LlmvitalsError
+from llmvitals.errors import LlmvitalsError, MissingTopic
 from llmvitals.outbox import Outbox
 from llmvitals.pipeline import Tap, Unmetered
 from llmvitals.pour import Pour
@@ -28,7 +28,7 @@ from llmvitals.watchdog import GRACE, REBALANCE, Guard, Patience, Stalled
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
 
     from llmvitals.feed import Batch, Work
     from llmvitals.pipeline import Make, Meters
@@ -37,8 +37,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Kind = Literal["combine", "merge", "sink"]
 
+_READS: Final[dict[str, tuple[Topic, ...]]] = {
+    "merge": (Topic.PARTIALS,),
+    "sink": (Topic.VITALS, Topic.ALERTS),
+}
 _WRITES: Final[dict[str, tuple[Topic, ...]]] = {
     "combine": (Topic.PARTIALS, Topic.DEAD_LETTERS, Topic.CHECKPOINTS),
     "merge": (Topic.VITALS, Topic.ALERTS, Topic.CHECKPOINTS),
@@ -134,7 +139,7 @@ def build(
     if isinstance(work, (list, tuple)):
         app.work = Pour(work, settings, tail=tail, outbox=outbox, meters=meters, ready=app.readiness.say)
     else:
-        topics = settings.sources if stage == "combine" else (settings.topic(Topic.PARTIALS),)
+        topics = _read_by(stage, settings)
         store = Store(settings, group, outbox, tail)
         app.work = Driver(topics, cast("Make", work), settings, store=store, outbox=outbox, meters=meters)
     for topic in app.work.topics:
@@ -145,25 +150,37 @@ def build(
     return app
 
 
-def run(stage: Kind, settings: Settings, work: Make | Sequence[Tap], meters: Meters | None = None) -> int:
+def run(
+    stage: Kind,
+    settings: Settings,
+    assemble: Callable[[Mapping[str, int]], Make | Sequence[Tap]],
+    meters: Meters | None = None,
+) -> int:
     """Run a worker until it is told to stop (0) or fails (1); the exit code.
 
-    work: as in `build`. Waits for as long as Kafka can't be reached.
+    assemble: is told each topic's number of partitions, once Kafka can be reached, and gives what `build`
+    takes as work. Raises what it raises, such as ConfigError.
     """
     meters = meters or Unmetered()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    app = build(stage, settings, work, meters)
-    topics = {*app.work.topics, *(settings.topic(topic) for topic in _WRITES[stage])}
+    topics = {*_read_by(stage, settings), *(settings.topic(topic) for topic in _WRITES[stage])}
     try:
-        if not loop.run_until_complete(_until_told(wait_for_topics(settings, topics, meters.ready))):
-            return 0
-        return _execute(app, loop)
-    except LlmvitalsError as error:
+        partitions = loop.run_until_complete(_until_told(wait_for_topics(settings, topics, meters.ready)))
+    except MissingTopic as error:
         log.critical("%s stops: %s", stage, error)
         return 1
+    if partitions is None:
+        return 0
+    app = build(stage, settings, assemble(partitions), meters)
+    try:
+        return _execute(app, loop)
     finally:
         shutil.rmtree(app.conf.datadir, ignore_errors=True)
+
+
+def _read_by(stage: Kind, settings: Settings) -> tuple[str, ...]:
+    return settings.sources if stage == "combine" else tuple(map(settings.topic, _READS[stage]))
 
 
 def _execute(app: Application, loop: asyncio.AbstractEventLoop) -> int:
@@ -180,18 +197,15 @@ def _execute(app: Application, loop: asyncio.AbstractEventLoop) -> int:
     return 0
 
 
-async def _until_told(waiting: Coroutine[Any, Any, None]) -> bool:
-    """Wait for this; False when SIGTERM or SIGINT comes first."""
+async def _until_told(waiting: Coroutine[Any, Any, T]) -> T | None:
+    """Wait for this; None when SIGTERM or SIGINT comes first."""
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     task, stop = asyncio.ensure_future(waiting), asyncio.ensure_future(told.wait())
     try:
         await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            return False
-        task.result()
-        return True
+        return task.result() if task.done() else None
     finally:
         for one in (task, stop):
             one.cancel()

@@ -42,8 +42,8 @@ def client(settings: Settings, name: str) -> dict[str, Any]:
 
 async def wait_for_topics(
     settings: Settings, topics: Iterable[str], ready: Callable[[str | None], None]
-) -> None:
-    """Return when Kafka answers and has these topics; tries for as long as Kafka can't be reached.
+) -> dict[str, int]:
+    """Topic → partitions, once Kafka answers and has them; tries for as long as it can't be reached.
 
     ready: is told why it waits. Raises MissingTopic that names every topic which is not there.
     """
@@ -59,19 +59,21 @@ async def wait_for_topics(
             ready(reason)
             attempt += 1
             await asyncio.sleep(wait)
-    missing = sorted(set(topics) - there)
+    missing = sorted(set(topics) - set(there))
     if missing:
         raise MissingTopic(
             f"Kafka at {settings.brokers} has no topic {', '.join(missing)}. "
             "`llmvitals topics apply` creates what is missing of llmvitals' own; a topic named in "
             "LLMVITALS_INPUTS has to be there already."
         )
+    return {topic: there[topic] for topic in topics}
 
 
-async def _topics(settings: Settings) -> set[str]:
+async def _topics(settings: Settings) -> dict[str, int]:
     consumer = AIOKafkaConsumer(**client(settings, "look"), request_timeout_ms=10_000)
     try:
         await consumer.start()
-        return set(await consumer.topics())
+        cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001 - topics() hides partitions
+        return {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in cluster.topics()}
     finally:
         await consumer.stop()

@@ -14,18 +14,23 @@ from llmvitals.watchdog import GRACE, SUPERVISOR
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from llmvitals.settings import Settings
+
 log = logging.getLogger(__name__)
 
-COMMAND: Final = (sys.executable, "-m", "llmvitals", "worker")
+COMMAND: Final = (sys.executable, "-m", "llmvitals", "worker", "--stage")
 
 
-def supervise(stages: Sequence[str], command: Sequence[str] = COMMAND, *, grace: float = GRACE) -> int:
-    """Run `command --stage X` for each stage until one ends or we are told to stop; the exit code.
+def supervise(
+    stages: Sequence[str], settings: Settings, command: Sequence[str] = COMMAND, *, grace: float = GRACE
+) -> int:
+    """Run `command X` for each stage X until one ends or we are told to stop; the exit code.
 
     When one ends the others are ended too, and its code is given (128 + n when signal n killed it). SIGTERM
     and SIGINT are passed on: 0 when all end cleanly. grace: seconds that they may take, then they are killed
     (1). The children are told our process id and stop when we are gone (`watchdog.Guard`).
     """
+    log.info("Starting %s on Kafka at %s", ", ".join(stages), settings.brokers)
     return asyncio.run(_supervise(stages, command, grace))
 
 
@@ -35,8 +40,7 @@ async def _supervise(stages: Sequence[str], command: Sequence[str], grace: float
         loop.add_signal_handler(number, told.set)
     environment = {**os.environ, SUPERVISOR: str(os.getpid())}
     children = {
-        stage: await asyncio.create_subprocess_exec(*command, "--stage", stage, env=environment)
-        for stage in stages
+        stage: await asyncio.create_subprocess_exec(*command, stage, env=environment) for stage in stages
     }
     ends = {stage: asyncio.ensure_future(child.wait()) for stage, child in children.items()}
     stop = asyncio.ensure_future(told.wait())
