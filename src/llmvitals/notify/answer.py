@@ -71,8 +71,8 @@ _CURES: Final = {
     "http_404": "check LLMVITALS_SLACK_API_URL or LLMVITALS_SLACK_WEBHOOK",
 }
 _SENTENCES: Final = {
-    Do.WAIT: "tried again until it works",
-    Do.ASK: "tried again once Slack answers",
+    Do.WAIT: "Slack does not take messages at present",
+    Do.ASK: "Slack does not answer as it should",
     Do.FIX: "set LLMVITALS_SLACK_TOKEN to the bot token (xoxb-…) of an installed app",
     Do.MOVE: "allow the app to post there or name another channel",
 }

@@ -1,9 +1,8 @@
-"""One message until it is delivered or refused for good: waits, asks, moves, and says why meanwhile."""
+"""One message to its place, by whichever of its forms and channels Slack takes."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from llmvitals.errors import SinkError
 from llmvitals.notify.answer import Answer, Backend, Do
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 START: Final = "at the start"
 """The trouble that is no channel's: what Slack said when we started."""
+_LATER: Final = frozenset({Do.WAIT, Do.ASK, Do.FIX})
 
 log: Final = structlog.get_logger(__name__)
 
@@ -34,28 +35,19 @@ class Counts(Protocol):
 class Tempo:
     """How fast and how patient; all in seconds but `clock`, which is in µs since 1970.
 
-    pace: one request a channel and so long (Slack's own limit), after `burst` at once. first, longest:
-    the first and the longest wait between tries. slow: between tries while our settings are wrong.
-    recheck: between two looks whether a Slack that was not well at the start is now.
+    pace: one request a channel and so long (Slack's own limit), after `burst` at once. patience: for how
+    long one call of `take` goes on with a storm. slow: between tries while our settings are wrong.
+    timeout: of one request.
     """
 
     pace: float = 1.0
     burst: int = 4
-    first: float = 0.5
-    longest: float = 60.0
+    patience: float = 5.0
     slow: float = 60.0
-    recheck: float = 10.0
     timeout: float = 10.0
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-
-    def wait(self, tries: int, answer: Answer) -> float:
-        """How long to wait after the n-th failure: as long as Slack asks, or doubling with jitter."""
-        if answer.do is Do.FIX:
-            return self.slow
-        backoff = min(self.first * 2.0 ** min(tries, 16), self.longest) * random.uniform(0.75, 1.0)
-        return max(answer.after or 0.0, backoff)
 
 
 @dataclass(slots=True)
@@ -99,27 +91,34 @@ class Delivery:
         self.trouble: dict[str, str] = {}
         self._backend, self._default, self._tempo, self._counts = backend, default, tempo, counts
         self._lanes: dict[str, Lane] = {}
+        self._doubts: set[str] = set()
+
+    async def check(self) -> None:
+        """Ask Slack whether it knows us. Raises SinkError (retry) that says what is wrong."""
+        answer = await self._backend.check()
+        if answer.do in _LATER:
+            raise self._later(START, answer)
+        self.trouble.pop(START, None)
 
     async def bring(self, letter: Letter, found: Callable[[Answer], Incident]) -> Answer | None:
-        """The message's address, or None when Slack refuses it for good. Retries for ever otherwise.
+        """The message's address, or None when Slack refuses it for good.
 
         found: makes an incident out of the address of a message that turned out to be there.
+        Raises SinkError (retry) when it can't be brought now; the same letter may be brought again.
         """
-        if letter.sought and letter.shown is None:
+        if letter.incident in self._doubts or (letter.sought and letter.shown is None):
             await self._seek(letter, found)
-        tries = 0
         while True:
             await self._lanes.setdefault(letter.channel, Lane(self._tempo)).turn()
             answer = await self._ask(letter)
             if answer.do is Do.DONE:
-                self._well(letter.channel)
+                self.trouble.pop(letter.channel, None)
                 return answer
-            if answer.do in {Do.WAIT, Do.ASK, Do.FIX}:
-                await self._pause(letter.channel, answer, tries)
-                tries += 1
-                if answer.do is Do.ASK:
-                    await self._seek(letter, found)
-            elif not self._changed(letter, answer):
+            if answer.do is Do.ASK:
+                self._doubts.add(letter.incident)
+            if answer.do in _LATER:
+                raise self._later(letter.channel, answer)
+            if not self._changed(letter, answer):
                 return None
 
     async def _ask(self, letter: Letter) -> Answer:
@@ -128,28 +127,24 @@ class Delivery:
         return await self._backend.post(letter.channel, letter.incident, letter.said, plain=letter.plain)
 
     async def _seek(self, letter: Letter, found: Callable[[Answer], Incident]) -> None:
-        """Wait until Slack answers a harmless question; look for the message meanwhile.
+        """Look for the message where that is allowed, else ask something harmless.
 
         So a Slack that is down sees one post that it may have taken, not one for every try.
         """
-        tries = 0
-        while True:
-            answer = await self._backend.find(letter.channel, letter.incident, letter.since)
-            if answer.do is Do.DONE and answer.ts and letter.shown is None:
-                letter.shown = found(answer)
-            if answer.do not in {Do.WAIT, Do.ASK, Do.FIX}:
-                return
-            await self._pause(letter.channel, answer, tries)
-            tries += 1
+        answer = await self._backend.find(letter.channel, letter.incident, letter.since)
+        if answer.do in _LATER:
+            raise self._later(letter.channel, answer)
+        if answer.do is Do.DONE and answer.ts and letter.shown is None:
+            letter.shown = found(answer)
+        self._doubts.discard(letter.incident)
 
     def _changed(self, letter: Letter, answer: Answer) -> bool:
         """Whether there is another way to say it; each is tried once."""
         self._counts.count("slack_refusals", code=answer.code)
         log.warning("slack refused a message", incident=letter.incident, reason=answer.advice)
         if answer.do is Do.MOVE:
-            self.trouble[letter.channel] = (
-                f"Slack, channel {letter.channel or 'of the webhook'}: {answer.advice}"
-            )
+            where = f"Slack, channel {letter.channel}" if letter.channel else "Slack"
+            self.trouble[letter.channel] = f"{where}: {answer.advice}"
         if answer.do is Do.ANEW and letter.shown is not None:
             letter.shown = None
         elif answer.do is Do.MOVE and self._default not in {"", letter.channel}:
@@ -162,15 +157,8 @@ class Delivery:
             return False
         return True
 
-    async def _pause(self, channel: str, answer: Answer, tries: int) -> None:
-        wait = self._tempo.wait(tries, answer)
+    def _later(self, place: str, answer: Answer) -> SinkError:
         self._counts.count("slack_retries", code=answer.code)
-        if channel not in self.trouble:
-            log.warning("slack does not take messages", reason=answer.advice, next_try_s=round(wait, 1))
-        self.trouble[channel] = f"Slack: {answer.advice}"
-        await self._tempo.sleep(wait)
-
-    def _well(self, channel: str) -> None:
-        self.trouble.pop(START, None)
-        if self.trouble.pop(channel, None):
-            log.info("slack takes messages again", channel=channel)
+        self.trouble[place] = f"Slack: {answer.advice}"
+        slow = self._tempo.slow if answer.do is Do.FIX else None
+        return SinkError(self.trouble[place], retry=True, retry_after=answer.after or slow)

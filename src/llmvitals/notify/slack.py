@@ -9,9 +9,10 @@ import msgspec
 import structlog
 from rich.console import Console
 
-from llmvitals.notify.answer import Answer, Backend, Do
+from llmvitals.errors import SinkError
+from llmvitals.notify.answer import Answer, Backend
 from llmvitals.notify.bot import Bot
-from llmvitals.notify.delivery import START, Counts, Delivery, Letter, Tempo
+from llmvitals.notify.delivery import Counts, Delivery, Letter, Tempo
 from llmvitals.notify.message import notice
 from llmvitals.notify.terminal import Terminal
 from llmvitals.notify.webhook import Webhook
@@ -69,15 +70,14 @@ class Notifier:
         self._delivery = Delivery(self._backend, self._channel, self._tempo, self._counts)
         self._max_age = duration(settings.max_alert_age)
         self._incidents: dict[str, Incident] = {}
-        self._marks: dict[str, Message] = {}
         self._open = False
-        self._next_check = 0.0
         self._started = 0
 
     async def start(self, history: Sequence[Record] | None) -> None:
         """Take up where the last owner stopped; again whenever partitions were assigned.
 
-        history: the newest record of each key of the incidents topic. Does not wait for Slack to be well.
+        history: the newest record of each key of the incidents topic. Raises SinkError (retry) while Slack
+        is not there or does not know us.
         """
         self._started = self._tempo.clock()
         for record in history or ():
@@ -89,14 +89,15 @@ class Notifier:
         if not self._open:
             self._open = True
             await self._backend.open()
-            await self._check()
+        await self._delivery.check()
 
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
         """Bring the news in these records of the alerts topic to people.
 
-        Returns the marks for the incidents topic, once all of it is delivered or refused for good; waits
-        as long as Slack is down. Of several changes of one incident the newest is said. A cancelled call
-        may be made again: what was delivered is not said twice, and its marks come then.
+        Returns the marks for the incidents topic, once all of it is delivered or refused for good. Of
+        several changes of one incident the newest is said. Raises SinkError (retry) when Slack can't take
+        it now, or takes a storm too slowly; then, or after it was cancelled, the call is made again: what
+        was delivered is not said twice, but marked again.
         """
         del partition
         newest: dict[str, tuple[Alert, Record, bool]] = {}
@@ -108,16 +109,20 @@ class Notifier:
             fresh = self._fresh(alert, record) or (before is not None and before[2])
             if before is None or _rank(alert) >= _rank(before[0]):
                 newest[alert.episode] = (alert, record, fresh)
+        began, marks, over = self._tempo.monotonic(), [], self._over()
         for alert, record, fresh in newest.values():
-            await self._say(alert, record, fresh=fresh)
-        self._forget()
-        marks, self._marks = list(self._marks.values()), {}
-        return marks
+            if self._tempo.monotonic() - began > self._tempo.patience:
+                why = "Slack: a storm of alerts, of which it takes one a second"
+                raise SinkError(why, retry=True, retry_after=self._tempo.pace)
+            if incident := await self._say(alert, record, fresh=fresh):
+                self._incidents[incident.id] = incident
+                marks.append(Message(Topic.INCIDENTS, incident.id.encode(), incident.encode()))
+        for key in over:
+            del self._incidents[key]
+        return marks + [Message(Topic.INCIDENTS, key.encode(), None) for key in over]
 
     async def idle(self) -> None:
-        """Ask again whether Slack is well, where it was not at the start."""
-        if START in self._delivery.trouble and self._tempo.monotonic() >= self._next_check:
-            await self._check()
+        """Nothing is left to do between records."""
 
     async def stop(self) -> None:
         """Give the connections back."""
@@ -144,14 +149,16 @@ class Notifier:
         written = min(record.timestamp * 1_000, now) if record.timestamp > 0 else now
         return alert.status == "firing" and written - alert.at <= self._max_age and now - written <= SHELF
 
-    async def _say(self, alert: Alert, record: Record, *, fresh: bool) -> None:
+    async def _say(self, alert: Alert, record: Record, *, fresh: bool) -> Incident | None:
+        """What the incident shows now, None where there is nothing to mark."""
         shown = self._incidents.get(alert.episode)
         if shown is not None and _rank(alert) <= _rank(shown):
             self._counts.count("notifications", result="known")
-            return
+            # Its mark may have been lost with a cancelled call.
+            return shown if _rank(alert) == _rank(shown) else None
         if shown is None and not fresh:
             self._counts.count("notifications", result="too_old" if alert.status == "firing" else "unheard")
-            return
+            return None
         letter = Letter(
             incident=alert.episode,
             channel=alert.notify.get("slack") or self._channel,
@@ -162,35 +169,17 @@ class Notifier:
         )
         answer = await self._delivery.bring(letter, lambda found: _shows(alert, found))
         if answer is None:
-            return
+            return None
         self._counts.count("notifications", result="edited" if letter.shown else "posted")
         if shown is None and alert.status == "firing":
-            self._counts.observe("breach_to_slack", max(self._tempo.clock() - alert.at, 0) / SECOND)
+            self._counts.observe("breach_to_slack_seconds", max(self._tempo.clock() - alert.at, 0) / SECOND)
         place = answer if answer.ts or shown is None else Answer(channel=shown.channel, ts=shown.ts)
-        self._mark(_shows(alert, place))
+        return _shows(alert, place)
 
-    def _mark(self, incident: Incident) -> None:
-        self._incidents[incident.id] = incident
-        self._marks[incident.id] = Message(Topic.INCIDENTS, incident.id.encode(), incident.encode())
-
-    def _forget(self) -> None:
-        """Let go of incidents that are over for so long that nothing about them can be news."""
+    def _over(self) -> list[str]:
+        """Incidents that are over for so long that nothing about them can be news: let go of them."""
         before = self._tempo.clock() - SHELF - self._max_age
-        over = [i.id for i in self._incidents.values() if i.status == "resolved" and i.at < before]
-        for key in over:
-            if key not in self._marks:
-                del self._incidents[key]
-                self._marks[key] = Message(Topic.INCIDENTS, key.encode(), None)
-
-    async def _check(self) -> None:
-        answer = await self._backend.check()
-        if answer.do in {Do.DONE, Do.PLAIN}:
-            self._delivery.trouble.pop(START, None)
-            return
-        if START not in self._delivery.trouble:
-            log.warning("slack is not ready", reason=answer.advice)
-        self._delivery.trouble[START] = f"Slack: {answer.advice}"
-        self._next_check = self._tempo.monotonic() + self._tempo.recheck
+        return [i.id for i in self._incidents.values() if i.status == "resolved" and i.at < before]
 
 
 def chosen(settings: Settings, tempo: Tempo) -> Backend:
