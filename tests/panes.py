@@ -81,9 +81,8 @@ def walk(
     view = watched.views[0].name
     state: dict = {}
     alerts: list[Alert] = []
-    floors = sorted(
-        {min(panes, default=0), *cuts, end, *(range(min(panes, default=0), end) if ticks else ())}
-    )
+    start = min(panes, default=end)
+    floors = sorted({start, *cuts, end, *(range(start, end) if ticks else ())})
     for low, floor in pairwise([min(floors) - 1, *floors]):
         closed = [(pane, panes[pane]) for pane in sorted(panes) if low <= pane < floor]
         if closed or watched.needs_tick(state, floor) or floor == end:

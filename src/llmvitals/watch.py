@@ -16,7 +16,7 @@ from llmvitals.alert.state import Life
 from llmvitals.detect.budget import Budget
 from llmvitals.detect.suspects import Suspects
 from llmvitals.detect.threshold import Threshold
-from llmvitals.record.view import DEFAULT_VIEWS
+from llmvitals.record.view import DEFAULT_VIEWS, OTHER
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Watch:
         series: tuple[str, ...],
         state: dict[str, Any],
         floor: int,
-        closed: Panes,
+        closed: Panes = (),
         opened: Panes = (),
     ) -> list[Alert]:
         """The changes of one series' alerts, in the order of their times.
@@ -82,8 +82,11 @@ class Watch:
         series: values of the view's `by`. state: {} at first; mutated; plain data; {} again once nothing
         is left to remember. floor: first pane not closed. closed: the panes below it that closed since the
         last call and hold calls, in order. opened: the present content of panes from the floor on, in order.
+        Of the series that takes what is over a view's limit nothing is said: it is many, and no one of them.
         However the same closed panes are split into calls, the alerts are the same.
         """
+        if OTHER in series:
+            return []
         step = _Step(self.pane, dict(zip(self._dimensions[view], series, strict=True)), state)
         step.man(self.rules.by_view[view], floor)
         for pane, vitals in closed:

@@ -57,12 +57,9 @@ class Life:
         if verdict == "none":
             verdict = "clear" if self.no_data == "ok" else "hold"
         if verdict == "clear":
-            if reading.at <= state["at"]:
-                # The change that is told already was seen in a later pane, while it was open.
-                return None
             if reading.at - state.setdefault("clear", reading.at) < self.keep:
                 return None
-            state["at"] = reading.at
+            state["at"] = max(reading.at, state["at"] + 1)
             return "resolved"
         state.pop("clear", None)
         if verdict == "hold" or reading.level == state["level"]:

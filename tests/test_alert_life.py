@@ -1,0 +1,232 @@
+"""An alert's life: pending → firing → resolved in event time, the same in every batching and after a restart."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmvitals.record.alert import Alert, Heavy
+from llmvitals.watch import load_watch
+from panes import MINUTE, PANE, told, vitals, walk, watch
+
+FIRST = 1_700_000_000_000_000 // PANE // (6 * MINUTE) * 6 * MINUTE
+BAD, SOSO, GOOD = vitals(calls=10, errors=9), vitals(calls=10, errors=4), vitals(calls=10)
+CONDITION = "threshold: {metric: error_share, above: 50%, window: 10s, min_calls: 5, resolve_below: 20%}\n"
+
+
+def life(folder, text: str = "", contents=(), end: int = 60):
+    """What one alert does when the panes hold these contents (None: no calls)."""
+    panes = {FIRST + at: content for at, content in enumerate(contents) if content}
+    alerts = walk(watch(folder, f"alert: A\n{CONDITION}{text}"), panes, FIRST + end)
+    return [(status, pane - FIRST) for status, _, pane in told(alerts)]
+
+
+def test_it_fires_at_once_without_for(tmp_path):
+    assert life(tmp_path, "", [GOOD, BAD, BAD, GOOD]) == [("firing", 1), ("resolved", 3)]
+
+
+def test_it_waits_for_as_long_as_for_says(tmp_path):
+    assert life(tmp_path, "for: 30s", [BAD] * 3 + [GOOD]) == []
+    assert life(tmp_path, "for: 30s", [BAD] * 4 + [GOOD]) == [("firing", 3), ("resolved", 4)]
+    assert life(tmp_path, "for: 25s", [BAD] * 4 + [GOOD]) == [("firing", 3), ("resolved", 4)]
+
+
+def test_an_interruption_begins_the_wait_anew(tmp_path):
+    assert life(tmp_path, "for: 30s", [BAD, BAD, SOSO, BAD, BAD, BAD, GOOD]) == []
+    assert life(tmp_path, "for: 30s", [BAD, BAD, None, BAD, BAD, BAD, GOOD]) == []
+
+
+def test_it_began_when_it_was_first_seen(tmp_path):
+    panes = {FIRST + at: BAD for at in range(4)}
+    (alert, over) = walk(watch(tmp_path, f"alert: A\n{CONDITION}for: 30s"), panes, FIRST + 9)
+    assert (alert.since, alert.at, alert.until) == ((FIRST + 1) * PANE, (FIRST + 4) * PANE, None)
+    assert (over.since, over.at, over.until) == (alert.since, (FIRST + 5) * PANE, (FIRST + 5) * PANE)
+    assert alert.episode == over.episode == f"{alert.fingerprint}-{alert.since}"
+
+
+def test_between_limit_and_release_it_stays_what_it_is(tmp_path):
+    assert life(tmp_path, "", [SOSO, SOSO, BAD, SOSO, SOSO, GOOD]) == [("firing", 2), ("resolved", 5)]
+
+
+def test_keep_firing_for_bridges_a_pause(tmp_path):
+    keep = "keep_firing_for: 30s"
+    assert life(tmp_path, keep, [BAD, GOOD, GOOD, BAD, GOOD, GOOD, GOOD, GOOD]) == [
+        ("firing", 0),
+        ("resolved", 7),
+    ]
+    assert life(tmp_path, keep, [BAD, GOOD, SOSO, GOOD, GOOD, GOOD, GOOD]) == [("firing", 0), ("resolved", 6)]
+    assert life(tmp_path, keep, [BAD]) == [("firing", 0), ("resolved", 4)]
+
+
+def test_it_resolves_when_calls_stop(tmp_path):
+    assert life(tmp_path, "", [BAD]) == [("firing", 0), ("resolved", 1)]
+    alerts = walk(watch(tmp_path, f"alert: A\n{CONDITION}"), {FIRST: BAD}, FIRST + 9)
+    assert [alert.value for alert in alerts] == [0.9, 0.9]
+    assert alerts[1].summary.endswith("(resolved: no more calls)")
+
+
+def test_no_data_keep_lets_it_stay_until_calls_say_otherwise(tmp_path):
+    assert life(tmp_path, "no_data: keep", [BAD]) == [("firing", 0)]
+    assert life(tmp_path, "no_data: keep", [BAD, *[None] * 30, GOOD]) == [("firing", 0), ("resolved", 31)]
+    keep = "no_data: keep\nkeep_firing_for: 30s"
+    assert life(tmp_path, keep, [BAD, GOOD, *[None] * 9, GOOD, GOOD, GOOD, GOOD]) == [
+        ("firing", 0),
+        ("resolved", 14),
+    ]
+
+
+def test_each_episode_has_its_own_name(tmp_path):
+    panes = {FIRST + at: content for at, content in enumerate([BAD, GOOD, BAD, GOOD])}
+    episodes = [alert.episode for alert in walk(watch(tmp_path, f"alert: A\n{CONDITION}"), panes, FIRST + 9)]
+    assert episodes[0] == episodes[1] != episodes[2] == episodes[3]
+
+
+FULL = """
+alert: Slow
+threshold:
+  metric: latency_max
+  above: 1s
+  resolve_below: 500ms
+  by: [app, model]
+  window: 1m
+  min_calls: 1
+labels: {severity: critical, crew: blue}
+annotations:
+  summary: "{rule} {metric} {value} {limit} {percent} {window} {severity} {series} {app} {model} {crew} {{{level}}}"
+  runbook_url: https://wiki.example/slow
+notify: {slack: "#llm"}
+"""
+
+
+def test_an_alert_says_what_people_need(tmp_path):
+    names = {
+        "session": {"s1": (3, 5_000, 70), "s2": (2, 9_000, 10)},
+        "model": {"gpt-5": (5, 14_000, 80)},
+        "prompt": {"answer@v7": (5, 14_000, 80)},
+    }
+    worst = {"latency": ((9_000_000, "t1"), (8_000_000, "t2")), "cost": ((9_000, "t3"), (5_000, "t1"))}
+    content = vitals(ms=(4200.0,) * 5, names=names, worst=worst)
+    alerts = walk(watch(tmp_path, FULL), {FIRST: content}, FIRST + 1, series=("chat", "gpt-5"))
+    (alert,) = [Alert.decode(alert.encode()) for alert in alerts]
+    assert (
+        alert.summary
+        == "Slow latency_max 4.2 s 1 s 420 % 1m critical app=chat, model=gpt-5 chat gpt-5 blue {}"
+    )
+    assert alert.labels == {"app": "chat", "model": "gpt-5", "severity": "critical", "crew": "blue"}
+    assert alert.annotations["runbook_url"] == "https://wiki.example/slow"
+    assert (alert.kind, alert.unit, alert.severity, alert.window) == ("threshold", "ms", "critical", "1m")
+    assert (alert.group, alert.notify) == ("test/Slow", {"slack": "#llm"})
+    assert alert.heaviest == [
+        Heavy("prompt", "answer@v7", 5, 14_000, 80),
+        Heavy("session", "s2", 2, 9_000, 10),
+        Heavy("session", "s1", 3, 5_000, 70),
+    ]
+    assert alert.exemplars == ["t1", "t2", "t3"]
+
+
+def test_a_rule_without_words_says_the_facts(tmp_path):
+    alerts = walk(
+        watch(tmp_path, "alert: A\nthreshold: {metric: cost, above: 5}"), {FIRST: vitals(cost=6)}, FIRST + 1
+    )
+    assert alerts[0].summary == "cost over 5m is $6, the limit is $5: all calls"
+    alerts = walk(
+        watch(tmp_path, "alert: A\nbudget: {limit: 5, per: day}"), {FIRST: vitals(cost=6)}, FIRST + 1
+    )
+    assert alerts[0].summary == "$6 of $5 per day is used (120 %): all calls"
+
+
+def test_a_users_name_with_braces_is_only_text(tmp_path):
+    text = (
+        'alert: A\nthreshold: {metric: cost, above: 5, by: [user]}\nannotations: {summary: "{user} spends"}'
+    )
+    (alert,) = walk(
+        watch(tmp_path, text), {FIRST: vitals(cost=6)}, FIRST + 1, series=("{value}{0.__class__}",)
+    )
+    assert alert.summary == "{value}{0.__class__} spends"
+
+
+def test_a_changed_or_removed_rule_ends_its_alert(tmp_path):
+    state: dict = {}
+    rules = "alert: A\nthreshold: {metric: errors, above: 3, window: 1m}\n"
+    (alert,) = watch(tmp_path, rules).advance("all", (), state, FIRST + 1, [(FIRST, BAD)])
+    other = watch(tmp_path, rules.replace("1m", "2m"))
+    (over,) = other.advance("all", (), dict(state), FIRST + 2)
+    assert (over.status, over.episode, over.at) == ("resolved", alert.episode, (FIRST + 2) * PANE)
+    assert over.summary.endswith("(resolved: the rule was changed)")
+    other = watch(tmp_path, rules.replace("alert: A", "alert: B"))
+    assert [alert.rule for alert in other.advance("all", (), state, FIRST + 2)] == ["A"]
+    assert state == {}
+
+
+def test_an_idle_series_asks_for_nothing_and_leaves_nothing(tmp_path):
+    watched = watch(tmp_path, "alert: A\nthreshold: {metric: latency_p95, above: 1s, window: 5m}")
+    state: dict = {}
+    assert watched.advance("all", (), state, FIRST + 1, [(FIRST, vitals(ms=(9000.0,)))]) == []
+    assert not watched.needs_tick(state, FIRST + 30)
+    assert watched.needs_tick(state, FIRST + 31)
+    assert watched.advance("all", (), state, FIRST + 31) == []
+    assert state == {}
+
+
+def test_the_state_stays_small(tmp_path):
+    watched = watch(tmp_path, "alert: A\nthreshold: {metric: latency_p95, above: 9s, window: 24h}")
+    state: dict = {}
+    content = vitals(ms=tuple(range(100, 5000, 50)))
+    for at in range(24 * 60 * MINUTE):
+        watched.advance("all", (), state, FIRST + at + 1, [(FIRST + at, content)])
+    assert len(msgspec.msgpack.encode(state)) < 64_000
+
+
+CONTENTS = st.sampled_from([BAD, SOSO, GOOD, vitals(cost=2, ms=(4000.0,) * 3), vitals(cost=0.5, ms=(100.0,))])
+RULES = """groups:
+- name: g
+  rules:
+  - alert: Errors
+    threshold: {metric: error_share, above: 50%, window: 40s, min_calls: 5, resolve_below: 20%}
+    for: 20s
+    keep_firing_for: 30s
+  - alert: Slow
+    threshold: {metric: latency_p95, above: 1s, window: 1m, min_calls: 2}
+    no_data: keep
+  - alert: Quiet
+    threshold: {metric: calls, below: 12, window: 30m}
+    for: 45s
+  - alert: Hour
+    budget: {limit: 10, per: hour, thresholds: [50%, 100%]}
+  - alert: Minutes
+    budget: {limit: 6, rolling: 2m, thresholds: [50%, 100%]}
+"""
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rules")
+    (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
+    return load_watch(folder, PANE)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.dictionaries(st.integers(0, 120), CONTENTS, max_size=60),
+    st.sets(st.integers(0, 200)),
+    st.booleans(),
+    st.booleans(),
+)
+def test_any_batching_and_any_restart_give_the_same_alerts(several, contents, cuts, ticks, packed):
+    panes = {FIRST + at: content for at, content in contents.items()}
+    end = FIRST + 400 * MINUTE
+    whole = walk(several, panes, end)
+    split = walk(
+        several, panes, end, cuts={FIRST + at for at in cuts}, packed=packed, ticks=ticks and not cuts
+    )
+    assert split == whole
+    firing: dict[str, Alert] = {}
+    for alert in whole:
+        before = firing.pop(alert.episode, None)
+        assert (alert.status == "resolved") <= (before is not None), "resolved only after firing"
+        if alert.status == "firing":
+            assert before is None or alert.level != before.level, "no firing after firing without news"
+            firing[alert.episode] = alert
+        assert before is None or alert.at > before.at

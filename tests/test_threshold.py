@@ -1,0 +1,165 @@
+"""Thresholds: every statistic over a trailing window, read as of each pane's end."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmvitals.detect.metric import METRICS
+from llmvitals.sketch import quantiles, tally
+from panes import MINUTE, PANE, told, vitals, walk, watch
+
+FIRST = 1_700_000_000_000_000 // PANE // (6 * MINUTE) * 6 * MINUTE
+
+
+def rule(folder, condition: str, life: str = ""):
+    return watch(folder, f"alert: A\nthreshold: {{{condition}}}\n{life}")
+
+
+def alone(folder, condition: str, **content):
+    """The alerts of one pane, and of what follows it."""
+    return walk(rule(folder, condition), {FIRST: vitals(**content)}, FIRST + 200 * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("metric", "fires", "silent", "content", "value"),
+    [
+        ("calls", "above: 9", "above: 10", {"calls": 10}, 10),
+        ("calls", "below: 9", "below: 8", {"calls": 8}, 8),
+        ("errors", "above: 2", "above: 3", {"calls": 10, "errors": 3}, 3),
+        ("calls_per_s", "window: 20s, above: 0.4", "window: 20s, above: 0.5", {"calls": 10}, 0.5),
+        ("cost", "above: 0.74", "above: 0.75", {"cost": 0.75}, 0.75),
+        ("tokens", "above: 99", "above: 100", {"tokens": (40, 30), "output_tokens": 30}, 100),
+        ("error_share", "above: 14.99%", "above: 15%", {"calls": 20, "errors": 3}, 0.15),
+        ("truncated_share", "above: 19%", "above: 20%", {"calls": 20, "truncated_calls": 4}, 0.2),
+        ("guardrail_block_share", "above: 19%", "above: 20%", {"calls": 20, "guardrail_blocks": 4}, 0.2),
+        ("unpriced_share", "above: 99%", "above: 100%", {"calls": 20, "unpriced_calls": 20}, 1),
+        ("unknown_usage_share", "above: 24%", "above: 25%", {"calls": 20, "unknown_usage_calls": 5}, 0.25),
+        ("cache_hit_share", "below: 46%", "below: 45%", {"calls": 20, "cache_hits": 9}, 0.45),
+        ("toxicity_share", "above: 9%", "above: 10%", {"toxicity_count": 20, "toxic_calls": 2}, 0.1),
+        (
+            "toxicity_mean",
+            "above: 0.3",
+            "above: 0.4",
+            {"toxicity_count": 20, "toxicity_micro": 8_000_000},
+            0.4,
+        ),
+        ("latency_mean", "above: 1499ms", "above: 1500ms", {"ms": (500.0,) * 10 + (2500.0,) * 10}, 1500),
+        ("latency_max", "above: 2s", "above: 2500ms", {"ms": (500.0,) * 19 + (2500.0,)}, 2500),
+        ("cost_per_call_mean", "above: 0.024", "above: 0.026", {"priced_calls": 20, "cost": 0.5}, 0.025),
+        (
+            "input_tokens_per_call_mean",
+            "above: 199",
+            "above: 200",
+            {"tokens": (100,) * 10 + (300,) * 10},
+            200,
+        ),
+    ],
+)
+def test_a_statistic_fires_beyond_its_limit_only(tmp_path, metric, fires, silent, content, value):
+    alerts = alone(tmp_path, f"metric: {metric}, {fires}", **content)
+    assert [alert.status for alert in alerts] == ["firing", "resolved"]
+    assert alerts[0].value == pytest.approx(value)
+    assert alone(tmp_path, f"metric: {metric}, {silent}", **content) == []
+
+
+@pytest.mark.parametrize(("metric", "value"), [("p50", 1000), ("p90", 1000), ("p95", 9000), ("p99", 9000)])
+def test_quantiles_are_right_within_one_per_cent(tmp_path, metric, value):
+    (alert, _) = alone(tmp_path, f"metric: latency_{metric}, above: 500ms", ms=(1000.0,) * 94 + (9000.0,) * 6)
+    assert alert.value == pytest.approx(value, rel=0.01)
+    (alert, _) = alone(
+        tmp_path, f"metric: input_tokens_per_call_{metric}, above: 500", tokens=(1000,) * 94 + (9000,) * 6
+    )
+    assert alert.value == pytest.approx(value, rel=0.01)
+
+
+def test_every_metric_stands_on_what_vitals_hold():
+    for name, metric in METRICS.items():
+        for total in (*metric.over, metric.under, metric.counted, metric.top):
+            assert total in {*tally.SUMS, *tally.MAXIMA, "", "seconds"}, name
+        assert metric.sketch in {*quantiles.SKETCHES, ""}, name
+
+
+def test_a_few_calls_never_page(tmp_path):
+    slow = "metric: latency_p99, above: 1s"
+    assert alone(tmp_path, slow, ms=(60_000.0,) * 2) == []
+    assert alone(tmp_path, slow, ms=(60_000.0,) * 19) == []
+    assert len(alone(tmp_path, slow, ms=(60_000.0,) * 20)) == 2
+    assert len(alone(tmp_path, slow + ", min_calls: 2", ms=(60_000.0,) * 2)) == 2
+    assert alone(tmp_path, "metric: error_share, above: 1%", calls=19, errors=19) == []
+
+
+def test_min_calls_counts_the_calls_that_the_metric_rests_on(tmp_path):
+    assert (
+        alone(
+            tmp_path,
+            "metric: toxicity_mean, above: 0.1",
+            calls=500,
+            toxicity_count=19,
+            toxicity_micro=19_000_000,
+        )
+        == []
+    )
+
+
+def test_the_window_slides_by_panes(tmp_path):
+    watched = rule(tmp_path, "metric: errors, above: 4, window: 1m")
+    panes = {FIRST: vitals(errors=3), FIRST + 5: vitals(errors=2)}
+    assert told(walk(watched, panes, FIRST + 99)) == [("firing", "", FIRST + 5), ("resolved", "", FIRST + 6)]
+    assert walk(watched, {FIRST: vitals(errors=3), FIRST + 6: vitals(errors=2)}, FIRST + 99) == []
+
+
+def test_a_window_over_20_minutes_slides_by_minutes(tmp_path):
+    watched = rule(tmp_path, "metric: errors, above: 4, window: 30m")
+    last = FIRST + 30 * MINUTE - 1
+    panes = {FIRST + 3: vitals(errors=3), last: vitals(errors=2)}
+    assert told(walk(watched, panes, FIRST + 99 * MINUTE)) == [
+        ("firing", "", last),
+        ("resolved", "", last + 1),
+    ]
+
+
+def test_the_maximum_leaves_with_its_pane(tmp_path):
+    watched = rule(tmp_path, "metric: latency_max, above: 2s, window: 1m, min_calls: 1")
+    panes = {FIRST: vitals(ms=(3000.0,)), FIRST + 1: vitals(ms=(1000.0,)), FIRST + 5: vitals(ms=(1500.0,))}
+    alerts = walk(watched, panes, FIRST + 99)
+    assert told(alerts) == [("firing", "", FIRST), ("resolved", "", FIRST + 6)]
+    assert [alert.value for alert in alerts] == [3000, 1500]
+
+
+def test_a_value_may_rise_because_good_calls_leave(tmp_path):
+    watched = rule(tmp_path, "metric: error_share, above: 50%, window: 1m, min_calls: 10")
+    panes = {FIRST: vitals(calls=90), FIRST + 1: vitals(calls=10, errors=9)}
+    assert told(walk(watched, panes, FIRST + 99))[0] == ("firing", "", FIRST + 6)
+
+
+SERIES = st.dictionaries(
+    st.integers(0, 60),
+    st.lists(st.sampled_from([100.0, 1000.0, 5000.0]), min_size=1, max_size=4),
+    max_size=30,
+)
+
+
+@settings(deadline=None)
+@given(SERIES, st.sampled_from(["p50", "p95", "mean", "max"]))
+def test_what_fires_is_what_all_calls_of_the_window_say(tmp_path_factory, series, statistic):
+    watched = rule(
+        tmp_path_factory.mktemp("rules"),
+        f"metric: latency_{statistic}, above: 900ms, window: 1m, min_calls: 3",
+    )
+    expected, firing = [], False
+    for now in range(80):
+        calls = sorted(ms for pane, some in series.items() if now - 6 < pane <= now for ms in some)
+        value = {
+            "p50": lambda v: v[int(0.5 * (len(v) - 1))],
+            "p95": lambda v: v[int(0.95 * (len(v) - 1))],
+            "mean": lambda v: sum(v) / len(v),
+            "max": max,
+        }[statistic]
+        breach = len(calls) >= 3 and value(calls) > 900
+        if breach != firing:
+            firing = breach
+            expected.append(("firing" if firing else "resolved", "", FIRST + now))
+    panes = {FIRST + pane: vitals(ms=tuple(some)) for pane, some in series.items()}
+    assert told(walk(watched, panes, FIRST + 80)) == expected
