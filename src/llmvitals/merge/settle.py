@@ -8,8 +8,11 @@ from typing import NamedTuple
 from llmvitals.merge import points
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.plan import Panes, Plan, series_of
-from llmvitals.merge.rollup import Rollup
+from llmvitals.merge.rollup import Contents, Rollup
 from llmvitals.record.log import Message, Topic
+
+TOGETHER = 512
+"""So many windows become points at once: numpy wants many, memory wants few."""
 
 
 class Step(NamedTuple):
@@ -33,24 +36,42 @@ class Settler:
         self._plan, self._counters = plan, counters
         self._rollup = Rollup(plan.pane_us, plan.contributors)
 
-    def settle(self, bucket: Bucket, step: Step, opened: dict[bytes, None]) -> tuple[list[Message], bool]:
-        """One bucket's part of a step: what has to be sent, and whether the bucket changed."""
+    def settle(self, buckets: dict[int, Bucket], step: Step) -> tuple[list[Message], list[int]]:
+        """A step of these buckets: what has to be sent, and the numbers of those that changed."""
+        out: list[Message] = []
+        changed: list[int] = []
+        contents: Contents = {}
+        for number, bucket in buckets.items():
+            found, alerts = self._settle(bucket, step, step.opened.get(number, {}))
+            contents |= found
+            if alerts is not None:
+                changed.append(number)
+                out += alerts
+            if len(contents) >= TOGETHER:
+                out += self._points(contents, step)
+                contents = {}
+        return out + self._points(contents, step), changed
+
+    def _settle(
+        self, bucket: Bucket, step: Step, opened: dict[bytes, None]
+    ) -> tuple[Contents, list[Message] | None]:
+        """The windows that changed in one bucket, and the alerts; None where nothing at all changed."""
         closed = bucket.close(step.low)
         stored = {key: panes for key, panes in closed.items() if self._plan.stored(*series_of(key))}
         contents = self._rollup.take(bucket, stored, step.now)
-        out = points.messages(contents, self._plan, step.low)
         dropped = self._rollup.drop(bucket, step.now)
         self._counters["panes"] += sum(map(len, closed.values()))
-        self._counters["points"] += len(out)
         asked = dict.fromkeys((*closed, *opened))
         if step.moved:
-            needs_tick = self._plan.watch.needs_tick
-            asked.update(
-                dict.fromkeys(key for key, state in bucket.watch.items() if needs_tick(state, step.low))
-            )
-        for key in asked:
-            out += self._ask(bucket, key, closed.get(key, []), step.low)
-        return out, bool(asked or contents or dropped)
+            wakes = self._plan.watch.needs_tick
+            asked |= dict.fromkeys(key for key, state in bucket.watch.items() if wakes(state, step.low))
+        alerts = [alert for key in asked for alert in self._ask(bucket, key, closed.get(key, []), step.low)]
+        return contents, alerts if asked or contents or dropped else None
+
+    def _points(self, contents: Contents, step: Step) -> list[Message]:
+        made = points.messages(contents, self._plan, step.low)
+        self._counters["points"] += len(made)
+        return made
 
     def _ask(self, bucket: Bucket, key: bytes, closed: Panes, low: int) -> list[Message]:
         """What the rules say of one series."""

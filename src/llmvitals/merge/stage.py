@@ -162,14 +162,11 @@ class Merge:
         return "" if new else "stale", number, key
 
     def _settle(self, step: Step) -> list[Message]:
-        """Bucket by bucket: close what the floor has passed, and ask the rules."""
-        out: list[Message] = []
-        for number in sorted(self._buckets if step.moved else step.opened):
-            bucket = self._buckets[number]
-            if step.offset < bucket.applied:
-                continue
-            made, changed = self._settler.settle(bucket, step, step.opened.get(number, {}))
-            if changed:
-                self._checkpoints.changed(number, step.offset)
-            out += made
+        """Close what the floor has passed, and ask the rules; buckets that are ahead have it behind them."""
+        numbers = sorted(self._buckets if step.moved else step.opened)
+        buckets = {number: self._buckets[number] for number in numbers}
+        awake = {number: bucket for number, bucket in buckets.items() if step.offset >= bucket.applied}
+        out, changed = self._settler.settle(awake, step)
+        for number in changed:
+            self._checkpoints.changed(number, step.offset)
         return out
