@@ -1,0 +1,350 @@
+"""Combine the naive way: one call after another, dictionaries, Python's integers; and what frames add up to."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from hypothesis import strategies as st
+
+from llmvitals.combine import Combine, Plan
+from llmvitals.errors import BadCall, Code
+from llmvitals.record.call import Call
+from llmvitals.record.frame import Frame
+from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.record.view import Condition, View
+from llmvitals.record.vitals import Vitals, merged
+from llmvitals.sketch import heavy, quantiles, tally
+
+SECOND = 1_000_000
+PANE, DISORDER, FUTURE = 10 * SECOND, 7 * SECOND, 60 * SECOND
+START = 1_700_000_000 * SECOND
+MODEL = {"chat", "completion", "embedding", "rerank", "image", "audio", "moderation"}
+VIEWS = (
+    View("all", eager=True, contributors=True),
+    View("app", ("app",), contributors=True),
+    View("app_model", ("app", "model"), eager=True),
+    View("ours", ("tags.region",), (("app", Condition(frozenset({"a", "b"}))),)),
+)
+
+
+class Found(NamedTuple):
+    calls: list[Call]
+    filtered: int = 0
+
+
+class Why(Enum):
+    PRICED = 0
+    UNPRICED = 3
+    INCONSISTENT = 5
+
+
+def decode(value: bytes) -> Found:
+    """A call, or a list of calls and of nulls, which are no calls."""
+    try:
+        found = msgspec.json.decode(value, type=Call | list[Call | None])
+    except msgspec.DecodeError as error:
+        raise BadCall(Code.INVALID, "no call") from error
+    calls = found if isinstance(found, list) else [found]
+    return Found([call for call in calls if call is not None], calls.count(None))
+
+
+def assess(call: Call) -> tuple[int | None, Why]:
+    """Ten nano-dollars a token, but nobody knows the price of `free`, and `bug` is one."""
+    if call.model == "bug":
+        raise KeyError(call.id)
+    if call.model == "free":
+        return None, Why.UNPRICED
+    if (call.cached_tokens or 0) > (call.input_tokens or 0):
+        return None, Why.INCONSISTENT
+    return 0 if call.cache_hit else 10 * ((call.input_tokens or 0) + (call.output_tokens or 0)), Why.PRICED
+
+
+def plan(**changes: Any) -> Plan:
+    return Plan(
+        **{
+            "decode": decode, "assess": assess, "native": msgspec.json.Decoder(Call).decode, "views": VIEWS,
+            "shards": 3, "pane_us": PANE, "disorder_us": DISORDER, "future_us": FUTURE, "heaviest": 1_000,
+        }
+        | changes
+    )  # fmt: skip
+
+
+def stage(
+    made: Plan | None = None, parts: dict[str, bytes] | None = None, source: str = "calls/0"
+) -> Combine:
+    return Combine(made or plan(), source=source, sources={"calls": 1}, parts=parts or {}, beginning=0)
+
+
+Place = tuple[str, tuple[str, ...], int]
+"""View, series, pane."""
+
+
+@dataclass
+class Bill:
+    """One series in one pane."""
+
+    sums: Counter[str] = field(default_factory=Counter)
+    maxima: Counter[str] = field(default_factory=Counter)
+    values: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    who: dict[str, dict[str, list[int]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(lambda: [0] * 3))
+    )
+    worst: dict[str, set[tuple[int, str]]] = field(default_factory=lambda: defaultdict(set))
+
+    def vitals(self, contributors: bool) -> Vitals:
+        keys = np.concatenate(
+            [quantiles.bin_keys(name, np.array(values, float)) for name, values in self.values.items()]
+            or [np.empty(0, np.int64)]
+        )
+        keys, counts = np.unique(keys, return_counts=True)
+        return Vitals(
+            tuple(self.sums[name] for name in tally.SUMS),
+            tuple(self.maxima[name] for name in tally.MAXIMA),
+            (keys.astype(np.uint16), counts),
+            {kind: {name: tuple(share) for name, share in found.items()} for kind, found in self.who.items()}
+            if contributors
+            else {},
+            {
+                kind: tuple((-value, trace) for value, trace in sorted(found)[: heavy.EXEMPLARS])
+                for kind, found in self.worst.items()
+            },
+        )
+
+
+@dataclass
+class Brute:
+    """What must come of a log, from the log alone and the promises that were made."""
+
+    made: Plan
+    promises: Sequence[tuple[int, int]] = ()
+    bills: dict[Place, Bill] = field(default_factory=lambda: defaultdict(Bill))
+    counters: Counter[str] = field(default_factory=Counter)
+    letters: dict[int, str] = field(default_factory=dict)
+    watermark: int = -(10**20)
+    ids: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    met: dict[tuple[str, int], set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
+
+    def take(self, log: Iterable[Logged]) -> Brute:
+        for record in log:
+            try:
+                found = json.loads(record.value or b"")
+            except ValueError:
+                self.refuse(record, "invalid")
+                continue
+            before = self.watermark
+            for event in found if isinstance(found, list) else [found]:
+                self.count(event, record, before)
+        return self
+
+    def refuse(self, record: Logged, code: str) -> None:
+        self.counters.update(("in", "dead_lettered"))
+        self.letters.setdefault(record.offset, code)
+
+    def count(self, event: dict[str, Any] | None, record: Logged, before: int) -> None:
+        if event is None:
+            self.counters.update(("in", "filtered"))
+        elif code := self.wrong(event, record.timestamp * 1_000):
+            self.refuse(record, code)
+        else:
+            self.counters["in"] += 1
+            time, kafka = event["ts"] * 1_000, record.timestamp * 1_000
+            self.watermark = max(self.watermark, min(time, kafka) - self.made.disorder_us)
+            self.place(event, record.offset, time, before)
+
+    def wrong(self, event: dict[str, Any], kafka: int) -> str | None:
+        time = event["ts"] * 1_000
+        if event["model"] == "bug":
+            return "internal"
+        if time < 1_420_070_400 * SECOND:
+            return "past"
+        return "future" if time - kafka > self.made.future_us else None
+
+    def place(self, event: dict[str, Any], offset: int, time: int, before: int) -> None:
+        blocks = any(one["verdict"] == "block" for one in event.get("guardrails") or [])
+        model = event.get("operation", "chat") in MODEL
+        if not model and not blocks and event.get("toxicity") is None:
+            self.counters["filtered"] += 1
+            return
+        low = max([before // PANE, *(pane for at, pane in self.promises if at <= offset)])
+        pane = max(time // PANE, low)
+        remembered = -(-self.made.dedupe_us // PANE)
+        known = range(max(time // PANE, low - remembered), pane + 1)
+        copy = any(event["id"] in self.ids[number] for number in known if number in self.ids)
+        self.ids[pane].add(event["id"])
+        late = pane > time // PANE
+        self.counters["duplicate" if copy else "applied"] += 1
+        self.counters["late"] += late and not copy
+        for view in self.made.views:
+            self.add(view, pane, event, {"copy": copy, "late": late, "model": model, "blocks": blocks})
+
+    def add(self, view: View, pane: int, event: dict[str, Any], is_: dict[str, bool]) -> None:
+        said = {name: event.get(name) or "unknown" for name in ("app", "model")}
+        said["tags.region"] = (event.get("tags") or {}).get("region") or "unknown"
+        if not all(said[name] in condition.values for name, condition in view.where):
+            return
+        series = tuple(said[name] for name in view.by)
+        met = self.met[view.name, pane]
+        if series not in met:
+            if len(met) >= self.made.max_series:
+                series = ("_other",) * len(series)
+            else:
+                met.add(series)
+        bill = self.bills[view.name, series, pane]
+        if is_["copy"]:
+            bill.sums["duplicates"] += 1
+            return
+        if is_["model"]:
+            self.add_call(bill, event, late=is_["late"])
+        bill.sums["guardrail_blocks"] += is_["blocks"]
+        if (toxicity := event.get("toxicity")) is not None:
+            bill.sums.update(
+                toxicity_count=1, toxicity_micro=round(toxicity * 1e6), toxic_calls=int(toxicity >= 0.5)
+            )
+            bill.values["toxicity"].append(round(toxicity * 1e6) / 1e4)
+
+    def add_call(self, bill: Bill, event: dict[str, Any], *, late: bool) -> None:
+        tokens, out = event.get("input_tokens"), event.get("output_tokens")
+        usage = tokens is not None or out is not None
+        inconsistent = (event.get("cached_tokens") or 0) > (tokens or 0)
+        unpriced = event["model"] == "free" or inconsistent
+        cost = 0 if unpriced or event.get("cache_hit") else 10 * ((tokens or 0) + (out or 0))
+        latency, ttft = event.get("latency_ms"), event.get("ttft_ms")
+        latency_us, ttft_us = round((latency or 0) * 1_000), round((ttft or 0) * 1_000)
+        bill.sums.update(
+            calls=1, late_calls=int(late), errors=int(event.get("status") == "error"),
+            unpriced_calls=int(unpriced), priced_calls=int(not unpriced),
+            inconsistent_usage_calls=int(inconsistent and event["model"] != "free"),
+            usage_calls=int(usage), unknown_usage_calls=int(not usage),
+            cache_hits=int(event.get("cache_hit") is True),
+            truncated_calls=int(event.get("finish_reason") in ("length", "max_tokens")),
+            input_tokens=tokens or 0, output_tokens=out or 0, cached_tokens=event.get("cached_tokens") or 0,
+            cost_nano=cost, latency_us=latency_us, latency_count=int(latency is not None),
+            ttft_us=ttft_us, ttft_count=int(ttft is not None),
+        )  # fmt: skip
+        for name, value in (
+            ("latency_us_max", latency_us), ("ttft_us_max", ttft_us), ("cost_nano_max", cost), ("input_tokens_max", tokens or 0),
+        ):  # fmt: skip
+            bill.maxima[name] = max(bill.maxima[name], value)
+        writing = latency_us - (ttft_us if event.get("stream") else 0)
+        for name, there, value in (
+            ("latency_ms", latency is not None, latency_us / 1_000),
+            ("ttft_ms", ttft is not None, ttft_us / 1_000),
+            ("cost_usd_per_call", not unpriced, cost / 1_000),
+            ("input_tokens_per_call", usage, tokens or 0),
+            ("output_tokens_per_s", out and writing > 0, (out or 0) * 1e6 / max(writing, 1)),
+        ):
+            if there:
+                bill.values[name].append(value)
+        prompt = event.get("prompt_name") and "@".join(
+            filter(None, (event["prompt_name"], event.get("prompt_version")))
+        )
+        for kind, name in ((kind, prompt if kind == "prompt" else event.get(kind)) for kind in heavy.KINDS):
+            if name:
+                share = bill.who[kind][name]
+                share[:] = share[0] + 1, share[1] + cost, share[2] + (tokens or 0) + (out or 0)
+        for kind, value in (("cost", cost), ("latency", latency_us)):
+            if value:
+                bill.worst[kind].add((-value, event.get("trace_id") or event["id"]))
+
+    def all(self) -> dict[Place, Vitals]:
+        kept = {view.name: view.contributors for view in self.made.views}
+        return {place: bill.vitals(kept[place[0]]) for place, bill in self.bills.items()}
+
+
+Content = dict[Place, dict[str, tuple[int, bytes]]]
+"""Place → source → version and vitals: what merge would keep."""
+
+
+def keep(content: Content, messages: Iterable[Message]) -> Content:
+    """Take frames in as merge does: of each source the greatest version; at one version all bytes are equal."""
+    for message in messages:
+        if message.topic is Topic.PARTIALS:
+            frame = Frame.decode(message.value or b"")
+            assert message.key == frame.source.encode()
+            assert message.partition == frame.shard < frame.shards
+            for entry in frame.entries:
+                had = content.setdefault((entry.view, entry.series, entry.pane), {})
+                version, vitals = had.get(frame.source, (-1, b""))
+                if version == frame.version:
+                    assert vitals == entry.vitals, "one version, two contents"
+                elif version < frame.version:
+                    had[frame.source] = (frame.version, entry.vitals)
+    return content
+
+
+def summed(content: Content) -> dict[Place, Vitals]:
+    """All sources added up."""
+    return {
+        place: merged([Vitals.unpack(vitals) for _, vitals in found.values()])
+        for place, found in content.items()
+    }
+
+
+def logged(log: Iterable[tuple[int, Any]], first: int = 0) -> list[Logged]:
+    """Records of (Kafka time in µs, event); events are JSON, bytes as they are."""
+    return [
+        Logged(offset, kafka // 1_000, event if isinstance(event, bytes) else json.dumps(event).encode())
+        for offset, (kafka, event) in enumerate(log, first)
+    ]
+
+
+def event(number: int, time: int, **more: Any) -> dict[str, Any]:
+    return {"id": f"e{number}", "ts": time // 1_000, "model": "m", "app": "a"} | more
+
+
+maybe_tokens = st.none() | st.integers(0, 100_000)
+events = st.fixed_dictionaries(
+    {"model": st.sampled_from(["m", "n", "free"]), "app": st.sampled_from(["a", "b", "c", None])},
+    optional={
+        "operation": st.sampled_from(["chat", "embedding", "tool", "guardrail"]),
+        "input_tokens": maybe_tokens, "output_tokens": maybe_tokens, "cached_tokens": st.integers(0, 10),
+        "latency_ms": st.integers(0, 40_000).map(lambda n: n / 8), "ttft_ms": st.integers(0, 1_000),
+        "stream": st.booleans(), "cache_hit": st.booleans(), "status": st.sampled_from(["ok", "error"]),
+        "finish_reason": st.sampled_from(["stop", "length", "max_tokens"]),
+        "toxicity": st.integers(0, 64).map(lambda n: n / 64),
+        "guardrails": st.lists(st.fixed_dictionaries({"name": st.just("g"), "verdict": st.sampled_from(["pass", "block"])}), max_size=2),
+        "user": st.sampled_from(["u1", "u2", ""]), "session": st.sampled_from(["s1", "s2", "s3"]),
+        "key": st.just("k"), "prompt_name": st.sampled_from(["p", "q", ""]), "prompt_version": st.sampled_from(["v1", "v2"]),
+        "trace_id": st.sampled_from(["t1", "t2"]), "tags": st.fixed_dictionaries({}, optional={"region": st.sampled_from(["eu", "us"])}),
+    },
+)  # fmt: skip
+"""A call's fields but for id and time; numbers are exact in binary, so that two ways of rounding agree."""
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from([0, 0, 1, 1, 2, 5, 25]),
+        st.sampled_from([0, 0, 0, 1, 3, 6, 9, 15, 40, -4, -30, -90]),
+        st.sampled_from(
+            ["call"] * 9 + ["again", "again later", "poison", "bug", "seconds", "several", "tombstone"]
+        ),
+        events,
+    ),
+    max_size=40,
+)
+
+
+def told(found: list[tuple[int, int, str, dict[str, Any]]]) -> list[Logged]:
+    """A log of `steps`: seconds since the one before, seconds before its Kafka time, what it is, a call."""
+    kafka, log = START, []
+    for number, (gap, lag, kind, fields) in enumerate(found):
+        kafka += gap * SECOND
+        call = {"id": f"e{number}", "ts": (kafka - lag * SECOND) // 1_000} | fields
+        if kind.startswith("again") and log and isinstance(log[-1][1], dict):
+            kafka += (0 if kind == "again" else 30) * SECOND
+            call = log[-1][1]
+        said: dict[str, Any] = {
+            "poison": b"\xff{", "tombstone": b"", "bug": call | {"model": "bug"}, "seconds": call | {"ts": call["ts"] // 1_000},
+            "several": [call, None, call | {"id": f"x{number}", "ts": call["ts"] + 20_000}, call],
+        }  # fmt: skip
+        log.append((kafka, said.get(kind, call)))
+    return logged(log)
+
+
+logs = steps.map(told)

@@ -1,0 +1,532 @@
+"""Combine: calls become frames that add up to brute force, whatever the order, the batches and the crashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from brute import (
+    DISORDER,
+    PANE,
+    SECOND,
+    START,
+    VIEWS,
+    Brute,
+    Content,
+    Place,
+    decode,
+    event,
+    keep,
+    logged,
+    logs,
+    plan,
+    stage,
+    summed,
+)  # fmt: skip
+from llmvitals.combine import Combine, Plan
+from llmvitals.combine.frames import LIMIT
+from llmvitals.errors import ConfigError, StateLost
+from llmvitals.record.frame import Frame, shard_of
+from llmvitals.record.log import Logged, Message, Snapshot, Topic
+from llmvitals.record.view import DEFAULT_VIEWS, View
+from llmvitals.record.vitals import Vitals
+from llmvitals.settings import load
+from llmvitals.window import FOREVER, NEVER
+
+FIRST = START // PANE
+
+
+def frames(messages: Sequence[Message]) -> list[Frame]:
+    return [Frame.decode(m.value or b"") for m in messages if m.topic is Topic.PARTIALS]
+
+
+def letters(messages: Sequence[Message]) -> dict[int, str]:
+    found = {}
+    for message in messages:
+        if message.topic is Topic.DEAD_LETTERS:
+            headers = {name.removeprefix("llmvitals.err."): value.decode() for name, value in message.headers}
+            found[int(headers["offset"])] = headers["code"]
+    return found
+
+
+def everything(
+    log: Sequence[Logged], made: Plan | None = None, source: str = "calls/0"
+) -> dict[Place, Vitals]:
+    """All that one partition counts, at once."""
+    one = stage(made, source=source)
+    return summed(keep({}, [*one.apply(log), *one.finish()]))
+
+
+def drive(one: Combine, log: Sequence[Logged], cuts: Sequence[int], content: Content) -> list[Message]:
+    """Apply in batches that end at the cuts, with all that a driver does in between."""
+    out: list[Message] = []
+    for low, high in zip([one.next, *cuts], [*cuts, len(log)], strict=True):
+        out += one.apply([record for record in log if low <= record.offset < high])
+        one.delivered(one.mark())
+        out += one.flush()
+    keep(content, out)
+    return out
+
+
+def sums(content: dict[Place, Vitals], view: str = "all") -> dict[int, dict[str, int]]:
+    """Pane, counted from FIRST → all that is counted in a view without dimensions."""
+    return {
+        pane - FIRST: {
+            name: vitals.total(name) for name in ("calls", "duplicates", "late_calls") if vitals.total(name)
+        }
+        for (name, _, pane), vitals in content.items()
+        if name == view
+    }
+
+
+cuts = st.lists(st.integers(0, 40), max_size=6).map(sorted)
+
+
+# What is counted
+
+
+@settings(deadline=None)
+@given(logs, st.sampled_from([0, 15 * SECOND]), st.sampled_from([1, 2, 1_000]))
+def test_panes_add_up_to_brute_force(log, horizon, most):
+    made = plan(dedupe_us=horizon, max_series=most)
+    want = Brute(made).take(log)
+    one = stage(made)
+    out = [*one.apply(log), *one.finish()]
+    assert letters(out) == want.letters
+    assert summed(keep({}, out)) == want.all()
+    assert +one.counters == want.counters
+
+
+@settings(deadline=None, max_examples=30)
+@given(logs)
+def test_everything_that_comes_in_is_accounted_for(log):
+    one = stage()
+    one.apply(log)
+    total = sum(one.counters[name] for name in ("applied", "duplicate", "dead_lettered", "filtered"))
+    assert one.counters["in"] == total
+    assert one.counters["late"] <= one.counters["applied"]
+    assert one.letters.total() == one.counters["dead_lettered"]
+
+
+@settings(deadline=None)
+@given(logs, cuts)
+def test_batches_change_nothing(log, cuts):
+    """The same frames at the same versions, the same dead letters, the same checkpoint."""
+    cuts = [cut for cut in cuts if cut < len(log)]
+    one, other = stage(), stage()
+    whole, parted = drive(one, log, [], first := {}), drive(other, log, cuts, second := {})
+    assert letters(whole) == letters(parted)
+    assert one.snapshot() == other.snapshot()
+    keep(first, one.finish())
+    keep(second, other.finish())
+    assert first == second
+
+
+def test_last_frames_are_the_same_in_any_batches():
+    log = logged((START + n * SECOND, event(n, START + n * SECOND)) for n in range(100))
+    whole = stage().apply(log)
+    one = stage()
+    assert [m for record in log for m in one.apply([record])] == whole
+    assert {frame.version for frame in frames(whole)} == {18, 28, 38, 48, 58, 68, 78, 88, 98}
+
+
+@settings(deadline=None)
+@given(st.data(), st.integers(1, 8))
+def test_order_within_the_disorder_and_partitions_change_nothing(data, partitions):
+    count = data.draw(st.integers(1, 60))
+    calls = [
+        event(
+            n,
+            START + n * SECOND,
+            app="abc"[n % 3],
+            user=f"u{n % 7}",
+            session=f"s{n}",
+            input_tokens=n * n % 97,
+        )
+        for n in range(count)
+    ]
+    want = everything(logged((call["ts"] * 1_000, call) for call in calls))
+    # A call is at most as late as the disorder allows, because nobody is further away than that.
+    moved = sorted(calls, key=lambda call: call["ts"] + data.draw(st.integers(0, DISORDER // 1_000)))
+    parts: list[list[Any]] = [[] for _ in range(partitions)]
+    for call in moved:
+        parts[data.draw(st.integers(0, partitions - 1))].append((START + count * SECOND, call))
+    content: Content = {}
+    for number, part in enumerate(parts):
+        one = stage(source=f"calls/{number}")
+        keep(content, [*one.apply(logged(part)), *one.finish()])
+    assert summed(content) == want
+
+
+# Where calls go
+
+
+def run(*calls: dict[str, Any] | tuple[int, Any], made: Plan | None = None) -> tuple[Combine, list[Message]]:
+    one = stage(made)
+    return one, one.apply(
+        logged(call if isinstance(call, tuple) else (call["ts"] * 1_000, call) for call in calls)
+    )
+
+
+def at(number: int, second: float, **more: Any) -> dict[str, Any]:
+    return event(number, START + round(second * SECOND), **more)
+
+
+def test_a_late_call_goes_to_the_oldest_open_pane():
+    one, out = run(at(0, 0), at(1, 40), (START + 40 * SECOND, at(2, 5)))
+    assert sums(summed(keep({}, [*out, *one.finish()]))) == {
+        0: {"calls": 1}, 3: {"calls": 1, "late_calls": 1}, 4: {"calls": 1},
+    }  # fmt: skip
+
+
+def test_a_call_from_the_future_is_a_dead_letter_and_moves_nothing():
+    one, out = run(at(0, 0), (START, at(1, 86_400)), at(2, 1))
+    assert letters(out) == {1: "future"}
+    assert one.newest == START + SECOND
+    assert one.counters["late"] == 0
+
+
+def test_a_clock_that_runs_ahead_a_little_makes_nobody_late():
+    one, _ = run(at(0, 0), (START, at(1, 50)), at(2, 1))
+    assert one.counters == Counter({"in": 3, "applied": 3})
+
+
+def test_without_a_kafka_time_the_call_is_believed():
+    one = stage()
+    one.apply([Logged(0, -1, json.dumps(at(0, 7)).encode())])
+    assert one.newest == START + 7 * SECOND
+
+
+def test_seconds_taken_for_milliseconds_are_a_dead_letter():
+    assert letters(run((START, event(0, START // 1_000)))[1]) == {0: "past"}
+
+
+def test_a_copy_is_dropped_within_its_pane_and_late_after_it():
+    one, out = run(
+        at(0, 0), at(0, 0), at(1, 40), (START + 40 * SECOND, at(0, 0)), (START + 40 * SECOND, at(0, 0))
+    )
+    assert sums(summed(keep({}, [*out, *one.finish()]))) == {
+        0: {"calls": 1, "duplicates": 1}, 3: {"calls": 1, "duplicates": 1, "late_calls": 1}, 4: {"calls": 1},
+    }  # fmt: skip
+
+
+def test_a_copy_is_known_for_as_long_as_the_horizon_says():
+    made = plan(dedupe_us=30 * SECOND)
+    late = [(START + s * SECOND, at(0, 0)) for s in (40, 59)]
+    one, _ = run(at(0, 0), at(1, 40), late[0], at(2, 59), late[1], made=made)
+    assert one.counters["duplicate"] == 2
+    one, _ = run(at(0, 0), at(1, 90), (START + 90 * SECOND, at(0, 0)), made=made)
+    assert one.counters["duplicate"] == 0
+
+
+def test_series_beyond_the_limit_become_other_in_the_order_of_the_log():
+    made = plan(views=(View("app", ("app",)),), max_series=2)
+    one, _ = run(*(at(n, 0, app=app) for n, app in enumerate("badbcad")), made=made)
+    found = {
+        series: vitals.total("calls") for (_, series, _), vitals in summed(keep({}, one.finish())).items()
+    }
+    assert found == {("b",): 2, ("a",): 2, ("_other",): 3}
+
+
+def test_names_are_made_fit_to_be_shown():
+    made = plan(views=(View("app", ("app",)),))
+    one, _ = run(at(0, 0, app="a\u202eb\x00"), at(1, 0, app="x" * 128), at(2, 0, app=""), made=made)
+    series = {series for _, series, _ in keep({}, one.finish())}
+    assert series == {("a\ufffdb\ufffd",), ("x" * 128,), ("unknown",)}
+
+
+def test_only_the_heaviest_contributors_are_kept_and_ties_go_by_name():
+    calls = [at(n, 0, session=f"s{n:02}", input_tokens=[5, 9, 9, 9, 1][n % 5]) for n in range(25)]
+    one, _ = run(*calls, made=plan(heaviest=3))
+    vitals = summed(keep({}, one.finish()))["all", (), FIRST]
+    assert vitals.contributors["session"] == dict.fromkeys(("s01", "s02", "s03"), (1, 90, 9))
+
+
+def test_many_contributors_stay_out_of_early_frames_and_come_with_the_last(monkeypatch):
+    monkeypatch.setattr("llmvitals.combine.pane.EARLY", 20)
+    one, _ = run(*(at(n, 0, session=f"s{n}") for n in range(30)))
+    early = summed(keep({}, one.flush()))["all", (), FIRST]
+    last = summed(keep({}, one.finish()))["all", (), FIRST]
+    assert (early.total("calls"), early.contributors) == (30, {})
+    assert len(last.contributors["session"]) == 30
+
+
+# Dead letters
+
+
+def test_a_dead_letter_says_where_and_why_but_not_what():
+    secret = b'{"id": "x", "ts": "sk-secret", "model": "m"}'
+    _, out = run((START, secret))
+    (letter,) = out
+    assert letter.topic is Topic.DEAD_LETTERS
+    assert letter.key == b"calls/0/0"
+    assert json.loads(letter.value or b"") == {
+        "sha256": hashlib.sha256(secret).hexdigest(),
+        "size": len(secret),
+    }
+    headers = {name.removeprefix("llmvitals.err."): value for name, value in letter.headers}
+    assert headers | {"message": b""} == {
+        "topic": b"calls", "partition": b"0", "offset": b"0", "timestamp": str(START // 1_000).encode(),
+        "stage": b"combine", "code": b"invalid", "message": b"",
+    }  # fmt: skip
+    assert b"secret" not in repr(letter).encode()
+
+
+def test_the_body_is_kept_if_that_is_opted_in():
+    made = plan(dead_letter_bodies=True)
+    bodies = [json.loads(m.value or b"") for m in run((START, b"{oops"), (START, b"\xff"), made=made)[1]]
+    assert [body.get("body", body.get("body_base64")) for body in bodies] == ["{oops", "/w=="]
+
+
+def test_a_record_too_large_is_refused_unread():
+    made = plan(max_record_bytes=100, native=None, decode=lambda _: pytest.fail("it was read"))
+    _, out = run((START, b" " * 101), made=made)
+    assert letters(out) == {0: "too_large"}
+
+
+def test_bad_utf8_in_a_field_that_nobody_reads_is_not_missed():
+    value = json.dumps(at(0, 0) | {"more": "?"}).encode().replace(b"?", b"\xff")
+    asked = []
+    run((START, value), made=plan(decode=lambda value: asked.append(value) or decode(b"[]")))
+    assert asked == [value]
+
+
+def test_a_defect_costs_only_the_call_it_is_in():
+    one, out = run(at(0, 0), at(1, 0, model="bug"), at(2, 0))
+    assert letters(out) == {1: "internal"}
+    assert (one.counters["applied"], one.letters) == (2, Counter(internal=1))
+
+
+def test_a_number_that_no_column_can_hold_is_a_defect_of_one_call():
+    made = plan(assess=lambda call: (2**70 if call.id == "e1" else 5, None))
+    assert letters(run(at(0, 0), at(1, 0), at(2, 0), made=made)[1]) == {1: "internal"}
+
+
+# Frames, floors, acknowledgements
+
+
+def test_frames_go_to_the_shard_of_their_series_and_stay_small():
+    made = plan(views=(View("session", ("session",)),), max_series=10**6)
+    one, _ = run(
+        *(at(n, 0, session=f"{n:0100}", latency_ms=n, toxicity=0.1) for n in range(12_000)), made=made
+    )
+    out = one.finish()
+    assert max(len(message.value or b"") for message in out) < LIMIT * 1.1
+    found = frames(out)
+    assert len(found) > made.shards * 2
+    for frame in found:
+        assert {shard_of(entry.view, entry.series, 3) for entry in frame.entries} <= {frame.shard}
+    assert sum(len(frame.entries) for frame in found) == 12_000
+
+
+def test_the_floor_rises_only_once_the_frames_below_are_acknowledged():
+    one, out = run(at(0, 0), at(1, 40))
+    assert {frame.floor for frame in frames(out)} == {NEVER}
+    assert {frame.floor for frame in frames(one.flush())} == {NEVER}
+    one.delivered(one.mark())
+    told = frames(one.flush())
+    assert {frame.floor for frame in told} == {FIRST + 3}
+    assert {frame.shard for frame in told} == {0, 1, 2}, "every shard learns it"
+    assert one.flush() == [], "and once is enough"
+
+
+def test_a_mark_does_not_cover_what_was_given_out_after_it():
+    one, _ = run(at(0, 0), at(1, 40))
+    mark = one.mark()
+    one.apply(logged([(START + 80 * SECOND, at(2, 80))], 2))
+    one.delivered(mark)
+    assert one.floor == FIRST + 3
+
+
+def test_only_eager_views_are_sent_early_and_only_what_changed():
+    one, _ = run(at(0, 0, app="a"), at(1, 0, app="b"))
+    assert {(e.view, e.series) for f in frames(one.flush()) for e in f.entries} == {
+        ("all", ()), ("app_model", ("a", "m")), ("app_model", ("b", "m")),
+    }  # fmt: skip
+    one.apply(logged([(START, at(2, 0, app="b"))], 2))
+    changed = frames(one.flush())
+    assert {(e.view, e.series) for f in changed for e in f.entries} == {
+        ("all", ()),
+        ("app_model", ("b", "m")),
+    }
+    assert {frame.version for frame in changed} == {3}
+
+
+def test_the_end_lets_nobody_wait():
+    one, _ = run(at(0, 0))
+    out = frames(one.finish())
+    assert {frame.shard for frame in out if frame.floor == FOREVER} == {0, 1, 2}
+    assert one.watermark == START - DISORDER
+
+
+# Promises
+
+
+def test_a_promise_closes_panes_and_makes_what_comes_below_it_late():
+    one, out = run(at(0, 0))
+    assert out == []
+    one.promise(START + 20 * SECOND)
+    assert sums(summed(keep({}, one.flush()))) == {0: {"calls": 1}}
+    one.delivered(one.mark())
+    assert one.floor == FIRST + 2
+    one.apply(logged([(START + SECOND, at(1, 1))], 1))
+    assert sums(summed(keep({}, one.finish()))) == {2: {"calls": 1, "late_calls": 1}}
+
+
+def test_a_promise_that_says_nothing_new_changes_nothing():
+    one, _ = run(at(0, 40))
+    before = one.snapshot()
+    one.promise(START + 30 * SECOND)
+    assert one.snapshot() == before
+
+
+def test_the_first_promise_of_an_empty_partition_is_kept():
+    one = stage()
+    assert (one.watermark, one.newest) == (NEVER, NEVER)
+    one.promise(START)
+    again = stage(parts=one.snapshot().parts)
+    assert again.watermark == START
+    again.delivered(again.mark())
+    again.flush()
+    again.delivered(again.mark())
+    assert {frame.floor for frame in frames(again.flush())} == {FIRST}
+
+
+# Crashes
+
+
+def crash(
+    log: list[Logged], data: st.DataObject, made: Plan
+) -> tuple[Combine, Content, dict[int, str], list[tuple[int, int]]]:
+    """A life in which the driver may die after any step; what was written down is all that is left."""
+    saved = Snapshot(0)
+    content: Content = {}
+    found: dict[int, str] = {}
+    promises: list[tuple[int, int]] = []
+    one = stage(made)
+    while one.next < len(log):
+        act = data.draw(
+            st.sampled_from(["apply"] * 6 + ["flush", "checkpoint", "promise", "crash", "unsent"])
+        )
+        if act == "apply":
+            out = one.apply(log[one.next : one.next + data.draw(st.integers(1, 6))])
+            one.delivered(one.mark())
+            keep(content, out)
+            found |= letters(out)
+        elif act == "flush":
+            keep(content, one.flush())
+            one.delivered(one.mark())
+        elif act == "checkpoint":
+            saved = one.snapshot()
+        elif act == "promise":
+            floor = max(one.watermark, START) + data.draw(st.integers(0, 30)) * SECOND
+            replaying, before = one.replaying, one.watermark
+            one.promise(floor)
+            saved = one.snapshot()
+            if not replaying and floor // PANE > before // PANE:
+                promises.append((one.next, floor // PANE))
+        elif act == "crash":
+            one = stage(made, saved.parts)
+        else:
+            one.apply(log[one.next : one.next + 2])
+            one = stage(made, saved.parts)
+        if saved.offset > one.next:
+            raise AssertionError("a restart reads from what was not yet read")
+    out = one.finish() if not one.replaying else pytest.fail("still replaying at the end of the log")
+    keep(content, out)
+    return one, content, found, promises
+
+
+@settings(deadline=None, max_examples=200)
+@given(logs, st.data(), st.sampled_from([0, 15 * SECOND]))
+def test_crashes_change_nothing(log, data, horizon):
+    made = plan(dedupe_us=horizon)
+    one, content, found, promises = crash(log, data, made)
+    want = Brute(made, promises).take(log)
+    assert summed(content) == want.all()
+    assert found == want.letters
+    assert +one.counters == want.counters
+
+
+def test_nothing_is_given_out_before_a_replay_has_caught_up():
+    log = logged((START + n * SECOND, event(n, START + n * SECOND)) for n in range(20))
+    log[3] = Logged(3, log[3].timestamp, b"poison")
+    one = stage()
+    one.apply(log[:15])
+    again = stage(parts=one.snapshot().parts)
+    assert again.next == 0
+    assert again.replaying
+    assert [*again.apply(log[:12]), *again.flush()] == []
+    assert again.apply(log[12:15]) == []
+    assert not again.replaying
+    assert sums(summed(keep({}, again.flush()))) == {0: {"calls": 9}, 1: {"calls": 5}}
+    assert again.counters == one.counters
+
+
+def test_a_clean_stop_reads_again_only_what_is_open():
+    log = logged((START + n * SECOND, event(n, START + n * SECOND)) for n in range(100))
+    one = stage()
+    one.apply(log)
+    one.delivered(one.mark())
+    assert one.snapshot(whole=True).offset == 90
+
+
+def test_what_kafka_dropped_is_counted_as_lost():
+    one, _ = run(at(0, 0), at(1, 1))
+    parts = one.snapshot().parts
+    again = Combine(plan(), source="calls/0", sources={"calls": 1}, parts=parts, beginning=50)
+    assert (again.next, again.counters["lost"], again.replaying) == (50, 50, False)
+
+
+def test_records_that_were_taken_in_already_are_skipped():
+    one, _ = run(at(0, 0), at(1, 1))
+    one.apply(logged((START, at(n, 0)) for n in range(3)))
+    assert one.counters["in"] == 3
+
+
+@pytest.mark.parametrize("change", [{"pane_us": PANE * 2}, {"disorder_us": 1}])
+def test_a_checkpoint_under_other_settings_is_refused(change):
+    parts = run(at(0, 0))[0].snapshot().parts
+    with pytest.raises(ConfigError, match="set it back"):
+        stage(plan(**change), parts)
+
+
+@pytest.mark.parametrize(
+    "parts", [{"manifest": b"\xc1"}, {"other": b""}, {"manifest": msgspec.msgpack.encode({})}]
+)
+def test_a_checkpoint_that_cannot_be_read_is_said_so(parts):
+    with pytest.raises(StateLost, match="can't be read"):
+        stage(parts=parts)
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused():
+    state = msgspec.msgpack.decode(stage().snapshot().parts["manifest"])
+    with pytest.raises(StateLost, match="version 2"):
+        stage(parts={"manifest": msgspec.msgpack.encode(state | {"v": 2})})
+
+
+def test_the_settings_make_a_plan():
+    made = Plan.of(
+        load(pane="20s", disorder="5s", dedupe_horizon="30s", contributors=5),
+        views=DEFAULT_VIEWS, shards=2, decode=decode, native=None, assess=lambda _: (0, None),
+    )  # fmt: skip
+    assert (made.pane_us, made.disorder_us, made.remembered) == (20 * SECOND, 5 * SECOND, 2)
+    assert made.heaviest >= 5
+    assert set(made.dimensions) == {
+        "team",
+        "app",
+        "model",
+        "prompt_name",
+        "prompt_version",
+        "provider",
+        "environment",
+    }
+    assert VIEWS[3].where
