@@ -1,0 +1,248 @@
+"""What is added up: the merge laws over all of it, and the error that quantiles state."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+from ddsketch import DDSketch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmvitals.record.vitals import Vitals, merged
+from llmvitals.sketch import heavy, quantiles, tally
+
+counts = st.integers(0, 2**40)
+names = st.sampled_from(["a", "b", "c", "ä", ""])
+
+bins = st.dictionaries(
+    st.integers(0, len(quantiles.SKETCHES) * quantiles.STRIDE - 1), st.integers(1, 2**40), max_size=8
+).map(
+    lambda found: (np.array(sorted(found), np.uint16), np.array([found[k] for k in sorted(found)], np.int64))
+)
+sums = st.lists(counts, min_size=len(tally.SUMS), max_size=len(tally.SUMS)).map(tuple)
+maxima = st.lists(counts, min_size=len(tally.MAXIMA), max_size=len(tally.MAXIMA)).map(tuple)
+contributors = st.dictionaries(
+    st.sampled_from(heavy.KINDS),
+    st.dictionaries(names, st.tuples(counts, counts, counts), min_size=1),
+    max_size=3,
+)
+exemplars = st.dictionaries(
+    st.sampled_from(heavy.WORST), st.lists(st.tuples(counts, names), min_size=1, max_size=5), max_size=2
+).map(lambda found: heavy.merge_exemplars([{kind: tuple(items)} for kind, items in found.items()]))
+vitals = st.builds(Vitals, sums, maxima, bins, contributors, exemplars)
+
+
+class Sketch(NamedTuple):
+    """One that obeys the law: what it may hold, how parts become one, none of it, and its bytes."""
+
+    parts: st.SearchStrategy[Any]
+    merge: Callable[[list[Any]], Any]
+    none: Any
+    pack: Callable[[Any], bytes]
+
+
+def packed(content: Any) -> bytes:
+    return msgspec.msgpack.encode(content, order="sorted")
+
+
+SKETCHES = {
+    "sums": Sketch(sums, tally.add_sums, (0,) * len(tally.SUMS), packed),
+    "maxima": Sketch(maxima, tally.take_maxima, (0,) * len(tally.MAXIMA), packed),
+    "bins": Sketch(bins, quantiles.merge_bins, quantiles.NO_BINS, lambda b: b[0].tobytes() + b[1].tobytes()),
+    "contributors": Sketch(contributors, heavy.merge_contributors, {}, packed),
+    "exemplars": Sketch(exemplars, heavy.merge_exemplars, {}, packed),
+    "vitals": Sketch(vitals, merged, Vitals(), Vitals.pack),
+}
+every = pytest.mark.parametrize("sketch", SKETCHES.values(), ids=SKETCHES)
+
+
+@every
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_the_same_parts_give_the_same_bytes_in_any_order_and_grouping(sketch, data):
+    parts = data.draw(st.lists(sketch.parts, min_size=1, max_size=6))
+    want = sketch.pack(sketch.merge(parts))
+    shuffled = data.draw(st.permutations(parts))
+    assert sketch.pack(sketch.merge(shuffled)) == want
+    cut = data.draw(st.integers(0, len(parts)))
+    groups = [group for group in (shuffled[:cut], shuffled[cut:]) if group]
+    assert sketch.pack(sketch.merge([sketch.merge(group) for group in groups])) == want
+
+
+@every
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_nothing_added_changes_nothing(sketch, data):
+    part = data.draw(sketch.parts)
+    assert sketch.pack(sketch.merge([part, sketch.none])) == sketch.pack(part)
+    assert sketch.pack(sketch.merge([sketch.none, part])) == sketch.pack(part)
+    assert sketch.pack(sketch.merge([])) == sketch.pack(sketch.none)
+
+
+@given(st.lists(sums, min_size=1, max_size=5), st.lists(maxima, min_size=1, max_size=5))
+def test_sums_add_and_maxima_take_the_greatest(added, greatest):
+    total, top = [0] * len(tally.SUMS), [0] * len(tally.MAXIMA)
+    for vector in added:
+        for place, value in enumerate(vector):
+            total[place] += value
+    for vector in greatest:
+        for place, value in enumerate(vector):
+            top[place] = max(top[place], value)
+    assert tally.add_sums(added) == tuple(total)
+    assert tally.take_maxima(greatest) == tuple(top)
+
+
+def test_sums_do_not_overflow():
+    assert tally.add_sums([(2**63 - 1,), (2**63 - 1,)]) == (2**64 - 2,)
+
+
+@given(st.lists(bins, max_size=5))
+def test_bins_count_what_their_parts_count(parts):
+    want: Counter[int] = Counter()
+    for keys, found in parts:
+        want.update(dict(zip(keys.tolist(), found.tolist(), strict=True)))
+    keys, found = quantiles.merge_bins(parts)
+    assert dict(zip(keys.tolist(), found.tolist(), strict=True)) == want
+    assert keys.tolist() == sorted(want)
+
+
+@given(st.lists(contributors, max_size=4), st.integers(1, 3))
+def test_contributors_add_up_and_the_heaviest_are_those_of_the_sum(parts, most):
+    want: dict[str, dict[str, list[int]]] = {}
+    for part in parts:
+        for kind, shares in part.items():
+            for name, share in shares.items():
+                had = want.setdefault(kind, {}).setdefault(name, [0, 0, 0])
+                want[kind][name] = [a + b for a, b in zip(had, share, strict=True)]
+    merged_ = heavy.merge_contributors(parts)
+    assert merged_ == {kind: {n: tuple(s) for n, s in shares.items()} for kind, shares in want.items()}
+    for kind, shares in heavy.cut(merged_, most).items():
+        money = sorted((share[1] for share in want[kind].values()), reverse=True)[:most]
+        assert sorted((share[1] for share in shares.values()), reverse=True) == money
+
+
+def test_of_equal_contributors_the_first_by_name_are_kept():
+    shares = dict.fromkeys("dbca", (1, 5, 7)) | {"rich": (1, 6, 0), "busy": (1, 5, 8), "often": (2, 5, 7)}
+    assert [name for name, _ in heavy.heaviest(shares, 5)] == ["rich", "busy", "often", "a", "b"]
+
+
+def test_the_worst_calls_are_the_greatest_and_each_only_once():
+    parts = [{"cost": ((9, "b"), (1, "z"))}, {"cost": ((9, "a"), (9, "b"))}, {"cost": ((5, "c"),)}]
+    assert heavy.merge_exemplars(parts) == {"cost": ((9, "a"), (9, "b"), (5, "c"))}
+
+
+# Quantiles
+
+
+def sketched(values: list[float], sketch: str = "latency_ms") -> quantiles.Bins:
+    keys, found = np.unique(quantiles.bin_keys(sketch, np.array(values, float)), return_counts=True)
+    return keys.astype(np.uint16), found.astype(np.int64)
+
+
+def at_rank(values: list[float], q: float) -> float:
+    return sorted(values)[math.floor(q * (len(values) - 1))]
+
+
+within = st.floats(1e-3, 1e8)
+ranks = st.sampled_from([0.0, 0.05, 0.5, 0.9, 0.95, 0.99, 1.0])
+
+
+@given(st.lists(within, min_size=1, max_size=200), ranks)
+def test_a_quantile_is_off_by_at_most_what_is_stated(values, q):
+    found = quantiles.quantile(sketched(values), "latency_ms", q)
+    assert found == pytest.approx(at_rank(values, q), rel=quantiles.ALPHA * (1 + 1e-9))
+
+
+@given(st.lists(within, min_size=1, max_size=200), ranks)
+def test_the_bound_holds_after_a_round_trip_and_a_merge(values, q):
+    half = len(values) // 2
+    parts = [Vitals(bins=sketched(part)) for part in (values[:half], values[half:]) if part]
+    found = Vitals.unpack(merged([Vitals.unpack(part.pack()) for part in parts]).pack()).quantile(
+        "latency_ms", q
+    )
+    assert found == pytest.approx(at_rank(values, q), rel=quantiles.ALPHA * (1 + 1e-9))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_quantiles_agree_with_datadogs_own_sketch(seed):
+    values = np.random.default_rng(seed).lognormal(6, 1.5, 20_000)
+    oracle = DDSketch(quantiles.ALPHA)
+    for value in values:
+        oracle.add(value)
+    mine = sketched(values.tolist())
+    for q in (0.01, 0.05, 0.5, 0.9, 0.95, 0.99, 0.999):
+        assert quantiles.quantile(mine, "latency_ms", q) == pytest.approx(
+            oracle.get_quantile_value(q), rel=1e-9
+        )
+
+
+def test_what_lies_outside_of_the_range_counts_at_its_ends():
+    mine = sketched([0.0, 1e-9, 1e20])
+    assert quantiles.quantile(mine, "latency_ms", 0.0) == 0
+    assert quantiles.quantile(mine, "latency_ms", 0.5) == 0
+    assert quantiles.quantile(mine, "latency_ms", 1.0) == pytest.approx(1e8, rel=quantiles.ALPHA)
+
+
+def test_sketches_in_one_vector_do_not_touch():
+    both = quantiles.merge_bins([sketched([5.0] * 3, name) for name in quantiles.SKETCHES])
+    for name, unit in quantiles.SKETCHES.items():
+        assert quantiles.sketch_bins(both, name)[1].tolist() == [3]
+        assert quantiles.quantile(both, name, 0.5) == pytest.approx(5 * unit, rel=quantiles.ALPHA)
+    assert quantiles.quantile(sketched([5.0], "ttft_ms"), "latency_ms", 0.5) is None
+
+
+def test_toxicity_is_a_histogram_of_hundredths():
+    mine = sketched([0, 3, 3.4, 99.6, 100, 250], "toxicity")
+    assert [quantiles.quantile(mine, "toxicity", q) for q in (0, 0.2, 0.4, 0.6, 1)] == [0, 0.03, 0.03, 1, 1]
+
+
+@given(st.lists(bins, max_size=4))
+def test_many_read_at_once_are_what_each_is_by_itself(many):
+    wanted = list(itertools.product(quantiles.SKETCHES, (0.0, 0.5, 0.99, 1.0)))
+    for row, one in zip(quantiles.read(many, wanted) if many else [], many, strict=True):
+        assert [None if np.isnan(value) else value for value in row.tolist()] == [
+            quantiles.quantile(one, sketch, q) for sketch, q in wanted
+        ]
+
+
+@given(st.lists(st.integers(0, 2**62), max_size=6))
+def test_counts_survive_packing(found):
+    again = quantiles.unpack_counts(quantiles.pack_counts(np.array(found, np.int64)), len(found))
+    assert again.tolist() == found
+
+
+# Vitals
+
+
+@settings(deadline=None)
+@given(vitals)
+def test_vitals_survive_packing(one):
+    again = Vitals.unpack(one.pack())
+    assert again == one
+    assert again.pack() == one.pack()
+    assert [again.total(name) for name in (*tally.SUMS, *tally.MAXIMA)] == [*one.sums, *one.maxima]
+
+
+def test_vitals_of_an_older_version_have_nothing_of_what_was_not_counted_then():
+    old = msgspec.msgpack.encode(((1, 2), (3,), b"", b"", {}, {}))
+    found = Vitals.unpack(old)
+    assert found.sums == (1, 2) + (0,) * (len(tally.SUMS) - 2)
+    assert found.maxima == (3,) + (0,) * (len(tally.MAXIMA) - 1)
+
+
+def test_an_unknown_total_is_no_zero():
+    with pytest.raises(KeyError):
+        Vitals().total("cals")
+
+
+@given(st.lists(vitals, min_size=2, max_size=4))
+def test_totals_of_series_add_up_to_the_total(parts):
+    assert merged(parts).total("cost_nano") == sum(part.total("cost_nano") for part in parts)
+    assert merged(parts).total("latency_us_max") == max(part.total("latency_us_max") for part in parts)
