@@ -132,7 +132,7 @@ def measure(count: int) -> list[dict[str, Any]]:
             "LLMVITALS_VIEWS": json.dumps(VIEWS),
             "LLMVITALS_ALERTS": str(Path(folder) / "none"),
         }
-        calls, seconds = stage("combine", env, PORT, "llmvitals_in_total", count)
+        calls, seconds = stage("combine", env, PORT, "llmvitals_calls_in_total", count)
         rows.append({"name": "llmvitals-combine", "per_s": calls / seconds, "calls": calls})
         panes, seconds = stage("merge", env, PORT + 1, "llmvitals_entries_total", None)
         rows.append({"name": "llmvitals-merge", "per_s": panes / seconds, "unit": "series-panes/s"})

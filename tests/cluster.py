@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ class Worker:
         try:
             with urllib.request.urlopen(f"{self.url}/metrics", timeout=2) as answer:
                 text = answer.read().decode()
-        except OSError:
+        except (OSError, HTTPException):
             return 0
         return sum(
             sample.value

@@ -18,7 +18,7 @@ from llmvitals.watch import Watch, load_watch
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llmvitals.settings import Settings, ViewSetting
 
@@ -35,8 +35,10 @@ class Pipeline:
     watch: Watch
 
     @classmethod
-    def of(cls, settings: Settings, shards: int) -> Pipeline:
-        """What the settings and the rules ask for; shards: partitions of the partials topic.
+    def of(cls, settings: Settings, shards: int, inputs: Sequence[str]) -> Pipeline:
+        """What the settings and the rules ask for.
+
+        shards: partitions of the partials topic. inputs: the topics that merge waits for.
 
         Raises ConfigError (RuleError for the rules) that names what is wrong.
         """
@@ -64,6 +66,7 @@ class Pipeline:
                 views={view.name: view for view in views},
                 contributors=settings.contributors,
                 watch=watch,
+                inputs=frozenset(inputs),
             ),
             watch,
         )

@@ -57,7 +57,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 async def _rules(settings: Settings) -> Finding:
-    rules = Pipeline.of(settings, shards=1).watch.rules
+    rules = Pipeline.of(settings, 1, settings.sources).watch.rules
     count = f"{len(rules.rules)} rules in {settings.alerts}"
     if rules.warnings:
         return Finding(
@@ -136,5 +136,3 @@ async def _slack(settings: Settings) -> Finding:
     if answer.do is Do.DONE:
         return Finding("slack", "fine", f"accepted; alerts go to {settings.slack_channel or 'the webhook'}")
     return Finding("slack", "wrong", answer.code, answer.advice)
-
-

@@ -34,7 +34,7 @@ class Replay:
     """Both stages, one partition each; what one gives out is at once the other's."""
 
     def __init__(self, settings: Settings) -> None:
-        pipeline = Pipeline.of(settings, shards=1)
+        pipeline = Pipeline.of(settings, 1, [SOURCE])
         self.combine = pipeline.combining(SOURCE, 0, parts={}, beginning=0, sources={SOURCE: 1})
         self.merge = pipeline.merging("", 0, parts={}, beginning=0, sources={})
         self._frames = 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmvitals import app
 from llmvitals.assembly import Pipeline
+from llmvitals.health import Health
 from llmvitals.notify.slack import Notifier
 from llmvitals.pipeline import Tap
 from llmvitals.record.log import Topic
@@ -27,21 +28,22 @@ def work(stage: app.Kind, settings: Settings) -> int:
     Raises ConfigError before anything is started when the settings or the rules are wrong.
     """
     if stage != "sink":
-        for warning in Pipeline.of(settings, shards=1).watch.rules.warnings:
+        for warning in Pipeline.of(settings, 1, settings.sources).watch.rules.warnings:
             log.warning("%s", warning)
 
     def assemble(partitions: Mapping[str, int]) -> Make | Sequence[Tap]:
         if stage == "sink":
-            return taps(settings)
-        pipeline = Pipeline.of(settings, shards=partitions[settings.topic(Topic.PARTIALS)])
+            return taps(settings, health)
+        pipeline = Pipeline.of(settings, partitions[settings.topic(Topic.PARTIALS)], settings.sources)
         return pipeline.combining if stage == "combine" else pipeline.merging
 
-    return app.run(stage, settings, assemble)
+    with Health(settings, stage) as health:
+        return app.run(stage, settings, assemble, health)
 
 
-def taps(settings: Settings) -> list[Tap]:
+def taps(settings: Settings, health: Health) -> list[Tap]:
     """Where points and alerts end."""
-    found = [Tap(Topic.ALERTS, Notifier(settings), history=Topic.INCIDENTS)]
+    found = [Tap(Topic.ALERTS, Notifier(settings, counts=health), history=Topic.INCIDENTS)]
     if (where := store(settings)) is not None:
         found.append(Tap(Topic.VITALS, where))
     return found
