@@ -64,7 +64,7 @@ def test_it_resolves_when_calls_stop(tmp_path):
     assert life(tmp_path, "", [BAD]) == [("firing", 0), ("resolved", 1)]
     alerts = walk(watch(tmp_path, f"alert: A\n{CONDITION}"), {FIRST: BAD}, FIRST + 9)
     assert [alert.value for alert in alerts] == [0.9, 0.9]
-    assert alerts[1].summary.endswith("(resolved: no more calls)")
+    assert alerts[1].summary.endswith("(resolved: too few calls)")
 
 
 def test_no_data_keep_lets_it_stay_until_calls_say_otherwise(tmp_path):
@@ -179,7 +179,15 @@ def test_the_state_stays_small(tmp_path):
     assert len(msgspec.msgpack.encode(state)) < 64_000
 
 
-CONTENTS = st.sampled_from([BAD, SOSO, GOOD, vitals(cost=2, ms=(4000.0,) * 3), vitals(cost=0.5, ms=(100.0,))])
+CONTENTS = st.sampled_from(
+    [BAD, SOSO, GOOD]
+    + [
+        vitals(
+            cost=cost, ms=(ms,) * 3, names={"user": {name: (3, 5, 7)}}, worst={"latency": ((int(ms), name),)}
+        )
+        for cost, ms, name in ((2, 4000.0, "ann"), (0.5, 100.0, "bob"), (4, 200.0, "cem"))
+    ]
+)
 RULES = """groups:
 - name: g
   rules:

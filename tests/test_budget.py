@@ -235,9 +235,16 @@ def test_a_rolling_budget_sees_open_panes(rolling):
     assert advance(rolling, state, NOON + 1, [(NOON, vitals(cost=4))], [(NOON + 1, vitals(cost=2))]) == [
         ("firing", "50%", NOON + 1)
     ]
-    # Pane NOON + 1 is the one that fired: its absence in the window of an earlier one releases nothing.
     assert advance(rolling, state, NOON + 2, [(NOON + 1, vitals(cost=2))]) == []
     assert advance(rolling, state, NOON + 10 * MINUTE, opened=[(NOON + 10 * MINUTE, vitals(cost=4))]) == []
+
+
+def test_what_an_open_pane_told_is_not_released_by_an_earlier_one(rolling):
+    state: dict = {}
+    first, second = (NOON, vitals(cost=1)), (NOON + 1, vitals(cost=5))
+    assert advance(rolling, state, NOON, opened=[first, second]) == [("firing", "50%", NOON + 1)]
+    assert advance(rolling, state, NOON + 1, [first], [second]) == []
+    assert advance(rolling, state, NOON + 2, [second]) == []
 
 
 def test_a_window_longer_than_288_panes_is_made_of_coarser_buckets(tmp_path):

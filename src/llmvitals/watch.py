@@ -179,7 +179,7 @@ class _Step:
         life = post.lives.setdefault(reading.begin, {})
         change = post.life.step(life, reading)
         if change == "resolved" and reading.verdict == "none":
-            self.alerts.append(over(life, reading.at, "no more calls"))
+            self.alerts.append(over(life, reading.at, "too few calls"))
         elif change:
             alert = composed(post.rule, self.labels, reading, life, self._evidence(post.rule, opened))
             life["alert"] = msgspec.to_builtins(alert)

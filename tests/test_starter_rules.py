@@ -1,0 +1,104 @@
+"""The rules that ship, over the demo's traffic: each thing that goes wrong is found, and nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from llmvitals.local.traffic import Script, company
+from llmvitals.record.alert import Alert
+from llmvitals.record.view import UNKNOWN
+from llmvitals.watch import load_watch
+from oracle import nano
+from panes import PANE, SECOND, vitals
+
+START = 1_700_006_400 * SECOND
+LENGTH = 600 * SECOND
+
+
+def alerts(script: Script | None = None, seed: int = 7) -> list[Alert]:
+    """What the rules say of ten minutes of the demo's traffic, each pane summed up in the naive way."""
+    watch = load_watch(Path(__file__).parent.parent / "alerts", PANE)
+    panes = defaultdict(lambda: defaultdict(list))
+    for call in company(START, LENGTH, seed, script):
+        for view in watch.views:
+            if all(wanted.accepts(call.get(name, UNKNOWN)) for name, wanted in view.where):
+                series = tuple(call.get(name, UNKNOWN) for name in view.by)
+                panes[view.name, series][call["ts"] * 1000 // PANE].append(call)
+    said: list[Alert] = []
+    for (view, series), calls in panes.items():
+        closed = [(pane, summed(calls[pane])) for pane in sorted(calls)]
+        said += watch.advance(view, series, {}, (START + LENGTH) // PANE, closed)
+    return said
+
+
+def summed(calls):
+    costs = [nano(call) for call in calls]
+    return vitals(
+        calls=len(calls),
+        errors=sum(call.get("status") == "error" for call in calls),
+        ms=tuple(call["latency_ms"] for call in calls),
+        tokens=tuple(call["input_tokens"] for call in calls if "input_tokens" in call),
+        cost_nano=sum(cost or 0 for cost in costs),
+        priced_calls=sum(cost is not None for cost in costs),
+        unknown_usage_calls=sum(cost is None for cost in costs),
+        toxicity_count=len(calls),
+        names={
+            "session": {call["session"]: (1, cost or 0, 1) for call, cost in zip(calls, costs, strict=True)}
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def said():
+    return alerts()
+
+
+def first(said: list[Alert], rule: str, **labels: str) -> Alert:
+    """The first alert of a rule about a series."""
+    found = [alert for alert in said if alert.rule == rule and labels.items() <= alert.labels.items()]
+    assert found, sorted({(alert.rule, tuple(alert.labels.items())) for alert in said})
+    return found[0]
+
+
+def test_the_prompt_version_that_stuffs_is_found(said):
+    alert = first(said, "ContextStuffing", app="support-bot", prompt_version="v8")
+    assert 0.25 < (alert.at - START) / LENGTH < 0.40
+    assert alert.summary.startswith("answer@v8 of support-bot sends ")
+
+
+def test_the_provider_that_gets_slow_and_then_fails_is_found(said):
+    slow = first(said, "SlowAnswers", app="code-review")
+    assert 0.40 < (slow.at - START) / LENGTH < 0.55
+    fails = first(said, "ProviderFails", provider="anthropic")
+    assert 0.55 < (fails.at - START) / LENGTH < 0.70
+    assert fails.severity == "critical"
+
+
+def test_the_agent_that_runs_away_is_found(said):
+    alert = first(said, "RunawaySession", session="run-4711")
+    assert 0.60 < (alert.at - START) / LENGTH < 0.75
+    assert alert.severity == "critical"
+
+
+def test_what_recovers_is_resolved(said):
+    ended = {alert.rule for alert in said if alert.status == "resolved"}
+    assert "ProviderFails" in ended
+
+
+def test_nobody_else_is_blamed(said):
+    blamed = {value for alert in said for name, value in alert.labels.items() if name != "severity"}
+    culprits = {
+        "support-bot", "answer", "v8",
+        "anthropic", "code-review", "claude-sonnet-4-5",
+        "run-4711", "u-13", "research-agent", "plan", "v2", "gpt-5",
+    }  # fmt: skip
+    assert blamed <= culprits
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_an_ordinary_day_is_silent(seed):
+    never = Script(stuffing=2, slow=2, failing=2, recovered=2, runaway=2)
+    assert [alert.summary for alert in alerts(never, seed)] == []
