@@ -170,6 +170,17 @@ def test_an_idle_series_asks_for_nothing_and_leaves_nothing(tmp_path):
     assert state == {}
 
 
+@pytest.mark.parametrize("ticks", [False, True])
+def test_what_was_before_an_idle_time_is_forgotten_with_or_without_a_call_in_between(tmp_path, ticks):
+    panes = {
+        FIRST + at: vitals(cost=cost, names={"user": {name: (1, 5, 7)}})
+        for at, cost, name in ((0, 1, "ann"), (9, 6, "bob"))
+    }
+    watched = watch(tmp_path, "alert: A\nthreshold: {metric: cost, above: 5, window: 20s}")
+    alert, _ = walk(watched, panes, FIRST + 20, ticks=ticks)
+    assert alert.heaviest == [Heavy("user", "bob", 1, 5, 7)]
+
+
 def test_the_state_stays_small(tmp_path):
     watched = watch(tmp_path, "alert: A\nthreshold: {metric: latency_p95, above: 9s, window: 24h}")
     state: dict = {}

@@ -58,6 +58,7 @@ def test_a_nano_dollar_short_of_a_threshold_is_silent(daily):
 def test_the_next_day_begins_at_nothing_and_is_another_episode(daily):
     alerts = walk(daily, {MIDNIGHT - 1: vitals(cost=5), MIDNIGHT: vitals(cost=4.9)}, MIDNIGHT + 9)
     assert told(alerts) == [("firing", "50%", MIDNIGHT - 1), ("resolved", "50%", MIDNIGHT - 1)]
+    assert alerts[0].at < alerts[1].at, "the later change is the newer one"
     alerts = walk(daily, {MIDNIGHT - 1: vitals(cost=5), MIDNIGHT: vitals(cost=5)}, MIDNIGHT + 9)
     assert [status for status, _, _ in told(alerts)] == ["firing", "resolved", "firing"]
     assert alerts[0].episode == alerts[1].episode != alerts[2].episode
