@@ -46,6 +46,12 @@ def configure(settings: Settings) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def hush() -> None:
+    """For commands, which tell the outcome themselves: none of the clients' complaints on the way there."""
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 def _worth_saying(record: logging.LogRecord) -> bool:
     """All but the steps of Faust's services, which log as the module of their class."""
     return record.levelno >= logging.WARNING or not str(record.msg).startswith("[^")

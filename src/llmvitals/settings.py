@@ -23,6 +23,9 @@ from llmvitals.window import DAY, duration
 PREFIX: Final = "LLMVITALS_"
 """What the environment's names begin with; `LLMVITALS_CONFIG` names another file than llmvitals.toml."""
 
+_NO_SETTINGS: Final = ("config", "crash_at", "supervisor")
+"""Names in the environment that say something else: which file, where to crash in a test, who watches us."""
+
 Duration = Annotated[str, AfterValidator(lambda text: (duration(text), text)[1])]
 """A length of time such as `10s`; `window.duration` reads it."""
 
@@ -174,10 +177,7 @@ def _file() -> str:
 
 
 def _known() -> set[str]:
-    return {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {
-        f"{PREFIX}CONFIG",
-        f"{PREFIX}CRASH_AT",
-    }
+    return {f"{PREFIX}{name.upper()}" for name in (*Settings.model_fields, *_NO_SETTINGS)}
 
 
 def _suggest(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from llmvitals import logs
 from llmvitals.cli import admin, data, run
 from llmvitals.errors import ConfigError, LlmvitalsError
 from llmvitals.settings import PREFIX
@@ -38,6 +39,7 @@ def _settings(
         list[str] | None, typer.Option("--set", help="NAME=VALUE: any setting; repeat it.")
     ] = None,
 ) -> None:
+    logs.hush()
     # The environment is how the flags reach the worker's own processes.
     if config is not None:
         if not config.is_file():

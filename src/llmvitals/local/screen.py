@@ -91,6 +91,7 @@ class Screen:
             f"  llmvitals --set sqlite={self._store} query --metric cost --by team --window 1m\n",
             f"  llmvitals --set sqlite={self._store} query --metric latency_p95 --by app,model --window 1m",
             highlight=False,
+            soft_wrap=True,
             sep="",
         )
 
