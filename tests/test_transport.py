@@ -150,7 +150,9 @@ async def test_a_source_that_was_created_again_stops_the_worker(rig: Rig) -> Non
     assert "ends at offset 1, but it was read up to 500" in worker.text()
 
 
-async def test_a_source_created_again_under_a_running_worker_stops_it(rig: Rig) -> None:
+async def test_a_source_deleted_under_a_running_worker_stops_it_and_the_new_one_is_not_taken_for_it(
+    rig: Rig,
+) -> None:
     await rig.publish(2_000)
     worker = rig.start()
     await rig.assert_exact()
@@ -158,6 +160,9 @@ async def test_a_source_created_again_under_a_running_worker_stops_it(rig: Rig) 
     await rig.create("calls")
     await rig.publish(4)
     assert await worker.ends(60) == 1
+    assert "was deleted while it was read" in worker.text() or "but it was read up to 500" in worker.text()
+    worker = rig.start()
+    assert await worker.ends() == 1
     assert "but it was read up to 500" in worker.text()
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import faust
+from aiokafka import TopicPartition
 from faust.events import Event
 from faust.serializers.schemas import Schema
 
@@ -81,6 +82,10 @@ class Application(faust.App):
             log.critical("%s stops: %s", self.stage, error, exc_info=None if _plain(error) else error)
             self.guard.end_within(2 * GRACE)
             await self.crash(error)
+
+    def on_rebalance_end(self) -> None:
+        super().on_rebalance_end()
+        self.reading(True)
 
     def reading(self, on: bool) -> None:
         """Whether the partitions that are ours are being read."""
@@ -241,24 +246,27 @@ async def _repeat(app: Application, interval: float, clock: Callable[[], Any]) -
 async def _watch(app: Application, meters: Meters) -> None:
     """Once a second: tell the guard that the loop lives, measure the lag, look whether something stands."""
     limit = duration(app.settings.stall) / SECOND
-    loop, patience = asyncio.get_running_loop(), Patience(limit)
-    ends: dict[Any, int] = {}
+    patience, ends = Patience(limit), dict[TopicPartition, int]()
     while not app.should_stop:
         app.guard.beat()
-        progress = app.work.progress()
+        progress, consumer = app.work.progress(), cast("Consumer", app.consumer)
         try:
-            consumer = cast("Consumer", app.consumer)
-            ends = await asyncio.wait_for(consumer.ends([one.partition for one in progress]), 10)
+            ends = await asyncio.wait_for(
+                consumer.ends([one.partition for one in progress]), min(10, limit / 2)
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look may tell
             log.debug("The ends of the topics can't be had: %r", error)
         for partition, offset, _ in progress:
             lag = max(0, ends.get(partition, offset) - offset)
             meters.gauge("lag", lag, topic=partition.topic, partition=str(partition.partition))
-        stalled = patience.look(loop.time(), progress, ends)
-        if app.unread_since is not None and time.monotonic() - app.unread_since > limit + REBALANCE:
-            stalled = Stalled("No partitions could be taken over for too long: restarting is the cure")
-        if stalled:
-            await app.fail(stalled)
+        now, since = time.monotonic(), app.unread_since
+        trouble: LlmvitalsError | None = patience.look(now, progress, ends)
+        if since is None and (gone := consumer.vanished()):
+            trouble = MissingTopic(f"{', '.join(sorted(gone))} was deleted while it was read")
+        if since is not None and now - since > limit + REBALANCE:
+            trouble = Stalled("No partitions could be taken over for too long: restarting is the cure")
+        if trouble:
+            await app.fail(trouble)
             return
         await asyncio.sleep(min(1.0, limit / 4))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -35,7 +37,8 @@ class Tail:
     async def stop(self) -> None:
         """Close."""
         if self._consumer is not None:
-            await self._consumer.stop()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._consumer.stop(), 3)
 
     async def read(self, starts: Mapping[TopicPartition, int]) -> AsyncIterator[Sequence[Any]]:
         """Lists of records, each of one partition, from these offsets to the ends as they are now."""
@@ -57,7 +60,8 @@ class Tail:
                     if await consumer.position(partition) >= ends[partition]:
                         waiting.remove(partition)
         finally:
-            consumer.unsubscribe()
+            # Not unsubscribed: aiokafka's close() can hang for ever soon after that.
+            consumer.pause(*partitions)
 
     async def whole(self, topic: str) -> list[Any]:
         """The newest record of every key of a compacted topic, in the order in which they were written."""

@@ -180,6 +180,11 @@ class Consumer(driver.Consumer):
             "dict[TopicPartition, int]", await self._thread.run(consumer.end_offsets(list(partitions)))
         )
 
+    def vanished(self) -> set[str]:
+        """Topics that are not on the broker any more."""
+        consumer = self._thread._ensure_consumer()
+        return {topic for topic in self.work.topics if not consumer.partitions_for_topic(topic)}
+
     async def perform_seek(self) -> None:
         """Take the assigned partitions over: called with heartbeats running, before the flow begins."""
         try:
@@ -195,7 +200,6 @@ class Consumer(driver.Consumer):
         except Exception as error:
             await self.host.fail(error)
             raise
-        self.host.reading(True)
 
     async def _take_over(self) -> None:
         feed = Membership(self._thread, next(self._stamps), self.work.topics)
