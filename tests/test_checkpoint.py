@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+from aiokafka import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmvitals.checkpoint import Mark, Store
+from llmvitals.errors import StateLost
+from llmvitals.outbox import Outbox
+from llmvitals.record.chunk import LIMIT, Chunk, ChunkKey, Saved, Version, pick, split
+from llmvitals.record.log import Message, Snapshot, Topic
+from llmvitals.tail import Tail
+from rig import Rig
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+OWNER = "group|topic|3"
+
+
+class Log:
+    """A compacted topic in memory; `compacted` is what a reader must be content with."""
+
+    def __init__(self) -> None:
+        self.compacted: dict[ChunkKey, tuple[int, Chunk]] = {}
+        self.end = 0
+
+    def append(self, key: ChunkKey, chunk: Chunk) -> None:
+        self.compacted[key] = (self.end, chunk)
+        self.end += 1
+
+    def write(
+        self, version: Version, part: str, data: bytes, *, sequence: int = 1, slot: int = 0, only: int = 9
+    ) -> None:
+        for number, chunk in enumerate(
+            split(data, sequence=sequence, offset=sequence, applied=sequence)[:only]
+        ):
+            self.append(ChunkKey(OWNER, version, part, slot, number), chunk)
+
+
+def noise(size: int, seed: int = 0) -> bytes:
+    return b"".join(zlib.crc32(b"%d.%d" % (seed, n)).to_bytes(4, "big") for n in range(size // 4))
+
+
+def test_keys_and_chunks_survive_the_wire() -> None:
+    key = ChunkKey("g|t.v1|7", Version(12, 3), "bucket/5", 1, 2)
+    assert key.encode() == b"g|t.v1|7|12.3|bucket/5|1.2"
+    assert ChunkKey.decode(key.encode()) == key
+    (chunk,) = split(b"abc", sequence=4, offset=5, applied=6)
+    assert Chunk.decode(chunk.encode()) == chunk == Chunk(4, 1, zlib.crc32(b"abc"), False, 5, 6, b"abc")
+
+
+def test_a_mark_is_read_back_and_strange_metadata_is_no_mark() -> None:
+    assert Mark.parse(str(Mark(1, 2, 3))) == Mark(1, 2, 3)
+    assert [Mark.parse(text) for text in ("", "2:1:2:3", "1:2", "1:2:3:4:5", "x")] == [None] * 5
+
+
+@given(st.binary(max_size=2_000), st.integers(0, 3))
+def test_a_part_of_any_size_comes_back(data: bytes, times: int) -> None:
+    log = Log()
+    log.write(Version(1, 1), "manifest", data * 2**times)
+    assert pick(log.compacted).parts == {"manifest": data * 2**times}
+
+
+def test_a_part_over_the_limit_is_compressed_and_split() -> None:
+    assert len(split(bytes(3 * LIMIT), sequence=1, offset=0, applied=0)) == 1
+    chunks = split(noise(3 * LIMIT), sequence=1, offset=0, applied=0)
+    assert len(chunks) == 4
+    assert all(len(chunk.data) <= LIMIT for chunk in chunks)
+
+
+def test_nothing_is_found_where_nothing_is() -> None:
+    assert pick({}) == Saved()
+
+
+def test_the_newest_owner_wins_over_a_zombie_that_writes_later() -> None:
+    log = Log()
+    log.write(Version(1, 7), "manifest", b"old")
+    log.write(Version(2, 8), "manifest", b"owner")
+    log.write(Version(1, 7), "manifest", b"zombie", sequence=2)
+    log.write(Version(1, 7), "bucket/0", b"zombie's")
+    saved = pick(log.compacted)
+    assert (saved.parts["manifest"], saved.epoch, saved.at) == (b"owner", 2, 1)
+
+
+def test_a_recreated_group_begins_again_with_generation_one() -> None:
+    log = Log()
+    log.write(Version(4, 90), "manifest", b"before")
+    log.write(Version(5, 1), "manifest", b"after")
+    assert pick(log.compacted).parts["manifest"] == b"after"
+
+
+def test_buckets_of_a_newer_owner_without_a_manifest_do_not_count() -> None:
+    log = Log()
+    log.write(Version(1, 1), "bucket/0", b"a")
+    log.write(Version(1, 1), "manifest", b"m")
+    log.write(Version(2, 2), "bucket/0", b"b")
+    saved = pick(log.compacted)
+    assert (saved.parts, saved.epoch) == ({"manifest": b"m", "bucket/0": b"a"}, 2)
+
+
+def test_a_bucket_that_a_later_owner_never_wrote_is_taken_from_the_earlier() -> None:
+    log = Log()
+    log.write(Version(1, 1), "bucket/0", b"a")
+    log.write(Version(1, 1), "bucket/1", b"b")
+    log.write(Version(2, 2), "bucket/1", b"c")
+    log.write(Version(2, 2), "manifest", b"m")
+    saved = pick(log.compacted)
+    assert saved.parts == {"manifest": b"m", "bucket/0": b"a", "bucket/1": b"c"}
+    assert saved.places == {"bucket/0": 0, "bucket/1": 2, "manifest": 3}
+
+
+@pytest.mark.parametrize("only", [1, 2])
+def test_half_a_part_leaves_the_last_whole_one(only: int) -> None:
+    log, version = Log(), Version(1, 1)
+    log.write(version, "manifest", b"m")
+    log.write(version, "bucket/0", noise(3 * LIMIT, 1), sequence=1, slot=0)
+    log.write(version, "bucket/0", noise(2 * LIMIT, 2), sequence=2, slot=1)
+    log.write(version, "bucket/0", noise(3 * LIMIT, 3), sequence=3, slot=0, only=only)
+    assert pick(log.compacted).parts["bucket/0"] == noise(2 * LIMIT, 2)
+
+
+def test_a_damaged_part_is_as_if_it_were_not_there() -> None:
+    log = Log()
+    log.write(Version(1, 1), "manifest", b"good")
+    (chunk,) = split(b"bad", sequence=1, offset=9, applied=9)
+    damaged = Chunk(1, 1, chunk.checksum, False, 9, 9, b"baD")
+    log.append(ChunkKey(OWNER, Version(2, 2), "manifest", 0, 0), damaged)
+    saved = pick(log.compacted)
+    assert (saved.parts, saved.epoch) == ({"manifest": b"good"}, 2)
+
+
+# --- on the broker
+
+HERE = TopicPartition("calls", 3)
+
+
+@pytest.fixture
+async def rig(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Rig]:
+    async with Rig(kafka, topic_prefix, tmp_path) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def outbox(rig: Rig) -> AsyncIterator[Outbox]:
+    outbox = Outbox(rig.settings, "test")
+    await outbox.start()
+    yield outbox
+    await outbox.stop()
+
+
+@pytest.fixture
+async def store(rig: Rig, outbox: Outbox) -> AsyncIterator[Store]:
+    store = Store(rig.settings, "group", outbox, Tail(rig.settings, "test"))
+    await store.start()
+    yield store
+    await store.stop()
+
+
+def snapshot(offset: int, **parts: bytes) -> Snapshot:
+    return Snapshot(offset, {"manifest": b"m%d" % offset, **parts})
+
+
+@pytest.mark.kafka
+async def test_what_was_written_is_loaded_by_the_next_owner(store: Store) -> None:
+    saved, first = (await store.load({HERE: None}, 1))[HERE]
+    assert saved.at == -1
+    await first.write(snapshot(10, a=b"1", b=b"2"), 15)
+    mark = await first.write(snapshot(20, a=b"3"), 25)
+    saved, second = (await store.load({HERE: (20, str(mark))}, 2))[HERE]
+    assert (saved.epoch, saved.offset, saved.applied) == (1, 20, 25)
+    assert saved.parts == {"manifest": b"m20", "a": b"3", "b": b"2"}
+
+    mark = await second.write(snapshot(30), 30)
+    await first.write(snapshot(29, a=b"zombie"), 29)
+    saved, third = (await store.load({HERE: (30, str(mark))}, 3))[HERE]
+    assert (saved.epoch, saved.offset) == (2, 30)
+    assert saved.parts["manifest"] == b"m30"
+
+    await third.write(snapshot(40, a=b"4"), 40)
+    await third.sweep()
+    saved, _ = (await store.load({HERE: (30, str(mark))}, 4))[HERE]
+    assert saved.parts == {"manifest": b"m40", "a": b"4", "b": b"2"}
+    assert {key.version.epoch for part in ("manifest", "a") for key in saved.keys[part]} == {3}
+
+
+@pytest.mark.kafka
+async def test_a_large_part_is_written_again_and_again(store: Store) -> None:
+    _, ledger = (await store.load({HERE: None}, 1))[HERE]
+    mark = None
+    for turn in range(4):
+        mark = await ledger.write(snapshot(turn, large=noise((3 - turn % 2) * LIMIT, turn)), turn)
+    saved, _ = (await store.load({HERE: (3, str(mark))}, 2))[HERE]
+    assert saved.parts["large"] == noise(2 * LIMIT, 3)
+
+
+@pytest.mark.kafka
+async def test_a_commit_without_its_checkpoint_is_a_lost_state(store: Store) -> None:
+    with pytest.raises(StateLost, match="LLMVITALS_GROUP"):
+        await store.load({HERE: (7, "")}, 1)
+    _, ledger = (await store.load({HERE: None}, 1))[HERE]
+    mark = await ledger.write(snapshot(10), 10)
+    with pytest.raises(StateLost):
+        await store.load({HERE: (11, str(mark._replace(at=mark.at + 1)))}, 2)
+    with pytest.raises(StateLost):
+        await store.load({HERE: (11, str(mark._replace(shelf=99)))}, 2)
+
+
+@pytest.mark.kafka
+async def test_strange_records_on_the_topic_do_no_harm(store: Store, outbox: Outbox) -> None:
+    _, ledger = (await store.load({HERE: None}, 1))[HERE]
+    mark = await ledger.write(snapshot(10), 10)
+    for key, value in [
+        (b"group|x", b"y"),
+        (b"group|calls|3|1.1|manifest|0.0", b"no msgpack"),
+        (b"\xff", b""),
+    ]:
+        await outbox.deliver([Message(Topic.CHECKPOINTS, key, value, mark.shelf)])
+    saved, _ = (await store.load({HERE: (10, str(mark))}, 1))[HERE]
+    assert saved.offset == 10
+
+
+@pytest.mark.kafka
+async def test_thirty_megabytes_load_in_five_seconds(store: Store) -> None:
+    _, ledger = (await store.load({HERE: None}, 1))[HERE]
+    buckets = {f"bucket/{number}": os.urandom(470_000) for number in range(64)}
+    mark = await ledger.write(snapshot(10, **buckets), 10)
+    began = time.monotonic()
+    saved, _ = (await store.load({HERE: (10, str(mark))}, 2))[HERE]
+    assert time.monotonic() - began < 5
+    assert saved.parts == {"manifest": b"m10", **buckets}
