@@ -109,8 +109,8 @@ class Combine:
     def promise(self, floor_time: int) -> None:
         """Nothing before `floor_time` (µs) comes from here, from the next offset on.
 
-        Not while a replay is under way. The driver writes and commits the snapshot that follows, and only
-        then calls `flush` or `apply`.
+        The driver asks only when it has caught up with the log (nothing happens while a replay is under
+        way), writes and commits the snapshot that follows, and only then calls `flush` or `apply`.
         """
         pane = floor_time // self._plan.pane_us
         if not self.replaying and self._clock.promise(self.next, pane):
@@ -136,18 +136,11 @@ class Combine:
 
     @property
     def watermark(self) -> int:
-        """Event time, µs, before which every call is late; window.NEVER when there is none.
+        """The greatest event time so far, less the allowed disorder, µs; window.NEVER when there is none.
 
-        The allowed disorder is taken off, and promises count.
+        Promises don't move it: they are made by it.
         """
-        promised = self._clock.promised(self.next)
-        return max(self._clock.watermark, promised * self._plan.pane_us if promised > NEVER else NEVER)
-
-    @property
-    def newest(self) -> int:
-        """The greatest event time so far, µs; window.NEVER before the first call."""
-        mark = self._clock.watermark
-        return mark + self._plan.disorder_us if mark > NEVER else NEVER
+        return self._clock.watermark
 
     @property
     def floor(self) -> int:
