@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from llmvitals.drive import Driver
+from llmvitals.errors import SourceRecreated
+from llmvitals.feed import Batch, Bounds
+from llmvitals.pipeline import Unmetered
+from llmvitals.record.chunk import Saved
+from llmvitals.record.log import Logged, Message, Snapshot, Topic
+from llmvitals.settings import Settings
+from llmvitals.window import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from llmvitals.record.log import Record
+
+HERE, THERE = TopicPartition("calls", 0), TopicPartition("calls", 1)
+
+
+class Stage:
+    """Sends one message per batch and per kept promise; remembers what it was told."""
+
+    def __init__(self, *, parts: dict[str, bytes], beginning: int):
+        self.next = int(parts["manifest"]) if parts else beginning
+        self.given, self.acknowledged, self.promises = 0, 0, list[int]()
+        self.watermark, self.unsent = NEVER, False
+
+    def apply(self, records: Sequence[Record]) -> list[Message]:
+        self.next = records[-1].offset + 1
+        self.watermark = max(record.timestamp for record in records)
+        self.given += 1
+        return [Message(Topic.PARTIALS, b"frame", b"%d" % self.next)]
+
+    def promise(self, floor_time: int) -> None:
+        self.promises.append(floor_time)
+        self.unsent = True
+
+    def flush(self) -> list[Message]:
+        self.given += self.unsent
+        messages = [Message(Topic.PARTIALS, b"promise", b"%d" % self.promises[-1])] if self.unsent else []
+        self.unsent = False
+        return messages
+
+    def mark(self) -> int:
+        return self.given
+
+    def delivered(self, mark: int) -> None:
+        self.acknowledged = mark
+
+    def snapshot(self, *, whole: bool = False) -> Snapshot:
+        return Snapshot(
+            self.next, {"manifest": b"%d" % self.next, **{f"p{n}": b"" for n in range(len(self.promises))}}
+        )
+
+
+class World:
+    """The broker, the group and the clocks of one test: what happened, in order."""
+
+    generation = stamp = 1
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.now, self.held, self.accepts = 1_000.0, True, True
+        self.unacknowledged: list[asyncio.Future[None]] | None = None
+        self.saved, self.commits = defaultdict(Saved), dict[TopicPartition, tuple[int, str]]()
+        self.limits, self.counts = defaultdict(lambda: Bounds(0, 1_000)), defaultdict[str, int](int)
+        self.end = 0
+
+    # the outbox
+    async def post(self, message: Message) -> asyncio.Future[None]:
+        self.events.append(f"send {message.key.decode()} {(message.value or b'').decode()}")
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.unacknowledged is None:
+            future.set_result(None)
+        else:
+            self.unacknowledged.append(future)
+        return future
+
+    # the store, and a ledger
+    async def load(self, commits: Mapping[TopicPartition, Any], generation: int) -> dict[TopicPartition, Any]:
+        return {partition: (self.saved[partition], self) for partition in commits}
+
+    async def write(self, snapshot: Snapshot, applied: int) -> str:
+        self.events.append(f"checkpoint {snapshot.offset}")
+        return "mark"
+
+    async def sweep(self) -> None: ...
+
+    # the feed
+    def holds(self) -> bool:
+        return self.held
+
+    def caught_up(self, partition: TopicPartition, offset: int) -> bool:
+        return offset >= self.end
+
+    def sources(self) -> dict[str, int]:
+        return {"calls": 2}
+
+    async def committed(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, str] | None]:
+        return {partition: self.commits.get(partition) for partition in partitions}
+
+    async def bounds(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Bounds]:
+        return {partition: self.limits[partition] for partition in partitions}
+
+    async def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.events.append(f"seek {offset}")
+
+    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> bool:
+        self.events.append(f"commit {sorted(offset for offset, _ in offsets.values())}")
+        if self.accepts:
+            self.commits.update(offsets)
+        return self.accepts
+
+
+class Counts(Unmetered):
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = defaultdict(int)
+
+    def count(self, name: str, value: int = 1, **labels: str) -> None:
+        self.counts[name] += value
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.world, self.stages, self.meters = World(), dict[int, Stage](), Counts()
+        world: Any = self.world
+
+        def make(
+            topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
+        ) -> Stage:
+            assert sources == {"calls": 2}
+            self.stages[partition] = Stage(parts=parts, beginning=beginning)
+            return self.stages[partition]
+
+        self.driver = Driver(
+            ("calls",), make, Settings(idle="15s", pane="10s", disorder="10s"), store=world, outbox=world,
+            meters=self.meters, clock=lambda: self.world.now, wall=lambda: 5_000_000_000,
+        )  # fmt: skip
+
+    async def load(self, *partitions: TopicPartition) -> dict[TopicPartition, int]:
+        world: Any = self.world
+        return await self.driver.load(world, partitions or (HERE,))
+
+    async def take(
+        self, start: int, end: int, *, partition: TopicPartition = HERE, stamp: int = 1, skip: int = 0
+    ) -> None:
+        records = [Logged(offset, offset * 1_000_000, b"") for offset in range(start + skip, end)]
+        await self.driver.take(partition, Batch(stamp, start, end, records))
+
+    def drain(self) -> list[str]:
+        events, self.world.events = self.world.events, []
+        return events
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_the_order_is_send_checkpoint_commit(bench: Bench) -> None:
+    assert await bench.load() == {HERE: 0}
+    await bench.take(0, 5)
+    assert await bench.driver.save()
+    assert bench.drain() == ["send frame 5", "checkpoint 5", "commit [5]"]
+    assert bench.stages[0].acknowledged == 1
+
+
+async def test_no_checkpoint_before_every_delivery(bench: Bench) -> None:
+    bench.world.unacknowledged = waiting = []
+    await bench.load()
+    await bench.take(0, 5)
+    saving = asyncio.ensure_future(bench.driver.save())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert bench.drain() == ["send frame 5"]
+    assert bench.stages[0].acknowledged == 0
+    waiting[0].set_result(None)
+    assert await saving
+    assert bench.drain() == ["checkpoint 5", "commit [5]"]
+
+
+async def test_a_snapshot_does_not_wait_for_what_comes_after_it(bench: Bench) -> None:
+    bench.world.unacknowledged = waiting = []
+    await bench.load()
+    await bench.take(0, 5)
+    saving = asyncio.ensure_future(bench.driver.save())
+    await asyncio.sleep(0)
+    await bench.take(5, 9)
+    waiting[0].set_result(None)
+    assert await saving
+    assert bench.drain() == ["send frame 5", "send frame 9", "checkpoint 5", "commit [5]"]
+
+
+async def test_a_delivery_that_fails_saves_nothing(bench: Bench) -> None:
+    bench.world.unacknowledged = waiting = []
+    await bench.load()
+    await bench.take(0, 5)
+    waiting[0].set_exception(OSError("too large"))
+    with pytest.raises(OSError, match="too large"):
+        await bench.driver.save()
+    assert bench.drain() == ["send frame 5"]
+
+
+async def test_nothing_new_is_not_written_again(bench: Bench) -> None:
+    await bench.load()
+    await bench.driver.save()
+    bench.drain()
+    assert await bench.driver.save()
+    assert bench.drain() == []
+
+
+async def test_records_that_were_applied_are_skipped(bench: Bench) -> None:
+    await bench.load()
+    await bench.take(0, 5)
+    await bench.take(3, 8)
+    await bench.take(0, 8)
+    assert bench.drain() == ["send frame 5", "send frame 8"]
+
+
+async def test_a_jump_within_a_batch_or_between_batches_is_a_hole(bench: Bench) -> None:
+    await bench.load()
+    await bench.take(0, 5, skip=3)
+    await bench.take(5, 9, skip=4)
+    assert bench.stages[0].next == 9
+    assert "offset_gaps" not in bench.meters.counts
+
+
+async def test_a_batch_that_begins_too_late_is_refused_and_read_again(bench: Bench) -> None:
+    await bench.load()
+    await bench.take(0, 5)
+    await bench.take(7, 9)
+    assert bench.drain() == ["send frame 5", "seek 5"]
+    assert bench.meters.counts["offset_gaps"] == 1
+    await bench.take(5, 9)
+    assert bench.drain() == ["send frame 9"]
+
+
+async def test_batches_of_another_reading_are_dropped(bench: Bench) -> None:
+    await bench.load()
+    await bench.take(0, 5, stamp=0)
+    bench.driver.forget()
+    await bench.take(0, 5)
+    assert bench.drain() == []
+
+
+async def test_who_is_fenced_writes_nothing(bench: Bench) -> None:
+    await bench.load()
+    await bench.take(0, 5)
+    bench.drain()
+    bench.world.held = False
+    assert not await bench.driver.save(last=True)
+    assert bench.drain() == []
+
+
+async def test_after_the_last_save_nothing_is_taken(bench: Bench) -> None:
+    await bench.load()
+    await bench.take(0, 5)
+    await bench.driver.save(last=True)
+    bench.drain()
+    await bench.take(5, 9)
+    await bench.driver.tick()
+    assert bench.drain() == []
+
+
+async def test_a_restart_begins_at_the_checkpoint(bench: Bench) -> None:
+    bench.world.saved[HERE] = Saved(epoch=1, at=7, offset=40, applied=60, parts={"manifest": b"40"})
+    assert await bench.load() == {HERE: 40}
+
+
+async def test_a_topic_that_ends_before_the_checkpoint_is_another_one(bench: Bench) -> None:
+    bench.world.saved[HERE] = Saved(epoch=1, at=7, offset=40, applied=60, parts={"manifest": b"40"})
+    bench.world.limits[HERE] = Bounds(0, 59)
+    with pytest.raises(SourceRecreated, match="ends at offset 59, but it was read up to 60"):
+        await bench.load()
+
+
+async def test_what_retention_took_is_counted(bench: Bench) -> None:
+    bench.world.saved[HERE] = Saved(epoch=1, at=7, offset=40, applied=60, parts={"manifest": b"40"})
+    bench.world.limits[HERE] = Bounds(100, 1_000)
+    assert await bench.load() == {HERE: 100}
+    assert bench.meters.counts["events_lost_by_retention"] == 60
+    await bench.driver.expired(HERE, Bounds(150, 1_000))
+    assert bench.meters.counts["events_lost_by_retention"] == 110
+    assert bench.drain() == ["seek 150"]
+
+
+async def test_a_new_group_begins_at_the_beginning_and_has_lost_nothing(bench: Bench) -> None:
+    bench.world.limits[HERE] = Bounds(100, 1_000)
+    assert await bench.load() == {HERE: 100}
+    assert "events_lost_by_retention" not in bench.meters.counts
+
+
+async def test_an_idle_partition_promises_after_its_commit_once_per_pane(bench: Bench) -> None:
+    await bench.load(HERE, THERE)
+    await bench.take(0, 5)
+    bench.world.end = 5
+    bench.stages[1].next = 5
+    await bench.driver.save()
+    bench.drain()
+
+    bench.world.now += 14
+    await bench.driver.tick()
+    assert bench.drain() == []
+    bench.world.now += 1
+    await bench.driver.tick()
+    assert bench.drain() == [
+        "checkpoint 5",
+        "checkpoint 5",
+        "commit [5, 5]",
+        "send promise 19000000",
+        "send promise 19000000",
+    ]
+    bench.world.now += 9
+    await bench.driver.tick()
+    assert bench.drain() == []
+    bench.world.now += 1
+    await bench.driver.tick()
+    assert "send promise 29000000" in bench.drain()
+
+
+async def test_without_any_record_a_promise_is_of_the_wall_clock(bench: Bench) -> None:
+    await bench.load()
+    bench.world.now += 15
+    await bench.driver.tick()
+    assert bench.stages[0].promises == [5_000_000_000 - 10_000_000]
+
+
+@pytest.mark.parametrize("why", ["behind", "fenced", "heard"])
+async def test_no_promise(bench: Bench, why: str) -> None:
+    await bench.load()
+    await bench.take(0, 5)
+    bench.drain()
+    bench.world.end = 6 if why == "behind" else 5
+    bench.world.accepts = why != "fenced"
+    bench.world.now += 15
+    if why == "heard":
+        await bench.take(5, 6)
+        bench.drain()
+    await bench.driver.tick()
+    assert not [event for event in bench.drain() if event.startswith("send")]
