@@ -1,8 +1,8 @@
-"""Throughput on the real broker, beside its peers, in one run: `python -m benchmarks [--json FILE] [--calls N]`.
+"""Throughput on the real broker, beside its peers: `python -m benchmarks [--json FILE] [--calls N]`.
 
-All read the same topic of native calls of some 20 fields: bare aiokafka; with json.loads; stock Faust with an
-empty agent; llmvitals' whole combine stage (validate, price, drop duplicates, 4 views, sketches, contributors)
-and its merge stage, each one process, from its first record to its last by its own counters.
+All read the same topic of native calls of some 20 fields: bare aiokafka; with json.loads; stock Faust with
+an empty agent; llmvitals' whole combine stage (validate, price, drop duplicates, 4 views, sketches,
+contributors) and its merge stage, each one process, from its first record to its last by its own counters.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from llmvitals.settings import Settings
 
 PER_SECOND = 5_000
 PORT = 19_464
+PORTS = {"combine": 0, "merge": 1}
+SERIES = 10_000
 VIEWS = [
     {"name": "all", "contributors": True},
     {"name": "team", "by": ["team"], "contributors": True},
@@ -40,13 +43,14 @@ VIEWS = [
 ]
 
 
-def events(count: int) -> list[bytes]:
-    """`count` calls, PER_SECOND of them in a second of event time, the last one now."""
+def events(count: int, users: int) -> list[bytes]:
+    """`count` calls of so many users, PER_SECOND of them in a second of event time, the last one now."""
     calls = list(company(0, 3_600_000_000))
     now = time.time_ns() // 1_000_000
     return [
         json.dumps(
-            calls[n % len(calls)] | {"id": f"call-{n}", "ts": now - (count - n) * 1000 // PER_SECOND}
+            calls[n % len(calls)]
+            | {"id": f"call-{n}", "ts": now - (count - n) * 1000 // PER_SECOND, "user": f"u-{n % users}"}
         ).encode()
         for n in range(count)
     ]
@@ -69,7 +73,7 @@ def peer(name: str, brokers: str, topic: str, count: int) -> float:
     """Records a second of a peer, by its own clock."""
     command = [sys.executable, "-m", "benchmarks.peers", name, brokers, topic, str(count)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
-    records, seconds = done.stdout.split()
+    records, seconds = next(line.split()[1:] for line in done.stdout.splitlines() if line.startswith("read "))
     return int(records) / float(seconds)
 
 
@@ -84,9 +88,19 @@ def metric(port: int, name: str) -> float:
     return sum(s.value for family in families for s in family.samples if s.name == name)
 
 
-def stage(name: str, env: dict[str, str], port: int, counter: str, goal: int | None) -> tuple[float, float]:
-    """(counted, seconds) of a worker from its first record until `goal`, or until it stands still for 3 s."""
+@dataclass(slots=True)
+class Run:
+    """What a stage did: records counted, seconds, its memory at the end in MB."""
+
+    counted: float
+    seconds: float
+    memory: float
+
+
+def stage(name: str, env: dict[str, str], counter: str, goal: int | None = None) -> Run:
+    """Run a worker from its first record until `goal`, or until it stands still for 3 s."""
     command = [sys.executable, "-m", "llmvitals", "worker", "--stage", name]
+    port = PORT + PORTS[name]
     with tempfile.TemporaryFile() as log:
         worker = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         try:
@@ -104,39 +118,45 @@ def stage(name: str, env: dict[str, str], port: int, counter: str, goal: int | N
                     log.seek(0)
                     raise SystemExit(log.read().decode()[-3000:])
                 time.sleep(0.05)
+            memory = metric(port, "llmvitals_process_resident_memory_bytes") / 1e6
         finally:
             worker.terminate()
             worker.wait(30)
     if first is None:
         raise SystemExit(f"{name} read nothing")
-    return last[1] - first[1], last[0] - first[0]
+    return Run(last[1] - first[1], last[0] - first[0], memory)
 
 
 def measure(count: int) -> list[dict[str, Any]]:
     """All rows, in the order of the names."""
-    with LocalKafka() as kafka, tempfile.TemporaryDirectory() as folder:
-        settings = Settings(brokers=kafka.address, topic_prefix="bench", group="bench")
-        asyncio.run(topics.apply(settings))
-        topic = settings.topic("calls")
-        asyncio.run(fill(kafka.address, topic, events(count)))
-        rows = [
-            {"name": name, "per_s": peer(name, kafka.address, topic, many)}
-            for name, many in (("aiokafka", count), ("aiokafka+json", count), ("faust", count // 10))
+    with LocalKafka() as kafka:
+        env = prepared(kafka.address, "bench", events(count, 40), VIEWS)
+        many = min(count, 200_000)
+        wide = prepared(kafka.address, "wide", events(many, SERIES), [{"name": "user", "by": ["user"]}])
+        rows: list[dict[str, Any]] = [
+            {"name": name, "per_s": peer(name, kafka.address, "bench.calls.v1", records)}
+            for name, records in (("aiokafka", count), ("aiokafka+json", count), ("faust", count // 10))
         ]
-        env = {k: v for k, v in os.environ.items() if not k.startswith("LLMVITALS_")} | {
-            "LLMVITALS_BROKERS": kafka.address,
-            "LLMVITALS_TOPIC_PREFIX": "bench",
-            "LLMVITALS_GROUP": "bench",
-            "LLMVITALS_HEALTH_PORT": str(PORT),
-            "LLMVITALS_DEFAULT_VIEWS": "false",
-            "LLMVITALS_VIEWS": json.dumps(VIEWS),
-            "LLMVITALS_ALERTS": str(Path(folder) / "none"),
-        }
-        calls, seconds = stage("combine", env, PORT, "llmvitals_calls_in_total", count)
-        rows.append({"name": "llmvitals-combine", "per_s": calls / seconds, "calls": calls})
-        panes, seconds = stage("merge", env, PORT + 1, "llmvitals_entries_total", None)
-        rows.append({"name": "llmvitals-merge", "per_s": panes / seconds, "unit": "series-panes/s"})
+        ran = stage("combine", env, "llmvitals_calls_in_total", count)
+        rows.append({"name": "llmvitals-combine", "per_s": ran.counted / ran.seconds, "mb": ran.memory})
+        ran = stage("combine", wide, "llmvitals_calls_in_total", many)
+        rows.append({"name": "llmvitals-combine-10k", "per_s": ran.counted / ran.seconds, "mb": ran.memory})
+        ran = stage("merge", wide, "llmvitals_entries_total")
+        rows.append({"name": "llmvitals-merge", "per_s": ran.counted / ran.seconds, "mb": ran.memory})
     return rows
+
+
+def prepared(brokers: str, prefix: str, calls: list[bytes], views: list[dict[str, Any]]) -> dict[str, str]:
+    """Topics with these calls, and the environment of a worker on them."""
+    settings = Settings(brokers=brokers, topic_prefix=prefix, group=prefix)
+    asyncio.run(topics.apply(settings))
+    asyncio.run(fill(brokers, settings.topic("calls"), calls))
+    ours = {
+        "BROKERS": brokers, "TOPIC_PREFIX": prefix, "GROUP": prefix, "HEALTH_PORT": str(PORT),
+        "DEFAULT_VIEWS": "false", "VIEWS": json.dumps(views), "ALERTS": "no-rules",
+    }  # fmt: skip
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("LLMVITALS_")}
+    return inherited | {f"LLMVITALS_{name}": value for name, value in ours.items()}
 
 
 def main() -> None:
@@ -147,11 +167,17 @@ def main() -> None:
     given = parser.parse_args()
     rows = measure(given.calls)
     faust = next(row["per_s"] for row in rows if row["name"] == "faust")
-    table = Table("name", "per second", "× stock Faust", box=None)
+    table = Table(box=None)
+    for name in ("name", "per second", "× stock Faust", "MB"):
+        table.add_column(name, justify="left" if name == "name" else "right")
     for row in rows:
-        unit = row.get("unit", "calls/s")
-        table.add_row(row["name"], f"{row['per_s']:,.0f} {unit}", f"{row['per_s'] / faust:,.1f}")
+        memory = f"{row['mb']:,.0f}" if "mb" in row else ""
+        table.add_row(row["name"], f"{row['per_s']:,.0f}", f"{row['per_s'] / faust:,.1f}", memory)
     Console().print(table)
+    Console().print(
+        f"per second: calls; of llmvitals-merge panes of series ({SERIES:,} series from 4 partitions). "
+        "-10k: one view with 10,000 series."
+    )
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1))
 
