@@ -69,7 +69,8 @@ class Sink(Protocol):
     """The end of a topic: side effects, no state that a checkpoint would hold.
 
     Calls never overlap. A SinkError with retry is tried again with the same records for as long as it
-    takes; one without ends the worker. If it also has `async def stop()`, that is called at the end.
+    takes; one without ends the worker. If it also has `async def stop()`, that is called at the end; a
+    sink that waits within its calls says why by `health() -> str | None`.
     """
 
     async def start(self, history: Sequence[Record] | None) -> None:

@@ -51,7 +51,13 @@ class _Line:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     history: Sequence[Record] | None = None
     started: bool = False
-    waiting: str | None = None
+    retrying: str | None = None
+
+    @property
+    def waiting(self) -> str | None:
+        """For what: what the sink has raised, or what it says of itself while a call goes on."""
+        health = getattr(self.sink, "health", None)
+        return self.retrying or (health() if health else None)
 
 
 class Pour:
@@ -104,7 +110,9 @@ class Pour:
         return [partial(self._idle, line) for line in self._lines.values()]
 
     def progress(self) -> list[Progress]:
-        """How far each partition is done."""
+        """How far each partition is done. Also tells why a sink waits: one may for long within a call."""
+        for line in self._lines.values():
+            self._ready(line.name, line.waiting)
         return [
             Progress(partition, cup.next, self._lines[partition.topic].waiting)
             for partition, cup in self._cups.items()
@@ -221,9 +229,8 @@ class Pour:
         return False
 
     def _waits(self, line: _Line, reason: str | None) -> None:
-        if reason != line.waiting:
-            line.waiting = reason
-            self._ready(line.name, reason)
+        line.retrying = reason
+        self._ready(line.name, line.waiting)
 
 
 async def _pause(lock: asyncio.Lock) -> None:
