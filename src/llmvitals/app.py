@@ -19,13 +19,13 @@ from faust.serializers.schemas import Schema
 from llmvitals.checkpoint import Store
 from llmvitals.connect import wait_for_topics
 from llmvitals.drive import Driver
-from llmvitals.errors import LlmvitalsError, MissingTopic
+from llmvitals.errors import BrokerDown, LlmvitalsError, MissingTopic
 from llmvitals.outbox import Outbox
 from llmvitals.pipeline import Tap, Unmetered
 from llmvitals.pour import Pour
 from llmvitals.record.log import Topic
 from llmvitals.tail import Tail
-from llmvitals.watchdog import GRACE, REBALANCE, Guard, Patience, Stalled
+from llmvitals.watchdog import GRACE, REBALANCE, SILENCE, Guard, Patience, Stalled
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
@@ -246,29 +246,38 @@ async def _repeat(app: Application, interval: float, clock: Callable[[], Any]) -
 async def _watch(app: Application, meters: Meters) -> None:
     """Once a second: tell the guard that the loop lives, measure the lag, look whether something stands."""
     limit = duration(app.settings.stall) / SECOND
-    patience, ends = Patience(limit), dict[TopicPartition, int]()
+    patience, ends, heard = Patience(limit), dict[TopicPartition, int](), time.monotonic()
     while not app.should_stop:
         app.guard.beat()
         progress, consumer = app.work.progress(), cast("Consumer", app.consumer)
         try:
             ends = await asyncio.wait_for(
-                consumer.ends([one.partition for one in progress]), min(10, limit / 2)
+                consumer.ends([one.partition for one in progress]), min(5, limit / 2)
             )
+            heard = time.monotonic()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look may tell
             log.debug("The ends of the topics can't be had: %r", error)
+        silence = time.monotonic() - heard
+        app.readiness.say("kafka", f"Kafka is silent for {silence:.0f} s" if silence > SILENCE else None)
         for partition, offset, _ in progress:
             lag = max(0, ends.get(partition, offset) - offset)
             meters.gauge("lag", lag, topic=partition.topic, partition=str(partition.partition))
-        now, since = time.monotonic(), app.unread_since
-        trouble: LlmvitalsError | None = patience.look(now, progress, ends)
-        if since is None and (gone := consumer.vanished()):
-            trouble = MissingTopic(f"{', '.join(sorted(gone))} was deleted while it was read")
-        if since is not None and now - since > limit + REBALANCE:
-            trouble = Stalled("No partitions could be taken over for too long: restarting is the cure")
-        if trouble:
+        if trouble := patience.look(time.monotonic(), progress, ends) or _trouble(app, silence, limit):
             await app.fail(trouble)
             return
         await asyncio.sleep(min(1.0, limit / 4))
+
+
+def _trouble(app: Application, silence: float, limit: float) -> LlmvitalsError | None:
+    """Why there is no use in going on, if there is none."""
+    since = app.unread_since
+    if silence > limit:
+        return BrokerDown(f"Kafka at {app.settings.brokers} has not answered for {silence:.0f} s")
+    if since is None and (gone := cast("Consumer", app.consumer).vanished()):
+        return MissingTopic(f"{', '.join(sorted(gone))} was deleted while it was read")
+    if since is not None and time.monotonic() - since > limit + REBALANCE:
+        return Stalled("No partitions could be taken over for too long: restarting is the cure")
+    return None
 
 
 def _plain(error: BaseException) -> bool:

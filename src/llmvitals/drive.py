@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmvitals.feed import Batch, Bounds, Feed
     from llmvitals.lane import Point
     from llmvitals.outbox import Outbox
-    from llmvitals.pipeline import Idler, Make, Meters
+    from llmvitals.pipeline import Idler, Make, Meters, Stage
     from llmvitals.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -94,12 +94,16 @@ class Driver:
             )
             stage.next = max(stage.next, beginning)
             lanes[partition] = lane = Lane(partition, stage, ledger, self._outbox)
+            if saved.at >= 0:
+                lane.counted = _counts(stage)  # an earlier owner has told the meters
             lane.heard = lane.promised = self._clock()
+            lane.counted = dict(getattr(stage, "counters", {}))
         self._feed, self._lanes = feed, lanes
         return {partition: lane.stage.next for partition, lane in lanes.items()}
 
     def forget(self) -> None:
         """Drop the stages; what they have not saved, the next owner does again."""
+        self._measure()
         self._feed, self._lanes = None, {}
 
     async def take(self, partition: TopicPartition, batch: Batch) -> None:
@@ -147,10 +151,13 @@ class Driver:
 
     async def tick(self) -> None:
         """Flush every stage, and promise for those that are idle."""
+        began = self._clock()
         for lane in list(self._lanes.values()):
             async with lane.lock:
                 if not lane.closed:
                     await lane.give(lane.stage.flush())
+        if self._lanes:
+            self._meters.observe("flush_seconds", self._clock() - began)
         await self._promise()
         self._measure()
 
@@ -212,10 +219,22 @@ class Driver:
 
     def _measure(self) -> None:
         for lane in self._lanes.values():
-            for name, value in getattr(lane.stage, "counters", {}).items():
-                if added := value - lane.counted.get(name, 0):
-                    self._meters.count(name, added, **_labels(lane))
-                    lane.counted[name] = value
+            counts = _counts(lane.stage)
+            for (name, code), value in counts.items():
+                if added := value - lane.counted.get((name, code), 0):
+                    self._meters.count(name, added, **_labels(lane), code=code)
+            lane.counted = counts
+            if (watermark := getattr(lane.stage, "watermark", NEVER)) > NEVER:
+                delay = (self._wall() - watermark) / SECOND
+                self._meters.gauge("watermark_delay_seconds", delay, **_labels(lane))
+
+
+def _counts(stage: Stage) -> dict[tuple[str, str], int]:
+    """What a stage has counted in its life: (metric, code) → how many."""
+    letters = getattr(stage, "letters", {})
+    return {(name, ""): value for name, value in getattr(stage, "counters", {}).items()} | {
+        ("dead_letters", code): value for code, value in letters.items()
+    }
 
 
 def _labels(lane: Lane) -> dict[str, str]:

@@ -6,8 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from llmvitals.connect import client
+from llmvitals.errors import LlmvitalsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from llmvitals.settings import Settings
 
 TIMEOUT_MS = 15_000
+
+
+class NotSent(LlmvitalsError):
+    """Kafka won't take a record: it is too large, or its topic is gone."""
 
 
 class Outbox:
@@ -50,14 +56,21 @@ class Outbox:
                 self._producer = None
 
     async def post(self, message: Message) -> asyncio.Future[Any]:
-        """Hand a message over; the future is done when Kafka has acknowledged it, or never will."""
-        future: asyncio.Future[Any] = await self._producer.send(
-            self._settings.topic(message.topic),
-            message.value,
-            key=message.key,
-            partition=message.partition,
-            headers=list(message.headers),
-        )
+        """Hand a message over; the future is done when Kafka has acknowledged it, or never will.
+
+        Raises NotSent.
+        """
+        topic = self._settings.topic(message.topic)
+        try:
+            future: asyncio.Future[Any] = await self._producer.send(
+                topic,
+                message.value,
+                key=message.key,
+                partition=message.partition,
+                headers=list(message.headers),
+            )
+        except KafkaError as error:
+            raise NotSent(f"A record for {topic} can't be sent: {error}") from error
         return future
 
     async def deliver(self, messages: Sequence[Message]) -> None:

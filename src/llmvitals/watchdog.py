@@ -25,6 +25,8 @@ SUPERVISOR: Final = "LLMVITALS_SUPERVISOR"
 """The environment variable in which `supervise` tells its children its process id."""
 GRACE: Final = 15.0
 """Seconds that an orderly end may take."""
+SILENCE: Final = 3.0
+"""Seconds without an answer of Kafka after which a worker is not ready."""
 REBALANCE: Final = 60.0
 """Seconds that a rebalance may take because another member is slow."""
 
