@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +15,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from fake_influx import FakeInflux
-from llmvitals.errors import ConfigError
+from llmvitals.errors import ConfigError, SinkError
+from llmvitals.pour import patience
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings
 from llmvitals.write.influx import LINES, InfluxWriter
-from llmvitals.write.lines import tag, text
-from llmvitals.write.patience import Patience
+from llmvitals.write.lines import line, tag, text
 from store_points import START, point, records
 from test_write_lines import INJECTIONS
 
@@ -30,22 +32,31 @@ def settings(url: str, **more: Any) -> Settings:
 
 
 @dataclass
-class Waits:
-    """Sleeps that take no time and are remembered; `begun` is set with the first."""
+class Tally:
+    """Meters that are looked at."""
 
-    seconds: list[float] = field(default_factory=list)
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    async def begin(self, task: asyncio.Task[Any]) -> None:
-        """Until the writer waits; at most 10 s."""
-        async with asyncio.timeout(10):
-            await self.begun.wait()
-        assert not task.done()
+    def count(self, name: str, value: int = 1, **labels: str) -> None:
+        self.counts[name, labels["code"]] += value
 
-    async def sleep(self, seconds: float) -> None:
-        self.seconds.append(seconds)
-        self.begun.set()
-        await asyncio.sleep(0.001)
+
+async def insist(writer: InfluxWriter, batch: Sequence[Any]) -> list[SinkError]:
+    """Take it until it is taken, as `Pour` does; what was raised on the way."""
+    errors: list[SinkError] = []
+    while True:
+        try:
+            assert await writer.take(0, batch) == []
+        except SinkError as error:
+            errors.append(error)
+        else:
+            assert all(error.retry for error in errors)
+            return errors
+
+
+def waits(errors: Sequence[SinkError]) -> list[float]:
+    """How long `Pour` waits after each, at first, if chance has it so."""
+    return [patience(0.5, error.retry_after, lambda: 0.0) for error in errors]
 
 
 @pytest.fixture
@@ -57,13 +68,13 @@ async def fake() -> AsyncIterator[FakeInflux]:
 
 
 @pytest.fixture
-def waits() -> Waits:
-    return Waits()
+def tally() -> Tally:
+    return Tally()
 
 
 @pytest.fixture
-async def writer(fake: FakeInflux, waits: Waits) -> AsyncIterator[InfluxWriter]:
-    made = InfluxWriter(settings(fake.url), patience=Patience(sleep=waits.sleep, chance=lambda: 0.0))
+async def writer(fake: FakeInflux, tally: Tally) -> AsyncIterator[InfluxWriter]:
+    made = InfluxWriter(settings(fake.url), meters=tally)
     await made.start()
     yield made
     await made.stop()
@@ -89,7 +100,6 @@ async def test_a_batch_is_one_request_and_writing_it_again_changes_nothing(
         "llm_calls,team=t0,view=team,window=1h "
         f"calls=4i,errors=1i,input_tokens=100i,output_tokens=20i,cost_usd=0.25 {START}000"
     )
-    assert writer.health() is None
 
 
 async def test_only_the_newest_state_of_a_place_is_written(fake: FakeInflux, writer: InfluxWriter) -> None:
@@ -152,7 +162,6 @@ async def test_a_422_is_counted_and_not_tried_again(fake: FakeInflux, writer: In
     await writer.take(0, records(of(4)))
     assert len(fake.requests) == 1
     assert writer.counts.set_aside == 4
-    assert writer.health() is None
 
 
 async def test_what_is_too_large_is_split_until_it_fits(fake: FakeInflux, writer: InfluxWriter) -> None:
@@ -174,24 +183,15 @@ async def test_what_is_too_large_is_split_until_it_fits(fake: FakeInflux, writer
     ],
 )
 async def test_a_wrong_configuration_keeps_the_data_and_says_what_to_fix(
-    fake: FakeInflux, waits: Waits, writer: InfluxWriter, status: Any, cure: str
+    fake: FakeInflux, writer: InfluxWriter, status: Any, cure: str
 ) -> None:
     fake.answers += [status] * 3
-    seen: list[str | None] = []
-
-    async def watch(seconds: float) -> None:
-        seen.append(writer.health())
-        await waits.sleep(seconds)
-
-    writer._patience.sleep = watch
     with capture_logs() as logs:
-        await writer.take(0, records(of(2)))
-    assert waits.seconds == [30.0] * 3
-    assert all(reason is not None and cure in reason for reason in seen)
+        errors = await insist(writer, records(of(2)))
+    assert waits(errors) == [30.0] * 3
+    assert all(cure in str(error) for error in errors)
     assert len(fake.stored) == 2
-    assert writer.health() is None
-    assert [entry["log_level"] for entry in logs] == ["warning", "info"]
-    assert TOKEN not in str(logs) + str(seen)
+    assert TOKEN not in str(logs) + str(errors)
 
 
 @pytest.mark.parametrize(
@@ -209,18 +209,11 @@ async def test_a_wrong_configuration_keeps_the_data_and_says_what_to_fix(
     ],
 )
 async def test_a_busy_server_is_asked_again_no_earlier_than_it_says(
-    fake: FakeInflux, waits: Waits, writer: InfluxWriter, answer: Any, wait: float
+    fake: FakeInflux, writer: InfluxWriter, answer: Any, wait: float
 ) -> None:
     fake.answers.append(answer)
-    await writer.take(0, records(of(2)))
-    assert waits.seconds == [wait]
+    assert waits(await insist(writer, records(of(2)))) == [wait]
     assert len(fake.stored) == 2
-
-
-def test_the_waits_grow_to_30_s_and_chance_spreads_them() -> None:
-    patience = Patience(chance=lambda: 0.0)
-    assert [patience.wait(failures, None) for failures in (0, 1, 2, 6, 10_000)] == [0.5, 1, 2, 30, 30]
-    assert Patience(chance=lambda: 1.0).wait(1, None) == 0.5
 
 
 @pytest.mark.parametrize("broken", ["drop", "accept-drop"])
@@ -228,71 +221,113 @@ async def test_a_connection_that_breaks_before_or_after_the_write(
     fake: FakeInflux, writer: InfluxWriter, broken: str
 ) -> None:
     fake.answers.append(broken)
-    await writer.take(0, records(of(3)))
+    assert len(await insist(writer, records(of(3)))) == 1
     assert [len(request) for request in fake.requests] == [3, 3]
     assert len(fake.stored) == 3
-    assert (writer.counts.written, writer.counts.retries) == (3, 1)
+    assert (writer.counts.written, writer.counts.errors) == (3, 1)
 
 
-async def test_no_answer_in_time_is_tried_again(fake: FakeInflux, waits: Waits) -> None:
-    writer = InfluxWriter(
-        settings(fake.url, influx_timeout="50ms"), patience=Patience(sleep=waits.sleep, chance=lambda: 0.0)
-    )
+async def test_no_answer_in_time_is_tried_again(fake: FakeInflux) -> None:
+    writer = InfluxWriter(settings(fake.url, influx_timeout="50ms"))
     await writer.start()
     fake.answers += ["hang", "hang"]
-    await writer.take(0, records(of(3)))
+    errors = await insist(writer, records(of(3)))
     await writer.stop()
     assert len(fake.stored) == 3
-    assert len(waits.seconds) == 2
+    assert ["did not answer in time" in str(error) for error in errors] == [True, True]
 
 
-async def test_down_then_up(fake: FakeInflux, waits: Waits, writer: InfluxWriter) -> None:
+async def test_down_then_up(fake: FakeInflux, writer: InfluxWriter) -> None:
     await fake.stop()
-    task = asyncio.create_task(writer.take(0, records(of(3))))
-    await waits.begin(task)
-    assert "can't be reached" in (writer.health() or "")
+    batch = records(of(3))
+    for _ in range(2):
+        with pytest.raises(SinkError, match="can't be reached") as down:
+            await writer.take(0, batch)
+        assert down.value.retry
     await fake.start()
-    await task
+    await writer.take(0, batch)
     assert len(fake.stored) == 3
-    assert writer.health() is None
 
 
-async def test_an_outage_can_be_cancelled_and_the_batch_taken_again(
-    fake: FakeInflux, waits: Waits, writer: InfluxWriter
+async def test_after_an_outage_a_batch_goes_on_where_it_stopped(
+    fake: FakeInflux, writer: InfluxWriter, tally: Tally
 ) -> None:
+    """What was written is not written again, and the bad line is not looked for, told or counted twice."""
+    batch = records([b"no point", *of(1_000, 613)])
+    fake.answers += [None, None, None, 503, None, None, None, None, None, None, 503, None]
+    with capture_logs() as logs:
+        assert len(await insist(writer, batch)) == 2
+    assert calls(fake).keys() == {f"t{n}" for n in range(1_000) if n != 613}
+    assert len(fake.requests) <= 1 + 2 * 10 + 2
+    assert (writer.counts.written, writer.counts.set_aside, writer.counts.undecodable) == (999, 1, 1)
+    assert len(logs) == 2
+    refused = tally.counts.pop(("store_errors", "400"))
+    assert 1 < refused <= 11
+    assert tally.counts == {
+        ("store_errors", "503"): 2,
+        ("points_set_aside", "400"): 1,
+        ("points_set_aside", "undecodable"): 1,
+    }
+
+
+async def test_a_batch_that_is_left_in_an_outage_does_not_come_back(
+    fake: FakeInflux, writer: InfluxWriter
+) -> None:
+    """Its partition went to somebody else, and came back when more had been written."""
     await fake.stop()
-    task = asyncio.create_task(writer.take(0, records(of(3))))
-    await waits.begin(task)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    old = records([point(team="old"), point(counts={"calls": 1}, measures={}, upto=1)])
+    with pytest.raises(SinkError):
+        await writer.take(0, old)
     await fake.start()
-    await writer.take(0, records(of(3)))
-    assert len(fake.stored) == 3
+    await writer.take(0, records([point(counts={"calls": 2}, measures={}, upto=2)]))
+    assert calls(fake) == {"search": "calls=2i"}
+    await writer.take(0, old)
+    assert calls(fake).keys() == {"search", "old"}
+    assert calls(fake)["search"] == "calls=2i"
 
 
-async def test_a_hanging_request_can_be_cancelled(fake: FakeInflux, writer: InfluxWriter) -> None:
+async def test_a_hanging_request_can_be_cancelled_and_the_batch_taken_again(
+    fake: FakeInflux, writer: InfluxWriter
+) -> None:
     fake.answers.append("hang")
-    task = asyncio.create_task(writer.take(0, records(of(1))))
+    batch = records(of(3))
+    task = asyncio.create_task(writer.take(0, batch))
     await asyncio.wait_for(fake.hanging.wait(), 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    await writer.take(0, batch)
+    assert len(fake.stored) == 3
 
 
-async def test_memory_stays_bounded_through_a_long_outage(
-    fake: FakeInflux, waits: Waits, writer: InfluxWriter
+async def test_a_large_batch_does_not_hold_up_the_loop(
+    fake: FakeInflux, writer: InfluxWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Points are read and lines are built elsewhere: meanwhile others get their turn."""
+    here, elsewhere = threading.get_ident(), set[int]()
+
+    def watched(one: Point) -> str:
+        elsewhere.add(threading.get_ident())
+        return line(one)
+
+    monkeypatch.setattr("llmvitals.write.influx.line", watched)
+    await writer.take(0, records(of(5_000)))
+    assert elsewhere
+    assert here not in elsewhere
+    assert len(fake.stored) == 5_000
+
+
+async def test_memory_stays_bounded_through_a_long_outage(fake: FakeInflux, writer: InfluxWriter) -> None:
     batch = records(of(2_000))
     await writer.take(0, batch)
     fake.answers += [503] * 400
     fake.requests.clear()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    task = asyncio.create_task(writer.take(0, batch))
-    while not task.done():
+    for _ in range(400):
+        with pytest.raises(SinkError):
+            await writer.take(0, batch)
         fake.requests.clear()
-        await asyncio.sleep(0.001)
-    assert len(waits.seconds) == 400
+    await writer.take(0, batch)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 
@@ -411,14 +446,10 @@ async def test_the_real_influxdb_keeps_every_hostile_tag_and_text_as_one_point(i
         ({"influx_bucket": "nothing/here"}, "no such bucket"),
     ],
 )
-async def test_the_real_influxdb_and_a_wrong_setting(
-    influx: Any, waits: Waits, wrong: dict[str, str], cure: str
-) -> None:
-    writer = InfluxWriter(real(influx, **wrong), patience=Patience(sleep=waits.sleep))
+async def test_the_real_influxdb_and_a_wrong_setting(influx: Any, wrong: dict[str, str], cure: str) -> None:
+    writer = InfluxWriter(real(influx, **wrong))
     await writer.start()
-    task = asyncio.create_task(writer.take(0, records([point()])))
-    await waits.begin(task)
-    assert cure in (writer.health() or "")
-    task.cancel()
-    await asyncio.wait([task])
+    with pytest.raises(SinkError, match=cure) as refused:
+        await writer.take(0, records([point()]))
+    assert refused.value.retry
     await writer.stop()

@@ -47,11 +47,17 @@ _EVERY: Final = {
     "events_lost_by_retention": Metric(
         Counter, "events_lost_by_retention", "Records that Kafka deleted before they were read."
     ),
+}
+_DRIVEN: Final = {
     "checkpoint_seconds": Metric(Histogram, "checkpoint_seconds", "How long a checkpoint took.", ()),
     "flush_seconds": Metric(Histogram, "flush_seconds", "How long an early sending of open panes took.", ()),
+    "watermark_delay_seconds": Metric(
+        Gauge, "watermark_delay_seconds", "How far the watermark is behind the clock."
+    ),
 }
 _STAGES: Final[dict[Kind, dict[str, Metric]]] = {
-    "combine": {
+    "combine": _DRIVEN
+    | {
         "in": Metric(
             Counter, "calls_in", "Calls read; in = applied + duplicate + dead_lettered + filtered, always."
         ),
@@ -67,11 +73,9 @@ _STAGES: Final[dict[Kind, dict[str, Metric]]] = {
             "Dead letters by reason; errors.CURES says what to do.",
             (*_PLACE, "code"),
         ),
-        "watermark_delay_seconds": Metric(
-            Gauge, "watermark_delay_seconds", "How far the watermark is behind the clock."
-        ),
     },
-    "merge": {
+    "merge": _DRIVEN
+    | {
         "frames": Metric(Counter, "frames", "Frames read."),
         "entries": Metric(Counter, "entries", "Panes of series that were in them."),
         "stale": Metric(Counter, "entries_stale", "Entries that were known already."),
@@ -89,7 +93,9 @@ _STAGES: Final[dict[Kind, dict[str, Metric]]] = {
         "breach_to_slack_seconds": Metric(
             Histogram, "breach_to_slack_seconds", "From a breach's event time to its message.", ()
         ),
-        "store_errors": Metric(Counter, "store_errors", "Writes that a store refused.", ("code",)),
+        "store_errors": Metric(
+            Counter, "store_errors", "Writes that a store refused or did not answer.", ("code",)
+        ),
         "points_set_aside": Metric(Counter, "points_set_aside", "Points that no store takes.", ("code",)),
     },
 }

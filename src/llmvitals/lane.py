@@ -49,7 +49,8 @@ class Lane:
         self.heard = 0.0
         """When records came last, by the driver's clock."""
         self.promised = 0.0
-        self.counted: dict[str, int] = {}
+        self.counted: dict[tuple[str, str], int] = {}
+        """What the meters know of what the stage has counted: (metric, code) → how many."""
         self._outbox = outbox
         self._sendings: deque[_Sending] = deque()
         self._saved: tuple[int, int, bytes] | None = None

@@ -68,9 +68,10 @@ class Make(Protocol):
 class Sink(Protocol):
     """The end of a topic: side effects, no state that a checkpoint would hold.
 
-    Calls never overlap. A SinkError with retry is tried again with the same records for as long as it
-    takes; one without ends the worker. If it also has `async def stop()`, that is called at the end; a
-    sink that waits within its calls says why by `health() -> str | None`.
+    Calls never overlap, and each ends by itself: how long to wait for an answer is the sink's affair.
+    A SinkError with retry is tried again with the same records (the same object) for as long as it takes;
+    one without ends the worker. If it also has `async def stop()`, that is called at the end; if it has
+    `health() -> str | None`, that says what is wrong although the calls succeed.
     """
 
     async def start(self, history: Sequence[Record] | None) -> None:

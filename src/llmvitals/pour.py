@@ -7,13 +7,13 @@ import logging
 import random
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llmvitals.errors import SinkError
 from llmvitals.feed import Progress, Refused, fresh, resume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 
     from aiokafka import TopicPartition
 
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 30.0
+_LONGEST_ASKED: Final = 120.0
+"""Seconds that a sink may ask us to wait."""
 _PARTING: Final = 5.0
 """Seconds that a batch in work gets when the partitions go to somebody else."""
 
@@ -51,19 +55,28 @@ class _Line:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     history: Sequence[Record] | None = None
     started: bool = False
+    asked: bool = False
+    """The sink is at work."""
     retrying: str | None = None
+    """What the sink has raised."""
 
     @property
     def waiting(self) -> str | None:
-        """For what: what the sink has raised, or what it says of itself while a call goes on."""
+        """What keeps it from going on, if it is not this process's own fault."""
+        return self.retrying or (f"{self.name}: no answer yet" if self.asked else None)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it is not ready: what the sink has raised, or says although its calls succeed."""
         health = getattr(self.sink, "health", None)
-        return self.retrying or (health() if health else None)
+        return (health() if health else None) or self.retrying
 
 
 class Pour:
     """A `feed.Work` that hands the records of topics to sinks.
 
     A sink that asks for a retry gets the same records again, after a while; the others go on meanwhile.
+    ready: is told, by the name of a sink's topic, what keeps the sink from its work, or None.
     """
 
     def __init__(
@@ -110,9 +123,7 @@ class Pour:
         return [partial(self._idle, line) for line in self._lines.values()]
 
     def progress(self) -> list[Progress]:
-        """How far each partition is done. Also tells why a sink waits: one may for long within a call."""
-        for line in self._lines.values():
-            self._ready(line.name, line.waiting)
+        """How far each partition is done."""
         return [
             Progress(partition, cup.next, self._lines[partition.topic].waiting)
             for partition, cup in self._cups.items()
@@ -142,6 +153,8 @@ class Pour:
         """What is not committed will be done again, by whoever is next."""
         self._leaving.set()
         self._feed, self._cups = None, {}
+        for line in self._lines.values():
+            self._tell(line)
 
     async def take(self, partition: TopicPartition, batch: Batch) -> None:
         """Hand a batch to its sink until it is done. Raises SinkError when there is no use in trying."""
@@ -185,23 +198,30 @@ class Pour:
             self._cups[partition].committed = at
         return True
 
+    def _holds(self, line: _Line) -> bool:
+        return any(partition.topic == line.topic for partition in self._cups)
+
+    def _tell(self, line: _Line) -> None:
+        self._ready(line.name, line.trouble if self._holds(line) else None)
+
     async def _idle(self, line: _Line) -> None:
-        if line.lock.locked() or not any(partition.topic == line.topic for partition in self._cups):
+        self._tell(line)
+        if line.lock.locked() or not self._holds(line):
             return
         async with line.lock:
             await self._insist(line, self._leaving, partial(self._nudge, line))
 
     async def _give(self, line: _Line, partition: TopicPartition, records: Sequence[Record]) -> None:
         await self._begin(line)
-        await self._outbox.deliver(await line.sink.take(partition.partition, records))
+        await self._outbox.deliver(await _asking(line, line.sink.take(partition.partition, records)))
 
     async def _nudge(self, line: _Line) -> None:
         await self._begin(line)
-        await line.sink.idle()
+        await _asking(line, line.sink.idle())
 
     async def _begin(self, line: _Line) -> None:
         if not line.started:
-            await line.sink.start(line.history)
+            await _asking(line, line.sink.start(line.history))
             line.started, line.history = True, None
 
     async def _insist(
@@ -215,10 +235,10 @@ class Pour:
             except SinkError as error:
                 if not error.retry:
                     raise
-                self._waits(line, str(error))
-                pause = error.retry_after or wait * random.uniform(0.8, 1.2)
-                log.warning("%s: %s. Trying again in %.1f s.", line.name, error, pause)
-                wait = min(wait * 2, _LONGEST_WAIT)
+                pause = patience(wait, error.retry_after)
+                self._waits(line, str(error), pause)
+                # One that says when to come again may only be slow, as Slack is with a storm of alerts.
+                wait = wait if error.retry_after else min(wait * 2, _LONGEST_WAIT)
                 try:
                     await asyncio.wait_for(leaving.wait(), pause)
                 except TimeoutError:
@@ -226,11 +246,33 @@ class Pour:
             else:
                 self._waits(line, None)
                 return True
+        line.retrying = None
         return False
 
-    def _waits(self, line: _Line, reason: str | None) -> None:
+    def _waits(self, line: _Line, reason: str | None, pause: float = 0.0) -> None:
+        if reason and reason != line.retrying:
+            log.warning("%s: %s. Trying again in %.1f s.", line.name, reason, pause)
+        elif line.retrying and not reason:
+            log.info("%s: it goes on", line.name)
         line.retrying = reason
-        self._ready(line.name, line.waiting)
+        self._tell(line)
+
+
+def patience(backoff: float, asked: float | None, chance: Callable[[], float] = random.random) -> float:
+    """Seconds until the next attempt: the backoff, halved at random up to once, or what the sink asks for.
+
+    chance: 0 … 1. The longest that may be asked for is two minutes.
+    """
+    return max(backoff * (1 - chance() / 2), min(asked or 0.0, _LONGEST_ASKED))
+
+
+async def _asking(line: _Line, call: Awaitable[T]) -> T:
+    """The sink's answer."""
+    line.asked = True
+    try:
+        return await call
+    finally:
+        line.asked = False
 
 
 async def _pause(lock: asyncio.Lock) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BROKEN: Final = (aiohttp.ClientError, TimeoutError, OSError)
 """What a request raises when there is no answer."""
+LINE_FAULTS: Final = frozenset({400, 413, 422})
+"""Answers that are about the lines themselves."""
 SLOWLY: Final = 30.0
 """Seconds between attempts while the configuration is wrong."""
 
@@ -77,6 +79,13 @@ def failure(error: Exception, settings: Settings) -> SinkError:
         f"{where} answered {status} ({said(error)[:256]}): check that LLMVITALS_INFLUX_URL is its own address"
     )
     return SinkError(why, retry=True, retry_after=SLOWLY)
+
+
+def code(error: Exception) -> str:
+    """The same in one short word, for counting."""
+    if isinstance(error, ApiException):
+        return str(error.status)
+    return "timeout" if isinstance(error, TimeoutError) else "unreachable"
 
 
 def said(error: ApiException) -> str:

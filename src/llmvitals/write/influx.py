@@ -6,18 +6,17 @@ its transport is used.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from influxdb_client.rest import ApiException
 
-from llmvitals.write.client import BROKEN, address, connect, failure, said
+from llmvitals.write.client import BROKEN, LINE_FAULTS, address, code, connect, failure, said
 from llmvitals.write.lines import line
 from llmvitals.write.newest import Counts, Newest
-from llmvitals.write.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +24,9 @@ if TYPE_CHECKING:
     from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 
     from llmvitals.record.log import Message, Record
+    from llmvitals.record.point import Point
     from llmvitals.settings import Settings
+    from llmvitals.write.newest import Meters
 
 log: Final = structlog.get_logger(__name__)
 
@@ -54,14 +55,16 @@ class InfluxWriter:
     Nothing queues: it holds one batch, whatever the length of an outage. counts: what became of the points.
     """
 
-    def __init__(self, settings: Settings, *, patience: Patience | None = None) -> None:
+    def __init__(self, settings: Settings, *, meters: Meters | None = None) -> None:
         """Raises ConfigError when `influx_url` is no address."""
         address(settings)
         self._settings = settings
-        self._patience = patience or Patience()
         self._client: InfluxDBClientAsync | None = None
-        self.counts = Counts()
+        self.counts = Counts(meters)
         self._newest = Newest(self.counts)
+        self._points: dict[bytes, Point] = {}
+        self._parts: list[list[str]] = []
+        """Lines of these points that are not written yet, the next request last."""
 
     async def start(self, history: Sequence[Record] | None = None) -> None:
         """Open the client; InfluxDB need not be up yet. The history is not needed: points overwrite."""
@@ -70,13 +73,20 @@ class InfluxWriter:
             self._client = connect(self._settings)
 
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
-        """Write the newest point of each place; nothing is to be sent. Retries until cancelled."""
+        """Write the newest point of each place; nothing is to be sent.
+
+        Raises SinkError (retry) for every answer that is not about the points; the same records may then be
+        taken again, which goes on where it stopped.
+        """
         del partition
-        points = self._newest.of(records)
-        lines = [line(point) for point in points.values()]
-        for at in range(0, len(lines), LINES):
-            await self._deliver(lines[at : at + LINES])
-        self._newest.remember(points)
+        # A thread, since a whole fetch takes a quarter of a second.
+        await asyncio.to_thread(self._prepare, records)
+        while self._parts:
+            part = self._parts[-1]
+            answer = await self._post(part)
+            self._parts.pop()
+            self._judge(part, answer)
+        self._newest.remember(self._points)
         return []
 
     async def idle(self) -> None:
@@ -88,29 +98,26 @@ class InfluxWriter:
             await self._client.close()  # type: ignore[no-untyped-call] # the package has no types here
             self._client = None
 
-    def health(self) -> str | None:
-        """Why it does not get on, or None."""
-        return self._patience.reason
+    def _prepare(self, records: Sequence[Record]) -> None:
+        points = self._newest.of(records)
+        if points is not self._points:
+            lines = [line(point) for point in points.values()]
+            parts = [lines[at : at + LINES] for at in range(0, len(lines), LINES)]
+            self._points, self._parts = points, parts[::-1]
 
-    async def _deliver(self, lines: list[str]) -> None:
-        """Write these lines; halves are tried where a line is bad or the whole too large."""
-        parts = [lines]
-        while parts:
-            part = parts.pop()
-            answer = await self._patience.until_done(partial(self._post, part), self._retried)
-            if answer.status < 300:
-                self.counts.written += len(part)
-            elif answer.status == 422:
-                self._set_aside(part, answer)
-            elif len(part) > 1 and answer.dropped != len(part):
-                middle = len(part) // 2
-                parts += [part[middle:], part[:middle]]
-            else:
-                self._set_aside(part, answer)
+    def _judge(self, part: list[str], answer: _Answer) -> None:
+        """What is left to do after InfluxDB's answer: halves, where a line is bad or the whole too large."""
+        if answer.status < 300:
+            self.counts.written += len(part)
+        elif answer.status != 422 and len(part) > 1 and answer.dropped != len(part):
+            middle = len(part) // 2
+            self._parts += [part[middle:], part[:middle]]
+        else:
+            self._set_aside(part, answer)
 
     def _set_aside(self, lines: list[str], answer: _Answer) -> None:
         lost = min(len(lines), answer.dropped if answer.dropped is not None else len(lines))
-        self.counts.set_aside += lost
+        self.counts.lose(str(answer.status), lost)
         self.counts.written += len(lines) - lost
         log.warning(
             "InfluxDB refused points; they are set aside",
@@ -121,9 +128,6 @@ class InfluxWriter:
             reason=answer.reason[:256],
         )
 
-    def _retried(self) -> None:
-        self.counts.retries += 1
-
     async def _post(self, lines: list[str]) -> _Answer:
         """One request. Raises SinkError(retry=True) for every answer that is not about the lines."""
         if self._client is None:
@@ -131,11 +135,10 @@ class InfluxWriter:
         body = "\n".join(lines).encode("utf-8", "replace")
         try:
             await self._client.write_api().write(self._settings.influx_bucket, record=body)
-        except ApiException as error:
-            if error.status in (400, 413, 422):
+        except (ApiException, *BROKEN) as error:
+            self.counts.fail(code(error))
+            if isinstance(error, ApiException) and error.status in LINE_FAULTS:
                 return _Answer(error.status, said(error))
-            raise failure(error, self._settings) from None
-        except BROKEN as error:
             raise failure(error, self._settings) from None
         return _Answer(204)
 

@@ -7,7 +7,7 @@ import math
 import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 import structlog
@@ -16,7 +16,7 @@ from llmvitals.record.point import Point
 from llmvitals.write.lines import tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from llmvitals.record.log import Record
 
@@ -28,24 +28,49 @@ REMEMBERED: Final = 100_000
 KEYS: Final = frozenset({"view", "window", "start", "tags", "upto", "time"})
 """Names that fields can't have, because a store uses them itself."""
 
+UNDECODABLE: Final = "undecodable"
+"""The code of what is no point; the others are the store's own."""
+
 _MEASUREMENT: Final = re.compile(r"llm_[a-z0-9_]{1,60}")
 _FIELD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 
+class Meters(Protocol):
+    """Where numbers about the work go; the pipeline's Meters are such."""
+
+    def count(self, name: str, value: int = 1, **labels: str) -> None: ...
+
+
 @dataclass(slots=True)
 class Counts:
-    """What became of the points, since the start.
+    """What became of the points, since the start; what went wrong is told to the meters, too.
 
     written; superseded: an older one of a place, not written; undecodable: no point, or one that no store
-    can hold; set_aside: refused by the store; retries: requests or transactions that had to be repeated.
+    can hold; set_aside: refused by the store; errors: requests or transactions that failed.
     """
 
+    meters: Meters | None = None
     written: int = 0
     superseded: int = 0
     undecodable: int = 0
     set_aside: int = 0
-    retries: int = 0
+    errors: int = 0
+
+    def lose(self, code: str, points: int = 1) -> None:
+        """Points that no store will ever take, and why."""
+        if code == UNDECODABLE:
+            self.undecodable += points
+        else:
+            self.set_aside += points
+        if self.meters is not None:
+            self.meters.count("points_set_aside", points, code=code)
+
+    def fail(self, code: str) -> None:
+        """A request or a transaction failed."""
+        self.errors += 1
+        if self.meters is not None:
+            self.meters.count("store_errors", code=code)
 
 
 @dataclass(slots=True)
@@ -58,9 +83,18 @@ class Newest:
 
     counts: Counts
     _written: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
+    _tried: tuple[Sequence[Record], dict[bytes, Point]] | None = None
 
-    def of(self, records: Iterable[Record]) -> dict[bytes, Point]:
-        """Place → its newest point: the greatest `upto`, of equal ones the last."""
+    def of(self, records: Sequence[Record]) -> dict[bytes, Point]:
+        """Place → its newest point: the greatest `upto`, of equal ones the last.
+
+        For the records of the last call, if they were not written since, it is the same dict.
+        """
+        if self._tried is None or self._tried[0] is not records:
+            self._tried = (records, self._of(records))
+        return self._tried[1]
+
+    def _of(self, records: Sequence[Record]) -> dict[bytes, Point]:
         newest: dict[bytes, Point] = {}
         for record in records:
             if (point := self._point(record)) is None:
@@ -77,6 +111,7 @@ class Newest:
 
     def remember(self, written: dict[bytes, Point]) -> None:
         """These are in the store now."""
+        self._tried = None
         for at, point in written.items():
             self._written[at] = point.upto
             self._written.move_to_end(at)
@@ -88,7 +123,7 @@ class Newest:
             point = Point.decode(record.value or b"")
             check(point)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            self.counts.undecodable += 1
+            self.counts.lose(UNDECODABLE)
             log.warning(
                 "a record is no point that can be stored", offset=record.offset, reason=str(error)[:256]
             )

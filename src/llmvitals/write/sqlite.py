@@ -14,7 +14,6 @@ from llmvitals.errors import ConfigError, SinkError
 from llmvitals.record.columns import COUNTS, MEASURES, TEXTS
 from llmvitals.write.lines import tags, text
 from llmvitals.write.newest import Counts, Newest
-from llmvitals.write.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from llmvitals.record.log import Message, Record
     from llmvitals.record.point import Point
     from llmvitals.settings import Settings
+    from llmvitals.write.newest import Meters
 
 BUSY: Final = 10.0
 """Seconds to wait for another process that is writing."""
@@ -37,17 +37,16 @@ class SqliteWriter:
     `upto`, and the measurement's fields. One transaction per batch; counts: what became of the points.
     """
 
-    def __init__(self, settings: Settings, *, patience: Patience | None = None) -> None:
+    def __init__(self, settings: Settings, *, meters: Meters | None = None) -> None:
         """Raises ConfigError when `sqlite` is not set."""
         if settings.sqlite is None:
             raise ConfigError("sqlite is not set: say in which file the metrics shall be")
         self._path = settings.sqlite
-        self._patience = patience or Patience()
         self._connection: sqlite3.Connection | None = None
         self._columns: dict[str, set[str]] = {}
         # A cancelled `take` leaves its thread running; the next one waits for it here.
         self._turn = threading.Lock()
-        self.counts = Counts()
+        self.counts = Counts(meters)
         self._newest = Newest(self.counts)
 
     async def start(self, history: Sequence[Record] | None = None) -> None:
@@ -55,13 +54,13 @@ class SqliteWriter:
         del history
 
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
-        """Write the newest point of each place; nothing is to be sent. Retries until cancelled."""
+        """Write the newest point of each place; nothing is to be sent. Raises SinkError as `write` does."""
         del partition
-        points = self._newest.of(records)
+        points = await asyncio.to_thread(self._newest.of, records)
         if points:
-            await self._patience.until_done(lambda: self.write(points.values()), self._retried)
+            await self.write(points.values())
             self.counts.written += len(points)
-            self._newest.remember(points)
+        self._newest.remember(points)
         return []
 
     async def write(self, points: Iterable[Point]) -> None:
@@ -75,13 +74,6 @@ class SqliteWriter:
         """Close the file, after what is being written."""
         await asyncio.to_thread(self._close)
 
-    def health(self) -> str | None:
-        """Why it does not get on, or None."""
-        return self._patience.reason
-
-    def _retried(self) -> None:
-        self.counts.retries += 1
-
     def _write(self, points: list[Point]) -> None:
         with self._turn:
             try:
@@ -94,6 +86,7 @@ class SqliteWriter:
                 # After a full disk a connection's state is not to be trusted: the next attempt opens anew.
                 self._drop()
                 if isinstance(error, sqlite3.Error | OSError):
+                    self.counts.fail(getattr(error, "sqlite_errorname", type(error).__name__))
                     raise failure(error, self._path) from error
                 raise
 

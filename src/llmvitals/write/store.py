@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from llmvitals.errors import SinkError
 from llmvitals.write.influx import InfluxWriter
 from llmvitals.write.sqlite import SqliteWriter
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from llmvitals.record.log import Message, Record
     from llmvitals.settings import Settings
+    from llmvitals.write.newest import Meters
 
 
 class Store(Protocol):
@@ -22,7 +24,10 @@ class Store(Protocol):
         """Get ready; the store itself need not be up."""
 
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
-        """Returns when the points are stored, or set aside and counted; goes on trying until cancelled."""
+        """Returns when the points are stored, or set aside and counted.
+
+        Raises SinkError (retry) when the store can't be written now; the same records may be taken again.
+        """
 
     async def idle(self) -> None:
         """Nothing waits here."""
@@ -30,17 +35,14 @@ class Store(Protocol):
     async def stop(self) -> None:
         """Give everything back."""
 
-    def health(self) -> str | None:
-        """Why it does not get on, or None."""
 
-
-def store(settings: Settings) -> Store | None:
+def store(settings: Settings, *, meters: Meters | None = None) -> Store | None:
     """InfluxDB, SQLite, both or none, as the settings name them."""
     found: list[Store] = []
     if settings.influx_url:
-        found.append(InfluxWriter(settings))
+        found.append(InfluxWriter(settings, meters=meters))
     if settings.sqlite is not None:
-        found.append(SqliteWriter(settings))
+        found.append(SqliteWriter(settings, meters=meters))
     return Both(*found) if len(found) > 1 else found[0] if found else None
 
 
@@ -49,6 +51,8 @@ class Both:
 
     def __init__(self, first: Store, second: Store) -> None:
         self._stores = (first, second)
+        self._taken: Sequence[Record] | None = None
+        self._missing: Sequence[Store] = ()
 
     async def start(self, history: Sequence[Record] | None = None) -> None:
         """Get both ready."""
@@ -56,8 +60,16 @@ class Both:
             await one.start(history)
 
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
-        """Write to both at once."""
-        await asyncio.gather(*(one.take(partition, records) for one in self._stores))
+        """Write to both at once; if the same records come again, only to the one that has not got them."""
+        if records is not self._taken:
+            self._taken, self._missing = records, self._stores
+        stores = self._missing
+        ends = await asyncio.gather(*(one.take(partition, records) for one in stores), return_exceptions=True)
+        failed = {one: end for one, end in zip(stores, ends, strict=True) if isinstance(end, BaseException)}
+        self._missing = [*failed]
+        if failed:
+            raise _together([*failed.values()])
+        self._taken = None
         return []
 
     async def idle(self) -> None:
@@ -68,6 +80,12 @@ class Both:
         for one in self._stores:
             await one.stop()
 
-    def health(self) -> str | None:
-        """Why one of them does not get on, or None."""
-        return "; ".join(filter(None, (one.health() for one in self._stores))) or None
+
+def _together(errors: Sequence[BaseException]) -> BaseException:
+    """One error that says what all of them say."""
+    for error in errors:
+        if not (isinstance(error, SinkError) and error.retry):
+            return error
+    sinks = [error for error in errors if isinstance(error, SinkError)]
+    asked = max(error.retry_after or 0.0 for error in sinks)
+    return SinkError("; ".join(map(str, sinks)), retry=True, retry_after=asked or None)

@@ -1,0 +1,233 @@
+"""Sinks and the records for them: outages, and what /readyz and the watchdog are told meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from llmvitals.errors import SinkError
+from llmvitals.feed import Batch, Bounds
+from llmvitals.pipeline import Tap, Unmetered
+from llmvitals.pour import Pour, patience
+from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.settings import Settings
+from llmvitals.watchdog import Patience
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+
+    from llmvitals.record.log import Record
+
+VITALS, ALERTS = TopicPartition("llm.vitals.v1", 0), TopicPartition("llm.alerts.v1", 0)
+SOON = 0.001
+
+
+class End:
+    """A sink: what it was given; `fails` are raised first, and it hangs while `open` is not set."""
+
+    def __init__(self) -> None:
+        self.given: list[list[int]] = []
+        self.seen: list[Sequence[Record]] = []
+        self.fails: list[SinkError] = []
+        self.open, self.busy = asyncio.Event(), asyncio.Event()
+        self.open.set()
+        self.trouble: str | None = None
+
+    async def start(self, history: Sequence[Record] | None) -> None: ...
+
+    async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
+        self.seen.append(records)
+        self.busy.set()
+        await self.open.wait()
+        if self.fails:
+            raise self.fails.pop(0)
+        self.given.append([record.offset for record in records])
+        return []
+
+    async def idle(self) -> None: ...
+
+    def health(self) -> str | None:
+        return self.trouble
+
+
+class World:
+    """The feed, the outbox and the tail, as far as sinks need them; and what was said about readiness."""
+
+    generation = stamp = 1
+
+    def __init__(self) -> None:
+        self.commits: dict[TopicPartition, int] = {}
+        self.reasons: dict[str, str | None] = {}
+
+    def ready(self, who: str, reason: str | None) -> None:
+        self.reasons[who] = reason
+
+    async def deliver(self, messages: Sequence[Message]) -> None: ...
+
+    def holds(self) -> bool:
+        return True
+
+    async def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Any]:
+        return dict.fromkeys(partitions)
+
+    async def bounds(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Bounds]:
+        return dict.fromkeys(partitions, Bounds(0, 1_000))
+
+    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> bool:
+        self.commits |= {partition: offset for partition, (offset, _) in offsets.items() if offset}
+        return True
+
+
+class Bench:
+    """A Pour with a sink for points and one for alerts."""
+
+    def __init__(self) -> None:
+        self.world, self.points, self.alerts = World(), End(), End()
+        world: Any = self.world
+        taps = [Tap(Topic.VITALS, self.points), Tap(Topic.ALERTS, self.alerts)]
+        self.pour = Pour(taps, Settings(), tail=world, outbox=world, meters=Unmetered(), ready=world.ready)
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def load(self, *partitions: TopicPartition) -> None:
+        world: Any = self.world
+        await self.pour.load(world, partitions or (VITALS, ALERTS))
+
+    def give(self, partition: TopicPartition, *offsets: int) -> asyncio.Task[None]:
+        batch = Batch(1, offsets[0], offsets[-1] + 1, [Logged(offset, 0, b"") for offset in offsets])
+        task = asyncio.create_task(self.pour.take(partition, batch))
+        self.tasks.append(task)
+        return task
+
+    async def tick(self) -> None:
+        for clock in self.pour.clocks():
+            await clock()
+
+    def stalled(self) -> set[TopicPartition]:
+        """For which the watchdog would end the worker after a long while of this."""
+        found = set()
+        for one in self.pour.progress():
+            watch, ends = Patience(1), {one.partition: 1_000}
+            if [watch.look(now, [one], ends) for now in (0, 1_000)][-1]:
+                found.add(one.partition)
+        return found
+
+
+@pytest.fixture
+async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    monkeypatch.setattr("llmvitals.pour._FIRST_WAIT", SOON)
+    made = Bench()
+    await made.load()
+    yield made
+    for task in made.tasks:
+        task.cancel()
+    await asyncio.gather(*made.tasks, return_exceptions=True)
+
+
+async def until(fact: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not fact():  # noqa: ASYNC110 - the fact is in nobody's hand
+            await asyncio.sleep(SOON)
+
+
+def down(reason: str = "it is down", after: float | None = None) -> SinkError:
+    return SinkError(reason, retry=True, retry_after=after)
+
+
+def test_the_waits_are_the_backoff_or_what_is_asked_for_and_chance_spreads_them() -> None:
+    asked = [None, 0.0, 7.0, 99_999_999.0]
+    assert [patience(0.5, one, lambda: 0.0) for one in asked] == [0.5, 0.5, 7, 120]
+    assert [patience(30, one, lambda: 0.0) for one in asked] == [30, 30, 30, 120]
+    assert [patience(30, one, lambda: 1.0) for one in asked] == [15, 15, 15, 120]
+
+
+async def test_the_waits_grow_to_30_s_while_nothing_is_asked_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[tuple[float, float | None]] = []
+    monkeypatch.setattr("llmvitals.pour._FIRST_WAIT", 0.5)
+    monkeypatch.setattr("llmvitals.pour.patience", lambda *given: waits.append(given) or 0.0)
+    bench.points.fails = [down(), down(), down(after=5.0), *[down() for _ in range(6)]]
+    await bench.give(VITALS, 0)
+    assert [backoff for backoff, _ in waits] == [0.5, 1, 2, 2, 4, 8, 16, 30, 30]
+    assert [asked for _, asked in waits if asked] == [5.0]
+
+
+async def test_what_fails_is_given_again_the_same_object_and_its_offset_counts_only_then(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    bench.points.fails = [down(), down(), down("the disk is full"), down("the disk is full")]
+    await bench.give(VITALS, 0, 1)
+    assert bench.points.given == [[0, 1]]
+    assert len(bench.points.seen) == 5
+    assert len({id(records) for records in bench.points.seen}) == 1
+    await bench.pour.save()
+    assert bench.world.commits == {VITALS: 2}
+    said = [(record.levelname, record.message.partition(" Trying")[0]) for record in caplog.records]
+    assert said == [
+        ("WARNING", "vitals: it is down."),
+        ("WARNING", "vitals: the disk is full."),
+        ("INFO", "vitals: it goes on"),
+    ]
+
+
+async def test_a_sink_that_is_down_is_not_ready_no_stall_and_holds_up_nobody(bench: Bench) -> None:
+    bench.points.fails = [down(after=100.0)]
+    bench.give(VITALS, 0)
+    await until(lambda: bench.world.reasons.get("vitals"))
+    assert bench.world.reasons["vitals"] == "it is down"
+    assert VITALS not in bench.stalled()
+    await bench.give(ALERTS, 0)
+    await bench.tick()
+    assert bench.alerts.given == [[0]]
+    assert bench.world.reasons == {"vitals": "it is down", "alerts": None}
+    await bench.pour.save()
+    assert bench.world.commits == {ALERTS: 1}
+
+
+async def test_a_sink_that_answers_slowly_is_no_stall_but_a_feed_that_gives_nothing_is(bench: Bench) -> None:
+    bench.alerts.trouble = "Slack, channel #gone: channel_not_found"
+    assert bench.stalled() == {VITALS, ALERTS}
+    bench.points.open.clear()
+    bench.give(VITALS, 0)
+    await bench.points.busy.wait()
+    assert bench.stalled() == {ALERTS}
+
+
+async def test_trouble_that_fails_no_call_is_told_until_it_is_over(bench: Bench) -> None:
+    """Such as a channel that is gone: its alerts went to the default one."""
+    bench.alerts.trouble = "Slack, channel #gone: channel_not_found"
+    await bench.tick()
+    assert bench.world.reasons["alerts"] == bench.alerts.trouble
+    bench.alerts.trouble = None
+    await bench.tick()
+    assert bench.world.reasons["alerts"] is None
+
+
+async def test_partitions_that_leave_wait_for_no_outage_and_take_their_reason_along(bench: Bench) -> None:
+    bench.points.fails = [down(after=100.0)] * 2
+    bench.alerts.trouble = "Slack, channel #gone: channel_not_found"
+    task = bench.give(VITALS, 0)
+    await until(lambda: bench.world.reasons.get("vitals"))
+    await bench.tick()
+    async with asyncio.timeout(3):
+        await bench.pour.save(last=True)
+        await task
+    bench.pour.forget()
+    await bench.tick()
+    assert bench.world.commits == {}
+    assert bench.world.reasons == {"vitals": None, "alerts": None}
+    await bench.load(VITALS)
+    bench.points.fails.clear()
+    await bench.give(VITALS, 0)
+    assert bench.points.given == [[0]]
+
+
+async def test_what_must_not_be_tried_again_goes_up(bench: Bench) -> None:
+    bench.points.fails = [SinkError("it says no", retry=False)]
+    with pytest.raises(SinkError, match="it says no"):
+        await bench.give(VITALS, 0)
