@@ -32,6 +32,14 @@ class Stage:
         self.given, self.acknowledged, self.promises = 0, 0, list[int]()
         self.watermark, self.unsent = NEVER, False
 
+    @property
+    def counters(self) -> dict[str, int]:
+        return {"in": self.next}
+
+    @property
+    def letters(self) -> dict[str, int]:
+        return {"not_json": self.next // 5}
+
     def apply(self, records: Sequence[Record]) -> list[Message]:
         self.next = records[-1].offset + 1
         self.watermark = max(record.timestamp for record in records)
@@ -124,9 +132,17 @@ class World:
 class Counts(Unmetered):
     def __init__(self) -> None:
         self.counts: dict[str, int] = defaultdict(int)
+        self.gauges: dict[tuple[str, str], float] = {}
+        self.seconds: dict[str, list[float]] = defaultdict(list)
 
     def count(self, name: str, value: int = 1, **labels: str) -> None:
-        self.counts[name] += value
+        self.counts[" ".join(filter(None, (name, labels.get("code"))))] += value
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        self.gauges[name, labels["partition"]] = value
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        self.seconds[name].append(value)
 
 
 class Bench:
@@ -347,3 +363,30 @@ async def test_no_promise(bench: Bench, why: str) -> None:
         bench.drain()
     await bench.driver.tick()
     assert not [event for event in bench.drain() if event.startswith("send")]
+
+
+async def test_what_a_stage_counts_is_told_once_and_at_the_latest_when_it_goes(bench: Bench) -> None:
+    await bench.load(HERE, THERE)
+    await bench.take(0, 12)
+    await bench.take(0, 6, partition=THERE)
+    await bench.driver.tick()
+    await bench.driver.tick()
+    assert bench.meters.counts == {"in": 18, "dead_letters not_json": 3}
+    assert bench.meters.gauges == {
+        ("watermark_delay_seconds", "0"): 5_000 - 11,
+        ("watermark_delay_seconds", "1"): 5_000 - 5,
+    }
+    assert bench.meters.seconds["flush_seconds"] == [0.0, 0.0]
+    await bench.take(12, 15)
+    bench.driver.forget()
+    assert bench.meters.counts == {"in": 21, "dead_letters not_json": 4}
+
+
+async def test_what_a_stage_had_counted_before_a_restart_is_no_news(bench: Bench) -> None:
+    bench.world.saved[HERE] = Saved(epoch=1, at=7, offset=40, applied=40, parts={"manifest": b"40"})
+    await bench.load()
+    await bench.driver.tick()
+    assert bench.meters.counts == {}
+    await bench.take(40, 45)
+    await bench.driver.tick()
+    assert bench.meters.counts == {"in": 5, "dead_letters not_json": 1}

@@ -97,7 +97,6 @@ class Driver:
             if saved.at >= 0:
                 lane.counted = _counts(stage)  # an earlier owner has told the meters
             lane.heard = lane.promised = self._clock()
-            lane.counted = dict(getattr(stage, "counters", {}))
         self._feed, self._lanes = feed, lanes
         return {partition: lane.stage.next for partition, lane in lanes.items()}
 
