@@ -16,6 +16,7 @@ from llmvitals.price import Prices
 from llmvitals.record.view import DEFAULT_VIEWS, DIMENSIONS, Condition, View
 from llmvitals.watch import Watch, load_watch
 from llmvitals.window import duration
+from llmvitals.write.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,6 +86,15 @@ class Pipeline:
         """Stage 2 of one shard (a `Make`)."""
         del topic, sources
         return Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
+
+
+def check(settings: Settings) -> Sequence[str]:
+    """Look, before anything is started, at what can be wrong by itself: rules, views, prices, stores.
+
+    Gives the rules' warnings. Raises ConfigError (RuleError for the rules) that names what is wrong.
+    """
+    store(settings)
+    return Pipeline.of(settings, 1, settings.sources).watch.rules.warnings
 
 
 def _views(settings: Settings) -> tuple[View, ...]:

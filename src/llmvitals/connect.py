@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from llmvitals.errors import MissingTopic
+from llmvitals.errors import BrokerDown, ConfigError, LlmvitalsError, MissingTopic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from llmvitals.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _BACKOFF: Final = (1.0, 2.0, 4.0, 8.0)
+_PATIENCE: Final = 15.0
+"""Seconds that Kafka may take to answer a command."""
 
 
 def client(settings: Settings, name: str) -> dict[str, Any]:
@@ -31,7 +34,7 @@ def client(settings: Settings, name: str) -> dict[str, Any]:
         "metadata_max_age_ms": 60_000,
     }
     if settings.security_protocol in {"SSL", "SASL_SSL"}:
-        found["ssl_context"] = ssl.create_default_context(cafile=settings.ssl_cafile)
+        found["ssl_context"] = _trust(settings)
     if settings.security_protocol.startswith("SASL"):
         found["sasl_mechanism"] = settings.sasl_mechanism
         found["sasl_plain_username"] = settings.sasl_username
@@ -40,25 +43,27 @@ def client(settings: Settings, name: str) -> dict[str, Any]:
     return found
 
 
-async def wait_for_topics(
-    settings: Settings, topics: Iterable[str], ready: Callable[[str | None], None]
-) -> dict[str, int]:
-    """Topic → partitions, once Kafka answers and has them; tries for as long as it can't be reached.
+@asynccontextmanager
+async def asking(settings: Settings, seconds: float | None = _PATIENCE) -> AsyncIterator[None]:
+    """Around everything that a command asks of Kafka: after `seconds` (None: ever) that is an error.
 
-    ready: is told why it waits. Raises MissingTopic that names every topic which is not there.
+    Raises BrokerDown for what may pass, LlmvitalsError with the broker's words for what it refuses.
     """
-    attempt = 0
-    while True:
-        try:
-            there = await _topics(settings)
-            break
-        except (KafkaError, OSError) as error:
-            wait = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
-            reason = f"Kafka at {settings.brokers} can't be reached: {error}"
-            log.warning("%s. Trying again in %.0f s.", reason, wait)
-            ready(reason)
-            attempt += 1
-            await asyncio.sleep(wait)
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except KafkaError as error:
+        if not error.retriable:
+            raise LlmvitalsError(f"Kafka at {settings.brokers} refuses: {error}") from error
+        raise BrokerDown(_unreachable(settings, error)) from error
+    except (OSError, TimeoutError) as error:
+        raise BrokerDown(_unreachable(settings, error)) from error
+
+
+async def find_topics(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
+    """Topic → partitions. Raises BrokerDown, and MissingTopic that names all that are not there."""
+    async with asking(settings):
+        there = await _topics(settings)
     missing = sorted(set(topics) - set(there))
     if missing:
         raise MissingTopic(
@@ -67,6 +72,46 @@ async def wait_for_topics(
             "LLMVITALS_INPUTS has to be there already."
         )
     return {topic: there[topic] for topic in topics}
+
+
+async def wait_for_topics(
+    settings: Settings, topics: Iterable[str], ready: Callable[[str | None], None]
+) -> dict[str, int]:
+    """As `find_topics`, but tries for as long as Kafka can't be reached. ready: is told why it waits."""
+    attempt = 0
+    while True:
+        try:
+            return await find_topics(settings, topics)
+        except BrokerDown as error:
+            wait = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
+            log.warning("%s Trying again in %.0f s.", error, wait)
+            ready(str(error))
+            attempt += 1
+            await asyncio.sleep(wait)
+
+
+def _unreachable(settings: Settings, error: Exception) -> str:
+    """What to look at: aiokafka says of a refused login or certificate only that it can't connect."""
+    doubts = {
+        "PLAINTEXT": "does it speak PLAINTEXT there (LLMVITALS_SECURITY_PROTOCOL)",
+        "SSL": "is its certificate one of LLMVITALS_SSL_CAFILE's",
+        "SASL_PLAINTEXT": "are LLMVITALS_SASL_USERNAME, _PASSWORD and _MECHANISM right",
+        "SASL_SSL": "are LLMVITALS_SASL_USERNAME, _PASSWORD and _MECHANISM, and LLMVITALS_SSL_CAFILE right",
+    }
+    known = {TimeoutError: "it does not answer", KafkaConnectionError: "there is no connection"}
+    why = known.get(type(error)) or str(error) or type(error).__name__
+    doubt = doubts[settings.security_protocol]
+    return (
+        f"Kafka at {settings.brokers} can't be reached: {why}. Is it up, is LLMVITALS_BROKERS its address, "
+        f"and {doubt}?"
+    )
+
+
+def _trust(settings: Settings) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=settings.ssl_cafile)
+    except OSError as error:
+        raise ConfigError(f"ssl_cafile: {settings.ssl_cafile} can't be read: {error}") from error
 
 
 async def _topics(settings: Settings) -> dict[str, int]:

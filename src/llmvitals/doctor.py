@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -11,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 
 from llmvitals import topics
 from llmvitals.assembly import Pipeline
-from llmvitals.connect import client
+from llmvitals.connect import asking, client, find_topics
 from llmvitals.errors import LlmvitalsError
 from llmvitals.notify.answer import Do
 from llmvitals.notify.delivery import Tempo
@@ -20,12 +22,15 @@ from llmvitals.write.query import query
 from llmvitals.write.question import Question
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
+    from pathlib import Path
 
     from llmvitals.settings import Settings
 
 CLOCK_SKEW: Final = 5.0
 """Seconds that our clock may be behind Kafka's before it is worth a word."""
+ROOM: Final = 256 << 20
+"""Bytes that should be free where SQLite's file is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +45,15 @@ class Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """All findings, in the order in which one would mend them. Nothing is written anywhere."""
-    findings = []
-    checks: dict[str, Callable[[Settings], Awaitable[Finding]]] = {
-        "rules": _rules,
-        "topics": _topics,
-        "clock": _clock,
-        "store": _store,
-        "slack": _slack,
-    }
-    for what, check in checks.items():
-        try:
-            findings.append(await check(settings))
-        except LlmvitalsError as error:
-            findings.append(Finding(what, "wrong", str(error), "as it says"))
-    return findings
+    checks = {"rules": _rules, "topics": _topics, "clock": _clock, "store": _store, "slack": _slack}
+    return await asyncio.gather(*[_looked(what, check(settings)) for what, check in checks.items()])
+
+
+async def _looked(what: str, check: Awaitable[Finding]) -> Finding:
+    try:
+        return await check
+    except LlmvitalsError as error:
+        return Finding(what, "wrong", str(error), "as it says")
 
 
 async def _rules(settings: Settings) -> Finding:
@@ -80,7 +80,9 @@ async def _topics(settings: Settings) -> Finding:
 
 async def _clock(settings: Settings) -> Finding:
     """The newest call's Kafka time stamp against our clock: a time that is yet to come says who is wrong."""
-    newest = await _newest(settings)
+    await find_topics(settings, settings.sources)
+    async with asking(settings):
+        newest = await _newest(settings)
     if newest is None:
         return Finding("clock", "warning", f"no call yet on {', '.join(settings.sources)}", "send one")
     ahead = newest / 1_000 - time.time()
@@ -94,8 +96,8 @@ async def _clock(settings: Settings) -> Finding:
 async def _newest(settings: Settings) -> int | None:
     """The Kafka time stamp of the newest call, ms; None where there is none."""
     consumer = AIOKafkaConsumer(*settings.sources, **client(settings, "doctor"), enable_auto_commit=False)
-    await consumer.start()
     try:
+        await consumer.start()
         newest = None
         for partition, end in (await consumer.end_offsets(consumer.assignment())).items():
             if end > 0:
@@ -112,16 +114,25 @@ async def _store(settings: Settings) -> Finding:
         return Finding(
             "store", "warning", "none: alerts only", "set LLMVITALS_INFLUX_URL or LLMVITALS_SQLITE"
         )
+    if settings.sqlite is not None and (trouble := _disk(settings.sqlite)):
+        return trouble
     if settings.influx_url is None and settings.sqlite is not None and not settings.sqlite.exists():
-        folder = settings.sqlite.resolve().parent
-        if not os.access(folder, os.W_OK):
-            return Finding(
-                "store", "wrong", f"{folder} can't be written", "name another file in LLMVITALS_SQLITE"
-            )
         return Finding("store", "fine", f"{settings.sqlite} will be made by the worker")
     table = await query(settings, Question("calls", window="1m", since="10m", view="all"))
     where = settings.influx_url or settings.sqlite
     return Finding("store", "fine", f"{where} answers; {len(table.rows)} minutes of the last ten are there")
+
+
+def _disk(file: Path) -> Finding | None:
+    """What is wrong with the place of SQLite's file, if anything is."""
+    folder, elsewhere = file.resolve().parent, "name another file in LLMVITALS_SQLITE"
+    if not os.access(file if file.exists() else folder, os.W_OK) or not folder.is_dir():
+        return Finding("store", "wrong", f"{file} can't be written", f"make it writable, or {elsewhere}")
+    free = shutil.disk_usage(folder).free
+    if free < ROOM:
+        found = f"{free >> 20} MiB are free where {file} is"
+        return Finding("store", "wrong" if free < 1 << 20 else "warning", found, f"free some, or {elsewhere}")
+    return None
 
 
 async def _slack(settings: Settings) -> Finding:

@@ -30,6 +30,7 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
     )
     last: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if settings.log_format == "json":
@@ -47,7 +48,8 @@ def configure(settings: Settings) -> None:
 
 
 def hush() -> None:
-    """For commands, which tell the outcome themselves: none of the clients' complaints on the way there."""
+    """For commands, which tell the outcome themselves: nothing on the way there, and no client's complaints."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

@@ -5,45 +5,85 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from llmvitals.connect import client, wait_for_topics
+from llmvitals.connect import asking, client, find_topics
+from llmvitals.errors import LlmvitalsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from llmvitals.settings import Settings
+
+_PATIENCE_MS: Final = 15_000
+_LARGEST: Final = 1 << 30
+_SHOWN: Final = 5
 
 
 async def publish_lines(lines: Iterator[bytes], settings: Settings, topic: str, rate: float | None) -> int:
     """Send each line as it is; returns how many Kafka has acknowledged.
 
-    rate: at most so many a second. Raises MissingTopic, and KafkaError when Kafka refuses one.
+    rate: at most so many a second. Raises MissingTopic, BrokerDown, and, after everything else is sent,
+    LlmvitalsError that names the lines which Kafka refused.
     """
-    await wait_for_topics(settings, [topic], _unheard)
-    producer = AIOKafkaProducer(**client(settings, "publish"), acks="all", linger_ms=10)
-    await producer.start()
+    await find_topics(settings, [topic])
+    # The topic decides what is too large, not the client.
+    producer = AIOKafkaProducer(
+        **client(settings, "publish"), acks="all", linger_ms=10, request_timeout_ms=_PATIENCE_MS,
+        max_request_size=_LARGEST,
+    )  # fmt: skip
     sent: list[Any] = []
-    began = time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        with Progress(*columns, console=Console(file=sys.stderr)) as progress:
-            bar = progress.add_task(topic, total=None)
-            for number, line in enumerate(lines):
-                if rate and (ahead := number / rate - (time.monotonic() - began)) > 0:
-                    await asyncio.sleep(ahead)
-                sent.append(await producer.send(topic, line.strip(), key=key(line)))
-                progress.advance(bar)
-            progress.update(bar, total=len(sent))
-            await asyncio.gather(*sent)
+        async with asking(settings):
+            await producer.start()
+        async with asking(settings, None):
+            with _progress() as progress:
+                bar = progress.add_task(topic, total=None)
+                async for line in _paced(lines, rate):
+                    sent.append(await producer.send(topic, line.strip(), key=key(line)))
+                    progress.advance(bar)
+                progress.update(bar, total=len(sent))
+                outcome = await asyncio.gather(*sent, return_exceptions=True)
     finally:
         await producer.stop()
+    _told(topic, [(at, error) for at, error in enumerate(outcome, 1) if isinstance(error, BaseException)])
     return len(sent)
+
+
+async def _paced(lines: Iterator[bytes], rate: float | None) -> AsyncIterator[bytes]:
+    began = time.monotonic()
+    for number, line in enumerate(lines):
+        if rate and (ahead := number / rate - (time.monotonic() - began)) > 0:
+            await asyncio.sleep(ahead)
+        yield line
+
+
+def _told(topic: str, refused: list[tuple[int, BaseException]]) -> None:
+    if not refused:
+        return
+    said = [f"line {at}: {_reason(error)}" for at, error in refused[:_SHOWN]]
+    rest = [f"and {len(refused) - _SHOWN:,} more"] if len(refused) > _SHOWN else []
+    raise LlmvitalsError(
+        f"Kafka did not take {len(refused):,} of the lines for {topic}; all the others are there.\n  "
+        + "\n  ".join([*said, *rest])
+    )
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, MessageSizeTooLargeError):
+        return "it is too large: leave texts out, or raise max.message.bytes of the topic"
+    return str(error) or type(error).__name__
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(file=sys.stderr))
 
 
 def key(line: bytes) -> bytes | None:
@@ -54,8 +94,3 @@ def key(line: bytes) -> bytes | None:
         return None
     found = (event.get("session") or event.get("trace_id")) if isinstance(event, dict) else None
     return found.encode() if isinstance(found, str) else None
-
-
-def _unheard(reason: str | None) -> None:
-    """The log has said it."""
-    del reason

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -20,14 +21,28 @@ from pydantic_settings import (
 from llmvitals.errors import ConfigError
 from llmvitals.window import DAY, duration
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic_core import ErrorDetails
+
 PREFIX: Final = "LLMVITALS_"
 """What the environment's names begin with; `LLMVITALS_CONFIG` names another file than llmvitals.toml."""
 
 _NO_SETTINGS: Final = ("config", "crash_at", "supervisor")
 """Names in the environment that say something else: which file, where to crash in a test, who watches us."""
 
+_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?")
+
 Duration = Annotated[str, AfterValidator(lambda text: (duration(text), text)[1])]
 """A length of time such as `10s`; `window.duration` reads it."""
+
+
+def _addresses(text: str) -> str:
+    wrong = [one.strip() for one in text.split(",") if not _ADDRESS.fullmatch(one.strip())]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no address: write host:port, several separated by commas")
+    return text
 
 
 class ViewSetting(BaseModel):
@@ -52,7 +67,9 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
-    brokers: str = Field("localhost:9092", description="Kafka's addresses, host:port, comma-separated.")
+    brokers: Annotated[str, AfterValidator(_addresses)] = Field(
+        "localhost:9092", description="Kafka's addresses, host:port, comma-separated."
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     sasl_username: str | None = None
@@ -127,6 +144,10 @@ class Settings(BaseSettings):
                 "security_protocol SASL_PLAINTEXT sends the password unencrypted: use SASL_SSL, "
                 "or set allow_plaintext if the network is trusted"
             )
+        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
+            raise ValueError(
+                f"security_protocol {self.security_protocol} needs sasl_username and sasl_password"
+            )
         return self
 
     @model_validator(mode="after")
@@ -159,7 +180,7 @@ def load(**flags: Any) -> Settings:
     unknown = [name for name in os.environ if name.startswith(PREFIX) and name not in _known()]
     if unknown:
         raise ConfigError(
-            "The environment holds settings that there are not:" + "".join(map(_suggest, unknown))
+            "There are no such settings (in the environment, or by --set):" + "".join(map(_suggest, unknown))
         )
     try:
         return Settings(**{key: value for key, value in flags.items() if value is not None})
@@ -168,8 +189,7 @@ def load(**flags: Any) -> Settings:
     except SettingsError as error:
         raise ConfigError(f"The settings are wrong: {error}; lists and tables are written as JSON") from error
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
-        raise ConfigError("The settings are wrong:\n  " + "\n  ".join(lines)) from error
+        raise ConfigError("The settings are wrong:\n  " + "\n  ".join(map(_fault, error.errors()))) from error
 
 
 def _file() -> str:
@@ -181,5 +201,22 @@ def _known() -> set[str]:
 
 
 def _suggest(name: str) -> str:
-    near = difflib.get_close_matches(name, _known(), n=1)
-    return f"\n  {name}" + (f": did you mean {near[0]}?" if near else "")
+    return f"\n  {name}{_near(name, _known())}"
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f": did you mean {near[0]}?" if near else ""
+
+
+def _fault(error: ErrorDetails) -> str:
+    """Where and what; never the value, which may be a secret."""
+    place = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        if len(error["loc"]) > 1:
+            return (
+                f"{place}: there is no such setting{_near(str(error['loc'][-1]), ViewSetting.model_fields)}"
+            )
+        return f"{place} in {_file()}: there is no such setting{_near(place, Settings.model_fields)}"
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{place}: {said}" if place else said

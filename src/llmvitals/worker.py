@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from llmvitals import app
-from llmvitals.assembly import Pipeline
+from llmvitals.assembly import Pipeline, check
 from llmvitals.health import Health
 from llmvitals.notify.slack import Notifier
 from llmvitals.pipeline import Tap
 from llmvitals.record.log import Topic
+from llmvitals.watchdog import SUPERVISOR
 from llmvitals.write.store import store
 
 if TYPE_CHECKING:
@@ -27,8 +29,10 @@ def work(stage: app.Kind, settings: Settings) -> int:
 
     Raises ConfigError before anything is started when the settings or the rules are wrong.
     """
-    if stage != "sink":
-        for warning in Pipeline.of(settings, 1, settings.sources).watch.rules.warnings:
+    if stage == "sink":
+        store(settings)
+    elif SUPERVISOR not in os.environ:  # else the supervisor has said it
+        for warning in check(settings):
             log.warning("%s", warning)
 
     def assemble(partitions: Mapping[str, int]) -> Make | Sequence[Tap]:
@@ -44,6 +48,6 @@ def work(stage: app.Kind, settings: Settings) -> int:
 def taps(settings: Settings, health: Health) -> list[Tap]:
     """Where points and alerts end."""
     found = [Tap(Topic.ALERTS, Notifier(settings, counts=health), history=Topic.INCIDENTS)]
-    if (where := store(settings)) is not None:
+    if (where := store(settings, meters=health)) is not None:
         found.append(Tap(Topic.VITALS, where))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, cast
@@ -13,6 +14,8 @@ from llmvitals import settings as settings_
 
 if TYPE_CHECKING:
     from llmvitals.app import Kind
+
+log = logging.getLogger(__name__)
 
 
 class StageName(StrEnum):
@@ -37,8 +40,11 @@ def worker(
     settings = settings_.load()
     logs.configure(settings)
     if stage is StageName.ALL:
-        from llmvitals.supervise import supervise  # noqa: PLC0415 - faust is not loaded by other commands
+        from llmvitals.assembly import check  # noqa: PLC0415 - other commands don't need it
+        from llmvitals.supervise import supervise  # noqa: PLC0415 - nor this
 
+        for warning in check(settings):
+            log.warning("%s", warning)
         raise typer.Exit(supervise(["combine", "merge", "sink"], settings))
     from llmvitals.worker import work  # noqa: PLC0415
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
-from llmvitals.connect import client
-from llmvitals.errors import BrokerDown, LlmvitalsError
+from llmvitals.connect import asking, client
 from llmvitals.topics.declared import load
 from llmvitals.topics.difference import Plan, Present, difference
 from llmvitals.topics.incremental import alter_settings
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from llmvitals.settings import Settings
     from llmvitals.topics.declared import Topic
 
+_LONGEST: Final = 60.0
+"""Seconds that all of it may take: many topics on many brokers."""
 _TRIES: Final = 150
 _PAUSE: Final = 0.1
 """How often, and how many seconds apart, to look whether the brokers know a topic that was just created."""
@@ -65,16 +66,13 @@ async def missing(settings: Settings, folder: Path | None = None) -> list[str]:
 
 @asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**client(settings, "topics"), request_timeout_ms=15_000)
-    try:
-        await admin.start()
-        yield admin
-    except (KafkaError, OSError, TimeoutError) as error:
-        if isinstance(error, KafkaError) and not error.retriable:
-            raise LlmvitalsError(f"Kafka at {settings.brokers} refuses: {error}") from error
-        raise BrokerDown(f"Kafka at {settings.brokers} can't be reached: {error}") from error
-    finally:
-        await admin.close()
+    async with asking(settings, _LONGEST):
+        admin = AIOKafkaAdminClient(**client(settings, "topics"), request_timeout_ms=15_000)
+        try:
+            await admin.start()
+            yield admin
+        finally:
+            await admin.close()
 
 
 async def _counts(admin: AIOKafkaAdminClient) -> dict[str, tuple[int, int]]:
