@@ -88,11 +88,12 @@ async def test_kill_minus_nine_midstream(rig: Rig) -> None:
 async def test_killed_at(rig: Rig, point: str) -> None:
     await rig.publish(2_000)
     worker = rig.start(LLMVITALS_CRASH_AT=f"{point}:3")
-    await worker.ready()
-    for _ in range(4):
-        await rig.publish(500)
-        if worker.process.poll() is not None:
-            break
+
+    async def published_until_it_ended() -> bool:
+        await rig.publish(40)
+        return worker.process.poll() is not None
+
+    await until(published_until_it_ended)
     assert await worker.ends() == -signal.SIGKILL
     await rig.publish(500)
     rig.start()
