@@ -48,7 +48,7 @@ def configure(settings: Settings) -> None:
 
 
 def hush() -> None:
-    """For commands, which tell the outcome themselves: nothing on the way there, and no client's complaints."""
+    """For commands, which tell the outcome themselves: nothing on the way there."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -7,7 +7,7 @@ import hashlib
 
 import msgspec
 
-from llmvitals.errors import BadCall, Code
+from llmvitals.errors import CURES, BadCall, Code
 from llmvitals.record.log import Message, Record, Topic
 
 STAGE = "combine"
@@ -44,7 +44,7 @@ def letter(source: str, record: Record, why: BadCall, *, body: bool) -> Message:
 
 def defect(error: Exception) -> BadCall:
     """An unexpected exception by its type: its text might hold something of the payload."""
-    return BadCall(Code.INTERNAL, f"{type(error).__name__} in {STAGE}")
+    return BadCall(Code.INTERNAL, f"{type(error).__name__} in {STAGE}. {CURES[Code.INTERNAL]}")
 
 
 def _body(data: bytes) -> dict[str, str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from llmvitals.combine.columns import Columns, columns
 from llmvitals.combine.letters import defect
 from llmvitals.combine.plan import Plan
-from llmvitals.errors import BadCall, Code
+from llmvitals.errors import CURES, BadCall, Code
 from llmvitals.record.call import Call, ended
 from llmvitals.record.log import Record
 from llmvitals.window import SECOND
@@ -70,8 +70,8 @@ def read(records: Sequence[Record], plan: Plan) -> Batch:
 
 def _decode(value: bytes, place: int, plan: Plan, batch: Batch) -> None:
     if len(value) > plan.max_record_bytes:
-        why = f"{len(value)} bytes, {plan.max_record_bytes} are allowed"
-        batch.refused.append((place, BadCall(Code.TOO_LARGE, why)))
+        why = f"The record has {len(value)} bytes, {plan.max_record_bytes} are allowed"
+        batch.refused.append((place, _bad(Code.TOO_LARGE, why)))
         return
     try:
         found = plan.decode(value)
@@ -111,12 +111,16 @@ def timely(batch: Batch, stamps: Ints, plan: Plan) -> Timely | None:
     if good.all():
         return Timely(places, times, kafka, found)
     for wrong, code, why in (
-        (future & ~past, Code.FUTURE, "the call's time is too far ahead of the record's"),
-        (past, Code.PAST, "the call's time is before 2015"),
+        (future & ~past, Code.FUTURE, "The call's time is too far ahead of the record's"),
+        (past, Code.PAST, "The call's time is too early"),
     ):
-        batch.refused += [(place, BadCall(code, why)) for place in places[wrong].tolist()]
+        batch.refused += [(place, _bad(code, why)) for place in places[wrong].tolist()]
     kept = np.flatnonzero(good)
     return Timely(places[kept], times[kept], kafka[kept], found.take(kept)) if len(kept) else None
+
+
+def _bad(code: Code, what: str) -> BadCall:
+    return BadCall(code, f"{what}. {CURES[code]}")
 
 
 def _measure(calls: Sequence[Call], plan: Plan) -> tuple[Ints, Columns]:
