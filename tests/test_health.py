@@ -21,6 +21,7 @@ from llmvitals.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmvitals.health import Kind
     from llmvitals.pipeline import Meters
 
 SOURCE = Path(__file__).parent.parent / "src" / "llmvitals"
@@ -143,13 +144,20 @@ def test_a_host_that_is_not_ours_is_refused_with_what_to_set() -> None:
         pass
 
 
-def test_every_metric_that_the_code_counts_is_declared() -> None:
-    """In every call of count, gauge and observe with a literal name."""
-    known = {name for stage in PORTS for name in declared(stage)}
-    used = {
+EVERYWHERE = ("app.py", "feed.py")
+PARTS = {
+    "combine": ("drive.py", "combine"),
+    "merge": ("drive.py", "merge"),
+    "sink": ("pour.py", "notify", "write"),
+}
+"""What runs in a worker, as far as it counts."""
+
+
+def told(tree: ast.AST) -> set[str]:
+    """The metrics that are handed to Meters by name."""
+    return {
         node.args[0].value
-        for path in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in {"count", "gauge", "observe"}
@@ -157,9 +165,58 @@ def test_every_metric_that_the_code_counts_is_declared() -> None:
         and node.args
         and isinstance(node.args[0], ast.Constant)
     }
-    assert {"lag", "offset_gaps", "notifications", "breach_to_slack_seconds"} <= used
-    assert used <= known
-    assert set(_COUNTERS) <= set(declared("combine"))
+
+
+def kept(tree: ast.AST) -> set[str]:
+    """Those that a stage keeps for the driver, which hands them on: `counters`, and the fates of entries."""
+    places = {
+        node.slice.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript)
+        and ast.unparse(node.value).endswith("counters")
+        and isinstance(node.slice, ast.Constant)
+    }
+    updates = {
+        leaf.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("counters.update")
+        for leaf in ast.walk(node)
+        if isinstance(leaf, ast.Constant)
+    }
+    fates = {
+        leaf.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name == "_put"
+        for end in ast.walk(node)
+        if isinstance(end, ast.Return) and isinstance(end.value, ast.Tuple)
+        for leaf in ast.walk(end.value.elts[0])
+        if isinstance(leaf, ast.Constant) and leaf.value
+    }
+    return places | updates | fates
+
+
+@pytest.mark.parametrize("stage", PORTS)
+def test_every_metric_is_declared_and_counted(stage: Kind) -> None:
+    """None is declared that nobody counts, and none counted that is not declared."""
+    files = [
+        file
+        for part in EVERYWHERE + PARTS[stage]
+        for file in ([SOURCE / part] if part.endswith(".py") else (SOURCE / part).rglob("*.py"))
+    ]
+    trees = [ast.parse(file.read_text()) for file in files]
+    counted = {name for tree in trees for name in told(tree) | kept(tree)}
+    if stage == "combine":
+        counted |= {*_COUNTERS, "dead_letters"}  # its `letters`, see test_drive.py
+    assert counted == declared(stage).keys()
+
+
+def test_no_other_file_counts() -> None:
+    parts = {*EVERYWHERE, *(part for stage in PARTS.values() for part in stage)}
+    assert {
+        str(file.relative_to(SOURCE))
+        for file in SOURCE.rglob("*.py")
+        if told(ast.parse(file.read_text())) and not parts & set(file.relative_to(SOURCE).parts)
+    } == set()
 
 
 def test_it_is_the_pipelines_meters() -> None:
