@@ -135,6 +135,7 @@ def test_batches_change_nothing(log, cuts):
 def test_a_long_log_that_is_added_up_in_small_pieces(monkeypatch, seed):
     monkeypatch.setattr("llmvitals.combine.shelf.WAITING", 50)
     monkeypatch.setattr("llmvitals.combine.book.FULL", 20)
+    monkeypatch.setattr("llmvitals.combine.worst._SPARE", 0)
     dice = random.Random(seed)
     calls = [
         event(

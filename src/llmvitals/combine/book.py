@@ -30,7 +30,7 @@ class Coded:
 
     def split(self, order: Ints, counts: Ints) -> list[Coded]:
         """Parts of these sizes, after putting the calls into this order."""
-        matrix, traces = self.matrix[:, order], [self.traces[i] for i in order.tolist()]
+        matrix, traces = np.take(self.matrix, order, axis=1), [self.traces[i] for i in order.tolist()]
         ends = np.cumsum(counts).tolist()
         return [
             Coded(matrix[:, end - count : end], traces[end - count : end])

@@ -4,37 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.book import PROFILE, Book, Coded
 from llmvitals.combine.columns import SPEED_US
+from llmvitals.combine.sums import Marks
 from llmvitals.sketch import quantiles
 from llmvitals.sketch.tally import SUM, SUMS
 
 Ints = NDArray[np.int64]
 BINS_END = len(quantiles.SKETCHES) * quantiles.STRIDE
-
-
-class Marks(NamedTuple):
-    """What calls add somewhere else than to the plain sums.
-
-    places: which calls (m; a call may come more than once). codes: what each adds to, below `end`.
-    values: how much (width × m).
-    """
-
-    places: Ints
-    codes: Ints
-    values: Ints
-    end: int
-
-    def of(self, wanted: NDArray[np.bool_]) -> Marks:
-        """Those of the wanted calls, by their places among these."""
-        inside = wanted[self.places]
-        places = (np.cumsum(wanted) - 1)[self.places[inside]]
-        return Marks(places, self.codes[inside], self.values[:, inside], self.end)
 
 
 @dataclass(slots=True)
@@ -49,9 +30,9 @@ class Chunk:
     def of(self, wanted: NDArray[np.bool_]) -> Chunk:
         """Only the wanted calls."""
         return Chunk(
-            self.vectors[:, wanted],
-            self.bins.of(wanted),
-            {kind: marks.of(wanted) for kind, marks in self.who.items()},
+            np.compress(wanted, self.vectors, axis=1),
+            self.bins.only(wanted),
+            {kind: marks.only(wanted) for kind, marks in self.who.items()},
             [self.traces[i] for i in np.flatnonzero(wanted).tolist()],
         )
 
@@ -82,7 +63,7 @@ def _bins(v: Ints) -> Marks:
         places.append(np.flatnonzero(there))
         codes.append(quantiles.bin_keys(sketch, (value / unit)[places[-1]]))
     where = np.concatenate(places)
-    return Marks(where, np.concatenate(codes), np.ones((1, len(where)), np.int64), BINS_END)
+    return Marks.of(where, np.concatenate(codes), np.ones((1, len(where)), np.int64), BINS_END)
 
 
 def _who(m: Ints, book: Book) -> dict[str, Marks]:
@@ -93,5 +74,5 @@ def _who(m: Ints, book: Book) -> dict[str, Marks]:
     who = {}
     for row, (kind, names) in enumerate(book.who.items(), PROFILE + 1):
         places = np.flatnonzero((m[row] >= 0) & (shares[0] > 0))
-        who[kind] = Marks(places, m[row, places], shares[:, places], len(names.names))
+        who[kind] = Marks.of(places, m[row, places], np.take(shares, places, axis=1), len(names.names))
     return who

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from llmvitals.combine.chunk import Marks
 
 Ints = NDArray[np.int64]
 
@@ -15,6 +13,31 @@ SHIFT: Final = 32
 """A key is row << SHIFT | code, so that sorted keys lie row by row."""
 _RUNS: Final = 8
 _ROOMY: Final = 4
+
+
+class Marks(NamedTuple):
+    """What calls add somewhere else than to the plain sums, in the order of the codes.
+
+    places: which calls (m; a call may come more than once). codes: what each adds to, ascending, below `end`.
+    values: how much (width × m), positive in the first line.
+    """
+
+    places: Ints
+    codes: Ints
+    values: Ints
+    end: int
+
+    @classmethod
+    def of(cls, places: Ints, codes: Ints, values: Ints, end: int) -> Marks:
+        """Marks out of codes in any order."""
+        order = _order(codes, end)
+        return cls(places[order], codes[order], np.take(values, order, axis=1), end)
+
+    def only(self, wanted: NDArray[np.bool_]) -> Marks:
+        """Those of the wanted calls, by their places among these."""
+        inside = wanted[self.places]
+        places = (np.cumsum(wanted) - 1)[self.places[inside]]
+        return Marks(places, self.codes[inside], np.compress(inside, self.values, axis=1), self.end)
 
 
 class Sums:
@@ -27,16 +50,18 @@ class Sums:
         self._width = width
         self._runs: list[tuple[Ints, Ints]] = []
 
-    def add(self, rows: Ints, marks: Marks) -> None:
-        """Add marks, whose first values are positive; rows: the row of each call."""
+    def add(self, rows: Ints, rows_end: int, marks: Marks) -> None:
+        """Add marks; rows: the row of each call, below rows_end."""
         if not len(marks.places):
             return
         mine = rows[marks.places]
-        size = (int(mine.max()) + 1) * marks.end
+        size = rows_end * marks.end
         if size <= _ROOMY * len(mine):
             self._runs.append(_dense(mine * marks.end + marks.codes, marks, size))
         else:
-            self._runs.append(_sorted(mine << SHIFT | marks.codes, marks.values))
+            order = _order(mine, rows_end)
+            keys = (mine << SHIFT | marks.codes)[order]
+            self._runs.append(_summed(keys, np.take(marks.values, order, axis=1)))
         if len(self._runs) > _RUNS:
             self.merge()
 
@@ -44,34 +69,44 @@ class Sums:
         """Make one run of all."""
         if len(self._runs) > 1:
             keys = np.concatenate([run[0] for run in self._runs])
-            self._runs = [_sorted(keys, np.concatenate([run[1] for run in self._runs], axis=1))]
+            values = np.concatenate([run[1] for run in self._runs], axis=1)
+            order = np.argsort(keys, kind="stable")  # which is fast on a few runs that are sorted
+            self._runs = [_summed(keys[order], np.take(values, order, axis=1))]
 
     def __len__(self) -> int:
         return sum(len(keys) for keys, _ in self._runs)
 
-    def by_row(self, rows: int) -> tuple[Ints, Ints, Ints]:
+    def by_row(self, rows: int) -> tuple[Ints, Ints, list[int]]:
         """Codes and values (width × n), row after row, and the rows + 1 places where rows begin and end."""
         self.merge()
         keys, values = (
             self._runs[0] if self._runs else (np.empty(0, np.int64), np.empty((self._width, 0), np.int64))
         )
         edges = np.searchsorted(keys, np.arange(rows + 1, dtype=np.int64) << SHIFT)
-        return keys & (1 << SHIFT) - 1, values, edges
+        return keys & (1 << SHIFT) - 1, values, edges.tolist()
 
 
 def _dense(keys: Ints, marks: Marks, size: int) -> tuple[Ints, Ints]:
-    """What `_sorted` gives, for keys of row × end + code below `size`."""
+    """What `_summed` gives, for keys of row × end + code below `size`, in any order."""
     # A table of all places is cheaper than sorting where there are not many more of them than calls.
     table = np.zeros((len(marks.values), size), np.int64)
     for line, values in zip(table, marks.values, strict=True):
         np.add.at(line, keys, values)
     keys = np.flatnonzero(table[0])
-    return keys // marks.end << SHIFT | keys % marks.end, table[:, keys]
+    return keys // marks.end << SHIFT | keys % marks.end, np.take(table, keys, axis=1)
 
 
-def _sorted(keys: Ints, values: Ints) -> tuple[Ints, Ints]:
-    """Keys ascending without repeats, and the sums of their values."""
-    order = np.argsort(keys)
-    keys = keys[order]
+def _summed(keys: Ints, values: Ints) -> tuple[Ints, Ints]:
+    """Of ascending keys each one once, and the sums of its values."""
     starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-    return keys[starts], np.add.reduceat(values[:, order], starts, axis=1)
+    if len(starts) == len(keys):
+        return keys, values
+    return keys[starts], np.add.reduceat(values, starts, axis=1)
+
+
+def _order(numbers: Ints, end: int) -> Ints:
+    """The stable order of numbers in 0 … end − 1, end below 2³²: numpy sorts 16 bits at a time by radix."""
+    order = np.argsort(numbers.astype(np.uint16), kind="stable")
+    if end > 1 << 16:
+        order = order[np.argsort((numbers[order] >> 16).astype(np.uint16), kind="stable")]
+    return order

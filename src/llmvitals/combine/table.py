@@ -68,9 +68,9 @@ class Table:
         self._changed[rows] = True
         for kind, worst in self._worst.items():
             worst.add(rows, chunk.vectors[_WORST[kind]], chunk.traces, len(self.series))
-        self._bins.add(rows, chunk.bins)
+        self._bins.add(rows, len(self.series), chunk.bins)
         for kind, shares in self._heavy.items():
-            shares.add(rows, chunk.who[kind])
+            shares.add(rows, len(self.series), chunk.who[kind])
 
     def crowded(self, most: int) -> bool:
         """Whether there are more contributors than this, over all series and kinds."""
@@ -92,20 +92,21 @@ class Table:
             return
         bins, counts, edges = self._bins.by_row(len(self.series))
         keys = bins.astype(np.uint16)
+        worst = {kind: calls.by_row(len(self.series)) for kind, calls in self._worst.items()}
         who = {kind: shares.by_row(len(self.series)) for kind, shares in self._heavy.items() if most}
-        for row in rows:
-            low, high = edges[row : row + 2]
+        sums, maxima = (np.take(lines, rows, axis=1).T.tolist() for lines in (self._sums, self._maxima))
+        for row, total, greatest in zip(rows, sums, maxima, strict=True):
             vitals = Vitals(
-                tuple(self._sums[:, row].tolist()),
-                tuple(self._maxima[:, row].tolist()),
-                (keys[low:high], counts[0, low:high]),
+                tuple(total),
+                tuple(greatest),
+                (keys[edges[row] : edges[row + 1]], counts[0, edges[row] : edges[row + 1]]),
                 {
                     kind: _heaviest(codes[start:end], shares[:, start:end], self._book.who[kind].names, most)
                     for kind, (codes, shares, places) in who.items()
                     for start, end in [places[row : row + 2]]
                     if start < end
                 },
-                {kind: found for kind, worst in self._worst.items() if (found := worst.of(row))},
+                {kind: found for kind, top in worst.items() if (found := top(row))},
             )
             yield self.series[row], vitals.pack()
 
@@ -120,22 +121,24 @@ class Table:
 
 def _heaviest(codes: Ints, shares: Ints, names: list[str], most: int) -> dict[str, heavy.Share]:
     """The `most` heaviest, as heavy.heaviest has it; shares: calls, nano-dollars, tokens × n."""
+    if len(codes) <= most:
+        return _named(codes, shares, names)
     calls, cost, tokens = shares
     sure, tied, left = [], np.arange(len(codes)), most
     # Names are looked at only where numbers leave a tie.
     for column in (cost, tokens, calls):
-        if len(tied) <= left:
-            break
         values = column[tied]
         bound = np.partition(values, len(values) - left)[len(values) - left]
-        above = values > bound
-        sure.append(tied[above])
-        tied, left = tied[values == bound], left - int(above.sum())
-    places = np.concatenate([*sure, tied]).tolist()
-    found = {
-        names[code]: (call, nano, token)
-        for code, call, nano, token in zip(
-            *(column[places].tolist() for column in (codes, *shares)), strict=True
-        )
-    }
-    return dict(heavy.heaviest(found, most))
+        sure.append(tied[values > bound])
+        tied, left = tied[values == bound], left - len(sure[-1])
+        if len(tied) <= left:
+            return _named(codes[(places := np.concatenate([*sure, tied]))], shares[:, places], names)
+    places = np.concatenate([*sure, tied])
+    return dict(heavy.heaviest(_named(codes[places], shares[:, places], names), most))
+
+
+def _named(codes: Ints, shares: Ints, names: list[str]) -> dict[str, heavy.Share]:
+    calls, cost, tokens = shares.tolist()
+    return dict(
+        zip([names[code] for code in codes.tolist()], zip(calls, cost, tokens, strict=True), strict=True)
+    )
