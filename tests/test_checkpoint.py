@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 import zlib
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmvitals.checkpoint import Mark, Store
+from llmvitals.checkpoint import Ledger, Mark, Store
 from llmvitals.errors import StateLost
 from llmvitals.outbox import Outbox
 from llmvitals.record.chunk import LIMIT, Chunk, ChunkKey, Saved, Version, pick, split
@@ -54,7 +56,7 @@ def test_keys_and_chunks_survive_the_wire() -> None:
     assert key.encode() == b"g|t.v1|7|12.3|bucket/5|1.2"
     assert ChunkKey.decode(key.encode()) == key
     (chunk,) = split(b"abc", sequence=4, offset=5, applied=6)
-    assert Chunk.decode(chunk.encode()) == chunk == Chunk(4, 1, zlib.crc32(b"abc"), False, 5, 6, b"abc")
+    assert Chunk.decode(chunk.encode()) == chunk == Chunk(4, zlib.crc32(b"abc"), False, 5, 6, b"abc")
 
 
 def test_a_mark_is_read_back_and_strange_metadata_is_no_mark() -> None:
@@ -127,11 +129,41 @@ def test_half_a_part_leaves_the_last_whole_one(only: int) -> None:
     assert pick(log.compacted).parts["bucket/0"] == noise(2 * LIMIT, 2)
 
 
+class Failing:
+    """An outbox on such a log that takes only so many records."""
+
+    def __init__(self, log: Log, takes: int) -> None:
+        self.log, self.takes = log, takes
+
+    async def post(self, message: Message) -> asyncio.Future[Any]:
+        if self.takes == 0:
+            raise OSError("the power went out")
+        self.takes -= 1
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.set_result(SimpleNamespace(offset=self.log.end))
+        self.log.append(ChunkKey.decode(message.key), Chunk.decode(message.value or b""))
+        return future
+
+
+@pytest.mark.parametrize("sizes", [(3, 3), (0, 3), (3, 0, 2), (3, 2, 0, 3), (2, 2, 2, 2)])
+@pytest.mark.parametrize("torn", [1, 2])
+async def test_whatever_is_torn_the_last_whole_writing_is_there(sizes: tuple[int, ...], torn: int) -> None:
+    log = Log()
+    outbox: Any = Failing(log, 1_000)
+    ledger = Ledger(outbox, OWNER, Saved(), shelf=0, generation=1)
+    for turn, size in enumerate(sizes):
+        await ledger.write(Snapshot(turn, {"manifest": b"m", "part": noise(size * LIMIT, turn)}), turn)
+    outbox.takes = torn
+    with pytest.raises(OSError, match="power"):
+        await ledger.write(Snapshot(9, {"manifest": b"m", "part": noise(3 * LIMIT, 9)}), 9)
+    assert pick(log.compacted).parts["part"] == noise(sizes[-1] * LIMIT, len(sizes) - 1)
+
+
 def test_a_damaged_part_is_as_if_it_were_not_there() -> None:
     log = Log()
     log.write(Version(1, 1), "manifest", b"good")
     (chunk,) = split(b"bad", sequence=1, offset=9, applied=9)
-    damaged = Chunk(1, 1, chunk.checksum, False, 9, 9, b"baD")
+    damaged = Chunk(1, chunk.checksum, False, 9, 9, b"baD")
     log.append(ChunkKey(OWNER, Version(2, 2), "manifest", 0, 0), damaged)
     saved = pick(log.compacted)
     assert (saved.parts, saved.epoch) == ({"manifest": b"good"}, 2)

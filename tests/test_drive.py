@@ -272,6 +272,7 @@ async def test_who_is_fenced_writes_nothing(bench: Bench) -> None:
     await bench.load()
     await bench.take(0, 5)
     bench.drain()
+    bench.stages[0].promise(1)
     bench.world.held = False
     assert not await bench.driver.save(last=True)
     assert bench.drain() == []

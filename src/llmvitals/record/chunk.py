@@ -53,14 +53,14 @@ class ChunkKey(NamedTuple):
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """One of `total` pieces of a part.
+    """A piece of a part.
 
-    sequence: counts the writings of this part by this owner. checksum: CRC-32 of the whole part.
+    sequence: counts the writings of this part by this owner. checksum: CRC-32 of the whole part, so a piece
+    that is missing shows.
     offset, applied: where a restart reads from, and the offset up to which all was applied.
     """
 
     sequence: int
-    total: int
     checksum: int
     packed: bool
     offset: int
@@ -110,7 +110,7 @@ def split(data: bytes, *, sequence: int, offset: int, applied: int) -> list[Chun
     if packed:
         data = zlib.compress(data, 1)
     pieces = [data[start : start + LIMIT] for start in range(0, len(data), LIMIT)] or [b""]
-    return [Chunk(sequence, len(pieces), checksum, packed, offset, applied, piece) for piece in pieces]
+    return [Chunk(sequence, checksum, packed, offset, applied, piece) for piece in pieces]
 
 
 def pick(found: Mapping[ChunkKey, tuple[int, Chunk]]) -> Saved:
@@ -148,8 +148,6 @@ def _complete(found: Mapping[ChunkKey, tuple[int, Chunk]]) -> Iterator[tuple[str
     for (part, version, _, _), chunks in writings.items():
         chunks.sort(key=lambda chunk: chunk[0])
         head = chunks[0][2]
-        if [number for number, _, _ in chunks] != list(range(head.total)):
-            continue
         data = _joined(chunk.data for _, _, chunk in chunks) if len(chunks) > 1 else head.data
         try:
             data = zlib.decompress(data) if head.packed else data
