@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from typing import TYPE_CHECKING
@@ -196,6 +197,32 @@ async def test_what_retention_took_is_counted_and_the_rest_goes_on(rig: Rig) -> 
     assert {partition: count for partition, (count, _) in (await rig.counted()).items()} == dict.fromkeys(
         range(4), 550
     )
+
+
+async def test_retention_may_overtake_a_running_worker(rig: Rig) -> None:
+    worker = rig.start(LLMVITALS_SESSION_TIMEOUT="20s")
+    await rig.publish(2_000)
+    await rig.assert_exact()
+    worker.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(0.5)  # the fetch that is waiting on the broker comes back empty
+    await rig.publish(400)
+    await rig.admin.delete_records(
+        {TopicPartition(rig.calls, number): RecordsToDelete(before_offset=550) for number in range(4)}
+    )
+    worker.process.send_signal(signal.SIGCONT)
+    await rig.caught_up()
+    assert {partition: count for partition, (count, _) in (await rig.counted()).items()} == dict.fromkeys(
+        range(4), 550
+    )
+    assert worker.text().count("50 records") == 4
+    assert await worker.stop() == 0
+
+
+async def test_a_new_owner_writes_a_checkpoint_before_it_reads(rig: Rig) -> None:
+    worker = rig.start(LLMVITALS_CHECKPOINT="1h", LLMVITALS_FLUSH="1h")
+    await worker.ready()
+    assert len(await rig.committed()) == 4
+    assert await rig.counted() == {}
 
 
 async def test_holes_of_transactions_are_accepted(rig: Rig) -> None:
