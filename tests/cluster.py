@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import suppress
 from http.client import HTTPException
@@ -93,6 +95,17 @@ class Worker:
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
+
+    def reasons(self) -> str:
+        """Why it is not ready, by /readyz; "" when it is, or does not answer."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2):
+                return ""
+        except urllib.error.HTTPError as error:
+            with error:
+                return "; ".join(json.loads(error.read())["reasons"])
+        except (OSError, HTTPException):
+            return ""
 
     def text(self) -> str:
         return self.log.read_text(errors="replace")
