@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,31 +16,41 @@ from llmvitals.sketch import quantiles
 from llmvitals.sketch.tally import SUM, SUMS
 
 Ints = NDArray[np.int64]
-BINS_END = len(quantiles.SKETCHES) * quantiles.STRIDE
+
+KIND: Final = 28
+"""A contributor's label is kind << KIND | code."""
+_BINS: Final = np.arange(len(quantiles.SKETCHES) * quantiles.STRIDE)
 
 
 @dataclass(slots=True)
 class Chunk:
-    """n calls: their vectors (SUMS × n), the bins of their sketches, their contributors, a trace id each."""
+    """n calls: their vectors (SUMS × n), the bins of their sketches, their contributors, a trace id each.
+
+    lines: those of the vectors that have anything in them.
+    """
 
     vectors: Ints
+    lines: list[int]
     bins: Marks
-    who: dict[str, Marks]
+    who: Marks
     traces: Sequence[str]
 
     def of(self, wanted: NDArray[np.bool_]) -> Chunk:
         """Only the wanted calls."""
         return Chunk(
             np.compress(wanted, self.vectors, axis=1),
+            self.lines,
             self.bins.only(wanted),
-            {kind: marks.only(wanted) for kind, marks in self.who.items()},
+            self.who.only(wanted),
             [self.traces[i] for i in np.flatnonzero(wanted).tolist()],
         )
 
 
 def prepare(coded: Coded, book: Book) -> Chunk:
     """Make calls ready."""
-    return Chunk(coded.matrix[: len(SUMS)], _bins(coded.matrix), _who(coded.matrix, book), coded.traces)
+    vectors = coded.matrix[: len(SUMS)]
+    lines = np.flatnonzero(vectors.any(axis=1)).tolist()
+    return Chunk(vectors, lines, _bins(coded.matrix), _who(coded.matrix, book), coded.traces)
 
 
 def _bins(v: Ints) -> Marks:
@@ -62,17 +73,21 @@ def _bins(v: Ints) -> Marks:
     for sketch, (there, value, unit) in known.items():
         places.append(np.flatnonzero(there))
         codes.append(quantiles.bin_keys(sketch, (value / unit)[places[-1]]))
-    where = np.concatenate(places)
-    return Marks.of(where, np.concatenate(codes), np.ones((1, len(where)), np.int64), BINS_END)
+    once = np.ones((1, v.shape[1]), np.int64)
+    return Marks.of(np.concatenate(places), np.concatenate(codes), _BINS, once)
 
 
-def _who(m: Ints, book: Book) -> dict[str, Marks]:
+def _who(m: Ints, book: Book) -> Marks:
     """What each call adds to its contributors: a call, its cost, its tokens."""
     shares = np.stack(
         (m[SUM["calls"]], m[SUM["cost_nano"]], m[SUM["input_tokens"]] + m[SUM["output_tokens"]])
     )
-    who = {}
-    for row, (kind, names) in enumerate(book.who.items(), PROFILE + 1):
-        places = np.flatnonzero((m[row] >= 0) & (shares[0] > 0))
-        who[kind] = Marks.of(places, m[row, places], np.take(shares, places, axis=1), len(names.names))
-    return who
+    none = np.empty(0, np.int64)
+    places, codes, labels, end = [none], [none], [none], 0
+    for kind, names in enumerate(book.who.values()):
+        said = m[PROFILE + 1 + kind]
+        places.append(np.flatnonzero((said >= 0) & (shares[0] > 0)))
+        codes.append(said[places[-1]] + end)
+        labels.append((kind << KIND) + np.arange(len(names.names)))
+        end += len(names.names)
+    return Marks.of(np.concatenate(places), np.concatenate(codes), np.concatenate(labels), shares)

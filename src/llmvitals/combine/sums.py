@@ -18,26 +18,27 @@ _ROOMY: Final = 4
 class Marks(NamedTuple):
     """What calls add somewhere else than to the plain sums, in the order of the codes.
 
-    places: which calls (m; a call may come more than once). codes: what each adds to, ascending, below `end`.
-    values: how much (width × m), positive in the first line.
+    places: which calls (m; a call may come more than once). codes: where each adds to, ascending. values: how
+    much (width × m), positive in the first line. labels: what each code stands for in a key, ascending.
     """
 
     places: Ints
     codes: Ints
     values: Ints
-    end: int
+    labels: Ints
 
     @classmethod
-    def of(cls, places: Ints, codes: Ints, values: Ints, end: int) -> Marks:
-        """Marks out of codes in any order."""
-        order = _order(codes, end)
-        return cls(places[order], codes[order], np.take(values, order, axis=1), end)
+    def of(cls, places: Ints, codes: Ints, labels: Ints, values: Ints) -> Marks:
+        """Marks out of codes in any order; values: of each call."""
+        order = _order(codes, len(labels))
+        places = places[order]
+        return cls(places, codes[order], np.take(values, places, axis=1), labels)
 
     def only(self, wanted: NDArray[np.bool_]) -> Marks:
         """Those of the wanted calls, by their places among these."""
         inside = wanted[self.places]
         places = (np.cumsum(wanted) - 1)[self.places[inside]]
-        return Marks(places, self.codes[inside], np.compress(inside, self.values, axis=1), self.end)
+        return Marks(places, self.codes[inside], np.compress(inside, self.values, axis=1), self.labels)
 
 
 class Sums:
@@ -55,12 +56,11 @@ class Sums:
         if not len(marks.places):
             return
         mine = rows[marks.places]
-        size = rows_end * marks.end
-        if size <= _ROOMY * len(mine):
-            self._runs.append(_dense(mine * marks.end + marks.codes, marks, size))
+        if rows_end * len(marks.labels) <= _ROOMY * len(mine):
+            self._runs.append(_dense(mine, rows_end, marks))
         else:
             order = _order(mine, rows_end)
-            keys = (mine << SHIFT | marks.codes)[order]
+            keys = (mine << SHIFT | marks.labels[marks.codes])[order]
             self._runs.append(_summed(keys, np.take(marks.values, order, axis=1)))
         if len(self._runs) > _RUNS:
             self.merge()
@@ -76,24 +76,22 @@ class Sums:
     def __len__(self) -> int:
         return sum(len(keys) for keys, _ in self._runs)
 
-    def by_row(self, rows: int) -> tuple[Ints, Ints, list[int]]:
-        """Codes and values (width × n), row after row, and the rows + 1 places where rows begin and end."""
+    def cut(self, bounds: Ints) -> tuple[Ints, Ints, list[int]]:
+        """Labels and values (width × n) in the order of their keys, and where each of these keys would be."""
         self.merge()
-        keys, values = (
-            self._runs[0] if self._runs else (np.empty(0, np.int64), np.empty((self._width, 0), np.int64))
-        )
-        edges = np.searchsorted(keys, np.arange(rows + 1, dtype=np.int64) << SHIFT)
-        return keys & (1 << SHIFT) - 1, values, edges.tolist()
+        empty = np.empty(0, np.int64), np.empty((self._width, 0), np.int64)
+        keys, values = self._runs[0] if self._runs else empty
+        return keys & (1 << SHIFT) - 1, values, np.searchsorted(keys, bounds).tolist()
 
 
-def _dense(keys: Ints, marks: Marks, size: int) -> tuple[Ints, Ints]:
-    """What `_summed` gives, for keys of row × end + code below `size`, in any order."""
+def _dense(rows: Ints, rows_end: int, marks: Marks) -> tuple[Ints, Ints]:
     # A table of all places is cheaper than sorting where there are not many more of them than calls.
-    table = np.zeros((len(marks.values), size), np.int64)
+    end = len(marks.labels)
+    table, places = np.zeros((len(marks.values), rows_end * end), np.int64), rows * end + marks.codes
     for line, values in zip(table, marks.values, strict=True):
-        np.add.at(line, keys, values)
-    keys = np.flatnonzero(table[0])
-    return keys // marks.end << SHIFT | keys % marks.end, np.take(table, keys, axis=1)
+        np.add.at(line, places, values)
+    found = np.flatnonzero(table[0])
+    return found // end << SHIFT | marks.labels[found % end], np.take(table, found, axis=1)
 
 
 def _summed(keys: Ints, values: Ints) -> tuple[Ints, Ints]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.book import Book
-from llmvitals.combine.chunk import Chunk
-from llmvitals.combine.sums import Sums
+from llmvitals.combine.chunk import KIND, Chunk
+from llmvitals.combine.sums import SHIFT, Sums
 from llmvitals.combine.worst import Worst
 from llmvitals.record.view import OTHER, View
 from llmvitals.record.vitals import Vitals
@@ -40,7 +41,7 @@ class Table:
         self._changed = np.zeros(0, np.bool_)
         self._crowded = False
         self._bins = Sums(1)
-        self._heavy = {kind: Sums(3) for kind in heavy.KINDS if view.contributors}
+        self._who = Sums(3)
         self._worst = {kind: Worst() for kind in _WORST}
 
     def row(self, series: Series) -> int:
@@ -60,25 +61,22 @@ class Table:
         if not len(rows):
             return
         self._grow()
-        for total, column in zip(self._sums, chunk.vectors, strict=True):
-            if column.any():
-                np.add.at(total, rows, column)
+        for line in chunk.lines:
+            np.add.at(self._sums[line], rows, chunk.vectors[line])
         for greatest, place in zip(self._maxima, _MAXIMA, strict=True):
             np.maximum.at(greatest, rows, chunk.vectors[place])
         self._changed[rows] = True
         for kind, worst in self._worst.items():
             worst.add(rows, chunk.vectors[_WORST[kind]], chunk.traces, len(self.series))
         self._bins.add(rows, len(self.series), chunk.bins)
-        for kind, shares in self._heavy.items():
-            shares.add(rows, len(self.series), chunk.who[kind])
+        if self.view.contributors:
+            self._who.add(rows, len(self.series), chunk.who)
 
     def crowded(self, most: int) -> bool:
         """Whether there are more contributors than this, over all series and kinds."""
-        shares = self._heavy.values()
-        if sum(map(len, shares)) > most and not self._crowded:
-            for runs in shares:
-                runs.merge()
-            self._crowded = sum(map(len, shares)) > most
+        if len(self._who) > most and not self._crowded:
+            self._who.merge()
+            self._crowded = len(self._who) > most
         return self._crowded
 
     def entries(self, most: int, *, changed: bool = False) -> Iterator[tuple[Series, bytes]]:
@@ -90,33 +88,49 @@ class Table:
         self._changed[:] = False
         if not rows:
             return
-        bins, counts, edges = self._bins.by_row(len(self.series))
+        end = len(self.series)
+        bins, counts, edges = self._bins.cut(np.arange(end + 1) << SHIFT)
         keys = bins.astype(np.uint16)
-        worst = {kind: calls.by_row(len(self.series)) for kind, calls in self._worst.items()}
-        who = {kind: shares.by_row(len(self.series)) for kind, shares in self._heavy.items() if most}
+        worst = {kind: calls.by_row(end) for kind, calls in self._worst.items()}
+        contributors = self._contributors(most) if most and self.view.contributors else lambda _: {}
         sums, maxima = (np.take(lines, rows, axis=1).T.tolist() for lines in (self._sums, self._maxima))
         for row, total, greatest in zip(rows, sums, maxima, strict=True):
+            mine = slice(edges[row], edges[row + 1])
             vitals = Vitals(
                 tuple(total),
                 tuple(greatest),
-                (keys[edges[row] : edges[row + 1]], counts[0, edges[row] : edges[row + 1]]),
-                {
-                    kind: _heaviest(codes[start:end], shares[:, start:end], self._book.who[kind].names, most)
-                    for kind, (codes, shares, places) in who.items()
-                    for start, end in [places[row : row + 2]]
-                    if start < end
-                },
+                (keys[mine], counts[0, mine]),
+                contributors(row),
                 {kind: found for kind, top in worst.items() if (found := top(row))},
             )
             yield self.series[row], vitals.pack()
+
+    def _contributors(self, most: int) -> Callable[[int], heavy.Contributors]:
+        """What gives a row's heaviest contributors."""
+        kinds = np.arange(len(heavy.KINDS)) << KIND
+        bounds = (np.arange(len(self.series) + 1)[:, None] << SHIFT) + kinds
+        labels, shares, edges = self._who.cut(bounds.ravel())
+        codes = labels & (1 << KIND) - 1
+
+        def of(row: int) -> heavy.Contributors:
+            first = row * len(heavy.KINDS)
+            return {
+                kind: _heaviest(codes[low:high], shares[:, low:high], self._book.who[kind].names, most)
+                for kind, (low, high) in zip(
+                    heavy.KINDS, pairwise(edges[first : first + len(heavy.KINDS) + 1]), strict=True
+                )
+                if low < high
+            }
+
+        return of
 
     def _grow(self) -> None:
         short = len(self.series) - len(self._changed)
         if short > 0:
             more = short + len(self.series)
-            self._sums = np.pad(self._sums, ((0, 0), (0, more)))
-            self._maxima = np.pad(self._maxima, ((0, 0), (0, more)))
-            self._changed = np.pad(self._changed, (0, more))
+            self._sums = np.hstack((self._sums, np.zeros((len(SUMS), more), np.int64)))
+            self._maxima = np.hstack((self._maxima, np.zeros((len(MAXIMA), more), np.int64)))
+            self._changed = np.hstack((self._changed, np.zeros(more, np.bool_)))
 
 
 def _heaviest(codes: Ints, shares: Ints, names: list[str], most: int) -> dict[str, heavy.Share]:

@@ -38,7 +38,7 @@ class Worst:
         """Look at values (n) of rows (n, in 0 … rows_end − 1); ids: a trace id for each."""
         more = rows_end - len(self._least)
         if more > 0:
-            self._least = np.pad(self._least, (0, more + rows_end), constant_values=1)
+            self._least = np.hstack((self._least, np.ones(more + rows_end, np.int64)))
         at = np.flatnonzero(values >= self._least[rows])
         if self._last:
             tied = np.flatnonzero(values[at] == self._least[rows[at]])
