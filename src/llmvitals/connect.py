@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BACKOFF: Final = (1.0, 2.0, 4.0, 8.0)
-_PATIENCE: Final = 15.0
+_PATIENCE: Final = 10.0
 """Seconds that Kafka may take to answer a command."""
 
 

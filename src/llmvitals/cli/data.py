@@ -7,7 +7,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -110,14 +110,19 @@ def schema(of: Annotated[Schema, typer.Argument(help="What to describe.")] = Sch
 
 
 def _lines(name: str) -> Iterator[bytes]:
-    if name == "-":
-        yield from (line for line in sys.stdin.buffer if line.strip())
-        return
     path = Path(name)
-    if not path.is_file():
+    if name != "-" and not path.is_file():
         raise ConfigError(f"{name} is no file; - reads standard input")
+    return _filled(sys.stdin.buffer) if name == "-" else _read(path)
+
+
+def _read(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        yield from (line for line in file if line.strip())
+        yield from _filled(file)
+
+
+def _filled(file: BinaryIO) -> Iterator[bytes]:
+    return (line for line in file if line.strip())
 
 
 def add(app: typer.Typer) -> None:

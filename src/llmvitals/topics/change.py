@@ -67,7 +67,7 @@ async def missing(settings: Settings, folder: Path | None = None) -> list[str]:
 @asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     async with asking(settings, _LONGEST):
-        admin = AIOKafkaAdminClient(**client(settings, "topics"), request_timeout_ms=15_000)
+        admin = AIOKafkaAdminClient(**client(settings, "topics"), request_timeout_ms=10_000)
         try:
             await admin.start()
             yield admin
