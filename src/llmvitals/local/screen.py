@@ -16,17 +16,22 @@ from rich.text import Text
 
 from llmvitals.local.traffic import INCIDENTS
 from llmvitals.notify.message import notice
-from llmvitals.notify.terminal import draw
+from llmvitals.notify.terminal import COLOURS, draw
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
     from llmvitals.local.stagehand import Stagehand
+    from llmvitals.notify.message import Notice
     from llmvitals.testing import FakeSlack
 
-SIGNS: Final = (("prompt_version", "v8"), ("provider", "anthropic"), ("session", "run-4711"))
-"""The label by which each of traffic.INCIDENTS is known again."""
+SIGNS: Final = (
+    {("prompt_version", "v8")},
+    {("provider", "anthropic"), ("app", "code-review")},
+    {("session", "run-4711")},
+)
+"""The labels by any of which each of traffic.INCIDENTS is known again."""
 
 _APPS: Final = """
     SELECT tags, SUM(calls), SUM(errors), SUM(cost_nano), SUM(input_tokens),
@@ -80,8 +85,8 @@ class Screen:
                 self._console.print(draw(notice(alert)))
         self._console.print(self._numbers())
         found = Table("what went wrong", "found", "by the rule", box=None, title="What was found")
-        for what, (label, value) in zip(INCIDENTS, SIGNS, strict=True):
-            rules = sorted({a.rule for a in self._hand.alerts.values() if a.labels.get(label) == value})
+        for what, signs in zip(INCIDENTS, SIGNS, strict=True):
+            rules = sorted({a.rule for a in self._hand.alerts.values() if signs & a.labels.items()})
             found.add_row(what, "[green]yes" if rules else "[red]no", ", ".join(rules))
         self._console.print(found)
         self._console.print(
@@ -99,13 +104,13 @@ class Screen:
         bar = ProgressBar(total=self._seconds, completed=second, width=40)
         head = Columns([Text("llmvitals demo · ten minutes of trace a minute", style="bold"), bar])
         newest = list(self._hand.alerts.values())
-        room = max(1, (self._console.height - 12) // 9)
+        room = max(1, (self._console.height - 13) // 4)
         hidden = len(newest) - room
         parts: list[RenderableType] = [head, Text(), self._numbers(), Text()]
         parts.append(Text(f"#llm-alerts in Slack · {len(self._slack.messages)} messages", style="bold"))
         if hidden > 0:
             parts.append(Text(f"… {hidden} earlier", style="dim"))
-        parts.extend(draw(notice(alert)) for alert in newest[-room:])
+        parts.extend(_brief(notice(alert)) for alert in newest[-room:])
         return Group(*parts)
 
     def _numbers(self) -> Table:
@@ -120,6 +125,14 @@ class Screen:
                 app, f"{calls:,}", failed, f"{tokens / max(calls, 1):,.0f}", slow, f"${cost / 1e9:,.2f}"
             )
         return table
+
+
+def _brief(said: Notice) -> RenderableType:
+    """A message in three lines, so that many are seen at once; the end of the demo shows them whole."""
+    style = COLOURS[said.colour]
+    lines = (said.title.split(" ", 1)[-1], said.summary, " · ".join(value for _, value in said.facts))
+    bar = Text("▌ ", style=style)
+    return Group(*(Text.assemble(bar, (line, "bold" if n == 0 else "")) for n, line in enumerate(lines)), "")
 
 
 def _rows(store: Path) -> list[tuple[Any, ...]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llmvitals.record.incident import Incident
 
 _BAR: Final = Box("▌   \n" * 8)
-_COLOURS: Final = {"red": "red3", "orange": "dark_orange", "blue": "dodger_blue2", "green": "green3"}
+COLOURS: Final = {"red": "red3", "orange": "dark_orange", "blue": "dodger_blue2", "green": "green3"}
 
 
 def draw(said: Notice, channel: str = "") -> RenderableType:
@@ -28,7 +28,7 @@ def draw(said: Notice, channel: str = "") -> RenderableType:
 
     Everything is Text, so nothing that a user wrote is read as rich's markup.
     """
-    colour = _COLOURS[said.colour]
+    colour = COLOURS[said.colour]
     # The circle in the title says in Slack what the bar of colour says here.
     title = said.title.split(" ", 1)[-1]
     parts: list[RenderableType] = [Text(title, style=f"bold {colour}")]
