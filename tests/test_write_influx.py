@@ -364,13 +364,11 @@ async def test_records_that_are_no_points_are_counted_and_their_neighbours_writt
         (None, "no address"),
         ("localhost:8086", "no address"),
         ("ftp://localhost", "no address"),
-        ("http://user:hunter2@localhost:8086", "holds a password"),
     ],
 )
 def test_an_address_that_can_not_work_is_refused_before_anything_starts(url: str | None, why: str) -> None:
-    with pytest.raises(ConfigError, match=why) as refused:
+    with pytest.raises(ConfigError, match=why):
         InfluxWriter(Settings(influx_url=url))
-    assert "hunter2" not in str(refused.value)
 
 
 async def stored(config: Settings, name: str) -> dict[str, Any]:

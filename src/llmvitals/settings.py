@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -39,10 +40,16 @@ Duration = Annotated[str, AfterValidator(lambda text: (duration(text), text)[1])
 
 
 def _addresses(text: str) -> str:
-    wrong = [one.strip() for one in text.split(",") if not _ADDRESS.fullmatch(one.strip())]
-    if wrong:
-        raise ValueError(f"{wrong[0]!r} is no address: write host:port, several separated by commas")
+    # Not quoted: there may be a password in it.
+    if not all(_ADDRESS.fullmatch(one.strip()) for one in text.split(",")):
+        raise ValueError("write host:port, several separated by commas, and nothing else")
     return text
+
+
+def _open(url: str) -> str:
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("holds a password, which would be shown: put it into the token's setting")
+    return url
 
 
 class ViewSetting(BaseModel):
@@ -109,7 +116,7 @@ class Settings(BaseSettings):
     sqlite: Path | None = Field(
         None, description="File of the embedded store; used where there is no InfluxDB."
     )
-    influx_url: str | None = None
+    influx_url: Annotated[str, AfterValidator(_open)] | None = None
     influx_token: SecretStr | None = None
     influx_org: str = "-"
     influx_bucket: str = "llmvitals"
@@ -118,7 +125,7 @@ class Settings(BaseSettings):
     slack_token: SecretStr | None = Field(None, description="A bot's token (xoxb-…), scope chat:write.")
     slack_channel: str | None = None
     slack_webhook: SecretStr | None = Field(None, description="The degraded mode: no edits, no threads.")
-    slack_api_url: str = "https://slack.com/api/"
+    slack_api_url: Annotated[str, AfterValidator(_open)] = "https://slack.com/api/"
 
     health_host: str = "127.0.0.1"
     health_port: int = Field(9464, ge=0, le=65_535, description="Of combine; merge +1, sink +2; 0: any free.")

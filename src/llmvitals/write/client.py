@@ -35,11 +35,9 @@ _UNSURE: Final = frozenset({408, 425, 429})
 
 
 def address(settings: Settings) -> str:
-    """InfluxDB's URL. Raises ConfigError when there is none, or when a password stands in it."""
+    """InfluxDB's URL. Raises ConfigError when there is none."""
     url = settings.influx_url or ""
     parts = urlsplit(url)
-    if parts.username or parts.password:
-        raise ConfigError("influx_url holds a password: put user:password into influx_token instead")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError("influx_url is no address: say where InfluxDB is, such as http://localhost:8086")
     return url
