@@ -21,6 +21,8 @@ Ints = NDArray[np.int64]
 
 EARLIEST: Final = 1_420_070_400 * SECOND
 """The beginning of 2015: what claims to be older says seconds where milliseconds are due."""
+_FAR: Final = 10**15
+"""Milliseconds that are beyond belief either way, and can still be told in µs."""
 
 
 @dataclass(slots=True)
@@ -124,8 +126,12 @@ def _bad(code: Code, what: str) -> BadCall:
 
 
 def _measure(calls: Sequence[Call], plan: Plan) -> tuple[Ints, Columns]:
-    times = [call.ts * 1_000 if type(call.ts) is int else ended(call) for call in calls]
-    return np.array(times, np.int64), columns(calls, list(map(plan.assess, calls)), plan.dimensions)
+    times = [call.ts for call in calls]
+    if set(map(type, times)) == {int}:
+        micros = np.array(times, np.int64).clip(-_FAR, _FAR) * 1_000
+    else:
+        micros = np.array([ended(call) for call in calls], np.int64)
+    return micros, columns(calls, list(map(plan.assess, calls)), plan.dimensions)
 
 
 def _sound(call: Call, place: int, plan: Plan, batch: Batch) -> bool:

@@ -151,7 +151,7 @@ class Combine:
         live = offsets >= self._applied
         batch = read(records, self._plan)
         filtered = [place for place, count in batch.filtered for _ in range(count)]
-        self._count("in", live, chain(batch.at, filtered, (place for place, _ in batch.refused)))
+        self._count("in", live, [*batch.at, *filtered, *(place for place, _ in batch.refused)])
         self._count("filtered", live, filtered)
         placed = self._take(batch, offsets, stamps, live)
         self.next = int(offsets[-1]) + 1
@@ -213,7 +213,7 @@ class Combine:
         self._announced = [self.floor] * len(self._announced)
         return [self._sender.frame(shard, floor=self.floor, version=self.next) for shard in behind]
 
-    def _count(self, name: str, live: Flags, places: Iterable[int] | Ints) -> None:
+    def _count(self, name: str, live: Flags, places: Sequence[int] | Ints) -> None:
         """Count what lies in the records at these places, unless it was counted before a crash."""
-        at = np.fromiter(places, np.int64)
-        self.counters[name] += int(live[at].sum())
+        counted = int(live[places].sum()) if self.replaying and len(places) else len(places)
+        self.counters[name] += counted
