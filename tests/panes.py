@@ -6,11 +6,13 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from llmvitals.record.alert import Alert
+from llmvitals.record.point import Point
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch import quantiles, tally
 from llmvitals.watch import Watch, load_watch
@@ -64,7 +66,22 @@ def watch(folder: Path, rule: str, pane: int = PANE) -> Watch:
     return load_watch(folder, pane)
 
 
-def walk(
+def alerts(said: Iterable[Alert | Point]) -> list[Alert]:
+    """Of what was said, the alerts."""
+    return [each for each in said if isinstance(each, Alert)]
+
+
+def points(said: Iterable[Alert | Point]) -> list[Point]:
+    """Of what was said, the points."""
+    return [each for each in said if isinstance(each, Point)]
+
+
+def walk(watched: Watch, panes: Mapping[int, Vitals], end: int, **how: Any) -> list[Alert]:
+    """All alerts of closed panes up to floor `end`; how: see `said`."""
+    return alerts(said(watched, panes, end, **how))
+
+
+def said(
     watched: Watch,
     panes: Mapping[int, Vitals],
     end: int,
@@ -73,23 +90,23 @@ def walk(
     series: tuple[str, ...] = (),
     packed: bool = False,
     ticks: bool = False,
-) -> list[Alert]:
-    """All alerts of closed panes up to floor `end`; cuts: floors at which a call ends.
+) -> list[Alert | Point]:
+    """All that is said of closed panes up to floor `end`; cuts: floors at which a call ends.
 
     packed: the state goes through msgpack between calls. ticks: every floor is a call that the state asks for.
     """
     view = watched.views[0].name
     state: dict = {}
-    alerts: list[Alert] = []
+    heard: list[Alert | Point] = []
     start = min(panes, default=end)
     floors = sorted({start, *cuts, end, *(range(start, end) if ticks else ())})
     for low, floor in pairwise([min(floors) - 1, *floors]):
         closed = [(pane, panes[pane]) for pane in sorted(panes) if low <= pane < floor]
         if closed or watched.needs_tick(state, floor) or floor == end:
-            alerts += watched.advance(view, series, state, floor, closed)
+            heard += watched.advance(view, series, state, floor=floor, closed=closed)
         if packed:
             state = msgspec.msgpack.decode(msgspec.msgpack.encode(state))
-    return alerts
+    return heard
 
 
 def told(alerts: Iterable[Alert]) -> list[tuple[str, str, int]]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from llmvitals.record.alert import Alert, Heavy
 from llmvitals.watch import load_watch
-from panes import MINUTE, PANE, told, vitals, walk, watch
+from panes import MINUTE, PANE, alerts, points, said, told, vitals, walk, watch
 
 FIRST = 1_700_000_000_000_000 // PANE // (6 * MINUTE) * 6 * MINUTE
 BAD, SOSO, GOOD = vitals(calls=10, errors=9), vitals(calls=10, errors=4), vitals(calls=10)
@@ -150,23 +150,24 @@ def test_a_users_name_with_braces_is_only_text(tmp_path):
 def test_a_changed_or_removed_rule_ends_its_alert(tmp_path):
     state: dict = {}
     rules = "alert: A\nthreshold: {metric: errors, above: 3, window: 1m}\n"
-    (alert,) = watch(tmp_path, rules).advance("all", (), state, FIRST + 1, [(FIRST, BAD)])
+    (alert,) = watch(tmp_path, rules).advance("all", (), state, floor=FIRST + 1, closed=[(FIRST, BAD)])
     other = watch(tmp_path, rules.replace("1m", "2m"))
-    (over,) = other.advance("all", (), dict(state), FIRST + 2)
+    (over,) = other.advance("all", (), dict(state), floor=FIRST + 2)
     assert (over.status, over.episode, over.at) == ("resolved", alert.episode, (FIRST + 2) * PANE)
     assert over.summary.endswith("(resolved: the rule was changed)")
     other = watch(tmp_path, rules.replace("alert: A", "alert: B"))
-    assert [alert.rule for alert in other.advance("all", (), state, FIRST + 2)] == ["A"]
+    assert [alert.rule for alert in other.advance("all", (), state, floor=FIRST + 2)] == ["A"]
     assert state == {}
 
 
 def test_an_idle_series_asks_for_nothing_and_leaves_nothing(tmp_path):
     watched = watch(tmp_path, "alert: A\nthreshold: {metric: latency_p95, above: 1s, window: 5m}")
     state: dict = {}
-    assert watched.advance("all", (), state, FIRST + 1, [(FIRST, vitals(ms=(9000.0,)))]) == []
+    closed = [(FIRST, vitals(ms=(9000.0,)))]
+    assert watched.advance("all", (), state, floor=FIRST + 1, closed=closed) == []
     assert not watched.needs_tick(state, FIRST + 30)
     assert watched.needs_tick(state, FIRST + 31)
-    assert watched.advance("all", (), state, FIRST + 31) == []
+    assert watched.advance("all", (), state, floor=FIRST + 31) == []
     assert state == {}
 
 
@@ -186,7 +187,7 @@ def test_the_state_stays_small(tmp_path):
     state: dict = {}
     content = vitals(ms=tuple(range(100, 5000, 50)))
     for at in range(24 * 60 * MINUTE):
-        watched.advance("all", (), state, FIRST + at + 1, [(FIRST + at, content)])
+        watched.advance("all", (), state, floor=FIRST + at + 1, closed=[(FIRST + at, content)])
     assert len(msgspec.msgpack.encode(state)) < 64_000
 
 
@@ -236,11 +237,15 @@ def several(tmp_path_factory):
 def test_any_batching_and_any_restart_give_the_same_alerts(several, contents, cuts, ticks, packed):
     panes = {FIRST + at: content for at, content in contents.items()}
     end = FIRST + 400 * MINUTE
-    whole = walk(several, panes, end)
-    split = walk(
+    everything = said(several, panes, end)
+    split = said(
         several, panes, end, cuts={FIRST + at for at in cuts}, packed=packed, ticks=ticks and not cuts
     )
-    assert split == whole
+    whole = alerts(everything)
+    assert alerts(split) == whole
+    for rule in ("Hour", "Minutes"):
+        told_of = [point for point in points(everything) if point.tags["rule"] == rule]
+        assert [point for point in points(split) if point.tags["rule"] == rule] == told_of
     firing: dict[str, Alert] = {}
     for alert in whole:
         before = firing.pop(alert.episode, None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmvitals.record.vitals import Vitals
 from llmvitals.watch import Watch
-from panes import MINUTE, PANE, SECOND, told, vitals, walk, watch
+from panes import MINUTE, PANE, SECOND, alerts, told, vitals, walk, watch
 
 HOUR = 60 * MINUTE
 BERLIN = "Europe/Berlin"
@@ -146,7 +146,8 @@ def test_tokens_calls_and_money_can_be_budgeted(tmp_path, metric, limit, spent, 
 
 
 def advance(rule: Watch, state: dict, floor: int, closed=(), opened=()):
-    return told(rule.advance(rule.views[0].name, (), state, floor, closed, opened))
+    said = rule.advance(rule.views[0].name, (), state, floor=floor, closed=closed, opened=opened)
+    return told(alerts(said))
 
 
 def test_a_breach_is_seen_in_open_panes_and_not_said_again_when_they_close(daily):
@@ -160,6 +161,7 @@ def test_a_breach_is_seen_in_open_panes_and_not_said_again_when_they_close(daily
     ]
     assert advance(daily, state, NOON + 2, closed=[(NOON, vitals(cost=7)), (NOON + 1, vitals(cost=3))]) == []
     assert advance(daily, state, MIDNIGHT) == [("resolved", "100%", MIDNIGHT - 1)]
+    assert advance(daily, state, MIDNIGHT + MINUTE) == []
     assert state == {}
 
 
@@ -168,7 +170,7 @@ def test_thresholds_seen_in_one_open_pane_have_ascending_times(daily):
     times = [
         alert.at
         for cost in (5, 8, 10)
-        for alert in daily.advance("all", (), state, NOON, opened=[(NOON, vitals(cost=cost))], closed=[])
+        for alert in alerts(daily.advance("all", (), state, floor=NOON, opened=[(NOON, vitals(cost=cost))]))
     ]
     assert times == [(NOON + 1) * PANE + late for late in range(3)]
 
@@ -200,7 +202,7 @@ def test_a_raised_limit_ends_the_episode_and_keeps_what_was_spent(tmp_path):
     ]
     raised = watch(tmp_path, rule.format(limit=40))
     assert advance(raised, state, NOON + 2, [(NOON + 1, vitals(cost=1))]) == [("resolved", "100%", NOON + 1)]
-    (alert,) = raised.advance("all", (), state, NOON + 3, [(NOON + 2, vitals(cost=9))])
+    (alert,) = alerts(raised.advance("all", (), state, floor=NOON + 3, closed=[(NOON + 2, vitals(cost=9))]))
     assert (alert.level, alert.value, alert.limit) == ("50%", 20, 40)
 
 
@@ -258,13 +260,14 @@ def test_a_window_longer_than_288_panes_is_made_of_coarser_buckets(tmp_path):
     ]
 
 
-def test_a_session_that_is_over_leaves_nothing_behind(rolling):
-    state: dict = {}
-    advance(rolling, state, NOON + 1, [(NOON, vitals(cost=1))])
+def test_a_session_that_is_over_leaves_nothing_behind(tmp_path):
+    rule = watch(tmp_path, "alert: Runaway\nbudget: {limit: 10, rolling: 10m, by: [session]}")
+    view, state = rule.views[0].name, {}
+    assert rule.advance(view, ("s1",), state, floor=NOON + 1, closed=[(NOON, vitals(cost=1))]) == []
     assert state
-    assert not rolling.needs_tick(state, NOON + 10 * MINUTE)
-    assert rolling.needs_tick(state, NOON + 10 * MINUTE + 1)
-    advance(rolling, state, NOON + 10 * MINUTE + 1)
+    assert not rule.needs_tick(state, NOON + 10 * MINUTE)
+    assert rule.needs_tick(state, NOON + 10 * MINUTE + 1)
+    assert rule.advance(view, ("s1",), state, floor=NOON + 10 * MINUTE + 1) == []
     assert state == {}
 
 

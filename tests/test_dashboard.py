@@ -11,19 +11,23 @@ import yaml
 from influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 
+import panes
 from llmvitals.record.columns import BUDGET, CALLS, COUNTS, MEASURES, TEXTS, TOP
 from llmvitals.record.point import Point
 from llmvitals.record.view import DEFAULT_VIEWS
+from llmvitals.watch import load_watch
 from llmvitals.window import MINUTE
 from llmvitals.write.lines import line
+from panes import PANE, vitals
 
-GRAFANA = Path(__file__).parent.parent / "docker" / "grafana"
+ROOT = Path(__file__).parent.parent
+GRAFANA = ROOT / "docker" / "grafana"
 BOARD = json.loads((GRAFANA / "dashboards" / "llmvitals.json").read_text())
 PANELS = {panel["title"]: panel for panel in BOARD["panels"]}
 
 
 def points(now: int) -> list[Point]:
-    """Two windows of every default view, the heaviest, and a budget; every field of each."""
+    """Two windows of every default view and the heaviest, every field of each; and a budget."""
     found = []
     for start in (now - 3 * MINUTE, now - 2 * MINUTE):
         for view in DEFAULT_VIEWS:
@@ -31,8 +35,14 @@ def points(now: int) -> list[Point]:
             found.append(point(CALLS, start, tags, calls=50, errors=5))
             if view.contributors:
                 found.append(point(TOP, start, tags | {"kind": "user", "rank": "1"}))
-        found.append(point(BUDGET, start, {"rule": "TeamBudget", "team": "x"}))
-    return found
+    return [*found, *budgets(now - 2 * MINUTE)]
+
+
+def budgets(at: int) -> list[Point]:
+    """What the starter rules say of a team that spent a dollar then."""
+    watch, pane = load_watch(ROOT / "alerts", PANE), at // PANE
+    said = watch.advance("team", ("x",), {}, floor=pane + 6, closed=[(pane, vitals(cost=1))])
+    return panes.points(said)
 
 
 def point(measurement: str, start: int, tags: dict[str, str], **counts: int) -> Point:
@@ -67,6 +77,12 @@ def shown(influx):
 @pytest.mark.influx
 def test_every_panel_shows_something(shown):
     assert {title for title in PANELS if not shown(title)} == set()
+
+
+def test_a_budgets_bar_is_its_share():
+    (point,) = budgets(1_748_783_460_000_000)
+    assert point.tags == {"view": "team", "window": "month", "rule": "TeamMonthlyBudget", "team": "x"}
+    assert point.measures["share"] == 1 / 5_000
 
 
 @pytest.mark.influx

@@ -13,6 +13,7 @@ from llmvitals.record.view import UNKNOWN
 from llmvitals.watch import load_watch
 from oracle import nano
 from panes import PANE, SECOND, vitals
+from panes import alerts as spoken
 
 START = 1_700_006_400 * SECOND
 LENGTH = 600 * SECOND
@@ -30,7 +31,7 @@ def alerts(script: Script | None = None, seed: int = 7) -> list[Alert]:
     said: list[Alert] = []
     for (view, series), calls in panes.items():
         closed = [(pane, summed(calls[pane])) for pane in sorted(calls)]
-        said += watch.advance(view, series, {}, (START + LENGTH) // PANE, closed)
+        said += spoken(watch.advance(view, series, {}, floor=(START + LENGTH) // PANE, closed=closed))
     return said
 
 

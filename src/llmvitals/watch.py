@@ -1,4 +1,4 @@
-"""Detection and alerting of one series after the other: closed panes → changes of alerts.
+"""Detection and alerting of one series after the other: closed panes → changes of alerts, points of budgets.
 
 `Watch` holds no state of its own; what a series needs is one dict of plain data that its owner keeps.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from llmvitals.alert.compose import Evidence, composed, over
+from llmvitals.alert.compose import Evidence, composed, over, standing
 from llmvitals.alert.load import load_rules
 from llmvitals.alert.state import Life
 from llmvitals.detect.budget import Budget
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from llmvitals.alert.rule import Detector, Rule, Rules
     from llmvitals.record.alert import Alert
+    from llmvitals.record.point import Point
     from llmvitals.record.reading import Reading
     from llmvitals.record.view import View
     from llmvitals.record.vitals import Vitals
@@ -73,29 +74,33 @@ class Watch:
         view: str,
         series: tuple[str, ...],
         state: dict[str, Any],
+        *,
         floor: int,
         closed: Panes = (),
         opened: Panes = (),
-    ) -> list[Alert]:
-        """The changes of one series' alerts, in the order of their times.
+    ) -> list[Alert | Point]:
+        """The changes of one series' alerts, in the order of their times, and how its budgets stand.
 
+        Of a budget there is a point for each minute in which its spend changed, when the minute is over, and
+        one for each threshold that is passed; the last of a minute's points holds, and is exact.
         series: values of the view's `by`. state: {} at first; mutated; plain data; {} again once nothing
         is left to remember. floor: first pane not closed. closed: the panes below it that closed since the
         last call and hold calls, in order. opened: the present content of panes from the floor on, in order.
         Of the series that takes what is over a view's limit nothing is said: it is many, and no one of them.
-        However the same closed panes are split into calls, the alerts are the same.
+        However the same closed panes are split into calls, alerts and points are the same.
         """
         if OTHER in series:
             return []
-        step = _Step(self.pane, dict(zip(self._dimensions[view], series, strict=True)), state)
-        step.man(self.rules.by_view[view], floor)
+        labels = dict(zip(self._dimensions[view], series, strict=True))
+        step = _Step(self.pane, labels, state, floor)
+        step.man(self.rules.by_view[view])
         for pane, vitals in closed:
             step.catch_up(pane)
             step.take(pane, vitals)
         step.catch_up(floor)
         step.peek(opened)
         step.leave()
-        return sorted(step.alerts, key=lambda alert: alert.at)
+        return [*sorted(step.alerts, key=lambda alert: alert.at), *step.points]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +121,14 @@ class _Post:
 class _Step:
     """One call of `advance`."""
 
-    def __init__(self, pane: int, labels: dict[str, str], state: dict[str, Any]) -> None:
-        self.pane, self.labels, self.state = pane, labels, state
+    def __init__(self, pane: int, labels: dict[str, str], state: dict[str, Any], floor: int) -> None:
+        self.pane, self.labels, self.state, self.floor = pane, labels, state, floor
         self.suspects = Suspects(pane)
         self.alerts: list[Alert] = []
+        self.points: list[Point] = []
         self.posts: list[_Post] = []
 
-    def man(self, rules: Sequence[Rule], floor: int) -> None:
+    def man(self, rules: Sequence[Rule]) -> None:
         """Every rule takes its post; what belongs to a rule that is no more, or is another now, ends."""
         had = self.state.get("rules", {})
         entries = self.state["rules"] = {}
@@ -139,7 +145,7 @@ class _Step:
         for entry in had.values():
             for life in entry["lives"].values():
                 if "alert" in life:
-                    at = max(floor * self.pane, life["at"] + 1)
+                    at = max(self.floor * self.pane, life["at"] + 1)
                     self.alerts.append(over(life, at, "the rule was changed"))
 
     def take(self, pane: int, vitals: Vitals) -> None:
@@ -176,12 +182,16 @@ class _Step:
             self.state.clear()
 
     def _live(self, post: _Post, reading: Reading, opened: Panes = ()) -> None:
+        if post.rule.condition.shown and reading.verdict in ("breach", "hold"):
+            upto = min(reading.at // self.pane, self.floor)
+            self.points.append(standing(post.rule, self.labels, reading, upto))
         life = post.lives.setdefault(reading.begin, {})
         change = post.life.step(life, reading)
         if change == "resolved" and reading.verdict == "none":
             self.alerts.append(over(life, reading.at, "too few calls"))
         elif change:
-            alert = composed(post.rule, self.labels, reading, life, self._evidence(post.rule, opened))
+            evidence = self._evidence(post.rule, opened)
+            alert = composed(post.rule, self.labels, reading, life=life, evidence=evidence)
             life["alert"] = msgspec.to_builtins(alert)
             self.alerts.append(alert)
         if not life or change == "resolved":

@@ -1,4 +1,4 @@
-"""Reading → Alert: what changed, in words and numbers."""
+"""Reading → Alert: what changed, in words and numbers; and → Point: how a budget stands."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import msgspec
 
 from llmvitals.alert.text import rendered, values
 from llmvitals.record.alert import Alert, fingerprint
+from llmvitals.record.columns import BUDGET
+from llmvitals.record.point import Point
+from llmvitals.window import MINUTE, window_start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +38,7 @@ def over(life: Mapping[str, Any], at: int, why: str) -> Alert:
 
 
 def composed(
-    rule: Rule, series: Mapping[str, str], reading: Reading, life: Mapping[str, Any], evidence: Evidence
+    rule: Rule, series: Mapping[str, str], reading: Reading, *, life: Mapping[str, Any], evidence: Evidence
 ) -> Alert:
     """The alert for the change that a reading made to a life (see state.Life)."""
     firing = reading.verdict == "breach"
@@ -67,4 +70,25 @@ def composed(
         notify=dict(rule.notify),
         heaviest=evidence.heaviest,
         exemplars=evidence.exemplars,
+    )
+
+
+def standing(rule: Rule, series: Mapping[str, str], reading: Reading, upto: int) -> Point:
+    """How a budget stood at the end of the reading's minute; upto: see Point. Fields: record/columns."""
+    condition, (_, _, spent, limit, *_) = rule.condition, reading
+    counts: dict[str, int] = {}
+    measures = {"share": spent / limit}
+    if condition.unit == "usd":
+        # Both are whole nano-dollars; their difference as a float may not be.
+        over = max(0.0, round(spent - limit, 9))
+        measures |= {"spent_usd": spent, "limit_usd": limit, "overshoot_usd": over}
+    else:
+        counts = {f"spent_{condition.metric}": int(spent), f"limit_{condition.metric}": int(limit)}
+    return Point(
+        measurement=BUDGET,
+        start=window_start(reading.at - 1, MINUTE),
+        tags={"view": rule.view, "window": condition.window_text, "rule": rule.name, **series},
+        counts=counts,
+        measures=measures,
+        upto=upto,
     )

@@ -40,7 +40,8 @@ class Detector(Protocol):
 class Kind(Protocol):
     """A kind of condition: a pydantic model of what stands under its key in a rule.
 
-    kind: the key. eager: reads open panes. lasting: takes `for`, `keep_firing_for` and `no_data`.
+    kind: the key. eager: reads open panes. lasting: takes `for`, `keep_firing_for` and `no_data`. shown:
+    whether its readings are points too.
     later: keys that a later version will know. summary: what an alert says if its rule says nothing.
     """
 
@@ -60,6 +61,8 @@ class Kind(Protocol):
     def unit(self) -> Unit: ...
     @property
     def window_text(self) -> str: ...
+    @property
+    def shown(self) -> bool: ...
 
     def detector(self, pane: int, key: tuple[str, ...]) -> Detector:
         """The logic for the series whose values of `by` are key; pane in µs."""

@@ -13,6 +13,7 @@ from llmvitals.detect.amount import NANO, basis_points, dollars_nano, whole
 from llmvitals.detect.scope import Scope, suggestion
 from llmvitals.detect.spending import Calendar, Ladder, Rolling
 from llmvitals.detect.trailing import Trailing, bucket_length
+from llmvitals.record.view import COUNTLESS
 from llmvitals.window import DAY, PERIODS, SECOND, duration, duration_text
 
 if TYPE_CHECKING:
@@ -128,6 +129,11 @@ class Budget(Scope):
         """The period as one writes it."""
         return self.per or duration_text(self.rolling or 0)
 
+    @property
+    def shown(self) -> bool:
+        """Whether the dimensions are few enough to be tags."""
+        return not COUNTLESS.intersection(self.by)
+
     def detector(self, pane: int, key: tuple[str, ...]) -> Calendar | Rolling:
         """The logic for one series, whose values of `by` are key; pane in µs."""
         ladder = Ladder(
@@ -135,6 +141,7 @@ class Budget(Scope):
             limit=self.overrides.get("/".join(key), self.limit),
             scale=NANO if self.metric == "cost" else 1,
             steps=self.thresholds,
+            shown=self.shown,
         )
         if self.rolling is not None:
             length = bucket_length(self.rolling, pane, FINE)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.detect.amount import BASIS
 from llmvitals.record.reading import Reading
-from llmvitals.window import FOREVER, period
+from llmvitals.window import FOREVER, MINUTE, period, window_start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,13 +28,15 @@ RELEASE: Final = 95
 class Ladder:
     """What is spent (totals of vitals), of how much, and at which steps (1/10,000) to speak.
 
-    limit: an integer; scale: how many of it make one of the metric's unit.
+    limit: an integer; scale: how many of it make one of the metric's unit. shown: whether to say also how it
+    stands ("hold") at the end of each minute in which that changed.
     """
 
     totals: tuple[str, ...]
     limit: int
     scale: int
     steps: tuple[int, ...]
+    shown: bool = False
 
     def amount(self, vitals: Vitals) -> int:
         """What a pane spends."""
@@ -59,10 +61,21 @@ class Ladder:
         """The reading for the end of an episode."""
         return Reading(at, "clear", spent / self.scale, self.limit / self.scale, "", begin)
 
+    def stands(self, at: int, spent: int, begin: str) -> Reading:
+        """The reading for the end of a minute."""
+        return Reading(at, "hold", spent / self.scale, self.limit / self.scale, "", begin)
+
+    def due(self, pane: int, length: int) -> int:
+        """The pane at whose end a change in `pane` is told: its minute's last. length: of a pane, µs."""
+        return (window_start(pane * length, MINUTE) + MINUTE) // length - 1 if self.shown else FOREVER
+
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """State: period start (as text) → [end, spent in closed panes, highest step told, limit then].
+    """State: period start (as text) → [end, spent in closed panes, highest step told, limit then, due].
+
+    due: the pane at whose end it is told how the budget stands. The first minute of a period tells it even if
+    nothing is spent, so that nobody takes the old period's for it.
 
     Two periods live at once while the last panes of the older one are open. A changed limit begins a new
     episode, since the steps it had told were others.
@@ -81,16 +94,24 @@ class Calendar:
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """The pane is over; vitals are what it held."""
         readings: list[Reading] = []
+        at = (pane + 1) * self.pane
         if vitals is not None:
-            start, end = self._period(state, pane)
-            entry = state.setdefault(str(start), [end, 0, 0, self.ladder.limit])
+            begin, entry = self._entry(state, pane)
+            state[begin] = entry
             entry[1] += self.ladder.amount(vitals)
-            readings += self._told(str(start), entry, (pane + 1) * self.pane, entry[1])
-        for begin, (end, spent, fired, limit) in list(state.items()):
-            if end <= (pane + 1) * self.pane:
+            entry[4] = self.ladder.due(pane, self.pane)
+            readings += self._told(begin, entry, at, entry[1])
+        for begin, (end, spent, fired, limit, due) in list(state.items()):
+            if due <= pane:
+                readings.append(self.ladder.stands(at, spent, f"{begin}-{limit}"))
+                state[begin][4] = FOREVER
+            if fired and end <= at:
+                readings.append(self.ladder.clear(end, spent, f"{begin}-{limit}"))
+            if end <= at or (due <= pane and not (spent or fired)):
                 del state[begin]
-                if fired:
-                    readings.append(self.ladder.clear(end, spent, f"{begin}-{limit}"))
+            if spent and end <= at and self.ladder.shown:
+                begun, entry = self._entry(state, pane + 1)
+                state[begun] = [*entry[:4], self.ladder.due(pane + 1, self.pane)]
         return readings
 
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
@@ -98,9 +119,7 @@ class Calendar:
         readings: dict[tuple[str, str], Reading] = {}
         spent: dict[str, int] = {}
         for pane, vitals in opened:
-            start, end = self._period(state, pane)
-            begin = str(start)
-            entry = state.get(begin) or [end, 0, 0, self.ladder.limit]
+            begin, entry = self._entry(state, pane)
             spent[begin] = spent.get(begin, entry[1]) + self.ladder.amount(vitals)
             for reading in self._told(begin, entry, (pane + 1) * self.pane, spent[begin]):
                 readings[reading.begin, reading.verdict] = reading
@@ -108,32 +127,36 @@ class Calendar:
         return list(readings.values())
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The last pane of the oldest period; FOREVER when there is none."""
-        return min((entry[0] for entry in state.values()), default=FOREVER) // self.pane - 1
+        """The next pane at whose end a period ends, or is told how it stands; FOREVER when there is none."""
+        return min((min(end // self.pane - 1, due) for end, *_, due in state.values()), default=FOREVER)
 
     def _told(self, begin: str, entry: list[int], at: int, spent: int) -> list[Reading]:
         readings = []
         if entry[3] != self.ladder.limit:
             if entry[2]:
                 readings.append(self.ladder.clear(at, spent, f"{begin}-{entry[3]}"))
-            entry[2:] = [0, self.ladder.limit]
+            entry[2:4] = [0, self.ladder.limit]
         step = self.ladder.passed(spent, entry[2])
         if step:
             entry[2] = step
             readings.append(self.ladder.breach(at, spent, step, f"{begin}-{entry[3]}"))
         return readings
 
-    def _period(self, state: dict[str, Any], pane: int) -> tuple[int, int]:
+    def _entry(self, state: dict[str, Any], pane: int) -> tuple[str, list[int]]:
+        """The period that a pane is in, and what is known of it."""
         time = pane * self.pane
         for begin, entry in state.items():
             if int(begin) <= time < entry[0]:
-                return int(begin), entry[0]
-        return period(time, self.per, self.zone)
+                return begin, entry
+        start, end = period(time, self.per, self.zone)
+        return str(start), [end, 0, 0, self.ladder.limit, FOREVER]
 
 
 @dataclass(frozen=True, slots=True)
 class Rolling:
-    """State: that of the trailing window of closed panes, "fired" (highest step told), "begin" and "at".
+    """State: that of the trailing window of closed panes, "fired" (highest step told), "begin", "at".
+
+    "due": the pane at whose end it is told how the budget stands.
 
     An episode begins when a step is first passed and ends when the spend is clearly below the lowest one.
     It is named by the slot of the window's length that it began in: told from open panes or from closed
@@ -151,6 +174,8 @@ class Rolling:
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """The pane is over; vitals are what it held."""
+        if self.ladder.shown and (vitals is not None or self.trailing.changes(state) <= pane):
+            state["due"] = self.ladder.due(pane, self.pane)
         if vitals is None:
             self.trailing.slide(state, pane)
         else:
@@ -158,10 +183,14 @@ class Rolling:
         spent = self.trailing.future(state, pane)
         at = (pane + 1) * self.pane
         if "fired" in state and self.ladder.released(spent) and at > state["at"]:
-            begin = state["begin"]
+            readings = [self.ladder.clear(at, spent, state["begin"])]
             del state["fired"], state["begin"], state["at"]
-            return [self.ladder.clear(at, spent, begin)]
-        return self._told(state, at, spent)
+        else:
+            readings = self._told(state, at, spent)
+        if state.get("due", FOREVER) <= pane:
+            del state["due"]
+            readings.append(self.ladder.stands(at, spent, state.get("begin", "")))
+        return readings
 
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
         """What the panes still open add, in order of panes; of the steps passed the highest is told."""
@@ -175,7 +204,10 @@ class Rolling:
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which the window lets go of something that matters; FOREVER: nothing is there."""
-        return self.trailing.changes(state) if "fired" in state else self.trailing.empties(state)
+        matters = self.ladder.shown or "fired" in state
+        lets_go = self.trailing.changes(state) if matters else self.trailing.empties(state)
+        due: int = state.get("due", FOREVER)
+        return min(lets_go, due)
 
     def _told(self, state: dict[str, Any], at: int, spent: int) -> list[Reading]:
         step = self.ladder.passed(spent, state.get("fired", 0))

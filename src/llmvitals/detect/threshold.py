@@ -90,6 +90,11 @@ class Threshold(Scope):
         """The window as one writes it."""
         return duration_text(self.window)
 
+    @property
+    def shown(self) -> bool:
+        """Its metrics are written anyway."""
+        return False
+
     def detector(self, pane: int, key: tuple[str, ...]) -> ThresholdDetector:
         """The logic for one series; pane in µs."""
         del key

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from llmvitals.record.alert import Alert
+from llmvitals.record.point import Point
 from llmvitals.record.view import View
 from llmvitals.record.vitals import Vitals
 
@@ -35,8 +36,8 @@ class Watch(Protocol):
         floor: int,
         closed: Sequence[tuple[int, Vitals]],
         opened: Sequence[tuple[int, Vitals]],
-    ) -> list[Alert]:
-        """One step of one series; what changed.
+    ) -> list[Alert | Point]:
+        """One step of one series; what there is to say: alerts that changed, and points.
 
         state: the rules' memory of this series, {} at first, changed in place. It must survive msgpack (a
         tuple comes back as a list) and is forgotten when it is empty. floor: every pane below it is closed.
@@ -56,7 +57,7 @@ class NoWatch:
         del state, floor
         return False
 
-    def advance(self, *step: object, **panes: object) -> list[Alert]:
+    def advance(self, *step: object, **panes: object) -> list[Alert | Point]:
         del step, panes
         return []
 

@@ -9,7 +9,9 @@ from llmvitals.merge import points
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.plan import Panes, Plan, series_of
 from llmvitals.merge.rollup import Contents, Rollup
+from llmvitals.record.alert import Alert
 from llmvitals.record.log import Message, Topic
+from llmvitals.window import FOREVER, MINUTE
 
 TOGETHER = 512
 """So many windows become points at once: numpy wants many, memory wants few."""
@@ -42,11 +44,11 @@ class Settler:
         changed: list[int] = []
         contents: Contents = {}
         for number, bucket in buckets.items():
-            found, alerts = self._settle(bucket, step, step.opened.get(number, {}))
+            found, said = self._settle(bucket, step, step.opened.get(number, {}))
             contents |= found
-            if alerts is not None:
+            if said is not None:
                 changed.append(number)
-                out += alerts
+                out += said
             if len(contents) >= TOGETHER:
                 out += self._points(contents, step)
                 contents = {}
@@ -55,33 +57,46 @@ class Settler:
     def _settle(
         self, bucket: Bucket, step: Step, opened: dict[bytes, None]
     ) -> tuple[Contents, list[Message] | None]:
-        """The windows that changed in one bucket, and the alerts; None where nothing at all changed."""
+        """The windows that changed in one bucket, and what the rules say; None where nothing changed."""
         closed = bucket.close(step.low)
         stored = {key: panes for key, panes in closed.items() if self._plan.stored(*series_of(key))}
         contents = self._rollup.take(bucket, stored, step.now)
         dropped = self._rollup.drop(bucket, step.now)
         self._counters["panes"] += sum(map(len, closed.values()))
         asked = dict.fromkeys((*closed, *opened))
+        floor = self._floor(step)
         if step.moved:
             wakes = self._plan.watch.needs_tick
-            asked |= dict.fromkeys(key for key, state in bucket.watch.items() if wakes(state, step.low))
-        alerts = [alert for key in asked for alert in self._ask(bucket, key, closed.get(key, []), step.low)]
-        return contents, alerts if asked or contents or dropped else None
+            asked |= dict.fromkeys(key for key, state in bucket.watch.items() if wakes(state, floor))
+        said = [message for key in asked for message in self._ask(bucket, key, closed.get(key, []), floor)]
+        return contents, said if asked or contents or dropped else None
+
+    def _floor(self, step: Step) -> int:
+        """What is over for the rules: where the log ends, so does the minute that it ends in."""
+        if step.now < FOREVER:
+            return step.low
+        panes = MINUTE // self._plan.pane_us
+        return -(-step.low // panes) * panes
 
     def _points(self, contents: Contents, step: Step) -> list[Message]:
         made = points.messages(contents, self._plan, step.low)
         self._counters["points"] += len(made)
         return made
 
-    def _ask(self, bucket: Bucket, key: bytes, closed: Panes, low: int) -> list[Message]:
+    def _ask(self, bucket: Bucket, key: bytes, closed: Panes, floor: int) -> list[Message]:
         """What the rules say of one series."""
         view, series = series_of(key)
         memory = bucket.watch.pop(key, {})
         if not self._plan.wants(view, series) or not self._plan.watch.watches(view):
             return []
         opened = bucket.open_panes(key) if self._plan.eager(view) else []
-        alerts = self._plan.watch.advance(view, series, memory, floor=low, closed=closed, opened=opened)
+        said = self._plan.watch.advance(view, series, memory, floor=floor, closed=closed, opened=opened)
         if memory:
             bucket.watch[key] = memory
-        self._counters["alerts"] += len(alerts)
-        return [Message(Topic.ALERTS, alert.group.encode(), alert.encode()) for alert in alerts]
+        self._counters.update("alerts" if isinstance(each, Alert) else "points" for each in said)
+        return [
+            Message(Topic.ALERTS, each.group.encode(), each.encode())
+            if isinstance(each, Alert)
+            else Message(Topic.VITALS, key, each.encode())
+            for each in said
+        ]

@@ -2,6 +2,11 @@
 
 COUNTS are integers, MEASURES floats and TEXTS strings, for ever: a field that changed its type could not
 be written beside its old points.
+
+A budget's point says how it stood when a minute was over, or at a threshold that was passed in it: of the
+present period, or of the last `window` of a rolling one. Budgets of money, tokens and calls have fields of
+their own, for a token is no dollar; `share` (1.0: all is used) is of all of them. Tags, beside those of every
+point: `rule`. Budgets of a session or a user give no points: there are ever more of them.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
         "output_tokens", "reasoning_tokens", "cost_nano",
     ),
     TOP: ("calls", "tokens"),
-    BUDGET: (),
+    BUDGET: ("spent_tokens", "limit_tokens", "spent_calls", "limit_calls"),
 }  # fmt: skip
 """Measurement → its integer fields. `cost_nano` is money in nano-dollars, exact."""
 
@@ -35,10 +40,7 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
         "cache_hit_share", "toxicity_mean", "toxicity_share",
     ),
     TOP: ("cost_usd",),
-    BUDGET: (
-        "spent_usd", "limit_usd", "share", "burn_1h",
-        "forecast_low", "forecast_usd", "forecast_high", "overshoot_usd",
-    ),
+    BUDGET: ("spent_usd", "limit_usd", "share", "overshoot_usd"),
 }  # fmt: skip
 """Measurement → its float fields. One that does not exist yet is left out of a point, never NaN."""
 

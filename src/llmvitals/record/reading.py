@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Verdict = Literal["breach", "hold", "clear", "none"]
-"""Beyond the limit; between the limit and the point of release; at rest; too few calls to say."""
+"""Beyond the limit; no change, as between limit and release; at rest; too few calls to say."""
 
 
 class Reading(NamedTuple):

@@ -17,6 +17,8 @@ UNKNOWN: Final = "unknown"
 """What an absent dimension is called."""
 OTHER: Final = "_other"
 """The series that takes what is over a view's limit."""
+COUNTLESS: Final = frozenset(("session", "user"))
+"""Dimensions with ever more values, which a store of metrics can't bear as tags: alerts name them."""
 
 
 @dataclass(frozen=True, slots=True)

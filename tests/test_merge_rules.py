@@ -1,0 +1,135 @@
+"""The real stages with the real rules: what they say is exact, and the same wherever merge dies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from frames import stored
+from llmvitals.assembly import Pipeline
+from llmvitals.merge import Merge
+from llmvitals.record.alert import Alert
+from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.record.point import Point
+from llmvitals.settings import Settings
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+START = 1_748_783_460 * SECOND  # 2025-06-01 13:11 UTC
+HOUR = START + 4 * MINUTE  # in Kathmandu, 5:45 ahead, an hour begins
+RULES = """groups:
+- name: g
+  rules:
+  - alert: Hour
+    budget: {limit: 10, per: hour, timezone: Asia/Kathmandu, by: [team], thresholds: [50%, 100%, 150%]}
+  - alert: Minutes
+    budget: {limit: 4, rolling: 2m, by: [team], thresholds: [50%, 100%]}
+  - alert: Tokens
+    budget: {metric: tokens, limit: 1500, per: day, thresholds: [50%, 100%]}
+  - alert: Errors
+    threshold: {metric: error_share, above: 50%, by: [team], window: 40s, min_calls: 2, resolve_below: 20%}
+    for: 20s
+    keep_firing_for: 30s
+  - alert: Slow
+    threshold: {metric: latency_p95, above: 2s, window: 1m, min_calls: 3}
+"""
+Call = tuple[int, str, int, bool]
+"""Seconds after START, team, cents, whether it failed."""
+CALLS = st.lists(
+    st.tuples(st.integers(0, 600), st.sampled_from("abc"), st.integers(0, 300), st.booleans()),
+    min_size=1,
+    max_size=50,
+)
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory) -> Pipeline:
+    folder = tmp_path_factory.mktemp("rules")
+    (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
+    made = Pipeline.of(Settings(alerts=folder, default_views=False), 1, ["calls"])
+    return replace(made, merge=replace(made.merge, buckets=16, rounds=16))
+
+
+def event(number: int, call: Call) -> dict[str, Any]:
+    second, team, cents, failed = call
+    return {
+        "id": f"c{number}",
+        "ts": START // 1_000 + second * 1_000,
+        "model": "m",
+        "team": team,
+        "cost_usd": cents / 100,
+        "input_tokens": cents,
+        "output_tokens": 0,
+        "latency_ms": 20 * cents,
+        "status": "error" if failed else "ok",
+    }
+
+
+def frames(pipeline: Pipeline, calls: Iterable[Call], cut: Callable[[], int]) -> list[Logged]:
+    """What two partitions, which take turns, say about the calls; cut: how many are taken in a turn."""
+    events = [event(number, call) for number, call in enumerate(sorted(calls))]
+    stages = [
+        pipeline.combining("calls", number, parts={}, beginning=0, sources={"calls": 2}) for number in (0, 1)
+    ]
+    logs = [
+        [Logged(at, each["ts"], json.dumps(each).encode()) for at, each in enumerate(events[number::2])]
+        for number in (0, 1)
+    ]
+    out: list[Message] = []
+    while any(logs):
+        for stage, log in zip(stages, logs, strict=True):
+            some = cut()
+            out += stage.apply(log[:some])
+            stage.delivered(stage.mark())
+            out += stage.flush()
+            del log[:some]
+    for stage in stages:
+        out += stage.finish()
+    return [Logged(at, 0, message.value) for at, message in enumerate(out)]
+
+
+def merging(pipeline: Pipeline, parts: dict[str, bytes] | None = None) -> Merge:
+    return pipeline.merging("partials", 0, parts=parts or {}, beginning=0, sources={})
+
+
+def alerts(messages: Iterable[Message]) -> list[Alert]:
+    return [Alert.decode(m.value or b"") for m in messages if m.topic is Topic.ALERTS]
+
+
+def points(messages: Iterable[Message], rule: str) -> list[Point]:
+    """All points of a budget, also those that others took the place of."""
+    found = [Point.decode(m.value or b"") for m in messages if m.topic is Topic.VITALS]
+    return [point for point in found if point.tags.get("rule") == rule]
+
+
+def spent(calls: list[Call], team: str, minute: int) -> int:
+    """Cents that a team has spent in its hour when the minute is over, added up naively."""
+    times = [(START + second * SECOND, cents) for second, name, cents, _ in calls if name == team]
+    return sum(cents for at, cents in times if at < minute + MINUTE and (at < HOUR) == (minute < HOUR))
+
+
+@settings(deadline=None)
+@given(CALLS, st.randoms(use_true_random=False))
+def test_budget_points_are_exact_to_the_cent_and_come_once_a_minute(pipeline, calls, dice):
+    heard = merging(pipeline).apply(frames(pipeline, calls, lambda: dice.randint(1, 15)))
+    held = {(p.tags["team"], p.start): p for p in stored(heard).values() if p.tags.get("rule") == "Hour"}
+    busy = {(team, START + second // 60 * MINUTE) for second, team, _, _ in calls}
+    begun = {(team, HOUR) for team, start in busy if start < HOUR and spent(calls, team, HOUR - MINUTE)}
+    assert set(held) <= busy | begun
+    assert busy <= set(held)
+    for (team, start), point in held.items():
+        cents = spent(calls, team, start)
+        assert point.measures == {
+            "spent_usd": cents / 100,
+            "limit_usd": 10,
+            "share": pytest.approx(cents / 1_000),
+            "overshoot_usd": max(cents - 1_000, 0) / 100,
+        }
+    passed = [alert for alert in alerts(heard) if alert.rule == "Hour" and alert.status == "firing"]
+    assert len(points(heard, "Hour")) == len(held) + len(passed)
