@@ -133,3 +133,30 @@ def test_budget_points_are_exact_to_the_cent_and_come_once_a_minute(pipeline, ca
         }
     passed = [alert for alert in alerts(heard) if alert.rule == "Hour" and alert.status == "firing"]
     assert len(points(heard, "Hour")) == len(held) + len(passed)
+
+
+@settings(deadline=None, max_examples=100)
+@given(CALLS, st.randoms(use_true_random=False))
+def test_wherever_merge_dies_it_says_what_an_undisturbed_one_says(pipeline, calls, dice):
+    """A fuzzy checkpoint holds some buckets only, and may be torn; what is said twice is the same twice."""
+    records = frames(pipeline, calls, lambda: dice.randint(1, 15))
+    straight = merging(pipeline).apply(records)
+    stage, parts, heard = merging(pipeline), {}, []
+    for record in records:
+        heard += stage.apply([record])
+        what = dice.choice(["go on", "checkpoint", "crash", "torn"])
+        if what in ("checkpoint", "torn"):
+            written = list(stage.snapshot().parts.items())
+            parts.update(written[: None if what == "checkpoint" else -1])
+        if what in ("crash", "torn"):
+            stage = merging(pipeline, parts)
+            heard += stage.apply([each for each in records if stage.next <= each.offset <= record.offset])
+    assert {m for m in heard if m.topic is Topic.ALERTS} == {m for m in straight if m.topic is Topic.ALERTS}
+    assert changes(heard) == changes(straight)
+    assert stored(heard) == stored(straight)
+
+
+def changes(messages: Iterable[Message]) -> list[tuple[str, str, str]]:
+    """Episode, status and level of every alert; what is said again to the letter counts once."""
+    once = {message.value: message for message in messages}
+    return sorted((alert.episode, alert.status, alert.level) for alert in alerts(once.values()))
