@@ -17,8 +17,9 @@ from rich.console import Console
 from llmvitals.notify.limits import problems
 from llmvitals.notify.message import blocks, fallback, notice
 from llmvitals.notify.terminal import draw
-from llmvitals.notify.wording import amount, clean, escape, moment, percent, span
+from llmvitals.notify.wording import clean, escape, moment
 from llmvitals.record.alert import Alert, Heavy, Unit
+from llmvitals.record.quantity import amount, percent, span
 
 SLACK = Path(__file__).parent / "data" / "slack"
 NOON = 1_735_732_800_000_000  # 2025-01-01 12:00 UTC

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from llmvitals.notify.wording import amount, clean, escape, moment, percent, span
+from llmvitals.notify.wording import clean, escape, moment
+from llmvitals.record.quantity import amount, percent, span
 from llmvitals.record.view import UNKNOWN
 from llmvitals.window import SECOND
 
