@@ -92,40 +92,38 @@ class _Reader:
         if rule is None or len(conditions) != 1 or conditions[0] is None:
             return
         condition = cast("Kind", conditions[0])
-        self._check(form, rule, {**group.labels, **rule.labels}, condition, path)
-        self.rules.append(
-            Rule(
-                name=rule.alert,
-                group=group.name,
-                condition=condition,
-                view=self.views.name(condition),
-                hold=rule.hold,
-                keep=rule.keep_firing_for,
-                no_data=cast("NoData", rule.no_data),
-                labels={**group.labels, **rule.labels},
-                annotations=rule.annotations,
-                notify=rule.notify,
-            )
+        made = Rule(
+            name=rule.alert,
+            group=group.name,
+            condition=condition,
+            view=self.views.name(condition),
+            hold=rule.hold,
+            keep=rule.keep_firing_for,
+            no_data=cast("NoData", rule.no_data),
+            labels={**group.labels, **rule.labels},
+            annotations=rule.annotations,
+            notify=rule.notify,
         )
+        self._check(form, made, rule.model_fields_set, path)
+        self.rules.append(made)
 
-    def _check(
-        self, form: Form, rule: RuleShape, labels: dict[str, str], condition: Kind, path: Path
-    ) -> None:
-        """What only shows when the rule is looked at as a whole."""
-        if rule.alert in self.seen:
+    def _check(self, form: Form, rule: Rule, written: set[str], path: Path) -> None:
+        """What only shows when the rule is looked at as a whole; written: fields that it names itself."""
+        if rule.name in self.seen:
             form.wrong(
-                f"{rule.alert} is a rule in {self.seen[rule.alert]}: choose another name", (*path, "alert")
+                f"{rule.name} is a rule in {self.seen[rule.name]}: choose another name", (*path, "alert")
             )
-        self.seen[rule.alert] = f"{form.document.file}:{form.document.values[*path, 'alert'][0]}"
+        self.seen[rule.name] = f"{form.document.file}:{form.document.values[*path, 'alert'][0]}"
+        condition = rule.condition
         for key, field in (("for", "hold"), ("keep_firing_for",) * 2, ("no_data",) * 2):
-            if not condition.lasting and field in rule.model_fields_set:
+            if not condition.lasting and field in written:
                 form.wrong(f"a {condition.kind} takes no {key}: leave it out", (*path, key), key=True)
-        for label in labels:
+        for label in rule.labels:
             if label in condition.by:
                 form.wrong(
                     f"{label} is a dimension of this rule: name the label otherwise", (*path, "labels")
                 )
         for name, template in rule.annotations.items():
-            mistake = mistakes(template, dict.fromkeys((*NAMES, *condition.by, *labels)))
+            mistake = mistakes(template, dict.fromkeys((*NAMES, *condition.by, *rule.labels)))
             if mistake:
                 form.wrong(mistake, (*path, "annotations", name))

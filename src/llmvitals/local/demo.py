@@ -53,7 +53,7 @@ async def _play(seconds: int, console: Console, *, plain: bool) -> int:
             max_alert_age="12h",  # the demo's calls are told as if they were over already
         )
         hand = await _hand(stack, settings, console)
-        screen = stack.enter_context(Screen(console, STORE, seconds, hand, slack, plain=plain))
+        screen = stack.enter_context(Screen(console, STORE, seconds, hand=hand, slack=slack, plain=plain))
         await _traffic(hand, seconds, screen)
         await hand.settle()
         screen.show(seconds)

@@ -46,7 +46,7 @@ class Screen:
     """A live screen on a terminal; with `plain`, lines for what is new."""
 
     def __init__(
-        self, console: Console, store: Path, seconds: int, hand: Stagehand, slack: FakeSlack, *, plain: bool
+        self, console: Console, store: Path, seconds: int, *, hand: Stagehand, slack: FakeSlack, plain: bool
     ) -> None:
         self._console, self._store, self._seconds = console, store, seconds
         self._hand, self._slack, self._plain = hand, slack, plain
