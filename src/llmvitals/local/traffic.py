@@ -47,7 +47,7 @@ class Script:
     stuffing: float = 0.25
     slow: float = 0.40
     failing: float = 0.55
-    recovered: float = 0.90
+    recovered: float = 0.80
     runaway: float = 0.60
 
 
