@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from llmvitals.errors import MissingTopic, StateLost
+from llmvitals.outbox import acknowledged
 from llmvitals.record.chunk import MANIFEST, Chunk, ChunkKey, Saved, Version, pick, split
 from llmvitals.record.log import Message, Topic
 
@@ -70,7 +71,7 @@ class Ledger:
         """Write the parts, then the manifest; give the mark to be committed with the offset.
 
         The manifest says from where a restart reads: it must not be there before the parts are.
-        Raises KafkaError when Kafka won't take it.
+        Raises NotSent when Kafka won't take it.
         """
         parts = dict(snapshot.parts)
         manifest = parts.pop(MANIFEST)
@@ -95,7 +96,7 @@ class Ledger:
             await self._outbox.post(self._message(key, chunk.encode()))
             for key, chunk in zip(keys, chunks, strict=True)
         ]
-        places = [(await future).offset for future in sent]
+        places = [written.offset for written in await acknowledged(sent)]
         self._slots[part], self._places[part] = slot, min(places)
         self._written.add(part)
 

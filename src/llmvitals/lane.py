@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llmvitals.crash import passing
 from llmvitals.feed import fresh
+from llmvitals.outbox import acknowledged
 from llmvitals.record.chunk import MANIFEST
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Lane:
 
     async def give(self, messages: Sequence[Message]) -> None:
         """Send what the stage has just given out; waits only if too much is outstanding. Hold the lock."""
-        self.reap()
+        await self.reap()
         if not messages:
             return
         sending = _Sending(self.stage.mark())
@@ -82,17 +83,18 @@ class Lane:
         while len(self._sendings) > OUTSTANDING:
             await self._oldest()
 
-    def reap(self) -> None:
-        """Tell the stage what is acknowledged by now. Raises KafkaError for what never will be."""
+    async def reap(self) -> None:
+        """Tell the stage what is acknowledged by now. Raises NotSent for what never will be."""
         while self._sendings and self._sendings[0].complete:
             sending = self._sendings[0]
             if not all(future.done() for future in sending.futures):
                 return
-            for future in sending.futures:
-                future.result()
-            self._sendings.popleft()
-            self.stage.delivered(sending.mark)
-            passing("after-delivery")
+            await acknowledged(sending.futures)
+            # While that was awaited, another may have told it.
+            if self._sendings and self._sendings[0] is sending:
+                self._sendings.popleft()
+                self.stage.delivered(sending.mark)
+                passing("after-delivery")
 
     def point(self, *, whole: bool = False) -> Point:
         """What to save, as it is now. Hold the lock."""
@@ -100,16 +102,16 @@ class Lane:
         return Point(self, self.stage.snapshot(whole=whole), self.stage.next, sending)
 
     async def settle(self, last: _Sending | None) -> None:
-        """Wait until everything up to `last` is acknowledged. Raises KafkaError for what never will be."""
+        """Wait until everything up to `last` is acknowledged. Raises NotSent for what never will be."""
         while last is not None and last in self._sendings:
             await self._oldest()
 
     async def _oldest(self) -> None:
         sending = self._sendings[0]
-        await asyncio.gather(*sending.futures)
+        await acknowledged(sending.futures)
         if not sending.complete:
             raise RuntimeError("a sending was broken off: what it was part of can't be saved")
-        self.reap()
+        await self.reap()
 
     async def write(self, point: Point) -> Mark | None:
         """Write a checkpoint; None when nothing has changed since the last one."""

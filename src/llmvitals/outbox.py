@@ -12,7 +12,7 @@ from llmvitals.connect import client
 from llmvitals.errors import LlmvitalsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from llmvitals.record.log import Message, Topic
     from llmvitals.settings import Settings
@@ -21,7 +21,15 @@ TIMEOUT_MS = 15_000
 
 
 class NotSent(LlmvitalsError):
-    """Kafka won't take a record: it is too large, or its topic is gone."""
+    """Kafka won't take a record: it is too large, its topic is gone, or Kafka is away for too long."""
+
+
+async def acknowledged(futures: Iterable[asyncio.Future[Any]]) -> list[Any]:
+    """Wait for what `Outbox.post` gave; where Kafka has put each record. Raises NotSent."""
+    try:
+        return await asyncio.gather(*futures)
+    except KafkaError as error:
+        raise NotSent(f"Kafka did not acknowledge a record within {TIMEOUT_MS // 1000} s: {error}") from error
 
 
 class Outbox:
@@ -74,8 +82,8 @@ class Outbox:
         return future
 
     async def deliver(self, messages: Sequence[Message]) -> None:
-        """Send and wait for every acknowledgement. Raises KafkaError for one that won't come."""
-        await asyncio.gather(*[await self.post(message) for message in messages])
+        """Send and wait for every acknowledgement. Raises NotSent for one that won't come."""
+        await acknowledged([await self.post(message) for message in messages])
 
     async def partitions(self, topic: Topic) -> int:
         """How many partitions the topic has."""
