@@ -170,6 +170,37 @@ def test_the_bound_holds_after_a_round_trip_and_a_merge(values, q):
     assert found == pytest.approx(at_rank(values, q), rel=quantiles.ALPHA * (1 + 1e-9))
 
 
+MAXIMA = {
+    "latency_ms": ("latency_us_max", "latency_count", 1_000, 1.0),
+    "ttft_ms": ("ttft_us_max", "ttft_count", 1_000, 1.0),
+    "cost_usd_per_call": ("cost_nano_max", "priced_calls", 10**9, 1e-6),
+    "input_tokens_per_call": ("input_tokens_max", "usage_calls", 1, 1.0),
+}
+"""Sketch → maximum, its calls, how many of the maximum's units are one of the sketch's name, and its own unit."""
+
+
+@given(st.lists(st.integers(1, 10**8), min_size=1, max_size=50), ranks, st.sampled_from(sorted(MAXIMA)))
+def test_a_quantile_is_never_above_the_exact_maximum(amounts, q, sketch):
+    maximum, calls, units, own = MAXIMA[sketch]
+    content = Vitals(
+        tuple(len(amounts) if name == calls else 0 for name in tally.SUMS),
+        tuple(max(amounts) if name == maximum else 0 for name in tally.MAXIMA),
+        sketched([amount / units / own for amount in amounts], sketch),
+    )
+    found = content.quantile(sketch, q)
+    assert found <= max(amounts) / units == content.top(sketch)
+    assert found == pytest.approx(
+        at_rank(amounts, q) / units, rel=quantiles.ALPHA * (1 + 1e-9), abs=1e-3 * own
+    )
+
+
+def test_what_has_no_maximum_is_not_held_to_one():
+    content = Vitals(bins=quantiles.merge_bins([sketched([7.0], name) for name in quantiles.SKETCHES]))
+    assert content.top("output_tokens_per_s") is None
+    assert content.quantile("output_tokens_per_s", 1.0) == pytest.approx(7, rel=quantiles.ALPHA)
+    assert content.quantile("latency_ms", 1.0) == pytest.approx(7, rel=quantiles.ALPHA)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_quantiles_agree_with_datadogs_own_sketch(seed):
     values = np.random.default_rng(seed).lognormal(6, 1.5, 20_000)

@@ -12,9 +12,9 @@ from llmvitals.merge.rollup import Contents
 from llmvitals.record.columns import CALLS, COUNTS, MEASURES, TOP
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
-from llmvitals.record.vitals import Vitals
+from llmvitals.record.vitals import TOPS, Vitals
 from llmvitals.sketch import heavy, quantiles
-from llmvitals.sketch.tally import MAX, SUM
+from llmvitals.sketch.tally import SUM
 from llmvitals.window import ROLLUPS
 
 _RATIOS: Final = {
@@ -27,13 +27,6 @@ _RATIOS: Final = {
     "toxicity_share": (SUM["toxic_calls"], SUM["toxicity_count"], 1),
 }
 """Measure → which sum, over how many calls, and how many of the sum's units are one of the measure's."""
-_TOPS: Final = {
-    "latency_ms": (MAX["latency_us_max"], SUM["latency_count"], 1_000),
-    "ttft_ms": (MAX["ttft_us_max"], SUM["ttft_count"], 1_000),
-    "cost_usd_per_call": (MAX["cost_nano_max"], SUM["priced_calls"], 10**9),
-    "input_tokens_per_call": (MAX["input_tokens_max"], SUM["usage_calls"], 1),
-}
-"""Sketch → its exact maximum, of how many calls, and the unit as above. The rest have none."""
 _PERCENTILES: Final = {
     name: (found[1], int(found[2]) / 100)
     for name in MEASURES[CALLS]
@@ -84,16 +77,13 @@ def _measures(vitals: Vitals, row: Sequence[float]) -> Iterator[tuple[str, float
     for name, (sum_, by, unit) in _RATIOS.items():
         if sums[by]:
             yield name, sums[sum_] / (sums[by] * unit)
-    top: dict[str, float] = {}
-    for sketch, (maximum, by, unit) in _TOPS.items():
-        if sums[by]:
-            top[sketch] = vitals.maxima[maximum] / unit
-            if sketch.endswith("_ms"):
-                yield f"{sketch}_max", top[sketch]
+    tops = {sketch: top for sketch in TOPS if (top := vitals.top(sketch)) is not None}
+    for sketch, top in tops.items():
+        if sketch.endswith("_ms"):
+            yield f"{sketch}_max", top
     for (name, (sketch, _)), value in zip(_PERCENTILES.items(), row, strict=True):
         if value == value:  # noqa: PLR0124 - the quickest test for NaN
-            # A bin's middle may lie beyond the greatest value in it, which is known exactly.
-            yield name, min(value, top.get(sketch, value))
+            yield name, min(value, tops.get(sketch, value))
 
 
 def _tops(point: Point, vitals: Vitals, plan: Plan) -> Iterator[Point]:

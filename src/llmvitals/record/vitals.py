@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -12,6 +12,14 @@ from llmvitals.sketch import heavy, quantiles, tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+TOPS: Final = {
+    "latency_ms": ("latency_us_max", "latency_count", 1_000),
+    "ttft_ms": ("ttft_us_max", "ttft_count", 1_000),
+    "cost_usd_per_call": ("cost_nano_max", "priced_calls", 10**9),
+    "input_tokens_per_call": ("input_tokens_max", "usage_calls", 1),
+}
+"""Sketch → its exact maximum, of how many calls, and how many of its units are one of the sketch's name."""
 
 _encoder = msgspec.msgpack.Encoder(order="sorted")
 
@@ -38,9 +46,17 @@ class Vitals:
     def quantile(self, sketch: str, q: float) -> float | None:
         """The value at q (0 … 1) in the unit of the sketch's name; None while there is none.
 
-        A linear mean of what was kept can't exceed the greatest value seen, which is exact, so nor does this.
+        Never above `top`: a bin's middle may lie beyond the greatest value in it, which is known exactly.
         """
-        return quantiles.quantile(self.bins, sketch, q)
+        found, top = quantiles.quantile(self.bins, sketch, q), self.top(sketch)
+        return found if found is None or top is None else min(found, top)
+
+    def top(self, sketch: str) -> float | None:
+        """The exact maximum, in the unit of the sketch's name; None where there is none (yet)."""
+        if sketch not in TOPS:
+            return None
+        maximum, calls, unit = TOPS[sketch]
+        return self.maxima[tally.MAX[maximum]] / unit if self.sums[tally.SUM[calls]] else None
 
     def heaviest(self, kind: str, most: int = 5) -> list[tuple[str, heavy.Share]]:
         """The heaviest contributors of a kind (heavy.KINDS): name and (calls, nano-dollars, tokens)."""
