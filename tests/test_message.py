@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import sys
 import unicodedata
 from io import StringIO
 from pathlib import Path
@@ -89,6 +91,12 @@ def test_the_blocks_are_the_reviewed_ones(name: str) -> None:
 )  # fmt: skip
 def test_amounts_read_as_people_write_them(value: float, unit: Unit, text: str) -> None:
     assert amount(value, unit) == text
+
+
+@pytest.mark.parametrize("unit", get_args(Unit))
+@pytest.mark.parametrize("value", [sys.float_info.max, -sys.float_info.max, sys.float_info.min, math.inf])
+def test_any_number_can_be_said(value: float, unit: Unit) -> None:
+    assert amount(value, unit)
 
 
 def test_a_limit_is_not_said_to_be_reached_before_it_is() -> None:

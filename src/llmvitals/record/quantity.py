@@ -74,7 +74,7 @@ def _millis(value: float) -> str:
         return f"{_number(value)} ms"
     if abs(value) < 60_000:
         return f"{_number(value / 1_000)} s"
-    return span(int(value * 1_000))
+    return span(int(value) * 1_000)
 
 
 def _number(value: float) -> str:
