@@ -55,6 +55,8 @@ class Lane:
         self._outbox = outbox
         self._sendings: deque[_Sending] = deque()
         self._saved: tuple[int, int, bytes] | None = None
+        self._given = stage.mark()
+        """The mark of the last sending."""
 
     async def take(self, batch: Batch) -> int:
         """Apply what is new in a batch and send what comes out; the number of new records.
@@ -73,9 +75,12 @@ class Lane:
     async def give(self, messages: Sequence[Message]) -> None:
         """Send what the stage has just given out; waits only if too much is outstanding. Hold the lock."""
         await self.reap()
-        if not messages:
+        mark = self.stage.mark()
+        # Without a message there can be news: a promise closes panes that nothing lies in.
+        if not messages and mark == self._given:
             return
-        sending = _Sending(self.stage.mark())
+        self._given = mark
+        sending = _Sending(mark)
         self._sendings.append(sending)
         for message in messages:
             sending.futures.append(await self._outbox.post(message))
