@@ -43,15 +43,15 @@ def free_ports(count: int = 3) -> int:
             return first
 
 
-def until(fact: Callable[[], Any], timeout: float = 60, what: str = "") -> Any:
-    """The first true answer of `fact`; fails with `what` when there is none in time."""
+def until(fact: Callable[[], Any], timeout: float = 60, what: str | Callable[[], str] = "") -> Any:
+    """The first true answer of `fact`; fails with `what` (as it is by then) when there is none in time."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         found = fact()
         if found:
             return found
         time.sleep(0.05)
-    raise AssertionError(f"not within {timeout} s: {what or fact}")
+    raise AssertionError(f"not within {timeout} s: {what() if callable(what) else what or fact}")
 
 
 class Worker:

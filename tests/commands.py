@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,3 +61,23 @@ def end(process: subprocess.Popen[str], timeout: float = 30) -> Said:
 def said(folder: Path, *words: str, **settings: str) -> Said:
     """Start it, and wait for its end."""
     return end(start(folder, *words, **settings))
+
+
+class Deaf:
+    """A port where connections are taken, and nothing is ever said; a context manager."""
+
+    def __enter__(self) -> Self:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.address = "{}:{}".format(*self._listener.getsockname())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def called(self) -> bool:
+        """Whether anybody has connected."""
+        self._listener.setblocking(False)
+        with suppress(BlockingIOError):
+            self._listener.accept()[0].close()
+            return True
+        return False

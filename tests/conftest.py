@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import pytest
 
+from commands import Deaf
 from llmvitals import topics
 from llmvitals.errors import StartFailed, Unavailable
 from llmvitals.local.influx import Bucket, LocalInflux
@@ -88,6 +89,13 @@ def influx(_influx: LocalInflux | Unavailable, topic_prefix: str) -> Bucket:
 def topic_prefix() -> str:
     """A prefix that no other test uses, for settings.topic_prefix and settings.group."""
     return f"t{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def deaf() -> Iterator[Deaf]:
+    """A port where connections are taken, and nothing is ever said."""
+    with Deaf() as listener:
+        yield listener
 
 
 @pytest.fixture

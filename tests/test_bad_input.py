@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import random
-import socket
 import subprocess
 import time
 from collections import Counter, defaultdict
@@ -34,6 +33,7 @@ from test_exact import compare, stored
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from commands import Deaf
     from llmvitals.local.influx import Bucket
 
 MINUTE = 60_000_000
@@ -51,29 +51,6 @@ RULE = TYPO.replace("limt", "limit")
 SEED = int(os.environ.get("LLMVITALS_TEST_SEED", "1"))
 
 
-@pytest.fixture
-def deaf() -> Iterator[socket.socket]:
-    """A port where connections are taken, and nothing is ever said."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(64)
-        yield listener
-
-
-def address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()
-    return f"{host}:{port}"
-
-
-def calls_at(listener: socket.socket) -> bool:
-    """Whether anybody has connected."""
-    listener.setblocking(False)
-    with suppress(BlockingIOError):
-        listener.accept()[0].close()
-        return True
-    return False
-
-
 def rules(folder: Path, text: str) -> str:
     (folder / "rules").mkdir(exist_ok=True)
     (folder / "rules" / "money.yaml").write_text(text)
@@ -86,15 +63,15 @@ def rules(folder: Path, text: str) -> str:
 @pytest.mark.parametrize(
     "words", ["worker", "worker --stage combine", "worker --stage merge", "replay events.jsonl"]
 )
-def test_a_typo_in_a_rule(tmp_path: Path, deaf: socket.socket, words: str) -> None:
+def test_a_typo_in_a_rule(tmp_path: Path, deaf: Deaf, words: str) -> None:
     (tmp_path / "events.jsonl").touch()
-    said = commands.said(tmp_path, *words.split(), brokers=address(deaf), alerts=rules(tmp_path, TYPO))
+    said = commands.said(tmp_path, *words.split(), brokers=deaf.address, alerts=rules(tmp_path, TYPO))
     assert said.code == 2
     file = tmp_path / "rules" / "money.yaml"
     assert said.err.splitlines()[-1] == f"llmvitals: {file}:5:28: unknown key 'limt': did you mean limit?"
     assert "Starting" not in said.err
     assert "health pages" not in said.err
-    assert not calls_at(deaf)
+    assert not deaf.called()
 
 
 def test_a_typo_in_a_rule_does_not_keep_the_doctor_from_the_rest(tmp_path: Path) -> None:
@@ -111,11 +88,11 @@ def test_a_typo_in_a_rule_does_not_keep_the_doctor_from_the_rest(tmp_path: Path)
     ["worker", "doctor", "topics check", "topics plan", "topics apply -y", "publish -", "replay -", "query",
      "config show"],
 )  # fmt: skip
-def test_a_setting_that_there_is_not(tmp_path: Path, deaf: socket.socket, words: str) -> None:
-    said = commands.said(tmp_path, *words.split(), brokers=address(deaf), slack_chanel="#alerts")
+def test_a_setting_that_there_is_not(tmp_path: Path, deaf: Deaf, words: str) -> None:
+    said = commands.said(tmp_path, *words.split(), brokers=deaf.address, slack_chanel="#alerts")
     assert (said.code, said.out) == (2, "")
     assert "LLMVITALS_SLACK_CHANEL: did you mean LLMVITALS_SLACK_CHANNEL?" in said.err
-    assert not calls_at(deaf)
+    assert not deaf.called()
 
 
 @pytest.mark.parametrize(
@@ -173,15 +150,15 @@ def test_kafka_is_down(tmp_path: Path) -> None:
         assert "is LLMVITALS_BROKERS its address" in said.text
 
 
-def test_kafka_does_not_answer(tmp_path: Path, deaf: socket.socket) -> None:
+def test_kafka_does_not_answer(tmp_path: Path, deaf: Deaf) -> None:
     """Every command gives up within 20 s."""
     (tmp_path / "events.jsonl").write_text('{"id": "a"}\n')
-    started = [commands.start(tmp_path, *words.split(), brokers=address(deaf)) for words in ASKING]
+    started = [commands.start(tmp_path, *words.split(), brokers=deaf.address) for words in ASKING]
     ends = time.monotonic() + 22
     for process in started:
         said = commands.end(process, ends - time.monotonic())
         assert said.code == 1, said.text
-        assert f"Kafka at {address(deaf)} can't be reached: " in said.text
+        assert f"Kafka at {deaf.address} can't be reached: " in said.text
 
 
 @asynccontextmanager
