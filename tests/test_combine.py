@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +35,8 @@ from brute import (
 )  # fmt: skip
 from llmvitals.combine import Combine, Plan
 from llmvitals.combine.frames import LIMIT
+from llmvitals.combine.sums import SHIFT, Marks, Sums
+from llmvitals.combine.worst import Worst
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.record.frame import Frame, shard_of
 from llmvitals.record.log import Logged, Message, Snapshot, Topic
@@ -333,6 +336,67 @@ def test_a_defect_costs_only_the_call_it_is_in():
 def test_a_number_that_no_column_can_hold_is_a_defect_of_one_call():
     made = plan(assess=lambda call: (2**70 if call.id == "e1" else 5, None))
     assert letters(run(at(0, 0), at(1, 0), at(2, 0), made=made)[1]) == {1: "internal"}
+
+
+# The parts that add up
+
+
+def worst(
+    pieces: Sequence[Sequence[tuple[int, int, str]]], rows_end: int
+) -> list[tuple[tuple[int, str], ...]]:
+    """The worst of each row, after pieces of (row, value, trace id)."""
+    found = Worst()
+    for calls in pieces:
+        rows, values, ids = zip(*calls, strict=True)
+        found.add(np.array(rows, np.int64), np.array(values, np.int64), ids, rows_end)
+    top = found.by_row(rows_end)
+    return [top(row) for row in range(rows_end)]
+
+
+@pytest.mark.parametrize("spare", [-10, -5, 0])
+def test_the_worst_are_found_among_equals_in_any_pieces(monkeypatch, spare):
+    monkeypatch.setattr("llmvitals.combine.worst._SPARE", spare)
+    for seed in range(500):
+        dice = random.Random(seed)
+        ids, most = "abcdefghijkl"[: dice.choice([3, 8, 12])], dice.choice([3, 6, 12])
+        pieces = [
+            [(dice.randrange(2), dice.randint(0, most), dice.choice(ids)) for _ in range(dice.randint(1, 14))]
+            for _ in range(dice.randint(1, 8))
+        ]
+        for row, top in enumerate(worst(pieces, 2)):
+            found = {(-value, name) for calls in pieces for at, value, name in calls if at == row and value}
+            assert top == tuple((-value, name) for value, name in sorted(found)[:3])
+
+
+def test_what_leads_among_equals_is_forgotten_when_the_bar_rises(monkeypatch):
+    monkeypatch.setattr("llmvitals.combine.worst._SPARE", -2)
+    pieces = [
+        [(0, 1, name) for name in "bcdef"],
+        [(0, 4, "z"), (0, 3, "z")],
+        [(0, 2, "x"), (0, 2, "y")],
+        [(0, 2, "c")],
+    ]
+    assert worst(pieces, 1) == [((4, "z"), (3, "z"), (2, "c"))]
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=40), max_size=12)
+)
+def test_sparse_sums_are_those_of_a_dictionary(pieces):
+    """Labels go beyond 16 bits, which is how much is sorted at once."""
+    want: Counter[tuple[int, int]] = Counter()
+    sums, labels = Sums(2), np.arange(100_000) * 3
+    for piece in pieces:
+        rows, codes = (np.array(column, np.int64) for column in zip(*piece, strict=True))
+        values = np.stack((np.ones_like(codes), codes))
+        sums.add(rows, 4, Marks.of(np.arange(len(rows)), codes * 11_000, labels, values))
+        want.update((row, code * 33_000) for row, code in piece)
+    found, values, edges = sums.cut(np.arange(5) << SHIFT)
+    for row in range(4):
+        mine = slice(edges[row], edges[row + 1])
+        assert found[mine].tolist() == sorted(label for at, label in want if at == row)
+        for label, count, total in zip(found[mine], *values[:, mine], strict=True):
+            assert (count, total) == (want[row, label], want[row, label] * label // 33_000)
 
 
 # Frames, floors, acknowledgements
