@@ -165,7 +165,7 @@ def _usage(payload: _Payload) -> dict[str, Any]:
 
 def _dollars(value: Any) -> float | None:
     cost = number(value)
-    return cost if cost is not None and 0 <= cost <= 1_000_000 else None
+    return cost if cost is not None and 0 <= cost <= 10_000 else None
 
 
 def _first(*values: Any) -> int | None:

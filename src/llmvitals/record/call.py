@@ -132,7 +132,7 @@ class CallEvent(_Event):
     audio_output_tokens: Count | None = Field(None, description="Part of output_tokens.")
     images: Count | None = None
     service_tier: Literal["default", "batch", "flex", "priority"] | None = None
-    cost_usd: Annotated[float, Field(ge=0, le=1_000_000)] | None = Field(
+    cost_usd: Annotated[float, Field(ge=0, le=10_000)] | None = Field(
         None, description="What the call cost; else it is priced here."
     )
     latency_ms: Millis | None = Field(None, description="The whole call.")
