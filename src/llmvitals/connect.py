@@ -78,10 +78,16 @@ async def wait_for_topics(
     settings: Settings, topics: Iterable[str], ready: Callable[[str | None], None]
 ) -> dict[str, int]:
     """As `find_topics`, but tries for as long as Kafka can't be reached. ready: is told why it waits."""
-    attempt = 0
+    attempt, looks = 0, 3
     while True:
         try:
             return await find_topics(settings, topics)
+        except MissingTopic:
+            # A broker may know of a new topic a moment after its creation was confirmed.
+            looks -= 1
+            if not looks:
+                raise
+            await asyncio.sleep(0.5)
         except BrokerDown as error:
             wait = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
             log.warning("%s Trying again in %.0f s.", error, wait)
