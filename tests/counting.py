@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from llmvitals.app import run
 from llmvitals.errors import SinkError
-from llmvitals.pipeline import Tap
 from llmvitals.record.log import Message, Snapshot, Topic
 from llmvitals.settings import load
+from llmvitals.stage import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from llmvitals.checkpoint import Store
-from llmvitals.outbox import Outbox
+from llmvitals.kafka.checkpoint import Store
+from llmvitals.kafka.outbox import Outbox
+from llmvitals.kafka.tail import Tail
 from llmvitals.settings import Settings
-from llmvitals.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -12,12 +12,12 @@ from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmvitals.checkpoint import Ledger, Mark, Store
 from llmvitals.errors import StateLost
-from llmvitals.outbox import Outbox
+from llmvitals.kafka.checkpoint import Ledger, Mark, Store
+from llmvitals.kafka.outbox import Outbox
+from llmvitals.kafka.tail import Tail
 from llmvitals.record.chunk import LIMIT, Chunk, ChunkKey, Saved, Version, pick, split
 from llmvitals.record.log import Message, Snapshot, Topic
-from llmvitals.tail import Tail
 from rig import Rig
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import TopicPartition
 
-from llmvitals.drive import Driver
 from llmvitals.errors import SourceRecreated
-from llmvitals.feed import Batch, Bounds
-from llmvitals.pipeline import Unmetered
+from llmvitals.kafka.drive import Driver
+from llmvitals.kafka.feed import Batch, Bounds
 from llmvitals.record.chunk import Saved
 from llmvitals.record.log import Logged, Message, Snapshot, Topic
 from llmvitals.settings import Settings
+from llmvitals.stage import Unmetered
 from llmvitals.window import NEVER
 
 if TYPE_CHECKING:

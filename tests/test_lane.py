@@ -6,8 +6,8 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from llmvitals.assembly import Pipeline
-from llmvitals.lane import Lane
+from llmvitals.kafka.lane import Lane
+from llmvitals.pipeline import Pipeline
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Message, Topic
 from llmvitals.settings import Settings

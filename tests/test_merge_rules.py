@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frames import stored
-from llmvitals.assembly import Pipeline
 from llmvitals.merge import Merge
+from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point

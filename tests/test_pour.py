@@ -10,12 +10,12 @@ import pytest
 from aiokafka import TopicPartition
 
 from llmvitals.errors import SinkError
-from llmvitals.feed import Batch, Bounds
-from llmvitals.pipeline import Tap, Unmetered
-from llmvitals.pour import Pour, patience
+from llmvitals.kafka.feed import Batch, Bounds
+from llmvitals.kafka.pour import Pour, patience
+from llmvitals.kafka.watchdog import Patience
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.settings import Settings
-from llmvitals.watchdog import Patience
+from llmvitals.stage import Tap, Unmetered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -118,7 +118,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr("llmvitals.pour._FIRST_WAIT", SOON)
+    monkeypatch.setattr("llmvitals.kafka.pour._FIRST_WAIT", SOON)
     made = Bench()
     await made.load()
     yield made
@@ -148,8 +148,8 @@ async def test_the_waits_grow_to_30_s_while_nothing_is_asked_for(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[tuple[float, float | None]] = []
-    monkeypatch.setattr("llmvitals.pour._FIRST_WAIT", 0.5)
-    monkeypatch.setattr("llmvitals.pour.patience", lambda *given: waits.append(given) or 0.0)
+    monkeypatch.setattr("llmvitals.kafka.pour._FIRST_WAIT", 0.5)
+    monkeypatch.setattr("llmvitals.kafka.pour.patience", lambda *given: waits.append(given) or 0.0)
     bench.points.fails = [down(), down(), down(after=5.0), *[down() for _ in range(6)]]
     await bench.give(VITALS, 0)
     assert [backoff for backoff, _ in waits] == [0.5, 1, 2, 2, 4, 8, 16, 30, 30]

@@ -19,7 +19,7 @@ from influxdb_client import InfluxDBClient
 import commands
 from cluster import Cluster, rows, until
 from conftest import have, started
-from llmvitals.connect import client
+from llmvitals.kafka.connect import client
 from llmvitals.local.kafka import LocalKafka
 from llmvitals.testing import FakeSlack
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from aiokafka import TopicPartition
 
-from llmvitals.feed import Progress
-from llmvitals.watchdog import SUPERVISOR, Guard, Patience
+from llmvitals.kafka.feed import Progress
+from llmvitals.kafka.watchdog import SUPERVISOR, Guard, Patience
 
 HERE = TopicPartition("calls", 0)
 
@@ -49,7 +49,7 @@ input()
 """
 GUARDED = """
 import signal, sys, time
-from llmvitals.watchdog import Guard
+from llmvitals.kafka.watchdog import Guard
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 guard = Guard(60)
 guard.start()
@@ -126,7 +126,7 @@ def test_a_worker_ends_when_its_supervisor_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_hanging_loop_ends_the_process(tmp_path: Path) -> None:
-    program = "from llmvitals.watchdog import Guard; import time; Guard(0.2).start(); time.sleep(30)"
+    program = "from llmvitals.kafka.watchdog import Guard; import time; Guard(0.2).start(); time.sleep(30)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20, check=False)
     assert done.returncode == 1
     assert b"The event loop hangs" in done.stderr

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from llmvitals.crash import POINTS
+from llmvitals.kafka.crash import POINTS
 from rig import Rig, until
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from fake_influx import FakeInflux
 from llmvitals.errors import ConfigError, SinkError
-from llmvitals.pour import patience
+from llmvitals.kafka.pour import patience
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings
 from llmvitals.write.influx import LINES, InfluxWriter

@@ -4,10 +4,10 @@ The way of the data, and where it is written::
 
     llm.calls.v1 ──combine──► llm.partials.v1 ──merge·detect·alert──► llm.vitals.v1 ──write──► InfluxDB
                   ingest/, price.py            merge.py, detect/,         │            write/
-                  combine.py                   alert/                     └► llm.alerts.v1 ──notify──► Slack
+                  combine/                     alert/                     └► llm.alerts.v1 ──notify──► Slack
                                                                                              notify/
-    record/ is what lies on the topics, sketch/ what is added up, pipeline.py the order of the stages;
-    app.py puts them on Kafka.
+    record/ is what lies on the topics, sketch/ what is added up, pipeline.py the order of the stages,
+    stage.py what they have in common; app.py and kafka/ put them on Kafka.
 """
 
 from __future__ import annotations

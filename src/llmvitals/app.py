@@ -16,25 +16,25 @@ from aiokafka import TopicPartition
 from faust.events import Event
 from faust.serializers.schemas import Schema
 
-from llmvitals.checkpoint import Store
-from llmvitals.connect import wait_for_topics
-from llmvitals.drive import Driver
 from llmvitals.errors import BrokerDown, LlmvitalsError, MissingTopic
-from llmvitals.outbox import Outbox
-from llmvitals.pipeline import Tap, Unmetered
-from llmvitals.pour import Pour
+from llmvitals.kafka.checkpoint import Store
+from llmvitals.kafka.connect import wait_for_topics
+from llmvitals.kafka.drive import Driver
+from llmvitals.kafka.outbox import Outbox
+from llmvitals.kafka.pour import Pour
+from llmvitals.kafka.tail import Tail
+from llmvitals.kafka.watchdog import GRACE, REBALANCE, SILENCE, Guard, Patience, Stalled
 from llmvitals.record.log import Topic
-from llmvitals.tail import Tail
-from llmvitals.watchdog import GRACE, REBALANCE, SILENCE, Guard, Patience, Stalled
+from llmvitals.stage import Tap, Unmetered
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
 
-    from llmvitals.feed import Batch, Work
-    from llmvitals.pipeline import Make, Meters
+    from llmvitals.kafka.feed import Batch, Work
+    from llmvitals.kafka.transport import Consumer
     from llmvitals.settings import Settings
-    from llmvitals.transport import Consumer
+    from llmvitals.stage import Make, Meters
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, Literal
 from aiokafka import AIOKafkaConsumer
 
 from llmvitals import topics
-from llmvitals.assembly import Pipeline
-from llmvitals.connect import asking, client, find_topics
 from llmvitals.errors import LlmvitalsError
+from llmvitals.kafka.connect import asking, client, find_topics
 from llmvitals.notify.answer import Do
 from llmvitals.notify.delivery import Tempo
 from llmvitals.notify.slack import chosen
+from llmvitals.pipeline import Pipeline
 from llmvitals.write.query import query
 from llmvitals.write.question import Question
 

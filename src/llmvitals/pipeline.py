@@ -1,128 +1,117 @@
-"""The stages in order, without Kafka."""
+"""The stages in order, built from the settings, without Kafka."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from llmvitals.record.log import Message, Record, Snapshot, Topic
+from llmvitals import ingest
+from llmvitals.combine import Combine
+from llmvitals.combine import Plan as CombinePlan
+from llmvitals.errors import ConfigError
+from llmvitals.ingest import native
+from llmvitals.merge import Merge
+from llmvitals.merge import Plan as MergePlan
+from llmvitals.price import Prices
+from llmvitals.record.view import DEFAULT_VIEWS, DIMENSIONS, Condition, View
+from llmvitals.watch import Watch, load_watch
+from llmvitals.window import duration
+from llmvitals.write.store import store
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
-class Stage(Protocol):
-    """One stage's work on one input partition: it knows no Kafka, no clock, no environment.
-
-    The driver (app.py, or a test) hands in records in the order of their offsets and sends what comes out.
-    """
-
-    next: int
-    """The offset that is expected next. The driver raises it over a hole at the end of the log."""
-
-    def apply(self, records: Sequence[Record]) -> list[Message]:
-        """Take records in; give what has to be sent."""
-
-    def flush(self) -> list[Message]:
-        """What is worth sending early; called every `settings.flush`."""
-
-    def mark(self) -> int:
-        """A token for everything that was given out so far."""
-
-    def delivered(self, mark: int) -> None:
-        """All that was given out up to this mark is acknowledged by Kafka."""
-
-    def snapshot(self, *, whole: bool = False) -> Snapshot:
-        """What has to be written for a restart; whole: all that changed, as at a clean stop.
-
-        The driver writes it only after everything that was given out before this call is acknowledged.
-        """
-
-
-class Idler(Protocol):
-    """What a stage has beside `Stage` if it can promise that an idle partition will bring nothing old.
-
-    watermark: µs; window.NEVER when there is none.
-    """
-
-    watermark: int
-
-    def promise(self, floor_time: int) -> None:
-        """Nothing before `floor_time` (µs) comes from here, from the next offset on.
-
-        The driver writes the snapshot that follows, commits it, and only then calls `flush`.
-        """
-
-
-class Make(Protocol):
-    """The factory of a process kind's stages, one for each input partition.
-
-    topic, partition: what it reads. parts: the newest checkpoint of that partition ({} when there is none).
-    beginning: the oldest offset that Kafka still has. sources: each input topic → number of partitions.
-    The stage's `next` is where reading begins: with parts, the offset that its restart needs.
-    """
-
-    def __call__(
-        self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
-    ) -> Stage: ...
-
-
-class Sink(Protocol):
-    """The end of a topic: side effects, no state that a checkpoint would hold.
-
-    Calls never overlap, and each ends by itself: how long to wait for an answer is the sink's affair.
-    A SinkError with retry is tried again with the same records (the same object) for as long as it takes;
-    one without ends the worker. If it also has `async def stop()`, that is called at the end; if it has
-    `health() -> str | None`, that says what is wrong although the calls succeed.
-    """
-
-    async def start(self, history: Sequence[Record] | None) -> None:
-        """Called before the first records, and again whenever other partitions are assigned.
-
-        history: the newest record of each key of the tap's history topic; None where it has no such topic.
-        """
-
-    async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
-        """Take records in; give what has to be sent before they count as done."""
-
-    async def idle(self) -> None:
-        """Called every `settings.flush` while nothing is being taken."""
+    from llmvitals.settings import Settings, ViewSetting
 
 
 @dataclass(frozen=True, slots=True)
-class Tap:
-    """A sink on a topic. history: the compacted topic that the sink wants to know whole before it starts."""
+class Pipeline:
+    """Calls ──combine──► frames ──merge, and in it watch──► points and alerts.
 
-    topic: Topic
-    sink: Sink
-    history: Topic | None = None
+    combine: the plan of each input topic that has one of its own, by name; "" is everybody else's.
+    """
+
+    combine: Mapping[str, CombinePlan]
+    merge: MergePlan
+    watch: Watch
+
+    @classmethod
+    def of(cls, settings: Settings, shards: int, inputs: Sequence[str]) -> Pipeline:
+        """What the settings and the rules ask for.
+
+        shards: partitions of the partials topic. inputs: the topics that merge waits for.
+
+        Raises ConfigError (RuleError for the rules) that names what is wrong.
+        """
+        pane = duration(settings.pane)
+        own = _views(settings)
+        watch = load_watch(settings.alerts, pane, own)
+        # A rule's view stands in for the one of the same name: the same series, but eager.
+        views = tuple({view.name: view for view in (*own, *watch.views)}.values())
+        prices = Prices(settings.prices)
+
+        def plan(form: str | None) -> CombinePlan:
+            return CombinePlan.of(
+                settings,
+                views=views,
+                shards=shards,
+                decode=lambda value: ingest.decode(value, format=form),
+                native=native.DECODER.decode if form in (None, "native") else None,
+                assess=prices.assess,
+            )
+
+        return cls(
+            {"": plan(None)} | {topic: plan(form) for topic, form in settings.formats.items()},
+            MergePlan(
+                pane_us=pane,
+                views={view.name: view for view in views},
+                contributors=settings.contributors,
+                watch=watch,
+                inputs=frozenset(inputs),
+            ),
+            watch,
+        )
+
+    def combining(
+        self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
+    ) -> Combine:
+        """Stage 1 of one source partition (a `Make`)."""
+        plan = self.combine.get(topic, self.combine[""])
+        source = f"{topic}/{partition}"
+        return Combine(plan, source=source, sources=sources, parts=parts, beginning=beginning)
+
+    def merging(
+        self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
+    ) -> Merge:
+        """Stage 2 of one shard (a `Make`)."""
+        del topic, sources
+        return Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
 
 
-class Meters(Protocol):
-    """Where the workings are counted. Labels are short and few (topic, partition, code)."""
+def check(settings: Settings) -> Sequence[str]:
+    """Look, before anything is started, at what can be wrong by itself: rules, views, prices, stores.
 
-    def count(self, name: str, value: int = 1, **labels: str) -> None:
-        """Add to a counter."""
-
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Set what is measured now."""
-
-    def observe(self, name: str, value: float, **labels: str) -> None:
-        """One more of what is distributed, such as seconds that something took."""
-
-    def ready(self, reason: str | None) -> None:
-        """Whether work is being done: None, or why not."""
+    Gives the rules' warnings. Raises ConfigError (RuleError for the rules) that names what is wrong.
+    """
+    store(settings)
+    return Pipeline.of(settings, 1, settings.sources).watch.rules.warnings
 
 
-class Unmetered:
-    """Meters that nobody reads."""
+def _views(settings: Settings) -> tuple[View, ...]:
+    default = DEFAULT_VIEWS if settings.default_views else ()
+    views = {view.name: view for view in (*default, *map(_view, settings.views))}
+    return tuple(views.values())
 
-    def count(self, name: str, value: int = 1, **labels: str) -> None:
-        """Nothing."""
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Nothing."""
-
-    def observe(self, name: str, value: float, **labels: str) -> None:
-        """Nothing."""
-
-    def ready(self, reason: str | None) -> None:
-        """Nothing."""
+def _view(setting: ViewSetting) -> View:
+    for name in (*setting.by, *setting.where):
+        if name not in DIMENSIONS and not name.startswith("tags."):
+            raise ConfigError(
+                f"views: {setting.name}: there is no dimension {name!r}: "
+                f"write one of {', '.join(DIMENSIONS)} or tags.NAME"
+            )
+    where = tuple(
+        (name, Condition(frozenset([wanted] if isinstance(wanted, str) else wanted)))
+        for name, wanted in sorted(setting.where.items())
+    )
+    return View(setting.name, setting.by, where, contributors=setting.contributors)

@@ -13,8 +13,8 @@ from aiokafka.errors import MessageSizeTooLargeError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from llmvitals.connect import asking, client, find_topics
 from llmvitals.errors import LlmvitalsError
+from llmvitals.kafka.connect import asking, client, find_topics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

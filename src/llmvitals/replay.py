@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from llmvitals.assembly import Pipeline
+from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.columns import CALLS, COUNTS
 from llmvitals.record.log import Logged, Message, Topic

@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.watchdog import GRACE, SUPERVISOR
+from llmvitals.kafka.watchdog import GRACE, SUPERVISOR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,19 +7,19 @@ import os
 from typing import TYPE_CHECKING
 
 from llmvitals import app
-from llmvitals.assembly import Pipeline, check
 from llmvitals.health import Health
+from llmvitals.kafka.watchdog import SUPERVISOR
 from llmvitals.notify.slack import Notifier
-from llmvitals.pipeline import Tap
+from llmvitals.pipeline import Pipeline, check
 from llmvitals.record.log import Topic
-from llmvitals.watchdog import SUPERVISOR
+from llmvitals.stage import Tap
 from llmvitals.write.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmvitals.pipeline import Make
     from llmvitals.settings import Settings
+    from llmvitals.stage import Make
 
 log = logging.getLogger(__name__)
 

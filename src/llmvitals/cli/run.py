@@ -40,7 +40,7 @@ def worker(
     settings = settings_.load()
     logs.configure(settings)
     if stage is StageName.ALL:
-        from llmvitals.assembly import check  # noqa: PLC0415 - other commands don't need it
+        from llmvitals.pipeline import check  # noqa: PLC0415 - other commands don't need it
         from llmvitals.supervise import supervise  # noqa: PLC0415 - nor this
 
         for warning in check(settings):

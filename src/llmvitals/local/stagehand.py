@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from pydantic import SecretStr
 
 from llmvitals import topics
-from llmvitals.connect import client
 from llmvitals.errors import LlmvitalsError
+from llmvitals.kafka.connect import client
 from llmvitals.local.child import Child, free_ports
 from llmvitals.notify.slack import Notifier
 from llmvitals.record.alert import Alert

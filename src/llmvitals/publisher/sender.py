@@ -45,7 +45,7 @@ class Sender:
     async def _connected(self) -> AIOKafkaProducer:
         from aiokafka import AIOKafkaProducer  # noqa: PLC0415 - not loaded before it is needed
 
-        from llmvitals.connect import client  # noqa: PLC0415
+        from llmvitals.kafka.connect import client  # noqa: PLC0415
 
         while True:
             producer = AIOKafkaProducer(

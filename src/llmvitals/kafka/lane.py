@@ -7,9 +7,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from llmvitals.crash import passing
-from llmvitals.feed import fresh
-from llmvitals.outbox import acknowledged
+from llmvitals.kafka.crash import passing
+from llmvitals.kafka.feed import fresh
+from llmvitals.kafka.outbox import acknowledged
 from llmvitals.record.chunk import MANIFEST
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
-    from llmvitals.checkpoint import Ledger, Mark
-    from llmvitals.feed import Batch
-    from llmvitals.outbox import Outbox
-    from llmvitals.pipeline import Stage
+    from llmvitals.kafka.checkpoint import Ledger, Mark
+    from llmvitals.kafka.feed import Batch
+    from llmvitals.kafka.outbox import Outbox
     from llmvitals.record.log import Message, Snapshot
+    from llmvitals.stage import Stage
 
 OUTSTANDING: Final = 256
 """Sendings that may wait for their acknowledgement before a partition is read on."""

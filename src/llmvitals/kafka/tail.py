@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from llmvitals.connect import client
+from llmvitals.kafka.connect import client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence

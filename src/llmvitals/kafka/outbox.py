@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from llmvitals.connect import client
 from llmvitals.errors import LlmvitalsError
+from llmvitals.kafka.connect import client
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

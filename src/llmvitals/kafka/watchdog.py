@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
-    from llmvitals.feed import Progress
+    from llmvitals.kafka.feed import Progress
 
 log = logging.getLogger(__name__)
 

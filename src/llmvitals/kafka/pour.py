@@ -10,19 +10,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llmvitals.errors import SinkError
-from llmvitals.feed import Progress, Refused, fresh, resume
+from llmvitals.kafka.feed import Progress, Refused, fresh, resume
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 
     from aiokafka import TopicPartition
 
-    from llmvitals.feed import Batch, Bounds, Feed
-    from llmvitals.outbox import Outbox
-    from llmvitals.pipeline import Meters, Sink, Tap
+    from llmvitals.kafka.feed import Batch, Bounds, Feed
+    from llmvitals.kafka.outbox import Outbox
+    from llmvitals.kafka.tail import Tail
     from llmvitals.record.log import Record
     from llmvitals.settings import Settings
-    from llmvitals.tail import Tail
+    from llmvitals.stage import Meters, Sink, Tap
 
 log = logging.getLogger(__name__)
 

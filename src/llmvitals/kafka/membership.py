@@ -19,8 +19,8 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from llmvitals.connect import client
-from llmvitals.feed import Batch, Bounds
+from llmvitals.kafka.connect import client
+from llmvitals.kafka.feed import Batch, Bounds
 from llmvitals.window import duration
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, cast
 
-from llmvitals.crash import passing
-from llmvitals.feed import Progress, Refused, resume
-from llmvitals.lane import Lane
+from llmvitals.kafka.crash import passing
+from llmvitals.kafka.feed import Progress, Refused, resume
+from llmvitals.kafka.lane import Lane
 from llmvitals.window import NEVER, SECOND, duration
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
-    from llmvitals.checkpoint import Store
-    from llmvitals.feed import Batch, Bounds, Feed
-    from llmvitals.lane import Point
-    from llmvitals.outbox import Outbox
-    from llmvitals.pipeline import Idler, Make, Meters, Stage
+    from llmvitals.kafka.checkpoint import Store
+    from llmvitals.kafka.feed import Batch, Bounds, Feed
+    from llmvitals.kafka.lane import Point
+    from llmvitals.kafka.outbox import Outbox
     from llmvitals.settings import Settings
+    from llmvitals.stage import Idler, Make, Meters, Stage
 
 log = logging.getLogger(__name__)
 

@@ -25,13 +25,13 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from llmvitals.feed import Batch
-from llmvitals.membership import Membership, drain, group_consumer
+from llmvitals.kafka.feed import Batch
+from llmvitals.kafka.membership import Membership, drain, group_consumer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Iterable
 
-    from llmvitals.feed import Host, Work
+    from llmvitals.kafka.feed import Host, Work
 
 log = logging.getLogger(__name__)
 

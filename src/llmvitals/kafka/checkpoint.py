@@ -12,17 +12,17 @@ from aiokafka import TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from llmvitals.errors import MissingTopic, StateLost
-from llmvitals.outbox import acknowledged
+from llmvitals.kafka.outbox import acknowledged
 from llmvitals.record.chunk import MANIFEST, Chunk, ChunkKey, Saved, Version, pick, split
 from llmvitals.record.log import Message, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmvitals.outbox import Outbox
+    from llmvitals.kafka.outbox import Outbox
+    from llmvitals.kafka.tail import Tail
     from llmvitals.record.log import Snapshot
     from llmvitals.settings import Settings
-    from llmvitals.tail import Tail
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,128 @@
+"""What stages, sinks and meters have in common: the seam between what they do and how they live on Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from llmvitals.record.log import Message, Record, Snapshot, Topic
+
+
+class Stage(Protocol):
+    """One stage's work on one input partition: it knows no Kafka, no clock, no environment.
+
+    The driver (app.py, or a test) hands in records in the order of their offsets and sends what comes out.
+    """
+
+    next: int
+    """The offset that is expected next. The driver raises it over a hole at the end of the log."""
+
+    def apply(self, records: Sequence[Record]) -> list[Message]:
+        """Take records in; give what has to be sent."""
+
+    def flush(self) -> list[Message]:
+        """What is worth sending early; called every `settings.flush`."""
+
+    def mark(self) -> int:
+        """A token for everything that was given out so far."""
+
+    def delivered(self, mark: int) -> None:
+        """All that was given out up to this mark is acknowledged by Kafka."""
+
+    def snapshot(self, *, whole: bool = False) -> Snapshot:
+        """What has to be written for a restart; whole: all that changed, as at a clean stop.
+
+        The driver writes it only after everything that was given out before this call is acknowledged.
+        """
+
+
+class Idler(Protocol):
+    """What a stage has beside `Stage` if it can promise that an idle partition will bring nothing old.
+
+    watermark: µs; window.NEVER when there is none.
+    """
+
+    watermark: int
+
+    def promise(self, floor_time: int) -> None:
+        """Nothing before `floor_time` (µs) comes from here, from the next offset on.
+
+        The driver writes the snapshot that follows, commits it, and only then calls `flush`.
+        """
+
+
+class Make(Protocol):
+    """The factory of a process kind's stages, one for each input partition.
+
+    topic, partition: what it reads. parts: the newest checkpoint of that partition ({} when there is none).
+    beginning: the oldest offset that Kafka still has. sources: each input topic → number of partitions.
+    The stage's `next` is where reading begins: with parts, the offset that its restart needs.
+    """
+
+    def __call__(
+        self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
+    ) -> Stage: ...
+
+
+class Sink(Protocol):
+    """The end of a topic: side effects, no state that a checkpoint would hold.
+
+    Calls never overlap, and each ends by itself: how long to wait for an answer is the sink's affair.
+    A SinkError with retry is tried again with the same records (the same object) for as long as it takes;
+    one without ends the worker. If it also has `async def stop()`, that is called at the end; if it has
+    `health() -> str | None`, that says what is wrong although the calls succeed.
+    """
+
+    async def start(self, history: Sequence[Record] | None) -> None:
+        """Called before the first records, and again whenever other partitions are assigned.
+
+        history: the newest record of each key of the tap's history topic; None where it has no such topic.
+        """
+
+    async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
+        """Take records in; give what has to be sent before they count as done."""
+
+    async def idle(self) -> None:
+        """Called every `settings.flush` while nothing is being taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """A sink on a topic. history: the compacted topic that the sink wants to know whole before it starts."""
+
+    topic: Topic
+    sink: Sink
+    history: Topic | None = None
+
+
+class Meters(Protocol):
+    """Where the workings are counted. Labels are short and few (topic, partition, code)."""
+
+    def count(self, name: str, value: int = 1, **labels: str) -> None:
+        """Add to a counter."""
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Set what is measured now."""
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """One more of what is distributed, such as seconds that something took."""
+
+    def ready(self, reason: str | None) -> None:
+        """Whether work is being done: None, or why not."""
+
+
+class Unmetered:
+    """Meters that nobody reads."""
+
+    def count(self, name: str, value: int = 1, **labels: str) -> None:
+        """Nothing."""
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Nothing."""
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Nothing."""
+
+    def ready(self, reason: str | None) -> None:
+        """Nothing."""
