@@ -178,8 +178,10 @@ async def forwarder(port: int, target: str) -> AsyncIterator[None]:
         await asyncio.gather(pass_on(reader, forth), pass_on(back, writer))
 
     server = await asyncio.start_server(serve, "127.0.0.1", port)
-    yield
-    server.close()
+    try:
+        yield
+    finally:
+        server.close()
 
 
 @pytest.mark.kafka
@@ -198,7 +200,7 @@ async def test_a_worker_waits_for_kafka_and_starts_when_it_is_up(
         assert "Trying again in 1 s." in worker.text()
         assert "Traceback" not in worker.text()
         async with forwarder(port, kafka):
-            await asyncio.to_thread(until, lambda: worker.metric("llmvitals_ready") > 0, 30, worker.text())
+            await asyncio.to_thread(until, lambda: worker.metric("llmvitals_ready") > 0, 30, worker.text)
             assert await asyncio.to_thread(worker.stop) == 0, worker.text()
     finally:
         cluster.close()
@@ -395,7 +397,7 @@ async def test_a_thousand_hostile_payloads_and_10_mb(
         await publish(kafka, topic, more)
         count = "llmvitals_calls_dead_lettered_total"
         await asyncio.to_thread(
-            until, lambda: combine.metric(count) >= len(mixed.refused), 30, cluster.logs()
+            until, lambda: combine.metric(count) >= len(mixed.refused), 30, cluster.logs
         )
         await asyncio.to_thread(until, lambda: combine.metric("llmvitals_lag") == 0, 30)
         await check_letters(cluster, mixed.refused)
@@ -533,7 +535,7 @@ async def test_a_full_disk_is_waited_out(sinks: Cluster, small_disk: Path) -> No
     told = (
         f"SQLite file {small_disk / 'vitals.db'}: the disk is full: free some space, or set LLMVITALS_SQLITE"
     )
-    await asyncio.to_thread(until, lambda: told in sink.reasons(), 30, sink.text())
+    await asyncio.to_thread(until, lambda: told in sink.reasons(), 30, sink.text)
     assert told in sink.text()
     settings = {name: str(value) for name, value in sinks.values.items()}
     said = await asyncio.to_thread(commands.said, sinks.folder, "doctor", **settings)

@@ -3,7 +3,7 @@
 The way of the data, and where it is written::
 
     llm.calls.v1 ──combine──► llm.partials.v1 ──merge·detect·alert──► llm.vitals.v1 ──write──► InfluxDB
-                  ingest/, price.py            merge.py, detect/,         │            write/
+                  ingest/, price/              merge/, detect/,           │            write/
                   combine/                     alert/                     └► llm.alerts.v1 ──notify──► Slack
                                                                                              notify/
     record/ is what lies on the topics, sketch/ what is added up, pipeline.py the order of the stages,
