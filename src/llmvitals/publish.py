@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _PATIENCE_MS: Final = 15_000
 _LARGEST: Final = 1 << 30
 _SHOWN: Final = 5
+_UNDER_WAY: Final = 5_000
+"""So many lines wait for Kafka's answer at once, however long the file."""
 
 
 async def publish_lines(lines: Iterator[bytes], settings: Settings, topic: str, rate: float | None) -> int:
@@ -38,7 +40,9 @@ async def publish_lines(lines: Iterator[bytes], settings: Settings, topic: str, 
         **client(settings, "publish"), acks="all", linger_ms=10, request_timeout_ms=_PATIENCE_MS,
         max_request_size=_LARGEST,
     )  # fmt: skip
-    sent: list[Any] = []
+    sent = 0
+    waiting: dict[int, Any] = {}
+    refused: list[tuple[int, BaseException]] = []
     try:
         async with asking(settings):
             await producer.start()
@@ -46,14 +50,27 @@ async def publish_lines(lines: Iterator[bytes], settings: Settings, topic: str, 
             with _progress() as progress:
                 bar = progress.add_task(topic, total=None)
                 async for line in _paced(lines, rate):
-                    sent.append(await producer.send(topic, line.strip(), key=key(line)))
+                    sent += 1
+                    waiting[sent] = await producer.send(topic, line.strip(), key=key(line))
                     progress.advance(bar)
-                progress.update(bar, total=len(sent))
-                outcome = await asyncio.gather(*sent, return_exceptions=True)
+                    if len(waiting) >= _UNDER_WAY:
+                        refused += await _settled(waiting)
+                progress.update(bar, total=sent)
+                refused += await _settled(waiting)
     finally:
         await producer.stop()
-    _told(topic, [(at, error) for at, error in enumerate(outcome, 1) if isinstance(error, BaseException)])
-    return len(sent)
+    _told(topic, refused)
+    return sent
+
+
+async def _settled(waiting: dict[int, Any]) -> list[tuple[int, BaseException]]:
+    """Wait for all of them, forget them; the lines that Kafka refused."""
+    outcome = await asyncio.gather(*waiting.values(), return_exceptions=True)
+    refused = [
+        (at, error) for at, error in zip(waiting, outcome, strict=True) if isinstance(error, BaseException)
+    ]
+    waiting.clear()
+    return refused
 
 
 async def _paced(lines: Iterator[bytes], rate: float | None) -> AsyncIterator[bytes]:
