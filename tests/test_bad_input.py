@@ -396,9 +396,7 @@ async def test_a_thousand_hostile_payloads_and_10_mb(
             more[number % 4].append(foe.value)
         await publish(kafka, topic, more)
         count = "llmvitals_calls_dead_lettered_total"
-        await asyncio.to_thread(
-            until, lambda: combine.metric(count) >= len(mixed.refused), 30, cluster.logs
-        )
+        await asyncio.to_thread(until, lambda: combine.metric(count) >= len(mixed.refused), 30, cluster.logs)
         await asyncio.to_thread(until, lambda: combine.metric("llmvitals_lag") == 0, 30)
         await check_letters(cluster, mixed.refused)
         assert combine.metric(count) == len(mixed.refused)
