@@ -132,6 +132,17 @@ def test_a_hanging_loop_ends_the_process(tmp_path: Path) -> None:
     assert b"The event loop hangs" in done.stderr
 
 
+def test_an_orderly_end_has_a_time_of_its_own() -> None:
+    """A worker that is told to stop no longer beats; a short `stall` must not end it on the way."""
+    program = (
+        "from llmvitals.kafka.watchdog import Guard; import time; guard = Guard(0.2); guard.end_within({}); "
+        "guard.start(); time.sleep(1.5)"
+    )
+    for seconds, code in ((20, 0), (0.1, 1)):
+        done = subprocess.run([sys.executable, "-c", program.format(seconds)], timeout=20, check=False)
+        assert done.returncode == code
+
+
 def test_a_guard_that_is_stopped_harms_nobody() -> None:
     guard = Guard(60)
     guard.start()

@@ -74,7 +74,7 @@ class Guard(threading.Thread):
     """Ends the process when its event loop hangs, or the supervisor that started it is gone.
 
     It is a thread, because nothing on the loop can see that the loop hangs. beat() has to be called on
-    the loop more often than every `limit` seconds.
+    the loop more often than every `limit` seconds, until end_within() says how long the end may take.
     """
 
     def __init__(self, limit: float, kill: Callable[[int, int], None] = os.kill) -> None:
@@ -90,8 +90,9 @@ class Guard(threading.Thread):
         self._beat = time.monotonic()
 
     def end_within(self, seconds: float) -> None:
-        """Kill the process unless it has ended by then."""
-        self._ending = time.monotonic() + seconds
+        """Kill the process unless it has ended by then; of several times the first one counts."""
+        ending = time.monotonic() + seconds
+        self._ending = ending if self._ending is None else min(self._ending, ending)
 
     def stop(self) -> None:
         """The process ends by itself."""
@@ -106,7 +107,7 @@ class Guard(threading.Thread):
                 self._supervisor = 0
                 self._kill(os.getpid(), signal.SIGTERM)
                 self.end_within(GRACE)
-            if now - self._beat > self._limit:
+            if self._ending is None and now - self._beat > self._limit:
                 log.critical("The event loop hangs for %.0f s: ending the process", now - self._beat)
                 os._exit(1)
             if self._ending is not None and now > self._ending:
