@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -41,6 +42,10 @@ def work(stage: app.Kind, settings: Settings) -> int:
         pipeline = Pipeline.of(settings, partitions[settings.topic(Topic.PARTIALS)], settings.sources)
         return pipeline.combining if stage == "combine" else pipeline.merging
 
+    # Batches are tens of thousands of young objects without cycles: looking for cycles among them every
+    # 700 allocations costs a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
     with Health(settings, stage) as health:
         return app.run(stage, settings, assemble, health)
 
