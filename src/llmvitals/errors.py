@@ -18,7 +18,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class LlmvitalsError(Exception):
@@ -101,6 +101,13 @@ CURES: dict[Code, str] = {
     Code.PAST: "The time is before 2015: were seconds sent where milliseconds are due?",
     Code.INTERNAL: "A defect in llmvitals: please report the message; the others go on.",
 }
+
+
+AFRESH: Final = (
+    "set LLMVITALS_GROUP and LLMVITALS_TOPIC_PREFIX to new names and LLMVITALS_INPUTS to the topics of the "
+    "calls, and run `llmvitals topics apply`; the calls are counted again from the oldest that Kafka has"
+)
+"""The way out of a state that is lost. A new group alone would mix old frames with those counted anew."""
 
 
 class BadCall(LlmvitalsError):

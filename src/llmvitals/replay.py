@@ -135,6 +135,11 @@ def render(outcome: Outcome) -> None:
             amount(row["cost_usd"], "usd"),
         )
     console.print(table)
+    if outcome["late"]:
+        console.print(
+            f"[yellow]{outcome['late']:,} calls were late, and are counted in a later window than their own: "
+            "sort the file by ts to see each in its own"
+        )
     totals = outcome["totals"]
     console.print(
         f"{totals['calls']:,} calls, ${totals['cost_usd']:,.6f}, {totals['unpriced_calls']:,} unpriced"

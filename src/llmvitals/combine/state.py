@@ -47,12 +47,12 @@ def restore(parts: dict[str, bytes], *, pane_us: int, disorder_us: int, beginnin
         manifest = msgspec.msgpack.decode(parts[PART], type=Manifest)
     except (KeyError, msgspec.DecodeError) as error:
         raise StateLost(
-            f"the checkpoint of combine can't be read ({error}): start over with another LLMVITALS_GROUP"
+            f"the checkpoint of combine can't be read ({error}): start over with another LLMVITALS_GROUP and LLMVITALS_TOPIC_PREFIX"
         ) from error
     if manifest.v != VERSION:
         raise StateLost(
             f"the checkpoint of combine has version {manifest.v}, this llmvitals reads {VERSION}: "
-            "run the version that wrote it, or start over with another LLMVITALS_GROUP"
+            "run the version that wrote it, or start over with another LLMVITALS_GROUP and LLMVITALS_TOPIC_PREFIX"
         )
     for name, had, now in (
         ("pane", manifest.pane_us, pane_us),

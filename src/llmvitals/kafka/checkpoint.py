@@ -11,7 +11,7 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from llmvitals.errors import MissingTopic, StateLost
+from llmvitals.errors import AFRESH, MissingTopic, StateLost
 from llmvitals.kafka.outbox import acknowledged
 from llmvitals.record.chunk import MANIFEST, Chunk, ChunkKey, Saved, Version, pick, split
 from llmvitals.record.log import Message, Topic
@@ -184,6 +184,6 @@ class Store:
         return (
             f"The group {self._group} has committed offset {commit[0] if commit else 0} of {partition.topic}"
             f"[{partition.partition}], but the state that belongs to it is not in {self._topic}: it was "
-            "emptied, or lost records. Going on would count wrongly. Restore that topic; or set "
-            "LLMVITALS_GROUP to a new name, which counts again from the oldest record that Kafka has"
+            "emptied, or lost records. Going on would count wrongly. Restore that topic; or begin "
+            f"afresh: {AFRESH}"
         )

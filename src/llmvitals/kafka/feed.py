@@ -7,7 +7,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from llmvitals.errors import SourceRecreated
+from llmvitals.errors import AFRESH, SourceRecreated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -161,7 +161,7 @@ def resume(partition: TopicPartition, bounds: Bounds, meters: Meters, *, offset:
         raise SourceRecreated(
             f"{name} ends at offset {bounds.end}, but it was read up to {max(offset, counted)}: the topic "
             "was deleted and created again, or has lost records. Nothing is skipped silently: give the new "
-            "topic another name; or set LLMVITALS_GROUP to a new name, which starts from its beginning"
+            f"topic another name; or begin afresh: {AFRESH}"
         )
     if offset < bounds.beginning:
         lost = bounds.beginning - offset
