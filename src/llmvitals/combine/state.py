@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from llmvitals.errors import ConfigError, StateLost
+from llmvitals.errors import AFRESH, ConfigError, StateLost
 from llmvitals.window import NEVER
 
 PART = "manifest"
@@ -47,12 +47,12 @@ def restore(parts: dict[str, bytes], *, pane_us: int, disorder_us: int, beginnin
         manifest = msgspec.msgpack.decode(parts[PART], type=Manifest)
     except (KeyError, msgspec.DecodeError) as error:
         raise StateLost(
-            f"the checkpoint of combine can't be read ({error}): start over with another LLMVITALS_GROUP and LLMVITALS_TOPIC_PREFIX"
+            f"the checkpoint of combine can't be read ({error}); to begin afresh {AFRESH}"
         ) from error
     if manifest.v != VERSION:
         raise StateLost(
             f"the checkpoint of combine has version {manifest.v}, this llmvitals reads {VERSION}: "
-            "run the version that wrote it, or start over with another LLMVITALS_GROUP and LLMVITALS_TOPIC_PREFIX"
+            f"run the version that wrote it, or to begin afresh {AFRESH}"
         )
     for name, had, now in (
         ("pane", manifest.pane_us, pane_us),
@@ -61,7 +61,7 @@ def restore(parts: dict[str, bytes], *, pane_us: int, disorder_us: int, beginnin
         if had != now:
             raise ConfigError(
                 f"LLMVITALS_{name.upper()} was {had} µs when the checkpoint was written and is {now} µs now; "
-                "calls that are in no closed pane yet would be lost or counted twice: set it back, or start "
-                "over with another LLMVITALS_GROUP and LLMVITALS_TOPIC_PREFIX"
+                "calls that are in no closed pane yet would be lost or counted twice: set it back, or "
+                f"to begin afresh {AFRESH}"
             )
     return manifest
