@@ -106,6 +106,7 @@ def test_a_setting_that_there_is_not(tmp_path: Path, deaf: Deaf, words: str) -> 
         ("--config no.toml worker", "no.toml is not there"),
         ("--set slack_channel worker", "write NAME=VALUE"),
         ("--set pane=7s worker", "pane 7s has to divide a minute into whole seconds, such as 10s"),
+        ("--set slack_token=xoxb-1 worker", "slack_token needs slack_channel"),
         ("--set idle=soon worker", "idle: 'soon' is no duration: write a number and ms, s, m, h, d or w"),
         ("--set brokers=kafka:nine worker", "brokers: write host:port"),
         ("--set influx_url=nowhere worker", "influx_url is no address: say where InfluxDB is"),

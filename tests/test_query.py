@@ -286,3 +286,10 @@ def test_the_names_that_rules_use_are_metrics_here_too() -> None:
         "latency_p50", "latency_p95", "latency_mean", "latency_max", "ttft_p99", "cost_per_call_p95",
         "output_tokens_per_s_p50", "cache_hit_share", "unpriced_share", "toxicity_mean",
     }  # fmt: skip
+
+
+async def test_a_view_that_is_not_stored_is_not_advised() -> None:
+    with pytest.raises(ConfigError) as told:
+        await query(Settings(), Question("cost", ("team", "model")), clock=lambda: NOW)
+    assert "Ask for one of these, or add one to `views` in the settings." in str(told.value)
+    assert "--view" not in str(told.value)

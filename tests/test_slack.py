@@ -12,6 +12,7 @@ import pytest
 import structlog
 from rich.console import Console
 
+from llmvitals.doctor import examine
 from llmvitals.errors import SinkError
 from llmvitals.notify.delivery import Tempo
 from llmvitals.notify.slack import SHELF, Notifier
@@ -24,6 +25,7 @@ from llmvitals.testing import FakeSlack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
 
     from llmvitals.notify.answer import Answer
     from llmvitals.notify.message import Notice
@@ -470,14 +472,48 @@ async def test_a_channel_that_is_gone_falls_back_to_the_default_one(slack: FakeS
     assert "#gone: channel_not_found: name an existing channel" in notifier.health()
 
 
-async def test_a_default_channel_that_is_gone_is_said_and_loses_nothing_beside_it(
-    slack: FakeSlack, make: Any, tally: Tally
+async def test_an_alert_that_no_channel_takes_is_kept_said_and_holds_back_no_other_channel(
+    slack: FakeSlack, make: Any, time: Time, tally: Tally
 ) -> None:
     notifier = await make(slack_channel="#gone")
-    await notifier.take(0, records(alert("e1"), alert("e2", notify={"slack": "#budget"})))
-    assert [m.channel_name for m in slack.messages] == ["#budget"]
-    assert tally.counted["notifications", "refused"] == 1
-    assert "channel #gone" in notifier.health()
+    seen: list[tuple[list[str], str]] = []
+
+    def mend() -> None:
+        seen.append(([m.channel_name for m in slack.messages], notifier.health()))
+        if len(seen) == 2:
+            slack.channels["#gone"] = "C0000GONE1"
+
+    time.then = mend
+    lost = [alert(f"e{number}", notify={"slack": "#nowhere"}) for number in range(20)]
+    marks = await notifier.take(0, records(*lost, alert("e20"), alert("e21", notify={"slack": "#budget"})))
+    assert [channels for channels, _ in seen[:2]] == [["#budget"], ["#budget"]]
+    assert all("channel #gone: channel_not_found: name an existing" in health for _, health in seen[:2])
+    assert time.waits[:2] == [60, 60]
+    assert {m.key for m in marks} == {f"e{number}".encode() for number in range(22)}
+    assert [m.channel_name for m in slack.messages].count("#budget") == 1
+    assert len(slack.messages) == 22
+    assert ("notifications", "refused") not in tally.counted
+
+
+async def test_a_message_in_a_channel_that_was_archived_is_posted_where_alerts_go_now(
+    slack: FakeSlack, make: Any
+) -> None:
+    first = await make()
+    marks = await first.take(0, records(alert()))
+    moved = await make(history(marks), slack_channel="#budget")
+    slack.fail_next(method="chat.update", error="is_archived")
+    await moved.take(0, records(alert(value=96.0, at=NOW + 1)))
+    assert [m.channel_name for m in slack.messages] == ["#alerts", "#budget"]
+    assert moved.reasons == []
+
+
+async def test_a_refusal_for_good_is_said_until_a_message_is_taken(slack: FakeSlack, make: Any) -> None:
+    notifier = await make()
+    slack.fail_next(method="chat.postMessage", error="some_new_error", times=2)
+    await notifier.take(0, records(alert("e1")))
+    assert notifier.health() == "Slack, channel #alerts: some_new_error"
+    await notifier.take(0, records(alert("e2")))
+    assert notifier.health() is None
 
 
 async def test_a_message_that_was_deleted_is_posted_anew(slack: FakeSlack, make: Any) -> None:
@@ -540,16 +576,31 @@ async def test_a_breach_is_in_slack_within_a_second(slack: FakeSlack, make: Any,
 # --- webhook and terminal ------------------------------------------------------------------------
 
 
-async def test_a_webhook_posts_again_when_the_status_changes_and_only_then(
+async def test_a_webhook_posts_again_when_level_or_status_change_and_uses_no_other_method(
     slack: FakeSlack, make: Any
 ) -> None:
     notifier = await make(slack_token=None, slack_webhook=slack.webhook_url)
     marks = []
     for number, change in enumerate([alert(level="50%"), alert(level="80%"), alert(status="resolved")]):
         marks += await notifier.take(0, records(msgspec.structs.replace(change, at=NOW + number)))
-    assert [m.text.split(":")[0] for m in slack.messages] == ["🔴 Critical", "🟢 Resolved"]
+    assert [m.text.split(":")[0] for m in slack.messages] == ["🔴 Critical"] * 2 + ["🟢 Resolved"]
     assert [Incident.decode(m.value).ts for m in marks] == ["", "", ""]
     assert [r for r in slack.requests if r[0] != "webhook"] == []
+
+
+async def test_a_webhook_posts_again_when_a_higher_threshold_is_passed(slack: FakeSlack, make: Any) -> None:
+    notifier = await make(slack_token=None, slack_webhook=slack.webhook_url)
+    changes = [
+        alert(level="50%", value=50.0), alert(level="80%", value=80.0), alert(level="80%", value=81.0),
+        alert(level="50%", value=79.0), alert(level="100%", value=100.0),
+        alert(status="resolved", level="100%"), alert(status="resolved", level="120%"),
+    ]  # fmt: skip
+    for number, change in enumerate(changes):
+        await notifier.take(0, records(msgspec.structs.replace(change, at=NOW + number)))
+    assert [m.text.split(" · ")[1] for m in slack.messages[:3]] == [
+        "$50 of $100", "$80 of $100", "$100 of $100",
+    ]  # fmt: skip
+    assert ["Resolved" in m.text for m in slack.messages] == [False, False, False, True]
 
 
 async def test_a_webhook_that_answers_anything_but_ok_has_not_taken_it(slack: FakeSlack, make: Any) -> None:
@@ -580,6 +631,17 @@ async def test_without_slack_every_news_is_printed(time: Time) -> None:
     assert shown.getvalue().count("TeamBudget") == 3
     assert "$97 of $100" in shown.getvalue()
     assert notifier.health() is None
+
+
+async def test_the_doctor_says_where_alerts_go(slack: FakeSlack, tmp_path: Path) -> None:
+    nothing: dict[str, Any] = {"brokers": "127.0.0.1:9", "alerts": tmp_path, "slack_channel": "#alerts"}
+    ways = {
+        "#alerts": Settings(**nothing, slack_token=slack.token, slack_api_url=slack.url),
+        "the webhook": Settings(**nothing, slack_webhook=slack.webhook_url),
+    }
+    for place, settings in ways.items():
+        finding = next(finding for finding in await examine(settings) if finding.what == "slack")
+        assert (finding.state, finding.found) == ("fine", f"accepted; alerts go to {place}")
 
 
 # --- secrets -------------------------------------------------------------------------------------

@@ -145,5 +145,6 @@ async def _slack(settings: Settings) -> Finding:
     if settings.slack_token is None and settings.slack_webhook is None:
         return Finding("slack", "warning", "none is set: alerts are printed", "set LLMVITALS_SLACK_TOKEN")
     if answer.do is Do.DONE:
-        return Finding("slack", "fine", f"accepted; alerts go to {settings.slack_channel or 'the webhook'}")
+        where = "the webhook" if settings.slack_token is None else settings.slack_channel
+        return Finding("slack", "fine", f"accepted; alerts go to {where}")
     return Finding("slack", "wrong", answer.code, answer.advice)

@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     influx_timeout: Duration = "10s"
 
     slack_token: SecretStr | None = Field(None, description="A bot's token (xoxb-…), scope chat:write.")
-    slack_channel: str | None = None
+    slack_channel: str | None = Field(None, description="Where alerts go; a bot's token needs it.")
     slack_webhook: SecretStr | None = Field(None, description="The degraded mode: no edits, no threads.")
     slack_api_url: Annotated[str, AfterValidator(_open)] = "https://slack.com/api/"
 
@@ -154,6 +154,14 @@ class Settings(BaseSettings):
         if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
             raise ValueError(
                 f"security_protocol {self.security_protocol} needs sasl_username and sasl_password"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Settings:
+        if self.slack_token is not None and not (self.slack_channel or "").strip():
+            raise ValueError(
+                "slack_token needs slack_channel, where alerts go whose rule names none, such as #alerts"
             )
         return self
 

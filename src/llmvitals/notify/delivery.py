@@ -85,10 +85,15 @@ class Letter:
 
 
 class Delivery:
-    """Brings letters to a backend, one after the other. `trouble` says why it can't: channel → reason."""
+    """Brings letters to a backend, one after the other. `trouble` says why it can't: channel → reason.
+
+    nowhere: the channels, and why, whose letters no channel took since the caller cleared it; they are not
+    asked again until then, so that the letters of other channels get their turn.
+    """
 
     def __init__(self, backend: Backend, default: str, tempo: Tempo, counts: Counts) -> None:
         self.trouble: dict[str, str] = {}
+        self.nowhere: dict[str, str] = {}
         self._backend, self._default, self._tempo, self._counts = backend, default, tempo, counts
         self._lanes: dict[str, Lane] = {}
         self._doubts: set[str] = set()
@@ -101,11 +106,14 @@ class Delivery:
         self.trouble.pop(START, None)
 
     async def bring(self, letter: Letter, found: Callable[[Answer], Incident]) -> Answer | None:
-        """The message's address, or None when Slack refuses it for good.
+        """The message's address, or None: Slack refuses it for good, or `nowhere` has its channel.
 
         found: makes an incident out of the address of a message that turned out to be there.
         Raises SinkError (retry) when it can't be brought now; the same letter may be brought again.
         """
+        first = letter.channel
+        if first in self.nowhere:
+            return None
         if letter.incident in self._doubts or (letter.sought and letter.shown is None):
             await self._seek(letter, found)
         while True:
@@ -119,6 +127,8 @@ class Delivery:
             if answer.do in _LATER:
                 raise self._later(letter.channel, answer)
             if not self._changed(letter, answer):
+                if answer.do is Do.MOVE:
+                    self.nowhere[first] = self.nowhere[letter.channel] = self.trouble[letter.channel]
                 return None
 
     async def _ask(self, letter: Letter) -> Answer:
@@ -142,20 +152,21 @@ class Delivery:
         """Whether there is another way to say it; each is tried once."""
         self._counts.count("slack_refusals", code=answer.code)
         log.warning("slack refused a message", incident=letter.incident, reason=answer.advice)
-        if answer.do is Do.MOVE:
-            where = f"Slack, channel {letter.channel}" if letter.channel else "Slack"
-            self.trouble[letter.channel] = f"{where}: {answer.advice}"
-        if answer.do is Do.ANEW and letter.shown is not None:
+        if answer.do in {Do.ANEW, Do.MOVE} and letter.shown is not None:
             letter.shown = None
-        elif answer.do is Do.MOVE and self._default not in {"", letter.channel}:
-            letter.channel, letter.shown = self._default, None
-        elif answer.do is Do.PLAIN and not letter.plain:
+            return True
+        if answer.do is Do.PLAIN and not letter.plain:
             letter.plain = True
-        else:
+            return True
+        where = f"Slack, channel {letter.channel}" if letter.channel else "Slack"
+        self.trouble[letter.channel] = f"{where}: {answer.advice}"
+        if answer.do is not Do.MOVE:
             self._counts.count("notifications", result="refused")
             log.error("an alert could not be delivered", incident=letter.incident, reason=answer.advice)
             return False
-        return True
+        moved = self._default not in {"", letter.channel}
+        letter.channel = self._default or letter.channel
+        return moved
 
     def _later(self, place: str, answer: Answer) -> SinkError:
         self._counts.count("slack_retries", code=answer.code)

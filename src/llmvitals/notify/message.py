@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from llmvitals.record.alert import Alert, Heavy
 
 HEADER: Final = 150
+HEAVIEST: Final = "Heaviest, last minutes"
+"""They are those of the last 10 to 20 minutes, however long the alert's own window is."""
 FIELDS: Final = 10
 _SUMMARY: Final = 1_500
 _NAME: Final = 60
@@ -35,6 +37,7 @@ class Notice:
 
     colour: red, orange, blue, or green once resolved. facts, labels: (name, value). times: (name, µs since
     1970). heaviest: (kind, name, what it used). link: an http(s) URL without characters that Slack reads.
+    level: the threshold that was passed ("80%"), or "".
     """
 
     colour: str
@@ -47,6 +50,7 @@ class Notice:
     exemplars: tuple[str, ...]
     link: str
     footer: str
+    level: str = ""
 
     @property
     def resolved(self) -> bool:
@@ -70,7 +74,16 @@ def notice(alert: Alert) -> Notice:
         exemplars=tuple(clean(exemplar, 80) for exemplar in alert.exemplars[:5]),
         link=_link(alert.annotations.get("runbook_url", "")),
         footer=f"{clean(alert.kind, 20)} · incident {clean(alert.episode, 80)}",
+        level=clean(alert.level, 20),
     )
+
+
+def threshold(level: str) -> float:
+    """How high a level is: 80.0 for "80%", 0.0 for what is no number."""
+    try:
+        return float(level.rstrip("% ") or 0)
+    except ValueError:
+        return 0.0
 
 
 def fallback(said: Notice) -> str:
@@ -100,7 +113,7 @@ def blocks(said: Notice) -> list[Block]:
             f"{rank}. {escape(kind, 60)} {_code(name)} · {used}"
             for rank, (kind, name, used) in enumerate(said.heaviest, 1)
         ]
-        drawn.append({"type": "section", "text": _marked("*Heaviest*\n" + "\n".join(lines))})
+        drawn.append({"type": "section", "text": _marked(f"*{HEAVIEST}*\n" + "\n".join(lines))})
     if said.exemplars:
         calls = " ".join(map(_code, said.exemplars))
         drawn.append({"type": "section", "text": _marked(f"*Calls to look at*\n{calls}")})

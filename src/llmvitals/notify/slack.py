@@ -13,7 +13,7 @@ from llmvitals.errors import SinkError
 from llmvitals.notify.answer import Answer, Backend
 from llmvitals.notify.bot import Bot
 from llmvitals.notify.delivery import Counts, Delivery, Letter, Tempo
-from llmvitals.notify.message import notice
+from llmvitals.notify.message import notice, threshold
 from llmvitals.notify.terminal import Terminal
 from llmvitals.notify.webhook import Webhook
 from llmvitals.record.alert import Alert
@@ -51,8 +51,8 @@ class Notifier:
     between its answer and our mark the message is looked for by its metadata (scope `channels:history`,
     and a channel given by its id); without that there is at most one duplicate.
 
-    Slack decides whether to edit: bot token (edits), webhook (posts again when the status changes),
-    neither (prints).
+    Slack decides whether to edit: bot token (edits), webhook (posts again when the status changes or the
+    level rises), neither (prints).
     """
 
     def __init__(
@@ -96,8 +96,8 @@ class Notifier:
 
         Returns the marks for the incidents topic, once all of it is delivered or refused for good. Of
         several changes of one incident the newest is said. Raises SinkError (retry) when Slack can't take
-        it now, or takes a storm too slowly; then, or after it was cancelled, the call is made again: what
-        was delivered is not said twice, but marked again.
+        it now, takes a storm too slowly, or has no channel for some of it (the rest is said); then, or
+        after it was cancelled, the call is made again: what was delivered is only marked again.
         """
         del partition
         newest: dict[str, tuple[Alert, Record, bool]] = {}
@@ -109,6 +109,7 @@ class Notifier:
             fresh = self._fresh(alert, record) or (before is not None and before[2])
             if before is None or _rank(alert) >= _rank(before[0]):
                 newest[alert.episode] = (alert, record, fresh)
+        self._delivery.nowhere.clear()
         began, marks, over = self._tempo.monotonic(), [], self._over()
         for alert, record, fresh in newest.values():
             if self._tempo.monotonic() - began > self._tempo.patience:
@@ -117,6 +118,9 @@ class Notifier:
             if incident := await self._say(alert, record, fresh=fresh):
                 self._incidents[incident.id] = incident
                 marks.append(Message(Topic.INCIDENTS, incident.id.encode(), incident.encode()))
+        if nowhere := self._delivery.nowhere:
+            why = "; ".join(dict.fromkeys(nowhere.values()))
+            raise SinkError(why, retry=True, retry_after=self._tempo.slow)
         for key in over:
             del self._incidents[key]
         return marks + [Message(Topic.INCIDENTS, key.encode(), None) for key in over]
@@ -188,7 +192,9 @@ def chosen(settings: Settings, tempo: Tempo) -> Backend:
         token = settings.slack_token.get_secret_value()
         return Bot(token, settings.slack_api_url, timeout=tempo.timeout)
     if settings.slack_webhook is not None:
-        log.warning("a webhook can't edit: incidents are posted again when their status changes")
+        log.warning(
+            "a webhook can't edit: incidents are posted again when their level rises or status changes"
+        )
         return Webhook(settings.slack_webhook.get_secret_value(), timeout=tempo.timeout)
     log.info("no Slack is set: alerts are printed")
     return Terminal(Console())
@@ -208,8 +214,4 @@ def _shows(alert: Alert, place: Answer) -> Incident:
 
 def _rank(news: Alert | Incident) -> tuple[int, bool, float]:
     """What is newer: the later change, at one time the resolving one, then the higher threshold."""
-    try:
-        level = float(news.level.rstrip("% ") or 0)
-    except ValueError:
-        level = 0.0
-    return news.at, news.status == "resolved", level
+    return news.at, news.status == "resolved", threshold(news.level)

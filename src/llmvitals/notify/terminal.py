@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmvitals.notify.answer import Answer
+from llmvitals.notify.message import HEAVIEST
 from llmvitals.notify.wording import moment
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def draw(said: Notice, channel: str = "") -> RenderableType:
     parts.append(_columns([*said.facts, *((name, moment(time)) for name, time in said.times)]))
     if said.labels:
         parts.append(_columns(list(said.labels)))
+    if said.heaviest:
+        parts.append(Text(HEAVIEST, style="dim"))
     for rank, (kind, name, used) in enumerate(said.heaviest, 1):
         parts.append(Text.assemble((f"{rank}. {kind} ", "dim"), name, (f" · {used}", "dim")))
     if said.exemplars:

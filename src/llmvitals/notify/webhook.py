@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmvitals.notify.answer import Answer, Do, coded
 from llmvitals.notify.connection import failed, session
-from llmvitals.notify.message import blocks, fallback
+from llmvitals.notify.message import blocks, fallback, threshold
 
 if TYPE_CHECKING:
     import aiohttp
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Webhook:
-    """Posts an incident, and again when its status changes.
+    """Posts an incident, and again when its status changes or a higher threshold is passed.
 
     Bare aiohttp, since slack_sdk's client would write the URL, which is the secret, into its debug log.
     """
@@ -45,7 +45,8 @@ class Webhook:
         return await self._send(body)
 
     async def edit(self, shown: Incident, said: Notice, *, plain: bool) -> Answer:
-        if said.resolved == (shown.status == "resolved"):
+        risen = not said.resolved and threshold(said.level) > threshold(shown.level)
+        if said.resolved == (shown.status == "resolved") and not risen:
             return Answer()
         return await self.post("", shown.id, said, plain=plain)
 

@@ -149,7 +149,7 @@ def _view(question: Question, settings: Settings) -> tuple[str, tuple[str, ...] 
     listed = ", ".join(f"{name} (by {_split(by)})" for name, by in there.items())
     raise ConfigError(
         f"No view is split by just {_split(wanted)}. There are: {listed}. "
-        "Ask for one of these, name a rule's view with --view, or add one to `views` in the settings."
+        "Ask for one of these, or add one to `views` in the settings."
     )
 
 
