@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sqlite3
+import sys
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from rich.columns import Columns
@@ -19,7 +23,6 @@ from llmvitals.notify.message import notice
 from llmvitals.notify.terminal import COLOURS, draw
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from llmvitals.local.stagehand import Stagehand
@@ -93,8 +96,8 @@ class Screen:
             f"\n{len(self._hand.alerts)} incidents, {len(self._slack.messages)} Slack messages "
             "(each incident has one, which is edited as it changes).\n"
             f"The metrics are in {self._store} (SQLite). Ask them:\n",
-            f"  llmvitals --set sqlite={self._store} query --metric cost --by team --window 1m\n",
-            f"  llmvitals --set sqlite={self._store} query --metric latency_p95 --by app,model --window 1m",
+            f"  {_command()} --set sqlite={self._store} query --metric cost --by team --window 1m\n",
+            f"  {_command()} --set sqlite={self._store} query --metric latency_p95 --by app,model --window 1m",
             highlight=False,
             soft_wrap=True,
             sep="",
@@ -125,6 +128,15 @@ class Screen:
                 app, f"{calls:,}", failed, f"{tokens / max(calls, 1):,.0f}", slow, f"${cost / 1e9:,.2f}"
             )
         return table
+
+
+def _command() -> str:
+    """How to call llmvitals from here: `make demo` has not put it on anybody's PATH."""
+    return (
+        "llmvitals"
+        if shutil.which("llmvitals")
+        else os.path.relpath(Path(sys.executable).parent / "llmvitals")
+    )
 
 
 def _brief(said: Notice) -> RenderableType:
