@@ -7,6 +7,7 @@ import zlib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from aiokafka import TopicPartition
 from hypothesis import given
@@ -157,6 +158,43 @@ async def test_whatever_is_torn_the_last_whole_writing_is_there(sizes: tuple[int
     with pytest.raises(OSError, match="power"):
         await ledger.write(Snapshot(9, {"manifest": b"m", "part": noise(3 * LIMIT, 9)}), 9)
     assert pick(log.compacted).parts["part"] == noise(sizes[-1] * LIMIT, len(sizes) - 1)
+
+
+async def test_parts_wait_for_kafka_together_and_the_manifest_for_all_of_them() -> None:
+    sent: list[tuple[str, asyncio.Future[Any]]] = []
+
+    class Slow:
+        async def post(self, message: Message) -> asyncio.Future[Any]:
+            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            sent.append((ChunkKey.decode(message.key).part, future))
+            return future
+
+    outbox: Any = Slow()
+    ledger = Ledger(outbox, OWNER, Saved(), shelf=2, generation=1)
+    parts = {"manifest": b"m", **{f"bucket/{number}": b"b" for number in range(256)}}
+    writing = asyncio.ensure_future(ledger.write(Snapshot(1, parts), 1))
+    await asyncio.sleep(0)
+    assert [part for part, _ in sent] == [f"bucket/{number}" for number in range(256)]
+    for place, (_, future) in enumerate(sent[1:], 41):
+        future.set_result(SimpleNamespace(offset=place))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert len(sent) == 256
+    sent[0][1].set_result(SimpleNamespace(offset=40))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert sent[256][0] == "manifest"
+    sent[256][1].set_result(SimpleNamespace(offset=300))
+    assert await writing == Mark(2, 300, 40)
+
+
+async def test_a_checkpoint_knows_when_its_partition_was_heard_and_an_older_one_does_not() -> None:
+    log = Log()
+    outbox: Any = Failing(log, 1_000)
+    await Ledger(outbox, OWNER, Saved(), shelf=0, generation=1).write(Snapshot(1, {"manifest": b"m"}), 2, 34)
+    assert pick(log.compacted).heard == 34
+    before = msgspec.msgpack.encode([1, zlib.crc32(b"m"), False, 5, 6, b"m"])
+    assert Chunk.decode(before).heard == 0
 
 
 def test_a_damaged_part_is_as_if_it_were_not_there() -> None:

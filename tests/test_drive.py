@@ -42,7 +42,7 @@ class Stage:
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
         self.next = records[-1].offset + 1
-        self.watermark = max(record.timestamp for record in records)
+        self.watermark = max(self.watermark, *(record.timestamp for record in records))
         self.given += 1
         return [Message(Topic.PARTIALS, b"frame", b"%d" % self.next)]
 
@@ -76,6 +76,7 @@ class World:
     def __init__(self) -> None:
         self.events: list[str] = []
         self.now, self.held, self.accepts = 1_000.0, True, True
+        self.wall, self.heard = 5_000_000_000, 0
         self.unacknowledged: list[asyncio.Future[None]] | None = None
         self.saved, self.commits = defaultdict(Saved), dict[TopicPartition, tuple[int, str]]()
         self.limits, self.counts = defaultdict(lambda: Bounds(0, 1_000)), defaultdict[str, int](int)
@@ -95,8 +96,9 @@ class World:
     async def load(self, commits: Mapping[TopicPartition, Any], generation: int) -> dict[TopicPartition, Any]:
         return {partition: (self.saved[partition], self) for partition in commits}
 
-    async def write(self, snapshot: Snapshot, applied: int) -> str:
+    async def write(self, snapshot: Snapshot, applied: int, heard: int) -> str:
         self.events.append(f"checkpoint {snapshot.offset}")
+        self.heard = heard
         return "mark"
 
     async def sweep(self) -> None: ...
@@ -159,7 +161,7 @@ class Bench:
 
         self.driver = Driver(
             ("calls",), make, Settings(idle="15s", pane="10s", disorder="10s"), store=world, outbox=world,
-            meters=self.meters, clock=lambda: self.world.now, wall=lambda: 5_000_000_000,
+            meters=self.meters, clock=lambda: self.world.now, wall=lambda: self.world.wall,
         )  # fmt: skip
 
     async def load(self, *partitions: TopicPartition) -> dict[TopicPartition, int]:
@@ -349,6 +351,65 @@ async def test_without_any_record_a_promise_is_of_the_wall_clock(bench: Bench) -
     bench.world.now += 15
     await bench.driver.tick()
     assert bench.stages[0].promises == [5_000_000_000 - 10_000_000]
+
+
+async def test_records_that_say_nothing_of_event_time_are_silence(bench: Bench) -> None:
+    """Filtered calls and dead letters alone must not hold the others up."""
+    await bench.load()
+    await bench.take(0, 5)
+    for start in (5, 6, 7):
+        bench.world.now += 5
+        old = [Logged(start, 4_000_000, b"")]  # what leaves the watermark where it is
+        await bench.driver.take(HERE, Batch(1, start, start + 1, old))
+    bench.world.end = 8
+    await bench.driver.tick()
+    assert bench.stages[0].promises == [4_000_000 + 15_000_000]
+
+
+async def test_a_silence_outlives_its_owners(bench: Bench) -> None:
+    """However often the owner changes: what is promised is what a single owner would have promised."""
+    await bench.load()
+    await bench.take(0, 5)
+    heard = bench.world.wall
+    bench.world.end = 5
+    for _ in range(3):
+        bench.world.now += 600
+        bench.world.wall += 600_000_000
+        await bench.driver.save(last=True)
+        assert bench.world.heard == heard
+        bench.driver.forget()
+        bench.world.now = 7.0  # another machine
+        bench.world.saved[HERE] = Saved(1, 7, 0, 5, bench.world.heard, parts={"manifest": b"0"})
+        await bench.load()
+        await bench.driver.save()
+        await bench.take(0, 5)  # the replay
+    await bench.driver.tick()
+    assert bench.stages[0].promises == []  # who has just come knows too little of what is in Kafka
+    bench.world.now += 15
+    bench.world.wall += 15_000_000
+    await bench.driver.tick()
+    assert bench.stages[0].promises == [4_000_000 + 1_815_000_000]
+
+
+async def test_partitions_without_calls_do_not_put_the_clock_back(bench: Bench) -> None:
+    heard = bench.world.wall - 600_000_000
+    bench.world.saved[HERE] = Saved(1, 7, 0, 5, heard, parts={"manifest": b"0"})
+    await bench.load(HERE, THERE)
+    await bench.take(0, 5)
+    bench.world.now += 15
+    await bench.driver.tick()
+    assert bench.stages[1].promises == [4_000_000 + 615_000_000]
+
+
+async def test_after_new_calls_the_silence_begins_anew(bench: Bench) -> None:
+    heard = bench.world.wall - 600_000_000
+    bench.world.saved[HERE] = Saved(1, 7, 0, 5, heard, parts={"manifest": b"0"})
+    await bench.load()
+    await bench.take(0, 5)
+    await bench.take(5, 9)
+    bench.world.now += 15
+    await bench.driver.tick()
+    assert bench.stages[0].promises == [8_000_000 + 15_000_000]
 
 
 @pytest.mark.parametrize("why", ["behind", "fenced", "heard"])

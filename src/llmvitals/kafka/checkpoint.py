@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 from aiokafka import TopicPartition
@@ -17,6 +17,7 @@ from llmvitals.record.chunk import MANIFEST, Chunk, ChunkKey, Saved, Version, pi
 from llmvitals.record.log import Message, Topic
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Mapping
 
     from llmvitals.kafka.outbox import Outbox
@@ -51,6 +52,14 @@ class Mark(NamedTuple):
             return None
 
 
+class _Place(NamedTuple):
+    """What every chunk of one writing says: see `Chunk`."""
+
+    offset: int
+    applied: int
+    heard: int
+
+
 class Ledger:
     """The checkpoint of one partition, kept by its present owner.
 
@@ -67,17 +76,17 @@ class Ledger:
         self._old = dict(saved.keys)
         self._written: set[str] = set()
 
-    async def write(self, snapshot: Snapshot, applied: int) -> Mark:
+    async def write(self, snapshot: Snapshot, applied: int, heard: int = 0) -> Mark:
         """Write the parts, then the manifest; give the mark to be committed with the offset.
 
         The manifest says from where a restart reads: it must not be there before the parts are.
-        Raises NotSent when Kafka won't take it.
+        heard: see `Chunk`. Raises NotSent when Kafka won't take it.
         """
         parts = dict(snapshot.parts)
         manifest = parts.pop(MANIFEST)
-        for part, data in parts.items():
-            await self._write(part, data, snapshot.offset, applied)
-        await self._write(MANIFEST, manifest, snapshot.offset, applied)
+        place = _Place(snapshot.offset, applied, heard)
+        await self._write(parts, place)
+        await self._write({MANIFEST: manifest}, place)
         return Mark(self._shelf, self._places[MANIFEST], min(self._places.values()))
 
     async def sweep(self) -> None:
@@ -86,19 +95,26 @@ class Ledger:
         self._written.clear()
         await self._outbox.deliver([self._message(key, None) for key in keys])
 
-    async def _write(self, part: str, data: bytes, offset: int, applied: int) -> None:
+    async def _write(self, parts: Mapping[str, bytes], place: _Place) -> None:
+        # Posted one by one, and only then awaited together: the producer has a short queue, and hundreds
+        # that waited for a place in it at once would reach its timeout.
+        posted = {part: await self._post(part, data, place) for part, data in parts.items()}
+        await acknowledged([future for _, sent in posted.values() for future in sent])
+        for part, (slot, sent) in posted.items():
+            self._slots[part] = slot
+            self._places[part] = min(future.result().offset for future in sent)
+            self._written.add(part)
+
+    async def _post(self, part: str, data: bytes, place: _Place) -> tuple[int, list[asyncio.Future[Any]]]:
         self._sequences[part] += 1
-        chunks = split(data, sequence=self._sequences[part], offset=offset, applied=applied)
+        chunks = split(data, sequence=self._sequences[part], **place._asdict())
         # A single record replaces its forerunner in one piece; several must not overwrite the last whole set.
         slot = 1 - self._slots.get(part, 1) if len(chunks) > 1 else 0
         keys = [ChunkKey(self._owner, self._version, part, slot, number) for number in range(len(chunks))]
-        sent = [
+        return slot, [
             await self._outbox.post(self._message(key, chunk.encode()))
             for key, chunk in zip(keys, chunks, strict=True)
         ]
-        places = [written.offset for written in await acknowledged(sent)]
-        self._slots[part], self._places[part] = slot, min(places)
-        self._written.add(part)
 
     def _message(self, key: ChunkKey, value: bytes | None) -> Message:
         return Message(Topic.CHECKPOINTS, key.encode(), value, self._shelf)

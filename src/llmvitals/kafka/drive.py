@@ -96,7 +96,12 @@ class Driver:
             lanes[partition] = lane = Lane(partition, stage, ledger, self._outbox)
             if saved.at >= 0:
                 lane.counted = _counts(stage)  # an earlier owner has told the meters
-            lane.heard = lane.promised = self._clock()
+            lane.heard = lane.promised = lane.quiet = self._clock()
+            if saved.heard:
+                # Event time goes on from when the earlier owners last heard of it: else every restart in a
+                # long silence would put the clock back by that silence, and the cluster would wait for it.
+                lane.quiet -= max(0, self._wall() - saved.heard) / SECOND
+            lane.replayed = saved.applied
         self._feed, self._lanes = feed, lanes
         return {partition: lane.stage.next for partition, lane in lanes.items()}
 
@@ -114,8 +119,14 @@ class Driver:
             if lane.closed:
                 return
             try:
-                if await lane.take(batch):
+                before = _watermark(lane)
+                # Filtered calls and dead letters say nothing of event time: with them alone it is silent.
+                if await lane.take(batch) and (
+                    _watermark(lane) > before or not hasattr(lane.stage, "promise")
+                ):
                     lane.heard = self._clock()
+                    if lane.stage.next > lane.replayed:
+                        lane.quiet = lane.heard
             except Refused as gap:
                 self._meters.count("offset_gaps", 1, **_labels(lane))
                 log.warning(
@@ -145,7 +156,7 @@ class Driver:
                     if last:
                         await lane.give(lane.stage.flush())
                         lane.closed = True
-                    points.append(lane.point(whole=last))
+                    points.append(lane.point(self._heard(lane), whole=last))
             return await self._write(feed, points)
 
     async def tick(self) -> None:
@@ -193,7 +204,7 @@ class Driver:
             for lane in idle:
                 cast("Idler", lane.stage).promise(now)
                 lane.promised = self._clock()
-            if await self._write(feed, [lane.point() for lane in idle]):
+            if await self._write(feed, [lane.point(self._heard(lane)) for lane in idle]):
                 for lane in idle:
                     await lane.give(lane.stage.flush())
 
@@ -209,12 +220,20 @@ class Driver:
         )
 
     def _event_clock(self) -> int:
-        """What time it is where the events are: the newest watermark here, and the silence since."""
-        lanes = self._lanes.values()
-        newest = max((getattr(lane.stage, "watermark", NEVER) for lane in lanes), default=NEVER)
-        if newest == NEVER:
+        """What time it is where the events are: the newest watermark here, and the silence since.
+
+        Not the wall clock: of old files that are published one by one, the next would be late. The silence
+        outlives its owners (`Chunk.heard`), so a restart changes nothing about what is promised.
+        """
+        told = [lane for lane in self._lanes.values() if _watermark(lane) > NEVER]
+        if not told:
             return self._wall() - self._disorder
-        return newest + int((self._clock() - max(lane.heard for lane in lanes)) * SECOND)
+        silence = self._clock() - max(lane.quiet for lane in told)
+        return max(map(_watermark, told)) + int(silence * SECOND)
+
+    def _heard(self, lane: Lane) -> int:
+        """`lane.quiet` as other processes understand it, µs since 1970."""
+        return self._wall() - int((self._clock() - lane.quiet) * SECOND)
 
     def _measure(self) -> None:
         for lane in self._lanes.values():
@@ -223,7 +242,7 @@ class Driver:
                 if added := value - lane.counted.get((name, code), 0):
                     self._meters.count(name, added, **_labels(lane), code=code)
             lane.counted = counts
-            if (watermark := getattr(lane.stage, "watermark", NEVER)) > NEVER:
+            if (watermark := _watermark(lane)) > NEVER:
                 delay = (self._wall() - watermark) / SECOND
                 self._meters.gauge("watermark_delay_seconds", delay, **_labels(lane))
 
@@ -234,6 +253,11 @@ def _counts(stage: Stage) -> dict[tuple[str, str], int]:
     return {(name, ""): value for name, value in getattr(stage, "counters", {}).items()} | {
         ("dead_letters", code): value for code, value in letters.items()
     }
+
+
+def _watermark(lane: Lane) -> int:
+    watermark: int = getattr(lane.stage, "watermark", NEVER)
+    return watermark
 
 
 def _labels(lane: Lane) -> dict[str, str]:

@@ -48,7 +48,11 @@ class Lane:
         self.closed = False
         """Nothing is taken or given any more."""
         self.heard = 0.0
-        """When records came last, by the driver's clock."""
+        """When the watermark last rose in this process, by the driver's clock; without one: any record."""
+        self.quiet = 0.0
+        """When event time last went on, by the driver's clock; it may lie before this process began."""
+        self.replayed = 0
+        """The offset below which records were applied by an earlier owner."""
         self.promised = 0.0
         self.counted: dict[tuple[str, str], int] = {}
         """What the meters know of what the stage has counted: (metric, code) → how many."""
@@ -101,10 +105,10 @@ class Lane:
                 self.stage.delivered(sending.mark)
                 passing("after-delivery")
 
-    def point(self, *, whole: bool = False) -> Point:
-        """What to save, as it is now. Hold the lock."""
+    def point(self, heard: int, *, whole: bool = False) -> Point:
+        """What to save, as it is now; heard: see `Chunk`. Hold the lock."""
         sending = self._sendings[-1] if self._sendings else None
-        return Point(self, self.stage.snapshot(whole=whole), self.stage.next, sending)
+        return Point(self, self.stage.snapshot(whole=whole), self.stage.next, sending, heard)
 
     async def settle(self, last: _Sending | None) -> None:
         """Wait until everything up to `last` is acknowledged. Raises NotSent for what never will be."""
@@ -124,15 +128,16 @@ class Lane:
         state = (snapshot.offset, point.applied, snapshot.parts[MANIFEST])
         if self._saved == state and len(snapshot.parts) == 1:
             return None
-        mark = await self.ledger.write(snapshot, point.applied)
+        mark = await self.ledger.write(snapshot, point.applied, point.heard)
         self._saved = state
         return mark
 
 
 class Point(NamedTuple):
-    """A snapshot of a lane, the offset applied by then, and the last sending before it."""
+    """A snapshot of a lane, the offset applied by then, the last sending before it, and when it was heard."""
 
     lane: Lane
     snapshot: Snapshot
     applied: int
     sending: _Sending | None
+    heard: int
