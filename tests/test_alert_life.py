@@ -211,7 +211,7 @@ RULES = """groups:
     threshold: {metric: latency_p95, above: 1s, window: 1m, min_calls: 2}
     no_data: keep
   - alert: Quiet
-    threshold: {metric: calls, below: 12, window: 30m}
+    threshold: {metric: errors, below: 12, window: 30m}
     for: 45s
   - alert: Hour
     budget: {limit: 10, per: hour, thresholds: [50%, 100%]}

@@ -271,6 +271,15 @@ def test_names_are_made_fit_to_be_shown():
     assert series == {("a\ufffdb\ufffd",), ("x" * 128,), ("unknown",)}
 
 
+def test_a_caller_who_is_called_other_is_watched_like_anyone():
+    made = plan(views=(View("app", ("app",)),), max_series=1)
+    one, _ = run(*(at(n, 0, app=app) for n, app in enumerate(["_other", "b", "_other"])), made=made)
+    found = {
+        series: vitals.total("calls") for (_, series, _), vitals in summed(keep({}, one.finish())).items()
+    }
+    assert found == {("_other_",): 2, ("_other",): 1}
+
+
 def test_only_the_heaviest_contributors_are_kept_and_ties_go_by_name():
     calls = [at(n, 0, session=f"s{n:02}", input_tokens=[5, 9, 9, 9, 1][n % 5]) for n in range(25)]
     one, _ = run(*calls, made=plan(heaviest=3))

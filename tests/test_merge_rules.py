@@ -160,3 +160,43 @@ def changes(messages: Iterable[Message]) -> list[tuple[str, str, str]]:
     """Episode, status and level of every alert; what is said again to the letter counts once."""
     once = {message.value: message for message in messages}
     return sorted((alert.episode, alert.status, alert.level) for alert in alerts(once.values()))
+
+
+ENDLESS = """alert: Failing
+    threshold: {metric: error_share, above: 50%, by: [team], window: 40s, min_calls: 2}
+    no_data: keep
+"""
+OTHERWISE = {
+    "its view is read by none": "alert: Company\n    budget: {limit: 5, per: day}\n",
+    "its view has another name": ENDLESS.replace("window", "where: {model: m}, window"),
+    "its view is read by another": "alert: Slow\n    threshold: {metric: latency_p95, above: 9s, by: [team]}\n",
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_a_firing_alert_whose_rule_is_gone_after_a_restart_ends_once(tmp_path, name):
+    """Nobody calls any more in its series, and without data it would stay: only the change of rules ends it."""
+    before, after = tmp_path / "before", tmp_path / "after"
+    for folder, rule in ((before, ENDLESS), (after, OTHERWISE[name])):
+        folder.mkdir()
+        text = f"groups:\n- name: g\n  rules:\n  - {rule}"
+        (folder / "rules.yaml").write_text(text, encoding="utf-8")
+    calls = [(second, "a", 1, True) for second in range(4)] + [
+        (at, "b", 1, False) for at in range(60, 600, 5)
+    ]
+    old = Pipeline.of(Settings(alerts=before, default_views=False), 1, ["calls"])
+    records = frames(old, calls, lambda: 3)
+    stage, heard = merging(old), []
+    while not heard:
+        heard = alerts(stage.apply([records[stage.next]]))
+    (firing,) = heard
+    parts = stage.snapshot(whole=True).parts
+    new = Pipeline.of(Settings(alerts=after, default_views=False), 1, ["calls"])
+    stage = merging(new, parts)
+    said = stage.apply(records[:-4])
+    (end,) = alerts(said)
+    assert (end.status, end.episode, end.rule) == ("resolved", firing.episode, "Failing")
+    assert firing.at < end.at <= START + 2 * MINUTE
+    assert "(resolved: the rule was " in end.summary
+    assert alerts(merging(new, parts).apply(records[:-4])) == [end], "a crash after it says the same again"
+    assert alerts(merging(new, stage.snapshot(whole=True).parts).apply(records)) == []

@@ -30,6 +30,10 @@ class Spending:
     def needs_tick(self, state: dict[str, Any], floor: int) -> bool:
         return state["calls"] > 0 and floor > FIRST
 
+    def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
+        del state, floor
+        return []
+
     def advance(self, view, series, state, *, floor, closed, opened) -> list[Alert]:
         assert view == self.view
         self.asked.append(

@@ -63,7 +63,13 @@ WRONG = {
         RULE + "§threshold: {metric: latency_p95, above: 4s, resolve_below: 5s}", "write a lower value",
     ),
     "release under the limit": (
-        RULE + "§threshold: {metric: calls, below: 4, resolve_above: 3}", "write a higher value",
+        RULE + "§threshold: {metric: errors, below: 4, resolve_above: 3}", "write a higher value",
+    ),
+    "too few calls": (
+        RULE + "threshold: {metric: calls, below: §4}", "rules of absence come in a later version: leave it out",
+    ),
+    "too low a rate of calls": (
+        RULE + "threshold: {metric: calls_per_s, below: §0.5}", "rules of absence come in a later version: leave it out",
     ),
     "window between panes": (
         RULE + "threshold: {metric: errors, above: 4, window: §65s}", "1m5s is no multiple of 10s: write 1m",

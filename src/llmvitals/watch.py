@@ -20,7 +20,7 @@ from llmvitals.record.view import DEFAULT_VIEWS, OTHER
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -69,6 +69,11 @@ class Watch:
         """
         return bool(state.get("due", FOREVER) < floor)
 
+    def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
+        """The ends of the alerts in the memory of a series that no rule reads any more."""
+        ends = _ends(state.get("rules", {}), floor * self.pane, "the rule was removed")
+        return sorted(ends, key=lambda alert: alert.at)
+
     def advance(
         self,
         view: str,
@@ -101,6 +106,12 @@ class Watch:
         step.peek(opened)
         step.leave()
         return [*sorted(step.alerts, key=lambda alert: alert.at), *step.points]
+
+
+def _ends(entries: Mapping[str, dict[str, Any]], now: int, why: str) -> list[Alert]:
+    """The end of each alert that is alive in what rules remember."""
+    lives = [life for entry in entries.values() for life in entry["lives"].values() if "alert" in life]
+    return [over(life, max(now, life["at"] + 1), why) for life in lives]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +153,7 @@ class _Step:
             entries[rule.name] = entry
             life = Life(self.pane, rule.hold, rule.keep, rule.no_data)
             self.posts.append(_Post(rule, detector, life, entry["seen"], entry["lives"]))
-        for entry in had.values():
-            for life in entry["lives"].values():
-                if "alert" in life:
-                    at = max(self.floor * self.pane, life["at"] + 1)
-                    self.alerts.append(over(life, at, "the rule was changed"))
+        self.alerts += _ends(had, self.floor * self.pane, "the rule was changed")
 
     def take(self, pane: int, vitals: Vitals) -> None:
         """A pane with calls has closed."""

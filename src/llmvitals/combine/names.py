@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-from llmvitals.record.view import UNKNOWN
+from llmvitals.record.view import OTHER, UNKNOWN
 
 Name = TypeVar("Name", str, tuple[str, ...])
 
@@ -64,5 +64,6 @@ def at_version(prompt: tuple[str | None, str | None]) -> str | None:
 
 
 def profile(dimensions: Sequence[str | None]) -> tuple[str, ...]:
-    """The values of dimensions, UNKNOWN for an absent one."""
-    return tuple([clean(value) if value else UNKNOWN for value in dimensions])
+    """The values of dimensions, UNKNOWN for an absent one; a caller's own OTHER is not taken for ours."""
+    named = [clean(value) if value else UNKNOWN for value in dimensions]
+    return tuple([f"{name}_" if name == OTHER else name for name in named])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from llmvitals.record.vitals import TOPS
 from llmvitals.sketch import quantiles
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Metric:
         if self.sketch:
             numbers, counts = quantiles.sketch_bins(vitals.bins, self.sketch)
             bins = dict(zip(map(str, numbers.tolist()), counts.tolist(), strict=True))
-        return sums, vitals.total(self.top) if self.top else 0, bins
+        top = self.top or (TOPS[self.sketch][0] if self.sketch in TOPS else "")
+        return sums, vitals.total(top) if top else 0, bins
 
     def calls(self, sample: Sample) -> int:
         """How many calls a sample rests on."""
@@ -58,18 +60,20 @@ class Metric:
         """The statistic; None where there is none. seconds: the window's length, for rates."""
         (counted, over, under), top, bins = sample
         if self.sketch:
-            return _quantile(self.sketch, self.q, bins)
+            return _quantile(self.sketch, self.q, bins, top)
         if self.top:
             return top * self.scale if counted else None
         divisor = 1.0 if not self.under else seconds if self.under == "seconds" else float(under)
         return over * self.scale / divisor if divisor else None
 
 
-def _quantile(sketch: str, q: float, bins: dict[str, int]) -> float | None:
+def _quantile(sketch: str, q: float, bins: dict[str, int], top: int) -> float | None:
+    """Never above the exact maximum, as Vitals.quantile; top: 0 where none is kept."""
     first = quantiles.NUMBER[sketch] * quantiles.STRIDE
     pairs = sorted((int(number), count) for number, count in bins.items())
     keys = np.array([first + number for number, _ in pairs], np.uint16)
-    return quantiles.quantile((keys, np.array([count for _, count in pairs], np.int64)), sketch, q)
+    found = quantiles.quantile((keys, np.array([count for _, count in pairs], np.int64)), sketch, q)
+    return found if found is None or not top else min(found, top / TOPS[sketch][2])
 
 
 def _count(name: str) -> Metric:

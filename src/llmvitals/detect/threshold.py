@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FEW: Final = 20
 """Default of min_calls for shares, means and quantiles; 1 for totals and rates."""
+ABSENCE: Final = frozenset(("calls", "calls_per_s"))
+"""Metrics of which `below` would mean absence, which is not read without a call."""
 
 
 class Threshold(Scope):
@@ -56,6 +58,10 @@ class Threshold(Scope):
     @classmethod
     def _limit(cls, value: Any, info: ValidationInfo) -> float:
         metric = info.data.get("metric")
+        if info.field_name == "below" and metric in ABSENCE and value is not None:
+            raise ValueError(
+                "below would not fire when calls stop: rules of absence come in a later version: leave it out"
+            )
         return limit(value, METRICS[metric].unit) if metric else 0.0
 
     @field_validator("window", mode="before")

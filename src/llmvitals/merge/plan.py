@@ -27,6 +27,9 @@ class Watch(Protocol):
     def needs_tick(self, state: dict[str, Any], floor: int) -> bool:
         """Whether this series has to be advanced at this floor even if nothing of it closed."""
 
+    def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
+        """The ends of the alerts in the memory of a series that no rule reads any more."""
+
     def advance(
         self,
         view: str,
@@ -56,6 +59,10 @@ class NoWatch:
     def needs_tick(self, state: dict[str, Any], floor: int) -> bool:
         del state, floor
         return False
+
+    def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
+        del state, floor
+        return []
 
     def advance(self, *step: object, **panes: object) -> list[Alert | Point]:
         del step, panes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from llmvitals.merge import points
@@ -11,6 +12,7 @@ from llmvitals.merge.plan import Panes, Plan, series_of
 from llmvitals.merge.rollup import Contents, Rollup
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Message, Topic
+from llmvitals.record.point import Point
 from llmvitals.window import FOREVER, MINUTE
 
 TOGETHER = 512
@@ -21,7 +23,8 @@ class Step(NamedTuple):
     """What one frame brought about.
 
     offset: the frame's. low: every pane below it is closed. now: windows that end by then are complete, µs.
-    opened: bucket → series of eager views whose open panes changed. moved: whether `low` rose.
+    opened: bucket → series to be asked though they did not close: of eager views, whose open panes changed.
+    moved: whether `low` rose.
     """
 
     offset: int
@@ -32,10 +35,14 @@ class Step(NamedTuple):
 
 
 class Settler:
-    """Closes panes, rolls them up and asks the rules. counters: where that is counted."""
+    """Closes panes, rolls them up and asks the rules. counters: where that is counted.
 
-    def __init__(self, plan: Plan, counters: Counter[str]) -> None:
-        self._plan, self._counters = plan, counters
+    restored: the buckets that come from a checkpoint. The rules may be others since, so each of their
+    memories is asked once, even of a series that nothing closes in.
+    """
+
+    def __init__(self, plan: Plan, counters: Counter[str], restored: Iterable[int] = ()) -> None:
+        self._plan, self._counters, self._restored = plan, counters, set(restored)
         self._rollup = Rollup(plan.pane_us, plan.contributors)
 
     def settle(self, buckets: dict[int, Bucket], step: Step) -> tuple[list[Message], list[int]]:
@@ -44,6 +51,9 @@ class Settler:
         changed: list[int] = []
         contents: Contents = {}
         for number, bucket in buckets.items():
+            if step.moved and number in self._restored:
+                self._restored.remove(number)
+                step.opened.setdefault(number, {}).update(dict.fromkeys(bucket.watch))
             found, said = self._settle(bucket, step, step.opened.get(number, {}))
             contents |= found
             if said is not None:
@@ -87,12 +97,14 @@ class Settler:
         """What the rules say of one series."""
         view, series = series_of(key)
         memory = bucket.watch.pop(key, {})
-        if not self._plan.wants(view, series) or not self._plan.watch.watches(view):
-            return []
-        opened = bucket.open_panes(key) if self._plan.eager(view) else []
-        said = self._plan.watch.advance(view, series, memory, floor=floor, closed=closed, opened=opened)
-        if memory:
-            bucket.watch[key] = memory
+        said: list[Alert | Point]
+        if self._plan.wants(view, series) and self._plan.watch.watches(view):
+            opened = bucket.open_panes(key) if self._plan.eager(view) else []
+            said = self._plan.watch.advance(view, series, memory, floor=floor, closed=closed, opened=opened)
+            if memory:
+                bucket.watch[key] = memory
+        else:
+            said = [*self._plan.watch.ended(memory, floor)]
         self._counters.update("alerts" if isinstance(each, Alert) else "points" for each in said)
         return [
             Message(Topic.ALERTS, each.group.encode(), each.encode())

@@ -39,12 +39,13 @@ class Merge:
 
     def __init__(self, plan: Plan, *, shard: int, parts: dict[str, bytes], beginning: int) -> None:
         self.counters: Counter[str] = Counter()
-        self._plan, self._settler = plan, Settler(plan, self.counters)
+        self._plan = plan
         self._buckets: dict[int, Bucket] = {}
         manifest = state.Manifest(state.VERSION, shard, 0, plan.buckets, plan.pane_us, beginning)
         if MANIFEST in parts:
             manifest, self._buckets = state.read(parts, plan, shard)
         self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest)
+        self._settler = Settler(plan, self.counters, self._buckets)
         self._sources = manifest.sources.copy()
         self.next = max(manifest.offset, beginning)
 

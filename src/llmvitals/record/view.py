@@ -16,7 +16,7 @@ DIMENSIONS: Final = (
 UNKNOWN: Final = "unknown"
 """What an absent dimension is called."""
 OTHER: Final = "_other"
-"""The series that takes what is over a view's limit."""
+"""The series that takes what is over a view's limit. A caller's own `_other` is called `_other_`."""
 COUNTLESS: Final = frozenset(("session", "user"))
 """Dimensions with ever more values, which a store of metrics can't bear as tags: alerts name them."""
 
