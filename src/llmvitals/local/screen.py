@@ -92,12 +92,13 @@ class Screen:
             rules = sorted({a.rule for a in self._hand.alerts.values() if signs & a.labels.items()})
             found.add_row(what, "[green]yes" if rules else "[red]no", ", ".join(rules))
         self._console.print(found)
+        ask = f"  {_command()} --set sqlite={self._store} query --window 1m --metric"
         self._console.print(
             f"\n{len(self._hand.alerts)} incidents, {len(self._slack.messages)} Slack messages "
             "(each incident has one, which is edited as it changes).\n"
             f"The metrics are in {self._store} (SQLite). Ask them:\n",
-            f"  {_command()} --set sqlite={self._store} query --metric cost --by team --window 1m\n",
-            f"  {_command()} --set sqlite={self._store} query --metric latency_p95 --by app,model --window 1m",
+            f"{ask} cost --by team\n",
+            f"{ask} latency_p95 --by app,model",
             highlight=False,
             soft_wrap=True,
             sep="",
