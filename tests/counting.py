@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
@@ -110,9 +109,6 @@ class Writing:
             raise SinkError("it says no", retry=False)
         self._write(*((record.value or b"").decode() for record in records))
         return [Message(Topic.INCIDENTS, record.key or b"", record.value) for record in records if record.key]
-
-    async def idle(self) -> None:
-        await asyncio.sleep(0)
 
     def _write(self, *values: str) -> None:
         with Path(f"{self.path}.{self.name}").open("a") as file:

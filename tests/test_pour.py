@@ -48,8 +48,6 @@ class End:
         self.given.append([record.offset for record in records])
         return []
 
-    async def idle(self) -> None: ...
-
     def health(self) -> str | None:
         return self.trouble
 

@@ -100,7 +100,7 @@ class Driven:
     def __init__(self, notifier: Notifier, time: Time) -> None:
         self.notifier, self.time = notifier, time
         self.reasons: list[str] = []
-        self.health, self.idle, self.stop = notifier.health, notifier.idle, notifier.stop
+        self.health, self.stop = notifier.health, notifier.stop
 
     async def start(self, past: Sequence[Logged]) -> None:
         await self.insist(lambda: self.notifier.start(past))

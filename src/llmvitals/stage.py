@@ -83,9 +83,6 @@ class Sink(Protocol):
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
         """Take records in; give what has to be sent before they count as done."""
 
-    async def idle(self) -> None:
-        """Called every `settings.flush` while nothing is being taken."""
-
 
 @dataclass(frozen=True, slots=True)
 class Tap:

@@ -209,15 +209,11 @@ class Pour:
         if line.lock.locked() or not self._holds(line):
             return
         async with line.lock:
-            await self._insist(line, self._leaving, partial(self._nudge, line))
+            await self._insist(line, self._leaving, partial(self._begin, line))
 
     async def _give(self, line: _Line, partition: TopicPartition, records: Sequence[Record]) -> None:
         await self._begin(line)
         await self._outbox.deliver(await _asking(line, line.sink.take(partition.partition, records)))
-
-    async def _nudge(self, line: _Line) -> None:
-        await self._begin(line)
-        await _asking(line, line.sink.idle())
 
     async def _begin(self, line: _Line) -> None:
         if not line.started:

@@ -125,9 +125,6 @@ class Notifier:
             del self._incidents[key]
         return marks + [Message(Topic.INCIDENTS, key.encode(), None) for key in over]
 
-    async def idle(self) -> None:
-        """Nothing is left to do between records."""
-
     async def stop(self) -> None:
         """Give the connections back."""
         await self._backend.close()

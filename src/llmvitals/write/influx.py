@@ -89,9 +89,6 @@ class InfluxWriter:
         self._newest.remember(self._points)
         return []
 
-    async def idle(self) -> None:
-        """Nothing waits here."""
-
     async def stop(self) -> None:
         """Close the connections."""
         if self._client is not None:

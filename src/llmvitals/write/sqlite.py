@@ -67,9 +67,6 @@ class SqliteWriter:
         """One attempt, in a thread: all of them or none. Raises SinkError(retry=True) with what to fix."""
         await asyncio.to_thread(self._write, list(points))
 
-    async def idle(self) -> None:
-        """Nothing waits here."""
-
     async def stop(self) -> None:
         """Close the file, after what is being written."""
         await asyncio.to_thread(self._close)

@@ -29,9 +29,6 @@ class Store(Protocol):
         Raises SinkError (retry) when the store can't be written now; the same records may be taken again.
         """
 
-    async def idle(self) -> None:
-        """Nothing waits here."""
-
     async def stop(self) -> None:
         """Give everything back."""
 
@@ -71,9 +68,6 @@ class Both:
             raise _together([*failed.values()])
         self._taken = None
         return []
-
-    async def idle(self) -> None:
-        """Nothing waits here."""
 
     async def stop(self) -> None:
         """Give everything back."""
