@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from llmvitals.alert.routing import Routing
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -13,8 +15,9 @@ if TYPE_CHECKING:
     from llmvitals.record.view import Condition, View
     from llmvitals.record.vitals import Vitals
 
-NoData = Literal["ok", "keep"]
-"""A firing alert whose calls stop: it resolves, or stays until calls say otherwise."""
+NoData = Literal["ok", "keep", "alert", "no_data"]
+"""When there are too few calls to say: a firing alert resolves (ok) or stays until calls say otherwise
+(keep); or it counts as a breach (alert), or is told as an alert of its own, level "no data" (no_data)."""
 
 
 class Detector(Protocol):
@@ -91,9 +94,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All rules of a folder. views: what they read. by_view: view → its rules. warnings: to be shown."""
+    """All rules of a folder. views: what they read. by_view: view → its rules. warnings: to be shown.
+
+    routing: the `notify:` section.
+    """
 
     rules: tuple[Rule, ...] = ()
     views: tuple[View, ...] = ()
     by_view: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    routing: Routing = field(default_factory=Routing)

@@ -24,8 +24,11 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One change of one alert. Times are event time in µs; money is in dollars when unit is `usd`.
 
     fingerprint: rule and series. episode: fingerprint and when it began: the same in every replay.
-    group: the key on the topic. level: a budget's threshold ("80%"), else "". text of people's calls is
-    never in it: exemplars are trace ids (call ids where there is none).
+    group: the key on the topic. level: a budget's threshold ("80%"), an outage's "minor" or "major", else "".
+    facet: what of its rule speaks: "" its condition, "burn" or "forecast" a budget's rate or outlook.
+    note: what the detector adds, a sentence. cause: the root-cause line. ends: when a budget's period ends.
+    verdict: of a budget that steers gateways, what its spend calls for: "warn" or "block".
+    text of people's calls is never in it: exemplars are trace ids (call ids where there is none).
     """
 
     rule: str
@@ -45,11 +48,21 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     since: int
     at: int
     until: int | None = None
+    facet: str = ""
+    note: str = ""
+    cause: str = ""
+    ends: int | None = None
+    verdict: str = ""
     summary: str = ""
     annotations: dict[str, str] = {}
     notify: dict[str, str] = {}
     heaviest: list[Heavy] = []
     exemplars: list[str] = []
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """What matchers see: the labels, and with them `rule`, `kind` and `severity`."""
+        return {**self.labels, "rule": self.rule, "kind": self.kind, "severity": self.severity}
 
     def encode(self) -> bytes:
         """JSON, fields in the order above."""

@@ -7,6 +7,9 @@ A budget's point says how it stood when a minute was over, or at a threshold tha
 present period, or of the last `window` of a rolling one. Budgets of money, tokens and calls have fields of
 their own, for a token is no dollar; `share` (1.0: all is used) is of all of them. Tags, beside those of every
 point: `rule`. Budgets of a session or a user give no points: there are ever more of them.
+
+An alert's point is a change of its state. Tags: `rule`, `kind`, `severity`, `state` (firing, level, resolved,
+acknowledged, silenced) and `fingerprint`; seconds: how old the alert was then; by: who did it.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Final
 CALLS: Final = "llm_calls"
 TOP: Final = "llm_top"
 BUDGET: Final = "llm_budget"
+ALERTS: Final = "llm_alerts"
 
 COUNTS: Final[dict[str, tuple[str, ...]]] = {
     CALLS: (
@@ -25,6 +29,7 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     TOP: ("calls", "tokens"),
     BUDGET: ("spent_tokens", "limit_tokens", "spent_calls", "limit_calls"),
+    ALERTS: ("changes",),
 }  # fmt: skip
 """Measurement → its integer fields. `cost_nano` is money in nano-dollars, exact."""
 
@@ -40,9 +45,18 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
         "cache_hit_share", "toxicity_mean", "toxicity_share",
     ),
     TOP: ("cost_usd",),
-    BUDGET: ("spent_usd", "limit_usd", "share", "overshoot_usd"),
+    BUDGET: (
+        "spent_usd", "limit_usd", "share", "overshoot_usd",
+        "burn_1h", "forecast_usd", "forecast_low_usd", "forecast_high_usd",
+    ),
+    ALERTS: ("value", "limit", "seconds"),
 }  # fmt: skip
 """Measurement → its float fields. One that does not exist yet is left out of a point, never NaN."""
 
-TEXTS: Final[dict[str, tuple[str, ...]]] = {CALLS: (), TOP: ("name",), BUDGET: ()}
+TEXTS: Final[dict[str, tuple[str, ...]]] = {
+    CALLS: (),
+    TOP: ("name",),
+    BUDGET: (),
+    ALERTS: ("episode", "level", "by"),
+}
 """Measurement → its string fields."""

@@ -18,6 +18,8 @@ class Topic(StrEnum):
     VITALS = "vitals"
     ALERTS = "alerts"
     INCIDENTS = "incidents"
+    SILENCES = "silences"
+    VERDICTS = "verdicts"
     CHECKPOINTS = "checkpoints"
 
 

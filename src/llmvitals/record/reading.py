@@ -12,7 +12,8 @@ class Reading(NamedTuple):
     """at: event time, µs. value, limit: in the metric's unit.
 
     level: a budget's threshold ("80%"), which may rise within an episode. begin: names the episode where the
-    detector knows it (a budget's period) and is "" where the alert's own beginning does.
+    detector knows it (a budget's period) and is "" where the alert's own beginning does. facet, note, ends,
+    steer: see Alert's facet, note, ends and verdict.
     """
 
     at: int
@@ -21,3 +22,7 @@ class Reading(NamedTuple):
     limit: float
     level: str = ""
     begin: str = ""
+    facet: str = ""
+    note: str = ""
+    ends: int | None = None
+    steer: str = ""

@@ -1,0 +1,84 @@
+"""What people do about alerts, as it lies on the compacted `llm.silences.v1`, whoever wrote it.
+
+The CLI writes there, and so does every worker that hears a button in Slack; the owner of the alerts reads.
+The newest record of a key counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from llmvitals.record.matcher import Matcher, all_match
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Silence(msgspec.Struct, frozen=True, kw_only=True, tag="silence"):
+    """Alerts that match all matchers are not told from `starts` until `ends` (µs); they live on unheard.
+
+    kind: "override" also lifts the verdict of the budgets that match. incident: it lasts no longer than this
+    incident. An ended silence is one whose `ends` has passed: expiring writes it again with `ends` now.
+    """
+
+    id: str
+    matchers: tuple[Matcher, ...]
+    starts: int
+    ends: int
+    by: str
+    comment: str = ""
+    kind: Literal["silence", "override"] = "silence"
+    incident: str = ""
+
+    @property
+    def key(self) -> bytes:
+        """Of the record."""
+        return f"silence/{self.id}".encode()
+
+    def covers(self, marks: Mapping[str, str], now: int) -> bool:
+        """Whether an alert with these marks is silenced now (µs)."""
+        return self.starts <= now < self.ends and all_match(self.matchers, marks)
+
+
+class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True, tag="ack"):
+    """Somebody looks after an incident. by: a name that people know."""
+
+    incident: str
+    by: str
+    at: int
+
+    @property
+    def key(self) -> bytes:
+        """Of the record."""
+        return f"ack/{self.incident}".encode()
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, tag="calls"):
+    """Somebody wants to see an incident's calls: their trace ids go into the thread, once."""
+
+    incident: str
+    by: str
+    at: int
+
+    @property
+    def key(self) -> bytes:
+        """Of the record."""
+        return f"calls/{self.incident}".encode()
+
+
+Act = Silence | Acknowledgement | Question
+
+
+def encode(act: Act) -> bytes:
+    """JSON, with the kind of act as "type"."""
+    return msgspec.json.encode(act)
+
+
+def decode(data: bytes) -> Act:
+    """Back from JSON; unknown fields are ignored. Raises msgspec.ValidationError or DecodeError."""
+    return _decoder.decode(data)
+
+
+_decoder: msgspec.json.Decoder[Act] = msgspec.json.Decoder(Act)
