@@ -86,25 +86,28 @@ def rhythm(moment: int) -> float:
 
 
 def times(calls: int = CALLS) -> np.ndarray:
-    """When the week's calls end, µs, ascending: the trace's bursts, in the company's rhythm."""
-    arrivals = np.array([at for at, _, _ in trace()], float)
-    span = arrivals[-1] + SECOND
-    turns = -(-calls // len(arrivals))
-    # Laid over each other, each begun elsewhere, so that the trace's own pauses leave no hour without calls.
-    flat = np.sort(np.concatenate([(arrivals + turn * span / turns) % span for turn in range(turns)]))[:calls]
-    minutes = np.arange(0, WEEK + MINUTE, MINUTE)
-    busy = np.cumsum([0.0, *(rhythm(START + int(minute)) for minute in minutes[:-1])])
-    return START + np.interp(flat / flat[-1] * busy[-1], busy, minutes).astype(np.int64)
+    """When the week's calls end, µs, ascending: in each hour a share of the trace's, which lasts an hour."""
+    dice = np.random.default_rng(1)
+    arrivals = np.array([at for at, _, _ in trace()])
+    hours = [START + hour * HOUR for hour in range(WEEK // HOUR)]
+    busy = np.array([rhythm(hour + HOUR // 2) for hour in hours])
+    shares = busy * calls / (busy.sum() * len(arrivals))
+    kept = []
+    for hour, share in zip(hours, shares.tolist(), strict=True):
+        # Begun elsewhere each hour, so that the trace's own pauses do not come at fixed times.
+        laid = (arrivals + dice.integers(HOUR)) % HOUR
+        kept.append(hour + laid[dice.random(len(laid)) < share])
+    return np.sort(np.concatenate(kept))
 
 
 def week(seed: int = 4, calls: int = CALLS) -> Iterator[dict[str, Any]]:
     """The calls of the week in the order of their ends; the same seed gives the same calls."""
     teller = _Teller(random.Random(seed))
-    shares = _SHARES / _SHARES.sum()
-    teams = np.random.default_rng(seed).choice(len(TEAMS), size=calls, p=shares)
+    ends = times(calls).tolist()
+    teams = np.random.default_rng(seed).choice(len(TEAMS), size=len(ends), p=_SHARES / _SHARES.sum())
     events = []
     tokens = [(context, generated) for _, context, generated in trace()]
-    for number, (at, team) in enumerate(zip(times(calls).tolist(), teams.tolist(), strict=True)):
+    for number, (at, team) in enumerate(zip(ends, teams.tolist(), strict=True)):
         if (event := teller.call(at, team, *tokens[number % len(tokens)])) is not None:
             events.append(event)
     events.extend(teller.runaway_session())
