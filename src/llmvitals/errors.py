@@ -17,8 +17,12 @@
 
 from __future__ import annotations
 
+import difflib
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class LlmvitalsError(Exception):
@@ -37,6 +41,17 @@ class RuleError(ConfigError):
     def __init__(self, message: str, *, file: str = "", line: int = 0, column: int = 0) -> None:
         self.message, self.file, self.line, self.column = message, file, line, column
         super().__init__(f"{file}:{line}:{column}: {message}" if file else message)
+
+
+def suggestion(word: str, names: Iterable[str]) -> str:
+    """The middle of an error text: the nearest name if there is one, else all of them.
+
+    >>> suggestion("modle", ["app", "model"])
+    ': did you mean model?'
+    """
+    names = list(names)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    return f": did you mean {near[0]}?" if near else f": write one of {', '.join(names)}"
 
 
 class MissingTopic(LlmvitalsError):

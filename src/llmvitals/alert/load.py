@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from llmvitals.alert.form import Form
 from llmvitals.alert.places import Path, read
+from llmvitals.alert.routing import Routing
 from llmvitals.alert.rule import Kind, NoData, Rule, Rules
+from llmvitals.alert.section import Section
 from llmvitals.alert.shape import File, Group, RuleShape
 from llmvitals.alert.text import NAMES, mistakes
 from llmvitals.alert.views import Views
@@ -39,12 +42,14 @@ def load_rules(folder: pathlib.Path, pane: int, kinds: Kinds, views: Sequence[Vi
     reader = _Reader(pane, kinds, Views(views))
     for path in files:
         reader.file(path)
+    routing, notes = reader.routing()
     if reader.errors:
-        first, *others = reader.errors
+        first, *others = sorted(reader.errors, key=lambda error: (error.file, error.line, error.column))
         message = "\n".join([first.message, *map(str, others)])
         raise RuleError(message, file=first.file, line=first.line, column=first.column)
-    warnings = () if reader.rules else (f"No alert rules in {folder}: nothing will be said.",)
-    return reader.views.rules(reader.rules, warnings)
+    if not reader.rules:
+        notes = [f"No alert rules in {folder}: nothing will be said."]
+    return replace(reader.views.rules(reader.rules, tuple(notes)), routing=routing)
 
 
 class _Reader:
@@ -53,6 +58,19 @@ class _Reader:
         self.rules: list[Rule] = []
         self.errors: list[RuleError] = []
         self.seen: dict[str, str] = {}
+        self.labels: set[str] = set()
+        self.notify: tuple[Form, Any] | None = None
+
+    def routing(self) -> tuple[Routing, list[str]]:
+        """What the section says, once all rules are read; and warnings."""
+        if self.notify is None:
+            return Routing(), []
+        form, data = self.notify
+        before = len(form.errors)
+        section = Section(form, self.rules, self.labels)
+        routing = section.read(data)
+        self.errors.extend(form.errors[before:])
+        return routing, section.warnings
 
     def file(self, path: pathlib.Path) -> None:
         try:
@@ -69,6 +87,10 @@ class _Reader:
             return
         form = Form(document, self.pane)
         whole = form.read(File, document.data, ())
+        if whole and not whole.model_fields_set:
+            form.wrong("groups is missing: add it", ())
+        if whole and "notify" in whole.model_fields_set:
+            self._notify(form, whole.notify)
         for number, data in enumerate(whole.groups if whole else ()):
             path_of_group: Path = ("groups", number)
             group = form.read(Group, data, path_of_group)
@@ -76,9 +98,22 @@ class _Reader:
                 self._rule(form, cast("Group", group), rule, (*path_of_group, "rules", place))
         self.errors.extend(form.errors)
 
+    def _notify(self, form: Form, data: Any) -> None:
+        if self.notify is None:
+            self.notify = form, data
+            return
+        there = self.notify[0].document
+        line = there.keys["notify",][0]
+        form.wrong(
+            f"notify stands in {there.file}:{line} already: put all of it there", ("notify",), key=True
+        )
+
     def _rule(self, form: Form, group: Group, data: Any, path: Path) -> None:
         if not form.mapping(data, path):
             return
+        # Also of a rule that is wrong: what routes by its labels is right.
+        own = data.get("labels")
+        self.labels |= {*group.labels, *(own if isinstance(own, dict) else ())}
         kinds, later = [key for key in data if key in self.kinds], [key for key in data if key in LATER]
         for key in later:
             form.wrong(

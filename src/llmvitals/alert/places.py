@@ -29,6 +29,13 @@ class Document:
     keys: dict[Path, Place] = field(default_factory=dict)
     values: dict[Path, Place] = field(default_factory=dict)
 
+    def place(self, path: Path) -> str:
+        """`file:line:column` of a value, or of the nearest place above it."""
+        while path not in self.values and path:
+            path = path[:-1]
+        line, column = self.values.get(path, (1, 1))
+        return f"{self.file}:{line}:{column}"
+
     def error(self, message: str, path: Path, *, key: bool = False) -> RuleError:
         """An error at the value of a path (or its key), or at the nearest place above it."""
         while path and path not in self.values:

@@ -60,7 +60,8 @@ class MuteTime:
     """Recurring times in which nothing is told.
 
     weekdays: 0 Monday … 6 Sunday, empty for every day. spans: (begin, end) in minutes of the day, end
-    exclusive; empty: the whole day.
+    exclusive; empty: the whole day. A span whose end is not after its begin lasts into the next day, and
+    belongs to the day on which it begins.
     """
 
     name: str
@@ -71,10 +72,17 @@ class MuteTime:
     def active(self, now: int) -> bool:
         """Whether it is such a time (µs since 1970)."""
         local = datetime.fromtimestamp(now / SECOND, self.zone)
-        minute = local.hour * 60 + local.minute
-        return (not self.weekdays or local.weekday() in self.weekdays) and (
-            not self.spans or any(begin <= minute < end for begin, end in self.spans)
-        )
+        minute, today = local.hour * 60 + local.minute, local.weekday()
+        for begin, end in self.spans or ((0, 24 * 60),):
+            overnight = end <= begin
+            if self._on(today) and begin <= minute and (overnight or minute < end):
+                return True
+            if overnight and minute < end and self._on((today - 1) % 7):
+                return True
+        return False
+
+    def _on(self, weekday: int) -> bool:
+        return not self.weekdays or weekday in self.weekdays
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,13 +64,19 @@ def _annotations(value: Any) -> dict[str, str]:
     return texts
 
 
+def channel(value: Any) -> str:
+    """A Slack channel. Raises ValueError with the cure."""
+    if not isinstance(value, str) or not _CHANNEL.fullmatch(value):
+        raise ValueError(f"{value!r} is no Slack channel: write '#name' in quotes, or its id")
+    return value
+
+
 def _notify(value: Any) -> dict[str, str]:
     routes = _texts(value)
-    for name, channel in routes.items():
+    for name, where in routes.items():
         if name != "slack":
             raise ValueError(f"{name!r} is no way to notify: write slack")
-        if not _CHANNEL.fullmatch(channel):
-            raise ValueError(f"{channel!r} is no Slack channel: write '#name' in quotes, or its id")
+        channel(where)
     return routes
 
 
@@ -80,11 +86,12 @@ While = Annotated[int, BeforeValidator(_while)]
 
 
 class File(BaseModel):
-    """A file."""
+    """A file: rules, or the `notify:` section of all rules, or both."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    groups: list[Any]
+    groups: list[Any] = []
+    notify: Any = None
 
 
 class Group(BaseModel):

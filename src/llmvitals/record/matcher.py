@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import msgspec
 
@@ -15,6 +15,15 @@ Op = Literal["=", "!=", "=~", "!~"]
 
 _FORM: Final = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.]{0,80})\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
 LONGEST: Final = 256
+LONGEST_REGEX: Final = 200
+MOST_REPEATS: Final = 3
+_ESCAPED: Final = re.compile(r"\\[^0-9]|\[\^?.[^\]]*\]")
+_HARMFUL: Final = re.compile(r"\)[*+{]|\\[0-9]|\(\?P=|\(\?[a-zA-Z]*x")
+"""Repeated groups and back-references: what makes a search exponential; x: blanks would hide them."""
+_REPEATS: Final = re.compile(r"[*+]|\{\d*,")
+MOST_OPTIONS: Final = 8
+_OPTIONS: Final = re.compile(r"(?<![(*+}])\?")
+"""What may be left out: each doubles the ways of a search."""
 
 
 class Matcher(msgspec.Struct, frozen=True):
@@ -38,7 +47,7 @@ class Matcher(msgspec.Struct, frozen=True):
 def parsed(text: str) -> Matcher:
     """The matcher in `team=search`, `team!="search"`, `rule=~Slow.*`, `team!~a|b`.
 
-    Raises ValueError with the cure.
+    Raises ValueError with the cure, also for a regex that could run for ever.
     """
     found = _FORM.fullmatch(text)
     if found is None:
@@ -46,16 +55,39 @@ def parsed(text: str) -> Matcher:
             f"{text!r} is no matcher: write label=value, label!=value, label=~regex or label!~regex"
         )
     name, op, value = found.groups()
+    if value.startswith(("=", "~")):
+        raise ValueError(
+            f"{text!r}: {op}{value[0]} is none of =, !=, =~ and !~: write {name}={value.strip('=~ ')}"
+        )
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
         value = value[1:-1]
     if len(value) > LONGEST:
         raise ValueError(f"{name}: longer than {LONGEST} characters: shorten it")
     if op in ("=~", "!~"):
-        try:
-            _compiled(value)
-        except re.error as error:
-            raise ValueError(f"{name}: the regex is wrong at {error.pos}: {error.msg}") from error
+        safe_regex(name, value)
     return Matcher(name, cast("Op", op), value)
+
+
+def safe_regex(name: str, regex: Any) -> str:
+    """The regex, if its search ends soon whatever it is matched with; name: whose it is.
+
+    Raises ValueError with the cure.
+    """
+    if not isinstance(regex, str) or len(regex) > LONGEST_REGEX:
+        raise ValueError(f"{name}: regex has to be a text of at most {LONGEST_REGEX} characters")
+    bare = _ESCAPED.sub("x", regex)
+    repeats, options = len(_REPEATS.findall(bare)), len(_OPTIONS.findall(bare))
+    if _HARMFUL.search(bare) or repeats > MOST_REPEATS or options > MOST_OPTIONS:
+        raise ValueError(
+            f"{name}: this regex could run for ever: repeat single characters, not groups, "
+            f"and at most {MOST_REPEATS} times, and ? at most {MOST_OPTIONS} times; "
+            "a list of values is often enough"
+        )
+    try:
+        _compiled(regex)
+    except re.error as error:
+        raise ValueError(f"{name}: the regex is wrong at {error.pos}: {error.msg}") from error
+    return regex
 
 
 def all_match(matchers: Iterable[Matcher], marks: Mapping[str, str]) -> bool:
