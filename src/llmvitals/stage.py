@@ -70,8 +70,17 @@ class Sink(Protocol):
 
     Calls never overlap, and each ends by itself: how long to wait for an answer is the sink's affair.
     A SinkError with retry is tried again with the same records (the same object) for as long as it takes;
-    one without ends the worker. If it also has `async def stop()`, that is called at the end; if it has
-    `health() -> str | None`, that says what is wrong although the calls succeed.
+    one without ends the worker. What a sink may have beside, each of it by itself:
+
+    `hear(records) -> None`: records of the tap's `beside` topic, in order: the newest of each key after each
+    start, and from then on whatever is written.
+    `async tick() -> list[Message]`: called every `settings.flush` while a partition of the topic is ours; what
+    it gives is sent at once, and lost only with the partition. It must not raise a SinkError for what `take`
+    can do without: while it is tried again, nothing is taken.
+    `async rest() -> list[Message]`: the topic's partitions went to somebody else; `start` comes before
+    anything else if they return. Only messages for the `beside` topic are still sent.
+    `async stop()`: called at the end, after `rest`.
+    `health() -> str | None`: what is wrong although the calls succeed.
     """
 
     async def start(self, history: Sequence[Record] | None) -> None:
@@ -86,11 +95,16 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """A sink on a topic. history: the compacted topic that the sink wants to know whole before it starts."""
+    """A sink on a topic.
+
+    history: the compacted topic that the sink wants to know whole before it starts. beside: another compacted
+    topic, which it hears whole then and follows afterwards.
+    """
 
     topic: Topic
     sink: Sink
     history: Topic | None = None
+    beside: Topic | None = None
 
 
 class Meters(Protocol):

@@ -1,32 +1,88 @@
-"""An incident's place in Slack, as it lies on the compacted `llm.incidents.v1`."""
+"""What the desk remembers of alerts and incidents, as it lies on the compacted `llm.incidents.v1`."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
+from llmvitals.record.alert import Alert
 
-class Incident(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an incident's one message is, and what it says.
 
-    id: the alert's episode. channel, ts: Slack's address of the message ("" for a webhook or stdout).
-    at, level: the newest change that the message shows; an older or equal one is not news.
+class Case(msgspec.Struct, frozen=True, kw_only=True, tag="alert"):
+    """An alert as it stands: its newest change. Key: its episode.
+
+    fresh: some change of it was young enough to be told. group: the key of its group (16 hex digits).
+    incident: in which it is told; "": in none. told: the status and level that the incident's thread or
+    first message said last, None while nobody was told of it.
+    """
+
+    alert: Alert
+    fresh: bool
+    group: str = ""
+    incident: str = ""
+    told: tuple[str, str] | None = None
+
+    @property
+    def id(self) -> str:
+        """The alert's episode."""
+        return self.alert.episode
+
+    @property
+    def firing(self) -> bool:
+        """Whether the alert fires now."""
+        return self.alert.status == "firing"
+
+    @property
+    def key(self) -> bytes:
+        """Of the record."""
+        return f"alert/{self.id}".encode()
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True, tag="incident"):
+    """One message in Slack: a group's alerts from the first that fires until all are over. Key: its id.
+
+    Event time (µs): since, and until when the last alert ended, None while one fires. Wall clock (µs): born,
+    when it was opened or opened again; spoke, when the message was posted or replied to; again, when it was
+    last told that it still fires. channel: where it is to be posted, "" for the default one. posted: there is
+    a message; place: its channel and ts, both "" where it has none (webhook, terminal). shown: the digest of
+    the card that it shows. acknowledged: by whom and when. unheard: why it is not told at present. left: how
+    many of its alerts are forgotten. said: which answers to people ("ack", "calls") are in the thread.
+    asked: somebody wants to see its calls. digest: made by a storm.
     """
 
     id: str
-    status: Literal["firing", "resolved"]
-    at: int
-    level: str = ""
-    channel: str = ""
-    ts: str = ""
-    since: int = 0
+    channel: str
+    since: int
+    born: int
+    until: int | None = None
+    posted: bool = False
+    place: tuple[str, str] = ("", "")
+    shown: str = ""
+    spoke: int = 0
+    again: int = 0
+    acknowledged: tuple[str, int] | None = None
+    unheard: str = ""
+    asked: bool = False
+    said: tuple[str, ...] = ()
+    left: int = 0
+    digest: bool = False
 
-    def encode(self) -> bytes:
-        """JSON."""
-        return msgspec.json.encode(self)
+    @property
+    def key(self) -> bytes:
+        """Of the record."""
+        return f"incident/{self.id}".encode()
 
-    @classmethod
-    def decode(cls, data: bytes) -> Incident:
-        """Back from JSON. Raises msgspec.ValidationError."""
-        return msgspec.json.decode(data, type=cls)
+
+Entry = Case | Incident
+
+
+def encode(entry: Entry) -> bytes:
+    """JSON, with the kind of entry as "type"."""
+    return msgspec.json.encode(entry)
+
+
+def decode(data: bytes) -> Entry:
+    """Back from JSON; unknown fields are ignored. Raises msgspec.ValidationError or DecodeError."""
+    return _decoder.decode(data)
+
+
+_decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
