@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,12 @@ class Stage(Protocol):
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
         """Take records in; give what has to be sent."""
+
+    def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
+        """The same in pieces of a fraction of a second, between which the driver lets others have their turn.
+
+        Between two of them everything but `apply` may be called; the driver may also leave it at that.
+        """
 
     def flush(self) -> list[Message]:
         """What is worth sending early; called every `settings.flush`."""
@@ -74,9 +80,9 @@ class Sink(Protocol):
 
     `hear(records) -> None`: records of the tap's `beside` topic, in order: the newest of each key after each
     start, and from then on whatever is written.
-    `async tick() -> list[Message]`: called every `settings.flush` while a partition of the topic is ours; what
-    it gives is sent at once, and lost only with the partition. It must not raise a SinkError for what `take`
-    can do without: while it is tried again, nothing is taken.
+    `async tick() -> list[Message]`: called every `settings.flush` while a partition of the topic is ours;
+    what it gives is sent at once, and lost only with the partition. It must not raise a SinkError for what
+    `take` can do without: while it is tried again, nothing is taken.
     `async rest() -> list[Message]`: the topic's partitions went to somebody else; `start` comes before
     anything else if they return. Only messages for the `beside` topic are still sent.
     `async stop()`: called at the end, after `rest`.
