@@ -15,8 +15,7 @@ from llmvitals import topics
 from llmvitals.errors import LlmvitalsError
 from llmvitals.kafka.connect import asking, client, find_topics
 from llmvitals.notify.answer import Do
-from llmvitals.notify.delivery import Tempo
-from llmvitals.notify.slack import chosen
+from llmvitals.notify.backend import chosen
 from llmvitals.pipeline import Pipeline
 from llmvitals.write.query import query
 from llmvitals.write.question import Question
@@ -136,7 +135,7 @@ def _disk(file: Path) -> Finding | None:
 
 
 async def _slack(settings: Settings) -> Finding:
-    backend = chosen(settings, Tempo())
+    backend = chosen(settings)
     await backend.open()
     try:
         answer = await backend.check()

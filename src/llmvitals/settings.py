@@ -52,6 +52,23 @@ def _open(url: str) -> str:
     return url
 
 
+def _template(url: str) -> str:
+    """`https://…/{trace_id}`: one place to fill in, on a host that is fixed."""
+    head, place, tail = _open(url).partition("{trace_id}")
+    fixed = urlsplit(head)
+    if not place or set(head + tail) & set("{}<>|` \n"):
+        raise ValueError("write a web address with {trace_id} once in it: https://traces.example/{trace_id}")
+    if fixed.scheme not in {"http", "https"} or not fixed.netloc or not (fixed.path or fixed.query):
+        raise ValueError("begin with https://, a host and /, so that a trace's id can't change the host")
+    return url
+
+
+def _app_token(token: SecretStr) -> SecretStr:
+    if not token.get_secret_value().strip().startswith("xapp-"):
+        raise ValueError("is no app-level token: those begin with xapp- and are made under Basic Information")
+    return token
+
+
 class ViewSetting(BaseModel):
     """A view of one's own, beside the default ones: `by` splits, `where` filters by equality."""
 
@@ -123,9 +140,15 @@ class Settings(BaseSettings):
     influx_timeout: Duration = "10s"
 
     slack_token: SecretStr | None = Field(None, description="A bot's token (xoxb-…), scope chat:write.")
+    slack_app_token: Annotated[SecretStr, AfterValidator(_app_token)] | None = Field(
+        None, description="An app-level token (xapp-…), scope connections:write: for the buttons."
+    )
     slack_channel: str | None = Field(None, description="Where alerts go; a bot's token needs it.")
     slack_webhook: SecretStr | None = Field(None, description="The degraded mode: no edits, no threads.")
     slack_api_url: Annotated[str, AfterValidator(_open)] = "https://slack.com/api/"
+    trace_url: Annotated[str, AfterValidator(_template)] | None = Field(
+        None, description="Where a call's trace is seen, such as https://traces.example/{trace_id}."
+    )
 
     health_host: str = "127.0.0.1"
     health_port: int = Field(9464, ge=0, le=65_535, description="Of combine; merge +1, sink +2; 0: any free.")
@@ -163,6 +186,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "slack_token needs slack_channel, where alerts go whose rule names none, such as #alerts"
             )
+        if self.slack_app_token is not None and self.slack_token is None:
+            raise ValueError("slack_app_token needs slack_token, the bot's token (xoxb-…) of the same app")
         return self
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from rich.text import Text
 from llmvitals.local.traffic import INCIDENTS
 from llmvitals.notify.message import notice
 from llmvitals.notify.terminal import COLOURS, draw
+from llmvitals.record.card import Card
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -79,13 +80,13 @@ class Screen:
             if self._said.get(episode) != state:
                 self._said[episode] = state
                 self._console.print(f"{second:4} s")
-                self._console.print(draw(notice(alert)))
+                self._console.print(draw(notice(Card.alone(alert))))
 
     def summary(self) -> None:
         """What was found, where the metrics are, and how to ask them."""
         if not self._plain:
             for alert in self._hand.alerts.values():
-                self._console.print(draw(notice(alert)))
+                self._console.print(draw(notice(Card.alone(alert))))
         self._console.print(self._numbers())
         found = Table("what went wrong", "found", "by the rule", box=None, title="What was found")
         for what, signs in zip(INCIDENTS, SIGNS, strict=True):
@@ -114,7 +115,7 @@ class Screen:
         parts.append(Text(f"#llm-alerts in Slack · {len(self._slack.messages)} messages", style="bold"))
         if hidden > 0:
             parts.append(Text(f"… {hidden} earlier", style="dim"))
-        parts.extend(_brief(notice(alert)) for alert in newest[-room:])
+        parts.extend(_brief(notice(Card.alone(alert))) for alert in newest[-room:])
         return Group(*parts)
 
     def _numbers(self) -> Table:
@@ -143,7 +144,7 @@ def _command() -> str:
 def _brief(said: Notice) -> RenderableType:
     """A message in three lines, so that many are seen at once; the end of the demo shows them whole."""
     style = COLOURS[said.colour]
-    lines = (said.title.split(" ", 1)[-1], said.summary, " · ".join(value for _, value in said.facts))
+    lines = (said.title.split(" ", 1)[-1], said.words[0], said.figure)
     bar = Text("▌ ", style=style)
     return Group(*(Text.assemble(bar, (line, "bold" if n == 0 else "")) for n, line in enumerate(lines)), "")
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final
 
-if TYPE_CHECKING:
-    from llmvitals.notify.message import Notice
-    from llmvitals.record.incident import Incident
+from llmvitals.record.card import Place
 
 
 class Do(StrEnum):
@@ -23,7 +21,7 @@ class Do(StrEnum):
     PLAIN = "plain"
     """Slack doesn't like the blocks: once more as plain text, then give up."""
     ANEW = "anew"
-    """The message that was to be edited is gone: post it again."""
+    """The message that was to be edited or replied to is gone: post it again."""
     MOVE = "move"
     """The channel can't be posted to: try the default one, then give up."""
     FIX = "fix"
@@ -39,7 +37,13 @@ _TABLE: Final = {
     **dict.fromkeys(
         ("timeout", "disconnected", "unreadable", "internal_error", "fatal_error", "rollup_error"), Do.ASK
     ),
-    **dict.fromkeys(("message_not_found", "cant_update_message", "edit_window_closed"), Do.ANEW),
+    **dict.fromkeys(
+        (
+            "message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found",
+            "invalid_thread_ts", "cannot_reply_to_message",
+        ),
+        Do.ANEW,
+    ),
     **dict.fromkeys(
         (
             "channel_not_found", "not_in_channel", "is_archived", "channel_is_archived", "restricted_action",
@@ -76,6 +80,7 @@ _SENTENCES: Final = {
     Do.FIX: "set LLMVITALS_SLACK_TOKEN to the bot token (xoxb-…) of an installed app",
     Do.MOVE: "allow the app to post there or name another channel",
 }
+NOWHERE: Final = Place()
 _CODE: Final = re.compile(r"[^a-z0-9_]")
 
 
@@ -83,13 +88,12 @@ _CODE: Final = re.compile(r"[^a-z0-9_]")
 class Answer:
     """What came of a request: a code of Slack's or of ours, never a text that could hold a secret.
 
-    after: seconds that Slack asks us to wait. channel, ts: the message's address, where there is one.
+    after: seconds that Slack asks us to wait. place: the message's, empty where there is none.
     """
 
     code: str = "ok"
     after: float | None = None
-    channel: str = ""
-    ts: str = ""
+    place: Place = NOWHERE
 
     @property
     def do(self) -> Do:
@@ -112,28 +116,3 @@ def coded(code: object, *, after: str | None = None) -> Answer:
     except ValueError:
         seconds = None
     return Answer(_CODE.sub("", str(code).lower())[:60] or "unreadable", seconds)
-
-
-class Backend(Protocol):
-    """A way to people. It asks once and gives the answer; it never raises and never retries."""
-
-    async def open(self) -> None:
-        """Make the connection's things; called once, in the loop that is used."""
-
-    async def check(self) -> Answer:
-        """Ask something harmless: whether Slack is there and knows us."""
-
-    async def post(self, channel: str, incident: str, said: Notice, *, plain: bool) -> Answer:
-        """Post an incident's message."""
-
-    async def edit(self, shown: Incident, said: Notice, *, plain: bool) -> Answer:
-        """Make the message that is shown say what is so now."""
-
-    async def find(self, channel: str, incident: str, since: float) -> Answer:
-        """Look for an incident's message posted after `since` (s): `ok` without `ts` where there is none.
-
-        A backend that can't look asks something harmless, so that `ok` says that Slack is back.
-        """
-
-    async def close(self) -> None:
-        """Give everything back."""

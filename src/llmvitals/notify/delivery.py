@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from llmvitals.errors import SinkError
-from llmvitals.notify.answer import Answer, Backend, Do
+from llmvitals.notify.answer import Answer, Do
+from llmvitals.notify.tempo import Lane, Rests, Tempo
+from llmvitals.record.card import Card, Place
 
 if TYPE_CHECKING:
-    from llmvitals.notify.message import Notice
-    from llmvitals.record.incident import Incident
+    from collections.abc import Awaitable, Callable
+
+    from llmvitals.errors import SinkError
+    from llmvitals.notify.backend import Backend
 
 START: Final = "at the start"
 """The trouble that is no channel's: what Slack said when we started."""
@@ -31,71 +31,39 @@ class Counts(Protocol):
     def observe(self, name: str, value: float, **labels: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tempo:
-    """How fast and how patient; all in seconds but `clock`, which is in µs since 1970.
-
-    pace: one request a channel and so long (Slack's own limit), after `burst` at once. patience: for how
-    long one call of `take` goes on with a storm. slow: between tries while our settings are wrong.
-    timeout: of one request.
-    """
-
-    pace: float = 1.0
-    burst: int = 4
-    patience: float = 5.0
-    slow: float = 60.0
-    timeout: float = 10.0
-    clock: Callable[[], int] = lambda: time.time_ns() // 1_000
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-
-
-@dataclass(slots=True)
-class Lane:
-    """A channel's pace (the generic cell rate algorithm, ITU-T I.371)."""
-
-    tempo: Tempo
-    due: float = 0.0
-
-    async def turn(self) -> None:
-        """Wait until a request may go."""
-        now = self.tempo.monotonic()
-        start = max(now, self.due)
-        self.due = start + self.tempo.pace
-        wait = start - now - self.tempo.pace * (self.tempo.burst - 1)
-        if wait > 0:
-            await self.tempo.sleep(wait)
-
-
 @dataclass(slots=True, kw_only=True)
 class Letter:
-    """What has to be said where.
+    """What has to be said where; `bring` ticks off what is said, so the same letter may be brought again.
 
-    shown: the message to be edited, None to post one. sought: it may have been posted without our knowing.
-    since: no message about it can be older (s since 1970).
+    place: the message to be edited, None to post one in `channel`. replies: for its thread, oldest first, as
+    notify/changes writes them; what can't thread posts the card again if there are any. sought: any of it
+    may have been said without our knowing, as after a restart. since: no message about it can be older (s
+    since 1970). told: the card is said, the replies are left.
     """
 
-    incident: str
+    card: Card
     channel: str
-    said: Notice
-    shown: Incident | None = None
+    place: Place | None = None
+    replies: list[str] = field(default_factory=list)
     sought: bool = False
     since: float = 0.0
     plain: bool = False
+    told: bool = False
 
 
 class Delivery:
     """Brings letters to a backend, one after the other. `trouble` says why it can't: channel → reason.
 
-    nowhere: the channels, and why, whose letters no channel took since the caller cleared it; they are not
-    asked again until then, so that the letters of other channels get their turn.
+    A channel in trouble is left alone for as long as Slack asked or patience demands; a letter for it is
+    not brought meanwhile, and costs no request.
     """
 
     def __init__(self, backend: Backend, default: str, tempo: Tempo, counts: Counts) -> None:
         self.trouble: dict[str, str] = {}
-        self.nowhere: dict[str, str] = {}
         self._backend, self._default, self._tempo, self._counts = backend, default, tempo, counts
-        self._lanes: dict[str, Lane] = {}
+        self._posts: dict[str, Lane] = {}
+        self._edits = Lane(tempo.edit_pace, tempo.edit_burst, tempo)
+        self._rests = Rests(tempo)
         self._doubts: set[str] = set()
 
     async def check(self) -> None:
@@ -104,56 +72,103 @@ class Delivery:
         if answer.do in _LATER:
             raise self._later(START, answer)
         self.trouble.pop(START, None)
+        self._rests.over(START)
 
-    async def bring(self, letter: Letter, found: Callable[[Answer], Incident]) -> Answer | None:
-        """The message's address, or None: Slack refuses it for good, or `nowhere` has its channel.
+    async def bring(self, letter: Letter) -> Place | None:
+        """The message's place, or None: Slack refuses it for good, which is logged and counted.
 
-        found: makes an incident out of the address of a message that turned out to be there.
-        Raises SinkError (retry) when it can't be brought now; the same letter may be brought again.
+        Raises SinkError (retry, retry_after in seconds) when it can't be brought now: Slack is away, asks to
+        wait, or no channel takes it.
         """
         first = letter.channel
-        if first in self.nowhere:
-            return None
-        if letter.incident in self._doubts or (letter.sought and letter.shown is None):
-            await self._seek(letter, found)
-        while True:
-            await self._lanes.setdefault(letter.channel, Lane(self._tempo)).turn()
-            answer = await self._ask(letter)
+        self._rests.check(START, first)
+        if letter.card.incident in self._doubts or letter.sought:
+            await self._seek(letter)
+        while step := self._step(letter):
+            answer = await step(letter)
             if answer.do is Do.DONE:
-                self.trouble.pop(letter.channel, None)
-                return answer
+                self._done(letter, answer)
+                continue
             if answer.do is Do.ASK:
-                self._doubts.add(letter.incident)
+                self._doubts.add(letter.card.incident)
             if answer.do in _LATER:
                 raise self._later(letter.channel, answer)
-            if not self._changed(letter, answer):
+            if not self._another(letter, answer):
                 if answer.do is Do.MOVE:
-                    self.nowhere[first] = self.nowhere[letter.channel] = self.trouble[letter.channel]
+                    raise self._rests.begin(first, self.trouble[letter.channel], self._tempo.slow)
                 return None
+        return letter.place or Place()
 
-    async def _ask(self, letter: Letter) -> Answer:
-        if letter.shown is not None:
-            return await self._backend.edit(letter.shown, letter.said, plain=letter.plain)
-        return await self._backend.post(letter.channel, letter.incident, letter.said, plain=letter.plain)
+    def _step(self, letter: Letter) -> Callable[[Letter], Awaitable[Answer]] | None:
+        """What comes next, if anything is left."""
+        if not self._backend.threads:
+            news = letter.place is None or letter.replies
+            return self._post if news and not letter.told else None
+        if not letter.told:
+            return self._post if letter.place is None else self._edit
+        return self._reply if letter.replies else None
 
-    async def _seek(self, letter: Letter, found: Callable[[Answer], Incident]) -> None:
-        """Look for the message where that is allowed, else ask something harmless.
+    async def _post(self, letter: Letter) -> Answer:
+        await self._turn(letter.channel)
+        return await self._backend.post(letter.channel, letter.card, plain=letter.plain)
+
+    async def _edit(self, letter: Letter) -> Answer:
+        await self._edits.turn()
+        return await self._backend.edit(letter.place or Place(), letter.card, plain=letter.plain)
+
+    async def _reply(self, letter: Letter) -> Answer:
+        await self._turn(letter.channel)
+        return await self._backend.reply(letter.place or Place(), letter.replies[0])
+
+    async def _turn(self, channel: str) -> None:
+        tempo = self._tempo
+        await self._posts.setdefault(channel, Lane(tempo.pace, tempo.burst, tempo)).turn()
+
+    def _done(self, letter: Letter, answer: Answer) -> None:
+        for place in (START, letter.channel):
+            self.trouble.pop(place, None)
+            self._rests.over(place)
+        if not self._backend.threads:
+            letter.told, letter.replies, letter.place = True, [], answer.place
+        elif letter.told:
+            del letter.replies[0]
+        else:
+            letter.told = True
+            letter.place = answer.place if letter.place is None else letter.place
+
+    async def _seek(self, letter: Letter) -> None:
+        """Look for what may have been said where that is allowed, else ask something harmless.
 
         So a Slack that is down sees one post that it may have taken, not one for every try.
         """
-        answer = await self._backend.find(letter.channel, letter.incident, letter.since)
+        answer = None
+        if letter.place is None:
+            answer = await self._backend.find(letter.channel, letter.card.incident, letter.since)
+            if answer.do is Do.DONE and answer.place.ts:
+                letter.place = answer.place
+        while letter.place is not None and letter.replies and (answer is None or answer.do is Do.DONE):
+            answer = await self._backend.heard(letter.place, letter.replies[0])
+            if answer.do is not Do.DONE or not answer.place.ts:
+                break
+            del letter.replies[0]
+        if answer is None:
+            answer = await self._backend.check()
         if answer.do in _LATER:
             raise self._later(letter.channel, answer)
-        if answer.do is Do.DONE and answer.ts and letter.shown is None:
-            letter.shown = found(answer)
-        self._doubts.discard(letter.incident)
+        letter.sought = False
+        self._doubts.discard(letter.card.incident)
 
-    def _changed(self, letter: Letter, answer: Answer) -> bool:
+    def _another(self, letter: Letter, answer: Answer) -> bool:
         """Whether there is another way to say it; each is tried once."""
+        incident = letter.card.incident
         self._counts.count("slack_refusals", code=answer.code)
-        log.warning("slack refused a message", incident=letter.incident, reason=answer.advice)
-        if answer.do in {Do.ANEW, Do.MOVE} and letter.shown is not None:
-            letter.shown = None
+        log.warning("slack refused a message", incident=incident, reason=answer.advice)
+        if answer.do in {Do.ANEW, Do.MOVE} and letter.place is not None:
+            # A new message says all of it; its thread begins with what comes next.
+            letter.place, letter.told, letter.replies = None, False, []
+            return True
+        if answer.do is Do.PLAIN and letter.told:
+            del letter.replies[0]
             return True
         if answer.do is Do.PLAIN and not letter.plain:
             letter.plain = True
@@ -162,7 +177,7 @@ class Delivery:
         self.trouble[letter.channel] = f"{where}: {answer.advice}"
         if answer.do is not Do.MOVE:
             self._counts.count("notifications", result="refused")
-            log.error("an alert could not be delivered", incident=letter.incident, reason=answer.advice)
+            log.error("an alert could not be delivered", incident=incident, reason=answer.advice)
             return False
         moved = self._default not in {"", letter.channel}
         letter.channel = self._default or letter.channel
@@ -172,4 +187,6 @@ class Delivery:
         self._counts.count("slack_retries", code=answer.code)
         self.trouble[place] = f"Slack: {answer.advice}"
         slow = self._tempo.slow if answer.do is Do.FIX else None
-        return SinkError(self.trouble[place], retry=True, retry_after=answer.after or slow)
+        # A limit is the channel's; whatever else keeps Slack from answering keeps it from all of them.
+        rests = place if answer.after is not None else START
+        return self._rests.begin(rests, self.trouble[place], answer.after or slow)

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
-from rich.console import Console
 
 from llmvitals.errors import SinkError
-from llmvitals.notify.answer import Answer, Backend
-from llmvitals.notify.bot import Bot
-from llmvitals.notify.delivery import Counts, Delivery, Letter, Tempo
-from llmvitals.notify.message import notice, threshold
-from llmvitals.notify.terminal import Terminal
-from llmvitals.notify.webhook import Webhook
+from llmvitals.notify.backend import Backend, chosen
+from llmvitals.notify.delivery import Counts, Delivery, Letter
+from llmvitals.notify.tempo import Tempo
 from llmvitals.record.alert import Alert
+from llmvitals.record.card import Card, Place
 from llmvitals.record.incident import Incident
 from llmvitals.record.log import Message, Topic
 from llmvitals.window import DAY, SECOND, duration
@@ -64,7 +61,7 @@ class Notifier:
         tempo: Tempo | None = None,
     ) -> None:
         self._tempo = tempo or Tempo()
-        self._backend = backend or chosen(settings, self._tempo)
+        self._backend = backend or chosen(settings, self._tempo.timeout)
         self._counts: Counts = counts or _Silent()
         self._channel = settings.slack_channel or ""
         self._delivery = Delivery(self._backend, self._channel, self._tempo, self._counts)
@@ -109,18 +106,24 @@ class Notifier:
             fresh = self._fresh(alert, record) or (before is not None and before[2])
             if before is None or _rank(alert) >= _rank(before[0]):
                 newest[alert.episode] = (alert, record, fresh)
-        self._delivery.nowhere.clear()
         began, marks, over = self._tempo.monotonic(), [], self._over()
+        later: list[SinkError] = []
         for alert, record, fresh in newest.values():
             if self._tempo.monotonic() - began > self._tempo.patience:
                 why = "Slack: a storm of alerts, of which it takes one a second"
                 raise SinkError(why, retry=True, retry_after=self._tempo.pace)
-            if incident := await self._say(alert, record, fresh=fresh):
+            try:
+                incident = await self._say(alert, record, fresh=fresh)
+            except SinkError as error:
+                later.append(error)
+                continue
+            if incident:
                 self._incidents[incident.id] = incident
                 marks.append(Message(Topic.INCIDENTS, incident.id.encode(), incident.encode()))
-        if nowhere := self._delivery.nowhere:
-            why = "; ".join(dict.fromkeys(nowhere.values()))
-            raise SinkError(why, retry=True, retry_after=self._tempo.slow)
+        if later:
+            why = "; ".join(dict.fromkeys(map(str, later)))
+            after = min(error.retry_after or 0.5 for error in later)
+            raise SinkError(why, retry=True, retry_after=after)
         for key in over:
             del self._incidents[key]
         return marks + [Message(Topic.INCIDENTS, key.encode(), None) for key in over]
@@ -160,21 +163,23 @@ class Notifier:
         if shown is None and not fresh:
             self._counts.count("notifications", result="too_old" if alert.status == "firing" else "unheard")
             return None
+        risen = shown is not None and (
+            alert.status != shown.status or _threshold(alert.level) > _threshold(shown.level)
+        )
         letter = Letter(
-            incident=alert.episode,
+            card=Card.alone(alert),
             channel=alert.notify.get("slack") or self._channel,
-            said=notice(alert),
-            shown=shown,
+            place=Place(shown.channel, shown.ts) if shown else None,
+            replies=["news"] if risen and not self._backend.threads else [],
             sought=shown is None and record.timestamp * 1_000 < self._started,
             since=record.timestamp / 1_000 - _SKEW,
         )
-        answer = await self._delivery.bring(letter, lambda found: _shows(alert, found))
-        if answer is None:
+        place = await self._delivery.bring(letter)
+        if place is None:
             return None
-        self._counts.count("notifications", result="edited" if letter.shown else "posted")
+        self._counts.count("notifications", result="edited" if shown else "posted")
         if shown is None and alert.status == "firing":
             self._counts.observe("breach_to_slack_seconds", max(self._tempo.clock() - alert.at, 0) / SECOND)
-        place = answer if answer.ts or shown is None else Answer(channel=shown.channel, ts=shown.ts)
         return _shows(alert, place)
 
     def _over(self) -> list[str]:
@@ -183,21 +188,15 @@ class Notifier:
         return [i.id for i in self._incidents.values() if i.status == "resolved" and i.at < before]
 
 
-def chosen(settings: Settings, tempo: Tempo) -> Backend:
-    """The way to people that the settings ask for: bot token, webhook or the terminal."""
-    if settings.slack_token is not None:
-        token = settings.slack_token.get_secret_value()
-        return Bot(token, settings.slack_api_url, timeout=tempo.timeout)
-    if settings.slack_webhook is not None:
-        log.warning(
-            "a webhook can't edit: incidents are posted again when their level rises or status changes"
-        )
-        return Webhook(settings.slack_webhook.get_secret_value(), timeout=tempo.timeout)
-    log.info("no Slack is set: alerts are printed")
-    return Terminal(Console())
+def _threshold(level: str) -> float:
+    """How high a level is: 80.0 for "80%", 0.0 for what is no number."""
+    try:
+        return float(level.rstrip("% ") or 0)
+    except ValueError:
+        return 0.0
 
 
-def _shows(alert: Alert, place: Answer) -> Incident:
+def _shows(alert: Alert, place: Place) -> Incident:
     return Incident(
         id=alert.episode,
         status=alert.status,
@@ -211,4 +210,4 @@ def _shows(alert: Alert, place: Answer) -> Incident:
 
 def _rank(news: Alert | Incident) -> tuple[int, bool, float]:
     """What is newer: the later change, at one time the resolving one, then the higher threshold."""
-    return news.at, news.status == "resolved", threshold(news.level)
+    return news.at, news.status == "resolved", _threshold(news.level)

@@ -5,24 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmvitals.notify.answer import Answer, Do, coded
+from llmvitals.notify.blocks import blocks, fallback
 from llmvitals.notify.connection import failed, session
-from llmvitals.notify.message import blocks, fallback, threshold
+from llmvitals.notify.message import notice
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from llmvitals.notify.message import Notice
-    from llmvitals.record.incident import Incident
+    from llmvitals.record.card import Card, Place
 
 
 class Webhook:
-    """Posts an incident, and again when its status changes or a higher threshold is passed.
+    """Posts an incident, and again at each news.
 
     Bare aiohttp, since slack_sdk's client would write the URL, which is the secret, into its debug log.
     """
 
-    def __init__(self, url: str, *, timeout: float) -> None:
-        self._url, self._timeout = url.strip(), timeout
+    threads = False
+
+    def __init__(self, url: str, *, timeout: float, trace_url: str = "") -> None:
+        self._url, self._timeout, self._trace_url = url.strip(), timeout, trace_url
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -37,21 +39,28 @@ class Webhook:
         answer = await self._send({})
         return answer if answer.do in {Do.WAIT, Do.ASK, Do.FIX, Do.MOVE} else Answer()
 
-    async def post(self, channel: str, incident: str, said: Notice, *, plain: bool) -> Answer:
-        del channel, incident  # a webhook has one channel, and drops metadata
+    async def post(self, channel: str, card: Card, *, plain: bool) -> Answer:
+        del channel  # a webhook has one channel, and drops metadata
+        said = notice(card, trace_url=self._trace_url)
         body: dict[str, Any] = {"text": fallback(said), "unfurl_links": False, "unfurl_media": False}
         if not plain:
             body["blocks"] = blocks(said)
         return await self._send(body)
 
-    async def edit(self, shown: Incident, said: Notice, *, plain: bool) -> Answer:
-        risen = not said.resolved and threshold(said.level) > threshold(shown.level)
-        if said.resolved == (shown.status == "resolved") and not risen:
-            return Answer()
-        return await self.post("", shown.id, said, plain=plain)
+    async def edit(self, place: Place, card: Card, *, plain: bool) -> Answer:
+        del place, card, plain
+        return Answer("cant_update_message")
+
+    async def reply(self, place: Place, text: str) -> Answer:
+        del place, text
+        return Answer("thread_not_found")
 
     async def find(self, channel: str, incident: str, since: float) -> Answer:
         del channel, incident, since
+        return await self.check()
+
+    async def heard(self, place: Place, text: str) -> Answer:
+        del place, text
         return await self.check()
 
     async def _send(self, body: dict[str, Any]) -> Answer:

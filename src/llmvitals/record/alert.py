@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from llmvitals.record.matcher import Matcher
+
 Unit = Literal["usd", "ms", "share", "count", "tokens", "tokens_per_s", "per_s", "score"]
 
 
@@ -28,6 +30,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     facet: what of its rule speaks: "" its condition, "burn" or "forecast" a budget's rate or outlook.
     note: what the detector adds, a sentence. cause: the root-cause line. ends: when a budget's period ends.
     verdict: of a budget that steers gateways, what its spend calls for: "warn" or "block".
+    trend: how the value went, oldest first, [] where nobody knows.
     text of people's calls is never in it: exemplars are trace ids (call ids where there is none).
     """
 
@@ -58,6 +61,13 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     notify: dict[str, str] = {}
     heaviest: list[Heavy] = []
     exemplars: list[str] = []
+    trend: list[float] = []
+
+    @property
+    def itself(self) -> tuple[Matcher, ...]:
+        """Matchers for this rule and series, whatever its severity is at the time."""
+        marks = {"rule": self.rule, **{k: v for k, v in self.labels.items() if k != "severity"}}
+        return tuple(Matcher(name, "=", value) for name, value in marks.items())
 
     @property
     def marks(self) -> dict[str, str]:

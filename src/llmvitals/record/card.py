@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 if TYPE_CHECKING:
     from llmvitals.record.alert import Alert
+    from llmvitals.record.matcher import Matcher
 
 MOST: Literal[20] = 20
 """Alerts on a card; of the others only the number is told."""
@@ -20,7 +21,8 @@ class Card:
     then the newest first; never empty. firing, total: how many of its alerts fire now, and how many there
     were. acknowledged: by whom and when. unheard: why nothing is said at present ("silenced by Ann until …",
     "muted: weekends", "ProviderFails fires for openai"), or "". digest: alerts of many groups that a storm
-    brought at once.
+    brought at once. matchers: what a silence of this incident matches, from its group's labels; () for a card
+    that can't be silenced as a whole, such as a digest.
     """
 
     incident: str
@@ -33,6 +35,21 @@ class Card:
     acknowledged: tuple[str, int] | None = None
     unheard: str = ""
     digest: bool = False
+    matchers: tuple[Matcher, ...] = ()
+
+    @classmethod
+    def alone(cls, alert: Alert) -> Self:
+        """The card of an alert that is an incident of its own, under the episode's name."""
+        return cls(
+            incident=alert.episode,
+            status=alert.status,
+            alerts=(alert,),
+            firing=int(alert.status == "firing"),
+            total=1,
+            since=alert.since,
+            until=alert.until,
+            matchers=alert.itself,
+        )
 
     @property
     def chief(self) -> Alert:
