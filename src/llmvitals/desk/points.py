@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Literal
 
 from llmvitals.record.columns import ALERTS
@@ -30,6 +31,7 @@ def point(alert: Alert, state: State, *, at: int | None = None, by: str = "") ->
             "severity": alert.severity,
             "state": state,
             "fingerprint": alert.fingerprint,
+            **({"facet": alert.facet} if alert.facet else {}),
         },
         counts={"changes": 1},
         measures={
@@ -37,6 +39,12 @@ def point(alert: Alert, state: State, *, at: int | None = None, by: str = "") ->
             "limit": alert.limit,
             "seconds": max(when - alert.since, 0) / SECOND,
         },
-        texts={"episode": alert.episode, "level": alert.level, "by": by},
+        texts={
+            "episode": alert.episode,
+            "level": alert.level,
+            "by": by,
+            "unit": alert.unit,
+            "labels": json.dumps(alert.labels, ensure_ascii=False, sort_keys=True),
+        },
     )
     return Message(Topic.VITALS, alert.fingerprint.encode(), found.encode())

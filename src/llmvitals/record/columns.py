@@ -9,7 +9,8 @@ their own, for a token is no dollar; `share` (1.0: all is used) is of all of the
 point: `rule`. Budgets of a session or a user give no points: there are ever more of them.
 
 An alert's point is a change of its state. Tags: `rule`, `kind`, `severity`, `state` (firing, level, resolved,
-acknowledged, silenced) and `fingerprint`; seconds: how old the alert was then; by: who did it.
+acknowledged, silenced), `fingerprint`, and `facet` where it has one; seconds: how old the alert was then;
+by: who did it; labels: JSON with sorted keys.
 """
 
 from __future__ import annotations
@@ -57,6 +58,6 @@ TEXTS: Final[dict[str, tuple[str, ...]]] = {
     CALLS: (),
     TOP: ("name",),
     BUDGET: (),
-    ALERTS: ("episode", "level", "by"),
+    ALERTS: ("episode", "level", "by", "unit", "labels"),
 }
 """Measurement → its string fields."""
