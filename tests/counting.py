@@ -17,7 +17,7 @@ from llmvitals.settings import load
 from llmvitals.stage import Tap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from llmvitals.record.log import Record
 
@@ -52,6 +52,9 @@ class Counting:
         if any(record.value == b"0" for record in records) and "COUNTING_LARGE" in os.environ:
             return [Message(Topic.PARTIALS, b"large", bytes(2_000_000))]
         return [Message(Topic.PARTIALS, b"%d" % self.partition, self._frame())]
+
+    def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
+        yield self.apply(records)
 
     def _frame(self) -> bytes:
         return json.dumps([self.partition, self.next, self.count, self.sum]).encode()

@@ -17,7 +17,7 @@ from llmvitals.stage import Unmetered
 from llmvitals.window import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from llmvitals.record.log import Record
 
@@ -31,6 +31,7 @@ class Stage:
         self.next = int(parts["manifest"]) if parts else beginning
         self.given, self.acknowledged, self.promises = 0, 0, list[int]()
         self.watermark, self.unsent = NEVER, False
+        self.slow, self.steps = False, 0
 
     @property
     def counters(self) -> dict[str, int]:
@@ -45,6 +46,12 @@ class Stage:
         self.watermark = max(self.watermark, *(record.timestamp for record in records))
         self.given += 1
         return [Message(Topic.PARTIALS, b"frame", b"%d" % self.next)]
+
+    def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
+        for record in records if self.slow else ():
+            self.steps += 1
+            yield []
+        yield self.apply(records)
 
     def promise(self, floor_time: int) -> None:
         self.promises.append(floor_time)
@@ -287,6 +294,29 @@ async def test_after_the_last_save_nothing_is_taken(bench: Bench) -> None:
     bench.drain()
     await bench.take(5, 9)
     await bench.driver.tick()
+    assert bench.drain() == []
+
+
+async def test_while_one_batch_brings_much_about_others_have_their_turn(bench: Bench) -> None:
+    """Between its pieces checkpoints are written, of what was applied before it; and it can be left off."""
+    await bench.load()
+    await bench.take(0, 5)
+    bench.drain()
+    stage = bench.stages[0]
+    stage.slow = True
+    taking = asyncio.create_task(bench.take(5, 1_000))
+    while stage.steps < 3:
+        await asyncio.sleep(0)
+    (before,) = bench.driver.progress()
+    assert await bench.driver.save()
+    assert bench.drain() == ["checkpoint 5", "commit [5]"]
+    (after,) = bench.driver.progress()
+    assert before.next == after.next == 5
+    assert before.pieces < after.pieces
+    await bench.driver.save(last=True)
+    await taking
+    assert stage.steps < 50
+    assert bench.driver.progress()[0].next == 5
     assert bench.drain() == []
 
 

@@ -164,14 +164,19 @@ def test_lag_without_progress_is_a_stall_and_nothing_else_is() -> None:
 
 @pytest.mark.parametrize(
     "between",
-    [Progress(HERE, 6, None), Progress(HERE, 10, None), Progress(HERE, 5, "InfluxDB is down")],
-    ids=["progress", "no lag", "waits for somebody else"],
+    [
+        Progress(HERE, 6, None),
+        Progress(HERE, 10, None),
+        Progress(HERE, 5, "InfluxDB is down"),
+        Progress(HERE, 5, None, pieces=7),
+    ],
+    ids=["progress", "no lag", "waits for somebody else", "works on one record"],
 )
 def test_the_clock_of_a_stall_begins_again_with(between: Progress) -> None:
     patience, ends = Patience(60), {HERE: 10}
     patience.look(0, [Progress(HERE, 5, None)], ends)
     patience.look(59, [between], ends)
-    assert patience.look(100, [Progress(HERE, between.next, None)], ends) is None
+    assert patience.look(100, [Progress(HERE, between.next, None, between.pieces)], ends) is None
 
 
 def test_a_partition_that_left_is_forgotten() -> None:

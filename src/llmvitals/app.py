@@ -264,7 +264,7 @@ async def _watch(app: Application, meters: Meters) -> None:
             log.debug("The ends of the topics can't be had: %r", error)
         silence = time.monotonic() - heard
         app.readiness.say("kafka", f"Kafka is silent for {silence:.0f} s" if silence > SILENCE else None)
-        for partition, offset, _ in progress:
+        for partition, offset, *_ in progress:
             lag = max(0, ends.get(partition, offset) - offset)
             meters.gauge("lag", lag, topic=partition.topic, partition=str(partition.partition))
         if trouble := patience.look(time.monotonic(), progress, ends) or _trouble(app, silence, limit):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from operator import attrgetter, itemgetter
 from typing import Final
@@ -71,6 +71,10 @@ class Combine:
         for start in range(0, len(records), SLICE):
             out += self._apply(records[start : start + SLICE])
         return out + self._give()
+
+    def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
+        """One: a batch of a fetch is done in a moment."""
+        yield self.apply(records)
 
     def flush(self) -> list[Message]:
         """What changed in the open panes of eager views, and the floor to every shard if it rose."""

@@ -74,7 +74,9 @@ class Driver:
 
     def progress(self) -> list[Progress]:
         """How far each partition is applied."""
-        return [Progress(lane.partition, lane.stage.next, None) for lane in self._lanes.values()]
+        return [
+            Progress(lane.partition, lane.stage.next, None, lane.pieces) for lane in self._lanes.values()
+        ]
 
     async def load(self, feed: Feed, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Restore a stage for each partition; give the offsets to read from.
@@ -108,6 +110,8 @@ class Driver:
     def forget(self) -> None:
         """Drop the stages; what they have not saved, the next owner does again."""
         self._measure()
+        for lane in self._lanes.values():
+            lane.closed = True
         self._feed, self._lanes = None, {}
 
     async def take(self, partition: TopicPartition, batch: Batch) -> None:
@@ -115,32 +119,27 @@ class Driver:
         lane, feed = self._lanes.get(partition), self._feed
         if lane is None or feed is None or batch.stamp != feed.stamp or self.failed:
             return
-        async with lane.lock:
-            if lane.closed:
-                return
-            try:
-                before = _watermark(lane)
-                # Filtered calls and dead letters say nothing of event time: with them alone it is silent.
-                if await lane.take(batch) and (
-                    _watermark(lane) > before or not hasattr(lane.stage, "promise")
-                ):
-                    lane.heard = self._clock()
-                    if lane.stage.next > lane.replayed:
-                        lane.quiet = lane.heard
-            except Refused as gap:
-                self._meters.count("offset_gaps", 1, **_labels(lane))
-                log.warning(
-                    "%s[%d]: records %d to %d are missing, reading them again",
-                    *partition, gap.expected, batch.start - 1,
-                )  # fmt: skip
-                await feed.seek(partition, gap.expected)
+        try:
+            before = _watermark(lane)
+            # Filtered calls and dead letters say nothing of event time: with them alone it is silent.
+            if await lane.take(batch) and (_watermark(lane) > before or not hasattr(lane.stage, "promise")):
+                lane.heard = self._clock()
+                if lane.stage.next > lane.replayed:
+                    lane.quiet = lane.heard
+        except Refused as gap:
+            self._meters.count("offset_gaps", 1, **_labels(lane))
+            log.warning(
+                "%s[%d]: records %d to %d are missing, reading them again",
+                *partition, gap.expected, batch.start - 1,
+            )  # fmt: skip
+            await feed.seek(partition, gap.expected)
 
     async def expired(self, partition: TopicPartition, bounds: Bounds) -> None:
         """Retention overtook the reading: count what is lost and go on. Raises SourceRecreated."""
         lane, feed = self._lanes.get(partition), self._feed
         if lane is None or feed is None:
             return
-        async with lane.lock:
+        async with lane.reading, lane.lock:
             at = lane.stage.next
             lane.stage.next = resume(partition, bounds, self._meters, offset=at, counted=at)
             await feed.seek(partition, lane.stage.next)

@@ -124,11 +124,15 @@ class Host(Protocol):
 
 
 class Progress(NamedTuple):
-    """How far a partition is read; waiting: for what, if it is not this process's own fault."""
+    """How far a partition is read; waiting: for what, if it is not this process's own fault.
+
+    pieces: of work that are done, which tells that one record that brings much about is being worked on.
+    """
 
     partition: TopicPartition
     next: int
     waiting: str | None
+    pieces: int = 0
 
 
 @dataclass(slots=True)

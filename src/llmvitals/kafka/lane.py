@@ -13,7 +13,7 @@ from llmvitals.kafka.outbox import acknowledged
 from llmvitals.record.chunk import MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from aiokafka import TopicPartition
 
@@ -40,11 +40,14 @@ class Lane:
     """A stage and what is on its way to Kafka from it.
 
     Whoever touches the stage holds `lock`, but for `settle`, which only tells it what is acknowledged.
+    Who takes a batch holds `reading` all the while, and `lock` only piece by piece.
     """
 
     def __init__(self, partition: TopicPartition, stage: Stage, ledger: Ledger, outbox: Outbox) -> None:
         self.partition, self.stage, self.ledger = partition, stage, ledger
-        self.lock = asyncio.Lock()
+        self.reading, self.lock = asyncio.Lock(), asyncio.Lock()
+        self.pieces = 0
+        """How many pieces of work are done."""
         self.closed = False
         """Nothing is taken or given any more."""
         self.heard = 0.0
@@ -63,18 +66,33 @@ class Lane:
         """The mark of the last sending."""
 
     async def take(self, batch: Batch) -> int:
-        """Apply what is new in a batch and send what comes out; the number of new records.
+        """Apply what is new in a batch and send what comes out, piece by piece; the number of new records.
 
-        Hold the lock. Raises feed.Refused when records before the batch are missing.
+        Between two pieces all others get their turn. Once `closed` it leaves off: the rest is for whoever
+        comes next. Raises feed.Refused when records before the batch are missing.
         """
-        records = fresh(batch, self.stage.next)
-        if records:
-            messages = self.stage.apply(records)
+        async with self.reading:
+            async with self.lock:
+                records = fresh(batch, self.stage.next)
+                work = self.stage.pieces(records) if records else iter(())
+            while await self._piece(work):
+                await asyncio.sleep(0)
+            async with self.lock:
+                if not self.closed:
+                    self.stage.next = max(self.stage.next, batch.end)
+            return len(records)
+
+    async def _piece(self, work: Iterator[Sequence[Message]]) -> bool:
+        """Do the next piece; False when there is none, or nobody who wants it any more."""
+        async with self.lock:
+            messages = None if self.closed else next(work, None)
+            if messages is None:
+                return False
             passing("after-apply")
             await self.give(messages)
             passing("after-send")
-        self.stage.next = max(self.stage.next, batch.end)
-        return len(records)
+            self.pieces += 1
+            return True
 
     async def give(self, messages: Sequence[Message]) -> None:
         """Send what the stage has just given out; waits only if too much is outstanding. Hold the lock."""

@@ -37,7 +37,7 @@ class Stalled(LlmvitalsError):
 
 @dataclass(slots=True)
 class _Seen:
-    next: int
+    done: tuple[int, int]
     since: float
 
 
@@ -56,11 +56,11 @@ class Patience:
     ) -> Stalled | None:
         """What has stood still for too long, if anything has. ends: partition → the offset after the last."""
         seen, found = {}, None
-        for partition, offset, waiting in progress:
+        for partition, offset, waiting, pieces in progress:
             before = self._seen.get(partition)
             lag = ends.get(partition, offset) - offset
-            moved = before is None or before.next != offset or lag <= 0 or waiting is not None
-            seen[partition] = here = _Seen(offset, now) if moved or before is None else before
+            moved = before is None or before.done != (offset, pieces) or lag <= 0 or waiting is not None
+            seen[partition] = here = _Seen((offset, pieces), now) if moved or before is None else before
             if now - here.since >= self._limit:
                 found = Stalled(
                     f"{partition.topic}[{partition.partition}] stands at offset {offset} for "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from llmvitals.merge import points
@@ -17,21 +17,40 @@ from llmvitals.window import FOREVER, MINUTE
 
 TOGETHER = 512
 """So many windows become points at once: numpy wants many, memory wants few."""
+STRETCH = 1_024
+"""So many panes of series are closed, or asked about, at a stretch: in about a tenth of a second."""
 
 
 class Step(NamedTuple):
     """What one frame brought about.
 
-    offset: the frame's. low: every pane below it is closed. now: windows that end by then are complete, µs.
-    opened: bucket → series to be asked though they did not close: of eager views, whose open panes changed.
-    moved: whether `low` rose.
+    low: every pane below it is closed. now: windows that end by then are complete, µs. moved: whether `low`
+    rose.
     """
 
-    offset: int
     low: int
     now: int
-    opened: dict[int, dict[bytes, None]]
     moved: bool
+
+
+class Todo(NamedTuple):
+    """A bucket in a step. opened: series to be asked though none of their panes closed: open ones grew."""
+
+    number: int
+    bucket: Bucket
+    opened: dict[bytes, None]
+
+
+class Piece(NamedTuple):
+    """A part of a step's work. done: the buckets that have the step behind them since the last piece.
+
+    changed: those of them whose content is another now. torn: the bucket that is in the middle of it.
+    """
+
+    messages: list[Message]
+    done: list[int]
+    changed: list[int]
+    torn: int | None = None
 
 
 class Settler:
@@ -43,42 +62,67 @@ class Settler:
 
     def __init__(self, plan: Plan, counters: Counter[str], restored: Iterable[int] = ()) -> None:
         self._plan, self._counters, self._restored = plan, counters, set(restored)
+        self.work = 0
+        """How many panes of series were closed, and series asked, in its life."""
         self._rollup = Rollup(plan.pane_us, plan.contributors)
 
-    def settle(self, buckets: dict[int, Bucket], step: Step) -> tuple[list[Message], list[int]]:
-        """A step of these buckets: what has to be sent, and the numbers of those that changed."""
-        out: list[Message] = []
-        changed: list[int] = []
-        contents: Contents = {}
-        for number, bucket in buckets.items():
+    def settle(self, step: Step, todo: Iterable[Todo]) -> Iterator[Piece]:
+        """A step of these buckets, one after the other, in pieces whose size depends on the content only."""
+        piece, contents, worked = Piece([], [], []), Contents(), self.work
+        for number, bucket, opened in todo:
             if step.moved and number in self._restored:
                 self._restored.remove(number)
-                step.opened.setdefault(number, {}).update(dict.fromkeys(bucket.watch))
-            found, said = self._settle(bucket, step, step.opened.get(number, {}))
+                opened.update(dict.fromkeys(bucket.watch))
+            *early, _ = _floors(bucket, step.low)
+            if early:
+                yield self._closed(piece._replace(torn=number), contents, step)
+                piece, contents = Piece([], [], []), {}
+            for low in early:
+                part = Step(low, low * self._plan.pane_us, step.moved)
+                found, said = self._settle(bucket, part)
+                yield self._closed(Piece(said or [], [], [], number), found, part)
+            found, said = self._settle(bucket, step, opened)
             contents |= found
-            if said is not None:
-                changed.append(number)
-                out += said
-            if len(contents) >= TOGETHER:
-                out += self._points(contents, step)
-                contents = {}
-        return out + self._points(contents, step), changed
+            piece.messages.extend(said or ())
+            piece.done.append(number)
+            if said is not None or early:
+                piece.changed.append(number)
+            if len(contents) >= TOGETHER or self.work - worked >= STRETCH:
+                worked = self.work
+                yield self._closed(piece, contents, step)
+                piece, contents = Piece([], [], []), {}
+        yield self._closed(piece, contents, step)
+
+    def _closed(self, piece: Piece, contents: Contents, step: Step) -> Piece:
+        """The piece, and in it the points of what it holds."""
+        made = points.messages(contents, self._plan, step.low)
+        self._counters["points"] += len(made)
+        piece.messages.extend(made)
+        return piece
 
     def _settle(
-        self, bucket: Bucket, step: Step, opened: dict[bytes, None]
+        self, bucket: Bucket, step: Step, opened: dict[bytes, None] | None = None
     ) -> tuple[Contents, list[Message] | None]:
-        """The windows that changed in one bucket, and what the rules say; None where nothing changed."""
+        """The windows that changed in one bucket, and what the rules say; None where nothing changed.
+
+        opened: None when the bucket's own floor is not yet where the step's is. Then nobody looks at the
+        open panes: how they are cut would be seen in what is said.
+        """
         closed = bucket.close(step.low)
         stored = {key: panes for key, panes in closed.items() if self._plan.stored(*series_of(key))}
         contents = self._rollup.take(bucket, stored, step.now)
         dropped = self._rollup.drop(bucket, step.now)
-        self._counters["panes"] += sum(map(len, closed.values()))
-        asked = dict.fromkeys((*closed, *opened))
+        panes = sum(map(len, closed.values()))
+        self._counters["panes"] += panes
+        asked = dict.fromkeys((*closed, *(opened or ())))
         floor = self._floor(step)
         if step.moved:
             wakes = self._plan.watch.needs_tick
             asked |= dict.fromkeys(key for key, state in bucket.watch.items() if wakes(state, floor))
-        said = [message for key in asked for message in self._ask(bucket, key, closed.get(key, []), floor)]
+        self.work += panes + len(asked)
+        said: list[Message] = []
+        for key in asked:
+            said += self._ask(bucket, key, closed.get(key, []), (floor, opened is not None))
         return contents, said if asked or contents or dropped else None
 
     def _floor(self, step: Step) -> int:
@@ -88,18 +132,14 @@ class Settler:
         panes = MINUTE // self._plan.pane_us
         return -(-step.low // panes) * panes
 
-    def _points(self, contents: Contents, step: Step) -> list[Message]:
-        made = points.messages(contents, self._plan, step.low)
-        self._counters["points"] += len(made)
-        return made
-
-    def _ask(self, bucket: Bucket, key: bytes, closed: Panes, floor: int) -> list[Message]:
-        """What the rules say of one series."""
+    def _ask(self, bucket: Bucket, key: bytes, closed: Panes, at: tuple[int, bool]) -> list[Message]:
+        """What the rules say of one series; at: the floor, and whether open panes are looked at."""
+        floor, look = at
         view, series = series_of(key)
         memory = bucket.watch.pop(key, {})
         said: list[Alert | Point]
         if self._plan.wants(view, series) and self._plan.watch.watches(view):
-            opened = bucket.open_panes(key) if self._plan.eager(view) else []
+            opened = bucket.open_panes(key) if look and self._plan.eager(view) else []
             said = self._plan.watch.advance(view, series, memory, floor=floor, closed=closed, opened=opened)
             if memory:
                 bucket.watch[key] = memory
@@ -112,3 +152,18 @@ class Settler:
             else Message(Topic.VITALS, key, each.encode())
             for each in said
         ]
+
+
+def _floors(bucket: Bucket, low: int) -> Iterator[int]:
+    """The floors over which a bucket rises to `low`, with at most STRETCH panes of series between them.
+
+    One pane is never cut.
+    """
+    work = 0
+    for pane in sorted(pane for pane in bucket.opened if pane < low):
+        count = len(bucket.opened[pane])
+        if work and work + count > STRETCH:
+            yield pane
+            work = 0
+        work += count
+    yield low

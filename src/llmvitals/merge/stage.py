@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,9 +13,9 @@ from llmvitals.errors import ConfigError
 from llmvitals.merge import state
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.plan import Plan, series_key
-from llmvitals.merge.settle import Settler, Step
+from llmvitals.merge.settle import STRETCH, Piece, Settler, Step, Todo
 from llmvitals.record.chunk import MANIFEST
-from llmvitals.record.frame import Entry, Frame
+from llmvitals.record.frame import Frame
 from llmvitals.record.log import Message, Record, Snapshot
 from llmvitals.window import FOREVER, NEVER
 
@@ -54,12 +56,28 @@ class Merge:
 
         Raises ConfigError for a record that is no frame of this shard.
         """
+        return list(chain.from_iterable(self.pieces(records)))
+
+    def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
+        """The same, a few hundred panes of series at a time; a snapshot may be taken between two pieces.
+
+        An offset is below `next` only when all that it brings about is done.
+        """
         out: list[Message] = []
+        done = self._settler.work
         for record in records:
-            if record.offset >= self.next:
-                out += self._take(record.offset, self._frame(record))
-                self.next = record.offset + 1
-        return out
+            if record.offset < self.next:
+                continue
+            self.next = record.offset
+            for piece in self._take(record.offset, self._frame(record)):
+                self._book(piece, record.offset)
+                out += piece.messages
+                if self._settler.work - done >= STRETCH:
+                    yield out
+                    out, done = [], self._settler.work
+            self._checkpoints.ahead.clear()
+            self.next = record.offset + 1
+        yield out
 
     def flush(self) -> list[Message]:
         """Nothing: what there is to say is said at once."""
@@ -78,9 +96,12 @@ class Merge:
 
     def finish(self) -> list[Message]:
         """The end of a finite log (also when all sources have ended): close every pane and every window."""
-        opened = [pane for bucket in self._buckets.values() for pane in bucket.opened]
-        self._sources.low = max(self._sources.low, max(opened, default=NEVER) + 1)
-        return self._settle(Step(self.next, self._sources.low, FOREVER, {}, True))
+        out: list[Message] = []
+        for piece in self._finish():
+            self._book(piece, self.next)
+            out += piece.messages
+        self._checkpoints.ahead.clear()
+        return out
 
     @property
     def watermark(self) -> int:
@@ -116,58 +137,88 @@ class Merge:
             )
         return frame
 
-    def _take(self, offset: int, frame: Frame) -> list[Message]:
-        """One frame: its entries first, because its floor says that they are the last of their panes."""
+    def _take(self, offset: int, frame: Frame) -> Iterator[Piece]:
+        """One frame, bucket by bucket, so that each of them has either all of it or nothing.
+
+        Its entries first, because its floor says that they are the last of their panes.
+        """
         self.counters["frames"] += 1
         self.counters["entries"] += len(frame.entries)
-        opened: dict[int, dict[bytes, None]] = {}
-        for entry in frame.entries:
-            fate, number, key = self._put(offset, frame, entry)
-            if fate:
-                self.counters[fate] += 1
-                continue
-            self._checkpoints.changed(number, offset)
-            if self._plan.eager(entry.view):
-                opened.setdefault(number, {})[key] = None
+        entries = self._sorted(frame)
         low = self._sources.low
         if self._sources.take(frame, self._plan.inputs):
             self._checkpoints.moved(offset, frame)
         moved = self._sources.low > low
-        if not moved and not opened:
-            return []
-        if self._sources.low >= FOREVER:
-            self._sources.low = low
-            return self.finish()
-        low = self._sources.low
-        return self._settle(Step(offset, low, low * self._plan.pane_us, opened, moved))
+        todo = self._todo(offset, entries, moved=moved)
+        if self._sources.low < FOREVER:
+            low = self._sources.low
+            yield from self._settler.settle(Step(low, low * self._plan.pane_us, moved), todo)
+            return
+        for _ in todo:  # the entries of all: the last pane of any of them is where the log ends
+            pass
+        self._sources.low = low
+        yield from self._finish()
 
-    def _put(self, offset: int, frame: Frame, entry: Entry) -> tuple[str, int, bytes]:
-        """Keep an entry where it belongs: its bucket and series, and before them why not, if not."""
-        if not self._plan.wants(entry.view, entry.series):
-            return "unknown", 0, b""
-        pane, slot = entry.pane, frame.source
-        sealed, joined = self._sources.of(slot)
-        if pane < joined:
-            pane, slot = joined, f"{slot}@{pane}"
-        # Below the source's own floor all is said, even while other sources hold the pane open.
-        if entry.pane < sealed or pane < self._sources.low:
-            return "late", 0, b""
-        key = series_key(entry.view, entry.series)
-        number = self._plan.bucket(key)
-        bucket = self._buckets.get(number)
-        if bucket is None:
-            bucket = self._buckets[number] = Bucket(offset)
-        if offset < bucket.applied:
-            return "replayed", number, key
-        new = bucket.put(pane, key, slot, (frame.version, entry.vitals))
-        return "" if new else "stale", number, key
+    def _finish(self) -> Iterator[Piece]:
+        opened = [pane for bucket in self._buckets.values() for pane in bucket.opened]
+        self._sources.low = max(self._sources.low, max(opened, default=NEVER) + 1)
+        return self._settler.settle(
+            Step(self._sources.low, FOREVER, True), list(self._todo(self.next, {}, moved=True))
+        )
 
-    def _settle(self, step: Step) -> list[Message]:
-        """Close what the floor has passed, and ask the rules; buckets that are ahead have it behind them."""
-        numbers = sorted(self._buckets if step.moved else step.opened)
-        buckets = {number: self._buckets[number] for number in numbers}
-        awake = {number: bucket for number, bucket in buckets.items() if step.offset >= bucket.applied}
-        out, changed = self._settler.settle(awake, step)
-        for number in changed:
-            self._checkpoints.changed(number, step.offset)
-        return out
+    def _sorted(self, frame: Frame) -> dict[int, list[_Put]]:
+        """A frame's entries by the bucket that they belong in."""
+        found: dict[int, list[_Put]] = {}
+        sealed, joined = self._sources.of(frame.source)
+        for entry in frame.entries:
+            if not self._plan.wants(entry.view, entry.series):
+                self.counters["unknown"] += 1
+                continue
+            pane, slot = entry.pane, frame.source
+            if pane < joined:
+                pane, slot = joined, f"{slot}@{pane}"
+            # Below the source's own floor all is said, even while other sources hold the pane open.
+            if entry.pane < sealed or pane < self._sources.low:
+                self.counters["late"] += 1
+                continue
+            key = series_key(entry.view, entry.series)
+            put = _Put(pane, key, slot, (frame.version, entry.vitals), self._plan.eager(entry.view))
+            found.setdefault(self._plan.bucket(key), []).append(put)
+        return found
+
+    def _todo(self, offset: int, entries: dict[int, list[_Put]], *, moved: bool) -> Iterator[Todo]:
+        """The buckets that a frame has work for, each with its entries in it when its turn comes.
+
+        moved: the floor rose, so that there may be work for all. Those that are ahead have it behind them.
+        """
+        for number in sorted({*self._buckets, *entries} if moved else entries):
+            bucket, puts = self._buckets.get(number), entries.get(number, ())
+            if bucket is None:
+                bucket = self._buckets[number] = Bucket(offset)
+            if offset < bucket.applied:
+                self.counters["replayed"] += len(puts)
+                continue
+            news = [put for put in puts if bucket.put(put.pane, put.key, put.slot, put.content)]
+            self.counters["stale"] += len(puts) - len(news)
+            if news:
+                self._checkpoints.changed(number, offset)
+            opened = {put.key: None for put in news if put.eager}
+            if moved or opened:
+                yield Todo(number, bucket, opened)
+
+    def _book(self, piece: Piece, offset: int) -> None:
+        """For checkpoints: which buckets have the frame at this offset behind them."""
+        for number in piece.changed:
+            self._checkpoints.changed(number, offset)
+        self._checkpoints.ahead.update(piece.done)
+        self._checkpoints.torn = piece.torn
+
+
+class _Put(NamedTuple):
+    """An entry of a frame as `Bucket.put` takes it, and whether rules look at it while it is open."""
+
+    pane: int
+    key: bytes
+    slot: str
+    content: tuple[int, bytes]
+    eager: bool

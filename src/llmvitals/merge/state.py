@@ -36,9 +36,15 @@ class Manifest(msgspec.Struct, array_like=True):
 
 
 class Checkpoints:
-    """Which buckets changed since when, and the sources as they were at the offset of the manifest."""
+    """Which buckets changed since when, and the sources as they were at the offset of the manifest.
+
+    ahead: buckets that have the frame at `upto` already, while others have not. torn: the bucket that has
+    half of it: what is written of that one is what was written before.
+    """
 
     def __init__(self, manifest: Manifest) -> None:
+        self.ahead: set[int] = set()
+        self.torn: int | None = None
         self._manifest = manifest
         self._since: dict[int, int] = {}
         self._frames: deque[tuple[int, Frame]] = deque()
@@ -56,9 +62,10 @@ class Checkpoints:
         share = len(self._since) if whole else math.ceil(plan.buckets / plan.rounds)
         parts = {}
         manifest = self._manifest
-        for number in sorted(self._since, key=self._since.__getitem__)[:share]:
+        whole_ones = (number for number in self._since if number != self.torn)
+        for number in sorted(whole_ones, key=self._since.__getitem__)[:share]:
             del self._since[number]
-            buckets[number].applied = manifest.buckets[number] = upto
+            buckets[number].applied = manifest.buckets[number] = upto + (number in self.ahead)
             parts[f"bucket/{number}"] = buckets[number].pack()
         manifest.offset = min(self._since.values(), default=upto)
         while self._frames and self._frames[0][0] < manifest.offset:
