@@ -70,11 +70,12 @@ def _facts(said: Notice) -> str:
     if said.lasted:
         times.insert(0, f"*Lasted {said.lasted}*")
     figure = " ".join(filter(None, (f"*{escape(said.figure, 300)}*" if said.figure else "", said.trend)))
-    lines = [figure, f"*{said.steer}*" if said.steer else "", _labels(said.labels), " · ".join(times)]
+    lines = [figure, f"*{said.steer}*" if said.steer else "", marked_labels(said.labels), " · ".join(times)]
     return "\n".join(line for line in lines if line)
 
 
-def _labels(labels: Iterable[tuple[str, str]]) -> str:
+def marked_labels(labels: Iterable[tuple[str, str]]) -> str:
+    """Names and values in a line, each value as code."""
     return " · ".join(f"{escape(name, 80)} {_code(value)}" for name, value in labels)
 
 
@@ -92,7 +93,7 @@ def _list(said: Notice) -> Iterator[str]:
 
 def _line(line: Line) -> str:
     rule = f"*{escape(line.rule, 120)}*" if line.rule else ""
-    where = " · ".join(filter(None, (rule, _labels(line.labels))))
+    where = " · ".join(filter(None, (rule, marked_labels(line.labels))))
     return f"{CIRCLES[line.colour]} {where or 'all calls'}\n{escape(line.figure, 200)} · {date(line.since)}"
 
 

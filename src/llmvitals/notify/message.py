@@ -14,7 +14,7 @@ from llmvitals.record.quantity import amount, percent, span
 from llmvitals.record.view import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from llmvitals.record.alert import Alert, Heavy
     from llmvitals.record.card import Card
@@ -88,7 +88,7 @@ def notice(card: Card, *, trace_url: str = "") -> Notice:
         trend="" if many else sparkline(alert.trend),
         steer="" if over else _STEERS.get(alert.verdict, ""),
         lasted=span((card.until or alert.at) - card.since) if over else "",
-        labels=tuple(_labels(_common(card.alerts).items())),
+        labels=tuple(labelled(common(card.alerts).items())),
         times=tuple(times),
         words=tuple(_words(card)),
         lines=tuple(_line(one, card) for one in card.alerts[:MOST]) if many else (),
@@ -169,25 +169,26 @@ def _words(card: Card) -> Iterable[str]:
 
 
 def _line(alert: Alert, card: Card) -> Line:
-    common = _common(card.alerts)
-    own = [(name, value) for name, value in alert.labels.items() if name not in common]
+    shared = common(card.alerts)
+    own = [(name, value) for name, value in alert.labels.items() if name not in shared]
     same = all(other.rule == alert.rule for other in card.alerts)
     colour = "green" if alert.status == "resolved" else _colour(alert)
     rule = "" if same else clean(alert.rule, 60)
-    return Line(colour, rule, tuple(_labels(own[:4])), figure(alert), alert.since)
+    return Line(colour, rule, tuple(labelled(own[:4])), figure(alert), alert.since)
 
 
 def _colour(alert: Alert) -> str:
     return _SEVERITIES.get(alert.severity.lower(), "orange")
 
 
-def _common(alerts: tuple[Alert, ...]) -> dict[str, str]:
+def common(alerts: Sequence[Alert]) -> dict[str, str]:
     """The labels that all of them have."""
     first, *others = (alert.labels.items() for alert in alerts)
     return {name: value for name, value in first if all((name, value) in other for other in others)}
 
 
-def _labels(labels: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def labelled(labels: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Clean names and values, at most LABELS of them."""
     shown = [(clean(name, _NAME), clean(value, 80) or UNKNOWN) for name, value in labels]
     if len(shown) > LABELS:
         return [*shown[: LABELS - 1], ("and", f"{len(shown) - LABELS + 1} more labels")]
