@@ -149,6 +149,8 @@ def _count(card: Card) -> str:
 def _state(card: Card) -> Iterable[str]:
     if card.status == "resolved":
         return
+    if card.again is not None and card.again > card.since:
+        yield f"⏳ Still firing, {span(card.again - card.since)}"
     if card.acknowledged is not None:
         who, when = card.acknowledged
         yield f"👀 Acknowledged by {clean(who, 80) or UNKNOWN}, {moment(when)}"

@@ -22,7 +22,7 @@ class Card:
     were. acknowledged: by whom and when. unheard: why nothing is said at present ("silenced by Ann until …",
     "muted: weekends", "ProviderFails fires for openai"), or "". digest: alerts of many groups that a storm
     brought at once. matchers: what a silence of this incident matches, from its group's labels; () for a card
-    that can't be silenced as a whole, such as a digest.
+    that can't be silenced as a whole, such as a digest. again: when it was last repeated that it still fires.
     """
 
     incident: str
@@ -36,6 +36,7 @@ class Card:
     unheard: str = ""
     digest: bool = False
     matchers: tuple[Matcher, ...] = ()
+    again: int | None = None
 
     @classmethod
     def alone(cls, alert: Alert) -> Self:
