@@ -46,6 +46,8 @@ class Kind(Protocol):
     kind: the key. eager: reads open panes. lasting: takes `for`, `keep_firing_for` and `no_data`. shown:
     whether its readings are points too.
     later: keys that a later version will know. summary: what an alert says if its rule says nothing.
+    grave: levels at which an alert is critical, whatever its rule says, and that it keeps to its end.
+    silence: what `no_data` is if the rule doesn't say.
     """
 
     kind: ClassVar[str]
@@ -53,6 +55,8 @@ class Kind(Protocol):
     lasting: ClassVar[bool]
     later: ClassVar[tuple[str, ...]]
     summary: ClassVar[str]
+    grave: ClassVar[frozenset[str]]
+    silence: ClassVar[NoData]
 
     @property
     def by(self) -> tuple[str, ...]: ...
@@ -90,6 +94,10 @@ class Rule:
     def severity(self) -> str:
         """info, warning or critical."""
         return self.labels.get("severity", "warning")
+
+    def severity_at(self, level: str) -> str:
+        """That of an alert at a level."""
+        return "critical" if level in self.condition.grave else self.severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from llmvitals.alert.rule import Rule
     from llmvitals.record.reading import Reading
 
-NAMES: Final = ("rule", "series", "metric", "value", "limit", "percent", "window", "level", "severity")
+NAMES: Final = (
+    "rule", "series", "metric", "value", "limit", "percent", "window", "level", "severity", "note",
+)  # fmt: skip
 """Names that every template may use, beside the rule's labels and the dimensions in its `by`."""
 
 
@@ -54,6 +56,7 @@ def values(rule: Rule, series: Mapping[str, str], reading: Reading) -> dict[str,
         "percent": percent(reading.value, reading.limit),
         "window": condition.window_text,
         "level": reading.level,
-        "severity": rule.severity,
+        "severity": rule.severity_at(reading.level),
+        "note": reading.note,
         **series,
     }

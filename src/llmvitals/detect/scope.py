@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from llmvitals.detect.trailing import bucket_length
 from llmvitals.errors import suggestion
 from llmvitals.record.matcher import safe_regex
 from llmvitals.record.view import DIMENSIONS, Condition
+from llmvitals.window import DAY, SECOND, duration
 
-__all__ = ["Scope", "Where", "known", "suggestion"]
+if TYPE_CHECKING:
+    from llmvitals.alert.rule import NoData
+
+__all__ = ["Scope", "Where", "condition", "known", "suggestion", "trailing_window"]
 
 Where = tuple[tuple[str, Condition], ...]
 """Dimension → what it has to be, sorted by dimension."""
@@ -21,7 +26,14 @@ _TAG: Final = re.compile(r"tags\.[A-Za-z0-9_.-]{1,64}")
 
 
 class Scope(BaseModel):
-    """The part that the conditions of all kinds share."""
+    """The part that the conditions of all kinds share.
+
+    grave: levels at which an alert is critical, whatever its rule says, and that it keeps to its end.
+    silence: what a rule's `no_data` is if the rule doesn't say.
+    """
+
+    grave: ClassVar[frozenset[str]] = frozenset()
+    silence: ClassVar[NoData] = "ok"
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
 
@@ -47,7 +59,7 @@ class Scope(BaseModel):
             return value
         if not isinstance(value, dict):
             raise ValueError("write dimension: value, such as {environment: prod}")
-        return tuple(sorted((known(name), _condition(name, wanted)) for name, wanted in value.items()))
+        return tuple(sorted((known(name), condition(name, wanted)) for name, wanted in value.items()))
 
 
 def known(name: Any) -> str:
@@ -57,14 +69,24 @@ def known(name: Any) -> str:
     raise ValueError(f"{name!r} is no dimension{suggestion(str(name), DIMENSIONS)}, or tags.NAME")
 
 
-def _condition(name: str, wanted: Any) -> Condition:
+def trailing_window(value: Any, info: ValidationInfo) -> int:
+    """The length (µs) of a trailing window that a rule asks for. Raises ValueError with the cure."""
+    length = duration(value)
+    if length > DAY:
+        raise ValueError(f"{value} is too long: at most 24h; a budget with rolling goes further")
+    bucket_length(length, info.context["pane"] if info.context else SECOND)
+    return length
+
+
+def condition(name: str, wanted: Any) -> Condition:
+    """What a dimension has to be, as rules write it. Raises ValueError with the cure."""
     if isinstance(wanted, dict):
         if len(wanted) != 1 or next(iter(wanted)) not in ("not", "regex"):
             raise ValueError(f"{name}: write a value, a list of values, {{not: …}} or {{regex: …}}")
         ((how, what),) = wanted.items()
         if how == "regex":
             return Condition(regex=safe_regex(name, what))
-        inner = _condition(name, what)
+        inner = condition(name, what)
         return Condition(inner.values, inner.regex, negate=not inner.negate)
     values = wanted if isinstance(wanted, list) else [wanted]
     for value in values:

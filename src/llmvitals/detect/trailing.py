@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, duration_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from llmvitals.detect.metric import Sample
 
 _COARSE: Final = (MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY)
@@ -82,6 +85,13 @@ class Trailing:
         if not self._gone(ring[0][0], pane):
             return int(state["sum"][0][0])
         return sum(sample[0][0] for bucket, sample in ring if not self._gone(bucket, pane))
+
+    def ahead(self, state: dict[str, Any], pane: int, more: Iterable[Sample]) -> Sample:
+        """All of the window that ends with `pane`, if only these samples come; at least one."""
+        had = [sample for bucket, sample in state.get("ring", ()) if not self._gone(bucket, pane)]
+        if had and not self._gone(state["ring"][0][0], pane):
+            had = [state["sum"]]
+        return reduce(lambda left, right: _plus(left, right, 1), (*had, *more))
 
     def _gone(self, bucket: int, pane: int) -> bool:
         return bucket + self.buckets <= pane // self.panes

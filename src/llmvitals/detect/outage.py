@@ -1,0 +1,168 @@
+# pydantic tells a ValueError to the user, and passes a TypeError on
+"""A provider that fails: the share of its calls that end in an error, minor or major."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from llmvitals.detect.amount import limit
+from llmvitals.detect.metric import METRICS
+from llmvitals.detect.scope import Scope, condition, trailing_window
+from llmvitals.detect.trailing import Trailing, bucket_length
+from llmvitals.record.reading import Reading
+from llmvitals.record.view import UNKNOWN, Condition
+from llmvitals.window import FOREVER, MINUTE, duration_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.alert.rule import NoData
+    from llmvitals.record.alert import Unit
+    from llmvitals.record.vitals import Vitals
+
+MINOR: Final = "minor"
+MAJOR: Final = "major"
+SHARE: Final = METRICS["error_share"]
+
+
+class Outage(Scope):
+    """`outage:` of a rule. One alert with two levels; at "major" it is critical, whatever its labels say.
+
+    minor, major: the share of failed calls from which on it is one. resolve_below: where the alert is
+    released, by default half of minor; until then an outage that was major stays so. min_calls: of the
+    window. errors: the error_types that are the provider's fault (a value, a list, {not: …} or {regex: …});
+    a call with any other doesn't count at all, as one that failed without a type does.
+    no_data is keep by default: callers turn away from a provider that is down, so few calls are no sign that
+    it is well.
+    """
+
+    kind: ClassVar[str] = "outage"
+    eager: ClassVar[bool] = False
+    lasting: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+    summary: ClassVar[str] = "{value} of the calls within {window} failed ({level} outage): {series}"
+    grave: ClassVar[frozenset[str]] = frozenset((MAJOR,))
+    silence: ClassVar[NoData] = "keep"
+
+    by: tuple[str, ...] = Field(("provider",), max_length=4)
+    window: int = MINUTE
+    minor: float = 0.2
+    major: float = 0.6
+    resolve_below: float | None = None
+    min_calls: int = Field(10, ge=1, le=1_000_000)
+    errors: Condition | None = None
+
+    @field_validator("minor", "major", "resolve_below", mode="before")
+    @classmethod
+    def _share(cls, value: Any) -> float:
+        share = limit(value, "share")
+        if not share:
+            raise ValueError("0% is always reached: write a greater share, such as 20%")
+        return share
+
+    @field_validator("window", mode="before")
+    @classmethod
+    def _window(cls, value: Any, info: ValidationInfo) -> int:
+        return trailing_window(value, info)
+
+    @field_validator("errors", mode="before")
+    @classmethod
+    def _errors(cls, value: Any) -> Condition:
+        wanted = condition("errors", value)
+        if wanted.negate:
+            return wanted
+        # A call that went well has no error_type, and has to count.
+        regex = None if wanted.regex is None else f"(?:{wanted.regex})|{UNKNOWN}"
+        return Condition(wanted.values | {UNKNOWN} if wanted.values else frozenset(), regex)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Outage:
+        for name, _ in self.where:
+            if name in ("error_type", "status"):
+                raise ValueError(
+                    f"{name} in where would leave out the calls that went well: write errors: [Timeout, …]"
+                )
+        if self.minor >= self.major:
+            raise ValueError("minor has to be the lesser share: write such as minor: 20%, major: 60%")
+        if self.resolve_below is not None and self.resolve_below > self.minor:
+            raise ValueError("resolve_below lies above minor: write a lower share")
+        if self.errors is not None:
+            where = tuple(sorted((*self.where, ("error_type", self.errors)), key=lambda pair: pair[0]))
+            object.__setattr__(self, "where", where)
+        return self
+
+    @property
+    def metric(self) -> str:
+        """What it reads."""
+        return "error_share"
+
+    @property
+    def unit(self) -> Unit:
+        """The metric's unit."""
+        return SHARE.unit
+
+    @property
+    def window_text(self) -> str:
+        """The window as one writes it."""
+        return duration_text(self.window)
+
+    @property
+    def shown(self) -> bool:
+        """Its metric is written anyway."""
+        return False
+
+    def detector(self, pane: int, key: tuple[str, ...]) -> OutageDetector:
+        """The logic for one series; pane in µs."""
+        del key
+        length = bucket_length(self.window, pane)
+        return OutageDetector(self, pane, Trailing(length // pane, self.window // length))
+
+
+@dataclass(frozen=True, slots=True)
+class OutageDetector:
+    """Reads the share as of each pane's end. State: that of the trailing window."""
+
+    rule: Outage
+    pane: int
+    trailing: Trailing
+
+    @property
+    def shape(self) -> str:
+        """What the state depends on: after a change of it, the state is begun anew."""
+        return f"outage {self.trailing.panes} {self.trailing.buckets} {self.pane}"
+
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
+        """The pane is over; vitals are what it held."""
+        if vitals is None:
+            self.trailing.slide(state, pane)
+        else:
+            self.trailing.add(state, pane, SHARE.sample(vitals))
+        return [self._reading(state, (pane + 1) * self.pane)]
+
+    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
+        """An unfinished pane tells nothing: the share may still go either way."""
+        del state, opened
+        return []
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The first pane at which the reading may change without a call; FOREVER when there is none."""
+        if "sum" not in state:
+            return FOREVER
+        enough = SHARE.calls(state["sum"]) >= self.rule.min_calls
+        return self.trailing.changes(state) if enough else self.trailing.empties(state)
+
+    def _reading(self, state: dict[str, Any], at: int) -> Reading:
+        rule = self.rule
+        calls = SHARE.calls(state["sum"]) if "sum" in state else 0
+        if calls < rule.min_calls:
+            return Reading(at, "none", calls, rule.min_calls)
+        share = SHARE.read(state["sum"], 0) or 0.0
+        if share >= rule.major:
+            return Reading(at, "breach", share, rule.major, MAJOR)
+        if share >= rule.minor:
+            return Reading(at, "breach", share, rule.minor, MINOR)
+        release = rule.minor / 2 if rule.resolve_below is None else rule.resolve_below
+        return Reading(at, "clear" if share <= release else "hold", share, rule.minor)
