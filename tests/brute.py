@@ -20,7 +20,7 @@ from llmvitals.record.frame import Frame
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.view import Condition, View
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.sketch import heavy, quantiles, tally
+from llmvitals.sketch import heavy, quantiles, scores, tally
 
 SECOND = 1_000_000
 PANE, DISORDER, FUTURE = 10 * SECOND, 7 * SECOND, 60 * SECOND
@@ -55,15 +55,16 @@ def decode(value: bytes) -> Found:
     return Found([call for call in calls if call is not None], calls.count(None))
 
 
-def assess(call: Call) -> tuple[int | None, Why]:
-    """Ten nano-dollars a token, but nobody knows the price of `free`, and `bug` is one."""
+def assess(call: Call) -> tuple[int | None, Why, int]:
+    """Ten nano-dollars a token, a cached one 3 less, but nobody knows the price of `free`, and `bug` is one."""
     if call.model == "bug":
         raise KeyError(call.id)
     if call.model == "free":
-        return None, Why.UNPRICED
+        return None, Why.UNPRICED, 0
     if (call.cached_tokens or 0) > (call.input_tokens or 0):
-        return None, Why.INCONSISTENT
-    return 0 if call.cache_hit else 10 * ((call.input_tokens or 0) + (call.output_tokens or 0)), Why.PRICED
+        return None, Why.INCONSISTENT, 0
+    gross = 10 * ((call.input_tokens or 0) + (call.output_tokens or 0))
+    return 0 if call.cache_hit else gross - 3 * (call.cached_tokens or 0), Why.PRICED, gross
 
 
 def plan(**changes: Any) -> Plan:
@@ -94,9 +95,10 @@ class Bill:
     maxima: Counter[str] = field(default_factory=Counter)
     values: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     who: dict[str, dict[str, list[int]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(lambda: [0] * 3))
+        default_factory=lambda: defaultdict(lambda: defaultdict(lambda: [0] * 6))
     )
     worst: dict[str, set[tuple[int, str]]] = field(default_factory=lambda: defaultdict(set))
+    scores: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def vitals(self, contributors: bool) -> Vitals:
         keys = np.concatenate(
@@ -114,6 +116,10 @@ class Bill:
             {
                 kind: tuple((-value, trace) for value, trace in sorted(found)[: heavy.EXEMPLARS])
                 for kind, found in self.worst.items()
+            },
+            {
+                name: (len(self.scores[name]), sum(self.scores[name]))
+                for name in sorted(self.scores)[: scores.MOST]
             },
         )
 
@@ -169,7 +175,7 @@ class Brute:
     def place(self, event: dict[str, Any], offset: int, time: int, before: int) -> None:
         blocks = any(one["verdict"] == "block" for one in event.get("guardrails") or [])
         model = event.get("operation", "chat") in MODEL
-        if not model and not blocks and event.get("toxicity") is None:
+        if not model and not blocks and event.get("toxicity") is None and not event.get("scores"):
             self.counters["filtered"] += 1
             return
         low = max([before // PANE, *(pane for at, pane in self.promises if at <= offset)])
@@ -203,6 +209,8 @@ class Brute:
         if is_["model"]:
             self.add_call(bill, event, late=is_["late"])
         bill.sums["guardrail_blocks"] += is_["blocks"]
+        for name, score in (event.get("scores") or {}).items():
+            bill.scores[name].append(round(score * 1e6))
         if (toxicity := event.get("toxicity")) is not None:
             bill.sums.update(
                 toxicity_count=1, toxicity_micro=round(toxicity * 1e6), toxic_calls=int(toxicity >= 0.5)
@@ -214,7 +222,8 @@ class Brute:
         usage = tokens is not None or out is not None
         inconsistent = (event.get("cached_tokens") or 0) > (tokens or 0)
         unpriced = event["model"] == "free" or inconsistent
-        cost = 0 if unpriced or event.get("cache_hit") else 10 * ((tokens or 0) + (out or 0))
+        gross = 0 if unpriced else 10 * ((tokens or 0) + (out or 0))
+        cost = 0 if event.get("cache_hit") or unpriced else gross - 3 * (event.get("cached_tokens") or 0)
         latency, ttft = event.get("latency_ms"), event.get("ttft_ms")
         latency_us, ttft_us = round((latency or 0) * 1_000), round((ttft or 0) * 1_000)
         bill.sums.update(
@@ -225,7 +234,7 @@ class Brute:
             cache_hits=int(event.get("cache_hit") is True),
             truncated_calls=int(event.get("finish_reason") in ("length", "max_tokens")),
             input_tokens=tokens or 0, output_tokens=out or 0, cached_tokens=event.get("cached_tokens") or 0,
-            cost_nano=cost, latency_us=latency_us, latency_count=int(latency is not None),
+            cost_nano=cost, gross_cost_nano=gross, latency_us=latency_us, latency_count=int(latency is not None),
             ttft_us=ttft_us, ttft_count=int(ttft is not None),
         )  # fmt: skip
         for name, value in (
@@ -245,10 +254,14 @@ class Brute:
         prompt = event.get("prompt_name") and "@".join(
             filter(None, (event["prompt_name"], event.get("prompt_version")))
         )
-        for kind, name in ((kind, prompt if kind == "prompt" else event.get(kind)) for kind in heavy.KINDS):
+        for kind, name in (
+            (kind, prompt if kind == "prompt" else event.get(kind)) for kind in heavy.KINDS[:-1]
+        ):
             if name:
-                share = bill.who[kind][name]
-                share[:] = share[0] + 1, share[1] + cost, share[2] + (tokens or 0) + (out or 0)
+                more = 1, cost, (tokens or 0) + (out or 0), gross, latency_us, out or 0
+                bill.who[kind][name] = [a + b for a, b in zip(bill.who[kind][name], more, strict=True)]
+        for tool in event.get("tools") or []:
+            bill.who["tool"]["#".join(filter(None, tool.values()))][0] += 1
         for kind, value in (("cost", cost), ("latency", latency_us)):
             if value:
                 bill.worst[kind].add((-value, event.get("trace_id") or event["id"]))
@@ -303,7 +316,7 @@ maybe_tokens = st.none() | st.integers(0, 100_000)
 events = st.fixed_dictionaries(
     {"model": st.sampled_from(["m", "n", "free"]), "app": st.sampled_from(["a", "b", "c", None])},
     optional={
-        "operation": st.sampled_from(["chat", "embedding", "tool", "guardrail"]),
+        "operation": st.sampled_from(["chat", "embedding", "tool", "guardrail", "evaluation"]),
         "input_tokens": maybe_tokens, "output_tokens": maybe_tokens, "cached_tokens": st.integers(0, 10),
         "latency_ms": st.integers(0, 40_000).map(lambda n: n / 8), "ttft_ms": st.integers(0, 1_000),
         "stream": st.booleans(), "cache_hit": st.booleans(), "status": st.sampled_from(["ok", "error"]),
@@ -311,6 +324,8 @@ events = st.fixed_dictionaries(
         "toxicity": st.integers(0, 64).map(lambda n: n / 64),
         "guardrails": st.lists(st.fixed_dictionaries({"name": st.just("g"), "verdict": st.sampled_from(["pass", "block"])}), max_size=2),
         "user": st.sampled_from(["u1", "u2", ""]), "session": st.sampled_from(["s1", "s2", "s3"]),
+        "tools": st.lists(st.fixed_dictionaries({"name": st.sampled_from(["find", "mail"])}, optional={"arguments_hash": st.sampled_from(["1", "2"])}), max_size=3),
+        "scores": st.dictionaries(st.sampled_from(["good", "judge", "kind"]) | st.integers(0, 40).map("s{}".format), st.integers(-64, 64).map(lambda n: n / 64), max_size=5),
         "key": st.just("k"), "prompt_name": st.sampled_from(["p", "q", ""]), "prompt_version": st.sampled_from(["v1", "v2"]),
         "trace_id": st.sampled_from(["t1", "t2"]), "tags": st.fixed_dictionaries({}, optional={"region": st.sampled_from(["eu", "us"])}),
     },

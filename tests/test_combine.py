@@ -284,7 +284,47 @@ def test_only_the_heaviest_contributors_are_kept_and_ties_go_by_name():
     calls = [at(n, 0, session=f"s{n:02}", input_tokens=[5, 9, 9, 9, 1][n % 5]) for n in range(25)]
     one, _ = run(*calls, made=plan(heaviest=3))
     vitals = summed(keep({}, one.finish()))["all", (), FIRST]
-    assert vitals.contributors["session"] == dict.fromkeys(("s01", "s02", "s03"), (1, 90, 9))
+    assert vitals.contributors["session"] == dict.fromkeys(("s01", "s02", "s03"), (1, 90, 9, 90, 0, 0))
+
+
+def test_a_tool_counts_as_often_as_it_is_asked_for_and_only_where_contributors_are_kept():
+    find = {"name": "find", "arguments_hash": "ab12"}
+    calls = [
+        at(0, 0, tools=[find, find, {"name": "mail"}], input_tokens=7),
+        at(1, 0, tools=[find], latency_ms=3),
+        at(2, 0, tools=[{"name": ""}, {"name": "", "arguments_hash": "ab12"}]),
+        at(3, 0, tools=[find], operation="tool"),
+        at(0, 0, tools=[find]),
+    ]
+    one, _ = run(*calls)
+    found = summed(keep({}, one.finish()))
+    assert found["all", (), FIRST].contributors["tool"] == {
+        "find#ab12": (3, 0, 0, 0, 0, 0),
+        "mail": (1, 0, 0, 0, 0, 0),
+        "#ab12": (1, 0, 0, 0, 0, 0),
+    }
+    assert found["app_model", ("a", "m"), FIRST].contributors == {}
+
+
+def test_scores_of_calls_and_of_evaluations_add_up_by_name():
+    calls = [
+        at(0, 0, scores={"helpful": 0.25, "rank": -3}),
+        at(1, 0, operation="evaluation", model="judge", scores={"helpful": 1, "huge": 1e12, "": 1}),
+        at(2, 0, operation="evaluation", model="judge"),
+        at(0, 0, scores={"helpful": 0.25}),
+    ]
+    one, _ = run(*calls)
+    assert (one.counters["applied"], one.counters["filtered"], one.counters["duplicate"]) == (2, 1, 1)
+    vitals = summed(keep({}, one.finish()))["all", (), FIRST]
+    assert vitals.scores == {"helpful": (2, 1_250_000), "rank": (1, -3_000_000), "huge": (1, 10**12)}
+    assert vitals.total("calls") == 1
+
+
+def test_of_many_scores_the_first_by_name_are_kept_whole():
+    calls = [at(n, 0, scores={f"s{(n + m) % 60:02}": m for m in range(40)}) for n in range(60)]
+    one, _ = run(*calls)
+    vitals = summed(keep({}, one.finish()))["all", (), FIRST]
+    assert list(vitals.scores) == [f"s{n:02}" for n in range(32)]
 
 
 def test_many_contributors_stay_out_of_early_frames_and_come_with_the_last(monkeypatch):
@@ -343,7 +383,7 @@ def test_a_defect_costs_only_the_call_it_is_in():
 
 
 def test_a_number_that_no_column_can_hold_is_a_defect_of_one_call():
-    made = plan(assess=lambda call: (2**70 if call.id == "e1" else 5, None))
+    made = plan(assess=lambda call: (2**70 if call.id == "e1" else 5, None, 5))
     assert letters(run(at(0, 0), at(1, 0), at(2, 0), made=made)[1]) == {1: "internal"}
 
 
@@ -617,7 +657,7 @@ def test_a_checkpoint_of_a_newer_version_is_refused():
 def test_the_settings_make_a_plan():
     made = Plan.of(
         load(pane="20s", disorder="5s", dedupe_horizon="30s", contributors=5),
-        views=DEFAULT_VIEWS, shards=2, decode=decode, native=None, assess=lambda _: (0, None),
+        views=DEFAULT_VIEWS, shards=2, decode=decode, native=None, assess=lambda _: (0, None, 0),
     )  # fmt: skip
     assert (made.pane_us, made.disorder_us, made.remembered) == (20 * SECOND, 5 * SECOND, 2)
     assert made.heaviest >= 5

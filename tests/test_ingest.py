@@ -223,7 +223,7 @@ def test_litellm_failure_has_no_usage_and_no_cost() -> None:
         cost_usd=None,
         model="rate-limited",
     )
-    assert Prices().assess(call) == (None, Reason.UNKNOWN_USAGE)
+    assert Prices().assess(call)[:2] == (None, Reason.UNKNOWN_USAGE)
 
 
 def test_litellm_embedding() -> None:
@@ -379,7 +379,7 @@ def test_the_newest_genai_names() -> None:
         cost_usd=None,
     )
     assert ended(chat) == 1_795_503_015_942_194
-    assert Prices().assess(chat) == (154_200, Reason.PRICED)
+    assert Prices().assess(chat)[:2] == (154_200, Reason.PRICED)
     says(stream, stream=True, ttft_ms=pytest.approx(127.239, abs=1e-3), input_tokens=1200)
     says(cut, stream=True, input_tokens=None, output_tokens=None)
     says(failed, status="error", error_type="openai.RateLimitError", model="rate-limited", input_tokens=None)

@@ -118,7 +118,7 @@ def test_equal_to_genai_prices_for_every_model_usage_tier_and_time() -> None:
                             cache_audio_read_tokens=0,
                         )
                         result = snapshot.calc(theirs, name, provider.id, None, time, CONTEXTS[tier])
-                        ours, reason = prices.assess(
+                        ours, reason, gross = prices.assess(
                             call(model=name, provider=provider.id, ts=time, service_tier=tier, **usage)
                         )
                         seen[reason] += 1
@@ -134,6 +134,12 @@ def test_equal_to_genai_prices_for_every_model_usage_tier_and_time() -> None:
                                 time,
                                 usage,
                             )
+                            without = {name: n for name, n in usage.items() if "cache" not in name}
+                            full = call(
+                                model=name, provider=provider.id, ts=time, service_tier=tier, **without
+                            )
+                            # Of halves one is rounded to even, and the other up.
+                            assert gross - prices.price(full) in {0, 1}, (provider.id, model.id, tier, usage)
     assert reached == sum(len(provider.models) for provider in snapshot.providers)
     assert seen[Reason.PRICED] > 9_000
     assert seen.keys() == {Reason.PRICED, Reason.UNPRICED}
@@ -199,7 +205,7 @@ def test_half_a_nano_dollar_is_rounded_to_even(tmp_path: Path) -> None:
     ],
 )
 def test_a_part_that_exceeds_its_whole_is_inconsistent(usage: dict[str, int]) -> None:
-    assert Prices().assess(call(model="claude-sonnet-4-5", **usage)) == (None, Reason.INCONSISTENT)
+    assert Prices().assess(call(model="claude-sonnet-4-5", **usage)) == (None, Reason.INCONSISTENT, 0)
 
 
 @pytest.mark.parametrize(
@@ -230,8 +236,33 @@ def test_why_a_call_costs_what_it_costs(
     fields: dict[str, object], expected: tuple[int | None, Reason]
 ) -> None:
     prices = Prices()
-    assert prices.assess(call(**fields)) == expected
+    assert prices.assess(call(**fields))[:2] == expected
     assert prices.price(call(**fields)) == expected[0]
+
+
+def test_what_a_call_had_cost_without_any_cache() -> None:
+    prices = Prices()
+    cached = {
+        "model": "claude-sonnet-4-5",
+        "provider": "anthropic",
+        "input_tokens": 10_000,
+        "output_tokens": 100,
+    }
+    cost, gross = 1_000 * 3_000 + 8_000 * 300 + 1_000 * 3_750 + 100 * 15_000, 10_000 * 3_000 + 100 * 15_000
+    cached |= {"cached_tokens": 8_000, "cache_write_tokens": 1_000}
+    assert prices.assess(call(**cached)) == (cost, Reason.PRICED, gross)
+    assert prices.assess(call(**cached, cache_hit=True)) == (0, Reason.CACHE_HIT, gross)
+    # Half of the list price was paid, so half of the gross would have been.
+    assert prices.assess(call(**cached, cost_usd=cost / 2e9)) == (cost // 2, Reason.GIVEN, gross // 2)
+    assert prices.assess(call(**cached, cost_usd=0.0)) == (0, Reason.GIVEN, 0)
+    assert prices.assess(call(model="ours", cached_tokens=5, input_tokens=9, cost_usd=1e-9))[2] == 1
+    assert prices.assess(call(input_tokens=9, cost_usd=0.5))[2] == 500_000_000
+    assert prices.assess(call(model="ours", cost_usd=0.5, cache_hit=True))[2] == 500_000_000
+
+
+def test_without_a_cache_a_given_cost_is_still_one_that_a_pane_can_add_up() -> None:
+    nearly_free = {"model": "claude-sonnet-4-5", "input_tokens": 10**8, "cached_tokens": 10**8}
+    assert Prices().assess(call(**nearly_free, cost_usd=9_999.0))[2] == 10**13
 
 
 @pytest.mark.parametrize(
@@ -283,7 +314,7 @@ def test_a_new_snapshot_is_taken_up() -> None:
         )
 
     try:
-        assert prices.assess(one) == (None, Reason.UNPRICED)
+        assert prices.assess(one) == (None, Reason.UNPRICED, 0)
         set_custom_snapshot(provider(2))
         assert prices.price(one) == 2 * 10**9
         set_custom_snapshot(provider(3))

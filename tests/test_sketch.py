@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.sketch import heavy, quantiles, tally
+from llmvitals.sketch import heavy, quantiles, scores, tally
 
 counts = st.integers(0, 2**40)
 names = st.sampled_from(["a", "b", "c", "ä", ""])
@@ -30,13 +30,18 @@ sums = st.lists(counts, min_size=len(tally.SUMS), max_size=len(tally.SUMS)).map(
 maxima = st.lists(counts, min_size=len(tally.MAXIMA), max_size=len(tally.MAXIMA)).map(tuple)
 contributors = st.dictionaries(
     st.sampled_from(heavy.KINDS),
-    st.dictionaries(names, st.tuples(counts, counts, counts), min_size=1),
+    st.dictionaries(names, st.tuples(*[counts] * len(heavy.NO_SHARE)), min_size=1),
     max_size=3,
 )
 exemplars = st.dictionaries(
     st.sampled_from(heavy.WORST), st.lists(st.tuples(counts, names), min_size=1, max_size=5), max_size=2
 ).map(lambda found: heavy.merge_exemplars([{kind: tuple(items)} for kind, items in found.items()]))
-vitals = st.builds(Vitals, sums, maxima, bins, contributors, exemplars)
+scored = st.dictionaries(
+    st.sampled_from(["helpful", "ä", "judge"]) | st.integers(0, 60).map("s{:02}".format),
+    st.tuples(st.integers(1, 2**40), st.integers(-(2**50), 2**50)),
+    max_size=2 * scores.MOST,
+).map(scores.first)
+vitals = st.builds(Vitals, sums, maxima, bins, contributors, exemplars, scored)
 
 
 class Sketch(NamedTuple):
@@ -58,6 +63,7 @@ SKETCHES = {
     "bins": Sketch(bins, quantiles.merge_bins, quantiles.NO_BINS, lambda b: b[0].tobytes() + b[1].tobytes()),
     "contributors": Sketch(contributors, heavy.merge_contributors, {}, packed),
     "exemplars": Sketch(exemplars, heavy.merge_exemplars, {}, packed),
+    "scores": Sketch(scored, scores.merge_scores, {}, packed),
     "vitals": Sketch(vitals, merged, Vitals(), Vitals.pack),
 }
 every = pytest.mark.parametrize("sketch", SKETCHES.values(), ids=SKETCHES)
@@ -119,7 +125,7 @@ def test_contributors_add_up_and_the_heaviest_are_those_of_the_sum(parts, most):
     for part in parts:
         for kind, shares in part.items():
             for name, share in shares.items():
-                had = want.setdefault(kind, {}).setdefault(name, [0, 0, 0])
+                had = want.setdefault(kind, {}).setdefault(name, [0] * 6)
                 want[kind][name] = [a + b for a, b in zip(had, share, strict=True)]
     merged_ = heavy.merge_contributors(parts)
     assert merged_ == {kind: {n: tuple(s) for n, s in shares.items()} for kind, shares in want.items()}
@@ -129,13 +135,24 @@ def test_contributors_add_up_and_the_heaviest_are_those_of_the_sum(parts, most):
 
 
 def test_of_equal_contributors_the_first_by_name_are_kept():
-    shares = dict.fromkeys("dbca", (1, 5, 7)) | {"rich": (1, 6, 0), "busy": (1, 5, 8), "often": (2, 5, 7)}
+    rest = (9, 9, 9)
+    shares = dict.fromkeys("dbca", (1, 5, 7, *rest)) | {
+        "rich": (1, 6, 0, *rest),
+        "busy": (1, 5, 8, *rest),
+        "often": (2, 5, 7, *rest),
+    }
     assert [name for name, _ in heavy.heaviest(shares, 5)] == ["rich", "busy", "often", "a", "b"]
 
 
 def test_the_worst_calls_are_the_greatest_and_each_only_once():
     parts = [{"cost": ((9, "b"), (1, "z"))}, {"cost": ((9, "a"), (9, "b"))}, {"cost": ((5, "c"),)}]
     assert heavy.merge_exemplars(parts) == {"cost": ((9, "a"), (9, "b"), (5, "c"))}
+
+
+def test_scores_add_up_below_zero_too_and_the_first_names_are_kept():
+    many = {f"s{number:02}": (1, -5) for number in range(40)}
+    merged_ = scores.merge_scores([many, {"s00": (2, 3), "zeal": (1, 1)}, {"a": (1, 7)}])
+    assert merged_ == {"a": (1, 7), "s00": (3, -2)} | {f"s{number:02}": (1, -5) for number in range(1, 31)}
 
 
 # Quantiles
@@ -262,8 +279,10 @@ def test_vitals_survive_packing(one):
 
 
 def test_vitals_of_an_older_version_have_nothing_of_what_was_not_counted_then():
-    old = msgspec.msgpack.encode(((1, 2), (3,), b"", b"", {}, {}))
+    old = msgspec.msgpack.encode(((1, 2), (3,), b"", b"", {"user": {"ann": (4, 50, 6)}}, {}))
     found = Vitals.unpack(old)
+    assert found.contributors == {"user": {"ann": (4, 50, 6, 50, 0, 0)}}
+    assert found.scores == {}
     assert found.sums == (1, 2) + (0,) * (len(tally.SUMS) - 2)
     assert found.maxima == (3,) + (0,) * (len(tally.MAXIMA) - 1)
 

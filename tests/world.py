@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -52,7 +54,7 @@ def decode(value: bytes) -> Found:
 
 COMBINE = combine.Plan(
     decode=decode,
-    assess=lambda call: ((call.input_tokens or 0) * 3, Why.GIVEN),
+    assess=lambda call: ((call.input_tokens or 0) * 3, Why.GIVEN, (call.input_tokens or 0) * 3),
     views=VIEWS,
     shards=SHARDS,
     pane_us=PANE,
@@ -115,6 +117,8 @@ class Shard:
     saved: dict[str, bytes] = field(default_factory=dict)
     points: dict[Place, Point] = field(default_factory=dict)
     unsent: list[Message] = field(default_factory=list)
+    work: Iterator[list[Message]] = field(default_factory=lambda: iter(()))
+    """What it is in the middle of."""
     stage: merge.Merge = field(init=False)
 
 
@@ -238,13 +242,24 @@ class World:
     # Merge
 
     def restart_merge(self, shard: Shard) -> None:
-        shard.unsent = []
+        shard.unsent, shard.work = [], iter(())
         shard.stage = merge.Merge(MERGE, shard=shard.number, parts=dict(shard.saved), beginning=0)
 
-    def merge(self, shard: Shard, count: int) -> None:
-        """Take frames; what comes of them is on its way."""
+    def merge(self, shard: Shard, count: int, pieces: int | None = None) -> None:
+        """Take frames, or go on with those taken; what comes of them is on its way.
+
+        pieces: so many of the work's pieces at most; then it may be interrupted, even within a frame.
+        """
+        for done, messages in enumerate(shard.work, 1):
+            shard.unsent += messages
+            if done == pieces:
+                self.happened["torn frame"] += shard.stage._checkpoints.torn is not None
+                self.happened["half a frame"] += bool(shard.stage._checkpoints.ahead)
+                return
         first = shard.stage.next
-        shard.unsent += shard.stage.apply(shard.log[first : first + count])
+        shard.work = shard.stage.pieces(shard.log[first : first + count])
+        if pieces is None:
+            shard.unsent += chain.from_iterable(shard.work)
 
     def write(self, shard: Shard, share: float = 1) -> None:
         """A share of the points on their way arrives."""

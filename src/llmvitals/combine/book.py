@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import Final
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.columns import HEIGHT, Columns
 from llmvitals.combine.names import Codes, at_version, plain, profile
+from llmvitals.combine.several import NOTHING, Several
+from llmvitals.combine.several import joined as joined_several
 from llmvitals.sketch import heavy
 
 Ints = NDArray[np.int64]
@@ -23,18 +25,24 @@ FULL: Final = 100_000
 
 @dataclass(slots=True)
 class Coded:
-    """n calls: the rows of Columns.vectors, PROFILE and the contributors' codes (… × n); a trace id each."""
+    """n calls: the rows of Columns.vectors, PROFILE and the contributors' codes (… × n); a trace id each.
+
+    tools, scores: by code.
+    """
 
     matrix: Ints
     traces: Sequence[str]
+    tools: Several
+    scores: Several
 
     def split(self, order: Ints, counts: Ints) -> list[Coded]:
         """Parts of these sizes, after putting the calls into this order."""
         matrix, traces = np.take(self.matrix, order, axis=1), [self.traces[i] for i in order.tolist()]
+        tools, scores = self.tools.take(order), self.scores.take(order)
         ends = np.cumsum(counts).tolist()
         return [
-            Coded(matrix[:, end - count : end], traces[end - count : end])
-            for end, count in zip(ends, counts.tolist(), strict=True)
+            Coded(matrix[:, start:end], traces[start:end], tools.part(start, end), scores.part(start, end))
+            for start, end in pairwise([0, *ends])
         ]
 
 
@@ -46,21 +54,33 @@ class Book:
         self.who = {
             kind: Codes(at_version if kind == "prompt" else plain) for kind in heavy.KINDS if contributors
         }
+        self.scores = Codes(plain)
 
     @property
     def full(self) -> bool:
         """Whether new panes should begin another one, so that names that nobody says any more are dropped."""
-        return len(self.profiles) + sum(map(len, self.who.values())) > FULL
+        return len(self.profiles) + len(self.scores) + sum(map(len, self.who.values())) > FULL
 
     def code(self, columns: Columns) -> Coded:
         """Look up, and note, everything that calls say."""
         said = zip(*columns.dimensions, strict=True) if columns.dimensions else repeat((), len(columns.ids))
-        matrix = np.empty((HEIGHT + 1 + len(self.who), len(columns.ids)), np.int64)
+        who = columns.who if self.who else ()
+        matrix = np.empty((HEIGHT + 1 + len(who), len(columns.ids)), np.int64)
         matrix[:HEIGHT] = columns.vectors
         matrix[PROFILE] = self.profiles.of(said)
-        for row, (codes, column) in enumerate(zip(self.who.values(), columns.who, strict=False), PROFILE + 1):
+        for row, (codes, column) in enumerate(zip(self.who.values(), who, strict=False), PROFILE + 1):
             matrix[row] = codes.of(column)
-        return Coded(matrix, columns.traces)
+        tools = _coded(columns.tools, self.who["tool"]) if self.who else NOTHING
+        return Coded(matrix, columns.traces, tools, _coded(columns.scores, self.scores))
+
+
+def _coded(several: Several, codes: Codes[str]) -> Several:
+    """Words by their codes; what has no name is left out."""
+    if not len(several.places):
+        return NOTHING
+    found = np.array(codes.of(several.said.tolist()), np.int64)
+    named = found >= 0
+    return Several(several.places[named], found[named], several.values[named])
 
 
 def joined(parts: Sequence[Coded]) -> Coded:
@@ -70,4 +90,6 @@ def joined(parts: Sequence[Coded]) -> Coded:
     return Coded(
         np.concatenate([part.matrix for part in parts], axis=1),
         [trace for part in parts for trace in part.traces],
+        joined_several([(len(part.traces), part.tools) for part in parts]),
+        joined_several([(len(part.traces), part.scores) for part in parts]),
     )

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.book import PROFILE, Book, Coded
 from llmvitals.combine.columns import SPEED_US
-from llmvitals.combine.sums import Marks
-from llmvitals.sketch import quantiles
+from llmvitals.combine.sums import NO_MARKS, Marks
+from llmvitals.sketch import heavy, quantiles
 from llmvitals.sketch.tally import SUM, SUMS
 
 Ints = NDArray[np.int64]
@@ -26,13 +26,16 @@ _BINS: Final = np.arange(len(quantiles.SKETCHES) * quantiles.STRIDE)
 class Chunk:
     """n calls: their vectors (SUMS × n), the bins of their sketches, their contributors, a trace id each.
 
-    lines: those of the vectors that have anything in them.
+    lines: those of the vectors that have anything in them. tools: contributors as well. scores: how many, and
+    their millionths.
     """
 
     vectors: Ints
     lines: list[int]
     bins: Marks
     who: Marks
+    tools: Marks
+    scores: Marks
     traces: Sequence[str]
 
     def of(self, wanted: NDArray[np.bool_]) -> Chunk:
@@ -42,6 +45,8 @@ class Chunk:
             self.lines,
             self.bins.only(wanted),
             self.who.only(wanted),
+            self.tools.only(wanted),
+            self.scores.only(wanted),
             [self.traces[i] for i in np.flatnonzero(wanted).tolist()],
         )
 
@@ -50,7 +55,15 @@ def prepare(coded: Coded, book: Book) -> Chunk:
     """Make calls ready."""
     vectors = coded.matrix[: len(SUMS)]
     lines = np.flatnonzero(vectors.any(axis=1)).tolist()
-    return Chunk(vectors, lines, _bins(coded.matrix), _who(coded.matrix, book), coded.traces)
+    return Chunk(
+        vectors,
+        lines,
+        _bins(coded.matrix),
+        _who(coded.matrix, book),
+        _tools(coded, book),
+        _scores(coded, book),
+        coded.traces,
+    )
 
 
 def _bins(v: Ints) -> Marks:
@@ -78,16 +91,45 @@ def _bins(v: Ints) -> Marks:
 
 
 def _who(m: Ints, book: Book) -> Marks:
-    """What each call adds to its contributors: a call, its cost, its tokens."""
-    shares = np.stack(
-        (m[SUM["calls"]], m[SUM["cost_nano"]], m[SUM["input_tokens"]] + m[SUM["output_tokens"]])
-    )
+    """What each call adds to its contributors: its heavy.Share."""
+    tokens = m[SUM["input_tokens"]] + m[SUM["output_tokens"]]
+    gross, latency, output = m[SUM["gross_cost_nano"]], m[SUM["latency_us"]], m[SUM["output_tokens"]]
+    shares = np.stack((m[SUM["calls"]], m[SUM["cost_nano"]], tokens, gross, latency, output))
     none = np.empty(0, np.int64)
     places, codes, labels, end = [none], [none], [none], 0
-    for kind, names in enumerate(book.who.values()):
+    for kind, names in enumerate(list(book.who.values())[:-1]):
         said = m[PROFILE + 1 + kind]
         places.append(np.flatnonzero((said >= 0) & (shares[0] > 0)))
         codes.append(said[places[-1]] + end)
         labels.append((kind << KIND) + np.arange(len(names.names)))
         end += len(names.names)
     return Marks.of(np.concatenate(places), np.concatenate(codes), np.concatenate(labels), shares)
+
+
+def _tools(coded: Coded, book: Book) -> Marks:
+    """A call's contributors of the last kind: once for each time that it asks for one."""
+    places, codes, ones = coded.tools
+    if not len(places):
+        return NO_MARKS
+    asked = coded.matrix[SUM["calls"], places] > 0
+    values = np.zeros((len(heavy.NO_SHARE), len(places)), np.int64)
+    values[0] = ones
+    labels = (len(heavy.KINDS) - 1 << KIND) + np.arange(len(book.who["tool"].names))
+    return _marks(Marks(places, codes, values, labels), asked)
+
+
+def _scores(coded: Coded, book: Book) -> Marks:
+    """Copies say nothing."""
+    places, codes, micro = coded.scores
+    if not len(places):
+        return NO_MARKS
+    own = coded.matrix[SUM["duplicates"], places] == 0
+    labels = np.arange(len(book.scores.names))
+    return _marks(Marks(places, codes, np.stack((np.ones_like(micro), micro)), labels), own)
+
+
+def _marks(marks: Marks, wanted: NDArray[np.bool_]) -> Marks:
+    """The wanted ones, in the order of their codes."""
+    places = np.flatnonzero(wanted)
+    places = places[np.argsort(marks.codes[places], kind="stable")]
+    return Marks(marks.places[places], marks.codes[places], marks.values[:, places], marks.labels)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.plan import Cost
+from llmvitals.combine.several import Several, scores, tools
 from llmvitals.record.call import MODEL_OPERATIONS, Call, dimension
 from llmvitals.sketch.tally import SUM, SUMS
 
@@ -30,8 +31,8 @@ class Columns:
     """Calls side by side, n of each.
 
     vectors: HEIGHT × n, what each call adds to tally.SUMS, and SPEED_US. counted: whether anything of it
-    counts at all (a tool's span doesn't). who: a column for each of heavy.KINDS. dimensions: one for each of
-    the plan's.
+    counts at all (a tool's span doesn't). who: a column for each of heavy.KINDS but "tool". dimensions: one
+    for each of the plan's. tools, scores: by name.
     """
 
     vectors: Ints
@@ -40,6 +41,8 @@ class Columns:
     traces: Sequence[str]
     who: tuple[Sequence[Any], ...]
     dimensions: tuple[Sequence[str | None], ...]
+    tools: Several
+    scores: Several
 
     def take(self, places: Ints) -> Columns:
         """Only the calls at these places, in this order."""
@@ -51,6 +54,8 @@ class Columns:
             [self.traces[i] for i in at],
             tuple([[column[i] for i in at] for column in self.who]),
             tuple([[column[i] for i in at] for column in self.dimensions]),
+            self.tools.take(places),
+            self.scores.take(places),
         )
 
 
@@ -58,8 +63,8 @@ def columns(calls: Sequence[Call], costs: Sequence[Cost], dimensions: Sequence[s
     """The columns of calls (one at least), of what each costs, and of the dimensions that are asked for.
 
     What no model answered (retrieval, tool, guardrail, evaluation, agent) is no call: it has no cost and no
-    tokens here, because the model calls below it have them. Only a guardrail's block and a toxicity score
-    are counted, where it brings one.
+    tokens here, because the model calls below it have them. Only a guardrail's block, a toxicity and
+    scores are counted, where it brings one.
     """
     v = np.zeros((HEIGHT, len(calls)), np.int64)
     v[SUM["calls"]] = 1
@@ -72,9 +77,12 @@ def columns(calls: Sequence[Call], costs: Sequence[Cost], dimensions: Sequence[s
         v[:, [operation not in MODEL_OPERATIONS for operation in operations]] = 0
     _safety(v, calls)
     ids, traces = [call.id for call in calls], [call.trace_id for call in calls]
+    scored = scores(calls)
+    counted = v[SUM["calls"]] + v[SUM["guardrail_blocks"]] + v[SUM["toxicity_count"]] > 0
+    counted[scored.places] = True
     return Columns(
         v,
-        v[SUM["calls"]] + v[SUM["guardrail_blocks"]] + v[SUM["toxicity_count"]] > 0,
+        counted,
         ids,
         [trace or own for trace, own in zip(traces, ids, strict=True)],
         (
@@ -85,6 +93,8 @@ def columns(calls: Sequence[Call], costs: Sequence[Cost], dimensions: Sequence[s
             [call.model for call in calls],
         ),
         tuple([_dimension(calls, name) for name in dimensions]),
+        tools(calls),
+        scored,
     )
 
 
@@ -127,13 +137,14 @@ def _tokens(v: Ints, calls: Sequence[Call]) -> None:
 
 
 def _money(v: Ints, costs: Sequence[Cost]) -> None:
-    nano = [cost for cost, _ in costs]
+    nano, reasons, gross = zip(*costs, strict=True)
     if None in nano:
         v[SUM["unpriced_calls"]] = [cost is None for cost in nano]
         v[SUM["inconsistent_usage_calls"]] = [
-            cost is None and why.name == "INCONSISTENT" for cost, why in costs
+            cost is None and why.name == "INCONSISTENT" for cost, why in zip(nano, reasons, strict=True)
         ]
     v[SUM["cost_nano"]] = [cost or 0 for cost in nano]
+    v[SUM["gross_cost_nano"]] = gross
     v[SUM["priced_calls"]] = 1 - v[SUM["unpriced_calls"]]
 
 

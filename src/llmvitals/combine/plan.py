@@ -33,8 +33,8 @@ class Decoded(Protocol):
 
 Decode = Callable[[bytes], Decoded]
 """Raises errors.BadCall when the record can't be read."""
-Cost = tuple[int | None, Reason]
-"""Nano-dollars, None where they are not known, and why."""
+Cost = tuple[int | None, Reason, int]
+"""Nano-dollars, None where they are not known; why; and nano-dollars without any cache."""
 Assess = Callable[[Call], Cost]
 
 

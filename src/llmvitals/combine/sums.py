@@ -36,9 +36,15 @@ class Marks(NamedTuple):
 
     def only(self, wanted: NDArray[np.bool_]) -> Marks:
         """Those of the wanted calls, by their places among these."""
+        if not len(self.places):
+            return self
         inside = wanted[self.places]
         places = (np.cumsum(wanted) - 1)[self.places[inside]]
         return Marks(places, self.codes[inside], np.compress(inside, self.values, axis=1), self.labels)
+
+
+_NONE: Final = np.empty(0, np.int64)
+NO_MARKS: Final = Marks(_NONE, _NONE, np.empty((0, 0), np.int64), _NONE)
 
 
 class Sums:

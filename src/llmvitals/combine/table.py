@@ -15,7 +15,7 @@ from llmvitals.combine.sums import SHIFT, Sums
 from llmvitals.combine.worst import Worst
 from llmvitals.record.view import OTHER, View
 from llmvitals.record.vitals import Vitals
-from llmvitals.sketch import heavy
+from llmvitals.sketch import heavy, scores
 from llmvitals.sketch.tally import MAXIMA, SUM, SUMS
 
 Ints = NDArray[np.int64]
@@ -41,7 +41,8 @@ class Table:
         self._changed = np.zeros(0, np.bool_)
         self._crowded = False
         self._bins = Sums(1)
-        self._who = Sums(3)
+        self._who = Sums(len(heavy.NO_SHARE))
+        self._scores = Sums(2)
         self._worst = {kind: Worst() for kind in _WORST}
 
     def row(self, series: Series) -> int:
@@ -71,6 +72,8 @@ class Table:
         self._bins.add(rows, len(self.series), chunk.bins)
         if self.view.contributors:
             self._who.add(rows, len(self.series), chunk.who)
+            self._who.add(rows, len(self.series), chunk.tools)
+        self._scores.add(rows, len(self.series), chunk.scores)
 
     def crowded(self, most: int) -> bool:
         """Whether there are more contributors than this, over all series and kinds."""
@@ -93,6 +96,7 @@ class Table:
         keys = bins.astype(np.uint16)
         worst = {kind: calls.by_row(end) for kind, calls in self._worst.items()}
         contributors = self._contributors(most) if most and self.view.contributors else lambda _: {}
+        scored = self._scored()
         sums, maxima = (np.take(lines, rows, axis=1).T.tolist() for lines in (self._sums, self._maxima))
         for row, total, greatest in zip(rows, sums, maxima, strict=True):
             mine = slice(edges[row], edges[row + 1])
@@ -102,6 +106,7 @@ class Table:
                 (keys[mine], counts[0, mine]),
                 contributors(row),
                 {kind: found for kind, top in worst.items() if (found := top(row))},
+                scored(row),
             )
             yield self.series[row], vitals.pack()
 
@@ -124,6 +129,20 @@ class Table:
 
         return of
 
+    def _scored(self) -> Callable[[int], scores.Scores]:
+        """What gives a row's scores."""
+        if not len(self._scores):
+            return lambda _: {}
+        codes, values, edges = self._scores.cut(np.arange(len(self.series) + 1) << SHIFT)
+        names = self._book.scores.names
+
+        def of(row: int) -> scores.Scores:
+            mine = slice(edges[row], edges[row + 1])
+            found = zip(codes[mine].tolist(), *values[:, mine].tolist(), strict=True)
+            return scores.first({names[code]: (count, micro) for code, count, micro in found})
+
+        return of
+
     def _grow(self) -> None:
         short = len(self.series) - len(self._changed)
         if short > 0:
@@ -134,10 +153,10 @@ class Table:
 
 
 def _heaviest(codes: Ints, shares: Ints, names: list[str], most: int) -> dict[str, heavy.Share]:
-    """The `most` heaviest, as heavy.heaviest has it; shares: calls, nano-dollars, tokens × n."""
+    """The `most` heaviest, as heavy.heaviest has it; shares: those of a heavy.Share × n."""
     if len(codes) <= most:
         return _named(codes, shares, names)
-    calls, cost, tokens = shares
+    calls, cost, tokens, *_ = shares
     sure, tied, left = [], np.arange(len(codes)), most
     # Names are looked at only where numbers leave a tie.
     for column in (cost, tokens, calls):
@@ -152,7 +171,6 @@ def _heaviest(codes: Ints, shares: Ints, names: list[str], most: int) -> dict[st
 
 
 def _named(codes: Ints, shares: Ints, names: list[str]) -> dict[str, heavy.Share]:
-    calls, cost, tokens = shares.tolist()
     return dict(
-        zip([names[code] for code in codes.tolist()], zip(calls, cost, tokens, strict=True), strict=True)
+        zip([names[code] for code in codes.tolist()], zip(*shares.tolist(), strict=True), strict=True)
     )

@@ -55,7 +55,7 @@ class Suspects:
         worst = _worst([part[1] for part in parts] + [v.exemplars for _, v in opened])
         dull = set(apart) | ({"prompt"} if "prompt_version" in apart else set())
         rows = [
-            (rank, Heavy(kind, name, *share))
+            (rank, Heavy(kind, name, *share[:3]))
             for kind in heavy.KINDS
             if kind not in dull
             for rank, (name, share) in enumerate(heavy.heaviest(names.get(kind, {}), TOLD))

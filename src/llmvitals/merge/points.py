@@ -88,7 +88,7 @@ def _measures(vitals: Vitals, row: Sequence[float]) -> Iterator[tuple[str, float
 
 def _tops(point: Point, vitals: Vitals, plan: Plan) -> Iterator[Point]:
     for kind in heavy.KINDS:
-        for rank, (name, (calls, cost, tokens)) in enumerate(vitals.heaviest(kind, plan.contributors), 1):
+        for rank, (name, (calls, cost, tokens, *_)) in enumerate(vitals.heaviest(kind, plan.contributors), 1):
             yield Point(
                 measurement=TOP,
                 start=point.start,

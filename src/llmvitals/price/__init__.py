@@ -19,11 +19,11 @@ __all__ = ["Cost", "Prices", "Reason", "nano"]
 
 _REMEMBERED: Final = 10_000
 _FAR_OFF: Final = 100
+MOST_GIVEN: Final = 10**13
+"""A given cost is at most 10,000 dollars; what it is said to have been without a cache is no more."""
 
-_CACHE_HIT: Final[Cost] = (0, Reason.CACHE_HIT)
-_GIVEN: Final = Reason.GIVEN
-_NO_MODEL: Final[Cost] = (None, Reason.NO_MODEL)
-_UNKNOWN_USAGE: Final[Cost] = (None, Reason.UNKNOWN_USAGE)
+_NO_MODEL: Final[Cost] = (None, Reason.NO_MODEL, 0)
+_UNKNOWN_USAGE: Final[Cost] = (None, Reason.UNKNOWN_USAGE, 0)
 
 
 class Prices:
@@ -42,17 +42,26 @@ class Prices:
         return self.assess(call)[0]
 
     def assess(self, call: Call) -> Cost:
-        """Nano-dollars of a call, and why.
+        """Nano-dollars of a call, why, and what it had cost without any cache.
 
-        A given cost is used as it is; what the gateway's cache answered costs 0. The cost is None for an
+        A given cost is used as it is; what the gateway's cache answered costs 0. Without any cache: cached
+        and cache-written input at the price of all input, and a gateway's hit at its list price; a given cost
+        grows in the proportion in which the list price would. The cost is None for an
         unknown model (UNPRICED), without usage (UNKNOWN_USAGE), where a part of the tokens exceeds the
         whole (INCONSISTENT), and for operations that no model answers (NO_MODEL).
         """
         if call.cache_hit:
-            return _CACHE_HIT
+            return 0, Reason.CACHE_HIT, self.listed(call)[2] or nano(call.cost_usd or 0)
         if call.cost_usd is not None:
-            return nano(call.cost_usd), _GIVEN
+            given = nano(call.cost_usd)
+            return given, Reason.GIVEN, self._grown(given, call)
         return self.listed(call)
+
+    def _grown(self, given: int, call: Call) -> int:
+        if not (given and (call.cached_tokens or call.cache_write_tokens or call.cache_write_1h_tokens)):
+            return given
+        cost, _, gross = self.listed(call)
+        return min(given * gross // cost, max(given, MOST_GIVEN)) if cost else given
 
     def listed(self, call: Call) -> Cost:
         """What `assess` says without regard to a given cost and to the gateway's cache."""

@@ -42,12 +42,13 @@ class Reason(IntEnum):
     NO_MODEL = 6
 
 
-Cost = tuple[int | None, Reason]
+Cost = tuple[int | None, Reason, int]
+"""Nano-dollars of a call, half to even; why; nano-dollars without any cache, half up (0 where unknown)."""
 Rate = Callable[[Call], Cost]
-"""Nano-dollars of a call with known usage, and why."""
+"""What a call with known usage costs."""
 
-INCONSISTENT: Final[Cost] = (None, Reason.INCONSISTENT)
-UNPRICED: Final[Cost] = (None, Reason.UNPRICED)
+INCONSISTENT: Final[Cost] = (None, Reason.INCONSISTENT, 0)
+UNPRICED: Final[Cost] = (None, Reason.UNPRICED, 0)
 
 
 def unpriced(_: Call) -> Cost:
@@ -176,15 +177,15 @@ def _rate(each: _Coefficients, unit: int, *, apart: tuple[bool, bool]) -> Rate:
     def rate(call: Call) -> Cost:
         size, output = call.input_tokens or 0, call.output_tokens or 0
         total = request + whole * size + out * output
-        cached = call.cached_tokens or 0
+        cache = cached = call.cached_tokens or 0
         if cached:
-            total += read * cached
+            cache = read * cached
         if call.cache_write_tokens or call.cache_write_1h_tokens:
             long = call.cache_write_1h_tokens or 0
             written = long if call.cache_write_tokens is None else call.cache_write_tokens
             if long > written:
                 return INCONSISTENT
-            total += write * written + hour * long
+            cache += write * written + hour * long
             cached += written
         thought = call.reasoning_tokens or 0
         if thought:
@@ -198,10 +199,10 @@ def _rate(each: _Coefficients, unit: int, *, apart: tuple[bool, bool]) -> Rate:
             thought += spoken if think_apart else 0
         if cached > size or thought > output:
             return INCONSISTENT
-        nano = total // unit
-        rest = total - nano * unit
+        nano = (total + cache) // unit
+        rest = total + cache - nano * unit
         if rest > half or (rest == half and nano & 1):
             nano += 1
-        return nano, priced
+        return nano, priced, (total + half) // unit if cache else nano
 
     return rate

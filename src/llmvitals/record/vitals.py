@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
-from llmvitals.sketch import heavy, quantiles, tally
+from llmvitals.sketch import heavy, quantiles, scores, tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ _encoder = msgspec.msgpack.Encoder(order="sorted")
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """Sums and maxima (vectors, see sketch/tally), bins (sketch/quantiles), contributors and exemplars.
+    """Sums and maxima (vectors, see sketch/tally), bins (sketch/quantiles), contributors, exemplars, scores.
 
     Law: `merged` is associative and commutative, `Vitals()` is its identity, and equal contents pack to
     equal bytes.
@@ -37,6 +37,7 @@ class Vitals:
     bins: quantiles.Bins = quantiles.NO_BINS
     contributors: heavy.Contributors = field(default_factory=dict)
     exemplars: heavy.Exemplars = field(default_factory=dict)
+    scores: scores.Scores = field(default_factory=dict)
 
     def total(self, name: str) -> int:
         """One of tally.SUMS, or a maximum of tally.MAXIMA. Raises KeyError for another name."""
@@ -59,12 +60,12 @@ class Vitals:
         return self.maxima[tally.MAX[maximum]] / unit if self.sums[tally.SUM[calls]] else None
 
     def heaviest(self, kind: str, most: int = 5) -> list[tuple[str, heavy.Share]]:
-        """The heaviest contributors of a kind (heavy.KINDS): name and (calls, nano-dollars, tokens)."""
+        """The heaviest contributors of a kind (heavy.KINDS): name and share."""
         return heavy.heaviest(self.contributors.get(kind, {}), most)
 
     def cut(self, most: int) -> Vitals:
         """The same with only the `most` heaviest contributors of each kind."""
-        return Vitals(self.sums, self.maxima, self.bins, heavy.cut(self.contributors, most), self.exemplars)
+        return replace(self, contributors=heavy.cut(self.contributors, most))
 
     def pack(self) -> bytes:
         """Canonical bytes (msgpack)."""
@@ -77,20 +78,22 @@ class Vitals:
                 quantiles.pack_counts(counts),
                 self.contributors,
                 self.exemplars,
+                self.scores,
             )
         )
 
     @classmethod
     def unpack(cls, data: bytes) -> Vitals:
         """Back from `pack`; of an older version's shorter vectors the rest is 0."""
-        sums, maxima, keys, counts, contributors, exemplars = _decoder.decode(data)
-        length = len(keys) // 2
+        said = _decoder.decode(data)
+        length = len(said.keys) // 2
         return cls(
-            sums + (0,) * (len(tally.SUMS) - len(sums)),
-            maxima + (0,) * (len(tally.MAXIMA) - len(maxima)),
-            (np.frombuffer(keys, "<u2"), quantiles.unpack_counts(counts, length)),
-            contributors,
-            exemplars,
+            said.sums + (0,) * (len(tally.SUMS) - len(said.sums)),
+            said.maxima + (0,) * (len(tally.MAXIMA) - len(said.maxima)),
+            (np.frombuffer(said.keys, "<u2"), quantiles.unpack_counts(said.counts, length)),
+            heavy.whole(said.contributors),
+            said.exemplars,
+            said.scores,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -100,8 +103,17 @@ class Vitals:
         return hash(self.pack())
 
 
-_Packed = tuple[tuple[int, ...], tuple[int, ...], bytes, bytes, heavy.Contributors, heavy.Exemplars]
-_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(_Packed)
+class _Packed(msgspec.Struct, array_like=True):
+    sums: tuple[int, ...]
+    maxima: tuple[int, ...]
+    keys: bytes
+    counts: bytes
+    contributors: dict[str, dict[str, tuple[int, ...]]]
+    exemplars: heavy.Exemplars
+    scores: scores.Scores = {}
+
+
+_decoder = msgspec.msgpack.Decoder(_Packed)
 
 
 def merged(parts: Sequence[Vitals]) -> Vitals:
@@ -114,4 +126,5 @@ def merged(parts: Sequence[Vitals]) -> Vitals:
         quantiles.merge_bins([part.bins for part in parts]),
         heavy.merge_contributors(part.contributors for part in parts),
         heavy.merge_exemplars(part.exemplars for part in parts),
+        scores.merge_scores(part.scores for part in parts),
     )

@@ -11,18 +11,21 @@ summaries", PODS 2012), while what is kept is never too much.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-KINDS: Final = ("user", "session", "key", "prompt", "model")
+KINDS: Final = ("user", "session", "key", "prompt", "model", "tool")
+"""A tool goes by its name and the hash of its arguments; its calls are how often it was asked for, and the
+rest of its share is 0."""
 WORST: Final = ("cost", "latency")
 """Kinds of exemplars: value in nano-dollars, and in µs."""
 EXEMPLARS: Final = 3
 
-Share = tuple[int, int, int]
-"""calls, cost in nano-dollars, tokens"""
+Share = tuple[int, int, int, int, int, int]
+"""calls, cost in nano-dollars, tokens, what it had cost without any cache, latency in µs, output tokens"""
+NO_SHARE: Final[Share] = (0, 0, 0, 0, 0, 0)
 Contributors = dict[str, dict[str, Share]]
 """kind → name → share"""
 Exemplars = dict[str, tuple[tuple[int, str], ...]]
@@ -35,12 +38,34 @@ def merge_contributors(parts: Iterable[Contributors]) -> Contributors:
     for part in parts:
         for kind, shares in part.items():
             into = merged.setdefault(kind, {})
-            for name, (calls, cost, tokens) in shares.items():
+            for name, share in shares.items():
                 had = into.get(name)
-                into[name] = (
-                    (had[0] + calls, had[1] + cost, had[2] + tokens) if had else (calls, cost, tokens)
-                )
+                into[name] = add(had, share) if had else share
     return merged
+
+
+def add(one: Share, other: Share) -> Share:
+    """The sum of two."""
+    calls, cost, tokens, gross, latency, output = one
+    return (
+        calls + other[0],
+        cost + other[1],
+        tokens + other[2],
+        gross + other[3],
+        latency + other[4],
+        output + other[5],
+    )
+
+
+def whole(contributors: dict[str, dict[str, tuple[int, ...]]]) -> Contributors:
+    """Shares as they are; those of an older version, which end with the tokens, as if no cache had been."""
+    firsts = [next(iter(shares.values())) for shares in contributors.values() if shares]
+    if any(len(share) < len(NO_SHARE) for share in firsts):
+        return {
+            kind: {name: (calls, cost, tokens, cost, 0, 0) for name, (calls, cost, tokens) in shares.items()}
+            for kind, shares in contributors.items()
+        }
+    return cast("Contributors", contributors)
 
 
 def heaviest(shares: dict[str, Share], most: int) -> list[tuple[str, Share]]:

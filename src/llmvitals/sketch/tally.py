@@ -17,10 +17,11 @@ SUMS: Final = (
     "cache_hits", "guardrail_blocks", "truncated_calls",
     "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
     "cost_nano", "latency_us", "latency_count", "ttft_us", "ttft_count",
-    "toxicity_micro", "toxicity_count", "toxic_calls",
+    "toxicity_micro", "toxicity_count", "toxic_calls", "gross_cost_nano",
 )  # fmt: skip
 """Calls are counts; tokens are tokens; `_nano` nano-dollars; `_us` microseconds; `_micro` millionths.
 
+`gross_cost_nano` is what the calls had cost without any cache, a provider's or the gateway's.
 `priced_calls` have a known cost and `usage_calls` known tokens: the calls that a mean is taken over.
 """
 MAXIMA: Final = ("latency_us_max", "ttft_us_max", "cost_nano_max", "input_tokens_max")
