@@ -36,16 +36,19 @@ class Pipeline:
     watch: Watch
 
     @classmethod
-    def of(cls, settings: Settings, shards: int, inputs: Sequence[str]) -> Pipeline:
+    def of(
+        cls, settings: Settings, shards: int, inputs: Sequence[str], *, watch: Watch | None = None
+    ) -> Pipeline:
         """What the settings and the rules ask for.
 
-        shards: partitions of the partials topic. inputs: the topics that merge waits for.
+        shards: partitions of the partials topic. inputs: the topics that merge waits for. watch: the rules,
+        where they are not simply those of the settings' folder.
 
         Raises ConfigError (RuleError for the rules) that names what is wrong.
         """
         pane = duration(settings.pane)
         own = _views(settings)
-        watch = load_watch(settings.alerts, pane, own)
+        watch = watch or load_watch(settings.alerts, pane, own)
         # A rule's view stands in for the one of the same name: the same series, but eager.
         views = tuple({view.name: view for view in (*own, *watch.views)}.values())
         prices = Prices(settings.prices)

@@ -20,7 +20,7 @@ from llmvitals.record.view import DEFAULT_VIEWS, OTHER
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -38,12 +38,14 @@ KINDS: Final[dict[str, type[BaseModel]]] = {kind.kind: kind for kind in (Budget,
 """Kinds of conditions; a new one is a file in detect/ and its name here."""
 
 
-def load_watch(folder: Path, pane: int, views: Sequence[View] = DEFAULT_VIEWS) -> Watch:
+def load_watch(
+    folder: Path, pane: int, views: Sequence[View] = DEFAULT_VIEWS, *, only: Collection[str] = ()
+) -> Watch:
     """The watch over the rules of a folder; pane in µs; views: those that are there anyway.
 
-    Raises RuleError that tells everything that is wrong with the rules.
+    only: names of files, if not all. Raises RuleError that tells everything that is wrong with the rules.
     """
-    return Watch(load_rules(folder, pane, KINDS, views), pane)
+    return Watch(load_rules(folder, pane, KINDS, views=views, only=only), pane)
 
 
 class Watch:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from llmvitals.alert.form import Form
-from llmvitals.alert.places import Path, read
+from llmvitals.alert.places import Path, opened
 from llmvitals.alert.routing import Routing
 from llmvitals.alert.rule import Kind, NoData, Rule, Rules
 from llmvitals.alert.section import Section
@@ -18,35 +18,52 @@ from llmvitals.record.view import DEFAULT_VIEWS, View
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pydantic import BaseModel
 
     Kinds = Mapping[str, type[BaseModel]]
 
-LATER: Final = ("regression", "canary", "drift", "change", "runaway", "absence")
+LATER: Final = ("regression", "canary", "drift", "change")
 """Kinds that a later version will know."""
 
 
-def load_rules(folder: pathlib.Path, pane: int, kinds: Kinds, views: Sequence[View] = DEFAULT_VIEWS) -> Rules:
-    """All rules in `*.yaml` and `*.yml` of a folder, but for `*_test.yaml`.
+def rule_files(folder: pathlib.Path, *, tests: bool = False) -> list[pathlib.Path]:
+    """The files of rules in a folder, or those of their tests."""
+    return sorted(
+        path
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.suffix in (".yaml", ".yml") and path.stem.endswith("_test") == tests
+    )
+
+
+def raise_all(errors: Sequence[RuleError]) -> None:
+    """Raise, if there are any, one error that tells all of them, the first at its place."""
+    if errors:
+        first, *others = sorted(errors, key=lambda error: (error.file, error.line, error.column))
+        message = "\n".join([first.message, *map(str, others)])
+        raise RuleError(message, file=first.file, line=first.line, column=first.column)
+
+
+def load_rules(
+    folder: pathlib.Path,
+    pane: int,
+    kinds: Kinds,
+    *,
+    views: Sequence[View] = DEFAULT_VIEWS,
+    only: Collection[str] = (),
+) -> Rules:
+    """All rules in `*.yaml` and `*.yml` of a folder, but for `*_test.yaml`; only: files to read, by name.
 
     pane: µs. kinds: key → model of what stands under it (see rule.Kind). views: those that are there anyway,
     which rules use where they fit. Raises one RuleError that tells all mistakes, the first at its place.
     """
-    files = sorted(
-        path
-        for path in (folder.iterdir() if folder.is_dir() else ())
-        if path.suffix in (".yaml", ".yml") and not path.stem.endswith("_test")
-    )
     reader = _Reader(pane, kinds, Views(views))
-    for path in files:
-        reader.file(path)
+    for path in rule_files(folder):
+        if not only or path.name in only:
+            reader.file(path)
     routing, notes = reader.routing()
-    if reader.errors:
-        first, *others = sorted(reader.errors, key=lambda error: (error.file, error.line, error.column))
-        message = "\n".join([first.message, *map(str, others)])
-        raise RuleError(message, file=first.file, line=first.line, column=first.column)
+    raise_all(reader.errors)
     if not reader.rules:
         notes = [f"No alert rules in {folder}: nothing will be said."]
     return replace(reader.views.rules(reader.rules, tuple(notes)), routing=routing)
@@ -74,14 +91,9 @@ class _Reader:
 
     def file(self, path: pathlib.Path) -> None:
         try:
-            document = read(path.read_bytes(), str(path))
+            document = opened(path)
         except RuleError as error:
             self.errors.append(error)
-            return
-        except OSError as error:
-            self.errors.append(
-                RuleError(f"can't be read: {error.strerror}", file=str(path), line=1, column=1)
-            )
             return
         if document.data is None:
             return
@@ -134,7 +146,7 @@ class _Reader:
             view=self.views.name(condition),
             hold=rule.hold,
             keep=rule.keep_firing_for,
-            no_data=cast("NoData", rule.no_data),
+            no_data=cast("NoData", rule.no_data or condition.silence),
             labels={**group.labels, **rule.labels},
             annotations=rule.annotations,
             notify=rule.notify,

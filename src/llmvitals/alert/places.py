@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from llmvitals.errors import RuleError
+
+if TYPE_CHECKING:
+    import pathlib
 
 LARGEST: Final = 1 << 20
 """Bytes of a rule file, at most."""
@@ -42,6 +45,18 @@ class Document:
             path, key = path[:-1], False
         line, column = (self.keys if key and path in self.keys else self.values).get(path, (1, 1))
         return RuleError(message, file=self.file, line=line, column=column)
+
+
+def opened(path: pathlib.Path) -> Document:
+    """The document in a file. Raises RuleError where it can't be read, and as `read` does."""
+    try:
+        if not path.is_file():
+            raise RuleError("is no file: move it elsewhere", file=str(path), line=1, column=1)
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1)
+    except OSError as error:
+        raise RuleError(f"can't be read: {error.strerror}", file=str(path), line=1, column=1) from error
+    return read(text, str(path))
 
 
 def read(text: bytes, file: str) -> Document:

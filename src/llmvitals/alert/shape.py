@@ -30,14 +30,13 @@ def _while(value: Any) -> int:
 
 
 def _no_data(value: Any) -> str:
-    if value in ("alert", "no_data"):
-        raise ValueError(f"no_data: {value} comes in a later version: write ok or keep")
-    if value not in ("ok", "keep"):
-        raise ValueError(f"{value!r} is no way to treat missing calls: write ok or keep")
+    if value not in ("ok", "keep", "alert", "no_data"):
+        raise ValueError(f"{value!r} is no way to treat missing calls: write ok, keep, alert or no_data")
     return str(value)
 
 
-def _texts(value: Any) -> dict[str, str]:
+def texts(value: Any) -> dict[str, str]:
+    """A mapping of names to texts. Raises ValueError with the cure."""
     if not isinstance(value, dict):
         raise ValueError("write name: text, such as {severity: warning}")
     for name, text in value.items():
@@ -51,17 +50,17 @@ def _texts(value: Any) -> dict[str, str]:
 
 
 def _labels(value: Any) -> dict[str, str]:
-    labels = _texts(value)
+    labels = texts(value)
     if labels.get("severity", SEVERITIES[0]) not in SEVERITIES:
         raise ValueError(f"severity: {labels['severity']!r} is none: write one of {', '.join(SEVERITIES)}")
     return labels
 
 
 def _annotations(value: Any) -> dict[str, str]:
-    texts = _texts(value)
-    if not texts.get("runbook_url", "https://").startswith(("https://", "http://")):
+    found = texts(value)
+    if not found.get("runbook_url", "https://").startswith(("https://", "http://")):
         raise ValueError("runbook_url: write a link that begins with https://")
-    return texts
+    return found
 
 
 def channel(value: Any) -> str:
@@ -72,7 +71,7 @@ def channel(value: Any) -> str:
 
 
 def _notify(value: Any) -> dict[str, str]:
-    routes = _texts(value)
+    routes = texts(value)
     for name, where in routes.items():
         if name != "slack":
             raise ValueError(f"{name!r} is no way to notify: write slack")
@@ -112,7 +111,7 @@ class RuleShape(BaseModel):
     alert: Name
     hold: While = Field(0, alias="for")
     keep_firing_for: While = 0
-    no_data: Annotated[str, BeforeValidator(_no_data)] = "ok"
+    no_data: Annotated[str, BeforeValidator(_no_data)] = ""
     labels: Labels = {}
     annotations: Annotated[dict[str, str], BeforeValidator(_annotations)] = {}
     notify: Annotated[dict[str, str], BeforeValidator(_notify)] = {}

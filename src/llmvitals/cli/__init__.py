@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from llmvitals import logs
-from llmvitals.cli import admin, data, run
+from llmvitals.cli import admin, alerts, data, rules, run
 from llmvitals.errors import ConfigError, LlmvitalsError
 from llmvitals.settings import PREFIX
 
@@ -27,6 +27,8 @@ app = typer.Typer(
 run.add(app)
 data.add(app)
 admin.add(app)
+alerts.add(app)
+rules.add(alerts.alerts)
 
 
 @app.callback()

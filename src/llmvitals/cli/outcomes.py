@@ -1,0 +1,51 @@
+"""How the tests of rules went, on the terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+    from llmvitals.ruletest.case import Suite
+    from llmvitals.ruletest.run import Outcome, Runner
+
+
+def told(runner: Runner, suites: Sequence[Suite], console: Console, *, wanted: str = "") -> bool:
+    """Run the tests in whose name `wanted` stands, and tell of each; whether all passed."""
+    begun, ran, failed = time.monotonic(), 0, 0
+    for suite in suites:
+        cases = [case for case in suite.cases if wanted.lower() in case.name.lower()]
+        for case in cases:
+            with console.status(f"{suite.file.name}: {escape(case.name)}"):
+                outcome = runner.run(suite, case)
+            ran, failed = ran + 1, failed + bool(outcome.failures)
+            _tell(suite, outcome, console)
+    if wanted and not ran:
+        console.print(f"[yellow]no test has {escape(repr(wanted))} in its name")
+        return False
+    counts = f"{ran:,} tests, {ran - failed:,} passed, {failed:,} failed"
+    console.print(f"[{'red' if failed else 'green'}]{counts}[/] in {time.monotonic() - begun:.1f} s")
+    return not failed
+
+
+def uncovered(suites: Iterable[Suite], rules: Iterable[str]) -> list[str]:
+    """The rules that no test asks to fire."""
+    fires = {rule for suite in suites for case in suite.cases for rule in case.fires}
+    return [rule for rule in rules if rule not in fires]
+
+
+def _tell(suite: Suite, outcome: Outcome, console: Console) -> None:
+    if not outcome.failures:
+        console.print(f"[green]ok[/]    {suite.file.name}: {escape(outcome.case.name)}")
+        return
+    console.print(f"[red]FAIL[/]  {suite.file}:{outcome.case.line}: {escape(outcome.case.name)}")
+    for failure in outcome.failures:
+        console.print(f"      line {failure.line}: {escape(failure.what)}")
+        for sign, text in failure.lines:
+            console.print(f"        [{'red' if sign == '-' else 'green'}]{sign} {escape(text)}[/]")

@@ -1,0 +1,112 @@
+"""Commands for whoever writes rules: alerts check, alerts test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from llmvitals import settings as settings_
+from llmvitals.record.matcher import all_match
+from llmvitals.window import duration
+
+if TYPE_CHECKING:
+    from llmvitals.alert.rule import Rule, Rules
+
+Folder = Annotated[
+    Path | None, typer.Argument(metavar="[FOLDER]", help="The folder of rules; default: the setting.")
+]
+DEFAULT: Final = "the default channel"
+
+
+def check(
+    folder: Folder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Read the rules, and say everything that is wrong with them, each with its place and its cure.
+
+    Exit code 2 when something is wrong; what is only odd is a warning.
+    """
+    from llmvitals.ruletest.load import load_tests  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.watch import load_watch  # noqa: PLC0415 - nor this
+
+    settings = settings_.load()
+    where = folder or settings.alerts
+    rules = load_watch(where, duration(settings.pane)).rules
+    load_tests(where, [rule.name for rule in rules.rules], duration(settings.pane))
+    rows = [_row(rules, rule) for rule in rules.rules]
+    if as_json:
+        typer.echo(json.dumps({"rules": rows, "warnings": rules.warnings}, ensure_ascii=False, indent=2))
+        return
+    table = Table(*(rows[0] if rows else ()), box=None)
+    for row in rows:
+        table.add_row(*row.values())
+    console = Console()
+    console.print(table)
+    for warning in rules.warnings:
+        console.print(f"[yellow]{warning}", highlight=False)
+    console.print(f"{len(rows)} rules, fine", highlight=False)
+
+
+def run_tests(
+    folder: Folder = None,
+    run: Annotated[str, typer.Option(help="Only tests in whose name this stands.")] = "",
+    require_coverage: Annotated[bool, typer.Option(help="Fail when a rule has no test.")] = False,
+) -> None:
+    """Run the tests beside the rules (`*_test.yaml`): calls go through the worker's stages, alerts come out.
+
+    Shows what differs, and names the rules that no test asks to fire. Exit code 1 when a test fails, 2 when
+    a file is wrong.
+    """
+    from llmvitals.cli.outcomes import told, uncovered  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.ruletest import Runner, load_tests  # noqa: PLC0415 - nor this
+    from llmvitals.watch import load_watch  # noqa: PLC0415 - nor this
+
+    settings = settings_.load()
+    where, pane = folder or settings.alerts, duration(settings.pane)
+    rules = load_watch(where, pane).rules
+    names = [rule.name for rule in rules.rules]
+    suites = load_tests(where, names, pane)
+    runner, console = Runner(settings, where), Console(highlight=False, soft_wrap=True)
+    passed = told(runner, suites, console, wanted=run)
+    missing = uncovered(suites, names)
+    if missing and not run:
+        console.print(f"[yellow]no test asks these rules to fire: {', '.join(missing)}")
+    raise typer.Exit(0 if passed and not (require_coverage and missing) else 1)
+
+
+def _row(rules: Rules, rule: Rule) -> dict[str, str]:
+    condition = rule.condition
+    return {
+        "rule": rule.name,
+        "kind": condition.kind,
+        "watches": f"{condition.metric} over {condition.window_text}",
+        "by": ", ".join(condition.by),
+        "severity": rule.severity,
+        "goes to": rule.notify.get("slack", "") or _ways(rules, rule),
+    }
+
+
+def _ways(rules: Rules, rule: Rule) -> str:
+    """The channels that its alerts may go to, each with what decides where that is known only then."""
+    marks = {**rule.labels, "rule": rule.name, "kind": rule.condition.kind, "severity": rule.severity}
+    ways: list[str] = []
+    for route in rules.routing.routes:
+        channel = route.channel or DEFAULT
+        later = [matcher for matcher in route.matchers if matcher.name in rule.condition.by]
+        if not all_match([matcher for matcher in route.matchers if matcher not in later], marks):
+            continue
+        if not later:
+            return ", ".join([*ways, f"else {channel}" if ways else channel])
+        ways.append(f"{channel} if {' and '.join(map(str, later))}")
+    return ", ".join([*ways, f"else {DEFAULT}" if ways else DEFAULT])
+
+
+def add(alerts: typer.Typer) -> None:
+    """Put the commands with the others about alerts."""
+    alerts.command()(check)
+    alerts.command("test")(run_tests)

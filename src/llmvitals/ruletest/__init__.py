@@ -1,0 +1,6 @@
+"""Tests of rules, as data: calls in, alerts out, through the same stages as the worker."""
+
+from llmvitals.ruletest.load import load_tests
+from llmvitals.ruletest.run import Runner
+
+__all__ = ["Runner", "load_tests"]
