@@ -12,8 +12,11 @@ import msgspec
 
 from llmvitals.alert.compose import Evidence, composed, over, standing
 from llmvitals.alert.load import load_rules
-from llmvitals.alert.state import Life
+from llmvitals.alert.state import Gap, Life
+from llmvitals.detect.absence import Absence
 from llmvitals.detect.budget import Budget
+from llmvitals.detect.outage import Outage
+from llmvitals.detect.runaway import Runaway
 from llmvitals.detect.suspects import Suspects
 from llmvitals.detect.threshold import Threshold
 from llmvitals.record.view import DEFAULT_VIEWS, OTHER
@@ -34,7 +37,9 @@ if TYPE_CHECKING:
 
     Panes = Sequence[tuple[int, Vitals]]
 
-KINDS: Final[dict[str, type[BaseModel]]] = {kind.kind: kind for kind in (Budget, Threshold)}
+KINDS: Final[dict[str, type[BaseModel]]] = {
+    kind.kind: kind for kind in (Budget, Threshold, Outage, Absence, Runaway)
+}
 """Kinds of conditions; a new one is a file in detect/ and its name here."""
 
 
@@ -123,12 +128,35 @@ class _Post:
     rule: Rule
     detector: Detector
     life: Life
-    seen: dict[str, Any]
-    lives: dict[str, dict[str, Any]]
+    gap: Gap
+    entry: dict[str, Any]
 
     def wakes(self) -> int:
         """The first pane at which something may change without a call."""
-        return min(self.detector.wakes(self.seen), *map(self.life.wakes, self.lives.values()), FOREVER)
+        lives = map(self.life.wakes, self.lives.values())
+        return min(self.detector.wakes(self.seen), self.gap.wakes(self.entry["gap"]), *lives, FOREVER)
+
+    def take(self, pane: int, vitals: Vitals | None) -> list[Reading]:
+        """The pane is over; vitals are what it held."""
+        readings = self.detector.take(self.seen, pane, vitals)
+        return [each for reading in readings for each in self.gap.read(self.entry["gap"], reading)]
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """The detector's state."""
+        seen: dict[str, Any] = self.entry["seen"]
+        return seen
+
+    @property
+    def lives(self) -> dict[str, dict[str, Any]]:
+        """The states of its alerts."""
+        lives: dict[str, dict[str, Any]] = self.entry["lives"]
+        return lives
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to remember."""
+        return not (self.seen or self.lives or self.entry["gap"])
 
 
 class _Step:
@@ -149,28 +177,30 @@ class _Step:
             detector = rule.condition.detector(
                 self.pane, tuple(self.labels[name] for name in rule.condition.by)
             )
-            entry: dict[str, Any] = {"shape": detector.shape, "seen": {}, "lives": {}}
-            if had.get(rule.name, {}).get("shape") == detector.shape:
+            gap = Gap(rule.no_data, self.pane)
+            entry: dict[str, Any] = {"shape": detector.shape + gap.shape, "seen": {}, "lives": {}}
+            if had.get(rule.name, {}).get("shape") == entry["shape"]:
                 entry = had.pop(rule.name)
+            entry.setdefault("gap", {})
             entries[rule.name] = entry
-            life = Life(self.pane, rule.hold, rule.keep, rule.no_data)
-            self.posts.append(_Post(rule, detector, life, entry["seen"], entry["lives"]))
+            life = Life(self.pane, rule.hold, rule.keep, rule.condition.grave)
+            self.posts.append(_Post(rule, detector, life, gap, entry))
         self.alerts += _ends(had, self.floor * self.pane, "the rule was changed")
 
     def take(self, pane: int, vitals: Vitals) -> None:
         """A pane with calls has closed."""
         self.suspects.add(self.state.setdefault("who", {}), pane, vitals)
         for post in self.posts:
-            for reading in post.detector.take(post.seen, pane, vitals):
+            for reading in post.take(pane, vitals):
                 self._live(post, reading)
 
     def catch_up(self, floor: int) -> None:
         """Nothing was called between the last pane taken and the floor, but time has passed."""
         for post in self.posts:
             while (pane := post.wakes()) < floor:
-                for reading in post.detector.take(post.seen, pane, None):
+                for reading in post.take(pane, None):
                     self._live(post, reading)
-        if not any(post.seen or post.lives for post in self.posts):
+        if all(post.idle for post in self.posts):
             self.state.pop("who", None)
 
     def peek(self, opened: Panes) -> None:
@@ -183,7 +213,7 @@ class _Step:
         """Keep what the next step needs, and nothing else."""
         entries = self.state["rules"]
         for post in self.posts:
-            if not (post.seen or post.lives):
+            if post.idle:
                 del entries[post.rule.name]
         if entries:
             self.state["due"] = min(post.wakes() for post in self.posts)
@@ -197,7 +227,7 @@ class _Step:
         life = post.lives.setdefault(reading.begin, {})
         change = post.life.step(life, reading)
         if change == "resolved" and reading.verdict == "none":
-            self.alerts.append(over(life, reading.at, "too few calls"))
+            self.alerts.append(over(life, reading.at, reading.note or "too few calls"))
         elif change:
             evidence = self._evidence(post.rule, opened)
             alert = composed(post.rule, self.labels, reading, life=life, evidence=evidence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from llmvitals.alert.rule import Rule
     from llmvitals.record.alert import Heavy
     from llmvitals.record.reading import Reading
+
+
+SILENT: Final = "{rule} can't say: {value} calls within {window}, {limit} are needed: {series}"
+"""What an alert says that is about too few calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +49,21 @@ def composed(
     reading = reading._replace(level=life["level"])
     names = values(rule, series, reading)
     told = {name: rendered(template, names) for name, template in rule.annotations.items()}
+    if reading.gone:
+        told["summary"] = rendered(SILENT, names)
     mark = fingerprint(rule.name, dict(series))
     condition = rule.condition
     return Alert(
         rule=rule.name,
         kind=condition.kind,
         status="firing" if firing else "resolved",
-        severity=rule.severity,
+        severity=rule.severity_at(reading.level),
         fingerprint=mark,
         episode=f"{mark}-{reading.begin or life['since']}",
         group=f"{rule.group}/{rule.name}",
-        labels={**series, **rule.labels},
-        metric=condition.metric,
-        unit=condition.unit,
+        labels={**series, **rule.labels_at(reading.level)},
+        metric="calls" if reading.gone else condition.metric,
+        unit="count" if reading.gone else condition.unit,
         value=reading.value,
         limit=reading.limit,
         level=reading.level,

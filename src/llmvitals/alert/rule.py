@@ -99,6 +99,14 @@ class Rule:
         """That of an alert at a level."""
         return "critical" if level in self.condition.grave else self.severity
 
+    def labels_at(self, level: str) -> dict[str, str]:
+        """Those of an alert at a level."""
+        return (
+            {**self.labels, "severity": self.severity_at(level)}
+            if "severity" in self.labels
+            else {**self.labels}
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:

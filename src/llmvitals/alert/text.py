@@ -45,14 +45,14 @@ def rendered(template: str, names: Mapping[str, str]) -> str:
 
 def values(rule: Rule, series: Mapping[str, str], reading: Reading) -> dict[str, str]:
     """The texts for all names that the rule's templates may use."""
-    condition = rule.condition
+    condition, unit = rule.condition, "count" if reading.gone else rule.condition.unit
     return {
         **rule.labels,
         "rule": rule.name,
         "series": ", ".join(f"{name}={value}" for name, value in series.items()) or "all calls",
-        "metric": condition.metric,
-        "value": amount(reading.value, condition.unit),
-        "limit": amount(reading.limit, condition.unit),
+        "metric": "calls" if reading.gone else condition.metric,
+        "value": amount(reading.value, unit),
+        "limit": amount(reading.limit, unit),
         "percent": percent(reading.value, reading.limit),
         "window": condition.window_text,
         "level": reading.level,

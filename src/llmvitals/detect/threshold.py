@@ -9,10 +9,10 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from llmvitals.detect.amount import limit
 from llmvitals.detect.metric import METRICS, Metric
-from llmvitals.detect.scope import Scope, suggestion
+from llmvitals.detect.scope import Scope, suggestion, trailing_window
 from llmvitals.detect.trailing import Trailing, bucket_length
 from llmvitals.record.reading import Reading, Verdict
-from llmvitals.window import DAY, FOREVER, MINUTE, SECOND, duration, duration_text
+from llmvitals.window import FOREVER, MINUTE, SECOND, duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,18 +60,14 @@ class Threshold(Scope):
         metric = info.data.get("metric")
         if info.field_name == "below" and metric in ABSENCE and value is not None:
             raise ValueError(
-                "below would not fire when calls stop: rules of absence come in a later version: leave it out"
+                "below would not fire when calls stop: write absence: {window: 15m} in place of threshold"
             )
         return limit(value, METRICS[metric].unit) if metric else 0.0
 
     @field_validator("window", mode="before")
     @classmethod
     def _window(cls, value: Any, info: ValidationInfo) -> int:
-        length = duration(value)
-        if length > DAY:
-            raise ValueError(f"{value} is too long: at most 24h; a budget with rolling goes further")
-        bucket_length(length, info.context["pane"] if info.context else SECOND)
-        return length
+        return trailing_window(value, info)
 
     @model_validator(mode="after")
     def _sides(self) -> Threshold:
@@ -151,11 +147,10 @@ class ThresholdDetector:
     def _reading(self, state: dict[str, Any], at: int) -> Reading:
         rule = self.rule
         bound = rule.above if rule.above is not None else rule.below or 0.0
-        value = None
-        if "sum" in state and self.metric.calls(state["sum"]) >= self.few:
-            value = self.metric.read(state["sum"], rule.window / SECOND)
+        calls = self.metric.calls(state["sum"]) if "sum" in state else 0
+        value = self.metric.read(state["sum"], rule.window / SECOND) if calls >= self.few else None
         if value is None:
-            return Reading(at, "none", 0.0, bound)
+            return Reading(at, "none", calls, self.few)
         return Reading(at, self._verdict(value, bound), value, bound)
 
     def _verdict(self, value: float, bound: float) -> Verdict:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Verdict = Literal["breach", "hold", "clear", "none"]
 """Beyond the limit; no change, as between limit and release; at rest; too few calls to say."""
 
 
+NO_DATA: Final = "no data"
+"""The level of an alert that says that there are too few calls."""
+
+
 class Reading(NamedTuple):
-    """at: event time, µs. value, limit: in the metric's unit.
+    """at: event time, µs. value, limit: in the metric's unit; calls, where there are too few of them.
 
     level: a budget's threshold ("80%"), which may rise within an episode. begin: names the episode where the
     detector knows it (a budget's period) and is "" where the alert's own beginning does. facet, note, ends,
@@ -26,3 +30,8 @@ class Reading(NamedTuple):
     note: str = ""
     ends: int | None = None
     steer: str = ""
+
+    @property
+    def gone(self) -> bool:
+        """Whether it speaks because there are too few calls: value and limit are numbers of calls then."""
+        return self.verdict == "breach" and self.level == NO_DATA
