@@ -261,7 +261,9 @@ class Brute:
                 more = 1, cost, (tokens or 0) + (out or 0), gross, latency_us, out or 0
                 bill.who[kind][name] = [a + b for a, b in zip(bill.who[kind][name], more, strict=True)]
         for tool in event.get("tools") or []:
-            bill.who["tool"]["#".join(filter(None, tool.values()))][0] += 1
+            bill.who["tool"]["#".join(tool[word] for word in ("name", "arguments_hash") if word in tool)][
+                0
+            ] += 1
         for kind, value in (("cost", cost), ("latency", latency_us)):
             if value:
                 bill.worst[kind].add((-value, event.get("trace_id") or event["id"]))
