@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from aiokafka import TopicPartition
 
+from frames import PANE, VIEWS, entry, frame, log, vitals
+from llmvitals.kafka.feed import Batch
 from llmvitals.kafka.lane import Lane
+from llmvitals.merge import Merge, Plan
+from llmvitals.merge.settle import STRETCH
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Message, Topic
@@ -28,6 +33,39 @@ class Outbox:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.set_result(None)
         return future
+
+
+class Sink(Outbox):
+    """Takes anything."""
+
+    async def post(self, message: Message) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future
+
+
+async def test_a_jump_of_the_floor_lets_others_have_their_turn() -> None:
+    """An hour of hold-up ends: the loop turns at least once for every two stretches of work."""
+    panes, series = 60, 200
+    stage = Merge(Plan(PANE, VIEWS), shard=0, parts={}, beginning=0)
+    held = [
+        frame(0, 5, *(entry(pane, vitals(calls=1), "app", f"a{number}") for number in range(series)), of=1)
+        for pane in range(panes)
+    ]
+    stage.apply(log(held))
+    outbox: Any = Sink()
+    ledger: Any = None
+    lane, turns, done = Lane(TopicPartition("partials", 0), stage, ledger, outbox), 0, list[int]()
+    jump = asyncio.create_task(
+        lane.take(Batch(1, panes, panes + 1, log([frame(0, 6, floor=panes, of=1)], panes)))
+    )
+    while not jump.done():
+        done.append(stage.counters["panes"])
+        turns += 1
+        await asyncio.sleep(0)
+    assert done[-1] == panes * series
+    assert max(after - before for before, after in pairwise(done)) <= 2 * STRETCH
+    assert lane.pieces >= panes * series / (2 * STRETCH)
 
 
 async def test_the_promise_of_a_partition_without_calls_reaches_every_shard(tmp_path: Path) -> None:

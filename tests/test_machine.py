@@ -18,13 +18,21 @@ from hypothesis import strategies as st
 from llmvitals.combine import Combine
 from llmvitals.combine.clock import Clock
 from llmvitals.combine.shelf import Shelf
-from llmvitals.merge import state
+from llmvitals.merge import settle, stage, state
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.sources import Sources
 from llmvitals.merge.state import Checkpoints
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.log import Snapshot
 from world import SECOND, Died, Partition, World
+
+
+@pytest.fixture(autouse=True)
+def _small_pieces(monkeypatch):
+    """Every bucket, and within it every pane, is a piece of its own."""
+    monkeypatch.setattr(settle, "STRETCH", 1)
+    monkeypatch.setattr(stage, "STRETCH", 1)
+
 
 LAGS = [0, 0, 0, 1, 3, 6, 9, 15, 40, -4, -30, -90]
 
@@ -63,7 +71,7 @@ COMBINE = {
     lambda world, rnd, partition: world.crash(partition, pause=rnd.choice([True, False])): 4,
 }
 MERGE = {
-    lambda world, rnd, shard: world.merge(shard, rnd.randint(1, 8)): 10,
+    lambda world, rnd, shard: world.merge(shard, rnd.randint(1, 8), rnd.choice([None, 1, 1, 2, 3, 5])): 14,
     lambda world, rnd, shard: world.write(shard, rnd.randint(0, 4) / 4): 3,
     lambda world, rnd, shard: world.checkpoint_merge(shard, rnd.choice([1, 1, 1, 0.5])): 4,
     lambda world, rnd, shard: world.crash_merge(shard): 2,
@@ -105,6 +113,8 @@ def test_long_lives_end_equal_to_brute_force():
         "checkpoint",
         "fuzzy checkpoint",
         "merge crash",
+        "half a frame",
+        "torn frame",
     ):
         assert sum(world.happened[what] for world in worlds) > 12, what
 
@@ -213,9 +223,19 @@ def last_change(patch):
     patch.setattr(Checkpoints, "changed", changed)
 
 
+def done_too_early(patch):
+    """A frame counts as applied when it is begun."""
+    real = Checkpoints.take
+
+    def take(self, buckets, plan, *, upto, whole):
+        return real(self, buckets, plan, upto=upto + bool(self.ahead or self.torn), whole=whole)
+
+    patch.setattr(Checkpoints, "take", take)
+
+
 MUTATIONS = [
     one_promise, no_promise_rule, promise_unwritten, resume_at_next, floor_before_ack, last_wins,
-    only_those_who_spoke, manifest_newest, no_bucket_skip, floors_newest, last_change,
+    only_those_who_spoke, manifest_newest, no_bucket_skip, floors_newest, last_change, done_too_early,
 ]  # fmt: skip
 
 

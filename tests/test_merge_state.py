@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from frames import DAY, FIRST, PANE, VIEWS, entry, frame, log, stored, vitals
 from llmvitals.errors import ConfigError, StateLost
-from llmvitals.merge import Merge, Plan
+from llmvitals.merge import Merge, Plan, settle
+from llmvitals.merge import stage as stage_module
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Topic
 
@@ -123,22 +125,24 @@ def test_a_view_for_rules_only_is_asked_about_and_keeps_no_windows():
 
 TEAMS = [f"team {n}" for n in range(20)]
 LOGS = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(0, 14), st.sampled_from(TEAMS), st.integers(1, 70)),
+    st.tuples(
+        st.integers(0, 1), st.integers(0, 14), st.sampled_from(TEAMS), st.integers(1, 70), st.integers(-4, 1)
+    ),
     min_size=1,
     max_size=40,
 )
 
 
 def random_log(drawn):
-    """Frames that know ever more calls, whose floors follow four panes behind."""
+    """Frames that know ever more calls; some close what they bring, some are four panes behind it."""
     frames, version, top, total = [], 0, [0, 0], {}
-    for source, wanted, team, count in drawn:
+    for source, wanted, team, count, behind in drawn:
         version += count
         pane = max(wanted, top[source] - 4)
         top[source] = max(top[source], pane)
         total[source, pane, team] = total.get((source, pane, team), 0) + count
         content = vitals(calls=total[source, pane, team], latencies_ms=(pane + 1,))
-        frames.append(frame(source, version, entry(pane, content, "team", team), floor=top[source] - 4))
+        frames.append(frame(source, version, entry(pane, content, "team", team), floor=top[source] + behind))
     return log([*frames, frame(0, version + 1, floor=99), frame(1, version + 1, floor=99)])
 
 
@@ -148,27 +152,66 @@ def test_a_restart_from_a_fuzzy_checkpoint_ends_with_the_same_points_and_alerts(
     """Wherever it crashes and however few buckets a checkpoint has: nothing is lost, nothing differs."""
     records = random_log(drawn)
     rules = plan(buckets=16, rounds=8)
-    straight = merge(rules).apply(records)
+    whole = merge(rules).apply(records)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (settle, stage_module):
+            patch.setattr(module, "STRETCH", 1)
+        straight = merge(rules).apply(records)
+        out = disturbed(records, rules, data)
+    assert stored(out) == stored(straight)
+    assert alerts(out) == alerts(straight) == alerts(whole)
+    assert contents(straight) == contents(whole)
+
+
+def test_a_checkpoint_within_a_frame_knows_which_buckets_have_it(monkeypatch):
+    """Also of a frame that closes what it brings: else the buckets that have it would count it twice."""
+    monkeypatch.setattr(settle, "STRETCH", 1)
+    monkeypatch.setattr(stage_module, "STRETCH", 1)
+    brought = [entry(pane, ONE, "team", team) for team in TEAMS for pane in (0, 1)]
+    records = log([frame(0, 1, *brought, floor=2, of=1), frame(0, 2, floor=6, of=1)])
+    straight = list(merge(plan(buckets=4)).pieces(records))
+    assert len(straight) > 8
+    for cut in range(len(straight)):
+        stage = merge(plan(buckets=4))
+        out = [message for piece in islice(stage.pieces(records), cut) for message in piece]
+        again = merge(plan(buckets=4), stage.snapshot(whole=True).parts)
+        out += again.apply(records[again.next :])
+        assert stored(out) == stored(chain.from_iterable(straight))
+
+
+def alerts(messages):
+    return {message for message in messages if message.topic is Topic.ALERTS}
+
+
+def contents(messages):
+    """What a store holds in the end, but for how far it was counted when it was last said."""
+    return {place: (point.counts, point.measures) for place, point in stored(messages).items()}
+
+
+def disturbed(records, rules, data):
+    """What is sent when it dies again and again, also within what one frame brings about."""
     parts: dict[str, bytes] = {}
     stage, out, durable = merge(rules), [], []
-    for record in records:
-        out += stage.apply([record])
-        what = data.draw(st.sampled_from(["go on", "checkpoint", "crash", "torn"]))
-        if what == "checkpoint":
-            parts.update(stage.snapshot().parts)
-            durable = list(out)
-        elif what == "torn":  # it dies before the last part, the manifest, is written
-            parts.update(list(stage.snapshot().parts.items())[:-1])
+    work, last = iter(()), records[-1].offset
+    while True:
+        messages = next(work, None)
+        if messages is None:
+            if stage.next > last:
+                return out
+            work = stage.pieces(records[stage.next : stage.next + data.draw(st.integers(1, 3))])
+            continue
+        out += messages
+        what = data.draw(st.sampled_from(["go on", "go on", "checkpoint", "crash", "torn"]))
+        if what in ("checkpoint", "torn"):  # torn: it dies before the last part, the manifest, is written
+            written = list(stage.snapshot().parts.items())
+            parts.update(written[: None if what == "checkpoint" else -1])
             durable = list(out)
         if what in ("crash", "torn"):
-            stage, out = merge(rules, parts), list(durable)
-            out += stage.apply([each for each in records if stage.next <= each.offset <= record.offset])
-    assert stored(out) == stored(straight)
-    assert {m for m in out if m.topic is Topic.ALERTS} == {m for m in straight if m.topic is Topic.ALERTS}
+            stage, out, work = merge(rules, parts), list(durable), iter(())
 
 
 def test_a_clean_stop_replays_nothing_and_forgets_nothing():
-    records = random_log([(n % 2, n // 9, TEAMS[n % 20], 30) for n in range(120)])
+    records = random_log([(n % 2, n // 9, TEAMS[n % 20], 30, -4) for n in range(120)])
     for cut in (1, 37, 90, len(records)):
         stage = merge(plan())
         stage.apply(records[:cut])
