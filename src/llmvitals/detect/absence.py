@@ -148,7 +148,7 @@ class AbsenceDetector:
         elif "told" not in state:
             expected, how = self._expected(state, at)
             if expected >= self.rule.min_calls:
-                note = f"{expected:,} were to be expected by {how}"
+                note = f"about {expected:,} were to be expected by {how}"
                 readings = [Reading(at, "breach", silence, limit, note=note)]
                 state["told"] = at
         self._next(state, at)

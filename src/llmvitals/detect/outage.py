@@ -72,9 +72,11 @@ class Outage(Scope):
     @classmethod
     def _errors(cls, value: Any) -> Condition:
         wanted = condition("errors", value)
-        if wanted.negate:
-            return wanted
         # A call that went well has no error_type, and has to count.
+        if wanted.accepts(UNKNOWN):
+            return wanted
+        if wanted.negate:
+            raise ValueError(f"this leaves out {UNKNOWN}, and so the calls that went well: name the errors")
         regex = None if wanted.regex is None else f"(?:{wanted.regex})|{UNKNOWN}"
         return Condition(wanted.values | {UNKNOWN} if wanted.values else frozenset(), regex)
 

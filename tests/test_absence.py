@@ -1,0 +1,148 @@
+"""Absence: a silence where calls were to be expected, and only there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmvitals.window import DAY, HOUR, MINUTE
+from panes import PANE, vitals, walk, watch
+
+MONDAY = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1_000_000
+STEP = 5 * MINUTE
+BUSY = vitals(calls=50)
+"""Of five minutes."""
+
+
+def rule(folder, condition: str = "", pane: int = PANE):
+    return watch(folder, f"alert: Quiet\nabsence: {{by: [app]{condition}}}", pane)
+
+
+def every(start: int, end: int, content=BUSY):
+    """Calls in a pane of every five minutes."""
+    return {time // PANE: content for time in range(MONDAY + start, MONDAY + end, STEP)}
+
+
+def heard(folder, panes, end: int, condition: str = "", **how):
+    found = walk(rule(folder, condition), panes, (MONDAY + end) // PANE, series=("search",), **how)
+    return [(alert.status, alert.at - MONDAY) for alert in found], found
+
+
+def office(days: range):
+    """Calls from 9:00 to 17:00 of weekdays, from Monday the 0th on."""
+    return {
+        pane: content
+        for day in days
+        if day % 7 < 5
+        for pane, content in every(day * DAY + 9 * HOUR, day * DAY + 17 * HOUR).items()
+    }
+
+
+@pytest.mark.parametrize("expect", ["", ", expect: always"])
+def test_a_silence_is_told_once_and_ends_with_the_next_call(tmp_path, expect):
+    panes = every(0, 3 * HOUR) | every(5 * HOUR, 6 * HOUR)
+    times, (alert, over) = heard(tmp_path, panes, 6 * HOUR, expect)
+    # The last call's pane ends at 2:55:10.
+    last = 3 * HOUR - STEP + PANE
+    assert times == [("firing", last + 15 * MINUTE), ("resolved", 5 * HOUR + PANE)]
+    # 600 calls in hour 2, and 48 in what belongs to hour 1: a quarter of an hour has a quarter of them.
+    assert (
+        alert.summary == "No calls for 15 min: app=search (about 162 were to be expected by the pace before)"
+    )
+    assert over.summary == "No calls for 2 h 4 min: app=search (calls are back)"
+    assert alert.episode == over.episode
+
+
+def test_the_window_may_be_any(tmp_path):
+    times, _ = heard(tmp_path, every(0, 3 * HOUR), 6 * HOUR, ", window: 2h")
+    assert times == [("firing", 5 * HOUR - STEP + PANE)]
+
+
+def test_little_traffic_never_pages(tmp_path):
+    lone = {pane: vitals(calls=1) for pane in every(0, 9 * HOUR)}
+    assert heard(tmp_path, lone, DAY)[0] == []
+    assert heard(tmp_path, lone, DAY, ", expect: always")[0] == []
+    assert len(heard(tmp_path, lone, DAY, ", min_calls: 3")[0]) == 1
+    assert heard(tmp_path, every(0, STEP), DAY, ", min_calls: 13")[0] == []
+
+
+def test_nights_and_weekends_are_no_silence(tmp_path):
+    times, _ = heard(tmp_path, office(range(26)), 33 * DAY)
+    # The first night and the first weekend are not known to be quiet; on the last Monday nobody comes.
+    assert [when // DAY for how, when in times if how == "firing"] == [0, 5, 28]
+
+
+def test_a_silence_at_noon_is_one_and_on_a_quiet_morning_it_shows_late(tmp_path):
+    weeks = office(range(21))
+    tuesday = 22 * DAY
+    half = every(21 * DAY + 9 * HOUR, 21 * DAY + 17 * HOUR) | every(tuesday + 9 * HOUR, tuesday + 12 * HOUR)
+    times, found = heard(tmp_path, weeks | half, tuesday + 23 * HOUR)
+    (noon,) = [when for _, when in times if when > tuesday]
+    assert noon == tuesday + 12 * HOUR - STEP + PANE + 15 * MINUTE
+    assert found[-1].note == "about 150 were to be expected by the same hour of past weeks"
+    times, _ = heard(tmp_path, weeks | every(21 * DAY + 9 * HOUR, 21 * DAY + 17 * HOUR), tuesday + 23 * HOUR)
+    # Nobody came on Tuesday. The first hour of a day may begin late, so the second one tells.
+    assert [when for _, when in times if when > tuesday] == [tuesday + 10 * HOUR + 15 * MINUTE]
+
+
+def test_one_outage_last_week_does_not_hide_the_next(tmp_path):
+    panes = every(0, 28 * DAY + 12 * HOUR)
+    hole = range((MONDAY + 21 * DAY + 10 * HOUR) // PANE, (MONDAY + 21 * DAY + 20 * HOUR) // PANE)
+    times, _ = heard(tmp_path, {pane: panes[pane] for pane in panes if pane not in hole}, 29 * DAY)
+    assert [when // HOUR for how, when in times if how == "firing"] == [21 * 24 + 10, 28 * 24 + 12]
+
+
+@pytest.mark.parametrize("expect", ["", ", expect: always"])
+def test_one_that_stays_away_for_a_day_is_given_up(tmp_path, expect):
+    times, found = heard(tmp_path, every(0, 3 * HOUR), 60 * DAY, expect)
+    fired = 3 * HOUR - STEP + PANE + 15 * MINUTE
+    assert times == [("firing", fired), ("resolved", fired + DAY)]
+    assert found[1].summary.endswith("(resolved: no calls for a day: not waited for any longer)")
+
+
+@pytest.mark.parametrize("expect", ["", ", expect: always"])
+def test_nothing_is_remembered_for_ever(tmp_path, expect):
+    watched = rule(tmp_path, expect)
+    view, state = watched.views[0].name, {}
+    panes = every(0, 3 * HOUR)
+    watched.advance(view, ("a",), state, floor=max(panes) + 1, closed=sorted(panes.items()))
+    assert watched.needs_tick(state)
+    watched.advance(view, ("a",), state, floor=(MONDAY + 30 * DAY) // PANE)
+    assert state == {}
+
+
+def test_a_year_of_calls_is_four_weeks_of_numbers(tmp_path):
+    watched = rule(tmp_path)
+    view, state = watched.views[0].name, {}
+    panes = [((MONDAY + hour * HOUR) // PANE, BUSY) for hour in range(365 * 24)]
+    watched.advance(view, ("a",), state, floor=panes[-1][0] + 1, closed=panes)
+    assert len(state["rules"]["Quiet"]["seen"]["hours"]) <= 28 * 24 + 2
+
+
+def test_only_guardrails_are_no_calls(tmp_path):
+    blocks = {pane: vitals(calls=0, guardrail_blocks=1) for pane in every(3 * HOUR, 5 * HOUR)}
+    times, _ = heard(tmp_path, every(0, 3 * HOUR) | blocks, 5 * HOUR)
+    assert [how for how, _ in times] == ["firing"]
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.integers(0, 100), max_size=8),
+    st.sets(st.integers(0, 40 * 24)),
+    st.booleans(),
+    st.sampled_from(["", ", expect: always"]),
+)
+def test_any_batching_gives_the_same_alerts(tmp_path_factory, spans, cuts, packed, expect):
+    """spans: lengths of traffic and silence in turns, in hours."""
+    folder = tmp_path_factory.mktemp("rules")
+    panes, at = {}, 0
+    for number, hours in enumerate(spans):
+        if number % 2 == 0:
+            panes |= every(at, at + hours * HOUR)
+        at += hours * HOUR
+    whole = heard(folder, panes, 40 * DAY, expect)
+    cuts = {(MONDAY + cut * HOUR) // PANE for cut in cuts}
+    assert heard(folder, panes, 40 * DAY, expect, cuts=cuts, packed=packed) == whole
