@@ -1,1 +1,5 @@
 """The life of an alert after its detection: grouped, muted, told, acknowledged, over."""
+
+from llmvitals.desk.desk import Desk
+
+__all__ = ["Desk"]

@@ -11,15 +11,15 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, tag="alert"):
     """An alert as it stands: its newest change. Key: its episode.
 
     fresh: some change of it was young enough to be told. group: the key of its group (16 hex digits).
-    incident: in which it is told; "": in none. told: the status and level that the incident's thread or
-    first message said last, None while nobody was told of it.
+    incident: in which it is told; "": in none. told: the status, level and verdict that people heard last,
+    None while nobody was told of it.
     """
 
     alert: Alert
     fresh: bool
     group: str = ""
     incident: str = ""
-    told: tuple[str, str] | None = None
+    told: tuple[str, str, str] | None = None
 
     @property
     def id(self) -> str:
@@ -42,11 +42,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, tag="incident"):
 
     Event time (µs): since, and until when the last alert ended, None while one fires. Wall clock (µs): born,
     when it was opened or opened again; spoke, when the message was posted or replied to; again, when it was
-    last told that it still fires. channel: where it is to be posted, "" for the default one. posted: there is
-    a message; place: its channel and ts, both "" where it has none (webhook, terminal). shown: the digest of
-    the card that it shows. acknowledged: by whom and when. unheard: why it is not told at present. left: how
-    many of its alerts are forgotten. said: which answers to people ("ack", "calls") are in the thread.
-    asked: somebody wants to see its calls. digest: made by a storm.
+    last repeated that it still fires. channel: where it is to be posted. posted: there is a message; place:
+    its channel and ts, both "" where it has none (webhook, terminal). shown: the digest of the card that it
+    shows. acknowledged: by whom and when. unheard: why it is not told now; hushed: it was not, and people
+    will hear when it is again. asked: somebody wants to see its calls. said: which answers to people ("ack",
+    "calls") are in the thread. left: how many of its alerts are forgotten. digest: made by a storm.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, tag="incident"):
     again: int = 0
     acknowledged: tuple[str, int] | None = None
     unheard: str = ""
+    hushed: bool = False
     asked: bool = False
     said: tuple[str, ...] = ()
     left: int = 0

@@ -1,0 +1,36 @@
+"""When to look at what again: a heap whose entries may be put off."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+from llmvitals.window import FOREVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Agenda:
+    """Names with the time (µs) at which each is due; a name is there once."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, int] = {}
+        self._heap: list[tuple[int, str]] = []
+
+    def put(self, name: str, time: int) -> None:
+        """It is due then, whatever was said before; at FOREVER not at all."""
+        if time >= FOREVER:
+            self._times.pop(name, None)
+        elif self._times.get(name) != time:
+            self._times[name] = time
+            heapq.heappush(self._heap, (time, name))
+
+    def due(self, now: int, most: int) -> Iterator[str]:
+        """Take out what is due, the oldest first, at most so many."""
+        while most and self._heap and self._heap[0][0] <= now:
+            time, name = heapq.heappop(self._heap)
+            if self._times.get(name) == time:
+                del self._times[name]
+                most -= 1
+                yield name

@@ -1,0 +1,253 @@
+"""The sink of the alerts topic: it absorbs what changes and tells what is due."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from llmvitals.alert.routing import Route, Routing
+from llmvitals.desk.acts import Acts
+from llmvitals.desk.agenda import Agenda
+from llmvitals.desk.book import Book
+from llmvitals.desk.group import grouped
+from llmvitals.desk.intake import SHELF, Intake
+from llmvitals.desk.judge import Judge
+from llmvitals.desk.mute import Mutes
+from llmvitals.desk.points import point
+from llmvitals.desk.sight import Sight
+from llmvitals.desk.storm import gathered
+from llmvitals.desk.tell import Tell
+from llmvitals.errors import SinkError
+from llmvitals.notify.backend import chosen
+from llmvitals.notify.delivery import Delivery
+from llmvitals.notify.tempo import Tempo
+from llmvitals.record.act import encode
+from llmvitals.record.log import Message, Topic
+from llmvitals.window import MINUTE, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.desk.acts import Buttons
+    from llmvitals.desk.mute import Muted
+    from llmvitals.notify.backend import Backend
+    from llmvitals.notify.delivery import Counts
+    from llmvitals.record.act import Silence
+    from llmvitals.record.incident import Case, Incident
+    from llmvitals.record.log import Record
+    from llmvitals.settings import Settings
+
+_MOST: Final = 2_000
+"""Incidents that are looked at in one tick."""
+
+
+class _Silent:
+    def count(self, name: str, value: int = 1, **labels: str) -> None:
+        """Nobody counts."""
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Nobody measures."""
+
+
+class Desk:
+    """All alerts in one place, so that grouping, silences and digests are of all of them.
+
+    `take` changes the state and waits for nobody; `tick` brings to people what is due by the wall clock. Both
+    give the records of what they changed for the compacted topic of incidents, from which the next owner
+    restores everything. Slack has no idempotency key: of what was said just before a crash and never marked
+    the message is looked for by its metadata, where history may be read; else it is said twice at most.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        routing: Routing | None = None,
+        *,
+        counts: Counts | None = None,
+        backend: Backend | None = None,
+        buttons: Buttons | None = None,
+        tempo: Tempo | None = None,
+    ) -> None:
+        self._tempo = tempo or Tempo(patience=2.0)
+        self._counts: Counts = counts or _Silent()
+        self._backend = backend or chosen(settings, self._tempo.timeout)
+        self._routing, self._default = routing or Routing(), settings.slack_channel or ""
+        self._delivery = Delivery(self._backend, self._default, self._tempo, self._counts)
+        max_age = duration(settings.max_alert_age)
+        self._shelf = SHELF + max_age
+        self._intake = Intake(self._routing, max_age, self._default, self._counts, self._tempo.clock)
+        self._tell = Tell(self._delivery, self._tempo, self._counts, settings.trace_url or "", self._look)
+        self._acts = Acts(buttons)
+        self._opened = self._checked = False
+        self._begin(())
+
+    def _begin(self, history: Sequence[Record]) -> None:
+        self._book = book = Book(history)
+        self._mutes = Mutes(self._routing, lambda name: _lasts(book, name))
+        self._judge, self._agenda = Judge(), Agenda()
+        self._sent: list[Message] = []
+        self._swept, self._checks, self._quiet = 0, 0, (0, frozenset[str]())
+        for case in book.cases.values():
+            self._mutes.source(case)
+        for name in book.incidents:
+            self._agenda.put(name, 0)
+        self._tell.restart(book.incidents.values())
+
+    async def start(self, history: Sequence[Record] | None) -> None:
+        """Take up where the last owner stopped; again whenever partitions were assigned.
+
+        history: the newest record of each key of the incidents topic.
+        """
+        self._begin(history or ())
+        if not self._opened:
+            self._opened = True
+            await self._backend.open()
+        await self._acts.start()
+
+    def hear(self, records: Sequence[Record]) -> None:
+        """What people do about alerts: the newest of each act, and later whatever is done."""
+        now = self._tempo.clock()
+        for record in records:
+            name, points = self._acts.hear(record, self._book, self._mutes, now)
+            self._sent += points
+            if name:
+                self._agenda.put(name, now)
+
+    async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
+        """Absorb these records of the alerts topic; gives the records of what changed, and points."""
+        del partition
+        now = self._tempo.clock()
+        for record in records:
+            taken = self._intake.take(self._book, record)
+            if taken is None:
+                continue
+            case, change = taken
+            self._sent.append(change)
+            self._mutes.source(case)
+            self._sent += self._judge.one(self._book, self._mutes, case.alert, now)
+            if case.incident:
+                self._agenda.put(case.incident, now)
+                self._sent += [_message(silence) for silence in self._mutes.over(case.incident, now)]
+        return self._out()
+
+    async def tick(self) -> list[Message]:
+        """Tell what is due; gives the records of what was told, points, and what buttons asked for."""
+        self._sent += self._acts.drained()
+        now = self._tempo.clock()
+        self._sweep(now)
+        self._listen(now)
+        if await self._known(now):
+            due = list(self._agenda.due(now, _MOST))
+            for name in due:
+                self._hush(name)
+            due, digests = gathered(self._book, due, self._look, self._tell.doubtful, now)
+            for name in (*due, *digests):
+                # A call that is cancelled half way has told less than was due.
+                self._agenda.put(name, now)
+            for name, time in (await self._tell.round(self._book, due)).items():
+                self._agenda.put(name, time)
+        return self._out()
+
+    async def rest(self) -> list[Message]:
+        """Somebody else has the alerts: the buttons are his; gives what they asked for until then."""
+        return await self._acts.rest()
+
+    async def stop(self) -> None:
+        """Give the connections back."""
+        await self._acts.rest()
+        await self._backend.close()
+
+    def health(self) -> str | None:
+        """Why alerts don't reach people at present, and what to do; None when all is well."""
+        return "; ".join(dict.fromkeys(self._delivery.trouble.values())) or None
+
+    def _out(self) -> list[Message]:
+        sent, self._sent = self._sent, []
+        return self._book.marks() + sent
+
+    async def _known(self, now: int) -> bool:
+        """Whether Slack knows us; before it does, nothing is sent there."""
+        if not self._checked and now >= self._checks:
+            try:
+                await self._delivery.check()
+            except SinkError as error:
+                self._checks = now + int(min(error.retry_after or 1.0, 60.0) * 1_000_000)
+            else:
+                self._checked = True
+        return self._checked
+
+    def _look(self, name: str) -> tuple[Sight, Route] | None:
+        incident, cases = self._book.incidents.get(name), self._book.members(name)
+        if incident is None or not cases:
+            return None
+        muted = {case.id: found for case in cases if (found := self._muted(case)) is not None}
+        sight = Sight(incident, cases, muted)
+        if incident.digest:
+            return sight, Route()
+        chief = sight.card.chief
+        route = self._routing.route(chief.marks)
+        return Sight(incident, cases, muted, grouped(chief, route, self._default).matchers), route
+
+    def _muted(self, case: Case) -> Muted | None:
+        """What mutes an alert that fires, or of whose end people would hear."""
+        alert = case.alert
+        if not case.firing and (case.told is None or case.told[0] == "resolved"):
+            return None
+        return self._mutes.why(alert, self._routing.route(alert.marks), self._tempo.clock())
+
+    def _hush(self, name: str) -> None:
+        """Remember whether the incident is told at present; a silence is a change of its alerts' state."""
+        found = self._look(name)
+        if found is None:
+            return
+        sight, now = found[0], self._tempo.clock()
+        incident, unheard = sight.incident, sight.card.unheard
+        if unheard == incident.unheard:
+            return
+        if unheard and not incident.unheard:
+            for case in sight.firing:
+                if by := sight.muted[case.id].by:
+                    self._sent.append(point(case.alert, "silenced", at=max(now, case.alert.at), by=by))
+        hushed = incident.hushed or bool(unheard and incident.posted)
+        self._book.put(replace(incident, unheard=unheard, hushed=hushed))
+
+    def _listen(self, now: int) -> None:
+        """Look at everything again once something mutes or unmutes."""
+        until, times = self._quiet
+        if self._mutes.moved or now >= until or times != self._mutes.times(now):
+            self._mutes.moved = False
+            self._quiet = self._mutes.until(now), self._mutes.times(now)
+            for incident in self._book.incidents.values():
+                if incident.until is None:
+                    self._agenda.put(incident.id, now)
+            self._sent += self._judge.all(self._book, self._mutes, now)
+
+    def _sweep(self, now: int) -> None:
+        """Let go, once a minute, of what is over for so long that nothing about it can be news."""
+        if now < self._swept + MINUTE:
+            return
+        self._swept, before = now, now - self._shelf
+        for case in [c for c in self._book.cases.values() if not c.firing and c.alert.at < before]:
+            incident = self._book.incidents.get(case.incident)
+            if incident is not None:
+                if self._book.size(incident.id) == 1:
+                    continue
+                self._book.put(replace(incident, left=incident.left + 1))
+            self._book.drop(case)
+        for incident in [i for i in self._book.incidents.values() if _over(i, before)]:
+            self._book.drop(incident)
+        self._sent += self._acts.swept(self._book, self._mutes, now)
+
+
+def _message(silence: Silence) -> Message:
+    return Message(Topic.SILENCES, silence.key, encode(silence))
+
+
+def _lasts(book: Book, name: str) -> bool:
+    incident = book.incidents.get(name)
+    return incident is not None and incident.until is None
+
+
+def _over(incident: Incident, before: int) -> bool:
+    return incident.until is not None and incident.until < before

@@ -1,0 +1,128 @@
+"""An alert's change comes in: whether it is new, whether it may be told, and in which incident."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from llmvitals.desk.group import grouped
+from llmvitals.desk.points import point
+from llmvitals.record.alert import Alert
+from llmvitals.record.incident import Case, Incident
+from llmvitals.window import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llmvitals.alert.routing import Routing
+    from llmvitals.desk.book import Book
+    from llmvitals.desk.points import State
+    from llmvitals.notify.delivery import Counts
+    from llmvitals.record.log import Message, Record
+
+log: Final = structlog.get_logger(__name__)
+
+SHELF: Final = DAY
+"""After a day on the topic a firing alert pages nobody, and what is over may be forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """max_age: µs. default: the channel where nobody names one. clock: µs since 1970."""
+
+    routing: Routing
+    max_age: int
+    default: str
+    counts: Counts
+    clock: Callable[[], int]
+
+    def take(self, book: Book, record: Record) -> tuple[Case, Message] | None:
+        """The alert as it stands now, and the point of its change; None where there is no news in it.
+
+        A change that is not newer than what is known is no news, so any record may come again.
+        """
+        try:
+            alert = Alert.decode(record.value or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self.counts.count("notifications", result="unreadable")
+            log.warning("a record on the alerts topic is no alert", offset=record.offset)
+            return None
+        before = book.cases.get(alert.episode)
+        if before is not None and rank(alert) <= rank(before.alert):
+            self.counts.count("notifications", result="known")
+            return None
+        case = Case(alert=alert, fresh=self._fresh(alert, record))
+        if before is not None and (before.firing or not case.firing):
+            case = msgspec.structs.replace(before, alert=alert, fresh=before.fresh or case.fresh)
+        if case.firing and not case.incident:
+            if case.fresh:
+                case = self._join(book, case, self._written(record))
+            else:
+                self.counts.count("notifications", result="too_old")
+        book.put(case)
+        if case.incident:
+            self._settle(book, case, self._written(record))
+        known = before is not None and before.firing
+        state: State = "resolved" if not case.firing else "level" if known else "firing"
+        return case, point(alert, state)
+
+    def _written(self, record: Record) -> int:
+        now = self.clock()
+        return min(record.timestamp * 1_000, now) if record.timestamp > 0 else now
+
+    def _fresh(self, alert: Alert, record: Record) -> bool:
+        """Whether a firing alert may page: it was young when it was written, and has not lain for a day.
+
+        Its age is taken when it was written, so that an hour without a worker loses nothing.
+        """
+        written = self._written(record)
+        young = written - alert.at <= self.max_age and self.clock() - written <= SHELF
+        return alert.status == "firing" and young
+
+    def _join(self, book: Book, case: Case, born: int) -> Case:
+        """The case in its group's incident: that which lasts, or ended a moment ago, else a new one."""
+        alert = case.alert
+        route = self.routing.route(alert.marks)
+        group = grouped(alert, route, self.default)
+        incident = book.incidents.get(book.groups.get(group.key, ""))
+        if incident is None or (incident.until is not None and alert.at - incident.until > route.interval):
+            name = f"{group.key}-{alert.at}"
+            incident = Incident(id=name, channel=group.channel, since=alert.since, born=born)
+            book.put(incident)
+        joined = msgspec.structs.replace(case, group=group.key, incident=incident.id)
+        earlier = book.last(joined)
+        if earlier is None or earlier.firing:
+            return joined
+        # The same series again: it takes the place of the alert that is over, and what was told of that.
+        if earlier.id != case.id:
+            book.put(msgspec.structs.replace(earlier, incident="", told=None))
+        return msgspec.structs.replace(joined, told=earlier.told)
+
+    def _settle(self, book: Book, case: Case, born: int) -> None:
+        """The incident begins, lasts or ends as its alerts say."""
+        incident, fires = book.incidents[case.incident], book.firing(case.incident) > 0
+        now = incident
+        if fires and incident.until is not None:
+            said = tuple(word for word in incident.said if word != "ack")
+            now = msgspec.structs.replace(
+                incident, until=None, born=born, acknowledged=None, said=said, again=0
+            )
+        elif not fires and incident.until is None:
+            end = max(member.alert.at for member in book.members(incident.id))
+            now = msgspec.structs.replace(incident, until=end, unheard="", hushed=False)
+        if case.alert.since < now.since:
+            now = msgspec.structs.replace(now, since=case.alert.since)
+        if now != incident:
+            book.put(now)
+
+
+def rank(alert: Alert) -> tuple[int, bool, float]:
+    """What is newer: the later change, at one time the resolving one, then the higher threshold."""
+    try:
+        height = float(alert.level.rstrip("% ") or 0)
+    except ValueError:
+        height = 0.0
+    return alert.at, alert.status == "resolved", height

@@ -1,0 +1,36 @@
+"""Verdicts: what budgets' alerts say to gateways, sent when it changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmvitals.desk.verdicts import judged
+from llmvitals.record.log import Message, Topic
+
+if TYPE_CHECKING:
+    from llmvitals.desk.book import Book
+    from llmvitals.desk.mute import Mutes
+    from llmvitals.record.alert import Alert
+
+
+class Judge:
+    """Remembers what it has sent, so that only changes are sent again."""
+
+    def __init__(self) -> None:
+        self._sent: dict[bytes, bytes] = {}
+
+    def one(self, book: Book, mutes: Mutes, alert: Alert, now: int) -> list[Message]:
+        """The verdict on an alert's series, if there is a new one."""
+        if alert.kind != "budget":
+            return []
+        alerts = [case.alert for case in book.alike(alert.fingerprint)]
+        verdict = judged(alerts, mutes.override(alert.marks, now), now)
+        if verdict is None or self._sent.get(verdict.key) == verdict.encode():
+            return []
+        self._sent[verdict.key] = verdict.encode()
+        return [Message(Topic.VERDICTS, verdict.key, verdict.encode())]
+
+    def all(self, book: Book, mutes: Mutes, now: int) -> list[Message]:
+        """The same for every budget: an override may have begun or ended."""
+        alerts = {case.alert.fingerprint: case.alert for case in book.cases.values()}
+        return [message for alert in alerts.values() for message in self.one(book, mutes, alert, now)]

@@ -1,0 +1,158 @@
+"""What is due is brought to people, channel by channel, and remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from llmvitals.desk.plan import step
+from llmvitals.errors import SinkError
+from llmvitals.notify.delivery import Letter
+from llmvitals.record.card import Place
+from llmvitals.window import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Protocol
+
+    from llmvitals.alert.routing import Route
+    from llmvitals.desk.book import Book
+    from llmvitals.desk.plan import Step
+    from llmvitals.desk.sight import Sight
+    from llmvitals.notify.delivery import Counts
+    from llmvitals.notify.tempo import Tempo
+    from llmvitals.record.incident import Incident
+
+    class Post(Protocol):
+        """Brings letters to people; notify's Delivery is one."""
+
+        async def bring(self, letter: Letter) -> Place | None:
+            """See Delivery.bring."""
+
+
+AT_RISK: Final = 8
+"""So many letters of a channel may be under way, unmarked, when a process is killed: see Tempo.burst."""
+_SKEW: Final = 60.0
+"""How far Kafka's clock and Slack's may differ, in seconds."""
+_WAIT: Final = 0.5
+_LONGEST: Final = 30.0
+
+
+@dataclass(slots=True)
+class Tell:
+    """look: an incident as it is to be seen, and its route; None where it is no more.
+
+    doubtful: ids of incidents about which something may have been said without our knowing.
+    """
+
+    post: Post
+    tempo: Tempo
+    counts: Counts
+    trace_url: str
+    look: Callable[[str], tuple[Sight, Route] | None]
+    doubtful: set[str] = field(default_factory=set)
+
+    def restart(self, incidents: Iterable[Incident]) -> None:
+        """These were restored: the last owner may have told of some without marking it."""
+        self.doubtful.clear()
+        waiting: dict[str, list[Incident]] = {}
+        for incident in incidents:
+            if incident.posted:
+                self.doubtful.add(incident.id)
+            elif incident.until is None and not incident.unheard:
+                waiting.setdefault(incident.channel, []).append(incident)
+        for found in waiting.values():
+            oldest = sorted(found, key=lambda incident: (incident.born, incident.id))[:AT_RISK]
+            self.doubtful.update(incident.id for incident in oldest)
+
+    async def round(self, book: Book, due: Iterable[str]) -> dict[str, int]:
+        """Tell what is to be told of these; each with the time (µs) at which to look again.
+
+        Channels go on beside one another: one that makes us wait holds up nobody else. First messages come
+        before news of what people know. What there is no time for is due at once. Never raises SinkError.
+        """
+        until = self.tempo.monotonic() + self.tempo.patience
+        channels: dict[str, list[Incident]] = {}
+        for name in due:
+            if (incident := book.incidents.get(name)) is not None:
+                channels.setdefault(incident.channel, []).append(incident)
+        rounds = []
+        for incidents in channels.values():
+            incidents.sort(key=lambda incident: (incident.posted, incident.born, incident.id))
+            rounds.append(self._channel(book, incidents, until))
+        return {name: time for found in await asyncio.gather(*rounds) for name, time in found.items()}
+
+    async def _channel(self, book: Book, incidents: list[Incident], until: float) -> dict[str, int]:
+        times = {}
+        for incident in incidents:
+            if self.tempo.monotonic() >= until:
+                times[incident.id] = self.tempo.clock()
+            else:
+                times[incident.id] = await self._incident(book, incident.id)
+        return times
+
+    async def _incident(self, book: Book, name: str) -> int:
+        found = self.look(name)
+        if found is None:
+            return self.tempo.clock()
+        sight, route = found
+        now = self.tempo.clock()
+        todo = step(sight, route, now)
+        if not todo.letter:
+            return todo.due
+        if todo.again or todo.news:
+            again = now if todo.again else 0
+            book.put(replace(sight.incident, again=again))
+            sight, _ = self.look(name) or found
+        try:
+            place = await self._bring(sight, todo)
+        except SinkError as error:
+            # What keeps us from telling it is the post's to know; it is asked again soon, at no cost.
+            wait = min(error.retry_after or _WAIT, _LONGEST)
+            return self.tempo.clock() + int(wait * SECOND)
+        self.doubtful.discard(name)
+        self._told(book, sight, todo, place)
+        return step(*(self.look(name) or found), self.tempo.clock()).due
+
+    async def _bring(self, sight: Sight, todo: Step) -> Place | None:
+        incident = sight.incident
+        replies = sight.replies(self.trace_url, news=todo.news) if todo.news or todo.answer else []
+        letter = Letter(
+            card=sight.card,
+            channel=incident.channel,
+            place=Place(*incident.place) if incident.posted else None,
+            replies=replies,
+            sought=incident.id in self.doubtful and (not incident.posted or bool(replies)),
+            since=incident.born / SECOND - _SKEW,
+        )
+        return await self.post.bring(letter)
+
+    def _told(self, book: Book, sight: Sight, todo: Step, place: Place | None) -> None:
+        """Remember what people have seen; place None: they won't, it was refused for good."""
+        incident, now = sight.incident, self.tempo.clock()
+        changed = replace(incident, shown=sight.digest)
+        if todo.answer:
+            owed = [("ack", incident.acknowledged is not None), ("calls", incident.asked)]
+            done = {word for word, wanted in owed if wanted} | set(incident.said)
+            changed = replace(changed, said=tuple(sorted(done)))
+        if todo.post or todo.news:
+            changed = replace(changed, spoke=now, hushed=False)
+        if place is not None:
+            changed = replace(changed, posted=True, place=(place.channel, place.ts))
+            self._count(sight, todo)
+        book.put(changed)
+        if place is not None or incident.posted:
+            for case in sight.heard(news=todo.post or todo.news):
+                book.put(case)
+
+    def _count(self, sight: Sight, todo: Step) -> None:
+        self.counts.count("notifications", result="posted" if todo.post else "edited")
+        if todo.news:
+            self.counts.count("notifications", result="replied")
+        if todo.post:
+            breach = min(case.alert.at for case in sight.firing)
+            seconds = max(self.tempo.clock() - breach, 0) / SECOND
+            self.counts.observe("breach_to_slack_seconds", seconds)
