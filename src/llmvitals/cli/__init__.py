@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from llmvitals import logs
-from llmvitals.cli import admin, alerts, data, rules, run
+from llmvitals.cli import admin, alerts, data, history, rules, run
 from llmvitals.errors import ConfigError, LlmvitalsError
 from llmvitals.settings import PREFIX
 
@@ -29,6 +29,7 @@ data.add(app)
 admin.add(app)
 alerts.add(app)
 rules.add(alerts.alerts)
+history.add(alerts.alerts)
 
 
 @app.callback()

@@ -1,0 +1,42 @@
+"""A file of calls as the log of one partition."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+from llmvitals.errors import ConfigError
+from llmvitals.record.log import Logged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+BATCH: Final = 4_096
+
+
+def batches(lines: Iterable[bytes]) -> Iterator[list[Logged]]:
+    """Records of the lines that are not empty, appended now."""
+    now = time.time_ns() // 1_000_000
+    filled = (line.rstrip(b"\n") for line in lines if line.strip())
+    numbered = (Logged(offset, now, line) for offset, line in enumerate(filled))
+    while batch := list(itertools.islice(numbered, BATCH)):
+        yield batch
+
+
+def opened(name: str) -> tuple[BinaryIO, Callable[[], float | None]]:
+    """A file of lines (`-`: standard input; `.gz`: unpacked on the way), and how much of it is read, 0 … 1.
+
+    Raises ConfigError when there is no such file.
+    """
+    if name == "-":
+        return sys.stdin.buffer, lambda: None
+    path = Path(name)
+    if not path.is_file():
+        raise ConfigError(f"{name} is no file; - reads standard input")
+    size, raw = max(path.stat().st_size, 1), path.open("rb")
+    file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+    return cast("BinaryIO", file), lambda: raw.tell() / size

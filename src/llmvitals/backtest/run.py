@@ -1,0 +1,107 @@
+"""A backtest from its beginning to its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from llmvitals.backtest import lines, topic
+from llmvitals.backtest.difference import Pair, compared
+from llmvitals.backtest.episodes import Episode, Record, Span, episodes, records
+from llmvitals.backtest.trial import Trial
+from llmvitals.errors import ConfigError
+from llmvitals.kafka.connect import find_topics
+from llmvitals.window import SECOND, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from llmvitals.backtest.trial import Judge
+    from llmvitals.settings import Settings
+
+    Told = Callable[[Trial, float | None], None]
+
+FILE: Final = "backtest"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the rules of one folder said: each rule's record, every episode."""
+
+    folder: Path
+    records: Sequence[Record]
+    episodes: Sequence[Episode]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a backtest found.
+
+    span: None where there was no call. calls: what became of them, see Combine. seconds: how long it took.
+    pairs: with a second folder, every episode of both.
+    """
+
+    span: Span | None
+    calls: dict[str, int]
+    seconds: float
+    verdicts: Sequence[Verdict]
+    pairs: Sequence[Pair] = ()
+
+
+def of_file(settings: Settings, name: str, folders: Sequence[Path], told: Told) -> Outcome:
+    """The calls of a file (`-`: standard input).
+
+    told: called after each piece with the trial and how much is read, 0 … 1, None where nobody knows.
+    Raises ConfigError (RuleError for rules) that names what is wrong.
+    """
+    trial, began = _trial(settings, folders, {FILE: 1}), time.perf_counter()
+    file, share = lines.opened(name)
+    with file:
+        for batch in lines.batches(file):
+            trial.feed(FILE, 0, batch)
+            told(trial, share())
+    trial.end(FILE, 0)
+    return _outcome(trial, folders, time.perf_counter() - began)
+
+
+def of_topics(settings: Settings, since: str, folders: Sequence[Path], told: Told) -> Outcome:
+    """The calls that were appended to the input topics within the last `since` (a duration).
+
+    told: as in `of_file`. Raises ConfigError, MissingTopic and BrokerDown.
+    """
+    try:
+        start = time.time_ns() // 1_000 - duration(since)
+    except ValueError as error:
+        raise ConfigError(f"--since: {error}") from None
+    return asyncio.run(_of_topics(settings, start, folders, told))
+
+
+async def _of_topics(settings: Settings, start: int, folders: Sequence[Path], told: Told) -> Outcome:
+    partitions = await find_topics(settings, settings.sources)
+    trial, began = _trial(settings, folders, partitions), time.perf_counter()
+    await topic.replay(settings, trial, partitions, start, lambda: told(trial, None))
+    return _outcome(trial, folders, time.perf_counter() - began)
+
+
+def _trial(settings: Settings, folders: Sequence[Path], sources: dict[str, int]) -> Trial:
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"{folder} is no folder: name one with rules in it (*.yaml)")
+    return Trial(settings, folders, sources)
+
+
+def _outcome(trial: Trial, folders: Sequence[Path], seconds: float) -> Outcome:
+    span = trial.span
+    whole = span or Span(0, SECOND)
+    verdicts = [_verdict(folder, judge, whole) for folder, judge in zip(folders, trial.judges, strict=True)]
+    both = [verdict.episodes for verdict in verdicts]
+    pairs = compared(*both) if len(both) == 2 else ()
+    return Outcome(span, dict(trial.counters), seconds, verdicts, pairs)
+
+
+def _verdict(folder: Path, judge: Judge, span: Span) -> Verdict:
+    found = episodes(judge.alerts)
+    return Verdict(folder, records(judge.rules, found, span), found)

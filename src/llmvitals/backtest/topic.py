@@ -1,0 +1,83 @@
+"""The calls topics from a time on, to their ends as they are now: beside every consumer group."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from llmvitals.kafka.connect import asking, client
+from llmvitals.window import MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from llmvitals.backtest.trial import Trial
+    from llmvitals.settings import Settings
+
+AHEAD: Final = 10 * MINUTE
+"""So much event time may a partition be ahead of the slowest one before it waits: what it has counted is kept
+in memory until all have come as far."""
+
+
+async def replay(
+    settings: Settings, trial: Trial, partitions: Mapping[str, int], since: int, told: Callable[[], None]
+) -> None:
+    """Feed a trial with everything that was appended since a time (µs), and end it.
+
+    partitions: of each topic. told: called after each piece. Raises BrokerDown when Kafka goes away.
+    """
+    consumer = AIOKafkaConsumer(
+        **client(settings, "backtest"),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=4_194_304,
+    )
+    async with asking(settings, None):
+        await consumer.start()
+        try:
+            every = [TopicPartition(topic, number) for topic, n in partitions.items() for number in range(n)]
+            async for partition, records in _read(consumer, every, since, trial):
+                if records:
+                    trial.feed(partition.topic, partition.partition, records)
+                else:
+                    trial.end(partition.topic, partition.partition)
+                told()
+        finally:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(consumer.stop(), 3)
+
+
+async def _read(
+    consumer: Any, partitions: list[TopicPartition], since: int, trial: Trial
+) -> AsyncIterator[tuple[TopicPartition, list[Any]]]:
+    """Records of one partition each; an empty list when one is read."""
+    consumer.assign(partitions)
+    starts = await consumer.offsets_for_times(dict.fromkeys(partitions, since // 1_000))
+    ends = await consumer.end_offsets(partitions)
+    waiting = set(partitions)
+    for partition in partitions:
+        found = starts[partition]
+        consumer.seek(partition, ends[partition] if found is None else found.offset)
+    while waiting:
+        for partition in sorted(waiting):
+            if await consumer.position(partition) >= ends[partition]:
+                waiting.remove(partition)
+                consumer.pause(partition)
+                yield partition, []
+        _hold(consumer, waiting, trial)
+        for partition, records in (await consumer.getmany(timeout_ms=200)).items():
+            inside = [record for record in records if record.offset < ends[partition]]
+            if inside:
+                yield partition, inside
+
+
+def _hold(consumer: Any, waiting: set[TopicPartition], trial: Trial) -> None:
+    """Let those wait that are far ahead in event time of the slowest."""
+    reached = {partition: trial.reached(partition.topic, partition.partition) for partition in waiting}
+    slowest = min(reached.values(), default=0)
+    for partition, time in reached.items():
+        (consumer.pause if time > slowest + AHEAD else consumer.resume)(partition)

@@ -1,0 +1,86 @@
+"""Commands that look back: alerts backtest, alerts history, alerts report."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmvitals import settings as settings_
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from llmvitals.backtest.run import Told
+    from llmvitals.backtest.trial import Trial
+
+
+def backtest(
+    since: Annotated[str, typer.Option(help="How far back in the calls topics.")] = "7d",
+    file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A file of calls instead (- for stdin, .gz too).")
+    ] = None,
+    rules: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The rules; default: those of the settings.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Other rules, and what they would change.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+) -> None:
+    """What the rules would have said about past calls. Nothing is stored, and nobody is paged.
+
+    The calls go through the worker's own stages, so a rule fires here when it would have fired there.
+    """
+    from rich.console import Console  # noqa: PLC0415 - other commands don't need it
+
+    from llmvitals.backtest import run, show  # noqa: PLC0415 - nor this
+
+    settings = settings_.load()
+    folders = [rules or settings.alerts, *([against] if against else [])]
+    with _progress() as told:
+        if file is None:
+            outcome = run.of_topics(settings, since, folders, told)
+        else:
+            outcome = run.of_file(settings, file, folders, told)
+    if as_json:
+        typer.echo(json.dumps(show.plain(outcome), ensure_ascii=False))
+    else:
+        show.tables(outcome, Console())
+
+
+def _progress() -> AbstractContextManager[Told]:
+    """A line on a terminal's stderr that says how far the work is."""
+    from contextlib import contextmanager  # noqa: PLC0415
+
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
+
+    from llmvitals.backtest.show import when  # noqa: PLC0415
+
+    @contextmanager
+    def shown() -> Iterator[Told]:
+        began = time.perf_counter()
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("reading calls", total=None)
+
+            def told(trial: Trial, share: float | None) -> None:
+                calls = trial.counters["in"]
+                rate = calls / max(time.perf_counter() - began, 1e-3)
+                text = f"{calls:,} calls · {when(trial.time)} · {rate:,.0f}/s"
+                bar.update(task, description=text, completed=share or 0, total=1 if share else None)
+
+            yield told
+
+    return shown()
+
+
+def add(alerts: typer.Typer) -> None:
+    """Put the commands on the group."""
+    for command in (backtest,):
+        alerts.command()(command)
