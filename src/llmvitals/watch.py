@@ -20,7 +20,7 @@ from llmvitals.detect.runaway import Runaway
 from llmvitals.detect.suspects import Suspects
 from llmvitals.detect.threshold import Threshold
 from llmvitals.record.view import DEFAULT_VIEWS, OTHER
-from llmvitals.window import FOREVER
+from llmvitals.window import FOREVER, NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -198,7 +198,9 @@ class _Step:
         """Nothing was called between the last pane taken and the floor, but time has passed."""
         for post in self.posts:
             while (pane := post.wakes()) < floor:
-                for reading in post.take(pane, None):
+                if pane == NEVER and floor < self.floor:
+                    break  # The pane that follows reads it anew: calls were made in it.
+                for reading in post.take(floor - 1 if pane == NEVER else pane, None):
                     self._live(post, reading)
         if all(post.idle for post in self.posts):
             self.state.pop("who", None)
@@ -221,7 +223,7 @@ class _Step:
             self.state.clear()
 
     def _live(self, post: _Post, reading: Reading, opened: Panes = ()) -> None:
-        if post.rule.condition.shown and reading.verdict in ("breach", "hold"):
+        if post.rule.condition.shown and not reading.facet and reading.verdict in ("breach", "hold"):
             upto = min(reading.at // self.pane, self.floor)
             self.points.append(standing(post.rule, self.labels, reading, upto))
         life = post.lives.setdefault(reading.begin, {})

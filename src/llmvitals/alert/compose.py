@@ -51,6 +51,8 @@ def composed(
     told = {name: rendered(template, names) for name, template in rule.annotations.items()}
     if reading.gone:
         told["summary"] = rendered(SILENT, names)
+    elif reading.facet and "{note}" not in rule.annotations.get("summary", ""):
+        told["summary"] = rendered(rule.condition.facets[reading.facet], names)
     mark = fingerprint(rule.name, dict(series))
     condition = rule.condition
     return Alert(
@@ -85,9 +87,9 @@ def composed(
 
 def standing(rule: Rule, series: Mapping[str, str], reading: Reading, upto: int) -> Point:
     """How a budget stood at the end of the reading's minute; upto: see Point. Fields: record/columns."""
-    condition, (_, _, spent, limit, *_) = rule.condition, reading
+    condition, spent, limit = rule.condition, reading.value, reading.limit
     counts: dict[str, int] = {}
-    measures = {"share": spent / limit}
+    measures = {"share": spent / limit, **(reading.beside or {})}
     if condition.unit == "usd":
         # Both are whole nano-dollars; their difference as a float may not be.
         over = max(0.0, round(spent - limit, 9))

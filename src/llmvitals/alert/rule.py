@@ -46,6 +46,7 @@ class Kind(Protocol):
     kind: the key. eager: reads open panes. lasting: takes `for`, `keep_firing_for` and `no_data`. shown:
     whether its readings are points too.
     later: keys that a later version will know. summary: what an alert says if its rule says nothing.
+    facets: what it says of a facet (see Alert) then, and unless the rule's own summary has a {note}.
     grave: levels at which an alert is critical, whatever its rule says, and that it keeps to its end.
     silence: what `no_data` is if the rule doesn't say.
     """
@@ -55,6 +56,7 @@ class Kind(Protocol):
     lasting: ClassVar[bool]
     later: ClassVar[tuple[str, ...]]
     summary: ClassVar[str]
+    facets: ClassVar[Mapping[str, str]]
     grave: ClassVar[frozenset[str]]
     silence: ClassVar[NoData]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.window import DAY, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from llmvitals.record.alert import Unit
 
 _SPANS: Final = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
@@ -56,6 +59,17 @@ def span(micros: int) -> str:
         elif parts:
             break
     return " ".join(parts[:2]) or "less than 1 s"
+
+
+def local(time: int, zone: tzinfo) -> str:
+    """A moment (µs) by the wall clock of a zone.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> local(1_764_085_200_000_000, ZoneInfo("Europe/Berlin"))
+    'Tue 25 Nov 2025 at 16:40 CET'
+    """
+    there = datetime.fromtimestamp(time // SECOND, zone)
+    return f"{there:%a} {there.day} {there:%b %Y at %H:%M %Z}"
 
 
 def _dollars(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 Verdict = Literal["breach", "hold", "clear", "none"]
@@ -17,7 +18,7 @@ class Reading(NamedTuple):
 
     level: a budget's threshold ("80%"), which may rise within an episode. begin: names the episode where the
     detector knows it (a budget's period) and is "" where the alert's own beginning does. facet, note, ends,
-    steer: see Alert's facet, note, ends and verdict.
+    steer: see Alert's facet, note, ends and verdict. beside: further measures of how a budget stands.
     """
 
     at: int
@@ -30,6 +31,7 @@ class Reading(NamedTuple):
     note: str = ""
     ends: int | None = None
     steer: str = ""
+    beside: Mapping[str, float] | None = None
 
     @property
     def gone(self) -> bool:

@@ -1,0 +1,227 @@
+"""How fast a budget burns: money per time in pairs of windows, of which both have to exceed a factor.
+
+The pairs are those of Google's SRE workbook, chapter 5 ("Multiwindow, Multi-Burn-Rate Alerts"), with money in
+the place of an error budget: the long window says that it matters, the short one that it still goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from llmvitals.detect.ladder import RELEASE, Stand
+from llmvitals.record.quantity import local, span
+from llmvitals.record.reading import Reading
+from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, duration, duration_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import tzinfo
+
+    from llmvitals.detect.ladder import Ladder
+
+LENGTHS: Final = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY, "quarter": 90 * DAY, "year": 360 * DAY}
+"""What an even spend is reckoned by: a month has 30 days whatever the calendar says."""
+SHORTEST: Final = MINUTE
+FINE: Final = 5
+"""Buckets in a short window: so much of it may the newest one lack."""
+
+
+class Pair(NamedTuple):
+    """factor: hundredths of an even spend of the limit over the period. long, short: windows, µs."""
+
+    factor: int
+    long: int
+    short: int
+
+
+DEFAULT: Final = (
+    Pair(1_440, HOUR, 5 * MINUTE),
+    Pair(600, 6 * HOUR, 30 * MINUTE),
+    Pair(100, 3 * DAY, 6 * HOUR),
+)
+"""Of a 30-day budget: 2, 5 and 10 % of it are gone by the end of the long window."""
+
+HOURLY: Final = Pair(100, HOUR, 5 * MINUTE)
+"""How the last hour is measured, for points."""
+MOST: Final = 5
+"""Pairs that a rule may list."""
+WIDEST: Final = 24
+"""Short windows in a long one, at most: what bounds the state."""
+_LIKE: Final = "{factor: 14.4, windows: [1h, 5m]}"
+
+
+def scaled(period: int) -> tuple[Pair, ...]:
+    """The default pairs for a period (µs): the windows grow with it, so that the shares and factors stay.
+
+    No window is shorter than a minute.
+
+    >>> scaled(DAY)[0] == Pair(1_440, 2 * MINUTE, MINUTE)
+    True
+    """
+    return tuple(
+        Pair(factor, *(max(window * period // (30 * DAY), SHORTEST) for window in windows))
+        for factor, *windows in DEFAULT
+    )
+
+
+def read_pairs(value: Any, pane: int) -> tuple[Pair, ...]:
+    """The pairs that a rule lists; pane in µs. Raises ValueError with the cure."""
+    if not isinstance(value, list) or not 1 <= len(value) <= MOST:
+        raise ValueError(
+            f"{value!r} is no burn_rate: write default, off, or up to {MOST} lines like - {_LIKE}"
+        )
+    return tuple(_pair(number, pair, pane) for number, pair in enumerate(value, 1))
+
+
+def _pair(number: int, value: Any, pane: int) -> Pair:
+    if not isinstance(value, dict) or value.keys() != {"factor", "windows"}:
+        raise ValueError(f"pair {number}: write factor and windows, as in {_LIKE}")
+    factor, windows = value["factor"], value["windows"]
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0.01 <= factor <= 10_000:
+        raise ValueError(f"pair {number}: {factor!r} is no factor: write a number such as 14.4")
+    if not isinstance(windows, list) or len(windows) != 2:
+        raise ValueError(f"pair {number}: write a long window and a short one, such as windows: [1h, 5m]")
+    long, short = map(duration, windows)
+    if not pane <= short < long or short % pane or long % pane:
+        panes = duration_text(pane)
+        raise ValueError(
+            f"pair {number}: write the long window first, both multiples of a pane ({panes}), as in [1h, 5m]"
+        )
+    if long > WIDEST * short:
+        fits = duration_text(-(-long // WIDEST // pane) * pane)
+        raise ValueError(
+            f"pair {number}: the short window is too short for the long one: write {fits} or more"
+        )
+    return Pair(round(factor * 100), long, short)
+
+
+class Gauge(NamedTuple):
+    """A pair of windows on panes. panes: of a bucket; long, short: in buckets, one of them unfinished."""
+
+    factor: int
+    panes: int
+    long: int
+    short: int
+
+    @property
+    def key(self) -> str:
+        """The name of its ring. Rings of equal names are one."""
+        return f"{self.panes}x{self.long}"
+
+
+def gauges(pairs: Sequence[Pair], pane: int) -> tuple[Gauge, ...]:
+    """The pairs on panes (µs), the greatest factor first; windows are rounded up to whole buckets."""
+    found = []
+    for factor, long, short in sorted(pairs, reverse=True):
+        panes = max(short // (FINE * pane), 1)
+        found.append(Gauge(factor, panes, -(-long // (panes * pane)), -(-short // (panes * pane))))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """State: gauge's key → its ring [newest bucket, sum, buckets' sums, oldest first]; "fired" and "begin".
+
+    period: what the even spend is reckoned by, µs; floor: an integer as the limit. An episode begins when a
+    pair is exceeded, the floor is spent in its long window and the budget is not gone; it ends when of each
+    pair up to the one that was told a window is below RELEASE per cent of its factor.
+    """
+
+    ladder: Ladder
+    gauges: tuple[Gauge, ...]
+    hour: Gauge
+    pane: int
+    period: int
+    floor: int
+    zone: tzinfo
+
+    def take(self, state: dict[str, Any], pane: int, amount: int, stand: Stand) -> list[Reading]:
+        """A pane is over; amount: what it spent; stand: with it."""
+        wanted = {gauge.key: gauge for gauge in (*self.gauges, self.hour)}
+        if amount:
+            for key, gauge in wanted.items():
+                ring = state.setdefault(key, [pane // gauge.panes, 0, [0]])
+                _slide(ring, pane // gauge.panes, gauge.long)
+                ring[1] += amount
+                ring[2][-1] += amount
+        for key in [key for key in state if key not in ("fired", "begin")]:
+            if key in wanted:
+                _slide(state[key], pane // wanted[key].panes, wanted[key].long)
+            if key not in wanted or not state[key][1]:
+                del state[key]
+        return self._readings(state, stand)
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The first pane at which a rate falls that matters, or at which nothing is left."""
+        rings = [(gauge, state[gauge.key]) for gauge in (*self.gauges, self.hour) if gauge.key in state]
+        if "fired" in state:
+            return min(((ring[0] + 1) * gauge.panes for gauge, ring in rings), default=FOREVER)
+        return max(((ring[0] + gauge.long) * gauge.panes for gauge, ring in rings), default=FOREVER)
+
+    def hourly(self, state: dict[str, Any]) -> float:
+        """The last hour's spend in times of an even one."""
+        ring = state.get(self.hour.key)
+        window = self.hour.long * self.hour.panes * self.pane
+        return ring[1] * self.period / (self.ladder.limit * window) if ring else 0.0
+
+    def _readings(self, state: dict[str, Any], stand: Stand) -> list[Reading]:
+        fired: int = state.get("fired", 0)
+        burning = next((gauge for gauge in self.gauges if self._exceeded(state, gauge)), None)
+        if burning and burning.factor > fired and (fired or stand.spent < self.ladder.limit):
+            state["fired"] = burning.factor
+            begin = state.setdefault("begin", f"burn-{stand.at}")
+            reading = self._reading(stand, begin, self._note(state, burning, stand))
+            return [reading._replace(verdict="breach", level=f"{burning.factor / 100:g}x")]
+        if not fired or any(self._exceeded(state, g, RELEASE) for g in self.gauges if g.factor <= fired):
+            return []
+        begin = state.pop("begin")
+        del state["fired"]
+        note = f"{self.hourly(state):.1f} times an even spend within the last hour"
+        return [self._reading(stand, begin, note)]
+
+    def _reading(self, stand: Stand, begin: str, note: str) -> Reading:
+        spent, limit = stand.spent / self.ladder.scale, self.ladder.limit / self.ladder.scale
+        return Reading(stand.at, "clear", spent, limit, begin=begin, facet="burn", note=note, ends=stand.ends)
+
+    def _exceeded(self, state: dict[str, Any], gauge: Gauge, ease: int = 100) -> bool:
+        """Whether both windows are at `ease` per cent of the factor; at 100, also that the floor is spent."""
+        ring = state.get(gauge.key)
+        if ring is None or (ease == 100 and ring[1] < self.floor):
+            return False
+        least: int = gauge.factor * ease * self.ladder.limit * gauge.panes * self.pane
+        scale = 10_000 * self.period
+        long, short = ring[1], sum(ring[2][-gauge.short :])
+        return bool(long * scale >= least * gauge.long and short * scale >= least * gauge.short)
+
+    def _note(self, state: dict[str, Any], gauge: Gauge, stand: Stand) -> str:
+        window = gauge.long * gauge.panes * self.pane
+        total: int = state[gauge.key][1]
+        rest = max(self.ladder.limit - stand.spent, 0)
+        told = f"{self.ladder.text(total)} within {span(window)}"
+        if not rest:
+            return f"{told}, and the budget is gone"
+        gone = stand.at + rest * window // total
+        if stand.ends is not None and gone > stand.ends:
+            spent = stand.spent + total * (stand.ends - stand.at) // window
+            moment = local(stand.ends, self.zone)
+            return (
+                f"{told}: at this rate {self.ladder.text(spent)} are spent when the period ends, on {moment}"
+            )
+        return (
+            f"{told}: at this rate the budget is gone in {span(gone - stand.at)}, on {local(gone, self.zone)}"
+        )
+
+
+def _slide(ring: list[Any], bucket: int, most: int) -> None:
+    """Move a ring on to a bucket, so that it holds the last `most`."""
+    steps = bucket - ring[0]
+    if steps <= 0:
+        return
+    sums: list[int] = ring[2]
+    sums.extend([0] * min(steps, most))
+    gone = len(sums) - most
+    if gone > 0:
+        ring[1] -= sum(sums[:gone])
+        del sums[:gone]
+    ring[0] = bucket
