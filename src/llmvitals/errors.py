@@ -19,10 +19,14 @@ from __future__ import annotations
 
 import difflib
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
+
+Key = TypeVar("Key", str, int)
+Value = TypeVar("Value")
+Found = TypeVar("Found")
 
 
 class LlmvitalsError(Exception):
@@ -52,6 +56,28 @@ def suggestion(word: str, names: Iterable[str]) -> str:
     names = list(names)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f": did you mean {near[0]}?" if near else f": write one of {', '.join(names)}"
+
+
+class Mistakes(ValueError):
+    """What is wrong below a field that is looked at as a whole: key or place in it → the message."""
+
+    def __init__(self, found: Mapping[str | int, str]) -> None:
+        self.found = found
+        super().__init__("; ".join(found.values()))
+
+
+def checked(pairs: Iterable[tuple[Key, Value]], check: Callable[[Key, Value], Found]) -> dict[Key, Found]:
+    """What `check` makes of each pair, by its key. Raises Mistakes that tells of all that are wrong."""
+    found: dict[Key, Found] = {}
+    wrong: dict[str | int, str] = {}
+    for key, value in pairs:
+        try:
+            found[key] = check(key, value)
+        except ValueError as error:
+            wrong[key] = str(error)
+    if wrong:
+        raise Mistakes(wrong)
+    return found
 
 
 class MissingTopic(LlmvitalsError):

@@ -27,8 +27,8 @@ ROLLUPS: Final[dict[str, int]] = {"1m": MINUTE, "5m": 5 * MINUTE, "1h": HOUR, "1
 PERIODS: Final = ("hour", "day", "week", "month", "quarter", "year")
 
 _UNITS: Final = {"ms": 1_000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
-_DURATION: Final = re.compile(r"(?:\d+(?:ms|s|m|h|d|w))+")
-_PART: Final = re.compile(r"(\d+)(ms|s|m|h|d|w)")
+_DURATION: Final = re.compile(r"(?:[0-9]+(?:ms|s|m|h|d|w))+")
+_PART: Final = re.compile(r"([0-9]+)(ms|s|m|h|d|w)")
 
 
 def duration(text: str) -> int:

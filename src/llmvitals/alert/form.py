@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+
+from llmvitals.errors import Mistakes
 
 if TYPE_CHECKING:
     from llmvitals.alert.places import Document, Path
@@ -59,12 +61,16 @@ class Form:
 
     def _translate(self, model: type[BaseModel], error: Any, path: Path, beside: tuple[str, ...]) -> None:
         place, kind = (*path, *error["loc"]), error["type"]
-        names = [field.alias or name for name, field in model.model_fields.items()]
         if kind == "extra_forbidden":
-            key = str(place[-1])
-            self.wrong(_unknown(key, [*names, *beside], getattr(model, "later", ())), place, key=True)
+            inner = _within(model, error["loc"][:-1])
+            names = [field.alias or name for name, field in inner.model_fields.items()]
+            names += beside if inner is model else ()
+            self.wrong(_unknown(str(place[-1]), names, inner), place, key=True)
         elif kind == "missing":
-            self.wrong(f"{place[-1]} is missing: add it", path, key=True)
+            self.wrong(f"{place[-1]} is missing: add it", place[:-1], key=True)
+        elif kind == "value_error" and isinstance(error["ctx"]["error"], Mistakes):
+            for key, message in error["ctx"]["error"].found.items():
+                self.wrong(message, (*place, key))
         elif kind == "value_error":
             self.wrong(str(error["ctx"]["error"]), place, key=not error["loc"])
         else:
@@ -74,9 +80,24 @@ class Form:
             self.wrong(f"{error['input']!r} does not fit: {cure}", place)
 
 
-def _unknown(key: str, names: list[str], later: tuple[str, ...]) -> str:
-    if key in later:
+def _within(model: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseModel]:
+    """The model at a place in another."""
+    for step in loc:
+        hints = [model.model_fields[step].annotation] if step in model.model_fields else []
+        while hints:
+            hint = hints.pop()
+            if isinstance(hint, type) and issubclass(hint, BaseModel):
+                model = hint
+            hints += get_args(hint)
+    return model
+
+
+def _unknown(key: str, names: list[str], model: type[BaseModel]) -> str:
+    if key in getattr(model, "later", ()):
         return f"{key} comes in a later version: leave it out for now"
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
+    foreign = getattr(model, "foreign", {}).get(key)
+    if foreign:
+        return f"unknown key {key!r}: {foreign}"
+    near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.6)
     cure = f"did you mean {near[0]}?" if near else f"write one of {', '.join(names)}"
     return f"unknown key {key!r}: {cure}"

@@ -168,7 +168,9 @@ class _Reader:
         for label in rule.labels:
             if label in condition.by:
                 form.wrong(
-                    f"{label} is a dimension of this rule: name the label otherwise", (*path, "labels")
+                    f"{label} is a dimension of this rule: name the label otherwise",
+                    (*path, "labels", label),
+                    key=True,
                 )
         for name, template in rule.annotations.items():
             mistake = mistakes(template, dict.fromkeys((*NAMES, *condition.by, *rule.labels)))

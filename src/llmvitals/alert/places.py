@@ -64,7 +64,7 @@ def read(text: bytes, file: str) -> Document:
     if len(text) > LARGEST:
         raise RuleError("larger than 1 MiB: split it into several files", file=file, line=1, column=1)
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         try:
             node = loader.get_single_node()
             document = Document(file)
@@ -74,12 +74,67 @@ def read(text: bytes, file: str) -> Document:
             loader.dispose()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or "a character that YAML has no place for"
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise RuleError(f"no YAML: {what}", file=file, line=line, column=column) from error
-    except RecursionError as error:
-        raise RuleError("nested too deeply to be a rule file", file=file, line=1, column=1) from error
+        if isinstance(error, yaml.reader.ReaderError):
+            line, column = _position(text, error)
+        raise RuleError(f"no YAML: {_cure(error)}", file=file, line=line, column=column) from error
     return document
+
+
+_PLAIN: Final = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "value", "merge")
+_TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in _PLAIN)
+"""What plain YAML stands for."""
+
+
+def _position(text: bytes, error: yaml.reader.ReaderError) -> Place:
+    """The place of a character that can't be read; YAML gives its number, in bytes or in characters."""
+    before = text.decode("utf-8", "replace")[: error.position] if error.encoding == "unicode" else ""
+    before = before or text[: error.position].decode("utf-8", "replace")
+    return before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1
+
+
+def _cure(error: yaml.YAMLError) -> str:
+    """What is wrong, and what to do about what is met most."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return "a character that has no place in it: save the file as UTF-8, without control characters"
+    problem = str(getattr(error, "problem", None) or "it can't be read")
+    for found, cure in _HINTS.items():
+        if found in problem:
+            return f"{problem}: {cure}"
+    return problem
+
+
+_HINTS: Final = {
+    "\\t": "indent with blanks, not with tabs",
+    "mapping values are not allowed": "put a text that has a colon in quotes, and check the indentation",
+    "could not find expected ':'": "write key: value, with a blank after the colon",
+    "expected <block end>": "check the indentation: the keys of a mapping stand below each other",
+    "undefined alias": "write the value out",
+    "cannot start any token": "put the text in quotes",
+    "expected ',' or": "close the bracket, and write a comma between values",
+    "found unexpected end of stream": "close the quotes",
+    "found another document": "keep one document in a file: leave --- out",
+}
+"""Part of what the parser says → what to do."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Gives up early: to parse a million values, or brackets in brackets, takes many seconds."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text)
+        self.count = self.depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.count += 1
+        self.depth += 1
+        why = "too many values: split the file" if self.count > 2 * MOST_NODES else ""
+        why = "nested too deeply to be a rule file: write it out" if self.depth > 2 * DEEPEST else why
+        if why:
+            raise yaml.MarkedYAMLError(problem=why, problem_mark=self.get_mark())
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 class _Reader:
@@ -93,7 +148,7 @@ class _Reader:
         if self.count > MOST_NODES or len(path) > DEEPEST:
             reason = "nested too deeply" if len(path) > DEEPEST else "repeated too often by aliases"
             raise self._error(f"{reason} to be a rule file: write it out", node)
-        if isinstance(node, yaml.CollectionNode) and node.tag.rpartition(":")[2] not in ("map", "seq"):
+        if node.tag not in _TAGS:
             raise self._error("tags are not read: leave it out", node)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)

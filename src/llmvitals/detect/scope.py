@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from llmvitals.detect.trailing import bucket_length
-from llmvitals.errors import suggestion
+from llmvitals.errors import checked, suggestion
 from llmvitals.record.matcher import safe_regex
 from llmvitals.record.view import DIMENSIONS, Condition
 from llmvitals.window import DAY, SECOND, duration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llmvitals.alert.rule import NoData
 
 __all__ = ["Scope", "Where", "condition", "known", "suggestion", "trailing_window"]
@@ -32,6 +34,7 @@ class Scope(BaseModel):
     silence: what a rule's `no_data` is if the rule doesn't say.
     """
 
+    facets: ClassVar[Mapping[str, str]] = {}
     grave: ClassVar[frozenset[str]] = frozenset()
     silence: ClassVar[NoData] = "ok"
 
@@ -46,8 +49,7 @@ class Scope(BaseModel):
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list | tuple):
             raise ValueError("write a list of dimensions, such as [team]")
-        for name in names:
-            known(name)
+        checked(enumerate(names), lambda _, name: known(name))
         if len(set(names)) < len(names):
             raise ValueError("a dimension stands there twice: leave one out")
         return tuple(names)
@@ -59,7 +61,8 @@ class Scope(BaseModel):
             return value
         if not isinstance(value, dict):
             raise ValueError("write dimension: value, such as {environment: prod}")
-        return tuple(sorted((known(name), condition(name, wanted)) for name, wanted in value.items()))
+        wanted = checked(value.items(), lambda name, wanted: condition(known(name), wanted))
+        return tuple(sorted(wanted.items()))
 
 
 def known(name: Any) -> str:
