@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka.errors import KafkaError
 
 from llmvitals.errors import SinkError
+from llmvitals.kafka.crash import passing
 from llmvitals.kafka.feed import Progress, Refused, fresh, resume
+from llmvitals.kafka.line import Line, acts, asking, patience
+from llmvitals.kafka.outbox import NotSent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Sequence
 
     from aiokafka import TopicPartition
 
@@ -22,16 +27,14 @@ if TYPE_CHECKING:
     from llmvitals.kafka.tail import Tail
     from llmvitals.record.log import Record
     from llmvitals.settings import Settings
-    from llmvitals.stage import Meters, Sink, Tap
+    from llmvitals.stage import Meters, Tap
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 30.0
-_LONGEST_ASKED: Final = 120.0
-"""Seconds that a sink may ask us to wait."""
+_LOOK: Final = 5.0
+"""Seconds that a look at the topic beside may take."""
 _PARTING: Final = 5.0
 """Seconds that a batch in work gets when the partitions go to somebody else."""
 
@@ -42,34 +45,6 @@ class _Cup:
 
     next: int
     committed: int
-
-
-@dataclass(slots=True)
-class _Line:
-    """One tap at work: everything on its topic happens under `lock`."""
-
-    name: str
-    topic: str
-    sink: Sink
-    history_topic: str | None
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    history: Sequence[Record] | None = None
-    started: bool = False
-    asked: bool = False
-    """The sink is at work."""
-    retrying: str | None = None
-    """What the sink has raised."""
-
-    @property
-    def waiting(self) -> str | None:
-        """What keeps it from going on, if it is not this process's own fault."""
-        return self.retrying or (f"{self.name}: no answer yet" if self.asked else None)
-
-    @property
-    def trouble(self) -> str | None:
-        """Why it is not ready: what the sink has raised, or says although its calls succeed."""
-        health = getattr(self.sink, "health", None)
-        return (health() if health else None) or self.retrying
 
 
 class Pour:
@@ -91,11 +66,11 @@ class Pour:
     ) -> None:
         self._tail, self._outbox, self._meters, self._ready = tail, outbox, meters, ready
         self._lines = {
-            settings.topic(tap.topic): _Line(
-                str(tap.topic),
+            settings.topic(tap.topic): Line(
+                tap,
                 settings.topic(tap.topic),
-                tap.sink,
                 tap.history and settings.topic(tap.history),
+                tap.beside and settings.topic(tap.beside),
             )
             for tap in taps
         }
@@ -113,6 +88,8 @@ class Pour:
     async def stop(self) -> None:
         """Close, the sinks too."""
         for line in self._lines.values():
+            with suppress(TimeoutError, NotSent):
+                await asyncio.wait_for(self._rest(line), _PARTING)
             if stop := getattr(line.sink, "stop", None):
                 await stop()
         await self._tail.stop()
@@ -143,8 +120,10 @@ class Pour:
             cups[partition] = _Cup(begin, commit[0] if commit else -1)
         for line in self._lines.values():
             line.started = False
-            if line.history_topic and any(partition.topic == line.topic for partition in partitions):
-                line.history = await self._tail.whole(line.history_topic)
+            if any(partition.topic == line.topic for partition in partitions):
+                # The history last, so that the last owner's parting words are in it.
+                line.beside = await self._tail.whole(line.beside_topic) if line.beside_topic else ()
+                line.history = await self._tail.whole(line.history_topic) if line.history_topic else None
         self._leaving = asyncio.Event()
         self._feed, self._cups = feed, cups
         return {partition: cup.next for partition, cup in cups.items()}
@@ -198,30 +177,71 @@ class Pour:
             self._cups[partition].committed = at
         return True
 
-    def _holds(self, line: _Line) -> bool:
+    def _holds(self, line: Line) -> bool:
         return any(partition.topic == line.topic for partition in self._cups)
 
-    def _tell(self, line: _Line) -> None:
+    def _tell(self, line: Line) -> None:
         self._ready(line.name, line.trouble if self._holds(line) else None)
 
-    async def _idle(self, line: _Line) -> None:
+    async def _idle(self, line: Line) -> None:
         self._tell(line)
-        if line.lock.locked() or not self._holds(line):
+        if not self._holds(line):
+            await self._rest(line)
             return
-        async with line.lock:
-            await self._insist(line, self._leaving, partial(self._begin, line))
+        if hasattr(line.sink, "tick"):
+            leaving = self._leaving
+            news = await self._news(line)
+            async with line.lock:
+                await self._insist(line, leaving, partial(self._tick, line, news))
+        elif not line.lock.locked():
+            async with line.lock:
+                await self._insist(line, self._leaving, partial(self._begin, line))
 
-    async def _give(self, line: _Line, partition: TopicPartition, records: Sequence[Record]) -> None:
+    async def _give(self, line: Line, partition: TopicPartition, records: Sequence[Record]) -> None:
         await self._begin(line)
-        await self._outbox.deliver(await _asking(line, line.sink.take(partition.partition, records)))
+        await self._outbox.deliver(await asking(line, line.sink.take(partition.partition, records)))
 
-    async def _begin(self, line: _Line) -> None:
+    async def _tick(self, line: Line, news: list[Record]) -> None:
+        feed = self._feed
+        await self._begin(line)
+        if news:
+            line.sink.hear(news)
+            news.clear()
+        messages = await asking(line, line.sink.tick())
+        passing("after-tick")
+        if feed is None or feed is not self._feed or not feed.holds():
+            # Somebody else has taken over from what was written; ours would undo what he does.
+            messages = acts(line, messages)
+        await self._outbox.deliver(messages)
+
+    async def _news(self, line: Line) -> list[Record]:
+        """What the topic beside has had since the last look; what can't be read now is read the next time."""
+        if not line.started or line.beside_topic is None:
+            return []
+        try:
+            return await asyncio.wait_for(self._tail.news(line.beside_topic), _LOOK)
+        except (KafkaError, TimeoutError) as error:
+            log.debug("%s can't be read: %r", line.beside_topic, error)
+            return []
+
+    async def _rest(self, line: Line) -> None:
+        """The sink's partitions are gone: what must not run twice stops."""
+        rest = getattr(line.sink, "rest", None)
+        if line.awake and rest is not None:
+            async with line.lock:
+                line.awake = False
+                await self._outbox.deliver(acts(line, await rest()))
+
+    async def _begin(self, line: Line) -> None:
         if not line.started:
-            await _asking(line, line.sink.start(line.history))
-            line.started, line.history = True, None
+            line.awake = True
+            await asking(line, line.sink.start(line.history))
+            if line.beside_topic:
+                line.sink.hear(line.beside)
+            line.started, line.history, line.beside = True, None, ()
 
     async def _insist(
-        self, line: _Line, leaving: asyncio.Event, call: Callable[[], Coroutine[Any, Any, None]]
+        self, line: Line, leaving: asyncio.Event, call: Callable[[], Coroutine[Any, Any, None]]
     ) -> bool:
         """Call until it works; False when the partitions go to somebody else before it does."""
         wait = _FIRST_WAIT
@@ -245,30 +265,13 @@ class Pour:
         line.retrying = None
         return False
 
-    def _waits(self, line: _Line, reason: str | None, pause: float = 0.0) -> None:
+    def _waits(self, line: Line, reason: str | None, pause: float = 0.0) -> None:
         if reason and reason != line.retrying:
             log.warning("%s: %s. Trying again in %.1f s.", line.name, reason, pause)
         elif line.retrying and not reason:
             log.info("%s: it goes on", line.name)
         line.retrying = reason
         self._tell(line)
-
-
-def patience(backoff: float, asked: float | None, chance: Callable[[], float] = random.random) -> float:
-    """Seconds until the next attempt: the backoff, halved at random up to once, or what the sink asks for.
-
-    chance: 0 … 1. The longest that may be asked for is two minutes.
-    """
-    return max(backoff * (1 - chance() / 2), min(asked or 0.0, _LONGEST_ASKED))
-
-
-async def _asking(line: _Line, call: Awaitable[T]) -> T:
-    """The sink's answer."""
-    line.asked = True
-    try:
-        return await call
-    finally:
-        line.asked = False
 
 
 async def _pause(lock: asyncio.Lock) -> None:

@@ -22,6 +22,8 @@ class Tail:
     def __init__(self, settings: Settings, name: str) -> None:
         self._settings, self._name = settings, name
         self._consumer: Any = None
+        self._followed: dict[str, dict[TopicPartition, int]] = {}
+        self._reading = asyncio.Lock()
 
     async def start(self) -> None:
         """Connect. Raises KafkaError when Kafka can't be reached."""
@@ -68,9 +70,24 @@ class Tail:
         cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001 - topics() hides partitions
         numbers = cluster.partitions_for_topic(topic) or ()
         newest: dict[tuple[int, bytes | None], Any] = {}
-        async for records in self.read({TopicPartition(topic, number): 0 for number in numbers}):
-            for record in records:
-                newest.pop((record.partition, record.key), None)
-                if record.value is not None:
-                    newest[record.partition, record.key] = record
+        for record in await self._on(topic, {TopicPartition(topic, number): 0 for number in numbers}):
+            newest.pop((record.partition, record.key), None)
+            if record.value is not None:
+                newest[record.partition, record.key] = record
         return list(newest.values())
+
+    async def news(self, topic: str) -> list[Any]:
+        """What was written to a topic since `whole` or `news` was called for it, tombstones too."""
+        return await self._on(topic, self._followed.get(topic, {}))
+
+    async def _on(self, topic: str, starts: dict[TopicPartition, int]) -> list[Any]:
+        """The records from here on; the next reading of the topic goes on behind them."""
+        async with self._reading:
+            found: list[Any] = []
+            followed = dict(starts)
+            async for records in self.read(starts):
+                found.extend(records)
+                last = records[-1]
+                followed[TopicPartition(last.topic, last.partition)] = last.offset + 1
+            self._followed[topic] = followed
+        return found
