@@ -11,12 +11,13 @@ from llmvitals.alert.text import rendered, values
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.columns import BUDGET
 from llmvitals.record.point import Point
+from llmvitals.record.verdict import Clause, Gate
 from llmvitals.window import MINUTE, window_start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmvitals.alert.rule import Rule
+    from llmvitals.alert.rule import Kind, Rule
     from llmvitals.record.alert import Heavy
     from llmvitals.record.reading import Reading
 
@@ -73,6 +74,7 @@ def composed(
         note=reading.note,
         ends=reading.ends,
         verdict=reading.steer,
+        gate=_gate(condition, series),
         window=condition.window_text,
         since=life["since"],
         at=life["at"],
@@ -83,6 +85,16 @@ def composed(
         heaviest=evidence.heaviest,
         exemplars=evidence.exemplars,
     )
+
+
+def _gate(condition: Kind, series: Mapping[str, str]) -> Gate | None:
+    if getattr(condition, "verdict", None) is None:
+        return None
+    clauses = (
+        Clause(name, tuple(sorted(wanted.values)), wanted.regex, wanted.negate)
+        for name, wanted in condition.where
+    )
+    return Gate(dict(series), tuple(clauses))
 
 
 def standing(rule: Rule, series: Mapping[str, str], reading: Reading, upto: int) -> Point:

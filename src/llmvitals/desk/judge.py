@@ -17,7 +17,7 @@ class Judge:
     """Remembers what it has sent, so that only changes are sent again."""
 
     def __init__(self) -> None:
-        self._sent: dict[bytes, bytes] = {}
+        self._sent: dict[bytes, bytes | None] = {}
 
     def one(self, book: Book, mutes: Mutes, alert: Alert, now: int) -> list[Message]:
         """The verdict on an alert's series, if there is a new one."""
@@ -25,10 +25,14 @@ class Judge:
             return []
         alerts = [case.alert for case in book.alike(alert.fingerprint)]
         verdict = judged(alerts, mutes.override(alert.marks, now), now)
-        if verdict is None or self._sent.get(verdict.key) == verdict.encode():
+        if verdict is None:
             return []
-        self._sent[verdict.key] = verdict.encode()
-        return [Message(Topic.VERDICTS, verdict.key, verdict.encode())]
+        # Who may call again is deleted: gateways read the topic whole when they start.
+        value = None if verdict.verdict == "allow" and not verdict.override else verdict.encode()
+        if self._sent.get(verdict.key, verdict) == value:
+            return []
+        self._sent[verdict.key] = value
+        return [Message(Topic.VERDICTS, verdict.key, value)]
 
     def all(self, book: Book, mutes: Mutes, now: int) -> list[Message]:
         """The same for every budget: an override may have begun or ended."""

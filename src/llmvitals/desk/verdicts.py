@@ -2,22 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
+
+from llmvitals.record.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmvitals.record.act import Silence
     from llmvitals.record.alert import Alert
-    from llmvitals.record.verdict import Verdict
+
+_WORTH: Final = {"warn": 1, "block": 2}
 
 
 def judged(alerts: Sequence[Alert], override: Silence | None, now: int) -> Verdict | None:
-    """The verdict on one series of one rule, None where it has none.
+    """The verdict on one series of one rule; None where the rule steers no gateways.
 
     alerts: the newest change of each alert of this rule and series that is known, over or not, the oldest
     first; never empty. override: what lifts a block now. now: µs. The desk asks when one of the alerts has
     changed, and when an override begins or ends; it sends a verdict that is not the one it has sent last.
+    The strongest alert that fires counts, of equal ones the newest. An alert whose period is over by the
+    clock says nothing any more, even if its end has not come in. Once none counts it is `allow` without an
+    override: there is nothing to be said. The hysteresis is the detector's: an episode ends when the period
+    does, or when a rolling spend is clearly below the lowest threshold.
     """
-    del alerts, override, now
-    return None
+    steering = [alert for alert in alerts if alert.gate is not None]
+    if not steering:
+        return None
+    counting = [
+        alert
+        for alert in steering
+        if alert.status == "firing" and alert.verdict in _WORTH and (alert.ends is None or alert.ends > now)
+    ]
+    chief = max(counting, key=lambda alert: (_WORTH[alert.verdict], alert.at), default=None)
+    if chief is None:
+        return _verdict(steering[-1], "allow", "the budget has room again")
+    if override is not None:
+        reason = f"lifted by {override.by}" + (f": {override.comment}" if override.comment else "")
+        return _verdict(chief, "allow", reason, override=override)
+    return _verdict(chief, "block" if chief.verdict == "block" else "warn", chief.summary)
+
+
+def _verdict(
+    alert: Alert, verdict: Literal["allow", "warn", "block"], reason: str, override: Silence | None = None
+) -> Verdict:
+    return Verdict(
+        verdict=verdict,
+        rule=alert.rule,
+        series=alert.gate.series if alert.gate else {},
+        where=alert.gate.where if alert.gate else (),
+        reason=reason,
+        metric=alert.metric,
+        since=override.starts if override else alert.at,
+        until=override.ends if override else alert.ends,
+        spent=alert.value,
+        limit=alert.limit,
+        # Both are whole nano-dollars; their difference as a float may not be.
+        overshoot=max(0.0, round(alert.value - alert.limit, 9)),
+        override=override.by if override else "",
+    )

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from llmvitals.record.matcher import Matcher
+from llmvitals.record.verdict import Gate
 
 Unit = Literal["usd", "ms", "share", "count", "tokens", "tokens_per_s", "per_s", "score"]
 
@@ -30,6 +31,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     facet: what of its rule speaks: "" its condition, "burn" or "forecast" a budget's rate or outlook.
     note: what the detector adds, a sentence. cause: the root-cause line. ends: when a budget's period ends.
     verdict: of a budget that steers gateways, what its spend calls for: "warn" or "block".
+    gate: of such a budget, firing or not, which calls its verdict is about.
     trend: how the value went, oldest first, [] where nobody knows.
     text of people's calls is never in it: exemplars are trace ids (call ids where there is none).
     """
@@ -62,6 +64,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     heaviest: list[Heavy] = []
     exemplars: list[str] = []
     trend: list[float] = []
+    gate: Gate | None = None
 
     @property
     def itself(self) -> tuple[Matcher, ...]:

@@ -7,18 +7,38 @@ from typing import Literal
 import msgspec
 
 
+class Clause(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one dimension of a call has to be: one of values (none: any), or what regex matches fully.
+
+    negate: it must be none of that.
+    """
+
+    dimension: str
+    values: tuple[str, ...] = ()
+    regex: str | None = None
+    negate: bool = False
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """Which calls a verdict is about: those of this series (dimension → value) for which all clauses hold."""
+
+    series: dict[str, str]
+    where: tuple[Clause, ...] = ()
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Whether calls of one budget's series shall go through. Key: `rule` and `series`, see `key`.
 
-    series: the budget's dimensions and their values ({} : all calls). where: the filter of the rule as
-    written, for people. since, until: µs; until: when the period ends and everybody begins afresh (None for
-    a rolling budget). spent, limit, overshoot: dollars when metric is "cost", else tokens or calls.
-    override: who lifted a block, if somebody did.
+    series, where: see Gate ({} and (): all calls). since, until: µs; since: when the spend came to what it
+    says. until: when it ends by itself, because the period is over (None for a rolling budget), or what
+    lifts it. spent, limit, overshoot: dollars when metric is "cost", else tokens or calls.
+    override: who lifted it, if somebody did. A series without a record may call: what is over is deleted.
     """
 
     verdict: Literal["allow", "warn", "block"]
     rule: str
     series: dict[str, str]
+    where: tuple[Clause, ...] = ()
     reason: str
     metric: str
     since: int
