@@ -48,7 +48,7 @@ _READS: Final[dict[str, tuple[Topic, ...]]] = {
 _WRITES: Final[dict[str, tuple[Topic, ...]]] = {
     "combine": (Topic.PARTIALS, Topic.DEAD_LETTERS, Topic.CHECKPOINTS),
     "merge": (Topic.VITALS, Topic.ALERTS, Topic.CHECKPOINTS),
-    "sink": (Topic.INCIDENTS,),
+    "sink": (Topic.INCIDENTS, Topic.SILENCES, Topic.VERDICTS),
 }
 
 

@@ -21,6 +21,7 @@ from llmvitals.write.store import store
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from llmvitals.alert.routing import Routing
     from llmvitals.settings import Settings, ViewSetting
 
 
@@ -98,6 +99,11 @@ def check(settings: Settings) -> Sequence[str]:
     """
     store(settings)
     return Pipeline.of(settings, 1, settings.sources).watch.rules.warnings
+
+
+def routing(settings: Settings) -> Routing:
+    """Where alerts go, as the rules say. Raises RuleError."""
+    return load_watch(settings.alerts, duration(settings.pane), _views(settings)).rules.routing
 
 
 def _views(settings: Settings) -> tuple[View, ...]:

@@ -8,10 +8,11 @@ import os
 from typing import TYPE_CHECKING
 
 from llmvitals import app
+from llmvitals.desk import Desk
 from llmvitals.health import Health
 from llmvitals.kafka.watchdog import SUPERVISOR
-from llmvitals.notify.slack import Notifier
-from llmvitals.pipeline import Pipeline, check
+from llmvitals.notify.buttons import listening
+from llmvitals.pipeline import Pipeline, check, routing
 from llmvitals.record.log import Topic
 from llmvitals.stage import Tap
 from llmvitals.write.store import store
@@ -51,8 +52,9 @@ def work(stage: app.Kind, settings: Settings) -> int:
 
 
 def taps(settings: Settings, health: Health) -> list[Tap]:
-    """Where points and alerts end."""
-    found = [Tap(Topic.ALERTS, Notifier(settings, counts=health), history=Topic.INCIDENTS)]
+    """Where points and alerts end. Raises ConfigError for rules that are wrong."""
+    desk = Desk(settings, routing(settings), counts=health, buttons=listening(settings))
+    found = [Tap(Topic.ALERTS, desk, history=Topic.INCIDENTS, beside=Topic.SILENCES)]
     if (where := store(settings, meters=health)) is not None:
         found.append(Tap(Topic.VITALS, where))
     return found

@@ -37,6 +37,9 @@ class Buttons(Protocol):
     def drain(self) -> list[Act]:
         """What was pressed since the last call."""
 
+    def health(self) -> str | None:
+        """Why nobody is heard at present, and what to do; None when all is well."""
+
 
 class Acts:
     """buttons: None where there are none."""
@@ -51,6 +54,10 @@ class Acts:
         if self._buttons is not None and not self._open:
             self._open = True
             await self._buttons.start()
+
+    def trouble(self) -> str | None:
+        """Why buttons are not heard."""
+        return None if self._buttons is None else self._buttons.health()
 
     async def rest(self) -> list[Message]:
         """Listen no more; gives what was pressed until then."""

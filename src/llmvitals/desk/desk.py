@@ -160,7 +160,8 @@ class Desk:
 
     def health(self) -> str | None:
         """Why alerts don't reach people at present, and what to do; None when all is well."""
-        return "; ".join(dict.fromkeys(self._delivery.trouble.values())) or None
+        reasons = [*self._delivery.trouble.values(), self._acts.trouble() or ""]
+        return "; ".join(dict.fromkeys(filter(None, reasons))) or None
 
     def _out(self) -> list[Message]:
         sent, self._sent = self._sent, []

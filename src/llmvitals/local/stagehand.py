@@ -14,10 +14,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from pydantic import SecretStr
 
 from llmvitals import topics
+from llmvitals.desk import Desk
 from llmvitals.errors import LlmvitalsError
 from llmvitals.kafka.connect import client
 from llmvitals.local.child import Child, free_ports
-from llmvitals.notify.slack import Notifier
+from llmvitals.pipeline import routing
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
 from llmvitals.replay import Replay
@@ -116,13 +117,13 @@ class InProcess:
         self.alerts: dict[str, Alert] = {}
         self._replay = Replay(settings)
         assert settings.sqlite is not None  # noqa: S101 - the demo has set it
-        self._store, self._notifier = SqliteWriter(settings), Notifier(settings)
+        self._store, self._desk = SqliteWriter(settings), Desk(settings, routing(settings))
         self._events: list[Logged] = []
         self._offset = 0
 
     async def __aenter__(self) -> Self:
         await self._store.start()
-        await self._notifier.start([])
+        await self._desk.start([])
         return self
 
     async def __aexit__(
@@ -132,7 +133,7 @@ class InProcess:
         trace: TracebackType | None,
     ) -> None:
         await self._store.stop()
-        await self._notifier.stop()
+        await self._desk.stop()
 
     async def send(self, event: bytes, key: bytes) -> None:
         """Keep it for the next breath."""
@@ -146,7 +147,8 @@ class InProcess:
         points = [Logged(n, 0, m.value) for n, m in enumerate(out) if m.topic is Topic.VITALS]
         alerts = [Logged(n, 0, m.value) for n, m in enumerate(out) if m.topic is Topic.ALERTS]
         await self._store.take(0, points)
-        await self._notifier.take(0, alerts)
+        await self._desk.take(0, alerts)
+        await self._desk.tick()
         for record in alerts:
             alert = Alert.decode(record.value or b"")
             self.alerts[alert.episode] = alert
