@@ -30,6 +30,7 @@ def vitals(
     tokens: tuple[float, ...] = (),
     names: Mapping[str, Mapping[str, tuple[int, int, int]]] | None = None,
     worst: Mapping[str, tuple[tuple[int, str], ...]] | None = None,
+    scores: Mapping[str, tuple[int, int]] | None = None,
     **sums: int,
 ) -> Vitals:
     """A pane: money in dollars, latencies in ms, input tokens of each call, and any other sums.
@@ -59,6 +60,7 @@ def vitals(
             for kind, found in (names or {}).items()
         },
         dict(worst or {}),
+        dict(scores or {}),
     )
 
 

@@ -7,10 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.detect.metric import METRICS
+from llmvitals.errors import RuleError
 from llmvitals.sketch import quantiles, tally
 from panes import MINUTE, PANE, told, vitals, walk, watch
 
 FIRST = 1_700_000_000_000_000 // PANE // (6 * MINUTE) * 6 * MINUTE
+
+
+USED = {"tokens": (100,) * 20}
+"""20 calls with 2,000 input tokens."""
 
 
 def rule(folder, condition: str, life: str = ""):
@@ -55,6 +60,48 @@ def alone(folder, condition: str, **content):
             {"tokens": (100,) * 10 + (300,) * 10},
             200,
         ),
+        ("output_tokens_per_call_mean", "above: 49", "above: 50", {**USED, "output_tokens": 1000}, 50),
+        ("tokens_per_call_mean", "above: 149", "above: 150", {**USED, "output_tokens": 1000}, 150),
+        ("cached_token_share", "below: 46%", "below: 45%", {**USED, "cached_tokens": 900}, 0.45),
+        (
+            "reasoning_token_share",
+            "above: 79%",
+            "above: 80%",
+            {**USED, "output_tokens": 500, "reasoning_tokens": 400},
+            0.8,
+        ),
+        (
+            "cost_per_million_output_tokens",
+            "above: 29.9",
+            "above: 30",
+            {**USED, "cost": 0.03, "output_tokens": 1000},
+            30,
+        ),
+        (
+            "cache_saving_share",
+            "below: 21%",
+            "below: 20%",
+            {"priced_calls": 20, "cost": 0.8, "gross_cost_nano": 10**9},
+            0.2,
+        ),
+        (
+            "inconsistent_usage_share",
+            "above: 9%",
+            "above: 10%",
+            {"calls": 20, "inconsistent_usage_calls": 2},
+            0.1,
+        ),
+        ("duplicate_share", "above: 9%", "above: 10%", {"calls": 20, "duplicates": 2}, 0.1),
+        ("cost_per_hour", "window: 5m, above: 11.9", "window: 5m, above: 12", {"cost": 1}, 12),
+        ("tokens_per_s", "window: 20s, above: 6.9", "window: 20s, above: 7", {"tokens": (70, 70)}, 7),
+        ("score.helpful_mean", "below: 0.26", "below: 0.25", {"scores": {"helpful": (20, 5_000_000)}}, 0.25),
+        (
+            "score.mood.v2_mean",
+            "below: -0.4",
+            "below: -0.6",
+            {"scores": {"mood.v2": (20, -10_000_000)}},
+            -0.5,
+        ),
     ],
 )
 def test_a_statistic_fires_beyond_its_limit_only(tmp_path, metric, fires, silent, content, value):
@@ -87,7 +134,7 @@ def test_a_quantile_is_never_above_the_exact_maximum(tmp_path, more, silent):
 
 def test_every_metric_stands_on_what_vitals_hold():
     for name, metric in METRICS.items():
-        for total in (*metric.over, metric.under, metric.counted, metric.top):
+        for total in (*metric.over, *metric.less, metric.under, metric.counted, metric.top):
             assert total in {*tally.SUMS, *tally.MAXIMA, "", "seconds"}, name
         assert metric.sketch in {*quantiles.SKETCHES, ""}, name
 
@@ -112,6 +159,19 @@ def test_min_calls_counts_the_calls_that_the_metric_rests_on(tmp_path):
         )
         == []
     )
+
+
+def test_a_score_counts_by_its_own_count(tmp_path):
+    bad = "metric: score.helpful_mean, below: 0.5"
+    assert alone(tmp_path, bad, calls=500, scores={"helpful": (19, 0)}) == []
+    assert alone(tmp_path, bad, calls=500, scores={"other": (500, 0)}) == []
+    assert len(alone(tmp_path, bad, calls=500, scores={"helpful": (20, 0)})) == 2
+
+
+def test_a_score_has_a_name(tmp_path):
+    for name in ("score._mean", "score.helpful", "score.helpful_p95"):
+        with pytest.raises(RuleError, match="is no metric"):
+            rule(tmp_path, f"metric: {name}, below: 0.5")
 
 
 def test_the_window_slides_by_panes(tmp_path):

@@ -56,7 +56,8 @@ def limit(value: Any, unit: Unit) -> float:
         return points / BASIS
     if unit == "usd":
         return dollars_nano(value) / NANO
-    if not _is_number(value):
+    # Some scores lie between -1 and 1.
+    if not _is_number(abs(value) if unit == "score" and isinstance(value, int | float) else value):
         raise ValueError(f"{value!r} is no number: write a plain number{_EXAMPLE.get(unit, '')}")
     return float(value)
 
@@ -65,7 +66,7 @@ _EXAMPLE: Final[dict[str, str]] = {
     "tokens": " of tokens, such as 8000",
     "tokens_per_s": " of tokens a second, such as 20",
     "per_s": " of calls a second, such as 0.5",
-    "score": " between 0 and 1, such as 0.2",
+    "score": ", such as 0.2",
 }
 
 

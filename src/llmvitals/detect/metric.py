@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from llmvitals.detect.amount import NANO
+from llmvitals.errors import suggestion
+from llmvitals.record.ratio import RATIOS, Ratio
 from llmvitals.record.vitals import TOPS
 from llmvitals.sketch import quantiles
+from llmvitals.sketch.scores import MICRO
 
 if TYPE_CHECKING:
     from llmvitals.record.alert import Unit
@@ -17,40 +22,49 @@ if TYPE_CHECKING:
 Sample = tuple[list[int], int, dict[str, int]]
 """Of some panes: sums, a maximum, bins of a sketch (number as text → count). Plain data."""
 
+SECONDS: Final = "seconds"
+_SCORE: Final = re.compile(r"score\.(\S{1,64})_mean")
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One statistic.
 
-    over, under: totals whose quotient it is, times `scale`; no `under`: the total itself; under "seconds":
-    a rate. counted: the total that tells how many calls it rests on.
-    sketch, q: the quantile that it is instead. top: the maximum that it is instead.
+    over, less, under, per: see Ratio; no `under`: the total itself; under SECONDS: a rate. counted: the total
+    that tells how many calls it rests on.
+    sketch, q: the quantile that it is instead. top: the maximum that it is instead. score: the score whose
+    mean it is instead.
     """
 
     unit: Unit
     over: tuple[str, ...] = ()
+    less: tuple[str, ...] = ()
     under: str = ""
-    scale: float = 1.0
+    per: float = 1
     counted: str = "calls"
     sketch: str = ""
     q: float = 0.0
     top: str = ""
+    score: str = ""
 
     @property
     def steady(self) -> bool:
         """Whether few calls make it jump, so that `min_calls` has to guard it."""
-        return not (self.sketch or self.top or (self.under and self.under != "seconds"))
+        return not (self.sketch or self.top or self.score or (self.under and self.under != SECONDS))
 
     def sample(self, vitals: Vitals) -> Sample:
         """What has to be kept of a pane."""
-        sums = [vitals.total(self.counted), sum(vitals.total(name) for name in self.over)]
-        sums.append(vitals.total(self.under) if self.under and self.under != "seconds" else 0)
+        if self.score:
+            count, total = vitals.scores.get(self.score, (0, 0))
+            return [count, total, count], 0, {}
+        over = sum(map(vitals.total, self.over)) - sum(map(vitals.total, self.less))
+        under = vitals.total(self.under) if self.under not in ("", SECONDS) else 0
         bins: dict[str, int] = {}
         if self.sketch:
             numbers, counts = quantiles.sketch_bins(vitals.bins, self.sketch)
             bins = dict(zip(map(str, numbers.tolist()), counts.tolist(), strict=True))
         top = self.top or (TOPS[self.sketch][0] if self.sketch in TOPS else "")
-        return sums, vitals.total(top) if top else 0, bins
+        return [vitals.total(self.counted), over, under], vitals.total(top) if top else 0, bins
 
     def calls(self, sample: Sample) -> int:
         """How many calls a sample rests on."""
@@ -62,9 +76,9 @@ class Metric:
         if self.sketch:
             return _quantile(self.sketch, self.q, bins, top)
         if self.top:
-            return top * self.scale if counted else None
-        divisor = 1.0 if not self.under else seconds if self.under == "seconds" else float(under)
-        return over * self.scale / divisor if divisor else None
+            return top / self.per if counted else None
+        divisor = {"": 1.0, SECONDS: seconds}.get(self.under, float(under))
+        return over / (divisor * self.per) if divisor else None
 
 
 def _quantile(sketch: str, q: float, bins: dict[str, int], top: int) -> float | None:
@@ -76,63 +90,63 @@ def _quantile(sketch: str, q: float, bins: dict[str, int], top: int) -> float | 
     return found if found is None or not top else min(found, top / TOPS[sketch][2])
 
 
-def _count(name: str) -> Metric:
-    return Metric("count", (name,))
+def _total(unit: Unit, *names: str) -> Metric:
+    return Metric(unit, names, per=NANO if unit == "usd" else 1)
 
 
-def _tokens(*names: str) -> Metric:
-    return Metric("tokens", names)
+def _rate(unit: Unit, *names: str, per: float = 1) -> Metric:
+    return Metric(unit, names, under=SECONDS, per=per)
 
 
-def _share(name: str, of: str = "calls") -> Metric:
-    return Metric("share", (name,), of, counted=of)
+def _ratio(ratio: Ratio) -> Metric:
+    return Metric(
+        ratio.unit, ratio.over, ratio.less, ratio.under, ratio.per, counted=ratio.counted or ratio.under
+    )
 
 
-def _spread(stem: str, sketch: str, unit: Unit, qs: tuple[int, ...]) -> dict[str, Metric]:
+def _top(unit: Unit, sketch: str) -> Metric:
+    top, counted, per = TOPS[sketch]
+    return Metric(unit, top=top, per=per, counted=counted)
+
+
+def _spread(stem: str, sketch: str, unit: Unit, qs: tuple[int, ...] = (50, 90, 95, 99)) -> dict[str, Metric]:
     return {f"{stem}_p{q}": Metric(unit, sketch=sketch, q=q / 100) for q in qs}
 
 
-_USUAL: Final = (50, 90, 95, 99)
-
 METRICS: Final[dict[str, Metric]] = {
-    "calls": _count("calls"),
-    "errors": _count("errors"),
-    "late_calls": _count("late_calls"),
-    "duplicates": _count("duplicates"),
-    "unpriced_calls": _count("unpriced_calls"),
-    "unknown_usage_calls": _count("unknown_usage_calls"),
-    "guardrail_blocks": _count("guardrail_blocks"),
-    "truncated_calls": _count("truncated_calls"),
-    "toxic_calls": _count("toxic_calls"),
-    "calls_per_s": Metric("per_s", ("calls",), "seconds"),
-    "errors_per_s": Metric("per_s", ("errors",), "seconds"),
-    "cost": Metric("usd", ("cost_nano",), scale=1e-9),
-    "tokens": _tokens("input_tokens", "output_tokens"),
-    "input_tokens": _tokens("input_tokens"),
-    "output_tokens": _tokens("output_tokens"),
-    "error_share": _share("errors"),
-    "late_share": _share("late_calls"),
-    "truncated_share": _share("truncated_calls"),
-    "guardrail_block_share": _share("guardrail_blocks"),
-    "cache_hit_share": _share("cache_hits"),
-    "unpriced_share": _share("unpriced_calls"),
-    "unknown_usage_share": _share("unknown_usage_calls"),
-    "toxicity_share": _share("toxic_calls", "toxicity_count"),
-    "toxicity_mean": Metric(
-        "score", ("toxicity_micro",), "toxicity_count", scale=1e-6, counted="toxicity_count"
-    ),
-    "latency_mean": Metric("ms", ("latency_us",), "latency_count", scale=1e-3, counted="latency_count"),
-    "latency_max": Metric("ms", top="latency_us_max", scale=1e-3, counted="latency_count"),
-    "ttft_mean": Metric("ms", ("ttft_us",), "ttft_count", scale=1e-3, counted="ttft_count"),
-    "ttft_max": Metric("ms", top="ttft_us_max", scale=1e-3, counted="ttft_count"),
-    "cost_per_call_mean": Metric("usd", ("cost_nano",), "priced_calls", scale=1e-9, counted="priced_calls"),
-    "cost_per_call_max": Metric("usd", top="cost_nano_max", scale=1e-9, counted="priced_calls"),
-    "input_tokens_per_call_mean": Metric("tokens", ("input_tokens",), "usage_calls", counted="usage_calls"),
-    "input_tokens_per_call_max": Metric("tokens", top="input_tokens_max", counted="usage_calls"),
-    **_spread("latency", "latency_ms", "ms", _USUAL),
-    **_spread("ttft", "ttft_ms", "ms", _USUAL),
-    **_spread("cost_per_call", "cost_usd_per_call", "usd", _USUAL),
-    **_spread("input_tokens_per_call", "input_tokens_per_call", "tokens", _USUAL),
-    **_spread("output_tokens_per_s", "output_tokens_per_s", "tokens_per_s", (5, 50)),
-}
-"""Name in a rule → the statistic."""
+    **{name: _total("count", name) for name in (
+        "calls", "errors", "late_calls", "duplicates", "unpriced_calls", "unknown_usage_calls",
+        "inconsistent_usage_calls", "cache_hits", "guardrail_blocks", "truncated_calls", "toxic_calls",
+    )},
+    "cost": _total("usd", "cost_nano"),
+    "tokens": _total("tokens", "input_tokens", "output_tokens"),
+    **{name: _total("tokens", name) for name in (
+        "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
+    )},
+    "calls_per_s": _rate("per_s", "calls"),
+    "errors_per_s": _rate("per_s", "errors"),
+    "tokens_per_s": _rate("tokens_per_s", "input_tokens", "output_tokens"),
+    "cost_per_hour": _rate("usd", "cost_nano", per=NANO / 3_600),
+    **{name: _ratio(ratio) for name, ratio in RATIOS.items()},
+    "latency_max": _top("ms", "latency_ms"),
+    "ttft_max": _top("ms", "ttft_ms"),
+    "cost_per_call_max": _top("usd", "cost_usd_per_call"),
+    "input_tokens_per_call_max": _top("tokens", "input_tokens_per_call"),
+    **_spread("latency", "latency_ms", "ms"),
+    **_spread("ttft", "ttft_ms", "ms"),
+    **_spread("cost_per_call", "cost_usd_per_call", "usd"),
+    **_spread("input_tokens_per_call", "input_tokens_per_call", "tokens"),
+    **_spread("output_tokens_per_s", "output_tokens_per_s", "tokens_per_s", (5, 10, 50, 90, 95, 99)),
+    **_spread("toxicity", "toxicity", "score"),
+}  # fmt: skip
+"""Name in a rule → the statistic; beside them there is `score.NAME_mean`, of each score by its name."""
+
+
+def metric_of(name: Any) -> Metric:
+    """The statistic of that name. Raises ValueError with a suggestion."""
+    if isinstance(name, str) and (score := _SCORE.fullmatch(name)):
+        return Metric("score", under="count", per=MICRO, score=score[1])
+    if isinstance(name, str) and name in METRICS:
+        return METRICS[name]
+    names = [*METRICS, "score.NAME_mean"]
+    raise ValueError(f"{name!r} is no metric{suggestion(str(name), names)}")

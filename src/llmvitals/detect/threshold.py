@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from llmvitals.detect.amount import limit
-from llmvitals.detect.metric import METRICS, Metric
-from llmvitals.detect.scope import Scope, suggestion, trailing_window
+from llmvitals.detect.metric import Metric, metric_of
+from llmvitals.detect.scope import Scope, trailing_window
 from llmvitals.detect.trailing import Trailing, bucket_length
 from llmvitals.record.reading import Reading, Verdict
 from llmvitals.window import FOREVER, MINUTE, SECOND, duration_text
@@ -50,8 +50,7 @@ class Threshold(Scope):
     @field_validator("metric", mode="before")
     @classmethod
     def _metric(cls, value: Any) -> str:
-        if value not in METRICS:
-            raise ValueError(f"{value!r} is no metric{suggestion(str(value), METRICS)}")
+        metric_of(value)
         return str(value)
 
     @field_validator("above", "below", "resolve_below", "resolve_above", mode="before")
@@ -62,7 +61,7 @@ class Threshold(Scope):
             raise ValueError(
                 "below would not fire when calls stop: write absence: {window: 15m} in place of threshold"
             )
-        return limit(value, METRICS[metric].unit) if metric else 0.0
+        return limit(value, metric_of(metric).unit) if metric else 0.0
 
     @field_validator("window", mode="before")
     @classmethod
@@ -85,7 +84,7 @@ class Threshold(Scope):
     @property
     def unit(self) -> Unit:
         """The metric's unit."""
-        return METRICS[self.metric].unit
+        return metric_of(self.metric).unit
 
     @property
     def window_text(self) -> str:
@@ -100,7 +99,7 @@ class Threshold(Scope):
     def detector(self, pane: int, key: tuple[str, ...]) -> ThresholdDetector:
         """The logic for one series; pane in µs."""
         del key
-        metric, length = METRICS[self.metric], bucket_length(self.window, pane)
+        metric, length = metric_of(self.metric), bucket_length(self.window, pane)
         few = self.min_calls or (1 if metric.steady else FEW)
         return ThresholdDetector(self, metric, few, pane, Trailing(length // pane, self.window // length))
 

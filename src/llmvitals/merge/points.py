@@ -12,21 +12,14 @@ from llmvitals.merge.rollup import Contents
 from llmvitals.record.columns import CALLS, COUNTS, MEASURES, TOP
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
+from llmvitals.record.ratio import RATIOS, plain
 from llmvitals.record.vitals import TOPS, Vitals
 from llmvitals.sketch import heavy, quantiles
 from llmvitals.sketch.tally import SUM
 from llmvitals.window import ROLLUPS
 
-_RATIOS: Final = {
-    "latency_ms_mean": (SUM["latency_us"], SUM["latency_count"], 1_000),
-    "ttft_ms_mean": (SUM["ttft_us"], SUM["ttft_count"], 1_000),
-    "cost_usd_per_call_mean": (SUM["cost_nano"], SUM["priced_calls"], 10**9),
-    "input_tokens_per_call_mean": (SUM["input_tokens"], SUM["usage_calls"], 1),
-    "cache_hit_share": (SUM["cache_hits"], SUM["calls"], 1),
-    "toxicity_mean": (SUM["toxicity_micro"], SUM["toxicity_count"], 10**6),
-    "toxicity_share": (SUM["toxic_calls"], SUM["toxicity_count"], 1),
-}
-"""Measure → which sum, over how many calls, and how many of the sum's units are one of the measure's."""
+_RATIOS: Final = {name: RATIOS[plain(name)] for name in MEASURES[CALLS] if plain(name) in RATIOS}
+"""Measure → the ratio that it is."""
 _PERCENTILES: Final = {
     name: (found[1], int(found[2]) / 100)
     for name in MEASURES[CALLS]
@@ -72,11 +65,10 @@ def _tags(plan: Plan, view: str, series: tuple[str, ...], window: str) -> dict[s
 
 def _measures(vitals: Vitals, row: Sequence[float]) -> Iterator[tuple[str, float]]:
     """Name and value of the measures that exist; row: the percentiles, NaN where there is none."""
-    sums = vitals.sums
-    yield "cost_usd", sums[SUM["cost_nano"]] / 10**9
-    for name, (sum_, by, unit) in _RATIOS.items():
-        if sums[by]:
-            yield name, sums[sum_] / (sums[by] * unit)
+    yield "cost_usd", vitals.total("cost_nano") / 10**9
+    for name, ratio in _RATIOS.items():
+        if (mean := ratio.of(vitals.total)) is not None:
+            yield name, mean
     tops = {sketch: top for sketch in TOPS if (top := vitals.top(sketch)) is not None}
     for sketch, top in tops.items():
         if sketch.endswith("_ms"):

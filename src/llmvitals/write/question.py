@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmvitals.errors import ConfigError
 from llmvitals.record.columns import CALLS, COUNTS, MEASURES
+from llmvitals.record.ratio import RATIOS, Ratio, plain
 from llmvitals.record.view import DEFAULT_VIEWS
 from llmvitals.window import ROLLUPS, SECOND, duration, duration_text, window_start
 from llmvitals.write.lines import tag
@@ -33,23 +34,19 @@ class Metric:
         return None if None in values else self.of(*values)
 
 
-def _share(part: str) -> Metric:
-    return Metric((part, "calls"), lambda some, calls: some / calls if calls else None)
-
-
-def _friendly(column: str) -> str:
-    return column.replace("cost_usd", "cost").replace("_ms_", "_")
+def _ratio(ratio: Ratio) -> Metric:
+    names = tuple(dict.fromkeys((*ratio.over, *ratio.less, ratio.under)))
+    return Metric(names, lambda *values: ratio.of(dict(zip(names, values, strict=True)).__getitem__))
 
 
 _COLUMNS: Final = (*COUNTS[CALLS], *MEASURES[CALLS])
+_COUNTED: Final = {
+    name: metric for name, ratio in RATIOS.items() if {*(metric := _ratio(ratio)).fields} <= {*COUNTS[CALLS]}
+}
 METRICS: Final[dict[str, Metric]] = {
     "tokens": Metric(("input_tokens", "output_tokens"), lambda read, written: read + written),
-    "error_share": _share("errors"),
-    "late_share": _share("late_calls"),
-    "unpriced_share": _share("unpriced_calls"),
-    "unknown_usage_share": _share("unknown_usage_calls"),
-    "guardrail_block_share": _share("guardrail_blocks"),
-    **{_friendly(column): Metric((column,)) for column in _COLUMNS},
+    **_COUNTED,
+    **{plain(column): Metric((column,)) for column in _COLUMNS},
     **{column: Metric((column,)) for column in _COLUMNS},
 }
 """Name → metric: the names that rules use, and every field of `llm_calls`."""
