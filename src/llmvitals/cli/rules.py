@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Folder = Annotated[
     Path | None, typer.Argument(metavar="[FOLDER]", help="The folder of rules; default: the setting.")
 ]
-DEFAULT: Final = "the default channel"
+DEFAULT: Final = "(default)"
 
 
 def check(
@@ -42,7 +42,9 @@ def check(
     if as_json:
         typer.echo(json.dumps({"rules": rows, "warnings": rules.warnings}, ensure_ascii=False, indent=2))
         return
-    table = Table(*(rows[0] if rows else ()), box=None)
+    table = Table(box=None)
+    for name in rows[0] if rows else ():
+        table.add_column(name, no_wrap=name in ("rule", "kind", "severity"))
     for row in rows:
         table.add_row(*row.values())
     console = Console()
