@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from influxdb_client.rest import ApiException
@@ -17,12 +17,14 @@ from llmvitals.write.client import BROKEN, connect, failure
 from llmvitals.write.question import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from llmvitals.settings import Settings
     from llmvitals.write.question import Number, Request
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:~ -]*")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TYPES: Final[dict[str, Callable[[str], Number | str]]] = {"long": int, "string": str}
 _OURS: Final = frozenset(
     {"", "result", "table", "_start", "_stop", "_time", "_value", "_field", "_measurement", "view", "window"}
 )
@@ -30,24 +32,35 @@ _OURS: Final = frozenset(
 
 async def read(settings: Settings, request: Request) -> list[Sample]:
     """The samples that InfluxDB has, in no order. Raises SinkError with what to fix."""
+    found = await points(settings, script(settings.influx_bucket, request))
+    # InfluxDB 1.8 takes `stop` to be inside.
+    return [
+        Sample(start, tags, {name: value for name, value in fields.items() if not isinstance(value, str)})
+        for start, tags, fields in found
+        if start < request.until
+    ]
+
+
+async def points(settings: Settings, query: str) -> list[tuple[int, dict[str, str], dict[str, Number | str]]]:
+    """What a Flux script finds: of each point its time in µs, its tags and its fields, in no order.
+
+    Raises SinkError with what to fix.
+    """
     client = connect(settings)
     try:
-        answer = await client.query_api().query_raw(script(settings.influx_bucket, request))
+        answer = await client.query_api().query_raw(query)
     except (ApiException, *BROKEN) as error:
         raise failure(error, settings) from None
     finally:
         await client.close()  # type: ignore[no-untyped-call] # the package has no types here
-    fields: dict[tuple[int, tuple[tuple[str, str], ...]], dict[str, Number]] = {}
+    fields: dict[tuple[int, tuple[tuple[str, str], ...]], dict[str, Number | str]] = {}
     for kind, row in records(answer):
         if "error" in row:
             raise SinkError(f"InfluxDB could not answer: {row['error'][:256]}", retry=True)
         tags = tuple((key, value) for key, value in row.items() if key not in _OURS and value)
-        start = int(datetime.fromisoformat(row["_time"]).timestamp()) * SECOND
-        if start >= request.until:  # InfluxDB 1.8 takes `stop` to be inside
-            continue
-        value = int(row["_value"]) if kind == "long" else float(row["_value"])
-        fields.setdefault((start, tags), {})[row["_field"]] = value
-    return [Sample(start, dict(tags), found) for (start, tags), found in fields.items()]
+        start = (datetime.fromisoformat(row["_time"]) - _EPOCH) // timedelta(microseconds=1)
+        fields.setdefault((start, tags), {})[row["_field"]] = _TYPES.get(kind, float)(row["_value"])
+    return [(start, dict(tags), found) for (start, tags), found in fields.items()]
 
 
 def records(answer: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -78,6 +91,15 @@ def script(bucket: str, request: Request) -> str:
         f"from(bucket: {text(bucket)})"
         f" |> range(start: {_time(request.since)}, stop: {_time(request.until)})"
         f" |> filter(fn: (r) => r._measurement == {text(CALLS)}{tags} and ({wanted}))"
+    )
+
+
+def whole(bucket: str, measurement: str, since: int, until: int) -> str:
+    """The Flux script for everything of a measurement, since ≤ time < until (µs)."""
+    return (
+        f"from(bucket: {text(bucket)})"
+        f" |> range(start: {_time(since)}, stop: {_time(until)})"
+        f" |> filter(fn: (r) => r._measurement == {text(measurement)})"
     )
 
 
