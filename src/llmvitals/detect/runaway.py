@@ -88,7 +88,7 @@ class Runaway(Scope):
 
     @model_validator(mode="after")
     def _whole(self) -> Runaway:
-        if self.spend is self.same_tool is self.signatures is None:
+        if self.spend is None and self.same_tool is None and self.signatures is None:
             raise ValueError(
                 "write what is too much: spend: 5, same_tool: 20 or signatures: {calls: 30, at_most: 3}"
             )
@@ -173,7 +173,7 @@ class RunawayDetector:
         ):
             begin = state["begin"]
             del state["fired"], state["begin"], state["at"]
-            return [self._reading(at, excesses[0], "clear", begin=begin, note="has calmed down")]
+            return [self._reading(at, excesses[0], "clear")._replace(begin=begin, note="has calmed down")]
         return self._told(state, at, excesses)
 
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
@@ -198,11 +198,11 @@ class RunawayDetector:
         begin = state.get("begin") or str(at // self.rule.window)
         state.update(fired=step, begin=begin, at=max(at, state.get("at", 0)))
         of = worst if self.rule.spend is None else excesses[0]
-        return [self._reading(at, of, "breach", level=LEVELS[step], begin=begin, note=worst.note)]
+        return [self._reading(at, of, "breach", LEVELS[step])._replace(begin=begin, note=worst.note)]
 
-    def _reading(self, at: int, of: _Excess, verdict: Verdict, **said: str) -> Reading:
+    def _reading(self, at: int, of: _Excess, verdict: Verdict, level: str = "") -> Reading:
         scale = 1 if self.rule.spend is None else NANO
-        return Reading(at, verdict, of.much / scale, of.limit / scale, **said)
+        return Reading(at, verdict, of.much / scale, of.limit / scale, level)
 
     def _excesses(self, sample: Sample) -> list[_Excess]:
         """One for each limit of the rule, spend first."""

@@ -88,7 +88,9 @@ class Trailing:
 
     def ahead(self, state: dict[str, Any], pane: int, more: Iterable[Sample]) -> Sample:
         """All of the window that ends with `pane`, if only these samples come; at least one."""
-        had = [sample for bucket, sample in state.get("ring", ()) if not self._gone(bucket, pane)]
+        had: list[Sample] = [
+            sample for bucket, sample in state.get("ring", ()) if not self._gone(bucket, pane)
+        ]
         if had and not self._gone(state["ring"][0][0], pane):
             had = [state["sum"]]
         return reduce(lambda left, right: _plus(left, right, 1), (*had, *more))
