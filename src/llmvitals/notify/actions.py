@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
+from llmvitals.notify.limits import utf16
 from llmvitals.record.matcher import LONGEST, Matcher
 from llmvitals.window import DAY, HOUR
 
@@ -46,8 +47,14 @@ def carried(card: Card) -> tuple[str, bool]:
     """The value of a card's buttons ("" : it can have none), and whether the card can be silenced."""
     exact = card.matchers and all(matcher.op == "=" for matcher in card.matchers)
     for matchers in [card.matchers, ()] if exact else [()]:
-        value = msgspec.json.encode(Meant(card.incident, matchers)).decode()
-        if len(value) <= VALUE and meant(value) is not None:
+        try:
+            value = msgspec.json.encode(Meant(card.incident, matchers)).decode()
+        except UnicodeEncodeError:
+            continue
+        # As JSON's own escapes, what Slack reads or would escape itself comes back as it was.
+        for char in "&<>":
+            value = value.replace(char, f"\\u{ord(char):04x}")
+        if utf16(value) <= VALUE and meant(value) is not None:
             return value, bool(matchers)
     return "", False
 

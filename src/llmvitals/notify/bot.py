@@ -64,7 +64,7 @@ class Bot:
             await self._session.close()
 
     async def check(self) -> Answer:
-        return _answer(await _asked(self._client.auth_test()))
+        return _answer(await asked(self._client.auth_test()))
 
     async def post(self, channel: str, card: Card, *, plain: bool) -> Answer:
         # By a name, Slack finds the channel; the answer holds its id, by which alone it can be edited.
@@ -74,7 +74,7 @@ class Bot:
         if not place.ts:
             return Answer("message_not_found")
         content = self._content(card, plain=plain)
-        return _answer(await _asked(self._client.chat_update(channel=place.channel, ts=place.ts, **content)))
+        return _answer(await asked(self._client.chat_update(channel=place.channel, ts=place.ts, **content)))
 
     async def reply(self, place: Place, text: str) -> Answer:
         if not place.ts:
@@ -95,7 +95,7 @@ class Bot:
 
     async def _post(self, **content: Any) -> Answer:
         return _answer(
-            await _asked(self._client.chat_postMessage(unfurl_links=False, unfurl_media=False, **content))
+            await asked(self._client.chat_postMessage(unfurl_links=False, unfurl_media=False, **content))
         )
 
     async def _look(self, channel: str, event: str, payload: dict[str, str], **where: Any) -> Answer:
@@ -103,7 +103,7 @@ class Bot:
         if channel in self._blind or not _ID.fullmatch(channel):
             return await self.check()
         ask = self._client.conversations_replies if "ts" in where else self._client.conversations_history
-        found = await _asked(ask(channel=channel, limit=200, include_all_metadata=True, **where))
+        found = await asked(ask(channel=channel, limit=200, include_all_metadata=True, **where))
         answer = _answer(found)
         if answer.do is Do.DONE and isinstance(found, dict):
             return Answer(place=Place(channel, _ts(found.get("messages"), event, payload)))
@@ -141,7 +141,7 @@ def _ts(messages: object, event: str, payload: dict[str, str]) -> str:
     return ""
 
 
-async def _asked(request: Awaitable[AsyncSlackResponse]) -> dict[str, Any] | Answer:
+async def asked(request: Awaitable[AsyncSlackResponse]) -> dict[str, Any] | Answer:
     """Slack's answer as a dict, or what its failure stands for."""
     try:
         response = await request

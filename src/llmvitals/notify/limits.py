@@ -8,10 +8,13 @@ BLOCKS: Final = 50
 TOTAL: Final = 13_200
 """All texts of a message's blocks together; not documented, found by trying."""
 
-_TEXTS: Final = {"header": 150, "section": 3_000, "button": 75}
+_TEXTS: Final = {"header": 150, "section": 3_000, "button": 75, "placeholder": 150, "option": 75}
 _FIELDS: Final = (10, 2_000)
 _ELEMENTS: Final = {"context": 10, "actions": 25}
 _ACTION_ID: Final = 255
+_VALUES: Final = {"button": 2_000, "option": 150}
+_OPTIONS: Final = 100
+_STYLES: Final = {"primary", "danger", None}
 
 
 def problems(blocks: object) -> list[str]:
@@ -39,7 +42,9 @@ def _block(block: Any) -> list[str]:
             elements = block.get("elements")
             if not isinstance(elements, list) or not 0 < len(elements) <= _ELEMENTS[kind]:
                 return [f"{kind} needs 1 to {_ELEMENTS[kind]} elements"]
-            return [reason for element in elements for reason in _element(element)]
+            found = [reason for element in elements for reason in _element(kind, element)]
+            ids = [e["action_id"] for e in elements if isinstance(e, dict) and "action_id" in e]
+            return found + ([] if len(ids) == len(set(map(str, ids))) else ["action_id: already exists"])
         case _:
             return [f"unsupported type: {kind}"]
 
@@ -54,13 +59,40 @@ def _section(block: dict[str, Any]) -> list[str]:
     return found + [reason for field in fields for reason in _text(field, _FIELDS[1])]
 
 
-def _element(element: Any) -> list[str]:
-    if isinstance(element, dict) and element.get("type") == "button":
-        long = len(str(element.get("action_id", ""))) > _ACTION_ID
-        return _text(element.get("text"), _TEXTS["button"], only="plain_text") + (
-            [f"action_id: no more than {_ACTION_ID} characters"] if long else []
-        )
-    return _text(element, _TEXTS["section"])
+def _element(block: str, element: Any) -> list[str]:
+    kind = element.get("type") if isinstance(element, dict) else None
+    if block == "context":
+        return _text(element, _TEXTS["section"])
+    if kind not in {"button", "static_select"}:
+        return [f"unsupported element: {kind}"]
+    found = _short(element, "action_id", _ACTION_ID)
+    if kind == "static_select":
+        return found + _menu(element)
+    if element.get("style") not in _STYLES:
+        found.append("style: must be primary or danger")
+    found += _short(element, "value", _VALUES["button"])
+    return found + _text(element.get("text"), _TEXTS["button"], only="plain_text")
+
+
+def _menu(element: dict[str, Any]) -> list[str]:
+    options = element.get("options")
+    if not isinstance(options, list) or not 0 < len(options) <= _OPTIONS:
+        return [f"options: 1 to {_OPTIONS} allowed"]
+    found = []
+    if "placeholder" in element:
+        found += _text(element["placeholder"], _TEXTS["placeholder"], only="plain_text")
+    for option in options:
+        if not isinstance(option, dict) or "value" not in option:
+            return [*found, "options: each needs text and value"]
+        found += _text(option.get("text"), _TEXTS["option"]) + _short(option, "value", _VALUES["option"])
+    return found
+
+
+def _short(element: dict[str, Any], name: str, limit: int) -> list[str]:
+    value = element.get(name, "x")
+    if not isinstance(value, str) or not 0 < utf16(value) <= limit:
+        return [f"{name}: 1 to {limit} characters allowed"]
+    return []
 
 
 def _text(text: Any, limit: int, *, only: str = "") -> list[str]:

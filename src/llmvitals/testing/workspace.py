@@ -1,0 +1,201 @@
+"""What people see in a FakeSlack, and what its methods do to it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.notify.limits import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Json = dict[str, Any]
+
+_TEXT_LIMIT: Final = 40_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Posted:
+    """A message that people see.
+
+    channel: its id; `channel_name` as it was given to FakeSlack. ts: Slack's name of the message, unique.
+    edits: earlier (text, blocks), oldest first. webhook: whether it came by the webhook. replies: its thread,
+    oldest first; they have the `thread_ts`.
+    """
+
+    channel: str
+    channel_name: str
+    ts: str
+    text: str
+    blocks: list[Json]
+    metadata: Json | None = None
+    thread_ts: str | None = None
+    edits: list[tuple[str, list[Json]]] = field(default_factory=list)
+    replies: list[Posted] = field(default_factory=list)
+    webhook: bool = False
+
+    @property
+    def shown(self) -> str:
+        """All texts of the message, as one JSON text to look for words in."""
+        return json.dumps([self.text, self.blocks], ensure_ascii=False)
+
+    @property
+    def thread(self) -> list[str]:
+        """The texts of its replies."""
+        return [reply.text for reply in self.replies]
+
+    def told(self, *, metadata: bool) -> Json:
+        """As the Web API gives it."""
+        own = {"type": "message", "ts": self.ts, "text": self.text, "blocks": self.blocks}
+        thread = self.thread_ts or (self.ts if self.replies else None)
+        return (
+            own
+            | ({"thread_ts": thread} if thread else {})
+            | ({"metadata": self.metadata} if metadata and self.metadata else {})
+        )
+
+
+@dataclass(slots=True)
+class Bucket:
+    """So many at once, then `rate` a second."""
+
+    rate: float
+    burst: float
+    left: float = field(init=False)
+    at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left, self.at = self.burst, time.monotonic()
+
+    def wait(self) -> float:
+        """Take one; the seconds until there is one where there is none."""
+        now = time.monotonic()
+        self.left, self.at = min(self.burst, self.left + (now - self.at) * self.rate), now
+        if self.left < 1:
+            return (1 - self.left) / self.rate
+        self.left -= 1
+        return 0.0
+
+
+class Workspace:
+    """Channels and their messages, and the methods of the Web API that change and read them."""
+
+    def __init__(self, channels: Sequence[str], scopes: Sequence[str], *, limited: bool) -> None:
+        self.channels = {name: f"C{number:08d}" for number, name in enumerate(channels, 1)}
+        self.scopes = set(scopes)
+        self.messages: list[Posted] = []
+        self._limited, self._posts, self._edits = limited, dict[str, Bucket](), Bucket(50 / 60, 50)
+        self._ts = itertools.count(1)
+        self._methods: dict[str, Callable[[Json], Json]] = {
+            "auth.test": lambda _: {"ok": True, "team": "Fake", "user": "llmvitals", "bot_id": "B00000000"},
+            "chat.postMessage": self.post,
+            "chat.update": self._update,
+            "conversations.history": self._history,
+            "conversations.replies": self._replies,
+        }
+
+    def act(self, method: str, arguments: Json) -> Json:
+        """What the method answers."""
+        return self._methods[method](arguments) if method in self._methods else no("unknown_method")
+
+    def wait(self, method: str, arguments: Json) -> float:
+        """Seconds that Slack asks to wait before this is done; 0: it is done."""
+        if not self._limited:
+            return 0.0
+        if method == "chat.update":
+            return self._edits.wait()
+        if method in {"chat.postMessage", "webhook"}:
+            channel = self._named(str(arguments.get("channel", ""))) or ""
+            return self._posts.setdefault(channel, Bucket(1, 4)).wait()
+        return 0.0
+
+    def post(self, arguments: Json) -> Json:
+        """chat.postMessage; "webhook" among the arguments: it came by one."""
+        name = self._named(str(arguments.get("channel", "")))
+        if name is None:
+            return no("channel_not_found")
+        problem = _refused(arguments)
+        if problem:
+            return problem
+        channel, thread_ts = self.channels[name], arguments.get("thread_ts")
+        above = self._message(channel, thread_ts) if thread_ts else None
+        if thread_ts and above is None:
+            return no("thread_not_found")
+        message = Posted(
+            channel=channel,
+            channel_name=name,
+            ts=f"{int(time.time())}.{next(self._ts):06d}",
+            text=arguments.get("text", ""),
+            blocks=arguments.get("blocks") or [],
+            # Slack drops the metadata of what comes by a webhook.
+            metadata=None if arguments.get("webhook") else arguments.get("metadata"),
+            thread_ts=thread_ts,
+            webhook=bool(arguments.get("webhook")),
+        )
+        (self.messages if above is None else above.replies).append(message)
+        return {"ok": True, "channel": channel, "ts": message.ts, "message": message.told(metadata=False)}
+
+    def _update(self, arguments: Json) -> Json:
+        if arguments.get("channel") not in self.channels.values():  # here Slack takes no name
+            return no("channel_not_found")
+        message = self._message(arguments["channel"], arguments.get("ts"))
+        if message is None:
+            return no("message_not_found")
+        if message.webhook:
+            return no("cant_update_message")
+        problem = _refused(arguments)
+        if problem:
+            return problem
+        message.edits.append((message.text, message.blocks))
+        message.text, message.blocks = arguments.get("text", ""), arguments.get("blocks") or []
+        message.metadata = arguments.get("metadata", message.metadata)
+        return {"ok": True, "channel": message.channel, "ts": message.ts, "text": message.text}
+
+    def _history(self, arguments: Json) -> Json:
+        return self._read(
+            arguments, [m for m in reversed(self.messages) if m.channel == arguments.get("channel")]
+        )
+
+    def _replies(self, arguments: Json) -> Json:
+        above = self._message(str(arguments.get("channel")), arguments.get("ts"))
+        return self._read(arguments, [above, *above.replies] if above else None)
+
+    def _read(self, arguments: Json, found: list[Posted] | None) -> Json:
+        if "channels:history" not in self.scopes:
+            return {**no("missing_scope"), "needed": "channels:history", "provided": ",".join(self.scopes)}
+        if arguments.get("channel") not in self.channels.values():
+            return no("channel_not_found")
+        if found is None:
+            return no("thread_not_found")
+        oldest, limit = float(arguments.get("oldest") or 0), int(arguments.get("limit") or 100)
+        metadata = str(arguments.get("include_all_metadata", "")).lower() in {"1", "true"}
+        there = [message.told(metadata=metadata) for message in found if float(message.ts) > oldest]
+        return {"ok": True, "messages": there[:limit], "has_more": len(there) > limit}
+
+    def _message(self, channel: str, ts: object) -> Posted | None:
+        return next((m for m in self.messages if (m.channel, m.ts) == (channel, ts)), None)
+
+    def _named(self, channel: str) -> str | None:
+        by_id = {identity: name for name, identity in self.channels.items()}
+        return next((name for name in (channel, f"#{channel}") if name in self.channels), by_id.get(channel))
+
+
+def no(error: str) -> Json:
+    """Slack's way to refuse."""
+    return {"ok": False, "error": error}
+
+
+def _refused(arguments: Json) -> Json | None:
+    """Slack's objection to a message's content."""
+    blocks = arguments.get("blocks") or []
+    reasons = problems(blocks)
+    if reasons:
+        return {**no("invalid_blocks"), "response_metadata": {"messages": reasons}}
+    text = arguments.get("text", "")
+    if not blocks and not text:
+        return no("no_text")
+    return no("msg_too_long") if len(text) > _TEXT_LIMIT else None
