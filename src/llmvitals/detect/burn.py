@@ -7,6 +7,7 @@ the place of an error budget: the long window says that it matters, the short on
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llmvitals.detect.ladder import RELEASE, Stand
@@ -15,7 +16,6 @@ from llmvitals.record.reading import Reading
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, duration, duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import tzinfo
 
     from llmvitals.detect.ladder import Ladder
@@ -51,6 +51,7 @@ WIDEST: Final = 24
 _LIKE: Final = "{factor: 14.4, windows: [1h, 5m]}"
 
 
+@lru_cache
 def scaled(period: int) -> tuple[Pair, ...]:
     """The default pairs for a period (µs): the windows grow with it, so that the shares and factors stay.
 
@@ -110,7 +111,8 @@ class Gauge(NamedTuple):
         return f"{self.panes}x{self.long}"
 
 
-def gauges(pairs: Sequence[Pair], pane: int) -> tuple[Gauge, ...]:
+@lru_cache
+def gauges(pairs: tuple[Pair, ...], pane: int) -> tuple[Gauge, ...]:
     """The pairs on panes (µs), the greatest factor first; windows are rounded up to whole buckets."""
     found = []
     for factor, long, short in sorted(pairs, reverse=True):

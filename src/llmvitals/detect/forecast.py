@@ -6,15 +6,16 @@ The sum of H hours to come has the variance σ² · Σ_{i=1…H} (1 + C(H−i))�
 where σ² is that of the one-step errors and m the season: Snyder, Koehler, Hyndman, Ord, "Exponential
 smoothing models: Means and variances for lead-time demand", EJOR 158 (2004), for the state space ETS(A,N,A).
 
-Before two days are seen the hours to come are taken to be like the mean one ("linear"). In both cases a d-th
-of what is to come is doubt, for d days of history: nothing says that the other days are like those.
+Before two days are seen the hours to come are taken to be like the mean one ("linear"). To either a share
+of what is to come is added as doubt: for d days of history 1/d, and by as much as the days differ among each
+other, for nothing says that the others are like those.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist, fmean
+from statistics import NormalDist, fmean, stdev
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llmvitals.detect.amount import BASIS
@@ -32,8 +33,10 @@ DAILY: Final = 24
 WEEKLY: Final = 7 * DAILY
 MOST: Final = 14 * DAILY
 """Hours that are remembered: two weeks, so that both seasons can be seen twice."""
-ALPHA: Final = 0.05
-GAMMA: Final = 0.1
+ALPHA: Final = 0.02
+GAMMA: Final = 0.05
+WEEKEND: Final = 0.25
+"""So much of what is to come is doubt at least until two weeks are seen: days off are not like the others."""
 STILL: Final = 1e-9
 """river wants a trend where there is a season: it begins at 0, and stays there."""
 EARLY: Final = 10
@@ -83,7 +86,15 @@ def outlook(hours: Sequence[float], horizon: float) -> Outlook | None:
     else:
         mean = fmean(hours)
         rest, variance = mean * horizon, horizon * fmean((hour - mean) ** 2 for hour in hours)
-    return Outlook(rest, math.sqrt(variance + (rest / days) ** 2), season, days)
+    doubt = 1 / days if season == WEEKLY else max(1 / days, WEEKEND, _scatter(hours))
+    return Outlook(rest, math.hypot(math.sqrt(variance), rest * doubt), season, days)
+
+
+def _scatter(hours: Sequence[float]) -> float:
+    """The standard error of the mean of the whole days, in terms of that."""
+    whole = [sum(hours[end - DAILY : end]) for end in range(len(hours), DAILY - 1, -DAILY)]
+    mean = fmean(whole)
+    return stdev(whole, mean) / math.sqrt(len(whole)) / mean if len(whole) > 1 and mean else 0.0
 
 
 def _seasonal(hours: Sequence[float], horizon: float, season: int) -> tuple[float, float]:
@@ -95,10 +106,10 @@ def _seasonal(hours: Sequence[float], horizon: float, season: int) -> tuple[floa
     # with the way from the first hour to the last.
     for _ in range(season):
         model.learn_one(1.0)
-    level = fmean(hours[:season])
-    model.level[-1], model.trend[-1] = level, 0.0
+    first = fmean(hours[:season])
     model.season.clear()
-    model.season.extend(hour - level for hour in hours[:season])
+    model.season.extend(hour - first for hour in hours[:season])
+    model.level[-1], model.trend[-1] = fmean(hours), 0.0
     errors = []
     for hour in hours[season:]:
         errors.append(hour - model.forecast(1)[0])
