@@ -107,11 +107,14 @@ class Sight:
 
     def _after(self, *, news: bool) -> Card:
         """The card, with what is news on it, even where the message has no room for it."""
-        named = [case.alert for case in self.news] if news else []
+        changed = {case.id for case in self.cases if _changed(case)}
+        shown = [alert for alert in self.card.alerts if alert.episode not in changed]
+        if not news:
+            return replace(self.card, alerts=tuple(shown) or self.card.alerts[:1])
         total = sum(case.told is not None for case in self.cases)
-        if news:
-            total += sum(case.told is None for case in self.news)
-        return replace(self.card, alerts=tuple(named) or self.card.alerts[:1], total=max(total, 1))
+        total += sum(case.told is None for case in self.news)
+        named = [case.alert for case in self.news]
+        return replace(self.card, alerts=(*named, *shown) or self.card.alerts[:1], total=max(total, 1))
 
     def _before(self, *, news: bool) -> Card:
         """The card as people heard of it last."""

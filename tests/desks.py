@@ -1,0 +1,165 @@
+"""A desk between topics in memory and a FakeSlack, under a clock that only tests move."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from llmvitals.desk import Desk
+from llmvitals.notify.tempo import Tempo
+from llmvitals.record.act import Acknowledgement, Act, Question, Silence, decode, encode
+from llmvitals.record.alert import Alert, fingerprint
+from llmvitals.record.incident import Case, Incident
+from llmvitals.record.incident import decode as entry
+from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.record.matcher import parsed
+from llmvitals.record.point import Point
+from llmvitals.settings import Settings
+
+if TYPE_CHECKING:
+    from llmvitals.alert.routing import Routing
+    from llmvitals.testing import FakeSlack
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+NOW = 1_735_732_800 * SECOND
+
+
+def alert(team: str = "search", status: str = "firing", **changes: Any) -> Alert:
+    """A change of the alert on a team's budget; `at` is when it changed, `begin` names the episode."""
+    labels = {"team": team, **changes.pop("labels", {})}
+    rule = changes.setdefault("rule", "TeamBudget")
+    mark, begin = fingerprint(rule, labels), changes.pop("begin", NOW)
+    fields: dict[str, Any] = {
+        "kind": "budget", "status": status, "severity": "critical", "fingerprint": mark,
+        "episode": f"{mark}-{begin}", "group": "g", "labels": labels, "metric": "cost", "unit": "usd",
+        "value": 64.0, "limit": 100.0, "since": begin, "at": NOW, "exemplars": [f"trace-{team}"],
+    }  # fmt: skip
+    fields |= changes
+    if status == "resolved":
+        fields.setdefault("until", fields["at"])
+    return Alert(**fields)
+
+
+def slow(app: str = "chat", status: str = "firing", **changes: Any) -> Alert:
+    """A change of the alert on an app's latency: grouped by its rule."""
+    fields = {"rule": "SlowAnswers", "kind": "threshold", "unit": "ms", "metric": "latency_p95"}
+    return alert("", status, **{"labels": {"app": app}, "severity": "warning", **fields, **changes})
+
+
+class World:
+    """Topics, Slack, a clock, and the desk that is at work.
+
+    incidents, silences: the compacted topics, key → value. points: every point written.
+    """
+
+    def __init__(self, slack: FakeSlack, routing: Routing | None = None, **settings: Any) -> None:
+        self.slack, self.routing, self.now = slack, routing, NOW
+        fields = {"slack_token": slack.token, "slack_channel": "#alerts", "slack_api_url": slack.url}
+        self.settings = Settings(**(fields | settings))
+        self.incidents: dict[bytes, bytes] = {}
+        self.silences: dict[bytes, bytes] = {}
+        self.points: list[Point] = []
+        self.verdicts: list[Message] = []
+        self.news: list[Logged] = []
+        self.extra: dict[str, Any] = {}
+        self.desk = self.made()
+
+    def made(self) -> Desk:
+        tempo = Tempo(
+            timeout=0.25, clock=lambda: self.now, monotonic=lambda: self.now / SECOND, sleep=self._sleep,
+            patience=2.0,
+        )  # fmt: skip
+        return Desk(self.settings, self.routing, tempo=tempo, **self.extra)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.now += int(seconds * SECOND)
+        await asyncio.sleep(0)
+
+    async def start(self) -> None:
+        history = [Logged(n, 0, value, key) for n, (key, value) in enumerate(self.incidents.items())]
+        await self.desk.start(history)
+        self.news.clear()
+        self.desk.hear([Logged(n, 0, value, key) for n, (key, value) in enumerate(self.silences.items())])
+
+    async def restart(self) -> None:
+        """The process was killed: what was not written is lost."""
+        await self.desk.stop()
+        self.desk = self.made()
+        await self.start()
+
+    def keep(self, messages: list[Message]) -> None:
+        """What Kafka does with what is sent."""
+        for message in messages:
+            if message.topic is Topic.VITALS:
+                self.points.append(Point.decode(message.value or b""))
+            elif message.topic is Topic.VERDICTS:
+                self.verdicts.append(message)
+            else:
+                topic = self.incidents if message.topic is Topic.INCIDENTS else self.silences
+                topic.pop(message.key, None)
+                if message.value is not None:
+                    topic[message.key] = message.value
+                if topic is self.silences:
+                    self.news.append(Logged(0, 0, message.value, message.key))
+
+    async def take(self, *alerts: Alert, written: int | None = None) -> None:
+        at = (self.now if written is None else written) // 1_000
+        self.keep(await self.desk.take(0, [Logged(n, at, a.encode()) for n, a in enumerate(alerts)]))
+
+    def act(self, act: Act) -> None:
+        """Somebody writes to the topic of silences."""
+        self.keep([Message(Topic.SILENCES, act.key, encode(act))])
+
+    async def tick(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.desk.hear(self.news)
+            self.news.clear()
+            self.keep(await self.desk.tick())
+
+    async def say(self, *alerts: Alert) -> None:
+        """They come in, and what is due is told."""
+        await self.take(*alerts)
+        await self.tick(2)
+
+    async def wait(self, micros: int, step: int = MINUTE) -> None:
+        """Time goes by, and the desk ticks."""
+        end = self.now + micros
+        while self.now < end:
+            self.now = min(self.now + step, end)
+            await self.tick()
+        await self.tick()
+
+    def silence(self, *matchers: str, last: int = HOUR, **changes: Any) -> Silence:
+        fields: dict[str, Any] = {
+            "id": "s1", "matchers": tuple(map(parsed, matchers)), "starts": self.now,
+            "ends": self.now + last, "by": "Ann",
+        }  # fmt: skip
+        return Silence(**(fields | changes))
+
+    def open(self) -> list[Incident]:
+        """Incidents that last, as they are written."""
+        return [one for one in self.written() if isinstance(one, Incident) and one.until is None]
+
+    def written(self) -> list[Case | Incident]:
+        return [entry(value) for value in self.incidents.values()]
+
+    def ack(self, by: str = "Ann") -> Acknowledgement:
+        return Acknowledgement(incident=self.open()[0].id, by=by, at=self.now)
+
+    def question(self) -> Question:
+        return Question(incident=self.open()[0].id, by="Ann", at=self.now)
+
+    def acts(self) -> list[Act]:
+        return [decode(value) for value in self.silences.values()]
+
+    def states(self) -> list[tuple[str, str]]:
+        """Of each point: the state, and the team or app that it is about."""
+        found = []
+        for point in self.points:
+            labels = json.loads(point.texts["labels"])
+            found.append((point.tags["state"], labels.get("app") or labels["team"]))
+        return found
