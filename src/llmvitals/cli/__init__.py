@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from llmvitals import logs
-from llmvitals.cli import admin, alerts, data, history, rules, run
+from llmvitals.cli import admin, alerts, data, history, rules, run, verdicts
 from llmvitals.errors import ConfigError, LlmvitalsError
 from llmvitals.settings import PREFIX
 
@@ -28,6 +28,7 @@ run.add(app)
 data.add(app)
 admin.add(app)
 alerts.add(app)
+verdicts.add(app)
 rules.add(alerts.alerts)
 history.add(alerts.alerts)
 
