@@ -38,6 +38,15 @@ RULES = """groups:
     keep_firing_for: 30s
   - alert: Slow
     threshold: {metric: latency_p95, above: 2s, window: 1m, min_calls: 3}
+  - alert: Unsure
+    threshold: {metric: latency_max, above: 9s, by: [team], window: 20s, min_calls: 2}
+    no_data: no_data
+  - alert: Quiet
+    absence: {by: [team], window: 1m, min_calls: 1}
+  - alert: Away
+    runaway: {by: [team], spend: 2, same_tool: 3, window: 1m}
+  - alert: Down
+    outage: {by: [team], window: 40s, min_calls: 2}
 """
 Call = tuple[int, str, int, bool]
 """Seconds after START, team, cents, whether it failed."""
@@ -68,6 +77,7 @@ def event(number: int, call: Call) -> dict[str, Any]:
         "output_tokens": 0,
         "latency_ms": 20 * cents,
         "status": "error" if failed else "ok",
+        "tools": [{"name": "search", "arguments_hash": str(cents % 2)}],
     }
 
 
