@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
-from llmvitals.replay import Replay
+from llmvitals.replay import SOURCE, Replay
 from llmvitals.settings import Settings
 from llmvitals.window import MINUTE, SECOND
 
@@ -23,8 +24,9 @@ class Company:
 
     def __init__(self, folder: Path, rule: str, **settings: Any) -> None:
         (folder / "rules.yaml").write_text(f"groups:\n- name: test\n  rules:\n  - alert: A\n    {rule}\n")
-        made = Settings(alerts=folder, **settings)
-        self._stages, self._offset = Replay(made), 0
+        self._settings = Settings(alerts=folder, **settings)
+        self._stages, self._offset = Replay(self._settings), 0
+        self._parts: dict[str, bytes] = {}
         self.heard: list[tuple[int, Alert]] = []
 
     def call(self, time: int, **fields: Any) -> None:
@@ -39,6 +41,12 @@ class Company:
         self._stages.combine.promise(START + time)
         self._hear(time, self._stages.feed([]))
         self._hear(time, self._stages.feed([]))
+
+    def restart(self) -> None:
+        """Merge dies, and another one goes on with what it has written."""
+        self._parts |= self._stages.merge.snapshot(whole=True).parts
+        pipeline = Pipeline.of(self._settings, 1, [SOURCE])
+        self._stages.merge = pipeline.merging("", 0, parts=self._parts, beginning=0, sources={})
 
     def _hear(self, time: int, out: Any) -> None:
         found = [Alert.decode(message.value) for message in out if message.topic is Topic.ALERTS]
@@ -57,6 +65,7 @@ def test_absence_is_told_when_all_traffic_stops(tmp_path):
         company.call(second * SECOND, app="chat")
     assert company.told == []
     for minute in range(10, 20):
+        company.restart()
         company.silence(minute * MINUTE)
     assert sorted(alert.labels["app"] for _, alert in company.heard) == ["chat", "search"]
     assert {(when, alert.at - START) for when, alert in company.heard} == {(15 * MINUTE, 15 * MINUTE)}
@@ -81,6 +90,7 @@ def test_a_runaway_is_heard_with_the_call_that_makes_it_one(tmp_path):
     for second in range(60):
         company.call(second * SECOND, session="s1", cost_usd=0.25)
         company.call(second * SECOND, cost_usd=0.25)
+        company.restart()
     assert [(when, alert.level) for when, alert in company.heard] == [(19 * SECOND, ""), (39 * SECOND, "×2")]
     assert company.heard[0][1].summary == "session=s1 spent $5 within 10m; $5 is what it may"
 
@@ -114,6 +124,8 @@ def test_an_outage_becomes_major_and_counts_the_providers_faults_only(tmp_path):
         company.call(second * SECOND, provider="openai", **bad)
         company.call(second * SECOND, provider="openai", status="error", error_type="BadRequest")
         company.call(second * SECOND, provider="mistral")
+        if second % 100 == 0:
+            company.restart()
     assert [(how, level, alert.severity) for (how, level), (_, alert) in zip(company.told, company.heard, strict=True)] == [
         ("firing", "minor", "warning"), ("firing", "major", "critical"), ("resolved", "major", "critical"),
     ]  # fmt: skip
@@ -133,6 +145,7 @@ def test_a_monitor_that_can_not_say_any_more_says_so(tmp_path):
     for second in range(300):
         company.call(second * SECOND, latency_ms=100)
     for minute in range(5, 10):
+        company.restart()
         company.silence(minute * MINUTE)
     ((_, alert),) = company.heard
     assert (alert.level, alert.metric) == ("no data", "calls")

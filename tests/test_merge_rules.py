@@ -41,8 +41,6 @@ RULES = """groups:
   - alert: Unsure
     threshold: {metric: latency_max, above: 9s, by: [team], window: 20s, min_calls: 2}
     no_data: no_data
-  - alert: Quiet
-    absence: {by: [team], window: 1m, min_calls: 1}
   - alert: Away
     runaway: {by: [team], spend: 2, same_tool: 3, window: 1m}
   - alert: Down
