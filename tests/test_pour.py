@@ -52,6 +52,38 @@ class End:
         return self.trouble
 
 
+class Clerk(End):
+    """A sink with all that one may have beside; `told` is what happened, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[object] = []
+        self.sends: list[Message] = []
+
+    async def start(self, history: Sequence[Record] | None) -> None:
+        self.told.append(("start", [record.offset for record in history or ()]))
+
+    def hear(self, records: Sequence[Record]) -> None:
+        self.told.append(("hear", [record.offset for record in records]))
+
+    async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
+        self.told.append("take")
+        return await super().take(partition, records)
+
+    async def tick(self) -> list[Message]:
+        self.told.append("tick")
+        if self.fails:
+            raise self.fails.pop(0)
+        return self.sends
+
+    async def rest(self) -> list[Message]:
+        self.told.append("rest")
+        return self.sends
+
+    async def stop(self) -> None:
+        self.told.append("stop")
+
+
 class World:
     """The feed, the outbox and the tail, as far as sinks need them; and what was said about readiness."""
 
@@ -60,14 +92,31 @@ class World:
     def __init__(self) -> None:
         self.commits: dict[TopicPartition, int] = {}
         self.reasons: dict[str, str | None] = {}
+        self.held = True
+        self.sent: list[Message] = []
+        self.topics: dict[str, list[Logged]] = {}
+        self.written: list[Logged] = []
+
+    async def whole(self, topic: str) -> list[Logged]:
+        return self.topics.get(topic, [])
+
+    async def news(self, topic: str) -> list[Logged]:
+        assert topic == "llm.silences.v1"
+        found, self.written = self.written, []
+        return found
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
 
     def ready(self, who: str, reason: str | None) -> None:
         self.reasons[who] = reason
 
-    async def deliver(self, messages: Sequence[Message]) -> None: ...
+    async def deliver(self, messages: Sequence[Message]) -> None:
+        self.sent += messages
 
     def holds(self) -> bool:
-        return True
+        return self.held
 
     async def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Any]:
         return dict.fromkeys(partitions)
@@ -83,10 +132,11 @@ class World:
 class Bench:
     """A Pour with a sink for points and one for alerts."""
 
-    def __init__(self) -> None:
-        self.world, self.points, self.alerts = World(), End(), End()
+    def __init__(self, alerts: End | None = None) -> None:
+        self.world, self.points, self.alerts = World(), End(), alerts or End()
         world: Any = self.world
-        taps = [Tap(Topic.VITALS, self.points), Tap(Topic.ALERTS, self.alerts)]
+        beside = {"history": Topic.INCIDENTS, "beside": Topic.SILENCES} if alerts else {}
+        taps = [Tap(Topic.VITALS, self.points), Tap(Topic.ALERTS, self.alerts, **beside)]
         self.pour = Pour(taps, Settings(), tail=world, outbox=world, meters=Unmetered(), ready=world.ready)
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -229,3 +279,101 @@ async def test_what_must_not_be_tried_again_goes_up(bench: Bench) -> None:
     bench.points.fails = [SinkError("it says no", retry=False)]
     with pytest.raises(SinkError, match="it says no"):
         await bench.give(VITALS, 0)
+
+
+# --- what a sink may have beside -----------------------------------------------------------------
+
+
+ACT, MARK = Message(Topic.SILENCES, b"s", b""), Message(Topic.INCIDENTS, b"i", b"")
+
+
+@pytest.fixture
+async def clerk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Bench, Clerk]]:
+    monkeypatch.setattr("llmvitals.kafka.pour._FIRST_WAIT", SOON)
+    sink = Clerk()
+    made = Bench(sink)
+    made.world.topics = {
+        "llm.incidents.v1": [Logged(7, 0, b"")],
+        "llm.silences.v1": [Logged(1, 0, b""), Logged(2, 0, b"")],
+    }
+    await made.load()
+    yield made, sink
+    for task in made.tasks:
+        task.cancel()
+    await asyncio.gather(*made.tasks, return_exceptions=True)
+
+
+async def test_a_sink_knows_both_topics_whole_before_anything_and_hears_what_is_new(
+    clerk: tuple[Bench, Clerk],
+) -> None:
+    bench, sink = clerk
+    await bench.give(ALERTS, 0)
+    bench.world.written = [Logged(3, 0, b"")]
+    await bench.tick()
+    await bench.tick()
+    assert sink.told == [("start", [7]), ("hear", [1, 2]), "take", ("hear", [3]), "tick", "tick"]
+
+
+async def test_what_a_tick_gives_is_sent(clerk: tuple[Bench, Clerk]) -> None:
+    bench, sink = clerk
+    sink.sends = [MARK, ACT]
+    await bench.tick()
+    assert bench.world.sent == [MARK, ACT]
+
+
+async def test_a_tick_that_fails_is_made_again_and_hears_nothing_twice(clerk: tuple[Bench, Clerk]) -> None:
+    bench, sink = clerk
+    await bench.tick()
+    sink.told.clear()
+    sink.fails, bench.world.written = [down(), down()], [Logged(3, 0, b"")]
+    await bench.tick()
+    assert sink.told == [("hear", [3]), "tick", "tick", "tick"]
+
+
+async def test_of_a_generation_that_is_over_only_what_people_did_is_sent(clerk: tuple[Bench, Clerk]) -> None:
+    """Marks of one that lost its partition would undo what its heir has written."""
+    bench, sink = clerk
+    sink.sends, bench.world.held = [MARK, ACT], False
+    await bench.tick()
+    assert bench.world.sent == [ACT]
+
+
+async def test_a_sink_rests_once_when_its_partition_is_gone_and_starts_again_with_it(
+    clerk: tuple[Bench, Clerk],
+) -> None:
+    bench, sink = clerk
+    await bench.tick()
+    sink.told.clear()
+    sink.sends = [MARK, ACT]
+    bench.pour.forget()
+    await bench.load(VITALS)
+    await bench.tick()
+    await bench.tick()
+    assert sink.told == ["rest"]
+    assert bench.world.sent == [ACT]
+    sink.sends = []
+    bench.pour.forget()
+    await bench.load()
+    await bench.tick()
+    assert sink.told == ["rest", ("start", [7]), ("hear", [1, 2]), "tick"]
+
+
+async def test_the_end_lets_a_sink_rest_and_stops_it(clerk: tuple[Bench, Clerk]) -> None:
+    bench, sink = clerk
+    await bench.tick()
+    sink.told.clear()
+    await bench.pour.stop()
+    assert sink.told == ["rest", "stop"]
+
+
+async def test_a_tick_waits_for_its_turn_and_does_not_pile_up(clerk: tuple[Bench, Clerk]) -> None:
+    bench, sink = clerk
+    sink.open.clear()
+    bench.give(ALERTS, 0)
+    await sink.busy.wait()
+    ticking = asyncio.create_task(bench.tick())
+    await asyncio.sleep(0.01)
+    assert "tick" not in sink.told
+    sink.open.set()
+    await ticking
+    assert sink.told.count("tick") == 1

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from llmvitals import logs
-from llmvitals.cli import admin, alerts, data, history, rules, run, verdicts
+from llmvitals.cli import admin, alerts, data, firing, history, rules, run, silence, verdicts
 from llmvitals.errors import ConfigError, LlmvitalsError
 from llmvitals.settings import PREFIX
 
@@ -28,8 +28,10 @@ run.add(app)
 data.add(app)
 admin.add(app)
 alerts.add(app)
+silence.add(app)
 verdicts.add(app)
 rules.add(alerts.alerts)
+firing.add(alerts.alerts)
 history.add(alerts.alerts)
 
 

@@ -1,0 +1,89 @@
+"""The command that shows what fires now: alerts list."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from llmvitals import settings as settings_
+from llmvitals.cli.silence import cases, read
+from llmvitals.notify.wording import clean, moment
+from llmvitals.record.incident import Entry, Incident, decode
+from llmvitals.record.log import Topic
+from llmvitals.record.quantity import amount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_COLOURS: Final = {"critical": "red", "page": "red", "error": "red", "info": "blue"}
+
+
+def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
+    """Show the alerts that fire now: since when, how bad, where they are told, who looks after them."""
+    entries = asyncio.run(read(settings_.load(), Topic.INCIDENTS, decode))
+    rows = sorted(_rows(entries), key=lambda row: (row["since"], row["incident"], row["episode"]))
+    if as_json:
+        for row in rows:
+            typer.echo(msgspec.json.encode(row))
+        return
+    if not rows:
+        typer.echo("Nothing fires.")
+        return
+    table = Table("since", "severity", "rule", "labels", box=None, header_style="bold")
+    for name in ("value", "limit"):
+        table.add_column(name, justify="right")
+    table.add_column("state")
+    table.add_column("in Slack")
+    for row in rows:
+        labels = ", ".join(f"{name}={clean(value)}" for name, value in row["labels"].items())
+        place = f"{row['channel']} {row['ts']}".strip() if row["posted"] else ""
+        table.add_row(
+            moment(row["since"]),
+            f"[{_COLOURS.get(row['severity'].lower(), 'yellow')}]{escape(clean(row['severity'], 20))}[/]",
+            escape(clean(row["rule"], 80)),
+            escape(labels),
+            amount(row["value"], row["unit"]),
+            amount(row["limit"], row["unit"]),
+            escape(clean(row["state"], 200)),
+            escape(place),
+        )
+    Console().print(table)
+
+
+def _rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+    """One for each alert that fires."""
+    entries = list(entries)
+    incidents = {one.id: one for one in entries if isinstance(one, Incident)}
+    for case in cases(entries):
+        if case.firing:
+            alert, incident = case.alert, incidents.get(case.incident)
+            yield {
+                **{name: getattr(alert, name) for name in ("since", "severity", "rule", "labels", "value")},
+                **{name: getattr(alert, name) for name in ("limit", "unit", "level", "episode")},
+                "incident": case.incident,
+                "state": _state(incident),
+                "posted": incident is not None and incident.posted,
+                "channel": incident.place[0] or incident.channel if incident else "",
+                "ts": incident.place[1] if incident else "",
+            }
+
+
+def _state(incident: Incident | None) -> str:
+    if incident is None:
+        return "too old to be told"
+    if incident.unheard:
+        return incident.unheard
+    if incident.acknowledged is not None:
+        return f"acknowledged by {incident.acknowledged[0]}"
+    return "told" if incident.posted else "waits to be told"
+
+
+def add(alerts: typer.Typer) -> None:
+    """Put the command beside the others about alerts."""
+    alerts.command("list")(firing)

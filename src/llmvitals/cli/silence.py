@@ -1,0 +1,208 @@
+"""The commands about what is told: silence add, list and expire."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import secrets
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from llmvitals import settings as settings_
+from llmvitals.errors import LlmvitalsError
+from llmvitals.notify.wording import clean, moment
+from llmvitals.record.act import Silence, decode, encode
+from llmvitals.record.incident import Case, Entry
+from llmvitals.record.incident import decode as entry
+from llmvitals.record.log import Message, Topic
+from llmvitals.record.matcher import Matcher, all_match, parsed
+from llmvitals.window import DAY, duration, duration_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llmvitals.settings import Settings
+
+LONGEST: Final = 90 * DAY
+
+silence = typer.Typer(no_args_is_help=True, help="Keep alerts quiet for a while: add, list, expire.")
+
+
+@silence.command("add")
+def add_silence(
+    matchers: Annotated[
+        list[str] | None, typer.Argument(metavar="MATCHER…", help="team=search, rule=~Slow.*, app!=chat")
+    ] = None,
+    last: Annotated[str, typer.Option("--for", help="How long, such as 2h; 90d at most.")] = "1h",
+    comment: Annotated[str, typer.Option(help="Why.")] = "",
+    by: Annotated[str, typer.Option(help="Who; default: your login name.")] = "",
+    override: Annotated[
+        bool, typer.Option(help="Also let calls through that a budget's verdict blocks.")
+    ] = False,
+) -> None:
+    """Keep alerts quiet that match all matchers. They live on, and are told afterwards if they still fire.
+
+    Labels are those of the alert, and `rule`, `kind` and `severity`.
+    """
+    wanted, length = _matchers(matchers or []), _length(last)
+    now = _now()
+    made = Silence(
+        id=secrets.token_hex(4),
+        matchers=wanted,
+        starts=now,
+        ends=now + length,
+        by=clean(by or _login(), 80),
+        comment=clean(comment, 500),
+        kind="override" if override else "silence",
+    )
+    firing = asyncio.run(_add(settings_.load(), made))
+    typer.echo(f"{made.id}  until {moment(made.ends)}: {_matching(firing)}")
+
+
+@silence.command("list")
+def list_silences(
+    ended: Annotated[bool, typer.Option(help="Those too that ended in the last days.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show the silences, those that end first at the top."""
+    now = _now()
+    found = asyncio.run(_silences(settings_.load()))
+    rows = sorted((s for s in found if ended or s.ends > now), key=lambda s: (s.ends, s.id))
+    if as_json:
+        for row in rows:
+            typer.echo(msgspec.json.encode(row))
+        return
+    if not rows:
+        typer.echo("Nothing is silenced.")
+        return
+    table = Table("id", "matchers", "until", "by", "comment", box=None, header_style="bold")
+    for row in rows:
+        state = "ended " if row.ends <= now else "its incident is over, at most " if row.incident else ""
+        lifts = " (lifts verdicts)" if row.kind == "override" else ""
+        matchers = clean(" ".join(map(str, row.matchers)), 300) + lifts
+        table.add_row(row.id, escape(matchers), state + moment(row.ends), escape(row.by), escape(row.comment))
+    Console().print(table)
+
+
+@silence.command("expire")
+def expire_silence(name: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """End a silence now; what it kept quiet and still fires is told."""
+    asyncio.run(_expire(settings_.load(), name))
+    typer.echo(f"{name} is over")
+
+
+def _matchers(texts: Iterable[str]) -> tuple[Matcher, ...]:
+    try:
+        found = tuple(map(parsed, texts))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="MATCHER") from error
+    if all_match(found, {}):
+        raise typer.BadParameter(
+            "this would silence everything: name at least one label with a value, such as team=search",
+            param_hint="MATCHER",
+        )
+    return found
+
+
+def _length(text: str) -> int:
+    try:
+        length = duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--for") from error
+    if not 0 < length <= LONGEST:
+        raise typer.BadParameter(
+            f"{text}: write more than 0s and at most {duration_text(LONGEST)}; "
+            "what shall be quiet for ever is a rule to delete",
+            param_hint="--for",
+        )
+    return length
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody"
+
+
+def _matching(firing: int) -> str:
+    return f"{firing} alert{'' if firing == 1 else 's'} that fire{'s' if firing == 1 else ''} now match"
+
+
+async def _add(settings: Settings, made: Silence) -> int:
+    """Write it; how many alerts that fire now it covers."""
+    entries = await read(settings, Topic.INCIDENTS, entry)
+    await _write(settings, made)
+    return sum(case.firing and all_match(made.matchers, case.alert.marks) for case in cases(entries))
+
+
+async def _silences(settings: Settings) -> list[Silence]:
+    return [act for act in await read(settings, Topic.SILENCES, decode) if isinstance(act, Silence)]
+
+
+async def _expire(settings: Settings, name: str) -> None:
+    found = next((s for s in await _silences(settings) if s.id == name), None)
+    if found is None:
+        raise LlmvitalsError(f"there is no silence {name}: `llmvitals silence list` shows them")
+    if found.ends <= (now := _now()):
+        raise LlmvitalsError(f"silence {name} has ended already, at {moment(found.ends)}")
+    await _write(settings, msgspec.structs.replace(found, ends=max(now, found.starts)))
+
+
+async def _write(settings: Settings, made: Silence) -> None:
+    from llmvitals.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.kafka.outbox import Outbox  # noqa: PLC0415 - nor this
+
+    await find_topics(settings, [settings.topic(Topic.SILENCES)])
+    outbox = Outbox(settings, "silence")
+    try:
+        async with asking(settings, 20):
+            await outbox.start()
+            await outbox.deliver([Message(Topic.SILENCES, made.key, encode(made))])
+    finally:
+        await outbox.stop()
+
+
+async def read(settings: Settings, topic: Topic, reader: Any) -> list[Any]:
+    """What a compacted topic holds, as `reader` reads it; what it can't read is said.
+
+    Raises BrokerDown or MissingTopic.
+    """
+    from llmvitals.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.kafka.tail import Tail  # noqa: PLC0415 - nor this
+
+    name = settings.topic(topic)
+    await find_topics(settings, [name])
+    tail, found = Tail(settings, "look"), []
+    try:
+        async with asking(settings, 60):
+            await tail.start()
+            records = await tail.whole(name)
+    finally:
+        await tail.stop()
+    for record in records:
+        try:
+            found.append(reader(record.value))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            typer.echo(f"{name}: offset {record.offset} can't be read", err=True)
+    return found
+
+
+def cases(entries: Iterable[Entry]) -> list[Case]:
+    """The alerts among what is remembered."""
+    return [one for one in entries if isinstance(one, Case)]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000
+
+
+def add(app: typer.Typer) -> None:
+    """Put the commands on the app."""
+    app.add_typer(silence, name="silence")
