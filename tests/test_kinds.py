@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster import Cluster
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
@@ -17,13 +19,14 @@ from llmvitals.window import MINUTE, SECOND
 
 START = 1_780_304_400 * SECOND
 """A full hour."""
+RULES = "groups:\n- name: test\n  rules:\n  - alert: A\n    {rule}\n"
 
 
 class Company:
     """Calls at times (µs since START) into both stages; what is said, and when it was heard."""
 
     def __init__(self, folder: Path, rule: str, **settings: Any) -> None:
-        (folder / "rules.yaml").write_text(f"groups:\n- name: test\n  rules:\n  - alert: A\n    {rule}\n")
+        (folder / "rules.yaml").write_text(RULES.format(rule=rule))
         self._settings = Settings(alerts=folder, **settings)
         self._stages, self._offset = Replay(self._settings), 0
         self._parts: dict[str, bytes] = {}
@@ -151,3 +154,32 @@ def test_a_monitor_that_can_not_say_any_more_says_so(tmp_path):
     assert (alert.level, alert.metric) == ("no data", "calls")
     assert alert.since - START <= 6 * MINUTE
     assert alert.at - START <= 7 * MINUTE
+
+
+@pytest.mark.kafka
+async def test_on_kafka_absence_is_told_when_every_partition_is_silent(kafka, topic_prefix, tmp_path):
+    rule = "absence: {by: [app], window: 5s, expect: always, min_calls: 1}"
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "rules.yaml").write_text(RULES.format(rule=rule))
+    cluster = Cluster(
+        kafka, topic_prefix, tmp_path, alerts=tmp_path / "rules", pane="1s", disorder="1s", idle="1s"
+    )
+    try:
+        await cluster.apply_topics()
+        now = time.time_ns() // 1_000_000
+        calls = [
+            {"id": str(n), "ts": now - 2_000 + n, "model": "gpt-5", "app": "search"} for n in range(2_000)
+        ]
+        await cluster.publish(
+            cluster.settings.topic("calls"), 0, [json.dumps(call).encode() for call in calls]
+        )
+        for stage in ("combine", "merge"):
+            cluster.start(stage)
+        end = time.monotonic() + 60
+        while not (found := await cluster.read(cluster.settings.topic("alerts"))):
+            assert time.monotonic() < end, cluster.logs()
+        alert = Alert.decode(found[0].value)
+        assert (alert.rule, alert.labels) == ("A", {"app": "search"})
+        assert 0 <= alert.at - now * 1_000 - 5 * SECOND < 3 * SECOND
+    finally:
+        cluster.close()
