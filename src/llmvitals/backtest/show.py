@@ -62,8 +62,8 @@ def plain(outcome: Outcome) -> dict[str, Any]:
         for verdict in outcome.verdicts
     ]
     answer: dict[str, Any] = {
-        "begin": _iso(seen.begin) if seen else None,
-        "end": _iso(seen.end) if seen else None,
+        "begin": iso(seen.begin) if seen else None,
+        "end": iso(seen.end) if seen else None,
         "calls": outcome.calls,
         "seconds": round(outcome.seconds, 3),
         **found[0],
@@ -106,15 +106,16 @@ def _records(found: Sequence[Record]) -> Table:
 
 def _row(record: Record) -> Iterator[Text]:
     going = f", {record.open} on" if record.open else ""
-    yield _two(f"{record.fired:,}", f"in {record.series:,} series{going}")
+    yield two(f"{record.fired:,}", f"in {record.series:,} series{going}")
     yield Text(f"{record.per_week:,.1f}")
-    yield _two(when(record.first), when(record.last) if record.fired > 1 else "")
-    yield _two(span(record.total), span(record.median) if record.fired > 1 else "")
+    yield two(when(record.first), when(record.last) if record.fired > 1 else "")
+    yield two(span(record.total), span(record.median) if record.fired > 1 else "")
     yield Text(f"{record.flaps:,}" if record.flaps else "–", style="red" if record.flaps else "dim")
-    yield _two(value(record.worst, record.unit), f"of {value(record.limit, record.unit)}")
+    yield two(value(record.worst, record.unit), f"of {value(record.limit, record.unit)}")
 
 
-def _two(first: str, second: str) -> Text:
+def two(first: str, second: str) -> Text:
+    """Two lines, the second one dim."""
     return Text.assemble(first, "\n" if second else "", (second, "dim"))
 
 
@@ -160,9 +161,10 @@ def labelled(labels: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {wanted}" for name, wanted in labels.items() if name != "severity")
 
 
-def when(micros: int | None) -> str:
-    """A minute in UTC, without the year."""
-    return "" if micros is None else f"{datetime.fromtimestamp(micros / SECOND, UTC):%b %d %H:%M}"
+def when(micros: int | None, *, seconds: bool = False) -> str:
+    """A minute (or second) in UTC, without the year."""
+    form = "%b %d %H:%M:%S" if seconds else "%b %d %H:%M"
+    return "" if micros is None else datetime.fromtimestamp(micros / SECOND, UTC).strftime(form)
 
 
 def value(number: float | None, unit: Any) -> str:
@@ -174,12 +176,13 @@ def _plain(thing: Record | Episode) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(thing)
     for name in _TIMES:
         if fields.get(name) is not None:
-            fields[name] = _iso(fields[name])
+            fields[name] = iso(fields[name])
     for name in ("total", "median"):
         if name in fields:
             fields[f"{name}_s"] = fields.pop(name) / SECOND
     return fields
 
 
-def _iso(micros: int) -> str:
+def iso(micros: int) -> str:
+    """ISO 8601, UTC."""
     return datetime.fromtimestamp(micros / SECOND, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -53,6 +54,46 @@ def backtest(
         show.tables(outcome, Console())
 
 
+def history(
+    since: Annotated[str, typer.Option(help="How far back (7d), or a time.")] = "7d",
+    rule: Annotated[str | None, typer.Option(help="Only this rule.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+) -> None:
+    """The changes of alerts, from the store: when, which rule and series, and who acknowledged."""
+    from rich.console import Console  # noqa: PLC0415 - other commands don't need it
+
+    from llmvitals.report import run, show  # noqa: PLC0415 - nor this
+
+    found = asyncio.run(run.history(settings_.load(), since, rule))
+    if as_json:
+        typer.echo(show.history_json(found))
+    elif as_csv:
+        typer.echo(show.history_csv(found), nl=False)
+    else:
+        show.history(found, Console())
+
+
+def report(
+    since: Annotated[str, typer.Option(help="How far back (30d), or a time.")] = "30d",
+    timezone: Annotated[str, typer.Option(help="Where night is, such as Europe/Berlin.")] = "UTC",
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+) -> None:
+    """How the rules have done: fires a week, times to acknowledge and resolve, flaps, and what to change.
+
+    Everything comes from the store (`llm_alerts`, `llm_calls`): a rule's past limits are not known.
+    """
+    from rich.console import Console  # noqa: PLC0415 - other commands don't need it
+
+    from llmvitals.report import run, show  # noqa: PLC0415 - nor this
+
+    found = asyncio.run(run.report(settings_.load(), since, timezone))
+    if as_json:
+        typer.echo(json.dumps(show.report_plain(found), ensure_ascii=False))
+    else:
+        show.report(found, Console())
+
+
 def _progress() -> AbstractContextManager[Told]:
     """A line on a terminal's stderr that says how far the work is."""
     from contextlib import contextmanager  # noqa: PLC0415
@@ -82,5 +123,5 @@ def _progress() -> AbstractContextManager[Told]:
 
 def add(alerts: typer.Typer) -> None:
     """Put the commands on the group."""
-    for command in (backtest,):
+    for command in (backtest, history, report):
         alerts.command()(command)

@@ -1,0 +1,146 @@
+"""What the metrics of threshold rules were, from the store: the limit that one hour a week would have passed.
+
+Of each series and hour the worst stored value counts; see `advice.level`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from llmvitals.detect.metric import METRICS
+from llmvitals.detect.threshold import Threshold
+from llmvitals.record.view import DEFAULT_VIEWS
+from llmvitals.report.advice import beyond, level
+from llmvitals.window import MINUTE, ROLLUPS, SECOND
+from llmvitals.write import flux, question, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmvitals.alert.rule import Rule
+    from llmvitals.backtest.episodes import Span
+    from llmvitals.record.alert import Unit
+    from llmvitals.settings import Settings
+    from llmvitals.write.question import Request, Sample
+
+    Values = Mapping[str, Sequence[tuple[int, float]]]
+
+WINDOWS: Final = 10_080
+"""Windows of one series that are read at most: a week of minutes, five weeks of 5 minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A threshold rule against its past.
+
+    beyond: hours a week in which the limit was passed. once: the limit that one hour a week would have
+    passed; None where there is too little to tell. window: of the stored values. values, series: how many
+    were read. why: why nothing could be read, else "".
+    """
+
+    rule: str
+    unit: Unit
+    above: bool
+    limit: float
+    beyond: float = 0.0
+    once: float | None = None
+    window: str = ""
+    values: int = 0
+    series: int = 0
+    why: str = ""
+
+
+async def of(settings: Settings, rule: Rule, span: Span) -> Level | None:
+    """None for a rule that is no threshold. Raises SinkError when the store says no."""
+    condition = rule.condition
+    if not isinstance(condition, Threshold):
+        return None
+    above = condition.above is not None
+    limit = (condition.above if above else condition.below) or 0.0
+    name = condition.metric.removesuffix("_per_s") if _rate(condition) else condition.metric
+    view = _view(settings, condition)
+    if name not in question.METRICS:
+        return Level(rule.name, condition.unit, above, limit, why=f"{condition.metric} is not stored")
+    if view is None:
+        why = "no stored view has its by and where: add one to `views` in the settings"
+        return Level(rule.name, condition.unit, above, limit, why=why)
+    window = _window(condition)
+    request = question.Request(
+        view=view,
+        window=window,
+        since=max(span.begin, span.end - WINDOWS * ROLLUPS[window]),
+        until=span.end,
+        fields=tuple(dict.fromkeys((*question.METRICS[name].fields, "calls"))),
+        where={},
+    )
+    values = _values(await _read(settings, request), condition, name, ROLLUPS[window])
+    weeks = (request.until - request.since) / (7 * 24 * 60 * MINUTE)
+    return Level(
+        rule.name,
+        condition.unit,
+        above,
+        limit,
+        beyond=beyond(values, limit, weeks=weeks, above=above),
+        once=level(values, weeks=weeks, above=above),
+        window=window,
+        values=sum(map(len, values.values())),
+        series=len(values),
+    )
+
+
+async def _read(settings: Settings, request: Request) -> list[Sample]:
+    if settings.influx_url:
+        return await flux.read(settings, request)
+    return await rows.read(settings.sqlite, request) if settings.sqlite else []
+
+
+def _rate(condition: Threshold) -> bool:
+    return condition.metric.endswith("_per_s") and METRICS[condition.metric].steady
+
+
+def _window(condition: Threshold) -> str:
+    """The longest stored window, but a minute at least, that the rule's own is made of."""
+    fit = [name for name, length in ROLLUPS.items() if condition.window % length == 0]
+    return fit[-1] if fit else "1m"
+
+
+def _view(settings: Settings, condition: Threshold) -> str | None:
+    """The stored view that is split like the rule, and holds all calls."""
+    if condition.where:
+        return None
+    views = {view.name: view.by for view in DEFAULT_VIEWS} if settings.default_views else {}
+    views |= {view.name: view.by for view in settings.views if not view.where}
+    return next((name for name, by in views.items() if set(by) == set(condition.by)), None)
+
+
+def _values(
+    samples: Sequence[Sample], condition: Threshold, name: str, length: int
+) -> dict[str, list[tuple[int, float]]]:
+    """Series → the metric over time, where it rests on enough calls: as many as the rule asks of its window.
+
+    Totals are summed up over the rule's window, and rates made of them; others are as they are stored.
+    """
+    metric, together = METRICS[condition.metric], condition.window // length or 1
+    few = (condition.min_calls or (1 if metric.steady else 20)) / together
+    found: dict[str, list[tuple[int, float]]] = {}
+    for sample in sorted(samples, key=lambda sample: sample.start):
+        value = question.METRICS[name].value(sample.fields)
+        if value is not None and (metric.steady or sample.fields.get("calls", 0) >= few):
+            found.setdefault(repr(sorted(sample.tags.items())), []).append((sample.start, float(value)))
+    if not metric.steady:
+        return found
+    divisor = condition.window / SECOND if _rate(condition) else 1.0
+    return {series: _summed(values, condition.window, divisor) for series, values in found.items()}
+
+
+def _summed(values: Sequence[tuple[int, float]], window: int, divisor: float) -> list[tuple[int, float]]:
+    """At each start, the sum over the window that ends with it."""
+    summed, first, total = [], 0, 0.0
+    for start, value in values:
+        total += value
+        while values[first][0] <= start - window:
+            total -= values[first][1]
+            first += 1
+        summed.append((start, total / divisor))
+    return summed
