@@ -34,10 +34,12 @@ def told(runner: Runner, suites: Sequence[Suite], console: Console, *, wanted: s
     return not failed
 
 
-def uncovered(suites: Iterable[Suite], rules: Iterable[str]) -> list[str]:
-    """The rules that no test asks to fire."""
-    fires = {rule for suite in suites for case in suite.cases for rule in case.fires}
-    return [rule for rule in rules if rule not in fires]
+def uncovered(suites: Iterable[Suite], rules: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The rules that no test asks to fire, and those that none asks not to."""
+    cases = [case for suite in suites for case in suite.cases]
+    fire = {rule for case in cases for rule in case.fires}
+    quiet = {rule for case in cases for rule in case.quiet(rules)}
+    return [rule for rule in rules if rule not in fire], [rule for rule in rules if rule not in quiet]
 
 
 def _tell(suite: Suite, outcome: Outcome, console: Console) -> None:

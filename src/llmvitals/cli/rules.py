@@ -75,9 +75,10 @@ def run_tests(
     suites = load_tests(where, names, pane)
     runner, console = Runner(settings, where), Console(highlight=False, soft_wrap=True)
     passed = told(runner, suites, console, wanted=run)
-    missing = uncovered(suites, names)
-    if missing and not run:
-        console.print(f"[yellow]no test asks these rules to fire: {', '.join(missing)}")
+    missing, eager = uncovered(suites, names)
+    for what, found in (("to fire", missing), ("not to fire", eager)):
+        if found and not run:
+            console.print(f"[yellow]no test asks these rules {what}: {', '.join(found)}")
     raise typer.Exit(0 if passed and not (require_coverage and missing) else 1)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from llmvitals.record.alert import Alert
@@ -96,11 +96,10 @@ class Case:
         """The rules that it asks to fire."""
         return {alert.rule for one in self.expect for alert in one.alerts or ()}
 
-    @property
-    def silent(self) -> set[str]:
-        """The rules that it asks not to fire."""
-        quiet = {name for one in self.expect for name in one.never}
-        return quiet | {name for one in self.expect if one.alerts == () for name in self.only}
+    def quiet(self, rules: Iterable[str]) -> set[str]:
+        """The rules that it asks not to fire, at any time or at one; rules: those that there are."""
+        never = {name for one in self.expect for name in one.never}
+        return never.union(*((self.only or rules) for one in self.expect if one.alerts == ()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.errors import ConfigError
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
+from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged, Topic
 from llmvitals.ruletest.compare import Failure, compared
 from llmvitals.watch import load_watch
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from llmvitals.combine import Combine
-    from llmvitals.merge import Merge
     from llmvitals.record.log import Message
     from llmvitals.ruletest.case import Case, Suite
     from llmvitals.settings import Settings
 
 SOURCE: Final = "test"
+BATCH: Final = 2_000
+"""Calls that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,18 @@ class Runner:
     """Runs tests of the rules in a folder; settings: those of the worker, but for views and pane."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
-        self._settings = settings.model_copy(update={"alerts": folder, "default_views": False, "views": ()})
+        own = {"alerts": folder, "default_views": False, "views": (), "disorder": "0s"}
+        self._settings = settings.model_copy(update=own)
         self._pipelines: dict[tuple[tuple[str, ...], int], Pipeline] = {}
 
     def run(self, suite: Suite, case: Case) -> Outcome:
         """One test of a file. Raises ConfigError for a call that can't be read."""
-        stages = _Stages(self._pipeline(suite))
+        stages = _Stages(self._pipeline(suite), suite.pane)
         alerts: list[Alert] = []
-        for pane, events in itertools.groupby(_events(case), key=lambda event: event[0] // suite.pane):
-            alerts += stages.feed(events, (pane + 1) * suite.pane)
-        alerts += stages.reach(case.start + case.end + suite.pane)
+        events = _events(case)
+        while batch := list(itertools.islice(events, BATCH)):
+            alerts += stages.feed(batch)
+        alerts += stages.finish(case.start + case.end)
         alerts.sort(key=lambda alert: alert.at)
         if case.only:
             alerts = [alert for alert in alerts if alert.rule in case.only]
@@ -64,43 +67,49 @@ class Runner:
         return self._pipelines[key]
 
 
-@dataclass(slots=True)
 class _Stages:
-    """Both stages in one piece; each pane is closed as soon as its last call is in."""
+    """Both stages. Between them the frames are cut anew, one a pane, each with the floor that closes it.
 
-    pipeline: Pipeline
-    combine: Combine = field(init=False)
-    merge: Merge = field(init=False)
-    frames: int = 0
+    So the rules see each pane by itself, as soon as it is over, however many calls are read at once.
+    """
 
-    def __post_init__(self) -> None:
-        self.combine = self.pipeline.combining(SOURCE, 0, parts={}, beginning=0, sources={SOURCE: 1})
-        self.merge = self.pipeline.merging("", 0, parts={}, beginning=0, sources={})
+    def __init__(self, pipeline: Pipeline, pane: int) -> None:
+        self.pane, self.frames = pane, 0
+        self.combine = pipeline.combining(SOURCE, 0, parts={}, beginning=0, sources={SOURCE: 1})
+        self.merge = pipeline.merging("", 0, parts={}, beginning=0, sources={})
 
-    def feed(self, events: Iterable[tuple[int, bytes]], end: int) -> list[Alert]:
-        """The calls of one pane, which ends then (µs)."""
+    def feed(self, events: Iterable[tuple[int, bytes]]) -> list[Alert]:
+        """The next calls, in the order of their times."""
         first = self.combine.next
         out = self.combine.apply(
             [Logged(first + number, time // 1_000, data) for number, (time, data) in enumerate(events)]
         )
-        return [*self._pass_on(out), *self.reach(end)]
-
-    def reach(self, time: int) -> list[Alert]:
-        """Nothing comes any more before this time (µs)."""
-        self.combine.promise(time)
-        out = self.combine.flush()
         self.combine.delivered(self.combine.mark())
-        return self._pass_on([*out, *self.combine.flush()])
+        return [alert for pane, entries in self._panes(out) for alert in self._close(pane + 1, entries)]
 
-    def _pass_on(self, messages: Iterable[Message]) -> list[Alert]:
-        frames: list[Logged] = []
+    def finish(self, time: int) -> list[Alert]:
+        """No more calls come, and time has come this far (µs)."""
+        over = time // self.pane + 1
+        self.combine.promise(over * self.pane)
+        left = self._panes(self.combine.flush())
+        alerts = [alert for pane, entries in left for alert in self._close(pane + 1, entries)]
+        return [*alerts, *self._close(over, ())]
+
+    def _panes(self, messages: Iterable[Message]) -> list[tuple[int, list[Entry]]]:
+        """The entries of each pane, in their order."""
+        panes: dict[int, list[Entry]] = {}
         for message in messages:
             if message.topic is Topic.DEAD_LETTERS:
                 why = dict(message.headers).get("llmvitals.err.message", b"").decode()
                 raise ConfigError(f"a call of the test can't be read: {why}")
-            frames.append(Logged(self.frames + len(frames), 0, message.value, message.key))
-        self.frames += len(frames)
-        out = [*self.merge.apply(frames), *self.merge.flush()]
+            for entry in Frame.decode(message.value or b"").entries:
+                panes.setdefault(entry.pane, []).append(entry)
+        return sorted(panes.items())
+
+    def _close(self, floor: int, entries: Iterable[Entry]) -> list[Alert]:
+        frame = Frame(SOURCE + "/0", {SOURCE: 1}, 0, 1, floor, self.frames, self.pane, tuple(entries))
+        out = self.merge.apply([Logged(self.frames, 0, frame.encode())])
+        self.frames += 1
         return [Alert.decode(one.value or b"") for one in out if one.topic is Topic.ALERTS]
 
 
