@@ -25,7 +25,8 @@ from llmvitals.kafka.pour import Pour
 from llmvitals.kafka.tail import Tail
 from llmvitals.kafka.watchdog import GRACE, REBALANCE, SILENCE, Guard, Patience, Stalled
 from llmvitals.record.log import Topic
-from llmvitals.stage import Tap, Unmetered
+from llmvitals.reload import Reload
+from llmvitals.stage import Readiness, Tap, Unmetered
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
@@ -98,21 +99,6 @@ class Application(faust.App):
         self.readiness.say("group", None if on else "partitions are being assigned")
 
 
-class Readiness:
-    """Several who may have a reason why the worker is not ready, and one line for all of them."""
-
-    def __init__(self, meters: Meters) -> None:
-        self._meters = meters
-        self._reasons: dict[str, str] = {}
-
-    def say(self, who: str, reason: str | None) -> None:
-        """Give one's reason, or None."""
-        self._reasons.pop(who, None)
-        if reason:
-            self._reasons[who] = reason
-        self._meters.ready("; ".join(self._reasons.values()) or None)
-
-
 class Undecoded(Schema[Any, Any]):
     """The value of an event is the message's Batch; nothing is decoded."""
 
@@ -165,11 +151,14 @@ def run(
     settings: Settings,
     assemble: Callable[[Mapping[str, int]], Make | Sequence[Tap]],
     meters: Meters | None = None,
+    *,
+    reread: Callable[[Mapping[str, int]], Any] | None = None,
 ) -> int:
     """Run a worker until it is told to stop (0) or fails (1); the exit code.
 
     assemble: is told each topic's number of partitions, once Kafka can be reached, and gives what `build`
-    takes as work. Raises what it raises, such as ConfigError.
+    takes as work. Raises what it raises, such as ConfigError. reread: the same for what the work has to
+    `adopt` when the rules have changed; default: assemble.
     """
     meters = meters or Unmetered()
     loop = asyncio.new_event_loop()
@@ -182,7 +171,10 @@ def run(
         return 1
     if partitions is None:
         return 0
+    reload = Reload(settings.alerts, partial(reread or assemble, partitions), meters)
+    loop.add_signal_handler(signal.SIGHUP, reload.ask)
     app = build(stage, settings, assemble(partitions), meters)
+    app.tasks = (*app.tasks, partial(_follow, app, reload))
     try:
         return _execute(app, loop)
     finally:
@@ -246,6 +238,15 @@ async def _repeat(app: Application, interval: float, clock: Callable[[], Any]) -
         except Exception as error:  # noqa: BLE001 - the worker ends because of it
             await app.fail(error)
             return
+
+
+async def _follow(app: Application, reload: Reload) -> None:
+    """Go on with the rules as they are now, whenever they are others."""
+    while not app.should_stop:
+        found = await reload.next()
+        if app.work.adopt(found):
+            await cast("Consumer", app.consumer).renew()
+        reload.holds()
 
 
 async def _watch(app: Application, meters: Meters) -> None:

@@ -42,6 +42,12 @@ class Metric:
 
 
 _EVERY: Final = {
+    "rules_ok": Metric(
+        Gauge,
+        "rules_ok",
+        "1 where the rules in the folder hold, 0 where they are refused.",
+        (),
+    ),
     "lag": Metric(Gauge, "lag", "Records on the topic that are not yet worked on."),
     "offset_gaps": Metric(Counter, "offset_gaps", "Records that were skipped by a fetch, and read again."),
     "events_lost_by_retention": Metric(
@@ -132,7 +138,7 @@ class Health:
 
     The pages are served by a thread of their own on `settings.health_host`, so they answer while the worker
     still waits for Kafka. /livez: 200 as long as the process lives (one whose event loop hangs is ended by
-    watchdog.Guard). /readyz: 200, or 503 with the reasons. /metrics: for Prometheus.
+    watchdog.Guard). /readyz: 200, or 503 with the reasons; notes beside them. /metrics: for Prometheus.
     """
 
     def __init__(self, settings: Settings, stage: Kind) -> None:
@@ -146,6 +152,7 @@ class Health:
         }
         self._ready = Gauge("llmvitals_ready", "Whether work is being done.", registry=self._registry)
         self._reason: str | None = "it is starting"
+        self._notes: dict[str, str] = {}
         self._unknown: set[str] = set()
         self._thread: threading.Thread | None = None
 
@@ -168,6 +175,12 @@ class Health:
         """Whether work is being done: None, or why not."""
         self._reason = reason
         self._ready.set(reason is None)
+
+    def note(self, who: str, text: str | None) -> None:
+        """Something that people should know although work is being done; None: it is over."""
+        # Not changed in place: the pages are served by another thread.
+        others = {name: told for name, told in self._notes.items() if name != who}
+        self._notes = others | ({who: text} if text else {})
 
     def _family(self, name: str, kind: type) -> _Family | None:
         family = self._families.get(name)
@@ -237,7 +250,12 @@ class Health:
     async def _readyz(self, request: web.Request) -> web.Response:
         del request
         reasons = self._reason.split("; ") if self._reason else []
-        body = {"ready": not reasons, "stage": self._stage, "reasons": reasons}
+        body = {
+            "ready": not reasons,
+            "stage": self._stage,
+            "reasons": reasons,
+            "notes": list(self._notes.values()),
+        }
         return web.json_response(body, status=503 if reasons else 200)
 
     async def _metrics(self, request: web.Request) -> web.Response:

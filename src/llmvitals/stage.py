@@ -86,6 +86,7 @@ class Sink(Protocol):
     `async rest() -> list[Message]`: the topic's partitions went to somebody else; `start` comes before
     anything else if they return. Only messages for the `beside` topic are still sent.
     `async stop()`: called at the end, after `rest`.
+    `adopt(routing: Routing) -> None`: the rules were changed, and with them where alerts go.
     `health() -> str | None`: what is wrong although the calls succeed.
     """
 
@@ -128,6 +129,9 @@ class Meters(Protocol):
     def ready(self, reason: str | None) -> None:
         """Whether work is being done: None, or why not."""
 
+    def note(self, who: str, text: str | None) -> None:
+        """Something that people should know although work is being done; None: it is over."""
+
 
 class Unmetered:
     """Meters that nobody reads."""
@@ -143,3 +147,21 @@ class Unmetered:
 
     def ready(self, reason: str | None) -> None:
         """Nothing."""
+
+    def note(self, who: str, text: str | None) -> None:
+        """Nothing."""
+
+
+class Readiness:
+    """Several who may have a reason why the worker is not ready, and one line for all of them."""
+
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
+        self._reasons: dict[str, str] = {}
+
+    def say(self, who: str, reason: str | None) -> None:
+        """Give one's reason, or None."""
+        self._reasons.pop(who, None)
+        if reason:
+            self._reasons[who] = reason
+        self._meters.ready("; ".join(self._reasons.values()) or None)

@@ -7,12 +7,13 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.kafka.watchdog import GRACE, SUPERVISOR
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmvitals.settings import Settings
 
@@ -28,7 +29,8 @@ def supervise(
 
     When one ends the others are ended too, and its code is given (128 + n when signal n killed it). SIGTERM
     and SIGINT are passed on: 0 when all end cleanly. grace: seconds that they may take, then they are killed
-    (1). The children are told our process id and stop when we are gone (`watchdog.Guard`).
+    (1). SIGHUP is passed on: they read the rules again. The children are told our process id and stop when we
+    are gone (`watchdog.Guard`).
     """
     log.info("Starting %s on Kafka at %s", ", ".join(stages), settings.brokers)
     return asyncio.run(_supervise(stages, command, grace))
@@ -38,10 +40,13 @@ async def _supervise(stages: Sequence[str], command: Sequence[str], grace: float
     told, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
+    # A child that is told before it listens would die of it; what is ignored is so in the children too.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     environment = {**os.environ, SUPERVISOR: str(os.getpid())}
     children = {
         stage: await asyncio.create_subprocess_exec(*command, stage, env=environment) for stage in stages
     }
+    loop.add_signal_handler(signal.SIGHUP, _pass_on, children)
     ends = {stage: asyncio.ensure_future(child.wait()) for stage, child in children.items()}
     stop = asyncio.ensure_future(told.wait())
     await asyncio.wait([stop, *ends.values()], return_when=asyncio.FIRST_COMPLETED)
@@ -61,6 +66,13 @@ async def _supervise(stages: Sequence[str], command: Sequence[str], grace: float
     if first is not None and not told.is_set():
         return _code(ends[first].result())
     return 1 if late else max((_code(end.result()) for end in ends.values()), default=0)
+
+
+def _pass_on(children: Mapping[str, asyncio.subprocess.Process]) -> None:
+    """Read the rules again, all of you."""
+    for child in children.values():
+        with suppress(ProcessLookupError):
+            child.send_signal(signal.SIGHUP)
 
 
 def _code(status: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 from typing import TYPE_CHECKING
 
 from llmvitals import app
@@ -20,6 +21,7 @@ from llmvitals.write.store import store
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from llmvitals.alert.routing import Routing
     from llmvitals.settings import Settings
     from llmvitals.stage import Make
 
@@ -43,12 +45,16 @@ def work(stage: app.Kind, settings: Settings) -> int:
         pipeline = Pipeline.of(settings, partitions[settings.topic(Topic.PARTIALS)], settings.sources)
         return pipeline.combining if stage == "combine" else pipeline.merging
 
+    def reread(partitions: Mapping[str, int]) -> Make | Sequence[Tap] | Routing:
+        return routing(settings) if stage == "sink" else assemble(partitions)
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to be read again
     # Batches are tens of thousands of young objects without cycles: looking for cycles among them every
     # 700 allocations costs a tenth of the time.
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
     with Health(settings, stage) as health:
-        return app.run(stage, settings, assemble, health)
+        return app.run(stage, settings, assemble, health, reread=reread)
 
 
 def taps(settings: Settings, health: Health) -> list[Tap]:

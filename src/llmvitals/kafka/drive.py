@@ -68,15 +68,18 @@ class Driver:
         await self._store.stop()
         await self._outbox.stop()
 
+    def adopt(self, found: Make) -> bool:
+        """Stages are made by this one from the next `load` on."""
+        self._make = found
+        return True
+
     def clocks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """One: flush what is worth it, promise for idle partitions, measure."""
         return [self.tick]
 
     def progress(self) -> list[Progress]:
         """How far each partition is applied."""
-        return [
-            Progress(lane.partition, lane.stage.next, None, lane.pieces) for lane in self._lanes.values()
-        ]
+        return [Progress(lane.partition, lane.stage.next, None, lane.pieces) for lane in self._lanes.values()]
 
     async def load(self, feed: Feed, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Restore a stage for each partition; give the offsets to read from.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from llmvitals.errors import AFRESH, SourceRecreated
 
@@ -101,6 +101,9 @@ class Work(Protocol):
 
     async def expired(self, partition: TopicPartition, bounds: Bounds) -> None:
         """The next offset is not in Kafka."""
+
+    def adopt(self, found: Any) -> bool:
+        """Go on with what was read anew; whether the partitions have to be taken over again for that."""
 
     def clocks(self) -> Sequence[Callable[[], object]]:
         """Coroutine functions to be called every `settings.flush`, each by itself."""

@@ -75,7 +75,7 @@ class Lane:
             async with self.lock:
                 records = fresh(batch, self.stage.next)
                 work = self.stage.pieces(records) if records else iter(())
-            while await self._piece(work):
+            while await self._piece(work):  # noqa: ASYNC110 - nothing is waited for: it is others' turn
                 await asyncio.sleep(0)
             async with self.lock:
                 if not self.closed:

@@ -95,6 +95,13 @@ class Pour:
         await self._tail.stop()
         await self._outbox.stop()
 
+    def adopt(self, found: Any) -> bool:
+        """Hand it to the sinks that have an `adopt`."""
+        for line in self._lines.values():
+            if adopt := getattr(line.sink, "adopt", None):
+                adopt(found)
+        return False
+
     def clocks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """One for each sink, so that none waits for another."""
         return [partial(self._idle, line) for line in self._lines.values()]

@@ -103,6 +103,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stamps = itertools.count(1)
+        self._handing_over = asyncio.Lock()
 
     @property
     def host(self) -> Host:
@@ -187,6 +188,25 @@ class Consumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """Take the assigned partitions over: called with heartbeats running, before the flow begins."""
+        async with self._handing_over:
+            await self._take_over_in_time()
+
+    async def renew(self) -> None:
+        """Hand the partitions over to oneself, as in a rebalance, so that the stages are made anew."""
+        async with self._handing_over:
+            if self._thread.stamp is None or self.work.failed:
+                return
+            self._thread.stamp = None
+            await self._save(last=True)
+            self.work.forget()
+            if self.work.failed:
+                return
+            try:
+                await self._take_over_in_time()
+            except Exception as error:  # noqa: BLE001 - whoever is next makes them anew
+                log.info("The partitions were not taken over again: %r", error)
+
+    async def _take_over_in_time(self) -> None:
         try:
             async with asyncio.timeout(LOAD_TIMEOUT):
                 await self._take_over()
