@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as replace_field
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -113,6 +114,16 @@ class Desk:
             self._sent += points
             if name:
                 self._agenda.put(name, now)
+
+    def adopt(self, routing: Routing) -> None:
+        """Other routes, inhibitions and mute times hold from now on; what is in an incident stays in it."""
+        book, silences = self._book, self._mutes.silences
+        self._routing, self._intake = routing, replace_field(self._intake, routing=routing)
+        self._mutes = Mutes(routing, lambda name: _lasts(book, name))
+        for silence in silences.values():
+            self._mutes.hear(silence)
+        for case in book.cases.values():
+            self._mutes.source(case)
 
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
         """Absorb these records of the alerts topic; gives the records of what changed, and points."""
