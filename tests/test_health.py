@@ -145,11 +145,11 @@ def test_a_host_that_is_not_ours_is_refused_with_what_to_set() -> None:
         pass
 
 
-EVERYWHERE = ("app.py", "kafka/feed.py")
+EVERYWHERE = ("app.py", "reload.py", "kafka/feed.py")
 PARTS = {
     "combine": ("kafka/drive.py", "combine"),
     "merge": ("kafka/drive.py", "merge"),
-    "sink": ("kafka/pour.py", "notify", "write"),
+    "sink": ("kafka/pour.py", "desk", "notify", "write"),
 }
 """What runs in a worker, as far as it counts."""
 
@@ -169,7 +169,7 @@ def told(tree: ast.AST) -> set[str]:
 
 
 def kept(tree: ast.AST) -> set[str]:
-    """Those that a stage keeps for the driver, which hands them on: `counters`, and the fates of entries."""
+    """Those that a stage keeps for the driver, which hands them on: `counters`."""
     places = {
         node.slice.value
         for node in ast.walk(tree)
@@ -184,16 +184,7 @@ def kept(tree: ast.AST) -> set[str]:
         for leaf in ast.walk(node)
         if isinstance(leaf, ast.Constant)
     }
-    fates = {
-        leaf.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name == "_put"
-        for end in ast.walk(node)
-        if isinstance(end, ast.Return) and isinstance(end.value, ast.Tuple)
-        for leaf in ast.walk(end.value.elts[0])
-        if isinstance(leaf, ast.Constant) and leaf.value
-    }
-    return places | updates | fates
+    return places | updates
 
 
 @pytest.mark.parametrize("stage", PORTS)
