@@ -13,11 +13,12 @@ import msgspec
 from llmvitals.alert.compose import Evidence, composed, over, standing
 from llmvitals.alert.load import load_rules
 from llmvitals.alert.state import Gap, Life
+from llmvitals.detect import cause
 from llmvitals.detect.absence import Absence
 from llmvitals.detect.budget import Budget
 from llmvitals.detect.outage import Outage
 from llmvitals.detect.runaway import Runaway
-from llmvitals.detect.suspects import Suspects
+from llmvitals.detect.suspects import Suspects, fixed
 from llmvitals.detect.threshold import Threshold
 from llmvitals.record.view import DEFAULT_VIEWS, OTHER
 from llmvitals.window import FOREVER, NEVER
@@ -164,7 +165,7 @@ class _Step:
 
     def __init__(self, pane: int, labels: dict[str, str], state: dict[str, Any], floor: int) -> None:
         self.pane, self.labels, self.state, self.floor = pane, labels, state, floor
-        self.suspects = Suspects(pane)
+        self.suspects = Suspects(pane, fixed(labels))
         self.alerts: list[Alert] = []
         self.points: list[Point] = []
         self.posts: list[_Post] = []
@@ -231,13 +232,19 @@ class _Step:
         if change == "resolved" and reading.verdict == "none":
             self.alerts.append(over(life, reading.at, reading.note or "too few calls"))
         elif change:
-            evidence = self._evidence(post.rule, opened)
+            evidence = self._evidence(post.rule, reading, life, opened)
             alert = composed(post.rule, self.labels, reading, life=life, evidence=evidence)
             life["alert"] = msgspec.to_builtins(alert)
             self.alerts.append(alert)
         if not life or change == "resolved":
             del post.lives[reading.begin]
 
-    def _evidence(self, rule: Rule, opened: Panes) -> Evidence:
-        first = "latency" if rule.condition.unit == "ms" else "cost"
-        return Evidence(*self.suspects.told(self.state.get("who", {}), opened, self.labels, first))
+    def _evidence(self, rule: Rule, reading: Reading, life: dict[str, Any], opened: Panes) -> Evidence:
+        who, condition = self.state.get("who", {}), rule.condition
+        first = "latency" if condition.unit == "ms" else "cost"
+        told = self.suspects.told(who, opened, first, reading.at)
+        if reading.verdict != "breach":
+            return Evidence(*told, life.get("alert", {}).get("cause", ""))
+        spans = None if reading.gone else self.suspects.spans(who, opened, reading.at)
+        why = cause.line(condition.metric, condition.unit, *spans, fixed=self.suspects.apart) if spans else ""
+        return Evidence(*told, why)

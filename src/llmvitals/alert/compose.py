@@ -28,10 +28,11 @@ SILENT: Final = "{rule} can't say: {value} calls within {window}, {limit} are ne
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Who carried it: the heaviest contributors, and ids of calls worth a look."""
+    """Who carried it: the heaviest contributors, and ids of calls worth a look; and the root-cause line."""
 
     heaviest: list[Heavy]
     exemplars: list[str]
+    cause: str = ""
 
 
 def over(life: Mapping[str, Any], at: int, why: str) -> Alert:
@@ -72,6 +73,7 @@ def composed(
         level=reading.level,
         facet=reading.facet,
         note=reading.note,
+        cause=evidence.cause,
         ends=reading.ends,
         verdict=reading.steer,
         gate=_gate(condition, series),
