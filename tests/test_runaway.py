@@ -119,6 +119,16 @@ def test_told_early_or_late_it_is_the_same_episode(tmp_path):
     assert early.encode() == late.encode()
 
 
+def test_a_second_runaway_is_another_episode_however_soon_it_comes(tmp_path):
+    contents = [vitals(cost=4.9), *[None] * 58, vitals(cost=0.2), None, vitals(cost=4.9), *[None] * 70]
+    panes = {FIRST + at: content for at, content in enumerate(contents) if content}
+    found = walk(rule(tmp_path, SPEND), panes, FIRST + 300, series=("s1",))
+    assert [(how, pane - FIRST) for how, _, pane in told(found)] == [
+        ("firing", 59), ("resolved", 60), ("firing", 61), ("resolved", 121),
+    ]  # fmt: skip
+    assert found[0].episode == found[1].episode != found[2].episode == found[3].episode
+
+
 CONTENTS = st.lists(
     st.one_of(
         st.none(),
