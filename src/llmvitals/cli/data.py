@@ -34,6 +34,7 @@ class Schema(StrEnum):
     """What there is a JSON Schema of."""
 
     CALL = "call"
+    RULES = "rules"
 
 
 def publish(
@@ -102,11 +103,12 @@ def query(
 
 
 def schema(of: Annotated[Schema, typer.Argument(help="What to describe.")] = Schema.CALL) -> None:
-    """Print the JSON Schema of a call event, for producers and editors."""
+    """Print the JSON Schema of a call event, for producers, or of a file of rules, for editors."""
     from llmvitals.record.call import call_schema  # noqa: PLC0415
+    from llmvitals.ruleschema import rule_schema  # noqa: PLC0415
 
-    del of
-    typer.echo(json.dumps(call_schema(), indent=2))
+    described = rule_schema() if of is Schema.RULES else call_schema()
+    typer.echo(json.dumps(described, indent=2, ensure_ascii=False))
 
 
 def _lines(name: str) -> Iterator[bytes]:

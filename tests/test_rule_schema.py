@@ -1,0 +1,124 @@
+"""`llmvitals schema rules`: what is right passes, and what an editor can know to be wrong is marked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import wrong_rules
+from llmvitals.cli import app
+from llmvitals.ruleschema import rule_schema
+from llmvitals.watch import KINDS
+
+SHIPPED = Path(__file__).parent.parent / "alerts"
+SCHEMA = rule_schema()
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+# What compares values with each other, with the pane or with other rules; what YAML has dropped; regexes.
+UNKNOWABLE = {
+    "NaN",
+    "a back-reference",
+    "a duration without end",
+    "a key twice",
+    "a limit without end",
+    "absence over a day",
+    "after a wider one",
+    "after one without match",
+    "blanks that hide a repeat",
+    "block at no threshold",
+    "burn rate longer than its period",
+    "burn rate the wrong way round",
+    "equal of an unknown label",
+    "for over a day",
+    "group by nothing known",
+    "inhibition of itself",
+    "label far off",
+    "label named as a dimension",
+    "long matcher",
+    "long wait",
+    "many that may be left out",
+    "merge key",
+    "mute time twice",
+    "no mute times",
+    "no span",
+    "optional without end",
+    "outage released too late",
+    "outage the wrong way round",
+    "regex that hangs",
+    "regex that hangs a little",
+    "release over the limit",
+    "release under the limit",
+    "rolling too far",
+    "short interval",
+    "short repeat",
+    "signatures of all",
+    "thresholds falling",
+    "twice",
+    "two of a name",
+    "unknown label",
+    "unknown mute time",
+    "unknown name in a text",
+    "window below a pane",
+    "window between minutes",
+    "window between panes",
+    "window over a day",
+    "wrong regex",
+}
+
+
+def wrong() -> list[tuple[str, object]]:
+    """Name and data of the wrong files that are YAML."""
+    found = []
+    for table in (wrong_rules.RULES, wrong_rules.NOTIFY):
+        for name, (marked, _) in table.items():
+            try:
+                data = yaml.safe_load(marked.replace("§", ""))
+            except (yaml.YAMLError, ValueError, RecursionError):
+                continue
+            found.append((name, data))
+    return found
+
+
+def test_it_is_a_schema():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SHIPPED.glob("*.yaml") if "_test" not in path.name], ids=lambda path: path.name
+)
+def test_what_ships_is_valid(path):
+    assert list(VALIDATOR.iter_errors(yaml.safe_load(path.read_text()))) == []
+
+
+def test_what_it_does_not_know_is_little():
+    passed = {name for name, data in wrong() if VALIDATOR.is_valid(data)}
+    assert passed == UNKNOWABLE
+
+
+def test_each_field_of_each_kind_is_in_it():
+    rule = SCHEMA["properties"]["groups"]["items"]["properties"]["rules"]["items"]
+    for name, kind in KINDS.items():
+        fields = {field.alias or key for key, field in kind.model_fields.items()}
+        assert set(rule["properties"][name]["properties"]) == fields, name
+
+
+def test_each_field_is_described():
+    def bare(schema: dict, path: str):
+        for name, field in schema.get("properties", {}).items():
+            if field and "description" not in field:
+                yield f"{path}.{name}"
+            yield from bare(field, f"{path}.{name}") if isinstance(field, dict) else ()
+        if isinstance(schema.get("items"), dict):
+            yield from bare(schema["items"], f"{path}[]")
+
+    assert list(bare(SCHEMA, "")) == []
+
+
+def test_the_command_prints_it():
+    done = CliRunner().invoke(app, ["schema", "rules"])
+    assert json.loads(done.stdout) == SCHEMA
