@@ -55,10 +55,13 @@ def load_watch(
 
 
 class Watch:
-    """All rules. rules.warnings are to be shown at the start."""
+    """All rules. rules.warnings are to be shown at the start.
 
-    def __init__(self, rules: Rules, pane: int) -> None:
-        self.rules, self.pane = rules, pane
+    bare: changes of alerts and nothing else: no points, and nobody is named who carried an alert.
+    """
+
+    def __init__(self, rules: Rules, pane: int, *, bare: bool = False) -> None:
+        self.rules, self.pane, self.bare = rules, pane, bare
         self._dimensions = {view.name: view.by for view in rules.views}
 
     @property
@@ -104,9 +107,7 @@ class Watch:
         """
         if OTHER in series:
             return []
-        labels = dict(zip(self._dimensions[view], series, strict=True))
-        step = _Step(self.pane, labels, state, floor)
-        step.man(self.rules.by_view[view])
+        step = self._step(view, series, state, floor)
         for pane, vitals in closed:
             step.catch_up(pane)
             step.take(pane, vitals)
@@ -114,6 +115,19 @@ class Watch:
         step.peek(opened)
         step.leave()
         return [*sorted(step.alerts, key=lambda alert: alert.at), *step.points]
+
+    def prime(self, view: str, series: tuple[str, ...], state: dict[str, Any], closed: Panes) -> None:
+        """Let an empty state know what panes held of which one knows that no rule says anything."""
+        step = self._step(view, series, state, closed[-1][0] + 1)
+        for pane, vitals in closed:
+            step.learn(pane, vitals)
+        step.leave()
+
+    def _step(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> _Step:
+        labels = dict(zip(self._dimensions[view], series, strict=True))
+        step = _Step(self.pane, labels, state, floor, bare=self.bare)
+        step.man(self.rules.by_view[view])
+        return step
 
 
 def _ends(entries: Mapping[str, dict[str, Any]], now: int, why: str) -> list[Alert]:
@@ -163,8 +177,10 @@ class _Post:
 class _Step:
     """One call of `advance`."""
 
-    def __init__(self, pane: int, labels: dict[str, str], state: dict[str, Any], floor: int) -> None:
-        self.pane, self.labels, self.state, self.floor = pane, labels, state, floor
+    def __init__(
+        self, pane: int, labels: dict[str, str], state: dict[str, Any], floor: int, *, bare: bool
+    ) -> None:
+        self.pane, self.labels, self.state, self.floor, self.bare = pane, labels, state, floor, bare
         self.suspects = Suspects(pane, fixed(labels))
         self.alerts: list[Alert] = []
         self.points: list[Point] = []
@@ -190,10 +206,16 @@ class _Step:
 
     def take(self, pane: int, vitals: Vitals) -> None:
         """A pane with calls has closed."""
-        self.suspects.add(self.state.setdefault("who", {}), pane, vitals)
+        if not self.bare:
+            self.suspects.add(self.state.setdefault("who", {}), pane, vitals)
         for post in self.posts:
             for reading in post.take(pane, vitals):
                 self._live(post, reading)
+
+    def learn(self, pane: int, vitals: Vitals) -> None:
+        """A pane with calls has closed, and nothing is said of it."""
+        for post in self.posts:
+            post.detector.take(post.seen, pane, vitals)
 
     def catch_up(self, floor: int) -> None:
         """Nothing was called between the last pane taken and the floor, but time has passed."""
@@ -224,7 +246,8 @@ class _Step:
             self.state.clear()
 
     def _live(self, post: _Post, reading: Reading, opened: Panes = ()) -> None:
-        if post.rule.condition.shown and not reading.facet and reading.verdict in ("breach", "hold"):
+        shown = post.rule.condition.shown and not self.bare
+        if shown and not reading.facet and reading.verdict in ("breach", "hold"):
             upto = min(reading.at // self.pane, self.floor)
             self.points.append(standing(post.rule, self.labels, reading, upto))
         life = post.lives.setdefault(reading.begin, {})
@@ -240,6 +263,8 @@ class _Step:
             del post.lives[reading.begin]
 
     def _evidence(self, rule: Rule, reading: Reading, life: dict[str, Any], opened: Panes) -> Evidence:
+        if self.bare:
+            return Evidence([], [], "")
         who, condition = self.state.get("who", {}), rule.condition
         first = "latency" if condition.unit == "ms" else "cost"
         told = self.suspects.told(who, opened, first, reading.at)
