@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmvitals.errors import RuleError
 from llmvitals.window import DAY, HOUR, MINUTE
 from panes import PANE, vitals, walk, watch
 
@@ -120,6 +122,24 @@ def test_a_year_of_calls_is_four_weeks_of_numbers(tmp_path):
     panes = [((MONDAY + hour * HOUR) // PANE, BUSY) for hour in range(365 * 24)]
     watched.advance(view, ("a",), state, floor=panes[-1][0] + 1, closed=panes)
     assert len(state["rules"]["Quiet"]["seen"]["hours"]) <= 28 * 24 + 2
+
+
+@pytest.mark.parametrize(
+    ("condition", "cure"),
+    [
+        ("by: [session]", "every session ends"),
+        ("window: 15", "such as 30s or 5m"),
+        ("window: 2d", "at most 24h"),
+        ("expect: weekly", "write one of seasonal, always"),
+        ("expect: alway", "did you mean always?"),
+        ("min_calls: 0", "write a larger number"),
+        ("series: [search]", "unknown key 'series'"),
+        ("window: 15m}\nno_data: keep #", "takes no no_data: leave it out"),
+    ],
+)
+def test_mistakes_are_told_with_their_cure(tmp_path, condition, cure):
+    with pytest.raises(RuleError, match=re.escape(cure)):
+        watch(tmp_path, f"alert: A\nabsence: {{{condition}}}")
 
 
 def test_only_guardrails_are_no_calls(tmp_path):

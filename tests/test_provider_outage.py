@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,6 +104,27 @@ def test_only_the_providers_own_faults_count_where_they_are_named(tmp_path):
     assert accepted("{regex: '.*ServerError|T.*'}") == {"unknown", "Timeout", "InternalServerError"}
     with pytest.raises(RuleError, match="the calls that went well"):
         accepted("{not: {regex: '.*'}}")
+
+
+@pytest.mark.parametrize(
+    ("condition", "cure"),
+    [
+        ("minor: 0.2", "in per cent, such as 20%"),
+        ("minor: 0%", "write a greater share"),
+        ("minor: 60%, major: 20%", "minor has to be the lesser share"),
+        ("minor: 20%, resolve_below: 30%", "write a lower share"),
+        ("major: 120%", "between 0% and 100%"),
+        ("errors: [3]", "put it in quotes"),
+        ("errors: []", "the list is empty"),
+        ("where: {error_type: Timeout}", "write errors: [Timeout, …]"),
+        ("where: {status: error}", "would leave out the calls that went well"),
+        ("severe: 60%", "unknown key 'severe'"),
+        ("window: 61s", "write 1m"),
+    ],
+)
+def test_mistakes_are_told_with_their_cure(tmp_path, condition, cure):
+    with pytest.raises(RuleError, match=re.escape(cure)):
+        watch(tmp_path, f"alert: A\noutage: {{{condition}}}")
 
 
 CONTENTS = st.lists(

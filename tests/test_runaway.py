@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmvitals.errors import RuleError
 from panes import MINUTE, PANE, alerts, told, vitals, walk, watch
 
 FIRST = 1_700_000_000_000_000 // PANE // (10 * MINUTE) * 10 * MINUTE
@@ -127,6 +130,28 @@ def test_a_second_runaway_is_another_episode_however_soon_it_comes(tmp_path):
         ("firing", 59), ("resolved", 60), ("firing", 61), ("resolved", 121),
     ]  # fmt: skip
     assert found[0].episode == found[1].episode != found[2].episode == found[3].episode
+
+
+@pytest.mark.parametrize(
+    ("condition", "cure"),
+    [
+        ("window: 10m", "write what is too much"),
+        ("by: [], spend: 5", "write who may run away"),
+        ("spend: $5", "write a number of dollars"),
+        ("spend: 0", "write dollars above 0"),
+        ("same_tool: 1", "write a larger number"),
+        ("same_tool: 2.5", "write a whole number"),
+        ("signatures: 30", "write {calls: 30, at_most: 3}"),
+        ("signatures: {calls: 30}", "at_most is missing"),
+        ("signatures: {calls: 30, most: 3}", "did you mean at_most?"),
+        ("signatures: {calls: 3, at_most: 3}", "write at_most well below calls"),
+        ("spend: 5, window: 2d", "at most 24h"),
+        ("spend: 5}\nfor: 5m #", "takes no for: leave it out"),
+    ],
+)
+def test_mistakes_are_told_with_their_cure(tmp_path, condition, cure):
+    with pytest.raises(RuleError, match=re.escape(cure)):
+        watch(tmp_path, f"alert: A\nrunaway: {{{condition}}}")
 
 
 CONTENTS = st.lists(

@@ -164,7 +164,8 @@ class _Reader:
         condition = rule.condition
         for key, field in (("for", "hold"), ("keep_firing_for",) * 2, ("no_data",) * 2):
             if not condition.lasting and field in written:
-                form.wrong(f"a {condition.kind} takes no {key}: leave it out", (*path, key), key=True)
+                kind = f"{'an' if condition.kind[0] in 'aeiou' else 'a'} {condition.kind}"
+                form.wrong(f"{kind} takes no {key}: leave it out", (*path, key), key=True)
         for label in rule.labels:
             if label in condition.by:
                 form.wrong(

@@ -54,6 +54,13 @@ class Absence(Scope):
     def _window(cls, value: Any, info: ValidationInfo) -> int:
         return trailing_window(value, info)
 
+    @field_validator("by", mode="after")
+    @classmethod
+    def _lasting(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "session" in value:
+            raise ValueError("every session ends, and none is missed: write another dimension, such as [app]")
+        return value
+
     @field_validator("expect", mode="before")
     @classmethod
     def _expect(cls, value: Any) -> str:
