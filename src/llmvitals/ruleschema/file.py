@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.alert.routes import DAYS, MOST
-from llmvitals.alert.routing import EACH
 from llmvitals.alert.shape import LONGEST_TEXT, NO_DATA, OWN, SEVERITIES
 from llmvitals.alert.text import NAMES
 from llmvitals.ruleschema.kinds import DEFINITIONS, kinds
-from llmvitals.ruleschema.parts import CHANNEL, CLOCK, DURATION, LABELS, MATCHERS, NAME, Schema, mapping, told
+from llmvitals.ruleschema.notify import notify
+from llmvitals.ruleschema.parts import CHANNEL, DURATION, NAME, Schema, mapping, told
 from llmvitals.watch import KINDS
 
 if TYPE_CHECKING:
@@ -44,20 +43,6 @@ _ANNOTATIONS: Final = told(
     },
     "What an alert says.",
 )
-_WAY: Final[Schema] = {
-    "slack": told(CHANNEL, "The channel; default: the setting slack_channel."),
-    "group_by": told(
-        LABELS | {"anyOf": [{"maxItems": 1}, {"not": {"contains": {"const": EACH}}}]},
-        'Labels whose values make one incident, such as [rule, team]; ["..."]: each alert is its own.',
-    ),
-    "group_wait": told(
-        DURATION, "How long a new incident waits for what belongs to it; at most 1h.", default="0s"
-    ),
-    "group_interval": told(DURATION, "How long further news of it wait; at most 1d.", default="5m"),
-    "repeat_interval": told(
-        DURATION, "How often it is said again while it fires; at most 31d.", default="4h"
-    ),
-}
 
 
 def rule_schema() -> Schema:
@@ -78,7 +63,7 @@ def rule_schema() -> Schema:
             {
                 "groups": told({"type": "array", "items": group}, "Rules, in groups."),
                 "notify": told(
-                    _notify(), "Where alerts go, and which are not told; in one file of the folder."
+                    notify(), "Where alerts go, and which are not told; in one file of the folder."
                 ),
             },
             minProperties=1,
@@ -116,53 +101,3 @@ def _rule() -> Schema:
             }
         ],
     )
-
-
-def _notify() -> Schema:
-    route = mapping(
-        {
-            "match": told(
-                MATCHERS, "label=value, !=, =~ and !~ (regex); all have to hold. None: every alert."
-            ),
-            **_WAY,
-            "mute": told({"type": "array", "items": {"type": "string"}}, "Names of mute_times."),
-        }
-    )
-    inhibit = mapping(
-        {
-            "source": told(MATCHERS, "While an alert matches this…"),
-            "target": told(MATCHERS, "…those that match this are not told…"),
-            "equal": told(LABELS, "…where these labels are the same."),
-        },
-        required=("source", "target"),
-    )
-    mute = mapping(
-        {
-            "name": told(NAME, "What routes call it."),
-            "days": told(
-                {"type": "array", "items": {"enum": list(DAYS)}, "minItems": 1}, "Default: every day."
-            ),
-            "from": told(
-                CLOCK | {"not": {"const": "24:00"}},
-                "In quotes: '22:00'. A span that ends before it begins lasts overnight.",
-            ),
-            "to": told(CLOCK, "In quotes: '07:00'."),
-            "timezone": told({"$ref": "#/$defs/zone"}, "Whose clock it is.", default="UTC"),
-        },
-        required=("name",),
-        dependentRequired={"from": ["to"], "to": ["from"]},
-    )
-    return mapping(
-        {
-            **_WAY,
-            "routes": told(
-                _list(route), "The first that matches is an alert's; what it doesn't say is said above."
-            ),
-            "inhibit": told(_list(inhibit), "Alerts that mute others while they fire."),
-            "mute_times": told(_list(mute), "Times in which a route says nothing."),
-        }
-    )
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items, "maxItems": MOST}

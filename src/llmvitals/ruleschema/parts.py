@@ -61,6 +61,13 @@ MATCHERS: Final[Schema] = {
 }
 
 
+def when(key: str, values: list[str], then: Schema, other: Schema) -> Schema:
+    """Where the key has one of the values, other properties are as `then` says; else as `other` does."""
+    condition = {"properties": {key: {"enum": values}}, "required": [key]}
+    found: dict[str, Any] = {"if": condition, "then": {"properties": then}}
+    return {**found, "else": {"properties": other}} if other else found
+
+
 def mapping(properties: Schema, *, required: tuple[str, ...] = (), **more: Any) -> Schema:
     """A mapping of just these keys."""
     needs = {"required": list(required)} if required else {}
@@ -94,3 +101,11 @@ WHERE: Final[Schema] = {
     "propertyNames": DIMENSION,
     "additionalProperties": {"$ref": "#/$defs/condition"},
 }
+SCOPE: Final[Schema] = {
+    "by": told(
+        BY, "One series for each value of these dimensions, such as [team]; none: all calls together."
+    ),
+    "where": told(WHERE, "The calls that it is about, such as {environment: prod}."),
+}
+WINDOW: Final = told(DURATION, "How far back it looks; at most 24h.")
+MIN_CALLS: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 1_000_000}
