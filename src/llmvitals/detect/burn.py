@@ -179,8 +179,8 @@ class Burn:
             return []
         begin = state.pop("begin")
         del state["fired"]
-        note = f"{self.hourly(state):.1f} times an even spend within the last hour"
-        return [self._reading(stand, begin, note)]
+        told = next((gauge for gauge in self.gauges if gauge.factor <= fired), self.hour)
+        return [self._reading(stand, begin, self._slower(state, told))]
 
     def _reading(self, stand: Stand, begin: str, note: str) -> Reading:
         spent, limit = stand.spent / self.ladder.scale, self.ladder.limit / self.ladder.scale
@@ -195,6 +195,12 @@ class Burn:
         scale = 10_000 * self.period
         long, short = ring[1], sum(ring[2][-gauge.short :])
         return bool(long * scale >= least * gauge.long and short * scale >= least * gauge.short)
+
+    def _slower(self, state: dict[str, Any], gauge: Gauge) -> str:
+        window = gauge.short * gauge.panes * self.pane
+        total: int = sum(state.get(gauge.key, (0, 0, []))[2][-gauge.short :])
+        times = total * self.period / (self.ladder.limit * window)
+        return f"{times:.1f} times an even spend within the last {span(window)}"
 
     def _note(self, state: dict[str, Any], gauge: Gauge, stand: Stand) -> str:
         window = gauge.long * gauge.panes * self.pane

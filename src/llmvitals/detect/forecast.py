@@ -159,6 +159,7 @@ class Forecast:
         readings += self._look(state, stand)
         if not any(state["hours"][2]):
             del state["hours"]
+            state.pop("sums", None)
         return readings
 
     def wakes(self, state: dict[str, Any], *, spent: bool) -> int:

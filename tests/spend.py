@@ -1,0 +1,65 @@
+"""Calls that cost money, through both stages of the worker in this process, for tests of budgets."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from llmvitals.record.alert import Alert
+from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.replay import Replay
+from llmvitals.settings import Settings
+from panes import PANE, SECOND
+
+HOUR = 3_600 * SECOND // PANE
+"""Panes of an hour."""
+DAY = 24 * HOUR
+
+
+def moment(text: str, zone: str = "UTC", *, fold: int = 0) -> int:
+    """The pane that begins at a local time; fold 1: for the second time in a night in autumn."""
+    local = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
+    return int(local.timestamp()) * SECOND // PANE
+
+
+def call(pane: int, cost: float, number: int | str = 0, **fields: Any) -> dict[str, Any]:
+    """A call at the start of a pane."""
+    told = {"id": f"{pane}-{number}", "ts": pane * PANE // 1_000, "model": "gpt-5", "provider": "openai"}
+    return told | {"input_tokens": 1, "output_tokens": 1, "cost_usd": cost} | fields
+
+
+def stages(folder: Path, *rules: str) -> Replay:
+    """Combine and merge with these rules, each written from its `alert:` on."""
+    text = "".join(
+        "  - " + textwrap.indent(textwrap.dedent(rule).strip(), "    ").strip() + "\n" for rule in rules
+    )
+    (folder / "rules.yaml").write_text("groups:\n- name: test\n  rules:\n" + text, encoding="utf-8")
+    return Replay(Settings(alerts=folder))
+
+
+def alerts(messages: Iterable[Message]) -> list[Alert]:
+    """Of messages, the alerts."""
+    return [Alert.decode(each.value or b"") for each in messages if each.topic is Topic.ALERTS]
+
+
+def replayed(
+    replay: Replay, calls: Sequence[Mapping[str, Any]], size: int = 100_000, until: int = 0
+) -> list[Alert]:
+    """All alerts of the calls, handed in `size` at a time; until: a pane with a last call, which costs nothing."""
+    calls = [*calls, *([call(until, 0, "last")] if until else [])]
+    said: list[Message] = []
+    for first in range(0, len(calls), size):
+        lines = [json.dumps(each).encode() for each in calls[first : first + size]]
+        now = max(each["ts"] for each in calls)
+        said += replay.feed([Logged(first + place, now, line) for place, line in enumerate(lines)])
+    return alerts([*said, *replay.finish()])
+
+
+def brief(found: Iterable[Alert]) -> list[tuple[str, str, str]]:
+    """(status, facet, level) of each."""
+    return [(alert.status, alert.facet, alert.level) for alert in found]
