@@ -53,7 +53,7 @@ def test_call_is_a_call():
 def test_commands_are_there(words):
     """Each command and each of its options is known; `--help` alone would not look at the options."""
     path = [word for word in words if not word.startswith("-")]
-    depth = 2 if path[0] in {"topics", "config"} else 1
+    depth = 2 if path[0] in {"topics", "config", "alerts", "silence"} else 1
     # A process of its own: a command sets up logging for all of its process.
     shown = subprocess.run(
         [sys.executable, "-m", "llmvitals", *path[:depth], "--help"],
