@@ -122,6 +122,14 @@ def test_told_early_or_late_it_is_the_same_episode(tmp_path):
     assert early.encode() == late.encode()
 
 
+def test_what_an_open_pane_showed_is_not_over_because_an_older_one_closes(tmp_path):
+    watched = rule(tmp_path, SPEND)
+    view, state = watched.views[0].name, {}
+    early = watched.advance(view, ("s1",), state, floor=FIRST, opened=[(FIRST + 1, vitals(cost=6))])
+    between = watched.advance(view, ("s1",), state, floor=FIRST + 1, closed=[(FIRST, vitals(cost=1))])
+    assert ([alert.status for alert in early], between) == (["firing"], [])
+
+
 def test_a_second_runaway_is_another_episode_however_soon_it_comes(tmp_path):
     contents = [vitals(cost=4.9), *[None] * 58, vitals(cost=0.2), None, vitals(cost=4.9), *[None] * 70]
     panes = {FIRST + at: content for at, content in enumerate(contents) if content}
