@@ -141,7 +141,7 @@ RULES = {
     "outage at once": (RULE + "outage: {minor: §0%}", "write a greater share, such as 20%"),
     "absence over a day": (RULE + "absence: {window: §2d}", "at most 24h"),
     "absence of an unknown habit": (RULE + "absence: {expect: §weekly}", "write one of seasonal, always"),
-    "absence that waits": (RULE + "absence: {}\n    §for: 5m", "a absence takes no for: leave it out"),
+    "absence that waits": (RULE + "absence: {}\n    §for: 5m", "an absence takes no for: leave it out"),
     "budget that waits": (RULE + "budget: {limit: 5, per: day}\n    §for: 5m", "a budget takes no for: leave it out"),
     "for without unit": (LATENCY + "for: §30", "such as 30s or 5m"),
     "for over a day": (LATENCY + "for: §25h", "at most 24h"),
