@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from llmvitals.alert.load import rule_files
+from llmvitals.alert.files import rule_files
 
 if TYPE_CHECKING:
     from pathlib import Path

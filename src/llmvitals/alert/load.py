@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from llmvitals.alert.files import raise_all, rule_files
 from llmvitals.alert.form import Form
 from llmvitals.alert.places import Path, opened
 from llmvitals.alert.routing import Routing
@@ -26,23 +27,6 @@ if TYPE_CHECKING:
 
 LATER: Final = ("regression", "canary", "drift", "change")
 """Kinds that a later version will know."""
-
-
-def rule_files(folder: pathlib.Path, *, tests: bool = False) -> list[pathlib.Path]:
-    """The files of rules in a folder, or those of their tests."""
-    return sorted(
-        path
-        for path in (folder.iterdir() if folder.is_dir() else ())
-        if path.suffix in (".yaml", ".yml") and path.stem.endswith("_test") == tests
-    )
-
-
-def raise_all(errors: Sequence[RuleError]) -> None:
-    """Raise, if there are any, one error that tells all of them, the first at its place."""
-    if errors:
-        first, *others = sorted(errors, key=lambda error: (error.file, error.line, error.column))
-        message = "\n".join([first.message, *map(str, others)])
-        raise RuleError(message, file=first.file, line=first.line, column=first.column)
 
 
 def load_rules(
@@ -177,3 +161,7 @@ class _Reader:
             mistake = mistakes(template, dict.fromkeys((*NAMES, *condition.by, *rule.labels)))
             if mistake:
                 form.wrong(mistake, (*path, "annotations", name))
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"

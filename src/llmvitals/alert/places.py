@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from llmvitals.alert.parse import DEEPEST, MOST_NODES, Loader, Place, cure, position
 from llmvitals.errors import RuleError
 
 if TYPE_CHECKING:
@@ -14,13 +15,8 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 1 << 20
 """Bytes of a rule file, at most."""
-MOST_NODES: Final = 20_000
-"""Values in a file, counting again what an alias repeats: so a bomb stays one value."""
-DEEPEST: Final = 20
 
 Path = tuple[str | int, ...]
-Place = tuple[int, int]
-"""Line and column, from 1."""
 
 
 @dataclass(slots=True)
@@ -64,7 +60,7 @@ def read(text: bytes, file: str) -> Document:
     if len(text) > LARGEST:
         raise RuleError("larger than 1 MiB: split it into several files", file=file, line=1, column=1)
     try:
-        loader = _Loader(text)
+        loader = Loader(text)
         try:
             node = loader.get_single_node()
             document = Document(file)
@@ -76,65 +72,14 @@ def read(text: bytes, file: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         if isinstance(error, yaml.reader.ReaderError):
-            line, column = _position(text, error)
-        raise RuleError(f"no YAML: {_cure(error)}", file=file, line=line, column=column) from error
+            line, column = position(text, error)
+        raise RuleError(f"no YAML: {cure(error)}", file=file, line=line, column=column) from error
     return document
 
 
 _PLAIN: Final = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "value", "merge")
 _TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in _PLAIN)
 """What plain YAML stands for."""
-
-
-def _position(text: bytes, error: yaml.reader.ReaderError) -> Place:
-    """The place of a character that can't be read; YAML gives its number, in bytes or in characters."""
-    before = text.decode("utf-8", "replace")[: error.position] if error.encoding == "unicode" else ""
-    before = before or text[: error.position].decode("utf-8", "replace")
-    return before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1
-
-
-def _cure(error: yaml.YAMLError) -> str:
-    """What is wrong, and what to do about what is met most."""
-    if isinstance(error, yaml.reader.ReaderError):
-        return "a character that has no place in it: save the file as UTF-8, without control characters"
-    problem = str(getattr(error, "problem", None) or "it can't be read")
-    for found, cure in _HINTS.items():
-        if found in problem:
-            return f"{problem}: {cure}"
-    return problem
-
-
-_HINTS: Final = {
-    "\\t": "indent with blanks, not with tabs",
-    "mapping values are not allowed": "put a text that has a colon in quotes, and check the indentation",
-    "could not find expected ':'": "write key: value, with a blank after the colon",
-    "expected <block end>": "check the indentation: the keys of a mapping stand below each other",
-    "undefined alias": "write the value out",
-    "cannot start any token": "put the text in quotes",
-    "expected ',' or": "close the bracket, and write a comma between values",
-    "found unexpected end of stream": "close the quotes",
-    "found another document": "keep one document in a file: leave --- out",
-}
-"""Part of what the parser says → what to do."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Gives up early: to parse a million values, or brackets in brackets, takes many seconds."""
-
-    def __init__(self, text: bytes) -> None:
-        super().__init__(text)
-        self.count = self.depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        self.count += 1
-        self.depth += 1
-        why = "too many values: split the file" if self.count > 2 * MOST_NODES else ""
-        why = "nested too deeply to be a rule file: write it out" if self.depth > 2 * DEEPEST else why
-        if why:
-            raise yaml.MarkedYAMLError(problem=why, problem_mark=self.get_mark())
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
 
 
 class _Reader:

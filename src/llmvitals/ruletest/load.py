@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from llmvitals.alert.files import raise_all, rule_files
 from llmvitals.alert.form import Form
-from llmvitals.alert.load import raise_all, rule_files
 from llmvitals.alert.places import Path, opened
 from llmvitals.errors import RuleError, suggestion
 from llmvitals.ruletest.calls import calls

@@ -1,0 +1,31 @@
+"""Which files of a folder hold rules, and the error that tells all that is wrong with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmvitals.errors import RuleError
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Sequence
+
+
+def rule_files(folder: pathlib.Path, *, tests: bool = False) -> list[pathlib.Path]:
+    """The files of rules in a folder, or those of their tests."""
+    return sorted(
+        path
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        # Names that begin with a dot are those of editors at work.
+        if path.suffix in (".yaml", ".yml")
+        and path.stem.endswith("_test") == tests
+        and not path.name.startswith(".")
+    )
+
+
+def raise_all(errors: Sequence[RuleError]) -> None:
+    """Raise, if there are any, one error that tells all of them, the first at its place."""
+    if errors:
+        first, *others = sorted(errors, key=lambda error: (error.file, error.line, error.column))
+        message = "\n".join([first.message, *map(str, others)])
+        raise RuleError(message, file=first.file, line=first.line, column=first.column)

@@ -1,0 +1,64 @@
+"""YAML's own loader, which gives up in time, and its complaints in words that help."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import yaml
+
+MOST_NODES: Final = 20_000
+"""Values in a file, counting again what an alias repeats: so a bomb stays one value."""
+DEEPEST: Final = 20
+Place = tuple[int, int]
+"""Line and column, from 1."""
+
+
+def position(text: bytes, error: yaml.reader.ReaderError) -> Place:
+    """The place of a character that can't be read; YAML gives its number, in bytes or in characters."""
+    before = text.decode("utf-8", "replace")[: error.position] if error.encoding == "unicode" else ""
+    before = before or text[: error.position].decode("utf-8", "replace")
+    return before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1
+
+
+def cure(error: yaml.YAMLError) -> str:
+    """What is wrong, and what to do about what is met most."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return "a character that has no place in it: save the file as UTF-8, without control characters"
+    problem = str(getattr(error, "problem", None) or "it can't be read")
+    for found, cure in _HINTS.items():
+        if found in problem:
+            return f"{problem}: {cure}"
+    return problem
+
+
+_HINTS: Final = {
+    "\\t": "indent with blanks, not with tabs",
+    "mapping values are not allowed": "put a text that has a colon in quotes, and check the indentation",
+    "could not find expected ':'": "write key: value, with a blank after the colon",
+    "expected <block end>": "check the indentation: the keys of a mapping stand below each other",
+    "undefined alias": "write the value out",
+    "cannot start any token": "put the text in quotes",
+    "expected ',' or": "close the bracket, and write a comma between values",
+    "found unexpected end of stream": "close the quotes",
+    "found another document": "keep one document in a file: leave --- out",
+}
+"""Part of what the parser says → what to do."""
+
+
+class Loader(yaml.SafeLoader):
+    """Gives up early: to parse a million values, or brackets in brackets, takes many seconds."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text)
+        self.count = self.depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.count += 1
+        self.depth += 1
+        why = "too many values: split the file" if self.count > 2 * MOST_NODES else ""
+        why = "nested too deeply to be a rule file: write it out" if self.depth > 2 * DEEPEST else why
+        if why:
+            raise yaml.MarkedYAMLError(problem=why, problem_mark=self.get_mark())
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
