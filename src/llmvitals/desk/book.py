@@ -31,17 +31,21 @@ class Book:
         self._firing: Counter[str] = Counter()
         self._series: dict[tuple[str, ...], str] = {}
         self._alike: dict[str, dict[str, None]] = {}
+        self._versions: Counter[str] = Counter()
         self._changed: dict[bytes, Entry | None] = {}
         for record in history:
             with suppress(msgspec.MsgspecError, UnicodeDecodeError):
                 self.put(decode(record.value or b""))
-        for case in self.cases.values():
-            self._lead(case)
         self._changed.clear()
+        self._mend()
 
     def members(self, incident: str) -> list[Case]:
         """The cases of an incident, in the order in which they joined."""
         return [self.cases[episode] for episode in self._members.get(incident, ())]
+
+    def version(self, incident: str) -> int:
+        """Another number whenever something of an incident has changed."""
+        return self._versions[incident]
 
     def size(self, incident: str) -> int:
         """How many cases an incident has."""
@@ -64,6 +68,7 @@ class Book:
         """Remember this in place of what was there of it."""
         self._changed[entry.key] = entry
         if isinstance(entry, Incident):
+            self._versions[entry.id] += 1
             self.incidents[entry.id] = entry
             return
         before = self.cases.get(entry.id)
@@ -72,6 +77,7 @@ class Book:
             if before.incident != entry.incident:
                 self._leave(before)
         self.cases[entry.id] = entry
+        self._versions[entry.incident] += 1
         self._alike.setdefault(entry.alert.fingerprint, {})[entry.id] = None
         if entry.incident:
             self._members.setdefault(entry.incident, {})[entry.id] = None
@@ -87,6 +93,7 @@ class Book:
                 self.drop(case)
             self._members.pop(entry.id, None)
             self._firing.pop(entry.id, None)
+            self._versions.pop(entry.id, None)
             del self.incidents[entry.id]
             return
         self._firing[entry.incident] -= entry.firing
@@ -110,14 +117,29 @@ class Book:
             self._changed[incident.key] = None
 
     def marks(self) -> list[Message]:
-        """What has to be written of the changes since the last call."""
+        """What has to be written of the changes since the last call.
+
+        If a crash cuts it short, no case is in an incident that there is not: those come first, and what is
+        forgotten last.
+        """
         changed, self._changed = self._changed, {}
+        order = sorted(changed.items(), key=lambda change: (change[1] is None, isinstance(change[1], Case)))
         return [
-            Message(Topic.INCIDENTS, key, None if entry is None else encode(entry))
-            for key, entry in changed.items()
+            Message(Topic.INCIDENTS, key, None if entry is None else encode(entry)) for key, entry in order
         ]
 
+    def _mend(self) -> None:
+        """What a crash has cut short is put right: an incident without alerts is none."""
+        for case in list(self.cases.values()):
+            if case.incident and case.incident not in self.incidents:
+                self.put(msgspec.structs.replace(case, incident="", group="", told=None))
+            self._lead(case)
+        for incident in list(self.incidents.values()):
+            if incident.id not in self._members:
+                self.drop(incident)
+
     def _leave(self, case: Case) -> None:
+        self._versions[case.incident] += 1
         members = self._members.get(case.incident, {})
         members.pop(case.id, None)
         if not members:

@@ -25,6 +25,7 @@ from llmvitals.notify.delivery import Delivery
 from llmvitals.notify.tempo import Tempo
 from llmvitals.record.act import encode
 from llmvitals.record.log import Message, Topic
+from llmvitals.record.matcher import Matcher
 from llmvitals.window import MINUTE, duration
 
 if TYPE_CHECKING:
@@ -88,12 +89,13 @@ class Desk:
         self._mutes = Mutes(self._routing, lambda name: _lasts(book, name))
         self._judge, self._agenda = Judge(), Agenda()
         self._sent: list[Message] = []
+        self._seen: dict[str, tuple[int, tuple[Sight, Route]]] = {}
         self._swept, self._checks, self._quiet = 0, 0, (0, frozenset[str]())
         for case in book.cases.values():
             self._mutes.source(case)
         for name in book.incidents:
             self._agenda.put(name, 0)
-        self._tell.restart(book.incidents.values())
+        self._tell.restart(book)
 
     async def start(self, history: Sequence[Record] | None) -> None:
         """Take up where the last owner stopped; again whenever partitions were assigned.
@@ -146,13 +148,14 @@ class Desk:
         """Tell what is due; gives the records of what was told, points, and what buttons asked for."""
         self._sent += self._acts.drained()
         now = self._tempo.clock()
+        self._seen.clear()
         self._sweep(now)
         self._listen(now)
         if await self._known(now):
             due = list(self._agenda.due(now, _MOST))
             for name in due:
                 self._hush(name)
-            due, digests = gathered(self._book, due, self._look, self._tell.doubtful, now)
+            due, digests = gathered(self._book, due, self._look, now)
             for name in (*due, *digests):
                 # A call that is cancelled half way has told less than was due.
                 self._agenda.put(name, now)
@@ -190,23 +193,30 @@ class Desk:
         return self._checked
 
     def _look(self, name: str) -> tuple[Sight, Route] | None:
+        """The incident as it is to be seen now; of a great one that is work, so it is done once a tick."""
+        version = self._book.version(name)
+        known = self._seen.get(name)
+        if known is not None and known[0] == version:
+            return known[1]
         incident, cases = self._book.incidents.get(name), self._book.members(name)
         if incident is None or not cases:
             return None
-        muted = {case.id: found for case in cases if (found := self._muted(case)) is not None}
-        sight = Sight(incident, cases, muted)
-        if incident.digest:
-            return sight, Route()
-        chief = sight.card.chief
-        route = self._routing.route(chief.marks)
-        return Sight(incident, cases, muted, grouped(chief, route, self._default).matchers), route
+        heard = [] if self._mutes.idle else cases
+        muted = {case.id: found for case in heard if (found := self._muted(case)) is not None}
+        route, matchers = Route(), tuple[Matcher, ...]()
+        if not incident.digest:
+            chief = Sight(incident, cases, muted).card.chief
+            route = self._routing.route(chief.marks)
+            matchers = grouped(chief, route, self._default).matchers
+        look = Sight(incident, cases, muted, matchers), route
+        self._seen[name] = version, look
+        return look
 
     def _muted(self, case: Case) -> Muted | None:
         """What mutes an alert that fires, or of whose end people would hear."""
-        alert = case.alert
         if not case.firing and (case.told is None or case.told[0] == "resolved"):
             return None
-        return self._mutes.why(alert, self._routing.route(alert.marks), self._tempo.clock())
+        return self._mutes.why(case.alert, self._tempo.clock())
 
     def _hush(self, name: str) -> None:
         """Remember whether the incident is told at present; a silence is a change of its alerts' state."""

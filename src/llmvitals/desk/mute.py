@@ -12,7 +12,7 @@ from llmvitals.window import FOREVER
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llmvitals.alert.routing import Route, Routing
+    from llmvitals.alert.routing import Routing
     from llmvitals.record.act import Silence
     from llmvitals.record.alert import Alert
     from llmvitals.record.incident import Case
@@ -77,14 +77,19 @@ class Mutes:
             else:
                 alike.pop(case.id, None)
 
-    def why(self, alert: Alert, route: Route, now: int) -> Muted | None:
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing that could mute anything."""
+        return not (self.silences or self._routing.inhibitions or self._routing.mute_times)
+
+    def why(self, alert: Alert, now: int) -> Muted | None:
         """What mutes the alert now (µs), None when nothing does."""
         marks = alert.marks
         for silence in self.silences.values():
             if self._covers(silence, marks, now):
                 until = "until it is over" if silence.incident else f"until {moment(silence.ends)}"
                 return Muted(f"silenced by {silence.by} {until}", silence.by)
-        if (name := self._routing.muted(route, now)) is not None:
+        if (name := self._routing.muted(self._routing.route(marks), now)) is not None:
             return Muted(f"muted: {name}")
         for inhibition, sources in zip(self._routing.inhibitions, self._sources, strict=True):
             for source in sources.get(_values(alert, inhibition.equal), {}).values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -49,7 +50,7 @@ class Sight:
     @cached_property
     def card(self) -> Card:
         """What its message has to say."""
-        chosen = sorted(self.cases, key=self._rank)[:MOST]
+        chosen = heapq.nsmallest(MOST, self.cases, key=self._rank)
         incident, fires = self.incident, bool(self.firing)
         return Card(
             incident=incident.id,

@@ -10,7 +10,7 @@ from llmvitals.record.incident import Incident
 from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable
 
     from llmvitals.alert.routing import Route
     from llmvitals.desk.book import Book
@@ -26,7 +26,6 @@ def gathered(
     book: Book,
     due: Iterable[str],
     look: Callable[[str], tuple[Sight, Route] | None],
-    doubtful: Collection[str],
     now: int,
 ) -> tuple[list[str], list[str]]:
     """Which of these incidents are to be told by themselves, and the digests into which the others went.
@@ -40,7 +39,7 @@ def gathered(
         if found is None:
             continue
         sight, route = found
-        if step(sight, route, now).post and name not in doubtful and not sight.incident.digest:
+        if step(sight, route, now).post and not sight.incident.doubt and not sight.incident.digest:
             new.setdefault(sight.incident.channel, []).append(sight.incident)
         else:
             alone.append(name)

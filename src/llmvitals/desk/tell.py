@@ -12,7 +12,7 @@ from llmvitals.desk.plan import step
 from llmvitals.errors import SinkError
 from llmvitals.notify.delivery import Letter
 from llmvitals.record.card import Place
-from llmvitals.window import SECOND
+from llmvitals.window import FOREVER, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
         async def bring(self, letter: Letter) -> Place | None:
             """See Delivery.bring."""
 
+        async def look(self, letter: Letter) -> Place | None:
+            """See Delivery.look."""
+
+        def doubts(self, incident: str) -> bool:
+            """See Delivery.doubts."""
+
 
 AT_RISK: Final = 8
 """So many letters of a channel may be under way, unmarked, when a process is killed: see Tempo.burst."""
@@ -45,7 +51,7 @@ _LONGEST: Final = 30.0
 class Tell:
     """look: an incident as it is to be seen, and its route; None where it is no more.
 
-    doubtful: ids of incidents about which something may have been said without our knowing.
+    replied: ids of incidents whose thread may have heard something without our knowing.
     """
 
     post: Post
@@ -53,20 +59,18 @@ class Tell:
     counts: Counts
     trace_url: str
     look: Callable[[str], tuple[Sight, Route] | None]
-    doubtful: set[str] = field(default_factory=set)
+    replied: set[str] = field(default_factory=set)
 
-    def restart(self, incidents: Iterable[Incident]) -> None:
-        """These were restored: the last owner may have told of some without marking it."""
-        self.doubtful.clear()
+    def restart(self, book: Book) -> None:
+        """All of it was restored: the last owner may have told of some without marking it."""
+        self.replied = {incident.id for incident in book.incidents.values() if incident.posted}
         waiting: dict[str, list[Incident]] = {}
-        for incident in incidents:
-            if incident.posted:
-                self.doubtful.add(incident.id)
-            elif incident.until is None and not incident.unheard:
+        for incident in book.incidents.values():
+            if not incident.posted and incident.until is None and not incident.unheard:
                 waiting.setdefault(incident.channel, []).append(incident)
         for found in waiting.values():
-            oldest = sorted(found, key=lambda incident: (incident.born, incident.id))[:AT_RISK]
-            self.doubtful.update(incident.id for incident in oldest)
+            for incident in sorted(found, key=lambda one: (one.born, one.id))[:AT_RISK]:
+                book.put(replace(incident, doubt=True))
 
     async def round(self, book: Book, due: Iterable[str]) -> dict[str, int]:
         """Tell what is to be told of these; each with the time (µs) at which to look again.
@@ -95,9 +99,23 @@ class Tell:
         return times
 
     async def _incident(self, book: Book, name: str) -> int:
+        try:
+            return await self._step(book, name)
+        except SinkError as error:
+            if self.post.doubts(name) and not book.incidents[name].posted:
+                book.put(replace(book.incidents[name], doubt=True))
+            # What keeps us from telling it is the post's to know; it is asked again soon, at no cost.
+            wait = min(error.retry_after or _WAIT, _LONGEST)
+            return self.tempo.clock() + int(wait * SECOND)
+
+    async def _step(self, book: Book, name: str) -> int:
+        """Do what is due; when to look again. Raises SinkError."""
         found = self.look(name)
+        if found is not None and found[0].incident.doubt:
+            await self._seek(book, found[0])
+            found = self.look(name)
         if found is None:
-            return self.tempo.clock()
+            return FOREVER
         sight, route = found
         now = self.tempo.clock()
         todo = step(sight, route, now)
@@ -107,15 +125,22 @@ class Tell:
             again = now if todo.again else 0
             book.put(replace(sight.incident, again=again))
             sight, _ = self.look(name) or found
-        try:
-            place = await self._bring(sight, todo)
-        except SinkError as error:
-            # What keeps us from telling it is the post's to know; it is asked again soon, at no cost.
-            wait = min(error.retry_after or _WAIT, _LONGEST)
-            return self.tempo.clock() + int(wait * SECOND)
-        self.doubtful.discard(name)
+        place = await self._bring(sight, todo)
         self._told(book, sight, todo, place)
         return step(*(self.look(name) or found), self.tempo.clock()).due
+
+    async def _seek(self, book: Book, sight: Sight) -> None:
+        """Look for the message that may be there; then it is known what it was about when it was posted."""
+        incident = sight.incident
+        letter = Letter(card=sight.card, channel=incident.channel, since=_since(incident), sought=True)
+        place = await self.post.look(letter)
+        if place is None:
+            book.put(replace(incident, doubt=False))
+            return
+        where = (place.channel, place.ts)
+        book.put(replace(incident, doubt=False, posted=True, place=where, spoke=self.tempo.clock()))
+        for case in sight.heard(news=True):
+            book.put(case)
 
     async def _bring(self, sight: Sight, todo: Step) -> Place | None:
         incident = sight.incident
@@ -125,10 +150,13 @@ class Tell:
             channel=incident.channel,
             place=Place(*incident.place) if incident.posted else None,
             replies=replies,
-            sought=incident.id in self.doubtful and (not incident.posted or bool(replies)),
-            since=incident.born / SECOND - _SKEW,
+            sought=incident.id in self.replied and bool(replies),
+            since=_since(incident),
         )
-        return await self.post.bring(letter)
+        place = await self.post.bring(letter)
+        if replies:
+            self.replied.discard(incident.id)
+        return place
 
     def _told(self, book: Book, sight: Sight, todo: Step, place: Place | None) -> None:
         """Remember what people have seen; place None: they won't, it was refused for good."""
@@ -156,3 +184,8 @@ class Tell:
             breach = min(case.alert.at for case in sight.firing)
             seconds = max(self.tempo.clock() - breach, 0) / SECOND
             self.counts.observe("breach_to_slack_seconds", seconds)
+
+
+def _since(incident: Incident) -> float:
+    """No message about it can be older, in seconds."""
+    return incident.born / SECOND - _SKEW

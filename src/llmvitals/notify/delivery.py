@@ -74,6 +74,19 @@ class Delivery:
         self.trouble.pop(START, None)
         self._rests.over(START)
 
+    def doubts(self, incident: str) -> bool:
+        """Whether something about it may have been said although no answer came."""
+        return incident in self._doubts
+
+    async def look(self, letter: Letter) -> Place | None:
+        """The place of a message that was posted without our knowing; None: none that one may see.
+
+        Raises as `bring` does.
+        """
+        self._rests.check(START, letter.channel)
+        await self._seek(letter)
+        return letter.place
+
     async def bring(self, letter: Letter) -> Place | None:
         """The message's place, or None: Slack refuses it for good, which is logged and counted.
 

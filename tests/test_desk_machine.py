@@ -1,0 +1,295 @@
+"""Whatever happens in whatever order, people see what is so, once: against a model that only remembers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from desks import DAY, MINUTE, SECOND, World, alert
+from llmvitals.alert.routing import Route, Routing
+from llmvitals.notify.answer import Answer
+from llmvitals.record.card import Card, Place
+from llmvitals.record.log import Logged, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.record.act import Silence
+    from llmvitals.record.alert import Alert
+
+TEAMS = ("ads", "core", "data", "edge", "food", "game", "help")
+REGIONS = {team: ("eu", "us")[n % 2] for n, team in enumerate(TEAMS)}
+
+
+class Paper:
+    """A Slack of paper: what is on it, and the faults that it will have next.
+
+    A fault is "away" (nothing was done), or "lost" (it was done and nobody was told so).
+    """
+
+    threads = True
+
+    def __init__(self) -> None:
+        self.cards: dict[str, Card] = {}
+        self.threads_: dict[str, list[str]] = {}
+        self.faults: list[str] = []
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def check(self) -> Answer:
+        return self._said(lambda: Answer())
+
+    async def post(self, channel: str, card: Card, *, plain: bool) -> Answer:
+        def write() -> Answer:
+            ts = str(len(self.cards) + 1)
+            self.cards[ts], self.threads_[ts] = card, []
+            return Answer(place=Place(channel, ts))
+
+        return self._said(write)
+
+    async def edit(self, place: Place, card: Card, *, plain: bool) -> Answer:
+        def write() -> Answer:
+            self.cards[place.ts] = card
+            return Answer(place=place)
+
+        return self._said(write)
+
+    async def reply(self, place: Place, text: str) -> Answer:
+        return self._said(lambda: self.threads_[place.ts].append(text) or Answer())
+
+    async def find(self, channel: str, incident: str, since: float) -> Answer:
+        there = [ts for ts, card in self.cards.items() if card.incident == incident]
+        return self._said(lambda: Answer(place=Place(channel, there[0] if there else "")))
+
+    async def heard(self, place: Place, text: str) -> Answer:
+        there = text in self.threads_[place.ts]
+        return self._said(lambda: Answer(place=Place(place.channel, "r" if there else "")))
+
+    def _said(self, act: Any) -> Answer:
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "away":
+            return Answer("service_unavailable")
+        done = act()
+        return Answer("timeout") if fault == "lost" else done
+
+
+@dataclass
+class Model:
+    """Every change of every alert, and nothing else."""
+
+    changes: dict[str, Alert] = field(default_factory=dict)
+    heard: set[str] = field(default_factory=set)
+
+    def take(self, change: Alert) -> None:
+        self.changes[change.episode] = change
+
+    def firing(self) -> set[str]:
+        return {name for name, change in self.changes.items() if change.status == "firing"}
+
+
+class Play:
+    """A desk, the paper, the model, and what one can do to them."""
+
+    def __init__(self, routing: Routing) -> None:
+        class Nobody:
+            token, url = "xoxb-", "http://localhost:1/"
+
+        self.paper, self.model = Paper(), Model()
+        self.world = World(Nobody(), routing)  # type: ignore[arg-type] # Slack is paper
+        self.world.extra = {"backend": self.paper}
+        self.world.desk = self.world.made()
+        self.live: dict[str, Alert] = {}
+        self.past: list[Alert] = []
+        self.silences: dict[str, Silence] = {}
+
+    async def fire(self, team: str) -> None:
+        now = self.world.now
+        before = self.live.get(team)
+        level = "50%" if before is None else f"{int(before.level[:-1]) + 1}%"
+        begin = now if before is None else before.since
+        self.live[team] = made = alert(
+            team, begin=begin, at=now, level=level, labels={"region": REGIONS[team]}
+        )
+        await self.send([made])
+
+    async def resolve(self, team: str) -> None:
+        before = self.live.pop(team, None)
+        if before is not None:
+            over = alert(
+                team, "resolved", begin=before.since, at=self.world.now, level=before.level,
+                labels={"region": REGIONS[team]},
+            )  # fmt: skip
+            await self.send([over])
+
+    async def send(self, changes: Sequence[Alert], cut: int | None = None) -> None:
+        self.past += changes
+        for change in changes:
+            self.model.take(change)
+        if cut is not None:
+            # The marks of a killed process end somewhere; its offset is not committed.
+            at = self.world.now // 1_000
+            marks = await self.world.desk.take(0, [Logged(0, at, change.encode()) for change in changes])
+            await self.killed(marks, cut)
+        await self.world.take(*changes)
+
+    def hear(self) -> None:
+        """The desk ticks: people hear of what fires and is not silenced."""
+        self.model.heard |= {name for name in self.model.firing() if not self.muted(name)}
+
+    async def killed(self, marks: list[Message], cut: int) -> None:
+        self.world.keep(marks[: cut % (len(marks) + 1)])
+        await self.world.restart()
+
+    async def tick(self) -> None:
+        await self.world.tick()
+        self.hear()
+
+    def muted(self, episode: str) -> bool:
+        marks = self.model.changes[episode].marks
+        return any(silence.covers(marks, self.world.now) for silence in self.silences.values())
+
+    async def silence(self, team: str, minutes: int) -> None:
+        made = self.world.silence(f"team={team}", id=team, last=minutes * MINUTE)
+        self.silences[team] = made
+        self.world.act(made)
+
+    async def expire(self, team: str) -> None:
+        await self.silence(team, 0)
+
+    async def storm(self) -> None:
+        for team in TEAMS:
+            if team not in self.live:
+                await self.fire(team)
+
+    async def again(self, which: list[int]) -> None:
+        if self.past:
+            await self.world.take(*(self.past[n % len(self.past)] for n in which))
+
+    async def wait(self, seconds: int) -> None:
+        self.world.now += seconds * SECOND
+        await self.tick()
+
+    async def fault(self, faults: list[str]) -> None:
+        self.paper.faults = list(faults)
+
+    async def crash(self, cut: int) -> None:
+        marks = await self.world.desk.tick()
+        self.hear()
+        await self.killed(marks, cut)
+
+    async def restart(self) -> None:
+        await self.world.restart()
+
+    async def settle(self) -> None:
+        self.paper.faults.clear()
+        for _ in range(16):
+            self.world.now += 30 * SECOND
+            await self.tick()
+        await self.world.tick(3)
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("fire"), st.sampled_from(TEAMS)),
+    st.tuples(st.just("fire"), st.sampled_from(TEAMS)),
+    st.tuples(st.just("resolve"), st.sampled_from(TEAMS)),
+    st.tuples(st.just("storm")),
+    st.tuples(st.just("again"), st.lists(st.integers(0, 99), min_size=1, max_size=4)),
+    st.tuples(st.just("silence"), st.sampled_from(TEAMS), st.integers(1, 30)),
+    st.tuples(st.just("expire"), st.sampled_from(TEAMS)),
+    st.tuples(st.just("wait"), st.sampled_from([1, 5, 30, 120, 400])),
+    st.tuples(st.just("tick")),
+    st.tuples(st.just("fault"), st.lists(st.sampled_from(["away", "lost", ""]), max_size=4)),
+    st.tuples(st.just("crash"), st.integers(0, 99)),
+    st.tuples(st.just("restart")),
+)
+ROUTES = st.builds(
+    Route,
+    group_by=st.sampled_from([None, ("region",), ("rule",), ("team",)]),
+    wait=st.sampled_from([0, 10 * SECOND]),
+    interval=st.sampled_from([0, MINUTE, 5 * MINUTE]),
+    repeat=st.sampled_from([10 * MINUTE, DAY]),
+)
+
+
+async def played(route: Route, steps: Sequence[Any]) -> Play:
+    play = Play(Routing((route,)))
+    await play.world.start()
+    for name, *arguments in steps:
+        play.world.now += SECOND
+        await getattr(play, name)(*arguments)
+    await play.settle()
+    await play.world.desk.stop()
+    return play
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(ROUTES, st.lists(STEPS, max_size=40))
+def test_people_see_what_is_so_once(route: Route, steps: list[Any]) -> None:
+    play = asyncio.run(played(route, steps))
+    model, cards = play.model, list(play.paper.cards.values())
+    # One message per incident, although answers were lost and processes killed.
+    assert [name for name, times in Counter(card.incident for card in cards).items() if times > 1] == []
+    shown = [change for card in cards for change in card.alerts]
+    # Each alert in one message at most, as it is now.
+    assert [name for name, times in Counter(change.episode for change in shown).items() if times > 1] == []
+    assert [change for change in shown if change != model.changes[change.episode]] == []
+    # Whoever fires and is not silenced is told; whoever never was heard is told by no message of his own.
+    for name in model.firing():
+        if not play.muted(name):
+            assert name in {change.episode for change in shown}
+    for card in cards:
+        assert {change.episode for change in card.alerts} & model.heard
+        fires = {change.episode for change in card.alerts if change.status == "firing"}
+        assert (card.status == "firing", card.firing) == (bool(fires), len(fires))
+        assert bool(card.unheard) == (bool(fires) and all(map(play.muted, fires)))
+        assert card.status == "firing" or card.until == max(change.at for change in card.alerts)
+    # Nothing is said twice in a thread.
+    for texts in play.paper.threads_.values():
+        assert [text for text, following in pairwise(texts) if text == following] == []
+
+
+CHANGES = [
+    [alert(team, at=1_735_732_800 * SECOND + n, level=level) for n, level in enumerate(("50%", "80%", "95%"))]
+    + [alert(team, "resolved", at=1_735_732_800 * SECOND + 9, level="95%")] * (team != "ads")
+    for team in ("ads", "core", "data")
+]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.permutations([n for n, life in enumerate(CHANGES) for _ in life]),
+    st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=8),
+    st.sets(st.integers(0, 11)),
+    st.sets(st.integers(0, 11), max_size=3),
+)
+def test_any_interleaving_with_duplicates_and_crashes_ends_in_the_same_messages(
+    order: list[int], again: list[tuple[int, int]], ticks: set[int], kills: set[int]
+) -> None:
+    """Shards have no order among one another, and a dead worker's writes come twice."""
+
+    async def run() -> set[tuple[str, str, str]]:
+        play = Play(Routing((Route(group_by=("rule",)),)))
+        await play.world.start()
+        left = [list(life) for life in CHANGES]
+        sent: list[Alert] = []
+        for n, which in enumerate(order):
+            sent.append(left[which].pop(0))
+            await play.send([sent[-1]], 7 * n if n in kills else None)
+            for _, back in (pair for pair in again if pair[0] == n):
+                await play.world.take(sent[back % len(sent)])
+            if n in ticks or n == 0:
+                await play.world.tick()
+        await play.settle()
+        await play.world.desk.stop()
+        (card,) = play.paper.cards.values()
+        return {(one.episode, one.status, one.level) for one in card.alerts if one.status == "firing"}
+
+    assert asyncio.run(run()) == {(CHANGES[0][0].episode, "firing", "95%")}
