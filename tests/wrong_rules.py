@@ -104,15 +104,15 @@ RULES = {
     "zone of a rolling one": (RULE + "§budget: {limit: 5, rolling: 24h, timezone: UTC}", "leave timezone out"),
     "overrides of one series": (RULE + "§budget: {limit: 5, per: day, overrides: {a: 3}}", "overrides need by"),
     "override as text": (
-        RULE + "budget: {limit: 5, per: day, by: [team], overrides: §{a: lots}}", "write a number of dollars",
+        RULE + "budget: {limit: 5, per: day, by: [team], overrides: {a: §lots}}", "write a number of dollars",
     ),
-    "thresholds as numbers": (RULE + "budget: {limit: 5, per: day, thresholds: §[0.5, 1]}", "such as 50%"),
+    "thresholds as numbers": (RULE + "budget: {limit: 5, per: day, thresholds: [§0.5, 100%]}", "such as 50%"),
     "thresholds falling": (RULE + "budget: {limit: 5, per: day, thresholds: §[80%, 50%]}", "ascending order"),
-    "too fine a threshold": (RULE + "budget: {limit: 5, per: day, thresholds: §[50.001%]}", "at most two decimals"),
+    "too fine a threshold": (RULE + "budget: {limit: 5, per: day, thresholds: [§50.001%]}", "at most two decimals"),
     "burn rate as a word": (RULE + "budget: {limit: 5, per: day, burn_rate: §fast}", "write default, off, or up to 5 lines"),
-    "burn rate without windows": (RULE + "budget: {limit: 5, per: day, burn_rate: §[{factor: 6}]}", "factor and windows"),
+    "burn rate without windows": (RULE + "budget: {limit: 5, per: day, burn_rate: [§{factor: 6}]}", "factor and windows"),
     "burn rate the wrong way round": (
-        RULE + "budget: {limit: 5, per: day, burn_rate: §[{factor: 6, windows: [5m, 1h]}]}", "the long window first",
+        RULE + "budget: {limit: 5, per: day, burn_rate: [§{factor: 6, windows: [5m, 1h]}]}", "the long window first",
     ),
     "burn rate of an hour": (RULE + "§budget: {limit: 5, per: hour, burn_rate: default}", "too short for it"),
     "burn rate longer than its period": (

@@ -17,6 +17,7 @@ from llmvitals.detect.ladder import Ladder
 from llmvitals.detect.scope import Scope, suggestion
 from llmvitals.detect.spending import Calendar, Idle, Rolling
 from llmvitals.detect.trailing import Trailing, bucket_length
+from llmvitals.errors import checked
 from llmvitals.record.view import COUNTLESS, UNKNOWN
 from llmvitals.window import DAY, HOUR, MINUTE, PERIODS, SECOND, duration, duration_text
 
@@ -104,7 +105,7 @@ class Budget(Scope):
     def _overrides(cls, value: Any, info: ValidationInfo) -> dict[str, int]:
         if not isinstance(value, dict):
             raise ValueError("write key: limit, such as {search: 2000}")
-        return {key: _amount(limit, info.data.get("metric", "")) for key, limit in value.items()}
+        return checked(value.items(), lambda _, limit: _amount(limit, info.data.get("metric", "")))
 
     @field_validator("per", mode="before")
     @classmethod
@@ -137,7 +138,7 @@ class Budget(Scope):
     def _thresholds(cls, value: Any) -> tuple[int, ...]:
         if not isinstance(value, list) or not value:
             raise ValueError("write a list of shares, such as [50%, 80%, 100%]")
-        steps = [basis_points(step) for step in value]
+        steps = list(checked(enumerate(value), lambda _, step: basis_points(step)).values())
         if steps != sorted(set(steps)) or steps[0] <= 0:
             raise ValueError("write them in ascending order, each once, above 0%")
         return tuple(steps)

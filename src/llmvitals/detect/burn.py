@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llmvitals.detect.ladder import RELEASE, Stand
+from llmvitals.errors import checked
 from llmvitals.record.quantity import local, span
 from llmvitals.record.reading import Reading
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, duration, duration_text
@@ -72,28 +73,24 @@ def read_pairs(value: Any, pane: int) -> tuple[Pair, ...]:
         raise ValueError(
             f"{value!r} is no burn_rate: write default, off, or up to {MOST} lines like - {_LIKE}"
         )
-    return tuple(_pair(number, pair, pane) for number, pair in enumerate(value, 1))
+    return tuple(checked(enumerate(value), lambda _, pair: _pair(pair, pane)).values())
 
 
-def _pair(number: int, value: Any, pane: int) -> Pair:
+def _pair(value: Any, pane: int) -> Pair:
     if not isinstance(value, dict) or value.keys() != {"factor", "windows"}:
-        raise ValueError(f"pair {number}: write factor and windows, as in {_LIKE}")
+        raise ValueError(f"write factor and windows, as in {_LIKE}")
     factor, windows = value["factor"], value["windows"]
     if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0.01 <= factor <= 10_000:
-        raise ValueError(f"pair {number}: {factor!r} is no factor: write a number such as 14.4")
+        raise ValueError(f"{factor!r} is no factor: write a number such as 14.4")
     if not isinstance(windows, list) or len(windows) != 2:
-        raise ValueError(f"pair {number}: write a long window and a short one, such as windows: [1h, 5m]")
+        raise ValueError("write a long window and a short one, such as windows: [1h, 5m]")
     long, short = map(duration, windows)
     if not pane <= short < long or short % pane or long % pane:
         panes = duration_text(pane)
-        raise ValueError(
-            f"pair {number}: write the long window first, both multiples of a pane ({panes}), as in [1h, 5m]"
-        )
+        raise ValueError(f"write the long window first, both multiples of a pane ({panes}), as in [1h, 5m]")
     if long > WIDEST * short:
         fits = duration_text(-(-long // WIDEST // pane) * pane)
-        raise ValueError(
-            f"pair {number}: the short window is too short for the long one: write {fits} or more"
-        )
+        raise ValueError(f"the short window is too short for the long one: write {fits} or more")
     return Pair(round(factor * 100), long, short)
 
 
