@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
+from llmvitals.notify.changes import calls, reply
 from llmvitals.record.alert import Alert, Heavy
+from llmvitals.record.card import Card
+from llmvitals.record.matcher import Matcher
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -40,3 +46,204 @@ def alert(**changes: Any) -> Alert:
         "exemplars": ["4bf92f3577b34da6a3ce929d0e0e4736", "call-17"],
     }
     return Alert(**(fields | changes))
+
+
+def threshold(**changes: Any) -> Alert:
+    fields: dict[str, Any] = {
+        "rule": "SlowAnswers", "kind": "threshold", "severity": "warning", "metric": "latency_p95",
+        "unit": "ms", "value": 6_240.0, "limit": 4_000.0, "level": "", "window": "5m",
+        "labels": {"app": "answer", "model": "gpt-5"},
+        "summary": "latency_p95 over 5m is 6.2 s, the limit is 4 s: app=answer, model=gpt-5",
+        "annotations": {}, "heaviest": [],
+        "exemplars": ["4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b74bf92f3577b34da6", "a3ce929d0e0e47364bf92f3577b34da6"],
+        "trend": [3100, 3050, 3200, 3150, 3300, 3280, 3600, 4100, 4700, 5200, 5900, 6240],
+    }  # fmt: skip
+    return alert(**(fields | changes))
+
+
+def group(number: int, **changes: Any) -> Card:
+    apps = (
+        "answer",
+        "search",
+        "chat",
+        "triage",
+        "notes",
+        "agents",
+        "mail",
+        "docs",
+        "sales",
+        "legal",
+        "ops",
+        "hr",
+    )
+    alerts = tuple(
+        threshold(
+            episode=f"slow-{n}", labels={"app": apps[n % 12], "model": "gpt-5", "environment": "prod"},
+            value=4_100.0 + 390 * (12 - n % 12), since=NOON + n * MINUTE, at=NOON + n * MINUTE,
+            cause="answers are 2.1 times as long in `answer@v7` (+1.9 s), the model itself is 8 % slower",
+        )
+        for n in range(min(number, 20))
+    )  # fmt: skip
+    fields: dict[str, Any] = {
+        "incident": "9c2f11d07ab31e55", "status": "firing", "alerts": alerts, "firing": number,
+        "total": number, "since": NOON, "matchers": (Matcher("rule", "=", "SlowAnswers"),),
+    }  # fmt: skip
+    return Card(**(fields | changes))
+
+
+def digest() -> Card:
+    teams = ("search", "chat", "sales", "legal", "ops")
+    alerts = tuple(
+        alert(
+            rule="UserDailyBudget", episode=f"d{n}", labels={"user": f"user-{n:03}", "team": teams[n % 5]},
+            value=25.0 + n, limit=25.0, level="100%", window="day", since=NOON + n * SECOND,
+        ) if n % 3 else threshold(
+            episode=f"d{n}", labels={"app": teams[n % 5], "model": "gpt-5"}, severity="critical",
+            since=NOON + n * SECOND, value=4_000.0 + 100 * n,
+        )
+        for n in range(20)
+    )  # fmt: skip
+    return Card(
+        incident="digest-1735732800",
+        status="firing",
+        alerts=alerts,
+        firing=40,
+        total=40,
+        since=NOON,
+        digest=True,
+    )
+
+
+BUDGET = alert(
+    value=1924.4, level="95%", verdict="warn", ends=NOON + 30 * DAY + 11 * HOUR,
+    summary="search has used 96 % of $2,000",
+    cause="+$212 this hour: 81 % longer prompts in `answer@v7`, 12 % more calls",
+    annotations={
+        "summary": "search has used 96 % of $2,000",
+        "runbook_url": "https://wiki.example/budgets?team=search&page=1",
+    },
+    note="", trend=[20, 22, 25, 24, 28, 30, 31, 35, 80, 150, 190, 212],
+)  # fmt: skip
+BLOCKED = alert(
+    value=2_084.2, level="100%", verdict="block", ends=NOON + 30 * DAY + 11 * HOUR,
+    summary="search has used 104 % of $2,000", note="overspent by $84.20",
+    cause="+$160 this hour: 64 % longer prompts in `answer@v7`, 9 % more calls",
+)  # fmt: skip
+LATENCY = threshold(
+    cause="+1.9 s: answers are 2.1 times as long in `answer@v7`, the model itself is 8 % slower"
+)
+
+
+def said(made: Alert) -> Alert:
+    """As alert/compose makes it of a facet or of too few calls: the summary is among the annotations."""
+    return structs.replace(made, annotations={**made.annotations, "summary": made.summary})
+
+
+CARDS: dict[str, Card] = {
+    "budget": Card.alone(BUDGET),
+    "budget_blocked": Card.alone(BLOCKED),
+    "burn": Card.alone(said(
+        alert(
+            rule="TeamMonthlyBudget", facet="burn", level="14.4x", value=312.0, ends=NOON + 30 * DAY,
+            summary="$2,000 per month burns at 14.4x an even spend: team=search",
+            note="$41.20 within 1 h: at this rate the budget is gone in 1 d 16 h, on 3 January 04:58",
+            cause="+$38 this hour: one session (`run-4711`) made 71 % of the calls",
+        ))),
+    "forecast": Card.alone(said(
+        alert(
+            rule="TeamMonthlyBudget", facet="forecast", severity="info", level="", value=702.3,
+            ends=NOON + 20 * DAY, summary="More than $2,000 per month is likely to be spent: team=search",
+            note="about $2,310 by 1 February 00:00, 90 % sure between $2,040 and $2,610; chance to overrun 93 % (two weeks of hourly spend)",
+            heaviest=[], exemplars=[],
+        ))),
+    "latency": Card.alone(LATENCY),
+    "outage": Card.alone(
+        threshold(
+            rule="ProviderOutage", kind="outage", severity="critical", metric="error_rate", unit="share",
+            value=0.83, limit=0.5, level="major", labels={"provider": "openai"},
+            summary="83 % of the calls within 5m failed (major outage): provider=openai",
+            annotations={"runbook_url": "https://wiki.example/outage"}, trend=[0.01, 0.02, 0.01, 0.1, 0.4, 0.83],
+        )
+    ),
+    "runaway": Card.alone(
+        threshold(
+            rule="RunawaySession", kind="runaway", severity="critical", metric="cost", unit="usd", value=61.2,
+            limit=20.0, level="x3", window="10m", labels={"session": "run-4711", "user": "ben", "app": "agents"},
+            summary="session=run-4711 called search_flights 412 times within 10m, each time with the same arguments",
+            note="called search_flights 412 times within 10m, each time with the same arguments",
+            heaviest=[Heavy(kind="tool", name="search_flights#a41f", calls=412, cost_nano=0, tokens=0)],
+            trend=[0.1, 0.2, 3, 8, 20, 61.2],
+        )
+    ),
+    "absence": Card.alone(
+        threshold(
+            rule="NoCalls", kind="absence", metric="silence", unit="ms", value=1_500_000.0, limit=900_000.0,
+            window="15m", labels={"app": "billing-bot"}, exemplars=[], trend=[],
+            summary="No calls for 25 min: app=billing-bot (about 240 were to be expected by the same hours of past weeks)",
+            note="about 240 were to be expected by the same hours of past weeks",
+        )
+    ),
+    "no_data": Card.alone(said(
+        threshold(
+            metric="calls", unit="count", value=3.0, limit=50.0, level="no data", exemplars=[], trend=[],
+            summary="Only 3 of the 50 calls that are needed came within 5m: app=answer, model=gpt-5",
+        ))),
+    "group": group(12),
+    "group_many": group(10_000),
+    "digest": digest(),
+    "acknowledged": replace(Card.alone(BUDGET), acknowledged=("Ann", NOON + 5 * MINUTE)),
+    "silenced": replace(Card.alone(LATENCY), unheard="silenced by Ann until 2025-01-01 20:00 UTC"),
+    "repeated": replace(Card.alone(LATENCY), again=NOON + 4 * HOUR),
+    "resolved": Card.alone(
+        threshold(status="resolved", value=2_900.0, at=NOON + 72 * MINUTE, until=NOON + 72 * MINUTE, trend=[], exemplars=[],
+                  summary="latency_p95 over 5m is 2.9 s, the limit is 4 s: app=answer, model=gpt-5")
+    ),
+    "group_resolved": group(
+        12, status="resolved", firing=0, until=NOON + 72 * MINUTE,
+        alerts=tuple(
+            structs.replace(a, status="resolved", value=2_900.0, at=NOON + (60 + n) * MINUTE, until=NOON + (60 + n) * MINUTE)
+            for n, a in enumerate(group(12).alerts)
+        ),
+    ),
+    "hostile": Card.alone(
+        threshold(labels={"app": "<!channel>", "model": "<https://evil.example|gpt-5> & `co`"}, rule="<!here>",
+                  summary="<@U123> *pay* now & <https://evil.example|here>", cause="<!everyone>", note="_a_ <b>",
+                  annotations={"runbook_url": "https://wiki.example/a|b><!channel>"})
+    ),
+}  # fmt: skip
+"""Name → what its message is about. `webhook` and `send_test` are drawn of these by the tests."""
+
+TRACES = "https://traces.example/t/{trace_id}"
+
+
+def thread() -> list[str]:
+    """What the thread of one incident hears, from its second minute to its end."""
+    first = group(1)
+    more = group(4, alerts=(first.alerts[0], *group(4).alerts[1:]))
+    acked = replace(more, acknowledged=("Ann", NOON + 5 * MINUTE))
+    quiet = replace(acked, unheard="silenced by Ann until 2025-01-01 20:00 UTC")
+    told = replace(acked, unheard="")
+    better = replace(
+        told,
+        firing=2,
+        alerts=tuple(
+            structs.replace(a, status="resolved", at=NOON + HOUR) if n > 1 else a
+            for n, a in enumerate(told.alerts)
+        ),
+    )
+    over = replace(better, status="resolved", firing=0, until=NOON + 72 * MINUTE)
+    risen = (
+        Card.alone(alert()),
+        Card.alone(structs.replace(BLOCKED, at=NOON + 90 * MINUTE)),
+    )
+    steps = [
+        (first, more),
+        (more, acked),
+        (acked, quiet),
+        (quiet, told),
+        (told, better),
+        (better, over),
+        risen,
+    ]
+    replies = [reply(before, after) or "" for before, after in steps]
+    return [*replies[:4], calls(more, trace_url=TRACES), *replies[4:]]

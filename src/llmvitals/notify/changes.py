@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.notify.blocks import date, marked_labels, trace
-from llmvitals.notify.message import common, figure, labelled, linked
+from llmvitals.notify.figure import figure
+from llmvitals.notify.listing import common
+from llmvitals.notify.message import labelled, linked
 from llmvitals.notify.wording import clean, escape
 from llmvitals.record.quantity import span
 from llmvitals.record.view import UNKNOWN
@@ -20,6 +22,7 @@ NAMED: Final = 3
 """So many alerts are named in a reply; of the others only the number is told."""
 _TEXT: Final = 3_900
 """Slack asks for no more than 4,000 characters. A single line may be a little longer, where it is hostile."""
+_WORDS: Final = ("", "minor", "major")
 _STEERS: Final = {"block": "calls are blocked", "warn": "calls are warned", "": "calls go through again"}
 
 
@@ -71,8 +74,9 @@ def _alerts(before: Card, after: Card) -> Iterator[str]:
     for alert in kept:
         old = was[alert.episode]
         where = f"{_where(alert, shared)}: " if after.total > 1 else ""
-        if alert.level != old.level:
-            yield f"{where}rose to {escape(clean(alert.level, 20)) or UNKNOWN} ({escape(figure(alert))})"
+        if alert.level and alert.level != old.level:
+            word = "rose to" if _height(alert.level) >= _height(old.level) else "now at"
+            yield f"{where}{word} {escape(clean(alert.level, 20))} ({escape(figure(alert))})"
         if alert.verdict != old.verdict:
             yield where + _STEERS.get(alert.verdict, _STEERS[""])
     if over:
@@ -82,6 +86,16 @@ def _alerts(before: Card, after: Card) -> Iterator[str]:
 
 def _status(was: dict[str, Alert], alert: Alert) -> str:
     return was[alert.episode].status if alert.episode in was else ""
+
+
+def _height(level: str) -> float:
+    """How high a level is: 80.0 for "80%", 14.4 for "14.4x"; words are ordered by their place here."""
+    if level in _WORDS:
+        return _WORDS.index(level)
+    try:
+        return float(level.strip("% x"))
+    except ValueError:
+        return 0.0
 
 
 def _list(alerts: Sequence[Alert], shared: dict[str, str], number: int) -> str:

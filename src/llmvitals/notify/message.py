@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from llmvitals.notify.wording import clean, moment
+from llmvitals.notify.figure import figure, metric, named, sparkline
+from llmvitals.notify.listing import Lines, common, listed
+from llmvitals.notify.wording import clean, escape
 from llmvitals.record.card import MOST
-from llmvitals.record.quantity import amount, percent, span
+from llmvitals.record.quantity import amount, span
 from llmvitals.record.view import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from llmvitals.record.alert import Alert, Heavy
     from llmvitals.record.card import Card
@@ -22,26 +23,21 @@ if TYPE_CHECKING:
 HEAVIEST: Final = "Heaviest, last minutes"
 """They are those of the last 10 to 20 minutes, however long the alert's own window is."""
 LABELS: Final = 10
+CIRCLES: Final = {"green": "🟢", "red": "🔴", "orange": "🟠", "blue": "🔵"}
 _SUMMARY: Final = 800
 _CAUSE: Final = 500
 _NAME: Final = 60
 _URL: Final = 1_000
-CIRCLES: Final = {"green": "🟢", "red": "🔴", "orange": "🟠", "blue": "🔵"}
+_TRACE_URL: Final = 350
 _SEVERITIES: Final = {"critical": "red", "page": "red", "error": "red", "info": "blue"}
-_STEERS: Final = {"block": "⛔ Calls are blocked", "warn": "Calls are warned"}
+_STEERS: Final = {"block": "⛔ Calls are blocked", "warn": "⚠️ Callers are warned"}
+_FACETS: Final = {"burn": "burn rate", "forecast": "forecast"}
 _LINK: Final = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
-_BARS: Final = "▁▂▃▄▅▆▇█"
+_OVER: Final = " (resolved: "
+"""What alert/compose.over puts after a summary, with the reason."""
 
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One of many alerts: circle, where it is (label, value), its figure, since when (µs)."""
-
-    colour: str
-    rule: str
-    labels: tuple[tuple[str, str], ...]
-    figure: str
-    since: int
+Timed = tuple[str, int | None]
+"""A text, and a time (µs since 1970) that belongs behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,22 +46,22 @@ class Notice:
 
     colour: red, orange, blue, or green once resolved. state: who looks after it, why nothing is told.
     figure: the value against its limit; trend: how it went, as bars. steer: what it means for calls. labels:
-    those of all its alerts. times: (name, µs since 1970). words: sentences. lines: its alerts, where there
+    those of all its alerts. times: since when, until when. words: sentences. lists: its alerts, where there
     are several; more: how many are not among them. heaviest: (kind, name, what it used). exemplars: (id,
     link or ""). link: the runbook, an http(s) URL without characters that Slack reads.
     """
 
     colour: str
     title: str
-    state: tuple[str, ...] = ()
+    state: tuple[Timed, ...] = ()
     figure: str = ""
     trend: str = ""
-    steer: str = ""
+    steer: Timed | None = None
     lasted: str = ""
     labels: tuple[tuple[str, str], ...] = ()
-    times: tuple[tuple[str, int], ...] = ()
+    times: tuple[Timed, ...] = ()
     words: tuple[str, ...] = ()
-    lines: tuple[Line, ...] = ()
+    lists: tuple[Lines, ...] = ()
     more: int = 0
     heaviest: tuple[tuple[str, str, str], ...] = ()
     exemplars: tuple[tuple[str, str], ...] = ()
@@ -77,59 +73,55 @@ def notice(card: Card, *, trace_url: str = "") -> Notice:
     """What there is to say about an incident's present state; trace_url: see the setting."""
     alert, over, many = card.chief, card.status == "resolved", card.total > 1
     colour = "green" if over else _colour(alert)
-    times = [("Since", card.since)]
-    if alert.ends is not None and not over and not many:
-        times.append(("Period ends", alert.ends))
+    one = {} if many else _alone(card, trace_url)
+    lists = listed(card, {one.episode: _colour(one) for one in card.alerts}) if many else ()
     return Notice(
         colour=colour,
         title=f"{CIRCLES[colour]} {_title(card)}",
         state=tuple(_state(card)),
-        figure="" if many else figure(alert),
-        trend="" if many else sparkline(alert.trend),
-        steer="" if over else _STEERS.get(alert.verdict, ""),
         lasted=span((card.until or alert.at) - card.since) if over else "",
         labels=tuple(labelled(common(card.alerts).items())),
-        times=tuple(times),
-        words=tuple(_words(card)),
-        lines=tuple(_line(one, card) for one in card.alerts[:MOST]) if many else (),
+        times=tuple(_times(card)),
+        words=tuple(word for word in _words(card) if word),
+        lists=lists,
         more=max(card.total - min(len(card.alerts), MOST), 0) if many else 0,
-        heaviest=() if many else tuple(_heavy(heavy) for heavy in alert.heaviest[:3]),
-        exemplars=() if many else tuple(linked(trace, trace_url) for trace in alert.exemplars[:5]),
         link="" if card.digest else _link(alert.annotations.get("runbook_url", "")),
-        footer=f"{clean(alert.kind, 20)} · incident {clean(card.incident, 80)}",
+        footer=" · ".join(_footer(card)),
+        **one,
     )
 
 
-def figure(alert: Alert) -> str:
-    """The value against its limit, as people read them."""
-    value, limit = amount(alert.value, alert.unit), amount(alert.limit, alert.unit)
-    if alert.kind != "budget" or alert.facet:
-        return f"{value} · limit {limit}"
-    used = percent(alert.value, alert.limit)
-    over = alert.value - alert.limit
-    beyond = f"{amount(over, alert.unit)} over" if math.isfinite(over) and over > 0 else ""
-    return " · ".join(filter(None, (f"{value} of {limit}", used, beyond)))
+def _alone(card: Card, trace_url: str) -> dict[str, Any]:
+    """What only the message of a single alert has."""
+    alert = card.chief
+    return {
+        "figure": _figure(alert),
+        "trend": sparkline(alert.trend),
+        "steer": _steer(alert),
+        "heaviest": tuple(_heavy(heavy) for heavy in alert.heaviest[:3]),
+        "exemplars": tuple(linked(trace, trace_url) for trace in alert.exemplars[:5]),
+    }
 
 
-def sparkline(values: Iterable[float]) -> str:
-    """The last 20 numbers as bars from the least to the greatest.
+def _steer(alert: Alert) -> Timed | None:
+    steer = _STEERS.get(alert.verdict)
+    if steer is None or alert.status == "resolved":
+        return None
+    return (f"{steer} until", alert.ends) if alert.verdict == "block" and alert.ends else (steer, None)
 
-    >>> sparkline([1, 2, 8, 4])
-    '▁▂█▄'
-    """
-    known = [value for value in values if math.isfinite(value)][-20:]
-    low, high = min(known, default=0.0), max(known, default=0.0)
-    if len(known) < 2 or not math.isfinite(high - low):
-        return ""
-    step = (high - low) / (len(_BARS) - 1) or 1.0
-    return "".join(_BARS[round((value - low) / step)] for value in known)
+
+def _figure(alert: Alert) -> str:
+    if alert.kind == "budget":
+        return figure(alert)
+    level = clean(alert.level, 20) if alert.status == "firing" else ""
+    return " · ".join(filter(None, (f"{named(alert)} {figure(alert)}".strip(), level)))
 
 
 def linked(trace: str, trace_url: str) -> tuple[str, str]:
     """A trace's id, and where it is seen ("" where that is not set)."""
     shown = clean(trace, 80) or UNKNOWN
     url = trace_url.replace("{trace_id}", quote(shown, safe="")) if trace_url else ""
-    return shown, _link(url)
+    return shown, _link(url, _TRACE_URL)
 
 
 def _title(card: Card) -> str:
@@ -137,7 +129,8 @@ def _title(card: Card) -> str:
     if card.digest:
         return f"{'Resolved' if over else 'Digest'}: {_count(card)}"
     word = "Resolved" if over else clean(card.chief.severity, 20).capitalize() or "Alert"
-    return f"{word}: {rule}" + (f" · {_count(card)}" if card.total > 1 else "")
+    about = _count(card) if card.total > 1 else _FACETS.get(card.chief.facet, "")
+    return f"{word}: {rule}" + (f" · {about}" if about else "")
 
 
 def _count(card: Card) -> str:
@@ -146,47 +139,55 @@ def _count(card: Card) -> str:
     return f"{card.total:,} alerts"
 
 
-def _state(card: Card) -> Iterable[str]:
+def _times(card: Card) -> Iterable[Timed]:
+    yield "since", card.since
+    ends = card.chief.ends
+    if card.status == "firing" and card.total == 1 and ends is not None and card.chief.verdict != "block":
+        yield "period ends", ends
+
+
+def _state(card: Card) -> Iterable[Timed]:
     if card.status == "resolved":
         return
     if card.again is not None and card.again > card.since:
-        yield f"⏳ Still firing, {span(card.again - card.since)}"
+        yield f"⏳ Still firing, {span(card.again - card.since)}", None
     if card.acknowledged is not None:
         who, when = card.acknowledged
-        yield f"👀 Acknowledged by {clean(who, 80) or UNKNOWN}, {moment(when)}"
+        yield f"👀 Acknowledged by {clean(who, 80) or UNKNOWN},", when
     if card.unheard:
-        yield f"🔕 {_capital(clean(card.unheard, 200))}"
+        yield f"🔕 {_capital(clean(card.unheard, 200))}", None
 
 
 def _words(card: Card) -> Iterable[str]:
+    """Sentences: those of the rule's author, why, and what the detector adds.
+
+    A summary that is none of the author's says again what the figure and the labels say.
+    """
     alert = card.chief
     if card.digest:
-        yield "Many alerts at once: they are told in this one message."
+        yield "Many alerts at once, told in one message."
         return
-    if card.total == 1:
-        yield clean(alert.summary, _SUMMARY)
-    if card.status == "firing":
-        yield from (f"Why: {cause}" for cause in [clean(alert.cause, _CAUSE)] if cause)
-        yield clean(alert.note, _CAUSE)
+    own = "summary" in alert.annotations
+    summary, _, reason = alert.summary.partition(_OVER)
+    if card.total == 1 and own:
+        yield clean(summary, _SUMMARY)
+    if reason:
+        yield _capital(clean(reason.removesuffix(")"), _CAUSE))
+    if cause := clean(alert.cause.replace("`", ""), _CAUSE):
+        of = ", ".join(value for name, value in alert.labels.items() if name not in common(card.alerts))
+        yield f"Why{f' ({clean(of, 80)})' if of else ''}: {cause}"
+    if not own or alert.note not in summary:
+        yield _capital(clean(alert.note, _CAUSE))
 
 
-def _line(alert: Alert, card: Card) -> Line:
-    shared = common(card.alerts)
-    own = [(name, value) for name, value in alert.labels.items() if name not in shared]
-    same = all(other.rule == alert.rule for other in card.alerts)
-    colour = "green" if alert.status == "resolved" else _colour(alert)
-    rule = "" if same else clean(alert.rule, 60)
-    return Line(colour, rule, tuple(labelled(own[:4])), figure(alert), alert.since)
+def _footer(card: Card) -> Iterable[str]:
+    if not card.digest:
+        yield metric(card.chief)
+    yield f"incident {clean(card.incident, 80)}"
 
 
 def _colour(alert: Alert) -> str:
-    return _SEVERITIES.get(alert.severity.lower(), "orange")
-
-
-def common(alerts: Sequence[Alert]) -> dict[str, str]:
-    """The labels that all of them have."""
-    first, *others = (alert.labels.items() for alert in alerts)
-    return {name: value for name, value in first if all((name, value) in other for other in others)}
+    return "green" if alert.status == "resolved" else _SEVERITIES.get(alert.severity.lower(), "orange")
 
 
 def labelled(labels: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -198,17 +199,17 @@ def labelled(labels: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _heavy(heavy: Heavy) -> tuple[str, str, str]:
-    used = (
-        f"{amount(heavy.cost_nano / 1e9, 'usd')} · {amount(heavy.calls, 'count')} calls"
-        f" · {amount(heavy.tokens, 'tokens')}"
-    )
-    return clean(heavy.kind, 20), clean(heavy.name, 80) or UNKNOWN, used
+    used = [amount(heavy.cost_nano / 1e9, "usd")] if heavy.cost_nano else []
+    used.append(f"{amount(heavy.calls, 'count')} call{'' if heavy.calls == 1 else 's'}")
+    if not heavy.cost_nano and heavy.tokens:
+        used.append(amount(heavy.tokens, "tokens"))
+    return clean(heavy.kind, 20), clean(heavy.name, 80) or UNKNOWN, " · ".join(used)
 
 
-def _link(url: str) -> str:
+def _link(url: str, most: int = _URL) -> str:
     # Percent-encoding what Slack or a terminal would read: < > | ` " and all that is not ASCII.
     inert = quote(clean(url, _URL), safe=":/?#[]@!$&'()*+,;=%~-._")
-    return inert if len(inert) <= _URL and _LINK.match(inert) else ""
+    return inert if len(escape(inert, 10_000)) <= most and _LINK.match(inert) else ""
 
 
 def _capital(text: str) -> str:

@@ -16,7 +16,8 @@ from llmvitals.notify.wording import moment
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from llmvitals.notify.message import Notice
+    from llmvitals.notify.listing import Line
+    from llmvitals.notify.message import Notice, Timed
     from llmvitals.record.card import Card, Place
 
 _BAR: Final = Box("▌   \n" * 8)
@@ -32,15 +33,17 @@ def draw(said: Notice, channel: str = "") -> RenderableType:
     # The circle in the title says in Slack what the bar of colour says here.
     title = said.title.split(" ", 1)[-1]
     parts: list[RenderableType] = [Text(title, style=f"bold {colour}")]
-    parts.extend(Text(text, style="dim") for text in said.state)
-    figure = " ".join(filter(None, (said.figure, said.trend)))
-    parts.extend(Text(text, style="bold") for text in (figure, said.steer) if text)
-    times = [(name, moment(time)) for name, time in said.times]
-    parts.append(_pairs([*said.labels, *times, *([("Lasted", said.lasted)] if said.lasted else [])]))
-    parts.extend(Text(word) for word in said.words if word)
-    for line in said.lines:
-        place = _pairs([*([("", line.rule)] if line.rule else []), *line.labels])
-        parts.append(Text.assemble(("● ", COLOURS[line.colour]), place, (f" · {line.figure}", "dim")))
+    parts.extend(Text(_timed(state), style="dim") for state in said.state)
+    steer = _timed(said.steer) if said.steer else ""
+    parts.extend(Text(text, style="bold") for text in (said.figure, said.trend, steer) if text)
+    parts.extend([_pairs(list(said.labels))] if said.labels else [])
+    lasted = f" · lasted {said.lasted}" if said.lasted else ""
+    parts.append(Text(" · ".join(map(_timed, said.times)) + lasted, style="dim"))
+    parts.extend(Text(word) for word in said.words)
+    for lines in said.lists:
+        head = " · ".join(filter(None, (lines.rule, *lines.head)))
+        parts.extend([Text(head, style="dim")] if head else [])
+        parts.extend(map(_line, lines.lines))
     if said.more:
         parts.append(Text(f"and {said.more:,} more"))
     if said.heaviest:
@@ -54,6 +57,21 @@ def draw(said: Notice, channel: str = "") -> RenderableType:
     where = f"{channel} · " if channel else ""
     parts.append(Text(f"{where}{said.footer}", style="dim"))
     return Panel(Group(*parts), box=_BAR, border_style=colour, expand=False, padding=(0, 1))
+
+
+def _line(line: Line) -> Text:
+    when = moment(line.since) if line.since is not None else line.lasted
+    where = " ".join(line.values)
+    return Text.assemble(
+        ("● ", COLOURS[line.colour]),
+        f"{where} {line.figure}" if where else line.figure,
+        (f" · {when}" if when else "", "dim"),
+    )
+
+
+def _timed(timed: Timed) -> str:
+    text, time = timed
+    return text if time is None else f"{text} {moment(time)}"
 
 
 def _pairs(pairs: list[tuple[str, str]]) -> Text:

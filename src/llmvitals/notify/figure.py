@@ -1,0 +1,61 @@
+"""An alert's numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from llmvitals.notify.wording import clean
+from llmvitals.record.quantity import amount, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llmvitals.record.alert import Alert
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_LATEST: Final = 12
+
+
+def figure(alert: Alert) -> str:
+    """The value against its limit: `$1,284.20 of $2,000 · 64 %`, `6.24 s · limit 4 s`."""
+    if alert.kind != "budget":
+        return f"{value(alert)} · limit {limit(alert)}"
+    of = f"{value(alert)} of {limit(alert)}"
+    return " · ".join(filter(None, (of, percent(alert.value, alert.limit))))
+
+
+def value(alert: Alert) -> str:
+    """Just the value."""
+    return amount(alert.value, alert.unit)
+
+
+def limit(alert: Alert) -> str:
+    """Just the limit."""
+    return amount(alert.limit, alert.unit)
+
+
+def named(alert: Alert) -> str:
+    """What is measured: `Latency p95`."""
+    name = clean(alert.metric.replace("_", " "), 40)
+    return name[:1].upper() + name[1:]
+
+
+def metric(alert: Alert) -> str:
+    """What is measured and over which time: `Latency p95, 5m`, `Cost per month`."""
+    joint = " per " if alert.kind == "budget" else ", "
+    return joint.join(filter(None, (named(alert), clean(alert.window, 40)))) or clean(alert.kind, 20)
+
+
+def sparkline(values: Iterable[float]) -> str:
+    """The last dozen numbers as bars from the least to the greatest; "" for fewer than two.
+
+    >>> sparkline([1, 2, 8, 4])
+    '▁▂█▄'
+    """
+    known = [value for value in values if math.isfinite(value)][-_LATEST:]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    if len(known) < 2 or not math.isfinite(high - low):
+        return ""
+    step = (high - low) / (len(_BARS) - 1) or 1.0
+    return "".join(_BARS[round((value - low) / step)] for value in known)

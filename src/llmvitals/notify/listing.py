@@ -1,0 +1,79 @@
+"""Many alerts in few lines: by rule, with what they share said once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from llmvitals.notify.figure import figure, limit, value
+from llmvitals.notify.wording import clean
+from llmvitals.record.card import MOST
+from llmvitals.record.quantity import span
+from llmvitals.record.view import UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmvitals.record.alert import Alert
+    from llmvitals.record.card import Card
+
+NAMES: Final = 3
+"""So many labels tell an alert from its neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One alert: its colour, the values that tell it apart, its value, and since when (µs) or how long."""
+
+    colour: str
+    values: tuple[str, ...]
+    figure: str
+    since: int | None
+    lasted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The alerts of one rule ("" where the title names it). head: names of the lines' values, the limit."""
+
+    rule: str
+    head: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+def listed(card: Card, colours: Mapping[str, str]) -> tuple[Lines, ...]:
+    """A card's alerts, in their order, by rule; colours: episode → colour."""
+    rules: dict[str, list[Alert]] = {}
+    for alert in card.alerts[:MOST]:
+        rules.setdefault(alert.rule, []).append(alert)
+    shared = common(card.alerts)
+    return tuple(_of(card, alerts, shared, colours) for alerts in rules.values())
+
+
+def common(alerts: Sequence[Alert]) -> dict[str, str]:
+    """The labels that all of them have."""
+    first, *others = (alert.labels.items() for alert in alerts)
+    return {name: value for name, value in first if all((name, value) in other for other in others)}
+
+
+def _of(card: Card, alerts: list[Alert], shared: Mapping[str, str], colours: Mapping[str, str]) -> Lines:
+    names = [name for alert in alerts for name in alert.labels if name not in shared]
+    kept = list(dict.fromkeys(names))[:NAMES]
+    limits = {limit(alert) for alert in alerts}
+    several = card.digest or any(alert.rule != card.chief.rule for alert in card.alerts)
+    same = len(limits) == 1
+    head = ["by " + ", ".join(clean(name, 40) for name in kept)] if kept else []
+    head += [f"limit {limits.pop()}"] if same else []
+    lines = tuple(_line(alert, kept, colours, same=same, timed=not card.digest) for alert in alerts)
+    return Lines(clean(alerts[0].rule, 60) if several else "", tuple(head), lines)
+
+
+def _line(alert: Alert, names: Sequence[str], colours: Mapping[str, str], *, same: bool, timed: bool) -> Line:
+    over = alert.status == "resolved"
+    return Line(
+        colour=colours[alert.episode],
+        values=tuple(clean(alert.labels[name], 60) or UNKNOWN for name in names if name in alert.labels),
+        figure=value(alert) if same else figure(alert),
+        since=alert.since if timed and not over else None,
+        lasted=f"lasted {span((alert.until or alert.at) - alert.since)}" if over else "",
+    )
