@@ -101,6 +101,27 @@ def test_what_does_nothing_is_warned_of(tmp_path):
     assert found.routes[0].matchers == (Matcher("app", "=", "chat"),)
 
 
+def test_a_route_for_no_rule_is_warned_of(tmp_path):
+    text = """notify:
+  routes:
+  - match: [rule=Aa]
+  - match: [rule=A, severity=critical]
+  - match: [rule=A, severity=warning, team=x, crew!=blue]
+  inhibit:
+  - {source: [severity=critical], target: [rule!=A]}
+"""
+    found = [line.rpartition("notify.yaml:")[2] for line in routing(tmp_path, text)[1]]
+    why = "no rule has alerts that match this"
+    assert found == [f"3:12: {why}", f"4:12: {why}"]
+
+
+def test_a_level_that_is_critical_decides_later(tmp_path):
+    (tmp_path / "outage.yaml").write_text(
+        RULES.replace("alert: A, threshold: {metric: errors, above: 4,", "alert: B, outage: {")
+    )
+    assert routing(tmp_path, "notify: {routes: [{match: [rule=B, severity=critical]}]}")[1] == ()
+
+
 def test_it_stands_in_one_file(tmp_path):
     (tmp_path / "a.yaml").write_text("notify: {}\n")
     (tmp_path / "b.yaml").write_text("# ours\nnotify: {}\n")

@@ -86,6 +86,14 @@ def test_a_file_of_a_megabyte_is_given_up_soon(tmp_path, line):
     assert time.thread_time() - began < 5
 
 
+def test_a_long_value_is_not_repeated_whole(tmp_path):
+    (tmp_path / "long.yaml").write_text(RULE.replace("errors", "e" * 100_000))
+    with pytest.raises(RuleError) as caught:
+        read(tmp_path)
+    assert len(caught.value.message) < 700
+    assert caught.value.message.endswith("score.NAME_mean")
+
+
 def test_what_is_no_file_is_said_and_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "folder.yaml").mkdir()

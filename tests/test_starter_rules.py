@@ -117,9 +117,30 @@ def test_nobody_else_is_blamed(said):
         "run-4711", "u-13", "research-agent", "plan", "v2", "openai", "gpt-5",
     }  # fmt: skip
     assert blamed <= culprits
-    assert {alert.labels["app"] for alert in said if alert.labels.get("provider") == "openai"} == {"research-agent"}
+    assert {alert.labels["app"] for alert in said if alert.labels.get("provider") == "openai"} == {
+        "research-agent"
+    }
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_an_ordinary_day_is_silent(seed):
     assert [alert.summary for alert in alerts(NEVER, seed)] == []
+
+
+def test_an_outage_mutes_what_follows_from_it(said):
+    fails = first(said, "ProviderFails", provider="anthropic")
+    slow = first(said, "SlowAnswers", app="code-review")
+    other = first(said, "SlowAnswers", app="research-agent")
+    inhibitions = load_watch(Path(__file__).parent.parent / "alerts", PANE).rules.routing.inhibitions
+    mutes = [
+        [any(one.mutes(a.marks, b.marks) for one in inhibitions) for b in (fails, slow, other)]
+        for a in (fails, slow)
+    ]
+    assert mutes == [[False, True, False], [False, False, False]]
+
+
+def test_what_is_critical_does_not_wait(said):
+    routing = load_watch(Path(__file__).parent.parent / "alerts", PANE).rules.routing
+    waits = {alert.rule: routing.route(alert.marks).wait // SECOND for alert in said}
+    assert waits["RunawaySession"] == waits["ProviderFails"] == 0
+    assert waits["ContextStuffing"] == waits["SlowAnswers"] == 30

@@ -9,6 +9,7 @@ import yaml
 MOST_NODES: Final = 20_000
 """Values in a file, counting again what an alias repeats: so a bomb stays one value."""
 DEEPEST: Final = 20
+LONGEST: Final = 600
 Place = tuple[int, int]
 """Line and column, from 1."""
 
@@ -62,3 +63,8 @@ class Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
+
+
+def short(message: str) -> str:
+    """The message without its middle, when what it quotes is long; the cure stands at the end."""
+    return message if len(message) <= LONGEST else f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from llmvitals.alert.parse import DEEPEST, MOST_NODES, Loader, Place, cure, position
+from llmvitals.alert.parse import DEEPEST, MOST_NODES, Loader, Place, cure, position, short
 from llmvitals.errors import RuleError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Document:
         while path and path not in self.values:
             path, key = path[:-1], False
         line, column = (self.keys if key and path in self.keys else self.values).get(path, (1, 1))
-        return RuleError(message, file=self.file, line=line, column=column)
+        return RuleError(short(message), file=self.file, line=line, column=column)
 
 
 def opened(path: pathlib.Path) -> Document:
@@ -120,7 +120,7 @@ class _Reader:
 
     def _error(self, message: str, node: yaml.Node) -> RuleError:
         line, column = _place(node)
-        return RuleError(message, file=self.document.file, line=line, column=column)
+        return RuleError(short(message), file=self.document.file, line=line, column=column)
 
 
 def _place(node: yaml.Node) -> Place:

@@ -6,7 +6,8 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from llmvitals.alert.routes import InhibitShape, MuteShape, NotifyShape, RouteShape
+from llmvitals.alert.mutes import MuteShape
+from llmvitals.alert.routes import InhibitShape, NotifyShape, RouteShape
 from llmvitals.alert.routing import EACH, Routing
 from llmvitals.record.view import DIMENSIONS
 
@@ -18,12 +19,25 @@ if TYPE_CHECKING:
     from llmvitals.alert.form import Form
     from llmvitals.alert.places import Path
     from llmvitals.alert.rule import Rule
+    from llmvitals.record.matcher import Matcher
 
     Shape = TypeVar("Shape", bound=BaseModel)
 
 MARKS: Final = ("rule", "kind", "severity")
 """Labels that every alert has."""
 _TAG: Final = re.compile(r"tags\.[A-Za-z0-9_.-]{1,64}")
+
+
+def decided(matcher: Matcher, rule: Rule) -> bool | None:
+    """Whether a rule's alerts match; None where only an alert's series, or its level, decides."""
+    if matcher.name in rule.condition.by:
+        return None
+    kind = rule.condition.kind
+    match = matcher.matches({**rule.labels, "rule": rule.name, "kind": kind, "severity": rule.severity})
+    if matcher.name == "severity" and rule.condition.grave:
+        grave = matcher.matches({"severity": "critical"})
+        return match if match == grave else None
+    return match
 
 
 class Section:
@@ -34,7 +48,7 @@ class Section:
     """
 
     def __init__(self, form: Form, rules: Sequence[Rule], labels: Iterable[str]) -> None:
-        self.form, self.warnings = form, list[str]()
+        self.form, self.rules, self.warnings = form, rules, list[str]()
         self.present = {*MARKS, *labels, *(name for rule in rules for name in rule.condition.by)}
 
     def read(self, data: Any) -> Routing:
@@ -53,8 +67,7 @@ class Section:
         inhibits = list(self._each(InhibitShape, "inhibit", root.inhibit))
         for path, inhibit in inhibits:
             for side in ("source", "target"):
-                matchers = getattr(inhibit, side)
-                self._known([matcher.name for matcher in matchers], (*path, side), each=True)
+                self._matchers(getattr(inhibit, side), (*path, side))
             self._known(inhibit.equal, (*path, "equal"))
             if set(inhibit.source) == set(inhibit.target):
                 self.form.wrong("source and target are the same, so that nothing is muted", path)
@@ -73,13 +86,21 @@ class Section:
                 yield path, made
 
     def _route(self, route: RouteShape, path: Path, mutes: Sequence[str]) -> None:
-        self._known([matcher.name for matcher in route.match], (*path, "match"), each=True)
+        self._matchers(route.match, (*path, "match"))
         self._known(route.group_by or (), (*path, "group_by"))
         for number, name in enumerate(route.mute):
             if name not in mutes:
                 near = difflib.get_close_matches(name, mutes, n=1)
                 cure = f"did you mean {near[0]}?" if near else "add it to mute_times"
                 self.form.wrong(f"there is no mute time {name!r}: {cure}", (*path, "mute", number))
+
+    def _matchers(self, matchers: Sequence[Matcher], path: Path) -> None:
+        self._known([matcher.name for matcher in matchers], path, each=True)
+        for rule in self.rules:
+            if all(decided(matcher, rule) is not False for matcher in matchers):
+                return
+        if self.rules and any(matcher.name == "rule" and matcher.op in ("=", "=~") for matcher in matchers):
+            self.warnings.append(f"{self.form.document.place(path)}: no rule has alerts that match this")
 
     def _known(self, names: Iterable[str], path: Path, *, each: bool = False) -> None:
         """Complain about labels that no alert can have; each: every name stands at a place of its own."""

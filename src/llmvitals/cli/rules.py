@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from llmvitals import settings as settings_
-from llmvitals.record.matcher import all_match
+from llmvitals.alert.routing import Route
+from llmvitals.alert.section import decided
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
@@ -96,17 +97,18 @@ def _row(rules: Rules, rule: Rule) -> dict[str, str]:
 
 def _ways(rules: Rules, rule: Rule) -> str:
     """The channels that its alerts may go to, each with what decides where that is known only then."""
-    marks = {**rule.labels, "rule": rule.name, "kind": rule.condition.kind, "severity": rule.severity}
-    ways: list[str] = []
-    for route in rules.routing.routes:
+    ways: dict[str, str] = {}
+    for route in (*rules.routing.routes, Route()):
         channel = route.channel or DEFAULT
-        later = [matcher for matcher in route.matchers if matcher.name in rule.condition.by]
-        if not all_match([matcher for matcher in route.matchers if matcher not in later], marks):
+        fates = [(matcher, decided(matcher, rule)) for matcher in route.matchers]
+        if any(fate is False for _, fate in fates):
             continue
+        later = " and ".join(str(matcher) for matcher, fate in fates if fate is None)
         if not later:
-            return ", ".join([*ways, f"else {channel}" if ways else channel])
-        ways.append(f"{channel} if {' and '.join(map(str, later))}")
-    return ", ".join([*ways, f"else {DEFAULT}" if ways else DEFAULT])
+            others = [f"{there} if {when}" for when, there in ways.items()]
+            return channel if set(ways.values()) <= {channel} else ", ".join([*others, f"else {channel}"])
+        ways[later] = channel
+    return DEFAULT
 
 
 def add(alerts: typer.Typer) -> None:

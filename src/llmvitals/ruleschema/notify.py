@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.alert.routes import DAYS, MOST
+from llmvitals.alert.mutes import DAYS
+from llmvitals.alert.routes import MOST
 from llmvitals.alert.routing import EACH
 from llmvitals.ruleschema.parts import CHANNEL, CLOCK, DURATION, LABELS, MATCHERS, NAME, Schema, mapping, told
 
