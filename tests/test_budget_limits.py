@@ -151,6 +151,14 @@ def test_episodes_of_a_rolling_budget_have_names_of_their_own(tmp_path):
     assert found[0].episode != found[2].episode
 
 
+def test_panes_that_stay_open_for_longer_than_the_window_are_not_all_in_it(tmp_path):
+    """As when one source of calls is late by half an hour and holds the others up."""
+    rule = watch(tmp_path, "alert: A\nbudget: {limit: 10, rolling: 10m, thresholds: [100%]}")
+    opened = [(NOON + at * MINUTE, vitals(cost=cost)) for at, cost in ((0, 6), (20, 6), (31, 6), (40, 4))]
+    (fired,) = alerts(rule.advance("all", (), {}, floor=NOON, opened=opened))
+    assert (fired.value, fired.at // PANE) == (10, NOON + 40 * MINUTE + 1)
+
+
 # Periods, by the clocks on the wall
 
 ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC"]

@@ -167,9 +167,13 @@ class Rolling:
     def peek(self, state: dict[str, Any], opened: Panes) -> list[Reading]:
         """What the panes still open add, in order of panes; of the steps passed the highest is told."""
         readings: list[Reading] = []
-        more = 0
-        for pane, vitals in opened:
-            more += self.ladder.amount(vitals)
+        amounts = [(pane, self.ladder.amount(vitals)) for pane, vitals in opened]
+        more = first = 0
+        for pane, amount in amounts:
+            more += amount
+            while amounts[first][0] < self.trailing.begins(pane):
+                more -= amounts[first][1]
+                first += 1
             at, spent, begin, ends = self.stand(state, pane)
             readings = self._climb(state, Stand(at, spent + more, begin, ends)) or readings
         return readings

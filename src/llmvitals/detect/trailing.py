@@ -95,6 +95,10 @@ class Trailing:
             had = [state["sum"]]
         return reduce(lambda left, right: _plus(left, right, 1), (*had, *more))
 
+    def begins(self, pane: int) -> int:
+        """The first pane of the window that ends with `pane`."""
+        return (pane // self.panes - self.buckets + 1) * self.panes
+
     def _gone(self, bucket: int, pane: int) -> bool:
         return bucket + self.buckets <= pane // self.panes
 
