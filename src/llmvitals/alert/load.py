@@ -9,7 +9,7 @@ from llmvitals.alert.files import raise_all, rule_files
 from llmvitals.alert.form import Form
 from llmvitals.alert.places import Path, opened
 from llmvitals.alert.routing import Routing
-from llmvitals.alert.rule import Kind, NoData, Rule, Rules
+from llmvitals.alert.rule import Kind, Rule, Rules
 from llmvitals.alert.section import Section
 from llmvitals.alert.shape import File, Group, RuleShape
 from llmvitals.alert.text import NAMES, mistakes
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from pydantic import BaseModel
+
+    from llmvitals.record.reading import NoData
 
     Kinds = Mapping[str, type[BaseModel]]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from llmvitals.alert.routing import Routing
 
@@ -11,13 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmvitals.record.alert import Unit
-    from llmvitals.record.reading import Reading
+    from llmvitals.record.reading import NoData, Reading
     from llmvitals.record.view import Condition, View
     from llmvitals.record.vitals import Vitals
-
-NoData = Literal["ok", "keep", "alert", "no_data"]
-"""When there are too few calls to say: a firing alert resolves (ok) or stays until calls say otherwise
-(keep); or it counts as a breach (alert), or is told as an alert of its own, level "no data" (no_data)."""
 
 
 class Detector(Protocol):

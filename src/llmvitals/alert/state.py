@@ -9,8 +9,7 @@ from llmvitals.record.reading import NO_DATA
 from llmvitals.window import DAY, FOREVER
 
 if TYPE_CHECKING:
-    from llmvitals.alert.rule import NoData
-    from llmvitals.record.reading import Reading
+    from llmvitals.record.reading import NoData, Reading
 
 PATIENCE: Final = DAY
 """A series that has had too few calls for so long (µs) is not waited for any more."""

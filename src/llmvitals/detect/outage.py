@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -11,17 +10,14 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from llmvitals.detect.amount import limit
 from llmvitals.detect.metric import METRICS
 from llmvitals.detect.scope import Scope, condition, trailing_window
-from llmvitals.detect.trailing import Trailing, bucket_length
+from llmvitals.detect.statistic import Statistic
 from llmvitals.record.reading import Reading
 from llmvitals.record.view import UNKNOWN, Condition
-from llmvitals.window import FOREVER, MINUTE, duration_text
+from llmvitals.window import MINUTE, duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from llmvitals.alert.rule import NoData
     from llmvitals.record.alert import Unit
-    from llmvitals.record.vitals import Vitals
+    from llmvitals.record.reading import NoData
 
 MINOR: Final = "minor"
 MAJOR: Final = "major"
@@ -116,55 +112,16 @@ class Outage(Scope):
         """Its metric is written anyway."""
         return False
 
-    def detector(self, pane: int, key: tuple[str, ...]) -> OutageDetector:
+    def detector(self, pane: int, key: tuple[str, ...]) -> Statistic:
         """The logic for one series; pane in µs."""
         del key
-        length = bucket_length(self.window, pane)
-        return OutageDetector(self, pane, Trailing(length // pane, self.window // length))
+        return Statistic.over(self, SHARE, pane, few=self.min_calls)
 
-
-@dataclass(frozen=True, slots=True)
-class OutageDetector:
-    """Reads the share as of each pane's end. State: that of the trailing window."""
-
-    rule: Outage
-    pane: int
-    trailing: Trailing
-
-    @property
-    def shape(self) -> str:
-        """What the state depends on: after a change of it, the state is begun anew."""
-        return f"outage {self.trailing.panes} {self.trailing.buckets} {self.pane}"
-
-    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held."""
-        if vitals is None:
-            self.trailing.slide(state, pane)
-        else:
-            self.trailing.add(state, pane, SHARE.sample(vitals))
-        return [self._reading(state, (pane + 1) * self.pane)]
-
-    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
-        """An unfinished pane tells nothing: the share may still go either way."""
-        del state, opened
-        return []
-
-    def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at which the reading may change without a call; FOREVER when there is none."""
-        if "sum" not in state:
-            return FOREVER
-        enough = SHARE.calls(state["sum"]) >= self.rule.min_calls
-        return self.trailing.changes(state) if enough else self.trailing.empties(state)
-
-    def _reading(self, state: dict[str, Any], at: int) -> Reading:
-        rule = self.rule
-        calls = SHARE.calls(state["sum"]) if "sum" in state else 0
-        if calls < rule.min_calls:
-            return Reading(at, "none", calls, rule.min_calls)
-        share = SHARE.read(state["sum"], 0) or 0.0
-        if share >= rule.major:
-            return Reading(at, "breach", share, rule.major, MAJOR)
-        if share >= rule.minor:
-            return Reading(at, "breach", share, rule.minor, MINOR)
-        release = rule.minor / 2 if rule.resolve_below is None else rule.resolve_below
-        return Reading(at, "clear" if share <= release else "hold", share, rule.minor)
+    def judged(self, at: int, value: float) -> Reading:
+        """What a share of errors means."""
+        if value >= self.major:
+            return Reading(at, "breach", value, self.major, MAJOR)
+        if value >= self.minor:
+            return Reading(at, "breach", value, self.minor, MINOR)
+        release = self.minor / 2 if self.resolve_below is None else self.resolve_below
+        return Reading(at, "clear" if value <= release else "hold", value, self.minor)

@@ -17,7 +17,7 @@ from llmvitals.window import DAY, SECOND, duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmvitals.alert.rule import NoData
+    from llmvitals.record.reading import NoData
 
 __all__ = ["Scope", "Where", "condition", "known", "suggestion", "trailing_window"]
 

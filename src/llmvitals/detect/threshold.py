@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from llmvitals.detect.amount import limit
-from llmvitals.detect.metric import Metric, metric_of
+from llmvitals.detect.metric import metric_of
 from llmvitals.detect.scope import Scope, trailing_window
-from llmvitals.detect.trailing import Trailing, bucket_length
-from llmvitals.record.reading import Reading, Verdict
-from llmvitals.window import FOREVER, MINUTE, SECOND, duration_text
+from llmvitals.detect.statistic import Statistic
+from llmvitals.record.reading import Reading
+from llmvitals.window import MINUTE, duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from llmvitals.record.alert import Unit
-    from llmvitals.record.vitals import Vitals
+    from llmvitals.record.reading import Verdict
 
 FEW: Final = 20
 """Default of min_calls for shares, means and quantiles; 1 for totals and rates."""
@@ -96,66 +93,20 @@ class Threshold(Scope):
         """Its metrics are written anyway."""
         return False
 
-    def detector(self, pane: int, key: tuple[str, ...]) -> ThresholdDetector:
+    def detector(self, pane: int, key: tuple[str, ...]) -> Statistic:
         """The logic for one series; pane in µs."""
         del key
-        metric, length = metric_of(self.metric), bucket_length(self.window, pane)
-        few = self.min_calls or (1 if metric.steady else FEW)
-        return ThresholdDetector(self, metric, few, pane, Trailing(length // pane, self.window // length))
+        metric = metric_of(self.metric)
+        return Statistic.over(self, metric, pane, few=self.min_calls or (1 if metric.steady else FEW))
 
-
-@dataclass(frozen=True, slots=True)
-class ThresholdDetector:
-    """Reads the statistic as of each pane's end.
-
-    State: that of the trailing window. A reading is "none" while there are fewer than `few` calls.
-    """
-
-    rule: Threshold
-    metric: Metric
-    few: int
-    pane: int
-    trailing: Trailing
-
-    @property
-    def shape(self) -> str:
-        """What the state depends on: after a change of it, the state is begun anew."""
-        return f"{self.rule.metric} {self.trailing.panes} {self.trailing.buckets} {self.pane}"
-
-    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held."""
-        if vitals is None:
-            self.trailing.slide(state, pane)
-        else:
-            self.trailing.add(state, pane, self.metric.sample(vitals))
-        return [self._reading(state, (pane + 1) * self.pane)]
-
-    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
-        """An unfinished pane tells nothing: a statistic may still go either way."""
-        del state, opened
-        return []
-
-    def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at which the reading may change without a call; FOREVER when there is none."""
-        if "sum" not in state:
-            return FOREVER
-        # What leaves can't make too few calls enough.
-        enough = self.metric.calls(state["sum"]) >= self.few
-        return self.trailing.changes(state) if enough else self.trailing.empties(state)
-
-    def _reading(self, state: dict[str, Any], at: int) -> Reading:
-        rule = self.rule
-        bound = rule.above if rule.above is not None else rule.below or 0.0
-        calls = self.metric.calls(state["sum"]) if "sum" in state else 0
-        value = self.metric.read(state["sum"], rule.window / SECOND) if calls >= self.few else None
-        if value is None:
-            return Reading(at, "none", calls, self.few)
-        return Reading(at, self._verdict(value, bound), value, bound)
-
-    def _verdict(self, value: float, bound: float) -> Verdict:
-        rule = self.rule
-        if rule.above is not None:
-            release = bound if rule.resolve_below is None else rule.resolve_below
-            return "breach" if value > bound else "clear" if value <= release else "hold"
-        release = bound if rule.resolve_above is None else rule.resolve_above
-        return "breach" if value < bound else "clear" if value >= release else "hold"
+    def judged(self, at: int, value: float) -> Reading:
+        """What a value means."""
+        if self.above is not None:
+            release = self.above if self.resolve_below is None else self.resolve_below
+            verdict: Verdict = "breach" if value > self.above else "clear" if value <= release else "hold"
+            return Reading(at, verdict, value, self.above)
+        bound = self.below or 0.0
+        release = bound if self.resolve_above is None else self.resolve_above
+        return Reading(
+            at, "breach" if value < bound else "clear" if value >= release else "hold", value, bound
+        )

@@ -9,6 +9,10 @@ Verdict = Literal["breach", "hold", "clear", "none"]
 """Beyond the limit; no change, as between limit and release; at rest; too few calls to say."""
 
 
+NoData = Literal["ok", "keep", "alert", "no_data"]
+"""When there are too few calls to say: a firing alert resolves (ok) or stays until calls say otherwise
+(keep); or it counts as a breach (alert), or is told as an alert of its own, level "no data" (no_data)."""
+
 NO_DATA: Final = "no data"
 """The level of an alert that says that there are too few calls."""
 

@@ -1,0 +1,76 @@
+"""A statistic over a trailing window, read as of each pane's end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from llmvitals.detect.trailing import Trailing, bucket_length
+from llmvitals.record.reading import Reading
+from llmvitals.window import FOREVER, SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.detect.metric import Metric
+    from llmvitals.record.vitals import Vitals
+
+
+class Judge(Protocol):
+    """What a value means. window: µs."""
+
+    @property
+    def metric(self) -> str: ...
+    @property
+    def window(self) -> int: ...
+
+    def judged(self, at: int, value: float) -> Reading:
+        """The reading for a value at a time (µs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """State: that of the trailing window. A reading is "none" while there are fewer than `few` calls."""
+
+    judge: Judge
+    metric: Metric
+    few: int
+    pane: int
+    trailing: Trailing
+
+    @classmethod
+    def over(cls, judge: Judge, metric: Metric, pane: int, *, few: int) -> Statistic:
+        """That of the judge's window; pane in µs."""
+        length = bucket_length(judge.window, pane)
+        return cls(judge, metric, few, pane, Trailing(length // pane, judge.window // length))
+
+    @property
+    def shape(self) -> str:
+        """What the state depends on: after a change of it, the state is begun anew."""
+        return f"{self.judge.metric} {self.trailing.panes} {self.trailing.buckets} {self.pane}"
+
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
+        """The pane is over; vitals are what it held."""
+        if vitals is None:
+            self.trailing.slide(state, pane)
+        else:
+            self.trailing.add(state, pane, self.metric.sample(vitals))
+        at, calls = (pane + 1) * self.pane, self._calls(state)
+        value = self.metric.read(state["sum"], self.judge.window / SECOND) if calls >= self.few else None
+        return [Reading(at, "none", calls, self.few) if value is None else self.judge.judged(at, value)]
+
+    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
+        """An unfinished pane tells nothing: a statistic may still go either way."""
+        del state, opened
+        return []
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The first pane at which the reading may change without a call; FOREVER when there is none."""
+        if "sum" not in state:
+            return FOREVER
+        # What leaves can't make too few calls enough.
+        enough = self._calls(state) >= self.few
+        return self.trailing.changes(state) if enough else self.trailing.empties(state)
+
+    def _calls(self, state: dict[str, Any]) -> int:
+        return self.metric.calls(state["sum"]) if "sum" in state else 0
