@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Message, Topic
-from llmvitals.replay import Replay
+from llmvitals.replay import SOURCE, Replay
 from llmvitals.settings import Settings
 from panes import PANE, SECOND
 
@@ -52,14 +54,28 @@ def replayed(
 ) -> list[Alert]:
     """All alerts of the calls, handed in `size` at a time; until: a pane with a last call, which costs nothing."""
     calls = [*calls, *([call(until, 0, "last")] if until else [])]
-    said: list[Message] = []
-    for first in range(0, len(calls), size):
-        lines = [json.dumps(each).encode() for each in calls[first : first + size]]
-        now = max(each["ts"] for each in calls)
-        said += replay.feed([Logged(first + place, now, line) for place, line in enumerate(lines)])
+    said = [each for first in range(0, len(calls), size) for each in fed(replay, calls[first : first + size])]
     return alerts([*said, *replay.finish()])
+
+
+def fed(replay: Replay, calls: Sequence[Mapping[str, Any]]) -> list[Message]:
+    """What the stages say of these calls, one batch, and those that follow."""
+    now = max(each["ts"] for each in calls)
+    first = replay.combine.next
+    return replay.feed(
+        [Logged(first + place, now, json.dumps(each).encode()) for place, each in enumerate(calls)]
+    )
 
 
 def brief(found: Iterable[Alert]) -> list[tuple[str, str, str]]:
     """(status, facet, level) of each."""
     return [(alert.status, alert.facet, alert.level) for alert in found]
+
+
+def restarted(replay: Replay, folder: Path) -> Replay:
+    """The same worker after it went down and came up with the rules that are in the folder now."""
+    merging = Pipeline.of(Settings(alerts=folder), 1, [SOURCE])
+    again = copy(replay)
+    parts = replay.merge.snapshot(whole=True).parts
+    again.merge = merging.merging("", 0, parts=parts, beginning=0, sources={})
+    return again

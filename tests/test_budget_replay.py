@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panes import PANE
-from spend import DAY, HOUR, brief, call, moment, replayed, stages
+from spend import DAY, HOUR, alerts, brief, call, fed, moment, replayed, restarted, stages
 
 NOON = moment("2025-06-01T12:00")
 
@@ -65,6 +65,23 @@ def test_the_period_ends_and_the_overspend_is_told(tmp_path):
     assert [alert.note for alert in found] == ["", "overspent by $3.20", "overspent by $4.20"]
     end = moment("2025-06-02T00:00", "Europe/Berlin") * PANE
     assert {alert.ends for alert in found} == {found[2].until} == {end}
+
+
+def test_a_limit_that_was_raised_while_the_worker_was_down_ends_the_block_of_one_who_calls_no_more(tmp_path):
+    rule = "alert: A\nbudget: {limit: LIMIT, per: day, by: [team], thresholds: [80%, 100%], verdict: block}"
+    worker = stages(tmp_path, rule.replace("LIMIT", "10"))
+    calls = [call(NOON, 12, 1, team="a"), call(NOON, 9, "b", team="b"), call(NOON + 6 * HOUR, 0, 2)]
+    blocked = [alert for alert in alerts(fed(worker, calls)) if alert.labels["team"] == "a"]
+    stages(tmp_path, rule.replace("LIMIT", "20"))
+    worker = restarted(worker, tmp_path)
+    said = alerts(fed(worker, [call(NOON + 7 * HOUR, 0, 3), call(NOON + 8 * HOUR, 0, 4)]))
+    assert [alert.verdict for alert in blocked] == ["block"]
+    assert {
+        alert.labels["team"]: (alert.status, alert.verdict, alert.note) for alert in said
+    } == dict.fromkeys("ab", ("resolved", "", "the limit was raised from $10 to $20"))
+    assert len(said) == 2
+    worker = restarted(worker, tmp_path)
+    assert alerts(fed(worker, [call(NOON + 9 * HOUR, 0, 5), call(NOON + 10 * HOUR, 0, 6)])) == []
 
 
 COSTS = st.lists(
