@@ -165,7 +165,13 @@ RULES = {
         RULE + "threshold: {metric: errors, above: 4, where: {app: §{regex: '(?x)(a+) +b'}}}", "could run for ever",
     ),
     "many that may be left out": (
-        RULE + "threshold: {metric: errors, above: 4, where: {app: §{regex: '" + "a?" * 30 + "'}}}", "? at most 8 times",
+        RULE + "threshold: {metric: errors, above: 4, where: {app: §{regex: '" + "a?" * 30 + "'}}}", "use less of ? and (a|b)",
+    ),
+    "many groups of alternatives": (
+        RULE + "threshold: {metric: errors, above: 4, where: {app: §{regex: '" + "(a|a)" * 30 + "'}}}", "use less of ? and (a|b)",
+    ),
+    "repeats that may be left out": (
+        RULE + "threshold: {metric: errors, above: 4, where: {app: §{regex: 'a?a?a?.*.*.*b'}}}", "could run for ever",
     ),
     "a back-reference": (
         RULE + "threshold: {metric: errors, above: 4, where: {app: §{regex: '(a|b)\\1'}}}", "could run for ever",
@@ -245,7 +251,7 @@ NOTIFY = {
     "no matcher": ("notify: {routes: [{match: [§severity]}]}", "write label=value"),
     "matcher as a mapping": ("notify: {routes: [{match: [§{severity: info}]}]}", "'severity=critical'"),
     "regex that hangs": ("notify: {routes: [{match: [§'team=~(a+)+']}]}", "could run for ever"),
-    "optional without end": (f"notify: {{routes: [{{match: [§'team=~{'a?' * 30}']}}]}}", "? at most 8 times"),
+    "optional without end": (f"notify: {{routes: [{{match: [§'team=~{'a?' * 30}']}}]}}", "use less of ? and (a|b)"),
     "wrong regex": ("notify: {routes: [{match: [§'team=~(']}]}", "the regex is wrong at"),
     "long matcher": (f"notify: {{routes: [{{match: [§'team={'a' * 300}']}}]}}", "longer than 256"),
     "unknown label": ("notify: {routes: [{match: [§'sevrity=info']}]}", "did you mean severity?"),

@@ -16,14 +16,15 @@ Op = Literal["=", "!=", "=~", "!~"]
 _FORM: Final = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.]{0,80})\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
 LONGEST: Final = 256
 LONGEST_REGEX: Final = 200
-MOST_REPEATS: Final = 3
 _ESCAPED: Final = re.compile(r"\\[^0-9]|\[\^?.[^\]]*\]")
 _HARMFUL: Final = re.compile(r"\)[*+{]|\\[0-9]|\(\?P=|\(\?[a-zA-Z]*x")
 """Repeated groups and back-references: what makes a search exponential; x: blanks would hide them."""
-_REPEATS: Final = re.compile(r"[*+]|\{\d*,")
-MOST_OPTIONS: Final = 8
-_OPTIONS: Final = re.compile(r"(?<![(*+}])\?")
-"""What may be left out: each doubles the ways of a search."""
+_REPEAT: Final = re.compile(r"[*+]|\{\d*,\d*\}")
+_NO_OPTION: Final = re.compile(r"(?<=[(*}])\?")
+_WIDE: Final = 128
+"""Places in a text that each repeat may reach to."""
+_MOST: Final = _WIDE**3
+"""Steps of a search, at most: some hundredths of a second."""
 
 
 class Matcher(msgspec.Struct, frozen=True):
@@ -76,18 +77,39 @@ def safe_regex(name: str, regex: Any) -> str:
     if not isinstance(regex, str) or len(regex) > LONGEST_REGEX:
         raise ValueError(f"{name}: regex has to be a text of at most {LONGEST_REGEX} characters")
     bare = _ESCAPED.sub("x", regex)
-    repeats, options = len(_REPEATS.findall(bare)), len(_OPTIONS.findall(bare))
-    if _HARMFUL.search(bare) or repeats > MOST_REPEATS or options > MOST_OPTIONS:
+    if _HARMFUL.search(bare) or _steps(bare) > _MOST:
         raise ValueError(
-            f"{name}: this regex could run for ever: repeat single characters, not groups, "
-            f"and at most {MOST_REPEATS} times, and ? at most {MOST_OPTIONS} times; "
-            "a list of values is often enough"
+            f"{name}: this regex could run for ever: repeat single characters, not groups, at most 3 times "
+            "in one alternative, and use less of ? and (a|b); a list of values is often enough"
         )
     try:
         _compiled(regex)
     except re.error as error:
         raise ValueError(f"{name}: the regex is wrong at {error.pos}: {error.msg}") from error
     return regex
+
+
+def _steps(bare: str) -> int:
+    """How many ways a search may try, roughly; bare: a regex without what is escaped.
+
+    Alternatives outside of groups add up; a group's, what may be left out and repeats multiply.
+    """
+    bare = _NO_OPTION.sub("", _REPEAT.sub("*", bare))
+    total, ways, groups = 0, 1, list[int]()
+    for letter in f"{bare}|":
+        if letter == "|" and not groups:
+            total, ways = total + ways, 1
+        elif letter == "|":
+            groups[-1] += 1
+        elif letter == "(":
+            groups.append(1)
+        elif letter == ")" and groups:
+            ways *= groups.pop()
+        elif letter == "*":
+            ways *= _WIDE
+        elif letter == "?":
+            ways *= 2
+    return total
 
 
 def all_match(matchers: Iterable[Matcher], marks: Mapping[str, str]) -> bool:
