@@ -265,11 +265,11 @@ class _Step:
     def _evidence(self, rule: Rule, reading: Reading, life: dict[str, Any], opened: Panes) -> Evidence:
         if self.bare:
             return Evidence([], [], "")
-        who, condition = self.state.get("who", {}), rule.condition
-        first = "latency" if condition.unit == "ms" else "cost"
-        told = self.suspects.told(who, opened, first, reading.at)
+        who = self.suspects.ahead(self.state.get("who", {}), opened, reading.at)
+        condition = rule.condition
+        told = self.suspects.told(who, "latency" if condition.unit == "ms" else "cost", reading.at)
         if reading.verdict != "breach":
             return Evidence(*told, life.get("alert", {}).get("cause", ""))
-        spans = None if reading.gone else self.suspects.spans(who, opened, reading.at)
+        spans = None if reading.gone else self.suspects.spans(who, reading.at)
         why = cause.line(condition.metric, condition.unit, *spans, fixed=self.suspects.apart) if spans else ""
         return Evidence(*told, why)

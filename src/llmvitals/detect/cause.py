@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmvitals.detect.keys import REST, Side, keyed, side
-from llmvitals.detect.lmdi import MIX, VOLUME, Item, rounded, split
+from llmvitals.detect.keys import REST, keyed, side
+from llmvitals.detect.lmdi import MIX, VOLUME, rounded, split
 from llmvitals.detect.subject import subject
 from llmvitals.record.quantity import amount
 from llmvitals.window import HOUR, MINUTE
@@ -48,7 +48,9 @@ _WORDS: Final = {
     "cache": ("fewer cache hits", "more cache hits"),
     "time": ("slower answers", "faster answers"),
 }
-_BY: Final = {"user": "by", "session": "in session", "key": "by key", "prompt": "in", "model": "of"}
+_SWAPS: Final = (("price", "prompt"), ("price", ""), (MIX, "model"))
+"""Factor and kind of key behind which may be one model in the place of another."""
+_BY: Final = {"user": "by", "key": "by key", "prompt": "in", "model": "of"}
 
 
 class Span(NamedTuple):
@@ -88,14 +90,12 @@ class _Case:
 
     def line(self, length: int) -> str:
         """The line; length: of the time before, µs."""
-        if abs(self.whole) < max(LEAST * self._of(self.before), 1):
+        if abs(self.whole) < max(LEAST * self.before.total[self.about.weight], 1):
             return ""
         parts = {factor: sum(self._by_key(factor).values()) for factor in (*_WORDS, MIX)}
         told = sorted((-abs(part), factor) for factor, part in parts.items())
         said = [
-            f"{parts[factor] / self.whole * 100:.0f} % from {self._said(factor, parts[factor])}".replace(
-                "-", "−", 1
-            )
+            f"{_share(parts[factor] / self.whole)} from {self._said(factor, parts[factor])}"
             for part, factor in told[:PARTS]
             if -part >= TOLD * abs(self.whole)
         ]
@@ -110,17 +110,17 @@ class _Case:
         return kind not in self.fixed and named * 2 >= self.now.total[weight]
 
     def _split(self, keys: Mapping[str, Key]) -> dict[tuple[str, str], int]:
+        steady = all(abs(shift) < SHIFTED for shift in self._models().values())
         items = [
-            Item(name, factors, old, new)
+            item
             for name, key in keys.items()
-            for factors, old, new in zip(
-                self.about.factors, self.about.chains(key.before), self.about.chains(key.now), strict=True
-            )
+            for item in self.about.items(name, key.before, key.now, steady=steady)
         ]
         return rounded(split(items, (self.before.total[0], self.now.total[0])))
 
-    def _of(self, one: Side) -> float:
-        return sum(chain[-1] for chain in self.about.chains(one.total))
+    def _models(self) -> dict[str, float]:
+        """Model → by how much its share of the calls has changed."""
+        return {name: self._shift(key) for name, key in keyed("model", self.before, self.now).items() if name}
 
     def _by_key(self, factor: str, effects: Mapping[tuple[str, str], int] | None = None) -> dict[str, int]:
         effects = self.effects if effects is None else effects
@@ -129,7 +129,7 @@ class _Case:
     def _said(self, factor: str, part: int) -> str:
         if factor == VOLUME:
             return f"{_WORDS[factor][part < 0]}{self._callers(part > 0)}"
-        swapped = self._swapped(part) if factor in (MIX, "price") else ""
+        swapped = self._swapped(part) if (factor, self.kind) in _SWAPS else ""
         if swapped:
             return swapped
         if factor == MIX:
@@ -146,7 +146,7 @@ class _Case:
     def _callers(self, more: bool) -> str:
         """Who makes most of the calls that are more, or made most of those that are missing."""
         change = self.now.total[0] - self.before.total[0]
-        for kind in ("session", "user", "key", "prompt", "model"):
+        for kind in ("user", "key", "prompt", "model"):
             if kind in self.fixed:
                 continue
             keys = keyed(kind, self.before, self.now)
@@ -161,10 +161,11 @@ class _Case:
         """One model in the place of another, if that is what is behind this part."""
         if "model" in self.fixed:
             return ""
-        keys = keyed("model", self.before, self.now)
-        shifts = {name: self._shift(key) for name, key in keys.items() if name}
-        mixed = sum(self._by_key(MIX, self._split(keys)).values())
-        if not shifts or mixed / part < 1 / 2:
+        shifts = self._models()
+        if not shifts:
+            return ""
+        mixed = sum(self._by_key(MIX, self._split(keyed("model", self.before, self.now))).values())
+        if mixed / part < 1 / 2:
             return ""
         gained, lost = (pick(shifts, key=lambda name: (shifts[name], name)) for pick in (max, min))
         if shifts[gained] < SHIFTED or shifts[lost] > -SHIFTED:
@@ -174,6 +175,10 @@ class _Case:
     def _shift(self, key: Key) -> float:
         """By how much its share of the calls has changed."""
         return key.now[0] / self.now.total[0] - key.before[0] / self.before.total[0]
+
+
+def _share(share: float) -> str:
+    return f"{'−' if share < 0 else ''}{abs(share) * 100:.0f} %"
 
 
 def _short(name: str) -> str:

@@ -13,6 +13,7 @@ both times are exchanged, and doesn't depend on the order of keys or factors.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,12 +29,16 @@ Effects = dict[tuple[str, str], float]
 
 
 class Item(NamedTuple):
-    """A key's chain before and now; factors: a name for each step of it. A key may have several chains."""
+    """A key's chain before and now; factors: a name for each step of it. A key may have several chains.
+
+    sign: −1 for what is taken off the sum.
+    """
 
     key: str
     factors: tuple[str, ...]
     before: Chain
     now: Chain
+    sign: int = 1
 
 
 def split(items: Iterable[Item], volume: tuple[float, float]) -> Effects:
@@ -43,8 +48,8 @@ def split(items: Iterable[Item], volume: tuple[float, float]) -> Effects:
     """
     found: dict[tuple[str, str], list[float]] = {}
     for item in items:
-        calls, *steps = _steps(item.before, item.now)
-        weight = logarithmic_mean(item.before[-1], item.now[-1])
+        calls, *steps = [item.sign * effect for effect in _steps(item.before, item.now)]
+        weight = item.sign * logarithmic_mean(item.before[-1], item.now[-1])
         told = weight * (math.log(volume[1]) - math.log(volume[0])) if weight else 0.0
         found.setdefault((item.key, VOLUME), []).append(told)
         found.setdefault((item.key, MIX), []).extend((calls, -told))
@@ -63,11 +68,11 @@ def logarithmic_mean(a: float, b: float) -> float:
 
 def rounded(effects: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], int]:
     """Integers that add up to the rounded change: the largest remainders are rounded up."""
-    whole = math.fsum(effects.values())
-    sign = -1 if whole < 0 else 1
-    floors = {place: math.floor(sign * effect) for place, effect in effects.items()}
-    missing = round(sign * whole) - sum(floors.values())
-    order = sorted(effects, key=lambda place: (floors[place] - sign * effects[place], place))
+    sign = -1 if math.fsum(effects.values()) < 0 else 1
+    exact = {place: sign * Fraction(effect) for place, effect in effects.items()}
+    floors = {place: math.floor(effect) for place, effect in exact.items()}
+    missing = round(sum(exact.values())) - sum(floors.values())
+    order = sorted(exact, key=lambda place: (floors[place] - exact[place], place))
     up = set(order[:missing])
     return {place: sign * (floor + (place in up)) for place, floor in floors.items()}
 

@@ -73,15 +73,22 @@ class Suspects:
             state |= {"now": parts[0], "past": _pack(parts[1:])}
         _add(state["now"], self._held(start, vitals))
 
-    def told(
-        self, state: dict[str, Any], opened: Panes, first: str, at: int
-    ) -> tuple[list[Heavy], list[str]]:
+    def ahead(self, state: dict[str, Any], opened: Panes, at: int) -> dict[str, Any]:
+        """The state as it will be when the open panes that begin before `at` (µs) have closed as they are."""
+        if not opened:
+            return state
+        state = msgspec.msgpack.decode(msgspec.msgpack.encode(state))
+        for pane, vitals in opened:
+            if pane * self.pane < at:
+                self.add(state, pane, vitals)
+        return state
+
+    def told(self, state: dict[str, Any], first: str, at: int) -> tuple[list[Heavy], list[str]]:
         """The heaviest by money, first the first of each kind; and the worst calls' ids; up to `at`, µs.
 
         first: the kind of exemplar ("latency" or "cost") that comes first.
         """
         late = [part for part in self._parts(state)[: 2 * LATELY] if part and part[0] >= at - RECENT]
-        late += [self._held(at, vitals) for _, vitals in opened]
         names = heavy.merge_contributors(part[2] for part in late)
         rows = [
             (rank, Heavy(kind, name, *share[:3]))
@@ -94,20 +101,18 @@ class Suspects:
         ids = dict.fromkeys(name for kind in kinds for _, name in worst[kind])
         return [row for _, row in rows], list(ids)[:IDS]
 
-    def spans(self, state: dict[str, Any], opened: Panes, at: int) -> tuple[Span, Span] | None:
+    def spans(self, state: dict[str, Any], at: int) -> tuple[Span, Span] | None:
         """What was before and what is now (up to `at`, µs); None where there is nothing to compare with.
 
         Now is the last 2 to 4 minutes or, where they hold few calls, the last 12 to 24.
         """
         parts = [part if part and part[0] >= at - OLDEST else None for part in self._parts(state)]
-        more = [self._held(at, vitals) for _, vitals in opened]
-        end = max([at, *((pane + 1) * self.pane for pane, _ in opened)])
         for scale in range(1, LATELY + 1):
             now, before = (list(filter(None, some)) for some in (parts[: 2 * scale], parts[2 * scale :]))
             if not (now and before):
                 break
             start = now[-1][0]
-            span = _span(end - start, [*now, *more])
+            span = _span(at - start, now)
             if span.total[0] >= ENOUGH or scale == LATELY:
                 return _span(start - before[-1][0], before), span
         return None

@@ -1,0 +1,218 @@
+"""The root-cause line, from shares: it names what changed, and says nothing where nothing did."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmvitals.detect.cause import Span, line
+from llmvitals.record.quantity import amount
+from llmvitals.sketch import heavy
+
+HOUR = 3_600_000_000
+DOLLAR = 10**9
+
+
+def share(calls=100, *, tokens=1_000, out=100, price=0.01, cached=0.0, ms=1_000) -> heavy.Share:
+    """calls; of each tokens (in and out), out of them, dollars without a cache, its saving, milliseconds"""
+    gross = round(calls * price * DOLLAR)
+    return calls, round(gross * (1 - cached)), calls * tokens, gross, calls * ms * 1_000, calls * out
+
+
+def span(*, hours: float = 1.0, rest: heavy.Share = heavy.NO_SHARE, **names: dict[str, heavy.Share]) -> Span:
+    """What some time held: kind → name → share; the first kind has everything but the rest."""
+    total = rest
+    for each in next(iter(names.values()), {}).values():
+        total = heavy.add(total, each)
+    return Span(round(hours * HOUR), total, names)
+
+
+def cost(before: Span, now: Span, **more) -> str:
+    return line("cost", "usd", before, now, **more)
+
+
+V7 = span(prompt={"answer@v7": share()})
+
+
+def test_longer_prompts():
+    now = span(prompt={"answer@v7": share(tokens=9_000, out=100, price=0.0621 * 9_400 / 9_400)})
+    assert cost(V7, now).startswith("+$5.21 an hour against the hour before: ")
+    assert re.search(r": \d+ % from longer prompts in answer@v7", cost(V7, now))
+
+
+def test_a_new_version_is_compared_with_the_old_one():
+    now = span(prompt={"answer@v8": share(tokens=4_000, out=100, price=0.01 * 4_400 / 1_400)})
+    assert cost(V7, now) == ("+$2.14 an hour against the hour before: 100 % from longer prompts in answer@v8")
+    assert cost(now, V7) == (
+        "−$2.14 an hour against the hour before: 100 % from shorter prompts in answer@v7"
+    )
+
+
+def test_longer_answers():
+    now = span(prompt={"answer@v7": share(tokens=1_900, out=1_000, price=0.01 * 5_900 / 1_400)})
+    assert cost(V7, now).endswith(": 100 % from longer answers in answer@v7")
+
+
+def test_more_calls_and_rates_are_compared_with_rates():
+    assert cost(V7, span(prompt={"answer@v7": share(300)})) == (
+        "+$2 an hour against the hour before: 100 % from more calls"
+    )
+    tenth = span(hours=0.1, prompt={"answer@v7": share(30)})
+    assert cost(V7, tenth) == "+$2 an hour against the hour before: 100 % from more calls"
+    assert cost(span(hours=0.5, prompt={"answer@v7": share(50)}), tenth).startswith(
+        "+$2 an hour against the 30 min before: "
+    )
+    assert cost(V7, span(hours=0.1, prompt={"answer@v7": share(10)})) == ""
+
+
+def test_who_calls_more_is_named():
+    before = span(prompt={"answer@v7": share()}, user={"ann": share(50), "bob": share(50)})
+    now = span(prompt={"answer@v7": share(300)}, user={"bob": share(250), "ann": share(50)})
+    assert cost(before, now).endswith(": 100 % from more calls by bob")
+    assert cost(now, before).endswith(": 100 % from fewer calls by bob")
+    assert cost(before, now, fixed=("user",)).endswith(": 100 % from more calls")
+
+
+def test_a_cache_that_stops_hitting():
+    before = span(prompt={"answer@v7": share(cached=0.6), "plan@v1": share(20)})
+    now = span(prompt={"answer@v7": share(), "plan@v1": share(20)})
+    assert cost(before, now).endswith(": 100 % from fewer cache hits in answer@v7")
+
+
+def test_a_dearer_model_with_and_without_prompts():
+    models = (
+        {"model": {"mini": share(100, price=0.01)}},
+        {"model": {"mini": share(5, price=0.01), "big": share(95, price=0.05)}},
+    )
+    told = "+$3.80 an hour against the hour before: 100 % from big instead of mini"
+    assert cost(span(**models[0]), span(**models[1])) == told
+    gross = share(5, price=0.01)[1] + share(95, price=0.05)[1]
+    prompts = {"answer@v7": share(price=0.01)}, {"answer@v7": share(price=gross / 100 / DOLLAR)}
+    assert cost(span(prompt=prompts[0], **models[0]), span(prompt=prompts[1], **models[1])) == told
+
+
+def test_a_price_list_that_changed_is_no_other_model():
+    names = {"answer@v7": share(price=0.02)}
+    now = span(prompt=names, model={"mini": share(price=0.02)})
+    before = span(prompt={"answer@v7": share()}, model={"mini": share()})
+    assert cost(before, now).endswith(": 100 % from a higher price in answer@v7")
+
+
+def test_a_shift_to_dearer_calls():
+    cheap, dear = share(900, price=0.001), share(100, price=0.1)
+    before = span(prompt={"rewrite@v1": cheap, "plan@v2": dear})
+    now = span(prompt={"rewrite@v1": share(500, price=0.001), "plan@v2": share(500, price=0.1)})
+    assert cost(before, now).endswith(": 100 % from a shift to plan@v2")
+
+
+def test_what_is_new_beside_much_that_is_not_named():
+    before = span(rest=share(1_000), prompt={f"p{n}@v1": share(50) for n in range(5)})
+    now = span(
+        rest=share(1_000), prompt={f"p{n}@v1": share(50) for n in range(4)} | {"new@v1": share(50, price=1.0)}
+    )
+    assert cost(before, now) == "+$49.50 an hour against the hour before: 100 % from a shift to new@v1"
+    hidden = span(rest=share(1_050), prompt={f"p{n}@v1": share(50) for n in range(4)})
+    assert cost(before, hidden) == ""
+
+
+def test_money_of_a_call_has_no_volume():
+    now = span(prompt={"answer@v7": share(900, price=0.02)})
+    told = "+$0.01 a call against the hour before: 100 % from a higher price in answer@v7"
+    assert line("cost_per_call_mean", "usd", V7, now) == told
+    assert line("cost_per_call_p95", "usd", V7, now) == told
+
+
+def test_latency():
+    before = span(model={"sonnet": share(ms=2_000, out=100), "mini": share(ms=1_000, out=100)})
+    now = span(model={"sonnet": share(ms=8_000, out=100), "mini": share(ms=1_000, out=100)})
+    assert line("latency_p95", "ms", before, now) == (
+        "+3 s a call against the hour before: 100 % from slower answers of sonnet"
+    )
+    longer = span(model={"sonnet": share(ms=8_000, out=400), "mini": share(ms=1_000, out=100)})
+    assert line("latency_mean", "ms", before, longer).endswith(": 100 % from longer answers of sonnet")
+    assert line("ttft_p95", "ms", before, now) == ""
+
+
+def test_tokens():
+    now = span(prompt={"answer@v7": share(tokens=5_000, out=100)})
+    assert line("tokens", "tokens", V7, now).startswith("+400,000 tokens an hour")
+    assert line("input_tokens_per_call_mean", "tokens", V7, now) == (
+        "+4,000 tokens a call against the hour before: 100 % from longer prompts in answer@v7"
+    )
+    assert line("output_tokens", "tokens", V7, now) == ""
+    assert line("cached_tokens", "tokens", V7, now) == ""
+
+
+@pytest.mark.parametrize("metric", ["calls", "error_share", "cost_per_million_output_tokens"])
+def test_what_is_no_product_has_no_line(metric):
+    unit = "usd" if metric.startswith("cost") else "share"
+    assert line(metric, unit, V7, span(prompt={"answer@v7": share(900)})) == ""
+
+
+def test_nothing_to_compare_with_and_nothing_changed():
+    assert cost(V7, V7) == ""
+    assert cost(V7, span(prompt={"answer@v7": share(115)})) == ""
+    assert cost(span(), V7) == ""
+    assert cost(V7, span()) == ""
+    assert cost(span(prompt={"answer@v7": share(9)}), V7) == ""
+    assert cost(span(hours=0.01, prompt={"answer@v7": share()}), V7) == ""
+
+
+def test_a_long_name_is_shortened():
+    now = span(prompt={"x" * 256: share(price=0.05)})
+    assert cost(span(prompt={"x" * 256: share()}), now).endswith(" in " + "x" * 59 + "…")
+
+
+names = st.dictionaries(
+    st.sampled_from(["a@v1", "a@v2", "b@v1", "b", "c@v9", "@", "d@x@y"]),
+    st.builds(
+        lambda calls, **more: share(calls, **more),
+        st.integers(1, 500),
+        tokens=st.integers(100, 9_000),
+        out=st.integers(0, 100),
+        price=st.just(0.0) | st.floats(0.001, 1),
+        cached=st.floats(0, 1),
+        ms=st.integers(0, 9_000),
+    ),
+    max_size=5,
+)
+rests = st.just(heavy.NO_SHARE) | st.integers(1, 500).map(share)
+
+
+@settings(deadline=None)
+@given(names, names, rests, rests)
+def test_a_line_is_a_whole_and_at_most_three_parts(old, new, rest, more):
+    before, now = span(rest=rest, prompt=old), span(rest=more, prompt=new)
+    for metric, unit in (
+        ("cost", "usd"),
+        ("cost_per_call_mean", "usd"),
+        ("tokens", "tokens"),
+        ("latency_p95", "ms"),
+    ):
+        there, back = line(metric, unit, before, now), line(metric, unit, now, before)
+        for said in filter(None, (there, back)):
+            assert re.fullmatch(r"[+−]\S+( s| ms| min.*| tokens)? an? \w+ against the hour before: .+", said)
+            assert 1 <= len(re.findall(r"−?\d+ % from ", said)) <= 3
+        if there and back:
+            assert {there[0], back[0]} == {"+", "−"}
+
+
+@settings(deadline=None)
+@given(names, names, st.randoms())
+def test_the_order_of_names_plays_no_part(old, new, dice):
+    def shuffled(found):
+        return dict(dice.sample(sorted(found.items()), len(found)))
+
+    told = cost(span(prompt=old), span(prompt=new))
+    assert cost(span(prompt=shuffled(old)), span(prompt=shuffled(new))) == told
+
+
+@given(names, names)
+def test_the_number_is_the_change_of_the_rate(old, new):
+    before, now = span(prompt=old), span(hours=0.5, prompt=new)
+    change = now.total[1] * 2 - before.total[1]
+    for said in filter(None, [cost(before, now)]):
+        assert said.split(" ")[0] == ("+" if change > 0 else "−") + amount(abs(change) / DOLLAR, "usd")
