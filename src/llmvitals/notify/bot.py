@@ -48,6 +48,7 @@ class Bot:
         self._trace_url, self._buttons = trace_url, buttons
         self._session: aiohttp.ClientSession | None = None
         self._blind: set[str] = set()
+        self._ids: dict[str, str] = {}
 
     async def open(self) -> None:
         self._session = session(self._timeout)
@@ -68,7 +69,9 @@ class Bot:
 
     async def post(self, channel: str, card: Card, *, plain: bool) -> Answer:
         # By a name, Slack finds the channel; the answer holds its id, by which alone it can be edited.
-        return await self._post(channel=channel, mrkdwn=False, **self._content(card, plain=plain))
+        answer = await self._post(channel=channel, mrkdwn=False, **self._content(card, plain=plain))
+        self._ids[channel] = answer.place.channel or self._ids.get(channel, channel)
+        return answer
 
     async def edit(self, place: Place, card: Card, *, plain: bool) -> Answer:
         if not place.ts:
@@ -88,7 +91,8 @@ class Bot:
         )
 
     async def find(self, channel: str, incident: str, since: float) -> Answer:
-        return await self._look(channel, EVENT, {"incident": incident}, oldest=f"{max(since, 0):.6f}")
+        where = self._ids.get(channel, channel)
+        return await self._look(where, EVENT, {"incident": incident}, oldest=f"{max(since, 0):.6f}")
 
     async def heard(self, place: Place, text: str) -> Answer:
         return await self._look(place.channel, REPLY, {"reply": _digest(text)}, ts=place.ts)
@@ -107,7 +111,7 @@ class Bot:
         answer = _answer(found)
         if answer.do is Do.DONE and isinstance(found, dict):
             return Answer(place=Place(channel, _ts(found.get("messages"), event, payload)))
-        if answer.do in {Do.ASK, Do.WAIT} and answer.code != "ratelimited":
+        if answer.do in {Do.ASK, Do.WAIT}:
             return answer
         if answer.do is Do.ANEW:
             return Answer()

@@ -23,7 +23,7 @@ class FakeSlack:
 
     channels: names of the channels that there are and that the app is in; the webhook posts to the first.
     scopes: what the token may do. limited: keep Slack's rate limits: one message a second and channel after
-    four at once, 50 edits a minute. port: 0 is any free one.
+    five at once, 50 edits a minute. port: 0 is any free one.
 
     url: for `slack_api_url`. webhook_url, token, app_token: the secrets. messages: what people see, oldest
     first, each with its replies. requests: (method, arguments) of everything that was asked, failed or not.

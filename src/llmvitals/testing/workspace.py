@@ -110,7 +110,7 @@ class Workspace:
             return self._edits.wait()
         if method in {"chat.postMessage", "webhook"}:
             channel = self._named(str(arguments.get("channel", ""))) or ""
-            return self._posts.setdefault(channel, Bucket(1, 4)).wait()
+            return self._posts.setdefault(channel, Bucket(1, 5)).wait()
         return 0.0
 
     def post(self, arguments: Json) -> Json:
