@@ -131,6 +131,14 @@ def test_a_rule_without_words_says_the_facts(tmp_path):
         watch(tmp_path, "alert: A\nthreshold: {metric: cost, above: 5}"), {FIRST: vitals(cost=6)}, FIRST + 1
     )
     assert alerts[0].summary == "cost over 5m is $6, the limit is $5: all calls"
+    alerts = walk(watch(tmp_path, f"alert: A\n{CONDITION}"), {FIRST: BAD}, FIRST + 1)
+    assert alerts[0].summary == "90 % of the calls failed within 10s (limit 50 %): all calls"
+    alerts = walk(
+        watch(tmp_path, "alert: A\nthreshold: {metric: latency_max, above: 5s, min_calls: 1}"),
+        {FIRST: vitals(ms=(6000.0,))},
+        FIRST + 1,
+    )
+    assert alerts[0].summary == "latency max over 5m is 6 s, the limit is 5 s: all calls"
     alerts = walk(
         watch(tmp_path, "alert: A\nbudget: {limit: 5, per: day}"), {FIRST: vitals(cost=6)}, FIRST + 1
     )

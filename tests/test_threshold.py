@@ -168,6 +168,11 @@ def test_a_score_counts_by_its_own_count(tmp_path):
     assert len(alone(tmp_path, bad, calls=500, scores={"helpful": (20, 0)})) == 2
 
 
+def test_a_score_may_be_called_anything(tmp_path):
+    (alert, _) = alone(tmp_path, '"metric": "score.{x}{_mean", below: 0.5', scores={"{x}{": (20, 0)})
+    assert alert.summary == "score.{x}{ mean over 5m is 0, the limit is 0.5: all calls"
+
+
 def test_a_score_has_a_name(tmp_path):
     for name in ("score._mean", "score.helpful", "score.helpful_p95"):
         with pytest.raises(RuleError, match="is no metric"):

@@ -51,7 +51,6 @@ class Kind(Protocol):
     eager: ClassVar[bool]
     lasting: ClassVar[bool]
     later: ClassVar[tuple[str, ...]]
-    summary: ClassVar[str]
     facets: ClassVar[Mapping[str, str]]
     grave: ClassVar[frozenset[str]]
     silence: ClassVar[NoData]
@@ -68,6 +67,8 @@ class Kind(Protocol):
     def window_text(self) -> str: ...
     @property
     def shown(self) -> bool: ...
+    @property
+    def summary(self) -> str: ...
 
     def detector(self, pane: int, key: tuple[str, ...]) -> Detector:
         """The logic for the series whose values of `by` are key; pane in µs."""

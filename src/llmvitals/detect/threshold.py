@@ -23,6 +23,24 @@ ABSENCE: Final = frozenset(("calls", "calls_per_s"))
 """Metrics of which `below` would mean absence, which is not read without a call."""
 
 
+SENTENCES: Final[dict[str, str]] = {
+    "error_share": "the calls failed",
+    "late_share": "the calls came late",
+    "duplicate_share": "the calls came twice",
+    "truncated_share": "the answers ended at their token limit",
+    "guardrail_block_share": "the calls were blocked by a guardrail",
+    "unpriced_share": "the calls have no known price",
+    "unknown_usage_share": "the calls don't say how many tokens they used",
+    "inconsistent_usage_share": "the calls say of their tokens what can't be",
+    "cache_hit_share": "the calls were answered by the gateway's cache",
+    "cached_token_share": "the input came from the provider's cache",
+    "reasoning_token_share": "the output was spent on reasoning",
+    "cache_saving_share": "the money was saved by caches",
+    "toxicity_share": "the scored calls were toxic",
+}
+"""Share → what a rule says that doesn't say it itself, after the share."""
+
+
 class Threshold(Scope):
     """`threshold:` of a rule.
 
@@ -34,7 +52,6 @@ class Threshold(Scope):
     eager: ClassVar[bool] = False
     lasting: ClassVar[bool] = True
     later: ClassVar[tuple[str, ...]] = ()
-    summary: ClassVar[str] = "{metric} over {window} is {value}, the limit is {limit}: {series}"
 
     metric: str
     above: float | None = None
@@ -92,6 +109,15 @@ class Threshold(Scope):
     def shown(self) -> bool:
         """Its metrics are written anyway."""
         return False
+
+    @property
+    def summary(self) -> str:
+        """A sentence where there is one for the metric."""
+        if said := SENTENCES.get(self.metric):
+            return f"{{value}} of {said} within {{window}} (limit {{limit}}): {{series}}"
+        # A score's name may hold anything, and this is a template.
+        words = self.metric.replace("_", " ").replace("{", "{{").replace("}", "}}")
+        return f"{words} over {{window}} is {{value}}, the limit is {{limit}}: {{series}}"
 
     def detector(self, pane: int, key: tuple[str, ...]) -> Statistic:
         """The logic for one series; pane in µs."""
