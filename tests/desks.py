@@ -114,11 +114,15 @@ class World:
         """Somebody writes to the topic of silences."""
         self.keep([Message(Topic.SILENCES, act.key, encode(act))])
 
+    async def ticked(self) -> list[Message]:
+        """What a tick gives, before any of it is written."""
+        self.desk.hear(self.news)
+        self.news.clear()
+        return await self.desk.tick()
+
     async def tick(self, times: int = 1) -> None:
         for _ in range(times):
-            self.desk.hear(self.news)
-            self.news.clear()
-            self.keep(await self.desk.tick())
+            self.keep(await self.ticked())
 
     async def say(self, *alerts: Alert) -> None:
         """They come in, and what is due is told."""

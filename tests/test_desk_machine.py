@@ -181,7 +181,7 @@ class Play:
         self.paper.faults = list(faults)
 
     async def crash(self, cut: int) -> None:
-        marks = await self.world.desk.tick()
+        marks = await self.world.ticked()
         self.hear()
         await self.killed(marks, cut)
 
