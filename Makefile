@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LITELLM := $(VENV)/litellm
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check bench clean
@@ -16,7 +17,7 @@ venv: $(VENV)/.test ## Make .venv with everything the tests need (PYTHON=python3
 demo: $(VENV)/.demo ## See it work on a real Kafka (SECONDS=60 ends by itself)
 	$(BIN)/llmvitals demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: $(VENV)/.test ## Run every test, on a real Kafka and InfluxDB (ARGS="-k topics")
+test: $(VENV)/.test $(LITELLM)/.done ## Run every test, on a real Kafka and InfluxDB (ARGS="-k topics")
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.check ## Lint, format, types, layers, compose file
@@ -44,4 +45,10 @@ $(VENV)/.test: EXTRAS = test
 $(VENV)/.check: EXTRAS = check
 $(VENV)/.demo $(VENV)/.test $(VENV)/.check: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@
+
+# The real LiteLLM proxy, half a gigabyte, for the test of examples/litellm_hook.py.
+$(LITELLM)/.done: tests/litellm.txt | $(BIN)/python
+	$(BIN)/python -m venv $(LITELLM)
+	$(LITELLM)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

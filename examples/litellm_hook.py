@@ -1,0 +1,246 @@
+"""A LiteLLM proxy that obeys llmvitals' verdicts: calls over budget are refused, those near it get a warning.
+
+It needs LiteLLM and aiokafka, and nothing of llmvitals: put this one file beside the proxy's config.yaml,
+
+    litellm_settings:
+      callbacks: litellm_hook.hook
+
+and set LLMVITALS_BROKERS. What it does, and all its settings, stands in docs/verdicts.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import time
+from contextlib import suppress
+from typing import Any, Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from fastapi import HTTPException
+from litellm.integrations.custom_logger import CustomLogger
+
+log = logging.getLogger("llmvitals")
+
+UNKNOWN = "unknown"
+"""What llmvitals calls a dimension that a call does not have."""
+WARNING = "llmvitals_warning"
+"""The key in a call's metadata."""
+LOOK = 5.0
+"""Seconds between two questions to Kafka whether it is still there."""
+STRENGTH = {"allow": 0, "warn": 1, "block": 2}
+
+Verdict = dict[str, Any]
+"""A record of the topic; see llmvitals' record/verdict.py."""
+
+
+class Table:
+    """All verdicts that hold, found by what a call is."""
+
+    def __init__(self) -> None:
+        self._by_names: dict[tuple[str, ...], dict[tuple[str, ...], dict[bytes, Verdict]]] = {}
+        self._places: dict[bytes, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """A record of the topic, in place of what its key said before; None: nothing is said now."""
+        if (place := self._places.pop(key, None)) is not None:
+            names, values = place
+            del self._by_names[names][values][key]
+        if value is None:
+            return
+        verdict = json.loads(value)
+        series = sorted(verdict["series"].items())
+        names, values = tuple(name for name, _ in series), tuple(value for _, value in series)
+        self._by_names.setdefault(names, {}).setdefault(values, {})[key] = verdict
+        self._places[key] = names, values
+
+    def find(self, call: dict[str, str], now: float) -> Verdict | None:
+        """The strongest verdict on a call; None: it may go through. now: seconds since 1970."""
+        found = None
+        for names, series in self._by_names.items():  # as many as budgets have different `by`
+            for verdict in series.get(tuple(call.get(name, "") for name in names), {}).values():
+                until = verdict.get("until")
+                # A verdict ends by itself, even if the worker that should say so is late.
+                if until is not None and until <= now * 1_000_000:
+                    continue
+                if STRENGTH[verdict["verdict"]] <= STRENGTH[found["verdict"] if found else "allow"]:
+                    continue
+                if all(holds(clause, call) for clause in verdict.get("where", ())):
+                    found = verdict
+        return found
+
+
+def holds(clause: dict[str, Any], call: dict[str, str]) -> bool:
+    """Whether a call is what a clause of a budget's `where` wants."""
+    value = call.get(clause["dimension"], UNKNOWN)
+    values, regex = clause.get("values"), clause.get("regex")
+    wanted = (not values or value in values) and (regex is None or re.fullmatch(regex, value) is not None)
+    return bool(wanted != clause.get("negate", False))
+
+
+def dimensions(key: Any, data: dict[str, Any]) -> dict[str, str]:
+    """A call, before it is made, by llmvitals' dimensions; the same mapping as of LiteLLM's log payloads.
+
+    key: LiteLLM's UserAPIKeyAuth. data: the request. Which deployment will answer is not yet known: `model`
+    is what was asked for, and there is no `provider`.
+    """
+    metadata = data.get("litellm_metadata") or data.get("metadata") or {}
+    tags = dict(tag.partition(":")[::2] for tag in metadata.get("tags") or () if ":" in str(tag))
+    found = {
+        "team": key.team_alias or tags.get("team"),
+        "user": key.end_user_id or data.get("user") or key.user_id,
+        "key": key.key_alias or key.api_key or key.token,
+        "session": data.get("litellm_session_id")
+        or metadata.get("session_id")
+        or data.get("litellm_trace_id"),
+        "model": data.get("model"),
+        "requested_model": data.get("model"),
+        "prompt_name": data.get("prompt_id"),
+        "prompt_version": data.get("prompt_version"),
+        **{name: tags.get(name) for name in ("app", "environment", "tenant", "agent")},
+        **{f"tags.{name}": value for name, value in tags.items()},
+    }
+    return {name: str(value).strip()[:128] if value else UNKNOWN for name, value in found.items()}
+
+
+class Hook(CustomLogger):
+    """The callback.
+
+    brokers, topic: where the verdicts are. silence: what to do after `patience` seconds without Kafka, and
+    before the first verdicts are read: "open" lets every call through, "keep" goes on with what was known
+    last, "closed" refuses every call. kafka: more arguments for AIOKafkaConsumer (security_protocol, …).
+    """
+
+    def __init__(
+        self,
+        brokers: str,
+        topic: str = "llm.verdicts.v1",
+        *,
+        silence: Literal["open", "keep", "closed"] = "open",
+        patience: float = 60.0,
+        **kafka: Any,
+    ) -> None:
+        super().__init__()
+        self._topic, self._silence, self._patience = topic, silence, patience
+        self._kafka = {"bootstrap_servers": brokers, "client_id": "llmvitals-gateway", **kafka}
+        self._table = Table()
+        self._heard = float("-inf")
+        self._following: asyncio.Task[None] | None = None
+        with suppress(RuntimeError):  # where no loop runs yet, the first call starts it
+            self._start()
+
+    async def async_pre_call_hook(
+        self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: str
+    ) -> dict[str, Any] | None:
+        """Called by LiteLLM before each call; the caller gets an HTTPException in place of an answer."""
+        self._start()
+        silent = time.monotonic() - self._heard > self._patience
+        if silent and self._silence == "closed":
+            raise HTTPException(503, {"error": "llmvitals: budgets can't be checked at present"})
+        if silent and self._silence == "open":
+            return data
+        verdict = self._table.find(dimensions(user_api_key_dict, data), time.time())
+        if verdict is None:
+            return data
+        if verdict["verdict"] == "block":
+            raise refusal(verdict)
+        data.setdefault("metadata", {})[WARNING] = verdict["reason"]
+        return data
+
+    async def async_post_call_response_headers_hook(
+        self, data: dict[str, Any], user_api_key_dict: Any, response: Any, **_: Any
+    ) -> dict[str, str] | None:
+        """Called by LiteLLM with each answer: the warning becomes a header."""
+        warning = (data.get("metadata") or {}).get(WARNING)
+        return {"x-llmvitals-warning": plain(warning)} if warning else None
+
+    def _start(self) -> None:
+        if self._following is None or self._following.done():
+            self._following = asyncio.get_running_loop().create_task(self._follow())
+
+    async def _follow(self) -> None:
+        """Keep the table as the topic is, whatever happens to Kafka."""
+        while True:
+            try:
+                await self._read()
+            except Exception as error:  # noqa: BLE001 - the gateway goes on without Kafka
+                log.warning(
+                    "The verdicts of llmvitals can't be read: %s. Trying again.", type(error).__name__
+                )
+            await asyncio.sleep(LOOK / 2)
+
+    async def _read(self) -> None:
+        """Read the topic from its beginning, and then on and on."""
+        consumer = AIOKafkaConsumer(**self._kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+        try:
+            await asyncio.wait_for(consumer.start(), LOOK * 2)
+            place = TopicPartition(self._topic, 0)
+            consumer.assign([place])
+            await consumer.seek_to_beginning(place)
+            table, end = Table(), (await asyncio.wait_for(consumer.end_offsets([place]), LOOK))[place]
+            asked = time.monotonic()
+            while True:
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    for record in records:
+                        take(table, record)
+                if await consumer.position(place) >= end:
+                    self._table = table  # not before it is whole
+                if time.monotonic() - asked > LOOK or self._heard < 0:
+                    await asyncio.wait_for(consumer.end_offsets([place]), LOOK)
+                    asked = time.monotonic()
+                    self._heard = asked if self._table is table else self._heard
+        finally:
+            await asyncio.wait_for(consumer.stop(), LOOK)
+
+
+def take(table: Table, record: Any) -> None:
+    """Put a record of the topic into the table; one that is no verdict is left out."""
+    try:
+        table.put(record.key, record.value)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        log.warning("Offset %d of the verdicts is none", record.offset)
+
+
+def refusal(verdict: Verdict) -> HTTPException:
+    """What a caller gets who is over budget: 429, when to come again, and a sentence."""
+    until = verdict.get("until")
+    told = f"Refused by the budget {verdict['rule']}: {verdict['reason']}."
+    headers = {"x-should-retry": "false"}  # OpenAI's clients would try a 429 again at once
+    if until is not None:
+        told += (
+            f" Calls are possible again at {time.strftime('%Y-%m-%d %H:%M', time.gmtime(until / 1e6))} UTC."
+        )
+        headers["retry-after"] = str(max(1, round(until / 1e6 - time.time())))
+    return HTTPException(429, {"error": told}, headers)
+
+
+def plain(text: str) -> str:
+    """Text that fits into an HTTP header."""
+    return re.sub(r"[^ -~]", " ", text)[:500]
+
+
+_LOGIN = {
+    name: os.environ[variable]
+    for name, variable in {
+        "security_protocol": "LLMVITALS_SECURITY_PROTOCOL",
+        "sasl_mechanism": "LLMVITALS_SASL_MECHANISM",
+        "sasl_plain_username": "LLMVITALS_SASL_USERNAME",
+        "sasl_plain_password": "LLMVITALS_SASL_PASSWORD",
+    }.items()
+    if variable in os.environ
+}
+if _LOGIN.get("security_protocol", "").endswith("SSL"):
+    from aiokafka.helpers import create_ssl_context
+
+    _LOGIN["ssl_context"] = create_ssl_context(cafile=os.environ.get("LLMVITALS_SSL_CAFILE"))
+
+hook = Hook(
+    os.environ.get("LLMVITALS_BROKERS", "localhost:9092"),
+    f"{os.environ.get('LLMVITALS_TOPIC_PREFIX', 'llm')}.verdicts.v1",
+    silence=os.environ.get("LLMVITALS_GATEWAY_SILENCE", "open"),  # type: ignore[arg-type]
+    patience=float(os.environ.get("LLMVITALS_GATEWAY_PATIENCE", "60")),
+    **_LOGIN,
+)
