@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from llmvitals import logs
-from llmvitals.cli import admin, alerts, data, firing, history, rules, run, silence, verdicts
+from llmvitals.cli import admin, alerts, data, firing, history, rules, run, silence, slack, verdicts
 from llmvitals.errors import ConfigError, LlmvitalsError
 from llmvitals.settings import PREFIX
 
@@ -33,6 +33,7 @@ verdicts.add(app)
 rules.add(alerts.alerts)
 firing.add(alerts.alerts)
 history.add(alerts.alerts)
+slack.add(alerts.alerts)
 
 
 @app.callback()

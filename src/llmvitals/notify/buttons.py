@@ -88,8 +88,7 @@ class Buttons:
             began = self._tempo.monotonic()
             answer = await self._connected()
             if answer.do is not Do.DONE:
-                cure = _CURES.get(answer.code, answer.advice)
-                self._trouble = f"Slack's buttons are not heard: {answer.code}: {cure}"
+                self._trouble = _cured(answer)
                 log.warning("slack's buttons are not heard", reason=self._trouble)
             slow = self._tempo.slow if answer.do in {Do.FIX, Do.PLAIN} else None
             # A connection that was there for a while and is lost is made again soon.
@@ -155,6 +154,17 @@ class Buttons:
                 self._acts.append(act)
         # Slack wants it within 3 s, and shows the person a warning without it.
         await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
+
+
+async def opened(settings: Settings) -> tuple[Answer, str]:
+    """Whether Socket Mode would let us in, and what to do where it would not."""
+    token = settings.slack_app_token.get_secret_value() if settings.slack_app_token else ""
+    async with session(Tempo().timeout) as http:
+        web = AsyncWebClient("", settings.slack_api_url, session=http, retry_handlers=[])
+        web.proxy = None
+        found = await asked(web.apps_connections_open(app_token=token.strip()))
+    answer = found if isinstance(found, Answer) else Answer()
+    return answer, "" if answer.do is Do.DONE else _cured(answer)
 
 
 def listening(settings: Settings, tempo: Tempo | None = None) -> Buttons | None:
@@ -223,6 +233,11 @@ def _beside(payload: dict[str, Any]) -> Meant | None:
 def _name(user: Any) -> str:
     names = [user.get(key) for key in ("name", "username", "id")] if isinstance(user, dict) else []
     return next((text for name in names if isinstance(name, str) and (text := clean(name, 80))), "somebody")
+
+
+def _cured(answer: Answer) -> str:
+    cure = _CURES.get(answer.code)
+    return f"Slack's buttons are not heard: {f'{answer.code}: {cure}' if cure else answer.advice}"
 
 
 def _proxy(address: str) -> str | None:

@@ -1,0 +1,127 @@
+"""The command that shows whether alerts reach Slack: alerts send-test."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from msgspec import structs
+
+from llmvitals import settings as settings_
+from llmvitals.alert.compose import Evidence, composed
+from llmvitals.desk.group import grouped
+from llmvitals.errors import suggestion
+from llmvitals.notify.trial import Failed, trial
+from llmvitals.record.reading import Reading
+from llmvitals.window import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from llmvitals.alert.routing import Route, Routing
+    from llmvitals.alert.rule import Rule
+    from llmvitals.record.alert import Alert
+
+
+WEBHOOK: Final = "the webhook's channel"
+_VALUES: Final[dict[str, tuple[float, float]]] = {"share": (0.12, 0.1), "ms": (6_240.0, 4_000.0)}
+"""A sample's value and limit, by unit."""
+
+
+def send_test(
+    rule: Annotated[str | None, typer.Option(help="As this rule would; default: the first one.")] = None,
+    channel: Annotated[str | None, typer.Option(help="To this channel, past the routes.")] = None,
+    severity: Annotated[
+        str | None, typer.Option(help="With this severity, on which routes may turn.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE: a label of its series; repeat it.")
+    ] = None,
+) -> None:
+    """Send a sample alert on the way that a real one would take, and say what Slack answered.
+
+    It is posted, then edited to resolved and answered in its thread. Exit code 1 when it does not get there.
+    """
+    from llmvitals.watch import load_watch  # noqa: PLC0415 - other commands don't need it
+
+    settings = settings_.load()
+    rules = load_watch(settings.alerts, duration(settings.pane)).rules
+    chosen = _chosen(rules.rules, rule)
+    alert = _sample(chosen, dict(map(_pair, label or ())), severity)
+    route = rules.routing.route(alert.marks)
+    place = channel or grouped(alert, route, settings.slack_channel or "").channel
+    if settings.slack_token is None:
+        place = ""
+    for line in _way(alert, route, rules.routing, channel=channel or "", place=place):
+        typer.echo(line)
+    if settings.slack_token is None and settings.slack_webhook is None:
+        _fail("no Slack is set: set LLMVITALS_SLACK_TOKEN and LLMVITALS_SLACK_CHANNEL, see docs/slack.md")
+    try:
+        asyncio.run(trial(settings, alert, place, typer.echo))
+    except Failed as error:
+        _fail(str(error))
+
+
+def _fail(why: str) -> None:
+    typer.secho(f"It did not get there: {why}", err=True, fg=typer.colors.RED)
+    raise typer.Exit(1)
+
+
+def _chosen(rules: Sequence[Rule], name: str | None) -> Rule:
+    if not rules:
+        raise typer.BadParameter("there are no rules: write one, see docs/rules.md", param_hint="--rule")
+    found = next((rule for rule in rules if name in {None, rule.name}), None)
+    if found is None:
+        near = suggestion(str(name), [rule.name for rule in rules])
+        raise typer.BadParameter(f"there is no rule {name!r}{near}", param_hint="--rule")
+    return found
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise typer.BadParameter(f"{text!r}: write NAME=VALUE", param_hint="--label")
+    return name, value
+
+
+def _sample(rule: Rule, labels: dict[str, str], severity: str | None) -> Alert:
+    """An alert as the rule would give it now, with a series made up."""
+    now = time.time_ns() // 1_000
+    series = {name: labels.pop(name, "example") for name in rule.condition.by}
+    value, limit = _VALUES.get(rule.condition.unit, (96.0, 100.0))
+    reading = Reading(now, "breach", value=value, limit=limit)
+    life = {"since": now, "at": now, "level": ""}
+    made = composed(rule, series, reading, life=life, evidence=Evidence([], []))
+    made = structs.replace(
+        made, episode=f"test-{now}", labels={**made.labels, **labels}, verdict="", ends=None
+    )
+    if severity is None:
+        return made
+    told = {**made.labels, "severity": severity} if "severity" in made.labels else made.labels
+    return structs.replace(made, severity=severity, labels=told)
+
+
+def _way(alert: Alert, route: Route, routing: Routing, *, channel: str, place: str) -> Iterator[str]:
+    """Why it goes where it goes."""
+    marks = ", ".join(f"{name}={value}" for name, value in alert.marks.items())
+    yield f"A sample of {alert.rule} ({marks})"
+    if not place:
+        why = "a webhook has no other"
+    elif channel:
+        why = "as --channel says"
+    elif alert.notify.get("slack"):
+        why = "as the rule's own notify says"
+    elif route.channel:
+        why = f"by the route {', '.join(map(str, route.matchers)) or 'that matches everything'}"
+    else:
+        why = "the default channel: no route names another"
+    yield f"goes to {place or WEBHOOK}, {why}."
+    if (muted := routing.muted(route, alert.at)) is not None:
+        yield f"A real one would be muted now, by {muted}."
+
+
+def add(alerts: typer.Typer) -> None:
+    """Put the command with the others about alerts."""
+    alerts.command("send-test")(send_test)
