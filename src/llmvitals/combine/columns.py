@@ -143,8 +143,9 @@ def _money(v: Ints, costs: Sequence[Cost]) -> None:
         v[SUM["inconsistent_usage_calls"]] = [
             cost is None and why.name == "INCONSISTENT" for cost, why in zip(nano, reasons, strict=True)
         ]
-    v[SUM["cost_nano"]] = [cost or 0 for cost in nano]
-    v[SUM["gross_cost_nano"]] = gross
+        nano = tuple([cost or 0 for cost in nano])
+    v[SUM["cost_nano"]] = nano
+    v[SUM["gross_cost_nano"]] = v[SUM["cost_nano"]] if gross == nano else gross
     v[SUM["priced_calls"]] = 1 - v[SUM["unpriced_calls"]]
 
 

@@ -62,7 +62,9 @@ class Sums:
         if not len(marks.places):
             return
         mine = rows[marks.places]
-        if rows_end * len(marks.labels) <= _ROOMY * len(mine):
+        if rows_end == 1:  # all in one row, and in the order of the codes already
+            self._runs.append(_summed(marks.labels[marks.codes], marks.values))
+        elif rows_end * len(marks.labels) <= _ROOMY * len(mine):
             self._runs.append(_dense(mine, rows_end, marks))
         else:
             order = _order(mine, rows_end)

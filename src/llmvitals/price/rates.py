@@ -199,8 +199,9 @@ def _rate(each: _Coefficients, unit: int, *, apart: tuple[bool, bool]) -> Rate:
             thought += spoken if think_apart else 0
         if cached > size or thought > output:
             return INCONSISTENT
-        nano = (total + cache) // unit
-        rest = total + cache - nano * unit
+        net = total + cache
+        nano = net // unit
+        rest = net - nano * unit
         if rest > half or (rest == half and nano & 1):
             nano += 1
         return nano, priced, (total + half) // unit if cache else nano
