@@ -90,6 +90,11 @@ def test_never_means_at_no_time(folder):
     assert '+ at 30s: Slow firing {app=chat} summary: "chat takes 8 s"' in said
 
 
+def test_a_time_includes_what_happens_then(folder):
+    expect = "[{at: 29s, alerts: []}, {at: 30s, alerts: [{alert: Slow}]}]"
+    assert tried(folder, "- name: t\n" + SLOW + f"  expect: {expect}\n")[0] == 0
+
+
 def test_only_some_rules_are_looked_at(folder):
     code, _ = tried(folder, "- name: t\n  only: [Spent]\n" + SLOW + "  expect: [{at: 5m, alerts: []}]\n")
     assert code == 0
