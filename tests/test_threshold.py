@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.detect.metric import METRICS
+from llmvitals.detect.threshold import Threshold
 from llmvitals.errors import RuleError
+from llmvitals.record.vitals import Vitals
 from llmvitals.sketch import quantiles, tally
 from panes import MINUTE, PANE, told, vitals, walk, watch
 
@@ -146,6 +149,25 @@ def test_a_few_calls_never_page(tmp_path):
     assert len(alone(tmp_path, slow, ms=(60_000.0,) * 20)) == 2
     assert len(alone(tmp_path, slow + ", min_calls: 2", ms=(60_000.0,) * 2)) == 2
     assert alone(tmp_path, "metric: error_share, above: 1%", calls=19, errors=19) == []
+
+
+@pytest.mark.parametrize(
+    ("calls", "speaks"), [(19, set()), (20, {name for name, metric in METRICS.items() if not metric.steady})]
+)
+def test_nothing_that_few_calls_make_jump_is_read_of_less_than_twenty(calls, speaks):
+    """Of each metric that is no sum, whatever the calls say."""
+    sums = (calls,) * len(tally.SUMS)
+    keys = sorted(int(quantiles.bin_keys(name, np.array([9.0]))[0]) for name in quantiles.SKETCHES)
+    bins = np.array(keys, np.uint16), np.full(len(keys), calls)
+    full = Vitals(sums, (1,) * len(tally.MAXIMA), bins)
+    heard = {}
+    for name, metric in METRICS.items():
+        watched = Threshold(
+            metric=name, above="0%" if metric.unit == "share" else "0s" if metric.unit == "ms" else 0
+        )
+        (reading,) = watched.detector(PANE, ()).take({}, FIRST, full)
+        heard[name] = reading.verdict
+    assert {name for name, said in heard.items() if said != "none" and not METRICS[name].steady} == speaks
 
 
 def test_min_calls_counts_the_calls_that_the_metric_rests_on(tmp_path):
