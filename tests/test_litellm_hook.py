@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -12,6 +13,7 @@ import time
 import types
 import urllib.error
 import urllib.request
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,13 +24,16 @@ from hypothesis import strategies as st
 
 from cluster import Cluster, free_ports, until
 from commands import said
-from conftest import unavailable
-from llmvitals import ingest
+from conftest import have, unavailable
+from llmvitals import ingest, topics
 from llmvitals.errors import Unavailable
 from llmvitals.record.verdict import Clause, Verdict
+from llmvitals.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from llmvitals.local.kafka import LocalKafka
 
 ROOT = Path(__file__).parent.parent
 LITELLM = ROOT / ".venv" / "litellm" / "bin" / "litellm"
@@ -78,8 +83,9 @@ class Answer(NamedTuple):
 class Gateway:
     """A LiteLLM proxy with the example in it, in a process of its own."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        self.folder, self.port = folder, free_ports(1)
+    def __init__(self, folder: Path, brokers: str, prefix: str) -> None:
+        self.folder, self.port, self.brokers, self.prefix = folder, free_ports(1), brokers, prefix
+        settings = {"LLMVITALS_BROKERS": brokers, "LLMVITALS_TOPIC_PREFIX": prefix}
         (folder / "litellm_hook.py").write_text((ROOT / "examples" / "litellm_hook.py").read_text())
         for name, text in (("config.yaml", CONFIG), ("gateway_auth.py", AUTH), ("recorder.py", RECORDER)):
             (folder / name).write_text(text)
@@ -144,7 +150,7 @@ class Gateway:
             found.append(self.ask(who, **more))
             return found[-1].status == status
 
-        until(asked, 30, lambda: f"{who} is answered {status}, not {found[-1]}\n{self.log()[-3000:]}")
+        until(asked, 100, lambda: f"{who} is answered {status}, not {found[-1]}\n{self.log()[-3000:]}")
         return found[-1]
 
     def close(self) -> None:
@@ -156,15 +162,17 @@ class Gateway:
             self.process.wait(10)
 
 
-@pytest.fixture
-def gateway(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[Gateway]:
+@pytest.fixture(scope="module")
+def gateway(_kafka: LocalKafka | Unavailable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One for all tests, because it takes its time to start."""
+    kafka = have(_kafka)
     if not LITELLM.exists():
         unavailable(Unavailable("LiteLLM is not installed: `make test` does that, from tests/litellm.txt"))
-    folder = tmp_path / "gateway"
-    folder.mkdir()
-    made = Gateway(folder, LLMVITALS_BROKERS=kafka, LLMVITALS_TOPIC_PREFIX=topic_prefix)
+    prefix = f"t{uuid.uuid4().hex[:10]}"
+    made = Gateway(tmp_path_factory.mktemp("gateway"), kafka.address, prefix)
     try:
-        until(made.ready, 90, made.log)
+        asyncio.run(topics.apply(Settings(brokers=kafka.address, topic_prefix=prefix)))
+        until(made.ready, 120, made.log)
         yield made
     finally:
         made.close()
@@ -179,18 +187,15 @@ def verdict(**changes: Any) -> Verdict:
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(200)
-async def test_litellms_proxy_obeys(
-    gateway: Gateway, kafka: str, topic_prefix: str, create_topics: Any
-) -> None:
-    cluster = Cluster(kafka, topic_prefix, gateway.folder)
-    settings = await create_topics(cluster.settings)
-    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+@pytest.mark.timeout(290)
+async def test_litellms_proxy_obeys(gateway: Gateway) -> None:
+    topic = f"{gateway.prefix}.verdicts.v1"
+    producer = AIOKafkaProducer(bootstrap_servers=gateway.brokers)
     await producer.start()
 
     async def say(*verdicts: Verdict) -> None:
         for one in verdicts:
-            await producer.send_and_wait(settings.topic("verdicts"), one.encode(), key=one.key)
+            await producer.send_and_wait(topic, one.encode(), key=one.key)
 
     try:
         assert gateway.ask("search.ann").status == 200
@@ -205,18 +210,16 @@ async def test_litellms_proxy_obeys(
         assert gateway.ask("chat.bob").status == 200
 
         await say(
-            verdict(verdict="allow", override="Ann"),
             verdict(rule="Warned", series={"user": "ann"}, verdict="warn", reason="80 % – of it"),
             verdict(rule="Bots", series={"team": "chat"}, where=(Clause("app", ("bot",)),)),
+            verdict(verdict="allow", override="Ann"),
         )
         assert gateway.becomes(200, "search.ann").headers["x-llmvitals-warning"] == "80 %   of it"
         gateway.becomes(429, "chat.bob", metadata={"tags": ["app:bot", "area:south"]})
         free = gateway.ask("chat.bob", metadata={"tags": ["app:human", "area:south"]}, user="customer-7")
         assert free.status == 200
         assert "x-llmvitals-warning" not in free.headers
-        await producer.send_and_wait(
-            settings.topic("verdicts"), None, key=verdict(rule="Bots", series={"team": "chat"}).key
-        )
+        await producer.send_and_wait(topic, None, key=verdict(rule="Bots", series={"team": "chat"}).key)
         gateway.becomes(200, "chat.bob", metadata={"tags": ["app:bot"]})
     finally:
         await producer.stop()
@@ -246,42 +249,39 @@ RULES = """groups:
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(200)
-async def test_from_a_spent_budget_to_a_refused_call_and_back(
-    gateway: Gateway, kafka: str, topic_prefix: str, tmp_path: Path
-) -> None:
+@pytest.mark.timeout(290)
+async def test_from_a_spent_budget_to_a_refused_call_and_back(gateway: Gateway, tmp_path: Path) -> None:
     """Spend passes 100 % → the verdict is on the topic → the team's next call is refused → an override lifts it."""
     rules = tmp_path / "rules"
     rules.mkdir()
     (rules / "rules.yaml").write_text(RULES)
-    cluster = Cluster(kafka, topic_prefix, tmp_path, alerts=rules)
-    await cluster.apply_topics()
-    where = {"brokers": kafka, "topic_prefix": topic_prefix}
+    cluster = Cluster(gateway.brokers, gateway.prefix, tmp_path, alerts=rules)
+    where = {"brokers": gateway.brokers, "topic_prefix": gateway.prefix}
     try:
         for stage in ("combine", "merge", "sink"):
             cluster.start(stage)
         now = time.time_ns() // 1_000_000
         calls = [
             {"id": f"c{n}", "ts": now + n, "model": "m", "team": team, "cost_usd": 3.5}
-            for n, team in enumerate(["search"] * 3 + ["chat"])
+            for n, team in enumerate(["sales"] * 3 + ["support"])
         ]
         for partition in range(len(cluster.settings.sources) * 4):
             mine = [json.dumps(call).encode() for call in calls if int(call["id"][1:]) % 4 == partition]
             await cluster.publish(cluster.settings.topic("calls"), partition, mine)
-        refused = gateway.becomes(429, "search.ann")
+        refused = gateway.becomes(429, "sales.eve")
         assert (
-            "Refused by the budget TeamDay: $10.50 of $10 per day is used (105 %): team=search."
+            "Refused by the budget TeamDay: $10.50 of $10 per day is used (105 %): team=sales."
             in refused.text
         )
-        assert gateway.ask("chat.bob").status == 200
+        assert gateway.ask("support.joe").status == 200
         shown = said(tmp_path, "verdicts", **where)
-        assert "block TeamDay team=search" in shown.text
+        assert "block TeamDay team=sales" in shown.text
         assert "$10.50 $10 $0.50" in shown.text
         lifted = said(
             tmp_path,
             "silence",
             "add",
-            "team=search",
+            "team=sales",
             "--override",
             "--by",
             "Ann",
@@ -290,8 +290,8 @@ async def test_from_a_spent_budget_to_a_refused_call_and_back(
             **where,
         )
         assert lifted.code == 0, lifted.text
-        assert gateway.becomes(200, "search.ann").status == 200
-        assert "allow TeamDay team=search" in said(tmp_path, "verdicts", **where).text
+        assert gateway.becomes(200, "sales.eve").status == 200
+        assert "allow TeamDay team=sales" in said(tmp_path, "verdicts", **where).text
     finally:
         cluster.close()
 
