@@ -1,6 +1,6 @@
 """Pictures of every kind of message, as a phone shows it: `python tests/slack_pictures.py [NAME …]`.
 
-They are drawn from the reviewed blocks in tests/data/slack, written to docs/slack, and need Chromium.
+They are drawn from the reviewed blocks in tests/data/slack, written to docs/slack, and need Chromium; pngquant makes them small.
 """
 
 from __future__ import annotations
@@ -66,7 +66,12 @@ def main(names: list[str]) -> None:
             width = 1_670 if name == SHEET else 390
             file = Path(folder, f"{name}.html")
             file.write_text(page(pages[name]), "utf-8")
-            chromium(f"--window-size={width},{height}", f"--screenshot={PICTURES / name}.png", file.as_uri())
+            picture = PICTURES / f"{name}.png"
+            chromium(f"--window-size={width},{height}", f"--screenshot={picture}", file.as_uri())
+            if squeeze := shutil.which("pngquant"):
+                subprocess.run(
+                    [squeeze, "--force", "--output", picture, "--", picture], timeout=60, check=True
+                )
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def group(number: int, **changes: Any) -> Card:
         threshold(
             episode=f"slow-{n}", labels={"app": apps[n % 12], "model": "gpt-5", "environment": "prod"},
             value=4_100.0 + 390 * (12 - n % 12), since=NOON + n * MINUTE, at=NOON + n * MINUTE,
-            cause="answers are 2.1 times as long in `answer@v7` (+1.9 s), the model itself is 8 % slower",
+            cause="+1.9 s a call against the hour before: 88 % from longer answers in answer@v7",
         )
         for n in range(min(number, 20))
     )  # fmt: skip
@@ -117,7 +117,7 @@ def digest() -> Card:
 BUDGET = alert(
     value=1924.4, level="95%", verdict="warn", ends=NOON + 30 * DAY + 11 * HOUR,
     summary="search has used 96 % of $2,000",
-    cause="+$212 this hour: 81 % longer prompts in `answer@v7`, 12 % more calls",
+    cause="+$212 an hour against the hour before: 81 % from longer prompts in answer@v7, 12 % from more calls by alice",
     annotations={
         "summary": "search has used 96 % of $2,000",
         "runbook_url": "https://wiki.example/budgets?team=search&page=1",
@@ -127,11 +127,9 @@ BUDGET = alert(
 BLOCKED = alert(
     value=2_084.2, level="100%", verdict="block", ends=NOON + 30 * DAY + 11 * HOUR,
     summary="search has used 104 % of $2,000", note="overspent by $84.20",
-    cause="+$160 this hour: 64 % longer prompts in `answer@v7`, 9 % more calls",
+    cause="+$160 an hour against the hour before: 64 % from longer prompts in answer@v7, 31 % from more calls by alice",
 )  # fmt: skip
-LATENCY = threshold(
-    cause="+1.9 s: answers are 2.1 times as long in `answer@v7`, the model itself is 8 % slower"
-)
+LATENCY = threshold(cause="+1.9 s a call against the hour before: 88 % from longer answers in answer@v7")
 
 
 def said(made: Alert) -> Alert:
@@ -147,7 +145,7 @@ CARDS: dict[str, Card] = {
             rule="TeamMonthlyBudget", facet="burn", level="14.4x", value=312.0, ends=NOON + 30 * DAY,
             summary="$2,000 per month burns at 14.4x an even spend: team=search",
             note="$41.20 within 1 h: at this rate the budget is gone in 1 d 16 h, on 3 January 04:58",
-            cause="+$38 this hour: one session (`run-4711`) made 71 % of the calls",
+            cause="+$38 an hour against the hour before: 71 % from more calls by ben, 22 % from a shift to gpt-5",
         ))),
     "forecast": Card.alone(said(
         alert(
