@@ -26,6 +26,7 @@ class Episode:
     """
 
     rule: str
+    kind: str
     series: str
     labels: Mapping[str, str] = field(hash=False)
     begin: int
@@ -87,6 +88,7 @@ def episodes(alerts: Iterable[Alert]) -> list[Episode]:
             continue
         told = Episode(
             rule=alert.rule,
+            kind=alert.kind,
             series=f"{alert.fingerprint} {alert.facet}".strip(),
             labels=alert.labels,
             begin=alert.at,
@@ -147,6 +149,7 @@ def _higher(known: Episode, told: Episode) -> Episode:
 
 
 def _excess(episode: Episode) -> float:
-    """How far the worst value lies beyond the limit, on whichever side an alert is."""
+    """How far the worst value lies beyond the limit, as a share of it; below it, where the alert is there."""
     size = abs(episode.limit) or 1.0
-    return abs(episode.worst - episode.limit) / size
+    share = (episode.worst - episode.limit) / size
+    return -share if episode.kind != "budget" and episode.worst < episode.limit else share

@@ -6,6 +6,7 @@ import gzip
 import itertools
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
@@ -27,16 +28,19 @@ def batches(lines: Iterable[bytes]) -> Iterator[list[Logged]]:
         yield batch
 
 
-def opened(name: str) -> tuple[BinaryIO, Callable[[], float | None]]:
+@contextmanager
+def opened(name: str) -> Iterator[tuple[BinaryIO, Callable[[], float | None]]]:
     """A file of lines (`-`: standard input; `.gz`: unpacked on the way), and how much of it is read, 0 … 1.
 
     Raises ConfigError when there is no such file.
     """
     if name == "-":
-        return sys.stdin.buffer, lambda: None
+        yield sys.stdin.buffer, lambda: None
+        return
     path = Path(name)
     if not path.is_file():
         raise ConfigError(f"{name} is no file; - reads standard input")
-    size, raw = max(path.stat().st_size, 1), path.open("rb")
-    file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-    return cast("BinaryIO", file), lambda: raw.tell() / size
+    size = max(path.stat().st_size, 1)
+    with path.open("rb") as raw:
+        file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+        yield cast("BinaryIO", file), lambda: raw.tell() / size

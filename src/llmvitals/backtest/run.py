@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -58,8 +57,7 @@ def of_file(settings: Settings, name: str, folders: Sequence[Path], told: Told) 
     Raises ConfigError (RuleError for rules) that names what is wrong.
     """
     trial, began = _trial(settings, folders, {FILE: 1}), time.perf_counter()
-    file, share = lines.opened(name)
-    with file:
+    with lines.opened(name) as (file, share):
         for batch in lines.batches(file):
             trial.feed(FILE, 0, batch)
             told(trial, share())
@@ -67,7 +65,7 @@ def of_file(settings: Settings, name: str, folders: Sequence[Path], told: Told) 
     return _outcome(trial, folders, time.perf_counter() - began)
 
 
-def of_topics(settings: Settings, since: str, folders: Sequence[Path], told: Told) -> Outcome:
+async def of_topics(settings: Settings, since: str, folders: Sequence[Path], told: Told) -> Outcome:
     """The calls that were appended to the input topics within the last `since` (a duration).
 
     told: as in `of_file`. Raises ConfigError, MissingTopic and BrokerDown.
@@ -76,10 +74,6 @@ def of_topics(settings: Settings, since: str, folders: Sequence[Path], told: Tol
         start = time.time_ns() // 1_000 - duration(since)
     except ValueError as error:
         raise ConfigError(f"--since: {error}") from None
-    return asyncio.run(_of_topics(settings, start, folders, told))
-
-
-async def _of_topics(settings: Settings, start: int, folders: Sequence[Path], told: Told) -> Outcome:
     partitions = await find_topics(settings, settings.sources)
     trial, began = _trial(settings, folders, partitions), time.perf_counter()
     await topic.replay(settings, trial, partitions, start, lambda: told(trial, None))

@@ -1,110 +1,116 @@
-"""Calls through the worker's own stages, for the rules alone: nothing is stored, sent or paged."""
+"""Calls through the worker's own reading and its own rules: nothing is stored, sent or paged."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from llmvitals.backtest import screen
+from llmvitals.backtest.block import Block
 from llmvitals.backtest.episodes import Span
-from llmvitals.combine import Combine
-from llmvitals.merge import Merge
+from llmvitals.backtest.post import Post
+from llmvitals.backtest.reader import Coder, Piece, Reader, together
 from llmvitals.pipeline import Pipeline
-from llmvitals.record.alert import Alert
-from llmvitals.record.frame import Frame
-from llmvitals.record.log import Logged, Topic
-from llmvitals.window import FOREVER, NEVER, duration
+from llmvitals.record.view import View
+from llmvitals.window import FOREVER, MINUTE, NEVER, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from llmvitals.alert.rule import Rules
     from llmvitals.combine import Plan
-    from llmvitals.record.log import Message, Record
+    from llmvitals.record.alert import Alert
+    from llmvitals.record.log import Record
     from llmvitals.settings import Settings
 
 COUNTERS: Final = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
+BLOCK: Final = 65_536
+"""Calls that are worked on at once, at least: the more, the cheaper each, and the more memory."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Judge:
-    """The rules of one folder, and what they said."""
+    """The rules of one folder, and what they say."""
 
     pipeline: Pipeline
-    merge: Merge
-    alerts: list[Alert] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, settings: Settings, folder: Path, inputs: Sequence[str]) -> Judge:
-        """Reads the folder. Raises ConfigError (RuleError for the rules) that names what is wrong."""
-        alone = {"alerts": folder, "default_views": False, "views": ()}
-        pipeline = Pipeline.of(settings.model_copy(update=alone), 1, inputs)
-        # Nobody wants points, and a budget can wait until its pane is over.
-        views = {
-            name: dataclasses.replace(view, stored=False, eager=False)
-            for name, view in pipeline.merge.views.items()
-        }
-        plan = dataclasses.replace(pipeline.merge, views=views)
-        return cls(pipeline, Merge(plan, shard=0, parts={}, beginning=0))
+    posts: list[Post]
 
     @property
     def rules(self) -> list[str]:
         """Their names."""
         return [rule.name for rule in self.pipeline.watch.rules.rules]
 
-    def take(self, frames: Sequence[Logged]) -> None:
-        """Frames in, alerts kept."""
-        self._keep(self.merge.apply(frames))
-
-    def _keep(self, messages: Iterable[Message]) -> None:
-        self.alerts += [
-            Alert.decode(message.value or b"") for message in messages if message.topic is Topic.ALERTS
-        ]
+    @property
+    def alerts(self) -> list[Alert]:
+        """The changes of alerts so far, in the order of their times."""
+        return sorted(chain.from_iterable(post.alerts for post in self.posts), key=lambda alert: alert.at)
 
 
 class Trial:
-    """The rules of one folder or more, over the calls of some partitions: one combine stage for each.
+    """The rules of one folder or more, over the calls of some partitions.
 
-    Law: the alerts are those of the closed panes, so they are the same however calls are batched and
+    Law: the alerts are those that the worker's stages give of the same panes, however calls are batched and
     partitions take turns. (A worker tells of a budget out of panes still open: maybe of two steps, seconds
-    apart, where here the higher one is told.)
+    apart, where here the higher one is told. And it counts together what is over `max_series`.)
 
     sources: topic → its partitions. Raises ConfigError (RuleError for rules) that names what is wrong.
     """
 
     def __init__(self, settings: Settings, folders: Sequence[Path], sources: Mapping[str, int]) -> None:
-        self.judges = [Judge.of(settings, folder, [*sources]) for folder in folders]
-        self._disorder, self._pane = duration(settings.disorder), duration(settings.pane)
-        self._first = FOREVER
-        self._stages = {
-            (topic, number): Combine(
-                self._plan(topic), source=f"{topic}/{number}", sources=dict(sources), parts={}, beginning=0
-            )
+        alone = {"default_views": False, "views": ()}
+        pipelines = [
+            Pipeline.of(settings.model_copy(update={**alone, "alerts": folder}), 1, [*sources])
+            for folder in folders
+        ]
+        self._pane = duration(settings.pane)
+        self._disorder = duration(settings.disorder)
+        self._coder = Coder(_dimensions([pipeline.watch.rules for pipeline in pipelines]))
+        self.judges = [Judge(pipeline, [*self._posts(pipeline.watch.rules)]) for pipeline in pipelines]
+        self._readers = {
+            (topic, number): Reader(_plan(pipelines[0], topic, self._coder), self._coder, f"{topic}/{number}")
             for topic, count in sources.items()
             for number in range(count)
         }
-        self._frames = 0
+        self._ended: set[tuple[str, int]] = set()
+        self._pieces: list[Piece] = []
+        self._waiting = 0
+        self._enough = BLOCK
+        self._first = FOREVER
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         """Calls of one partition, in the order of its log."""
-        stage = self._stages[topic, partition]
-        out = stage.apply(records)
-        stage.delivered(stage.mark())
-        self._pass_on(out)
+        reader = self._readers[topic, partition]
+        reader.read(records)
+        self._gather(reader)
+        if self._waiting >= self._enough:
+            self._judge(min(reader.mark() for reader in self._readers.values()))
+            self._enough = self._waiting + BLOCK
 
     def end(self, topic: str, partition: int) -> None:
         """Nothing more comes from this partition, so nobody waits for it any more."""
-        self._pass_on(self._stages[topic, partition].finish())
+        reader = self._readers[topic, partition]
+        reader.finish()
+        self._gather(reader)
+        self._ended.add((topic, partition))
+        if len(self._ended) == len(self._readers) and self._pieces:
+            panes = MINUTE // self._pane
+            last = max(int(piece.panes.max()) for piece in self._pieces)
+            self._judge(-(-(last + 1) // panes) * panes)
 
     def reached(self, topic: str, partition: int) -> int:
         """Event time that this partition has come to, µs; window.NEVER at first."""
-        return self._stages[topic, partition].watermark
+        return self._readers[topic, partition].watermark
 
     @property
     def time(self) -> int | None:
         """The newest event time so far, µs; None before the first call."""
-        newest = max(stage.watermark for stage in self._stages.values())
+        newest = max(reader.watermark for reader in self._readers.values())
         return newest + self._disorder if newest > NEVER else None
 
     @property
@@ -116,22 +122,44 @@ class Trial:
     @property
     def counters(self) -> Counter[str]:
         """What became of the calls: see Combine."""
-        stages = self._stages.values()
-        return Counter({name: sum(stage.counters[name] for stage in stages) for name in COUNTERS})
+        readers = self._readers.values()
+        return Counter({name: sum(reader.counters[name] for reader in readers) for name in COUNTERS})
 
-    def _plan(self, topic: str) -> Plan:
-        """One pass for all folders: the views of each."""
-        plans = [judge.pipeline.combine.get(topic, judge.pipeline.combine[""]) for judge in self.judges]
-        views = {view.name: view for plan in plans for view in plan.views}
-        return dataclasses.replace(plans[0], views=tuple(views.values()))
+    def _posts(self, rules: Rules) -> Iterator[Post]:
+        views = {view.name: view for view in rules.views}
+        for name, mine in rules.by_view.items():
+            for screened in (True, False):
+                some = [rule for rule in mine if (screen.look_back(rule) is not None) == screened]
+                if some:
+                    yield Post(views[name], some, self._pane, self._coder)
 
-    def _pass_on(self, messages: Iterable[Message]) -> None:
-        frames = []
-        for message in messages:
-            if message.topic is Topic.PARTIALS:
-                frames.append(Logged(self._frames, 0, message.value))
-                self._frames += 1
-                entries = Frame.decode(message.value or b"").entries
-                self._first = min([self._first, *(entry.pane for entry in entries)])
+    def _gather(self, reader: Reader) -> None:
+        pieces = reader.taken()
+        self._pieces += pieces
+        self._waiting += sum(map(len, pieces))
+
+    def _judge(self, low: int) -> None:
+        """Everything below this pane is complete."""
+        piece = together(self._pieces)
+        inside = piece.panes < low
+        places = np.flatnonzero(inside)
+        if not len(places):
+            return
+        block = Block(piece.take(places))
+        rest = piece.take(np.flatnonzero(~inside))
+        self._pieces, self._waiting = [rest] if len(rest) else [], len(rest)
+        self._first = min(self._first, int(block.panes.min()))
         for judge in self.judges:
-            judge.take(frames)
+            for post in judge.posts:
+                post.take(block, low)
+
+
+def _dimensions(several: Sequence[Rules]) -> list[str]:
+    """Every dimension that a view of these rules splits or filters by."""
+    views = [view for rules in several for view in rules.views]
+    return sorted({name for view in views for name in (*view.by, *(name for name, _ in view.where))})
+
+
+def _plan(pipeline: Pipeline, topic: str, coder: Coder) -> Plan:
+    plan = pipeline.combine.get(topic, pipeline.combine[""])
+    return dataclasses.replace(plan, views=(View("", coder.dimensions),))

@@ -45,7 +45,7 @@ def backtest(
     folders = [rules or settings.alerts, *([against] if against else [])]
     with _progress() as told:
         if file is None:
-            outcome = run.of_topics(settings, since, folders, told)
+            outcome = asyncio.run(run.of_topics(settings, since, folders, told))
         else:
             outcome = run.of_file(settings, file, folders, told)
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,7 +58,7 @@ def prepare(coded: Coded, book: Book) -> Chunk:
     return Chunk(
         vectors,
         lines,
-        _bins(coded.matrix),
+        Marks.of(*binned(coded.matrix, quantiles.SKETCHES), _BINS, np.ones((1, vectors.shape[1]), np.int64)),
         _who(coded.matrix, book),
         _tools(coded, book),
         _scores(coded, book),
@@ -66,8 +66,8 @@ def prepare(coded: Coded, book: Book) -> Chunk:
     )
 
 
-def _bins(v: Ints) -> Marks:
-    """A call has a bin in every sketch whose value is known of it."""
+def binned(v: Ints, sketches: Collection[str]) -> tuple[Ints, Ints]:
+    """Places of calls (v: their vectors) and keys of bins: one in every sketch whose value is known of it."""
     speed = v[SPEED_US]
     known = {
         "latency_ms": (v[SUM["latency_count"]] > 0, v[SUM["latency_us"]], 1_000),
@@ -82,12 +82,12 @@ def _bins(v: Ints) -> Marks:
         ),
         "toxicity": (v[SUM["toxicity_count"]] > 0, v[SUM["toxicity_micro"]], 10_000),
     }  # fmt: skip
-    places, codes = [], []
+    places, codes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for sketch, (there, value, unit) in known.items():
-        places.append(np.flatnonzero(there))
-        codes.append(quantiles.bin_keys(sketch, (value / unit)[places[-1]]))
-    once = np.ones((1, v.shape[1]), np.int64)
-    return Marks.of(np.concatenate(places), np.concatenate(codes), _BINS, once)
+        if sketch in sketches:
+            places.append(np.flatnonzero(there))
+            codes.append(quantiles.bin_keys(sketch, (value / unit)[places[-1]]))
+    return np.concatenate(places), np.concatenate(codes)
 
 
 def _who(m: Ints, book: Book) -> Marks:

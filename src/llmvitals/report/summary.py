@@ -98,6 +98,7 @@ def noisiest(found: Sequence[Told]) -> list[Noisy]:
 def _begun(change: Change) -> Episode:
     return Episode(
         rule=change.rule,
+        kind=change.kind,
         series=f"{change.fingerprint} {change.facet}".strip(),
         labels=change.labels,
         begin=change.at,

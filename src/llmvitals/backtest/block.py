@@ -1,0 +1,59 @@
+"""Calls of many panes that are worked on at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmvitals.combine.chunk import binned
+from llmvitals.combine.several import Several
+from llmvitals.sketch.tally import SUM
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from llmvitals.backtest.reader import Piece
+
+    Ints = NDArray[np.int64]
+
+
+@dataclass
+class Block:
+    """A piece, and what several rules read of it, once."""
+
+    piece: Piece
+    _bins: dict[tuple[str, ...], Several] = field(default_factory=dict)
+
+    @property
+    def panes(self) -> Ints:
+        """The pane of each call."""
+        return self.piece.panes
+
+    @property
+    def vectors(self) -> Ints:
+        """What each call adds to tally.SUMS."""
+        return self.piece.vectors
+
+    @property
+    def values(self) -> Ints:
+        """The code of each call in each dimension."""
+        return self.piece.values
+
+    @cached_property
+    def tools(self) -> Several:
+        """The tools that calls ask for, as combine counts them: not those of copies."""
+        places, said, values = self.piece.tools
+        if not len(places):
+            return self.piece.tools
+        asked = self.vectors[SUM["calls"], places] > 0
+        return Several(places[asked], said[asked], values[asked])
+
+    def binned(self, sketches: tuple[str, ...]) -> Several:
+        """The bins of calls in these sketches."""
+        if sketches not in self._bins:
+            places, bins = binned(self.vectors, sketches)
+            self._bins[sketches] = Several(places, bins, np.ones(len(places), np.int64))
+        return self._bins[sketches]

@@ -1,0 +1,169 @@
+"""Some rules of one view, over blocks of calls: asked only of the series of which they may say anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llmvitals.alert.rule import Rules
+from llmvitals.backtest import screen
+from llmvitals.backtest.bag import Bag, empty
+from llmvitals.record.alert import Alert
+from llmvitals.watch import Watch
+from llmvitals.window import FOREVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from llmvitals.alert.rule import Rule
+    from llmvitals.backtest.block import Block
+    from llmvitals.backtest.reader import Coder
+    from llmvitals.record.view import View
+    from llmvitals.record.vitals import Vitals
+
+    Ints = NDArray[np.int64]
+    Panes = list[tuple[int, Vitals]]
+
+
+class Post:
+    """rules: of one view; all of them can be screened, or none is.
+
+    A series is asleep until a screen lets it pass: of it, only what it held within the longest window is
+    kept. Once it is awake it stays so.
+
+    Law: the alerts are the same as if every series had been awake all the time.
+    """
+
+    def __init__(self, view: View, rules: Sequence[Rule], pane: int, coder: Coder) -> None:
+        self.alerts: list[Alert] = []
+        self._view, self._rules, self._pane, self._coder = view, rules, pane, coder
+        self._watch = Watch(Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True)
+        self._series = _Series(view, coder)
+        needs = [screen.needs(rule) for rule in rules]
+        self._needs = screen.joint(need or screen.EVERYTHING for need in needs)
+        backs = [screen.look_back(rule) for rule in rules]
+        self._back = max((back // pane for back in backs if back is not None), default=0)
+        self._screened = None not in backs
+        self._awake = np.zeros(0, np.bool_)
+        self._looked = 0
+        self._asleep = empty(self._needs)
+        self._states: dict[int, dict[str, Any]] = {}
+
+    def take(self, block: Block, low: int) -> None:
+        """The panes below `low` have closed; block: their calls, but for those of earlier blocks."""
+        rows = self._series.rows(block)
+        bag = Bag.of(block, rows, self._needs)
+        if self._screened:
+            more = self._series.count - len(self._awake)
+            self._awake = np.concatenate((self._awake, np.zeros(max(more, 0), np.bool_)))
+            awake = self._awake[bag.rows]
+            self._wake(self._asleep.beside(bag.only(~awake)), low)
+            bag = bag.only(awake)
+        fed = self._feed(bag, low)
+        for row in [row for row in self._states if row not in fed]:
+            if self._watch.needs_tick(self._states[row], low):
+                self._advance(row, [], low)
+
+    def _wake(self, asleep: Bag, low: int) -> None:
+        """Let pass who may have something to say, from the first pane on where that is so."""
+        if not len(asleep):
+            return
+        hot = np.minimum.reduce([screen.hot(rule, asleep, self._pane, self._looked) for rule in self._rules])
+        self._looked = low
+        rows = asleep.rows
+        first = np.full(len(self._awake), FOREVER)
+        np.minimum.at(first, rows, hot)
+        self._awake |= first < FOREVER
+        begins = first[rows]
+        self._asleep = asleep.only((begins == FOREVER) & (asleep.panes >= low - self._back))
+        risen = asleep.only(begins < FOREVER)
+        names = self._coder.tools.names
+        for row, found in groupby(risen.vitals(names), key=itemgetter(0)):
+            panes = [(pane, vitals) for _, pane, vitals in found]
+            before = [entry for entry in panes if entry[0] < first[row]]
+            if before:
+                state = self._states.setdefault(row, {})
+                self._watch.prime(self._view.name, self._series.name(row), state, before)
+            self._advance(row, panes[len(before) :], low)
+
+    def _feed(self, bag: Bag, low: int) -> set[int]:
+        fed = set()
+        for row, found in groupby(bag.vitals(self._coder.tools.names), key=itemgetter(0)):
+            self._advance(row, [(pane, vitals) for _, pane, vitals in found], low)
+            fed.add(row)
+        return fed
+
+    def _advance(self, row: int, closed: Panes, low: int) -> None:
+        state = self._states.pop(row, {})
+        said = self._watch.advance(self._view.name, self._series.name(row), state, floor=low, closed=closed)
+        self.alerts += [each for each in said if isinstance(each, Alert)]
+        if state:
+            self._states[row] = state
+
+
+@dataclass(slots=True)
+class _Series:
+    """The rows of a view's series, in the order of first meeting."""
+
+    view: View
+    coder: Coder
+    _rows: dict[tuple[int, ...], int] = field(default_factory=dict)
+    _names: list[tuple[int, ...]] = field(default_factory=list)
+    _accepted: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Rows so far, at least."""
+        if len(self.view.by) == 1:
+            return len(self._codes(self.view.by[0]))
+        return max(len(self._names), 1)
+
+    def name(self, row: int) -> tuple[str, ...]:
+        """The values of `by`."""
+        codes = (row,) if len(self.view.by) == 1 else self._names[row] if self.view.by else ()
+        return tuple(self._codes(name)[code] for name, code in zip(self.view.by, codes, strict=True))
+
+    def rows(self, block: Block) -> Ints:
+        """The row of each call; -1 for those that the view does not want."""
+        columns = [block.values[self.coder.dimensions.index(name)] for name in self.view.by]
+        if len(columns) == 1:
+            rows = columns[0]
+        elif columns:
+            rows = self._many(columns)
+        else:
+            rows = np.zeros(len(block.panes), np.int64)
+        wanted = np.ones(len(rows), np.bool_)
+        for name, _ in self.view.where:
+            wanted &= self._accepts(name)[block.values[self.coder.dimensions.index(name)]]
+        return np.where(wanted, rows, -1)
+
+    def _many(self, columns: Sequence[Ints]) -> Ints:
+        together = columns[0]
+        for name, column in zip(self.view.by[1:], columns[1:], strict=True):
+            together = together * len(self._codes(name)) + column
+        _, first, back = np.unique(together, return_index=True, return_inverse=True)
+        found = []
+        for codes in zip(*(column[first].tolist() for column in columns), strict=True):
+            row = self._rows.setdefault(codes, len(self._names))
+            if row == len(self._names):
+                self._names.append(codes)
+            found.append(row)
+        return np.array(found, np.int64)[back]
+
+    def _accepts(self, name: str) -> NDArray[np.bool_]:
+        """For each code of a dimension whether the view wants it."""
+        names, known = self._codes(name), self._accepted.get(name, np.zeros(0, np.bool_))
+        if len(known) < len(names):
+            conditions = [condition for wanted, condition in self.view.where if wanted == name]
+            new = [all(one.accepts(value) for one in conditions) for value in names[len(known) :]]
+            known = self._accepted[name] = np.concatenate((known, np.array(new, np.bool_)))
+        return known
+
+    def _codes(self, name: str) -> list[str]:
+        return self.coder.values[self.coder.dimensions.index(name)].names

@@ -1,0 +1,116 @@
+"""Calls of one source partition as columns, each in the pane that combine puts it in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llmvitals.combine.names import Codes, plain, profile
+from llmvitals.combine.several import Several, joined
+from llmvitals.combine.shelf import Shelf
+from llmvitals.combine.stage import Combine
+from llmvitals.window import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from llmvitals.combine.columns import Columns
+    from llmvitals.combine.plan import Plan
+    from llmvitals.record.log import Message, Record
+
+    Ints = NDArray[np.int64]
+
+
+class Coder:
+    """The codes of what calls say of each dimension, and of tools: one for all partitions."""
+
+    def __init__(self, dimensions: Sequence[str]) -> None:
+        self.dimensions = tuple(dimensions)
+        self.values = [Codes(_value) for _ in dimensions]
+        self.tools: Codes[str] = Codes(plain)
+
+    def code(self, columns: Columns, panes: Ints) -> Piece:
+        """Calls by their codes."""
+        said = zip(self.values, columns.dimensions, strict=True)
+        values = np.array([codes.of(column) for codes, column in said], np.int64)
+        tools = columns.tools
+        if len(tools.places):
+            tools = Several(tools.places, np.array(self.tools.of(tools.said.tolist())), tools.values)
+        return Piece(panes, columns.vectors, values.reshape(len(self.values), len(panes)), tools)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """n calls: their panes; vectors as Columns has them (HEIGHT × n); codes of dimensions (d × n); tools."""
+
+    panes: Ints
+    vectors: Ints
+    values: Ints
+    tools: Several
+
+    def __len__(self) -> int:
+        return len(self.panes)
+
+    def take(self, places: Ints) -> Piece:
+        """Only the calls at these places, in this order."""
+        return Piece(
+            self.panes[places],
+            np.take(self.vectors, places, axis=1),
+            np.take(self.values, places, axis=1),
+            self.tools.take(places),
+        )
+
+
+def together(pieces: Sequence[Piece]) -> Piece:
+    """Pieces one after another, one at least."""
+    return Piece(
+        np.concatenate([piece.panes for piece in pieces]),
+        np.concatenate([piece.vectors for piece in pieces], axis=1),
+        np.concatenate([piece.values for piece in pieces], axis=1),
+        joined([(len(piece), piece.tools) for piece in pieces]),
+    )
+
+
+class Reader(Combine):
+    """Combine but for its last step: calls are read, placed and told from their copies, but not summed."""
+
+    def __init__(self, plan: Plan, coder: Coder, source: str) -> None:
+        super().__init__(plan, source=source, sources={}, parts={}, beginning=0)
+        self._heap = _Heap(plan, coder)
+        self._shelf = self._heap
+
+    def read(self, records: Sequence[Record]) -> None:
+        """Records in the order of the log."""
+        self.apply(records)
+        self.delivered(self.mark())
+
+    def taken(self) -> list[Piece]:
+        """The calls that were read since this was last asked."""
+        pieces, self._heap.pieces = self._heap.pieces, []
+        return pieces
+
+    def _give(self) -> list[Message]:
+        for pane in self._shelf.done():
+            pane.given = True
+        self._given = max(self._given, self._clock.lowest_open(self.next))
+        return []
+
+
+class _Heap(Shelf):
+    """A shelf that lays calls on a heap instead of adding them up in their panes."""
+
+    def __init__(self, plan: Plan, coder: Coder) -> None:
+        super().__init__(plan, NEVER)
+        self.pieces: list[Piece] = []
+        self._coder = coder
+
+    def _spread(self, columns: Columns, panes: Ints) -> None:
+        self.pieces.append(self._coder.code(columns, panes))
+
+
+def _value(said: Any) -> str:
+    return profile((said,))[0]
