@@ -11,8 +11,8 @@ POINTS: Final = (
     "after-apply", "after-send", "after-delivery", "before-checkpoint", "after-checkpoint",
     "before-commit", "after-commit",
 )  # fmt: skip
-"""In the order in which a record passes them. In a sink's process there is `after-tick`: what is due was told
-and is not marked yet."""
+"""In the order in which a record passes them. A sink's tick has one of its own, `after-tick`: what was due is
+told, and the marks of it are not sent yet."""
 
 _POINT, _, _TIMES = os.environ.get("LLMVITALS_CRASH_AT", "").partition(":")
 _passed: Final = Counter[str]()

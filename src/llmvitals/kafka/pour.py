@@ -215,7 +215,8 @@ class Pour:
             line.sink.hear(news)
             news.clear()
         messages = await asking(line, line.sink.tick())
-        passing("after-tick")
+        if messages:
+            passing("after-tick")
         if feed is None or feed is not self._feed or not feed.holds():
             # Somebody else has taken over from what was written; ours would undo what he does.
             messages = acts(line, messages)
