@@ -109,6 +109,15 @@ def test_a_facet_that_is_no_longer_watched_is_over(tmp_path):
     assert over.note == "this is no longer watched"
 
 
+def test_other_pairs_end_what_the_old_ones_told(tmp_path):
+    state: dict = {}
+    rule = "alert: A\nbudget: {limit: 100, per: month, thresholds: [100%], burn_rate: BURN}"
+    (fired,) = walked(tmp_path, state, rule.replace("BURN", "default"), NOON + 1, [(NOON, vitals(cost=50))])
+    others = rule.replace("BURN", "[{factor: 5_000, windows: [2h, 10m]}]")
+    (over,) = walked(tmp_path, state, others, NOON + 9)
+    assert (over.status, over.episode, over.at) == ("resolved", fired.episode, (NOON + 9) * PANE)
+
+
 @pytest.mark.parametrize(
     ("steers", "expected"),
     [
@@ -157,6 +166,20 @@ def test_panes_that_stay_open_for_longer_than_the_window_are_not_all_in_it(tmp_p
     opened = [(NOON + at * MINUTE, vitals(cost=cost)) for at, cost in ((0, 6), (20, 6), (31, 6), (40, 4))]
     (fired,) = alerts(rule.advance("all", (), {}, floor=NOON, opened=opened))
     assert (fired.value, fired.at // PANE) == (10, NOON + 40 * MINUTE + 1)
+
+
+def test_a_session_goes_on_in_the_last_pane_before_it_is_over(tmp_path):
+    """Of its 30 silent minutes the last pane still counts, closed or open; one later it is another session."""
+    rule = watch(tmp_path, "alert: A\nbudget: {limit: 10, per: session, thresholds: [100%]}")
+    for late, expected in ((30 * MINUTE, [12]), (30 * MINUTE + 1, [])):
+        state: dict = {}
+        first, second = (NOON, vitals(cost=6)), (NOON + late, vitals(cost=6))
+        found = rule.advance(
+            rule.views[0].name, ("s",), state, floor=NOON + 1, closed=[first], opened=[second]
+        )
+        assert [alert.value for alert in alerts(found)] == expected
+        found = walk(rule, dict([first, second]), NOON + DAY, series=("s",))
+        assert [alert.value for alert in found if alert.status == "firing"] == expected
 
 
 # Periods, by the clocks on the wall

@@ -80,6 +80,9 @@ def test_it_is_taken_back_when_the_spend_stops(tmp_path):
     fired, over = walk(rule, daily(20, 10), FIRST + 40 * DAY)
     assert (over.status, over.facet, over.until) == ("resolved", "forecast", over.at)
     assert over.at < (FIRST + 29 * DAY) * PANE
+    assert "chance to overrun 59 %" in over.note, (
+        "three quarters of 80 %: an hour more or less changes nothing"
+    )
     assert fired.episode == over.episode
 
 
@@ -146,6 +149,13 @@ def test_an_even_spend_goes_on(tmp_path):
     assert found.rest == pytest.approx(200)
     # What is left is the doubt of 400 hours: 24/400 of it, and 1.2816 of that to either side for 80 %.
     assert found.interval() == pytest.approx((200 - 12 * 1.2816, 200 + 12 * 1.2816), rel=1e-3)
+
+
+def test_days_that_differ_make_it_doubt():
+    """48, 0, 48 and 0 dollars: a mean of 24, with a standard error of √768/2 = 13.86, which is 57.7 %."""
+    found = outlook(([2.0] * 24 + [0.0] * 24) * 2, 240)
+    assert found is not None
+    assert found.deviation / found.rest > 0.577
 
 
 def test_nights_are_not_days():

@@ -14,7 +14,7 @@ from llmvitals.detect.ladder import RELEASE, Stand
 from llmvitals.errors import checked
 from llmvitals.record.quantity import local, span
 from llmvitals.record.reading import Reading
-from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, duration, duration_text
+from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, NEVER, duration, duration_text
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -118,13 +118,18 @@ def gauges(pairs: tuple[Pair, ...], pane: int) -> tuple[Gauge, ...]:
     return tuple(found)
 
 
+@lru_cache
+def _rings(gauges: tuple[Gauge, ...]) -> dict[str, Gauge]:
+    return {gauge.key: gauge for gauge in gauges}
+
+
 @dataclass(frozen=True, slots=True)
 class Burn:
     """State: gauge's key → its ring [newest bucket, sum, buckets' sums, oldest first]; "fired" and "begin".
 
     period: what the even spend is reckoned by, µs; floor: an integer as the limit. An episode begins when a
     pair is exceeded, the floor is spent in its long window and the budget is not gone; it ends when of each
-    pair up to the one that was told a window is below RELEASE per cent of its factor.
+    pair a window is below RELEASE per cent of its factor.
     """
 
     ladder: Ladder
@@ -137,7 +142,7 @@ class Burn:
 
     def take(self, state: dict[str, Any], pane: int, amount: int, stand: Stand) -> list[Reading]:
         """A pane is over; amount: what it spent; stand: with it."""
-        wanted = {gauge.key: gauge for gauge in (*self.gauges, self.hour)}
+        wanted = _rings((*self.gauges, self.hour))
         if amount:
             for key, gauge in wanted.items():
                 ring = state.setdefault(key, [pane // gauge.panes, 0, [0]])
@@ -152,8 +157,11 @@ class Burn:
         return self._readings(state, stand)
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at which a rate falls that matters, or at which nothing is left."""
-        rings = [(gauge, state[gauge.key]) for gauge in (*self.gauges, self.hour) if gauge.key in state]
+        """The first pane at which a rate falls that matters, or nothing is left; NEVER: the next there is."""
+        wanted = _rings((*self.gauges, self.hour))
+        if not state.keys() - ("fired", "begin") <= wanted.keys():
+            return NEVER  # What other pairs left.
+        rings = [(gauge, state[key]) for key, gauge in wanted.items() if key in state]
         if "fired" in state:
             return min(((ring[0] + 1) * gauge.panes for gauge, ring in rings), default=FOREVER)
         return max(((ring[0] + gauge.long) * gauge.panes for gauge, ring in rings), default=FOREVER)
@@ -172,7 +180,7 @@ class Burn:
             begin = state.setdefault("begin", f"burn-{stand.at}")
             reading = self._reading(stand, begin, self._note(state, burning, stand))
             return [reading._replace(verdict="breach", level=f"{burning.factor / 100:g}x")]
-        if not fired or any(self._exceeded(state, g, RELEASE) for g in self.gauges if g.factor <= fired):
+        if not fired or any(self._exceeded(state, g, RELEASE) for g in self.gauges):
             return []
         begin = state.pop("begin")
         del state["fired"]
