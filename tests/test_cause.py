@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmvitals.detect.cause import Span, line
+from llmvitals.detect.case import Span
+from llmvitals.detect.cause import line
 from llmvitals.record.quantity import amount
 from llmvitals.sketch import heavy
 
