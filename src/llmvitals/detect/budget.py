@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -19,9 +17,12 @@ from llmvitals.detect.spending import Calendar, Idle, Rolling
 from llmvitals.detect.trailing import Trailing, bucket_length
 from llmvitals.errors import checked
 from llmvitals.record.view import COUNTLESS, UNKNOWN
+from llmvitals.record.zone import zone
 from llmvitals.window import DAY, HOUR, MINUTE, PERIODS, SECOND, duration, duration_text
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from llmvitals.record.alert import Unit
 
 SPENT: Final[dict[str, tuple[str, ...]]] = {
@@ -91,7 +92,7 @@ class Budget(Scope):
     @field_validator("metric", mode="before")
     @classmethod
     def _metric(cls, value: Any) -> str:
-        if value not in SPENT:
+        if value not in tuple(SPENT):
             raise ValueError(f"{value!r} can't be budgeted{suggestion(str(value), SPENT)}")
         return str(value)
 
@@ -127,10 +128,7 @@ class Budget(Scope):
     @field_validator("timezone", mode="before")
     @classmethod
     def _timezone(cls, value: Any) -> str:
-        if value not in available_timezones():
-            near = suggestion(str(value), available_timezones())
-            hint = near if "did you mean" in near else ": write one such as Europe/Berlin"
-            raise ValueError(f"{value!r} is no time zone{hint}")
+        zone(value)
         return str(value)
 
     @field_validator("thresholds", mode="before")
@@ -259,7 +257,7 @@ class Budget(Scope):
             warn=warn if self.verdict else 0,
             block=(self.block_at or BASIS) if self.verdict == "block" else 0,
         )
-        zone = _zone(self.timezone)
+        clock = zone(self.timezone)
         burn = forecast = None
         if self.burn_rate is not None:
             pairs = scaled(self._length) if self.burn_rate == "default" else self.burn_rate
@@ -270,19 +268,19 @@ class Budget(Scope):
                 pane=pane,
                 period=self._length,
                 floor=ladder.limit // 100 if self.floor is None else self.floor,
-                zone=zone,
+                zone=clock,
             )
         if self.forecast is not None:
-            forecast = Forecast(ladder, pane, self.forecast, zone)
-        return Account(self._spending(ladder, pane, zone), burn, forecast)
+            forecast = Forecast(ladder, pane, self.forecast, clock)
+        return Account(self._spending(ladder, pane, clock), burn, forecast)
 
-    def _spending(self, ladder: Ladder, pane: int, zone: ZoneInfo) -> Spending:
+    def _spending(self, ladder: Ladder, pane: int, clock: ZoneInfo) -> Spending:
         if self.rolling is not None:
             length = bucket_length(self.rolling, pane, FINE)
             return Rolling(ladder, pane, Trailing(length // pane, self.rolling // length))
         if self.per == SESSION:
             return Idle(ladder, pane, self.idle or IDLE)
-        return Calendar(ladder, pane, self.per or "", zone)
+        return Calendar(ladder, pane, self.per or "", clock)
 
 
 def _amount(value: Any, metric: str) -> int:
@@ -290,8 +288,3 @@ def _amount(value: Any, metric: str) -> int:
     if amount <= 0:
         raise ValueError(f"{value} leaves nothing to spend: write a limit above 0")
     return amount
-
-
-@lru_cache
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
