@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.errors import ConfigError
 from llmvitals.notify.actions import ACK, CALLS, SILENCE, VALUE, actions, carried, meant
 from llmvitals.notify.bot import Bot
-from llmvitals.notify.buttons import Buttons, acts, listening
+from llmvitals.notify.buttons import Buttons, listening
+from llmvitals.notify.press import acts
 from llmvitals.notify.tempo import Tempo
 from llmvitals.record.act import Acknowledgement, Question, Silence, decode, encode
 from llmvitals.record.card import Card
@@ -181,6 +182,7 @@ payloads = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(payloads | junk)
 def test_no_payload_does_harm(payload: Any) -> None:
     for act in acts(payload, NOON):
@@ -188,6 +190,7 @@ def test_no_payload_does_harm(payload: Any) -> None:
         assert not isinstance(act, Silence) or act.matchers
 
 
+@settings(deadline=None)
 @given(hostile.filter(bool), st.lists(st.tuples(hostile.filter(bool), st.just("="), hostile), max_size=6))
 def test_what_a_button_carries_comes_back_or_is_not_offered(incident: str, labels: list[Any]) -> None:
     card = changed(

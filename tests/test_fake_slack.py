@@ -152,3 +152,132 @@ async def test_waiting_in_vain_shows_what_is_there() -> None:
         await client(slack).chat_postMessage(channel="#alerts", text="something else")
         with pytest.raises(AssertionError, match="something else"):
             await slack.wait_for(lambda message: message.text == "mine", timeout=0.01)
+
+
+async def test_replies_are_in_their_thread_and_not_in_the_channel() -> None:
+    async with FakeSlack() as slack:
+        web = client(slack)
+        first = await web.chat_postMessage(channel="#alerts", text="one")
+        metadata = {"event_type": "e", "event_payload": {"n": 1}}
+        await web.chat_postMessage(
+            channel=first["channel"], thread_ts=first["ts"], text="news", metadata=metadata
+        )
+        (message,) = slack.messages
+        assert message.thread == ["news"]
+        told = await web.conversations_replies(
+            channel=first["channel"], ts=first["ts"], include_all_metadata=True
+        )
+        assert [(m["text"], m["thread_ts"]) for m in told["messages"]] == [
+            ("one", first["ts"]),
+            ("news", first["ts"]),
+        ]
+        assert told["messages"][1]["metadata"] == metadata
+        history = await web.conversations_history(channel=first["channel"])
+        assert [m["text"] for m in history["messages"]] == ["one"]
+        for answer in (
+            web.chat_postMessage(channel="#alerts", thread_ts="1.2", text="lost"),
+            web.conversations_replies(channel=first["channel"], ts="1.2"),
+        ):
+            assert await refusal(answer) == "thread_not_found"
+
+
+async def test_what_came_by_the_webhook_cannot_be_edited() -> None:
+    async with FakeSlack() as slack, aiohttp.ClientSession() as session:
+        async with session.post(slack.webhook_url, json={"text": "hello"}):
+            (message,) = slack.messages
+        answer = client(slack).chat_update(channel=message.channel, ts=message.ts, text="x")
+        assert await refusal(answer) == "cant_update_message"
+
+
+async def test_it_keeps_slacks_limits_where_it_is_asked_to() -> None:
+    async with FakeSlack(["#a", "#b"], limited=True) as slack:
+        web = client(slack)
+        for _ in range(5):
+            first = await web.chat_postMessage(channel="#a", text="x")
+        with pytest.raises(SlackApiError) as limited:
+            await web.chat_postMessage(channel="#a", text="x")
+        assert limited.value.response.status_code == 429
+        assert limited.value.response.headers["Retry-After"] == "1"
+        await web.chat_postMessage(channel="#b", text="x")
+        for _ in range(50):
+            await web.chat_update(channel=first["channel"], ts=first["ts"], text="x")
+        assert (
+            await refusal(web.chat_update(channel=first["channel"], ts=first["ts"], text="x"))
+            == "ratelimited"
+        )
+        assert len(slack.messages) == 6
+
+
+async def test_socket_mode_wants_the_apps_own_token_and_a_ticket_is_good_once() -> None:
+    async with FakeSlack() as slack, aiohttp.ClientSession() as session:
+        web = client(slack)
+        assert await refusal(web.apps_connections_open(app_token=slack.token)) == "not_allowed_token_type"
+        assert await refusal(web.apps_connections_open(app_token=slack.app_token + "2")) == "invalid_auth"
+        assert (
+            await refusal(AsyncWebClient(slack.app_token, slack.url).auth_test()) == "not_allowed_token_type"
+        )
+        address = (await web.apps_connections_open(app_token=slack.app_token))["url"]
+        async with session.ws_connect(address) as socket:
+            assert (await socket.receive_json())["type"] == "hello"
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await session.ws_connect(address)
+
+
+async def test_pressing_what_is_not_there_or_what_nobody_hears_is_an_error() -> None:
+    async with FakeSlack() as slack:
+        button = {
+            "type": "button",
+            "text": {"type": "plain_text", "text": "A"},
+            "action_id": "a",
+            "value": "v",
+        }
+        await client(slack).chat_postMessage(
+            channel="#alerts", text="x", blocks=[{"type": "actions", "elements": [button]}]
+        )
+        with pytest.raises(AssertionError, match="nobody listens"):
+            await slack.press(slack.messages[0], "a")
+        async with aiohttp.ClientSession() as session:
+            opened = await client(slack).apps_connections_open(app_token=slack.app_token)
+            async with session.ws_connect(opened["url"]) as socket:
+                await slack.listened()
+                with pytest.raises(AssertionError, match="has no b; it has"):
+                    await slack.press(slack.messages[0], "b")
+                press = asyncio.create_task(slack.press(slack.messages[0], "a", user="ann"))
+                await socket.receive_json()
+                said = await socket.receive_json()
+                assert (said["type"], said["payload"]["actions"][0]["value"]) == ("interactive", "v")
+                assert said["payload"]["user"]["name"] == "ann"
+                await socket.send_json({"envelope_id": said["envelope_id"]})
+                await press
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        {"type": "button", "text": {"type": "plain_text", "text": "A"}, "value": "x" * 2_001},
+        {"type": "button", "text": {"type": "plain_text", "text": "A"}, "action_id": "x" * 256},
+        {"type": "button", "text": {"type": "plain_text", "text": "A"}, "style": "green"},
+        {"type": "button", "text": {"type": "mrkdwn", "text": "A"}},
+        {"type": "static_select", "options": []},
+        {"type": "static_select", "options": [{"text": {"type": "plain_text", "text": "A"}}]},
+        {
+            "type": "static_select",
+            "options": [{"text": {"type": "plain_text", "text": "A"}, "value": "x" * 151}],
+        },
+        {"type": "plain_text", "text": "A"},
+        {"type": "nonsense"},
+    ],
+)
+async def test_buttons_over_a_limit_are_refused(element: dict[str, Any]) -> None:
+    async with FakeSlack() as slack:
+        blocks = [{"type": "actions", "elements": [element]}]
+        answer = await refusal(client(slack).chat_postMessage(channel="#alerts", text="x", blocks=blocks))
+        assert answer == "invalid_blocks"
+
+
+async def test_two_buttons_of_one_name_are_refused() -> None:
+    async with FakeSlack() as slack:
+        button = {"type": "button", "text": {"type": "plain_text", "text": "A"}, "action_id": "a"}
+        blocks = [{"type": "actions", "elements": [button, button]}]
+        answer = await refusal(client(slack).chat_postMessage(channel="#alerts", text="x", blocks=blocks))
+        assert answer == "invalid_blocks"

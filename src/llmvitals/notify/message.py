@@ -173,11 +173,11 @@ def _words(card: Card) -> Iterable[str]:
         yield clean(summary, _SUMMARY)
     if reason:
         yield _capital(clean(reason.removesuffix(")"), _CAUSE))
+    if not own or alert.note not in summary:
+        yield _capital(clean(alert.note, _CAUSE))
     if cause := clean(alert.cause.replace("`", ""), _CAUSE):
         of = ", ".join(value for name, value in alert.labels.items() if name not in common(card.alerts))
         yield f"Why{f' ({clean(of, 80)})' if of else ''}: {cause}"
-    if not own or alert.note not in summary:
-        yield _capital(clean(alert.note, _CAUSE))
 
 
 def _footer(card: Card) -> Iterable[str]:

@@ -12,8 +12,9 @@ from typing import Any, Final, Self
 from aiohttp import web
 
 from llmvitals.testing.fault import Fault
+from llmvitals.testing.posted import Json, Posted
 from llmvitals.testing.sockets import LINK, Sockets
-from llmvitals.testing.workspace import Json, Posted, Workspace, no
+from llmvitals.testing.workspace import Workspace, no
 
 WEBHOOK_PATH: Final = "/services/T00000000/B00000000/fake-webhook-secret"
 

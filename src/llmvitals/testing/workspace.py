@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.notify.limits import problems
+from llmvitals.testing.posted import Bucket, Posted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,69 +15,6 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _TEXT_LIMIT: Final = 40_000
-
-
-@dataclass(slots=True, kw_only=True)
-class Posted:
-    """A message that people see.
-
-    channel: its id; `channel_name` as it was given to FakeSlack. ts: Slack's name of the message, unique.
-    edits: earlier (text, blocks), oldest first. webhook: whether it came by the webhook. replies: its thread,
-    oldest first; they have the `thread_ts`.
-    """
-
-    channel: str
-    channel_name: str
-    ts: str
-    text: str
-    blocks: list[Json]
-    metadata: Json | None = None
-    thread_ts: str | None = None
-    edits: list[tuple[str, list[Json]]] = field(default_factory=list)
-    replies: list[Posted] = field(default_factory=list)
-    webhook: bool = False
-
-    @property
-    def shown(self) -> str:
-        """All texts of the message, as one JSON text to look for words in."""
-        return json.dumps([self.text, self.blocks], ensure_ascii=False)
-
-    @property
-    def thread(self) -> list[str]:
-        """The texts of its replies."""
-        return [reply.text for reply in self.replies]
-
-    def told(self, *, metadata: bool) -> Json:
-        """As the Web API gives it."""
-        own = {"type": "message", "ts": self.ts, "text": self.text, "blocks": self.blocks}
-        thread = self.thread_ts or (self.ts if self.replies else None)
-        return (
-            own
-            | ({"thread_ts": thread} if thread else {})
-            | ({"metadata": self.metadata} if metadata and self.metadata else {})
-        )
-
-
-@dataclass(slots=True)
-class Bucket:
-    """So many at once, then `rate` a second."""
-
-    rate: float
-    burst: float
-    left: float = field(init=False)
-    at: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.left, self.at = self.burst, time.monotonic()
-
-    def wait(self) -> float:
-        """Take one; the seconds until there is one where there is none."""
-        now = time.monotonic()
-        self.left, self.at = min(self.burst, self.left + (now - self.at) * self.rate), now
-        if self.left < 1:
-            return (1 - self.left) / self.rate
-        self.left -= 1
-        return 0.0
 
 
 class Workspace:
