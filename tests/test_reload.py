@@ -241,3 +241,40 @@ async def test_rules_change_while_calls_flow_and_every_number_stays_exact(cluste
     assert [worker.process.poll() for worker in workers] == [None, None, None]
     for worker in reversed(workers):
         assert worker.stop() == 0, worker.text()
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(240)
+async def test_rules_that_are_read_again_in_the_middle_of_rebalances_cost_no_call(cluster: Cluster) -> None:
+    """A second worker of each stage joins and leaves while the first is told again and again."""
+    logs = Logs(START, 20 * MINUTE, seed=9)
+    first = [cluster.start(stage) for stage in ("combine", "merge", "sink")]
+    await publish(cluster, logs, (0, 0.3))
+    await asyncio.to_thread(until, lambda: first[1].metric("llmvitals_entries_total") > 0, 60, cluster.logs)
+    over = asyncio.Event()
+
+    async def bother() -> int:
+        times = 0
+        while not over.is_set():
+            for worker in first:
+                worker.signal(signal.SIGHUP)
+            times += 1
+            await asyncio.sleep(0.3)  # less than it takes
+        return times
+
+    bothering = asyncio.create_task(bother())
+    second = [cluster.start("combine"), cluster.start("merge")]
+    publishing = asyncio.create_task(publish(cluster, logs, (0.3, 0.7)))
+    for worker in second:
+        await asyncio.to_thread(until, lambda w=worker: w.metric("llmvitals_ready") > 0, 60, cluster.logs)
+    await publishing
+    for worker in second:
+        assert await asyncio.to_thread(worker.stop) == 0, worker.text()
+    await publish(cluster, logs, (0.7, 1))
+    over.set()
+    assert await bothering > 5
+    await asyncio.to_thread(settled, cluster, logs)
+    assert await dead_letters(cluster) == sorted(logs.poison)
+    for worker in first:
+        assert "hold now" in worker.text()
+        assert worker.process.poll() is None
