@@ -132,7 +132,7 @@ def _login() -> str:
 
 
 def _matching(firing: int) -> str:
-    return f"{firing} alert{'' if firing == 1 else 's'} that fire{'s' if firing == 1 else ''} now match"
+    return "1 alert that fires now matches" if firing == 1 else f"{firing:,} alerts that fire now match"
 
 
 async def _add(settings: Settings, made: Silence) -> int:
