@@ -144,7 +144,8 @@ def _command() -> str:
 def _brief(said: Notice) -> RenderableType:
     """A message in three lines, so that many are seen at once; the end of the demo shows them whole."""
     style = COLOURS[said.colour]
-    lines = (said.title.split(" ", 1)[-1], said.words[0], said.figure)
+    labels = " · ".join(f"{name} {value}" for name, value in said.labels)
+    lines = (said.title.split(" ", 1)[-1], next(iter(said.words), labels), said.figure)
     bar = Text("▌ ", style=style)
     return Group(*(Text.assemble(bar, (line, "bold" if n == 0 else "")) for n, line in enumerate(lines)), "")
 
