@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmvitals.detect.case import Span
+from llmvitals.detect.case import Case, Span
 from llmvitals.detect.cause import line
+from llmvitals.detect.subject import subject
 from llmvitals.record.quantity import amount
 from llmvitals.sketch import heavy
 
@@ -217,3 +218,40 @@ def test_the_number_is_the_change_of_the_rate(old, new):
     change = now.total[1] * 2 - before.total[1]
     for said in filter(None, [cost(before, now)]):
         assert said.split(" ")[0] == ("+" if change > 0 else "−") + amount(abs(change) / DOLLAR, "usd")
+
+
+def test_a_cache_that_is_written_more_than_read_costs_and_that_is_told():
+    def written(share_, extra):
+        return share_[0], round(share_[1] * extra), *share_[2:]
+
+    before = span(prompt={"answer@v7": share(cached=0.5)})
+    now = span(prompt={"answer@v7": written(share(), 1.25)})
+    assert cost(before, now) == (
+        "+$0.75 an hour against the hour before: 100 % from fewer cache hits in answer@v7"
+    )
+    assert cost(now, before).startswith("−$0.75 an hour against the hour before: 100 % from more cache hits")
+
+
+def test_longer_answers_and_prompts_beside_a_cache_are_not_taken_for_a_cache_that_misses():
+    def priced(prompt, answer):
+        gross = 100 * (prompt * 250 + answer * 2_000)
+        return 100, gross - 100 * 4_000 * 225, 100 * (prompt + answer), gross, 0, 100 * answer
+
+    before = span(prompt={"answer@v7": priced(5_000, 300)})
+    for now, cause in (((5_000, 3_000), "longer answers"), ((40_000, 300), "longer prompts")):
+        assert cost(before, span(prompt={"answer@v7": priced(*now)})).endswith(
+            f": 100 % from {cause} in answer@v7"
+        )
+
+
+@settings(deadline=None)
+@given(names, names, rests)
+def test_all_parts_together_are_the_change_and_exchanged_times_give_the_opposite(old, new, rest):
+    before, now = span(rest=rest, prompt=old), span(prompt=new)
+    if before.total[0] and now.total[0]:
+        about = subject("cost", "usd")
+        there, back = Case(about, before, now, ()), Case(about, now, before, ())
+        assert there.whole == pytest.approx(now.total[1] - before.total[1], abs=1)
+        assert sum(there.effects.values()) == there.whole
+        for place, part in there.effects.items():
+            assert part == pytest.approx(-back.effects[place], abs=1 + 1e-9 * abs(part))

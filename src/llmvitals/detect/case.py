@@ -62,9 +62,9 @@ class Case:
 
     def _covers(self, kind: str) -> bool:
         """Whether most of what is explained has a key of this kind, and the series doesn't fix it."""
-        weight = self.about.weight
-        named = sum(share[weight] for share in self.now.names.get(kind, {}).values())
-        return kind not in self.fixed and named * 2 >= self.now.total[weight]
+        weight, sides = self.about.weight, (self.before, self.now)
+        named = sum(share[weight] for one in sides for share in one.names.get(kind, {}).values())
+        return kind not in self.fixed and named * 2 >= sum(one.total[weight] for one in sides)
 
 
 def by_key(effects: Mapping[tuple[str, str], int], factor: str) -> dict[str, int]:
