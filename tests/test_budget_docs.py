@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llmvitals.detect.burn import LENGTHS, scaled
+from llmvitals.detect.pairs import LENGTHS, scaled
 from llmvitals.watch import load_watch
 from llmvitals.window import duration
 from panes import MINUTE, PANE, vitals, walk, watch

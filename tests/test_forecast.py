@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmvitals.detect.forecast import outlook
+from llmvitals.detect.outlook import outlook
 from panes import MINUTE, PANE, alerts, points, said, vitals, walk, watch
 from spend import DAY, HOUR, brief, moment
 

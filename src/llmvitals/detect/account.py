@@ -1,4 +1,8 @@
-"""A budget as a whole: how it is spent, how fast it burns, and where that leads."""
+"""A budget as a whole: how it is spent, how fast it burns, and where that leads.
+
+Sums are exact integers. Panes still open count for the spend as well, for it only grows: so a breach is seen
+at once, and later data can't undo it.
+"""
 
 from __future__ import annotations
 

@@ -9,11 +9,14 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from llmvitals.detect.account import Account, Spending
 from llmvitals.detect.amount import BASIS, basis_points, dollars_nano, whole
-from llmvitals.detect.burn import HOURLY, LENGTHS, Burn, Pair, gauges, read_pairs, scaled
+from llmvitals.detect.burn import Burn
+from llmvitals.detect.calendar import Calendar
 from llmvitals.detect.forecast import Forecast
+from llmvitals.detect.idle import Idle
 from llmvitals.detect.ladder import Ladder
+from llmvitals.detect.pairs import HOURLY, LENGTHS, Pair, gauges, read_pairs, scaled
+from llmvitals.detect.rolling import Rolling
 from llmvitals.detect.scope import Scope, suggestion
-from llmvitals.detect.spending import Calendar, Idle, Rolling
 from llmvitals.detect.trailing import Trailing, bucket_length
 from llmvitals.errors import checked
 from llmvitals.record.view import COUNTLESS, UNKNOWN

@@ -1,121 +1,24 @@
 """How fast a budget burns: money per time in pairs of windows, of which both have to exceed a factor.
 
-The pairs are those of Google's SRE workbook, chapter 5 ("Multiwindow, Multi-Burn-Rate Alerts"), with money in
-the place of an error budget: the long window says that it matters, the short one that it still goes on.
+The long window says that it matters, the short one that it still goes on.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from llmvitals.detect.ladder import RELEASE, Stand
-from llmvitals.errors import checked
 from llmvitals.record.quantity import local, span
 from llmvitals.record.reading import Reading
-from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, NEVER, duration, duration_text
+from llmvitals.window import FOREVER, NEVER
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from llmvitals.detect.ladder import Ladder
-
-LENGTHS: Final = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY, "quarter": 90 * DAY, "year": 360 * DAY}
-"""What an even spend is reckoned by: a month has 30 days whatever the calendar says."""
-SHORTEST: Final = MINUTE
-FINE: Final = 5
-"""Buckets in a short window: so much of it may the newest one lack."""
-
-
-class Pair(NamedTuple):
-    """factor: hundredths of an even spend of the limit over the period. long, short: windows, µs."""
-
-    factor: int
-    long: int
-    short: int
-
-
-DEFAULT: Final = (
-    Pair(1_440, HOUR, 5 * MINUTE),
-    Pair(600, 6 * HOUR, 30 * MINUTE),
-    Pair(100, 3 * DAY, 6 * HOUR),
-)
-"""Of a 30-day budget: 2, 5 and 10 % of it are gone by the end of the long window."""
-
-HOURLY: Final = Pair(100, HOUR, 5 * MINUTE)
-"""How the last hour is measured, for points."""
-MOST: Final = 5
-"""Pairs that a rule may list."""
-WIDEST: Final = 24
-"""Short windows in a long one, at most: what bounds the state."""
-_LIKE: Final = "{factor: 14.4, windows: [1h, 5m]}"
-
-
-@lru_cache
-def scaled(period: int) -> tuple[Pair, ...]:
-    """The default pairs for a period (µs): the windows grow with it, so that the shares and factors stay.
-
-    No window is shorter than a minute.
-
-    >>> scaled(DAY)[0] == Pair(1_440, 2 * MINUTE, MINUTE)
-    True
-    """
-    return tuple(
-        Pair(factor, *(max(window * period // (30 * DAY), SHORTEST) for window in windows))
-        for factor, *windows in DEFAULT
-    )
-
-
-def read_pairs(value: Any, pane: int) -> tuple[Pair, ...]:
-    """The pairs that a rule lists; pane in µs. Raises ValueError with the cure."""
-    if not isinstance(value, list) or not 1 <= len(value) <= MOST:
-        raise ValueError(
-            f"{value!r} is no burn_rate: write default, off, or up to {MOST} lines like - {_LIKE}"
-        )
-    return tuple(checked(enumerate(value), lambda _, pair: _pair(pair, pane)).values())
-
-
-def _pair(value: Any, pane: int) -> Pair:
-    if not isinstance(value, dict) or value.keys() != {"factor", "windows"}:
-        raise ValueError(f"write factor and windows, as in {_LIKE}")
-    factor, windows = value["factor"], value["windows"]
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0.01 <= factor <= 10_000:
-        raise ValueError(f"{factor!r} is no factor: write a number such as 14.4")
-    if not isinstance(windows, list) or len(windows) != 2:
-        raise ValueError("write a long window and a short one, such as windows: [1h, 5m]")
-    long, short = map(duration, windows)
-    if not pane <= short < long or short % pane or long % pane:
-        panes = duration_text(pane)
-        raise ValueError(f"write the long window first, both multiples of a pane ({panes}), as in [1h, 5m]")
-    if long > WIDEST * short:
-        fits = duration_text(-(-long // WIDEST // pane) * pane)
-        raise ValueError(f"the short window is too short for the long one: write {fits} or more")
-    return Pair(round(factor * 100), long, short)
-
-
-class Gauge(NamedTuple):
-    """A pair of windows on panes. panes: of a bucket; long, short: in buckets, one of them unfinished."""
-
-    factor: int
-    panes: int
-    long: int
-    short: int
-
-    @property
-    def key(self) -> str:
-        """The name of its ring. Rings of equal names are one."""
-        return f"{self.panes}x{self.long}"
-
-
-@lru_cache
-def gauges(pairs: tuple[Pair, ...], pane: int) -> tuple[Gauge, ...]:
-    """The pairs on panes (µs), the greatest factor first; windows are rounded up to whole buckets."""
-    found = []
-    for factor, long, short in sorted(pairs, reverse=True):
-        panes = max(short // (FINE * pane), 1)
-        found.append(Gauge(factor, panes, -(-long // (panes * pane)), -(-short // (panes * pane))))
-    return tuple(found)
+    from llmvitals.detect.pairs import Gauge
 
 
 @lru_cache

@@ -1,24 +1,12 @@
-"""Where a budget's spend leads: the period's end with an interval, from its hourly spend.
-
-Model: river's additive Holt-Winters over the hours, with a season of a day, or of a week once two of those
-are seen, and without a trend: over a month it would multiply the chance slope of a few days by 700.
-The sum of H hours to come has the variance σ² · Σ_{i=1…H} (1 + C(H−i))², C(n) = Σ_{j=1…n} (α + γ·[m | j]),
-where σ² is that of the one-step errors and m the season: Snyder, Koehler, Hyndman, Ord, "Exponential
-smoothing models: Means and variances for lead-time demand", EJOR 158 (2004), for the state space ETS(A,N,A).
-
-Before two days are seen the hours to come are taken to be like the mean one ("linear"). To either a share
-of what is to come is added as doubt: for d days of history 1/d, and by as much as the days differ among each
-other, for nothing says that the others are like those.
-"""
+"""Whether a budget is likely to be overrun by the end of its period, from its hourly spend (see outlook)."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from statistics import NormalDist, fmean, stdev
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.detect.amount import BASIS
+from llmvitals.detect.outlook import DAILY, INNER, outlook
 from llmvitals.record.quantity import amount, local
 from llmvitals.record.reading import Reading
 from llmvitals.window import FOREVER, HOUR
@@ -28,101 +16,14 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from llmvitals.detect.ladder import Ladder, Stand
+    from llmvitals.detect.outlook import Outlook
 
-DAILY: Final = 24
-WEEKLY: Final = 7 * DAILY
 MOST: Final = 14 * DAILY
 """Hours that are remembered: two weeks, so that both seasons can be seen twice."""
-ALPHA: Final = 0.02
-GAMMA: Final = 0.05
-WEEKEND: Final = 0.25
-"""So much of what is to come is doubt at least until two weeks are seen: days off are not like the others."""
-STILL: Final = 1e-9
-"""river wants a trend where there is a season: it begins at 0, and stays there."""
 EARLY: Final = 10
 """Per cent of the period before which the linear forecast is not told."""
 RELAX: Final = 75
 """A forecast is taken back when the chance is below this per cent of the one to tell."""
-INNER: Final = 0.8
-"""The interval holds with this chance."""
-
-
-class Outlook(NamedTuple):
-    """What is still to come until the period's end, in the unit; season: hours, 0: linear; of days seen."""
-
-    rest: float
-    deviation: float
-    season: int
-    days: float
-
-    def chance(self, left: float) -> float:
-        """Of spending more than what is left."""
-        if not self.deviation:
-            return float(self.rest > left)
-        return 1 - NormalDist(self.rest, self.deviation).cdf(left)
-
-    def interval(self) -> tuple[float, float]:
-        """What the rest is between with a chance of INNER; spend is never taken back."""
-        reach = NormalDist().inv_cdf((1 + INNER) / 2) * self.deviation
-        return max(self.rest - reach, 0.0), self.rest + reach
-
-    @property
-    def basis(self) -> str:
-        """Whence it comes, in words."""
-        days = "one day" if self.days < 2 else f"{int(self.days)} days"
-        if not self.season:
-            return f"linear, {days} of history"
-        return f"the pattern of the {'week' if self.season == WEEKLY else 'day'} over {days}"
-
-
-def outlook(hours: Sequence[float], horizon: float) -> Outlook | None:
-    """The next `horizon` hours, of the whole hours so far; None before a day of them."""
-    if len(hours) < DAILY:
-        return None
-    days = len(hours) / DAILY
-    season = WEEKLY if len(hours) >= 2 * WEEKLY else DAILY if len(hours) >= 2 * DAILY else 0
-    if season:
-        rest, variance = _seasonal(hours, horizon, season)
-    else:
-        mean = fmean(hours)
-        rest, variance = mean * horizon, horizon * fmean((hour - mean) ** 2 for hour in hours)
-    doubt = 1 / days if season == WEEKLY else max(1 / days, WEEKEND, _scatter(hours))
-    return Outlook(rest, math.hypot(math.sqrt(variance), rest * doubt), season, days)
-
-
-def _scatter(hours: Sequence[float]) -> float:
-    """The standard error of the mean of the whole days, in terms of that."""
-    whole = [sum(hours[end - DAILY : end]) for end in range(len(hours), DAILY - 1, -DAILY)]
-    mean = fmean(whole)
-    return stdev(whole, mean) / math.sqrt(len(whole)) / mean if len(whole) > 1 and mean else 0.0
-
-
-def _seasonal(hours: Sequence[float], horizon: float, season: int) -> tuple[float, float]:
-    """Mean and variance of the sum of the next hours."""
-    from river.time_series import HoltWinters  # noqa: PLC0415  # takes a second: only who forecasts waits
-
-    model: Any = HoltWinters(ALPHA, STILL, GAMMA, season)  # type: ignore[no-untyped-call]
-    # river begins an additive season with ratios to the level, which must not be 0 for that, and the trend
-    # with the way from the first hour to the last.
-    for _ in range(season):
-        model.learn_one(1.0)
-    first = fmean(hours[:season])
-    model.season.clear()
-    model.season.extend(hour - first for hour in hours[:season])
-    model.level[-1], model.trend[-1] = fmean(hours), 0.0
-    errors = []
-    for hour in hours[season:]:
-        errors.append(hour - model.forecast(1)[0])
-        model.learn_one(hour)
-    cycle = [max(hour, 0.0) for hour in model.forecast(season)]
-    cycles, over = divmod(horizon, season)
-    whole = int(over)
-    rest = cycles * sum(cycle) + sum(cycle[:whole]) + (over - whole) * cycle[whole]
-    weight, factor = 0.0, 1.0
-    for ahead in range(1, math.ceil(horizon) + 1):
-        weight += factor * factor
-        factor += ALPHA + (GAMMA if ahead % season == 0 else 0.0)
-    return rest, weight * fmean(error * error for error in errors)
 
 
 @dataclass(frozen=True, slots=True)

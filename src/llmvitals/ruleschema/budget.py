@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from llmvitals.detect.budget import SESSION, SPENT
-from llmvitals.detect.burn import MOST
+from llmvitals.detect.pairs import MOST
 from llmvitals.ruleschema.parts import (
     ABOVE_0,
     CHANCE,
