@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 
 import wrong_rules
 from llmvitals.cli import app
-from llmvitals.ruleschema import rule_schema
+from llmvitals.ruleschema import case_schema, rule_schema
 from llmvitals.watch import KINDS
 
 SHIPPED = Path(__file__).parent.parent / "alerts"
 SCHEMA = rule_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+CASES = jsonschema.Draft202012Validator(case_schema())
 
 # What compares values with each other, with the pane or with other rules; what YAML has dropped; regexes.
 UNKNOWABLE = {
@@ -121,6 +122,30 @@ def test_each_field_is_described():
     assert list(bare(SCHEMA, "")) == []
 
 
-def test_the_command_prints_it():
-    done = CliRunner().invoke(app, ["schema", "rules"])
-    assert json.loads(done.stdout) == SCHEMA
+@pytest.mark.parametrize("name", ["rules", "tests"])
+def test_the_command_prints_it(name):
+    done = CliRunner().invoke(app, ["schema", name])
+    assert json.loads(done.stdout) == {"rules": SCHEMA, "tests": case_schema()}[name]
+
+
+def plain(text: str) -> object:
+    """The data as an editor sees it, which knows no dates."""
+    return json.loads(json.dumps(yaml.safe_load(text), default=lambda moment: moment.isoformat()))
+
+
+def test_the_tests_that_ship_are_valid():
+    jsonschema.Draft202012Validator.check_schema(case_schema())
+    for path in SHIPPED.glob("*_test.yaml"):
+        assert list(CASES.iter_errors(plain(path.read_text()))) == []
+
+
+def test_what_it_does_not_know_of_tests_is_little():
+    passed = {
+        name
+        for name, (marked, _) in wrong_rules.TESTS.items()
+        if CASES.is_valid(plain(marked.replace("§", "")))
+    }
+    assert passed == {
+        "unknown file", "a pane of seven", "two of a name", "an unknown rule", "only an unknown rule",
+        "an unknown rule in an alert", "calls that end before they begin", "too many calls",
+    }  # fmt: skip

@@ -35,6 +35,7 @@ class Schema(StrEnum):
 
     CALL = "call"
     RULES = "rules"
+    TESTS = "tests"
 
 
 def publish(
@@ -103,12 +104,12 @@ def query(
 
 
 def schema(of: Annotated[Schema, typer.Argument(help="What to describe.")] = Schema.CALL) -> None:
-    """Print the JSON Schema of a call event, for producers, or of a file of rules, for editors."""
+    """Print the JSON Schema of a call event, for producers, or of rules or their tests, for editors."""
     from llmvitals.record.call import call_schema  # noqa: PLC0415
-    from llmvitals.ruleschema import rule_schema  # noqa: PLC0415
+    from llmvitals.ruleschema import case_schema, rule_schema  # noqa: PLC0415
 
-    described = rule_schema() if of is Schema.RULES else call_schema()
-    typer.echo(json.dumps(described, indent=2, ensure_ascii=False))
+    made = {Schema.CALL: call_schema, Schema.RULES: rule_schema, Schema.TESTS: case_schema}[of]
+    typer.echo(json.dumps(made(), indent=2, ensure_ascii=False))
 
 
 def _lines(name: str) -> Iterator[bytes]:

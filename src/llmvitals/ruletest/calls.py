@@ -22,7 +22,8 @@ SHORT: Final = {"cost": "cost_usd", "latency": "latency_ms", "ttft": "ttft_ms"}
 """How tests may write a field: dollars, and times as durations."""
 MOST: Final = 500_000
 """Calls of a test."""
-_MADE: Final = ("ts", "schema_version", "input_text", "output_text")
+MADE: Final = ("ts", "schema_version", "input_text", "output_text")
+"""Fields that a test doesn't write."""
 _LISTS: Final = frozenset(("guardrails", "tools"))
 """Fields that are lists themselves: a list of lists cycles."""
 
@@ -53,9 +54,9 @@ def calls(form: Form, data: Any, path: Path) -> Calls | None:
 def _field(form: Form, key: str, value: Any, path: Path) -> list[Any]:
     """The values that a field cycles through; [] when one is wrong."""
     name = SHORT.get(key, key)
-    if name in _MADE or name not in CallEvent.model_fields:
-        names = [*SHORT, *(field for field in CallEvent.model_fields if field not in _MADE)]
-        cure = "leave it out" if name in _MADE else suggestion(key, names)[2:]
+    if name in MADE or name not in CallEvent.model_fields:
+        names = [*SHORT, *(field for field in CallEvent.model_fields if field not in MADE)]
+        cure = "leave it out" if name in MADE else suggestion(key, names)[2:]
         form.wrong(f"{key!r} is no field of a call in a test: {cure}", path, key=True)
         return []
     cycles = isinstance(value, list) and (name not in _LISTS or all(isinstance(one, list) for one in value))
