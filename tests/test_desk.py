@@ -517,6 +517,29 @@ async def test_an_outage_of_slack_stops_no_absorption_and_is_said(slack: FakeSla
     assert "$64 of $100" in second.text
 
 
+async def test_after_an_hour_without_slack_few_are_told_in_their_order_and_many_in_a_digest(
+    slack: FakeSlack, make: Any
+) -> None:
+    world = await make()
+    slack.fail_next(status=503, times=10_000)
+    for number in range(3):
+        await world.say(alert(f"few-{number}", at=world.now, begin=world.now))
+        await world.wait(10 * MINUTE)
+    slack.heal()
+    await world.wait(MINUTE, SECOND)
+    assert [f"few-{number}" in m.text for number, m in enumerate(slack.messages)] == [True] * 3
+    slack.fail_next(status=503, times=10_000)
+    for number in range(30):
+        await world.say(alert(f"many-{number}", at=world.now, begin=world.now))
+        await world.wait(2 * MINUTE)
+    slack.heal()
+    await world.wait(MINUTE, SECOND)
+    # The one that was tried first may have been taken; it is looked for before it is told by itself.
+    assert "many-0" in slack.messages[3].text
+    assert "29 alerts" in slack.messages[4].text
+    assert len(slack.messages) == 5
+
+
 async def test_one_channels_trouble_holds_up_no_other(slack: FakeSlack, make: Any) -> None:
     world = await make()
     slack.fail_next(method="chat.postMessage", status=429, retry_after=60)

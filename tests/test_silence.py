@@ -40,7 +40,7 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
     made = Topics()
     monkeypatch.setattr(commands, "read", made.read)
     monkeypatch.setattr("llmvitals.cli.firing.read", made.read)
-    monkeypatch.setattr(commands, "_write", made.write)
+    monkeypatch.setattr(commands, "write", made.write)
     return made
 
 

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from llmvitals import settings as settings_
-from llmvitals.cli.silence import cases, read
+from llmvitals.cli.compacted import read
+from llmvitals.cli.silence import cases
 from llmvitals.notify.wording import clean, moment
 from llmvitals.record.incident import Entry, Incident, decode
 from llmvitals.record.log import Topic

@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import secrets
 import time
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
@@ -15,12 +15,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from llmvitals import settings as settings_
+from llmvitals.cli.compacted import read, write
 from llmvitals.errors import LlmvitalsError
 from llmvitals.notify.wording import clean, moment
-from llmvitals.record.act import Silence, decode, encode
+from llmvitals.record.act import Silence, decode
 from llmvitals.record.incident import Case, Entry
 from llmvitals.record.incident import decode as entry
-from llmvitals.record.log import Message, Topic
+from llmvitals.record.log import Topic
 from llmvitals.record.matcher import Matcher, all_match, parsed
 from llmvitals.window import DAY, duration, duration_text
 
@@ -138,7 +139,7 @@ def _matching(firing: int) -> str:
 async def _add(settings: Settings, made: Silence) -> int:
     """Write it; how many alerts that fire now it covers."""
     entries = await read(settings, Topic.INCIDENTS, entry)
-    await _write(settings, made)
+    await write(settings, made)
     return sum(case.firing and all_match(made.matchers, case.alert.marks) for case in cases(entries))
 
 
@@ -152,46 +153,7 @@ async def _expire(settings: Settings, name: str) -> None:
         raise LlmvitalsError(f"there is no silence {name}: `llmvitals silence list` shows them")
     if found.ends <= (now := _now()):
         raise LlmvitalsError(f"silence {name} has ended already, at {moment(found.ends)}")
-    await _write(settings, msgspec.structs.replace(found, ends=max(now, found.starts)))
-
-
-async def _write(settings: Settings, made: Silence) -> None:
-    from llmvitals.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
-    from llmvitals.kafka.outbox import Outbox  # noqa: PLC0415 - nor this
-
-    await find_topics(settings, [settings.topic(Topic.SILENCES)])
-    outbox = Outbox(settings, "silence")
-    try:
-        async with asking(settings, 20):
-            await outbox.start()
-            await outbox.deliver([Message(Topic.SILENCES, made.key, encode(made))])
-    finally:
-        await outbox.stop()
-
-
-async def read(settings: Settings, topic: Topic, reader: Any) -> list[Any]:
-    """What a compacted topic holds, as `reader` reads it; what it can't read is said.
-
-    Raises BrokerDown or MissingTopic.
-    """
-    from llmvitals.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
-    from llmvitals.kafka.tail import Tail  # noqa: PLC0415 - nor this
-
-    name = settings.topic(topic)
-    await find_topics(settings, [name])
-    tail, found = Tail(settings, "look"), []
-    try:
-        async with asking(settings, 60):
-            await tail.start()
-            records = await tail.whole(name)
-    finally:
-        await tail.stop()
-    for record in records:
-        try:
-            found.append(reader(record.value))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            typer.echo(f"{name}: offset {record.offset} can't be read", err=True)
-    return found
+    await write(settings, msgspec.structs.replace(found, ends=max(now, found.starts)))
 
 
 def cases(entries: Iterable[Entry]) -> list[Case]:

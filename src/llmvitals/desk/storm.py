@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MANY: Final = 5
 """More new incidents than these at once in a channel are a storm."""
 LASTS: Final = 5 * MINUTE
-"""So long a digest takes in what comes after it."""
+"""So long, and until it is posted, a digest takes in what comes after it."""
 
 
 def gathered(
@@ -63,4 +63,4 @@ def _open(book: Book, channel: str, now: int) -> Incident | None:
         for incident in book.incidents.values()
         if incident.digest and incident.channel == channel and incident.until is None
     )
-    return next((incident for incident in found if now - incident.born < LASTS), None)
+    return next((one for one in found if not one.posted or now - one.born < LASTS), None)

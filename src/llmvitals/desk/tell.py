@@ -51,7 +51,8 @@ _LONGEST: Final = 30.0
 class Tell:
     """look: an incident as it is to be seen, and its route; None where it is no more.
 
-    replied: ids of incidents whose thread may have heard something without our knowing.
+    replied: ids of incidents whose thread may have heard something without our knowing. pauses: until when
+    (µs) a channel is left alone.
     """
 
     post: Post
@@ -60,6 +61,7 @@ class Tell:
     trace_url: str
     look: Callable[[str], tuple[Sight, Route] | None]
     replied: set[str] = field(default_factory=set)
+    pauses: dict[str, int] = field(default_factory=dict)
 
     def restart(self, book: Book) -> None:
         """All of it was restored: the last owner may have told of some without marking it."""
@@ -90,23 +92,28 @@ class Tell:
         return {name: time for found in await asyncio.gather(*rounds) for name, time in found.items()}
 
     async def _channel(self, book: Book, incidents: list[Incident], until: float) -> dict[str, int]:
-        times = {}
+        channel, times = incidents[0].channel, {}
         for incident in incidents:
-            if self.tempo.monotonic() >= until:
-                times[incident.id] = self.tempo.clock()
-            else:
-                times[incident.id] = await self._incident(book, incident.id)
+            now = self.tempo.clock()
+            pause = self.pauses.get(channel, 0)
+            if pause > now or self.tempo.monotonic() >= until:
+                # After a pause all of them are due together, so that a storm is seen as one.
+                times[incident.id] = max(pause, now)
+                continue
+            try:
+                times[incident.id] = await self._step(book, incident.id)
+            except SinkError as error:
+                times[incident.id] = self._put_off(book, incident.id, error)
         return times
 
-    async def _incident(self, book: Book, name: str) -> int:
-        try:
-            return await self._step(book, name)
-        except SinkError as error:
-            if self.post.doubts(name) and not book.incidents[name].posted:
-                book.put(replace(book.incidents[name], doubt=True))
-            # What keeps us from telling it is the post's to know; it is asked again soon, at no cost.
-            wait = min(error.retry_after or _WAIT, _LONGEST)
-            return self.tempo.clock() + int(wait * SECOND)
+    def _put_off(self, book: Book, name: str, error: SinkError) -> int:
+        """The channel can't be told anything now; when to try again."""
+        incident = book.incidents[name]
+        if self.post.doubts(name) and not incident.posted:
+            book.put(replace(incident, doubt=True))
+        wait = min(error.retry_after or _WAIT, _LONGEST)
+        self.pauses[incident.channel] = again = self.tempo.clock() + int(wait * SECOND)
+        return again
 
     async def _step(self, book: Book, name: str) -> int:
         """Do what is due; when to look again. Raises SinkError."""

@@ -1,0 +1,54 @@
+"""Compacted topics, as commands read and write them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import typer
+
+from llmvitals.record.act import Act, encode
+from llmvitals.record.log import Message, Topic
+
+if TYPE_CHECKING:
+    from llmvitals.settings import Settings
+
+
+async def write(settings: Settings, act: Act) -> None:
+    """Tell whoever owns the alerts. Raises BrokerDown or MissingTopic."""
+    from llmvitals.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.kafka.outbox import Outbox  # noqa: PLC0415 - nor this
+
+    await find_topics(settings, [settings.topic(Topic.SILENCES)])
+    outbox = Outbox(settings, "silence")
+    try:
+        async with asking(settings, 20):
+            await outbox.start()
+            await outbox.deliver([Message(Topic.SILENCES, act.key, encode(act))])
+    finally:
+        await outbox.stop()
+
+
+async def read(settings: Settings, topic: Topic, reader: Any) -> list[Any]:
+    """What a compacted topic holds, as `reader` reads it; what it can't read is said.
+
+    Raises BrokerDown or MissingTopic.
+    """
+    from llmvitals.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.kafka.tail import Tail  # noqa: PLC0415 - nor this
+
+    name = settings.topic(topic)
+    await find_topics(settings, [name])
+    tail, found = Tail(settings, "look"), []
+    try:
+        async with asking(settings, 60):
+            await tail.start()
+            records = await tail.whole(name)
+    finally:
+        await tail.stop()
+    for record in records:
+        try:
+            found.append(reader(record.value))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            typer.echo(f"{name}: offset {record.offset} can't be read", err=True)
+    return found
