@@ -48,7 +48,7 @@ class Stage:
         return [Message(Topic.PARTIALS, b"frame", b"%d" % self.next)]
 
     def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
-        for record in records if self.slow else ():
+        for _ in records if self.slow else ():
             self.steps += 1
             yield []
         yield self.apply(records)
@@ -305,7 +305,7 @@ async def test_while_one_batch_brings_much_about_others_have_their_turn(bench: B
     stage = bench.stages[0]
     stage.slow = True
     taking = asyncio.create_task(bench.take(5, 1_000))
-    while stage.steps < 3:
+    while stage.steps < 3:  # noqa: ASYNC110 - what is called are plain functions
         await asyncio.sleep(0)
     (before,) = bench.driver.progress()
     assert await bench.driver.save()

@@ -68,7 +68,10 @@ def test_it_is_ready_when_it_is_told_so_and_says_why_not(health: Health) -> None
     assert metrics(health)["llmvitals_ready",] == 0
     health.ready(None)
     status, body = page(health, "/readyz")
-    assert (status, json.loads(body)) == (200, {"ready": True, "stage": "combine", "reasons": [], "notes": []})
+    assert (status, json.loads(body)) == (
+        200,
+        {"ready": True, "stage": "combine", "reasons": [], "notes": []},
+    )
     assert metrics(health)["llmvitals_ready",] == 1
     assert page(health, "/livez")[0] == 200
     assert page(health, "/other")[0] == 404

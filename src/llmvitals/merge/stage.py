@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple
 
 import msgspec
 
 from llmvitals.errors import ConfigError
 from llmvitals.merge import state
 from llmvitals.merge.bucket import Bucket
-from llmvitals.merge.plan import Plan, series_key
+from llmvitals.merge.entries import Put, by_bucket
+from llmvitals.merge.plan import Plan
 from llmvitals.merge.settle import STRETCH, Piece, Settler, Step, Todo
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
@@ -144,7 +144,7 @@ class Merge:
         """
         self.counters["frames"] += 1
         self.counters["entries"] += len(frame.entries)
-        entries = self._sorted(frame)
+        entries = by_bucket(frame, self._plan, self._sources, self.counters)
         low = self._sources.low
         if self._sources.take(frame, self._plan.inputs):
             self._checkpoints.moved(offset, frame)
@@ -166,27 +166,7 @@ class Merge:
             Step(self._sources.low, FOREVER, True), list(self._todo(self.next, {}, moved=True))
         )
 
-    def _sorted(self, frame: Frame) -> dict[int, list[_Put]]:
-        """A frame's entries by the bucket that they belong in."""
-        found: dict[int, list[_Put]] = {}
-        sealed, joined = self._sources.of(frame.source)
-        for entry in frame.entries:
-            if not self._plan.wants(entry.view, entry.series):
-                self.counters["unknown"] += 1
-                continue
-            pane, slot = entry.pane, frame.source
-            if pane < joined:
-                pane, slot = joined, f"{slot}@{pane}"
-            # Below the source's own floor all is said, even while other sources hold the pane open.
-            if entry.pane < sealed or pane < self._sources.low:
-                self.counters["late"] += 1
-                continue
-            key = series_key(entry.view, entry.series)
-            put = _Put(pane, key, slot, (frame.version, entry.vitals), self._plan.eager(entry.view))
-            found.setdefault(self._plan.bucket(key), []).append(put)
-        return found
-
-    def _todo(self, offset: int, entries: dict[int, list[_Put]], *, moved: bool) -> Iterator[Todo]:
+    def _todo(self, offset: int, entries: dict[int, list[Put]], *, moved: bool) -> Iterator[Todo]:
         """The buckets that a frame has work for, each with its entries in it when its turn comes.
 
         moved: the floor rose, so that there may be work for all. Those that are ahead have it behind them.
@@ -212,13 +192,3 @@ class Merge:
             self._checkpoints.changed(number, offset)
         self._checkpoints.ahead.update(piece.done)
         self._checkpoints.torn = piece.torn
-
-
-class _Put(NamedTuple):
-    """An entry of a frame as `Bucket.put` takes it, and whether rules look at it while it is open."""
-
-    pane: int
-    key: bytes
-    slot: str
-    content: tuple[int, bytes]
-    eager: bool
