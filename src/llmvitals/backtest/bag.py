@@ -4,60 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.combine.several import Several
+from llmvitals.backtest.marks import NO_MARKS, SHIFT, Marks, both, marked
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch.quantiles import NO_BINS
 from llmvitals.sketch.tally import MAX, MAXIMA, SUM, SUMS
 
 if TYPE_CHECKING:
     from llmvitals.backtest.block import Block
+    from llmvitals.backtest.needs import Needs
     from llmvitals.sketch.heavy import Contributors
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-SHIFT: Final = 32
-"""A key is row << SHIFT | pane, so that sorted keys lie row by row, in the order of panes."""
 _MASK: Final = (1 << SHIFT) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What is read: totals of tally.SUMS and tally.MAXIMA, sketches, and whether tools are."""
-
-    sums: tuple[str, ...]
-    tops: tuple[str, ...] = ()
-    sketches: tuple[str, ...] = ()
-    tools: bool = False
-
-
-class Marks(NamedTuple):
-    """Sparse counts: key, label (a bin, or a tool's code) and count (m each), sorted by key and label."""
-
-    keys: Ints
-    labels: Ints
-    counts: Ints
-
-    def only(self, keys: Ints) -> Marks:
-        """Those of these keys (sorted)."""
-        if not len(self.keys) or not len(keys):
-            return NO_MARKS
-        near = np.minimum(np.searchsorted(keys, self.keys), len(keys) - 1)
-        mine = keys[near] == self.keys
-        return Marks(self.keys[mine], self.labels[mine], self.counts[mine])
-
-    def edges(self, keys: Ints) -> list[int]:
-        """Where the marks of each key (all sorted) begin, and where the last ones end."""
-        bounds = np.concatenate((keys, keys[-1:] + 1))
-        return [int(edge) for edge in np.searchsorted(self.keys, bounds)]
-
-
-NO_MARKS: Final = Marks(*(np.empty(0, np.int64) for _ in range(3)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +55,8 @@ class Bag:
             keys,
             _reduced(np.add, block.vectors[np.ix_(lines, places)], starts),
             _reduced(np.maximum, block.vectors[np.ix_(greatest, places)], starts),
-            _marks(keys, entry, block.binned(needs.sketches)),
-            _marks(keys, entry, block.tools) if needs.tools else NO_MARKS,
+            marked(keys, entry, block.binned(needs.sketches)),
+            marked(keys, entry, block.tools) if needs.tools else NO_MARKS,
         )
 
     @property
@@ -125,6 +90,16 @@ class Bag:
         kept = np.compress(wanted, self.sums, axis=1), np.compress(wanted, self.tops, axis=1)
         return Bag(self.needs, keys, *kept, self.bins.only(keys), self.tools.only(keys))
 
+    def coarse(self, grain: int) -> Bag:
+        """What lies within the same `grain` panes as one, in the last of them. Only for sums."""
+        if not len(self):
+            return self
+        slots = (self.rows << SHIFT) + self.panes // grain
+        starts = np.flatnonzero(np.concatenate(([True], slots[1:] != slots[:-1])))
+        ends = np.concatenate((starts[1:], [len(self)])) - 1
+        none = np.empty((0, len(ends)), np.int64)
+        return Bag(self.needs, self.keys[ends], _reduced(np.add, self.sums, starts), none)
+
     def beside(self, other: Bag) -> Bag:
         """Both, where no key is in both."""
         if not len(self) or not len(other):
@@ -136,8 +111,8 @@ class Bag:
             keys[order],
             np.concatenate((self.sums, other.sums), axis=1)[:, order],
             np.concatenate((self.tops, other.tops), axis=1)[:, order],
-            _both(self.bins, other.bins),
-            _both(self.tools, other.tools),
+            both(self.bins, other.bins),
+            both(self.tools, other.tools),
         )
 
     def vitals(self, tools: Sequence[str]) -> Iterator[tuple[int, int, Vitals]]:
@@ -173,22 +148,3 @@ def _reduced(how: np.ufunc, lines: Ints, starts: Ints) -> Ints:
         return np.empty((len(lines), 0), np.int64)
     reduced: Ints = how.reduceat(lines, starts, axis=1)
     return reduced
-
-
-def _marks(keys: Ints, entry: Ints, several: Several) -> Marks:
-    """What calls say several times, by entry; entry: of each call, below 0 for none."""
-    mine = entry[several.places]
-    inside = mine >= 0
-    if not inside.any():
-        return NO_MARKS
-    found, back = np.unique(mine[inside] << SHIFT | several.said[inside], return_inverse=True)
-    counts = np.bincount(back, several.values[inside], len(found)).astype(np.int64)
-    return Marks(keys[found >> SHIFT], found & _MASK, counts)
-
-
-def _both(one: Marks, other: Marks) -> Marks:
-    if not len(one.keys) or not len(other.keys):
-        return one if len(one.keys) else other
-    keys, labels, counts = (np.concatenate(pair) for pair in zip(one, other, strict=True))
-    order = np.lexsort((labels, keys))
-    return Marks(keys[order], labels[order], counts[order])

@@ -7,11 +7,13 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from llmvitals.alert.rule import Rules
 from llmvitals.backtest import screen
 from llmvitals.backtest.bag import Bag, empty
+from llmvitals.backtest.needs import EVERYTHING, grain, joint, needs
 from llmvitals.record.alert import Alert
 from llmvitals.watch import Watch
 from llmvitals.window import FOREVER
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Panes = list[tuple[int, Vitals]]
 
+_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
+
 
 class Post:
     """rules: of one view; all of them can be screened, or none is.
@@ -45,8 +49,8 @@ class Post:
         self._view, self._rules, self._pane, self._coder = view, rules, pane, coder
         self._watch = Watch(Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True)
         self._series = _Series(view, coder)
-        needs = [screen.needs(rule) for rule in rules]
-        self._needs = screen.joint(need or screen.EVERYTHING for need in needs)
+        self._needs = joint(needs(rule) or EVERYTHING for rule in rules)
+        self._grain = min(grain(rule, pane) for rule in rules)
         backs = [screen.look_back(rule) for rule in rules]
         self._back = max((back // pane for back in backs if back is not None), default=0)
         self._screened = None not in backs
@@ -65,7 +69,7 @@ class Post:
             awake = self._awake[bag.rows]
             self._wake(self._asleep.beside(bag.only(~awake)), low)
             bag = bag.only(awake)
-        fed = self._feed(bag, low)
+        fed = self._feed(bag, low) if self._grain == 1 else self._feed_coarsely(bag, low)
         for row in [row for row in self._states if row not in fed]:
             if self._watch.needs_tick(self._states[row], low):
                 self._advance(row, [], low)
@@ -99,12 +103,29 @@ class Post:
             fed.add(row)
         return fed
 
-    def _advance(self, row: int, closed: Panes, low: int) -> None:
+    def _feed_coarsely(self, bag: Bag, low: int) -> set[int]:
+        """Several panes as one, and as they are only to those who have something to say."""
+        told, fed, heard = [], set(), len(self.alerts)
+        for row, found in groupby(bag.coarse(self._grain).vitals(()), key=itemgetter(0)):
+            before = _encode(self._states.get(row, {}))
+            if self._advance(row, [(pane, vitals) for _, pane, vitals in found], low):
+                self._states[row] = _decode(before)
+                told.append(row)
+            fed.add(row)
+        # What was said is said again, of each pane at its time.
+        del self.alerts[heard:]
+        self._feed(bag.only(np.isin(bag.rows, told)), low)
+        return fed
+
+    def _advance(self, row: int, closed: Panes, low: int) -> bool:
+        """Whether anything was said."""
         state = self._states.pop(row, {})
         said = self._watch.advance(self._view.name, self._series.name(row), state, floor=low, closed=closed)
-        self.alerts += [each for each in said if isinstance(each, Alert)]
+        alerts = [each for each in said if isinstance(each, Alert)]
+        self.alerts += alerts
         if state:
             self._states[row] = state
+        return bool(alerts)
 
 
 @dataclass(slots=True)

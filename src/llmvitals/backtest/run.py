@@ -76,7 +76,7 @@ async def of_topics(settings: Settings, since: str, folders: Sequence[Path], tol
         raise ConfigError(f"--since: {error}") from None
     partitions = await find_topics(settings, settings.sources)
     trial, began = _trial(settings, folders, partitions), time.perf_counter()
-    await topic.replay(settings, trial, partitions, start, lambda: told(trial, None))
+    await topic.replay(settings, trial, partitions, since=start, told=lambda: told(trial, None))
     return _outcome(trial, folders, time.perf_counter() - began)
 
 

@@ -11,22 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from llmvitals.backtest.bag import Needs
-from llmvitals.detect.absence import Absence
-from llmvitals.detect.budget import SPENT, Budget
-from llmvitals.detect.metric import METRICS, SECONDS, metric_of
+from llmvitals.backtest.needs import needs
+from llmvitals.detect.metric import SECONDS, metric_of
 from llmvitals.detect.outage import Outage
 from llmvitals.detect.runaway import Runaway
 from llmvitals.detect.threshold import Threshold
 from llmvitals.detect.trailing import bucket_length
-from llmvitals.record.vitals import TOPS
 from llmvitals.sketch import quantiles
-from llmvitals.sketch.tally import MAXIMA, SUMS
 from llmvitals.window import FOREVER, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
     from llmvitals.alert.rule import Rule
@@ -38,41 +32,6 @@ if TYPE_CHECKING:
 
 SLACK: Final = 1e-6
 """How much less exactly a limit is held against floats here, as a share."""
-EVERYTHING: Final = Needs(SUMS, MAXIMA, tuple(quantiles.SKETCHES), tools=True)
-
-
-def needs(rule: Rule) -> Needs | None:
-    """What a rule reads; None for what can't be told in such terms."""
-    condition = rule.condition
-    if isinstance(condition, Budget):
-        return Needs(tuple(dict.fromkeys(("calls", *SPENT[condition.metric]))))
-    if isinstance(condition, Absence):
-        return Needs(("calls",))
-    if isinstance(condition, Runaway):
-        return Needs(("calls", "cost_nano"), tools=bool(condition.same_tool or condition.signatures))
-    if isinstance(condition, Outage):
-        return _needs(METRICS["error_share"])
-    if isinstance(condition, Threshold) and not metric_of(condition.metric).score:
-        return _needs(metric_of(condition.metric))
-    return None
-
-
-def _needs(metric: Metric) -> Needs:
-    named = ("calls", metric.counted, *metric.over, *metric.less, metric.under)
-    sums = tuple(dict.fromkeys(name for name in named if name in SUMS))
-    tops = metric.top or (TOPS[metric.sketch][0] if metric.sketch in TOPS else "")
-    return Needs(sums, (tops,) if tops else (), (metric.sketch,) if metric.sketch else ())
-
-
-def joint(several: Iterable[Needs]) -> Needs:
-    """All of them."""
-    several = list(several)
-    return Needs(
-        tuple(dict.fromkeys(name for one in several for name in one.sums)),
-        tuple(dict.fromkeys(name for one in several for name in one.tops)),
-        tuple(dict.fromkeys(name for one in several for name in one.sketches)),
-        tools=any(one.tools for one in several),
-    )
 
 
 def look_back(rule: Rule) -> int | None:
@@ -170,7 +129,7 @@ def _threshold(condition: Threshold, bag: Bag, windows: _Windows) -> Flags:
     if metric.under == SECONDS:
         under = condition.window / SECOND
     bound = limit * under * metric.per
-    slack = SLACK * np.abs(bound) + SLACK
+    slack = SLACK * np.abs(bound)
     return enough & ((over > bound - slack) if above else (over < bound + slack))
 
 

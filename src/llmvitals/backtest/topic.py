@@ -23,7 +23,7 @@ in memory until all have come as far."""
 
 
 async def replay(
-    settings: Settings, trial: Trial, partitions: Mapping[str, int], since: int, told: Callable[[], None]
+    settings: Settings, trial: Trial, partitions: Mapping[str, int], *, since: int, told: Callable[[], None]
 ) -> None:
     """Feed a trial with everything that was appended since a time (µs), and end it.
 

@@ -13,6 +13,7 @@ import numpy as np
 from llmvitals.backtest import screen
 from llmvitals.backtest.block import Block
 from llmvitals.backtest.episodes import Span
+from llmvitals.backtest.needs import grain
 from llmvitals.backtest.post import Post
 from llmvitals.backtest.reader import Coder, Piece, Reader, together
 from llmvitals.pipeline import Pipeline
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from llmvitals.alert.rule import Rules
+    from llmvitals.alert.rule import Rule, Rules
     from llmvitals.combine import Plan
     from llmvitals.record.alert import Alert
     from llmvitals.record.log import Record
@@ -127,11 +128,12 @@ class Trial:
 
     def _posts(self, rules: Rules) -> Iterator[Post]:
         views = {view.name: view for view in rules.views}
-        for name, mine in rules.by_view.items():
-            for screened in (True, False):
-                some = [rule for rule in mine if (screen.look_back(rule) is not None) == screened]
-                if some:
-                    yield Post(views[name], some, self._pane, self._coder)
+        alike: dict[tuple[str, bool, int], list[Rule]] = {}
+        for rule in rules.rules:
+            how = screen.look_back(rule) is not None, grain(rule, self._pane)
+            alike.setdefault((rule.view, *how), []).append(rule)
+        for (name, *_), some in alike.items():
+            yield Post(views[name], some, self._pane, self._coder)
 
     def _gather(self, reader: Reader) -> None:
         pieces = reader.taken()

@@ -1,0 +1,99 @@
+"""What rules read of the calls, and in how large pieces of time they may be given it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from llmvitals.detect.absence import Absence
+from llmvitals.detect.account import Account
+from llmvitals.detect.amount import BASIS
+from llmvitals.detect.budget import FINE, SPENT, Budget
+from llmvitals.detect.metric import METRICS, metric_of
+from llmvitals.detect.outage import Outage
+from llmvitals.detect.runaway import Runaway
+from llmvitals.detect.threshold import Threshold
+from llmvitals.detect.trailing import bucket_length
+from llmvitals.record.vitals import TOPS
+from llmvitals.sketch import quantiles
+from llmvitals.sketch.tally import MAXIMA, SUMS
+from llmvitals.window import MINUTE, PERIODS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llmvitals.alert.rule import Rule
+    from llmvitals.detect.metric import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What is read: totals of tally.SUMS and tally.MAXIMA, sketches, and whether tools are."""
+
+    sums: tuple[str, ...]
+    tops: tuple[str, ...] = ()
+    sketches: tuple[str, ...] = ()
+    tools: bool = False
+
+
+EVERYTHING: Final = Needs(SUMS, MAXIMA, tuple(quantiles.SKETCHES), tools=True)
+
+
+def needs(rule: Rule) -> Needs | None:
+    """What a rule reads; None for what can't be told in such terms."""
+    condition = rule.condition
+    if isinstance(condition, Budget):
+        return Needs(tuple(dict.fromkeys(("calls", *SPENT[condition.metric]))))
+    if isinstance(condition, Absence):
+        return Needs(("calls",))
+    if isinstance(condition, Runaway):
+        return Needs(("calls", "cost_nano"), tools=bool(condition.same_tool or condition.signatures))
+    if isinstance(condition, Outage):
+        return _needs(METRICS["error_share"])
+    if isinstance(condition, Threshold) and not metric_of(condition.metric).score:
+        return _needs(metric_of(condition.metric))
+    return None
+
+
+def _needs(metric: Metric) -> Needs:
+    named = ("calls", metric.counted, *metric.over, *metric.less, metric.under)
+    sums = tuple(dict.fromkeys(name for name in named if name in SUMS))
+    tops = metric.top or (TOPS[metric.sketch][0] if metric.sketch in TOPS else "")
+    return Needs(sums, (tops,) if tops else (), (metric.sketch,) if metric.sketch else ())
+
+
+def joint(several: Iterable[Needs]) -> Needs:
+    """All of them."""
+    several = list(several)
+    return Needs(
+        tuple(dict.fromkeys(name for one in several for name in one.sums)),
+        tuple(dict.fromkeys(name for one in several for name in one.tops)),
+        tuple(dict.fromkeys(name for one in several for name in one.sketches)),
+        tools=any(one.tools for one in several),
+    )
+
+
+def grain(rule: Rule, pane: int) -> int:
+    """How many panes may be given as one (in the last of them) to a rule that says nothing thereby.
+
+    Within so many aligned panes a budget's sums only grow, so that a limit that is not passed at their end
+    was not passed before: no period and no bucket of its windows ends in them. No silence is as short.
+    1: none. pane: µs.
+    """
+    condition = rule.condition
+    if isinstance(condition, Absence):
+        return MINUTE // pane if condition.window >= MINUTE else 1
+    if not isinstance(condition, Budget):
+        return 1
+    if condition.rolling is not None:
+        found = bucket_length(condition.rolling, pane, FINE) // pane
+    else:
+        # No time zone is off by less than a quarter of an hour.
+        found = 15 * MINUTE // pane if condition.per in PERIODS else 1
+    account = condition.detector(pane, ("",) * len(condition.by))
+    if isinstance(account, Account) and account.burn is not None:
+        gauges = (*account.burn.gauges, account.burn.hour)
+        # A rate is told of as long as the budget is not gone, and that is told at 100 %.
+        found = math.gcd(found, *(gauge.panes for gauge in gauges)) if BASIS in condition.thresholds else 1
+    return found
