@@ -6,6 +6,7 @@ import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,8 @@ def brief(found: Iterable[Alert]) -> list[tuple[str, str, str]]:
 
 def restarted(replay: Replay, folder: Path) -> Replay:
     """The same worker after it went down and came up with the rules that are in the folder now."""
-    merging = Pipeline.of(Settings(alerts=folder), 1, [SOURCE])
-    again = copy(replay)
-    parts = replay.merge.snapshot(whole=True).parts
-    again.merge = merging.merging("", 0, parts=parts, beginning=0, sources={})
+    again, parts = copy(replay), replay.merge.snapshot(whole=True).parts
+    pipeline = Pipeline.of(Settings(alerts=folder), 1, [SOURCE])
+    pipeline = replace(pipeline, merge=replace(pipeline.merge, buckets=replay.merge._plan.buckets))
+    again.merge = pipeline.merging("", 0, parts=parts, beginning=0, sources={})
     return again
