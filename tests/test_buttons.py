@@ -251,6 +251,20 @@ async def test_a_connection_that_ends_is_made_again(slack: FakeSlack, hearing: H
     assert hearing.buttons.health() is None
 
 
+async def test_a_connection_that_cannot_be_made_again_at_once_is_made_later(
+    slack: FakeSlack, hearing: Hearing
+) -> None:
+    slack.fail_next(method="apps.connections.open", status=503, times=2)
+    slack.fail_next(method="apps.connections.open", status=429, retry_after=9)
+    await slack.disconnect("")
+    await slack.asked("apps.connections.open", 5)
+    await slack.listened()
+    await slack.press(await posted(slack), ACK)
+    assert len(hearing.buttons.drain()) == 1
+    assert hearing.waits[-1] == 9
+    assert hearing.buttons.health() is None
+
+
 async def test_slack_that_is_away_is_tried_again_and_said_meanwhile(slack: FakeSlack) -> None:
     slack.fail_next(status=503, times=3)
     ears = Hearing(slack, slack.app_token)

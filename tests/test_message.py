@@ -32,6 +32,7 @@ from llmvitals.record.alert import Alert, Heavy, Unit
 from llmvitals.record.card import Card
 from llmvitals.record.matcher import Matcher
 from llmvitals.record.quantity import amount, percent, span
+from llmvitals.settings import Settings
 from slack_samples import CARDS, HOUR, MINUTE, NOON, TRACES, alert, group, thread, threshold
 
 SLACK = Path(__file__).parent / "data" / "slack"
@@ -130,6 +131,19 @@ def test_traces_are_linked_where_a_template_is_set() -> None:
     assert "<https://x.example/..%2Fa%3Fb%3D%3C%7C%3E|../a?b=&lt;>" in shown(
         evil, trace_url="https://x.example/{trace_id}"
     )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://x.example/", "https://{trace_id}.x.example/", "https://x.example{trace_id}", "ftp://x.example/{trace_id}",
+        "https://x.example/{trace_id}/{trace_id}", "https://x.example/{trace_id}/{user}", "https://x.example/<{trace_id}",
+        "https://x.example/|{trace_id}", "https://me:secret@x.example/{trace_id}", "{trace_id}",
+    ],
+)  # fmt: skip
+def test_a_template_that_could_lead_elsewhere_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="trace_url"):
+        Settings(trace_url=url)
 
 
 def test_a_summary_is_the_authors_or_left_out() -> None:

@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from llmvitals.notify.answer import Answer, Do
 from llmvitals.notify.bot import asked
-from llmvitals.notify.connection import session
+from llmvitals.notify.connection import failed, session
 from llmvitals.notify.press import acts
 from llmvitals.notify.tempo import Tempo
 from llmvitals.record.act import Act
@@ -84,7 +84,10 @@ class Buttons:
         wait = 0.5
         while True:
             began = self._tempo.monotonic()
-            answer = await self._connected()
+            try:
+                answer = await self._connected()
+            except Exception as error:  # noqa: BLE001 - whatever it is, buttons are heard again some time
+                answer = failed(error)
             if answer.do is not Do.DONE:
                 self._trouble = _cured(answer)
                 log.warning("slack's buttons are not heard", reason=self._trouble)
