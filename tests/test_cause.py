@@ -59,6 +59,8 @@ def test_longer_answers():
 
 
 def test_more_calls_and_rates_are_compared_with_rates():
+    cached = span(prompt={"answer@v7": share(cached=0.6)}), span(prompt={"answer@v7": share(300, cached=0.6)})
+    assert cost(*cached).endswith(": 100 % from more calls")
     assert cost(V7, span(prompt={"answer@v7": share(300)})) == (
         "+$2 an hour against the hour before: 100 % from more calls"
     )

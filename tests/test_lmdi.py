@@ -74,16 +74,16 @@ def test_what_has_not_changed_has_no_parts(found):
     assert set(split(same, volume(same)).values()) <= {0.0}
 
 
-@given(chains().filter(lambda chain: chain[-1] > 0), st.integers(2, 9))
-def test_one_factor_that_changed_has_it_all(chain, times):
+@given(chains().filter(lambda chain: chain[-1] > 0), st.integers(2, 9), st.sampled_from([1, -1]))
+def test_one_factor_that_changed_has_it_all(chain, times, sign):
     for place, factor in enumerate((VOLUME, *FACTORS)):
         if not all(chain[place:]):
             continue
         now = tuple(amount * times if at >= place else amount for at, amount in enumerate(chain))
         other = Item("b", FACTORS, (10.0, 0.0, 0.0, 0.0), (10.0, 0.0, 0.0, 0.0))
-        found = [Item("a", FACTORS, chain, now)] + ([other] if place else [])
+        found = [Item("a", FACTORS, chain, now, sign)] + ([other] if place else [])
         parts = split(found, volume(found))
-        assert parts["a", factor] == pytest.approx(now[-1] - chain[-1], rel=1e-9)
+        assert parts["a", factor] == pytest.approx(sign * (now[-1] - chain[-1]), rel=1e-9)
 
 
 @pytest.mark.parametrize(
