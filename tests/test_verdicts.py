@@ -198,6 +198,13 @@ def test_only_what_changes_is_sent_and_after_a_restart_all_of_it_once() -> None:
     assert (desk.sent, desk.says) == (2, [("Month", "search", "block")])
 
 
+def test_a_rule_that_steers_nobody_any_more_lets_go() -> None:
+    desk = Desk()
+    desk.take(firing())
+    desk.take(firing(gate=None, verdict="", level="150%", at=START + 1))
+    assert desk.says == []
+
+
 def test_a_budget_that_steers_nobody_says_nothing() -> None:
     assert judged([firing(gate=None, verdict="")], None, START) is None
 

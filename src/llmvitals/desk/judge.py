@@ -14,25 +14,32 @@ if TYPE_CHECKING:
 
 
 class Judge:
-    """Remembers what it has sent, so that only changes are sent again."""
+    """Remembers what it has sent, by the alerts' fingerprints, so that only changes are sent again."""
 
     def __init__(self) -> None:
-        self._sent: dict[bytes, bytes | None] = {}
+        self._sent: dict[str, Message] = {}
 
     def one(self, book: Book, mutes: Mutes, alert: Alert, now: int) -> list[Message]:
         """The verdict on an alert's series, if there is a new one."""
         if alert.kind != "budget":
             return []
         alerts = [case.alert for case in book.alike(alert.fingerprint)]
-        verdict = judged(alerts, mutes.override(alert.marks, now), now)
+        verdict, before = (
+            judged(alerts, mutes.override(alert.marks, now), now),
+            self._sent.get(alert.fingerprint),
+        )
         if verdict is None:
+            if before is None:
+                return []
+            message = before._replace(value=None)  # the rule steers nobody any more
+        else:
+            # Who may call again is deleted: gateways read the topic whole when they start.
+            value = None if verdict.verdict == "allow" and not verdict.override else verdict.encode()
+            message = Message(Topic.VERDICTS, verdict.key, value)
+        if message == before:
             return []
-        # Who may call again is deleted: gateways read the topic whole when they start.
-        value = None if verdict.verdict == "allow" and not verdict.override else verdict.encode()
-        if self._sent.get(verdict.key, verdict) == value:
-            return []
-        self._sent[verdict.key] = value
-        return [Message(Topic.VERDICTS, verdict.key, value)]
+        self._sent[alert.fingerprint] = message
+        return [message]
 
     def all(self, book: Book, mutes: Mutes, now: int) -> list[Message]:
         """The same for every budget: an override may have begun or ended."""
