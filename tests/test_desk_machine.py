@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from desks import DAY, MINUTE, SECOND, World, alert
-from llmvitals.alert.routing import Route, Routing
+from llmvitals.alert.routing import Inhibition, Route, Routing
 from llmvitals.notify.answer import Answer
 from llmvitals.record.card import Card, Place
 from llmvitals.record.log import Logged, Message
+from llmvitals.record.matcher import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from llmvitals.record.alert import Alert
 
 TEAMS = ("ads", "core", "data", "edge", "food", "game", "help")
+CHIEF = "ads"
+"""While its alert fires, those of its region are muted, where there is inhibition."""
+MUTES = Inhibition((parsed(f"team={CHIEF}"),), (parsed("team=~.*"),), ("region",))
 REGIONS = {team: ("eu", "us")[n % 2] for n, team in enumerate(TEAMS)}
 
 
@@ -83,7 +87,7 @@ class Paper:
 
 @dataclass
 class Model:
-    """Every change of every alert, and nothing else."""
+    """The newest change of every alert, and the teams of which people heard; nothing else."""
 
     changes: dict[str, Alert] = field(default_factory=dict)
     heard: set[str] = field(default_factory=set)
@@ -142,7 +146,8 @@ class Play:
 
     def hear(self) -> None:
         """The desk ticks: people hear of what fires and is not silenced."""
-        self.model.heard |= {name for name in self.model.firing() if not self.muted(name)}
+        heard = [name for name in self.model.firing() if not self.muted(name)]
+        self.model.heard |= {self.model.changes[name].labels["team"] for name in heard}
 
     async def killed(self, marks: list[Message], cut: int) -> None:
         self.world.keep(marks[: cut % (len(marks) + 1)])
@@ -154,6 +159,9 @@ class Play:
 
     def muted(self, episode: str) -> bool:
         marks = self.model.changes[episode].marks
+        chief = self.world.routing.inhibitions and CHIEF in self.live and marks["team"] != CHIEF
+        if chief and marks["region"] == REGIONS[CHIEF]:
+            return True
         return any(silence.covers(marks, self.world.now) for silence in self.silences.values())
 
     async def silence(self, team: str, minutes: int) -> None:
@@ -210,8 +218,9 @@ STEPS = st.one_of(
     st.tuples(st.just("crash"), st.integers(0, 99)),
     st.tuples(st.just("restart")),
 )
-ROUTES = st.builds(
-    Route,
+ROUTINGS = st.builds(
+    lambda inhibits, **route: Routing((Route(**route),), (MUTES,) if inhibits else ()),
+    inhibits=st.booleans(),
     group_by=st.sampled_from([None, ("region",), ("rule",), ("team",)]),
     wait=st.sampled_from([0, 10 * SECOND]),
     interval=st.sampled_from([0, MINUTE, 5 * MINUTE]),
@@ -219,8 +228,8 @@ ROUTES = st.builds(
 )
 
 
-async def played(route: Route, steps: Sequence[Any]) -> Play:
-    play = Play(Routing((route,)))
+async def played(routing: Routing, steps: Sequence[Any]) -> Play:
+    play = Play(routing)
     await play.world.start()
     for name, *arguments in steps:
         play.world.now += SECOND
@@ -231,9 +240,9 @@ async def played(route: Route, steps: Sequence[Any]) -> Play:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(ROUTES, st.lists(STEPS, max_size=40))
-def test_people_see_what_is_so_once(route: Route, steps: list[Any]) -> None:
-    play = asyncio.run(played(route, steps))
+@given(ROUTINGS, st.lists(STEPS, max_size=40))
+def test_people_see_what_is_so_once(routing: Routing, steps: list[Any]) -> None:
+    play = asyncio.run(played(routing, steps))
     model, cards = play.model, list(play.paper.cards.values())
     # One message per incident, although answers were lost and processes killed.
     assert [name for name, times in Counter(card.incident for card in cards).items() if times > 1] == []
@@ -246,7 +255,7 @@ def test_people_see_what_is_so_once(route: Route, steps: list[Any]) -> None:
         if not play.muted(name):
             assert name in {change.episode for change in shown}
     for card in cards:
-        assert {change.episode for change in card.alerts} & model.heard
+        assert {change.labels["team"] for change in card.alerts} & model.heard
         fires = {change.episode for change in card.alerts if change.status == "firing"}
         assert (card.status == "firing", card.firing) == (bool(fires), len(fires))
         assert bool(card.unheard) == (bool(fires) and all(map(play.muted, fires)))
