@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 
 from llmvitals import ruletest
 from llmvitals.cli import app, main
+from llmvitals.replay import replay_lines
 from llmvitals.ruletest import Runner, load_tests, run
 from llmvitals.settings import Settings
 from llmvitals.watch import load_watch
+from llmvitals.window import SECOND
 from panes import PANE
 
 SHIPPED = Path(__file__).parent.parent / "alerts"
@@ -167,6 +169,34 @@ def test_how_many_calls_are_read_at_once_changes_nothing(folder, monkeypatch):
     assert len(heard[0]) == 2
 
 
+def test_no_calls_are_a_test_too(folder):
+    assert tried(folder, "- name: t\n  calls: []\n  expect: [{at: 5m, alerts: []}]\n")[0] == 0
+
+
+def test_rules_hear_what_replay_lets_them_hear(folder):
+    (folder / "t_test.yaml").write_text(
+        "tests:\n- name: t\n  calls:\n"
+        "  - {at: 0m..20m, every: 3s, app: [a, b], latency: [1s, 9s, 9s, 1s]}\n"
+        "  - {at: 3m..7m, every: 200ms, app: a, latency: 100ms}\n"
+        "  expect: [{at: 20m, alerts: []}]\n"
+    )
+    (suite,) = load_tests(folder, ["Slow", "Spent"], PANE)
+    case = suite.cases[0]
+    settings = Settings(alerts=folder)
+    lines = [event for _, event in run.events(case)]
+    told = [
+        (alert["status"], alert["labels"], alert["at"], alert["summary"])
+        for alert in replay_lines(lines, settings)["alerts"]
+    ]
+    heard = [
+        (alert.status, alert.labels, alert.at, alert.summary)
+        for alert in Runner(settings, folder).alerts(suite, case)
+        if alert.at <= case.start + 20 * 60 * SECOND
+    ]
+    assert len(told) >= 3
+    assert heard == sorted(told, key=lambda alert: alert[2])
+
+
 def test_check_shows_each_rule_and_where_it_goes(folder):
     (folder / "notify.yaml").write_text(
         'notify:\n  slack: "#all"\n  routes:\n  - {match: [team=red], slack: "#red"}\n  - {match: [rule=Slow], slack: "#slow"}\n'
@@ -185,7 +215,8 @@ def test_check_shows_each_rule_and_where_it_goes(folder):
 def test_the_starter_set_passes_its_tests_within_a_minute():
     names = [rule.name for rule in load_watch(SHIPPED, PANE).rules.rules]
     suites = ruletest.load_tests(SHIPPED, names, PANE)
-    runner, began = Runner(Settings(), SHIPPED), time.monotonic()
+    # Of the processor's time, so that whatever else runs here plays no part.
+    runner, began = Runner(Settings(), SHIPPED), time.thread_time()
     failed = {
         case.name: outcome.failures
         for suite in suites
@@ -193,7 +224,7 @@ def test_the_starter_set_passes_its_tests_within_a_minute():
         if (outcome := runner.run(suite, case)).failures
     }
     assert failed == {}
-    assert time.monotonic() - began < 60
+    assert time.thread_time() - began < 60
     cases = [case for suite in suites for case in suite.cases]
     assert {rule for case in cases for rule in case.fires} == set(names)
     assert set(names) <= {rule for case in cases for rule in case.quiet(names)}

@@ -47,16 +47,18 @@ class Runner:
 
     def run(self, suite: Suite, case: Case) -> Outcome:
         """One test of a file. Raises ConfigError for a call that can't be read."""
-        stages = _Stages(self._pipeline(suite), suite.pane)
-        alerts: list[Alert] = []
-        events = _events(case)
-        while batch := list(itertools.islice(events, BATCH)):
-            alerts += stages.feed(batch)
-        alerts += stages.finish(case.start + case.end)
-        alerts.sort(key=lambda alert: alert.at)
-        if case.only:
-            alerts = [alert for alert in alerts if alert.rule in case.only]
+        alerts = [alert for alert in self.alerts(suite, case) if not case.only or alert.rule in case.only]
         return Outcome(case, tuple(compared(case, alerts)))
+
+    def alerts(self, suite: Suite, case: Case) -> list[Alert]:
+        """All changes of alerts that a test's calls bring about, in the order of their times."""
+        stages = _Stages(self._pipeline(suite), suite.pane)
+        found: list[Alert] = []
+        calls = events(case)
+        while batch := list(itertools.islice(calls, BATCH)):
+            found += stages.feed(batch)
+        found += stages.finish(case.start + case.end)
+        return sorted(found, key=lambda alert: alert.at)
 
     def _pipeline(self, suite: Suite) -> Pipeline:
         key = suite.rules, suite.pane
@@ -78,11 +80,11 @@ class _Stages:
         self.combine = pipeline.combining(SOURCE, 0, parts={}, beginning=0, sources={SOURCE: 1})
         self.merge = pipeline.merging("", 0, parts={}, beginning=0, sources={})
 
-    def feed(self, events: Iterable[tuple[int, bytes]]) -> list[Alert]:
+    def feed(self, calls: Iterable[tuple[int, bytes]]) -> list[Alert]:
         """The next calls, in the order of their times."""
         first = self.combine.next
         out = self.combine.apply(
-            [Logged(first + number, time // 1_000, data) for number, (time, data) in enumerate(events)]
+            [Logged(first + number, time // 1_000, data) for number, (time, data) in enumerate(calls)]
         )
         self.combine.delivered(self.combine.mark())
         return [alert for pane, entries in self._panes(out) for alert in self._close(pane + 1, entries)]
@@ -113,7 +115,7 @@ class _Stages:
         return [Alert.decode(one.value or b"") for one in out if one.topic is Topic.ALERTS]
 
 
-def _events(case: Case) -> Iterator[tuple[int, bytes]]:
+def events(case: Case) -> Iterator[tuple[int, bytes]]:
     """(time in µs, event) of all calls, in the order of their times."""
     lines = [
         ((case.start + after, line, fields) for after, fields in calls.events())
