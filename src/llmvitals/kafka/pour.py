@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llmvitals.kafka.feed import Batch, Bounds, Feed
     from llmvitals.kafka.outbox import Outbox
     from llmvitals.kafka.tail import Tail
-    from llmvitals.record.log import Record
+    from llmvitals.record.log import Message, Record
     from llmvitals.settings import Settings
     from llmvitals.stage import Meters, Tap
 
@@ -205,8 +205,9 @@ class Pour:
                 await self._insist(line, self._leaving, partial(self._begin, line))
 
     async def _give(self, line: Line, partition: TopicPartition, records: Sequence[Record]) -> None:
+        feed = self._feed
         await self._begin(line)
-        await self._outbox.deliver(await asking(line, line.sink.take(partition.partition, records)))
+        await self._send(line, feed, await asking(line, line.sink.take(partition.partition, records)))
 
     async def _tick(self, line: Line, news: list[Record]) -> None:
         feed = self._feed
@@ -217,6 +218,9 @@ class Pour:
         messages = await asking(line, line.sink.tick())
         if messages:
             passing("after-tick")
+        await self._send(line, feed, messages)
+
+    async def _send(self, line: Line, feed: Feed | None, messages: Sequence[Message]) -> None:
         if feed is None or feed is not self._feed or not feed.holds():
             # Somebody else has taken over from what was written; ours would undo what he does.
             messages = acts(line, messages)
