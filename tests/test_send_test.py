@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from commands import Said
 from llmvitals.cli import app
+from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 RULES = """
 groups:
@@ -137,3 +141,17 @@ async def test_a_rule_that_is_not_there_is_said_with_the_nearest(send: Any) -> N
     said = await send("--rule", "TeamBudgets")
     assert said.code == 2
     assert "did you mean TeamBudget?" in said.text
+
+
+def test_the_manual_asks_for_what_is_used_and_names_settings_that_there_are() -> None:
+    manual = (Path(__file__).parent.parent / "docs" / "slack.md").read_text("utf-8")
+    block = re.search(r"```yaml\n(.*?)```", manual, re.DOTALL)
+    assert block is not None
+    manifest = yaml.safe_load(dedent(block[1]))
+    assert manifest["oauth_config"]["scopes"]["bot"] == ["chat:write", "channels:history"]
+    assert manifest["settings"]["socket_mode_enabled"] is True
+    assert manifest["settings"]["interactivity"]["is_enabled"] is True
+    named = {name.lower() for name in re.findall(r"LLMVITALS_([A-Z_]+[A-Z])", manual)}
+    assert named <= set(Settings.model_fields)
+    for picture in re.findall(r"\((slack/\w+\.png)\)", manual):
+        assert (Path(__file__).parent.parent / "docs" / picture).is_file()
