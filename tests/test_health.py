@@ -165,7 +165,7 @@ def told(tree: ast.AST) -> set[str]:
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in {"count", "gauge", "observe"}
-        and ast.unparse(node.func.value).endswith(("meters", "_counts"))
+        and ast.unparse(node.func.value).endswith(("meters", "counts"))
         and node.args
         and isinstance(node.args[0], ast.Constant)
     }
