@@ -12,6 +12,8 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from desks import World
+from desks import alert as incident
 from llmvitals.errors import ConfigError
 from llmvitals.notify.actions import ACK, CALLS, SILENCE, VALUE, actions, carried, meant
 from llmvitals.notify.bot import Bot
@@ -113,6 +115,43 @@ async def test_a_silence_is_of_this_rule_and_series_and_of_no_other(
 async def test_a_press_that_slack_tells_twice_is_one_record(slack: FakeSlack) -> None:
     payload = pressed(await posted(slack), SILENCE, "ann", "8h")
     assert {act.key for _ in range(2) for act in acts(payload, NOON)} == {acts(payload, NOON + 5)[0].key}
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"drop": True}, {"error": "internal_error"}])
+async def test_what_is_pressed_is_seen_once_whatever_slack_answers(
+    slack: FakeSlack, fault: dict[str, Any]
+) -> None:
+    """The whole way: a press, its act on the topic, the edit and the replies, each with a lost answer."""
+    world = World(slack, slack_app_token=slack.app_token, slack_channel=slack.channels["#alerts"])
+    world.extra["buttons"] = listening(world.settings)
+    world.desk = world.made()
+    await world.start()
+    await slack.listened()
+    slack.fail_next(method="chat.postMessage", accept=True, **fault)
+    await world.say(incident())
+    await world.wait(MINUTE)
+    (message,) = slack.messages
+    slack.fail_next(method="chat.update", accept=True, **fault)
+    slack.fail_next(method="chat.postMessage", accept=True, **fault)
+    await slack.press(message, ACK, user="ann")
+    await world.wait(MINUTE)
+    slack.fail_next(method="chat.postMessage", accept=True, **fault)
+    await slack.press(message, CALLS, user="ben")
+    await world.wait(2 * MINUTE)
+    await world.say(incident(status="resolved", at=world.now))
+    await world.wait(10 * MINUTE)
+    await world.desk.stop()
+    assert len(slack.messages) == 1
+    assert [text.split("> ")[-1].split("\n")[0] for text in message.thread] == [
+        "acknowledged by ann",
+        "Calls to look at",
+        "resolved after 4 min",
+    ]
+    assert "`trace-search`" in message.thread[1]
+    assert any(
+        "👀 Acknowledged by ann" in json.dumps(blocks, ensure_ascii=False) for _, blocks in message.edits
+    )
+    assert "actions" not in message.shown
 
 
 # --- which buttons there are ---------------------------------------------------------------------

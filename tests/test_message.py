@@ -228,6 +228,11 @@ def test_an_incident_that_fires_again_says_so() -> None:
     assert "fires again" in (reply(over, FIRST) or "")
 
 
+def test_of_an_incident_that_is_over_and_stays_over_nothing_is_said() -> None:
+    over = Card.alone(alert(status="resolved", until=NOON))
+    assert reply(over, over) is None
+
+
 def test_calls_without_an_exemplar_are_said_to_be_none() -> None:
     assert calls(Card.alone(alert(exemplars=[]))) == "No single call stands for this alert."
     assert "call-17" in calls(FIRST)

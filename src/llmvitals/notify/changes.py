@@ -36,7 +36,7 @@ def reply(before: Card, after: Card) -> str | None:
         end = after.until or after.chief.at
         return _said(end, [f"resolved after {span(end - after.since)}"])
     at = max(alert.at for alert in after.alerts)
-    parts = [*_alerts(before, after)]
+    parts = [*_alerts(before, after)] if after.status == "firing" else []
     said = [_said(at, parts)] if parts else []
     if after.acknowledged and after.acknowledged != before.acknowledged:
         who, when = after.acknowledged
