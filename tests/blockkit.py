@@ -34,7 +34,11 @@ a { color: #1264a3; text-decoration: none; }
 """
 
 
-def marked(text: str, *, time: str = "%b %-d, %H:%M") -> str:
+TODAY = datetime(2025, 1, 1, tzinfo=UTC)
+"""The day of the samples."""
+
+
+def marked(text: str) -> str:
     """mrkdwn as Slack shows it, times in UTC. Our own texts have bold, code, links and dates only."""
     kept: list[str] = []
 
@@ -47,7 +51,8 @@ def marked(text: str, *, time: str = "%b %-d, %H:%M") -> str:
         if inside.startswith("!date^"):
             _, seconds, form = inside.split("|")[0].split("^")
             at = datetime.fromtimestamp(int(seconds), UTC)
-            return keep(at.strftime("%H:%M" if form == "{time}" else time))
+            day = {0: "today", 1: "tomorrow"}.get((at - TODAY).days, f"{at:%b} {at.day}, {at.year}")
+            return keep(form.replace("{date_short_pretty}", day).replace("{time}", f"{at:%H:%M}"))
         if inside.startswith(("!", "@", "#")):
             return keep(f"<mark>{html.escape(inside)}</mark>")  # it would ping somebody: seen at once
         url, _, name = inside.partition("|")

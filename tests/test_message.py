@@ -169,6 +169,14 @@ def test_who_looks_after_it_and_why_nothing_is_told_is_on_top() -> None:
     assert "Ben" not in shown(over)
 
 
+def test_when_a_silence_ends_is_said_in_the_readers_own_zone() -> None:
+    card = CARDS["silenced"]
+    said = "Ann until <!date^1735761600^{date_short_pretty} {time}|2025-01-01 20:00 UTC>"
+    assert said in shown(card)
+    assert said in (reply(CARDS["latency"], card) or "")
+    assert "Until 2025-13-41 29:00 UTC" in shown(replace(card, unheard="until 2025-13-41 29:00 UTC"))
+
+
 @pytest.mark.parametrize(
     ("values", "bars"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.notify.blocks import date, marked_labels, trace
+from llmvitals.notify.blocks import date, dated, marked_labels, trace
 from llmvitals.notify.figure import figure
 from llmvitals.notify.listing import common
 from llmvitals.notify.message import labelled, linked
@@ -42,7 +42,7 @@ def reply(before: Card, after: Card) -> str | None:
         who, when = after.acknowledged
         said.append(_said(when, [f"acknowledged by {_name(who)}"]))
     if after.unheard != before.unheard and after.status == "firing":
-        said.append(escape(clean(after.unheard, 200)) if after.unheard else "no longer kept quiet")
+        said.append(dated(escape(clean(after.unheard, 200))) if after.unheard else "no longer kept quiet")
     return _cut("\n".join(said)) or None
 
 
