@@ -220,14 +220,14 @@ def worked(settings: Settings, parts: Sequence[Sequence[Logged]]) -> list[Alert]
     return [Alert.decode(one.value or b"") for one in said if one.topic is Topic.ALERTS]
 
 
-@pytest.mark.parametrize(("seed", "partitions"), [(1, 1), (2, 3), (3, 2)])
+@pytest.mark.parametrize(("seed", "partitions", "block"), [(1, 1, 150), (2, 3, 400), (3, 2, 65_536)])
 def test_the_alerts_are_those_of_the_workers_stages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, partitions: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, partitions: int, block: int
 ):
     """Whatever the blocks and turns: of every kind of rule, each change at its time, with its value."""
     rules = folder(tmp_path / "rules", EVERY_KIND)
     settings, dice = Settings(alerts=rules), random.Random(seed)
-    monkeypatch.setattr(trial, "BLOCK", 150)
+    monkeypatch.setattr(trial, "BLOCK", block)
     lines, parts = busy(seed), [[] for _ in range(partitions)]  # type: list[bytes], list[list[Logged]]
     for line in lines:
         part = dice.choice(parts)

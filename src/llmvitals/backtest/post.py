@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -32,14 +32,17 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Panes = list[tuple[int, Vitals]]
 
+_WINDOW: Final = frozenset(("ring", "sum"))
+"""What detect/trailing keeps."""
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
 
 
 class Post:
     """rules: of one view; all of them can be screened, or none is.
 
-    A series is asleep until a screen lets it pass: of it, only what it held within the longest window is
-    kept. Once it is awake it stays so.
+    A series is asleep as long as a screen says that there is nothing to say of it: only what it held within
+    the longest window is kept, and its detectors are told of that when it wakes up. It falls asleep when none
+    of its alerts is alive and a whole block brings nothing.
 
     Law: the alerts are the same as if every series had been awake all the time.
     """
@@ -54,9 +57,8 @@ class Post:
         backs = [screen.look_back(rule) for rule in rules]
         self._back = max((back // pane for back in backs if back is not None), default=0)
         self._screened = None not in backs
-        self._awake = np.zeros(0, np.bool_)
         self._looked = 0
-        self._asleep = empty(self._needs)
+        self._recent = empty(self._needs)
         self._states: dict[int, dict[str, Any]] = {}
 
     def take(self, block: Block, low: int) -> None:
@@ -64,31 +66,32 @@ class Post:
         rows = self._series.rows(block)
         bag = Bag.of(block, rows, self._needs)
         if self._screened:
-            more = self._series.count - len(self._awake)
-            self._awake = np.concatenate((self._awake, np.zeros(max(more, 0), np.bool_)))
-            awake = self._awake[bag.rows]
-            self._wake(self._asleep.beside(bag.only(~awake)), low)
-            bag = bag.only(awake)
+            bag = self._screen(bag, low)
         fed = self._feed(bag, low) if self._grain == 1 else self._feed_coarsely(bag, low)
         for row in [row for row in self._states if row not in fed]:
             if self._watch.needs_tick(self._states[row], low):
                 self._advance(row, [], low)
 
-    def _wake(self, asleep: Bag, low: int) -> None:
-        """Let pass who may have something to say, from the first pane on where that is so."""
-        if not len(asleep):
-            return
-        hot = np.minimum.reduce([screen.hot(rule, asleep, self._pane, self._looked) for rule in self._rules])
+    def _screen(self, bag: Bag, low: int) -> Bag:
+        """The entries of those who are awake. Others wake up, or fall asleep."""
+        seen = self._recent.beside(bag)
+        self._recent = seen.only(seen.panes >= low - self._back)
+        first = np.full(self._series.count, FOREVER)
+        if len(seen):
+            hot = [screen.hot(rule, seen, self._pane, self._looked) for rule in self._rules]
+            np.minimum.at(first, seen.rows, np.minimum.reduce(hot))
         self._looked = low
-        rows = asleep.rows
-        first = np.full(len(self._awake), FOREVER)
-        np.minimum.at(first, rows, hot)
-        self._awake |= first < FOREVER
-        begins = first[rows]
-        self._asleep = asleep.only((begins == FOREVER) & (asleep.panes >= low - self._back))
-        risen = asleep.only(begins < FOREVER)
-        names = self._coder.tools.names
-        for row, found in groupby(risen.vitals(names), key=itemgetter(0)):
+        self._states = {
+            row: state for row, state in self._states.items() if first[row] < FOREVER or _alive(state)
+        }
+        awake = np.zeros(len(first), np.bool_)
+        awake[list(self._states)] = True
+        self._wake(seen.only((first[seen.rows] < FOREVER) & ~awake[seen.rows]), first, low)
+        return bag.only(awake[bag.rows])
+
+    def _wake(self, seen: Bag, first: Ints, low: int) -> None:
+        """Ask of each series from the first pane on at which there may be something to say."""
+        for row, found in groupby(seen.vitals(self._coder.tools.names), key=itemgetter(0)):
             panes = [(pane, vitals) for _, pane, vitals in found]
             before = [entry for entry in panes if entry[0] < first[row]]
             if before:
@@ -126,6 +129,11 @@ class Post:
         if state:
             self._states[row] = state
         return bool(alerts)
+
+
+def _alive(state: dict[str, Any]) -> bool:
+    """Whether an alert fires or is pending, or a detector knows more than what its window holds."""
+    return any(entry["lives"] or entry["seen"].keys() - _WINDOW for entry in state["rules"].values())
 
 
 @dataclass(slots=True)

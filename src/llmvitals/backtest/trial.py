@@ -18,7 +18,7 @@ from llmvitals.backtest.post import Post
 from llmvitals.backtest.reader import Coder, Piece, Reader, together
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.view import View
-from llmvitals.window import FOREVER, MINUTE, NEVER, duration
+from llmvitals.window import FOREVER, HOUR, MINUTE, NEVER, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 COUNTERS: Final = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
 BLOCK: Final = 65_536
-"""Calls that are worked on at once, at least: the more, the cheaper each, and the more memory."""
+"""Calls that are worked on at once: the more, the cheaper each, and the more memory."""
+SPARSE: Final = 8_192, 6 * HOUR
+"""Or as many, if they lie within as long a time: within a block one is awake or asleep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ class Trial:
         self._ended: set[tuple[str, int]] = set()
         self._pieces: list[Piece] = []
         self._waiting = 0
-        self._enough = BLOCK
+        self._rest = 0
+        self._low = NEVER
         self._first = FOREVER
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
@@ -89,9 +92,11 @@ class Trial:
         reader = self._readers[topic, partition]
         reader.read(records)
         self._gather(reader)
-        if self._waiting >= self._enough:
-            self._judge(min(reader.mark() for reader in self._readers.values()))
-            self._enough = self._waiting + BLOCK
+        if self._waiting >= self._rest + min(SPARSE[0], BLOCK):
+            low = min(reader.mark() for reader in self._readers.values())
+            if self._waiting >= self._rest + BLOCK or (low - self._low) * self._pane >= SPARSE[1]:
+                self._judge(low)
+                self._low, self._rest = low, self._waiting
 
     def end(self, topic: str, partition: int) -> None:
         """Nothing more comes from this partition, so nobody waits for it any more."""
