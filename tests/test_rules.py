@@ -117,7 +117,16 @@ def test_rules_share_the_views_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "regex", [r"search-v[0-9]+", r"(eu|us)-\w+", r"v\d{4}-\d{2}-\d{2}(-rc)?", r"a\)+", r"[)*+]+", ".*search.*|.*ads.*|shop-.+", "(a|b)?c{2,3}?d{4}"]
+    "regex",
+    [
+        r"search-v[0-9]+",
+        r"(eu|us)-\w+",
+        r"v\d{4}-\d{2}-\d{2}(-rc)?",
+        r"a\)+",
+        r"[)*+]+",
+        ".*search.*|.*ads.*|shop-.+",
+        "(a|b)?c{2,3}?d{4}",
+    ],
 )
 def test_an_ordinary_regex_is_read(tmp_path, regex):
     rule = f"alert: A\nthreshold: {{metric: errors, above: 4, where: {{app: {{regex: '{regex}'}}}}}}"
