@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace as replace_field
 from typing import TYPE_CHECKING, Final
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 _MOST: Final = 2_000
 """Incidents that are looked at in one tick."""
+_BREATH: Final = 500
+"""After so many records the process has a moment for its other work."""
 
 
 class _Silent:
@@ -131,7 +134,9 @@ class Desk:
         """Absorb these records of the alerts topic; gives the records of what changed, and points."""
         del partition
         now = self._tempo.clock()
-        for record in records:
+        for number, record in enumerate(records, 1):
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)
             taken = self._intake.take(self._book, record)
             if taken is None:
                 continue
