@@ -36,8 +36,7 @@ def work(stage: app.Kind, settings: Settings) -> int:
     if stage == "sink":
         store(settings)
     elif SUPERVISOR not in os.environ:  # else the supervisor has said it
-        for warning in check(settings):
-            log.warning("%s", warning)
+        warn(settings)
 
     def assemble(partitions: Mapping[str, int]) -> Make | Sequence[Tap]:
         if stage == "sink":
@@ -46,6 +45,8 @@ def work(stage: app.Kind, settings: Settings) -> int:
         return pipeline.combining if stage == "combine" else pipeline.merging
 
     def reread(partitions: Mapping[str, int]) -> Make | Sequence[Tap] | Routing:
+        if stage == "merge":  # one of the three says it
+            warn(settings)
         return routing(settings) if stage == "sink" else assemble(partitions)
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to be read again
@@ -55,6 +56,12 @@ def work(stage: app.Kind, settings: Settings) -> int:
     gc.set_threshold(100_000, 20, 20)
     with Health(settings, stage) as health:
         return app.run(stage, settings, assemble, health, reread=reread)
+
+
+def warn(settings: Settings) -> None:
+    """Say what is odd about the rules. Raises ConfigError for what is wrong."""
+    for warning in check(settings):
+        log.warning("%s", warning)
 
 
 def taps(settings: Settings, health: Health) -> list[Tap]:
