@@ -551,6 +551,17 @@ async def test_the_doctor_says_where_alerts_go(slack: FakeSlack, tmp_path: Path)
         assert (finding.state, finding.found) == ("fine", f"accepted; alerts go to {place}")
 
 
+async def test_the_doctor_says_whether_buttons_are_heard(slack: FakeSlack, tmp_path: Path) -> None:
+    fields = {"slack_token": slack.token, "slack_api_url": slack.url, "slack_channel": "#alerts"}
+    states = {}
+    for token in (slack.app_token, f"{slack.app_token}2"):
+        looked = Settings(brokers="127.0.0.1:9", alerts=tmp_path, slack_app_token=token, **fields)
+        finding = next(finding for finding in await examine(looked) if finding.what == "slack")
+        states[finding.state] = finding.cure
+    assert states["fine"] == ""
+    assert "set LLMVITALS_SLACK_APP_TOKEN" in states["warning"]
+
+
 # --- secrets -------------------------------------------------------------------------------------
 
 

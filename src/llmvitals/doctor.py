@@ -16,6 +16,7 @@ from llmvitals.errors import LlmvitalsError
 from llmvitals.kafka.connect import asking, client, find_topics
 from llmvitals.notify.answer import Do
 from llmvitals.notify.backend import chosen
+from llmvitals.notify.buttons import opened
 from llmvitals.pipeline import Pipeline
 from llmvitals.write.query import query
 from llmvitals.write.question import Question
@@ -145,5 +146,9 @@ async def _slack(settings: Settings) -> Finding:
         return Finding("slack", "warning", "none is set: alerts are printed", "set LLMVITALS_SLACK_TOKEN")
     if answer.do is Do.DONE:
         where = "the webhook" if settings.slack_token is None else settings.slack_channel
+        if settings.slack_app_token is not None:
+            heard, cure = await opened(settings)
+            if heard.do is not Do.DONE:
+                return Finding("slack", "warning", f"alerts go to {where}; buttons: {heard.code}", cure)
         return Finding("slack", "fine", f"accepted; alerts go to {where}")
     return Finding("slack", "wrong", answer.code, answer.advice)
