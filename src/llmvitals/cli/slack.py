@@ -11,9 +11,7 @@ from msgspec import structs
 
 from llmvitals import settings as settings_
 from llmvitals.alert.compose import Evidence, composed
-from llmvitals.desk.group import grouped
 from llmvitals.errors import suggestion
-from llmvitals.notify.trial import Failed, trial
 from llmvitals.record.reading import Reading
 from llmvitals.window import duration
 
@@ -44,7 +42,10 @@ def send_test(
 
     It is posted, then edited to resolved and answered in its thread. Exit code 1 when it does not get there.
     """
-    from llmvitals.watch import load_watch  # noqa: PLC0415 - other commands don't need it
+    # Other commands don't need these, and start sooner without.
+    from llmvitals.desk.group import grouped  # noqa: PLC0415
+    from llmvitals.notify.trial import Failed, trial  # noqa: PLC0415
+    from llmvitals.watch import load_watch  # noqa: PLC0415
 
     settings = settings_.load()
     rules = load_watch(settings.alerts, duration(settings.pane)).rules
