@@ -19,7 +19,7 @@ class Marks(NamedTuple):
     """What calls add somewhere else than to the plain sums, in the order of the codes.
 
     places: which calls (m; a call may come more than once). codes: where each adds to, ascending. values: how
-    much (width × m), positive in the first line. labels: what each code stands for in a key, ascending.
+    much (width × m). labels: what each code stands for in a key, ascending.
     """
 
     places: Ints
@@ -93,13 +93,19 @@ class Sums:
 
 
 def _dense(rows: Ints, rows_end: int, marks: Marks) -> tuple[Ints, Ints]:
-    # A table of all places is cheaper than sorting where there are not many more of them than calls.
+    # Marking all places is cheaper than sorting where there are not many more of them than calls.
     end = len(marks.labels)
-    table, places = np.zeros((len(marks.values), rows_end * end), np.int64), rows * end + marks.codes
-    for line, values in zip(table, marks.values, strict=True):
+    places = rows * end + marks.codes
+    there = np.zeros(rows_end * end, np.bool_)
+    there[places] = True
+    found = np.flatnonzero(there)
+    number = np.empty(len(there), np.int32)
+    number[found] = np.arange(len(found), dtype=np.int32)
+    places = number[places].astype(np.int64)
+    sums = np.zeros((len(marks.values), len(found)), np.int64)
+    for line, values in zip(sums, marks.values, strict=True):
         np.add.at(line, places, values)
-    found = np.flatnonzero(table[0])
-    return found // end << SHIFT | marks.labels[found % end], np.take(table, found, axis=1)
+    return found // end << SHIFT | marks.labels[found % end], sums
 
 
 def _summed(keys: Ints, values: Ints) -> tuple[Ints, Ints]:
