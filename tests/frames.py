@@ -71,6 +71,11 @@ def stored(messages: Iterable[Message], into: dict[Place, Point] | None = None) 
     return into
 
 
+def contents(messages: Iterable[Message]) -> dict[Place, tuple[object, object]]:
+    """What a store holds in the end, but for how far it was counted when it was last said."""
+    return {place: (point.counts, point.measures) for place, point in stored(messages).items()}
+
+
 def calls(messages: Iterable[Message]) -> dict[tuple[str, int], int]:
     """(window, start in seconds) → calls, of the view `all`."""
     return {

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import chain, islice
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frames import stored
-from llmvitals.merge import Merge
+from frames import contents, stored
+from llmvitals.merge import Merge, settle
+from llmvitals.merge import stage as stage_module
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
+from llmvitals.record.frame import Frame
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings
@@ -146,22 +150,56 @@ def test_budget_points_are_exact_to_the_cent_and_come_once_a_minute(pipeline, ca
 @settings(deadline=None, max_examples=100)
 @given(CALLS, st.randoms(use_true_random=False))
 def test_wherever_merge_dies_it_says_what_an_undisturbed_one_says(pipeline, calls, dice):
-    """A fuzzy checkpoint holds some buckets only, and may be torn; what is said twice is the same twice."""
+    """A fuzzy checkpoint holds some buckets only, and may be torn; what is said twice is the same twice.
+
+    It dies also between the pieces in which a frame's panes close, of which the undisturbed one has none.
+    """
     records = frames(pipeline, calls, lambda: dice.randint(1, 15))
     straight = merging(pipeline).apply(records)
-    stage, parts, heard = merging(pipeline), {}, []
-    for record in records:
-        heard += stage.apply([record])
-        what = dice.choice(["go on", "checkpoint", "crash", "torn"])
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (settle, stage_module):
+            patch.setattr(module, "STRETCH", 1)
+        pieces = merging(pipeline).apply(records)
+        heard = disturbed(pipeline, records, dice)
+    assert {m for m in heard if m.topic is Topic.ALERTS} == {m for m in straight if m.topic is Topic.ALERTS}
+    assert changes(heard) == changes(straight)
+    assert stored(heard) == stored(pieces)
+    assert contents(heard) == contents(straight)
+
+
+def disturbed(pipeline: Pipeline, records: list[Logged], dice: Random) -> list[Message]:
+    """All that is heard when it dies again and again."""
+    stage, parts = merging(pipeline), dict[str, bytes]()
+    work, heard = stage.pieces(records), list[Message]()
+    for _ in range(dice.randint(1, 40)):
+        heard += chain.from_iterable(islice(work, dice.randint(1, 20)))
+        what = dice.choice(["checkpoint", "checkpoint", "crash", "torn"])
         if what in ("checkpoint", "torn"):
             written = list(stage.snapshot().parts.items())
             parts.update(written[: None if what == "checkpoint" else -1])
         if what in ("crash", "torn"):
             stage = merging(pipeline, parts)
-            heard += stage.apply([each for each in records if stage.next <= each.offset <= record.offset])
-    assert {m for m in heard if m.topic is Topic.ALERTS} == {m for m in straight if m.topic is Topic.ALERTS}
-    assert changes(heard) == changes(straight)
-    assert stored(heard) == stored(straight)
+            work = stage.pieces(records)
+    return [*heard, *chain.from_iterable(work)]
+
+
+@settings(deadline=None)
+@given(CALLS, st.randoms(use_true_random=False))
+def test_in_however_many_pieces_panes_close_the_rules_say_the_same(pipeline, calls, dice):
+    """A hold-up ends: all of it closes at once, in one piece or pane by pane."""
+    records = frames(pipeline, calls, lambda: dice.randint(1, 15))
+    held_up = dice.randint(0, len(records))
+    # The frames of the second source come late, so that until then nothing closes.
+    decoded = [(Frame.decode(record.value or b"").source, record) for record in records]
+    late = [record for source, record in decoded[:held_up] if source.endswith("1")]
+    order = [record for source, record in decoded[:held_up] if source.endswith("0")] + late
+    log = [Logged(at, 0, r.value) for at, r in enumerate([*order, *records[held_up:]])]
+    whole = merging(pipeline).apply(log)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settle, "STRETCH", 1)
+        cut = merging(pipeline).apply(log)
+    assert [m for m in cut if m.topic is Topic.ALERTS] == [m for m in whole if m.topic is Topic.ALERTS]
+    assert contents(cut) == contents(whole)
 
 
 def changes(messages: Iterable[Message]) -> list[tuple[str, str, str]]:

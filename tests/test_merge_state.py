@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frames import DAY, FIRST, PANE, VIEWS, entry, frame, log, stored, vitals
+from frames import DAY, FIRST, PANE, VIEWS, contents, entry, frame, log, stored, vitals
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.merge import Merge, Plan, settle
 from llmvitals.merge import stage as stage_module
@@ -20,7 +20,10 @@ ONE = vitals(calls=1)
 
 
 class Spending:
-    """A rule on calls a team: tells each hundred once, counts what it is asked, and ticks while it is above 0."""
+    """A rule on calls a team: tells each hundred once, pane by pane, and of those in open panes the highest.
+
+    It notes what it is asked, and ticks while there are calls.
+    """
 
     def __init__(self, view: str = "team") -> None:
         self.view = view
@@ -41,21 +44,30 @@ class Spending:
         self.asked.append(
             (series, floor - FIRST, [p - FIRST for p, _ in closed], [p - FIRST for p, _ in opened])
         )
-        state["calls"] = state.get("calls", 0) + sum(part.total("calls") for _, part in closed)
-        seen = state["calls"] + sum(part.total("calls") for _, part in opened)
-        told = state.get("told", 0)
-        state["told"] = seen // 100
+        said = []
+        state.setdefault("calls", 0)
+        for pane, part in closed:
+            state["calls"] += part.total("calls")
+            said += self.told(state, series[0], state["calls"], pane + 1)
+        seen, early = state["calls"], []
+        for pane, part in opened:
+            seen += part.total("calls")
+            early = self.told(state, series[0], seen, pane + 1) or early
         if series == ("forgotten",):
             state.clear()
-        if seen // 100 <= told:
+        return said + early
+
+    def told(self, state: dict[str, Any], team: str, seen: int, at: int) -> list[Alert]:
+        if seen // 100 <= state.get("told", 0):
             return []
-        return [alert(series[0], seen, floor)]
+        state["told"] = seen // 100
+        return [alert(team, seen, at)]
 
 
-def alert(team: str, seen: int, floor: int) -> Alert:
+def alert(team: str, seen: int, at: int) -> Alert:
     return Alert(
         rule="r", kind="budget", status="firing", severity="page", fingerprint="f", episode="e", group=f"r-{team}",
-        labels={"team": team}, metric="calls", unit="count", value=seen, limit=100, since=0, at=floor,
+        labels={"team": team}, metric="calls", unit="count", value=seen, limit=100, since=0, at=at,
     )  # fmt: skip
 
 
@@ -163,6 +175,17 @@ def test_a_restart_from_a_fuzzy_checkpoint_ends_with_the_same_points_and_alerts(
     assert contents(straight) == contents(whole)
 
 
+def test_what_an_open_pane_has_told_is_not_told_again_when_panes_close_in_pieces(monkeypatch):
+    """The older pane closes by itself, and without the younger one there are too few calls to tell of."""
+    records = random_log([(0, 1, "x", 40, 0), (1, 0, "x", 60, 0)])
+    (told,) = alerts(merge(plan()).apply(records))
+    assert Alert.decode(told.value).value == 100
+    monkeypatch.setattr(settle, "STRETCH", 1)
+    rules = plan()
+    assert alerts(merge(rules).apply(records)) == {told}
+    assert [asked[2:] for asked in rules.watch.asked[-2:]] == [([0], []), ([1], [])]
+
+
 def test_a_checkpoint_within_a_frame_knows_which_buckets_have_it(monkeypatch):
     """Also of a frame that closes what it brings: else the buckets that have it would count it twice."""
     monkeypatch.setattr(settle, "STRETCH", 1)
@@ -181,11 +204,6 @@ def test_a_checkpoint_within_a_frame_knows_which_buckets_have_it(monkeypatch):
 
 def alerts(messages):
     return {message for message in messages if message.topic is Topic.ALERTS}
-
-
-def contents(messages):
-    """What a store holds in the end, but for how far it was counted when it was last said."""
-    return {place: (point.counts, point.measures) for place, point in stored(messages).items()}
 
 
 def disturbed(records, rules, data):

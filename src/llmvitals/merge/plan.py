@@ -45,7 +45,9 @@ class Watch(Protocol):
         state: the rules' memory of this series, {} at first, changed in place. It must survive msgpack (a
         tuple comes back as a list) and is forgotten when it is empty. floor: every pane below it is closed.
         closed: the panes that closed since the last step. opened: of an eager view, all its open panes as far
-        as they are counted. The same frames give the same steps, in whatever batches they come.
+        as they are counted; none while more is about to close, although what they held was seen before. The
+        same frames give the same steps, in whatever batches they come. Many panes close in several steps:
+        what is said must not depend on how they are split.
         """
 
 
