@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from llmvitals.kafka.checkpoint import Store
 from llmvitals.kafka.outbox import Outbox
 from llmvitals.kafka.tail import Tail
+from llmvitals.record.log import Topic
 from llmvitals.settings import Settings
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Rig:
         await self.admin.start()
         self.producer = AIOKafkaProducer(bootstrap_servers=self.settings.brokers, linger_ms=5)
         await self.producer.start()
-        await self.create("calls", "partials", "calls.dlq", "vitals", "alerts", "incidents", "checkpoints")
+        await self.create(*map(str, Topic), "calls")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -106,7 +107,7 @@ class Rig:
         topics = [
             NewTopic(
                 self.settings.topic(name), 2 if name == "checkpoints" else PARTITIONS, 1,
-                topic_configs=compact if name in {"checkpoints", "incidents"} else {},
+                topic_configs=compact if name in {"checkpoints", "incidents", "silences", "verdicts"} else {},
             )
             for name in names
         ]  # fmt: skip
