@@ -92,7 +92,12 @@ async def measure(settings: Settings, env: dict[str, str], slack: FakeSlack, tri
             lambda: metric(PORT + 1, "llmvitals_entries_total") >= BUDGETS, "merge has all budgets", 120
         )
         busy = asyncio.create_task(traffic(producer, topic))
-        await asyncio.sleep(3)
+        # The pane that all of them called in has to close, once: that is no everyday load.
+        await until(
+            lambda: metric(PORT + 1, "llmvitals_panes_closed_total") >= BUDGETS,
+            "the first panes are closed",
+            120,
+        )
         used, began = {stage: cpu(process) for stage, process in workers.items()}, time.perf_counter()
         flushed = [flushes(port) for port in (PORT, PORT + 1)]
         took = await breaches(producer, topic, slack, tries)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from llmvitals.backtest.trial import Trial
     from llmvitals.settings import Settings
 
-AHEAD: Final = 10 * MINUTE
-"""So much event time may a partition be ahead of the slowest one before it waits: what it has counted is kept
+AHEAD: Final = 2 * MINUTE
+"""So much event time may a partition be ahead of the slowest one before it waits: its calls are kept
 in memory until all have come as far."""
 
 
