@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from desks import DAY, HOUR, MINUTE, NOW, SECOND, World, alert, slow
 from llmvitals.alert.routing import EACH, Inhibition, MuteTime, Route, Routing
+from llmvitals.record.act import encode
 from llmvitals.record.incident import Case
+from llmvitals.record.log import Message, Topic
 from llmvitals.record.matcher import parsed
 from llmvitals.testing import FakeSlack
 
@@ -283,6 +286,35 @@ async def test_an_alert_that_ends_while_it_is_silenced_turns_green_without_a_wor
     (message,) = slack.messages
     assert "Resolved" in message.text
     assert message.thread == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"matchers": []},
+        {"matchers": [{"name": "team", "op": "=~", "value": "("}]},
+        {"matchers": [{"name": "team", "op": "=~", "value": "(.*)*x"}]},
+        {"matchers": [{"name": "team", "op": "=~", "value": "a" * 100_000}]},
+        {"matchers": [{"name": "team", "op": "~", "value": "search"}]},
+        {"ends": 10**30},
+        {"starts": -1},
+        {"by": "A" * 2_000_000},
+    ],
+    ids=["all", "regex", "endless", "long", "op", "late", "early", "huge"],
+)
+async def test_what_is_no_silence_mutes_nothing_and_stops_nobody(
+    slack: FakeSlack, make: Any, changes: dict[str, Any]
+) -> None:
+    """Anybody may write to that topic, and what lies there is read again by each new owner."""
+    world = await make()
+    silence = json.loads(encode(world.silence("team=search"))) | changes
+    world.keep([Message(Topic.SILENCES, b"silence/s1", json.dumps(silence).encode())])
+    await world.say(alert())
+    assert len(slack.messages) == 1
+    assert not world.open()[0].unheard
+    await world.restart()
+    await world.say(alert("chat"))
+    assert len(slack.messages) == 2
 
 
 async def test_an_expired_silence_is_over_at_once(slack: FakeSlack, make: Any) -> None:

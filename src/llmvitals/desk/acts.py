@@ -9,6 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from llmvitals.desk.points import point
+from llmvitals.notify.wording import clean
 from llmvitals.record.act import Acknowledgement, Act, Question, Silence, decode, encode
 from llmvitals.record.log import Message, Topic
 from llmvitals.window import DAY, SECOND
@@ -80,8 +81,9 @@ class Acts:
             return "", []
         try:
             act = decode(record.value)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            log.warning("a record on the silences topic is no act", offset=record.offset)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            reason = clean(str(error), 200)
+            log.warning("a record on the silences topic is no act", offset=record.offset, reason=reason)
             return "", []
         self._known[act.key] = act
         if isinstance(act, Silence):
@@ -108,9 +110,9 @@ class Acts:
         stale = act.at < incident.born - _SKEW
         if incident.until is not None or incident.acknowledged is not None or stale:
             return "", []
-        book.put(replace(incident, acknowledged=(act.by, act.at)))
-        fires = [case.alert for case in book.members(incident.id) if case.firing]
         at = min(act.at, now)
+        book.put(replace(incident, acknowledged=(act.by, at)))
+        fires = [case.alert for case in book.members(incident.id) if case.firing]
         return incident.id, [point(alert, "acknowledged", at=max(at, alert.at), by=act.by) for alert in fires]
 
 

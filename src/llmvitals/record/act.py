@@ -6,14 +6,20 @@ The newest record of a key counts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
-from llmvitals.record.matcher import Matcher, all_match
+from llmvitals.record.matcher import Matcher, all_match, safe_regex
+from llmvitals.window import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+LARGEST: Final = 65_536
+"""Bytes of an act, at most: its texts go on into records of incidents, which have to fit into Kafka's own."""
+Time = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800 * SECOND)]
+"""µs since 1970, before the year 10000."""
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True, tag="silence"):
@@ -25,8 +31,8 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True, tag="silence"):
 
     id: str
     matchers: tuple[Matcher, ...]
-    starts: int
-    ends: int
+    starts: Time
+    ends: Time
     by: str
     comment: str = ""
     kind: Literal["silence", "override"] = "silence"
@@ -47,7 +53,7 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True, tag="ack"):
 
     incident: str
     by: str
-    at: int
+    at: Time
 
     @property
     def key(self) -> bytes:
@@ -60,7 +66,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag="calls"):
 
     incident: str
     by: str
-    at: int
+    at: Time
 
     @property
     def key(self) -> bytes:
@@ -77,8 +83,28 @@ def encode(act: Act) -> bytes:
 
 
 def decode(data: bytes) -> Act:
-    """Back from JSON; unknown fields are ignored. Raises msgspec.ValidationError or DecodeError."""
-    return _decoder.decode(data)
+    """Back from JSON; unknown fields are ignored. It comes from outside: anybody may write to that topic.
+
+    Raises msgspec.ValidationError or DecodeError, also for what would mute everything for want of matchers,
+    and for a regex that is none or could run for ever.
+    """
+    if len(data) > LARGEST:
+        raise msgspec.ValidationError(f"{len(data):,} bytes are too many for an act")
+    act = _decoder.decode(data)
+    if isinstance(act, Silence):
+        _refuse(act.matchers)
+    return act
+
+
+def _refuse(matchers: tuple[Matcher, ...]) -> None:
+    if not matchers:
+        raise msgspec.ValidationError("a silence without matchers would mute everything")
+    for matcher in matchers:
+        if matcher.op in ("=~", "!~"):
+            try:
+                safe_regex(matcher.name, matcher.value)
+            except ValueError as error:
+                raise msgspec.ValidationError(str(error)) from error
 
 
 _decoder: msgspec.json.Decoder[Act] = msgspec.json.Decoder(Act)
