@@ -110,7 +110,7 @@ def said(
     floors = sorted({start, *cuts, end, *(range(start, end) if ticks else ())})
     for low, floor in pairwise([min(floors) - 1, *floors]):
         closed = [(pane, panes[pane]) for pane in sorted(panes) if low <= pane < floor]
-        if closed or watched.needs_tick(state, floor) or floor == end:
+        if closed or watched.due(state) <= floor or floor == end:
             heard += watched.advance(view, series, state, floor=floor, closed=closed)
         if packed:
             state = msgspec.msgpack.decode(msgspec.msgpack.encode(state))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.errors import RuleError
-from llmvitals.window import DAY, HOUR, MINUTE
+from llmvitals.window import DAY, FOREVER, HOUR, MINUTE
 from panes import PANE, vitals, walk, watch
 
 MONDAY = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1_000_000
@@ -111,7 +111,7 @@ def test_nothing_is_remembered_for_ever(tmp_path, expect):
     view, state = watched.views[0].name, {}
     panes = every(0, 3 * HOUR)
     watched.advance(view, ("a",), state, floor=max(panes) + 1, closed=sorted(panes.items()))
-    assert watched.needs_tick(state)
+    assert watched.due(state) < FOREVER
     watched.advance(view, ("a",), state, floor=(MONDAY + 30 * DAY) // PANE)
     assert state == {}
 

@@ -173,8 +173,7 @@ def test_an_idle_series_asks_for_nothing_and_leaves_nothing(tmp_path):
     state: dict = {}
     closed = [(FIRST, vitals(ms=(9000.0,)))]
     assert watched.advance("all", (), state, floor=FIRST + 1, closed=closed) == []
-    assert not watched.needs_tick(state, FIRST + 30)
-    assert watched.needs_tick(state, FIRST + 31)
+    assert watched.due(state) == FIRST + 31
     assert watched.advance("all", (), state, floor=FIRST + 31) == []
     assert state == {}
 

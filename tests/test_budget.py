@@ -265,8 +265,7 @@ def test_a_session_that_is_over_leaves_nothing_behind(tmp_path):
     view, state = rule.views[0].name, {}
     assert rule.advance(view, ("s1",), state, floor=NOON + 1, closed=[(NOON, vitals(cost=1))]) == []
     assert state
-    assert not rule.needs_tick(state, NOON + 10 * MINUTE)
-    assert rule.needs_tick(state, NOON + 10 * MINUTE + 1)
+    assert rule.due(state) == NOON + 10 * MINUTE + 1
     assert rule.advance(view, ("s1",), state, floor=NOON + 10 * MINUTE + 1) == []
     assert state == {}
 

@@ -15,6 +15,7 @@ from llmvitals.merge import Merge, Plan, settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Topic
+from llmvitals.window import FOREVER
 
 ONE = vitals(calls=1)
 
@@ -32,8 +33,8 @@ class Spending:
     def watches(self, view: str) -> bool:
         return view == self.view
 
-    def needs_tick(self, state: dict[str, Any], floor: int) -> bool:
-        return state["calls"] > 0 and floor > FIRST
+    def due(self, state: dict[str, Any]) -> int:
+        return FIRST + 1 if state["calls"] > 0 else FOREVER
 
     def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
         del state, floor
@@ -108,6 +109,19 @@ def test_a_series_that_wants_to_tick_is_asked_when_other_panes_close():
     rules.watch.asked.clear()
     stage.apply(log([frame(0, 1, floor=1, of=1), frame(0, 2, floor=9, of=1)], 1))
     assert rules.watch.asked == [(("x",), 9, [], [])]
+
+
+def test_a_bucket_that_has_nothing_but_a_rule_s_memory_wakes_up_for_it():
+    class Late(Spending):
+        def due(self, state):
+            return FIRST + 5 if len(self.asked) == 1 else FOREVER
+
+    rules = Plan(PANE, VIEWS, watch=Late("rule"))
+    stage = merge(rules)
+    stage.apply(log([frame(0, 1, entry(0, ONE, "rule", "x"), floor=1, of=1), frame(0, 2, floor=4, of=1)]))
+    assert rules.watch.asked == [(("x",), 1, [0], [])]
+    stage.apply(log([frame(0, 3, floor=5, of=1), frame(0, 4, floor=6, of=1)], 2))
+    assert rules.watch.asked[1:] == [(("x",), 5, [], [])]
 
 
 def test_the_memory_of_a_series_is_dropped_when_it_is_empty():

@@ -69,7 +69,7 @@ class Post:
             bag = self._screen(bag, low)
         fed = self._feed(bag, low) if self._grain == 1 else self._feed_coarsely(bag, low)
         for row in [row for row in self._states if row not in fed]:
-            if self._watch.needs_tick(self._states[row], low):
+            if self._watch.due(self._states[row]) <= low:
                 self._advance(row, [], low)
 
     def _screen(self, bag: Bag, low: int) -> Bag:

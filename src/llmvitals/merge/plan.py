@@ -13,6 +13,7 @@ from llmvitals.record.alert import Alert
 from llmvitals.record.point import Point
 from llmvitals.record.view import View
 from llmvitals.record.vitals import Vitals
+from llmvitals.window import FOREVER
 
 Panes = list[tuple[int, Vitals]]
 """(pane, what was counted in it), panes ascending."""
@@ -24,8 +25,8 @@ class Watch(Protocol):
     def watches(self, view: str) -> bool:
         """Whether any rule reads this view."""
 
-    def needs_tick(self, state: dict[str, Any], floor: int) -> bool:
-        """Whether this series has to be advanced at this floor even if nothing of it closed."""
+    def due(self, state: dict[str, Any]) -> int:
+        """The first floor at which a series has to be advanced though nothing of it closed; FOREVER: none."""
 
     def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
         """The ends of the alerts in the memory of a series that no rule reads any more."""
@@ -58,9 +59,9 @@ class NoWatch:
         del view
         return False
 
-    def needs_tick(self, state: dict[str, Any], floor: int) -> bool:
-        del state, floor
-        return False
+    def due(self, state: dict[str, Any]) -> int:
+        del state
+        return FOREVER
 
     def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
         del state, floor

@@ -13,7 +13,7 @@ from llmvitals.merge.rollup import Contents, Rollup
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
-from llmvitals.window import FOREVER, MINUTE
+from llmvitals.window import FOREVER, MINUTE, NEVER, ROLLUPS
 
 TOGETHER = 512
 """So many windows become points at once: numpy wants many, memory wants few."""
@@ -63,13 +63,23 @@ class Settler:
     def __init__(self, plan: Plan, counters: Counter[str], restored: Iterable[int] = ()) -> None:
         self._plan, self._counters, self._restored = plan, counters, set(restored)
         self.work = 0
-        """How many panes of series were closed, and series asked, in its life."""
+        """How many panes of series were closed, series asked and buckets visited, in its life."""
+        self._wakes: dict[int, int] = {}
         self._rollup = Rollup(plan.pane_us, plan.contributors)
+
+    def rouse(self, number: int) -> None:
+        """Something was added to a bucket."""
+        self._wakes.pop(number, None)
+
+    def sleeps(self, number: int, low: int) -> bool:
+        """Whether a floor that rises to `low` leaves a bucket nothing to do."""
+        return self._wakes.get(number, NEVER) > low
 
     def settle(self, step: Step, todo: Iterable[Todo]) -> Iterator[Piece]:
         """A step of these buckets, one after the other, in pieces whose size depends on the content only."""
         piece, contents, worked = Piece([], [], []), Contents(), self.work
         for number, bucket, opened in todo:
+            self.work += 1
             if step.moved and number in self._restored:
                 self._restored.remove(number)
                 opened.update(dict.fromkeys(bucket.watch))
@@ -82,6 +92,7 @@ class Settler:
                 found, said = self._settle(bucket, part)
                 yield self._closed(Piece(said or [], [], [], number), found, part)
             found, said = self._settle(bucket, step, opened)
+            self._wakes[number] = self._wake(bucket)
             contents |= found
             piece.messages.extend(said or ())
             piece.done.append(number)
@@ -92,6 +103,15 @@ class Settler:
                 yield self._closed(piece, contents, step)
                 piece, contents = Piece([], [], []), {}
         yield self._closed(piece, contents, step)
+
+    def _wake(self, bucket: Bucket) -> int:
+        """The lowest floor at which a pane closes, a minute or window ends, or the rules want to tick."""
+        ends = [start + MINUTE for start in bucket.minutes]
+        ends += [start + ROLLUPS[name] for name, starts in bucket.windows.items() for start in starts]
+        wakes = [-(-end // self._plan.pane_us) for end in ends]
+        wakes += [pane + 1 for pane in bucket.opened]
+        wakes += map(self._plan.watch.due, bucket.watch.values())
+        return min(wakes, default=FOREVER)
 
     def _closed(self, piece: Piece, contents: Contents, step: Step) -> Piece:
         """The piece, and in it the points of what it holds."""
@@ -117,8 +137,8 @@ class Settler:
         asked = dict.fromkeys((*closed, *(opened or ())))
         floor = self._floor(step)
         if step.moved:
-            wakes = self._plan.watch.needs_tick
-            asked |= dict.fromkeys(key for key, state in bucket.watch.items() if wakes(state, floor))
+            due = self._plan.watch.due
+            asked |= dict.fromkeys(key for key, state in bucket.watch.items() if due(state) <= floor)
         self.work += panes + len(asked)
         said: list[Message] = []
         for key in asked:

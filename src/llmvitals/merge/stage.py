@@ -149,7 +149,7 @@ class Merge:
         if self._sources.take(frame, self._plan.inputs):
             self._checkpoints.moved(offset, frame)
         moved = self._sources.low > low
-        todo = self._todo(offset, entries, moved=moved)
+        todo = self._todo(offset, entries, self._sources.low if moved else None)
         if self._sources.low < FOREVER:
             low = self._sources.low
             yield from self._settler.settle(Step(low, low * self._plan.pane_us, moved), todo)
@@ -163,15 +163,17 @@ class Merge:
         opened = [pane for bucket in self._buckets.values() for pane in bucket.opened]
         self._sources.low = max(self._sources.low, max(opened, default=NEVER) + 1)
         return self._settler.settle(
-            Step(self._sources.low, FOREVER, True), list(self._todo(self.next, {}, moved=True))
+            Step(self._sources.low, FOREVER, True), list(self._todo(self.next, {}, FOREVER))
         )
 
-    def _todo(self, offset: int, entries: dict[int, list[Put]], *, moved: bool) -> Iterator[Todo]:
+    def _todo(self, offset: int, entries: dict[int, list[Put]], low: int | None) -> Iterator[Todo]:
         """The buckets that a frame has work for, each with its entries in it when its turn comes.
 
-        moved: the floor rose, so that there may be work for all. Those that are ahead have it behind them.
+        low: the floor rose to it, so that there may be work for all that don't sleep; None where it did not.
+        Those that are ahead have it behind them.
         """
-        for number in sorted({*self._buckets, *entries} if moved else entries):
+        awake = () if low is None else (n for n in self._buckets if not self._settler.sleeps(n, low))
+        for number in sorted({*awake, *entries}):
             bucket, puts = self._buckets.get(number), entries.get(number, ())
             if bucket is None:
                 bucket = self._buckets[number] = Bucket(offset)
@@ -182,8 +184,9 @@ class Merge:
             self.counters["stale"] += len(puts) - len(news)
             if news:
                 self._checkpoints.changed(number, offset)
+                self._settler.rouse(number)
             opened = {put.key: None for put in news if put.eager}
-            if moved or opened:
+            if low is not None or opened:
                 yield Todo(number, bucket, opened)
 
     def _book(self, piece: Piece, offset: int) -> None:
