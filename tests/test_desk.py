@@ -13,6 +13,7 @@ from llmvitals.record.act import encode
 from llmvitals.record.incident import Case
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.matcher import parsed
+from llmvitals.record.verdict import Gate
 from llmvitals.testing import FakeSlack
 
 if TYPE_CHECKING:
@@ -315,6 +316,15 @@ async def test_what_is_no_silence_mutes_nothing_and_stops_nobody(
     await world.restart()
     await world.say(alert("chat"))
     assert len(slack.messages) == 2
+
+
+async def test_a_new_owner_knows_whom_to_let_go_of_before_its_first_tick(make: Any) -> None:
+    world = await make()
+    await world.say(alert(gate=Gate({"team": "search"}), verdict="block"))
+    assert world.verdicts[-1].value is not None
+    await world.restart()
+    await world.say(alert(gate=None, verdict="", level="150%", at=NOW + 1))
+    assert world.verdicts[-1].value is None
 
 
 async def test_an_expired_silence_is_over_at_once(slack: FakeSlack, make: Any) -> None:

@@ -134,6 +134,9 @@ class Desk:
         """Absorb these records of the alerts topic; gives the records of what changed, and points."""
         del partition
         now = self._tempo.clock()
+        if not self._judge.asked:
+            # Else whom an alert let go of that comes before the first tick would stay blocked.
+            self._listen(now)
         for number, record in enumerate(records, 1):
             if number % _BREATH == 0:
                 await asyncio.sleep(0)

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 
 class Judge:
-    """Remembers what it has sent, by the alerts' fingerprints, so that only changes are sent again."""
+    """Remembers what it has sent, by the alerts' fingerprints, so that only changes are sent again.
+
+    asked: whether it was asked about all that was restored.
+    """
 
     def __init__(self) -> None:
+        self.asked = False
         self._sent: dict[str, Message] = {}
 
     def one(self, book: Book, mutes: Mutes, alert: Alert, now: int) -> list[Message]:
@@ -43,5 +47,6 @@ class Judge:
 
     def all(self, book: Book, mutes: Mutes, now: int) -> list[Message]:
         """The same for every budget: an override may have begun or ended."""
+        self.asked = True
         alerts = {case.alert.fingerprint: case.alert for case in book.cases.values()}
         return [message for alert in alerts.values() for message in self.one(book, mutes, alert, now)]
