@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_WASTE: Final = 1_000
 
 
 class Agenda:
@@ -25,6 +27,10 @@ class Agenda:
         elif self._times.get(name) != time:
             self._times[name] = time
             heapq.heappush(self._heap, (time, name))
+            if len(self._heap) > 2 * len(self._times) + _WASTE:
+                # What was put off again and again would lie there until its last time has come.
+                self._heap = [(time, name) for name, time in self._times.items()]
+                heapq.heapify(self._heap)
 
     def due(self, now: int, most: int) -> Iterator[str]:
         """Take out what is due, the oldest first, at most so many."""

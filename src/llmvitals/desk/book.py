@@ -114,6 +114,7 @@ class Book:
             for case in cases:
                 self.put(msgspec.structs.replace(case, incident=into.id))
             self._firing.pop(incident.id, None)
+            self._versions.pop(incident.id, None)
             self._changed[incident.key] = None
 
     def marks(self) -> list[Message]:
