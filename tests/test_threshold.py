@@ -232,6 +232,24 @@ def test_a_value_may_rise_because_good_calls_leave(tmp_path):
     assert told(walk(watched, panes, FIRST + 99))[0] == ("firing", "", FIRST + 6)
 
 
+def test_an_alert_shows_how_the_value_went_within_its_window(tmp_path):
+    watched = rule(tmp_path, "metric: latency_mean, above: 3s, window: 1m, min_calls: 1")
+    went = {0: 9_000.0, 6: 100.0, 8: 200.0, 11: 12_000.0}
+    panes = {FIRST + pane: vitals(ms=(ms,)) for pane, ms in went.items()}
+    first, over, again, end = walk(watched, panes, FIRST + 99)
+    assert first.trend == [9_000]
+    assert again.trend == [100, 200, 12_000]  # What has left the window is gone, and no call has no latency.
+    assert over.trend == end.trend == []
+
+
+def test_the_trend_of_a_sum_leaves_out_the_minute_that_has_only_begun(tmp_path):
+    watched = rule(tmp_path, "metric: cost, above: 99, window: 1h")
+    minutes = {FIRST + minute * MINUTE: vitals(cost=1) for minute in range(30) if minute != 20}
+    alerts = walk(watched, {**minutes, FIRST + 30 * MINUTE: vitals(cost=100)}, FIRST + 31 * MINUTE)
+    assert [alert.value for alert in alerts] == [129]
+    assert alerts[0].trend == [1] * 10 + [0] + [1] * 9  # The last 20, and nothing was spent without a call.
+
+
 SERIES = st.dictionaries(
     st.integers(0, 60),
     st.lists(st.sampled_from([100.0, 1000.0, 5000.0]), min_size=1, max_size=4),

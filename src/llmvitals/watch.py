@@ -18,6 +18,7 @@ from llmvitals.detect.absence import Absence
 from llmvitals.detect.budget import Budget
 from llmvitals.detect.outage import Outage
 from llmvitals.detect.runaway import Runaway
+from llmvitals.detect.statistic import Statistic
 from llmvitals.detect.suspects import Suspects, fixed
 from llmvitals.detect.threshold import Threshold
 from llmvitals.record.view import DEFAULT_VIEWS, OTHER
@@ -73,12 +74,13 @@ class Watch:
         """Whether any rule reads this view."""
         return view in self.rules.by_view
 
-    def needs_tick(self, state: dict[str, Any], floor: int = FOREVER) -> bool:
-        """Whether `advance` has to be called at this floor even if nothing of the series closed.
+    def due(self, state: dict[str, Any]) -> int:
+        """The first floor at which `advance` has to be called even if nothing of the series closed.
 
-        Without a floor: whether it has to be at some. An empty state never needs it, and may be dropped.
+        FOREVER: at none, as that of an empty state, which may be dropped.
         """
-        return bool(state.get("due", FOREVER) < floor)
+        pane: int = state.get("due", FOREVER)
+        return min(pane + 1, FOREVER)
 
     def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
         """The ends of the alerts in the memory of a series that no rule reads any more."""
@@ -155,6 +157,10 @@ class _Post:
         """The pane is over; vitals are what it held."""
         readings = self.detector.take(self.seen, pane, vitals)
         return [each for reading in readings for each in self.gap.read(self.entry["gap"], reading)]
+
+    def trend(self, pane: int) -> list[float]:
+        """How the value went until the pane was over, where the detector knows it; see Statistic.trend."""
+        return self.detector.trend(self.seen, pane) if isinstance(self.detector, Statistic) else []
 
     @property
     def seen(self) -> dict[str, Any]:
@@ -255,21 +261,23 @@ class _Step:
         if change == "resolved" and reading.verdict == "none":
             self.alerts.append(over(life, reading.at, reading.note or "too few calls"))
         elif change:
-            evidence = self._evidence(post.rule, reading, life, opened)
+            evidence = self._evidence(post, reading, life, opened)
             alert = composed(post.rule, self.labels, reading, life=life, evidence=evidence)
             life["alert"] = msgspec.to_builtins(alert)
             self.alerts.append(alert)
         if not life or change == "resolved":
             del post.lives[reading.begin]
 
-    def _evidence(self, rule: Rule, reading: Reading, life: dict[str, Any], opened: Panes) -> Evidence:
+    def _evidence(self, post: _Post, reading: Reading, life: dict[str, Any], opened: Panes) -> Evidence:
         if self.bare:
             return Evidence([], [], "")
         who = self.suspects.ahead(self.state.get("who", {}), opened, reading.at)
-        condition = rule.condition
+        condition = post.rule.condition
         told = self.suspects.told(who, "latency" if condition.unit == "ms" else "cost", reading.at)
         if reading.verdict != "breach":
             return Evidence(*told, life.get("alert", {}).get("cause", ""))
-        spans = None if reading.gone else self.suspects.spans(who, reading.at)
+        if reading.gone:
+            return Evidence(*told)
+        spans = self.suspects.spans(who, reading.at)
         why = cause.line(condition.metric, condition.unit, *spans, fixed=self.suspects.apart) if spans else ""
-        return Evidence(*told, why)
+        return Evidence(*told, why, post.trend(reading.at // self.pane - 1))

@@ -15,7 +15,7 @@ from llmvitals.record.verdict import Clause, Gate
 from llmvitals.window import MINUTE, window_start
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llmvitals.alert.rule import Kind, Rule
     from llmvitals.record.alert import Heavy
@@ -28,18 +28,22 @@ SILENT: Final = "{rule} can't say: {value} calls within {window}, {limit} are ne
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Who carried it: the heaviest contributors, and ids of calls worth a look; and the root-cause line."""
+    """Who carried it: the heaviest contributors, and ids of calls worth a look; and the root-cause line.
+
+    trend: see Alert.
+    """
 
     heaviest: list[Heavy]
     exemplars: list[str]
     cause: str = ""
+    trend: Sequence[float] = ()
 
 
 def over(life: Mapping[str, Any], at: int, why: str) -> Alert:
     """The end of a life that no reading ended: its last alert, resolved at `at` for the reason."""
     last = msgspec.convert(life["alert"], Alert)
     return msgspec.structs.replace(
-        last, status="resolved", at=at, until=at, summary=f"{last.summary} (resolved: {why})"
+        last, status="resolved", at=at, until=at, summary=f"{last.summary} (resolved: {why})", trend=[]
     )
 
 
@@ -86,6 +90,7 @@ def composed(
         notify=dict(rule.notify),
         heaviest=evidence.heaviest,
         exemplars=evidence.exemplars,
+        trend=[*evidence.trend],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llmvitals.detect.trailing import Trailing, bucket_length
 from llmvitals.record.reading import Reading
@@ -12,8 +12,11 @@ from llmvitals.window import FOREVER, SECOND
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmvitals.detect.metric import Metric
+    from llmvitals.detect.metric import Metric, Sample
     from llmvitals.record.vitals import Vitals
+
+BARS: Final = 20
+"""Values in a trend, at most."""
 
 
 class Judge(Protocol):
@@ -71,6 +74,20 @@ class Statistic:
         # What leaves can't make too few calls enough.
         enough = self._calls(state) >= self.few
         return self.trailing.changes(state) if enough else self.trailing.empties(state)
+
+    def trend(self, state: dict[str, Any], pane: int) -> list[float]:
+        """The value in each of the last buckets of the window that ends with `pane`, oldest first.
+
+        A bucket without a value is left out, and so is a total's unfinished one, which would seem to fall.
+        """
+        ring: dict[int, Sample] = dict(state.get("ring", ()))
+        last, length = pane // self.trailing.panes, self.trailing.panes * self.pane
+        if self.metric.steady and (pane + 1) % self.trailing.panes:
+            last -= 1
+        first = max(pane // self.trailing.panes - self.trailing.buckets + 1, last - BARS + 1)
+        samples = (ring.get(bucket, ([0, 0, 0], 0, {})) for bucket in range(first, last + 1))
+        found = (self.metric.read(sample, length / SECOND) for sample in samples)
+        return [value for value in found if value is not None]
 
     def _calls(self, state: dict[str, Any]) -> int:
         return self.metric.calls(state["sum"]) if "sum" in state else 0
