@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ class Company:
         """Merge dies, and another one goes on with what it has written."""
         self._parts |= self._stages.merge.snapshot(whole=True).parts
         pipeline = Pipeline.of(self._settings, 1, [SOURCE])
+        pipeline = replace(pipeline, merge=replace(pipeline.merge, buckets=1))  # As Replay's.
         self._stages.merge = pipeline.merging("", 0, parts=self._parts, beginning=0, sources={})
 
     def _hear(self, time: int, out: Any) -> None:
