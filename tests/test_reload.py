@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cluster import Cluster, until
+from llmvitals.alert.files import rule_files
 from llmvitals.alert.folder import Folder
 from llmvitals.errors import RuleError
 from llmvitals.record.alert import Alert
@@ -103,6 +104,24 @@ async def test_wrong_rules_are_refused_once_and_right_ones_handed_on(tmp_path: P
     await meters.have(9)
     assert meters.events[8].endswith(f"the folder {folder} is gone: put it back")
     waiting.cancel()
+
+
+async def test_a_folder_that_cant_be_read_for_a_while_is_told_and_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.yaml", "right")
+    meters = Told()
+    reload = Reload(tmp_path, lambda: [path.read_text() for path in rule_files(tmp_path)], meters, look=0.01)
+    waiting = asyncio.create_task(reload.next())
+
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.iterdir", refuse)
+        await meters.have(3)
+    assert meters.events[2].endswith(f"the folder {tmp_path} can't be read: Permission denied")
+    assert await asyncio.wait_for(waiting, 10) == ["right"]
 
 
 CHILD = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmvitals.errors import RuleError
+from llmvitals.errors import ConfigError, RuleError
 
 if TYPE_CHECKING:
     import pathlib
@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
 
 def rule_files(folder: pathlib.Path, *, tests: bool = False) -> list[pathlib.Path]:
-    """The files of rules in a folder, or those of their tests."""
+    """The files of rules in a folder, or those of their tests. Raises ConfigError where it can't be read."""
+    try:
+        paths = list(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise ConfigError(f"the folder {folder} can't be read: {error.strerror}") from error
     return sorted(
         path
-        for path in (folder.iterdir() if folder.is_dir() else ())
+        for path in paths
         # Names that begin with a dot are those of editors at work.
         if path.suffix in (".yaml", ".yml")
         and path.stem.endswith("_test") == tests

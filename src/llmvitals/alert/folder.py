@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from llmvitals.alert.files import rule_files
+from llmvitals.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +23,11 @@ class Folder:
 
     @property
     def there(self) -> bool:
-        """Whether there is such a folder."""
-        return self._folder.is_dir()
+        """Whether there is such a folder, for all that one may see."""
+        try:
+            return self._folder.is_dir()
+        except OSError:
+            return False
 
     def changed(self) -> bool:
         """Whether the rules' files hold something else than at the last call.
@@ -37,9 +41,15 @@ class Folder:
         self._seen, before, self._content = seen, self._content, self._digest()
         return self._content != before
 
+    def _files(self) -> list[Path]:
+        try:
+            return rule_files(self._folder)
+        except ConfigError:
+            return []  # so it has changed, and whoever reads the rules then says why
+
     def _look(self) -> Look:
         found: Look = {}
-        for path in rule_files(self._folder):
+        for path in self._files():
             try:
                 about = path.stat()
             except OSError:
@@ -50,7 +60,7 @@ class Folder:
 
     def _digest(self) -> bytes:
         whole = hashlib.sha256()
-        for path in rule_files(self._folder):
+        for path in self._files():
             try:
                 data = hashlib.sha256(path.read_bytes()).digest()
             except OSError as error:
