@@ -318,6 +318,30 @@ async def test_what_is_no_silence_mutes_nothing_and_stops_nobody(
     assert len(slack.messages) == 2
 
 
+async def test_edits_in_many_channels_hold_up_nobody_for_long_and_are_all_made(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack takes some 50 a minute over all channels; meanwhile verdicts and new alerts are waiting."""
+    waits = [0.0]
+
+    async def wait(_: World, seconds: float) -> None:
+        waits.append(seconds)  # all channels wait beside one another
+
+    monkeypatch.setattr(World, "_sleep", wait)
+    names = [f"#team-{number}" for number in range(40)]
+    async with FakeSlack(["#alerts", *names]) as slack:
+        world = await make(slack_api_url=slack.url, slack_token=slack.token)
+        for name in names:
+            await world.say(alert(name, level="50%", notify={"slack": name}))
+        assert len(slack.messages) == 40
+        world.now += MINUTE
+        changes = {"level": "95%", "value": 96.0, "at": world.now}
+        await world.take(*(alert(name, notify={"slack": name}, **changes) for name in names))
+        await world.wait(MINUTE, step=SECOND)
+        assert max(waits) < 3
+        assert all("$96" in message.text for message in slack.messages)
+
+
 async def test_a_new_owner_knows_whom_to_let_go_of_before_its_first_tick(make: Any) -> None:
     world = await make()
     await world.say(alert(gate=Gate({"team": "search"}), verdict="block"))

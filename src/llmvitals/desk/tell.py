@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from llmvitals.desk.plan import step
 from llmvitals.errors import SinkError
 from llmvitals.notify.delivery import Letter
+from llmvitals.notify.tempo import Busy
 from llmvitals.record.card import Place
 from llmvitals.window import FOREVER, SECOND
 
@@ -102,6 +103,8 @@ class Tell:
                 continue
             try:
                 times[incident.id] = await self._step(book, incident.id)
+            except Busy as busy:
+                times[incident.id] = now + int((busy.retry_after or _WAIT) * SECOND)
             except SinkError as error:
                 times[incident.id] = self._put_off(book, incident.id, error)
         return times

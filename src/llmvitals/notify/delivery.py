@@ -91,7 +91,7 @@ class Delivery:
         """The message's place, or None: Slack refuses it for good, which is logged and counted.
 
         Raises SinkError (retry, retry_after in seconds) when it can't be brought now: Slack is away, asks to
-        wait, or no channel takes it.
+        wait, or no channel takes it; Busy where only too many edits are waiting.
         """
         first = letter.channel
         self._rests.check(START, first)
@@ -126,7 +126,8 @@ class Delivery:
         return await self._backend.post(letter.channel, letter.card, plain=letter.plain)
 
     async def _edit(self, letter: Letter) -> Answer:
-        await self._edits.turn()
+        # All channels share the edits: what waits for many others would hold up whoever brings the letters.
+        await self._edits.turn(self._tempo.patience)
         return await self._backend.edit(letter.place or Place(), letter.card, plain=letter.plain)
 
     async def _reply(self, letter: Letter) -> Answer:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from math import inf
 
 from llmvitals.errors import SinkError
 
@@ -33,6 +34,10 @@ class Tempo:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
+class Busy(SinkError):
+    """So many wait already that it is better to come again: nothing is wrong."""
+
+
 @dataclass(slots=True)
 class Lane:
     """A pace (the generic cell rate algorithm, ITU-T I.371)."""
@@ -42,12 +47,14 @@ class Lane:
     tempo: Tempo
     due: float = 0.0
 
-    async def turn(self) -> None:
-        """Wait until a request may go."""
+    async def turn(self, most: float = inf) -> None:
+        """Wait until a request may go. Raises Busy (retry_after) where it takes over `most` seconds."""
         now = self.tempo.monotonic()
         start = max(now, self.due)
-        self.due = start + self.pace
         wait = start - now - self.pace * (self.burst - 1)
+        if wait > most:
+            raise Busy("Slack takes only so many edits a minute", retry=True, retry_after=wait)
+        self.due = start + self.pace
         if wait > 0:
             await self.tempo.sleep(wait)
 
