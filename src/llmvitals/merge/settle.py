@@ -17,8 +17,8 @@ from llmvitals.window import FOREVER, MINUTE, NEVER, ROLLUPS
 
 TOGETHER = 512
 """So many windows become points at once: numpy wants many, memory wants few."""
-STRETCH = 1_024
-"""So many panes of series are closed, or asked about, at a stretch: in about a tenth of a second."""
+STRETCH = 256
+"""So many panes of series are closed, or asked about, at a stretch: in some hundredths of a second."""
 
 
 class Step(NamedTuple):
@@ -142,7 +142,8 @@ class Settler:
         self.work += panes + len(asked)
         said: list[Message] = []
         for key in asked:
-            said += self._ask(bucket, key, closed.get(key, []), (floor, opened is not None))
+            # Open panes that have not grown were looked at when they had.
+            said += self._ask(bucket, key, closed.get(key, []), (floor, key in (opened or ())))
         return contents, said if asked or contents or dropped else None
 
     def _floor(self, step: Step) -> int:
