@@ -87,8 +87,11 @@ def dimensions(key: Any, data: dict[str, Any]) -> dict[str, str]:
     key: LiteLLM's UserAPIKeyAuth. data: the request. Which deployment will answer is not yet known: `model`
     is what was asked for, and there is no `provider`.
     """
-    metadata = data.get("litellm_metadata") or data.get("metadata") or {}
-    tags = dict(tag.partition(":")[::2] for tag in metadata.get("tags") or () if ":" in str(tag))
+    metadata = data.get("litellm_metadata") or data.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    tags = metadata.get("tags")
+    texts = map(str, tags if isinstance(tags, list) else ())
+    tags = dict(text.partition(":")[::2] for text in texts if ":" in text)
     found = {
         "team": key.team_alias or tags.get("team"),
         "user": key.end_user_id or data.get("user") or key.user_id,
@@ -104,6 +107,22 @@ def dimensions(key: Any, data: dict[str, Any]) -> dict[str, str]:
         **{f"tags.{name}": value for name, value in tags.items()},
     }
     return {name: str(value).strip()[:128] if value else UNKNOWN for name, value in found.items()}
+
+
+def notes(data: dict[str, Any]) -> dict[str, Any]:
+    """Where LiteLLM keeps what it knows of a call.
+
+    Where that is `litellm_metadata` (Anthropic's messages, OpenAI's responses), `metadata` goes to the
+    provider, who may refuse what he does not know.
+    """
+    for name in ("litellm_metadata", "metadata"):
+        if isinstance(data.get(name), dict):
+            found: dict[str, Any] = data[name]
+            return found
+    fresh: dict[str, Any] = {}
+    if data.get("metadata") is None:
+        data["metadata"] = fresh
+    return fresh
 
 
 class Hook(CustomLogger):
@@ -147,14 +166,14 @@ class Hook(CustomLogger):
             return data
         if verdict["verdict"] == "block":
             raise refusal(verdict)
-        data.setdefault("metadata", {})[WARNING] = verdict["reason"]
+        notes(data)[WARNING] = verdict["reason"]
         return data
 
     async def async_post_call_response_headers_hook(
         self, data: dict[str, Any], user_api_key_dict: Any, response: Any, **_: Any
     ) -> dict[str, str] | None:
         """Called by LiteLLM with each answer: the warning becomes a header."""
-        warning = (data.get("metadata") or {}).get(WARNING)
+        warning = notes(data).get(WARNING)
         return {"x-llmvitals-warning": plain(warning)} if warning else None
 
     def _start(self) -> None:

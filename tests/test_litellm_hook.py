@@ -375,6 +375,34 @@ class Key:
 
 
 @pytest.mark.parametrize(
+    "call",
+    [
+        {},
+        {"metadata": None},
+        {"metadata": {"tags": [{"a": 1}, 7, "app:chat"]}},
+        {"metadata": "a text"},
+        {"metadata": {"user_id": "u"}, "litellm_metadata": {"tags": "app:chat"}},
+    ],
+)
+async def test_a_warning_breaks_no_call_and_is_not_sent_to_the_provider(
+    hook: Any, call: dict[str, Any]
+) -> None:
+    guard = hook.Hook("127.0.0.1:1")
+    try:
+        warns = verdict(verdict="warn")
+        guard._table.put(warns.key, warns.encode())
+        guard._heard = time.monotonic()
+        seen = await guard.async_pre_call_hook(Key(), None, {"model": "m", **call}, "completion")
+        told = await guard.async_post_call_response_headers_hook(seen, Key(), None)
+    finally:
+        guard._following.cancel()
+    if call.get("metadata") != "a text":
+        assert told == {"x-llmvitals-warning": warns.reason}
+    if "litellm_metadata" in call:
+        assert seen["metadata"] == {"user_id": "u"}
+
+
+@pytest.mark.parametrize(
     ("silence", "known", "after"), [("open", 429, 200), ("keep", 429, 429), ("closed", 429, 503)]
 )
 async def test_when_kafka_is_silent(hook: Any, silence: str, known: int, after: int) -> None:
