@@ -139,6 +139,22 @@ def test_coverage_can_be_demanded(folder):
     assert (code, "no test asks these rules to fire: Spent" in said) == (1, True)
 
 
+def test_coverage_that_is_demanded_is_named_also_where_tests_are_picked(folder):
+    tests = "- name: t\n" + SLOW + "  expect: [{at: 5m, alerts: [{alert: Slow}]}]\n"
+    code, said = tried(folder, tests, "--run", "t", "--require-coverage")
+    assert (code, "no test asks these rules to fire: Spent" in said) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["test", "check"])
+@pytest.mark.parametrize("name", ["gone", "rules.yaml"])
+def test_a_folder_that_is_none_is_a_wrong_use(folder, command, name, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["llmvitals", "alerts", command, str(folder / name)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert f"{name} is no folder: name one with rules in it" in capsys.readouterr().err
+
+
 def test_a_wrong_file_is_a_wrong_use(folder, monkeypatch, capsys):
     (folder / "rules_test.yaml").write_text("tests: [{name: t, calls: [], expect: [{never: Slw}]}]")
     for command in ("test", "check"):
@@ -147,6 +163,14 @@ def test_a_wrong_file_is_a_wrong_use(folder, monkeypatch, capsys):
             main()
         assert ended.value.code == 2
         assert "rules_test.yaml:1:47: there is no rule 'Slw': did you mean Slow?" in capsys.readouterr().err
+
+
+def test_a_test_without_any_rule_beside_it_is_told_no_list_of_none(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a_test.yaml").write_text("tests: [{name: t, calls: [], expect: [{never: Slow}]}]")
+    monkeypatch.setattr("sys.argv", ["llmvitals", "alerts", "check", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err.rstrip().endswith("there is no rule 'Slow': there are none here")
 
 
 def test_files_of_rules_can_be_named(folder):
@@ -210,6 +234,15 @@ def test_check_shows_each_rule_and_where_it_goes(folder):
     ]
     shown = CliRunner().invoke(app, ["alerts", "check", str(folder)]).stdout
     assert "2 rules, fine" in shown
+
+
+def test_check_cuts_no_name_on_a_narrow_terminal(folder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    (folder / "rules.yaml").write_text(
+        RULES.replace("latency_p95", "input_tokens_per_call_mean").replace("4s", "4")
+    )
+    shown = CliRunner().invoke(app, ["alerts", "check", str(folder)]).stdout
+    assert "…" not in shown
 
 
 def test_the_starter_set_passes_its_tests_within_a_minute():

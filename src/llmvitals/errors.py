@@ -54,6 +54,8 @@ def suggestion(word: str, names: Iterable[str]) -> str:
     ': did you mean model?'
     """
     names = list(names)
+    if not names:
+        return ": there are none here"
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f": did you mean {near[0]}?" if near else f": write one of {', '.join(names)}"
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import typer
 
-alerts = typer.Typer(no_args_is_help=True, help="Rules and alerts: check, test, backtest, list, history.")
+alerts = typer.Typer(
+    no_args_is_help=True,
+    help="Rules and alerts: check, test and backtest rules; list, history and report of alerts; send-test.",
+)
 
 
 def add(app: typer.Typer) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from llmvitals import settings as settings_
 from llmvitals.alert.routing import Route
 from llmvitals.alert.section import decided
+from llmvitals.errors import ConfigError
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def check(
     from llmvitals.watch import load_watch  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
-    where = folder or settings.alerts
+    where = _there(folder or settings.alerts)
     rules = load_watch(where, duration(settings.pane)).rules
     load_tests(where, [rule.name for rule in rules.rules], duration(settings.pane))
     rows = [_row(rules, rule) for rule in rules.rules]
@@ -45,14 +46,14 @@ def check(
         return
     table = Table(box=None)
     for name in rows[0] if rows else ():
-        table.add_column(name, no_wrap=name in ("rule", "kind", "severity"))
+        table.add_column(name, no_wrap=name in ("rule", "kind", "severity"), overflow="fold")
     for row in rows:
         table.add_row(*row.values())
     console = Console()
     console.print(table)
     for warning in rules.warnings:
         console.print(f"[yellow]{warning}", highlight=False)
-    console.print(f"{len(rows)} rules, fine", highlight=False)
+    console.print("1 rule, fine" if len(rows) == 1 else f"{len(rows)} rules, fine", highlight=False)
 
 
 def run_tests(
@@ -70,7 +71,7 @@ def run_tests(
     from llmvitals.watch import load_watch  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
-    where, pane = folder or settings.alerts, duration(settings.pane)
+    where, pane = _there(folder or settings.alerts), duration(settings.pane)
     rules = load_watch(where, pane).rules
     names = [rule.name for rule in rules.rules]
     suites = load_tests(where, names, pane)
@@ -78,9 +79,16 @@ def run_tests(
     passed = told(runner, suites, console, wanted=run)
     missing, eager = uncovered(suites, names)
     for what, found in (("to fire", missing), ("not to fire", eager)):
-        if found and not run:
+        if found and (require_coverage or not run):
             console.print(f"[yellow]no test asks these rules {what}: {', '.join(found)}")
     raise typer.Exit(0 if passed and not (require_coverage and missing) else 1)
+
+
+def _there(folder: Path) -> Path:
+    """The folder. Raises ConfigError where there is none: a typo must not pass for rules that are fine."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder: name one with rules in it (*.yaml)")
+    return folder
 
 
 def _row(rules: Rules, rule: Rule) -> dict[str, str]:
