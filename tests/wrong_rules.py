@@ -205,7 +205,8 @@ RULES = {
     "five dimensions": (
         RULE + "threshold: {metric: errors, above: 4, by: §[app, team, model, user, key]}", "write fewer",
     ),
-    "a tag without a name": (RULE + "threshold: {metric: errors, above: 4, by: [§tags.]}", "or tags.NAME"),
+    "a score without a statistic": (RULE + "threshold: {metric: §score.helpful, below: 0.6}", "write score.NAME_mean"),
+    "a tag without a name": (RULE + "threshold: {metric: errors, above: 4, by: [§tags.]}", "did you mean tags.NAME?"),
     "a kind in capitals": (RULE + "§Budget: {limit: 5, per: day}", "did you mean budget?"),
     "Prometheus's expression": (RULE + "§expr: rate(errors[5m]) > 1", "write threshold: {metric:"),
     "Grafana's key": (LATENCY + "§noDataState: OK", "write no_data"),

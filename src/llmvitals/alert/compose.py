@@ -51,7 +51,6 @@ def composed(
     rule: Rule, series: Mapping[str, str], reading: Reading, *, life: Mapping[str, Any], evidence: Evidence
 ) -> Alert:
     """The alert for the change that a reading made to a life (see state.Life)."""
-    firing = reading.verdict == "breach"
     reading = reading._replace(level=life["level"])
     names = values(rule, series, reading)
     told = {name: rendered(template, names) for name, template in rule.annotations.items()}
@@ -64,7 +63,7 @@ def composed(
     return Alert(
         rule=rule.name,
         kind=condition.kind,
-        status="firing" if firing else "resolved",
+        status="firing" if reading.verdict == "breach" else "resolved",
         severity=rule.severity_at(reading.level),
         fingerprint=mark,
         episode=f"{mark}-{reading.begin or life['since']}",
@@ -84,7 +83,7 @@ def composed(
         window=condition.window_text,
         since=life["since"],
         at=life["at"],
-        until=None if firing else life["at"],
+        until=None if reading.verdict == "breach" else life["at"],
         summary=told.get("summary") or rendered(condition.summary, names),
         annotations=told,
         notify=dict(rule.notify),

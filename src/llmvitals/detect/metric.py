@@ -148,5 +148,7 @@ def metric_of(name: Any) -> Metric:
         return Metric("score", under="count", per=MICRO, score=score[1])
     if isinstance(name, str) and name in METRICS:
         return METRICS[name]
+    if isinstance(name, str) and name.startswith("score."):
+        raise ValueError(f"{name!r} is no metric: write score.NAME_mean, such as score.helpful_mean")
     names = [*METRICS, "score.NAME_mean"]
     raise ValueError(f"{name!r} is no metric{suggestion(str(name), names)}")

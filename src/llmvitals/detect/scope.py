@@ -69,7 +69,7 @@ def known(name: Any) -> str:
     """The name, if it is a dimension's. Raises ValueError with a suggestion."""
     if isinstance(name, str) and (name in DIMENSIONS or _TAG.fullmatch(name)):
         return name
-    raise ValueError(f"{name!r} is no dimension{suggestion(str(name), DIMENSIONS)}, or tags.NAME")
+    raise ValueError(f"{name!r} is no dimension{suggestion(str(name), [*DIMENSIONS, 'tags.NAME'])}")
 
 
 def trailing_window(value: Any, info: ValidationInfo) -> int:
