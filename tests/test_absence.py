@@ -132,7 +132,7 @@ def test_a_year_of_calls_is_four_weeks_of_numbers(tmp_path):
         ("window: 2d", "at most 24h"),
         ("expect: weekly", "write one of seasonal, always"),
         ("expect: alway", "did you mean always?"),
-        ("min_calls: 0", "write a larger number"),
+        ("min_calls: 0", "write 1 or more"),
         ("series: [search]", "unknown key 'series'"),
         ("window: 15m}\nno_data: keep #", "takes no no_data: leave it out"),
     ],

@@ -147,7 +147,7 @@ def test_a_second_runaway_is_another_episode_however_soon_it_comes(tmp_path):
         ("by: [], spend: 5", "write who may run away"),
         ("spend: $5", "write a number of dollars"),
         ("spend: 0", "write dollars above 0"),
-        ("same_tool: 1", "write a larger number"),
+        ("same_tool: 1", "write 2 or more"),
         ("same_tool: 2.5", "write a whole number"),
         ("signatures: 30", "write {calls: 30, at_most: 3}"),
         ("signatures: {calls: 30}", "at_most is missing"),

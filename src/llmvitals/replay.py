@@ -105,7 +105,7 @@ def _outcome(
         "series": [
             _series(point) for point in sorted(points, key=lambda p: (p.start, sorted(p.tags.items())))
         ],
-        "alerts": [json.loads(alert.encode()) for alert in alerts],
+        "alerts": [json.loads(alert.encode()) for alert in sorted(alerts, key=lambda alert: alert.at)],
     }
 
 
@@ -148,6 +148,7 @@ def render(outcome: Outcome) -> None:
         f"{totals['calls']:,} calls, ${totals['cost_usd']:,.6f}, {totals['unpriced_calls']:,} unpriced"
     )
     for alert in outcome["alerts"]:
-        labels = ", ".join(f"{name} {value}" for name, value in alert["labels"].items())
         at = datetime.fromtimestamp(alert["at"] / SECOND, UTC)
-        console.print(f"{at:%Y-%m-%d %H:%M:%S} {alert['status']} {alert['rule']} {alert['level']} {labels}")
+        labels = ", ".join(f"{name} {value}" for name, value in alert["labels"].items())
+        words = (alert["status"], alert["rule"], alert["facet"], alert["level"], labels)
+        console.print(f"{at:%Y-%m-%d %H:%M:%S}", *filter(None, words), markup=False)

@@ -19,11 +19,11 @@ _CURES: Final = {
     "string": "write a text",
     "int": "write a whole number",
     "list": "write a list: lines that begin with -",
-    "greater": "write a larger number",
-    "less": "write a smaller number",
+    "greater": "write {ge} or more",
+    "less": "write {le} or less",
     "too": "write fewer",
 }
-"""Beginning of pydantic's type of error → what to do."""
+"""Beginning of pydantic's type of error → what to do; the names are of its context."""
 
 
 class Form:
@@ -77,6 +77,7 @@ class Form:
             cure = next(
                 (cure for start, cure in _CURES.items() if kind.startswith(start)), "write another value"
             )
+            cure = cure.format_map(error.get("ctx", {}))
             self.wrong(f"{error['input']!r} does not fit: {cure}", place)
 
 
