@@ -53,12 +53,16 @@ class End:
 
 
 class Clerk(End):
-    """A sink with all that one may have beside; `told` is what happened, in order."""
+    """A sink with all that one may have beside; `told` is what happened, in order.
+
+    loses: the world in which its partition goes to somebody else in the middle of a tick.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.told: list[object] = []
         self.sends: list[Message] = []
+        self.loses: World | None = None
 
     async def start(self, history: Sequence[Record] | None) -> None:
         self.told.append(("start", [record.offset for record in history or ()]))
@@ -75,6 +79,8 @@ class Clerk(End):
         self.told.append("tick")
         if self.fails:
             raise self.fails.pop(0)
+        if self.loses is not None:
+            self.loses.held = False
         return self.sends
 
     async def rest(self) -> list[Message]:
@@ -337,8 +343,22 @@ async def test_of_a_generation_that_is_over_only_what_people_did_is_sent(clerk: 
     sink.sends, bench.world.held = [MARK, ACT], False
     await bench.give(ALERTS, 0)
     assert bench.world.sent == []
+    bench.world.held, sink.loses = True, bench.world
     await bench.tick()
     assert bench.world.sent == [ACT]
+
+
+async def test_while_the_group_moves_on_nothing_is_told_that_could_not_be_marked(
+    clerk: tuple[Bench, Clerk],
+) -> None:
+    bench, sink = clerk
+    await bench.tick()
+    sink.told.clear()
+    bench.world.held, bench.world.written = False, [Logged(3, 0, b"")]
+    await bench.tick()
+    bench.world.held = True
+    await bench.tick()
+    assert sink.told == [("hear", [3]), "tick"]
 
 
 async def test_a_sink_rests_once_when_its_partition_is_gone_and_starts_again_with_it(

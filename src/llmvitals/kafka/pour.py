@@ -215,6 +215,8 @@ class Pour:
         if news:
             line.sink.hear(news)
             news.clear()
+        if feed is None or not feed.holds():
+            return  # what is done now could not be marked, and the heir would do it again
         messages = await asking(line, line.sink.tick())
         if messages:
             passing("after-tick")
