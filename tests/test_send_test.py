@@ -122,6 +122,10 @@ async def test_what_does_not_get_there_is_said_with_its_cure(
     assert "planted" not in said.text
 
 
+async def test_without_any_slack_no_webhook_is_spoken_of(send: Any) -> None:
+    assert "webhook" not in (await send(slack_token="", slack_app_token="")).text
+
+
 async def test_a_slack_that_is_away_is_said(slack: FakeSlack, send: Any) -> None:
     slack.fail_next(status=503, times=9)
     said = await send()

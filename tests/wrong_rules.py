@@ -204,7 +204,7 @@ RULES = {
     "a limit of nothing": (RULE + "budget: {limit:§ , per: day}", "write a number of dollars"),
     "a duration without end": (LATENCY + "for: §" + "9" * 30 + "w", "at most 24h"),
     "five dimensions": (
-        RULE + "threshold: {metric: errors, above: 4, by: §[app, team, model, user, key]}", "write fewer",
+        RULE + "threshold: {metric: errors, above: 4, by: §[app, team, model, user, key]}", "write at most 4",
     ),
     "a score without a statistic": (RULE + "threshold: {metric: §score.helpful, below: 0.6}", "write score.NAME_mean"),
     "a tag without a name": (RULE + "threshold: {metric: errors, above: 4, by: [§tags.]}", "did you mean tags.NAME?"),
@@ -242,6 +242,7 @@ RULES = {
 NIGHTS = "  mute_times:\n  - {name: nights, days: [mon, tue, wed, thu, fri], from: '22:00', to: '07:00', timezone: Europe/Berlin}\n"
 
 NOTIFY = {
+    "a route for nothing": ("notify: {routes: [{match: §[]}]}", "[] does not fit: write at least one"),
     "text": ("notify: §all", "write key: value lines here"),
     "unknown key": ("notify: {§route: []}", "did you mean routes?"),
     "no list": ("notify: {routes: §{}}", "write a list"),
@@ -297,6 +298,7 @@ NOTIFY = {
 }  # fmt: skip
 
 TESTS = {
+    "nothing is expected": ("tests: [{name: t, calls: [], expect: §[]}]", "write at least one"),
     "no tests": ("§rules: [rules.yaml]\n", "tests is missing: add it"),
     "typo in the file": ("tests: []\n§ruls: [rules.yaml]\n", "did you mean rules?"),
     "unknown file": ("rules: [§rule.yaml]\ntests: []\n", "did you mean rules.yaml?"),

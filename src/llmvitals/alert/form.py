@@ -21,7 +21,8 @@ _CURES: Final = {
     "list": "write a list: lines that begin with -",
     "greater": "write {ge} or more",
     "less": "write {le} or less",
-    "too": "write fewer",
+    "too_short": "write at least one",
+    "too_long": "write at most {max_length}",
 }
 """Beginning of pydantic's type of error → what to do; the names are of its context."""
 

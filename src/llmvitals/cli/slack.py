@@ -53,12 +53,12 @@ def send_test(
     alert = _sample(chosen, dict(map(_pair, label or ())), severity)
     route = rules.routing.route(alert.marks)
     place = channel or grouped(alert, route, settings.slack_channel or "").channel
+    if settings.slack_token is None and settings.slack_webhook is None:
+        _fail("no Slack is set: set LLMVITALS_SLACK_TOKEN and LLMVITALS_SLACK_CHANNEL, see docs/slack.md")
     if settings.slack_token is None:
         place = ""
     for line in _way(alert, route, rules.routing, channel=channel or "", place=place):
         typer.echo(line)
-    if settings.slack_token is None and settings.slack_webhook is None:
-        _fail("no Slack is set: set LLMVITALS_SLACK_TOKEN and LLMVITALS_SLACK_CHANNEL, see docs/slack.md")
     try:
         asyncio.run(trial(settings, alert, place, typer.echo))
     except Failed as error:
