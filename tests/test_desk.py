@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from desks import DAY, HOUR, MINUTE, NOW, SECOND, World, alert, slow
 from llmvitals.alert.routing import EACH, Inhibition, MuteTime, Route, Routing
@@ -340,6 +341,18 @@ async def test_edits_in_many_channels_hold_up_nobody_for_long_and_are_all_made(
         await world.wait(MINUTE, step=SECOND)
         assert max(waits) < 3
         assert all("$96" in message.text for message in slack.messages)
+
+
+async def test_what_cant_be_read_of_the_last_owners_memory_is_said(slack: FakeSlack, make: Any) -> None:
+    world = await make()
+    await world.say(alert())
+    world.incidents[b"alert/x"] = b'{"type": "alert"}'
+    with capture_logs() as logs:
+        await world.restart()
+    assert [line["event"] for line in logs] == ["a record on the incidents topic can't be read"]
+    await world.say(alert(status="resolved", at=NOW + MINUTE))
+    (message,) = slack.messages
+    assert "Resolved" in message.text
 
 
 async def test_a_new_owner_knows_whom_to_let_go_of_before_its_first_tick(make: Any) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+import structlog
 
 from llmvitals.record.incident import Case, Entry, Incident, decode, encode
 from llmvitals.record.log import Message, Topic
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llmvitals.record.log import Record
+
+log: Final = structlog.get_logger(__name__)
 
 
 class Book:
@@ -34,8 +36,10 @@ class Book:
         self._versions: Counter[str] = Counter()
         self._changed: dict[bytes, Entry | None] = {}
         for record in history:
-            with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            try:
                 self.put(decode(record.value or b""))
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                log.warning("a record on the incidents topic can't be read", offset=record.offset)
         self._changed.clear()
         self._mend()
 
