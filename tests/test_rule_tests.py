@@ -236,6 +236,15 @@ def test_check_shows_each_rule_and_where_it_goes(folder):
     assert "2 rules, fine" in shown
 
 
+def test_check_shows_brackets_as_they_are(folder):
+    (folder / "[old] notify.yaml").write_text(
+        'notify:\n  routes:\n  - {match: ["team=~[a-z]+"], slack: "#teams"}\n  - {match: [rule=Gone], slack: "#x"}\n'
+    )
+    shown = CliRunner().invoke(app, ["alerts", "check", str(folder)]).stdout
+    assert '#teams if team=~"[a-z]+"' in shown
+    assert "[old] notify.yaml:4:" in shown.replace("\n", "")
+
+
 def test_check_cuts_no_name_on_a_narrow_terminal(folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     (folder / "rules.yaml").write_text(

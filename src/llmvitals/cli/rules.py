@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from llmvitals import settings as settings_
@@ -48,11 +49,11 @@ def check(
     for name in rows[0] if rows else ():
         table.add_column(name, no_wrap=name in ("rule", "kind", "severity"), overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*map(escape, row.values()))
     console = Console()
     console.print(table)
     for warning in rules.warnings:
-        console.print(f"[yellow]{warning}", highlight=False)
+        console.print(f"[yellow]{escape(warning)}", highlight=False)
     console.print("1 rule, fine" if len(rows) == 1 else f"{len(rows)} rules, fine", highlight=False)
 
 
@@ -80,7 +81,7 @@ def run_tests(
     missing, eager = uncovered(suites, names)
     for what, found in (("to fire", missing), ("not to fire", eager)):
         if found and (require_coverage or not run):
-            console.print(f"[yellow]no test asks these rules {what}: {', '.join(found)}")
+            console.print(f"[yellow]no test asks these rules {what}: {escape(', '.join(found))}")
     raise typer.Exit(0 if passed and not (require_coverage and missing) else 1)
 
 
