@@ -163,5 +163,4 @@ async def _publish(cluster: Cluster, topic: str, piece: Sequence[bytes]) -> None
     parts: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
     for number, line in enumerate(piece):
         parts[number % PARTITIONS].append(line)
-    for partition, lines in enumerate(parts):
-        await cluster.publish(topic, partition, lines)
+    await asyncio.gather(*(cluster.publish(topic, number, lines) for number, lines in enumerate(parts)))

@@ -44,10 +44,6 @@ class Bucket(msgspec.Struct, array_like=True):
                 closed.setdefault(key, []).append((pane, summed(slots)))
         return closed
 
-    def open_panes(self, key: bytes) -> Panes:
-        """A series' open panes as far as they are counted."""
-        return [(pane, summed(series[key])) for pane, series in sorted(self.opened.items()) if key in series]
-
     def series(self) -> int:
         """How many series are alive here."""
         live: set[bytes] = set(self.watch)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from llmvitals.merge import points
 from llmvitals.merge.bucket import Bucket
+from llmvitals.merge.looks import Looks
 from llmvitals.merge.plan import Panes, Plan, series_of
 from llmvitals.merge.rollup import Contents, Rollup
 from llmvitals.record.alert import Alert
@@ -65,6 +66,7 @@ class Settler:
         self.work = 0
         """How many panes of series were closed, series asked and buckets visited, in its life."""
         self._wakes: dict[int, int] = {}
+        self._looks = Looks()
         self._rollup = Rollup(plan.pane_us, plan.contributors)
 
     def rouse(self, number: int) -> None:
@@ -129,6 +131,7 @@ class Settler:
         open panes: how they are cut would be seen in what is said.
         """
         closed = bucket.close(step.low)
+        self._looks.forget(closed)
         stored = {key: panes for key, panes in closed.items() if self._plan.stored(*series_of(key))}
         contents = self._rollup.take(bucket, stored, step.now)
         dropped = self._rollup.drop(bucket, step.now)
@@ -160,7 +163,8 @@ class Settler:
         memory = bucket.watch.pop(key, {})
         said: list[Alert | Point]
         if self._plan.wants(view, series) and self._plan.watch.watches(view):
-            opened = bucket.open_panes(key) if look and self._plan.eager(view) else []
+            opened = self._looks.at(bucket, key) if look and self._plan.eager(view) else []
+            self.work += len(opened)
             said = self._plan.watch.advance(view, series, memory, floor=floor, closed=closed, opened=opened)
             if memory:
                 bucket.watch[key] = memory
