@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from llmvitals import app
 from llmvitals.desk import Desk
+from llmvitals.errors import ConfigError
 from llmvitals.health import Health
 from llmvitals.kafka.watchdog import SUPERVISOR
 from llmvitals.notify.buttons import listening
@@ -40,6 +41,7 @@ def work(stage: app.Kind, settings: Settings) -> int:
 
     def assemble(partitions: Mapping[str, int]) -> Make | Sequence[Tap]:
         if stage == "sink":
+            alone(settings, partitions)
             return taps(settings, health)
         pipeline = Pipeline.of(settings, partitions[settings.topic(Topic.PARTIALS)], settings.sources)
         return pipeline.combining if stage == "combine" else pipeline.merging
@@ -56,6 +58,20 @@ def work(stage: app.Kind, settings: Settings) -> int:
     gc.set_threshold(100_000, 20, 20)
     with Health(settings, stage) as health:
         return app.run(stage, settings, assemble, health, reread=reread)
+
+
+def alone(settings: Settings, partitions: Mapping[str, int]) -> None:
+    """Refuse topics that would have several owners or readers. Raises ConfigError."""
+    for topic, why in (
+        (Topic.ALERTS, "else each worker that has one would tell of every alert"),
+        (Topic.VERDICTS, "else gateways, which read the first, would miss the others"),
+    ):
+        name = settings.topic(topic)
+        if (count := partitions[name]) != 1:
+            raise ConfigError(
+                f"{name} has {count} partitions and has to have one, {why}: delete it while no worker runs, "
+                "and let `llmvitals topics apply` make it again, or set another topic_prefix"
+            )
 
 
 def warn(settings: Settings) -> None:

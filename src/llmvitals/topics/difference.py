@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmvitals.topics.declared import Topic
+
+_ALONE: Final = (".alerts.v1", ".verdicts.v1")
+"""Names of topics that must have one partition end so: see worker.alone."""
 
 
 class Present(NamedTuple):
@@ -77,7 +80,8 @@ def difference(wanted: Sequence[Topic], present: Mapping[str, Present]) -> Plan:
 def _partitions(topic: Topic, there: Present, plan: Plan) -> None:
     now, want = there.partitions, topic.partitions
     if now > want:
-        plan.left.append(f"{topic.name} has {now} partitions, {want} are declared: more do no harm")
+        harm = "workers refuse that" if topic.name.endswith(_ALONE) else "more do no harm"
+        plan.left.append(f"{topic.name} has {now} partitions, {want} are declared: {harm}")
     elif now < want and topic.compacted:
         plan.left.append(
             f"{topic.name} has {now} partitions, {want} are declared: a compacted topic is not grown, "
