@@ -15,7 +15,7 @@ _Known = dict[int, tuple[tuple[int, ...], Vitals]]
 class Looks:
     """What a series' open panes held when they were last looked at.
 
-    While one source is far behind the others, panes stay open by the hundred, and a frame changes few of them.
+    While one source is far behind the others, panes stay open by the hundred; a frame changes few of them.
     """
 
     def __init__(self) -> None:
