@@ -420,6 +420,18 @@ async def test_an_outage_mutes_the_slow_apps_under_it(slack: FakeSlack, make: An
     assert len(slack.messages) == 3
 
 
+async def test_what_an_outage_muted_may_end_a_moment_after_it(slack: FakeSlack, make: Any) -> None:
+    world = await make(Route(wait=30 * SECOND), inhibitions=(OUTAGE,))
+    muted = {"labels": {"app": "chat", "provider": "openai"}}
+    await world.say(outage(), slow(**muted))
+    await world.wait(10 * MINUTE)
+    await world.say(outage("resolved", at=world.now))
+    await world.wait(10 * SECOND, SECOND)
+    await world.say(slow(status="resolved", at=world.now, **muted))
+    await world.wait(10 * MINUTE)
+    assert ["Outage" in message.text for message in slack.messages] == [True]
+
+
 async def test_an_outage_too_old_to_be_told_mutes_nothing(slack: FakeSlack, make: Any) -> None:
     world = await make(inhibitions=(OUTAGE,))
     await world.say(outage(at=NOW - HOUR), slow(labels={"app": "chat", "provider": "openai"}))

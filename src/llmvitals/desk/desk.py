@@ -240,7 +240,9 @@ class Desk:
                 if by := sight.muted[case.id].by:
                     self._sent.append(point(case.alert, "silenced", at=max(now, case.alert.at), by=by))
         hushed = incident.hushed or bool(unheard and incident.posted)
-        self._book.put(replace(incident, unheard=unheard, hushed=hushed))
+        # What muted it may be over before word comes that so is it: it waits as one that has just begun.
+        born = incident.born if unheard or incident.posted else now
+        self._book.put(replace(incident, unheard=unheard, hushed=hushed, born=born))
 
     def _listen(self, now: int) -> None:
         """Look at everything again once something mutes or unmutes."""

@@ -40,14 +40,14 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, tag="alert"):
 class Incident(msgspec.Struct, frozen=True, kw_only=True, tag="incident"):
     """One message in Slack: a group's alerts from the first that fires until all are over. Key: its id.
 
-    Event time (µs): since, and until when the last alert ended, None while one fires. Wall clock (µs): born,
-    when it was opened or opened again; spoke, when the message was posted or replied to; again, when it was
-    last repeated that it still fires. channel: where it is to be posted. posted: there is a message; place:
-    its channel and ts, both "" where it has none (webhook, terminal); doubt: there may be one that we don't
-    know of. shown: the digest of the card that it shows. acknowledged: by whom and when. unheard: why it is
-    not told now; hushed: it was not, and people will hear when it is again. asked: somebody wants to see its
-    calls. said: which answers to people ("ack", "calls") are in the thread. left: how many of its alerts are
-    forgotten. digest: made by a storm.
+    Event time (µs): since, and until when the last alert ended, None while one fires. Wall clock (µs):
+    born, when it was opened, opened again, or no longer kept quiet before it was posted; spoke, when the
+    message was posted or replied to; again, when it was last repeated that it still fires. channel: where
+    it is to be posted. posted: there is a message; place: its channel and ts, both "" where it has none
+    (webhook, terminal); doubt: there may be one that we don't know of. shown: the digest of the card that
+    it shows. acknowledged: by whom and when. unheard: why it is not told now; hushed: it was not, and
+    people will hear when it is again. asked: somebody wants to see its calls. said: which answers to people
+    ("ack", "calls") are in the thread. left: how many of its alerts are forgotten. digest: made by a storm.
     """
 
     id: str
