@@ -37,6 +37,8 @@ class Line:
     """The sink is at work."""
     retrying: str | None = None
     """What the sink has raised."""
+    told: str | None = None
+    """What ails it, as it was logged last."""
 
     @property
     def name(self) -> str:
@@ -56,8 +58,13 @@ class Line:
     @property
     def trouble(self) -> str | None:
         """Why it is not ready: what the sink has raised, or says although its calls succeed."""
+        return self.ails or self.retrying
+
+    @property
+    def ails(self) -> str | None:
+        """What the sink says is wrong although its calls succeed."""
         health = getattr(self.sink, "health", None)
-        return (health() if health else None) or self.retrying
+        return health() if health else None
 
 
 def patience(backoff: float, asked: float | None, chance: Callable[[], float] = random.random) -> float:
