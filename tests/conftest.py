@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import uuid
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import pytest
+import structlog
 
 from commands import Deaf
-from llmvitals import topics
+from llmvitals import logs, topics
 from llmvitals.errors import StartFailed, Unavailable
 from llmvitals.local.influx import Bucket, LocalInflux
 from llmvitals.local.kafka import LocalKafka
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from llmvitals.settings import Settings
+
+
+def pytest_runtest_teardown() -> None:
+    """A command that ran in this process has set up logging for all of it: the next test begins afresh."""
+    structlog.reset_defaults()
+    for name in logs.QUIET:
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def unavailable(error: Unavailable) -> NoReturn:

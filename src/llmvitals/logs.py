@@ -11,7 +11,7 @@ import structlog
 if TYPE_CHECKING:
     from llmvitals.settings import Settings
 
-_QUIET: Final = ("faust", "mode", "aiokafka", "kafka", "aiohttp.access", "slack_sdk", "asyncio")
+QUIET: Final = ("faust", "mode", "aiokafka", "kafka", "aiohttp.access", "slack_sdk", "asyncio")
 """Packages whose warnings are ours to hear, but not their every step."""
 
 
@@ -43,14 +43,14 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    for name in _QUIET:
+    for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def hush() -> None:
     """For commands, which tell the outcome themselves: nothing on the way there."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    for name in _QUIET:
+    for name in QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
