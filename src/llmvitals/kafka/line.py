@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
     from llmvitals.record.log import Message, Record
     from llmvitals.stage import Tap
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -38,7 +41,7 @@ class Line:
     retrying: str | None = None
     """What the sink has raised."""
     told: str | None = None
-    """What ails it, as it was logged last."""
+    """What the sink said was wrong, as it was logged last."""
 
     @property
     def name(self) -> str:
@@ -55,16 +58,16 @@ class Line:
         """What keeps it from going on, if it is not this process's own fault."""
         return self.retrying or (f"{self.name}: no answer yet" if self.asked else None)
 
-    @property
     def trouble(self) -> str | None:
-        """Why it is not ready: what the sink has raised, or says although its calls succeed."""
-        return self.ails or self.retrying
-
-    @property
-    def ails(self) -> str | None:
-        """What the sink says is wrong although its calls succeed."""
+        """Why it is not ready: what the sink has raised or, which is logged, says although its calls succeed."""
         health = getattr(self.sink, "health", None)
-        return health() if health else None
+        ails = health() if health else None
+        if ails and ails != self.told:
+            log.warning("%s: %s", self.name, ails)
+        elif self.told and not ails:
+            log.info("%s: all is well again", self.name)
+        self.told = ails
+        return ails or self.retrying
 
 
 def patience(backoff: float, asked: float | None, chance: Callable[[], float] = random.random) -> float:

@@ -188,14 +188,7 @@ class Pour:
         return any(partition.topic == line.topic for partition in self._cups)
 
     def _tell(self, line: Line) -> None:
-        holds = self._holds(line)
-        ails = line.ails if holds else None
-        if ails and ails != line.told:
-            log.warning("%s: %s", line.name, ails)
-        elif line.told and not ails:
-            log.info("%s: all is well again", line.name)
-        line.told = ails
-        self._ready(line.name, line.trouble if holds else None)
+        self._ready(line.name, line.trouble() if self._holds(line) else None)
 
     async def _idle(self, line: Line) -> None:
         self._tell(line)
