@@ -59,7 +59,7 @@ class Line:
         return self.retrying or (f"{self.name}: no answer yet" if self.asked else None)
 
     def trouble(self) -> str | None:
-        """Why it is not ready: what the sink raised, or says although its calls succeed; the latter is logged."""
+        """Why it is not ready: what the sink raised, or says although its calls succeed; that is logged."""
         health = getattr(self.sink, "health", None)
         ails = health() if health else None
         if ails and ails != self.told:
