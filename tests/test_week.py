@@ -110,7 +110,7 @@ async def test_the_week_with_a_kill_in_every_incident(
         cluster = Cluster(
             kafka, topic_prefix, tmp_path,
             alerts=str(tmp_path / "rules"), pane="1m", default_views="false", max_alert_age="3650d",
-            slack_token=slack.token, slack_channel="#alerts", slack_api_url=slack.url, flush="100ms",
+            slack_token=slack.token, slack_channel=slack.channels["#alerts"], slack_api_url=slack.url, flush="100ms",
         )  # fmt: skip
         await cluster.apply_topics()
         try:
@@ -123,8 +123,10 @@ async def test_the_week_with_a_kill_in_every_incident(
     incidents = lived()
     for incident in incidents:
         assert any(told(incident, alert) for alert in alerts if alert.status == "firing"), incident
-    texts = [message.text for message in posted]
-    assert len(posted) == len(incidents), texts
+    texts = [" ".join(message.text.split()[:3]) for message in posted]
+    # A day goes by so fast that a shard which was killed may tell of callers' errors once the outage that
+    # muted them is over.
+    assert len([text for text in texts if "AppErrors" not in text]) == len(incidents), "; ".join(texts)
     assert all(any(about(incident, message) for message in posted) for incident in incidents), texts
     assert len(posted) + sum(len(message.thread) for message in posted) <= MOST
 
