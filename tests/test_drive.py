@@ -10,10 +10,10 @@ from aiokafka import TopicPartition
 from llmvitals.errors import SourceRecreated
 from llmvitals.kafka.drive import Driver
 from llmvitals.kafka.feed import Batch, Bounds
+from llmvitals.meters import Unmetered
 from llmvitals.record.chunk import Saved
 from llmvitals.record.log import Logged, Message, Snapshot, Topic
 from llmvitals.settings import Settings
-from llmvitals.stage import Unmetered
 from llmvitals.window import NEVER
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmvitals.health import Kind
-    from llmvitals.stage import Meters
+    from llmvitals.meters import Meters
 
 SOURCE = Path(__file__).parent.parent / "src" / "llmvitals"
 PLACE = {"topic": "llm.calls.v1", "partition": "0"}

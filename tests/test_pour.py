@@ -13,9 +13,10 @@ from llmvitals.errors import SinkError
 from llmvitals.kafka.feed import Batch, Bounds
 from llmvitals.kafka.pour import Pour, patience
 from llmvitals.kafka.watchdog import Patience
+from llmvitals.meters import Unmetered
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.settings import Settings
-from llmvitals.stage import Tap, Unmetered
+from llmvitals.stage import Tap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence

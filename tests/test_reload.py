@@ -17,9 +17,9 @@ from cluster import Cluster, until
 from llmvitals.alert.files import rule_files
 from llmvitals.alert.folder import Folder
 from llmvitals.errors import RuleError
+from llmvitals.meters import Unmetered
 from llmvitals.record.alert import Alert
 from llmvitals.reload import Reload
-from llmvitals.stage import Unmetered
 from oracle import Logs
 from test_exact import MINUTE, START, conserved, dead_letters, publish, settled
 

@@ -24,9 +24,10 @@ from llmvitals.kafka.outbox import Outbox
 from llmvitals.kafka.pour import Pour
 from llmvitals.kafka.tail import Tail
 from llmvitals.kafka.watchdog import GRACE, REBALANCE, SILENCE, Guard, Patience, Stalled
+from llmvitals.meters import Unmetered
 from llmvitals.record.log import Topic
 from llmvitals.reload import Reload
-from llmvitals.stage import Readiness, Tap, Unmetered
+from llmvitals.stage import Readiness, Tap
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 
     from llmvitals.kafka.feed import Batch, Work
     from llmvitals.kafka.transport import Consumer
+    from llmvitals.meters import Meters
     from llmvitals.settings import Settings
-    from llmvitals.stage import Make, Meters
+    from llmvitals.stage import Make
 
 log = logging.getLogger(__name__)
 

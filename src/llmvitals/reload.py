@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from llmvitals.stage import Meters
+    from llmvitals.meters import Meters
 
 log = logging.getLogger(__name__)
 

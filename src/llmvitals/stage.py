@@ -1,12 +1,15 @@
-"""What stages, sinks and meters have in common: the seam between what they do and how they live on Kafka."""
+"""What stages and sinks have in common: the seam between what they do and how they live on Kafka."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from llmvitals.record.log import Message, Record, Snapshot, Topic
+
+if TYPE_CHECKING:
+    from llmvitals.meters import Meters
 
 
 class Stage(Protocol):
@@ -112,44 +115,6 @@ class Tap:
     sink: Sink
     history: Topic | None = None
     beside: Topic | None = None
-
-
-class Meters(Protocol):
-    """Where the workings are counted. Labels are short and few (topic, partition, code)."""
-
-    def count(self, name: str, value: int = 1, **labels: str) -> None:
-        """Add to a counter."""
-
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Set what is measured now."""
-
-    def observe(self, name: str, value: float, **labels: str) -> None:
-        """One more of what is distributed, such as seconds that something took."""
-
-    def ready(self, reason: str | None) -> None:
-        """Whether work is being done: None, or why not."""
-
-    def note(self, who: str, text: str | None) -> None:
-        """Something that people should know although work is being done; None: it is over."""
-
-
-class Unmetered:
-    """Meters that nobody reads."""
-
-    def count(self, name: str, value: int = 1, **labels: str) -> None:
-        """Nothing."""
-
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Nothing."""
-
-    def observe(self, name: str, value: float, **labels: str) -> None:
-        """Nothing."""
-
-    def ready(self, reason: str | None) -> None:
-        """Nothing."""
-
-    def note(self, who: str, text: str | None) -> None:
-        """Nothing."""
 
 
 class Readiness:

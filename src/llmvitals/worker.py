@@ -82,7 +82,7 @@ def warn(settings: Settings) -> None:
 
 def taps(settings: Settings, health: Health) -> list[Tap]:
     """Where points and alerts end. Raises ConfigError for rules that are wrong."""
-    desk = Desk(settings, routing(settings), counts=health, buttons=listening(settings))
+    desk = Desk(settings, routing(settings), meters=health, buttons=listening(settings))
     found = [Tap(Topic.ALERTS, desk, history=Topic.INCIDENTS, beside=Topic.SILENCES)]
     if (where := store(settings, meters=health)) is not None:
         found.append(Tap(Topic.VITALS, where))

@@ -21,6 +21,7 @@ from llmvitals.desk.sight import Sight
 from llmvitals.desk.storm import gathered
 from llmvitals.desk.tell import Tell
 from llmvitals.errors import SinkError
+from llmvitals.meters import Unmetered
 from llmvitals.notify.backend import chosen
 from llmvitals.notify.delivery import Delivery
 from llmvitals.notify.tempo import Tempo
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
     from llmvitals.desk.acts import Buttons
     from llmvitals.desk.mute import Muted
+    from llmvitals.meters import Meters
     from llmvitals.notify.backend import Backend
-    from llmvitals.notify.delivery import Counts
     from llmvitals.record.act import Silence
     from llmvitals.record.incident import Case, Incident
     from llmvitals.record.log import Record
@@ -45,14 +46,6 @@ _MOST: Final = 2_000
 """Incidents that are looked at in one tick."""
 _BREATH: Final = 500
 """After so many records the process has a moment for its other work."""
-
-
-class _Silent:
-    def count(self, name: str, value: int = 1, **labels: str) -> None:
-        """Nobody counts."""
-
-    def observe(self, name: str, value: float, **labels: str) -> None:
-        """Nobody measures."""
 
 
 class Desk:
@@ -69,20 +62,20 @@ class Desk:
         settings: Settings,
         routing: Routing | None = None,
         *,
-        counts: Counts | None = None,
+        meters: Meters | None = None,
         backend: Backend | None = None,
         buttons: Buttons | None = None,
         tempo: Tempo | None = None,
     ) -> None:
         self._tempo = tempo or Tempo(patience=2.0)
-        self._counts: Counts = counts or _Silent()
+        self._meters = meters or Unmetered()
         self._backend = backend or chosen(settings, self._tempo.timeout)
         self._routing, self._default = routing or Routing(), settings.slack_channel or ""
-        self._delivery = Delivery(self._backend, self._default, self._tempo, self._counts)
+        self._delivery = Delivery(self._backend, self._default, self._tempo, self._meters)
         max_age = duration(settings.max_alert_age)
         self._shelf = SHELF + max_age
-        self._intake = Intake(self._routing, max_age, self._default, self._counts, self._tempo.clock)
-        self._tell = Tell(self._delivery, self._tempo, self._counts, settings.trace_url or "", self._look)
+        self._intake = Intake(self._routing, max_age, self._default, self._meters, self._tempo.clock)
+        self._tell = Tell(self._delivery, self._tempo, self._meters, settings.trace_url or "", self._look)
         self._acts = Acts(buttons)
         self._opened = self._checked = False
         self._begin(())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llmvitals.alert.routing import Routing
     from llmvitals.desk.book import Book
     from llmvitals.desk.points import State
-    from llmvitals.notify.delivery import Counts
+    from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
 
 log: Final = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ class Intake:
     routing: Routing
     max_age: int
     default: str
-    counts: Counts
+    meters: Meters
     clock: Callable[[], int]
 
     def take(self, book: Book, record: Record) -> tuple[Case, Message] | None:
@@ -47,12 +47,12 @@ class Intake:
         try:
             alert = Alert.decode(record.value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            self.counts.count("notifications", result="unreadable")
+            self.meters.count("notifications", result="unreadable")
             log.warning("a record on the alerts topic is no alert", offset=record.offset)
             return None
         before = book.cases.get(alert.episode)
         if before is not None and rank(alert) <= rank(before.alert):
-            self.counts.count("notifications", result="known")
+            self.meters.count("notifications", result="known")
             return None
         case = Case(alert=alert, fresh=self._fresh(alert, record))
         if before is not None and (before.firing or not case.firing):
@@ -61,7 +61,7 @@ class Intake:
             if case.fresh:
                 case = self._join(book, case, self._written(record))
             else:
-                self.counts.count("notifications", result="too_old")
+                self.meters.count("notifications", result="too_old")
         book.put(case)
         if case.incident:
             self._settle(book, case, self._written(record))

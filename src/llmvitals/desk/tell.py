@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmvitals.desk.book import Book
     from llmvitals.desk.plan import Step
     from llmvitals.desk.sight import Sight
-    from llmvitals.notify.delivery import Counts
+    from llmvitals.meters import Meters
     from llmvitals.notify.tempo import Tempo
     from llmvitals.record.incident import Incident
 
@@ -58,7 +58,7 @@ class Tell:
 
     post: Post
     tempo: Tempo
-    counts: Counts
+    meters: Meters
     trace_url: str
     look: Callable[[str], tuple[Sight, Route] | None]
     replied: set[str] = field(default_factory=set)
@@ -187,13 +187,13 @@ class Tell:
                 book.put(case)
 
     def _count(self, sight: Sight, todo: Step) -> None:
-        self.counts.count("notifications", result="posted" if todo.post else "edited")
+        self.meters.count("notifications", result="posted" if todo.post else "edited")
         if todo.news:
-            self.counts.count("notifications", result="replied")
+            self.meters.count("notifications", result="replied")
         if todo.post:
             breach = min(case.alert.at for case in sight.firing)
             seconds = max(self.tempo.clock() - breach, 0) / SECOND
-            self.counts.observe("breach_to_slack_seconds", seconds)
+            self.meters.observe("breach_to_slack_seconds", seconds)
 
 
 def _since(incident: Incident) -> float:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from llmvitals.kafka.feed import Batch, Bounds, Feed
     from llmvitals.kafka.lane import Point
     from llmvitals.kafka.outbox import Outbox
+    from llmvitals.meters import Meters
     from llmvitals.settings import Settings
-    from llmvitals.stage import Idler, Make, Meters, Stage
+    from llmvitals.stage import Idler, Make, Stage
 
 log = logging.getLogger(__name__)
 

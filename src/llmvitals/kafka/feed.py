@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
+    from llmvitals.meters import Meters
     from llmvitals.record.log import Record
     from llmvitals.settings import Settings
-    from llmvitals.stage import Meters
 
 log = logging.getLogger(__name__)
 

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from llmvitals.kafka.feed import Batch, Bounds, Feed
     from llmvitals.kafka.outbox import Outbox
     from llmvitals.kafka.tail import Tail
+    from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
     from llmvitals.settings import Settings
-    from llmvitals.stage import Meters, Tap
+    from llmvitals.stage import Tap
 
 log = logging.getLogger(__name__)
 

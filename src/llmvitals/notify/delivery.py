@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from llmvitals.errors import SinkError
+    from llmvitals.meters import Meters
     from llmvitals.notify.backend import Backend
 
 START: Final = "at the start"
@@ -22,13 +23,6 @@ START: Final = "at the start"
 _LATER: Final = frozenset({Do.WAIT, Do.ASK, Do.FIX})
 
 log: Final = structlog.get_logger(__name__)
-
-
-class Counts(Protocol):
-    """Where numbers about the work go; the pipeline's Meters are such."""
-
-    def count(self, name: str, value: int = 1, **labels: str) -> None: ...
-    def observe(self, name: str, value: float, **labels: str) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,9 +52,9 @@ class Delivery:
     not brought meanwhile, and costs no request.
     """
 
-    def __init__(self, backend: Backend, default: str, tempo: Tempo, counts: Counts) -> None:
+    def __init__(self, backend: Backend, default: str, tempo: Tempo, meters: Meters) -> None:
         self.trouble: dict[str, str] = {}
-        self._backend, self._default, self._tempo, self._counts = backend, default, tempo, counts
+        self._backend, self._default, self._tempo, self._meters = backend, default, tempo, meters
         self._posts: dict[str, Lane] = {}
         self._edits = Lane(tempo.edit_pace, tempo.edit_burst, tempo)
         self._rests = Rests(tempo)
@@ -175,7 +169,7 @@ class Delivery:
     def _another(self, letter: Letter, answer: Answer) -> bool:
         """Whether there is another way to say it; each is tried once."""
         incident = letter.card.incident
-        self._counts.count("slack_refusals", code=answer.code)
+        self._meters.count("slack_refusals", code=answer.code)
         log.warning("slack refused a message", incident=incident, reason=answer.advice)
         if answer.do in {Do.ANEW, Do.MOVE} and letter.place is not None:
             # A new message says all of it; its thread begins with what comes next.
@@ -190,7 +184,7 @@ class Delivery:
         where = f"Slack, channel {letter.channel}" if letter.channel else "Slack"
         self.trouble[letter.channel] = f"{where}: {answer.advice}"
         if answer.do is not Do.MOVE:
-            self._counts.count("notifications", result="refused")
+            self._meters.count("notifications", result="refused")
             log.error("an alert could not be delivered", incident=incident, reason=answer.advice)
             return False
         moved = self._default not in {"", letter.channel}
@@ -198,7 +192,7 @@ class Delivery:
         return moved
 
     def _later(self, place: str, answer: Answer) -> SinkError:
-        self._counts.count("slack_retries", code=answer.code)
+        self._meters.count("slack_retries", code=answer.code)
         self.trouble[place] = f"Slack: {answer.advice}"
         slow = self._tempo.slow if answer.do is Do.FIX else None
         # A limit is the channel's; whatever else keeps Slack from answering keeps it from all of them.

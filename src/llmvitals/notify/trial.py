@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import structs
 
 from llmvitals.errors import SinkError
+from llmvitals.meters import Unmetered
 from llmvitals.notify.answer import Do
 from llmvitals.notify.backend import chosen
 from llmvitals.notify.buttons import opened
@@ -29,14 +30,6 @@ class Failed(Exception):
     """Slack did not take it; the text says why and what to do."""
 
 
-class _Nobody:
-    def count(self, name: str, value: int = 1, **labels: str) -> None:
-        """Nobody counts."""
-
-    def observe(self, name: str, value: float, **labels: str) -> None:
-        """Nobody measures."""
-
-
 async def trial(settings: Settings, alert: Alert, channel: str, say: Callable[[str], object]) -> None:
     """Send the alert, which fires, to a channel, and let it end; say: hears each step in words.
 
@@ -44,7 +37,7 @@ async def trial(settings: Settings, alert: Alert, channel: str, say: Callable[[s
     """
     tempo = Tempo()
     backend = chosen(settings, tempo.timeout)
-    delivery = Delivery(backend, channel, tempo, _Nobody())
+    delivery = Delivery(backend, channel, tempo, Unmetered())
     await backend.open()
     try:
         await delivery.check()

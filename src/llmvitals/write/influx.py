@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 
+    from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
     from llmvitals.record.point import Point
     from llmvitals.settings import Settings
-    from llmvitals.write.newest import Meters
 
 log: Final = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ import math
 import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -18,6 +18,7 @@ from llmvitals.write.lines import tags
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from llmvitals.meters import Meters
     from llmvitals.record.log import Record
 
 log: Final = structlog.get_logger(__name__)
@@ -34,12 +35,6 @@ UNDECODABLE: Final = "undecodable"
 _MEASUREMENT: Final = re.compile(r"llm_[a-z0-9_]{1,60}")
 _FIELD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _LEAST, _MOST = -(2**63), 2**63 - 1
-
-
-class Meters(Protocol):
-    """Where numbers about the work go; the pipeline's Meters are such."""
-
-    def count(self, name: str, value: int = 1, **labels: str) -> None: ...
 
 
 @dataclass(slots=True)

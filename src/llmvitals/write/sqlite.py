@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
     from llmvitals.record.point import Point
     from llmvitals.settings import Settings
-    from llmvitals.write.newest import Meters
 
 BUSY: Final = 10.0
 """Seconds to wait for another process that is writing."""

@@ -12,9 +12,9 @@ from llmvitals.write.sqlite import SqliteWriter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
     from llmvitals.settings import Settings
-    from llmvitals.write.newest import Meters
 
 
 class Store(Protocol):
