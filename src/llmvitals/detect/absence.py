@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
-from llmvitals.detect.scope import Scope, trailing_window
+from llmvitals.detect.scope import Scope, Window
 from llmvitals.detect.silence import AbsenceDetector
 from llmvitals.errors import suggestion
 from llmvitals.window import MINUTE, duration_text
@@ -36,14 +36,9 @@ class Absence(Scope):
     later: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str] = "No calls for {value}: {series} ({note})"
 
-    window: int = 15 * MINUTE
+    window: Window = 15 * MINUTE
     expect: Literal["seasonal", "always"] = "seasonal"
     min_calls: int = Field(10, ge=1, le=1_000_000)
-
-    @field_validator("window", mode="before")
-    @classmethod
-    def _window(cls, value: Any, info: ValidationInfo) -> int:
-        return trailing_window(value, info)
 
     @field_validator("by", mode="after")
     @classmethod
@@ -73,11 +68,6 @@ class Absence(Scope):
     def window_text(self) -> str:
         """The window as one writes it."""
         return duration_text(self.window)
-
-    @property
-    def shown(self) -> bool:
-        """Silence is no point."""
-        return False
 
     def detector(self, pane: int, key: tuple[str, ...]) -> AbsenceDetector:
         """The logic for one series; pane in µs."""

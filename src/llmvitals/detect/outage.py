@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from llmvitals.detect.amount import limit
 from llmvitals.detect.metric import METRICS
-from llmvitals.detect.scope import Scope, condition, trailing_window
+from llmvitals.detect.scope import Scope, Window, condition
 from llmvitals.detect.statistic import Statistic
 from llmvitals.record.reading import Reading
 from llmvitals.record.view import UNKNOWN, Condition
@@ -44,7 +44,7 @@ class Outage(Scope):
     silence: ClassVar[NoData] = "keep"
 
     by: tuple[str, ...] = Field(("provider",), max_length=4)
-    window: int = MINUTE
+    window: Window = MINUTE
     minor: float = 0.2
     major: float = 0.6
     resolve_below: float | None = None
@@ -58,11 +58,6 @@ class Outage(Scope):
         if not share:
             raise ValueError("0% is always reached: write a greater share, such as 20%")
         return share
-
-    @field_validator("window", mode="before")
-    @classmethod
-    def _window(cls, value: Any, info: ValidationInfo) -> int:
-        return trailing_window(value, info)
 
     @field_validator("errors", mode="before")
     @classmethod
@@ -106,11 +101,6 @@ class Outage(Scope):
     def window_text(self) -> str:
         """The window as one writes it."""
         return duration_text(self.window)
-
-    @property
-    def shown(self) -> bool:
-        """Its metric is written anyway."""
-        return False
 
     def detector(self, pane: int, key: tuple[str, ...]) -> Statistic:
         """The logic for one series; pane in µs."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from llmvitals.detect.amount import dollars_nano
 from llmvitals.detect.excess import LEVELS, RunawayDetector
-from llmvitals.detect.scope import Scope, trailing_window
+from llmvitals.detect.scope import Scope, Window
 from llmvitals.detect.trailing import Trailing, bucket_length
 from llmvitals.record.view import UNKNOWN
 from llmvitals.window import MINUTE, duration_text
@@ -48,15 +48,10 @@ class Runaway(Scope):
     grave: ClassVar[frozenset[str]] = frozenset((LEVELS[5],))
 
     by: tuple[str, ...] = Field(("session",), max_length=4)
-    window: int = 10 * MINUTE
+    window: Window = 10 * MINUTE
     spend: int | None = None
     same_tool: int | None = Field(None, ge=2, le=1_000_000)
     signatures: Signatures | None = None
-
-    @field_validator("window", mode="before")
-    @classmethod
-    def _window(cls, value: Any, info: ValidationInfo) -> int:
-        return trailing_window(value, info)
 
     @field_validator("spend", mode="before")
     @classmethod
@@ -99,11 +94,6 @@ class Runaway(Scope):
     def window_text(self) -> str:
         """The window as one writes it."""
         return duration_text(self.window)
-
-    @property
-    def shown(self) -> bool:
-        """There are too many of them to be tags."""
-        return False
 
     def detector(self, pane: int, key: tuple[str, ...]) -> RunawayDetector:
         """The logic for one series, whose values of `by` are key; pane in µs."""

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from llmvitals.detect.trailing import bucket_length
 from llmvitals.errors import checked, suggestion
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from llmvitals.record.reading import NoData
 
-__all__ = ["Scope", "Where", "condition", "known", "suggestion", "trailing_window"]
+__all__ = ["Scope", "Where", "Window", "condition", "known", "suggestion"]
 
 Where = tuple[tuple[str, Condition], ...]
 """Dimension → what it has to be, sorted by dimension."""
@@ -42,6 +42,11 @@ class Scope(BaseModel):
 
     by: tuple[str, ...] = Field((), max_length=4)
     where: Where = ()
+
+    @property
+    def shown(self) -> bool:
+        """Whether its readings are points too."""
+        return False
 
     @field_validator("by", mode="before")
     @classmethod
@@ -72,13 +77,16 @@ def known(name: Any) -> str:
     raise ValueError(f"{name!r} is no dimension{suggestion(str(name), [*DIMENSIONS, 'tags.NAME'])}")
 
 
-def trailing_window(value: Any, info: ValidationInfo) -> int:
-    """The length (µs) of a trailing window that a rule asks for. Raises ValueError with the cure."""
+def _window(value: Any, info: ValidationInfo) -> int:
     length = duration(value)
     if length > DAY:
         raise ValueError(f"{value} is too long: at most 24h; a budget with rolling goes further")
     bucket_length(length, info.context["pane"] if info.context else SECOND)
     return length
+
+
+Window = Annotated[int, BeforeValidator(_window)]
+"""The length (µs) of a trailing window that a rule asks for."""
 
 
 def condition(name: str, wanted: Any) -> Condition:

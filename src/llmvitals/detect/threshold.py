@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from llmvitals.detect.amount import limit
 from llmvitals.detect.metric import metric_of
-from llmvitals.detect.scope import Scope, trailing_window
+from llmvitals.detect.scope import Scope, Window
 from llmvitals.detect.statistic import Statistic
 from llmvitals.record.reading import Reading
 from llmvitals.window import MINUTE, duration_text
@@ -56,7 +56,7 @@ class Threshold(Scope):
     metric: str
     above: float | None = None
     below: float | None = None
-    window: int = 5 * MINUTE
+    window: Window = 5 * MINUTE
     min_calls: int | None = Field(None, ge=1, le=1_000_000)
     resolve_below: float | None = None
     resolve_above: float | None = None
@@ -76,11 +76,6 @@ class Threshold(Scope):
                 "below would not fire when calls stop: write absence: {window: 15m} in place of threshold"
             )
         return limit(value, metric_of(metric).unit) if metric else 0.0
-
-    @field_validator("window", mode="before")
-    @classmethod
-    def _window(cls, value: Any, info: ValidationInfo) -> int:
-        return trailing_window(value, info)
 
     @model_validator(mode="after")
     def _sides(self) -> Threshold:
@@ -104,11 +99,6 @@ class Threshold(Scope):
     def window_text(self) -> str:
         """The window as one writes it."""
         return duration_text(self.window)
-
-    @property
-    def shown(self) -> bool:
-        """Its metrics are written anyway."""
-        return False
 
     @property
     def summary(self) -> str:
