@@ -163,7 +163,3 @@ class _Reader:
             mistake = mistakes(template, dict.fromkeys((*NAMES, *condition.by, *rule.labels)))
             if mistake:
                 form.wrong(mistake, (*path, "annotations", name))
-
-
-def _article(word: str) -> str:
-    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"

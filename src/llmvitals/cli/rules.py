@@ -13,7 +13,6 @@ from rich.table import Table
 
 from llmvitals import settings as settings_
 from llmvitals.alert.routing import Route
-from llmvitals.alert.section import decided
 from llmvitals.errors import ConfigError
 from llmvitals.window import duration
 
@@ -106,6 +105,8 @@ def _row(rules: Rules, rule: Rule) -> dict[str, str]:
 
 def _ways(rules: Rules, rule: Rule) -> str:
     """The channels that its alerts may go to, each with what decides where that is known only then."""
+    from llmvitals.alert.section import decided  # noqa: PLC0415 - other commands don't need it
+
     ways: dict[str, str] = {}
     for route in (*rules.routing.routes, Route()):
         channel = route.channel or DEFAULT
