@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from llmvitals.merge import points
@@ -123,11 +123,11 @@ class Settler:
         return piece
 
     def _settle(
-        self, bucket: Bucket, step: Step, opened: dict[bytes, None] | None = None
+        self, bucket: Bucket, step: Step, opened: Collection[bytes] = ()
     ) -> tuple[Contents, list[Message] | None]:
         """The windows that changed in one bucket, and what the rules say; None where nothing changed.
 
-        opened: None when the bucket's own floor is not yet where the step's is. Then nobody looks at the
+        opened: nothing while the bucket's own floor is not yet where the step's is. Then nobody looks at the
         open panes: how they are cut would be seen in what is said.
         """
         closed = bucket.close(step.low)
@@ -137,7 +137,7 @@ class Settler:
         dropped = self._rollup.drop(bucket, step.now)
         panes = sum(map(len, closed.values()))
         self._counters["panes"] += panes
-        asked = dict.fromkeys((*closed, *(opened or ())))
+        asked = dict.fromkeys((*closed, *opened))
         floor = self._floor(step)
         if step.moved:
             due = self._plan.watch.due
@@ -146,7 +146,7 @@ class Settler:
         said: list[Message] = []
         for key in asked:
             # Open panes that have not grown were looked at when they had.
-            said += self._ask(bucket, key, closed.get(key, []), (floor, key in (opened or ())))
+            said += self._ask(bucket, key, closed.get(key, []), (floor, key in opened))
         return contents, said if asked or contents or dropped else None
 
     def _floor(self, step: Step) -> int:
