@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llmvitals import ingest
@@ -90,6 +90,12 @@ class Pipeline:
         """Stage 2 of one shard (a `Make`)."""
         del topic, sources
         return Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
+
+    def alone(self, source: str) -> tuple[Combine, Merge]:
+        """Both stages of a source of one partition, without Kafka and so without checkpoints."""
+        combine = self.combining(source, 0, parts={}, beginning=0, sources={source: 1})
+        # Buckets are for checkpoints; without those, each of them is work with every pane for nothing.
+        return combine, Merge(replace(self.merge, buckets=1), shard=0, parts={}, beginning=0)
 
 
 def check(settings: Settings) -> Sequence[str]:

@@ -6,7 +6,6 @@ import itertools
 import json
 import time
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,11 +34,7 @@ class Replay:
     """Both stages, one partition each; what one gives out is at once the other's."""
 
     def __init__(self, settings: Settings) -> None:
-        pipeline = Pipeline.of(settings, 1, [SOURCE])
-        # Buckets are for checkpoints; without those, each of them is work with every pane for nothing.
-        pipeline = replace(pipeline, merge=replace(pipeline.merge, buckets=1))
-        self.combine = pipeline.combining(SOURCE, 0, parts={}, beginning=0, sources={SOURCE: 1})
-        self.merge = pipeline.merging("", 0, parts={}, beginning=0, sources={})
+        self.combine, self.merge = Pipeline.of(settings, 1, [SOURCE]).alone(SOURCE)
         self._frames = 0
 
     def feed(self, events: Sequence[Logged]) -> list[Message]:

@@ -77,8 +77,7 @@ class _Stages:
 
     def __init__(self, pipeline: Pipeline, pane: int) -> None:
         self.pane, self.frames = pane, 0
-        self.combine = pipeline.combining(SOURCE, 0, parts={}, beginning=0, sources={SOURCE: 1})
-        self.merge = pipeline.merging("", 0, parts={}, beginning=0, sources={})
+        self.combine, self.merge = pipeline.alone(SOURCE)
 
     def feed(self, calls: Iterable[tuple[int, bytes]]) -> list[Alert]:
         """The next calls, in the order of their times."""
