@@ -100,7 +100,7 @@ def _outcome(
         "series": [
             _series(point) for point in sorted(points, key=lambda p: (p.start, sorted(p.tags.items())))
         ],
-        "alerts": [json.loads(alert.encode()) for alert in sorted(alerts, key=lambda alert: alert.at)],
+        "alerts": [json.loads(alert.encode()) for alert in sorted(alerts, key=Alert.order)],
     }
 
 

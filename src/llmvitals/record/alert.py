@@ -77,6 +77,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         """What matchers see: the labels, and with them `rule`, `kind` and `severity`."""
         return {**self.labels, "rule": self.rule, "kind": self.kind, "severity": self.severity}
 
+    def order(self) -> tuple[int, str, list[tuple[str, str]]]:
+        """Where it belongs among others: by its time, and at one time by rule and labels."""
+        return self.at, self.rule, sorted(self.labels.items())
+
     def encode(self) -> bytes:
         """JSON, fields in the order above."""
         return msgspec.json.encode(self)

@@ -58,7 +58,7 @@ class Runner:
         while batch := list(itertools.islice(calls, BATCH)):
             found += stages.feed(batch)
         found += stages.finish(case.start + case.end)
-        return sorted(found, key=lambda alert: alert.at)
+        return sorted(found, key=Alert.order)
 
     def _pipeline(self, suite: Suite) -> Pipeline:
         key = suite.rules, suite.pane
