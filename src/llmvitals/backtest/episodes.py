@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from llmvitals.window import DAY, MINUTE, SECOND
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from llmvitals.record.alert import Alert, Unit
+    from llmvitals.write.past import Change
 
 FLAP: Final = 30 * MINUTE
 """An alert that fires again within this time after its end has flapped."""
@@ -86,20 +87,25 @@ def episodes(alerts: Iterable[Alert]) -> list[Episode]:
             if known is not None:
                 found[key] = replace(known, end=alert.at)
             continue
-        told = Episode(
-            rule=alert.rule,
-            kind=alert.kind,
-            series=f"{alert.fingerprint} {alert.facet}".strip(),
-            labels=alert.labels,
-            begin=alert.at,
-            end=None,
-            level=alert.level,
-            worst=alert.value,
-            limit=alert.limit,
-            unit=alert.unit,
-        )
+        told = begun(alert)
         found[key] = told if known is None else _higher(known, told)
     return sorted(found.values(), key=lambda episode: (episode.begin, episode.rule, episode.series))
+
+
+def begun(first: Alert | Change) -> Episode:
+    """The episode that its first firing begins."""
+    return Episode(
+        rule=first.rule,
+        kind=first.kind,
+        series=f"{first.fingerprint} {first.facet}".strip(),
+        labels=first.labels,
+        begin=first.at,
+        end=None,
+        level=first.level,
+        worst=first.value,
+        limit=first.limit,
+        unit=cast("Unit", first.unit or "count"),  # points hold it as text
+    )
 
 
 def records(rules: Iterable[str], found: Sequence[Episode], span: Span) -> list[Record]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.backtest.episodes import Episode, Record, Span, records
+from llmvitals.backtest.episodes import Episode, Record, Span, begun, records
 from llmvitals.window import SECOND
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def told(changes: Iterable[Change]) -> list[Told]:
         key = change.episode, change.facet
         known = found.get(key)
         if change.state == "firing" and known is None:
-            found[key] = Told(_begun(change))
+            found[key] = Told(begun(change))
         elif known is not None:
             found[key] = _went_on(known, change)
     return sorted(found.values(), key=lambda one: (one.episode.begin, one.episode.rule, one.episode.series))
@@ -93,21 +93,6 @@ def noisiest(found: Sequence[Told]) -> list[Noisy]:
     counted = Counter((one.episode.rule, tuple(one.episode.labels.items())) for one in found)
     ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
     return [Noisy(rule, labels, fired) for (rule, labels), fired in ranked[:NOISIEST] if fired > 1]
-
-
-def _begun(change: Change) -> Episode:
-    return Episode(
-        rule=change.rule,
-        kind=change.kind,
-        series=f"{change.fingerprint} {change.facet}".strip(),
-        labels=change.labels,
-        begin=change.at,
-        end=None,
-        level=change.level,
-        worst=change.value,
-        limit=change.limit,
-        unit=change.unit or "count",  # type: ignore[arg-type] # points hold it as text
-    )
 
 
 def _went_on(known: Told, change: Change) -> Told:
