@@ -11,6 +11,7 @@ from rich.text import Text
 
 from llmvitals.notify.answer import Answer
 from llmvitals.notify.message import HEAVIEST, notice
+from llmvitals.notify.threadless import Threadless
 from llmvitals.notify.wording import moment
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from llmvitals.notify.listing import Line
     from llmvitals.notify.message import Notice, Timed
-    from llmvitals.record.card import Card, Place
+    from llmvitals.record.card import Card
 
 _BAR: Final = Box("▌   \n" * 8)
 COLOURS: Final = {"red": "red3", "orange": "dark_orange", "blue": "dodger_blue2", "green": "green3"}
@@ -79,10 +80,8 @@ def _pairs(pairs: list[tuple[str, str]]) -> Text:
     return Text(" · ").join(named)
 
 
-class Terminal:
+class Terminal(Threadless):
     """The way where no Slack is set: every news of an incident is printed."""
-
-    threads = False
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -93,26 +92,7 @@ class Terminal:
     async def close(self) -> None:
         """Nothing to give back."""
 
-    async def check(self) -> Answer:
-        return Answer()
-
     async def post(self, channel: str, card: Card, *, plain: bool) -> Answer:
         del plain
         self._console.print(draw(notice(card), channel))
-        return Answer()
-
-    async def edit(self, place: Place, card: Card, *, plain: bool) -> Answer:
-        del place, card, plain
-        return Answer("cant_update_message")
-
-    async def reply(self, place: Place, text: str) -> Answer:
-        del place, text
-        return Answer("thread_not_found")
-
-    async def find(self, channel: str, incident: str, since: float) -> Answer:
-        del channel, incident, since
-        return Answer()
-
-    async def heard(self, place: Place, text: str) -> Answer:
-        del place, text
         return Answer()

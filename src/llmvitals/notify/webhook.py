@@ -8,20 +8,19 @@ from llmvitals.notify.answer import Answer, Do, coded
 from llmvitals.notify.blocks import blocks, fallback
 from llmvitals.notify.connection import failed, session
 from llmvitals.notify.message import notice
+from llmvitals.notify.threadless import Threadless
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from llmvitals.record.card import Card, Place
+    from llmvitals.record.card import Card
 
 
-class Webhook:
+class Webhook(Threadless):
     """Posts an incident, and again at each news.
 
     Bare aiohttp, since slack_sdk's client would write the URL, which is the secret, into its debug log.
     """
-
-    threads = False
 
     def __init__(self, url: str, *, timeout: float, trace_url: str = "") -> None:
         self._url, self._timeout, self._trace_url = url.strip(), timeout, trace_url
@@ -46,22 +45,6 @@ class Webhook:
         if not plain:
             body["blocks"] = blocks(said)
         return await self._send(body)
-
-    async def edit(self, place: Place, card: Card, *, plain: bool) -> Answer:
-        del place, card, plain
-        return Answer("cant_update_message")
-
-    async def reply(self, place: Place, text: str) -> Answer:
-        del place, text
-        return Answer("thread_not_found")
-
-    async def find(self, channel: str, incident: str, since: float) -> Answer:
-        del channel, incident, since
-        return await self.check()
-
-    async def heard(self, place: Place, text: str) -> Answer:
-        del place, text
-        return await self.check()
 
     async def _send(self, body: dict[str, Any]) -> Answer:
         if self._session is None:
