@@ -11,6 +11,8 @@ from llmvitals.record.act import Act, encode
 from llmvitals.record.log import Message, Topic
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmvitals.settings import Settings
 
 
@@ -52,3 +54,13 @@ async def read(settings: Settings, topic: Topic, reader: Any) -> list[Any]:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             typer.echo(f"{name}: offset {record.offset} can't be read", err=True)
     return found
+
+
+def drawn(rows: Sequence[Any], nothing: str, *, as_json: bool) -> bool:
+    """Whether there is a table to draw: not where the rows are printed as JSON, or there are none, which is said."""
+    if as_json:
+        for row in rows:
+            typer.echo(msgspec.json.encode(row))
+    elif not rows:
+        typer.echo(nothing)
+    return bool(rows) and not as_json

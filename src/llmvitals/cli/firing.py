@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from llmvitals import settings as settings_
-from llmvitals.cli.compacted import read
+from llmvitals.cli.compacted import drawn, read
 from llmvitals.cli.silence import cases
-from llmvitals.notify.wording import clean, moment
+from llmvitals.notify.wording import SEVERITIES, clean, moment
 from llmvitals.record.incident import Entry, Incident, decode
 from llmvitals.record.log import Topic
 from llmvitals.record.quantity import amount
@@ -22,19 +21,12 @@ from llmvitals.record.quantity import amount
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_COLOURS: Final = {"critical": "red", "page": "red", "error": "red", "info": "blue"}
-
 
 def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
     """Show the alerts that fire now: since when, how bad, where they are told, who looks after them."""
     entries = asyncio.run(read(settings_.load(), Topic.INCIDENTS, decode))
     rows = sorted(_rows(entries), key=lambda row: (row["since"], row["incident"], row["episode"]))
-    if as_json:
-        for row in rows:
-            typer.echo(msgspec.json.encode(row))
-        return
-    if not rows:
-        typer.echo("Nothing fires.")
+    if not drawn(rows, "Nothing fires.", as_json=as_json):
         return
     table = Table("since", "severity", "rule", "labels", box=None, header_style="bold")
     for name in ("value", "limit"):
@@ -46,7 +38,7 @@ def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
         place = f"{row['channel']} {row['ts']}".strip() if row["posted"] else ""
         table.add_row(
             moment(row["since"]),
-            f"[{_COLOURS.get(row['severity'].lower(), 'yellow')}]{escape(clean(row['severity'], 20))}[/]",
+            f"[{SEVERITIES.get(row['severity'].lower(), 'yellow')}]{escape(clean(row['severity'], 20))}[/]",
             escape(clean(row["rule"], 80)),
             escape(labels),
             amount(row["value"], row["unit"]),

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from llmvitals import settings as settings_
-from llmvitals.cli.compacted import read, write
+from llmvitals.cli.compacted import drawn, read, write
 from llmvitals.errors import LlmvitalsError
 from llmvitals.notify.wording import clean, moment
 from llmvitals.record.act import Silence, decode
@@ -75,12 +75,7 @@ def list_silences(
     now = _now()
     found = asyncio.run(_silences(settings_.load()))
     rows = sorted((s for s in found if ended or s.ends > now), key=lambda s: (s.ends, s.id))
-    if as_json:
-        for row in rows:
-            typer.echo(msgspec.json.encode(row))
-        return
-    if not rows:
-        typer.echo("Nothing is silenced.")
+    if not drawn(rows, "Nothing is silenced.", as_json=as_json):
         return
     table = Table("id", "matchers", "until", "by", "comment", box=None, header_style="bold")
     for row in rows:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from llmvitals.notify.figure import figure, metric, named, sparkline
 from llmvitals.notify.listing import Lines, common, listed
-from llmvitals.notify.wording import clean, escape
+from llmvitals.notify.wording import SEVERITIES, clean, escape
 from llmvitals.record.card import MOST
 from llmvitals.record.quantity import amount, span
 from llmvitals.record.view import UNKNOWN
@@ -29,7 +29,6 @@ _CAUSE: Final = 500
 _NAME: Final = 60
 _URL: Final = 1_000
 _TRACE_URL: Final = 350
-_SEVERITIES: Final = {"critical": "red", "page": "red", "error": "red", "info": "blue"}
 _STEERS: Final = {"block": "⛔ Calls are blocked", "warn": "⚠️ Callers are warned"}
 _FACETS: Final = {"burn": "burn rate", "forecast": "forecast"}
 _LINK: Final = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
@@ -187,7 +186,7 @@ def _footer(card: Card) -> Iterable[str]:
 
 
 def _colour(alert: Alert) -> str:
-    return "green" if alert.status == "resolved" else _SEVERITIES.get(alert.severity.lower(), "orange")
+    return "green" if alert.status == "resolved" else SEVERITIES.get(alert.severity.lower(), "orange")
 
 
 def labelled(labels: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -9,6 +9,8 @@ from typing import Final
 from llmvitals.window import SECOND
 
 ELLIPSIS: Final = "…"
+SEVERITIES: Final = {"critical": "red", "page": "red", "error": "red", "info": "blue"}
+"""Severity → its colour; what is not in it is in between."""
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
