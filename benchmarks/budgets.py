@@ -14,17 +14,14 @@ import random
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 from benchmarks.__main__ import PORT, metric
-from benchmarks.breach import RULE, call, until, worker
+from benchmarks.breach import bench, breaches, call, until, worker
 
-from llmvitals import topics
-from llmvitals.local.kafka import LocalKafka
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 
@@ -60,20 +57,6 @@ async def traffic(producer: AIOKafkaProducer, topic: str) -> None:
             number += 1
             await producer.send(topic, call(number, f"u-{dice.randrange(BUDGETS)}", 0.0001))
         await asyncio.sleep(max(0.0, 0.1 - (time.perf_counter() - began)))
-
-
-async def breaches(producer: AIOKafkaProducer, topic: str, slack: FakeSlack, tries: int) -> list[float]:
-    """Seconds of each try, sorted."""
-    took = []
-    for number in range(tries):
-        user = f"breach-{number:04}"
-        await producer.send_and_wait(topic, call(-number - 1, user, 2.0), partition=number % 4)
-        began = time.perf_counter()
-        await slack.wait_for(lambda message, user=user: user in message.shown, 60)
-        took.append(time.perf_counter() - began)
-        # Slack's own pace of a message a second is not measured.
-        await asyncio.sleep(max(0.0, 1.1 - took[-1]))
-    return sorted(took)
 
 
 async def measure(settings: Settings, env: dict[str, str], slack: FakeSlack, tries: int) -> None:
@@ -118,24 +101,8 @@ async def measure(settings: Settings, env: dict[str, str], slack: FakeSlack, tri
 async def main() -> None:
     """Measure and print."""
     tries = int(sys.argv[1]) if len(sys.argv) > 1 else 50
-    async with FakeSlack(channels=["#bench"]) as slack:
-        with LocalKafka() as kafka, tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "rules.yaml").write_text(RULE)
-            settings = Settings(brokers=kafka.address, topic_prefix="budgets", group="budgets")
-            await topics.apply(settings)
-            ours = {
-                "BROKERS": kafka.address,
-                "TOPIC_PREFIX": "budgets",
-                "GROUP": "budgets",
-                "ALERTS": folder,
-                "HEALTH_PORT": str(PORT),
-                "SLACK_TOKEN": slack.token,
-                "SLACK_CHANNEL": "#bench",
-                "SLACK_API_URL": slack.url,
-                "SQLITE": str(Path(folder) / "v.db"),
-            }
-            env = dict(os.environ) | {f"LLMVITALS_{name}": value for name, value in ours.items()}
-            await measure(settings, env, slack, tries)
+    async with bench("budgets") as (settings, env, slack):
+        await measure(settings, env, slack, tries)
 
 
 if __name__ == "__main__":
