@@ -57,7 +57,7 @@ async def read(settings: Settings, topic: Topic, reader: Any) -> list[Any]:
 
 
 def drawn(rows: Sequence[Any], nothing: str, *, as_json: bool) -> bool:
-    """Whether there is a table to draw: not where the rows are printed as JSON, or there are none, which is said."""
+    """Whether a table is left to draw: the rows are printed as JSON, or that there are none is said."""
     if as_json:
         for row in rows:
             typer.echo(msgspec.json.encode(row))
