@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from llmvitals.alert.compose import Evidence, composed, over, standing
+from llmvitals.alert.compose import Evidence, composed, over, standing, stood
 from llmvitals.alert.load import load_rules
 from llmvitals.alert.state import Gap, Life
 from llmvitals.detect import cause
@@ -63,7 +63,7 @@ class Watch:
 
     def __init__(self, rules: Rules, pane: int, *, bare: bool = False) -> None:
         self.rules, self.pane, self.bare = rules, pane, bare
-        self._dimensions = {view.name: view.by for view in rules.views}
+        self._dimensions = {view.name: view.home(view.by) for view in rules.views}
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -101,7 +101,8 @@ class Watch:
 
         Of a budget there is a point for each minute in which its spend changed, when the minute is over, and
         one for each threshold that is passed; the last of a minute's points holds, and is exact.
-        series: values of the view's `by`. state: {} at first; mutated; plain data; {} again once nothing
+        series: values of the view's `by`, of a split view without its arm; its panes then have `arms`
+        (see Vitals). state: {} at first; mutated; plain data; {} again once nothing
         is left to remember. floor: first pane not closed. closed: the panes below it that closed since the
         last call and hold calls, in order. opened: the present content of panes from the floor on, in order.
         Of the series that takes what is over a view's limit nothing is said: it is many, and no one of them.
@@ -256,6 +257,8 @@ class _Step:
         if shown and not reading.facet and reading.verdict in ("breach", "hold"):
             upto = min(reading.at // self.pane, self.floor)
             self.points.append(standing(post.rule, self.labels, reading, upto))
+        for stand in () if self.bare else reading.stands:
+            self.points.append(stood(post.rule, self.labels, stand, min(stand.end // self.pane, self.floor)))
         life = post.lives.setdefault(reading.begin, {})
         change = post.life.step(life, reading)
         if change == "resolved" and reading.verdict == "none":

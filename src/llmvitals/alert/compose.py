@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from llmvitals.alert.rule import Kind, Rule
     from llmvitals.record.alert import Heavy
-    from llmvitals.record.reading import Reading
+    from llmvitals.record.reading import Reading, Stand
 
 
 SILENT: Final = "{rule} can't say: {value} calls within {window}, {limit} are needed: {series}"
@@ -101,6 +101,25 @@ def _gate(condition: Kind, series: Mapping[str, str]) -> Gate | None:
         for name, wanted in condition.where
     )
     return Gate(dict(series), tuple(clauses))
+
+
+def stood(rule: Rule, series: Mapping[str, str], stand: Stand, upto: int) -> Point:
+    """A point of the rule's measurement, in the minute that ended with the stand; upto: see Point."""
+    return Point(
+        measurement=rule.condition.measurement,
+        start=window_start(stand.end - 1, MINUTE),
+        tags={
+            "view": rule.view,
+            "window": rule.condition.window_text,
+            "rule": rule.name,
+            **series,
+            **stand.tags,
+        },
+        counts=dict(stand.counts),
+        measures=dict(stand.measures),
+        texts=dict(stand.texts),
+        upto=upto,
+    )
 
 
 def standing(rule: Rule, series: Mapping[str, str], reading: Reading, upto: int) -> Point:

@@ -44,7 +44,9 @@ class Kind(Protocol):
     later: keys that a later version will know. summary: what an alert says if its rule says nothing.
     facets: what it says of a facet (see Alert) then, and unless the rule's own summary has a {note}.
     grave: levels at which an alert is critical, whatever its rule says, and that it keeps to its end.
-    silence: what `no_data` is if the rule doesn't say.
+    silence: what `no_data` is if the rule doesn't say. meaning: whether it reads the sums of embeddings.
+    arm: the dimension whose values it compares with each other, "" for none; not among `by`.
+    measurement: that of its points (see Reading.stands), "" where there are none.
     """
 
     kind: ClassVar[str]
@@ -54,11 +56,15 @@ class Kind(Protocol):
     facets: ClassVar[Mapping[str, str]]
     grave: ClassVar[frozenset[str]]
     silence: ClassVar[NoData]
+    meaning: ClassVar[bool]
+    measurement: ClassVar[str]
 
     @property
     def by(self) -> tuple[str, ...]: ...
     @property
     def where(self) -> tuple[tuple[str, Condition], ...]: ...
+    @property
+    def arm(self) -> str: ...
     @property
     def metric(self) -> str: ...
     @property

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from llmvitals.record.view import Condition
 
-    Key = tuple[frozenset[str], tuple[tuple[str, Condition], ...]]
+    Key = tuple[frozenset[str], tuple[tuple[str, Condition], ...], str]
+    """by, where, arm"""
 
 
 class Views:
@@ -29,8 +30,14 @@ class Views:
         key = _key(condition)
         view = self._used.get(key) or self._present.get(key)
         if view is None:
-            view = View(_name(condition), condition.by, condition.where, stored=False)
-        self._used[key] = replace(view, eager=view.eager or condition.eager, contributors=True)
+            by = (*condition.by, condition.arm) if condition.arm else condition.by
+            view = View(_name(condition), by, condition.where, stored=False, split=bool(condition.arm))
+        self._used[key] = replace(
+            view,
+            eager=view.eager or condition.eager,
+            meaning=view.meaning or condition.meaning,
+            contributors=True,
+        )
         return view.name
 
     def rules(self, rules: Sequence[Rule], warnings: tuple[str, ...]) -> Rules:
@@ -42,7 +49,7 @@ class Views:
 
 
 def _key(scope: View | Kind) -> Key:
-    return frozenset(scope.by), scope.where
+    return frozenset(scope.by), scope.where, "" if isinstance(scope, View) else scope.arm
 
 
 def _name(condition: Kind) -> str:
@@ -51,4 +58,5 @@ def _name(condition: Kind) -> str:
         [(name, sorted(wanted.values), wanted.regex, wanted.negate) for name, wanted in condition.where]
     )
     digest = "" if not condition.where else "|" + hashlib.sha256(text.encode()).hexdigest()[:8]
-    return f"rule:{','.join(sorted(condition.by))}{digest}"
+    arm = condition.arm and f"/{condition.arm}"
+    return f"rule:{','.join(sorted(condition.by))}{arm}{digest}"

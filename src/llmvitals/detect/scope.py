@@ -31,17 +31,25 @@ class Scope(BaseModel):
     """The part that the conditions of all kinds share.
 
     grave: levels at which an alert is critical, whatever its rule says, and that it keeps to its end.
-    silence: what a rule's `no_data` is if the rule doesn't say.
+    silence: what a rule's `no_data` is if the rule doesn't say. meaning: whether it reads the sums of
+    embeddings. measurement: that of its points, "" where there are none.
     """
 
     facets: ClassVar[Mapping[str, str]] = {}
     grave: ClassVar[frozenset[str]] = frozenset()
     silence: ClassVar[NoData] = "ok"
+    meaning: ClassVar[bool] = False
+    measurement: ClassVar[str] = ""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
 
     by: tuple[str, ...] = Field((), max_length=4)
     where: Where = ()
+
+    @property
+    def arm(self) -> str:
+        """The dimension whose values are compared with each other, "" for none; not among `by`."""
+        return ""
 
     @property
     def shown(self) -> bool:

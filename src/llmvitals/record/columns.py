@@ -11,6 +11,13 @@ point: `rule`. Budgets of a session or a user give no points: there are ever mor
 An alert's point is a change of its state. Tags: `rule`, `kind`, `severity`, `state` (firing, level, resolved,
 acknowledged, silenced), `fingerprint`, and `facet` where it has one; seconds: how old the alert was then;
 by: who did it; labels: JSON with sorted keys.
+
+A point of drift says how the statistic stood at a minute's end. Tags: `rule`. statistic: the greater of
+`topics` and `shape` (the two heads, each in units of its own threshold), so threshold is 1; model: that of
+the embeddings. A point of a canary compares an arm with its control, metric by metric. Tags: `rule`,
+`metric`, `arm`, `control`; the evidence is an e-value, and the limit what it has to reach; effect: a ratio
+for rates, times, money and tokens, a difference for scores, with its interval. Points of toxicity and of
+scores (tag `score`: its name) are of series and windows, as those of calls.
 """
 
 from __future__ import annotations
@@ -21,6 +28,10 @@ CALLS: Final = "llm_calls"
 TOP: Final = "llm_top"
 BUDGET: Final = "llm_budget"
 ALERTS: Final = "llm_alerts"
+DRIFT: Final = "llm_drift"
+CANARY: Final = "llm_canary"
+TOXICITY: Final = "llm_toxicity"
+SCORES: Final = "llm_scores"
 
 COUNTS: Final[dict[str, tuple[str, ...]]] = {
     CALLS: (
@@ -31,6 +42,10 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
     TOP: ("calls", "tokens"),
     BUDGET: ("spent_tokens", "limit_tokens", "spent_calls", "limit_calls"),
     ALERTS: ("changes",),
+    DRIFT: ("calls", "reference_calls"),
+    CANARY: ("arm_calls", "control_calls"),
+    TOXICITY: ("scored_calls", "toxic_calls", "unscored_calls"),
+    SCORES: ("scores",),
 }  # fmt: skip
 """Measurement → its integer fields. `cost_nano` is money in nano-dollars, exact."""
 
@@ -51,6 +66,12 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
         "burn_1h", "forecast_usd", "forecast_low_usd", "forecast_high_usd",
     ),
     ALERTS: ("value", "limit", "seconds"),
+    DRIFT: ("statistic", "threshold", "topics", "shape", "reference_age_s", "overdispersion"),
+    CANARY: (
+        "log10_e", "log10_limit", "arm_value", "control_value", "effect", "effect_low", "effect_high",
+    ),
+    TOXICITY: ("toxicity_mean", "toxicity_share", "toxicity_p50", "toxicity_p95"),
+    SCORES: ("score_mean", "score_deviation"),
 }  # fmt: skip
 """Measurement → its float fields. One that does not exist yet is left out of a point, never NaN."""
 
@@ -59,5 +80,9 @@ TEXTS: Final[dict[str, tuple[str, ...]]] = {
     TOP: ("name",),
     BUDGET: (),
     ALERTS: ("episode", "level", "by", "unit", "labels"),
+    DRIFT: ("model",),
+    CANARY: (),
+    TOXICITY: (),
+    SCORES: (),
 }
 """Measurement → its string fields."""

@@ -47,6 +47,8 @@ class View:
     name: the tag `view` of its metrics. where: dimension → condition, all of which must hold.
     eager: its open panes are sent early, because a budget reads them. contributors: whether its series
     keep their heaviest users, sessions, keys, prompts and models. stored: whether its metrics are written.
+    meaning: whether its series keep the sums of embeddings. split: the last of `by` tells arms apart, which a
+    rule compares: what has the other values in common has one home, and rules read it as one series.
     """
 
     name: str
@@ -55,6 +57,12 @@ class View:
     eager: bool = False
     contributors: bool = False
     stored: bool = True
+    meaning: bool = False
+    split: bool = False
+
+    def home(self, series: tuple[str, ...]) -> tuple[str, ...]:
+        """The series as rules know it: without its arm."""
+        return series[:-1] if self.split else series
 
 
 DEFAULT_VIEWS: Final = (

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from llmvitals.sketch import heavy, quantiles, scores, tally
+from llmvitals.sketch import heavy, moments, quantiles, scores, tally
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 TOPS: Final = {
     "latency_ms": ("latency_us_max", "latency_count", 1_000),
@@ -28,6 +28,8 @@ _encoder = msgspec.msgpack.Encoder(order="sorted")
 class Vitals:
     """Sums and maxima (vectors, see sketch/tally), bins (sketch/quantiles), contributors, exemplars, scores.
 
+    meaning: the sums of embeddings. arms: of a split view's series, what each arm held, and not packed: then
+    everything else is the sum of all arms.
     Law: `merged` is associative and commutative, `Vitals()` is its identity, and equal contents pack to
     equal bytes.
     """
@@ -38,6 +40,8 @@ class Vitals:
     contributors: heavy.Contributors = field(default_factory=dict)
     exemplars: heavy.Exemplars = field(default_factory=dict)
     scores: scores.Scores = field(default_factory=dict)
+    meaning: moments.Meaning = field(default_factory=dict)
+    arms: Mapping[str, Vitals] = field(default_factory=dict)
 
     def total(self, name: str) -> int:
         """One of tally.SUMS, or a maximum of tally.MAXIMA. Raises KeyError for another name."""
@@ -79,6 +83,7 @@ class Vitals:
                 self.contributors,
                 self.exemplars,
                 self.scores,
+                self.meaning,
             )
         )
 
@@ -94,6 +99,7 @@ class Vitals:
             heavy.whole(said.contributors),
             said.exemplars,
             said.scores,
+            said.meaning,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -111,6 +117,7 @@ class _Packed(msgspec.Struct, array_like=True):
     contributors: dict[str, dict[str, tuple[int, ...]]]
     exemplars: heavy.Exemplars
     scores: scores.Scores = {}
+    meaning: moments.Meaning = {}
 
 
 _decoder = msgspec.msgpack.Decoder(_Packed)
@@ -127,4 +134,5 @@ def merged(parts: Sequence[Vitals]) -> Vitals:
         heavy.merge_contributors(part.contributors for part in parts),
         heavy.merge_exemplars(part.exemplars for part in parts),
         scores.merge_scores(part.scores for part in parts),
+        moments.merge_meaning(part.meaning for part in parts),
     )

@@ -1,7 +1,7 @@
 """What is counted of a series: sums and maxima of integers, each at a fixed place of a vector.
 
 Law: sums merge by addition and maxima by max, so both are exact, associative and commutative; the vector
-of zeros is the identity (no counted quantity is negative).
+of zeros is the identity (no quantity of which there is a maximum is negative).
 """
 
 from __future__ import annotations
@@ -18,12 +18,23 @@ SUMS: Final = (
     "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
     "cost_nano", "latency_us", "latency_count", "ttft_us", "ttft_count",
     "toxicity_micro", "toxicity_count", "toxic_calls", "gross_cost_nano",
+    "refused_calls", "guarded_calls", "guardrail_flags", "unscored_calls", "embedded_calls",
+    "retrievals", "empty_retrievals", "documents", "retrieval_us", "retrieval_count",
+    "top_score_micro", "top_score_count",
+    "free_calls", "log_cost", "log_cost_square",
+    "log_input", "log_input_square", "log_output", "log_output_square",
 )  # fmt: skip
 """Calls are counts; tokens are tokens; `_nano` nano-dollars; `_us` microseconds; `_micro` millionths.
+
+`log_cost` is of the priced calls that are not free, in LOG_UNIT of ln(nano-dollars), rounded call by call;
+`log_input` and `log_output` of the usage_calls, in LOG_UNIT of ln(1 + tokens); `_square` the sums of their
+squares, in LOG_UNIT². Only `top_score_micro` may be negative.
 
 `gross_cost_nano` is what the calls had cost without any cache, a provider's or the gateway's.
 `priced_calls` have a known cost and `usage_calls` known tokens: the calls that a mean is taken over.
 """
+LOG_UNIT: Final = 1e-4
+"""Fine enough for any mean, and coarse enough that the squares of 10⁸ calls fit into 64 bits."""
 MAXIMA: Final = ("latency_us_max", "ttft_us_max", "cost_nano_max", "input_tokens_max")
 
 SUM: Final = {name: place for place, name in enumerate(SUMS)}

@@ -1,0 +1,76 @@
+"""Sums of embeddings: what drift is told by, per space of vectors.
+
+A space is a model and its dimension, `MODEL/256`: vectors of different spaces can't be compared. Of each
+vector there are two images of integers (see sketch/space): x, the vector itself at unit length, projected
+where it is long, and z, random Fourier features of it. Their sums are exact in any order.
+
+Law: counts and sums add, the sample keeps the SAMPLE least by rank, and of the spaces the MOST first in the
+order of text are kept; so merging is associative and commutative with no moments as identity. A space among
+the first of the whole is among the first of every part that has it, so what is kept is complete.
+The sample is a bottom-k sketch: uniform, because ranks are hashes of ids (Cohen, Kaplan, "Summarizing data
+using bottom-k sketches", PODC 2007).
+"""
+
+from __future__ import annotations
+
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+SAMPLE: Final = 8
+"""Vectors that are kept of a series in a pane or window."""
+MOST: Final = 4
+"""Spaces that are kept."""
+
+Seen = tuple[int, str, bytes]
+"""A vector of the sample: its rank (64 bits), its trace id, x as little-endian int16."""
+
+
+class Moments(msgspec.Struct, frozen=True, array_like=True):
+    """Of one space. count: vectors. x, z: the sums of their images, little-endian int64. sample: by rank."""
+
+    count: int
+    x: bytes
+    z: bytes
+    sample: tuple[Seen, ...] = ()
+
+    def sums(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Σx (d) and Σz (features)."""
+        return np.frombuffer(self.x, "<i8"), np.frombuffer(self.z, "<i8")
+
+
+Meaning = dict[str, Moments]
+"""space → moments"""
+
+
+def merge_meaning(parts: Iterable[Meaning]) -> Meaning:
+    """The sum, space by space, cut."""
+    found: dict[str, list[Moments]] = {}
+    for part in parts:
+        for space, moments in part.items():
+            found.setdefault(space, []).append(moments)
+    return {space: _merged(found[space]) for space in sorted(found)[:MOST]}
+
+
+def _merged(several: Sequence[Moments]) -> Moments:
+    if len(several) == 1:
+        return several[0]
+    sums = [moments.sums() for moments in several]
+    return Moments(
+        sum(moments.count for moments in several),
+        np.sum([x for x, _ in sums], axis=0, dtype="<i8").tobytes(),
+        np.sum([z for _, z in sums], axis=0, dtype="<i8").tobytes(),
+        least(seen for moments in several for seen in moments.sample),
+    )
+
+
+def least(seen: Iterable[Seen]) -> tuple[Seen, ...]:
+    """The SAMPLE least by rank, in its order."""
+    return tuple(nsmallest(SAMPLE, set(seen)))
