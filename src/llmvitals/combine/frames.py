@@ -15,12 +15,16 @@ _AROUND = 64
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """What all frames of a source partition have in common; see record.frame."""
+    """What all frames of a source partition have in common; see record.frame.
+
+    split: the names of the views whose arms have one home (see View), and so one shard.
+    """
 
     source: str
     sources: dict[str, int]
     shards: int
     pane_us: int
+    split: frozenset[str] = frozenset()
 
     def frames(self, entries: Iterable[Entry], *, floor: int, version: int) -> list[Message]:
         """Frames of entries that are counted up to one version, in the order of the entries."""
@@ -28,7 +32,8 @@ class Sender:
         waiting: dict[int, list[Entry]] = {}
         sizes: dict[int, int] = {}
         for entry in entries:
-            shard = shard_of(entry.view, entry.series, self.shards)
+            home = entry.series[:-1] if entry.view in self.split else entry.series
+            shard = shard_of(entry.view, home, self.shards)
             size = len(entry.vitals) + sum(map(len, entry.series)) * 4 + _AROUND
             if sizes.get(shard, 0) + size > LIMIT and shard in waiting:
                 sent.append(self.frame(shard, waiting.pop(shard), floor=floor, version=version))

@@ -56,7 +56,8 @@ class Combine:
         self.next = max(saved.offset, beginning)
         self.counters["lost"] += self.next - saved.offset
         self._plan, self._source = plan, source
-        self._sender = Sender(source, sources, plan.shards, plan.pane_us)
+        split = frozenset(view.name for view in plan.views if view.split)
+        self._sender = Sender(source, sources, plan.shards, plan.pane_us, split)
         self._clock = Clock(plan.pane_us, plan.disorder_us, saved.watermark, list(saved.promises))
         self._shelf = Shelf(plan, saved.floor)
         self._applied = max(saved.applied, beginning)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import msgspec
 
 from llmvitals.merge.plan import Panes
+from llmvitals.record.view import OTHER
 from llmvitals.record.vitals import Vitals, merged
 
 Slots = dict[str, tuple[int, bytes]]
-"""Source → version and packed vitals of the greatest version."""
+"""Source (of a split view: and arm) → version and packed vitals of the greatest version."""
+
+_ARM: Final = "\0"
+"""Between source and arm; no topic's name holds it."""
 
 
 class Bucket(msgspec.Struct, array_like=True):
@@ -57,9 +62,22 @@ class Bucket(msgspec.Struct, array_like=True):
         return _encoder.encode(self)
 
 
+def of_arm(source: str, arm: str) -> str:
+    """The slot of an arm of a split view ("" where there are none)."""
+    return f"{source}{_ARM}{arm}" if arm else source
+
+
 def summed(slots: Slots) -> Vitals:
-    """All sources of one series in one pane."""
-    return merged([Vitals.unpack(vitals) for _, vitals in slots.values()])
+    """All sources of one series in one pane; of a split view all arms, and each but OTHER by itself."""
+    arms: dict[str, list[Vitals]] = {}
+    for slot, (_, vitals) in slots.items():
+        arms.setdefault(slot.partition(_ARM)[2], []).append(Vitals.unpack(vitals))
+    if not any(arms):
+        return merged(arms.get("", []))
+    each = {arm: merged(arms[arm]) for arm in sorted(arms)}
+    whole = merged([*each.values()])
+    each.pop(OTHER, None)
+    return replace(whole, arms=each)
 
 
 def unpack(data: bytes) -> Bucket:

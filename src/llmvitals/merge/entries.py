@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from llmvitals.merge.bucket import of_arm
 from llmvitals.merge.plan import Plan, series_key
 from llmvitals.merge.sources import Sources
 from llmvitals.record.frame import Frame
@@ -28,7 +29,8 @@ def by_bucket(frame: Frame, plan: Plan, sources: Sources, counters: Counter[str]
     found: dict[int, list[Put]] = {}
     sealed, joined = sources.of(frame.source)
     for entry in frame.entries:
-        if not plan.wants(entry.view, entry.series):
+        home, arm = plan.home(entry.view, entry.series)
+        if not plan.wants(entry.view, home):
             counters["unknown"] += 1
             continue
         pane, slot = entry.pane, frame.source
@@ -38,7 +40,8 @@ def by_bucket(frame: Frame, plan: Plan, sources: Sources, counters: Counter[str]
         if entry.pane < sealed or pane < sources.low:
             counters["late"] += 1
             continue
-        key = series_key(entry.view, entry.series)
+        key = series_key(entry.view, home)
+        slot = of_arm(slot, arm)
         put = Put(pane, key, slot, (frame.version, entry.vitals), plan.eager(entry.view))
         found.setdefault(plan.bucket(key), []).append(put)
     return found

@@ -43,6 +43,7 @@ class Watch(Protocol):
     ) -> list[Alert | Point]:
         """One step of one series; what there is to say: alerts that changed, and points.
 
+        series: without its arm where the view is split (see View); its panes then have `arms` (see Vitals).
         state: the rules' memory of this series, {} at first, changed in place. It must survive msgpack (a
         tuple comes back as a list) and is forgotten when it is empty. floor: every pane below it is closed.
         closed: the panes that closed since the last step. opened: of an eager view, all its open panes as far
@@ -91,15 +92,20 @@ class Plan:
     inputs: frozenset[str] = frozenset()
 
     def wants(self, view: str, series: tuple[str, ...]) -> bool:
-        """Whether this series belongs to a view that is stored or watched, and has its dimensions."""
+        """Whether this home (see View) is of a view that is stored or watched, and has its dimensions."""
         known = self.views.get(view)
-        if known is None or len(known.by) != len(series):
+        if known is None or len(known.home(known.by)) != len(series):
             return False
         return known.stored or self.watch.watches(view)
 
+    def home(self, view: str, series: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+        """Where a series lives, and which arm of that home it is: "" but in a split view."""
+        known = self.views.get(view)
+        return (series[:-1], series[-1]) if known and known.split and series else (series, "")
+
     def stored(self, view: str, series: tuple[str, ...]) -> bool:
-        """Whether this series gives points."""
-        return self.wants(view, series) and self.views[view].stored
+        """Whether this home gives points; that of a split view holds what is many series."""
+        return self.wants(view, series) and self.views[view].stored and not self.views[view].split
 
     def eager(self, view: str) -> bool:
         """Whether rules read this view's open panes."""
