@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -107,7 +108,7 @@ class Bill:
         )
         keys, counts = np.unique(keys, return_counts=True)
         return Vitals(
-            tuple(self.sums[name] for name in tally.SUMS),
+            tuple(int(self.sums[name]) for name in tally.SUMS),
             tuple(self.maxima[name] for name in tally.MAXIMA),
             (keys.astype(np.uint16), counts),
             {kind: {name: tuple(share) for name, share in found.items()} for kind, found in self.who.items()}
@@ -118,7 +119,11 @@ class Bill:
                 for kind, found in self.worst.items()
             },
             {
-                name: (len(self.scores[name]), sum(self.scores[name]))
+                name: (
+                    len(self.scores[name]),
+                    sum(self.scores[name]),
+                    sum(round(micro * micro / 1e6) for micro in self.scores[name]),
+                )
                 for name in sorted(self.scores)[: scores.MOST]
             },
         )
@@ -173,9 +178,9 @@ class Brute:
         return "future" if time - kafka > self.made.future_us else None
 
     def place(self, event: dict[str, Any], offset: int, time: int, before: int) -> None:
-        blocks = any(one["verdict"] == "block" for one in event.get("guardrails") or [])
         model = event.get("operation", "chat") in MODEL
-        if not model and not blocks and event.get("toxicity") is None and not event.get("scores"):
+        counts = any(event.get(name) for name in ("guardrails", "scores", "retrieval"))
+        if not model and not counts and event.get("toxicity") is None:
             self.counters["filtered"] += 1
             return
         low = max([before // PANE, *(pane for at, pane in self.promises if at <= offset)])
@@ -188,7 +193,7 @@ class Brute:
         self.counters["duplicate" if copy else "applied"] += 1
         self.counters["late"] += late and not copy
         for view in self.made.views:
-            self.add(view, pane, event, {"copy": copy, "late": late, "model": model, "blocks": blocks})
+            self.add(view, pane, event, {"copy": copy, "late": late, "model": model})
 
     def add(self, view: View, pane: int, event: dict[str, Any], is_: dict[str, bool]) -> None:
         said = {name: event.get(name) or "unknown" for name in ("app", "model")}
@@ -208,14 +213,32 @@ class Brute:
             return
         if is_["model"]:
             self.add_call(bill, event, late=is_["late"])
-        bill.sums["guardrail_blocks"] += is_["blocks"]
+        self.add_quality(bill, event)
         for name, score in (event.get("scores") or {}).items():
             bill.scores[name].append(round(score * 1e6))
-        if (toxicity := event.get("toxicity")) is not None:
+        told = [
+            one["score"]
+            for one in event.get("guardrails") or []
+            if "score" in one and "toxic" in one["name"].lower()
+        ]
+        if (toxicity := event.get("toxicity", told[0] if told else None)) is not None:
             bill.sums.update(
                 toxicity_count=1, toxicity_micro=round(toxicity * 1e6), toxic_calls=int(toxicity >= 0.5)
             )
             bill.values["toxicity"].append(round(toxicity * 1e6) / 1e4)
+
+    def add_quality(self, bill: Bill, event: dict[str, Any]) -> None:
+        said = {one["verdict"] for one in event.get("guardrails") or []}
+        bill.sums.update(
+            guarded_calls=bool(said), guardrail_blocks="block" in said, guardrail_flags="flag" in said
+        )
+        if found := event.get("retrieval"):
+            latency, score = found.get("latency_ms"), found.get("top_score")
+            bill.sums.update(
+                retrievals=1, documents=found["documents"], empty_retrievals=found["documents"] == 0,
+                retrieval_us=round((latency or 0) * 1e3), retrieval_count=latency is not None,
+                top_score_micro=round((score or 0) * 1e6), top_score_count=score is not None,
+            )  # fmt: skip
 
     def add_call(self, bill: Bill, event: dict[str, Any], *, late: bool) -> None:
         tokens, out = event.get("input_tokens"), event.get("output_tokens")
@@ -236,7 +259,12 @@ class Brute:
             input_tokens=tokens or 0, output_tokens=out or 0, cached_tokens=event.get("cached_tokens") or 0,
             cost_nano=cost, gross_cost_nano=gross, latency_us=latency_us, latency_count=int(latency is not None),
             ttft_us=ttft_us, ttft_count=int(ttft is not None),
+            refused_calls=int(event.get("finish_reason") in ("content_filter", "refusal", "SAFETY")),
+            free_calls=int(not unpriced and not cost),
         )  # fmt: skip
+        for name, amount in (("cost", cost or 1), ("input", 1 + (tokens or 0)), ("output", 1 + (out or 0))):
+            log = round(math.log(amount) / 1e-4)
+            bill.sums.update({f"log_{name}": log, f"log_{name}_square": log * log})
         for name, value in (
             ("latency_us_max", latency_us), ("ttft_us_max", ttft_us), ("cost_nano_max", cost), ("input_tokens_max", tokens or 0),
         ):  # fmt: skip
@@ -318,13 +346,14 @@ maybe_tokens = st.none() | st.integers(0, 100_000)
 events = st.fixed_dictionaries(
     {"model": st.sampled_from(["m", "n", "free"]), "app": st.sampled_from(["a", "b", "c", None])},
     optional={
-        "operation": st.sampled_from(["chat", "embedding", "tool", "guardrail", "evaluation"]),
+        "operation": st.sampled_from(["chat", "embedding", "tool", "guardrail", "evaluation", "retrieval"]),
         "input_tokens": maybe_tokens, "output_tokens": maybe_tokens, "cached_tokens": st.integers(0, 10),
         "latency_ms": st.integers(0, 40_000).map(lambda n: n / 8), "ttft_ms": st.integers(0, 1_000),
         "stream": st.booleans(), "cache_hit": st.booleans(), "status": st.sampled_from(["ok", "error"]),
-        "finish_reason": st.sampled_from(["stop", "length", "max_tokens"]),
+        "finish_reason": st.sampled_from(["stop", "length", "max_tokens", "content_filter", "refusal", "SAFETY"]),
         "toxicity": st.integers(0, 64).map(lambda n: n / 64),
-        "guardrails": st.lists(st.fixed_dictionaries({"name": st.just("g"), "verdict": st.sampled_from(["pass", "block"])}), max_size=2),
+        "guardrails": st.lists(st.fixed_dictionaries({"name": st.sampled_from(["g", "LLM Guard Toxicity"]), "verdict": st.sampled_from(["pass", "flag", "block"])}, optional={"score": st.integers(0, 64).map(lambda n: n / 64)}), max_size=2),
+        "retrieval": st.fixed_dictionaries({"documents": st.integers(0, 5)}, optional={"top_score": st.integers(-64, 64).map(lambda n: n / 64), "latency_ms": st.integers(0, 40_000).map(lambda n: n / 8)}),
         "user": st.sampled_from(["u1", "u2", ""]), "session": st.sampled_from(["s1", "s2", "s3"]),
         "tools": st.lists(st.fixed_dictionaries({"name": st.sampled_from(["find", "mail"])}, optional={"arguments_hash": st.sampled_from(["1", "2"])}), max_size=3),
         "scores": st.dictionaries(st.sampled_from(["good", "judge", "kind"]) | st.integers(0, 40).map("s{}".format), st.integers(-64, 64).map(lambda n: n / 64), max_size=5),

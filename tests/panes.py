@@ -15,6 +15,7 @@ from llmvitals.record.alert import Alert
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch import quantiles, tally
+from llmvitals.sketch.scores import whole
 from llmvitals.watch import Watch, load_watch
 
 SECOND = 1_000_000
@@ -30,12 +31,13 @@ def vitals(
     tokens: tuple[float, ...] = (),
     names: Mapping[str, Mapping[str, tuple[int, int, int]]] | None = None,
     worst: Mapping[str, tuple[tuple[int, str], ...]] | None = None,
-    scores: Mapping[str, tuple[int, int]] | None = None,
+    scores: Mapping[str, tuple[int, ...]] | None = None,
     **sums: int,
 ) -> Vitals:
     """A pane: money in dollars, latencies in ms, input tokens of each call, and any other sums.
 
     names: kind → name → calls, nano-dollars, tokens; without any cache it had cost as much.
+    scores: name → how many, their sum, and if need be that of their squares, in millionths.
     """
     keys = np.concatenate(
         [
@@ -60,7 +62,7 @@ def vitals(
             for kind, found in (names or {}).items()
         },
         dict(worst or {}),
-        dict(scores or {}),
+        whole(dict(scores or {})),
     )
 
 

@@ -316,7 +316,11 @@ def test_scores_of_calls_and_of_evaluations_add_up_by_name():
     one, _ = run(*calls)
     assert (one.counters["applied"], one.counters["filtered"], one.counters["duplicate"]) == (2, 1, 1)
     vitals = summed(keep({}, one.finish()))["all", (), FIRST]
-    assert vitals.scores == {"helpful": (2, 1_250_000), "rank": (1, -3_000_000), "huge": (1, 10**12)}
+    assert vitals.scores == {
+        "helpful": (2, 1_250_000, 1_062_500),
+        "rank": (1, -3_000_000, 9_000_000),
+        "huge": (1, 10**12, 10**12),
+    }
     assert vitals.total("calls") == 1
 
 

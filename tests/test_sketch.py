@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -38,7 +39,7 @@ exemplars = st.dictionaries(
 ).map(lambda found: heavy.merge_exemplars([{kind: tuple(items)} for kind, items in found.items()]))
 scored = st.dictionaries(
     st.sampled_from(["helpful", "ä", "judge"]) | st.integers(0, 60).map("s{:02}".format),
-    st.tuples(st.integers(1, 2**40), st.integers(-(2**50), 2**50)),
+    st.tuples(st.integers(1, 2**40), st.integers(-(2**50), 2**50), counts),
     max_size=2 * scores.MOST,
 ).map(scores.first)
 vitals = st.builds(Vitals, sums, maxima, bins, contributors, exemplars, scored)
@@ -150,9 +151,31 @@ def test_the_worst_calls_are_the_greatest_and_each_only_once():
 
 
 def test_scores_add_up_below_zero_too_and_the_first_names_are_kept():
-    many = {f"s{number:02}": (1, -5) for number in range(40)}
-    merged_ = scores.merge_scores([many, {"s00": (2, 3), "zeal": (1, 1)}, {"a": (1, 7)}])
-    assert merged_ == {"a": (1, 7), "s00": (3, -2)} | {f"s{number:02}": (1, -5) for number in range(1, 31)}
+    many = {f"s{number:02}": (1, -5, 25) for number in range(40)}
+    merged_ = scores.merge_scores([many, {"s00": (2, 3, 5), "zeal": (1, 1, 1)}, {"a": (1, 7, 49)}])
+    rest = {f"s{number:02}": (1, -5, 25) for number in range(1, 31)}
+    assert merged_ == {"a": (1, 7, 49), "s00": (3, -2, 30)} | rest
+
+
+@given(st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=20))
+def test_a_score_has_the_mean_and_the_deviation_of_its_values(micros):
+    squares = sum((micro * micro + 500_000) // 10**6 for micro in micros)
+    said = (len(micros), sum(micros), squares)
+    values = [micro / 1e6 for micro in micros]
+    assert scores.mean(said) == pytest.approx(statistics.fmean(values), abs=1e-9)
+    assert scores.deviation(said) == pytest.approx(statistics.pstdev(values), abs=1.1e-3)
+
+
+def test_squares_that_an_older_version_did_not_keep_give_no_deviation():
+    old = msgspec.msgpack.encode(((), (), b"", b"", {}, {}, {"helpful": (2, 1_500_000)}))
+    found = Vitals.unpack(old).scores
+    assert found == {"helpful": (2, 1_500_000, 0)}
+    assert scores.mean(found["helpful"]) == 0.75
+    assert scores.deviation(found["helpful"]) is None
+    assert scores.merge_scores([found, {"helpful": (1, 500_000, 250_000)}]) == {
+        "helpful": (3, 2_000_000, 250_000)
+    }
+    assert scores.deviation((3, 1_500_000, 750_000)) == 0
 
 
 # Quantiles

@@ -13,6 +13,7 @@ from llmvitals.combine.book import PROFILE, Book, Coded
 from llmvitals.combine.columns import SPEED_US
 from llmvitals.combine.sums import NO_MARKS, Marks
 from llmvitals.sketch import heavy, quantiles
+from llmvitals.sketch.scores import MICRO, ROOT
 from llmvitals.sketch.tally import SUM, SUMS
 
 Ints = NDArray[np.int64]
@@ -26,8 +27,8 @@ _BINS: Final = np.arange(len(quantiles.SKETCHES) * quantiles.STRIDE)
 class Chunk:
     """n calls: their vectors (SUMS × n), the bins of their sketches, their contributors, a trace id each.
 
-    lines: those of the vectors that have anything in them. tools: contributors as well. scores: how many, and
-    their millionths.
+    lines: those of the vectors that have anything in them. tools: contributors as well. scores: of each a
+    sketch.scores.Score.
     """
 
     vectors: Ints
@@ -125,7 +126,9 @@ def _scores(coded: Coded, book: Book) -> Marks:
         return NO_MARKS
     own = coded.matrix[SUM["duplicates"], places] == 0
     labels = np.arange(len(book.scores.names))
-    return _marks(Marks(places, codes, np.stack((np.ones_like(micro), micro)), labels), own)
+    root = np.minimum(np.abs(micro), ROOT * MICRO)
+    squares = (root * root + MICRO // 2) // MICRO
+    return _marks(Marks(places, codes, np.stack((np.ones_like(micro), micro, squares)), labels), own)
 
 
 def _marks(marks: Marks, wanted: NDArray[np.bool_]) -> Marks:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.plan import Cost
+from llmvitals.combine.quality import endings, searches, unscored, verdicts
 from llmvitals.combine.several import Several, scores, tools
 from llmvitals.record.call import MODEL_OPERATIONS, Call, dimension
-from llmvitals.sketch.tally import SUM, SUMS
+from llmvitals.sketch.tally import LOG_UNIT, SUM, SUMS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -22,8 +23,10 @@ Flags = NDArray[np.bool_]
 SPEED_US: Final = len(SUMS)
 """The row after the sums: µs that the output took to write, 0 where the speed is unknown."""
 HEIGHT: Final = SPEED_US + 1
-TRUNCATED: Final = frozenset(("length", "max_tokens"))
-TOXIC: Final = 0.5
+_QUALITY: Final = [
+    SUM[name] for name in ("calls", "guarded_calls", "toxicity_count", "retrievals", "unscored_calls")
+]
+"""What counts of an event, beside its scores."""
 
 
 @dataclass(slots=True)
@@ -63,22 +66,27 @@ def columns(calls: Sequence[Call], costs: Sequence[Cost], dimensions: Sequence[s
     """The columns of calls (one at least), of what each costs, and of the dimensions that are asked for.
 
     What no model answered (retrieval, tool, guardrail, evaluation, agent) is no call: it has no cost and no
-    tokens here, because the model calls below it have them. Only a guardrail's block, a toxicity and
-    scores are counted, where it brings one.
+    tokens here, because the model calls below it have them. Only what guardrails said, a toxicity, scores and
+    a retrieval are counted, where it brings one.
     """
     v = np.zeros((HEIGHT, len(calls)), np.int64)
     v[SUM["calls"]] = 1
     _flags(v, calls)
+    endings(v, calls)
     _tokens(v, calls)
     _money(v, costs)
     _times(v, calls)
     operations = [call.operation for call in calls]
-    if not MODEL_OPERATIONS.issuperset(operations):
+    models = MODEL_OPERATIONS.issuperset(operations)
+    if not models:
         v[:, [operation not in MODEL_OPERATIONS for operation in operations]] = 0
-    _safety(v, calls)
+    verdicts(v, calls)
+    searches(v, calls)
+    if not models:
+        unscored(v, calls)
     ids, traces = [call.id for call in calls], [call.trace_id for call in calls]
     scored = scores(calls)
-    counted = v[SUM["calls"]] + v[SUM["guardrail_blocks"]] + v[SUM["toxicity_count"]] > 0
+    counted: Flags = np.bitwise_or.reduce(v[_QUALITY]) > 0
     counted[scored.places] = True
     return Columns(
         v,
@@ -111,9 +119,6 @@ def _flags(v: Ints, calls: Sequence[Call]) -> None:
     hits = [call.cache_hit for call in calls]
     if True in hits:
         v[SUM["cache_hits"]] = [hit is True for hit in hits]
-    finish = [call.finish_reason for call in calls]
-    if not TRUNCATED.isdisjoint(finish):
-        v[SUM["truncated_calls"]] = [said in TRUNCATED for said in finish]
 
 
 def _numbers(column: list[float | None]) -> tuple[Floats, Flags]:
@@ -134,6 +139,8 @@ def _tokens(v: Ints, calls: Sequence[Call]) -> None:
     v[SUM["reasoning_tokens"]], _ = _numbers([call.reasoning_tokens for call in calls])
     known = into | out
     v[SUM["usage_calls"]], v[SUM["unknown_usage_calls"]] = known, ~known
+    for name in ("input", "output"):
+        _logs(v, f"log_{name}", v[SUM[f"{name}_tokens"]] + 1)  # of what is unknown it is 0
 
 
 def _money(v: Ints, costs: Sequence[Cost]) -> None:
@@ -147,6 +154,14 @@ def _money(v: Ints, costs: Sequence[Cost]) -> None:
     v[SUM["cost_nano"]] = nano
     v[SUM["gross_cost_nano"]] = v[SUM["cost_nano"]] if gross == nano else gross
     v[SUM["priced_calls"]] = 1 - v[SUM["unpriced_calls"]]
+    v[SUM["free_calls"]] = v[SUM["priced_calls"]] * (v[SUM["cost_nano"]] == 0)
+    _logs(v, "log_cost", np.maximum(v[SUM["cost_nano"]], 1))
+
+
+def _logs(v: Ints, name: str, amounts: Ints) -> None:
+    """Logarithms of amounts from 1 on, and their squares."""
+    logs = np.rint(np.log(amounts) / LOG_UNIT)
+    v[SUM[name]], v[SUM[f"{name}_square"]] = logs, logs * logs
 
 
 def _times(v: Ints, calls: Sequence[Call]) -> None:
@@ -155,14 +170,3 @@ def _times(v: Ints, calls: Sequence[Call]) -> None:
     v[SUM["latency_us"]], v[SUM["ttft_us"]] = np.rint(latency * 1_000), np.rint(ttft * 1_000)
     first = v[SUM["ttft_us"]] * np.array([call.stream is True for call in calls])
     v[SPEED_US] = np.maximum(v[SUM["latency_us"]] - first, 0)
-
-
-def _safety(v: Ints, calls: Sequence[Call]) -> None:
-    guardrails = [call.guardrails for call in calls]
-    if any(guardrails):
-        v[SUM["guardrail_blocks"]] = [
-            any(one.verdict == "block" for one in said) if said else False for said in guardrails
-        ]
-    toxicity, v[SUM["toxicity_count"]] = _numbers([call.toxicity for call in calls])
-    v[SUM["toxicity_micro"]] = np.rint(toxicity * 1_000_000)
-    v[SUM["toxic_calls"]] = toxicity >= TOXIC

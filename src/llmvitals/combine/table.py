@@ -42,7 +42,7 @@ class Table:
         self._crowded = False
         self._bins = Sums(1)
         self._who = Sums(len(heavy.NO_SHARE))
-        self._scores = Sums(2)
+        self._scores = Sums(len(scores.NO_SCORE))
         self._worst = {kind: Worst() for kind in _WORST}
 
     def row(self, series: Series) -> int:
@@ -139,7 +139,7 @@ class Table:
         def of(row: int) -> scores.Scores:
             mine = slice(edges[row], edges[row + 1])
             found = zip(codes[mine].tolist(), *values[:, mine].tolist(), strict=True)
-            return scores.first({names[code]: (count, micro) for code, count, micro in found})
+            return scores.first({names[code]: tuple(said) for code, *said in found})
 
         return of
 

@@ -13,7 +13,7 @@ from llmvitals.errors import suggestion
 from llmvitals.record.ratio import RATIOS, Ratio
 from llmvitals.record.vitals import TOPS
 from llmvitals.sketch import quantiles
-from llmvitals.sketch.scores import MICRO
+from llmvitals.sketch.scores import MICRO, NO_SCORE
 
 if TYPE_CHECKING:
     from llmvitals.record.alert import Unit
@@ -55,7 +55,7 @@ class Metric:
     def sample(self, vitals: Vitals) -> Sample:
         """What has to be kept of a pane."""
         if self.score:
-            count, total = vitals.scores.get(self.score, (0, 0))
+            count, total, _ = vitals.scores.get(self.score, NO_SCORE)
             return [count, total, count], 0, {}
         over = sum(map(vitals.total, self.over)) - sum(map(vitals.total, self.less))
         under = vitals.total(self.under) if self.under not in ("", SECONDS) else 0

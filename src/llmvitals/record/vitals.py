@@ -98,7 +98,7 @@ class Vitals:
             (np.frombuffer(said.keys, "<u2"), quantiles.unpack_counts(said.counts, length)),
             heavy.whole(said.contributors),
             said.exemplars,
-            said.scores,
+            scores.whole(said.scores),
             said.meaning,
         )
 
@@ -116,7 +116,7 @@ class _Packed(msgspec.Struct, array_like=True):
     counts: bytes
     contributors: dict[str, dict[str, tuple[int, ...]]]
     exemplars: heavy.Exemplars
-    scores: scores.Scores = {}
+    scores: dict[str, tuple[int, ...]] = {}
     meaning: moments.Meaning = {}
 
 
