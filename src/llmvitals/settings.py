@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -20,6 +21,7 @@ from pydantic_settings import (
 )
 
 from llmvitals.errors import ConfigError
+from llmvitals.scorers import Duration, Scorers, ScorerSetting
 from llmvitals.window import DAY, duration
 
 if TYPE_CHECKING:
@@ -34,9 +36,6 @@ _NO_SETTINGS: Final = ("config", "crash_at", "supervisor")
 """Names in the environment that say something else: which file, where to crash in a test, who watches us."""
 
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?")
-
-Duration = Annotated[str, AfterValidator(lambda text: (duration(text), text)[1])]
-"""A length of time such as `10s`; `window.duration` reads it."""
 
 
 def _addresses(text: str) -> str:
@@ -125,9 +124,15 @@ class Settings(BaseSettings):
     default_views: bool = True
     max_series: int = Field(20_000, ge=1, description="Per view, pane and source partition; then `_other`.")
     contributors: int = Field(10, ge=0, le=100, description="How many of the heaviest are kept of a kind.")
+    embedding_scale: dict[str, Annotated[float, Field(ge=0.01, le=100)]] = Field(
+        {}, description="Model of embeddings → the distance that tells near from far; 1 fits most."
+    )
     prices: Path | None = Field(None, description="A file of your own prices, over genai-prices.")
     alerts: Path = Field(Path("alerts"), description="The folder of rules.")
     text: Literal["off", "score"] = Field("off", description="Whether texts in calls are read by scorers.")
+    scorers: Annotated[Scorers, NoDecode] = Field(
+        (), description="Scorers of texts, such as profanity,wordllama; needs text=score."
+    )
     max_alert_age: Duration = Field("15m", description="An alert this far behind the clock pages nobody.")
 
     sqlite: Path | None = Field(
@@ -151,12 +156,19 @@ class Settings(BaseSettings):
     )
 
     health_host: str = "127.0.0.1"
-    health_port: int = Field(9464, ge=0, le=65_535, description="Of combine; merge +1, sink +2; 0: any free.")
+    health_port: int = Field(
+        9464, ge=0, le=65_535, description="Of combine; merge +1, sink +2, score +3; 0: any."
+    )
     log_format: Literal["console", "json"] = "console"
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The topics that calls are read from."""
+        """The topics that calls are counted from: where there are scorers, what they say too."""
+        return (*self.calls, self.topic("scores")) if self.scorers else self.calls
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The topics that applications publish calls to."""
         return self.inputs or (self.topic("calls"),)
 
     def topic(self, what: str) -> str:
@@ -195,6 +207,10 @@ class Settings(BaseSettings):
         minute, pane = 60_000_000, duration(self.pane)
         if not 1_000_000 <= pane <= minute or minute % pane:
             raise ValueError(f"pane {self.pane} has to divide a minute into whole seconds, such as 10s")
+        if self.scorers and self.text == "off":
+            raise ValueError(
+                "scorers read the texts of calls: allow it with text=score, or leave scorers out"
+            )
         if duration(self.dedupe_horizon) > DAY:
             raise ValueError("dedupe_horizon is at most 24h: ids are kept in memory")
         return self
@@ -254,9 +270,8 @@ def _fault(error: ErrorDetails) -> str:
     place = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         if len(error["loc"]) > 1:
-            return (
-                f"{place}: there is no such setting{_near(str(error['loc'][-1]), ViewSetting.model_fields)}"
-            )
+            table = ScorerSetting if error["loc"][0] == "scorers" else ViewSetting
+            return f"{place}: there is no such setting{_near(str(error['loc'][-1]), table.model_fields)}"
         return f"{place} in {_file()}: there is no such setting{_near(place, Settings.model_fields)}"
     said = error["msg"].removeprefix("Value error, ")
     return f"{place}: {said}" if place else said

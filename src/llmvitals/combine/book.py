@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import Final
@@ -10,11 +10,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from llmvitals.combine import embedded
 from llmvitals.combine.columns import HEIGHT, Columns
+from llmvitals.combine.embedded import Embedded
 from llmvitals.combine.names import Codes, at_version, plain, profile
 from llmvitals.combine.several import NOTHING, Several
 from llmvitals.combine.several import joined as joined_several
 from llmvitals.sketch import heavy
+from llmvitals.sketch.tally import SUM
 
 Ints = NDArray[np.int64]
 
@@ -27,39 +30,50 @@ FULL: Final = 100_000
 class Coded:
     """n calls: the rows of Columns.vectors, PROFILE and the contributors' codes (… × n); a trace id each.
 
-    tools, scores: by code.
+    tools, scores: by code. embedded: the vectors of those that are no copies.
     """
 
     matrix: Ints
     traces: Sequence[str]
     tools: Several
     scores: Several
+    embedded: Embedded
 
     def split(self, order: Ints, counts: Ints) -> list[Coded]:
         """Parts of these sizes, after putting the calls into this order."""
         matrix, traces = np.take(self.matrix, order, axis=1), [self.traces[i] for i in order.tolist()]
         tools, scores = self.tools.take(order), self.scores.take(order)
-        ends = np.cumsum(counts).tolist()
+        edges = [0, *np.cumsum(counts).tolist()]
         return [
-            Coded(matrix[:, start:end], traces[start:end], tools.part(start, end), scores.part(start, end))
-            for start, end in pairwise([0, *ends])
+            Coded(
+                matrix[:, start:end],
+                traces[start:end],
+                tools.part(start, end),
+                scores.part(start, end),
+                vectors,
+            )
+            for (start, end), vectors in zip(
+                pairwise(edges), embedded.split(self.embedded, order, edges), strict=True
+            )
         ]
 
 
 class Book:
     """Codes of names, for as many panes as were begun before it was full."""
 
-    def __init__(self, *, contributors: bool) -> None:
+    def __init__(self, *, contributors: bool, scales: Mapping[str, float]) -> None:
         self.profiles = Codes(profile)
         self.who = {
             kind: Codes(at_version if kind == "prompt" else plain) for kind in heavy.KINDS if contributors
         }
         self.scores = Codes(plain)
+        self.vectors = embedded.Reader(scales)
 
     @property
     def full(self) -> bool:
         """Whether new panes should begin another one, so that names that nobody says any more are dropped."""
-        return len(self.profiles) + len(self.scores) + sum(map(len, self.who.values())) > FULL
+        words = len(self.profiles) + len(self.scores) + len(self.vectors.codes)
+        return words + sum(map(len, self.who.values())) > FULL
 
     def code(self, columns: Columns) -> Coded:
         """Look up, and note, everything that calls say."""
@@ -71,7 +85,19 @@ class Book:
         for row, (codes, column) in enumerate(zip(self.who.values(), who, strict=False), PROFILE + 1):
             matrix[row] = codes.of(column)
         tools = _coded(columns.tools, self.who["tool"]) if self.who else NOTHING
-        return Coded(matrix, columns.traces, tools, _coded(columns.scores, self.scores))
+        vectors = self._embedded(matrix, columns)
+        return Coded(matrix, columns.traces, tools, _coded(columns.scores, self.scores), vectors)
+
+    def _embedded(self, matrix: Ints, columns: Columns) -> Embedded:
+        """The vectors of calls, and in the matrix, whether they are usable."""
+        if not len(columns.embedded.places):
+            return {}
+        copies = np.flatnonzero(matrix[SUM["duplicates"]])
+        found, unusable = self.vectors.read(columns.embedded.without(copies), columns.ids)
+        matrix[SUM["unscored_calls"], unusable] = 1
+        for vectors in found.values():
+            matrix[SUM["embedded_calls"], vectors.places] = 1
+        return found
 
 
 def _coded(several: Several, codes: Codes[str]) -> Several:
@@ -92,4 +118,5 @@ def joined(parts: Sequence[Coded]) -> Coded:
         [trace for part in parts for trace in part.traces],
         joined_several([(len(part.traces), part.tools) for part in parts]),
         joined_several([(len(part.traces), part.scores) for part in parts]),
+        embedded.joined([(len(part.traces), part.embedded) for part in parts]),
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.book import PROFILE, Book, Coded
 from llmvitals.combine.columns import SPEED_US
+from llmvitals.combine.embedded import Pictures, pictures
 from llmvitals.combine.sums import NO_MARKS, Marks
 from llmvitals.sketch import heavy, quantiles
 from llmvitals.sketch.scores import MICRO, ROOT
@@ -28,7 +29,7 @@ class Chunk:
     """n calls: their vectors (SUMS × n), the bins of their sketches, their contributors, a trace id each.
 
     lines: those of the vectors that have anything in them. tools: contributors as well. scores: of each a
-    sketch.scores.Score.
+    sketch.scores.Score. pictures: the vectors that they bring.
     """
 
     vectors: Ints
@@ -38,9 +39,10 @@ class Chunk:
     tools: Marks
     scores: Marks
     traces: Sequence[str]
+    pictures: Pictures
 
     def of(self, wanted: NDArray[np.bool_]) -> Chunk:
-        """Only the wanted calls."""
+        """Only the wanted calls, without pictures: whoever wants these takes them before."""
         return Chunk(
             np.compress(wanted, self.vectors, axis=1),
             self.lines,
@@ -49,6 +51,7 @@ class Chunk:
             self.tools.only(wanted),
             self.scores.only(wanted),
             [self.traces[i] for i in np.flatnonzero(wanted).tolist()],
+            {},
         )
 
 
@@ -64,6 +67,7 @@ def prepare(coded: Coded, book: Book) -> Chunk:
         _tools(coded, book),
         _scores(coded, book),
         coded.traces,
+        pictures(coded.embedded),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from llmvitals.combine.embedded import NO_VECTORS, Given, given
 from llmvitals.combine.plan import Cost
 from llmvitals.combine.quality import endings, searches, unscored, verdicts
 from llmvitals.combine.several import Several, scores, tools
@@ -46,6 +47,7 @@ class Columns:
     dimensions: tuple[Sequence[str | None], ...]
     tools: Several
     scores: Several
+    embedded: Given
 
     def take(self, places: Ints) -> Columns:
         """Only the calls at these places, in this order."""
@@ -59,10 +61,13 @@ class Columns:
             tuple([[column[i] for i in at] for column in self.dimensions]),
             self.tools.take(places),
             self.scores.take(places),
+            self.embedded.take(places),
         )
 
 
-def columns(calls: Sequence[Call], costs: Sequence[Cost], dimensions: Sequence[str]) -> Columns:
+def columns(
+    calls: Sequence[Call], costs: Sequence[Cost], dimensions: Sequence[str], *, meaning: bool = False
+) -> Columns:
     """The columns of calls (one at least), of what each costs, and of the dimensions that are asked for.
 
     What no model answered (retrieval, tool, guardrail, evaluation, agent) is no call: it has no cost and no
@@ -88,6 +93,8 @@ def columns(calls: Sequence[Call], costs: Sequence[Cost], dimensions: Sequence[s
     scored = scores(calls)
     counted: Flags = np.bitwise_or.reduce(v[_QUALITY]) > 0
     counted[scored.places] = True
+    embedded = given(calls) if meaning else NO_VECTORS
+    counted[embedded.places] = True
     return Columns(
         v,
         counted,
@@ -103,6 +110,7 @@ def columns(calls: Sequence[Call], costs: Sequence[Cost], dimensions: Sequence[s
         tuple([_dimension(calls, name) for name in dimensions]),
         tools(calls),
         scored,
+        embedded,
     )
 
 

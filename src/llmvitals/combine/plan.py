@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -46,7 +46,7 @@ class Plan:
     `decode` then has the last word. shards: partitions of the partials. max_series: per view, pane and source
     partition.
     heaviest: how many contributors of a kind are kept in a frame. dedupe_us: how much longer than their
-    panes ids are remembered.
+    panes ids are remembered. scales: model of embeddings → bandwidth, where it is not sketch.space's.
     """
 
     decode: Decode
@@ -62,12 +62,18 @@ class Plan:
     heaviest: int = 10
     max_record_bytes: int = 262_144
     dead_letter_bodies: bool = False
+    scales: Mapping[str, float] = field(default_factory=dict)
     dimensions: tuple[str, ...] = field(init=False)
     """Every dimension that a view splits or filters by."""
 
     def __post_init__(self) -> None:
         named = [name for view in self.views for name in (*view.by, *(name for name, _ in view.where))]
         object.__setattr__(self, "dimensions", tuple(dict.fromkeys(named)))
+
+    @property
+    def meaning(self) -> bool:
+        """Whether any view asks for embeddings."""
+        return any(view.meaning for view in self.views)
 
     @property
     def remembered(self) -> int:
@@ -100,4 +106,5 @@ class Plan:
             heaviest=settings.contributors * SPARE,
             max_record_bytes=settings.max_record_bytes,
             dead_letter_bodies=settings.dead_letter_bodies,
+            scales=settings.embedding_scale,
         )

@@ -131,7 +131,8 @@ def _measure(calls: Sequence[Call], plan: Plan) -> tuple[Ints, Columns]:
         micros = np.array(times, np.int64).clip(-_FAR, _FAR) * 1_000
     else:
         micros = np.array([ended(call) for call in calls], np.int64)
-    return micros, columns(calls, list(map(plan.assess, calls)), plan.dimensions)
+    costs = list(map(plan.assess, calls))
+    return micros, columns(calls, costs, plan.dimensions, meaning=plan.meaning)
 
 
 def _sound(call: Call, place: int, plan: Plan, batch: Batch) -> bool:

@@ -140,4 +140,5 @@ class Shelf:
                 self._panes[number].put(part)
 
     def _new_book(self) -> Book:
-        return Book(contributors=any(view.contributors for view in self._plan.views))
+        contributors = any(view.contributors for view in self._plan.views)
+        return Book(contributors=contributors, scales=self._plan.scales)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.book import Book
 from llmvitals.combine.chunk import KIND, Chunk
+from llmvitals.combine.meaning import Meanings
 from llmvitals.combine.sums import SHIFT, Sums
 from llmvitals.combine.worst import Worst
 from llmvitals.record.view import OTHER, View
@@ -44,6 +45,7 @@ class Table:
         self._who = Sums(len(heavy.NO_SHARE))
         self._scores = Sums(len(scores.NO_SCORE))
         self._worst = {kind: Worst() for kind in _WORST}
+        self._meaning = Meanings()
 
     def row(self, series: Series) -> int:
         """The row of a series; a new one while there is room."""
@@ -56,6 +58,8 @@ class Table:
 
     def add(self, rows: Ints, chunk: Chunk) -> None:
         """Add each of the n calls of a chunk to its row (n; below 0: the view does not want it)."""
+        if self.view.meaning:
+            self._meaning.add(rows, chunk.pictures, self._book.vectors.codes.names, chunk.traces)
         if int(rows.min()) < 0:
             wanted = rows >= 0
             rows, chunk = rows[wanted], chunk.of(wanted)
@@ -85,7 +89,8 @@ class Table:
     def entries(self, most: int, *, changed: bool = False) -> Iterator[tuple[Series, bytes]]:
         """Series and packed vitals; most: contributors of a kind (0: none).
 
-        changed: only those that were added to since this was last asked.
+        changed: only those that were added to since this was last asked, and without the sums of embeddings,
+        which only whole panes are asked for.
         """
         rows: list[int] = np.flatnonzero(self._changed).tolist() if changed else list(range(len(self.series)))
         self._changed[:] = False
@@ -107,6 +112,7 @@ class Table:
                 contributors(row),
                 {kind: found for kind, top in worst.items() if (found := top(row))},
                 scored(row),
+                {} if changed else self._meaning.of(row),
             )
             yield self.series[row], vitals.pack()
 

@@ -6,7 +6,8 @@ where it is long, and z, random Fourier features of it. Their sums are exact in 
 
 Law: counts and sums add, the sample keeps the SAMPLE least by rank, and of the spaces the MOST first in the
 order of text are kept; so merging is associative and commutative with no moments as identity. A space among
-the first of the whole is among the first of every part that has it, so what is kept is complete.
+the first of the whole is among the first of every part that has it, so what is kept is complete. How many
+vectors there were in all, the tally's `embedded_calls` says.
 The sample is a bottom-k sketch: uniform, because ranks are hashes of ids (Cohen, Kaplan, "Summarizing data
 using bottom-k sketches", PODC 2007).
 """
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from llmvitals.sketch.space import FEATURES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -29,21 +32,36 @@ SAMPLE: Final = 8
 MOST: Final = 4
 """Spaces that are kept."""
 
+_KINDS: Final = {"<i2": 16, "<i4": 32, "<i8": 64}
+
 Seen = tuple[int, str, bytes]
 """A vector of the sample: its rank (64 bits), its trace id, x as little-endian int16."""
 
 
 class Moments(msgspec.Struct, frozen=True, array_like=True):
-    """Of one space. count: vectors. x, z: the sums of their images, little-endian int64. sample: by rank."""
+    """Of one space. count: vectors. x, z: the sums of their images, packed. sample: by rank.
+
+    Sums are packed as the smallest of int16, int32 and int64 that holds all of them, little-endian.
+    """
 
     count: int
     x: bytes
     z: bytes
     sample: tuple[Seen, ...] = ()
 
+    @classmethod
+    def of(
+        cls, count: int, x: NDArray[np.int64], z: NDArray[np.int64], sample: tuple[Seen, ...] = ()
+    ) -> Moments:
+        """From Σx (d) and Σz (FEATURES)."""
+        top = max(int(np.abs(x).max()), int(np.abs(z).max()))
+        kind = next(kind for kind, bits in _KINDS.items() if top < 1 << bits - 1)
+        return cls(count, x.astype(kind).tobytes(), z.astype(kind).tobytes(), sample)
+
     def sums(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Σx (d) and Σz (features)."""
-        return np.frombuffer(self.x, "<i8"), np.frombuffer(self.z, "<i8")
+        """Σx (d) and Σz (FEATURES)."""
+        kind = f"<i{len(self.z) // FEATURES}"
+        return np.frombuffer(self.x, kind).astype(np.int64), np.frombuffer(self.z, kind).astype(np.int64)
 
 
 Meaning = dict[str, Moments]
@@ -63,10 +81,10 @@ def _merged(several: Sequence[Moments]) -> Moments:
     if len(several) == 1:
         return several[0]
     sums = [moments.sums() for moments in several]
-    return Moments(
+    return Moments.of(
         sum(moments.count for moments in several),
-        np.sum([x for x, _ in sums], axis=0, dtype="<i8").tobytes(),
-        np.sum([z for _, z in sums], axis=0, dtype="<i8").tobytes(),
+        np.sum([x for x, _ in sums], axis=0),
+        np.sum([z for _, z in sums], axis=0),
         least(seen for moments in several for seen in moments.sample),
     )
 

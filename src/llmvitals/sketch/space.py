@@ -43,6 +43,8 @@ _PAIRS: Final = _TABLE.view(np.int64).ravel()
 """Cosine and sine in one, so that both are looked up at once."""
 _LEAST: Final = 4
 """Bits below the table's steps in the directions, at least."""
+_KEPT: Final = 512
+"""Spaces that are kept once made, a quarter of a MB each at most."""
 _ROWS: Final = 512
 """Vectors that are worked on at once: what fits into a cache."""
 
@@ -69,8 +71,7 @@ class Space:
             drawn = np.random.PCG64(dimension).random_raw(2 * dimension)
             self._order = np.argsort(drawn[:dimension], kind="stable")
             self._signs = 1.0 - 2.0 * (drawn[dimension:] & np.uint64(1))
-        directions = _directions(self.width)
-        self._shift, self._directions = _quantised(directions, self.width, scale)
+        self._shift, self._directions = _quantised(self.width, scale)
         self._whole = np.int32 if self._directions.dtype == np.float32 else np.int64
 
     def vectors(self, vectors: NDArray[Any]) -> tuple[Shorts, Flags]:
@@ -126,7 +127,7 @@ class Space:
         return folded
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_KEPT)
 def space(dimension: int, scale: float = DEFAULT) -> Space:
     """The space of a dimension; its fixed random parts depend on that and the scale, and on nothing else."""
     return Space(dimension, scale)
@@ -159,10 +160,11 @@ def _directions(width: int) -> NDArray[np.float64]:
     return normal
 
 
-def _quantised(directions: NDArray[np.float64], width: int, scale: float) -> tuple[int, NDArray[Any]]:
+@lru_cache(maxsize=_KEPT)
+def _quantised(width: int, scale: float) -> tuple[int, NDArray[Any]]:
     """Directions as integers: in their products with x, the bits from `shift` on count the table's steps."""
     bandwidths = np.repeat((scale, scale / 2), FEATURES // 4)
-    steps = directions * (_STEPS / (2 * np.pi) / NORM) / bandwidths
+    steps = _directions(width) * (_STEPS / (2 * np.pi) / NORM) / bandwidths
     longest = (NORM + np.sqrt(width) / 2) * (
         np.sqrt((steps**2).sum(axis=0).max()) + np.sqrt(width) / 2**_LEAST
     )

@@ -1,0 +1,162 @@
+"""The vectors that calls bring, as images that can be added up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmvitals.combine.names import Codes, clean
+from llmvitals.record.call import Call, floats
+from llmvitals.record.view import UNKNOWN
+from llmvitals.sketch.space import DEFAULT, key, space
+
+Ints = NDArray[np.int64]
+
+
+Kind = tuple[int, float]
+"""What a space.Space is of: dimension and scale."""
+
+
+class Given(NamedTuple):
+    """places: the calls that bring a vector (k, ascending). said: what they bring, a call.Embedding each."""
+
+    places: Ints
+    said: NDArray[Any]
+
+    def take(self, places: Ints) -> Given:
+        """What the calls at these places bring, in their order."""
+        moved = np.full(max(int(self.places.max(initial=0)), int(places.max(initial=0))) + 1, -1)
+        moved[places] = np.arange(len(places))
+        order = _order(moved[self.places])
+        return Given(moved[self.places][order], self.said[order])
+
+    def without(self, places: Ints) -> Given:
+        """What the others bring."""
+        kept = np.isin(self.places, places, invert=True)
+        return Given(self.places[kept], self.said[kept])
+
+
+class Vectors(NamedTuple):
+    """Vectors of one Kind: of which calls (k, ascending), their ranks, spaces (codes), and x (k × d)."""
+
+    places: Ints
+    ranks: Ints
+    spaces: Ints
+    x: NDArray[np.int16]
+
+    def take(self, moved: Ints) -> Vectors:
+        """At the places they moved to, below 0 for none, in the order of these."""
+        mine = moved[self.places]
+        order = _order(mine)
+        return Vectors(mine[order], self.ranks[order], self.spaces[order], self.x[order])
+
+    def part(self, start: int, end: int) -> Vectors:
+        """Those of the calls from one place up to another."""
+        mine = slice(*np.searchsorted(self.places, (start, end)).tolist())
+        return Vectors(self.places[mine] - start, self.ranks[mine], self.spaces[mine], self.x[mine])
+
+
+Embedded = Mapping[Kind, Vectors]
+
+
+class Pictured(NamedTuple):
+    """Vectors, and z of each (k × FEATURES)."""
+
+    vectors: Vectors
+    z: NDArray[np.int32]
+
+
+Pictures = Mapping[Kind, Pictured]
+
+NO_VECTORS: Final = Given(np.empty(0, np.int64), np.empty(0, object))
+
+
+def given(calls: Sequence[Call]) -> Given:
+    """What calls bring."""
+    said = [call.embedding for call in calls]
+    places = [place for place, one in enumerate(said) if one is not None]
+    if not places:
+        return NO_VECTORS
+    brought = np.empty(len(places), object)
+    brought[:] = [said[place] for place in places]
+    return Given(np.array(places, np.int64), brought)
+
+
+class Reader:
+    """Reads vectors. scales: model → bandwidth, where it is not the usual one; codes: of the spaces' keys."""
+
+    def __init__(self, scales: Mapping[str, float]) -> None:
+        self.codes = Codes[str](str)
+        self._scales = scales
+
+    def read(self, brought: Given, ids: Sequence[str]) -> tuple[Embedded, Ints]:
+        """The images of usable vectors, and the places of calls whose vector is none; ids: of all calls."""
+        sorted_out: dict[Kind, tuple[list[int], list[int], list[Any]]] = {}
+        for place, one in zip(brought.places.tolist(), brought.said, strict=True):
+            numbers = floats(one.vector)
+            model = clean(one.model) or UNKNOWN
+            scale = self._scales.get(model, DEFAULT)
+            places, spaces, vectors = sorted_out.setdefault((len(numbers), scale), ([], [], []))
+            places.append(place)
+            spaces.append(self.codes[key(model, len(numbers), scale)])
+            vectors.append(numbers)
+        found, bad = {}, [np.empty(0, np.int64)]
+        for kind, (places, spaces, vectors) in sorted_out.items():
+            matrix = np.frombuffer(b"".join(vectors), np.float32).reshape(len(vectors), -1)
+            x, usable = space(*kind).vectors(matrix)
+            at = np.array(places, np.int64)
+            bad.append(at[~usable])
+            at = at[usable]
+            if len(at):
+                ranks = _ranks([ids[place] for place in at.tolist()])
+                x = x if usable.all() else x[usable]
+                found[kind] = Vectors(at, ranks, np.array(spaces, np.int64)[usable], x)
+        return found, np.concatenate(bad)
+
+
+def split(embedded: Embedded, order: Ints, ends: Sequence[int]) -> list[Embedded]:
+    """Parts up to these ends, after putting the calls into this order."""
+    if not embedded:
+        return [{} for _ in ends[1:]]
+    moved = np.empty(len(order), np.int64)
+    moved[order] = np.arange(len(order))
+    taken = {kind: vectors.take(moved) for kind, vectors in embedded.items()}
+    return [
+        {kind: part for kind, vectors in taken.items() if len((part := vectors.part(start, end)).places)}
+        for start, end in pairwise(ends)
+    ]
+
+
+def joined(parts: Sequence[tuple[int, Embedded]]) -> Embedded:
+    """Parts one after another; before each of them, how many calls it is of."""
+    found: dict[Kind, list[Vectors]] = {}
+    start = 0
+    for calls, part in parts:
+        for kind, vectors in part.items():
+            found.setdefault(kind, []).append(vectors._replace(places=vectors.places + start))
+        start += calls
+    return {kind: Vectors(*map(np.concatenate, zip(*many, strict=True))) for kind, many in found.items()}
+
+
+def pictures(embedded: Embedded) -> Pictures:
+    """With both images."""
+    return {kind: Pictured(vectors, space(*kind).features(vectors.x)) for kind, vectors in embedded.items()}
+
+
+def _order(moved: Ints) -> Ints:
+    there = np.flatnonzero(moved >= 0)
+    return there[np.argsort(moved[there], kind="stable")]
+
+
+def _ranks(ids: Sequence[str]) -> Ints:
+    """63 bits of each id's hash: CRC-32, mixed as in splitmix64."""
+    z = np.array([crc32(name.encode("utf-8", "replace")) for name in ids], np.uint64)
+    z *= np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
