@@ -1,0 +1,106 @@
+"""Whether an event is more frequent in one arm than in another: an e-process that may be looked at any time.
+
+In a step (a minute) arms a (control) and b (canary) have n calls each, of which k are events (errors, say).
+Given all k = k_a + k_b of them, and if b's rate is ψ times a's, each is b's with the chance
+θ(ψ) = ψπ / (1 − π + ψπ), π = n_b / (n_a + n_b); so a step's log-likelihood ratio of ψ against 1 is
+k_b·ln ψ − k·ln(1 − π + ψπ). Its exponential has a mean of at most 1 when ψ ≤ 1, also for calls that are
+Bernoulli trials (as 1 + x ≤ eˣ), whatever the rate was in that step: what both arms share, such as outages
+and daily cycles, cancels. So the average over RATIOS of the products over all steps is an e-process: by
+Ville's inequality it ever reaches 1/α with a chance of at most α. A step in which an arm is empty adds 0.
+
+Where calls of one arm fail together (one session's retries), they are no independent trials: see docs.
+
+Source: Wald, "Sequential Analysis", 1947; Ramdas, Grünwald, Vovk, Shafer, "Game-theoretic statistics and safe
+anytime-valid inference", 2023, for mixtures, and for intervals by inverting tests.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+RATIOS: Final = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
+"""The alternatives: b's rate is so many times a's."""
+_FINE: Final = 6
+_GRID: Final = tuple(2 ** (place / _FINE) for place in range(-2 * _FINE, 4 * _FINE + 1))
+"""Ratios among which the limits of an interval are sought: a quarter to 16 times, 12 % apart."""
+_AWAY: Final = (1, 2, 4, 6, 10, 14)
+"""The alternatives to a ratio of the grid, in places: about RATIOS."""
+
+
+@cache
+def points(null: float = 1.0) -> Floats:
+    """The ratios at which a state knows the log-likelihood: null, its alternatives, and the grid."""
+    return np.array([null, *(null * ratio for ratio in RATIOS), *_GRID])
+
+
+def fresh(rates: int = 1) -> Floats:
+    """The state before any step: log-likelihoods, a row for each rate that is compared, a column a point."""
+    return np.zeros((rates, len(points())))
+
+
+def step(state: Floats, n: ArrayLike, k: ArrayLike, null: float = 1.0) -> Floats:
+    """The state after a step.
+
+    n, k: calls and events, of shape (2, rates) or (2,) for one rate: control first; k ≤ n. null: the greatest
+    ratio that is no news (1: any worsening is), the same in all steps.
+
+    >>> state = fresh()
+    >>> for minute in range(60):
+    ...     state = step(state, (200, 5), (4, 1))
+    >>> round(float(evidence(state)[0]), 1)  # the log of the e-value
+    66.8
+    """
+    calls = np.asarray(n, float).reshape(2, -1)[:, :, None]
+    events = np.asarray(k, float).reshape(2, -1)[:, :, None]
+    there = (calls > 0).all(axis=0)
+    share = np.where(there, calls[1] / np.maximum(calls.sum(axis=0), 1), 0.5)
+    at = points(null)
+    gain = events[1] * np.log(at) - events.sum(axis=0) * np.log1p(share * (at - 1))
+    return state + np.where(there, gain, 0.0)
+
+
+def evidence(state: Floats) -> Floats:
+    """The natural log of the e-value against "b's rate is at most null times a's", for each rate."""
+    return _mean(state[:, 1 : 1 + len(RATIOS)] - state[:, :1])
+
+
+def limits(row: Floats, alpha: float) -> tuple[float | None, float | None]:
+    """Limits of the ratio of b's rate to a's, each wrong at any time with a chance of at most alpha.
+
+    row: of a state. A limit is the last of the grid's ratios, counted from its end, of which each is
+    rejected: so "above it" is wrong only if the first of the grid at or above the truth was rejected.
+    None: not even the end is rejected.
+    """
+    logs, bar = row[1 + len(RATIOS) :], -math.log(alpha)
+    return _climb(logs, bar, range(len(_GRID))), _climb(logs, bar, range(len(_GRID) - 1, -1, -1))
+
+
+def averaged(logs: Floats) -> float:
+    """The log of the mean of e-values, given by their logs: an e-value too."""
+    return float(_mean(logs[None, :])[0])
+
+
+def _climb(logs: Floats, bar: float, places: range) -> float | None:
+    found = None
+    for place in places:
+        away = [place + places.step * far for far in _AWAY]
+        others = [other for other in away if 0 <= other < len(logs)]
+        if not others or averaged(logs[others] - logs[place]) < bar:
+            break
+        found = _GRID[place]
+    return found
+
+
+def _mean(logs: Floats) -> Floats:
+    top = logs.max(axis=1)
+    found: Floats = top + np.log(np.exp(logs - top[:, None]).mean(axis=1))
+    return found
