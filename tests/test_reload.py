@@ -106,6 +106,22 @@ async def test_wrong_rules_are_refused_once_and_right_ones_handed_on(tmp_path: P
     waiting.cancel()
 
 
+async def test_who_asks_while_the_folder_is_looked_at_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.yaml", "right")
+    reload = Reload(tmp_path, lambda: "read", Told(), look=0.01)
+    asked: list[None] = []
+
+    def looked(_: object) -> bool:
+        if not asked:
+            asked.append(reload.ask())
+        return False
+
+    monkeypatch.setattr("llmvitals.reload.Folder.changed", looked)
+    assert await asyncio.wait_for(reload.next(), 5) == "read"
+
+
 async def test_a_folder_that_cant_be_read_for_a_while_is_told_and_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

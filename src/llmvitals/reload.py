@@ -43,9 +43,9 @@ class Reload:
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), self._look)
-            asked, changed = self._asked.is_set(), await asyncio.to_thread(self._folder.changed)
-            self._asked.clear()
-            if asked or changed:
+            asked = self._asked.is_set()
+            self._asked.clear()  # before the look: who asks during it is not to be forgotten
+            if await asyncio.to_thread(self._folder.changed) or asked:
                 try:
                     return await asyncio.to_thread(self._read)
                 except ConfigError as error:
