@@ -64,6 +64,7 @@ def minutes() -> Iterator[tuple[int, list[Logged]]]:
     yield end, batch
 
 
+@pytest.mark.timeout(900)  # two minutes where nothing else runs
 async def test_a_week_is_heard_and_few_messages_tell_it() -> None:
     """Every minute of it, under a clock that shows the calls' own time."""
     settings = Settings(alerts=RULES, pane="1m", default_views=False)
