@@ -1,0 +1,58 @@
+"""The greatest axes of how rows scatter, from a stream of rows, in little memory.
+
+Rows are collected; when there are BUFFER of them, they and the axes known so far are replaced by the KEPT
+greatest axes of both (Levy, Lindenbaum, "Sequential Karhunen-Loeve basis extraction and its application to
+images", IEEE Trans. Image Processing 2000). The scatter of what is left out is counted, not forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+KEPT: Final = 32
+BUFFER: Final = 32
+
+Floats = NDArray[np.float32]
+
+
+class Axes(NamedTuple):
+    """directions: k × d, of length 1. variances: k, along them. rest: the mean of those along all others."""
+
+    directions: NDArray[np.float64]
+    variances: NDArray[np.float64]
+    rest: float
+
+
+def gather(state: dict[str, Any], row: NDArray[np.floating]) -> None:
+    """Add a row (d, around 1 in size).
+
+    State, {} at first: "rows": float16 bytes, at most KEPT + BUFFER; "count"; "scatter": Σ|row|².
+    """
+    rows = state.setdefault("rows", [])
+    rows.append(row.astype("<f2").tobytes())
+    state["count"] = state.get("count", 0) + 1
+    state["scatter"] = state.get("scatter", 0.0) + float(row @ row)
+    if len(rows) == KEPT + BUFFER:
+        directions, sizes = _greatest(rows)
+        state["rows"] = [one.astype("<f2").tobytes() for one in directions * sizes[:, None]]
+
+
+def found(state: dict[str, Any]) -> Axes:
+    """The axes of the rows gathered, at least one."""
+    directions, sizes = _greatest(state["rows"])
+    variances, count = sizes**2 / state["count"], directions.shape[1] - len(directions)
+    left = state["scatter"] / state["count"] - variances.sum()
+    return Axes(directions, variances, max(float(left), 0.0) / max(count, 1))
+
+
+def _greatest(rows: list[bytes]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of the KEPT greatest axes: directions and lengths; without those of no length."""
+    stacked = np.frombuffer(b"".join(rows), "<f2").reshape(len(rows), -1).astype(np.float64)
+    values, mixes = np.linalg.eigh(stacked @ stacked.T)
+    values, mixes = values[::-1][:KEPT], mixes[:, ::-1][:, :KEPT]
+    real = values > max(values[0], 1e-12) * 1e-9
+    sizes = np.sqrt(values[real])
+    return (mixes[:, real].T @ stacked) / sizes[:, None], sizes

@@ -1,0 +1,161 @@
+"""What the calls of a series mean, minute by minute, against what they meant when it was learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.detect import hotelling, pool, witness
+from llmvitals.detect.learner import Learner, Step
+from llmvitals.detect.promise import run_length
+from llmvitals.detect.reference import Head, Reference, unpacked
+from llmvitals.record.reading import Reading, Stand
+from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.detect.drift import Drift
+    from llmvitals.record.reading import Verdict
+    from llmvitals.record.vitals import Vitals
+    from llmvitals.sketch.moments import Meaning
+
+RELEASE: Final = 0.7
+"""Where an alert is released."""
+RECENT: Final = 32
+"""Vectors of the last minutes that are kept, to name calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftDetector:
+    """One reading a minute (or for as many minutes as it takes to have min_calls) once it has learned.
+
+    State: that of `pool`; "space": whose vectors it is about; "learning": see Learner; then "reference"
+    (bytes), "memories" (see hotelling; of both heads) and "recent" (Seen); "heard": event time (µs) of the
+    last vector; "other": a space that others came of since; "told": nothing came for an hour, which was said.
+    """
+
+    rule: Drift
+    pane: int
+
+    @property
+    def shape(self) -> str:
+        """What the state depends on: after a change of it, the state is begun anew."""
+        rule = self.rule
+        return f"drift {rule.learn} {rule.min_calls} {rule.model} {self.pane}"
+
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
+        """The pane is over; vitals are what it held."""
+        at, readings = (pane + 1) * self.pane, []
+        if vitals is not None and vitals.meaning:
+            readings = self._hear(state, pane, vitals.meaning)
+        if step := pool.step(state, pane, self.pane, self.rule.min_calls):
+            return [*readings, self._step(state, *step)]
+        if at >= self._stale(state):
+            state["told"] = True
+            state.pop("memories", None)
+            other = f": they are of {state['other']} now" if "other" in state else ""
+            note = f"no embeddings of {state['space']} for an hour{other}"
+            return [*readings, Reading(at, "none", 0, self.rule.min_calls, note=note)]
+        return readings
+
+    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
+        """An unfinished minute tells nothing."""
+        del state, opened
+        return []
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The pane at whose end a minute is over, or nothing came for an hour; FOREVER for neither."""
+        stale = self._stale(state)
+        return min(pool.wakes(state), FOREVER if stale == FOREVER else -(-stale // self.pane) - 1)
+
+    def _hear(self, state: dict[str, Any], pane: int, meaning: Meaning) -> list[Reading]:
+        ours = {space: moments for space, moments in meaning.items() if self._wanted(state, space)}
+        at = (pane + 1) * self.pane
+        if ours:
+            pool.add(state, ours, pane, self.pane)
+            state["heard"] = at
+            state.pop("other", None)
+            state.pop("told", None)
+        elif "space" in state:
+            state["other"] = min(meaning)
+            if not self.rule.model and at - state["heard"] >= DAY:
+                note = f"the embeddings are of {min(meaning)} for a day: learning anew"
+                state.clear()
+                pool.add(state, meaning, pane, self.pane)
+                state["heard"] = at
+                return [Reading(at, "none", 0, self.rule.min_calls, note=note)]
+        return []
+
+    def _wanted(self, state: dict[str, Any], space: str) -> bool:
+        if "space" in state:
+            return bool(space == state["space"])
+        return self.rule.model in ("", space, space.rpartition("/")[0])
+
+    def _stale(self, state: dict[str, Any]) -> int:
+        """When to say that nothing came for an hour (µs); FOREVER: not."""
+        if "reference" not in state or "told" in state:
+            return FOREVER
+        heard: int = state["heard"]
+        return heard + HOUR
+
+    def _step(self, state: dict[str, Any], space: str, step: Step) -> Reading:
+        state["space"] = space
+        if "reference" in state:
+            return self._judged(state, unpacked(state["reference"]), step)
+        learning = state.setdefault("learning", {})
+        made = Learner(self.rule.learn // MINUTE).take(learning, space, step)
+        counts = {"calls": step.moments.count, "reference_calls": learning.get("calls", 0)}
+        if made:
+            del state["learning"]
+            state["reference"] = made.pack()
+        stand = Stand(step.end, {"reference_age_s": 0.0}, counts, texts={"model": space})
+        return Reading(step.end, "clear", 0.0, 1.0, note="learning", stands=(stand,))
+
+    def _judged(self, state: dict[str, Any], reference: Reference, step: Step) -> Reading:
+        self._remember(state, step)
+        limits = 2 * run_length(self.rule.false_alarms, self.rule.series, MINUTE)
+        memories, read = state.setdefault("memories", [{}, {}]), []
+        for head, memory, mean in zip((reference.topics, reference.shape), memories, step.means, strict=True):
+            hotelling.remember(memory, step.moments.count, head.whitening.white(mean), head.yardstick.cap)
+            apart, place = head.yardstick.read(hotelling.roots(memory, reference.calls))
+            read.append((apart / head.yardstick.limit(limits), place))
+        (topics, _), (shape, _) = read
+        stand = self._stand(reference, step, topics, shape)
+        score = max(topics, shape)
+        verdict: Verdict = "breach" if score > 1 else "hold" if score >= RELEASE else "clear"
+        note = self._note(state, reference, step, read) if verdict == "breach" else ""
+        return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
+
+    def _stand(self, reference: Reference, step: Step, topics: float, shape: float) -> Stand:
+        measures = {
+            "statistic": max(topics, shape),
+            "threshold": 1.0,
+            "topics": topics,
+            "shape": shape,
+            "reference_age_s": (step.end - reference.made) / SECOND,
+            "overdispersion": reference.overdispersion,
+        }
+        counts = {"calls": step.moments.count, "reference_calls": reference.calls}
+        return Stand(step.end, measures, counts, texts={"model": reference.space})
+
+    def _remember(self, state: dict[str, Any], step: Step) -> None:
+        recent = state.setdefault("recent", [])
+        recent += ([trace, witness.small(x)] for _, trace, x in step.moments.sample)
+        del recent[:-RECENT]
+
+    def _note(
+        self, state: dict[str, Any], reference: Reference, step: Step, read: list[tuple[float, int]]
+    ) -> str:
+        """Which head spoke, and which calls tell it."""
+        del step
+        which = int(read[1][0] > read[0][0])
+        head: Head = (reference.topics, reference.shape)[which]
+        now = hotelling.mean(state["memories"][which], read[which][1])
+        found = []
+        for word, seen, sign in (("new", state["recent"], 1), ("missing", reference.kept, -1)):
+            if seen:
+                images = witness.images(seen, reference.space if which else "")
+                names = witness.first(seen, witness.scores(images, head.whitening, now), sign)
+                found.append(f"{word} are calls like {', '.join(names)}")
+        return "; ".join([("the topics" if not which else "how alike they are"), *found])

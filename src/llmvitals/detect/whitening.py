@@ -1,0 +1,46 @@
+"""Means of minutes → vectors whose length tells how unusual they are: a whitening with a ridge."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from llmvitals.detect.axes import Axes, Floats
+
+
+class Whitening(msgspec.Struct, frozen=True, array_like=True):
+    """y = (Σ + λ)^(-1/2)·(mean - mean_ref), with λ the mean eigenvalue of Σ, the covariance of √n·mean.
+
+    Of Σ are kept the greatest axes, and along all others the mean of what is left. So
+    y = rest·(u + Σᵢ gainᵢ·⟨axisᵢ, u⟩·axisᵢ). mean (d) and gains (k): float32, axes (k × d): int8.
+    """
+
+    mean: bytes
+    axes: bytes
+    gains: bytes
+    rest: float
+
+    def white(self, means: NDArray[np.floating]) -> Floats:
+        """The y (… × d, float32) of means (… × d, at the scale of the reference's)."""
+        apart = means.astype(np.float32) - np.frombuffer(self.mean, "<f4")
+        axes = np.frombuffer(self.axes, "i1").reshape(-1, apart.shape[-1]).astype(np.float32)
+        along = (apart @ axes.T) * np.frombuffer(self.gains, "<f4")
+        white: Floats = (apart + along @ axes) * np.float32(self.rest)
+        return white
+
+
+def whitening(mean: NDArray[np.floating], axes: Axes) -> Whitening:
+    """By the mean and the axes of the scatter of √n·mean over minutes."""
+    width, kept = axes.directions.shape[1], len(axes.directions)
+    ridge = (axes.variances.sum() + axes.rest * (width - kept)) / width or 1.0
+    rest = 1 / np.sqrt(ridge + axes.rest)
+    gains = 1 / np.sqrt(ridge + axes.variances) / rest - 1
+    sizes = np.abs(axes.directions).max(axis=1) / 127
+    whole = np.rint(axes.directions / sizes[:, None]).astype("i1")
+    return Whitening(
+        mean.astype("<f4").tobytes(),
+        whole.tobytes(),
+        (gains * sizes**2).astype("<f4").tobytes(),
+        float(rest),
+    )
