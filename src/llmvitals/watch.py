@@ -17,6 +17,7 @@ from llmvitals.detect import cause
 from llmvitals.detect.absence import Absence
 from llmvitals.detect.budget import Budget
 from llmvitals.detect.outage import Outage
+from llmvitals.detect.regression import Regression
 from llmvitals.detect.runaway import Runaway
 from llmvitals.detect.statistic import Statistic
 from llmvitals.detect.suspects import Suspects, fixed
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     Panes = Sequence[tuple[int, Vitals]]
 
 KINDS: Final[dict[str, type[BaseModel]]] = {
-    kind.kind: kind for kind in (Budget, Threshold, Outage, Absence, Runaway)
+    kind.kind: kind for kind in (Budget, Threshold, Outage, Absence, Runaway, Regression)
 }
 """Kinds of conditions; a new one is a file in detect/ and its name here."""
 

@@ -18,8 +18,10 @@ Model = TypeVar("Model", bound=BaseModel)
 _CURES: Final = {
     "string": "write a text",
     "int": "write a whole number",
+    "float": "write a number",
     "list": "write a list: lines that begin with -",
-    "greater": "write {ge} or more",
+    "greater_than_equal": "write {ge} or more",
+    "greater": "write more than {gt}",
     "less": "write {le} or less",
     "too_short": "write at least one",
     "too_long": "write at most {max_length}",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Kinds = Mapping[str, type[BaseModel]]
 
-LATER: Final = ("regression", "canary", "drift", "change")
+LATER: Final = ("canary", "drift", "change")
 """Kinds that a later version will know."""
 
 

@@ -6,6 +6,7 @@ from llmvitals.ruleschema.absence import absence
 from llmvitals.ruleschema.budget import budget
 from llmvitals.ruleschema.outage import outage
 from llmvitals.ruleschema.parts import CONDITION, ZONE, Schema
+from llmvitals.ruleschema.regression import regression
 from llmvitals.ruleschema.runaway import runaway
 from llmvitals.ruleschema.threshold import threshold
 
@@ -21,4 +22,5 @@ def kinds() -> dict[str, Schema]:
         "outage": outage(),
         "absence": absence(),
         "runaway": runaway(),
+        "regression": regression(),
     }

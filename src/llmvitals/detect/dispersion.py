@@ -1,0 +1,53 @@
+"""Overdispersion: how much more hours differ from what was expected of them than their calls by chance do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+FEW: Final = 24
+"""Hours that it takes to know it."""
+_FAIR: Final = 0.98
+_PRIOR: Final = 10
+"""Days without noise of their own that count beside those that are known."""
+
+
+def dispersion(
+    off: NDArray[np.float64], calls: NDArray[np.float64], hours: NDArray[np.int64]
+) -> tuple[float, float] | None:
+    """(ρ, δ), or None with fewer than FEW hours: evidence of an hour is divided by `factor` of them.
+
+    off: by how many standard deviations each hour was beyond the expected, NaN where nothing was expected.
+    ρ is the correlation of the calls within an hour: chi² of one of n calls is 1 + ρ·n (Pearson's; McCullagh,
+    Nelder, "Generalized linear models", 1989, 4.5), of the side above 0 alone, which is the one that alarms.
+    δ ≥ 1 is what whole days have in common, by their sums. The worst 2 % of the hours count as the best of
+    them, so that a past incident makes nobody blind.
+    """
+    known = np.isfinite(off)
+    off, calls, hours = off[known], calls[known], hours[known]
+    if len(off) < FEW:
+        return None
+    off = np.minimum(off, np.quantile(np.maximum(off, 0.0), _FAIR))
+    rho = max(0.0, float((2 * np.maximum(off, 0.0) ** 2 - 1).sum() / calls.sum()))
+    even = off / np.sqrt(1 + rho * calls)
+    _, day = np.unique(hours // 24, return_inverse=True)
+    count = np.bincount(day)
+    sums = np.bincount(day, even - even.mean()) / np.sqrt(count)
+    days = (float((sums**2).sum()) + _PRIOR) / (len(count) + _PRIOR)
+    return rho, max(1.0, days)
+
+
+def factor(noise: Sequence[float], calls: float) -> float:
+    """φ ≥ 1 of an hour of so many calls.
+
+    >>> factor((0.01, 1.5), 100)
+    3.0
+    """
+    rho, days = noise
+    return (1.0 + rho * calls) * days

@@ -1,0 +1,47 @@
+"""The hours that are remembered: a few numbers each, packed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.void]
+
+ROW: Final = np.dtype(
+    [
+        ("hour", "<u4"),
+        ("calls", "<u4"),
+        ("stat", "<f4"),
+        ("spread", "<f4"),
+        ("value", "<f4"),
+        ("up", "<f2"),
+        ("down", "<f2"),
+    ]
+)
+"""hour: since 1970. stat, spread: see the gauges. value: the metric, in its unit. up, down: by how many
+standard deviations it was above and below what was expected of it, NaN where nothing was."""
+_MOST: Final = 60_000.0
+
+
+def rows(state: dict[str, Any]) -> Rows:
+    """All of them, the oldest first."""
+    return np.frombuffer(state.get("hours", b""), ROW)
+
+
+def remember(state: dict[str, Any], row: tuple[float, ...], off: tuple[float, float], back: int) -> None:
+    """One more; row: up to `value`. What is more than `back` hours older is forgotten."""
+    clipped = (min(max(each, -_MOST), _MOST) for each in off)
+    new = np.array([(*row, *clipped)], ROW)
+    old = rows(state)
+    state["hours"] = old[old["hour"] + back >= row[0]].tobytes() + new.tobytes()
+
+
+def same(found: Rows, hour: int, season: int, past: int) -> Rows:
+    """The same hours of the last `past` seasons of so many hours."""
+    lag = hour - found["hour"].astype(np.int64)
+    there: Rows = found[(lag > 0) & (lag % season == 0) & (lag <= past * season)]
+    return there
