@@ -153,6 +153,7 @@ PARTS = {
     "combine": ("kafka/drive.py", "combine"),
     "merge": ("kafka/drive.py", "merge"),
     "sink": ("kafka/pour.py", "desk", "notify", "write"),
+    "score": ("kafka/drive.py", "score"),
 }
 """What runs in a worker, as far as it counts."""
 

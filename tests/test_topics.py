@@ -47,7 +47,7 @@ def test_every_topic_that_stages_write_to_is_declared():
 def test_topics_are_declared_in_the_order_of_the_data():
     names = [topic.name.split(".", 1)[1] for topic in topics.load(Settings())]
     assert names == [
-        "calls.v1", "calls.dlq.v1", "partials.v1", "vitals.v1", "alerts.v1",
+        "calls.v1", "calls.dlq.v1", "scores.v1", "partials.v1", "vitals.v1", "alerts.v1",
         "incidents.v1", "silences.v1", "verdicts.v1", "checkpoints.v1",
     ]  # fmt: skip
 
@@ -58,7 +58,7 @@ def test_policies_are_those_of_the_design():
     assert declared["llm.calls.v1"]["message.timestamp.type"] == "LogAppendTime"
     retention = {name: int(s["retention.ms"]) // day for name, s in declared.items() if "retention.ms" in s}
     assert retention == {
-        "llm.calls.v1": 7, "llm.calls.dlq.v1": 14, "llm.partials.v1": 1, "llm.vitals.v1": 2, "llm.alerts.v1": 30,
+        "llm.calls.v1": 7, "llm.calls.dlq.v1": 14, "llm.scores.v1": 7, "llm.partials.v1": 1, "llm.vitals.v1": 2, "llm.alerts.v1": 30,
     }  # fmt: skip
     compacted = {name for name, settings in declared.items() if settings["cleanup.policy"] == "compact"}
     assert compacted == {f"llm.{what}.v1" for what in ("incidents", "silences", "verdicts", "checkpoints")}
@@ -149,7 +149,7 @@ async def test_apply_creates_every_topic_and_a_second_time_does_nothing(kafka, t
     assert await topics.missing(settings) == []
     again = await topics.apply(settings)
     assert not again
-    assert str(again) == "Nothing to do: all 9 topics are there."
+    assert str(again) == "Nothing to do: all 10 topics are there."
 
 
 @pytest.mark.kafka

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Kind = Literal["combine", "merge", "sink"]
+Kind = Literal["combine", "merge", "sink", "score"]
 
 _READS: Final[dict[str, tuple[Topic, ...]]] = {
     "merge": (Topic.PARTIALS,),
@@ -52,6 +52,7 @@ _WRITES: Final[dict[str, tuple[Topic, ...]]] = {
     "combine": (Topic.PARTIALS, Topic.DEAD_LETTERS, Topic.CHECKPOINTS),
     "merge": (Topic.VITALS, Topic.ALERTS, Topic.CHECKPOINTS),
     "sink": (Topic.INCIDENTS, Topic.SILENCES, Topic.VERDICTS),
+    "score": (Topic.SCORES, Topic.CHECKPOINTS),
 }
 
 
@@ -116,7 +117,7 @@ def build(
 ) -> Application:
     """The Faust app of a process kind.
 
-    work: what makes its stages (combine, merge), or its taps (sink).
+    work: what makes its stages (combine, merge, score), or its taps (sink).
     """
     meters, group = meters or Unmetered(), f"{settings.group}-{stage}"
     app = Application(
@@ -184,7 +185,8 @@ def run(
 
 
 def _read_by(stage: Kind, settings: Settings) -> tuple[str, ...]:
-    return settings.sources if stage == "combine" else tuple(map(settings.topic, _READS[stage]))
+    own = {"combine": settings.sources, "score": settings.calls}
+    return own[stage] if stage in own else tuple(map(settings.topic, _READS[stage]))
 
 
 def _execute(app: Application, loop: asyncio.AbstractEventLoop) -> int:

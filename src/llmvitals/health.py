@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-Kind = Literal["combine", "merge", "sink"]
+Kind = Literal["combine", "merge", "sink", "score"]
 
-PORTS: Final[dict[Kind, int]] = {"combine": 0, "merge": 1, "sink": 2}
+PORTS: Final[dict[Kind, int]] = {"combine": 0, "merge": 1, "sink": 2, "score": 3}
 """What is added to `settings.health_port`, so that one machine can run one of each."""
 CHILDREN: Final = 2_000
 """So many different labels a metric keeps; those of later ones become `_other`."""
@@ -103,6 +103,12 @@ _STAGES: Final[dict[Kind, dict[str, Metric]]] = {
             Counter, "store_errors", "Writes that a store refused or did not answer.", ("code",)
         ),
         "points_set_aside": Metric(Counter, "points_set_aside", "Points that no store takes.", ("code",)),
+    },
+    "score": _DRIVEN
+    | {
+        "in": Metric(Counter, "score_calls_in", "Calls read, with or without texts."),
+        "scored": Metric(Counter, "texts_scored", "Texts of which a scorer gave what was asked."),
+        "unscored": Metric(Counter, "texts_unscored", "Texts that no scorer could score."),
     },
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from llmvitals import ingest
@@ -14,6 +15,8 @@ from llmvitals.merge import Merge
 from llmvitals.merge import Plan as MergePlan
 from llmvitals.price import Prices
 from llmvitals.record.view import DEFAULT_VIEWS, DIMENSIONS, Condition, View
+from llmvitals.score import Plan as ScorePlan
+from llmvitals.score import Score, find
 from llmvitals.watch import Watch, load_watch
 from llmvitals.window import duration
 from llmvitals.write.store import store
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmvitals.alert.routing import Routing
+    from llmvitals.score import Bench
     from llmvitals.settings import Settings, ViewSetting
+    from llmvitals.stage import Make
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,25 @@ def check(settings: Settings) -> Sequence[str]:
     Gives the rules' warnings. Raises ConfigError (RuleError for the rules) that names what is wrong.
     """
     store(settings)
+    for scorer in settings.scorers:
+        find(scorer.scorer)
     return Pipeline.of(settings, 1, settings.sources).watch.rules.warnings
+
+
+def scoring(settings: Settings, benches: Sequence[Bench]) -> Make:
+    """The score stage, made for one partition of the calls; benches: the scorers, opened."""
+    plans = {
+        topic: ScorePlan(benches, partial(ingest.decode, format=form), settings.max_record_bytes)
+        for topic, form in {**dict.fromkeys(settings.calls), **settings.formats}.items()
+    }
+
+    def make(
+        topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
+    ) -> Score:
+        del partition, sources
+        return Score(plans[topic], parts=parts, beginning=beginning)
+
+    return make
 
 
 def routing(settings: Settings) -> Routing:

@@ -157,7 +157,7 @@ class Settings(BaseSettings):
 
     health_host: str = "127.0.0.1"
     health_port: int = Field(
-        9464, ge=0, le=65_535, description="Of combine; merge +1, sink +2, score +3; 0: any."
+        9464, ge=0, le=65_535, description="Of combine; then merge, sink, score; 0: any."
     )
     log_format: Literal["console", "json"] = "console"
 
@@ -208,9 +208,7 @@ class Settings(BaseSettings):
         if not 1_000_000 <= pane <= minute or minute % pane:
             raise ValueError(f"pane {self.pane} has to divide a minute into whole seconds, such as 10s")
         if self.scorers and self.text == "off":
-            raise ValueError(
-                "scorers read the texts of calls: allow it with text=score, or leave scorers out"
-            )
+            raise ValueError("scorers read texts of calls: allow it with text=score, or leave scorers out")
         if duration(self.dedupe_horizon) > DAY:
             raise ValueError("dedupe_horizon is at most 24h: ids are kept in memory")
         return self

@@ -61,6 +61,16 @@ class Idler(Protocol):
         """
 
 
+class Waiter(Protocol):
+    """What a stage has beside `Stage` if its pieces wait for others: the driver does them in a thread.
+
+    So the loop goes on meanwhile. While a piece is done nothing is asked of the stage but `next` and its
+    counters, of which there are always the same.
+    """
+
+    waits: bool
+
+
 class Make(Protocol):
     """The factory of a process kind's stages, one for each input partition.
 

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from llmvitals import app
@@ -14,13 +15,14 @@ from llmvitals.errors import ConfigError
 from llmvitals.health import Health
 from llmvitals.kafka.watchdog import SUPERVISOR
 from llmvitals.notify.buttons import listening
-from llmvitals.pipeline import Pipeline, check, routing
+from llmvitals.pipeline import Pipeline, check, routing, scoring
 from llmvitals.record.log import Topic
+from llmvitals.score import Bench
 from llmvitals.stage import Tap
 from llmvitals.write.store import store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from llmvitals.alert.routing import Routing
     from llmvitals.settings import Settings
@@ -43,6 +45,8 @@ def work(stage: app.Kind, settings: Settings) -> int:
         if stage == "sink":
             alone(settings, partitions)
             return taps(settings, health)
+        if stage == "score":
+            return scoring(settings, benches)
         pipeline = Pipeline.of(settings, partitions[settings.topic(Topic.PARTIALS)], settings.sources)
         return pipeline.combining if stage == "combine" else pipeline.merging
 
@@ -56,8 +60,26 @@ def work(stage: app.Kind, settings: Settings) -> int:
     # 700 allocations costs a tenth of the time.
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
-    with Health(settings, stage) as health:
+    with (
+        Health(settings, stage) as health,
+        scorers(settings if stage == "score" else None, health) as benches,
+    ):
         return app.run(stage, settings, assemble, health, reread=reread)
+
+
+@contextmanager
+def scorers(settings: Settings | None, health: Health) -> Iterator[list[Bench]]:
+    """The scorers of the settings (None: none), each in its process. Raises ConfigError."""
+    if settings is not None and not settings.scorers:
+        raise ConfigError("scorers: none are set, so there is nothing to score: set LLMVITALS_SCORERS")
+    benches = [Bench(each, health.note) for each in (settings.scorers if settings else ())]
+    try:
+        for bench in benches:
+            bench.open()
+        yield benches
+    finally:
+        for bench in benches:
+            bench.close()
 
 
 def alone(settings: Settings, partitions: Mapping[str, int]) -> None:

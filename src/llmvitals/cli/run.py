@@ -25,6 +25,7 @@ class StageName(StrEnum):
     COMBINE = "combine"
     MERGE = "merge"
     SINK = "sink"
+    SCORE = "score"
 
 
 def worker(
@@ -34,8 +35,9 @@ def worker(
 ) -> None:
     """Run the stages on Kafka until told to stop.
 
-    combine turns calls into partial sums, merge makes metrics and alerts of them, sink writes and notifies.
-    Without --stage, one process of each is started and watched; when one ends, all end with its exit code.
+    combine turns calls into partial sums, merge makes metrics and alerts of them, sink writes and notifies;
+    score, where scorers are set, has texts scored. Without --stage, one process of each is started and
+    watched; when one ends, all end with its exit code.
     """
     settings = settings_.load()
     logs.configure(settings)
@@ -45,7 +47,8 @@ def worker(
 
         for warning in check(settings):
             log.warning("%s", warning)
-        raise typer.Exit(supervise(["combine", "merge", "sink"], settings))
+        stages = ["combine", "merge", "sink", *(["score"] if settings.scorers else [])]
+        raise typer.Exit(supervise(stages, settings))
     from llmvitals.worker import work  # noqa: PLC0415
 
     raise typer.Exit(work(cast("Kind", stage.value), settings))

@@ -85,7 +85,7 @@ class Lane:
     async def _piece(self, work: Iterator[Sequence[Message]]) -> bool:
         """Do the next piece; False when there is none, or nobody who wants it any more."""
         async with self.lock:
-            messages = None if self.closed else next(work, None)
+            messages = None if self.closed else await self._next(work)
             if messages is None:
                 return False
             passing("after-apply")
@@ -93,6 +93,11 @@ class Lane:
             passing("after-send")
             self.pieces += 1
             return True
+
+    async def _next(self, work: Iterator[Sequence[Message]]) -> Sequence[Message] | None:
+        if getattr(self.stage, "waits", False):
+            return await asyncio.to_thread(next, work, None)
+        return next(work, None)
 
     async def give(self, messages: Sequence[Message]) -> None:
         """Send what the stage has just given out; waits only if too much is outstanding. Hold the lock."""

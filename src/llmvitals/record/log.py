@@ -14,6 +14,7 @@ class Topic(StrEnum):
     """The topics that stages write to, by what they hold; app.py knows their full names."""
 
     DEAD_LETTERS = "calls.dlq"
+    SCORES = "scores"
     PARTIALS = "partials"
     VITALS = "vitals"
     ALERTS = "alerts"

@@ -1,0 +1,134 @@
+"""The score stage of one partition of the calls: calls with texts → evaluations."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from llmvitals.errors import AFRESH, StateLost
+from llmvitals.record.call import Call
+from llmvitals.record.chunk import MANIFEST
+from llmvitals.record.log import Message, Record, Snapshot, Topic
+from llmvitals.score.bench import Bench
+from llmvitals.score.evaluation import event, wanted
+
+SLICE: Final = 256
+"""Records that are worked on at once."""
+_COUNTERS: Final = ("in", "scored", "unscored")
+
+
+class _Decoded(Protocol):
+    @property
+    def calls(self) -> Sequence[Call]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The same for all partitions of a topic.
+
+    benches: the scorers, opened. decode: bytes → calls, raising errors.BadCall. wall: ms since 1970.
+    """
+
+    benches: Sequence[Bench]
+    decode: Callable[[bytes], _Decoded]
+    max_record_bytes: int = 262_144
+    wall: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+
+
+class _Manifest(msgspec.Struct):
+    v: int
+    offset: int
+    counters: dict[str, int]
+
+
+class Score:
+    """Has the texts of calls scored, and says what came of it; what can't be read is combine's affair.
+
+    Its only state is the next offset: what was scored and not yet saved is scored again after a crash, under
+    the same id. The driver does its pieces in a thread, as they wait for the scorers.
+
+    parts: its newest checkpoint, {} for none. beginning: the oldest offset that the log has.
+    counters: in (calls read), scored, unscored (texts). Raises StateLost for a checkpoint that can't be read.
+    """
+
+    waits = True
+    next: int
+
+    def __init__(self, plan: Plan, *, parts: dict[str, bytes], beginning: int) -> None:
+        saved = _restored(parts, beginning)
+        self._plan = plan
+        self.next = max(saved.offset, beginning)
+        self.counters = Counter(dict.fromkeys(_COUNTERS, 0) | saved.counters)
+
+    def apply(self, records: Sequence[Record]) -> list[Message]:
+        """Take records in; the evaluations of the calls in them."""
+        return list(chain.from_iterable(self.pieces(records)))
+
+    def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
+        """The same; a piece is a part of a second, though often there is nothing to send yet."""
+        records = [record for record in records if record.offset >= self.next]
+        for start in range(0, len(records), SLICE):
+            some = records[start : start + SLICE]
+            calls = [call for record in some for call in self._calls(record)]
+            out: list[Message] = []
+            for bench in self._plan.benches:
+                out += yield from self._scored(calls, bench)
+            self.counters["in"] += len(calls)
+            self.next = some[-1].offset + 1
+            yield out
+
+    def flush(self) -> list[Message]:
+        """Nothing: what there is to say is said at once."""
+        return []
+
+    def mark(self) -> int:
+        """Nothing waits for an acknowledgement."""
+        return 0
+
+    def delivered(self, mark: int) -> None:
+        """See `mark`."""
+
+    def snapshot(self, *, whole: bool = False) -> Snapshot:
+        """How far it is."""
+        del whole
+        manifest = _Manifest(1, self.next, dict(self.counters))
+        return Snapshot(self.next, {MANIFEST: msgspec.msgpack.encode(manifest)})
+
+    def _calls(self, record: Record) -> Sequence[Call]:
+        value = record.value or b""
+        if len(value) <= self._plan.max_record_bytes:
+            with suppress(Exception):  # combine makes a dead letter of it
+                return self._plan.decode(value).calls
+        return ()
+
+    def _scored(self, calls: Sequence[Call], bench: Bench) -> Generator[list[Any], None, list[Message]]:
+        asked = [(call, text) for call in calls if (text := wanted(call, bench)) is not None]
+        if not asked:
+            return []
+        rows = yield from bench.score([text for _, text in asked])
+        now = self._plan.wall()
+        unscored = sum(row is None for row in rows)
+        self.counters["unscored"] += unscored
+        self.counters["scored"] += len(rows) - unscored
+        return [
+            Message(Topic.SCORES, call.id.encode(errors="replace"), event(call, bench, row, now))
+            for (call, _), row in zip(asked, rows, strict=True)
+        ]
+
+
+def _restored(parts: dict[str, bytes], beginning: int) -> _Manifest:
+    if not parts:
+        return _Manifest(1, beginning, {})
+    try:
+        return msgspec.msgpack.decode(parts[MANIFEST], type=_Manifest)
+    except (KeyError, msgspec.DecodeError) as error:
+        raise StateLost(
+            f"the checkpoint of score can't be read ({error}); to begin afresh {AFRESH}"
+        ) from error
