@@ -47,6 +47,8 @@ def _settings(
     ] = None,
 ) -> None:
     logs.hush()
+    # Stages are processes of their own; a second thread would only wait for the first one's small matrices.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # The environment is how the flags reach the worker's own processes.
     if config is not None:
         if not config.is_file():

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.book import PROFILE, Book, Coded
 from llmvitals.combine.columns import SPEED_US
-from llmvitals.combine.embedded import Pictures, pictures
 from llmvitals.combine.sums import NO_MARKS, Marks
 from llmvitals.sketch import heavy, quantiles
 from llmvitals.sketch.scores import MICRO, ROOT
@@ -29,7 +28,7 @@ class Chunk:
     """n calls: their vectors (SUMS × n), the bins of their sketches, their contributors, a trace id each.
 
     lines: those of the vectors that have anything in them. tools: contributors as well. scores: of each a
-    sketch.scores.Score. pictures: the vectors that they bring.
+    sketch.scores.Score.
     """
 
     vectors: Ints
@@ -39,10 +38,9 @@ class Chunk:
     tools: Marks
     scores: Marks
     traces: Sequence[str]
-    pictures: Pictures
 
     def of(self, wanted: NDArray[np.bool_]) -> Chunk:
-        """Only the wanted calls, without pictures: whoever wants these takes them before."""
+        """Only the wanted calls."""
         return Chunk(
             np.compress(wanted, self.vectors, axis=1),
             self.lines,
@@ -51,7 +49,6 @@ class Chunk:
             self.tools.only(wanted),
             self.scores.only(wanted),
             [self.traces[i] for i in np.flatnonzero(wanted).tolist()],
-            {},
         )
 
 
@@ -67,7 +64,6 @@ def prepare(coded: Coded, book: Book) -> Chunk:
         _tools(coded, book),
         _scores(coded, book),
         coded.traces,
-        pictures(coded.embedded),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 from zlib import crc32
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.names import Codes, clean
-from llmvitals.record.call import Call, floats
+from llmvitals.record.call import Call, packed
 from llmvitals.record.view import UNKNOWN
 from llmvitals.sketch.space import DEFAULT, key, space
 
@@ -71,8 +71,7 @@ class Pictured(NamedTuple):
     z: NDArray[np.int32]
 
 
-Pictures = Mapping[Kind, Pictured]
-
+_FEW: Final = 2_048
 NO_VECTORS: Final = Given(np.empty(0, np.int64), np.empty(0, object))
 
 
@@ -93,21 +92,21 @@ class Reader:
     def __init__(self, scales: Mapping[str, float]) -> None:
         self.codes = Codes[str](str)
         self._scales = scales
+        self._met: dict[tuple[str, int], tuple[Kind, int]] = {}
 
     def read(self, brought: Given, ids: Sequence[str]) -> tuple[Embedded, Ints]:
         """The images of usable vectors, and the places of calls whose vector is none; ids: of all calls."""
-        sorted_out: dict[Kind, tuple[list[int], list[int], list[Any]]] = {}
+        sorted_out: dict[Kind, tuple[list[int], list[int], list[bytes]]] = {}
         for place, one in zip(brought.places.tolist(), brought.said, strict=True):
-            numbers = floats(one.vector)
-            model = clean(one.model) or UNKNOWN
-            scale = self._scales.get(model, DEFAULT)
-            places, spaces, vectors = sorted_out.setdefault((len(numbers), scale), ([], [], []))
+            numbers = packed(one)
+            kind, code = self._met.get((one.model, len(numbers))) or self._meet(one.model, len(numbers))
+            places, spaces, vectors = sorted_out.setdefault(kind, ([], [], []))
             places.append(place)
-            spaces.append(self.codes[key(model, len(numbers), scale)])
+            spaces.append(code)
             vectors.append(numbers)
         found, bad = {}, [np.empty(0, np.int64)]
         for kind, (places, spaces, vectors) in sorted_out.items():
-            matrix = np.frombuffer(b"".join(vectors), np.float32).reshape(len(vectors), -1)
+            matrix = np.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), -1)
             x, usable = space(*kind).vectors(matrix)
             at = np.array(places, np.int64)
             bad.append(at[~usable])
@@ -117,6 +116,12 @@ class Reader:
                 x = x if usable.all() else x[usable]
                 found[kind] = Vectors(at, ranks, np.array(spaces, np.int64)[usable], x)
         return found, np.concatenate(bad)
+
+    def _meet(self, said: str, size: int) -> tuple[Kind, int]:
+        model = clean(said) or UNKNOWN
+        kind = size // 4, self._scales.get(model, DEFAULT)
+        self._met[said, size] = found = kind, self.codes[key(model, *kind)]
+        return found
 
 
 def split(embedded: Embedded, order: Ints, ends: Sequence[int]) -> list[Embedded]:
@@ -143,9 +148,13 @@ def joined(parts: Sequence[tuple[int, Embedded]]) -> Embedded:
     return {kind: Vectors(*map(np.concatenate, zip(*many, strict=True))) for kind, many in found.items()}
 
 
-def pictures(embedded: Embedded) -> Pictures:
-    """With both images."""
-    return {kind: Pictured(vectors, space(*kind).features(vectors.x)) for kind, vectors in embedded.items()}
+def pictured(embedded: Embedded) -> Iterator[tuple[Kind, Pictured]]:
+    """With both images, a few at a time: z of many would not fit into a cache."""
+    for kind, vectors in embedded.items():
+        for start in range(0, len(vectors.places), _FEW):
+            part = slice(start, start + _FEW)
+            few = Vectors(vectors.places[part], vectors.ranks[part], vectors.spaces[part], vectors.x[part])
+            yield kind, Pictured(few, space(*kind).features(few.x))
 
 
 def _order(moved: Ints) -> Ints:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.combine.embedded import Kind, Pictured, Pictures, Vectors
+from llmvitals.combine.embedded import Kind, Pictured, Vectors
 from llmvitals.combine.names import clean
 from llmvitals.sketch.moments import MOST, SAMPLE, Meaning, Moments, Seen, least
 from llmvitals.sketch.space import FEATURES, WIDEST
@@ -37,21 +37,21 @@ class Meanings:
         self._kinds: dict[str, Kind] = {}
         self._piles: dict[Kind, _Pile] = {}
 
-    def add(self, rows: Ints, pictures: Pictures, names: Sequence[str], traces: Sequence[str]) -> None:
-        """Add the vectors of calls (rows: n; below 0: not wanted); names: of the spaces' codes."""
-        for kind, pictured in pictures.items():
-            vectors = pictured.vectors
-            mine = rows[vectors.places]
-            keys, inverse = np.unique(mine << _SHIFT | vectors.spaces, return_inverse=True)
-            codes = (keys & (1 << _SHIFT) - 1).tolist()
-            said = list(zip((keys >> _SHIFT).tolist(), [names[code] for code in codes], strict=True))
-            for row, name in said:
-                if row >= 0:
-                    self._admit(kind, row, name)
-            pile = self._piles.get(kind)
-            if pile is not None:
-                # Only now: one that was admitted may have given way to a later one.
-                pile.add(np.array([pile.slot(whose) for whose in said], np.int64)[inverse], pictured, traces)
+    def add(
+        self, rows: Ints, kind: Kind, pictured: Pictured, *, names: Sequence[str], traces: Sequence[str]
+    ) -> None:
+        """Add vectors of calls (rows: n; below 0: not wanted; traces: n); names: of the spaces' codes."""
+        vectors = pictured.vectors
+        keys, inverse = np.unique(rows[vectors.places] << _SHIFT | vectors.spaces, return_inverse=True)
+        codes = (keys & (1 << _SHIFT) - 1).tolist()
+        said = list(zip((keys >> _SHIFT).tolist(), [names[code] for code in codes], strict=True))
+        for row, name in said:
+            if row >= 0:
+                self._admit(kind, row, name)
+        pile = self._piles.get(kind)
+        if pile is not None:
+            # Only now: one that was admitted may have given way to a later one.
+            pile.add(np.array([pile.slot(whose) for whose in said], np.int64)[inverse], pictured, traces)
 
     def of(self, row: int) -> Meaning:
         """The moments of a row."""

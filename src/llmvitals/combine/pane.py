@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.book import PROFILE, Book, Coded, joined
 from llmvitals.combine.chunk import prepare
+from llmvitals.combine.embedded import pictured
 from llmvitals.combine.plan import Plan
 from llmvitals.combine.table import Series, Table
 from llmvitals.record.frame import Entry
@@ -63,6 +64,15 @@ class Pane:
         chunk = prepare(coded, self.book)
         for table, rows in zip(self._tables, self._rows, strict=True):
             table.add(rows[profiles], chunk)
+        self._mean(coded, profiles)
+
+    def _mean(self, coded: Coded, profiles: Ints) -> None:
+        """Add up what calls mean, for the views that want it."""
+        tables = zip(self._tables, self._rows, strict=True)
+        wanted = [(table, rows[profiles]) for table, rows in tables if table.view.meaning]
+        for kind, few in pictured(coded.embedded) if wanted else ():
+            for table, rows in wanted:
+                table.mean(rows, kind, few, coded.traces)
 
     def _meet(self, profiles: Ints) -> None:
         """Give a row in every view to the profiles that were not met yet, in the order of the log."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.book import Book
 from llmvitals.combine.chunk import KIND, Chunk
+from llmvitals.combine.embedded import Kind, Pictured
 from llmvitals.combine.meaning import Meanings
 from llmvitals.combine.sums import SHIFT, Sums
 from llmvitals.combine.worst import Worst
@@ -58,8 +59,6 @@ class Table:
 
     def add(self, rows: Ints, chunk: Chunk) -> None:
         """Add each of the n calls of a chunk to its row (n; below 0: the view does not want it)."""
-        if self.view.meaning:
-            self._meaning.add(rows, chunk.pictures, self._book.vectors.codes.names, chunk.traces)
         if int(rows.min()) < 0:
             wanted = rows >= 0
             rows, chunk = rows[wanted], chunk.of(wanted)
@@ -78,6 +77,11 @@ class Table:
             self._who.add(rows, len(self.series), chunk.who)
             self._who.add(rows, len(self.series), chunk.tools)
         self._scores.add(rows, len(self.series), chunk.scores)
+
+    def mean(self, rows: Ints, kind: Kind, pictured: Pictured, traces: Sequence[str]) -> None:
+        """Add vectors of some of n calls; rows, traces: of all n (below 0: the view does not want it)."""
+        names = self._book.vectors.codes.names
+        self._meaning.add(rows, kind, pictured, names=names, traces=traces)
 
     def crowded(self, most: int) -> bool:
         """Whether there are more contributors than this, over all series and kinds."""

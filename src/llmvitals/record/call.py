@@ -169,6 +169,16 @@ def floats(vector: str | list[float]) -> array[float]:
     return numbers
 
 
+def packed(embedding: Embedding) -> bytes:
+    """The numbers of a vector that was read, as little-endian float32, not looked at again."""
+    if isinstance(embedding.vector, str):
+        return msgspec.convert(embedding.vector, bytes)
+    numbers = array("f", embedding.vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
 def _bytes(vector: str) -> bytes:
     try:
         # The length is looked at first: a megabyte of base64 is not worth decoding.
