@@ -127,10 +127,12 @@ class Space:
         return folded
 
 
-@lru_cache(maxsize=_KEPT)
 def space(dimension: int, scale: float = DEFAULT) -> Space:
     """The space of a dimension; its fixed random parts depend on that and the scale, and on nothing else."""
-    return Space(dimension, scale)
+    return _made(dimension, scale)
+
+
+_made: Final = lru_cache(maxsize=_KEPT)(Space)
 
 
 def key(model: str, dimension: int, scale: float = DEFAULT) -> str:
