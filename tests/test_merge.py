@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import Counter
 
@@ -121,15 +122,14 @@ def test_a_point_holds_every_field_that_exists():
         maxima={"latency_us_max": 110_000, "cost_nano_max": 2_000_000_000},
     )  # fmt: skip
     out = merge().apply(log([frame(0, 1, entry(0, content, "app", "search"), floor=1), frame(1, 1, floor=1)]))
-    (message,) = out
-    assert message.key == b'["app","search"]'
+    assert {message.key for message in out} == {b'["app","search"]'}
     point = stored(out)["llm_calls", "app", "10s", 0, (("app", "search"),)]
     assert point.upto == FIRST + 1
     assert point.counts == {
         "calls": 4, "errors": 1, "late_calls": 0, "duplicates": 0, "unpriced_calls": 0,
         "unknown_usage_calls": 0, "cache_hits": 1, "guardrail_blocks": 0, "input_tokens": 1_000,
         "cached_tokens": 0, "cache_write_tokens": 0, "output_tokens": 50, "reasoning_tokens": 0,
-        "cost_nano": 3_000_000_000,
+        "cost_nano": 3_000_000_000, "refused_calls": 0,
     }  # fmt: skip
     assert {name: value for name, value in point.measures.items() if "_p" not in name[-4:]} == {
         "cost_usd": 3.0,
@@ -144,6 +144,52 @@ def test_a_point_holds_every_field_that_exists():
     percentiles = {name: value for name, value in point.measures.items() if "_p" in name[-4:]}
     assert set(percentiles) == {"latency_ms_p50", "latency_ms_p90", "latency_ms_p95", "latency_ms_p99"}
     assert percentiles["latency_ms_p50"] == pytest.approx(100, rel=0.01)
+
+
+def test_what_guardrails_and_searches_did_is_in_a_point_where_there_were_any():
+    content = vitals(
+        calls=4, refused_calls=1, guarded_calls=3, guardrail_flags=2, guardrail_blocks=1, embedded_calls=4,
+        retrievals=2, empty_retrievals=1, documents=5, retrieval_us=30_000, retrieval_count=2,
+        top_score_micro=-500_000, top_score_count=1,
+    )  # fmt: skip
+    frames = [frame(0, 1, entry(0, content), entry(6, ONE), floor=12, of=1)]
+    points = stored(merge().apply(log(frames)))
+    first, second, hour = (points["llm_calls", "all", *at, ()] for at in (("1m", 0), ("1m", 60), ("1h", 0)))
+    counts = {
+        "refused_calls": 1, "guarded_calls": 3, "guardrail_flags": 2, "embedded_calls": 4,
+        "retrievals": 2, "empty_retrievals": 1, "documents": 5,
+    }  # fmt: skip
+    for point in (first, hour):
+        assert point.counts.items() >= counts.items()
+        assert point.measures["retrieval_latency_ms_mean"] == 15
+        assert point.measures["retrieval_top_score_mean"] == -0.5
+    assert second.counts["refused_calls"] == 0
+    assert not {"guarded_calls", "retrievals", "documents", "embedded_calls"} & second.counts.keys()
+    assert {name for name, *_ in points} == {"llm_calls"}
+
+
+def test_toxicity_and_scores_have_points_of_their_own():
+    keys = quantiles.bin_keys("toxicity", np.array([10.0, 90.0])).astype(np.uint16)
+    content = dataclasses.replace(
+        vitals(calls=3, toxicity_count=2, toxicity_micro=1_000_000, toxic_calls=1, unscored_calls=1),
+        bins=(keys, np.ones(2, np.int64)),
+        scores={"helpful": (2, 1_000_000, 580_000), "old": (1, 250_000, 0)},
+    )
+    frames = [frame(0, 1, entry(0, content, "app", "x"), entry(1, content, "app", "x"), floor=6, of=1)]
+    points = stored(merge().apply(log(frames)))
+    toxic = {where[2]: point for where, point in points.items() if where[0] == "llm_toxicity"}
+    assert set(toxic) == {"10s", "1m", "5m", "1h", "1d"}
+    assert toxic["1m"].counts == {"scored_calls": 4, "toxic_calls": 2, "unscored_calls": 2}
+    assert toxic["1m"].measures == {
+        "toxicity_mean": 0.5, "toxicity_share": 0.5, "toxicity_p50": 0.1, "toxicity_p95": 0.9,
+    }  # fmt: skip
+    scored = {where[2:]: point for where, point in points.items() if where[0] == "llm_scores"}
+    assert {window for window, _, _ in scored} == {"1m", "5m", "1h", "1d"}
+    helpful = scored["1m", 0, (("app", "x"), ("score", "helpful"))]
+    assert (helpful.counts, helpful.upto) == ({"scores": 4}, toxic["1m"].upto)
+    assert helpful.measures == {"score_mean": 0.5, "score_deviation": 0.2}
+    old = scored["1m", 0, (("app", "x"), ("score", "old"))]
+    assert old.measures == {"score_mean": 0.25}
 
 
 def test_a_percentile_is_never_above_the_exact_maximum():

@@ -90,7 +90,7 @@ def _outcome(
     counters: dict[str, int], points: list[Point], alerts: list[Alert], letters: Counter[str]
 ) -> Outcome:
     every = [point for point in points if point.tags["view"] == "all"]
-    totals: dict[str, Any] = {name: sum(p.counts[name] for p in every) for name in COUNTS[CALLS]}
+    totals: dict[str, Any] = {name: sum(p.counts.get(name, 0) for p in every) for name in COUNTS[CALLS]}
     totals["cost_usd"] = totals["cost_nano"] / 1e9
     names = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
     return {

@@ -117,6 +117,8 @@ METRICS: Final[dict[str, Metric]] = {
     **{name: _total("count", name) for name in (
         "calls", "errors", "late_calls", "duplicates", "unpriced_calls", "unknown_usage_calls",
         "inconsistent_usage_calls", "cache_hits", "guardrail_blocks", "truncated_calls", "toxic_calls",
+        "refused_calls", "guarded_calls", "guardrail_flags", "retrievals", "empty_retrievals",
+        "embedded_calls", "unscored_calls",
     )},
     "cost": _total("usd", "cost_nano"),
     "tokens": _total("tokens", "input_tokens", "output_tokens"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Final
 
+from llmvitals.merge.answers import answers
 from llmvitals.merge.plan import Plan, series_of
 from llmvitals.merge.rollup import Contents
-from llmvitals.record.columns import CALLS, COUNTS, MEASURES, TOP
+from llmvitals.record.columns import CALLS, COUNTS, MEASURES, RARE, TOP
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.ratio import RATIOS, plain
@@ -27,7 +29,9 @@ _PERCENTILES: Final = {
 }
 """Measure → sketch and q."""
 _WANTED: Final = list(_PERCENTILES.values())
-_counts = itemgetter(*(SUM[name] for name in COUNTS[CALLS]))
+_RARE: Final = frozenset(chain.from_iterable(RARE.values()))
+_COUNTS: Final = tuple(name for name in COUNTS[CALLS] if name not in _RARE)
+_counts = itemgetter(*(SUM[name] for name in _COUNTS))
 
 
 def messages(contents: Contents, plan: Plan, upto: int) -> list[Message]:
@@ -49,11 +53,12 @@ def messages(contents: Contents, plan: Plan, upto: int) -> list[Message]:
             measurement=CALLS,
             start=start,
             tags=tags,
-            counts=dict(zip(COUNTS[CALLS], _counts(vitals.sums), strict=True)),
+            counts=dict(zip(_COUNTS, _counts(vitals.sums), strict=True)) | _rare(vitals),
             measures=dict(_measures(vitals, row)),
             upto=upto,
         )
         sent.append(Message(Topic.VITALS, key, point.encode()))
+        sent.extend(Message(Topic.VITALS, key, said.encode()) for said in answers(point, vitals))
         if window in ROLLUPS and plan.views[tags["view"]].contributors:
             sent.extend(Message(Topic.VITALS, key, top.encode()) for top in _tops(point, vitals, plan))
     return sent
@@ -61,6 +66,11 @@ def messages(contents: Contents, plan: Plan, upto: int) -> list[Message]:
 
 def _tags(plan: Plan, view: str, series: tuple[str, ...], window: str) -> dict[str, str]:
     return {"view": view, "window": window, **dict(zip(plan.views[view].by, series, strict=True))}
+
+
+def _rare(vitals: Vitals) -> dict[str, int]:
+    there = [names for first, names in RARE.items() if vitals.total(first)]
+    return {name: vitals.total(name) for names in there for name in names}
 
 
 def _measures(vitals: Vitals, row: Sequence[float]) -> Iterator[tuple[str, float]]:

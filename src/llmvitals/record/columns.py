@@ -37,7 +37,8 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
     CALLS: (
         "calls", "errors", "late_calls", "duplicates", "unpriced_calls", "unknown_usage_calls",
         "cache_hits", "guardrail_blocks", "input_tokens", "cached_tokens", "cache_write_tokens",
-        "output_tokens", "reasoning_tokens", "cost_nano",
+        "output_tokens", "reasoning_tokens", "cost_nano", "refused_calls",
+        "guarded_calls", "guardrail_flags", "retrievals", "empty_retrievals", "documents", "embedded_calls",
     ),
     TOP: ("calls", "tokens"),
     BUDGET: ("spent_tokens", "limit_tokens", "spent_calls", "limit_calls"),
@@ -49,6 +50,13 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Measurement → its integer fields. `cost_nano` is money in nano-dollars, exact."""
 
+RARE: Final[dict[str, tuple[str, ...]]] = {
+    "guarded_calls": ("guarded_calls", "guardrail_flags"),
+    "retrievals": ("retrievals", "empty_retrievals", "documents"),
+    "embedded_calls": ("embedded_calls",),
+}
+"""Counts of CALLS that a point has only where the first of them is not 0."""
+
 MEASURES: Final[dict[str, tuple[str, ...]]] = {
     CALLS: (
         "cost_usd",
@@ -59,6 +67,7 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
         "cost_usd_per_call_mean", "cost_usd_per_call_p50", "cost_usd_per_call_p95", "cost_usd_per_call_p99",
         "input_tokens_per_call_mean", "input_tokens_per_call_p95",
         "cache_hit_share", "toxicity_mean", "toxicity_share",
+        "retrieval_latency_ms_mean", "retrieval_top_score_mean",
     ),
     TOP: ("cost_usd",),
     BUDGET: (

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from influxdb_client.rest import ApiException
 
 from llmvitals.errors import SinkError
-from llmvitals.record.columns import CALLS
 from llmvitals.window import SECOND
 from llmvitals.write.client import BROKEN, connect, failure
 from llmvitals.write.question import Sample
@@ -85,12 +84,13 @@ def records(answer: str) -> Iterator[tuple[str, dict[str, str]]]:
 def script(bucket: str, request: Request) -> str:
     """The Flux script; every text in it is escaped."""
     wanted = " or ".join(f"r._field == {text(name)}" for name in request.fields)
-    named = {"view": request.view, "window": request.window, **request.where}
+    place = {"view": request.view, "window": request.window}
+    named = {name: value for name, value in place.items() if value} | dict(request.where)
     tags = "".join(f" and r[{text(key)}] == {text(value)}" for key, value in named.items())
     return (
         f"from(bucket: {text(bucket)})"
         f" |> range(start: {_time(request.since)}, stop: {_time(request.until)})"
-        f" |> filter(fn: (r) => r._measurement == {text(CALLS)}{tags} and ({wanted}))"
+        f" |> filter(fn: (r) => r._measurement == {text(request.measurement)}{tags} and ({wanted}))"
     )
 
 

@@ -18,7 +18,7 @@ from llmvitals.errors import ConfigError
 from llmvitals.record.view import UNKNOWN
 from llmvitals.window import SECOND
 from llmvitals.write import flux, rows
-from llmvitals.write.question import METRICS, Number, Question, understand
+from llmvitals.write.question import Number, Question, metric_of, understand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ async def query(settings: Settings, question: Question, *, clock: Callable[[], f
     if by is None:
         by = tuple(sorted({key for sample in samples for key in sample.tags}))
     dimensions = (*question.by, *(name for name in by if name not in question.by))
-    metric = METRICS[question.metric]
+    metric = metric_of(question.metric)
     answer = [
         (
             sample.start,

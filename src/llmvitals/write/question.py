@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.errors import ConfigError
-from llmvitals.record.columns import CALLS, COUNTS, MEASURES
+from llmvitals.record.columns import CALLS, CANARY, COUNTS, DRIFT, MEASURES, SCORES, TOXICITY
 from llmvitals.record.ratio import RATIOS, Ratio, plain
 from llmvitals.record.view import DEFAULT_VIEWS
 from llmvitals.window import ROLLUPS, SECOND, duration, duration_text, window_start
@@ -23,10 +24,15 @@ Number = int | float
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """The fields that it is made of, and how; None where one of them is missing."""
+    """The fields that it is made of, and how; None where one of them is missing.
+
+    measurement: whose fields they are. tags: which of its points hold it.
+    """
 
     fields: tuple[str, ...]
     of: Callable[..., Number | None] = lambda value: value
+    measurement: str = CALLS
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, fields: Mapping[str, Number]) -> Number | None:
         """Its value at one point."""
@@ -48,8 +54,31 @@ METRICS: Final[dict[str, Metric]] = {
     **_COUNTED,
     **{plain(column): Metric((column,)) for column in _COLUMNS},
     **{column: Metric((column,)) for column in _COLUMNS},
+    **{
+        name: Metric((name,), measurement=TOXICITY)
+        for name in (*COUNTS[TOXICITY], *MEASURES[TOXICITY])
+        if name not in _COLUMNS
+    },
+    **{
+        f"{measurement.removeprefix('llm_')}_{name}": Metric((name,), measurement=measurement)
+        for measurement in (DRIFT, CANARY)
+        for name in (*COUNTS[measurement], *MEASURES[measurement])
+    },
 }
-"""Name → metric: the names that rules use, and every field of `llm_calls`."""
+"""Name → metric: the names that rules use, and every field of the measurements but `llm_scores`.
+
+Those of drift and canaries have `drift_` and `canary_` before them. Scores are asked for by their names.
+"""
+_SCORE: Final = re.compile(r"score\.(.+)_(mean|deviation|count)", re.DOTALL)
+
+
+def metric_of(name: str) -> Metric:
+    """The metric of that name. Raises ConfigError that names what is near it."""
+    if found := _SCORE.fullmatch(name):
+        column = "scores" if found[2] == "count" else f"score_{found[2]}"
+        return Metric((column,), measurement=SCORES, tags={"score": found[1]})
+    _one_of("metric", name, METRICS)
+    return METRICS[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +100,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a store is asked for: points with since ≤ start < until, in µs."""
+    """What a store is asked for: points with since ≤ start < until, in µs; view, window: "" for any."""
 
     view: str
     window: str
@@ -79,6 +108,7 @@ class Request:
     until: int
     fields: tuple[str, ...]
     where: Mapping[str, str]
+    measurement: str = CALLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +125,13 @@ def understand(question: Question, settings: Settings, now: int) -> tuple[Reques
 
     Raises ConfigError that names the wrong word and what to write instead.
     """
-    metric = _one_of("metric", question.metric, METRICS)
+    metric = metric_of(question.metric)
     pane = duration(settings.pane)
     windows = {duration_text(pane): pane, **ROLLUPS}
     window = _one_of("window", question.window, windows)
-    view, by = _view(question, settings)
+    # The points of statistics are a rule's, whatever its view and its window.
+    ruled = metric.measurement in (DRIFT, CANARY)
+    view, by = (question.view or "", None) if ruled else _view(question, settings)
     if by is not None and (wrong := [name for name in question.where if name not in by]):
         split = f"it is split by {', '.join(by)}" if by else "it is not split at all"
         raise ConfigError(f"where: view {view} has no {', '.join(wrong)}; {split}")
@@ -107,9 +139,9 @@ def understand(question: Question, settings: Settings, now: int) -> tuple[Reques
     until = moment(question.until, now) if question.until else now + SECOND
     if since >= until:
         raise ConfigError("since lies after until: nothing can be in between")
-    fields = METRICS[metric].fields
-    where = {tag(name): tag(value) for name, value in question.where.items()}
-    return Request(tag(view), window, since, until, fields, where), by
+    where = {tag(name): tag(value) for name, value in {**question.where, **metric.tags}.items()}
+    place = (view and tag(view), "" if ruled else window)
+    return Request(*place, since, until, metric.fields, where, metric.measurement), by
 
 
 def moment(text: str, now: int) -> int:

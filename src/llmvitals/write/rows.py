@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmvitals.errors import SinkError
-from llmvitals.record.columns import CALLS
 from llmvitals.write.question import Sample
 from llmvitals.write.sqlite import BUSY, failure
 
@@ -35,22 +34,18 @@ def _read(path: Path, request: Request) -> list[Sample]:
 
 
 def _samples(store: sqlite3.Connection, request: Request) -> list[Sample]:
-    there = {column for _, column, *_ in store.execute(f'PRAGMA table_info("{CALLS}")')}
+    there = {column for _, column, *_ in store.execute(f'PRAGMA table_info("{request.measurement}")')}
     fields = [name for name in request.fields if name in there]
     if not fields:
         return []
     columns = "".join(f', "{name}"' for name in fields)
-    where = ' AND EXISTS (SELECT 1 FROM json_each("tags") WHERE key = ? AND value = ?)' * len(request.where)
+    place = {name: value for name in ("view", "window") if (value := getattr(request, name))}
+    where = "".join(f' AND "{name}" = ?' for name in place)
+    where += ' AND EXISTS (SELECT 1 FROM json_each("tags") WHERE key = ? AND value = ?)' * len(request.where)
     found = store.execute(
-        f'SELECT "start", "tags"{columns} FROM "{CALLS}" '  # noqa: S608 - the names are METRICS' own
-        f'WHERE "view" = ? AND "window" = ? AND "start" >= ? AND "start" < ?{where}',
-        [
-            request.view,
-            request.window,
-            request.since,
-            request.until,
-            *chain.from_iterable(request.where.items()),
-        ],
+        f'SELECT "start", "tags"{columns} FROM "{request.measurement}" '  # noqa: S608 - the names are METRICS' own
+        f'WHERE "start" >= ? AND "start" < ?{where}',
+        [request.since, request.until, *place.values(), *chain.from_iterable(request.where.items())],
     )
     samples = []
     for start, tags, *values in found:
