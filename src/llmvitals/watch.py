@@ -16,6 +16,8 @@ from llmvitals.alert.state import Gap, Life
 from llmvitals.detect import cause
 from llmvitals.detect.absence import Absence
 from llmvitals.detect.budget import Budget
+from llmvitals.detect.canary import Canary
+from llmvitals.detect.change import Change
 from llmvitals.detect.outage import Outage
 from llmvitals.detect.regression import Regression
 from llmvitals.detect.runaway import Runaway
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     Panes = Sequence[tuple[int, Vitals]]
 
 KINDS: Final[dict[str, type[BaseModel]]] = {
-    kind.kind: kind for kind in (Budget, Threshold, Outage, Absence, Runaway, Regression)
+    kind.kind: kind for kind in (Budget, Threshold, Outage, Absence, Runaway, Regression, Change, Canary)
 }
 """Kinds of conditions; a new one is a file in detect/ and its name here."""
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Kinds = Mapping[str, type[BaseModel]]
 
-LATER: Final = ("canary", "drift", "change")
+LATER: Final = ("drift",)
 """Kinds that a later version will know."""
 
 

@@ -44,7 +44,8 @@ class Kind(Protocol):
     later: keys that a later version will know. summary: what an alert says if its rule says nothing.
     facets: what it says of a facet (see Alert) then, and unless the rule's own summary has a {note}.
     grave: levels at which an alert is critical, whatever its rule says, and that it keeps to its end.
-    silence: what `no_data` is if the rule doesn't say. meaning: whether it reads the sums of embeddings.
+    silence, severity: what `no_data` and the severity are if the rule doesn't say. meaning: whether
+    it reads the sums of embeddings.
     arm: the dimension whose values it compares with each other, "" for none; not among `by`.
     measurement: that of its points (see Reading.stands), "" where there are none.
     """
@@ -56,6 +57,7 @@ class Kind(Protocol):
     facets: ClassVar[Mapping[str, str]]
     grave: ClassVar[frozenset[str]]
     silence: ClassVar[NoData]
+    severity: ClassVar[str]
     meaning: ClassVar[bool]
     measurement: ClassVar[str]
 
@@ -98,7 +100,7 @@ class Rule:
     @property
     def severity(self) -> str:
         """info, warning or critical."""
-        return self.labels.get("severity", "warning")
+        return self.labels.get("severity", self.condition.severity)
 
     def severity_at(self, level: str) -> str:
         """That of an alert at a level."""

@@ -31,13 +31,14 @@ class Scope(BaseModel):
     """The part that the conditions of all kinds share.
 
     grave: levels at which an alert is critical, whatever its rule says, and that it keeps to its end.
-    silence: what a rule's `no_data` is if the rule doesn't say. meaning: whether it reads the sums of
-    embeddings. measurement: that of its points, "" where there are none.
+    silence, severity: what a rule's `no_data` and severity are if the rule doesn't say. meaning: whether
+    it reads the sums of embeddings. measurement: that of its points, "" where there are none.
     """
 
     facets: ClassVar[Mapping[str, str]] = {}
     grave: ClassVar[frozenset[str]] = frozenset()
     silence: ClassVar[NoData] = "ok"
+    severity: ClassVar[str] = "warning"
     meaning: ClassVar[bool] = False
     measurement: ClassVar[str] = ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llmvitals.ruleschema.absence import absence
 from llmvitals.ruleschema.budget import budget
+from llmvitals.ruleschema.change import change
 from llmvitals.ruleschema.outage import outage
 from llmvitals.ruleschema.parts import CONDITION, ZONE, Schema
 from llmvitals.ruleschema.regression import regression
@@ -23,4 +24,5 @@ def kinds() -> dict[str, Schema]:
         "absence": absence(),
         "runaway": runaway(),
         "regression": regression(),
+        "change": change(),
     }

@@ -1,0 +1,94 @@
+# pydantic tells a ValueError to the user, and passes a TypeError on
+"""Change without a rule: any metric of a view that is suddenly not what it was, in one digest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from llmvitals.detect.change_digest import Digest
+from llmvitals.detect.change_minutes import ALL, Minutes, changing
+from llmvitals.detect.change_points import Search
+from llmvitals.detect.promise import FalseAlarms, Series, run_length
+from llmvitals.detect.scope import Scope
+from llmvitals.errors import checked
+from llmvitals.window import DAY, HOUR, MINUTE, duration, duration_text
+
+if TYPE_CHECKING:
+    from llmvitals.record.alert import Unit
+
+SCORED: Final = 4
+"""Scores that a rule without names is taken to look at, in what it promises."""
+
+
+def _hold(value: Any) -> int:
+    length = duration(value)
+    if not 10 * MINUTE <= length <= DAY:
+        raise ValueError(f"{value} does not fit: write 10m to 24h")
+    return length
+
+
+class Change(Scope):
+    """`change:` of a rule. It fires while any metric of the series has changed within `hold`.
+
+    metrics: those that are looked at; by default all shares, means and percentiles of a minute, and every
+    score. min_calls: what a minute needs of a metric's calls. false_alarms: a month, of all series and
+    metrics together, as far as it can be promised (docs/change.md). hold: how long a change is told.
+    Nothing is said before half an hour with calls. Its severity is info unless the rule's labels say more.
+    """
+
+    kind: ClassVar[str] = "change"
+    eager: ClassVar[bool] = False
+    lasting: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+    severity: ClassVar[str] = "info"
+    summary: ClassVar[str] = "Changed: {note} ({series})"
+
+    metrics: tuple[str, ...] = Field((), max_length=50)
+    min_calls: int = Field(10, ge=1, le=1_000_000)
+    false_alarms: FalseAlarms = 1
+    series: Series = 100
+    hold: Annotated[int, BeforeValidator(_hold)] = HOUR
+
+    @field_validator("by", mode="after")
+    @classmethod
+    def _lasting(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "session" in value:
+            raise ValueError("a session is over before it changes: write another dimension, such as [app]")
+        return value
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _metrics(cls, value: Any) -> tuple[str, ...]:
+        names = [value] if isinstance(value, str) else value
+        if names in ("all", ["all"]):
+            return ()
+        if not isinstance(names, list | tuple) or not names:
+            raise ValueError("write a list of metrics, such as [error_share, latency_p95], or leave it out")
+        checked(enumerate(names), lambda _, name: changing(name))
+        if len(set(names)) < len(names):
+            raise ValueError("a metric stands there twice: leave one out")
+        return tuple(names)
+
+    @property
+    def metric(self) -> str:
+        """What value counts."""
+        return "changes"
+
+    @property
+    def unit(self) -> Unit:
+        """Metrics are counted."""
+        return "count"
+
+    @property
+    def window_text(self) -> str:
+        """How long a change is told, as one writes it."""
+        return duration_text(self.hold)
+
+    def detector(self, pane: int, key: tuple[str, ...]) -> Digest:
+        """The logic for one series; pane in µs."""
+        del key
+        many = len(self.metrics) or len(ALL) + SCORED
+        run = run_length(self.false_alarms, self.series, MINUTE) * many
+        return Digest(Minutes(self.metrics, self.min_calls, pane), Search(run), self.hold, pane)

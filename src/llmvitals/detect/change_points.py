@@ -1,0 +1,116 @@
+"""Whether, and where, numbers have changed: river's ADWIN and PageHinkley, and what holds their rate.
+
+What both promise holds for independent values, and minutes of calls are none. So they are fed values in units
+of a deviation that grows with how long neighbours lean on each other (see `deviation`), no value counts for
+more than CLIPPED of it, and what they find is told only where its two sides differ by more than a margin and
+by more than such numbers do in the run that is asked for. A heuristic, whose rate is measured, not proven.
+Sources: Bifet, Gavaldà, "Learning from time-changing data with adaptive windowing", SDM 2007; Page,
+"Continuous inspection schemes", Biometrika 41 (1954).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+LEAST: Final = 30
+"""Values before which nothing is said."""
+SIDE: Final = 5
+"""Values that a change has to last, at least."""
+CLIPPED: Final = 4.0
+"""A single value counts for at most so many deviations, so that no spike is a change."""
+ALLOWANCE: Final = 0.5
+"""PageHinkley's: the shift, in deviations, that it lets pass."""
+USUAL: Final = 1.7
+"""How far the sides of independent normal values are apart at most, in the mean: a simulation's answer."""
+_LENGTHS: Final = (5, 10)
+_LARGE: Final = 0.6
+_NORMAL: Final = 0.8416 * math.sqrt(2)
+"""What _LARGE of all distances between two independent normal values are below, in their deviation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """run: how many values one metric may take, in the mean, until it alarms falsely."""
+
+    run: float
+
+    @property
+    def limit(self) -> float:
+        """How far apart both sides have to be, in deviations of their distance.
+
+        As high as a normal value gets once in twice the run: there are two detectors.
+        """
+        return math.sqrt(2 * math.log(2 * self.run))
+
+    def places(
+        self, values: Floats, usual: Floats, margin: Floats
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Of m columns (n values, oldest first) each one's first value after its change, 0 if there is none.
+
+        And how far apart two sides of it are at most. usual: the mean of that so far: where it is more than
+        USUAL, these numbers go far by themselves, and the limit is higher. margin: what a change has to
+        exceed, in the values' unit.
+        """
+        found, count = np.zeros(values.shape[1], np.int64), len(values)
+        if count < LEAST:
+            return found, np.zeros(values.shape[1])
+        wide = deviation(values)
+        # Equal values have no deviation, and no change.
+        wide[wide == 0] = np.inf
+        scaled = np.clip((values - np.median(values, 0)) / wide, -CLIPPED, CLIPPED)
+        before = np.arange(SIDE, count - SIDE + 1, dtype=np.float64)[:, None]
+        weight = np.sqrt(before * (count - before) / count)
+        sums = np.cumsum(scaled, 0)
+        apart = np.abs(sums[SIDE - 1 : count - SIDE] - sums[-1] * (before / count)) / weight
+        best = np.argmax(apart, 0)
+        widest = apart[best, np.arange(len(best))]
+        more = widest - margin / wide * weight[best, 0]
+        for column in np.flatnonzero(more > self.limit * np.maximum(1, usual / USUAL)).tolist():
+            place = SIDE + int(best[column])
+            if self.heard(scaled[:, column].tolist()) >= place:
+                found[column] = place
+        return found, widest
+
+    def heard(self, values: list[float]) -> int:
+        """The last value at which one of river's detectors says that there is a change; -1: none."""
+        from river import drift  # noqa: PLC0415  # takes a second: only who finds waits
+
+        # A walk whose steps are ALLOWANCE below 0 in the mean comes to h once in exp(2·ALLOWANCE·h) steps.
+        height = math.log(2 * self.run) / (2 * ALLOWANCE)
+        river: Any = drift  # Its detectors have no types.
+        windows = river.ADWIN(delta=1 / (2 * self.run), clock=1)
+        page = river.PageHinkley(min_instances=SIDE, delta=ALLOWANCE, threshold=height, alpha=1.0)
+        last = -1
+        for place, value in enumerate(values):
+            windows.update(value)
+            page.update(value)
+            if windows.drift_detected or page.drift_detected:
+                last = place
+        return last
+
+
+def deviation(values: Floats) -> Floats:
+    """The deviation of each column (n values) about a mean that may jump once: neighbours tell it.
+
+    Of numbers that lean on each other, or rise, the means of 5 and of 10 differ more than those of
+    independent ones: the greatest of the three counts. A jump is in few of the distances, of which it
+    takes a quantile.
+    """
+    steps = np.diff(values, axis=0)
+    found: Floats = np.sqrt(np.mean(steps * steps, 0) / 2)
+    sums = np.concatenate((np.zeros((1, values.shape[1])), np.cumsum(values, 0)))
+    for length in _LENGTHS:
+        means = (sums[length:] - sums[:-length]) / length
+        apart = np.sort(np.abs(means[length:] - means[:-length]), 0)
+        large = apart[int(_LARGE * len(apart))]
+        found = np.maximum(found, large * (math.sqrt(length) / _NORMAL))
+    return found

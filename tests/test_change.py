@@ -1,0 +1,269 @@
+"""Change without a rule: found with ADWIN and PageHinkley, told in one digest, the same after any restart."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from river.drift import ADWIN, PageHinkley
+
+from llmvitals.detect.change import Change
+from llmvitals.detect.change_digest import KEPT, note
+from llmvitals.detect.change_minutes import CHANGING, Minutes, margin, scaled, value
+from llmvitals.detect.change_points import ALLOWANCE, CLIPPED, LEAST, SIDE, USUAL, Search, deviation
+from llmvitals.detect.metric import metric_of
+from llmvitals.window import MINUTE
+from panes import PANE, vitals, walk, watch
+
+FIRST = 1_700_006_400_000_000 // PANE
+"""A full hour."""
+PER = 6
+
+
+def rule(folder, condition: str = ""):
+    return watch(folder, f"alert: Changed\nchange: {{by: [app]{condition}}}")
+
+
+def traffic(minutes, *, seed: int = 1, of=lambda minute: {}, calls: int = 10):
+    """Panes with about so many calls each; of: what is other in a minute: slow (a factor), fail (a share)."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for minute in minutes:
+        usual = {"slow": 1.0, "fail": 0.02, "good": 0.8, "calls": calls} | of(minute)
+        for pane in range(PER):
+            many = int(rng.poisson(usual["calls"]))
+            if many:
+                found[FIRST + minute * PER + pane] = vitals(
+                    ms=tuple(rng.lognormal(6.5, 0.3, many) * usual["slow"]),
+                    calls=many,
+                    errors=int(rng.binomial(many, usual["fail"])),
+                    scores={
+                        "helpful": (many, int(rng.normal(usual["good"], 0.1 / math.sqrt(many)) * 1e6 * many))
+                    },
+                )
+    return found
+
+
+def heard(folder, panes, minutes: int, condition: str = "", **how):
+    found = walk(rule(folder, condition), panes, FIRST + minutes * PER, series=("search",), **how)
+    return [(alert.status, (alert.at // PANE - FIRST) / PER, alert.summary) for alert in found]
+
+
+def slow_from(minute, factor: float = 1.6):
+    return lambda now: {"slow": factor} if now >= minute else {}
+
+
+def test_a_step_is_told_once_with_both_sides_and_since_when_and_ends_after_an_hour(tmp_path):
+    (fires, at, said), *_, (over, end, _) = heard(tmp_path, traffic(range(240), of=slow_from(120)), 240)
+    assert fires == "firing"
+    assert 125 <= at <= 140
+    assert re.search(r"latency p50 6\d\d ms → 1\.\d+ s since 0(1:59|2:00|2:01) UTC", said)
+    assert said.endswith("(app=search)")
+    assert over == "resolved"
+    assert 180 <= end <= 215
+
+
+def test_what_changes_later_in_the_hour_is_told_too_and_of_many_five_are_named(tmp_path):
+    def of(minute):
+        return {"slow": 1.6 if minute >= 120 else 1, "good": 0.5 if minute >= 140 else 0.8}
+
+    found = heard(tmp_path, traffic(range(200), of=of), 200)
+    said = [text for status, _, text in found if status == "firing"]
+    assert len(said) >= 2
+    assert "score helpful" not in said[0]
+    assert "latency p50" in said[-1]
+    assert re.search(r"score helpful (0\.8|0\.799|0\.801) → (0\.5|0\.49\d|0\.50\d) since 02:20 UTC", said[-1])
+    names = ["error_share", *CHANGING[20:26], "score.helpful_mean"]
+    told = {name: [number * MINUTE, 0, 0.5, 1.0] for number, name in enumerate(names)}
+    assert note(told).startswith("error share 50 % → 100 % since 00:00 UTC; ")
+    assert note(told).endswith("; and 3 more")
+    assert note(told).count(" → ") == 5
+
+
+def test_only_the_metrics_that_are_named_are_looked_at(tmp_path):
+    panes = traffic(range(200), of=slow_from(120))
+    assert heard(tmp_path, panes, 200, ", metrics: [error_share, score.helpful_mean]") == []
+    (_, _, said), *_ = heard(tmp_path, panes, 200, ", metrics: latency_p95")
+    assert said.startswith("Changed: latency p95 ")
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        pytest.param(lambda minute: {"slow": 20.0} if minute == 120 else {}, id="one minute"),
+        pytest.param(lambda minute: {"slow": 1.04} if minute >= 120 else {}, id="less than a tenth"),
+        pytest.param(lambda minute: {"calls": 100} if minute >= 120 else {}, id="more calls"),
+        pytest.param(lambda minute: {"slow": 2.0} if minute >= 20 else {}, id="before half an hour"),
+        pytest.param(lambda minute: {"calls": 1, "slow": 1 + minute % 7}, id="few calls"),
+    ],
+)
+def test_what_is_no_change(tmp_path, of):
+    panes = traffic(range(80 if of(25).get("slow") == 2.0 else 200), of=of)
+    if of(25).get("slow") == 2.0:
+        panes = {pane: content for pane, content in panes.items() if pane < FIRST + 28 * PER}
+    assert heard(tmp_path, panes, 200) == []
+
+
+def test_minutes_without_calls_are_no_minutes(tmp_path):
+    night = [*range(100), *range(700, 800)]
+    assert heard(tmp_path, traffic(night), 3_000) == []
+    # The day after is another one: what was before the night still counts.
+    found = heard(tmp_path, traffic(night, of=slow_from(700)), 3_000)
+    assert [status for status, _, _ in found][:1] == ["firing"]
+    assert 705 <= found[0][1] <= 720
+
+
+def test_after_a_day_without_calls_nothing_is_remembered(tmp_path):
+    watched = rule(tmp_path)
+    state: dict = {}
+    closed = sorted(traffic(range(60)).items())
+    watched.advance(watched.views[0].name, ("search",), state, floor=FIRST + 60 * PER, closed=closed)
+    assert state
+    due = watched.due(state)
+    while state:
+        assert due < FIRST + 3 * 1_440 * PER
+        watched.advance(watched.views[0].name, ("search",), state, floor=due)
+        due = watched.due(state)
+
+
+WORLD = traffic(
+    [*range(90), *range(97, 170)],
+    of=lambda minute: {"slow": 1.8 if minute >= 60 else 1, "fail": 0.3 if minute >= 120 else 0.02},
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.sets(st.integers(0, 260 * PER), max_size=40), packed=st.booleans())
+def test_any_batching_and_any_restart_gives_the_same_alerts(tmp_path_factory, cuts, packed):
+    watched = rule(tmp_path_factory.mktemp("rules"))
+
+    def said(**how):
+        return walk(watched, WORLD, FIRST + 260 * PER, series=("search",), **how)
+
+    whole = said()
+    assert [alert.status for alert in whole][:1] == ["firing"]
+    assert said(cuts=[FIRST + cut for cut in cuts], packed=packed) == whole
+
+
+def test_a_restart_after_every_pane_changes_nothing(tmp_path):
+    watched = rule(tmp_path)
+    end = FIRST + 150 * PER
+    some = {pane: content for pane, content in WORLD.items() if pane < end}
+    whole = walk(watched, some, end, series=("search",))
+    assert walk(watched, some, end, series=("search",), packed=True, ticks=True) == whole
+
+
+def by_hand(values: list[float], search: Search, usual: float, least: float) -> int:
+    """`Search.places` of one column, number by number, with river's detectors fed here."""
+    wide = float(deviation(np.array(values)[:, None])[0])
+    middle, count = statistics.median(values), len(values)
+    numbers = [min(max((one - middle) / wide, -CLIPPED), CLIPPED) for one in values]
+    place, widest = 0, -1.0
+    for first in range(SIDE, count - SIDE + 1):
+        gap = abs(statistics.fmean(numbers[:first]) - statistics.fmean(numbers[first:]))
+        apart = gap * math.sqrt(first * (count - first) / count)
+        if apart > widest:
+            place, widest = first, apart
+    worth = least / wide * math.sqrt(place * (count - place) / count)
+    if widest - worth <= math.sqrt(2 * math.log(2 * search.run)) * max(1, usual / USUAL):
+        return 0
+    detectors = (
+        ADWIN(delta=1 / (2 * search.run), clock=1),
+        PageHinkley(
+            min_instances=SIDE,
+            delta=ALLOWANCE,
+            threshold=math.log(2 * search.run) / (2 * ALLOWANCE),
+            alpha=1.0,
+        ),
+    )
+    for number, one in enumerate(numbers):
+        for detector in detectors:
+            detector.update(one)
+        if number >= place and any(detector.drift_detected for detector in detectors):
+            return place
+    return 0
+
+
+def test_places_are_those_of_river_and_of_all_splits_one_by_one():
+    rng, search = np.random.default_rng(3), Search(1e6)
+    values = rng.standard_normal((60, 40))
+    values[40:, ::2] += np.linspace(0, 6, 20)
+    usual, least = rng.uniform(1, 3, 40), rng.uniform(0, 0.5, 40)
+    found, _ = search.places(values, usual, least)
+    expected = [
+        by_hand(values[:, column].tolist(), search, usual[column], least[column]) for column in range(40)
+    ]
+    assert found.tolist() == expected
+    assert 5 < np.count_nonzero(found[::2]) < 20
+    assert not found[1::2].any()
+
+
+@pytest.mark.parametrize("kind", ["independent", "leaning", "rare errors"])
+def test_noise_of_30_days_and_10_metrics_with_a_daily_rhythm_alarms_at_most_once(kind):
+    rng, search, many = np.random.default_rng(5), Search(43_200 * 10), 43_200
+    minutes = np.arange(many)[:, None]
+    calls = np.maximum(rng.poisson(200 + 180 * np.sin(2 * np.pi * minutes / 1_440), (many, 10)), 10)
+    noise = rng.standard_normal((many, 10))
+    if kind == "leaning":
+        for minute in range(1, many):
+            noise[minute] = 0.5 * noise[minute - 1] + math.sqrt(0.75) * noise[minute]
+    rhythm = 0.25 * np.sin(2 * np.pi * (minutes / 1_440 + rng.random(10)))
+    values, least = rhythm + noise * 0.7 / np.sqrt(calls), np.full(10, math.log(1.1))
+    if kind == "rare errors":
+        values = np.arcsin(np.sqrt(rng.binomial(calls, 0.02) / calls))
+        least = np.full(10, margin(metric_of("error_share"), math.asin(math.sqrt(0.02))))
+    alarms, usual = 0, np.full(10, 2.4)
+    for end in range(5, many, 5):
+        places, apart = search.places(values[max(0, end - KEPT) : end], usual, least)
+        usual += (np.minimum(apart, search.limit) - usual) / min(end / 5 + 36, 2_016) * (apart > 0)
+        for column in np.flatnonzero(places).tolist():
+            alarms += 1
+            # What is told once is not told again of the same minutes.
+            values[end - KEPT : end, column] = values[end - 1, column]
+    assert alarms <= 1
+
+
+def test_the_rate_that_is_asked_for_is_over_series_and_metrics():
+    limits = [
+        Change(**keys).detector(PANE, ()).search.limit
+        for keys in ({"false_alarms": 10}, {}, {"series": 10_000}, {"metrics": ["error_share"]})
+    ]
+    assert limits[0] < limits[1] < limits[2]
+    assert limits[3] < limits[1]
+
+
+def test_what_is_kept_does_not_grow(tmp_path):
+    detector = Change().detector(PANE, ())
+    sizes, state = [], {}
+    for pane, content in sorted(traffic(range(400)).items()):
+        detector.take(state, pane, content)
+        if pane % (100 * PER) == 100 * PER - 1:
+            sizes.append(len(msgspec.msgpack.encode(state)))
+    assert max(sizes) < 20_000
+    assert sizes[-1] < 1.1 * sizes[1]
+    assert len(state["minutes"]) == KEPT > LEAST
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_numbers_are_compared_and_said_in_the_metrics_own_unit(name):
+    metric = metric_of(name)
+    for number in (0.001, 0.5, 0.97):
+        assert value(metric, scaled(metric, number)) == pytest.approx(number)
+        assert margin(metric, scaled(metric, number)) > 0
+
+
+def test_minutes_are_those_that_the_statistics_of_rules_would_read():
+    panes = [vitals(ms=(100.0, 200.0, 900.0), calls=3, errors=number % 2) for number in range(6)]
+    reader = Minutes((), 10, PANE)
+    ((minute, row),) = reader.read([reader.packed(FIRST + place, one) for place, one in enumerate(panes)])
+    assert minute == FIRST * PANE // MINUTE
+    assert value(metric_of("error_share"), row["error_share"]) == pytest.approx(3 / 18)
+    assert value(metric_of("latency_p50"), row["latency_p50"]) == pytest.approx(200, rel=0.01)
+    assert value(metric_of("latency_p95"), row["latency_p95"]) == pytest.approx(900, rel=0.01)
+    assert "cost_per_call_mean" not in row
