@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from llmvitals.errors import ConfigError, SinkError
@@ -110,6 +111,100 @@ async def test_every_metric(fill: Fill, metric: str, values: list[Any]) -> None:
     assert [row[-1] for row in answer.rows] == values
     assert {type(row[-1]) for row in answer.rows} <= {type(value) for value in values}
     assert answer.columns[-1] == metric
+
+
+def statistics() -> list[Point]:
+    """A point of every measurement of detection, and what must not be in an answer."""
+    rule = {"view": "drift:app", "window": "1m", "app": "chat"}
+    canary = {"view": "canary:app/prompt_version", "window": "1h", "app": "chat", "rule": "Better"}
+    arms = {**canary, "arm": "v8", "control": "v7"}
+    return [
+        point(
+            measurement="llm_toxicity",
+            counts={"scored_calls": 4, "toxic_calls": 1, "unscored_calls": 2},
+            measures={"toxicity_mean": 0.25, "toxicity_share": 0.25, "toxicity_p95": 0.9},
+        ),
+        *(
+            point(
+                measurement="llm_scores",
+                score=name,
+                counts={"scores": 4},
+                measures={"score_mean": mean, "score_deviation": 0.125},
+            )
+            for name, mean in (("helpful", 0.5), ("mood_mean", -0.5))
+        ),
+        *(
+            point(
+                measurement="llm_drift",
+                tags={**rule, "rule": name},
+                counts={"calls": 30, "reference_calls": 4_000},
+                measures={"statistic": value, "threshold": 1.0},
+                texts={"model": "e5"},
+            )
+            for name, value in (("TopicDrift", 1.5), ("Other", 0.25))
+        ),
+        *(
+            point(
+                measurement="llm_canary",
+                tags={**arms, "metric": metric},
+                counts={"arm_calls": 30, "control_calls": 300},
+                measures={"log10_e": 2.5, "effect": effect, "effect_low": 1.25},
+            )
+            for metric, effect in (("error_share", 2.0), ("latency_p95", 1.0))
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "where", "rows"),
+    [
+        ("scored_calls", {}, [("search", 4)]),
+        ("unscored_calls", {}, [("search", 2)]),
+        ("toxicity_p95", {}, [("search", 0.9)]),
+        ("toxicity_p50", {}, []),
+        ("score.helpful_mean", {}, [("search", 0.5)]),
+        ("score.mood_mean_mean", {"team": "search"}, [("search", -0.5)]),
+        ("score.helpful_deviation", {}, [("search", 0.125)]),
+        ("score.helpful_count", {}, [("search", 4)]),
+        ("score.other_mean", {}, []),
+        ("score.helpful_mean", {"team": "ads"}, []),
+    ],
+)
+async def test_toxicity_and_scores(fill: Fill, metric: str, where: dict[str, str], rows: list[Any]) -> None:
+    answer = await (await fill([*hours(), *statistics()]))(metric, "team", where=where)
+    assert answer.columns == ("time", "team", metric)
+    assert [row[1:] for row in answer.rows] == rows
+
+
+async def test_what_drift_and_canaries_say_is_asked_for_by_rule(fill: Fill) -> None:
+    ask = await fill([*hours(), *statistics()])
+    assert await ask("drift_statistic", where={"rule": "TopicDrift"}) == Table(
+        ("time", "app", "rule", "drift_statistic"), ((H2, "chat", "TopicDrift", 1.5),)
+    )
+    assert [row[-2:] for row in (await ask("drift_reference_calls", "app")).rows] == [
+        ("Other", 4_000),
+        ("TopicDrift", 4_000),
+    ]
+    assert await ask("canary_effect", "metric") == Table(
+        ("time", "metric", "app", "arm", "control", "rule", "canary_effect"),
+        (
+            (H2, "error_share", "chat", "v8", "v7", "Better", 2.0),
+            (H2, "latency_p95", "chat", "v8", "v7", "Better", 1.0),
+        ),
+    )
+    assert (await ask("canary_effect", where={"arm": "v9"})).rows == ()
+
+
+async def test_what_was_written_before_is_overwritten_by_what_is_newer(fill: Fill) -> None:
+    newer = [
+        msgspec.structs.replace(each, upto=2, measures=dict.fromkeys(each.measures, 7.0))
+        for each in statistics()
+    ]
+    ask = await fill([*newer, *statistics()])
+    for metric in ("toxicity_p95", "score.helpful_mean"):
+        assert [row[-1] for row in (await ask(metric, "team")).rows] == [7.0]
+    for metric in ("drift_statistic", "canary_effect"):
+        assert [row[-1] for row in (await ask(metric)).rows] == [7.0, 7.0]
 
 
 async def test_since_until_and_where(fill: Fill) -> None:

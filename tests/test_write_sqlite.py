@@ -18,7 +18,7 @@ from llmvitals.errors import ConfigError, SinkError
 from llmvitals.record.columns import COUNTS, MEASURES
 from llmvitals.settings import Settings
 from llmvitals.write.sqlite import SqliteWriter
-from store_points import START, point, records
+from store_points import HOUR, START, point, records
 
 
 @pytest.fixture
@@ -105,6 +105,44 @@ async def test_new_fields_and_new_measurements_become_columns_and_tables(
     assert found == [(2, 3.0, "x"), (None, None, None)]
     assert isinstance(found[0][1], float)
     assert ask(path, "SELECT calls FROM llm_new") == [(1,)]
+
+
+async def test_a_file_of_an_older_version_gains_what_is_new_and_loses_nothing(
+    path: Path, tmp_path: Path
+) -> None:
+    """What was written before: no refusals, no searches, and none of the measurements of detection."""
+    old = {"calls": 4, "guardrail_blocks": 1}
+    with closing(sqlite3.connect(path)) as store:
+        store.executescript(
+            'CREATE TABLE "llm_calls" ("view" TEXT NOT NULL, "window" TEXT NOT NULL, "start" INTEGER NOT NULL,'
+            ' "tags" TEXT NOT NULL, "upto" INTEGER NOT NULL, "calls" INTEGER, "guardrail_blocks" INTEGER,'
+            ' "cost_usd" REAL, PRIMARY KEY ("view", "window", "start", "tags"));'
+            f"INSERT INTO llm_calls VALUES ('team', '1h', {START}, '{{\"team\":\"search\"}}', 1, 4, 1, 0.5),"
+            f" ('team', '1h', {START - HOUR}, '{{\"team\":\"search\"}}', 1, 9, 0, 0.75)"
+        )
+    writer = SqliteWriter(Settings(sqlite=path))
+    new = {"refused_calls": 2, "retrievals": 3, "empty_retrievals": 1, "documents": 7}
+    detection = [
+        point(
+            measurement=name,
+            counts=dict.fromkeys(COUNTS[name], 1),
+            measures=dict.fromkeys(MEASURES[name], 0.5),
+        )
+        for name in ("llm_toxicity", "llm_scores", "llm_drift", "llm_canary")
+    ]
+    await writer.take(0, records([point(counts=old | new, measures={}, upto=2), *detection]))
+    await writer.stop()
+    assert ask(
+        path, "SELECT calls, refused_calls, retrievals, documents, cost_usd FROM llm_calls ORDER BY start"
+    ) == [
+        (9, None, None, None, 0.75),
+        (4, 2, 3, 7, 0.5),
+    ]
+    for each in detection:
+        names = ", ".join([*each.counts, *each.measures])
+        assert ask(path, f"SELECT {names} FROM {each.measurement}") == [
+            (*each.counts.values(), *each.measures.values())
+        ]
 
 
 async def test_hostile_tags_and_texts_are_only_data(path: Path, writer: SqliteWriter) -> None:
