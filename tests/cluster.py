@@ -27,10 +27,10 @@ from llmvitals.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PORTS = {"combine": 0, "merge": 1, "sink": 2}
+PORTS = {"combine": 0, "merge": 1, "sink": 2, "score": 3}
 
 
-def free_ports(count: int = 3) -> int:
+def free_ports(count: int = 4) -> int:
     """The first of `count` neighbouring free ports."""
     while True:
         with socket.socket() as probe:

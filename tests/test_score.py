@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import math
 import os
+import re
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +29,6 @@ from llmvitals.settings import Settings, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from llmvitals.score.bench import Waiting
 
@@ -327,13 +329,17 @@ def test_combine_counts_what_was_scored_and_what_was_not(opened: Callable[..., B
     frames = [Logged(n, NOW, frame.value) for n, frame in enumerate(scores.finish())]
     vitals = [message for message in (*merge.apply(frames), *merge.finish()) if message.topic is Topic.VITALS]
     points = [json.loads(message.value or b"") for message in vitals]
-    (fields,) = [
-        point["fields"] for point in points
-        if point["measurement"] == "llm_calls" and point["tags"]["window"] == "10s" and point["tags"]["view"] == "all"
-    ]  # fmt: skip
-    assert fields["calls"] == 0
-    assert fields["toxicity_share"] == 0.5
-    assert fields["unscored_calls"] == 1
+    found = {
+        point["measurement"]: point["counts"] | point["measures"]
+        for point in points
+        if (point["tags"]["window"], point["tags"]["view"]) == ("10s", "all")
+    }
+    assert found["llm_calls"]["calls"] == found["llm_calls"]["cost_nano"] == 0
+    assert (
+        found["llm_toxicity"] | {"scored_calls": 2, "toxic_calls": 1, "unscored_calls": 1}
+        == found["llm_toxicity"]
+    )
+    assert found["llm_toxicity"]["toxicity_share"] == 0.5
 
 
 # What is wrong is said before anything starts
@@ -408,3 +414,40 @@ def test_wrong_settings_are_told(monkeypatch: pytest.MonkeyPatch, scorers: str, 
 
 def test_without_scorers_nothing_changes() -> None:
     assert Settings().sources == Settings().calls == ("llm.calls.v1",)
+
+
+# Examples and docs
+
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def judge() -> Any:
+    spec = importlib.util.spec_from_file_location("judge", EXAMPLES / "judge.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_judge_of_the_examples_turns_replies_into_scores() -> None:
+    replies = {"useless": "0", "fine": " 7/10.", "great": "10", "over": "12"}
+    made = judge().Judge(lambda prompt: replies[prompt.split("\n")[1]])
+    assert made(list(replies)).tolist() == [0, 0.7, 1, 1]
+    with pytest.raises(ValueError, match="not reply with a number"):
+        judge().Judge(lambda prompt: "I would say that it is good")(["x"])
+
+
+def test_the_judge_of_the_examples_runs_as_its_docstring_says(
+    opened: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a network every text is unscored, and nothing else happens."""
+    monkeypatch.chdir(EXAMPLES)
+    for name, value in (("JUDGE_URL", "http://127.0.0.1:9/"), ("JUDGE_KEY", "k"), ("JUDGE_MODEL", "m")):
+        monkeypatch.setenv(name, value)
+    (text,) = re.findall(r"LLMVITALS_SCORERS='(.*)'", judge().__doc__)
+    (setting,) = Settings(text="score", scorers=text).scorers
+    bench = opened(**setting.model_dump())
+    assert (bench.name, bench.gives) == ("helpful", "score")
+    assert scored(bench, "an answer") == [None]
