@@ -93,8 +93,7 @@ class Table:
     def entries(self, most: int, *, changed: bool = False) -> Iterator[tuple[Series, bytes]]:
         """Series and packed vitals; most: contributors of a kind (0: none).
 
-        changed: only those that were added to since this was last asked, and without the sums of embeddings,
-        which only whole panes are asked for.
+        changed: only those that were added to since this was last asked.
         """
         rows: list[int] = np.flatnonzero(self._changed).tolist() if changed else list(range(len(self.series)))
         self._changed[:] = False
@@ -116,7 +115,7 @@ class Table:
                 contributors(row),
                 {kind: found for kind, top in worst.items() if (found := top(row))},
                 scored(row),
-                {} if changed else self._meaning.of(row),
+                self._meaning.of(row),
             )
             yield self.series[row], vitals.pack()
 
