@@ -50,7 +50,8 @@ def roots(memory: Memory, reference: int) -> NDArray[np.float64]:
 def mean(memory: Memory, place: int) -> NDArray[np.float64]:
     """The mean of y as the memory of SPANS[place] has it."""
     sums = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), -1)
-    return sums[place].astype(np.float64) / float(memory["calls"][place])
+    found: NDArray[np.float64] = sums[place].astype(np.float64) / memory["calls"][place]
+    return found
 
 
 def _sums(memory: Memory, width: int) -> Floats:

@@ -12,9 +12,8 @@ from llmvitals.detect import gumbel
 from llmvitals.detect.axes import Floats
 from llmvitals.detect.hotelling import remember, roots
 
-_USUAL: Final = 0.9
-_BEYOND: Final = 2.3
-"""The cap is so many times as far above the median as the 90th percentile: of normal radii, 3 deviations."""
+_NORMAL: Final = 2.0
+"""The scale of squares of normal values, far out: no less is believed of a few blocks."""
 
 
 class Yardstick(msgspec.Struct, frozen=True, array_like=True):
@@ -35,9 +34,9 @@ class Yardstick(msgspec.Struct, frozen=True, array_like=True):
 
     def limit(self, run: float) -> float:
         """In deviations: what is passed once in `run` minutes, and one standard error of the fit."""
-        blocks = max(run / self.minutes, 2.0)
-        passed = gumbel.level(self.location, self.scale, blocks)
-        return float(np.sqrt(max(passed + gumbel.doubt(self.scale, self.blocks, blocks), 1.0)))
+        blocks, scale = max(run / self.minutes, 2.0), max(self.scale, _NORMAL)
+        passed = gumbel.level(self.location, scale, blocks) + gumbel.doubt(scale, self.blocks, blocks)
+        return float(np.sqrt(max(passed, 1.0)))
 
     def read(self, found: NDArray[np.float64]) -> tuple[float, int]:
         """The greatest deviation among the spans, and the place of its span."""
@@ -47,9 +46,8 @@ class Yardstick(msgspec.Struct, frozen=True, array_like=True):
 
 
 def capped(radii: list[float]) -> float:
-    """The cap, by the radii of ordinary minutes."""
-    middle, usual = np.quantile(radii, (0.5, _USUAL))
-    return float(middle + _BEYOND * (usual - middle))
+    """The cap: the median radius of ordinary minutes, so that what counts is where they point, together."""
+    return float(np.median(radii))
 
 
 def record(state: dict[str, Any], calls: int, white: Floats, reference: int) -> None:
