@@ -170,8 +170,11 @@ def by_hand(values: list[float], search: Search, usual: float, least: float) -> 
         apart = gap * math.sqrt(first * (count - first) / count)
         if apart > widest:
             place, widest = first, apart
-    worth = least / wide * math.sqrt(place * (count - place) / count)
-    if widest - worth <= math.sqrt(2 * math.log(2 * search.run)) * max(1, usual / USUAL):
+    weight = math.sqrt(place * (count - place) / count)
+    whole = abs(statistics.fmean(values[:place]) - statistics.fmean(values[place:]))
+    if min(widest, (whole - least) / wide * weight) <= math.sqrt(2 * math.log(2 * search.run)) * max(
+        1, usual / USUAL
+    ):
         return 0
     detectors = (
         ADWIN(delta=1 / (2 * search.run), clock=1),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from llmvitals.detect.change_minutes import margin, value
+from llmvitals.detect.change_points import LEAST
 from llmvitals.detect.metric import metric_of
 from llmvitals.record.quantity import amount
 from llmvitals.record.reading import Reading
@@ -85,7 +86,8 @@ class Digest:
             first = (state["open"][0][0] * self.pane // STEP + 1) * STEP
         else:
             first = state["minutes"][-1] * MINUTE + DAY
-        return -(-min(first, self._ends(state)) // self.pane) - 1
+        time: int = min(first, self._ends(state))
+        return -(-time // self.pane) - 1
 
     def _ends(self, state: Mapping[str, Any]) -> int:
         told = state.get("told", {}).values()
@@ -153,7 +155,7 @@ class Digest:
         means = np.array([mean for _, mean in said])
         changed, widest = self.search.places(values, means, np.array(margins))
         for column, one, first, far in zip(columns, said, changed.tolist(), widest.tolist(), strict=True):
-            if far:
+            if len(places) >= LEAST:
                 # What is found counts as the most that is no change.
                 more = min(far, self.search.limit) - one[1]
                 one[:] = [min(one[0] + 1, _LONGEST), one[1] + more / (one[0] + 1)]

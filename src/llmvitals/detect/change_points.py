@@ -66,14 +66,15 @@ class Search:
         wide = deviation(values)
         # Equal values have no deviation, and no change.
         wide[wide == 0] = np.inf
-        scaled = np.clip((values - np.median(values, 0)) / wide, -CLIPPED, CLIPPED)
+        whole = (values - np.median(values, 0)) / wide
+        scaled = np.clip(whole, -CLIPPED, CLIPPED)
         before = np.arange(SIDE, count - SIDE + 1, dtype=np.float64)[:, None]
         weight = np.sqrt(before * (count - before) / count)
-        sums = np.cumsum(scaled, 0)
-        apart = np.abs(sums[SIDE - 1 : count - SIDE] - sums[-1] * (before / count)) / weight
-        best = np.argmax(apart, 0)
-        widest = apart[best, np.arange(len(best))]
-        more = widest - margin / wide * weight[best, 0]
+        apart = _sides(scaled, before) / weight
+        best, columns = np.argmax(apart, 0), np.arange(values.shape[1])
+        widest = apart[best, columns]
+        more = _sides(whole, before)[best, columns] / weight[best, 0] - margin / wide * weight[best, 0]
+        more = np.minimum(widest, more)
         for column in np.flatnonzero(more > self.limit * np.maximum(1, usual / USUAL)).tolist():
             place = SIDE + int(best[column])
             if self.heard(scaled[:, column].tolist()) >= place:
@@ -96,6 +97,13 @@ class Search:
             if windows.drift_detected or page.drift_detected:
                 last = place
         return last
+
+
+def _sides(values: Floats, before: Floats) -> Floats:
+    """Mean before minus mean after, times both numbers over their sum: for each split (row) and column."""
+    sums, count = np.cumsum(values, 0), len(values)
+    sides: Floats = np.abs(sums[SIDE - 1 : count - SIDE] - sums[-1] * (before / count))
+    return sides
 
 
 def deviation(values: Floats) -> Floats:
