@@ -26,6 +26,7 @@ from llmvitals.score import Bench, Plan, Score, find
 from llmvitals.score import bench as at_work
 from llmvitals.scorers import ScorerSetting
 from llmvitals.settings import Settings, load
+from llmvitals.watch import load_watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -451,3 +452,38 @@ def test_the_judge_of_the_examples_runs_as_its_docstring_says(
     bench = opened(**setting.model_dump())
     assert (bench.name, bench.gives) == ("helpful", "score")
     assert scored(bench, "an answer") == [None]
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "toxicity.md").read_text(encoding="utf-8")
+
+
+def test_the_settings_and_the_rule_of_the_docs_are_right(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LLMVITALS_TEXT", "score")
+    for text in re.findall(r"LLMVITALS_SCORERS='?([^'\n]+)", PAGE):
+        monkeypatch.setenv("LLMVITALS_SCORERS", text)
+        assert len(load().scorers) == 2
+    defaults = {name: str(field.default) for name, field in ScorerSetting.model_fields.items()}
+    told = dict(re.findall(r"^\| `(\w+)` \| `?([\w.]+)`?;? ?", PAGE, re.MULTILINE))
+    assert {name: told[name].removesuffix(".0") for name in ("batch", "timeout", "longest")} == {
+        name: defaults[name] for name in ("batch", "timeout", "longest")
+    }
+    (rule,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "safety.yaml").write_text(rule)
+    assert [each.name for each in load_watch(tmp_path, 10_000_000).rules.rules] == ["ToxicAnswers"]
+
+
+def test_the_scorer_of_the_docs_is_one(
+    opened: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    model = (
+        "import numpy as np\n"
+        "class Model:\n"
+        "    def predict_proba(self, texts): return np.array([[0.25, 0.75]] * len(texts))\n"
+        "load_my_classifier = Model\n"
+    )
+    (tmp_path / "my_module.py").write_text(model + code)
+    monkeypatch.chdir(tmp_path)
+    assert scored(opened("my_module:Moderation"), "a", "b") == [0.75, 0.75]

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final, Literal
 from aiokafka import AIOKafkaConsumer
 
 from llmvitals import topics
-from llmvitals.errors import LlmvitalsError
+from llmvitals.errors import ConfigError, LlmvitalsError
 from llmvitals.kafka.connect import asking, client, find_topics
 from llmvitals.notify.answer import Do
 from llmvitals.notify.backend import chosen
 from llmvitals.notify.buttons import opened
 from llmvitals.pipeline import Pipeline
+from llmvitals.score import Bench
 from llmvitals.write.query import query
 from llmvitals.write.question import Question
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from pathlib import Path
 
+    from llmvitals.scorers import ScorerSetting
     from llmvitals.settings import Settings
 
 CLOCK_SKEW: Final = 5.0
@@ -46,6 +48,8 @@ class Finding:
 async def examine(settings: Settings) -> list[Finding]:
     """All findings, in the order in which one would mend them. Nothing is written anywhere."""
     checks = {"rules": _rules, "topics": _topics, "clock": _clock, "store": _store, "slack": _slack}
+    if settings.text == "score":
+        checks["scorers"] = _scorers
     return await asyncio.gather(*[_looked(what, check(settings)) for what, check in checks.items()])
 
 
@@ -133,6 +137,29 @@ def _disk(file: Path) -> Finding | None:
         found = f"{free >> 20} MiB are free where {file} is"
         return Finding("store", "wrong" if free < 1 << 20 else "warning", found, f"free some, or {elsewhere}")
     return None
+
+
+async def _scorers(settings: Settings) -> Finding:
+    """Each of them loaded, and given a sentence but for a sampled one, which may be dear."""
+    if not settings.scorers:
+        return Finding("scorers", "warning", "texts may be read, and nobody does", "set LLMVITALS_SCORERS")
+    return Finding(
+        "scorers", "fine", "; ".join([await asyncio.to_thread(_tried, one) for one in settings.scorers])
+    )
+
+
+def _tried(setting: ScorerSetting) -> str:
+    bench = Bench(setting, lambda *_: None)
+    try:
+        bench.open()
+        told = f"{setting.scorer} gives {bench.gives} of the {bench.of}"
+        if setting.sample < 1:
+            return f"{told} (not asked)"
+        if bench.tried("Thank you, that was helpful.") is None:
+            raise ConfigError(f"{setting.scorer} loads, and does not score: {bench.trouble}")
+        return told
+    finally:
+        bench.close()
 
 
 async def _slack(settings: Settings) -> Finding:

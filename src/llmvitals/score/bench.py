@@ -50,7 +50,7 @@ class Bench:
         self._seconds = duration(setting.timeout) / SECOND
         self.process = Process(find(setting.scorer), self._seconds)
         self._turn = threading.Lock()
-        self._failures, self._rests, self._why = 0, 0.0, ""
+        self._failures, self._rests, self.trouble = 0, 0.0, ""
         self.name, self.gives, self.of = "", "", ""
 
     def open(self) -> None:
@@ -70,6 +70,15 @@ class Bench:
     def close(self) -> None:
         """End the process."""
         self.process.end()
+
+    def tried(self, text: str) -> Row | None:
+        """What it says of one text, waited for."""
+        work = self.score([text])
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                return end.value[0]  # type: ignore[no-any-return]
 
     def score(self, texts: Sequence[str]) -> Waiting:
         """What it says of each text; texts longer than the setting allows are cut."""
@@ -93,7 +102,7 @@ class Bench:
         try:
             found = yield from self._ask(texts)
         except Failed as why:
-            self._why = str(why)
+            self.trouble = str(why)
             found = yield from self._one_by_one(texts)
         self._book(any(row is not None for row in found))
         return found
@@ -109,7 +118,7 @@ class Bench:
                 else:
                     found.append(None)
             except Failed as why:
-                self._why = str(why)
+                self.trouble = str(why)
                 lost += time.monotonic() - began
                 found.append(None)
         return found
@@ -139,7 +148,7 @@ class Bench:
         self._failures += 1
         rest = min(2.0 ** (self._failures - 2), LONGEST_REST) if self._failures > 1 else 0.0
         self._rests = time.monotonic() + rest
-        told = f"{who}: {self._why}; {self._failures} batches in a row are unscored"
+        told = f"{who}: {self.trouble}; {self._failures} batches in a row are unscored"
         log.warning("%s; it is asked again in %.0f s", told, rest)
         self._say(who, told)
 
