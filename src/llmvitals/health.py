@@ -91,6 +91,8 @@ _STAGES: Final[dict[Kind, dict[str, Metric]]] = {
         "panes": Metric(Counter, "panes_closed", "Panes of series that closed."),
         "points": Metric(Counter, "points", "Points sent to the stores."),
         "alerts": Metric(Counter, "alerts", "Changes of alerts."),
+        "orders": Metric(Counter, "orders", "Orders obeyed, such as to learn drift anew."),
+        "orders_refused": Metric(Counter, "orders_refused", "Orders to rules that are not ours."),
     },
     "sink": {
         "notifications": Metric(Counter, "notifications", "Alerts by what became of them.", ("result",)),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from llmvitals.alert.adoption import adopt
 from llmvitals.alert.compose import Evidence, composed, over, standing, stood
 from llmvitals.alert.load import load_rules
 from llmvitals.alert.state import Gap, Life
@@ -18,6 +19,7 @@ from llmvitals.detect.absence import Absence
 from llmvitals.detect.budget import Budget
 from llmvitals.detect.canary import Canary
 from llmvitals.detect.change import Change
+from llmvitals.detect.drift import Drift
 from llmvitals.detect.outage import Outage
 from llmvitals.detect.regression import Regression
 from llmvitals.detect.runaway import Runaway
@@ -43,7 +45,8 @@ if TYPE_CHECKING:
     Panes = Sequence[tuple[int, Vitals]]
 
 KINDS: Final[dict[str, type[BaseModel]]] = {
-    kind.kind: kind for kind in (Budget, Threshold, Outage, Absence, Runaway, Regression, Change, Canary)
+    kind.kind: kind
+    for kind in (Budget, Threshold, Outage, Absence, Runaway, Regression, Change, Canary, Drift)
 }
 """Kinds of conditions; a new one is a file in detect/ and its name here."""
 
@@ -76,6 +79,10 @@ class Watch:
     def watches(self, view: str) -> bool:
         """Whether any rule reads this view."""
         return view in self.rules.by_view
+
+    def adopt(self, view: str, state: dict[str, Any], rule: str, memory: bytes | None) -> bool:
+        """Have a rule go by another memory of a series (None: learn anew); see alert/adoption."""
+        return adopt(self.rules.by_view.get(view, ()), self.pane, state, name=rule, memory=memory)
 
     def due(self, state: dict[str, Any]) -> int:
         """The first floor at which `advance` has to be called even if nothing of the series closed.

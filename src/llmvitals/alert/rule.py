@@ -81,6 +81,9 @@ class Kind(Protocol):
     def detector(self, pane: int, key: tuple[str, ...]) -> Detector:
         """The logic for the series whose values of `by` are key; pane in µs."""
 
+    def adopt(self, state: dict[str, Any], memory: bytes | None) -> bool:
+        """Have a detector's state go by a memory from elsewhere, None: by none; see Scope."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

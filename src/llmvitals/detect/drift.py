@@ -66,6 +66,11 @@ class Drift(Scope):
         """The longest span that is looked at."""
         return duration_text(SPANS[-1] * MINUTE)
 
+    def adopt(self, state: dict[str, Any], memory: bytes | None) -> bool:
+        """See Scope; memory: a reference."""
+        adopted(state, memory)
+        return True
+
     def detector(self, pane: int, key: tuple[str, ...]) -> DriftDetector:
         """The logic for one series; pane in µs."""
         del key

@@ -52,6 +52,14 @@ class Scope(BaseModel):
         """The dimension whose values are compared with each other, "" for none; not among `by`."""
         return ""
 
+    def adopt(self, state: dict[str, Any], memory: bytes | None) -> bool:
+        """Have a detector's state go by a memory that it learned elsewhere, None: by none, so that it learns.
+
+        False where this kind learns nothing. Raises ValueError where the memory is none of this kind's.
+        """
+        del state, memory
+        return False
+
     @property
     def shown(self) -> bool:
         """Whether its readings are points too."""

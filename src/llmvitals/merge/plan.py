@@ -25,6 +25,9 @@ class Watch(Protocol):
     def watches(self, view: str) -> bool:
         """Whether any rule reads this view."""
 
+    def adopt(self, view: str, state: dict[str, Any], rule: str, memory: bytes | None) -> bool:
+        """Have a rule go by another memory of a series (see record.order); whether it could be done."""
+
     def due(self, state: dict[str, Any]) -> int:
         """The first floor at which a series has to be advanced though nothing of it closed; FOREVER: none."""
 
@@ -58,6 +61,10 @@ class NoWatch:
 
     def watches(self, view: str) -> bool:
         del view
+        return False
+
+    def adopt(self, view: str, state: dict[str, Any], rule: str, memory: bytes | None) -> bool:
+        del view, state, rule, memory
         return False
 
     def due(self, state: dict[str, Any]) -> int:

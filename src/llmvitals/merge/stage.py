@@ -12,11 +12,12 @@ from llmvitals.errors import ConfigError
 from llmvitals.merge import state
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.entries import Put, by_bucket
-from llmvitals.merge.plan import Plan
+from llmvitals.merge.plan import Plan, series_key
 from llmvitals.merge.settle import STRETCH, Piece, Settler, Step, Todo
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Message, Record, Snapshot
+from llmvitals.record.order import Order, decode
 from llmvitals.window import FOREVER, NEVER
 
 
@@ -34,7 +35,8 @@ class Merge:
     Raises StateLost and ConfigError as `state.read` does.
 
     counters: frames, entries; of the entries stale (re-sent), late (of sealed panes), unknown (of no view of
-    ours) and replayed (a bucket had them already); panes (of all series, that closed), points, alerts.
+    ours) and replayed (a bucket had them already); panes (of all series, that closed), points, alerts;
+    orders, and orders_refused (of a rule or view that is not ours, or that can't be read).
     """
 
     next: int
@@ -69,7 +71,10 @@ class Merge:
             if record.offset < self.next:
                 continue
             self.next = record.offset
-            for piece in self._take(record.offset, self._frame(record)):
+            found = self._read(record)
+            if isinstance(found, Order):
+                self._obey(record.offset, found)
+            for piece in self._take(record.offset, found) if isinstance(found, Frame) else ():
                 self._book(piece, record.offset)
                 out += piece.messages
                 if self._settler.work - done >= STRETCH:
@@ -118,14 +123,16 @@ class Merge:
         """How many series are alive."""
         return sum(bucket.series() for bucket in self._buckets.values())
 
-    def _frame(self, record: Record) -> Frame:
+    def _read(self, record: Record) -> Frame | Order:
         where = f"offset {record.offset} of shard {self._manifest.shard} of the partials"
         try:
-            frame = Frame.decode(record.value or b"")
+            frame = decode(record.value or b"")
         except msgspec.DecodeError as error:
             raise ConfigError(
                 f"{where} is no frame ({error}): only combine may write to this topic"
             ) from error
+        if isinstance(frame, Order):
+            return frame
         self._manifest.shards = self._manifest.shards or frame.shards
         theirs = (frame.shard, frame.shards, frame.pane_us)
         ours = (self._manifest.shard, self._manifest.shards, self._plan.pane_us)
@@ -136,6 +143,22 @@ class Merge:
                 "and `pane` back, or start afresh with another `topic_prefix`"
             )
         return frame
+
+    def _obey(self, offset: int, order: Order) -> None:
+        """What rules remember of a series is to be something else, once for each bucket, as with entries."""
+        key = series_key(order.view, order.series)
+        number = self._plan.bucket(key)
+        bucket = self._buckets.setdefault(number, Bucket(offset))
+        if offset < bucket.applied:
+            return
+        memory = bucket.watch.pop(key, {})
+        wanted = self._plan.wants(order.view, order.series)
+        obeyed = wanted and self._plan.watch.adopt(order.view, memory, order.rule, order.memory)
+        self.counters["orders" if obeyed else "orders_refused"] += 1
+        if memory:
+            bucket.watch[key] = memory
+        self._checkpoints.changed(number, offset)
+        self._settler.rouse(number)
 
     def _take(self, offset: int, frame: Frame) -> Iterator[Piece]:
         """One frame, bucket by bucket, so that each of them has either all of it or nothing.
