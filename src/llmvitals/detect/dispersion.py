@@ -26,14 +26,15 @@ def dispersion(
     off: by how many standard deviations each hour was beyond the expected, NaN where nothing was expected.
     ρ is the correlation of the calls within an hour: chi² of one of n calls is 1 + ρ·n (Pearson's; McCullagh,
     Nelder, "Generalized linear models", 1989, 4.5), of the side above 0 alone, which is the one that alarms.
-    δ ≥ 1 is what whole days have in common, by their sums. The worst 2 % of the hours count as the best of
-    them, so that a past incident makes nobody blind.
+    δ ≥ 1 is what whole days have in common, by their sums. The worst 2 % of the hours of each side count as
+    the best of them, so that a past incident makes nobody blind.
     """
     known = np.isfinite(off)
     off, calls, hours = off[known], calls[known], hours[known]
     if len(off) < FEW:
         return None
-    off = np.minimum(off, np.quantile(np.maximum(off, 0.0), _FAIR))
+    fair = [float(np.quantile(np.maximum(side, 0.0), _FAIR)) for side in (off, -off)]
+    off = np.clip(off, -fair[1], fair[0])
     rho = max(0.0, float((2 * np.maximum(off, 0.0) ** 2 - 1).sum() / calls.sum()))
     even = off / np.sqrt(1 + rho * calls)
     _, day = np.unique(hours // 24, return_inverse=True)

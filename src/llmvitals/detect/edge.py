@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import median, median_high, median_low
+from statistics import median
 from typing import TYPE_CHECKING
 
 from llmvitals.detect.gauge import RATIOS, beyond
@@ -53,11 +53,11 @@ class Edge:
         return None
 
     def usual(self, past: Rows, every: Rows) -> Usual:
-        """The median of the hours' quantiles; of an even number of them the one farther out."""
+        """The median of the hours' quantiles."""
         del every
-        edges = [int(edge) for edge in past["stat"]]
+        edge = median(past["stat"].tolist())
         value = float(median(past["value"].tolist()))
-        return {"value": value, "up": median_high(edges), "down": median_low(edges)}
+        return {"value": value, "up": math.ceil(edge), "down": math.floor(edge)}
 
     def off(self, sample: Sample, usual: Usual, side: Side) -> float:
         """Of the calls beyond the edge itself."""

@@ -40,6 +40,14 @@ def remember(state: dict[str, Any], row: tuple[float, ...], off: tuple[float, fl
     state["hours"] = old[old["hour"] + back >= row[0]].tobytes() + new.tobytes()
 
 
+def doubt(state: dict[str, Any], since: int) -> None:
+    """Hours from `since` on tell nothing of what is usual noise."""
+    changed = rows(state).copy()
+    for side in ("up", "down"):
+        changed[side][changed["hour"] >= since] = np.nan
+    state["hours"] = changed.tobytes()
+
+
 def same(found: Rows, hour: int, season: int, past: int) -> Rows:
     """The same hours of the last `past` seasons of so many hours."""
     lag = hour - found["hour"].astype(np.int64)

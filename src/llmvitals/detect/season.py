@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import Verdict
     from llmvitals.record.vitals import Vitals
 
-TRIAL: Final = 60
+TRIAL: Final = 120
 """Minutes with calls that it takes at least until it is over."""
-SURE: Final = 3.0
-"""…and log of the odds for it."""
+SURE: Final = 4.0
+"""…and log of the odds against the change; the least one that counts has to be less likely than none."""
 _LOST: Final = "nothing to compare for a day: not waited for any longer"
 _SIDES: Final[tuple[Side, Side]] = ("up", "down")
 
@@ -49,7 +49,8 @@ class Seasonal:
     few: the calls that an hour has to have to be compared with, and a change to be told. effect: see Gauge.
     level: log of the evidence that alarms. pane in µs.
     State: "open": [last pane of the minute, its sample]; "hour", "sum": the hour that is being filled;
-    "hours": those that are remembered (see hours); "usual": what they say of this one, with "noise", the
+    "hours": those that are remembered (see hours); "usual": what they say of this one, with "calls" and
+    "guess", how many calls it has and how much its being unknown adds to the noise, and with "noise", the
     dispersion of each side, once it may be judged; "up", "down": the evidence of each side (see `_weigh`);
     "told": the side that alarms, and the alternative that fits; "trial": what came since then; "last": the
     last pane that was compared.
@@ -131,12 +132,16 @@ class Seasonal:
         usual: dict[str, Any] = dict(self.gauge.usual(past, found))
         state["usual"] = usual
         usual["calls"] = float(np.median(past["calls"]))
+        # What is usual is not known better than by so many hours, each with a noise of its own.
+        usual["guess"] = 1 + 1 / len(past)
         if len(past) >= self.least:
-            noise = {side: self._noise(found, side) for side in _SIDES}
+            noise = {side: self._noise(state, found, side) for side in _SIDES}
             usual |= {"noise": noise} if all(noise.values()) else {}
 
-    def _noise(self, found: hours.Rows, side: Side) -> list[float] | None:
-        busy = found[found["calls"] >= self.few]
+    def _noise(self, state: dict[str, Any], found: hours.Rows, side: Side) -> list[float] | None:
+        """The dispersion; the hours of a change that may have begun are no noise."""
+        since = state.get(side, {}).get("since", FOREVER) // HOUR
+        busy = found[(found["calls"] >= self.few) & (found["hour"] < since)]
         off, when = busy[side].astype(float), busy["hour"].astype(np.int64)
         found_noise = dispersion(off, busy["calls"].astype(float), when)
         return None if found_noise is None else [*found_noise]
@@ -146,7 +151,12 @@ class Seasonal:
         row, value = self.gauge.row(total), self.gauge.value(total)
         if row is None or value is None:
             return
-        off = [self.gauge.off(total, usual, side) if usual else math.nan for side in _SIDES]
+        off = [
+            self.gauge.off(total, usual, side) / math.sqrt(usual["guess"])
+            if usual and "told" not in state
+            else math.nan
+            for side in _SIDES
+        ]
         back = self.past * self.season
         hours.remember(state, (state["hour"], total[0][0], *row, value), (off[0], off[1]), back)
 
@@ -157,7 +167,7 @@ class Seasonal:
     def _evidence(self, state: dict[str, Any], sample: Sample, side: Side) -> list[float]:
         usual = state["usual"]
         calls = max(usual["calls"], state["sum"][0][0])
-        phi = factor(usual["noise"][side], calls)
+        phi = factor(usual["noise"][side], calls) * usual["guess"]
         return [each / phi for each in self.gauge.evidence(sample, usual, side, self.effect)]
 
     def _weigh(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
@@ -179,6 +189,7 @@ class Seasonal:
         since, likely = seen["since"], seen["r"].index(max(seen["r"]))
         reading = self._reading(at, "breach", seen)
         self._forget(state)
+        hours.doubt(state, since // HOUR)
         state.update(told=[side, likely], trial={}, last=at // self.pane - 1)
         times = f"{reading.value / reading.limit:.2g} times as much, " if reading.limit > 0 else ""
         return reading._replace(note=f"{times}since {since_text(since, at)}")
@@ -187,15 +198,18 @@ class Seasonal:
         """Whether the calls since then speak against the change that was told: Page's test the other way."""
         trial, state["last"] = state["trial"], at // self.pane - 1
         side, likely = state["told"]
-        trial["sum"] = trial.get("sum", 0.0) + self._evidence(state, sample, side)[likely]
-        if trial["sum"] > 0:
-            trial = state["trial"] = {"sum": 0.0}
+        evidence = self._evidence(state, sample, side)
+        for name, each in (("sum", evidence[likely]), ("least", evidence[0])):
+            trial[name] = trial.get(name, 0.0) + each
         self._gather(state, trial, at, sample)
-        trial["minutes"] = trial.get("minutes", 0) + 1
-        if trial["minutes"] < TRIAL or trial["sum"] > -SURE:
-            return [self._reading(at, "hold", trial)]
-        self._forget(state)
-        return [self._reading(at, "clear", trial)._replace(note="as usual again")]
+        minutes = trial["minutes"] = trial.get("minutes", 0) + 1
+        reading = self._reading(at, "hold", trial)
+        if minutes >= TRIAL and trial["sum"] <= -SURE and trial["least"] <= 0:
+            self._forget(state)
+            return [reading._replace(verdict="clear", note="as usual again")]
+        if trial["sum"] > 0 or minutes >= 2 * TRIAL:
+            state["trial"] = {}
+        return [reading]
 
     def _gather(self, state: dict[str, Any], run: dict[str, Any], at: int, sample: Sample) -> None:
         run.setdefault("since", at - MINUTE)
