@@ -6,11 +6,11 @@ To add one, write its traffic and an entry of SUBJECTS.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from llmvitals.record.vitals import Vitals
+from llmvitals.record.vitals import Vitals, merged
 from panes import SECOND, vitals
 
 Panes = dict[int, Vitals]
@@ -72,6 +72,20 @@ def failures(rng: np.random.Generator, length: int, step: int) -> Panes:
         for at, calls in enumerate(rng.poisson(30, length))
         if calls
     }
+
+
+def side_by_side(rng: np.random.Generator, length: int, step: int, begin: int = 60) -> Panes:
+    """17 calls a pane of v1, of which 5 % fail, and from `begin` on 4 of v2; later thrice as many of these."""
+    found = {}
+    for at, calls in enumerate(rng.poisson((17, 4), (length, 2)).tolist()):
+        shares = {"v1": 0.05, "v2": 0.15 if at >= step else 0.05}
+        arms = {
+            name: vitals(calls=count, errors=int(rng.binomial(count, shares[name])))
+            for name, count in zip(shares, calls, strict=True)
+            if count and (name == "v1" or at >= begin)
+        }
+        found[START // 10 + at] = replace(merged([*arms.values()]), arms=arms)
+    return found
 
 
 def stops(rng: np.random.Generator, length: int, step: int) -> Panes:
@@ -189,6 +203,16 @@ SUBJECTS: dict[str, Subject] = {
         delay=130,
         hole=(300, 700),
         early=lambda rng: {START // 10 + at: vitals(cost=9.9) for at in range(10)},
+    ),
+    "canary": Subject(
+        rule="alert: A\ncanary: {on: prompt_version, by: []}",
+        traffic=side_by_side,
+        quiet=4_000,
+        step=500,
+        delay=400,
+        hole=(300, 700),
+        # Of those that are there from the beginning none is a canary.
+        early=lambda rng: side_by_side(rng, 600, 0, begin=0),
     ),
     "regression of a share": Subject(
         rule="alert: A\nregression: {metric: error_share, against: days, series: 1}",

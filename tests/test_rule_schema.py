@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import jsonschema
 import pytest
@@ -24,6 +25,8 @@ CASES = jsonschema.Draft202012Validator(case_schema())
 UNKNOWABLE = {
     "change of sessions",
     "change told for a moment",
+    "canary against itself",
+    "canary apart from its control",
     "NaN",
     "a back-reference",
     "a duration without end",
@@ -36,6 +39,7 @@ UNKNOWABLE = {
     "block at no threshold",
     "burn rate longer than its period",
     "burn rate the wrong way round",
+    "drift of an hour",
     "equal of an unknown label",
     "for over a day",
     "group by nothing known",
@@ -76,13 +80,26 @@ UNKNOWABLE = {
 }
 
 
+class Editor(yaml.SafeLoader):
+    """Of YAML 1.2, as editors have it: `on` is a word."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [] if first == "o" else found
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def read(text: str) -> object:
+    return yaml.load(text, Editor)  # noqa: S506 - a SafeLoader
+
+
 def wrong() -> list[tuple[str, object]]:
     """Name and data of the wrong files that are YAML."""
     found = []
     for table in (wrong_rules.RULES, wrong_rules.NOTIFY):
         for name, (marked, _) in table.items():
             try:
-                data = yaml.safe_load(marked.replace("§", ""))
+                data = read(marked.replace("§", ""))
             except (yaml.YAMLError, ValueError, RecursionError):
                 continue
             found.append((name, data))
@@ -97,7 +114,7 @@ def test_it_is_a_schema():
     "path", [path for path in SHIPPED.glob("*.yaml") if "_test" not in path.name], ids=lambda path: path.name
 )
 def test_what_ships_is_valid(path):
-    assert list(VALIDATOR.iter_errors(yaml.safe_load(path.read_text()))) == []
+    assert list(VALIDATOR.iter_errors(read(path.read_text()))) == []
 
 
 def test_what_it_does_not_know_is_little():
@@ -132,7 +149,7 @@ def test_the_command_prints_it(name):
 
 def plain(text: str) -> object:
     """The data as an editor sees it, which knows no dates."""
-    return json.loads(json.dumps(yaml.safe_load(text), default=lambda moment: moment.isoformat()))
+    return json.loads(json.dumps(read(text), default=lambda moment: moment.isoformat()))
 
 
 def test_the_tests_that_ship_are_valid():

@@ -1,0 +1,99 @@
+"""Which values of a dimension are compared: the newest against what was there before it, or named ones."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from llmvitals.record.view import UNKNOWN
+
+BEGINNING: Final = 500
+"""A value is new if so many calls came before its first: until then, what is rare may just not have come."""
+FEW: Final = 20
+SHARE: Final = 0.01
+"""An arm has had at least FEW calls and SHARE of all in the last hour, where it is not named."""
+GONE: Final = 1_440
+"""A value that has not been called for so many minutes is forgotten, and would be new again."""
+MOST: Final = 64
+"""So many values are remembered; of more, the rarest are not."""
+_SLOT: Final = 10
+_SLOTS: Final = 6
+
+Known = dict[str, list[Any]]
+"""Value → its first minute, its newest, whether it is new (0, 1), and [slot, calls] of its last hour."""
+
+
+class Pair(NamedTuple):
+    """What is compared."""
+
+    canary: str
+    control: str
+
+
+def note(known: Known, minute: int, calls: dict[str, int], *, before: int) -> None:
+    """Remember who was called in a minute, and forget who is gone; before: calls of all until then."""
+    slot = minute // _SLOT
+    for name in sorted(calls):
+        if name == UNKNOWN:
+            continue
+        arm = known.setdefault(name, [minute, minute, int(before >= BEGINNING), []])
+        arm[1] = minute
+        if not arm[3] or arm[3][-1][0] != slot:
+            arm[3].append([slot, 0])
+        arm[3][-1][1] += calls[name]
+    for name, arm in list(known.items()):
+        arm[3] = [each for each in arm[3] if each[0] > slot - _SLOTS]
+        if minute - arm[1] >= GONE:
+            del known[name]
+
+
+def shed(known: Known, keep: tuple[str, ...]) -> None:
+    """Forget the rarest over MOST, but not those that are compared."""
+    if len(known) > MOST:
+        rare = sorted(known, key=lambda name: (name in keep, _recent(known[name]), known[name][1], name))
+        for name in rare[: len(known) - MOST]:
+            del known[name]
+
+
+def pair(known: Known, canary: str | None, control: str | None) -> Pair | None:
+    """Who is compared with whom; canary, control: named ones.
+
+    The canary is the newest of the values that are new and take part; its control the one that is called most
+    among those that were there before it.
+    """
+    recent = {name: _recent(arm) for name, arm in known.items()}
+    least = max(FEW, SHARE * sum(recent.values()))
+    part = {name for name, calls in recent.items() if calls >= least and name != control}
+    if canary is None:
+        fresh = [name for name in part if known[name][2]]
+        canary = max(fresh, key=lambda name: (known[name][0], name), default=None)
+    if canary is None or canary not in known:
+        return None
+    if control is None:
+        others = [name for name in part if name != canary]
+        if known[canary][2]:
+            others = [name for name in others if known[name][0] < known[canary][0]]
+        control = max(others, key=lambda name: (recent[name], name), default=None)
+    return Pair(canary, control) if control in known and control is not None else None
+
+
+def ending(known: Known, now: Pair, found: Pair | None) -> str:
+    """Why a comparison is over, "" if it is not; found: what `pair` says."""
+    if now.control not in known:
+        return f"{now.control} is not called any more: {now.canary} has taken its place"
+    if now.canary not in known:
+        return f"{now.canary} is not called any more"
+    if found and found.canary != now.canary and known[found.canary][0] > known[now.canary][0]:
+        return f"{found.canary} came after it"
+    return ""
+
+
+def due(known: Known, now: Pair | None) -> int | None:
+    """The minute at whose end somebody is gone without a call, which has to be told; None: nobody is."""
+    last = [arm[1] for arm in known.values()]
+    if now:
+        return int(min(known[name][1] for name in now)) + GONE
+    return int(max(last)) + GONE if last else None
+
+
+def _recent(arm: list[Any]) -> int:
+    return sum(calls for _, calls in arm[3])
