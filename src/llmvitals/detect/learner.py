@@ -130,8 +130,8 @@ def _mean(state: dict[str, Any], step: Step) -> None:
             axes.gather(head, (mean - old) * weight)
         head["mean"] = (old + (mean - old) * calls / (calls + before)).astype("<f8").tobytes()
     state["calls"] = before + calls
-    kept = [*state.get("kept", ()), *([rank, trace, small(x)] for rank, trace, x in step.moments.sample)]
-    state["kept"] = nsmallest(KEPT, kept)
+    kept = (*state.get("kept", ()), *small(step.moments.sample))
+    state["kept"] = nsmallest(KEPT, map(list, kept))
 
 
 def _whitened(state: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmvitals.detect import hotelling, pool, witness
 from llmvitals.detect.learner import Learner, Step
 from llmvitals.detect.promise import run_length
-from llmvitals.detect.reference import Head, Reference, unpacked
+from llmvitals.detect.reference import Reference, unpacked
 from llmvitals.record.reading import Reading, Stand
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RELEASE: Final = 0.7
 """Where an alert is released."""
+MEANT: Final = 0.5
+"""From where on the topics have a part in it, if it is the other head that speaks."""
 RECENT: Final = 32
 """Vectors of the last minutes that are kept, to name calls."""
 
@@ -124,7 +126,7 @@ class DriftDetector:
         stand = self._stand(reference, step, topics, shape)
         score = max(topics, shape)
         verdict: Verdict = "breach" if score > 1 else "hold" if score >= RELEASE else "clear"
-        note = self._note(state, reference, step, read) if verdict == "breach" else ""
+        note = self._note(state, reference, read) if verdict == "breach" else ""
         return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
 
     def _stand(self, reference: Reference, step: Step, topics: float, shape: float) -> Stand:
@@ -141,21 +143,19 @@ class DriftDetector:
 
     def _remember(self, state: dict[str, Any], step: Step) -> None:
         recent = state.setdefault("recent", [])
-        recent += ([trace, witness.small(x)] for _, trace, x in step.moments.sample)
+        recent += ([trace, x] for _, trace, x in witness.small(step.moments.sample))
         del recent[:-RECENT]
 
-    def _note(
-        self, state: dict[str, Any], reference: Reference, step: Step, read: list[tuple[float, int]]
-    ) -> str:
-        """Which head spoke, and which calls tell it."""
-        del step
-        which = int(read[1][0] > read[0][0])
-        head: Head = (reference.topics, reference.shape)[which]
+    def _note(self, state: dict[str, Any], reference: Reference, read: list[tuple[float, int]]) -> str:
+        """Whether it is the topics, and which calls tell it."""
+        (topics, _), (shape, _) = read
+        which = int(shape > topics)
+        head = (reference.topics, reference.shape)[which]
         now = hotelling.mean(state["memories"][which], read[which][1])
-        found = []
+        told = ["other topics" if topics > MEANT else "the same topics, but repeated or spread otherwise"]
         for word, seen, sign in (("new", state["recent"], 1), ("missing", reference.kept, -1)):
             if seen:
                 images = witness.images(seen, reference.space if which else "")
                 names = witness.first(seen, witness.scores(images, head.whitening, now), sign)
-                found.append(f"{word} are calls like {', '.join(names)}")
-        return "; ".join([("the topics" if not which else "how alike they are"), *found])
+                told.append(f"{word} are calls like {', '.join(names)}")
+        return "; ".join(told)

@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 
     from llmvitals.detect.reference import Seen
     from llmvitals.detect.whitening import Whitening
+    from llmvitals.sketch.moments import Seen as Sample
 
 NAMED: Final = 3
 """Calls that are named of each."""
 
 
-def small(x: bytes) -> bytes:
-    """The x (int16) as int8, with its greatest number at 127."""
-    whole = np.frombuffer(x, "<i2").astype(np.float64)
-    return bytes(np.rint(whole * (127 / max(np.abs(whole).max(), 1))).astype("i1"))
+def small(sample: Sequence[Sample]) -> list[tuple[int, str, bytes]]:
+    """The sample with each x as int8, its greatest number at 127."""
+    if not sample:
+        return []
+    whole = np.frombuffer(b"".join(x for _, _, x in sample), "<i2").reshape(len(sample), -1)
+    sizes = 127 / np.maximum(np.abs(whole).max(axis=1), 1)
+    rows = np.rint(whole * sizes[:, None]).astype("i1")
+    return [(rank, trace, bytes(row)) for (rank, trace, _), row in zip(sample, rows, strict=True)]
 
 
 def images(seen: Sequence[Seen], space: str) -> NDArray[np.float64]:
