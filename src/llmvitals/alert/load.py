@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from llmvitals.alert.files import raise_all, rule_files
 from llmvitals.alert.form import Form
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import NoData
 
     Kinds = Mapping[str, type[BaseModel]]
-
-LATER: Final = ("drift",)
-"""Kinds that a later version will know."""
-
 
 def load_rules(
     folder: pathlib.Path,
@@ -112,14 +108,10 @@ class _Reader:
         # Also of a rule that is wrong: what routes by its labels is right.
         own = data.get("labels")
         self.labels |= {*group.labels, *(own if isinstance(own, dict) else ())}
-        kinds, later = [key for key in data if key in self.kinds], [key for key in data if key in LATER]
-        for key in later:
-            form.wrong(
-                f"{key} comes in a later version: write {' or '.join(self.kinds)}", (*path, key), key=True
-            )
-        plain = {key: value for key, value in data.items() if key not in kinds + later}
+        kinds = [key for key in data if key in self.kinds]
+        plain = {key: value for key, value in data.items() if key not in kinds}
         rule = form.read(RuleShape, plain, path, beside=tuple(self.kinds))
-        if len(kinds) + len(later) > 1 or (rule and not kinds and not later):
+        if len(kinds) > 1 or (rule and not kinds):
             form.wrong(f"a rule has one condition: write one of {', '.join(self.kinds)}", path)
         conditions = [form.read(self.kinds[key], data[key], (*path, key)) for key in kinds]
         if rule is None or len(conditions) != 1 or conditions[0] is None:
