@@ -113,6 +113,8 @@ class CanaryDetector:
         pair["alarmed"] += fresh
         reading = self._reading(pair, now)
         if pair["alarmed"]:
+            reading = reading._replace(verdict="hold")
+        if fresh:
             found = [self.question.finding(pair, metric, evidence[metric]) for metric in pair["alarmed"]]
             reading = self._told(pair, reading, [each for each in found if each])
         if fresh or not (now + 1) % EVERY:

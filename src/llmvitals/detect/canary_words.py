@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.detect.endpoints import FIELD
-from llmvitals.detect.findings import SCORE
+from llmvitals.detect import comparison, confseq, eprocess
+from llmvitals.detect.endpoints import FIELD, ROWS
+from llmvitals.detect.findings import LEVEL, SCORE
 from llmvitals.record.quantity import amount
 from llmvitals.window import DAY, MINUTE
 
@@ -47,16 +48,22 @@ def sentence(on: str, state: State, found: Sequence[Finding], money: str) -> str
 
 
 def rollout(state: State, minute: int) -> str:
-    """What it costs a month if all calls of both arms go to the canary; minute: the last that is over."""
+    """What it costs a month if all calls of both arms go to the canary; minute: the last that is over.
+
+    An amount only where the limits of the cost a call, or of the share of calls that cost anything, leave no
+    doubt that there is a difference.
+    """
     control, canary = state["sums"]
     cost, priced, calls = FIELD["cost_nano"], FIELD["priced_calls"], FIELD["calls"]
     if min(control[priced], canary[priced]) < _ROLLED:
         return ""
+    if not _differs(state):
+        return "The cost at full roll-out is about the same, as far as is known"
     more = canary[cost] / canary[priced] - control[cost] / control[priced]
     days = (minute + 1 - state["since"]) * MINUTE / DAY
     month = more * (control[calls] + canary[calls]) / days * MONTH / 1e9
     if abs(month) < 1:
-        return ""
+        return "At full roll-out it costs as much"
     word = "more" if month > 0 else "less"
     return f"About {amount(_rounded(abs(month)), 'usd')} a month {word} at full roll-out"
 
@@ -69,6 +76,13 @@ def times(ratio: float) -> str:
     """
     digits = 3 if 0.8 < ratio < 1.2 else 2
     return f"{ratio:,.0f}×" if ratio >= 10 else f"{ratio:.{digits}g}×"
+
+
+def _differs(state: State) -> bool:
+    """Whether the canary costs more or less."""
+    low, high = confseq.limits(confseq.State(*state["means"]["cost"]), LEVEL)
+    least, most = eprocess.limits(comparison.rates(state)[ROWS["cost"][0]], LEVEL)
+    return (low or 0) > 0 or (high or 0) < 0 or (least or 1) > 1 or (most or 1) < 1
 
 
 def _verb(found: Finding, control: str) -> str:

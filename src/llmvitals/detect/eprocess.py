@@ -23,9 +23,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
 
 RATIOS: Final = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
 """The alternatives: b's rate is so many times a's."""
@@ -81,23 +84,39 @@ def limits(row: Floats, alpha: float) -> tuple[float | None, float | None]:
     None: not even the end is rejected.
     """
     logs, bar = row[1 + len(RATIOS) :], -math.log(alpha)
-    return _climb(logs, bar, range(len(_GRID))), _climb(logs, bar, range(len(_GRID) - 1, -1, -1))
+    above, below = (_first(logs, places, bar) for places in _others())
+    return (_GRID[above - 1] if above else None), (_GRID[-below] if below else None)
 
 
-def averaged(logs: Floats) -> float:
+def averaged(logs: Sequence[float]) -> float:
     """The log of the mean of e-values, given by their logs: an e-value too."""
-    return float(_mean(logs[None, :])[0])
+    top = max(logs)
+    return top + math.log(sum(math.exp(each - top) for each in logs) / len(logs))
 
 
-def _climb(logs: Floats, bar: float, places: range) -> float | None:
-    found = None
-    for place in places:
-        away = [place + places.step * far for far in _AWAY]
-        others = [other for other in away if 0 <= other < len(logs)]
-        if not others or averaged(logs[others] - logs[place]) < bar:
-            break
-        found = _GRID[place]
-    return found
+@cache
+def _others() -> tuple[tuple[Ints, Ints, Floats], ...]:
+    """Upwards and downwards: the grid's places but for the last, their alternatives, and the logs of shares.
+
+    An alternative beyond the grid has no share.
+    """
+    found = []
+    for places, way in ((np.arange(len(_GRID) - 1), 1), (np.arange(len(_GRID) - 1, 0, -1), -1)):
+        others = places[:, None] + way * np.array(_AWAY)
+        there = (others >= 0) & (others < len(_GRID))
+        with np.errstate(divide="ignore"):
+            shares = np.log(there / there.sum(axis=1, keepdims=True))
+        found.append((places, np.where(there, others, 0), shares))
+    return tuple(found)
+
+
+def _first(logs: Floats, at: tuple[Ints, Ints, Floats], bar: float) -> int:
+    """How many of the places are rejected one after the other."""
+    places, others, shares = at
+    gain = logs[others] - logs[places, None] + shares
+    top = gain.max(axis=1, keepdims=True)
+    rejected = top[:, 0] + np.log(np.exp(gain - top).sum(axis=1)) >= bar
+    return len(places) if rejected.all() else int(rejected.argmin())
 
 
 def _mean(logs: Floats) -> Floats:

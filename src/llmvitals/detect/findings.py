@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from llmvitals.detect import comparison, confseq, eprocess
 from llmvitals.detect.confseq import State as Means
 from llmvitals.detect.endpoints import EVENTS, FIELD, MEANS, METRICS, OF, ROWS, SHOWN, SKETCHES, edge_ms
@@ -79,7 +77,7 @@ class Question:
                 parts = [float(logs[row]) for row in ROWS[metric]]
                 if metric in MEANS:
                     parts.append(self._mean(Means(*state["means"][metric])))
-                found[metric] = eprocess.averaged(np.array(parts))
+                found[metric] = eprocess.averaged(parts)
         for name, said in state["scores"].items():
             if (share := self._share(name, said[0])) and SCORE + name not in found:
                 found[SCORE + name] = self._score(said) + math.log(share)
