@@ -1,11 +1,13 @@
 # The worker's image: `docker compose build`, or `docker build -t llmvitals .`
 FROM python:3.13 AS build
+# otlp,toxicity,embeddings for scorers of texts, which are some 250 MB more.
+ARG EXTRAS=otlp
 WORKDIR /build
 RUN python -m venv /opt/llmvitals
 COPY pyproject.toml README.md LICENSE ./
 COPY topics topics
 COPY src src
-RUN /opt/llmvitals/bin/pip install --no-cache-dir '.[otlp]'
+RUN /opt/llmvitals/bin/pip install --no-cache-dir ".[$EXTRAS]"
 
 FROM python:3.13-slim
 RUN useradd --system --no-create-home --uid 10001 llmvitals
