@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -318,6 +319,25 @@ async def test_while_one_batch_brings_much_about_others_have_their_turn(bench: B
     assert stage.steps < 50
     assert bench.driver.progress()[0].next == 5
     assert bench.drain() == []
+
+
+async def test_a_stage_that_waits_leaves_the_loop_to_others(bench: Bench) -> None:
+    """What it waits for comes from the loop: done on it, this would never end."""
+    await bench.load()
+    stage: Any = bench.stages[0]
+    stage.waits, answered = True, threading.Event()
+    pieces = stage.pieces
+
+    def waiting(records: Sequence[Record]) -> Iterator[list[Message]]:
+        assert answered.wait(10)
+        yield from pieces(records)
+
+    stage.pieces = waiting
+    taking = asyncio.create_task(bench.take(0, 5))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(answered.set)
+    await taking
+    assert bench.driver.progress()[0].next == 5
 
 
 async def test_a_restart_begins_at_the_checkpoint(bench: Bench) -> None:
