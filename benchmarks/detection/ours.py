@@ -1,0 +1,71 @@
+"""Our drift detector, minute by minute, through what the merge stage calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+from llmvitals.detect.drift import Drift
+from llmvitals.record.vitals import Vitals
+from llmvitals.sketch import tally
+from llmvitals.sketch.moments import SAMPLE, Moments, least
+from llmvitals.window import MINUTE
+
+if TYPE_CHECKING:
+    from benchmarks.detection.pool import Pool
+    from numpy.typing import NDArray
+
+LEARN: Final = 2_880
+"""Minutes: what `learn` is by default. A few more are heard, as those without calls do not count."""
+SPACE: Final = "wordllama/{}"
+
+
+class Drifts:
+    """A rule's detector of one series, with one false alarm a month promised."""
+
+    def __init__(self, pool: Pool, seed: int = 0) -> None:
+        rule = Drift(learn=f"{LEARN}m", false_alarms=1, series=1)
+        self._pool, self._dice = pool, np.random.default_rng(seed)
+        self._detector = rule.detector(MINUTE, ())
+        self._space = SPACE.format(pool.vectors.shape[1])
+        self._state: dict[str, Any] = {}
+
+    def breach(self, at: int, rows: NDArray[np.int64]) -> bool:
+        """Whether it alarms at minute `at`, which held these calls."""
+        return self.take(at, self.vitals(rows))
+
+    def take(self, at: int, vitals: Vitals) -> bool:
+        """The same of a minute's vitals."""
+        readings = self._detector.take(self._state, at, vitals)
+        return any(reading.verdict == "breach" for reading in readings)
+
+    @property
+    def learning(self) -> bool:
+        """Whether it has no reference yet."""
+        return "reference" not in self._state
+
+    def remembered(self) -> bytes:
+        """Its state, as a checkpoint holds it."""
+        return msgspec.msgpack.encode(self._state)
+
+    def recall(self, memory: bytes) -> None:
+        """Be as it was."""
+        self._state = msgspec.msgpack.decode(memory)
+
+    def vitals(self, rows: NDArray[np.int64]) -> Vitals:
+        """What combine makes of a minute's calls: integer sums, and the vectors with the least ranks."""
+        ranks = self._dice.integers(2**63, size=len(rows))
+        chosen = np.argsort(ranks)[:SAMPLE]
+        moments = Moments(
+            len(rows),
+            self._pool.x[rows].sum(axis=0, dtype="<i8").tobytes(),
+            self._pool.z[rows].sum(axis=0, dtype="<i8").tobytes(),
+            least(
+                (int(ranks[n]), f"trace-{rows[n]}", self._pool.x[rows[n]].astype("<i2").tobytes())
+                for n in chosen
+            ),
+        )
+        sums = {"calls": len(rows), "embedded_calls": len(rows)}
+        return Vitals(tuple(sums.get(name, 0) for name in tally.SUMS), meaning={self._space: moments})
