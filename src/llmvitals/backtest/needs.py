@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmvitals.detect.absence import Absence
 from llmvitals.detect.account import Account
 from llmvitals.detect.amount import BASIS
 from llmvitals.detect.budget import FINE, SPENT, Budget
+from llmvitals.detect.change import Change
 from llmvitals.detect.metric import METRICS, metric_of
 from llmvitals.detect.outage import Outage
+from llmvitals.detect.regression import Regression
 from llmvitals.detect.runaway import Runaway
 from llmvitals.detect.threshold import Threshold
 from llmvitals.detect.trailing import bucket_length
 from llmvitals.record.vitals import TOPS
-from llmvitals.sketch import quantiles
 from llmvitals.sketch.tally import MAXIMA, SUMS
 from llmvitals.window import MINUTE, PERIODS
 
@@ -37,11 +38,8 @@ class Needs:
     tools: bool = False
 
 
-EVERYTHING: Final = Needs(SUMS, MAXIMA, tuple(quantiles.SKETCHES), tools=True)
-
-
 def needs(rule: Rule) -> Needs | None:
-    """What a rule reads; None for what can't be told in such terms."""
+    """What a rule reads; None for what can't be told in such terms: vectors, arms and scores."""
     condition = rule.condition
     if isinstance(condition, Budget):
         return Needs(tuple(dict.fromkeys(("calls", *SPENT[condition.metric]))))
@@ -51,9 +49,19 @@ def needs(rule: Rule) -> Needs | None:
         return Needs(("calls", "cost_nano"), tools=bool(condition.same_tool or condition.signatures))
     if isinstance(condition, Outage):
         return _needs(METRICS["error_share"])
+    if isinstance(condition, Regression) and not metric_of(condition.metric).score:
+        return _whole([metric_of(condition.metric)])
+    if isinstance(condition, Change) and condition.metrics:
+        metrics = [metric_of(name) for name in condition.metrics]
+        return None if any(metric.score for metric in metrics) else _whole(metrics)
     if isinstance(condition, Threshold) and not metric_of(condition.metric).score:
         return _needs(metric_of(condition.metric))
     return None
+
+
+def _whole(metrics: Iterable[Metric]) -> Needs:
+    """Every total, and the sketches of these."""
+    return Needs(SUMS, MAXIMA, tuple(dict.fromkeys(one.sketch for one in metrics if one.sketch)))
 
 
 def _needs(metric: Metric) -> Needs:

@@ -13,7 +13,7 @@ import numpy as np
 from llmvitals.alert.rule import Rules
 from llmvitals.backtest import screen
 from llmvitals.backtest.bag import Bag, empty
-from llmvitals.backtest.needs import EVERYTHING, grain, joint, needs
+from llmvitals.backtest.needs import grain, joint, needs
 from llmvitals.record.alert import Alert
 from llmvitals.watch import Watch
 from llmvitals.window import FOREVER
@@ -38,7 +38,7 @@ _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().d
 
 
 class Post:
-    """rules: of one view; all of them can be screened, or none is.
+    """rules: of one view, none of them without `needs`; all of them can be screened, or none is.
 
     A series is asleep as long as a screen says that there is nothing to say of it: only what it held within
     the longest window is kept, and its detectors are told of that when it wakes up. It falls asleep when none
@@ -52,7 +52,7 @@ class Post:
         self._view, self._rules, self._pane, self._coder = view, rules, pane, coder
         self._watch = Watch(Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True)
         self._series = _Series(view, coder)
-        self._needs = joint(needs(rule) or EVERYTHING for rule in rules)
+        self._needs = joint(found for rule in rules if (found := needs(rule)))
         self._grain = min(grain(rule, pane) for rule in rules)
         backs = [screen.look_back(rule) for rule in rules]
         self._back = max((back // pane for back in backs if back is not None), default=0)

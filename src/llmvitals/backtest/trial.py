@@ -13,9 +13,10 @@ import numpy as np
 from llmvitals.backtest import screen
 from llmvitals.backtest.block import Block
 from llmvitals.backtest.episodes import Span
-from llmvitals.backtest.needs import grain
+from llmvitals.backtest.needs import grain, needs
 from llmvitals.backtest.post import Post
 from llmvitals.backtest.reader import Coder, Piece, Reader, together
+from llmvitals.backtest.stages import Stages
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.view import View
 from llmvitals.window import FOREVER, HOUR, MINUTE, NEVER, duration
@@ -43,6 +44,7 @@ class Judge:
 
     pipeline: Pipeline
     posts: list[Post]
+    stages: list[Stages]
 
     @property
     def rules(self) -> list[str]:
@@ -52,7 +54,9 @@ class Judge:
     @property
     def alerts(self) -> list[Alert]:
         """The changes of alerts so far, in the order of their times."""
-        return sorted(chain.from_iterable(post.alerts for post in self.posts), key=lambda alert: alert.at)
+        return sorted(
+            chain.from_iterable(one.alerts for one in (*self.posts, *self.stages)), key=lambda alert: alert.at
+        )
 
 
 class Trial:
@@ -67,14 +71,16 @@ class Trial:
 
     def __init__(self, settings: Settings, folders: Sequence[Path], sources: Mapping[str, int]) -> None:
         alone = {"default_views": False, "views": ()}
-        pipelines = [
-            Pipeline.of(settings.model_copy(update={**alone, "alerts": folder}), 1, [*sources])
-            for folder in folders
-        ]
+        own = [settings.model_copy(update={**alone, "alerts": folder}) for folder in folders]
+        pipelines = [Pipeline.of(one, 1, [*sources]) for one in own]
         self._pane = duration(settings.pane)
         self._disorder = duration(settings.disorder)
         self._coder = Coder(_dimensions([pipeline.watch.rules for pipeline in pipelines]))
-        self.judges = [Judge(pipeline, [*self._posts(pipeline.watch.rules)]) for pipeline in pipelines]
+        self.judges = [
+            Judge(pipeline, [*self._posts(rules)], [*_stages(one, rules, sources)])
+            for one, pipeline in zip(own, pipelines, strict=True)
+            for rules in (pipeline.watch.rules,)
+        ]
         self._readers = {
             (topic, number): Reader(_plan(pipelines[0], topic, self._coder), self._coder, f"{topic}/{number}")
             for topic, count in sources.items()
@@ -91,6 +97,8 @@ class Trial:
         """Calls of one partition, in the order of its log."""
         reader = self._readers[topic, partition]
         reader.read(records)
+        for stages in self._stages:
+            stages.feed(topic, partition, records)
         self._gather(reader)
         if self._waiting >= self._rest + min(SPARSE[0], BLOCK):
             low = min(reader.mark() for reader in self._readers.values())
@@ -102,6 +110,8 @@ class Trial:
         """Nothing more comes from this partition, so nobody waits for it any more."""
         reader = self._readers[topic, partition]
         reader.finish()
+        for stages in self._stages:
+            stages.end(topic, partition)
         self._gather(reader)
         self._ended.add((topic, partition))
         if len(self._ended) == len(self._readers) and self._pieces:
@@ -134,11 +144,15 @@ class Trial:
     def _posts(self, rules: Rules) -> Iterator[Post]:
         views = {view.name: view for view in rules.views}
         alike: dict[tuple[str, bool, int], list[Rule]] = {}
-        for rule in rules.rules:
+        for rule in (rule for rule in rules.rules if needs(rule)):
             how = screen.look_back(rule) is not None, grain(rule, self._pane)
             alike.setdefault((rule.view, *how), []).append(rule)
         for (name, *_), some in alike.items():
             yield Post(views[name], some, self._pane, self._coder)
+
+    @property
+    def _stages(self) -> Iterator[Stages]:
+        return chain.from_iterable(judge.stages for judge in self.judges)
 
     def _gather(self, reader: Reader) -> None:
         pieces = reader.taken()
@@ -159,6 +173,13 @@ class Trial:
         for judge in self.judges:
             for post in judge.posts:
                 post.take(block, low)
+
+
+def _stages(settings: Settings, rules: Rules, sources: Mapping[str, int]) -> Iterator[Stages]:
+    """Those of the rules of one folder that need them."""
+    deep = [rule for rule in rules.rules if needs(rule) is None]
+    if deep:
+        yield Stages(settings, rules, deep, sources)
 
 
 def _dimensions(several: Sequence[Rules]) -> list[str]:
