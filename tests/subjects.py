@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from conversation import about, talk
 from llmvitals.record.vitals import Vitals, merged
 from panes import SECOND, vitals
 
@@ -144,6 +145,16 @@ def restless_scores(rng: np.random.Generator, length: int, step: int) -> Panes:
     return found
 
 
+def conversations(rng: np.random.Generator, length: int, step: int) -> Panes:
+    """Minutes of 20 calls about many topics, now and then with one user's burst; then a tenth of a new one."""
+    return {
+        START // 60 + at: about(
+            talk(rng, 20, new=0.1 if at >= step else 0, same=0 if at % 90 else 10), f"{at}"
+        )
+        for at in range(length)
+    }
+
+
 DAYS = 1_440
 """Minutes of a day."""
 PAST = {
@@ -213,6 +224,27 @@ SUBJECTS: dict[str, Subject] = {
         hole=(300, 700),
         # Of those that are there from the beginning none is a canary.
         early=lambda rng: side_by_side(rng, 600, 0, begin=0),
+    ),
+    "drift": Subject(
+        rule="alert: A\ndrift: {learn: 6h, series: 1}",
+        traffic=conversations,
+        quiet=4_000,
+        step=600,
+        delay=40,
+        hole=(1_000, 1_200),
+        # What is new before it has learned is as good as any other.
+        early=lambda rng: conversations(rng, 359, 200),
+        pane=60,
+    ),
+    "change": Subject(
+        rule="alert: A\nchange: {metrics: [error_share, latency_p95], series: 1}",
+        traffic=failures,
+        quiet=6_000,
+        step=1_000,
+        delay=30,
+        hole=(300, 700),
+        # Half an hour with calls has to be there.
+        early=lambda rng: failures(rng, 174, 90),
     ),
     "regression of a share": Subject(
         rule="alert: A\nregression: {metric: error_share, against: days, series: 1}",
