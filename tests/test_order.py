@@ -53,7 +53,7 @@ def pane(minute: int, centre: np.ndarray[Any, Any]) -> Vitals:
 def plan(tmp_path: Path) -> Plan:
     (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
     watch = load_watch(tmp_path, PANE)
-    return Plan(pane_us=PANE, views={view.name: view for view in watch.views}, watch=watch)
+    return Plan(pane_us=PANE, views={view.name: view for view in watch.views}, watch=watch, rounds=256)
 
 
 @pytest.fixture
