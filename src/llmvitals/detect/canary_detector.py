@@ -51,7 +51,8 @@ class CanaryDetector:
             state["now"] = here
             calls = state.setdefault("calls", {})
             for name, arm in vitals.arms.items():
-                calls[name] = calls.get(name, 0) + arm.total("calls")
+                if called := arm.total("calls"):  # late copies alone are nobody's calls
+                    calls[name] = calls.get(name, 0) + called
             if "pair" in state:
                 comparison.put(state["pair"], vitals.arms)
         if minute.ends(pane, self.pane) and ("now" in state or self._due(state) == here):

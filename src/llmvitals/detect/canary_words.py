@@ -58,12 +58,12 @@ def rollout(state: State, minute: int) -> str:
     if min(control[priced], canary[priced]) < _ROLLED:
         return ""
     if not _differs(state):
-        return "The cost at full roll-out is about the same, as far as is known"
+        return "No difference in cost is known yet"
     more = canary[cost] / canary[priced] - control[cost] / control[priced]
     days = (minute + 1 - state["since"]) * MINUTE / DAY
     month = more * (control[calls] + canary[calls]) / days * MONTH / 1e9
     if abs(month) < 1:
-        return "At full roll-out it costs as much"
+        return "It costs as much at full roll-out"
     word = "more" if month > 0 else "less"
     return f"About {amount(_rounded(abs(month)), 'usd')} a month {word} at full roll-out"
 
