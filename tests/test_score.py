@@ -19,6 +19,7 @@ import pytest
 from llmvitals import ingest
 from llmvitals.combine import Combine
 from llmvitals.errors import ConfigError, StateLost
+from llmvitals.ingest.texts import said as said_in
 from llmvitals.pipeline import Pipeline, check
 from llmvitals.record.call import CallEvent, floats
 from llmvitals.record.log import Logged, Topic
@@ -341,6 +342,69 @@ def test_combine_counts_what_was_scored_and_what_was_not(opened: Callable[..., B
         == found["llm_toxicity"]
     )
     assert found["llm_toxicity"]["toxicity_share"] == 0.5
+
+
+RECORDINGS = Path(__file__).parent / "data" / "ingest"
+
+
+@pytest.mark.parametrize(
+    ("file", "texts"),
+    [
+        ("litellm_payload_stream.json", [("Say hello.", "Hello there, friend.")]),
+        ("litellm_payload_failure.json", [("Say hello.", None)]),
+        *(
+            (
+                f"otlp_genai_latest.{kind}",
+                [*[("Say hello.", "Hello there, friend.")] * 3, ("Say hello.", None), (None, None), ("hi", "Hi from responses")],
+            )
+            for kind in ("json", "pb")
+        ),
+    ],
+)  # fmt: skip
+def test_texts_are_found_in_every_format_but_only_for_scorers(
+    file: str, texts: list[tuple[str | None, str | None]]
+) -> None:
+    value = (RECORDINGS / file).read_bytes()
+    plain, found = ingest.decode(value), ingest.decode(value, texts=True)
+    assert [(one.input_text, one.output_text) for one in found.calls] == texts
+    assert {(one.input_text, one.output_text) for one in plain.calls} == {(None, None)}
+    assert [one.id for one in plain.calls] == [one.id for one in found.calls]
+
+
+@pytest.mark.parametrize(
+    ("messages", "text"),
+    [
+        ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "a"),
+        ([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]}], "a"),
+        ('[{"role": "user", "parts": [{"type": "text", "content": "a"}, {"type": "tool_call"}]}]', "a"),
+        ([{"role": "user", "content": "redacted-by-litellm"}], None),
+        ([{"role": "system", "content": "a"}], None),
+        ("no JSON", None),
+        ({"role": "user"}, None),
+        ([None, 3, {"role": "user", "content": 5}], None),
+        ([{"role": "user", "content": [None, 3, "x"]}], None),
+    ],
+)
+def test_the_users_last_words_are_the_input(messages: Any, text: str | None) -> None:
+    assert said_in(messages, "user") == text
+
+
+def test_old_spans_have_an_attribute_for_each_message() -> None:
+    def text(key: str, value: str) -> dict[str, Any]:
+        return {"key": key, "value": {"stringValue": value}}
+
+    span = {
+        "traceId": "5" * 32, "spanId": "6" * 16, "name": "chat", "startTimeUnixNano": str(NOW * 10**6),
+        "endTimeUnixNano": str(NOW * 10**6), "attributes": [
+            text("gen_ai.operation.name", "chat"), text("gen_ai.request.model", "m"),
+            text("gen_ai.prompt.0.role", "user"), text("gen_ai.prompt.0.content", "first"),
+            text("gen_ai.prompt.1.role", "user"), text("gen_ai.prompt.1.content", "last"),
+            text("gen_ai.completion.0.content", "a bad answer"),
+        ],
+    }  # fmt: skip
+    value = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+    (found,) = ingest.decode(value, texts=True).calls
+    assert (found.input_text, found.output_text) == ("last", "a bad answer")
 
 
 # What is wrong is said before anything starts

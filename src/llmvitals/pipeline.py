@@ -117,7 +117,7 @@ def check(settings: Settings) -> Sequence[str]:
 def scoring(settings: Settings, benches: Sequence[Bench]) -> Make:
     """The score stage, made for one partition of the calls; benches: the scorers, opened."""
     plans = {
-        topic: ScorePlan(benches, partial(ingest.decode, format=form), settings.max_record_bytes)
+        topic: ScorePlan(benches, partial(ingest.decode, format=form, texts=True), settings.max_record_bytes)
         for topic, form in {**dict.fromkeys(settings.calls), **settings.formats}.items()
     }
 

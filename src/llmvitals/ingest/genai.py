@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from llmvitals.ingest import texts
 from llmvitals.ingest.reading import millis, number, text
 from llmvitals.ingest.span import Event, Span
 
@@ -59,6 +60,23 @@ def read(span: Span) -> dict[str, Any] | None:
         "finish_reason": _finish_reason(span),
         "scores": _scores(span),
     }  # fmt: skip
+
+
+def said(span: Span) -> dict[str, str | None]:
+    """What the user said last, and what the model answered; in messages, or one attribute each."""
+    asked, number = None, 0
+    while (role := span.text(f"gen_ai.prompt.{number}.role")) is not None:
+        asked = span.get(f"gen_ai.prompt.{number}.content") if role == "user" else asked
+        number += 1
+    answered = span.get("gen_ai.completion.0.content")
+    return {
+        "input_text": texts.said(span.get("gen_ai.input.messages"), "user") or _content(asked),
+        "output_text": texts.said(span.get("gen_ai.output.messages")) or _content(answered),
+    }
+
+
+def _content(found: Any) -> str | None:
+    return texts.plain(found) if isinstance(found, str) else None
 
 
 def response_id(span: Span) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from llmvitals.errors import Code
+from llmvitals.ingest import texts
 from llmvitals.ingest.reading import (
     Decoded,
     bad,
@@ -76,7 +77,13 @@ class _Payload(msgspec.Struct):
     guardrail_information: Any = None
 
 
+class _Said(msgspec.Struct):
+    messages: Any = None
+    response: Any = None
+
+
 _DECODER: Final = msgspec.json.Decoder(_Payload)
+_SAID: Final = msgspec.json.Decoder(_Said)
 
 
 def knows(names: Container[str]) -> bool:
@@ -110,6 +117,27 @@ def read(value: bytes) -> Decoded:
     if payload.stream is True:
         fields["ttft_ms"] = _between(start, number(payload.completionStartTime))
     return Decoded([call(fields)])
+
+
+def said(value: bytes) -> Decoded:
+    """The same with what the user said last and what the model answered. Raises BadCall."""
+    calls, filtered = read(value)
+    found = _SAID.decode(value)
+    choice = mapping(next(iter(listed(mapping(found.response).get("choices"))), None))
+    answer = choice.get("text")
+    return Decoded(
+        [
+            msgspec.structs.replace(  # type: ignore[type-var] # a Struct at run time
+                one,
+                input_text=texts.said(found.messages, "user"),
+                output_text=texts.plain(answer)
+                if isinstance(answer, str)
+                else texts.said([choice.get("message")]),
+            )
+            for one in calls
+        ],
+        filtered,
+    )
 
 
 def _operation(call_type: Any) -> str:

@@ -19,15 +19,16 @@ class Dialect(NamedTuple):
     """A vocabulary of attributes.
 
     prefixes: a span without an attribute that begins so is passed over unread. read: the fields of its
-    call, None if it is none. response_id: the provider's id of the answer.
+    call, None if it is none. response_id: the provider's id of the answer. said: the fields of its texts.
     """
 
     prefixes: tuple[str, ...]
     read: Callable[[Span], dict[str, Any] | None]
     response_id: Callable[[Span], str | None]
+    said: Callable[[Span], dict[str, Any]]
 
 
-DIALECTS: Final = (Dialect(genai.PREFIXES, genai.read, genai.response_id),)
+DIALECTS: Final = (Dialect(genai.PREFIXES, genai.read, genai.response_id, genai.said),)
 """The first that reads a span as a call wins: the most particular first."""
 
 _PREFIXES: Final = tuple({prefix for dialect in DIALECTS for prefix in dialect.prefixes})
@@ -46,8 +47,8 @@ def binary(value: bytes) -> bool:
     return value[:1] == b"\n" and value.lstrip(b" \t\r\n")[:1] not in (b"{", b"[")
 
 
-def read(value: bytes) -> Decoded:
-    """The calls among the spans of one export. Raises BadCall."""
+def read(value: bytes, *, texts: bool = False) -> Decoded:
+    """The calls among the spans of one export; texts: with what was said in them. Raises BadCall."""
     links: _Links = []
     walk = _json(value, links) if value.lstrip(b" \t\r\n")[:1] == b"{" else _protobuf(value, links)
     found: list[Found] = []
@@ -56,6 +57,7 @@ def read(value: bytes) -> Decoded:
             for dialect in DIALECTS:
                 fields = dialect.read(span)
                 if fields is not None:
+                    fields |= dialect.said(span) if texts else {}
                     found.append(Found(span, fields, dialect.response_id(span)))
                     break
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
