@@ -110,6 +110,15 @@ def test_what_is_no_change(tmp_path, of):
     assert heard(tmp_path, panes, 200) == []
 
 
+def test_calls_without_any_of_the_metrics_say_nothing(tmp_path):
+    panes = traffic(range(60), of=slow_from(40))
+    assert heard(tmp_path, panes, 60, ", metrics: score.other_mean") == []
+    # Nor do they take from what comes later.
+    later = panes | traffic(range(60, 200), of=slow_from(140))
+    (_, _, said), *_ = heard(tmp_path, later, 200, ", metrics: [score.helpful_mean, latency_p50]")
+    assert said.startswith("Changed: latency p50 ")
+
+
 def test_minutes_without_calls_are_no_minutes(tmp_path):
     night = [*range(100), *range(700, 800)]
     assert heard(tmp_path, traffic(night), 3_000) == []

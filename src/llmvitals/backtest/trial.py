@@ -54,9 +54,8 @@ class Judge:
     @property
     def alerts(self) -> list[Alert]:
         """The changes of alerts so far, in the order of their times."""
-        return sorted(
-            chain.from_iterable(one.alerts for one in (*self.posts, *self.stages)), key=lambda alert: alert.at
-        )
+        said = [*(post.alerts for post in self.posts), *(stages.alerts for stages in self.stages)]
+        return sorted(chain.from_iterable(said), key=lambda alert: alert.at)
 
 
 class Trial:

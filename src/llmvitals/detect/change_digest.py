@@ -119,7 +119,9 @@ class Digest:
         self._compare(state, rows, at)
         known = np.flatnonzero(np.isfinite(rows).any(axis=0))
         state["names"] = [names[place] for place in known.tolist()]
-        state["usual"] = {name: said for name, said in state["usual"].items() if name in state["names"]}
+        state["usual"] = {
+            name: said for name, said in state.get("usual", {}).items() if name in state["names"]
+        }
         state["rows"] = rows[:, known].tobytes()
 
     def _compare(self, state: dict[str, Any], rows: NDArray[np.float32], at: int) -> None:
