@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ from llmvitals.record.log import Logged, Message, Snapshot, Topic
 from llmvitals.record.view import DEFAULT_VIEWS, View
 from llmvitals.record.vitals import Vitals
 from llmvitals.settings import load
+from llmvitals.sketch.tally import SUMS
 from llmvitals.window import FOREVER, NEVER
 
 FIRST = START // PANE
@@ -322,6 +324,94 @@ def test_scores_of_calls_and_of_evaluations_add_up_by_name():
         "huge": (1, 10**12, 10**12),
     }
     assert vitals.total("calls") == 1
+
+
+def totals(*calls, names):
+    one, _ = run(*calls)
+    vitals = summed(keep({}, one.finish()))["all", (), FIRST]
+    return {name: total for name in names if (total := vitals.total(name))}
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        *(
+            ({"finish_reason": said}, 1)
+            for said in ("content_filter", "refusal", "SAFETY", "guardrail_intervened")
+        ),
+        *(({"finish_reason": said}, 0) for said in ("stop", "length", "tool_calls", "error", "")),
+        ({"status": "error", "error_type": "ContentPolicyViolationError"}, 1),
+        ({"status": "error", "error_type": "content_filter", "finish_reason": "content_filter"}, 1),
+        ({"status": "error", "error_type": "RateLimitError"}, 0),
+        ({"status": "ok", "error_type": "content_filter"}, 0),
+        ({"operation": "tool", "finish_reason": "refusal", "toxicity": 0}, 0),
+    ],
+)
+def test_a_refusal_is_told_by_how_a_call_ended(said, refused):
+    assert totals(at(0, 0, **said), names=["refused_calls"]).get("refused_calls", 0) == refused
+
+
+def test_what_guardrails_said_counts_with_the_call_and_by_itself():
+    names = (
+        "calls",
+        "guarded_calls",
+        "guardrail_flags",
+        "guardrail_blocks",
+        "toxicity_count",
+        "toxicity_micro",
+    )
+    toxic = {"name": "LLM Guard Toxicity", "verdict": "flag", "score": 0.75}
+    assert totals(
+        at(0, 0, guardrails=[{"name": "pii", "verdict": "pass"}, toxic]),
+        at(
+            1,
+            0,
+            guardrails=[
+                {"name": "pii", "verdict": "block"},
+                {"name": "toxic", "verdict": "pass", "score": 7},
+            ],
+        ),
+        at(2, 0, operation="guardrail", guardrails=[{"name": "pii", "verdict": "pass"}]),
+        at(3, 0, toxicity=0.25, guardrails=[toxic]),
+        at(4, 0, guardrails=[]),
+        names=names,
+    ) == dict(zip(names, (4, 4, 2, 1, 2, 1_000_000), strict=True))
+
+
+def test_a_search_is_counted_and_is_no_call():
+    names = ("calls", "retrievals", "empty_retrievals", "documents", "retrieval_us", "retrieval_count",
+             "top_score_micro", "top_score_count", "latency_count")  # fmt: skip
+    assert totals(
+        at(0, 0, operation="retrieval", latency_ms=9, retrieval={"documents": 3, "top_score": -0.5}),
+        at(1, 0, operation="retrieval", retrieval={"documents": 0, "latency_ms": 12.5}),
+        at(2, 0, retrieval={"documents": 4, "top_score": 1e300}),
+        names=names,
+    ) == dict(zip(names[:-1], (1, 3, 1, 7, 12_500, 1, 10**12 - 500_000, 2), strict=True))
+
+
+def test_an_evaluation_that_could_not_score_says_that_and_nothing_else():
+    unscored = {"operation": "evaluation", "model": "svm", "status": "error", "error_type": "unscored"}
+    assert totals(at(0, 0, **unscored), at(1, 0), names=SUMS) == totals(at(1, 0), names=SUMS) | {
+        "unscored_calls": 1
+    }
+    one, _ = run(at(0, 0, **unscored | {"error_type": "Timeout"}), at(1, 0, operation="tool"))
+    assert (one.counters["applied"], one.counters["filtered"]) == (0, 2)
+
+
+def test_logarithms_are_summed_call_by_call():
+    names = ("log_input", "log_input_square", "log_output", "free_calls", "log_cost")
+    costs = [round(math.log(10 * tokens) * 10_000) for tokens in (100, 700)]
+    logs = [round(math.log(1 + tokens) * 10_000) for tokens in (100, 700, 100)]
+    assert totals(
+        at(0, 0, input_tokens=100),
+        at(1, 0, input_tokens=700),
+        at(2, 0, input_tokens=100, cache_hit=True),
+        at(3, 0),
+        names=names,
+    ) == {
+        "log_input": sum(logs), "log_input_square": sum(log * log for log in logs),
+        "free_calls": 2, "log_cost": sum(costs),
+    }  # fmt: skip
 
 
 def test_of_many_scores_the_first_by_name_are_kept_whole():
