@@ -3,7 +3,7 @@
 `python -m benchmarks.detection --texts FILE.csv [--json OUT.json]`: texts with topics (columns text and
 label) become simulated traffic of 50 calls a minute: bursty, with a daily rhythm of volume and topics, with
 outages. The rarest sixth of the topics is held out and comes in as what is new. Each detector learns two
-days; then come minutes in which nothing happens, and then many changes, each after an hour of the usual.
+days; then come minutes in which nothing happens, and then many changes, each after two hours of the usual.
 
 Changes: new-topic-p%: so many of the calls are of the held-out topics. spread: vectors are drawn towards
 their mean to 0.7 of their distance. loop: 40 texts make up 30 % of the calls. delay_panes: minutes from the

@@ -10,7 +10,7 @@ import numpy as np
 from llmvitals.detect.drift import Drift
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch import tally
-from llmvitals.sketch.moments import SAMPLE, Moments, least
+from llmvitals.sketch.moments import SAMPLE, Meaning, Moments, least
 from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 LEARN: Final = 2_880
 """Minutes: what `learn` is by default. A few more are heard, as those without calls do not count."""
-SPACE: Final = "wordllama/{}"
 
 
 class Drifts:
@@ -29,7 +28,6 @@ class Drifts:
         rule = Drift(learn=f"{LEARN}m", false_alarms=1, series=1)
         self._pool, self._dice = pool, np.random.default_rng(seed)
         self._detector = rule.detector(MINUTE, ())
-        self._space = SPACE.format(pool.vectors.shape[1])
         self._state: dict[str, Any] = {}
 
     def breach(self, at: int, rows: NDArray[np.int64]) -> bool:
@@ -55,17 +53,23 @@ class Drifts:
         self._state = msgspec.msgpack.decode(memory)
 
     def vitals(self, rows: NDArray[np.int64]) -> Vitals:
-        """What combine makes of a minute's calls: integer sums, and the vectors with the least ranks."""
-        ranks = self._dice.integers(2**63, size=len(rows))
-        chosen = np.argsort(ranks)[:SAMPLE]
-        moments = Moments(
-            len(rows),
-            self._pool.x[rows].sum(axis=0, dtype="<i8").tobytes(),
-            self._pool.z[rows].sum(axis=0, dtype="<i8").tobytes(),
-            least(
-                (int(ranks[n]), f"trace-{rows[n]}", self._pool.x[rows[n]].astype("<i2").tobytes())
-                for n in chosen
-            ),
-        )
+        """What combine makes of a minute's calls."""
         sums = {"calls": len(rows), "embedded_calls": len(rows)}
-        return Vitals(tuple(sums.get(name, 0) for name in tally.SUMS), meaning={self._space: moments})
+        return Vitals(
+            tuple(sums.get(name, 0) for name in tally.SUMS), meaning=meant(self._pool, rows, self._dice)
+        )
+
+
+def meant(pool: Pool, rows: NDArray[np.int64], dice: np.random.Generator) -> Meaning:
+    """The integer sums of these calls' vectors, and the vectors with the least ranks."""
+    ranks = dice.integers(2**63, size=len(rows))
+    moments = Moments(
+        len(rows),
+        pool.x[rows].sum(axis=0, dtype="<i8").tobytes(),
+        pool.z[rows].sum(axis=0, dtype="<i8").tobytes(),
+        least(
+            (int(ranks[n]), f"trace-{rows[n]}", pool.x[rows[n]].astype("<i2").tobytes())
+            for n in np.argsort(ranks)[:SAMPLE]
+        ),
+    )
+    return {f"wordllama/{pool.vectors.shape[1]}": moments}

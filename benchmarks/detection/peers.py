@@ -164,7 +164,7 @@ def _running(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
 def peers(vectors: NDArray[np.float32], reference: Sequence[NDArray[np.int64]]) -> list[Peer]:
     """All of them, against a reference."""
     return [
-        *(Centroid(vectors, reference, window) for window in (1, 4, 16, 64)),
-        *(Mmd(vectors, reference, window) for window in (4, 16, 64)),
-        *(Classifier(vectors, reference, window) for window in (16, 64)),
+        *(Centroid(vectors, reference, window) for window in (1, 4, 16, 64, 128)),
+        *(Mmd(vectors, reference, window) for window in (16, 64, 128)),
+        *(Classifier(vectors, reference, window) for window in (16, 64, 128)),
     ]

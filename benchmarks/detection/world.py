@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.detection.pool import Pool
     from numpy.typing import NDArray
 
-LEAD: Final = 64
+LEAD: Final = 128
 """Minutes of the usual before a change."""
 HORIZON: Final = 500
 """Minutes after which a change counts as never found."""
