@@ -139,6 +139,8 @@ def test_an_order_is_obeyed_once_wherever_merge_starts_again(plan, view, learned
         one, parts = merge(plan), {}
         for offset, record in enumerate(records(things)):
             assert [msg.value for msg in one.apply([record])] == want[offset]
+            if offset % 3 < 2:  # so that buckets wait for their turn
+                continue
             snapshot = one.snapshot(whole=whole_)
             parts |= snapshot.parts
             heir = merge(plan, dict(parts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -12,9 +12,9 @@ from llmvitals.kafka.connect import asking, client
 from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from llmvitals.backtest.trial import Trial
+    from llmvitals.record.log import Record
     from llmvitals.settings import Settings
 
 AHEAD: Final = 2 * MINUTE
@@ -22,8 +22,21 @@ AHEAD: Final = 2 * MINUTE
 in memory until all have come as far."""
 
 
+class Fed(Protocol):
+    """Whoever is fed with calls: a Trial, a Lesson."""
+
+    def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        """Calls of one partition, in the order of its log."""
+
+    def end(self, topic: str, partition: int) -> None:
+        """Nothing more comes from this partition."""
+
+    def reached(self, topic: str, partition: int) -> int:
+        """Event time that this partition has come to, µs."""
+
+
 async def replay(
-    settings: Settings, trial: Trial, partitions: Mapping[str, int], *, since: int, told: Callable[[], None]
+    settings: Settings, trial: Fed, partitions: Mapping[str, int], *, since: int, told: Callable[[], None]
 ) -> None:
     """Feed a trial with everything that was appended since a time (µs), and end it.
 
@@ -52,7 +65,7 @@ async def replay(
 
 
 async def _read(
-    consumer: Any, partitions: list[TopicPartition], since: int, trial: Trial
+    consumer: Any, partitions: list[TopicPartition], since: int, trial: Fed
 ) -> AsyncIterator[tuple[TopicPartition, list[Any]]]:
     """Records of one partition each; an empty list when one is read."""
     consumer.assign(partitions)
@@ -75,7 +88,7 @@ async def _read(
                 yield partition, inside
 
 
-def _hold(consumer: Any, waiting: set[TopicPartition], trial: Trial) -> None:
+def _hold(consumer: Any, waiting: set[TopicPartition], trial: Fed) -> None:
     """Let those wait that are far ahead in event time of the slowest."""
     reached = {partition: trial.reached(partition.topic, partition.partition) for partition in waiting}
     slowest = min(reached.values(), default=0)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from llmvitals import logs
-from llmvitals.cli import admin, alerts, data, firing, history, rules, run, silence, slack, verdicts
+from llmvitals.cli import admin, alerts, data, drift, firing, history, rules, run, silence, slack, verdicts
 from llmvitals.errors import ConfigError, LlmvitalsError
 from llmvitals.settings import PREFIX
 
@@ -30,6 +30,7 @@ admin.add(app)
 alerts.add(app)
 silence.add(app)
 verdicts.add(app)
+drift.add(app)
 rules.add(alerts.alerts)
 firing.add(alerts.alerts)
 history.add(alerts.alerts)

@@ -58,7 +58,7 @@ def add_silence(
         matchers=wanted,
         starts=now,
         ends=now + length,
-        by=clean(by or _login(), 80),
+        by=clean(by or login(), 80),
         comment=clean(comment, 500),
         kind="override" if override else "silence",
     )
@@ -120,7 +120,8 @@ def _length(text: str) -> int:
     return length
 
 
-def _login() -> str:
+def login() -> str:
+    """Who is at the terminal."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from llmvitals.errors import ConfigError, SinkError
-from llmvitals.record.columns import ALERTS, COUNTS, MEASURES, TEXTS
-from llmvitals.write import flux
-from llmvitals.write.sqlite import BUSY, failure
+from llmvitals.record.columns import ALERTS, MEASURES, TEXTS
+from llmvitals.write.stored import stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from llmvitals.settings import Settings
 
 _TAGS: Final = ("rule", "kind", "severity", "state", "fingerprint", "facet")
-_FIELDS: Final = (*COUNTS[ALERTS], *MEASURES[ALERTS], *TEXTS[ALERTS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,36 +44,9 @@ async def changes(settings: Settings, since: int, until: int) -> list[Change]:
     From InfluxDB where one is set, else from SQLite. Raises ConfigError where no store is set, SinkError when
     the store says no.
     """
-    if settings.influx_url:
-        found = await flux.points(settings, flux.whole(settings.influx_bucket, ALERTS, since, until))
-    elif settings.sqlite is not None:
-        found = await asyncio.to_thread(_rows, settings.sqlite, since, until)
-    else:
-        raise ConfigError("No store is set: set LLMVITALS_SQLITE or LLMVITALS_INFLUX_URL (see `config show`)")
+    found = await stored(settings, ALERTS, since, until)
     made = [_change(at, tags, fields) for at, tags, fields in found if since <= at < until]
     return sorted(made, key=lambda change: (change.at, change.rule, change.fingerprint, change.state))
-
-
-def _rows(path: Path, since: int, until: int) -> list[tuple[int, dict[str, str], dict[str, Any]]]:
-    if not path.exists():
-        raise SinkError(f"SQLite file {path}: it is not there yet; a worker makes it", retry=True)
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY)) as store:
-            there = {column for _, column, *_ in store.execute(f'PRAGMA table_info("{ALERTS}")')}
-            if not there:
-                return []
-            names = [name for name in _FIELDS if name in there]
-            columns = "".join(f', "{name}"' for name in names)
-            found = store.execute(
-                f'SELECT "start", "tags"{columns} FROM "{ALERTS}" WHERE "start" >= ? AND "start" < ?',  # noqa: S608 - the names are record/columns' own
-                (since, until),
-            )
-            return [
-                (start, json.loads(tags), dict(zip(names, values, strict=True)))
-                for start, tags, *values in found
-            ]
-    except sqlite3.Error as error:
-        raise failure(error, path) from error
 
 
 def _change(at: int, tags: Mapping[str, str], fields: Mapping[str, Any]) -> Change:

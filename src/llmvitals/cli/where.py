@@ -1,0 +1,18 @@
+"""NAME=VALUE on the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def pairs(texts: Iterable[str] | None) -> dict[str, str]:
+    """Name → value. Raises typer.BadParameter."""
+    found = [text.partition("=") for text in texts or ()]
+    if wrong := ["".join(parts) for parts in found if not parts[0] or not parts[1]]:
+        raise typer.BadParameter(f"{wrong[0]!r}: write NAME=VALUE, such as app=chat", param_hint="NAME=VALUE")
+    return {name: value for name, _, value in found}
