@@ -249,6 +249,23 @@ def test_a_changed_effect_forgets_no_week_and_the_state_stays_small():
     assert len(hours.rows(state)) in range(4 * 168 - 8, 4 * 168 + 2)
 
 
+def test_a_changed_direction_is_heard_from_the_next_hour_on():
+    rng = np.random.default_rng(16)
+    state: dict = {}
+    minutes = of(*counts(rng, np.where(np.arange(5 * DAY) < 4 * DAY + 630, 0.02, 0.3)))
+    rule = {"metric": "error_share", "against": "days"}
+    up, down, both = (Regression(**rule, direction=way) for way in ("up", "down", "both"))
+    before = {at: minutes[at] for at in minutes if at < 4 * DAY + 610}
+    assert readings(down, before, state) == []
+    then = {at: minutes[at] for at in minutes if 4 * DAY + 610 <= at < 4 * DAY + 800}
+    (told,) = readings(both, then, state)
+    assert told.verdict == "breach"
+    rest = {at: minutes[at] for at in minutes if at >= 4 * DAY + 800}
+    (over,) = readings(down, rest, state)
+    assert (over.verdict, over.note) == ("none", "the rule was changed")
+    assert up.detector(PANE, ()).shape == down.detector(PANE, ()).shape
+
+
 def sample(rng: np.random.Generator, times: float) -> Vitals:
     """A minute of ten calls of which everything is known, worse by a factor."""
     n = 12

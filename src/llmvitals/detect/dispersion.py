@@ -24,6 +24,7 @@ def dispersion(
     """(ρ, δ), or None with fewer than FEW hours: evidence of an hour is divided by `factor` of them.
 
     off: by how many standard deviations each hour was beyond the expected, NaN where nothing was expected.
+    hours: since 1970, ascending.
     ρ is the correlation of the calls within an hour: chi² of one of n calls is 1 + ρ·n (Pearson's; McCullagh,
     Nelder, "Generalized linear models", 1989, 4.5), of the side above 0 alone, which is the one that alarms.
     δ ≥ 1 is what whole days have in common, by their sums. The worst 2 % of the hours of each side count as
@@ -33,14 +34,14 @@ def dispersion(
     off, calls, hours = off[known], calls[known], hours[known]
     if len(off) < FEW:
         return None
-    fair = [float(np.quantile(np.maximum(side, 0.0), _FAIR)) for side in (off, -off)]
-    off = np.clip(off, -fair[1], fair[0])
+    ordered, rank = np.sort(off), round(_FAIR * (len(off) - 1))
+    off = np.clip(off, min(ordered[-rank - 1], 0.0), max(ordered[rank], 0.0))
     rho = max(0.0, float((2 * np.maximum(off, 0.0) ** 2 - 1).sum() / calls.sum()))
     even = off / np.sqrt(1 + rho * calls)
-    _, day = np.unique(hours // 24, return_inverse=True)
-    count = np.bincount(day)
-    sums = np.bincount(day, even - even.mean()) / np.sqrt(count)
-    days = (float((sums**2).sum()) + _PRIOR) / (len(count) + _PRIOR)
+    day = hours // 24
+    starts = np.flatnonzero(np.concatenate(([True], day[1:] != day[:-1])))
+    sums = np.add.reduceat(even - even.mean(), starts) ** 2 / np.diff([*starts, len(day)])
+    days = (float(sums.sum()) + _PRIOR) / (len(starts) + _PRIOR)
     return rho, max(1.0, days)
 
 

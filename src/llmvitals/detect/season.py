@@ -114,8 +114,11 @@ class Seasonal:
         if state.get("hour") != hour:
             self._turn(state, hour)
         state["sum"] = plus(state.get("sum"), self.gauge.minute(sample))
-        usual = state.get("usual")
-        if not usual or "noise" not in usual:
+        if "told" in state and state["told"][0] not in self.sides:
+            self._forget(state)
+            return [Reading(at, "none", 0, 0, note="the rule was changed")]
+        # A rule that was changed may ask for a side whose noise will be known with the next hour.
+        if not set(self.sides) <= set((state["usual"] or {}).get("noise", ())):
             return self._unknown(state, at)
         return self._weigh(state, at, sample) if "told" not in state else self._try(state, at, sample)
 
@@ -135,7 +138,7 @@ class Seasonal:
         # What is usual is not known better than by so many hours, each with a noise of its own.
         usual["guess"] = 1 + 1 / len(past)
         if len(past) >= self.least:
-            noise = {side: self._noise(state, found, side) for side in _SIDES}
+            noise = {side: self._noise(state, found, side) for side in self.sides}
             usual |= {"noise": noise} if all(noise.values()) else {}
 
     def _noise(self, state: dict[str, Any], found: hours.Rows, side: Side) -> list[float] | None:
