@@ -138,9 +138,11 @@ def test_no_text_is_ever_told(
     caplog.set_level(logging.DEBUG)
     bench = opened(timeout=SHORT)
     told = ""
-    for fault in ("RAISE", "CRASH", "HANG", "PRINT", "NAN"):
-        scored(bench, f"{fault} cAnArY")
+    assert scored(bench, "PRINT cAnArY", "bad") == [0.1, 0.9]
+    for fault in ("RAISE", "CRASH", "HANG", "NAN"):
+        assert scored(bench, f"{fault} cAnArY") == [None]
         told += str(notes)
+        assert scored(bench, "bad") == [0.9]
     out, err = capfd.readouterr()
     assert "ValueError" in told
     assert "cAnArY" not in told + caplog.text + out + err
@@ -175,6 +177,7 @@ def test_what_is_left_in_the_middle_gives_the_scorer_to_others(opened: Callable[
     left = bench.score(["HANG"])
     next(left)
     left.close()
+    assert bench.process.pid is None, "nobody waits for its answer"
     assert scored(bench, "bad") == [0.9]
 
 

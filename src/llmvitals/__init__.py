@@ -6,6 +6,9 @@ The way of the data, and where it is written::
                   ingest/, price/              merge/, detect/,           │            write/
                   combine/                     alert/                     └► llm.alerts.v1 ──notify──► Slack
                                                                                              notify/
+    Where scorers are set, score/ has texts in calls scored and puts evaluations on llm.scores.v1, which
+    combine reads beside the calls.
+
     record/ is what lies on the topics, sketch/ what is added up, pipeline.py the order of the stages,
     stage.py what they have in common; app.py and kafka/ put them on Kafka.
 """
