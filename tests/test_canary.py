@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 
-from arms import DAY, FIRST, MINUTE, Minute, Walk, arm, failing, rollout, watch
+from arms import DAY, FIRST, MINUTE, PANE, Minute, Walk, arm, failing, rollout, watch
+from llmvitals.detect.endpoints import METRICS
+from llmvitals.record.columns import CANARY, COUNTS, MEASURES
 from llmvitals.record.vitals import Vitals
+from llmvitals.watch import load_watch
+
+CANARY_FIELDS = (*COUNTS[CANARY], *MEASURES[CANARY])
 
 
 def walk(
@@ -324,3 +331,28 @@ def test_a_state_is_some_kilobytes(tmp_path):
         [*pair("latency", worse=True), *((at + 240, arms) for at, arms in pair("score", worse=True))],
     )
     assert len(msgspec.msgpack.encode(found.state)) < 12_000
+
+
+# What the page says
+
+PAGE = (Path(__file__).parents[1] / "docs" / "canary.md").read_text(encoding="utf-8")
+
+
+def test_the_rules_of_the_page_load_and_its_metrics_are_all(tmp_path):
+    (rules,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "rules.yaml").write_text(rules, encoding="utf-8")
+    loaded = load_watch(tmp_path, PANE).rules.rules
+    assert [rule.name for rule in loaded] == ["PromptCanary", "NewModel"]
+    named = set(re.findall(r"`(\w+)`", PAGE.partition("| metric |")[2].partition("\n\n")[0]))
+    assert named == set(METRICS)
+    for field in CANARY_FIELDS:
+        assert f"`{field}`" in PAGE
+
+
+def test_it_splits_by_the_prompt_where_nothing_else_is_said(tmp_path):
+    rules = watch(tmp_path, "{on: prompt_version}").rules
+    assert rules.rules[0].condition.by == ("app", "prompt_name")
+    assert [(view.by, view.split, view.stored) for view in rules.views] == [
+        (("app", "prompt_name", "prompt_version"), True, False)
+    ]
+    assert watch(tmp_path, "{on: tags.app_version}").rules.rules[0].condition.by == ("app",)

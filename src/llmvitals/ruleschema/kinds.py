@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from llmvitals.ruleschema.absence import absence
 from llmvitals.ruleschema.budget import budget
+from llmvitals.ruleschema.canary import canary
 from llmvitals.ruleschema.change import change
+from llmvitals.ruleschema.drift import drift
 from llmvitals.ruleschema.outage import outage
 from llmvitals.ruleschema.parts import CONDITION, ZONE, Schema
 from llmvitals.ruleschema.regression import regression
@@ -25,4 +27,6 @@ def kinds() -> dict[str, Schema]:
         "runaway": runaway(),
         "regression": regression(),
         "change": change(),
+        "canary": canary(),
+        "drift": drift(),
     }
