@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from llmvitals.backtest.needs import needs
 from llmvitals.detect import hours, shiryaev
 from llmvitals.detect.comparable import COMPARABLE, gauge_of, worse
 from llmvitals.detect.dispersion import dispersion, factor
@@ -372,6 +373,22 @@ def test_what_can_not_be_compared_is_refused_and_all_else_has_a_way():
     assert [
         worse(name) for name in ("error_share", "output_tokens_per_s_p10", "score.x_mean", "cache_hit_share")
     ] == ["up", "down", "down", "down"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sketches"),
+    [
+        ("latency_mean", ("latency_ms",)),
+        ("ttft_p95", ("ttft_ms",)),
+        ("error_share", ()),
+        ("output_tokens_per_call_mean", ()),
+    ],
+)
+def test_a_backtest_reads_what_a_mean_is_compared_by(tmp_path, name, sketches):
+    (rule,) = watch(tmp_path, f"alert: A\nregression: {{metric: {name}}}").rules.rules
+    read = needs(rule)
+    assert read is not None
+    assert read.sketches == sketches
 
 
 def test_what_people_read(tmp_path):

@@ -11,6 +11,7 @@ from llmvitals.detect.account import Account
 from llmvitals.detect.amount import BASIS
 from llmvitals.detect.budget import FINE, SPENT, Budget
 from llmvitals.detect.change import Change
+from llmvitals.detect.comparable import sketch_of
 from llmvitals.detect.metric import METRICS, metric_of
 from llmvitals.detect.outage import Outage
 from llmvitals.detect.regression import Regression
@@ -50,18 +51,20 @@ def needs(rule: Rule) -> Needs | None:
     if isinstance(condition, Outage):
         return _needs(METRICS["error_share"])
     if isinstance(condition, Regression) and not metric_of(condition.metric).score:
-        return _whole([metric_of(condition.metric)])
+        return _whole([sketch_of(condition.metric)])
     if isinstance(condition, Change) and condition.metrics:
         metrics = [metric_of(name) for name in condition.metrics]
-        return None if any(metric.score for metric in metrics) else _whole(metrics)
+        return (
+            None if any(metric.score for metric in metrics) else _whole(metric.sketch for metric in metrics)
+        )
     if isinstance(condition, Threshold) and not metric_of(condition.metric).score:
         return _needs(metric_of(condition.metric))
     return None
 
 
-def _whole(metrics: Iterable[Metric]) -> Needs:
-    """Every total, and the sketches of these."""
-    return Needs(SUMS, MAXIMA, tuple(dict.fromkeys(one.sketch for one in metrics if one.sketch)))
+def _whole(sketches: Iterable[str]) -> Needs:
+    """Every total, and these sketches."""
+    return Needs(SUMS, MAXIMA, tuple(dict.fromkeys(filter(None, sketches))))
 
 
 def _needs(metric: Metric) -> Needs:

@@ -52,6 +52,11 @@ def comparable(name: Any) -> str:
     )
 
 
+def sketch_of(name: str) -> str:
+    """The sketch that is read to compare it, "" for none: of a mean too."""
+    return LEVELS.get(name, {}).get("sketch", metric_of(name).sketch)
+
+
 def worse(name: str) -> Side:
     """Which way a metric gets worse."""
     falls = name in DOWN or name.startswith(("score.", "output_tokens_per_s"))
