@@ -88,10 +88,11 @@ def charts(seen: Found, console: Console) -> None:
     if not seen.courses:
         console.print("No rule of drift has said anything in this time.")
     for course in seen.courses:
-        console.print(title(course), head(course))
+        console.print(title(course))
+        console.print(head(course))
         drawn = course.of("statistic")
         if not drawn:
-            console.print(Text("  learning: there is no reference yet", "dim"), "\n", sep="", end="\n")
+            console.print()
             continue
         width = max(min(console.width - 9, 120), 20)
         begin = max(seen.begin, min(at for at, _ in drawn) - MINUTE)

@@ -38,6 +38,7 @@ def drift(seen: Found, path: Path) -> int:
         axis.axhline(limit, color="tab:red", ls="--", lw=1, label="threshold")
         axis.set_ylim(0, max(limit, *(value for _, value in values)) * 1.15)
         axis.set_title(f"{course.rule}: {labelled(course.labels)}", fontsize=9, loc="left", parse_math=False)
+        _timed(axis)
         axis.tick_params(labelsize=7)
     axes[0].legend(fontsize=7, ncols=4, loc="upper right", frameon=False)
     _saved(figure, path)
@@ -65,6 +66,7 @@ def canary(pairs: Sequence[Comparison], path: Path) -> int:
             left.axhline(limit, color="tab:red", ls="--", lw=1)
         left.set_ylabel("log10 of the evidence", fontsize=7)
         name = f"{pair.rule}: {labelled(pair.labels)} {pair.arm} against {pair.control}"
+        _timed(left)
         left.set_title(name, fontsize=9, loc="left", parse_math=False)
         right.axvline(0, color="black", lw=0.7)
         right.set_yticks(range(len(pair.lines)), [line.metric for line in pair.lines], fontsize=7)
@@ -89,6 +91,15 @@ def _figure(count: int, height: float, columns: int = 1) -> tuple[Any, list[Any]
     rows = count // columns
     figure = Figure(figsize=(10, max(height * rows, 3.2)), layout="constrained")
     return figure, [*figure.subplots(rows, columns, squeeze=False).flat]
+
+
+def _timed(axis: Any) -> None:
+    """Times as short as they can be told, in UTC."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - an extra
+
+    locator = AutoDateLocator(maxticks=7)
+    axis.xaxis.set_major_locator(locator)
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def _saved(figure: Any, path: Path) -> None:
