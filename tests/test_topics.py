@@ -219,7 +219,7 @@ async def test_a_broker_that_is_down_is_named():
 
 
 def test_the_files_come_with_a_checkout():
-    assert len(list(shipped().glob("*.yaml"))) == 9
+    assert len(list(shipped().glob("*.yaml"))) == 10
 
 
 class admin:  # noqa: N801 - reads as a function
