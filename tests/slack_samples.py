@@ -137,6 +137,26 @@ def said(made: Alert) -> Alert:
     return structs.replace(made, annotations={**made.annotations, "summary": made.summary})
 
 
+CHANGED = threshold(
+    rule="SomethingChanged", kind="change", severity="info", metric="changes", unit="count", value=2.0, limit=0.0,
+    level="2 changes", window="1h", labels={"app": "answer"}, trend=[],
+    summary="Changed: latency p95 1.2 s → 1.9 s since 11:45 UTC; error share 1 % → 3 % since 11:50 UTC (app=answer)",
+    note="latency p95 1.2 s → 1.9 s since 11:45 UTC; error share 1 % → 3 % since 11:50 UTC",
+)  # fmt: skip
+
+
+def changed(number: int) -> Card:
+    apps = [alert.labels["app"] for alert in group(number).alerts]
+    alerts = tuple(
+        structs.replace(CHANGED, episode=f"changed-{app}", labels={"app": app}, since=NOON, at=NOON)
+        for app in apps
+    )
+    return Card(
+        incident="9c2f11d07ab31e55", status="firing", alerts=alerts, firing=number, total=number, since=NOON,
+        matchers=(Matcher("rule", "=", "SomethingChanged"),),
+    )  # fmt: skip
+
+
 CARDS: dict[str, Card] = {
     "budget": Card.alone(BUDGET),
     "budget_blocked": Card.alone(BLOCKED),
@@ -186,6 +206,32 @@ CARDS: dict[str, Card] = {
             metric="calls", unit="count", value=3.0, limit=50.0, level="no data", exemplars=[], trend=[],
             summary="Only 3 of the 50 calls that are needed came within 5m: app=answer, model=gpt-5",
         ))),
+    "drift": Card.alone(
+        threshold(
+            rule="TopicsDrift", kind="drift", metric="drift", unit="score", value=1.8, limit=1.0, window="16m",
+            labels={"app": "support-bot"}, trend=[],
+            summary="Calls are not what they were: app=support-bot (other topics; new are calls like 4bf92f3577b34da6, 00f067aa0ba902b7; missing are calls like a3ce929d0e0e4736)",
+            note="other topics; new are calls like 4bf92f3577b34da6, 00f067aa0ba902b7; missing are calls like a3ce929d0e0e4736",
+        )
+    ),
+    "canary": Card.alone(
+        threshold(
+            rule="CanaryWorse", kind="canary", metric="times_worse", unit="count", value=2.1, limit=1.0, window="1m",
+            level="2 metrics", labels={"app": "support-bot", "prompt_name": "answer"}, trend=[],
+            summary="app=support-bot, prompt_name=answer: prompt v8 fails 2.1× as often as v7 (4.2 % of 1,240 calls against 2 % of 9,800; at least 1.4×)",
+            note="prompt v8 fails 2.1× as often as v7 (4.2 % of 1,240 calls against 2 % of 9,800; at least 1.4×); also worse: cost (1.1×). About $310 a month more at full roll-out",
+        )
+    ),
+    "regression": Card.alone(
+        threshold(
+            rule="ErrorsUnusual", kind="regression", metric="error_share", unit="share", value=0.034, limit=0.011,
+            window="28d", labels={"app": "search"}, trend=[],
+            summary="3.4 % of the calls failed, 1.1 % is usual at this time of past weeks (3.1 times as much, since 11:05 UTC): app=search",
+            note="3.1 times as much, since 11:05 UTC",
+        )
+    ),
+    "change": Card.alone(CHANGED),
+    "change_many": changed(10),
     "group": group(12),
     "group_many": group(10_000),
     "digest": digest(),

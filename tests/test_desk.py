@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,11 +17,13 @@ from llmvitals.record.log import Message, Topic
 from llmvitals.record.matcher import parsed
 from llmvitals.record.verdict import Gate
 from llmvitals.testing import FakeSlack
+from llmvitals.watch import load_watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 CHANNELS = ["#alerts", "#budget"]
+ALERTS = Path(__file__).parent.parent / "alerts"
 
 
 @pytest.fixture
@@ -709,3 +712,24 @@ async def test_a_webhook_tells_the_news_and_no_more(slack: FakeSlack, make: Any)
     await world.say(alert(status="resolved", at=world.now))
     assert len(slack.messages) == 3
     assert "Resolved" in slack.messages[-1].text
+
+
+async def test_ten_series_that_change_at_once_are_one_message(slack: FakeSlack, make: Any) -> None:
+    """By the starter set's own routes: nobody is told ten times that something changed."""
+    world = await make()
+    world.desk.adopt(load_watch(ALERTS, 10 * SECOND).rules.routing)
+    fields = {"rule": "SomethingChanged", "kind": "change", "metric": "changes", "unit": "count"}
+    note = "latency p95 1.2 s → 1.9 s since 12:00 UTC"
+    for number in range(10):
+        await world.take(
+            slow(f"app-{number}", severity="info", note=note, value=1.0, limit=0.0, at=world.now, **fields)
+        )
+        await world.wait(20 * SECOND, SECOND)
+    assert slack.messages == []
+    await world.wait(3 * MINUTE, SECOND)
+    (message,) = slack.messages
+    assert "SomethingChanged · 10 alerts" in message.text
+    assert message.shown.count(note) == 10
+    await world.wait(HOUR)
+    assert len(slack.messages) == 1
+    assert message.thread == []

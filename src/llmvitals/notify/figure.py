@@ -17,32 +17,52 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 _LATEST: Final = 12
 
 
+_OWN: Final = {
+    "drift": "Drift",
+    "times_worse": "Canary against control",
+    "changes": "Sudden changes",
+}
+"""What value and limit of some kinds are of → its name; such numbers are said in words."""
+
+
 def figure(alert: Alert) -> str:
     """The value against its limit: `$1,284.20 of $2,000 · 64 %`, `6.24 s · limit 4 s`."""
     if alert.kind != "budget":
-        return f"{value(alert)} · limit {limit(alert)}"
-    of = f"{value(alert)} of {limit(alert)}"
+        return " · ".join(filter(None, (value(alert), bound(alert))))
+    of = f"{value(alert)} of {amount(alert.limit, alert.unit)}"
     return " · ".join(filter(None, (of, percent(alert.value, alert.limit))))
 
 
 def value(alert: Alert) -> str:
-    """Just the value."""
-    return amount(alert.value, alert.unit)
+    """Just the value: `6.24 s`, `1.8 × its threshold`, `2 metrics changed`."""
+    said = amount(alert.value, alert.unit)
+    if alert.metric == "drift":
+        return f"{said} × its threshold"
+    if alert.metric == "times_worse":
+        return f"{said} times as bad as its control"
+    if alert.metric == "changes":
+        return f"{said} metric{'' if alert.value == 1 else 's'} changed"
+    return said
 
 
-def limit(alert: Alert) -> str:
-    """Just the limit."""
-    return amount(alert.limit, alert.unit)
+def bound(alert: Alert) -> str:
+    """What the value is held against: `limit 4 s`, `usual 1 %`; "" where the value says it."""
+    if alert.metric in _OWN:
+        return ""
+    word = "usual" if alert.kind == "regression" and alert.metric != "calls" else "limit"
+    return f"{word} {amount(alert.limit, alert.unit)}"
 
 
 def named(alert: Alert) -> str:
     """What is measured: `Latency p95`."""
-    name = clean(alert.metric.replace("_", " "), 40)
+    name = _OWN.get(alert.metric) or clean(alert.metric.replace("_", " "), 40)
     return name[:1].upper() + name[1:]
 
 
 def metric(alert: Alert) -> str:
     """What is measured and over which time: `Latency p95, 5m`, `Cost per month`."""
+    if alert.metric in _OWN:
+        return named(alert)
     joint = " per " if alert.kind == "budget" else ", "
     return joint.join(filter(None, (named(alert), clean(alert.window, 40)))) or clean(alert.kind, 20)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.notify.figure import figure, limit, value
+from llmvitals.notify.figure import bound, figure, value
 from llmvitals.notify.wording import clean
 from llmvitals.record.card import MOST
 from llmvitals.record.quantity import span
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NAMES: Final = 3
 """So many labels tell an alert from its neighbours."""
+_NOTE: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,11 @@ def common(alerts: Sequence[Alert]) -> dict[str, str]:
 def _of(card: Card, alerts: list[Alert], shared: Mapping[str, str], colours: Mapping[str, str]) -> Lines:
     names = [name for alert in alerts for name in alert.labels if name not in shared]
     kept = list(dict.fromkeys(names))[:NAMES]
-    limits = {limit(alert) for alert in alerts}
+    limits = {bound(alert) for alert in alerts}
     several = card.digest or any(alert.rule != card.chief.rule for alert in card.alerts)
     same = len(limits) == 1
     head = ["by " + ", ".join(clean(name, 40) for name in kept)] if kept else []
-    head += [f"limit {limits.pop()}"] if same else []
+    head += [*filter(None, limits)] if same else []
     lines = tuple(_line(alert, kept, colours, same=same, timed=not card.digest) for alert in alerts)
     return Lines(clean(alerts[0].rule, 60) if several else "", tuple(head), lines)
 
@@ -73,7 +74,14 @@ def _line(alert: Alert, names: Sequence[str], colours: Mapping[str, str], *, sam
     return Line(
         colour=colours[alert.episode],
         values=tuple(clean(alert.labels[name], 60) or UNKNOWN for name in names if name in alert.labels),
-        figure=value(alert) if same else figure(alert),
-        since=alert.since if timed and not over else None,
+        figure=_figure(alert, same=same),
+        since=alert.since if timed and not over and alert.metric != "changes" else None,
         lasted=f"lasted {span((alert.until or alert.at) - alert.since)}" if over else "",
     )
+
+
+def _figure(alert: Alert, *, same: bool) -> str:
+    """same: the limit is said above."""
+    if alert.metric == "changes" and alert.note:
+        return clean(alert.note, _NOTE)
+    return value(alert) if same else figure(alert)

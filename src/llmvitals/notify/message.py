@@ -112,8 +112,11 @@ def _steer(alert: Alert) -> Timed | None:
 def _figure(alert: Alert) -> str:
     if alert.kind == "budget":
         return figure(alert)
+    if alert.metric == "changes":
+        return figure(alert)
     level = clean(alert.level, 20) if alert.status == "firing" else ""
-    return " · ".join(filter(None, (f"{named(alert)} {figure(alert)}".strip(), level)))
+    name = "" if alert.metric == "times_worse" else named(alert)
+    return " · ".join(filter(None, (f"{name} {figure(alert)}".strip(), level)))
 
 
 def linked(trace: str, trace_url: str) -> tuple[str, str]:
@@ -172,7 +175,8 @@ def _words(card: Card) -> Iterable[str]:
         yield clean(summary, _SUMMARY)
     if reason:
         yield _capital(clean(reason.removesuffix(")"), _CAUSE))
-    if not own or alert.note not in summary:
+    listed = card.total > 1 and alert.metric == "changes"
+    if not listed and (not own or alert.note not in summary):
         yield _capital(clean(alert.note, _CAUSE))
     if cause := clean(alert.cause.replace("`", ""), _CAUSE):
         of = ", ".join(value for name, value in alert.labels.items() if name not in common(card.alerts))
