@@ -34,7 +34,8 @@ class DriftDetector:
 
     State: that of `pool`; "space": whose vectors it is about; "learning": see Learner; then "reference"
     (bytes), "memories" (see hotelling; of both heads) and "recent" (Seen); "heard": event time (µs) of the
-    last vector; "other": a space that others came of since; "told": nothing came for an hour, which was said.
+    last vector; "other": a space that others came of since; "silent": nothing came for an hour;
+    "said": the verdict, value, limit and note that hold.
     """
 
     rule: Drift
@@ -47,18 +48,23 @@ class DriftDetector:
         return f"drift {rule.learn} {rule.min_calls} {rule.model} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held."""
+        """The pane is over; vitals are what it held. What was said last holds until a step says otherwise."""
         at, readings = (pane + 1) * self.pane, []
         if vitals is not None and vitals.meaning:
             readings = self._hear(state, pane, vitals.meaning)
         if step := pool.step(state, pane, self.pane, self.rule.min_calls):
-            return [*readings, self._step(state, *step)]
-        if at >= self._stale(state):
-            state["told"] = True
+            readings = [*readings, self._step(state, *step)]
+        elif at >= self._stale(state):
+            state["silent"] = True
             state.pop("memories", None)
             other = f": they are of {state['other']} now" if "other" in state else ""
-            note = f"no embeddings of {state['space']} for an hour{other}"
-            return [*readings, Reading(at, "none", 0, self.rule.min_calls, note=note)]
+            readings = [self._none(at, f"no embeddings of {state['space']} for an hour{other}")]
+        elif not readings and "said" in state:
+            verdict, value, limit, note = state["said"]
+            return [Reading(at, verdict, value, limit, note=note)]
+        if readings:
+            last = readings[-1]
+            state["said"] = [last.verdict, last.value, last.limit, last.note]
         return readings
 
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
@@ -78,7 +84,7 @@ class DriftDetector:
             pool.add(state, ours, pane, self.pane)
             state["heard"] = at
             state.pop("other", None)
-            state.pop("told", None)
+            state.pop("silent", None)
         elif "space" in state:
             state["other"] = min(meaning)
             if not self.rule.model and at - state["heard"] >= DAY:
@@ -86,8 +92,11 @@ class DriftDetector:
                 state.clear()
                 pool.add(state, meaning, pane, self.pane)
                 state["heard"] = at
-                return [Reading(at, "none", 0, self.rule.min_calls, note=note)]
+                return [self._none(at, note)]
         return []
+
+    def _none(self, at: int, note: str) -> Reading:
+        return Reading(at, "none", 0, self.rule.min_calls, note=note)
 
     def _wanted(self, state: dict[str, Any], space: str) -> bool:
         if "space" in state:
@@ -96,7 +105,7 @@ class DriftDetector:
 
     def _stale(self, state: dict[str, Any]) -> int:
         """When to say that nothing came for an hour (µs); FOREVER: not."""
-        if "reference" not in state or "told" in state:
+        if "reference" not in state or "silent" in state:
             return FOREVER
         heard: int = state["heard"]
         return heard + HOUR
@@ -157,5 +166,5 @@ class DriftDetector:
             if seen:
                 images = witness.images(seen, reference.space if which else "")
                 names = witness.first(seen, witness.scores(images, head.whitening, now), sign)
-                told.append(f"{word} are calls like {', '.join(names)}")
+                told += [f"{word} are calls like {', '.join(names)}"] if names else []
         return "; ".join(told)
