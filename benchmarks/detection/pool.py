@@ -29,22 +29,24 @@ LONGEST: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """vectors: float32. x, z: their images. known, new: texts of either sort. sizes: texts of each topic.
+    """vectors: float32. x, z: their images. known: texts of known topics.
 
-    Row of a text's wording: wording·(known + new) + text; + `shrunk`: the same with shrunken spread.
+    sizes: texts of each of those; new: of each that is held out.
+
+    Row of a text's wording: wording·texts + text; + `shrunk`: the same with shrunken spread.
     """
 
     vectors: NDArray[np.float32]
     x: NDArray[Any]
     z: NDArray[Any]
     known: int
-    new: int
+    new: NDArray[np.int64]
     sizes: NDArray[np.int64]
 
     @property
     def texts(self) -> int:
         """Of either sort."""
-        return self.known + self.new
+        return self.known + int(self.new.sum())
 
     @property
     def shrunk(self) -> int:
@@ -68,7 +70,7 @@ def embed(texts: list[str]) -> NDArray[np.float32]:
 def pool(texts: Texts) -> Pool:
     """Everything traffic may hold."""
     vectors = embed([wording.format(text) for wording in WORDINGS for text in texts.texts])
-    count, known = len(texts.texts), len(texts.texts) - texts.new
+    count, known = len(texts.texts), len(texts.texts) - int(texts.new.sum())
     mean = np.concatenate([vectors[n * count : n * count + known] for n in range(len(WORDINGS))]).mean(
         axis=0, dtype=np.float64
     )

@@ -27,11 +27,14 @@ LABELS: Final = ("label", "category")
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """texts: of known topics first, sorted by topic. sizes: texts of each known topic. new: of the rest."""
+    """texts: of known topics first, sorted by topic, then of the held-out ones, sorted too.
+
+    sizes: texts of each known topic. new: of each that is held out. held_out: their names.
+    """
 
     texts: list[str]
     sizes: NDArray[np.int64]
-    new: int
+    new: NDArray[np.int64]
     held_out: list[str]
 
 
@@ -52,9 +55,9 @@ def read(path: Path, seed: int) -> Texts:
         wanted += 1
     held_out = set(rarest[:wanted])
     known = sorted((row for row in rows if row[1] not in held_out), key=lambda row: row[1])
-    new = [text for text, label in rows if label in held_out]
-    sizes = Counter(label for _, label in known)
-    return Texts([text for text, _ in known] + new, np.array(list(sizes.values())), len(new), rarest[:wanted])
+    new = sorted((row for row in rows if row[1] in held_out), key=lambda row: row[1])
+    sizes, theirs = (np.array(list(Counter(label for _, label in part).values())) for part in (known, new))
+    return Texts([text for text, _ in known + new], sizes, theirs, sorted(held_out))
 
 
 def _rows(path: Path) -> list[tuple[str, str]]:

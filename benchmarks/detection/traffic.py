@@ -45,8 +45,8 @@ class Traffic:
         self._bursts: list[tuple[int, int, int]] = []
         self._out_until = -1
 
-    def minute(self, at: int, change: str = "null") -> NDArray[np.int64]:
-        """Rows of the pool of the calls in minute `at` of the week, under a change."""
+    def minute(self, at: int, change: str = "null", topic: int = 0) -> NDArray[np.int64]:
+        """Rows of the pool of the calls in minute `at` of the week, under a change; topic: which is new."""
         dice, angle = self._dice, 2 * np.pi * at / DAY
         if dice.random() < 1 / DAY:
             self._out_until = at + int(dice.integers(5, 30))
@@ -55,7 +55,7 @@ class Traffic:
         wanted = CALLS * (1 + SWING * np.sin(angle))
         count = dice.poisson(dice.gamma(DISPERSION, wanted * (1 - BURSTY) / DISPERSION))
         texts = np.concatenate([self._drawn(count, angle), self._burst(at, wanted, angle)])
-        return self._changed(texts, change)
+        return self._changed(texts, change, topic % len(self._pool.new))
 
     def _drawn(self, count: int, angle: float) -> NDArray[np.int64]:
         """Texts of known topics, in the hour's mix."""
@@ -78,13 +78,14 @@ class Traffic:
         self._bursts = left
         return np.array(said, np.int64)
 
-    def _changed(self, texts: NDArray[np.int64], change: str) -> NDArray[np.int64]:
+    def _changed(self, texts: NDArray[np.int64], change: str, topic: int) -> NDArray[np.int64]:
         dice, pool = self._dice, self._pool
         wordings = dice.integers(len(WORDINGS), size=len(texts)) * pool.texts
         if change.startswith("new-topic-"):
             share = float(change.removeprefix("new-topic-").rstrip("%")) / 100
             new = dice.random(len(texts)) < share
-            texts = np.where(new, pool.known + dice.integers(pool.new, size=len(texts)), texts)
+            first = pool.known + int(pool.new[:topic].sum())
+            texts = np.where(new, first + dice.integers(pool.new[topic], size=len(texts)), texts)
         elif change == "loop":
             looped = dice.random(len(texts)) < LOOP_SHARE
             texts = np.where(looped, dice.choice(self._looping, len(texts)), texts)

@@ -55,7 +55,11 @@ def run(pool: Pool, seed: int, plan: Plan) -> dict[tuple[str, int], Found]:
     first = ours.LEARN + plan.null
     starts = [first + n * APART for n in range(plan.runs)]
     runs = {
-        change: [stretch(traffic, at, LEAD) + stretch(traffic, at + LEAD, HORIZON, change) for at in starts]
+        change: [
+            stretch(traffic, at, LEAD)
+            + stretch(traffic, at + LEAD, HORIZON, change, topic=(seed - 1) * plan.runs + n)
+            for n, at in enumerate(starts)
+        ]
         for change in CHANGES
     }
     found: dict[tuple[str, int], Found] = {("llmvitals", 0): _ours(pool, learnt, null, runs)}
@@ -69,9 +73,9 @@ def run(pool: Pool, seed: int, plan: Plan) -> dict[tuple[str, int], Found]:
     return found
 
 
-def stretch(traffic: Traffic, start: int, minutes: int, change: str = "null") -> Stretch:
+def stretch(traffic: Traffic, start: int, minutes: int, change: str = "null", *, topic: int = 0) -> Stretch:
     """The minutes with calls of so many."""
-    drawn = ((at, traffic.minute(at, change)) for at in range(start, start + minutes))
+    drawn = ((at, traffic.minute(at, change, topic)) for at in range(start, start + minutes))
     return [(at, rows) for at, rows in drawn if len(rows)]
 
 
