@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from llmvitals.detect.drift import Drift, reference_of
+from llmvitals.detect.learner import FEWEST, Learner
 from llmvitals.detect.reference import unpacked
 from llmvitals.errors import ConfigError
 from llmvitals.merge import Merge
@@ -144,6 +145,16 @@ class Lesson:
         self._frames += len(frames)
 
 
+def fitting(minutes: int) -> int:
+    """The longest time to learn in that ends within so many minutes with calls, 0 for none."""
+    there = int(minutes * _SHARE)
+    return next((length for length in range(there, 0, -1) if _taken(length) <= there), 0)
+
+
+def _taken(length: int) -> int:
+    return sum(max(part, FEWEST) for part in Learner(length).lengths)
+
+
 def learn(
     settings: Settings, watch: Watch, rule: Rule, span: tuple[int, int], sources: Mapping[str, int]
 ) -> Iterator[Lesson]:
@@ -156,7 +167,7 @@ def learn(
     minutes = {
         series: state.get("learning", {}).get("minutes", 0) for series, state in counted.states.items()
     }
-    taught = Class(rule, watch.pane, span, {series: int(n * _SHARE) for series, n in minutes.items()})
+    taught = Class(rule, watch.pane, span, {series: fitting(n) for series, n in minutes.items()})
     lesson = Lesson(settings, watch, taught, sources)
     yield lesson
     lesson.learned = [

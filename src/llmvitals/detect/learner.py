@@ -64,7 +64,7 @@ class Learner:
         state["minutes"] = state.get("minutes", 0) + step.minutes
         state["steps"] = state.get("steps", 0) + 1
         (_mean, self._cap, self._limit)[part](state, step)
-        if state["steps"] < FEWEST or state["minutes"] < self._lengths[part] or not self._enough(state):
+        if state["steps"] < FEWEST or state["minutes"] < self.lengths[part] or not self._enough(state):
             return None
         state.update(part=part + 1, minutes=0, steps=0)
         if part == 0:
@@ -79,11 +79,12 @@ class Learner:
     def share(self, state: dict[str, Any]) -> float:
         """How much of the learning is done, 0 … 1."""
         part = state.get("part", 0)
-        done = sum(self._lengths[:part]) + min(state.get("minutes", 0), self._lengths[part])
-        return min(float(done) / sum(self._lengths), 0.99)
+        done = sum(self.lengths[:part]) + min(state.get("minutes", 0), self.lengths[part])
+        return min(float(done) / sum(self.lengths), 0.99)
 
     @property
-    def _lengths(self) -> tuple[int, int, int]:
+    def lengths(self) -> tuple[int, int, int]:
+        """Minutes of each part, at least; none is of fewer steps than FEWEST."""
         half = self.length // 2
         cap = min(self.length // 8, _CAPPED)
         return half, cap, self.length - half - cap
@@ -91,7 +92,7 @@ class Learner:
     @property
     def _block(self) -> int:
         """Minutes: an hour, or less where there would be few."""
-        return max(1, min(HOUR // MINUTE, self._lengths[2] // FEWEST))
+        return max(1, min(HOUR // MINUTE, self.lengths[2] // FEWEST))
 
     def _enough(self, state: dict[str, Any]) -> bool:
         return state["part"] < 2 or len(state["heads"][0].get("blocks", ())) >= FEWEST

