@@ -25,8 +25,8 @@ def find(name: str) -> str:
     target = name if ":" in name else known.get(name)
     if target is None:
         raise ConfigError(
-            f"scorers: there is no scorer {name!r}{suggestion(name, sorted(known))}; "
-            "or name a class of your own, package.module:Class"
+            f"scorers: there is no scorer {name!r}{suggestion(name, sorted(known))} "
+            "(a class of your own is named package.module:Class)"
         )
     package, extra = NEEDS.get(name, ("", ""))
     if package and not _there(package):
