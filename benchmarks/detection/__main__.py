@@ -5,12 +5,13 @@ label) become simulated traffic of 50 calls a minute: bursty, with a daily rhyth
 outages. The rarest sixth of the topics is held out and comes in as what is new. Each detector learns two
 days; then come minutes in which nothing happens, and then many changes, each after two hours of the usual.
 
-Changes: new-topic-p%: so many of the calls are of a held-out topic, another one in each run. spread: vectors
-are drawn towards their mean to 0.7 of their distance. loop: 40 texts make up 30 % of the calls. delay_panes:
-minutes from the change to the first alarm, the first minute of the change being 1; a run without an alarm in 500 minutes
-counts as 500, and `never` says that none had one. alarms_per_30000: while nothing happens; an alarm that
-lasts is counted once an hour. A baseline's delay is that of the best of its windows, with the limit that what
-was seen while nothing happened shows in hindsight, if that is lower than the one from its day of calibration.
+Changes: new-topic-p%: so many of the calls are of a held-out topic, another one in each run; new-topics-10%:
+of all held-out topics together, which is harder. spread: vectors are drawn towards their mean to 0.7 of their
+distance. loop: 40 texts make up 30 % of the calls. delay_panes: minutes from the change to the first alarm,
+the first minute of the change being 1; a run without an alarm in 500 minutes counts as 500, and `never` says
+that none had one. alarms_per_30000: while nothing happens; an alarm that lasts is counted once an hour. A
+baseline's delay is that of the best of its windows, with the limit that what was seen while nothing happened
+shows in hindsight, if that is lower than the one from its day of calibration.
 """
 
 from __future__ import annotations

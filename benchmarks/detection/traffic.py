@@ -31,7 +31,7 @@ BURST: Final = 5
 """Calls of a burst, in the mean; they come within 3 minutes."""
 LOOPING: Final = 40
 LOOP_SHARE: Final = 0.3
-CHANGES: Final = ("new-topic-5%", "new-topic-10%", "new-topic-20%", "spread", "loop")
+CHANGES: Final = ("new-topic-5%", "new-topic-10%", "new-topic-20%", "new-topics-10%", "spread", "loop")
 
 
 class Traffic:
@@ -81,11 +81,13 @@ class Traffic:
     def _changed(self, texts: NDArray[np.int64], change: str, topic: int) -> NDArray[np.int64]:
         dice, pool = self._dice, self._pool
         wordings = dice.integers(len(WORDINGS), size=len(texts)) * pool.texts
-        if change.startswith("new-topic-"):
-            share = float(change.removeprefix("new-topic-").rstrip("%")) / 100
+        if change.startswith("new-topic"):
+            share = float(change.rpartition("-")[2].rstrip("%")) / 100
             new = dice.random(len(texts)) < share
-            first = pool.known + int(pool.new[:topic].sum())
-            texts = np.where(new, first + dice.integers(pool.new[topic], size=len(texts)), texts)
+            several = change.startswith("new-topics")
+            first = pool.known + (0 if several else int(pool.new[:topic].sum()))
+            count = int(pool.new.sum() if several else pool.new[topic])
+            texts = np.where(new, first + dice.integers(count, size=len(texts)), texts)
         elif change == "loop":
             looped = dice.random(len(texts)) < LOOP_SHARE
             texts = np.where(looped, dice.choice(self._looping, len(texts)), texts)
