@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from llmvitals.detect.absence import Absence
+from llmvitals.detect.change import Change
 from llmvitals.detect.metric import METRICS
 from llmvitals.detect.outage import Outage
 from llmvitals.detect.runaway import Runaway
@@ -63,3 +64,14 @@ def test_its_sentences_are_those_that_people_read(tmp_path):
         ),
         *said("alert: A\noutage: {}", ("openai",), (0, vitals(calls=100, errors=25))),
     ]
+
+
+def test_the_page_of_changes_loads_and_names_the_defaults(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "change.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "rules.yaml").write_text(block, encoding="utf-8")
+    (rule,) = load_watch(tmp_path, PANE).rules.rules
+    assert rule.condition == Change(by=("app",))
+    for field in Change.model_fields:
+        assert f"`{field}`" in page
+    assert rule.severity == "info"

@@ -13,10 +13,10 @@ from rich.table import Table
 from llmvitals import settings as settings_
 from llmvitals.cli.compacted import drawn, read
 from llmvitals.cli.silence import cases
+from llmvitals.notify import figure
 from llmvitals.notify.wording import SEVERITIES, clean, moment
 from llmvitals.record.incident import Entry, Incident, decode
 from llmvitals.record.log import Topic
-from llmvitals.record.quantity import amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
     """Show the alerts that fire now: since when, how bad, where they are told, who looks after them."""
-    entries = asyncio.run(read(settings_.load(), Topic.INCIDENTS, decode))
+    entries = list(asyncio.run(read(settings_.load(), Topic.INCIDENTS, decode)))
+    alerts = {case.alert.episode: case.alert for case in cases(entries)}
     rows = sorted(_rows(entries), key=lambda row: (row["since"], row["incident"], row["episode"]))
     if not drawn(rows, "Nothing fires.", as_json=as_json):
         return
@@ -41,8 +42,8 @@ def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
             f"[{SEVERITIES.get(row['severity'].lower(), 'yellow')}]{escape(clean(row['severity'], 20))}[/]",
             escape(clean(row["rule"], 80)),
             escape(labels),
-            amount(row["value"], row["unit"]),
-            amount(row["limit"], row["unit"]),
+            figure.value(alerts[row["episode"]]),
+            figure.bound(alerts[row["episode"]]).removeprefix("limit "),
             escape(clean(row["state"], 200)),
             escape(place),
         )
