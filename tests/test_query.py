@@ -176,6 +176,11 @@ async def test_toxicity_and_scores(fill: Fill, metric: str, where: dict[str, str
     assert [row[1:] for row in answer.rows] == rows
 
 
+async def test_a_score_is_asked_for_with_what_of_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"write score\.NAME_mean, or its _deviation or _count"):
+        await query(Settings(sqlite=tmp_path / "none"), Question("score.helpful"), clock=lambda: NOW)
+
+
 async def test_what_drift_and_canaries_say_is_asked_for_by_rule(fill: Fill) -> None:
     ask = await fill([*hours(), *statistics()])
     assert await ask("drift_statistic", where={"rule": "TopicDrift"}) == Table(

@@ -70,7 +70,12 @@ def replay(
 
 
 def query(
-    metric: Annotated[str, typer.Option(help="cost, calls, tokens, error_share, latency_p95, …")] = "cost",
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="cost, error_share, latency_p95, score.NAME_mean, drift_statistic, canary_effect, …"
+        ),
+    ] = "cost",
     by: Annotated[str, typer.Option(help="Dimensions of a view, comma-separated: team; app,model")] = "",
     view: Annotated[str | None, typer.Option(help="The view by its name, instead of --by.")] = None,
     where: Annotated[list[str] | None, typer.Option(help="DIMENSION=VALUE; repeat it.")] = None,

@@ -77,6 +77,8 @@ def metric_of(name: str) -> Metric:
     if found := _SCORE.fullmatch(name):
         column = "scores" if found[2] == "count" else f"score_{found[2]}"
         return Metric((column,), measurement=SCORES, tags={"score": found[1]})
+    if name.startswith("score."):
+        raise ConfigError(f"{name!r} is no metric: write score.NAME_mean, or its _deviation or _count")
     _one_of("metric", name, METRICS)
     return METRICS[name]
 
