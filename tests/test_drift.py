@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import groupby
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ from llmvitals.detect.reference import unpacked
 from llmvitals.detect.whitening import whitening
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch.moments import merge_meaning
+from llmvitals.watch import load_watch
 from llmvitals.window import DAY, HOUR, MINUTE, SECOND
 from panes import alerts, points, watch
 
@@ -234,6 +236,14 @@ def test_a_minute_is_the_same_in_panes(state, learned):
             detector.take(twin, (LEARN + at) * 6 + part, each)
         readings += detector.take(twin, detector.wakes(twin), None)
     assert readings == fed(state, sums, LEARN)
+
+
+def test_the_rule_of_its_page_is_made_of_defaults(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "drift.md").read_text(encoding="utf-8")
+    block = page.split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "rules.yaml").write_text(block, encoding="utf-8")
+    (rule,) = load_watch(tmp_path, MINUTE).rules.rules
+    assert rule.condition == Drift(by=("app",), model="text-embedding-3-small")
 
 
 def test_whitening_is_that_of_the_whole_covariance():
