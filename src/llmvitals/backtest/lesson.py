@@ -156,7 +156,7 @@ def _taken(length: int) -> int:
 
 
 def learn(
-    settings: Settings, watch: Watch, rule: Rule, span: tuple[int, int], sources: Mapping[str, int]
+    settings: Settings, watch: Watch, rule: Rule, *, span: tuple[int, int], sources: Mapping[str, int]
 ) -> Iterator[Lesson]:
     """The two lessons that it takes: each is to be fed with all calls before the next is asked for.
 

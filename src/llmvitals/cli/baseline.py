@@ -130,7 +130,7 @@ async def _learn(settings: Settings, watch: Watch, rule: Rule, span: tuple[int, 
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading calls", total=None)
-        for turn, lesson in enumerate(learn(settings, watch, rule, span, partitions)):
+        for turn, lesson in enumerate(learn(settings, watch, rule, span=span, sources=partitions)):
             what = ("looking", "learning")[turn]
 
             def told(lesson: object = lesson, what: str = what) -> None:

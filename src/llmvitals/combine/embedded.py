@@ -92,23 +92,22 @@ class Reader:
     def __init__(self, scales: Mapping[str, float]) -> None:
         self.codes = Codes[str](str)
         self._scales = scales
-        self._met: dict[tuple[str, int], tuple[Kind, int]] = {}
+        self._met = _Met(self)
 
     def read(self, brought: Given, ids: Sequence[str]) -> tuple[Embedded, Ints]:
         """The images of usable vectors, and the places of calls whose vector is none; ids: of all calls."""
-        sorted_out: dict[Kind, tuple[list[int], list[int], list[bytes]]] = {}
-        for place, one in zip(brought.places.tolist(), brought.said, strict=True):
-            numbers = packed(one)
-            kind, code = self._met.get((one.model, len(numbers))) or self._meet(one.model, len(numbers))
-            places, spaces, vectors = sorted_out.setdefault(kind, ([], [], []))
-            places.append(place)
-            spaces.append(code)
-            vectors.append(numbers)
+        said = brought.said.tolist()
+        numbers = [packed(one) for one in said]
+        met = [self._met[one.model, len(data)] for one, data in zip(said, numbers, strict=True)]
         found, bad = {}, [np.empty(0, np.int64)]
-        for kind, (places, spaces, vectors) in sorted_out.items():
-            matrix = np.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), -1)
+        groups: dict[Kind, list[int]] = {}
+        for place, (kind, _) in enumerate(met):
+            groups.setdefault(kind, []).append(place)
+        for kind, mine in groups.items():
+            matrix = np.frombuffer(b"".join([numbers[n] for n in mine]), "<f4").reshape(len(mine), -1)
+            spaces = [met[n][1] for n in mine]
             x, usable = space(*kind).vectors(matrix)
-            at = np.array(places, np.int64)
+            at = brought.places[mine]
             bad.append(at[~usable])
             at = at[usable]
             if len(at):
@@ -117,10 +116,22 @@ class Reader:
                 found[kind] = Vectors(at, ranks, np.array(spaces, np.int64)[usable], x)
         return found, np.concatenate(bad)
 
-    def _meet(self, said: str, size: int) -> tuple[Kind, int]:
+    def meet(self, said: str, size: int) -> tuple[Kind, int]:
+        """What vectors of so many bytes of a model are of, and the code of their space."""
         model = clean(said) or UNKNOWN
         kind = size // 4, self._scales.get(model, DEFAULT)
-        self._met[said, size] = found = kind, self.codes[key(model, *kind)]
+        return kind, self.codes[key(model, *kind)]
+
+
+class _Met(dict[tuple[str, int], tuple[Kind, int]]):
+    """Model and bytes → what `meet` says."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__()
+        self._reader = reader
+
+    def __missing__(self, said: tuple[str, int]) -> tuple[Kind, int]:
+        found = self[said] = self._reader.meet(*said)
         return found
 
 

@@ -172,7 +172,7 @@ def _bar(line: Line) -> str:
     low, middle, high = (float(end) for end in ends if end is not None)
     # The scale reaches to twice as much, or as far as this metric's middle does.
     reach = max(1.0 if line.none else 0.1, abs(middle - line.none) * 1.25)
-    return interval(low, middle, high, (line.none, reach), 27)
+    return interval(low, middle, high, scale=(line.none, reach), width=27)
 
 
 def _number(value: float | None) -> str:

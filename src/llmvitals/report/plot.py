@@ -46,7 +46,7 @@ def bars(values: Sequence[float | None], limit: float, rows: int = 7) -> list[Te
     return lines
 
 
-def interval(low: float, middle: float, high: float, scale: tuple[float, float], width: int = 21) -> str:
+def interval(low: float, middle: float, high: float, *, scale: tuple[float, float], width: int) -> str:
     """An error bar on a scale, whose `none` (its first number) is marked; what is beyond its ends is cut."""
     none, reach = scale
 

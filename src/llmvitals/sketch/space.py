@@ -45,7 +45,7 @@ _LEAST: Final = 4
 """Bits below the table's steps in the directions, at least."""
 _KEPT: Final = 512
 """Spaces that are kept once made, a quarter of a MB each at most."""
-_ROWS: Final = 512
+_ROWS: Final = 256
 """Vectors that are worked on at once: what fits into a cache."""
 
 Shorts = NDArray[np.int16]
