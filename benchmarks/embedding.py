@@ -85,7 +85,8 @@ def memory(records: list[Logged]) -> float:
 
 def main() -> None:
     """Print the cost."""
-    count, dimension = (int(text) for text in (*sys.argv[1:], "60000", "256")[:2])
+    given = [int(text) for text in sys.argv[1:]]
+    count, dimension = (*given, *(60_000, 256)[len(given) :])
     records = log(count, dimension)
     run(records[: 10 * BATCH], (*VIEWS, DRIFT))
     plain, embedded = zip(

@@ -154,7 +154,10 @@ class Merge:
         memory = bucket.watch.pop(key, {})
         wanted = self._plan.wants(order.view, order.series)
         obeyed = wanted and self._plan.watch.adopt(order.view, memory, order.rule, order.memory)
-        self.counters["orders" if obeyed else "orders_refused"] += 1
+        if obeyed:
+            self.counters["orders"] += 1
+        else:
+            self.counters["orders_refused"] += 1
         if memory:
             bucket.watch[key] = memory
         self._checkpoints.changed(number, offset)
