@@ -7,8 +7,8 @@ days; then come minutes in which nothing happens, and then many changes, each af
 
 Changes: new-topic-p%: so many of the calls are of a held-out topic, another one in each run; new-topics-10%:
 of all held-out topics together, which is harder. spread: vectors are drawn towards their mean to 0.7 of their
-distance. loop: 40 texts make up 30 % of the calls. delay_panes: minutes from the change to the first alarm,
-the first minute of the change being 1; a run without an alarm in 500 minutes counts as 500, and `never` says
+distance. loop: 40 texts make up 30 % of the calls. delay_panes: minutes with calls from the change to the
+first alarm, the first of them being 1; a run without an alarm in 500 minutes counts as 500, and `never` says
 that none had one. alarms_per_30000: while nothing happens; an alarm that lasts is counted once an hour. A
 baseline's delay is that of the best of its windows, with the limit that what was seen while nothing happened
 shows in hindsight, if that is lower than the one from its day of calibration.

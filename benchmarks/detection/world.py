@@ -26,6 +26,8 @@ APART: Final = 517
 
 Stretch = list[tuple[int, Any]]
 """Minutes with calls: which, and the rows of the pool."""
+Run = tuple[int, Stretch]
+"""How many of the minutes come before the change, and all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,7 @@ def run(pool: Pool, seed: int, plan: Plan) -> dict[tuple[str, int], Found]:
     first = ours.LEARN + plan.null
     starts = [first + n * APART for n in range(plan.runs)]
     runs = {
-        change: [
-            stretch(traffic, at, LEAD)
-            + stretch(traffic, at + LEAD, HORIZON, change, topic=(seed - 1) * plan.runs + n)
-            for n, at in enumerate(starts)
-        ]
+        change: [_changing(traffic, at, change, (seed - 1) * plan.runs + n) for n, at in enumerate(starts)]
         for change in CHANGES
     }
     found: dict[tuple[str, int], Found] = {("llmvitals", 0): _ours(pool, learnt, null, runs)}
@@ -79,7 +77,13 @@ def stretch(traffic: Traffic, start: int, minutes: int, change: str = "null", *,
     return [(at, rows) for at, rows in drawn if len(rows)]
 
 
-def _ours(pool: Pool, learnt: Stretch, null: Stretch, runs: dict[str, list[Stretch]]) -> Found:
+def _changing(traffic: Traffic, start: int, change: str, topic: int) -> Run:
+    """The usual, and then a change."""
+    lead = stretch(traffic, start, LEAD)
+    return len(lead), lead + stretch(traffic, start + LEAD, HORIZON, change, topic=topic)
+
+
+def _ours(pool: Pool, learnt: Stretch, null: Stretch, runs: dict[str, list[Run]]) -> Found:
     drift = ours.Drifts(pool)
     for at, rows in learnt:
         drift.breach(at, rows)
@@ -88,21 +92,20 @@ def _ours(pool: Pool, learnt: Stretch, null: Stretch, runs: dict[str, list[Stret
     found.alarms = calibrate.alarms(np.array([drift.breach(at, rows) for at, rows in null]))
     for change, several in runs.items():
         found.delays[change] = []
-        for minutes in several:
+        for one in several:
             drift.recall(memory)
-            found.delays[change].append(_first(drift, minutes))
+            found.delays[change].append(_first(drift, *one))
     return found
 
 
-def _first(drift: ours.Drifts, minutes: Stretch) -> int | None:
-    changed = minutes[0][0] + LEAD
-    for at, rows in minutes:
-        if drift.breach(at, rows) and at >= changed:
-            return at - changed + 1
+def _first(drift: ours.Drifts, changed: int, minutes: Stretch) -> int | None:
+    for place, (at, rows) in enumerate(minutes):
+        if drift.breach(at, rows) and place >= changed:
+            return place - changed + 1
     return None
 
 
-def _peer(peer: Peer, held: Stretch, null: Stretch, runs: dict[str, list[Stretch]]) -> Found:
+def _peer(peer: Peer, held: Stretch, null: Stretch, runs: dict[str, list[Run]]) -> Found:
     """Alarms with the limit that a day shows; delays with that of the null in hindsight, if it is lower."""
     calibrated = calibrate.limit(peer.statistics([rows for _, rows in held]))
     statistics = peer.statistics([rows for _, rows in null])
@@ -113,19 +116,18 @@ def _peer(peer: Peer, held: Stretch, null: Stretch, runs: dict[str, list[Stretch
         panes=len(null),
     )
     for change, several in runs.items():
-        found.delays[change] = [_passed(peer, minutes, hindsight) for minutes in several]
+        found.delays[change] = [_passed(peer, one, hindsight) for one in several]
     return found
 
 
-def _passed(peer: Peer, minutes: Stretch, limit: float, step: int = 48) -> int | None:
+def _passed(peer: Peer, one: Run, limit: float, step: int = 48) -> int | None:
     """When a statistic is first beyond; looked up piece by piece, as most of it is seldom needed."""
-    changed = minutes[0][0] + LEAD
-    begin = next((n for n, (at, _) in enumerate(minutes) if at >= changed), len(minutes))
-    for start in range(max(begin, peer.window - 1), len(minutes), step):
+    changed, minutes = one
+    for start in range(max(changed, peer.window - 1), len(minutes), step):
         part = [rows for _, rows in minutes[start - peer.window + 1 : start + step]]
         beyond: NDArray[Any] = np.flatnonzero(peer.statistics(part) > limit)
         if len(beyond):
-            return minutes[start + int(beyond[0])][0] - changed + 1
+            return start + int(beyond[0]) - changed + 1
     return None
 
 
