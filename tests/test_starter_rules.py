@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from llmvitals.local.traffic import Script, company
 from llmvitals.record.alert import Alert
-from llmvitals.record.view import UNKNOWN
+from llmvitals.record.view import UNKNOWN, View
+from llmvitals.record.vitals import Vitals
 from llmvitals.watch import load_watch
 from oracle import nano
 from panes import PANE, SECOND, vitals
@@ -33,13 +36,21 @@ def alerts(script: Script | None = None, seed: int = 7, *, lost: str = "") -> li
             del call["input_tokens"]
         for view in watch.views:
             if all(wanted.accepts(call.get(name, UNKNOWN)) for name, wanted in view.where):
-                series = tuple(call.get(name, UNKNOWN) for name in view.by)
-                panes[view.name, series][call["ts"] * 1000 // PANE].append(call)
+                home = view.home(tuple(call.get(name, UNKNOWN) for name in view.by))
+                panes[view, home][call["ts"] * 1000 // PANE].append(call)
     said: list[Alert] = []
-    for (view, series), calls in panes.items():
-        closed = [(pane, summed(calls[pane])) for pane in sorted(calls)]
-        said += spoken(watch.advance(view, series, {}, floor=(START + LENGTH) // PANE, closed=closed))
+    for (view, home), calls in panes.items():
+        closed = [(pane, held(view, calls[pane])) for pane in sorted(calls)]
+        said += spoken(watch.advance(view.name, home, {}, floor=(START + LENGTH) // PANE, closed=closed))
     return said
+
+
+def held(view: View, calls: list[dict[str, Any]]) -> Vitals:
+    """A pane of a home, of a split view with what each of its arms held."""
+    arms = defaultdict(list)
+    for call in calls if view.split else ():
+        arms[call.get(view.by[-1], UNKNOWN)].append(call)
+    return replace(summed(calls), arms={arm: summed(arms[arm]) for arm in sorted(arms)})
 
 
 def summed(calls):
