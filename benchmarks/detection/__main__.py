@@ -29,7 +29,7 @@ from benchmarks.detection.texts import read
 
 WORLDS = 4
 FULL = world.Plan(null=7_500, thin=2_500, runs=6)
-QUICK = world.Plan(null=240, thin=120, runs=1)
+QUICK = world.Plan(null=240, thin=240, runs=1)
 
 
 def measure(texts: Pool, seed: int, *, quick: bool) -> list[dict[str, Any]]:
