@@ -13,10 +13,10 @@ from scipy import stats
 
 from conversation import NEW, SPACE, about, closer, images, talk
 from llmvitals.detect import gumbel, hotelling
-from llmvitals.detect.axes import found, gather
+from llmvitals.detect.axes import KEPT, found, gather
 from llmvitals.detect.drift import Drift, adopted, reference_of
 from llmvitals.detect.reference import unpacked
-from llmvitals.detect.whitening import whitening
+from llmvitals.detect.whitening import RIDGE, whitening
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch.moments import merge_meaning
 from llmvitals.watch import load_watch
@@ -246,7 +246,7 @@ def test_the_rule_of_its_page_is_made_of_defaults(tmp_path):
     assert rule.condition == Drift(by=("app",), model="text-embedding-3-small")
 
 
-def test_whitening_is_that_of_the_whole_covariance():
+def test_whitening_is_that_of_the_covariance_with_its_lesser_axes_alike():
     rng = np.random.default_rng(26)
     mix = rng.normal(size=(WIDE, WIDE)) * np.exp(-np.arange(WIDE) / 12)[:, None]
     rows = rng.normal(size=(1_500, WIDE)) @ mix * 0.1
@@ -255,7 +255,8 @@ def test_whitening_is_that_of_the_whole_covariance():
         gather(state, row)
     covariance = rows.T @ rows / len(rows)
     values, axes = np.linalg.eigh(covariance)
-    whole = axes / np.sqrt(values + values.mean()) @ axes.T
+    values[:-KEPT] = values[:-KEPT].mean()
+    whole = axes / np.sqrt(values + RIDGE * values.mean()) @ axes.T
     white = whitening(np.zeros(WIDE), found(state)).white(rows)
     ours, theirs = (white.astype(float) ** 2).sum(axis=1), ((rows @ whole) ** 2).sum(axis=1)
     assert np.abs(ours / theirs - 1).max() < 0.05

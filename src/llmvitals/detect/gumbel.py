@@ -41,7 +41,7 @@ def level(location: float, scale: float, blocks: float) -> float:
     return location + scale * _reduced(blocks)
 
 
-def doubt(scale: float, maxima: int, blocks: float) -> float:
+def doubt(scale: float, maxima: float, blocks: float) -> float:
     """The standard error of that level when the fit is by so many maxima."""
     rest = 1 + _reduced(blocks) - _EULER
     return float(scale * np.sqrt((1 + 6 / np.pi**2 * rest**2) / maxima))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from llmvitals.detect.axes import Floats
 
-SPANS: Final = (2, 4, 8, 16, 32)
+SPANS: Final = (2, 4, 8, 16, 32, 64, 128)
 """Minutes. None of one: what a single minute shows may be one user's burst."""
 _KEEP: Final = np.array([1 - 2 / (span + 1) for span in SPANS])
 

@@ -6,6 +6,7 @@ says nothing about the minutes to come.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -72,6 +73,7 @@ class Learner:
         elif part == 1:
             for head in state["heads"]:
                 head["cap"] = yardstick.capped(head.pop("radii"))
+            state["alike"] = {"cap": math.inf}
         else:
             return self._made(state, space, step.end)
         return None
@@ -103,9 +105,9 @@ class Learner:
             head.setdefault("radii", []).append(radius(step.moments.count, white))
 
     def _limit(self, state: dict[str, Any], step: Step) -> None:
-        whites = _whites(state, step)
+        whites = (*_whites(state, step), _whitening(state["heads"][0]).alike(step.means[0]))
         state["block"] = state.get("block", 0) + step.minutes
-        for head, white in zip(state["heads"], whites, strict=True):
+        for head, white in zip((*state["heads"], state["alike"]), whites, strict=True):
             yardstick.record(head, step.moments.count, white, state["calls"])
             if state["block"] >= self._block:
                 yardstick.close(head)
@@ -115,9 +117,10 @@ class Learner:
         topics, shape = (
             Head(_whitening(head), yardstick.yardstick(head, self._block)) for head in state["heads"]
         )
+        alike = yardstick.yardstick(state["alike"], self._block)
         kept = tuple((trace, x) for _, trace, x in state["kept"])
         spread = state["apart"] / state["held"]
-        return Reference(VERSION, space, end, state["calls"], spread, topics, shape, kept)
+        return Reference(VERSION, space, end, state["calls"], spread, topics, shape, alike, kept)
 
 
 def _mean(state: dict[str, Any], step: Step) -> None:

@@ -33,8 +33,8 @@ class DriftDetector:
     """One reading a minute (or for as many minutes as it takes to have min_calls) once it has learned.
 
     State: that of `pool`; "space": whose vectors it is about; "learning": see Learner; then "reference"
-    (bytes), "memories" (see hotelling; of both heads) and "recent" (Seen); "heard": event time (µs) of the
-    last vector; "other": a space that others came of since; "silent": nothing came for an hour;
+    (bytes), "memories" (see hotelling; of topics, shape and alike) and "recent" (Seen); "heard": event time
+    (µs) of the last vector; "other": a space that others came of since; "silent": nothing came for an hour;
     "said": the verdict, value, limit and note that hold.
     """
 
@@ -125,18 +125,29 @@ class DriftDetector:
 
     def _judged(self, state: dict[str, Any], reference: Reference, step: Step) -> Reading:
         self._remember(state, step)
-        limits = 2 * run_length(self.rule.false_alarms, self.rule.series, MINUTE)
-        memories, read = state.setdefault("memories", [{}, {}]), []
-        for head, memory, mean in zip((reference.topics, reference.shape), memories, step.means, strict=True):
-            hotelling.remember(memory, step.moments.count, head.whitening.white(mean), head.yardstick.cap)
-            apart, place = head.yardstick.read(hotelling.roots(memory, reference.calls))
-            read.append((apart / head.yardstick.limit(limits), place))
-        (topics, _), (shape, _) = read
-        stand = self._stand(reference, step, topics, shape)
-        score = max(topics, shape)
+        read = self._read(state, reference, step)
+        (topics, _), (shape, _), (alike, _) = read
+        score = max(topics, shape, alike)
+        stand = self._stand(reference, step, topics, max(shape, alike))
         verdict: Verdict = "breach" if score > 1 else "hold" if score >= RELEASE else "clear"
         note = self._note(state, reference, read) if verdict == "breach" else ""
         return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
+
+    def _read(self, state: dict[str, Any], reference: Reference, step: Step) -> list[tuple[float, int]]:
+        """Of topics, shape and alike: the share of its limit, and the place of the span that tells it."""
+        run = 3 * run_length(self.rule.false_alarms, self.rule.series, MINUTE)
+        x, z = step.means
+        topics, shape = reference.topics, reference.shape
+        looks = (
+            (topics.yardstick, topics.whitening.white(x)),
+            (shape.yardstick, shape.whitening.white(z)),
+            (reference.alike, topics.whitening.alike(x)),
+        )
+        memories, read = state.setdefault("memories", [{}, {}, {}]), []
+        for (yardstick, white), memory in zip(looks, memories, strict=True):
+            hotelling.remember(memory, step.moments.count, white, yardstick.cap)
+            read.append(yardstick.read(hotelling.roots(memory, reference.calls), run))
+        return read
 
     def _stand(self, reference: Reference, step: Step, topics: float, shape: float) -> Stand:
         measures = {
@@ -157,7 +168,10 @@ class DriftDetector:
 
     def _note(self, state: dict[str, Any], reference: Reference, read: list[tuple[float, int]]) -> str:
         """Whether it is the topics, and which calls tell it."""
-        (topics, _), (shape, _) = read
+        (topics, _), (shape, _), (alike, place) = read
+        if alike > max(topics, shape):
+            more = hotelling.mean(state["memories"][2], place)[0] > 0
+            return f"they are {'more' if more else 'less'} like each other than they were"
         which = int(shape > topics)
         head = (reference.topics, reference.shape)[which]
         now = hotelling.mean(state["memories"][which], read[which][1])

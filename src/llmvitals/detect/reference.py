@@ -27,7 +27,8 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     """space: of which vectors. made: event time (µs) up to which it learned. calls: vectors of the mean.
 
     overdispersion: how many times the variance of a minute's mean is what it were if calls came independently
-    of each other. topics: the head on x. shape: that on z. kept: a uniform sample of what was learned.
+    of each other. topics: the head on x. shape: that on z. alike: for Whitening.alike of x, one number that
+    needs no axes. kept: a uniform sample of what was learned.
     """
 
     version: int
@@ -37,6 +38,7 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     overdispersion: float
     topics: Head
     shape: Head
+    alike: Yardstick
     kept: tuple[Seen, ...] = ()
 
     def pack(self) -> bytes:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.detect.axes import Axes, Floats
 
+RIDGE: Final = 0.1
+
 
 class Whitening(msgspec.Struct, frozen=True, array_like=True):
-    """y = (Σ + λ)^(-1/2)·(mean - mean_ref), with λ the mean eigenvalue of Σ, the covariance of √n·mean.
+    """y = (Σ + λ)^(-1/2)·(mean - mean_ref), Σ the covariance of √n·mean, λ its mean eigenvalue times RIDGE.
 
     Of Σ are kept the greatest axes, and along all others the mean of what is left. So
     y = rest·(u + Σᵢ gainᵢ·⟨axisᵢ, u⟩·axisᵢ). mean (d) and gains (k): float32, axes (k × d): int8.
@@ -29,11 +33,17 @@ class Whitening(msgspec.Struct, frozen=True, array_like=True):
         white: Floats = (apart + along @ axes) * np.float32(self.rest)
         return white
 
+    def alike(self, means: NDArray[np.floating]) -> Floats:
+        """How much further out along the reference's mean a mean (d) is (1): more where calls are alike."""
+        mean = np.frombuffer(self.mean, "<f4")
+        out = (means.astype(np.float32) - mean) @ mean / max(float(np.sqrt(mean @ mean)), 1e-9)
+        return np.array([out], np.float32)
+
 
 def whitening(mean: NDArray[np.floating], axes: Axes) -> Whitening:
     """By the mean and the axes of the scatter of √n·mean over minutes."""
     width, kept = axes.directions.shape[1], len(axes.directions)
-    ridge = (axes.variances.sum() + axes.rest * (width - kept)) / width or 1.0
+    ridge = (axes.variances.sum() + axes.rest * (width - kept)) / width * RIDGE or 1.0
     rest = 1 / np.sqrt(ridge + axes.rest)
     gains = 1 / np.sqrt(ridge + axes.variances) / rest - 1
     sizes = np.abs(axes.directions).max(axis=1) / 127

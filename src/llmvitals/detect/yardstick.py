@@ -10,37 +10,49 @@ from numpy.typing import NDArray
 
 from llmvitals.detect import gumbel
 from llmvitals.detect.axes import Floats
-from llmvitals.detect.hotelling import remember, roots
+from llmvitals.detect.hotelling import SPANS, remember, roots
 
+_OFTEN: Final = 4
+"""So many times a span has to fit into what was recorded."""
+_SURE: Final = 1.5
+"""So many standard errors of the fit are added: of a day's hours little is known of once in years."""
 _NORMAL: Final = 2.0
 """The scale of squares of normal values, far out: no less is believed of a few blocks."""
 
 
 class Yardstick(msgspec.Struct, frozen=True, array_like=True):
-    """Of one head. cap: see hotelling.remember. means, deviations: of each span's cube root of T².
+    """Of one head. cap: see hotelling.remember.
 
-    location, scale: of the Gumbel distribution of the squares of blocks' maxima, which are counted in
-    deviations: squares of what is nearly normal have the tail that it is made for (Cook, "Towards better
-    estimation of extreme winds", 1982). blocks: how many it was fitted to; minutes: of a block.
+    means, deviations: of each span's cube root of T²; of the first spans only, where little was recorded.
+    locations, scales: of each span's own Gumbel distribution of the squares of blocks' maxima, which are
+    counted in deviations: squares of what is nearly normal have the tail that it is made for (Cook, "Towards
+    better estimation of extreme winds", 1982). A burst stands out in short spans and not in long ones, so one
+    limit for all would blind the long ones. blocks: how many were fitted to; minutes: of a block.
     """
 
     cap: float
     means: tuple[float, ...]
     deviations: tuple[float, ...]
-    location: float
-    scale: float
+    locations: tuple[float, ...]
+    scales: tuple[float, ...]
     blocks: int
     minutes: int
 
-    def limit(self, run: float) -> float:
-        """In deviations: what is passed once in `run` minutes, and one standard error of the fit."""
-        blocks, scale = max(run / self.minutes, 2.0), max(self.scale, _NORMAL)
-        passed = gumbel.level(self.location, scale, blocks) + gumbel.doubt(scale, self.blocks, blocks)
-        return float(np.sqrt(max(passed, 1.0)))
+    def limits(self, run: float) -> NDArray[np.float64]:
+        """Of each span, in deviations: what one of them passes once in `run` minutes."""
+        blocks = max(run * len(self.means) / self.minutes, 2.0)
+        passed = []
+        for span, location, scale in zip(
+            SPANS, self.locations, np.maximum(self.scales, _NORMAL), strict=False
+        ):
+            # What a span remembers is longer than itself, so of neighbouring blocks it says the same.
+            apart = self.blocks * self.minutes / max(self.minutes, 2 * span)
+            passed.append(gumbel.level(location, scale, blocks) + _SURE * gumbel.doubt(scale, apart, blocks))
+        return np.sqrt(np.maximum(passed, 1.0))
 
-    def read(self, found: NDArray[np.float64]) -> tuple[float, int]:
-        """The greatest deviation among the spans, and the place of its span."""
-        apart = (found - self.means) / self.deviations
+    def read(self, found: NDArray[np.float64], run: float) -> tuple[float, int]:
+        """The greatest share of its limit that a span has come to, and the place of the span."""
+        apart = (found[: len(self.means)] - self.means) / self.deviations / self.limits(run)
         most = int(apart.argmax())
         return float(apart[most]), most
 
@@ -71,10 +83,12 @@ def close(state: dict[str, Any]) -> None:
 
 
 def yardstick(state: dict[str, Any], minutes: int) -> Yardstick:
-    """By all that was recorded; minutes: of a block."""
-    means = np.array(state["sum"]) / state["count"]
-    deviations = np.sqrt(np.maximum(np.array(state["squares"]) / state["count"] - means**2, 1e-9))
-    maxima = ((np.array(state["blocks"]) - means) / deviations).max(axis=1)
-    location, scale = gumbel.fitted(np.maximum(maxima, 0) ** 2)
+    """By all that was recorded, without the spans too long for that to tell anything; minutes: of a block."""
+    spans = max(sum(span * _OFTEN <= minutes * len(state["blocks"]) for span in SPANS), 1)
+    means, squares = (np.array(state[name][:spans]) / state["count"] for name in ("sum", "squares"))
+    deviations = np.sqrt(np.maximum(squares - means**2, 1e-9))
+    maxima = np.maximum((np.array(state["blocks"])[:, :spans] - means) / deviations, 0) ** 2
+    fits = [gumbel.fitted(column) for column in maxima.T]
     kept = tuple(means.tolist()), tuple(deviations.tolist())
-    return Yardstick(state["cap"], *kept, location, scale, len(maxima), minutes)
+    locations, scales = zip(*fits, strict=True)
+    return Yardstick(state["cap"], *kept, locations, scales, len(maxima), minutes)
