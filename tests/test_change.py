@@ -15,9 +15,8 @@ from river.drift import ADWIN, PageHinkley
 
 from llmvitals.detect.change import Change
 from llmvitals.detect.change_digest import KEPT, note
-from llmvitals.detect.change_minutes import CHANGING, Minutes, margin, scaled, value
-from llmvitals.detect.change_points import ALLOWANCE, CLIPPED, LEAST, SIDE, USUAL, Search, deviation
-from llmvitals.detect.metric import metric_of
+from llmvitals.detect.change_minutes import CHANGING, Minutes, margin, scaled, units, value
+from llmvitals.detect.change_points import ALLOWANCE, CLIPPED, LEAST, SIDE, STEEP, USUAL, Search, deviation
 from llmvitals.window import MINUTE
 from panes import PANE, vitals, walk, watch
 
@@ -181,8 +180,9 @@ def by_hand(values: list[float], search: Search, usual: float, least: float) -> 
             place, widest = first, apart
     weight = math.sqrt(place * (count - place) / count)
     whole = abs(statistics.fmean(values[:place]) - statistics.fmean(values[place:]))
-    if min(widest, (whole - least) / wide * weight) <= math.sqrt(2 * math.log(2 * search.run)) * max(
-        1, usual / USUAL
+    if (
+        min(widest, (whole - least) / wide * weight)
+        <= math.sqrt(2 * math.log(2 * search.run)) * max(1, usual / USUAL) ** STEEP
     ):
         return 0
     detectors = (
@@ -206,8 +206,8 @@ def test_places_are_those_of_river_and_of_all_splits_one_by_one():
     rng, search = np.random.default_rng(3), Search(1e6)
     values = rng.standard_normal((60, 40))
     values[40:, ::2] += np.linspace(0, 6, 20)
-    usual, least = rng.uniform(1, 3, 40), rng.uniform(0, 0.5, 40)
-    found, _ = search.places(values, usual, least)
+    usual, least = rng.uniform(1, 2.5, 40), rng.uniform(0, 0.5, 40)
+    found, _ = search.places(values, usual, lambda _: least)
     expected = [
         by_hand(values[:, column].tolist(), search, usual[column], least[column]) for column in range(40)
     ]
@@ -216,28 +216,44 @@ def test_places_are_those_of_river_and_of_all_splits_one_by_one():
     assert not found[1::2].any()
 
 
-@pytest.mark.parametrize("kind", ["independent", "leaning", "rare errors"])
-def test_noise_of_30_days_and_10_metrics_with_a_daily_rhythm_alarms_at_most_once(kind):
+@pytest.mark.parametrize(
+    ("kind", "calls_per_minute", "lean"),
+    [
+        pytest.param("latency", 200, 0.0, id="independent"),
+        pytest.param("latency", 200, 0.5, id="leaning"),
+        pytest.param("latency", 200, 0.9, id="leaning much"),
+        pytest.param("errors", 200, 0.0, id="rare errors"),
+        pytest.param("errors", 20, 0.0, id="rare errors of few calls"),
+    ],
+)
+def test_noise_of_30_days_and_10_metrics_with_a_daily_rhythm_alarms_at_most_once(
+    kind, calls_per_minute, lean
+):
     rng, search, many = np.random.default_rng(5), Search(43_200 * 10), 43_200
     minutes = np.arange(many)[:, None]
-    calls = np.maximum(rng.poisson(200 + 180 * np.sin(2 * np.pi * minutes / 1_440), (many, 10)), 10)
+    calls = np.maximum(
+        rng.poisson(calls_per_minute * (1 + 0.9 * np.sin(2 * np.pi * minutes / 1_440)), (many, 10)), 10
+    )
     noise = rng.standard_normal((many, 10))
-    if kind == "leaning":
-        for minute in range(1, many):
-            noise[minute] = 0.5 * noise[minute - 1] + math.sqrt(0.75) * noise[minute]
+    for minute in range(1, many) if lean else ():
+        noise[minute] = lean * noise[minute - 1] + math.sqrt(1 - lean**2) * noise[minute]
     rhythm = 0.25 * np.sin(2 * np.pi * (minutes / 1_440 + rng.random(10)))
-    values, least = rhythm + noise * 0.7 / np.sqrt(calls), np.full(10, math.log(1.1))
-    if kind == "rare errors":
-        values = np.arcsin(np.sqrt(rng.binomial(calls, 0.02) / calls))
-        least = np.full(10, margin(metric_of("error_share"), math.asin(math.sqrt(0.02))))
-    alarms, usual = 0, np.full(10, 2.4)
+    values, least = rhythm + noise * (0.3 if lean else 0.7 / np.sqrt(calls)), np.full(10, math.log(1.1))
+    if kind == "errors":
+        values = np.arcsin(np.sqrt(rng.binomial(calls, 0.01) / calls))
+        least = margin(units(("error_share",) * 10), np.full(10, math.asin(math.sqrt(0.01))))
+    alarms, usual, begins = 0, np.full(10, 2.05), np.zeros(10, np.int64)
     for end in range(5, many, 5):
-        places, apart = search.places(values[max(0, end - KEPT) : end], usual, least)
-        usual += (np.minimum(apart, search.limit) - usual) / min(end / 5 + 36, 2_016) * (apart > 0)
-        for column in np.flatnonzero(places).tolist():
-            alarms += 1
-            # What is told once is not told again of the same minutes.
-            values[end - KEPT : end, column] = values[end - 1, column]
+        begins = np.maximum(begins, end - KEPT)
+        for begin in np.unique(begins).tolist():
+            columns = np.flatnonzero(begins == begin)
+            here, bar = values[begin:end, columns], least[columns]
+            places, apart = search.places(here, usual[columns], lambda _, bar=bar: bar)
+            more = np.minimum(apart, search.limit) - usual[columns]
+            usual[columns] += more / min(end / 5 + 36, 2_016) * (apart > 0)
+            alarms += np.count_nonzero(places)
+            # What was before a change is forgotten.
+            begins[columns] += places
     assert alarms <= 1
 
 
@@ -264,18 +280,21 @@ def test_what_is_kept_does_not_grow(tmp_path):
 
 @pytest.mark.parametrize("name", CHANGING)
 def test_numbers_are_compared_and_said_in_the_metrics_own_unit(name):
-    metric = metric_of(name)
-    for number in (0.001, 0.5, 0.97):
-        assert value(metric, scaled(metric, number)) == pytest.approx(number)
-        assert margin(metric, scaled(metric, number)) > 0
+    kinds, numbers = units((name,) * 3), np.array([0.001, 0.5, 0.97])
+    assert value(kinds, scaled(kinds, numbers)) == pytest.approx(numbers)
+    assert (margin(kinds, scaled(kinds, numbers)) > 0).all()
 
 
 def test_minutes_are_those_that_the_statistics_of_rules_would_read():
     panes = [vitals(ms=(100.0, 200.0, 900.0), calls=3, errors=number % 2) for number in range(6)]
     reader = Minutes((), 10, PANE)
-    ((minute, row),) = reader.read([reader.packed(FIRST + place, one) for place, one in enumerate(panes)])
+    (minute,), names, table = reader.read(
+        [reader.packed(FIRST + place, one) for place, one in enumerate(panes)]
+    )
+    (row,) = value(units((*names,)), table)
+    said = dict(zip(names, row.tolist(), strict=True))
     assert minute == FIRST * PANE // MINUTE
-    assert value(metric_of("error_share"), row["error_share"]) == pytest.approx(3 / 18)
-    assert value(metric_of("latency_p50"), row["latency_p50"]) == pytest.approx(200, rel=0.01)
-    assert value(metric_of("latency_p95"), row["latency_p95"]) == pytest.approx(900, rel=0.01)
-    assert "cost_per_call_mean" not in row
+    assert said["error_share"] == pytest.approx(3 / 18)
+    assert said["latency_p50"] == pytest.approx(200, rel=0.01)
+    assert said["latency_p95"] == pytest.approx(900, rel=0.01)
+    assert math.isnan(said["cost_per_call_mean"])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -91,4 +92,10 @@ class Change(Scope):
         del key
         many = len(self.metrics) or len(ALL) + SCORED
         run = run_length(self.false_alarms, self.series, MINUTE) * many
-        return Digest(Minutes(self.metrics, self.min_calls, pane), Search(run), self.hold, pane)
+        return _digest(Minutes(self.metrics, self.min_calls, pane), Search(run), self.hold)
+
+
+@lru_cache(maxsize=256)
+def _digest(minutes: Minutes, search: Search, hold: int) -> Digest:
+    """One for all series: what it derives from its metrics is derived once."""
+    return Digest(minutes, search, hold, minutes.pane)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from llmvitals.detect.change_minutes import margin, value
+from llmvitals.detect.change_minutes import margin, units, value
 from llmvitals.detect.change_points import LEAST
 from llmvitals.detect.metric import metric_of
 from llmvitals.record.quantity import amount
@@ -31,7 +32,7 @@ KEPT: Final = 90
 """Minutes with calls that are kept."""
 NAMED: Final = 5
 """Changes that a note names."""
-_PRIOR: Final = 2.4
+_PRIOR: Final = 2.05
 """How far the sides of a series are apart before it is known: its numbers may well lean on each other."""
 _WEIGHT: Final = 36
 _LONGEST: Final = 2_016
@@ -58,7 +59,7 @@ class Digest:
     @property
     def shape(self) -> str:
         """What the state depends on: after a change of it, the state is begun anew."""
-        return f"change {self.minutes.names} {self.minutes.few} {self.pane}"
+        return f"change 2 {self.minutes.names} {self.minutes.few} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """The pane is over; vitals are what it held."""
@@ -90,10 +91,10 @@ class Digest:
         return -(-time // self.pane) - 1
 
     def _ends(self, state: Mapping[str, Any]) -> int:
-        told = state.get("told", {}).values()
-        newest: int = max((one[1] for one in told), default=FOREVER)
-        ends: int = min(newest + self.hold, FOREVER)
-        return ends
+        if "told" not in state:
+            return FOREVER
+        newest: int = max(one[1] for one in state["told"].values())
+        return min(newest + self.hold, FOREVER)
 
     def _told(self, state: dict[str, Any], at: int) -> list[Reading]:
         if "told" not in state or (at % STEP and at < self._ends(state)):
@@ -105,28 +106,36 @@ class Digest:
         return [Reading(at, "breach", many, 0, level=_count(many), note=note(told))]
 
     def _look(self, state: dict[str, Any], at: int) -> None:
-        names, minutes = state.setdefault("names", []), state.setdefault("minutes", [])
-        found = self.minutes.read(state.pop("open"))
-        width = len(names)
-        names += sorted({name for _, row in found for name in row} - {*names})
-        rows = np.frombuffer(state.get("rows", b""), np.float32).reshape(len(minutes), width)
-        rows = np.pad(rows, ((0, 0), (0, len(names) - width)), constant_values=np.nan)
-        new = [[row.get(name, np.nan) for name in names] for _, row in found]
-        rows = np.concatenate((rows, np.array(new, np.float32).reshape(len(found), len(names))))[-KEPT:]
-        minutes[:] = [*minutes, *(minute for minute, _ in found)][-KEPT:]
+        had, minutes = state.get("names", []), state.setdefault("minutes", [])
+        since, said, numbers = self.minutes.read(state.pop("open"))
+        filled = np.flatnonzero(np.isfinite(numbers).any(axis=0)).tolist()
+        new = {said[column]: column for column in filled}
+        names = state["names"] = [*had, *sorted({*new} - {*had})]
+        place = {name: column for column, name in enumerate(names)}
+        rows = np.full((len(minutes) + len(since), len(names)), np.nan, np.float32)
+        rows[: len(minutes), : len(had)] = np.frombuffer(state.get("rows", b""), np.float32).reshape(
+            len(minutes), len(had)
+        )
+        rows[len(minutes) :, [place[name] for name in new]] = numbers[:, list(new.values())]
+        minutes[:] = [*minutes, *since][-KEPT:]
+        rows = rows[-KEPT:]
         old = int(np.searchsorted(minutes, (at - DAY) // MINUTE))
-        rows, minutes[:] = rows[old:].copy(), minutes[old:]
+        rows, minutes[:] = rows[old:], minutes[old:]
         self._compare(state, rows, at)
-        known = np.flatnonzero(np.isfinite(rows).any(axis=0))
-        state["names"] = [names[place] for place in known.tolist()]
-        state["usual"] = {
-            name: said for name, said in state.get("usual", {}).items() if name in state["names"]
-        }
-        state["rows"] = rows[:, known].tobytes()
+        known = np.flatnonzero(np.isfinite(rows).any(axis=0)).tolist()
+        if len(known) < len(names):
+            state["names"] = [names[column] for column in known]
+            kept = {*state["names"]}
+            state["usual"] = {name: said for name, said in state.get("usual", {}).items() if name in kept}
+            rows = rows[:, known]
+        state["rows"] = rows.tobytes()
 
     def _compare(self, state: dict[str, Any], rows: NDArray[np.float32], at: int) -> None:
         """Look at all columns; those with values in the same minutes are looked at together."""
         there = np.isfinite(rows)
+        if rows.size and there.all():
+            self._changes(state, rows, (np.arange(len(rows)), list(range(rows.shape[1]))), at)
+            return
         alike: dict[bytes, list[int]] = {}
         for column in range(rows.shape[1]):
             alike.setdefault(there[:, column].tobytes(), []).append(column)
@@ -146,16 +155,8 @@ class Digest:
         usual = state.setdefault("usual", {})
         said = [usual.setdefault(name, [_WEIGHT, _PRIOR]) for name in names]
         values = rows[np.ix_(places, np.array(columns))].astype(np.float64)
-        margins = (
-            [
-                margin(metric_of(name), middle)
-                for name, middle in zip(names, np.median(values, 0).tolist(), strict=True)
-            ]
-            if len(values)
-            else [0.0] * len(names)
-        )
         means = np.array([mean for _, mean in said])
-        changed, widest = self.search.places(values, means, np.array(margins))
+        changed, widest = self.search.places(values, means, partial(margin, units(tuple(names))))
         for column, one, first, far in zip(columns, said, changed.tolist(), widest.tolist(), strict=True):
             if len(places) >= LEAST:
                 # What is found counts as the most that is no change.
@@ -164,8 +165,8 @@ class Digest:
             if first:
                 name = state["names"][column]
                 number = rows[places, column].astype(np.float64)
-                metric = metric_of(name)
-                sides = [value(metric, float(part.mean())) for part in (number[:first], number[first:])]
+                means = np.array([number[:first].mean(), number[first:].mean()])
+                sides = value(units((name,)), means).tolist()
                 since = state["minutes"][int(places[first])] * MINUTE
                 state.setdefault("told", {})[name] = [since, at, *sides]
                 # What was before is no measure of what comes.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,16 +12,17 @@ import numpy as np
 from llmvitals.detect.metric import METRICS, SECONDS, metric_of
 from llmvitals.record.ratio import RATIOS
 from llmvitals.sketch import quantiles
-from llmvitals.sketch.tally import SUM, SUMS
+from llmvitals.sketch.tally import SUM
 from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from llmvitals.detect.metric import Metric
     from llmvitals.record.vitals import Vitals
 
     Floats = NDArray[np.float64]
+    Places = NDArray[np.int64]
+    Marks = NDArray[np.bool_]
 
 ALL: Final = (
     *(
@@ -55,36 +57,46 @@ def changing(name: Any) -> None:
         )
 
 
-def scaled(metric: Metric, value: float) -> float:
-    """A value → the number that is compared: the arc sine of a share's root, a logarithm; scores as they are.
+@lru_cache(maxsize=1_024)
+def units(names: tuple[str, ...]) -> tuple[Marks, Marks]:
+    """Which of m metrics are shares, and which are scores: of each a bool. Of all others the ratios count."""
+    said = [metric_of(name).unit for name in names]
+    return np.array([one == "share" for one in said], bool), np.array([one == "score" for one in said], bool)
 
-    >>> scaled(METRICS["latency_p95"], 1.0), scaled(METRICS["error_share"], 0.0)
-    (0.0, 0.0)
+
+def scaled(kinds: tuple[Marks, Marks], values: Floats) -> Floats:
+    """Values → the numbers that are compared: the arc sine of a share's root, a logarithm; scores stay.
+
+    kinds: see `units`; values: m columns. Where there is no logarithm, NaN.
+
+    >>> scaled(units(("latency_p95", "error_share")), np.array([1.0, 0.0])).tolist()
+    [0.0, 0.0]
     """
-    if metric.unit == "share":
-        return float(np.arcsin(np.sqrt(min(max(value, 0.0), 1.0))))
-    if metric.unit == "score":
-        return value
-    return float(np.log(value)) if value > 0 else float("nan")
+    share, score = kinds
+    shares = np.arcsin(np.sqrt(np.clip(values, 0, 1)))
+    logs = np.log(np.where(values > 0, values, np.nan))
+    return np.where(share, shares, np.where(score, values, logs))
 
 
-def value(metric: Metric, number: float) -> float:
+def value(kinds: tuple[Marks, Marks], numbers: Floats) -> Floats:
     """Back from `scaled`."""
-    if metric.unit == "share":
-        return float(np.sin(number) ** 2)
-    return number if metric.unit == "score" else float(np.exp(number))
+    share, score = kinds
+    # No logarithm of a value goes that far: scores stand there, too.
+    powers = np.exp(np.clip(numbers, -700, 700))
+    return np.where(share, np.sin(numbers) ** 2, np.where(score, numbers, powers))
 
 
-def margin(metric: Metric, number: float) -> float:
-    """By how much a number has to change to be worth a word: a tenth of its value, or of a share one in 100.
+def margin(kinds: tuple[Marks, Marks], numbers: Floats) -> Floats:
+    """By how much m numbers have to change to be worth a word: a tenth of the value, of a share one in 100.
 
     Of a score a twentieth.
     """
-    was = value(metric, number)
-    least = max(abs(was) * (0.05 if metric.unit == "score" else 0.1), 0.01 if metric.unit == "share" else 0.0)
-    if metric.unit == "share" and was + least > 1:
-        return abs(scaled(metric, was - least) - number)
-    return abs(scaled(metric, was + least) - number)
+    share, score = kinds
+    was = value(kinds, numbers)
+    least = np.maximum(np.abs(was) * np.where(score, 0.05, 0.1), np.where(share, 0.01, 0.0))
+    to = np.where(share & (was + least > 1), was - least, was + least)
+    margins: Floats = np.abs(scaled(kinds, to) - numbers)
+    return margins
 
 
 @dataclass(frozen=True)
@@ -100,51 +112,69 @@ class Minutes:
         keys, counts = vitals.bins
         told = keys.tobytes(), counts.tobytes()
         scores = {name: [said[0], said[1]] for name, said in vitals.scores.items()}
-        return [pane, list(vitals.sums), *told, scores]
+        return [pane, [vitals.sums[place] for place in self._needed], *told, scores]
 
-    def read(self, panes: list[list[Any]]) -> list[tuple[int, dict[str, float]]]:
-        """(minute, metric → number) of each minute with calls, of panes in order."""
-        number = np.array([entry[0] * self.pane // MINUTE for entry in panes])
-        starts = np.flatnonzero(np.diff(number, prepend=-1))
-        sums = np.add.reduceat(np.array([entry[1] for entry in panes], np.float64), starts, axis=0)
-        found: list[dict[str, float]] = [{} for _ in starts]
-        self._ratios(sums, found)
-        ends = [*starts[1:].tolist(), len(panes)]
-        parts = [panes[start:end] for start, end in zip(starts.tolist(), ends, strict=True)]
+    def read(self, panes: list[list[Any]]) -> tuple[list[int], list[str], Floats]:
+        """The n minutes with calls, of panes in order; m metrics; n × m numbers, NaN where there is none."""
+        minutes = np.array([entry[0] * self.pane // MINUTE for entry in panes])
+        first = np.diff(minutes, prepend=-1) != 0
+        starts, row = np.flatnonzero(first), np.cumsum(first) - 1
+        sums = np.array([entry[1] for entry in panes], np.float64)
+        columns = [self._ratios(np.add.reduceat(sums, starts, axis=0))]
         if self._of_bins:
-            self._quantiles([_merged(part) for part in parts], found)
-        for part, row in zip(parts, found, strict=True):
-            self._scores(part, row)
-        return list(zip(number[starts].tolist(), found, strict=True))
+            columns.append(self._quantiles(panes, row, len(starts)))
+        scores, means = self._scores(panes, row.tolist(), len(starts))
+        numbers = np.concatenate((scaled(self._kinds, np.concatenate(columns, axis=1)), means), axis=1)
+        return minutes[starts].tolist(), [*self._fixed, *scores], numbers
 
-    def _ratios(self, sums: Floats, found: list[dict[str, float]]) -> None:
+    def _ratios(self, sums: Floats) -> Floats:
         over = sums @ self._over
         under, counted = sums[:, self._under], sums[:, self._counted]
         known = (under > 0) & (counted >= self.few)
-        values = over / np.where(known, under * self._per, 1)
-        for row, column in zip(*(places.tolist() for places in np.nonzero(known)), strict=True):
-            name = self._of_sums[column]
-            found[row][name] = scaled(METRICS[name], float(values[row, column]))
+        return np.where(known, over / np.where(known, under * self._per, 1), np.nan)
 
-    def _quantiles(self, bins: list[quantiles.Bins], found: list[dict[str, float]]) -> None:
+    def _quantiles(self, panes: list[list[Any]], row: Places, many: int) -> Floats:
+        """row: which of the minutes each pane is in. Ranks need the bins in order, but not merged."""
+        keys = np.frombuffer(b"".join([entry[2] for entry in panes]), np.uint16)
+        counts = np.frombuffer(b"".join([entry[3] for entry in panes]), np.int64)
+        rows = np.repeat(row, [len(entry[2]) // keys.itemsize for entry in panes])
+        order = np.argsort(rows * 2**16 + keys, kind="stable")
+        keys, counts, rows = keys[order], counts[order], rows[order]
+        ends = np.searchsorted(rows, np.arange(many + 1)).tolist()
+        bins = [(keys[low:high], counts[low:high]) for low, high in pairwise(ends)]
         table = quantiles.read(bins, [(sketch, q) for _, sketch, q in self._of_bins])
-        sketches = {sketch for _, sketch, _ in self._of_bins}
-        for part, row, values in zip(bins, found, table.tolist(), strict=True):
-            calls = {one: int(quantiles.sketch_bins(part, one)[1].sum()) for one in sketches}
-            for (name, sketch, _), value in zip(self._of_bins, values, strict=True):
-                if calls[sketch] >= self.few:
-                    row[name] = scaled(METRICS[name], value)
+        width = len(quantiles.SKETCHES)
+        calls = np.bincount(rows * width + keys // quantiles.STRIDE, counts, many * width).reshape(
+            many, width
+        )
+        return np.where(calls[:, self._sketches] >= self.few, table, np.nan)
 
-    def _scores(self, parts: list[list[Any]], found: dict[str, float]) -> None:
-        sums: dict[str, list[int]] = {}
-        for entry in parts:
+    def _scores(self, panes: list[list[Any]], row: list[int], many: int) -> tuple[list[str], Floats]:
+        sums: dict[str, list[list[int]]] = {}
+        for entry, place in zip(panes, row, strict=True):
             for name, (count, total) in entry[4].items():
-                had = sums.setdefault(SCORE.format(name), [0, 0])
+                had = sums.setdefault(SCORE.format(name), [[0, 0] for _ in range(many)])[place]
                 had[0] += count
                 had[1] += total
-        for name, (count, total) in sums.items():
-            if count >= self.few and (not self.names or name in self.names):
-                found[name] = total / count / 1e6
+        names = [name for name in sums if not self.names or name in self.names]
+        means = np.full((many, len(names)), np.nan)
+        for column, name in enumerate(names):
+            for place, (count, total) in enumerate(sums[name]):
+                if count >= self.few:
+                    means[place, column] = total / count / 1e6
+        return names, means
+
+    @cached_property
+    def _fixed(self) -> list[str]:
+        return [*self._of_sums, *(name for name, _, _ in self._of_bins)]
+
+    @cached_property
+    def _kinds(self) -> tuple[Marks, Marks]:
+        return units(tuple(self._fixed))
+
+    @cached_property
+    def _sketches(self) -> list[int]:
+        return [quantiles.NUMBER[sketch] for _, sketch, _ in self._of_bins]
 
     @cached_property
     def _of_sums(self) -> list[str]:
@@ -156,29 +186,28 @@ class Minutes:
         return [(name, metric.sketch, metric.q) for name, metric in found if metric.sketch]
 
     @cached_property
+    def _needed(self) -> list[int]:
+        metrics = [METRICS[name] for name in self._of_sums]
+        names = {name for one in metrics for name in (*one.over, *one.less, one.under, one.counted)}
+        return sorted(SUM[name] for name in names)
+
+    @cached_property
     def _over(self) -> Floats:
-        table = np.zeros((len(SUMS), len(self._of_sums)))
+        table = np.zeros((len(self._needed), len(self._of_sums)))
         for column, name in enumerate(self._of_sums):
             for sign, some in ((1, METRICS[name].over), (-1, METRICS[name].less)):
                 for one in some:
-                    table[SUM[one], column] += sign
+                    table[self._needed.index(SUM[one]), column] += sign
         return table
 
     @cached_property
     def _under(self) -> list[int]:
-        return [SUM[METRICS[name].under] for name in self._of_sums]
+        return [self._needed.index(SUM[METRICS[name].under]) for name in self._of_sums]
 
     @cached_property
     def _counted(self) -> list[int]:
-        return [SUM[METRICS[name].counted] for name in self._of_sums]
+        return [self._needed.index(SUM[METRICS[name].counted]) for name in self._of_sums]
 
     @cached_property
     def _per(self) -> Floats:
         return np.array([METRICS[name].per for name in self._of_sums], np.float64)
-
-
-def _merged(panes: list[list[Any]]) -> quantiles.Bins:
-    """The bins of all panes."""
-    return quantiles.merge_bins(
-        [(np.frombuffer(keys, np.uint16), np.frombuffer(counts, np.int64)) for _, _, keys, counts, _ in panes]
-    )

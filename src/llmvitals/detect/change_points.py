@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -31,6 +33,8 @@ ALLOWANCE: Final = 0.5
 """PageHinkley's: the shift, in deviations, that it lets pass."""
 USUAL: Final = 1.7
 """How far the sides of independent normal values are apart at most, in the mean: a simulation's answer."""
+STEEP: Final = 2
+"""The limit's power of how much further apart sides usually are: extremes grow faster than means."""
 _LENGTHS: Final = (5, 10)
 _LARGE: Final = 0.6
 _NORMAL: Final = 0.8416 * math.sqrt(2)
@@ -52,13 +56,13 @@ class Search:
         return math.sqrt(2 * math.log(2 * self.run))
 
     def places(
-        self, values: Floats, usual: Floats, margin: Floats
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        self, values: Floats, usual: Floats, margin: Callable[[Floats], Floats]
+    ) -> tuple[NDArray[np.int64], Floats]:
         """Of m columns (n values, oldest first) each one's first value after its change, 0 if there is none.
 
         And how far apart two sides of it are at most. usual: the mean of that so far: where it is more than
-        USUAL, these numbers go far by themselves, and the limit is higher. margin: what a change has to
-        exceed, in the values' unit.
+        USUAL, these numbers go far by themselves, and the limit is higher. margin: of the columns' medians,
+        what a change has to exceed, in the values' unit; asked only where sides are that far apart.
         """
         found, count = np.zeros(values.shape[1], np.int64), len(values)
         if count < LEAST:
@@ -66,19 +70,21 @@ class Search:
         wide = deviation(values)
         # Equal values have no deviation, and no change.
         wide[wide == 0] = np.inf
-        whole = (values - np.median(values, 0)) / wide
-        scaled = np.clip(whole, -CLIPPED, CLIPPED)
+        middle = _ranked(values, (count - 1) // 2, count // 2).mean(0)
+        scaled = np.minimum(np.maximum((values - middle) / wide, -CLIPPED), CLIPPED)
         before = np.arange(SIDE, count - SIDE + 1, dtype=np.float64)[:, None]
         weight = np.sqrt(before * (count - before) / count)
         apart = _sides(scaled, before) / weight
         best, columns = np.argmax(apart, 0), np.arange(values.shape[1])
         widest = apart[best, columns]
-        more = _sides(whole, before)[best, columns] / weight[best, 0] - margin / wide * weight[best, 0]
-        more = np.minimum(widest, more)
-        for column in np.flatnonzero(more > self.limit * np.maximum(1, usual / USUAL)).tolist():
-            place = SIDE + int(best[column])
-            if self.heard(scaled[:, column].tolist()) >= place:
-                found[column] = place
+        limits = self.limit * np.maximum(1, usual / USUAL) ** STEEP
+        if (far := np.flatnonzero(widest > limits)).size:
+            whole, root = _sides(values[:, far], before)[best[far], np.arange(far.size)], weight[best[far], 0]
+            beyond = (whole / root - margin(middle)[far] * root) / wide[far]
+            for column in far[beyond > limits[far]].tolist():
+                place = SIDE + int(best[column])
+                if self.heard(scaled[:, column].tolist()) >= place:
+                    found[column] = place
         return found, widest
 
     def heard(self, values: list[float]) -> int:
@@ -106,6 +112,11 @@ def _sides(values: Floats, before: Floats) -> Floats:
     return sides
 
 
+def _ranked(values: Floats, *ranks: int) -> Floats:
+    """The values at these ranks of each column."""
+    return np.partition(values, ranks, axis=0)[list(ranks)]
+
+
 def deviation(values: Floats) -> Floats:
     """The deviation of each column (n values) about a mean that may jump once: neighbours tell it.
 
@@ -118,7 +129,7 @@ def deviation(values: Floats) -> Floats:
     sums = np.concatenate((np.zeros((1, values.shape[1])), np.cumsum(values, 0)))
     for length in _LENGTHS:
         means = (sums[length:] - sums[:-length]) / length
-        apart = np.sort(np.abs(means[length:] - means[:-length]), 0)
-        large = apart[int(_LARGE * len(apart))]
+        apart = np.abs(means[length:] - means[:-length])
+        large = _ranked(apart, int(_LARGE * len(apart)))[0]
         found = np.maximum(found, large * (math.sqrt(length) / _NORMAL))
     return found

@@ -99,16 +99,16 @@ def read(many: Sequence[Bins], wanted: Sequence[tuple[str, float]]) -> NDArray[n
     width = len(SKETCHES) * STRIDE
     keys = np.concatenate([part[0] for part in many], dtype=np.int64) + series * width
     total = np.cumsum(np.concatenate([np.zeros(1, np.int64), *(part[1] for part in many)]))
-    rows = np.arange(len(many), dtype=np.int64) * width
+    rows = np.arange(len(many), dtype=np.int64)[:, None] * width
+    first = rows + np.array([NUMBER[sketch] * STRIDE for sketch, _ in wanted], np.int64)
+    low, high = np.searchsorted(keys, first), np.searchsorted(keys, first + STRIDE)
+    there = np.nonzero(high > low)
+    below = total[low[there]]
+    share = np.array([q for _, q in wanted])[there[1]]
+    rank = np.floor(share * (total[high[there]] - below - 1)).astype(np.int64)
+    place = np.searchsorted(total[1:], below + rank, side="right")
     table = np.full((len(many), len(wanted)), np.nan)
-    for column, (sketch, q) in enumerate(wanted):
-        first = rows + NUMBER[sketch] * STRIDE
-        low, high = np.searchsorted(keys, first), np.searchsorted(keys, first + STRIDE)
-        there = np.flatnonzero(high > low)
-        below = total[low[there]]
-        rank = np.floor(q * (total[high[there]] - below - 1)).astype(np.int64)
-        place = np.searchsorted(total[1:], below + rank, side="right")
-        table[there, column] = _values()[keys[place] - rows[there]]
+    table[there] = _values()[keys[place] - there[0] * width]
     return table
 
 
