@@ -63,7 +63,7 @@ def test_a_table_for_any_texts(tmp_path: Path) -> None:
         assert 0 <= rows[f"canary/null/{name}"]["false_alarm_share"] <= 1
     assert rows["drift/null/llmvitals"]["alarms_per_30000"] == 0
     assert rows["drift/new-topic-20%/llmvitals"]["delay_panes"] < 60
-    assert rows["cost/drift/series"]["bytes"] > 0
+    assert rows["cost/drift/series-panes"]["bytes_per_series"] > 0
     assert "new-topic-10%" in done.stdout
 
 

@@ -9,9 +9,12 @@ Changes: new-topic-p%: so many of the calls are of a held-out topic, another one
 of all held-out topics together, which is harder. spread: vectors are drawn towards their mean to 0.7 of their
 distance. loop: 40 texts make up 30 % of the calls. delay_panes: minutes with calls from the change to the
 first alarm, the first of them being 1; a run without an alarm in 500 minutes counts as 500, and `never` says
-that none had one. alarms_per_30000: while nothing happens; an alarm that lasts is counted once an hour. A
-baseline's delay is that of the best of its windows, with the limit that what was seen while nothing happened
-shows in hindsight, if that is lower than the one from its day of calibration.
+that none had one. alarms_per_30000: while nothing happens; an alarm that lasts is counted once an hour.
+
+A baseline's delay is with the best of its windows of up to 16 minutes; rows that end with -long are with the
+best of up to 128 minutes, chosen for each change when all is known, as nobody can choose it. In both its
+limit is the lower one of that from its day of calibration and that which all that was seen while nothing
+happened gives in hindsight.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ centroid: Euclidean distance of the means (Arize, Phoenix: "embedding drift"). m
 maximum mean discrepancy with a Gaussian kernel, γ = 1/median² (Evidently's `mmd`). classifier: ROC AUC of a
 linear model that tells the window from the reference, on the half it was not fitted to (Evidently's `model`).
 
-Generous to them: each gets windows of several lengths, and that which found a change first is the one that is
-shown; mmd sees up to SAMPLE calls of a window and as many again of the reference, where a batch tool draws
-once; the linear model is ridge regression, solved exactly, instead of stochastic gradients.
+Generous to them: each gets windows of several lengths, and those which found a change first are shown; mmd
+sees up to SAMPLE calls of a window and as many again of the reference, where a batch tool draws once; the
+linear model is ridge regression, solved exactly, instead of stochastic gradients.
 """
 
 from __future__ import annotations

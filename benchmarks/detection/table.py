@@ -14,24 +14,33 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DETECTORS: Final = ("llmvitals", "centroid", "mmd", "classifier")
+PEERS: Final = DETECTORS[1:]
+USUAL: Final = 16
+"""Minutes of a baseline's window, at most, that is fixed beforehand."""
+LONGEST: Final = 128
+"""And of one that is chosen when all is known, whose rows end with -long."""
 COUNTED: Final = 30_000
 NEVER: Final = f"> {HORIZON}"
 
 
 def rows(worlds: Sequence[dict[tuple[str, int], Found]]) -> list[dict[str, Any]]:
     """Of each change and detector the mean delay; of each detector its alarms while nothing happens."""
-    found: list[dict[str, Any]] = [
-        _best(change, detector, worlds) for change in CHANGES for detector in DETECTORS
-    ]
+    found: list[dict[str, Any]] = []
+    for change in CHANGES:
+        found += [_best(change, detector, worlds, USUAL) for detector in DETECTORS]
+        long = [_best(change, detector, worlds, LONGEST) for detector in PEERS]
+        found += [row | {"name": f"{row['name']}-long"} for row in long]
     for detector in DETECTORS:
         tenth = next(row for row in found if row["name"] == f"drift/new-topic-10%/{detector}")
         found.append(_null(detector, tenth["window"], worlds))
     return found
 
 
-def _best(change: str, detector: str, worlds: Sequence[dict[tuple[str, int], Found]]) -> dict[str, Any]:
-    """With that of its windows which did best."""
-    windows = [window for name, window in worlds[0] if name == detector]
+def _best(
+    change: str, detector: str, worlds: Sequence[dict[tuple[str, int], Found]], longest: int
+) -> dict[str, Any]:
+    """With that of its windows, up to so many minutes, which did best."""
+    windows = [window for name, window in worlds[0] if name == detector and window <= longest]
     several = [_delay(change, detector, window, worlds) for window in windows]
     return min(several, key=lambda row: (row["delay_panes"], -row["found"]))
 
@@ -77,15 +86,16 @@ def show(found: list[dict[str, Any]]) -> None:
     by_name = {row["name"]: row for row in found}
     table = Table(box=None, title="Drift: minutes to the first alarm, at one false alarm a month")
     table.add_column("change")
-    for name in DETECTORS:
+    columns = (*DETECTORS, *(f"{name}-long" for name in PEERS))
+    for name in columns:
         table.add_column(name, justify="right")
     for change in CHANGES:
-        table.add_row(change, *(_shown(by_name[f"drift/{change}/{name}"]) for name in DETECTORS))
+        table.add_row(change, *(_shown(by_name[f"drift/{change}/{name}"]) for name in columns))
     nulls = [by_name[f"drift/null/{name}"] for name in DETECTORS]
     table.add_row("null: alarms in 30,000", *(f"{row['alarms_per_30000']:g}" for row in nulls))
     usual = [row.get("alarms_per_30000_at_its_usual_limit") for row in nulls]
     table.add_row("null, limit as usual", *("" if count is None else f"{count:g}" for count in usual))
-    console = Console(width=None if Console().is_terminal else 110)
+    console = Console(width=None if Console().is_terminal else 130)
     console.print(table)
     for row in found:
         if not row["name"].startswith("drift/"):
