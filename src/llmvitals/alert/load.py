@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     Kinds = Mapping[str, type[BaseModel]]
 
+
 def load_rules(
     folder: pathlib.Path,
     pane: int,
