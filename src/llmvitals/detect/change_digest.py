@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -119,7 +120,7 @@ class Digest:
         rows[len(minutes) :, [place[name] for name in new]] = numbers[:, list(new.values())]
         minutes[:] = [*minutes, *since][-KEPT:]
         rows = rows[-KEPT:]
-        old = int(np.searchsorted(minutes, (at - DAY) // MINUTE))
+        old = bisect_left(minutes, (at - DAY) // MINUTE)
         rows, minutes[:] = rows[old:], minutes[old:]
         self._compare(state, rows, at)
         known = np.flatnonzero(np.isfinite(rows).any(axis=0)).tolist()
