@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.detect import axes, yardstick
+from llmvitals.detect import axes, weekly, yardstick
 from llmvitals.detect.hotelling import radius
 from llmvitals.detect.reference import KEPT, VERSION, Head, Reference
 from llmvitals.detect.whitening import Whitening, whitening
@@ -42,6 +42,11 @@ class Step(NamedTuple):
     moments: Moments
 
     @property
+    def hour(self) -> int:
+        """Of the week."""
+        return weekly.hour(self.end)
+
+    @property
     def means(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Of x and of z, of length about 1."""
         x, z = self.moments.sums()
@@ -65,6 +70,8 @@ class Learner:
         state["minutes"] = state.get("minutes", 0) + step.minutes
         state["steps"] = state.get("steps", 0) + 1
         (_mean, self._cap, self._limit)[part](state, step)
+        if part == 0 and self.lengths[0] >= weekly.WEEK:
+            weekly.gather(state, step.end, step.means)
         if state["steps"] < FEWEST or state["minutes"] < self.lengths[part] or not self._enough(state):
             return None
         state.update(part=part + 1, minutes=0, steps=0)
@@ -141,10 +148,12 @@ def _mean(state: dict[str, Any], step: Step) -> None:
 def _whitened(state: dict[str, Any]) -> None:
     """The mean and the axes are known."""
     heads = []
-    for head in state["heads"]:
-        mean = np.frombuffer(head["mean"], "<f8")
-        heads.append({"whitening": msgspec.msgpack.encode(whitening(mean, axes.found(head)))})
+    for place, head in enumerate(state["heads"]):
+        mean, found = np.frombuffer(head["mean"], "<f8"), axes.found(head)
+        season = weekly.season(state, place, mean, found.directions) if "hours" in state else None
+        heads.append({"whitening": msgspec.msgpack.encode(whitening(mean, found, season))})
     state["heads"] = heads
+    state.pop("hours", None)
 
 
 def _whitening(head: dict[str, Any]) -> Whitening:
@@ -159,4 +168,4 @@ def _whites(state: dict[str, Any], step: Step) -> Sequence[axes.Floats]:
     alone = max(1 - float(mean @ mean), 1e-9)
     state["apart"] = state.get("apart", 0.0) + float(apart @ apart * step.moments.count / alone)
     state["held"] = state.get("held", 0) + 1
-    return topics.white(now[0]), _whitening(state["heads"][1]).white(now[1])
+    return topics.white(now[0], step.hour), _whitening(state["heads"][1]).white(now[1], step.hour)

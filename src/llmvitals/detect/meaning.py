@@ -139,8 +139,8 @@ class DriftDetector:
         x, z = step.means
         topics, shape = reference.topics, reference.shape
         looks = (
-            (topics.yardstick, topics.whitening.white(x)),
-            (shape.yardstick, shape.whitening.white(z)),
+            (topics.yardstick, topics.whitening.white(x, step.hour)),
+            (shape.yardstick, shape.whitening.white(z, step.hour)),
             (reference.alike, topics.whitening.alike(x)),
         )
         memories, read = state.setdefault("memories", [{}, {}, {}]), []

@@ -18,17 +18,22 @@ class Whitening(msgspec.Struct, frozen=True, array_like=True):
 
     Of Σ are kept the greatest axes, and along all others the mean of what is left. So
     y = rest·(u + Σᵢ gainᵢ·⟨axisᵢ, u⟩·axisᵢ). mean (d) and gains (k): float32, axes (k × d): int8.
+    season: how far each hour of the week is from the mean along the axes (hours × k, float32), b"" where no
+    week was learned.
     """
 
     mean: bytes
     axes: bytes
     gains: bytes
     rest: float
+    season: bytes = b""
 
-    def white(self, means: NDArray[np.floating]) -> Floats:
-        """The y (… × d, float32) of means (… × d, at the scale of the reference's)."""
+    def white(self, means: NDArray[np.floating], hour: int | None = None) -> Floats:
+        """The y (… × d, float32) of means (… × d, at the scale of the reference's); hour: of the week."""
         apart = means.astype(np.float32) - np.frombuffer(self.mean, "<f4")
         axes = np.frombuffer(self.axes, "i1").reshape(-1, apart.shape[-1]).astype(np.float32)
+        if self.season and hour is not None:
+            apart -= np.frombuffer(self.season, "<f4").reshape(-1, len(axes))[hour] @ axes
         along = (apart @ axes.T) * np.frombuffer(self.gains, "<f4")
         white: Floats = (apart + along @ axes) * np.float32(self.rest)
         return white
@@ -40,8 +45,10 @@ class Whitening(msgspec.Struct, frozen=True, array_like=True):
         return np.array([out], np.float32)
 
 
-def whitening(mean: NDArray[np.floating], axes: Axes) -> Whitening:
-    """By the mean and the axes of the scatter of √n·mean over minutes."""
+def whitening(
+    mean: NDArray[np.floating], axes: Axes, season: NDArray[np.floating] | None = None
+) -> Whitening:
+    """By the mean and the axes of the scatter of √n·mean over minutes; season: see weekly.season."""
     width, kept = axes.directions.shape[1], len(axes.directions)
     ridge = (axes.variances.sum() + axes.rest * (width - kept)) / width * RIDGE or 1.0
     rest = 1 / np.sqrt(ridge + axes.rest)
@@ -53,4 +60,5 @@ def whitening(mean: NDArray[np.floating], axes: Axes) -> Whitening:
         whole.tobytes(),
         (gains * sizes**2).astype("<f4").tobytes(),
         float(rest),
+        b"" if season is None else (season * sizes).astype("<f4").tobytes(),
     )

@@ -1,0 +1,49 @@
+"""The rhythm of a week: how far the mean of each of its hours is from the mean of all.
+
+Only along the axes that are kept: in all other directions an hour's mean is noise. An hour that was seen for
+n minutes counts n/(n + DOUBT), as an empirical Bayes estimate would have it (Efron, Morris, "Stein's paradox
+in statistics", 1977).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from llmvitals.window import HOUR, MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+HOURS: Final = 168
+WEEK: Final = HOURS * HOUR // MINUTE
+"""Minutes that have to be learned, before a week is known."""
+DOUBT: Final = 30
+"""Minutes."""
+
+
+def hour(end: int) -> int:
+    """The hour of the week of a minute that ends at `end` (µs): 0 … 167, UTC, from a Thursday on."""
+    return (end - 1) // HOUR % HOURS
+
+
+def gather(state: dict[str, Any], end: int, means: Sequence[NDArray[np.float64]]) -> None:
+    """Add a step's means, of x and of z. State: "hours": hour as text → steps and the sums of means."""
+    hours = state.setdefault("hours", {})
+    steps, *sums = hours.get(str(hour(end)), (0, *(bytes(4 * len(mean)) for mean in means)))
+    added = (np.frombuffer(one, "<f4") + mean for one, mean in zip(sums, means, strict=True))
+    hours[str(hour(end))] = [steps + 1, *(one.astype("<f4").tobytes() for one in added)]
+
+
+def season(
+    state: dict[str, Any], head: int, mean: NDArray[np.floating], directions: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """How far each hour is from the mean along the directions (k × d): HOURS × k; head: 0 of x, 1 of z."""
+    found = np.zeros((HOURS, len(directions)))
+    for name, (steps, *sums) in state["hours"].items():
+        apart = np.frombuffer(sums[head], "<f4") / steps - mean
+        found[int(name)] = directions @ apart * steps / (steps + DOUBT)
+    return found
