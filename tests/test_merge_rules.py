@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frames import contents, stored
+from frames import FIRST, PANE, contents, entry, frame, log, stored, vitals
 from llmvitals.merge import Merge, settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
-from llmvitals.record.frame import Frame
+from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings
@@ -49,6 +49,8 @@ RULES = """groups:
     runaway: {by: [team], spend: 2, same_tool: 3, window: 1m}
   - alert: Down
     outage: {by: [team], window: 40s, min_calls: 2}
+  - alert: Failing
+    threshold: {metric: error_share, above: 50%, by: [app], window: 40s, min_calls: 2}
 """
 Call = tuple[int, str, int, bool]
 """Seconds after START, team, cents, whether it failed."""
@@ -95,12 +97,12 @@ def frames(pipeline: Pipeline, calls: Iterable[Call], cut: Callable[[], int]) ->
     ]
     out: list[Message] = []
     while any(logs):
-        for stage, log in zip(stages, logs, strict=True):
+        for stage, rest in zip(stages, logs, strict=True):
             some = cut()
-            out += stage.apply(log[:some])
+            out += stage.apply(rest[:some])
             stage.delivered(stage.mark())
             out += stage.flush()
-            del log[:some]
+            del rest[:some]
     for stage in stages:
         out += stage.finish()
     return [Logged(at, 0, message.value) for at, message in enumerate(out)]
@@ -165,6 +167,32 @@ def test_wherever_merge_dies_it_says_what_an_undisturbed_one_says(pipeline, call
     assert changes(heard) == changes(straight)
     assert stored(heard) == stored(pieces)
     assert contents(heard) == contents(straight)
+
+
+@pytest.mark.parametrize("stop", range(1, 6))
+def test_a_restart_tells_of_no_open_pane_before_it_grows_or_closes(pipeline, stop):
+    """The second excess is open while the first is told, and has not grown when the first is over."""
+    records = log(
+        [
+            frame(0, 1, spending(0, 2), floor=1, of=1),
+            frame(0, 2, spending(8, 2), floor=1, of=1),
+            frame(0, 3, floor=7, of=1),
+            frame(0, 4, floor=8, of=1),
+            frame(0, 5, spending(8, 3), floor=8, of=1),
+            frame(0, 6, floor=99, of=1),
+        ]
+    )
+    away = [(1, "firing", 2), (7, "resolved", 0), (9, "firing", 3), (15, "resolved", 0)]
+    told = [alert for alert in alerts(merging(pipeline).apply(records)) if alert.rule == "Away"]
+    assert [(alert.at // PANE - FIRST, alert.status, alert.value) for alert in told] == away
+    stage = merging(pipeline)
+    heard = [*stage.apply(records[:stop])]
+    heard += merging(pipeline, stage.snapshot(whole=True).parts).apply(records)
+    assert [alert for alert in alerts(heard) if alert.rule == "Away"] == told
+
+
+def spending(pane: int, dollars: int) -> Entry:
+    return entry(pane, vitals(calls=1, priced_calls=1, cost_nano=dollars * 10**9), "rule:team", "a")
 
 
 def disturbed(pipeline: Pipeline, records: list[Logged], dice: Random) -> list[Message]:

@@ -94,6 +94,17 @@ def test_an_open_pane_of_an_eager_view_can_fire_before_it_closes():
     assert [asked for asked in rules.watch.asked if asked[1] > -(10**9)][-1] == (("x",), 1, [0], [])
 
 
+def test_after_a_restart_every_memory_is_asked_once_and_open_panes_only_when_they_grow():
+    frames = [frame(0, 1, *(entry(pane, ONE, "team", "x") for pane in (0, 5)), of=1)]
+    stage = merge(plan())
+    stage.apply(log(frames))
+    rules = plan()
+    again = merge(rules, stage.snapshot(whole=True).parts)
+    later = [frame(0, 2, floor=1, of=1), frame(0, 3, entry(5, vitals(calls=2), "team", "x"), floor=1, of=1)]
+    again.apply(log(later, 1))
+    assert rules.watch.asked == [(("x",), 1, [0], []), (("x",), 1, [], [5])]
+
+
 def test_rules_are_asked_once_a_frame_about_all_that_closed():
     rules = plan()
     stage = merge(rules)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from llmvitals.merge import points
@@ -35,11 +35,15 @@ class Step(NamedTuple):
 
 
 class Todo(NamedTuple):
-    """A bucket in a step. opened: series to be asked though none of their panes closed: open ones grew."""
+    """A bucket in a step. asked: series to ask though none of their panes closed → whether open ones grew.
+
+    Only what grew is looked at. The rest was when it had grown: looked at again, after other panes have
+    closed, it would tell what an undisturbed merge does not tell yet.
+    """
 
     number: int
     bucket: Bucket
-    opened: dict[bytes, None]
+    asked: dict[bytes, bool]
 
 
 class Piece(NamedTuple):
@@ -80,20 +84,20 @@ class Settler:
     def settle(self, step: Step, todo: Iterable[Todo]) -> Iterator[Piece]:
         """A step of these buckets, one after the other, in pieces whose size depends on the content only."""
         piece, contents, worked = Piece([], [], []), Contents(), self.work
-        for number, bucket, opened in todo:
+        for number, bucket, asked in todo:
             self.work += 1
             if step.moved and number in self._restored:
                 self._restored.remove(number)
-                opened.update(dict.fromkeys(bucket.watch))
+                asked |= {key: asked.get(key, False) for key in bucket.watch}
             *early, _ = _floors(bucket, step.low)
             if early:
                 yield self._closed(piece._replace(torn=number), contents, step)
                 piece, contents = Piece([], [], []), {}
             for low in early:
                 part = Step(low, low * self._plan.pane_us, step.moved)
-                found, said = self._settle(bucket, part)
+                found, said = self._settle(bucket, part, {})
                 yield self._closed(Piece(said or [], [], [], number), found, part)
-            found, said = self._settle(bucket, step, opened)
+            found, said = self._settle(bucket, step, asked)
             self._wakes[number] = self._wake(bucket)
             contents |= found
             piece.messages.extend(said or ())
@@ -123,11 +127,11 @@ class Settler:
         return piece
 
     def _settle(
-        self, bucket: Bucket, step: Step, opened: Collection[bytes] = ()
+        self, bucket: Bucket, step: Step, asked: Mapping[bytes, bool]
     ) -> tuple[Contents, list[Message] | None]:
         """The windows that changed in one bucket, and what the rules say; None where nothing changed.
 
-        opened: nothing while the bucket's own floor is not yet where the step's is. Then nobody looks at the
+        asked: nothing while the bucket's own floor is not yet where the step's is. Then nobody looks at the
         open panes: how they are cut would be seen in what is said.
         """
         closed = bucket.close(step.low)
@@ -137,17 +141,16 @@ class Settler:
         dropped = self._rollup.drop(bucket, step.now)
         panes = sum(map(len, closed.values()))
         self._counters["panes"] += panes
-        asked = dict.fromkeys((*closed, *opened))
+        keys = dict.fromkeys((*closed, *asked))
         floor = self._floor(step)
         if step.moved:
             due = self._plan.watch.due
-            asked |= dict.fromkeys(key for key, state in bucket.watch.items() if due(state) <= floor)
-        self.work += panes + len(asked)
+            keys |= dict.fromkeys(key for key, state in bucket.watch.items() if due(state) <= floor)
+        self.work += panes + len(keys)
         said: list[Message] = []
-        for key in asked:
-            # Open panes that have not grown were looked at when they had.
-            said += self._ask(bucket, key, closed.get(key, []), (floor, key in opened))
-        return contents, said if asked or contents or dropped else None
+        for key in keys:
+            said += self._ask(bucket, key, closed.get(key, []), (floor, asked.get(key, False)))
+        return contents, said if keys or contents or dropped else None
 
     def _floor(self, step: Step) -> int:
         """What is over for the rules: where the log ends, so does the minute that it ends in."""

@@ -211,9 +211,9 @@ class Merge:
             if news:
                 self._checkpoints.changed(number, offset)
                 self._settler.rouse(number)
-            opened = {put.key: None for put in news if put.eager}
-            if low is not None or opened:
-                yield Todo(number, bucket, opened)
+            asked = {put.key: True for put in news if put.eager}
+            if low is not None or asked:
+                yield Todo(number, bucket, asked)
 
     def _book(self, piece: Piece, offset: int) -> None:
         """For checkpoints: which buckets have the frame at this offset behind them."""
