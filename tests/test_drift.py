@@ -97,6 +97,7 @@ def test_it_is_over_when_calls_are_what_they_were(state):
     readings = fed(state, [*minutes(8, 20, new=0.4), *minutes(9, 120)], LEARN)
     assert readings[19].verdict == "breach"
     assert readings[-1].verdict == "clear"
+    assert readings[-1].note == "they are again"
 
 
 def test_it_names_calls_that_are_new(state):

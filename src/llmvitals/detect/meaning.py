@@ -130,7 +130,7 @@ class DriftDetector:
         score = max(topics, shape, alike)
         stand = self._stand(reference, step, topics, max(shape, alike))
         verdict: Verdict = "breach" if score > 1 else "hold" if score >= RELEASE else "clear"
-        note = self._note(state, reference, read) if verdict == "breach" else ""
+        note = self._note(state, reference, read) if verdict == "breach" else "they are again"
         return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
 
     def _read(self, state: dict[str, Any], reference: Reference, step: Step) -> list[tuple[float, int]]:
