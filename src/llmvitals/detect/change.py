@@ -90,12 +90,11 @@ class Change(Scope):
     def detector(self, pane: int, key: tuple[str, ...]) -> Digest:
         """The logic for one series; pane in µs."""
         del key
-        many = len(self.metrics) or len(ALL) + SCORED
-        run = run_length(self.false_alarms, self.series, MINUTE) * many
-        return _digest(Minutes(self.metrics, self.min_calls, pane), Search(run), self.hold)
+        return _digest(self.metrics, self.min_calls, self.hold, pane, over=(self.false_alarms, self.series))
 
 
 @lru_cache(maxsize=256)
-def _digest(minutes: Minutes, search: Search, hold: int) -> Digest:
+def _digest(metrics: tuple[str, ...], few: int, hold: int, pane: int, *, over: tuple[float, int]) -> Digest:
     """One for all series: what it derives from its metrics is derived once."""
-    return Digest(minutes, search, hold, minutes.pane)
+    run = run_length(*over, MINUTE) * (len(metrics) or len(ALL) + SCORED)
+    return Digest(Minutes(metrics, few, pane), Search(run), hold, pane)
