@@ -18,7 +18,7 @@ ALPHA = 0.01
 
 
 def product(minutes, null=1.0) -> float:
-    """The e-value by its definition: for each ratio the product of binomial likelihoods, averaged."""
+    """The e-value by its definition: for each ratio the product of binomial likelihoods, averaged by shares."""
     values = []
     for ratio in eprocess.RATIOS:
         value = 1.0
@@ -28,7 +28,7 @@ def product(minutes, null=1.0) -> float:
                 theta, base = (r * share / (1 - share + r * share) for r in (ratio * null, null))
                 value *= (theta / base) ** k_b * ((1 - theta) / (1 - base)) ** k_a
         values.append(value)
-    return sum(values) / len(values)
+    return sum(share * value for share, value in zip(eprocess.SHARES, values, strict=True))
 
 
 def stepped(minutes, null=1.0) -> np.ndarray:
