@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 
 def add(state: dict[str, Any], meaning: Meaning, pane: int, length: int) -> None:
-    """Add a pane's moments of some spaces. State: "pool": space → moments; "wake": a pane; "minutes"."""
+    """Add a pane's moments of some spaces.
+
+    State: "pool": of each pane space → moments, merged once a minute; "wake": a pane; "minutes".
+    """
     if meaning:
-        had = _moments(state.get("pool", {}))
-        state["pool"] = msgspec.to_builtins(merge_meaning([had, meaning]), builtin_types=(bytes,))
+        state.setdefault("pool", []).append(_plain(meaning))
         state["wake"] = minute.last(pane, length)
 
 
@@ -29,9 +31,10 @@ def step(state: dict[str, Any], pane: int, length: int, least: int) -> tuple[str
         return None
     del state["wake"]
     state["minutes"] = state.get("minutes", 0) + 1
-    pool = _moments(state["pool"])
+    pool = merge_meaning(map(_moments, state["pool"]))
     space = max(sorted(pool), key=lambda name: pool[name].count)
     if pool[space].count < least:
+        state["pool"] = [_plain(pool)]
         return None
     del state["pool"]
     return space, Step((pane + 1) * length, state.pop("minutes"), pool[space])
@@ -41,6 +44,10 @@ def wakes(state: dict[str, Any]) -> int:
     """The pane at whose end a minute is over in which vectors came; FOREVER for none."""
     wake: int = state.get("wake", FOREVER)
     return wake
+
+
+def _plain(meaning: Meaning) -> Any:
+    return msgspec.to_builtins(meaning, builtin_types=(bytes,))
 
 
 def _moments(pool: Mapping[str, Any]) -> Meaning:
