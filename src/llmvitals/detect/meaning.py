@@ -169,7 +169,7 @@ class DriftDetector:
     def _note(self, state: dict[str, Any], reference: Reference, read: list[tuple[float, int]]) -> str:
         """Whether it is the topics, and which calls tell it."""
         (topics, _), (shape, _), (alike, place) = read
-        if alike > max(topics, shape):
+        if alike > max(topics, shape) and max(topics, shape) <= MEANT:
             more = hotelling.mean(state["memories"][2], place)[0] > 0
             return f"they are {'more' if more else 'less'} like each other than they were"
         which = int(shape > topics)

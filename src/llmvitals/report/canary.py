@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _OTHERS: Final = ("view", "window", "rule", "metric", "arm", "control")
 _DIFFERENCES: Final = ("score", "top_score")
 """What metrics whose effect is a difference begin with; that of all others is a ratio."""
-_WIDTH: Final = 24
+_WIDE: Final = 120
+"""Characters of a line in which intervals are drawn, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +110,21 @@ def tables(pairs: Sequence[Comparison], console: Console) -> None:
                 f" ({calls.get('control_calls') or 0:,})",
             )
         )  # fmt: skip
-        console.print(_table(pair), "")
+        console.print(_table(pair, wide=console.width >= _WIDE), "")
 
 
-def _table(pair: Comparison) -> Table:
-    table = Table("metric", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def _table(pair: Comparison, *, wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0))
+    table.add_column("metric", no_wrap=True)
     for name in (pair.arm, pair.control, "effect", "interval"):
         table.add_column(Text(name), justify="right", no_wrap=True)
-    table.add_column("less        same        more", no_wrap=True)
-    table.add_column("evidence over time, of its limit", no_wrap=True)
+    if wide:
+        table.add_column("less        same        more", no_wrap=True)
+    table.add_column("evidence, of its limit", no_wrap=True)
     for line in pair.lines:
         fields = line.newest
         limit = fields.get("log10_limit") or 1.0
-        drawn = columns(line.evidence, pair.begin, pair.end + 1, _WIDTH)
+        drawn = columns(line.evidence, pair.begin, pair.end + 1, 24 if wide else 12)
         e, colour = fields.get("log10_e"), "red" if line.worse else "cyan"
         grown = [value if value is None else max(value, 0.0) for value in drawn]
         table.add_row(
@@ -130,7 +133,7 @@ def _table(pair: Comparison) -> Table:
             _number(fields.get("control_value")),
             _effect(line, fields.get("effect")),
             f"{_effect(line, fields.get('effect_low'))} – {_effect(line, fields.get('effect_high'))}",
-            Text(_bar(line), "red" if line.worse else ""),
+            *([Text(_bar(line), "red" if line.worse else "")] if wide else []),
             Text.assemble(
                 (spark(grown, limit), colour), f" {max(e, 0) / limit:.0%}" if e is not None else " –"
             ),

@@ -96,7 +96,7 @@ def charts(seen: Found, console: Console) -> None:
             continue
         width = max(min(console.width - 9, 120), 20)
         begin = max(seen.begin, min(at for at, _ in drawn) - MINUTE)
-        for line in bars(columns(drawn, begin, seen.end, width), course.newest.get("threshold") or 1.0):
+        for line in bars(columns(drawn, begin, drawn[-1][0] + 1, width), course.newest.get("threshold") or 1.0):
             console.print(line)
         left, right = when(begin), when(drawn[-1][0])
         console.print(Text(f"       {left}{right.rjust(width - len(left))}\n", "dim"))
