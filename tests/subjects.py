@@ -241,7 +241,7 @@ SUBJECTS: dict[str, Subject] = {
         traffic=failures,
         quiet=6_000,
         step=1_000,
-        delay=30,
+        delay=90,
         hole=(300, 700),
         # Half an hour with calls has to be there.
         early=lambda rng: failures(rng, 174, 90),

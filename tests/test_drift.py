@@ -201,7 +201,7 @@ def test_a_state_goes_through_a_checkpoint_and_any_batches(tmp_path):
     rng = np.random.default_rng(24)
     start = 1_700_006_400_000_000 // (10 * SECOND)
     panes = {
-        start + at: about(talk(rng, 3, new=0.6 if at > 900 else 0), f"p{at}")
+        start + at: about(talk(rng, 3, new=1.0 if at > 900 else 0), f"p{at}")
         for at in range(1_000)
         if rng.random() < 0.7 or at % 60 > 40
     }

@@ -107,8 +107,7 @@ class Learner:
         return state["part"] < 2 or len(state["heads"][0].get("blocks", ())) >= FEWEST
 
     def _cap(self, state: dict[str, Any], step: Step) -> None:
-        whites = _whites(state, step)
-        for head, white in zip(state["heads"], whites, strict=True):
+        for head, white in zip(state["heads"], _whites(state, step), strict=True):
             head.setdefault("radii", []).append(radius(step.moments.count, white))
 
     def _limit(self, state: dict[str, Any], step: Step) -> None:

@@ -145,7 +145,8 @@ class DriftDetector:
         )
         memories, read = state.setdefault("memories", [{}, {}, {}]), []
         for (yardstick, white), memory in zip(looks, memories, strict=True):
-            hotelling.remember(memory, step.moments.count, white, yardstick.cap)
+            cap = min(yardstick.cap, yardstick.alone(run))
+            hotelling.remember(memory, step.moments.count, white, cap)
             read.append(yardstick.read(hotelling.roots(memory, reference.calls), run))
         return read
 
@@ -169,13 +170,13 @@ class DriftDetector:
     def _note(self, state: dict[str, Any], reference: Reference, read: list[tuple[float, int]]) -> str:
         """Whether it is the topics, and which calls tell it."""
         (topics, _), (shape, _), (alike, place) = read
-        if alike > max(topics, shape) and max(topics, shape) <= MEANT:
-            more = hotelling.mean(state["memories"][2], place)[0] > 0
-            return f"they are {'more' if more else 'less'} like each other than they were"
         which = int(shape > topics)
         head = (reference.topics, reference.shape)[which]
         now = hotelling.mean(state["memories"][which], read[which][1])
         told = ["other topics" if topics > MEANT else "the same topics, but repeated or spread otherwise"]
+        if alike > max(topics, shape) and topics <= MEANT:
+            more = hotelling.mean(state["memories"][2], place)[0] > 0
+            told = [f"they are {'more' if more else 'less'} like each other than they were"]
         for word, seen, sign in (("new", state["recent"], 1), ("missing", reference.kept, -1)):
             if seen:
                 images = witness.images(seen, reference.space if which else "")

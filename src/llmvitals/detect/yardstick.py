@@ -12,10 +12,12 @@ from llmvitals.detect import gumbel
 from llmvitals.detect.axes import Floats
 from llmvitals.detect.hotelling import SPANS, remember, roots
 
-_OFTEN: Final = 4
+_OFTEN: Final = 8
 """So many times a span has to fit into what was recorded."""
 _SURE: Final = 1.5
 """So many standard errors of the fit are added: of a day's hours little is known of once in years."""
+_ALONE: Final = 0.9
+"""So much of its limit a minute may come to by itself."""
 _NORMAL: Final = 2.0
 """The scale of squares of normal values, far out: no less is believed of a few blocks."""
 
@@ -49,6 +51,10 @@ class Yardstick(msgspec.Struct, frozen=True, array_like=True):
             apart = self.blocks * self.minutes / max(self.minutes, 2 * span)
             passed.append(gumbel.level(location, scale, blocks) + _SURE * gumbel.doubt(scale, apart, blocks))
         return np.sqrt(np.maximum(passed, 1.0))
+
+    def alone(self, run: float) -> float:
+        """The cap, where none was learned, with which no minute passes by itself, and two in a row may."""
+        return self.means[0] + _ALONE * self.deviations[0] * float(self.limits(run)[0])
 
     def read(self, found: NDArray[np.float64], run: float) -> tuple[float, int]:
         """The greatest share of its limit that a span has come to, and the place of the span."""
