@@ -14,7 +14,7 @@ from llmvitals.detect.hotelling import SPANS, remember, roots
 
 _OFTEN: Final = 8
 """So many times a span has to fit into what was recorded."""
-_SURE: Final = 1.5
+_SURE: Final = 2.0
 """So many standard errors of the fit are added: of a day's hours little is known of once in years."""
 _ALONE: Final = 0.9
 """So much of its limit a minute may come to by itself."""
