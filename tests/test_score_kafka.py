@@ -65,7 +65,7 @@ def total(cluster: Cluster, measurement: str, field: str, app: str) -> float:
     return (found[0][0] or 0) if found else 0
 
 
-async def happens(fact: Any, cluster: Cluster, seconds: float = 30) -> None:
+async def happens(fact: Any, cluster: Cluster, seconds: float = 90) -> None:
     await asyncio.to_thread(until, fact, seconds, cluster.logs)
 
 
