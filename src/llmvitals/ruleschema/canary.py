@@ -7,7 +7,7 @@ from typing import Final
 from llmvitals.detect.canary import OUTCOMES
 from llmvitals.detect.endpoints import METRICS
 from llmvitals.record.view import COUNTLESS
-from llmvitals.ruleschema.parts import DIMENSION, SCOPE, SHARE, Schema, mapping, told
+from llmvitals.ruleschema.parts import DIMENSION, SCOPE, SERIES, SHARE, Schema, mapping, told
 
 _METRIC: Final[Schema] = {
     "type": "string",
@@ -41,11 +41,7 @@ _CANARY: Final[Schema] = {
         "The least worsening that counts, of what the control has.",
         default="0%",
     ),
-    "series": told(
-        {"type": "integer", "minimum": 1, "maximum": 1_000_000},
-        "For how many canaries together alpha is promised.",
-        default=1,
-    ),
+    "series": told(SERIES, "For how many canaries together alpha is promised.", default=1),
 }
 
 

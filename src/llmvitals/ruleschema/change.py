@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from llmvitals.detect.change_minutes import CHANGING
-from llmvitals.ruleschema.parts import DURATION, MIN_CALLS, SCOPE, Schema, mapping, told
+from llmvitals.ruleschema.parts import (
+    DURATION,
+    FALSE_ALARMS,
+    MIN_CALLS,
+    PROMISE,
+    SCOPE,
+    Schema,
+    mapping,
+    told,
+)
 
 _METRIC: Final[Schema] = {
     "type": "string",
@@ -30,15 +39,9 @@ _CHANGE: Final[Schema] = {
         default="all",
     ),
     "min_calls": told(MIN_CALLS, "Minutes with fewer calls are left out.", default=10),
+    **PROMISE,
     "false_alarms": told(
-        {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000},
-        "How many it may give in a month, all its series and metrics together.",
-        default=1,
-    ),
-    "series": told(
-        {"type": "integer", "minimum": 1, "maximum": 1_000_000},
-        "For how many series that is meant.",
-        default=100,
+        FALSE_ALARMS, "How many it may give in a month, all its series and metrics together.", default=1
     ),
     "hold": told(DURATION, "How long a change is told; 10m to 24h.", default="1h"),
 }

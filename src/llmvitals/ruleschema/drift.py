@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.ruleschema.parts import DURATION, SCOPE, Schema, mapping, told
+from llmvitals.ruleschema.parts import DURATION, PROMISE, SCOPE, Schema, mapping, told
 
 _DRIFT: Final[Schema] = {
     "model": told(
@@ -17,16 +17,7 @@ _DRIFT: Final[Schema] = {
         "Embeddings that are looked at at once; minutes with fewer are put together.",
         default=10,
     ),
-    "false_alarms": told(
-        {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000},
-        "How many it may give in a month, all its series together.",
-        default=1,
-    ),
-    "series": told(
-        {"type": "integer", "minimum": 1, "maximum": 1_000_000},
-        "For how many series that is meant.",
-        default=100,
-    ),
+    **PROMISE,
 }
 
 

@@ -109,3 +109,12 @@ SCOPE: Final[Schema] = {
 }
 WINDOW: Final = told(DURATION, "How far back it looks; at most 24h.")
 MIN_CALLS: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 1_000_000}
+FALSE_ALARMS: Final[Schema] = {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000}
+SERIES: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 1_000_000}
+PROMISE: Final[Schema] = {
+    "false_alarms": told(
+        FALSE_ALARMS, "How many it may give in a month, all its series together.", default=1
+    ),
+    "series": told(SERIES, "For how many series that is meant.", default=100),
+}
+"""How many false alarms a rule may give (detect/promise)."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from llmvitals.detect.comparable import COMPARABLE
 from llmvitals.detect.regression import AGAINST, DIRECTIONS
-from llmvitals.ruleschema.parts import MIN_CALLS, SCOPE, SHARE, Schema, mapping, told
+from llmvitals.ruleschema.parts import MIN_CALLS, PROMISE, SCOPE, SHARE, Schema, mapping, told
 
 _SCORE: Final = r"^score\.\S{1,64}_mean$"
 _EFFECT: Final[Schema] = {
@@ -28,16 +28,7 @@ _REGRESSION: Final[Schema] = {
     ),
     "direction": told({"enum": list(DIRECTIONS)}, "Default: where the metric gets worse."),
     "min_calls": told(MIN_CALLS, "Hours with fewer calls are not compared with.", default=30),
-    "false_alarms": told(
-        {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000},
-        "How many it may give in a month, all its series together.",
-        default=1,
-    ),
-    "series": told(
-        {"type": "integer", "minimum": 1, "maximum": 1_000_000},
-        "For how many series that is promised.",
-        default=100,
-    ),
+    **PROMISE,
 }
 
 
