@@ -12,8 +12,8 @@ from llmvitals.detect.canary_detector import CanaryDetector
 from llmvitals.detect.endpoints import METRICS
 from llmvitals.detect.findings import Question
 from llmvitals.detect.promise import Series
-from llmvitals.detect.scope import Scope, known
-from llmvitals.errors import checked, suggestion
+from llmvitals.detect.scope import Scope, known, listed
+from llmvitals.errors import suggestion
 from llmvitals.record.columns import CANARY
 from llmvitals.record.view import COUNTLESS
 
@@ -70,13 +70,7 @@ class Canary(Scope):
     @field_validator("metrics", mode="before")
     @classmethod
     def _metrics(cls, value: Any) -> tuple[str, ...]:
-        names = [value] if isinstance(value, str) else value
-        if not isinstance(names, list | tuple) or not names:
-            raise ValueError("write a list of metrics, such as [errors, latency, cost]")
-        checked(enumerate(names), lambda _, name: _metric(name))
-        if len(set(names)) < len(names):
-            raise ValueError("a metric stands there twice: leave one out")
-        return tuple(names)
+        return listed(value, _metric, "metric", "write a list of metrics, such as [errors, latency, cost]")
 
     @field_validator("alpha", mode="before")
     @classmethod

@@ -12,8 +12,7 @@ from llmvitals.detect.change_digest import Digest
 from llmvitals.detect.change_minutes import ALL, Minutes, changing
 from llmvitals.detect.change_points import Search
 from llmvitals.detect.promise import FalseAlarms, Series, run_length
-from llmvitals.detect.scope import Scope
-from llmvitals.errors import checked
+from llmvitals.detect.scope import Scope, listed
 from llmvitals.window import DAY, HOUR, MINUTE, duration, duration_text
 
 if TYPE_CHECKING:
@@ -62,15 +61,10 @@ class Change(Scope):
     @field_validator("metrics", mode="before")
     @classmethod
     def _metrics(cls, value: Any) -> tuple[str, ...]:
-        names = [value] if isinstance(value, str) else value
-        if names in ("all", ["all"]):
+        if value in ("all", ["all"]):
             return ()
-        if not isinstance(names, list | tuple) or not names:
-            raise ValueError("write a list of metrics, such as [error_share, latency_p95], or leave it out")
-        checked(enumerate(names), lambda _, name: changing(name))
-        if len(set(names)) < len(names):
-            raise ValueError("a metric stands there twice: leave one out")
-        return tuple(names)
+        cure = "write a list of metrics, such as [error_share, latency_p95], or leave it out"
+        return listed(value, changing, "metric", cure)
 
     @property
     def metric(self) -> str:

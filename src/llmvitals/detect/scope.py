@@ -15,7 +15,7 @@ from llmvitals.record.view import DIMENSIONS, Condition
 from llmvitals.window import DAY, SECOND, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from llmvitals.record.reading import NoData
 
@@ -68,13 +68,9 @@ class Scope(BaseModel):
     @field_validator("by", mode="before")
     @classmethod
     def _by(cls, value: Any) -> tuple[str, ...]:
-        names = [value] if isinstance(value, str) else value
-        if not isinstance(names, list | tuple):
-            raise ValueError("write a list of dimensions, such as [team]")
-        checked(enumerate(names), lambda _, name: known(name))
-        if len(set(names)) < len(names):
-            raise ValueError("a dimension stands there twice: leave one out")
-        return tuple(names)
+        if isinstance(value, list | tuple) and not value:
+            return ()
+        return listed(value, known, "dimension", "write a list of dimensions, such as [team]")
 
     @field_validator("where", mode="before")
     @classmethod
@@ -85,6 +81,20 @@ class Scope(BaseModel):
             raise ValueError("write dimension: value, such as {environment: prod}")
         wanted = checked(value.items(), lambda name, wanted: condition(known(name), wanted))
         return tuple(sorted(wanted.items()))
+
+
+def listed(value: Any, check: Callable[[Any], object], what: str, cure: str) -> tuple[str, ...]:
+    """A name or a list of them, each of which `check` takes, and none twice.
+
+    what: one of them is called. Raises ValueError; cure: what it says where there is no list of any.
+    """
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not names:
+        raise ValueError(cure)
+    checked(enumerate(names), lambda _, name: check(name))
+    if len(set(names)) < len(names):
+        raise ValueError(f"a {what} stands there twice: leave one out")
+    return tuple(names)
 
 
 def known(name: Any) -> str:
