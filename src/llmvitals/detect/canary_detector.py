@@ -67,7 +67,7 @@ class CanaryDetector:
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at whose end something may change without a call; FOREVER: nothing does."""
         when = state.get("now", self._due(state))
-        return FOREVER if when is None else (when + 1) * (MINUTE // self.pane) - 1
+        return FOREVER if when is None else minute.end(when, self.pane)
 
     def _due(self, state: dict[str, Any]) -> int | None:
         pair = state.get("pair")

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 FEWEST: Final = 24
 """Steps in each part of learning, and blocks of maxima, at least."""
-HEADS: Final = (0, 1)
 _CAPPED: Final = 6 * HOUR // MINUTE
 
 

@@ -145,9 +145,9 @@ class DriftDetector:
         )
         memories, read = state.setdefault("memories", [{}, {}, {}]), []
         for (yardstick, white), memory in zip(looks, memories, strict=True):
-            cap = min(yardstick.cap, yardstick.alone(run))
-            hotelling.remember(memory, step.moments.count, white, cap)
-            read.append(yardstick.read(hotelling.roots(memory, reference.calls), run))
+            limits = yardstick.limits(run)
+            hotelling.remember(memory, step.moments.count, white, yardstick.lowered(limits))
+            read.append(yardstick.read(hotelling.roots(memory, reference.calls), limits))
         return read
 
     def _stand(self, reference: Reference, step: Step, topics: float, shape: float) -> Stand:

@@ -7,8 +7,12 @@ from llmvitals.window import MINUTE
 
 def last(pane: int, length: int) -> int:
     """The last pane (of `length` µs) of the minute that a pane lies in: what a detector wakes at."""
-    panes = MINUTE // length
-    return pane // panes * panes + panes - 1
+    return end(pane * length // MINUTE, length)
+
+
+def end(number: int, length: int) -> int:
+    """The last pane of a minute by its number (since 1970)."""
+    return (number + 1) * (MINUTE // length) - 1
 
 
 def ends(pane: int, length: int) -> bool:

@@ -52,13 +52,13 @@ class Yardstick(msgspec.Struct, frozen=True, array_like=True):
             passed.append(gumbel.level(location, scale, blocks) + _SURE * gumbel.doubt(scale, apart, blocks))
         return np.sqrt(np.maximum(passed, 1.0))
 
-    def alone(self, run: float) -> float:
-        """The cap, where none was learned, with which no minute passes by itself, and two in a row may."""
-        return self.means[0] + _ALONE * self.deviations[0] * float(self.limits(run)[0])
+    def lowered(self, limits: NDArray[np.float64]) -> float:
+        """The cap, or a lower one with which no minute passes by itself, while two in a row may."""
+        return min(self.cap, self.means[0] + _ALONE * self.deviations[0] * float(limits[0]))
 
-    def read(self, found: NDArray[np.float64], run: float) -> tuple[float, int]:
+    def read(self, found: NDArray[np.float64], limits: NDArray[np.float64]) -> tuple[float, int]:
         """The greatest share of its limit that a span has come to, and the place of the span."""
-        apart = (found[: len(self.means)] - self.means) / self.deviations / self.limits(run)
+        apart = (found[: len(self.means)] - self.means) / self.deviations / limits
         most = int(apart.argmax())
         return float(apart[most]), most
 
