@@ -13,7 +13,7 @@ from llmvitals.detect.metric import metric_of
 from llmvitals.detect.promise import FalseAlarms, Series, run_length
 from llmvitals.detect.scope import Scope
 from llmvitals.detect.season import Seasonal
-from llmvitals.detect.threshold import SENTENCES
+from llmvitals.detect.threshold import SENTENCES, words
 from llmvitals.errors import suggestion
 from llmvitals.window import HOUR, MINUTE, duration_text
 
@@ -61,9 +61,9 @@ class Regression(Scope):
     @field_validator("against", "direction", mode="before")
     @classmethod
     def _word(cls, value: Any, info: ValidationInfo) -> str:
-        words = tuple(AGAINST) if info.field_name == "against" else DIRECTIONS
-        if value not in words:
-            raise ValueError(f"{value!r} is none of {', '.join(words)}{suggestion(str(value), words)}")
+        known = tuple(AGAINST) if info.field_name == "against" else DIRECTIONS
+        if value not in known:
+            raise ValueError(f"{value!r} is none of {', '.join(known)}{suggestion(str(value), known)}")
         return str(value)
 
     @field_validator("effect", mode="before")
@@ -98,8 +98,7 @@ class Regression(Scope):
         usual = f"{{limit}} is usual at this time of past {self.against} ({{note}}): {{series}}"
         if said := SENTENCES.get(self.metric):
             return f"{{value}} of {said}, {usual}"
-        words = self.metric.replace("_", " ").replace("{", "{{").replace("}", "}}")
-        return f"{words} is {{value}}, {usual}"
+        return f"{words(self.metric)} is {{value}}, {usual}"
 
     def detector(self, pane: int, key: tuple[str, ...]) -> Seasonal:
         """The logic for one series; pane in µs."""

@@ -46,6 +46,11 @@ SENTENCES: Final[dict[str, str]] = {
 """Share → what a rule says that doesn't say it itself, after the share."""
 
 
+def words(metric: str) -> str:
+    """A metric as a sentence has it, within a template: a score's name may hold anything."""
+    return metric.replace("_", " ").replace("{", "{{").replace("}", "}}")
+
+
 class Threshold(Scope):
     """`threshold:` of a rule.
 
@@ -110,9 +115,7 @@ class Threshold(Scope):
         """A sentence where there is one for the metric."""
         if said := SENTENCES.get(self.metric):
             return f"{{value}} of {said} within {{window}} (limit {{limit}}): {{series}}"
-        # A score's name may hold anything, and this is a template.
-        words = self.metric.replace("_", " ").replace("{", "{{").replace("}", "}}")
-        return f"{words} over {{window}} is {{value}}, the limit is {{limit}}: {{series}}"
+        return f"{words(self.metric)} over {{window}} is {{value}}, the limit is {{limit}}: {{series}}"
 
     def detector(self, pane: int, key: tuple[str, ...]) -> Statistic:
         """The logic for one series; pane in µs."""
