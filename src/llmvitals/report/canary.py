@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from llmvitals.backtest.show import iso, labelled
+from llmvitals.backtest.show import labelled
 from llmvitals.record.columns import CANARY
-from llmvitals.report.drift import span_of
+from llmvitals.report.drift import chosen, span_of, told
 from llmvitals.report.plot import columns, interval, spark
-from llmvitals.window import MINUTE
 from llmvitals.write.stored import stored
 
 if TYPE_CHECKING:
@@ -82,13 +81,11 @@ async def found(
 ) -> list[Comparison]:
     """The comparisons since a duration ago or a time, the newest last; raises as drift.found."""
     begin, end = span_of(since, clock)
-    points = sorted(await stored(settings, CANARY, begin, end), key=lambda point: point[0])
     pairs: dict[tuple[Any, ...], dict[str, list[tuple[int, Mapping[str, Any]]]]] = {}
-    for start, tags, fields in points:
-        labels = tuple(sorted((name, value) for name, value in tags.items() if name not in _OTHERS))
-        if rule in (None, tags["rule"]) and where.items() <= dict(labels).items():
-            pair = pairs.setdefault((tags["rule"], labels, tags["arm"], tags["control"]), {})
-            pair.setdefault(tags["metric"], []).append((start + MINUTE, fields))
+    points = await stored(settings, CANARY, begin, end)
+    for labels, tags, point in chosen(points, rule, where, _OTHERS):
+        pair = pairs.setdefault((tags["rule"], labels, tags["arm"], tags["control"]), {})
+        pair.setdefault(tags["metric"], []).append(point)
     made = []
     for (name, key, arm, control), metrics in pairs.items():
         lines = [Line(metric, course) for metric, course in sorted(metrics.items())]
@@ -150,17 +147,7 @@ def plain(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:
             "arm": pair.arm,
             "control": pair.control,
             "metrics": [
-                {
-                    "metric": line.metric,
-                    "points": [
-                        {
-                            "time": iso(at),
-                            **{name: value for name, value in fields.items() if value is not None},
-                        }
-                        for at, fields in line.points
-                    ],
-                }
-                for line in pair.lines
+                {"metric": line.metric, "points": list(map(told, line.points))} for line in pair.lines
             ],
         }
         for pair in pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -19,13 +20,15 @@ from llmvitals.write.question import moment
 from llmvitals.write.stored import stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
     from llmvitals.settings import Settings
 
     Clock = Callable[[], float]
+    Key = tuple[tuple[str, str], ...]
+    """A series' labels."""
 
 _PLACES = ("view", "window", "rule")
 
@@ -66,6 +69,28 @@ def span_of(since: str, clock: Clock) -> tuple[int, int]:
         raise ConfigError(f"--since: {error}") from None
 
 
+def chosen(
+    points: Iterable[tuple[int, Mapping[str, str], Mapping[str, Any]]],
+    rule: str | None,
+    where: Mapping[str, str],
+    places: Collection[str],
+) -> Iterator[tuple[Key, Mapping[str, str], tuple[int, Mapping[str, Any]]]]:
+    """Points of a rule (None: of all) and of series with these values, in the order of time.
+
+    places: tags that are no labels. Of each its labels, sorted, its tags, (minute's end in µs, fields).
+    """
+    for start, tags, fields in sorted(points, key=itemgetter(0)):
+        labels = tuple(sorted((name, value) for name, value in tags.items() if name not in places))
+        if rule in (None, tags["rule"]) and where.items() <= dict(labels).items():
+            yield labels, tags, (start + MINUTE, fields)
+
+
+def told(point: tuple[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """A point for programs: its time, and the fields that are there."""
+    at, fields = point
+    return {"time": iso(at), **{name: value for name, value in fields.items() if value is not None}}
+
+
 async def found(
     settings: Settings, since: str, rule: str | None, where: Mapping[str, str], *, clock: Clock = time.time
 ) -> Found:
@@ -74,12 +99,10 @@ async def found(
     Raises ConfigError for a wrong `since` and where no store is set, SinkError when the store says no.
     """
     begin, end = span_of(since, clock)
-    points = sorted(await stored(settings, DRIFT, begin, end), key=lambda point: point[0])
-    courses: dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[int, Mapping[str, Any]]]] = {}
-    for start, tags, fields in points:
-        labels = tuple(sorted((name, value) for name, value in tags.items() if name not in _PLACES))
-        if rule in (None, tags["rule"]) and where.items() <= dict(labels).items():
-            courses.setdefault((tags["rule"], labels), []).append((start + MINUTE, fields))
+    courses: dict[tuple[str, Key], list[tuple[int, Mapping[str, Any]]]] = {}
+    points = await stored(settings, DRIFT, begin, end)
+    for labels, tags, point in chosen(points, rule, where, _PLACES):
+        courses.setdefault((tags["rule"], labels), []).append(point)
     return Found(begin, end, [Course(name, dict(key), each) for (name, key), each in sorted(courses.items())])
 
 
@@ -96,9 +119,10 @@ def charts(seen: Found, console: Console) -> None:
             continue
         width = max(min(console.width - 9, 120), 20)
         begin = max(seen.begin, min(at for at, _ in drawn) - MINUTE)
-        for line in bars(columns(drawn, begin, drawn[-1][0] + 1, width), course.newest.get("threshold") or 1.0):
+        end, limit = drawn[-1][0], course.newest.get("threshold") or 1.0
+        for line in bars(columns(drawn, begin, end + 1, width), limit):
             console.print(line)
-        left, right = when(begin), when(drawn[-1][0])
+        left, right = when(begin), when(end)
         console.print(Text(f"       {left}{right.rjust(width - len(left))}\n", "dim"))
 
 
@@ -155,10 +179,7 @@ def plain(seen: Found) -> list[dict[str, Any]]:
         {
             "rule": course.rule,
             "labels": dict(course.labels),
-            "points": [
-                {"time": iso(at), **{name: value for name, value in fields.items() if value is not None}}
-                for at, fields in course.points
-            ],
+            "points": list(map(told, course.points)),
         }
         for course in seen.courses
     ]
