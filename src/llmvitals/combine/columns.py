@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.combine.embedded import NO_VECTORS, Given, given
+from llmvitals.combine.embedded import given
 from llmvitals.combine.plan import Cost
 from llmvitals.combine.quality import endings, searches, unscored, verdicts
-from llmvitals.combine.several import Several, scores, tools
+from llmvitals.combine.several import NOTHING, Several, scores, tools
 from llmvitals.record.call import MODEL_OPERATIONS, Call, dimension
 from llmvitals.sketch.tally import LOG_UNIT, SUM, SUMS
 
@@ -47,7 +47,7 @@ class Columns:
     dimensions: tuple[Sequence[str | None], ...]
     tools: Several
     scores: Several
-    embedded: Given
+    embedded: Several
 
     def take(self, places: Ints) -> Columns:
         """Only the calls at these places, in this order."""
@@ -93,7 +93,7 @@ def columns(
     scored = scores(calls)
     counted: Flags = np.bitwise_or.reduce(v[_QUALITY]) > 0
     counted[scored.places] = True
-    embedded = given(calls) if meaning else NO_VECTORS
+    embedded = given(calls) if meaning else NOTHING
     counted[embedded.places] = True
     return Columns(
         v,

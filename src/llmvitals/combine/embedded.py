@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.names import Codes, clean
+from llmvitals.combine.several import NOTHING, Several
 from llmvitals.record.call import Call, packed
 from llmvitals.record.view import UNKNOWN
 from llmvitals.sketch.space import DEFAULT, key, space
@@ -20,25 +21,6 @@ Ints = NDArray[np.int64]
 
 Kind = tuple[int, float]
 """What a space.Space is of: dimension and scale."""
-
-
-class Given(NamedTuple):
-    """places: the calls that bring a vector (k, ascending). said: what they bring, a call.Embedding each."""
-
-    places: Ints
-    said: NDArray[Any]
-
-    def take(self, places: Ints) -> Given:
-        """What the calls at these places bring, in their order."""
-        moved = np.full(max(int(self.places.max(initial=0)), int(places.max(initial=0))) + 1, -1)
-        moved[places] = np.arange(len(places))
-        order = _order(moved[self.places])
-        return Given(moved[self.places][order], self.said[order])
-
-    def without(self, places: Ints) -> Given:
-        """What the others bring."""
-        kept = np.isin(self.places, places, invert=True)
-        return Given(self.places[kept], self.said[kept])
 
 
 class Vectors(NamedTuple):
@@ -72,18 +54,17 @@ class Pictured(NamedTuple):
 
 
 _FEW: Final = 2_048
-NO_VECTORS: Final = Given(np.empty(0, np.int64), np.empty(0, object))
 
 
-def given(calls: Sequence[Call]) -> Given:
-    """What calls bring."""
+def given(calls: Sequence[Call]) -> Several:
+    """What calls bring, a call.Embedding each; the values say nothing."""
     said = [call.embedding for call in calls]
     places = [place for place, one in enumerate(said) if one is not None]
     if not places:
-        return NO_VECTORS
+        return NOTHING
     brought = np.empty(len(places), object)
     brought[:] = [said[place] for place in places]
-    return Given(np.array(places, np.int64), brought)
+    return Several(np.array(places, np.int64), brought, np.zeros(len(places), np.int64))
 
 
 class Reader:
@@ -94,7 +75,7 @@ class Reader:
         self._scales = scales
         self._met = _Met(self)
 
-    def read(self, brought: Given, ids: Sequence[str]) -> tuple[Embedded, Ints]:
+    def read(self, brought: Several, ids: Sequence[str]) -> tuple[Embedded, Ints]:
         """The images of usable vectors, and the places of calls whose vector is none; ids: of all calls."""
         said = brought.said.tolist()
         numbers = [packed(one) for one in said]

@@ -32,6 +32,11 @@ class Several(NamedTuple):
         order = order[np.argsort(mine[order], kind="stable")]
         return Several(mine[order], self.said[order], self.values[order])
 
+    def without(self, places: Ints) -> Several:
+        """What the others say."""
+        kept = np.isin(self.places, places, invert=True)
+        return Several(self.places[kept], self.said[kept], self.values[kept])
+
     def part(self, start: int, end: int) -> Several:
         """What the calls from one place up to another say."""
         if not len(self.places):
