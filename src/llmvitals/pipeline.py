@@ -14,6 +14,7 @@ from llmvitals.ingest import native
 from llmvitals.merge import Merge
 from llmvitals.merge import Plan as MergePlan
 from llmvitals.price import Prices
+from llmvitals.record.log import Logged, Topic
 from llmvitals.record.view import DEFAULT_VIEWS, DIMENSIONS, Condition, View
 from llmvitals.score import Plan as ScorePlan
 from llmvitals.score import Score, find
@@ -22,9 +23,10 @@ from llmvitals.window import duration
 from llmvitals.write.store import store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from llmvitals.alert.routing import Routing
+    from llmvitals.record.log import Message, Record
     from llmvitals.score import Bench
     from llmvitals.settings import Settings, ViewSetting
     from llmvitals.stage import Make
@@ -96,11 +98,48 @@ class Pipeline:
         del topic, sources
         return Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
 
-    def alone(self, source: str) -> tuple[Combine, Merge]:
-        """Both stages of a source of one partition, without Kafka and so without checkpoints."""
-        combine = self.combining(source, 0, parts={}, beginning=0, sources={source: 1})
+    def alone(self, sources: Mapping[str, int]) -> Alone:
+        """Both stages without Kafka; sources: topic → its partitions."""
+        return Alone(self, sources)
+
+
+class Alone:
+    """Both stages without Kafka, and so without checkpoints: a combine for each partition, one merge.
+
+    What combine gives out is at once merge's.
+    """
+
+    def __init__(self, pipeline: Pipeline, sources: Mapping[str, int]) -> None:
+        self.combines = {
+            (topic, number): pipeline.combining(topic, number, parts={}, beginning=0, sources={**sources})
+            for topic, count in sources.items()
+            for number in range(count)
+        }
         # Buckets are for checkpoints; without those, each of them is work with every pane for nothing.
-        return combine, Merge(replace(self.merge, buckets=1), shard=0, parts={}, beginning=0)
+        self.merge = Merge(replace(pipeline.merge, buckets=1), shard=0, parts={}, beginning=0)
+        self._frames = 0
+
+    def feed(self, topic: str, partition: int, records: Sequence[Record]) -> list[Message]:
+        """Dead letters, points and alerts that come of these calls, the next of their partition."""
+        combine = self.combines[topic, partition]
+        out = combine.apply(records)
+        combine.delivered(combine.mark())
+        return self._pass_on([*out, *combine.flush()])
+
+    def end(self, topic: str, partition: int) -> list[Message]:
+        """Nothing more comes from this partition."""
+        return self._pass_on(self.combines[topic, partition].finish())
+
+    def _pass_on(self, messages: Iterable[Message]) -> list[Message]:
+        out: list[Message] = []
+        frames: list[Logged] = []
+        for message in messages:
+            if message.topic is Topic.PARTIALS:
+                frames.append(Logged(self._frames, 0, message.value, message.key))
+                self._frames += 1
+            else:
+                out.append(message)
+        return [*out, *self.merge.apply(frames), *self.merge.flush()]
 
 
 def check(settings: Settings) -> Sequence[str]:

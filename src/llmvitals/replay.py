@@ -34,29 +34,16 @@ class Replay:
     """Both stages, one partition each; what one gives out is at once the other's."""
 
     def __init__(self, settings: Settings) -> None:
-        self.combine, self.merge = Pipeline.of(settings, 1, [SOURCE]).alone(SOURCE)
-        self._frames = 0
+        self._alone = Pipeline.of(settings, 1, [SOURCE]).alone({SOURCE: 1})
+        self.combine, self.merge = self._alone.combines[SOURCE, 0], self._alone.merge
 
     def feed(self, events: Sequence[Logged]) -> list[Message]:
         """Dead letters, points and alerts that come of these events."""
-        out = self.combine.apply(events)
-        self.combine.delivered(self.combine.mark())
-        return self._pass_on([*out, *self.combine.flush()])
+        return self._alone.feed(SOURCE, 0, events)
 
     def finish(self) -> list[Message]:
         """What is still open, as at the end of all time."""
-        return [*self._pass_on(self.combine.finish()), *self.merge.finish()]
-
-    def _pass_on(self, messages: Iterable[Message]) -> list[Message]:
-        out: list[Message] = []
-        frames: list[Logged] = []
-        for message in messages:
-            if message.topic is Topic.PARTIALS:
-                frames.append(Logged(self._frames, 0, message.value, message.key))
-                self._frames += 1
-            else:
-                out.append(message)
-        return [*out, *self.merge.apply(frames), *self.merge.flush()]
+        return [*self._alone.end(SOURCE, 0), *self.merge.finish()]
 
 
 def replay_lines(lines: Iterable[bytes], settings: Settings) -> Outcome:

@@ -13,18 +13,15 @@ from llmvitals.detect.drift import Drift, reference_of
 from llmvitals.detect.learner import FEWEST, Learner
 from llmvitals.detect.reference import unpacked
 from llmvitals.errors import ConfigError
-from llmvitals.merge import Merge
 from llmvitals.merge.plan import NoWatch
 from llmvitals.pipeline import Pipeline
-from llmvitals.record.log import Logged, Topic
 from llmvitals.window import DAY, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from llmvitals.alert.rule import Rule
-    from llmvitals.combine import Combine
-    from llmvitals.record.log import Message, Record
+    from llmvitals.record.log import Record
     from llmvitals.record.vitals import Vitals
     from llmvitals.settings import Settings
     from llmvitals.watch import Watch
@@ -108,41 +105,28 @@ class Lesson:
     """
 
     def __init__(self, settings: Settings, watch: Watch, taught: Class, sources: Mapping[str, int]) -> None:
-        alone = settings.model_copy(update={"default_views": False, "views": ()})
-        pipeline = Pipeline.of(alone, 1, [*sources], watch=watch)
+        own = settings.model_copy(update={"default_views": False, "views": ()})
+        pipeline = Pipeline.of(own, 1, [*sources], watch=watch)
+        self._alone = replace(pipeline, merge=replace(pipeline.merge, watch=taught)).alone(sources)
         self.calls = 0
-        self._combines: dict[tuple[str, int], Combine] = {
-            (topic, number): pipeline.combining(topic, number, parts={}, beginning=0, sources=dict(sources))
-            for topic, count in sources.items()
-            for number in range(count)
-        }
-        plan = replace(pipeline.merge, buckets=1, watch=taught)
-        self._merge = Merge(plan, shard=0, parts={}, beginning=0)
         self.learned: Sequence[Learned] = ()
-        self._frames = self._ended = 0
+        self._ended = 0
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         """Calls of one partition, in the order of its log."""
-        combine = self._combines[topic, partition]
         self.calls += len(records)
-        self._pass(combine.apply(records))
-        combine.delivered(combine.mark())
+        self._alone.feed(topic, partition, records)
 
     def end(self, topic: str, partition: int) -> None:
         """Nothing more comes from this partition."""
-        self._pass(self._combines[topic, partition].finish())
+        self._alone.end(topic, partition)
         self._ended += 1
-        if self._ended == len(self._combines):
-            self._merge.finish()
+        if self._ended == len(self._alone.combines):
+            self._alone.merge.finish()
 
     def reached(self, topic: str, partition: int) -> int:
         """Event time that this partition has come to, µs; window.NEVER at first."""
-        return self._combines[topic, partition].watermark
-
-    def _pass(self, messages: Sequence[Message]) -> None:
-        frames = [message.value or b"" for message in messages if message.topic is Topic.PARTIALS]
-        self._merge.apply([Logged(self._frames + n, 0, value) for n, value in enumerate(frames)])
-        self._frames += len(frames)
+        return self._alone.combines[topic, partition].watermark
 
 
 def fitting(minutes: int) -> int:

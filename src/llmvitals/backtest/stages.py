@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llmvitals.alert.rule import Rules
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
-from llmvitals.record.log import Logged, Topic
+from llmvitals.record.log import Topic
 from llmvitals.watch import Watch
 from llmvitals.window import duration
 
@@ -35,31 +35,15 @@ class Stages:
         views = tuple(replace(view, stored=False, eager=False) for view in every.views if view.name in names)
         by_view = {name: tuple(rule for rule in rules if rule.view == name) for name in names}
         watch = Watch(Rules(tuple(rules), views, by_view), duration(settings.pane), bare=True)
-        pipeline = Pipeline.of(settings, 1, [*sources], watch=watch)
-        self._merge = replace(pipeline, merge=replace(pipeline.merge, buckets=1)).merging(
-            "", 0, parts={}, beginning=0, sources={}
-        )
-        self._combines = {
-            (topic, number): pipeline.combining(topic, number, parts={}, beginning=0, sources={**sources})
-            for topic, count in sources.items()
-            for number in range(count)
-        }
-        self._frames = 0
+        self._alone = Pipeline.of(settings, 1, [*sources], watch=watch).alone(sources)
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         """Calls of one partition, in the order of its log."""
-        combine = self._combines[topic, partition]
-        out = combine.apply(records)
-        combine.delivered(combine.mark())
-        self._merged([*out, *combine.flush()])
+        self._keep(self._alone.feed(topic, partition, records))
 
     def end(self, topic: str, partition: int) -> None:
         """Nothing more comes from this partition."""
-        self._merged(self._combines[topic, partition].finish())
+        self._keep(self._alone.end(topic, partition))
 
-    def _merged(self, messages: Iterable[Message]) -> None:
-        frames = [message for message in messages if message.topic is Topic.PARTIALS]
-        logged = [Logged(self._frames + place, 0, one.value, one.key) for place, one in enumerate(frames)]
-        self._frames += len(logged)
-        out = self._merge.apply(logged)
-        self.alerts += [Alert.decode(one.value or b"") for one in out if one.topic is Topic.ALERTS]
+    def _keep(self, messages: Iterable[Message]) -> None:
+        self.alerts += [Alert.decode(one.value or b"") for one in messages if one.topic is Topic.ALERTS]

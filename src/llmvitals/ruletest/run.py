@@ -77,7 +77,8 @@ class _Stages:
 
     def __init__(self, pipeline: Pipeline, pane: int) -> None:
         self.pane, self.frames = pane, 0
-        self.combine, self.merge = pipeline.alone(SOURCE)
+        alone = pipeline.alone({SOURCE: 1})
+        self.combine, self.merge = alone.combines[SOURCE, 0], alone.merge
 
     def feed(self, calls: Iterable[tuple[int, bytes]]) -> list[Alert]:
         """The next calls, in the order of their times."""
