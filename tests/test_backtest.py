@@ -220,6 +220,25 @@ def worked(settings: Settings, parts: Sequence[Sequence[Logged]]) -> list[Alert]
     return [Alert.decode(one.value or b"") for one in said if one.topic is Topic.ALERTS]
 
 
+def tried(
+    settings: Settings, lines: Sequence[bytes], dice: random.Random, *, partitions: int, most: int
+) -> tuple[Trial, list[list[Logged]]]:
+    """A trial of calls that are strewn over partitions, which take turns in batches of fewer than `most`."""
+    parts: list[list[Logged]] = [[] for _ in range(partitions)]
+    for line in lines:
+        part = dice.choice(parts)
+        part.append(Logged(len(part), NOON // 1_000 + 10**9, line))
+    found, places = Trial(settings, [settings.alerts], {"calls": partitions}), [0] * partitions
+    while waiting := [number for number in range(partitions) if places[number] < len(parts[number])]:
+        number = min(waiting, key=places.__getitem__)
+        records = parts[number][places[number] :][: dice.randrange(1, most)]
+        found.feed("calls", number, records)
+        places[number] += len(records)
+    for number in range(partitions):
+        found.end("calls", number)
+    return found, parts
+
+
 @pytest.mark.parametrize(("seed", "partitions", "block"), [(1, 1, 150), (2, 3, 400), (3, 2, 65_536)])
 def test_the_alerts_are_those_of_the_workers_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, partitions: int, block: int
@@ -228,19 +247,7 @@ def test_the_alerts_are_those_of_the_workers_stages(
     rules = folder(tmp_path / "rules", EVERY_KIND)
     settings, dice = Settings(alerts=rules), random.Random(seed)
     monkeypatch.setattr(trial, "BLOCK", block)
-    lines, parts = busy(seed), [[] for _ in range(partitions)]  # type: list[bytes], list[list[Logged]]
-    for line in lines:
-        part = dice.choice(parts)
-        part.append(Logged(len(part), NOON // 1_000 + 10**9, line))
-    found = Trial(settings, [rules], {"calls": partitions})
-    places = [0] * partitions
-    while waiting := [number for number in range(partitions) if places[number] < len(parts[number])]:
-        number = min(waiting, key=places.__getitem__)
-        records = parts[number][places[number] :][: dice.randrange(1, 90)]
-        found.feed("calls", number, records)
-        places[number] += len(records)
-    for number in range(partitions):
-        found.end("calls", number)
+    found, parts = tried(settings, busy(seed), dice, partitions=partitions, most=90)
     expected = told(worked(settings, parts))
     assert told(found.judges[0].alerts) == expected
     fired = {rule for _, rule, *_ in expected}

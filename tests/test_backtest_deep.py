@@ -11,10 +11,9 @@ import pytest
 
 from llmvitals.backtest.needs import needs
 from llmvitals.backtest.trial import Trial
-from llmvitals.record.log import Logged
 from llmvitals.settings import Settings
 from llmvitals.watch import KINDS
-from test_backtest import MINUTE, NOON, SECOND, folder, told, worked
+from test_backtest import MINUTE, NOON, SECOND, folder, told, tried, worked
 
 RULES = """
 groups:
@@ -67,18 +66,7 @@ def calls(seed: int) -> list[bytes]:
 def test_of_every_kind_the_alerts_are_those_of_the_workers_stages(tmp_path: Path, seed: int, partitions: int):
     rules, dice = folder(tmp_path / "rules", RULES), random.Random(seed)
     settings = Settings(alerts=rules)
-    parts: list[list[Logged]] = [[] for _ in range(partitions)]
-    for line in calls(seed):
-        part = dice.choice(parts)
-        part.append(Logged(len(part), NOON // 1_000 + 10**9, line))
-    found, places = Trial(settings, [rules], {"calls": partitions}), [0] * partitions
-    while waiting := [number for number in range(partitions) if places[number] < len(parts[number])]:
-        number = min(waiting, key=places.__getitem__)
-        records = parts[number][places[number] :][: dice.randrange(1, 900)]
-        found.feed("calls", number, records)
-        places[number] += len(records)
-    for number in range(partitions):
-        found.end("calls", number)
+    found, parts = tried(settings, calls(seed), dice, partitions=partitions, most=900)
     expected = told(worked(settings, parts))
     assert told(found.judges[0].alerts) == expected
     fired = {rule for _, rule, *_ in expected}

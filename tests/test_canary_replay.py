@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,8 +10,7 @@ from frames import contents
 from llmvitals.merge import settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.pipeline import Pipeline
-from llmvitals.settings import Settings
-from test_merge_rules import CALLS, alerts, changes, disturbed, frames, merging
+from test_merge_rules import CALLS, alerts, changes, disturbed, frames, merging, piped
 
 RULES = """groups:
 - name: g
@@ -27,10 +24,7 @@ RULES = """groups:
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory) -> Pipeline:
-    folder = tmp_path_factory.mktemp("rules")
-    (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
-    made = Pipeline.of(Settings(alerts=folder, default_views=False), 1, ["calls"])
-    return replace(made, merge=replace(made.merge, buckets=16, rounds=16))
+    return piped(tmp_path_factory.mktemp("rules"), RULES)
 
 
 @settings(deadline=None, max_examples=40)

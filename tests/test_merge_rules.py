@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import chain, islice
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -61,12 +62,16 @@ CALLS = st.lists(
 )
 
 
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory) -> Pipeline:
-    folder = tmp_path_factory.mktemp("rules")
-    (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
+def piped(folder: Path, rules: str) -> Pipeline:
+    """The stages of these rules, with few buckets, which are checkpointed one by one."""
+    (folder / "rules.yaml").write_text(rules, encoding="utf-8")
     made = Pipeline.of(Settings(alerts=folder, default_views=False), 1, ["calls"])
     return replace(made, merge=replace(made.merge, buckets=16, rounds=16))
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory) -> Pipeline:
+    return piped(tmp_path_factory.mktemp("rules"), RULES)
 
 
 def event(number: int, call: Call) -> dict[str, Any]:
