@@ -76,7 +76,8 @@ def brief(found: Iterable[Alert]) -> list[tuple[str, str, str]]:
 def restarted(replay: Replay, folder: Path) -> Replay:
     """The same worker after it went down and came up with the rules that are in the folder now."""
     again, parts = copy(replay), replay.merge.snapshot(whole=True).parts
+    again.stages = copy(replay.stages)
     pipeline = Pipeline.of(Settings(alerts=folder), 1, [SOURCE])
     pipeline = replace(pipeline, merge=replace(pipeline.merge, buckets=replay.merge._plan.buckets))
-    again.merge = pipeline.merging("", 0, parts=parts, beginning=0, sources={})
+    again.stages.merge = pipeline.merging("", 0, parts=parts, beginning=0, sources={})
     return again

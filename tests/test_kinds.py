@@ -51,7 +51,7 @@ class Company:
         self._parts |= self._stages.merge.snapshot(whole=True).parts
         pipeline = Pipeline.of(self._settings, 1, [SOURCE])
         pipeline = replace(pipeline, merge=replace(pipeline.merge, buckets=1))  # As Replay's.
-        self._stages.merge = pipeline.merging("", 0, parts=self._parts, beginning=0, sources={})
+        self._stages.stages.merge = pipeline.merging("", 0, parts=self._parts, beginning=0, sources={})
 
     def _hear(self, time: int, out: Any) -> None:
         found = [Alert.decode(message.value) for message in out if message.topic is Topic.ALERTS]

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from llmvitals import ingest
-from llmvitals.combine import Combine
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.ingest.texts import said as said_in
 from llmvitals.pipeline import Pipeline, check
@@ -327,10 +326,11 @@ def test_combine_counts_what_was_scored_and_what_was_not(opened: Callable[..., B
     pipeline = Pipeline.of(settings, 1, settings.sources)
     values = [call("a", "bad", app="x"), call("b", "good", app="x"), call("c", "RAISE", app="x")]
     messages = stage(opened()).apply(log_of(values))
-    scores: Combine = pipeline.alone(settings.topic("scores"))[0]
+    topic = settings.topic("scores")
+    stages = pipeline.alone({topic: 1})
+    scores, merge = stages.combines[topic, 0], stages.merge
     records = [Logged(n, NOW + 5_000, message.value) for n, message in enumerate(messages)]
     assert scores.apply(records) == []
-    merge = pipeline.alone(settings.topic("scores"))[1]
     frames = [Logged(n, NOW, frame.value) for n, frame in enumerate(scores.finish())]
     vitals = [message for message in (*merge.apply(frames), *merge.finish()) if message.topic is Topic.VITALS]
     points = [json.loads(message.value or b"") for message in vitals]

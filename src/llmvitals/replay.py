@@ -23,6 +23,8 @@ from llmvitals.window import SECOND
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from llmvitals.combine import Combine
+    from llmvitals.merge import Merge
     from llmvitals.settings import Settings
 
 SOURCE: Final = "replay"
@@ -34,16 +36,25 @@ class Replay:
     """Both stages, one partition each; what one gives out is at once the other's."""
 
     def __init__(self, settings: Settings) -> None:
-        self._alone = Pipeline.of(settings, 1, [SOURCE]).alone({SOURCE: 1})
-        self.combine, self.merge = self._alone.combines[SOURCE, 0], self._alone.merge
+        self.stages = Pipeline.of(settings, 1, [SOURCE]).alone({SOURCE: 1})
+
+    @property
+    def combine(self) -> Combine:
+        """Stage 1."""
+        return self.stages.combines[SOURCE, 0]
+
+    @property
+    def merge(self) -> Merge:
+        """Stage 2."""
+        return self.stages.merge
 
     def feed(self, events: Sequence[Logged]) -> list[Message]:
         """Dead letters, points and alerts that come of these events."""
-        return self._alone.feed(SOURCE, 0, events)
+        return self.stages.feed(SOURCE, 0, events)
 
     def finish(self) -> list[Message]:
         """What is still open, as at the end of all time."""
-        return [*self._alone.end(SOURCE, 0), *self.merge.finish()]
+        return [*self.stages.end(SOURCE, 0), *self.merge.finish()]
 
 
 def replay_lines(lines: Iterable[bytes], settings: Settings) -> Outcome:
