@@ -199,7 +199,7 @@ async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
     rules = tmp_path / "rules"
     rules.mkdir()
     write(rules / "first.yaml", DAY.format(name="First", limit=50, by="team"))
-    made = Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", alerts=rules, idle="30s")
+    made = Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", alerts=rules, idle="10m")
     await made.apply_topics()
     yield made
     made.close()
