@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 from frames import DAY, FIRST, PANE, SECOND, VIEWS, calls, entry, frame, log, stored, vitals
 from llmvitals.errors import ConfigError
 from llmvitals.merge import Merge, Plan
-from llmvitals.record.frame import Frame
+from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged
 from llmvitals.record.vitals import merged
 from llmvitals.sketch import quantiles
@@ -100,6 +101,88 @@ def test_a_new_partition_is_waited_for_and_counts_its_closed_panes_in_the_oldest
     assert calls(out)["10s", 0] == 1
     assert calls(out)["10s", 30] == 10 + 200 + 1_000
     assert calls(out)["1m", 0] == 1_211
+
+
+OLD = [frame(0, 6, floor=20, of=8), frame(1, 9, floor=20)]
+NEW = [
+    frame(5, 1, entry(0, vitals(calls=10, late_calls=4)), of=8),
+    frame(5, 2, entry(1, vitals(calls=100)), entry(3, vitals(calls=1_000, late_calls=7)), floor=3, of=8),
+    frame(7, 1, entry(2, vitals(calls=20)), floor=3, of=8),
+]
+REST = [frame(source, 9, floor=20, of=8) for source in range(2, 8)]
+
+
+ORDERS = [
+    order for order in itertools.permutations([*OLD, *NEW]) if order.index(NEW[0]) < order.index(NEW[1])
+]
+"""A source's own frames keep their order."""
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=range(len(ORDERS)))
+@pytest.mark.parametrize("unaware", [False, True])
+def test_no_call_is_lost_whichever_frame_is_the_first_of_new_partitions(order, unaware):
+    """unaware: the workers of the new partitions know of fewer than they read themselves."""
+    stage = merge()
+    out = stage.apply(log([frame(0, 5, entry(0, ONE), floor=3), frame(1, 9, floor=3)]))
+    grown = [replace(each, sources={"calls": 2}) if unaware and each in NEW else each for each in order]
+    out += stage.apply(log([*grown, *REST, *grown], 2))
+    assert stage.watermark == DAY + 20 * PANE
+    point = {where[2:4]: point for where, point in stored(out).items() if where[0] == "llm_calls"}
+    assert {where: each.counts["calls"] for where, each in point.items()} == {
+        ("10s", 0): 1, ("10s", 30): 1_130, ("1m", 0): 1_131, ("5m", 0): 1_131, ("1h", 0): 1_131, ("1d", 0): 1_131,
+    }  # fmt: skip
+    # All of a closed pane's are late, however many of them were late before; of an open pane's those that were.
+    assert point["10s", 30].counts["late_calls"] == point["1m", 0].counts["late_calls"] == 10 + 100 + 20 + 7
+
+
+def test_entries_of_panes_that_closed_before_their_source_was_known_are_counted():
+    stage = merge()
+    stage.apply(log([frame(0, 5, floor=3), frame(1, 9, floor=3), NEW[0], NEW[0], NEW[1]]))
+    assert (stage.counters["moved"], stage.counters["stale"], stage.counters["late"]) == (2, 1, 0)
+
+
+def test_partitions_that_grow_twice_are_counted_where_each_found_the_oldest_open_pane():
+    stage = merge()
+    frames = [
+        frame(0, 5, floor=3, of=1),
+        frame(1, 1, entry(0, vitals(calls=10)), of=2),
+        frame(0, 6, floor=9, of=1),
+        frame(1, 2, floor=6, of=2),
+        frame(2, 1, entry(0, vitals(calls=100)), entry(7, vitals(calls=1_000)), of=3),
+        frame(0, 6, floor=20, of=1),
+        frame(1, 6, floor=20, of=2),
+        frame(2, 6, floor=20, of=3),
+    ]
+    found = calls(stage.apply(log(frames)))
+    assert {start: count for (window, start), count in found.items() if window == "10s"} == {
+        30: 10, 60: 100, 70: 1_000,
+    }  # fmt: skip
+
+
+def test_a_topic_that_is_read_again_loses_nothing_although_others_have_gone_ahead():
+    def of(topic: str, *entries: Entry, floor: int) -> Frame:
+        return Frame(f"{topic}/0", {topic: 1}, 0, 1, FIRST + floor, 1 + floor, PANE, entries)
+
+    both, one = (Plan(PANE, VIEWS, inputs=frozenset(inputs)) for inputs in (("a", "b"), ("a",)))
+    stage = merge(both)
+    stage.apply(log([of("a", floor=3), of("b", floor=2)]))
+    stage = merge(one, **stage.snapshot(whole=True).parts)
+    stage.apply(log([of("a", floor=9)], 2))
+    stage = merge(both, **stage.snapshot(whole=True).parts)
+    out = stage.apply(log([of("b", entry(4, ONE), floor=5), of("a", floor=30), of("b", floor=30)], 3))
+    assert calls(out)["10s", 90] == calls(out)["1m", 60] == 1
+
+
+def test_a_checkpoint_from_before_partitions_were_new_is_read_on():
+    """It holds, under `joined`, what follows from the floors."""
+    stage = merge()
+    stage.apply(log([frame(0, 5, floor=3), frame(1, 9, floor=3), NEW[0]]))
+    parts = dict(stage.snapshot(whole=True).parts)
+    manifest = msgspec.msgpack.decode(parts["manifest"])
+    manifest[6]["joined"] = {f"calls/{number}": FIRST + 3 for number in range(2, 8)}
+    again = merge(**parts | {"manifest": msgspec.msgpack.encode(manifest)})
+    out = again.apply(log([*NEW, *OLD, *REST], 3))
+    assert calls(out)["10s", 30] == 1_130
 
 
 def test_a_topic_that_is_read_no_more_is_not_waited_for():

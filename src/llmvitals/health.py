@@ -86,6 +86,9 @@ _STAGES: Final[dict[Kind, dict[str, Metric]]] = {
         "entries": Metric(Counter, "entries", "Panes of series that were in them."),
         "stale": Metric(Counter, "entries_stale", "Entries that were known already."),
         "late": Metric(Counter, "entries_late", "Entries of panes that their source had sealed."),
+        "moved": Metric(
+            Counter, "entries_moved", "Entries counted in a later pane, as late: their own had closed before."
+        ),
         "unknown": Metric(Counter, "entries_unknown", "Entries of views that are not ours."),
         "replayed": Metric(Counter, "entries_replayed", "Entries that a checkpoint held already."),
         "panes": Metric(Counter, "panes_closed", "Panes of series that closed."),

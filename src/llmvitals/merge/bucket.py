@@ -12,10 +12,12 @@ from llmvitals.record.view import OTHER
 from llmvitals.record.vitals import Vitals, merged
 
 Slots = dict[str, tuple[int, bytes]]
-"""Source (of a split view: and arm) → version and packed vitals of the greatest version."""
+"""`slot_of` a source → version and packed vitals of the greatest version."""
 
 _ARM: Final = "\0"
 """Between source and arm; no topic's name holds it."""
+_MOVED: Final = "@"
+"""Between a source and the closed pane that its vitals belong to; no topic's name holds it."""
 
 
 class Bucket(msgspec.Struct, array_like=True):
@@ -62,16 +64,26 @@ class Bucket(msgspec.Struct, array_like=True):
         return _encoder.encode(self)
 
 
-def of_arm(source: str, arm: str) -> str:
-    """The slot of an arm of a split view ("" where there are none)."""
-    return f"{source}{_ARM}{arm}" if arm else source
+def slot_of(source: str, arm: str, *, closed: int | None = None) -> str:
+    """Where in a pane a source's vitals are kept.
+
+    arm: of a split view, "" where there are none. closed: the pane that they belong to, where that one closed
+    before and they count in this one.
+    """
+    slot = source if closed is None else f"{source}{_MOVED}{closed}"
+    return f"{slot}{_ARM}{arm}" if arm else slot
 
 
 def summed(slots: Slots) -> Vitals:
-    """All sources of one series in one pane; of a split view all arms, and each but OTHER by itself."""
+    """All sources of one series in one pane; of a split view all arms, and each but OTHER by itself.
+
+    All calls that belong to a closed pane are late here, whether or not they were late there.
+    """
     arms: dict[str, list[Vitals]] = {}
-    for slot, (_, vitals) in slots.items():
-        arms.setdefault(slot.partition(_ARM)[2], []).append(Vitals.unpack(vitals))
+    for slot, (_, packed) in slots.items():
+        source, _, arm = slot.partition(_ARM)
+        vitals = Vitals.unpack(packed)
+        arms.setdefault(arm, []).append(vitals.late() if _MOVED in source else vitals)
     if not any(arms):
         return merged(arms.get("", []))
     each = {arm: merged(arms[arm]) for arm in sorted(arms)}

@@ -5,43 +5,49 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from llmvitals.merge.bucket import of_arm
+from llmvitals.merge.bucket import slot_of
 from llmvitals.merge.plan import Plan, series_key
 from llmvitals.merge.sources import Sources
 from llmvitals.record.frame import Frame
 
 
 class Put(NamedTuple):
-    """An entry as `Bucket.put` takes it. eager: rules look at it while its pane is open."""
+    """An entry as `Bucket.put` takes it.
+
+    eager: rules look at it while its pane is open. moved: it counts in a later pane than its own.
+    """
 
     pane: int
     key: bytes
     slot: str
     content: tuple[int, bytes]
     eager: bool
+    moved: bool
 
 
 def by_bucket(frame: Frame, plan: Plan, sources: Sources, counters: Counter[str]) -> dict[int, list[Put]]:
-    """Bucket → what a frame has for it. sources: as they were before the frame, whose floor comes after it.
+    """Bucket → what a frame has for it.
 
+    sources: with the partitions that the frame announces, but not yet with its floor, which says that its
+    entries are the last of their panes. An entry of a pane that closed before its source was known counts in
+    the oldest open pane.
     Counts those that are unknown (of no view of ours) or late (of panes that their source has sealed).
     """
     found: dict[int, list[Put]] = {}
-    sealed, joined = sources.of(frame.source)
+    low, oldest = sources.low, sources.oldest(frame.source, plan.inputs)
     for entry in frame.entries:
         home, arm = plan.home(entry.view, entry.series)
         if not plan.wants(entry.view, home):
             counters["unknown"] += 1
             continue
-        pane, slot = entry.pane, frame.source
-        if pane < joined:
-            pane, slot = joined, f"{slot}@{pane}"
         # Below the source's own floor all is said, even while other sources hold the pane open.
-        if entry.pane < sealed or pane < sources.low:
+        if entry.pane < oldest:
             counters["late"] += 1
             continue
+        moved = entry.pane < low
         key = series_key(entry.view, home)
-        slot = of_arm(slot, arm)
-        put = Put(pane, key, slot, (frame.version, entry.vitals), plan.eager(entry.view))
+        slot = slot_of(frame.source, arm, closed=entry.pane if moved else None)
+        content = frame.version, entry.vitals
+        put = Put(max(entry.pane, low), key, slot, content, plan.eager(entry.view), moved)
         found.setdefault(plan.bucket(key), []).append(put)
     return found

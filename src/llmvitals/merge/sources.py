@@ -13,34 +13,50 @@ class Sources(msgspec.Struct):
 
     floors: source → its greatest sealed floor. partitions: source topic → how many partitions it has; it
     never shrinks, so a zombie's old count cannot take a source away. low: every pane below it is closed; it
-    never falls. joined: source → `low` when it was first heard of, where others had gone ahead of it.
+    never falls.
+
+    A source that is new when others have gone ahead has a floor below `low`. As it is waited for, `low` stays
+    where it is until that source has sealed every pane below it.
     """
 
     floors: dict[str, int] = {}
     partitions: dict[str, int] = {}
-    joined: dict[str, int] = {}
     low: int = NEVER
 
     def take(self, frame: Frame, inputs: frozenset[str]) -> bool:
-        """Count a frame's floor in; whether anything changed. inputs: topics to wait for, empty for all."""
-        changed = False
-        for topic, count in frame.sources.items():
-            known = self.partitions.get(topic, 0)
-            if count > known:
-                changed = True
-                self.partitions[topic] = count
-                if self.low > NEVER:
-                    self.joined.update({f"{topic}/{number}": self.low for number in range(known, count)})
-        if frame.floor > self.floors.get(frame.source, NEVER - 1):
-            changed = True
-            self.floors[frame.source] = frame.floor
-        if changed:
-            self.low = max(self.low, min(self._expected(inputs), default=NEVER))
-        return changed
+        """A frame without its entries: `announce` and `rise`; whether anything changed."""
+        announced = self.announce(frame)
+        return self.rise(frame, inputs) or announced
 
-    def of(self, source: str) -> tuple[int, int]:
-        """A source's floor, and the pane that its older ones count in."""
-        return self.floors.get(source, NEVER), self.joined.get(source, NEVER)
+    def announce(self, frame: Frame) -> bool:
+        """Take in how many partitions there are, before the frame's entries; whether there are more now.
+
+        A frame also announces its own partition: the metadata of a worker may be older than its assignment.
+        """
+        topic, number = _parsed(frame.source)
+        said = [*frame.sources.items(), (topic, number + 1)]
+        before = dict(self.partitions)
+        for name, count in said:
+            if count > self.partitions.get(name, 0):
+                self.partitions[name] = count
+        return self.partitions != before
+
+    def rise(self, frame: Frame, inputs: frozenset[str]) -> bool:
+        """Take in a frame's floor, after its entries; whether it is higher than before.
+
+        inputs: topics to wait for, empty for all.
+        """
+        if frame.floor <= self.floors.get(frame.source, NEVER - 1):
+            return False
+        self.floors[frame.source] = frame.floor
+        self.low = max(self.low, min(self._expected(inputs), default=NEVER))
+        return True
+
+    def oldest(self, source: str, inputs: frozenset[str]) -> int:
+        """The lowest pane of which a source may still say something."""
+        sealed = self.floors.get(source, NEVER)
+        waited = not inputs or _parsed(source)[0] in inputs
+        return sealed if waited else max(sealed, self.low)
 
     def silent(self, inputs: frozenset[str]) -> int:
         """How many of the expected sources have promised nothing yet."""
@@ -56,4 +72,10 @@ class Sources(msgspec.Struct):
 
     def copy(self) -> Sources:
         """Another one of the same contents."""
-        return Sources(dict(self.floors), dict(self.partitions), dict(self.joined), self.low)
+        return Sources(dict(self.floors), dict(self.partitions), self.low)
+
+
+def _parsed(source: str) -> tuple[str, int]:
+    """Topic and partition of a source; -1 where there is no number."""
+    topic, _, number = source.rpartition("/")
+    return topic, int(number) if number.isdecimal() else -1

@@ -28,15 +28,17 @@ class Merge:
     it closes does not even depend on their order: of each source the content of the greatest version counts,
     so re-sent, stale and repeated frames change nothing. A pane closes once, when every source's floor has
     passed it; what a source says of a pane below its own floor is ignored. A source that was first heard of
-    when others had gone ahead counts what it has of closed panes in the oldest pane that was open then.
+    when others had gone ahead counts what it has of closed panes in the oldest pane that was open then, and
+    there all calls of them in `late_calls`. Which frame announces it first does not matter.
 
     shard: which partition. parts: the newest of every part of its checkpoint; without a manifest it begins
     afresh. beginning: the oldest offset that the log still has.
     Raises StateLost and ConfigError as `state.read` does.
 
     counters: frames, entries; of the entries stale (re-sent), late (of sealed panes), unknown (of no view of
-    ours) and replayed (a bucket had them already); panes (of all series, that closed), points, alerts;
-    orders, and orders_refused (of a rule or view that is not ours, or that can't be read).
+    ours), replayed (a bucket had them already) and moved (into a later pane, because theirs had closed);
+    panes (of all series, that closed), points, alerts; orders, and orders_refused (of a rule or view that is
+    not ours, or that can't be read).
     """
 
     next: int
@@ -166,13 +168,15 @@ class Merge:
     def _take(self, offset: int, frame: Frame) -> Iterator[Piece]:
         """One frame, bucket by bucket, so that each of them has either all of it or nothing.
 
-        Its entries first, because its floor says that they are the last of their panes.
+        The partitions that it announces first, because its source may be one of them; then its entries,
+        because its floor says that they are the last of their panes.
         """
         self.counters["frames"] += 1
         self.counters["entries"] += len(frame.entries)
+        announced = self._sources.announce(frame)
         entries = by_bucket(frame, self._plan, self._sources, self.counters)
         low = self._sources.low
-        if self._sources.take(frame, self._plan.inputs):
+        if self._sources.rise(frame, self._plan.inputs) or announced:
             self._checkpoints.moved(offset, frame)
         moved = self._sources.low > low
         todo = self._todo(offset, entries, self._sources.low if moved else None)
@@ -208,6 +212,7 @@ class Merge:
                 continue
             news = [put for put in puts if bucket.put(put.pane, put.key, put.slot, put.content)]
             self.counters["stale"] += len(puts) - len(news)
+            self.counters["moved"] += sum(put.moved for put in news)
             if news:
                 self._checkpoints.changed(number, offset)
                 self._settler.rouse(number)

@@ -71,6 +71,12 @@ class Vitals:
         """The same with only the `most` heaviest contributors of each kind."""
         return replace(self, contributors=heavy.cut(self.contributors, most))
 
+    def late(self) -> Vitals:
+        """The same with all calls late."""
+        sums = list(self.sums)
+        sums[tally.SUM["late_calls"]] = self.total("calls")
+        return replace(self, sums=tuple(sums))
+
     def pack(self) -> bytes:
         """Canonical bytes (msgpack)."""
         keys, counts = self.bins
