@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from llmvitals.combine import Combine
 from llmvitals.combine.clock import Clock
 from llmvitals.combine.shelf import Shelf
-from llmvitals.merge import settle, stage, state
-from llmvitals.merge.bucket import Bucket
+from llmvitals.merge import entries, settle, sources, stage, state
+from llmvitals.merge.bucket import Bucket, slot_of
 from llmvitals.merge.sources import Sources
 from llmvitals.merge.state import Checkpoints
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.log import Snapshot
+from llmvitals.record.vitals import Vitals
+from llmvitals.window import NEVER
 from world import SECOND, Died, Partition, World
 
 
@@ -34,6 +36,8 @@ def _small_pieces(monkeypatch):
     monkeypatch.setattr(stage, "STRETCH", 1)
 
 
+MOST = 5
+"""Partitions of the calls."""
 LAGS = [0, 0, 0, 1, 3, 6, 9, 15, 40, -4, -30, -90]
 
 
@@ -58,8 +62,18 @@ def zombie(world: World, rnd: random.Random, partition: Partition) -> None:
     world.zombie(partition, rnd.randint(0, 7), rnd.randint(0, 4), acknowledged=rnd.choice([True, False]))
 
 
+def grow(world: World, rnd: random.Random, partition: Partition) -> None:
+    """Its calls begin with the world's or where another partition is now; its worker's metadata may be old."""
+    start = rnd.choice([partition.start, *(event.kafka for event in partition.events[-1:])])
+    count = len(world.partitions)
+    if count < MOST:
+        world.grow(start, rnd.choice([count + 1, count, 1]))
+
+
 COMBINE = {
     produce: 18,
+    grow: 1,
+    lambda world, rnd, partition: world.discover(partition): 1,
     take: 20,
     flush: 10,
     zombie: 12,
@@ -102,7 +116,7 @@ def test_a_life_full_of_crashes_ends_equal_to_brute_force(rnd, steps):
 
 def test_long_lives_end_equal_to_brute_force():
     """And everything that can happen did happen in them."""
-    worlds = [run(random.Random(seed)) for seed in range(12)]
+    worlds = [run(random.Random(seed)) for seed in range(24)]
     for world in worlds:
         world.check()
     for what in (
@@ -115,6 +129,8 @@ def test_long_lives_end_equal_to_brute_force():
         "merge crash",
         "half a frame",
         "torn frame",
+        "growth",
+        "late by growth",
     ):
         assert sum(world.happened[what] for world in worlds) > 12, what
 
@@ -233,9 +249,32 @@ def done_too_early(patch):
     patch.setattr(Checkpoints, "take", take)
 
 
+def closed_is_closed(patch):
+    """What a new partition has of panes that closed before is dropped."""
+    patch.setattr(
+        Sources, "oldest", lambda self, source, inputs: max(self.floors.get(source, NEVER), self.low)
+    )
+
+
+def own_partition_unannounced(patch):
+    """A frame announces only the partitions that its worker has heard of, be its own among them or not."""
+    patch.setattr(sources, "_parsed", lambda source: ("calls", -1))
+
+
+def moved_in_time(patch):
+    """What counts in a later pane than its own is no later for that."""
+    patch.setattr(Vitals, "late", lambda self: self)
+
+
+def moved_together(patch):
+    """Of several closed panes of a new partition one is kept."""
+    patch.setattr(entries, "slot_of", lambda source, arm, *, closed=None: slot_of(source, arm))
+
+
 MUTATIONS = [
     one_promise, no_promise_rule, promise_unwritten, resume_at_next, floor_before_ack, last_wins,
     only_those_who_spoke, manifest_newest, no_bucket_skip, floors_newest, last_change, done_too_early,
+    closed_is_closed, own_partition_unannounced, moved_in_time, moved_together,
 ]  # fmt: skip
 
 

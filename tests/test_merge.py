@@ -135,6 +135,14 @@ def test_no_call_is_lost_whichever_frame_is_the_first_of_new_partitions(order, u
     assert point["10s", 30].counts["late_calls"] == point["1m", 0].counts["late_calls"] == 10 + 100 + 20 + 7
 
 
+def test_a_partition_that_nobody_announced_but_by_speaking_is_waited_for():
+    stage = merge()
+    frames = [frame(0, 5, floor=3), frame(1, 9, floor=3), frame(2, 1, entry(0, vitals(calls=10)))]
+    assert stage.apply(log([*frames, frame(0, 6, floor=20), frame(1, 10, floor=20)])) == []
+    out = stage.apply(log([frame(2, 2, entry(0, vitals(calls=20)), floor=1), frame(2, 3, floor=20)], 5))
+    assert calls(out)["1m", 0] == 20
+
+
 def test_entries_of_panes_that_closed_before_their_source_was_known_are_counted():
     stage = merge()
     stage.apply(log([frame(0, 5, floor=3), frame(1, 9, floor=3), NEW[0], NEW[0], NEW[1]]))

@@ -21,7 +21,7 @@ from frames import Place, stored
 from llmvitals import combine, merge
 from llmvitals.errors import BadCall, Code
 from llmvitals.record.call import Call
-from llmvitals.record.frame import Frame
+from llmvitals.record.frame import Frame, shard_of
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.view import View
@@ -97,9 +97,14 @@ class Worker:
 
 @dataclass
 class Partition:
-    """One partition of the calls, and what is written down about it."""
+    """One partition of the calls, and what is written down about it.
+
+    start: Kafka's time when it was created, µs. known: how many partitions its worker believes there are.
+    """
 
     name: str
+    start: int = START
+    known: int = 0
     events: list[Event] = field(default_factory=list)
     saved: dict[str, bytes] = field(default_factory=dict)
     promises: list[tuple[int, int]] = field(default_factory=list)
@@ -126,7 +131,7 @@ class World:
     """combine: one worker a partition; merge: one a shard; a sink that lets the greater `upto` win."""
 
     def __init__(self, partitions: int) -> None:
-        self.partitions = [Partition(f"calls/{number}") for number in range(partitions)]
+        self.partitions = [Partition(f"calls/{number}", known=partitions) for number in range(partitions)]
         self.shards = [Shard(number) for number in range(SHARDS)]
         for partition in self.partitions:
             self.restart(partition)
@@ -139,7 +144,7 @@ class World:
     def produce(self, partition: Partition, gap: int, lag: int, app: str) -> None:
         """A call `gap` µs after the one before, whose time is `lag` µs before Kafka's (or after, below 0)."""
         events = partition.events
-        kafka = (events[-1].kafka if events else START) + gap
+        kafka = (events[-1].kafka if events else partition.start) + gap
         number = len(events)
         events.append(Event(kafka, kafka - lag, f"{partition.name} {number}", app, 1 + number * 37 % 5_000))
 
@@ -149,6 +154,18 @@ class World:
             events = partition.events
             events.append(events[-1 - back % len(events)]._replace(kafka=events[-1].kafka))
 
+    def grow(self, start: int, known: int) -> None:
+        """One more partition, read by a worker that believes there are `known`; the others don't know of it."""
+        partition = Partition(f"calls/{len(self.partitions)}", start, known)
+        self.partitions.append(partition)
+        self.restart(partition)
+        self.happened["growth"] += 1
+
+    def discover(self, partition: Partition) -> None:
+        """Its worker is replaced by one that knows of all partitions."""
+        partition.known = len(self.partitions)
+        self.restart(partition)
+
     # Combine
 
     def restart(self, partition: Partition) -> None:
@@ -156,7 +173,7 @@ class World:
             combine.Combine(
                 COMBINE,
                 source=partition.name,
-                sources={"calls": len(self.partitions)},
+                sources={"calls": partition.known},
                 parts=dict(partition.saved),
                 beginning=0,
             )
@@ -285,7 +302,10 @@ class World:
     # The end
 
     def finish(self) -> None:
-        """Everything is read; every partition ends."""
+        """Everything is read by workers that know of all partitions; every partition ends."""
+        for partition in self.partitions:
+            if partition.known < len(self.partitions):
+                self.discover(partition)
         for partition in self.partitions:
             worker = partition.worker
             self.take(partition, worker, len(partition.events))
@@ -328,24 +348,32 @@ class World:
                 assert said.setdefault(what, entry.vitals) == entry.vitals, what
 
     def expected(self) -> dict[Place, Expected]:
-        """What must come out: every call once, in the pane that its log and the promises decide."""
+        """What must come out: every call once, in the pane that its log and the promises decide.
+
+        If that one had closed in a shard before it heard of the partition, it is the oldest pane open then.
+        """
         sums: dict[Place, Counter[str]] = defaultdict(Counter)
         latencies: dict[Place, list[float]] = defaultdict(list)
+        joined = [first_open(shard) for shard in self.shards]
         for partition in self.partitions:
-            for pane, late, copy, event in placed(partition):
-                for where in places(pane, event):
-                    sums[where].update(
-                        {"duplicates": 1}
-                        if copy
-                        else {
-                            "calls": 1,
-                            "late_calls": late,
-                            "input_tokens": event.tokens,
-                            "cost_nano": event.tokens * 3,
-                        }
-                    )
-                    if not copy:
-                        latencies[where].append(event.tokens + 0.5)
+            for own, late_there, copy, event in placed(partition):
+                for view, series in (("all", ()), ("app", (event.app,))):
+                    first = joined[shard_of(view, series, SHARDS)][partition.name]
+                    pane, late = max(own, first), late_there or own < first
+                    self.happened["late by growth"] += own < first
+                    for where in places(pane, view, series):
+                        sums[where].update(
+                            {"duplicates": 1}
+                            if copy
+                            else {
+                                "calls": 1,
+                                "late_calls": late,
+                                "input_tokens": event.tokens,
+                                "cost_nano": event.tokens * 3,
+                            }
+                        )
+                        if not copy:
+                            latencies[where].append(event.tokens + 0.5)
         return {where: Expected.of(sums[where], latencies[where]) for where in sums}
 
 
@@ -378,8 +406,22 @@ def placed(partition: Partition):
         watermark = max(watermark, min(event.time, event.kafka) - DISORDER)
 
 
-def places(pane: int, event: Event):
+def places(pane: int, view: str, series: tuple[str, ...]):
     for window, seconds in WINDOWS.items():
         start = (pane * 10 // seconds * seconds * SECOND - 1_700_006_400 * SECOND) // SECOND
-        yield "llm_calls", "all", window, start, ()
-        yield "llm_calls", "app", window, start, (("app", event.app),)
+        yield "llm_calls", view, window, start, tuple(("app", app) for app in series)
+
+
+def first_open(shard: Shard) -> dict[str, int]:
+    """Partition of the calls → the lowest pane that was open in a shard when it was first told of it."""
+    floors: dict[str, int] = {}
+    found: dict[str, int] = {}
+    low = NEVER
+    for record in shard.log:
+        frame = Frame.decode(record.value or b"")
+        count = max(frame.sources["calls"], int(frame.source.removeprefix("calls/")) + 1)
+        for number in range(count):
+            found.setdefault(f"calls/{number}", low)
+        floors[frame.source] = max(floors.get(frame.source, NEVER), frame.floor)
+        low = max(low, min(floors.get(source, NEVER) for source in found))
+    return found

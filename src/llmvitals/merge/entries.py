@@ -28,9 +28,8 @@ class Put(NamedTuple):
 def by_bucket(frame: Frame, plan: Plan, sources: Sources, counters: Counter[str]) -> dict[int, list[Put]]:
     """Bucket → what a frame has for it.
 
-    sources: with the partitions that the frame announces, but not yet with its floor, which says that its
-    entries are the last of their panes. An entry of a pane that closed before its source was known counts in
-    the oldest open pane.
+    sources: as they were before the frame, whose floor comes after it. An entry of a pane that its source has
+    not sealed, but the others have closed before they knew of that source, counts in the oldest open pane.
     Counts those that are unknown (of no view of ours) or late (of panes that their source has sealed).
     """
     found: dict[int, list[Put]] = {}

@@ -24,33 +24,22 @@ class Sources(msgspec.Struct):
     low: int = NEVER
 
     def take(self, frame: Frame, inputs: frozenset[str]) -> bool:
-        """A frame without its entries: `announce` and `rise`; whether anything changed."""
-        announced = self.announce(frame)
-        return self.rise(frame, inputs) or announced
+        """Count a frame's floor in; whether anything changed. inputs: topics to wait for, empty for all.
 
-    def announce(self, frame: Frame) -> bool:
-        """Take in how many partitions there are, before the frame's entries; whether there are more now.
-
-        A frame also announces its own partition: the metadata of a worker may be older than its assignment.
+        A frame also announces its own partition: a worker's metadata may be older than its assignment.
         """
+        changed = False
         topic, number = _parsed(frame.source)
-        said = [*frame.sources.items(), (topic, number + 1)]
-        before = dict(self.partitions)
-        for name, count in said:
+        for name, count in (*frame.sources.items(), (topic, number + 1)):
             if count > self.partitions.get(name, 0):
+                changed = True
                 self.partitions[name] = count
-        return self.partitions != before
-
-    def rise(self, frame: Frame, inputs: frozenset[str]) -> bool:
-        """Take in a frame's floor, after its entries; whether it is higher than before.
-
-        inputs: topics to wait for, empty for all.
-        """
-        if frame.floor <= self.floors.get(frame.source, NEVER - 1):
-            return False
-        self.floors[frame.source] = frame.floor
-        self.low = max(self.low, min(self._expected(inputs), default=NEVER))
-        return True
+        if frame.floor > self.floors.get(frame.source, NEVER - 1):
+            changed = True
+            self.floors[frame.source] = frame.floor
+        if changed:
+            self.low = max(self.low, min(self._expected(inputs), default=NEVER))
+        return changed
 
     def oldest(self, source: str, inputs: frozenset[str]) -> int:
         """The lowest pane of which a source may still say something."""

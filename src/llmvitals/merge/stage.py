@@ -168,15 +168,13 @@ class Merge:
     def _take(self, offset: int, frame: Frame) -> Iterator[Piece]:
         """One frame, bucket by bucket, so that each of them has either all of it or nothing.
 
-        The partitions that it announces first, because its source may be one of them; then its entries,
-        because its floor says that they are the last of their panes.
+        Its entries first, because its floor says that they are the last of their panes.
         """
         self.counters["frames"] += 1
         self.counters["entries"] += len(frame.entries)
-        announced = self._sources.announce(frame)
         entries = by_bucket(frame, self._plan, self._sources, self.counters)
         low = self._sources.low
-        if self._sources.rise(frame, self._plan.inputs) or announced:
+        if self._sources.take(frame, self._plan.inputs):
             self._checkpoints.moved(offset, frame)
         moved = self._sources.low > low
         todo = self._todo(offset, entries, self._sources.low if moved else None)
