@@ -70,6 +70,23 @@ def _price(model: str, provider: str, tokens: int, cached: int, out: int) -> Dec
     return calc_price(usage, model_ref=model, provider_id=provider).total_price
 
 
+def added(call: dict[str, Any], *, first: bool) -> Counter[str]:
+    """What a call adds to FIELDS; first: whether it is no copy."""
+    if not first:
+        return Counter(duplicates=1)
+    cost = nano(call)
+    return Counter(
+        calls=1,
+        errors=int(call.get("status") == "error"),
+        unpriced_calls=int(cost is None),
+        unknown_usage_calls=int(cost is None),
+        input_tokens=call.get("input_tokens", 0),
+        cached_tokens=call.get("cached_tokens", 0),
+        output_tokens=call.get("output_tokens", 0),
+        cost_nano=cost or 0,
+    )
+
+
 class Logs:
     """What lies on each partition of the calls topic, and what must come of it.
 
@@ -112,20 +129,8 @@ class Logs:
         return [*out, json.dumps(last).encode()]
 
     def _count(self, call: dict[str, Any], first: bool) -> None:
-        cost = nano(call)
-        fields = Counter(
-            calls=1,
-            errors=int(call.get("status") == "error"),
-            unpriced_calls=int(cost is None),
-            unknown_usage_calls=int(cost is None),
-            input_tokens=call.get("input_tokens", 0),
-            cached_tokens=call.get("cached_tokens", 0),
-            output_tokens=call.get("output_tokens", 0),
-            cost_nano=cost or 0,
-        )
-        if not first:
-            self.duplicates += 1
-            fields = Counter(duplicates=1)
+        self.duplicates += not first
+        fields = added(call, first=first)
         for view, by in VIEWS.items():
             for window, length in WINDOWS.items():
                 time = call["ts"] * 1000

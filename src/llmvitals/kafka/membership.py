@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from llmvitals.settings import Settings
 
+DISCOVERY_MS: Final = 2_000
+"""How often a group looks for new partitions. What is on them meanwhile is in time only if the panes of the
+others don't close before: this and a rebalance should take less than the allowed disorder."""
 _FENCED: Final = (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
 
 
@@ -53,7 +56,7 @@ def group_consumer(settings: Settings, stage: str, group: str) -> AIOKafkaConsum
     """The consumer of a stage's group; settings.instance makes it a static member of it."""
     session = duration(settings.session_timeout) // 1000
     return AIOKafkaConsumer(
-        **client(settings, stage),
+        **client(settings, stage) | {"metadata_max_age_ms": DISCOVERY_MS},
         group_id=group,
         group_instance_id=f"{settings.instance}-{stage}" if settings.instance else None,
         partition_assignment_strategy=[RoundRobinPartitionAssignor],
