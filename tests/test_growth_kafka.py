@@ -9,11 +9,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from cluster import Cluster, until
-from llmvitals.kafka.membership import DISCOVERY_MS
+from llmvitals.kafka.connect import DISCOVERY_MS
+from llmvitals.kafka.tail import Tail
 from llmvitals.record.frame import Frame, shard_of
+from llmvitals.record.log import Topic
+from llmvitals.settings import Settings
 from llmvitals.window import NEVER
 from oracle import FIELDS, SECOND, VIEWS, WINDOWS, Logs, added
 from test_exact import MINUTE, START, conserved, stored
@@ -36,11 +40,12 @@ async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
     made.close()
 
 
-async def grow(cluster: Cluster) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.values["brokers"])
+async def add_partitions(brokers: str, topic: str, count: int) -> None:
+    """Until there are `count`."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
     await admin.start()
     try:
-        await admin.create_partitions({cluster.settings.topic("calls"): NewPartitions(AFTER)})
+        await admin.create_partitions({topic: NewPartitions(count)})
     finally:
         await admin.close()
 
@@ -102,7 +107,7 @@ async def test_partitions_added_while_calls_flow_are_found_soon_and_counted_to_t
     await publish(cluster, logs, old, (0, 0.5))
     await asyncio.to_thread(until, lambda: stored(cluster), 90, cluster.logs)
 
-    await grow(cluster)
+    await add_partitions(cluster.values["brokers"], cluster.settings.topic("calls"), AFTER)
     publishing = asyncio.create_task(publish(cluster, logs, old, (0.5, 0.6)))
     await publish(cluster, logs, new, (0, 0.6))
     await publishing
@@ -137,3 +142,29 @@ async def test_partitions_added_while_calls_flow_are_found_soon_and_counted_to_t
     assert merge.metric("llmvitals_entries_moved_total") > 0
     for worker in combines:
         conserved(worker)
+
+
+async def test_news_of_a_compacted_topic_come_from_its_new_partitions_too(
+    kafka: str, topic_prefix: str, create_topics: Any
+) -> None:
+    settings = await create_topics(Settings(brokers=kafka, topic_prefix=topic_prefix))
+    topic, tail = settings.topic(Topic.SILENCES), Tail(settings, "look")
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await tail.start()
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, b"1", key=b"a")
+        assert [record.value for record in await tail.whole(topic)] == [b"1"]
+        await add_partitions(kafka, topic, 2)
+        await producer.client.force_metadata_update()
+        await producer.send_and_wait(topic, b"2", key=b"b", partition=1)
+        await producer.send_and_wait(topic, b"3", key=b"c", partition=0)
+        found: list[bytes] = []
+        async with asyncio.timeout(30 + DISCOVERY_MS / 1_000):
+            while len(found) < 2:
+                found += [record.value for record in await tail.news(topic)]
+        assert sorted(found) == [b"2", b"3"]
+        assert await tail.news(topic) == []
+    finally:
+        await producer.stop()
+        await tail.stop()

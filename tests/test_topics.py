@@ -119,16 +119,18 @@ def test_what_is_left_alone_is_told():
     wanted = [
         topics.Topic("few", "", 2),
         topics.Topic("state", "", 4, settings={"cleanup.policy": "compact"}),
+        topics.Topic("llm.partials.v1", "", 8),
         topics.Topic("copies", "", 1, replication=3),
     ]
     present = {
         "few": topics.Present(8, 1, {}),
         "state": topics.Present(1, 1, {"cleanup.policy": "compact"}),
+        "llm.partials.v1": topics.Present(4, 1, {}),
         "copies": topics.Present(1, 1, {}),
     }
     plan = difference(wanted, present)
     assert not plan
-    assert [line.split()[0] for line in plan.left] == ["few", "state", "copies"]
+    assert [line.split()[0] for line in plan.left] == ["few", "state", "llm.partials.v1", "copies"]
     assert "few has 8 partitions, 2 are declared" in str(plan)
 
 

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+DISCOVERY_MS: Final = 2_000
+"""How often consumers look for new partitions of their topics.
+
+Calls are published to a new partition at once. They are in time as long as their panes are open in the other
+partitions, so this and a rebalance should take less than the allowed disorder.
+"""
 _BACKOFF: Final = (1.0, 2.0, 4.0, 8.0)
 _PATIENCE: Final = 10.0
 """Seconds that Kafka may take to answer a command."""

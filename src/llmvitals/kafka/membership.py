@@ -19,7 +19,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from llmvitals.kafka.connect import client
+from llmvitals.kafka.connect import DISCOVERY_MS, client
 from llmvitals.kafka.feed import Batch, Bounds
 from llmvitals.window import duration
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
     from llmvitals.settings import Settings
 
-DISCOVERY_MS: Final = 2_000
-"""How often a group looks for new partitions. What is on them meanwhile is in time only if the panes of the
-others don't close before: this and a rebalance should take less than the allowed disorder."""
 _FENCED: Final = (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
 
 

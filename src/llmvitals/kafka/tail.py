@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from llmvitals.kafka.connect import client
+from llmvitals.kafka.connect import DISCOVERY_MS, client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,7 +28,7 @@ class Tail:
     async def start(self) -> None:
         """Connect. Raises KafkaError when Kafka can't be reached."""
         self._consumer = AIOKafkaConsumer(
-            **client(self._settings, self._name),
+            **client(self._settings, self._name) | {"metadata_max_age_ms": DISCOVERY_MS},
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_wait_ms=100,
@@ -77,8 +77,14 @@ class Tail:
         return list(newest.values())
 
     async def news(self, topic: str) -> list[Any]:
-        """What was written to a topic since `whole` or `news` was called for it, tombstones too."""
-        return await self._on(topic, self._followed.get(topic, {}))
+        """What was written to a topic since `whole` or `news` was called for it, tombstones too.
+
+        Partitions that were added since are read from their beginning.
+        """
+        if followed := self._followed.get(topic, {}):
+            known = self._consumer.partitions_for_topic(topic) or ()
+            followed = {TopicPartition(topic, number): 0 for number in known} | followed
+        return await self._on(topic, followed)
 
     async def _on(self, topic: str, starts: dict[TopicPartition, int]) -> list[Any]:
         """The records from here on; the next reading of the topic goes on behind them."""

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _ALONE: Final = (".alerts.v1", ".verdicts.v1")
 """Names of topics that must have one partition end so: see worker.alone."""
 
+_SHARDED: Final = ".partials.v1"
+"""The name of the topic whose partitions hold the state of series ends so."""
+
 
 class Present(NamedTuple):
     """A topic as the broker has it. settings: all that are in force, the broker's defaults included."""
@@ -86,6 +89,11 @@ def _partitions(topic: Topic, there: Present, plan: Plan) -> None:
         plan.left.append(
             f"{topic.name} has {now} partitions, {want} are declared: a compacted topic is not grown, "
             "for its keys would move and their old records stay"
+        )
+    elif now < want and topic.name.endswith(_SHARDED):
+        plan.left.append(
+            f"{topic.name} has {now} partitions, {want} are declared: it is not grown, for series would move "
+            "away from their state, which merge refuses; begin afresh with another topic_prefix to have more"
         )
     elif now < want:
         plan.grow[topic.name] = (now, want)
