@@ -100,7 +100,7 @@ async def test_partitions_added_while_calls_flow_are_found_soon_and_counted_to_t
     cluster: Cluster,
 ) -> None:
     logs = Logs(START, 20 * MINUTE, partitions=AFTER, seed=5)
-    combines = [cluster.start("combine"), cluster.start("combine")]
+    combines = [cluster.start("combine", LLMVITALS_INSTANCE="static"), cluster.start("combine")]
     merge = cluster.start("merge")
     cluster.start("sink")
     old, new = range(BEFORE), range(BEFORE, AFTER)

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from frames import DAY, FIRST, PANE, SECOND, VIEWS, calls, entry, frame, log, stored, vitals
 from llmvitals.errors import ConfigError
 from llmvitals.merge import Merge, Plan
+from llmvitals.merge.bucket import slot_of, summed
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged
 from llmvitals.record.vitals import merged
@@ -179,6 +180,32 @@ def test_a_topic_that_is_read_again_loses_nothing_although_others_have_gone_ahea
     stage = merge(both, **stage.snapshot(whole=True).parts)
     out = stage.apply(log([of("b", entry(4, ONE), floor=5), of("a", floor=30), of("b", floor=30)], 3))
     assert calls(out)["10s", 90] == calls(out)["1m", 60] == 1
+
+
+def test_a_new_topic_loses_nothing_when_its_own_frame_is_the_first_to_name_it():
+    stage = merge()
+    out = stage.apply(log([frame(0, 5, floor=3), frame(1, 9, floor=3)]))
+    new = [
+        Frame(f"new/{number}", {"calls": 2, "new": 2}, 0, 1, FIRST + floor, 1 + floor, PANE, entries)
+        for number, floor, entries in ((1, 1, (entry(0, vitals(calls=10)),)), (1, 20, ()), (0, 20, ()))
+    ]
+    out += stage.apply(log([new[0], frame(0, 6, floor=20), frame(1, 10, floor=20)], 2))
+    assert out == []
+    (point,) = [point for where, point in stored(stage.apply(log(new[1:], 5))).items() if where[2] == "10s"]
+    assert (point.start, point.counts["calls"], point.counts["late_calls"]) == (DAY + 3 * PANE, 10, 10)
+
+
+def test_in_each_arm_of_a_split_view_the_calls_of_closed_panes_are_late():
+    said = [
+        ("calls/0", "a", None, vitals(calls=1)),
+        ("calls/1", "a", FIRST, vitals(calls=10, late_calls=2)),
+        ("calls/1", "a", FIRST + 1, vitals(calls=100)),
+        ("calls/1", "b", FIRST, vitals(calls=1_000, duplicates=5)),
+    ]
+    found = summed({slot_of(s, arm, closed=pane): (1, part.pack()) for s, arm, pane, part in said})
+    late = {arm: (part.total("calls"), part.total("late_calls")) for arm, part in found.arms.items()}
+    assert late == {"a": (111, 110), "b": (1_000, 1_000)}
+    assert (found.total("calls"), found.total("late_calls"), found.total("duplicates")) == (1_111, 1_110, 5)
 
 
 def test_a_checkpoint_from_before_partitions_were_new_is_read_on():
