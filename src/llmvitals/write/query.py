@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import time
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from llmvitals import csvtext
 from llmvitals.errors import ConfigError
 from llmvitals.record.view import UNKNOWN
 from llmvitals.window import SECOND
@@ -68,14 +68,12 @@ async def query(settings: Settings, question: Question, *, clock: Callable[[], f
 
 
 def render(table: Table, form: Format) -> str:
-    """The table as text with a newline at its end: for eyes (rounded), a JSON list of objects, or CSV."""
+    """The table as text, ended by a newline: for eyes (rounded), a JSON list of objects, or `csvtext`."""
     if form == "json":
         objects = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
         return json.dumps(objects, ensure_ascii=False, indent=1) + "\n"
     if form == "csv":
-        out = io.StringIO()
-        csv.writer(out, lineterminator="\n").writerows([table.columns, *table.rows])
-        return out.getvalue()
+        return csvtext.table([table.columns, *table.rows])
     return _grid(table)
 
 
