@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
 from llmvitals import csvtext
 from llmvitals.errors import ConfigError
+from llmvitals.plain import console as terminal
 from llmvitals.record.view import UNKNOWN
 from llmvitals.window import SECOND
 from llmvitals.write import flux, rows
@@ -88,7 +88,7 @@ def _grid(table: Table) -> str:
         grid.add_row(*(Text(_shown(cell)) for cell in row))
     width = 40 + max(sum(len(_shown(cell)) + 4 for cell in row) for row in (table.columns, *table.rows))
     out = io.StringIO()
-    Console(file=out, width=width, color_system=None).print(grid)
+    terminal(file=out, width=width, color_system=None).print(grid)
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
