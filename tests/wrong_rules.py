@@ -250,7 +250,7 @@ RULES = {
     "bad indentation": ("groups:\n- name: g\n §rules: []\n", "check the indentation"),
     "two documents": ("groups: []\n§---\ngroups: []\n", "keep one document in a file"),
     "an alias of nothing": ("groups: §*all\n", "write the value out"),
-    "an alias of itself": ("groups: §&all [*all]\n", "write it out"),
+    "an alias of itself": ("groups: &all [§*all]\n", "write it out"),
     "a list as a key": ("groups: {§[a, b]: c}", "a key has to be a plain word"),
     "an at sign": ("groups:\n- name: §@g\n", "put the text in quotes"),
     "a quote left open": ("groups:\n- name: 'g\n§", "close the quotes"),
