@@ -1,4 +1,4 @@
-"""How a worker that is told to stop (SIGTERM) ends with 0 while no event loop listens, at its start and end."""
+"""How a worker that is told to stop (SIGTERM) ends with 0 while no event loop listens, early and late."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import yaml
 
@@ -59,7 +59,8 @@ class Loader(yaml.SafeLoader):
         """By the id of a node: the values in it."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event, before = self.peek_event(), self.count
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call] # the package has no types here
+        before = self.count
         self.depth += 1
         self._bound(event.start_mark)
         node = super().compose_node(parent, index)
@@ -80,14 +81,14 @@ class Loader(yaml.SafeLoader):
             self._refuse(_DEEP, self.get_mark())
         super().fetch_flow_collection_start(token)
 
-    def _bound(self, mark: yaml.Mark) -> None:
+    def _bound(self, mark: Any) -> None:
         if self.count > 2 * MOST_NODES:
             why = "too many values, those counted that aliases repeat: write less, or split the file"
             self._refuse(why, mark)
         if self.depth > 2 * DEEPEST:
             self._refuse(_DEEP, mark)
 
-    def _refuse(self, why: str, mark: yaml.Mark) -> NoReturn:
+    def _refuse(self, why: str, mark: Any) -> NoReturn:
         raise yaml.MarkedYAMLError(problem=why, problem_mark=mark)
 
 
