@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,13 +51,20 @@ def stopped(cluster: Cluster, words: list[str], delay: float, signals: int = 1) 
         cluster.folder, "worker", *words, **{name: str(value) for name, value in cluster.values.items()},
         health_port=str(free_ports()),
     )  # fmt: skip
-    until(lambda: process.poll() is not None or listens(process), 30)
-    time.sleep(delay)  # no wait for a fact: any moment is as good
-    for _ in range(signals):
-        process.send_signal(signal.SIGTERM)
-    said = commands.end(process, 60)
-    assert said.code == 0, f"after {delay} s: {said.code}\n{said.err}"
-    until(lambda: not marked(f"LLMVITALS_GROUP={cluster.values['group']}"), 10, "no process is left")
+    mark = f"LLMVITALS_GROUP={cluster.values['group']}"
+    try:
+        until(lambda: process.poll() is not None or listens(process), 60)
+        time.sleep(delay)  # no wait for a fact: any moment is as good
+        for _ in range(signals):
+            process.send_signal(signal.SIGTERM)
+        said = commands.end(process, 60)
+        assert said.code == 0, f"after {delay} s: {said.code}\n{said.err}"
+        until(lambda: not marked(mark), 20, "no process is left")
+    finally:
+        process.kill()
+        for left in marked(mark):
+            with suppress(ProcessLookupError):
+                os.kill(left, signal.SIGKILL)
 
 
 @pytest.mark.kafka
