@@ -111,6 +111,7 @@ def test_a_setting_that_there_is_not(tmp_path: Path, deaf: Deaf, words: str) -> 
         ("--set brokers=kafka:nine worker", "brokers: write host:port"),
         ("--set influx_url=nowhere worker", "influx_url is no address: say where InfluxDB is"),
         ("--set prices=none.toml worker", "none.toml: No such file"),
+        (f"--set views={'[' * 20_000} worker", "nested too deeply to be read"),
         ("--set views=nonsense worker", "lists and tables are written as JSON"),
         ("frobnicate", "No such command 'frobnicate'"),
         ("worker --stage nothing", "'nothing' is not one of"),

@@ -70,6 +70,13 @@ def test_no_function_takes_more_than_4_arguments_by_position():
     assert {place(path, f): f.name for path, f in ours if positional(f) > 4} == {}
 
 
+def test_what_is_printed_is_never_read_as_markup():
+    """A name, a path or an error may hold brackets: only plain.console makes consoles, and nothing is escaped."""
+    pattern = re.compile(r"\bConsole\(|rich\.markup|TextColumn\((?!.*markup=False)|from_markup")
+    found = {place(path): pattern.findall(text) for path, text in TEXTS.items() if path.name != "plain.py"}
+    assert {name: words for name, words in found.items() if words} == {}
+
+
 def test_own_classes_inherit_one_level_deep():
     # The tree of exceptions is the exception: errors.py draws it.
     own = [node for path, node in classes() if path.name != "errors.py"]

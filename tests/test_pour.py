@@ -101,6 +101,8 @@ class World:
         self.commits: dict[TopicPartition, int] = {}
         self.reasons: dict[str, str | None] = {}
         self.held = True
+        self.oldest = 0
+        self.seeks: list[tuple[TopicPartition, int]] = []
         self.sent: list[Message] = []
         self.topics: dict[str, list[Logged]] = {}
         self.written: list[Logged] = []
@@ -130,7 +132,10 @@ class World:
         return dict.fromkeys(partitions)
 
     async def bounds(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Bounds]:
-        return dict.fromkeys(partitions, Bounds(0, 1_000))
+        return dict.fromkeys(partitions, Bounds(self.oldest, 1_000))
+
+    async def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.seeks.append((partition, offset))
 
     async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> bool:
         self.commits |= {partition: offset for partition, (offset, _) in offsets.items() if offset}
@@ -140,8 +145,8 @@ class World:
 class Bench:
     """A Pour with a sink for points and one for alerts."""
 
-    def __init__(self, alerts: End | None = None) -> None:
-        self.world, self.points, self.alerts = World(), End(), alerts or End()
+    def __init__(self, alerts: End | None = None, points: End | None = None) -> None:
+        self.world, self.points, self.alerts = World(), points or End(), alerts or End()
         world: Any = self.world
         beside = {"history": Topic.INCIDENTS, "beside": Topic.SILENCES} if alerts else {}
         taps = [Tap(Topic.VITALS, self.points), Tap(Topic.ALERTS, self.alerts, **beside)]
@@ -401,3 +406,87 @@ async def test_a_tick_waits_for_its_turn_and_does_not_pile_up(clerk: tuple[Bench
     sink.open.set()
     await ticking
     assert sink.told.count("tick") == 1
+
+
+class Vault(End):
+    """A sink whose store may lose what it had."""
+
+    held = 0
+    broken: SinkError | None = None
+
+    async def needs(self, partition: int) -> int:
+        if self.broken:
+            raise self.broken
+        return self.held
+
+    async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
+        messages = await super().take(partition, records)
+        self.held = records[-1].offset + 1
+        return messages
+
+
+@pytest.fixture
+async def vault(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Bench, Vault]]:
+    monkeypatch.setattr("llmvitals.kafka.pour._FIRST_WAIT", 0.01)
+    sink = Vault()
+    bench = Bench(points=sink)
+    await bench.load()
+    yield bench, sink
+    await bench.pour.save(last=True)
+    await asyncio.gather(*bench.tasks)
+
+
+async def test_what_a_store_has_lost_is_read_again(vault: tuple[Bench, Vault]) -> None:
+    bench, sink = vault
+    await bench.give(VITALS, 0, 1, 2)
+    await bench.pour.save()
+    assert (bench.world.commits[VITALS], bench.world.seeks) == (3, [])
+    sink.held = 1
+    await bench.give(VITALS, 3)  # is not taken: the store lacks what is before it
+    assert bench.world.seeks == [(VITALS, 1)]
+    await bench.pour.save()
+    assert bench.world.commits[VITALS] == 1
+    await bench.give(VITALS, 1, 2, 3)
+    await bench.pour.save()
+    assert bench.world.commits[VITALS] == 4
+    assert sink.given == [[0, 1, 2], [1, 2, 3]]
+
+
+async def test_a_loss_is_seen_while_nothing_comes_and_only_once(vault: tuple[Bench, Vault]) -> None:
+    bench, sink = vault
+    await bench.give(VITALS, 0, 1, 2)
+    sink.held = 0
+    for _ in range(3):
+        await bench.tick()
+    assert bench.world.seeks == [(VITALS, 0)]
+
+
+async def test_what_retention_has_deleted_is_not_waited_for(vault: tuple[Bench, Vault]) -> None:
+    bench, sink = vault
+    await bench.give(VITALS, 0, 1, 2)
+    sink.held, bench.world.oldest = 0, 2
+    for _ in range(3):
+        await bench.tick()
+    assert bench.world.seeks == [(VITALS, 2)]
+    await bench.give(VITALS, 2, 3)
+    assert sink.held == 4
+
+
+async def test_a_hole_in_the_log_is_no_loss(vault: tuple[Bench, Vault]) -> None:
+    bench, _ = vault
+    await bench.give(VITALS, 0, 1)
+    await bench.pour.take(VITALS, Batch(1, 2, 9, []))
+    await bench.tick()
+    await bench.give(VITALS, 9)
+    assert bench.world.seeks == []
+
+
+async def test_a_store_that_can_not_be_looked_at_is_not_ready(vault: tuple[Bench, Vault]) -> None:
+    bench, sink = vault
+    await bench.give(VITALS, 0, 1)
+    sink.broken = SinkError("its folder is gone", retry=True)
+    look = asyncio.create_task(bench.tick())
+    await until(lambda: bench.world.reasons.get("vitals") == "its folder is gone")
+    sink.broken = None
+    await look
+    assert bench.world.reasons["vitals"] is None

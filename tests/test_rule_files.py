@@ -8,8 +8,12 @@ import time
 import pytest
 
 import wrong_rules
-from llmvitals.errors import RuleError
+from llmvitals import topics
+from llmvitals.alert import places
+from llmvitals.alert.parse import Loader
+from llmvitals.errors import ConfigError, RuleError
 from llmvitals.ruletest import load_tests
+from llmvitals.settings import Settings
 from llmvitals.watch import load_watch
 from panes import PANE
 
@@ -107,3 +111,62 @@ def test_a_file_in_another_encoding_is_told_with_its_place(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("groups:\n- name: Zürich\n".encode("latin-1"))
     with pytest.raises(RuleError, match=r"latin\.yaml:2:10: no YAML: .*save the file as UTF-8"):
         read(tmp_path)
+
+
+def laughs(levels: int, *, wide: int = 9, mapping: bool = False) -> str:
+    """A few hundred bytes that stand for wide ** levels values."""
+    lines = ["a0: &a0 [lol]"]
+    for level in range(1, levels):
+        again = [f"k{n}: *a{level - 1}" if mapping else f"*a{level - 1}" for n in range(wide)]
+        lines.append(f"a{level}: &a{level} " + ("{%s}" if mapping else "[%s]") % ", ".join(again))
+    return "\n".join(lines)
+
+
+BOMBS = {
+    "laughs": (laughs(10), "too many values"),
+    "laughs of mappings": (laughs(30, mapping=True), "too many values"),
+    "wide": (
+        "a: &a [" + "1," * 400 + "]\nb: &b [" + "*a," * 50 + "]\nc: [" + "*b," * 50 + "]",
+        "too many values",
+    ),
+    "itself": ("a: &a [*a, *a]", "inside of what it repeats"),
+    "brackets": ("a: " + "[" * 100_000, "nested too deeply"),
+    "braces": ("{a: " * 100_000, "nested too deeply"),
+    "dashes": ("- " * 100_000, "nested too deeply"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+@pytest.mark.parametrize("kind", ["rules", "tests", "topics"])
+def test_a_bomb_is_refused_before_anything_is_made_of_it(tmp_path, monkeypatch, name, kind):
+    text, why = BOMBS[name]
+    composed = []
+    compose = Loader.compose_node
+    monkeypatch.setattr(Loader, "compose_node", lambda *given: composed.append(0) or compose(*given))
+    monkeypatch.setattr(places._Reader, "value", lambda *_: pytest.fail("it is being made"))
+    if kind == "tests":
+        monkeypatch.undo()  # the rules beside it are read
+        (tmp_path / "rules.yaml").write_text(RULE)
+    file = tmp_path / ("bomb_test.yaml" if kind == "tests" else "bomb.yaml")
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=why) as refused:
+        topics.load(Settings(), tmp_path) if kind == "topics" else read(tmp_path)
+    assert f"{file}:" in str(refused.value)
+    assert len(composed) < 1_000
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_takes_little_time(name):
+    """Of the processor, the best of five tries: on an idle machine it is what a clock shows."""
+    times = []
+    for _ in range(5):
+        began = time.thread_time()
+        with pytest.raises(RuleError):
+            places.read(BOMBS[name][0].encode(), "bomb.yaml")
+        times.append(time.thread_time() - began)
+    assert min(times) < 0.05
+
+
+def test_aliases_that_are_few_are_read():
+    document = places.read(b"a: &a [1, 2]\nb: *a\nc: [*a, *a]\n", "rules.yaml")
+    assert document.data == {"a": [1, 2], "b": [1, 2], "c": [[1, 2], [1, 2]]}

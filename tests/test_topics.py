@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+import commands
 from llmvitals import topics
 from llmvitals.errors import BrokerDown, ConfigError, LlmvitalsError
 from llmvitals.local.child import free_ports
@@ -250,3 +254,45 @@ async def in_force(bootstrap: str, name: str) -> dict[str, str]:
     async with admin(bootstrap) as client:
         (response,) = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
     return {key: value for key, value, *_ in response.resources[0][4]}
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("answer", ["n\n", "", "\n", "no\n"])
+def test_a_no_changes_nothing_and_is_no_success(kafka, topic_prefix, tmp_path, answer):
+    done = applied(tmp_path, answer, kafka, topic_prefix)
+    assert done.returncode == 1, done.stderr
+    assert "Apply this?" in done.stdout
+    assert "Nothing was changed." in done.stdout
+    assert "Traceback" not in done.stderr
+    assert topic_prefix not in " ".join(asyncio.run(names(kafka)))
+
+
+@pytest.mark.kafka
+def test_a_yes_is_success_and_so_is_nothing_to_do(kafka, topic_prefix, tmp_path):
+    for answer in ("y\n", ""):
+        done = applied(tmp_path, answer, kafka, topic_prefix)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{topic_prefix}.vitals.v1" in asyncio.run(names(kafka))
+
+
+def applied(folder: Path, answer: str, brokers: str, prefix: str) -> subprocess.CompletedProcess[str]:
+    """`llmvitals topics apply`, and what is typed."""
+    return subprocess.run(
+        [sys.executable, "-m", "llmvitals", "topics", "apply"],
+        cwd=folder,
+        env=commands.environment({"brokers": brokers, "topic_prefix": prefix, "group": prefix}),
+        input=answer,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def names(bootstrap: str) -> set[str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        return set(await admin.list_topics())
+    finally:
+        await admin.close()

@@ -1,5 +1,5 @@
 """`python -m llmvitals`."""
 
-from llmvitals.cli import main
+from llmvitals.entry import main
 
 main()

@@ -28,6 +28,7 @@ from llmvitals.meters import Unmetered
 from llmvitals.record.log import Topic
 from llmvitals.reload import Reload
 from llmvitals.stage import Readiness, Tap
+from llmvitals.stop import told, until_told
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
@@ -168,11 +169,11 @@ def run(
     asyncio.set_event_loop(loop)
     topics = {*_read_by(stage, settings), *(settings.topic(topic) for topic in _WRITES[stage])}
     try:
-        partitions = loop.run_until_complete(_until_told(wait_for_topics(settings, topics, meters.ready)))
+        partitions = loop.run_until_complete(until_told(wait_for_topics(settings, topics, meters.ready)))
     except MissingTopic as error:
         log.critical("%s stops: %s", stage, error)
         return 1
-    if partitions is None:
+    if partitions is None or told.is_set():
         return 0
     reload = Reload(settings.alerts, partial(reread or assemble, partitions), meters)
     loop.add_signal_handler(signal.SIGHUP, reload.ask)
@@ -201,23 +202,6 @@ def _execute(app: Application, loop: asyncio.AbstractEventLoop) -> int:
     finally:
         app.guard.stop()
     return 0
-
-
-async def _until_told(waiting: Coroutine[Any, Any, T]) -> T | None:
-    """Wait for this; None when SIGTERM or SIGINT comes first."""
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    task, stop = asyncio.ensure_future(waiting), asyncio.ensure_future(told.wait())
-    try:
-        await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        for one in (task, stop):
-            one.cancel()
-        await asyncio.gather(task, stop, return_exceptions=True)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
 
 
 def _add_agent(app: Application, topic: str) -> None:

@@ -9,10 +9,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
 from rich.table import Table
 
 from llmvitals.pipeline import Pipeline
+from llmvitals.plain import console as terminal
 from llmvitals.record.alert import Alert
 from llmvitals.record.columns import CALLS, COUNTS
 from llmvitals.record.log import Logged, Message, Topic
@@ -110,11 +110,11 @@ def _series(point: Point) -> dict[str, Any]:
 
 def render(outcome: Outcome) -> None:
     """The outcome as tables."""
-    console = Console()
+    console = terminal()
     names = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
     console.print(" · ".join(f"{outcome[name]:,} {name.replace('_', '-')}" for name in names))
     for code, count in outcome["dead_letters"].items():
-        console.print(f"[yellow]{count:,} could not be read: {code}")
+        console.print(f"{count:,} could not be read: {code}", style="yellow")
     table = Table("day", "app", box=None)
     for name in ("calls", "errors", "input tokens", "output tokens", "p95", "cost"):
         table.add_column(name, justify="right")
@@ -133,8 +133,9 @@ def render(outcome: Outcome) -> None:
     console.print(table)
     if outcome["late"]:
         console.print(
-            f"[yellow]{outcome['late']:,} calls were late, and are counted in a later window than their own: "
-            "sort the file by ts to see each in its own"
+            f"{outcome['late']:,} calls were late, and are counted in a later window than their own: "
+            "sort the file by ts to see each in its own",
+            style="yellow",
         )
     totals = outcome["totals"]
     console.print(
@@ -144,4 +145,4 @@ def render(outcome: Outcome) -> None:
         at = datetime.fromtimestamp(alert["at"] / SECOND, UTC)
         labels = ", ".join(f"{name} {value}" for name, value in alert["labels"].items())
         words = (alert["status"], alert["rule"], alert["facet"], alert["level"], labels)
-        console.print(f"{at:%Y-%m-%d %H:%M:%S}", *filter(None, words), markup=False)
+        console.print(f"{at:%Y-%m-%d %H:%M:%S}", *filter(None, words))

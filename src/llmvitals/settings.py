@@ -240,6 +240,8 @@ def load(**flags: Any) -> Settings:
         return Settings(**{key: value for key, value in flags.items() if value is not None})
     except TOMLDecodeError as error:
         raise ConfigError(f"{_file()} is no TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"The settings, here or in {_file()}, are nested too deeply to be read") from error
     except SettingsError as error:
         raise ConfigError(f"The settings are wrong: {error}; lists and tables are written as JSON") from error
     except ValidationError as error:

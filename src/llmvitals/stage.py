@@ -100,6 +100,9 @@ class Sink(Protocol):
     anything else if they return. Only messages for the `beside` topic are still sent.
     `async stop()`: called at the end, after `rest`.
     `adopt(routing: Routing) -> None`: the rules were changed, and with them where alerts go.
+    `async needs(partition: int) -> int | None`: the offset from which on its store lacks records, by what it
+    finds there now; None: it does not look. Called before every `take` and every `settings.flush`. When it is
+    lower than what was taken, the store was replaced, and the topic is read again from there.
     `health() -> str | None`: what is wrong although the calls succeed.
     """
 

@@ -65,7 +65,9 @@ async def _supervise(stages: Sequence[str], command: Sequence[str], grace: float
     await asyncio.wait(ends.values())
     if first is not None and not told.is_set():
         return _code(ends[first].result())
-    return 1 if late else max((_code(end.result()) for end in ends.values()), default=0)
+    # One that is told before it listens dies of the signal; it had not begun.
+    codes = [_code(end.result()) for end in ends.values() if end.result() != -signal.SIGTERM]
+    return 1 if late else max(codes, default=0)
 
 
 def _pass_on(children: Mapping[str, asyncio.subprocess.Process]) -> None:

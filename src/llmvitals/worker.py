@@ -19,6 +19,7 @@ from llmvitals.pipeline import Pipeline, check, routing, scoring
 from llmvitals.record.log import Topic
 from llmvitals.score import Bench
 from llmvitals.stage import Tap
+from llmvitals.stop import heard
 from llmvitals.write.store import store
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def work(stage: app.Kind, settings: Settings) -> int:
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
     with (
+        heard(),
         Health(settings, stage) as health,
         scorers(settings if stage == "score" else None, health) as benches,
     ):

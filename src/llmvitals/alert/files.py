@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import TYPE_CHECKING
 
 from llmvitals.errors import ConfigError, RuleError
 
 if TYPE_CHECKING:
-    import pathlib
     from collections.abc import Sequence
+
+
+def shipped() -> pathlib.Path:
+    """The folder of the starter rules: inside the wheel, or `alerts/` of a checkout."""
+    inside = pathlib.Path(__file__).parent / "starter"
+    return inside if inside.is_dir() else pathlib.Path(__file__).parents[3] / "alerts"
 
 
 def rule_files(folder: pathlib.Path, *, tests: bool = False) -> list[pathlib.Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, NoReturn
 
 import yaml
 
@@ -47,22 +47,52 @@ _HINTS: Final = {
 
 
 class Loader(yaml.SafeLoader):
-    """Gives up early: to parse a million values, or brackets in brackets, takes many seconds."""
+    """Gives up early, before anything is made of it: a million values, or brackets in brackets, take seconds.
+
+    count: values read, an alias counting as all that it repeats.
+    """
 
     def __init__(self, text: bytes) -> None:
         super().__init__(text)
         self.count = self.depth = 0
+        self._sizes: dict[int, int] = {}
+        """By the id of a node: the values in it."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        self.count += 1
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call] # the package has no types here
+        before = self.count
         self.depth += 1
-        why = "too many values: split the file" if self.count > 2 * MOST_NODES else ""
-        why = "nested too deeply to be a rule file: write it out" if self.depth > 2 * DEEPEST else why
-        if why:
-            raise yaml.MarkedYAMLError(problem=why, problem_mark=self.get_mark())
+        self._bound(event.start_mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
+        if not isinstance(event, yaml.AliasEvent):
+            self.count += 1
+            self._sizes[id(node)] = self.count - before
+        elif (size := self._sizes.get(id(node))) is None:
+            self._refuse("an alias stands inside of what it repeats: write it out", event.start_mark)
+        else:
+            self.count += size
+            self._bound(event.start_mark)
         return node
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        # The scanner looks a thousand characters ahead, in time that grows with the square of the depth.
+        if self.flow_level > 2 * DEEPEST:
+            self._refuse(_DEEP, self.get_mark())
+        super().fetch_flow_collection_start(token)
+
+    def _bound(self, mark: Any) -> None:
+        if self.count > 2 * MOST_NODES:
+            why = "too many values, those counted that aliases repeat: write less, or split the file"
+            self._refuse(why, mark)
+        if self.depth > 2 * DEEPEST:
+            self._refuse(_DEEP, mark)
+
+    def _refuse(self, why: str, mark: Any) -> NoReturn:
+        raise yaml.MarkedYAMLError(problem=why, problem_mark=mark)
+
+
+_DEEP: Final = "nested too deeply: write it out"
 
 
 def short(message: str) -> str:

@@ -92,7 +92,7 @@ class _Reader:
         self.count += 1
         if self.count > MOST_NODES or len(path) > DEEPEST:
             reason = "nested too deeply" if len(path) > DEEPEST else "repeated too often by aliases"
-            raise self._error(f"{reason} to be a rule file: write it out", node)
+            raise self._error(f"{reason}: write it out", node)
         if node.tag not in _TAGS:
             raise self._error("tags are not read: leave it out", node)
         if isinstance(node, yaml.MappingNode):

@@ -32,11 +32,12 @@ def tables(outcome: Outcome, console: Console) -> None:
     late = outcome.calls["late"]
     if late:
         console.print(
-            f"[yellow]{late:,} calls were late: they counted in a later pane than their own. "
-            "Sort a file by ts to see each in its own."
+            f"{late:,} calls were late: they counted in a later pane than their own. "
+            "Sort a file by ts to see each in its own.",
+            style="yellow",
         )
     if outcome.calls["dead_lettered"]:
-        console.print(f"[yellow]{outcome.calls['dead_lettered']:,} records could not be read")
+        console.print(f"{outcome.calls['dead_lettered']:,} records could not be read", style="yellow")
     for verdict in outcome.verdicts:
         console.print()
         if len(outcome.verdicts) > 1:

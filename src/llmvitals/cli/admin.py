@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from pydantic import SecretStr
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from llmvitals import settings as settings_
+from llmvitals.plain import console as terminal
+
+_MARKS: Final = {"fine": ("fine", "green"), "warning": ("look", "yellow"), "wrong": ("wrong", "red")}
 
 topics = typer.Typer(no_args_is_help=True, help="The topics that llmvitals needs: check, plan, apply.")
 config = typer.Typer(no_args_is_help=True, help="The settings.")
@@ -40,15 +43,31 @@ def plan() -> None:
 def apply(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Create topics, add partitions and change settings, after showing the difference. Never deletes."""
+    """Create topics, add partitions and change settings, after showing the difference. Never deletes.
+
+    Exit code 1 when the answer is no, or there is none: then nothing was changed.
+    """
     from llmvitals import topics as topics_  # noqa: PLC0415
 
     settings = settings_.load()
     changes = asyncio.run(topics_.plan(settings))
     typer.echo(str(changes))
-    if changes and (yes or typer.confirm("Apply this?")):
-        asyncio.run(topics_.apply(settings))
-        typer.echo("done")
+    if not changes:
+        return
+    if not (yes or _agreed("Apply this?")):
+        typer.echo("Nothing was changed.")
+        raise typer.Exit(1)
+    asyncio.run(topics_.apply(settings))
+    typer.echo("done")
+
+
+def _agreed(question: str) -> bool:
+    """Whether the answer is yes; the end of the input, or Ctrl-C, is no."""
+    try:
+        return typer.confirm(question)
+    except typer.Abort:
+        typer.echo()
+        return False
 
 
 @config.command("show")
@@ -66,7 +85,7 @@ def show(
         value = values[name]
         text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
         table.add_row(name, text, field.description or "")
-    Console().print(table)
+    terminal().print(table)
 
 
 def _shown(value: object) -> object:
@@ -89,9 +108,9 @@ def doctor() -> None:
     findings = asyncio.run(examine(settings_.load()))
     table = Table("check", "", "found", "what to do", box=None)
     for finding in findings:
-        mark = {"fine": "[green]fine", "warning": "[yellow]look", "wrong": "[red]wrong"}[finding.state]
+        mark = Text(*_MARKS[finding.state])
         table.add_row(finding.what, mark, finding.found, finding.cure)
-    Console().print(table)
+    terminal().print(table)
     raise typer.Exit(1 if any(finding.state == "wrong" for finding in findings) else 0)
 
 

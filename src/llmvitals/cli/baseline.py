@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
 
 from llmvitals import settings as settings_
 from llmvitals.cli.where import pairs
+from llmvitals.plain import console as terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ def show(
 
     seen = as_found(since, rule, where, as_json=as_json)
     if seen is not None:
-        report.references(seen, Console())
+        report.references(seen, terminal())
 
 
 @baseline.command()
@@ -82,7 +82,7 @@ def accept(rule: Name, where: Where = None) -> None:
     series = _series(watch, found, labels)
     seen = asyncio.run(report.found(settings, "1h", rule, labels)) if _stores(settings) else None
     for course in seen.courses if seen else ():
-        Console().print(report.title(course), report.head(course))
+        terminal().print(report.title(course), report.head(course))
     asyncio.run(_send(settings, [_order(found, series, None, time.time_ns() // 1_000)]))
     typer.echo(f"{rule} learns anew, and says nothing of this series until it has.")
 
@@ -127,8 +127,8 @@ async def _learn(settings: Settings, watch: Watch, rule: Rule, span: tuple[int, 
     from llmvitals.kafka.connect import find_topics  # noqa: PLC0415
 
     partitions = await find_topics(settings, settings.sources)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
         task = bar.add_task("reading calls", total=None)
         for turn, lesson in enumerate(learn(settings, watch, rule, span=span, sources=partitions)):
             what = ("looking", "learning")[turn]
@@ -154,7 +154,7 @@ def _told(watch: Watch, rule: Rule, learned: Sequence[Learned]) -> None:
             *one.series, f"{one.minutes:,}", f"{one.calls:,}" if one.reference else "–",
             "–" if phi is None else f"{phi:.2f}", enough,
         )  # fmt: skip
-    Console().print(table)
+    terminal().print(table)
 
 
 async def _send(settings: Settings, orders: Sequence[Order]) -> None:

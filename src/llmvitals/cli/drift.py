@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from llmvitals import settings as settings_
 from llmvitals.cli.baseline import Where, baseline
 from llmvitals.cli.where import pairs
+from llmvitals.plain import console as terminal
 
 if TYPE_CHECKING:
     from llmvitals.report.drift import Found
@@ -43,7 +43,7 @@ def show_drift(
     if png is not None and seen is not None:
         typer.echo(f"{png}: {picture.drift(seen, png)} series")
     elif seen is not None:
-        report.charts(seen, Console())
+        report.charts(seen, terminal())
 
 
 @canary.command("show")
@@ -65,7 +65,7 @@ def show_canary(
     elif png is not None:
         typer.echo(f"{png}: {picture.canary(found, png)} comparisons")
     else:
-        report.tables(found, Console())
+        report.tables(found, terminal())
 
 
 def as_found(since: str, rule: str | None, where: list[str] | None, *, as_json: bool) -> Found | None:

@@ -6,15 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from llmvitals import settings as settings_
 from llmvitals.cli.compacted import drawn, read
 from llmvitals.cli.silence import cases
 from llmvitals.notify import figure
 from llmvitals.notify.wording import SEVERITIES, clean, moment
+from llmvitals.plain import console as terminal
 from llmvitals.record.incident import Entry, Incident, decode
 from llmvitals.record.log import Topic
 
@@ -39,15 +39,15 @@ def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
         place = f"{row['channel']} {row['ts']}".strip() if row["posted"] else ""
         table.add_row(
             moment(row["since"]),
-            f"[{SEVERITIES.get(row['severity'].lower(), 'yellow')}]{escape(clean(row['severity'], 20))}[/]",
-            escape(clean(row["rule"], 80)),
-            escape(labels),
+            Text(clean(row["severity"], 20), SEVERITIES.get(row["severity"].lower(), "yellow")),
+            clean(row["rule"], 80),
+            labels,
             figure.value(alerts[row["episode"]]),
             figure.bound(alerts[row["episode"]]).removeprefix("limit "),
-            escape(clean(row["state"], 200)),
-            escape(place),
+            clean(row["state"], 200),
+            place,
         )
-    Console().print(table)
+    terminal().print(table)
 
 
 def _rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:

@@ -38,9 +38,8 @@ def backtest(
 
     The calls go through the worker's own stages, so a rule fires here when it would have fired there.
     """
-    from rich.console import Console  # noqa: PLC0415 - other commands don't need it
-
     from llmvitals.backtest import run, show  # noqa: PLC0415 - nor this
+    from llmvitals.plain import console as terminal  # noqa: PLC0415 - other commands don't need it
 
     settings = settings_.load()
     # Looking for cycles among tens of thousands of young calls costs a tenth of the time.
@@ -55,7 +54,7 @@ def backtest(
     if as_json:
         typer.echo(json.dumps(show.plain(outcome), ensure_ascii=False))
     else:
-        show.tables(outcome, Console())
+        show.tables(outcome, terminal())
 
 
 def history(
@@ -65,8 +64,7 @@ def history(
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
 ) -> None:
     """The changes of alerts, from the store: when, which rule and series, and who acknowledged."""
-    from rich.console import Console  # noqa: PLC0415 - other commands don't need it
-
+    from llmvitals.plain import console as terminal  # noqa: PLC0415 - other commands don't need it
     from llmvitals.report import run, show  # noqa: PLC0415 - nor this
 
     found = asyncio.run(run.history(settings_.load(), since, rule))
@@ -75,7 +73,7 @@ def history(
     elif as_csv:
         typer.echo(show.history_csv(found), nl=False)
     else:
-        show.history(found, Console())
+        show.history(found, terminal())
 
 
 def report(
@@ -87,31 +85,30 @@ def report(
 
     Everything comes from the store (`llm_alerts`, `llm_calls`): a rule's past limits are not known.
     """
-    from rich.console import Console  # noqa: PLC0415 - other commands don't need it
-
+    from llmvitals.plain import console as terminal  # noqa: PLC0415 - other commands don't need it
     from llmvitals.report import run, show  # noqa: PLC0415 - nor this
 
     found = asyncio.run(run.report(settings_.load(), since, timezone))
     if as_json:
         typer.echo(json.dumps(show.report_plain(found), ensure_ascii=False))
     else:
-        show.report(found, Console())
+        show.report(found, terminal())
 
 
 def _progress() -> AbstractContextManager[Told]:
     """A line on a terminal's stderr that says how far the work is."""
     from contextlib import contextmanager  # noqa: PLC0415
 
-    from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
 
     from llmvitals.backtest.show import when  # noqa: PLC0415
+    from llmvitals.plain import console as terminal  # noqa: PLC0415
 
     @contextmanager
     def shown() -> Iterator[Told]:
         began = time.perf_counter()
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn())
+        with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
             task = bar.add_task("reading calls", total=None)
 
             def told(trial: Trial, share: float | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,15 +22,16 @@ def told(runner: Runner, suites: Sequence[Suite], console: Console, *, wanted: s
     for suite in suites:
         cases = [case for case in suite.cases if wanted.lower() in case.name.lower()]
         for case in cases:
-            with console.status(f"{suite.file.name}: {escape(case.name)}"):
+            with console.status(Text(f"{suite.file.name}: {case.name}")):
                 outcome = runner.run(suite, case)
             ran, failed = ran + 1, failed + bool(outcome.failures)
             _tell(suite, outcome, console)
     if wanted and not ran:
-        console.print(f"[yellow]no test has {escape(repr(wanted))} in its name")
+        console.print(f"no test has {wanted!r} in its name", style="yellow")
         return False
     counts = f"{ran:,} tests, {ran - failed:,} passed, {failed:,} failed"
-    console.print(f"[{'red' if failed else 'green'}]{counts}[/] in {time.monotonic() - begun:.1f} s")
+    took = f" in {time.monotonic() - begun:.1f} s"
+    console.print(Text.assemble((counts, "red" if failed else "green"), took))
     return not failed
 
 
@@ -44,10 +45,11 @@ def uncovered(suites: Iterable[Suite], rules: Sequence[str]) -> tuple[list[str],
 
 def _tell(suite: Suite, outcome: Outcome, console: Console) -> None:
     if not outcome.failures:
-        console.print(f"[green]ok[/]    {suite.file.name}: {escape(outcome.case.name)}")
+        console.print(Text.assemble(("ok", "green"), f"    {suite.file.name}: {outcome.case.name}"))
         return
-    console.print(f"[red]FAIL[/]  {suite.file}:{outcome.case.line}: {escape(outcome.case.name)}")
+    where = f"{suite.file}:{outcome.case.line}"
+    console.print(Text.assemble(("FAIL", "red"), f"  {where}: {outcome.case.name}"))
     for failure in outcome.failures:
-        console.print(f"      line {failure.line}: {escape(failure.what)}")
+        console.print(f"      line {failure.line}: {failure.what}")
         for sign, text in failure.lines:
-            console.print(f"        [{'red' if sign == '-' else 'green'}]{sign} {escape(text)}[/]")
+            console.print(f"        {sign} {text}", style="red" if sign == "-" else "green")

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from llmvitals import settings as settings_
+from llmvitals.alert.files import shipped
 from llmvitals.alert.routing import Route
 from llmvitals.errors import ConfigError
+from llmvitals.plain import console as terminal
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
     from llmvitals.alert.rule import Rule, Rules
+    from llmvitals.settings import Settings
 
 Folder = Annotated[
     Path | None, typer.Argument(metavar="[FOLDER]", help="The folder of rules; default: the setting.")
@@ -37,7 +38,7 @@ def check(
     from llmvitals.watch import load_watch  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
-    where = _there(folder or settings.alerts)
+    where = _there(folder, settings)
     rules = load_watch(where, duration(settings.pane)).rules
     load_tests(where, [rule.name for rule in rules.rules], duration(settings.pane))
     rows = [_row(rules, rule) for rule in rules.rules]
@@ -48,11 +49,11 @@ def check(
     for name in rows[0] if rows else ():
         table.add_column(name, no_wrap=name in ("rule", "kind", "severity"), overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row.values()))
-    console = Console()
+        table.add_row(*row.values())
+    console = terminal()
     console.print(table)
     for warning in rules.warnings:
-        console.print(f"[yellow]{escape(warning)}", highlight=False)
+        console.print(warning, style="yellow", highlight=False)
     console.print("1 rule, fine" if len(rows) == 1 else f"{len(rows)} rules, fine", highlight=False)
 
 
@@ -71,24 +72,36 @@ def run_tests(
     from llmvitals.watch import load_watch  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
-    where, pane = _there(folder or settings.alerts), duration(settings.pane)
+    where, pane = _there(folder, settings), duration(settings.pane)
     rules = load_watch(where, pane).rules
     names = [rule.name for rule in rules.rules]
     suites = load_tests(where, names, pane)
-    runner, console = Runner(settings, where), Console(highlight=False, soft_wrap=True)
+    runner, console = Runner(settings, where), terminal(highlight=False, soft_wrap=True)
     passed = told(runner, suites, console, wanted=run)
     missing, eager = uncovered(suites, names)
     for what, found in (("to fire", missing), ("not to fire", eager)):
         if found and (require_coverage or not run):
-            console.print(f"[yellow]no test asks these rules {what}: {escape(', '.join(found))}")
+            console.print(f"no test asks these rules {what}: {', '.join(found)}", style="yellow")
     raise typer.Exit(0 if passed and not (require_coverage and missing) else 1)
 
 
-def _there(folder: Path) -> Path:
-    """The folder. Raises ConfigError where there is none: a typo must not pass for rules that are fine."""
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is no folder: name one with rules in it (*.yaml)")
-    return folder
+def _there(folder: Path | None, settings: Settings) -> Path:
+    """The folder of rules; where none is named and there is no alerts/, the starter rules, which is said.
+
+    Raises ConfigError where the named one is not there: a typo must not pass for rules that are fine.
+    """
+    where = folder or settings.alerts
+    if where.is_dir():
+        return where
+    if folder is None and "alerts" not in settings.model_fields_set:
+        starter = shipped()
+        typer.echo(
+            f"There is no folder {where} here: these are the starter rules, which come with llmvitals, in "
+            f"{starter}. A worker here would have no rules: copy that folder to {where} first.",
+            err=True,
+        )
+        return starter
+    raise ConfigError(f"{where} is no folder: name one with rules in it (*.yaml)")
 
 
 def _row(rules: Rules, rule: Rule) -> dict[str, str]:

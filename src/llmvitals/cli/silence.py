@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from llmvitals import settings as settings_
 from llmvitals.cli.compacted import drawn, read, write
 from llmvitals.errors import LlmvitalsError
 from llmvitals.notify.wording import clean, moment
+from llmvitals.plain import console as terminal
 from llmvitals.record.act import Silence, decode
 from llmvitals.record.incident import Case, Entry
 from llmvitals.record.incident import decode as entry
@@ -82,8 +81,8 @@ def list_silences(
         state = "ended " if row.ends <= now else "its incident is over, at most " if row.incident else ""
         lifts = " (lifts verdicts)" if row.kind == "override" else ""
         matchers = clean(" ".join(map(str, row.matchers)), 300) + lifts
-        table.add_row(row.id, escape(matchers), state + moment(row.ends), escape(row.by), escape(row.comment))
-    Console().print(table)
+        table.add_row(row.id, matchers, state + moment(row.ends), row.by, row.comment)
+    terminal().print(table)
 
 
 @silence.command("expire")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from llmvitals import settings as settings_
 from llmvitals.notify.wording import clean, moment
+from llmvitals.plain import console as terminal
 from llmvitals.record.log import Topic
 from llmvitals.record.quantity import amount
 from llmvitals.record.verdict import Verdict
@@ -54,7 +54,7 @@ async def _show(settings: Settings, rule: str, *, as_json: bool, follow: bool) -
         for verdict in holding:
             typer.echo(verdict.encode())
     else:
-        Console().print(_table(holding) if holding else "Nobody is blocked or warned.")
+        terminal().print(_table(holding) if holding else "Nobody is blocked or warned.")
     if not follow:
         await news.aclose()
         return
@@ -117,15 +117,15 @@ def _table(rows: Iterable[Verdict]) -> Table:
     for verdict in rows:
         unit = _UNITS.get(verdict.metric, "count")
         table.add_row(
-            f"[{_COLOURS[verdict.verdict]}]{verdict.verdict}[/]",
-            escape(clean(verdict.rule)),
-            escape(_series(verdict.series)),
+            Text(verdict.verdict, _COLOURS[verdict.verdict]),
+            clean(verdict.rule),
+            _series(verdict.series),
             moment(verdict.since),
             moment(verdict.until) if verdict.until is not None else "it has room again",
             amount(verdict.spent, unit),
             amount(verdict.limit, unit),
             amount(verdict.overshoot, unit) if verdict.overshoot else "",
-            escape(clean(verdict.override)),
+            clean(verdict.override),
         )
     return table
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from llmvitals.detect.trailing import bucket_length
 from llmvitals.errors import checked, suggestion
-from llmvitals.record.matcher import safe_regex
+from llmvitals.record.pattern import checked as checked_regex
 from llmvitals.record.view import DIMENSIONS, Condition
 from llmvitals.window import DAY, SECOND, duration
 
@@ -123,7 +123,7 @@ def condition(name: str, wanted: Any) -> Condition:
             raise ValueError(f"{name}: write a value, a list of values, {{not: …}} or {{regex: …}}")
         ((how, what),) = wanted.items()
         if how == "regex":
-            return Condition(regex=safe_regex(name, what))
+            return Condition(regex=checked_regex(name, what))
         inner = condition(name, what)
         return Condition(inner.values, inner.regex, negate=not inner.negate)
     values = wanted if isinstance(wanted, list) else [wanted]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from llmvitals.errors import SinkError
 from llmvitals.kafka.crash import passing
+from llmvitals.kafka.cup import Cup, rewound
 from llmvitals.kafka.feed import Progress, Refused, fresh, resume
 from llmvitals.kafka.line import Line, acts, asking, patience
 from llmvitals.kafka.outbox import NotSent
@@ -38,14 +38,6 @@ _LOOK: Final = 5.0
 """Seconds that a look at the topic beside may take."""
 _PARTING: Final = 5.0
 """Seconds that a batch in work gets when the partitions go to somebody else."""
-
-
-@dataclass(slots=True)
-class _Cup:
-    """One partition: the offset done up to, and the one committed."""
-
-    next: int
-    committed: int
 
 
 class Pour:
@@ -77,7 +69,7 @@ class Pour:
         }
         self.topics = tuple(self._lines)
         self.failed: BaseException | None = None
-        self._cups: dict[TopicPartition, _Cup] = {}
+        self._cups: dict[TopicPartition, Cup] = {}
         self._feed: Feed | None = None
         self._leaving = asyncio.Event()
 
@@ -125,7 +117,7 @@ class Pour:
                 begin = resume(
                     partition, bounds[partition], self._meters, offset=commit[0], counted=commit[0]
                 )
-            cups[partition] = _Cup(begin, commit[0] if commit else -1)
+            cups[partition] = Cup(partition, begin, commit[0] if commit else -1, stored=begin)
         for line in self._lines.values():
             line.started = False
             if any(partition.topic == line.topic for partition in partitions):
@@ -156,9 +148,9 @@ class Pour:
                 self._meters.count("offset_gaps", 1, topic=line.topic, partition=str(partition.partition))
                 await feed.seek(partition, gap.expected)
                 return
-            if not records or await self._insist(
-                line, leaving, partial(self._give, line, partition, records)
-            ):
+            if records:
+                await self._insist(line, leaving, partial(self._give, line, cup, records, end=batch.end))
+            else:
                 cup.next = max(cup.next, batch.end)
 
     async def expired(self, partition: TopicPartition, bounds: Bounds) -> None:
@@ -203,12 +195,22 @@ class Pour:
                 await self._insist(line, leaving, partial(self._tick, line, news))
         elif not line.lock.locked():
             async with line.lock:
-                await self._insist(line, self._leaving, partial(self._begin, line))
+                await self._insist(line, self._leaving, partial(self._look, line))
 
-    async def _give(self, line: Line, partition: TopicPartition, records: Sequence[Record]) -> None:
+    async def _look(self, line: Line) -> None:
+        """Get the sink ready, and see whether its store still has what was done."""
+        await self._begin(line)
+        for cup in [cup for cup in self._cups.values() if cup.partition.topic == line.topic]:
+            await rewound(line, self._feed, cup)
+
+    async def _give(self, line: Line, cup: Cup, records: Sequence[Record], *, end: int) -> None:
+        """Have records taken; after that all before `end` is done."""
         feed = self._feed
         await self._begin(line)
-        await self._send(line, feed, await asking(line, line.sink.take(partition.partition, records)))
+        if await rewound(line, feed, cup):
+            return
+        await self._send(line, feed, await asking(line, line.sink.take(cup.partition.partition, records)))
+        cup.next, cup.stored = max(cup.next, end), records[-1].offset + 1
 
     async def _tick(self, line: Line, news: list[Record]) -> None:
         feed = self._feed

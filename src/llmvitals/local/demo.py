@@ -10,17 +10,19 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-
+from llmvitals.alert.files import shipped
 from llmvitals.errors import Unavailable
 from llmvitals.local.screen import Screen
 from llmvitals.local.stagehand import InProcess, OnKafka
 from llmvitals.local.traffic import SPEED, company
+from llmvitals.plain import console as terminal
 from llmvitals.settings import PREFIX, load
 from llmvitals.testing import FakeSlack
 from llmvitals.window import SECOND
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from llmvitals.local.stagehand import Stagehand
     from llmvitals.settings import Settings
 
@@ -32,13 +34,7 @@ def play(seconds: int, *, plain: bool) -> int:
     """Play the demo for `seconds`, print what was found; the exit code. Leaves the metrics in STORE."""
     for leftover in STORE.parent.glob(f"{STORE.name}*"):
         leftover.unlink()
-    return asyncio.run(_play(seconds, Console(), plain=plain))
-
-
-def rules() -> Path:
-    """The starter rules: inside the wheel, or `alerts/` of a checkout."""
-    inside = Path(__file__).parent / "alerts"
-    return inside if inside.is_dir() else Path(__file__).parents[3] / "alerts"
+    return asyncio.run(_play(seconds, terminal(), plain=plain))
 
 
 async def _play(seconds: int, console: Console, *, plain: bool) -> int:
@@ -46,7 +42,7 @@ async def _play(seconds: int, console: Console, *, plain: bool) -> int:
         slack = await stack.enter_async_context(FakeSlack(channels=[CHANNEL]))
         settings = load(
             sqlite=STORE,
-            alerts=rules(),
+            alerts=shipped(),
             slack_token=slack.token,
             slack_channel=CHANNEL,
             slack_api_url=slack.url,
@@ -66,15 +62,15 @@ async def _hand(stack: AsyncExitStack, settings: Settings, console: Console) -> 
     if f"{PREFIX}BROKERS" not in os.environ:
         from llmvitals.local.kafka import LocalKafka  # noqa: PLC0415 - needs the extra `demo`
 
-        kafka = LocalKafka(progress=lambda line: console.print(f"[dim]{line}"))
+        kafka = LocalKafka(progress=lambda line: console.print(line, style="dim"))
         try:
             address = await asyncio.to_thread(kafka.start)
         except Unavailable as error:
-            console.print(f"[yellow]{error}\nSo the same stages run in this process, without Kafka.")
+            console.print(f"{error}\nSo the same stages run in this process, without Kafka.", style="yellow")
             return await stack.enter_async_context(InProcess(settings))
         stack.callback(kafka.stop)
         settings = settings.model_copy(update={"brokers": address})
-    console.print(f"[dim]Kafka is at {settings.brokers}")
+    console.print(f"Kafka is at {settings.brokers}", style="dim")
     return await stack.enter_async_context(OnKafka(settings))
 
 

@@ -91,7 +91,7 @@ class Screen:
         found = Table("what went wrong", "found", "by the rule", box=None, title="What was found")
         for what, signs in zip(INCIDENTS, SIGNS, strict=True):
             rules = sorted({a.rule for a in self._hand.alerts.values() if signs & a.labels.items()})
-            found.add_row(what, "[green]yes" if rules else "[red]no", ", ".join(rules))
+            found.add_row(what, Text("yes", "green") if rules else Text("no", "red"), ", ".join(rules))
         self._console.print(found)
         ask = f"  {_command()} --set sqlite={self._store} query --window 1m --metric"
         self._console.print(
@@ -125,7 +125,7 @@ class Screen:
         for tags, calls, errors, cost, tokens, p95 in _rows(self._store):
             app = json.loads(tags).get("app", "")
             slow = "" if p95 is None else f"{p95 / 1_000:,.2f} s"
-            failed = f"[red]{errors}" if errors else "0"
+            failed = Text(str(errors), "red" if errors else "")
             table.add_row(
                 app, f"{calls:,}", failed, f"{tokens / max(calls, 1):,.0f}", slow, f"${cost / 1e9:,.2f}"
             )

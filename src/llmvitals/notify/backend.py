@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
-from rich.console import Console
 
 from llmvitals.notify.bot import Bot
 from llmvitals.notify.terminal import Terminal
 from llmvitals.notify.webhook import Webhook
+from llmvitals.plain import console as terminal
 
 if TYPE_CHECKING:
     from llmvitals.notify.answer import Answer
@@ -73,4 +73,4 @@ def chosen(settings: Settings, timeout: float = 10.0) -> Backend:
         )
         return Webhook(settings.slack_webhook.get_secret_value(), timeout=timeout, trace_url=trace_url)
     log.info("no Slack is set: alerts are printed")
-    return Terminal(Console())
+    return Terminal(terminal())

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
-from llmvitals.record.matcher import Matcher, all_match, safe_regex
+from llmvitals.record.matcher import Matcher, all_match
+from llmvitals.record.pattern import checked
 from llmvitals.window import SECOND
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def decode(data: bytes) -> Act:
     """Back from JSON; unknown fields are ignored. It comes from outside: anybody may write to that topic.
 
     Raises msgspec.ValidationError or DecodeError, also for what would mute everything for want of matchers,
-    and for a regex that is none or could run for ever.
+    and for a regex that is none.
     """
     if len(data) > LARGEST:
         raise msgspec.ValidationError(f"{len(data):,} bytes are too many for an act")
@@ -102,7 +103,7 @@ def _refuse(matchers: tuple[Matcher, ...]) -> None:
     for matcher in matchers:
         if matcher.op in ("=~", "!~"):
             try:
-                safe_regex(matcher.name, matcher.value)
+                checked(matcher.name, matcher.value)
             except ValueError as error:
                 raise msgspec.ValidationError(str(error)) from error
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Final
+
+from llmvitals.record.pattern import matches
 
 DIMENSIONS: Final = (
     "environment", "app", "team", "tenant", "user", "session", "key", "agent",
@@ -35,7 +36,7 @@ class Condition:
     def accepts(self, value: str) -> bool:
         """Whether a call with this value of the dimension belongs to the view."""
         found = (not self.values or value in self.values) and (
-            self.regex is None or re.fullmatch(self.regex, value) is not None
+            self.regex is None or matches(self.regex, value)
         )
         return found != self.negate
 

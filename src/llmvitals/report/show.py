@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +9,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from llmvitals import csvtext
 from llmvitals.backtest.show import iso, labelled, two, value, when
 from llmvitals.record.quantity import span
 from llmvitals.window import DAY, SECOND
@@ -68,12 +67,8 @@ def history_json(found: Sequence[Change]) -> str:
 
 def history_csv(found: Sequence[Change]) -> str:
     """A line for the names and one for each change; labels are JSON."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for change in found:
-        writer.writerow({**_row(change), "labels": json.dumps(change.labels, ensure_ascii=False)})
-    return out.getvalue()
+    rows = ({**_row(change), "labels": json.dumps(change.labels, ensure_ascii=False)} for change in found)
+    return csvtext.table([COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
 
 
 def report(found: Report, console: Console) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import available_timezones
 
-from llmvitals.record.matcher import LONGEST_REGEX
+from llmvitals.record.pattern import LONGEST as LONGEST_REGEX
 from llmvitals.record.view import DIMENSIONS
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from llmvitals.alert.places import opened
 from llmvitals.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -95,12 +95,9 @@ def shipped() -> Path:
 
 
 def _read(file: Path, prefix: str) -> Topic:
+    """The topic of a file. Raises ConfigError, a RuleError with its place for what is no YAML."""
     try:
-        found = _File.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{file}: {' '.join(str(error).split())}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: {error}") from error
+        found = _File.model_validate(opened(file).data)
     except ValidationError as error:
         places = (f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"{file}: " + "; ".join(places)) from error

@@ -89,6 +89,11 @@ class InfluxWriter:
         self._newest.remember(self._points)
         return []
 
+    async def needs(self, partition: int) -> int | None:
+        """None: InfluxDB is not looked at for what it has lost."""
+        del partition
+        return None
+
     async def stop(self) -> None:
         """Close the connections."""
         if self._client is not None:

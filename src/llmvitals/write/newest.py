@@ -104,6 +104,11 @@ class Newest:
             newest[at] = point
         return newest
 
+    def forget(self) -> None:
+        """The store has lost what was written."""
+        self._tried = None
+        self._written.clear()
+
     def remember(self, written: dict[bytes, Point]) -> None:
         """These are in the store now."""
         self._tried = None

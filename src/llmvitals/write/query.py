@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import time
@@ -10,11 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from llmvitals import csvtext
 from llmvitals.errors import ConfigError
+from llmvitals.plain import console as terminal
 from llmvitals.record.view import UNKNOWN
 from llmvitals.window import SECOND
 from llmvitals.write import flux, rows
@@ -68,14 +68,12 @@ async def query(settings: Settings, question: Question, *, clock: Callable[[], f
 
 
 def render(table: Table, form: Format) -> str:
-    """The table as text with a newline at its end: for eyes (rounded), a JSON list of objects, or CSV."""
+    """The table as text, ended by a newline: for eyes (rounded), a JSON list of objects, or `csvtext`."""
     if form == "json":
         objects = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
         return json.dumps(objects, ensure_ascii=False, indent=1) + "\n"
     if form == "csv":
-        out = io.StringIO()
-        csv.writer(out, lineterminator="\n").writerows([table.columns, *table.rows])
-        return out.getvalue()
+        return csvtext.table([table.columns, *table.rows])
     return _grid(table)
 
 
@@ -90,7 +88,7 @@ def _grid(table: Table) -> str:
         grid.add_row(*(Text(_shown(cell)) for cell in row))
     width = 40 + max(sum(len(_shown(cell)) + 4 for cell in row) for row in (table.columns, *table.rows))
     out = io.StringIO()
-    Console(file=out, width=width, color_system=None).print(grid)
+    terminal(file=out, width=width, color_system=None).print(grid)
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 

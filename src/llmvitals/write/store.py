@@ -29,6 +29,9 @@ class Store(Protocol):
         Raises SinkError (retry) when the store can't be written now; the same records may be taken again.
         """
 
+    async def needs(self, partition: int) -> int | None:
+        """See `stage.Sink`."""
+
     async def stop(self) -> None:
         """Give everything back."""
 
@@ -68,6 +71,11 @@ class Both:
             raise _together([*failed.values()])
         self._taken = None
         return []
+
+    async def needs(self, partition: int) -> int | None:
+        """The least that one of them needs."""
+        found = [await one.needs(partition) for one in self._stores]
+        return min((offset for offset in found if offset is not None), default=None)
 
     async def stop(self) -> None:
         """Give everything back."""
