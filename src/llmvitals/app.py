@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import shutil
 import signal
@@ -102,6 +103,16 @@ class Application(faust.App):
         self.readiness.say("group", None if on else "partitions are being assigned")
 
 
+class _Process(faust.Worker):
+    """Faust's worker, without the signals that print the local variables and start a debugger."""
+
+    def _on_sigusr1(self) -> None:
+        faulthandler.dump_traceback(all_threads=True)
+
+    def _on_sigusr2(self) -> None:
+        log.info("SIGUSR2 does nothing here")
+
+
 class Undecoded(Schema[Any, Any]):
     """The value of an event is the message's Batch; nothing is decoded."""
 
@@ -190,7 +201,7 @@ def _read_by(stage: Kind, settings: Settings) -> tuple[str, ...]:
 
 
 def _execute(app: Application, loop: asyncio.AbstractEventLoop) -> int:
-    worker = faust.Worker(app, loop=loop, override_logging=False, quiet=True)
+    worker = _Process(app, loop=loop, override_logging=False, quiet=True)
     worker.spinner = None
     app.guard.beat()
     app.guard.start()

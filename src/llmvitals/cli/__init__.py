@@ -66,6 +66,7 @@ def _settings(
 
 def main() -> None:
     """The console script: an error that we know is told in its own words, without a traceback."""
+    logs.catch()
     try:
         app()
     except LlmvitalsError as error:
@@ -73,3 +74,6 @@ def main() -> None:
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - typer would have Python print it, with what is in its text
+        logs.uncaught(error)
+        sys.exit(1)
