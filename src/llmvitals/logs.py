@@ -36,6 +36,8 @@ DEFECT: Final = "a defect in llmvitals: please report it"
 
 _TOLD: Final = "_llmvitals_told"
 """The attribute of an exception that the log already has."""
+_AGAIN: Final = "Reraising original exception..."
+"""The end of what Faust says of a crash that it has told before."""
 
 
 def configure(settings: Settings) -> None:
@@ -143,6 +145,8 @@ def _warned(message: Warning | str, category: type[Warning], filename: str, line
 def _worth_saying(record: logging.LogRecord) -> bool:
     """All but the steps of Faust's services, which log as the module of their class, and what was said before."""
     errors = _errors(record)
+    if str(record.msg).endswith(_AGAIN):
+        return False
     faust = record.name.partition(".")[0] in {"faust", "mode"} or str(record.msg).startswith("[^")
     if faust and (record.levelno < logging.WARNING or any(getattr(each, _TOLD, False) for each in errors)):
         return False
