@@ -1,8 +1,8 @@
 """Where the log goes and how it looks: one line an event, on stderr, for people or as JSON.
 
 Everything that a process writes about an error goes through here, whoever writes it: structlog, the standard
-library, Faust, asyncio, warnings, and what Python prints of an exception that nobody has caught. Exceptions are
-shown as `tracebacks` shows them, so that no text of a record, and no secret, gets into the log.
+library, Faust, asyncio, warnings, and what Python prints of an exception that nobody has caught. Exceptions
+are shown as `tracebacks` shows them, so that no text of a record, and no secret, gets into the log.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
 
@@ -106,7 +106,9 @@ class _Handler(logging.StreamHandler[Any]):
         # logging itself would print the record's arguments.
         error = sys.exc_info()[1]
         why = summary(error) if error is not None else ""
-        sys.stderr.write(f"a line of the log from {record.pathname}:{record.lineno} can't be written: {why}\n")
+        sys.stderr.write(
+            f"a line of the log from {record.pathname}:{record.lineno} can't be written: {why}\n"
+        )
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
@@ -125,25 +127,33 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
         return super().format(record)
 
 
-def _presentable(
-    _logger: object, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
+def _presentable(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """No value but numbers and texts."""
     return {key: shown(value) for key, value in event.items()}
 
 
-def _traceback(caught: Caught) -> str:
-    return plain(caught[1])
+def _traceback(exc_info: Caught) -> str:
+    return plain(exc_info[1])
 
 
-def _warned(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """A warning of Python: its text may quote a value, as pydantic's do."""
-    del message
+    del message, file, line
     log.warning("%s at %s:%d", category.__name__, filename, lineno)
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:
-    """All but the steps of Faust's services, which log as the module of their class, and what was said before."""
+    """All but the steps of Faust's services, and what they say of an error that the log has already.
+
+    They log as the module of their class.
+    """
     errors = _errors(record)
     if str(record.msg).endswith(_AGAIN):
         return False

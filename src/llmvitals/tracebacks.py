@@ -1,4 +1,4 @@
-"""Exceptions and values as they may be logged: where it happened and of what type, never what a record held."""
+"""Exceptions and values as they may be logged: where and of what type, never what a record held."""
 
 from __future__ import annotations
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
+from llmvitals.environment import PREFIX
 from llmvitals.errors import Unavailable
 from llmvitals.local.screen import Screen
 from llmvitals.local.stagehand import InProcess, OnKafka
 from llmvitals.local.traffic import SPEED, company
-from llmvitals.settings import PREFIX, load
+from llmvitals.settings import load
 from llmvitals.testing import FakeSlack
 from llmvitals.window import SECOND
 
