@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from typing import TYPE_CHECKING, Final
-
-from llmvitals.errors import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,12 +45,23 @@ def settings(names: Iterable[str]) -> dict[str, str]:
 
 def unknown(names: Iterable[str]) -> list[str]:
     """A sentence for each variable that begins as settings do and is none. names: of the settings."""
+    names = list(names)
     known = {f"{PREFIX}{name}".upper() for name in (*names, *NO_SETTINGS)}
     return [
-        f"{name} in the environment is no setting{suggestion(name, known, all_names=False)}; it is ignored"
+        f"{name} is no setting and is ignored{near(name, names)}"
         for name, value in sorted(os.environ.items())
         if name.startswith(PREFIX) and name not in known and not from_kubernetes(name, value)
     ]
+
+
+def near(variable: str, names: Iterable[str]) -> str:
+    """The end of a sentence about a variable that is no setting: the one that was meant, if one is near.
+
+    >>> near("LLMVITALS_PAIN", ["pane", "idle"])
+    ': did you mean LLMVITALS_PANE?'
+    """
+    found = difflib.get_close_matches(variable.removeprefix(PREFIX).lower(), [*names, "config"], n=1)
+    return f": did you mean {PREFIX}{found[0].upper()}?" if found else ""
 
 
 def from_kubernetes(name: str, value: str) -> bool:

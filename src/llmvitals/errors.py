@@ -47,8 +47,8 @@ class RuleError(ConfigError):
         super().__init__(f"{file}:{line}:{column}: {message}" if file else message)
 
 
-def suggestion(word: str, names: Iterable[str], *, all_names: bool = True) -> str:
-    """The middle of an error text: the nearest name if there is one, else all of them, or nothing.
+def suggestion(word: str, names: Iterable[str]) -> str:
+    """The middle of an error text: the nearest name if there is one, else all of them.
 
     >>> suggestion("modle", ["app", "model"])
     ': did you mean model?'
@@ -57,9 +57,7 @@ def suggestion(word: str, names: Iterable[str], *, all_names: bool = True) -> st
     if not names:
         return ": there are none here"
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if near:
-        return f": did you mean {near[0]}?"
-    return f": write one of {', '.join(names)}" if all_names else ""
+    return f": did you mean {near[0]}?" if near else f": write one of {', '.join(names)}"
 
 
 class Mistakes(ValueError):

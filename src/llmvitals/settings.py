@@ -223,7 +223,7 @@ def check_name(name: str) -> None:
     """Raises ConfigError when there is no such setting."""
     if name.lower() not in Settings.model_fields:
         variable = f"{PREFIX}{name.upper()}"
-        near = _near(variable, [f"{PREFIX}{field.upper()}" for field in Settings.model_fields])
+        near = environment.near(variable, Settings.model_fields)
         raise ConfigError(f"There is no such setting (by --set): {variable}{near}")
 
 
