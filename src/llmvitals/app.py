@@ -89,7 +89,7 @@ class Application(faust.App):
         """End the worker because of this error: nothing is saved any more, exit code 1."""
         if self.work.failed is None:
             self.work.failed = error
-            log.critical("%s stops: %s", self.stage, error, exc_info=None if _plain(error) else error)
+            log.critical("%s stops: %s", self.stage, error, exc_info=error)
             self.guard.end_within(2 * GRACE)
             await self.crash(error)
 
@@ -109,8 +109,7 @@ class _Process(faust.Worker):
     def _on_sigusr1(self) -> None:
         faulthandler.dump_traceback(all_threads=True)
 
-    def _on_sigusr2(self) -> None:
-        log.info("SIGUSR2 does nothing here")
+    _on_sigusr2 = _on_sigusr1
 
 
 class Undecoded(Schema[Any, Any]):
@@ -299,8 +298,3 @@ def _trouble(app: Application, silence: float, limit: float) -> LlmvitalsError |
     if since is not None and time.monotonic() - since > limit + REBALANCE:
         return Stalled("No partitions could be taken over for too long: restarting is the cure")
     return None
-
-
-def _plain(error: BaseException) -> bool:
-    """Whether its text says it all, without a traceback."""
-    return isinstance(error, LlmvitalsError)

@@ -13,10 +13,11 @@ import logging
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from llmvitals.errors import LlmvitalsError
 from llmvitals.tracebacks import plain, shown, summary
 
 if TYPE_CHECKING:
@@ -113,7 +114,9 @@ class _Handler(logging.StreamHandler[Any]):
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
     def format(self, record: logging.LogRecord) -> str:
-        record = copy.copy(record)
+        record, errors = copy.copy(record), _errors(record)
+        if errors and isinstance(errors[-1], LlmvitalsError) and errors[-1] in errors[:-1]:
+            record.exc_info = None  # its text, in the line, says it all
         if isinstance(record.args, tuple):
             record.args = tuple(map(shown, record.args))
         elif record.args:
@@ -136,17 +139,9 @@ def _traceback(exc_info: Caught) -> str:
     return plain(exc_info[1])
 
 
-def _warned(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """A warning of Python: its text may quote a value, as pydantic's do."""
-    del message, file, line
-    log.warning("%s at %s:%d", category.__name__, filename, lineno)
+def _warned(*told: Any, **_: Any) -> None:
+    """A warning of Python, (text, kind, file, line …): its text may quote a value, as pydantic's do."""
+    log.warning("%s at %s:%d", told[1].__name__, *told[2:4])
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:

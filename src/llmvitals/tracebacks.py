@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 import traceback
 from collections.abc import Iterator, Mapping
 from numbers import Number
 from pathlib import PurePath
 from typing import Any, Final
 
+import msgspec
+
 from llmvitals.errors import LlmvitalsError
 
 WITHHELD: Final = "(its text is not shown: it may quote a record)"
+_NO_VALUE: Final = re.compile(
+    "Expected `|Object missing required field `|Input data was truncated|(MessagePack data|JSON) is malformed"
+)
+"""How those texts of msgspec begin that hold no value."""
 _FRAMES: Final = 40
 """Of each exception the newest frames; a recursion has a thousand."""
 _CHAIN: Final = 10
@@ -24,8 +31,9 @@ _DEEP: Final = 8
 def summary(error: BaseException) -> str:
     """An exception in one line.
 
-    Only texts that were written for the reader are shown: those of our own errors, of aiokafka, and the
-    operating system's. Every other text may quote what was being read: `int("…")`, `KeyError`, pydantic.
+    Only texts that were written for the reader are shown: those of our own errors, of aiokafka, the operating
+    system's, and msgspec's where they name types and places. Every other text may quote what was being read:
+    `int("…")`, `KeyError`, pydantic.
 
     >>> summary(ValueError("invalid literal for int(): 'sk-planted'"))
     'ValueError (its text is not shown: it may quote a record)'
@@ -38,6 +46,8 @@ def summary(error: BaseException) -> str:
     if type(error).__module__.startswith("aiokafka."):
         text = str(error)
         return text if text.startswith("[Error") else f"{kind}: {text}".removesuffix(": ")
+    if isinstance(error, msgspec.MsgspecError) and _NO_VALUE.match(str(error)):
+        return str(error)
     if isinstance(error, BaseExceptionGroup):
         return f"{kind} of {len(error.exceptions)} exceptions"
     return f"{kind} {WITHHELD}" if error.args or getattr(error, "__notes__", None) else kind
