@@ -84,18 +84,6 @@ def test_a_typo_in_a_rule_does_not_keep_the_doctor_from_the_rest(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "words",
-    ["worker", "doctor", "topics check", "topics plan", "topics apply -y", "publish -", "replay -", "query",
-     "config show"],
-)  # fmt: skip
-def test_a_setting_that_there_is_not(tmp_path: Path, deaf: Deaf, words: str) -> None:
-    said = commands.said(tmp_path, *words.split(), brokers=deaf.address, slack_chanel="#alerts")
-    assert (said.code, said.out) == (2, "")
-    assert "LLMVITALS_SLACK_CHANEL: did you mean LLMVITALS_SLACK_CHANNEL?" in said.err
-    assert not deaf.called()
-
-
-@pytest.mark.parametrize(
     ("words", "told"),
     [
         ("--set slack_chanel=a worker", "LLMVITALS_SLACK_CHANEL: did you mean LLMVITALS_SLACK_CHANNEL?"),

@@ -145,6 +145,35 @@ async def test_calls_wait_for_a_broker_that_comes_later(kafka_server: LocalKafka
     assert ids == {f"c{number}" for number in range(1, 12)}
 
 
+@pytest.mark.kafka
+async def test_a_missing_topic_is_one_warning_and_calls_wait_for_it(
+    kafka: str, topic_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = f"{topic_prefix}.calls.v1"
+    with Publisher(brokers=kafka, topic=topic) as publisher:
+        for number in range(3):
+            publisher.publish(call(number))
+        said = publisher._desk._said
+        await asyncio.to_thread(until, lambda: "topic" in said and said["topic"].since >= 2, 60)
+        (warning,) = [r for r in caplog.records if r.levelno >= logging.WARNING]
+        assert f"has no topic {topic} (`llmvitals topics apply` creates it)" in warning.getMessage()
+        assert "3 calls wait, and so far 0 were sent, 0 dropped, 0 failed" in warning.getMessage()
+        await create(kafka, topic)
+        await asyncio.to_thread(until, lambda: publisher.sent == 3, 60)
+
+
+@pytest.mark.kafka
+async def test_not_even_debugging_shows_what_is_sent(
+    kafka: str, topic_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = f"{topic_prefix}.calls.v1"
+    await create(kafka, topic)
+    caplog.set_level(logging.DEBUG)
+    async with Publisher(brokers=kafka, topic=topic) as publisher:
+        assert await publisher.apublish(call(session="planted-key", input_text="planted")) is True
+    assert "planted" not in caplog.text
+
+
 # --- without one ---------------------------------------------------------------------------------
 
 
@@ -160,7 +189,9 @@ def test_a_broker_that_is_down_costs_neither_time_nor_an_error(caplog: pytest.Lo
     assert (publisher.sent, publisher.dropped, publisher.failed, publisher.waiting) == (0, 5_000, 0, 0)
     assert publisher.publish(call()) is False
     ours = [r for r in caplog.records if r.name == "llmvitals.publisher"]
-    assert len(ours) == 1  # at most once a minute
+    assert len({r.msg for r in ours}) == len(ours)  # each cause at most once a minute
+    assert "100 calls wait" in caplog.text
+    assert "closed before Kafka had taken 100 calls" in caplog.text
 
 
 async def test_async_code_is_told_when_the_time_is_up() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import shutil
 import signal
@@ -89,7 +90,7 @@ class Application(faust.App):
         """End the worker because of this error: nothing is saved any more, exit code 1."""
         if self.work.failed is None:
             self.work.failed = error
-            log.critical("%s stops: %s", self.stage, error, exc_info=None if _plain(error) else error)
+            log.critical("%s stops: %s", self.stage, error, exc_info=error)
             self.guard.end_within(2 * GRACE)
             await self.crash(error)
 
@@ -101,6 +102,15 @@ class Application(faust.App):
         """Whether the partitions that are ours are being read."""
         self.unread_since = None if on else time.monotonic()
         self.readiness.say("group", None if on else "partitions are being assigned")
+
+
+class _Process(faust.Worker):
+    """Faust's worker, without the signals that print the local variables and start a debugger."""
+
+    def _on_sigusr1(self) -> None:
+        faulthandler.dump_traceback(all_threads=True)
+
+    _on_sigusr2 = _on_sigusr1
 
 
 class Undecoded(Schema[Any, Any]):
@@ -191,7 +201,7 @@ def _read_by(stage: Kind, settings: Settings) -> tuple[str, ...]:
 
 
 def _execute(app: Application, loop: asyncio.AbstractEventLoop) -> int:
-    worker = faust.Worker(app, loop=loop, override_logging=False, quiet=True)
+    worker = _Process(app, loop=loop, override_logging=False, quiet=True)
     worker.spinner = None
     app.guard.beat()
     app.guard.start()
@@ -272,8 +282,3 @@ def _trouble(app: Application, silence: float, limit: float) -> LlmvitalsError |
     if since is not None and time.monotonic() - since > limit + REBALANCE:
         return Stalled("No partitions could be taken over for too long: restarting is the cure")
     return None
-
-
-def _plain(error: BaseException) -> bool:
-    """Whether its text says it all, without a traceback."""
-    return isinstance(error, LlmvitalsError)

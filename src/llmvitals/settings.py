@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
+from contextlib import contextmanager
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -20,29 +21,17 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from llmvitals import environment
+from llmvitals.connection import Connection
+from llmvitals.environment import PREFIX
 from llmvitals.errors import ConfigError
 from llmvitals.scorers import Duration, Scorers, ScorerSetting
 from llmvitals.window import DAY, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pydantic_core import ErrorDetails
-
-PREFIX: Final = "LLMVITALS_"
-"""What the environment's names begin with; `LLMVITALS_CONFIG` names another file than llmvitals.toml."""
-
-_NO_SETTINGS: Final = ("config", "crash_at", "supervisor")
-"""Names in the environment that say something else: which file, where to crash in a test, who watches us."""
-
-_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?")
-
-
-def _addresses(text: str) -> str:
-    # Not quoted: there may be a password in it.
-    if not all(_ADDRESS.fullmatch(one.strip()) for one in text.split(",")):
-        raise ValueError("write host:port, several separated by commas, and nothing else")
-    return text
 
 
 def _open(url: str) -> str:
@@ -79,8 +68,8 @@ class ViewSetting(BaseModel):
     contributors: bool = False
 
 
-class Settings(BaseSettings):
-    """All settings. An unknown key is an error; secrets are never shown."""
+class Settings(BaseSettings, Connection):
+    """All settings. An unknown key in the file is an error; secrets are never shown."""
 
     model_config = SettingsConfigDict(
         env_prefix="LLMVITALS_",
@@ -90,20 +79,9 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
-    brokers: Annotated[str, AfterValidator(_addresses)] = Field(
-        "localhost:9092", description="Kafka's addresses, host:port, comma-separated."
-    )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    ssl_cafile: Path | None = None
-    allow_plaintext: bool = Field(False, description="Allow a password over an unencrypted connection.")
-    group: str = Field("llmvitals", description="Prefix of the consumer groups; one per stage.")
     instance: str | None = Field(None, description="Static membership: a name for this worker that stays.")
     session_timeout: Duration = "30s"
 
-    topic_prefix: str = Field("llm", description="Topics are called PREFIX.calls.v1 and so on.")
     inputs: tuple[str, ...] = Field((), description="Topics to read calls from; default PREFIX.calls.v1.")
     formats: dict[str, Literal["native", "litellm", "otlp"]] = Field(
         {}, description="Topic → format, where it shall not be recognised from the record."
@@ -171,27 +149,6 @@ class Settings(BaseSettings):
         """The topics that applications publish calls to."""
         return self.inputs or (self.topic("calls"),)
 
-    def topic(self, what: str) -> str:
-        """The full name of one of our own topics.
-
-        >>> Settings(topic_prefix="llm").topic("partials")
-        'llm.partials.v1'
-        """
-        return f"{self.topic_prefix}.{what}.v1"
-
-    @model_validator(mode="after")
-    def _secure(self) -> Settings:
-        if self.security_protocol == "SASL_PLAINTEXT" and not self.allow_plaintext:
-            raise ValueError(
-                "security_protocol SASL_PLAINTEXT sends the password unencrypted: use SASL_SSL, "
-                "or set allow_plaintext if the network is trusted"
-            )
-        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
-            raise ValueError(
-                f"security_protocol {self.security_protocol} needs sasl_username and sasl_password"
-            )
-        return self
-
     @model_validator(mode="after")
     def _reachable(self) -> Settings:
         if self.slack_token is not None and not (self.slack_channel or "").strip():
@@ -223,6 +180,9 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del dotenv_settings, file_secret_settings
+        if isinstance(env_settings, EnvSettingsSource):
+            found = environment.settings(settings_cls.model_fields)
+            env_settings.env_vars = {f"{PREFIX}{name}".lower(): value for name, value in found.items()}
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file())
 
 
@@ -231,13 +191,46 @@ def load(**flags: Any) -> Settings:
 
     Raises ConfigError that names each wrong key.
     """
-    unknown = [name for name in os.environ if name.startswith(PREFIX) and name not in _known()]
-    if unknown:
-        raise ConfigError(
-            "There are no such settings (in the environment, or by --set):" + "".join(map(_suggest, unknown))
-        )
-    try:
+    if _missing():
+        raise ConfigError(f"{_file()}, which {PREFIX}CONFIG names, is not there")
+    with _told():
         return Settings(**{key: value for key, value in flags.items() if value is not None})
+
+
+def connection(**flags: Any) -> Connection:
+    """How a publisher reaches Kafka: by the environment, the file that LLMVITALS_CONFIG names, and the flags.
+
+    It lives in somebody else's application: no other file is read, and what it has no use for may be wrong.
+    Raises ConfigError that names each wrong key.
+    """
+    with _told():
+        given_file = f"{PREFIX}CONFIG" in os.environ and not _missing()
+        file = TomlConfigSettingsSource(Settings, _file())() if given_file else {}
+        given = {key: value for key, value in flags.items() if value is not None}
+        values = {**file, **environment.settings(Connection.model_fields), **given}
+        found = Connection(**Connection.needed(values))
+    found.trust()
+    return found
+
+
+def unknown() -> list[str]:
+    """A sentence for each variable of the environment that looks like a setting, and has no effect."""
+    gone = [f"{_file()}, which {PREFIX}CONFIG names, is not there"] if _missing() else []
+    return [*gone, *environment.unknown(Settings.model_fields)]
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigError when there is no such setting."""
+    if name.lower() not in Settings.model_fields:
+        variable = f"{PREFIX}{name.upper()}"
+        near = environment.near(variable, Settings.model_fields)
+        raise ConfigError(f"There is no such setting (by --set): {variable}{near}")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
     except TOMLDecodeError as error:
         raise ConfigError(f"{_file()} is no TOML: {error}") from error
     except RecursionError as error:
@@ -252,12 +245,8 @@ def _file() -> str:
     return os.environ.get(f"{PREFIX}CONFIG", "llmvitals.toml")
 
 
-def _known() -> set[str]:
-    return {f"{PREFIX}{name.upper()}" for name in (*Settings.model_fields, *_NO_SETTINGS)}
-
-
-def _suggest(name: str) -> str:
-    return f"\n  {name}{_near(name, _known())}"
+def _missing() -> bool:
+    return f"{PREFIX}CONFIG" in os.environ and not Path(_file()).is_file()
 
 
 def _near(name: str, names: Iterable[str]) -> str:

@@ -11,8 +11,9 @@ import typer
 
 from llmvitals import logs
 from llmvitals.cli import admin, alerts, data, drift, firing, history, rules, run, silence, slack, verdicts
+from llmvitals.environment import PREFIX
 from llmvitals.errors import ConfigError, LlmvitalsError
-from llmvitals.settings import PREFIX
+from llmvitals.settings import check_name, unknown
 
 app = typer.Typer(
     name="llmvitals",
@@ -39,6 +40,7 @@ slack.add(alerts.alerts)
 
 @app.callback()
 def _settings(
+    context: typer.Context,
     brokers: Annotated[
         str | None, typer.Option(help="Kafka's addresses, host:port, comma-separated.")
     ] = None,
@@ -61,11 +63,16 @@ def _settings(
         name, equals, value = pair.partition("=")
         if not equals:
             raise typer.BadParameter(f"{pair!r}: write NAME=VALUE", param_hint="--set")
+        check_name(name)
         os.environ[f"{PREFIX}{name.upper()}"] = value
+    if context.invoked_subcommand != "worker":  # which has a log for it
+        for sentence in unknown():
+            typer.secho(f"llmvitals: {sentence}", err=True, fg=typer.colors.YELLOW)
 
 
 def main() -> None:
     """The console script: an error that we know is told in its own words, without a traceback."""
+    logs.catch()
     try:
         app()
     except LlmvitalsError as error:
@@ -73,3 +80,6 @@ def main() -> None:
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - typer would have Python print it, with what is in its text
+        logs.uncaught(error)
+        sys.exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, cast
@@ -11,6 +12,7 @@ import typer
 
 from llmvitals import logs
 from llmvitals import settings as settings_
+from llmvitals.kafka.watchdog import SUPERVISOR
 
 if TYPE_CHECKING:
     from llmvitals.app import Kind
@@ -41,6 +43,9 @@ def worker(
     """
     settings = settings_.load()
     logs.configure(settings)
+    if SUPERVISOR not in os.environ:  # else the supervisor has said it
+        for sentence in settings_.unknown():
+            log.warning("%s", sentence)
     if stage is StageName.ALL:
         from llmvitals.pipeline import check  # noqa: PLC0415 - other commands don't need it
         from llmvitals.supervise import supervise  # noqa: PLC0415 - nor this

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from llmvitals.errors import AFRESH, ConfigError, StateLost
+from llmvitals.tracebacks import summary
 from llmvitals.window import NEVER
 
 PART = "manifest"
@@ -47,7 +48,7 @@ def restore(parts: dict[str, bytes], *, pane_us: int, disorder_us: int, beginnin
         manifest = msgspec.msgpack.decode(parts[PART], type=Manifest)
     except (KeyError, msgspec.DecodeError) as error:
         raise StateLost(
-            f"the checkpoint of combine can't be read ({error}); to begin afresh {AFRESH}"
+            f"the checkpoint of combine can't be read ({summary(error)}); to begin afresh {AFRESH}"
         ) from error
     if manifest.v != VERSION:
         raise StateLost(

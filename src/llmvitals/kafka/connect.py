@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from llmvitals.errors import BrokerDown, ConfigError, LlmvitalsError, MissingTopic
+from llmvitals.errors import BrokerDown, LlmvitalsError, MissingTopic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from llmvitals.settings import Settings
+    from llmvitals.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ _PATIENCE: Final = 10.0
 """Seconds that Kafka may take to answer a command."""
 
 
-def client(settings: Settings, name: str) -> dict[str, Any]:
+def client(settings: Connection, name: str) -> dict[str, Any]:
     """The arguments that every aiokafka client takes: addresses, name, encryption and login."""
     found: dict[str, Any] = {
         "bootstrap_servers": settings.brokers,
@@ -39,8 +38,8 @@ def client(settings: Settings, name: str) -> dict[str, Any]:
         "security_protocol": settings.security_protocol,
         "metadata_max_age_ms": 60_000,
     }
-    if settings.security_protocol in {"SSL", "SASL_SSL"}:
-        found["ssl_context"] = _trust(settings)
+    if (trusted := settings.trust()) is not None:
+        found["ssl_context"] = trusted
     if settings.security_protocol.startswith("SASL"):
         found["sasl_mechanism"] = settings.sasl_mechanism
         found["sasl_plain_username"] = settings.sasl_username
@@ -50,7 +49,7 @@ def client(settings: Settings, name: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def asking(settings: Settings, seconds: float | None = _PATIENCE) -> AsyncIterator[None]:
+async def asking(settings: Connection, seconds: float | None = _PATIENCE) -> AsyncIterator[None]:
     """Around everything that a command asks of Kafka: after `seconds` (None: ever) that is an error.
 
     Raises BrokerDown for what may pass, LlmvitalsError with the broker's words for what it refuses.
@@ -66,7 +65,7 @@ async def asking(settings: Settings, seconds: float | None = _PATIENCE) -> Async
         raise BrokerDown(_unreachable(settings, error)) from error
 
 
-async def find_topics(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
+async def find_topics(settings: Connection, topics: Iterable[str]) -> dict[str, int]:
     """Topic → partitions. Raises BrokerDown, and MissingTopic that names all that are not there."""
     async with asking(settings):
         there = await _topics(settings)
@@ -81,7 +80,7 @@ async def find_topics(settings: Settings, topics: Iterable[str]) -> dict[str, in
 
 
 async def wait_for_topics(
-    settings: Settings, topics: Iterable[str], ready: Callable[[str | None], None]
+    settings: Connection, topics: Iterable[str], ready: Callable[[str | None], None]
 ) -> dict[str, int]:
     """As `find_topics`, but tries for as long as Kafka can't be reached. ready: is told why it waits."""
     attempt, looks = 0, 3
@@ -102,7 +101,7 @@ async def wait_for_topics(
             await asyncio.sleep(wait)
 
 
-def _unreachable(settings: Settings, error: Exception) -> str:
+def _unreachable(settings: Connection, error: Exception) -> str:
     """What to look at: aiokafka says of a refused login or certificate only that it can't connect."""
     doubts = {
         "PLAINTEXT": "does it speak PLAINTEXT there (LLMVITALS_SECURITY_PROTOCOL)",
@@ -119,14 +118,7 @@ def _unreachable(settings: Settings, error: Exception) -> str:
     )
 
 
-def _trust(settings: Settings) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=settings.ssl_cafile)
-    except OSError as error:
-        raise ConfigError(f"ssl_cafile: {settings.ssl_cafile} can't be read: {error}") from error
-
-
-async def _topics(settings: Settings) -> dict[str, int]:
+async def _topics(settings: Connection) -> dict[str, int]:
     consumer = AIOKafkaConsumer(**client(settings, "look"), request_timeout_ms=10_000)
     try:
         await consumer.start()

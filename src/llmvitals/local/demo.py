@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.alert.files import shipped
+from llmvitals.environment import PREFIX
 from llmvitals.errors import Unavailable
 from llmvitals.local.screen import Screen
 from llmvitals.local.stagehand import InProcess, OnKafka
 from llmvitals.local.traffic import SPEED, company
 from llmvitals.plain import console as terminal
-from llmvitals.settings import PREFIX, load
+from llmvitals.settings import load
 from llmvitals.testing import FakeSlack
 from llmvitals.window import SECOND
 

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from llmvitals import topics
 from llmvitals.desk import Desk
+from llmvitals.environment import PREFIX
 from llmvitals.errors import LlmvitalsError
 from llmvitals.kafka.connect import client
 from llmvitals.local.child import Child, free_ports
@@ -22,7 +23,7 @@ from llmvitals.pipeline import routing
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
 from llmvitals.replay import Replay
-from llmvitals.settings import PREFIX, Settings
+from llmvitals.settings import Settings
 from llmvitals.write.sqlite import SqliteWriter
 
 if TYPE_CHECKING:

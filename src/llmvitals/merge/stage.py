@@ -18,6 +18,7 @@ from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Message, Record, Snapshot
 from llmvitals.record.order import Order, decode
+from llmvitals.tracebacks import summary
 from llmvitals.window import FOREVER, NEVER
 
 
@@ -131,7 +132,7 @@ class Merge:
             frame = decode(record.value or b"")
         except msgspec.DecodeError as error:
             raise ConfigError(
-                f"{where} is no frame ({error}): only combine may write to this topic"
+                f"{where} is no frame ({summary(error)}): only combine may write to this topic"
             ) from error
         if isinstance(frame, Order):
             return frame

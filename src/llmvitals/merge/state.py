@@ -14,6 +14,7 @@ from llmvitals.merge.sources import Sources
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Snapshot
+from llmvitals.tracebacks import summary
 
 VERSION = 1
 
@@ -87,7 +88,9 @@ def read(parts: dict[str, bytes], plan: Plan, shard: int) -> tuple[Manifest, dic
             if name != MANIFEST
         }
     except (ValueError, msgspec.DecodeError) as error:
-        raise StateLost(f"the checkpoint of shard {shard} can't be read ({error}): {CURE}") from error
+        raise StateLost(
+            f"the checkpoint of shard {shard} can't be read ({summary(error)}): {CURE}"
+        ) from error
     if (manifest.version, manifest.shard, manifest.pieces) != (VERSION, shard, plan.buckets):
         raise StateLost(f"the checkpoint of shard {shard} was made by another llmvitals: {CURE}")
     if manifest.pane_us != plan.pane_us:

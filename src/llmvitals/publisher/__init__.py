@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
 import os
 import threading
-from collections.abc import Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import orjson
 
-from llmvitals.publisher.desk import Desk, Event
-from llmvitals.publisher.sender import Sender
-from llmvitals.settings import Settings, load
+from llmvitals.connection import Connection
+from llmvitals.publisher.desk import Desk, Event, log
+from llmvitals.publisher.sender import THREAD, Sender
+from llmvitals.settings import connection, unknown
 
 
 class Publisher:
@@ -26,26 +25,33 @@ class Publisher:
 
     A thread with a producer of its own sends them. While Kafka can't be reached, calls wait in the queue
     and are sent once it can; what doesn't fit is dropped and counted. Safe to use from several threads,
-    from async code, and after a fork.
+    from async code, and after a fork. What goes wrong is logged under `llmvitals.publisher`, each cause once
+    a minute.
 
-    settings: how to reach Kafka; by default those of the environment, with `brokers` over them.
-    topic: by default the settings' calls topic. queue: how many calls may wait, unacknowledged ones included.
-    Wrong settings raise ConfigError here, at the start of the application; nothing raises later.
+    settings: how to reach Kafka; by default those of the environment, with `brokers` over them, and of the
+    file that LLMVITALS_CONFIG names: llmvitals.toml is not read. topic: by default PREFIX.calls.v1.
+    queue: how many calls may wait, unacknowledged ones included.
+    Wrong settings of the connection raise ConfigError here, at the start of the application; all others are
+    not looked at, and nothing raises later.
     """
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: Connection | None = None,
         *,
         brokers: str | None = None,
         topic: str | None = None,
         queue: int = 10_000,
     ) -> None:
-        found = settings or load(brokers=brokers)
-        self._settings = found.model_copy(update={"brokers": brokers}) if brokers else found
+        if settings is None:
+            for sentence in unknown():
+                log.warning("%s", sentence)
+        found = settings or connection(brokers=brokers)
+        self._connection = found.model_copy(update={"brokers": brokers}) if brokers else found
         self._topic = topic or found.topic("calls")
         self._limit = queue
-        self._open()
+        self._desks: dict[int, Desk] = {}
+        self._desk  # noqa: B018 - makes that of this process
 
     def __enter__(self) -> Self:
         return self
@@ -79,6 +85,11 @@ class Publisher:
         """Calls in the queue, and those sent but not yet acknowledged."""
         return self._desk.waiting
 
+    @property
+    def restarts(self) -> int:
+        """How often sending was interrupted by a defect, and began again."""
+        return self._desk.restarts
+
     def publish(self, call: Mapping[str, Any] | Any) -> bool:
         """Hand over one call: a mapping, or anything with `model_dump`. False when it was not taken.
 
@@ -87,49 +98,73 @@ class Publisher:
         return self._put(call, None)
 
     async def apublish(self, call: Mapping[str, Any] | Any) -> bool:
-        """The same, and wait until Kafka has it. False when it was not taken or not delivered."""
-        done: Future[bool] = Future()
-        return self._put(call, done) and await asyncio.wrap_future(done)
+        """The same, and wait until Kafka has it. False when it was not taken or not delivered.
+
+        When the waiting is cancelled, the call is sent nevertheless.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[bool] = loop.create_future()
+
+        def resolve(delivered: bool) -> None:
+            if not done.done():
+                done.set_result(delivered)
+
+        def tell(delivered: bool) -> None:
+            loop.call_soon_threadsafe(resolve, delivered)
+
+        return self._put(call, tell) and await done
 
     def close(self, timeout: float = 10.0) -> None:
         """Send what waits, for at most `timeout` seconds; the rest counts as dropped."""
         atexit.unregister(self.close)
-        if self._pid == os.getpid():
-            self._desk.close(timeout)
-            if self._thread is not None:
-                self._thread.join(timeout + 3.0)
-            self._desk.clear()
+        desk = self._desks.get(os.getpid())
+        if desk is not None:
+            desk.close(timeout)
+            if desk.thread is not None:
+                desk.thread.join(timeout + 3.0)
+            desk.clear()
 
-    def _open(self) -> None:
-        self._pid = os.getpid()
-        self._desk = Desk(self._limit)
-        self._thread: threading.Thread | None = None
-        atexit.register(self.close, 2.0)
+    @property
+    def _desk(self) -> Desk:
+        """That of this process: after a fork the thread has stayed with the parent, and so does its queue."""
+        pid = os.getpid()
+        found = self._desks.get(pid)
+        if found is None:
+            found = self._desks.setdefault(pid, Desk(self._limit))
+            atexit.register(self.close, 2.0)
+        return found
 
-    def _put(self, call: Any, done: Future[bool] | None) -> bool:
-        if self._pid != os.getpid():
-            self._open()  # after a fork: the thread has stayed with the parent, and so does the queue
+    def _put(self, call: Any, done: Callable[[bool], object] | None) -> bool:
+        desk = self._desk
         try:
             event = _event(call, done)
         except Exception as error:  # noqa: BLE001 - whatever the application hands in, it goes on
-            self._desk.refuse("failed", "a call can't be published: it is no JSON (%s)", type(error).__name__)
+            desk.refuse("failed", "a call can't be published: it is no JSON (%s)", type(error).__name__)
             return False
-        if not self._desk.put(event):
+        if not desk.put(event):
             return False
-        if self._thread is None:
-            with contextlib.suppress(RuntimeError):  # no thread can be started while Python shuts down
-                self._begin()
+        if desk.thread is None or not desk.thread.is_alive():
+            self._begin(desk)
         return True
 
-    def _begin(self) -> None:
-        with self._desk.lock:
-            if self._thread is None:
-                sender = Sender(self._desk, self._settings, self._topic)
-                self._thread = threading.Thread(target=sender.run, name="llmvitals-publisher", daemon=True)
-                self._thread.start()
+    def _begin(self, desk: Desk) -> None:
+        with desk.lock:
+            if desk.thread is not None and desk.thread.is_alive():
+                return
+            desk.restarts += desk.thread is not None
+            sender = Sender(desk, self._connection, self._topic)
+            thread = threading.Thread(target=sender.run, name=THREAD, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # at the limit of threads, or while Python shuts down
+                why = str(error)
+            else:
+                desk.thread = thread
+                return
+        desk.tell("thread", "the sending thread can't be started (%s): the next call tries again", why)
 
 
-def _event(call: Any, done: Future[bool] | None) -> Event:
+def _event(call: Any, done: Callable[[bool], object] | None) -> Event:
     dump = getattr(call, "model_dump", None)
     body = dump(mode="json", exclude_none=True) if dump is not None else dict(call)
     key = body.get("session") or body.get("trace_id")

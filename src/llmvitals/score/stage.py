@@ -18,6 +18,7 @@ from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.score.bench import Bench
 from llmvitals.score.evaluation import event, wanted
+from llmvitals.tracebacks import summary
 
 SLICE: Final = 256
 """Records that are worked on at once."""
@@ -130,5 +131,5 @@ def _restored(parts: dict[str, bytes], beginning: int) -> _Manifest:
         return msgspec.msgpack.decode(parts[MANIFEST], type=_Manifest)
     except (KeyError, msgspec.DecodeError) as error:
         raise StateLost(
-            f"the checkpoint of score can't be read ({error}); to begin afresh {AFRESH}"
+            f"the checkpoint of score can't be read ({summary(error)}); to begin afresh {AFRESH}"
         ) from error

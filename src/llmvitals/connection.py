@@ -1,0 +1,85 @@
+"""The settings that say how to reach Kafka: all that a publisher needs."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from llmvitals.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?")
+
+
+def _addresses(text: str) -> str:
+    # Not quoted: there may be a password in it.
+    if not all(_ADDRESS.fullmatch(one.strip()) for one in text.split(",")):
+        raise ValueError("write host:port, several separated by commas, and nothing else")
+    return text
+
+
+class Connection(BaseModel):
+    """How to reach Kafka, and what our topics are called. It reads no environment and no file by itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    brokers: Annotated[str, AfterValidator(_addresses)] = Field(
+        "localhost:9092", description="Kafka's addresses, host:port, comma-separated."
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_cafile: Path | None = None
+    allow_plaintext: bool = Field(False, description="Allow a password over an unencrypted connection.")
+    group: str = Field("llmvitals", description="Prefix of the consumer groups; one per stage.")
+    topic_prefix: str = Field("llm", description="Topics are called PREFIX.calls.v1 and so on.")
+
+    @classmethod
+    def needed(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the values that this connection makes use of."""
+        protocol = str(values.get("security_protocol", "PLAINTEXT"))
+        return {
+            name: value
+            for name, value in values.items()
+            if name in cls.model_fields
+            and (protocol.startswith("SASL") or not name.startswith("sasl_"))
+            and (protocol == "SASL_PLAINTEXT" or name != "allow_plaintext")
+            and ("SSL" in protocol or name != "ssl_cafile")
+        }
+
+    def trust(self) -> ssl.SSLContext | None:
+        """The certificates that are trusted; None without encryption. Raises ConfigError."""
+        if self.security_protocol not in {"SSL", "SASL_SSL"}:
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.ssl_cafile)
+        except OSError as error:
+            raise ConfigError(f"ssl_cafile: {self.ssl_cafile} can't be read: {error}") from error
+
+    def topic(self, what: str) -> str:
+        """The full name of one of our own topics.
+
+        >>> Connection(topic_prefix="llm").topic("partials")
+        'llm.partials.v1'
+        """
+        return f"{self.topic_prefix}.{what}.v1"
+
+    @model_validator(mode="after")
+    def _secure(self) -> Self:
+        if self.security_protocol == "SASL_PLAINTEXT" and not self.allow_plaintext:
+            raise ValueError(
+                "security_protocol SASL_PLAINTEXT sends the password unencrypted: use SASL_SSL, "
+                "or set allow_plaintext if the network is trusted"
+            )
+        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
+            raise ValueError(
+                f"security_protocol {self.security_protocol} needs sasl_username and sasl_password"
+            )
+        return self
