@@ -11,15 +11,18 @@ from llmvitals.record.call import MODEL_OPERATIONS, Call, ended
 from llmvitals.window import SECOND
 
 SLACK: Final = SECOND
-"""How far apart (µs) two reports of one call may lie: clocks are rounded, and not everybody knows a latency."""
+"""How far apart (µs) two reports of one call may lie: times are rounded, and a latency may be unknown."""
 MOST: Final = 8
 """So many counted calls of one response id are remembered of a pane, the last ones: a mock server may give
-the same id to all of its answers."""
+one id to all of its answers."""
 
 
 class Answer(NamedTuple):
-    """id: the response id. start, end: when the call began and ended, µs. by: a number for the instrumentor
-    that reported it, 0 where it is not said."""
+    """What identifies an answer.
+
+    id: the response id. start, end: when the call began and ended, µs. by: a number for the instrumentor that
+    reported it, 0 where it is not said.
+    """
 
     id: str
     start: int
@@ -45,7 +48,7 @@ def answers(calls: Sequence[Call]) -> Sequence[Answer | None]:
     A hit in a gateway's cache repeats the id of the first answer and is a call of its own. What no model
     answered (an evaluation, a guardrail) names the call that it is about.
     """
-    if not any([call.response_id for call in calls]):
+    if not any(call.response_id for call in calls):
         return [None] * len(calls)
     return [_answer(call) if call.response_id else None for call in calls]
 

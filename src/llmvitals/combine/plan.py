@@ -45,8 +45,9 @@ class Plan:
     Times are µs. native: a fast reader of one native call (a JSON decoder), which may raise anything:
     `decode` then has the last word. shards: partitions of the partials. max_series: per view, pane and source
     partition.
-    heaviest: how many contributors of a kind are kept in a frame. dedupe_us: how much longer than their
-    panes ids are remembered; max_ids: how many ids of closed panes, per source partition. scales: model of embeddings → bandwidth, where it is not sketch.space's.
+    heaviest: how many contributors of a kind are kept in a frame. dedupe_us: for how long after their pane
+    closed ids are remembered; max_ids: how many ids of closed panes are, per source partition. scales: model
+    of embeddings → bandwidth, where it is not sketch.space's.
     """
 
     decode: Decode

@@ -117,7 +117,9 @@ class Seen:
         first = np.maximum(placed.events, oldest)
         late = np.flatnonzero((first < placed.panes) & ~copies)
         if len(late):
-            copies[late] = self._late([ids[place] for place in late.tolist()], first[late], placed.panes[late])
+            copies[late] = self._late(
+                [ids[place] for place in late.tolist()], first[late], placed.panes[late]
+            )
         told = [place for place in told if not copies[place]]
         if told:
             self._twins(answers, placed.panes, oldest, (told, copies))
@@ -133,11 +135,10 @@ class Seen:
                     return number + 1
         return oldest
 
-    def pack(self, panes: Iterable[int]) -> None:
-        """Pack panes to which no call comes any more."""
-        for number in panes:
-            if number in self._open:
-                self.packed[number] = Packed.of(self._open.pop(number))
+    def pack(self, floor: int) -> None:
+        """Pack the panes below the floor: no call comes to them any more."""
+        for number in [number for number in self._open if number < floor]:
+            self.packed[number] = Packed.of(self._open.pop(number))
 
     def forget(self, lowest: int) -> None:
         """Forget what is not asked for from a record on whose lowest open pane is this one."""

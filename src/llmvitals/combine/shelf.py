@@ -92,11 +92,8 @@ class Shelf:
         """Every pane below this is in Kafka."""
         self.floor = max(self.floor, floor)
         self._panes = {number: pane for number, pane in self._panes.items() if number >= self.floor}
+        self.seen.pack(self.floor)
         self.seen.forget(min((pane.lowest for pane in self._panes.values()), default=self.floor))
-
-    def pack(self) -> None:
-        """Pack the ids of the panes that were given out."""
-        self.seen.pack([number for number, pane in self._panes.items() if pane.given])
 
     def oldest(self) -> tuple[int, int] | None:
         """Where a replay has to start (offset, and the watermark there) so that all panes come back."""

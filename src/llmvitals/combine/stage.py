@@ -207,7 +207,6 @@ class Combine:
         out: list[Message] = []
         for closed, panes in groupby(self._shelf.done(), key=attrgetter("closed")):
             out += self._send(chain.from_iterable(pane.give() for pane in panes), version=closed)
-        self._shelf.pack()
         self._given = max(self._given, self._clock.lowest_open(self.next))
         return out
 

@@ -9,7 +9,7 @@ import msgspec
 
 from llmvitals.combine.seen import Packed
 from llmvitals.errors import AFRESH, ConfigError, StateLost
-from llmvitals.window import NEVER
+from llmvitals.window import FOREVER, NEVER
 
 PART = "manifest"
 VERSION = 1
@@ -37,7 +37,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     promises: list[tuple[int, int]] = []
     counters: dict[str, int] = {}
     letters: dict[str, int] = {}
-    ids: tuple[int, int] = (NEVER, 0)
+    ids: tuple[int, int] = (FOREVER, 0)
 
     def encode(self) -> bytes:
         """Msgpack."""
@@ -46,7 +46,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     def hold(self, packed: Mapping[int, Packed]) -> dict[str, bytes]:
         """Note which panes' ids are in the checkpoint; their parts."""
         held = {number: pane.data for number, pane in packed.items() if number < self.floor and len(pane)}
-        self.ids = (min(held, default=NEVER), len(held))
+        self.ids = (min(held, default=FOREVER), len(held))
         return {f"{IDS}{number}": data for number, data in held.items()}
 
 
@@ -97,7 +97,7 @@ def ids(manifest: Manifest, parts: Mapping[str, bytes]) -> dict[int, Packed]:
         raise StateLost(f"the ids of calls in the checkpoint of combine can't be read ({error})") from error
     if len(found) != count:
         raise StateLost(
-            f"the checkpoint of combine has the ids of {len(found)} panes, of {count} it should: copies of their "
-            f"calls would be counted again; to begin afresh {AFRESH}"
+            f"the checkpoint of combine should have the ids of {count} panes and has those of {len(found)}: "
+            f"copies of their calls would be counted again; to begin afresh {AFRESH}"
         )
     return found

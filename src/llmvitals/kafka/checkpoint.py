@@ -90,17 +90,17 @@ class Ledger:
         place = _Place(snapshot.offset, applied, heard)
         gone: set[str] = set()
         if snapshot.lasting:
-            gone = self._places.keys() - snapshot.parts.keys() - {MANIFEST}
+            gone = (self._places.keys() | self._old.keys()) - snapshot.parts.keys() - {MANIFEST}
             parts = {part: data for part, data in parts.items() if part not in self._places}
         await self._write(parts, place, lasting=snapshot.lasting)
         await self._write({MANIFEST: manifest}, place)
         for part in gone:
-            del self._places[part]
+            self._places.pop(part, None)
         self._gone |= gone
         return Mark(self._shelf, self._places[MANIFEST], min(self._places.values()))
 
     async def sweep(self) -> None:
-        """After a commit: remove what earlier owners wrote of the parts that are written anew, and what is gone."""
+        """After a commit: remove what earlier owners wrote of parts written anew, and the parts that are gone."""
         keys = [key for part in self._written | self._gone for key in self._old.pop(part, ())]
         keys += [key for part in self._gone for key in self._own.pop(part, ())]
         self._written.clear()
