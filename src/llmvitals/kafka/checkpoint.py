@@ -100,7 +100,7 @@ class Ledger:
         return Mark(self._shelf, self._places[MANIFEST], min(self._places.values()))
 
     async def sweep(self) -> None:
-        """After a commit: remove what earlier owners wrote of parts written anew, and the parts that are gone."""
+        """After a commit: remove what earlier owners wrote of parts written anew, and parts that are gone."""
         keys = [key for part in self._written | self._gone for key in self._old.pop(part, ())]
         keys += [key for part in self._gone for key in self._own.pop(part, ())]
         self._written.clear()
