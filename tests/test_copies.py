@@ -70,6 +70,12 @@ def test_a_copy_within_the_horizon_is_dropped_and_not_late_also_after_a_restart(
         assert counted(one) == Counter(applied=3, duplicate=1)
 
 
+@pytest.mark.parametrize("stamp", [2, 25, 3_000])
+def test_a_copy_that_is_stamped_anew_is_a_copy(stamp: float) -> None:
+    one = take(stage(plan(dedupe_us=HOUR)), at(0, 0), at(1, stamp), at(0, stamp), at(0, stamp - 1))
+    assert counted(one) == Counter(applied=2, duplicate=2)
+
+
 def test_a_copy_after_the_horizon_counts_again_as_late() -> None:
     first = at(0, 0)
     one = take(stage(plan(dedupe_us=HOUR)), first, at(1, 3_700), later(first, 3_701))
