@@ -1,8 +1,8 @@
 """What it costs to remember ids for an hour: `python benchmarks/ids.py [BROKERS]`.
 
-For 100, 1,000 and 10,000 calls a second on one partition: what is held in memory and in the checkpoint,
-how long a restart takes to have it again, and the time per call, without and with response ids, and of copies
-that are an hour late. BROKERS: the checkpoint is also written to a Kafka there and loaded from it (topic
+For 100, 1,000 and 10,000 calls a second on one partition: memory, what the checkpoint holds, how long a
+restart takes to have it again, and the time per call, without and with response ids, and of copies that are
+an hour late. BROKERS: the checkpoint is also written to a Kafka there and loaded from it (topic
 `bench.checkpoints.v1`, which `LLMVITALS_TOPIC_PREFIX=bench llmvitals topics apply` makes).
 """
 
@@ -43,7 +43,7 @@ def names(rate: int, seconds: float) -> Iterator[tuple[list[str], np.ndarray]]:
 
 def fill(rate: int, *, told: bool) -> tuple[Seen, Clock, list[str], float]:
     """An hour and a bit of calls: what is remembered, the clock, the first ids, and µs per call."""
-    seen, clock, first, spent, calls = Seen(HOUR // PANE, MOST, PANE, {}), Clock(PANE, PANE), [], 0.0, 0
+    seen, clock, first, spent, calls = Seen(HOUR // PANE, MOST, PANE), Clock(PANE, PANE), [], 0.0, 0
     for ids, times in names(rate, 3_500):
         first = first or ids
         answers = [
@@ -99,7 +99,7 @@ def row(rate: int, brokers: str | None, *, told: bool) -> None:
     parts = manifest.hold(seen.packed) | {state.PART: manifest.encode()}
     held, size = sum(map(len, seen.packed.values())), sum(map(len, parts.values()))
     begun = time.perf_counter()
-    Seen(HOUR // PANE, MOST, PANE, state.ids(manifest, parts))
+    state.ids(manifest, parts)
     again = time.perf_counter() - begun
     loaded = asyncio.run(through_kafka(brokers, parts)) if brokers else (0.0, 0.0)
     print(

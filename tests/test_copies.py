@@ -20,7 +20,7 @@ from llmvitals.ingest import decode
 from llmvitals.price import Prices
 from llmvitals.record.log import Logged
 from llmvitals.record.view import View
-from llmvitals.settings import load
+from llmvitals.settings import Settings, load
 
 DATA = Path(__file__).parent / "data" / "ingest"
 HOUR = 3_600 * SECOND
@@ -55,6 +55,17 @@ def test_the_default_horizon_is_an_hour() -> None:
     assert (load().dedupe_horizon, load().dedupe_ids) == ("1h", 10_000_000)
 
 
+def test_readme_docs_and_settings_say_the_same_of_the_horizon() -> None:
+    root = Path(__file__).parent.parent
+    said = Settings.model_fields["dedupe_horizon"].description or ""
+    name = f"`LLMVITALS_DEDUPE_HORIZON` ({load().dedupe_horizon})"
+    wanted = said.replace("(the same id)", "(the same `id`)").replace("so long", name, 1)
+    for page in ("README.md", "docs/budgets.md"):
+        text = " ".join((root / page).read_text().split())
+        assert wanted.rstrip(".") in text, page
+    assert f"`LLMVITALS_DEDUPE_IDS` ({load().dedupe_ids:,})" in (root / "docs/budgets.md").read_text()
+
+
 def test_a_copy_within_the_horizon_is_dropped_and_not_late_also_after_a_restart() -> None:
     made = plan(dedupe_us=HOUR)
     first = at(0, 0)
@@ -68,12 +79,6 @@ def test_a_copy_within_the_horizon_is_dropped_and_not_late_also_after_a_restart(
             one.next = 3
         take(one, later(first, 3_501))
         assert counted(one) == Counter(applied=3, duplicate=1)
-
-
-@pytest.mark.parametrize("stamp", [2, 25, 3_000])
-def test_a_copy_that_is_stamped_anew_is_a_copy(stamp: float) -> None:
-    one = take(stage(plan(dedupe_us=HOUR)), at(0, 0), at(1, stamp), at(0, stamp), at(0, stamp - 1))
-    assert counted(one) == Counter(applied=2, duplicate=2)
 
 
 def test_a_copy_after_the_horizon_counts_again_as_late() -> None:

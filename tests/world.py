@@ -161,9 +161,7 @@ class World:
         """A producer that retries."""
         if partition.events:
             events = partition.events
-            again = events[-1 - back % len(events)]._replace(kafka=events[-1].kafka)
-            # Some producers stamp what they send again with the time of sending.
-            events.append(again._replace(time=again.kafka) if len(events) % 4 == 0 else again)
+            events.append(events[-1 - back % len(events)]._replace(kafka=events[-1].kafka))
 
     def produce_twin(self, partition: Partition, back: int, lag: int) -> None:
         """Another instrumentor tells of a call, which ended a little later for it."""
@@ -413,7 +411,8 @@ class Ids:
 
     def copy(self, pane: int, low: int, event: Event) -> bool:
         oldest = self.oldest(low)
-        known = any(event.id in ids for number, ids in self.ids.items() if number >= oldest)
+        first = max(oldest, event.time // PANE)
+        known = any(event.id in ids for number, ids in self.ids.items() if first <= number <= pane)
         self.ids[pane].add(event.id)
         told = [
             other

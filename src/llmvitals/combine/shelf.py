@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from llmvitals.combine.book import Book
 from llmvitals.combine.clock import Clock, Placed
 from llmvitals.combine.columns import Columns
-from llmvitals.combine.packed import Packed
 from llmvitals.combine.pane import Pane
 from llmvitals.combine.plan import Plan
-from llmvitals.combine.seen import Seen
+from llmvitals.combine.seen import Packed, Seen
 from llmvitals.sketch.tally import SUM
 
 Ints = NDArray[np.int64]
@@ -39,7 +38,8 @@ class Shelf:
 
     def __init__(self, plan: Plan, floor: int, ids: Mapping[int, Packed]) -> None:
         self.floor = floor
-        self.seen = Seen(plan.remembered, plan.max_ids, plan.pane_us, dict(ids))
+        self.seen = Seen(plan.remembered, plan.max_ids, plan.pane_us)
+        self.seen.packed.update(ids)
         self._plan = plan
         self._panes: dict[int, Pane] = {}
         self._book = self._new_book()

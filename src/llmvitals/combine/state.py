@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from llmvitals.combine.packed import Packed
+from llmvitals.combine.seen import Packed
 from llmvitals.errors import AFRESH, ConfigError, StateLost
 from llmvitals.window import FOREVER, NEVER
 
