@@ -129,6 +129,14 @@ class Bill:
         )
 
 
+class Told(NamedTuple):
+    """A call with a response id: when it began and ended, µs; by which instrumentor."""
+
+    begun: int
+    time: int
+    by: str | None
+
+
 @dataclass
 class Brute:
     """What must come of a log, from the log alone and the promises that were made."""
@@ -140,6 +148,9 @@ class Brute:
     letters: dict[int, str] = field(default_factory=dict)
     watermark: int = -(10**20)
     ids: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    answers: dict[int, dict[str, list[Told]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
     met: dict[tuple[str, int], set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
 
     def take(self, log: Iterable[Logged]) -> Brute:
@@ -185,15 +196,40 @@ class Brute:
             return
         low = max([before // PANE, *(pane for at, pane in self.promises if at <= offset)])
         pane = max(time // PANE, low)
-        remembered = -(-self.made.dedupe_us // PANE)
-        known = range(max(time // PANE, low - remembered), pane + 1)
+        oldest = self.oldest(low)
+        known = range(max(time // PANE, oldest), pane + 1)
         copy = any(event["id"] in self.ids[number] for number in known if number in self.ids)
         self.ids[pane].add(event["id"])
+        if not copy and event.get("response_id") and model and not event.get("cache_hit"):
+            copy = self.twin(event, time, pane, oldest)
         late = pane > time // PANE
         self.counters["duplicate" if copy else "applied"] += 1
         self.counters["late"] += late and not copy
         for view in self.made.views:
             self.add(view, pane, event, {"copy": copy, "late": late, "model": model})
+
+    def oldest(self, low: int) -> int:
+        """The oldest pane whose ids are known where this is the lowest open one."""
+        oldest = low - -(-self.made.dedupe_us // PANE)
+        held = 0
+        for number in sorted((number for number in self.ids if oldest <= number < low), reverse=True):
+            held += len(self.ids[number]) + sum(map(len, self.answers[number].values()))
+            if held > self.made.max_ids:
+                return number + 1
+        return oldest
+
+    def twin(self, event: dict[str, Any], time: int, pane: int, oldest: int) -> bool:
+        """Whether another instrumentor told of this call before; if not, it is known from now on."""
+        begun, by = time - round(event.get("latency_ms", 0) * 1_000), event.get("instrumentor")
+        for number, known in self.answers.items():
+            for other in known[event["response_id"]] if number >= oldest else ():
+                apart = begun - other.time > SECOND or other.begun - time > SECOND
+                if not apart and (by is None or by != other.by):
+                    return True
+        mine = self.answers[pane][event["response_id"]]
+        mine.append(Told(begun, time, by))
+        del mine[:-8]
+        return False
 
     def add(self, view: View, pane: int, event: dict[str, Any], is_: dict[str, bool]) -> None:
         said = {name: event.get(name) or "unknown" for name in ("app", "model")}
@@ -358,6 +394,7 @@ events = st.fixed_dictionaries(
         "tools": st.lists(st.fixed_dictionaries({"name": st.sampled_from(["find", "mail"])}, optional={"arguments_hash": st.sampled_from(["1", "2"])}), max_size=3),
         "scores": st.dictionaries(st.sampled_from(["good", "judge", "kind"]) | st.integers(0, 40).map("s{}".format), st.integers(-64, 64).map(lambda n: n / 64), max_size=5),
         "key": st.just("k"), "prompt_name": st.sampled_from(["p", "q", ""]), "prompt_version": st.sampled_from(["v1", "v2"]),
+        "response_id": st.sampled_from(["r1", "r2", ""]), "instrumentor": st.sampled_from(["one", "two"]),
         "trace_id": st.sampled_from(["t1", "t2"]), "tags": st.fixed_dictionaries({}, optional={"region": st.sampled_from(["eu", "us"])}),
     },
 )  # fmt: skip
@@ -368,7 +405,8 @@ steps = st.lists(
         st.sampled_from([0, 0, 1, 1, 2, 5, 25]),
         st.sampled_from([0, 0, 0, 1, 3, 6, 9, 15, 40, -4, -30, -90]),
         st.sampled_from(
-            ["call"] * 9 + ["again", "again later", "poison", "bug", "seconds", "several", "tombstone"]
+            ["call"] * 9
+            + ["again", "again later", "twin", "poison", "bug", "seconds", "several", "tombstone"]
         ),
         events,
     ),
@@ -385,6 +423,12 @@ def told(found: list[tuple[int, int, str, dict[str, Any]]]) -> list[Logged]:
         if kind.startswith("again") and log and isinstance(log[-1][1], dict):
             kafka += (0 if kind == "again" else 30) * SECOND
             call = log[-1][1]
+        if kind == "twin" and log and isinstance(log[-1][1], dict):
+            call = log[-1][1] | {
+                "id": f"t{number}",
+                "ts": log[-1][1]["ts"] + len(log) * 300,
+                "instrumentor": "three",
+            }
         said: dict[str, Any] = {
             "poison": b"\xff{", "tombstone": b"", "bug": call | {"model": "bug"}, "seconds": call | {"ts": call["ts"] // 1_000},
             "several": [call, None, call | {"id": f"x{number}", "ts": call["ts"] + 20_000}, call],

@@ -207,6 +207,39 @@ def test_a_damaged_part_is_as_if_it_were_not_there() -> None:
     assert (saved.parts, saved.epoch) == ({"manifest": b"good"}, 2)
 
 
+async def test_lasting_parts_are_written_once_and_removed_when_they_are_gone() -> None:
+    log = Log()
+    outbox: Any = Failing(log, 1_000)
+
+    async def deliver(messages: list[Message]) -> None:
+        for message in messages:
+            del log.compacted[ChunkKey.decode(message.key)]
+
+    outbox.deliver = deliver
+    parts = {"ids.1": noise(2 * LIMIT, 1), "ids.2": b"two"}
+    first = Ledger(outbox, OWNER, Saved(), shelf=0, generation=1)
+    await first.write(Snapshot(1, {"manifest": b"m1"} | parts, lasting=True), 1)
+    written = log.end
+    mark = await first.write(Snapshot(2, {"manifest": b"m2"} | parts, lasting=True), 2)
+    assert log.end == written + 1, "only the manifest is written again"
+    assert mark.start == 0
+    await first.sweep()
+    assert pick(log.compacted).parts == {"manifest": b"m2"} | parts
+
+    second = Ledger(outbox, OWNER, pick(log.compacted), shelf=0, generation=2)
+    later = {"ids.2": b"two", "ids.3": b"three"}
+    mark = await second.write(Snapshot(3, {"manifest": b"m3"} | later, lasting=True), 3)
+    assert mark.start == pick(log.compacted).places["ids.2"]
+    await second.sweep()
+    assert pick(log.compacted).parts == {"manifest": b"m3"} | later
+    assert {key.part for key in log.compacted} == {"manifest", "ids.2", "ids.3"}
+
+    last = {"ids.3": b"three"}
+    await second.write(Snapshot(4, {"manifest": b"m4"} | last, lasting=True), 4)
+    await second.sweep()
+    assert {key.part for key in log.compacted} == {"manifest", "ids.3"}
+
+
 # --- on the broker
 
 HERE = TopicPartition("calls", 3)

@@ -100,14 +100,20 @@ cuts = st.lists(st.integers(0, 40), max_size=6).map(sorted)
 
 
 @settings(deadline=None)
-@given(logs, st.sampled_from([0, 15 * SECOND]), st.sampled_from([1, 2, 1_000]))
-def test_panes_add_up_to_brute_force(log, horizon, most):
-    made = plan(dedupe_us=horizon, max_series=most)
+@given(
+    logs,
+    st.sampled_from([0, 15 * SECOND, 300 * SECOND]),
+    st.sampled_from([1, 2, 1_000]),
+    st.sampled_from([0, 5, 1_000]),
+)
+def test_panes_add_up_to_brute_force(log, horizon, most, ids):
+    made = plan(dedupe_us=horizon, max_series=most, max_ids=ids)
     want = Brute(made).take(log)
     one = stage(made)
     out = [*one.apply(log), *one.finish()]
     assert letters(out) == want.letters
     assert summed(keep({}, out)) == want.all()
+    del one.counters["forgotten"]
     assert +one.counters == want.counters
 
 
@@ -679,13 +685,14 @@ def crash(
 
 
 @settings(deadline=None, max_examples=200)
-@given(logs, st.data(), st.sampled_from([0, 15 * SECOND]))
-def test_crashes_change_nothing(log, data, horizon):
-    made = plan(dedupe_us=horizon)
+@given(logs, st.data(), st.sampled_from([0, 15 * SECOND, 300 * SECOND]), st.sampled_from([2, 10, 1_000]))
+def test_crashes_change_nothing(log, data, horizon, ids):
+    made = plan(dedupe_us=horizon, max_ids=ids)
     one, content, found, promises = crash(log, data, made)
     want = Brute(made, promises).take(log)
     assert summed(content) == want.all()
     assert found == want.letters
+    del one.counters["forgotten"]
     assert +one.counters == want.counters
 
 

@@ -16,7 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmvitals.combine import Combine
+from llmvitals.combine import state as state_of_combine
+from llmvitals.combine.answers import Answer
 from llmvitals.combine.clock import Clock
+from llmvitals.combine.seen import Seen
 from llmvitals.combine.shelf import Shelf
 from llmvitals.merge import entries, settle, sources, stage, state
 from llmvitals.merge.bucket import Bucket, slot_of
@@ -46,7 +49,11 @@ def produce(world: World, rnd: random.Random, partition: Partition) -> None:
         gap, lag = rnd.choice([0, 0, 1, 1, 2, 5, 25]), rnd.choice(LAGS)
         world.produce(partition, gap * SECOND, lag * SECOND, rnd.choice(["a", "b", "c", "d", ""]))
     if rnd.randint(0, 2) == 0:
-        world.produce_again(partition, rnd.choice([0, 0, 3]))
+        world.produce_again(partition, rnd.choice([0, 0, 3, 8, 20]))
+    if rnd.randint(0, 2) == 0:
+        world.produce_twin(
+            partition, rnd.choice([0, 0, 1, 3, 8]), rnd.choice([-1_000, 0, 200, 3_000, 9_000]) * 1_000
+        )
 
 
 def take(world: World, rnd: random.Random, partition: Partition) -> None:
@@ -179,6 +186,32 @@ def floor_before_ack(patch):
     patch.setattr(Combine, "_give", give)
 
 
+def ids_lost(patch):
+    """A restart has no ids of sealed panes."""
+    patch.setattr(state_of_combine, "ids", lambda manifest, parts: {})
+
+
+def ids_forgotten_early(patch):
+    """Ids are forgotten that a restart, which begins at the oldest open pane, asks for."""
+    real = Seen.forget
+    patch.setattr(Seen, "forget", lambda self, lowest: real(self, lowest + 3))
+
+
+def ids_of_now(patch):
+    """A call is compared with what happens to be in memory."""
+    patch.setattr(Seen, "oldest", lambda self, lowest: lowest - 10**6)
+
+
+def every_answer(patch):
+    """One response id is one call, whoever tells of it."""
+    patch.setattr(Answer, "twin", lambda self, other: True)
+
+
+def no_twins(patch):
+    """Only a call's own id tells that it came before."""
+    patch.setattr(Answer, "twin", lambda self, other: False)
+
+
 def last_wins(patch):
     """Merge keeps the last frame of a source, not the newest."""
 
@@ -272,6 +305,7 @@ def moved_together(patch):
 
 
 MUTATIONS = [
+    ids_lost, ids_forgotten_early, ids_of_now, every_answer, no_twins,
     one_promise, no_promise_rule, promise_unwritten, resume_at_next, floor_before_ack, last_wins,
     only_those_who_spoke, manifest_newest, no_bucket_skip, floors_newest, last_change, done_too_early,
     closed_is_closed, own_partition_unannounced, moved_in_time, moved_together,

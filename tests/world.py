@@ -29,6 +29,8 @@ from llmvitals.sketch import quantiles
 
 SECOND = 1_000_000
 PANE, DISORDER, FUTURE = 10 * SECOND, 7 * SECOND, 60 * SECOND
+REMEMBERED, IDS = 12, 60
+"""Panes whose ids are remembered after they closed, and how many ids of them at most."""
 START = 1_700_006_400 * SECOND - 100 * SECOND  # shortly before a midnight, so that every window ends once
 SHARDS, BUCKETS, ROUNDS = 2, 6, 3
 NEVER = -(10**18)
@@ -60,23 +62,32 @@ COMBINE = combine.Plan(
     pane_us=PANE,
     disorder_us=DISORDER,
     future_us=FUTURE,
+    dedupe_us=REMEMBERED * PANE,
+    max_ids=IDS,
 )
 MERGE = merge.Plan(PANE, {view.name: view for view in VIEWS}, buckets=BUCKETS, rounds=ROUNDS)
 
 
 class Event(NamedTuple):
-    """What a producer sent. kafka, time: µs; app "" is poison."""
+    """What a producer sent. kafka, time: µs; app "" is poison; answer: the response id, by whom it is told."""
 
     kafka: int
     time: int
     id: str
     app: str
     tokens: int
+    answer: str
+    by: str = "one"
 
     def record(self, offset: int) -> Logged:
         call = {"id": self.id, "ts": self.time // 1_000, "model": "m", "app": self.app}
-        call |= {"input_tokens": self.tokens, "output_tokens": 1, "latency_ms": self.tokens + 0.5}
+        call |= {"input_tokens": self.tokens, "output_tokens": 1, "latency_ms": self.latency_ms}
+        call |= {"response_id": self.answer, "instrumentor": self.by}
         return Logged(offset, self.kafka // 1_000, json.dumps(call).encode() if self.app else b"\xff")
+
+    @property
+    def latency_ms(self) -> float:
+        return self.tokens * 4 + 0.5
 
     @property
     def refused(self) -> bool:
@@ -146,7 +157,10 @@ class World:
         events = partition.events
         kafka = (events[-1].kafka if events else partition.start) + gap
         number = len(events)
-        events.append(Event(kafka, kafka - lag, f"{partition.name} {number}", app, 1 + number * 37 % 5_000))
+        name = f"{partition.name} {number}"
+        # A mock server may give every third answer the same id.
+        answer = name if number % 3 else "mock"
+        events.append(Event(kafka, kafka - lag, name, app, 1 + number * 37 % 5_000, answer))
 
     def produce_again(self, partition: Partition, back: int) -> None:
         """A producer that retries."""
@@ -165,6 +179,14 @@ class World:
         """Its worker is replaced by one that knows of all partitions."""
         partition.known = len(self.partitions)
         self.restart(partition)
+
+    def produce_twin(self, partition: Partition, back: int, lag: int) -> None:
+        """Another instrumentor tells of a call, which ended a little later for it."""
+        if partition.events:
+            events = partition.events
+            first = events[-1 - back % len(events)]
+            name = f"{partition.name} {len(events)}"
+            events.append(first._replace(kafka=events[-1].kafka, time=first.time + lag, id=name, by="two"))
 
     # Combine
 
@@ -373,7 +395,7 @@ class World:
                             }
                         )
                         if not copy:
-                            latencies[where].append(event.tokens + 0.5)
+                            latencies[where].append(event.latency_ms)
         return {where: Expected.of(sums[where], latencies[where]) for where in sums}
 
 
@@ -395,15 +417,56 @@ class Expected(NamedTuple):
 
 def placed(partition: Partition):
     """pane, whether late, whether a copy, event: for each call, by the rules of DESIGN.md and nothing else."""
-    watermark, seen = NEVER, set()
+    watermark, seen = NEVER, Ids()
     for offset, event in enumerate(partition.events):
         if event.refused:
             continue
         promised = [floor for at, floor in partition.promises if at <= offset]
-        pane = max(event.time // PANE, watermark // PANE, *promised, NEVER)
-        yield pane, pane > event.time // PANE, (pane, event.id) in seen, event
-        seen.add((pane, event.id))
+        low = max(watermark // PANE, *promised, NEVER)
+        pane = max(event.time // PANE, low)
+        yield pane, pane > event.time // PANE, seen.copy(pane, low, event), event
         watermark = max(watermark, min(event.time, event.kafka) - DISORDER)
+
+
+@dataclass
+class Ids:
+    """What is known of calls, the naive way: every pane's ids, and of the counted calls their answers."""
+
+    ids: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    counted: dict[int, dict[str, list[Event]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+
+    def copy(self, pane: int, low: int, event: Event) -> bool:
+        oldest = self.oldest(low)
+        first = max(oldest, event.time // PANE)
+        known = any(event.id in ids for number, ids in self.ids.items() if first <= number <= pane)
+        self.ids[pane].add(event.id)
+        told = [
+            other
+            for number, answers in self.counted.items()
+            if number >= oldest
+            for other in answers[event.answer]
+        ]
+        if known or any(twins(event, other) for other in told):
+            return True
+        mine = self.counted[pane][event.answer]
+        mine.append(event)
+        del mine[:-8]
+        return False
+
+    def oldest(self, low: int) -> int:
+        held, oldest = 0, low - REMEMBERED
+        for number in sorted((number for number in self.ids if oldest <= number < low), reverse=True):
+            held += len(self.ids[number]) + sum(map(len, self.counted[number].values()))
+            if held > IDS:
+                return number + 1
+        return oldest
+
+
+def twins(one: Event, other: Event) -> bool:
+    begun, before = (event.time - round(event.latency_ms * 1_000) for event in (one, other))
+    return one.by != other.by and begun - other.time <= SECOND and before - one.time <= SECOND
 
 
 def places(pane: int, view: str, series: tuple[str, ...]):

@@ -68,11 +68,18 @@ _STAGES: Final[dict[Kind, dict[str, Metric]]] = {
             Counter, "calls_in", "Calls read; in = applied + duplicate + dead_lettered + filtered, always."
         ),
         "applied": Metric(Counter, "calls_applied", "Calls counted."),
-        "duplicate": Metric(Counter, "calls_duplicate", "Calls that came again within their pane."),
+        "duplicate": Metric(
+            Counter, "calls_duplicate", "Calls that came again, or were reported by a second instrumentor."
+        ),
         "dead_lettered": Metric(Counter, "calls_dead_lettered", "Calls that can't be read."),
         "filtered": Metric(Counter, "calls_filtered", "Calls that nothing counts."),
         "late": Metric(Counter, "calls_late", "Calls counted after their pane had closed, in an open one."),
         "lost": Metric(Counter, "calls_lost", "Offsets that Kafka deleted before they were read."),
+        "forgotten": Metric(
+            Counter,
+            "ids_forgotten",
+            "Ids dropped within LLMVITALS_DEDUPE_HORIZON because there were more than LLMVITALS_DEDUPE_IDS.",
+        ),
         "dead_letters": Metric(
             Counter,
             "dead_letters",

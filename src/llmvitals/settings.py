@@ -92,7 +92,17 @@ class Settings(BaseSettings, Connection):
     pane: Duration = Field("10s", description="Event time that is summed up in one piece.")
     disorder: Duration = Field("10s", description="How far behind the newest call a call is not yet late.")
     future: Duration = Field("5m", description="A call further ahead of its Kafka time is a dead letter.")
-    dedupe_horizon: Duration = Field("0s", description="How much longer than their pane ids are remembered.")
+    dedupe_horizon: Duration = Field(
+        "1h",
+        description="A copy of a call (the same id) is dropped until so long after its pane closed; one that "
+        "comes later counts again, as late.",
+    )
+    dedupe_ids: int = Field(
+        10_000_000,
+        ge=0,
+        description="So many ids of closed panes are remembered of each source partition; with more, the "
+        "oldest are forgotten before the horizon.",
+    )
     idle: Duration = Field("15s", description="After this silence a partition stops holding up the others.")
     flush: Duration = Field("500ms", description="How often open panes of budgets are sent on.")
     checkpoint: Duration = "1s"

@@ -104,7 +104,7 @@ class _Heap(Shelf):
     """A shelf that lays calls on a heap instead of adding them up in their panes."""
 
     def __init__(self, plan: Plan, coder: Coder) -> None:
-        super().__init__(plan, NEVER)
+        super().__init__(plan, NEVER, {})
         self.pieces: list[Piece] = []
         self._coder = coder
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from llmvitals.combine.answers import Answer, answers
 from llmvitals.combine.embedded import given
 from llmvitals.combine.plan import Cost
 from llmvitals.combine.quality import endings, searches, unscored, verdicts
@@ -42,6 +43,7 @@ class Columns:
     vectors: Ints
     counted: Flags
     ids: Sequence[str]
+    answers: Sequence[Answer | None]
     traces: Sequence[str]
     who: tuple[Sequence[Any], ...]
     dimensions: tuple[Sequence[str | None], ...]
@@ -56,6 +58,7 @@ class Columns:
             np.take(self.vectors, places, axis=1),
             self.counted[places],
             [self.ids[i] for i in at],
+            [self.answers[i] for i in at],
             [self.traces[i] for i in at],
             tuple([[column[i] for i in at] for column in self.who]),
             tuple([[column[i] for i in at] for column in self.dimensions]),
@@ -99,6 +102,7 @@ def columns(
         v,
         counted,
         ids,
+        answers(calls),
         [trace or own for trace, own in zip(traces, ids, strict=True)],
         (
             [call.user for call in calls],

@@ -28,17 +28,19 @@ than a budget's open pane is worth. The pane's last frame has them."""
 class Pane:
     """What one source partition knows of one pane.
 
-    first, watermark: the offset of its first call, and the watermark before it: where a replay has to start.
-    ids: of all calls that were placed here. closed: the offset at which it closed, once it did. given:
+    first, watermark, lowest: the offset of its first call, the watermark before it, and the lowest pane that
+    was open there: where a replay has to start. closed: the offset at which it closed, once it did. given:
     whether its last frames were given out.
 
     Law: calls are kept as columns and added up when somebody looks, in the order of the log, so what is seen
     depends on the calls only, not on when one looked.
     """
 
-    def __init__(self, number: int, plan: Plan, book: Book, *, first: int, watermark: int) -> None:
-        self.number, self.book, self.first, self.watermark = number, book, first, watermark
-        self.ids: set[str] = set()
+    def __init__(
+        self, number: int, plan: Plan, book: Book, *, first: int, watermark: int, lowest: int
+    ) -> None:
+        self.number, self.book = number, book
+        self.first, self.watermark, self.lowest = first, watermark, lowest
         self.closed: int | None = None
         self.given = False
         self.waiting = 0
@@ -95,13 +97,11 @@ class Pane:
         return self._entries(eager, changed=True)
 
     def give(self) -> Iterator[Entry]:
-        """All that there is, for the last time: only ids stay, and only where somebody may ask for them."""
+        """All that there is, for the last time."""
         self.settle()
         yield from self._entries(self._tables, changed=False)
         self.given = True
         self._tables, self._rows = [], np.empty((0, 0), np.int64)
-        if not self._plan.remembered:
-            self.ids = set()
 
     def _entries(self, tables: list[Table], *, changed: bool) -> Iterator[Entry]:
         for table in tables:

@@ -45,8 +45,9 @@ class Plan:
     Times are µs. native: a fast reader of one native call (a JSON decoder), which may raise anything:
     `decode` then has the last word. shards: partitions of the partials. max_series: per view, pane and source
     partition.
-    heaviest: how many contributors of a kind are kept in a frame. dedupe_us: how much longer than their
-    panes ids are remembered. scales: model of embeddings → bandwidth, where it is not sketch.space's.
+    heaviest: how many contributors of a kind are kept in a frame. dedupe_us: for how long after their pane
+    closed ids are remembered; max_ids: how many ids of closed panes are, per source partition. scales: model
+    of embeddings → bandwidth, where it is not sketch.space's.
     """
 
     decode: Decode
@@ -58,6 +59,7 @@ class Plan:
     disorder_us: int = 10 * SECOND
     future_us: int = 5 * MINUTE
     dedupe_us: int = 0
+    max_ids: int = 10_000_000
     max_series: int = 20_000
     heaviest: int = 10
     max_record_bytes: int = 262_144
@@ -77,7 +79,7 @@ class Plan:
 
     @property
     def remembered(self) -> int:
-        """How many panes longer than open ids are remembered."""
+        """For how many panes after its closing the ids of a pane are remembered."""
         return -(-self.dedupe_us // self.pane_us)
 
     @classmethod
@@ -102,6 +104,7 @@ class Plan:
             disorder_us=duration(settings.disorder),
             future_us=duration(settings.future),
             dedupe_us=duration(settings.dedupe_horizon),
+            max_ids=settings.dedupe_ids,
             max_series=settings.max_series,
             heaviest=settings.contributors * SPARE,
             max_record_bytes=settings.max_record_bytes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from llmvitals.combine.clock import Clock, Placed
 from llmvitals.combine.columns import Columns
 from llmvitals.combine.pane import Pane
 from llmvitals.combine.plan import Plan
+from llmvitals.combine.seen import Packed, Seen
 from llmvitals.sketch.tally import SUM
 
 Ints = NDArray[np.int64]
@@ -32,11 +33,13 @@ class Put(NamedTuple):
 class Shelf:
     """Panes by number. floor: every pane below it is in Kafka for good, so its calls are not counted again.
 
-    The ids of a pane stay `plan.remembered` panes longer than the pane.
+    The ids of a pane stay longer than the pane: see `Seen`.
     """
 
-    def __init__(self, plan: Plan, floor: int) -> None:
+    def __init__(self, plan: Plan, floor: int, ids: Mapping[int, Packed]) -> None:
         self.floor = floor
+        self.seen = Seen(plan.remembered, plan.max_ids, plan.pane_us)
+        self.seen.packed.update(ids)
         self._plan = plan
         self._panes: dict[int, Pane] = {}
         self._book = self._new_book()
@@ -44,7 +47,7 @@ class Shelf:
     def put(self, columns: Columns, placed: Placed) -> Put:
         """Count calls (n, in the order of the log) in their panes."""
         late = placed.panes > placed.events
-        kept = placed.panes >= self.floor - self._plan.remembered
+        kept = placed.panes >= self.floor
         if not kept.all():
             # A replay passes calls of sealed panes.
             copies = np.zeros(len(late), np.bool_)
@@ -53,7 +56,7 @@ class Shelf:
                 copies[places] = self.put(columns.take(places), placed.take(places)).copies
             return Put(copies, late)
         self._begin(placed)
-        copies = self._copies(columns.ids, placed)
+        copies = self.seen.copies(columns.ids, columns.answers, placed)
         vectors = columns.vectors
         vectors[SUM["late_calls"]] = late & (vectors[SUM["calls"]] > 0)
         vectors[:, copies] = 0
@@ -88,8 +91,9 @@ class Shelf:
     def seal(self, floor: int) -> None:
         """Every pane below this is in Kafka."""
         self.floor = max(self.floor, floor)
-        kept = self.floor - self._plan.remembered
-        self._panes = {number: pane for number, pane in self._panes.items() if number >= kept}
+        self._panes = {number: pane for number, pane in self._panes.items() if number >= self.floor}
+        self.seen.pack(self.floor)
+        self.seen.forget(min((pane.lowest for pane in self._panes.values()), default=self.floor))
 
     def oldest(self) -> tuple[int, int] | None:
         """Where a replay has to start (offset, and the watermark there) so that all panes come back."""
@@ -102,26 +106,12 @@ class Shelf:
         numbers, firsts = np.unique(placed.panes, return_index=True)
         for number, first in zip(numbers.tolist(), firsts.tolist(), strict=True):
             if number not in self._panes:
-                begin = {"first": int(placed.offsets[first]), "watermark": int(placed.before[first])}
+                begin = {
+                    "first": int(placed.offsets[first]),
+                    "watermark": int(placed.before[first]),
+                    "lowest": int(placed.lowest[first]),
+                }
                 self._panes[number] = Pane(number, self._plan, self._book, **begin)
-
-    def _copies(self, ids: Sequence[str], placed: Placed) -> Flags:
-        """Whether a call of the same id was put into the same pane, or one that is still remembered."""
-        found = []
-        for number, name in zip(placed.panes.tolist(), ids, strict=True):
-            known = self._panes[number].ids
-            found.append(name in known)
-            known.add(name)
-        copies = np.array(found, np.bool_)
-        if self._plan.remembered:
-            # The first copy lies where the event's time says, or in the lowest pane that was open then.
-            oldest = np.maximum(placed.events, placed.lowest - self._plan.remembered)
-            for place in np.flatnonzero((oldest < placed.panes) & ~copies).tolist():
-                between = range(int(oldest[place]), int(placed.panes[place]))
-                copies[place] = any(
-                    ids[place] in pane.ids for pane in self._panes.values() if pane.number in between
-                )
-        return copies
 
     def _spread(self, columns: Columns, panes: Ints) -> None:
         """Hand calls to their panes."""
@@ -136,8 +126,7 @@ class Shelf:
         coded = next(iter(books.values())).code(columns)
         parts = [coded] if len(numbers) == 1 else coded.split(np.argsort(panes, kind="stable"), counts)
         for number, part in zip(numbers.tolist(), parts, strict=True):
-            if number >= self.floor:
-                self._panes[number].put(part)
+            self._panes[number].put(part)
 
     def _new_book(self) -> Book:
         contributors = any(view.contributors for view in self._plan.views)

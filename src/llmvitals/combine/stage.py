@@ -28,7 +28,7 @@ Flags = NDArray[np.bool_]
 
 SLICE: Final = 512
 """Records that are worked on at once: few enough that all of their calls stay in the processor's cache."""
-_COUNTERS: Final = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late", "lost")
+_COUNTERS: Final = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late", "lost", "forgotten")
 
 
 class Combine:
@@ -40,8 +40,9 @@ class Combine:
     source: topic/partition. sources: source topic → its number of partitions. parts: the newest checkpoint,
     {} for none. beginning: the oldest offset that the log still has.
     counters: in = applied + duplicate + dead_lettered + filtered, late ⊂ applied, over the whole life of the
-    partition, each offset once. lost: offsets that the log dropped before they were read. letters: dead
-    letters by code.
+    partition, each offset once. lost: offsets that the log dropped before they were read. forgotten: ids
+    that were dropped within the horizon, because there were more than `Plan.max_ids`. letters: dead letters
+    by code.
     Raises StateLost and ConfigError as `state.restore` does.
     """
 
@@ -59,7 +60,8 @@ class Combine:
         split = frozenset(view.name for view in plan.views if view.split)
         self._sender = Sender(source, sources, plan.shards, plan.pane_us, split)
         self._clock = Clock(plan.pane_us, plan.disorder_us, saved.watermark, list(saved.promises))
-        self._shelf = Shelf(plan, saved.floor)
+        self._shelf = Shelf(plan, saved.floor, state.ids(saved, parts))
+        self._forgotten = self.counters["forgotten"]
         self._applied = max(saved.applied, beginning)
         self._given = saved.floor
         self._announced = [NEVER] * plan.shards
@@ -103,6 +105,7 @@ class Combine:
     def delivered(self, mark: int) -> None:
         """Seal every pane below the mark."""
         self._shelf.seal(mark)
+        self.counters["forgotten"] = self._forgotten + self._shelf.seen.forgotten
 
     def promise(self, floor_time: int) -> None:
         """Nothing before `floor_time` (µs) comes from here, from the next offset on.
@@ -115,7 +118,7 @@ class Combine:
             self._shelf.close(self._clock, None, self.next)
 
     def snapshot(self, *, whole: bool = False) -> Snapshot:
-        """A few numbers; there is nothing that could be left out."""
+        """A few numbers, and the ids of the sealed panes that a replay may ask for."""
         del whole
         offset, watermark = self._shelf.oldest() or (self.next, self._clock.watermark)
         self._clock.promises = self._clock.needed(offset)
@@ -130,7 +133,8 @@ class Combine:
             counters=dict(self.counters),
             letters=dict(self.letters),
         )
-        return Snapshot(offset, {state.PART: manifest.encode()})
+        parts = manifest.hold(self._shelf.seen.packed)
+        return Snapshot(offset, {state.PART: manifest.encode()} | parts, lasting=True)
 
     @property
     def watermark(self) -> int:

@@ -1,15 +1,21 @@
-"""A combine stage's checkpoint: a few numbers, the rest is in the log."""
+"""A combine stage's checkpoint: a few numbers, and ids of sealed panes; the rest is in the log."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 import msgspec
 
+from llmvitals.combine.seen import Packed
 from llmvitals.errors import AFRESH, ConfigError, StateLost
 from llmvitals.tracebacks import summary
-from llmvitals.window import NEVER
+from llmvitals.window import FOREVER, NEVER
 
 PART = "manifest"
 VERSION = 1
+IDS: Final = "ids."
+"""The ids of a sealed pane are the part `ids.PANE`: written once, removed when nobody asks for them."""
 
 
 class Manifest(msgspec.Struct, kw_only=True):
@@ -18,7 +24,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     offset, watermark: where a replay starts, and the watermark as it stood there, µs. floor: the lowest pane
     that is not sealed. applied: every offset below it was counted in `counters`, and nothing of a replay is
     given out before it is reached. promises: those that the replay passes and the one in force at its start.
-    letters: dead letters by code.
+    letters: dead letters by code. ids: the lowest pane whose ids are in the checkpoint, and how many panes
+    below the floor have a part; checkpoints of before there were any have none.
     """
 
     v: int = VERSION
@@ -31,10 +38,17 @@ class Manifest(msgspec.Struct, kw_only=True):
     promises: list[tuple[int, int]] = []
     counters: dict[str, int] = {}
     letters: dict[str, int] = {}
+    ids: tuple[int, int] = (FOREVER, 0)
 
     def encode(self) -> bytes:
         """Msgpack."""
         return msgspec.msgpack.encode(self)
+
+    def hold(self, packed: Mapping[int, Packed]) -> dict[str, bytes]:
+        """Note which panes' ids are in the checkpoint; their parts."""
+        held = {number: pane.data for number, pane in packed.items() if number < self.floor and len(pane)}
+        self.ids = (min(held, default=FOREVER), len(held))
+        return {f"{IDS}{number}": data for number, data in held.items()}
 
 
 def restore(parts: dict[str, bytes], *, pane_us: int, disorder_us: int, beginning: int) -> Manifest:
@@ -66,3 +80,25 @@ def restore(parts: dict[str, bytes], *, pane_us: int, disorder_us: int, beginnin
                 f"to begin afresh {AFRESH}"
             )
     return manifest
+
+
+def ids(manifest: Manifest, parts: Mapping[str, bytes]) -> dict[int, Packed]:
+    """The ids of sealed panes that the checkpoint has. Raises StateLost when some are missing.
+
+    Parts of other panes are passed over: a crash may have come before they were removed, or before the
+    manifest that they belong to was written.
+    """
+    lowest, count = manifest.ids
+    numbers = [int(name.removeprefix(IDS)) for name in parts if name.startswith(IDS)]
+    try:
+        found = {
+            number: Packed(parts[f"{IDS}{number}"]) for number in numbers if lowest <= number < manifest.floor
+        }
+    except (ValueError, msgspec.DecodeError) as error:
+        raise StateLost(f"the ids of calls in the checkpoint of combine can't be read ({error})") from error
+    if len(found) != count:
+        raise StateLost(
+            f"the checkpoint of combine should have the ids of {count} panes and has those of {len(found)}: "
+            f"copies of their calls would be counted again; to begin afresh {AFRESH}"
+        )
+    return found

@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from llmvitals.ingest import texts
-from llmvitals.ingest.reading import millis, number, text
+from llmvitals.ingest.reading import identity, millis, number, text
 from llmvitals.ingest.span import Event, Span
 
 PREFIXES: Final = ("gen_ai.", "llm.")
@@ -31,7 +31,8 @@ _TIERS: Final = ("default", "batch", "flex", "priority")
 _INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
 _OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
 _SAYS: Final = (
-    *_INPUT, *_OUTPUT, "gen_ai.response.id", "gen_ai.response.finish_reasons",
+    *_INPUT, *_OUTPUT, "gen_ai.response.id", "llm.response.id",
+    "gen_ai.response.finish_reasons",
     "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt.0.role", "gen_ai.prompt.0.content",
     "gen_ai.completion.0.role", "gen_ai.completion.0.content", "gen_ai.completion.0.finish_reason",
 )  # fmt: skip
@@ -81,7 +82,7 @@ def _content(found: Any) -> str | None:
 
 def response_id(span: Span) -> str | None:
     """The provider's id of the answer: spans of several instrumentors that share it are one call."""
-    return span.text("gen_ai.response.id")
+    return identity(span.get("gen_ai.response.id", "llm.response.id"))
 
 
 def _operation(span: Span) -> str | None:

@@ -15,6 +15,7 @@ from llmvitals.ingest.reading import (
     call,
     count,
     flag,
+    identity,
     listed,
     mapping,
     millis,
@@ -41,10 +42,12 @@ _OPERATIONS: Final = {
 """By call_type without the `a` of the asynchronous ones; what is not here is chat."""
 
 _DIMENSIONS: Final = ("team", "app", "environment", "tenant", "agent")
+_INSTRUMENTOR: Final = "litellm.logging"
 _TIERS: Final = ("default", "batch", "flex", "priority")
 
 
 class _Response(msgspec.Struct):
+    id: Any = None
     model: Any = None
     choices: Any = None
     service_tier: Any = None
@@ -112,6 +115,8 @@ def read(value: bytes) -> Decoded:
         "service_tier": response.service_tier if response.service_tier in _TIERS else None,
         "stream": flag(payload.stream),
         "cache_hit": flag(payload.cache_hit),
+        "response_id": identity(response.id),
+        "instrumentor": _INSTRUMENTOR,
         "latency_ms": _between(start, end),
     }
     if payload.stream is True:

@@ -11,7 +11,7 @@ import orjson
 from llmvitals.errors import Code
 from llmvitals.ingest import genai
 from llmvitals.ingest.once import Found, once
-from llmvitals.ingest.reading import Decoded, bad, call, moment
+from llmvitals.ingest.reading import Decoded, bad, call, moment, text
 from llmvitals.ingest.span import Event, Span
 
 
@@ -34,6 +34,8 @@ DIALECTS: Final = (Dialect(genai.PREFIXES, genai.read, genai.response_id, genai.
 _PREFIXES: Final = tuple({prefix for dialect in DIALECTS for prefix in dialect.prefixes})
 _Links = list[tuple[str, str]]
 """Of every span, also those passed over: its id and its parent's."""
+_NO_SCOPE: Final = "otlp"
+"""The instrumentor of spans without a scope: taken to be one, which reports each call once."""
 _ERROR: Final = (2, "STATUS_CODE_ERROR")
 
 
@@ -74,6 +76,8 @@ def _call(found: Found) -> Any:
         "trace_id": span.trace_id,
         "span_id": span.span_id,
         "parent_id": span.parent_id or None,
+        "response_id": found.response_id,
+        "instrumentor": text(span.scope) or _NO_SCOPE,
     })  # fmt: skip
 
 

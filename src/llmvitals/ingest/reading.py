@@ -19,6 +19,7 @@ from llmvitals.record.call import Call
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_COUNT: Final = 100_000_000
 _MAX_MS: Final = 86_400_000
+_MAX_ID: Final = 512
 
 
 class Decoded(NamedTuple):
@@ -63,6 +64,11 @@ def text(value: Any, limit: int = 128) -> str | None:
     if type(value) is int:
         return str(value)[:limit]
     return value[:limit] if isinstance(value, str) and value and value != "None" else None
+
+
+def identity(value: Any) -> str | None:
+    """The provider's id of an answer, never cut: two long ones may differ only at their ends."""
+    return value if isinstance(value, str) and 0 < len(value) <= _MAX_ID and value != "None" else None
 
 
 def flag(value: Any) -> bool | None:

@@ -74,7 +74,10 @@ class Ledger:
         self._sequences: dict[str, int] = defaultdict(int)
         self._slots: dict[str, int] = {}
         self._old = dict(saved.keys)
+        self._own: dict[str, list[ChunkKey]] = {}
+        """The keys of parts that are written once."""
         self._written: set[str] = set()
+        self._gone: set[str] = set()
 
     async def write(self, snapshot: Snapshot, applied: int, heard: int = 0) -> Mark:
         """Write the parts, then the manifest; give the mark to be committed with the offset.
@@ -85,23 +88,35 @@ class Ledger:
         parts = dict(snapshot.parts)
         manifest = parts.pop(MANIFEST)
         place = _Place(snapshot.offset, applied, heard)
-        await self._write(parts, place)
+        gone: set[str] = set()
+        if snapshot.lasting:
+            gone = (self._places.keys() | self._old.keys()) - snapshot.parts.keys() - {MANIFEST}
+            parts = {part: data for part, data in parts.items() if part not in self._places}
+        await self._write(parts, place, lasting=snapshot.lasting)
         await self._write({MANIFEST: manifest}, place)
+        for part in gone:
+            self._places.pop(part, None)
+        self._gone |= gone
         return Mark(self._shelf, self._places[MANIFEST], min(self._places.values()))
 
     async def sweep(self) -> None:
-        """After a commit: remove what earlier owners wrote of the parts that are written anew."""
-        keys = [key for part in self._written for key in self._old.pop(part, ())]
+        """After a commit: remove what earlier owners wrote of parts written anew, and parts that are gone."""
+        keys = [key for part in self._written | self._gone for key in self._old.pop(part, ())]
+        keys += [key for part in self._gone for key in self._own.pop(part, ())]
         self._written.clear()
+        self._gone.clear()
         await self._outbox.deliver([self._message(key, None) for key in keys])
 
-    async def _write(self, parts: Mapping[str, bytes], place: _Place) -> None:
+    async def _write(self, parts: Mapping[str, bytes], place: _Place, *, lasting: bool = False) -> None:
         # Posted one by one, and only then awaited together: the producer has a short queue, and hundreds
         # that waited for a place in it at once would reach its timeout.
         posted = {part: await self._post(part, data, place) for part, data in parts.items()}
         await acknowledged([future for _, sent in posted.values() for future in sent])
         for part, (slot, sent) in posted.items():
-            self._slots[part] = slot
+            if lasting:
+                self._own[part] = [self._key(part, slot, number) for number in range(len(sent))]
+            else:
+                self._slots[part] = slot
             self._places[part] = min(future.result().offset for future in sent)
             self._written.add(part)
 
@@ -110,11 +125,14 @@ class Ledger:
         chunks = split(data, sequence=self._sequences[part], **place._asdict())
         # A single record replaces its forerunner in one piece; several must not overwrite the last whole set.
         slot = 1 - self._slots.get(part, 1) if len(chunks) > 1 else 0
-        keys = [ChunkKey(self._owner, self._version, part, slot, number) for number in range(len(chunks))]
+        keys = [self._key(part, slot, number) for number in range(len(chunks))]
         return slot, [
             await self._outbox.post(self._message(key, chunk.encode()))
             for key, chunk in zip(keys, chunks, strict=True)
         ]
+
+    def _key(self, part: str, slot: int, chunk: int) -> ChunkKey:
+        return ChunkKey(self._owner, self._version, part, slot, chunk)
 
     def _message(self, key: ChunkKey, value: bytes | None) -> Message:
         return Message(Topic.CHECKPOINTS, key.encode(), value, self._shelf)

@@ -149,7 +149,7 @@ class Lane:
         """Write a checkpoint; None when nothing has changed since the last one."""
         snapshot = point.snapshot
         state = (snapshot.offset, point.applied, snapshot.parts[MANIFEST])
-        if self._saved == state and len(snapshot.parts) == 1:
+        if self._saved == state and (snapshot.lasting or len(snapshot.parts) == 1):
             return None
         mark = await self.ledger.write(snapshot, point.applied, point.heard)
         self._saved = state

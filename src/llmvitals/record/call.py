@@ -119,6 +119,14 @@ class CallEvent(_Event):
     trace_id: Text | None = None
     span_id: Text | None = None
     parent_id: Text | None = None
+    response_id: Annotated[str, Field(max_length=512)] | None = Field(
+        None,
+        description="The provider's id of the answer. Of two calls with one, at one time and from two "
+        "instrumentors, the second is dropped.",
+    )
+    instrumentor: Name | None = Field(
+        None, description="Who reports the call, such as the name of an OpenTelemetry scope."
+    )
     tags: Annotated[dict[Name, Text], Field(max_length=16)] | None = Field(
         None, description="Further dimensions."
     )

@@ -64,8 +64,11 @@ class Snapshot:
     """What a stage wants to survive a crash.
 
     offset: where a restart has to read from. parts: name → bytes to be written to the checkpoint topic,
-    *only those that changed*; a restart is handed the newest of every part ever written.
+    *only those that changed*; a restart is handed the newest of every part ever written. lasting: parts holds
+    all that there is, and of them only the manifest ever changes: every other part is written once, and
+    removed when it is not among them any more.
     """
 
     offset: int
     parts: dict[str, bytes] = field(default_factory=dict)
+    lasting: bool = False
