@@ -15,6 +15,7 @@ from llmvitals.desk.book import Book
 from llmvitals.desk.group import grouped
 from llmvitals.desk.intake import SHELF, Intake
 from llmvitals.desk.judge import Judge
+from llmvitals.desk.late import Late
 from llmvitals.desk.mute import Mutes
 from llmvitals.desk.points import point
 from llmvitals.desk.sight import Sight
@@ -84,6 +85,7 @@ class Desk:
         self._book = book = Book(history)
         self._mutes = Mutes(self._routing, lambda name: _lasts(book, name))
         self._judge, self._agenda = Judge(), Agenda()
+        self._late = Late(book, self._tempo.clock())
         self._sent: list[Message] = []
         self._seen: dict[str, tuple[int, tuple[Sight, Route]]] = {}
         self._swept, self._checks, self._quiet = 0, 0, (0, frozenset[str]())
@@ -130,19 +132,20 @@ class Desk:
         if not self._judge.asked:
             # Else whom an alert let go of that comes before the first tick would stay blocked.
             self._listen(now)
+        self._late.foresee(records)
         for number, record in enumerate(records, 1):
             if number % _BREATH == 0:
                 await asyncio.sleep(0)
+            if self._late.hears(record):
+                continue
             taken = self._intake.take(self._book, record)
             if taken is None:
                 continue
             case, change = taken
             self._sent.append(change)
-            self._mutes.source(case)
-            self._sent += self._judge.one(self._book, self._mutes, case.alert, now)
-            if case.incident:
-                self._agenda.put(case.incident, now)
-                self._sent += [_message(silence) for silence in self._mutes.over(case.incident, now)]
+            if self._late.take(case, now):
+                self._meters.count("notifications", result="missed")
+            self._changed(case, now)
         return self._out()
 
     async def tick(self) -> list[Message]:
@@ -150,6 +153,7 @@ class Desk:
         self._sent += self._acts.drained()
         now = self._tempo.clock()
         self._seen.clear()
+        self._admit(now)
         self._sweep(now)
         self._listen(now)
         if await self._known(now):
@@ -177,6 +181,23 @@ class Desk:
         """Why alerts don't reach people at present, and what to do; None when all is well."""
         reasons = [*self._delivery.trouble.values(), self._acts.trouble() or ""]
         return "; ".join(dict.fromkeys(filter(None, reasons))) or None
+
+    def _changed(self, case: Case, now: int) -> None:
+        """An alert has changed: whom it mutes, what gateways hear, and when to look at its incident."""
+        self._mutes.source(case)
+        self._sent += self._judge.one(self._book, self._mutes, case.alert, now)
+        if case.incident:
+            self._agenda.put(case.incident, now)
+            self._sent += [_message(silence) for silence in self._mutes.over(case.incident, now)]
+
+    def _admit(self, now: int) -> None:
+        """Held alerts that still fire now that everything up to the present is read are told like others."""
+        due, missed = self._late.due()
+        for name in due:
+            if (case := self._book.cases.get(name)) is not None and case.firing:
+                self._changed(self._intake.admit(self._book, case, missed), now)
+                missed = 0
+        self._meters.note("alerts", self._late.note())
 
     def _out(self) -> list[Message]:
         sent, self._sent = self._sent, []

@@ -16,9 +16,13 @@ from llmvitals.merge.plan import Plan, series_key
 from llmvitals.merge.settle import STRETCH, Piece, Settler, Step, Todo
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
-from llmvitals.record.log import Message, Record, Snapshot
+from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.record.order import Order, decode
-from llmvitals.window import FOREVER, NEVER
+from llmvitals.record.watermark import Watermark
+from llmvitals.window import FOREVER, NEVER, SECOND
+
+MARKED = 15 * SECOND
+"""After so much event time the alerts topic has another watermark."""
 
 
 class Merge:
@@ -52,6 +56,8 @@ class Merge:
         self._settler = Settler(plan, self.counters, self._buckets)
         self._sources = manifest.sources.copy()
         self.next = max(manifest.offset, beginning)
+        # What is given out for it, as far as frames are done with; the last one that was marked.
+        self._said, self._marked = self.watermark, NEVER
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
         """Take frames in; the points and alerts that they bring about.
@@ -82,11 +88,17 @@ class Merge:
                     out, done = [], self._settler.work
             self._checkpoints.ahead.clear()
             self.next = record.offset + 1
+            self._said = self.watermark
         yield out
 
     def flush(self) -> list[Message]:
-        """Nothing: what there is to say is said at once."""
-        return []
+        """How far alerts are given out, once that is MARKED further; alerts themselves are given at once."""
+        shards, time = self._manifest.shards, self._said
+        if not shards or time < 0 or time < self._marked + MARKED:
+            return []
+        self._marked = time
+        mark = Watermark(shard=self._manifest.shard, shards=shards, time=time)
+        return [Message(Topic.ALERTS, mark.key, mark.encode())]
 
     def mark(self) -> int:
         """Nothing waits for an acknowledgement."""

@@ -1,0 +1,132 @@
+"""Alerts that were old when they were read: they wait until everything up to the present is read too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from llmvitals.notify.wording import moment
+from llmvitals.record.incident import Shards
+from llmvitals.record.watermark import read
+from llmvitals.window import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.desk.book import Book
+    from llmvitals.record.incident import Case
+    from llmvitals.record.log import Record
+
+log: Final = structlog.get_logger(__name__)
+
+_NAMED: Final = 10
+"""So many rules are named in a line of the log."""
+
+
+class Late:
+    """Which firing alerts are held, and how many ended before anybody could be told.
+
+    After a downtime the alerts topic brings the past first. Whether an old alert still fires is known once
+    the watermark of every shard has passed the time at which the alert was read: whatever ended it before
+    that time has been read by then. A replay or backfill of old calls has old watermarks, so what it holds
+    is never told.
+
+    book: with what the last owner held, which is held anew as if it were read `now` (µs).
+    """
+
+    def __init__(self, book: Book, now: int) -> None:
+        self._book = book
+        self._held = {case.id: now for case in book.cases.values() if case.firing and not case.fresh}
+        self._marks: dict[int, int] = {}
+        self._missed: Counter[str] = Counter()
+        self._missed_at = now
+
+    def hears(self, record: Record) -> bool:
+        """Whether this record of the alerts topic is a watermark.
+
+        Of a shard the last one counts, not the highest: when merge replays the past, they fall.
+        """
+        mark = read(record)
+        if mark is None:
+            return False
+        self._marks[mark.shard] = mark.time
+        self._expect(mark.shards)
+        return True
+
+    def foresee(self, records: Sequence[Record]) -> None:
+        """Know, before these records are taken, whether merge writes watermarks; an older one does not."""
+        if not self._book.shards.count and (mark := next(filter(None, map(read, records)), None)):
+            self._expect(mark.shards)
+
+    def _expect(self, shards: int) -> None:
+        if self._book.shards.count != shards:
+            self._book.put(Shards(count=shards))
+
+    def take(self, case: Case, now: int) -> bool:
+        """An alert has changed; whether it has ended without having been told of because it was held."""
+        if case.firing:
+            if not case.fresh:
+                self._held.setdefault(case.id, now)
+            else:
+                self._held.pop(case.id, None)
+            return False
+        if self._held.pop(case.id, None) is None:
+            return False
+        self._missed[case.alert.rule] += 1
+        self._missed_at = now
+        return True
+
+    @property
+    def complete(self) -> int:
+        """Event time (µs) up to which the alerts of all shards are read; NEVER while a shard is unknown."""
+        shards = range(self._book.shards.count)
+        return min((self._marks.get(shard, NEVER) for shard in shards), default=NEVER)
+
+    def due(self) -> tuple[list[str], int]:
+        """The held alerts that can be told now, by episode, and how many others ended untold meanwhile.
+
+        Both are given once, and said in the log.
+        """
+        complete = self.complete
+        due = [name for name, since in self._held.items() if since <= complete]
+        for name in due:
+            del self._held[name]
+        missed, number = self._missed, self._missed.total()
+        if not due and (not number or complete < self._missed_at):
+            return [], 0
+        self._missed = Counter()
+        if due:
+            said = f"{_alerts(len(due))} that llmvitals, being down or behind, read late: told now, as late"
+            log.warning(said)
+        if missed:
+            said = f"{_alerts(number)} began and ended while llmvitals was down or behind: {_rules(missed)}"
+            said += "; nobody was told, but `llmvitals alerts history` has them"
+            log.warning(said)
+        return due, number
+
+    def note(self) -> str | None:
+        """What people should know while alerts are held; None while there are none."""
+        if not self._held:
+            return None
+        complete, until = self.complete, max(self._held.values())
+        unknown = [shard for shard in range(self._book.shards.count) if shard not in self._marks]
+        at = f"event time {moment(complete)}" if complete > NEVER else "an unknown event time"
+        if unknown:
+            at += f" (shard {', '.join(map(str, unknown))} of merge has said nothing yet)"
+        ended = f"; {_alerts(self._missed.total())} began and ended meanwhile" if self._missed else ""
+        return (
+            f"alerts: catching up, at {at}: {_alerts(len(self._held))} older than max_alert_age wait until"
+            f" event time has passed {moment(until)}, and are told if they still fire then{ended}"
+        )
+
+
+def _alerts(number: int) -> str:
+    return f"{number:,} alert{'' if number == 1 else 's'}"
+
+
+def _rules(missed: Counter[str]) -> str:
+    named = [f"{rule} ({number:,})" for rule, number in missed.most_common(_NAMED)]
+    more = len(missed) - len(named)
+    return ", ".join(named) + (f" and {more:,} more rules" if more else "")
