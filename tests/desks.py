@@ -15,6 +15,7 @@ from llmvitals.record.incident import decode as entry
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.matcher import parsed
 from llmvitals.record.point import Point
+from llmvitals.record.watermark import Watermark
 from llmvitals.settings import Settings
 
 if TYPE_CHECKING:
@@ -109,6 +110,11 @@ class World:
     async def take(self, *alerts: Alert, written: int | None = None) -> None:
         at = (self.now if written is None else written) // 1_000
         self.keep(await self.desk.take(0, [Logged(n, at, a.encode()) for n, a in enumerate(alerts)]))
+
+    async def upto(self, time: int, shard: int = 0, shards: int = 1) -> None:
+        """A shard of merge has said all that calls before this time bring about."""
+        mark = Watermark(shard=shard, shards=shards, time=time)
+        self.keep(await self.desk.take(0, [Logged(0, self.now // 1_000, mark.encode(), mark.key)]))
 
     def act(self, act: Act) -> None:
         """Somebody writes to the topic of silences."""
