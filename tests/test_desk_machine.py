@@ -248,6 +248,10 @@ class Play:
         for _ in range(16):
             self.world.now += 30 * SECOND
             await self.tick()
+        # What a silence let go of a moment ago may still wait.
+        while any(0 <= self.world.now - one.ends < MINUTE for one in self.silences.values()):
+            self.world.now += 30 * SECOND
+            await self.tick()
         await self.world.tick(3)
 
 

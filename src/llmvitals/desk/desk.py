@@ -146,6 +146,7 @@ class Desk:
             if self._late.take(case, now):
                 self._meters.count("notifications", result="missed")
             self._changed(case, now)
+        self._admit(now)
         return self._out()
 
     async def tick(self) -> list[Message]:
@@ -153,7 +154,6 @@ class Desk:
         self._sent += self._acts.drained()
         now = self._tempo.clock()
         self._seen.clear()
-        self._admit(now)
         self._sweep(now)
         self._listen(now)
         if await self._known(now):
