@@ -150,7 +150,7 @@ class Play:
         backlog, self.backlog, self.marked = self.backlog, None, True
         await self.world.restart()
         for number, (written, change) in enumerate(backlog):
-            await self.world.upto(written - MINUTE)
+            self.world.upto(written - MINUTE)
             await self.send([change], number if number == cut else None)
             await self.world.tick()
             self.hear()
@@ -194,7 +194,7 @@ class Play:
 
     async def tick(self) -> None:
         if self.marked:
-            await self.world.upto(self.world.now)
+            self.world.upto(self.world.now)
             self.late |= self.held
             self.fresh |= self.held
             self.held.clear()

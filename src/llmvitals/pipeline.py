@@ -139,8 +139,7 @@ class Alone:
                 self._frames += 1
             else:
                 out.append(message)
-        # Not what merge says by `flush`: nobody here asks how far it has come.
-        return [*out, *self.merge.apply(frames)]
+        return [*out, *self.merge.apply(frames), *self.merge.flush()]
 
 
 def check(settings: Settings) -> Sequence[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from llmvitals.record.incident import Case, Entry, Incident, Shards, decode, encode
+from llmvitals.record.incident import Case, Entry, Incident, decode, encode
 from llmvitals.record.log import Message, Topic
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ log: Final = structlog.get_logger(__name__)
 class Book:
     """cases: by episode. incidents: by id. groups: a group's key → the id of its newest incident.
 
-    shards: see record.incident.
     Every change goes through `put`, `drop` and `merge`; `marks` gives the records of what changed.
     """
 
@@ -30,7 +29,6 @@ class Book:
         self.cases: dict[str, Case] = {}
         self.incidents: dict[str, Incident] = {}
         self.groups: dict[str, str] = {}
-        self.shards = Shards()
         self._members: dict[str, dict[str, None]] = {}
         self._firing: Counter[str] = Counter()
         self._series: dict[tuple[str, ...], str] = {}
@@ -73,9 +71,6 @@ class Book:
     def put(self, entry: Entry) -> None:
         """Remember this in place of what was there of it."""
         self._changed[entry.key] = entry
-        if isinstance(entry, Shards):
-            self.shards = entry
-            return
         if isinstance(entry, Incident):
             self._versions[entry.id] += 1
             self.incidents[entry.id] = entry
@@ -94,7 +89,7 @@ class Book:
             self._series[_series(entry)] = entry.id
         self._lead(entry)
 
-    def drop(self, entry: Case | Incident) -> None:
+    def drop(self, entry: Entry) -> None:
         """Forget it; of an incident, its cases too."""
         self._changed[entry.key] = None
         if isinstance(entry, Incident):

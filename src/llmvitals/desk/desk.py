@@ -107,9 +107,11 @@ class Desk:
         await self._acts.start()
 
     def hear(self, records: Sequence[Record]) -> None:
-        """What people do about alerts: the newest of each act, and later whatever is done."""
+        """What people do about alerts: the newest of each act, and later whatever is done; and watermarks."""
         now = self._tempo.clock()
         for record in records:
+            if self._late.hears(record):
+                continue
             name, points = self._acts.hear(record, self._book, self._mutes, now)
             self._sent += points
             if name:
@@ -132,13 +134,10 @@ class Desk:
         if not self._judge.asked:
             # Else whom an alert let go of that comes before the first tick would stay blocked.
             self._listen(now)
-        self._late.foresee(records)
         for number, record in enumerate(records, 1):
             if number % _BREATH == 0:
                 await asyncio.sleep(0)
-            if self._late.hears(record):
-                continue
-            taken = self._intake.take(self._book, record)
+            taken = self._intake.take(self._book, record, marked=self._late.known)
             if taken is None:
                 continue
             case, change = taken
@@ -146,7 +145,6 @@ class Desk:
             if self._late.take(case, now):
                 self._meters.count("notifications", result="missed")
             self._changed(case, now)
-        self._admit(now)
         return self._out()
 
     async def tick(self) -> list[Message]:
@@ -166,6 +164,7 @@ class Desk:
                 self._agenda.put(name, now)
             for name, time in (await self._tell.round(self._book, due)).items():
                 self._agenda.put(name, time)
+        self._admit(now)
         return self._out()
 
     async def rest(self) -> list[Message]:
@@ -191,7 +190,7 @@ class Desk:
             self._sent += [_message(silence) for silence in self._mutes.over(case.incident, now)]
 
     def _admit(self, now: int) -> None:
-        """Held alerts that still fire now that everything up to the present is read are told like others."""
+        """What was held and still fires is told in the next tick, when it is written down: see gathered."""
         due, missed = self._late.due()
         for name in due:
             if (case := self._book.cases.get(name)) is not None and case.firing:

@@ -39,8 +39,10 @@ class Intake:
     meters: Meters
     clock: Callable[[], int]
 
-    def take(self, book: Book, record: Record) -> tuple[Case, Message] | None:
+    def take(self, book: Book, record: Record, *, marked: bool) -> tuple[Case, Message] | None:
         """The alert as it stands now, and the point of its change; None where there is no news in it.
+
+        marked: whether watermarks will say when what is held may be told.
 
         A change that is not newer than what is known is no news, so any record may come again.
         """
@@ -54,7 +56,7 @@ class Intake:
         if before is not None and rank(alert) <= rank(before.alert):
             self.meters.count("notifications", result="known")
             return None
-        case = Case(alert=alert, fresh=self._fresh(book, alert, record))
+        case = Case(alert=alert, fresh=self._fresh(alert, record, marked=marked))
         if before is not None and (before.firing or not case.firing):
             case = msgspec.structs.replace(before, alert=alert, fresh=before.fresh or case.fresh)
         if case.firing and not case.incident:
@@ -88,14 +90,14 @@ class Intake:
         now = self.clock()
         return min(record.timestamp * 1_000, now) if record.timestamp > 0 else now
 
-    def _fresh(self, book: Book, alert: Alert, record: Record) -> bool:
+    def _fresh(self, alert: Alert, record: Record, *, marked: bool) -> bool:
         """Whether a firing alert may be told at once: it is so young that it is sure to be the present.
 
         Its age is taken when it is read: whoever has not read it may not have read its end either. But where
-        no watermark would ever say so, it is taken when the alert was written, and for a day.
+        no watermark would ever say that, it is taken when the alert was written, and for a day.
         """
         now, written = self.clock(), self._written(record)
-        read = written if not book.shards.count and now - written <= SHELF else now
+        read = now if marked or now - written > SHELF else written
         return alert.status == "firing" and read - alert.at <= self.max_age
 
     def _join(self, book: Book, case: Case, born: int) -> Case:

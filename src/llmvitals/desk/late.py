@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from llmvitals.notify.wording import moment
-from llmvitals.record.incident import Shards
 from llmvitals.record.watermark import read
 from llmvitals.window import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from llmvitals.desk.book import Book
     from llmvitals.record.incident import Case
     from llmvitals.record.log import Record
@@ -37,32 +34,27 @@ class Late:
     """
 
     def __init__(self, book: Book, now: int) -> None:
-        self._book = book
         self._held = {case.id: now for case in book.cases.values() if case.firing and not case.fresh}
         self._marks: dict[int, int] = {}
+        self._shards = 0
         self._missed: Counter[str] = Counter()
         self._missed_at = now
 
     def hears(self, record: Record) -> bool:
-        """Whether this record of the alerts topic is a watermark.
+        """Whether this record is a watermark.
 
         Of a shard the last one counts, not the highest: when merge replays the past, they fall.
         """
         mark = read(record)
         if mark is None:
             return False
-        self._marks[mark.shard] = mark.time
-        self._expect(mark.shards)
+        self._marks[mark.shard], self._shards = mark.time, mark.shards
         return True
 
-    def foresee(self, records: Sequence[Record]) -> None:
-        """Know, before these records are taken, whether merge writes watermarks; an older one does not."""
-        if not self._book.shards.count and (mark := next(filter(None, map(read, records)), None)):
-            self._expect(mark.shards)
-
-    def _expect(self, shards: int) -> None:
-        if self._book.shards.count != shards:
-            self._book.put(Shards(count=shards))
+    @property
+    def known(self) -> bool:
+        """Whether merge writes watermarks; an older one does not."""
+        return self._shards > 0
 
     def take(self, case: Case, now: int) -> bool:
         """An alert has changed; whether it has ended without having been told of because it was held."""
@@ -81,8 +73,7 @@ class Late:
     @property
     def complete(self) -> int:
         """Event time (µs) up to which the alerts of all shards are read; NEVER while a shard is unknown."""
-        shards = range(self._book.shards.count)
-        return min((self._marks.get(shard, NEVER) for shard in shards), default=NEVER)
+        return min((self._marks.get(shard, NEVER) for shard in range(self._shards)), default=NEVER)
 
     def due(self) -> tuple[list[str], int]:
         """The held alerts that can be told now, by episode, and how many others ended untold meanwhile.
@@ -111,7 +102,7 @@ class Late:
         if not self._held:
             return None
         complete, until = self.complete, max(self._held.values())
-        unknown = [shard for shard in range(self._book.shards.count) if shard not in self._marks]
+        unknown = [shard for shard in range(self._shards) if shard not in self._marks]
         at = f"event time {moment(complete)}" if complete > NEVER else "an unknown event time"
         if unknown:
             at += f" (shard {', '.join(map(str, unknown))} of merge has said nothing yet)"

@@ -19,7 +19,6 @@ from llmvitals.errors import LlmvitalsError
 from llmvitals.kafka.connect import client
 from llmvitals.local.child import Child, free_ports
 from llmvitals.pipeline import routing
-from llmvitals.record import watermark
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
 from llmvitals.replay import Replay
@@ -89,9 +88,8 @@ class OnKafka:
             raise LlmvitalsError(f"the worker has ended:\n{self._worker.tail(20)}")
         for records in (await self._consumer.getmany(timeout_ms=0)).values():
             for record in records:
-                if watermark.read(record) is None:
-                    alert = Alert.decode(record.value)
-                    self.alerts[alert.episode] = alert
+                alert = Alert.decode(record.value)
+                self.alerts[alert.episode] = alert
 
     async def settle(self) -> None:
         """Give the last second of traffic three seconds to come through."""

@@ -22,7 +22,7 @@ from llmvitals.record.watermark import Watermark
 from llmvitals.window import FOREVER, NEVER, SECOND
 
 MARKED = 15 * SECOND
-"""After so much event time the alerts topic has another watermark."""
+"""After so much event time there is another watermark."""
 
 
 class Merge:
@@ -56,8 +56,8 @@ class Merge:
         self._settler = Settler(plan, self.counters, self._buckets)
         self._sources = manifest.sources.copy()
         self.next = max(manifest.offset, beginning)
-        # What is given out for it, as far as frames are done with; the last one that was marked.
-        self._said, self._marked = self.watermark, NEVER
+        # Event time up to which alerts are given out, acknowledged by Kafka, and said to be so.
+        self._given, self._acknowledged, self._said = self.watermark, NEVER, NEVER
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
         """Take frames in; the points and alerts that they bring about.
@@ -88,24 +88,25 @@ class Merge:
                     out, done = [], self._settler.work
             self._checkpoints.ahead.clear()
             self.next = record.offset + 1
-            self._said = self.watermark
+            self._given = self.watermark
         yield out
 
     def flush(self) -> list[Message]:
-        """How far alerts are given out, once that is MARKED further; alerts themselves are given at once."""
-        shards, time = self._manifest.shards, self._said
-        if not shards or time < 0 or time < self._marked + MARKED:
+        """How far alerts are in Kafka, once that is MARKED further; the alerts themselves never wait."""
+        shards, time = self._manifest.shards, self._acknowledged
+        if not shards or time < max(0, self._said + MARKED):
             return []
-        self._marked = time
+        self._said = time
         mark = Watermark(shard=self._manifest.shard, shards=shards, time=time)
-        return [Message(Topic.ALERTS, mark.key, mark.encode())]
+        return [Message(Topic.WATERMARKS, mark.key, mark.encode())]
 
     def mark(self) -> int:
-        """Nothing waits for an acknowledgement."""
-        return 0
+        """Up to which event time alerts are given out."""
+        return self._given
 
     def delivered(self, mark: int) -> None:
-        """See `mark`."""
+        """They are in Kafka: the next watermark may say so."""
+        self._acknowledged = mark
 
     def snapshot(self, *, whole: bool = False) -> Snapshot:
         """A share of the changed buckets (whole: all), and after them the manifest, to be written last."""

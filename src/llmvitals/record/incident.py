@@ -78,18 +78,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, tag="incident"):
         return f"incident/{self.id}".encode()
 
 
-class Shards(msgspec.Struct, frozen=True, kw_only=True, tag="shards"):
-    """How many shards of merge write watermarks between the alerts; 0 while none was ever read."""
-
-    count: int = 0
-
-    @property
-    def key(self) -> bytes:
-        """Of the record."""
-        return b"shards"
-
-
-Entry = Case | Incident | Shards
+Entry = Case | Incident
 
 
 def encode(entry: Entry) -> bytes:

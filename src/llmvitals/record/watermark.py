@@ -1,4 +1,4 @@
-"""How far a shard of merge has come, as it lies on `llm.alerts.v1` between the alerts."""
+"""How far a shard of merge has come, as it lies on the compacted `llm.watermarks.v1`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 _PREFIX = b"watermark/"
 
 
-class Watermark(msgspec.Struct, frozen=True, kw_only=True, tag="watermark"):
-    """All alerts that calls before `time` (event time, µs) cause in a shard lie before this record.
+class Watermark(msgspec.Struct, frozen=True, kw_only=True):
+    """When this was written, all alerts that calls before `time` cause in a shard were on the alerts topic.
 
-    shard of shards: which partition of the partials the alerts come from. A merge that replays writes lower
+    time: event time, µs. shard of shards: which partition of the partials. A merge that replays writes lower
     ones again, so of each shard the last one counts, not the highest.
     """
 
@@ -29,12 +29,12 @@ class Watermark(msgspec.Struct, frozen=True, kw_only=True, tag="watermark"):
         return _PREFIX + str(self.shard).encode()
 
     def encode(self) -> bytes:
-        """JSON, with "watermark" as "type"."""
+        """JSON."""
         return msgspec.json.encode(self)
 
 
 def read(record: Record) -> Watermark | None:
-    """The watermark in a record of the alerts topic; None where it is none, and so should be an alert."""
+    """The watermark in a record; None where it is none."""
     if not (record.key or b"").startswith(_PREFIX):
         return None
     try:
