@@ -85,7 +85,7 @@ class Desk:
         self._book = book = Book(history)
         self._mutes = Mutes(self._routing, lambda name: _lasts(book, name))
         self._judge, self._agenda = Judge(), Agenda()
-        self._late = Late(book, self._tempo.clock())
+        self._late = Late(book, self._intake.max_age, self._tempo.clock())
         self._sent: list[Message] = []
         self._seen: dict[str, tuple[int, tuple[Sight, Route]]] = {}
         self._swept, self._checks, self._quiet = 0, 0, (0, frozenset[str]())
