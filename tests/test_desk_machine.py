@@ -150,7 +150,7 @@ class Play:
         backlog, self.backlog, self.marked = self.backlog, None, True
         await self.world.restart()
         for number, (written, change) in enumerate(backlog):
-            self.world.upto(written - MINUTE)
+            self.world.upto(written - OLD - MINUTE)
             await self.send([change], number if number == cut else None)
             await self.world.tick()
             self.hear()
