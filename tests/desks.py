@@ -15,6 +15,7 @@ from llmvitals.record.incident import decode as entry
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.matcher import parsed
 from llmvitals.record.point import Point
+from llmvitals.record.watermark import Watermark
 from llmvitals.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def slow(app: str = "chat", status: str = "firing", **changes: Any) -> Alert:
 class World:
     """Topics, Slack, a clock, and the desk that is at work.
 
-    incidents, silences: the compacted topics, key → value. points: every point written.
+    incidents, silences, marks: the compacted topics, key → value. points: every point written.
     """
 
     def __init__(self, slack: FakeSlack, routing: Routing | None = None, **settings: Any) -> None:
@@ -62,6 +63,7 @@ class World:
         self.settings = Settings(**(fields | settings))
         self.incidents: dict[bytes, bytes] = {}
         self.silences: dict[bytes, bytes] = {}
+        self.marks: dict[bytes, bytes] = {}
         self.points: list[Point] = []
         self.verdicts: list[Message] = []
         self.news: list[Logged] = []
@@ -83,7 +85,8 @@ class World:
         history = [Logged(n, 0, value, key) for n, (key, value) in enumerate(self.incidents.items())]
         await self.desk.start(history)
         self.news.clear()
-        self.desk.hear([Logged(n, 0, value, key) for n, (key, value) in enumerate(self.silences.items())])
+        beside = self.silences | self.marks
+        self.desk.hear([Logged(n, 0, value, key) for n, (key, value) in enumerate(beside.items())])
 
     async def restart(self) -> None:
         """The process was killed: what was not written is lost."""
@@ -109,6 +112,12 @@ class World:
     async def take(self, *alerts: Alert, written: int | None = None) -> None:
         at = (self.now if written is None else written) // 1_000
         self.keep(await self.desk.take(0, [Logged(n, at, a.encode()) for n, a in enumerate(alerts)]))
+
+    def upto(self, time: int, shard: int = 0, shards: int = 1) -> None:
+        """A shard of merge has said all that calls before this time bring about."""
+        mark = Watermark(shard=shard, shards=shards, time=time)
+        self.marks[mark.key] = mark.encode()
+        self.desk.hear([Logged(0, self.now // 1_000, mark.encode(), mark.key)])
 
     def act(self, act: Act) -> None:
         """Somebody writes to the topic of silences."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from llmvitals.record.act import Silence
     from llmvitals.record.alert import Alert
 
+OLD = 15 * MINUTE
+"""max_alert_age."""
 TEAMS = ("ads", "core", "data", "edge", "food", "game", "help")
 CHIEF = "ads"
 """While its alert fires, those of its region are muted, where there is inhibition."""
@@ -113,6 +115,12 @@ class Play:
         self.live: dict[str, Alert] = {}
         self.past: list[Alert] = []
         self.silences: dict[str, Silence] = {}
+        self.backlog: list[tuple[int, Alert]] | None = None
+        self.marked = False
+        self.fresh: set[str] = set()
+        self.held: set[str] = set()
+        self.late: set[str] = set()
+        self.missed: set[str] = set()
 
     async def fire(self, team: str) -> None:
         now = self.world.now
@@ -133,10 +141,41 @@ class Play:
             )  # fmt: skip
             await self.send([over])
 
+    async def down(self, lives: list[tuple[str, str, int]], cut: int) -> None:
+        """The sink is off while alerts begin and end; then it reads all that, in pieces."""
+        self.backlog = []
+        for verb, team, minutes in lives:
+            await getattr(self, verb)(team)
+            self.world.now += minutes * MINUTE
+        backlog, self.backlog, self.marked = self.backlog, None, True
+        await self.world.restart()
+        for number, (written, change) in enumerate(backlog):
+            self.world.upto(written - OLD - MINUTE)
+            await self.send([change], number if number == cut else None)
+            await self.world.tick()
+            self.hear()
+        await self.tick()
+
+    def age(self, change: Alert) -> None:
+        """Whether people may hear of an alert: it is young, or llmvitals has caught up since it was read."""
+        name = change.episode
+        if change.status == "resolved":
+            self.missed |= self.held & {name}
+            self.held.discard(name)
+        elif self.world.now - change.at <= OLD:
+            self.fresh.add(name)
+            self.held.discard(name)
+        elif name not in self.fresh:
+            self.held.add(name)
+
     async def send(self, changes: Sequence[Alert], cut: int | None = None) -> None:
+        if self.backlog is not None:
+            self.backlog += [(self.world.now, change) for change in changes]
+            return
         self.past += changes
         for change in changes:
             self.model.take(change)
+            self.age(change)
         if cut is not None:
             # The marks of a killed process end somewhere; its offset is not committed.
             at = self.world.now // 1_000
@@ -146,7 +185,7 @@ class Play:
 
     def hear(self) -> None:
         """The desk ticks: people hear of what fires and is not silenced."""
-        heard = [name for name in self.model.firing() if not self.muted(name)]
+        heard = [name for name in self.model.firing() & self.fresh if not self.muted(name)]
         self.model.heard |= {self.model.changes[name].labels["team"] for name in heard}
 
     async def killed(self, marks: list[Message], cut: int) -> None:
@@ -154,12 +193,20 @@ class Play:
         await self.world.restart()
 
     async def tick(self) -> None:
+        if self.marked:
+            self.world.upto(self.world.now)
+            self.late |= self.held
+            self.fresh |= self.held
+            self.held.clear()
         await self.world.tick()
         self.hear()
 
     def muted(self, episode: str) -> bool:
         marks = self.model.changes[episode].marks
-        chief = self.world.routing.inhibitions and CHIEF in self.live and marks["team"] != CHIEF
+        chiefs = [
+            one for one in self.model.firing() & self.fresh if self.model.changes[one].labels["team"] == CHIEF
+        ]
+        chief = self.world.routing.inhibitions and chiefs and marks["team"] != CHIEF
         if chief and marks["region"] == REGIONS[CHIEF]:
             return True
         return any(silence.covers(marks, self.world.now) for silence in self.silences.values())
@@ -201,6 +248,10 @@ class Play:
         for _ in range(16):
             self.world.now += 30 * SECOND
             await self.tick()
+        # What a silence let go of a moment ago may still wait.
+        while any(0 <= self.world.now - one.ends < MINUTE for one in self.silences.values()):
+            self.world.now += 30 * SECOND
+            await self.tick()
         await self.world.tick(3)
 
 
@@ -217,6 +268,18 @@ STEPS = st.one_of(
     st.tuples(st.just("fault"), st.lists(st.sampled_from(["away", "lost", ""]), max_size=4)),
     st.tuples(st.just("crash"), st.integers(0, 99)),
     st.tuples(st.just("restart")),
+    st.tuples(
+        st.just("down"),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["fire", "resolve"]),
+                st.sampled_from(TEAMS),
+                st.sampled_from([1, 7, 20]),
+            ),
+            max_size=8,
+        ),
+        st.integers(0, 12),
+    ),
 )
 ROUTINGS = st.builds(
     lambda inhibits, **route: Routing((Route(**route),), (MUTES,) if inhibits else ()),
@@ -250,6 +313,11 @@ def test_people_see_what_is_so_once(routing: Routing, steps: list[Any]) -> None:
     # Each alert in one message at most, as it is now.
     assert [name for name, times in Counter(change.episode for change in shown).items() if times > 1] == []
     assert [change for change in shown if change != model.changes[change.episode]] == []
+    # What ended before anybody could know is told to nobody, and what comes late says so.
+    assert play.missed & {change.episode for change in shown} == set()
+    late = play.late & model.firing()
+    assert all(card.late for card in cards if late & {change.episode for change in card.alerts})
+    assert play.late or not any(card.late for card in cards)
     # Whoever fires and is not silenced is told; whoever never was heard is told by no message of his own.
     for name in model.firing():
         if not play.muted(name):

@@ -18,11 +18,13 @@ from frames import FIRST, PANE, contents, entry, frame, log, stored, vitals
 from llmvitals.merge import Merge, settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.pipeline import Pipeline
+from llmvitals.record import watermark
 from llmvitals.record.alert import Alert
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings
+from llmvitals.window import NEVER
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -172,6 +174,47 @@ def test_wherever_merge_dies_it_says_what_an_undisturbed_one_says(pipeline, call
     assert changes(heard) == changes(straight)
     assert stored(heard) == stored(pieces)
     assert contents(heard) == contents(straight)
+
+
+@settings(deadline=None)
+@given(CALLS, st.randoms(use_true_random=False))
+def test_no_alert_comes_after_a_watermark_that_has_passed_it(pipeline, calls, dice):
+    """Whenever it is flushed, also while a frame is done by half, and whatever is acknowledged by then."""
+    records, out, marks = frames(pipeline, calls, lambda: dice.randint(1, 15)), list[Message](), list[int]()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (settle, stage_module):
+            patch.setattr(module, "STRETCH", 1)
+        stage = merging(pipeline)
+        marks.append(stage.mark())
+        for piece in stage.pieces(records[: dice.randint(1, len(records) - 2)]):
+            out += piece
+            marks.append(stage.mark())
+            if dice.random() < 0.7:
+                stage.delivered(dice.choice(marks[-2:]))
+            out += stage.flush()
+    passed = NEVER
+    for message in out:
+        if message.topic is Topic.WATERMARKS:
+            found = watermark.read(Logged(0, 0, message.value, message.key))
+            assert (found.shard, found.shards) == (0, 1)
+            assert found.time >= passed + stage_module.MARKED
+            passed = found.time
+        elif message.topic is Topic.ALERTS:
+            assert Alert.decode(message.value).at > passed or passed == NEVER
+    assert passed <= stage.watermark
+
+
+def test_a_watermark_waits_for_the_acknowledgement_of_the_alerts_before_it(pipeline):
+    records = log([frame(0, 1, spending(0, 2), floor=1, of=1), frame(0, 2, floor=FIRST + 9, of=1)])
+    stage = merging(pipeline)
+    stage.apply(records)
+    assert stage.flush() == []
+    stage.delivered(stage.mark())
+    (mark,) = stage.flush()
+    assert json.loads(mark.value) == {"shard": 0, "shards": 1, "time": stage.watermark}
+    assert stage.flush() == []
+    again = merging(pipeline, stage.snapshot(whole=True).parts)
+    assert again.flush() == []
 
 
 @pytest.mark.parametrize("stop", range(1, 6))

@@ -106,11 +106,16 @@ class World:
         self.sent: list[Message] = []
         self.topics: dict[str, list[Logged]] = {}
         self.written: list[Logged] = []
+        self.marks: list[Logged] = []
+        self.end = 1_000
 
     async def whole(self, topic: str) -> list[Logged]:
         return self.topics.get(topic, [])
 
     async def news(self, topic: str) -> list[Logged]:
+        if topic == "llm.watermarks.v1":
+            marks, self.marks = self.marks, []
+            return marks
         assert topic == "llm.silences.v1"
         found, self.written = self.written, []
         return found
@@ -132,7 +137,7 @@ class World:
         return dict.fromkeys(partitions)
 
     async def bounds(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Bounds]:
-        return dict.fromkeys(partitions, Bounds(self.oldest, 1_000))
+        return dict.fromkeys(partitions, Bounds(self.oldest, self.end))
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
         self.seeks.append((partition, offset))
@@ -148,7 +153,8 @@ class Bench:
     def __init__(self, alerts: End | None = None, points: End | None = None) -> None:
         self.world, self.points, self.alerts = World(), points or End(), alerts or End()
         world: Any = self.world
-        beside = {"history": Topic.INCIDENTS, "beside": Topic.SILENCES} if alerts else {}
+        names = {"history": Topic.INCIDENTS, "beside": Topic.SILENCES, "after": Topic.WATERMARKS}
+        beside = names if alerts else {}
         taps = [Tap(Topic.VITALS, self.points), Tap(Topic.ALERTS, self.alerts, **beside)]
         self.pour = Pour(taps, Settings(), tail=world, outbox=world, meters=Unmetered(), ready=world.ready)
         self.tasks: list[asyncio.Task[None]] = []
@@ -325,6 +331,28 @@ async def test_a_sink_knows_both_topics_whole_before_anything_and_hears_what_is_
     await bench.tick()
     await bench.tick()
     assert sink.told == [("start", [7]), ("hear", [1, 2]), "take", ("hear", [3]), "tick", "tick"]
+
+
+async def test_what_comes_after_is_heard_once_all_that_lay_before_it_is_taken(
+    clerk: tuple[Bench, Clerk],
+) -> None:
+    bench, sink = clerk
+    await bench.give(ALERTS, 0, 1)
+    sink.told.clear()
+    bench.world.end, bench.world.marks = 5, [Logged(8, 0, b"")]
+    await bench.tick()
+    await bench.give(ALERTS, 2, 3)
+    # What comes meanwhile waits for its own turn, and holds up nobody.
+    bench.world.end, bench.world.marks = 9, [Logged(9, 0, b"")]
+    await bench.tick()
+    await bench.give(ALERTS, 4)
+    await bench.tick()
+    await bench.tick()
+    await bench.give(ALERTS, 5, 6, 7, 8)
+    await bench.tick()
+    assert sink.told == [
+        "tick", "take", "tick", "take", ("hear", [8]), "tick", "tick", "take", ("hear", [9]), "tick",
+    ]  # fmt: skip
 
 
 async def test_what_a_tick_gives_is_sent(clerk: tuple[Bench, Clerk]) -> None:

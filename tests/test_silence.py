@@ -130,7 +130,7 @@ def test_what_fires_is_listed_with_its_state(topics: Topics) -> None:
         "ack": "acknowledged by Bob",
         "quiet": "silenced by Ann until noon",
         "soon": "waits to be told",
-        "old": "too old to be told",
+        "old": "held until llmvitals has caught up",
     }
     said = run("alerts", "list")
     assert "critical TeamBudget team=told $64 $100 told C1 17.01" in said

@@ -53,6 +53,7 @@ def test_topics_are_declared_in_the_order_of_the_data():
     assert names == [
         "calls.v1", "calls.dlq.v1", "scores.v1", "partials.v1", "vitals.v1", "alerts.v1",
         "incidents.v1", "silences.v1", "verdicts.v1", "checkpoints.v1",
+        "watermarks.v1",
     ]  # fmt: skip
 
 
@@ -65,7 +66,9 @@ def test_policies_are_those_of_the_design():
         "llm.calls.v1": 7, "llm.calls.dlq.v1": 14, "llm.scores.v1": 7, "llm.partials.v1": 1, "llm.vitals.v1": 2, "llm.alerts.v1": 30,
     }  # fmt: skip
     compacted = {name for name, settings in declared.items() if settings["cleanup.policy"] == "compact"}
-    assert compacted == {f"llm.{what}.v1" for what in ("incidents", "silences", "verdicts", "checkpoints")}
+    assert compacted == {
+        f"llm.{what}.v1" for what in ("incidents", "silences", "verdicts", "checkpoints", "watermarks")
+    }
 
 
 @pytest.mark.parametrize(
@@ -225,7 +228,7 @@ async def test_a_broker_that_is_down_is_named():
 
 
 def test_the_files_come_with_a_checkout():
-    assert len(list(shipped().glob("*.yaml"))) == 10
+    assert len(list(shipped().glob("*.yaml"))) == 11
 
 
 class admin:  # noqa: N801 - reads as a function

@@ -52,8 +52,8 @@ _READS: Final[dict[str, tuple[Topic, ...]]] = {
 }
 _WRITES: Final[dict[str, tuple[Topic, ...]]] = {
     "combine": (Topic.PARTIALS, Topic.DEAD_LETTERS, Topic.CHECKPOINTS),
-    "merge": (Topic.VITALS, Topic.ALERTS, Topic.CHECKPOINTS),
-    "sink": (Topic.INCIDENTS, Topic.SILENCES, Topic.VERDICTS),
+    "merge": (Topic.VITALS, Topic.ALERTS, Topic.WATERMARKS, Topic.CHECKPOINTS),
+    "sink": (Topic.INCIDENTS, Topic.SILENCES, Topic.VERDICTS, Topic.WATERMARKS),
     "score": (Topic.SCORES, Topic.CHECKPOINTS),
 }
 

@@ -121,7 +121,7 @@ class Settings(BaseSettings, Connection):
     scorers: Annotated[Scorers, NoDecode] = Field(
         (), description="Scorers of texts, such as profanity,wordllama; needs text=score."
     )
-    max_alert_age: Duration = Field("15m", description="An alert this far behind the clock pages nobody.")
+    max_alert_age: Duration = Field("15m", description="An older alert waits until llmvitals has caught up.")
 
     sqlite: Path | None = Field(
         None, description="File of the embedded store; used where there is no InfluxDB."

@@ -91,8 +91,8 @@ class Sink(Protocol):
     A SinkError with retry is tried again with the same records (the same object) for as long as it takes;
     one without ends the worker. What a sink may have beside, each of it by itself:
 
-    `hear(records) -> None`: records of the tap's `beside` topic, in order: the newest of each key after each
-    start, and from then on whatever is written.
+    `hear(records) -> None`: records of the tap's `beside` and `after` topics, each in order: the newest of
+    each key after each start, and from then on whatever is written.
     `async tick() -> list[Message]`: called every `settings.flush` while a partition of the topic is ours;
     what it gives is sent at once, and lost only with the partition. It must not raise a SinkError for what
     `take` can do without: while it is tried again, nothing is taken.
@@ -121,13 +121,16 @@ class Tap:
     """A sink on a topic.
 
     history: the compacted topic that the sink wants to know whole before it starts. beside: another compacted
-    topic, which it hears whole then and follows afterwards.
+    topic, which it hears whole then and follows afterwards. after: one more, followed in the same way, but
+    each of its later records is heard only once the sink has taken all that lay on its own topic when that
+    record was read.
     """
 
     topic: Topic
     sink: Sink
     history: Topic | None = None
     beside: Topic | None = None
+    after: Topic | None = None
 
 
 class Readiness:

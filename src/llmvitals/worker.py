@@ -107,7 +107,7 @@ def warn(settings: Settings) -> None:
 def taps(settings: Settings, health: Health) -> list[Tap]:
     """Where points and alerts end. Raises ConfigError for rules that are wrong."""
     desk = Desk(settings, routing(settings), meters=health, buttons=listening(settings))
-    found = [Tap(Topic.ALERTS, desk, history=Topic.INCIDENTS, beside=Topic.SILENCES)]
+    found = [Tap(Topic.ALERTS, desk, history=Topic.INCIDENTS, beside=Topic.SILENCES, after=Topic.WATERMARKS)]
     if (where := store(settings, meters=health)) is not None:
         found.append(Tap(Topic.VITALS, where))
     return found

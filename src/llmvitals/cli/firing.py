@@ -70,7 +70,7 @@ def _rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
 
 def _state(incident: Incident | None) -> str:
     if incident is None:
-        return "too old to be told"
+        return "held until llmvitals has caught up"
     if incident.unheard:
         return incident.unheard
     if incident.acknowledged is not None:

@@ -15,6 +15,7 @@ from llmvitals.desk.book import Book
 from llmvitals.desk.group import grouped
 from llmvitals.desk.intake import SHELF, Intake
 from llmvitals.desk.judge import Judge
+from llmvitals.desk.late import Late
 from llmvitals.desk.mute import Mutes
 from llmvitals.desk.points import point
 from llmvitals.desk.sight import Sight
@@ -84,6 +85,7 @@ class Desk:
         self._book = book = Book(history)
         self._mutes = Mutes(self._routing, lambda name: _lasts(book, name))
         self._judge, self._agenda = Judge(), Agenda()
+        self._late = Late(book, self._intake.max_age, self._tempo.clock())
         self._sent: list[Message] = []
         self._seen: dict[str, tuple[int, tuple[Sight, Route]]] = {}
         self._swept, self._checks, self._quiet = 0, 0, (0, frozenset[str]())
@@ -105,9 +107,11 @@ class Desk:
         await self._acts.start()
 
     def hear(self, records: Sequence[Record]) -> None:
-        """What people do about alerts: the newest of each act, and later whatever is done."""
+        """What people do about alerts: the newest of each act, and later whatever is done; and watermarks."""
         now = self._tempo.clock()
         for record in records:
+            if self._late.hears(record):
+                continue
             name, points = self._acts.hear(record, self._book, self._mutes, now)
             self._sent += points
             if name:
@@ -133,16 +137,14 @@ class Desk:
         for number, record in enumerate(records, 1):
             if number % _BREATH == 0:
                 await asyncio.sleep(0)
-            taken = self._intake.take(self._book, record)
+            taken = self._intake.take(self._book, record, marked=self._late.known)
             if taken is None:
                 continue
             case, change = taken
             self._sent.append(change)
-            self._mutes.source(case)
-            self._sent += self._judge.one(self._book, self._mutes, case.alert, now)
-            if case.incident:
-                self._agenda.put(case.incident, now)
-                self._sent += [_message(silence) for silence in self._mutes.over(case.incident, now)]
+            if self._late.take(case, now):
+                self._meters.count("notifications", result="missed")
+            self._changed(case, now)
         return self._out()
 
     async def tick(self) -> list[Message]:
@@ -162,6 +164,7 @@ class Desk:
                 self._agenda.put(name, now)
             for name, time in (await self._tell.round(self._book, due)).items():
                 self._agenda.put(name, time)
+        self._admit(now)
         return self._out()
 
     async def rest(self) -> list[Message]:
@@ -177,6 +180,23 @@ class Desk:
         """Why alerts don't reach people at present, and what to do; None when all is well."""
         reasons = [*self._delivery.trouble.values(), self._acts.trouble() or ""]
         return "; ".join(dict.fromkeys(filter(None, reasons))) or None
+
+    def _changed(self, case: Case, now: int) -> None:
+        """An alert has changed: whom it mutes, what gateways hear, and when to look at its incident."""
+        self._mutes.source(case)
+        self._sent += self._judge.one(self._book, self._mutes, case.alert, now)
+        if case.incident:
+            self._agenda.put(case.incident, now)
+            self._sent += [_message(silence) for silence in self._mutes.over(case.incident, now)]
+
+    def _admit(self, now: int) -> None:
+        """What was held and still fires is told in the next tick, when it is written down: see gathered."""
+        due, missed = self._late.due()
+        for name in due:
+            if (case := self._book.cases.get(name)) is not None and case.firing:
+                self._changed(self._intake.admit(self._book, case, missed), now)
+                missed = 0
+        self._meters.note("alerts", self._late.note())
 
     def _out(self) -> list[Message]:
         sent, self._sent = self._sent, []

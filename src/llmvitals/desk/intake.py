@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log: Final = structlog.get_logger(__name__)
 
 SHELF: Final = DAY
-"""After a day on the topic a firing alert pages nobody, and what is over may be forgotten."""
+"""After a day what is over may be forgotten; see also Intake._fresh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,10 @@ class Intake:
     meters: Meters
     clock: Callable[[], int]
 
-    def take(self, book: Book, record: Record) -> tuple[Case, Message] | None:
+    def take(self, book: Book, record: Record, *, marked: bool) -> tuple[Case, Message] | None:
         """The alert as it stands now, and the point of its change; None where there is no news in it.
+
+        marked: whether watermarks will say when what is held may be told.
 
         A change that is not newer than what is known is no news, so any record may come again.
         """
@@ -54,14 +56,14 @@ class Intake:
         if before is not None and rank(alert) <= rank(before.alert):
             self.meters.count("notifications", result="known")
             return None
-        case = Case(alert=alert, fresh=self._fresh(alert, record))
+        case = Case(alert=alert, fresh=self._fresh(alert, record, marked=marked))
         if before is not None and (before.firing or not case.firing):
             case = msgspec.structs.replace(before, alert=alert, fresh=before.fresh or case.fresh)
         if case.firing and not case.incident:
             if case.fresh:
                 case = self._join(book, case, self._written(record))
             else:
-                self.meters.count("notifications", result="too_old")
+                self.meters.count("notifications", result="held")
         book.put(case)
         if case.incident:
             self._settle(book, case, self._written(record))
@@ -69,18 +71,34 @@ class Intake:
         state: State = "resolved" if not case.firing else "level" if known else "firing"
         return case, point(alert, state)
 
+    def admit(self, book: Book, case: Case, missed: int) -> Case:
+        """A held alert, which still fires, may be told now; in its incident people see that it is late.
+
+        missed: how many other alerts ended untold meanwhile, see Incident.late.
+        """
+        now = self.clock()
+        case = self._join(book, msgspec.structs.replace(case, fresh=True), now)
+        book.put(case)
+        self._settle(book, case, now)
+        incident = book.incidents[case.incident]
+        missed += incident.late[1] if incident.late else 0
+        book.put(msgspec.structs.replace(incident, late=(now, missed)))
+        self.meters.count("notifications", result="late")
+        return case
+
     def _written(self, record: Record) -> int:
         now = self.clock()
         return min(record.timestamp * 1_000, now) if record.timestamp > 0 else now
 
-    def _fresh(self, alert: Alert, record: Record) -> bool:
-        """Whether a firing alert may page: it was young when it was written, and has not lain for a day.
+    def _fresh(self, alert: Alert, record: Record, *, marked: bool) -> bool:
+        """Whether a firing alert may be told at once: it is so young that it is sure to be the present.
 
-        Its age is taken when it was written, so that an hour without a worker loses nothing.
+        Its age is taken when it is read: whoever has not read it may not have read its end either. But where
+        no watermark would ever say that, it is taken when the alert was written, and for a day.
         """
-        written = self._written(record)
-        young = written - alert.at <= self.max_age and self.clock() - written <= SHELF
-        return alert.status == "firing" and young
+        now, written = self.clock(), self._written(record)
+        read = now if marked or now - written > SHELF else written
+        return alert.status == "firing" and read - alert.at <= self.max_age
 
     def _join(self, book: Book, case: Case, born: int) -> Case:
         """The case in its group's incident: that which lasts, or ended a moment ago, else a new one."""
@@ -108,7 +126,7 @@ class Intake:
         if fires and incident.until is not None:
             said = tuple(word for word in incident.said if word != "ack")
             now = msgspec.structs.replace(
-                incident, until=None, born=born, acknowledged=None, said=said, again=0
+                incident, until=None, born=born, acknowledged=None, said=said, again=0, late=None
             )
         elif not fires and incident.until is None:
             end = max(member.alert.at for member in book.members(incident.id))

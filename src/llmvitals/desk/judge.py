@@ -27,7 +27,10 @@ class Judge:
         """The verdict on an alert's series, if there is a new one."""
         if alert.kind != "budget":
             return []
-        alerts = [case.alert for case in book.alike(alert.fingerprint)]
+        # What is held may be over already: it blocks nobody until people are told of it.
+        alerts = [case.alert for case in book.alike(alert.fingerprint) if case.fresh or not case.firing]
+        if not alerts:
+            return []
         verdict, before = (
             judged(alerts, mutes.override(alert.marks, now), now),
             self._sent.get(alert.fingerprint),

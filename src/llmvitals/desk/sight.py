@@ -65,6 +65,7 @@ class Sight:
             digest=incident.digest,
             matchers=self.matchers,
             again=(incident.again or None) if fires else None,
+            late=incident.late,
         )
 
     @cached_property

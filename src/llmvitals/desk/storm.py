@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from llmvitals.desk.group import storm
 from llmvitals.desk.plan import step
 from llmvitals.record.incident import Incident
@@ -52,6 +54,9 @@ def gathered(
         since = min(incident.since for incident in incidents)
         if digest is None:
             digest = Incident(id=storm(channel, now), channel=channel, since=since, born=now, digest=True)
+        if late := [one.late for one in (digest, *incidents) if one.late is not None]:
+            until, missed = zip(*late, strict=True)
+            digest = replace(digest, late=(max(until), sum(missed)))
         book.merge(incidents, digest)
         digests.append(digest.id)
     return alone, digests

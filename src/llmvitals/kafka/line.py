@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from llmvitals.kafka.follow import After
     from llmvitals.record.log import Message, Record
     from llmvitals.stage import Tap
 
@@ -30,6 +31,7 @@ class Line:
     topic: str
     history_topic: str | None
     beside_topic: str | None
+    after: After
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     history: Sequence[Record] | None = None
     beside: Sequence[Record] = ()

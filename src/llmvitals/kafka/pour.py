@@ -8,12 +8,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka.errors import KafkaError
-
 from llmvitals.errors import SinkError
 from llmvitals.kafka.crash import passing
 from llmvitals.kafka.cup import Cup, rewound
 from llmvitals.kafka.feed import Progress, Refused, fresh, resume
+from llmvitals.kafka.follow import After, news
 from llmvitals.kafka.line import Line, acts, asking, patience
 from llmvitals.kafka.outbox import NotSent
 
@@ -34,8 +33,6 @@ log = logging.getLogger(__name__)
 
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 30.0
-_LOOK: Final = 5.0
-"""Seconds that a look at the topic beside may take."""
 _PARTING: Final = 5.0
 """Seconds that a batch in work gets when the partitions go to somebody else."""
 
@@ -64,6 +61,7 @@ class Pour:
                 settings.topic(tap.topic),
                 tap.history and settings.topic(tap.history),
                 tap.beside and settings.topic(tap.beside),
+                After(tap.after and settings.topic(tap.after)),
             )
             for tap in taps
         }
@@ -122,7 +120,9 @@ class Pour:
             line.started = False
             if any(partition.topic == line.topic for partition in partitions):
                 # The history last, so that the last owner's parting words are in it.
-                line.beside = await self._tail.whole(line.beside_topic) if line.beside_topic else ()
+                line.after.forget()
+                beside = filter(None, (line.beside_topic, line.after.topic))
+                line.beside = [record for topic in beside for record in await self._tail.whole(topic)]
                 line.history = await self._tail.whole(line.history_topic) if line.history_topic else None
         self._leaving = asyncio.Event()
         self._feed, self._cups = feed, cups
@@ -190,9 +190,9 @@ class Pour:
             return
         if hasattr(line.sink, "tick"):
             leaving = self._leaving
-            news = await self._news(line)
+            found = await self._news(line)
             async with line.lock:
-                await self._insist(line, leaving, partial(self._tick, line, news))
+                await self._insist(line, leaving, partial(self._tick, line, found))
         elif not line.lock.locked():
             async with line.lock:
                 await self._insist(line, self._leaving, partial(self._look, line))
@@ -212,12 +212,12 @@ class Pour:
         await self._send(line, feed, await asking(line, line.sink.take(cup.partition.partition, records)))
         cup.next, cup.stored = max(cup.next, end), records[-1].offset + 1
 
-    async def _tick(self, line: Line, news: list[Record]) -> None:
+    async def _tick(self, line: Line, found: list[Record]) -> None:
         feed = self._feed
         await self._begin(line)
-        if news:
-            line.sink.hear(news)
-            news.clear()
+        if found:
+            line.sink.hear(found)
+            found.clear()
         if feed is None or not feed.holds():
             return  # what is done now could not be marked, and the heir would do it again
         messages = await asking(line, line.sink.tick())
@@ -232,14 +232,15 @@ class Pour:
         await self._outbox.deliver(messages)
 
     async def _news(self, line: Line) -> list[Record]:
-        """What the topic beside has had since the last look; what can't be read now is read the next time."""
-        if not line.started or line.beside_topic is None:
+        """What the topics beside have had since the last look."""
+        feed = self._feed
+        if feed is None or not line.started:
             return []
-        try:
-            return await asyncio.wait_for(self._tail.news(line.beside_topic), _LOOK)
-        except (KafkaError, TimeoutError) as error:
-            log.debug("%s can't be read: %r", line.beside_topic, error)
-            return []
+        taken = {
+            partition: cup.next for partition, cup in self._cups.items() if partition.topic == line.topic
+        }
+        found = await news(self._tail, line.beside_topic)
+        return found + await line.after.news(self._tail, feed, taken)
 
     async def _rest(self, line: Line) -> None:
         """The sink's partitions are gone: what must not run twice stops."""

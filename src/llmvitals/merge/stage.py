@@ -16,10 +16,14 @@ from llmvitals.merge.plan import Plan, series_key
 from llmvitals.merge.settle import STRETCH, Piece, Settler, Step, Todo
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
-from llmvitals.record.log import Message, Record, Snapshot
+from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.record.order import Order, decode
+from llmvitals.record.watermark import Watermark
 from llmvitals.tracebacks import summary
-from llmvitals.window import FOREVER, NEVER
+from llmvitals.window import FOREVER, NEVER, SECOND
+
+MARKED = 15 * SECOND
+"""After so much event time there is another watermark."""
 
 
 class Merge:
@@ -55,6 +59,8 @@ class Merge:
         self._settler = Settler(plan, self.counters, self._buckets)
         self._sources = manifest.sources.copy()
         self.next = max(manifest.offset, beginning)
+        # Event time up to which alerts are given out, acknowledged by Kafka, and said to be so.
+        self._given, self._acknowledged, self._said = self.watermark, NEVER, NEVER
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
         """Take frames in; the points and alerts that they bring about.
@@ -85,18 +91,25 @@ class Merge:
                     out, done = [], self._settler.work
             self._checkpoints.ahead.clear()
             self.next = record.offset + 1
+            self._given = self.watermark
         yield out
 
     def flush(self) -> list[Message]:
-        """Nothing: what there is to say is said at once."""
-        return []
+        """How far alerts are in Kafka, once that is MARKED further; the alerts themselves never wait."""
+        shards, time = self._manifest.shards, self._acknowledged
+        if not shards or time < max(0, self._said + MARKED):
+            return []
+        self._said = time
+        mark = Watermark(shard=self._manifest.shard, shards=shards, time=time)
+        return [Message(Topic.WATERMARKS, mark.key, mark.encode())]
 
     def mark(self) -> int:
-        """Nothing waits for an acknowledgement."""
-        return 0
+        """Up to which event time alerts are given out."""
+        return self._given
 
     def delivered(self, mark: int) -> None:
-        """See `mark`."""
+        """They are in Kafka: the next watermark may say so."""
+        self._acknowledged = mark
 
     def snapshot(self, *, whole: bool = False) -> Snapshot:
         """A share of the changed buckets (whole: all), and after them the manifest, to be written last."""

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from llmvitals.notify.figure import figure, metric, named, sparkline
 from llmvitals.notify.listing import Lines, common, listed
-from llmvitals.notify.wording import SEVERITIES, clean, escape
+from llmvitals.notify.wording import SEVERITIES, clean, escape, moment
 from llmvitals.record.card import MOST
 from llmvitals.record.quantity import amount, span
 from llmvitals.record.view import UNKNOWN
@@ -166,6 +166,8 @@ def _words(card: Card) -> Iterable[str]:
     A summary that is none of the author's says again what the figure and the labels say.
     """
     alert = card.chief
+    if card.late is not None:
+        yield _late(*card.late)
     if card.digest:
         yield "Many alerts at once, told in one message."
         return
@@ -181,6 +183,13 @@ def _words(card: Card) -> Iterable[str]:
     if cause := clean(alert.cause.replace("`", ""), _CAUSE):
         of = ", ".join(value for name, value in alert.labels.items() if name not in common(card.alerts))
         yield f"Why{f' ({clean(of, 80)})' if of else ''}: {cause}"
+
+
+def _late(until: int, missed: int) -> str:
+    told = f"Told late: llmvitals was down or behind until {moment(until)}"
+    if not missed:
+        return f"{told}."
+    return f"{told}; {missed:,} other alert{'' if missed == 1 else 's'} began and ended meanwhile."
 
 
 def _footer(card: Card) -> Iterable[str]:

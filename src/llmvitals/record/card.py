@@ -23,6 +23,8 @@ class Card:
     "muted: weekends", "ProviderFails fires for openai"), or "". digest: alerts of many groups that a storm
     brought at once. matchers: what a silence of this incident matches, from its group's labels; () for a card
     that can't be silenced as a whole, such as a digest. again: when it was last repeated that it still fires.
+    late: it is told late, because llmvitals was down or behind: until when, and how many other alerts began
+    and ended untold meanwhile.
     """
 
     incident: str
@@ -37,6 +39,7 @@ class Card:
     digest: bool = False
     matchers: tuple[Matcher, ...] = ()
     again: int | None = None
+    late: tuple[int, int] | None = None
 
     @classmethod
     def alone(cls, alert: Alert) -> Self:

@@ -10,9 +10,10 @@ from llmvitals.record.alert import Alert
 class Case(msgspec.Struct, frozen=True, kw_only=True, tag="alert"):
     """An alert as it stands: its newest change. Key: its episode.
 
-    fresh: some change of it was young enough to be told. group: the key of its group (16 hex digits).
-    incident: in which it is told; "": in none. told: the status, level and verdict that people heard last,
-    None while nobody was told of it.
+    fresh: some change of it was young enough to be told at once, or it still fired once llmvitals had caught
+    up; a firing alert without that is held. group: the key of its group (16 hex digits). incident: in which
+    it is told; "": in none. told: the status, level and verdict that people heard last, None while nobody
+    was told of it.
     """
 
     alert: Alert
@@ -48,6 +49,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, tag="incident"):
     it shows. acknowledged: by whom and when. unheard: why it is not told now; hushed: it was not, and
     people will hear when it is again. asked: somebody wants to see its calls. said: which answers to people
     ("ack", "calls") are in the thread. left: how many of its alerts are forgotten. digest: made by a storm.
+    late: some of its alerts were held: until when, and how many others began and ended untold meanwhile.
     """
 
     id: str
@@ -68,6 +70,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, tag="incident"):
     said: tuple[str, ...] = ()
     left: int = 0
     digest: bool = False
+    late: tuple[int, int] | None = None
 
     @property
     def key(self) -> bytes:

@@ -18,6 +18,7 @@ class Topic(StrEnum):
     PARTIALS = "partials"
     VITALS = "vitals"
     ALERTS = "alerts"
+    WATERMARKS = "watermarks"
     INCIDENTS = "incidents"
     SILENCES = "silences"
     VERDICTS = "verdicts"
