@@ -267,6 +267,8 @@ async def _watch(app: Application, meters: Meters) -> None:
             heard = time.monotonic()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look may tell
             log.debug("The ends of the topics can't be had: %r", error)
+        if not await consumer.same_topics():
+            return
         silence = time.monotonic() - heard
         app.readiness.say("kafka", f"Kafka is silent for {silence:.0f} s" if silence > SILENCE else None)
         for partition, offset, *_ in progress:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, cast
 
 from llmvitals.kafka.crash import passing
-from llmvitals.kafka.feed import Progress, Refused, resume
+from llmvitals.kafka.feed import Progress, Refused, recreated, resume
 from llmvitals.kafka.lane import Lane
 from llmvitals.window import NEVER, SECOND, duration
 
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
+    from llmvitals.errors import SourceRecreated
     from llmvitals.kafka.checkpoint import Store
     from llmvitals.kafka.feed import Batch, Bounds, Feed
     from llmvitals.kafka.lane import Point
     from llmvitals.kafka.outbox import Outbox
     from llmvitals.meters import Meters
+    from llmvitals.record.chunk import Saved
     from llmvitals.settings import Settings
     from llmvitals.stage import Idler, Make, Stage
 
@@ -54,6 +56,7 @@ class Driver:
         self._idle = duration(settings.idle) / SECOND
         self._pane = duration(settings.pane) / SECOND
         self._disorder = duration(settings.disorder)
+        self._calls = settings.calls
         self.failed: BaseException | None = None
         self._lanes: dict[TopicPartition, Lane] = {}
         self._feed: Feed | None = None
@@ -88,12 +91,14 @@ class Driver:
         Raises StateLost, SourceRecreated, MissingTopic, or KafkaError.
         """
         self._feed, self._lanes = None, {}
-        loaded = await self._store.load(await feed.committed(partitions), feed.generation)
+        ids = await feed.topic_ids()
+        loaded = await self._store.load(await feed.committed(partitions), feed.generation, ids)
         bounds, sources, lanes = await feed.bounds(partitions), feed.sources(), {}
         for partition in partitions:
             saved, ledger = loaded[partition]
             beginning = bounds[partition].beginning
             if saved.at >= 0:
+                self._same(partition.topic, saved, ids.get(partition.topic, ""))
                 resume(partition, bounds[partition], self._meters, offset=saved.offset, counted=saved.applied)
             stage = self._make(
                 partition.topic, partition.partition, parts=saved.parts, beginning=beginning, sources=sources
@@ -147,6 +152,15 @@ class Driver:
             at = lane.stage.next
             lane.stage.next = resume(partition, bounds, self._meters, offset=at, counted=at)
             await feed.seek(partition, lane.stage.next)
+
+    def recreated(self, topic: str, *, had: str, now: str, counted: int = 0) -> SourceRecreated:
+        """Nothing is read any more; counted: the offset that the topic was read up to."""
+        return recreated(topic, had=had, now=now, own=topic not in self._calls, counted=counted)
+
+    def _same(self, topic: str, saved: Saved, now: str) -> None:
+        """Raise SourceRecreated when the checkpoint is that of another topic, and anything of it was read."""
+        if saved.topic_id and now and saved.topic_id != now and max(saved.applied, saved.offset) > 0:
+            raise self.recreated(topic, had=saved.topic_id, now=now, counted=saved.applied)
 
     async def save(self, *, last: bool = False) -> bool:
         """Write and commit what is applied; last: flush and save all of it, and take nothing any more."""
