@@ -13,6 +13,7 @@ from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from llmvitals.errors import SourceRecreated
+from llmvitals.kafka.tail import Tail
 from llmvitals.kafka.topic_ids import topic_ids
 from llmvitals.record.chunk import Chunk, Saved
 from rig import Rig, until
@@ -237,6 +238,39 @@ async def test_a_sink_reads_a_recreated_topic_from_its_beginning(rig: Rig, tmp_p
 
     await until(written)
     assert "was deleted and created again" in worker.text()
+
+
+@pytest.mark.kafka
+async def test_news_of_a_recreated_compacted_topic_are_all_of_it(rig: Rig) -> None:
+    """Silences, for example: the new topic is longer already than what was followed."""
+    topic, tail = rig.settings.topic("silences"), Tail(rig.settings, "test")
+
+    async def put(*values: bytes) -> None:
+        for value in values:
+            await rig.producer.send_and_wait(topic, value, key=value, partition=0)
+
+    await tail.start()
+    try:
+        await put(b"a", b"b", b"c")
+        assert [record.value for record in await tail.whole(topic)] == [b"a", b"b", b"c"]
+        await put(b"d")
+        assert [record.value for record in await tail.news(topic)] == [b"d"]
+        await recreate(rig, "silences")
+        await put(b"e", b"f", b"g", b"h", b"i", b"j")
+        heard: set[bytes | None] = set()
+
+        async def all_heard() -> bool:
+            try:
+                heard.update([record.value for record in await tail.news(topic)])
+            except KafkaError:
+                return False
+            return heard == {b"e", b"f", b"g", b"h", b"i", b"j"}
+
+        await until(all_heard)
+        await put(b"k")
+        assert [record.value for record in await tail.news(topic)] == [b"k"]
+    finally:
+        await tail.stop()
 
 
 async def set_offsets(rig: Rig, stage: str, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
