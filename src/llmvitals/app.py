@@ -49,7 +49,7 @@ _READS: Final[dict[str, tuple[Topic, ...]]] = {
     "sink": (Topic.VITALS, Topic.ALERTS),
 }
 _WRITES: Final[dict[str, tuple[Topic, ...]]] = {
-    "combine": (Topic.PARTIALS, Topic.DEAD_LETTERS, Topic.CHECKPOINTS),
+    "combine": (Topic.PARTIALS, Topic.DEAD_LETTERS, Topic.ALERTS, Topic.CHECKPOINTS),
     "merge": (Topic.VITALS, Topic.ALERTS, Topic.CHECKPOINTS),
     "sink": (Topic.INCIDENTS, Topic.SILENCES, Topic.VERDICTS),
     "score": (Topic.SCORES, Topic.CHECKPOINTS),
@@ -140,7 +140,10 @@ def build(
     else:
         topics = _read_by(stage, settings)
         store = Store(settings, group, outbox, tail)
-        app.work = Driver(topics, cast("Make", work), settings, store=store, outbox=outbox, meters=meters)
+        ready = app.readiness.say
+        app.work = Driver(
+            topics, cast("Make", work), settings, store=store, outbox=outbox, meters=meters, ready=ready
+        )
     for topic in app.work.topics:
         _add_agent(app, topic)
     interval = duration(settings.flush) / SECOND
