@@ -73,6 +73,11 @@ _STAGES: Final[dict[Kind, dict[str, Metric]]] = {
         "filtered": Metric(Counter, "calls_filtered", "Calls that nothing counts."),
         "late": Metric(Counter, "calls_late", "Calls counted after their pane had closed, in an open one."),
         "lost": Metric(Counter, "calls_lost", "Offsets that Kafka deleted before they were read."),
+        "broken": Metric(
+            Counter,
+            "producer_breaks",
+            "Times that more than half of a partition's records could not be read for 30 s.",
+        ),
         "dead_letters": Metric(
             Counter,
             "dead_letters",

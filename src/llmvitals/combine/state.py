@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from llmvitals.combine.breaker import Breaker
 from llmvitals.errors import AFRESH, ConfigError, StateLost
 from llmvitals.window import NEVER
 
@@ -17,7 +18,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     offset, watermark: where a replay starts, and the watermark as it stood there, µs. floor: the lowest pane
     that is not sealed. applied: every offset below it was counted in `counters`, and nothing of a replay is
     given out before it is reached. promises: those that the replay passes and the one in force at its start.
-    letters: dead letters by code.
+    letters: dead letters by code. breaker: as it stands at `applied`.
     """
 
     v: int = VERSION
@@ -30,6 +31,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     promises: list[tuple[int, int]] = []
     counters: dict[str, int] = {}
     letters: dict[str, int] = {}
+    breaker: Breaker = msgspec.field(default_factory=Breaker)
 
     def encode(self) -> bytes:
         """Msgpack."""
