@@ -173,7 +173,17 @@ async def test_a_driver_that_can_not_deliver_letters_takes_sends_and_saves_nothi
     await fact(lambda: bench.driver.progress()[0].waiting)
     assert await bench.driver.save(last=True)
     assert bench.drain() == ["send frame 12"]
+    await bench.load()
+    bench.drain()
+    stage = bench.stages[0]
+    stage.apply = lambda records: [Message(topic, b"letter", b"")]  # type: ignore[method-assign]
+    await bench.take(0, 5)
+    await fact(lambda: bench.driver.progress()[0].waiting)
+    taking = asyncio.create_task(bench.take(5, 9))
+    await asyncio.sleep(0.1)  # it waits in the loop
     bench.driver.forget()
+    await taking
+    assert bench.drain() == []
 
 
 # On the broker

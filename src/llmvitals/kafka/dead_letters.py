@@ -124,8 +124,9 @@ class DeadLetters:
         return f"{said}. Look at the topic and the brokers that hold it"
 
     def _clear(self) -> None:
-        if self.trouble is not None:
-            log.info("%s: it goes on", self._topic)
+        if self.trouble is None:
+            return
+        log.info("%s: it goes on", self._topic)
         self.trouble = None
         self.blocked.clear()
         self._ready(WHO, None)

@@ -103,6 +103,7 @@ class Driver:
         Raises StateLost, SourceRecreated, MissingTopic, or KafkaError.
         """
         self._feed, self._lanes = None, {}
+        self._letters.forget()
         ids = await feed.topic_ids()
         loaded = await self._store.load(await feed.committed(partitions), feed.generation, ids)
         bounds, sources, lanes = await feed.bounds(partitions), feed.sources(), {}
@@ -159,10 +160,10 @@ class Driver:
     async def _free(self, lane: Lane) -> bool:
         """Wait while dead letters can't be delivered; False when nothing is to be taken any more."""
         while not (lane.closed or self.failed):
+            await lane.reap()
             if not (self._letters.trouble or lane.full):
                 return True
             await asyncio.sleep(_LOOK)
-            await lane.reap()
         return False
 
     async def expired(self, partition: TopicPartition, bounds: Bounds) -> None:

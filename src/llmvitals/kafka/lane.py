@@ -216,16 +216,17 @@ async def settled(points: Sequence[Point], blocked: asyncio.Event) -> bool:
     if not any(point.lane.holding for point in points):
         await asyncio.gather(*waits)
         return True
-    settling, ends = asyncio.gather(*waits), asyncio.create_task(blocked.wait())
-    both: set[asyncio.Future[Any]] = {settling, ends}
-    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    ends.cancel()
-    if settling.done():
-        await settling
-        return True
-    settling.cancel()
-    await asyncio.wait({*waits})
-    return False
+    ends, left = asyncio.create_task(blocked.wait()), {*waits}
+    while left and not ends.done():
+        await asyncio.wait({*left, ends}, return_when=asyncio.FIRST_COMPLETED)
+        left = {one for one in waits if not one.done()}
+    for one in (ends, *left):
+        one.cancel()
+    await asyncio.wait({ends, *left})
+    for one in waits:
+        if one not in left:
+            one.result()
+    return not left
 
 
 def counted(stage: Stage) -> dict[tuple[str, str], int]:

@@ -176,7 +176,7 @@ class Membership:
         """
         try:
             now = await asyncio.wait_for(self._ids_now(), _ANSWER)
-        except (KafkaError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look may tell
             log.debug("The topics' ids can't be had: %r", error)
             return None
         for topic, had in self._ids.items():
