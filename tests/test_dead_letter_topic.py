@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,11 +18,14 @@ from aiokafka.errors import (
 )
 
 from cluster import Cluster, until
+from llmvitals.combine.letters import letter
+from llmvitals.errors import BadCall, Code
 from llmvitals.kafka import dead_letters
 from llmvitals.kafka.dead_letters import DeadLetters
 from llmvitals.kafka.outbox import NotSent
 from llmvitals.kafka.watchdog import Patience
-from llmvitals.record.log import Message, Topic
+from llmvitals.record.chunk import LIMIT
+from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.topics.incremental import alter_settings
 from test_drive import HERE, Bench
 
@@ -292,3 +296,14 @@ async def test_a_dead_letter_topic_for_too_small_messages_is_waited_for_also_ove
     await seen(worker, "calls_dead_lettered", 100)
     await ready(worker)
     assert await letters(cluster) == list(range(0, 400, 4))
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"), [(b"x" * 1_000, True), (b"\x01" * 200_000, False), (b"\xff" * 800_000, False)]
+)
+def test_a_body_that_no_usual_topic_takes_is_left_out(data: bytes, whole: bool) -> None:
+    message = letter("calls/0", Logged(1, 2, data), BadCall(Code.NOT_JSON, "no"), body=True)
+    assert len(message.value or b"") <= LIMIT
+    found = msgspec.json.decode(message.value or b"")
+    assert ("body" in found or "body_base64" in found) is whole
+    assert found["size"] == len(data)
