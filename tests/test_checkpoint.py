@@ -243,6 +243,7 @@ async def test_lasting_parts_are_written_once_and_removed_when_they_are_gone() -
 # --- on the broker
 
 HERE = TopicPartition("calls", 3)
+IDS = {"calls": "a0"}
 
 
 @pytest.fixture
@@ -273,52 +274,52 @@ def snapshot(offset: int, **parts: bytes) -> Snapshot:
 
 @pytest.mark.kafka
 async def test_what_was_written_is_loaded_by_the_next_owner(store: Store) -> None:
-    saved, first = (await store.load({HERE: None}, 1))[HERE]
+    saved, first = (await store.load({HERE: None}, 1, IDS))[HERE]
     assert saved.at == -1
     await first.write(snapshot(10, a=b"1", b=b"2"), 15)
     mark = await first.write(snapshot(20, a=b"3"), 25)
-    saved, second = (await store.load({HERE: (20, str(mark))}, 2))[HERE]
+    saved, second = (await store.load({HERE: (20, str(mark))}, 2, IDS))[HERE]
     assert (saved.epoch, saved.offset, saved.applied) == (1, 20, 25)
     assert saved.parts == {"manifest": b"m20", "a": b"3", "b": b"2"}
 
     mark = await second.write(snapshot(30), 30)
     await first.write(snapshot(29, a=b"zombie"), 29)
-    saved, third = (await store.load({HERE: (30, str(mark))}, 3))[HERE]
+    saved, third = (await store.load({HERE: (30, str(mark))}, 3, IDS))[HERE]
     assert (saved.epoch, saved.offset) == (2, 30)
     assert saved.parts["manifest"] == b"m30"
 
     await third.write(snapshot(40, a=b"4"), 40)
     await third.sweep()
-    saved, _ = (await store.load({HERE: (30, str(mark))}, 4))[HERE]
+    saved, _ = (await store.load({HERE: (30, str(mark))}, 4, IDS))[HERE]
     assert saved.parts == {"manifest": b"m40", "a": b"4", "b": b"2"}
     assert {key.version.epoch for part in ("manifest", "a") for key in saved.keys[part]} == {3}
 
 
 @pytest.mark.kafka
 async def test_a_large_part_is_written_again_and_again(store: Store) -> None:
-    _, ledger = (await store.load({HERE: None}, 1))[HERE]
+    _, ledger = (await store.load({HERE: None}, 1, IDS))[HERE]
     mark = None
     for turn in range(4):
         mark = await ledger.write(snapshot(turn, large=noise((3 - turn % 2) * LIMIT, turn)), turn)
-    saved, _ = (await store.load({HERE: (3, str(mark))}, 2))[HERE]
+    saved, _ = (await store.load({HERE: (3, str(mark))}, 2, IDS))[HERE]
     assert saved.parts["large"] == noise(2 * LIMIT, 3)
 
 
 @pytest.mark.kafka
 async def test_a_commit_without_its_checkpoint_is_a_lost_state(store: Store) -> None:
     with pytest.raises(StateLost, match="LLMVITALS_GROUP"):
-        await store.load({HERE: (7, "")}, 1)
-    _, ledger = (await store.load({HERE: None}, 1))[HERE]
+        await store.load({HERE: (7, "")}, 1, IDS)
+    _, ledger = (await store.load({HERE: None}, 1, IDS))[HERE]
     mark = await ledger.write(snapshot(10), 10)
     with pytest.raises(StateLost):
-        await store.load({HERE: (11, str(mark._replace(at=mark.at + 1)))}, 2)
+        await store.load({HERE: (11, str(mark._replace(at=mark.at + 1)))}, 2, IDS)
     with pytest.raises(StateLost):
-        await store.load({HERE: (11, str(mark._replace(shelf=99)))}, 2)
+        await store.load({HERE: (11, str(mark._replace(shelf=99)))}, 2, IDS)
 
 
 @pytest.mark.kafka
 async def test_strange_records_on_the_topic_do_no_harm(store: Store, outbox: Outbox) -> None:
-    _, ledger = (await store.load({HERE: None}, 1))[HERE]
+    _, ledger = (await store.load({HERE: None}, 1, IDS))[HERE]
     mark = await ledger.write(snapshot(10), 10)
     for key, value in [
         (b"group|x", b"y"),
@@ -326,16 +327,16 @@ async def test_strange_records_on_the_topic_do_no_harm(store: Store, outbox: Out
         (b"\xff", b""),
     ]:
         await outbox.deliver([Message(Topic.CHECKPOINTS, key, value, mark.shelf)])
-    saved, _ = (await store.load({HERE: (10, str(mark))}, 1))[HERE]
+    saved, _ = (await store.load({HERE: (10, str(mark))}, 1, IDS))[HERE]
     assert saved.offset == 10
 
 
 @pytest.mark.kafka
 async def test_thirty_megabytes_load_in_five_seconds(store: Store) -> None:
-    _, ledger = (await store.load({HERE: None}, 1))[HERE]
+    _, ledger = (await store.load({HERE: None}, 1, IDS))[HERE]
     buckets = {f"bucket/{number}": os.urandom(470_000) for number in range(64)}
     mark = await ledger.write(snapshot(10, **buckets), 10)
     began = time.monotonic()
-    saved, _ = (await store.load({HERE: (10, str(mark))}, 2))[HERE]
+    saved, _ = (await store.load({HERE: (10, str(mark))}, 2, IDS))[HERE]
     assert time.monotonic() - began < 5
     assert saved.parts == {"manifest": b"m10", **buckets}

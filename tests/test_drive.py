@@ -89,6 +89,7 @@ class World:
         self.saved, self.commits = defaultdict(Saved), dict[TopicPartition, tuple[int, str]]()
         self.limits, self.counts = defaultdict(lambda: Bounds(0, 1_000)), defaultdict[str, int](int)
         self.end = 0
+        self.ids = {"calls": "new"}
 
     # the outbox
     async def post(self, message: Message) -> asyncio.Future[None]:
@@ -101,7 +102,10 @@ class World:
         return future
 
     # the store, and a ledger
-    async def load(self, commits: Mapping[TopicPartition, Any], generation: int) -> dict[TopicPartition, Any]:
+    async def load(
+        self, commits: Mapping[TopicPartition, Any], generation: int, ids: Mapping[str, str]
+    ) -> dict[TopicPartition, Any]:
+        assert ids == self.ids
         return {partition: (self.saved[partition], self) for partition in commits}
 
     async def write(self, snapshot: Snapshot, applied: int, heard: int) -> str:
@@ -125,6 +129,9 @@ class World:
         self, partitions: Collection[TopicPartition]
     ) -> dict[TopicPartition, tuple[int, str] | None]:
         return {partition: self.commits.get(partition) for partition in partitions}
+
+    async def topic_ids(self) -> dict[str, str]:
+        return self.ids
 
     async def bounds(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Bounds]:
         return {partition: self.limits[partition] for partition in partitions}

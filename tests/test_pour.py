@@ -136,6 +136,9 @@ class World:
     async def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Any]:
         return dict.fromkeys(partitions)
 
+    async def topic_ids(self) -> dict[str, str]:
+        return {}
+
     async def bounds(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Bounds]:
         return dict.fromkeys(partitions, Bounds(self.oldest, self.end))
 

@@ -149,7 +149,7 @@ async def test_a_source_that_was_created_again_stops_the_worker(rig: Rig) -> Non
     await rig.publish(4)
     worker = rig.start()
     assert await worker.ends() == 1
-    assert "ends at offset 1, but it was read up to 500" in worker.text()
+    assert "is another topic than the one that was read up to offset 500" in worker.text()
 
 
 async def test_a_source_deleted_under_a_running_worker_stops_it_and_the_new_one_is_not_taken_for_it(
@@ -162,10 +162,11 @@ async def test_a_source_deleted_under_a_running_worker_stops_it_and_the_new_one_
     await rig.create("calls")
     await rig.publish(4)
     assert await worker.ends(60) == 1
-    assert "was deleted while it was read" in worker.text() or "but it was read up to 500" in worker.text()
+    ends = ("was deleted while it was read", "is another topic than", "but it was read up to 500")
+    assert any(end in worker.text() for end in ends)
     worker = rig.start()
     assert await worker.ends() == 1
-    assert "but it was read up to 500" in worker.text()
+    assert "is another topic than the one that was read up to offset 500" in worker.text()
 
 
 async def test_a_lost_checkpoint_stops_the_worker_and_says_the_way_out(rig: Rig) -> None:

@@ -51,7 +51,7 @@ _READS: Final[dict[str, tuple[Topic, ...]]] = {
     "sink": (Topic.VITALS, Topic.ALERTS),
 }
 _WRITES: Final[dict[str, tuple[Topic, ...]]] = {
-    "combine": (Topic.PARTIALS, Topic.DEAD_LETTERS, Topic.CHECKPOINTS),
+    "combine": (Topic.PARTIALS, Topic.DEAD_LETTERS, Topic.ALERTS, Topic.CHECKPOINTS),
     "merge": (Topic.VITALS, Topic.ALERTS, Topic.WATERMARKS, Topic.CHECKPOINTS),
     "sink": (Topic.INCIDENTS, Topic.SILENCES, Topic.VERDICTS, Topic.WATERMARKS),
     "score": (Topic.SCORES, Topic.CHECKPOINTS),
@@ -151,7 +151,10 @@ def build(
     else:
         topics = _read_by(stage, settings)
         store = Store(settings, group, outbox, tail)
-        app.work = Driver(topics, cast("Make", work), settings, store=store, outbox=outbox, meters=meters)
+        ready = app.readiness.say
+        app.work = Driver(
+            topics, cast("Make", work), settings, store=store, outbox=outbox, meters=meters, ready=ready
+        )
     for topic in app.work.topics:
         _add_agent(app, topic)
     interval = duration(settings.flush) / SECOND
@@ -261,6 +264,8 @@ async def _watch(app: Application, meters: Meters) -> None:
             heard = time.monotonic()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look may tell
             log.debug("The ends of the topics can't be had: %r", error)
+        if not await consumer.same_topics():
+            return
         silence = time.monotonic() - heard
         app.readiness.say("kafka", f"Kafka is silent for {silence:.0f} s" if silence > SILENCE else None)
         for partition, offset, *_ in progress:

@@ -80,6 +80,11 @@ _STAGES: Final[dict[Kind, dict[str, Metric]]] = {
             "ids_forgotten",
             "Ids dropped within LLMVITALS_DEDUPE_HORIZON because there were more than LLMVITALS_DEDUPE_IDS.",
         ),
+        "broken": Metric(
+            Counter,
+            "producer_breaks",
+            "Times that more than half of a partition's records could not be read for 30 s.",
+        ),
         "dead_letters": Metric(
             Counter,
             "dead_letters",

@@ -99,8 +99,9 @@ class Pipeline:
         return Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
 
     def alone(self, sources: Mapping[str, int]) -> Alone:
-        """Both stages without Kafka; sources: topic → its partitions."""
-        return Alone(self, sources)
+        """Both stages without Kafka; sources: topic → its partitions. Alerts are those of the rules only."""
+        combine = {topic: replace(plan, dead_letters="") for topic, plan in self.combine.items()}
+        return Alone(replace(self, combine=combine), sources)
 
 
 class Alone:

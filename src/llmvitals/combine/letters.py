@@ -8,6 +8,7 @@ import hashlib
 import msgspec
 
 from llmvitals.errors import CURES, BadCall, Code
+from llmvitals.record.chunk import LIMIT
 from llmvitals.record.log import Message, Record, Topic
 
 STAGE = "combine"
@@ -16,12 +17,15 @@ STAGE = "combine"
 def letter(source: str, record: Record, why: BadCall, *, body: bool) -> Message:
     """The dead letter of a record: the same in every replay, and nothing of the payload unless `body`.
 
-    source: topic/partition. value: JSON of the record's sha256 and size, and its body if that is opted in.
+    source: topic/partition. value: JSON of the record's sha256 and size, and its body if that is opted in
+    and fits into a record of the usual size (`chunk.LIMIT`).
     """
     data = record.value or b""
     value: dict[str, str | int] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-    if body:
-        value |= _body(data)
+    if body and len(data) <= LIMIT:
+        whole = value | _body(data)
+        # What no topic of the usual limit takes would hold up all that comes after it.
+        value = whole if len(msgspec.json.encode(whole)) <= LIMIT else value
     topic, _, partition = source.rpartition("/")
     said = {
         "topic": topic,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from llmvitals.record.call import Call
+from llmvitals.record.log import Topic
 from llmvitals.record.view import DEFAULT_VIEWS, View
 from llmvitals.settings import Settings
 from llmvitals.window import MINUTE, SECOND, duration
@@ -47,7 +48,8 @@ class Plan:
     partition.
     heaviest: how many contributors of a kind are kept in a frame. dedupe_us: for how long after their pane
     closed ids are remembered; max_ids: how many ids of closed panes are, per source partition. scales: model
-    of embeddings → bandwidth, where it is not sketch.space's.
+    of embeddings → bandwidth, where it is not sketch.space's. dead_letters: the name of their topic, of which
+    an alert on a broken producer speaks; "": there is none.
     """
 
     decode: Decode
@@ -65,6 +67,7 @@ class Plan:
     max_record_bytes: int = 262_144
     dead_letter_bodies: bool = False
     scales: Mapping[str, float] = field(default_factory=dict)
+    dead_letters: str = ""
     dimensions: tuple[str, ...] = field(init=False)
     """Every dimension that a view splits or filters by."""
 
@@ -110,4 +113,5 @@ class Plan:
             max_record_bytes=settings.max_record_bytes,
             dead_letter_bodies=settings.dead_letter_bodies,
             scales=settings.embedding_scale,
+            dead_letters=settings.topic(Topic.DEAD_LETTERS),
         )

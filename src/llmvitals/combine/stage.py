@@ -28,7 +28,9 @@ Flags = NDArray[np.bool_]
 
 SLICE: Final = 512
 """Records that are worked on at once: few enough that all of their calls stay in the processor's cache."""
-_COUNTERS: Final = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late", "lost", "forgotten")
+_COUNTERS: Final = (
+    "in", "applied", "duplicate", "dead_lettered", "filtered", "late", "lost", "forgotten", "broken",
+)  # fmt: skip
 
 
 class Combine:
@@ -41,8 +43,8 @@ class Combine:
     {} for none. beginning: the oldest offset that the log still has.
     counters: in = applied + duplicate + dead_lettered + filtered, late ⊂ applied, over the whole life of the
     partition, each offset once. lost: offsets that the log dropped before they were read. forgotten: ids
-    that were dropped within the horizon, because there were more than `Plan.max_ids`. letters: dead letters
-    by code.
+    that were dropped within the horizon, because there were more than `Plan.max_ids`. broken: how often its
+    producer was found broken (see `breaker`). letters: dead letters by code.
     Raises StateLost and ConfigError as `state.restore` does.
     """
 
@@ -54,6 +56,7 @@ class Combine:
         saved = state.restore(parts, pane_us=plan.pane_us, disorder_us=plan.disorder_us, beginning=beginning)
         self.counters = Counter(dict.fromkeys(_COUNTERS, 0) | saved.counters)
         self.letters = Counter(saved.letters)
+        self._breaker = saved.breaker
         self.next = max(saved.offset, beginning)
         self.counters["lost"] += self.next - saved.offset
         self._plan, self._source = plan, source
@@ -132,6 +135,7 @@ class Combine:
             promises=self._clock.promises,
             counters=dict(self.counters),
             letters=dict(self.letters),
+            breaker=self._breaker,
         )
         parts = manifest.hold(self._shelf.seen.packed)
         return Snapshot(offset, {state.PART: manifest.encode()} | parts, lasting=True)
@@ -165,7 +169,7 @@ class Combine:
         placed = self._take(batch, offsets, stamps, live)
         self.next = int(offsets[-1]) + 1
         self._shelf.close(self._clock, placed, self.next)
-        return self._refuse(records, batch, live)
+        return self._refuse(records, batch, live) + self._broke(batch, stamps, live)
 
     def _take(self, batch: Batch, offsets: Ints, stamps: Ints, live: Flags) -> Placed | None:
         """Place the calls of a batch, and count what became of each."""
@@ -199,6 +203,18 @@ class Combine:
                     body = self._plan.dead_letter_bodies and why.code is not Code.TOO_LARGE
                     letters[place] = letter(self._source, records[place], why, body=body)
         return list(letters.values())
+
+    def _broke(self, batch: Batch, stamps: Ints, live: Flags) -> list[Message]:
+        """The alert on the producer, when it changes. What was counted before a crash is not told again."""
+        if not self._plan.dead_letters or not live.any():
+            return []
+        first = int(live.argmax())
+        codes = {place - first: why.code.value for place, why in reversed(batch.refused) if live[place]}
+        fired = self._breaker.since
+        out = self._breaker.take(stamps[first:], codes, self._source, self._plan.dead_letters)
+        if out and self._breaker.since not in (None, fired):
+            self.counters["broken"] += 1
+        return out
 
     def _give(self) -> list[Message]:
         """The last frames of closed panes: each at the version at which it closed."""

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from llmvitals.combine.breaker import Breaker
 from llmvitals.combine.seen import Packed
 from llmvitals.errors import AFRESH, ConfigError, StateLost
 from llmvitals.tracebacks import summary
@@ -25,7 +26,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     that is not sealed. applied: every offset below it was counted in `counters`, and nothing of a replay is
     given out before it is reached. promises: those that the replay passes and the one in force at its start.
     letters: dead letters by code. ids: the lowest pane whose ids are in the checkpoint, and how many panes
-    below the floor have a part; checkpoints of before there were any have none.
+    below the floor have a part; checkpoints of before there were any have none. breaker: as it stands at
+    `applied`.
     """
 
     v: int = VERSION
@@ -39,6 +41,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     counters: dict[str, int] = {}
     letters: dict[str, int] = {}
     ids: tuple[int, int] = (FOREVER, 0)
+    breaker: Breaker = msgspec.field(default_factory=Breaker)
 
     def encode(self) -> bytes:
         """Msgpack."""

@@ -58,6 +58,7 @@ class _Place(NamedTuple):
     offset: int
     applied: int
     heard: int
+    topic_id: str
 
 
 class Ledger:
@@ -65,9 +66,13 @@ class Ledger:
 
     A new owner has a greater epoch than any seen before, so a zombie's records never win, whatever their
     order in the log; the version in the keys keeps compaction from replacing ours by a zombie's.
+    topic_id: of the topic that is read; "" where the broker gives none.
     """
 
-    def __init__(self, outbox: Outbox, owner: str, saved: Saved, *, shelf: int, generation: int) -> None:
+    def __init__(
+        self, outbox: Outbox, owner: str, saved: Saved, *, shelf: int, generation: int, topic_id: str = ""
+    ) -> None:
+        self._topic_id = topic_id or saved.topic_id
         self._outbox, self._owner, self._shelf = outbox, owner, shelf
         self._version = Version(saved.epoch + 1, generation)
         self._places = dict(saved.places)
@@ -87,7 +92,7 @@ class Ledger:
         """
         parts = dict(snapshot.parts)
         manifest = parts.pop(MANIFEST)
-        place = _Place(snapshot.offset, applied, heard)
+        place = _Place(snapshot.offset, applied, heard, self._topic_id)
         gone: set[str] = set()
         if snapshot.lasting:
             gone = (self._places.keys() | self._old.keys()) - snapshot.parts.keys() - {MANIFEST}
@@ -154,34 +159,57 @@ class Store:
         await self._tail.stop()
 
     async def load(
-        self, commits: Mapping[TopicPartition, tuple[int, str] | None], generation: int
+        self,
+        commits: Mapping[TopicPartition, tuple[int, str] | None],
+        generation: int,
+        ids: Mapping[str, str],
     ) -> dict[TopicPartition, tuple[Saved, Ledger]]:
         """The newest checkpoint of each partition, and the ledger to go on with.
 
-        commits: what the group has committed, (offset, metadata). Raises StateLost when an offset is
-        committed whose checkpoint is not there, MissingTopic when the checkpoint topic is not.
+        commits: what the group has committed, (offset, metadata). ids: topic → its id. Raises StateLost when
+        an offset is committed whose checkpoint is not there, MissingTopic when the checkpoint topic is not.
         """
-        shelves = await self._shelves()
         marks = {
             partition: Mark.parse(commit[1]) if commit else None for partition, commit in commits.items()
         }
-        places = {
+        places = await self._places(marks)
+        found, ledgers = await self._found(marks, places), {}
+        for partition, shelf in places.items():
+            owner, commit = self._owner(partition), commits[partition]
+            saved = pick(found[owner])
+            if commit:
+                self._check(partition, commit, saved, marks[partition])
+            topic_id = ids.get(partition.topic, "")
+            ledger = Ledger(self._outbox, owner, saved, shelf=shelf, generation=generation, topic_id=topic_id)
+            ledgers[partition] = saved, ledger
+        return ledgers
+
+    async def _places(self, marks: Mapping[TopicPartition, Mark | None]) -> dict[TopicPartition, int]:
+        """The partition of the checkpoint topic that holds the checkpoint of each."""
+        shelves = await self._shelves()
+        return {
             partition: mark.shelf if mark else zlib.crc32(self._owner(partition).encode()) % shelves
             for partition, mark in marks.items()
         }
-        starts: dict[int, int] = {}
+
+    async def _found(
+        self, marks: Mapping[TopicPartition, Mark | None], places: Mapping[TopicPartition, int]
+    ) -> dict[str, dict[ChunkKey, tuple[int, Chunk]]]:
+        """As `_read`, from where the marks allow."""
+        shelves, starts = await self._shelves(), dict[int, int]()
         for partition, shelf in places.items():
-            mark = marks[partition]
-            starts[shelf] = min(starts.get(shelf, mark.start if mark else 0), mark.start if mark else 0)
-        found = await self._read({shelf: start for shelf, start in starts.items() if shelf < shelves})
-        ledgers = {}
-        for partition, shelf in places.items():
-            owner, mark = self._owner(partition), marks[partition]
-            saved = pick(found[owner])
-            if commits[partition] and (saved.at < 0 or (mark and saved.at < mark.at)):
-                raise StateLost(self._lost(partition, commits[partition]))
-            ledgers[partition] = saved, Ledger(self._outbox, owner, saved, shelf=shelf, generation=generation)
-        return ledgers
+            start = mark.start if (mark := marks[partition]) else 0
+            starts[shelf] = min(starts.get(shelf, start), start)
+        return await self._read({shelf: start for shelf, start in starts.items() if shelf < shelves})
+
+    def _check(
+        self, partition: TopicPartition, commit: tuple[int, str], saved: Saved, mark: Mark | None
+    ) -> None:
+        """Raise StateLost when the checkpoint of a commit is not there; tell of a commit that is not ours."""
+        if saved.at < 0 or (mark and saved.at < mark.at):
+            raise StateLost(self._lost(partition, commit, ours=mark is not None))
+        if mark is None:
+            log.warning("%s", self._reset(partition, commit[0], saved))
 
     async def _shelves(self) -> int:
         try:
@@ -214,10 +242,26 @@ class Store:
     def _owner(self, partition: TopicPartition) -> str:
         return f"{self._group}|{partition.topic}|{partition.partition}"
 
-    def _lost(self, partition: TopicPartition, commit: tuple[int, str] | None) -> str:
+    def _lost(self, partition: TopicPartition, commit: tuple[int, str], *, ours: bool) -> str:
+        place, group = f"{partition.topic}[{partition.partition}]", self._group
+        if not ours:
+            return (
+                f"The committed offset {commit[0]} of {place} was set by another tool, and {self._topic} has "
+                f"no state that belongs to it: the group {group} can't begin there. If the group is new, "
+                "delete its offsets, and it begins at the oldest record: kafka-consumer-groups --group "
+                f"{group} --topic {partition.topic} --delete-offsets. Else restore {self._topic}; or begin "
+                f"afresh: {AFRESH}"
+            )
         return (
-            f"The group {self._group} has committed offset {commit[0] if commit else 0} of {partition.topic}"
-            f"[{partition.partition}], but the state that belongs to it is not in {self._topic}: it was "
-            "emptied, or lost records. Going on would count wrongly. Restore that topic; or begin "
-            f"afresh: {AFRESH}"
+            f"The group {group} has committed offset {commit[0]} of {place}, but the state that belongs to "
+            f"it is not in {self._topic}: it was emptied, or lost records. Going on would count wrongly. "
+            f"Restore that topic; or begin afresh: {AFRESH}"
+        )
+
+    def _reset(self, partition: TopicPartition, offset: int, saved: Saved) -> str:
+        return (
+            f"{partition.topic}[{partition.partition}]: another tool has set the offset of the group "
+            f"{self._group} to {offset}. That has no effect: state and offset belong together, so reading "
+            f"goes on from offset {saved.offset}, as the checkpoint in {self._topic} says. To count again "
+            f"from the oldest record: {AFRESH}"
         )

@@ -9,8 +9,10 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, cast
 
 from llmvitals.kafka.crash import passing
-from llmvitals.kafka.feed import Progress, Refused, resume
-from llmvitals.kafka.lane import Lane
+from llmvitals.kafka.dead_letters import DeadLetters
+from llmvitals.kafka.feed import Progress, Refused, recreated, resume
+from llmvitals.kafka.lane import Lane, counted, settled
+from llmvitals.record.log import Topic
 from llmvitals.window import NEVER, SECOND, duration
 
 if TYPE_CHECKING:
@@ -18,21 +20,27 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
+    from llmvitals.errors import SourceRecreated
     from llmvitals.kafka.checkpoint import Store
     from llmvitals.kafka.feed import Batch, Bounds, Feed
     from llmvitals.kafka.lane import Point
     from llmvitals.kafka.outbox import Outbox
     from llmvitals.meters import Meters
+    from llmvitals.record.chunk import Saved
     from llmvitals.settings import Settings
-    from llmvitals.stage import Idler, Make, Stage
+    from llmvitals.stage import Idler, Make
 
 log = logging.getLogger(__name__)
+
+_LOOK = 0.02
+"""Seconds between looks whether dead letters can be delivered again."""
 
 
 class Driver:
     """A `feed.Work` that drives one stage per partition.
 
-    store, outbox: checkpoints, and where messages leave. clock: seconds, monotonic; wall: µs since 1970.
+    store, outbox: checkpoints, and where messages leave. ready: is told what keeps dead letters from their
+    topic: until that is over, nothing is read, sent or saved. clock: seconds, monotonic; wall: µs since 1970.
     A failure anywhere marks it failed: nothing is saved any more, and the error goes up.
     """
 
@@ -45,15 +53,18 @@ class Driver:
         store: Store,
         outbox: Outbox,
         meters: Meters,
+        ready: Callable[[str, str | None], None] = lambda _who, _reason: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.topics, self._make = topics, make
         self._store, self._outbox, self._meters = store, outbox, meters
+        self._letters = DeadLetters(outbox, settings.topic(Topic.DEAD_LETTERS), ready)
         self._clock, self._wall = clock, wall
         self._idle = duration(settings.idle) / SECOND
         self._pane = duration(settings.pane) / SECOND
         self._disorder = duration(settings.disorder)
+        self._calls = settings.calls
         self.failed: BaseException | None = None
         self._lanes: dict[TopicPartition, Lane] = {}
         self._feed: Feed | None = None
@@ -66,6 +77,7 @@ class Driver:
 
     async def stop(self) -> None:
         """Close."""
+        self._letters.forget()
         await self._store.stop()
         await self._outbox.stop()
 
@@ -80,7 +92,10 @@ class Driver:
 
     def progress(self) -> list[Progress]:
         """How far each partition is applied."""
-        return [Progress(lane.partition, lane.stage.next, None, lane.pieces) for lane in self._lanes.values()]
+        waiting = self._letters.trouble
+        return [
+            Progress(lane.partition, lane.stage.next, waiting, lane.pieces) for lane in self._lanes.values()
+        ]
 
     async def load(self, feed: Feed, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Restore a stage for each partition; give the offsets to read from.
@@ -88,20 +103,23 @@ class Driver:
         Raises StateLost, SourceRecreated, MissingTopic, or KafkaError.
         """
         self._feed, self._lanes = None, {}
-        loaded = await self._store.load(await feed.committed(partitions), feed.generation)
+        self._letters.forget()
+        ids = await feed.topic_ids()
+        loaded = await self._store.load(await feed.committed(partitions), feed.generation, ids)
         bounds, sources, lanes = await feed.bounds(partitions), feed.sources(), {}
         for partition in partitions:
             saved, ledger = loaded[partition]
             beginning = bounds[partition].beginning
             if saved.at >= 0:
+                self._same(partition.topic, saved, ids.get(partition.topic, ""))
                 resume(partition, bounds[partition], self._meters, offset=saved.offset, counted=saved.applied)
             stage = self._make(
                 partition.topic, partition.partition, parts=saved.parts, beginning=beginning, sources=sources
             )
             stage.next = max(stage.next, beginning)
-            lanes[partition] = lane = Lane(partition, stage, ledger, self._outbox)
+            lanes[partition] = lane = Lane(partition, stage, ledger, self._outbox, letters=self._letters)
             if saved.at >= 0:
-                lane.counted = _counts(stage)  # an earlier owner has told the meters
+                lane.counted = counted(stage)  # an earlier owner has told the meters
             lane.heard = lane.promised = lane.quiet = self._clock()
             if saved.heard:
                 # Event time goes on from when the earlier owners last heard of it: else every restart in a
@@ -117,26 +135,36 @@ class Driver:
         for lane in self._lanes.values():
             lane.closed = True
         self._feed, self._lanes = None, {}
+        self._letters.forget()
 
     async def take(self, partition: TopicPartition, batch: Batch) -> None:
         """Apply a batch and send what comes out. Raises what the stage or Kafka raises."""
         lane, feed = self._lanes.get(partition), self._feed
-        if lane is None or feed is None or batch.stamp != feed.stamp or self.failed:
+        if lane is None or feed is None or batch.stamp != feed.stamp or not await self._free(lane):
             return
         try:
-            before = _watermark(lane)
+            before = lane.watermark
             # Filtered calls and dead letters say nothing of event time: with them alone it is silent.
-            if await lane.take(batch) and (_watermark(lane) > before or not hasattr(lane.stage, "promise")):
+            if await lane.take(batch) and (lane.watermark > before or not hasattr(lane.stage, "promise")):
                 lane.heard = self._clock()
                 if lane.stage.next > lane.replayed:
                     lane.quiet = lane.heard
         except Refused as gap:
-            self._meters.count("offset_gaps", 1, **_labels(lane))
+            self._meters.count("offset_gaps", 1, **lane.labels)
             log.warning(
                 "%s[%d]: records %d to %d are missing, reading them again",
                 *partition, gap.expected, batch.start - 1,
             )  # fmt: skip
             await feed.seek(partition, gap.expected)
+
+    async def _free(self, lane: Lane) -> bool:
+        """Wait while dead letters can't be delivered; False when nothing is to be taken any more."""
+        while not (lane.closed or self.failed):
+            await lane.reap()
+            if not (self._letters.trouble or lane.full):
+                return True
+            await asyncio.sleep(_LOOK)
+        return False
 
     async def expired(self, partition: TopicPartition, bounds: Bounds) -> None:
         """Retention overtook the reading: count what is lost and go on. Raises SourceRecreated."""
@@ -148,6 +176,15 @@ class Driver:
             lane.stage.next = resume(partition, bounds, self._meters, offset=at, counted=at)
             await feed.seek(partition, lane.stage.next)
 
+    def recreated(self, topic: str, *, had: str, now: str, counted: int = 0) -> SourceRecreated:
+        """Nothing is read any more; counted: the offset that the topic was read up to."""
+        return recreated(topic, had=had, now=now, own=topic not in self._calls, counted=counted)
+
+    def _same(self, topic: str, saved: Saved, now: str) -> None:
+        """Raise SourceRecreated when the checkpoint is that of another topic, and anything of it was read."""
+        if saved.topic_id and now and saved.topic_id != now and max(saved.applied, saved.offset) > 0:
+            raise self.recreated(topic, had=saved.topic_id, now=now, counted=saved.applied)
+
     async def save(self, *, last: bool = False) -> bool:
         """Write and commit what is applied; last: flush and save all of it, and take nothing any more."""
         async with self._saving:
@@ -157,13 +194,17 @@ class Driver:
             for lane in list(self._lanes.values()):
                 async with lane.lock:
                     if last:
-                        await lane.give(lane.stage.flush())
+                        if not self._letters.trouble:
+                            await lane.give(lane.stage.flush())
                         lane.closed = True
                     points.append(lane.point(self._heard(lane), whole=last))
-            return await self._write(feed, points)
+            return await self._write(feed, points) or self._letters.trouble is not None
 
     async def tick(self) -> None:
         """Flush every stage, and promise for those that are idle."""
+        if self._letters.trouble:
+            self._measure()
+            return
         began = self._clock()
         for lane in list(self._lanes.values()):
             async with lane.lock:
@@ -175,10 +216,12 @@ class Driver:
         self._measure()
 
     async def _write(self, feed: Feed, points: Sequence[Point]) -> bool:
-        """Deliveries, checkpoints, commit, in this order. False: the generation is over."""
+        """Deliveries, checkpoints, commit, in this order.
+
+        False: the generation is over, or dead letters can't be delivered, and nothing was written.
+        """
         began = self._clock()
-        await asyncio.gather(*[point.lane.settle(point.sending) for point in points])
-        if not feed.holds():
+        if not await settled(points, self._letters.blocked) or not feed.holds():
             return False
         passing("before-checkpoint")
         marks = await asyncio.gather(*[point.lane.write(point) for point in points])
@@ -216,6 +259,7 @@ class Driver:
         return (
             hasattr(lane.stage, "promise")
             and not lane.closed
+            and not lane.holding  # the promise has to be saved before anything else is done
             and now - lane.heard >= self._idle
             and now - lane.promised >= self._pane
             and feed is self._feed
@@ -228,11 +272,11 @@ class Driver:
         Not the wall clock: of old files that are published one by one, the next would be late. The silence
         outlives its owners (`Chunk.heard`), so a restart changes nothing about what is promised.
         """
-        told = [lane for lane in self._lanes.values() if _watermark(lane) > NEVER]
+        told = [lane for lane in self._lanes.values() if lane.watermark > NEVER]
         if not told:
             return self._wall() - self._disorder
         silence = self._clock() - max(lane.quiet for lane in told)
-        return max(map(_watermark, told)) + int(silence * SECOND)
+        return max(lane.watermark for lane in told) + int(silence * SECOND)
 
     def _heard(self, lane: Lane) -> int:
         """`lane.quiet` as other processes understand it, µs since 1970."""
@@ -240,28 +284,11 @@ class Driver:
 
     def _measure(self) -> None:
         for lane in self._lanes.values():
-            counts = _counts(lane.stage)
+            counts = counted(lane.stage)
             for (name, code), value in counts.items():
                 if added := value - lane.counted.get((name, code), 0):
-                    self._meters.count(name, added, **_labels(lane), code=code)
+                    self._meters.count(name, added, **lane.labels, code=code)
             lane.counted = counts
-            if (watermark := _watermark(lane)) > NEVER:
+            if (watermark := lane.watermark) > NEVER:
                 delay = (self._wall() - watermark) / SECOND
-                self._meters.gauge("watermark_delay_seconds", delay, **_labels(lane))
-
-
-def _counts(stage: Stage) -> dict[tuple[str, str], int]:
-    """What a stage has counted in its life: (metric, code) → how many."""
-    letters = getattr(stage, "letters", {})
-    return {(name, ""): value for name, value in getattr(stage, "counters", {}).items()} | {
-        ("dead_letters", code): value for code, value in letters.items()
-    }
-
-
-def _watermark(lane: Lane) -> int:
-    watermark: int = getattr(lane.stage, "watermark", NEVER)
-    return watermark
-
-
-def _labels(lane: Lane) -> dict[str, str]:
-    return {"topic": lane.partition.topic, "partition": str(lane.partition.partition)}
+                self._meters.gauge("watermark_delay_seconds", delay, **lane.labels)

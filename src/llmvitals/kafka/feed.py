@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
+    from llmvitals.errors import LlmvitalsError
     from llmvitals.meters import Meters
     from llmvitals.record.log import Record
     from llmvitals.settings import Settings
@@ -61,6 +62,9 @@ class Feed(Protocol):
     ) -> dict[TopicPartition, tuple[int, str] | None]:
         """What the group has committed: offset and metadata."""
 
+    async def topic_ids(self) -> dict[str, str]:
+        """Input topic → its id, which no later topic of that name has; "" where the broker gives none."""
+
     async def bounds(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Bounds]:
         """Which offsets Kafka has."""
 
@@ -101,6 +105,9 @@ class Work(Protocol):
 
     async def expired(self, partition: TopicPartition, bounds: Bounds) -> None:
         """The next offset is not in Kafka."""
+
+    def recreated(self, topic: str, *, had: str, now: str) -> LlmvitalsError:
+        """Why the worker ends: a topic has another id than it had when its partitions were taken over."""
 
     def adopt(self, found: Any) -> bool:
         """Go on with what was read anew; whether the partitions have to be taken over again for that."""
@@ -156,6 +163,25 @@ def fresh(batch: Batch, expected: int) -> Sequence[Record]:
     if not batch.records or batch.records[0].offset >= expected:
         return batch.records
     return batch.records[bisect_left(batch.records, expected, key=lambda record: record.offset) :]
+
+
+def recreated(topic: str, *, had: str, now: str, own: bool, counted: int = 0) -> SourceRecreated:
+    """The error for a topic that has another id than the one that was read.
+
+    had, now: the two ids. own: it is one of llmvitals' own topics. counted: the offset it was read up to.
+    """
+    upto = f" up to offset {counted}" if counted else ""
+    first = (
+        "restore the old one, if it can be had"
+        if own
+        else "give the new topic another name and put that in LLMVITALS_INPUTS in the place of the old one: "
+        "what was counted stays, and the new topic is counted from its beginning"
+    )
+    return SourceRecreated(
+        f"{topic} is another topic than the one that was read{upto}: it was deleted and created again, or "
+        f"Kafka is another cluster (topic id {now}, before {had}). Nothing is skipped silently. There are "
+        f"two ways out: {first}; or begin afresh: {AFRESH}"
+    )
 
 
 def resume(partition: TopicPartition, bounds: Bounds, meters: Meters, *, offset: int, counted: int) -> int:

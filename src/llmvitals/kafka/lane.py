@@ -11,6 +11,8 @@ from llmvitals.kafka.crash import passing
 from llmvitals.kafka.feed import fresh
 from llmvitals.kafka.outbox import acknowledged
 from llmvitals.record.chunk import MANIFEST
+from llmvitals.record.log import Topic
+from llmvitals.window import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
     from llmvitals.kafka.checkpoint import Ledger, Mark
+    from llmvitals.kafka.dead_letters import DeadLetters
     from llmvitals.kafka.feed import Batch
     from llmvitals.kafka.outbox import Outbox
     from llmvitals.record.log import Message, Snapshot
@@ -29,9 +32,13 @@ OUTSTANDING: Final = 256
 
 @dataclass(slots=True)
 class _Sending:
-    """What was given out at once. complete: every message is handed over to the outbox."""
+    """What was given out at once. complete: every message is handed over to the outbox.
+
+    letters: there are dead letters in it, whose delivery may take as long as it takes.
+    """
 
     mark: int
+    letters: bool = False
     futures: list[asyncio.Future[Any]] = field(default_factory=list)
     complete: bool = False
 
@@ -43,7 +50,15 @@ class Lane:
     Who takes a batch holds `reading` all the while, and `lock` only piece by piece.
     """
 
-    def __init__(self, partition: TopicPartition, stage: Stage, ledger: Ledger, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        partition: TopicPartition,
+        stage: Stage,
+        ledger: Ledger,
+        outbox: Outbox,
+        *,
+        letters: DeadLetters | None = None,
+    ) -> None:
         self.partition, self.stage, self.ledger = partition, stage, ledger
         self.reading, self.lock = asyncio.Lock(), asyncio.Lock()
         self.pieces = 0
@@ -59,7 +74,7 @@ class Lane:
         self.promised = 0.0
         self.counted: dict[tuple[str, str], int] = {}
         """What the meters know of what the stage has counted: (metric, code) → how many."""
-        self._outbox = outbox
+        self._outbox, self._letters = outbox, letters
         self._sendings: deque[_Sending] = deque()
         self._saved: tuple[int, int, bytes] | None = None
         self._given = stage.mark()
@@ -107,13 +122,39 @@ class Lane:
         if not messages and mark == self._given:
             return
         self._given = mark
-        sending = _Sending(mark)
+        apart = self._letters and [one for one in messages if one.topic is Topic.DEAD_LETTERS]
+        sending = _Sending(mark, letters=bool(apart))
         self._sendings.append(sending)
+        if self._letters and apart:
+            sending.futures.append(self._letters.send(apart))
         for message in messages:
-            sending.futures.append(await self._outbox.post(message))
+            if not apart or message.topic is not Topic.DEAD_LETTERS:
+                sending.futures.append(await self._outbox.post(message))
         sending.complete = True
-        while len(self._sendings) > OUTSTANDING:
+        # Dead letters are not waited for with the lock held: see `full`.
+        while len(self._sendings) > OUTSTANDING and not self._sendings[0].letters:
             await self._oldest()
+
+    @property
+    def watermark(self) -> int:
+        """The stage's, µs; window.NEVER when it has none."""
+        watermark: int = getattr(self.stage, "watermark", NEVER)
+        return watermark
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its partition, as metrics tell it."""
+        return {"topic": self.partition.topic, "partition": str(self.partition.partition)}
+
+    @property
+    def holding(self) -> bool:
+        """Whether dead letters are on their way."""
+        return any(sending.letters for sending in self._sendings)
+
+    @property
+    def full(self) -> bool:
+        """Whether too much is outstanding for another batch to be taken."""
+        return len(self._sendings) > OUTSTANDING
 
     async def reap(self) -> None:
         """Tell the stage what is acknowledged by now. Raises NotSent for what never will be."""
@@ -164,3 +205,33 @@ class Point(NamedTuple):
     applied: int
     sending: _Sending | None
     heard: int
+
+
+async def settled(points: Sequence[Point], blocked: asyncio.Event) -> bool:
+    """Wait for what was sent before these points; False when dead letters among it will take longer.
+
+    blocked: set while dead letters can't be delivered. Raises NotSent.
+    """
+    waits = [asyncio.create_task(point.lane.settle(point.sending)) for point in points]
+    if not any(point.lane.holding for point in points):
+        await asyncio.gather(*waits)
+        return True
+    ends, left = asyncio.create_task(blocked.wait()), {*waits}
+    while left and not ends.done():
+        await asyncio.wait({*left, ends}, return_when=asyncio.FIRST_COMPLETED)
+        left = {one for one in waits if not one.done()}
+    for one in (ends, *left):
+        one.cancel()
+    await asyncio.wait({ends, *left})
+    for one in waits:
+        if one not in left:
+            one.result()
+    return not left
+
+
+def counted(stage: Stage) -> dict[tuple[str, str], int]:
+    """What a stage has counted in its life: (metric, code) → how many."""
+    letters = getattr(stage, "letters", {})
+    return {(name, ""): value for name, value in getattr(stage, "counters", {}).items()} | {
+        ("dead_letters", code): value for code, value in letters.items()
+    }

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+PARTING: Final = 5.0
+"""Seconds that a batch in work gets when the partitions go to somebody else."""
 _LONGEST_ASKED: Final = 120.0
 """Seconds that a sink may ask us to wait."""
 
@@ -92,3 +94,12 @@ async def asking(line: Line, call: Awaitable[T]) -> T:
 def acts(line: Line, messages: Sequence[Message]) -> list[Message]:
     """Those for the topic beside, which anybody may write."""
     return [message for message in messages if message.topic is line.tap.beside]
+
+
+async def pause(lock: asyncio.Lock) -> None:
+    """Wait until nobody is at work, but not for long."""
+    try:
+        await asyncio.wait_for(lock.acquire(), PARTING)
+    except TimeoutError:
+        return
+    lock.release()

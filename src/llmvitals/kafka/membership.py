@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol
+import logging
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
@@ -21,6 +22,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from llmvitals.kafka.connect import DISCOVERY_MS, client
 from llmvitals.kafka.feed import Batch, Bounds
+from llmvitals.kafka.topic_ids import topic_ids
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 
     from llmvitals.settings import Settings
 
+log = logging.getLogger(__name__)
+
+_LOOKS: Final = 10
+"""So often the topics' ids are asked for before it is gone on without those that can't be had."""
+_ANSWER: Final = 5.0
+"""Seconds that the broker may take to tell them while records are being read."""
 _FENCED: Final = (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
 
 
@@ -111,6 +119,7 @@ class Membership:
     def __init__(self, thread: Thread, stamp: int, topics: tuple[str, ...]) -> None:
         self._thread, self.stamp, self._topics = thread, stamp, topics
         self.generation, self._member = self._now()
+        self._ids: dict[str, str] = {}
 
     def _now(self) -> tuple[int, str]:
         coordinator = self._thread._ensure_consumer()._coordinator
@@ -144,6 +153,40 @@ class Membership:
             partition: (commit.offset, commit.metadata) if (commit := found.get(partition)) else None
             for partition in partitions
         }
+
+    async def topic_ids(self) -> dict[str, str]:
+        """Input topic → its id, as they are now; "" where the broker gives none. Raises KafkaError."""
+        found: dict[str, str] = {}
+        for _ in range(_LOOKS):
+            try:
+                found = await self._ids_now()
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+            if len(found) == len(self._topics):
+                break
+            await asyncio.sleep(0.2)
+        self._ids = found
+        return found
+
+    async def other(self) -> tuple[str, str, str] | None:
+        """A topic that has another id by now, its id when we began, and the one it has; None: there is none.
+
+        None too when Kafka does not tell in time: whoever reads on may ask again.
+        """
+        try:
+            now = await asyncio.wait_for(self._ids_now(), _ANSWER)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look may tell
+            log.debug("The topics' ids can't be had: %r", error)
+            return None
+        for topic, had in self._ids.items():
+            if had and now.get(topic, "") not in ("", had):
+                return topic, had, now[topic]
+        return None
+
+    async def _ids_now(self) -> dict[str, str]:
+        client = self._thread._ensure_consumer()._client
+        return cast("dict[str, str]", await self._thread.run(topic_ids(client, self._topics)))
 
     async def bounds(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Bounds]:
         """Which offsets Kafka has."""

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from llmvitals.errors import LlmvitalsError
 from llmvitals.kafka.connect import client
+from llmvitals.kafka.topic_ids import topic_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,11 +26,22 @@ class NotSent(LlmvitalsError):
 
 
 async def acknowledged(futures: Iterable[asyncio.Future[Any]]) -> list[Any]:
-    """Wait for what `Outbox.post` gave; where Kafka has put each record. Raises NotSent."""
+    """Wait for what `Outbox.post` gave; where Kafka has put each record. Raises NotSent.
+
+    Whoever waits may be cancelled without harm to what is on its way.
+    """
+    futures = list(futures)
+    if futures:
+        await asyncio.wait(futures, return_when=asyncio.FIRST_EXCEPTION)
     try:
-        return await asyncio.gather(*futures)
+        for future in futures:
+            if future.done():
+                future.result()
+        return [future.result() for future in futures]
     except KafkaError as error:
         raise NotSent(f"Kafka did not acknowledge a record within {TIMEOUT_MS // 1000} s: {error}") from error
+    except asyncio.CancelledError as error:
+        raise NotSent("A record was given up before Kafka acknowledged it") from error
 
 
 class Outbox:
@@ -88,3 +100,11 @@ class Outbox:
     async def partitions(self, topic: Topic) -> int:
         """How many partitions the topic has."""
         return len(await self._producer.partitions_for(self._settings.topic(topic)))
+
+    async def there(self, topic: Topic) -> bool:
+        """Whether the topic is on the broker; True where that can't be known now."""
+        name = self._settings.topic(topic)
+        try:
+            return name in await topic_ids(self._producer.client, [name])
+        except KafkaError:
+            return True

@@ -9,11 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.errors import SinkError
+from llmvitals.kafka import sink_offsets
 from llmvitals.kafka.crash import passing
 from llmvitals.kafka.cup import Cup, rewound
 from llmvitals.kafka.feed import Progress, Refused, fresh, resume
 from llmvitals.kafka.follow import After, news
-from llmvitals.kafka.line import Line, acts, asking, patience
+from llmvitals.kafka.line import PARTING, Line, acts, asking, patience, pause
 from llmvitals.kafka.outbox import NotSent
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
+    from llmvitals.errors import SourceRecreated
     from llmvitals.kafka.feed import Batch, Bounds, Feed
     from llmvitals.kafka.outbox import Outbox
     from llmvitals.kafka.tail import Tail
@@ -33,8 +35,6 @@ log = logging.getLogger(__name__)
 
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 30.0
-_PARTING: Final = 5.0
-"""Seconds that a batch in work gets when the partitions go to somebody else."""
 
 
 class Pour:
@@ -68,6 +68,7 @@ class Pour:
         self.topics = tuple(self._lines)
         self.failed: BaseException | None = None
         self._cups: dict[TopicPartition, Cup] = {}
+        self._ids: dict[str, str] = {}
         self._feed: Feed | None = None
         self._leaving = asyncio.Event()
 
@@ -80,7 +81,7 @@ class Pour:
         """Close, the sinks too."""
         for line in self._lines.values():
             with suppress(TimeoutError, NotSent):
-                await asyncio.wait_for(self._rest(line), _PARTING)
+                await asyncio.wait_for(self._rest(line), PARTING)
             if stop := getattr(line.sink, "stop", None):
                 await stop()
         await self._tail.stop()
@@ -105,13 +106,19 @@ class Pour:
         ]
 
     async def load(self, feed: Feed, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """Begin where the group has committed, else at the beginning. Raises SourceRecreated, KafkaError."""
+        """Begin where the group has committed, else at the beginning; of another topic too.
+
+        What a sink does it may do again, so a topic that was created again is read as a whole. Raises
+        SourceRecreated where that can't be known and the topic ends too soon, KafkaError.
+        """
         self.forget()
         commits, bounds = await feed.committed(partitions), await feed.bounds(partitions)
-        cups = {}
+        ids, cups = await feed.topic_ids(), {}
         for partition in partitions:
             commit, begin = commits[partition], bounds[partition].beginning
-            if commit:
+            if commit and sink_offsets.another(commit[1], ids.get(partition.topic, "")):
+                log.warning("%s[%d] %s", *partition, sink_offsets.AGAIN)
+            elif commit:
                 begin = resume(
                     partition, bounds[partition], self._meters, offset=commit[0], counted=commit[0]
                 )
@@ -125,7 +132,7 @@ class Pour:
                 line.beside = [record for topic in beside for record in await self._tail.whole(topic)]
                 line.history = await self._tail.whole(line.history_topic) if line.history_topic else None
         self._leaving = asyncio.Event()
-        self._feed, self._cups = feed, cups
+        self._feed, self._cups, self._ids = feed, cups, ids
         return {partition: cup.next for partition, cup in cups.items()}
 
     def forget(self) -> None:
@@ -162,6 +169,10 @@ class Pour:
             cup.next = resume(partition, bounds, self._meters, offset=cup.next, counted=cup.next)
             await feed.seek(partition, cup.next)
 
+    def recreated(self, topic: str, *, had: str, now: str) -> SourceRecreated:
+        """Another start reads the new topic from its beginning."""
+        return sink_offsets.replaced(topic, had=had, now=now)
+
     async def save(self, *, last: bool = False) -> bool:
         """Commit what is done; last: wait a moment for what is in work."""
         feed = self._feed
@@ -169,9 +180,14 @@ class Pour:
             return False
         if last:
             self._leaving.set()
-            await asyncio.gather(*[_pause(line.lock) for line in self._lines.values()])
+            await asyncio.gather(*[pause(line.lock) for line in self._lines.values()])
         moved = {partition: cup.next for partition, cup in self._cups.items() if cup.next != cup.committed}
-        if moved and not await feed.commit({partition: (at, "") for partition, at in moved.items()}):
+        if moved and not await feed.commit(
+            {
+                partition: (at, sink_offsets.metadata(self._ids.get(partition.topic, "")))
+                for partition, at in moved.items()
+            }
+        ):
             return False
         for partition, at in moved.items():
             self._cups[partition].committed = at
@@ -269,12 +285,12 @@ class Pour:
             except SinkError as error:
                 if not error.retry:
                     raise
-                pause = patience(wait, error.retry_after)
-                self._waits(line, str(error), pause)
+                seconds = patience(wait, error.retry_after)
+                self._waits(line, str(error), seconds)
                 # One that says when to come again may only be slow, as Slack is with a storm of alerts.
                 wait = wait if error.retry_after else min(wait * 2, _LONGEST_WAIT)
                 try:
-                    await asyncio.wait_for(leaving.wait(), pause)
+                    await asyncio.wait_for(leaving.wait(), seconds)
                 except TimeoutError:
                     continue
             else:
@@ -290,12 +306,3 @@ class Pour:
             log.info("%s: it goes on", line.name)
         line.retrying = reason
         self._tell(line)
-
-
-async def _pause(lock: asyncio.Lock) -> None:
-    """Wait until nobody is at work, but not for long."""
-    try:
-        await asyncio.wait_for(lock.acquire(), _PARTING)
-    except TimeoutError:
-        return
-    lock.release()

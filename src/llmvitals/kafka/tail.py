@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from llmvitals.kafka.connect import DISCOVERY_MS, client
+from llmvitals.kafka.topic_ids import topic_ids
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from llmvitals.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class Tail:
@@ -23,6 +28,7 @@ class Tail:
         self._settings, self._name = settings, name
         self._consumer: Any = None
         self._followed: dict[str, dict[TopicPartition, int]] = {}
+        self._ids: dict[str, str] = {}
         self._reading = asyncio.Lock()
 
     async def start(self) -> None:
@@ -67,6 +73,7 @@ class Tail:
 
     async def whole(self, topic: str) -> list[Any]:
         """The newest record of every key of a compacted topic, in the order in which they were written."""
+        self._ids[topic] = await self._id(topic)
         cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001 - topics() hides partitions
         numbers = cluster.partitions_for_topic(topic) or ()
         newest: dict[tuple[int, bytes | None], Any] = {}
@@ -79,12 +86,24 @@ class Tail:
     async def news(self, topic: str) -> list[Any]:
         """What was written to a topic since `whole` or `news` was called for it, tombstones too.
 
-        Partitions that were added since are read from their beginning.
+        Partitions that were added since are read from their beginning, and so is all of the topic when it was
+        deleted and created again meanwhile.
         """
+        had, now = self._ids.get(topic, ""), await self._id(topic)
+        if had and now and had != now:
+            log.warning("%s was deleted and created again: it is read from its beginning", topic)
+            return await self.whole(topic)
         if followed := self._followed.get(topic, {}):
             known = self._consumer.partitions_for_topic(topic) or ()
             followed = {TopicPartition(topic, number): 0 for number in known} | followed
         return await self._on(topic, followed)
+
+    async def _id(self, topic: str) -> str:
+        """The topic's id, "" where that can't be had now."""
+        try:
+            return (await topic_ids(self._consumer._client, [topic])).get(topic, "")  # noqa: SLF001 - as above
+        except KafkaError:
+            return ""
 
     async def _on(self, topic: str, starts: dict[TopicPartition, int]) -> list[Any]:
         """The records from here on; the next reading of the topic goes on behind them."""

@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import (
     ConsumerStoppedError,
     IllegalStateError,
@@ -25,13 +26,13 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from llmvitals.kafka.feed import Batch
-from llmvitals.kafka.membership import Membership, drain, group_consumer
+from llmvitals.kafka.membership import Membership
+from llmvitals.kafka.thread import Listener, Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine, Iterable
+    from collections.abc import Collection
 
-    from llmvitals.kafka.feed import Host, Work
+    from llmvitals.kafka.feed import Batch, Host, Work
 
 log = logging.getLogger(__name__)
 
@@ -44,54 +45,8 @@ LAST_SAVE_TIMEOUT: Final = 8.0
 QUEUED: Final = 2
 """Batches of a topic that may wait for its agent before fetching it stops."""
 
-
-class Listener(driver.ConsumerRebalanceListener):
-    """Ends the stamp before anything else, while aiokafka still is in the revocation."""
-
-    def on_partitions_revoked(self, revoked: Iterable[Any]) -> Any:
-        self._thread.stamp = None  # type: ignore[attr-defined] # our Thread
-        return super().on_partitions_revoked(revoked)
-
-
-class Thread(driver.AIOKafkaConsumerThread):
-    """The consumer's own thread; methods with an underscore run on its loop."""
-
-    stamp: int | None = None
-    """Names the reading that began with our own seeks; None while there is none."""
-    shutdown_timeout = 20.0
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.positions: dict[TopicPartition, int] = {}
-        """Where the next batch of each partition begins."""
-
-    async def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run this on the thread's loop, beside whatever waits there for a fetch."""
-        if self.thread_loop.is_closed():
-            work.close()
-            raise ConsumerStoppedError
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
-
-    async def fetch(self, wanted: Collection[TP], timeout: float) -> list[tuple[TP, Batch]]:  # noqa: ASYNC109 - the broker's
-        """What has come of these partitions, or comes within `timeout` seconds."""
-        return cast("list[tuple[TP, Batch]]", await self.run(drain(self, wanted, timeout)))
-
-    def touch(self) -> None:
-        """Tell aiokafka that we live, though nothing is fetched: it would leave the group."""
-        with self._ensure_consumer()._subscription.fetch_context():
-            pass
-
-    async def on_thread_stop(self) -> None:
-        # With the broker away, closing the fetcher leaks a CancelledError, and Faust would hang for 60 s.
-        try:
-            await asyncio.wait_for(super().on_thread_stop(), 5)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is over either way
-            log.warning("The consumer did not stop cleanly: %r", error)
-
-    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
-        del transport
-        host = cast("Host", self.app)
-        return group_consumer(host.settings, host.stage, self.app.conf.id)
+VERIFIED: Final = 0.2
+"""Seconds for which a look at the topics' ids is good."""
 
 
 class Consumer(driver.Consumer):
@@ -104,6 +59,8 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._stamps = itertools.count(1)
         self._handing_over = asyncio.Lock()
+        self._feed: Membership | None = None
+        self._verified = 0.0
 
     @property
     def host(self) -> Host:
@@ -158,6 +115,8 @@ class Consumer(driver.Consumer):
         except OffsetOutOfRangeError as error:
             await self._expired(error.args[0])
             return
+        if batches and not await self.same_topics():
+            return
         for tp, batch in batches:
             if batch.stamp == self._thread.stamp and self.flow_active:
                 await self.callback(self._message(tp, batch))
@@ -185,6 +144,22 @@ class Consumer(driver.Consumer):
         """Topics that are not on the broker any more."""
         consumer = self._thread._ensure_consumer()
         return {topic for topic in self.work.topics if not consumer.partitions_for_topic(topic)}
+
+    async def same_topics(self) -> bool:
+        """Whether the topics are still those that were taken over; else the worker ends.
+
+        Asked after a fetch and before its records are handed on, so that none of another topic are taken for
+        the next ones; not more often than every VERIFIED seconds, in which nobody fills a new topic so far.
+        """
+        feed, now = self._feed, time.monotonic()
+        if feed is None or now - self._verified < VERIFIED:
+            return True
+        if (other := await feed.other()) is not None and feed is self._feed:
+            topic, had, new = other
+            await self.host.fail(self.work.recreated(topic, had=had, now=new))
+            return False
+        self._verified = now
+        return True
 
     async def perform_seek(self) -> None:
         """Take the assigned partitions over: called with heartbeats running, before the flow begins."""
@@ -227,6 +202,7 @@ class Consumer(driver.Consumer):
         if feed.generation != self.app.consumer_generation_id:
             raise IllegalStateError("rebalanced again")
         await feed.begin(await self.work.load(feed, partitions))
+        self._feed = feed
         if not await self.work.save():
             raise IllegalStateError("rebalanced again")
 

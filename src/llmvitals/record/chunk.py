@@ -58,7 +58,8 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     sequence: counts the writings of this part by this owner. checksum: CRC-32 of the whole part, so a piece
     that is missing shows.
     offset, applied: where a restart reads from, and the offset up to which all was applied. heard: when
-    event time last went on there, µs since 1970; 0 if that is not known.
+    event time last went on there, µs since 1970; 0 if that is not known. topic_id: of the topic that these
+    offsets are of; "" if that is not known.
     """
 
     sequence: int
@@ -68,6 +69,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     applied: int
     data: bytes
     heard: int = 0
+    topic_id: str = ""
 
     def encode(self) -> bytes:
         """MessagePack."""
@@ -92,6 +94,7 @@ class Saved:
     offset: int = 0
     applied: int = 0
     heard: int = 0
+    topic_id: str = ""
     parts: dict[str, bytes] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)
     keys: dict[str, list[ChunkKey]] = field(default_factory=dict)
@@ -107,13 +110,15 @@ class _Whole(NamedTuple):
     data: bytes
 
 
-def split(data: bytes, *, sequence: int, offset: int, applied: int, heard: int = 0) -> list[Chunk]:
+def split(
+    data: bytes, *, sequence: int, offset: int, applied: int, heard: int = 0, topic_id: str = ""
+) -> list[Chunk]:
     """The chunks of a part: compressed when it is over the limit, one record whenever that suffices."""
     checksum, packed = zlib.crc32(data), len(data) > LIMIT
     if packed:
         data = zlib.compress(data, 1)
     pieces = [data[start : start + LIMIT] for start in range(0, len(data), LIMIT)] or [b""]
-    return [Chunk(sequence, checksum, packed, offset, applied, piece, heard) for piece in pieces]
+    return [Chunk(sequence, checksum, packed, offset, applied, piece, heard, topic_id) for piece in pieces]
 
 
 def pick(found: Mapping[ChunkKey, tuple[int, Chunk]]) -> Saved:
@@ -133,7 +138,7 @@ def pick(found: Mapping[ChunkKey, tuple[int, Chunk]]) -> Saved:
     if manifest is None:
         return saved
     saved.at, saved.offset, saved.applied = manifest.first, manifest.head.offset, manifest.head.applied
-    saved.heard = manifest.head.heard
+    saved.heard, saved.topic_id = manifest.head.heard, manifest.head.topic_id
     newest = {MANIFEST: manifest}
     for part, several in whole.items():
         allowed = [one for one in several if one.version <= manifest.version]
