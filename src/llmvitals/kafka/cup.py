@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from aiokafka.errors import KafkaError
 
 from llmvitals.errors import SinkError
+from llmvitals.kafka import sink_offsets
+from llmvitals.kafka.feed import resume
 from llmvitals.kafka.line import asking
 
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
-    from llmvitals.kafka.feed import Feed
+    from llmvitals.kafka.feed import Bounds, Feed
     from llmvitals.kafka.line import Line
+    from llmvitals.meters import Meters
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,26 @@ class Cup:
     next: int
     committed: int
     stored: int
+
+
+def begun(
+    partition: TopicPartition,
+    commit: tuple[int, str] | None,
+    bounds: Bounds,
+    *,
+    topic_id: str,
+    meters: Meters,
+) -> Cup:
+    """Where the sink begins: where the group has committed, else at the beginning; of another topic too.
+
+    Raises SourceRecreated where the id is not known and the topic ends too soon.
+    """
+    begin = bounds.beginning
+    if commit and sink_offsets.another(commit[1], topic_id):
+        log.warning("%s[%d] %s", *partition, sink_offsets.AGAIN)
+    elif commit:
+        begin = resume(partition, bounds, meters, offset=commit[0], counted=commit[0])
+    return Cup(partition, begin, commit[0] if commit else -1, stored=begin)
 
 
 async def rewound(line: Line, feed: Feed | None, cup: Cup) -> bool:

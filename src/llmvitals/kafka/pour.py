@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmvitals.errors import SinkError
 from llmvitals.kafka import sink_offsets
 from llmvitals.kafka.crash import passing
-from llmvitals.kafka.cup import Cup, rewound
+from llmvitals.kafka.cup import Cup, begun, rewound
 from llmvitals.kafka.feed import Progress, Refused, fresh, resume
 from llmvitals.kafka.follow import After, news
 from llmvitals.kafka.line import PARTING, Line, acts, asking, patience, pause
@@ -115,14 +115,10 @@ class Pour:
         commits, bounds = await feed.committed(partitions), await feed.bounds(partitions)
         ids, cups = await feed.topic_ids(), {}
         for partition in partitions:
-            commit, begin = commits[partition], bounds[partition].beginning
-            if commit and sink_offsets.another(commit[1], ids.get(partition.topic, "")):
-                log.warning("%s[%d] %s", *partition, sink_offsets.AGAIN)
-            elif commit:
-                begin = resume(
-                    partition, bounds[partition], self._meters, offset=commit[0], counted=commit[0]
-                )
-            cups[partition] = Cup(partition, begin, commit[0] if commit else -1, stored=begin)
+            topic_id = ids.get(partition.topic, "")
+            cups[partition] = begun(
+                partition, commits[partition], bounds[partition], topic_id=topic_id, meters=self._meters
+            )
         for line in self._lines.values():
             line.started = False
             if any(partition.topic == line.topic for partition in partitions):
