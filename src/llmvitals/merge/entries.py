@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 from llmvitals.merge.bucket import of_arm
 from llmvitals.merge.plan import Plan, series_key
 from llmvitals.merge.sources import Sources
 from llmvitals.record.frame import Frame
+from llmvitals.record.view import OTHER
 
 
 class Put(NamedTuple):
@@ -21,9 +23,17 @@ class Put(NamedTuple):
     eager: bool
 
 
-def by_bucket(frame: Frame, plan: Plan, sources: Sources, counters: Counter[str]) -> dict[int, list[Put]]:
+Admits = Callable[[str, tuple[str, ...], int], bool]
+"""Whether (view, series, pane) is counted by its own name: see Roster."""
+
+
+def by_bucket(
+    frame: Frame, plan: Plan, sources: Sources, counters: Counter[str], *, admits: Admits
+) -> dict[int, list[Put]]:
     """Bucket → what a frame has for it. sources: as they were before the frame, whose floor comes after it.
 
+    What `admits` does not admit is counted in OTHER, each name in a slot of its own, so that what is sent
+    again counts once. Nobody reads the OTHER of a view that is not stored: it is left out.
     Counts those that are unknown (of no view of ours) or late (of panes that their source has sealed).
     """
     found: dict[int, list[Put]] = {}
@@ -40,8 +50,14 @@ def by_bucket(frame: Frame, plan: Plan, sources: Sources, counters: Counter[str]
         if entry.pane < sealed or pane < sources.low:
             counters["late"] += 1
             continue
+        if not admits(entry.view, entry.series, pane):
+            slot = f"{slot} {series_key(entry.view, entry.series).decode()}"
+            home, arm = plan.home(entry.view, (OTHER,) * len(entry.series))
+        if OTHER in home and not plan.stored(entry.view, home):
+            continue
         key = series_key(entry.view, home)
         slot = of_arm(slot, arm)
-        put = Put(pane, key, slot, (frame.version, entry.vitals), plan.eager(entry.view))
+        eager = plan.eager(entry.view) and OTHER not in home
+        put = Put(pane, key, slot, (frame.version, entry.vitals), eager)
         found.setdefault(plan.bucket(key), []).append(put)
     return found
