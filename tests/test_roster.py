@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,16 +16,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import world
-from frames import DAY, FIRST, PANE, SECOND, VIEWS, entry, frame, log, stored, vitals
+from frames import FIRST, PANE, SECOND, VIEWS, entry, frame, log, stored, vitals
+from llmvitals.doctor import examine
 from llmvitals.errors import StateLost
+from llmvitals.kafka import crowd
 from llmvitals.merge import Limits, Merge, Plan, roster, settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.merge.roster import share
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Entry, Frame, shard_of
 from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.record.point import Point
 from llmvitals.record.view import OTHER, View
-from llmvitals.window import MINUTE
+from llmvitals.settings import Settings
+from llmvitals.write.sqlite import SqliteWriter
 from test_machine import run
 
 PANES = 86_400 * SECOND // PANE
@@ -254,8 +260,6 @@ def disturbed(records: list[Logged], limits: Sequence[int], dice: random.Random)
             continue
         out += messages
         what = dice.choices(["go on", "checkpoint", "crash", "torn", "changed"], [40, 12, 2, 2, 1])[0]
-        if what == "changed" and stage.roster.unsaved:
-            what = "crash"
         if what in ("checkpoint", "torn", "changed"):
             written = list(stage.snapshot().parts.items())
             assert written[-1][0] == MANIFEST
@@ -329,7 +333,47 @@ def test_ten_times_as_many_names_do_not_grow_a_shard():
         sizes.append((stage.series, made, sum(map(len, stage.snapshot(whole=True).parts.values()))))
     assert sizes[0][:2] == sizes[1][:2]
     assert sizes[1][2] < 2 * sizes[0][2]
-    assert DAY % MINUTE == 0
+
+
+def test_a_series_has_so_many_names_of_scores_in_a_day():
+    """Each is a tag in the store: the names that came first stay, whatever others are called."""
+    frames = []
+    for minute in range(40):
+        names = ["faithfulness", *(f"a{99 - minute:02}{number}" for number in range(5))]
+        scored = dataclasses.replace(ONE, scores=dict.fromkeys(names, (1, 500000, 250000)))
+        frames.append(frame(0, minute + 1, entry(6 * minute, scored), floor=6 * minute + 6, of=1))
+    found = stored(merge(plan()).apply(log(frames)))
+    names = [dict(tags)["score"] for name, _, _, _, tags in found if name == "llm_scores"]
+    assert len({*names}) == 32
+    minutes = [place for place in found if place[0] == "llm_scores" and place[2] == "1m"]
+    assert sum(dict(place[4])["score"] == "faithfulness" for place in minutes) == 40
+
+
+async def test_the_doctor_names_what_was_cut(tmp_path):
+    made = Settings(sqlite=tmp_path / "vitals.db", alerts=tmp_path, brokers="127.0.0.1:9")
+    out = merge(plan(1)).apply(log([said(0, "a", "junk1", "junk2")]))
+    now = time.time_ns() // 1_000
+    points = [Point.decode(message.value or b"") for message in out]
+    writer = SqliteWriter(made)
+    await writer.write(msgspec.structs.replace(point, start=now) for point in points)
+    await writer.stop()
+    (finding,) = [finding for finding in await examine(made) if finding.what == "names"]
+    assert finding.state == "warning"
+    assert "app: 2, such as junk1, junk2" in finding.found
+    assert "LLMVITALS_MAX_SERIES" in finding.cure
+
+
+def test_the_log_names_some_once_a_minute(monkeypatch):
+    now, stage, lines = [0.0], merge(plan(1)), []
+    monkeypatch.setattr(crowd.log, "warning", lambda text, *args: lines.append(text % args))
+    stage.apply(log([said(0, "a", "junk")]))
+    looker = crowd.Crowd(lambda: now[0])
+    for now[0] in (0, 30, 59, 60):
+        looker.look(stage.roster, ["app"])
+    looker.look(stage.roster, [])
+    assert [line.partition(":")[0] for line in lines] == [
+        "view app has more names than it may have and counts the rest in _other, such as junk"
+    ] * 2
 
 
 def test_cut_names_are_told_on_the_topic_of_the_points():

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from llmvitals.kafka.crash import passing
+from llmvitals.kafka.crowd import Crowd
 from llmvitals.kafka.feed import Progress, Refused, resume
 from llmvitals.kafka.lane import Lane
 from llmvitals.window import NEVER, SECOND, duration
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from llmvitals.stage import Idler, Make, Stage
 
 log = logging.getLogger(__name__)
+
+CUT: Final = "series_cut"
+"""The metric of what is counted in `_other`, by view."""
 
 
 class Driver:
@@ -58,6 +62,7 @@ class Driver:
         self._lanes: dict[TopicPartition, Lane] = {}
         self._feed: Feed | None = None
         self._saving = asyncio.Lock()
+        self._crowd = Crowd(clock)
 
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
@@ -241,9 +246,14 @@ class Driver:
     def _measure(self) -> None:
         for lane in self._lanes.values():
             counts = _counts(lane.stage)
-            for (name, code), value in counts.items():
-                if added := value - lane.counted.get((name, code), 0):
-                    self._meters.count(name, added, **_labels(lane), code=code)
+            news = {key: value - lane.counted.get(key, 0) for key, value in counts.items()}
+            for (name, code), added in news.items():
+                if added:
+                    self._meters.count(name, added, **_labels(lane), code=code, view=code)
+            if roster := getattr(lane.stage, "roster", None):
+                self._crowd.look(
+                    roster, [view for (name, view), added in news.items() if name == CUT and added]
+                )
             lane.counted = counts
             if (watermark := _watermark(lane)) > NEVER:
                 delay = (self._wall() - watermark) / SECOND
@@ -251,11 +261,11 @@ class Driver:
 
 
 def _counts(stage: Stage) -> dict[tuple[str, str], int]:
-    """What a stage has counted in its life: (metric, code) → how many."""
-    letters = getattr(stage, "letters", {})
-    return {(name, ""): value for name, value in getattr(stage, "counters", {}).items()} | {
-        ("dead_letters", code): value for code, value in letters.items()
-    }
+    """What a stage has counted in its life: (metric, code or view) → how many."""
+    letters, roster = getattr(stage, "letters", {}), getattr(stage, "roster", None)
+    counts = {(name, ""): value for name, value in getattr(stage, "counters", {}).items()}
+    counts |= {("dead_letters", code): value for code, value in letters.items()}
+    return counts | {(CUT, view): value for view, value in (roster.cut.items() if roster else ())}
 
 
 def _watermark(lane: Lane) -> int:

@@ -67,20 +67,21 @@ class Head(msgspec.Struct, array_like=True):
             return len(self.least)
         return (SAMPLE - 1) * 2**56 // self.least[-1]
 
-    def begin(self, period: int) -> None:
+    def begin(self) -> None:
         """Another period, of which nothing is known."""
-        self.period, self.cut, self.told, self.examples, self.least = period, 0, 0, (), ()
+        self.cut, self.told, self.examples, self.least = 0, 0, (), ()
 
 
 class Mark(msgspec.Struct, array_like=True):
     """What the manifest says of the roster, as it was at the manifest's offset.
 
-    limits: from which offset on which were in force; None: no limits. slot, stamp: the part that holds the
-    names, and the offset as at which it does (-1: there is none); changed: what is another since (None: the
-    name has no place any more).
+    limits: from which offset on which were in force; None: no limits. decided: below it all was. slot,
+    stamp: the part that holds the names, and the offset as at which it does (-1: there is none); changed:
+    what is another since (None: the name has no place any more).
     """
 
     limits: list[tuple[int, Limits | None]] = []
+    decided: int = 0
     slot: int = 0
     stamp: int = -1
     heads: dict[str, Head] = {}
@@ -121,6 +122,7 @@ class Roster:
         self._plan, self._mark = plan, mark
         if not mark.limits:  # of a version that had no roster
             mark.limits.append((NEVER, None if until else plan.limits))
+        until = max(until, mark.decided)
         self.unsaved = mark.limits[-1][1] != plan.limits
         """Whether other limits are in force than any manifest says."""
         if self.unsaved:
@@ -162,7 +164,7 @@ class Roster:
         if moved:
             for view, head in self._heads.items():
                 out += self._tell(view, head)
-                if low < FOREVER:
+                if 0 <= low < FOREVER:  # below 0: a source has no watermark yet
                     self._turn(view, head, low * self._plan.pane_us // self._length(view))
         for view, held in self._frame.items():
             self._changes.append(_Change(offset, view, msgspec.structs.replace(self._heads[view]), held))
@@ -178,9 +180,13 @@ class Roster:
         limits = next(limits for since, limits in reversed(self._mark.limits) if since <= offset)
         return FOREVER if limits is None else share(limits.of(self._plan.views[view]), self._plan.shards)
 
-    def snapshot(self, offset: int) -> tuple[Mark, dict[str, bytes]]:
-        """What the manifest at this offset says, and the part that has to be written before it, if any."""
+    def snapshot(self, offset: int, upto: int) -> tuple[Mark, dict[str, bytes]]:
+        """What the manifest at this offset says, and the part that has to be written before it, if any.
+
+        upto: the offset expected next; its frame may be under way.
+        """
         mark, self.unsaved = self._mark, False
+        mark.decided = upto + 1
         while self._changes and self._changes[0].offset < offset:
             change = self._changes.popleft()
             mark.heads[change.view] = change.head
@@ -215,7 +221,9 @@ class Roster:
             return
         for key in [key for key, held in self._of(view).items() if not self._stays(view, held, period)]:
             self._note(view, key, None)
-        head.begin(period)
+        if head.period > NEVER:
+            head.begin()
+        head.period = period
         self._frame.setdefault(view, {})
 
     def _stays(self, view: str, held: Held, period: int) -> bool:

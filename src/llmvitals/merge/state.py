@@ -75,7 +75,7 @@ class Checkpoints:
         manifest.offset = min(self._since.values(), default=upto)
         while self._frames and self._frames[0][0] < manifest.offset:
             manifest.sources.take(self._frames.popleft()[1], plan.inputs)
-        manifest.roster, names = self._roster.snapshot(manifest.offset)
+        manifest.roster, names = self._roster.snapshot(manifest.offset, upto)
         parts |= names
         parts[MANIFEST] = msgspec.msgpack.encode(manifest)
         return Snapshot(manifest.offset, parts)
