@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as replaced
 
 import world
 from frames import FIRST, PANE, SECOND, VIEWS, entry, frame, log, stored, vitals
@@ -67,6 +68,16 @@ def said(pane: int, *names: str, version: int = 1, floor: int | None = None, of:
     """A frame that closes its pane, unless it is told another floor."""
     entries = [entry(pane, ONE, "app", name) for name in names]
     return frame(0, version, *entries, floor=pane + 1 if floor is None else floor, of=of)
+
+
+def test_before_there_is_a_floor_no_period_ends():
+    """A source that has no watermark yet has a floor that is far below 0."""
+    early = [
+        replaced(said(pane, *names, version=pane + 1), floor=-(10**12))
+        for pane, names in enumerate(["abcx", "yz"])
+    ]
+    out = merge(plan()).apply(log([*early, said(2, "w", version=3)]))
+    assert told(out) == [(0, {"names": 3, "cut": 4}, "x, y, z, w")]
 
 
 def test_what_is_over_the_limit_is_counted_in_other_and_named():
