@@ -136,6 +136,19 @@ def test_a_name_that_was_cut_stays_cut_while_its_pane_is_open():
     assert apps(out)[2 * 86_400 + 10] == {"new": 1}
 
 
+def test_a_name_that_got_a_place_stays_cut_in_the_panes_before():
+    day = 2 * PANES
+    frames = [
+        frame(0, 1, entry(0, ONE, "app", "a"), entry(day, ONE, "app", "new"), floor=1, of=1),
+        frame(0, 2, floor=day, of=1),
+        frame(0, 3, entry(day + 1, ONE, "app", "new"), floor=day, of=1),
+        frame(0, 4, entry(day, vitals(calls=5), "app", "new"), floor=day + 2, of=1),
+    ]
+    out = merge(plan(1)).apply(log(frames))
+    assert apps(out)[2 * 86_400] == {OTHER: 5}
+    assert apps(out)[2 * 86_400 + 10] == {"new": 1}
+
+
 def test_every_shard_counts_its_own_other_and_says_which_it_is():
     made = [plan(1, shards=3, shard=shard) for shard in range(3)]
     names = [f"n{number}" for number in range(300)]
