@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from llmvitals.combine.stage import _COUNTERS
 from llmvitals.errors import ConfigError
 from llmvitals.health import CHILDREN, PORTS, Health, declared
+from llmvitals.kafka.drive import CUT
 from llmvitals.settings import Settings
 
 if TYPE_CHECKING:
@@ -203,6 +204,8 @@ def test_every_metric_is_declared_and_counted(stage: Kind) -> None:
     counted = {name for tree in trees for name in told(tree) | kept(tree)}
     if stage == "combine":
         counted |= {*_COUNTERS, "dead_letters"}  # its `letters`, see test_drive.py
+    if stage == "merge":
+        counted |= {CUT}  # its `roster`, see test_series_kafka.py
     assert counted == declared(stage).keys()
 
 

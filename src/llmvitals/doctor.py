@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from aiokafka import AIOKafkaConsumer
 
@@ -18,9 +18,12 @@ from llmvitals.notify.answer import Do
 from llmvitals.notify.backend import chosen
 from llmvitals.notify.buttons import opened
 from llmvitals.pipeline import Pipeline
+from llmvitals.record.columns import CARDINALITY
 from llmvitals.score import Bench
+from llmvitals.window import DAY
 from llmvitals.write.query import query
 from llmvitals.write.question import Question
+from llmvitals.write.stored import stored
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -47,7 +50,8 @@ class Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """All findings, in the order in which one would mend them. Nothing is written anywhere."""
-    checks = {"rules": _rules, "topics": _topics, "clock": _clock, "store": _store, "slack": _slack}
+    checks = {"rules": _rules, "topics": _topics, "clock": _clock, "store": _store}
+    checks |= {"names": _names, "slack": _slack}
     if settings.text == "score":
         checks["scorers"] = _scorers
     return await asyncio.gather(*[_looked(what, check(settings)) for what, check in checks.items()])
@@ -125,6 +129,25 @@ async def _store(settings: Settings) -> Finding:
     table = await query(settings, Question("calls", window="1m", since="10m", view="all"))
     where = settings.influx_url or settings.sqlite
     return Finding("store", "fine", f"{where} answers; {len(table.rows)} minutes of the last ten are there")
+
+
+async def _names(settings: Settings) -> Finding:
+    """The views that had more names than they may have, today or yesterday by the clock."""
+    what = "names"
+    if settings.influx_url is None and (settings.sqlite is None or not settings.sqlite.exists()):
+        return Finding(what, "fine", "unknown: no store is there yet")
+    now = time.time_ns() // 1_000
+    found: dict[str, list[dict[str, Any]]] = {}
+    for _, _, fields in await stored(settings, CARDINALITY, now - 2 * DAY, now + DAY):
+        found.setdefault(fields["name"], []).append(fields)
+    if not found:
+        return Finding(what, "fine", "every view has fewer than it may have")
+    told = [
+        f"{view}: {sum(fields['cut'] for fields in parts):,}, such as {parts[0]['examples']}"
+        for view, parts in sorted(found.items())
+    ]
+    cure = "stop who sends them, or raise LLMVITALS_MAX_SERIES (for sessions and users LLMVITALS_MAX_WATCHED)"
+    return Finding(what, "warning", f"since yesterday counted in _other, by view: {'; '.join(told)}", cure)
 
 
 def _disk(file: Path) -> Finding | None:

@@ -104,6 +104,12 @@ _STAGES: Final[dict[Kind, dict[str, Metric]]] = {
         "unknown": Metric(Counter, "entries_unknown", "Entries of views that are not ours."),
         "replayed": Metric(Counter, "entries_replayed", "Entries that a checkpoint held already."),
         "panes": Metric(Counter, "panes_closed", "Panes of series that closed."),
+        "series_cut": Metric(
+            Counter,
+            "series_cut",
+            "Entries of names over max_series, counted in _other; llmvitals doctor names some.",
+            (*_PLACE, "view"),
+        ),
         "points": Metric(Counter, "points", "Points sent to the stores."),
         "alerts": Metric(Counter, "alerts", "Changes of alerts."),
         "orders": Metric(Counter, "orders", "Orders obeyed, such as to learn drift anew."),

@@ -11,7 +11,7 @@ from llmvitals.combine import Combine
 from llmvitals.combine import Plan as CombinePlan
 from llmvitals.errors import ConfigError
 from llmvitals.ingest import native
-from llmvitals.merge import Merge
+from llmvitals.merge import Limits, Merge
 from llmvitals.merge import Plan as MergePlan
 from llmvitals.price import Prices
 from llmvitals.record.log import Logged, Topic
@@ -79,6 +79,8 @@ class Pipeline:
                 contributors=settings.contributors,
                 watch=watch,
                 inputs=frozenset(inputs),
+                limits=Limits(settings.max_series, settings.max_watched),
+                shards=shards,
             ),
             watch,
         )

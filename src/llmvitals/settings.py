@@ -110,7 +110,12 @@ class Settings(BaseSettings, Connection):
 
     views: tuple[ViewSetting, ...] = ()
     default_views: bool = True
-    max_series: int = Field(20_000, ge=1, description="Per view, pane and source partition; then `_other`.")
+    max_series: int = Field(
+        20_000, ge=1, description="Series of a view in a day (and in a pane of a partition); then `_other`."
+    )
+    max_watched: int = Field(
+        200_000, ge=1, description="The same of sessions and users in views that only rules read."
+    )
     contributors: int = Field(10, ge=0, le=100, description="How many of the heaviest are kept of a kind.")
     embedding_scale: dict[str, Annotated[float, Field(ge=0.01, le=100)]] = Field(
         {}, description="Model of embeddings → the distance that tells near from far; 1 fits most."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -69,6 +69,16 @@ class Waiter(Protocol):
     """
 
     waits: bool
+
+
+class Roster(Protocol):
+    """What a stage has, as `roster`, if it counts some names in `_other`: how many entries of which views."""
+
+    @property
+    def cut(self) -> Mapping[str, int]: ...
+
+    def examples(self, view: str) -> Sequence[str]:
+        """A few of the names."""
 
 
 class Make(Protocol):

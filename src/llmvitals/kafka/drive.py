@@ -9,9 +9,10 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, cast
 
 from llmvitals.kafka.crash import passing
+from llmvitals.kafka.crowd import Crowd
 from llmvitals.kafka.dead_letters import DeadLetters
 from llmvitals.kafka.feed import Progress, Refused, recreated, resume
-from llmvitals.kafka.lane import Lane, counted, settled
+from llmvitals.kafka.lane import CUT, Lane, counted, settled
 from llmvitals.record.log import Topic
 from llmvitals.window import NEVER, SECOND, duration
 
@@ -69,6 +70,7 @@ class Driver:
         self._lanes: dict[TopicPartition, Lane] = {}
         self._feed: Feed | None = None
         self._saving = asyncio.Lock()
+        self._crowd = Crowd(clock)
 
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
@@ -285,9 +287,13 @@ class Driver:
     def _measure(self) -> None:
         for lane in self._lanes.values():
             counts = counted(lane.stage)
-            for (name, code), value in counts.items():
-                if added := value - lane.counted.get((name, code), 0):
-                    self._meters.count(name, added, **lane.labels, code=code)
+            news = {key: value - lane.counted.get(key, 0) for key, value in counts.items()}
+            for (name, code), added in news.items():
+                if added:
+                    self._meters.count(name, added, **lane.labels, code=code, view=code)
+            cut = [view for (name, view), added in news.items() if name == CUT and added]
+            if roster := getattr(lane.stage, "roster", None):
+                self._crowd.look(roster, cut)
             lane.counted = counts
             if (watermark := lane.watermark) > NEVER:
                 delay = (self._wall() - watermark) / SECOND

@@ -30,6 +30,10 @@ OUTSTANDING: Final = 256
 """Sendings that may wait for their acknowledgement before a partition is read on."""
 
 
+CUT: Final = "series_cut"
+"""The metric of what is counted in `_other`, by view."""
+
+
 @dataclass(slots=True)
 class _Sending:
     """What was given out at once. complete: every message is handed over to the outbox.
@@ -230,8 +234,8 @@ async def settled(points: Sequence[Point], blocked: asyncio.Event) -> bool:
 
 
 def counted(stage: Stage) -> dict[tuple[str, str], int]:
-    """What a stage has counted in its life: (metric, code) → how many."""
-    letters = getattr(stage, "letters", {})
-    return {(name, ""): value for name, value in getattr(stage, "counters", {}).items()} | {
-        ("dead_letters", code): value for code, value in letters.items()
-    }
+    """What a stage has counted in its life: (metric, code or view) → how many."""
+    letters, roster = getattr(stage, "letters", {}), getattr(stage, "roster", None)
+    counts = {(name, ""): value for name, value in getattr(stage, "counters", {}).items()}
+    counts |= {("dead_letters", code): value for code, value in letters.items()}
+    return counts | {(CUT, view): value for view, value in (roster.cut.items() if roster else ())}

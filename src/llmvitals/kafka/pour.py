@@ -178,26 +178,22 @@ class Pour:
             self._leaving.set()
             await asyncio.gather(*[pause(line.lock) for line in self._lines.values()])
         moved = {partition: cup.next for partition, cup in self._cups.items() if cup.next != cup.committed}
-        if moved and not await feed.commit(
-            {
-                partition: (at, sink_offsets.metadata(self._ids.get(partition.topic, "")))
-                for partition, at in moved.items()
-            }
-        ):
+        marks = {topic: sink_offsets.metadata(self._ids.get(topic, "")) for topic in self.topics}
+        if moved and not await feed.commit({p: (at, marks[p.topic]) for p, at in moved.items()}):
             return False
         for partition, at in moved.items():
             self._cups[partition].committed = at
         return True
 
-    def _holds(self, line: Line) -> bool:
-        return any(partition.topic == line.topic for partition in self._cups)
+    def _of(self, line: Line) -> list[Cup]:
+        return [cup for cup in self._cups.values() if cup.partition.topic == line.topic]
 
     def _tell(self, line: Line) -> None:
-        self._ready(line.name, line.trouble() if self._holds(line) else None)
+        self._ready(line.name, line.trouble() if self._of(line) else None)
 
     async def _idle(self, line: Line) -> None:
         self._tell(line)
-        if not self._holds(line):
+        if not self._of(line):
             await self._rest(line)
             return
         if hasattr(line.sink, "tick"):
@@ -212,7 +208,7 @@ class Pour:
     async def _look(self, line: Line) -> None:
         """Get the sink ready, and see whether its store still has what was done."""
         await self._begin(line)
-        for cup in [cup for cup in self._cups.values() if cup.partition.topic == line.topic]:
+        for cup in self._of(line):
             await rewound(line, self._feed, cup)
 
     async def _give(self, line: Line, cup: Cup, records: Sequence[Record], *, end: int) -> None:
@@ -248,9 +244,7 @@ class Pour:
         feed = self._feed
         if feed is None or not line.started:
             return []
-        taken = {
-            partition: cup.next for partition, cup in self._cups.items() if partition.topic == line.topic
-        }
+        taken = {cup.partition: cup.next for cup in self._of(line)}
         found = await news(self._tail, line.beside_topic)
         return found + await line.after.news(self._tail, feed, taken)
 

@@ -18,6 +18,8 @@ _ARM: Final = "\0"
 """Between source and arm; no topic's name holds it."""
 _MOVED: Final = "@"
 """Between a source and the closed pane that its vitals belong to; no topic's name holds it."""
+_CUT: Final = " "
+"""Between these and the name of a series that is counted in OTHER; no topic's name holds it."""
 
 
 class Bucket(msgspec.Struct, array_like=True):
@@ -64,13 +66,15 @@ class Bucket(msgspec.Struct, array_like=True):
         return _encoder.encode(self)
 
 
-def slot_of(source: str, arm: str, *, closed: int | None = None) -> str:
+def slot_of(source: str, arm: str, *, closed: int | None = None, cut: bytes = b"") -> str:
     """Where in a pane a source's vitals are kept.
 
     arm: of a split view, "" where there are none. closed: the pane that they belong to, where that one closed
-    before and they count in this one.
+    before and they count in this one. cut: the key of the series that they are of, where they count in OTHER.
     """
     slot = source if closed is None else f"{source}{_MOVED}{closed}"
+    if cut:
+        slot = f"{slot}{_CUT}{cut.decode()}"
     return f"{slot}{_ARM}{arm}" if arm else slot
 
 
@@ -83,7 +87,8 @@ def summed(slots: Slots) -> Vitals:
     for slot, (_, packed) in slots.items():
         source, _, arm = slot.partition(_ARM)
         vitals = Vitals.unpack(packed)
-        arms.setdefault(arm, []).append(vitals.late() if _MOVED in source else vitals)
+        moved = _MOVED in source.partition(_CUT)[0]
+        arms.setdefault(arm, []).append(vitals.late() if moved else vitals)
     if not any(arms):
         return merged(arms.get("", []))
     each = {arm: merged(arms[arm]) for arm in sorted(arms)}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from llmvitals.record.alert import Alert
+from llmvitals.record.frame import shard_of
 from llmvitals.record.point import Point
-from llmvitals.record.view import View
+from llmvitals.record.view import COUNTLESS, OTHER, View
 from llmvitals.record.vitals import Vitals
 from llmvitals.window import FOREVER
 
@@ -80,6 +81,21 @@ class NoWatch:
         return []
 
 
+class Limits(NamedTuple):
+    """How many names a view may have at a time, over all shards.
+
+    series: of a view that is stored, or whose rules' points are; watched: of one that only rules read, by
+    session or user.
+    """
+
+    series: int = 20_000
+    watched: int = 200_000
+
+    def of(self, view: View) -> int:
+        """The limit of a view."""
+        return self.watched if not view.stored and COUNTLESS.intersection(view.by) else self.series
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a shard of merge does.
@@ -87,7 +103,8 @@ class Plan:
     pane_us: the pane's length, µs, a divisor of a minute. views: by name. contributors: how many of the
     heaviest a point shows; SPARE times as many are kept in windows. buckets: into how many pieces the state
     is cut for checkpoints. rounds: in how many snapshots each changed bucket is written. inputs: the topics
-    that are waited for; empty: all that frames name.
+    that are waited for; empty: all that frames name. limits: how many series views may have; shards: how
+    many share them; shard: which one this is.
     """
 
     pane_us: int
@@ -97,6 +114,9 @@ class Plan:
     buckets: int = 256
     rounds: int = 60
     inputs: frozenset[str] = frozenset()
+    limits: Limits = field(default_factory=Limits)
+    shards: int = 1
+    shard: int = 0
 
     def wants(self, view: str, series: tuple[str, ...]) -> bool:
         """Whether this home (see View) is of a view that is stored or watched, and has its dimensions."""
@@ -113,6 +133,10 @@ class Plan:
     def stored(self, view: str, series: tuple[str, ...]) -> bool:
         """Whether this home gives points; that of a split view holds what is many series."""
         return self.wants(view, series) and self.views[view].stored and not self.views[view].split
+
+    def away(self, view: str, series: tuple[str, ...]) -> bool:
+        """Whether this is OTHER of a view whose OTHER another shard owns: each has what it had to cut."""
+        return OTHER in series and shard_of(view, series, self.shards) != self.shard
 
     def eager(self, view: str) -> bool:
         """Whether rules read this view's open panes."""

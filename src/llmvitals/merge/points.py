@@ -65,7 +65,8 @@ def messages(contents: Contents, plan: Plan, upto: int) -> list[Message]:
 
 
 def _tags(plan: Plan, view: str, series: tuple[str, ...], window: str) -> dict[str, str]:
-    return {"view": view, "window": window, **dict(zip(plan.views[view].by, series, strict=True))}
+    tags = {"view": view, "window": window, **dict(zip(plan.views[view].by, series, strict=True))}
+    return tags | {"shard": str(plan.shard)} if plan.away(view, series) else tags
 
 
 def _rare(vitals: Vitals) -> dict[str, int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.plan import SPARE, Panes
 from llmvitals.record.vitals import Vitals, merged
+from llmvitals.sketch import scores
 from llmvitals.window import MINUTE, ROLLUPS, duration_text, window_start
 
 Contents = dict[tuple[str, int, bytes], Vitals]
@@ -21,7 +22,8 @@ class Rollup:
     """pane_us: the pane's length, µs. contributors: how many of the heaviest a point shows.
 
     Law: a window's content is the sum of its panes, exact in everything but contributors, which are cut to
-    `contributors × SPARE` a kind whenever a minute is complete: at the same points in every replay.
+    `contributors × SPARE` a kind whenever a minute is complete: at the same points in every replay; and in
+    names of scores, of which a series has scores.MOST in a day: those that came first.
     """
 
     pane_us: int
@@ -38,7 +40,8 @@ class Rollup:
                     changed[name, start, key] = vitals
                 minute = bucket.minutes.setdefault(window_start(start, MINUTE), {})
                 minute.setdefault(key, []).append(vitals.pack())
-        for start, key, vitals in self._minutes(bucket, now):
+        for start, key, whole in self._minutes(bucket, now):
+            vitals = self._scored(bucket, start, key, whole)
             changed["1m", start, key] = vitals
             for longer in LONGER:
                 self._add(bucket, longer, (start, key, vitals), changed)
@@ -62,6 +65,18 @@ class Rollup:
             for key, panes in bucket.minutes.pop(start).items():
                 whole = merged([Vitals.unpack(pane) for pane in panes])
                 yield start, key, self._cut(whole)
+
+    def _scored(self, bucket: Bucket, start: int, key: bytes, vitals: Vitals) -> Vitals:
+        """A minute with no more names of scores than its series may have in the day: each is a tag."""
+        if not vitals.scores:
+            return vitals
+        day = bucket.windows.get("1d", {}).get(window_start(start, ROLLUPS["1d"]), {}).get(key)
+        known = Vitals.unpack(day).scores if day else {}
+        new = sorted(vitals.scores.keys() - known.keys())
+        if len(known) + len(new) <= scores.MOST:
+            return vitals
+        kept = {*known, *new[: scores.MOST - len(known)]}
+        return replace(vitals, scores={name: said for name, said in vitals.scores.items() if name in kept})
 
     def _add(self, bucket: Bucket, name: str, minute: tuple[int, bytes, Vitals], changed: Contents) -> None:
         start, key, vitals = minute

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import chain
 
 import msgspec
@@ -13,6 +15,7 @@ from llmvitals.merge import state
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.entries import Put, by_bucket
 from llmvitals.merge.plan import Plan, series_key
+from llmvitals.merge.roster import Roster
 from llmvitals.merge.settle import STRETCH, Piece, Settler, Step, Todo
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
@@ -44,18 +47,21 @@ class Merge:
     ours), replayed (a bucket had them already) and moved (into a later pane, because theirs had closed);
     panes (of all series, that closed), points, alerts; orders, and orders_refused (of a rule or view that is
     not ours, or that can't be read).
+    roster: which series have a place of their own.
     """
 
     next: int
 
     def __init__(self, plan: Plan, *, shard: int, parts: dict[str, bytes], beginning: int) -> None:
         self.counters: Counter[str] = Counter()
-        self._plan = plan
+        plan = self._plan = replace(plan, shard=shard)
         self._buckets: dict[int, Bucket] = {}
         manifest = state.Manifest(state.VERSION, shard, 0, plan.buckets, plan.pane_us, beginning)
         if MANIFEST in parts:
             manifest, self._buckets = state.read(parts, plan, shard)
-        self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest)
+        until = max((bucket.applied for bucket in self._buckets.values()), default=0)
+        self.roster = Roster(plan, mark=manifest.roster, parts=parts, until=until)
+        self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest, self.roster)
         self._settler = Settler(plan, self.counters, self._buckets)
         self._sources = manifest.sources.copy()
         self.next = max(manifest.offset, beginning)
@@ -117,7 +123,7 @@ class Merge:
 
     def finish(self) -> list[Message]:
         """The end of a finite log (also when all sources have ended): close every pane and every window."""
-        out: list[Message] = []
+        out = self.roster.end(self.next, FOREVER, moved=True)
         for piece in self._finish():
             self._book(piece, self.next)
             out += piece.messages
@@ -186,11 +192,14 @@ class Merge:
         """
         self.counters["frames"] += 1
         self.counters["entries"] += len(frame.entries)
-        entries = by_bucket(frame, self._plan, self._sources, self.counters)
+        admits = partial(self.roster.admits, offset)
+        entries = by_bucket(frame, self._plan, self._sources, self.counters, admits=admits)
         low = self._sources.low
         if self._sources.take(frame, self._plan.inputs):
             self._checkpoints.moved(offset, frame)
         moved = self._sources.low > low
+        if told := self.roster.end(offset, self._sources.low, moved=moved):
+            yield Piece(told, [], [])
         todo = self._todo(offset, entries, self._sources.low if moved else None)
         if self._sources.low < FOREVER:
             low = self._sources.low

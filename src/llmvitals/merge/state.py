@@ -10,6 +10,7 @@ import msgspec
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.merge.bucket import Bucket, unpack
 from llmvitals.merge.plan import Plan
+from llmvitals.merge.roster import CURE, Mark, Roster
 from llmvitals.merge.sources import Sources
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
@@ -23,7 +24,8 @@ class Manifest(msgspec.Struct, array_like=True):
     """offset: where a restart reads from, the least that any bucket needs. sources: as they were there.
 
     shards: how many there are, 0 while no frame has said it. pieces: how many buckets there can be. buckets:
-    number → the offset that its newest record is applied up to; an older record is a lost write.
+    number → the offset that its newest record is applied up to; an older record is a lost write. roster: as
+    it was at `offset`.
     """
 
     version: int
@@ -34,6 +36,7 @@ class Manifest(msgspec.Struct, array_like=True):
     offset: int
     sources: Sources = msgspec.field(default_factory=Sources)
     buckets: dict[int, int] = {}
+    roster: Mark = msgspec.field(default_factory=Mark)
 
 
 class Checkpoints:
@@ -43,10 +46,10 @@ class Checkpoints:
     half of it: what is written of that one is what was written before.
     """
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, roster: Roster) -> None:
         self.ahead: set[int] = set()
         self.torn: int | None = None
-        self._manifest = manifest
+        self._manifest, self._roster = manifest, roster
         self._since: dict[int, int] = {}
         self._frames: deque[tuple[int, Frame]] = deque()
 
@@ -61,6 +64,8 @@ class Checkpoints:
     def take(self, buckets: dict[int, Bucket], plan: Plan, *, upto: int, whole: bool) -> Snapshot:
         """The buckets whose turn it is, and the manifest after them; upto: the offset expected next."""
         share = len(self._since) if whole else math.ceil(plan.buckets / plan.rounds)
+        if self._roster.unsaved and not whole:  # no bucket before it is known by which limits it was filled
+            share = 0
         parts = {}
         manifest = self._manifest
         whole_ones = (number for number in self._since if number != self.torn)
@@ -71,6 +76,8 @@ class Checkpoints:
         manifest.offset = min(self._since.values(), default=upto)
         while self._frames and self._frames[0][0] < manifest.offset:
             manifest.sources.take(self._frames.popleft()[1], plan.inputs)
+        manifest.roster, names = self._roster.snapshot(manifest.offset, upto)
+        parts |= names
         parts[MANIFEST] = msgspec.msgpack.encode(manifest)
         return Snapshot(manifest.offset, parts)
 
@@ -85,7 +92,7 @@ def read(parts: dict[str, bytes], plan: Plan, shard: int) -> tuple[Manifest, dic
         buckets = {
             int(name.removeprefix("bucket/")): unpack(data)
             for name, data in parts.items()
-            if name != MANIFEST
+            if name.startswith("bucket/")
         }
     except (ValueError, msgspec.DecodeError) as error:
         raise StateLost(
@@ -103,6 +110,3 @@ def read(parts: dict[str, bytes], plan: Plan, shard: int) -> tuple[Manifest, dic
             raise StateLost(f"bucket {number} of shard {shard} is older than the manifest knows it: {CURE}")
         buckets[number].applied = max(buckets[number].applied, manifest.offset)
     return manifest, buckets
-
-
-CURE = "start merge in a new `group`, so that it reads the partials again from their beginning"

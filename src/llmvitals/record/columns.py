@@ -18,6 +18,10 @@ the embeddings. A point of a canary compares an arm with its control, metric by 
 `metric`, `arm`, `control`; the evidence is an e-value, and the limit what it has to reach; effect: a ratio
 for rates, times, money and tokens, a difference for scores, with its interval. Points of toxicity and of
 scores (tag `score`: its name) are of series and windows, as those of calls.
+
+A point of cardinality says that a view had more names in a day (of sessions: in an hour) than it may have,
+and the rest was counted in `_other`. Tags: `shard`, each of which has its share. names: that have a place;
+cut: that have none (above 255 it is an estimate); name: the view's; examples: some that were cut.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ DRIFT: Final = "llm_drift"
 CANARY: Final = "llm_canary"
 TOXICITY: Final = "llm_toxicity"
 SCORES: Final = "llm_scores"
+CARDINALITY: Final = "llm_cardinality"
 
 COUNTS: Final[dict[str, tuple[str, ...]]] = {
     CALLS: (
@@ -47,6 +52,7 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
     CANARY: ("arm_calls", "control_calls"),
     TOXICITY: ("scored_calls", "toxic_calls", "unscored_calls"),
     SCORES: ("scores",),
+    CARDINALITY: ("names", "cut"),
 }  # fmt: skip
 """Measurement → its integer fields. `cost_nano` is money in nano-dollars, exact."""
 
@@ -81,6 +87,7 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
     ),
     TOXICITY: ("toxicity_mean", "toxicity_share", "toxicity_p50", "toxicity_p95"),
     SCORES: ("score_mean", "score_deviation"),
+    CARDINALITY: (),
 }  # fmt: skip
 """Measurement → its float fields. One that does not exist yet is left out of a point, never NaN."""
 
@@ -93,5 +100,6 @@ TEXTS: Final[dict[str, tuple[str, ...]]] = {
     CANARY: (),
     TOXICITY: (),
     SCORES: (),
+    CARDINALITY: ("name", "examples"),
 }
 """Measurement → its string fields."""
