@@ -301,7 +301,9 @@ def moved_in_time(patch):
 
 def moved_together(patch):
     """Of several closed panes of a new partition one is kept."""
-    patch.setattr(entries, "slot_of", lambda source, arm, *, closed=None: slot_of(source, arm))
+    patch.setattr(
+        entries, "slot_of", lambda source, arm, *, closed=None, cut=b"": slot_of(source, arm, cut=cut)
+    )
 
 
 MUTATIONS = [

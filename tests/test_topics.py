@@ -158,7 +158,7 @@ async def test_apply_creates_every_topic_and_a_second_time_does_nothing(kafka, t
     assert await topics.missing(settings) == []
     again = await topics.apply(settings)
     assert not again
-    assert str(again) == "Nothing to do: all 10 topics are there."
+    assert str(again) == "Nothing to do: all 11 topics are there."
 
 
 @pytest.mark.kafka
