@@ -19,11 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from combine import log
-from llmvitals import logs, topics
+from llmvitals import topics
 from llmvitals.backtest import run
+from llmvitals.backtest.replay import replay_lines
 from llmvitals.local.kafka import LocalKafka
-from llmvitals.publish import publish_lines
-from llmvitals.replay import replay_lines
+from llmvitals.publisher.file import publish_lines
+from llmvitals.runtime import logs
 from llmvitals.settings import Settings
 
 RULES = Path(__file__).parent.parent / "alerts"

@@ -10,15 +10,15 @@ import resource
 import time
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.alert.routing import Route, Routing
-from llmvitals.desk import Desk
-from llmvitals.notify.answer import Answer
-from llmvitals.notify.tempo import Tempo
+from llmvitals.incidents import Desk
+from llmvitals.notify.rate_limit import Tempo
+from llmvitals.notify.slack.answer import Answer
 from llmvitals.record.act import Silence, encode
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.card import Place
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.matcher import parsed
+from llmvitals.routing import Route, Routing
 from llmvitals.settings import Settings
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from llmvitals.combine.answers import Answer
 from llmvitals.combine.clock import Clock
 from llmvitals.combine.seen import Seen
 from llmvitals.combine.stage import SLICE
-from llmvitals.kafka.checkpoint import Store
-from llmvitals.kafka.outbox import Outbox
-from llmvitals.kafka.tail import Tail
 from llmvitals.record.log import Snapshot
+from llmvitals.runtime.kafka.checkpoint import Store
+from llmvitals.runtime.kafka.producer import Outbox
+from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.settings import Settings
 from llmvitals.window import SECOND
 

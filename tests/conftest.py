@@ -12,11 +12,12 @@ import pytest
 import structlog
 
 from commands import Deaf
-from llmvitals import logs, topics
+from llmvitals import topics
 from llmvitals.errors import StartFailed, Unavailable
 from llmvitals.local.influx import Bucket, LocalInflux
 from llmvitals.local.kafka import LocalKafka
 from llmvitals.local.service import Service
+from llmvitals.runtime import logs
 from llmvitals.topics.declared import shipped
 
 if TYPE_CHECKING:

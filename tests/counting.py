@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmvitals.app import run
 from llmvitals.errors import SinkError
 from llmvitals.record.log import Message, Snapshot, Topic
+from llmvitals.runtime.app import run
 from llmvitals.settings import load
 from llmvitals.stage import Tap
 

@@ -6,8 +6,8 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.desk import Desk
-from llmvitals.notify.tempo import Tempo
+from llmvitals.incidents import Desk
+from llmvitals.notify.rate_limit import Tempo
 from llmvitals.record.act import Acknowledgement, Act, Question, Silence, decode, encode
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.incident import Case, Incident
@@ -19,7 +19,7 @@ from llmvitals.record.watermark import Watermark
 from llmvitals.settings import Settings
 
 if TYPE_CHECKING:
-    from llmvitals.alert.routing import Routing
+    from llmvitals.routing import Routing
     from llmvitals.testing import FakeSlack
 
 SECOND = 1_000_000

@@ -14,9 +14,9 @@ import numpy as np
 from llmvitals.record.alert import Alert
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import Vitals
+from llmvitals.rules.engine import Watch, load_watch
 from llmvitals.sketch import quantiles, tally
 from llmvitals.sketch.scores import whole
-from llmvitals.watch import Watch, load_watch
 
 SECOND = 1_000_000
 PANE = 10 * SECOND

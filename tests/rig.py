@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from llmvitals.kafka.checkpoint import Store
-from llmvitals.kafka.outbox import Outbox
-from llmvitals.kafka.tail import Tail
 from llmvitals.record.log import Topic
+from llmvitals.runtime.kafka.checkpoint import Store
+from llmvitals.runtime.kafka.producer import Outbox
+from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.settings import Settings
 
 if TYPE_CHECKING:

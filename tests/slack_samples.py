@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from llmvitals.notify.changes import calls, reply
+from llmvitals.notify.slack.thread import calls, reply
 from llmvitals.record.alert import Alert, Heavy
 from llmvitals.record.card import Card
 from llmvitals.record.matcher import Matcher

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from llmvitals.backtest.replay import SOURCE, Replay
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Message, Topic
-from llmvitals.replay import SOURCE, Replay
 from llmvitals.settings import Settings
 from panes import PANE, SECOND
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.record.alert import Alert, Heavy
-from llmvitals.watch import load_watch
+from llmvitals.rules.engine import load_watch
 from panes import MINUTE, PANE, alerts, points, said, told, vitals, walk, watch
 
 FIRST = 1_700_000_000_000_000 // PANE // (6 * MINUTE) * 6 * MINUTE

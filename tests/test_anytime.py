@@ -10,8 +10,8 @@ import ville
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmvitals.detect import confseq, eprocess
-from llmvitals.detect.confseq import State
+from llmvitals.stats import confseq, eprocess
+from llmvitals.stats.confseq import State
 
 MINUTE = st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(0, 9), st.integers(0, 9))
 ALPHA = 0.01

@@ -17,13 +17,14 @@ import pytest
 from rich.console import Console
 
 from commands import said
-from llmvitals.backtest import run, show, trial
+from llmvitals.backtest import evaluator as trial
+from llmvitals.backtest import run, show
 from llmvitals.backtest.episodes import Episode, Span, episodes, records
+from llmvitals.backtest.evaluator import Trial
 from llmvitals.backtest.run import Outcome
-from llmvitals.backtest.trial import Trial
 from llmvitals.errors import ConfigError
 from llmvitals.pipeline import Pipeline
-from llmvitals.publish import publish_lines
+from llmvitals.publisher.file import publish_lines
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
 from llmvitals.settings import Settings

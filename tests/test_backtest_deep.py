@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from llmvitals.backtest.evaluator import Trial
 from llmvitals.backtest.needs import needs
-from llmvitals.backtest.trial import Trial
+from llmvitals.rules.engine import KINDS
 from llmvitals.settings import Settings
-from llmvitals.watch import KINDS
 from test_backtest import MINUTE, NOON, SECOND, folder, told, tried, worked
 
 RULES = """

@@ -22,10 +22,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 import commands
 from cluster import Cluster, free_ports, rows, until
 from hostile import MARK, Hostile, corpus
+from llmvitals.backtest.replay import Replay
 from llmvitals.errors import Code
 from llmvitals.local.traffic import company
 from llmvitals.record.log import Logged
-from llmvitals.replay import Replay
 from llmvitals.testing import FakeSlack
 from oracle import FIELDS, VIEWS, WINDOWS, Logs, nano
 from test_exact import compare, stored

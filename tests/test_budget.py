@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.record.vitals import Vitals
-from llmvitals.watch import Watch
+from llmvitals.rules.engine import Watch
 from panes import MINUTE, PANE, SECOND, alerts, told, vitals, walk, watch
 
 HOUR = 60 * MINUTE

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from llmvitals.detect.pairs import LENGTHS, scaled
-from llmvitals.watch import load_watch
+from llmvitals.rules.engine import load_watch
+from llmvitals.rules.kinds.budget.burn_windows import LENGTHS, scaled
 from llmvitals.window import duration
 from panes import MINUTE, PANE, vitals, walk, watch
 from spend import DAY, HOUR, moment

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmvitals.record.columns import COUNTS, MEASURES
+from llmvitals.metrics.columns import COUNTS, MEASURES
 from llmvitals.record.point import Point
 from panes import MINUTE, PANE, SECOND, alerts, points, said, vitals, watch
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmvitals.detect.pairs import DEFAULT, LENGTHS, scaled
+from llmvitals.rules.kinds.budget.burn_windows import DEFAULT, LENGTHS, scaled
 from panes import MINUTE, PANE, alerts, points, said, vitals, walk, watch
 from spend import DAY, HOUR, moment
 

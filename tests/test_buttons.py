@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from desks import World
 from desks import alert as incident
 from llmvitals.errors import ConfigError
-from llmvitals.notify.actions import ACK, CALLS, SILENCE, VALUE, actions, carried, meant
-from llmvitals.notify.bot import Bot
-from llmvitals.notify.buttons import Buttons, listening
-from llmvitals.notify.press import acts
-from llmvitals.notify.tempo import Tempo
+from llmvitals.notify.rate_limit import Tempo
+from llmvitals.notify.slack.actions import ACK, CALLS, SILENCE, VALUE, actions, carried, meant
+from llmvitals.notify.slack.bot import Bot
+from llmvitals.notify.slack.buttons import Buttons, listening
+from llmvitals.notify.slack.interaction import acts
 from llmvitals.record.act import Acknowledgement, Question, Silence, decode, encode
 from llmvitals.record.card import Card
 from llmvitals.record.matcher import Matcher

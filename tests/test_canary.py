@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from arms import DAY, FIRST, MINUTE, PANE, Minute, Walk, arm, failing, rollout, watch
-from llmvitals.detect.endpoints import METRICS
-from llmvitals.record.columns import CANARY, COUNTS, MEASURES
+from llmvitals.metrics.columns import CANARY, COUNTS, MEASURES
 from llmvitals.record.vitals import Vitals
-from llmvitals.watch import load_watch
+from llmvitals.rules.engine import load_watch
+from llmvitals.rules.kinds.canary.endpoints import METRICS
 
 CANARY_FIELDS = (*COUNTS[CANARY], *MEASURES[CANARY])
 

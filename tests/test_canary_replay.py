@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frames import contents
-from llmvitals.merge import settle
+from llmvitals.merge import closer as settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.pipeline import Pipeline
 from test_merge_rules import CALLS, alerts, changes, disturbed, frames, merging, piped

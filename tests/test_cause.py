@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmvitals.detect.case import Case, Span
-from llmvitals.detect.cause import line
-from llmvitals.detect.subject import subject
-from llmvitals.record.quantity import amount
+from llmvitals.metrics.quantity import amount
+from llmvitals.rootcause.change import Case, Span
+from llmvitals.rootcause.line import line
+from llmvitals.rootcause.products import subject
 from llmvitals.sketch import heavy
 
 HOUR = 3_600_000_000

@@ -13,10 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river.drift import ADWIN, PageHinkley
 
-from llmvitals.detect.change import Change
-from llmvitals.detect.change_digest import KEPT, note
-from llmvitals.detect.change_minutes import CHANGING, Minutes, margin, scaled, units, value
-from llmvitals.detect.change_points import ALLOWANCE, CLIPPED, LEAST, SIDE, STEEP, USUAL, Search, deviation
+from llmvitals.rules.kinds.change.change_points import (
+    ALLOWANCE,
+    CLIPPED,
+    LEAST,
+    SIDE,
+    STEEP,
+    USUAL,
+    Search,
+    deviation,
+)
+from llmvitals.rules.kinds.change.detector import KEPT, note
+from llmvitals.rules.kinds.change.minutes import CHANGING, Minutes, margin, scaled, units, value
+from llmvitals.rules.kinds.change.spec import Change
 from llmvitals.window import MINUTE
 from panes import PANE, vitals, walk, watch
 

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmvitals.errors import StateLost
-from llmvitals.kafka.checkpoint import Ledger, Mark, Store
-from llmvitals.kafka.outbox import Outbox
-from llmvitals.kafka.tail import Tail
 from llmvitals.record.chunk import LIMIT, Chunk, ChunkKey, Saved, Version, pick, split
 from llmvitals.record.log import Message, Snapshot, Topic
+from llmvitals.runtime.kafka.checkpoint import Ledger, Mark, Store
+from llmvitals.runtime.kafka.producer import Outbox
+from llmvitals.runtime.kafka.tail import Tail
 from rig import Rig
 
 if TYPE_CHECKING:

@@ -35,9 +35,9 @@ from brute import (
     summed,
 )  # fmt: skip
 from llmvitals.combine import Combine, Plan
+from llmvitals.combine.exemplars import Worst
 from llmvitals.combine.frames import LIMIT
 from llmvitals.combine.sums import SHIFT, Marks, Sums
-from llmvitals.combine.worst import Worst
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.record.frame import Frame, shard_of
 from llmvitals.record.log import Logged, Message, Snapshot, Topic
@@ -144,9 +144,9 @@ def test_batches_change_nothing(log, cuts):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_long_log_that_is_added_up_in_small_pieces(monkeypatch, seed):
-    monkeypatch.setattr("llmvitals.combine.shelf.WAITING", 50)
-    monkeypatch.setattr("llmvitals.combine.book.FULL", 20)
-    monkeypatch.setattr("llmvitals.combine.worst._SPARE", 0)
+    monkeypatch.setattr("llmvitals.combine.open_panes.WAITING", 50)
+    monkeypatch.setattr("llmvitals.combine.interner.FULL", 20)
+    monkeypatch.setattr("llmvitals.combine.exemplars._SPARE", 0)
     dice = random.Random(seed)
     calls = [
         event(
@@ -504,7 +504,7 @@ def worst(
 
 @pytest.mark.parametrize("spare", [-10, -5, 0])
 def test_the_worst_are_found_among_equals_in_any_pieces(monkeypatch, spare):
-    monkeypatch.setattr("llmvitals.combine.worst._SPARE", spare)
+    monkeypatch.setattr("llmvitals.combine.exemplars._SPARE", spare)
     for seed in range(500):
         dice = random.Random(seed)
         ids, most = "abcdefghijkl"[: dice.choice([3, 8, 12])], dice.choice([3, 6, 12])
@@ -518,7 +518,7 @@ def test_the_worst_are_found_among_equals_in_any_pieces(monkeypatch, spare):
 
 
 def test_what_leads_among_equals_is_forgotten_when_the_bar_rises(monkeypatch):
-    monkeypatch.setattr("llmvitals.combine.worst._SPARE", -2)
+    monkeypatch.setattr("llmvitals.combine.exemplars._SPARE", -2)
     pieces = [
         [(0, 1, name) for name in "bcdef"],
         [(0, 4, "z"), (0, 3, "z")],

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from desks import MINUTE, NOW, World, alert
-from llmvitals.notify.actions import SILENCE
-from llmvitals.notify.buttons import listening
-from llmvitals.notify.tempo import Tempo
+from llmvitals.notify.rate_limit import Tempo
+from llmvitals.notify.slack.actions import SILENCE
+from llmvitals.notify.slack.buttons import listening
 from llmvitals.testing import FakeSlack
 from panes import PANE, said, told, vitals, walk, watch
 from panes import alerts as spoken

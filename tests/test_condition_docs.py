@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from llmvitals.detect.absence import Absence
-from llmvitals.detect.change import Change
-from llmvitals.detect.metric import METRICS
-from llmvitals.detect.outage import Outage
-from llmvitals.detect.runaway import Runaway
-from llmvitals.watch import load_watch
+from llmvitals.metrics.metric import METRICS
+from llmvitals.rules.engine import load_watch
+from llmvitals.rules.kinds.absence.spec import Absence
+from llmvitals.rules.kinds.change.spec import Change
+from llmvitals.rules.kinds.outage.spec import Outage
+from llmvitals.rules.kinds.runaway.spec import Runaway
 from panes import MINUTE, PANE, vitals, watch
 
 PAGE = (Path(__file__).parents[1] / "docs" / "conditions.md").read_text(encoding="utf-8")

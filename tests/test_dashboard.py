@@ -12,12 +12,12 @@ from influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 
 import panes
-from llmvitals.record.columns import BUDGET, CALLS, COUNTS, MEASURES, TEXTS, TOP
+from llmvitals.metrics.columns import BUDGET, CALLS, COUNTS, MEASURES, TEXTS, TOP
 from llmvitals.record.point import Point
 from llmvitals.record.view import DEFAULT_VIEWS
-from llmvitals.watch import load_watch
+from llmvitals.rules.engine import load_watch
+from llmvitals.store.lines import line
 from llmvitals.window import MINUTE
-from llmvitals.write.lines import line
 from panes import PANE, vitals
 
 ROOT = Path(__file__).parent.parent

@@ -18,14 +18,14 @@ from aiokafka.errors import (
 )
 
 from cluster import Cluster, until
-from llmvitals.combine.letters import letter
+from llmvitals.combine.dead_letters import letter
 from llmvitals.errors import BadCall, Code
-from llmvitals.kafka import dead_letters
-from llmvitals.kafka.dead_letters import DeadLetters
-from llmvitals.kafka.outbox import NotSent
-from llmvitals.kafka.watchdog import Patience
 from llmvitals.record.chunk import LIMIT
 from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.runtime.kafka import dead_letters
+from llmvitals.runtime.kafka.dead_letters import DeadLetters
+from llmvitals.runtime.kafka.producer import NotSent
+from llmvitals.runtime.kafka.watchdog import Patience
 from llmvitals.topics.incremental import alter_settings
 from test_drive import HERE, Bench
 

@@ -10,14 +10,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from desks import DAY, HOUR, MINUTE, NOW, SECOND, World, alert, slow
-from llmvitals.alert.routing import EACH, Inhibition, MuteTime, Route, Routing
 from llmvitals.record.act import encode
 from llmvitals.record.incident import Case
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.matcher import parsed
 from llmvitals.record.verdict import Gate
+from llmvitals.routing import EACH, Inhibition, MuteTime, Route, Routing
+from llmvitals.rules.engine import load_watch
 from llmvitals.testing import FakeSlack
-from llmvitals.watch import load_watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from desks import DAY, MINUTE, SECOND, World, alert
-from llmvitals.alert.routing import Inhibition, Route, Routing
-from llmvitals.notify.answer import Answer
+from llmvitals.notify.slack.answer import Answer
 from llmvitals.record.card import Card, Place
 from llmvitals.record.log import Logged, Message
 from llmvitals.record.matcher import parsed
+from llmvitals.routing import Inhibition, Route, Routing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,12 +11,12 @@ import pytest
 import decline
 from cluster import Cluster, rows, until
 from desks import World
+from llmvitals.backtest.replay import Replay
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
-from llmvitals.replay import Replay
+from llmvitals.rules.engine import load_watch
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
-from llmvitals.watch import load_watch
 from llmvitals.window import HOUR, MINUTE
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from desks import DAY, HOUR, MINUTE, NOW, SECOND, World, alert, slow
-from llmvitals.alert.routing import Inhibition, Route, Routing
 from llmvitals.meters import Unmetered
 from llmvitals.record.matcher import parsed
 from llmvitals.record.verdict import Gate
+from llmvitals.routing import Inhibition, Route, Routing
 from llmvitals.testing import FakeSlack
 
 if TYPE_CHECKING:

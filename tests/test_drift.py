@@ -12,14 +12,14 @@ import pytest
 from scipy import stats
 
 from conversation import NEW, SPACE, about, closer, images, talk
-from llmvitals.detect import gumbel, hotelling
-from llmvitals.detect.axes import KEPT, found, gather
-from llmvitals.detect.drift import Drift, adopted, reference_of
-from llmvitals.detect.reference import unpacked
-from llmvitals.detect.whitening import RIDGE, whitening
 from llmvitals.record.vitals import Vitals
+from llmvitals.rules.engine import load_watch
+from llmvitals.rules.kinds.drift.reference import unpacked
+from llmvitals.rules.kinds.drift.spec import Drift, adopted, reference_of
 from llmvitals.sketch.moments import merge_meaning
-from llmvitals.watch import load_watch
+from llmvitals.stats import gumbel, hotelling
+from llmvitals.stats.axes import KEPT, found, gather
+from llmvitals.stats.whitening import RIDGE, whitening
 from llmvitals.window import DAY, HOUR, MINUTE, SECOND
 from panes import alerts, points, watch
 

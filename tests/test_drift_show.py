@@ -14,7 +14,7 @@ import pytest
 import commands
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings
-from llmvitals.write.sqlite import SqliteWriter
+from llmvitals.store.sqlite.writer import SqliteWriter
 
 MINUTE = 60_000_000
 NOW = time.time_ns() // 1_000 // MINUTE * MINUTE

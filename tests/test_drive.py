@@ -9,11 +9,11 @@ import pytest
 from aiokafka import TopicPartition
 
 from llmvitals.errors import SourceRecreated
-from llmvitals.kafka.drive import Driver
-from llmvitals.kafka.feed import Batch, Bounds
 from llmvitals.meters import Unmetered
 from llmvitals.record.chunk import Saved
 from llmvitals.record.log import Logged, Message, Snapshot, Topic
+from llmvitals.runtime.kafka.feed import Batch, Bounds
+from llmvitals.runtime.kafka.stage_runner import Driver
 from llmvitals.settings import Settings
 from llmvitals.window import NEVER
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmvitals.detect.outlook import outlook
+from llmvitals.rules.kinds.budget.projection import outlook
 from panes import MINUTE, PANE, alerts, points, said, vitals, walk, watch
 from spend import DAY, HOUR, brief, moment
 
@@ -196,5 +196,5 @@ def test_four_in_five_times_the_end_is_in_the_interval():
 
 
 def test_who_forecasts_nothing_does_not_wait_for_river():
-    code = "import sys, llmvitals.watch, llmvitals.pipeline; assert 'river' not in sys.modules"
+    code = "import sys, llmvitals.rules.engine, llmvitals.pipeline; assert 'river' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -13,10 +13,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from cluster import Cluster, until
-from llmvitals.kafka.connect import DISCOVERY_MS
-from llmvitals.kafka.tail import Tail
 from llmvitals.record.frame import Frame, shard_of
 from llmvitals.record.log import Topic
+from llmvitals.runtime.kafka.connect import DISCOVERY_MS
+from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.settings import Settings
 from llmvitals.window import NEVER
 from oracle import FIELDS, SECOND, VIEWS, WINDOWS, Logs, added

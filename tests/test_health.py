@@ -15,15 +15,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from llmvitals.combine.stage import _COUNTERS
 from llmvitals.errors import ConfigError
-from llmvitals.health import CHILDREN, PORTS, Health, declared
-from llmvitals.kafka.drive import CUT
+from llmvitals.runtime.health import CHILDREN, PORTS, Health, declared
+from llmvitals.runtime.kafka.stage_runner import CUT
 from llmvitals.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmvitals.health import Kind
     from llmvitals.meters import Meters
+    from llmvitals.runtime.health import Kind
 
 SOURCE = Path(__file__).parent.parent / "src" / "llmvitals"
 PLACE = {"topic": "llm.calls.v1", "partition": "0"}
@@ -149,12 +149,12 @@ def test_a_host_that_is_not_ours_is_refused_with_what_to_set() -> None:
         pass
 
 
-EVERYWHERE = ("app.py", "reload.py", "kafka/feed.py")
+EVERYWHERE = ("app.py", "reload.py", "runtime/kafka/feed.py")
 PARTS = {
-    "combine": ("kafka/drive.py", "combine"),
-    "merge": ("kafka/drive.py", "merge"),
-    "sink": ("kafka/pour.py", "desk", "notify", "write"),
-    "score": ("kafka/drive.py", "score"),
+    "combine": ("runtime/kafka/stage_runner.py", "combine"),
+    "merge": ("runtime/kafka/stage_runner.py", "merge"),
+    "sink": ("runtime/kafka/sink_runner.py", "desk", "notify", "write"),
+    "score": ("runtime/kafka/stage_runner.py", "score"),
 }
 """What runs in a worker, as far as it counts."""
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from cluster import Cluster
+from llmvitals.backtest.replay import SOURCE, Replay
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
-from llmvitals.replay import SOURCE, Replay
 from llmvitals.settings import Settings
 from llmvitals.window import MINUTE, SECOND
 

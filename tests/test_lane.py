@@ -8,13 +8,13 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from frames import PANE, VIEWS, entry, frame, log, vitals
-from llmvitals.kafka.feed import Batch
-from llmvitals.kafka.lane import Lane
 from llmvitals.merge import Merge, Plan
-from llmvitals.merge.settle import STRETCH
+from llmvitals.merge.closer import STRETCH
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Message, Topic
+from llmvitals.runtime.kafka.feed import Batch
+from llmvitals.runtime.kafka.partition_task import Lane
 from llmvitals.settings import Settings
 
 SECOND = 1_000_000

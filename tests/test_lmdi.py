@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmvitals.detect.lmdi import MIX, VOLUME, Item, logarithmic_mean, rounded, split
+from llmvitals.stats.lmdi import MIX, VOLUME, Item, logarithmic_mean, rounded, split
 
 FACTORS = ("tokens", "price", "cache")
 amounts = st.just(0.0) | st.floats(1e-3, 1e15) | st.integers(1, 10**15).map(float)

@@ -19,9 +19,10 @@ from llmvitals.combine import Combine
 from llmvitals.combine import state as state_of_combine
 from llmvitals.combine.answers import Answer
 from llmvitals.combine.clock import Clock
+from llmvitals.combine.open_panes import Shelf
 from llmvitals.combine.seen import Seen
-from llmvitals.combine.shelf import Shelf
-from llmvitals.merge import entries, settle, sources, stage, state
+from llmvitals.merge import closer as settle
+from llmvitals.merge import entries, sources, stage, state
 from llmvitals.merge.bucket import Bucket, slot_of
 from llmvitals.merge.sources import Sources
 from llmvitals.merge.state import Checkpoints

@@ -14,7 +14,7 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
-from llmvitals.kafka.membership import Membership
+from llmvitals.runtime.kafka.membership import Membership
 
 HERE = TopicPartition("calls", 0)
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frames import FIRST, PANE, contents, entry, frame, log, stored, vitals
-from llmvitals.merge import Merge, settle
+from llmvitals.merge import Merge
+from llmvitals.merge import closer as settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.pipeline import Pipeline
 from llmvitals.record import watermark

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from frames import DAY, FIRST, PANE, VIEWS, contents, entry, frame, log, stored, vitals
 from llmvitals.errors import ConfigError, StateLost
-from llmvitals.merge import Merge, Plan, settle
+from llmvitals.merge import Merge, Plan
+from llmvitals.merge import closer as settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Topic

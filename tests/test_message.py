@@ -19,19 +19,19 @@ from hypothesis import strategies as st
 from msgspec import structs
 from rich.console import Console
 
-from llmvitals.notify.actions import actions
-from llmvitals.notify.blocks import blocks, fallback
-from llmvitals.notify.changes import calls, reply
+from llmvitals.metrics.quantity import amount, percent, span
 from llmvitals.notify.figure import sparkline
-from llmvitals.notify.limits import problems
 from llmvitals.notify.message import notice
+from llmvitals.notify.slack.actions import actions
+from llmvitals.notify.slack.blocks import blocks, fallback
+from llmvitals.notify.slack.limits import problems
+from llmvitals.notify.slack.send_test import NOTE
+from llmvitals.notify.slack.thread import calls, reply
 from llmvitals.notify.terminal import draw
-from llmvitals.notify.trial import NOTE
 from llmvitals.notify.wording import clean, escape, moment
 from llmvitals.record.alert import Alert, Heavy, Unit
 from llmvitals.record.card import Card
 from llmvitals.record.matcher import Matcher
-from llmvitals.record.quantity import amount, percent, span
 from llmvitals.settings import Settings
 from slack_samples import CARDS, HOUR, MINUTE, NOON, TRACES, alert, group, thread, threshold
 

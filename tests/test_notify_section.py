@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from llmvitals.alert.routing import Inhibition, MuteTime, Route, Routing
 from llmvitals.errors import RuleError
 from llmvitals.record.matcher import Matcher
-from llmvitals.watch import load_watch
+from llmvitals.routing import Inhibition, MuteTime, Route, Routing
+from llmvitals.rules.engine import load_watch
 from llmvitals.window import HOUR, MINUTE, SECOND
 from panes import PANE
 

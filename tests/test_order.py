@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from frames import FIRST, PANE, frame, log
-from llmvitals.detect.drift import reference_of
 from llmvitals.errors import ConfigError
 from llmvitals.merge import Merge, Plan
 from llmvitals.merge.plan import series_key
@@ -20,10 +19,11 @@ from llmvitals.record.log import Logged, Topic
 from llmvitals.record.order import Order, decode
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import Vitals
+from llmvitals.rules.engine import load_watch
+from llmvitals.rules.kinds.drift.spec import reference_of
 from llmvitals.sketch.moments import Moments
 from llmvitals.sketch.space import space
 from llmvitals.sketch.tally import SUM, SUMS
-from llmvitals.watch import load_watch
 
 RULES = """
 groups:

@@ -10,11 +10,11 @@ import pytest
 from aiokafka import TopicPartition
 
 from llmvitals.errors import SinkError
-from llmvitals.kafka.feed import Batch, Bounds
-from llmvitals.kafka.pour import Pour, patience
-from llmvitals.kafka.watchdog import Patience
 from llmvitals.meters import Unmetered
 from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.runtime.kafka.feed import Batch, Bounds
+from llmvitals.runtime.kafka.sink_runner import Pour, patience
+from llmvitals.runtime.kafka.watchdog import Patience
 from llmvitals.settings import Settings
 from llmvitals.stage import Tap
 
@@ -188,7 +188,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr("llmvitals.kafka.pour._FIRST_WAIT", SOON)
+    monkeypatch.setattr("llmvitals.runtime.kafka.sink_runner._FIRST_WAIT", SOON)
     made = Bench()
     await made.load()
     yield made
@@ -218,8 +218,10 @@ async def test_the_waits_grow_to_30_s_while_nothing_is_asked_for(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[tuple[float, float | None]] = []
-    monkeypatch.setattr("llmvitals.kafka.pour._FIRST_WAIT", 0.5)
-    monkeypatch.setattr("llmvitals.kafka.pour.patience", lambda *given: waits.append(given) or 0.0)
+    monkeypatch.setattr("llmvitals.runtime.kafka.sink_runner._FIRST_WAIT", 0.5)
+    monkeypatch.setattr(
+        "llmvitals.runtime.kafka.sink_runner.patience", lambda *given: waits.append(given) or 0.0
+    )
     bench.points.fails = [down(), down(), down(after=5.0), *[down() for _ in range(6)]]
     await bench.give(VITALS, 0)
     assert [backoff for backoff, _ in waits] == [0.5, 1, 2, 2, 4, 8, 16, 30, 30]
@@ -311,7 +313,7 @@ ACT, MARK = Message(Topic.SILENCES, b"s", b""), Message(Topic.INCIDENTS, b"i", b
 
 @pytest.fixture
 async def clerk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Bench, Clerk]]:
-    monkeypatch.setattr("llmvitals.kafka.pour._FIRST_WAIT", SOON)
+    monkeypatch.setattr("llmvitals.runtime.kafka.sink_runner._FIRST_WAIT", SOON)
     sink = Clerk()
     made = Bench(sink)
     made.world.topics = {
@@ -458,7 +460,7 @@ class Vault(End):
 
 @pytest.fixture
 async def vault(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Bench, Vault]]:
-    monkeypatch.setattr("llmvitals.kafka.pour._FIRST_WAIT", 0.01)
+    monkeypatch.setattr("llmvitals.runtime.kafka.sink_runner._FIRST_WAIT", 0.01)
     sink = Vault()
     bench = Bench(points=sink)
     await bench.load()

@@ -15,12 +15,12 @@ import pytest
 from llmvitals.errors import ConfigError, SinkError
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings, ViewSetting
-from llmvitals.write.flux import script
-from llmvitals.write.flux import text as literal
-from llmvitals.write.lines import tag
-from llmvitals.write.query import Table, query, render
-from llmvitals.write.question import METRICS, Question, Request
-from llmvitals.write.store import Store, store
+from llmvitals.store.influx.flux import script
+from llmvitals.store.influx.flux import text as literal
+from llmvitals.store.lines import tag
+from llmvitals.store.protocol import Store, store
+from llmvitals.store.query import Table, query, render
+from llmvitals.store.question import METRICS, Question, Request
 from store_points import HOUR, NOW, START, point, records
 from test_write_lines import INJECTIONS
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from llmvitals.record.call import CallEvent
+from llmvitals.rules.engine import load_watch
 from llmvitals.settings import Settings
-from llmvitals.watch import load_watch
 from llmvitals.window import SECOND
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

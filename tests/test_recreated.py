@@ -13,9 +13,9 @@ from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from llmvitals.errors import SourceRecreated
-from llmvitals.kafka.tail import Tail
-from llmvitals.kafka.topic_ids import topic_ids
 from llmvitals.record.chunk import Chunk, Saved
+from llmvitals.runtime.kafka.tail import Tail
+from llmvitals.runtime.kafka.topic_ids import topic_ids
 from rig import Rig, until
 from test_drive import HERE, Bench
 

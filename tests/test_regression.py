@@ -12,14 +12,15 @@ import pytest
 from scipy import stats
 
 from llmvitals.backtest.needs import needs
-from llmvitals.detect import hours, shiryaev
-from llmvitals.detect.comparable import COMPARABLE, gauge_of, worse
-from llmvitals.detect.dispersion import dispersion, factor
-from llmvitals.detect.metric import METRICS
-from llmvitals.detect.regression import Regression
+from llmvitals.metrics.metric import METRICS
 from llmvitals.record.vitals import Vitals, merged
+from llmvitals.rules.engine import load_watch
+from llmvitals.rules.kinds.regression import hours
+from llmvitals.rules.kinds.regression.comparable import COMPARABLE, gauge_of, worse
+from llmvitals.rules.kinds.regression.spec import Regression
 from llmvitals.sketch import tally
-from llmvitals.watch import load_watch
+from llmvitals.stats import shiryaev
+from llmvitals.stats.dispersion import dispersion, factor
 from panes import PANE, SECOND, vitals, walk, watch
 
 DAY, WEEK = 1_440, 10_080

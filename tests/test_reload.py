@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cluster import Cluster, until
-from llmvitals.alert.files import rule_files
-from llmvitals.alert.folder import Folder
 from llmvitals.errors import RuleError
 from llmvitals.meters import Unmetered
 from llmvitals.record.alert import Alert
-from llmvitals.reload import Reload
+from llmvitals.rules.files import rule_files
+from llmvitals.rules.folder import Folder
+from llmvitals.runtime.reload import Reload
 from oracle import Logs
 from test_exact import MINUTE, START, conserved, dead_letters, publish, settled
 
@@ -118,7 +118,7 @@ async def test_who_asks_while_the_folder_is_looked_at_is_heard(
             asked.append(reload.ask())
         return False
 
-    monkeypatch.setattr("llmvitals.reload.Folder.changed", looked)
+    monkeypatch.setattr("llmvitals.runtime.reload.Folder.changed", looked)
     assert await asyncio.wait_for(reload.next(), 5) == "read"
 
 

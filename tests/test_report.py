@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console
 
-from llmvitals.desk.points import State
-from llmvitals.desk.points import point as changed
 from llmvitals.errors import ConfigError, SinkError
+from llmvitals.incidents.points import State
+from llmvitals.incidents.points import point as changed
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.log import Logged
 from llmvitals.record.point import Point
@@ -23,7 +23,7 @@ from llmvitals.report import run, show
 from llmvitals.report.run import Report, history, report
 from llmvitals.report.summary import Line, Spread
 from llmvitals.settings import Settings
-from llmvitals.write.store import store
+from llmvitals.store.protocol import store
 from store_points import NOW
 
 SECOND = 1_000_000

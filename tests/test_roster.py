@@ -18,10 +18,9 @@ from msgspec.structs import replace as replaced
 
 import world
 from frames import FIRST, PANE, SECOND, VIEWS, entry, frame, log, stored, vitals
-from llmvitals.doctor import examine
 from llmvitals.errors import StateLost
-from llmvitals.kafka import crowd
-from llmvitals.merge import Limits, Merge, Plan, roster, settle
+from llmvitals.merge import Limits, Merge, Plan, roster
+from llmvitals.merge import closer as settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.merge.roster import share
 from llmvitals.record.chunk import MANIFEST
@@ -29,8 +28,10 @@ from llmvitals.record.frame import Entry, Frame, shard_of
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.view import OTHER, View
+from llmvitals.runtime.doctor import examine
+from llmvitals.runtime.kafka import cut_series as crowd
 from llmvitals.settings import Settings
-from llmvitals.write.sqlite import SqliteWriter
+from llmvitals.store.sqlite.writer import SqliteWriter
 from test_machine import run
 
 PANES = 86_400 * SECOND // PANE

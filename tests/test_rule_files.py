@@ -9,12 +9,12 @@ import pytest
 
 import wrong_rules
 from llmvitals import topics
-from llmvitals.alert import places
-from llmvitals.alert.parse import Loader
 from llmvitals.errors import ConfigError, RuleError
+from llmvitals.rules import yaml_places as places
+from llmvitals.rules.engine import load_watch
+from llmvitals.rules.yaml_parser import Loader
 from llmvitals.ruletest import load_tests
 from llmvitals.settings import Settings
-from llmvitals.watch import load_watch
 from panes import PANE
 
 RULE = """groups:

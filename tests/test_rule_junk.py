@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.errors import RuleError
+from llmvitals.rules.engine import load_watch
 from llmvitals.ruletest import load_tests
-from llmvitals.watch import load_watch
 from panes import PANE
 
 SHIPPED = Path(__file__).parent.parent / "alerts"

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import wrong_rules
 from llmvitals.cli import app
+from llmvitals.rules.engine import KINDS
 from llmvitals.ruleschema import case_schema, rule_schema
-from llmvitals.watch import KINDS
 
 SHIPPED = Path(__file__).parent.parent / "alerts"
 SCHEMA = rule_schema()

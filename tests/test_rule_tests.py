@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from llmvitals import ruletest
+from llmvitals.backtest.replay import replay_lines
 from llmvitals.cli import app, main
-from llmvitals.replay import replay_lines
+from llmvitals.rules.engine import load_watch
 from llmvitals.ruletest import Runner, load_tests, run
 from llmvitals.settings import Settings
-from llmvitals.watch import load_watch
 from llmvitals.window import SECOND
 from panes import PANE
 

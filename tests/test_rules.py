@@ -9,7 +9,7 @@ import pytest
 
 from llmvitals.errors import RuleError
 from llmvitals.record.view import Condition, View
-from llmvitals.watch import load_watch
+from llmvitals.rules.engine import load_watch
 from panes import PANE, watch
 
 SHIPPED = Path(__file__).parent.parent / "alerts"

@@ -8,12 +8,12 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from llmvitals.detect.metric import METRICS
+from llmvitals.metrics.metric import METRICS
 from llmvitals.record.view import DIMENSIONS
+from llmvitals.rules.engine import load_watch
 from llmvitals.ruleschema import rule_schema
 from llmvitals.ruletest import Runner, load_tests
 from llmvitals.settings import Settings
-from llmvitals.watch import load_watch
 from panes import PANE
 
 PAGE = (Path(__file__).parents[1] / "docs" / "rules.md").read_text(encoding="utf-8")

@@ -22,16 +22,16 @@ from llmvitals.ingest.texts import said as said_in
 from llmvitals.pipeline import Pipeline, check
 from llmvitals.record.call import CallEvent, floats
 from llmvitals.record.log import Logged, Topic
+from llmvitals.rules.engine import load_watch
 from llmvitals.score import Bench, Plan, Score, find
-from llmvitals.score import bench as at_work
+from llmvitals.score import scorer_worker as at_work
 from llmvitals.scorers import ScorerSetting
 from llmvitals.settings import Settings, load
-from llmvitals.watch import load_watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llmvitals.score.bench import Waiting
+    from llmvitals.score.scorer_worker import Waiting
 
 FAILING = "llmvitals.testing.scorer:FailingScorer"
 NOW = 1_764_000_000_000

@@ -19,8 +19,8 @@ from influxdb_client import InfluxDBClient
 import commands
 from cluster import Cluster, rows, until
 from conftest import have, started
-from llmvitals.kafka.connect import client
 from llmvitals.local.kafka import LocalKafka
+from llmvitals.runtime.kafka.connect import client
 from llmvitals.testing import FakeSlack
 
 if TYPE_CHECKING:

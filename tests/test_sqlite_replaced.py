@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from llmvitals.errors import SinkError
 from llmvitals.record.log import Logged
 from llmvitals.settings import Settings
-from llmvitals.write.sqlite import SqliteWriter
+from llmvitals.store.sqlite.writer import SqliteWriter
 from store_points import START, point, records
 
 Rows = list[tuple[Any, ...]]

@@ -13,7 +13,7 @@ from llmvitals.local.traffic import Script, company
 from llmvitals.record.alert import Alert
 from llmvitals.record.view import UNKNOWN, View
 from llmvitals.record.vitals import Vitals
-from llmvitals.watch import load_watch
+from llmvitals.rules.engine import load_watch
 from oracle import nano
 from panes import PANE, SECOND, vitals
 from panes import alerts as spoken

@@ -102,7 +102,7 @@ def test_it_listens_before_anything_is_imported() -> None:
 def test_a_child_that_dies_of_it_before_it_listens_is_no_failure(tmp_path: Path) -> None:
     child = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
     program = (
-        "import sys; from llmvitals.settings import Settings; from llmvitals.supervise import supervise\n"
+        "import sys; from llmvitals.settings import Settings; from llmvitals.runtime.supervise import supervise\n"
         "sys.exit(supervise(['a', 'b'], Settings(), [sys.executable, '-c', sys.argv[1]]))"
     )
     process = subprocess.Popen([sys.executable, "-c", program, child], cwd=tmp_path)

@@ -12,7 +12,7 @@ from cluster import rows
 from fake_influx import FakeInflux
 from llmvitals.errors import SinkError
 from llmvitals.settings import Settings
-from llmvitals.write.store import Both, Store, store
+from llmvitals.store.protocol import Both, Store, store
 from store_points import point, records
 
 

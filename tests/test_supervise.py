@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from aiokafka import TopicPartition
 
-from llmvitals.kafka.feed import Progress
-from llmvitals.kafka.watchdog import SUPERVISOR, Guard, Patience
+from llmvitals.runtime.kafka.feed import Progress
+from llmvitals.runtime.kafka.watchdog import SUPERVISOR, Guard, Patience
 
 HERE = TopicPartition("calls", 0)
 
@@ -126,7 +126,9 @@ def test_a_worker_ends_when_its_supervisor_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_hanging_loop_ends_the_process(tmp_path: Path) -> None:
-    program = "from llmvitals.kafka.watchdog import Guard; import time; Guard(0.2).start(); time.sleep(30)"
+    program = (
+        "from llmvitals.runtime.kafka.watchdog import Guard; import time; Guard(0.2).start(); time.sleep(30)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20, check=False)
     assert done.returncode == 1
     assert b"The event loop hangs" in done.stderr
@@ -135,7 +137,7 @@ def test_a_hanging_loop_ends_the_process(tmp_path: Path) -> None:
 def test_an_orderly_end_has_a_time_of_its_own() -> None:
     """A worker that is told to stop no longer beats; a short `stall` must not end it on the way."""
     program = (
-        "from llmvitals.kafka.watchdog import Guard; import time; guard = Guard(0.2); guard.end_within({}); "
+        "from llmvitals.runtime.kafka.watchdog import Guard; import time; guard = Guard(0.2); guard.end_within({}); "
         "guard.start(); time.sleep(1.5)"
     )
     for seconds, code in ((20, 0), (0.1, 1)):

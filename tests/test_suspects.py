@@ -8,8 +8,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmvitals.detect.past import FRESH, KEPT
-from llmvitals.detect.suspects import Suspects, fixed
+from llmvitals.rootcause.contributors import Suspects, fixed
+from llmvitals.rootcause.history import FRESH, KEPT
 from llmvitals.sketch import heavy
 from panes import MINUTE, PANE, vitals
 

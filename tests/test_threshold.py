@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmvitals.detect.metric import METRICS
-from llmvitals.detect.threshold import Threshold
 from llmvitals.errors import RuleError
+from llmvitals.metrics.metric import METRICS
 from llmvitals.record.vitals import Vitals
+from llmvitals.rules.kinds.threshold.spec import Threshold
 from llmvitals.sketch import quantiles, tally
 from panes import MINUTE, PANE, told, vitals, walk, watch
 

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from llmvitals.kafka.crash import POINTS
+from llmvitals.runtime.kafka.crash import POINTS
 from rig import Rig, until
 
 if TYPE_CHECKING:

@@ -10,11 +10,10 @@ from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace as changed
 
 from commands import end, said, start
-from llmvitals.alert.routing import Routing
-from llmvitals.desk.book import Book
-from llmvitals.desk.judge import Judge
-from llmvitals.desk.mute import Mutes
-from llmvitals.desk.verdicts import judged
+from llmvitals.incidents.mutes import Mutes
+from llmvitals.incidents.store import Book
+from llmvitals.incidents.verdict_sender import Judge
+from llmvitals.incidents.verdicts import judged
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.act import Silence
 from llmvitals.record.alert import Alert
@@ -22,6 +21,7 @@ from llmvitals.record.incident import Case
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.matcher import parsed
 from llmvitals.record.verdict import Clause, Verdict
+from llmvitals.routing import Routing
 from llmvitals.settings import Settings
 
 if TYPE_CHECKING:

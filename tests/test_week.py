@@ -13,12 +13,12 @@ import pytest
 import company
 from cluster import Cluster, until
 from desks import World
+from llmvitals.backtest.replay import Replay
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
-from llmvitals.replay import Replay
+from llmvitals.rules.engine import load_watch
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
-from llmvitals.watch import load_watch
 from llmvitals.window import DAY, MINUTE
 
 if TYPE_CHECKING:

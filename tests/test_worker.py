@@ -6,10 +6,10 @@ import pytest
 
 from llmvitals.errors import ConfigError
 from llmvitals.record.log import Topic
+from llmvitals.runtime.worker import alone
 from llmvitals.settings import Settings
 from llmvitals.topics.declared import Topic as Declared
 from llmvitals.topics.difference import Present, difference
-from llmvitals.worker import alone
 
 
 @pytest.mark.parametrize("several", [Topic.ALERTS, Topic.VERDICTS])

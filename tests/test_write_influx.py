@@ -16,11 +16,11 @@ from structlog.testing import capture_logs
 
 from fake_influx import FakeInflux
 from llmvitals.errors import ConfigError, SinkError
-from llmvitals.kafka.pour import patience
 from llmvitals.record.point import Point
+from llmvitals.runtime.kafka.sink_runner import patience
 from llmvitals.settings import Settings
-from llmvitals.write.influx import LINES, InfluxWriter
-from llmvitals.write.lines import line, tag, text
+from llmvitals.store.influx.writer import LINES, InfluxWriter
+from llmvitals.store.lines import line, tag, text
 from store_points import START, point, records
 from test_write_lines import INJECTIONS
 
@@ -310,7 +310,7 @@ async def test_a_large_batch_does_not_hold_up_the_loop(
         elsewhere.add(threading.get_ident())
         return line(one)
 
-    monkeypatch.setattr("llmvitals.write.influx.line", watched)
+    monkeypatch.setattr("llmvitals.store.influx.writer.line", watched)
     await writer.take(0, records(of(5_000)))
     assert elsewhere
     assert here not in elsewhere

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from llmvitals.errors import ConfigError, SinkError
-from llmvitals.record.columns import COUNTS, MEASURES
+from llmvitals.metrics.columns import COUNTS, MEASURES
 from llmvitals.settings import Settings
-from llmvitals.write.sqlite import SqliteWriter
+from llmvitals.store.sqlite.writer import SqliteWriter
 from store_points import HOUR, START, point, records
 
 

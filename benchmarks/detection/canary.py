@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from llmvitals.detect import confseq, eprocess
+from llmvitals.stats import confseq, eprocess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

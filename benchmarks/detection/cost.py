@@ -12,9 +12,9 @@ import numpy as np
 from benchmarks.detection.ours import meant
 
 from llmvitals.record.vitals import Vitals, merged
+from llmvitals.rules.engine import load_watch
 from llmvitals.sketch import quantiles, tally
 from llmvitals.sketch.space import space
-from llmvitals.watch import load_watch
 from llmvitals.window import SECOND
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from llmvitals.detect.drift import Drift
 from llmvitals.record.vitals import Vitals
+from llmvitals.rules.kinds.drift.spec import Drift
 from llmvitals.sketch import tally
 from llmvitals.sketch.moments import SAMPLE, Meaning, Moments, least
 from llmvitals.window import MINUTE

@@ -16,17 +16,17 @@ from llmvitals.merge import Plan as MergePlan
 from llmvitals.price import Prices
 from llmvitals.record.log import Logged, Topic
 from llmvitals.record.view import DEFAULT_VIEWS, DIMENSIONS, Condition, View
+from llmvitals.rules.engine import Watch, load_watch
 from llmvitals.score import Plan as ScorePlan
 from llmvitals.score import Score, find
-from llmvitals.watch import Watch, load_watch
+from llmvitals.store.protocol import store
 from llmvitals.window import duration
-from llmvitals.write.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from llmvitals.alert.routing import Routing
     from llmvitals.record.log import Message, Record
+    from llmvitals.routing import Routing
     from llmvitals.score import Bench
     from llmvitals.settings import Settings, ViewSetting
     from llmvitals.stage import Make

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmvitals.combine.chunk import binned
-from llmvitals.combine.several import Several
+from llmvitals.combine.multi_valued import Several
 from llmvitals.sketch.tally import SUM
 
 if TYPE_CHECKING:

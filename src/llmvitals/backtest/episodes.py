@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from llmvitals.record.alert import Alert, Unit
-    from llmvitals.write.past import Change
+    from llmvitals.store.alert_history import Change
 
 FLAP: Final = 30 * MINUTE
 """An alert that fires again within this time after its end has flapped."""

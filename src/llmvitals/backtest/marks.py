@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from llmvitals.combine.several import Several
+    from llmvitals.combine.multi_valued import Several
 
 Ints = NDArray[np.int64]
 

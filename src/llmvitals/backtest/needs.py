@@ -6,27 +6,27 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmvitals.detect.absence import Absence
-from llmvitals.detect.account import Account
-from llmvitals.detect.amount import BASIS
-from llmvitals.detect.budget import FINE, SPENT, Budget
-from llmvitals.detect.change import Change
-from llmvitals.detect.comparable import sketch_of
-from llmvitals.detect.metric import METRICS, metric_of
-from llmvitals.detect.outage import Outage
-from llmvitals.detect.regression import Regression
-from llmvitals.detect.runaway import Runaway
-from llmvitals.detect.threshold import Threshold
-from llmvitals.detect.trailing import bucket_length
+from llmvitals.metrics.amount import BASIS
+from llmvitals.metrics.metric import METRICS, metric_of
 from llmvitals.record.vitals import TOPS
+from llmvitals.rules.condition.trailing import bucket_length
+from llmvitals.rules.kinds.absence.spec import Absence
+from llmvitals.rules.kinds.budget.detector import Account
+from llmvitals.rules.kinds.budget.spec import FINE, SPENT, Budget
+from llmvitals.rules.kinds.change.spec import Change
+from llmvitals.rules.kinds.outage.spec import Outage
+from llmvitals.rules.kinds.regression.comparable import sketch_of
+from llmvitals.rules.kinds.regression.spec import Regression
+from llmvitals.rules.kinds.runaway.spec import Runaway
+from llmvitals.rules.kinds.threshold.spec import Threshold
 from llmvitals.sketch.tally import MAXIMA, SUMS
 from llmvitals.window import MINUTE, PERIODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from llmvitals.alert.rule import Rule
-    from llmvitals.detect.metric import Metric
+    from llmvitals.metrics.metric import Metric
+    from llmvitals.rules.rule import Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from llmvitals.alert.rule import Rules
 from llmvitals.backtest import screen
-from llmvitals.backtest.bag import Bag, empty
+from llmvitals.backtest.columns import Bag, empty
 from llmvitals.backtest.needs import grain, joint, needs
 from llmvitals.record.alert import Alert
-from llmvitals.watch import Watch
+from llmvitals.rules.engine import Watch
+from llmvitals.rules.rule import Rules
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from llmvitals.alert.rule import Rule
     from llmvitals.backtest.block import Block
     from llmvitals.backtest.reader import Coder
     from llmvitals.record.view import View
     from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.rule import Rule
 
     Ints = NDArray[np.int64]
     Panes = list[tuple[int, Vitals]]

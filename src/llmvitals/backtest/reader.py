@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from llmvitals.combine.multi_valued import Several, joined
 from llmvitals.combine.names import Codes, plain, profile
-from llmvitals.combine.several import Several, joined
-from llmvitals.combine.shelf import Shelf
+from llmvitals.combine.open_panes import Shelf
 from llmvitals.combine.stage import Combine
 from llmvitals.window import NEVER
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 from llmvitals.backtest import lines, topic
 from llmvitals.backtest.difference import Pair, compared
 from llmvitals.backtest.episodes import Episode, Record, Span, episodes, records
-from llmvitals.backtest.trial import Trial
+from llmvitals.backtest.evaluator import Trial
 from llmvitals.errors import ConfigError
-from llmvitals.kafka.connect import find_topics
+from llmvitals.runtime.kafka.connect import find_topics
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from llmvitals.backtest.trial import Judge
+    from llmvitals.backtest.evaluator import Judge
     from llmvitals.settings import Settings
 
     Told = Callable[[Trial, float | None], None]

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmvitals.backtest.needs import needs
-from llmvitals.detect.metric import SECONDS, metric_of
-from llmvitals.detect.outage import Outage
-from llmvitals.detect.runaway import Runaway
-from llmvitals.detect.threshold import Threshold
-from llmvitals.detect.trailing import bucket_length
+from llmvitals.metrics.metric import SECONDS, metric_of
+from llmvitals.rules.condition.trailing import bucket_length
+from llmvitals.rules.kinds.outage.spec import Outage
+from llmvitals.rules.kinds.runaway.spec import Runaway
+from llmvitals.rules.kinds.threshold.spec import Threshold
 from llmvitals.sketch import quantiles
 from llmvitals.window import FOREVER, SECOND
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from llmvitals.alert.rule import Rule
-    from llmvitals.backtest.bag import Bag
-    from llmvitals.detect.metric import Metric
+    from llmvitals.backtest.columns import Bag
+    from llmvitals.metrics.metric import Metric
+    from llmvitals.rules.rule import Rule
 
     Ints = NDArray[np.int64]
     Flags = NDArray[np.bool_]

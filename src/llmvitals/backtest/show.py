@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmvitals.backtest.difference import changes
-from llmvitals.record.quantity import amount, span
+from llmvitals.metrics.quantity import amount, span
 from llmvitals.window import SECOND
 
 if TYPE_CHECKING:

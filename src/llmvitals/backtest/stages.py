@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmvitals.alert.rule import Rules
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Topic
-from llmvitals.watch import Watch
+from llmvitals.rules.engine import Watch
+from llmvitals.rules.rule import Rules
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from llmvitals.alert.rule import Rule
     from llmvitals.record.log import Message, Record
+    from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from llmvitals.kafka.connect import asking, client
+from llmvitals.runtime.kafka.connect import asking, client
 from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from llmvitals import logs
 from llmvitals.cli import admin, alerts, data, drift, firing, history, rules, run, silence, slack, verdicts
 from llmvitals.environment import PREFIX
 from llmvitals.errors import ConfigError, LlmvitalsError
+from llmvitals.runtime import logs
 from llmvitals.settings import check_name, unknown
 
 app = typer.Typer(

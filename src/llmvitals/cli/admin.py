@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmvitals import settings as settings_
-from llmvitals.plain import console as terminal
+from llmvitals.console import console as terminal
 
 _MARKS: Final = {"fine": ("fine", "green"), "warning": ("look", "yellow"), "wrong": ("wrong", "red")}
 
@@ -103,7 +103,7 @@ def doctor() -> None:
 
     Exit code 1 when one of the checks failed.
     """
-    from llmvitals.doctor import examine  # noqa: PLC0415
+    from llmvitals.runtime.doctor import examine  # noqa: PLC0415
 
     findings = asyncio.run(examine(settings_.load()))
     table = Table("check", "", "found", "what to do", box=None)

@@ -10,16 +10,16 @@ import typer
 
 from llmvitals import settings as settings_
 from llmvitals.cli.where import pairs
-from llmvitals.plain import console as terminal
+from llmvitals.console import console as terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmvitals.alert.rule import Rule
-    from llmvitals.backtest.lesson import Learned
+    from llmvitals.backtest.training import Learned
     from llmvitals.record.order import Order
+    from llmvitals.rules.engine import Watch
+    from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings
-    from llmvitals.watch import Watch
 
 EARLIER: Final = 300 * 1_000_000
 """A call may be in Kafka so long (µs) before it ends by its own clock."""
@@ -38,7 +38,7 @@ def create(
     dry: Annotated[bool, typer.Option("--dry-run", help="Learn and tell, but change nothing.")] = False,
 ) -> None:
     """Learn references from past calls, which are read from Kafka again, and go by them from now on."""
-    from llmvitals.write.question import moment  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.store.question import moment  # noqa: PLC0415 - other commands don't need it
 
     settings, now = settings_.load(), time.time_ns() // 1_000
     watch, found = _rule(settings, rule)
@@ -92,8 +92,8 @@ def _stores(settings: Settings) -> bool:
 
 
 def _rule(settings: Settings, name: str) -> tuple[Watch, Rule]:
-    from llmvitals.backtest.lesson import drift_rule  # noqa: PLC0415
-    from llmvitals.watch import load_watch  # noqa: PLC0415
+    from llmvitals.backtest.training import drift_rule  # noqa: PLC0415
+    from llmvitals.rules.engine import load_watch  # noqa: PLC0415
     from llmvitals.window import duration  # noqa: PLC0415
 
     watch = load_watch(settings.alerts, duration(settings.pane))
@@ -123,8 +123,8 @@ async def _learn(settings: Settings, watch: Watch, rule: Rule, span: tuple[int, 
     from rich.progress import Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
 
     from llmvitals.backtest import topic  # noqa: PLC0415
-    from llmvitals.backtest.lesson import learn  # noqa: PLC0415
-    from llmvitals.kafka.connect import find_topics  # noqa: PLC0415
+    from llmvitals.backtest.training import learn  # noqa: PLC0415
+    from llmvitals.runtime.kafka.connect import find_topics  # noqa: PLC0415
 
     partitions = await find_topics(settings, settings.sources)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
@@ -159,10 +159,10 @@ def _told(watch: Watch, rule: Rule, learned: Sequence[Learned]) -> None:
 
 async def _send(settings: Settings, orders: Sequence[Order]) -> None:
     """Put orders where the frames of their series are."""
-    from llmvitals.kafka.connect import asking, find_topics  # noqa: PLC0415
-    from llmvitals.kafka.outbox import Outbox  # noqa: PLC0415
     from llmvitals.record.frame import shard_of  # noqa: PLC0415
     from llmvitals.record.log import Message, Topic  # noqa: PLC0415
+    from llmvitals.runtime.kafka.connect import asking, find_topics  # noqa: PLC0415
+    from llmvitals.runtime.kafka.producer import Outbox  # noqa: PLC0415
 
     name = settings.topic(Topic.PARTIALS)
     shards = (await find_topics(settings, [name]))[name]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 async def write(settings: Settings, act: Act) -> None:
     """Tell whoever owns the alerts. Raises BrokerDown or MissingTopic."""
-    from llmvitals.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
-    from llmvitals.kafka.outbox import Outbox  # noqa: PLC0415 - nor this
+    from llmvitals.runtime.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.runtime.kafka.producer import Outbox  # noqa: PLC0415 - nor this
 
     await find_topics(settings, [settings.topic(Topic.SILENCES)])
     outbox = Outbox(settings, "silence")
@@ -36,8 +36,8 @@ async def read(settings: Settings, topic: Topic, reader: Any) -> list[Any]:
 
     Raises BrokerDown or MissingTopic.
     """
-    from llmvitals.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
-    from llmvitals.kafka.tail import Tail  # noqa: PLC0415 - nor this
+    from llmvitals.runtime.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.runtime.kafka.tail import Tail  # noqa: PLC0415 - nor this
 
     name = settings.topic(topic)
     await find_topics(settings, [name])

@@ -44,7 +44,7 @@ def publish(
     rate: Annotated[float | None, typer.Option(min=0.1, help="At most so many a second.")] = None,
 ) -> None:
     """Send a file of events to Kafka, as they are, keyed by session or trace."""
-    from llmvitals.publish import publish_lines  # noqa: PLC0415
+    from llmvitals.publisher.file import publish_lines  # noqa: PLC0415
 
     settings = settings_.load()
     sent = asyncio.run(publish_lines(_lines(events), settings, topic or settings.sources[0], rate))
@@ -60,7 +60,7 @@ def replay(
     Nothing is written and nobody is paged. Exit code 0 also where some events could not be read: they are
     counted as dead letters, each with its reason.
     """
-    from llmvitals.replay import render, replay_lines  # noqa: PLC0415
+    from llmvitals.backtest.replay import render, replay_lines  # noqa: PLC0415
 
     outcome = replay_lines(_lines(events), settings_.load())
     if as_json:
@@ -88,8 +88,8 @@ def query(
 
     `llmvitals query --metric cost --by team --window 1h --since 24h`
     """
-    from llmvitals.write import query as ask  # noqa: PLC0415
-    from llmvitals.write.question import Question  # noqa: PLC0415
+    from llmvitals.store import query as ask  # noqa: PLC0415
+    from llmvitals.store.question import Question  # noqa: PLC0415
 
     settings = settings_.load()
     pairs = [pair.partition("=") for pair in where or ()]

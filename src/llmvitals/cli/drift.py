@@ -12,7 +12,7 @@ import typer
 from llmvitals import settings as settings_
 from llmvitals.cli.baseline import Where, baseline
 from llmvitals.cli.where import pairs
-from llmvitals.plain import console as terminal
+from llmvitals.console import console as terminal
 
 if TYPE_CHECKING:
     from llmvitals.report.drift import Found

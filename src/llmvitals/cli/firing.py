@@ -12,9 +12,9 @@ from rich.text import Text
 from llmvitals import settings as settings_
 from llmvitals.cli.compacted import drawn, read
 from llmvitals.cli.silence import cases
+from llmvitals.console import console as terminal
 from llmvitals.notify import figure
 from llmvitals.notify.wording import SEVERITIES, clean, moment
-from llmvitals.plain import console as terminal
 from llmvitals.record.incident import Entry, Incident, decode
 from llmvitals.record.log import Topic
 

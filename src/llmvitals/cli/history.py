@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from llmvitals.backtest.evaluator import Trial
     from llmvitals.backtest.run import Told
-    from llmvitals.backtest.trial import Trial
 
 
 def backtest(
@@ -39,7 +39,7 @@ def backtest(
     The calls go through the worker's own stages, so a rule fires here when it would have fired there.
     """
     from llmvitals.backtest import run, show  # noqa: PLC0415 - nor this
-    from llmvitals.plain import console as terminal  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.console import console as terminal  # noqa: PLC0415 - other commands don't need it
 
     settings = settings_.load()
     # Looking for cycles among tens of thousands of young calls costs a tenth of the time.
@@ -64,7 +64,7 @@ def history(
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
 ) -> None:
     """The changes of alerts, from the store: when, which rule and series, and who acknowledged."""
-    from llmvitals.plain import console as terminal  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.console import console as terminal  # noqa: PLC0415 - other commands don't need it
     from llmvitals.report import run, show  # noqa: PLC0415 - nor this
 
     found = asyncio.run(run.history(settings_.load(), since, rule))
@@ -85,7 +85,7 @@ def report(
 
     Everything comes from the store (`llm_alerts`, `llm_calls`): a rule's past limits are not known.
     """
-    from llmvitals.plain import console as terminal  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.console import console as terminal  # noqa: PLC0415 - other commands don't need it
     from llmvitals.report import run, show  # noqa: PLC0415 - nor this
 
     found = asyncio.run(run.report(settings_.load(), since, timezone))
@@ -102,7 +102,7 @@ def _progress() -> AbstractContextManager[Told]:
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
 
     from llmvitals.backtest.show import when  # noqa: PLC0415
-    from llmvitals.plain import console as terminal  # noqa: PLC0415
+    from llmvitals.console import console as terminal  # noqa: PLC0415
 
     @contextmanager
     def shown() -> Iterator[Told]:

@@ -10,14 +10,14 @@ import typer
 from rich.table import Table
 
 from llmvitals import settings as settings_
-from llmvitals.alert.files import shipped
-from llmvitals.alert.routing import Route
+from llmvitals.console import console as terminal
 from llmvitals.errors import ConfigError
-from llmvitals.plain import console as terminal
+from llmvitals.routing import Route
+from llmvitals.rules.files import shipped
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
-    from llmvitals.alert.rule import Rule, Rules
+    from llmvitals.rules.rule import Rule, Rules
     from llmvitals.settings import Settings
 
 Folder = Annotated[
@@ -34,8 +34,8 @@ def check(
 
     Exit code 2 when something is wrong; what is only odd is a warning.
     """
+    from llmvitals.rules.engine import load_watch  # noqa: PLC0415 - nor this
     from llmvitals.ruletest.load import load_tests  # noqa: PLC0415 - other commands don't need it
-    from llmvitals.watch import load_watch  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
     where = _there(folder, settings)
@@ -68,8 +68,8 @@ def run_tests(
     a file is wrong.
     """
     from llmvitals.cli.outcomes import told, uncovered  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.rules.engine import load_watch  # noqa: PLC0415 - nor this
     from llmvitals.ruletest import Runner, load_tests  # noqa: PLC0415 - nor this
-    from llmvitals.watch import load_watch  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
     where, pane = _there(folder, settings), duration(settings.pane)
@@ -118,7 +118,7 @@ def _row(rules: Rules, rule: Rule) -> dict[str, str]:
 
 def _ways(rules: Rules, rule: Rule) -> str:
     """The channels that its alerts may go to, each with what decides where that is known only then."""
-    from llmvitals.alert.section import decided  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.rules.notify_section import decided  # noqa: PLC0415 - other commands don't need it
 
     ways: dict[str, str] = {}
     for route in (*rules.routing.routes, Route()):

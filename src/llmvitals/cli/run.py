@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from llmvitals import logs
 from llmvitals import settings as settings_
-from llmvitals.kafka.watchdog import SUPERVISOR
+from llmvitals.runtime import logs
+from llmvitals.runtime.kafka.watchdog import SUPERVISOR
 
 if TYPE_CHECKING:
-    from llmvitals.app import Kind
+    from llmvitals.runtime.app import Kind
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +48,13 @@ def worker(
             log.warning("%s", sentence)
     if stage is StageName.ALL:
         from llmvitals.pipeline import check  # noqa: PLC0415 - other commands don't need it
-        from llmvitals.supervise import supervise  # noqa: PLC0415 - nor this
+        from llmvitals.runtime.supervise import supervise  # noqa: PLC0415 - nor this
 
         for warning in check(settings):
             log.warning("%s", warning)
         stages = ["combine", "merge", "sink", *(["score"] if settings.scorers else [])]
         raise typer.Exit(supervise(stages, settings))
-    from llmvitals.worker import work  # noqa: PLC0415
+    from llmvitals.runtime.worker import work  # noqa: PLC0415
 
     raise typer.Exit(work(cast("Kind", stage.value), settings))
 

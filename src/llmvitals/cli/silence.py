@@ -14,9 +14,9 @@ from rich.table import Table
 
 from llmvitals import settings as settings_
 from llmvitals.cli.compacted import drawn, read, write
+from llmvitals.console import console as terminal
 from llmvitals.errors import LlmvitalsError
 from llmvitals.notify.wording import clean, moment
-from llmvitals.plain import console as terminal
 from llmvitals.record.act import Silence, decode
 from llmvitals.record.incident import Case, Entry
 from llmvitals.record.incident import decode as entry

@@ -10,17 +10,17 @@ import typer
 from msgspec import structs
 
 from llmvitals import settings as settings_
-from llmvitals.alert.compose import Evidence, composed
 from llmvitals.errors import suggestion
 from llmvitals.record.reading import Reading
+from llmvitals.rules.compose import Evidence, composed
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from llmvitals.alert.routing import Route, Routing
-    from llmvitals.alert.rule import Rule
     from llmvitals.record.alert import Alert
+    from llmvitals.routing import Route, Routing
+    from llmvitals.rules.rule import Rule
 
 
 WEBHOOK: Final = "the webhook's channel"
@@ -43,9 +43,9 @@ def send_test(
     It is posted, then edited to resolved and answered in its thread. Exit code 1 when it does not get there.
     """
     # Other commands don't need these, and start sooner without.
-    from llmvitals.desk.group import grouped  # noqa: PLC0415
-    from llmvitals.notify.trial import Failed, trial  # noqa: PLC0415
-    from llmvitals.watch import load_watch  # noqa: PLC0415
+    from llmvitals.incidents.group import grouped  # noqa: PLC0415
+    from llmvitals.notify.slack.send_test import Failed, trial  # noqa: PLC0415
+    from llmvitals.rules.engine import load_watch  # noqa: PLC0415
 
     settings = settings_.load()
     rules = load_watch(settings.alerts, duration(settings.pane)).rules

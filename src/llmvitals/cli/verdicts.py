@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from llmvitals import settings as settings_
+from llmvitals.console import console as terminal
+from llmvitals.metrics.quantity import amount
 from llmvitals.notify.wording import clean, moment
-from llmvitals.plain import console as terminal
 from llmvitals.record.log import Topic
-from llmvitals.record.quantity import amount
 from llmvitals.record.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ async def _show(settings: Settings, rule: str, *, as_json: bool, follow: bool) -
 
 async def _news(settings: Settings) -> AsyncGenerator[list[News], None]:
     """What the topic holds, and then, again and again, what comes."""
-    from llmvitals.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
-    from llmvitals.kafka.tail import Tail  # noqa: PLC0415 - nor this
+    from llmvitals.runtime.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.runtime.kafka.tail import Tail  # noqa: PLC0415 - nor this
 
     topic = settings.topic(Topic.VERDICTS)
     await find_topics(settings, [topic])

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.combine.book import PROFILE, Book, Coded
 from llmvitals.combine.columns import SPEED_US
+from llmvitals.combine.interner import PROFILE, Book, Coded
 from llmvitals.combine.sums import NO_MARKS, Marks
 from llmvitals.sketch import heavy, quantiles
 from llmvitals.sketch.scores import MICRO, ROOT

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.answers import Answer, answers
 from llmvitals.combine.embedded import given
+from llmvitals.combine.multi_valued import NOTHING, Several, scores, tools
 from llmvitals.combine.plan import Cost
 from llmvitals.combine.quality import endings, searches, unscored, verdicts
-from llmvitals.combine.several import NOTHING, Several, scores, tools
 from llmvitals.record.call import MODEL_OPERATIONS, Call, dimension
 from llmvitals.sketch.tally import LOG_UNIT, SUM, SUMS
 

@@ -10,8 +10,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from llmvitals.combine.multi_valued import NOTHING, Several
 from llmvitals.combine.names import Codes, clean
-from llmvitals.combine.several import NOTHING, Several
 from llmvitals.record.call import Call, packed
 from llmvitals.record.view import UNKNOWN
 from llmvitals.sketch.space import DEFAULT, key, space

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.combine.book import PROFILE, Book, Coded, joined
 from llmvitals.combine.chunk import prepare
 from llmvitals.combine.embedded import pictured
+from llmvitals.combine.interner import PROFILE, Book, Coded, joined
 from llmvitals.combine.plan import Plan
 from llmvitals.combine.table import Series, Table
 from llmvitals.record.frame import Entry

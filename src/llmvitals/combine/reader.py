@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.columns import Columns, columns
-from llmvitals.combine.letters import defect
+from llmvitals.combine.dead_letters import defect
 from llmvitals.combine.plan import Plan
 from llmvitals.errors import CURES, BadCall, Code
 from llmvitals.record.call import Call, ended

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from llmvitals.combine import state
 from llmvitals.combine.clock import Clock, Placed
+from llmvitals.combine.dead_letters import letter
 from llmvitals.combine.frames import Sender
-from llmvitals.combine.letters import letter
+from llmvitals.combine.open_panes import Shelf
 from llmvitals.combine.plan import Plan
 from llmvitals.combine.reader import Batch, read, timely
-from llmvitals.combine.shelf import Shelf
 from llmvitals.errors import Code
 from llmvitals.record.frame import Entry
 from llmvitals.record.log import Message, Record, Snapshot

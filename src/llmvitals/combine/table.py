@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.combine.book import Book
 from llmvitals.combine.chunk import KIND, Chunk
 from llmvitals.combine.embedded import Kind, Pictured
+from llmvitals.combine.exemplars import Worst
+from llmvitals.combine.interner import Book
 from llmvitals.combine.meaning import Meanings
 from llmvitals.combine.sums import SHIFT, Sums
-from llmvitals.combine.worst import Worst
 from llmvitals.record.view import OTHER, View
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch import heavy, scores

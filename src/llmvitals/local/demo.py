@@ -10,13 +10,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.alert.files import shipped
+from llmvitals.console import console as terminal
 from llmvitals.environment import PREFIX
 from llmvitals.errors import Unavailable
+from llmvitals.local.backend import InProcess, OnKafka
 from llmvitals.local.screen import Screen
-from llmvitals.local.stagehand import InProcess, OnKafka
 from llmvitals.local.traffic import SPEED, company
-from llmvitals.plain import console as terminal
+from llmvitals.rules.files import shipped
 from llmvitals.settings import load
 from llmvitals.testing import FakeSlack
 from llmvitals.window import SECOND
@@ -24,7 +24,7 @@ from llmvitals.window import SECOND
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from llmvitals.local.stagehand import Stagehand
+    from llmvitals.local.backend import Stagehand
     from llmvitals.settings import Settings
 
 STORE: Final = Path("llmvitals-demo.db")

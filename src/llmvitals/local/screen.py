@@ -26,7 +26,7 @@ from llmvitals.record.card import Card
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from llmvitals.local.stagehand import Stagehand
+    from llmvitals.local.backend import Stagehand
     from llmvitals.notify.message import Notice
     from llmvitals.testing import FakeSlack
 

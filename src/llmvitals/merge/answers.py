@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from llmvitals.record.columns import COUNTS, MEASURES, SCORES, TOXICITY
+from llmvitals.metrics.columns import COUNTS, MEASURES, SCORES, TOXICITY
+from llmvitals.metrics.ratio import RATIOS
 from llmvitals.record.point import Point
-from llmvitals.record.ratio import RATIOS
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch import scores
 from llmvitals.window import ROLLUPS

@@ -11,10 +11,10 @@ from typing import Final
 from llmvitals.merge.answers import answers
 from llmvitals.merge.plan import Plan, series_of
 from llmvitals.merge.rollup import Contents
-from llmvitals.record.columns import CALLS, COUNTS, MEASURES, RARE, TOP
+from llmvitals.metrics.columns import CALLS, COUNTS, MEASURES, RARE, TOP
+from llmvitals.metrics.ratio import RATIOS, plain
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
-from llmvitals.record.ratio import RATIOS, plain
 from llmvitals.record.vitals import TOPS, Vitals
 from llmvitals.sketch import heavy, quantiles
 from llmvitals.sketch.tally import SUM

@@ -16,7 +16,7 @@ import msgspec
 
 from llmvitals.errors import StateLost
 from llmvitals.merge.plan import Limits, Plan, series_key
-from llmvitals.record.columns import CARDINALITY
+from llmvitals.metrics.columns import CARDINALITY
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.view import OTHER

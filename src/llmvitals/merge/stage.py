@@ -13,10 +13,10 @@ import msgspec
 from llmvitals.errors import ConfigError
 from llmvitals.merge import state
 from llmvitals.merge.bucket import Bucket
+from llmvitals.merge.closer import STRETCH, Piece, Settler, Step, Todo
 from llmvitals.merge.entries import Put, by_bucket
 from llmvitals.merge.plan import Plan, series_key
 from llmvitals.merge.roster import Roster
-from llmvitals.merge.settle import STRETCH, Piece, Settler, Step, Todo
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Message, Record, Snapshot, Topic

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from llmvitals.notify.answer import Answer, Do
-from llmvitals.notify.tempo import Lane, Rests, Tempo
+from llmvitals.notify.rate_limit import Lane, Rests, Tempo
+from llmvitals.notify.slack.answer import Answer, Do
 from llmvitals.record.card import Card, Place
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from llmvitals.errors import SinkError
     from llmvitals.meters import Meters
-    from llmvitals.notify.backend import Backend
+    from llmvitals.notify.protocol import Backend
 
 START: Final = "at the start"
 """The trouble that is no channel's: what Slack said when we started."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from llmvitals.metrics.quantity import amount, percent
 from llmvitals.notify.wording import clean
-from llmvitals.record.quantity import amount, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

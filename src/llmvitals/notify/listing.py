@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from llmvitals.metrics.quantity import span
 from llmvitals.notify.figure import bound, figure, value
 from llmvitals.notify.wording import clean
 from llmvitals.record.card import MOST
-from llmvitals.record.quantity import span
 from llmvitals.record.view import UNKNOWN
 
 if TYPE_CHECKING:

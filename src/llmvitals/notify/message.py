@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from llmvitals.metrics.quantity import amount, span
 from llmvitals.notify.figure import figure, metric, named, sparkline
 from llmvitals.notify.listing import Lines, common, listed
 from llmvitals.notify.wording import SEVERITIES, clean, escape, moment
 from llmvitals.record.card import MOST
-from llmvitals.record.quantity import amount, span
 from llmvitals.record.view import UNKNOWN
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
-from llmvitals.notify.answer import Answer
 from llmvitals.notify.message import HEAVIEST, notice
-from llmvitals.notify.threadless import Threadless
+from llmvitals.notify.post_only import Threadless
+from llmvitals.notify.slack.answer import Answer
 from llmvitals.notify.wording import moment
 
 if TYPE_CHECKING:

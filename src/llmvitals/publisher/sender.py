@@ -74,7 +74,7 @@ class Sender:
     async def _connected(self) -> AIOKafkaProducer:
         from aiokafka import AIOKafkaProducer  # noqa: PLC0415 - not loaded before it is needed
 
-        from llmvitals.kafka.connect import client  # noqa: PLC0415
+        from llmvitals.runtime.kafka.connect import client  # noqa: PLC0415
 
         _quieten()
         settings = client(self._connection, "publisher")

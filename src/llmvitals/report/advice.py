@@ -12,8 +12,8 @@ from llmvitals.window import HOUR, MINUTE, duration_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from llmvitals.alert.rule import Rule
     from llmvitals.backtest.episodes import Episode, Span
+    from llmvitals.rules.rule import Rule
 
 OFTEN: Final = 5.0
 """Times a week from which a rule is said to fire often."""

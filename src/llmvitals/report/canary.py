@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from llmvitals.backtest.show import labelled
-from llmvitals.record.columns import CANARY
+from llmvitals.metrics.columns import CANARY
 from llmvitals.report.drift import chosen, span_of, told
 from llmvitals.report.plot import columns, interval, spark
-from llmvitals.write.stored import stored
+from llmvitals.store.stored import stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

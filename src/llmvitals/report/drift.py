@@ -12,12 +12,12 @@ from rich.text import Text
 
 from llmvitals.backtest.show import iso, labelled, when
 from llmvitals.errors import ConfigError
-from llmvitals.record.columns import DRIFT
-from llmvitals.record.quantity import span
+from llmvitals.metrics.columns import DRIFT
+from llmvitals.metrics.quantity import span
 from llmvitals.report.plot import bars, columns
+from llmvitals.store.question import moment
+from llmvitals.store.stored import stored
 from llmvitals.window import MINUTE, SECOND
-from llmvitals.write.question import moment
-from llmvitals.write.stored import stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

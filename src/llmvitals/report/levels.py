@@ -8,21 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.detect.metric import METRICS
-from llmvitals.detect.threshold import Threshold
+from llmvitals.metrics.metric import METRICS
 from llmvitals.record.view import DEFAULT_VIEWS
 from llmvitals.report.advice import beyond, level
+from llmvitals.rules.kinds.threshold.spec import Threshold
+from llmvitals.store import question
+from llmvitals.store.influx import flux
+from llmvitals.store.sqlite import rows
 from llmvitals.window import MINUTE, ROLLUPS, SECOND
-from llmvitals.write import flux, question, rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmvitals.alert.rule import Rule
     from llmvitals.backtest.episodes import Span
     from llmvitals.record.alert import Unit
+    from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings
-    from llmvitals.write.question import Request, Sample
+    from llmvitals.store.question import Request, Sample
 
     Values = Mapping[str, Sequence[tuple[int, float]]]
 

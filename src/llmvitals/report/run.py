@@ -11,10 +11,10 @@ from llmvitals.backtest.episodes import Span
 from llmvitals.errors import ConfigError
 from llmvitals.report import levels, summary
 from llmvitals.report.advice import Advice, of_times
-from llmvitals.watch import load_watch
+from llmvitals.rules.engine import load_watch
+from llmvitals.store.alert_history import changes
+from llmvitals.store.question import moment
 from llmvitals.window import SECOND, duration
-from llmvitals.write.past import changes
-from llmvitals.write.question import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmvitals.report.levels import Level
     from llmvitals.report.summary import Line, Noisy, Told
     from llmvitals.settings import Settings
-    from llmvitals.write.past import Change
+    from llmvitals.store.alert_history import Change
 
     Clock = Callable[[], float]
 

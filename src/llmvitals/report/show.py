@@ -11,7 +11,7 @@ from rich.text import Text
 
 from llmvitals import csvtext
 from llmvitals.backtest.show import iso, labelled, two, value, when
-from llmvitals.record.quantity import span
+from llmvitals.metrics.quantity import span
 from llmvitals.window import DAY, SECOND
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmvitals.report.levels import Level
     from llmvitals.report.run import Report
     from llmvitals.report.summary import Line, Spread
-    from llmvitals.write.past import Change
+    from llmvitals.store.alert_history import Change
 
 COLORS: Final = {
     "firing": "red", "level": "red", "resolved": "green", "acknowledged": "cyan", "silenced": "dim",

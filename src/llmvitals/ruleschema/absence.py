@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.detect.absence import EXPECTED
+from llmvitals.rules.kinds.absence.spec import EXPECTED
 from llmvitals.ruleschema.parts import DURATION, MIN_CALLS, SCOPE, Schema, mapping, told
 
 _ABSENCE: Final[Schema] = {

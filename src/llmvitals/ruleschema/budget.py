@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.detect.budget import SESSION, SPENT
-from llmvitals.detect.pairs import MOST
+from llmvitals.rules.kinds.budget.burn_windows import MOST
+from llmvitals.rules.kinds.budget.spec import SESSION, SPENT
 from llmvitals.ruleschema.parts import (
     ABOVE_0,
     CHANCE,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.detect.canary import OUTCOMES
-from llmvitals.detect.endpoints import METRICS
 from llmvitals.record.view import COUNTLESS
+from llmvitals.rules.kinds.canary.endpoints import METRICS
+from llmvitals.rules.kinds.canary.spec import OUTCOMES
 from llmvitals.ruleschema.parts import DIMENSION, SCOPE, SERIES, SHARE, Schema, mapping, told
 
 _METRIC: Final[Schema] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.alert.shape import SEVERITIES
 from llmvitals.record.call import call_schema
+from llmvitals.rules.shape import SEVERITIES
 from llmvitals.ruleschema.parts import DURATION, NAME, NUMBER, Schema, mapping, told
 from llmvitals.ruletest.calls import MADE, SHORT
 

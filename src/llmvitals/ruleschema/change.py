@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.detect.change_minutes import CHANGING
+from llmvitals.rules.kinds.change.minutes import CHANGING
 from llmvitals.ruleschema.parts import (
     DURATION,
     FALSE_ALARMS,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.alert.shape import LONGEST_TEXT, NO_DATA, OWN, SEVERITIES
-from llmvitals.alert.text import NAMES
+from llmvitals.rules.engine import KINDS
+from llmvitals.rules.shape import LONGEST_TEXT, NO_DATA, OWN, SEVERITIES
+from llmvitals.rules.templates import NAMES
 from llmvitals.ruleschema.kinds import DEFINITIONS, kinds
 from llmvitals.ruleschema.notify import notify
 from llmvitals.ruleschema.parts import CHANNEL, DURATION, NAME, Schema, mapping, told
-from llmvitals.watch import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.alert.mutes import DAYS
-from llmvitals.alert.routes import MOST
-from llmvitals.alert.routing import EACH
+from llmvitals.routing import EACH
+from llmvitals.rules.mute_times import DAYS
+from llmvitals.rules.routes import MOST
 from llmvitals.ruleschema.parts import CHANNEL, CLOCK, DURATION, LABELS, MATCHERS, NAME, Schema, mapping, told
 
 _WAY: Final[Schema] = {

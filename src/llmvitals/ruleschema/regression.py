@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.detect.comparable import COMPARABLE
-from llmvitals.detect.regression import AGAINST, DIRECTIONS
+from llmvitals.rules.kinds.regression.comparable import COMPARABLE
+from llmvitals.rules.kinds.regression.spec import AGAINST, DIRECTIONS
 from llmvitals.ruleschema.parts import MIN_CALLS, PROMISE, SCOPE, SHARE, Schema, mapping, told
 
 _SCORE: Final = r"^score\.\S{1,64}_mean$"

@@ -13,8 +13,8 @@ from llmvitals.ruletest.shape import CallsShape
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
-    from llmvitals.alert.form import Form
-    from llmvitals.alert.places import Path
+    from llmvitals.rules.form import Form
+    from llmvitals.rules.yaml_places import Path
 
 DEFAULTS: Final = {"provider": "openai", "model": "gpt-5-mini"}
 """Of a call that doesn't say."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.alert.files import raise_all, rule_files
-from llmvitals.alert.form import Form
-from llmvitals.alert.places import Path, opened
 from llmvitals.errors import RuleError, suggestion
+from llmvitals.rules.files import raise_all, rule_files
+from llmvitals.rules.form import Form
+from llmvitals.rules.yaml_places import Path, opened
 from llmvitals.ruletest.calls import calls
 from llmvitals.ruletest.case import Case, Expect, Suite, Wanted
 from llmvitals.ruletest.shape import AlertShape, CaseShape, ExpectShape, FileShape

@@ -12,8 +12,8 @@ from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged, Topic
+from llmvitals.rules.engine import load_watch
 from llmvitals.ruletest.compare import Failure, compared
-from llmvitals.watch import load_watch
 from llmvitals.window import duration_text
 
 if TYPE_CHECKING:

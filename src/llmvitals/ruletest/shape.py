@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from llmvitals.alert.shape import SEVERITIES, Name
 from llmvitals.errors import suggestion
+from llmvitals.rules.shape import SEVERITIES, Name
 from llmvitals.window import DAY, MINUTE, SECOND, duration
 
 START: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * SECOND

@@ -12,7 +12,7 @@ import numpy as np
 from llmvitals.record.call import MODEL_OPERATIONS, Call, ended
 
 if TYPE_CHECKING:
-    from llmvitals.score.bench import Bench, Row
+    from llmvitals.score.scorer_worker import Bench, Row
 
 UNSCORED: Final = "unscored"
 """The error type of an evaluation that says only that a text could not be scored."""

@@ -16,8 +16,8 @@ from llmvitals.errors import AFRESH, StateLost
 from llmvitals.record.call import Call
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.log import Message, Record, Snapshot, Topic
-from llmvitals.score.bench import Bench
 from llmvitals.score.evaluation import event, wanted
+from llmvitals.score.scorer_worker import Bench
 from llmvitals.tracebacks import summary
 
 SLICE: Final = 256

@@ -6,7 +6,7 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from llmvitals.notify.limits import problems
+from llmvitals.notify.slack.limits import problems
 from llmvitals.testing.posted import Bucket, Posted
 
 if TYPE_CHECKING:

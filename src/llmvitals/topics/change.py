@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
-from llmvitals.kafka.connect import asking, client
+from llmvitals.runtime.kafka.connect import asking, client
 from llmvitals.topics.declared import load
 from llmvitals.topics.difference import Plan, Present, difference
 from llmvitals.topics.incremental import alter_settings

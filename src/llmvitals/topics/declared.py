@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from llmvitals.alert.places import opened
 from llmvitals.errors import ConfigError
+from llmvitals.rules.yaml_places import opened
 
 if TYPE_CHECKING:
     from llmvitals.settings import Settings

@@ -1,0 +1,192 @@
+"""Calls through the worker's own reading and its own rules: nothing is stored, sent or paged."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from llmvitals.backtest import screen
+from llmvitals.backtest.block import Block
+from llmvitals.backtest.episodes import Span
+from llmvitals.backtest.needs import grain, needs
+from llmvitals.backtest.post import Post
+from llmvitals.backtest.reader import Coder, Piece, Reader, together
+from llmvitals.backtest.stages import Stages
+from llmvitals.pipeline import Pipeline
+from llmvitals.record.view import View
+from llmvitals.window import FOREVER, HOUR, MINUTE, NEVER, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from llmvitals.combine import Plan
+    from llmvitals.record.alert import Alert
+    from llmvitals.record.log import Record
+    from llmvitals.rules.rule import Rule, Rules
+    from llmvitals.settings import Settings
+
+COUNTERS: Final = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
+BLOCK: Final = 65_536
+"""Calls that are worked on at once: the more, the cheaper each, and the more memory."""
+SPARSE: Final = 8_192, 6 * HOUR
+"""Or as many, if they lie within as long a time: within a block one is awake or asleep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """The rules of one folder, and what they say."""
+
+    pipeline: Pipeline
+    posts: list[Post]
+    stages: list[Stages]
+
+    @property
+    def rules(self) -> list[str]:
+        """Their names."""
+        return [rule.name for rule in self.pipeline.watch.rules.rules]
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """The changes of alerts so far, in the order of their times."""
+        said = [*(post.alerts for post in self.posts), *(stages.alerts for stages in self.stages)]
+        return sorted(chain.from_iterable(said), key=lambda alert: alert.at)
+
+
+class Trial:
+    """The rules of one folder or more, over the calls of some partitions.
+
+    Law: the alerts are those that the worker's stages give of the same panes, however calls are batched and
+    partitions take turns. (A worker tells of a budget out of panes still open: maybe of two steps, seconds
+    apart, where here the higher one is told. And it counts together what is over `max_series`.)
+
+    sources: topic → its partitions. Raises ConfigError (RuleError for rules) that names what is wrong.
+    """
+
+    def __init__(self, settings: Settings, folders: Sequence[Path], sources: Mapping[str, int]) -> None:
+        alone = {"default_views": False, "views": ()}
+        own = [settings.model_copy(update={**alone, "alerts": folder}) for folder in folders]
+        pipelines = [Pipeline.of(one, 1, [*sources]) for one in own]
+        self._pane = duration(settings.pane)
+        self._disorder = duration(settings.disorder)
+        self._coder = Coder(_dimensions([pipeline.watch.rules for pipeline in pipelines]))
+        self.judges = [
+            Judge(pipeline, [*self._posts(rules)], [*_stages(one, rules, sources)])
+            for one, pipeline in zip(own, pipelines, strict=True)
+            for rules in (pipeline.watch.rules,)
+        ]
+        self._readers = {
+            (topic, number): Reader(_plan(pipelines[0], topic, self._coder), self._coder, f"{topic}/{number}")
+            for topic, count in sources.items()
+            for number in range(count)
+        }
+        self._ended: set[tuple[str, int]] = set()
+        self._pieces: list[Piece] = []
+        self._waiting = 0
+        self._rest = 0
+        self._low = NEVER
+        self._first = FOREVER
+
+    def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        """Calls of one partition, in the order of its log."""
+        reader = self._readers[topic, partition]
+        reader.read(records)
+        for stages in self._stages:
+            stages.feed(topic, partition, records)
+        self._gather(reader)
+        if self._waiting >= self._rest + min(SPARSE[0], BLOCK):
+            low = min(reader.mark() for reader in self._readers.values())
+            if self._waiting >= self._rest + BLOCK or (low - self._low) * self._pane >= SPARSE[1]:
+                self._judge(low)
+                self._low, self._rest = low, self._waiting
+
+    def end(self, topic: str, partition: int) -> None:
+        """Nothing more comes from this partition, so nobody waits for it any more."""
+        reader = self._readers[topic, partition]
+        reader.finish()
+        for stages in self._stages:
+            stages.end(topic, partition)
+        self._gather(reader)
+        self._ended.add((topic, partition))
+        if len(self._ended) == len(self._readers) and self._pieces:
+            panes = MINUTE // self._pane
+            last = max(int(piece.panes.max()) for piece in self._pieces)
+            self._judge(-(-(last + 1) // panes) * panes)
+
+    def reached(self, topic: str, partition: int) -> int:
+        """Event time that this partition has come to, µs; window.NEVER at first."""
+        return self._readers[topic, partition].watermark
+
+    @property
+    def time(self) -> int | None:
+        """The newest event time so far, µs; None before the first call."""
+        newest = max(reader.watermark for reader in self._readers.values())
+        return newest + self._disorder if newest > NEVER else None
+
+    @property
+    def span(self) -> Span | None:
+        """The event time of the calls; None where there were none."""
+        newest = self.time
+        return None if newest is None else Span(min(self._first * self._pane, newest), newest)
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What became of the calls: see Combine."""
+        readers = self._readers.values()
+        return Counter({name: sum(reader.counters[name] for reader in readers) for name in COUNTERS})
+
+    def _posts(self, rules: Rules) -> Iterator[Post]:
+        views = {view.name: view for view in rules.views}
+        alike: dict[tuple[str, bool, int], list[Rule]] = {}
+        for rule in (rule for rule in rules.rules if needs(rule)):
+            how = screen.look_back(rule) is not None, grain(rule, self._pane)
+            alike.setdefault((rule.view, *how), []).append(rule)
+        for (name, *_), some in alike.items():
+            yield Post(views[name], some, self._pane, self._coder)
+
+    @property
+    def _stages(self) -> Iterator[Stages]:
+        return chain.from_iterable(judge.stages for judge in self.judges)
+
+    def _gather(self, reader: Reader) -> None:
+        pieces = reader.taken()
+        self._pieces += pieces
+        self._waiting += sum(map(len, pieces))
+
+    def _judge(self, low: int) -> None:
+        """Everything below this pane is complete."""
+        piece = together(self._pieces)
+        inside = piece.panes < low
+        places = np.flatnonzero(inside)
+        if not len(places):
+            return
+        block = Block(piece.take(places))
+        rest = piece.take(np.flatnonzero(~inside))
+        self._pieces, self._waiting = [rest] if len(rest) else [], len(rest)
+        self._first = min(self._first, int(block.panes.min()))
+        for judge in self.judges:
+            for post in judge.posts:
+                post.take(block, low)
+
+
+def _stages(settings: Settings, rules: Rules, sources: Mapping[str, int]) -> Iterator[Stages]:
+    """Those of the rules of one folder that need them."""
+    deep = [rule for rule in rules.rules if needs(rule) is None]
+    if deep:
+        yield Stages(settings, rules, deep, sources)
+
+
+def _dimensions(several: Sequence[Rules]) -> list[str]:
+    """Every dimension that a view of these rules splits or filters by."""
+    views = [view for rules in several for view in rules.views]
+    return sorted({name for view in views for name in (*view.by, *(name for name, _ in view.where))})
+
+
+def _plan(pipeline: Pipeline, topic: str, coder: Coder) -> Plan:
+    plan = pipeline.combine.get(topic, pipeline.combine[""])
+    return dataclasses.replace(plan, views=(View("", coder.dimensions),))

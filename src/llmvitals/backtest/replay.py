@@ -1,0 +1,148 @@
+"""Events through the same stages in this process: what `llmvitals replay` and the demo without Kafka run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.table import Table
+
+from llmvitals.console import console as terminal
+from llmvitals.metrics.columns import CALLS, COUNTS
+from llmvitals.metrics.quantity import amount
+from llmvitals.pipeline import Pipeline
+from llmvitals.record.alert import Alert
+from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.record.point import Point
+from llmvitals.window import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from llmvitals.combine import Combine
+    from llmvitals.merge import Merge
+    from llmvitals.settings import Settings
+
+SOURCE: Final = "replay"
+BATCH: Final = 2_000
+Outcome = dict[str, Any]
+
+
+class Replay:
+    """Both stages, one partition each; what one gives out is at once the other's."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.stages = Pipeline.of(settings, 1, [SOURCE]).alone({SOURCE: 1})
+
+    @property
+    def combine(self) -> Combine:
+        """Stage 1."""
+        return self.stages.combines[SOURCE, 0]
+
+    @property
+    def merge(self) -> Merge:
+        """Stage 2."""
+        return self.stages.merge
+
+    def feed(self, events: Sequence[Logged]) -> list[Message]:
+        """Dead letters, points and alerts that come of these events."""
+        return self.stages.feed(SOURCE, 0, events)
+
+    def finish(self) -> list[Message]:
+        """What is still open, as at the end of all time."""
+        return [*self.stages.end(SOURCE, 0), *self.merge.finish()]
+
+
+def replay_lines(lines: Iterable[bytes], settings: Settings) -> Outcome:
+    """All lines as the log of one partition, appended now; see README for the shape of the outcome."""
+    # The totals are those of the view of everything.
+    stages = Replay(settings.model_copy(update={"default_views": True}))
+    points: dict[bytes, Point] = {}
+    alerts: list[Alert] = []
+    letters: Counter[str] = Counter()
+
+    def keep(messages: Iterable[Message]) -> None:
+        for message in messages:
+            if message.topic is Topic.VITALS:
+                point = Point.decode(message.value or b"")
+                if point.measurement == CALLS and point.tags["window"] == "1d":
+                    points[message.key + str(point.start).encode()] = point
+            elif message.topic is Topic.ALERTS:
+                alerts.append(Alert.decode(message.value or b""))
+            elif message.topic is Topic.DEAD_LETTERS:
+                letters[dict(message.headers)["llmvitals.err.code"].decode()] += 1
+
+    now = time.time_ns() // 1_000_000
+    numbered = (Logged(offset, now, line.rstrip(b"\n")) for offset, line in enumerate(lines))
+    while batch := list(itertools.islice(numbered, BATCH)):
+        keep(stages.feed(batch))
+    keep(stages.finish())
+    return _outcome(stages.combine.counters, list(points.values()), alerts, letters)
+
+
+def _outcome(
+    counters: dict[str, int], points: list[Point], alerts: list[Alert], letters: Counter[str]
+) -> Outcome:
+    every = [point for point in points if point.tags["view"] == "all"]
+    totals: dict[str, Any] = {name: sum(p.counts.get(name, 0) for p in every) for name in COUNTS[CALLS]}
+    totals["cost_usd"] = totals["cost_nano"] / 1e9
+    names = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
+    return {
+        **{name: counters.get(name, 0) for name in names},
+        "dead_letters": dict(sorted(letters.items())),
+        "totals": totals,
+        "series": [
+            _series(point) for point in sorted(points, key=lambda p: (p.start, sorted(p.tags.items())))
+        ],
+        "alerts": [json.loads(alert.encode()) for alert in sorted(alerts, key=Alert.order)],
+    }
+
+
+def _series(point: Point) -> dict[str, Any]:
+    dims = {name: value for name, value in point.tags.items() if name not in ("view", "window")}
+    day = datetime.fromtimestamp(point.start / SECOND, UTC).date().isoformat()
+    return {"view": point.tags["view"], "day": day, "by": dims, **point.counts, **point.measures}
+
+
+def render(outcome: Outcome) -> None:
+    """The outcome as tables."""
+    console = terminal()
+    names = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
+    console.print(" · ".join(f"{outcome[name]:,} {name.replace('_', '-')}" for name in names))
+    for code, count in outcome["dead_letters"].items():
+        console.print(f"{count:,} could not be read: {code}", style="yellow")
+    table = Table("day", "app", box=None)
+    for name in ("calls", "errors", "input tokens", "output tokens", "p95", "cost"):
+        table.add_column(name, justify="right")
+    for row in (row for row in outcome["series"] if row["view"] == "app"):
+        slow = row.get("latency_ms_p95")
+        table.add_row(
+            row["day"],
+            row["by"].get("app", ""),
+            f"{row['calls']:,}",
+            f"{row['errors']:,}",
+            f"{row['input_tokens']:,}",
+            f"{row['output_tokens']:,}",
+            "" if slow is None else amount(slow, "ms"),
+            amount(row["cost_usd"], "usd"),
+        )
+    console.print(table)
+    if outcome["late"]:
+        console.print(
+            f"{outcome['late']:,} calls were late, and are counted in a later window than their own: "
+            "sort the file by ts to see each in its own",
+            style="yellow",
+        )
+    totals = outcome["totals"]
+    console.print(
+        f"{totals['calls']:,} calls, ${totals['cost_usd']:,.6f}, {totals['unpriced_calls']:,} unpriced"
+    )
+    for alert in outcome["alerts"]:
+        at = datetime.fromtimestamp(alert["at"] / SECOND, UTC)
+        labels = ", ".join(f"{name} {value}" for name, value in alert["labels"].items())
+        words = (alert["status"], alert["rule"], alert["facet"], alert["level"], labels)
+        console.print(f"{at:%Y-%m-%d %H:%M:%S}", *filter(None, words))

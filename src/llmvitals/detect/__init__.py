@@ -1,1 +1,0 @@
-"""Detectors: closed panes of one series → readings. Settings are frozen; state is plain data."""

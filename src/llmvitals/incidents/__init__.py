@@ -1,0 +1,5 @@
+"""The life of an alert after its detection: grouped, muted, told, acknowledged, over."""
+
+from llmvitals.incidents.sink import Desk
+
+__all__ = ["Desk"]

@@ -1,0 +1,146 @@
+"""An alert's change comes in: whether it is new, whether it may be told, and in which incident."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from llmvitals.incidents.group import grouped
+from llmvitals.incidents.points import point
+from llmvitals.record.alert import Alert
+from llmvitals.record.incident import Case, Incident
+from llmvitals.window import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llmvitals.incidents.points import State
+    from llmvitals.incidents.store import Book
+    from llmvitals.meters import Meters
+    from llmvitals.record.log import Message, Record
+    from llmvitals.routing import Routing
+
+log: Final = structlog.get_logger(__name__)
+
+SHELF: Final = DAY
+"""After a day what is over may be forgotten; see also Intake._fresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """max_age: µs. default: the channel where nobody names one. clock: µs since 1970."""
+
+    routing: Routing
+    max_age: int
+    default: str
+    meters: Meters
+    clock: Callable[[], int]
+
+    def take(self, book: Book, record: Record, *, marked: bool) -> tuple[Case, Message] | None:
+        """The alert as it stands now, and the point of its change; None where there is no news in it.
+
+        marked: whether watermarks will say when what is held may be told.
+
+        A change that is not newer than what is known is no news, so any record may come again.
+        """
+        try:
+            alert = Alert.decode(record.value or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self.meters.count("notifications", result="unreadable")
+            log.warning("a record on the alerts topic is no alert", offset=record.offset)
+            return None
+        before = book.cases.get(alert.episode)
+        if before is not None and rank(alert) <= rank(before.alert):
+            self.meters.count("notifications", result="known")
+            return None
+        case = Case(alert=alert, fresh=self._fresh(alert, record, marked=marked))
+        if before is not None and (before.firing or not case.firing):
+            case = msgspec.structs.replace(before, alert=alert, fresh=before.fresh or case.fresh)
+        if case.firing and not case.incident:
+            if case.fresh:
+                case = self._join(book, case, self._written(record))
+            else:
+                self.meters.count("notifications", result="held")
+        book.put(case)
+        if case.incident:
+            self._settle(book, case, self._written(record))
+        known = before is not None and before.firing
+        state: State = "resolved" if not case.firing else "level" if known else "firing"
+        return case, point(alert, state)
+
+    def admit(self, book: Book, case: Case, missed: int) -> Case:
+        """A held alert, which still fires, may be told now; in its incident people see that it is late.
+
+        missed: how many other alerts ended untold meanwhile, see Incident.late.
+        """
+        now = self.clock()
+        case = self._join(book, msgspec.structs.replace(case, fresh=True), now)
+        book.put(case)
+        self._settle(book, case, now)
+        incident = book.incidents[case.incident]
+        missed += incident.late[1] if incident.late else 0
+        book.put(msgspec.structs.replace(incident, late=(now, missed)))
+        self.meters.count("notifications", result="late")
+        return case
+
+    def _written(self, record: Record) -> int:
+        now = self.clock()
+        return min(record.timestamp * 1_000, now) if record.timestamp > 0 else now
+
+    def _fresh(self, alert: Alert, record: Record, *, marked: bool) -> bool:
+        """Whether a firing alert may be told at once: it is so young that it is sure to be the present.
+
+        Its age is taken when it is read: whoever has not read it may not have read its end either. But where
+        no watermark would ever say that, it is taken when the alert was written, and for a day.
+        """
+        now, written = self.clock(), self._written(record)
+        read = now if marked or now - written > SHELF else written
+        return alert.status == "firing" and read - alert.at <= self.max_age
+
+    def _join(self, book: Book, case: Case, born: int) -> Case:
+        """The case in its group's incident: that which lasts, or ended a moment ago, else a new one."""
+        alert = case.alert
+        route = self.routing.route(alert.marks)
+        group = grouped(alert, route, self.default)
+        incident = book.incidents.get(book.groups.get(group.key, ""))
+        if incident is None or (incident.until is not None and alert.at - incident.until > route.interval):
+            name = f"{group.key}-{alert.at}"
+            incident = Incident(id=name, channel=group.channel, since=alert.since, born=born)
+            book.put(incident)
+        joined = msgspec.structs.replace(case, group=group.key, incident=incident.id)
+        earlier = book.last(joined)
+        if earlier is None or earlier.firing:
+            return joined
+        # The same series again: it takes the place of the alert that is over, and what was told of that.
+        if earlier.id != case.id:
+            book.put(msgspec.structs.replace(earlier, incident="", told=None))
+        return msgspec.structs.replace(joined, told=earlier.told)
+
+    def _settle(self, book: Book, case: Case, born: int) -> None:
+        """The incident begins, lasts or ends as its alerts say."""
+        incident, fires = book.incidents[case.incident], book.firing(case.incident) > 0
+        now = incident
+        if fires and incident.until is not None:
+            said = tuple(word for word in incident.said if word != "ack")
+            now = msgspec.structs.replace(
+                incident, until=None, born=born, acknowledged=None, said=said, again=0, late=None
+            )
+        elif not fires and incident.until is None:
+            end = max(member.alert.at for member in book.members(incident.id))
+            now = msgspec.structs.replace(incident, until=end, unheard="", hushed=False)
+        if case.alert.since < now.since:
+            now = msgspec.structs.replace(now, since=case.alert.since)
+        if now != incident:
+            book.put(now)
+
+
+def rank(alert: Alert) -> tuple[int, bool, float]:
+    """What is newer: the later change, at one time the resolving one, then the higher threshold."""
+    try:
+        height = float(alert.level.rstrip("% ") or 0)
+    except ValueError:
+        height = 0.0
+    return alert.at, alert.status == "resolved", height

@@ -1,0 +1,159 @@
+"""Where the demo's stages run: on Kafka, in processes of their own, or here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from pydantic import SecretStr
+
+from llmvitals import topics
+from llmvitals.backtest.replay import Replay
+from llmvitals.environment import PREFIX
+from llmvitals.errors import LlmvitalsError
+from llmvitals.incidents import Desk
+from llmvitals.local.child import Child, free_ports
+from llmvitals.pipeline import routing
+from llmvitals.record.alert import Alert
+from llmvitals.record.log import Logged, Topic
+from llmvitals.runtime.kafka.connect import client
+from llmvitals.settings import Settings
+from llmvitals.store.sqlite.writer import SqliteWriter
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Stagehand(Protocol):
+    """Takes events in and knows what was alerted. alerts: newest change of each episode, oldest first."""
+
+    alerts: dict[str, Alert]
+
+    async def send(self, event: bytes, key: bytes) -> None:
+        """One event for the stages."""
+
+    async def breathe(self) -> None:
+        """Look after what came out; called about once a second."""
+
+    async def settle(self) -> None:
+        """Return when what was sent has gone its way."""
+
+
+class OnKafka:
+    """The worker in processes of its own, on a broker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.alerts: dict[str, Alert] = {}
+        # A group and topics of its own, so that the demo can be played on a Kafka that has others.
+        name = f"demo{time.time_ns() // 10**9}"
+        self._settings = settings.model_copy(update={"topic_prefix": name, "group": name})
+
+    async def __aenter__(self) -> Self:
+        await topics.apply(self._settings)
+        self._producer = AIOKafkaProducer(**client(self._settings, "demo"))
+        await self._producer.start()
+        self._consumer = AIOKafkaConsumer(
+            self._settings.topic(Topic.ALERTS),
+            **client(self._settings, "demo"),
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+        await self._consumer.start()
+        log = Path(tempfile.gettempdir()) / f"llmvitals-{self._settings.group}.log"
+        self._worker = Child([sys.executable, "-m", "llmvitals", "worker"], log, env=self._env())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self._worker.stop, 20.0)
+        await self._consumer.stop()
+        await self._producer.stop()
+
+    async def send(self, event: bytes, key: bytes) -> None:
+        """Publish it to the calls topic."""
+        await self._producer.send(self._settings.sources[0], event, key=key)
+
+    async def breathe(self) -> None:
+        """Read the alerts. Raises LlmvitalsError when the worker has ended."""
+        if not self._worker.alive:
+            raise LlmvitalsError(f"the worker has ended:\n{self._worker.tail(20)}")
+        for records in (await self._consumer.getmany(timeout_ms=0)).values():
+            for record in records:
+                alert = Alert.decode(record.value)
+                self.alerts[alert.episode] = alert
+
+    async def settle(self) -> None:
+        """Give the last second of traffic three seconds to come through."""
+        for _ in range(3):
+            await asyncio.sleep(1)
+            await self.breathe()
+
+    def _env(self) -> dict[str, str]:
+        """The settings as they are here, for the worker's processes."""
+        port = free_ports(3)[0]
+        given = self._settings.model_copy(update={"health_port": port})
+        env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        for name in given.model_fields_set:
+            value = getattr(given, name)
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            if plain is not None:
+                env[f"{PREFIX}{name.upper()}"] = str(plain)
+        return env
+
+
+class InProcess:
+    """The same stages without Kafka."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.alerts: dict[str, Alert] = {}
+        self._replay = Replay(settings)
+        assert settings.sqlite is not None  # noqa: S101 - the demo has set it
+        self._store, self._desk = SqliteWriter(settings), Desk(settings, routing(settings))
+        self._events: list[Logged] = []
+        self._offset = 0
+
+    async def __aenter__(self) -> Self:
+        await self._store.start()
+        await self._desk.start([])
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._store.stop()
+        await self._desk.stop()
+
+    async def send(self, event: bytes, key: bytes) -> None:
+        """Keep it for the next breath."""
+        self._events.append(Logged(self._offset, time.time_ns() // 10**6, event, key))
+        self._offset += 1
+
+    async def breathe(self) -> None:
+        """Put what came through the stages, and what came out into the store and to Slack."""
+        events, self._events = self._events, []
+        out = self._replay.feed(events)
+        points = [Logged(n, 0, m.value) for n, m in enumerate(out) if m.topic is Topic.VITALS]
+        alerts = [Logged(n, 0, m.value) for n, m in enumerate(out) if m.topic is Topic.ALERTS]
+        await self._store.take(0, points)
+        await self._desk.take(0, alerts)
+        await self._desk.tick()
+        for record in alerts:
+            alert = Alert.decode(record.value or b"")
+            self.alerts[alert.episode] = alert
+
+    async def settle(self) -> None:
+        """Nothing is under way."""
+        await self.breathe()

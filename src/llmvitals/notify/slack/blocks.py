@@ -1,0 +1,175 @@
+"""What a message says → Block Kit, inside every limit of Slack's."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.notify.message import CIRCLES, HEAVIEST
+from llmvitals.notify.slack.limits import utf16
+from llmvitals.notify.wording import escape, moment
+from llmvitals.record.view import UNKNOWN
+from llmvitals.window import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from llmvitals.notify.listing import Line, Lines
+    from llmvitals.notify.message import Notice, Timed
+
+HEADER: Final = 150
+SECTION: Final = 2_900
+WORDS: Final = 2_000
+LIST: Final = 5_600
+"""All lines of many alerts together."""
+
+_MOMENT: Final = re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC\b")
+
+Block = dict[str, Any]
+
+
+def fallback(said: Notice) -> str:
+    """One line for notifications, and for when Slack refuses the blocks; escaped."""
+    labels = ", ".join(f"{name} {value}" for name, value in said.labels)
+    lasted = f"lasted {said.lasted}" if said.lasted else f"since {moment(said.times[0][1] or 0)}"
+    steer = said.steer[0].removesuffix(" until") if said.steer else ""
+    parts = [said.title, said.figure, steer, labels, *said.words, lasted]
+    return escape(" · ".join(part for part in parts if part), 1_000)
+
+
+def blocks(said: Notice, *, actions: list[Block] | None = None) -> list[Block]:
+    """The message's blocks; actions: those with its buttons.
+
+    The limits (section 3,000, header 150, all about 13,200) hold by construction, each text being cut where
+    it comes in. No value of a user's call reaches Slack with a raw `<`, `>` or `&`.
+    """
+    words = "\n".join(said.words)
+    return [
+        {"type": "header", "text": _plain(escape(said.title, HEADER))},
+        *([_context(*map(_timed, said.state))] if said.state else []),
+        _section(_facts(said)),
+        *([{"type": "section", "text": _plain(escape(words, WORDS))}] if words else []),
+        *map(_section, _paragraphs(_list(said))),
+        *map(_section, filter(None, (_heaviest(said), _links(said)))),
+        *(actions or []),
+        _context(escape(said.footer, 300)),
+    ]
+
+
+def trace(name: str, url: str) -> str:
+    """A trace's id as text with Slack's marks: its beginning as a link, or all of it to be copied."""
+    return f"<{escape(url, 5_000)}|{escape(name[:8].replace('|', '/'))}>" if url else _code(name)
+
+
+def date(micros: int, form: str = "{date_short_pretty} {time}") -> str:
+    """A time that Slack shows in each reader's own time zone."""
+    text = moment(micros)
+    return text if text == UNKNOWN else f"<!date^{micros // SECOND}^{form}|{text}>"
+
+
+def dated(text: str) -> str:
+    """An escaped text of ours, its times (as wording.moment writes them) in each reader's own zone."""
+
+    def shown(found: re.Match[str]) -> str:
+        try:
+            at = datetime.strptime(found[0], "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+        except ValueError:
+            return found[0]
+        return date(int(at.timestamp()) * SECOND)
+
+    return _MOMENT.sub(shown, text)
+
+
+def marked_labels(labels: Iterable[tuple[str, str]]) -> str:
+    """Names and values in a line, each value as code."""
+    return " · ".join(f"{escape(name, 60)} {_code(value)}" for name, value in labels)
+
+
+def _facts(said: Notice) -> str:
+    times = " · ".join(map(_timed, said.times))
+    lines = [
+        f"*Lasted {said.lasted}*" if said.lasted else "",
+        f"*{escape(said.figure, 300)}*" if said.figure else "",
+        said.trend,
+        f"*{_timed(said.steer)}*" if said.steer else "",
+        marked_labels(said.labels),
+        times[:1].upper() + times[1:],
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _heaviest(said: Notice) -> str:
+    lines = [f"{escape(kind, 60)} {_code(name)} · {used}" for kind, name, used in said.heaviest]
+    return "\n".join([f"*{HEAVIEST}*", *lines]) if lines else ""
+
+
+def _links(said: Notice) -> str:
+    traces = " ".join(trace(*one) for one in said.exemplars)
+    runbook = f"<{escape(said.link, 5_000)}|Runbook>" if said.link else ""
+    return "\n".join(filter(None, (f"*Calls* {traces}" if traces else "", runbook)))
+
+
+def _list(said: Notice) -> Iterator[str]:
+    room, left = LIST, sum(len(lines.lines) for lines in said.lists) + said.more
+    for lines in said.lists:
+        head = _head(lines)
+        texts = [(head, 0), *((text, 1) for text in map(_line, lines.lines))] if head else []
+        for text, count in texts or [(text, 1) for text in map(_line, lines.lines)]:
+            room -= utf16(text) + 1
+            if room < 0:
+                break
+            left -= count
+            yield text
+    if left:
+        yield f"and {left:,} more"
+
+
+def _head(lines: Lines) -> str:
+    rule = f"*{escape(lines.rule, 150)}*" if lines.rule else ""
+    return " · ".join(filter(None, (rule, *(escape(part, 300) for part in lines.head))))
+
+
+def _line(line: Line) -> str:
+    parts = [" ".join(map(_code, line.values)), escape(line.figure, 100)]
+    text = " ".join(filter(None, parts))
+    when = date(line.since, "{time}") if line.since is not None else line.lasted
+    return f"{CIRCLES[line.colour]} {text}" + (f" · {when}" if when else "")
+
+
+def _timed(timed: Timed) -> str:
+    text, time = timed
+    return dated(escape(text, 300)) + (f" {date(time)}" if time is not None else "")
+
+
+def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
+    """The lines in as few texts as a section allows."""
+    text = ""
+    for line in lines:
+        if text and utf16(text) + utf16(line) + 1 > SECTION:
+            yield text
+            text = ""
+        text = f"{text}\n{line}" if text else line
+    if text:
+        yield text
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": _marked(text)}
+
+
+def _context(*texts: str) -> Block:
+    return {"type": "context", "elements": [_marked(text) for text in texts]}
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text, "emoji": False}
+
+
+def _marked(text: str) -> Block:
+    # verbatim: Slack shall not make links and mentions out of what looks like one.
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _code(value: str) -> str:
+    return f"`{escape(value.replace('`', chr(39)), 150)}`"

@@ -1,0 +1,186 @@
+"""What people press in Slack → acts, by Socket Mode: Slack needs no way in to us."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+from urllib.request import getproxies, proxy_bypass
+
+import structlog
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.response import SocketModeResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from llmvitals.notify.rate_limit import Tempo
+from llmvitals.notify.slack.answer import Answer, Do
+from llmvitals.notify.slack.bot import asked
+from llmvitals.notify.slack.connection import failed, session
+from llmvitals.notify.slack.interaction import acts
+from llmvitals.record.act import Act
+
+if TYPE_CHECKING:
+    from aiohttp import WSMessage
+    from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+    from slack_sdk.socket_mode.request import SocketModeRequest
+
+    from llmvitals.settings import Settings
+
+log: Final = structlog.get_logger(__name__)
+
+MOST: Final = 1_000
+"""Acts that wait to be drained; the oldest give way."""
+_CURES: Final = {
+    "invalid_auth": "set LLMVITALS_SLACK_APP_TOKEN to the app-level token (xapp-…) of the same app",
+    "not_allowed_token_type": "LLMVITALS_SLACK_APP_TOKEN has to be an app-level token (xapp-…)",
+    "missing_scope": "give the app-level token the scope connections:write",
+    "no_permission": "turn Socket Mode on in the app's settings",
+}
+
+
+class Buttons:
+    """Hears the buttons. Alerts go out without it: what is wrong here is said in health, and tried again.
+
+    slack_sdk's client follows Slack's own requests to reconnect; a connection that is lost for any other
+    reason is made anew here, since the client retries an address that is used up for ever and says neither
+    that nor a wrong token to anyone.
+    """
+
+    def __init__(self, app_token: str, url: str, tempo: Tempo | None = None) -> None:
+        self._token, self._url, self._tempo = app_token.strip(), url, tempo or Tempo()
+        self._acts: deque[Act] = deque(maxlen=MOST)
+        self._trouble: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        # What slack_sdk would log holds the connection's address, which is a secret, and people's names.
+        self._mute = logging.getLogger("llmvitals.slack_sdk.socket")
+        self._mute.disabled = True
+
+    async def start(self) -> None:
+        """Begin to listen; returns at once."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._listen(), name="slack buttons")
+
+    async def stop(self) -> None:
+        """End the connection; what was heard can still be drained."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def drain(self) -> list[Act]:
+        """What was pressed since the last call, oldest first."""
+        acts = list(self._acts)
+        self._acts.clear()
+        return acts
+
+    def health(self) -> str | None:
+        """Why buttons aren't heard at present, and what to do; None when all is well."""
+        return self._trouble
+
+    async def _listen(self) -> None:
+        wait = 0.5
+        while True:
+            began = self._tempo.monotonic()
+            try:
+                answer = await self._connected()
+            except Exception as error:  # noqa: BLE001 - whatever it is, buttons are heard again some time
+                answer = failed(error)
+            if answer.do is not Do.DONE:
+                self._trouble = _cured(answer)
+                log.warning("slack's buttons are not heard", reason=self._trouble)
+            slow = self._tempo.slow if answer.do in {Do.FIX, Do.PLAIN} else None
+            # A connection that was there for a while and is lost is made again soon.
+            lived = self._tempo.monotonic() - began > self._tempo.longest
+            wait = 0.5 if lived else min(wait * 2, self._tempo.longest)
+            await self._tempo.sleep(answer.after or slow or wait)
+
+    async def _connected(self) -> Answer:
+        """One connection, from its opening to its end; what kept it from opening, if something did."""
+        async with session(self._tempo.timeout) as http:
+            web = AsyncWebClient("", self._url, session=http, retry_handlers=[], logger=self._mute)
+            web.proxy = None
+            opened = await asked(web.apps_connections_open(app_token=self._token))
+            if isinstance(opened, Answer):
+                return opened
+            address, lost = str(opened.get("url", "")), asyncio.Event()
+
+            async def over(_: WSMessage) -> None:
+                lost.set()
+
+            client = SocketModeClient(
+                self._token,
+                self._mute,
+                web,
+                auto_reconnect_enabled=False,
+                on_close_listeners=[over],
+                on_error_listeners=[over],
+            )
+            client.proxy = _proxy(address)
+            client.wss_uri = address
+            client.socket_mode_request_listeners.append(self._heard)
+            try:
+                # Not wait_for: Python 3.11's may swallow a cancellation.
+                async with asyncio.timeout(self._tempo.timeout):
+                    await client.connect()  # type: ignore[no-untyped-call]
+                self._trouble = None
+                await self._lost(client, lost)
+            except TimeoutError:
+                return Answer("unreachable")
+            finally:
+                await client.close()  # type: ignore[no-untyped-call]
+        return Answer()
+
+    async def _lost(self, client: SocketModeClient, lost: asyncio.Event) -> None:
+        """Wait until the connection is no more; one that Slack replaced is another one's end."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(client.ping_interval):
+                    await lost.wait()
+            lost.clear()
+            if not await client.is_connected():
+                # The client holds the lock while it makes the connection that Slack asked for.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._tempo.timeout), client.connect_operation_lock:
+                        if await client.is_connected():
+                            continue
+                return
+
+    async def _heard(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+        if request.type == "interactive":
+            for act in acts(request.payload, self._tempo.clock()):
+                log.info("a button was pressed", act=type(act).__name__.lower(), by=act.by)
+                self._acts.append(act)
+        # Slack wants it within 3 s, and shows the person a warning without it.
+        await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
+
+
+async def opened(settings: Settings) -> tuple[Answer, str]:
+    """Whether Socket Mode would let us in, and what to do where it would not."""
+    token = settings.slack_app_token.get_secret_value() if settings.slack_app_token else ""
+    async with session(Tempo().timeout) as http:
+        web = AsyncWebClient("", settings.slack_api_url, session=http, retry_handlers=[])
+        web.proxy = None
+        found = await asked(web.apps_connections_open(app_token=token.strip()))
+    answer = found if isinstance(found, Answer) else Answer()
+    return answer, "" if answer.do is Do.DONE else _cured(answer)
+
+
+def listening(settings: Settings, tempo: Tempo | None = None) -> Buttons | None:
+    """What hears the buttons, where the settings have an app-level token."""
+    if settings.slack_app_token is None:
+        return None
+    return Buttons(settings.slack_app_token.get_secret_value(), settings.slack_api_url, tempo)
+
+
+def _cured(answer: Answer) -> str:
+    cure = _CURES.get(answer.code)
+    return f"Slack's buttons are not heard: {f'{answer.code}: {cure}' if cure else answer.advice}"
+
+
+def _proxy(address: str) -> str | None:
+    """slack_sdk takes HTTPS_PROXY without NO_PROXY; this knows both."""
+    host = address.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]
+    return None if proxy_bypass(host) else getproxies().get("https" if address[:4] == "wss:" else "http")

@@ -1,0 +1,74 @@
+"""What a press in Slack asks for: a payload, which comes from outside, → acts. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from llmvitals.notify.slack.actions import ACK, CALLS, LENGTHS, SILENCE, Meant, meant
+from llmvitals.notify.wording import clean
+from llmvitals.record.act import Acknowledgement, Question, Silence
+
+if TYPE_CHECKING:
+    from llmvitals.record.act import Act
+
+
+def acts(payload: Any, now: int) -> list[Act]:
+    """What a payload of Slack's asks for at `now` (µs); what is not ours or not well-formed asks nothing.
+
+    The same press, told twice, gives the same keys.
+    """
+    if not isinstance(payload, dict) or payload.get("type") != "block_actions":
+        return []
+    by = _name(payload.get("user"))
+    pressed = payload.get("actions")
+    found = [_act(action, payload, by, now) for action in pressed] if isinstance(pressed, list) else []
+    return [act for act in found if act is not None]
+
+
+def _act(action: Any, payload: dict[str, Any], by: str, now: int) -> Act | None:
+    if not isinstance(action, dict):
+        return None
+    kind = action.get("action_id")
+    if kind == SILENCE:
+        return _silence(action, payload, by, now)
+    about = meant(action.get("value"))
+    if about is None or kind not in {ACK, CALLS}:
+        return None
+    made = Acknowledgement if kind == ACK else Question
+    return made(incident=about.incident, by=by, at=now)
+
+
+def _silence(action: dict[str, Any], payload: dict[str, Any], by: str, now: int) -> Silence | None:
+    chosen = action.get("selected_option")
+    length = chosen.get("value") if isinstance(chosen, dict) else None
+    about = _beside(payload)
+    if about is None or not about.matchers or not isinstance(length, str) or length not in LENGTHS:
+        return None
+    mark = f"{about.incident} {length} {action.get('action_ts')}"
+    return Silence(
+        id=f"slack-{hashlib.sha256(mark.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}",
+        matchers=about.matchers,
+        starts=now,
+        ends=now + LENGTHS[length],
+        by=by,
+        comment="from Slack",
+        incident=about.incident if length == "resolved" else "",
+    )
+
+
+def _beside(payload: dict[str, Any]) -> Meant | None:
+    """What the message's other button is about: a menu's choice has no room for it."""
+    message = payload.get("message")
+    blocks = message.get("blocks") if isinstance(message, dict) else None
+    for block in blocks if isinstance(blocks, list) else []:
+        elements = block.get("elements") if isinstance(block, dict) else None
+        for element in elements if isinstance(elements, list) else []:
+            if isinstance(element, dict) and element.get("action_id") == CALLS:
+                return meant(element.get("value"))
+    return None
+
+
+def _name(user: Any) -> str:
+    names = [user.get(key) for key in ("name", "username", "id")] if isinstance(user, dict) else []
+    return next((text for name in names if isinstance(name, str) and (text := clean(name, 80))), "somebody")

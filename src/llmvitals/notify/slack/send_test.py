@@ -1,0 +1,90 @@
+"""A sample's whole life in the real Slack: posted, edited, answered in its thread, resolved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
+
+from llmvitals.errors import SinkError
+from llmvitals.meters import Unmetered
+from llmvitals.notify.delivery import Delivery, Letter
+from llmvitals.notify.protocol import chosen
+from llmvitals.notify.rate_limit import Tempo
+from llmvitals.notify.slack.answer import Do
+from llmvitals.notify.slack.buttons import opened
+from llmvitals.notify.slack.thread import reply
+from llmvitals.record.card import Card, Place
+from llmvitals.window import MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llmvitals.record.alert import Alert
+    from llmvitals.settings import Settings
+
+NOTE: Final = "This is a test by llmvitals alerts send-test: nothing is wrong."
+
+
+class Failed(Exception):
+    """Slack did not take it; the text says why and what to do."""
+
+
+async def trial(settings: Settings, alert: Alert, channel: str, say: Callable[[str], object]) -> None:
+    """Send the alert, which fires, to a channel, and let it end; say: hears each step in words.
+
+    Raises Failed where Slack does not take it, or not there.
+    """
+    tempo = Tempo()
+    backend = chosen(settings, tempo.timeout)
+    delivery = Delivery(backend, channel, tempo, Unmetered())
+    await backend.open()
+    try:
+        await delivery.check()
+        say("Slack answers and knows us.")
+        place = await _life(delivery, alert, channel, say, threads=backend.threads)
+    except SinkError as error:
+        raise Failed(str(error)) from None
+    finally:
+        await backend.close()
+    if place is None:
+        raise Failed("; ".join(delivery.trouble.values()))
+    await _buttons(settings, say)
+
+
+async def _life(
+    delivery: Delivery, alert: Alert, channel: str, say: Callable[[str], object], *, threads: bool
+) -> Place | None:
+    """Its last place; None where it was refused."""
+    first = Card.alone(structs.replace(alert, note=NOTE))
+    end = alert.at + MINUTE
+    over = structs.replace(first.chief, status="resolved", at=end, until=end)
+    place: Place | None = None
+    for before, card in ((None, first), (first, Card.alone(over))):
+        said = reply(before, card) if before else None
+        letter = Letter(card=card, channel=channel, place=place, replies=[said] if said else [])
+        place = await delivery.bring(letter)
+        if place is None:
+            return None
+        if letter.plain:
+            raise Failed("Slack took it as plain text only and refused its blocks: please report it")
+        where = f"the message {place.ts} in {place.channel}" if place.ts else "the message"
+        if before is None:
+            say(f"Posted {where}.")
+        elif threads:
+            say(f"Edited {where} to resolved, and said so in its thread.")
+        else:
+            say("Posted it again as resolved: a webhook can't edit, reply or have buttons.")
+    return place
+
+
+async def _buttons(settings: Settings, say: Callable[[str], object]) -> None:
+    if settings.slack_token is None:
+        return
+    if settings.slack_app_token is None:
+        say("It has no buttons: for those set LLMVITALS_SLACK_APP_TOKEN, see docs/slack.md.")
+        return
+    answer, cure = await opened(settings)
+    if answer.do is not Do.DONE:
+        raise Failed(cure)
+    say("Its buttons will be heard: Socket Mode answers.")

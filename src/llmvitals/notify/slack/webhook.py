@@ -1,0 +1,63 @@
+"""The degraded way, an incoming webhook: it can't edit, thread or be found again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmvitals.notify.message import notice
+from llmvitals.notify.post_only import Threadless
+from llmvitals.notify.slack.answer import Answer, Do, coded
+from llmvitals.notify.slack.blocks import blocks, fallback
+from llmvitals.notify.slack.connection import failed, session
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from llmvitals.record.card import Card
+
+
+class Webhook(Threadless):
+    """Posts an incident, and again at each news.
+
+    Bare aiohttp, since slack_sdk's client would write the URL, which is the secret, into its debug log.
+    """
+
+    def __init__(self, url: str, *, timeout: float, trace_url: str = "") -> None:
+        self._url, self._timeout, self._trace_url = url.strip(), timeout, trace_url
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        self._session = session(self._timeout)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def check(self) -> Answer:
+        """Send nothing: a webhook that works refuses it."""
+        answer = await self._send({})
+        return answer if answer.do in {Do.WAIT, Do.ASK, Do.FIX, Do.MOVE} else Answer()
+
+    async def post(self, channel: str, card: Card, *, plain: bool) -> Answer:
+        del channel  # a webhook has one channel, and drops metadata
+        said = notice(card, trace_url=self._trace_url)
+        body: dict[str, Any] = {"text": fallback(said), "unfurl_links": False, "unfurl_media": False}
+        if not plain:
+            body["blocks"] = blocks(said)
+        return await self._send(body)
+
+    async def _send(self, body: dict[str, Any]) -> Answer:
+        if self._session is None:
+            raise RuntimeError("open() comes first")
+        try:
+            async with self._session.post(self._url, json=body, allow_redirects=False) as response:
+                text = (await response.content.read(1_000)).decode("utf-8", "replace").strip()
+                if response.status == 200 and text == "ok":
+                    return Answer()
+                # Slack's codes come as plain text with 4xx; whatever else is a proxy's page.
+                said = text if 400 <= response.status < 500 and text.replace("_", "").isalpha() else ""
+                unsaid = "unreadable" if response.status == 200 else f"http_{response.status}"
+                code = unsaid if response.status == 429 else said or unsaid
+                return coded(code, after=response.headers.get("Retry-After"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the alert is kept and tried again
+            return failed(error)

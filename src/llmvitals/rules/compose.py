@@ -1,0 +1,143 @@
+"""Reading → Alert: what changed, in words and numbers; and → Point: how a budget stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from llmvitals.metrics.columns import BUDGET
+from llmvitals.record.alert import Alert, fingerprint
+from llmvitals.record.point import Point
+from llmvitals.record.verdict import Clause, Gate
+from llmvitals.rules.templates import rendered, values
+from llmvitals.window import MINUTE, window_start
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmvitals.record.alert import Heavy
+    from llmvitals.record.reading import Reading, Stand
+    from llmvitals.rules.rule import Kind, Rule
+
+
+SILENT: Final = "{rule} can't say: {value} calls within {window}, {limit} are needed: {series}"
+"""What an alert says that is about too few calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Who carried it: the heaviest contributors, and ids of calls worth a look; and the root-cause line.
+
+    trend: see Alert.
+    """
+
+    heaviest: list[Heavy]
+    exemplars: list[str]
+    cause: str = ""
+    trend: Sequence[float] = ()
+
+
+def over(life: Mapping[str, Any], at: int, why: str) -> Alert:
+    """The end of a life that no reading ended: its last alert, resolved at `at` for the reason."""
+    last = msgspec.convert(life["alert"], Alert)
+    return msgspec.structs.replace(
+        last, status="resolved", at=at, until=at, summary=f"{last.summary} (resolved: {why})", trend=[]
+    )
+
+
+def composed(
+    rule: Rule, series: Mapping[str, str], reading: Reading, *, life: Mapping[str, Any], evidence: Evidence
+) -> Alert:
+    """The alert for the change that a reading made to a life (see state.Life)."""
+    reading = reading._replace(level=life["level"])
+    names = values(rule, series, reading)
+    told = {name: rendered(template, names) for name, template in rule.annotations.items()}
+    if reading.gone:
+        told["summary"] = rendered(SILENT, names)
+    elif reading.facet and "{note}" not in rule.annotations.get("summary", ""):
+        told["summary"] = rendered(rule.condition.facets[reading.facet], names)
+    mark = fingerprint(rule.name, dict(series))
+    condition = rule.condition
+    return Alert(
+        rule=rule.name,
+        kind=condition.kind,
+        status="firing" if reading.verdict == "breach" else "resolved",
+        severity=rule.severity_at(reading.level),
+        fingerprint=mark,
+        episode=f"{mark}-{reading.begin or life['since']}",
+        group=f"{rule.group}/{rule.name}",
+        labels={**series, **rule.labels_at(reading.level)},
+        metric="calls" if reading.gone else condition.metric,
+        unit="count" if reading.gone else condition.unit,
+        value=reading.value,
+        limit=reading.limit,
+        level=reading.level,
+        facet=reading.facet,
+        note=reading.note,
+        cause=evidence.cause,
+        ends=reading.ends,
+        verdict=reading.steer,
+        gate=_gate(condition, series),
+        window=condition.window_text,
+        since=life["since"],
+        at=life["at"],
+        until=None if reading.verdict == "breach" else life["at"],
+        summary=told.get("summary") or rendered(condition.summary, names),
+        annotations=told,
+        notify=dict(rule.notify),
+        heaviest=evidence.heaviest,
+        exemplars=evidence.exemplars,
+        trend=[*evidence.trend],
+    )
+
+
+def _gate(condition: Kind, series: Mapping[str, str]) -> Gate | None:
+    if getattr(condition, "verdict", None) is None:
+        return None
+    clauses = (
+        Clause(name, tuple(sorted(wanted.values)), wanted.regex, wanted.negate)
+        for name, wanted in condition.where
+    )
+    return Gate(dict(series), tuple(clauses))
+
+
+def stood(rule: Rule, series: Mapping[str, str], stand: Stand, upto: int) -> Point:
+    """A point of the rule's measurement, in the minute that ended with the stand; upto: see Point."""
+    return Point(
+        measurement=rule.condition.measurement,
+        start=window_start(stand.end - 1, MINUTE),
+        tags={
+            "view": rule.view,
+            "window": rule.condition.window_text,
+            "rule": rule.name,
+            **series,
+            **stand.tags,
+        },
+        counts=dict(stand.counts),
+        measures=dict(stand.measures),
+        texts=dict(stand.texts),
+        upto=upto,
+    )
+
+
+def standing(rule: Rule, series: Mapping[str, str], reading: Reading, upto: int) -> Point:
+    """How a budget stood at the end of the reading's minute; upto: see Point. Fields: record/columns."""
+    condition, spent, limit = rule.condition, reading.value, reading.limit
+    counts: dict[str, int] = {}
+    measures = {"share": spent / limit, **(reading.beside or {})}
+    if condition.unit == "usd":
+        # Both are whole nano-dollars; their difference as a float may not be.
+        over = max(0.0, round(spent - limit, 9))
+        measures |= {"spent_usd": spent, "limit_usd": limit, "overshoot_usd": over}
+    else:
+        counts = {f"spent_{condition.metric}": int(spent), f"limit_{condition.metric}": int(limit)}
+    return Point(
+        measurement=BUDGET,
+        start=window_start(reading.at - 1, MINUTE),
+        tags={"view": rule.view, "window": condition.window_text, "rule": rule.name, **series},
+        counts=counts,
+        measures=measures,
+        upto=upto,
+    )

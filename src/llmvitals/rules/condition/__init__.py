@@ -1,0 +1,1 @@
+"""What the conditions of all kinds of rules share."""

@@ -1,0 +1,107 @@
+"""Reads a model out of a document; what is wrong is collected, each at its place and with its cure."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from llmvitals.errors import Mistakes
+
+if TYPE_CHECKING:
+    from llmvitals.errors import RuleError
+    from llmvitals.rules.yaml_places import Document, Path
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_CURES: Final = {
+    "string": "write a text",
+    "int": "write a whole number",
+    "float": "write a number",
+    "list": "write a list: lines that begin with -",
+    "greater_than_equal": "write {ge} or more",
+    "greater": "write more than {gt}",
+    "less": "write {le} or less",
+    "too_short": "write at least one",
+    "too_long": "write at most {max_length}",
+}
+"""Beginning of pydantic's type of error → what to do; the names are of its context."""
+
+
+class Form:
+    """One document being read; errors: all that is wrong in it."""
+
+    def __init__(self, document: Document, pane: int) -> None:
+        self.document, self.pane = document, pane
+        self.errors: list[RuleError] = []
+
+    def wrong(self, message: str, path: Path, *, key: bool = False) -> None:
+        """Something is wrong at a path's value, or at its key."""
+        self.errors.append(self.document.error(message, path, key=key))
+
+    def mapping(self, data: Any, path: Path) -> bool:
+        """Whether there is a mapping at the path; if not, that is wrong."""
+        if isinstance(data, dict):
+            return True
+        self.wrong("write key: value lines here", path)
+        return False
+
+    def read(self, model: type[Model], data: Any, path: Path, beside: tuple[str, ...] = ()) -> Model | None:
+        """The model, or None when something is wrong; beside: further keys that belong at this place."""
+        if not self.mapping(data, path):
+            return None
+        try:
+            return model.model_validate(data, context={"pane": self.pane})
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            unknown = any(one["type"] == "extra_forbidden" for one in found)
+            for one in found:
+                # A key that is missing is most likely the one that is misspelt.
+                if not (unknown and one["type"] == "missing"):
+                    self._translate(model, one, path, beside)
+            return None
+
+    def _translate(self, model: type[BaseModel], error: Any, path: Path, beside: tuple[str, ...]) -> None:
+        place, kind = (*path, *error["loc"]), error["type"]
+        if kind == "extra_forbidden":
+            inner = _within(model, error["loc"][:-1])
+            names = [field.alias or name for name, field in inner.model_fields.items()]
+            names += beside if inner is model else ()
+            self.wrong(_unknown(str(place[-1]), names, inner), place, key=True)
+        elif kind == "missing":
+            self.wrong(f"{place[-1]} is missing: add it", place[:-1], key=True)
+        elif kind == "value_error" and isinstance(error["ctx"]["error"], Mistakes):
+            for key, message in error["ctx"]["error"].found.items():
+                self.wrong(message, (*place, key))
+        elif kind == "value_error":
+            self.wrong(str(error["ctx"]["error"]), place, key=not error["loc"])
+        else:
+            cure = next(
+                (cure for start, cure in _CURES.items() if kind.startswith(start)), "write another value"
+            )
+            cure = cure.format_map(error.get("ctx", {}))
+            self.wrong(f"{error['input']!r} does not fit: {cure}", place)
+
+
+def _within(model: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseModel]:
+    """The model at a place in another."""
+    for step in loc:
+        hints = [model.model_fields[step].annotation] if step in model.model_fields else []
+        while hints:
+            hint = hints.pop()
+            if isinstance(hint, type) and issubclass(hint, BaseModel):
+                model = hint
+            hints += get_args(hint)
+    return model
+
+
+def _unknown(key: str, names: list[str], model: type[BaseModel]) -> str:
+    if key in getattr(model, "later", ()):
+        return f"{key} comes in a later version: leave it out for now"
+    foreign = getattr(model, "foreign", {}).get(key)
+    if foreign:
+        return f"unknown key {key!r}: {foreign}"
+    near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.6)
+    cure = f"did you mean {near[0]}?" if near else f"write one of {', '.join(names)}"
+    return f"unknown key {key!r}: {cure}"

@@ -1,0 +1,1 @@
+"""The kinds of rules: one folder each, one line in the registry."""

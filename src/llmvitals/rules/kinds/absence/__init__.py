@@ -1,0 +1,1 @@
+"""Calls that should be there and are not."""

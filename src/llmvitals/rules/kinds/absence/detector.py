@@ -1,0 +1,138 @@
+"""How long a series is silent, and whether calls were to be expected by the hours that are remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median_low
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.record.reading import Reading
+from llmvitals.window import DAY, FOREVER, HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.kinds.absence.spec import Absence
+
+WEEK: Final = 168
+"""Hours of a week."""
+WEEKS: Final = 4
+"""So many past weeks are looked back to."""
+
+
+@dataclass(frozen=True, slots=True)
+class AbsenceDetector:
+    """Looks at a silence when it is as long as the window, and each time it leaves an hour behind.
+
+    State: "last" (pane with calls), "first" (hour of the first call), "hours": [hour, calls] of the last
+    WEEKS (or as far back as the window's pace needs), ascending; "check" (the pane at whose end to look
+    again); "told" (when it was told, µs; 0 when that is over and only calls can change it).
+    """
+
+    rule: Absence
+    pane: int
+
+    @property
+    def shape(self) -> str:
+        """What the state depends on: after a change of it, the state is begun anew."""
+        return f"absence {self.rule.expect} {self.pane}"
+
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
+        """The pane is over; vitals are what it held."""
+        calls = vitals.total("calls") if vitals else 0
+        return self._heard(state, pane, calls) if calls else self._silent(state, (pane + 1) * self.pane)
+
+    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
+        """A silence is over when a pane with calls has closed."""
+        del state, opened
+        return []
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The pane at whose end to look again; FOREVER when nothing is waited for."""
+        check: int = state.get("check", FOREVER)
+        return check
+
+    def _heard(self, state: dict[str, Any], pane: int, calls: int) -> list[Reading]:
+        silence = pane * self.pane - self._since(state) if state else 0
+        hour = pane * self.pane // HOUR
+        hours = state.setdefault("hours", [])
+        if not hours or hours[-1][0] != hour:
+            hours.append([hour, 0])
+            while hours[0][0] < hour - self._back:
+                del hours[0]
+        hours[-1][1] += calls
+        state.setdefault("first", hour)
+        state.update(last=pane, check=pane + self.rule.window // self.pane)
+        if not state.pop("told", 0):
+            return []
+        limit = self.rule.window / 1_000
+        return [Reading((pane + 1) * self.pane, "clear", silence / 1_000, limit, note="calls are back")]
+
+    def _silent(self, state: dict[str, Any], at: int) -> list[Reading]:
+        if not state or at < (state["check"] + 1) * self.pane:
+            return []
+        silence, limit = (at - self._since(state)) / 1_000, self.rule.window / 1_000
+        readings = []
+        if state.get("told"):
+            readings = [
+                Reading(at, "none", silence, limit, note="no calls for a day: not waited for any longer")
+            ]
+            state["told"] = 0
+        elif "told" not in state:
+            expected, how = self._expected(state, at)
+            if expected >= self.rule.min_calls:
+                note = f"about {expected:,} were to be expected by {how}"
+                readings = [Reading(at, "breach", silence, limit, note=note)]
+                state["told"] = at
+        self._next(state, at)
+        return readings
+
+    def _next(self, state: dict[str, Any], at: int) -> None:
+        """When to look again: a day after it was told, when the silence leaves an hour, or never."""
+        if told := state.get("told"):
+            state["check"] = self._ending(told + DAY)
+            return
+        left = ((at - self.rule.window) // HOUR + 1) * HOUR + self.rule.window
+        over = (state["hours"][-1][0] + self._back + 1) * HOUR
+        if self.rule.expect == "always" or left > over:
+            state.clear()
+        elif "told" in state:
+            state["check"] = self._ending(over)
+        else:
+            state["check"] = self._ending(left)
+
+    @property
+    def _back(self) -> int:
+        """How many hours are remembered."""
+        return WEEKS * WEEK + 1 if self.rule.expect == "seasonal" else self.rule.window // HOUR + 1
+
+    def _since(self, state: dict[str, Any]) -> int:
+        return (int(state["last"]) + 1) * self.pane
+
+    def _ending(self, time: int) -> int:
+        """The first pane that ends at this time or after it."""
+        return -(-time // self.pane) - 1
+
+    def _expected(self, state: dict[str, Any], at: int) -> tuple[int, str]:
+        """How many calls the window that ends now should have held, and by what one knows."""
+        hours, window = dict(state["hours"]), self.rule.window
+        first, last = (at - window) // HOUR - 1, (at - 1) // HOUR + 1
+        lags = {
+            "the same hour of past weeks": [WEEK * weeks for weeks in range(1, WEEKS + 1)],
+            "the same hour of the days before": [24 * days for days in range(1, 7)],
+        }
+        for how, back in lags.items() if self.rule.expect == "seasonal" else ():
+            least = [
+                min(hours.get(hour - lag, 0) for hour in range(first, last + 1))
+                for lag in back
+                if first - lag >= state["first"]
+            ]
+            if least:
+                return median_low(least) * window // HOUR, how
+        since, span = self._since(state), max(window, HOUR)
+        recent = 0
+        for hour, calls in state["hours"]:
+            start, end = hour * HOUR, min((hour + 1) * HOUR, since)
+            recent += calls * max(0, end - max(start, since - span)) // (end - start)
+        return recent * window // span, "the pace before"

@@ -1,0 +1,143 @@
+"""How fast a budget burns: money per time in pairs of windows, of which both have to exceed a factor.
+
+The long window says that it matters, the short one that it still goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from llmvitals.metrics.quantity import local, span
+from llmvitals.record.reading import Reading
+from llmvitals.rules.kinds.budget.thresholds import RELEASE, Stand
+from llmvitals.window import FOREVER, NEVER
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from llmvitals.rules.kinds.budget.burn_windows import Gauge
+    from llmvitals.rules.kinds.budget.thresholds import Ladder
+
+
+@lru_cache
+def _rings(gauges: tuple[Gauge, ...]) -> dict[str, Gauge]:
+    return {gauge.key: gauge for gauge in gauges}
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """State: gauge's key → its ring [newest bucket, sum, buckets' sums, oldest first]; "fired" and "begin".
+
+    period: what the even spend is reckoned by, µs; floor: an integer as the limit. An episode begins when a
+    pair is exceeded, the floor is spent in its long window and the budget is not gone; it ends when of each
+    pair a window is below RELEASE per cent of its factor.
+    """
+
+    ladder: Ladder
+    gauges: tuple[Gauge, ...]
+    hour: Gauge
+    pane: int
+    period: int
+    floor: int
+    zone: tzinfo
+
+    def take(self, state: dict[str, Any], pane: int, amount: int, stand: Stand) -> list[Reading]:
+        """A pane is over; amount: what it spent; stand: with it."""
+        wanted = _rings((*self.gauges, self.hour))
+        if amount:
+            for key, gauge in wanted.items():
+                ring = state.setdefault(key, [pane // gauge.panes, 0, [0]])
+                _slide(ring, pane // gauge.panes, gauge.long)
+                ring[1] += amount
+                ring[2][-1] += amount
+        for key in [key for key in state if key not in ("fired", "begin")]:
+            if key in wanted:
+                _slide(state[key], pane // wanted[key].panes, wanted[key].long)
+            if key not in wanted or not state[key][1]:
+                del state[key]
+        return self._readings(state, stand)
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The first pane at which a rate falls that matters, or nothing is left; NEVER: the next there is."""
+        wanted = _rings((*self.gauges, self.hour))
+        if not state.keys() - ("fired", "begin") <= wanted.keys():
+            return NEVER  # What other pairs left.
+        rings = [(gauge, state[key]) for key, gauge in wanted.items() if key in state]
+        if "fired" in state:
+            return min(((ring[0] + 1) * gauge.panes for gauge, ring in rings), default=FOREVER)
+        return max(((ring[0] + gauge.long) * gauge.panes for gauge, ring in rings), default=FOREVER)
+
+    def hourly(self, state: dict[str, Any]) -> float:
+        """The last hour's spend in times of an even one."""
+        ring = state.get(self.hour.key)
+        window = self.hour.long * self.hour.panes * self.pane
+        return ring[1] * self.period / (self.ladder.limit * window) if ring else 0.0
+
+    def _readings(self, state: dict[str, Any], stand: Stand) -> list[Reading]:
+        fired: int = state.get("fired", 0)
+        burning = next((gauge for gauge in self.gauges if self._exceeded(state, gauge)), None)
+        if burning and burning.factor > fired and (fired or stand.spent < self.ladder.limit):
+            state["fired"] = burning.factor
+            begin = state.setdefault("begin", f"burn-{stand.at}")
+            reading = self._reading(stand, begin, self._note(state, burning, stand))
+            return [reading._replace(verdict="breach", level=f"{burning.factor / 100:g}x")]
+        if not fired or any(self._exceeded(state, g, RELEASE) for g in self.gauges):
+            return []
+        begin = state.pop("begin")
+        del state["fired"]
+        told = next((gauge for gauge in self.gauges if gauge.factor <= fired), self.hour)
+        return [self._reading(stand, begin, self._slower(state, told))]
+
+    def _reading(self, stand: Stand, begin: str, note: str) -> Reading:
+        spent, limit = stand.spent / self.ladder.scale, self.ladder.limit / self.ladder.scale
+        return Reading(stand.at, "clear", spent, limit, begin=begin, facet="burn", note=note, ends=stand.ends)
+
+    def _exceeded(self, state: dict[str, Any], gauge: Gauge, ease: int = 100) -> bool:
+        """Whether both windows are at `ease` per cent of the factor; at 100, also that the floor is spent."""
+        ring = state.get(gauge.key)
+        if ring is None or (ease == 100 and ring[1] < self.floor):
+            return False
+        least: int = gauge.factor * ease * self.ladder.limit * gauge.panes * self.pane
+        scale = 10_000 * self.period
+        long, short = ring[1], sum(ring[2][-gauge.short :])
+        return bool(long * scale >= least * gauge.long and short * scale >= least * gauge.short)
+
+    def _slower(self, state: dict[str, Any], gauge: Gauge) -> str:
+        window = gauge.short * gauge.panes * self.pane
+        total: int = sum(state.get(gauge.key, (0, 0, []))[2][-gauge.short :])
+        times = total * self.period / (self.ladder.limit * window)
+        return f"{times:.1f} times an even spend within the last {span(window)}"
+
+    def _note(self, state: dict[str, Any], gauge: Gauge, stand: Stand) -> str:
+        window = gauge.long * gauge.panes * self.pane
+        total: int = state[gauge.key][1]
+        rest = max(self.ladder.limit - stand.spent, 0)
+        told = f"{self.ladder.text(total)} within {span(window)}"
+        if not rest:
+            return f"{told}, and the budget is gone"
+        gone = stand.at + rest * window // total
+        if stand.ends is not None and gone > stand.ends:
+            spent = stand.spent + total * (stand.ends - stand.at) // window
+            moment = local(stand.ends, self.zone)
+            return (
+                f"{told}: at this rate {self.ladder.text(spent)} are spent when the period ends, on {moment}"
+            )
+        return (
+            f"{told}: at this rate the budget is gone in {span(gone - stand.at)}, on {local(gone, self.zone)}"
+        )
+
+
+def _slide(ring: list[Any], bucket: int, most: int) -> None:
+    """Move a ring on to a bucket, so that it holds the last `most`."""
+    steps = bucket - ring[0]
+    if steps <= 0:
+        return
+    sums: list[int] = ring[2]
+    sums.extend([0] * min(steps, most))
+    gone = len(sums) - most
+    if gone > 0:
+        ring[1] -= sum(sums[:gone])
+        del sums[:gone]
+    ring[0] = bucket

@@ -1,0 +1,111 @@
+"""A budget of a calendar period, by the clocks of a time zone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmvitals.rules.kinds.budget.thresholds import Stand
+from llmvitals.window import FOREVER, NEVER, period
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
+
+    from llmvitals.record.reading import Reading
+    from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.kinds.budget.thresholds import Ladder
+
+    Panes = Sequence[tuple[int, Vitals]]
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """State: period start (as text) → [end, spent in closed panes, due, told (see Ladder)].
+
+    due: the pane at whose end it is told how the budget stands. The first minute of a period tells it even if
+    nothing is spent, so that nobody takes the old period's for it.
+
+    Two periods live at once while the last panes of the older one are open.
+    """
+
+    ladder: Ladder
+    pane: int
+    per: str
+    zone: ZoneInfo
+
+    @property
+    def shape(self) -> str:
+        """What the state depends on: after a change of it, the state is begun anew."""
+        return f"{self.per} {self.zone.key} {self.ladder.totals} {self.pane}"
+
+    def stand(self, state: dict[str, Any], pane: int) -> Stand:
+        """How the period stands that a pane is in."""
+        begin, (end, spent, *_) = self._entry(state, pane)
+        return Stand((pane + 1) * self.pane, spent, begin, end)
+
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
+        """The pane is over; vitals are what it held."""
+        readings: list[Reading] = []
+        at = (pane + 1) * self.pane
+        if vitals is not None:
+            begin, entry = self._entry(state, pane)
+            state[begin] = entry
+            entry[1] += self.ladder.amount(vitals)
+            entry[2] = self.ladder.due(pane, self.pane)
+        for begin, entry in list(state.items()):
+            readings += self._pass(state, begin, entry, at)
+        return readings
+
+    def peek(self, state: dict[str, Any], opened: Panes) -> list[Reading]:
+        """What the panes still open add, in order of panes; of the steps passed the highest is told."""
+        readings: dict[tuple[str, str], Reading] = {}
+        spent: dict[str, int] = {}
+        for pane, vitals in opened:
+            begin, entry = self._entry(state, pane)
+            spent[begin] = spent.get(begin, entry[1]) + self.ladder.amount(vitals)
+            stand = Stand((pane + 1) * self.pane, spent[begin], begin, entry[0])
+            for reading in self.ladder.climb(entry[3], stand):
+                readings[reading.begin, reading.verdict] = reading
+                state[begin] = entry
+        return list(readings.values())
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The next pane at whose end a period ends, or is told how it stands; NEVER: the next there is."""
+        wakes = FOREVER
+        for end, _, due, told in state.values():
+            if told[1] != self.ladder.limit:
+                return NEVER
+            wakes = min(wakes, end // self.pane - 1, due)
+        return wakes
+
+    def _pass(self, state: dict[str, Any], begin: str, entry: list[Any], at: int) -> list[Reading]:
+        """What time brings to a period of which the pane that ends at `at` may be one."""
+        end, spent, due, told = entry
+        readings: list[Reading] = []
+        if at <= end:
+            readings += self.ladder.climb(told, Stand(at, spent, begin, end))
+        pane = at // self.pane - 1
+        if due <= pane:
+            readings.append(self.ladder.stands(told, Stand(at, spent, begin)))
+            entry[2] = FOREVER
+        if end > at:
+            if due <= pane and not (spent or told[0]):
+                del state[begin]
+            return readings
+        readings += self.ladder.ended(told, Stand(end, spent, begin, end))
+        del state[begin]
+        if spent and self.ladder.shown:
+            begun, following = self._entry(state, pane + 1)
+            following[2] = self.ladder.due(pane + 1, self.pane)
+            state[begun] = following
+        return readings
+
+    def _entry(self, state: dict[str, Any], pane: int) -> tuple[str, list[Any]]:
+        """The period that a pane is in, and what is known of it."""
+        time = pane * self.pane
+        for begin, entry in state.items():
+            if int(begin) <= time < entry[0]:
+                return begin, entry
+        start, end = period(time, self.per, self.zone)
+        return str(start), [end, 0, FOREVER, self.ladder.fresh]

@@ -1,0 +1,125 @@
+"""A budget as a whole: how it is spent, how fast it burns, and where that leads.
+
+Sums are exact integers. Panes still open count for the spend as well, for it only grows: so a breach is seen
+at once, and later data can't undo it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from llmvitals.record.reading import Reading
+from llmvitals.window import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.kinds.budget.burn_rate import Burn
+    from llmvitals.rules.kinds.budget.forecast import Forecast
+    from llmvitals.rules.kinds.budget.thresholds import Ladder, Stand
+
+
+class Spending(Protocol):
+    """How a budget is spent: a detector (see alert.rule) that can be asked how its period stands."""
+
+    @property
+    def ladder(self) -> Ladder: ...
+    @property
+    def shape(self) -> str: ...
+    def stand(self, state: dict[str, Any], pane: int) -> Stand:
+        """How the period stands that a pane is in, at its end."""
+
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]: ...
+    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]: ...
+    def wakes(self, state: dict[str, Any]) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """State: that of its spending; under "burn" and "forecast" theirs, as far as they are watched."""
+
+    spending: Spending
+    burn: Burn | None = None
+    forecast: Forecast | None = None
+
+    @property
+    def shape(self) -> str:
+        """What the state depends on: a budget that is watched more closely keeps what was spent."""
+        return self.spending.shape
+
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
+        """The pane is over; vitals are what it held."""
+        if self.burn is None and self.forecast is None and not ("burn" in state or "forecast" in state):
+            return self.spending.take(state, pane, vitals)
+        rates, hours = state.pop("burn", {}), state.pop("forecast", {})
+        more = 0 if vitals is None else self.spending.ladder.amount(vitals)
+        stand = self.spending.stand(state, pane)
+        stand = stand._replace(spent=stand.spent + more)
+        readings = self.spending.take(state, pane, vitals)
+        readings += self._outlook(rates, hours, pane, (more, stand))
+        measures = self._measures(rates, hours, stand.ends)
+        if rates:
+            state["burn"] = rates
+        if hours:
+            state["forecast"] = hours
+        return [
+            reading._replace(beside=measures) if not reading.facet and measures else reading
+            for reading in readings
+        ]
+
+    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
+        """What the panes still open add to the spend; a rate or an outlook is told of closed ones."""
+        if "burn" not in state and "forecast" not in state:
+            return self.spending.peek(state, opened)
+        beside: dict[str, Any] = {name: state.pop(name) for name in ("burn", "forecast") if name in state}
+        readings = self.spending.peek(state, opened)
+        state.update(beside)
+        return readings
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The first pane at which one of them has something to say by itself; NEVER: the next there is."""
+        if "burn" not in state and "forecast" not in state:
+            return self.spending.wakes(state)
+        spending = {name: held for name, held in state.items() if name not in ("burn", "forecast")}
+        wakes = self.spending.wakes(spending)
+        if "burn" in state:
+            wakes = min(wakes, self.burn.wakes(state["burn"]) if self.burn else NEVER)
+        if "forecast" in state:
+            alive = bool(spending)
+            wakes = min(
+                wakes, self.forecast.wakes(state["forecast"], spent=alive) if self.forecast else NEVER
+            )
+        return wakes
+
+    def _outlook(
+        self, rates: dict[str, Any], hours: dict[str, Any], pane: int, now: tuple[int, Stand]
+    ) -> list[Reading]:
+        readings: list[Reading] = []
+        if self.burn is not None:
+            readings += self.burn.take(rates, pane, *now)
+        elif rates:
+            readings += self._end("burn", rates.get("begin"), now[1])
+            rates.clear()
+        if self.forecast is not None:
+            readings += self.forecast.take(hours, pane, *now)
+        elif hours:
+            readings += self._end("forecast", hours.get("told", (None,))[0], now[1])
+            hours.clear()
+        return readings
+
+    def _end(self, facet: str, begin: str | None, stand: Stand) -> list[Reading]:
+        if begin is None:
+            return []
+        note, ladder = "this is no longer watched", self.spending.ladder
+        spent, limit = stand.spent / ladder.scale, ladder.limit / ladder.scale
+        return [Reading(stand.at, "clear", spent, limit, begin=begin, facet=facet, note=note)]
+
+    def _measures(self, rates: dict[str, Any], hours: dict[str, Any], ends: int | None) -> dict[str, float]:
+        measures: dict[str, float] = {}
+        if self.burn is not None:
+            measures["burn_1h"] = self.burn.hourly(rates)
+        if self.forecast is not None:
+            measures |= self.forecast.measures(hours, ends)
+        return measures

@@ -1,0 +1,130 @@
+"""Whether a budget is likely to be overrun by the end of its period, from its hourly spend (see outlook)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.metrics.amount import BASIS
+from llmvitals.metrics.quantity import amount, local
+from llmvitals.record.reading import Reading
+from llmvitals.rules.kinds.budget.projection import DAILY, INNER, outlook
+from llmvitals.window import FOREVER, HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import tzinfo
+
+    from llmvitals.rules.kinds.budget.projection import Outlook
+    from llmvitals.rules.kinds.budget.thresholds import Ladder, Stand
+
+MOST: Final = 14 * DAILY
+"""Hours that are remembered: two weeks, so that both seasons can be seen twice."""
+EARLY: Final = 10
+"""Per cent of the period before which the linear forecast is not told."""
+RELAX: Final = 75
+"""A forecast is taken back when the chance is below this per cent of the one to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """State: "hours", [the hour under way or to come, its spend, spends of the whole hours before it].
+
+    With them "told", [name of the episode, end of its period] while one is told, and "sums": end of the
+    period that was looked at, its expected spend, and the interval, in the unit. The model is fitted again
+    from the hours whenever one is over, so that a restart changes nothing. History begins with the first
+    whole hour, and is forgotten when all of it is 0.
+
+    share: the chance (1/10,000) from which on it is told.
+    """
+
+    ladder: Ladder
+    pane: int
+    share: int
+    zone: tzinfo
+
+    def take(self, state: dict[str, Any], pane: int, more: int, stand: Stand) -> list[Reading]:
+        """A pane is over; more: what it spent; stand: with it."""
+        readings = []
+        if "told" in state and state["told"][1] <= stand.at:
+            note = f"it came to {self.ladder.text(stand.spent)}" if stand.ends == stand.at else ""
+            readings.append(self._reading(stand, state.pop("told")[0], note))
+        hour = pane * self.pane // HOUR
+        if more:
+            memory = state.setdefault("hours", [hour + 1, 0, []])
+            _roll(memory, hour)
+            memory[1] += more if memory[0] == hour else 0
+        if stand.at % HOUR or hour < state.get("hours", (FOREVER,))[0]:
+            return readings
+        _roll(state["hours"], hour + 1)
+        readings += self._look(state, stand)
+        if not any(state["hours"][2]):
+            del state["hours"]
+            state.pop("sums", None)
+        return readings
+
+    def wakes(self, state: dict[str, Any], *, spent: bool) -> int:
+        """The last pane of the hour, and of a period told of; or that at whose end all is forgotten.
+
+        spent: whether anything is, in the period.
+        """
+        wakes = state["told"][1] // self.pane - 1 if "told" in state else FOREVER
+        if "hours" not in state:
+            return wakes
+        hour, now, past = state["hours"]
+        if not (spent or now or "told" in state):
+            zeros = next((number for number, each in enumerate(reversed(past)) if each), 0)
+            hour += max(MOST - zeros, 1) - 1 if past else 0
+        return int(min(wakes, (hour + 1) * HOUR // self.pane - 1))
+
+    def measures(self, state: dict[str, Any], ends: int | None) -> dict[str, float]:
+        """The fields of a point of the period with this end, if it was looked at."""
+        end, *sums = state.get("sums", (None,))
+        if end != ends or self.ladder.unit != "usd":
+            return {}
+        return dict(zip(("forecast_usd", "forecast_low_usd", "forecast_high_usd"), sums, strict=True))
+
+    def _look(self, state: dict[str, Any], stand: Stand) -> list[Reading]:
+        begin, ends, scale = int(stand.begin), stand.ends or 0, self.ladder.scale
+        left = ends - stand.at
+        found = outlook([hour / scale for hour in state["hours"][2]], left / HOUR) if left > 0 else None
+        if found is None:
+            state.pop("sums", None)
+            return []
+        spent = stand.spent / scale
+        state["sums"] = [ends, *(spent + rest for rest in (found.rest, *found.interval()))]
+        chance = found.chance(self.ladder.limit / scale - spent) * BASIS
+        note = self._note(state["sums"], chance, found)
+        if "told" in state:
+            if chance * 100 >= self.share * RELAX:
+                return []
+            return [self._reading(stand, state.pop("told")[0], note)]
+        early = not found.season and (stand.at - begin) * 100 < (ends - begin) * EARLY
+        if chance < self.share or early or stand.spent >= self.ladder.limit:
+            return []
+        name = f"forecast-{stand.at}"
+        state["told"] = [name, ends]
+        return [self._reading(stand, name, note)._replace(verdict="breach")]
+
+    def _reading(self, stand: Stand, begin: str, note: str) -> Reading:
+        spent, limit = stand.spent / self.ladder.scale, self.ladder.limit / self.ladder.scale
+        return Reading(
+            stand.at, "clear", spent, limit, begin=begin, facet="forecast", note=note, ends=stand.ends
+        )
+
+    def _note(self, sums: Sequence[float], chance: float, found: Outlook) -> str:
+        about, low, high = (amount(value, self.ladder.unit) for value in sums[1:])
+        surely = f"{min(max(int(chance / 100), 1), 99)} %"
+        return (
+            f"about {about} by {local(int(sums[0]), self.zone)}, {100 * INNER:.0f} % sure between {low} and "
+            f"{high}; chance to overrun {surely} ({found.basis})"
+        )
+
+
+def _roll(memory: list[Any], hour: int) -> None:
+    """Make this hour the one under way."""
+    steps = hour - memory[0]
+    if steps > 0:
+        memory[2].extend([memory[1], *[0] * min(steps - 1, MOST)])
+        del memory[2][:-MOST]
+        memory[:2] = [hour, 0]

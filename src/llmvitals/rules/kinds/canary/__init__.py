@@ -1,0 +1,1 @@
+"""A new version of something beside the old one."""

@@ -1,0 +1,111 @@
+"""Two arms in comparison: what is summed up of them, minute by minute, as plain data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from llmvitals.rules.kinds.canary import endpoints
+from llmvitals.rules.kinds.canary.endpoints import EVENTS, MEANS, OF, RATES, SKETCHES
+from llmvitals.sketch.scores import MICRO
+from llmvitals.stats import confseq, eprocess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.kinds.canary.arms import Pair
+
+    Floats = NDArray[np.float64]
+
+SCORES: Final = 16
+"""So many names of scores are compared: the first that both arms have."""
+
+State = dict[str, Any]
+"""canary, control, since (minute) · reference: metric → see endpoints.gather, until edges has it · open: the
+sums of the minute that is under way, control first; open_scores · sums: those of all that are over · rates:
+log-likelihoods (see eprocess), rows of RATES, as bytes · ratio: of each of RATES, numerator and denominator
+of Mantel's and Haenszel's estimate · means: metric → confseq.State · scores: name → its place, confseq.State
+(control and canary swapped: lower is worse), and each arm's count and sum · alarmed: metrics, worst first."""
+
+
+def begun(pair: Pair, minute: int) -> State:
+    """Before any minute; minute: the first that counts."""
+    return {
+        "canary": pair.canary,
+        "control": pair.control,
+        "since": minute,
+        "reference": {metric: {} for metric in SKETCHES},
+        "edges": {},
+        "open": [endpoints.nothing(), endpoints.nothing()],
+        "open_scores": {},
+        "sums": [endpoints.nothing(), endpoints.nothing()],
+        "rates": eprocess.fresh(len(RATES)).tobytes(),
+        "ratio": [[0.0] * len(RATES), [0.0] * len(RATES)],
+        "means": {metric: list(confseq.State()) for metric in MEANS},
+        "scores": {},
+        "alarmed": [],
+    }
+
+
+def put(state: State, arms: Mapping[str, Vitals]) -> None:
+    """A pane of the minute that is under way."""
+    for side, arm in enumerate((state["control"], state["canary"])):
+        if (vitals := arms.get(arm)) is None:
+            continue
+        counted = endpoints.counted(vitals, state["edges"])
+        state["open"][side] = _added(state["open"][side], counted)
+        for name, (count, total, squares) in vitals.scores.items():
+            said = state["open_scores"].setdefault(name, [0] * 6)
+            said[3 * side : 3 * side + 3] = _added(said[3 * side : 3 * side + 3], [count, total, squares])
+        for metric, reference in state["reference"].items() if not side else ():
+            endpoints.gather(reference, vitals, metric)
+
+
+def close(state: State, null: float) -> None:
+    """The minute is over; null: see eprocess.step."""
+    control, canary = state["open"]
+    if any(control) or any(canary):
+        state["sums"] = [_added(*pair) for pair in zip(state["sums"], state["open"], strict=True)]
+        _rates(state, np.array(state["open"], float), null)
+        for metric, mean in MEANS.items():
+            had = state["means"][metric]
+            state["means"][metric] = list(confseq.step(had, mean.moments(control), mean.moments(canary)))
+        for name in sorted(state["open_scores"]):
+            _score(state["scores"], name, state["open_scores"][name])
+        state["open"], state["open_scores"] = [endpoints.nothing(), endpoints.nothing()], {}
+    for metric, reference in list(state["reference"].items()):
+        if (edges := endpoints.fixed(reference)) is not None:
+            state["edges"][metric] = edges
+            del state["reference"][metric]
+
+
+def rates(state: State) -> Floats:
+    """See eprocess: the log-likelihoods, a row for each of RATES."""
+    return np.frombuffer(state["rates"], float).reshape(len(RATES), -1)
+
+
+def _rates(state: State, counted: Floats, null: float) -> None:
+    calls = counted[:, OF]
+    # An event more than calls would break the chances; none is known.
+    events = np.minimum(counted[:, EVENTS], calls)
+    state["rates"] = eprocess.step(rates(state), calls, events, null).tobytes()
+    both = np.where((calls > 0).all(axis=0), calls.sum(axis=0), np.inf)
+    parts = np.stack((events[1] * calls[0], events[0] * calls[1])) / both
+    state["ratio"] = (np.array(state["ratio"]) + parts).tolist()
+
+
+def _score(scores: dict[str, Any], name: str, said: list[int]) -> None:
+    control, canary = ((each[0], each[1] / MICRO, each[2] / MICRO) for each in (said[:3], said[3:]))
+    if name not in scores and (len(scores) >= SCORES or not control[0] or not canary[0]):
+        return
+    place, had, sums = scores.setdefault(name, [len(scores) + 1, list(confseq.State()), [0] * 4])
+    more = [said[0], said[1], said[3], said[4]]
+    scores[name] = [place, list(confseq.step(had, canary, control)), _added(sums, more)]
+
+
+def _added(one: list[int], other: list[int]) -> list[int]:
+    return [a + b for a, b in zip(one, other, strict=True)]

@@ -1,0 +1,162 @@
+"""A canary beside its control, minute by minute: who they are, what is known, and when to speak."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.record.reading import Reading, Stand
+from llmvitals.rules.condition import minute
+from llmvitals.rules.kinds.canary import arms, comparison
+from llmvitals.rules.kinds.canary.arms import BEGINNING, Pair
+from llmvitals.rules.kinds.canary.sentences import rollout, sentence
+from llmvitals.window import FOREVER, MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.kinds.canary.findings import Finding, Question
+    from llmvitals.rules.kinds.canary.spec import Canary
+
+EVERY: Final = 5
+"""Points come at the end of each so manieth minute, and when an alert begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryDetector:
+    """The logic for one series, whose panes have `arms`; pane in µs.
+
+    Who is compared is decided when a minute is over, and counts from the next one on.
+    State: "now" (the minute under way) and "calls" (its, by arm), both only while there are any; "before"
+    (calls until then, at most BEGINNING); "arms" (see arms.Known); "pair" (see comparison.State).
+    """
+
+    rule: Canary
+    pane: int
+    question: Question
+
+    @property
+    def shape(self) -> str:
+        """What the state depends on: after a change of it, the state is begun anew."""
+        rule = self.rule
+        return f"canary {rule.on} {rule.control} {rule.canary} {rule.effect} {self.pane}"
+
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
+        """The pane is over; vitals are what it held."""
+        here, readings = pane * self.pane // MINUTE, list[Reading]()
+        if state.get("now", here) < here:
+            readings += self._over(state, state["now"])
+        if vitals is not None and vitals.arms:
+            state["now"] = here
+            calls = state.setdefault("calls", {})
+            for name, arm in vitals.arms.items():
+                if called := arm.total("calls"):  # late copies alone are nobody's calls
+                    calls[name] = calls.get(name, 0) + called
+            if "pair" in state:
+                comparison.put(state["pair"], vitals.arms)
+        if minute.ends(pane, self.pane) and ("now" in state or self._due(state) == here):
+            readings += self._over(state, here)
+        return readings
+
+    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
+        """A minute tells when it is over."""
+        del state, opened
+        return []
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The first pane at whose end something may change without a call; FOREVER: nothing does."""
+        when = state.get("now", self._due(state))
+        return FOREVER if when is None else minute.end(when, self.pane)
+
+    def _due(self, state: dict[str, Any]) -> int | None:
+        pair = state.get("pair")
+        return arms.due(state.get("arms", {}), Pair(pair["canary"], pair["control"]) if pair else None)
+
+    def _over(self, state: dict[str, Any], now: int) -> list[Reading]:
+        """A minute is over."""
+        calls = state.pop("calls", {})
+        state.pop("now", None)
+        pair, known = state.get("pair"), state.setdefault("arms", {})
+        if pair:
+            comparison.close(pair, 1 + self.rule.effect)
+        arms.note(known, now, calls, before=state.get("before", 0))
+        arms.shed(known, (pair["canary"], pair["control"]) if pair else ())
+        state["before"] = min(state.get("before", 0) + sum(calls.values()), BEGINNING)
+        readings = self._compared(state, now)
+        if not known:
+            state.clear()
+        return readings
+
+    def _compared(self, state: dict[str, Any], now: int) -> list[Reading]:
+        known, pair = state["arms"], state.get("pair")
+        found = arms.pair(known, self.rule.canary, self.rule.control)
+        readings = []
+        if pair and (why := arms.ending(known, Pair(pair["canary"], pair["control"]), found)):
+            if pair["alarmed"]:
+                readings.append(self._reading(pair, now)._replace(verdict="none", note=why))
+            if pair["canary"] in known and pair["control"] not in known:
+                known[pair["canary"]][2] = 0
+            del state["pair"]
+            found = arms.pair(known, self.rule.canary, self.rule.control)
+        elif pair:
+            readings.append(self._judged(pair, now))
+        if "pair" not in state and found:
+            state["pair"] = comparison.begun(found, now + 1)
+        return readings
+
+    def _judged(self, pair: comparison.State, now: int) -> Reading:
+        """What is known when a minute is over."""
+        evidence = self.question.evidence(pair)
+        bar = -math.log(self.question.alpha)
+        worse = sorted(evidence, key=lambda metric: (-evidence[metric], metric))
+        fresh = [m for m in worse if evidence[m] >= bar and m not in pair["alarmed"]]
+        pair["alarmed"] += fresh
+        reading = self._reading(pair, now)
+        if pair["alarmed"]:
+            reading = reading._replace(verdict="hold")
+        if fresh:
+            found = [self.question.finding(pair, metric, evidence[metric]) for metric in pair["alarmed"]]
+            reading = self._told(pair, reading, [each for each in found if each])
+        if fresh or not (now + 1) % EVERY:
+            every = [self.question.finding(pair, metric, log_e) for metric, log_e in evidence.items()]
+            reading = reading._replace(
+                stands=tuple(self._stand(pair, reading.at, each) for each in every if each)
+            )
+        return reading
+
+    def _reading(self, pair: comparison.State, now: int) -> Reading:
+        since = pair["since"] * MINUTE
+        return Reading(
+            (now + 1) * MINUTE, "clear", pair.get("worst", 1.0), 1 + self.rule.effect, begin=f"{since}"
+        )
+
+    def _told(self, pair: comparison.State, reading: Reading, found: list[Finding]) -> Reading:
+        if not found:
+            return reading
+        minute_over = reading.at // MINUTE - 1
+        pair["worst"] = found[0].worse or reading.limit
+        return reading._replace(
+            verdict="breach",
+            value=pair["worst"],
+            level=f"{len(found)} metrics" if len(found) > 1 else "",
+            note=sentence(self.rule.on, pair, found, rollout(pair, minute_over)),
+        )
+
+    def _stand(self, pair: comparison.State, at: int, found: Finding) -> Stand:
+        measures = {
+            "log10_e": found.log_e / math.log(10),
+            "log10_limit": -math.log10(self.question.alpha),
+            "arm_value": found.value,
+            "control_value": found.other,
+            "effect": found.effect,
+            "effect_low": found.low,
+            "effect_high": found.high,
+        }
+        return Stand(
+            at,
+            {name: value for name, value in measures.items() if value is not None and math.isfinite(value)},
+            {"arm_calls": found.calls, "control_calls": found.others},
+            {"metric": found.metric, "arm": pair["canary"], "control": pair["control"]},
+        )

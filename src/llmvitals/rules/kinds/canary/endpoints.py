@@ -1,0 +1,146 @@
+"""What two arms are compared by: rates of events among calls, means of logarithms, and scores."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from llmvitals.sketch.quantiles import GAMMA, LOWEST, sketch_bins
+from llmvitals.sketch.tally import LOG_UNIT, SUM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmvitals.record.vitals import Vitals
+    from llmvitals.stats.confseq import Moments
+
+METRICS: Final = (
+    "errors", "toxicity", "refusals", "guardrail_blocks", "latency", "ttft", "cost", "input_tokens",
+    "output_tokens", "scores",
+)  # fmt: skip
+"""What `metrics:` of a rule may name, beside score.NAME."""
+
+QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
+"""The quantiles of the control's times; how many calls lie above each is a rate."""
+SHOWN: Final = QUANTILES.index(0.95)
+REFERENCE: Final = 200
+"""The control's first so many times fix these quantiles."""
+SKETCHES: Final = {"latency": "latency_ms", "ttft": "ttft_ms"}
+
+_SUMS: Final = (
+    "calls", "errors", "toxicity_count", "toxic_calls", "refused_calls", "guardrail_blocks", "priced_calls",
+    "free_calls", "usage_calls", "cost_nano", "input_tokens", "output_tokens", "latency_count", "ttft_count",
+    "log_cost", "log_cost_square", "log_input", "log_input_square", "log_output", "log_output_square",
+)  # fmt: skip
+_ABOVE: Final = tuple(f"{metric}_above_{q}" for metric in SKETCHES for q in QUANTILES)
+_OWN: Final = ("paid_calls", "latency_judged", "ttft_judged")
+"""Calls that cost something; those whose time was held against the control's quantiles."""
+FIELD: Final = {name: place for place, name in enumerate((*_SUMS, *_ABOVE, *_OWN))}
+"""Name → its place in what is counted of an arm."""
+_PLACES: Final = tuple(SUM[name] for name in _SUMS)
+
+Edges = dict[str, list[int]]
+"""Metric → the bins of the control's QUANTILES, once they are fixed."""
+
+
+class Rate(NamedTuple):
+    """How many of which calls; both are names of FIELD."""
+
+    metric: str
+    events: str
+    of: str
+
+
+RATES: Final = (
+    Rate("errors", "errors", "calls"),
+    Rate("toxicity", "toxic_calls", "toxicity_count"),
+    Rate("refusals", "refused_calls", "calls"),
+    Rate("guardrail_blocks", "guardrail_blocks", "calls"),
+    Rate("cost", "paid_calls", "priced_calls"),
+    *(Rate(metric, f"{metric}_above_{q}", f"{metric}_judged") for metric in SKETCHES for q in QUANTILES),
+)
+ROWS: Final = {metric: [row for row, rate in enumerate(RATES) if rate.metric == metric] for metric in METRICS}
+"""Metric → its rows among RATES."""
+EVENTS: Final = [FIELD[rate.events] for rate in RATES]
+OF: Final = [FIELD[rate.of] for rate in RATES]
+
+
+class Mean(NamedTuple):
+    """A mean of logarithms: of which calls, their sum, that of their squares; and what is shown of an arm.
+
+    Names of FIELD; total / (calls · per) is the arithmetic mean that is shown.
+    """
+
+    of: str
+    log: str
+    square: str
+    total: str
+    calls: str
+    per: float
+
+    def moments(self, counted: Sequence[int]) -> Moments:
+        """Of an arm."""
+        return (
+            float(counted[FIELD[self.of]]),
+            counted[FIELD[self.log]] * LOG_UNIT,
+            counted[FIELD[self.square]] * LOG_UNIT**2,
+        )
+
+    def shown(self, counted: Sequence[int]) -> float:
+        """An arm's mean a call."""
+        return counted[FIELD[self.total]] / max(counted[FIELD[self.calls]], 1) / self.per
+
+
+MEANS: Final = {
+    "cost": Mean("paid_calls", "log_cost", "log_cost_square", "cost_nano", "priced_calls", 1e9),
+    "input_tokens": Mean("usage_calls", "log_input", "log_input_square", "input_tokens", "usage_calls", 1),
+    "output_tokens": Mean(
+        "usage_calls", "log_output", "log_output_square", "output_tokens", "usage_calls", 1
+    ),
+}
+
+
+def counted(vitals: Vitals, edges: Edges) -> list[int]:
+    """What is counted of an arm in a pane, in the order of FIELD."""
+    sums = [vitals.sums[place] for place in _PLACES]
+    above: list[int] = []
+    judged: list[int] = []
+    for metric, sketch in SKETCHES.items():
+        bins = sketch_bins(vitals.bins, sketch) if metric in edges else None
+        found = (
+            [int(bins[1][bins[0] > edge].sum()) for edge in edges[metric]] if bins else [0] * len(QUANTILES)
+        )
+        above += found
+        judged.append(int(bins[1].sum()) if bins else 0)
+    paid = sums[FIELD["priced_calls"]] - sums[FIELD["free_calls"]]
+    return [*sums, *above, paid, *judged]
+
+
+def nothing() -> list[int]:
+    """Of an arm before any call."""
+    return [0] * len(FIELD)
+
+
+def gather(reference: dict[str, int], vitals: Vitals, metric: str) -> None:
+    """Add the times of a control's pane to those that will fix the quantiles: bin → how many."""
+    numbers, counts = sketch_bins(vitals.bins, SKETCHES[metric])
+    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+        reference[str(number)] = reference.get(str(number), 0) + count
+
+
+def fixed(reference: Mapping[str, int]) -> list[int] | None:
+    """The bins of QUANTILES, once there are enough times."""
+    numbers = np.array(sorted(map(int, reference)), np.int64)
+    totals = np.cumsum([reference[str(number)] for number in numbers.tolist()])
+    if not len(numbers) or totals[-1] < REFERENCE:
+        return None
+    ranks = np.floor(np.array(QUANTILES) * (totals[-1] - 1))
+    found: list[int] = numbers[np.searchsorted(totals, ranks, side="right")].tolist()
+    return found
+
+
+def edge_ms(edge: int) -> float:
+    """The upper end of a bin, in ms."""
+    return float(GAMMA ** (edge + LOWEST - 1)) if edge else math.pow(10, -3)

@@ -1,0 +1,169 @@
+"""What a comparison has found: the evidence that a metric is worse, and by how much, with limits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.rules.kinds.canary import comparison
+from llmvitals.rules.kinds.canary.endpoints import (
+    EVENTS,
+    FIELD,
+    MEANS,
+    METRICS,
+    OF,
+    ROWS,
+    SHOWN,
+    SKETCHES,
+    edge_ms,
+)
+from llmvitals.sketch.scores import MICRO
+from llmvitals.stats import confseq, eprocess
+from llmvitals.stats.confseq import State as Means
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.rules.kinds.canary.comparison import State
+
+SCORE: Final = "score."
+LEVEL: Final = 0.025
+"""The chance that a limit is ever wrong, whenever one looks: an interval holds with 95 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A metric of the two arms.
+
+    log_e: the natural log of the e-value against "no worse than the effect". effect: a ratio, of a score the
+    difference, canary to control, with limits; None: not known (yet). value, calls: of the canary; other,
+    others: of the control. kind: share, mean or score. edge: of times, the ms that the shares are above.
+    """
+
+    metric: str
+    kind: str
+    log_e: float
+    value: float
+    other: float
+    calls: int
+    others: int
+    effect: float | None
+    low: float | None = None
+    high: float | None = None
+    edge: float | None = None
+
+    @property
+    def worse(self) -> float | None:
+        """How many times worse the canary is; None where that is not known."""
+        if self.kind != "score":
+            return self.effect
+        return self.other / self.value if self.value > 0 and self.other > 0 else None
+
+    @property
+    def least(self) -> float | None:
+        """The least that it is worse by: a ratio, of a score a difference."""
+        if self.kind == "score":
+            return None if self.high is None else -self.high
+        return self.low
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a rule asks. metrics: see endpoints.METRICS. effect: the smallest that is news (0: any worsening).
+
+    alpha: the chance of an error of one metric, all looks together.
+    """
+
+    metrics: Sequence[str]
+    effect: float
+    alpha: float
+
+    def evidence(self, state: State) -> dict[str, float]:
+        """Metric (a score by its name) → the log of the e-value that it is worse."""
+        logs = eprocess.evidence(comparison.rates(state))
+        found = {}
+        for metric in self.metrics:
+            if metric in METRICS and metric != "scores":
+                parts = [float(logs[row]) for row in ROWS[metric]]
+                if metric in MEANS:
+                    parts.append(self._mean(Means(*state["means"][metric])))
+                found[metric] = eprocess.averaged(parts)
+        for name, said in state["scores"].items():
+            if (share := self._share(name, said[0])) and SCORE + name not in found:
+                found[SCORE + name] = self._score(said) + math.log(share)
+        return found
+
+    def finding(self, state: State, metric: str, log_e: float) -> Finding | None:
+        """All about a metric; None while one of the arms has nothing of it."""
+        if metric.startswith(SCORE):
+            return self._of_score(metric, log_e, state["scores"][metric.removeprefix(SCORE)])
+        shown = self._row(state, metric)
+        if metric not in MEANS:
+            return self._of_rate(state, (metric, shown), log_e)
+        return self._of_mean(state, metric, log_e) or (
+            self._of_rate(state, (metric, shown), log_e) if shown is not None else None
+        )
+
+    def _row(self, state: State, metric: str) -> int | None:
+        """Of a metric's rates the one to tell of: that with the most evidence."""
+        rows = ROWS[metric]
+        if not rows:
+            return None
+        logs = eprocess.evidence(comparison.rates(state))
+        best = max(rows, key=lambda row: (float(logs[row]), -row))
+        return best if logs[best] >= -math.log(self.alpha) or len(rows) == 1 else rows[SHOWN]
+
+    def _of_rate(self, state: State, at: tuple[str, int | None], log_e: float) -> Finding | None:
+        metric, row = at
+        if row is None:
+            return None
+        control, canary = state["sums"]
+        others, calls = control[OF[row]], canary[OF[row]]
+        if not others or not calls:
+            return None
+        # One of four quantiles may be chosen for what it shows.
+        low, high = eprocess.limits(comparison.rates(state)[row], LEVEL / len(ROWS[metric]))
+        over, under = (part[row] for part in state["ratio"])
+        edges = state["edges"].get(metric)
+        edge = edge_ms(edges[ROWS[metric].index(row)]) if metric in SKETCHES and edges else None
+        value, other = canary[EVENTS[row]] / calls, control[EVENTS[row]] / others
+        effect = over / under if under else None
+        return Finding(metric, "share", log_e, value, other, calls, others, effect, low, high, edge)
+
+    def _of_mean(self, state: State, metric: str, log_e: float) -> Finding | None:
+        mean, (control, canary) = MEANS[metric], state["sums"]
+        others, calls = control[FIELD[mean.calls]], canary[FIELD[mean.calls]]
+        if not others or not calls:
+            return None
+        said = Means(*state["means"][metric])
+        bar = -math.log(self.alpha)
+        if metric == "cost" and log_e >= bar > self._mean(said) + math.log(2):
+            return None  # what is worse is that fewer calls are free
+        low, high = (None if each is None else math.exp(each) for each in confseq.limits(said, LEVEL))
+        effect = math.exp(said.mean) if said.steps else None
+        value, other = mean.shown(canary), mean.shown(control)
+        return Finding(metric, "mean", log_e, value, other, calls, others, effect, low, high)
+
+    def _of_score(self, metric: str, log_e: float, said: Sequence[Any]) -> Finding:
+        _, sums, counts = said
+        others, other, calls, value = counts
+        state = Means(*sums)
+        low, high = confseq.limits(state, LEVEL)
+        return Finding(
+            metric, "score", log_e, value / calls / MICRO, other / others / MICRO, calls, others,
+            -state.mean, None if high is None else -high, None if low is None else -low,
+        )  # fmt: skip
+
+    def _mean(self, state: Means) -> float:
+        return confseq.evidence(state, math.log1p(self.effect), self.alpha)
+
+    def _score(self, said: Sequence[Any]) -> float:
+        _, sums, counts = said
+        return confseq.evidence(Means(*sums), self.effect * abs(counts[1]) / counts[0] / MICRO, self.alpha)
+
+    def _share(self, name: str, place: int) -> float:
+        """The part of alpha that a score has: all where it is named, else 1/2, 1/6, 1/12 …, together 1."""
+        if SCORE + name in self.metrics:
+            return 1.0
+        return 1 / (place * (place + 1)) if "scores" in self.metrics else 0.0

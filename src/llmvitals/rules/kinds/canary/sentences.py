@@ -1,0 +1,127 @@
+"""What is said of a canary: one sentence, and what it would cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from llmvitals.metrics.quantity import amount
+from llmvitals.rules.kinds.canary import comparison
+from llmvitals.rules.kinds.canary.endpoints import FIELD, ROWS
+from llmvitals.rules.kinds.canary.findings import LEVEL, SCORE
+from llmvitals.stats import confseq, eprocess
+from llmvitals.window import DAY, MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.rules.kinds.canary.comparison import State
+    from llmvitals.rules.kinds.canary.findings import Finding
+
+_OFTEN: Final = {
+    "errors": "fails",
+    "toxicity": "is toxic",
+    "refusals": "refuses",
+    "guardrail_blocks": "is blocked by a guardrail",
+    "latency": "takes longer than {edge}",
+    "ttft": "takes longer than {edge} to its first token",
+    "cost": "costs money",
+}
+"""What happens so many times as often."""
+_MUCH: Final = {
+    "cost": "costs {times} as much a call as {control}",
+    "input_tokens": "reads {times} as many tokens a call as {control}",
+    "output_tokens": "writes {times} as many tokens a call as {control}",
+}
+_NOUNS: Final = {"prompt_version": "prompt", "requested_model": "model", "prompt_name": "prompt"}
+MONTH: Final = 30
+_ROLLED: Final = 20
+"""So many calls of known cost each arm needs before its mean is worth multiplying."""
+
+
+def sentence(on: str, state: State, found: Sequence[Finding], money: str) -> str:
+    """What stands in the message; found: what is worse, the first foremost; money: see `rollout`."""
+    first, *rest = found
+    noun = _NOUNS.get(on, on.removeprefix("tags.").replace("_", " "))
+    text = f"{noun} {state['canary']} {_verb(first, state['control'])}"
+    if rest:
+        text += "; also worse: " + ", ".join(map(_short, rest))
+    return f"{text}. {money}" if money else text
+
+
+def rollout(state: State, minute: int) -> str:
+    """What it costs a month if all calls of both arms go to the canary; minute: the last that is over.
+
+    An amount only where the limits of the cost a call, or of the share of calls that cost anything, leave no
+    doubt that there is a difference.
+    """
+    control, canary = state["sums"]
+    cost, priced, calls = FIELD["cost_nano"], FIELD["priced_calls"], FIELD["calls"]
+    if min(control[priced], canary[priced]) < _ROLLED:
+        return ""
+    if not _differs(state):
+        return "No difference in cost is known yet"
+    more = canary[cost] / canary[priced] - control[cost] / control[priced]
+    days = (minute + 1 - state["since"]) * MINUTE / DAY
+    month = more * (control[calls] + canary[calls]) / days * MONTH / 1e9
+    if abs(month) < 1:
+        return "It costs as much at full roll-out"
+    word = "more" if month > 0 else "less"
+    return f"About {amount(_rounded(abs(month)), 'usd')} a month {word} at full roll-out"
+
+
+def times(ratio: float) -> str:
+    """A ratio as people say it.
+
+    >>> times(2.083), times(1.042), times(23.4)
+    ('2.1×', '1.04×', '23×')
+    """
+    digits = 3 if 0.8 < ratio < 1.2 else 2
+    return f"{ratio:,.0f}×" if ratio >= 10 else f"{ratio:.{digits}g}×"
+
+
+def _differs(state: State) -> bool:
+    """Whether the canary costs more or less."""
+    low, high = confseq.limits(confseq.State(*state["means"]["cost"]), LEVEL)
+    least, most = eprocess.limits(comparison.rates(state)[ROWS["cost"][0]], LEVEL)
+    return (low or 0) > 0 or (high or 0) < 0 or (least or 1) > 1 or (most or 1) < 1
+
+
+def _verb(found: Finding, control: str) -> str:
+    if found.kind == "score":
+        name = found.metric.removeprefix(SCORE)
+        least = "" if found.least is None or found.least <= 0 else f"; at least {found.least:.2g} lower"
+        return f"scores {found.value:.3g} for {name}, {control} {found.other:.3g} ({_calls(found)}{least})"
+    unit = {"mean": "usd"}.get(found.kind, "share") if found.metric == "cost" else found.kind
+    least = "" if found.least is None or found.least <= 1 else f"; at least {times(found.least)}"
+    if found.kind == "mean":
+        value, other = (
+            amount(each, "usd") if unit == "usd" else f"{each:,.0f}" for each in (found.value, found.other)
+        )
+        does = _MUCH[found.metric].format(times=times(found.effect or 1), control=control)
+        return f"{does} ({value} on {found.calls:,} calls against {other} on {found.others:,}{least})"
+    does = _OFTEN[found.metric].format(edge=amount(found.edge or 0, "ms"))
+    often = f"{times(found.effect)} as often as" if found.effect is not None else "more often than"
+    shares = f"{amount(found.value, 'share')} of {found.calls:,} calls against {_other(found)}"
+    return f"{does} {often} {control} ({shares}{least})"
+
+
+def _other(found: Finding) -> str:
+    return (
+        f"{amount(found.other, 'share')} of {found.others:,}" if found.other else f"none of {found.others:,}"
+    )
+
+
+def _calls(found: Finding) -> str:
+    return f"{found.calls:,} scores against {found.others:,}"
+
+
+def _short(found: Finding) -> str:
+    name = found.metric.removeprefix(SCORE).replace("_", " ")
+    if found.kind == "score":
+        return f"{name} ({found.value - found.other:+.2g})"
+    return f"{name} ({times(found.effect)})" if found.effect is not None else name
+
+
+def _rounded(dollars: float) -> float:
+    """Three digits, for it is an estimate."""
+    return float(f"{dollars:.3g}")

@@ -1,0 +1,1 @@
+"""Whatever metric changes, without a limit."""

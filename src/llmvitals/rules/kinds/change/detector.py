@@ -1,0 +1,202 @@
+"""What has changed of one series, in one reading: looked for when STEP is over, told for a while."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from llmvitals.metrics.metric import metric_of
+from llmvitals.metrics.quantity import amount
+from llmvitals.record.reading import Reading
+from llmvitals.rules.kinds.change.change_points import LEAST
+from llmvitals.rules.kinds.change.minutes import margin, units, value
+from llmvitals.window import DAY, FOREVER, MINUTE, SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.kinds.change.change_points import Search
+    from llmvitals.rules.kinds.change.minutes import Minutes
+
+    Floats = NDArray[np.float64]
+
+STEP: Final = 5 * MINUTE
+KEPT: Final = 90
+"""Minutes with calls that are kept."""
+NAMED: Final = 5
+"""Changes that a note names."""
+_PRIOR: Final = 2.05
+"""How far the sides of a series are apart before it is known: its numbers may well lean on each other."""
+_WEIGHT: Final = 36
+_LONGEST: Final = 2_016
+"""A week of STEPs: how far back it is known how far apart sides are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """hold: how long a change is told, µs. pane: µs.
+
+    State: "open": panes not yet looked at; "names" and "minutes" of "rows" (float32, a row a minute, NaN
+    where a metric has no value); "usual": name → [how often looked at, mean of how far apart sides were];
+    "told": name → [when it changed and when that was found (µs), value before, value after].
+
+    river's objects are no plain data and live for one look: each is begun anew over the minutes that are
+    kept, so nothing depends on which process looked before. A look is a function of the minutes alone.
+    """
+
+    minutes: Minutes
+    search: Search
+    hold: int
+    pane: int
+
+    @property
+    def shape(self) -> str:
+        """What the state depends on: after a change of it, the state is begun anew."""
+        return f"change 2 {self.minutes.names} {self.minutes.few} {self.pane}"
+
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
+        """The pane is over; vitals are what it held."""
+        at = (pane + 1) * self.pane
+        if vitals is not None:
+            state.setdefault("open", []).append(self.minutes.packed(pane, vitals))
+        if at % STEP == 0 and state.get("open"):
+            self._look(state, at)
+        elif not state.get("open") and at >= state["minutes"][-1] * MINUTE + DAY:
+            was = "told" in state
+            state.clear()
+            return [Reading(at, "clear", 0, 0, note="no calls for a day")] if was else []
+        return self._told(state, at)
+
+    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
+        """Minutes are looked at when they are over."""
+        del state, opened
+        return []
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """When the step of the last calls is over, or what is told has been told long enough."""
+        if not state:
+            return FOREVER
+        if state.get("open"):
+            first = (state["open"][0][0] * self.pane // STEP + 1) * STEP
+        else:
+            first = state["minutes"][-1] * MINUTE + DAY
+        time: int = min(first, self._ends(state))
+        return -(-time // self.pane) - 1
+
+    def _ends(self, state: Mapping[str, Any]) -> int:
+        if "told" not in state:
+            return FOREVER
+        newest: int = max(one[1] for one in state["told"].values())
+        return min(newest + self.hold, FOREVER)
+
+    def _told(self, state: dict[str, Any], at: int) -> list[Reading]:
+        if "told" not in state or (at % STEP and at < self._ends(state)):
+            return []
+        told, many = state["told"], len(state["told"])
+        if at >= self._ends(state):
+            del state["told"]
+            return [Reading(at, "clear", 0, 0, note=note(told))]
+        return [Reading(at, "breach", many, 0, level=_count(many), note=note(told))]
+
+    def _look(self, state: dict[str, Any], at: int) -> None:
+        had, minutes = state.get("names", []), state.setdefault("minutes", [])
+        since, said, numbers = self.minutes.read(state.pop("open"))
+        filled = np.flatnonzero(np.isfinite(numbers).any(axis=0)).tolist()
+        new = {said[column]: column for column in filled}
+        names = state["names"] = [*had, *sorted({*new} - {*had})]
+        place = {name: column for column, name in enumerate(names)}
+        rows = np.full((len(minutes) + len(since), len(names)), np.nan, np.float32)
+        rows[: len(minutes), : len(had)] = np.frombuffer(state.get("rows", b""), np.float32).reshape(
+            len(minutes), len(had)
+        )
+        rows[len(minutes) :, [place[name] for name in new]] = numbers[:, list(new.values())]
+        minutes[:] = [*minutes, *since][-KEPT:]
+        rows = rows[-KEPT:]
+        old = bisect_left(minutes, (at - DAY) // MINUTE)
+        rows, minutes[:] = rows[old:], minutes[old:]
+        self._compare(state, rows, at)
+        known = np.flatnonzero(np.isfinite(rows).any(axis=0)).tolist()
+        if len(known) < len(names):
+            state["names"] = [names[column] for column in known]
+            kept = {*state["names"]}
+            state["usual"] = {name: said for name, said in state.get("usual", {}).items() if name in kept}
+            rows = rows[:, known]
+        state["rows"] = rows.tobytes()
+
+    def _compare(self, state: dict[str, Any], rows: NDArray[np.float32], at: int) -> None:
+        """Look at all columns; those with values in the same minutes are looked at together."""
+        there = np.isfinite(rows)
+        if rows.size and there.all():
+            self._changes(state, rows, (np.arange(len(rows)), list(range(rows.shape[1]))), at)
+            return
+        alike: dict[bytes, list[int]] = {}
+        for column in range(rows.shape[1]):
+            alike.setdefault(there[:, column].tobytes(), []).append(column)
+        for columns in alike.values():
+            places = np.flatnonzero(there[:, columns[0]])
+            self._changes(state, rows, (places, columns), at)
+
+    def _changes(
+        self,
+        state: dict[str, Any],
+        rows: NDArray[np.float32],
+        where: tuple[NDArray[np.int64], list[int]],
+        at: int,
+    ) -> None:
+        places, columns = where
+        names = [state["names"][column] for column in columns]
+        usual = state.setdefault("usual", {})
+        said = [usual.setdefault(name, [_WEIGHT, _PRIOR]) for name in names]
+        values = rows[np.ix_(places, np.array(columns))].astype(np.float64)
+        means = np.array([mean for _, mean in said])
+        changed, widest = self.search.places(values, means, partial(margin, units(tuple(names))))
+        for column, one, first, far in zip(columns, said, changed.tolist(), widest.tolist(), strict=True):
+            if len(places) >= LEAST:
+                # What is found counts as the most that is no change.
+                more = min(far, self.search.limit) - one[1]
+                one[:] = [min(one[0] + 1, _LONGEST), one[1] + more / (one[0] + 1)]
+            if first:
+                name = state["names"][column]
+                number = rows[places, column].astype(np.float64)
+                means = np.array([number[:first].mean(), number[first:].mean()])
+                sides = value(units((name,)), means).tolist()
+                since = state["minutes"][int(places[first])] * MINUTE
+                state.setdefault("told", {})[name] = [since, at, *sides]
+                # What was before is no measure of what comes.
+                rows[places[:first], column] = np.nan
+
+
+def _count(many: int) -> str:
+    return "1 change" if many == 1 else f"{many} changes"
+
+
+def note(told: Mapping[str, Sequence[Any]]) -> str:
+    """`latency p95 1.2 s → 1.9 s since 14:05 UTC; error share 1 % → 3 % since 14:10 UTC`."""
+    ordered = sorted(told.items(), key=lambda entry: (entry[1][0], entry[0]))
+    texts = [
+        f"{_words(name)} {_rounded(before, name)} → {_rounded(after, name)} since {_clock(since)}"
+        for name, (since, _, before, after) in ordered[:NAMED]
+    ]
+    more = len(ordered) - NAMED
+    return "; ".join(texts) + (f"; and {more} more" if more > 0 else "")
+
+
+def _words(name: str) -> str:
+    score = metric_of(name).score
+    return f"score {score}" if score else name.replace("_", " ")
+
+
+def _rounded(number: float, name: str) -> str:
+    return amount(float(f"{number:.3g}"), metric_of(name).unit)
+
+
+def _clock(time: int) -> str:
+    return f"{datetime.fromtimestamp(time // SECOND, UTC):%H:%M} UTC"

@@ -1,0 +1,213 @@
+"""Panes → the metrics of their minutes, as numbers whose noise is alike at every height."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from llmvitals.metrics.metric import METRICS, SECONDS, metric_of
+from llmvitals.metrics.ratio import RATIOS
+from llmvitals.sketch import quantiles
+from llmvitals.sketch.tally import SUM
+from llmvitals.window import MINUTE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from llmvitals.record.vitals import Vitals
+
+    Floats = NDArray[np.float64]
+    Places = NDArray[np.int64]
+    Marks = NDArray[np.bool_]
+
+ALL: Final = (
+    *(
+        name
+        for name in RATIOS
+        if name not in ("late_share", "duplicate_share", "latency_mean", "ttft_mean", "tokens_per_call_mean")
+    ),
+    "latency_p50",
+    "latency_p95",
+    "ttft_p50",
+    "ttft_p95",
+    "output_tokens_per_s_p50",
+)
+"""What is looked at where a rule names nothing; beside them the mean of each score. Of what says the same of
+calls, one: and how late calls come, or twice, is no matter of theirs."""
+SCORE: Final = "score.{}_mean"
+
+
+CHANGING: Final = tuple(
+    name
+    for name, metric in METRICS.items()
+    if not metric.top and (metric.sketch or metric.under not in ("", SECONDS))
+)
+"""What may be looked at: a minute has a value of it that doesn't go with the traffic."""
+
+
+def changing(name: Any) -> None:
+    """Raises ValueError where a metric is none of those."""
+    if not metric_of(name).score and name not in CHANGING:
+        raise ValueError(
+            f"{name} goes up and down with the calls of each minute: write a share, mean or percentile"
+        )
+
+
+@lru_cache(maxsize=1_024)
+def units(names: tuple[str, ...]) -> tuple[Marks, Marks]:
+    """Which of m metrics are shares, and which are scores: of each a bool. Of all others the ratios count."""
+    said = [metric_of(name).unit for name in names]
+    return np.array([one == "share" for one in said], bool), np.array([one == "score" for one in said], bool)
+
+
+def scaled(kinds: tuple[Marks, Marks], values: Floats) -> Floats:
+    """Values → the numbers that are compared: the arc sine of a share's root, a logarithm; scores stay.
+
+    kinds: see `units`; values: m columns. Where there is no logarithm, NaN.
+
+    >>> scaled(units(("latency_p95", "error_share")), np.array([1.0, 0.0])).tolist()
+    [0.0, 0.0]
+    """
+    share, score = kinds
+    shares = np.arcsin(np.sqrt(np.clip(values, 0, 1)))
+    logs = np.log(np.where(values > 0, values, np.nan))
+    return np.where(share, shares, np.where(score, values, logs))
+
+
+def value(kinds: tuple[Marks, Marks], numbers: Floats) -> Floats:
+    """Back from `scaled`."""
+    share, score = kinds
+    # No logarithm of a value goes that far: scores stand there, too.
+    powers = np.exp(np.clip(numbers, -700, 700))
+    return np.where(share, np.sin(numbers) ** 2, np.where(score, numbers, powers))
+
+
+def margin(kinds: tuple[Marks, Marks], numbers: Floats) -> Floats:
+    """By how much m numbers have to change to be worth a word: a tenth of the value, of a share one in 100.
+
+    Of a score a twentieth.
+    """
+    share, score = kinds
+    was = value(kinds, numbers)
+    least = np.maximum(np.abs(was) * np.where(score, 0.05, 0.1), np.where(share, 0.01, 0.0))
+    to = np.where(share & (was + least > 1), was - least, was + least)
+    margins: Floats = np.abs(scaled(kinds, to) - numbers)
+    return margins
+
+
+@dataclass(frozen=True)
+class Minutes:
+    """names: the metrics; () for ALL and every score. few: calls that a minute needs. pane: µs."""
+
+    names: tuple[str, ...]
+    few: int
+    pane: int
+
+    def packed(self, pane: int, vitals: Vitals) -> list[Any]:
+        """What has to be kept of a pane, plain data."""
+        keys, counts = vitals.bins
+        told = keys.tobytes(), counts.tobytes()
+        scores = {name: [said[0], said[1]] for name, said in vitals.scores.items()}
+        return [pane, [vitals.sums[place] for place in self._needed], *told, scores]
+
+    def read(self, panes: list[list[Any]]) -> tuple[list[int], list[str], Floats]:
+        """The n minutes with calls, of panes in order; m metrics; n × m numbers, NaN where there is none."""
+        minutes = np.array([entry[0] * self.pane // MINUTE for entry in panes])
+        first = np.diff(minutes, prepend=-1) != 0
+        starts, row = np.flatnonzero(first), np.cumsum(first) - 1
+        sums = np.array([entry[1] for entry in panes], np.float64)
+        columns = [self._ratios(np.add.reduceat(sums, starts, axis=0))]
+        if self._of_bins:
+            columns.append(self._quantiles(panes, row, len(starts)))
+        scores, means = self._scores(panes, row.tolist(), len(starts))
+        numbers = np.concatenate((scaled(self._kinds, np.concatenate(columns, axis=1)), means), axis=1)
+        return minutes[starts].tolist(), [*self._fixed, *scores], numbers
+
+    def _ratios(self, sums: Floats) -> Floats:
+        over = sums @ self._over
+        under, counted = sums[:, self._under], sums[:, self._counted]
+        known = (under > 0) & (counted >= self.few)
+        return np.where(known, over / np.where(known, under * self._per, 1), np.nan)
+
+    def _quantiles(self, panes: list[list[Any]], row: Places, many: int) -> Floats:
+        """row: which of the minutes each pane is in. Ranks need the bins in order, but not merged."""
+        keys = np.frombuffer(b"".join([entry[2] for entry in panes]), np.uint16)
+        counts = np.frombuffer(b"".join([entry[3] for entry in panes]), np.int64)
+        rows = np.repeat(row, [len(entry[2]) // keys.itemsize for entry in panes])
+        order = np.argsort(rows * 2**16 + keys, kind="stable")
+        keys, counts, rows = keys[order], counts[order], rows[order]
+        ends = np.searchsorted(rows, np.arange(many + 1)).tolist()
+        bins = [(keys[low:high], counts[low:high]) for low, high in pairwise(ends)]
+        table = quantiles.read(bins, [(sketch, q) for _, sketch, q in self._of_bins])
+        width = len(quantiles.SKETCHES)
+        calls = np.bincount(rows * width + keys // quantiles.STRIDE, counts, many * width).reshape(
+            many, width
+        )
+        return np.where(calls[:, self._sketches] >= self.few, table, np.nan)
+
+    def _scores(self, panes: list[list[Any]], row: list[int], many: int) -> tuple[list[str], Floats]:
+        sums: dict[str, list[list[int]]] = {}
+        for entry, place in zip(panes, row, strict=True):
+            for name, (count, total) in entry[4].items():
+                had = sums.setdefault(SCORE.format(name), [[0, 0] for _ in range(many)])[place]
+                had[0] += count
+                had[1] += total
+        names = [name for name in sums if not self.names or name in self.names]
+        means = np.full((many, len(names)), np.nan)
+        for column, name in enumerate(names):
+            for place, (count, total) in enumerate(sums[name]):
+                if count >= self.few:
+                    means[place, column] = total / count / 1e6
+        return names, means
+
+    @cached_property
+    def _fixed(self) -> list[str]:
+        return [*self._of_sums, *(name for name, _, _ in self._of_bins)]
+
+    @cached_property
+    def _kinds(self) -> tuple[Marks, Marks]:
+        return units(tuple(self._fixed))
+
+    @cached_property
+    def _sketches(self) -> list[int]:
+        return [quantiles.NUMBER[sketch] for _, sketch, _ in self._of_bins]
+
+    @cached_property
+    def _of_sums(self) -> list[str]:
+        return [name for name in self.names or ALL if name in METRICS and not METRICS[name].sketch]
+
+    @cached_property
+    def _of_bins(self) -> list[tuple[str, str, float]]:
+        found = [(name, METRICS[name]) for name in self.names or ALL if name in METRICS]
+        return [(name, metric.sketch, metric.q) for name, metric in found if metric.sketch]
+
+    @cached_property
+    def _needed(self) -> list[int]:
+        metrics = [METRICS[name] for name in self._of_sums]
+        names = {name for one in metrics for name in (*one.over, *one.less, one.under, one.counted)}
+        return sorted(SUM[name] for name in names)
+
+    @cached_property
+    def _over(self) -> Floats:
+        table = np.zeros((len(self._needed), len(self._of_sums)))
+        for column, name in enumerate(self._of_sums):
+            for sign, some in ((1, METRICS[name].over), (-1, METRICS[name].less)):
+                for one in some:
+                    table[self._needed.index(SUM[one]), column] += sign
+        return table
+
+    @cached_property
+    def _under(self) -> list[int]:
+        return [self._needed.index(SUM[METRICS[name].under]) for name in self._of_sums]
+
+    @cached_property
+    def _counted(self) -> list[int]:
+        return [self._needed.index(SUM[METRICS[name].counted]) for name in self._of_sums]
+
+    @cached_property
+    def _per(self) -> Floats:
+        return np.array([METRICS[name].per for name in self._of_sums], np.float64)

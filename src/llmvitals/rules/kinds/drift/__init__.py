@@ -1,0 +1,1 @@
+"""Calls that are about something else than they were."""

@@ -1,0 +1,100 @@
+"""What T² is in ordinary minutes, by minutes that the reference was not made of: cap, scale and limit."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from llmvitals.stats import gumbel
+from llmvitals.stats.axes import Floats
+from llmvitals.stats.hotelling import SPANS, remember, roots
+
+_OFTEN: Final = 8
+"""So many times a span has to fit into what was recorded."""
+_SURE: Final = 2.0
+"""So many standard errors of the fit are added: of a day's hours little is known of once in years."""
+_ALONE: Final = 0.9
+"""So much of its limit a minute may come to by itself."""
+_NORMAL: Final = 2.0
+"""The scale of squares of normal values, far out: no less is believed of a few blocks."""
+
+
+class Yardstick(msgspec.Struct, frozen=True, array_like=True):
+    """Of one head. cap: see hotelling.remember.
+
+    means, deviations: of each span's cube root of T²; of the first spans only, where little was recorded.
+    locations, scales: of each span's own Gumbel distribution of the squares of blocks' maxima, which are
+    counted in deviations: squares of what is nearly normal have the tail that it is made for (Cook, "Towards
+    better estimation of extreme winds", 1982). A burst stands out in short spans and not in long ones, so one
+    limit for all would blind the long ones. blocks: how many were fitted to; minutes: of a block.
+    """
+
+    cap: float
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+    locations: tuple[float, ...]
+    scales: tuple[float, ...]
+    blocks: int
+    minutes: int
+
+    def limits(self, run: float) -> NDArray[np.float64]:
+        """Of each span, in deviations: what one of them passes once in `run` minutes."""
+        blocks = max(run * len(self.means) / self.minutes, 2.0)
+        passed = []
+        for span, location, scale in zip(
+            SPANS, self.locations, np.maximum(self.scales, _NORMAL), strict=False
+        ):
+            # What a span remembers is longer than itself, so of neighbouring blocks it says the same.
+            apart = self.blocks * self.minutes / max(self.minutes, 2 * span)
+            passed.append(gumbel.level(location, scale, blocks) + _SURE * gumbel.doubt(scale, apart, blocks))
+        return np.sqrt(np.maximum(passed, 1.0))
+
+    def lowered(self, limits: NDArray[np.float64]) -> float:
+        """The cap, or a lower one with which no minute passes by itself, while two in a row may."""
+        return min(self.cap, self.means[0] + _ALONE * self.deviations[0] * float(limits[0]))
+
+    def read(self, found: NDArray[np.float64], limits: NDArray[np.float64]) -> tuple[float, int]:
+        """The greatest share of its limit that a span has come to, and the place of the span."""
+        apart = (found[: len(self.means)] - self.means) / self.deviations / limits
+        most = int(apart.argmax())
+        return float(apart[most]), most
+
+
+def capped(radii: list[float]) -> float:
+    """The cap: the median radius of ordinary minutes, so that what counts is where they point, together."""
+    return float(np.median(radii))
+
+
+def record(state: dict[str, Any], calls: int, white: Floats, reference: int) -> None:
+    """Add an ordinary minute.
+
+    State: "cap"; then "memory"; "count", "sum" and "squares" of each span's roots; "block": the greatest in
+    the block now; "blocks": those of blocks before.
+    """
+    memory = state.setdefault("memory", {})
+    remember(memory, calls, white, state["cap"])
+    found = roots(memory, reference)
+    state["count"] = state.get("count", 0) + 1
+    state["sum"] = (found + state.get("sum", 0.0)).tolist()
+    state["squares"] = (found**2 + state.get("squares", 0.0)).tolist()
+    state["block"] = np.maximum(found, state.get("block", 0.0)).tolist()
+
+
+def close(state: dict[str, Any]) -> None:
+    """A block is over."""
+    state.setdefault("blocks", []).append(state.pop("block"))
+
+
+def yardstick(state: dict[str, Any], minutes: int) -> Yardstick:
+    """By all that was recorded, without the spans too long for that to tell anything; minutes: of a block."""
+    spans = max(sum(span * _OFTEN <= minutes * len(state["blocks"]) for span in SPANS), 1)
+    means, squares = (np.array(state[name][:spans]) / state["count"] for name in ("sum", "squares"))
+    deviations = np.sqrt(np.maximum(squares - means**2, 1e-9))
+    maxima = np.maximum((np.array(state["blocks"])[:, :spans] - means) / deviations, 0) ** 2
+    fits = [gumbel.fitted(column) for column in maxima.T]
+    kept = tuple(means.tolist()), tuple(deviations.tolist())
+    locations, scales = zip(*fits, strict=True)
+    return Yardstick(state["cap"], *kept, locations, scales, len(maxima), minutes)

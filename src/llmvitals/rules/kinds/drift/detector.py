@@ -1,0 +1,186 @@
+"""What the calls of a series mean, minute by minute, against what they meant when it was learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.record.reading import Reading, Stand
+from llmvitals.rules.condition.false_alarms import run_length
+from llmvitals.rules.kinds.drift import pool, witness
+from llmvitals.rules.kinds.drift.reference import Reference, unpacked
+from llmvitals.rules.kinds.drift.training import Learner, Step
+from llmvitals.stats import hotelling
+from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.record.reading import Verdict
+    from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.kinds.drift.spec import Drift
+    from llmvitals.sketch.moments import Meaning
+
+RELEASE: Final = 0.7
+"""Where an alert is released."""
+MEANT: Final = 0.5
+"""From where on the topics have a part in it, if it is the other head that speaks."""
+RECENT: Final = 32
+"""Vectors of the last minutes that are kept, to name calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftDetector:
+    """One reading a minute (or for as many minutes as it takes to have min_calls) once it has learned.
+
+    State: that of `pool`; "space": whose vectors it is about; "learning": see Learner; then "reference"
+    (bytes), "memories" (see hotelling; of topics, shape and alike) and "recent" (Seen); "heard": event time
+    (µs) of the last vector; "other": a space that others came of since; "silent": nothing came for an hour;
+    "said": the verdict, value, limit and note that hold.
+    """
+
+    rule: Drift
+    pane: int
+
+    @property
+    def shape(self) -> str:
+        """What the state depends on: after a change of it, the state is begun anew."""
+        rule = self.rule
+        return f"drift {rule.learn} {rule.min_calls} {rule.model} {self.pane}"
+
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
+        """The pane is over; vitals are what it held. What was said last holds until a step says otherwise."""
+        at, readings = (pane + 1) * self.pane, []
+        if vitals is not None and vitals.meaning:
+            readings = self._hear(state, pane, vitals.meaning)
+        if step := pool.step(state, pane, self.pane, self.rule.min_calls):
+            readings = [*readings, self._step(state, *step)]
+        elif at >= self._stale(state):
+            state["silent"] = True
+            state.pop("memories", None)
+            other = f": they are of {state['other']} now" if "other" in state else ""
+            readings = [self._none(at, f"no embeddings of {state['space']} for an hour{other}")]
+        elif not readings and "said" in state:
+            verdict, value, limit, note = state["said"]
+            return [Reading(at, verdict, value, limit, note=note)]
+        if readings:
+            last = readings[-1]
+            state["said"] = [last.verdict, last.value, last.limit, last.note]
+        return readings
+
+    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
+        """An unfinished minute tells nothing."""
+        del state, opened
+        return []
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The pane at whose end a minute is over, or nothing came for an hour; FOREVER for neither."""
+        stale = self._stale(state)
+        return min(pool.wakes(state), FOREVER if stale == FOREVER else -(-stale // self.pane) - 1)
+
+    def _hear(self, state: dict[str, Any], pane: int, meaning: Meaning) -> list[Reading]:
+        ours = {space: moments for space, moments in meaning.items() if self._wanted(state, space)}
+        at = (pane + 1) * self.pane
+        if ours:
+            pool.add(state, ours, pane, self.pane)
+            state["heard"] = at
+            state.pop("other", None)
+            state.pop("silent", None)
+        elif "space" in state:
+            state["other"] = min(meaning)
+            if not self.rule.model and at - state["heard"] >= DAY:
+                note = f"the embeddings are of {min(meaning)} for a day: learning anew"
+                state.clear()
+                pool.add(state, meaning, pane, self.pane)
+                state["heard"] = at
+                return [self._none(at, note)]
+        return []
+
+    def _none(self, at: int, note: str) -> Reading:
+        return Reading(at, "none", 0, self.rule.min_calls, note=note)
+
+    def _wanted(self, state: dict[str, Any], space: str) -> bool:
+        if "space" in state:
+            return bool(space == state["space"])
+        return self.rule.model in ("", space, space.rpartition("/")[0])
+
+    def _stale(self, state: dict[str, Any]) -> int:
+        """When to say that nothing came for an hour (µs); FOREVER: not."""
+        if "reference" not in state or "silent" in state:
+            return FOREVER
+        heard: int = state["heard"]
+        return heard + HOUR
+
+    def _step(self, state: dict[str, Any], space: str, step: Step) -> Reading:
+        state["space"] = space
+        if "reference" in state:
+            return self._judged(state, unpacked(state["reference"]), step)
+        learning = state.setdefault("learning", {})
+        made = Learner(self.rule.learn // MINUTE).take(learning, space, step)
+        counts = {"calls": step.moments.count, "reference_calls": learning.get("calls", 0)}
+        if made:
+            del state["learning"]
+            state["reference"] = made.pack()
+        stand = Stand(step.end, {"reference_age_s": 0.0}, counts, texts={"model": space})
+        return Reading(step.end, "clear", 0.0, 1.0, note="learning", stands=(stand,))
+
+    def _judged(self, state: dict[str, Any], reference: Reference, step: Step) -> Reading:
+        self._remember(state, step)
+        read = self._read(state, reference, step)
+        (topics, _), (shape, _), (alike, _) = read
+        score = max(topics, shape, alike)
+        stand = self._stand(reference, step, topics, max(shape, alike))
+        verdict: Verdict = "breach" if score > 1 else "hold" if score >= RELEASE else "clear"
+        note = self._note(state, reference, read) if verdict == "breach" else "they are again"
+        return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
+
+    def _read(self, state: dict[str, Any], reference: Reference, step: Step) -> list[tuple[float, int]]:
+        """Of topics, shape and alike: the share of its limit, and the place of the span that tells it."""
+        run = 3 * run_length(self.rule.false_alarms, self.rule.series, MINUTE)
+        x, z = step.means
+        topics, shape = reference.topics, reference.shape
+        looks = (
+            (topics.yardstick, topics.whitening.white(x, step.hour)),
+            (shape.yardstick, shape.whitening.white(z, step.hour)),
+            (reference.alike, topics.whitening.alike(x)),
+        )
+        memories, read = state.setdefault("memories", [{}, {}, {}]), []
+        for (yardstick, white), memory in zip(looks, memories, strict=True):
+            limits = yardstick.limits(run)
+            hotelling.remember(memory, step.moments.count, white, yardstick.lowered(limits))
+            read.append(yardstick.read(hotelling.roots(memory, reference.calls), limits))
+        return read
+
+    def _stand(self, reference: Reference, step: Step, topics: float, shape: float) -> Stand:
+        measures = {
+            "statistic": max(topics, shape),
+            "threshold": 1.0,
+            "topics": topics,
+            "shape": shape,
+            "reference_age_s": (step.end - reference.made) / SECOND,
+            "overdispersion": reference.overdispersion,
+        }
+        counts = {"calls": step.moments.count, "reference_calls": reference.calls}
+        return Stand(step.end, measures, counts, texts={"model": reference.space})
+
+    def _remember(self, state: dict[str, Any], step: Step) -> None:
+        recent = state.setdefault("recent", [])
+        recent += ([trace, x] for _, trace, x in witness.small(step.moments.sample))
+        del recent[:-RECENT]
+
+    def _note(self, state: dict[str, Any], reference: Reference, read: list[tuple[float, int]]) -> str:
+        """Whether it is the topics, and which calls tell it."""
+        (topics, _), (shape, _), (alike, place) = read
+        which = int(shape > topics)
+        head = (reference.topics, reference.shape)[which]
+        now = hotelling.mean(state["memories"][which], read[which][1])
+        told = ["other topics" if topics > MEANT else "the same topics, but repeated or spread otherwise"]
+        if alike > max(topics, shape) and topics <= MEANT:
+            more = hotelling.mean(state["memories"][2], place)[0] > 0
+            told = [f"they are {'more' if more else 'less'} like each other than they were"]
+        for word, seen, sign in (("new", state["recent"], 1), ("missing", reference.kept, -1)):
+            if seen:
+                images = witness.images(seen, reference.space if which else "")
+                names = witness.first(seen, witness.scores(images, head.whitening, now), sign)
+                told += [f"{word} are calls like {', '.join(names)}"] if names else []
+        return "; ".join(told)

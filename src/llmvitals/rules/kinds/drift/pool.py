@@ -1,0 +1,57 @@
+"""Panes → steps: the minutes of one space of vectors, added up until there are enough to look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from llmvitals.rules.condition import minute
+from llmvitals.rules.kinds.drift.training import Step
+from llmvitals.sketch.moments import Meaning, Moments, merge_meaning
+from llmvitals.window import FOREVER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def add(state: dict[str, Any], meaning: Meaning, pane: int, length: int) -> None:
+    """Add a pane's moments of some spaces.
+
+    State: "pool": of each pane space → moments, merged once a minute; "wake": a pane; "minutes".
+    """
+    if meaning:
+        state.setdefault("pool", []).append(_plain(meaning))
+        state["wake"] = minute.last(pane, length)
+
+
+def step(state: dict[str, Any], pane: int, length: int, least: int) -> tuple[str, Step] | None:
+    """The space that has `least` vectors by the end of this pane, if it ends a minute in which any came."""
+    if pane != state.get("wake"):
+        return None
+    del state["wake"]
+    state["minutes"] = state.get("minutes", 0) + 1
+    pool = merge_meaning(map(_moments, state["pool"]))
+    space = max(sorted(pool), key=lambda name: pool[name].count)
+    if pool[space].count < least:
+        state["pool"] = [_plain(pool)]
+        return None
+    del state["pool"]
+    return space, Step((pane + 1) * length, state.pop("minutes"), pool[space])
+
+
+def wakes(state: dict[str, Any]) -> int:
+    """The pane at whose end a minute is over in which vectors came; FOREVER for none."""
+    wake: int = state.get("wake", FOREVER)
+    return wake
+
+
+def _plain(meaning: Meaning) -> Any:
+    return msgspec.to_builtins(meaning, builtin_types=(bytes,))
+
+
+def _moments(pool: Mapping[str, Any]) -> Meaning:
+    return {
+        space: Moments(count, x, z, tuple((rank, trace, seen) for rank, trace, seen in sample))
+        for space, (count, x, z, sample) in pool.items()
+    }

@@ -1,0 +1,61 @@
+"""What a series of embeddings is like when all is well: learned once, and then only compared with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from llmvitals.rules.kinds.drift.calibration import Yardstick
+from llmvitals.stats.whitening import Whitening
+
+KEPT: Final = 48
+"""Vectors that are kept of what was learned, for what goes missing."""
+
+Seen = tuple[str, bytes]
+"""Trace id, x as int8 of any length."""
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """One way to look at the vectors."""
+
+    whitening: Whitening
+    yardstick: Yardstick
+
+
+class Reference(msgspec.Struct, frozen=True, array_like=True):
+    """space: of which vectors. made: event time (µs) up to which it learned. calls: vectors of the mean.
+
+    overdispersion: how many times the variance of a minute's mean is what it were if calls came independently
+    of each other. topics: the head on x. shape: that on z. alike: for Whitening.alike of x, one number that
+    needs no axes. kept: a uniform sample of what was learned.
+    """
+
+    version: int
+    space: str
+    made: int
+    calls: int
+    overdispersion: float
+    topics: Head
+    shape: Head
+    alike: Yardstick
+    kept: tuple[Seen, ...] = ()
+
+    def pack(self) -> bytes:
+        """Msgpack, about 40 kB for vectors of 256 numbers."""
+        return msgspec.msgpack.encode(self)
+
+
+VERSION: Final = 1
+_decoder = msgspec.msgpack.Decoder(Reference)
+
+
+def unpacked(data: bytes) -> Reference:
+    """Back from `Reference.pack`. Raises ValueError where it is none of this version."""
+    try:
+        found = _decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"this is no reference of embeddings: {error}") from None
+    if found.version != VERSION:
+        raise ValueError(f"this reference is of version {found.version}, and {VERSION} is read: learn anew")
+    return found

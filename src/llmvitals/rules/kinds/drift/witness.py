@@ -1,0 +1,56 @@
+"""Who tells a change: the calls that are most like what is new, and those most like what went missing.
+
+The score of a call is ⟨y of its vector, y of the mean now⟩, y whitened and seen from the reference: the
+witness function of the kernel mean (Gretton and others, "A kernel two-sample test", JMLR 2012), whitened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from llmvitals.sketch.space import NORM, UNIT, of_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from llmvitals.rules.kinds.drift.reference import Seen
+    from llmvitals.sketch.moments import Seen as Sample
+    from llmvitals.stats.whitening import Whitening
+
+NAMED: Final = 3
+"""Calls that are named of each."""
+
+
+def small(sample: Sequence[Sample]) -> list[tuple[int, str, bytes]]:
+    """The sample with each x as int8, its greatest number at 127."""
+    if not sample:
+        return []
+    whole = np.frombuffer(b"".join(x for _, _, x in sample), "<i2").reshape(len(sample), -1)
+    sizes = 127 / np.maximum(np.abs(whole).max(axis=1), 1)
+    rows = np.rint(whole * sizes[:, None]).astype("i1")
+    return [(rank, trace, bytes(row)) for (rank, trace, _), row in zip(sample, rows, strict=True)]
+
+
+def images(seen: Sequence[Seen], space: str) -> NDArray[np.float64]:
+    """Of calls (n × d, at 1): x, or where a space is named their z. Raises ValueError where it names none."""
+    whole = np.frombuffer(b"".join(x for _, x in seen), "i1").reshape(len(seen), -1).astype(np.float64)
+    unit: NDArray[np.float64] = whole / np.maximum(np.linalg.norm(whole, axis=1), 1)[:, None]
+    return of_key(space).features(np.rint(unit * NORM)) / UNIT if space else unit
+
+
+def scores(
+    images: NDArray[np.float64], whitening: Whitening, now: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of calls by their images (n × d); now: y of the mean now (d)."""
+    scored: NDArray[np.float64] = whitening.white(images) @ now
+    return scored
+
+
+def first(seen: Sequence[Seen], scored: NDArray[np.float64], sign: int) -> list[str]:
+    """The trace ids of the NAMED highest (sign 1) or lowest (-1) scores; each once."""
+    order = np.argsort(-sign * scored, kind="stable")
+    return list(dict.fromkeys(seen[place][0] for place in order if seen[place][0]))[:NAMED]

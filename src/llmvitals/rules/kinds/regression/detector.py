@@ -1,0 +1,230 @@
+"""Now against the same hours of past weeks or days, minute by minute."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from llmvitals.record.reading import Reading
+from llmvitals.rules.condition import minute
+from llmvitals.rules.kinds.regression import hours
+from llmvitals.rules.kinds.regression.gauge import plus
+from llmvitals.stats import shiryaev
+from llmvitals.stats.dispersion import dispersion, factor
+from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.record.reading import Verdict
+    from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.kinds.regression.gauge import Gauge, Sample, Side
+
+TRIAL: Final = 120
+"""Minutes with calls that it takes at least until it is over."""
+SURE: Final = 4.0
+"""…and log of the odds against the change; the least one that counts has to be less likely than none."""
+_LOST: Final = "nothing to compare for a day: not waited for any longer"
+_SIDES: Final[tuple[Side, Side]] = ("up", "down")
+
+
+def since_text(since: int, now: int) -> str:
+    """When it began (µs), as one says it now.
+
+    >>> since_text(1_780_304_400_000_000, 1_780_308_000_000_000)
+    'Mon 09:00 UTC'
+    """
+    moment = datetime.fromtimestamp(since // SECOND, UTC)
+    return f"{moment:%a %H:%M UTC}" if now - since < 6 * DAY else f"{moment:%d %b %H:%M UTC}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seasonal:
+    """The detector of one series.
+
+    season: hours of a week or a day. past: how many of them are looked back to; least: how many it takes.
+
+    few: the calls that an hour has to have to be compared with, and a change to be told. effect: see Gauge.
+    level: log of the evidence that alarms. pane in µs.
+    State: "open": [last pane of the minute, its sample]; "hour", "sum": the hour that is being filled;
+    "hours": those that are remembered (see hours); "usual": what they say of this one, with "calls" and
+    "guess", how many calls it has and how much its being unknown adds to the noise, and with "noise", the
+    dispersion of each side, once it may be judged; "up", "down": the evidence of each side (see `_weigh`);
+    "told": the side that alarms, and the alternative that fits; "trial": what came since then; "last": the
+    last pane that was compared.
+    """
+
+    metric: str
+    gauge: Gauge
+    sides: tuple[Side, ...]
+    season: int
+    past: int
+    least: int
+    few: int
+    effect: float
+    level: float
+    pane: int
+
+    @property
+    def shape(self) -> str:
+        """What the state depends on: not the limits, so that a changed one forgets no week."""
+        return f"regression {self.metric} {self.pane}"
+
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
+        """The pane is over; vitals are what it held."""
+        readings = []
+        if "open" in state and state["open"][0] < pane:
+            readings = self._close(state)
+        if vitals is not None:
+            sample = self.gauge.sample(vitals)
+            if sample[0][0]:
+                had = state["open"][1] if "open" in state else None
+                state["open"] = [minute.last(pane, self.pane), plus(had, sample)]
+        if "open" in state and state["open"][0] <= pane:
+            readings += self._close(state)
+        if "told" in state and pane >= self._ends(state):
+            at = (pane + 1) * self.pane
+            readings.append(Reading(at, "none", 0, 0, note=_LOST))
+            self._forget(state)
+        return readings
+
+    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
+        """An unfinished minute tells nothing."""
+        del state, opened
+        return []
+
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The end of a minute with calls, or of the day after which nothing is waited for."""
+        if "open" in state:
+            last: int = state["open"][0]
+            return last
+        return self._ends(state) if "told" in state else FOREVER
+
+    def _ends(self, state: dict[str, Any]) -> int:
+        last: int = state["last"]
+        return last + DAY // self.pane
+
+    def _close(self, state: dict[str, Any]) -> list[Reading]:
+        """A minute with calls is over."""
+        pane, sample = state.pop("open")
+        at = (pane + 1) * self.pane
+        hour = (at - 1) // HOUR
+        if state.get("hour") != hour:
+            self._turn(state, hour)
+        state["sum"] = plus(state.get("sum"), self.gauge.minute(sample))
+        if "told" in state and state["told"][0] not in self.sides:
+            self._forget(state)
+            return [Reading(at, "none", 0, 0, note="the rule was changed")]
+        # A rule that was changed may ask for a side whose noise will be known with the next hour.
+        if not set(self.sides) <= set((state["usual"] or {}).get("noise", ())):
+            return self._unknown(state, at)
+        return self._weigh(state, at, sample) if "told" not in state else self._try(state, at, sample)
+
+    def _turn(self, state: dict[str, Any], hour: int) -> None:
+        """Another hour begins: the one before is remembered, and what is usual for the new one is found."""
+        if "sum" in state:
+            self._remember(state)
+        found = hours.rows(state)
+        past = hours.same(found[found["calls"] >= self.few], hour, self.season, self.past)
+        state["hour"], state["usual"] = hour, None
+        state.pop("sum", None)
+        if not len(past):
+            return
+        usual: dict[str, Any] = dict(self.gauge.usual(past, found))
+        state["usual"] = usual
+        usual["calls"] = float(np.median(past["calls"]))
+        # What is usual is not known better than by so many hours, each with a noise of its own.
+        usual["guess"] = 1 + 1 / len(past)
+        if len(past) >= self.least:
+            noise = {side: self._noise(state, found, side) for side in self.sides}
+            usual |= {"noise": noise} if all(noise.values()) else {}
+
+    def _noise(self, state: dict[str, Any], found: hours.Rows, side: Side) -> list[float] | None:
+        """The dispersion; the hours of a change that may have begun are no noise."""
+        since = state.get(side, {}).get("since", FOREVER) // HOUR
+        busy = found[(found["calls"] >= self.few) & (found["hour"] < since)]
+        off, when = busy[side].astype(float), busy["hour"].astype(np.int64)
+        found_noise = dispersion(off, busy["calls"].astype(float), when)
+        return None if found_noise is None else [*found_noise]
+
+    def _remember(self, state: dict[str, Any]) -> None:
+        total, usual = state["sum"], state.get("usual")
+        row, value = self.gauge.row(total), self.gauge.value(total)
+        if row is None or value is None:
+            return
+        off = [
+            self.gauge.off(total, usual, side) / math.sqrt(usual["guess"])
+            if usual and "told" not in state
+            else math.nan
+            for side in _SIDES
+        ]
+        back = self.past * self.season
+        hours.remember(state, (state["hour"], total[0][0], *row, value), (off[0], off[1]), back)
+
+    def _unknown(self, state: dict[str, Any], at: int) -> list[Reading]:
+        """Nothing is usual at this hour: evidence waits, and so does an alert."""
+        return [Reading(at, "hold" if "told" in state else "clear", 0, 0)]
+
+    def _evidence(self, state: dict[str, Any], sample: Sample, side: Side) -> list[float]:
+        usual = state["usual"]
+        calls = max(usual["calls"], state["sum"][0][0])
+        phi = factor(usual["noise"][side], calls) * usual["guess"]
+        return [each / phi for each in self.gauge.evidence(sample, usual, side, self.effect)]
+
+    def _weigh(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
+        """Evidence of each side: see shiryaev, and "since" (µs), "sample" and "expected" of its run."""
+        for side in self.sides:
+            seen = state.setdefault(side, {})
+            shiryaev.step(seen, self._evidence(state, sample, side))
+            if not seen["w"]:
+                for name in ("since", "sample", "expected"):
+                    seen.pop(name, None)
+                continue
+            self._gather(state, seen, at, sample)
+            if shiryaev.level(seen) >= self.level and seen["sample"][0][0] >= self.few:
+                return [self._told(state, at, side)]
+        return [Reading(at, "clear", 0, 0)]
+
+    def _told(self, state: dict[str, Any], at: int, side: Side) -> Reading:
+        seen = state[side]
+        since, likely = seen["since"], seen["r"].index(max(seen["r"]))
+        reading = self._reading(at, "breach", seen)
+        self._forget(state)
+        hours.doubt(state, since // HOUR)
+        state.update(told=[side, likely], trial={}, last=at // self.pane - 1)
+        times = f"{reading.value / reading.limit:.2g} times as much, " if reading.limit > 0 else ""
+        return reading._replace(note=f"{times}since {since_text(since, at)}")
+
+    def _try(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
+        """Whether the calls since then speak against the change that was told: Page's test the other way."""
+        trial, state["last"] = state["trial"], at // self.pane - 1
+        side, likely = state["told"]
+        evidence = self._evidence(state, sample, side)
+        for name, each in (("sum", evidence[likely]), ("least", evidence[0])):
+            trial[name] = trial.get(name, 0.0) + each
+        self._gather(state, trial, at, sample)
+        minutes = trial["minutes"] = trial.get("minutes", 0) + 1
+        reading = self._reading(at, "hold", trial)
+        if minutes >= TRIAL and trial["sum"] <= -SURE and trial["least"] <= 0:
+            self._forget(state)
+            return [reading._replace(verdict="clear", note="as usual again")]
+        if trial["sum"] > 0 or minutes >= 2 * TRIAL:
+            state["trial"] = {}
+        return [reading]
+
+    def _gather(self, state: dict[str, Any], run: dict[str, Any], at: int, sample: Sample) -> None:
+        run.setdefault("since", at - MINUTE)
+        run["sample"] = plus(run.get("sample"), sample)
+        run["expected"] = run.get("expected", 0.0) + sample[0][0] * state["usual"]["value"]
+
+    def _reading(self, at: int, verdict: Verdict, run: dict[str, Any]) -> Reading:
+        sample = run["sample"]
+        return Reading(at, verdict, self.gauge.value(sample) or 0.0, run["expected"] / sample[0][0])
+
+    def _forget(self, state: dict[str, Any]) -> None:
+        for name in ("up", "down", "told", "trial"):
+            state.pop(name, None)

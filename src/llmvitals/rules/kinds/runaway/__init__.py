@@ -1,0 +1,1 @@
+"""One user, session or key out of control."""

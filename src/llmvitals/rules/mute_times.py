@@ -1,0 +1,67 @@
+# pydantic tells a ValueError to the user, and passes a TypeError on
+"""The shape of the mute times in the `notify:` section."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from llmvitals.errors import suggestion
+from llmvitals.record.zone import zone
+from llmvitals.routing import MuteTime
+from llmvitals.rules.shape import Name
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
+
+
+def _clock(value: Any) -> int:
+    """Minutes of the day."""
+    # YAML 1.1 reads 22:00 without quotes as a number to the base of 60.
+    hint = f"'{value // 60:02}:{value % 60:02}'" if type(value) is int and 0 <= value <= 1_440 else "'22:00'"
+    if not isinstance(value, str) or not _CLOCK.fullmatch(value):
+        raise ValueError(f"{value!r} is no time of day: write it in quotes, such as {hint}")
+    return int(value[:2]) * 60 + int(value[3:])
+
+
+def _days(value: Any) -> frozenset[int]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("write a list of days, such as [sat, sun]")
+    for day in value:
+        if day not in DAYS:
+            near = next((name for name in DAYS if str(day).lower().startswith(name)), "")
+            hint = f": write {near}" if near else suggestion(str(day), DAYS)
+            raise ValueError(f"{day!r} is no day{hint}")
+    return frozenset(map(DAYS.index, value))
+
+
+Clock = Annotated[int, BeforeValidator(_clock)]
+
+
+class MuteShape(BaseModel):
+    """One of `mute_times`; begin, end: minutes of the day."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+    name: Name
+    days: Annotated[frozenset[int], BeforeValidator(_days)] = frozenset()
+    begin: Clock | None = Field(None, alias="from")
+    end: Clock | None = Field(None, alias="to")
+    timezone: Annotated[Any, BeforeValidator(zone)] = zone("UTC")
+
+    @model_validator(mode="after")
+    def _whole(self) -> MuteShape:
+        if (self.begin is None) != (self.end is None):
+            raise ValueError("write both from and to, or neither for the whole day")
+        if self.begin is not None and self.begin == self.end:
+            raise ValueError("from and to are the same: leave both out for the whole day")
+        if self.begin == 1_440:
+            raise ValueError("from: a day begins at '00:00'")
+        return self
+
+    def made(self) -> MuteTime:
+        """The mute time."""
+        spans = () if self.begin is None or self.end is None else ((self.begin, self.end),)
+        return MuteTime(self.name, self.days, spans, self.timezone)

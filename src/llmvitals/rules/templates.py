@@ -1,0 +1,62 @@
+"""What an alert says: templates with a fixed list of names, in which nothing is evaluated."""
+
+from __future__ import annotations
+
+from string import Formatter
+from typing import TYPE_CHECKING, Final
+
+from llmvitals.metrics.quantity import amount, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from llmvitals.record.reading import Reading
+    from llmvitals.rules.rule import Rule
+
+NAMES: Final = (
+    "rule", "series", "metric", "value", "limit", "percent", "window", "level", "severity", "note",
+)  # fmt: skip
+"""Names that every template may use, beside the rule's labels and the dimensions in its `by`."""
+
+
+def mistakes(template: str, names: Iterable[str]) -> str | None:
+    """What is wrong with a template, or None; names: those it may use."""
+    allowed = list(names)
+    try:
+        for _, name, spec, conversion in Formatter().parse(template):
+            if name is None:
+                continue
+            if spec or conversion:
+                return f"{{{name}}} takes no format: write just {{{name}}}"
+            if name not in allowed:
+                return f"{{{name}}} is no name: write one of {', '.join(f'{{{one}}}' for one in allowed)}"
+    except ValueError:
+        return "a brace is left alone: write {{ or }} for one that is meant"
+    return None
+
+
+def rendered(template: str, names: Mapping[str, str]) -> str:
+    """The text; a template that `mistakes` found nothing in needs no more than its names."""
+    return "".join(
+        literal + (names.get(name, "") if name is not None else "")
+        for literal, name, _, _ in Formatter().parse(template)
+    )
+
+
+def values(rule: Rule, series: Mapping[str, str], reading: Reading) -> dict[str, str]:
+    """The texts for all names that the rule's templates may use."""
+    condition, unit = rule.condition, "count" if reading.gone else rule.condition.unit
+    return {
+        **rule.labels,
+        "rule": rule.name,
+        "series": ", ".join(f"{name}={value}" for name, value in series.items()) or "all calls",
+        "metric": "calls" if reading.gone else condition.metric,
+        "value": amount(reading.value, unit),
+        "limit": amount(reading.limit, unit),
+        "percent": percent(reading.value, reading.limit),
+        "window": condition.window_text,
+        "level": reading.level,
+        "severity": rule.severity_at(reading.level),
+        "note": reading.note,
+        **series,
+    }

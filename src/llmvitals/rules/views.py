@@ -1,0 +1,62 @@
+"""Which views the rules read: one for each pair of (where, by), a default one where it fits."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llmvitals.record.view import View
+from llmvitals.rules.rule import Kind, Rule, Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.record.view import Condition
+
+    Key = tuple[frozenset[str], tuple[tuple[str, Condition], ...], str]
+    """by, where, arm"""
+
+
+class Views:
+    """The views of a set of rules, reused among them and from those that are there anyway."""
+
+    def __init__(self, present: Sequence[View]) -> None:
+        self._present = {_key(view): view for view in reversed(present)}
+        self._used: dict[Key, View] = {}
+
+    def name(self, condition: Kind) -> str:
+        """The name of the view that a condition reads; the order of `by` plays no part."""
+        key = _key(condition)
+        view = self._used.get(key) or self._present.get(key)
+        if view is None:
+            by = (*condition.by, condition.arm) if condition.arm else condition.by
+            view = View(_name(condition), by, condition.where, stored=False, split=bool(condition.arm))
+        self._used[key] = replace(
+            view,
+            eager=view.eager or condition.eager,
+            meaning=view.meaning or condition.meaning,
+            contributors=True,
+        )
+        return view.name
+
+    def rules(self, rules: Sequence[Rule], warnings: tuple[str, ...]) -> Rules:
+        """The rules with their views."""
+        by_view: dict[str, tuple[Rule, ...]] = {}
+        for rule in rules:
+            by_view[rule.view] = (*by_view.get(rule.view, ()), rule)
+        return Rules(tuple(rules), tuple(self._used.values()), by_view, warnings)
+
+
+def _key(scope: View | Kind) -> Key:
+    return frozenset(scope.by), scope.where, "" if isinstance(scope, View) else scope.arm
+
+
+def _name(condition: Kind) -> str:
+    """The same for the same (where, by) on every machine."""
+    text = repr(
+        [(name, sorted(wanted.values), wanted.regex, wanted.negate) for name, wanted in condition.where]
+    )
+    digest = "" if not condition.where else "|" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    arm = condition.arm and f"/{condition.arm}"
+    return f"rule:{','.join(sorted(condition.by))}{arm}{digest}"

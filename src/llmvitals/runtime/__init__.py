@@ -1,0 +1,1 @@
+"""How the stages live: on Kafka, in processes, with their health pages."""

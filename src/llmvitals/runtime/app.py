@@ -1,0 +1,289 @@
+"""The stages on Kafka: one Faust app, consumer group and process per stage."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import shutil
+import signal
+import tempfile
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+
+import faust
+from aiokafka import TopicPartition
+from faust.events import Event
+from faust.serializers.schemas import Schema
+
+from llmvitals.errors import BrokerDown, LlmvitalsError, MissingTopic
+from llmvitals.meters import Unmetered
+from llmvitals.record.log import Topic
+from llmvitals.runtime.kafka.checkpoint import Store
+from llmvitals.runtime.kafka.connect import wait_for_topics
+from llmvitals.runtime.kafka.producer import Outbox
+from llmvitals.runtime.kafka.sink_runner import Pour
+from llmvitals.runtime.kafka.stage_runner import Driver
+from llmvitals.runtime.kafka.tail import Tail
+from llmvitals.runtime.kafka.watchdog import GRACE, REBALANCE, SILENCE, Guard, Patience, Stalled
+from llmvitals.runtime.reload import Reload
+from llmvitals.runtime.stop import told, until_told
+from llmvitals.stage import Readiness, Tap
+from llmvitals.window import SECOND, duration
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
+
+    from llmvitals.meters import Meters
+    from llmvitals.runtime.kafka.feed import Batch, Work
+    from llmvitals.runtime.kafka.transport import Consumer
+    from llmvitals.settings import Settings
+    from llmvitals.stage import Make
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Kind = Literal["combine", "merge", "sink", "score"]
+
+_READS: Final[dict[str, tuple[Topic, ...]]] = {
+    "merge": (Topic.PARTIALS,),
+    "sink": (Topic.VITALS, Topic.ALERTS),
+}
+_WRITES: Final[dict[str, tuple[Topic, ...]]] = {
+    "combine": (Topic.PARTIALS, Topic.DEAD_LETTERS, Topic.ALERTS, Topic.CHECKPOINTS),
+    "merge": (Topic.VITALS, Topic.ALERTS, Topic.WATERMARKS, Topic.CHECKPOINTS),
+    "sink": (Topic.INCIDENTS, Topic.SILENCES, Topic.VERDICTS, Topic.WATERMARKS),
+    "score": (Topic.SCORES, Topic.CHECKPOINTS),
+}
+
+
+class Application(faust.App):
+    """A Faust app that knows its settings and its work (a `feed.Host`)."""
+
+    settings: Settings
+    work: Work
+    stage: str
+    readiness: Readiness
+    guard: Guard
+    tasks: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
+    unread_since: float | None
+    """Since when no partitions are being read; None while they are."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        await self.work.start()
+        self.reading(False)
+        for task in self.tasks:
+            self.add_future(task())
+
+    async def on_stop(self) -> None:
+        # From here on nobody beats: the end has its own time.
+        self.guard.end_within(2 * GRACE)
+        await super().on_stop()
+
+    async def on_shutdown(self) -> None:
+        await self.work.stop()
+        await super().on_shutdown()
+
+    async def fail(self, error: BaseException) -> None:
+        """End the worker because of this error: nothing is saved any more, exit code 1."""
+        if self.work.failed is None:
+            self.work.failed = error
+            log.critical("%s stops: %s", self.stage, error, exc_info=error)
+            self.guard.end_within(2 * GRACE)
+            await self.crash(error)
+
+    def on_rebalance_end(self) -> None:
+        super().on_rebalance_end()
+        self.reading(True)
+
+    def reading(self, on: bool) -> None:
+        """Whether the partitions that are ours are being read."""
+        self.unread_since = None if on else time.monotonic()
+        self.readiness.say("group", None if on else "partitions are being assigned")
+
+
+class _Process(faust.Worker):
+    """Faust's worker, without the signals that print the local variables and start a debugger."""
+
+    def _on_sigusr1(self) -> None:
+        faulthandler.dump_traceback(all_threads=True)
+
+    _on_sigusr2 = _on_sigusr1
+
+
+class Undecoded(Schema[Any, Any]):
+    """The value of an event is the message's Batch; nothing is decoded."""
+
+    def compile(self, app: Any, **_: Any) -> Callable[..., Any]:
+        async def decode(message: Any, **_: Any) -> Event:
+            return Event(app, None, message.value, None, message)
+
+        return decode
+
+
+def build(
+    stage: Kind, settings: Settings, work: Make | Sequence[Tap], meters: Meters | None = None
+) -> Application:
+    """The Faust app of a process kind.
+
+    work: what makes its stages (combine, merge, score), or its taps (sink).
+    """
+    meters, group = meters or Unmetered(), f"{settings.group}-{stage}"
+    app = Application(
+        group,
+        broker="kafka+batch://settings",  # the addresses are in the settings
+        datadir=tempfile.mkdtemp(prefix="llmvitals-"),
+        autodiscover=False,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        broker_commit_interval=duration(settings.checkpoint) / SECOND,
+        worker_redirect_stdouts=False,
+    )
+    app.settings, app.stage, app.readiness = settings, stage, Readiness(meters)
+    app.guard = Guard(duration(settings.stall) / SECOND)
+    outbox, tail = Outbox(settings, f"{stage}-out"), Tail(settings, f"{stage}-in")
+    if isinstance(work, (list, tuple)):
+        app.work = Pour(work, settings, tail=tail, outbox=outbox, meters=meters, ready=app.readiness.say)
+    else:
+        topics = _read_by(stage, settings)
+        store = Store(settings, group, outbox, tail)
+        ready = app.readiness.say
+        app.work = Driver(
+            topics, cast("Make", work), settings, store=store, outbox=outbox, meters=meters, ready=ready
+        )
+    for topic in app.work.topics:
+        _add_agent(app, topic)
+    interval = duration(settings.flush) / SECOND
+    clocks = (partial(_repeat, app, interval, clock) for clock in app.work.clocks())
+    app.tasks = (partial(_watch, app, meters), *clocks)
+    return app
+
+
+def run(
+    stage: Kind,
+    settings: Settings,
+    assemble: Callable[[Mapping[str, int]], Make | Sequence[Tap]],
+    meters: Meters | None = None,
+    *,
+    reread: Callable[[Mapping[str, int]], Any] | None = None,
+) -> int:
+    """Run a worker until it is told to stop (0) or fails (1); the exit code.
+
+    assemble: is told each topic's number of partitions, once Kafka can be reached, and gives what `build`
+    takes as work. Raises what it raises, such as ConfigError. reread: the same for what the work has to
+    `adopt` when the rules have changed; default: assemble.
+    """
+    meters = meters or Unmetered()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    topics = {*_read_by(stage, settings), *(settings.topic(topic) for topic in _WRITES[stage])}
+    try:
+        partitions = loop.run_until_complete(until_told(wait_for_topics(settings, topics, meters.ready)))
+    except MissingTopic as error:
+        log.critical("%s stops: %s", stage, error)
+        return 1
+    if partitions is None or told.is_set():
+        return 0
+    reload = Reload(settings.alerts, partial(reread or assemble, partitions), meters)
+    loop.add_signal_handler(signal.SIGHUP, reload.ask)
+    app = build(stage, settings, assemble(partitions), meters)
+    app.tasks = (*app.tasks, partial(_follow, app, reload))
+    try:
+        return _execute(app, loop)
+    finally:
+        shutil.rmtree(app.conf.datadir, ignore_errors=True)
+
+
+def _read_by(stage: Kind, settings: Settings) -> tuple[str, ...]:
+    own = {"combine": settings.sources, "score": settings.calls}
+    return own[stage] if stage in own else tuple(map(settings.topic, _READS[stage]))
+
+
+def _execute(app: Application, loop: asyncio.AbstractEventLoop) -> int:
+    worker = _Process(app, loop=loop, override_logging=False, quiet=True)
+    worker.spinner = None
+    app.guard.beat()
+    app.guard.start()
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as end:
+        return 1 if app.work.failed else int(end.code or 0)
+    finally:
+        app.guard.stop()
+    return 0
+
+
+def _add_agent(app: Application, topic: str) -> None:
+    source = app.topic(topic, schema=Undecoded(), acks=False)
+
+    async def agent(stream: AsyncIterable[tuple[Any, Batch]]) -> None:
+        async for partition, batch in stream:
+            try:
+                await app.work.take(partition, batch)
+            except Exception as error:  # noqa: BLE001 - the worker ends because of it
+                await app.fail(error)
+
+    app.agent(source, name=f"{app.stage}-{topic}")(agent)
+
+
+async def _repeat(app: Application, interval: float, clock: Callable[[], Any]) -> None:
+    """Call the clock again and again, each time `interval` seconds after the last."""
+    while not app.should_stop:
+        await asyncio.sleep(interval)
+        try:
+            await clock()
+        except Exception as error:  # noqa: BLE001 - the worker ends because of it
+            await app.fail(error)
+            return
+
+
+async def _follow(app: Application, reload: Reload) -> None:
+    """Go on with the rules as they are now, whenever they are others."""
+    while not app.should_stop:
+        found = await reload.next()
+        if app.work.adopt(found):
+            await cast("Consumer", app.consumer).renew()
+        reload.holds()
+
+
+async def _watch(app: Application, meters: Meters) -> None:
+    """Once a second: tell the guard that the loop lives, measure the lag, look whether something stands."""
+    limit = duration(app.settings.stall) / SECOND
+    patience, ends, heard = Patience(limit), dict[TopicPartition, int](), time.monotonic()
+    while not app.should_stop:
+        app.guard.beat()
+        progress, consumer = app.work.progress(), cast("Consumer", app.consumer)
+        try:
+            ends = await asyncio.wait_for(
+                consumer.ends([one.partition for one in progress]), min(5, limit / 2)
+            )
+            heard = time.monotonic()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look may tell
+            log.debug("The ends of the topics can't be had: %r", error)
+        if not await consumer.same_topics():
+            return
+        silence = time.monotonic() - heard
+        app.readiness.say("kafka", f"Kafka is silent for {silence:.0f} s" if silence > SILENCE else None)
+        for partition, offset, *_ in progress:
+            lag = max(0, ends.get(partition, offset) - offset)
+            meters.gauge("lag", lag, topic=partition.topic, partition=str(partition.partition))
+        if trouble := patience.look(time.monotonic(), progress, ends) or _trouble(app, silence, limit):
+            await app.fail(trouble)
+            return
+        await asyncio.sleep(min(1.0, limit / 4))
+
+
+def _trouble(app: Application, silence: float, limit: float) -> LlmvitalsError | None:
+    """Why there is no use in going on, if there is none."""
+    since = app.unread_since
+    if silence > limit:
+        return BrokerDown(f"Kafka at {app.settings.brokers} has not answered for {silence:.0f} s")
+    if since is None and (gone := cast("Consumer", app.consumer).vanished()):
+        return MissingTopic(f"{', '.join(sorted(gone))} was deleted while it was read")
+    if since is not None and time.monotonic() - since > limit + REBALANCE:
+        return Stalled("No partitions could be taken over for too long: restarting is the cure")
+    return None

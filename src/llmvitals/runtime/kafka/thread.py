@@ -1,0 +1,73 @@
+"""The thread on which aiokafka's consumer runs, and where its fetches are stamped."""
+
+# ruff: noqa: SLF001 - private attributes of Faust and aiokafka, which are pinned exactly
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+from aiokafka.errors import ConsumerStoppedError
+from faust.transport.drivers import aiokafka as driver
+
+from llmvitals.runtime.kafka.membership import drain, group_consumer
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Coroutine, Iterable
+
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+    from faust.types import TP
+
+    from llmvitals.runtime.kafka.feed import Batch, Host
+
+log = logging.getLogger(__name__)
+
+
+class Listener(driver.ConsumerRebalanceListener):
+    """Ends the stamp before anything else, while aiokafka still is in the revocation."""
+
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> Any:
+        self._thread.stamp = None  # type: ignore[attr-defined] # our Thread
+        return super().on_partitions_revoked(revoked)
+
+
+class Thread(driver.AIOKafkaConsumerThread):
+    """The consumer's own thread; methods with an underscore run on its loop."""
+
+    stamp: int | None = None
+    """Names the reading that began with our own seeks; None while there is none."""
+    shutdown_timeout = 20.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.positions: dict[TopicPartition, int] = {}
+        """Where the next batch of each partition begins."""
+
+    async def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run this on the thread's loop, beside whatever waits there for a fetch."""
+        if self.thread_loop.is_closed():
+            work.close()
+            raise ConsumerStoppedError
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
+
+    async def fetch(self, wanted: Collection[TP], timeout: float) -> list[tuple[TP, Batch]]:  # noqa: ASYNC109 - the broker's
+        """What has come of these partitions, or comes within `timeout` seconds."""
+        return cast("list[tuple[TP, Batch]]", await self.run(drain(self, wanted, timeout)))
+
+    def touch(self) -> None:
+        """Tell aiokafka that we live, though nothing is fetched: it would leave the group."""
+        with self._ensure_consumer()._subscription.fetch_context():
+            pass
+
+    async def on_thread_stop(self) -> None:
+        # With the broker away, closing the fetcher leaks a CancelledError, and Faust would hang for 60 s.
+        try:
+            await asyncio.wait_for(super().on_thread_stop(), 5)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is over either way
+            log.warning("The consumer did not stop cleanly: %r", error)
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        del transport
+        host = cast("Host", self.app)
+        return group_consumer(host.settings, host.stage, self.app.conf.id)

@@ -1,0 +1,61 @@
+"""Hotelling's T² of whitened means, with memories of several lengths.
+
+A memory of span w keeps S = Σ aᵢnᵢyᵢ, A = Σ aᵢnᵢ and B = Σ aᵢ²nᵢ over minutes, where a falls by 2/(w+1) of
+itself each minute: as sharp as a window of w minutes, and all it takes is one vector (multivariate EWMA:
+Lowry, Woodall, Champ, Rigdon, Technometrics 1992). T² = |S/A|² / (B/A² + 1/N), N the calls of the reference
+(Hotelling, "The generalization of Student's ratio", 1931; with a ridge: Chen, Paul, Prentice, Wang, JASA
+2011). Read is its cube root, which is nearly normal (Wilson, Hilferty, PNAS 1931).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmvitals.stats.axes import Floats
+
+SPANS: Final = (2, 4, 8, 16, 32, 64, 128)
+"""Minutes. None of one: what a single minute shows may be one user's burst."""
+_KEEP: Final = np.array([1 - 2 / (span + 1) for span in SPANS])
+
+Memory = dict[str, Any]
+"""Plain data, {} at first: "sums": S for each of SPANS, float32; "calls": A; "squares": B."""
+
+
+def radius(calls: int, white: Floats) -> float:
+    """The cube root of a single minute's T², against a reference without doubt."""
+    return float(np.cbrt(calls * float(white @ white)))
+
+
+def remember(memory: Memory, calls: int, white: Floats, cap: float) -> None:
+    """Add a minute. One whose radius is above the cap is drawn in to it: no minute alone makes an alarm."""
+    size = radius(calls, white)
+    drawn = min(1.0, (cap / size) ** 1.5) if size else 1.0
+    sums = _sums(memory, len(white)) * _KEEP[:, None].astype(np.float32) + white * np.float32(calls * drawn)
+    memory["sums"] = sums.astype("<f4").tobytes()
+    memory["calls"] = (np.array(memory.get("calls", 0.0)) * _KEEP + calls).tolist()
+    memory["squares"] = (np.array(memory.get("squares", 0.0)) * _KEEP**2 + calls).tolist()
+
+
+def roots(memory: Memory, reference: int) -> NDArray[np.float64]:
+    """The cube root of T² for each of SPANS, after at least a minute. reference: N."""
+    sums = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), -1)
+    squares = np.array(memory["squares"]) + np.array(memory["calls"]) ** 2 / reference
+    found: NDArray[np.float64] = np.cbrt(np.einsum("ij,ij->i", sums, sums) / squares)
+    return found
+
+
+def mean(memory: Memory, place: int) -> NDArray[np.float64]:
+    """The mean of y as the memory of SPANS[place] has it."""
+    sums = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), -1)
+    found: NDArray[np.float64] = sums[place].astype(np.float64) / memory["calls"][place]
+    return found
+
+
+def _sums(memory: Memory, width: int) -> Floats:
+    if not memory:
+        return np.zeros((len(SPANS), width), np.float32)
+    sums: Floats = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), width)
+    return sums

@@ -1,0 +1,152 @@
+"""Points → InfluxDB 1.8, 2.x or 3, one request per batch, each answer decided here.
+
+The client's batching mode gives up after its retry limit without a word and queues without bound, so only
+its transport is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from influxdb_client.rest import ApiException
+
+from llmvitals.store.influx.client import BROKEN, LINE_FAULTS, address, code, connect, failure, said
+from llmvitals.store.lines import line
+from llmvitals.store.newest import Counts, Newest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
+
+    from llmvitals.meters import Meters
+    from llmvitals.record.log import Message, Record
+    from llmvitals.record.point import Point
+    from llmvitals.settings import Settings
+
+log: Final = structlog.get_logger(__name__)
+
+LINES: Final = 5_000
+"""Lines of one request, at most: what InfluxData recommends."""
+_DROPPED: Final = re.compile(r"dropped=(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What InfluxDB said about the lines themselves: 2xx, 400, 413 or 422."""
+
+    status: int
+    reason: str = ""
+
+    @property
+    def dropped(self) -> int | None:
+        """How many lines were not written, where the rest was."""
+        found = _DROPPED.search(self.reason)
+        return int(found[1]) if found else None
+
+
+class InfluxWriter:
+    """A sink: `take` returns when InfluxDB has the points, or has refused them for what they are.
+
+    Nothing queues: it holds one batch, whatever the length of an outage. counts: what became of the points.
+    """
+
+    def __init__(self, settings: Settings, *, meters: Meters | None = None) -> None:
+        """Raises ConfigError when `influx_url` is no address."""
+        address(settings)
+        self._settings = settings
+        self._client: InfluxDBClientAsync | None = None
+        self.counts = Counts(meters)
+        self._newest = Newest(self.counts)
+        self._points: dict[bytes, Point] = {}
+        self._parts: list[list[str]] = []
+        """Lines of these points that are not written yet, the next request last."""
+
+    async def start(self, history: Sequence[Record] | None = None) -> None:
+        """Open the client; InfluxDB need not be up yet. The history is not needed: points overwrite."""
+        del history
+        if self._client is None:
+            self._client = connect(self._settings)
+
+    async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
+        """Write the newest point of each place; nothing is to be sent.
+
+        Raises SinkError (retry) for every answer that is not about the points; the same records may then be
+        taken again, which goes on where it stopped.
+        """
+        del partition
+        # A thread, since a whole fetch takes a quarter of a second.
+        await asyncio.to_thread(self._prepare, records)
+        while self._parts:
+            part = self._parts[-1]
+            answer = await self._post(part)
+            self._parts.pop()
+            self._judge(part, answer)
+        self._newest.remember(self._points)
+        return []
+
+    async def needs(self, partition: int) -> int | None:
+        """None: InfluxDB is not looked at for what it has lost."""
+        del partition
+        return None
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()  # type: ignore[no-untyped-call] # the package has no types here
+            self._client = None
+
+    def _prepare(self, records: Sequence[Record]) -> None:
+        points = self._newest.of(records)
+        if points is not self._points:
+            lines = [line(point) for point in points.values()]
+            parts = [lines[at : at + LINES] for at in range(0, len(lines), LINES)]
+            self._points, self._parts = points, parts[::-1]
+
+    def _judge(self, part: list[str], answer: _Answer) -> None:
+        """What is left to do after InfluxDB's answer: halves, where a line is bad or the whole too large."""
+        if answer.status < 300:
+            self.counts.written += len(part)
+        elif answer.status != 422 and len(part) > 1 and answer.dropped != len(part):
+            middle = len(part) // 2
+            self._parts += [part[middle:], part[:middle]]
+        else:
+            self._set_aside(part, answer)
+
+    def _set_aside(self, lines: list[str], answer: _Answer) -> None:
+        lost = min(len(lines), answer.dropped if answer.dropped is not None else len(lines))
+        self.counts.lose(str(answer.status), lost)
+        self.counts.written += len(lines) - lost
+        log.warning(
+            "InfluxDB refused points; they are set aside",
+            points=lost,
+            of=len(lines),
+            first=_outline(lines[0]),
+            status=answer.status,
+            reason=answer.reason[:256],
+        )
+
+    async def _post(self, lines: list[str]) -> _Answer:
+        """One request. Raises SinkError(retry=True) for every answer that is not about the lines."""
+        if self._client is None:
+            raise RuntimeError("the writer is not started")
+        body = "\n".join(lines).encode("utf-8", "replace")
+        try:
+            await self._client.write_api().write(self._settings.influx_bucket, record=body)
+        except (ApiException, *BROKEN) as error:
+            self.counts.fail(code(error))
+            if isinstance(error, ApiException) and error.status in LINE_FAULTS:
+                return _Answer(error.status, said(error))
+            raise failure(error, self._settings) from None
+        return _Answer(204)
+
+
+def _outline(text: str) -> str:
+    """A line's measurement and tag keys: no values."""
+    head = re.match(r"(?:\\.|[^ \\])*", text)
+    keys = re.findall(r"(?<!\\),((?:\\.|[^=\\])+)=", head[0] if head else "")
+    return f"{text.split(',', 1)[0]}({', '.join(keys)})"

@@ -1,0 +1,155 @@
+"""Records → the newest point of each place, with what can't be written set aside and counted."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from llmvitals.record.point import Point
+from llmvitals.store.lines import tags
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.meters import Meters
+    from llmvitals.record.log import Record
+
+log: Final = structlog.get_logger(__name__)
+
+REMEMBERED: Final = 100_000
+"""Places whose newest point is remembered; about 25 MB."""
+
+KEYS: Final = frozenset({"view", "window", "start", "tags", "upto", "time"})
+"""Names that fields can't have, because a store uses them itself."""
+
+UNDECODABLE: Final = "undecodable"
+"""The code of what is no point; the others are the store's own."""
+
+_MEASUREMENT: Final = re.compile(r"llm_[a-z0-9_]{1,60}")
+_FIELD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the points, since the start; what went wrong is told to the meters, too.
+
+    written; superseded: an older one of a place, not written; undecodable: no point, or one that no store
+    can hold; set_aside: refused by the store; errors: requests or transactions that failed.
+    """
+
+    meters: Meters | None = None
+    written: int = 0
+    superseded: int = 0
+    undecodable: int = 0
+    set_aside: int = 0
+    errors: int = 0
+
+    def lose(self, code: str, points: int = 1) -> None:
+        """Points that no store will ever take, and why."""
+        if code == UNDECODABLE:
+            self.undecodable += points
+        else:
+            self.set_aside += points
+        if self.meters is not None:
+            self.meters.count("points_set_aside", points, code=code)
+
+    def fail(self, code: str) -> None:
+        """A request or a transaction failed."""
+        self.errors += 1
+        if self.meters is not None:
+            self.meters.count("store_errors", code=code)
+
+
+@dataclass(slots=True)
+class Newest:
+    """Takes records in and gives, of each place (measurement, tags, start), the newest point.
+
+    What was written is remembered for the last REMEMBERED places, so that a late copy of an older state
+    (a worker that was thought dead) doesn't overwrite a newer one.
+    """
+
+    counts: Counts
+    _written: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
+    _tried: tuple[Sequence[Record], dict[bytes, Point]] | None = None
+
+    def of(self, records: Sequence[Record]) -> dict[bytes, Point]:
+        """Place → its newest point: the greatest `upto`, of equal ones the last.
+
+        For the records of the last call, if they were not written since, it is the same dict.
+        """
+        if self._tried is None or self._tried[0] is not records:
+            self._tried = (records, self._of(records))
+        return self._tried[1]
+
+    def _of(self, records: Sequence[Record]) -> dict[bytes, Point]:
+        newest: dict[bytes, Point] = {}
+        for record in records:
+            if (point := self._point(record)) is None:
+                continue
+            at = place(point)
+            before = newest.get(at)
+            least = self._written.get(at) if before is None else before.upto
+            if least is not None and point.upto < least:
+                self.counts.superseded += 1
+                continue
+            self.counts.superseded += before is not None
+            newest[at] = point
+        return newest
+
+    def forget(self) -> None:
+        """The store has lost what was written."""
+        self._tried = None
+        self._written.clear()
+
+    def remember(self, written: dict[bytes, Point]) -> None:
+        """These are in the store now."""
+        self._tried = None
+        for at, point in written.items():
+            self._written[at] = point.upto
+            self._written.move_to_end(at)
+        while len(self._written) > REMEMBERED:
+            self._written.popitem(last=False)
+
+    def _point(self, record: Record) -> Point | None:
+        try:
+            point = Point.decode(record.value or b"")
+            check(point)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            self.counts.lose(UNDECODABLE)
+            log.warning(
+                "a record is no point that can be stored", offset=record.offset, reason=str(error)[:256]
+            )
+            return None
+        return point
+
+
+def check(point: Point) -> None:
+    """Raises ValueError with the reason when no store could hold the point."""
+    if not _MEASUREMENT.fullmatch(point.measurement):
+        raise ValueError("a measurement is called llm_… in small letters, digits and _")
+    names = [*point.counts, *point.measures, *point.texts]
+    if not all(_FIELD.fullmatch(name) and name not in KEYS for name in names):
+        raise ValueError("a field's name is small letters, digits and _, and none of a store's own columns")
+    if len(set(names)) < len(names):
+        raise ValueError("a field has two types")
+    if not all(
+        _LEAST <= value <= _MOST for value in (*point.counts.values(), point.upto, point.start * 1_000)
+    ):
+        raise ValueError("a count or the time doesn't fit into 64 bits")
+    if not (point.counts or point.texts or any(map(math.isfinite, point.measures.values()))):
+        raise ValueError("there are no fields")
+
+
+def place(point: Point) -> bytes:
+    """16 bytes that are the same for the same measurement, tags (as written) and start."""
+    parts: Sequence[str] = [point.measurement, str(point.start)]
+    text = "\0".join([*parts, *(f"{key}\1{value}" for key, value in tags(point).items())])
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -1,0 +1,196 @@
+"""What `llmvitals query` may ask, read into what the stores are asked for."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from llmvitals.errors import ConfigError
+from llmvitals.metrics.columns import CALLS, CANARY, COUNTS, DRIFT, MEASURES, SCORES, TOXICITY
+from llmvitals.metrics.ratio import RATIOS, Ratio, plain
+from llmvitals.record.view import DEFAULT_VIEWS
+from llmvitals.store.lines import tag
+from llmvitals.window import ROLLUPS, SECOND, duration, duration_text, window_start
+
+if TYPE_CHECKING:
+    from llmvitals.settings import Settings
+
+Number = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The fields that it is made of, and how; None where one of them is missing.
+
+    measurement: whose fields they are. tags: which of its points hold it.
+    """
+
+    fields: tuple[str, ...]
+    of: Callable[..., Number | None] = lambda value: value
+    measurement: str = CALLS
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def value(self, fields: Mapping[str, Number]) -> Number | None:
+        """Its value at one point."""
+        values = [fields.get(name) for name in self.fields]
+        return None if None in values else self.of(*values)
+
+
+def _ratio(ratio: Ratio) -> Metric:
+    names = tuple(dict.fromkeys((*ratio.over, *ratio.less, ratio.under)))
+    return Metric(names, lambda *values: ratio.of(dict(zip(names, values, strict=True)).__getitem__))
+
+
+_COLUMNS: Final = (*COUNTS[CALLS], *MEASURES[CALLS])
+_COUNTED: Final = {
+    name: metric for name, ratio in RATIOS.items() if {*(metric := _ratio(ratio)).fields} <= {*COUNTS[CALLS]}
+}
+METRICS: Final[dict[str, Metric]] = {
+    "tokens": Metric(("input_tokens", "output_tokens"), lambda read, written: read + written),
+    **_COUNTED,
+    **{plain(column): Metric((column,)) for column in _COLUMNS},
+    **{column: Metric((column,)) for column in _COLUMNS},
+    **{
+        name: Metric((name,), measurement=TOXICITY)
+        for name in (*COUNTS[TOXICITY], *MEASURES[TOXICITY])
+        if name not in _COLUMNS
+    },
+    **{
+        f"{measurement.removeprefix('llm_')}_{name}": Metric((name,), measurement=measurement)
+        for measurement in (DRIFT, CANARY)
+        for name in (*COUNTS[measurement], *MEASURES[measurement])
+    },
+}
+"""Name → metric: the names that rules use, and every field of the measurements but `llm_scores`.
+
+Those of drift and canaries have `drift_` and `canary_` before them. Scores are asked for by their names.
+"""
+_SCORE: Final = re.compile(r"score\.(.+)_(mean|deviation|count)", re.DOTALL)
+
+
+def metric_of(name: str) -> Metric:
+    """The metric of that name. Raises ConfigError that names what is near it."""
+    if found := _SCORE.fullmatch(name):
+        column = "scores" if found[2] == "count" else f"score_{found[2]}"
+        return Metric((column,), measurement=SCORES, tags={"score": found[1]})
+    if name.startswith("score."):
+        raise ConfigError(f"{name!r} is no metric: write score.NAME_mean, or its _deviation or _count")
+    _one_of("metric", name, METRICS)
+    return METRICS[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One metric, by some dimensions, in the windows that lie in, or reach into, a span of time.
+
+    since, until: a duration before now (`24h`) or a time (`2026-07-01T00:00:00Z`). where: dimension → value.
+    view: the name of a view, where `by` alone doesn't say which (empty: found by `by`).
+    """
+
+    metric: str
+    by: tuple[str, ...] = ()
+    window: str = "1h"
+    since: str = "24h"
+    until: str | None = None
+    where: Mapping[str, str] = field(default_factory=dict)
+    view: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a store is asked for: points with since ≤ start < until, in µs; view, window: "" for any."""
+
+    view: str
+    window: str
+    since: int
+    until: int
+    fields: tuple[str, ...]
+    where: Mapping[str, str]
+    measurement: str = CALLS
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a store answers: one point's start in µs, its dimensions and the fields asked for."""
+
+    start: int
+    tags: Mapping[str, str]
+    fields: Mapping[str, Number]
+
+
+def understand(question: Question, settings: Settings, now: int) -> tuple[Request, tuple[str, ...] | None]:
+    """The request, and the view's dimensions (None where a view is not known here). now: µs.
+
+    Raises ConfigError that names the wrong word and what to write instead.
+    """
+    metric = metric_of(question.metric)
+    pane = duration(settings.pane)
+    windows = {duration_text(pane): pane, **ROLLUPS}
+    window = _one_of("window", question.window, windows)
+    # The points of statistics are a rule's, whatever its view and its window.
+    ruled = metric.measurement in (DRIFT, CANARY)
+    view, by = (question.view or "", None) if ruled else _view(question, settings)
+    if by is not None and (wrong := [name for name in question.where if name not in by]):
+        split = f"it is split by {', '.join(by)}" if by else "it is not split at all"
+        raise ConfigError(f"where: view {view} has no {', '.join(wrong)}; {split}")
+    since = window_start(moment(question.since, now), windows[window])
+    until = moment(question.until, now) if question.until else now + SECOND
+    if since >= until:
+        raise ConfigError("since lies after until: nothing can be in between")
+    where = {tag(name): tag(value) for name, value in {**question.where, **metric.tags}.items()}
+    place = (view and tag(view), "" if ruled else window)
+    return Request(*place, since, until, metric.fields, where, metric.measurement), by
+
+
+def moment(text: str, now: int) -> int:
+    """The time in µs that a duration before `now`, or an ISO 8601 text (UTC where it says nothing), means."""
+    try:
+        return now - duration(text)
+    except ValueError:
+        pass
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"{text!r} is no time: write how long ago, such as 24h, or 2026-07-01T00:00:00Z"
+        ) from None
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return int(time.timestamp() * SECOND)
+
+
+def _view(question: Question, settings: Settings) -> tuple[str, tuple[str, ...] | None]:
+    there = {view.name: tuple(view.by) for view in DEFAULT_VIEWS} if settings.default_views else {}
+    whole = set(there) | {view.name for view in settings.views if not view.where}
+    there |= {view.name: tuple(view.by) for view in settings.views}
+    wanted = question.by
+    if question.view is not None:
+        by = there.get(question.view)
+        if by is not None and not set(wanted) <= set(by):
+            raise ConfigError(
+                f"view {question.view} is not split by {', '.join(wanted)}, but by {_split(by)}"
+            )
+        return question.view, by
+    for name, by in there.items():
+        if name in whole and set(by) == set(wanted):
+            return name, by
+    listed = ", ".join(f"{name} (by {_split(by)})" for name, by in there.items())
+    raise ConfigError(
+        f"No view is split by just {_split(wanted)}. There are: {listed}. "
+        "Ask for one of these, or add one to `views` in the settings."
+    )
+
+
+def _split(by: tuple[str, ...]) -> str:
+    return ", ".join(by) or "nothing"
+
+
+def _one_of(what: str, name: str, names: Mapping[str, object]) -> str:
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+    raise ConfigError(f"{name!r} is no {what}: {hint}")

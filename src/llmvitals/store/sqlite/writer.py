@@ -1,0 +1,266 @@
+"""Points → SQLite: one table per measurement, one row per series, window and start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import sqlite3
+import threading
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from llmvitals.errors import ConfigError, SinkError
+from llmvitals.metrics.columns import COUNTS, MEASURES, TEXTS
+from llmvitals.record.log import Topic
+from llmvitals.store.lines import tags, text
+from llmvitals.store.newest import Counts, Newest
+from llmvitals.store.sqlite import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from llmvitals.meters import Meters
+    from llmvitals.record.log import Message, Record
+    from llmvitals.record.point import Point
+    from llmvitals.settings import Settings
+
+log: Final = structlog.get_logger(__name__)
+
+BUSY: Final = 10.0
+"""Seconds to wait for another process that is writing."""
+
+_KEY: Final = '"view" TEXT NOT NULL, "window" TEXT NOT NULL, "start" INTEGER NOT NULL, "tags" TEXT NOT NULL'
+
+PROGRESS: Final = "llmvitals_progress"
+"""The table that says up to which offset of the vitals topic this file holds the points.
+
+It is written in the transaction of the points, so a file that was deleted, replaced or restored from a backup
+says itself from where it has to be written again; offsets committed to Kafka say nothing about the file.
+"""
+
+
+class SqliteWriter:
+    """A sink: `take` returns when the batch is committed. Readable while it is written (WAL).
+
+    A table has the columns `view`, `window`, `start` (µs), `tags` (the dimensions as JSON with sorted keys),
+    `upto`, and the measurement's fields. One transaction per batch; counts: what became of the points.
+    """
+
+    def __init__(self, settings: Settings, *, meters: Meters | None = None) -> None:
+        """Raises ConfigError when `sqlite` is not set."""
+        if settings.sqlite is None:
+            raise ConfigError("sqlite is not set: say in which file the metrics shall be")
+        self._path = settings.sqlite
+        self._topic = settings.topic(Topic.VITALS)
+        self._connection: sqlite3.Connection | None = None
+        self._files: files.Files | None = None
+        self._progress: dict[int, int] = {}
+        """Partition → the offset up to which the file was seen to hold it."""
+        self._columns: dict[str, set[str]] = {}
+        # A cancelled `take` leaves its thread running; the next one waits for it here.
+        self._turn = threading.Lock()
+        self.counts = Counts(meters)
+        self._newest = Newest(self.counts)
+
+    async def start(self, history: Sequence[Record] | None = None) -> None:
+        """Nothing to do: the file is opened, and made, with the first batch. The history is not needed."""
+        del history
+
+    async def needs(self, partition: int) -> int:
+        """The offset up to which the file at the path holds this partition; 0 for a new file.
+
+        Opens that file if the one that was written to is no longer there. Raises SinkError as `write` does.
+        """
+        return await asyncio.to_thread(self._needs, partition)
+
+    async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
+        """Write the newest point of each place; nothing is to be sent. Raises SinkError as `write` does."""
+        points = await asyncio.to_thread(self._newest.of, records)
+        if records:
+            await asyncio.to_thread(self._write, [*points.values()], (partition, records[-1].offset + 1))
+            self.counts.written += len(points)
+        self._newest.remember(points)
+        return []
+
+    async def write(self, points: Iterable[Point]) -> None:
+        """One attempt, in a thread: all of them or none. Raises SinkError(retry=True) with what to fix."""
+        await asyncio.to_thread(self._write, list(points))
+
+    async def stop(self) -> None:
+        """Close the file, after what is being written."""
+        await asyncio.to_thread(self._close)
+
+    def _needs(self, partition: int) -> int:
+        with self._attempt() as connection:
+            held = self._held(connection, partition)
+        if held < self._progress.get(partition, 0):
+            # What was written before is not in this file, so older states of a point are welcome again.
+            self._newest.forget()
+        self._progress[partition] = held
+        return held
+
+    def _write(self, points: list[Point], progress: tuple[int, int] | None = None) -> None:
+        """progress: a partition, and the offset up to which the file holds it with these points."""
+        with self._attempt() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            if progress is not None:
+                self._advance(connection, *progress)
+            for point in points:
+                self._upsert(connection, point)
+            connection.execute("COMMIT")
+            if files.at(self._path) != self._files:
+                raise SinkError(
+                    f"SQLite file {self._path}: it was deleted or replaced while it was written", retry=True
+                )
+        if progress is not None:
+            self._progress.update([progress])
+
+    @contextmanager
+    def _attempt(self) -> Iterator[sqlite3.Connection]:
+        """The connection to the file at the path. Raises SinkError(retry=True) for what SQLite raises."""
+        with self._turn:
+            try:
+                yield self._open()
+            except BaseException as error:
+                # After a full disk a connection's state is not to be trusted: the next attempt opens anew.
+                self._drop()
+                if isinstance(error, sqlite3.Error | OSError):
+                    self.counts.fail(getattr(error, "sqlite_errorname", type(error).__name__))
+                    raise failure(error, self._path) from error
+                raise
+
+    def _open(self) -> sqlite3.Connection:
+        there = files.at(self._path)
+        if self._connection is not None and there != self._files:
+            self._leave(there)
+        if self._connection is None:
+            self._connection = sqlite3.connect(
+                self._path, timeout=BUSY, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute(
+                f'CREATE TABLE IF NOT EXISTS "{PROGRESS}" ("topic" TEXT NOT NULL, '
+                '"partition" INTEGER NOT NULL, "next" INTEGER NOT NULL, PRIMARY KEY ("topic", "partition"))'
+            )
+            self._files = files.at(self._path)
+            if self._files.main is None or there.main not in (None, self._files.main):
+                raise SinkError(f"SQLite file {self._path}: it was replaced while it was opened", retry=True)
+        return self._connection
+
+    def _leave(self, there: files.Files) -> None:
+        """Let go of the file that was written to, since the path has another one now, or none."""
+        log.warning(
+            "the SQLite file was deleted or replaced; what is at its path now is opened", path=str(self._path)
+        )
+        gone = self._files
+        if gone is None or gone.main == there.main:
+            self._drop()
+            return
+        if self._connection is not None:
+            # A file that was only moved is then whole without its WAL.
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._drop()
+        files.remove_orphans(self._path, gone)
+
+    def _held(self, connection: sqlite3.Connection, partition: int) -> int:
+        found = connection.execute(
+            f'SELECT "next" FROM "{PROGRESS}" WHERE "topic" = ? AND "partition" = ?',  # noqa: S608 - a name of ours
+            (self._topic, partition),
+        ).fetchone()
+        return int(found[0]) if found else 0
+
+    def _advance(self, connection: sqlite3.Connection, partition: int, end: int) -> None:
+        """Note in the file that it holds the partition up to `end`.
+
+        Raises SinkError when the file is not as it was found before, since records would be missing in it.
+        """
+        held = self._held(connection, partition)
+        if self._progress.get(partition, held) != held:
+            raise SinkError(
+                f"SQLite file {self._path}: it was replaced, or another process has written to it", retry=True
+            )
+        noted = f'INSERT OR REPLACE INTO "{PROGRESS}" VALUES (?, ?, ?)'  # noqa: S608 - a name of ours
+        connection.execute(noted, (self._topic, partition, end))
+
+    def _upsert(self, connection: sqlite3.Connection, point: Point) -> None:
+        row = fields(point)
+        self._prepare(connection, point, row)
+        written = tags(point)
+        key = {"view": written.pop("view", ""), "window": written.pop("window", ""), "start": point.start}
+        row = {**key, "tags": canonical(written), "upto": point.upto, **row}
+        names = ", ".join(f'"{name}"' for name in row)
+        news = ", ".join(f'"{name}" = excluded."{name}"' for name in [*row][4:])
+        connection.execute(
+            f'INSERT INTO "{point.measurement}" ({names}) VALUES ({", ".join("?" * len(row))}) '  # noqa: S608 - names are checked by newest.check
+            f'ON CONFLICT DO UPDATE SET {news} WHERE excluded."upto" >= "upto"',
+            [*row.values()],
+        )
+
+    def _prepare(self, connection: sqlite3.Connection, point: Point, row: dict[str, object]) -> None:
+        """The table with all the columns that the row needs."""
+        name = point.measurement
+        known = self._columns.get(name)
+        if known is None:
+            columns = [f'"{column}" {kind}' for column, kind in _declared(name)]
+            connection.execute(
+                f'CREATE TABLE IF NOT EXISTS "{name}" ({", ".join([_KEY, *columns])}, '
+                'PRIMARY KEY ("view", "window", "start", "tags"))'
+            )
+            known = {column for _, column, *_ in connection.execute(f'PRAGMA table_info("{name}")')}
+        for column in row.keys() - known:
+            kind = "INTEGER" if column in point.counts else "REAL" if column in point.measures else "TEXT"
+            connection.execute(f'ALTER TABLE "{name}" ADD COLUMN "{column}" {kind}')
+            known.add(column)
+        self._columns[name] = known
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error), closing(self._connection):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+        self._connection = self._files = None
+        self._columns.clear()
+
+    def _close(self) -> None:
+        with self._turn:
+            self._drop()
+
+
+def canonical(dimensions: dict[str, str]) -> str:
+    """The series as JSON: keys sorted, nothing between, not escaped."""
+    return json.dumps(dimensions, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def fields(point: Point) -> dict[str, object]:
+    """A point's fields as they are stored; a measure that is not finite is left out."""
+    measures = {name: float(value) for name, value in point.measures.items() if math.isfinite(value)}
+    return {**point.counts, **measures, **{name: text(value) for name, value in point.texts.items()}}
+
+
+def failure(error: Exception, path: Path) -> SinkError:
+    """What an error of SQLite means for who runs it; all of them may pass, so all say retry."""
+    said = str(error)
+    if "full" in said or getattr(error, "errno", None) == 28:
+        why = "the disk is full: free some space, or set LLMVITALS_SQLITE to a file on another disk"
+    elif "readonly" in said or "read-only" in said:
+        why = "it can't be written: make the file and its folder writable for this user"
+    elif "unable to open" in said:
+        why = "it can't be opened: create its folder, and make it writable for this user"
+    elif "locked" in said:
+        why = f"another process has kept it locked for {BUSY:.0f} s: end that one"
+    elif "not a database" in said or "malformed" in said:
+        why = f"it is no sound SQLite file ({said}): move it away, or name another one"
+    else:
+        why = said
+    return SinkError(f"SQLite file {path}: {why}", retry=True)
+
+
+def _declared(measurement: str) -> list[tuple[str, str]]:
+    kinds = ((COUNTS, "INTEGER"), (MEASURES, "REAL"), (TEXTS, "TEXT"))
+    named = [(name, kind) for columns, kind in kinds for name in columns.get(measurement, ())]
+    return [("upto", "INTEGER NOT NULL"), *named]
