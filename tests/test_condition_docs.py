@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from llmvitals.metrics.metric import METRICS
+from llmvitals.metrics.registry import METRICS
 from llmvitals.rules.engine import load_watch
 from llmvitals.rules.kinds.absence.spec import Absence
 from llmvitals.rules.kinds.change.spec import Change

@@ -247,14 +247,16 @@ def test_a_point_holds_every_field_that_exists():
         "calls": 4, "errors": 1, "late_calls": 0, "duplicates": 0, "unpriced_calls": 0,
         "unknown_usage_calls": 0, "cache_hits": 1, "guardrail_blocks": 0, "input_tokens": 1_000,
         "cached_tokens": 0, "cache_write_tokens": 0, "output_tokens": 50, "reasoning_tokens": 0,
-        "cost_nano": 3_000_000_000, "refused_calls": 0,
+        "cost_nano": 3_000_000_000, "refused_calls": 0, "usage_calls": 4, "gross_cost_nano": 0,
     }  # fmt: skip
     assert {name: value for name, value in point.measures.items() if "_p" not in name[-4:]} == {
         "cost_usd": 3.0,
         "latency_ms_mean": 102.5,
         "latency_ms_max": 110.0,
         "cost_usd_per_call_mean": 1.0,
+        "cost_usd_per_call_max": 2.0,
         "input_tokens_per_call_mean": 250.0,
+        "input_tokens_per_call_max": 0.0,
         "cache_hit_share": 0.25,
         "toxicity_mean": 0.3,
         "toxicity_share": 0.5,
@@ -299,7 +301,8 @@ def test_toxicity_and_scores_have_points_of_their_own():
     assert set(toxic) == {"10s", "1m", "5m", "1h", "1d"}
     assert toxic["1m"].counts == {"scored_calls": 4, "toxic_calls": 2, "unscored_calls": 2}
     assert toxic["1m"].measures == {
-        "toxicity_mean": 0.5, "toxicity_share": 0.5, "toxicity_p50": 0.1, "toxicity_p95": 0.9,
+        "toxicity_mean": 0.5, "toxicity_share": 0.5, "toxicity_p50": 0.1, "toxicity_p90": 0.9,
+            "toxicity_p95": 0.9, "toxicity_p99": 0.9, "unscored_share": 1 / 3,
     }  # fmt: skip
     scored = {where[2:]: point for where, point in points.items() if where[0] == "llm_scores"}
     assert {window for window, _, _ in scored} == {"1m", "5m", "1h", "1d"}

@@ -20,7 +20,7 @@ from llmvitals.store.influx.flux import text as literal
 from llmvitals.store.lines import tag
 from llmvitals.store.protocol import Store, store
 from llmvitals.store.query import Table, query, render
-from llmvitals.store.question import METRICS, Question, Request
+from llmvitals.store.question import STORED, Question, Request
 from store_points import HOUR, NOW, START, point, records
 from test_write_lines import INJECTIONS
 
@@ -282,7 +282,7 @@ async def test_of_two_states_at_the_same_pane_the_later_one_stays(fill: Fill) ->
     [
         (Question("costs"), "'costs' is no metric: did you mean cost"),
         (Question("latency_p96"), "did you mean .*latency_p95"),
-        (Question("zzz"), "there are tokens"),
+        (Question("zzz"), "there are toxicity_mean|there are scored_calls"),
         (Question("cost", ("team",), window="2h"), "'2h' is no window"),
         (
             Question("cost", ("team", "model")),
@@ -381,7 +381,7 @@ def test_rendered_for_programs() -> None:
 
 
 def test_the_names_that_rules_use_are_metrics_here_too() -> None:
-    assert METRICS.keys() >= {
+    assert STORED.keys() >= {
         "cost", "calls", "errors", "error_share", "tokens", "input_tokens", "output_tokens", "late_share",
         "latency_p50", "latency_p95", "latency_mean", "latency_max", "ttft_p99", "cost_per_call_p95",
         "output_tokens_per_s_p50", "cache_hit_share", "unpriced_share", "toxicity_mean",

@@ -12,11 +12,11 @@ import pytest
 from scipy import stats
 
 from llmvitals.backtest.needs import needs
-from llmvitals.metrics.metric import METRICS
+from llmvitals.metrics.registry import COMPARABLE, METRICS, metric_of
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.rules.engine import load_watch
 from llmvitals.rules.kinds.regression import hours
-from llmvitals.rules.kinds.regression.comparable import COMPARABLE, gauge_of, worse
+from llmvitals.rules.kinds.regression.gauges import gauge_of
 from llmvitals.rules.kinds.regression.spec import Regression
 from llmvitals.sketch import tally
 from llmvitals.stats import shiryaev
@@ -357,7 +357,7 @@ def test_every_way_to_compare_finds_what_is_worse(name):
             )
         ]
         assert value == pytest.approx(known, rel=0.25)
-    assert (told.value > told.limit) == (worse(name) == "up")
+    assert (told.value > told.limit) == (metric_of(name).worse == "up")
 
 
 def test_what_can_not_be_compared_is_refused_and_all_else_has_a_way():
@@ -372,7 +372,8 @@ def test_what_can_not_be_compared_is_refused_and_all_else_has_a_way():
     )
     assert not {"cost", "calls", "cached_token_share", "latency_max"} & set(COMPARABLE)
     assert [
-        worse(name) for name in ("error_share", "output_tokens_per_s_p10", "score.x_mean", "cache_hit_share")
+        metric_of(name).worse
+        for name in ("error_share", "output_tokens_per_s_p10", "score.x_mean", "cache_hit_share")
     ] == ["up", "down", "down", "down"]
 
 

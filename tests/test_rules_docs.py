@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from llmvitals.metrics.metric import METRICS
+from llmvitals.metrics.registry import METRICS
 from llmvitals.record.view import DIMENSIONS
 from llmvitals.rules.engine import load_watch
 from llmvitals.ruleschema import rule_schema

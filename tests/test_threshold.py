@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.errors import RuleError
-from llmvitals.metrics.metric import METRICS
+from llmvitals.metrics.registry import METRICS
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.kinds.threshold.spec import Threshold
 from llmvitals.sketch import quantiles, tally
@@ -190,7 +190,8 @@ def test_a_few_calls_never_page(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("calls", "speaks"), [(19, set()), (20, {name for name, metric in METRICS.items() if not metric.steady})]
+    ("calls", "speaks"),
+    [(19, set()), (20, {name for name, metric in METRICS.items() if not metric.additive})],
 )
 def test_nothing_that_few_calls_make_jump_is_read_of_less_than_twenty(calls, speaks):
     """Of each metric that is no sum, whatever the calls say."""
@@ -205,7 +206,7 @@ def test_nothing_that_few_calls_make_jump_is_read_of_less_than_twenty(calls, spe
         )
         (reading,) = watched.detector(PANE, ()).take({}, FIRST, full)
         heard[name] = reading.verdict
-    assert {name for name, said in heard.items() if said != "none" and not METRICS[name].steady} == speaks
+    assert {name for name, said in heard.items() if said != "none" and not METRICS[name].additive} == speaks
 
 
 def test_min_calls_counts_the_calls_that_the_metric_rests_on(tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmvitals.metrics.amount import BASIS
-from llmvitals.metrics.metric import METRICS, metric_of
+from llmvitals.metrics.registry import METRICS, metric_of
 from llmvitals.record.vitals import TOPS
 from llmvitals.rules.condition.trailing import bucket_length
 from llmvitals.rules.kinds.absence.spec import Absence
@@ -15,7 +15,7 @@ from llmvitals.rules.kinds.budget.detector import Account
 from llmvitals.rules.kinds.budget.spec import FINE, SPENT, Budget
 from llmvitals.rules.kinds.change.spec import Change
 from llmvitals.rules.kinds.outage.spec import Outage
-from llmvitals.rules.kinds.regression.comparable import sketch_of
+from llmvitals.rules.kinds.regression.gauges import sketch_of
 from llmvitals.rules.kinds.regression.spec import Regression
 from llmvitals.rules.kinds.runaway.spec import Runaway
 from llmvitals.rules.kinds.threshold.spec import Threshold

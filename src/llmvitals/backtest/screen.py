@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmvitals.backtest.needs import needs
-from llmvitals.metrics.metric import SECONDS, metric_of
+from llmvitals.metrics.metric import SECONDS
+from llmvitals.metrics.registry import metric_of
 from llmvitals.rules.condition.trailing import bucket_length
 from llmvitals.rules.kinds.outage.spec import Outage
 from llmvitals.rules.kinds.runaway.spec import Runaway
@@ -113,7 +114,7 @@ def _runaway(condition: Runaway, bag: Bag, windows: _Windows) -> Flags:
 
 def _threshold(condition: Threshold, bag: Bag, windows: _Windows) -> Flags:
     metric = metric_of(condition.metric)
-    few = condition.min_calls or (1 if metric.steady else 20)
+    few = condition.min_calls or (1 if metric.additive else 20)
     above = condition.above is not None
     limit = float((condition.above if above else condition.below) or 0.0)
     if metric.sketch:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from llmvitals.metrics.columns import COUNTS, MEASURES, SCORES, TOXICITY
-from llmvitals.metrics.ratio import RATIOS
+from llmvitals.metrics.registry import METRICS
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch import scores
@@ -54,10 +53,7 @@ def _toxic(vitals: Vitals) -> dict[str, int]:
 def _toxicity(vitals: Vitals) -> Iterator[tuple[str, float]]:
     """Name and value of the measures that exist."""
     for name in MEASURES[TOXICITY]:
-        quantile = re.fullmatch(r"toxicity_p(\d+)", name)
-        if quantile:
-            value = vitals.quantile("toxicity", int(quantile[1]) / 100)
-        else:
-            value = RATIOS[name].of(vitals.total)
+        metric = METRICS[name]
+        value = vitals.quantile(metric.sketch, metric.q) if metric.sketch else metric.of(vitals.total)
         if value is not None:
             yield name, value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
@@ -12,7 +11,7 @@ from llmvitals.merge.answers import answers
 from llmvitals.merge.plan import Plan, series_of
 from llmvitals.merge.rollup import Contents
 from llmvitals.metrics.columns import CALLS, COUNTS, MEASURES, RARE, TOP
-from llmvitals.metrics.ratio import RATIOS, plain
+from llmvitals.metrics.registry import METRICS
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import TOPS, Vitals
@@ -20,14 +19,13 @@ from llmvitals.sketch import heavy, quantiles
 from llmvitals.sketch.tally import SUM
 from llmvitals.window import ROLLUPS
 
-_RATIOS: Final = {name: RATIOS[plain(name)] for name in MEASURES[CALLS] if plain(name) in RATIOS}
-"""Measure → the ratio that it is."""
-_PERCENTILES: Final = {
-    name: (found[1], int(found[2]) / 100)
-    for name in MEASURES[CALLS]
-    if (found := re.fullmatch(r"(\w+)_p(\d+)", name))
-}
-"""Measure → sketch and q."""
+_STORED: Final = [metric for metric in METRICS.values() if metric.field in MEASURES[CALLS]]
+_RATIOS: Final = {metric.field: metric for metric in _STORED if metric.under}
+"""Field → the ratio that it holds."""
+_PERCENTILES: Final = {metric.field: (metric.sketch, metric.q) for metric in _STORED if metric.sketch}
+"""Field → sketch and q."""
+_MAXIMA: Final = {metric.field: metric for metric in _STORED if metric.top}
+"""Field → the maximum that it holds."""
 _WANTED: Final = list(_PERCENTILES.values())
 _RARE: Final = frozenset(chain.from_iterable(RARE.values()))
 _COUNTS: Final = tuple(name for name in COUNTS[CALLS] if name not in _RARE)
@@ -80,10 +78,10 @@ def _measures(vitals: Vitals, row: Sequence[float]) -> Iterator[tuple[str, float
     for name, ratio in _RATIOS.items():
         if (mean := ratio.of(vitals.total)) is not None:
             yield name, mean
+    for name, metric in _MAXIMA.items():
+        if vitals.total(metric.counted):
+            yield name, vitals.total(metric.top) / metric.per
     tops = {sketch: top for sketch in TOPS if (top := vitals.top(sketch)) is not None}
-    for sketch, top in tops.items():
-        if sketch.endswith("_ms"):
-            yield f"{sketch}_max", top
     for (name, (sketch, _)), value in zip(_PERCENTILES.items(), row, strict=True):
         if value == value:  # noqa: PLR0124 - the quickest test for NaN
             yield name, min(value, tops.get(sketch, value))

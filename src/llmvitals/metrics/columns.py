@@ -44,6 +44,7 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
         "cache_hits", "guardrail_blocks", "input_tokens", "cached_tokens", "cache_write_tokens",
         "output_tokens", "reasoning_tokens", "cost_nano", "refused_calls",
         "guarded_calls", "guardrail_flags", "retrievals", "empty_retrievals", "documents", "embedded_calls",
+        "usage_calls", "gross_cost_nano", "truncated_calls", "inconsistent_usage_calls",
     ),
     TOP: ("calls", "tokens"),
     BUDGET: ("spent_tokens", "limit_tokens", "spent_calls", "limit_calls"),
@@ -54,12 +55,15 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
     SCORES: ("scores",),
     CARDINALITY: ("names", "cut"),
 }  # fmt: skip
-"""Measurement → its integer fields. `cost_nano` is money in nano-dollars, exact."""
+"""Measurement → its integer fields. `cost_nano` is money in nano-dollars, exact; `gross_cost_nano` what the
+calls had cost without any cache; `usage_calls` those that say how many tokens they used."""
 
 RARE: Final[dict[str, tuple[str, ...]]] = {
     "guarded_calls": ("guarded_calls", "guardrail_flags"),
     "retrievals": ("retrievals", "empty_retrievals", "documents"),
     "embedded_calls": ("embedded_calls",),
+    "truncated_calls": ("truncated_calls",),
+    "inconsistent_usage_calls": ("inconsistent_usage_calls",),
 }
 """Counts of CALLS that a point has only where the first of them is not 0."""
 
@@ -74,6 +78,11 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
         "input_tokens_per_call_mean", "input_tokens_per_call_p95",
         "cache_hit_share", "toxicity_mean", "toxicity_share",
         "retrieval_latency_ms_mean", "retrieval_top_score_mean",
+        "cost_usd_per_call_p90", "cost_usd_per_call_max",
+        "input_tokens_per_call_p50", "input_tokens_per_call_p90", "input_tokens_per_call_p99",
+        "input_tokens_per_call_max",
+        "output_tokens_per_s_p10", "output_tokens_per_s_p90", "output_tokens_per_s_p95",
+        "output_tokens_per_s_p99",
     ),
     TOP: ("cost_usd",),
     BUDGET: (
@@ -85,7 +94,10 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
     CANARY: (
         "log10_e", "log10_limit", "arm_value", "control_value", "effect", "effect_low", "effect_high",
     ),
-    TOXICITY: ("toxicity_mean", "toxicity_share", "toxicity_p50", "toxicity_p95"),
+    TOXICITY: (
+        "toxicity_mean", "toxicity_share", "toxicity_p50", "toxicity_p95", "toxicity_p90", "toxicity_p99",
+        "unscored_share",
+    ),
     SCORES: ("score_mean", "score_deviation"),
     CARDINALITY: (),
 }  # fmt: skip

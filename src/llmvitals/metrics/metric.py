@@ -1,42 +1,49 @@
-"""The statistics that a threshold may watch: how each is summed over panes and read."""
+"""One metric: how it is read from the sums, stored, compared with the past, and told to people."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from llmvitals.errors import suggestion
-from llmvitals.metrics.amount import NANO
-from llmvitals.metrics.ratio import RATIOS, Ratio
+from llmvitals.metrics.columns import CALLS
 from llmvitals.record.vitals import TOPS
 from llmvitals.sketch import quantiles
-from llmvitals.sketch.scores import MICRO, NO_SCORE
+from llmvitals.sketch.scores import NO_SCORE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llmvitals.record.alert import Unit
     from llmvitals.record.vitals import Vitals
 
 Sample = tuple[list[int], int, dict[str, int]]
 """Of some panes: sums, a maximum, bins of a sketch (number as text → count). Plain data."""
+Side = Literal["up", "down"]
+Comparison = Literal["share", "quantile", "mean", "log_mean"]
 
 SECONDS: Final = "seconds"
-_SCORE: Final = re.compile(r"score\.(\S{1,64})_mean")
+"""What a rate is divided by: the length of the window."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One statistic.
+    """A statistic of the calls in a window, read in one of six ways.
 
-    over, less, under, per: see Ratio; no `under`: the total itself; under SECONDS: a rate. counted: the total
-    that tells how many calls it rests on.
-    sketch, q: the quantile that it is instead. top: the maximum that it is instead. score: the score whose
-    mean it is instead.
+    It is a total (Σ over − Σ less) / per; a rate, the total by the window's seconds (under: SECONDS); a
+    ratio (Σ over − Σ less) / (under · per); the quantile q of a sketch; the maximum `top`; or the mean of
+    the score named `score`. over, less, under, counted are names of sketch.tally.SUMS, top of its MAXIMA.
+
+    text: what it is, for the documentation. unit: of its value. counted: the sum that says on how many calls
+    it rests. measurement, field: where a point holds it; without a field a query computes it from the counts
+    of the point. worse: the direction in which it gets worse. compared: how `regression` compares it with
+    past hours, "" if it can't; logs: the sketch or the sum that holds the logarithms for "log_mean". watched:
+    `change` watches it if a rule names no metrics. sentence: completes "12 % of …" in an alert.
     """
 
     unit: Unit
+    text: str
     over: tuple[str, ...] = ()
     less: tuple[str, ...] = ()
     under: str = ""
@@ -46,14 +53,37 @@ class Metric:
     q: float = 0.0
     top: str = ""
     score: str = ""
+    measurement: str = CALLS
+    field: str = ""
+    worse: Side = "up"
+    compared: Comparison | Literal[""] = ""
+    logs: str = ""
+    watched: bool = False
+    sentence: str = ""
 
     @property
-    def steady(self) -> bool:
-        """Whether few calls make it jump, so that `min_calls` has to guard it."""
-        return not (self.sketch or self.top or self.score or (self.under and self.under != SECONDS))
+    def additive(self) -> bool:
+        """Whether it is a total or a rate: it follows the traffic, and one call is enough to know it."""
+        return not (self.sketch or self.top or self.score) and self.under in ("", SECONDS)
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """The sums that it is computed from."""
+        divisor = () if self.under in ("", SECONDS) else (self.under,)
+        return tuple(dict.fromkeys((*self.over, *self.less, *divisor)))
+
+    def of(self, total: Callable[[str], int], seconds: float = 1.0) -> float | None:
+        """Its value by the totals of `sums`; None where there is nothing to divide by. seconds: of a rate."""
+        over = sum(map(total, self.over)) - sum(map(total, self.less))
+        if self.under == SECONDS:
+            return over / (seconds * self.per)
+        if not self.under:
+            return over if self.per == 1 else over / self.per
+        under = total(self.under)
+        return over / (under * self.per) if under else None
 
     def sample(self, vitals: Vitals) -> Sample:
-        """What has to be kept of a pane."""
+        """What has to be kept of a pane to read it over a window."""
         if self.score:
             count, total, _ = vitals.scores.get(self.score, NO_SCORE)
             return [count, total, count], 0, {}
@@ -71,7 +101,7 @@ class Metric:
         return sum(sample[2].values()) if self.sketch else sample[0][0]
 
     def read(self, sample: Sample, seconds: float) -> float | None:
-        """The statistic; None where there is none. seconds: the window's length, for rates."""
+        """Its value; None where there is none. seconds: the length of the window, for rates."""
         (counted, over, under), top, bins = sample
         if self.sketch:
             return _quantile(self.sketch, self.q, bins, top)
@@ -88,69 +118,3 @@ def _quantile(sketch: str, q: float, bins: dict[str, int], top: int) -> float | 
     keys = np.array([first + number for number, _ in pairs], np.uint16)
     found = quantiles.quantile((keys, np.array([count for _, count in pairs], np.int64)), sketch, q)
     return found if found is None or not top else min(found, top / TOPS[sketch][2])
-
-
-def _total(unit: Unit, *names: str) -> Metric:
-    return Metric(unit, names, per=NANO if unit == "usd" else 1)
-
-
-def _rate(unit: Unit, *names: str, per: float = 1) -> Metric:
-    return Metric(unit, names, under=SECONDS, per=per)
-
-
-def _ratio(ratio: Ratio) -> Metric:
-    return Metric(
-        ratio.unit, ratio.over, ratio.less, ratio.under, ratio.per, counted=ratio.counted or ratio.under
-    )
-
-
-def _top(unit: Unit, sketch: str) -> Metric:
-    top, counted, per = TOPS[sketch]
-    return Metric(unit, top=top, per=per, counted=counted)
-
-
-def _spread(stem: str, sketch: str, unit: Unit, qs: tuple[int, ...] = (50, 90, 95, 99)) -> dict[str, Metric]:
-    return {f"{stem}_p{q}": Metric(unit, sketch=sketch, q=q / 100) for q in qs}
-
-
-METRICS: Final[dict[str, Metric]] = {
-    **{name: _total("count", name) for name in (
-        "calls", "errors", "late_calls", "duplicates", "unpriced_calls", "unknown_usage_calls",
-        "inconsistent_usage_calls", "cache_hits", "guardrail_blocks", "truncated_calls", "toxic_calls",
-        "refused_calls", "guarded_calls", "guardrail_flags", "retrievals", "empty_retrievals",
-        "embedded_calls", "unscored_calls",
-    )},
-    "cost": _total("usd", "cost_nano"),
-    "tokens": _total("tokens", "input_tokens", "output_tokens"),
-    **{name: _total("tokens", name) for name in (
-        "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
-    )},
-    "calls_per_s": _rate("per_s", "calls"),
-    "errors_per_s": _rate("per_s", "errors"),
-    "tokens_per_s": _rate("tokens_per_s", "input_tokens", "output_tokens"),
-    "cost_per_hour": _rate("usd", "cost_nano", per=NANO / 3_600),
-    **{name: _ratio(ratio) for name, ratio in RATIOS.items()},
-    "latency_max": _top("ms", "latency_ms"),
-    "ttft_max": _top("ms", "ttft_ms"),
-    "cost_per_call_max": _top("usd", "cost_usd_per_call"),
-    "input_tokens_per_call_max": _top("tokens", "input_tokens_per_call"),
-    **_spread("latency", "latency_ms", "ms"),
-    **_spread("ttft", "ttft_ms", "ms"),
-    **_spread("cost_per_call", "cost_usd_per_call", "usd"),
-    **_spread("input_tokens_per_call", "input_tokens_per_call", "tokens"),
-    **_spread("output_tokens_per_s", "output_tokens_per_s", "tokens_per_s", (5, 10, 50, 90, 95, 99)),
-    **_spread("toxicity", "toxicity", "score"),
-}  # fmt: skip
-"""Name in a rule → the statistic; beside them there is `score.NAME_mean`, of each score by its name."""
-
-
-def metric_of(name: Any) -> Metric:
-    """The statistic of that name. Raises ValueError with a suggestion."""
-    if isinstance(name, str) and (score := _SCORE.fullmatch(name)):
-        return Metric("score", under="count", per=MICRO, score=score[1])
-    if isinstance(name, str) and name in METRICS:
-        return METRICS[name]
-    if isinstance(name, str) and name.startswith("score."):
-        raise ValueError(f"{name!r} is no metric: write score.NAME_mean, such as score.helpful_mean")
-    names = [*METRICS, "score.NAME_mean"]
-    raise ValueError(f"{name!r} is no metric{suggestion(str(name), names)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.metrics.metric import METRICS
+from llmvitals.metrics.registry import metric_of
 from llmvitals.record.view import DEFAULT_VIEWS
 from llmvitals.report.advice import beyond, level
 from llmvitals.rules.kinds.threshold.spec import Threshold
@@ -60,10 +60,8 @@ async def of(settings: Settings, rule: Rule, span: Span) -> Level | None:
         return None
     above = condition.above is not None
     limit = (condition.above if above else condition.below) or 0.0
-    name = condition.metric.removesuffix("_per_s") if _rate(condition) else condition.metric
     view = _view(settings, condition)
-    if name not in question.METRICS:
-        return Level(rule.name, condition.unit, above, limit, why=f"{condition.metric} is not stored")
+    stored = question.stored(condition.metric)
     if view is None:
         why = "no stored view has its by and where: add one to `views` in the settings"
         return Level(rule.name, condition.unit, above, limit, why=why)
@@ -73,10 +71,11 @@ async def of(settings: Settings, rule: Rule, span: Span) -> Level | None:
         window=window,
         since=max(span.begin, span.end - WINDOWS * ROLLUPS[window]),
         until=span.end,
-        fields=tuple(dict.fromkeys((*question.METRICS[name].fields, "calls"))),
-        where={},
+        fields=tuple(dict.fromkeys((*stored.fields, "calls"))),
+        where=stored.tags,
+        measurement=stored.measurement,
     )
-    values = _values(await _read(settings, request), condition, name, ROLLUPS[window])
+    values = _values(await _read(settings, request), condition, ROLLUPS[window])
     weeks = (request.until - request.since) / (7 * 24 * 60 * MINUTE)
     return Level(
         rule.name,
@@ -97,10 +96,6 @@ async def _read(settings: Settings, request: Request) -> list[Sample]:
     return await rows.read(settings.sqlite, request) if settings.sqlite else []
 
 
-def _rate(condition: Threshold) -> bool:
-    return condition.metric.endswith("_per_s") and METRICS[condition.metric].steady
-
-
 def _window(condition: Threshold) -> str:
     """The longest stored window, but a minute at least, that the rule's own is made of."""
     fit = [name for name, length in ROLLUPS.items() if condition.window % length == 0]
@@ -117,26 +112,26 @@ def _view(settings: Settings, condition: Threshold) -> str | None:
 
 
 def _values(
-    samples: Sequence[Sample], condition: Threshold, name: str, length: int
+    samples: Sequence[Sample], condition: Threshold, length: int
 ) -> dict[str, list[tuple[int, float]]]:
     """Series → the metric over time, where it rests on enough calls: as many as the rule asks of its window.
 
-    Totals are summed up over the rule's window, and rates made of them; others are as they are stored.
+    Totals and rates are those of the rule's whole window; others are as they are stored.
     """
-    metric, together = METRICS[condition.metric], condition.window // length or 1
-    few = (condition.min_calls or (1 if metric.steady else 20)) / together
+    metric, together = metric_of(condition.metric), condition.window // length or 1
+    few = (condition.min_calls or (1 if metric.additive else 20)) / together
+    seconds = (condition.window if metric.additive else length) / SECOND
     found: dict[str, list[tuple[int, float]]] = {}
     for sample in sorted(samples, key=lambda sample: sample.start):
-        value = question.METRICS[name].value(sample.fields)
-        if value is not None and (metric.steady or sample.fields.get("calls", 0) >= few):
+        value = question.stored(condition.metric).value(sample.fields, seconds)
+        if value is not None and (metric.additive or sample.fields.get("calls", 0) >= few):
             found.setdefault(repr(sorted(sample.tags.items())), []).append((sample.start, float(value)))
-    if not metric.steady:
+    if not metric.additive:
         return found
-    divisor = condition.window / SECOND if _rate(condition) else 1.0
-    return {series: _summed(values, condition.window, divisor) for series, values in found.items()}
+    return {series: _summed(values, condition.window) for series, values in found.items()}
 
 
-def _summed(values: Sequence[tuple[int, float]], window: int, divisor: float) -> list[tuple[int, float]]:
+def _summed(values: Sequence[tuple[int, float]], window: int) -> list[tuple[int, float]]:
     """At each start, the sum over the window that ends with it."""
     summed, first, total = [], 0, 0.0
     for start, value in values:
@@ -144,5 +139,5 @@ def _summed(values: Sequence[tuple[int, float]], window: int, divisor: float) ->
         while values[first][0] <= start - window:
             total -= values[first][1]
             first += 1
-        summed.append((start, total / divisor))
+        summed.append((start, total))
     return summed

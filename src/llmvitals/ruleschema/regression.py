@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.rules.kinds.regression.comparable import COMPARABLE
+from llmvitals.metrics.registry import COMPARABLE
 from llmvitals.rules.kinds.regression.spec import AGAINST, DIRECTIONS
 from llmvitals.ruleschema.parts import MIN_CALLS, PROMISE, SCOPE, SHARE, Schema, mapping, told
 

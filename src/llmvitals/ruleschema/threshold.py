@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.metrics.metric import METRICS
+from llmvitals.metrics.registry import METRICS
 from llmvitals.record.alert import Unit
 from llmvitals.ruleschema.parts import MIN_CALLS, NUMBER, SCOPE, WINDOW, Schema, limit, mapping, told, when
 

@@ -17,9 +17,9 @@ from llmvitals.console import console as terminal
 from llmvitals.errors import ConfigError
 from llmvitals.record.view import UNKNOWN
 from llmvitals.store.influx import flux
-from llmvitals.store.question import Number, Question, metric_of, understand
+from llmvitals.store.question import Number, Question, stored, understand
 from llmvitals.store.sqlite import rows
-from llmvitals.window import SECOND
+from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,12 +53,12 @@ async def query(settings: Settings, question: Question, *, clock: Callable[[], f
     if by is None:
         by = tuple(sorted({key for sample in samples for key in sample.tags}))
     dimensions = (*question.by, *(name for name in by if name not in question.by))
-    metric = metric_of(question.metric)
+    metric, seconds = stored(question.metric), duration(question.window) / SECOND
     answer = [
         (
             sample.start,
             tuple(sample.tags.get(name, UNKNOWN) for name in dimensions),
-            metric.value(sample.fields),
+            metric.value(sample.fields, seconds),
         )
         for sample in samples
     ]

@@ -11,76 +11,79 @@ from typing import TYPE_CHECKING, Final
 
 from llmvitals.errors import ConfigError
 from llmvitals.metrics.columns import CALLS, CANARY, COUNTS, DRIFT, MEASURES, SCORES, TOXICITY
-from llmvitals.metrics.ratio import RATIOS, Ratio, plain
+from llmvitals.metrics.registry import METRICS
 from llmvitals.record.view import DEFAULT_VIEWS
 from llmvitals.store.lines import tag
 from llmvitals.window import ROLLUPS, SECOND, duration, duration_text, window_start
 
 if TYPE_CHECKING:
+    from llmvitals.metrics.metric import Metric
     from llmvitals.settings import Settings
 
 Number = int | float
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """The fields that it is made of, and how; None where one of them is missing.
+class Stored:
+    """How points hold a metric: the fields that it is computed from, and how; None where one is missing.
 
-    measurement: whose fields they are. tags: which of its points hold it.
+    of: is given the window's length in seconds and the values of the fields. measurement: whose fields they
+    are. tags: which of its points hold it.
     """
 
     fields: tuple[str, ...]
-    of: Callable[..., Number | None] = lambda value: value
+    of: Callable[..., Number | None] = lambda _, value: value
     measurement: str = CALLS
     tags: Mapping[str, str] = field(default_factory=dict)
 
-    def value(self, fields: Mapping[str, Number]) -> Number | None:
-        """Its value at one point."""
+    def value(self, fields: Mapping[str, Number], seconds: float) -> Number | None:
+        """Its value at one point. seconds: the length of the point's window."""
         values = [fields.get(name) for name in self.fields]
-        return None if None in values else self.of(*values)
+        return None if None in values else self.of(seconds, *values)
 
 
-def _ratio(ratio: Ratio) -> Metric:
-    names = tuple(dict.fromkeys((*ratio.over, *ratio.less, ratio.under)))
-    return Metric(names, lambda *values: ratio.of(dict(zip(names, values, strict=True)).__getitem__))
+def _stored(metric: Metric) -> Stored:
+    """The metric's own field, or the counts of the same point that it is computed from."""
+    if metric.field:
+        return Stored((metric.field,), measurement=metric.measurement)
+    names = metric.sums
+
+    def of(seconds: float, *values: int) -> float | None:
+        return metric.of(dict(zip(names, values, strict=True)).__getitem__, seconds)
+
+    return Stored(names, of, metric.measurement)
 
 
-_COLUMNS: Final = (*COUNTS[CALLS], *MEASURES[CALLS])
-_COUNTED: Final = {
-    name: metric for name, ratio in RATIOS.items() if {*(metric := _ratio(ratio)).fields} <= {*COUNTS[CALLS]}
+_FIELDS: Final = {
+    name: measurement
+    for measurement in (TOXICITY, CALLS)
+    for name in (*COUNTS[measurement], *MEASURES[measurement])
 }
-METRICS: Final[dict[str, Metric]] = {
-    "tokens": Metric(("input_tokens", "output_tokens"), lambda read, written: read + written),
-    **_COUNTED,
-    **{plain(column): Metric((column,)) for column in _COLUMNS},
-    **{column: Metric((column,)) for column in _COLUMNS},
+STORED: Final[dict[str, Stored]] = {
+    **{name: Stored((name,), measurement=measurement) for name, measurement in _FIELDS.items()},
+    **{name: _stored(metric) for name, metric in METRICS.items()},
     **{
-        name: Metric((name,), measurement=TOXICITY)
-        for name in (*COUNTS[TOXICITY], *MEASURES[TOXICITY])
-        if name not in _COLUMNS
-    },
-    **{
-        f"{measurement.removeprefix('llm_')}_{name}": Metric((name,), measurement=measurement)
+        f"{measurement.removeprefix('llm_')}_{name}": Stored((name,), measurement=measurement)
         for measurement in (DRIFT, CANARY)
         for name in (*COUNTS[measurement], *MEASURES[measurement])
     },
 }
-"""Name → metric: the names that rules use, and every field of the measurements but `llm_scores`.
+"""Name in a query → how it is stored: every metric of the registry, and every field of the measurements.
 
 Those of drift and canaries have `drift_` and `canary_` before them. Scores are asked for by their names.
 """
 _SCORE: Final = re.compile(r"score\.(.+)_(mean|deviation|count)", re.DOTALL)
 
 
-def metric_of(name: str) -> Metric:
-    """The metric of that name. Raises ConfigError that names what is near it."""
+def stored(name: str) -> Stored:
+    """How a metric is stored. Raises ConfigError that names what is near it."""
     if found := _SCORE.fullmatch(name):
         column = "scores" if found[2] == "count" else f"score_{found[2]}"
-        return Metric((column,), measurement=SCORES, tags={"score": found[1]})
+        return Stored((column,), measurement=SCORES, tags={"score": found[1]})
     if name.startswith("score."):
         raise ConfigError(f"{name!r} is no metric: write score.NAME_mean, or its _deviation or _count")
-    _one_of("metric", name, METRICS)
-    return METRICS[name]
+    _one_of("metric", name, STORED)
+    return STORED[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ def understand(question: Question, settings: Settings, now: int) -> tuple[Reques
 
     Raises ConfigError that names the wrong word and what to write instead.
     """
-    metric = metric_of(question.metric)
+    metric = stored(question.metric)
     pane = duration(settings.pane)
     windows = {duration_text(pane): pane, **ROLLUPS}
     window = _one_of("window", question.window, windows)

@@ -82,7 +82,7 @@ class Statistic:
         """
         ring: dict[int, Sample] = dict(state.get("ring", ()))
         last, length = pane // self.trailing.panes, self.trailing.panes * self.pane
-        if self.metric.steady and (pane + 1) % self.trailing.panes:
+        if self.metric.additive and (pane + 1) % self.trailing.panes:
             last -= 1
         first = max(pane // self.trailing.panes - self.trailing.buckets + 1, last - BARS + 1)
         samples = (ring.get(bucket, ([0, 0, 0], 0, {})) for bucket in range(first, last + 1))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from llmvitals.metrics.registry import CANARY
+from llmvitals.metrics.registry import METRICS as REGISTRY
 from llmvitals.sketch.quantiles import GAMMA, LOWEST, sketch_bins
 from llmvitals.sketch.tally import LOG_UNIT, SUM
 
@@ -16,18 +18,16 @@ if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
     from llmvitals.stats.confseq import Moments
 
-METRICS: Final = (
-    "errors", "toxicity", "refusals", "guardrail_blocks", "latency", "ttft", "cost", "input_tokens",
-    "output_tokens", "scores",
-)  # fmt: skip
-"""What `metrics:` of a rule may name, beside score.NAME."""
+METRICS: Final = (*CANARY, "scores")
+"""What `metrics:` of a rule may name, beside score.NAME: the names of the registry, and all scores."""
 
 QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
 """The quantiles of the control's times; how many calls lie above each is a rate."""
 SHOWN: Final = QUANTILES.index(0.95)
 REFERENCE: Final = 200
 """The control's first so many times fix these quantiles."""
-SKETCHES: Final = {"latency": "latency_ms", "ttft": "ttft_ms"}
+_REGISTERED: Final = {name: REGISTRY[metric] for name, metric in CANARY.items()}
+SKETCHES: Final = {name: metric.sketch for name, metric in _REGISTERED.items() if metric.sketch}
 
 _SUMS: Final = (
     "calls", "errors", "toxicity_count", "toxic_calls", "refused_calls", "guardrail_blocks", "priced_calls",
@@ -54,10 +54,11 @@ class Rate(NamedTuple):
 
 
 RATES: Final = (
-    Rate("errors", "errors", "calls"),
-    Rate("toxicity", "toxic_calls", "toxicity_count"),
-    Rate("refusals", "refused_calls", "calls"),
-    Rate("guardrail_blocks", "guardrail_blocks", "calls"),
+    *(
+        Rate(name, metric.over[0], metric.under)
+        for name, metric in _REGISTERED.items()
+        if metric.unit == "share"
+    ),
     Rate("cost", "paid_calls", "priced_calls"),
     *(Rate(metric, f"{metric}_above_{q}", f"{metric}_judged") for metric in SKETCHES for q in QUANTILES),
 )
@@ -93,12 +94,16 @@ class Mean(NamedTuple):
         return counted[FIELD[self.total]] / max(counted[FIELD[self.calls]], 1) / self.per
 
 
+_LOGS: Final = {
+    "cost": ("paid_calls", "log_cost"),
+    "input_tokens": ("usage_calls", "log_input"),
+    "output_tokens": ("usage_calls", "log_output"),
+}
+"""Means → of which calls, and the sum of their logarithms."""
 MEANS: Final = {
-    "cost": Mean("paid_calls", "log_cost", "log_cost_square", "cost_nano", "priced_calls", 1e9),
-    "input_tokens": Mean("usage_calls", "log_input", "log_input_square", "input_tokens", "usage_calls", 1),
-    "output_tokens": Mean(
-        "usage_calls", "log_output", "log_output_square", "output_tokens", "usage_calls", 1
-    ),
+    name: Mean(of, log, f"{log}_square", metric.over[0], metric.under, metric.per)
+    for name, (of, log) in _LOGS.items()
+    for metric in (_REGISTERED[name],)
 }
 
 

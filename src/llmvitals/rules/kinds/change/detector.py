@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from llmvitals.metrics.metric import metric_of
 from llmvitals.metrics.quantity import amount
+from llmvitals.metrics.registry import metric_of
 from llmvitals.record.reading import Reading
 from llmvitals.rules.kinds.change.change_points import LEAST
 from llmvitals.rules.kinds.change.minutes import margin, units, value

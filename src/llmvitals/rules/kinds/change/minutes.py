@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from llmvitals.metrics.metric import METRICS, SECONDS, metric_of
-from llmvitals.metrics.ratio import RATIOS
+from llmvitals.metrics.registry import METRICS, metric_of
 from llmvitals.sketch import quantiles
 from llmvitals.sketch.tally import SUM
 from llmvitals.window import MINUTE
@@ -24,29 +23,11 @@ if TYPE_CHECKING:
     Places = NDArray[np.int64]
     Marks = NDArray[np.bool_]
 
-ALL: Final = (
-    *(
-        name
-        for name in RATIOS
-        if name not in ("late_share", "duplicate_share", "latency_mean", "ttft_mean", "tokens_per_call_mean")
-    ),
-    "latency_p50",
-    "latency_p95",
-    "ttft_p50",
-    "ttft_p95",
-    "output_tokens_per_s_p50",
-)
-"""What is looked at where a rule names nothing; beside them the mean of each score. Of what says the same of
-calls, one: and how late calls come, or twice, is no matter of theirs."""
+ALL: Final = tuple(name for name, metric in METRICS.items() if metric.watched)
+"""The metrics that a rule watches if it names none, beside the mean of each score."""
 SCORE: Final = "score.{}_mean"
-
-
-CHANGING: Final = tuple(
-    name
-    for name, metric in METRICS.items()
-    if not metric.top and (metric.sketch or metric.under not in ("", SECONDS))
-)
-"""What may be looked at: a minute has a value of it that doesn't go with the traffic."""
+CHANGING: Final = tuple(name for name, metric in METRICS.items() if not (metric.top or metric.additive))
+"""The metrics that may be watched: a minute has a value that does not follow the traffic."""
 
 
 def changing(name: Any) -> None:

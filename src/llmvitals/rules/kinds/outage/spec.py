@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pydantic import Field, field_validator, model_validator
 
 from llmvitals.metrics.amount import limit
-from llmvitals.metrics.metric import METRICS
+from llmvitals.metrics.registry import METRICS
 from llmvitals.record.reading import Reading
 from llmvitals.record.view import UNKNOWN, Condition
 from llmvitals.rules.condition.scope import Scope, Window, condition

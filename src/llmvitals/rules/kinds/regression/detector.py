@@ -20,9 +20,10 @@ from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from llmvitals.metrics.metric import Side
     from llmvitals.record.reading import Verdict
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.regression.gauge import Gauge, Sample, Side
+    from llmvitals.rules.kinds.regression.gauge import Gauge, Sample
 
 TRIAL: Final = 120
 """Minutes with calls that it takes at least until it is over."""

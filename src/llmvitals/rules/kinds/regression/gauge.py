@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from llmvitals.metrics.metric import Side
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.regression.hours import Rows
 
 Sample = tuple[list[float], dict[str, int]]
 """Sums, of which the first is the calls that the metric rests on, and bins. Plain data; added up."""
-Side = Literal["up", "down"]
 Usual = dict[str, float]
 """What past hours say of this one, each gauge in its own names; all have "value", the metric's."""
 

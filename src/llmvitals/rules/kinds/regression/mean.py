@@ -12,9 +12,9 @@ from llmvitals.sketch.scores import MICRO
 from llmvitals.sketch.tally import LOG_UNIT
 
 if TYPE_CHECKING:
-    from llmvitals.metrics.metric import Metric
+    from llmvitals.metrics.metric import Metric, Side
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.regression.gauge import Sample, Side, Usual
+    from llmvitals.rules.kinds.regression.gauge import Sample, Usual
     from llmvitals.rules.kinds.regression.hours import Rows
 
 SHIFTS: Final = (0.05, 0.1, 0.2, 0.5)

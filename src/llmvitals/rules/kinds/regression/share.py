@@ -11,9 +11,9 @@ from llmvitals.rules.kinds.regression.gauge import RATIOS, beyond
 from llmvitals.stats.shiryaev import odds
 
 if TYPE_CHECKING:
-    from llmvitals.metrics.metric import Metric
+    from llmvitals.metrics.metric import Metric, Side
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.regression.gauge import Sample, Side, Usual
+    from llmvitals.rules.kinds.regression.gauge import Sample, Usual
     from llmvitals.rules.kinds.regression.hours import Rows
 
 PRIOR: Final = 5.0

@@ -9,17 +9,17 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from llmvitals.errors import suggestion
 from llmvitals.metrics.amount import BASIS, basis_points
-from llmvitals.metrics.metric import metric_of
+from llmvitals.metrics.registry import comparable, metric_of
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
 from llmvitals.rules.condition.scope import Scope
-from llmvitals.rules.kinds.regression.comparable import comparable, gauge_of, worse
+from llmvitals.rules.condition.sentences import named
 from llmvitals.rules.kinds.regression.detector import Seasonal
-from llmvitals.rules.kinds.threshold.spec import SENTENCES, words
+from llmvitals.rules.kinds.regression.gauges import gauge_of
 from llmvitals.window import HOUR, MINUTE, duration_text
 
 if TYPE_CHECKING:
+    from llmvitals.metrics.metric import Side
     from llmvitals.record.alert import Unit
-    from llmvitals.rules.kinds.regression.gauge import Side
 
 AGAINST: Final[dict[str, tuple[int, int, int, int]]] = {"weeks": (168, 4, 2, 8), "days": (24, 7, 3, 14)}
 """What is compared with: its hours, how many by default, at least and at most."""
@@ -96,15 +96,15 @@ class Regression(Scope):
     def summary(self) -> str:
         """A sentence."""
         usual = f"{{limit}} is usual at this time of past {self.against} ({{note}}): {{series}}"
-        if said := SENTENCES.get(self.metric):
-            return f"{{value}} of {said}, {usual}"
-        return f"{words(self.metric)} is {{value}}, {usual}"
+        if sentence := metric_of(self.metric).sentence:
+            return f"{{value}} of {sentence}, {usual}"
+        return f"{named(self.metric)} is {{value}}, {usual}"
 
     def detector(self, pane: int, key: tuple[str, ...]) -> Seasonal:
         """The logic for one series; pane in µs."""
         del key
         season, usually, least, _ = AGAINST[self.against]
-        direction = self.direction or worse(self.metric)
+        direction = self.direction or metric_of(self.metric).worse
         sides: tuple[Side, ...] = ("up", "down") if direction == "both" else (direction,)
         steps = run_length(self.false_alarms, self.series, MINUTE) * len(sides)
         return Seasonal(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from llmvitals.metrics.amount import limit
-from llmvitals.metrics.metric import metric_of
+from llmvitals.metrics.registry import metric_of
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.scope import Scope, Window
+from llmvitals.rules.condition.sentences import named
 from llmvitals.rules.condition.statistic import Statistic
 from llmvitals.window import MINUTE, duration_text
 
@@ -21,34 +22,6 @@ FEW: Final = 20
 """Default of min_calls for shares, means and quantiles; 1 for totals and rates."""
 ABSENCE: Final = frozenset(("calls", "calls_per_s"))
 """Metrics of which `below` would mean absence, which is not read without a call."""
-
-
-SENTENCES: Final[dict[str, str]] = {
-    "error_share": "the calls failed",
-    "late_share": "the calls came late",
-    "duplicate_share": "the calls came twice",
-    "truncated_share": "the answers ended at their token limit",
-    "guardrail_block_share": "the calls were blocked by a guardrail",
-    "refusal_share": "the calls were refused by the model",
-    "guardrail_flag_share": "the calls that a guardrail looked at were flagged",
-    "empty_retrieval_share": "the searches found nothing",
-    "unscored_share": "the calls could not be scored",
-    "embedded_share": "the calls came with an embedding",
-    "unpriced_share": "the calls have no known price",
-    "unknown_usage_share": "the calls don't say how many tokens they used",
-    "inconsistent_usage_share": "the calls say of their tokens what can't be",
-    "cache_hit_share": "the calls were answered by the gateway's cache",
-    "cached_token_share": "the input came from the provider's cache",
-    "reasoning_token_share": "the output was spent on reasoning",
-    "cache_saving_share": "the money was saved by caches",
-    "toxicity_share": "the scored calls were toxic",
-}
-"""Share → what a rule says that doesn't say it itself, after the share."""
-
-
-def words(metric: str) -> str:
-    """A metric as a sentence has it, within a template: a score's name may hold anything."""
-    return metric.replace("_", " ").replace("{", "{{").replace("}", "}}")
 
 
 class Threshold(Scope):
@@ -113,15 +86,15 @@ class Threshold(Scope):
     @property
     def summary(self) -> str:
         """A sentence where there is one for the metric."""
-        if said := SENTENCES.get(self.metric):
-            return f"{{value}} of {said} within {{window}} (limit {{limit}}): {{series}}"
-        return f"{words(self.metric)} over {{window}} is {{value}}, the limit is {{limit}}: {{series}}"
+        if sentence := metric_of(self.metric).sentence:
+            return f"{{value}} of {sentence} within {{window}} (limit {{limit}}): {{series}}"
+        return f"{named(self.metric)} over {{window}} is {{value}}, the limit is {{limit}}: {{series}}"
 
     def detector(self, pane: int, key: tuple[str, ...]) -> Statistic:
         """The logic for one series; pane in µs."""
         del key
         metric = metric_of(self.metric)
-        return Statistic.over(self, metric, pane, few=self.min_calls or (1 if metric.steady else FEW))
+        return Statistic.over(self, metric, pane, few=self.min_calls or (1 if metric.additive else FEW))
 
     def judged(self, at: int, value: float) -> Reading:
         """What a value means."""
