@@ -25,6 +25,7 @@ from llmvitals.backtest.replay import replay_lines
 from llmvitals.local.kafka import LocalKafka
 from llmvitals.publisher.file import publish_lines
 from llmvitals.runtime import logs
+from llmvitals.runtime.kafka import past_calls
 from llmvitals.settings import Settings
 
 RULES = Path(__file__).parent.parent / "alerts"
@@ -70,7 +71,7 @@ async def of_topic(lines: list[bytes]) -> None:
         await topics.apply(settings)
         await publish_lines(lines, settings, settings.topic("calls"), None)
         cpu, clock = time.process_time(), time.perf_counter()
-        found = await run.of_topics(settings, "1d", [RULES], lambda *_: None)
+        found = await past_calls.backtest(settings, "1d", [RULES], lambda *_: None)
         cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
         if found.calls["in"] != len(lines):
             raise SystemExit(f"lost calls: {found.calls}")

@@ -27,6 +27,7 @@ from llmvitals.pipeline import Pipeline
 from llmvitals.publisher.file import publish_lines
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
+from llmvitals.runtime.kafka import past_calls
 from llmvitals.settings import Settings
 
 SECOND, MINUTE, HOUR = 1_000_000, 60_000_000, 3_600_000_000
@@ -333,7 +334,7 @@ async def test_a_topic_is_read_from_a_time_to_its_end(
     await publish_lines(sent, settings, topic, None)
     (tmp_path / "calls.jsonl").write_bytes(b"\n".join(sent))
     since = f"{int((time.time() - before) * 1_000) + 1}ms"
-    found = await run.of_topics(settings, since, [rules], lambda *_: None)
+    found = await past_calls.backtest(settings, since, [rules], lambda *_: None)
     assert found.calls["in"] == len(sent)
     expected = backtest(tmp_path / "calls.jsonl", rules).verdicts[0].episodes
     assert [(one.begin, one.end) for one in found.verdicts[0].episodes] == [

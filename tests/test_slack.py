@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from llmvitals.cli.doctor import examine
 from llmvitals.errors import SinkError
 from llmvitals.notify.delivery import Delivery, Letter
 from llmvitals.notify.protocol import chosen
 from llmvitals.notify.rate_limit import Tempo
 from llmvitals.notify.terminal import Terminal
 from llmvitals.record.card import Card, Place
-from llmvitals.runtime.doctor import examine
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 from slack_samples import NOON, alert

@@ -6,13 +6,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.backtest import lines, topic
+from llmvitals.backtest import lines
 from llmvitals.backtest.difference import Pair, compared
 from llmvitals.backtest.episodes import Episode, Record, Span, episodes, records
 from llmvitals.backtest.evaluator import Trial
 from llmvitals.errors import ConfigError
-from llmvitals.runtime.kafka.connect import find_topics
-from llmvitals.window import SECOND, duration
+from llmvitals.window import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,38 +55,28 @@ def of_file(settings: Settings, name: str, folders: Sequence[Path], told: Told) 
     told: called after each piece with the trial and how much is read, 0 … 1, None where nobody knows.
     Raises ConfigError (RuleError for rules) that names what is wrong.
     """
-    trial, began = _trial(settings, folders, {FILE: 1}), time.perf_counter()
+    trial, began = prepared(settings, folders, {FILE: 1}), time.perf_counter()
     with lines.opened(name) as (file, share):
         for batch in lines.batches(file):
             trial.feed(FILE, 0, batch)
             told(trial, share())
     trial.end(FILE, 0)
-    return _outcome(trial, folders, time.perf_counter() - began)
+    return outcome(trial, folders, time.perf_counter() - began)
 
 
-async def of_topics(settings: Settings, since: str, folders: Sequence[Path], told: Told) -> Outcome:
-    """The calls that were appended to the input topics within the last `since` (a duration).
+def prepared(settings: Settings, folders: Sequence[Path], sources: dict[str, int]) -> Trial:
+    """The rules of each folder, ready for the calls of these topics (→ partitions).
 
-    told: as in `of_file`. Raises ConfigError, MissingTopic and BrokerDown.
+    Raises ConfigError (RuleError for rules) that names what is wrong.
     """
-    try:
-        start = time.time_ns() // 1_000 - duration(since)
-    except ValueError as error:
-        raise ConfigError(f"--since: {error}") from None
-    partitions = await find_topics(settings, settings.sources)
-    trial, began = _trial(settings, folders, partitions), time.perf_counter()
-    await topic.replay(settings, trial, partitions, since=start, told=lambda: told(trial, None))
-    return _outcome(trial, folders, time.perf_counter() - began)
-
-
-def _trial(settings: Settings, folders: Sequence[Path], sources: dict[str, int]) -> Trial:
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"{folder} is no folder: name one with rules in it (*.yaml)")
     return Trial(settings, folders, sources)
 
 
-def _outcome(trial: Trial, folders: Sequence[Path], seconds: float) -> Outcome:
+def outcome(trial: Trial, folders: Sequence[Path], seconds: float) -> Outcome:
+    """What the rules said of all calls that the trial was fed with."""
     span = trial.span
     whole = span or Span(0, SECOND)
     verdicts = [_verdict(folder, judge, whole) for folder, judge in zip(folders, trial.judges, strict=True)]

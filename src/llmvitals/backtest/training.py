@@ -99,7 +99,7 @@ class Class(NoWatch):
 
 
 class Lesson:
-    """Calls of some partitions through combine and merge, and one rule at the end (a topic.Fed).
+    """Calls of some partitions through combine and merge, and one rule at the end (a past_calls.Fed).
 
     sources: topic → its partitions. span: event time, µs.
     """

@@ -103,7 +103,7 @@ def doctor() -> None:
 
     Exit code 1 when one of the checks failed.
     """
-    from llmvitals.runtime.doctor import examine  # noqa: PLC0415
+    from llmvitals.cli.doctor import examine  # noqa: PLC0415
 
     findings = asyncio.run(examine(settings_.load()))
     table = Table("check", "", "found", "what to do", box=None)

@@ -122,9 +122,9 @@ def _order(rule: Rule, series: tuple[str, ...], memory: bytes | None, at: int) -
 async def _learn(settings: Settings, watch: Watch, rule: Rule, span: tuple[int, int]) -> Sequence[Learned]:
     from rich.progress import Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
 
-    from llmvitals.backtest import topic  # noqa: PLC0415
     from llmvitals.backtest.training import learn  # noqa: PLC0415
     from llmvitals.runtime.kafka.connect import find_topics  # noqa: PLC0415
+    from llmvitals.runtime.kafka.past_calls import replay  # noqa: PLC0415
 
     partitions = await find_topics(settings, settings.sources)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
@@ -136,7 +136,7 @@ async def _learn(settings: Settings, watch: Watch, rule: Rule, span: tuple[int, 
             def told(lesson: object = lesson, what: str = what) -> None:
                 bar.update(task, description=f"{what}: {getattr(lesson, 'calls', 0):,} calls")
 
-            await topic.replay(settings, lesson, partitions, since=span[0] - EARLIER, told=told)
+            await replay(settings, lesson, partitions, since=span[0] - EARLIER, told=told)
             last = lesson
     return last.learned
 

@@ -40,6 +40,7 @@ def backtest(
     """
     from llmvitals.backtest import run, show  # noqa: PLC0415 - nor this
     from llmvitals.console import console as terminal  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.runtime.kafka import past_calls  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
     # Looking for cycles among tens of thousands of young calls costs a tenth of the time.
@@ -48,7 +49,7 @@ def backtest(
     folders = [rules or settings.alerts, *([against] if against else [])]
     with _progress() as told:
         if file is None:
-            outcome = asyncio.run(run.of_topics(settings, since, folders, told))
+            outcome = asyncio.run(past_calls.backtest(settings, since, folders, told))
         else:
             outcome = run.of_file(settings, file, folders, told)
     if as_json:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from llmvitals.runtime.kafka.connect import asking, client
-from llmvitals.window import MINUTE
+from llmvitals.backtest.run import outcome, prepared
+from llmvitals.errors import ConfigError
+from llmvitals.runtime.kafka.connect import asking, client, find_topics
+from llmvitals.window import MINUTE, duration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from pathlib import Path
 
+    from llmvitals.backtest.run import Outcome, Told
     from llmvitals.record.log import Record
     from llmvitals.settings import Settings
 
@@ -33,6 +38,21 @@ class Fed(Protocol):
 
     def reached(self, topic: str, partition: int) -> int:
         """Event time that this partition has come to, µs."""
+
+
+async def backtest(settings: Settings, since: str, folders: Sequence[Path], told: Told) -> Outcome:
+    """Backtest the rules on the calls that were appended to the input topics within `since` (a duration).
+
+    told: called after each piece with the trial and None. Raises ConfigError, MissingTopic and BrokerDown.
+    """
+    try:
+        start = time.time_ns() // 1_000 - duration(since)
+    except ValueError as error:
+        raise ConfigError(f"--since: {error}") from None
+    partitions = await find_topics(settings, settings.sources)
+    trial, began = prepared(settings, folders, partitions), time.perf_counter()
+    await replay(settings, trial, partitions, since=start, told=lambda: told(trial, None))
+    return outcome(trial, folders, time.perf_counter() - began)
 
 
 async def replay(
@@ -92,5 +112,5 @@ def _hold(consumer: Any, waiting: set[TopicPartition], trial: Fed) -> None:
     """Let those wait that are far ahead in event time of the slowest."""
     reached = {partition: trial.reached(partition.topic, partition.partition) for partition in waiting}
     slowest = min(reached.values(), default=0)
-    for partition, time in reached.items():
-        (consumer.pause if time > slowest + AHEAD else consumer.resume)(partition)
+    for partition, at in reached.items():
+        (consumer.pause if at > slowest + AHEAD else consumer.resume)(partition)
