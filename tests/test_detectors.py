@@ -11,7 +11,8 @@ import pytest
 
 from llmvitals.record.alert import Alert
 from llmvitals.record.point import Point
-from llmvitals.rules.engine import KINDS, Watch
+from llmvitals.rules.engine import Watch
+from llmvitals.rules.kinds import KINDS
 from panes import alerts, points, said, watch
 from subjects import NEVER, SUBJECTS, Panes, Subject
 

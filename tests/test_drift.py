@@ -14,8 +14,9 @@ from scipy import stats
 from conversation import NEW, SPACE, about, closer, images, talk
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.engine import load_watch
+from llmvitals.rules.kinds.drift.baseline import adopted, reference_of
 from llmvitals.rules.kinds.drift.reference import unpacked
-from llmvitals.rules.kinds.drift.spec import Drift, adopted, reference_of
+from llmvitals.rules.kinds.drift.spec import Drift
 from llmvitals.sketch.moments import merge_meaning
 from llmvitals.stats import gumbel, hotelling
 from llmvitals.stats.axes import KEPT, found, gather

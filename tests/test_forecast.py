@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmvitals.rules.kinds.budget.projection import outlook
+from llmvitals.rules.kinds.budget.projection import projection
 from panes import MINUTE, PANE, alerts, points, said, vitals, walk, watch
 from spend import DAY, HOUR, brief, moment
 
@@ -144,7 +144,7 @@ def test_however_it_is_cut_and_restarted_it_says_the_same(tmp_path_factory, hour
 
 
 def test_an_even_spend_goes_on(tmp_path):
-    found = outlook([2.0] * 400, 100)
+    found = projection([2.0] * 400, 100)
     assert found is not None
     assert found.rest == pytest.approx(200)
     # What is left is the doubt of 400 hours: 24/400 of it, and 1.2816 of that to either side for 80 %.
@@ -153,7 +153,7 @@ def test_an_even_spend_goes_on(tmp_path):
 
 def test_days_that_differ_make_it_doubt():
     """48, 0, 48 and 0 dollars: a mean of 24, with a standard error of √768/2 = 13.86, which is 57.7 %."""
-    found = outlook(([2.0] * 24 + [0.0] * 24) * 2, 240)
+    found = projection(([2.0] * 24 + [0.0] * 24) * 2, 240)
     assert found is not None
     assert found.deviation / found.rest > 0.577
 
@@ -161,7 +161,7 @@ def test_days_that_differ_make_it_doubt():
 def test_nights_are_not_days():
     """Six hours of night to come cost nothing, and eighteen of day eighteen dollars."""
     hours = ([0.0] * 6 + [1.0] * 18) * 10
-    night, day = outlook(hours, 6), outlook(hours, 24)
+    night, day = projection(hours, 6), projection(hours, 24)
     assert night is not None
     assert day is not None
     assert (night.rest, day.rest) == (pytest.approx(0, abs=0.2), pytest.approx(18, rel=0.02))
@@ -169,7 +169,7 @@ def test_nights_are_not_days():
 
 @pytest.mark.parametrize("hours", [[0.0] * 400, [0.0] * 30 + [5.0] * 30, [1e-9] * 100, [10_000.0, 0.0] * 200])
 def test_no_history_is_too_odd(hours):
-    found = outlook(hours, 700.25)
+    found = projection(hours, 700.25)
     assert found is not None
     low, high = found.interval()
     assert 0 <= low <= found.rest <= high < math.inf
@@ -188,7 +188,7 @@ def test_four_in_five_times_the_end_is_in_the_interval():
                 busy * (1 + 0.8 * math.sin(hour / 12 * math.pi)) * math.exp(dice.gauss(0, 0.5))
                 for hour in range(24)
             ]
-        found = outlook(hours[: 14 * 24], 10 * 24)
+        found = projection(hours[: 14 * 24], 10 * 24)
         assert found is not None
         low, high = found.interval()
         inside += low <= sum(hours[14 * 24 :]) <= high

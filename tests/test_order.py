@@ -20,7 +20,7 @@ from llmvitals.record.order import Order, decode
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.engine import load_watch
-from llmvitals.rules.kinds.drift.spec import reference_of
+from llmvitals.rules.kinds.drift.baseline import reference_of
 from llmvitals.sketch.moments import Moments
 from llmvitals.sketch.space import space
 from llmvitals.sketch.tally import SUM, SUMS

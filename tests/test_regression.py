@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from llmvitals.backtest.needs import needs
 from llmvitals.metrics.registry import COMPARABLE, METRICS, metric_of
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.rules.engine import load_watch
@@ -388,7 +387,7 @@ def test_what_can_not_be_compared_is_refused_and_all_else_has_a_way():
 )
 def test_a_backtest_reads_what_a_mean_is_compared_by(tmp_path, name, sketches):
     (rule,) = watch(tmp_path, f"alert: A\nregression: {{metric: {name}}}").rules.rules
-    read = needs(rule)
+    read = rule.condition.needs
     assert read is not None
     assert read.sketches == sketches
 

@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 import wrong_rules
 from llmvitals.cli import app
-from llmvitals.rules.engine import KINDS
-from llmvitals.ruleschema import case_schema, rule_schema
+from llmvitals.rules.kinds import KINDS
+from llmvitals.rules.schema import rule_schema
+from llmvitals.ruletest.schema import case_schema
 
 SHIPPED = Path(__file__).parent.parent / "alerts"
 SCHEMA = rule_schema()

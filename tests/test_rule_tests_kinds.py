@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 import yaml
 
-from llmvitals.ruleschema import case_schema
 from llmvitals.ruletest import Runner, load_tests
+from llmvitals.ruletest.schema import case_schema
 from llmvitals.settings import Settings
 from panes import PANE
 

@@ -11,7 +11,7 @@ import yaml
 from llmvitals.metrics.registry import METRICS
 from llmvitals.record.view import DIMENSIONS
 from llmvitals.rules.engine import load_watch
-from llmvitals.ruleschema import rule_schema
+from llmvitals.rules.schema import rule_schema
 from llmvitals.ruletest import Runner, load_tests
 from llmvitals.settings import Settings
 from panes import PANE

@@ -16,7 +16,7 @@ from llmvitals.sketch.tally import MAX, MAXIMA, SUM, SUMS
 
 if TYPE_CHECKING:
     from llmvitals.backtest.block import Block
-    from llmvitals.backtest.needs import Needs
+    from llmvitals.rules.condition.needs import Needs
     from llmvitals.sketch.heavy import Contributors
 
 Ints = NDArray[np.int64]

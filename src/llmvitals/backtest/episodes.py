@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, cast
 
+from llmvitals.rules.kinds import KINDS
 from llmvitals.window import DAY, MINUTE, SECOND
 
 if TYPE_CHECKING:
@@ -158,4 +159,6 @@ def _excess(episode: Episode) -> float:
     """How far the worst value lies beyond the limit, as a share of it; below it, where the alert is there."""
     size = abs(episode.limit) or 1.0
     share = (episode.worst - episode.limit) / size
-    return -share if episode.kind != "budget" and episode.worst < episode.limit else share
+    kind = KINDS.get(episode.kind)
+    below = episode.worst < episode.limit and (kind is None or kind.bound != "budget")
+    return -share if below else share

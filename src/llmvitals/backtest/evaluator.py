@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from llmvitals.backtest import screen
 from llmvitals.backtest.block import Block
 from llmvitals.backtest.episodes import Span
-from llmvitals.backtest.needs import grain, needs
 from llmvitals.backtest.post import Post
 from llmvitals.backtest.reader import Coder, Piece, Reader, together
+from llmvitals.backtest.screen import screen_of
 from llmvitals.backtest.stages import Stages
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.view import View
@@ -143,8 +142,8 @@ class Trial:
     def _posts(self, rules: Rules) -> Iterator[Post]:
         views = {view.name: view for view in rules.views}
         alike: dict[tuple[str, bool, int], list[Rule]] = {}
-        for rule in (rule for rule in rules.rules if needs(rule)):
-            how = screen.look_back(rule) is not None, grain(rule, self._pane)
+        for rule in (rule for rule in rules.rules if rule.condition.needs):
+            how = screen_of(rule) is not None, rule.condition.grain(self._pane)
             alike.setdefault((rule.view, *how), []).append(rule)
         for (name, *_), some in alike.items():
             yield Post(views[name], some, self._pane, self._coder)
@@ -176,7 +175,7 @@ class Trial:
 
 def _stages(settings: Settings, rules: Rules, sources: Mapping[str, int]) -> Iterator[Stages]:
     """Those of the rules of one folder that need them."""
-    deep = [rule for rule in rules.rules if needs(rule) is None]
+    deep = [rule for rule in rules.rules if rule.condition.needs is None]
     if deep:
         yield Stages(settings, rules, deep, sources)
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from llmvitals.backtest import screen
 from llmvitals.backtest.columns import Bag, empty
-from llmvitals.backtest.needs import grain, joint, needs
+from llmvitals.backtest.screen import first_panes, screen_of
 from llmvitals.record.alert import Alert
+from llmvitals.rules.condition.needs import Needs
 from llmvitals.rules.engine import Watch
 from llmvitals.rules.rule import Rules
 from llmvitals.window import FOREVER
@@ -52,11 +52,11 @@ class Post:
         self._view, self._rules, self._pane, self._coder = view, rules, pane, coder
         self._watch = Watch(Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True)
         self._series = _Series(view, coder)
-        self._needs = joint(found for rule in rules if (found := needs(rule)))
-        self._grain = min(grain(rule, pane) for rule in rules)
-        backs = [screen.look_back(rule) for rule in rules]
-        self._back = max((back // pane for back in backs if back is not None), default=0)
-        self._screened = None not in backs
+        self._needs = Needs.joined(needs for rule in rules if (needs := rule.condition.needs))
+        self._grain = min(rule.condition.grain(pane) for rule in rules)
+        self._screens = [screen for rule in rules if (screen := screen_of(rule))]
+        self._back = max((screen.window // pane for screen in self._screens), default=0)
+        self._screened = len(self._screens) == len(rules)
         self._looked = 0
         self._recent = empty(self._needs)
         self._states: dict[int, dict[str, Any]] = {}
@@ -78,8 +78,8 @@ class Post:
         self._recent = seen.only(seen.panes >= low - self._back)
         first = np.full(self._series.count, FOREVER)
         if len(seen):
-            hot = [screen.hot(rule, seen, self._pane, self._looked) for rule in self._rules]
-            np.minimum.at(first, seen.rows, np.minimum.reduce(hot))
+            panes = [first_panes(screen, seen, self._pane, self._looked) for screen in self._screens]
+            np.minimum.at(first, seen.rows, np.minimum.reduce(panes))
         self._looked = low
         self._states = {
             row: state for row, state in self._states.items() if first[row] < FOREVER or _alive(state)

@@ -1,4 +1,4 @@
-"""What a drift rule learns from past calls: the worker's own stages over a span of time, with that rule only.
+"""What a rule learns from past calls: the worker's own stages over a span of time, with that rule only.
 
 The calls are gone through twice: first to see how many minutes of each series hold calls, then to learn in
 just so many. So a reference is of the whole span, however short that is and however quiet the series was.
@@ -7,74 +7,68 @@ just so many. So a reference is of the whole span, however short that is and how
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any
 
 from llmvitals.errors import ConfigError
 from llmvitals.merge.plan import NoWatch
 from llmvitals.pipeline import Pipeline
-from llmvitals.rules.kinds.drift.reference import unpacked
-from llmvitals.rules.kinds.drift.spec import Drift, reference_of
-from llmvitals.rules.kinds.drift.training import FEWEST, Learner
-from llmvitals.window import DAY, MINUTE
+from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from llmvitals.record.log import Record
     from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.condition.training import Baseline, Training
     from llmvitals.rules.engine import Watch
     from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings
 
     Series = tuple[str, ...]
 
-LONGEST: Final = 56 * DAY
-"""The half of it, in which minutes are counted, is the longest span."""
-_SHARE: Final = 0.95
-"""Of the minutes with calls: a step may take several, and the last one is not filled."""
 
-
-def drift_rule(watch: Watch, name: str) -> Rule:
-    """The drift rule of that name. Raises ConfigError that names those that there are."""
-    rules = [rule for rule in watch.rules.rules if isinstance(rule.condition, Drift)]
-    found = next((rule for rule in rules if rule.name == name), None)
-    if found is None:
-        there = ", ".join(sorted(rule.name for rule in rules))
+def learning_rule(watch: Watch, name: str) -> tuple[Rule, Training]:
+    """The rule of that name, and how it learns. Raises ConfigError that names the rules that learn."""
+    found: dict[str, tuple[Rule, Training]] = {}
+    for rule in watch.rules.rules:
+        if training := rule.condition.training:
+            found[rule.name] = rule, training
+    if name not in found:
+        kinds = " or ".join(sorted({rule.condition.kind for rule, _ in found.values()})) or "drift"
         raise ConfigError(
-            f"there is no drift rule {name!r}: "
-            + (f"there are {there}" if there else "no rule is of kind drift")
+            f"there is no {kinds} rule {name!r}: "
+            + (f"there are {', '.join(sorted(found))}" if found else "no rule learns a baseline")
         )
-    return found
+    return found[name]
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What one series has learned. reference: None where it had too little. minutes: those with calls."""
+    """What one series has learned. minutes: those with calls.
+
+    memory, baseline: None where the series had too few of them.
+    """
 
     series: Series
     minutes: int
-    reference: bytes | None
-
-    @property
-    def calls(self) -> int:
-        """How many calls the reference is of."""
-        return unpacked(self.reference).calls if self.reference else 0
-
-    @property
-    def overdispersion(self) -> float | None:
-        """How much further minutes are from each other than if their calls were independent."""
-        return unpacked(self.reference).overdispersion if self.reference else None
+    memory: bytes | None
+    baseline: Baseline | None
 
 
 class Class(NoWatch):
     """The rule's detector at every series. lengths: how many minutes each learns; none: it only counts."""
 
     def __init__(
-        self, rule: Rule, pane: int, span: tuple[int, int], lengths: Mapping[Series, int] | None
+        self,
+        rule: Rule,
+        training: Training,
+        pane: int,
+        span: tuple[int, int],
+        *,
+        lengths: Mapping[Series, int] | None = None,
     ) -> None:
         self.states: dict[Series, dict[str, Any]] = {}
-        self._rule, self._pane, self._lengths = rule, pane, lengths
-        self._condition = cast("Drift", rule.condition)
+        self._rule, self._training, self._pane, self._lengths = rule, training, pane, lengths
         self._low, self._high = (time // pane for time in span)
 
     def watches(self, view: str) -> bool:
@@ -87,11 +81,12 @@ class Class(NoWatch):
         """Learn; nothing is said."""
         del view, state
         closed: Sequence[tuple[int, Vitals]] = step["closed"]
-        length = LONGEST if self._lengths is None else self._lengths.get(series, 0) * MINUTE
-        detector = self._condition.model_copy(update={"learn": length}).detector(self._pane, ())
+        longest = self._training.longest // MINUTE
+        minutes = longest if self._lengths is None else self._lengths.get(series, 0)
+        detector = self._training.detector(self._pane, minutes)
         seen = self.states.setdefault(series, {})
         for pane, vitals in closed:
-            if length and self._low <= pane < self._high and reference_of(seen) is None:
+            if minutes and self._low <= pane < self._high and self._training.learned(seen) is None:
                 while (wake := detector.wakes(seen)) < pane:
                     detector.take(seen, wake, None)
                 detector.take(seen, pane, vitals)
@@ -129,32 +124,23 @@ class Lesson:
         return self._alone.combines[topic, partition].watermark
 
 
-def fitting(minutes: int) -> int:
-    """The longest time to learn in that ends within so many minutes with calls, 0 for none."""
-    there = int(minutes * _SHARE)
-    return next((length for length in range(there, 0, -1) if _taken(length) <= there), 0)
-
-
-def _taken(length: int) -> int:
-    return sum(max(part, FEWEST) for part in Learner(length).lengths)
-
-
 def learn(
     settings: Settings, watch: Watch, rule: Rule, *, span: tuple[int, int], sources: Mapping[str, int]
 ) -> Iterator[Lesson]:
     """The two lessons that it takes: each is to be fed with all calls before the next is asked for.
 
-    The second one's `learned` is what there is to know. span: event time, µs.
+    `learned` of the second one is the result. span: event time, µs.
     """
-    counted = Class(rule, watch.pane, span, None)
+    _, training = learning_rule(watch, rule.name)
+    counted = Class(rule, training, watch.pane, span)
     yield Lesson(settings, watch, counted, sources)
-    minutes = {
-        series: state.get("learning", {}).get("minutes", 0) for series, state in counted.states.items()
-    }
-    taught = Class(rule, watch.pane, span, {series: fitting(n) for series, n in minutes.items()})
+    minutes = {series: training.minutes(state) for series, state in counted.states.items()}
+    lengths = {series: training.fitting(number) for series, number in minutes.items()}
+    taught = Class(rule, training, watch.pane, span, lengths=lengths)
     lesson = Lesson(settings, watch, taught, sources)
     yield lesson
+    memories = {series: training.learned(taught.states.get(series, {})) for series in minutes}
     lesson.learned = [
-        Learned(series, minutes[series], reference_of(taught.states.get(series, {})))
-        for series in sorted(minutes)
+        Learned(series, minutes[series], memory, training.describe(memory) if memory else None)
+        for series, memory in sorted(memories.items(), key=lambda entry: entry[0])
     ]

@@ -47,7 +47,7 @@ def create(
         raise typer.BadParameter("nothing lies between --from and --to", param_hint="--from")
     learned = asyncio.run(_learn(settings, watch, found, span))
     _told(watch, found, learned)
-    orders = [_order(found, one.series, one.reference, now) for one in learned if one.reference]
+    orders = [_order(found, one.series, one.memory, now) for one in learned if one.memory]
     if not orders:
         typer.echo("No series had enough calls: nothing is changed.", err=True)
         raise typer.Exit(1)
@@ -92,12 +92,12 @@ def _stores(settings: Settings) -> bool:
 
 
 def _rule(settings: Settings, name: str) -> tuple[Watch, Rule]:
-    from llmvitals.backtest.training import drift_rule  # noqa: PLC0415
+    from llmvitals.backtest.training import learning_rule  # noqa: PLC0415
     from llmvitals.rules.engine import load_watch  # noqa: PLC0415
     from llmvitals.window import duration  # noqa: PLC0415
 
     watch = load_watch(settings.alerts, duration(settings.pane))
-    return watch, drift_rule(watch, name)
+    return watch, learning_rule(watch, name)[0]
 
 
 def _names(watch: Watch, rule: Rule) -> tuple[str, ...]:
@@ -148,11 +148,11 @@ def _told(watch: Watch, rule: Rule, learned: Sequence[Learned]) -> None:
     for name in ("minutes", "calls", "φ", ""):
         table.add_column(name, justify="right", no_wrap=True)
     for one in learned:
-        phi = one.overdispersion
-        enough = "" if one.reference else "too little to learn from"
+        made = one.baseline
+        enough = "" if made else "too little to learn from"
         table.add_row(
-            *one.series, f"{one.minutes:,}", f"{one.calls:,}" if one.reference else "–",
-            "–" if phi is None else f"{phi:.2f}", enough,
+            *one.series, f"{one.minutes:,}", f"{made.calls:,}" if made else "–",
+            f"{made.overdispersion:.2f}" if made else "–", enough,
         )  # fmt: skip
     terminal().print(table)
 

@@ -111,7 +111,8 @@ def query(
 def schema(of: Annotated[Schema, typer.Argument(help="What to describe.")] = Schema.CALL) -> None:
     """Print the JSON Schema of a call event, for producers, or of rules or their tests, for editors."""
     from llmvitals.record.call import call_schema  # noqa: PLC0415
-    from llmvitals.ruleschema import case_schema, rule_schema  # noqa: PLC0415
+    from llmvitals.rules.schema import rule_schema  # noqa: PLC0415
+    from llmvitals.ruletest.schema import case_schema  # noqa: PLC0415
 
     made = {Schema.CALL: call_schema, Schema.RULES: rule_schema, Schema.TESTS: case_schema}[of]
     typer.echo(json.dumps(made(), indent=2, ensure_ascii=False))

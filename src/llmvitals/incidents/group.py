@@ -40,7 +40,7 @@ def storm(channel: str, now: int) -> str:
 def _matchers(alert: Alert, group_by: tuple[str, ...] | None) -> tuple[Matcher, ...]:
     if group_by is None:
         by_rule = (Matcher("rule", "=", alert.rule),)
-        return alert.itself if alert.kind == "budget" else by_rule
+        return alert.itself if alert.bound == "budget" else by_rule
     if EACH in group_by:
         return alert.itself
     marks = alert.marks

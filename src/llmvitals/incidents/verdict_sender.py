@@ -25,16 +25,12 @@ class Judge:
 
     def one(self, book: Book, mutes: Mutes, alert: Alert, now: int) -> list[Message]:
         """The verdict on an alert's series, if there is a new one."""
-        if alert.kind != "budget":
-            return []
         # What is held may be over already: it blocks nobody until people are told of it.
         alerts = [case.alert for case in book.alike(alert.fingerprint) if case.fresh or not case.firing]
-        if not alerts:
+        before = self._sent.get(alert.fingerprint)
+        if before is None and all(one.gate is None for one in alerts):
             return []
-        verdict, before = (
-            judged(alerts, mutes.override(alert.marks, now), now),
-            self._sent.get(alert.fingerprint),
-        )
+        verdict = judged(alerts, mutes.override(alert.marks, now), now)
         if verdict is None:
             if before is None:
                 return []

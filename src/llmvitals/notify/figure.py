@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.metrics.quantity import amount, percent
+from llmvitals.metrics.words import STATISTICS
 from llmvitals.notify.wording import clean
 
 if TYPE_CHECKING:
@@ -17,17 +18,9 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 _LATEST: Final = 12
 
 
-_OWN: Final = {
-    "drift": "Drift",
-    "times_worse": "Canary against control",
-    "changes": "Sudden changes",
-}
-"""What value and limit of some kinds are of → its name; such numbers are said in words."""
-
-
 def figure(alert: Alert) -> str:
     """The value against its limit: `$1,284.20 of $2,000 · 64 %`, `6.24 s · limit 4 s`."""
-    if alert.kind != "budget":
+    if alert.bound != "budget":
         return " · ".join(filter(None, (value(alert), bound(alert))))
     of = f"{value(alert)} of {amount(alert.limit, alert.unit)}"
     return " · ".join(filter(None, (of, percent(alert.value, alert.limit))))
@@ -35,36 +28,39 @@ def figure(alert: Alert) -> str:
 
 def value(alert: Alert) -> str:
     """Just the value: `6.24 s`, `1.8 × its threshold`, `2 metrics changed`."""
-    said = amount(alert.value, alert.unit)
-    if alert.metric == "drift":
-        return f"{said} × its threshold"
-    if alert.metric == "times_worse":
-        return f"{said} times as bad as its control"
-    if alert.metric == "changes":
-        return f"{said} metric{'' if alert.value == 1 else 's'} changed"
-    return said
+    text = amount(alert.value, alert.unit)
+    words = STATISTICS.get(alert.metric)
+    return words.said(alert.value, text) if words else text
 
 
 def bound(alert: Alert) -> str:
-    """What the value is held against: `limit 4 s`, `usual 1 %`; "" where the value says it."""
-    if alert.metric in _OWN:
+    """What the value is compared with: `limit 4 s`, `usual 1 %`; "" where the value says it."""
+    if alert.metric in STATISTICS:
         return ""
-    word = "usual" if alert.kind == "regression" and alert.metric != "calls" else "limit"
+    word = "usual" if alert.bound == "usual" else "limit"
     return f"{word} {amount(alert.limit, alert.unit)}"
 
 
 def named(alert: Alert) -> str:
     """What is measured: `Latency p95`."""
-    name = _OWN.get(alert.metric) or clean(alert.metric.replace("_", " "), 40)
+    if words := STATISTICS.get(alert.metric):
+        return words.name
+    name = clean(alert.metric.replace("_", " "), 40)
     return name[:1].upper() + name[1:]
 
 
 def metric(alert: Alert) -> str:
     """What is measured and over which time: `Latency p95, 5m`, `Cost per month`."""
-    if alert.metric in _OWN:
+    if alert.metric in STATISTICS:
         return named(alert)
-    joint = " per " if alert.kind == "budget" else ", "
+    joint = " per " if alert.bound == "budget" else ", "
     return joint.join(filter(None, (named(alert), clean(alert.window, 40)))) or clean(alert.kind, 20)
+
+
+def noted(alert: Alert) -> bool:
+    """Whether its note says more than its value, so that it stands in place of the value in a list."""
+    words = STATISTICS.get(alert.metric)
+    return words is not None and words.note
 
 
 def sparkline(values: Iterable[float]) -> str:

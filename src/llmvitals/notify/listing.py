@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.metrics.quantity import span
-from llmvitals.notify.figure import bound, figure, value
+from llmvitals.notify.figure import bound, figure, noted, value
 from llmvitals.notify.wording import clean
 from llmvitals.record.card import MOST
 from llmvitals.record.view import UNKNOWN
@@ -75,13 +75,13 @@ def _line(alert: Alert, names: Sequence[str], colours: Mapping[str, str], *, sam
         colour=colours[alert.episode],
         values=tuple(clean(alert.labels[name], 60) or UNKNOWN for name in names if name in alert.labels),
         figure=_figure(alert, same=same),
-        since=alert.since if timed and not over and alert.metric != "changes" else None,
+        since=alert.since if timed and not over and not noted(alert) else None,
         lasted=f"lasted {span((alert.until or alert.at) - alert.since)}" if over else "",
     )
 
 
 def _figure(alert: Alert, *, same: bool) -> str:
     """same: the limit is said above."""
-    if alert.metric == "changes" and alert.note:
+    if noted(alert) and alert.note:
         return clean(alert.note, _NOTE)
     return value(alert) if same else figure(alert)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from llmvitals.metrics.quantity import amount, span
-from llmvitals.notify.figure import figure, metric, named, sparkline
+from llmvitals.metrics.words import FACETS, STATISTICS
+from llmvitals.notify.figure import figure, metric, named, noted, sparkline
 from llmvitals.notify.listing import Lines, common, listed
 from llmvitals.notify.wording import SEVERITIES, clean, escape, moment
 from llmvitals.record.card import MOST
@@ -30,7 +31,6 @@ _NAME: Final = 60
 _URL: Final = 1_000
 _TRACE_URL: Final = 350
 _STEERS: Final = {"block": "⛔ Calls are blocked", "warn": "⚠️ Callers are warned"}
-_FACETS: Final = {"burn": "burn rate", "forecast": "forecast"}
 _LINK: Final = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
 _OVER: Final = " (resolved: "
 """What alert/compose.over puts after a summary, with the reason."""
@@ -110,12 +110,12 @@ def _steer(alert: Alert) -> Timed | None:
 
 
 def _figure(alert: Alert) -> str:
-    if alert.kind == "budget":
+    if alert.bound == "budget":
         return figure(alert)
-    if alert.metric == "changes":
-        return figure(alert)
-    level = clean(alert.level, 20) if alert.status == "firing" else ""
-    name = "" if alert.metric == "times_worse" else named(alert)
+    words = STATISTICS.get(alert.metric)
+    levelled = alert.status == "firing" and (words is None or words.levelled)
+    level = clean(alert.level, 20) if levelled else ""
+    name = named(alert) if words is None or words.named else ""
     return " · ".join(filter(None, (f"{name} {figure(alert)}".strip(), level)))
 
 
@@ -131,7 +131,7 @@ def _title(card: Card) -> str:
     if card.digest:
         return f"{'Resolved' if over else 'Digest'}: {_count(card)}"
     word = "Resolved" if over else clean(card.chief.severity, 20).capitalize() or "Alert"
-    about = _count(card) if card.total > 1 else _FACETS.get(card.chief.facet, "")
+    about = _count(card) if card.total > 1 else FACETS.get(card.chief.facet, clean(card.chief.facet, 20))
     return f"{word}: {rule}" + (f" · {about}" if about else "")
 
 
@@ -177,8 +177,7 @@ def _words(card: Card) -> Iterable[str]:
         yield clean(summary, _SUMMARY)
     if reason:
         yield _capital(clean(reason.removesuffix(")"), _CAUSE))
-    listed = card.total > 1 and alert.metric == "changes"
-    if not listed and (not own or alert.note not in summary):
+    if not (card.total > 1 and noted(alert)) and (not own or alert.note not in summary):
         yield _capital(clean(alert.note, _CAUSE))
     if cause := clean(alert.cause.replace("`", ""), _CAUSE):
         of = ", ".join(value for name, value in alert.labels.items() if name not in common(card.alerts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -11,6 +11,11 @@ from llmvitals.record.matcher import Matcher
 from llmvitals.record.verdict import Gate
 
 Unit = Literal["usd", "ms", "share", "count", "tokens", "tokens_per_s", "per_s", "score"]
+Bound = Literal["limit", "usual", "budget"]
+"""What a limit is: a line that the value must not pass, what is usual, or a sum that is used up."""
+
+_BOUNDS: Final[dict[str, Bound]] = {"budget": "budget", "regression": "usual"}
+"""Kind → what the limit is, for alerts that were written before they said so."""
 
 
 class Heavy(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
@@ -27,11 +32,11 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One change of one alert. Times are event time in µs; money is in dollars when unit is `usd`.
 
     fingerprint: rule and series. episode: fingerprint and when it began: the same in every replay.
-    group: the key on the topic. level: a budget's threshold ("80%"), an outage's "minor" or "major", else "".
-    facet: what of its rule speaks: "" its condition, "burn" or "forecast" a budget's rate or outlook.
-    note: what the detector adds, a sentence. cause: the root-cause line. ends: when a budget's period ends.
-    verdict: of a budget that steers gateways, what its spend calls for: "warn" or "block".
-    gate: of such a budget, firing or not, which calls its verdict is about.
+    group: the key on the topic. bound: what `limit` is, never "" once read. level: a budget's threshold
+    ("80%"), an outage's "minor" or "major", else "". facet: what of its rule speaks: "" its condition, "burn"
+    or "forecast" a budget's burn rate or forecast. note: what the detector adds, a sentence. cause: the
+    root-cause line. ends: when a budget's period ends. verdict: of a budget that steers gateways, what its
+    spend calls for: "warn" or "block". gate: of such a budget, firing or not, which calls the verdict is for.
     trend: how the value went, oldest first, [] where nobody knows.
     text of people's calls is never in it: exemplars are trace ids (call ids where there is none).
     """
@@ -65,6 +70,11 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     exemplars: list[str] = []
     trend: list[float] = []
     gate: Gate | None = None
+    bound: Bound | Literal[""] = ""
+
+    def __post_init__(self) -> None:
+        if not self.bound:
+            msgspec.structs.force_setattr(self, "bound", _BOUNDS.get(self.kind, "limit"))
 
     @property
     def itself(self) -> tuple[Matcher, ...]:

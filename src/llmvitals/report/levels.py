@@ -1,4 +1,4 @@
-"""What the metrics of threshold rules were, from the store: the limit that one hour a week would have passed.
+"""What the metrics under fixed limits were, from the store: the limit that one hour a week would have passed.
 
 Of each series and hour the worst stored value counts; see `advice.level`.
 """
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from llmvitals.metrics.registry import metric_of
 from llmvitals.record.view import DEFAULT_VIEWS
 from llmvitals.report.advice import beyond, level
-from llmvitals.rules.kinds.threshold.spec import Threshold
 from llmvitals.store import question
 from llmvitals.store.influx import flux
 from llmvitals.store.sqlite import rows
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
     from llmvitals.backtest.episodes import Span
     from llmvitals.record.alert import Unit
+    from llmvitals.rules.condition.fixed_limit import FixedLimit
+    from llmvitals.rules.condition.kind import Kind
     from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings
     from llmvitals.store.question import Request, Sample
@@ -34,7 +35,7 @@ WINDOWS: Final = 10_080
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A threshold rule against its past.
+    """A fixed limit against its past.
 
     beyond: hours a week in which the limit was passed. once: the limit that one hour a week would have
     passed; None where there is too little to tell. window: of the stored values. values, series: how many
@@ -54,18 +55,17 @@ class Level:
 
 
 async def of(settings: Settings, rule: Rule, span: Span) -> Level | None:
-    """None for a rule that is no threshold. Raises SinkError when the store says no."""
-    condition = rule.condition
-    if not isinstance(condition, Threshold):
+    """None for a rule without a fixed limit. Raises SinkError when the store can't be read."""
+    condition, fixed = rule.condition, rule.condition.fixed_limit
+    if fixed is None:
         return None
-    above = condition.above is not None
-    limit = (condition.above if above else condition.below) or 0.0
+    above, limit = fixed.above, fixed.limit
     view = _view(settings, condition)
-    stored = question.stored(condition.metric)
+    stored = question.stored(fixed.metric)
     if view is None:
         why = "no stored view has its by and where: add one to `views` in the settings"
         return Level(rule.name, condition.unit, above, limit, why=why)
-    window = _window(condition)
+    window = _window(fixed)
     request = question.Request(
         view=view,
         window=window,
@@ -75,7 +75,7 @@ async def of(settings: Settings, rule: Rule, span: Span) -> Level | None:
         where=stored.tags,
         measurement=stored.measurement,
     )
-    values = _values(await _read(settings, request), condition, ROLLUPS[window])
+    values = _values(await _read(settings, request), fixed, ROLLUPS[window])
     weeks = (request.until - request.since) / (7 * 24 * 60 * MINUTE)
     return Level(
         rule.name,
@@ -96,13 +96,13 @@ async def _read(settings: Settings, request: Request) -> list[Sample]:
     return await rows.read(settings.sqlite, request) if settings.sqlite else []
 
 
-def _window(condition: Threshold) -> str:
+def _window(fixed: FixedLimit) -> str:
     """The longest stored window, but a minute at least, that the rule's own is made of."""
-    fit = [name for name, length in ROLLUPS.items() if condition.window % length == 0]
+    fit = [name for name, length in ROLLUPS.items() if fixed.window % length == 0]
     return fit[-1] if fit else "1m"
 
 
-def _view(settings: Settings, condition: Threshold) -> str | None:
+def _view(settings: Settings, condition: Kind) -> str | None:
     """The stored view that is split like the rule, and holds all calls."""
     if condition.where:
         return None
@@ -111,24 +111,22 @@ def _view(settings: Settings, condition: Threshold) -> str | None:
     return next((name for name, by in views.items() if set(by) == set(condition.by)), None)
 
 
-def _values(
-    samples: Sequence[Sample], condition: Threshold, length: int
-) -> dict[str, list[tuple[int, float]]]:
+def _values(samples: Sequence[Sample], fixed: FixedLimit, length: int) -> dict[str, list[tuple[int, float]]]:
     """Series → the metric over time, where it rests on enough calls: as many as the rule asks of its window.
 
     Totals and rates are those of the rule's whole window; others are as they are stored.
     """
-    metric, together = metric_of(condition.metric), condition.window // length or 1
-    few = (condition.min_calls or (1 if metric.additive else 20)) / together
-    seconds = (condition.window if metric.additive else length) / SECOND
+    metric, together = metric_of(fixed.metric), fixed.window // length or 1
+    few = fixed.min_calls / together
+    seconds = (fixed.window if metric.additive else length) / SECOND
     found: dict[str, list[tuple[int, float]]] = {}
     for sample in sorted(samples, key=lambda sample: sample.start):
-        value = question.stored(condition.metric).value(sample.fields, seconds)
+        value = question.stored(fixed.metric).value(sample.fields, seconds)
         if value is not None and (metric.additive or sample.fields.get("calls", 0) >= few):
             found.setdefault(repr(sorted(sample.tags.items())), []).append((sample.start, float(value)))
     if not metric.additive:
         return found
-    return {series: _summed(values, condition.window) for series, values in found.items()}
+    return {series: _summed(values, fixed.window) for series, values in found.items()}
 
 
 def _summed(values: Sequence[tuple[int, float]], window: int) -> list[tuple[int, float]]:

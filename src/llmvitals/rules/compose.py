@@ -1,4 +1,4 @@
-"""Reading → Alert: what changed, in words and numbers; and → Point: how a budget stands."""
+"""Reading → Alert: what changed, in words and numbers; and → Point: how a statistic stands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from llmvitals.metrics.columns import BUDGET
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.point import Point
 from llmvitals.record.verdict import Clause, Gate
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 
     from llmvitals.record.alert import Heavy
     from llmvitals.record.reading import Reading, Stand
-    from llmvitals.rules.rule import Kind, Rule
+    from llmvitals.rules.condition.kind import Kind
+    from llmvitals.rules.rule import Rule
 
 
 SILENT: Final = "{rule} can't say: {value} calls within {window}, {limit} are needed: {series}"
@@ -73,6 +73,7 @@ def composed(
         unit="count" if reading.gone else condition.unit,
         value=reading.value,
         limit=reading.limit,
+        bound="limit" if reading.gone else condition.bound,
         level=reading.level,
         facet=reading.facet,
         note=reading.note,
@@ -94,7 +95,7 @@ def composed(
 
 
 def _gate(condition: Kind, series: Mapping[str, str]) -> Gate | None:
-    if getattr(condition, "verdict", None) is None:
+    if not condition.steers:
         return None
     clauses = (
         Clause(name, tuple(sorted(wanted.values)), wanted.regex, wanted.negate)
@@ -118,26 +119,5 @@ def stood(rule: Rule, series: Mapping[str, str], stand: Stand, upto: int) -> Poi
         counts=dict(stand.counts),
         measures=dict(stand.measures),
         texts=dict(stand.texts),
-        upto=upto,
-    )
-
-
-def standing(rule: Rule, series: Mapping[str, str], reading: Reading, upto: int) -> Point:
-    """How a budget stood at the end of the reading's minute; upto: see Point. Fields: record/columns."""
-    condition, spent, limit = rule.condition, reading.value, reading.limit
-    counts: dict[str, int] = {}
-    measures = {"share": spent / limit, **(reading.beside or {})}
-    if condition.unit == "usd":
-        # Both are whole nano-dollars; their difference as a float may not be.
-        over = max(0.0, round(spent - limit, 9))
-        measures |= {"spent_usd": spent, "limit_usd": limit, "overshoot_usd": over}
-    else:
-        counts = {f"spent_{condition.metric}": int(spent), f"limit_{condition.metric}": int(limit)}
-    return Point(
-        measurement=BUDGET,
-        start=window_start(reading.at - 1, MINUTE),
-        tags={"view": rule.view, "window": condition.window_text, "rule": rule.name, **series},
-        counts=counts,
-        measures=measures,
         upto=upto,
     )

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,17 +15,8 @@ from llmvitals.rootcause import line as cause
 from llmvitals.rootcause.contributors import Suspects, fixed
 from llmvitals.rules.adoption import adopt
 from llmvitals.rules.alert_state import Gap, Life
-from llmvitals.rules.compose import Evidence, composed, over, standing, stood
-from llmvitals.rules.condition.statistic import Statistic
-from llmvitals.rules.kinds.absence.spec import Absence
-from llmvitals.rules.kinds.budget.spec import Budget
-from llmvitals.rules.kinds.canary.spec import Canary
-from llmvitals.rules.kinds.change.spec import Change
-from llmvitals.rules.kinds.drift.spec import Drift
-from llmvitals.rules.kinds.outage.spec import Outage
-from llmvitals.rules.kinds.regression.spec import Regression
-from llmvitals.rules.kinds.runaway.spec import Runaway
-from llmvitals.rules.kinds.threshold.spec import Threshold
+from llmvitals.rules.compose import Evidence, composed, over, stood
+from llmvitals.rules.kinds import KINDS
 from llmvitals.rules.load import load_rules
 from llmvitals.window import FOREVER, NEVER
 
@@ -33,22 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from pydantic import BaseModel
-
     from llmvitals.record.alert import Alert
     from llmvitals.record.point import Point
     from llmvitals.record.reading import Reading
     from llmvitals.record.view import View
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.rule import Detector, Rule, Rules
+    from llmvitals.rules.condition.detector import Detector
+    from llmvitals.rules.rule import Rule, Rules
 
     Panes = Sequence[tuple[int, Vitals]]
-
-KINDS: Final[dict[str, type[BaseModel]]] = {
-    kind.kind: kind
-    for kind in (Budget, Threshold, Outage, Absence, Runaway, Regression, Change, Canary, Drift)
-}
-"""Kinds of conditions; a new one is a file in detect/ and its name here."""
 
 
 def load_watch(
@@ -170,8 +154,8 @@ class _Post:
         return [each for reading in readings for each in self.gap.read(self.entry["gap"], reading)]
 
     def trend(self, pane: int) -> list[float]:
-        """How the value went until the pane was over, where the detector knows it; see Statistic.trend."""
-        return self.detector.trend(self.seen, pane) if isinstance(self.detector, Statistic) else []
+        """The values up to the end of a pane, oldest first."""
+        return self.detector.trend(self.seen, pane)
 
     @property
     def seen(self) -> dict[str, Any]:
@@ -217,7 +201,7 @@ class _Step:
                 entry = had.pop(rule.name)
             entry.setdefault("gap", {})
             entries[rule.name] = entry
-            life = Life(self.pane, rule.hold, rule.keep, rule.condition.grave)
+            life = Life(self.pane, rule.hold, rule.keep, rule.condition.critical_levels)
             self.posts.append(_Post(rule, detector, life, gap, entry))
         self.alerts += _ends(had, self.floor * self.pane, "the rule was changed")
 
@@ -263,11 +247,7 @@ class _Step:
             self.state.clear()
 
     def _live(self, post: _Post, reading: Reading, opened: Panes = ()) -> None:
-        shown = post.rule.condition.shown and not self.bare
-        if shown and not reading.facet and reading.verdict in ("breach", "hold"):
-            upto = min(reading.at // self.pane, self.floor)
-            self.points.append(standing(post.rule, self.labels, reading, upto))
-        for stand in () if self.bare else reading.stands:
+        for stand in () if self.bare else post.rule.condition.stands(reading):
             self.points.append(stood(post.rule, self.labels, stand, min(stand.end // self.pane, self.floor)))
         life = post.lives.setdefault(reading.begin, {})
         change = post.life.step(life, reading)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -10,8 +11,12 @@ from pydantic import BaseModel, ValidationError
 from llmvitals.errors import Mistakes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llmvitals.errors import RuleError
     from llmvitals.rules.yaml_places import Document, Path
+
+    Foreign = Mapping[str, str]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -47,8 +52,19 @@ class Form:
         self.wrong("write key: value lines here", path)
         return False
 
-    def read(self, model: type[Model], data: Any, path: Path, beside: tuple[str, ...] = ()) -> Model | None:
-        """The model, or None when something is wrong; beside: further keys that belong at this place."""
+    def read(
+        self,
+        model: type[Model],
+        data: Any,
+        path: Path,
+        *,
+        beside: tuple[str, ...] = (),
+        foreign: Foreign = MappingProxyType({}),
+    ) -> Model | None:
+        """The model, or None when something is wrong.
+
+        beside: further keys that belong at this place. foreign: keys of other tools → what to write instead.
+        """
         if not self.mapping(data, path):
             return None
         try:
@@ -59,17 +75,26 @@ class Form:
             for one in found:
                 # A key that is missing is most likely the one that is misspelt.
                 if not (unknown and one["type"] == "missing"):
-                    self._translate(model, one, path, beside)
+                    if one["type"] == "extra_forbidden":
+                        self._unknown(model, path, one["loc"], beside=beside, foreign=foreign)
+                    else:
+                        self._translate(one, path)
             return None
 
-    def _translate(self, model: type[BaseModel], error: Any, path: Path, beside: tuple[str, ...]) -> None:
+    def _unknown(
+        self, model: type[BaseModel], path: Path, loc: Any, *, beside: tuple[str, ...], foreign: Foreign
+    ) -> None:
+        """Report a key that the model does not have; loc: its place within the model."""
+        inner, key, place = _within(model, loc[:-1]), str(loc[-1]), (*path, *loc)
+        names = [field.alias or name for name, field in inner.model_fields.items()]
+        if inner is model:
+            names += beside
+        cure = foreign[key] if inner is model and key in foreign else _suggested(key, names)
+        self.wrong(f"unknown key {key!r}: {cure}", place, key=True)
+
+    def _translate(self, error: Any, path: Path) -> None:
         place, kind = (*path, *error["loc"]), error["type"]
-        if kind == "extra_forbidden":
-            inner = _within(model, error["loc"][:-1])
-            names = [field.alias or name for name, field in inner.model_fields.items()]
-            names += beside if inner is model else ()
-            self.wrong(_unknown(str(place[-1]), names, inner), place, key=True)
-        elif kind == "missing":
+        if kind == "missing":
             self.wrong(f"{place[-1]} is missing: add it", place[:-1], key=True)
         elif kind == "value_error" and isinstance(error["ctx"]["error"], Mistakes):
             for key, message in error["ctx"]["error"].found.items():
@@ -96,12 +121,6 @@ def _within(model: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseMode
     return model
 
 
-def _unknown(key: str, names: list[str], model: type[BaseModel]) -> str:
-    if key in getattr(model, "later", ()):
-        return f"{key} comes in a later version: leave it out for now"
-    foreign = getattr(model, "foreign", {}).get(key)
-    if foreign:
-        return f"unknown key {key!r}: {foreign}"
+def _suggested(key: str, names: list[str]) -> str:
     near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.6)
-    cure = f"did you mean {near[0]}?" if near else f"write one of {', '.join(names)}"
-    return f"unknown key {key!r}: {cure}"
+    return f"did you mean {near[0]}?" if near else f"write one of {', '.join(names)}"

@@ -11,8 +11,8 @@ from llmvitals.routing import Routing
 from llmvitals.rules.files import raise_all, rule_files
 from llmvitals.rules.form import Form
 from llmvitals.rules.notify_section import Section
-from llmvitals.rules.rule import Kind, Rule, Rules
-from llmvitals.rules.shape import File, Group, RuleShape
+from llmvitals.rules.rule import Rule, Rules
+from llmvitals.rules.shape import FOREIGN, File, Group, RuleShape
 from llmvitals.rules.templates import NAMES, mistakes
 from llmvitals.rules.views import Views
 from llmvitals.rules.yaml_places import Path, opened
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Collection, Mapping, Sequence
 
-    from pydantic import BaseModel
-
     from llmvitals.record.reading import NoData
+    from llmvitals.rules.condition.kind import Kind
 
-    Kinds = Mapping[str, type[BaseModel]]
+    Kinds = Mapping[str, type[Kind]]
 
 
 def load_rules(
@@ -38,7 +37,7 @@ def load_rules(
 ) -> Rules:
     """All rules in `*.yaml` and `*.yml` of a folder, but for `*_test.yaml`; only: files to read, by name.
 
-    pane: µs. kinds: key → model of what stands under it (see rule.Kind). views: those that are there anyway,
+    pane: µs. kinds: key → kind. views: those that are there anyway,
     which rules use where they fit. Raises one RuleError that tells all mistakes, the first at its place.
     """
     reader = _Reader(pane, kinds, Views(views))
@@ -111,13 +110,13 @@ class _Reader:
         self.labels |= {*group.labels, *(own if isinstance(own, dict) else ())}
         kinds = [key for key in data if key in self.kinds]
         plain = {key: value for key, value in data.items() if key not in kinds}
-        rule = form.read(RuleShape, plain, path, beside=tuple(self.kinds))
+        rule = form.read(RuleShape, plain, path, beside=tuple(self.kinds), foreign=FOREIGN)
         if len(kinds) > 1 or (rule and not kinds):
             form.wrong(f"a rule has one condition: write one of {', '.join(self.kinds)}", path)
         conditions = [form.read(self.kinds[key], data[key], (*path, key)) for key in kinds]
         if rule is None or len(conditions) != 1 or conditions[0] is None:
             return
-        condition = cast("Kind", conditions[0])
+        condition = conditions[0]
         made = Rule(
             name=rule.alert,
             group=group.name,
@@ -125,7 +124,7 @@ class _Reader:
             view=self.views.name(condition),
             hold=rule.hold,
             keep=rule.keep_firing_for,
-            no_data=cast("NoData", rule.no_data or condition.silence),
+            no_data=cast("NoData", rule.no_data or condition.no_data),
             labels={**group.labels, **rule.labels},
             annotations=rule.annotations,
             notify=rule.notify,

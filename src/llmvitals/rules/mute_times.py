@@ -1,16 +1,16 @@
 # pydantic tells a ValueError to the user, and passes a TypeError on
-"""The shape of the mute times in the `notify:` section."""
+"""The fields of the mute times in the `notify:` section."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from llmvitals.errors import suggestion
-from llmvitals.record.zone import zone
 from llmvitals.routing import MuteTime
+from llmvitals.rules.condition.fields import Schema, Zone
 from llmvitals.rules.shape import Name
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -37,19 +37,33 @@ def _days(value: Any) -> frozenset[int]:
     return frozenset(map(DAYS.index, value))
 
 
-Clock = Annotated[int, BeforeValidator(_clock)]
+_CLOCK_TEXT: Final[Schema] = {"type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"}
+_DAYS: Final[Schema] = {"type": "array", "items": {"enum": list(DAYS)}, "minItems": 1}
+Begin = Annotated[int, BeforeValidator(_clock), WithJsonSchema({**_CLOCK_TEXT, "not": {"const": "24:00"}})]
+End = Annotated[int, BeforeValidator(_clock), WithJsonSchema(_CLOCK_TEXT)]
 
 
 class MuteShape(BaseModel):
     """One of `mute_times`; begin, end: minutes of the day."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        arbitrary_types_allowed=True,
+        json_schema_extra={"dependentRequired": {"from": ["to"], "to": ["from"]}},
+    )
 
-    name: Name
-    days: Annotated[frozenset[int], BeforeValidator(_days)] = frozenset()
-    begin: Clock | None = Field(None, alias="from")
-    end: Clock | None = Field(None, alias="to")
-    timezone: Annotated[Any, BeforeValidator(zone)] = zone("UTC")
+    name: Name = Field(description="What routes call it.")
+    days: Annotated[frozenset[int], BeforeValidator(_days), WithJsonSchema(_DAYS)] = Field(
+        frozenset(), description="Default: every day."
+    )
+    begin: Begin | None = Field(
+        None,
+        alias="from",
+        description="In quotes: '22:00'. A span that ends before it begins lasts overnight.",
+    )
+    end: End | None = Field(None, alias="to", description="In quotes: '07:00'.")
+    timezone: Zone = Field("UTC", validate_default=True, description="Whose clock it is.")
 
     @model_validator(mode="after")
     def _whole(self) -> MuteShape:

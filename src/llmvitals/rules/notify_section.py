@@ -34,9 +34,9 @@ def decided(matcher: Matcher, rule: Rule) -> bool | None:
         return None
     kind = rule.condition.kind
     match = matcher.matches({**rule.labels, "rule": rule.name, "kind": kind, "severity": rule.severity})
-    if matcher.name == "severity" and rule.condition.grave:
-        grave = matcher.matches({"severity": "critical"})
-        return match if match == grave else None
+    if matcher.name == "severity" and rule.condition.critical_levels:
+        critical = matcher.matches({"severity": "critical"})
+        return match if match == critical else None
     return match
 
 
@@ -73,7 +73,7 @@ class Section:
                 self.form.wrong("source and target are the same, so that nothing is muted", path)
         made = [route.made(root) for _, route in routes]
         if all(route.matchers for route in made):
-            made.append(RouteShape().made(root))
+            made.append(RouteShape.model_validate({}).made(root))
         return Routing(
             tuple(made), tuple(one.made() for _, one in inhibits), {mute.name: mute for mute in mutes}
         )

@@ -1,19 +1,20 @@
-# ruff: noqa: TRY004  # pydantic tells a ValueError to the user, and passes a TypeError on
-"""The shape of the `notify:` section of a rule file."""
+# ruff: noqa: TRY004  # pydantic shows a ValueError to the user, and raises a TypeError further
+"""The fields of the `notify:` section of a rule file."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from llmvitals.record.matcher import Matcher, parsed
 from llmvitals.routing import EACH, Inhibition, Route
-from llmvitals.rules.shape import channel
-from llmvitals.window import DAY, HOUR, MINUTE, duration, duration_text
+from llmvitals.rules.condition.fields import DURATION
+from llmvitals.rules.shape import Channel
+from llmvitals.window import DAY, HOUR, MINUTE, SECOND, duration, duration_text
 
 MOST: Final = 200
-"""Routes, inhibitions and mute times, at most."""
+"""The most routes, inhibitions and mute times."""
 
 
 def _matcher(value: Any) -> Matcher:
@@ -37,7 +38,7 @@ def _wait(value: Any) -> int:
 
 
 def _interval(value: Any) -> int:
-    return _between(value, 1_000_000, DAY)
+    return _between(value, SECOND, DAY)
 
 
 def _repeat(value: Any) -> int:
@@ -52,30 +53,70 @@ def _between(value: Any, least: int, most: int) -> int:
     return length
 
 
-Matchers = Annotated[list[Annotated[Matcher, BeforeValidator(_matcher)]], Field(min_length=1, max_length=20)]
-Labels = Annotated[tuple[str, ...], BeforeValidator(_labels)]
+Matchers = Annotated[
+    list[Annotated[Matcher, BeforeValidator(_matcher)]],
+    Field(min_length=1, max_length=20),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {
+                "type": "string",
+                "pattern": r"^\s*[A-Za-z_][A-Za-z0-9_.]{0,80}\s*(=~|!~|!=|=)(?![=~])",
+                "maxLength": 341,
+            },
+            "minItems": 1,
+            "maxItems": 20,
+            "examples": [["severity=critical", "team=~search|ads"]],
+        }
+    ),
+]
+_NAMES: Final = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+LabelNames = Annotated[tuple[str, ...], BeforeValidator(_labels), WithJsonSchema(_NAMES)]
+GroupBy = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_labels),
+    WithJsonSchema({**_NAMES, "anyOf": [{"maxItems": 1}, {"not": {"contains": {"const": EACH}}}]}),
+]
 
 
 class Way(BaseModel):
-    """How alerts are told: of a route, or for all routes. Durations in µs."""
+    """How people are notified: the part that a route and the section share. Durations in µs."""
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
-    slack: Annotated[str, BeforeValidator(channel)] = ""
-    group_by: Labels | None = None
-    group_wait: Annotated[int, BeforeValidator(_wait)] = Route().wait
-    group_interval: Annotated[int, BeforeValidator(_interval)] = Route().interval
-    repeat_interval: Annotated[int, BeforeValidator(_repeat)] = Route().repeat
+    slack: Channel = Field("", description="The channel; default: the setting slack_channel.")
+    group_by: GroupBy | None = Field(
+        None,
+        description='Labels whose values make one incident, such as [rule, team]; ["..."]: '
+        "each alert is its own.",
+    )
+    group_wait: Annotated[int, BeforeValidator(_wait), WithJsonSchema(DURATION)] = Field(
+        duration_text(Route().wait),
+        validate_default=True,
+        description="How long a new incident waits for what belongs to it; at most 1h.",
+    )
+    group_interval: Annotated[int, BeforeValidator(_interval), WithJsonSchema(DURATION)] = Field(
+        duration_text(Route().interval),
+        validate_default=True,
+        description="How long further news of it wait; at most 1d.",
+    )
+    repeat_interval: Annotated[int, BeforeValidator(_repeat), WithJsonSchema(DURATION)] = Field(
+        duration_text(Route().repeat),
+        validate_default=True,
+        description="How often it is said again while it fires; at most 31d.",
+    )
 
 
 class RouteShape(Way):
     """One of `routes`."""
 
-    match: Matchers = []
-    mute: list[str] = []
+    match: Matchers = Field(
+        [], description="label=value, !=, =~ and !~ (regex); all have to hold. None: every alert."
+    )
+    mute: list[str] = Field([], description="Names of mute_times.")
 
     def made(self, root: NotifyShape) -> Route:
-        """The route; what it doesn't say is as the section says it."""
+        """The route; what it leaves out is as in the section."""
         own = self.model_fields_set
         way = {name: getattr(self if name in own else root, name) for name in Way.model_fields}
         return Route(
@@ -94,9 +135,9 @@ class InhibitShape(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
-    source: Matchers
-    target: Matchers
-    equal: Labels = ()
+    source: Matchers = Field(description="While an alert matches this…")
+    target: Matchers = Field(description="…those that match this are not told…")
+    equal: LabelNames = Field((), description="…where these labels are the same.")
 
     def made(self) -> Inhibition:
         """The inhibition."""
@@ -106,6 +147,12 @@ class InhibitShape(BaseModel):
 class NotifyShape(Way):
     """The section."""
 
-    routes: Annotated[list[Any], Field(max_length=MOST)] = []
-    inhibit: Annotated[list[Any], Field(max_length=MOST)] = []
-    mute_times: Annotated[list[Any], Field(max_length=MOST)] = []
+    routes: Annotated[list[Any], Field(max_length=MOST)] = Field(
+        [], description="The first that matches is an alert's; what it doesn't say is said above."
+    )
+    inhibit: Annotated[list[Any], Field(max_length=MOST)] = Field(
+        [], description="Alerts that mute others while they fire."
+    )
+    mute_times: Annotated[list[Any], Field(max_length=MOST)] = Field(
+        [], description="Times in which a route says nothing."
+    )

@@ -1,14 +1,16 @@
-# ruff: noqa: TRY004  # pydantic tells a ValueError to the user, and passes a TypeError on
-"""The shape of a rule file, without its conditions."""
+# ruff: noqa: TRY004  # pydantic shows a ValueError to the user, and raises a TypeError further
+"""The fields of a rule file, without those of its conditions."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from llmvitals.errors import checked, suggestion
+from llmvitals.rules.condition.fields import DURATION, Schema
+from llmvitals.rules.templates import NAMES
 from llmvitals.window import DAY, duration
 
 if TYPE_CHECKING:
@@ -16,10 +18,23 @@ if TYPE_CHECKING:
 
 NO_DATA: Final = ("ok", "keep", "alert", "no_data")
 OWN: Final = ("rule", "kind")
+"""Labels that every alert has by itself."""
 SEVERITIES: Final = ("info", "warning", "critical")
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_CHANNEL: Final = re.compile(r"#[^\s#@<>&,]{1,80}|[CGD][A-Z0-9]{6,20}")
 LONGEST_TEXT: Final = 1_000
+FOREIGN: Final = {
+    "expr": "nothing is evaluated here: write threshold: {metric: error_share, above: 5%}",
+    "record": "every view is recorded by itself: leave it out",
+    "noDataState": "write no_data",
+    "for_duration": "write for",
+    "severity": "write labels: {severity: critical}",
+    "summary": "write annotations: {summary: …}",
+    "slack": "write notify: {slack: '#channel'}",
+}
+"""Keys of a rule in other tools → what to write instead."""
+
+_KEY: Final = "[A-Za-z_][A-Za-z0-9_]{0,63}"
+_CHANNEL: Final = r"#[^\s#@<>&,]{1,80}|[CGD][A-Z0-9]{6,20}"
+_INVISIBLE: Final = "\\u0000-\\u001f\\u007f-\\u009f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2064\\ufeff"
 
 
 def _name(value: Any) -> str:
@@ -44,7 +59,7 @@ def _no_data(value: Any) -> str:
 
 
 def _text(name: str, text: Any) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(_KEY, name):
         raise ValueError(f"{name!r} is no name: letters, digits and _ only, not beginning with a digit")
     if not isinstance(text, str):
         raise ValueError(f"{name}: {text!r} is no text: put it in quotes, such as '{text}'")
@@ -70,7 +85,7 @@ def _annotation(name: str, text: Any) -> str:
 def _way(name: str, where: Any) -> str:
     if name != "slack":
         raise ValueError(f"{name!r} is no way to notify: write slack")
-    return channel(where)
+    return _channel(where)
 
 
 def _mapping(value: Any, check: Callable[[str, Any], str], example: str) -> dict[str, str]:
@@ -79,65 +94,118 @@ def _mapping(value: Any, check: Callable[[str, Any], str], example: str) -> dict
     return checked(value.items(), check)
 
 
-def channel(value: Any) -> str:
-    """A Slack channel. Raises ValueError with the cure."""
-    if not isinstance(value, str) or not _CHANNEL.fullmatch(value):
+def _channel(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(_CHANNEL, value):
         raise ValueError(f"{value!r} is no Slack channel: write '#name' in quotes, or its id")
     return value
 
 
-Name = Annotated[str, BeforeValidator(_name)]
+_TEXT: Final[Schema] = {"type": "string", "maxLength": LONGEST_TEXT}
+_TEMPLATE: Final[Schema] = _TEXT | {
+    "pattern": r"^([^{}]|\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*|tags\.[A-Za-z0-9_.-]+)\})*$"
+}
+_PLACEHOLDERS: Final = ", ".join(f"{{{name}}}" for name in NAMES)
+_HINT: Final = f"May hold {_PLACEHOLDERS}, the rule's labels and its dimensions, such as {{team}}."
+
+Name = Annotated[
+    str,
+    BeforeValidator(_name),
+    WithJsonSchema({"type": "string", "maxLength": 100, "pattern": rf"^(?=.*\S)[^{_INVISIBLE}]+$"}),
+]
+Channel = Annotated[
+    str,
+    BeforeValidator(_channel),
+    WithJsonSchema({"type": "string", "pattern": f"^({_CHANNEL})$", "examples": ["#llm-alerts"]}),
+]
+"""A Slack channel."""
+Severity = {"enum": list(SEVERITIES), "description": "How urgent it is."}
 Labels = Annotated[
-    dict[str, str], BeforeValidator(lambda value: _mapping(value, _label, "{severity: warning}"))
+    dict[str, str],
+    BeforeValidator(lambda value: _mapping(value, _label, "{severity: warning}")),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {"severity": Severity | {"default": "warning"}},
+            "propertyNames": {"pattern": f"^{_KEY}$", "not": {"enum": list(OWN)}},
+            "additionalProperties": _TEXT,
+        }
+    ),
+    Field(description="Names and texts that routes and silences can match."),
 ]
 Annotations = Annotated[
-    dict[str, str], BeforeValidator(lambda value: _mapping(value, _annotation, "{summary: 'what is wrong'}"))
+    dict[str, str],
+    BeforeValidator(lambda value: _mapping(value, _annotation, "{summary: 'what is wrong'}")),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "summary": {**_TEMPLATE, "description": f"The sentence that people read. {_HINT}"},
+                "description": {**_TEMPLATE, "description": f"More about it. {_HINT}"},
+                "runbook_url": {**_TEXT, "pattern": "^https?://", "description": "What to do: a link."},
+            },
+            "propertyNames": {"pattern": f"^{_KEY}$"},
+            "additionalProperties": _TEXT,
+        }
+    ),
+    Field(description="What an alert says."),
 ]
-Ways = Annotated[dict[str, str], BeforeValidator(lambda value: _mapping(value, _way, "{slack: '#llm'}"))]
-While = Annotated[int, BeforeValidator(_while)]
+Ways = Annotated[
+    dict[str, str],
+    BeforeValidator(lambda value: _mapping(value, _way, "{slack: '#llm'}")),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "slack": {"type": "string", "pattern": f"^({_CHANNEL})$", "description": "The channel."}
+            },
+            "additionalProperties": False,
+        }
+    ),
+    Field(description="Where it goes, before all routes."),
+]
+While = Annotated[int, BeforeValidator(_while), WithJsonSchema(DURATION)]
 
 
 class File(BaseModel):
-    """A file: rules, or the `notify:` section of all rules, or both."""
+    """A file of alert rules. Beside it, in *_test.yaml, stand its tests."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"minProperties": 1})
 
-    groups: list[Any] = []
-    notify: Any = None
+    groups: list[Any] = Field([], description="Rules, in groups.")
+    notify: Any = Field(
+        None, description="Where alerts go, and which are not told; in one file of the folder."
+    )
 
 
 class Group(BaseModel):
-    """Rules that belong together; labels are of all of them."""
+    """Rules that belong together."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Name
-    labels: Labels = {}
-    rules: list[Any]
+    name: Name = Field(description="What these rules are about.")
+    labels: Labels = Field({}, description="Labels of all rules of the group.")
+    rules: list[Any] = Field(description="The rules.")
 
 
 class RuleShape(BaseModel):
-    """A rule but for its condition. hold, keep_firing_for: µs.
-
-    foreign: keys that other tools have, and what to write for them.
-    """
+    """A rule but for its condition. Durations in µs."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    foreign: ClassVar[dict[str, str]] = {
-        "expr": "nothing is evaluated here: write threshold: {metric: error_share, above: 5%}",
-        "record": "every view is recorded by itself: leave it out",
-        "noDataState": "write no_data",
-        "for_duration": "write for",
-        "severity": "write labels: {severity: critical}",
-        "summary": "write annotations: {summary: …}",
-        "slack": "write notify: {slack: '#channel'}",
-    }
-
-    alert: Name
-    hold: While = Field(0, alias="for")
-    keep_firing_for: While = 0
-    no_data: Annotated[str, BeforeValidator(_no_data)] = ""
+    alert: Name = Field(description="Its name, of which there is one in all files.")
+    hold: While = Field(
+        "0s",
+        validate_default=True,
+        alias="for",
+        description="How long it has to be so before it is told; at most 24h.",
+    )
+    keep_firing_for: While = Field(
+        "0s", validate_default=True, description="How long it has to be over before it ends."
+    )
+    no_data: Annotated[str, BeforeValidator(_no_data), WithJsonSchema({"enum": list(NO_DATA)})] = Field(
+        "",
+        description="Too few calls: it is over (ok), goes on (keep), breaches (alert), or is told (no_data).",
+    )
     labels: Labels = {}
     annotations: Annotations = {}
     notify: Ways = {}

@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmvitals.record.view import View
-from llmvitals.rules.rule import Kind, Rule, Rules
+from llmvitals.rules.rule import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmvitals.record.view import Condition
+    from llmvitals.rules.condition.kind import Kind
+    from llmvitals.rules.rule import Rule
 
     Key = tuple[frozenset[str], tuple[tuple[str, Condition], ...], str]
     """by, where, arm"""

@@ -1,14 +1,16 @@
-# ruff: noqa: TRY004  # pydantic tells a ValueError to the user, and passes a TypeError on
-"""The shape of a `*_test.yaml` file."""
+# ruff: noqa: TRY004  # pydantic shows a ValueError to the user, and raises a TypeError further
+"""The fields of a `*_test.yaml` file."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from llmvitals.errors import suggestion
+from llmvitals.rules.condition.fields import DURATION, Schema
+from llmvitals.rules.kinds import KINDS
 from llmvitals.rules.shape import SEVERITIES, Name
 from llmvitals.window import DAY, MINUTE, SECOND, duration
 
@@ -16,6 +18,14 @@ START: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * SECOND
 """When a test begins that doesn't say: a Monday, at midnight UTC."""
 LONGEST: Final = 400 * DAY
 _STATUS: Final = ("firing", "resolved")
+STEERED: Final = ("", "warn", "block")
+"""What an alert may tell gateways to do."""
+_TEXT: Final[Schema] = {"type": "string"}
+
+
+def facets() -> tuple[str, ...]:
+    """The facets that alerts of any kind have; "" is the condition itself."""
+    return ("", *dict.fromkeys(facet for kind in KINDS.values() for facet in kind.facets))
 
 
 def _moment(value: Any) -> int:
@@ -63,13 +73,10 @@ def _pane(value: Any) -> int:
     return length
 
 
-def _one_of(*allowed: str) -> BeforeValidator:
-    def check(value: Any) -> str:
-        if value not in allowed:
-            raise ValueError(f"{value!r} is none{suggestion(str(value), allowed)}")
-        return str(value)
-
-    return BeforeValidator(check)
+def _one_of(value: Any, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValueError(f"{value!r} is none{suggestion(str(value), allowed)}")
+    return str(value)
 
 
 def _names(value: Any) -> list[str]:
@@ -88,20 +95,41 @@ def _texts(value: Any) -> dict[str, str]:
     return value
 
 
-Names = Annotated[list[str], BeforeValidator(_names)]
-Texts = Annotated[dict[str, str], BeforeValidator(_texts)]
-Moment = Annotated[int, BeforeValidator(_moment)]
+Names = Annotated[
+    list[str],
+    BeforeValidator(_names),
+    WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}),
+]
+Texts = Annotated[
+    dict[str, str],
+    BeforeValidator(_texts),
+    WithJsonSchema({"type": "object", "additionalProperties": _TEXT}),
+]
+Moment = Annotated[
+    int,
+    BeforeValidator(_moment),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^20[2-9][0-9]-.*([Zz]|[+-][0-9]{2}:?[0-9]{2})$",
+        }
+    ),
+    Field(description="When it begins, with its offset: 2026-10-25T00:00:00+02:00."),
+]
+Duration = WithJsonSchema(DURATION)
 
 
 class FileShape(BaseModel):
-    """A file. rules: files of rules beside it, default all."""
+    """Calls in, alerts out, for the rules beside it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    rules: Names = []
-    pane: Annotated[int, BeforeValidator(_pane)] | None = None
-    start: Moment = START
-    tests: list[Any]
+    rules: Names = Field([], description="Files of rules; default: all of the folder.")
+    pane: Annotated[int, BeforeValidator(_pane), Duration] | None = Field(
+        None, description="The pane's length; default: the setting."
+    )
+    start: Moment = Field(START, json_schema_extra={"default": "2026-01-05T00:00:00Z"})
+    tests: list[Any] = Field(description="The tests.")
 
 
 class CaseShape(BaseModel):
@@ -109,20 +137,43 @@ class CaseShape(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Name
-    start: Moment | None = None
-    only: Names = []
-    calls: list[Any]
-    expect: Annotated[list[Any], Field(min_length=1)]
+    name: Name = Field(description="What shall hold.")
+    start: Moment | None = Field(None, description="When it begins; default: as the file.")
+    only: Names = Field([], description="Rules that are looked at; default: all.")
+    calls: list[Any] = Field(description="The calls that come.")
+    expect: Annotated[list[Any], Field(min_length=1)] = Field(description="What has to hold.")
 
 
 class CallsShape(BaseModel):
     """One of `calls`, but for the fields of the calls."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    at: Annotated[
+        tuple[int, int | None],
+        BeforeValidator(_span),
+        WithJsonSchema(
+            {
+                "type": "string",
+                "pattern": r"^([0-9]+(ms|s|m|h|d|w))+(\.\.([0-9]+(ms|s|m|h|d|w))+)?$",
+            }
+        ),
+    ] = Field(description="When, after the start: 5m, or 0m..30m together with every.")
+    every: Annotated[int, BeforeValidator(_every), Duration] | None = Field(
+        None, description="How often in that time."
+    )
 
-    at: Annotated[tuple[int, int | None], BeforeValidator(_span)]
-    every: Annotated[int, BeforeValidator(_every)] | None = None
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "allOf": [
+                {
+                    "if": {"properties": {"at": {"pattern": r"\.\."}}},
+                    "then": {"required": ["every"]},
+                    "else": {"properties": {"every": False}},
+                }
+            ]
+        },
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> CallsShape:
@@ -134,11 +185,18 @@ class CallsShape(BaseModel):
 class ExpectShape(BaseModel):
     """One of `expect`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    at: Annotated[int, BeforeValidator(after), Duration] | None = Field(None, description="After the start.")
+    alerts: list[Any] | None = Field(None, description="Exactly these fire then; []: none does.")
+    never: Names = Field([], description="Rules that don't fire at any time.")
 
-    at: Annotated[int, BeforeValidator(after)] | None = None
-    alerts: list[Any] | None = None
-    never: Names = []
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "oneOf": [{"required": ["at", "alerts"]}, {"required": ["never"]}],
+            "dependentRequired": {"at": ["alerts"], "alerts": ["at"]},
+        },
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> ExpectShape:
@@ -152,14 +210,32 @@ class AlertShape(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    alert: Name
-    status: Annotated[Literal["firing", "resolved"], _one_of(*_STATUS)] = "firing"
-    labels: Texts = {}
-    severity: Annotated[str, _one_of(*SEVERITIES)] | None = None
-    level: str | None = None
-    facet: Annotated[str, _one_of("", "burn", "forecast")] | None = None
-    verdict: Annotated[str, _one_of("", "warn", "block")] | None = None
-    summary: str | None = None
-    note: str | None = None
-    cause: str | None = None
-    annotations: Texts = {}
+    alert: Name = Field(description="The rule.")
+    status: Annotated[
+        Literal["firing", "resolved"], BeforeValidator(lambda value: _one_of(value, _STATUS))
+    ] = Field("firing", description="Whether it fires then, or is over.")
+    labels: Texts = Field({}, description="Some of its labels.")
+    severity: (
+        Annotated[
+            str,
+            BeforeValidator(lambda value: _one_of(value, SEVERITIES)),
+            WithJsonSchema({"enum": list(SEVERITIES)}),
+        ]
+        | None
+    ) = Field(None, description="How urgent it is.")
+    level: str | None = Field(None, description="A budget's threshold (80%), minor or major, ×2 …")
+    facet: Annotated[str, BeforeValidator(lambda value: _one_of(value, facets()))] | None = Field(
+        None, description="Which side of a budget speaks."
+    )
+    verdict: (
+        Annotated[
+            str,
+            BeforeValidator(lambda value: _one_of(value, STEERED)),
+            WithJsonSchema({"enum": list(STEERED)}),
+        ]
+        | None
+    ) = Field(None, description="What gateways shall do.")
+    summary: str | None = Field(None, description="The sentence that people read.")
+    note: str | None = Field(None, description="What its detector adds.")
+    cause: str | None = Field(None, description="The root-cause line.")
+    annotations: Texts = Field({}, description="Some of its annotations.")

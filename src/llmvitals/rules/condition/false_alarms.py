@@ -1,4 +1,4 @@
-"""How many false alarms a rule may give: promised for a month and all of its series together."""
+"""How many false alarms a rule may raise: promised for a month, for all of its series together."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from llmvitals.window import DAY
 
 MONTH: Final = 30 * DAY
 
-FalseAlarms = Annotated[float, Field(gt=0, le=1_000)]
-"""`false_alarms:` of a rule, a month."""
-Series = Annotated[int, Field(ge=1, le=1_000_000)]
-"""`series:` of a rule: over how many series the promise is."""
+FalseAlarms = Annotated[
+    float, Field(gt=0, le=1_000, description="How many it may give in a month, all its series together.")
+]
+"""`false_alarms:` of a rule."""
+Series = Annotated[int, Field(ge=1, le=1_000_000, description="For how many series that is meant.")]
+"""`series:` of a rule: for how many series the promise holds."""
 
 
 def run_length(false_alarms: float, series: int, step: int) -> float:
-    """How many steps (of µs each) one series may take, in the mean, until it alarms falsely.
+    """The mean number of steps (of µs each) from one false alarm of a series to the next.
 
     >>> run_length(1, 1, 60_000_000)
     43200.0

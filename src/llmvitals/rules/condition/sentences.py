@@ -1,8 +1,8 @@
-"""Words that the sentences of several kinds of rules share."""
+"""Words that the summaries of several kinds share."""
 
 from __future__ import annotations
 
 
 def named(metric: str) -> str:
-    """A metric's name as a sentence has it, within a template: the name of a score may hold anything."""
+    """A metric's name as text within a template: braces are escaped, for a score's name may hold any."""
     return metric.replace("_", " ").replace("{", "{{").replace("}", "}}")

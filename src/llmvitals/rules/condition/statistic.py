@@ -1,4 +1,4 @@
-"""A statistic over a trailing window, read as of each pane's end."""
+"""A statistic over a trailing window, read at each pane's end."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llmvitals.record.reading import Reading
+from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.condition.trailing import Trailing, bucket_length
 from llmvitals.window import FOREVER, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from llmvitals.metrics.metric import Metric, Sample
     from llmvitals.record.vitals import Vitals
 
@@ -20,7 +19,7 @@ BARS: Final = 20
 
 
 class Judge(Protocol):
-    """What a value means. window: µs."""
+    """Says what a value of a metric means. window: µs."""
 
     @property
     def metric(self) -> str: ...
@@ -32,7 +31,7 @@ class Judge(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Statistic:
+class Statistic(Detector):
     """State: that of the trailing window. A reading is "none" while there are fewer than `few` calls."""
 
     judge: Judge
@@ -43,17 +42,17 @@ class Statistic:
 
     @classmethod
     def over(cls, judge: Judge, metric: Metric, pane: int, *, few: int) -> Statistic:
-        """That of the judge's window; pane in µs."""
+        """The statistic over the judge's window; pane in µs."""
         length = bucket_length(judge.window, pane)
         return cls(judge, metric, few, pane, Trailing(length // pane, judge.window // length))
 
     @property
     def shape(self) -> str:
-        """What the state depends on: after a change of it, the state is begun anew."""
+        """What the state depends on."""
         return f"{self.judge.metric} {self.trailing.panes} {self.trailing.buckets} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held."""
+        """Read a closed pane."""
         if vitals is None:
             self.trailing.slide(state, pane)
         else:
@@ -62,23 +61,18 @@ class Statistic:
         value = self.metric.read(state["sum"], self.judge.window / SECOND) if calls >= self.few else None
         return [Reading(at, "none", calls, self.few) if value is None else self.judge.judged(at, value)]
 
-    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
-        """An unfinished pane tells nothing: a statistic may still go either way."""
-        del state, opened
-        return []
-
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which the reading may change without a call; FOREVER when there is none."""
         if "sum" not in state:
             return FOREVER
-        # What leaves can't make too few calls enough.
+        # Where there are too few calls, there are still too few when some leave the window.
         enough = self._calls(state) >= self.few
         return self.trailing.changes(state) if enough else self.trailing.empties(state)
 
     def trend(self, state: dict[str, Any], pane: int) -> list[float]:
         """The value in each of the last buckets of the window that ends with `pane`, oldest first.
 
-        A bucket without a value is left out, and so is a total's unfinished one, which would seem to fall.
+        Buckets without a value are left out, and so is the unfinished one of a total, which is too low.
         """
         ring: dict[int, Sample] = dict(state.get("ring", ()))
         last, length = pane // self.trailing.panes, self.trailing.panes * self.pane

@@ -1,4 +1,4 @@
-"""A trailing window over panes: a sliding sum, by exact subtraction of what leaves."""
+"""A trailing window over panes: a sliding sum, from which the buckets that leave are subtracted exactly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _COARSE: Final = (MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY)
 MOST: Final = 120
-"""Buckets in a window, at most, by default: what bounds the state of a series."""
+"""The most buckets in a window, by default. It bounds the state of a series."""
 
 
 def bucket_length(window: int, pane: int, most: int = MOST) -> int:
@@ -36,7 +36,7 @@ def bucket_length(window: int, pane: int, most: int = MOST) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Trailing:
-    """The last `buckets` buckets of `panes` panes each, that of the present pane included.
+    """The last `buckets` buckets of `panes` panes each; the bucket of the present pane is one of them.
 
     State (plain data): "ring", a list of [bucket, sample] in order, and "sum", the sample of all of them.
     """
@@ -45,7 +45,7 @@ class Trailing:
     buckets: int
 
     def add(self, state: dict[str, Any], pane: int, sample: Sample) -> None:
-        """A pane has closed; panes come in order."""
+        """Add a closed pane; panes come in order."""
         self.slide(state, pane)
         ring = state.setdefault("ring", [])
         bucket = pane // self.panes
@@ -55,7 +55,7 @@ class Trailing:
         state["sum"] = _plus(state["sum"], sample, 1) if "sum" in state else sample
 
     def slide(self, state: dict[str, Any], pane: int) -> None:
-        """Let go of what is no longer in the window that ends with `pane`."""
+        """Remove the buckets that are not in the window that ends with `pane`."""
         ring = state.get("ring")
         if not ring or not self._gone(ring[0][0], pane):
             return
@@ -68,17 +68,17 @@ class Trailing:
             del state["ring"], state["sum"]
 
     def changes(self, state: dict[str, Any]) -> int:
-        """The first pane whose window lacks what is the oldest now; FOREVER when there is nothing."""
+        """The first pane whose window lacks the oldest bucket; FOREVER when there is none."""
         ring = state.get("ring")
         return (ring[0][0] + self.buckets) * self.panes if ring else FOREVER
 
     def empties(self, state: dict[str, Any]) -> int:
-        """The first pane whose window is empty, if nothing more comes; FOREVER when it is so already."""
+        """The first pane whose window is empty if nothing more comes; FOREVER when it is empty already."""
         ring = state.get("ring")
         return (ring[-1][0] + self.buckets) * self.panes if ring else FOREVER
 
     def future(self, state: dict[str, Any], pane: int) -> int:
-        """The first sum as it will be in the window that ends with `pane`, if nothing more comes."""
+        """The first sum in the window that ends with `pane`, if nothing more comes."""
         ring = state.get("ring")
         if not ring:
             return 0
@@ -87,13 +87,13 @@ class Trailing:
         return sum(sample[0][0] for bucket, sample in ring if not self._gone(bucket, pane))
 
     def ahead(self, state: dict[str, Any], pane: int, more: Iterable[Sample]) -> Sample:
-        """All of the window that ends with `pane`, if only these samples come; at least one."""
-        had: list[Sample] = [
+        """The sum of the window that ends with `pane` if just these samples, one or more, come."""
+        held: list[Sample] = [
             sample for bucket, sample in state.get("ring", ()) if not self._gone(bucket, pane)
         ]
-        if had and not self._gone(state["ring"][0][0], pane):
-            had = [state["sum"]]
-        return reduce(lambda left, right: _plus(left, right, 1), (*had, *more))
+        if held and not self._gone(state["ring"][0][0], pane):
+            held = [state["sum"]]
+        return reduce(lambda left, right: _plus(left, right, 1), (*held, *more))
 
     def begins(self, pane: int) -> int:
         """The first pane of the window that ends with `pane`."""

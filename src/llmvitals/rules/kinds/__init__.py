@@ -1,1 +1,32 @@
-"""The kinds of rules: one folder each, one line in the registry."""
+"""The kinds of conditions. A new one is a folder here and its line in this file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from llmvitals.rules.kinds.absence.spec import Absence
+from llmvitals.rules.kinds.budget.spec import Budget
+from llmvitals.rules.kinds.canary.spec import Canary
+from llmvitals.rules.kinds.change.spec import Change
+from llmvitals.rules.kinds.drift.spec import Drift
+from llmvitals.rules.kinds.outage.spec import Outage
+from llmvitals.rules.kinds.regression.spec import Regression
+from llmvitals.rules.kinds.runaway.spec import Runaway
+from llmvitals.rules.kinds.threshold.spec import Threshold
+
+if TYPE_CHECKING:
+    from llmvitals.rules.condition.kind import Kind
+
+_ALL: Final[tuple[type[Kind], ...]] = (
+    Budget,
+    Threshold,
+    Outage,
+    Absence,
+    Runaway,
+    Regression,
+    Change,
+    Canary,
+    Drift,
+)
+KINDS: Final[dict[str, type[Kind]]] = {kind.kind: kind for kind in _ALL}
+"""The key of a condition in a rule → its kind."""

@@ -7,11 +7,10 @@ from statistics import median_low
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.record.reading import Reading
+from llmvitals.rules.condition.detector import Detector
 from llmvitals.window import DAY, FOREVER, HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.absence.spec import Absence
 
@@ -22,7 +21,7 @@ WEEKS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class AbsenceDetector:
+class AbsenceDetector(Detector):
     """Looks at a silence when it is as long as the window, and each time it leaves an hour behind.
 
     State: "last" (pane with calls), "first" (hour of the first call), "hours": [hour, calls] of the last
@@ -42,11 +41,6 @@ class AbsenceDetector:
         """The pane is over; vitals are what it held."""
         calls = vitals.total("calls") if vitals else 0
         return self._heard(state, pane, calls) if calls else self._silent(state, (pane + 1) * self.pane)
-
-    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
-        """A silence is over when a pane with calls has closed."""
-        del state, opened
-        return []
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The pane at whose end to look again; FOREVER when nothing is waited for."""

@@ -1,4 +1,4 @@
-"""Calls that should be there and are not: a silence, judged by the same hours of past weeks."""
+"""The fields of `absence:` in a rule."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from pydantic import Field, field_validator
 
 from llmvitals.errors import suggestion
-from llmvitals.rules.condition.scope import Scope, Window
+from llmvitals.rules.condition.fields import MinCalls, Window
+from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.needs import Needs
 from llmvitals.rules.kinds.absence.detector import AbsenceDetector
 from llmvitals.window import MINUTE, duration_text
 
@@ -17,28 +19,31 @@ if TYPE_CHECKING:
 EXPECTED: Final = ("seasonal", "always")
 
 
-class Absence(Scope):
-    """`absence:` of a rule. It fires when a series that had calls has had none for the whole window.
+class Absence(Kind):
+    """Calls that should be there and are not.
 
-    window: how long the silence has to be, 24h at most. expect: `seasonal` (the default) fires only where
-    calls were to be expected: the median of the same hour of up to four past weeks, or, until there is a
-    week, of the same hour of the days before, or on the first day of the pace of the hour before the silence.
-    `always` goes by that pace alone. min_calls: how many calls the silent window should have held at least.
+    It fires when a series that had calls has had none for the whole window (µs). expect: `seasonal` (the
+    default) fires only where calls were expected: by the median of the same hour of up to four past weeks;
+    until there is a week, of the same hour of the days before; on the first day by the rate of the hour
+    before the calls stopped. `always` uses that rate alone. min_calls: how many calls the window without
+    calls should have held at least.
 
-    An hour in which calls begin or end is not expected to hold any: where its neighbours were empty, so may
-    it be. A series that was never seen can't be missed: nothing knows of it. A series that stays away for a
-    day longer is not waited for any more: its alert resolves, and says so.
+    An hour in which calls begin or end is not expected to hold any: if its neighbours were empty, it may be
+    empty too. A series that was never seen cannot be missed. After one more day without calls the alert
+    resolves, with a note that says so.
     """
 
     kind: ClassVar[str] = "absence"
-    eager: ClassVar[bool] = False
-    lasting: ClassVar[bool] = False
-    later: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str] = "No calls for {value}: {series} ({note})"
 
-    window: Window = 15 * MINUTE
-    expect: Literal["seasonal", "always"] = "seasonal"
-    min_calls: int = Field(10, ge=1, le=1_000_000)
+    window: Window = Field(
+        "15m", validate_default=True, description="How long nothing has to be heard; at most 24h."
+    )
+    expect: Literal["seasonal", "always"] = Field(
+        "seasonal",
+        description="seasonal: only where past weeks had calls at this hour; always: by the pace before.",
+    )
+    min_calls: MinCalls = Field(10, description="How many calls the window should have held at least.")
 
     @field_validator("by", mode="after")
     @classmethod
@@ -56,20 +61,29 @@ class Absence(Scope):
 
     @property
     def metric(self) -> str:
-        """What is measured."""
+        """The time since the last call."""
         return "silence"
 
     @property
     def unit(self) -> Unit:
-        """A silence is long in ms."""
+        """The time is in ms."""
         return "ms"
 
     @property
     def window_text(self) -> str:
-        """The window as one writes it."""
+        """The window, as rules write it."""
         return duration_text(self.window)
 
     def detector(self, pane: int, key: tuple[str, ...]) -> AbsenceDetector:
-        """The logic for one series; pane in µs."""
+        """It is the same for each series."""
         del key
         return AbsenceDetector(self, pane)
+
+    @property
+    def needs(self) -> Needs:
+        """Numbers of calls."""
+        return Needs(("calls",))
+
+    def grain(self, pane: int) -> int:
+        """A minute, if the window is not shorter."""
+        return MINUTE // pane if self.window >= MINUTE else 1

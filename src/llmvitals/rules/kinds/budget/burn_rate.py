@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from llmvitals.rules.kinds.budget.burn_windows import Gauge
-    from llmvitals.rules.kinds.budget.thresholds import Ladder
+    from llmvitals.rules.kinds.budget.thresholds import Thresholds
 
 
 @lru_cache
@@ -35,7 +35,7 @@ class Burn:
     pair a window is below RELEASE per cent of its factor.
     """
 
-    ladder: Ladder
+    thresholds: Thresholds
     gauges: tuple[Gauge, ...]
     hour: Gauge
     pane: int
@@ -73,12 +73,12 @@ class Burn:
         """The last hour's spend in times of an even one."""
         ring = state.get(self.hour.key)
         window = self.hour.long * self.hour.panes * self.pane
-        return ring[1] * self.period / (self.ladder.limit * window) if ring else 0.0
+        return ring[1] * self.period / (self.thresholds.limit * window) if ring else 0.0
 
     def _readings(self, state: dict[str, Any], stand: Stand) -> list[Reading]:
         fired: int = state.get("fired", 0)
         burning = next((gauge for gauge in self.gauges if self._exceeded(state, gauge)), None)
-        if burning and burning.factor > fired and (fired or stand.spent < self.ladder.limit):
+        if burning and burning.factor > fired and (fired or stand.spent < self.thresholds.limit):
             state["fired"] = burning.factor
             begin = state.setdefault("begin", f"burn-{stand.at}")
             reading = self._reading(stand, begin, self._note(state, burning, stand))
@@ -91,7 +91,7 @@ class Burn:
         return [self._reading(stand, begin, self._slower(state, told))]
 
     def _reading(self, stand: Stand, begin: str, note: str) -> Reading:
-        spent, limit = stand.spent / self.ladder.scale, self.ladder.limit / self.ladder.scale
+        spent, limit = stand.spent / self.thresholds.scale, self.thresholds.limit / self.thresholds.scale
         return Reading(stand.at, "clear", spent, limit, begin=begin, facet="burn", note=note, ends=stand.ends)
 
     def _exceeded(self, state: dict[str, Any], gauge: Gauge, ease: int = 100) -> bool:
@@ -99,7 +99,7 @@ class Burn:
         ring = state.get(gauge.key)
         if ring is None or (ease == 100 and ring[1] < self.floor):
             return False
-        least: int = gauge.factor * ease * self.ladder.limit * gauge.panes * self.pane
+        least: int = gauge.factor * ease * self.thresholds.limit * gauge.panes * self.pane
         scale = 10_000 * self.period
         long, short = ring[1], sum(ring[2][-gauge.short :])
         return bool(long * scale >= least * gauge.long and short * scale >= least * gauge.short)
@@ -107,23 +107,22 @@ class Burn:
     def _slower(self, state: dict[str, Any], gauge: Gauge) -> str:
         window = gauge.short * gauge.panes * self.pane
         total: int = sum(state.get(gauge.key, (0, 0, []))[2][-gauge.short :])
-        times = total * self.period / (self.ladder.limit * window)
+        times = total * self.period / (self.thresholds.limit * window)
         return f"{times:.1f} times an even spend within the last {span(window)}"
 
     def _note(self, state: dict[str, Any], gauge: Gauge, stand: Stand) -> str:
         window = gauge.long * gauge.panes * self.pane
         total: int = state[gauge.key][1]
-        rest = max(self.ladder.limit - stand.spent, 0)
-        told = f"{self.ladder.text(total)} within {span(window)}"
+        rest = max(self.thresholds.limit - stand.spent, 0)
+        told = f"{self.thresholds.text(total)} within {span(window)}"
         if not rest:
             return f"{told}, and the budget is gone"
         gone = stand.at + rest * window // total
         if stand.ends is not None and gone > stand.ends:
             spent = stand.spent + total * (stand.ends - stand.at) // window
             moment = local(stand.ends, self.zone)
-            return (
-                f"{told}: at this rate {self.ladder.text(spent)} are spent when the period ends, on {moment}"
-            )
+            total_text = self.thresholds.text(spent)
+            return f"{told}: at this rate {total_text} are spent when the period ends, on {moment}"
         return (
             f"{told}: at this rate the budget is gone in {span(gone - stand.at)}, on {local(gone, self.zone)}"
         )

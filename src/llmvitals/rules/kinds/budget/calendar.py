@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.budget.thresholds import Ladder
+    from llmvitals.rules.kinds.budget.thresholds import Thresholds
 
     Panes = Sequence[tuple[int, Vitals]]
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """State: period start (as text) → [end, spent in closed panes, due, told (see Ladder)].
+    """State: period start (as text) → [end, spent in closed panes, due, told (see Thresholds)].
 
     due: the pane at whose end it is told how the budget stands. The first minute of a period tells it even if
     nothing is spent, so that nobody takes the old period's for it.
@@ -29,7 +29,7 @@ class Calendar:
     Two periods live at once while the last panes of the older one are open.
     """
 
-    ladder: Ladder
+    thresholds: Thresholds
     pane: int
     per: str
     zone: ZoneInfo
@@ -37,7 +37,7 @@ class Calendar:
     @property
     def shape(self) -> str:
         """What the state depends on: after a change of it, the state is begun anew."""
-        return f"{self.per} {self.zone.key} {self.ladder.totals} {self.pane}"
+        return f"{self.per} {self.zone.key} {self.thresholds.totals} {self.pane}"
 
     def stand(self, state: dict[str, Any], pane: int) -> Stand:
         """How the period stands that a pane is in."""
@@ -51,8 +51,8 @@ class Calendar:
         if vitals is not None:
             begin, entry = self._entry(state, pane)
             state[begin] = entry
-            entry[1] += self.ladder.amount(vitals)
-            entry[2] = self.ladder.due(pane, self.pane)
+            entry[1] += self.thresholds.amount(vitals)
+            entry[2] = self.thresholds.due(pane, self.pane)
         for begin, entry in list(state.items()):
             readings += self._pass(state, begin, entry, at)
         return readings
@@ -63,9 +63,9 @@ class Calendar:
         spent: dict[str, int] = {}
         for pane, vitals in opened:
             begin, entry = self._entry(state, pane)
-            spent[begin] = spent.get(begin, entry[1]) + self.ladder.amount(vitals)
+            spent[begin] = spent.get(begin, entry[1]) + self.thresholds.amount(vitals)
             stand = Stand((pane + 1) * self.pane, spent[begin], begin, entry[0])
-            for reading in self.ladder.climb(entry[3], stand):
+            for reading in self.thresholds.climb(entry[3], stand):
                 readings[reading.begin, reading.verdict] = reading
                 state[begin] = entry
         return list(readings.values())
@@ -74,7 +74,7 @@ class Calendar:
         """The next pane at whose end a period ends, or is told how it stands; NEVER: the next there is."""
         wakes = FOREVER
         for end, _, due, told in state.values():
-            if told[1] != self.ladder.limit:
+            if told[1] != self.thresholds.limit:
                 return NEVER
             wakes = min(wakes, end // self.pane - 1, due)
         return wakes
@@ -84,20 +84,20 @@ class Calendar:
         end, spent, due, told = entry
         readings: list[Reading] = []
         if at <= end:
-            readings += self.ladder.climb(told, Stand(at, spent, begin, end))
+            readings += self.thresholds.climb(told, Stand(at, spent, begin, end))
         pane = at // self.pane - 1
         if due <= pane:
-            readings.append(self.ladder.stands(told, Stand(at, spent, begin)))
+            readings.append(self.thresholds.stands(told, Stand(at, spent, begin)))
             entry[2] = FOREVER
         if end > at:
             if due <= pane and not (spent or told[0]):
                 del state[begin]
             return readings
-        readings += self.ladder.ended(told, Stand(end, spent, begin, end))
+        readings += self.thresholds.ended(told, Stand(end, spent, begin, end))
         del state[begin]
-        if spent and self.ladder.shown:
+        if spent and self.thresholds.shown:
             begun, following = self._entry(state, pane + 1)
-            following[2] = self.ladder.due(pane + 1, self.pane)
+            following[2] = self.thresholds.due(pane + 1, self.pane)
             state[begun] = following
         return readings
 
@@ -108,4 +108,4 @@ class Calendar:
             if int(begin) <= time < entry[0]:
                 return begin, entry
         start, end = period(time, self.per, self.zone)
-        return str(start), [end, 0, FOREVER, self.ladder.fresh]
+        return str(start), [end, 0, FOREVER, self.thresholds.fresh]

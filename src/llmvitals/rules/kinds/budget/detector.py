@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llmvitals.record.reading import Reading
+from llmvitals.rules.condition.detector import Detector
 from llmvitals.window import NEVER
 
 if TYPE_CHECKING:
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.budget.burn_rate import Burn
     from llmvitals.rules.kinds.budget.forecast import Forecast
-    from llmvitals.rules.kinds.budget.thresholds import Ladder, Stand
+    from llmvitals.rules.kinds.budget.thresholds import Stand, Thresholds
 
 
 class Spending(Protocol):
     """How a budget is spent: a detector (see alert.rule) that can be asked how its period stands."""
 
     @property
-    def ladder(self) -> Ladder: ...
+    def thresholds(self) -> Thresholds: ...
     @property
     def shape(self) -> str: ...
     def stand(self, state: dict[str, Any], pane: int) -> Stand:
@@ -37,7 +38,7 @@ class Spending(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Account(Detector):
     """State: that of its spending; under "burn" and "forecast" theirs, as far as they are watched."""
 
     spending: Spending
@@ -54,11 +55,11 @@ class Account:
         if self.burn is None and self.forecast is None and not ("burn" in state or "forecast" in state):
             return self.spending.take(state, pane, vitals)
         rates, hours = state.pop("burn", {}), state.pop("forecast", {})
-        more = 0 if vitals is None else self.spending.ladder.amount(vitals)
+        more = 0 if vitals is None else self.spending.thresholds.amount(vitals)
         stand = self.spending.stand(state, pane)
         stand = stand._replace(spent=stand.spent + more)
         readings = self.spending.take(state, pane, vitals)
-        readings += self._outlook(rates, hours, pane, (more, stand))
+        readings += self._projections(rates, hours, pane, (more, stand))
         measures = self._measures(rates, hours, stand.ends)
         if rates:
             state["burn"] = rates
@@ -93,7 +94,7 @@ class Account:
             )
         return wakes
 
-    def _outlook(
+    def _projections(
         self, rates: dict[str, Any], hours: dict[str, Any], pane: int, now: tuple[int, Stand]
     ) -> list[Reading]:
         readings: list[Reading] = []
@@ -112,8 +113,8 @@ class Account:
     def _end(self, facet: str, begin: str | None, stand: Stand) -> list[Reading]:
         if begin is None:
             return []
-        note, ladder = "this is no longer watched", self.spending.ladder
-        spent, limit = stand.spent / ladder.scale, ladder.limit / ladder.scale
+        note, thresholds = "this is no longer watched", self.spending.thresholds
+        spent, limit = stand.spent / thresholds.scale, thresholds.limit / thresholds.scale
         return [Reading(stand.at, "clear", spent, limit, begin=begin, facet=facet, note=note)]
 
     def _measures(self, rates: dict[str, Any], hours: dict[str, Any], ends: int | None) -> dict[str, float]:

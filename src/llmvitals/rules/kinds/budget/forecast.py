@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from llmvitals.metrics.amount import BASIS
 from llmvitals.metrics.quantity import amount, local
 from llmvitals.record.reading import Reading
-from llmvitals.rules.kinds.budget.projection import DAILY, INNER, outlook
+from llmvitals.rules.kinds.budget.projection import DAILY, INNER, projection
 from llmvitals.window import FOREVER, HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import tzinfo
 
-    from llmvitals.rules.kinds.budget.projection import Outlook
-    from llmvitals.rules.kinds.budget.thresholds import Ladder, Stand
+    from llmvitals.rules.kinds.budget.projection import Projection
+    from llmvitals.rules.kinds.budget.thresholds import Stand, Thresholds
 
 MOST: Final = 14 * DAILY
 """Hours that are remembered: two weeks, so that both seasons can be seen twice."""
@@ -38,7 +38,7 @@ class Forecast:
     share: the chance (1/10,000) from which on it is told.
     """
 
-    ladder: Ladder
+    thresholds: Thresholds
     pane: int
     share: int
     zone: tzinfo
@@ -47,7 +47,7 @@ class Forecast:
         """A pane is over; more: what it spent; stand: with it."""
         readings = []
         if "told" in state and state["told"][1] <= stand.at:
-            note = f"it came to {self.ladder.text(stand.spent)}" if stand.ends == stand.at else ""
+            note = f"it came to {self.thresholds.text(stand.spent)}" if stand.ends == stand.at else ""
             readings.append(self._reading(stand, state.pop("told")[0], note))
         hour = pane * self.pane // HOUR
         if more:
@@ -80,40 +80,40 @@ class Forecast:
     def measures(self, state: dict[str, Any], ends: int | None) -> dict[str, float]:
         """The fields of a point of the period with this end, if it was looked at."""
         end, *sums = state.get("sums", (None,))
-        if end != ends or self.ladder.unit != "usd":
+        if end != ends or self.thresholds.unit != "usd":
             return {}
         return dict(zip(("forecast_usd", "forecast_low_usd", "forecast_high_usd"), sums, strict=True))
 
     def _look(self, state: dict[str, Any], stand: Stand) -> list[Reading]:
-        begin, ends, scale = int(stand.begin), stand.ends or 0, self.ladder.scale
+        begin, ends, scale = int(stand.begin), stand.ends or 0, self.thresholds.scale
         left = ends - stand.at
-        found = outlook([hour / scale for hour in state["hours"][2]], left / HOUR) if left > 0 else None
+        found = projection([hour / scale for hour in state["hours"][2]], left / HOUR) if left > 0 else None
         if found is None:
             state.pop("sums", None)
             return []
         spent = stand.spent / scale
         state["sums"] = [ends, *(spent + rest for rest in (found.rest, *found.interval()))]
-        chance = found.chance(self.ladder.limit / scale - spent) * BASIS
+        chance = found.chance(self.thresholds.limit / scale - spent) * BASIS
         note = self._note(state["sums"], chance, found)
         if "told" in state:
             if chance * 100 >= self.share * RELAX:
                 return []
             return [self._reading(stand, state.pop("told")[0], note)]
         early = not found.season and (stand.at - begin) * 100 < (ends - begin) * EARLY
-        if chance < self.share or early or stand.spent >= self.ladder.limit:
+        if chance < self.share or early or stand.spent >= self.thresholds.limit:
             return []
         name = f"forecast-{stand.at}"
         state["told"] = [name, ends]
         return [self._reading(stand, name, note)._replace(verdict="breach")]
 
     def _reading(self, stand: Stand, begin: str, note: str) -> Reading:
-        spent, limit = stand.spent / self.ladder.scale, self.ladder.limit / self.ladder.scale
+        spent, limit = stand.spent / self.thresholds.scale, self.thresholds.limit / self.thresholds.scale
         return Reading(
             stand.at, "clear", spent, limit, begin=begin, facet="forecast", note=note, ends=stand.ends
         )
 
-    def _note(self, sums: Sequence[float], chance: float, found: Outlook) -> str:
-        about, low, high = (amount(value, self.ladder.unit) for value in sums[1:])
+    def _note(self, sums: Sequence[float], chance: float, found: Projection) -> str:
+        about, low, high = (amount(value, self.thresholds.unit) for value in sums[1:])
         surely = f"{min(max(int(chance / 100), 1), 99)} %"
         return (
             f"about {about} by {local(int(sums[0]), self.zone)}, {100 * INNER:.0f} % sure between {low} and "

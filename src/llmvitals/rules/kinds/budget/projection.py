@@ -32,7 +32,7 @@ INNER: Final = 0.8
 """The interval holds with this chance."""
 
 
-class Outlook(NamedTuple):
+class Projection(NamedTuple):
     """What is still to come until the period's end, in the unit; season: hours, 0: linear; of days seen."""
 
     rest: float
@@ -60,7 +60,7 @@ class Outlook(NamedTuple):
         return f"the pattern of the {'week' if self.season == WEEKLY else 'day'} over {days}"
 
 
-def outlook(hours: Sequence[float], horizon: float) -> Outlook | None:
+def projection(hours: Sequence[float], horizon: float) -> Projection | None:
     """The next `horizon` hours, of the whole hours so far; None before a day of them."""
     if len(hours) < DAILY:
         return None
@@ -72,7 +72,7 @@ def outlook(hours: Sequence[float], horizon: float) -> Outlook | None:
         mean = fmean(hours)
         rest, variance = mean * horizon, horizon * fmean((hour - mean) ** 2 for hour in hours)
     doubt = 1 / days if season == WEEKLY else max(1 / days, WEEKEND, _scatter(hours))
-    return Outlook(rest, math.hypot(math.sqrt(variance), rest * doubt), season, days)
+    return Projection(rest, math.hypot(math.sqrt(variance), rest * doubt), season, days)
 
 
 def _scatter(hours: Sequence[float]) -> float:

@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.condition.trailing import Trailing
-    from llmvitals.rules.kinds.budget.thresholds import Ladder, Told
+    from llmvitals.rules.kinds.budget.thresholds import Thresholds, Told
 
     Panes = Sequence[tuple[int, Vitals]]
 
 
 @dataclass(frozen=True, slots=True)
 class Rolling:
-    """State: that of the trailing window of closed panes, "told" (see Ladder), "begin", "at" while firing.
+    """A budget of the last `trailing` panes.
+
+    State: that of the trailing window of closed panes, "told" (see Thresholds), "begin" and "at" while firing.
 
     "due": the pane at whose end it is told how the budget stands.
 
@@ -30,14 +32,14 @@ class Rolling:
     empty: told from open panes or from closed ones, before or after a restart, its name is the same.
     """
 
-    ladder: Ladder
+    thresholds: Thresholds
     pane: int
     trailing: Trailing
 
     @property
     def shape(self) -> str:
         """What the state depends on: after a change of it, the state is begun anew."""
-        return f"{self.trailing.panes} {self.trailing.buckets} {self.ladder.totals} {self.pane}"
+        return f"{self.trailing.panes} {self.trailing.buckets} {self.thresholds.totals} {self.pane}"
 
     def stand(self, state: dict[str, Any], pane: int) -> Stand:
         """How the window stands that ends with a pane."""
@@ -45,24 +47,24 @@ class Rolling:
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """The pane is over; vitals are what it held."""
-        if self.ladder.shown and (vitals is not None or self.trailing.changes(state) <= pane):
-            state["due"] = self.ladder.due(pane, self.pane)
+        if self.thresholds.shown and (vitals is not None or self.trailing.changes(state) <= pane):
+            state["due"] = self.thresholds.due(pane, self.pane)
         if vitals is None:
             self.trailing.slide(state, pane)
         else:
-            self.trailing.add(state, pane, ([self.ladder.amount(vitals)], 0, {}))
+            self.trailing.add(state, pane, ([self.thresholds.amount(vitals)], 0, {}))
         stand = self.stand(state, pane)
-        told: Told = state.setdefault("told", self.ladder.fresh)
-        same = told[1] == self.ladder.limit
-        if told[0] and same and self.ladder.released(stand.spent) and stand.at > state["at"]:
-            readings = self.ladder.ended(told, stand)
+        told: Told = state.setdefault("told", self.thresholds.fresh)
+        same = told[1] == self.thresholds.limit
+        if told[0] and same and self.thresholds.released(stand.spent) and stand.at > state["at"]:
+            readings = self.thresholds.ended(told, stand)
             del state["begin"], state["at"]
-            told[:] = [0, self.ladder.limit, told[2] + 1]
+            told[:] = [0, self.thresholds.limit, told[2] + 1]
         else:
             readings = self._climb(state, stand)
         if state.get("due", FOREVER) <= pane:
             del state["due"]
-            readings.append(self.ladder.stands(told, stand))
+            readings.append(self.thresholds.stands(told, stand))
         if "ring" not in state and not told[0]:
             del state["told"]
         return readings
@@ -70,7 +72,7 @@ class Rolling:
     def peek(self, state: dict[str, Any], opened: Panes) -> list[Reading]:
         """What the panes still open add, in order of panes; of the steps passed the highest is told."""
         readings: list[Reading] = []
-        amounts = [(pane, self.ladder.amount(vitals)) for pane, vitals in opened]
+        amounts = [(pane, self.thresholds.amount(vitals)) for pane, vitals in opened]
         more = first = 0
         for pane, amount in amounts:
             more += amount
@@ -83,19 +85,19 @@ class Rolling:
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which the window lets go of something that matters; NEVER: the next there is."""
-        told: Told = state.get("told", self.ladder.fresh)
-        if told[1] != self.ladder.limit:
+        told: Told = state.get("told", self.thresholds.fresh)
+        if told[1] != self.thresholds.limit:
             return NEVER
-        matters = self.ladder.shown or told[0]
+        matters = self.thresholds.shown or told[0]
         lets_go = self.trailing.changes(state) if matters else self.trailing.empties(state)
         due: int = state.get("due", FOREVER)
         return min(lets_go, due)
 
     def _climb(self, state: dict[str, Any], stand: Stand) -> list[Reading]:
-        told: Told = state.get("told", self.ladder.fresh)
+        told: Told = state.get("told", self.thresholds.fresh)
         length = self.trailing.panes * self.trailing.buckets * self.pane
         begin = stand.begin or str(stand.at // length)
-        readings = self.ladder.climb(told, stand._replace(begin=begin))
+        readings = self.thresholds.climb(told, stand._replace(begin=begin))
         if readings and told[0]:
             state.update(told=told, begin=begin, at=max(stand.at, state.get("at", 0)))
         elif readings:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.budget.thresholds import Ladder, Told
+    from llmvitals.rules.kinds.budget.thresholds import Thresholds, Told
 
     Panes = Sequence[tuple[int, Vitals]]
 
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 class Idle:
     """A budget that begins with the first call, and ends when none has come for `idle` µs.
 
-    State: "spent" and "last" (pane) of closed panes; "told" (see Ladder), "begin". Named like a rolling one.
+    State: "spent" and "last" (pane) of closed panes; "told" (see Thresholds), "begin". Named as a
+    rolling one.
     """
 
-    ladder: Ladder
+    thresholds: Thresholds
     pane: int
     idle: int
 
     @property
     def shape(self) -> str:
         """What the state depends on: after a change of it, the state is begun anew."""
-        return f"idle {self.ladder.totals} {self.pane}"
+        return f"idle {self.thresholds.totals} {self.pane}"
 
     def stand(self, state: dict[str, Any], pane: int) -> Stand:
         """How the session stands at a pane's end."""
@@ -41,12 +42,12 @@ class Idle:
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """The pane is over; vitals are what it held."""
         if vitals is not None:
-            state["spent"] = state.get("spent", 0) + self.ladder.amount(vitals)
+            state["spent"] = state.get("spent", 0) + self.thresholds.amount(vitals)
             state["last"] = pane
-            state.setdefault("told", self.ladder.fresh)
+            state.setdefault("told", self.thresholds.fresh)
         stand = self.stand(state, pane)
         if pane >= self.wakes(state) > NEVER:
-            readings = self.ladder.ended(state["told"], stand)
+            readings = self.thresholds.ended(state["told"], stand)
             state.clear()
             return readings
         return self._climb(state, stand)
@@ -59,21 +60,21 @@ class Idle:
             if last is not None and pane - last > self.idle // self.pane:
                 break  # Another session of the same name: what was before it has first to be closed.
             last = pane
-            more += self.ladder.amount(vitals)
+            more += self.thresholds.amount(vitals)
             at, spent, begin, ends = self.stand(state, pane)
             readings = self._climb(state, Stand(at, spent + more, begin, ends)) or readings
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The pane at whose end the session is over if nothing more comes; NEVER: the next there is."""
-        if state.get("told", self.ladder.fresh)[1] != self.ladder.limit:
+        if state.get("told", self.thresholds.fresh)[1] != self.thresholds.limit:
             return NEVER
         return int(state["last"]) + self.idle // self.pane if "last" in state else FOREVER
 
     def _climb(self, state: dict[str, Any], stand: Stand) -> list[Reading]:
-        told: Told = state.get("told", self.ladder.fresh)
+        told: Told = state.get("told", self.thresholds.fresh)
         begin = stand.begin or str(stand.at // self.idle)
-        readings = self.ladder.climb(told, stand._replace(begin=begin))
+        readings = self.thresholds.climb(told, stand._replace(begin=begin))
         if readings:
             state.update(told=told, begin=begin)
         return readings

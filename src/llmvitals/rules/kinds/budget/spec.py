@@ -1,90 +1,104 @@
-# ruff: noqa: TRY004  # pydantic tells a ValueError to the user, and passes a TypeError on
-"""A sum of money, tokens or calls that may be spent in a period."""
+"""The fields of `budget:` in a rule."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from llmvitals.errors import checked
-from llmvitals.metrics.amount import BASIS, basis_points, dollars_nano, whole
+from llmvitals.metrics.amount import BASIS
+from llmvitals.metrics.columns import BUDGET
+from llmvitals.record.reading import Reading, Stand
 from llmvitals.record.view import COUNTLESS, UNKNOWN
-from llmvitals.record.zone import zone
-from llmvitals.rules.condition.scope import Scope, suggestion
+from llmvitals.rules.condition.fields import Zone
+from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.needs import Needs
 from llmvitals.rules.condition.trailing import Trailing, bucket_length
+from llmvitals.rules.kinds.budget import fields
 from llmvitals.rules.kinds.budget.burn_rate import Burn
-from llmvitals.rules.kinds.budget.burn_windows import HOURLY, LENGTHS, Pair, gauges, read_pairs, scaled
+from llmvitals.rules.kinds.budget.burn_windows import HOURLY, LENGTHS, gauges, scaled
 from llmvitals.rules.kinds.budget.calendar import Calendar
 from llmvitals.rules.kinds.budget.detector import Account, Spending
+from llmvitals.rules.kinds.budget.fields import EVERY_PERIOD, FINE, SESSION, SPENT, UNITS
 from llmvitals.rules.kinds.budget.forecast import Forecast
 from llmvitals.rules.kinds.budget.rolling import Rolling
 from llmvitals.rules.kinds.budget.session import Idle
-from llmvitals.rules.kinds.budget.thresholds import Ladder
-from llmvitals.window import DAY, HOUR, MINUTE, PERIODS, SECOND, duration, duration_text
+from llmvitals.rules.kinds.budget.thresholds import Thresholds
+from llmvitals.window import DAY, HOUR, MINUTE, PERIODS, duration_text
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+    from collections.abc import Sequence
 
-    from llmvitals.record.alert import Unit
+    from llmvitals.record.alert import Bound, Unit
 
-SPENT: Final[dict[str, tuple[str, ...]]] = {
-    "cost": ("cost_nano",),
-    "tokens": ("input_tokens", "output_tokens"),
-    "calls": ("calls",),
-}
-"""Metric → the totals of vitals that are spent."""
-UNITS: Final[dict[str, Unit]] = {"cost": "usd", "tokens": "tokens", "calls": "count"}
-STEPS: Final = (5_000, 8_000, 9_500, 10_000)
-"""Default thresholds, in hundredths of a per cent."""
-FINE: Final = 288
-"""Buckets of a rolling budget at most: 24h is made of 5-minute ones."""
-
-
-SESSION: Final = "session"
 IDLE: Final = 30 * MINUTE
-"""A session is over when it has been silent for so long."""
+"""By default a session is over when it had no calls for so long."""
 WARN: Final = 8_000
-"""A budget that steers gateways warns from its first threshold on that is not below this."""
+"""A budget that steers gateways warns from its first threshold on that is not below this (1/10,000)."""
 
 
-class Budget(Scope):
-    """`budget:` of a rule.
+class Budget(Kind):
+    """A sum that may be spent in a period.
 
-    limit, overrides, floor: nano-dollars, tokens or calls. per: a calendar period in `timezone`, or that of
-    a session, which ends when it is silent for idle (µs); or rolling: µs. burn_rate: pairs of windows; floor:
-    what has to be spent in the long one at least. forecast: the chance to overrun from which on it is told.
-    verdict: what gateways shall do, block from block_at on. Shares and chances are in 1/10,000.
+    limit, overrides, floor: nano-dollars, tokens or calls. per: a calendar period in `timezone`, or a
+    session, which ends when it had no calls for idle (µs); or rolling: µs. burn_rate: pairs of windows;
+    floor: what has to be spent at least in the long one. forecast: the chance to overrun from which on it
+    fires. verdict: what gateways do, block from block_at on. Shares and chances are in 1/10,000.
     """
 
     kind: ClassVar[str] = "budget"
     eager: ClassVar[bool] = True
-    lasting: ClassVar[bool] = False
-    later: ClassVar[tuple[str, ...]] = ()
+    bound: ClassVar[Bound] = "budget"
+    measurement: ClassVar[str] = BUDGET
     summary: ClassVar[str] = "{value} of {limit} per {window} is used ({percent}): {series}"
     facets: ClassVar[dict[str, str]] = {
         "burn": "{limit} per {window} burns at {level} an even spend: {series}",
         "forecast": "More than {limit} per {window} is likely to be spent: {series}",
     }
 
-    metric: str = "cost"
-    limit: int
-    per: str | None = None
-    rolling: int | None = None
-    idle: int | None = None
-    timezone: str = "UTC"
-    overrides: dict[str, int] = Field(default_factory=dict)
-    thresholds: tuple[int, ...] = STEPS
-    burn_rate: tuple[Pair, ...] | Literal["default"] | None = None
-    floor: int | None = None
-    forecast: int | None = None
-    verdict: Literal["warn", "block"] | None = None
-    block_at: int | None = None
+    metric: fields.Metric = Field("cost", description="What is spent: dollars, tokens or calls.")
+    limit: fields.Amount = Field(description="What may be spent: dollars, tokens or calls.")
+    per: fields.Period = Field(None, description="The calendar period, in `timezone`; or session.")
+    rolling: fields.Rolling = Field(
+        None, description="In place of `per`: always the last so long, such as 24h; at most 31d."
+    )
+    idle: fields.Idle = Field(
+        None,
+        description="With per: session: a session that is silent for so long is over.",
+        json_schema_extra={"default": "30m"},
+    )
+    timezone: Zone = Field("UTC", validate_default=True, description="Where the period begins.")
+    overrides: fields.Overrides = Field(
+        default_factory=dict, description="Another limit for one value of `by`: {search: 2000}."
+    )
+    thresholds: fields.Steps = Field(
+        ["50%", "80%", "95%", "100%"],
+        validate_default=True,
+        description="Shares of the limit at which it speaks, ascending; each once a period.",
+    )
+    burn_rate: fields.BurnRate = Field(
+        "off",
+        validate_default=True,
+        description="Speak when money goes so fast that it can't last: default, off, or pairs of windows.",
+    )
+    floor: fields.Floor = Field(
+        None, description="What has to be spent in the long window before burn_rate speaks."
+    )
+    forecast: fields.Chance = Field(
+        "off", validate_default=True, description="Speak when the chance to overrun passes this."
+    )
+    verdict: fields.Steering = Field(None, description="What gateways shall do when it is spent.")
+    block_at: fields.Step = Field(
+        None,
+        description="With verdict: block: the threshold from which on calls are blocked.",
+        json_schema_extra={"default": "100%"},
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _session(cls, data: Any) -> Any:
-        """A session's budget is of sessions, and not of the calls that have none."""
+        """A budget per session is by session, and leaves out the calls that have none."""
         if not isinstance(data, dict) or data.get("per") != SESSION:
             return data
         where = data.get("where", {})
@@ -92,99 +106,13 @@ class Budget(Scope):
             where = {SESSION: {"not": UNKNOWN}, **where}
         return {"by": [SESSION], **data, "where": where}
 
-    @field_validator("metric", mode="before")
-    @classmethod
-    def _metric(cls, value: Any) -> str:
-        if value not in tuple(SPENT):
-            raise ValueError(f"{value!r} can't be budgeted{suggestion(str(value), SPENT)}")
-        return str(value)
-
-    @field_validator("limit", "floor", mode="before")
-    @classmethod
-    def _limit(cls, value: Any, info: ValidationInfo) -> int:
-        return _amount(value, info.data.get("metric", ""))
-
-    @field_validator("overrides", mode="before")
-    @classmethod
-    def _overrides(cls, value: Any, info: ValidationInfo) -> dict[str, int]:
-        if not isinstance(value, dict):
-            raise ValueError("write key: limit, such as {search: 2000}")
-        return checked(value.items(), lambda _, limit: _amount(limit, info.data.get("metric", "")))
-
-    @field_validator("per", mode="before")
-    @classmethod
-    def _per(cls, value: Any) -> str:
-        if value not in (*PERIODS, SESSION):
-            names = (*PERIODS, SESSION)
-            raise ValueError(f"{value!r} is no period{suggestion(str(value), names)}, or rolling: 24h")
-        return str(value)
-
-    @field_validator("rolling", mode="before")
-    @classmethod
-    def _rolling(cls, value: Any, info: ValidationInfo) -> int:
-        length = duration(value)
-        if length > 31 * DAY:
-            raise ValueError(f"{value} is too long: at most 31d, or use per: year")
-        bucket_length(length, info.context["pane"] if info.context else SECOND, FINE)
-        return length
-
-    @field_validator("timezone", mode="before")
-    @classmethod
-    def _timezone(cls, value: Any) -> str:
-        zone(value)
-        return str(value)
-
-    @field_validator("thresholds", mode="before")
-    @classmethod
-    def _thresholds(cls, value: Any) -> tuple[int, ...]:
-        if not isinstance(value, list) or not value:
-            raise ValueError("write a list of shares, such as [50%, 80%, 100%]")
-        steps = list(checked(enumerate(value), lambda _, step: basis_points(step)).values())
-        if steps != sorted(set(steps)) or steps[0] <= 0:
-            raise ValueError("write them in ascending order, each once, above 0%")
-        return tuple(steps)
-
-    @field_validator("idle", mode="before")
-    @classmethod
-    def _idle(cls, value: Any, info: ValidationInfo) -> int:
-        length, pane = duration(value), info.context["pane"] if info.context else SECOND
-        if not pane <= length <= DAY or length % pane:
-            raise ValueError(f"{value} is no multiple of a pane ({duration_text(pane)}) up to 24h: write 30m")
-        return length
-
-    @field_validator("burn_rate", mode="before")
-    @classmethod
-    def _burn_rate(cls, value: Any, info: ValidationInfo) -> tuple[Pair, ...] | str | None:
-        if value is False or value == "off":
-            return None
-        if value == "default":
-            return "default"
-        return read_pairs(value, info.context["pane"] if info.context else SECOND)
-
-    @field_validator("forecast", "block_at", mode="before")
-    @classmethod
-    def _share(cls, value: Any, info: ValidationInfo) -> int | None:
-        if info.field_name == "block_at":
-            return basis_points(value)
-        if value is False or value == "off":
-            return None
-        points = basis_points(value)
-        if not 0 < points < BASIS:
-            raise ValueError(f"{value} is no chance to wait for: write one below 100%, such as 80%")
-        return points
-
-    @field_validator("verdict", mode="before")
-    @classmethod
-    def _verdict(cls, value: Any) -> str:
-        if value not in ("warn", "block"):
-            raise ValueError(f"{value!r} is nothing that a gateway can do: write warn or block")
-        return str(value)
+    model_config = ConfigDict(json_schema_extra=fields.CONDITIONS)
 
     @model_validator(mode="after")
     def _whole(self) -> Budget:
         written = self.model_fields_set
         if (self.per is None) == (self.rolling is None):
-            raise ValueError(f"write one of per ({', '.join((*PERIODS, SESSION))}) and rolling (24h)")
+            raise ValueError(f"write one of per ({', '.join(EVERY_PERIOD)}) and rolling (24h)")
         if self.per not in PERIODS and "timezone" in written:
             raise ValueError(f"a {self._what} budget has no time zone: leave timezone out")
         if self.overrides and not self.by:
@@ -228,7 +156,7 @@ class Budget(Scope):
 
     @property
     def _length(self) -> int:
-        """µs of a period as an even spend is reckoned; 0 where there is none."""
+        """The length of a period (µs) for an even spend; 0 where a period has none."""
         if self.rolling is not None:
             return self.rolling
         return HOUR if self.per == "hour" else LENGTHS.get(self.per or "", 0)
@@ -240,18 +168,23 @@ class Budget(Scope):
 
     @property
     def window_text(self) -> str:
-        """The period as one writes it."""
+        """The period, as rules write it."""
         return self.per or duration_text(self.rolling or 0)
 
     @property
     def shown(self) -> bool:
-        """Whether the dimensions are few enough to be tags."""
+        """Whether it has points: its dimensions are few enough to be tags."""
         return not COUNTLESS.intersection(self.by)
 
+    @property
+    def steers(self) -> bool:
+        """Whether it has a verdict."""
+        return self.verdict is not None
+
     def detector(self, pane: int, key: tuple[str, ...]) -> Account:
-        """The logic for one series, whose values of `by` are key; pane in µs."""
+        """The budget of one value of `by`, which may have a limit of its own."""
         warn = next((step for step in self.thresholds if step >= WARN), 0)
-        ladder = Ladder(
+        thresholds = Thresholds(
             totals=SPENT[self.metric],
             limit=self.overrides.get("/".join(key), self.limit),
             unit=self.unit,
@@ -260,34 +193,63 @@ class Budget(Scope):
             warn=warn if self.verdict else 0,
             block=(self.block_at or BASIS) if self.verdict == "block" else 0,
         )
-        clock = zone(self.timezone)
         burn = forecast = None
         if self.burn_rate is not None:
             pairs = scaled(self._length) if self.burn_rate == "default" else self.burn_rate
             burn = Burn(
-                ladder=ladder,
+                thresholds=thresholds,
                 gauges=gauges(pairs, pane),
                 hour=gauges((HOURLY,), pane)[0],
                 pane=pane,
                 period=self._length,
-                floor=ladder.limit // 100 if self.floor is None else self.floor,
-                zone=clock,
+                floor=thresholds.limit // 100 if self.floor is None else self.floor,
+                zone=self.timezone,
             )
         if self.forecast is not None:
-            forecast = Forecast(ladder, pane, self.forecast, clock)
-        return Account(self._spending(ladder, pane, clock), burn, forecast)
+            forecast = Forecast(thresholds, pane, self.forecast, self.timezone)
+        return Account(self._spending(thresholds, pane), burn, forecast)
 
-    def _spending(self, ladder: Ladder, pane: int, clock: ZoneInfo) -> Spending:
+    def _spending(self, thresholds: Thresholds, pane: int) -> Spending:
         if self.rolling is not None:
             length = bucket_length(self.rolling, pane, FINE)
-            return Rolling(ladder, pane, Trailing(length // pane, self.rolling // length))
+            return Rolling(thresholds, pane, Trailing(length // pane, self.rolling // length))
         if self.per == SESSION:
-            return Idle(ladder, pane, self.idle or IDLE)
-        return Calendar(ladder, pane, self.per or "", clock)
+            return Idle(thresholds, pane, self.idle or IDLE)
+        return Calendar(thresholds, pane, self.per or "", self.timezone)
 
+    def stands(self, reading: Reading) -> Sequence[Stand]:
+        """How much of the budget is spent, at the end of a minute or at a threshold."""
+        if not self.shown or reading.facet or reading.verdict not in ("breach", "hold"):
+            return ()
+        spent, limit = reading.value, reading.limit
+        counts: dict[str, int] = {}
+        measures = {"share": spent / limit, **(reading.beside or {})}
+        if self.unit == "usd":
+            # Both are whole nano-dollars; their difference as a float may not be.
+            over = max(0.0, round(spent - limit, 9))
+            measures |= {"spent_usd": spent, "limit_usd": limit, "overshoot_usd": over}
+        else:
+            counts = {f"spent_{self.metric}": int(spent), f"limit_{self.metric}": int(limit)}
+        return (Stand(reading.at, measures, counts),)
 
-def _amount(value: Any, metric: str) -> int:
-    amount = dollars_nano(value) if metric == "cost" else whole(value)
-    if amount <= 0:
-        raise ValueError(f"{value} leaves nothing to spend: write a limit above 0")
-    return amount
+    @property
+    def needs(self) -> Needs:
+        """What is spent."""
+        return Needs(tuple(dict.fromkeys(("calls", *SPENT[self.metric]))))
+
+    def grain(self, pane: int) -> int:
+        """So many panes that no period, and no bucket of a window, ends within them.
+
+        Sums only grow within them, so a limit that is not passed at their end was not passed before.
+        """
+        if self.rolling is not None:
+            panes = bucket_length(self.rolling, pane, FINE) // pane
+        else:
+            # The offsets of time zones are multiples of a quarter of an hour.
+            panes = 15 * MINUTE // pane if self.per in PERIODS else 1
+        burn = self.detector(pane, ("",) * len(self.by)).burn
+        if burn is None:
+            return panes
+        # A burn rate fires only while the budget is not exhausted; only a threshold of 100 % shows that.
+        every = (*burn.gauges, burn.hour)
+        return math.gcd(panes, *(gauge.panes for gauge in every)) if BASIS in self.thresholds else 1

@@ -31,15 +31,15 @@ class Stand(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class Thresholds:
     """What is spent (totals of vitals), of how much, and at which steps (1/10,000) to speak.
 
     limit: nano-dollars, tokens or calls. shown: whether to say also how it stands ("hold") at the end of each
     minute in which that changed. warn, block: the steps from which on a gateway shall do so; 0: never.
 
     A limit that was changed holds from the next pane on. Raised: what the old one told is over, and of the
-    new ladder only the steps that are still to come are told. Lowered: the highest step that the spend
-    passes on the new ladder is told, in the same episode, if it is higher than what was told.
+    new thresholds only the steps that are still to come are told. Lowered: the highest step that the spend
+    passes on the new thresholds is told, in the same episode, if it is higher than what was told.
     """
 
     totals: tuple[str, ...]

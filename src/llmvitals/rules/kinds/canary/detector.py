@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.record.reading import Reading, Stand
 from llmvitals.rules.condition import minute
+from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.kinds.canary import arms, comparison
 from llmvitals.rules.kinds.canary.arms import BEGINNING, Pair
 from llmvitals.rules.kinds.canary.sentences import rollout, sentence
 from llmvitals.window import FOREVER, MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.canary.findings import Finding, Question
     from llmvitals.rules.kinds.canary.spec import Canary
@@ -25,7 +24,7 @@ EVERY: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class CanaryDetector:
+class CanaryDetector(Detector):
     """The logic for one series, whose panes have `arms`; pane in µs.
 
     Who is compared is decided when a minute is over, and counts from the next one on.
@@ -59,11 +58,6 @@ class CanaryDetector:
         if minute.ends(pane, self.pane) and ("now" in state or self._due(state) == here):
             readings += self._over(state, here)
         return readings
-
-    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
-        """A minute tells when it is over."""
-        del state, opened
-        return []
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at whose end something may change without a call; FOREVER: nothing does."""

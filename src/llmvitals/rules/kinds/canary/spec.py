@@ -1,18 +1,20 @@
-"""A canary that is worse than its control: prompt versions, models or any other values, side by side."""
+"""The fields of `canary:` in a rule."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from llmvitals.errors import suggestion
 from llmvitals.metrics.amount import BASIS, basis_points
 from llmvitals.metrics.columns import CANARY
 from llmvitals.record.view import COUNTLESS
+from llmvitals.rules.condition.dimensions import DIMENSION, known, listed
 from llmvitals.rules.condition.false_alarms import Series
-from llmvitals.rules.condition.scope import Scope, known, listed
+from llmvitals.rules.condition.fields import SHARE, Schema
+from llmvitals.rules.condition.kind import Kind
 from llmvitals.rules.kinds.canary.detector import CanaryDetector
 from llmvitals.rules.kinds.canary.endpoints import METRICS
 from llmvitals.rules.kinds.canary.findings import Question
@@ -20,38 +22,64 @@ from llmvitals.rules.kinds.canary.findings import Question
 if TYPE_CHECKING:
     from llmvitals.record.alert import Unit
 
-_SCORE: Final = re.compile(r"score\.\S{1,100}")
+_SCORE: Final = r"score\.\S{1,100}"
 OUTCOMES: Final = ("status", "error_type")
-"""Dimensions that are how a call went, and can't be what it was made with."""
+"""Dimensions that say how a call ended; a call is not made with them."""
+_ON: Final[Schema] = {**DIMENSION, "not": {"enum": sorted({*OUTCOMES, *COUNTLESS})}}
+_METRIC: Final[Schema] = {"type": "string", "anyOf": [{"enum": list(METRICS)}, {"pattern": f"^{_SCORE}$"}]}
+_METRICS: Final[Schema] = {
+    "anyOf": [_METRIC, {"type": "array", "items": _METRIC, "minItems": 1, "uniqueItems": True}]
+}
+_ALPHA: Final = SHARE | {"pattern": r"^(?!0*\.?0*\s*%)0*(50(\.0*)?|[0-4]?[0-9]?(\.[0-9]{0,2}0*)?)\s*%$"}
+_EFFECT: Final = SHARE | {"pattern": r"^0*(1000(\.0*)?|[0-9]{0,3}(\.[0-9]{0,2}0*)?)\s*%$"}
 
 
-class Canary(Scope):
-    """`canary:` of a rule. It fires when the newest value of a dimension is worse than the one before it.
+class Canary(Kind):
+    """A new prompt version, model or any other value that is worse than the one before it.
 
     on: the dimension (prompt_version, model, tags.NAME …). by: by default [app, prompt_name] for
-    prompt_version, else [app]. canary, control: values, where they are not to be found (see arms). metrics:
-    see endpoints.METRICS, and score.NAME. alpha: the chance that a canary that is no worse alarms at all,
-    whenever and however often one looks; of all series together for so many `series` at a time. effect: the
-    smallest worsening that is news.
+    prompt_version, else [app]. canary, control: the values, where they are not the newest and the one before
+    it (see arms). metrics: see endpoints.METRICS, and score.NAME. alpha: the chance that a canary that is no
+    worse alarms at all, however often it is tested; of all series together for so many `series` at a time.
+    effect: the least worsening that counts.
 
-    What was found stands: the alert lasts as long as the comparison, which ends when a newer value comes, or
-    one of the two has not been called for a day. It speaks again when another metric is worse as well.
+    An alert lasts as long as the comparison, which ends when a newer value comes, or one of the two has not
+    been called for a day. It fires again when another metric is worse as well.
     """
 
     kind: ClassVar[str] = "canary"
-    eager: ClassVar[bool] = False
-    lasting: ClassVar[bool] = False
-    later: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str] = "{series}: {note}"
     measurement: ClassVar[str] = CANARY
 
-    on: str
-    canary: str | None = Field(None, min_length=1, max_length=200)
-    control: str | None = Field(None, min_length=1, max_length=200)
-    metrics: tuple[str, ...] = METRICS
-    alpha: float = 0.01
-    effect: float = 0.0
-    series: Series = 1
+    on: Annotated[str, WithJsonSchema(_ON)] = Field(
+        description="The dimension whose values are compared, such as prompt_version or model."
+    )
+    canary: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="The new value; default: the newest one that takes part.",
+    )
+    control: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="The value it is held against; default: the most used that was there before.",
+    )
+    metrics: Annotated[tuple[str, ...], WithJsonSchema(_METRICS)] = Field(
+        METRICS, description="What must not get worse; default: all."
+    )
+    alpha: Annotated[float, WithJsonSchema(_ALPHA)] = Field(
+        "1%",
+        validate_default=True,
+        description="The chance that a canary that is no worse alarms, at any time; at most 50%.",
+    )
+    effect: Annotated[float, WithJsonSchema(_EFFECT)] = Field(
+        "0%",
+        validate_default=True,
+        description="The least worsening that counts, of what the control has.",
+    )
+    series: Series = Field(1, description="For how many canaries together alpha is promised.")
 
     @field_validator("on", mode="before")
     @classmethod
@@ -108,7 +136,7 @@ class Canary(Scope):
 
     @property
     def metric(self) -> str:
-        """What value and limit are of: how many times worse the metric is that speaks first."""
+        """How many times worse the first metric is that alarms."""
         return "times_worse"
 
     @property
@@ -118,18 +146,18 @@ class Canary(Scope):
 
     @property
     def window_text(self) -> str:
-        """It looks at everything since the canary came."""
+        """It reads every minute since the canary came."""
         return "1m"
 
     def detector(self, pane: int, key: tuple[str, ...]) -> CanaryDetector:
-        """The logic for one series; pane in µs."""
+        """It is the same for each series."""
         del key
         alpha = self.alpha / (len(self.metrics) * self.series)
         return CanaryDetector(self, pane, Question(self.metrics, self.effect, alpha))
 
 
 def _metric(name: Any) -> str:
-    if isinstance(name, str) and (name in METRICS or _SCORE.fullmatch(name)):
+    if isinstance(name, str) and (name in METRICS or re.fullmatch(_SCORE, name)):
         return name
     hint = suggestion(str(name), [*METRICS, "score.NAME"])
     raise ValueError(f"{name!r} is not compared{hint}")

@@ -13,6 +13,7 @@ import numpy as np
 from llmvitals.metrics.quantity import amount
 from llmvitals.metrics.registry import metric_of
 from llmvitals.record.reading import Reading
+from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.kinds.change.change_points import LEAST
 from llmvitals.rules.kinds.change.minutes import margin, units, value
 from llmvitals.window import DAY, FOREVER, MINUTE, SECOND
@@ -41,7 +42,7 @@ _LONGEST: Final = 2_016
 
 
 @dataclass(frozen=True, slots=True)
-class Digest:
+class Digest(Detector):
     """hold: how long a change is told, µs. pane: µs.
 
     State: "open": panes not yet looked at; "names" and "minutes" of "rows" (float32, a row a minute, NaN
@@ -74,11 +75,6 @@ class Digest:
             state.clear()
             return [Reading(at, "clear", 0, 0, note="no calls for a day")] if was else []
         return self._told(state, at)
-
-    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
-        """Minutes are looked at when they are over."""
-        del state, opened
-        return []
 
     def wakes(self, state: dict[str, Any]) -> int:
         """When the step of the last calls is over, or what is told has been told long enough."""

@@ -1,25 +1,37 @@
-# pydantic tells a ValueError to the user, and passes a TypeError on
-"""Change without a rule: any metric of a view that is suddenly not what it was, in one digest."""
+# pydantic shows a ValueError to the user, and raises a TypeError further
+"""The fields of `change:` in a rule."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
+from llmvitals.metrics.registry import metric_of
+from llmvitals.rules.condition.dimensions import listed
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
-from llmvitals.rules.condition.scope import Scope, listed
+from llmvitals.rules.condition.fields import DURATION, SCORE_MEAN, MinCalls, Schema
+from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.needs import Needs
 from llmvitals.rules.kinds.change.change_points import Search
 from llmvitals.rules.kinds.change.detector import Digest
-from llmvitals.rules.kinds.change.minutes import ALL, Minutes, changing
-from llmvitals.window import DAY, HOUR, MINUTE, duration, duration_text
+from llmvitals.rules.kinds.change.minutes import ALL, CHANGING, Minutes, changing
+from llmvitals.window import DAY, MINUTE, duration, duration_text
 
 if TYPE_CHECKING:
     from llmvitals.record.alert import Unit
 
 SCORED: Final = 4
-"""Scores that a rule without names is taken to look at, in what it promises."""
+"""The number of scores that a rule without names is assumed to watch, in what it promises."""
+_METRIC: Final[Schema] = {"type": "string", "anyOf": [{"enum": list(CHANGING)}, {"pattern": SCORE_MEAN}]}
+_METRICS: Final[Schema] = {
+    "anyOf": [
+        {"const": "all"},
+        _METRIC,
+        {"type": "array", "items": _METRIC, "minItems": 1, "maxItems": 50, "uniqueItems": True},
+    ]
+}
 
 
 def _hold(value: Any) -> int:
@@ -29,27 +41,33 @@ def _hold(value: Any) -> int:
     return length
 
 
-class Change(Scope):
-    """`change:` of a rule. It fires while any metric of the series has changed within `hold`.
+class Change(Kind):
+    """Any metric that is suddenly not what it was, all of them in one digest.
 
-    metrics: those that are looked at; by default all shares, means and percentiles of a minute, and every
-    score. min_calls: what a minute needs of a metric's calls. false_alarms: a month, of all series and
-    metrics together, as far as it can be promised (docs/change.md). hold: how long a change is told.
-    Nothing is said before half an hour with calls. Its severity is info unless the rule's labels say more.
+    It fires while any metric of the series has changed within `hold` (µs). metrics: those that are watched;
+    () for all shares, means and percentiles of a minute, and every score. min_calls: the calls that a minute
+    needs for a metric. false_alarms: in a month, of all series and metrics together, as far as it can be
+    promised (docs/change.md). It says nothing before half an hour with calls. Its severity is info unless
+    the rule's labels say more.
     """
 
     kind: ClassVar[str] = "change"
-    eager: ClassVar[bool] = False
-    lasting: ClassVar[bool] = False
-    later: ClassVar[tuple[str, ...]] = ()
     severity: ClassVar[str] = "info"
     summary: ClassVar[str] = "Changed: {note} ({series})"
 
-    metrics: tuple[str, ...] = Field((), max_length=50)
-    min_calls: int = Field(10, ge=1, le=1_000_000)
-    false_alarms: FalseAlarms = 1
+    metrics: Annotated[tuple[str, ...], Field(max_length=50), WithJsonSchema(_METRICS)] = Field(
+        "all",
+        validate_default=True,
+        description="Shares, means and percentiles that are looked at; default: see docs/change.md.",
+    )
+    min_calls: MinCalls = Field(10, description="Minutes with fewer calls are left out.")
+    false_alarms: FalseAlarms = Field(
+        1, description="How many it may give in a month, all its series and metrics together."
+    )
     series: Series = 100
-    hold: Annotated[int, BeforeValidator(_hold)] = HOUR
+    hold: Annotated[int, BeforeValidator(_hold), WithJsonSchema(DURATION)] = Field(
+        "1h", validate_default=True, description="How long a change is told; 10m to 24h."
+    )
 
     @field_validator("by", mode="after")
     @classmethod
@@ -68,27 +86,35 @@ class Change(Scope):
 
     @property
     def metric(self) -> str:
-        """What value counts."""
+        """The number of changed metrics."""
         return "changes"
 
     @property
     def unit(self) -> Unit:
-        """Metrics are counted."""
+        """It is a number."""
         return "count"
 
     @property
     def window_text(self) -> str:
-        """How long a change is told, as one writes it."""
+        """How long a change is shown, as rules write it."""
         return duration_text(self.hold)
 
     def detector(self, pane: int, key: tuple[str, ...]) -> Digest:
-        """The logic for one series; pane in µs."""
+        """It is the same for each series."""
         del key
         return _digest(self.metrics, self.min_calls, self.hold, pane, over=(self.false_alarms, self.series))
+
+    @property
+    def needs(self) -> Needs | None:
+        """All sums and the metrics' sketches; None where it reads scores."""
+        metrics = [metric_of(name) for name in self.metrics]
+        if not metrics or any(metric.score for metric in metrics):
+            return None
+        return Needs.all_sums(metric.sketch for metric in metrics)
 
 
 @lru_cache(maxsize=256)
 def _digest(metrics: tuple[str, ...], few: int, hold: int, pane: int, *, over: tuple[float, int]) -> Digest:
-    """One for all series: what it derives from its metrics is derived once."""
+    """One detector for all series, so that it derives things from its metrics only once."""
     run = run_length(*over, MINUTE) * (len(metrics) or len(ALL) + SCORED)
     return Digest(Minutes(metrics, few, pane), Search(run), hold, pane)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.record.reading import Reading, Stand
+from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.condition.false_alarms import run_length
 from llmvitals.rules.kinds.drift import pool, witness
 from llmvitals.rules.kinds.drift.reference import Reference, unpacked
@@ -14,8 +15,6 @@ from llmvitals.stats import hotelling
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from llmvitals.record.reading import Verdict
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.drift.spec import Drift
@@ -30,7 +29,7 @@ RECENT: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class DriftDetector:
+class DriftDetector(Detector):
     """One reading a minute (or for as many minutes as it takes to have min_calls) once it has learned.
 
     State: that of `pool`; "space": whose vectors it is about; "learning": see Learner; then "reference"
@@ -67,11 +66,6 @@ class DriftDetector:
             last = readings[-1]
             state["said"] = [last.verdict, last.value, last.limit, last.note]
         return readings
-
-    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
-        """An unfinished minute tells nothing."""
-        del state, opened
-        return []
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The pane at whose end a minute is over, or nothing came for an hour; FOREVER for neither."""

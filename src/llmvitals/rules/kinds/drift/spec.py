@@ -1,16 +1,17 @@
-"""Calls that are about something else than they were: the embeddings of a series against their reference."""
+"""The fields of `drift:` in a rule."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from llmvitals.metrics.columns import DRIFT
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series
-from llmvitals.rules.condition.scope import Scope
+from llmvitals.rules.condition.fields import DURATION
+from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.kinds.drift.baseline import DriftTraining, adopted
 from llmvitals.rules.kinds.drift.detector import DriftDetector
-from llmvitals.rules.kinds.drift.reference import unpacked
 from llmvitals.stats.hotelling import SPANS
 from llmvitals.window import DAY, HOUR, MINUTE, duration, duration_text
 
@@ -28,69 +29,67 @@ def _learn(value: Any) -> int:
     return length
 
 
-class Drift(Scope):
-    """`drift:` of a rule. It fires when what calls mean is no longer what it was when it was learned.
+class Drift(Kind):
+    """Calls that are about something else than they were.
 
-    model: whose embeddings to read ("text-embedding-3-small", or a space "text-embedding-3-small/1536");
-    by default the first that has enough calls. learn: how many minutes with calls the reference takes (1h to
-    4w). min_calls: vectors that are looked at at once: minutes with fewer are put together.
-    false_alarms: a month, over all of `series` series (see detect/promise).
+    model: whose embeddings it reads ("text-embedding-3-small", or a space "text-embedding-3-small/1536"); by
+    default the first that has enough calls. learn: the minutes with calls (µs) that the reference is learned
+    from, 1h to 4w. min_calls: embeddings that are read at a time; minutes with fewer are joined.
+    false_alarms: in a month, in all of `series` series together.
     """
 
     kind: ClassVar[str] = "drift"
-    eager: ClassVar[bool] = False
     lasting: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str] = "Calls are not what they were: {series} ({note})"
     meaning: ClassVar[bool] = True
     measurement: ClassVar[str] = DRIFT
 
-    model: str = Field("", max_length=200)
-    learn: Annotated[int, BeforeValidator(_learn)] = 2 * DAY
-    min_calls: int = Field(10, ge=2, le=1_000_000)
+    model: str = Field(
+        "",
+        max_length=200,
+        description="Whose embeddings; default: the first that has enough calls.",
+        examples=["text-embedding-3-small"],
+    )
+    learn: Annotated[int, BeforeValidator(_learn), WithJsonSchema(DURATION)] = Field(
+        "2d",
+        validate_default=True,
+        description="How many minutes with calls it learns from; 1h to 4w.",
+    )
+    min_calls: int = Field(
+        10,
+        ge=2,
+        le=1_000_000,
+        description="Embeddings that are looked at at once; minutes with fewer are put together.",
+    )
     false_alarms: FalseAlarms = 1
     series: Series = 100
 
     @property
     def metric(self) -> str:
-        """What is measured."""
+        """How far the embeddings are from the reference."""
         return "drift"
 
     @property
     def unit(self) -> Unit:
-        """1 is the limit."""
+        """A number; 1 is the limit."""
         return "score"
 
     @property
     def window_text(self) -> str:
-        """The longest span that is looked at."""
+        """The longest span that is compared."""
         return duration_text(SPANS[-1] * MINUTE)
 
     def adopt(self, state: dict[str, Any], memory: bytes | None) -> bool:
-        """See Scope; memory: a reference."""
+        """memory: a packed Reference."""
         adopted(state, memory)
         return True
 
     def detector(self, pane: int, key: tuple[str, ...]) -> DriftDetector:
-        """The logic for one series; pane in µs."""
+        """It is the same for each series."""
         del key
         return DriftDetector(self, pane)
 
-
-def reference_of(state: dict[str, Any]) -> bytes | None:
-    """The reference in a detector's state, to be kept or given to another; None while it learns."""
-    reference: bytes | None = state.get("reference")
-    return reference
-
-
-def adopted(state: dict[str, Any], reference: bytes | None) -> None:
-    """Give a detector's state a reference in place of what it has or learns; None: learn anew from here.
-
-    What it heard of late is forgotten, so the next reading is the first against this reference.
-    Raises ValueError where the bytes are no reference; the state is as it was then.
-    """
-    space = unpacked(reference).space if reference is not None else ""
-    heard = state.get("heard", 0)
-    state.clear()
-    if reference is not None:
-        state.update(reference=reference, space=space, heard=heard)
+    @property
+    def training(self) -> DriftTraining:
+        """It learns a reference of embeddings."""
+        return DriftTraining(self)

@@ -1,55 +1,73 @@
-# pydantic tells a ValueError to the user, and passes a TypeError on
-"""A provider that fails: the share of its calls that end in an error, minor or major."""
+"""The fields of `outage:` in a rule."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from llmvitals.metrics.amount import limit
 from llmvitals.metrics.registry import METRICS
 from llmvitals.record.reading import Reading
 from llmvitals.record.view import UNKNOWN, Condition
-from llmvitals.rules.condition.scope import Scope, Window, condition
+from llmvitals.rules.condition.dimensions import By, Wanted, condition
+from llmvitals.rules.condition.fields import CHANCE, PART, MinCalls, Window
+from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.screening import SLACK, Screen
 from llmvitals.rules.condition.statistic import Statistic
-from llmvitals.window import MINUTE, duration_text
+from llmvitals.window import duration_text
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from llmvitals.record.alert import Unit
     from llmvitals.record.reading import NoData
+    from llmvitals.rules.condition.screening import Windows
 
 MINOR: Final = "minor"
 MAJOR: Final = "major"
 SHARE: Final = METRICS["error_share"]
+_OUTCOMES: Final = ("error_type", "status")
+"""Dimensions that say how a call ended."""
 
 
-class Outage(Scope):
-    """`outage:` of a rule. One alert with two levels; at "major" it is critical, whatever its labels say.
+class Outage(Kind):
+    """A provider that fails: minor and major.
 
-    minor, major: the share of failed calls from which on it is one. resolve_below: where the alert is
-    released, by default half of minor; until then an outage that was major stays so. min_calls: of the
-    window. errors: the error_types that are the provider's fault (a value, a list, {not: …} or {regex: …});
-    a call with any other doesn't count at all, as one that failed without a type does.
-    no_data is keep by default: callers turn away from a provider that is down, so few calls are no sign that
-    it is well.
+    It is one alert with two levels; at "major" it is critical, whatever its labels say. minor, major: the
+    share of failed calls from which on it is one. resolve_below: where the alert resolves, by default half of
+    minor; until then a major outage stays major. min_calls: of the window. errors: the error_types that are
+    the provider's fault; a call with any other type, or one that failed without a type, is left out.
+
+    `no_data` is keep by default: callers turn away from a provider that is down, so few calls do not mean
+    that it has recovered.
     """
 
     kind: ClassVar[str] = "outage"
-    eager: ClassVar[bool] = False
     lasting: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ()
+    no_data: ClassVar[NoData] = "keep"
+    critical_levels: ClassVar[frozenset[str]] = frozenset((MAJOR,))
     summary: ClassVar[str] = "{value} of the calls within {window} failed ({level} outage): {series}"
-    grave: ClassVar[frozenset[str]] = frozenset((MAJOR,))
-    silence: ClassVar[NoData] = "keep"
 
-    by: tuple[str, ...] = Field(("provider",), max_length=4)
-    window: Window = MINUTE
-    minor: float = 0.2
-    major: float = 0.6
-    resolve_below: float | None = None
-    min_calls: int = Field(10, ge=1, le=1_000_000)
-    errors: Condition | None = None
+    by: By = ("provider",)
+    window: Window = Field("1m", validate_default=True)
+    minor: Annotated[float, WithJsonSchema(CHANCE)] = Field(
+        "20%",
+        validate_default=True,
+        description="The share of failed calls from which on it is an outage.",
+    )
+    major: Annotated[float, WithJsonSchema(PART)] = Field(
+        "60%", validate_default=True, description="…and a major one, which is critical."
+    )
+    resolve_below: Annotated[float | None, WithJsonSchema(CHANCE)] = Field(
+        None, description="It is over below this; by default half of minor."
+    )
+    min_calls: MinCalls = Field(10, description="With fewer calls in the window nothing is said.")
+    errors: Condition | None = Field(
+        None, description="The error_types that are the provider's fault; default: any."
+    )
 
     @field_validator("minor", "major", "resolve_below", mode="before")
     @classmethod
@@ -59,11 +77,11 @@ class Outage(Scope):
             raise ValueError("0% is always reached: write a greater share, such as 20%")
         return share
 
-    @field_validator("errors", mode="before")
+    @field_validator("errors", mode="before", json_schema_input_type=Wanted)
     @classmethod
     def _errors(cls, value: Any) -> Condition:
         wanted = condition("errors", value)
-        # A call that went well has no error_type, and has to count.
+        # A successful call has no error_type, and has to count.
         if wanted.accepts(UNKNOWN):
             return wanted
         if wanted.negate:
@@ -71,10 +89,16 @@ class Outage(Scope):
         regex = None if wanted.regex is None else f"(?:{wanted.regex})|{UNKNOWN}"
         return Condition(wanted.values | {UNKNOWN} if wanted.values else frozenset(), regex)
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [{"properties": {"where": {"propertyNames": {"not": {"enum": list(_OUTCOMES)}}}}}]
+        }
+    )
+
     @model_validator(mode="after")
     def _whole(self) -> Outage:
         for name, _ in self.where:
-            if name in ("error_type", "status"):
+            if name in _OUTCOMES:
                 raise ValueError(
                     f"{name} in where would leave out the calls that went well: write errors: [Timeout, …]"
                 )
@@ -89,7 +113,7 @@ class Outage(Scope):
 
     @property
     def metric(self) -> str:
-        """What it reads."""
+        """The share of failed calls."""
         return "error_share"
 
     @property
@@ -99,19 +123,34 @@ class Outage(Scope):
 
     @property
     def window_text(self) -> str:
-        """The window as one writes it."""
+        """The window, as rules write it."""
         return duration_text(self.window)
 
     def detector(self, pane: int, key: tuple[str, ...]) -> Statistic:
-        """The logic for one series; pane in µs."""
+        """The share of failed calls over the window."""
         del key
         return Statistic.over(self, SHARE, pane, few=self.min_calls)
 
     def judged(self, at: int, value: float) -> Reading:
-        """What a share of errors means."""
+        """The reading for a share of failed calls at a time (µs)."""
         if value >= self.major:
             return Reading(at, "breach", value, self.major, MAJOR)
         if value >= self.minor:
             return Reading(at, "breach", value, self.minor, MINOR)
         release = self.minor / 2 if self.resolve_below is None else self.resolve_below
         return Reading(at, "clear" if value <= release else "hold", value, self.minor)
+
+    @property
+    def needs(self) -> Needs:
+        """What the share is computed from."""
+        return Needs.of(SHARE)
+
+    @property
+    def screen(self) -> Screen:
+        """Windows whose share may reach minor."""
+        return Screen(self.window, self._may_fire)
+
+    def _may_fire(self, windows: Windows) -> NDArray[np.bool_]:
+        calls, errors = windows.totals("calls"), windows.totals("errors")
+        found: NDArray[np.bool_] = (calls >= self.min_calls) & (errors >= calls * self.minor * (1 - SLACK))
+        return found

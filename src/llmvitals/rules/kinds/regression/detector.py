@@ -11,6 +11,7 @@ import numpy as np
 
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition import minute
+from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.kinds.regression import hours
 from llmvitals.rules.kinds.regression.gauge import plus
 from llmvitals.stats import shiryaev
@@ -18,8 +19,6 @@ from llmvitals.stats.dispersion import dispersion, factor
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from llmvitals.metrics.metric import Side
     from llmvitals.record.reading import Verdict
     from llmvitals.record.vitals import Vitals
@@ -44,7 +43,7 @@ def since_text(since: int, now: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Seasonal:
+class Seasonal(Detector):
     """The detector of one series.
 
     season: hours of a week or a day. past: how many of them are looked back to; least: how many it takes.
@@ -92,11 +91,6 @@ class Seasonal:
             readings.append(Reading(at, "none", 0, 0, note=_LOST))
             self._forget(state)
         return readings
-
-    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
-        """An unfinished minute tells nothing."""
-        del state, opened
-        return []
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The end of a minute with calls, or of the day after which nothing is waited for."""

@@ -1,56 +1,77 @@
-"""A metric that got worse than it was at the same hours of past weeks."""
+"""The fields of `regression:` in a rule."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from llmvitals.errors import suggestion
 from llmvitals.metrics.amount import BASIS, basis_points
-from llmvitals.metrics.registry import comparable, metric_of
+from llmvitals.metrics.registry import COMPARABLE, comparable, metric_of
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
-from llmvitals.rules.condition.scope import Scope
+from llmvitals.rules.condition.fields import SCORE_MEAN, SHARE, MinCalls, Schema
+from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.needs import Needs
 from llmvitals.rules.condition.sentences import named
 from llmvitals.rules.kinds.regression.detector import Seasonal
-from llmvitals.rules.kinds.regression.gauges import gauge_of
+from llmvitals.rules.kinds.regression.gauges import gauge_of, sketch_of
 from llmvitals.window import HOUR, MINUTE, duration_text
 
 if TYPE_CHECKING:
     from llmvitals.metrics.metric import Side
-    from llmvitals.record.alert import Unit
+    from llmvitals.record.alert import Bound, Unit
 
 AGAINST: Final[dict[str, tuple[int, int, int, int]]] = {"weeks": (168, 4, 2, 8), "days": (24, 7, 3, 14)}
-"""What is compared with: its hours, how many by default, at least and at most."""
+"""What is compared with → its hours; how many of them by default, at least and at most."""
 DIRECTIONS: Final = ("up", "down", "both")
 EFFECT: Final = 0.2
 SCORE_EFFECT: Final = 0.1
+_EFFECT: Final[Schema] = SHARE | {"pattern": r"^0*([1-9][0-9]{0,2}(\.[0-9]{0,2}0*)?|1000(\.0*)?)\s*%$"}
 
 
-class Regression(Scope):
-    """`regression:` of a rule. It fires when a metric is worse than at the same hours of past weeks or days.
+def _bounds(against: str) -> Schema:
+    """The bounds of `past`."""
+    _, _, least, most = AGAINST[against]
+    return {"properties": {"past": {"minimum": least, "maximum": most}}}
 
-    against: weeks or days. past: how many of them count, the median of which is what is usual; nothing is
-    said before there are two weeks or three days. effect: the least change that counts, a share of what is
-    usual. direction: up, down or both; by default where the metric gets worse. min_calls: of an hour, for it
-    to be compared with, and of the change. false_alarms, series: see detect/promise.
 
-    Hours are those of UTC. A change that stays becomes usual when it fills half of the past.
+class Regression(Kind):
+    """A metric that is worse than at the same hours of past weeks or days.
+
+    against: weeks or days. past: how many of them are compared with; their median is what is usual. It says
+    nothing before there are two weeks or three days. effect: the least change that counts, a share of what is
+    usual. direction: up, down or both; by default the direction in which the metric gets worse. min_calls: of
+    an hour, for it to be compared with, and of the change. false_alarms, series: see condition/false_alarms.
+
+    Hours are those of UTC. A change that stays becomes usual once it fills half of the past.
     """
 
     kind: ClassVar[str] = "regression"
-    eager: ClassVar[bool] = False
-    lasting: ClassVar[bool] = False
-    later: ClassVar[tuple[str, ...]] = ()
+    bound: ClassVar[Bound] = "usual"
 
-    metric: str
-    against: Literal["weeks", "days"] = "weeks"
-    past: int | None = Field(None, ge=2, le=14)
-    effect: float | None = None
-    direction: Literal["up", "down", "both"] | None = None
-    min_calls: int = Field(30, ge=1, le=1_000_000)
-    false_alarms: FalseAlarms = 1.0
+    metric: Annotated[
+        str,
+        WithJsonSchema({"type": "string", "anyOf": [{"enum": list(COMPARABLE)}, {"pattern": SCORE_MEAN}]}),
+    ] = Field(description="The statistic that is compared.")
+    against: Literal["weeks", "days"] = Field(
+        "weeks", description="The same hours of past weeks, or of past days."
+    )
+    past: int | None = Field(
+        None,
+        ge=2,
+        le=14,
+        description="How many weeks or days are looked back to; default: 4 or 7.",
+    )
+    effect: Annotated[float | None, WithJsonSchema(_EFFECT)] = Field(
+        None, description="The least change that counts, of what is usual; default: 20%, or 10% of a score."
+    )
+    direction: Literal["up", "down", "both"] | None = Field(
+        None, description="Default: where the metric gets worse."
+    )
+    min_calls: MinCalls = Field(30, description="Hours with fewer calls are not compared with.")
+    false_alarms: FalseAlarms = 1
     series: Series = 100
 
     @field_validator("metric", mode="before")
@@ -74,6 +95,18 @@ class Regression(Scope):
             raise ValueError(f"{value} is no change to look for: write 1% to 1000%, such as 20%")
         return points / BASIS
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {
+                    "if": {"properties": {"against": {"const": "days"}}, "required": ["against"]},
+                    "then": _bounds("days"),
+                    "else": _bounds("weeks"),
+                }
+            ]
+        }
+    )
+
     @model_validator(mode="after")
     def _past(self) -> Regression:
         _, _, least, most = AGAINST[self.against]
@@ -88,20 +121,20 @@ class Regression(Scope):
 
     @property
     def window_text(self) -> str:
-        """How far back it looks."""
+        """How far back it looks, as rules write it."""
         season, usually, _, _ = AGAINST[self.against]
         return duration_text((self.past or usually) * season * HOUR)
 
     @property
     def summary(self) -> str:
-        """A sentence."""
+        """The metric's own sentence, if it has one."""
         usual = f"{{limit}} is usual at this time of past {self.against} ({{note}}): {{series}}"
         if sentence := metric_of(self.metric).sentence:
             return f"{{value}} of {sentence}, {usual}"
         return f"{named(self.metric)} is {{value}}, {usual}"
 
     def detector(self, pane: int, key: tuple[str, ...]) -> Seasonal:
-        """The logic for one series; pane in µs."""
+        """It is the same for each series."""
         del key
         season, usually, least, _ = AGAINST[self.against]
         direction = self.direction or metric_of(self.metric).worse
@@ -119,3 +152,8 @@ class Regression(Scope):
             level=math.log(steps),
             pane=pane,
         )
+
+    @property
+    def needs(self) -> Needs | None:
+        """All sums and the metric's sketch; None for a score."""
+        return None if metric_of(self.metric).score else Needs.all_sums([sketch_of(self.metric)])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from llmvitals.metrics.amount import NANO
 from llmvitals.metrics.quantity import amount
 from llmvitals.record.reading import Reading
+from llmvitals.rules.condition.detector import Detector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ _NOTHING: Final[Sample] = ([0], 0, {})
 
 
 @dataclass(frozen=True, slots=True)
-class RunawayDetector:
+class RunawayDetector(Detector):
     """known: whether one knows whom this is about. tools: whether tools matter.
 
     State: that of the window of closed panes; "fired" (of LEVELS, the highest told), "begin" and "at" while

@@ -1,20 +1,28 @@
-"""Someone who has gone out of control: too much money in a short time, or the same tools over and over."""
+"""The fields of `runaway:` in a rule."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from llmvitals.metrics.amount import dollars_nano
 from llmvitals.record.view import UNKNOWN
-from llmvitals.rules.condition.scope import Scope, Window
+from llmvitals.rules.condition.dimensions import By
+from llmvitals.rules.condition.fields import ABOVE_0, Window
+from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.screening import Screen
 from llmvitals.rules.condition.trailing import Trailing, bucket_length
 from llmvitals.rules.kinds.runaway.detector import LEVELS, RunawayDetector
-from llmvitals.window import MINUTE, duration_text
+from llmvitals.window import duration_text
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from llmvitals.record.alert import Unit
+    from llmvitals.rules.condition.screening import Windows
 
 
 class Signatures(BaseModel):
@@ -22,36 +30,38 @@ class Signatures(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    calls: int = Field(ge=2, le=1_000_000)
-    at_most: int = Field(ge=1, le=20)
+    calls: int = Field(ge=2, le=1_000_000, description="So many tool calls…")
+    at_most: int = Field(ge=1, le=20, description="…of at most so many kinds.")
 
 
-class Runaway(Scope):
-    """`runaway:` of a rule. It fires when a series reaches any of these within the window.
+class Runaway(Kind):
+    """A session, user or key that spends too much, or calls the same tools over and over.
 
-    by: what may run away: session, user, key, agent; of calls where that is not known nothing is said.
-    window: 24h at most. spend: dollars (here: nano-dollars). same_tool: so many calls of one tool with the
-    same arguments. signatures: many tool calls of few kinds, a kind being a tool and its arguments. A tool
-    call without known arguments counts in neither.
+    It fires when a series reaches any of these limits within the window (24h at most). by: what may run away:
+    session, user, key, agent; calls where that is not known are left out. spend: nano-dollars. same_tool: so
+    many calls of one tool with the same arguments. signatures: many tool calls of few kinds, where a kind is
+    a tool with its arguments. A tool call without known arguments counts in neither.
 
-    Calls that are not closed count as well, so it is heard within a second or two. It speaks again at twice
-    (level ×2) and five times (×5, critical whatever the labels say) of the limit, once each until it is over:
-    until everything is below 95 % of its limit again. value and limit are of the spend where that is limited,
-    else of the tool calls; the note says what happened.
+    Calls in open panes count as well, so it fires within a second or two. It fires again at twice the limit
+    (level ×2) and at five times (×5, critical whatever the labels say), once each until it is over: until
+    everything is below 95 % of its limit again. value and limit are the spend's if that has a limit, else the
+    tool calls'; the note says what happened.
     """
 
     kind: ClassVar[str] = "runaway"
     eager: ClassVar[bool] = True
-    lasting: ClassVar[bool] = False
-    later: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str] = "{series} {note}"
-    grave: ClassVar[frozenset[str]] = frozenset((LEVELS[5],))
+    critical_levels: ClassVar[frozenset[str]] = frozenset((LEVELS[5],))
 
-    by: tuple[str, ...] = Field(("session",), max_length=4)
-    window: Window = 10 * MINUTE
-    spend: int | None = None
-    same_tool: int | None = Field(None, ge=2, le=1_000_000)
-    signatures: Signatures | None = None
+    by: By = ("session",)
+    window: Window = Field("10m", validate_default=True)
+    spend: Annotated[int | None, WithJsonSchema(ABOVE_0)] = Field(
+        None, description="Dollars within the window."
+    )
+    same_tool: int | None = Field(
+        None, ge=2, le=1_000_000, description="So many calls of one tool with the same arguments."
+    )
+    signatures: Signatures | None = Field(None, description="Many tool calls of few kinds: a loop.")
 
     @field_validator("spend", mode="before")
     @classmethod
@@ -68,6 +78,13 @@ class Runaway(Scope):
             raise ValueError("write {calls: 30, at_most: 3}")  # noqa: TRY004 - pydantic tells a ValueError
         return value
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [{"properties": {"by": {"minItems": 1}}}],
+            "anyOf": [{"required": [name]} for name in ("spend", "same_tool", "signatures")],
+        }
+    )
+
     @model_validator(mode="after")
     def _whole(self) -> Runaway:
         if self.spend is None and self.same_tool is None and self.signatures is None:
@@ -82,7 +99,7 @@ class Runaway(Scope):
 
     @property
     def metric(self) -> str:
-        """What value and limit are of."""
+        """The spend if that has a limit, else the tool calls."""
         return "tool_calls" if self.spend is None else "cost"
 
     @property
@@ -92,12 +109,36 @@ class Runaway(Scope):
 
     @property
     def window_text(self) -> str:
-        """The window as one writes it."""
+        """The window, as rules write it."""
         return duration_text(self.window)
 
     def detector(self, pane: int, key: tuple[str, ...]) -> RunawayDetector:
-        """The logic for one series, whose values of `by` are key; pane in µs."""
+        """The limits of one session, user or key."""
         length = bucket_length(self.window, pane)
         trailing = Trailing(length // pane, self.window // length)
-        tools = self.same_tool is not None or self.signatures is not None
-        return RunawayDetector(self, pane, trailing, known=UNKNOWN not in key, tools=tools)
+        return RunawayDetector(self, pane, trailing, known=UNKNOWN not in key, tools=self._tools)
+
+    @property
+    def _tools(self) -> bool:
+        """Whether it reads tool calls."""
+        return self.same_tool is not None or self.signatures is not None
+
+    @property
+    def needs(self) -> Needs:
+        """Money, and tool calls if they have a limit."""
+        return Needs(("calls", "cost_nano"), tools=self._tools)
+
+    @property
+    def screen(self) -> Screen:
+        """Windows whose money or tool calls reach the lowest limit."""
+        return Screen(self.window, self._may_fire)
+
+    def _may_fire(self, windows: Windows) -> NDArray[np.bool_]:
+        found = np.zeros(len(windows.panes), np.bool_)
+        if self.spend is not None:
+            found |= windows.totals("cost_nano") >= self.spend
+        limits = [self.same_tool, self.signatures and self.signatures.calls]
+        if least := [limit for limit in limits if limit]:
+            tools = windows.entries.tools
+            found |= windows.counted(tools.keys, tools.counts) >= min(least)
+        return found

@@ -1,48 +1,80 @@
-"""A statistic over a trailing window, against a fixed limit."""
+"""The fields of `threshold:` in a rule."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from llmvitals.metrics.amount import limit
-from llmvitals.metrics.registry import metric_of
+from llmvitals.metrics.registry import METRICS, metric_of
 from llmvitals.record.reading import Reading
-from llmvitals.rules.condition.scope import Scope, Window
+from llmvitals.rules.condition.fields import NUMBER, SCORE_MEAN, MinCalls, Window, limit_schema, when
+from llmvitals.rules.condition.fixed_limit import FixedLimit
+from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.screening import Screen
 from llmvitals.rules.condition.sentences import named
 from llmvitals.rules.condition.statistic import Statistic
-from llmvitals.window import MINUTE, duration_text
+from llmvitals.rules.kinds.threshold.screen import may_fire
+from llmvitals.window import duration_text
 
 if TYPE_CHECKING:
     from llmvitals.record.alert import Unit
     from llmvitals.record.reading import Verdict
 
 FEW: Final = 20
-"""Default of min_calls for shares, means and quantiles; 1 for totals and rates."""
-ABSENCE: Final = frozenset(("calls", "calls_per_s"))
-"""Metrics of which `below` would mean absence, which is not read without a call."""
+"""Default of min_calls for shares, means and quantiles; it is 1 for totals and rates."""
+ABSENCE: Final = ("calls", "calls_per_s")
+"""Metrics for which `below` would mean an absence: without a call a threshold is not read."""
+_SIDES: Final = ("above", "below", "resolve_below", "resolve_above")
 
 
-class Threshold(Scope):
-    """`threshold:` of a rule.
+def _limits() -> list[Any]:
+    """The limits have to fit the metric's unit."""
+    units: dict[Unit, list[str]] = {}
+    for name, metric in METRICS.items():
+        units.setdefault(metric.unit, []).append(name)
+    found = [
+        when("metric", names, dict.fromkeys(_SIDES, limit_schema(unit))) for unit, names in units.items()
+    ]
+    score = {"properties": {"metric": {"pattern": SCORE_MEAN}}}
+    return [
+        *found,
+        when("metric", [*ABSENCE], {"below": False}),
+        {"if": score, "then": {"properties": dict.fromkeys(_SIDES, NUMBER)}},
+    ]
+
+
+class Threshold(Kind):
+    """A statistic over a trailing window against a fixed limit.
 
     above, below: the limit, one of the two, in the metric's unit. resolve_below, resolve_above: where the
-    alert is released; between the two it stays what it is. min_calls: of the calls that the metric rests on.
+    alert resolves; between the two limits it stays as it is. window: µs. min_calls: of those that the metric
+    is computed from.
     """
 
     kind: ClassVar[str] = "threshold"
-    eager: ClassVar[bool] = False
     lasting: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ()
 
-    metric: str
-    above: float | None = None
-    below: float | None = None
-    window: Window = 5 * MINUTE
-    min_calls: int | None = Field(None, ge=1, le=1_000_000)
-    resolve_below: float | None = None
-    resolve_above: float | None = None
+    metric: Annotated[
+        str, WithJsonSchema({"type": "string", "anyOf": [{"enum": list(METRICS)}, {"pattern": SCORE_MEAN}]})
+    ] = Field(description="The statistic that is watched.")
+    above: Annotated[float | None, WithJsonSchema({})] = Field(
+        None, description="The limit, in the metric's unit: 4s, 20%, dollars or a number."
+    )
+    below: Annotated[float | None, WithJsonSchema({})] = Field(None, description="The limit from below.")
+    window: Window = Field("5m", validate_default=True)
+    min_calls: MinCalls | None = Field(
+        None,
+        description="With fewer calls in the window nothing is said; default: 20, or 1 for totals and rates.",
+    )
+    resolve_below: Annotated[float | None, WithJsonSchema({})] = Field(
+        None, description="With above: it is over below this."
+    )
+    resolve_above: Annotated[float | None, WithJsonSchema({})] = Field(
+        None, description="With below: it is over above this."
+    )
 
     @field_validator("metric", mode="before")
     @classmethod
@@ -59,6 +91,14 @@ class Threshold(Scope):
                 "below would not fire when calls stop: write absence: {window: 15m} in place of threshold"
             )
         return limit(value, metric_of(metric).unit) if metric else 0.0
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["above"]}, {"required": ["below"]}],
+            "allOf": _limits(),
+            "dependentRequired": {"resolve_below": ["above"], "resolve_above": ["below"]},
+        }
+    )
 
     @model_validator(mode="after")
     def _sides(self) -> Threshold:
@@ -80,24 +120,23 @@ class Threshold(Scope):
 
     @property
     def window_text(self) -> str:
-        """The window as one writes it."""
+        """The window, as rules write it."""
         return duration_text(self.window)
 
     @property
     def summary(self) -> str:
-        """A sentence where there is one for the metric."""
+        """The metric's own sentence, if it has one."""
         if sentence := metric_of(self.metric).sentence:
             return f"{{value}} of {sentence} within {{window}} (limit {{limit}}): {{series}}"
         return f"{named(self.metric)} over {{window}} is {{value}}, the limit is {{limit}}: {{series}}"
 
     def detector(self, pane: int, key: tuple[str, ...]) -> Statistic:
-        """The logic for one series; pane in µs."""
+        """The metric over the window."""
         del key
-        metric = metric_of(self.metric)
-        return Statistic.over(self, metric, pane, few=self.min_calls or (1 if metric.additive else FEW))
+        return Statistic.over(self, metric_of(self.metric), pane, few=self.fixed_limit.min_calls)
 
     def judged(self, at: int, value: float) -> Reading:
-        """What a value means."""
+        """The reading for a value at a time (µs)."""
         if self.above is not None:
             release = self.above if self.resolve_below is None else self.resolve_below
             verdict: Verdict = "breach" if value > self.above else "clear" if value <= release else "hold"
@@ -107,3 +146,27 @@ class Threshold(Scope):
         return Reading(
             at, "breach" if value < bound else "clear" if value >= release else "hold", value, bound
         )
+
+    @property
+    def fixed_limit(self) -> FixedLimit:
+        """Its limit."""
+        above = self.above is not None
+        return FixedLimit(
+            metric=self.metric,
+            limit=(self.above if self.above is not None else self.below) or 0.0,
+            above=above,
+            window=self.window,
+            min_calls=self.min_calls or (1 if metric_of(self.metric).additive else FEW),
+        )
+
+    @property
+    def needs(self) -> Needs | None:
+        """What the metric is computed from; None for a score."""
+        metric = metric_of(self.metric)
+        return None if metric.score else Needs.of(metric)
+
+    @property
+    def screen(self) -> Screen:
+        """Windows whose value may lie beyond the limit."""
+        limit = self.fixed_limit
+        return Screen(self.window, lambda windows: may_fire(limit, windows))

@@ -1,0 +1,40 @@
+"""How people read the statistics of detectors that are no metrics: their names and values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a statistic is written.
+
+    name: of the statistic. value: the value with its noun, `{}` for the number; one: the same for 1, if it
+    differs. named, levelled: whether a message adds the name and the alert's level to the value.
+    note: whether the alert's note says more than its value, so that a list of alerts shows the note.
+    """
+
+    name: str
+    value: str
+    one: str = ""
+    named: bool = True
+    levelled: bool = True
+    note: bool = False
+
+    def said(self, number: float, text: str) -> str:
+        """A value as people read it; text: the number as text."""
+        return (self.one if self.one and number == 1 else self.value).format(text)
+
+
+STATISTICS: Final[dict[str, Words]] = {
+    "drift": Words("Drift", "{} × its threshold"),
+    "times_worse": Words("Canary against control", "{} times as bad as its control", named=False),
+    "changes": Words(
+        "Sudden changes", "{} metrics changed", "{} metric changed", named=False, levelled=False, note=True
+    ),
+}
+"""Statistic (`metric` of an alert) → its words. The words say what the value is compared with."""
+
+FACETS: Final = {"burn": "burn rate", "forecast": "forecast"}
+"""Facet of an alert → what people call it."""

@@ -1,0 +1,45 @@
+"""The logic of a condition for one series."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.record.reading import Reading
+    from llmvitals.record.vitals import Vitals
+
+
+class Detector(Protocol):
+    """Turns the panes of one series into readings.
+
+    `state` is plain data that the caller keeps; it is {} at first. Each pane is passed once, in order; a pane
+    without calls is passed only where `wakes` asks for it.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def shape(self) -> str:
+        """What the state depends on: when it changes, the state starts anew."""
+
+    @abstractmethod
+    def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
+        """Read a closed pane; vitals are what it held, None for a pane without calls."""
+
+    @abstractmethod
+    def wakes(self, state: dict[str, Any]) -> int:
+        """The first pane at which the next reading may differ without a call; FOREVER: none."""
+
+    def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
+        """Read panes that are still open. By default they say nothing."""
+        del state, opened
+        return []
+
+    def trend(self, state: dict[str, Any], pane: int) -> list[float]:
+        """The values up to the end of a pane, oldest first; [] where the detector keeps none."""
+        del state, pane
+        return []

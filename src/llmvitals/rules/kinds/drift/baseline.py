@@ -1,0 +1,78 @@
+"""Learns the reference of a drift rule from past calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.rules.condition.training import Baseline
+from llmvitals.rules.kinds.drift.detector import DriftDetector
+from llmvitals.rules.kinds.drift.reference import unpacked
+from llmvitals.rules.kinds.drift.training import FEWEST, Learner
+from llmvitals.window import DAY, MINUTE
+
+if TYPE_CHECKING:
+    from llmvitals.rules.kinds.drift.spec import Drift
+
+_SHARE: Final = 0.95
+"""The share of the minutes with calls that is learned: a step may take several, and the last is not full."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftTraining:
+    """A baseline is a packed Reference."""
+
+    rule: Drift
+
+    @property
+    def longest(self) -> int:
+        """The minutes of the first half are only counted, so this is twice the longest `learn` of a rule."""
+        return 56 * DAY
+
+    def detector(self, pane: int, minutes: int) -> DriftDetector:
+        """The rule's own detector, but for the time that it learns."""
+        return DriftDetector(self.rule.model_copy(update={"learn": minutes * MINUTE}), pane)
+
+    def minutes(self, state: dict[str, Any]) -> int:
+        """Minutes with calls so far."""
+        minutes: int = state.get("learning", {}).get("minutes", 0)
+        return minutes
+
+    def fitting(self, minutes: int) -> int:
+        """The longest time whose parts all fit."""
+        available = int(minutes * _SHARE)
+        lengths = range(available, 0, -1)
+        return next((length for length in lengths if _needed(length) <= available), 0)
+
+    def learned(self, state: dict[str, Any]) -> bytes | None:
+        """The reference in a state."""
+        return reference_of(state)
+
+    def describe(self, baseline: bytes) -> Baseline:
+        """What the reference says."""
+        reference = unpacked(baseline)
+        return Baseline(reference.calls, reference.overdispersion)
+
+
+def reference_of(state: dict[str, Any]) -> bytes | None:
+    """The reference in a detector's state, to be kept or given to another; None while it learns."""
+    reference: bytes | None = state.get("reference")
+    return reference
+
+
+def adopted(state: dict[str, Any], reference: bytes | None) -> None:
+    """Replace what a detector's state has learned by a reference; None: it learns anew from here.
+
+    The embeddings of the last minutes are removed, so the next reading is the first against this reference.
+    Raises ValueError where the bytes are no reference; then the state is unchanged.
+    """
+    space = unpacked(reference).space if reference is not None else ""
+    heard = state.get("heard", 0)
+    state.clear()
+    if reference is not None:
+        state.update(reference=reference, space=space, heard=heard)
+
+
+def _needed(length: int) -> int:
+    """The minutes that it takes to learn for so long."""
+    return sum(max(part, FEWEST) for part in Learner(length).lengths)
