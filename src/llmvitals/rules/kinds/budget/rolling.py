@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Rolling:
     """A budget of the last `trailing` panes.
 
-    State: that of the trailing window of closed panes, "told" (see Thresholds), "begin" and "at" while firing.
+    State: that of the trailing window of closed panes; "told" (see Thresholds); "begin" and "at" while it fires.
 
     "due": the pane at whose end it is told how the budget stands.
 
