@@ -97,7 +97,7 @@ def test_a_runaway_is_heard_with_the_call_that_makes_it_one(tmp_path):
         company.call(second * SECOND, cost_usd=0.25)
         company.restart()
     assert [(when, alert.level) for when, alert in company.heard] == [(19 * SECOND, ""), (39 * SECOND, "×2")]
-    assert company.heard[0][1].summary == "session=s1 spent $5 within 10m; $5 is what it may"
+    assert company.heard[0][1].summary == "session=s1 spent $5 within 10m; limit $5"
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,8 @@ def test_it_is_one_episode_that_grows_critical(tmp_path):
         ("warning", 6, 5), ("critical", 30, 5), ("critical", 0, 5),
     ]  # fmt: skip
     assert len({alert.episode for alert in found}) == 1
-    assert found[1].summary == "session=s1 spent $30 within 10m; $5 is what it may"
-    assert found[2].summary == "session=s1 has calmed down"
+    assert found[1].summary == "session=s1 spent $30 within 10m; limit $5"
+    assert found[2].summary == "session=s1 is back below the limit"
 
 
 def test_money_that_is_spread_out_is_none(tmp_path):

@@ -53,7 +53,7 @@ class MuteShape(BaseModel):
         json_schema_extra={"dependentRequired": {"from": ["to"], "to": ["from"]}},
     )
 
-    name: Name = Field(description="What routes call it.")
+    name: Name = Field(description="Its name in routes.")
     days: Annotated[frozenset[int], BeforeValidator(_days), WithJsonSchema(_DAYS)] = Field(
         frozenset(), description="Default: every day."
     )
@@ -63,7 +63,7 @@ class MuteShape(BaseModel):
         description="In quotes: '22:00'. A span that ends before it begins lasts overnight.",
     )
     end: End | None = Field(None, alias="to", description="In quotes: '07:00'.")
-    timezone: Zone = Field("UTC", validate_default=True, description="Whose clock it is.")
+    timezone: Zone = Field("UTC", validate_default=True, description="The time zone of the clock.")
 
     @model_validator(mode="after")
     def _whole(self) -> MuteShape:

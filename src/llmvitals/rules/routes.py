@@ -98,12 +98,12 @@ class Way(BaseModel):
     group_interval: Annotated[int, BeforeValidator(_interval), WithJsonSchema(DURATION)] = Field(
         duration_text(Route().interval),
         validate_default=True,
-        description="How long further news of it wait; at most 1d.",
+        description="How long further changes of it wait; at most 1d.",
     )
     repeat_interval: Annotated[int, BeforeValidator(_repeat), WithJsonSchema(DURATION)] = Field(
         duration_text(Route().repeat),
         validate_default=True,
-        description="How often it is said again while it fires; at most 31d.",
+        description="How often it is repeated while it fires; at most 31d.",
     )
 
 
@@ -136,7 +136,7 @@ class InhibitShape(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
     source: Matchers = Field(description="While an alert matches this…")
-    target: Matchers = Field(description="…those that match this are not told…")
+    target: Matchers = Field(description="…those that match this are muted…")
     equal: LabelNames = Field((), description="…where these labels are the same.")
 
     def made(self) -> Inhibition:
@@ -148,11 +148,11 @@ class NotifyShape(Way):
     """The section."""
 
     routes: Annotated[list[Any], Field(max_length=MOST)] = Field(
-        [], description="The first that matches is an alert's; what it doesn't say is said above."
+        [], description="The first that matches is the alert's; what it leaves out is as above."
     )
     inhibit: Annotated[list[Any], Field(max_length=MOST)] = Field(
         [], description="Alerts that mute others while they fire."
     )
     mute_times: Annotated[list[Any], Field(max_length=MOST)] = Field(
-        [], description="Times in which a route says nothing."
+        [], description="Times in which a route is muted."
     )

@@ -172,9 +172,7 @@ class File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"minProperties": 1})
 
     groups: list[Any] = Field([], description="Rules, in groups.")
-    notify: Any = Field(
-        None, description="Where alerts go, and which are not told; in one file of the folder."
-    )
+    notify: Any = Field(None, description="Where alerts go, and which are muted; in one file of the folder.")
 
 
 class Group(BaseModel):
@@ -192,19 +190,21 @@ class RuleShape(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    alert: Name = Field(description="Its name, of which there is one in all files.")
+    alert: Name = Field(description="Its name, which no other rule has.")
     hold: While = Field(
         "0s",
         validate_default=True,
         alias="for",
-        description="How long it has to be so before it is told; at most 24h.",
+        description="How long it has to breach before it fires; at most 24h.",
     )
     keep_firing_for: While = Field(
-        "0s", validate_default=True, description="How long it has to be over before it ends."
+        "0s",
+        validate_default=True,
+        description="How long it must not breach before it resolves; at most 24h.",
     )
     no_data: Annotated[str, BeforeValidator(_no_data), WithJsonSchema({"enum": list(NO_DATA)})] = Field(
         "",
-        description="Too few calls: it is over (ok), goes on (keep), breaches (alert), or is told (no_data).",
+        description="With too few calls an alert resolves (ok), goes on (keep), breaches (alert), or is an alert of its own (no_data).",
     )
     labels: Labels = {}
     annotations: Annotations = {}

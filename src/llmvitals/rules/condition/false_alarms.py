@@ -11,10 +11,12 @@ from llmvitals.window import DAY
 MONTH: Final = 30 * DAY
 
 FalseAlarms = Annotated[
-    float, Field(gt=0, le=1_000, description="How many it may give in a month, all its series together.")
+    float, Field(gt=0, le=1_000, description="How many it may raise in a month, in all its series together.")
 ]
 """`false_alarms:` of a rule."""
-Series = Annotated[int, Field(ge=1, le=1_000_000, description="For how many series that is meant.")]
+Series = Annotated[
+    int, Field(ge=1, le=1_000_000, description="The number of series that this is promised for.")
+]
 """`series:` of a rule: for how many series the promise holds."""
 
 

@@ -1,4 +1,4 @@
-"""How long a series is silent, and whether calls were to be expected by the hours that are remembered."""
+"""How long a series has had no calls, and whether past hours say that there should have been some."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 WEEK: Final = 168
 """Hours of a week."""
 WEEKS: Final = 4
-"""So many past weeks are looked back to."""
+"""The number of past weeks that are compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbsenceDetector(Detector):
-    """Looks at a silence when it is as long as the window, and each time it leaves an hour behind.
+    """Reads the gap since the last call when it is as long as the window, and then hour by hour.
 
     State: "last" (pane with calls), "first" (hour of the first call), "hours": [hour, calls] of the last
     WEEKS (or as far back as the window's pace needs), ascending; "check" (the pane at whose end to look
-    again); "told" (when it was told, µs; 0 when that is over and only calls can change it).
+    again); "told" (when it was reported, µs; 0 when that is over and only calls can change it).
     """
 
     rule: Absence
@@ -34,21 +34,21 @@ class AbsenceDetector(Detector):
 
     @property
     def shape(self) -> str:
-        """What the state depends on: after a change of it, the state is begun anew."""
+        """What the state depends on."""
         return f"absence {self.rule.expect} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held."""
+        """Read a closed pane."""
         calls = vitals.total("calls") if vitals else 0
-        return self._heard(state, pane, calls) if calls else self._silent(state, (pane + 1) * self.pane)
+        return self._heard(state, pane, calls) if calls else self._absent(state, (pane + 1) * self.pane)
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The pane at whose end to look again; FOREVER when nothing is waited for."""
+        """The pane at whose end to look again; FOREVER: none."""
         check: int = state.get("check", FOREVER)
         return check
 
     def _heard(self, state: dict[str, Any], pane: int, calls: int) -> list[Reading]:
-        silence = pane * self.pane - self._since(state) if state else 0
+        gap = pane * self.pane - self._since(state) if state else 0
         hour = pane * self.pane // HOUR
         hours = state.setdefault("hours", [])
         if not hours or hours[-1][0] != hour:
@@ -61,31 +61,29 @@ class AbsenceDetector(Detector):
         if not state.pop("told", 0):
             return []
         limit = self.rule.window / 1_000
-        return [Reading((pane + 1) * self.pane, "clear", silence / 1_000, limit, note="calls are back")]
+        return [Reading((pane + 1) * self.pane, "clear", gap / 1_000, limit, note="calls are back")]
 
-    def _silent(self, state: dict[str, Any], at: int) -> list[Reading]:
+    def _absent(self, state: dict[str, Any], at: int) -> list[Reading]:
         if not state or at < (state["check"] + 1) * self.pane:
             return []
-        silence, limit = (at - self._since(state)) / 1_000, self.rule.window / 1_000
+        gap, limit = (at - self._since(state)) / 1_000, self.rule.window / 1_000
         readings = []
         if state.get("told"):
-            readings = [
-                Reading(at, "none", silence, limit, note="no calls for a day: not waited for any longer")
-            ]
+            readings = [Reading(at, "none", gap, limit, note="no calls for a day: not waited for any longer")]
             state["told"] = 0
         elif "told" not in state:
             expected, how = self._expected(state, at)
             if expected >= self.rule.min_calls:
                 note = f"about {expected:,} were to be expected by {how}"
-                readings = [Reading(at, "breach", silence, limit, note=note)]
+                readings = [Reading(at, "breach", gap, limit, note=note)]
                 state["told"] = at
         self._next(state, at)
         return readings
 
     def _next(self, state: dict[str, Any], at: int) -> None:
-        """When to look again: a day after it was told, when the silence leaves an hour, or never."""
-        if told := state.get("told"):
-            state["check"] = self._ending(told + DAY)
+        """Set when to look again: a day after it was reported, when the window leaves an hour, or never."""
+        if reported := state.get("told"):
+            state["check"] = self._ending(reported + DAY)
             return
         left = ((at - self.rule.window) // HOUR + 1) * HOUR + self.rule.window
         over = (state["hours"][-1][0] + self._back + 1) * HOUR
@@ -109,7 +107,7 @@ class AbsenceDetector(Detector):
         return -(-time // self.pane) - 1
 
     def _expected(self, state: dict[str, Any], at: int) -> tuple[int, str]:
-        """How many calls the window that ends now should have held, and by what one knows."""
+        """How many calls the window that ends now should have held, and by which hours."""
         hours, window = dict(state["hours"]), self.rule.window
         first, last = (at - window) // HOUR - 1, (at - 1) // HOUR + 1
         lags = {

@@ -37,11 +37,11 @@ class Absence(Kind):
     summary: ClassVar[str] = "No calls for {value}: {series} ({note})"
 
     window: Window = Field(
-        "15m", validate_default=True, description="How long nothing has to be heard; at most 24h."
+        "15m", validate_default=True, description="How long there have to be no calls; at most 24h."
     )
     expect: Literal["seasonal", "always"] = Field(
         "seasonal",
-        description="seasonal: only where past weeks had calls at this hour; always: by the pace before.",
+        description="seasonal: only where past weeks had calls at this hour; always: by the rate of calls before.",
     )
     min_calls: MinCalls = Field(10, description="How many calls the window should have held at least.")
 

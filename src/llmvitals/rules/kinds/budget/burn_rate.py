@@ -1,6 +1,6 @@
-"""How fast a budget burns: money per time in pairs of windows, of which both have to exceed a factor.
+"""The burn rate of a budget: the spend in pairs of windows, both of which have to exceed a factor.
 
-The long window says that it matters, the short one that it still goes on.
+The long window shows that the spend is large enough to matter, the short one that it goes on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmvitals.metrics.quantity import local, span
 from llmvitals.record.reading import Reading
-from llmvitals.rules.kinds.budget.thresholds import RELEASE, Stand
+from llmvitals.rules.kinds.budget.thresholds import RELEASE, Balance
 from llmvitals.window import FOREVER, NEVER
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def _rings(gauges: tuple[Gauge, ...]) -> dict[str, Gauge]:
 class Burn:
     """State: gauge's key → its ring [newest bucket, sum, buckets' sums, oldest first]; "fired" and "begin".
 
-    period: what the even spend is reckoned by, µs; floor: an integer as the limit. An episode begins when a
-    pair is exceeded, the floor is spent in its long window and the budget is not gone; it ends when of each
-    pair a window is below RELEASE per cent of its factor.
+    period: the length (µs) over which an even spend uses up the limit; floor: an integer as the limit. An
+    episode begins when a pair is exceeded, the floor is spent in its long window and the budget is not
+    exhausted; it ends when one window of each pair is below RELEASE per cent of its factor.
     """
 
     thresholds: Thresholds
@@ -43,8 +43,8 @@ class Burn:
     floor: int
     zone: tzinfo
 
-    def take(self, state: dict[str, Any], pane: int, amount: int, stand: Stand) -> list[Reading]:
-        """A pane is over; amount: what it spent; stand: with it."""
+    def take(self, state: dict[str, Any], pane: int, amount: int, balance: Balance) -> list[Reading]:
+        """Read a closed pane. amount: what it spent. balance: after it."""
         wanted = _rings((*self.gauges, self.hour))
         if amount:
             for key, gauge in wanted.items():
@@ -57,10 +57,10 @@ class Burn:
                 _slide(state[key], pane // wanted[key].panes, wanted[key].long)
             if key not in wanted or not state[key][1]:
                 del state[key]
-        return self._readings(state, stand)
+        return self._readings(state, balance)
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at which a rate falls that matters, or nothing is left; NEVER: the next there is."""
+        """The first pane at which a relevant rate falls, or nothing is left to remember; NEVER: the next one."""
         wanted = _rings((*self.gauges, self.hour))
         if not state.keys() - ("fired", "begin") <= wanted.keys():
             return NEVER  # What other pairs left.
@@ -70,29 +70,31 @@ class Burn:
         return max(((ring[0] + gauge.long) * gauge.panes for gauge, ring in rings), default=FOREVER)
 
     def hourly(self, state: dict[str, Any]) -> float:
-        """The last hour's spend in times of an even one."""
+        """The last hour's spend, as a multiple of an even spend."""
         ring = state.get(self.hour.key)
         window = self.hour.long * self.hour.panes * self.pane
         return ring[1] * self.period / (self.thresholds.limit * window) if ring else 0.0
 
-    def _readings(self, state: dict[str, Any], stand: Stand) -> list[Reading]:
+    def _readings(self, state: dict[str, Any], balance: Balance) -> list[Reading]:
         fired: int = state.get("fired", 0)
         burning = next((gauge for gauge in self.gauges if self._exceeded(state, gauge)), None)
-        if burning and burning.factor > fired and (fired or stand.spent < self.thresholds.limit):
+        if burning and burning.factor > fired and (fired or balance.spent < self.thresholds.limit):
             state["fired"] = burning.factor
-            begin = state.setdefault("begin", f"burn-{stand.at}")
-            reading = self._reading(stand, begin, self._note(state, burning, stand))
+            begin = state.setdefault("begin", f"burn-{balance.at}")
+            reading = self._reading(balance, begin, self._note(state, burning, balance))
             return [reading._replace(verdict="breach", level=f"{burning.factor / 100:g}x")]
         if not fired or any(self._exceeded(state, g, RELEASE) for g in self.gauges):
             return []
         begin = state.pop("begin")
         del state["fired"]
-        told = next((gauge for gauge in self.gauges if gauge.factor <= fired), self.hour)
-        return [self._reading(stand, begin, self._slower(state, told))]
+        gauge = next((gauge for gauge in self.gauges if gauge.factor <= fired), self.hour)
+        return [self._reading(balance, begin, self._slower(state, gauge))]
 
-    def _reading(self, stand: Stand, begin: str, note: str) -> Reading:
-        spent, limit = stand.spent / self.thresholds.scale, self.thresholds.limit / self.thresholds.scale
-        return Reading(stand.at, "clear", spent, limit, begin=begin, facet="burn", note=note, ends=stand.ends)
+    def _reading(self, balance: Balance, begin: str, note: str) -> Reading:
+        spent, limit = balance.spent / self.thresholds.scale, self.thresholds.limit / self.thresholds.scale
+        return Reading(
+            balance.at, "clear", spent, limit, begin=begin, facet="burn", note=note, ends=balance.ends
+        )
 
     def _exceeded(self, state: dict[str, Any], gauge: Gauge, ease: int = 100) -> bool:
         """Whether both windows are at `ease` per cent of the factor; at 100, also that the floor is spent."""
@@ -110,22 +112,21 @@ class Burn:
         times = total * self.period / (self.thresholds.limit * window)
         return f"{times:.1f} times an even spend within the last {span(window)}"
 
-    def _note(self, state: dict[str, Any], gauge: Gauge, stand: Stand) -> str:
+    def _note(self, state: dict[str, Any], gauge: Gauge, balance: Balance) -> str:
         window = gauge.long * gauge.panes * self.pane
         total: int = state[gauge.key][1]
-        rest = max(self.thresholds.limit - stand.spent, 0)
-        told = f"{self.thresholds.text(total)} within {span(window)}"
+        rest = max(self.thresholds.limit - balance.spent, 0)
+        text = f"{self.thresholds.text(total)} within {span(window)}"
         if not rest:
-            return f"{told}, and the budget is gone"
-        gone = stand.at + rest * window // total
-        if stand.ends is not None and gone > stand.ends:
-            spent = stand.spent + total * (stand.ends - stand.at) // window
-            moment = local(stand.ends, self.zone)
+            return f"{text}, and the budget is gone"
+        gone = balance.at + rest * window // total
+        if balance.ends is not None and gone > balance.ends:
+            spent = balance.spent + total * (balance.ends - balance.at) // window
+            moment = local(balance.ends, self.zone)
             total_text = self.thresholds.text(spent)
-            return f"{told}: at this rate {total_text} are spent when the period ends, on {moment}"
-        return (
-            f"{told}: at this rate the budget is gone in {span(gone - stand.at)}, on {local(gone, self.zone)}"
-        )
+            return f"{text}: at this rate {total_text} are spent when the period ends, on {moment}"
+        left, moment = span(gone - balance.at), local(gone, self.zone)
+        return f"{text}: at this rate the budget is gone in {left}, on {moment}"
 
 
 def _slide(ring: list[Any], bucket: int, most: int) -> None:

@@ -13,10 +13,10 @@ from llmvitals.errors import checked
 from llmvitals.window import DAY, HOUR, MINUTE, duration, duration_text
 
 LENGTHS: Final = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY, "quarter": 90 * DAY, "year": 360 * DAY}
-"""What an even spend is reckoned by: a month has 30 days whatever the calendar says."""
+"""The length of a period for an even spend: a month has 30 days whatever the calendar says."""
 SHORTEST: Final = MINUTE
 FINE: Final = 5
-"""Buckets in a short window: so much of it may the newest one lack."""
+"""Buckets in a short window. The newest of them is not yet full."""
 
 
 class Pair(NamedTuple):
@@ -35,11 +35,11 @@ DEFAULT: Final = (
 """Of a 30-day budget: 2, 5 and 10 % of it are gone by the end of the long window."""
 
 HOURLY: Final = Pair(100, HOUR, 5 * MINUTE)
-"""How the last hour is measured, for points."""
+"""The windows for the burn rate of the last hour in points."""
 MOST: Final = 5
 """Pairs that a rule may list."""
 WIDEST: Final = 24
-"""Short windows in a long one, at most: what bounds the state."""
+"""The most short windows in a long one. It bounds the state."""
 _LIKE: Final = "{factor: 14.4, windows: [1h, 5m]}"
 
 
@@ -95,7 +95,7 @@ class Gauge(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The name of its ring. Rings of equal names are one."""
+        """The name of its ring. Gauges with the same key share a ring."""
         return f"{self.panes}x{self.long}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.rules.kinds.budget.thresholds import Stand
+from llmvitals.rules.kinds.budget.thresholds import Balance
 from llmvitals.window import FOREVER, NEVER, period
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """State: period start (as text) → [end, spent in closed panes, due, told (see Thresholds)].
+    """State: start of a period (as text) → [end, spent in closed panes, due, what was reported of it].
 
-    due: the pane at whose end it is told how the budget stands. The first minute of a period tells it even if
-    nothing is spent, so that nobody takes the old period's for it.
+    due: the pane at whose end the balance is shown. It is shown for the first minute of a period even if
+    nothing is spent, so that the balance of the old period is not mistaken for it.
 
-    Two periods live at once while the last panes of the older one are open.
+    There are two periods while the last panes of the older one are open.
     """
 
     thresholds: Thresholds
@@ -36,16 +36,16 @@ class Calendar:
 
     @property
     def shape(self) -> str:
-        """What the state depends on: after a change of it, the state is begun anew."""
+        """What the state depends on."""
         return f"{self.per} {self.zone.key} {self.thresholds.totals} {self.pane}"
 
-    def stand(self, state: dict[str, Any], pane: int) -> Stand:
-        """How the period stands that a pane is in."""
+    def balance(self, state: dict[str, Any], pane: int) -> Balance:
+        """The balance of the period that a pane is in."""
         begin, (end, spent, *_) = self._entry(state, pane)
-        return Stand((pane + 1) * self.pane, spent, begin, end)
+        return Balance((pane + 1) * self.pane, spent, begin, end)
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held."""
+        """Read a closed pane."""
         readings: list[Reading] = []
         at = (pane + 1) * self.pane
         if vitals is not None:
@@ -58,42 +58,42 @@ class Calendar:
         return readings
 
     def peek(self, state: dict[str, Any], opened: Panes) -> list[Reading]:
-        """What the panes still open add, in order of panes; of the steps passed the highest is told."""
+        """Add the open panes, in order; of the thresholds that are passed, the highest is reported."""
         readings: dict[tuple[str, str], Reading] = {}
         spent: dict[str, int] = {}
         for pane, vitals in opened:
             begin, entry = self._entry(state, pane)
             spent[begin] = spent.get(begin, entry[1]) + self.thresholds.amount(vitals)
-            stand = Stand((pane + 1) * self.pane, spent[begin], begin, entry[0])
-            for reading in self.thresholds.climb(entry[3], stand):
+            balance = Balance((pane + 1) * self.pane, spent[begin], begin, entry[0])
+            for reading in self.thresholds.update(entry[3], balance):
                 readings[reading.begin, reading.verdict] = reading
                 state[begin] = entry
         return list(readings.values())
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The next pane at whose end a period ends, or is told how it stands; NEVER: the next there is."""
+        """The next pane at whose end a period ends, or is reported how it stands; NEVER: the next one."""
         wakes = FOREVER
-        for end, _, due, told in state.values():
-            if told[1] != self.thresholds.limit:
+        for end, _, due, reported in state.values():
+            if reported[1] != self.thresholds.limit:
                 return NEVER
             wakes = min(wakes, end // self.pane - 1, due)
         return wakes
 
     def _pass(self, state: dict[str, Any], begin: str, entry: list[Any], at: int) -> list[Reading]:
         """What time brings to a period of which the pane that ends at `at` may be one."""
-        end, spent, due, told = entry
+        end, spent, due, reported = entry
         readings: list[Reading] = []
         if at <= end:
-            readings += self.thresholds.climb(told, Stand(at, spent, begin, end))
+            readings += self.thresholds.update(reported, Balance(at, spent, begin, end))
         pane = at // self.pane - 1
         if due <= pane:
-            readings.append(self.thresholds.stands(told, Stand(at, spent, begin)))
+            readings.append(self.thresholds.read_balance(reported, Balance(at, spent, begin)))
             entry[2] = FOREVER
         if end > at:
-            if due <= pane and not (spent or told[0]):
+            if due <= pane and not (spent or reported[0]):
                 del state[begin]
             return readings
-        readings += self.thresholds.ended(told, Stand(end, spent, begin, end))
+        readings += self.thresholds.ended(reported, Balance(end, spent, begin, end))
         del state[begin]
         if spent and self.thresholds.shown:
             begun, following = self._entry(state, pane + 1)

@@ -1,7 +1,7 @@
-"""A budget as a whole: how it is spent, how fast it burns, and where that leads.
+"""A whole budget: its spend, its burn rate and its forecast.
 
-Sums are exact integers. Panes still open count for the spend as well, for it only grows: so a breach is seen
-at once, and later data can't undo it.
+Sums are exact integers. Open panes count for the spend as well: it only grows, so a breach is seen at once,
+and later data cannot undo it.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.budget.burn_rate import Burn
     from llmvitals.rules.kinds.budget.forecast import Forecast
-    from llmvitals.rules.kinds.budget.thresholds import Stand, Thresholds
+    from llmvitals.rules.kinds.budget.thresholds import Balance, Thresholds
 
 
 class Spending(Protocol):
-    """How a budget is spent: a detector (see alert.rule) that can be asked how its period stands."""
+    """How a budget is spent: reads panes as a Detector does, and knows the balance of a period."""
 
     @property
     def thresholds(self) -> Thresholds: ...
     @property
     def shape(self) -> str: ...
-    def stand(self, state: dict[str, Any], pane: int) -> Stand:
-        """How the period stands that a pane is in, at its end."""
+    def balance(self, state: dict[str, Any], pane: int) -> Balance:
+        """The balance of the period that a pane is in, at the pane's end."""
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]: ...
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]: ...
@@ -39,7 +39,7 @@ class Spending(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Account(Detector):
-    """State: that of its spending; under "burn" and "forecast" theirs, as far as they are watched."""
+    """State: that of its spending; under "burn" and "forecast" theirs, if the rule has them."""
 
     spending: Spending
     burn: Burn | None = None
@@ -47,20 +47,20 @@ class Account(Detector):
 
     @property
     def shape(self) -> str:
-        """What the state depends on: a budget that is watched more closely keeps what was spent."""
+        """That of the spending: a rule that adds a burn rate or a forecast keeps what was spent."""
         return self.spending.shape
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held."""
+        """Read a closed pane."""
         if self.burn is None and self.forecast is None and not ("burn" in state or "forecast" in state):
             return self.spending.take(state, pane, vitals)
         rates, hours = state.pop("burn", {}), state.pop("forecast", {})
         more = 0 if vitals is None else self.spending.thresholds.amount(vitals)
-        stand = self.spending.stand(state, pane)
-        stand = stand._replace(spent=stand.spent + more)
+        balance = self.spending.balance(state, pane)
+        balance = balance._replace(spent=balance.spent + more)
         readings = self.spending.take(state, pane, vitals)
-        readings += self._projections(rates, hours, pane, (more, stand))
-        measures = self._measures(rates, hours, stand.ends)
+        readings += self._projections(rates, hours, pane, (more, balance))
+        measures = self._measures(rates, hours, balance.ends)
         if rates:
             state["burn"] = rates
         if hours:
@@ -71,7 +71,7 @@ class Account(Detector):
         ]
 
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
-        """What the panes still open add to the spend; a rate or an outlook is told of closed ones."""
+        """Add the open panes to the spend; burn rate and forecast read closed panes only."""
         if "burn" not in state and "forecast" not in state:
             return self.spending.peek(state, opened)
         beside: dict[str, Any] = {name: state.pop(name) for name in ("burn", "forecast") if name in state}
@@ -80,7 +80,7 @@ class Account(Detector):
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at which one of them has something to say by itself; NEVER: the next there is."""
+        """The first pane at which one of them may change without a call; NEVER: the next one."""
         if "burn" not in state and "forecast" not in state:
             return self.spending.wakes(state)
         spending = {name: held for name, held in state.items() if name not in ("burn", "forecast")}
@@ -95,7 +95,7 @@ class Account(Detector):
         return wakes
 
     def _projections(
-        self, rates: dict[str, Any], hours: dict[str, Any], pane: int, now: tuple[int, Stand]
+        self, rates: dict[str, Any], hours: dict[str, Any], pane: int, now: tuple[int, Balance]
     ) -> list[Reading]:
         readings: list[Reading] = []
         if self.burn is not None:
@@ -110,12 +110,12 @@ class Account(Detector):
             hours.clear()
         return readings
 
-    def _end(self, facet: str, begin: str | None, stand: Stand) -> list[Reading]:
+    def _end(self, facet: str, begin: str | None, balance: Balance) -> list[Reading]:
         if begin is None:
             return []
         note, thresholds = "this is no longer watched", self.spending.thresholds
-        spent, limit = stand.spent / thresholds.scale, thresholds.limit / thresholds.scale
-        return [Reading(stand.at, "clear", spent, limit, begin=begin, facet=facet, note=note)]
+        spent, limit = balance.spent / thresholds.scale, thresholds.limit / thresholds.scale
+        return [Reading(balance.at, "clear", spent, limit, begin=begin, facet=facet, note=note)]
 
     def _measures(self, rates: dict[str, Any], hours: dict[str, Any], ends: int | None) -> dict[str, float]:
         measures: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Whether a budget is likely to be overrun by the end of its period, from its hourly spend (see outlook)."""
+"""Whether a budget is likely to be overrun by the end of its period, by its hourly spend."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from llmvitals.rules.kinds.budget.projection import Projection
-    from llmvitals.rules.kinds.budget.thresholds import Stand, Thresholds
+    from llmvitals.rules.kinds.budget.thresholds import Balance, Thresholds
 
 MOST: Final = 14 * DAILY
-"""Hours that are remembered: two weeks, so that both seasons can be seen twice."""
+"""Hours that are remembered: two weeks, so that the daily and the weekly season are seen twice."""
 EARLY: Final = 10
-"""Per cent of the period before which the linear forecast is not told."""
+"""Per cent of the period before which the linear forecast is not reported."""
 RELAX: Final = 75
-"""A forecast is taken back when the chance is below this per cent of the one to tell."""
+"""An alert ends when the chance is below this per cent of the one from which on it fires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """State: "hours", [the hour under way or to come, its spend, spends of the whole hours before it].
 
-    With them "told", [name of the episode, end of its period] while one is told, and "sums": end of the
+    With them "told", [name of the episode, end of its period] while one is reported, and "sums": end of the
     period that was looked at, its expected spend, and the interval, in the unit. The model is fitted again
     from the hours whenever one is over, so that a restart changes nothing. History begins with the first
     whole hour, and is forgotten when all of it is 0.
 
-    share: the chance (1/10,000) from which on it is told.
+    share: the chance (1/10,000) from which on it is reported.
     """
 
     thresholds: Thresholds
@@ -43,28 +43,28 @@ class Forecast:
     share: int
     zone: tzinfo
 
-    def take(self, state: dict[str, Any], pane: int, more: int, stand: Stand) -> list[Reading]:
-        """A pane is over; more: what it spent; stand: with it."""
+    def take(self, state: dict[str, Any], pane: int, more: int, balance: Balance) -> list[Reading]:
+        """Read a closed pane. more: what it spent. balance: after it."""
         readings = []
-        if "told" in state and state["told"][1] <= stand.at:
-            note = f"it came to {self.thresholds.text(stand.spent)}" if stand.ends == stand.at else ""
-            readings.append(self._reading(stand, state.pop("told")[0], note))
+        if "told" in state and state["told"][1] <= balance.at:
+            note = f"it came to {self.thresholds.text(balance.spent)}" if balance.ends == balance.at else ""
+            readings.append(self._reading(balance, state.pop("told")[0], note))
         hour = pane * self.pane // HOUR
         if more:
             memory = state.setdefault("hours", [hour + 1, 0, []])
             _roll(memory, hour)
             memory[1] += more if memory[0] == hour else 0
-        if stand.at % HOUR or hour < state.get("hours", (FOREVER,))[0]:
+        if balance.at % HOUR or hour < state.get("hours", (FOREVER,))[0]:
             return readings
         _roll(state["hours"], hour + 1)
-        readings += self._look(state, stand)
+        readings += self._look(state, balance)
         if not any(state["hours"][2]):
             del state["hours"]
             state.pop("sums", None)
         return readings
 
     def wakes(self, state: dict[str, Any], *, spent: bool) -> int:
-        """The last pane of the hour, and of a period told of; or that at whose end all is forgotten.
+        """The last pane of the hour, or of the period of an alert; or the one at whose end all is forgotten.
 
         spent: whether anything is, in the period.
         """
@@ -73,7 +73,7 @@ class Forecast:
             return wakes
         hour, now, past = state["hours"]
         if not (spent or now or "told" in state):
-            zeros = next((number for number, each in enumerate(reversed(past)) if each), 0)
+            zeros = next((number for number, entry in enumerate(reversed(past)) if entry), 0)
             hour += max(MOST - zeros, 1) - 1 if past else 0
         return int(min(wakes, (hour + 1) * HOUR // self.pane - 1))
 
@@ -84,32 +84,32 @@ class Forecast:
             return {}
         return dict(zip(("forecast_usd", "forecast_low_usd", "forecast_high_usd"), sums, strict=True))
 
-    def _look(self, state: dict[str, Any], stand: Stand) -> list[Reading]:
-        begin, ends, scale = int(stand.begin), stand.ends or 0, self.thresholds.scale
-        left = ends - stand.at
+    def _look(self, state: dict[str, Any], balance: Balance) -> list[Reading]:
+        begin, ends, scale = int(balance.begin), balance.ends or 0, self.thresholds.scale
+        left = ends - balance.at
         found = projection([hour / scale for hour in state["hours"][2]], left / HOUR) if left > 0 else None
         if found is None:
             state.pop("sums", None)
             return []
-        spent = stand.spent / scale
+        spent = balance.spent / scale
         state["sums"] = [ends, *(spent + rest for rest in (found.rest, *found.interval()))]
         chance = found.chance(self.thresholds.limit / scale - spent) * BASIS
         note = self._note(state["sums"], chance, found)
         if "told" in state:
             if chance * 100 >= self.share * RELAX:
                 return []
-            return [self._reading(stand, state.pop("told")[0], note)]
-        early = not found.season and (stand.at - begin) * 100 < (ends - begin) * EARLY
-        if chance < self.share or early or stand.spent >= self.thresholds.limit:
+            return [self._reading(balance, state.pop("told")[0], note)]
+        early = not found.season and (balance.at - begin) * 100 < (ends - begin) * EARLY
+        if chance < self.share or early or balance.spent >= self.thresholds.limit:
             return []
-        name = f"forecast-{stand.at}"
+        name = f"forecast-{balance.at}"
         state["told"] = [name, ends]
-        return [self._reading(stand, name, note)._replace(verdict="breach")]
+        return [self._reading(balance, name, note)._replace(verdict="breach")]
 
-    def _reading(self, stand: Stand, begin: str, note: str) -> Reading:
-        spent, limit = stand.spent / self.thresholds.scale, self.thresholds.limit / self.thresholds.scale
+    def _reading(self, balance: Balance, begin: str, note: str) -> Reading:
+        spent, limit = balance.spent / self.thresholds.scale, self.thresholds.limit / self.thresholds.scale
         return Reading(
-            stand.at, "clear", spent, limit, begin=begin, facet="forecast", note=note, ends=stand.ends
+            balance.at, "clear", spent, limit, begin=begin, facet="forecast", note=note, ends=balance.ends
         )
 
     def _note(self, sums: Sequence[float], chance: float, found: Projection) -> str:
@@ -122,7 +122,7 @@ class Forecast:
 
 
 def _roll(memory: list[Any], hour: int) -> None:
-    """Make this hour the one under way."""
+    """Make this hour the current one."""
     steps = hour - memory[0]
     if steps > 0:
         memory[2].extend([memory[1], *[0] * min(steps - 1, MOST)])

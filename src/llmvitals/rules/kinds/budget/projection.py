@@ -1,4 +1,4 @@
-"""Where a budget's spend leads: the period's end with an interval, from its hourly spend.
+"""Projects a budget's hourly spend to the end of its period, with an interval.
 
 Model: river's additive Holt-Winters over the hours, with a season of a day, or of a week once two of those
 are seen, and without a trend: over a month it would multiply the chance slope of a few days by 700.
@@ -25,7 +25,7 @@ WEEKLY: Final = 7 * DAILY
 ALPHA: Final = 0.02
 GAMMA: Final = 0.05
 WEEKEND: Final = 0.25
-"""So much of what is to come is doubt at least until two weeks are seen: days off are not like the others."""
+"""The least relative doubt until two weeks are seen, for days off are not like the others."""
 STILL: Final = 1e-9
 """river wants a trend where there is a season: it begins at 0, and stays there."""
 INNER: Final = 0.8
@@ -33,7 +33,10 @@ INNER: Final = 0.8
 
 
 class Projection(NamedTuple):
-    """What is still to come until the period's end, in the unit; season: hours, 0: linear; of days seen."""
+    """The spend that is to come until the period ends.
+
+    rest, deviation: in the unit. season: hours, 0 for none. days: how many were seen.
+    """
 
     rest: float
     deviation: float
@@ -41,19 +44,19 @@ class Projection(NamedTuple):
     days: float
 
     def chance(self, left: float) -> float:
-        """Of spending more than what is left."""
+        """The chance of spending more than what is left."""
         if not self.deviation:
             return float(self.rest > left)
         return 1 - NormalDist(self.rest, self.deviation).cdf(left)
 
     def interval(self) -> tuple[float, float]:
-        """What the rest is between with a chance of INNER; spend is never taken back."""
+        """The bounds between which the rest lies with a chance of INNER; it is never negative."""
         reach = NormalDist().inv_cdf((1 + INNER) / 2) * self.deviation
         return max(self.rest - reach, 0.0), self.rest + reach
 
     @property
     def basis(self) -> str:
-        """Whence it comes, in words."""
+        """What it is based on, in words."""
         days = "one day" if self.days < 2 else f"{int(self.days)} days"
         if not self.season:
             return f"linear, {days} of history"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.rules.kinds.budget.thresholds import Stand
+from llmvitals.rules.kinds.budget.thresholds import Balance
 from llmvitals.window import FOREVER, NEVER
 
 if TYPE_CHECKING:
@@ -14,22 +14,21 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.condition.trailing import Trailing
-    from llmvitals.rules.kinds.budget.thresholds import Thresholds, Told
+    from llmvitals.rules.kinds.budget.thresholds import Reported, Thresholds
 
     Panes = Sequence[tuple[int, Vitals]]
 
 
 @dataclass(frozen=True, slots=True)
 class Rolling:
-    """A budget of the last `trailing` panes.
+    """A budget of the trailing window.
 
-    State: that of the trailing window of closed panes; "told" (see Thresholds); "begin" and "at" while it fires.
-
-    "due": the pane at whose end it is told how the budget stands.
+    State: that of the window of closed panes; "told" (see thresholds.Reported); "begin" and "at" while it
+    fires; "due": the pane at whose end the balance is shown.
 
     An episode begins when a step is first passed and ends when the spend is clearly below the lowest one.
-    It is named by the slot of the window's length that it began in, and its number since the window was
-    empty: told from open panes or from closed ones, before or after a restart, its name is the same.
+    Its name is made of the time at which it began, in whole windows, and its number since the window was
+    empty. So the name is the same from open and from closed panes, before and after a restart.
     """
 
     thresholds: Thresholds
@@ -38,39 +37,39 @@ class Rolling:
 
     @property
     def shape(self) -> str:
-        """What the state depends on: after a change of it, the state is begun anew."""
+        """What the state depends on."""
         return f"{self.trailing.panes} {self.trailing.buckets} {self.thresholds.totals} {self.pane}"
 
-    def stand(self, state: dict[str, Any], pane: int) -> Stand:
-        """How the window stands that ends with a pane."""
-        return Stand((pane + 1) * self.pane, self.trailing.future(state, pane), state.get("begin", ""))
+    def balance(self, state: dict[str, Any], pane: int) -> Balance:
+        """The balance of the window that ends with a pane."""
+        return Balance((pane + 1) * self.pane, self.trailing.future(state, pane), state.get("begin", ""))
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held."""
+        """Read a closed pane."""
         if self.thresholds.shown and (vitals is not None or self.trailing.changes(state) <= pane):
             state["due"] = self.thresholds.due(pane, self.pane)
         if vitals is None:
             self.trailing.slide(state, pane)
         else:
             self.trailing.add(state, pane, ([self.thresholds.amount(vitals)], 0, {}))
-        stand = self.stand(state, pane)
-        told: Told = state.setdefault("told", self.thresholds.fresh)
-        same = told[1] == self.thresholds.limit
-        if told[0] and same and self.thresholds.released(stand.spent) and stand.at > state["at"]:
-            readings = self.thresholds.ended(told, stand)
+        balance = self.balance(state, pane)
+        reported: Reported = state.setdefault("told", self.thresholds.fresh)
+        same = reported[1] == self.thresholds.limit
+        if reported[0] and same and self.thresholds.released(balance.spent) and balance.at > state["at"]:
+            readings = self.thresholds.ended(reported, balance)
             del state["begin"], state["at"]
-            told[:] = [0, self.thresholds.limit, told[2] + 1]
+            reported[:] = [0, self.thresholds.limit, reported[2] + 1]
         else:
-            readings = self._climb(state, stand)
+            readings = self._update(state, balance)
         if state.get("due", FOREVER) <= pane:
             del state["due"]
-            readings.append(self.thresholds.stands(told, stand))
-        if "ring" not in state and not told[0]:
+            readings.append(self.thresholds.read_balance(reported, balance))
+        if "ring" not in state and not reported[0]:
             del state["told"]
         return readings
 
     def peek(self, state: dict[str, Any], opened: Panes) -> list[Reading]:
-        """What the panes still open add, in order of panes; of the steps passed the highest is told."""
+        """Add the open panes, in order; of the thresholds that are passed, the highest is reported."""
         readings: list[Reading] = []
         amounts = [(pane, self.thresholds.amount(vitals)) for pane, vitals in opened]
         more = first = 0
@@ -79,27 +78,27 @@ class Rolling:
             while amounts[first][0] < self.trailing.begins(pane):
                 more -= amounts[first][1]
                 first += 1
-            at, spent, begin, ends = self.stand(state, pane)
-            readings = self._climb(state, Stand(at, spent + more, begin, ends)) or readings
+            at, spent, begin, ends = self.balance(state, pane)
+            readings = self._update(state, Balance(at, spent + more, begin, ends)) or readings
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at which the window lets go of something that matters; NEVER: the next there is."""
-        told: Told = state.get("told", self.thresholds.fresh)
-        if told[1] != self.thresholds.limit:
+        """The first pane at which the window lets go of something that matters; NEVER: the next one."""
+        reported: Reported = state.get("told", self.thresholds.fresh)
+        if reported[1] != self.thresholds.limit:
             return NEVER
-        matters = self.thresholds.shown or told[0]
+        matters = self.thresholds.shown or reported[0]
         lets_go = self.trailing.changes(state) if matters else self.trailing.empties(state)
         due: int = state.get("due", FOREVER)
         return min(lets_go, due)
 
-    def _climb(self, state: dict[str, Any], stand: Stand) -> list[Reading]:
-        told: Told = state.get("told", self.thresholds.fresh)
+    def _update(self, state: dict[str, Any], balance: Balance) -> list[Reading]:
+        reported: Reported = state.get("told", self.thresholds.fresh)
         length = self.trailing.panes * self.trailing.buckets * self.pane
-        begin = stand.begin or str(stand.at // length)
-        readings = self.thresholds.climb(told, stand._replace(begin=begin))
-        if readings and told[0]:
-            state.update(told=told, begin=begin, at=max(stand.at, state.get("at", 0)))
+        begin = balance.begin or str(balance.at // length)
+        readings = self.thresholds.update(reported, balance._replace(begin=begin))
+        if readings and reported[0]:
+            state.update(told=reported, begin=begin, at=max(balance.at, state.get("at", 0)))
         elif readings:
             del state["begin"], state["at"]
         return readings

@@ -1,11 +1,11 @@
-"""A budget that lasts as long as its calls: a session's."""
+"""A budget of a session."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.rules.kinds.budget.thresholds import Stand
+from llmvitals.rules.kinds.budget.thresholds import Balance
 from llmvitals.window import FOREVER, NEVER
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.budget.thresholds import Thresholds, Told
+    from llmvitals.rules.kinds.budget.thresholds import Reported, Thresholds
 
     Panes = Sequence[tuple[int, Vitals]]
 
@@ -32,28 +32,28 @@ class Idle:
 
     @property
     def shape(self) -> str:
-        """What the state depends on: after a change of it, the state is begun anew."""
+        """What the state depends on."""
         return f"idle {self.thresholds.totals} {self.pane}"
 
-    def stand(self, state: dict[str, Any], pane: int) -> Stand:
-        """How the session stands at a pane's end."""
-        return Stand((pane + 1) * self.pane, state.get("spent", 0), state.get("begin", ""))
+    def balance(self, state: dict[str, Any], pane: int) -> Balance:
+        """The balance of the session at a pane's end."""
+        return Balance((pane + 1) * self.pane, state.get("spent", 0), state.get("begin", ""))
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held."""
+        """Read a closed pane."""
         if vitals is not None:
             state["spent"] = state.get("spent", 0) + self.thresholds.amount(vitals)
             state["last"] = pane
             state.setdefault("told", self.thresholds.fresh)
-        stand = self.stand(state, pane)
+        balance = self.balance(state, pane)
         if pane >= self.wakes(state) > NEVER:
-            readings = self.thresholds.ended(state["told"], stand)
+            readings = self.thresholds.ended(state["told"], balance)
             state.clear()
             return readings
-        return self._climb(state, stand)
+        return self._update(state, balance)
 
     def peek(self, state: dict[str, Any], opened: Panes) -> list[Reading]:
-        """What the panes still open add, in order of panes; of the steps passed the highest is told."""
+        """Add the open panes, in order; of the thresholds that are passed, the highest is reported."""
         readings: list[Reading] = []
         more, last = 0, state.get("last")
         for pane, vitals in opened:
@@ -61,20 +61,20 @@ class Idle:
                 break  # Another session of the same name: what was before it has first to be closed.
             last = pane
             more += self.thresholds.amount(vitals)
-            at, spent, begin, ends = self.stand(state, pane)
-            readings = self._climb(state, Stand(at, spent + more, begin, ends)) or readings
+            at, spent, begin, ends = self.balance(state, pane)
+            readings = self._update(state, Balance(at, spent + more, begin, ends)) or readings
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The pane at whose end the session is over if nothing more comes; NEVER: the next there is."""
+        """The pane at whose end the session is over if nothing more comes; NEVER: the next one."""
         if state.get("told", self.thresholds.fresh)[1] != self.thresholds.limit:
             return NEVER
         return int(state["last"]) + self.idle // self.pane if "last" in state else FOREVER
 
-    def _climb(self, state: dict[str, Any], stand: Stand) -> list[Reading]:
-        told: Told = state.get("told", self.thresholds.fresh)
-        begin = stand.begin or str(stand.at // self.idle)
-        readings = self.thresholds.climb(told, stand._replace(begin=begin))
+    def _update(self, state: dict[str, Any], balance: Balance) -> list[Reading]:
+        reported: Reported = state.get("told", self.thresholds.fresh)
+        begin = balance.begin or str(balance.at // self.idle)
+        readings = self.thresholds.update(reported, balance._replace(begin=begin))
         if readings:
-            state.update(told=told, begin=begin)
+            state.update(told=reported, begin=begin)
         return readings

@@ -61,34 +61,34 @@ class Budget(Kind):
     limit: fields.Amount = Field(description="What may be spent: dollars, tokens or calls.")
     per: fields.Period = Field(None, description="The calendar period, in `timezone`; or session.")
     rolling: fields.Rolling = Field(
-        None, description="In place of `per`: always the last so long, such as 24h; at most 31d."
+        None, description="In place of `per`: a trailing window, such as 24h; at most 31d."
     )
     idle: fields.Idle = Field(
         None,
-        description="With per: session: a session that is silent for so long is over.",
+        description="With per: session: a session without calls for so long is over.",
         json_schema_extra={"default": "30m"},
     )
-    timezone: Zone = Field("UTC", validate_default=True, description="Where the period begins.")
+    timezone: Zone = Field("UTC", validate_default=True, description="The time zone of the period.")
     overrides: fields.Overrides = Field(
         default_factory=dict, description="Another limit for one value of `by`: {search: 2000}."
     )
     thresholds: fields.Steps = Field(
         ["50%", "80%", "95%", "100%"],
         validate_default=True,
-        description="Shares of the limit at which it speaks, ascending; each once a period.",
+        description="Shares of the limit at which it fires, ascending; each once a period.",
     )
     burn_rate: fields.BurnRate = Field(
         "off",
         validate_default=True,
-        description="Speak when money goes so fast that it can't last: default, off, or pairs of windows.",
+        description="Fire when the spend is too fast for the period: default, off, or pairs of windows.",
     )
     floor: fields.Floor = Field(
-        None, description="What has to be spent in the long window before burn_rate speaks."
+        None, description="What has to be spent in the long window before burn_rate fires."
     )
     forecast: fields.Chance = Field(
-        "off", validate_default=True, description="Speak when the chance to overrun passes this."
+        "off", validate_default=True, description="Fire when the chance of overspending reaches this."
     )
-    verdict: fields.Steering = Field(None, description="What gateways shall do when it is spent.")
+    verdict: fields.Steering = Field(None, description="What gateways do when it is spent.")
     block_at: fields.Step = Field(
         None,
         description="With verdict: block: the threshold from which on calls are blocked.",

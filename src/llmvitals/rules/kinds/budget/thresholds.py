@@ -1,4 +1,4 @@
-"""A budget's thresholds, in ascending order: each is told once, and of several passed at once the highest."""
+"""A budget's thresholds: each is reported once, and of several that are passed at once only the highest."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
 
 RELEASE: int = 95
-"""What rose to a limit is released below this per cent of it."""
+"""An alert resolves when the value is below this per cent of its limit."""
 
-Told = list[int]
-"""Of a period, what was told: the highest step (0: none), the limit then, and the number of the episode."""
+Reported = list[int]
+"""What was reported of a period: the highest step (0: none), the limit then, the number of the episode."""
 
 
-class Stand(NamedTuple):
-    """How a period stands at a time (µs): what is spent; its name; and when it ends, where that is known."""
+class Balance(NamedTuple):
+    """How much is spent at a time (µs). begin: the period's name. ends: when it ends, if that is known."""
 
     at: int
     spent: int
@@ -32,14 +32,15 @@ class Stand(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What is spent (totals of vitals), of how much, and at which steps (1/10,000) to speak.
+    """The steps (1/10,000 of the limit) that are reported when they are passed.
 
-    limit: nano-dollars, tokens or calls. shown: whether to say also how it stands ("hold") at the end of each
-    minute in which that changed. warn, block: the steps from which on a gateway shall do so; 0: never.
+    totals: the sums that are spent. limit: nano-dollars, tokens or calls. shown: whether the balance is also
+    read ("hold") at the end of each minute in which it changed. warn, block: the steps from which on gateways
+    warn or block; 0: never.
 
-    A limit that was changed holds from the next pane on. Raised: what the old one told is over, and of the
-    new thresholds only the steps that are still to come are told. Lowered: the highest step that the spend
-    passes on the new thresholds is told, in the same episode, if it is higher than what was told.
+    A changed limit applies from the next pane on. If it was raised, the old alert ends, and only steps that
+    are passed later are reported. If it was lowered, the highest step that the spend passes now is reported
+    in the same episode, unless as high a step was reported before.
     """
 
     totals: tuple[str, ...]
@@ -52,12 +53,12 @@ class Thresholds:
 
     @property
     def scale(self) -> int:
-        """How many of the integers that are summed make one of the unit."""
+        """How many of the integers make one unit."""
         return NANO if self.unit == "usd" else 1
 
     @property
-    def fresh(self) -> Told:
-        """Nothing told yet."""
+    def fresh(self) -> Reported:
+        """What was reported of a new period: nothing."""
         return [0, self.limit, 0]
 
     def amount(self, vitals: Vitals) -> int:
@@ -71,65 +72,69 @@ class Thresholds:
         )
 
     def released(self, spent: int) -> bool:
-        """Whether the spend is clearly below the lowest step."""
+        """Whether the spend is below RELEASE per cent of the lowest step."""
         return spent * BASIS * 100 < self.limit * self.steps[0] * RELEASE
 
-    def climb(self, told: Told, stand: Stand) -> list[Reading]:
-        """What is new in how the period stands; told is brought up to date."""
+    def update(self, reported: Reported, balance: Balance) -> list[Reading]:
+        """The readings for a new balance; `reported` is updated."""
         note = ""
-        if told[1] != self.limit:
-            how = "raised" if told[1] < self.limit else "lowered"
-            note = f"the limit was {how} from {self.text(told[1])} to {self.text(self.limit)}"
-            reached = self.passed(stand.spent, 0)
-            over = reached < told[0]
+        if reported[1] != self.limit:
+            how = "raised" if reported[1] < self.limit else "lowered"
+            note = f"the limit was {how} from {self.text(reported[1])} to {self.text(self.limit)}"
+            reached = self.passed(balance.spent, 0)
+            over = reached < reported[0]
             if over:
-                readings = [self._reading(stand, "clear", told, note)]
-                told[:] = [reached, self.limit, told[2] + 1]
+                readings = [self._reading(balance, "clear", reported, note)]
+                reported[:] = [reached, self.limit, reported[2] + 1]
                 return readings
-            told[1] = self.limit
-        step = self.passed(stand.spent, told[0])
+            reported[1] = self.limit
+        step = self.passed(balance.spent, reported[0])
         if not step:
             return []
-        told[0] = step
+        reported[0] = step
         return [
-            self._reading(stand, "breach", told, "; ".join(filter(None, (note, self._over(stand, told)))))
+            self._reading(
+                balance, "breach", reported, "; ".join(filter(None, (note, self._over(balance, reported))))
+            )
         ]
 
-    def ended(self, told: Told, stand: Stand) -> list[Reading]:
-        """The end of what was told, when the period is over or has let go of it."""
-        return [self._reading(stand, "clear", told, self._over(stand, told))] if told[0] else []
+    def ended(self, reported: Reported, balance: Balance) -> list[Reading]:
+        """The end of the alert, when the period is over or the spend has left the window."""
+        return (
+            [self._reading(balance, "clear", reported, self._over(balance, reported))] if reported[0] else []
+        )
 
-    def stands(self, told: Told, stand: Stand) -> Reading:
+    def read_balance(self, reported: Reported, balance: Balance) -> Reading:
         """The reading for the end of a minute."""
-        spent, limit = stand.spent / self.scale, told[1] / self.scale
-        return Reading(stand.at, "hold", spent, limit, begin=f"{stand.begin}-{told[2]}")
+        spent, limit = balance.spent / self.scale, reported[1] / self.scale
+        return Reading(balance.at, "hold", spent, limit, begin=f"{balance.begin}-{reported[2]}")
 
     def due(self, pane: int, length: int) -> int:
-        """The pane at whose end a change in `pane` is told: its minute's last. length: of a pane, µs."""
+        """The pane at whose end a change in `pane` is shown: its minute's last. length: of a pane, µs."""
         return (window_start(pane * length, MINUTE) + MINUTE) // length - 1 if self.shown else FOREVER
 
     def text(self, integer: int) -> str:
         """An amount as people read it."""
         return amount(integer / self.scale, self.unit)
 
-    def _reading(self, stand: Stand, verdict: str, told: Told, note: str) -> Reading:
+    def _reading(self, balance: Balance, verdict: str, reported: Reported, note: str) -> Reading:
         firing = verdict == "breach"
         steer = ""
         if firing and self.warn:
-            steer = "warn" if told[0] >= self.warn else ""
-        if firing and self.block and told[0] >= self.block:
+            steer = "warn" if reported[0] >= self.warn else ""
+        if firing and self.block and reported[0] >= self.block:
             steer = "block"
         return Reading(
-            at=stand.at,
+            at=balance.at,
             verdict="breach" if firing else "clear",
-            value=stand.spent / self.scale,
-            limit=told[1] / self.scale,
-            level=f"{told[0] / 100:g}%" if firing else "",
-            begin=f"{stand.begin}-{told[2]}",
+            value=balance.spent / self.scale,
+            limit=reported[1] / self.scale,
+            level=f"{reported[0] / 100:g}%" if firing else "",
+            begin=f"{balance.begin}-{reported[2]}",
             note=note,
-            ends=stand.ends,
+            ends=balance.ends,
             steer=steer,
         )
 
-    def _over(self, stand: Stand, told: Told) -> str:
-        return f"overspent by {self.text(stand.spent - told[1])}" if stand.spent > told[1] else ""
+    def _over(self, balance: Balance, reported: Reported) -> str:
+        return f"overspent by {self.text(balance.spent - reported[1])}" if balance.spent > reported[1] else ""

@@ -41,7 +41,7 @@ def note(known: Known, minute: int, calls: dict[str, int], *, before: int) -> No
             arm[3].append([slot, 0])
         arm[3][-1][1] += calls[name]
     for name, arm in list(known.items()):
-        arm[3] = [each for each in arm[3] if each[0] > slot - _SLOTS]
+        arm[3] = [entry for entry in arm[3] if entry[0] > slot - _SLOTS]
         if minute - arm[1] >= GONE:
             del known[name]
 
@@ -88,7 +88,7 @@ def ending(known: Known, now: Pair, found: Pair | None) -> str:
 
 
 def due(known: Known, now: Pair | None) -> int | None:
-    """The minute at whose end somebody is gone without a call, which has to be told; None: nobody is."""
+    """The minute at whose end somebody is gone without a call, which has to be reported; None: nobody is."""
     last = [arm[1] for arm in known.values()]
     if now:
         return int(min(known[name][1] for name in now)) + GONE

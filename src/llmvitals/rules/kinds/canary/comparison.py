@@ -72,8 +72,8 @@ def close(state: State, null: float) -> None:
         state["sums"] = [_added(*pair) for pair in zip(state["sums"], state["open"], strict=True)]
         _rates(state, np.array(state["open"], float), null)
         for metric, mean in MEANS.items():
-            had = state["means"][metric]
-            state["means"][metric] = list(confseq.step(had, mean.moments(control), mean.moments(canary)))
+            previous = state["means"][metric]
+            state["means"][metric] = list(confseq.step(previous, mean.moments(control), mean.moments(canary)))
         for name in sorted(state["open_scores"]):
             _score(state["scores"], name, state["open_scores"][name])
         state["open"], state["open_scores"] = [endpoints.nothing(), endpoints.nothing()], {}
@@ -99,12 +99,12 @@ def _rates(state: State, counted: Floats, null: float) -> None:
 
 
 def _score(scores: dict[str, Any], name: str, said: list[int]) -> None:
-    control, canary = ((each[0], each[1] / MICRO, each[2] / MICRO) for each in (said[:3], said[3:]))
+    control, canary = ((entry[0], entry[1] / MICRO, entry[2] / MICRO) for entry in (said[:3], said[3:]))
     if name not in scores and (len(scores) >= SCORES or not control[0] or not canary[0]):
         return
-    place, had, sums = scores.setdefault(name, [len(scores) + 1, list(confseq.State()), [0] * 4])
+    place, previous, sums = scores.setdefault(name, [len(scores) + 1, list(confseq.State()), [0] * 4])
     more = [said[0], said[1], said[3], said[4]]
-    scores[name] = [place, list(confseq.step(had, canary, control)), _added(sums, more)]
+    scores[name] = [place, list(confseq.step(previous, canary, control)), _added(sums, more)]
 
 
 def _added(one: list[int], other: list[int]) -> list[int]:

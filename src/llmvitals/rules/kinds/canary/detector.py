@@ -38,12 +38,12 @@ class CanaryDetector(Detector):
 
     @property
     def shape(self) -> str:
-        """What the state depends on: after a change of it, the state is begun anew."""
+        """What the state depends on."""
         rule = self.rule
         return f"canary {rule.on} {rule.control} {rule.canary} {rule.effect} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held."""
+        """Read a closed pane."""
         here, readings = pane * self.pane // MINUTE, list[Reading]()
         if state.get("now", here) < here:
             readings += self._over(state, state["now"])
@@ -112,11 +112,11 @@ class CanaryDetector(Detector):
             reading = reading._replace(verdict="hold")
         if fresh:
             found = [self.question.finding(pair, metric, evidence[metric]) for metric in pair["alarmed"]]
-            reading = self._told(pair, reading, [each for each in found if each])
+            reading = self._report(pair, reading, [entry for entry in found if entry])
         if fresh or not (now + 1) % EVERY:
             every = [self.question.finding(pair, metric, log_e) for metric, log_e in evidence.items()]
             reading = reading._replace(
-                stands=tuple(self._stand(pair, reading.at, each) for each in every if each)
+                stands=tuple(self._stand(pair, reading.at, entry) for entry in every if entry)
             )
         return reading
 
@@ -126,7 +126,7 @@ class CanaryDetector(Detector):
             (now + 1) * MINUTE, "clear", pair.get("worst", 1.0), 1 + self.rule.effect, begin=f"{since}"
         )
 
-    def _told(self, pair: comparison.State, reading: Reading, found: list[Finding]) -> Reading:
+    def _report(self, pair: comparison.State, reading: Reading, found: list[Finding]) -> Reading:
         if not found:
             return reading
         minute_over = reading.at // MINUTE - 1

@@ -140,7 +140,7 @@ class Question:
         bar = -math.log(self.alpha)
         if metric == "cost" and log_e >= bar > self._mean(said) + math.log(2):
             return None  # what is worse is that fewer calls are free
-        low, high = (None if each is None else math.exp(each) for each in confseq.limits(said, LEVEL))
+        low, high = (None if entry is None else math.exp(entry) for entry in confseq.limits(said, LEVEL))
         effect = math.exp(said.mean) if said.steps else None
         value, other = mean.shown(canary), mean.shown(control)
         return Finding(metric, "mean", log_e, value, other, calls, others, effect, low, high)

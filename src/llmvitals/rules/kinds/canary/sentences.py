@@ -95,7 +95,7 @@ def _verb(found: Finding, control: str) -> str:
     least = "" if found.least is None or found.least <= 1 else f"; at least {times(found.least)}"
     if found.kind == "mean":
         value, other = (
-            amount(each, "usd") if unit == "usd" else f"{each:,.0f}" for each in (found.value, found.other)
+            amount(entry, "usd") if unit == "usd" else f"{entry:,.0f}" for entry in (found.value, found.other)
         )
         does = _MUCH[found.metric].format(times=times(found.effect or 1), control=control)
         return f"{does} ({value} on {found.calls:,} calls against {other} on {found.others:,}{least})"

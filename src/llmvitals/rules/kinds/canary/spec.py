@@ -64,7 +64,7 @@ class Canary(Kind):
         None,
         min_length=1,
         max_length=200,
-        description="The value it is held against; default: the most used that was there before.",
+        description="The value it is compared with; default: the most used of the older ones.",
     )
     metrics: Annotated[tuple[str, ...], WithJsonSchema(_METRICS)] = Field(
         METRICS, description="What must not get worse; default: all."
@@ -77,9 +77,9 @@ class Canary(Kind):
     effect: Annotated[float, WithJsonSchema(_EFFECT)] = Field(
         "0%",
         validate_default=True,
-        description="The least worsening that counts, of what the control has.",
+        description="The least worsening that counts, as a share of the control.",
     )
-    series: Series = Field(1, description="For how many canaries together alpha is promised.")
+    series: Series = Field(1, description="The number of canaries that alpha is promised for, together.")
 
     @field_validator("on", mode="before")
     @classmethod

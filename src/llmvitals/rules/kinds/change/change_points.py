@@ -1,11 +1,11 @@
-"""Whether, and where, numbers have changed: river's ADWIN and PageHinkley, and what holds their rate.
+"""Finds whether and where numbers have changed, with river's ADWIN and PageHinkley.
 
-What both promise holds for independent values, and minutes of calls are none. So they are fed values in units
-of a deviation that grows with how long neighbours lean on each other (see `deviation`), no value counts for
-more than CLIPPED of it, and what they find is told only where its two sides differ by more than a margin and
-by more than such numbers do in the run that is asked for. A heuristic, whose rate is measured, not proven.
-Sources: Bifet, Gavaldà, "Learning from time-changing data with adaptive windowing", SDM 2007; Page,
-"Continuous inspection schemes", Biometrika 41 (1954).
+Both promise a rate of false alarms for independent values, and the minutes of calls are not independent. So
+they are given values in units of a deviation that grows with the autocorrelation (see `deviation`); no value
+counts for more than CLIPPED deviations; and a change is reported only where the two sides differ by more than
+a margin and by more than such numbers do by chance in the run that is asked for. This is a heuristic whose
+rate is measured, not proven. Sources: Bifet, Gavaldà, "Learning from time-changing data with adaptive
+windowing", SDM 2007; Page, "Continuous inspection schemes", Biometrika 41 (1954).
 """
 
 from __future__ import annotations

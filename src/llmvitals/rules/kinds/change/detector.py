@@ -1,4 +1,4 @@
-"""What has changed of one series, in one reading: looked for when STEP is over, told for a while."""
+"""What has changed of one series, in one reading: looked for when STEP is over, reported for a while."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _LONGEST: Final = 2_016
 
 @dataclass(frozen=True, slots=True)
 class Digest(Detector):
-    """hold: how long a change is told, µs. pane: µs.
+    """hold: how long a change is reported, µs. pane: µs.
 
     State: "open": panes not yet looked at; "names" and "minutes" of "rows" (float32, a row a minute, NaN
     where a metric has no value); "usual": name → [how often looked at, mean of how far apart sides were];
@@ -60,11 +60,11 @@ class Digest(Detector):
 
     @property
     def shape(self) -> str:
-        """What the state depends on: after a change of it, the state is begun anew."""
+        """What the state depends on."""
         return f"change 2 {self.minutes.names} {self.minutes.few} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held."""
+        """Read a closed pane."""
         at = (pane + 1) * self.pane
         if vitals is not None:
             state.setdefault("open", []).append(self.minutes.packed(pane, vitals))
@@ -74,10 +74,10 @@ class Digest(Detector):
             was = "told" in state
             state.clear()
             return [Reading(at, "clear", 0, 0, note="no calls for a day")] if was else []
-        return self._told(state, at)
+        return self._report(state, at)
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """When the step of the last calls is over, or what is told has been told long enough."""
+        """When the step of the last calls is over, or what is reported has been reported long enough."""
         if not state:
             return FOREVER
         if state.get("open"):
@@ -93,25 +93,25 @@ class Digest(Detector):
         newest: int = max(one[1] for one in state["told"].values())
         return min(newest + self.hold, FOREVER)
 
-    def _told(self, state: dict[str, Any], at: int) -> list[Reading]:
+    def _report(self, state: dict[str, Any], at: int) -> list[Reading]:
         if "told" not in state or (at % STEP and at < self._ends(state)):
             return []
-        told, many = state["told"], len(state["told"])
+        reported, many = state["told"], len(state["told"])
         if at >= self._ends(state):
             del state["told"]
-            return [Reading(at, "clear", 0, 0, note=note(told))]
-        return [Reading(at, "breach", many, 0, level=_count(many), note=note(told))]
+            return [Reading(at, "clear", 0, 0, note=note(reported))]
+        return [Reading(at, "breach", many, 0, level=_count(many), note=note(reported))]
 
     def _look(self, state: dict[str, Any], at: int) -> None:
-        had, minutes = state.get("names", []), state.setdefault("minutes", [])
+        previous, minutes = state.get("names", []), state.setdefault("minutes", [])
         since, said, numbers = self.minutes.read(state.pop("open"))
         filled = np.flatnonzero(np.isfinite(numbers).any(axis=0)).tolist()
         new = {said[column]: column for column in filled}
-        names = state["names"] = [*had, *sorted({*new} - {*had})]
+        names = state["names"] = [*previous, *sorted({*new} - {*previous})]
         place = {name: column for column, name in enumerate(names)}
         rows = np.full((len(minutes) + len(since), len(names)), np.nan, np.float32)
-        rows[: len(minutes), : len(had)] = np.frombuffer(state.get("rows", b""), np.float32).reshape(
-            len(minutes), len(had)
+        rows[: len(minutes), : len(previous)] = np.frombuffer(state.get("rows", b""), np.float32).reshape(
+            len(minutes), len(previous)
         )
         rows[len(minutes) :, [place[name] for name in new]] = numbers[:, list(new.values())]
         minutes[:] = [*minutes, *since][-KEPT:]
@@ -174,9 +174,9 @@ def _count(many: int) -> str:
     return "1 change" if many == 1 else f"{many} changes"
 
 
-def note(told: Mapping[str, Sequence[Any]]) -> str:
+def note(reported: Mapping[str, Sequence[Any]]) -> str:
     """`latency p95 1.2 s → 1.9 s since 14:05 UTC; error share 1 % → 3 % since 14:10 UTC`."""
-    ordered = sorted(told.items(), key=lambda entry: (entry[1][0], entry[0]))
+    ordered = sorted(reported.items(), key=lambda entry: (entry[1][0], entry[0]))
     texts = [
         f"{_words(name)} {_rounded(before, name)} → {_rounded(after, name)} since {_clock(since)}"
         for name, (since, _, before, after) in ordered[:NAMED]

@@ -91,9 +91,9 @@ class Minutes:
     def packed(self, pane: int, vitals: Vitals) -> list[Any]:
         """What has to be kept of a pane, plain data."""
         keys, counts = vitals.bins
-        told = keys.tobytes(), counts.tobytes()
+        reported = keys.tobytes(), counts.tobytes()
         scores = {name: [said[0], said[1]] for name, said in vitals.scores.items()}
-        return [pane, [vitals.sums[place] for place in self._needed], *told, scores]
+        return [pane, [vitals.sums[place] for place in self._needed], *reported, scores]
 
     def read(self, panes: list[list[Any]]) -> tuple[list[int], list[str], Floats]:
         """The n minutes with calls, of panes in order; m metrics; n × m numbers, NaN where there is none."""
@@ -134,9 +134,9 @@ class Minutes:
         sums: dict[str, list[list[int]]] = {}
         for entry, place in zip(panes, row, strict=True):
             for name, (count, total) in entry[4].items():
-                had = sums.setdefault(SCORE.format(name), [[0, 0] for _ in range(many)])[place]
-                had[0] += count
-                had[1] += total
+                previous = sums.setdefault(SCORE.format(name), [[0, 0] for _ in range(many)])[place]
+                previous[0] += count
+                previous[1] += total
         names = [name for name in sums if not self.names or name in self.names]
         means = np.full((many, len(names)), np.nan)
         for column, name in enumerate(names):

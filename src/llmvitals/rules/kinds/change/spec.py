@@ -58,15 +58,15 @@ class Change(Kind):
     metrics: Annotated[tuple[str, ...], Field(max_length=50), WithJsonSchema(_METRICS)] = Field(
         "all",
         validate_default=True,
-        description="Shares, means and percentiles that are looked at; default: see docs/change.md.",
+        description="Shares, means and percentiles that are watched; see docs/change.md.",
     )
     min_calls: MinCalls = Field(10, description="Minutes with fewer calls are left out.")
     false_alarms: FalseAlarms = Field(
-        1, description="How many it may give in a month, all its series and metrics together."
+        1, description="How many it may raise in a month, in all its series and metrics together."
     )
     series: Series = 100
     hold: Annotated[int, BeforeValidator(_hold), WithJsonSchema(DURATION)] = Field(
-        "1h", validate_default=True, description="How long a change is told; 10m to 24h."
+        "1h", validate_default=True, description="How long a change is reported; 10m to 24h."
     )
 
     @field_validator("by", mode="after")

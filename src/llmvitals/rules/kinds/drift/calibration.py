@@ -22,7 +22,7 @@ _NORMAL: Final = 2.0
 """The scale of squares of normal values, far out: no less is believed of a few blocks."""
 
 
-class Yardstick(msgspec.Struct, frozen=True, array_like=True):
+class Calibration(msgspec.Struct, frozen=True, array_like=True):
     """Of one head. cap: see hotelling.remember.
 
     means, deviations: of each span's cube root of T²; of the first spans only, where little was recorded.
@@ -88,7 +88,7 @@ def close(state: dict[str, Any]) -> None:
     state.setdefault("blocks", []).append(state.pop("block"))
 
 
-def yardstick(state: dict[str, Any], minutes: int) -> Yardstick:
+def fitted(state: dict[str, Any], minutes: int) -> Calibration:
     """By all that was recorded, without the spans too long for that to tell anything; minutes: of a block."""
     spans = max(sum(span * _OFTEN <= minutes * len(state["blocks"]) for span in SPANS), 1)
     means, squares = (np.array(state[name][:spans]) / state["count"] for name in ("sum", "squares"))
@@ -97,4 +97,4 @@ def yardstick(state: dict[str, Any], minutes: int) -> Yardstick:
     fits = [gumbel.fitted(column) for column in maxima.T]
     kept = tuple(means.tolist()), tuple(deviations.tolist())
     locations, scales = zip(*fits, strict=True)
-    return Yardstick(state["cap"], *kept, locations, scales, len(maxima), minutes)
+    return Calibration(state["cap"], *kept, locations, scales, len(maxima), minutes)

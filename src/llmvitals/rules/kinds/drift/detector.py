@@ -43,12 +43,12 @@ class DriftDetector(Detector):
 
     @property
     def shape(self) -> str:
-        """What the state depends on: after a change of it, the state is begun anew."""
+        """What the state depends on."""
         rule = self.rule
         return f"drift {rule.learn} {rule.min_calls} {rule.model} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held. What was said last holds until a step says otherwise."""
+        """Read a closed pane. The last reading holds until a step gives another one."""
         at, readings = (pane + 1) * self.pane, []
         if vitals is not None and vitals.meaning:
             readings = self._hear(state, pane, vitals.meaning)
@@ -134,15 +134,15 @@ class DriftDetector(Detector):
         x, z = step.means
         topics, shape = reference.topics, reference.shape
         looks = (
-            (topics.yardstick, topics.whitening.white(x, step.hour)),
-            (shape.yardstick, shape.whitening.white(z, step.hour)),
+            (topics.calibration, topics.whitening.white(x, step.hour)),
+            (shape.calibration, shape.whitening.white(z, step.hour)),
             (reference.alike, topics.whitening.alike(x)),
         )
         memories, read = state.setdefault("memories", [{}, {}, {}]), []
-        for (yardstick, white), memory in zip(looks, memories, strict=True):
-            limits = yardstick.limits(run)
-            hotelling.remember(memory, step.moments.count, white, yardstick.lowered(limits))
-            read.append(yardstick.read(hotelling.roots(memory, reference.calls), limits))
+        for (calibration, white), memory in zip(looks, memories, strict=True):
+            limits = calibration.limits(run)
+            hotelling.remember(memory, step.moments.count, white, calibration.lowered(limits))
+            read.append(calibration.read(hotelling.roots(memory, reference.calls), limits))
         return read
 
     def _stand(self, reference: Reference, step: Step, topics: float, shape: float) -> Stand:
@@ -168,13 +168,13 @@ class DriftDetector(Detector):
         which = int(shape > topics)
         head = (reference.topics, reference.shape)[which]
         now = hotelling.mean(state["memories"][which], read[which][1])
-        told = ["other topics" if topics > MEANT else "the same topics, but repeated or spread otherwise"]
+        reported = ["other topics" if topics > MEANT else "the same topics, but repeated or spread otherwise"]
         if alike > max(topics, shape) and topics <= MEANT:
             more = hotelling.mean(state["memories"][2], place)[0] > 0
-            told = [f"they are {'more' if more else 'less'} like each other than they were"]
+            reported = [f"they are {'more' if more else 'less'} like each other than they were"]
         for word, seen, sign in (("new", state["recent"], 1), ("missing", reference.kept, -1)):
             if seen:
                 images = witness.images(seen, reference.space if which else "")
                 names = witness.first(seen, witness.scores(images, head.whitening, now), sign)
-                told += [f"{word} are calls like {', '.join(names)}"] if names else []
-        return "; ".join(told)
+                reported += [f"{word} are calls like {', '.join(names)}"] if names else []
+        return "; ".join(reported)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from llmvitals.rules.kinds.drift.calibration import Yardstick
+from llmvitals.rules.kinds.drift.calibration import Calibration
 from llmvitals.stats.whitening import Whitening
 
 KEPT: Final = 48
@@ -20,7 +20,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     """One way to look at the vectors."""
 
     whitening: Whitening
-    yardstick: Yardstick
+    calibration: Calibration
 
 
 class Reference(msgspec.Struct, frozen=True, array_like=True):
@@ -38,7 +38,7 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     overdispersion: float
     topics: Head
     shape: Head
-    alike: Yardstick
+    alike: Calibration
     kept: tuple[Seen, ...] = ()
 
     def pack(self) -> bytes:

@@ -59,7 +59,7 @@ class Drift(Kind):
         10,
         ge=2,
         le=1_000_000,
-        description="Embeddings that are looked at at once; minutes with fewer are put together.",
+        description="Embeddings that are read at a time; minutes with fewer are joined.",
     )
     false_alarms: FalseAlarms = 1
     series: Series = 100

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.rules.kinds.drift import calibration as yardstick
+from llmvitals.rules.kinds.drift import calibration
 from llmvitals.rules.kinds.drift import weekly_profile as weekly
 from llmvitals.rules.kinds.drift.reference import KEPT, VERSION, Head, Reference
 from llmvitals.rules.kinds.drift.witness import small
@@ -80,7 +80,7 @@ class Learner:
             _whitened(state)
         elif part == 1:
             for head in state["heads"]:
-                head["cap"] = yardstick.capped(head.pop("radii"))
+                head["cap"] = calibration.capped(head.pop("radii"))
             state["alike"] = {"cap": math.inf}
         else:
             return self._made(state, space, step.end)
@@ -115,16 +115,16 @@ class Learner:
         whites = (*_whites(state, step), _whitening(state["heads"][0]).alike(step.means[0]))
         state["block"] = state.get("block", 0) + step.minutes
         for head, white in zip((*state["heads"], state["alike"]), whites, strict=True):
-            yardstick.record(head, step.moments.count, white, state["calls"])
+            calibration.record(head, step.moments.count, white, state["calls"])
             if state["block"] >= self._block:
-                yardstick.close(head)
+                calibration.close(head)
         state["block"] %= self._block
 
     def _made(self, state: dict[str, Any], space: str, end: int) -> Reference:
         topics, shape = (
-            Head(_whitening(head), yardstick.yardstick(head, self._block)) for head in state["heads"]
+            Head(_whitening(head), calibration.fitted(head, self._block)) for head in state["heads"]
         )
-        alike = yardstick.yardstick(state["alike"], self._block)
+        alike = calibration.fitted(state["alike"], self._block)
         kept = tuple((trace, x) for _, trace, x in state["kept"])
         spread = state["apart"] / state["held"]
         return Reference(VERSION, space, end, state["calls"], spread, topics, shape, alike, kept)

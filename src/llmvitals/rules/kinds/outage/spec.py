@@ -56,15 +56,15 @@ class Outage(Kind):
     minor: Annotated[float, WithJsonSchema(CHANCE)] = Field(
         "20%",
         validate_default=True,
-        description="The share of failed calls from which on it is an outage.",
+        description="The share of failed calls that makes an outage.",
     )
     major: Annotated[float, WithJsonSchema(PART)] = Field(
-        "60%", validate_default=True, description="…and a major one, which is critical."
+        "60%", validate_default=True, description="The share that makes a major outage, which is critical."
     )
     resolve_below: Annotated[float | None, WithJsonSchema(CHANCE)] = Field(
-        None, description="It is over below this; by default half of minor."
+        None, description="It resolves below this; default: half of minor."
     )
-    min_calls: MinCalls = Field(10, description="With fewer calls in the window nothing is said.")
+    min_calls: MinCalls = Field(10, description="With fewer calls in the window it does not fire.")
     errors: Condition | None = Field(
         None, description="The error_types that are the provider's fault; default: any."
     )

@@ -1,4 +1,4 @@
-"""Now against the same hours of past weeks or days, minute by minute."""
+"""Compares each minute with the same hours of past weeks or days."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def since_text(since: int, now: int) -> str:
 class Seasonal(Detector):
     """The detector of one series.
 
-    season: hours of a week or a day. past: how many of them are looked back to; least: how many it takes.
-
-    few: the calls that an hour has to have to be compared with, and a change to be told. effect: see Gauge.
+    season: hours of a week or a day. past: how many of them are compared with; least: how many are needed.
+    few: the calls that an hour needs to be compared with, and a change to be reported. effect: see Gauge.
     level: log of the evidence that alarms. pane in µs.
-    State: "open": [last pane of the minute, its sample]; "hour", "sum": the hour that is being filled;
-    "hours": those that are remembered (see hours); "usual": what they say of this one, with "calls" and
-    "guess", how many calls it has and how much its being unknown adds to the noise, and with "noise", the
-    dispersion of each side, once it may be judged; "up", "down": the evidence of each side (see `_weigh`);
-    "told": the side that alarms, and the alternative that fits; "trial": what came since then; "last": the
-    last pane that was compared.
+
+    State: "open": [last pane of the minute, its sample]; "hour", "sum": the current hour and its sample;
+    "hours": past hours (see hours); "usual": what is usual for the current hour, with "calls" (their usual
+    number), "guess" (how much the noise grows because the usual value is an estimate) and "noise" (the
+    dispersion of each side, once it is known); "up", "down": the evidence of each side (see `_weigh`);
+    "told": the side that alarms and the alternative that fits best; "trial": what came since the alarm;
+    "last": the last pane that was compared.
     """
 
     metric: str
@@ -75,15 +75,15 @@ class Seasonal(Detector):
         return f"regression {self.metric} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """The pane is over; vitals are what it held."""
+        """Read a closed pane."""
         readings = []
         if "open" in state and state["open"][0] < pane:
             readings = self._close(state)
         if vitals is not None:
             sample = self.gauge.sample(vitals)
             if sample[0][0]:
-                had = state["open"][1] if "open" in state else None
-                state["open"] = [minute.last(pane, self.pane), plus(had, sample)]
+                previous = state["open"][1] if "open" in state else None
+                state["open"] = [minute.last(pane, self.pane), plus(previous, sample)]
         if "open" in state and state["open"][0] <= pane:
             readings += self._close(state)
         if "told" in state and pane >= self._ends(state):
@@ -120,7 +120,7 @@ class Seasonal(Detector):
         return self._weigh(state, at, sample) if "told" not in state else self._try(state, at, sample)
 
     def _turn(self, state: dict[str, Any], hour: int) -> None:
-        """Another hour begins: the one before is remembered, and what is usual for the new one is found."""
+        """Begin another hour: store the one before, and compute what is usual for the new one."""
         if "sum" in state:
             self._remember(state)
         found = hours.rows(state)
@@ -161,14 +161,14 @@ class Seasonal(Detector):
         hours.remember(state, (state["hour"], total[0][0], *row, value), (off[0], off[1]), back)
 
     def _unknown(self, state: dict[str, Any], at: int) -> list[Reading]:
-        """Nothing is usual at this hour: evidence waits, and so does an alert."""
+        """Nothing is known of this hour: the evidence and an alert stay as they are."""
         return [Reading(at, "hold" if "told" in state else "clear", 0, 0)]
 
     def _evidence(self, state: dict[str, Any], sample: Sample, side: Side) -> list[float]:
         usual = state["usual"]
         calls = max(usual["calls"], state["sum"][0][0])
         phi = factor(usual["noise"][side], calls) * usual["guess"]
-        return [each / phi for each in self.gauge.evidence(sample, usual, side, self.effect)]
+        return [entry / phi for entry in self.gauge.evidence(sample, usual, side, self.effect)]
 
     def _weigh(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
         """Evidence of each side: see shiryaev, and "since" (µs), "sample" and "expected" of its run."""
@@ -181,10 +181,10 @@ class Seasonal(Detector):
                 continue
             self._gather(state, seen, at, sample)
             if shiryaev.level(seen) >= self.level and seen["sample"][0][0] >= self.few:
-                return [self._told(state, at, side)]
+                return [self._report(state, at, side)]
         return [Reading(at, "clear", 0, 0)]
 
-    def _told(self, state: dict[str, Any], at: int, side: Side) -> Reading:
+    def _report(self, state: dict[str, Any], at: int, side: Side) -> Reading:
         seen = state[side]
         since, likely = seen["since"], seen["r"].index(max(seen["r"]))
         reading = self._reading(at, "breach", seen)
@@ -195,12 +195,12 @@ class Seasonal(Detector):
         return reading._replace(note=f"{times}since {since_text(since, at)}")
 
     def _try(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
-        """Whether the calls since then speak against the change that was told: Page's test the other way."""
+        """Test whether the calls since the alarm contradict it: Page's test in the other direction."""
         trial, state["last"] = state["trial"], at // self.pane - 1
         side, likely = state["told"]
         evidence = self._evidence(state, sample, side)
-        for name, each in (("sum", evidence[likely]), ("least", evidence[0])):
-            trial[name] = trial.get(name, 0.0) + each
+        for name, entry in (("sum", evidence[likely]), ("least", evidence[0])):
+            trial[name] = trial.get(name, 0.0) + entry
         self._gather(state, trial, at, sample)
         minutes = trial["minutes"] = trial.get("minutes", 0) + 1
         reading = self._reading(at, "hold", trial)

@@ -34,7 +34,7 @@ def rows(state: dict[str, Any]) -> Rows:
 
 def remember(state: dict[str, Any], row: tuple[float, ...], off: tuple[float, float], back: int) -> None:
     """One more; row: up to `value`. What is more than `back` hours older is forgotten."""
-    clipped = (min(max(each, -_MOST), _MOST) for each in off)
+    clipped = (min(max(entry, -_MOST), _MOST) for entry in off)
     new = np.array([(*row, *clipped)], ROW)
     old = rows(state)
     state["hours"] = old[old["hour"] + back >= row[0]].tobytes() + new.tobytes()

@@ -62,13 +62,13 @@ class Regression(Kind):
         None,
         ge=2,
         le=14,
-        description="How many weeks or days are looked back to; default: 4 or 7.",
+        description="How many weeks or days it is compared with; default: 4 or 7.",
     )
     effect: Annotated[float | None, WithJsonSchema(_EFFECT)] = Field(
         None, description="The least change that counts, of what is usual; default: 20%, or 10% of a score."
     )
     direction: Literal["up", "down", "both"] | None = Field(
-        None, description="Default: where the metric gets worse."
+        None, description="The direction of the change; default: where the metric gets worse."
     )
     min_calls: MinCalls = Field(30, description="Hours with fewer calls are not compared with.")
     false_alarms: FalseAlarms = 1

@@ -63,17 +63,17 @@ class Threshold(Kind):
     above: Annotated[float | None, WithJsonSchema({})] = Field(
         None, description="The limit, in the metric's unit: 4s, 20%, dollars or a number."
     )
-    below: Annotated[float | None, WithJsonSchema({})] = Field(None, description="The limit from below.")
+    below: Annotated[float | None, WithJsonSchema({})] = Field(None, description="A lower limit.")
     window: Window = Field("5m", validate_default=True)
     min_calls: MinCalls | None = Field(
         None,
-        description="With fewer calls in the window nothing is said; default: 20, or 1 for totals and rates.",
+        description="With fewer calls in the window it does not fire; default: 20, or 1 for totals and rates.",
     )
     resolve_below: Annotated[float | None, WithJsonSchema({})] = Field(
-        None, description="With above: it is over below this."
+        None, description="With above: it resolves below this."
     )
     resolve_above: Annotated[float | None, WithJsonSchema({})] = Field(
-        None, description="With below: it is over above this."
+        None, description="With below: it resolves above this."
     )
 
     @field_validator("metric", mode="before")
