@@ -204,7 +204,8 @@ class RuleShape(BaseModel):
     )
     no_data: Annotated[str, BeforeValidator(_no_data), WithJsonSchema({"enum": list(NO_DATA)})] = Field(
         "",
-        description="With too few calls an alert resolves (ok), goes on (keep), breaches (alert), or is an alert of its own (no_data).",
+        description="With too few calls the alert resolves (ok), goes on (keep), breaches (alert), "
+        "or there is an alert of its own (no_data).",
     )
     labels: Labels = {}
     annotations: Annotations = {}

@@ -41,7 +41,8 @@ class Absence(Kind):
     )
     expect: Literal["seasonal", "always"] = Field(
         "seasonal",
-        description="seasonal: only where past weeks had calls at this hour; always: by the rate of calls before.",
+        description="seasonal: only where past weeks had calls at this hour; "
+        "always: by the rate of calls before.",
     )
     min_calls: MinCalls = Field(10, description="How many calls the window should have held at least.")
 

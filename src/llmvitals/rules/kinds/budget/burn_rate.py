@@ -60,7 +60,7 @@ class Burn:
         return self._readings(state, balance)
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at which a relevant rate falls, or nothing is left to remember; NEVER: the next one."""
+        """The first pane at which a relevant rate falls, or the state is empty; NEVER: the next one."""
         wanted = _rings((*self.gauges, self.hour))
         if not state.keys() - ("fired", "begin") <= wanted.keys():
             return NEVER  # What other pairs left.

@@ -1,4 +1,4 @@
-"""Which values of a dimension are compared: the newest against what was there before it, or named ones."""
+"""Which values of a dimension are compared: the newest with the one before it, or those that are named."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, Final, NamedTuple
 from llmvitals.record.view import UNKNOWN
 
 BEGINNING: Final = 500
-"""A value is new if so many calls came before its first: until then, what is rare may just not have come."""
+"""A value is new if so many calls came before its first call: a rare value may just not have come yet."""
 FEW: Final = 20
 SHARE: Final = 0.01
-"""An arm has had at least FEW calls and SHARE of all in the last hour, where it is not named."""
+"""An arm that is not named needs FEW calls, and this share of all calls, in the last hour."""
 GONE: Final = 1_440
 """A value that has not been called for so many minutes is forgotten, and would be new again."""
 MOST: Final = 64
-"""So many values are remembered; of more, the rarest are not."""
+"""The most values that are remembered; the rarest are forgotten first."""
 _SLOT: Final = 10
 _SLOTS: Final = 6
 
@@ -30,7 +30,7 @@ class Pair(NamedTuple):
 
 
 def note(known: Known, minute: int, calls: dict[str, int], *, before: int) -> None:
-    """Remember who was called in a minute, and forget who is gone; before: calls of all until then."""
+    """Remember the values of a minute's calls, and forget the gone ones; before: all calls until then."""
     slot = minute // _SLOT
     for name in sorted(calls):
         if name == UNKNOWN:
@@ -47,7 +47,7 @@ def note(known: Known, minute: int, calls: dict[str, int], *, before: int) -> No
 
 
 def shed(known: Known, keep: tuple[str, ...]) -> None:
-    """Forget the rarest over MOST, but not those that are compared."""
+    """Forget the rarest values over MOST, except those that are compared."""
     if len(known) > MOST:
         rare = sorted(known, key=lambda name: (name in keep, _recent(known[name]), known[name][1], name))
         for name in rare[: len(known) - MOST]:
@@ -55,7 +55,7 @@ def shed(known: Known, keep: tuple[str, ...]) -> None:
 
 
 def pair(known: Known, canary: str | None, control: str | None) -> Pair | None:
-    """Who is compared with whom; canary, control: named ones.
+    """The two values that are compared; canary, control: those that the rule names.
 
     The canary is the newest of the values that are new and take part; its control the one that is called most
     among those that were there before it.
@@ -88,7 +88,7 @@ def ending(known: Known, now: Pair, found: Pair | None) -> str:
 
 
 def due(known: Known, now: Pair | None) -> int | None:
-    """The minute at whose end somebody is gone without a call, which has to be reported; None: nobody is."""
+    """The minute at whose end a value is gone, which may have to be reported; None: there is none."""
     last = [arm[1] for arm in known.values()]
     if now:
         return int(min(known[name][1] for name in now)) + GONE

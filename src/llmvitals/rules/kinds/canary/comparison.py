@@ -1,4 +1,4 @@
-"""Two arms in comparison: what is summed up of them, minute by minute, as plain data."""
+"""What is summed up of two arms, minute by minute, as plain data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 SCORES: Final = 16
-"""So many names of scores are compared: the first that both arms have."""
+"""The most scores that are compared: the first that both arms have."""
 
 State = dict[str, Any]
 """canary, control, since (minute) · reference: metric → see endpoints.gather, until edges has it · open: the
@@ -52,7 +52,7 @@ def begun(pair: Pair, minute: int) -> State:
 
 
 def put(state: State, arms: Mapping[str, Vitals]) -> None:
-    """A pane of the minute that is under way."""
+    """Add a pane of the current minute."""
     for side, arm in enumerate((state["control"], state["canary"])):
         if (vitals := arms.get(arm)) is None:
             continue
@@ -66,7 +66,7 @@ def put(state: State, arms: Mapping[str, Vitals]) -> None:
 
 
 def close(state: State, null: float) -> None:
-    """The minute is over; null: see eprocess.step."""
+    """Close the minute; null: see eprocess.step."""
     control, canary = state["open"]
     if any(control) or any(canary):
         state["sums"] = [_added(*pair) for pair in zip(state["sums"], state["open"], strict=True)]

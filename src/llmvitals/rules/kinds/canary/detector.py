@@ -1,4 +1,4 @@
-"""A canary beside its control, minute by minute: who they are, what is known, and when to speak."""
+"""Compares a canary with its control minute by minute, and fires when it is worse."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llmvitals.rules.kinds.canary.spec import Canary
 
 EVERY: Final = 5
-"""Points come at the end of each so manieth minute, and when an alert begins."""
+"""There are points every so many minutes, and when an alert begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class CanaryDetector(Detector):
             state["now"] = here
             calls = state.setdefault("calls", {})
             for name, arm in vitals.arms.items():
-                if called := arm.total("calls"):  # late copies alone are nobody's calls
+                if called := arm.total("calls"):  # late duplicates alone are no calls
                     calls[name] = calls.get(name, 0) + called
             if "pair" in state:
                 comparison.put(state["pair"], vitals.arms)
@@ -60,7 +60,7 @@ class CanaryDetector(Detector):
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at whose end something may change without a call; FOREVER: nothing does."""
+        """The first pane at whose end something may change without a call; FOREVER: none."""
         when = state.get("now", self._due(state))
         return FOREVER if when is None else minute.end(when, self.pane)
 
@@ -69,7 +69,7 @@ class CanaryDetector(Detector):
         return arms.due(state.get("arms", {}), Pair(pair["canary"], pair["control"]) if pair else None)
 
     def _over(self, state: dict[str, Any], now: int) -> list[Reading]:
-        """A minute is over."""
+        """Close a minute."""
         calls = state.pop("calls", {})
         state.pop("now", None)
         pair, known = state.get("pair"), state.setdefault("arms", {})
@@ -101,7 +101,7 @@ class CanaryDetector(Detector):
         return readings
 
     def _judged(self, pair: comparison.State, now: int) -> Reading:
-        """What is known when a minute is over."""
+        """The reading at the end of a minute."""
         evidence = self.question.evidence(pair)
         bar = -math.log(self.question.alpha)
         worse = sorted(evidence, key=lambda metric: (-evidence[metric], metric))

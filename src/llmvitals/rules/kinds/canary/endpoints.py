@@ -1,4 +1,4 @@
-"""What two arms are compared by: rates of events among calls, means of logarithms, and scores."""
+"""What is compared of two arms: rates of events among calls, means of logarithms, and scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a comparison has found: the evidence that a metric is worse, and by how much, with limits."""
+"""The results of a comparison: the evidence that a metric is worse, and by how much, with limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a canary: one sentence, and what it would cost."""
+"""The note of a canary's alert: what is worse, and what it would cost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OFTEN: Final = {
     "ttft": "takes longer than {edge} to its first token",
     "cost": "costs money",
 }
-"""What happens so many times as often."""
+"""Metric → what happens more often."""
 _MUCH: Final = {
     "cost": "costs {times} as much a call as {control}",
     "input_tokens": "reads {times} as many tokens a call as {control}",
@@ -35,11 +35,11 @@ _MUCH: Final = {
 _NOUNS: Final = {"prompt_version": "prompt", "requested_model": "model", "prompt_name": "prompt"}
 MONTH: Final = 30
 _ROLLED: Final = 20
-"""So many calls of known cost each arm needs before its mean is worth multiplying."""
+"""The calls of known cost that each arm needs before its mean is extrapolated."""
 
 
 def sentence(on: str, state: State, found: Sequence[Finding], money: str) -> str:
-    """What stands in the message; found: what is worse, the first foremost; money: see `rollout`."""
+    """The note. found: what is worse, the most evident first. money: see `rollout`."""
     first, *rest = found
     noun = _NOUNS.get(on, on.removeprefix("tags.").replace("_", " "))
     text = f"{noun} {state['canary']} {_verb(first, state['control'])}"
@@ -123,5 +123,5 @@ def _short(found: Finding) -> str:
 
 
 def _rounded(dollars: float) -> float:
-    """Three digits, for it is an estimate."""
+    """Rounded to three digits, for it is an estimate."""
     return float(f"{dollars:.3g}")

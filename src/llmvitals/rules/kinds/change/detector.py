@@ -1,4 +1,4 @@
-"""What has changed of one series, in one reading: looked for when STEP is over, reported for a while."""
+"""Finds the metrics of a series that have changed, every STEP, and reports them in one alert for a while."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ STEP: Final = 5 * MINUTE
 KEPT: Final = 90
 """Minutes with calls that are kept."""
 NAMED: Final = 5
-"""Changes that a note names."""
+"""The most changes that a note names."""
 _PRIOR: Final = 2.05
-"""How far the sides of a series are apart before it is known: its numbers may well lean on each other."""
+"""The assumed distance of the sides before it is known: the numbers may be autocorrelated."""
 _WEIGHT: Final = 36
 _LONGEST: Final = 2_016
-"""A week of STEPs: how far back it is known how far apart sides are."""
+"""A week of STEPs, over which the mean distance of the sides is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Digest(Detector):
     where a metric has no value); "usual": name → [how often looked at, mean of how far apart sides were];
     "told": name → [when it changed and when that was found (µs), value before, value after].
 
-    river's objects are no plain data and live for one look: each is begun anew over the minutes that are
-    kept, so nothing depends on which process looked before. A look is a function of the minutes alone.
+    river's objects are no plain data. They are made anew for each search over the minutes that are kept, so
+    the result depends on those minutes alone.
     """
 
     minutes: Minutes
@@ -77,7 +77,7 @@ class Digest(Detector):
         return self._report(state, at)
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """When the step of the last calls is over, or what is reported has been reported long enough."""
+        """When the STEP of the last calls is over, or a change has been reported for long enough."""
         if not state:
             return FOREVER
         if state.get("open"):
@@ -128,7 +128,7 @@ class Digest(Detector):
         state["rows"] = rows.tobytes()
 
     def _compare(self, state: dict[str, Any], rows: NDArray[np.float32], at: int) -> None:
-        """Look at all columns; those with values in the same minutes are looked at together."""
+        """Search all columns; those with values in the same minutes are searched together."""
         there = np.isfinite(rows)
         if rows.size and there.all():
             self._changes(state, rows, (np.arange(len(rows)), list(range(rows.shape[1]))), at)
@@ -156,7 +156,7 @@ class Digest(Detector):
         changed, widest = self.search.places(values, means, partial(margin, units(tuple(names))))
         for column, one, first, far in zip(columns, said, changed.tolist(), widest.tolist(), strict=True):
             if len(places) >= LEAST:
-                # What is found counts as the most that is no change.
+                # A change counts as the greatest distance that is none.
                 more = min(far, self.search.limit) - one[1]
                 one[:] = [min(one[0] + 1, _LONGEST), one[1] + more / (one[0] + 1)]
             if first:
@@ -166,7 +166,7 @@ class Digest(Detector):
                 sides = value(units((name,)), means).tolist()
                 since = state["minutes"][int(places[first])] * MINUTE
                 state.setdefault("told", {})[name] = [since, at, *sides]
-                # What was before is no measure of what comes.
+                # The values before the change are not compared with later ones.
                 rows[places[:first], column] = np.nan
 
 

@@ -66,7 +66,7 @@ class Change(Kind):
     )
     series: Series = 100
     hold: Annotated[int, BeforeValidator(_hold), WithJsonSchema(DURATION)] = Field(
-        "1h", validate_default=True, description="How long a change is reported; 10m to 24h."
+        "1h", validate_default=True, description="How long a change is shown; 10m to 24h."
     )
 
     @field_validator("by", mode="after")

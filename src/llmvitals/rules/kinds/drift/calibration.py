@@ -1,4 +1,4 @@
-"""What T² is in ordinary minutes, by minutes that the reference was not made of: cap, scale and limit."""
+"""What T² is in ordinary minutes that the reference was not made of: cap, scale and limit."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from llmvitals.stats.axes import Floats
 from llmvitals.stats.hotelling import SPANS, remember, roots
 
 _OFTEN: Final = 8
-"""So many times a span has to fit into what was recorded."""
+"""How many times a span has to fit into the recorded minutes."""
 _SURE: Final = 2.0
-"""So many standard errors of the fit are added: of a day's hours little is known of once in years."""
+"""Standard errors of the fit that are added to a limit: a day says little about years."""
 _ALONE: Final = 0.9
-"""So much of its limit a minute may come to by itself."""
+"""The share of its limit that a single minute may reach."""
 _NORMAL: Final = 2.0
-"""The scale of squares of normal values, far out: no less is believed of a few blocks."""
+"""The least scale: that of squares of normal values in the tail. Few blocks do not show a smaller one."""
 
 
 class Calibration(msgspec.Struct, frozen=True, array_like=True):
@@ -41,30 +41,30 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
     minutes: int
 
     def limits(self, run: float) -> NDArray[np.float64]:
-        """Of each span, in deviations: what one of them passes once in `run` minutes."""
+        """The limit of each span, in deviations; any of them is passed once in `run` minutes."""
         blocks = max(run * len(self.means) / self.minutes, 2.0)
         passed = []
         for span, location, scale in zip(
             SPANS, self.locations, np.maximum(self.scales, _NORMAL), strict=False
         ):
-            # What a span remembers is longer than itself, so of neighbouring blocks it says the same.
+            # A span remembers more than its own length, so neighbouring blocks are not independent.
             apart = self.blocks * self.minutes / max(self.minutes, 2 * span)
             passed.append(gumbel.level(location, scale, blocks) + _SURE * gumbel.doubt(scale, apart, blocks))
         return np.sqrt(np.maximum(passed, 1.0))
 
     def lowered(self, limits: NDArray[np.float64]) -> float:
-        """The cap, or a lower one with which no minute passes by itself, while two in a row may."""
+        """The cap, or a lower one with which no single minute passes a limit, while two in a row may."""
         return min(self.cap, self.means[0] + _ALONE * self.deviations[0] * float(limits[0]))
 
     def read(self, found: NDArray[np.float64], limits: NDArray[np.float64]) -> tuple[float, int]:
-        """The greatest share of its limit that a span has come to, and the place of the span."""
+        """The greatest share of its limit that a span has reached, and the place of the span."""
         apart = (found[: len(self.means)] - self.means) / self.deviations / limits
         most = int(apart.argmax())
         return float(apart[most]), most
 
 
 def capped(radii: list[float]) -> float:
-    """The cap: the median radius of ordinary minutes, so that what counts is where they point, together."""
+    """The cap: the median radius of ordinary minutes, so that the common direction of minutes counts."""
     return float(np.median(radii))
 
 
@@ -84,12 +84,12 @@ def record(state: dict[str, Any], calls: int, white: Floats, reference: int) -> 
 
 
 def close(state: dict[str, Any]) -> None:
-    """A block is over."""
+    """Close a block."""
     state.setdefault("blocks", []).append(state.pop("block"))
 
 
 def fitted(state: dict[str, Any], minutes: int) -> Calibration:
-    """By all that was recorded, without the spans too long for that to tell anything; minutes: of a block."""
+    """The calibration by all recorded minutes, without spans too long for them; minutes: of a block."""
     spans = max(sum(span * _OFTEN <= minutes * len(state["blocks"]) for span in SPANS), 1)
     means, squares = (np.array(state[name][:spans]) / state["count"] for name in ("sum", "squares"))
     deviations = np.sqrt(np.maximum(squares - means**2, 1e-9))

@@ -1,4 +1,4 @@
-"""What the calls of a series mean, minute by minute, against what they meant when it was learned."""
+"""Compares the embeddings of each minute of a series with the reference."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from llmvitals.sketch.moments import Meaning
 
 RELEASE: Final = 0.7
-"""Where an alert is released."""
+"""The share of the limit below which an alert resolves."""
 MEANT: Final = 0.5
-"""From where on the topics have a part in it, if it is the other head that speaks."""
+"""The share of its limit from which on the topics are named, although the other head fires."""
 RECENT: Final = 32
 """Vectors of the last minutes that are kept, to name calls."""
 
@@ -68,7 +68,7 @@ class DriftDetector(Detector):
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The pane at whose end a minute is over, or nothing came for an hour; FOREVER for neither."""
+        """The pane that ends a minute, or an hour without embeddings; FOREVER for neither."""
         stale = self._stale(state)
         return min(pool.wakes(state), FOREVER if stale == FOREVER else -(-stale // self.pane) - 1)
 
@@ -99,7 +99,7 @@ class DriftDetector(Detector):
         return self.rule.model in ("", space, space.rpartition("/")[0])
 
     def _stale(self, state: dict[str, Any]) -> int:
-        """When to say that nothing came for an hour (µs); FOREVER: not."""
+        """When to report that there were no embeddings for an hour (µs); FOREVER: never."""
         if "reference" not in state or "silent" in state:
             return FOREVER
         heard: int = state["heard"]
@@ -163,7 +163,7 @@ class DriftDetector(Detector):
         del recent[:-RECENT]
 
     def _note(self, state: dict[str, Any], reference: Reference, read: list[tuple[float, int]]) -> str:
-        """Whether it is the topics, and which calls tell it."""
+        """Whether the topics have changed, and which calls show it."""
         (topics, _), (shape, _), (alike, place) = read
         which = int(shape > topics)
         head = (reference.topics, reference.shape)[which]

@@ -1,4 +1,4 @@
-"""Panes → steps: the minutes of one space of vectors, added up until there are enough to look at."""
+"""Panes → steps: the minutes of one space of vectors, summed until there are enough vectors to compare."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add(state: dict[str, Any], meaning: Meaning, pane: int, length: int) -> None
 
 
 def step(state: dict[str, Any], pane: int, length: int, least: int) -> tuple[str, Step] | None:
-    """The space that has `least` vectors by the end of this pane, if it ends a minute in which any came."""
+    """The space that has `least` vectors at the end of this pane, if the pane ends a minute with vectors."""
     if pane != state.get("wake"):
         return None
     del state["wake"]
@@ -41,7 +41,7 @@ def step(state: dict[str, Any], pane: int, length: int, least: int) -> tuple[str
 
 
 def wakes(state: dict[str, Any]) -> int:
-    """The pane at whose end a minute is over in which vectors came; FOREVER for none."""
+    """The pane that ends a minute with vectors; FOREVER for none."""
     wake: int = state.get("wake", FOREVER)
     return wake
 

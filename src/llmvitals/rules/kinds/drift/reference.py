@@ -1,4 +1,4 @@
-"""What a series of embeddings is like when all is well: learned once, and then only compared with."""
+"""The reference: what the embeddings of a series were like when it was learned."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from llmvitals.rules.kinds.drift.calibration import Calibration
 from llmvitals.stats.whitening import Whitening
 
 KEPT: Final = 48
-"""Vectors that are kept of what was learned, for what goes missing."""
+"""Learned vectors that are kept, to name calls that are missing later."""
 
 Seen = tuple[str, bytes]
 """Trace id, x as int8 of any length."""
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
-    """One way to look at the vectors."""
+    """One of two statistics of the vectors."""
 
     whitening: Whitening
     calibration: Calibration

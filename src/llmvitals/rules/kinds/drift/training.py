@@ -1,7 +1,7 @@
-"""Minutes of embeddings → a reference: first what is usual, then how far usual minutes are from it.
+"""Learns a reference from minutes of embeddings: first their mean, then how far ordinary minutes are from it.
 
-The minutes of the second half are never those of the first: the distance of a mean from what it was made of
-says nothing about the minutes to come.
+The second half uses other minutes than the first: the distance of a mean from the minutes that it was made of
+says nothing about later minutes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ if TYPE_CHECKING:
     from llmvitals.sketch.moments import Moments
 
 FEWEST: Final = 24
-"""Steps in each part of learning, and blocks of maxima, at least."""
+"""The least number of steps in each part of learning, and of blocks of maxima."""
 _CAPPED: Final = 6 * HOUR // MINUTE
 
 
 class Step(NamedTuple):
-    """Enough calls to look at. end: event time, µs. minutes: how many it took. means: of x and of z, at 1."""
+    """Minutes that are compared at once.
+
+    end: event time, µs. minutes: how many. means: of x and of z, of length about 1.
+    """
 
     end: int
     minutes: int

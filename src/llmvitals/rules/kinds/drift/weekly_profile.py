@@ -1,7 +1,7 @@
-"""The rhythm of a week: how far the mean of each of its hours is from the mean of all.
+"""The weekly profile: how far the mean of each hour of the week is from the overall mean.
 
-Only along the axes that are kept: in all other directions an hour's mean is noise. An hour that was seen for
-n minutes counts n/(n + DOUBT), as an empirical Bayes estimate would have it (Efron, Morris, "Stein's paradox
+Only along the axes that are kept, for in all other directions an hour's mean is noise. An hour that was seen
+for n minutes has the weight n/(n + DOUBT), as in an empirical Bayes estimate (Efron, Morris, "Stein's paradox
 in statistics", 1977).
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HOURS: Final = 168
 WEEK: Final = HOURS * HOUR // MINUTE
-"""Minutes that have to be learned, before a week is known."""
+"""Minutes that have to be learned for a weekly profile."""
 DOUBT: Final = 30
 """Minutes."""
 

@@ -1,4 +1,4 @@
-"""Who tells a change: the calls that are most like what is new, and those most like what went missing.
+"""Finds the calls that show a change: those most like what is new, and those most like what is missing.
 
 The score of a call is ⟨y of its vector, y of the mean now⟩, y whitened and seen from the reference: the
 witness function of the kernel mean (Gretton and others, "A kernel two-sample test", JMLR 2012), whitened.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmvitals.stats.whitening import Whitening
 
 NAMED: Final = 3
-"""Calls that are named of each."""
+"""The number of calls that are named of each."""
 
 
 def small(sample: Sequence[Sample]) -> list[tuple[int, str, bytes]]:
@@ -45,7 +45,7 @@ def images(seen: Sequence[Seen], space: str) -> NDArray[np.float64]:
 def scores(
     images: NDArray[np.float64], whitening: Whitening, now: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Of calls by their images (n × d); now: y of the mean now (d)."""
+    """The score of each call, by the images (n × d); now: y of the present mean (d)."""
     scored: NDArray[np.float64] = whitening.white(images) @ now
     return scored
 

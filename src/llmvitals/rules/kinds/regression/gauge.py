@@ -1,4 +1,4 @@
-"""How a metric of now is held against that of past hours: as a share of calls, at an edge, or as a level."""
+"""How a metric is compared with past hours: as a share of calls, at a quantile, or as a mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Usual = dict[str, float]
 """What past hours say of this one, each gauge in its own names; all have "value", the metric's."""
 
 RATIOS: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
-"""Changes of odds that are looked for, where calls are counted."""
+"""The changes of odds that are tested, where calls are counted."""
 
 
 class Gauge(Protocol):

@@ -1,4 +1,4 @@
-"""The hours that are remembered: a few numbers each, packed."""
+"""Past hours: a few numbers each, packed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rows(state: dict[str, Any]) -> Rows:
 
 
 def remember(state: dict[str, Any], row: tuple[float, ...], off: tuple[float, float], back: int) -> None:
-    """One more; row: up to `value`. What is more than `back` hours older is forgotten."""
+    """Add an hour; row: its fields up to `value`. Hours that are more than `back` hours older are removed."""
     clipped = (min(max(entry, -_MOST), _MOST) for entry in off)
     new = np.array([(*row, *clipped)], ROW)
     old = rows(state)
@@ -41,7 +41,7 @@ def remember(state: dict[str, Any], row: tuple[float, ...], off: tuple[float, fl
 
 
 def doubt(state: dict[str, Any], since: int) -> None:
-    """Hours from `since` on tell nothing of what is usual noise."""
+    """Leave hours from `since` on out of the noise."""
     changed = rows(state).copy()
     for side in ("up", "down"):
         changed[side][changed["hour"] >= since] = np.nan

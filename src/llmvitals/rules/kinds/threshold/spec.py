@@ -67,7 +67,8 @@ class Threshold(Kind):
     window: Window = Field("5m", validate_default=True)
     min_calls: MinCalls | None = Field(
         None,
-        description="With fewer calls in the window it does not fire; default: 20, or 1 for totals and rates.",
+        description="With fewer calls in the window it does not fire; "
+        "default: 20, or 1 for totals and rates.",
     )
     resolve_below: Annotated[float | None, WithJsonSchema({})] = Field(
         None, description="With above: it resolves below this."
