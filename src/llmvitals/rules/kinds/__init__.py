@@ -17,7 +17,12 @@ from llmvitals.rules.kinds.threshold.spec import Threshold
 if TYPE_CHECKING:
     from llmvitals.rules.condition.kind import Kind
 
-_ALL: Final[tuple[type[Kind], ...]] = (
+
+def _by_key(*kinds: type[Kind]) -> dict[str, type[Kind]]:
+    return {kind.kind: kind for kind in kinds}
+
+
+KINDS: Final = _by_key(
     Budget,
     Threshold,
     Outage,
@@ -28,5 +33,4 @@ _ALL: Final[tuple[type[Kind], ...]] = (
     Canary,
     Drift,
 )
-KINDS: Final[dict[str, type[Kind]]] = {kind.kind: kind for kind in _ALL}
 """The key of a condition in a rule → its kind."""
