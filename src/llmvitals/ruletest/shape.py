@@ -225,7 +225,8 @@ class AlertShape(BaseModel):
     ) = Field(None, description="How urgent it is.")
     level: str | None = Field(None, description="A budget's threshold (80%), minor or major, ×2 …")
     facet: Annotated[str, BeforeValidator(lambda value: _one_of(value, facets()))] | None = Field(
-        None, description="Which side of a budget speaks."
+        None,
+        description="Which side of the rule fires: burn or forecast of a budget; none for its condition.",
     )
     verdict: (
         Annotated[

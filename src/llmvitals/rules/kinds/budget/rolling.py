@@ -83,7 +83,7 @@ class Rolling:
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at which the window lets go of something that matters; NEVER: the next one."""
+        """The first pane at which something relevant leaves the window; NEVER: the next one."""
         reported: Reported = state.get("told", self.thresholds.fresh)
         if reported[1] != self.thresholds.limit:
             return NEVER

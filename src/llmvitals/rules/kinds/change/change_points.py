@@ -83,11 +83,11 @@ class Search:
             beyond = (whole / root - margin(middle)[far] * root) / wide[far]
             for column in far[beyond > limits[far]].tolist():
                 place = SIDE + int(best[column])
-                if self.heard(scaled[:, column].tolist()) >= place:
+                if self.last_detection(scaled[:, column].tolist()) >= place:
                     found[column] = place
         return found, widest
 
-    def heard(self, values: list[float]) -> int:
+    def last_detection(self, values: list[float]) -> int:
         """The last value at which one of river's detectors says that there is a change; -1: none."""
         from river import drift  # noqa: PLC0415  # takes a second: only who finds waits
 

@@ -129,7 +129,7 @@ class DriftDetector(Detector):
         return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
 
     def _read(self, state: dict[str, Any], reference: Reference, step: Step) -> list[tuple[float, int]]:
-        """Of topics, shape and alike: the share of its limit, and the place of the span that tells it."""
+        """Of topics, shape and alike: the greatest share of its limit, and the place of the span with it."""
         run = 3 * run_length(self.rule.false_alarms, self.rule.series, MINUTE)
         x, z = step.means
         topics, shape = reference.topics, reference.shape

@@ -32,7 +32,7 @@ class Gauge(Protocol):
         """The metric."""
 
     def row(self, sample: Sample) -> tuple[float, float] | None:
-        """`stat` and `spread` of an hour; None where it tells nothing."""
+        """`stat` and `spread` of an hour; None where it has no value."""
 
     def usual(self, past: Rows, every: Rows) -> Usual:
         """past: the same hours, at least one. every: all that are remembered."""

@@ -75,7 +75,7 @@ class Runaway(Kind):
     @classmethod
     def _signatures(cls, value: Any) -> Any:
         if not isinstance(value, dict):
-            raise ValueError("write {calls: 30, at_most: 3}")  # noqa: TRY004 - pydantic tells a ValueError
+            raise ValueError("write {calls: 30, at_most: 3}")  # noqa: TRY004 - pydantic shows a ValueError
         return value
 
     model_config = ConfigDict(
