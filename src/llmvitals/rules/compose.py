@@ -58,8 +58,7 @@ def composed(
         told["summary"] = rendered(SILENT, names)
     elif reading.facet and "{note}" not in rule.annotations.get("summary", ""):
         told["summary"] = rendered(rule.condition.facets[reading.facet], names)
-    mark = fingerprint(rule.name, dict(series))
-    condition = rule.condition
+    mark, condition = fingerprint(rule.name, dict(series)), rule.condition
     return Alert(
         rule=rule.name,
         kind=condition.kind,
