@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import median_low
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.detector import Detector
@@ -12,12 +12,22 @@ from llmvitals.window import DAY, FOREVER, HOUR
 
 if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.absence.spec import Absence
 
 WEEK: Final = 168
 """Hours of a week."""
 WEEKS: Final = 4
 """The number of past weeks that are compared with."""
+
+
+class Expectation(Protocol):
+    """The fields of a rule that the detector reads; window: µs."""
+
+    @property
+    def window(self) -> int: ...
+    @property
+    def expect(self) -> str: ...
+    @property
+    def min_calls(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +39,7 @@ class AbsenceDetector(Detector):
     again); "told" (when it was reported, µs; 0 when that is over and only calls can change it).
     """
 
-    rule: Absence
+    rule: Expectation
     pane: int
 
     @property

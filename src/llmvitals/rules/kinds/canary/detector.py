@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llmvitals.record.reading import Reading, Stand
 from llmvitals.rules.condition import minute
@@ -17,10 +17,22 @@ from llmvitals.window import FOREVER, MINUTE
 if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.canary.findings import Finding, Question
-    from llmvitals.rules.kinds.canary.spec import Canary
 
 EVERY: Final = 5
 """There are points every so many minutes, and when an alert begins."""
+
+
+class Values(Protocol):
+    """The fields of a rule that the detector reads."""
+
+    @property
+    def on(self) -> str: ...
+    @property
+    def canary(self) -> str | None: ...
+    @property
+    def control(self) -> str | None: ...
+    @property
+    def effect(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +44,7 @@ class CanaryDetector(Detector):
     (calls until then, at most BEGINNING); "arms" (see arms.Known); "pair" (see comparison.State).
     """
 
-    rule: Canary
+    rule: Values
     pane: int
     question: Question
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.rules.condition.training import Baseline
-from llmvitals.rules.kinds.drift.detector import DriftDetector
 from llmvitals.rules.kinds.drift.reference import unpacked
 from llmvitals.rules.kinds.drift.training import FEWEST, Learner
 from llmvitals.window import DAY, MINUTE
 
 if TYPE_CHECKING:
-    from llmvitals.rules.kinds.drift.spec import Drift
+    from collections.abc import Callable
+
+    from llmvitals.rules.kinds.drift.detector import DriftDetector
 
 _SHARE: Final = 0.95
 """The share of the minutes with calls that is learned: a step may take several, and the last is not full."""
@@ -20,9 +21,9 @@ _SHARE: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class DriftTraining:
-    """A baseline is a packed Reference."""
+    """A baseline is a packed Reference. made: pane and time to learn (both µs) → the rule's detector."""
 
-    rule: Drift
+    made: Callable[[int, int], DriftDetector]
 
     @property
     def longest(self) -> int:
@@ -31,7 +32,7 @@ class DriftTraining:
 
     def detector(self, pane: int, minutes: int) -> DriftDetector:
         """The rule's own detector, but for the time that it learns."""
-        return DriftDetector(self.rule.model_copy(update={"learn": minutes * MINUTE}), pane)
+        return self.made(pane, minutes * MINUTE)
 
     def minutes(self, state: dict[str, Any]) -> int:
         """Minutes with calls so far."""

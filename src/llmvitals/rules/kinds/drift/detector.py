@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llmvitals.record.reading import Reading, Stand
 from llmvitals.rules.condition.detector import Detector
@@ -17,7 +17,6 @@ from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
 if TYPE_CHECKING:
     from llmvitals.record.reading import Verdict
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.drift.spec import Drift
     from llmvitals.sketch.moments import Meaning
 
 RELEASE: Final = 0.7
@@ -26,6 +25,21 @@ MEANT: Final = 0.5
 """The share of its limit from which on the topics are named, although the other head fires."""
 RECENT: Final = 32
 """Vectors of the last minutes that are kept, to name calls."""
+
+
+class Embeddings(Protocol):
+    """The fields of a rule that the detector reads; learn: µs."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def learn(self) -> int: ...
+    @property
+    def min_calls(self) -> int: ...
+    @property
+    def false_alarms(self) -> float: ...
+    @property
+    def series(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +52,7 @@ class DriftDetector(Detector):
     "said": the verdict, value, limit and note that hold.
     """
 
-    rule: Drift
+    rule: Embeddings
     pane: int
 
     @property

@@ -92,4 +92,6 @@ class Drift(Kind):
     @property
     def training(self) -> DriftTraining:
         """It learns a reference of embeddings."""
-        return DriftTraining(self)
+        return DriftTraining(
+            lambda pane, learn: DriftDetector(self.model_copy(update={"learn": learn}), pane)
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from llmvitals.metrics.amount import NANO
 from llmvitals.metrics.quantity import amount
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import Verdict
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.condition.trailing import Trailing
-    from llmvitals.rules.kinds.runaway.spec import Runaway
 
 LEVELS: Final = {1: "", 2: "×2", 5: "×5"}
 """How many times the limit → the level; each is reported once in an episode."""
@@ -42,6 +41,30 @@ class _Limited(NamedTuple):
 _NOTHING: Final[Sample] = ([0], 0, {})
 
 
+class Loop(Protocol):
+    """Many tool calls of few kinds: at least `calls`, of `at_most` different ones."""
+
+    @property
+    def calls(self) -> int: ...
+    @property
+    def at_most(self) -> int: ...
+
+
+class Limits(Protocol):
+    """The fields of a rule that the detector reads. window: µs; spend: nano-dollars."""
+
+    @property
+    def window(self) -> int: ...
+    @property
+    def window_text(self) -> str: ...
+    @property
+    def spend(self) -> int | None: ...
+    @property
+    def same_tool(self) -> int | None: ...
+    @property
+    def signatures(self) -> Loop | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class RunawayDetector(Detector):
     """known: whether it is known who makes the calls. tools: whether tool calls are read.
@@ -51,7 +74,7 @@ class RunawayDetector(Detector):
     time at which it began, in whole windows, and its number, so it is the same from open and closed panes.
     """
 
-    rule: Runaway
+    rule: Limits
     pane: int
     trailing: Trailing
     known: bool
