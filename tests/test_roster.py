@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from llmvitals.runtime.doctor import examine
 from msgspec.structs import replace as replaced
 
 import world
@@ -28,7 +29,6 @@ from llmvitals.record.frame import Entry, Frame, shard_of
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.view import OTHER, View
-from llmvitals.runtime.doctor import examine
 from llmvitals.runtime.kafka import cut_series as crowd
 from llmvitals.settings import Settings
 from llmvitals.store.sqlite.writer import SqliteWriter
