@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import uuid
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
 from commands import Deaf
 from llmvitals import topics
-from llmvitals.errors import StartFailed, Unavailable
+from llmvitals.errors import Unavailable
 from llmvitals.local.influx import Bucket, LocalInflux
 from llmvitals.local.kafka import LocalKafka
-from llmvitals.local.service import Service
 from llmvitals.runtime import logs
 from llmvitals.topics.declared import shipped
+from real_parts import have, started
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -31,39 +30,6 @@ def pytest_runtest_teardown() -> None:
     structlog.reset_defaults()
     for name in logs.QUIET:
         logging.getLogger(name).setLevel(logging.NOTSET)
-
-
-def unavailable(error: Unavailable) -> NoReturn:
-    """Skip with the reason; with CI=true fail instead, so that nobody thinks it was tested.
-
-    What is here and does not come up is a failure everywhere.
-    """
-    if isinstance(error, StartFailed):
-        pytest.fail(str(error), pytrace=False)
-    if os.environ.get("CI", "").lower() in {"1", "true"}:
-        pytest.fail(f"CI=true allows no skip: {error}", pytrace=False)
-    pytest.skip(str(error))
-
-
-S = TypeVar("S", bound=Service)
-
-
-def started(service: S) -> Iterator[S | Unavailable]:
-    """The service while the session lasts, or why it can't be had: so it is tried once only."""
-    try:
-        service.start()
-    except Unavailable as error:
-        yield error
-        return
-    yield service
-    service.stop()
-
-
-def have(service: S | Unavailable) -> S:
-    """The service, or the test ends here."""
-    if isinstance(service, Unavailable):
-        unavailable(service)
-    return service
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,89 @@
+"""The wheel, installed into an empty environment away from the checkout, does what README.md says of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from llmvitals.errors import Unavailable
+from real_parts import unavailable
+
+pytestmark = pytest.mark.timeout(900)
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*words: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """A command, with our environment but for what would lead it back to the checkout, or to settings of ours."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("LLMVITALS_", "PYTHON", "VIRTUAL_ENV"))
+    }
+    plain = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    return subprocess.run(
+        [str(word) for word in words], cwd=cwd, env=ours | plain | env, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, timeout=600, check=False,
+    )  # fmt: skip
+
+
+def pip(python: Path | str, *words: str | Path, cwd: Path) -> None:
+    """pip, as it is configured here; skips where it has no network."""
+    done = run(python, "-m", "pip", *words, "--quiet", cwd=cwd)
+    if "ConnectionError" in done.stderr or "Temporary failure in name resolution" in done.stderr:
+        unavailable(Unavailable(f"pip can't reach its index: {done.stderr[-300:]}"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the commands of an environment that has nothing but the wheel and what it needs."""
+    home = tmp_path_factory.mktemp("wheel")
+    pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", home, ROOT, cwd=home)
+    (wheel,) = home.glob("*.whl")
+    venv.create(home / "venv", with_pip=True)
+    commands = home / "venv" / "bin"
+    pip(commands / "python", "install", f"{wheel}[demo]", cwd=home)
+    where = run(commands / "python", "-c", "import llmvitals; print(llmvitals.__file__)", cwd=home)
+    assert Path(where.stdout.strip()).is_relative_to(home), where
+    return commands
+
+
+def test_the_demo_finds_all_three(installed: Path, tmp_path: Path) -> None:
+    done = run(installed / "llmvitals", "demo", "--seconds", "60", "--plain", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    answers = done.stdout[done.stdout.index("What was found") :].split()
+    assert (answers.count("yes"), answers.count("no")) == (3, 0), done.stdout
+    assert (tmp_path / "llmvitals-demo.db").exists()
+
+
+def test_the_starter_rules_are_checked_and_tested_and_that_is_said(installed: Path, tmp_path: Path) -> None:
+    done = run(installed / "llmvitals", "alerts", "check", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "rules, fine" in done.stdout
+    assert "There is no folder alerts here: these are the starter rules" in done.stderr
+    tests = run(installed / "llmvitals", "alerts", "test", "--run", "budget", cwd=tmp_path)
+    assert tests.returncode == 0, tests.stdout + tests.stderr
+    assert "1 tests, 1 passed, 0 failed" in tests.stdout
+
+
+def test_a_folder_that_was_named_has_to_be_there(installed: Path, tmp_path: Path) -> None:
+    named = run(installed / "llmvitals", "alerts", "check", "alrets", cwd=tmp_path)
+    setting = run(installed / "llmvitals", "alerts", "check", cwd=tmp_path, LLMVITALS_ALERTS="alrets")
+    for done in (named, setting):
+        assert (done.returncode, "alrets is no folder" in done.stderr) == (2, True), done.stderr
+
+
+def test_topics_and_settings_are_shown(installed: Path, tmp_path: Path) -> None:
+    topics = run(installed / "llmvitals", "topics", "check", cwd=tmp_path)
+    assert topics.returncode == 0, topics.stderr
+    assert "llm.vitals.v1" in topics.stdout
+    assert "topics, fine" in topics.stdout
+    config = run(installed / "llmvitals", "config", "show", cwd=tmp_path)
+    assert config.returncode == 0, config.stderr
+    assert "topic_prefix" in config.stdout

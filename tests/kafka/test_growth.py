@@ -1,0 +1,170 @@
+"""Partitions of the calls are added while they are read: nothing is lost, and they are found soon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter, defaultdict
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from test_exact import MINUTE, START, conserved, stored
+
+from cluster import Cluster, until
+from llmvitals.record.frame import Frame, shard_of
+from llmvitals.record.log import Topic
+from llmvitals.runtime.kafka.connect import DISCOVERY_MS
+from llmvitals.runtime.kafka.tail import Tail
+from llmvitals.settings import Settings
+from llmvitals.window import NEVER
+from oracle import FIELDS, SECOND, VIEWS, WINDOWS, Logs, added
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+
+BEFORE, AFTER = 4, 8
+SHARDS = 4
+PANE = 10 * SECOND
+
+
+@pytest.fixture
+async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
+    made = Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", idle="10m")
+    await made.apply_topics()
+    yield made
+    made.close()
+
+
+async def add_partitions(brokers: str, topic: str, count: int) -> None:
+    """Until there are `count`."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
+    await admin.start()
+    try:
+        await admin.create_partitions({topic: NewPartitions(count)})
+    finally:
+        await admin.close()
+
+
+async def publish(cluster: Cluster, logs: Logs, partitions: range, share: tuple[float, float]) -> None:
+    """A span of these partitions' logs, the last partition first."""
+    for partition in reversed(partitions):
+        log = logs.records[partition]
+        part = log[round(share[0] * len(log)) : round(share[1] * len(log))]
+        await cluster.publish(cluster.settings.topic("calls"), partition, part)
+
+
+async def first_open(cluster: Cluster) -> list[dict[int, int]]:
+    """For each shard: partition of the calls → the lowest pane that was open when it was first told of it."""
+    topic = cluster.settings.topic("calls")
+    found: list[dict[int, int]] = [{} for _ in range(SHARDS)]
+    floors: dict[tuple[int, int], int] = {}
+    lows = [NEVER] * SHARDS
+    for record in await cluster.read(cluster.settings.topic("partials")):
+        frame, shard = Frame.decode(record.value), record.partition
+        source = int(frame.source.rpartition("/")[2])
+        for number in range(max(frame.sources[topic], source + 1)):
+            found[shard].setdefault(number, lows[shard])
+        floors[shard, source] = max(floors.get((shard, source), NEVER), frame.floor)
+        low = min(floors.get((shard, number), NEVER) for number in found[shard])
+        lows[shard] = max(lows[shard], low)
+    return found
+
+
+def expected(logs: Logs, joined: list[dict[int, int]]) -> dict[Any, dict[str, int]]:
+    """As Logs.expected, but what had closed in a shard before it was told of a partition is late there."""
+    sums: dict[Any, Counter[str]] = defaultdict(Counter)
+    for partition, log in logs.records.items():
+        seen = set()
+        for number, value in enumerate(log[:-1]):
+            if (partition, number) in logs.poison:
+                continue
+            call = json.loads(value)
+            fields, own = added(call, first=call["id"] not in seen), call["ts"] * 1_000 // PANE
+            seen.add(call["id"])
+            for view, by in VIEWS.items():
+                series = tuple(call[name] for name in by)
+                pane = max(own, joined[shard_of(view, series, SHARDS)][partition])
+                for window, length in WINDOWS.items():
+                    start = pane * PANE // length * length
+                    sums[view, window, start, series].update(fields)
+                    sums[view, window, start, series]["late_calls"] += fields["calls"] * (pane > own)
+    return {key: {name: each[name] for name in FIELDS} for key, each in sums.items()}
+
+
+async def test_partitions_added_while_calls_flow_are_found_soon_and_counted_to_the_last_call(
+    cluster: Cluster,
+) -> None:
+    logs = Logs(START, 20 * MINUTE, partitions=AFTER, seed=5)
+    combines = [cluster.start("combine", LLMVITALS_INSTANCE="static"), cluster.start("combine")]
+    merge = cluster.start("merge")
+    cluster.start("sink")
+    old, new = range(BEFORE), range(BEFORE, AFTER)
+    await publish(cluster, logs, old, (0, 0.5))
+    await asyncio.to_thread(until, lambda: stored(cluster), 90, cluster.logs)
+
+    await add_partitions(cluster.values["brokers"], cluster.settings.topic("calls"), AFTER)
+    publishing = asyncio.create_task(publish(cluster, logs, old, (0.5, 0.6)))
+    await publish(cluster, logs, new, (0, 0.6))
+    await publishing
+
+    def read() -> bool:
+        return all(
+            any(worker.metric("llmvitals_calls_in_total", partition=str(number)) for worker in combines)
+            for number in new
+        )
+
+    # The rest of the time is the rebalance's; where metadata may be a minute old, it takes that minute.
+    await asyncio.to_thread(until, read, 30 + DISCOVERY_MS / 1_000, cluster.logs)
+    await publish(cluster, logs, range(AFTER), (0.6, 1))
+
+    def done() -> bool:
+        assert all(worker.process.poll() is None for worker in cluster.workers), cluster.logs()
+        day = [values for key, values in stored(cluster).items() if key[:2] == ("all", "1d")]
+        return sum(values["calls"] for values in day) == logs.unique
+
+    with suppress(AssertionError):
+        await asyncio.to_thread(until, done, 90)
+    joined = await first_open(cluster)
+    want = expected(logs, joined)
+    with suppress(AssertionError):
+        await asyncio.to_thread(until, lambda: stored(cluster) == want, 60)
+    got = stored(cluster)
+    wrong = {key: (got.get(key), values) for key, values in want.items() if got.get(key) != values}
+    assert not wrong, f"{len(wrong)} of {len(want)} differ, such as {next(iter(wrong.items()))}"
+    assert got.keys() == want.keys()
+    late = sum(values["late_calls"] for key, values in got.items() if key[:2] == ("all", "1d"))
+    assert late > 0, "nothing had closed before the partitions were found"
+    assert merge.metric("llmvitals_entries_moved_total") > 0
+    for worker in combines:
+        conserved(worker)
+
+
+async def test_news_of_a_compacted_topic_come_from_its_new_partitions_too(
+    kafka: str, topic_prefix: str, create_topics: Any
+) -> None:
+    settings = await create_topics(Settings(brokers=kafka, topic_prefix=topic_prefix))
+    topic, tail = settings.topic(Topic.SILENCES), Tail(settings, "look")
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await tail.start()
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, b"1", key=b"a")
+        assert [record.value for record in await tail.whole(topic)] == [b"1"]
+        await add_partitions(kafka, topic, 2)
+        await producer.client.force_metadata_update()
+        await producer.send_and_wait(topic, b"2", key=b"b", partition=1)
+        await producer.send_and_wait(topic, b"3", key=b"c", partition=0)
+        found: list[bytes] = []
+        async with asyncio.timeout(30 + DISCOVERY_MS / 1_000):
+            while len(found) < 2:
+                found += [record.value for record in await tail.news(topic)]
+        assert sorted(found) == [b"2", b"3"]
+        assert await tail.news(topic) == []
+    finally:
+        await producer.stop()
+        await tail.stop()

@@ -1,0 +1,422 @@
+"""A metric against the same hours of past weeks: exact against oracles, promises kept, and what is said."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from scipy import stats
+
+from llmvitals.metrics.registry import COMPARABLE, METRICS, metric_of
+from llmvitals.record.vitals import Vitals, merged
+from llmvitals.rules.engine import load_watch
+from llmvitals.rules.kinds.regression import hours
+from llmvitals.rules.kinds.regression.gauges import gauge_of
+from llmvitals.rules.kinds.regression.spec import Regression
+from llmvitals.sketch import tally
+from llmvitals.stats import shiryaev
+from llmvitals.stats.dispersion import dispersion, factor
+from panes import PANE, SECOND, vitals, walk, watch
+
+DAY, WEEK = 1_440, 10_080
+"""Minutes."""
+FIRST = 1_780_272_000 // 60
+"""A minute; Monday, 00:00 UTC."""
+PAGE = (Path(__file__).parents[4] / "docs" / "regression.md").read_text(encoding="utf-8")
+
+
+def rhythm(length: int, most: float = 18) -> np.ndarray:
+    """Calls a minute: by day and night, fewer at the weekend."""
+    minute = np.arange(length)
+    daily = 1 + 0.8 * np.sin((minute / 60 % 24 - 9) / 24 * 2 * np.pi)
+    return most / 1.8 * daily * np.where(minute // DAY % 7 >= 5, 0.4, 1)
+
+
+def counts(rng: np.random.Generator, share: np.ndarray, most: float = 18) -> tuple[np.ndarray, np.ndarray]:
+    """Calls and bad calls of each minute."""
+    calls = rng.poisson(rhythm(len(share), most))
+    return calls, rng.binomial(calls, np.minimum(share, 1))
+
+
+def restless(rng: np.random.Generator, length: int, spread: float) -> np.ndarray:
+    """A factor of each minute, the same within an hour: gamma with mean 1."""
+    return np.repeat(rng.gamma(1 / spread**2, spread**2, length // 60 + 1), 60)[:length]
+
+
+def errors(calls: int, bad: int) -> Vitals:
+    sums = {"calls": int(calls), "errors": int(bad)}
+    return Vitals(tuple(sums.get(name, 0) for name in tally.SUMS))
+
+
+def readings(rule: Regression, minutes: dict[int, Vitals], state: dict | None = None) -> list:
+    """Those that say something: breaches, and what ends them."""
+    detector, state = rule.detector(60 * SECOND, ()), {} if state is None else state
+    found = [each for at in sorted(minutes) for each in detector.take(state, FIRST + at, minutes[at])]
+    return [each for each in found if each.verdict == "breach" or each.note]
+
+
+def of(calls: np.ndarray, bad: np.ndarray) -> dict[int, Vitals]:
+    return {at: errors(calls[at], bad[at]) for at in np.flatnonzero(calls).tolist()}
+
+
+def late(reading, change: int) -> float:
+    """Hours from the change to the reading."""
+    return (reading.at / SECOND / 60 - FIRST - change) / 60
+
+
+def test_the_recursion_is_that_of_shiryaev_and_roberts():
+    rng = np.random.default_rng(1)
+    e = np.exp(rng.normal(-0.1, 0.5, (60, 3)))
+    state: dict = {}
+    for minute in e:
+        shiryaev.step(state, np.log(minute).tolist())
+    brute = np.mean([[e[since:, kind].prod() for since in range(60)] for kind in range(3)], axis=0).sum()
+    assert math.exp(shiryaev.level(state)) == pytest.approx(brute)
+    page = max(0.0, *(np.log(e[since:, 0]).sum() for since in range(60)))
+    assert state["w"] == pytest.approx(page)
+
+
+def test_evidence_is_the_likelihood_ratio_of_binomials_and_at_most_one_in_the_mean():
+    for share in (0.001, 0.02, 0.5):
+        (found,) = shiryaev.odds(3, 50, share, [2.0])
+        more = 2 * share / (1 - share + 2 * share)
+        assert found == pytest.approx(stats.binom.logpmf(3, 50, more) - stats.binom.logpmf(3, 50, share))
+        k = np.arange(51)
+        for less in (share, share / 2):
+            e = np.exp([shiryaev.odds(int(bad), 50, share, [2.0])[0] for bad in k])
+            assert (stats.binom.pmf(k, 50, less) * e).sum() <= 1 + 1e-9
+
+
+def test_the_dispersion_of_gamma_hours_is_found():
+    rng = np.random.default_rng(2)
+    n = rng.integers(100, 2_000, 4_000)
+    share = 0.03 * rng.gamma(1 / 0.09, 0.09, len(n))
+    off = (rng.binomial(n, share) - n * 0.03) / np.sqrt(n * 0.03 * 0.97)
+    noise = dispersion(off, n.astype(float), np.arange(len(n)))
+    true = 0.03 * 0.09 / 0.97
+    assert noise is not None
+    assert noise[0] == pytest.approx(true, rel=0.3)
+    assert noise[1] < 1.2
+    assert factor(noise, 1_000) == pytest.approx(1 + 1_000 * true, rel=0.3)
+    alike = dispersion(rng.normal(size=4_000), n.astype(float), np.arange(len(n)))
+    assert alike is not None
+    assert factor(alike, 1_000) < 1.2
+    assert dispersion(off[:23], n[:23].astype(float), np.arange(23)) is None
+
+
+def test_noise_of_whole_days_is_found():
+    rng = np.random.default_rng(3)
+    off = rng.normal(size=24 * 28) + np.repeat(rng.normal(size=28), 24)
+    noise = dispersion(off, np.full(len(off), 100.0), np.arange(len(off)))
+    assert noise is not None
+    assert noise[1] > 5
+
+
+def test_an_incident_of_the_past_makes_nobody_blind():
+    rng = np.random.default_rng(4)
+    off = rng.normal(size=24 * 28)
+    off[100:108] = 60
+    noise = dispersion(off, np.full(len(off), 100.0), np.arange(len(off)))
+    assert noise is not None
+    assert factor(noise, 100) < 2
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.5])
+def test_the_promise_is_kept_in_hours_that_differ(spread):
+    """One false alarm a month and series: here in the mean of four series over eleven weeks.
+
+    Calls come in every sixth minute only, which tests as much in less time.
+    """
+    alarms, months = 0, 0.0
+    for seed in range(4):
+        rng = np.random.default_rng([5, seed])
+        share = 0.02 * restless(rng, 11 * WEEK, spread)
+        calls, bad = counts(rng, share, 60)
+        there = np.arange(len(share)) % 6 == 0
+        found = readings(Regression(metric="error_share", series=1), of(calls * there, bad * there))
+        alarms += sum(each.verdict == "breach" for each in found)
+        months += 9 / 4.3
+    assert alarms <= months
+
+
+def test_a_doubled_rate_and_a_creep_are_found_and_told_since_when():
+    """With 18 calls a minute at most, hours that differ by 20 %, and 1 false alarm a month for 100 series."""
+    change = 4 * WEEK + 600
+    minute = np.arange(6 * WEEK)
+    grown = {
+        "doubled": (np.where(minute < change, 1, 2), 12),
+        "creep": (np.where(minute < change, 1, 1.02 ** ((minute - change) / 60)), 40),
+    }
+    for name, (growth, most) in grown.items():
+        rng = np.random.default_rng(6)
+        share = 0.02 * restless(rng, len(minute), 0.2) * growth
+        first = readings(Regression(metric="error_share"), of(*counts(rng, share)))[0]
+        assert 0 < late(first, change) <= most, name
+        assert first.value > 1.5 * first.limit, name
+        assert first.limit == pytest.approx(0.02, rel=0.2)
+        assert re.fullmatch(r"[\d.]+ times as much, since (Mon|Tue) \d\d:\d\d UTC", first.note)
+    assert "since Mon" in first.note
+
+
+def test_what_goes_on_holds_and_what_is_over_ends():
+    change, over = 3 * WEEK + 600, 3 * WEEK + 1_800
+    rng = np.random.default_rng(7)
+    minute = np.arange(4 * WEEK)
+    share = np.where((minute >= change) & (minute < over), 0.2, 0.02)
+    told, ended = readings(Regression(metric="error_share"), of(*counts(rng, share)))
+    assert (told.verdict, ended.verdict) == ("breach", "clear")
+    assert 0 < late(ended, over) <= 4
+    assert ended.note == "as usual again"
+    assert ended.value < 0.04
+
+
+def test_the_hour_of_last_week_that_was_bad_is_not_usual():
+    rng = np.random.default_rng(8)
+    minute = np.arange(5 * WEEK)
+    incident = (minute >= 3 * WEEK + 600) & (minute < 3 * WEEK + 1_000)
+    again = (minute >= 4 * WEEK + 600) & (minute < 4 * WEEK + 1_000)
+    share = np.where(incident | again, 0.3, 0.02)
+    found = [
+        each
+        for each in readings(Regression(metric="error_share"), of(*counts(rng, share)))
+        if each.verdict == "breach"
+    ]
+    assert len(found) == 2
+    assert late(found[1], 4 * WEEK + 600) < 2
+
+
+def test_holes_in_the_past_are_no_past():
+    rng = np.random.default_rng(9)
+    calls, bad = counts(rng, np.full(6 * WEEK, 0.02))
+    calls[WEEK - 3_000 : WEEK + 4_000] = 0
+    calls[4 * WEEK : 5 * WEEK] = 0
+    assert readings(Regression(metric="error_share"), of(calls, np.minimum(bad, calls))) == []
+
+
+def test_an_alert_without_calls_is_not_waited_for():
+    rng = np.random.default_rng(10)
+    calls, bad = counts(rng, np.where(np.arange(3 * WEEK) < 2 * WEEK + 600, 0.02, 0.5))
+    calls[2 * WEEK + 700 :] = 0
+    state: dict = {}
+    rule = Regression(metric="error_share")
+    (told,) = readings(rule, of(calls, np.minimum(bad, calls)), state)
+    detector = rule.detector(60 * SECOND, ())
+    wakes = detector.wakes(state)
+    assert 0 < wakes - (told.at // SECOND // 60) <= DAY + 700
+    (over,) = detector.take(state, wakes, None)
+    assert (over.verdict, over.note) == ("none", "nothing to compare for a day: not waited for any longer")
+    assert detector.wakes(state) > wakes * 1_000
+
+
+def test_the_same_from_panes_as_from_minutes():
+    """Six panes of ten seconds are one minute, and a minute may have any of them."""
+    rng = np.random.default_rng(11)
+    rule = Regression(metric="error_share", against="days")
+    share = np.where(np.arange(5 * DAY) < 4 * DAY, 0.02, 0.2)
+    calls, bad = counts(rng, share)
+    detector, state, found = rule.detector(PANE, ()), {}, []
+    for at in np.flatnonzero(calls).tolist():
+        parts = sorted(rng.choice(6, min(calls[at], 2), replace=False).tolist())
+        for number, part in enumerate(parts):
+            first = number == 0
+            rest = len(parts) - 1
+            said = errors(
+                calls[at] - rest if first else 1, max(0, bad[at] - rest) if first else min(1, bad[at])
+            )
+            found += detector.take(state, (FIRST + at) * 6 + part, said)
+        if "open" in state:
+            found += detector.take(state, detector.wakes(state), None)
+    told = [each for each in found if each.verdict == "breach" or each.note]
+    whole = readings(rule, of(calls, bad))
+    assert [each.at for each in told] == [each.at for each in whole]
+    assert told
+
+
+def test_a_changed_effect_forgets_no_week_and_the_state_stays_small():
+    rng = np.random.default_rng(12)
+    state: dict = {}
+    known = of(*counts(rng, np.full(5 * WEEK, 0.02)))
+    one, other = (
+        Regression(metric="error_share", effect=effect, direction="both") for effect in ("10%", "50%")
+    )
+    readings(one, known, state)
+    assert one.detector(PANE, ()).shape == other.detector(PANE, ()).shape
+    assert one.detector(PANE, ()).shape != Regression(metric="latency_p95").detector(PANE, ()).shape
+    assert len(msgspec.msgpack.encode(state)) < 20_000
+    assert len(hours.rows(state)) in range(4 * 168 - 8, 4 * 168 + 2)
+
+
+def test_a_changed_direction_is_heard_from_the_next_hour_on():
+    rng = np.random.default_rng(16)
+    state: dict = {}
+    minutes = of(*counts(rng, np.where(np.arange(5 * DAY) < 4 * DAY + 630, 0.02, 0.3)))
+    rule = {"metric": "error_share", "against": "days"}
+    up, down, both = (Regression(**rule, direction=way) for way in ("up", "down", "both"))
+    before = {at: minutes[at] for at in minutes if at < 4 * DAY + 610}
+    assert readings(down, before, state) == []
+    then = {at: minutes[at] for at in minutes if 4 * DAY + 610 <= at < 4 * DAY + 800}
+    (told,) = readings(both, then, state)
+    assert told.verdict == "breach"
+    rest = {at: minutes[at] for at in minutes if at >= 4 * DAY + 800}
+    (over,) = readings(down, rest, state)
+    assert (over.verdict, over.note) == ("none", "the rule was changed")
+    assert up.detector(PANE, ()).shape == down.detector(PANE, ()).shape
+
+
+def sample(rng: np.random.Generator, times: float) -> Vitals:
+    """A minute of ten calls of which everything is known, worse by a factor."""
+    n = 12
+    costs = rng.lognormal(0, 0.5, n) * times
+    bad = {
+        name: int(rng.binomial(n, min(0.05 * times**2, 1)))
+        for name in (
+            "errors",
+            "toxic_calls",
+            "refused_calls",
+            "late_calls",
+            "duplicates",
+            "truncated_calls",
+            "guardrail_blocks",
+            "unpriced_calls",
+            "unknown_usage_calls",
+            "inconsistent_usage_calls",
+            "empty_retrievals",
+            "guardrail_flags",
+            "unscored_calls",
+        )
+    }
+    slow = vitals(ms=tuple(costs * 1_000), tokens=tuple(costs * 500))
+    logs = int(np.log1p(costs * 200).sum() / tally.LOG_UNIT)
+    totals = (
+        dict.fromkeys(
+            (
+                "usage_calls",
+                "latency_count",
+                "ttft_count",
+                "priced_calls",
+                "toxicity_count",
+                "guarded_calls",
+                "retrievals",
+                "retrieval_count",
+                "top_score_count",
+                "embedded_calls",
+            ),
+            n,
+        )
+        | bad
+    )
+    totals |= {
+        "cost_nano": int(costs.sum() * 1e7),
+        "ttft_us": int(costs.sum() * 1e5),
+        "output_tokens": int(costs.sum() * 200),
+        "log_output": logs,
+        "toxicity_micro": int(costs.sum() * 5e4),
+    }
+    del totals["usage_calls"], totals["latency_count"]
+    return merged(
+        [
+            slow,
+            Vitals(
+                tuple(totals.get(name, 0) for name in tally.SUMS),
+                scores={"good": (n, int(costs.sum() / times**2 * 5e5), 0)},
+            ),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "latency_mean",
+        "latency_p50",
+        "input_tokens_per_call_mean",
+        "output_tokens_per_call_mean",
+        "toxicity_mean",
+        "score.good_mean",
+        "truncated_share",
+        "guardrail_block_share",
+    ],
+)
+def test_every_way_to_compare_finds_what_is_worse(name):
+    rng = np.random.default_rng(13)
+    quiet = {at: sample(rng, 1) for at in range(4 * DAY)}
+    rule = Regression(metric=name, against="days", effect="20%")
+    state: dict = {}
+    assert readings(rule, quiet, state) == []
+    told = readings(rule, {4 * DAY + at: sample(rng, 1.6) for at in range(400)}, state)[0]
+    gauge = gauge_of(name)
+    for value, times in ((told.limit, 1), (told.value, 1.6)):
+        (known,) = [
+            gauge.value(
+                gauge.sample(merged([sample(np.random.default_rng(14 + i), times) for i in range(200)]))
+            )
+        ]
+        assert value == pytest.approx(known, rel=0.25)
+    assert (told.value > told.limit) == (metric_of(name).worse == "up")
+
+
+def test_what_can_not_be_compared_is_refused_and_all_else_has_a_way():
+    for name in METRICS:
+        if name in COMPARABLE:
+            assert gauge_of(name).sample(sample(np.random.default_rng(15), 1))
+        else:
+            with pytest.raises(ValueError, match="has no calls that can be compared"):
+                Regression(metric=name)
+    assert {"latency_p95", "error_share", "toxicity_share", "cost_per_call_p99", "cost_per_call_mean"} <= set(
+        COMPARABLE
+    )
+    assert not {"cost", "calls", "cached_token_share", "latency_max"} & set(COMPARABLE)
+    assert [
+        metric_of(name).worse
+        for name in ("error_share", "output_tokens_per_s_p10", "score.x_mean", "cache_hit_share")
+    ] == ["up", "down", "down", "down"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sketches"),
+    [
+        ("latency_mean", ("latency_ms",)),
+        ("ttft_p95", ("ttft_ms",)),
+        ("error_share", ()),
+        ("output_tokens_per_call_mean", ()),
+    ],
+)
+def test_a_backtest_reads_what_a_mean_is_compared_by(tmp_path, name, sketches):
+    (rule,) = watch(tmp_path, f"alert: A\nregression: {{metric: {name}}}").rules.rules
+    read = rule.condition.needs
+    assert read is not None
+    assert read.sketches == sketches
+
+
+def test_what_people_read(tmp_path):
+    rule = "alert: A\nregression: {metric: latency_p95, by: [app], against: days, min_calls: 10}"
+    watched = watch(tmp_path, rule)
+    panes = {
+        FIRST * 6 + at * 6: vitals(ms=(1_000.0 if at < 3 * DAY + 600 else 2_000.0,) * 3)
+        for at in range(3 * DAY + 700)
+    }
+    told = walk(watched, panes, max(panes) + 6, series=("chat",))
+    assert [alert.summary for alert in told] == [
+        "latency p95 is 2.02 s, 1 s is usual at this time of past days (2 times as much, since Thu 10:00 UTC): app=chat"
+    ]
+    assert (told[0].kind, told[0].window, told[0].unit) == ("regression", "7d", "ms")
+
+
+def test_its_page_loads_and_says_what_is_so(tmp_path):
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "rules.yaml").write_text(block, encoding="utf-8")
+    first, *_ = load_watch(tmp_path, PANE).rules.rules
+    assert first.condition == Regression(
+        metric="latency_p95", by=("app",), past=4, effect="20%", direction="up"
+    )
+    named = re.findall(r"`([a-z]+_[a-z0-9_]+)`", PAGE[PAGE.index("| metrics") : PAGE.index("Totals and")])
+    assert set(named) <= set(COMPARABLE)
+    (said,) = re.findall(r"^> (.*)", PAGE, re.MULTILINE)
+    words = first.condition.summary.format(
+        value="2.1 s", limit="1.5 s", note="1.4 times as much, since Tue 14:05 UTC", series="app=chat"
+    )
+    assert said == words
