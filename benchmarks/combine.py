@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from llmvitals.combine import Combine, Plan
+from llmvitals.combine import Combine, CombinePlan
 from llmvitals.ingest import decode, native
 from llmvitals.price import Prices
 from llmvitals.record.log import Logged
@@ -71,7 +71,7 @@ def log(count: int, per_second: int, spread_ms: int) -> list[Logged]:
 
 def run(records: list[Logged], disorder_s: int) -> float:
     """Calls per second."""
-    plan = Plan(
+    plan = CombinePlan(
         decode=decode,
         native=native.DECODER.decode,
         assess=Prices().assess,

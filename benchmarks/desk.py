@@ -10,14 +10,14 @@ import resource
 import time
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.incidents import Desk
-from llmvitals.notify.rate_limit import Tempo
+from llmvitals.incidents import IncidentSink
+from llmvitals.notify.rate_limit import RateLimits
 from llmvitals.notify.slack.answer import Answer
-from llmvitals.record.act import Silence, encode
 from llmvitals.record.alert import Alert, fingerprint
-from llmvitals.record.card import Place
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.matcher import parsed
+from llmvitals.record.message_state import Place
+from llmvitals.record.user_action import Silence, encode
 from llmvitals.routing import Route, Routing
 from llmvitals.settings import Settings
 
@@ -66,12 +66,14 @@ class Bench:
         self.slack = Ready()
         self.desk = self._made()
 
-    def _made(self) -> Desk:
+    def _made(self) -> IncidentSink:
         async def sleep(seconds: float) -> None:
             self.now += int(seconds * 1e6)
 
-        tempo = Tempo(clock=lambda: self.now, monotonic=lambda: self.now / 1e6, sleep=sleep, patience=2.0)
-        return Desk(Settings(), Routing((Route(repeat=24 * HOUR),)), backend=self.slack, tempo=tempo)
+        tempo = RateLimits(
+            clock=lambda: self.now, monotonic=lambda: self.now / 1e6, sleep=sleep, patience=2.0
+        )
+        return IncidentSink(Settings(), Routing((Route(repeat=24 * HOUR),)), backend=self.slack, tempo=tempo)
 
     async def start(self) -> None:
         self.desk = self._made()

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from combine import BATCH, START, VIEWS, event
-from llmvitals.combine import Combine, Plan
+from llmvitals.combine import Combine, CombinePlan
 from llmvitals.ingest import decode, native
 from llmvitals.price import Prices
 from llmvitals.record.log import Logged
@@ -51,7 +51,7 @@ def log(count: int, dimension: int, per_second: int = 5_000) -> list[Logged]:
 
 def run(records: list[Logged], views: tuple[View, ...]) -> tuple[float, float]:
     """µs a call, bytes of frames a call."""
-    plan = Plan(
+    plan = CombinePlan(
         decode=decode, native=native.DECODER.decode, assess=Prices().assess, views=views, shards=4,
         disorder_us=10_000_000,
     )  # fmt: skip
@@ -73,7 +73,7 @@ def memory(records: list[Logged]) -> float:
     """Bytes that the sums of a series take in an open pane, beyond what calls that wait take."""
     held = []
     for views in (VIEWS, (*VIEWS, DRIFT)):
-        plan = Plan(decode=decode, native=native.DECODER.decode, assess=Prices().assess, views=views)
+        plan = CombinePlan(decode=decode, native=native.DECODER.decode, assess=Prices().assess, views=views)
         stage = Combine(plan, source="calls/0", sources={"calls": 1}, parts={}, beginning=0)
         tracemalloc.start()
         stage.apply(records[:BATCH])

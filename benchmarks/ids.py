@@ -23,8 +23,8 @@ from llmvitals.combine.clock import Clock
 from llmvitals.combine.seen import Seen
 from llmvitals.combine.stage import SLICE
 from llmvitals.record.log import Snapshot
-from llmvitals.runtime.kafka.checkpoint import Store
-from llmvitals.runtime.kafka.producer import Outbox
+from llmvitals.runtime.kafka.checkpoint import CheckpointStore
+from llmvitals.runtime.kafka.producer import Producer
 from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.settings import Settings
 from llmvitals.window import SECOND
@@ -72,8 +72,8 @@ def late(seen: Seen, clock: Clock, ids: list[str]) -> float:
 async def through_kafka(brokers: str, parts: dict[str, bytes]) -> tuple[float, float]:
     """Seconds to write the parts, which happens over an hour, and to load them."""
     settings = Settings(brokers=brokers, topic_prefix="bench")
-    outbox = Outbox(settings, "bench")
-    store = Store(settings, f"bench-{uuid.uuid4()}", outbox, Tail(settings, "bench"))
+    outbox = Producer(settings, "bench")
+    store = CheckpointStore(settings, f"bench-{uuid.uuid4()}", outbox, Tail(settings, "bench"))
     here = TopicPartition("calls", 0)
     await outbox.start()
     await store.start()

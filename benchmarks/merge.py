@@ -8,12 +8,12 @@ import time
 
 import numpy as np
 
-from llmvitals.merge import Merge, Plan
+from llmvitals.merge import Merge, MergePlan
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged
 from llmvitals.record.view import View
 from llmvitals.record.vitals import Vitals
-from llmvitals.sketch import quantiles, tally
+from llmvitals.sketch import counters, quantiles
 from llmvitals.window import SECOND
 
 PANE = 10 * SECOND
@@ -33,8 +33,8 @@ def content(rng: np.random.Generator) -> bytes:
         ]
     )
     found, counts = np.unique(keys, return_counts=True)
-    sums = tuple(int(number) for number in rng.integers(CALLS, 10**9, len(tally.SUMS)))
-    maxima = tuple(int(number) for number in rng.integers(10**9, 2 * 10**9, len(tally.MAXIMA)))
+    sums = tuple(int(number) for number in rng.integers(CALLS, 10**9, len(counters.SUMS)))
+    maxima = tuple(int(number) for number in rng.integers(10**9, 2 * 10**9, len(counters.MAXIMA)))
     worst = {"cost": ((int(rng.integers(10**9)), f"{rng.integers(2**62):032x}"),)}
     return Vitals(sums, maxima, (found.astype(np.uint16), counts), {}, worst).pack()
 
@@ -70,7 +70,7 @@ def resident_mb() -> float:
 def main(series: int = 10_000, sources: int = 4, minutes: int = 2) -> None:
     rng = np.random.default_rng(1)
     contents = [content(rng) for _ in range(997)]
-    stage = Merge(Plan(PANE, {VIEW.name: VIEW}), shard=0, parts={}, beginning=0)
+    stage = Merge(MergePlan(PANE, {VIEW.name: VIEW}), shard=0, parts={}, beginning=0)
     before, taking, panes, sizes = resident_mb(), [], [], []
     for pane in range(6 * minutes):
         records = [

@@ -10,24 +10,24 @@ import resource
 import sys
 import time
 
-from llmvitals.merge import Merge, Plan
+from llmvitals.merge import Merge, MergePlan
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged
 from llmvitals.record.point import Point
 from llmvitals.record.view import View
 from llmvitals.record.vitals import Vitals
-from llmvitals.sketch import tally
+from llmvitals.sketch import counters
 from llmvitals.window import SECOND
 
 PANE = 10 * SECOND
 FIRST = 1_700_006_400 * SECOND // PANE
 VIEW = View("app", ("app",))
-ONE = Vitals(tuple(int(name in {"calls", "cost_nano"}) for name in tally.SUMS)).pack()
+ONE = Vitals(tuple(int(name in {"calls", "cost_nano"}) for name in counters.SUMS)).pack()
 
 
 def main(names: int = 1_000_000, rate: int = 278) -> None:
     """10⁶ names in an hour, by default."""
-    stage = Merge(Plan(PANE, {VIEW.name: VIEW}), shard=0, parts={}, beginning=0)
+    stage = Merge(MergePlan(PANE, {VIEW.name: VIEW}), shard=0, parts={}, beginning=0)
     series: set[bytes] = set()
     size = checkpoint = calls = 0
     began, each = time.perf_counter(), rate * 10

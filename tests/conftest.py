@@ -13,7 +13,7 @@ import structlog
 from commands import Deaf
 from llmvitals import topics
 from llmvitals.errors import Unavailable
-from llmvitals.local.influx import Bucket, LocalInflux
+from llmvitals.local.influx import InfluxBucket, LocalInflux
 from llmvitals.local.kafka import LocalKafka
 from llmvitals.runtime import logs
 from llmvitals.topics.declared import shipped
@@ -56,7 +56,7 @@ def kafka_server() -> Iterator[LocalKafka]:
 
 
 @pytest.fixture
-def influx(_influx: LocalInflux | Unavailable, topic_prefix: str) -> Bucket:
+def influx(_influx: LocalInflux | Unavailable, topic_prefix: str) -> InfluxBucket:
     """A fresh database of the session's InfluxDB: url, token, org and bucket."""
     return have(_influx).bucket(topic_prefix)
 

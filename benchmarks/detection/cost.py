@@ -12,9 +12,9 @@ import numpy as np
 from benchmarks.detection.ours import meant
 
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.rules.engine import load_watch
-from llmvitals.sketch import quantiles, tally
-from llmvitals.sketch.space import space
+from llmvitals.rules.engine import load_engine
+from llmvitals.sketch import counters, quantiles
+from llmvitals.sketch.random_features import space
 from llmvitals.window import SECOND
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _watched(kind: str, rule: str, different: list[Vitals], panes: int) -> tuple
     text = f"groups:\n- name: bench\n  rules:\n  - alert: Bench\n    {kind}: {rule}\n"
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "rules.yaml").write_text(text)
-        watch = load_watch(Path(folder), PANE)
+        watch = load_engine(Path(folder), PANE)
     state: dict[str, Any] = {}
     view, began = watch.rules.rules[0].view, 0.0
     for n in range(LEARN + panes):
@@ -105,7 +105,7 @@ def _arm(dice: np.random.Generator, calls: int) -> Vitals:
         "output_tokens": 100 * calls,
     }
     return Vitals(
-        tuple(sums.get(name, 0) for name in tally.SUMS),
-        (0,) * len(tally.MAXIMA),
+        tuple(sums.get(name, 0) for name in counters.SUMS),
+        (0,) * len(counters.MAXIMA),
         (keys.astype(np.uint16), counts.astype(np.int64)),
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.kinds.drift.spec import Drift
-from llmvitals.sketch import tally
+from llmvitals.sketch import counters
 from llmvitals.sketch.moments import SAMPLE, Meaning, Moments, least
 from llmvitals.window import MINUTE
 
@@ -56,7 +56,7 @@ class Drifts:
         """What combine makes of a minute's calls."""
         sums = {"calls": len(rows), "embedded_calls": len(rows)}
         return Vitals(
-            tuple(sums.get(name, 0) for name in tally.SUMS), meaning=meant(self._pool, rows, self._dice)
+            tuple(sums.get(name, 0) for name in counters.SUMS), meaning=meant(self._pool, rows, self._dice)
         )
 
 

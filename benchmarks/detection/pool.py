@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from llmvitals.sketch.space import space
+from llmvitals.sketch.random_features import space
 
 if TYPE_CHECKING:
     from benchmarks.detection.texts import Texts

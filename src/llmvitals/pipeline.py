@@ -7,18 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from llmvitals import ingest
-from llmvitals.combine import Combine
-from llmvitals.combine import Plan as CombinePlan
+from llmvitals.combine import Combine, CombinePlan
 from llmvitals.errors import ConfigError
 from llmvitals.ingest import native
-from llmvitals.merge import Limits, Merge
-from llmvitals.merge import Plan as MergePlan
+from llmvitals.merge import Limits, Merge, MergePlan
 from llmvitals.price import Prices
 from llmvitals.record.log import Logged, Topic
 from llmvitals.record.view import DEFAULT_VIEWS, DIMENSIONS, Condition, View
-from llmvitals.rules.engine import Watch, load_watch
-from llmvitals.score import Plan as ScorePlan
-from llmvitals.score import Score, find
+from llmvitals.rules.engine import RuleEngine, load_engine
+from llmvitals.score import Score, ScorePlan, find
 from llmvitals.store.protocol import store
 from llmvitals.window import duration
 
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
 
     from llmvitals.record.log import Message, Record
     from llmvitals.routing import Routing
-    from llmvitals.score import Bench
+    from llmvitals.score import ScorerWorker
     from llmvitals.settings import Settings, ViewSetting
     from llmvitals.stage import Make
 
@@ -41,11 +38,11 @@ class Pipeline:
 
     combine: Mapping[str, CombinePlan]
     merge: MergePlan
-    watch: Watch
+    watch: RuleEngine
 
     @classmethod
     def of(
-        cls, settings: Settings, shards: int, inputs: Sequence[str], *, watch: Watch | None = None
+        cls, settings: Settings, shards: int, inputs: Sequence[str], *, watch: RuleEngine | None = None
     ) -> Pipeline:
         """What the settings and the rules ask for.
 
@@ -56,7 +53,7 @@ class Pipeline:
         """
         pane = duration(settings.pane)
         own = _views(settings)
-        watch = watch or load_watch(settings.alerts, pane, own)
+        watch = watch or load_engine(settings.alerts, pane, own)
         # A rule's view stands in for the one of the same name: the same series, but eager.
         views = tuple({view.name: view for view in (*own, *watch.views)}.values())
         prices = Prices(settings.prices)
@@ -156,7 +153,7 @@ def check(settings: Settings) -> Sequence[str]:
     return Pipeline.of(settings, 1, settings.sources).watch.rules.warnings
 
 
-def scoring(settings: Settings, benches: Sequence[Bench]) -> Make:
+def scoring(settings: Settings, benches: Sequence[ScorerWorker]) -> Make:
     """The score stage, made for one partition of the calls; benches: the scorers, opened."""
     plans = {
         topic: ScorePlan(benches, partial(ingest.decode, format=form, texts=True), settings.max_record_bytes)
@@ -174,7 +171,7 @@ def scoring(settings: Settings, benches: Sequence[Bench]) -> Make:
 
 def routing(settings: Settings) -> Routing:
     """Where alerts go, as the rules say. Raises RuleError."""
-    return load_watch(settings.alerts, duration(settings.pane), _views(settings)).rules.routing
+    return load_engine(settings.alerts, duration(settings.pane), _views(settings)).rules.routing
 
 
 def _views(settings: Settings) -> tuple[View, ...]:

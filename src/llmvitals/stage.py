@@ -127,7 +127,7 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Tap:
+class SinkBinding:
     """A sink on a topic.
 
     history: the compacted topic that the sink wants to know whole before it starts. beside: another compacted

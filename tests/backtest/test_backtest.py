@@ -20,7 +20,7 @@ from commands import said
 from llmvitals.backtest import evaluator as trial
 from llmvitals.backtest import run, show
 from llmvitals.backtest.episodes import Episode, Span, episodes, records
-from llmvitals.backtest.evaluator import Trial
+from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.backtest.run import Outcome
 from llmvitals.errors import ConfigError
 from llmvitals.pipeline import Pipeline
@@ -224,13 +224,13 @@ def worked(settings: Settings, parts: Sequence[Sequence[Logged]]) -> list[Alert]
 
 def tried(
     settings: Settings, lines: Sequence[bytes], dice: random.Random, *, partitions: int, most: int
-) -> tuple[Trial, list[list[Logged]]]:
+) -> tuple[Evaluator, list[list[Logged]]]:
     """A trial of calls that are strewn over partitions, which take turns in batches of fewer than `most`."""
     parts: list[list[Logged]] = [[] for _ in range(partitions)]
     for line in lines:
         part = dice.choice(parts)
         part.append(Logged(len(part), NOON // 1_000 + 10**9, line))
-    found, places = Trial(settings, [settings.alerts], {"calls": partitions}), [0] * partitions
+    found, places = Evaluator(settings, [settings.alerts], {"calls": partitions}), [0] * partitions
     while waiting := [number for number in range(partitions) if places[number] < len(parts[number])]:
         number = min(waiting, key=places.__getitem__)
         records = parts[number][places[number] :][: dice.randrange(1, most)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from test_backtest import MINUTE, NOON, SECOND, folder, told, tried, worked
 
-from llmvitals.backtest.evaluator import Trial
+from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.rules.kinds import KINDS
 from llmvitals.settings import Settings
 
@@ -73,7 +73,7 @@ def test_of_every_kind_the_alerts_are_those_of_the_workers_stages(tmp_path: Path
 
 
 def test_rules_that_read_only_sums_and_bins_need_no_stages(tmp_path: Path):
-    found = Trial(Settings(), [folder(tmp_path / "rules", RULES)], {"calls": 1})
+    found = Evaluator(Settings(), [folder(tmp_path / "rules", RULES)], {"calls": 1})
     fast = {rule.name for rule in found.judges[0].pipeline.watch.rules.rules if rule.condition.needs}
     assert fast == {"Slower", "Usual", "Fails"}
     assert [kind for kind in KINDS if kind not in RULES] == ["budget", "outage", "absence", "runaway"]

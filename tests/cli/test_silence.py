@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from desks import HOUR, MINUTE, alert
 from llmvitals.cli import app
 from llmvitals.cli import silence as commands
-from llmvitals.record.act import Acknowledgement, Silence, decode, encode
 from llmvitals.record.incident import Case, Incident
 from llmvitals.record.incident import encode as written
 from llmvitals.record.log import Topic
 from llmvitals.record.matcher import parsed
+from llmvitals.record.user_action import Acknowledgement, Silence, decode, encode
 
 NOW = time.time_ns() // 1_000
 

@@ -34,8 +34,8 @@ from brute import (
     stage,
     summed,
 )  # fmt: skip
-from llmvitals.combine import Combine, Plan
-from llmvitals.combine.exemplars import Worst
+from llmvitals.combine import Combine, CombinePlan
+from llmvitals.combine.exemplars import WorstCalls
 from llmvitals.combine.frames import LIMIT
 from llmvitals.combine.sums import SHIFT, Marks, Sums
 from llmvitals.errors import ConfigError, StateLost
@@ -44,7 +44,7 @@ from llmvitals.record.log import Logged, Message, Snapshot, Topic
 from llmvitals.record.view import DEFAULT_VIEWS, View
 from llmvitals.record.vitals import Vitals
 from llmvitals.settings import load
-from llmvitals.sketch.tally import SUMS
+from llmvitals.sketch.counters import SUMS
 from llmvitals.window import FOREVER, NEVER
 
 FIRST = START // PANE
@@ -64,7 +64,7 @@ def letters(messages: Sequence[Message]) -> dict[int, str]:
 
 
 def everything(
-    log: Sequence[Logged], made: Plan | None = None, source: str = "calls/0"
+    log: Sequence[Logged], made: CombinePlan | None = None, source: str = "calls/0"
 ) -> dict[Place, Vitals]:
     """All that one partition counts, at once."""
     one = stage(made, source=source)
@@ -205,7 +205,9 @@ def test_order_within_the_disorder_and_partitions_change_nothing(data, partition
 # Where calls go
 
 
-def run(*calls: dict[str, Any] | tuple[int, Any], made: Plan | None = None) -> tuple[Combine, list[Message]]:
+def run(
+    *calls: dict[str, Any] | tuple[int, Any], made: CombinePlan | None = None
+) -> tuple[Combine, list[Message]]:
     one = stage(made)
     return one, one.apply(
         logged(call if isinstance(call, tuple) else (call["ts"] * 1_000, call) for call in calls)
@@ -494,7 +496,7 @@ def worst(
     pieces: Sequence[Sequence[tuple[int, int, str]]], rows_end: int
 ) -> list[tuple[tuple[int, str], ...]]:
     """The worst of each row, after pieces of (row, value, trace id)."""
-    found = Worst()
+    found = WorstCalls()
     for calls in pieces:
         rows, values, ids = zip(*calls, strict=True)
         found.add(np.array(rows, np.int64), np.array(values, np.int64), ids, rows_end)
@@ -643,7 +645,7 @@ def test_the_first_promise_of_an_empty_partition_is_kept():
 
 
 def crash(
-    log: list[Logged], data: st.DataObject, made: Plan
+    log: list[Logged], data: st.DataObject, made: CombinePlan
 ) -> tuple[Combine, Content, dict[int, str], list[tuple[int, int]]]:
     """A life in which the driver may die after any step; what was written down is all that is left."""
     saved = Snapshot(0)
@@ -756,7 +758,7 @@ def test_a_checkpoint_of_a_newer_version_is_refused():
 
 
 def test_the_settings_make_a_plan():
-    made = Plan.of(
+    made = CombinePlan.of(
         load(pane="20s", disorder="5s", dedupe_horizon="30s", contributors=5),
         views=DEFAULT_VIEWS, shards=2, decode=decode, native=None, assess=lambda _: (0, None, 0),
     )  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 
 from brute import PANE, SECOND, START, event, keep, logged, plan, stage, summed
 from cluster import Cluster, until
-from llmvitals.combine import Combine, Plan
+from llmvitals.combine import Combine, CombinePlan
 from llmvitals.errors import StateLost
 from llmvitals.ingest import decode
 from llmvitals.price import Prices
@@ -202,7 +202,7 @@ def test_a_server_that_gives_all_answers_one_id_loses_no_call() -> None:
 
 
 def combine() -> Combine:
-    made = Plan(decode=decode, assess=Prices().assess, views=(View("all"),), dedupe_us=HOUR)
+    made = CombinePlan(decode=decode, assess=Prices().assess, views=(View("all"),), dedupe_us=HOUR)
     return Combine(made, source="calls/0", sources={"calls": 1}, parts={}, beginning=0)
 
 

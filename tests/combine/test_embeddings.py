@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brute import DISORDER, PANE, SECOND, START, Place, keep, plan, stage, summed
-from llmvitals.combine import Plan
+from llmvitals.combine import CombinePlan
 from llmvitals.record.log import Logged
 from llmvitals.record.view import Condition, View
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.sketch.moments import MOST, SAMPLE, Meaning, Moments, merge_meaning
-from llmvitals.sketch.space import FEATURES, key, space
+from llmvitals.sketch.random_features import FEATURES, key, space
 
 VIEWS = (
     View("all", eager=True),
@@ -121,7 +121,7 @@ def _counts(event: dict[str, Any]) -> bool:
 
 
 def counted(
-    log: Sequence[Logged], cuts: Sequence[int] = (), source: str = "calls/0", made: Plan | None = None
+    log: Sequence[Logged], cuts: Sequence[int] = (), source: str = "calls/0", made: CombinePlan | None = None
 ) -> dict[Place, Vitals]:
     """What one partition counts, in batches that end at the cuts."""
     one = stage(made or plan(views=VIEWS), source=source)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds.budget.burn_windows import LENGTHS, scaled
 from llmvitals.window import duration
 from panes import MINUTE, PANE, vitals, walk, watch
@@ -20,7 +20,7 @@ def test_its_rules_load(tmp_path):
     blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     for number, block in enumerate(blocks):
         (tmp_path / f"{number}.yaml").write_text(block, encoding="utf-8")
-    rules = load_watch(tmp_path, PANE).rules
+    rules = load_engine(tmp_path, PANE).rules
     assert [rule.name for rule in rules.rules] == ["TeamMonth", "UserDay", "OneSession", "OwnRates"]
 
 

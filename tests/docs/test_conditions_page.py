@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from llmvitals.metrics.registry import METRICS
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds.absence.spec import Absence
 from llmvitals.rules.kinds.change.spec import Change
 from llmvitals.rules.kinds.outage.spec import Outage
@@ -21,7 +21,7 @@ FIRST = 1_700_006_400_000_000 // PANE
 def test_its_rules_load_and_defaults_are_what_it_says(tmp_path):
     for number, block in enumerate(BLOCKS):
         (tmp_path / f"{number}.yaml").write_text(block, encoding="utf-8")
-    rules = {rule.name: rule for rule in load_watch(tmp_path, PANE).rules.rules}
+    rules = {rule.name: rule for rule in load_engine(tmp_path, PANE).rules.rules}
     assert list(rules) == ["SlowAnswers", "NotHelpful", "AppSilent", "Runaway", "ProviderFails"]
     assert rules["AppSilent"].condition == Absence(by=("app",))
     assert rules["Runaway"].condition.window == Runaway(spend=5).window
@@ -70,7 +70,7 @@ def test_the_page_of_changes_loads_and_names_the_defaults(tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "change.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "rules.yaml").write_text(block, encoding="utf-8")
-    (rule,) = load_watch(tmp_path, PANE).rules.rules
+    (rule,) = load_engine(tmp_path, PANE).rules.rules
     assert rule.condition == Change(by=("app",))
     for field in Change.model_fields:
         assert f"`{field}`" in page

@@ -15,7 +15,7 @@ import panes
 from llmvitals.metrics.columns import BUDGET, CALLS, COUNTS, MEASURES, TEXTS, TOP
 from llmvitals.record.point import Point
 from llmvitals.record.view import DEFAULT_VIEWS
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.store.lines import line
 from llmvitals.window import MINUTE
 from panes import PANE, vitals
@@ -40,7 +40,7 @@ def points(now: int) -> list[Point]:
 
 def budgets(at: int) -> list[Point]:
     """What the starter rules say of a team that spent a dollar then."""
-    watch, pane = load_watch(ROOT / "alerts", PANE), at // PANE
+    watch, pane = load_engine(ROOT / "alerts", PANE), at // PANE
     said = watch.advance("team", ("x",), {}, floor=pane + 6, closed=[(pane, vitals(cost=1))])
     return panes.points(said)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from llmvitals.record.call import CallEvent
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.settings import Settings
 from llmvitals.window import SECOND
 
@@ -34,7 +34,7 @@ def commands() -> list[list[str]]:
 def test_rules_load(tmp_path):
     for number, text in enumerate(blocks("yaml")):
         (tmp_path / f"{number}.yaml").write_text(text)
-    rules = load_watch(tmp_path, 10 * SECOND).rules
+    rules = load_engine(tmp_path, 10 * SECOND).rules
     assert {rule.condition.kind for rule in rules.rules} == {
         "budget", "threshold", "drift", "canary", "regression", "change",
     }  # fmt: skip

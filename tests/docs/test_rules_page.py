@@ -10,7 +10,7 @@ import yaml
 
 from llmvitals.metrics.registry import METRICS
 from llmvitals.record.view import DIMENSIONS
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.rules.schema import rule_schema
 from llmvitals.ruletest import Runner, load_tests
 from llmvitals.settings import Settings
@@ -29,7 +29,7 @@ OTHERS = """groups:
 def test_its_rules_load(tmp_path):
     for name, text in (("latency", RULE), ("kinds", KINDS), ("notify", NOTIFY), ("others", OTHERS)):
         (tmp_path / f"{name}.yaml").write_text(text)
-    rules = load_watch(tmp_path, PANE).rules
+    rules = load_engine(tmp_path, PANE).rules
     assert {rule.condition.kind for rule in rules.rules} == {
         "budget", "threshold", "outage", "absence", "runaway",
     }  # fmt: skip

@@ -10,13 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from desks import DAY, HOUR, MINUTE, NOW, SECOND, World, alert, slow
-from llmvitals.record.act import encode
 from llmvitals.record.incident import Case
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.matcher import parsed
+from llmvitals.record.user_action import encode
 from llmvitals.record.verdict import Gate
 from llmvitals.routing import EACH, Inhibition, MuteTime, Route, Routing
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.testing import FakeSlack
 
 if TYPE_CHECKING:
@@ -717,7 +717,7 @@ async def test_a_webhook_tells_the_news_and_no_more(slack: FakeSlack, make: Any)
 async def test_ten_series_that_change_at_once_are_one_message(slack: FakeSlack, make: Any) -> None:
     """By the starter set's own routes: nobody is told ten times that something changed."""
     world = await make()
-    world.desk.adopt(load_watch(ALERTS, 10 * SECOND).rules.routing)
+    world.desk.adopt(load_engine(ALERTS, 10 * SECOND).rules.routing)
     fields = {"rule": "SomethingChanged", "kind": "change", "metric": "changes", "unit": "count"}
     note = "latency p95 1.2 s → 1.9 s since 12:00 UTC"
     for number in range(10):

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from desks import DAY, MINUTE, SECOND, World, alert
 from llmvitals.notify.slack.answer import Answer
-from llmvitals.record.card import Card, Place
 from llmvitals.record.log import Logged, Message
 from llmvitals.record.matcher import parsed
+from llmvitals.record.message_state import MessageState, Place
 from llmvitals.routing import Inhibition, Route, Routing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmvitals.record.act import Silence
     from llmvitals.record.alert import Alert
+    from llmvitals.record.user_action import Silence
 
 OLD = 15 * MINUTE
 """max_alert_age."""
@@ -42,7 +42,7 @@ class Paper:
     threads = True
 
     def __init__(self) -> None:
-        self.cards: dict[str, Card] = {}
+        self.cards: dict[str, MessageState] = {}
         self.threads_: dict[str, list[str]] = {}
         self.faults: list[str] = []
 
@@ -53,7 +53,7 @@ class Paper:
     async def check(self) -> Answer:
         return self._said(lambda: Answer())
 
-    async def post(self, channel: str, card: Card, *, plain: bool) -> Answer:
+    async def post(self, channel: str, card: MessageState, *, plain: bool) -> Answer:
         def write() -> Answer:
             ts = str(len(self.cards) + 1)
             self.cards[ts], self.threads_[ts] = card, []
@@ -61,7 +61,7 @@ class Paper:
 
         return self._said(write)
 
-    async def edit(self, place: Place, card: Card, *, plain: bool) -> Answer:
+    async def edit(self, place: Place, card: MessageState, *, plain: bool) -> Answer:
         def write() -> Answer:
             self.cards[place.ts] = card
             return Answer(place=place)

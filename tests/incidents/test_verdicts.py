@@ -11,15 +11,15 @@ from msgspec.structs import replace as changed
 
 from commands import end, said, start
 from llmvitals.incidents.mutes import Mutes
-from llmvitals.incidents.store import Book
+from llmvitals.incidents.store import IncidentStore
 from llmvitals.incidents.verdict_sender import Judge
 from llmvitals.incidents.verdicts import judged
 from llmvitals.pipeline import Pipeline
-from llmvitals.record.act import Silence
 from llmvitals.record.alert import Alert
 from llmvitals.record.incident import Case
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.matcher import parsed
+from llmvitals.record.user_action import Silence
 from llmvitals.record.verdict import Clause, Verdict
 from llmvitals.routing import Routing
 from llmvitals.settings import Settings
@@ -72,7 +72,7 @@ class Desk:
     """A desk without Slack: what it says to gateways, as their memory holds it."""
 
     def __init__(self) -> None:
-        self.book, self.mutes, self.judge = Book(), Mutes(Routing(), lambda _: True), Judge()
+        self.book, self.mutes, self.judge = IncidentStore(), Mutes(Routing(), lambda _: True), Judge()
         self.topic: dict[bytes, Verdict] = {}
         self.sent = 0
 

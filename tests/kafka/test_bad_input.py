@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from commands import Deaf
-    from llmvitals.local.influx import Bucket
+    from llmvitals.local.influx import InfluxBucket
 
 MINUTE = 60_000_000
 DAY = 24 * 60 * MINUTE
@@ -450,7 +450,7 @@ async def sinks(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
 
 @pytest.mark.kafka
 @pytest.mark.influx
-async def test_wrong_tokens_hold_back_only_what_they_are_for(sinks: Cluster, influx: Bucket) -> None:
+async def test_wrong_tokens_hold_back_only_what_they_are_for(sinks: Cluster, influx: InfluxBucket) -> None:
     from test_exact import in_influx  # noqa: PLC0415
 
     logs = Logs(START, 6 * MINUTE, partitions=1)

@@ -154,7 +154,7 @@ WAYS = {
 }  # fmt: skip
 PROGRAM = """
 import asyncio, logging, os, sys, structlog
-from llmvitals import logs
+from llmvitals.runtime import logs
 from llmvitals.settings import Settings
 text = os.environ["PLANTED"]
 class Held:
@@ -197,7 +197,7 @@ def test_a_command_that_crashes_shows_no_value(tmp_path: Path) -> None:
 
 def test_what_a_reader_can_use_is_shown(tmp_path: Path) -> None:
     program = (
-        "import logging, sys; from llmvitals import logs; from llmvitals.errors import ConfigError\n"
+        "import logging, sys; from llmvitals.runtime import logs; from llmvitals.errors import ConfigError\n"
         "from llmvitals.settings import Settings; logs.configure(Settings())\n"
         "say = logging.getLogger('x').error\n"
         "say('%s | %s', ConfigError('set pane'), PermissionError(13, 'secret'))\n"

@@ -14,7 +14,7 @@ from desks import World
 from llmvitals.backtest.replay import Replay
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 from llmvitals.window import HOUR, MINUTE
@@ -57,7 +57,7 @@ async def test_what_gets_worse_is_told_once_and_then_it_is_quiet() -> None:
     """Every minute of it, under a clock that shows the calls' own time."""
     stages, alerts = Replay(Settings(alerts=RULES, pane="1m", default_views=False)), list[Alert]()
     async with FakeSlack(["#alerts"]) as slack:
-        world = World(slack, load_watch(RULES, MINUTE).rules.routing)
+        world = World(slack, load_engine(RULES, MINUTE).rules.routing)
         await world.start()
         for end, calls in minutes():
             world.now = end

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cluster import Worker
-    from llmvitals.local.influx import Bucket
+    from llmvitals.local.influx import InfluxBucket
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -111,7 +111,7 @@ def conserved(worker: Worker) -> float:
     return parts
 
 
-async def test_quiet(cluster: Cluster, influx: Bucket) -> None:
+async def test_quiet(cluster: Cluster, influx: InfluxBucket) -> None:
     """Partition by partition, shuffled, with duplicates and poison: SQLite and InfluxDB are exact."""
     cluster.values |= {
         "influx_url": influx.url, "influx_token": influx.token, "influx_org": influx.org,
@@ -130,7 +130,7 @@ async def test_quiet(cluster: Cluster, influx: Bucket) -> None:
         assert worker.stop() == 0, worker.text()
 
 
-def in_influx(bucket: Bucket) -> dict[Any, dict[str, int]]:
+def in_influx(bucket: InfluxBucket) -> dict[Any, dict[str, int]]:
     """What InfluxDB has, by Flux."""
     fields = " or ".join(f'r._field == "{name}"' for name in FIELDS)
     script = (

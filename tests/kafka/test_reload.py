@@ -157,7 +157,7 @@ while True:
 SUPERVISOR = """
 import sys
 from llmvitals.settings import Settings
-from llmvitals.supervise import supervise
+from llmvitals.runtime.supervise import supervise
 sys.exit(supervise(["one", "two", "late"], Settings(), [sys.executable, "-c", sys.argv[1]]))
 """
 

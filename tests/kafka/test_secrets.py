@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from commands import Deaf
-    from llmvitals.local.influx import Bucket
+    from llmvitals.local.influx import InfluxBucket
 
 CANARY = "cAnArY"
 """A part of everything that must not be found."""
@@ -87,7 +87,7 @@ async def slack() -> Any:
 
 @pytest.fixture
 def canaries(
-    locked: str, topic_prefix: str, influx: Bucket, slack: FakeSlack, tmp_path: Path
+    locked: str, topic_prefix: str, influx: InfluxBucket, slack: FakeSlack, tmp_path: Path
 ) -> dict[str, str]:
     """Settings with a secret wherever there can be one."""
     (tmp_path / "rules").mkdir()
@@ -103,7 +103,7 @@ def canaries(
     }  # fmt: skip
 
 
-def a_user(influx: Bucket) -> str:
+def a_user(influx: InfluxBucket) -> str:
     """The token of a user of InfluxDB whose password is a canary."""
     name, password = f"u{influx.bucket[:11]}", f"{CANARY}-influx"
     question = f"CREATE USER {name} WITH PASSWORD '{password}' WITH ALL PRIVILEGES"

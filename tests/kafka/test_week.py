@@ -16,7 +16,7 @@ from desks import World
 from llmvitals.backtest.replay import Replay
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 from llmvitals.window import DAY, MINUTE
@@ -70,7 +70,7 @@ async def test_a_week_is_heard_and_few_messages_tell_it() -> None:
     settings = Settings(alerts=RULES, pane="1m", default_views=False)
     stages, alerts = Replay(settings), list[Alert]()
     async with FakeSlack(["#alerts"]) as slack:
-        world = World(slack, load_watch(RULES, MINUTE).rules.routing)
+        world = World(slack, load_engine(RULES, MINUTE).rules.routing)
         await world.start()
         for end, calls in minutes():
             world.now = end

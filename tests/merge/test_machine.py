@@ -19,7 +19,7 @@ from llmvitals.combine import Combine
 from llmvitals.combine import state as state_of_combine
 from llmvitals.combine.answers import Answer
 from llmvitals.combine.clock import Clock
-from llmvitals.combine.open_panes import Shelf
+from llmvitals.combine.open_panes import OpenPanes
 from llmvitals.combine.seen import Seen
 from llmvitals.merge import closer as settle
 from llmvitals.merge import entries, sources, stage, state
@@ -172,7 +172,7 @@ def promise_unwritten(patch):
 
 def resume_at_next(patch):
     """A restart reads from where it was, not from the oldest call of an open pane."""
-    patch.setattr(Shelf, "oldest", lambda self: None)
+    patch.setattr(OpenPanes, "oldest", lambda self: None)
 
 
 def floor_before_ack(patch):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from frames import DAY, FIRST, PANE, SECOND, VIEWS, calls, entry, frame, log, stored, vitals
 from llmvitals.errors import ConfigError
-from llmvitals.merge import Merge, Plan
+from llmvitals.merge import Merge, MergePlan
 from llmvitals.merge.bucket import slot_of, summed
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged
@@ -23,11 +23,11 @@ from llmvitals.record.vitals import merged
 from llmvitals.sketch import quantiles
 from llmvitals.window import FOREVER, NEVER
 
-PLAN = Plan(PANE, VIEWS, contributors=2)
+PLAN = MergePlan(PANE, VIEWS, contributors=2)
 ONE = vitals(calls=1)
 
 
-def merge(plan: Plan = PLAN, **parts: bytes) -> Merge:
+def merge(plan: MergePlan = PLAN, **parts: bytes) -> Merge:
     return Merge(plan, shard=0, parts=parts, beginning=0)
 
 
@@ -172,7 +172,7 @@ def test_a_topic_that_is_read_again_loses_nothing_although_others_have_gone_ahea
     def of(topic: str, *entries: Entry, floor: int) -> Frame:
         return Frame(f"{topic}/0", {topic: 1}, 0, 1, FIRST + floor, 1 + floor, PANE, entries)
 
-    both, one = (Plan(PANE, VIEWS, inputs=frozenset(inputs)) for inputs in (("a", "b"), ("a",)))
+    both, one = (MergePlan(PANE, VIEWS, inputs=frozenset(inputs)) for inputs in (("a", "b"), ("a",)))
     stage = merge(both)
     stage.apply(log([of("a", floor=3), of("b", floor=2)]))
     stage = merge(one, **stage.snapshot(whole=True).parts)
@@ -224,7 +224,7 @@ def test_a_topic_that_is_read_no_more_is_not_waited_for():
     old = Frame("old/0", {"old": 1, "calls": 1}, 0, 1, FIRST, 1, PANE, (entry(0, ONE),))
     frames = [old, frame(0, 5, floor=1, of=1)]
     assert merge().apply(log(frames)) == []
-    plan = Plan(PANE, VIEWS, inputs=frozenset({"calls"}))
+    plan = MergePlan(PANE, VIEWS, inputs=frozenset({"calls"}))
     assert calls(merge(plan).apply(log(frames))) == {("10s", 0): 1}
 
 
@@ -359,7 +359,7 @@ def test_a_minute_is_told_once_and_longer_windows_whenever_a_minute_is_complete(
 
 
 def test_panes_of_a_minute_are_the_minutes():
-    plan = Plan(60 * SECOND, VIEWS)
+    plan = MergePlan(60 * SECOND, VIEWS)
     content = replace(entry(0, ONE), pane=DAY // plan.pane_us)
     each = replace(frame(0, 1, content, of=1), floor=DAY // plan.pane_us + 1, pane_us=plan.pane_us)
     out = merge(plan).apply(log([each]))

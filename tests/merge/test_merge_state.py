@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from frames import DAY, FIRST, PANE, VIEWS, contents, entry, frame, log, stored, vitals
 from llmvitals.errors import ConfigError, StateLost
-from llmvitals.merge import Merge, Plan
+from llmvitals.merge import Merge, MergePlan
 from llmvitals.merge import closer as settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.record.alert import Alert
@@ -73,12 +73,12 @@ def alert(team: str, seen: int, at: int) -> Alert:
     )  # fmt: skip
 
 
-def merge(plan: Plan, parts: dict[str, bytes] | None = None, beginning: int = 0) -> Merge:
+def merge(plan: MergePlan, parts: dict[str, bytes] | None = None, beginning: int = 0) -> Merge:
     return Merge(plan, shard=0, parts=parts or {}, beginning=beginning)
 
 
-def plan(**more: Any) -> Plan:
-    return Plan(PANE, VIEWS, watch=Spending(), **more)
+def plan(**more: Any) -> MergePlan:
+    return MergePlan(PANE, VIEWS, watch=Spending(), **more)
 
 
 # Rules
@@ -129,7 +129,7 @@ def test_a_bucket_that_has_nothing_but_a_rule_s_memory_wakes_up_for_it():
         def due(self, state):
             return FIRST + 5 if len(self.asked) == 1 else FOREVER
 
-    rules = Plan(PANE, VIEWS, watch=Late("rule"))
+    rules = MergePlan(PANE, VIEWS, watch=Late("rule"))
     stage = merge(rules)
     stage.apply(log([frame(0, 1, entry(0, ONE, "rule", "x"), floor=1, of=1), frame(0, 2, floor=4, of=1)]))
     assert rules.watch.asked == [(("x",), 1, [0], [])]
@@ -153,7 +153,7 @@ def test_views_without_rules_are_not_asked_about():
 
 
 def test_a_view_for_rules_only_is_asked_about_and_keeps_no_windows():
-    rules = Plan(PANE, VIEWS, watch=Spending("rule"))
+    rules = MergePlan(PANE, VIEWS, watch=Spending("rule"))
     stage = merge(rules)
     assert stage.apply(log([frame(0, 1, entry(0, ONE, "rule", "a"), floor=1, of=1)])) == []
     assert rules.watch.asked == [(("a",), 1, [0], [])]
@@ -317,7 +317,7 @@ def test_a_checkpoint_that_does_not_hang_together_is_refused(damage):
 
 def test_a_checkpoint_of_other_panes_is_refused():
     with pytest.raises(ConfigError, match="set `pane` back"):
-        merge(Plan(PANE // 2, VIEWS), checkpoint())
+        merge(MergePlan(PANE // 2, VIEWS), checkpoint())
 
 
 def test_a_checkpoint_of_another_shard_is_refused():
@@ -332,11 +332,11 @@ def test_reading_begins_where_the_log_does():
 
 
 def test_the_state_of_a_shard_of_which_nothing_is_left_is_empty():
-    stage = merge(Plan(PANE, VIEWS))
+    stage = merge(MergePlan(PANE, VIEWS))
     stage.apply(log([frame(0, 1, entry(0, ONE), floor=1, of=1)]))
     assert stage.series == 1
     assert stage.watermark == DAY + PANE
     stage.apply(log([frame(0, 1, floor=8_640, of=1)], 1))
     assert stage.series == 0
-    restored = merge(Plan(PANE, VIEWS), stage.snapshot(whole=True).parts)
+    restored = merge(MergePlan(PANE, VIEWS), stage.snapshot(whole=True).parts)
     assert (restored.series, restored.watermark) == (0, DAY + 8_640 * PANE)

@@ -21,7 +21,7 @@ import world
 from frames import FIRST, PANE, SECOND, VIEWS, entry, frame, log, stored, vitals
 from llmvitals.cli.doctor import examine
 from llmvitals.errors import StateLost
-from llmvitals.merge import Limits, Merge, Plan, roster
+from llmvitals.merge import Limits, Merge, MergePlan, roster
 from llmvitals.merge import closer as settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.merge.roster import share
@@ -39,11 +39,11 @@ PANES = 86_400 * SECOND // PANE
 ONE = vitals(calls=1, cost_nano=7)
 
 
-def plan(most: int = 3, **more: Any) -> Plan:
-    return Plan(PANE, VIEWS, limits=Limits(most, most), **more)
+def plan(most: int = 3, **more: Any) -> MergePlan:
+    return MergePlan(PANE, VIEWS, limits=Limits(most, most), **more)
 
 
-def merge(made: Plan, parts: dict[str, bytes] | None = None) -> Merge:
+def merge(made: MergePlan, parts: dict[str, bytes] | None = None) -> Merge:
     return Merge(made, shard=made.shard, parts=parts or {}, beginning=0)
 
 
@@ -170,7 +170,7 @@ def test_every_shard_counts_its_own_other_and_says_which_it_is():
 
 def test_of_sessions_the_hour_counts_and_other_is_not_kept():
     views = {"s": View("s", ("session",), stored=False)}
-    watched = Plan(PANE, views, watch=Everything(), limits=Limits(1_000, 2))
+    watched = MergePlan(PANE, views, watch=Everything(), limits=Limits(1_000, 2))
     stage = merge(watched)
 
     def sessions(pane: int, *names: str) -> Frame:
@@ -392,7 +392,7 @@ def test_the_log_names_some_once_a_minute(monkeypatch):
     now, stage, lines = [0.0], merge(plan(1)), []
     monkeypatch.setattr(crowd.log, "warning", lambda text, *args: lines.append(text % args))
     stage.apply(log([said(0, "a", "junk")]))
-    looker = crowd.Crowd(lambda: now[0])
+    looker = crowd.CutSeriesLog(lambda: now[0])
     for now[0] in (0, 30, 59, 60):
         looker.look(stage.roster, ["app"])
     looker.look(stage.roster, [])

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from frames import DAY, FIRST, PANE, SECOND, entry, frame, log, vitals
 from llmvitals import ingest
-from llmvitals.combine import Combine
-from llmvitals.combine import Plan as CombinePlan
-from llmvitals.merge import Merge, Plan
+from llmvitals.combine import Combine, CombinePlan
+from llmvitals.merge import Merge, MergePlan
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Message
 from llmvitals.record.view import View
@@ -63,8 +62,8 @@ class Diary:
         )  # fmt: skip
 
 
-def plan() -> Plan:
-    return Plan(PANE, {view.name: view for view in (SPLIT, ALONE)}, watch=Diary(), buckets=8, rounds=8)
+def plan() -> MergePlan:
+    return MergePlan(PANE, {view.name: view for view in (SPLIT, ALONE)}, watch=Diary(), buckets=8, rounds=8)
 
 
 def combined(calls: Sequence[Call], dice: Random, partitions: int, shards: int) -> list[list[Message]]:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from frames import FIRST, PANE, entry, frame, log
-from llmvitals.merge import Merge, Plan
+from llmvitals.merge import Merge, MergePlan
 from llmvitals.metrics.quantity import amount
 from llmvitals.metrics.registry import CANARY, METRICS, metric_of
 from llmvitals.record.log import Topic
@@ -23,7 +23,7 @@ from llmvitals.rules.kinds.change.spec import Change
 from llmvitals.rules.kinds.regression.spec import Regression
 from llmvitals.rules.kinds.threshold.spec import Threshold
 from llmvitals.settings import Settings
-from llmvitals.sketch import quantiles, tally
+from llmvitals.sketch import counters, quantiles
 from llmvitals.store.query import query
 from llmvitals.store.question import Question
 from llmvitals.store.sqlite.writer import SqliteWriter
@@ -44,12 +44,12 @@ def pane() -> Vitals:
         [quantiles.bin_keys(sketch, rng.uniform(1, 100, CALLS)) for sketch in quantiles.SKETCHES]
     )
     keys, counts = np.unique(keys, return_counts=True)
-    sums = {name: place + 2 for place, name in enumerate(tally.SUMS)}
+    sums = {name: place + 2 for place, name in enumerate(counters.SUMS)}
     counted = ("calls", "usage_calls", "priced_calls", "latency_count", "ttft_count", "toxicity_count")
     sums |= dict.fromkeys(counted, CALLS)
     return Vitals(
-        tuple(sums[name] for name in tally.SUMS),
-        (10**8,) * len(tally.MAXIMA),
+        tuple(sums[name] for name in counters.SUMS),
+        (10**8,) * len(counters.MAXIMA),
         (keys.astype(np.uint16), counts.astype(np.int64)),
     )
 
@@ -57,7 +57,7 @@ def pane() -> Vitals:
 @pytest.fixture
 async def settings(tmp_path: Path, pane: Vitals) -> Settings:
     """A store that holds the points of one pane."""
-    plan = Plan(views={view.name: view for view in DEFAULT_VIEWS}, pane_us=PANE)
+    plan = MergePlan(views={view.name: view for view in DEFAULT_VIEWS}, pane_us=PANE)
     merge = Merge(plan, shard=0, parts={}, beginning=0)
     sent = merge.apply(log([frame(0, 1, entry(0, pane), floor=1, of=1)]))
     writer = SqliteWriter(Settings(sqlite=tmp_path / "vitals.sqlite"))
@@ -123,7 +123,7 @@ def searches(score: float, rng: np.random.Generator) -> Vitals:
     """A minute of 20 searches whose best documents score about this."""
     found = np.clip(rng.normal(score, 0.05, 20), 0, 1)
     sums = {"calls": 20, "top_score_count": 20, "top_score_micro": int(found.sum() * 1e6), "retrievals": 20}
-    return replace(Vitals(), sums=tuple(sums.get(name, 0) for name in tally.SUMS))
+    return replace(Vitals(), sums=tuple(sums.get(name, 0) for name in counters.SUMS))
 
 
 @pytest.mark.parametrize(("score", "alarms"), [(0.9, False), (0.3, True)])

@@ -30,8 +30,8 @@ from llmvitals.notify.slack.thread import calls, reply
 from llmvitals.notify.terminal import draw
 from llmvitals.notify.wording import clean, escape, moment
 from llmvitals.record.alert import Alert, Heavy, Unit
-from llmvitals.record.card import Card
 from llmvitals.record.matcher import Matcher
+from llmvitals.record.message_state import MessageState
 from llmvitals.settings import Settings
 from slack_samples import CARDS, HOUR, MINUTE, NOON, TRACES, alert, group, thread, threshold
 
@@ -40,18 +40,18 @@ UPDATE = "UPDATE_SNAPSHOTS" in os.environ
 """Set it to write the snapshots anew; then draw the pictures: `python tests/support/slack_pictures.py`."""
 
 
-def sent(card: Card) -> dict[str, Any]:
+def sent(card: MessageState) -> dict[str, Any]:
     said = notice(card, trace_url=TRACES)
     return {"text": fallback(said), "blocks": blocks(said, actions=actions(card))}
 
 
-def webhook(card: Card) -> dict[str, Any]:
+def webhook(card: MessageState) -> dict[str, Any]:
     said = notice(card)
     return {"text": fallback(said), "blocks": blocks(said)}
 
 
 DRAWN: dict[str, Any] = {name: sent(card) for name, card in CARDS.items()}
-TRIED = Card.alone(threshold(note=NOTE, cause="", trend=[], exemplars=[]))
+TRIED = MessageState.alone(threshold(note=NOTE, cause="", trend=[], exemplars=[]))
 DRAWN |= {
     "thread": [{"text": text} for text in thread()],
     "webhook": webhook(CARDS["latency"]),
@@ -82,7 +82,7 @@ def test_slack_takes_every_kind_of_message(name: str) -> None:
 # --- what people are told ------------------------------------------------------------------------
 
 
-def shown(card: Card, **options: Any) -> str:
+def shown(card: MessageState, **options: Any) -> str:
     return json.dumps(blocks(notice(card, **options)), ensure_ascii=False)
 
 
@@ -127,7 +127,7 @@ def test_traces_are_linked_where_a_template_is_set() -> None:
         card, trace_url="https://x.example/{trace_id}?a=1"
     )
     assert f"`{trace}`" in shown(card)
-    evil = Card.alone(threshold(exemplars=["../a?b=<|>"]))
+    evil = MessageState.alone(threshold(exemplars=["../a?b=<|>"]))
     assert "<https://x.example/..%2Fa%3Fb%3D%3C%7C%3E|../a?b=&lt;>" in shown(
         evil, trace_url="https://x.example/{trace_id}"
     )
@@ -149,13 +149,13 @@ def test_a_template_that_could_lead_elsewhere_is_refused(url: str) -> None:
 def test_a_summary_is_the_authors_or_left_out() -> None:
     """What llmvitals would say by itself stands in the figure and the labels already."""
     own = {"summary": "look at the dashboard"}
-    assert "look at" in shown(Card.alone(threshold(summary="look at the dashboard", annotations=own)))
+    assert "look at" in shown(MessageState.alone(threshold(summary="look at the dashboard", annotations=own)))
     assert "over 5m is" not in shown(CARDS["latency"])
 
 
 def test_why_an_alert_ended_is_said() -> None:
     over = threshold(status="resolved", until=NOON, summary="slow (resolved: no calls for a day)")
-    assert "No calls for a day" in shown(Card.alone(over))
+    assert "No calls for a day" in shown(MessageState.alone(over))
 
 
 def test_who_looks_after_it_and_why_nothing_is_told_is_on_top() -> None:
@@ -194,22 +194,22 @@ def test_a_trend_is_drawn_of_the_last_dozen_values(values: Any, bars: str) -> No
 
 # --- what a thread hears -------------------------------------------------------------------------
 
-FIRST = Card.alone(alert())
+FIRST = MessageState.alone(alert())
 
 
 @pytest.mark.parametrize(
     ("after", "said"),
     [
-        (Card.alone(alert(value=1300.0, at=NOON + MINUTE)), None),
-        (Card.alone(alert(value=1924.4, level="95%")), "rose to 95% ($1,924.40 of $2,000 · 96 %)"),
-        (Card.alone(alert(level="95%", verdict="block")), "rose to 95% ($1,284.20 of $2,000 · 64 %)\ncalls are blocked"),
-        (Card.alone(alert(status="resolved", until=NOON + 72 * MINUTE)), "resolved after 1 h 12 min"),
+        (MessageState.alone(alert(value=1300.0, at=NOON + MINUTE)), None),
+        (MessageState.alone(alert(value=1924.4, level="95%")), "rose to 95% ($1,924.40 of $2,000 · 96 %)"),
+        (MessageState.alone(alert(level="95%", verdict="block")), "rose to 95% ($1,284.20 of $2,000 · 64 %)\ncalls are blocked"),
+        (MessageState.alone(alert(status="resolved", until=NOON + 72 * MINUTE)), "resolved after 1 h 12 min"),
         (replace(FIRST, acknowledged=("Ann", NOON)), "acknowledged by Ann"),
         (replace(FIRST, unheard="silenced by Ann until 16:00"), "silenced by Ann until 16:00"),
         (replace(FIRST, acknowledged=("<!here>", NOON)), "acknowledged by &lt;!here&gt;"),
     ],
 )  # fmt: skip
-def test_a_reply_says_what_changed(after: Card, said: str | None) -> None:
+def test_a_reply_says_what_changed(after: MessageState, said: str | None) -> None:
     text = reply(FIRST, after)
     assert (text and re.sub(r"^<!date\^\d+\^\{time\}\|2025-01-01 1\d:\d\d UTC> ", "", text)) == said
 
@@ -232,17 +232,17 @@ def test_a_reply_says_which_alerts_are_over_and_how_many_still_fire() -> None:
 
 
 def test_an_incident_that_fires_again_says_so() -> None:
-    over = Card.alone(alert(status="resolved", until=NOON))
+    over = MessageState.alone(alert(status="resolved", until=NOON))
     assert "fires again" in (reply(over, FIRST) or "")
 
 
 def test_of_an_incident_that_is_over_and_stays_over_nothing_is_said() -> None:
-    over = Card.alone(alert(status="resolved", until=NOON))
+    over = MessageState.alone(alert(status="resolved", until=NOON))
     assert reply(over, over) is None
 
 
 def test_calls_without_an_exemplar_are_said_to_be_none() -> None:
-    assert calls(Card.alone(alert(exemplars=[]))) == "No single call stands for this alert."
+    assert calls(MessageState.alone(alert(exemplars=[]))) == "No single call stands for this alert."
     assert "call-17" in calls(FIRST)
 
 
@@ -296,7 +296,7 @@ def test_a_texts_entity_is_never_cut_in_two() -> None:
 
 
 def test_more_than_ten_labels_say_how_many_more() -> None:
-    said = notice(Card.alone(alert(labels={f"l{number:02}": "x" for number in range(13)})))
+    said = notice(MessageState.alone(alert(labels={f"l{number:02}": "x" for number in range(13)})))
     assert len(said.labels) == 10
     assert said.labels[-1] == ("and", "4 more labels")
 
@@ -313,11 +313,13 @@ def test_more_than_ten_labels_say_how_many_more() -> None:
     ],
 )
 def test_only_a_web_address_becomes_a_link(url: str) -> None:
-    assert notice(Card.alone(alert(annotations={"runbook_url": url}))).link == ""
+    assert notice(MessageState.alone(alert(annotations={"runbook_url": url}))).link == ""
 
 
 def test_a_web_address_cannot_leave_its_link() -> None:
-    said = notice(Card.alone(alert(annotations={"runbook_url": "https://x.example/a|b> <!channel>`"})))
+    said = notice(
+        MessageState.alone(alert(annotations={"runbook_url": "https://x.example/a|b> <!channel>`"}))
+    )
     assert said.link == "https://x.example/a%7Cb%3E%20%3C!channel%3E%60"
 
 
@@ -356,12 +358,12 @@ OURS = re.compile(
 
 
 @st.composite
-def cards(draw: st.DrawFn) -> Card:
+def cards(draw: st.DrawFn) -> MessageState:
     drawn = draw(st.lists(alerts, min_size=1, max_size=2))
     copies = draw(st.sampled_from([1, 1, 2, 10]))
     told = [structs.replace(a, episode=f"{a.episode}{n}") for n in range(copies) for a in drawn]
     extra = draw(st.integers(0, 10**9) | st.just(0))
-    return Card(
+    return MessageState(
         incident=draw(long), status=told[0].status, alerts=tuple(told),
         firing=draw(st.integers(0, len(told) + extra)), total=len(told) + extra, since=draw(times),
         until=draw(st.none() | times), acknowledged=draw(st.none() | st.tuples(long, times)), unheard=draw(long),
@@ -384,7 +386,7 @@ def inert(text: str) -> None:
 
 @few
 @given(cards(), st.sampled_from(["", TRACES, "https://x.example/?q={trace_id}&b"]))
-def test_no_card_is_refused_or_inert_no_more(card: Card, trace_url: str) -> None:
+def test_no_card_is_refused_or_inert_no_more(card: MessageState, trace_url: str) -> None:
     """Whatever is in it: within Slack's limits, and nothing in it that Slack would act on."""
     said = notice(card, trace_url=trace_url)
     drawn = blocks(said, actions=actions(card))
@@ -414,7 +416,7 @@ def test_the_longest_card_fits(char: str, number: int) -> None:
         for n in range(number)
     )
     card = replace(
-        Card.alone(one),
+        MessageState.alone(one),
         alerts=told,
         total=number * 1_000_000 if number > 1 else 1,
         acknowledged=(long, NOON),
@@ -430,7 +432,7 @@ def test_the_longest_card_fits(char: str, number: int) -> None:
 
 @few
 @given(cards(), cards())
-def test_no_reply_is_too_long_or_inert_no_more(before: Card, after: Card) -> None:
+def test_no_reply_is_too_long_or_inert_no_more(before: MessageState, after: MessageState) -> None:
     for text in (reply(before, after) or "", reply(after, after) or "", calls(after, trace_url=TRACES)):
         inert(text)
         assert len(text) <= 12_000
@@ -438,7 +440,7 @@ def test_no_reply_is_too_long_or_inert_no_more(before: Card, after: Card) -> Non
 
 @few
 @given(cards())
-def test_a_terminal_shows_any_card_without_its_control_characters(card: Card) -> None:
+def test_a_terminal_shows_any_card_without_its_control_characters(card: MessageState) -> None:
     shown = StringIO()
     Console(file=shown, width=100, force_terminal=False).print(draw(notice(card), "#alerts"))
     assert [c for c in shown.getvalue() if unicodedata.category(c) in {"Cc", "Cf"} and c != "\n"] == []
@@ -447,7 +449,9 @@ def test_a_terminal_shows_any_card_without_its_control_characters(card: Card) ->
 def test_a_terminal_shows_the_message_and_not_its_markup() -> None:
     shown = StringIO()
     said = notice(
-        Card.alone(alert(labels={"team": "[bold]search[/bold] :smile:"}, trend=[1, 2], verdict="block"))
+        MessageState.alone(
+            alert(labels={"team": "[bold]search[/bold] :smile:"}, trend=[1, 2], verdict="block")
+        )
     )
     Console(file=shown, width=120, force_terminal=False).print(draw(said, "#alerts"))
     for text in (

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from llmvitals import Publisher
 from llmvitals.publisher import sender
-from llmvitals.publisher.desk import Desk, Event
+from llmvitals.publisher.queue import Event, EventQueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -250,8 +250,8 @@ def test_a_cause_is_said_once_a_minute_with_how_often(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = [1_000.0]
-    monkeypatch.setattr("llmvitals.publisher.desk.time", SimpleNamespace(monotonic=lambda: clock[0]))
-    desk = Desk(1)
+    monkeypatch.setattr("llmvitals.publisher.queue.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    desk = EventQueue(1)
     assert desk.put(Event(None, b""))
     for _ in range(120):
         desk.put(Event(None, b""))

@@ -21,7 +21,7 @@ from llmvitals.record.log import Logged
 from llmvitals.record.point import Point
 from llmvitals.report import run, show
 from llmvitals.report.run import Report, history, report
-from llmvitals.report.summary import Line, Spread
+from llmvitals.report.summary import RuleSummary, Spread
 from llmvitals.settings import Settings
 from llmvitals.store.protocol import store
 from store_points import NOW
@@ -156,7 +156,7 @@ async def test_history_of_one_rule_within_a_shorter_time(settings: Settings):
     assert [(change.rule, change.state) for change in found] == [("Hourly", "firing")]
 
 
-def line(found: Report, rule: str) -> Line:
+def line(found: Report, rule: str) -> RuleSummary:
     """What the report says of a rule."""
     return next(line for line in found.lines if line.record.rule == rule)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llmvitals.rootcause.contributors import Suspects, fixed
 from llmvitals.rootcause.history import FRESH, KEPT
-from llmvitals.sketch import heavy
+from llmvitals.sketch import top_k
 from panes import MINUTE, PANE, vitals
 
 FIRST = 1_700_006_400_000_000 // PANE
@@ -148,7 +148,7 @@ def test_an_ordinary_users_memory_is_small():
         }
         worst = {
             kind: tuple((n + number % 7, f"{n:016x}{number % 7:016x}") for n in (9, 6, 3))
-            for kind in heavy.WORST
+            for kind in top_k.WORST
         }
         content = vitals(calls=3, names={}, worst=worst)
         object.__setattr__(content, "contributors", names)

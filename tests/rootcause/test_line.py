@@ -12,23 +12,23 @@ from llmvitals.metrics.quantity import amount
 from llmvitals.rootcause.change import Case, Span
 from llmvitals.rootcause.line import line
 from llmvitals.rootcause.products import subject
-from llmvitals.sketch import heavy
+from llmvitals.sketch import top_k
 
 HOUR = 3_600_000_000
 DOLLAR = 10**9
 
 
-def share(calls=100, *, tokens=1_000, out=100, price=0.01, cached=0.0, ms=1_000) -> heavy.Share:
+def share(calls=100, *, tokens=1_000, out=100, price=0.01, cached=0.0, ms=1_000) -> top_k.Share:
     """calls; of each tokens (in and out), out of them, dollars without a cache, its saving, milliseconds"""
     gross = round(calls * price * DOLLAR)
     return calls, round(gross * (1 - cached)), calls * tokens, gross, calls * ms * 1_000, calls * out
 
 
-def span(*, hours: float = 1.0, rest: heavy.Share = heavy.NO_SHARE, **names: dict[str, heavy.Share]) -> Span:
+def span(*, hours: float = 1.0, rest: top_k.Share = top_k.NO_SHARE, **names: dict[str, top_k.Share]) -> Span:
     """What some time held: kind → name → share; the first kind has everything but the rest."""
     total = rest
     for each in next(iter(names.values()), {}).values():
-        total = heavy.add(total, each)
+        total = top_k.add(total, each)
     return Span(round(hours * HOUR), total, names)
 
 
@@ -183,7 +183,7 @@ names = st.dictionaries(
     ),
     max_size=5,
 )
-rests = st.just(heavy.NO_SHARE) | st.integers(1, 500).map(share)
+rests = st.just(top_k.NO_SHARE) | st.integers(1, 500).map(share)
 
 
 @settings(deadline=None)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.record.alert import Alert, Heavy
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from panes import MINUTE, PANE, alerts, points, said, told, vitals, walk, watch
 
 FIRST = 1_700_000_000_000_000 // PANE // (6 * MINUTE) * 6 * MINUTE
@@ -231,7 +231,7 @@ RULES = """groups:
 def several(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rules")
     (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
-    return load_watch(folder, PANE)
+    return load_engine(folder, PANE)
 
 
 @settings(deadline=None, max_examples=150)

@@ -12,18 +12,18 @@ import pytest
 
 from frames import FIRST, PANE, frame, log
 from llmvitals.errors import ConfigError
-from llmvitals.merge import Merge, Plan
+from llmvitals.merge import Merge, MergePlan
 from llmvitals.merge.plan import series_key
+from llmvitals.record.baseline_command import BaselineCommand, decode
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged, Topic
-from llmvitals.record.order import Order, decode
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import Vitals
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds.drift.baseline import reference_of
+from llmvitals.sketch.counters import SUM, SUMS
 from llmvitals.sketch.moments import Moments
-from llmvitals.sketch.space import space
-from llmvitals.sketch.tally import SUM, SUMS
+from llmvitals.sketch.random_features import space
 
 RULES = """
 groups:
@@ -50,14 +50,14 @@ def pane(minute: int, centre: np.ndarray[Any, Any]) -> Vitals:
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> MergePlan:
     (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
-    watch = load_watch(tmp_path, PANE)
-    return Plan(pane_us=PANE, views={view.name: view for view in watch.views}, watch=watch, rounds=256)
+    watch = load_engine(tmp_path, PANE)
+    return MergePlan(pane_us=PANE, views={view.name: view for view in watch.views}, watch=watch, rounds=256)
 
 
 @pytest.fixture
-def view(plan: Plan) -> str:
+def view(plan: MergePlan) -> str:
     return next(iter(plan.views))
 
 
@@ -68,7 +68,7 @@ def minute(number: int, view: str, centre: np.ndarray[Any, Any], app: str = "cha
     return frame(0, number, entry, floor=at + 6, of=1)
 
 
-def merge(plan: Plan, parts: dict[str, bytes] | None = None) -> Merge:
+def merge(plan: MergePlan, parts: dict[str, bytes] | None = None) -> Merge:
     return Merge(plan, shard=0, parts=parts or {}, beginning=0)
 
 
@@ -84,7 +84,7 @@ def statistics(messages: list[Any]) -> list[Point]:
 
 
 @pytest.fixture
-def learned(plan: Plan, view: str) -> bytes:
+def learned(plan: MergePlan, view: str) -> bytes:
     one = merge(plan)
     one.apply(log(minute(number, view, HERE) for number in range(MINUTES)))
     found = reference_of(memory(one, view))
@@ -92,12 +92,12 @@ def learned(plan: Plan, view: str) -> bytes:
     return found
 
 
-def records(things: list[Frame | Order]) -> list[Logged]:
+def records(things: list[Frame | BaselineCommand]) -> list[Logged]:
     return [Logged(offset, 0, each.encode()) for offset, each in enumerate(things)]
 
 
 def test_an_order_is_read_beside_frames(view: str) -> None:
-    order = Order(view, ("chat",), "Drift", b"x", 7, "ann")
+    order = BaselineCommand(view, ("chat",), "Drift", b"x", 7, "ann")
     assert decode(order.encode()) == order
     assert decode(minute(0, view, HERE).encode()) == minute(0, view, HERE)
     with pytest.raises(msgspec.ValidationError):
@@ -106,7 +106,7 @@ def test_an_order_is_read_beside_frames(view: str) -> None:
 
 def test_a_reference_from_elsewhere_is_gone_by_from_its_place_in_the_log(plan, view, learned):
     one = merge(plan)
-    order = Order(view, ("chat",), "Drift", learned, 0)
+    order = BaselineCommand(view, ("chat",), "Drift", learned, 0)
     said = one.apply(records([minute(0, view, HERE), order, minute(1, view, HERE), minute(2, view, THERE)]))
     before, same, other = (point.measures for point in statistics(said))
     assert "statistic" not in before, "it was learning"
@@ -116,7 +116,7 @@ def test_a_reference_from_elsewhere_is_gone_by_from_its_place_in_the_log(plan, v
 
 def test_to_accept_is_to_learn_anew(plan, view, learned):
     one = merge(plan)
-    give, accept = (Order(view, ("chat",), "Drift", what, 0) for what in (learned, None))
+    give, accept = (BaselineCommand(view, ("chat",), "Drift", what, 0) for what in (learned, None))
     said = one.apply(records([give, minute(0, view, THERE), accept, minute(1, view, THERE)]))
     first, second = (point.measures for point in statistics(said))
     assert first["statistic"] > 0
@@ -126,10 +126,14 @@ def test_to_accept_is_to_learn_anew(plan, view, learned):
 
 def test_an_order_is_obeyed_once_wherever_merge_starts_again(plan, view, learned):
     """At every offset a checkpoint, and from every checkpoint on the same is said and remembered."""
-    things: list[Frame | Order] = [minute(0, view, HERE), minute(1, view, HERE, "search")]
-    things += [Order(view, ("chat",), "Drift", learned, 0), minute(2, view, HERE), minute(3, view, THERE)]
+    things: list[Frame | BaselineCommand] = [minute(0, view, HERE), minute(1, view, HERE, "search")]
     things += [
-        Order(view, ("chat",), "Drift", None, 0),
+        BaselineCommand(view, ("chat",), "Drift", learned, 0),
+        minute(2, view, HERE),
+        minute(3, view, THERE),
+    ]
+    things += [
+        BaselineCommand(view, ("chat",), "Drift", None, 0),
         minute(4, view, THERE),
         minute(5, view, HERE, "search"),
     ]
@@ -158,7 +162,7 @@ def test_an_order_is_obeyed_once_wherever_merge_starts_again(plan, view, learned
 )
 def test_what_can_not_be_obeyed_is_counted_and_changes_nothing(plan, view, learned, change):
     one = merge(plan)
-    order = Order(view, ("chat",), "Drift", learned, 0)
+    order = BaselineCommand(view, ("chat",), "Drift", learned, 0)
     one.apply(records([minute(0, view, HERE), order, minute(1, view, HERE)]))
     before = memory(one, view)
     one.apply([Logged(3, 0, msgspec.structs.replace(order, **change).encode())])
@@ -176,8 +180,8 @@ def test_a_rule_that_was_changed_meanwhile_takes_the_order_as_the_new_one(plan, 
     one.apply(records([minute(0, view, HERE)]))
     parts = dict(one.snapshot(whole=True).parts)
     (tmp_path / "rules.yaml").write_text(RULES.replace("learn: 1h", "learn: 2h"), encoding="utf-8")
-    other = dataclasses.replace(plan, watch=load_watch(tmp_path, PANE))
+    other = dataclasses.replace(plan, watch=load_engine(tmp_path, PANE))
     heir = merge(other, parts)
-    heir.apply([Logged(1, 0, Order(view, ("chat",), "Drift", learned, 0).encode())])
+    heir.apply([Logged(1, 0, BaselineCommand(view, ("chat",), "Drift", learned, 0).encode())])
     heir.apply([Logged(2, 0, minute(1, view, HERE).encode())])
     assert reference_of(memory(heir, view)) == learned

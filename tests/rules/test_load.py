@@ -9,7 +9,7 @@ import pytest
 
 from llmvitals.errors import RuleError
 from llmvitals.record.view import Condition, View
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from panes import PANE, watch
 
 SHIPPED = Path(__file__).parents[2] / "alerts"
@@ -22,7 +22,7 @@ def test_all_mistakes_of_a_folder_are_told_at_once(tmp_path):
     (tmp_path / "a.yaml").write_text(RULE + "threshold: {metric: latency_p59, above: 4s}", encoding="utf-8")
     (tmp_path / "b.yml").write_text(RULE + "budget: {limit: -1, per: dya}", encoding="utf-8")
     with pytest.raises(RuleError) as caught:
-        load_watch(tmp_path, PANE)
+        load_engine(tmp_path, PANE)
     lines = str(caught.value).splitlines()
     assert [line.split(": ")[0] for line in lines] == [
         f"{tmp_path / 'a.yaml'}:5:25",
@@ -36,7 +36,7 @@ def test_a_name_is_unique_across_files(tmp_path):
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(LATENCY, encoding="utf-8")
     with pytest.raises(RuleError, match=r"b\.yaml:4:12: A is a rule in .*a\.yaml:4"):
-        load_watch(tmp_path, PANE)
+        load_engine(tmp_path, PANE)
 
 
 @pytest.mark.parametrize("kind", ["aliases", "merges", "scalars"])
@@ -57,7 +57,7 @@ def test_a_bomb_is_refused_within_50_ms(tmp_path, kind):
     for _ in range(3):
         start = time.thread_time()
         with pytest.raises(RuleError):
-            load_watch(tmp_path, PANE)
+            load_engine(tmp_path, PANE)
         best = min(best, time.thread_time() - start)
     assert best < 0.05
 
@@ -68,20 +68,20 @@ def test_an_alias_that_repeats_a_little_is_read(tmp_path):
         for name, where in (("errors", "&prod {environment: prod}"), ("calls", "*prod"))
     )
     (tmp_path / "rules.yaml").write_text(text, encoding="utf-8")
-    assert len(load_watch(tmp_path, PANE).views) == 1
+    assert len(load_engine(tmp_path, PANE).views) == 1
 
 
 def test_a_large_file_is_refused(tmp_path):
     (tmp_path / "large.yaml").write_bytes(b"#" * (1 << 20) + b"\n")
     with pytest.raises(RuleError, match="larger than 1 MiB: split it"):
-        load_watch(tmp_path, PANE)
+        load_engine(tmp_path, PANE)
 
 
 @pytest.mark.parametrize("folder", [".", "missing"])
 def test_a_folder_without_rules_is_fine_and_says_so(tmp_path, folder):
     (tmp_path / "empty.yaml").write_text("# nothing yet\n", encoding="utf-8")
     (tmp_path / "some_test.yaml").write_text("tests: of rules, read elsewhere\n", encoding="utf-8")
-    found = load_watch(tmp_path / folder, PANE)
+    found = load_engine(tmp_path / folder, PANE)
     assert (found.views, found.rules.rules) == ((), ())
     assert found.rules.warnings == (f"No alert rules in {tmp_path / folder}: nothing will be said.",)
 
@@ -105,7 +105,7 @@ def test_rules_share_the_views_of_their_own(tmp_path):
     budget: {limit: 5, per: day, by: [app, tags.tier]}
 """
     (tmp_path / "rules.yaml").write_text(text, encoding="utf-8")
-    found = load_watch(tmp_path, PANE)
+    found = load_engine(tmp_path, PANE)
     first, second = found.views
     where = (("environment", Condition(frozenset({"dev", "test"}), negate=True)),)
     assert first == View(first.name, ("tags.tier", "app"), where, eager=True, contributors=True, stored=False)
@@ -136,12 +136,12 @@ def test_an_ordinary_regex_is_read(tmp_path, regex):
 def test_labels_of_the_group_are_of_each_rule(tmp_path):
     text = "groups:\n- name: g\n  labels: {severity: critical, crew: red}\n  rules:\n  - alert: A\n    labels: {crew: blue}\n"
     (tmp_path / "rules.yaml").write_text(text + "    budget: {limit: 5, per: day}\n", encoding="utf-8")
-    (rule,) = load_watch(tmp_path, PANE).rules.rules
+    (rule,) = load_engine(tmp_path, PANE).rules.rules
     assert (rule.severity, rule.labels) == ("critical", {"severity": "critical", "crew": "blue"})
 
 
 def test_the_rules_that_ship_are_right():
-    found = load_watch(SHIPPED, PANE)
+    found = load_engine(SHIPPED, PANE)
     assert {rule.name for rule in found.rules.rules} >= {
         "CompanyDailyBudget", "TeamMonthlyBudget", "RunawaySession",
         "SlowAnswers", "ProviderFails", "ContextStuffing", "UnpricedCalls",

@@ -10,7 +10,7 @@ import pytest
 from llmvitals.errors import RuleError
 from llmvitals.record.matcher import Matcher
 from llmvitals.routing import Inhibition, MuteTime, Route, Routing
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.window import HOUR, MINUTE, SECOND
 from panes import PANE
 
@@ -26,7 +26,7 @@ NIGHTS = "  mute_times:\n  - {name: nights, days: [mon, tue, wed, thu, fri], fro
 def routing(tmp_path, text: str) -> tuple[Routing, tuple[str, ...]]:
     (tmp_path / "rules.yaml").write_text(RULES)
     (tmp_path / "notify.yaml").write_text(text)
-    rules = load_watch(tmp_path, PANE).rules
+    rules = load_engine(tmp_path, PANE).rules
     return rules.routing, rules.warnings
 
 
@@ -61,7 +61,7 @@ def test_the_section_is_read_whole(tmp_path):
 
 def test_without_a_section_nothing_waits(tmp_path):
     (tmp_path / "rules.yaml").write_text(RULES)
-    assert load_watch(tmp_path, PANE).rules.routing == Routing()
+    assert load_engine(tmp_path, PANE).rules.routing == Routing()
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,12 @@ def test_it_stands_in_one_file(tmp_path):
     (tmp_path / "a.yaml").write_text("notify: {}\n")
     (tmp_path / "b.yaml").write_text("# ours\nnotify: {}\n")
     with pytest.raises(RuleError, match=r"b\.yaml:2:1: notify stands in .*a\.yaml:1 already: put all of it"):
-        load_watch(tmp_path, PANE)
+        load_engine(tmp_path, PANE)
 
 
 def test_a_mistake_in_a_rule_does_not_make_its_labels_unknown(tmp_path):
     (tmp_path / "rules.yaml").write_text(RULES.replace("errors", "errrs"))
     (tmp_path / "z.yaml").write_text("notify: {routes: [{match: [crew=red]}]}")
     with pytest.raises(RuleError) as caught:
-        load_watch(tmp_path, PANE)
+        load_engine(tmp_path, PANE)
     assert str(caught.value).count("\n") == 0

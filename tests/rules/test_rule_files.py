@@ -11,7 +11,7 @@ import wrong_rules
 from llmvitals import topics
 from llmvitals.errors import ConfigError, RuleError
 from llmvitals.rules import yaml_places as places
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.rules.yaml_parser import Loader
 from llmvitals.ruletest import load_tests
 from llmvitals.settings import Settings
@@ -32,7 +32,7 @@ def test_they_are_more_than_a_hundred():
 
 def read(folder) -> None:
     """The rules of a folder and their tests."""
-    load_tests(folder, [rule.name for rule in load_watch(folder, PANE).rules.rules], PANE)
+    load_tests(folder, [rule.name for rule in load_engine(folder, PANE).rules.rules], PANE)
 
 
 def check(marked: str, cure: str, folder, name: str) -> None:

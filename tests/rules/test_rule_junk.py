@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.errors import RuleError
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.ruletest import load_tests
 from panes import PANE
 
@@ -40,7 +40,7 @@ groups:
   - alert: R
     runaway: {spend: 5, same_tool: 9, signatures: {calls: 9, at_most: 2}, window: 5m, by: [key]}
 """)
-NAMES = [rule.name for rule in load_watch(SHIPPED, PANE).rules.rules]
+NAMES = [rule.name for rule in load_engine(SHIPPED, PANE).rules.rules]
 JUNK = st.recursive(
     st.none()
     | st.booleans()
@@ -88,7 +88,7 @@ def test_junk_is_told(name, data):
             if name.endswith("_test.yaml"):
                 load_tests(Path(folder), NAMES, PANE)
             else:
-                load_watch(Path(folder), PANE)
+                load_engine(Path(folder), PANE)
         except RuleError as caught:
             error = caught
     assert error is None or (error.line > 0 and error.column > 0 and error.file.endswith(name))

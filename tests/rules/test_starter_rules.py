@@ -13,7 +13,7 @@ from llmvitals.local.traffic import Script, company
 from llmvitals.record.alert import Alert
 from llmvitals.record.view import UNKNOWN, View
 from llmvitals.record.vitals import Vitals
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from oracle import nano
 from panes import PANE, SECOND, vitals
 from panes import alerts as spoken
@@ -28,7 +28,7 @@ def alerts(script: Script | None = None, seed: int = 7, *, lost: str = "") -> li
 
     lost: an app whose calls don't say what they used.
     """
-    watch = load_watch(Path(__file__).parents[2] / "alerts", PANE)
+    watch = load_engine(Path(__file__).parents[2] / "alerts", PANE)
     panes = defaultdict(lambda: defaultdict(list))
     for event in company(START, LENGTH, seed, script):
         call = {"status": "ok"} | event
@@ -142,7 +142,7 @@ def test_an_outage_mutes_what_follows_from_it(said):
     fails = first(said, "ProviderFails", provider="anthropic")
     slow = first(said, "SlowAnswers", app="code-review")
     other = first(said, "SlowAnswers", app="research-agent")
-    inhibitions = load_watch(Path(__file__).parents[2] / "alerts", PANE).rules.routing.inhibitions
+    inhibitions = load_engine(Path(__file__).parents[2] / "alerts", PANE).rules.routing.inhibitions
     mutes = [
         [any(one.mutes(a.marks, b.marks) for one in inhibitions) for b in (fails, slow, other)]
         for a in (fails, slow)
@@ -151,7 +151,7 @@ def test_an_outage_mutes_what_follows_from_it(said):
 
 
 def test_what_is_critical_does_not_wait(said):
-    routing = load_watch(Path(__file__).parents[2] / "alerts", PANE).rules.routing
+    routing = load_engine(Path(__file__).parents[2] / "alerts", PANE).rules.routing
     waits = {alert.rule: routing.route(alert.marks).wait // SECOND for alert in said}
     assert waits["RunawaySession"] == waits["ProviderFails"] == 0
     assert waits["ContextStuffing"] == waits["SlowAnswers"] == 30

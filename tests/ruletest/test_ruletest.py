@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from llmvitals import ruletest
 from llmvitals.backtest.replay import replay_lines
 from llmvitals.cli import app, main
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.ruletest import Runner, load_tests, run
 from llmvitals.settings import Settings
 from llmvitals.window import SECOND
@@ -255,7 +255,7 @@ def test_check_cuts_no_name_on_a_narrow_terminal(folder, monkeypatch):
 
 
 def test_the_starter_set_passes_its_tests_within_a_minute():
-    names = [rule.name for rule in load_watch(SHIPPED, PANE).rules.rules]
+    names = [rule.name for rule in load_engine(SHIPPED, PANE).rules.rules]
     suites = ruletest.load_tests(SHIPPED, names, PANE)
     # Of the processor's time, so that whatever else runs here plays no part.
     runner, began = Runner(Settings(), SHIPPED), time.thread_time()

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from llmvitals.errors import StateLost
 from llmvitals.record.chunk import LIMIT, Chunk, ChunkKey, Saved, Version, pick, split
 from llmvitals.record.log import Message, Snapshot, Topic
-from llmvitals.runtime.kafka.checkpoint import Ledger, Mark, Store
-from llmvitals.runtime.kafka.producer import Outbox
+from llmvitals.runtime.kafka.checkpoint import CheckpointStore, CheckpointWriter, Mark
+from llmvitals.runtime.kafka.producer import Producer
 from llmvitals.runtime.kafka.tail import Tail
 from rig import Rig
 
@@ -151,7 +151,7 @@ class Failing:
 async def test_whatever_is_torn_the_last_whole_writing_is_there(sizes: tuple[int, ...], torn: int) -> None:
     log = Log()
     outbox: Any = Failing(log, 1_000)
-    ledger = Ledger(outbox, OWNER, Saved(), shelf=0, generation=1)
+    ledger = CheckpointWriter(outbox, OWNER, Saved(), shelf=0, generation=1)
     for turn, size in enumerate(sizes):
         await ledger.write(Snapshot(turn, {"manifest": b"m", "part": noise(size * LIMIT, turn)}), turn)
     outbox.takes = torn
@@ -170,7 +170,7 @@ async def test_parts_wait_for_kafka_together_and_the_manifest_for_all_of_them() 
             return future
 
     outbox: Any = Slow()
-    ledger = Ledger(outbox, OWNER, Saved(), shelf=2, generation=1)
+    ledger = CheckpointWriter(outbox, OWNER, Saved(), shelf=2, generation=1)
     parts = {"manifest": b"m", **{f"bucket/{number}": b"b" for number in range(256)}}
     writing = asyncio.ensure_future(ledger.write(Snapshot(1, parts), 1))
     await asyncio.sleep(0)
@@ -191,7 +191,9 @@ async def test_parts_wait_for_kafka_together_and_the_manifest_for_all_of_them() 
 async def test_a_checkpoint_knows_when_its_partition_was_heard_and_an_older_one_does_not() -> None:
     log = Log()
     outbox: Any = Failing(log, 1_000)
-    await Ledger(outbox, OWNER, Saved(), shelf=0, generation=1).write(Snapshot(1, {"manifest": b"m"}), 2, 34)
+    await CheckpointWriter(outbox, OWNER, Saved(), shelf=0, generation=1).write(
+        Snapshot(1, {"manifest": b"m"}), 2, 34
+    )
     assert pick(log.compacted).heard == 34
     before = msgspec.msgpack.encode([1, zlib.crc32(b"m"), False, 5, 6, b"m"])
     assert Chunk.decode(before).heard == 0
@@ -217,7 +219,7 @@ async def test_lasting_parts_are_written_once_and_removed_when_they_are_gone() -
 
     outbox.deliver = deliver
     parts = {"ids.1": noise(2 * LIMIT, 1), "ids.2": b"two"}
-    first = Ledger(outbox, OWNER, Saved(), shelf=0, generation=1)
+    first = CheckpointWriter(outbox, OWNER, Saved(), shelf=0, generation=1)
     await first.write(Snapshot(1, {"manifest": b"m1"} | parts, lasting=True), 1)
     written = log.end
     mark = await first.write(Snapshot(2, {"manifest": b"m2"} | parts, lasting=True), 2)
@@ -226,7 +228,7 @@ async def test_lasting_parts_are_written_once_and_removed_when_they_are_gone() -
     await first.sweep()
     assert pick(log.compacted).parts == {"manifest": b"m2"} | parts
 
-    second = Ledger(outbox, OWNER, pick(log.compacted), shelf=0, generation=2)
+    second = CheckpointWriter(outbox, OWNER, pick(log.compacted), shelf=0, generation=2)
     later = {"ids.2": b"two", "ids.3": b"three"}
     mark = await second.write(Snapshot(3, {"manifest": b"m3"} | later, lasting=True), 3)
     assert mark.start == pick(log.compacted).places["ids.2"]
@@ -253,16 +255,16 @@ async def rig(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Ri
 
 
 @pytest.fixture
-async def outbox(rig: Rig) -> AsyncIterator[Outbox]:
-    outbox = Outbox(rig.settings, "test")
+async def outbox(rig: Rig) -> AsyncIterator[Producer]:
+    outbox = Producer(rig.settings, "test")
     await outbox.start()
     yield outbox
     await outbox.stop()
 
 
 @pytest.fixture
-async def store(rig: Rig, outbox: Outbox) -> AsyncIterator[Store]:
-    store = Store(rig.settings, "group", outbox, Tail(rig.settings, "test"))
+async def store(rig: Rig, outbox: Producer) -> AsyncIterator[CheckpointStore]:
+    store = CheckpointStore(rig.settings, "group", outbox, Tail(rig.settings, "test"))
     await store.start()
     yield store
     await store.stop()
@@ -273,7 +275,7 @@ def snapshot(offset: int, **parts: bytes) -> Snapshot:
 
 
 @pytest.mark.kafka
-async def test_what_was_written_is_loaded_by_the_next_owner(store: Store) -> None:
+async def test_what_was_written_is_loaded_by_the_next_owner(store: CheckpointStore) -> None:
     saved, first = (await store.load({HERE: None}, 1, IDS))[HERE]
     assert saved.at == -1
     await first.write(snapshot(10, a=b"1", b=b"2"), 15)
@@ -296,7 +298,7 @@ async def test_what_was_written_is_loaded_by_the_next_owner(store: Store) -> Non
 
 
 @pytest.mark.kafka
-async def test_a_large_part_is_written_again_and_again(store: Store) -> None:
+async def test_a_large_part_is_written_again_and_again(store: CheckpointStore) -> None:
     _, ledger = (await store.load({HERE: None}, 1, IDS))[HERE]
     mark = None
     for turn in range(4):
@@ -306,7 +308,7 @@ async def test_a_large_part_is_written_again_and_again(store: Store) -> None:
 
 
 @pytest.mark.kafka
-async def test_a_commit_without_its_checkpoint_is_a_lost_state(store: Store) -> None:
+async def test_a_commit_without_its_checkpoint_is_a_lost_state(store: CheckpointStore) -> None:
     with pytest.raises(StateLost, match="LLMVITALS_GROUP"):
         await store.load({HERE: (7, "")}, 1, IDS)
     _, ledger = (await store.load({HERE: None}, 1, IDS))[HERE]
@@ -318,7 +320,7 @@ async def test_a_commit_without_its_checkpoint_is_a_lost_state(store: Store) -> 
 
 
 @pytest.mark.kafka
-async def test_strange_records_on_the_topic_do_no_harm(store: Store, outbox: Outbox) -> None:
+async def test_strange_records_on_the_topic_do_no_harm(store: CheckpointStore, outbox: Producer) -> None:
     _, ledger = (await store.load({HERE: None}, 1, IDS))[HERE]
     mark = await ledger.write(snapshot(10), 10)
     for key, value in [
@@ -332,7 +334,7 @@ async def test_strange_records_on_the_topic_do_no_harm(store: Store, outbox: Out
 
 
 @pytest.mark.kafka
-async def test_thirty_megabytes_load_in_five_seconds(store: Store) -> None:
+async def test_thirty_megabytes_load_in_five_seconds(store: CheckpointStore) -> None:
     _, ledger = (await store.load({HERE: None}, 1, IDS))[HERE]
     buckets = {f"bucket/{number}": os.urandom(470_000) for number in range(64)}
     mark = await ledger.write(snapshot(10, **buckets), 10)

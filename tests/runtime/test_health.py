@@ -149,11 +149,11 @@ def test_a_host_that_is_not_ours_is_refused_with_what_to_set() -> None:
         pass
 
 
-EVERYWHERE = ("app.py", "reload.py", "runtime/kafka/feed.py")
+EVERYWHERE = ("runtime/app.py", "runtime/reload.py", "runtime/kafka/feed.py")
 PARTS = {
     "combine": ("runtime/kafka/stage_runner.py", "combine"),
     "merge": ("runtime/kafka/stage_runner.py", "merge"),
-    "sink": ("runtime/kafka/sink_runner.py", "desk", "notify", "write"),
+    "sink": ("runtime/kafka/sink_runner.py", "incidents", "notify", "store"),
     "score": ("runtime/kafka/stage_runner.py", "score"),
 }
 """What runs in a worker, as far as it counts."""

@@ -8,13 +8,13 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from frames import PANE, VIEWS, entry, frame, log, vitals
-from llmvitals.merge import Merge, Plan
+from llmvitals.merge import Merge, MergePlan
 from llmvitals.merge.closer import STRETCH
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Message, Topic
 from llmvitals.runtime.kafka.feed import Batch
-from llmvitals.runtime.kafka.partition_task import Lane
+from llmvitals.runtime.kafka.partition_task import PartitionTask
 from llmvitals.settings import Settings
 
 SECOND = 1_000_000
@@ -47,7 +47,7 @@ class Sink(Outbox):
 async def test_a_jump_of_the_floor_lets_others_have_their_turn() -> None:
     """An hour of hold-up ends: the loop turns at least once for every two stretches of work."""
     panes, series = 60, 200
-    stage = Merge(Plan(PANE, VIEWS), shard=0, parts={}, beginning=0)
+    stage = Merge(MergePlan(PANE, VIEWS), shard=0, parts={}, beginning=0)
     held = [
         frame(0, 5, *(entry(pane, vitals(calls=1), "app", f"a{number}") for number in range(series)), of=1)
         for pane in range(panes)
@@ -55,7 +55,7 @@ async def test_a_jump_of_the_floor_lets_others_have_their_turn() -> None:
     stage.apply(log(held))
     outbox: Any = Sink()
     ledger: Any = None
-    lane, turns, done = Lane(TopicPartition("partials", 0), stage, ledger, outbox), 0, list[int]()
+    lane, turns, done = PartitionTask(TopicPartition("partials", 0), stage, ledger, outbox), 0, list[int]()
     jump = asyncio.create_task(
         lane.take(Batch(1, panes, panes + 1, log([frame(0, 6, floor=panes, of=1)], panes)))
     )
@@ -74,7 +74,7 @@ async def test_the_promise_of_a_partition_without_calls_reaches_every_shard(tmp_
     stage = pipeline.combining("calls", 1, parts={}, beginning=0, sources={"calls": 2})
     outbox: Any = Outbox()
     ledger: Any = None
-    lane = Lane(TopicPartition("calls", 1), stage, ledger, outbox)
+    lane = PartitionTask(TopicPartition("calls", 1), stage, ledger, outbox)
     for time in (1_790_000_000 * SECOND, 1_790_000_060 * SECOND):
         stage.promise(time)
         for _ in range(3):  # the ticks of the driver

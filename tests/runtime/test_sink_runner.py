@@ -13,10 +13,10 @@ from llmvitals.errors import SinkError
 from llmvitals.meters import Unmetered
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.runtime.kafka.feed import Batch, Bounds
-from llmvitals.runtime.kafka.sink_runner import Pour, patience
+from llmvitals.runtime.kafka.sink_runner import SinkRunner, patience
 from llmvitals.runtime.kafka.watchdog import Patience
 from llmvitals.settings import Settings
-from llmvitals.stage import Tap
+from llmvitals.stage import SinkBinding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -158,8 +158,10 @@ class Bench:
         world: Any = self.world
         names = {"history": Topic.INCIDENTS, "beside": Topic.SILENCES, "after": Topic.WATERMARKS}
         beside = names if alerts else {}
-        taps = [Tap(Topic.VITALS, self.points), Tap(Topic.ALERTS, self.alerts, **beside)]
-        self.pour = Pour(taps, Settings(), tail=world, outbox=world, meters=Unmetered(), ready=world.ready)
+        taps = [SinkBinding(Topic.VITALS, self.points), SinkBinding(Topic.ALERTS, self.alerts, **beside)]
+        self.pour = SinkRunner(
+            taps, Settings(), tail=world, outbox=world, meters=Unmetered(), ready=world.ready
+        )
         self.tasks: list[asyncio.Task[None]] = []
 
     async def load(self, *partitions: TopicPartition) -> None:

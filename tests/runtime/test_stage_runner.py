@@ -13,7 +13,7 @@ from llmvitals.meters import Unmetered
 from llmvitals.record.chunk import Saved
 from llmvitals.record.log import Logged, Message, Snapshot, Topic
 from llmvitals.runtime.kafka.feed import Batch, Bounds
-from llmvitals.runtime.kafka.stage_runner import Driver
+from llmvitals.runtime.kafka.stage_runner import StageRunner
 from llmvitals.settings import Settings
 from llmvitals.window import NEVER
 
@@ -174,7 +174,7 @@ class Bench:
             self.stages[partition] = Stage(parts=parts, beginning=beginning)
             return self.stages[partition]
 
-        self.driver = Driver(
+        self.driver = StageRunner(
             ("calls",), make, Settings(idle="15s", pane="10s", disorder="10s"), store=world, outbox=world,
             meters=self.meters, clock=lambda: self.world.now, wall=lambda: self.world.wall,
         )  # fmt: skip

@@ -18,7 +18,7 @@ HERE = TopicPartition("calls", 0)
 SUPERVISOR_PROGRAM = """
 import sys
 from llmvitals.settings import Settings
-from llmvitals.supervise import supervise
+from llmvitals.runtime.supervise import supervise
 sys.exit(supervise(sys.argv[2:], Settings(), [sys.executable, "-c", sys.argv[1]], grace=1.5))
 """
 CHILD = """
@@ -49,7 +49,7 @@ input()
 """
 GUARDED = """
 import signal, sys, time
-from llmvitals.kafka.watchdog import Guard
+from llmvitals.runtime.kafka.watchdog import Guard
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 guard = Guard(60)
 guard.start()

@@ -22,8 +22,8 @@ from llmvitals.ingest.texts import said as said_in
 from llmvitals.pipeline import Pipeline, check
 from llmvitals.record.call import CallEvent, floats
 from llmvitals.record.log import Logged, Topic
-from llmvitals.rules.engine import load_watch
-from llmvitals.score import Bench, Plan, Score, find
+from llmvitals.rules.engine import load_engine
+from llmvitals.score import Score, ScorePlan, ScorerWorker, find
 from llmvitals.score import scorer_worker as at_work
 from llmvitals.scorers import ScorerSetting
 from llmvitals.settings import Settings, load
@@ -44,11 +44,11 @@ def notes() -> dict[str, str | None]:
 
 
 @pytest.fixture
-def opened(notes: dict[str, str | None]) -> Iterator[Callable[..., Bench]]:
-    benches: list[Bench] = []
+def opened(notes: dict[str, str | None]) -> Iterator[Callable[..., ScorerWorker]]:
+    benches: list[ScorerWorker] = []
 
-    def start(scorer: str = FAILING, **setting: Any) -> Bench:
-        benches.append(Bench(ScorerSetting(scorer=scorer, **setting), notes.__setitem__))
+    def start(scorer: str = FAILING, **setting: Any) -> ScorerWorker:
+        benches.append(ScorerWorker(ScorerSetting(scorer=scorer, **setting), notes.__setitem__))
         benches[-1].open()
         return benches[-1]
 
@@ -57,7 +57,7 @@ def opened(notes: dict[str, str | None]) -> Iterator[Callable[..., Bench]]:
         bench.close()
 
 
-def scored(bench: Bench, *texts: str) -> list[Any]:
+def scored(bench: ScorerWorker, *texts: str) -> list[Any]:
     """What comes out in the end; None for unscored."""
     return finished(bench.score(texts))
 
@@ -81,7 +81,7 @@ def alive(pid: int | None) -> bool:
 # The process
 
 
-def test_texts_become_numbers_in_a_process_that_is_kept(opened: Callable[..., Bench]) -> None:
+def test_texts_become_numbers_in_a_process_that_is_kept(opened: Callable[..., ScorerWorker]) -> None:
     bench = opened(batch=2)
     first = bench.process.pid
     assert scored(bench, "a bad one", "a good one", "half a pair \ud83d") == [0.9, 0.1, 0.1]
@@ -90,7 +90,9 @@ def test_texts_become_numbers_in_a_process_that_is_kept(opened: Callable[..., Be
 
 
 @pytest.mark.parametrize("fault", ["CRASH", "RAISE", "NAN", "SHAPE", "RANGE", "HANG"])
-def test_a_text_that_breaks_the_scorer_costs_only_itself(opened: Callable[..., Bench], fault: str) -> None:
+def test_a_text_that_breaks_the_scorer_costs_only_itself(
+    opened: Callable[..., ScorerWorker], fault: str
+) -> None:
     bench = opened(timeout=SHORT)
     before = bench.process.pid
     assert scored(bench, "bad", fault, "good", "bad too") == [0.9, None, 0.1, 0.9]
@@ -100,7 +102,7 @@ def test_a_text_that_breaks_the_scorer_costs_only_itself(opened: Callable[..., B
 
 
 def test_a_hanging_scorer_is_waited_for_in_pieces_and_no_longer_than_agreed(
-    opened: Callable[..., Bench],
+    opened: Callable[..., ScorerWorker],
 ) -> None:
     """Between two pieces a worker saves, and tells Kafka that it lives."""
     bench = opened(timeout=SHORT)
@@ -113,7 +115,7 @@ def test_a_hanging_scorer_is_waited_for_in_pieces_and_no_longer_than_agreed(
 
 
 def test_a_scorer_that_always_fails_is_given_a_rest_and_comes_back(
-    opened: Callable[..., Bench], notes: dict[str, str | None], caplog: pytest.LogCaptureFixture
+    opened: Callable[..., ScorerWorker], notes: dict[str, str | None], caplog: pytest.LogCaptureFixture
 ) -> None:
     bench = opened()
     assert scored(bench, "RAISE me") == [None]
@@ -131,7 +133,7 @@ def test_a_scorer_that_always_fails_is_given_a_rest_and_comes_back(
 
 
 def test_no_text_is_ever_told(
-    opened: Callable[..., Bench], notes: dict[str, str | None],
+    opened: Callable[..., ScorerWorker], notes: dict[str, str | None],
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     caplog.set_level(logging.DEBUG)
@@ -148,7 +150,7 @@ def test_no_text_is_ever_told(
 
 
 def test_a_scorer_does_not_see_our_secrets(
-    opened: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    opened: Callable[..., ScorerWorker], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("LLMVITALS_SLACK_TOKEN", "xoxb-secret")
     monkeypatch.setenv("JUDGE_KEY", "its own")
@@ -163,7 +165,7 @@ def test_a_scorer_does_not_see_our_secrets(
     assert scored(opened("spy:Spy"), "a", "b") == [0, 1]
 
 
-def test_a_killed_process_is_replaced(opened: Callable[..., Bench]) -> None:
+def test_a_killed_process_is_replaced(opened: Callable[..., ScorerWorker]) -> None:
     bench = opened()
     before = bench.process.pid or 0
     os.kill(before, signal.SIGKILL)
@@ -171,7 +173,7 @@ def test_a_killed_process_is_replaced(opened: Callable[..., Bench]) -> None:
     assert bench.process.pid != before
 
 
-def test_what_is_left_in_the_middle_gives_the_scorer_to_others(opened: Callable[..., Bench]) -> None:
+def test_what_is_left_in_the_middle_gives_the_scorer_to_others(opened: Callable[..., ScorerWorker]) -> None:
     bench = opened(timeout="30s")
     left = bench.score(["HANG"])
     next(left)
@@ -180,7 +182,7 @@ def test_what_is_left_in_the_middle_gives_the_scorer_to_others(opened: Callable[
     assert scored(bench, "bad") == [0.9]
 
 
-def test_partitions_take_turns(opened: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partitions_take_turns(opened: Callable[..., ScorerWorker], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(at_work, "STEP", 0.01)
     bench = opened(timeout=SHORT)
     first, second = bench.score(["HANG"]), bench.score(["bad"])
@@ -194,14 +196,14 @@ def test_partitions_take_turns(opened: Callable[..., Bench], monkeypatch: pytest
 # The built-in ones
 
 
-def test_profanity_tells_abuse_by_its_words(opened: Callable[..., Bench]) -> None:
+def test_profanity_tells_abuse_by_its_words(opened: Callable[..., ScorerWorker]) -> None:
     bad, good = scored(opened("profanity"), "you are a stupid idiot", "thank you for the flowers")
     assert good < 0.2
     assert bad > 0.8
 
 
 def test_wordllama_puts_like_to_like_and_needs_no_network(
-    opened: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+    opened: Callable[..., ScorerWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     bench = opened("wordllama")
@@ -220,8 +222,8 @@ def call(name: str, output: str | None = "good", **more: Any) -> bytes:
     return json.dumps({key: value for key, value in fields.items() if value is not None}).encode()
 
 
-def stage(*benches: Bench, wall: int = NOW + 5_000, parts: dict[str, bytes] | None = None) -> Score:
-    return Score(Plan(benches, ingest.decode, wall=lambda: wall), parts=parts or {}, beginning=0)
+def stage(*benches: ScorerWorker, wall: int = NOW + 5_000, parts: dict[str, bytes] | None = None) -> Score:
+    return Score(ScorePlan(benches, ingest.decode, wall=lambda: wall), parts=parts or {}, beginning=0)
 
 
 def log_of(values: list[bytes]) -> list[Logged]:
@@ -234,7 +236,9 @@ def said(score: Score, values: list[bytes]) -> list[CallEvent]:
     return [CallEvent.read(message.value or b"") for message in messages]
 
 
-def test_an_evaluation_has_all_that_a_call_is_counted_by_and_no_text(opened: Callable[..., Bench]) -> None:
+def test_an_evaluation_has_all_that_a_call_is_counted_by_and_no_text(
+    opened: Callable[..., ScorerWorker],
+) -> None:
     who = {
         "provider": "openai", "requested_model": "r", "environment": "prod", "app": "a", "team": "t",
         "tenant": "te", "user": "u", "session": "s", "key": "k", "agent": "ag", "prompt_name": "p",
@@ -247,7 +251,7 @@ def test_an_evaluation_has_all_that_a_call_is_counted_by_and_no_text(opened: Cal
     }  # fmt: skip
 
 
-def test_each_kind_of_scorer_says_it_in_its_own_field(opened: Callable[..., Bench]) -> None:
+def test_each_kind_of_scorer_says_it_in_its_own_field(opened: Callable[..., ScorerWorker]) -> None:
     score = stage(
         opened("llmvitals.testing.scorer:FailingVectors"),
         opened("llmvitals.testing.scorer:FailingJudge", of="output"),
@@ -259,7 +263,7 @@ def test_each_kind_of_scorer_says_it_in_its_own_field(opened: Callable[..., Benc
     assert (judged.scores, judged.toxicity, judged.embedding) == ({"judge": 0.9}, None, None)
 
 
-def test_what_needs_no_score_gets_none(opened: Callable[..., Bench]) -> None:
+def test_what_needs_no_score_gets_none(opened: Callable[..., ScorerWorker]) -> None:
     flagged = [{"name": "toxicity", "verdict": "flag", "score": 0.7}]
     score = stage(opened())
     assert said(score, [
@@ -270,7 +274,7 @@ def test_what_needs_no_score_gets_none(opened: Callable[..., Bench]) -> None:
     assert score.next == 8
 
 
-def test_what_cannot_be_scored_is_said(opened: Callable[..., Bench]) -> None:
+def test_what_cannot_be_scored_is_said(opened: Callable[..., ScorerWorker]) -> None:
     score = stage(opened())
     good, bad = said(score, [call("a"), call("b", "RAISE", app="x")])
     assert (good.status, good.toxicity) == ("ok", 0.1)
@@ -278,14 +282,14 @@ def test_what_cannot_be_scored_is_said(opened: Callable[..., Bench]) -> None:
     assert score.counters == {"in": 2, "scored": 1, "unscored": 1}
 
 
-def test_time_is_when_it_was_scored_but_never_before_the_call(opened: Callable[..., Bench]) -> None:
+def test_time_is_when_it_was_scored_but_never_before_the_call(opened: Callable[..., ScorerWorker]) -> None:
     bench = opened()
     (late,) = said(stage(bench), [call("a")])
     (ahead,) = said(stage(bench, wall=NOW - 60_000), [call("a")])
     assert (late.ts, ahead.ts) == (NOW + 5_000, NOW)
 
 
-def test_ids_are_the_same_each_time_and_short_enough(opened: Callable[..., Bench]) -> None:
+def test_ids_are_the_same_each_time_and_short_enough(opened: Callable[..., ScorerWorker]) -> None:
     bench, values = opened(), [call("x" * 128), call("x" * 127 + "y"), call("c")]
     first, second = said(stage(bench), values), said(stage(bench, wall=NOW + 9_000), values)
     assert [one.id for one in first] == [one.id for one in second]
@@ -293,19 +297,19 @@ def test_ids_are_the_same_each_time_and_short_enough(opened: Callable[..., Bench
     assert max(len(one.id) for one in first) <= 128
 
 
-def test_a_sample_is_drawn_by_id(opened: Callable[..., Bench]) -> None:
+def test_a_sample_is_drawn_by_id(opened: Callable[..., ScorerWorker]) -> None:
     bench, values = opened(sample=0.25), [call(f"c-{number}") for number in range(2_000)]
     first = [one.target_id for one in said(stage(bench), values)]
     assert first == [one.target_id for one in said(stage(bench), values)]
     assert abs(len(first) - 500) < 5 * math.sqrt(500)
 
 
-def test_long_texts_are_cut(opened: Callable[..., Bench]) -> None:
+def test_long_texts_are_cut(opened: Callable[..., ScorerWorker]) -> None:
     (found,) = said(stage(opened(longest=100)), [call("a", "x" * 100 + "bad")])
     assert found.toxicity == 0.1
 
 
-def test_a_restart_goes_on_after_what_is_saved(opened: Callable[..., Bench]) -> None:
+def test_a_restart_goes_on_after_what_is_saved(opened: Callable[..., ScorerWorker]) -> None:
     bench, values = opened(), [call(f"c-{number}") for number in range(600)]
     score, sent = stage(bench), []
     work = score.pieces(log_of(values))
@@ -320,7 +324,7 @@ def test_a_restart_goes_on_after_what_is_saved(opened: Callable[..., Bench]) -> 
         stage(bench, parts={"manifest": b"\xc1"})
 
 
-def test_combine_counts_what_was_scored_and_what_was_not(opened: Callable[..., Bench]) -> None:
+def test_combine_counts_what_was_scored_and_what_was_not(opened: Callable[..., ScorerWorker]) -> None:
     """The whole way without a broker: nothing of an evaluation is a call, or costs anything."""
     settings = Settings(alerts="no-rules", text="score", scorers=[FAILING])
     pipeline = Pipeline.of(settings, 1, settings.sources)
@@ -442,7 +446,7 @@ def test_an_extra_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_a_scorer_that_does_not_load_is_told(
-    opened: Callable[..., Bench], text: str, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    opened: Callable[..., ScorerWorker], text: str, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.py").write_text(text)
     monkeypatch.chdir(tmp_path)
@@ -508,7 +512,7 @@ def test_the_judge_of_the_examples_turns_replies_into_scores() -> None:
 
 
 def test_the_judge_of_the_examples_runs_as_its_docstring_says(
-    opened: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+    opened: Callable[..., ScorerWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a network every text is unscored, and nothing else happens."""
     monkeypatch.chdir(EXAMPLES)
@@ -538,11 +542,11 @@ def test_the_settings_and_the_rule_of_the_docs_are_right(
     }
     (rule,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "safety.yaml").write_text(rule)
-    assert [each.name for each in load_watch(tmp_path, 10_000_000).rules.rules] == ["ToxicAnswers"]
+    assert [each.name for each in load_engine(tmp_path, 10_000_000).rules.rules] == ["ToxicAnswers"]
 
 
 def test_the_scorer_of_the_docs_is_one(
-    opened: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    opened: Callable[..., ScorerWorker], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     model = (

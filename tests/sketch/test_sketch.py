@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.sketch import heavy, quantiles, scores, tally
+from llmvitals.sketch import counters, quantiles, scores, top_k
 
 counts = st.integers(0, 2**40)
 names = st.sampled_from(["a", "b", "c", "ä", ""])
@@ -27,16 +27,16 @@ bins = st.dictionaries(
 ).map(
     lambda found: (np.array(sorted(found), np.uint16), np.array([found[k] for k in sorted(found)], np.int64))
 )
-sums = st.lists(counts, min_size=len(tally.SUMS), max_size=len(tally.SUMS)).map(tuple)
-maxima = st.lists(counts, min_size=len(tally.MAXIMA), max_size=len(tally.MAXIMA)).map(tuple)
+sums = st.lists(counts, min_size=len(counters.SUMS), max_size=len(counters.SUMS)).map(tuple)
+maxima = st.lists(counts, min_size=len(counters.MAXIMA), max_size=len(counters.MAXIMA)).map(tuple)
 contributors = st.dictionaries(
-    st.sampled_from(heavy.KINDS),
-    st.dictionaries(names, st.tuples(*[counts] * len(heavy.NO_SHARE)), min_size=1),
+    st.sampled_from(top_k.KINDS),
+    st.dictionaries(names, st.tuples(*[counts] * len(top_k.NO_SHARE)), min_size=1),
     max_size=3,
 )
 exemplars = st.dictionaries(
-    st.sampled_from(heavy.WORST), st.lists(st.tuples(counts, names), min_size=1, max_size=5), max_size=2
-).map(lambda found: heavy.merge_exemplars([{kind: tuple(items)} for kind, items in found.items()]))
+    st.sampled_from(top_k.WORST), st.lists(st.tuples(counts, names), min_size=1, max_size=5), max_size=2
+).map(lambda found: top_k.merge_exemplars([{kind: tuple(items)} for kind, items in found.items()]))
 scored = st.dictionaries(
     st.sampled_from(["helpful", "ä", "judge"]) | st.integers(0, 60).map("s{:02}".format),
     st.tuples(st.integers(1, 2**40), st.integers(-(2**50), 2**50), counts),
@@ -59,11 +59,11 @@ def packed(content: Any) -> bytes:
 
 
 SKETCHES = {
-    "sums": Sketch(sums, tally.add_sums, (0,) * len(tally.SUMS), packed),
-    "maxima": Sketch(maxima, tally.take_maxima, (0,) * len(tally.MAXIMA), packed),
+    "sums": Sketch(sums, counters.add_sums, (0,) * len(counters.SUMS), packed),
+    "maxima": Sketch(maxima, counters.take_maxima, (0,) * len(counters.MAXIMA), packed),
     "bins": Sketch(bins, quantiles.merge_bins, quantiles.NO_BINS, lambda b: b[0].tobytes() + b[1].tobytes()),
-    "contributors": Sketch(contributors, heavy.merge_contributors, {}, packed),
-    "exemplars": Sketch(exemplars, heavy.merge_exemplars, {}, packed),
+    "contributors": Sketch(contributors, top_k.merge_contributors, {}, packed),
+    "exemplars": Sketch(exemplars, top_k.merge_exemplars, {}, packed),
     "scores": Sketch(scored, scores.merge_scores, {}, packed),
     "vitals": Sketch(vitals, merged, Vitals(), Vitals.pack),
 }
@@ -95,19 +95,19 @@ def test_nothing_added_changes_nothing(sketch, data):
 
 @given(st.lists(sums, min_size=1, max_size=5), st.lists(maxima, min_size=1, max_size=5))
 def test_sums_add_and_maxima_take_the_greatest(added, greatest):
-    total, top = [0] * len(tally.SUMS), [0] * len(tally.MAXIMA)
+    total, top = [0] * len(counters.SUMS), [0] * len(counters.MAXIMA)
     for vector in added:
         for place, value in enumerate(vector):
             total[place] += value
     for vector in greatest:
         for place, value in enumerate(vector):
             top[place] = max(top[place], value)
-    assert tally.add_sums(added) == tuple(total)
-    assert tally.take_maxima(greatest) == tuple(top)
+    assert counters.add_sums(added) == tuple(total)
+    assert counters.take_maxima(greatest) == tuple(top)
 
 
 def test_sums_do_not_overflow():
-    assert tally.add_sums([(2**63 - 1,), (2**63 - 1,)]) == (2**64 - 2,)
+    assert counters.add_sums([(2**63 - 1,), (2**63 - 1,)]) == (2**64 - 2,)
 
 
 @given(st.lists(bins, max_size=5))
@@ -128,9 +128,9 @@ def test_contributors_add_up_and_the_heaviest_are_those_of_the_sum(parts, most):
             for name, share in shares.items():
                 had = want.setdefault(kind, {}).setdefault(name, [0] * 6)
                 want[kind][name] = [a + b for a, b in zip(had, share, strict=True)]
-    merged_ = heavy.merge_contributors(parts)
+    merged_ = top_k.merge_contributors(parts)
     assert merged_ == {kind: {n: tuple(s) for n, s in shares.items()} for kind, shares in want.items()}
-    for kind, shares in heavy.cut(merged_, most).items():
+    for kind, shares in top_k.cut(merged_, most).items():
         money = sorted((share[1] for share in want[kind].values()), reverse=True)[:most]
         assert sorted((share[1] for share in shares.values()), reverse=True) == money
 
@@ -142,12 +142,12 @@ def test_of_equal_contributors_the_first_by_name_are_kept():
         "busy": (1, 5, 8, *rest),
         "often": (2, 5, 7, *rest),
     }
-    assert [name for name, _ in heavy.heaviest(shares, 5)] == ["rich", "busy", "often", "a", "b"]
+    assert [name for name, _ in top_k.heaviest(shares, 5)] == ["rich", "busy", "often", "a", "b"]
 
 
 def test_the_worst_calls_are_the_greatest_and_each_only_once():
     parts = [{"cost": ((9, "b"), (1, "z"))}, {"cost": ((9, "a"), (9, "b"))}, {"cost": ((5, "c"),)}]
-    assert heavy.merge_exemplars(parts) == {"cost": ((9, "a"), (9, "b"), (5, "c"))}
+    assert top_k.merge_exemplars(parts) == {"cost": ((9, "a"), (9, "b"), (5, "c"))}
 
 
 def test_scores_add_up_below_zero_too_and_the_first_names_are_kept():
@@ -223,8 +223,8 @@ MAXIMA = {
 def test_a_quantile_is_never_above_the_exact_maximum(amounts, q, sketch):
     maximum, calls, units, own = MAXIMA[sketch]
     content = Vitals(
-        tuple(len(amounts) if name == calls else 0 for name in tally.SUMS),
-        tuple(max(amounts) if name == maximum else 0 for name in tally.MAXIMA),
+        tuple(len(amounts) if name == calls else 0 for name in counters.SUMS),
+        tuple(max(amounts) if name == maximum else 0 for name in counters.MAXIMA),
         sketched([amount / units / own for amount in amounts], sketch),
     )
     found = content.quantile(sketch, q)
@@ -298,7 +298,7 @@ def test_vitals_survive_packing(one):
     again = Vitals.unpack(one.pack())
     assert again == one
     assert again.pack() == one.pack()
-    assert [again.total(name) for name in (*tally.SUMS, *tally.MAXIMA)] == [*one.sums, *one.maxima]
+    assert [again.total(name) for name in (*counters.SUMS, *counters.MAXIMA)] == [*one.sums, *one.maxima]
 
 
 def test_vitals_of_an_older_version_have_nothing_of_what_was_not_counted_then():
@@ -306,8 +306,8 @@ def test_vitals_of_an_older_version_have_nothing_of_what_was_not_counted_then():
     found = Vitals.unpack(old)
     assert found.contributors == {"user": {"ann": (4, 50, 6, 50, 0, 0)}}
     assert found.scores == {}
-    assert found.sums == (1, 2) + (0,) * (len(tally.SUMS) - 2)
-    assert found.maxima == (3,) + (0,) * (len(tally.MAXIMA) - 1)
+    assert found.sums == (1, 2) + (0,) * (len(counters.SUMS) - 2)
+    assert found.maxima == (3,) + (0,) * (len(counters.MAXIMA) - 1)
 
 
 def test_an_unknown_total_is_no_zero():

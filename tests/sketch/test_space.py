@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from llmvitals.sketch import space as law
-from llmvitals.sketch.space import FEATURES, NORM, UNIT, WIDEST, Space, key, of_key, space
+from llmvitals.sketch import random_features as law
+from llmvitals.sketch.random_features import FEATURES, NORM, UNIT, WIDEST, Space, key, of_key, space
 
 
 def some(count: int, dimension: int, seed: int = 0) -> NDArray[np.float32]:

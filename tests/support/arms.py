@@ -11,8 +11,8 @@ import numpy as np
 from llmvitals.record.alert import Alert
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.rules.engine import Watch, load_watch
-from llmvitals.sketch import quantiles, tally
+from llmvitals.rules.engine import RuleEngine, load_engine
+from llmvitals.sketch import counters, quantiles
 
 SECOND = 1_000_000
 PANE = 10 * SECOND
@@ -35,8 +35,8 @@ def arm(
 ) -> Vitals:
     """What calls add up to: their times, prices (0: free), tokens in and scores; further sums."""
     times, prices = np.array([*ms], float), np.array([*dollars], float)
-    logs = np.rint(np.log(prices[prices > 0] * 1e9) / tally.LOG_UNIT).astype(int)
-    words = np.rint(np.log1p(np.array([*tokens], float)) / tally.LOG_UNIT).astype(int)
+    logs = np.rint(np.log(prices[prices > 0] * 1e9) / counters.LOG_UNIT).astype(int)
+    words = np.rint(np.log1p(np.array([*tokens], float)) / counters.LOG_UNIT).astype(int)
     sums = {
         "calls": calls,
         "latency_count": len(times),
@@ -54,7 +54,7 @@ def arm(
     keys, counts = np.unique(quantiles.bin_keys("latency_ms", times), return_counts=True)
     said = {name: np.rint(np.array([*values]) * 1e6) for name, values in (scores or {}).items()}
     return Vitals(
-        tuple(sums.get(name, 0) for name in tally.SUMS),
+        tuple(sums.get(name, 0) for name in counters.SUMS),
         bins=(keys.astype(np.uint16), counts.astype(np.int64)),
         scores={
             name: (len(each), int(each.sum()), int(np.rint(each**2 / 1e6).sum()))
@@ -63,17 +63,17 @@ def arm(
     )
 
 
-def watch(folder: Any, condition: str = "{on: prompt_version, by: []}") -> Watch:
+def watch(folder: Any, condition: str = "{on: prompt_version, by: []}") -> RuleEngine:
     """The rule, read from a file."""
     text = f"groups:\n- name: g\n  rules:\n  - alert: A\n    canary: {condition}\n"
     (folder / "rules.yaml").write_text(text, encoding="utf-8")
-    return load_watch(folder, PANE)
+    return load_engine(folder, PANE)
 
 
 class Walk:
     """The rule at one series. alerts, points: all that was said."""
 
-    def __init__(self, rules: Watch, series: tuple[str, ...] = ()) -> None:
+    def __init__(self, rules: RuleEngine, series: tuple[str, ...] = ()) -> None:
         self.rules, self.series = rules, series
         self.state: dict[str, Any] = {}
         self.alerts: list[Alert] = []

@@ -14,14 +14,14 @@ import msgspec
 import numpy as np
 from hypothesis import strategies as st
 
-from llmvitals.combine import Combine, Plan
+from llmvitals.combine import Combine, CombinePlan
 from llmvitals.errors import BadCall, Code
 from llmvitals.record.call import Call
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.view import Condition, View
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.sketch import heavy, quantiles, scores, tally
+from llmvitals.sketch import counters, quantiles, scores, top_k
 
 SECOND = 1_000_000
 PANE, DISORDER, FUTURE = 10 * SECOND, 7 * SECOND, 60 * SECOND
@@ -68,8 +68,8 @@ def assess(call: Call) -> tuple[int | None, Why, int]:
     return 0 if call.cache_hit else gross - 3 * (call.cached_tokens or 0), Why.PRICED, gross
 
 
-def plan(**changes: Any) -> Plan:
-    return Plan(
+def plan(**changes: Any) -> CombinePlan:
+    return CombinePlan(
         **{
             "decode": decode, "assess": assess, "native": msgspec.json.Decoder(Call).decode, "views": VIEWS,
             "shards": 3, "pane_us": PANE, "disorder_us": DISORDER, "future_us": FUTURE, "heaviest": 1_000,
@@ -79,7 +79,7 @@ def plan(**changes: Any) -> Plan:
 
 
 def stage(
-    made: Plan | None = None, parts: dict[str, bytes] | None = None, source: str = "calls/0"
+    made: CombinePlan | None = None, parts: dict[str, bytes] | None = None, source: str = "calls/0"
 ) -> Combine:
     return Combine(made or plan(), source=source, sources={"calls": 1}, parts=parts or {}, beginning=0)
 
@@ -108,14 +108,14 @@ class Bill:
         )
         keys, counts = np.unique(keys, return_counts=True)
         return Vitals(
-            tuple(int(self.sums[name]) for name in tally.SUMS),
-            tuple(self.maxima[name] for name in tally.MAXIMA),
+            tuple(int(self.sums[name]) for name in counters.SUMS),
+            tuple(self.maxima[name] for name in counters.MAXIMA),
             (keys.astype(np.uint16), counts),
             {kind: {name: tuple(share) for name, share in found.items()} for kind, found in self.who.items()}
             if contributors
             else {},
             {
-                kind: tuple((-value, trace) for value, trace in sorted(found)[: heavy.EXEMPLARS])
+                kind: tuple((-value, trace) for value, trace in sorted(found)[: top_k.EXEMPLARS])
                 for kind, found in self.worst.items()
             },
             {
@@ -141,7 +141,7 @@ class Told(NamedTuple):
 class Brute:
     """What must come of a log, from the log alone and the promises that were made."""
 
-    made: Plan
+    made: CombinePlan
     promises: Sequence[tuple[int, int]] = ()
     bills: dict[Place, Bill] = field(default_factory=lambda: defaultdict(Bill))
     counters: Counter[str] = field(default_factory=Counter)
@@ -319,7 +319,7 @@ class Brute:
             filter(None, (event["prompt_name"], event.get("prompt_version")))
         )
         for kind, name in (
-            (kind, prompt if kind == "prompt" else event.get(kind)) for kind in heavy.KINDS[:-1]
+            (kind, prompt if kind == "prompt" else event.get(kind)) for kind in top_k.KINDS[:-1]
         ):
             if name:
                 more = 1, cost, (tokens or 0) + (out or 0), gross, latency_us, out or 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch.moments import Moments, least
-from llmvitals.sketch.space import Images, key, space
+from llmvitals.sketch.random_features import Images, key, space
 
 WIDTH = 48
 TOPICS = 20

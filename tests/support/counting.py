@@ -14,7 +14,7 @@ from llmvitals.errors import SinkError
 from llmvitals.record.log import Message, Snapshot, Topic
 from llmvitals.runtime.app import run
 from llmvitals.settings import load
-from llmvitals.stage import Tap
+from llmvitals.stage import SinkBinding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,8 +125,8 @@ if __name__ == "__main__":
     if sys.argv[1] == "sink":
         path = os.environ["SINK_FILE"]
         taps = [
-            Tap(Topic.VITALS, Writing(path, "write")),
-            Tap(Topic.ALERTS, Writing(path, "notify"), history=Topic.INCIDENTS),
+            SinkBinding(Topic.VITALS, Writing(path, "write")),
+            SinkBinding(Topic.ALERTS, Writing(path, "notify"), history=Topic.INCIDENTS),
         ]
         sys.exit(run("sink", settings, lambda _: taps))
     make = Promising if os.environ.get("COUNTING_PROMISES") else Counting

@@ -6,15 +6,15 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.incidents import Desk
-from llmvitals.notify.rate_limit import Tempo
-from llmvitals.record.act import Acknowledgement, Act, Question, Silence, decode, encode
+from llmvitals.incidents import IncidentSink
+from llmvitals.notify.rate_limit import RateLimits
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.incident import Case, Incident
 from llmvitals.record.incident import decode as entry
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.matcher import parsed
 from llmvitals.record.point import Point
+from llmvitals.record.user_action import Acknowledgement, Question, Silence, UserAction, decode, encode
 from llmvitals.record.watermark import Watermark
 from llmvitals.settings import Settings
 
@@ -70,12 +70,12 @@ class World:
         self.extra: dict[str, Any] = {}
         self.desk = self.made()
 
-    def made(self) -> Desk:
-        tempo = Tempo(
+    def made(self) -> IncidentSink:
+        tempo = RateLimits(
             timeout=0.25, clock=lambda: self.now, monotonic=lambda: self.now / SECOND, sleep=self._sleep,
             patience=2.0,
         )  # fmt: skip
-        return Desk(self.settings, self.routing, tempo=tempo, **self.extra)
+        return IncidentSink(self.settings, self.routing, tempo=tempo, **self.extra)
 
     async def _sleep(self, seconds: float) -> None:
         self.now += int(seconds * SECOND)
@@ -119,7 +119,7 @@ class World:
         self.marks[mark.key] = mark.encode()
         self.desk.hear([Logged(0, self.now // 1_000, mark.encode(), mark.key)])
 
-    def act(self, act: Act) -> None:
+    def act(self, act: UserAction) -> None:
         """Somebody writes to the topic of silences."""
         self.keep([Message(Topic.SILENCES, act.key, encode(act))])
 
@@ -166,7 +166,7 @@ class World:
     def question(self) -> Question:
         return Question(incident=self.open()[0].id, by="Ann", at=self.now)
 
-    def acts(self) -> list[Act]:
+    def acts(self) -> list[UserAction]:
         return [decode(value) for value in self.silences.values()]
 
     def states(self) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.view import View
 from llmvitals.record.vitals import Vitals
-from llmvitals.sketch import quantiles, tally
+from llmvitals.sketch import counters, quantiles
 
 SECOND = 1_000_000
 PANE = 10 * SECOND
@@ -29,8 +29,8 @@ def vitals(*, latencies_ms: tuple[float, ...] = (), contributors=None, maxima=No
     """Vitals with these sums and maxima, and a latency sketch of these values."""
     keys, counts = np.unique(quantiles.bin_keys("latency_ms", np.array(latencies_ms)), return_counts=True)
     return Vitals(
-        tuple(sums.get(name, 0) for name in tally.SUMS),
-        tuple((maxima or {}).get(name, 0) for name in tally.MAXIMA),
+        tuple(sums.get(name, 0) for name in counters.SUMS),
+        tuple((maxima or {}).get(name, 0) for name in counters.MAXIMA),
         (keys.astype(np.uint16), counts.astype(np.int64)),
         contributors or {},
     )

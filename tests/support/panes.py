@@ -14,8 +14,8 @@ import numpy as np
 from llmvitals.record.alert import Alert
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import Vitals
-from llmvitals.rules.engine import Watch, load_watch
-from llmvitals.sketch import quantiles, tally
+from llmvitals.rules.engine import RuleEngine, load_engine
+from llmvitals.sketch import counters, quantiles
 from llmvitals.sketch.scores import whole
 
 SECOND = 1_000_000
@@ -54,8 +54,8 @@ def vitals(
         "usage_calls": len(tokens),
     }
     return Vitals(
-        tuple(sums.get(name, 0) for name in tally.SUMS),
-        tuple({"latency_us_max": round(max(ms, default=0) * 1000)}.get(name, 0) for name in tally.MAXIMA),
+        tuple(sums.get(name, 0) for name in counters.SUMS),
+        tuple({"latency_us_max": round(max(ms, default=0) * 1000)}.get(name, 0) for name in counters.MAXIMA),
         (keys.astype(np.uint16), counts.astype(np.int64)),
         {
             kind: {name: (calls, nano, used, nano, 0, 0) for name, (calls, nano, used) in found.items()}
@@ -66,14 +66,14 @@ def vitals(
     )
 
 
-def watch(folder: Path, rule: str, pane: int = PANE) -> Watch:
+def watch(folder: Path, rule: str, pane: int = PANE) -> RuleEngine:
     """The watch over one rule, written from its `alert:` on."""
     text = (
         "groups:\n- name: test\n  rules:\n  - "
         + textwrap.indent(textwrap.dedent(rule).strip(), "    ").strip()
     )
     (folder / "rules.yaml").write_text(text + "\n", encoding="utf-8")
-    return load_watch(folder, pane)
+    return load_engine(folder, pane)
 
 
 def alerts(said: Iterable[Alert | Point]) -> list[Alert]:
@@ -86,13 +86,13 @@ def points(said: Iterable[Alert | Point]) -> list[Point]:
     return [each for each in said if isinstance(each, Point)]
 
 
-def walk(watched: Watch, panes: Mapping[int, Vitals], end: int, **how: Any) -> list[Alert]:
+def walk(watched: RuleEngine, panes: Mapping[int, Vitals], end: int, **how: Any) -> list[Alert]:
     """All alerts of closed panes up to floor `end`; how: see `said`."""
     return alerts(said(watched, panes, end, **how))
 
 
 def said(
-    watched: Watch,
+    watched: RuleEngine,
     panes: Mapping[int, Vitals],
     end: int,
     *,

@@ -17,8 +17,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from llmvitals.record.log import Topic
-from llmvitals.runtime.kafka.checkpoint import Store
-from llmvitals.runtime.kafka.producer import Outbox
+from llmvitals.runtime.kafka.checkpoint import CheckpointStore
+from llmvitals.runtime.kafka.producer import Producer
 from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.settings import Settings
 
@@ -180,8 +180,8 @@ class Rig:
 
     async def counted(self) -> dict[int, list[int]]:
         """Partition → [count, sum] in the newest checkpoint, as the next owner would find it."""
-        group, outbox = f"{self.settings.group}-combine", Outbox(self.settings, "look")
-        store = Store(self.settings, group, outbox, Tail(self.settings, "look"))
+        group, outbox = f"{self.settings.group}-combine", Producer(self.settings, "look")
+        store = CheckpointStore(self.settings, group, outbox, Tail(self.settings, "look"))
         await outbox.start()
         await store.start()
         try:

@@ -9,8 +9,8 @@ from msgspec import structs
 
 from llmvitals.notify.slack.thread import calls, reply
 from llmvitals.record.alert import Alert, Heavy
-from llmvitals.record.card import Card
 from llmvitals.record.matcher import Matcher
+from llmvitals.record.message_state import MessageState
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -61,7 +61,7 @@ def threshold(**changes: Any) -> Alert:
     return alert(**(fields | changes))
 
 
-def group(number: int, **changes: Any) -> Card:
+def group(number: int, **changes: Any) -> MessageState:
     apps = (
         "answer",
         "search",
@@ -88,10 +88,10 @@ def group(number: int, **changes: Any) -> Card:
         "incident": "9c2f11d07ab31e55", "status": "firing", "alerts": alerts, "firing": number,
         "total": number, "since": NOON, "matchers": (Matcher("rule", "=", "SlowAnswers"),),
     }  # fmt: skip
-    return Card(**(fields | changes))
+    return MessageState(**(fields | changes))
 
 
-def digest() -> Card:
+def digest() -> MessageState:
     teams = ("search", "chat", "sales", "legal", "ops")
     alerts = tuple(
         alert(
@@ -103,7 +103,7 @@ def digest() -> Card:
         )
         for n in range(20)
     )  # fmt: skip
-    return Card(
+    return MessageState(
         incident="digest-1735732800",
         status="firing",
         alerts=alerts,
@@ -145,37 +145,37 @@ CHANGED = threshold(
 )  # fmt: skip
 
 
-def changed(number: int) -> Card:
+def changed(number: int) -> MessageState:
     apps = [alert.labels["app"] for alert in group(number).alerts]
     alerts = tuple(
         structs.replace(CHANGED, episode=f"changed-{app}", labels={"app": app}, since=NOON, at=NOON)
         for app in apps
     )
-    return Card(
+    return MessageState(
         incident="9c2f11d07ab31e55", status="firing", alerts=alerts, firing=number, total=number, since=NOON,
         matchers=(Matcher("rule", "=", "SomethingChanged"),),
     )  # fmt: skip
 
 
-CARDS: dict[str, Card] = {
-    "budget": Card.alone(BUDGET),
-    "budget_blocked": Card.alone(BLOCKED),
-    "burn": Card.alone(said(
+CARDS: dict[str, MessageState] = {
+    "budget": MessageState.alone(BUDGET),
+    "budget_blocked": MessageState.alone(BLOCKED),
+    "burn": MessageState.alone(said(
         alert(
             rule="TeamMonthlyBudget", facet="burn", level="14.4x", value=312.0, ends=NOON + 30 * DAY,
             summary="$2,000 per month burns at 14.4x an even spend: team=search",
             note="$41.20 within 1 h: at this rate the budget is gone in 1 d 16 h, on 3 January 04:58",
             cause="+$38 an hour against the hour before: 71 % from more calls by ben, 22 % from a shift to gpt-5",
         ))),
-    "forecast": Card.alone(said(
+    "forecast": MessageState.alone(said(
         alert(
             rule="TeamMonthlyBudget", facet="forecast", severity="info", level="", value=702.3,
             ends=NOON + 20 * DAY, summary="More than $2,000 per month is likely to be spent: team=search",
             note="about $2,310 by 1 February 00:00, 90 % sure between $2,040 and $2,610; chance to overrun 93 % (two weeks of hourly spend)",
             heaviest=[], exemplars=[],
         ))),
-    "latency": Card.alone(LATENCY),
-    "outage": Card.alone(
+    "latency": MessageState.alone(LATENCY),
+    "outage": MessageState.alone(
         threshold(
             rule="ProviderOutage", kind="outage", severity="critical", metric="error_rate", unit="share",
             value=0.83, limit=0.5, level="major", labels={"provider": "openai"},
@@ -183,7 +183,7 @@ CARDS: dict[str, Card] = {
             annotations={"runbook_url": "https://wiki.example/outage"}, trend=[0.01, 0.02, 0.01, 0.1, 0.4, 0.83],
         )
     ),
-    "runaway": Card.alone(
+    "runaway": MessageState.alone(
         threshold(
             rule="RunawaySession", kind="runaway", severity="critical", metric="cost", unit="usd", value=61.2,
             limit=20.0, level="x3", window="10m", labels={"session": "run-4711", "user": "ben", "app": "agents"},
@@ -193,7 +193,7 @@ CARDS: dict[str, Card] = {
             trend=[0.1, 0.2, 3, 8, 20, 61.2],
         )
     ),
-    "absence": Card.alone(
+    "absence": MessageState.alone(
         threshold(
             rule="NoCalls", kind="absence", metric="silence", unit="ms", value=1_500_000.0, limit=900_000.0,
             window="15m", labels={"app": "billing-bot"}, exemplars=[], trend=[],
@@ -201,12 +201,12 @@ CARDS: dict[str, Card] = {
             note="about 240 were to be expected by the same hours of past weeks",
         )
     ),
-    "no_data": Card.alone(said(
+    "no_data": MessageState.alone(said(
         threshold(
             metric="calls", unit="count", value=3.0, limit=50.0, level="no data", exemplars=[], trend=[],
             summary="Only 3 of the 50 calls that are needed came within 5m: app=answer, model=gpt-5",
         ))),
-    "drift": Card.alone(
+    "drift": MessageState.alone(
         threshold(
             rule="TopicsDrift", kind="drift", metric="drift", unit="score", value=1.8, limit=1.0, window="16m",
             labels={"app": "support-bot"}, trend=[],
@@ -214,7 +214,7 @@ CARDS: dict[str, Card] = {
             note="other topics; new are calls like 4bf92f3577b34da6, 00f067aa0ba902b7; missing are calls like a3ce929d0e0e4736",
         )
     ),
-    "canary": Card.alone(
+    "canary": MessageState.alone(
         threshold(
             rule="CanaryWorse", kind="canary", metric="times_worse", unit="count", value=2.1, limit=1.0, window="1m",
             level="2 metrics", labels={"app": "support-bot", "prompt_name": "answer"}, trend=[],
@@ -222,7 +222,7 @@ CARDS: dict[str, Card] = {
             note="prompt v8 fails 2.1× as often as v7 (4.2 % of 1,240 calls against 2 % of 9,800; at least 1.4×); also worse: cost (1.1×). About $310 a month more at full roll-out",
         )
     ),
-    "regression": Card.alone(
+    "regression": MessageState.alone(
         threshold(
             rule="ErrorsUnusual", kind="regression", metric="error_share", unit="share", value=0.034, limit=0.011,
             window="28d", labels={"app": "search"}, trend=[],
@@ -230,15 +230,15 @@ CARDS: dict[str, Card] = {
             note="3.1 times as much, since 11:05 UTC",
         )
     ),
-    "change": Card.alone(CHANGED),
+    "change": MessageState.alone(CHANGED),
     "change_many": changed(10),
     "group": group(12),
     "group_many": group(10_000),
     "digest": digest(),
-    "acknowledged": replace(Card.alone(BUDGET), acknowledged=("Ann", NOON + 5 * MINUTE)),
-    "silenced": replace(Card.alone(LATENCY), unheard="silenced by Ann until 2025-01-01 20:00 UTC"),
-    "repeated": replace(Card.alone(LATENCY), again=NOON + 4 * HOUR),
-    "resolved": Card.alone(
+    "acknowledged": replace(MessageState.alone(BUDGET), acknowledged=("Ann", NOON + 5 * MINUTE)),
+    "silenced": replace(MessageState.alone(LATENCY), unheard="silenced by Ann until 2025-01-01 20:00 UTC"),
+    "repeated": replace(MessageState.alone(LATENCY), again=NOON + 4 * HOUR),
+    "resolved": MessageState.alone(
         threshold(status="resolved", value=2_900.0, at=NOON + 72 * MINUTE, until=NOON + 72 * MINUTE, trend=[], exemplars=[],
                   summary="latency_p95 over 5m is 2.9 s, the limit is 4 s: app=answer, model=gpt-5")
     ),
@@ -249,7 +249,7 @@ CARDS: dict[str, Card] = {
             for n, a in enumerate(group(12).alerts)
         ),
     ),
-    "hostile": Card.alone(
+    "hostile": MessageState.alone(
         threshold(labels={"app": "<!channel>", "model": "<https://evil.example|gpt-5> & `co`"}, rule="<!here>",
                   summary="<@U123> *pay* now & <https://evil.example|here>", cause="<!everyone>", note="_a_ <b>",
                   annotations={"runbook_url": "https://wiki.example/a|b><!channel>"})
@@ -277,8 +277,8 @@ def thread() -> list[str]:
     )
     over = replace(better, status="resolved", firing=0, until=NOON + 72 * MINUTE)
     risen = (
-        Card.alone(alert()),
-        Card.alone(structs.replace(BLOCKED, at=NOON + 90 * MINUTE)),
+        MessageState.alone(alert()),
+        MessageState.alone(structs.replace(BLOCKED, at=NOON + 90 * MINUTE)),
     )
     steps = [
         (first, more),

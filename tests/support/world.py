@@ -54,7 +54,7 @@ def decode(value: bytes) -> Found:
         raise BadCall(Code.INVALID, "no call") from error
 
 
-COMBINE = combine.Plan(
+COMBINE = combine.CombinePlan(
     decode=decode,
     assess=lambda call: ((call.input_tokens or 0) * 3, Why.GIVEN, (call.input_tokens or 0) * 3),
     views=VIEWS,
@@ -65,7 +65,7 @@ COMBINE = combine.Plan(
     dedupe_us=REMEMBERED * PANE,
     max_ids=IDS,
 )
-MERGE = merge.Plan(PANE, {view.name: view for view in VIEWS}, buckets=BUCKETS, rounds=ROUNDS)
+MERGE = merge.MergePlan(PANE, {view.name: view for view in VIEWS}, buckets=BUCKETS, rounds=ROUNDS)
 
 
 class Event(NamedTuple):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmvitals.combine.chunk import binned
-from llmvitals.combine.multi_valued import Several
-from llmvitals.sketch.tally import SUM
+from llmvitals.combine.multi_valued import MultiValued
+from llmvitals.sketch.counters import SUM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ class Block:
     """A piece, and what several rules read of it, once."""
 
     piece: Piece
-    _bins: dict[tuple[str, ...], Several] = field(default_factory=dict)
+    _bins: dict[tuple[str, ...], MultiValued] = field(default_factory=dict)
 
     @property
     def panes(self) -> Ints:
@@ -43,17 +43,17 @@ class Block:
         return self.piece.values
 
     @cached_property
-    def tools(self) -> Several:
+    def tools(self) -> MultiValued:
         """The tools that calls ask for, as combine counts them: not those of copies."""
         places, said, values = self.piece.tools
         if not len(places):
             return self.piece.tools
         asked = self.vectors[SUM["calls"], places] > 0
-        return Several(places[asked], said[asked], values[asked])
+        return MultiValued(places[asked], said[asked], values[asked])
 
-    def binned(self, sketches: tuple[str, ...]) -> Several:
+    def binned(self, sketches: tuple[str, ...]) -> MultiValued:
         """The bins of calls in these sketches."""
         if sketches not in self._bins:
             places, bins = binned(self.vectors, sketches)
-            self._bins[sketches] = Several(places, bins, np.ones(len(places), np.int64))
+            self._bins[sketches] = MultiValued(places, bins, np.ones(len(places), np.int64))
         return self._bins[sketches]

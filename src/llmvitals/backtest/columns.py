@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from llmvitals.backtest.marks import NO_MARKS, SHIFT, Marks, both, marked
 from llmvitals.record.vitals import Vitals
+from llmvitals.sketch.counters import MAX, MAXIMA, SUM, SUMS
 from llmvitals.sketch.quantiles import NO_BINS
-from llmvitals.sketch.tally import MAX, MAXIMA, SUM, SUMS
 
 if TYPE_CHECKING:
     from llmvitals.backtest.block import Block
     from llmvitals.rules.condition.needs import Needs
-    from llmvitals.sketch.heavy import Contributors
+    from llmvitals.sketch.top_k import Contributors
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -26,7 +26,7 @@ _MASK: Final = (1 << SHIFT) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Bag:
+class SeriesColumns:
     """n entries, one for each series and pane with calls. keys: ascending. sums, tops: as Needs has them."""
 
     needs: Needs
@@ -37,7 +37,7 @@ class Bag:
     tools: Marks = NO_MARKS
 
     @classmethod
-    def of(cls, block: Block, rows: Ints, needs: Needs) -> Bag:
+    def of(cls, block: Block, rows: Ints, needs: Needs) -> SeriesColumns:
         """The calls of a block; rows: the series of each, below 0 for none."""
         places = np.flatnonzero(rows >= 0)
         calls = rows[places] << SHIFT | block.panes[places]
@@ -82,15 +82,15 @@ class Bag:
         line: Ints = self.tops[self.needs.tops.index(name)]
         return line
 
-    def only(self, wanted: Flags) -> Bag:
+    def only(self, wanted: Flags) -> SeriesColumns:
         """The wanted entries."""
         if wanted.all():
             return self
         keys = self.keys[wanted]
         kept = np.compress(wanted, self.sums, axis=1), np.compress(wanted, self.tops, axis=1)
-        return Bag(self.needs, keys, *kept, self.bins.only(keys), self.tools.only(keys))
+        return SeriesColumns(self.needs, keys, *kept, self.bins.only(keys), self.tools.only(keys))
 
-    def coarse(self, grain: int) -> Bag:
+    def coarse(self, grain: int) -> SeriesColumns:
         """What lies within the same `grain` panes as one, in the last of them. Only for sums."""
         if not len(self):
             return self
@@ -98,15 +98,15 @@ class Bag:
         starts = np.flatnonzero(np.concatenate(([True], slots[1:] != slots[:-1])))
         ends = np.concatenate((starts[1:], [len(self)])) - 1
         none = np.empty((0, len(ends)), np.int64)
-        return Bag(self.needs, self.keys[ends], _reduced(np.add, self.sums, starts), none)
+        return SeriesColumns(self.needs, self.keys[ends], _reduced(np.add, self.sums, starts), none)
 
-    def beside(self, other: Bag) -> Bag:
+    def beside(self, other: SeriesColumns) -> SeriesColumns:
         """Both, where no key is in both."""
         if not len(self) or not len(other):
             return self if len(self) else other
         keys = np.concatenate((self.keys, other.keys))
         order = np.argsort(keys, kind="stable")
-        return Bag(
+        return SeriesColumns(
             self.needs,
             keys[order],
             np.concatenate((self.sums, other.sums), axis=1)[:, order],
@@ -135,10 +135,10 @@ class Bag:
         return {"tool": {names[code]: (count, 0, 0, 0, 0, 0) for code, count in used}}
 
 
-def empty(needs: Needs) -> Bag:
+def empty(needs: Needs) -> SeriesColumns:
     """No entries."""
     none = np.empty(0, np.int64)
-    return Bag(
+    return SeriesColumns(
         needs, none, np.empty((len(needs.sums), 0), np.int64), np.empty((len(needs.tops), 0), np.int64)
     )
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from llmvitals.combine import Plan
+    from llmvitals.combine import CombinePlan
     from llmvitals.record.alert import Alert
     from llmvitals.record.log import Record
     from llmvitals.rules.rule import Rule, Rules
@@ -57,7 +57,7 @@ class Judge:
         return sorted(chain.from_iterable(said), key=lambda alert: alert.at)
 
 
-class Trial:
+class Evaluator:
     """The rules of one folder or more, over the calls of some partitions.
 
     Law: the alerts are those that the worker's stages give of the same panes, however calls are batched and
@@ -186,6 +186,6 @@ def _dimensions(several: Sequence[Rules]) -> list[str]:
     return sorted({name for view in views for name in (*view.by, *(name for name, _ in view.where))})
 
 
-def _plan(pipeline: Pipeline, topic: str, coder: Coder) -> Plan:
+def _plan(pipeline: Pipeline, topic: str, coder: Coder) -> CombinePlan:
     plan = pipeline.combine.get(topic, pipeline.combine[""])
     return dataclasses.replace(plan, views=(View("", coder.dimensions),))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from llmvitals.combine.multi_valued import Several
+    from llmvitals.combine.multi_valued import MultiValued
 
 Ints = NDArray[np.int64]
 
@@ -41,7 +41,7 @@ class Marks(NamedTuple):
 NO_MARKS: Final = Marks(*(np.empty(0, np.int64) for _ in range(3)))
 
 
-def marked(keys: Ints, entry: Ints, several: Several) -> Marks:
+def marked(keys: Ints, entry: Ints, several: MultiValued) -> Marks:
     """What calls say several times, by entry; entry: of each call, below 0 for none."""
     mine = entry[several.places]
     inside = mine >= 0

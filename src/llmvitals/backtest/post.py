@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from llmvitals.backtest.columns import Bag, empty
+from llmvitals.backtest.columns import SeriesColumns, empty
 from llmvitals.backtest.screen import first_panes, screen_of
 from llmvitals.record.alert import Alert
 from llmvitals.rules.condition.needs import Needs
-from llmvitals.rules.engine import Watch
+from llmvitals.rules.engine import RuleEngine
 from llmvitals.rules.rule import Rules
 from llmvitals.window import FOREVER
 
@@ -50,7 +50,7 @@ class Post:
     def __init__(self, view: View, rules: Sequence[Rule], pane: int, coder: Coder) -> None:
         self.alerts: list[Alert] = []
         self._view, self._rules, self._pane, self._coder = view, rules, pane, coder
-        self._watch = Watch(Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True)
+        self._watch = RuleEngine(Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True)
         self._series = _Series(view, coder)
         self._needs = Needs.joined(needs for rule in rules if (needs := rule.condition.needs))
         self._grain = min(rule.condition.grain(pane) for rule in rules)
@@ -64,7 +64,7 @@ class Post:
     def take(self, block: Block, low: int) -> None:
         """The panes below `low` have closed; block: their calls, but for those of earlier blocks."""
         rows = self._series.rows(block)
-        bag = Bag.of(block, rows, self._needs)
+        bag = SeriesColumns.of(block, rows, self._needs)
         if self._screened:
             bag = self._screen(bag, low)
         fed = self._feed(bag, low) if self._grain == 1 else self._feed_coarsely(bag, low)
@@ -72,7 +72,7 @@ class Post:
             if self._watch.due(self._states[row]) <= low:
                 self._advance(row, [], low)
 
-    def _screen(self, bag: Bag, low: int) -> Bag:
+    def _screen(self, bag: SeriesColumns, low: int) -> SeriesColumns:
         """The entries of those who are awake. Others wake up, or fall asleep."""
         seen = self._recent.beside(bag)
         self._recent = seen.only(seen.panes >= low - self._back)
@@ -89,7 +89,7 @@ class Post:
         self._wake(seen.only((first[seen.rows] < FOREVER) & ~awake[seen.rows]), first, low)
         return bag.only(awake[bag.rows])
 
-    def _wake(self, seen: Bag, first: Ints, low: int) -> None:
+    def _wake(self, seen: SeriesColumns, first: Ints, low: int) -> None:
         """Ask of each series from the first pane on at which there may be something to say."""
         for row, found in groupby(seen.vitals(self._coder.tools.names), key=itemgetter(0)):
             panes = [(pane, vitals) for _, pane, vitals in found]
@@ -99,14 +99,14 @@ class Post:
                 self._watch.prime(self._view.name, self._series.name(row), state, before)
             self._advance(row, panes[len(before) :], low)
 
-    def _feed(self, bag: Bag, low: int) -> set[int]:
+    def _feed(self, bag: SeriesColumns, low: int) -> set[int]:
         fed = set()
         for row, found in groupby(bag.vitals(self._coder.tools.names), key=itemgetter(0)):
             self._advance(row, [(pane, vitals) for _, pane, vitals in found], low)
             fed.add(row)
         return fed
 
-    def _feed_coarsely(self, bag: Bag, low: int) -> set[int]:
+    def _feed_coarsely(self, bag: SeriesColumns, low: int) -> set[int]:
         """Several panes as one, and as they are only to those who have something to say."""
         told, fed, heard = [], set(), len(self.alerts)
         for row, found in groupby(bag.coarse(self._grain).vitals(()), key=itemgetter(0)):

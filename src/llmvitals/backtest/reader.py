@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmvitals.combine.multi_valued import Several, joined
+from llmvitals.combine.multi_valued import MultiValued, joined
 from llmvitals.combine.names import Codes, plain, profile
-from llmvitals.combine.open_panes import Shelf
+from llmvitals.combine.open_panes import OpenPanes
 from llmvitals.combine.stage import Combine
 from llmvitals.window import NEVER
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmvitals.combine.columns import Columns
-    from llmvitals.combine.plan import Plan
+    from llmvitals.combine.plan import CombinePlan
     from llmvitals.record.log import Message, Record
 
     Ints = NDArray[np.int64]
@@ -39,7 +39,7 @@ class Coder:
         values = np.array([codes.of(column) for codes, column in said], np.int64)
         tools = columns.tools
         if len(tools.places):
-            tools = Several(tools.places, np.array(self.tools.of(tools.said.tolist())), tools.values)
+            tools = MultiValued(tools.places, np.array(self.tools.of(tools.said.tolist())), tools.values)
         return Piece(panes, columns.vectors, values.reshape(len(self.values), len(panes)), tools)
 
 
@@ -50,7 +50,7 @@ class Piece:
     panes: Ints
     vectors: Ints
     values: Ints
-    tools: Several
+    tools: MultiValued
 
     def __len__(self) -> int:
         return len(self.panes)
@@ -78,7 +78,7 @@ def together(pieces: Sequence[Piece]) -> Piece:
 class Reader(Combine):
     """Combine but for its last step: calls are read, placed and told from their copies, but not summed."""
 
-    def __init__(self, plan: Plan, coder: Coder, source: str) -> None:
+    def __init__(self, plan: CombinePlan, coder: Coder, source: str) -> None:
         super().__init__(plan, source=source, sources={}, parts={}, beginning=0)
         self._heap = _Heap(plan, coder)
         self._shelf = self._heap
@@ -100,10 +100,10 @@ class Reader(Combine):
         return []
 
 
-class _Heap(Shelf):
+class _Heap(OpenPanes):
     """A shelf that lays calls on a heap instead of adding them up in their panes."""
 
-    def __init__(self, plan: Plan, coder: Coder) -> None:
+    def __init__(self, plan: CombinePlan, coder: Coder) -> None:
         super().__init__(plan, NEVER, {})
         self.pieces: list[Piece] = []
         self._coder = coder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from llmvitals.backtest import lines
 from llmvitals.backtest.difference import Pair, compared
 from llmvitals.backtest.episodes import Episode, Record, Span, episodes, records
-from llmvitals.backtest.evaluator import Trial
+from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.errors import ConfigError
 from llmvitals.window import SECOND
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llmvitals.backtest.evaluator import Judge
     from llmvitals.settings import Settings
 
-    Told = Callable[[Trial, float | None], None]
+    Told = Callable[[Evaluator, float | None], None]
 
 FILE: Final = "backtest"
 
@@ -64,7 +64,7 @@ def of_file(settings: Settings, name: str, folders: Sequence[Path], told: Told) 
     return outcome(trial, folders, time.perf_counter() - began)
 
 
-def prepared(settings: Settings, folders: Sequence[Path], sources: dict[str, int]) -> Trial:
+def prepared(settings: Settings, folders: Sequence[Path], sources: dict[str, int]) -> Evaluator:
     """The rules of each folder, ready for the calls of these topics (→ partitions).
 
     Raises ConfigError (RuleError for rules) that names what is wrong.
@@ -72,10 +72,10 @@ def prepared(settings: Settings, folders: Sequence[Path], sources: dict[str, int
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"{folder} is no folder: name one with rules in it (*.yaml)")
-    return Trial(settings, folders, sources)
+    return Evaluator(settings, folders, sources)
 
 
-def outcome(trial: Trial, folders: Sequence[Path], seconds: float) -> Outcome:
+def outcome(trial: Evaluator, folders: Sequence[Path], seconds: float) -> Outcome:
     """What the rules said of all calls that the trial was fed with."""
     span = trial.span
     whole = span or Span(0, SECOND)

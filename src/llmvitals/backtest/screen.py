@@ -17,7 +17,7 @@ from llmvitals.window import FOREVER
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from llmvitals.backtest.columns import Bag
+    from llmvitals.backtest.columns import SeriesColumns
     from llmvitals.rules.condition.screening import Screen
     from llmvitals.rules.rule import Rule
 
@@ -34,7 +34,7 @@ def screen_of(rule: Rule) -> Screen | None:
     return rule.condition.screen
 
 
-def first_panes(screen: Screen, bag: Bag, pane: int, since: int) -> Ints:
+def first_panes(screen: Screen, bag: SeriesColumns, pane: int, since: int) -> Ints:
     """For each entry the first pane, of its own and the one at which it leaves, in which the rule may fire.
 
     FOREVER where it can't. bag: every entry from the screen's window before the pane `since` on; panes before

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Topic
-from llmvitals.rules.engine import Watch
+from llmvitals.rules.engine import RuleEngine
 from llmvitals.rules.rule import Rules
 from llmvitals.window import duration
 
@@ -34,7 +34,7 @@ class Stages:
         # What is told early is told again when it is over: a point of time nobody looks at here.
         views = tuple(replace(view, stored=False, eager=False) for view in every.views if view.name in names)
         by_view = {name: tuple(rule for rule in rules if rule.view == name) for name in names}
-        watch = Watch(Rules(tuple(rules), views, by_view), duration(settings.pane), bare=True)
+        watch = RuleEngine(Rules(tuple(rules), views, by_view), duration(settings.pane), bare=True)
         self._alone = Pipeline.of(settings, 1, [*sources], watch=watch).alone(sources)
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:

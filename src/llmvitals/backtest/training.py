@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from llmvitals.errors import ConfigError
-from llmvitals.merge.plan import NoWatch
+from llmvitals.merge.plan import NoRules
 from llmvitals.pipeline import Pipeline
 from llmvitals.window import MINUTE
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from llmvitals.record.log import Record
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.condition.training import Baseline, Training
-    from llmvitals.rules.engine import Watch
+    from llmvitals.rules.engine import RuleEngine
     from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings
 
     Series = tuple[str, ...]
 
 
-def learning_rule(watch: Watch, name: str) -> tuple[Rule, Training]:
+def learning_rule(watch: RuleEngine, name: str) -> tuple[Rule, Training]:
     """The rule of that name, and how it learns. Raises ConfigError that names the rules that learn."""
     found: dict[str, tuple[Rule, Training]] = {}
     for rule in watch.rules.rules:
@@ -55,7 +55,7 @@ class Learned:
     baseline: Baseline | None
 
 
-class Class(NoWatch):
+class Class(NoRules):
     """The rule's detector at every series. lengths: how many minutes each learns; none: it only counts."""
 
     def __init__(
@@ -93,13 +93,15 @@ class Class(NoWatch):
         return []
 
 
-class Lesson:
+class BaselineTraining:
     """Calls of some partitions through combine and merge, and one rule at the end (a past_calls.Fed).
 
     sources: topic → its partitions. span: event time, µs.
     """
 
-    def __init__(self, settings: Settings, watch: Watch, taught: Class, sources: Mapping[str, int]) -> None:
+    def __init__(
+        self, settings: Settings, watch: RuleEngine, taught: Class, sources: Mapping[str, int]
+    ) -> None:
         own = settings.model_copy(update={"default_views": False, "views": ()})
         pipeline = Pipeline.of(own, 1, [*sources], watch=watch)
         self._alone = replace(pipeline, merge=replace(pipeline.merge, watch=taught)).alone(sources)
@@ -125,19 +127,19 @@ class Lesson:
 
 
 def learn(
-    settings: Settings, watch: Watch, rule: Rule, *, span: tuple[int, int], sources: Mapping[str, int]
-) -> Iterator[Lesson]:
+    settings: Settings, watch: RuleEngine, rule: Rule, *, span: tuple[int, int], sources: Mapping[str, int]
+) -> Iterator[BaselineTraining]:
     """The two lessons that it takes: each is to be fed with all calls before the next is asked for.
 
     `learned` of the second one is the result. span: event time, µs.
     """
     _, training = learning_rule(watch, rule.name)
     counted = Class(rule, training, watch.pane, span)
-    yield Lesson(settings, watch, counted, sources)
+    yield BaselineTraining(settings, watch, counted, sources)
     minutes = {series: training.minutes(state) for series, state in counted.states.items()}
     lengths = {series: training.fitting(number) for series, number in minutes.items()}
     taught = Class(rule, training, watch.pane, span, lengths=lengths)
-    lesson = Lesson(settings, watch, taught, sources)
+    lesson = BaselineTraining(settings, watch, taught, sources)
     yield lesson
     memories = {series: training.learned(taught.states.get(series, {})) for series in minutes}
     lesson.learned = [

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmvitals.backtest.training import Learned
-    from llmvitals.record.order import Order
-    from llmvitals.rules.engine import Watch
+    from llmvitals.record.baseline_command import BaselineCommand
+    from llmvitals.rules.engine import RuleEngine
     from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings
 
@@ -91,20 +91,20 @@ def _stores(settings: Settings) -> bool:
     return bool(settings.influx_url or settings.sqlite)
 
 
-def _rule(settings: Settings, name: str) -> tuple[Watch, Rule]:
+def _rule(settings: Settings, name: str) -> tuple[RuleEngine, Rule]:
     from llmvitals.backtest.training import learning_rule  # noqa: PLC0415
-    from llmvitals.rules.engine import load_watch  # noqa: PLC0415
+    from llmvitals.rules.engine import load_engine  # noqa: PLC0415
     from llmvitals.window import duration  # noqa: PLC0415
 
-    watch = load_watch(settings.alerts, duration(settings.pane))
+    watch = load_engine(settings.alerts, duration(settings.pane))
     return watch, learning_rule(watch, name)[0]
 
 
-def _names(watch: Watch, rule: Rule) -> tuple[str, ...]:
+def _names(watch: RuleEngine, rule: Rule) -> tuple[str, ...]:
     return next(view.by for view in watch.views if view.name == rule.view)
 
 
-def _series(watch: Watch, rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
+def _series(watch: RuleEngine, rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
     names = _names(watch, rule)
     if set(names) != set(labels):
         wanted = " ".join(f"{name}=…" for name in names) or "no NAME=VALUE: it is one series"
@@ -112,14 +112,16 @@ def _series(watch: Watch, rule: Rule, labels: Mapping[str, str]) -> tuple[str, .
     return tuple(labels[name] for name in names)
 
 
-def _order(rule: Rule, series: tuple[str, ...], memory: bytes | None, at: int) -> Order:
+def _order(rule: Rule, series: tuple[str, ...], memory: bytes | None, at: int) -> BaselineCommand:
     from llmvitals.cli.silence import login  # noqa: PLC0415
-    from llmvitals.record.order import Order  # noqa: PLC0415
+    from llmvitals.record.baseline_command import BaselineCommand  # noqa: PLC0415
 
-    return Order(rule.view, series, rule.name, memory, at, login())
+    return BaselineCommand(rule.view, series, rule.name, memory, at, login())
 
 
-async def _learn(settings: Settings, watch: Watch, rule: Rule, span: tuple[int, int]) -> Sequence[Learned]:
+async def _learn(
+    settings: Settings, watch: RuleEngine, rule: Rule, span: tuple[int, int]
+) -> Sequence[Learned]:
     from rich.progress import Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
 
     from llmvitals.backtest.training import learn  # noqa: PLC0415
@@ -141,7 +143,7 @@ async def _learn(settings: Settings, watch: Watch, rule: Rule, span: tuple[int, 
     return last.learned
 
 
-def _told(watch: Watch, rule: Rule, learned: Sequence[Learned]) -> None:
+def _told(watch: RuleEngine, rule: Rule, learned: Sequence[Learned]) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(*_names(watch, rule), box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -157,16 +159,16 @@ def _told(watch: Watch, rule: Rule, learned: Sequence[Learned]) -> None:
     terminal().print(table)
 
 
-async def _send(settings: Settings, orders: Sequence[Order]) -> None:
+async def _send(settings: Settings, orders: Sequence[BaselineCommand]) -> None:
     """Put orders where the frames of their series are."""
     from llmvitals.record.frame import shard_of  # noqa: PLC0415
     from llmvitals.record.log import Message, Topic  # noqa: PLC0415
     from llmvitals.runtime.kafka.connect import asking, find_topics  # noqa: PLC0415
-    from llmvitals.runtime.kafka.producer import Outbox  # noqa: PLC0415
+    from llmvitals.runtime.kafka.producer import Producer  # noqa: PLC0415
 
     name = settings.topic(Topic.PARTIALS)
     shards = (await find_topics(settings, [name]))[name]
-    outbox = Outbox(settings, "order")
+    outbox = Producer(settings, "order")
     try:
         async with asking(settings, 60):
             await outbox.start()

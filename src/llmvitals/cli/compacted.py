@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import typer
 
-from llmvitals.record.act import Act, encode
 from llmvitals.record.log import Message, Topic
+from llmvitals.record.user_action import UserAction, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from llmvitals.settings import Settings
 
 
-async def write(settings: Settings, act: Act) -> None:
+async def write(settings: Settings, act: UserAction) -> None:
     """Tell whoever owns the alerts. Raises BrokerDown or MissingTopic."""
     from llmvitals.runtime.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
-    from llmvitals.runtime.kafka.producer import Outbox  # noqa: PLC0415 - nor this
+    from llmvitals.runtime.kafka.producer import Producer  # noqa: PLC0415 - nor this
 
     await find_topics(settings, [settings.topic(Topic.SILENCES)])
-    outbox = Outbox(settings, "silence")
+    outbox = Producer(settings, "silence")
     try:
         async with asking(settings, 20):
             await outbox.start()

@@ -19,7 +19,7 @@ from llmvitals.notify.slack.answer import Do
 from llmvitals.notify.slack.buttons import opened
 from llmvitals.pipeline import Pipeline
 from llmvitals.runtime.kafka.connect import asking, client, find_topics
-from llmvitals.score import Bench
+from llmvitals.score import ScorerWorker
 from llmvitals.store.query import query
 from llmvitals.store.question import Question
 from llmvitals.store.stored import stored
@@ -172,7 +172,7 @@ async def _scorers(settings: Settings) -> Finding:
 
 
 def _tried(setting: ScorerSetting) -> str:
-    bench = Bench(setting, lambda *_: None)
+    bench = ScorerWorker(setting, lambda *_: None)
     try:
         bench.open()
         told = f"{setting.scorer} gives {bench.gives} of the {bench.of}"

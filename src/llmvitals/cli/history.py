@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from llmvitals.backtest.evaluator import Trial
+    from llmvitals.backtest.evaluator import Evaluator
     from llmvitals.backtest.run import Told
 
 
@@ -112,7 +112,7 @@ def _progress() -> AbstractContextManager[Told]:
         with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
             task = bar.add_task("reading calls", total=None)
 
-            def told(trial: Trial, share: float | None) -> None:
+            def told(trial: Evaluator, share: float | None) -> None:
                 calls = trial.counters["in"]
                 rate = calls / max(time.perf_counter() - began, 1e-3)
                 text = f"{calls:,} calls · {when(trial.time)} · {rate:,.0f}/s"

@@ -34,12 +34,12 @@ def check(
 
     Exit code 2 when something is wrong; what is only odd is a warning.
     """
-    from llmvitals.rules.engine import load_watch  # noqa: PLC0415 - nor this
+    from llmvitals.rules.engine import load_engine  # noqa: PLC0415 - nor this
     from llmvitals.ruletest.load import load_tests  # noqa: PLC0415 - other commands don't need it
 
     settings = settings_.load()
     where = _there(folder, settings)
-    rules = load_watch(where, duration(settings.pane)).rules
+    rules = load_engine(where, duration(settings.pane)).rules
     load_tests(where, [rule.name for rule in rules.rules], duration(settings.pane))
     rows = [_row(rules, rule) for rule in rules.rules]
     if as_json:
@@ -68,12 +68,12 @@ def run_tests(
     a file is wrong.
     """
     from llmvitals.cli.outcomes import told, uncovered  # noqa: PLC0415 - other commands don't need it
-    from llmvitals.rules.engine import load_watch  # noqa: PLC0415 - nor this
+    from llmvitals.rules.engine import load_engine  # noqa: PLC0415 - nor this
     from llmvitals.ruletest import Runner, load_tests  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
     where, pane = _there(folder, settings), duration(settings.pane)
-    rules = load_watch(where, pane).rules
+    rules = load_engine(where, pane).rules
     names = [rule.name for rule in rules.rules]
     suites = load_tests(where, names, pane)
     runner, console = Runner(settings, where), terminal(highlight=False, soft_wrap=True)

@@ -45,10 +45,10 @@ def send_test(
     # Other commands don't need these, and start sooner without.
     from llmvitals.incidents.group import grouped  # noqa: PLC0415
     from llmvitals.notify.slack.send_test import Failed, trial  # noqa: PLC0415
-    from llmvitals.rules.engine import load_watch  # noqa: PLC0415
+    from llmvitals.rules.engine import load_engine  # noqa: PLC0415
 
     settings = settings_.load()
-    rules = load_watch(settings.alerts, duration(settings.pane)).rules
+    rules = load_engine(settings.alerts, duration(settings.pane)).rules
     chosen = _chosen(rules.rules, rule)
     alert = _sample(chosen, dict(map(_pair, label or ())), severity)
     route = rules.routing.route(alert.marks)

@@ -5,7 +5,7 @@ vectors), `shelf` → `pane` → `table` (vectors → sums, sketches, contributo
 `stage` wires them.
 """
 
-from llmvitals.combine.plan import Plan
+from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.stage import Combine
 
-__all__ = ["Combine", "Plan"]
+__all__ = ["Combine", "CombinePlan"]

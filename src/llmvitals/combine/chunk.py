@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.columns import SPEED_US
-from llmvitals.combine.interner import PROFILE, Book, Coded
+from llmvitals.combine.interner import PROFILE, Coded, Interner
 from llmvitals.combine.sums import NO_MARKS, Marks
-from llmvitals.sketch import heavy, quantiles
+from llmvitals.sketch import quantiles, top_k
+from llmvitals.sketch.counters import SUM, SUMS
 from llmvitals.sketch.scores import MICRO, ROOT
-from llmvitals.sketch.tally import SUM, SUMS
 
 Ints = NDArray[np.int64]
 
@@ -52,7 +52,7 @@ class Chunk:
         )
 
 
-def prepare(coded: Coded, book: Book) -> Chunk:
+def prepare(coded: Coded, book: Interner) -> Chunk:
     """Make calls ready."""
     vectors = coded.matrix[: len(SUMS)]
     lines = np.flatnonzero(vectors.any(axis=1)).tolist()
@@ -91,7 +91,7 @@ def binned(v: Ints, sketches: Collection[str]) -> tuple[Ints, Ints]:
     return np.concatenate(places), np.concatenate(codes)
 
 
-def _who(m: Ints, book: Book) -> Marks:
+def _who(m: Ints, book: Interner) -> Marks:
     """What each call adds to its contributors: its heavy.Share."""
     tokens = m[SUM["input_tokens"]] + m[SUM["output_tokens"]]
     gross, latency, output = m[SUM["gross_cost_nano"]], m[SUM["latency_us"]], m[SUM["output_tokens"]]
@@ -107,19 +107,19 @@ def _who(m: Ints, book: Book) -> Marks:
     return Marks.of(np.concatenate(places), np.concatenate(codes), np.concatenate(labels), shares)
 
 
-def _tools(coded: Coded, book: Book) -> Marks:
+def _tools(coded: Coded, book: Interner) -> Marks:
     """A call's contributors of the last kind: once for each time that it asks for one."""
     places, codes, ones = coded.tools
     if not len(places):
         return NO_MARKS
     asked = coded.matrix[SUM["calls"], places] > 0
-    values = np.zeros((len(heavy.NO_SHARE), len(places)), np.int64)
+    values = np.zeros((len(top_k.NO_SHARE), len(places)), np.int64)
     values[0] = ones
-    labels = (len(heavy.KINDS) - 1 << KIND) + np.arange(len(book.who["tool"].names))
+    labels = (len(top_k.KINDS) - 1 << KIND) + np.arange(len(book.who["tool"].names))
     return _marks(Marks(places, codes, values, labels), asked)
 
 
-def _scores(coded: Coded, book: Book) -> Marks:
+def _scores(coded: Coded, book: Interner) -> Marks:
     """Copies say nothing."""
     places, codes, micro = coded.scores
     if not len(places):

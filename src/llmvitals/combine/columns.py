@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.answers import Answer, answers
 from llmvitals.combine.embedded import given
-from llmvitals.combine.multi_valued import NOTHING, Several, scores, tools
+from llmvitals.combine.multi_valued import NOTHING, MultiValued, scores, tools
 from llmvitals.combine.plan import Cost
 from llmvitals.combine.quality import endings, searches, unscored, verdicts
 from llmvitals.record.call import MODEL_OPERATIONS, Call, dimension
-from llmvitals.sketch.tally import LOG_UNIT, SUM, SUMS
+from llmvitals.sketch.counters import LOG_UNIT, SUM, SUMS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -47,9 +47,9 @@ class Columns:
     traces: Sequence[str]
     who: tuple[Sequence[Any], ...]
     dimensions: tuple[Sequence[str | None], ...]
-    tools: Several
-    scores: Several
-    embedded: Several
+    tools: MultiValued
+    scores: MultiValued
+    embedded: MultiValued
 
     def take(self, places: Ints) -> Columns:
         """Only the calls at these places, in this order."""

@@ -10,11 +10,11 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.combine.multi_valued import NOTHING, Several
+from llmvitals.combine.multi_valued import NOTHING, MultiValued
 from llmvitals.combine.names import Codes, clean
 from llmvitals.record.call import Call, packed
 from llmvitals.record.view import UNKNOWN
-from llmvitals.sketch.space import DEFAULT, key, space
+from llmvitals.sketch.random_features import DEFAULT, key, space
 
 Ints = NDArray[np.int64]
 
@@ -56,7 +56,7 @@ class Pictured(NamedTuple):
 _FEW: Final = 2_048
 
 
-def given(calls: Sequence[Call]) -> Several:
+def given(calls: Sequence[Call]) -> MultiValued:
     """What calls bring, a call.Embedding each; the values say nothing."""
     said = [call.embedding for call in calls]
     places = [place for place, one in enumerate(said) if one is not None]
@@ -64,7 +64,7 @@ def given(calls: Sequence[Call]) -> Several:
         return NOTHING
     brought = np.empty(len(places), object)
     brought[:] = [said[place] for place in places]
-    return Several(np.array(places, np.int64), brought, np.zeros(len(places), np.int64))
+    return MultiValued(np.array(places, np.int64), brought, np.zeros(len(places), np.int64))
 
 
 class Reader:
@@ -75,7 +75,7 @@ class Reader:
         self._scales = scales
         self._met = _Met(self)
 
-    def read(self, brought: Several, ids: Sequence[str]) -> tuple[Embedded, Ints]:
+    def read(self, brought: MultiValued, ids: Sequence[str]) -> tuple[Embedded, Ints]:
         """The images of usable vectors, and the places of calls whose vector is none; ids: of all calls."""
         said = brought.said.tolist()
         numbers = [packed(one) for one in said]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.names import clean
-from llmvitals.sketch.heavy import EXEMPLARS
+from llmvitals.sketch.top_k import EXEMPLARS
 
 Ints = NDArray[np.int64]
 Calls = tuple[tuple[int, str], ...]
@@ -18,7 +18,7 @@ Calls = tuple[tuple[int, str], ...]
 _SPARE: Final = 1_000
 
 
-class Worst:
+class WorstCalls:
     """For each row the EXEMPLARS greatest of (value, trace id); a value of 0 is no exemplar.
 
     Candidates wait in a pool, which is thinned out when it has grown.

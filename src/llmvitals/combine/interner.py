@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from llmvitals.combine import embedded
 from llmvitals.combine.columns import HEIGHT, Columns
 from llmvitals.combine.embedded import Embedded
-from llmvitals.combine.multi_valued import NOTHING, Several
+from llmvitals.combine.multi_valued import NOTHING, MultiValued
 from llmvitals.combine.multi_valued import joined as joined_several
 from llmvitals.combine.names import Codes, at_version, plain, profile
-from llmvitals.sketch import heavy
-from llmvitals.sketch.tally import SUM
+from llmvitals.sketch import top_k
+from llmvitals.sketch.counters import SUM
 
 Ints = NDArray[np.int64]
 
@@ -35,8 +35,8 @@ class Coded:
 
     matrix: Ints
     traces: Sequence[str]
-    tools: Several
-    scores: Several
+    tools: MultiValued
+    scores: MultiValued
     embedded: Embedded
 
     def split(self, order: Ints, counts: Ints) -> list[Coded]:
@@ -58,13 +58,13 @@ class Coded:
         ]
 
 
-class Book:
+class Interner:
     """Codes of names, for as many panes as were begun before it was full."""
 
     def __init__(self, *, contributors: bool, scales: Mapping[str, float]) -> None:
         self.profiles = Codes(profile)
         self.who = {
-            kind: Codes(at_version if kind == "prompt" else plain) for kind in heavy.KINDS if contributors
+            kind: Codes(at_version if kind == "prompt" else plain) for kind in top_k.KINDS if contributors
         }
         self.scores = Codes(plain)
         self.vectors = embedded.Reader(scales)
@@ -100,13 +100,13 @@ class Book:
         return found
 
 
-def _coded(several: Several, codes: Codes[str]) -> Several:
+def _coded(several: MultiValued, codes: Codes[str]) -> MultiValued:
     """Words by their codes; what has no name is left out."""
     if not len(several.places):
         return NOTHING
     found = np.array(codes.of(several.said.tolist()), np.int64)
     named = found >= 0
-    return Several(several.places[named], found[named], several.values[named])
+    return MultiValued(several.places[named], found[named], several.values[named])
 
 
 def joined(parts: Sequence[Coded]) -> Coded:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from llmvitals.combine.embedded import Kind, Pictured, Vectors
 from llmvitals.combine.names import clean
 from llmvitals.sketch.moments import MOST, SAMPLE, Meaning, Moments, Seen, least
-from llmvitals.sketch.space import FEATURES, WIDEST
+from llmvitals.sketch.random_features import FEATURES, WIDEST
 
 Ints = NDArray[np.int64]
 Whose = tuple[int, str]

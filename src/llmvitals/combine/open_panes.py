@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.clock import Clock, Placed
 from llmvitals.combine.columns import Columns
-from llmvitals.combine.interner import Book
+from llmvitals.combine.interner import Interner
 from llmvitals.combine.pane import Pane
-from llmvitals.combine.plan import Plan
+from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.seen import Packed, Seen
-from llmvitals.sketch.tally import SUM
+from llmvitals.sketch.counters import SUM
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -23,20 +23,20 @@ WAITING: Final = 32_768
 """Calls that may wait in panes before they are added up: the more, the cheaper each, and the more memory."""
 
 
-class Put(NamedTuple):
+class Placement(NamedTuple):
     """For each call: whether it is a copy of another, and whether it came late."""
 
     copies: Flags
     late: Flags
 
 
-class Shelf:
+class OpenPanes:
     """Panes by number. floor: every pane below it is in Kafka for good, so its calls are not counted again.
 
     The ids of a pane stay longer than the pane: see `Seen`.
     """
 
-    def __init__(self, plan: Plan, floor: int, ids: Mapping[int, Packed]) -> None:
+    def __init__(self, plan: CombinePlan, floor: int, ids: Mapping[int, Packed]) -> None:
         self.floor = floor
         self.seen = Seen(plan.remembered, plan.max_ids, plan.pane_us)
         self.seen.packed.update(ids)
@@ -44,7 +44,7 @@ class Shelf:
         self._panes: dict[int, Pane] = {}
         self._book = self._new_book()
 
-    def put(self, columns: Columns, placed: Placed) -> Put:
+    def put(self, columns: Columns, placed: Placed) -> Placement:
         """Count calls (n, in the order of the log) in their panes."""
         late = placed.panes > placed.events
         kept = placed.panes >= self.floor
@@ -54,7 +54,7 @@ class Shelf:
             places = np.flatnonzero(kept)
             if len(places):
                 copies[places] = self.put(columns.take(places), placed.take(places)).copies
-            return Put(copies, late)
+            return Placement(copies, late)
         self._begin(placed)
         copies = self.seen.copies(columns.ids, columns.answers, placed)
         vectors = columns.vectors
@@ -65,7 +65,7 @@ class Shelf:
         if sum(pane.waiting for pane in self._panes.values()) > WAITING:
             for pane in self._panes.values():
                 pane.settle()
-        return Put(copies, late)
+        return Placement(copies, late)
 
     def close(self, clock: Clock, placed: Placed | None, upto: int) -> None:
         """Mark the panes that are closed at offset `upto`, each with the first offset at which it was.
@@ -128,6 +128,6 @@ class Shelf:
         for number, part in zip(numbers.tolist(), parts, strict=True):
             self._panes[number].put(part)
 
-    def _new_book(self) -> Book:
+    def _new_book(self) -> Interner:
         contributors = any(view.contributors for view in self._plan.views)
-        return Book(contributors=contributors, scales=self._plan.scales)
+        return Interner(contributors=contributors, scales=self._plan.scales)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.chunk import prepare
 from llmvitals.combine.embedded import pictured
-from llmvitals.combine.interner import PROFILE, Book, Coded, joined
-from llmvitals.combine.plan import Plan
+from llmvitals.combine.interner import PROFILE, Coded, Interner, joined
+from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.table import Series, Table
 from llmvitals.record.frame import Entry
 from llmvitals.record.view import View
@@ -37,7 +37,7 @@ class Pane:
     """
 
     def __init__(
-        self, number: int, plan: Plan, book: Book, *, first: int, watermark: int, lowest: int
+        self, number: int, plan: CombinePlan, book: Interner, *, first: int, watermark: int, lowest: int
     ) -> None:
         self.number, self.book = number, book
         self.first, self.watermark, self.lowest = first, watermark, lowest

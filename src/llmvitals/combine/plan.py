@@ -40,7 +40,7 @@ Assess = Callable[[Call], Cost]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CombinePlan:
     """The same for all partitions of a topic.
 
     Times are µs. native: a fast reader of one native call (a JSON decoder), which may raise anything:
@@ -95,7 +95,7 @@ class Plan:
         decode: Decode,
         native: Callable[[bytes], Call] | None,
         assess: Assess,
-    ) -> Plan:
+    ) -> CombinePlan:
         """The plan that the settings ask for."""
         return cls(
             decode=decode,

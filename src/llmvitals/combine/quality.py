@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.record.call import Call, Guardrail, Retrieval
+from llmvitals.sketch.counters import SUM
 from llmvitals.sketch.scores import LIMIT, MICRO
-from llmvitals.sketch.tally import SUM
 
 Ints = NDArray[np.int64]
 

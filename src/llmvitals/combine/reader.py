@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.columns import Columns, columns
 from llmvitals.combine.dead_letters import defect
-from llmvitals.combine.plan import Plan
+from llmvitals.combine.plan import CombinePlan
 from llmvitals.errors import CURES, BadCall, Code
 from llmvitals.record.call import Call, ended
 from llmvitals.record.log import Record
@@ -49,7 +49,7 @@ class Timely:
     columns: Columns
 
 
-def read(records: Sequence[Record], plan: Plan) -> Batch:
+def read(records: Sequence[Record], plan: CombinePlan) -> Batch:
     """Everything that records hold."""
     batch = Batch()
     calls, at, native, most = batch.calls, batch.at, plan.native, plan.max_record_bytes
@@ -70,7 +70,7 @@ def read(records: Sequence[Record], plan: Plan) -> Batch:
     return batch
 
 
-def _decode(value: bytes, place: int, plan: Plan, batch: Batch) -> None:
+def _decode(value: bytes, place: int, plan: CombinePlan, batch: Batch) -> None:
     if len(value) > plan.max_record_bytes:
         why = f"The record has {len(value)} bytes, {plan.max_record_bytes} are allowed"
         batch.refused.append((place, _bad(Code.TOO_LARGE, why)))
@@ -89,7 +89,7 @@ def _decode(value: bytes, place: int, plan: Plan, batch: Batch) -> None:
             batch.filtered.append((place, filtered))
 
 
-def timely(batch: Batch, stamps: Ints, plan: Plan) -> Timely | None:
+def timely(batch: Batch, stamps: Ints, plan: CombinePlan) -> Timely | None:
     """The calls of a batch whose times are believed, None if there are none; the others are refused.
 
     stamps: each record's Kafka time in µs, below 0 for none (then a call's own time is all there is).
@@ -125,7 +125,7 @@ def _bad(code: Code, what: str) -> BadCall:
     return BadCall(code, f"{what}. {CURES[code]}")
 
 
-def _measure(calls: Sequence[Call], plan: Plan) -> tuple[Ints, Columns]:
+def _measure(calls: Sequence[Call], plan: CombinePlan) -> tuple[Ints, Columns]:
     times = [call.ts for call in calls]
     if set(map(type, times)) == {int}:
         micros = np.array(times, np.int64).clip(-_FAR, _FAR) * 1_000
@@ -135,7 +135,7 @@ def _measure(calls: Sequence[Call], plan: Plan) -> tuple[Ints, Columns]:
     return micros, columns(calls, costs, plan.dimensions, meaning=plan.meaning)
 
 
-def _sound(call: Call, place: int, plan: Plan, batch: Batch) -> bool:
+def _sound(call: Call, place: int, plan: CombinePlan, batch: Batch) -> bool:
     try:
         _measure([call], plan)
     except Exception as error:  # noqa: BLE001 - one call's defect is not its neighbours'

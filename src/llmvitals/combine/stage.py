@@ -15,8 +15,8 @@ from llmvitals.combine import state
 from llmvitals.combine.clock import Clock, Placed
 from llmvitals.combine.dead_letters import letter
 from llmvitals.combine.frames import Sender
-from llmvitals.combine.open_panes import Shelf
-from llmvitals.combine.plan import Plan
+from llmvitals.combine.open_panes import OpenPanes
+from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.reader import Batch, read, timely
 from llmvitals.errors import Code
 from llmvitals.record.frame import Entry
@@ -51,7 +51,13 @@ class Combine:
     next: int
 
     def __init__(
-        self, plan: Plan, *, source: str, sources: dict[str, int], parts: dict[str, bytes], beginning: int
+        self,
+        plan: CombinePlan,
+        *,
+        source: str,
+        sources: dict[str, int],
+        parts: dict[str, bytes],
+        beginning: int,
     ) -> None:
         saved = state.restore(parts, pane_us=plan.pane_us, disorder_us=plan.disorder_us, beginning=beginning)
         self.counters = Counter(dict.fromkeys(_COUNTERS, 0) | saved.counters)
@@ -63,7 +69,7 @@ class Combine:
         split = frozenset(view.name for view in plan.views if view.split)
         self._sender = Sender(source, sources, plan.shards, plan.pane_us, split)
         self._clock = Clock(plan.pane_us, plan.disorder_us, saved.watermark, list(saved.promises))
-        self._shelf = Shelf(plan, saved.floor, state.ids(saved, parts))
+        self._shelf = OpenPanes(plan, saved.floor, state.ids(saved, parts))
         self._forgotten = self.counters["forgotten"]
         self._applied = max(saved.applied, beginning)
         self._given = saved.floor

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.chunk import KIND, Chunk
 from llmvitals.combine.embedded import Kind, Pictured
-from llmvitals.combine.exemplars import Worst
-from llmvitals.combine.interner import Book
+from llmvitals.combine.exemplars import WorstCalls
+from llmvitals.combine.interner import Interner
 from llmvitals.combine.meaning import Meanings
 from llmvitals.combine.sums import SHIFT, Sums
 from llmvitals.record.view import OTHER, View
 from llmvitals.record.vitals import Vitals
-from llmvitals.sketch import heavy, scores
-from llmvitals.sketch.tally import MAXIMA, SUM, SUMS
+from llmvitals.sketch import scores, top_k
+from llmvitals.sketch.counters import MAXIMA, SUM, SUMS
 
 Ints = NDArray[np.int64]
 Series = tuple[str, ...]
@@ -33,7 +33,7 @@ class Table:
     book: where the contributors' names are.
     """
 
-    def __init__(self, view: View, most: int, book: Book) -> None:
+    def __init__(self, view: View, most: int, book: Interner) -> None:
         self.view = view
         self.series: list[Series] = []
         self._rows: dict[Series, int] = {}
@@ -43,9 +43,9 @@ class Table:
         self._changed = np.zeros(0, np.bool_)
         self._crowded = False
         self._bins = Sums(1)
-        self._who = Sums(len(heavy.NO_SHARE))
+        self._who = Sums(len(top_k.NO_SHARE))
         self._scores = Sums(len(scores.NO_SCORE))
-        self._worst = {kind: Worst() for kind in _WORST}
+        self._worst = {kind: WorstCalls() for kind in _WORST}
         self._meaning = Meanings()
 
     def row(self, series: Series) -> int:
@@ -119,19 +119,19 @@ class Table:
             )
             yield self.series[row], vitals.pack()
 
-    def _contributors(self, most: int) -> Callable[[int], heavy.Contributors]:
+    def _contributors(self, most: int) -> Callable[[int], top_k.Contributors]:
         """What gives a row's heaviest contributors."""
-        kinds = np.arange(len(heavy.KINDS)) << KIND
+        kinds = np.arange(len(top_k.KINDS)) << KIND
         bounds = (np.arange(len(self.series) + 1)[:, None] << SHIFT) + kinds
         labels, shares, edges = self._who.cut(bounds.ravel())
         codes = labels & (1 << KIND) - 1
 
-        def of(row: int) -> heavy.Contributors:
-            first = row * len(heavy.KINDS)
+        def of(row: int) -> top_k.Contributors:
+            first = row * len(top_k.KINDS)
             return {
                 kind: _heaviest(codes[low:high], shares[:, low:high], self._book.who[kind].names, most)
                 for kind, (low, high) in zip(
-                    heavy.KINDS, pairwise(edges[first : first + len(heavy.KINDS) + 1]), strict=True
+                    top_k.KINDS, pairwise(edges[first : first + len(top_k.KINDS) + 1]), strict=True
                 )
                 if low < high
             }
@@ -161,7 +161,7 @@ class Table:
             self._changed = np.hstack((self._changed, np.zeros(more, np.bool_)))
 
 
-def _heaviest(codes: Ints, shares: Ints, names: list[str], most: int) -> dict[str, heavy.Share]:
+def _heaviest(codes: Ints, shares: Ints, names: list[str], most: int) -> dict[str, top_k.Share]:
     """The `most` heaviest, as heavy.heaviest has it; shares: those of a heavy.Share × n."""
     if len(codes) <= most:
         return _named(codes, shares, names)
@@ -176,10 +176,10 @@ def _heaviest(codes: Ints, shares: Ints, names: list[str], most: int) -> dict[st
         if len(tied) <= left:
             return _named(codes[(places := np.concatenate([*sure, tied]))], shares[:, places], names)
     places = np.concatenate([*sure, tied])
-    return dict(heavy.heaviest(_named(codes[places], shares[:, places], names), most))
+    return dict(top_k.heaviest(_named(codes[places], shares[:, places], names), most))
 
 
-def _named(codes: Ints, shares: Ints, names: list[str]) -> dict[str, heavy.Share]:
+def _named(codes: Ints, shares: Ints, names: list[str]) -> dict[str, top_k.Share]:
     return dict(
         zip([names[code] for code in codes.tolist()], zip(*shares.tolist(), strict=True), strict=True)
     )

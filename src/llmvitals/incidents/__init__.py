@@ -1,5 +1,5 @@
 """The life of an alert after its detection: grouped, muted, told, acknowledged, over."""
 
-from llmvitals.incidents.sink import Desk
+from llmvitals.incidents.sink import IncidentSink
 
-__all__ = ["Desk"]
+__all__ = ["IncidentSink"]

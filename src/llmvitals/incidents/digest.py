@@ -14,8 +14,8 @@ from llmvitals.window import MINUTE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from llmvitals.incidents.store import Book
-    from llmvitals.incidents.view import Sight
+    from llmvitals.incidents.store import IncidentStore
+    from llmvitals.incidents.view import IncidentView
     from llmvitals.routing import Route
 
 MANY: Final = 5
@@ -25,9 +25,9 @@ LASTS: Final = 5 * MINUTE
 
 
 def gathered(
-    book: Book,
+    book: IncidentStore,
     due: Iterable[str],
-    look: Callable[[str], tuple[Sight, Route] | None],
+    look: Callable[[str], tuple[IncidentView, Route] | None],
     now: int,
 ) -> tuple[list[str], list[str]]:
     """Which of these incidents are to be told by themselves, and the digests into which the others went.
@@ -62,7 +62,7 @@ def gathered(
     return alone, digests
 
 
-def _open(book: Book, channel: str, now: int) -> Incident | None:
+def _open(book: IncidentStore, channel: str, now: int) -> Incident | None:
     found = (
         incident
         for incident in book.incidents.values()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmvitals.incidents.points import State
-    from llmvitals.incidents.store import Book
+    from llmvitals.incidents.store import IncidentStore
     from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
     from llmvitals.routing import Routing
@@ -39,7 +39,7 @@ class Intake:
     meters: Meters
     clock: Callable[[], int]
 
-    def take(self, book: Book, record: Record, *, marked: bool) -> tuple[Case, Message] | None:
+    def take(self, book: IncidentStore, record: Record, *, marked: bool) -> tuple[Case, Message] | None:
         """The alert as it stands now, and the point of its change; None where there is no news in it.
 
         marked: whether watermarks will say when what is held may be told.
@@ -71,7 +71,7 @@ class Intake:
         state: State = "resolved" if not case.firing else "level" if known else "firing"
         return case, point(alert, state)
 
-    def admit(self, book: Book, case: Case, missed: int) -> Case:
+    def admit(self, book: IncidentStore, case: Case, missed: int) -> Case:
         """A held alert, which still fires, may be told now; in its incident people see that it is late.
 
         missed: how many other alerts ended untold meanwhile, see Incident.late.
@@ -100,7 +100,7 @@ class Intake:
         read = now if marked or now - written > SHELF else written
         return alert.status == "firing" and read - alert.at <= self.max_age
 
-    def _join(self, book: Book, case: Case, born: int) -> Case:
+    def _join(self, book: IncidentStore, case: Case, born: int) -> Case:
         """The case in its group's incident: that which lasts, or ended a moment ago, else a new one."""
         alert = case.alert
         route = self.routing.route(alert.marks)
@@ -119,7 +119,7 @@ class Intake:
             book.put(msgspec.structs.replace(earlier, incident="", told=None))
         return msgspec.structs.replace(joined, told=earlier.told)
 
-    def _settle(self, book: Book, case: Case, born: int) -> None:
+    def _settle(self, book: IncidentStore, case: Case, born: int) -> None:
         """The incident begins, lasts or ends as its alerts say."""
         incident, fires = book.incidents[case.incident], book.firing(case.incident) > 0
         now = incident

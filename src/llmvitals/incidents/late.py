@@ -12,7 +12,7 @@ from llmvitals.record.watermark import read
 from llmvitals.window import NEVER
 
 if TYPE_CHECKING:
-    from llmvitals.incidents.store import Book
+    from llmvitals.incidents.store import IncidentStore
     from llmvitals.record.incident import Case
     from llmvitals.record.log import Record
 
@@ -40,7 +40,7 @@ class Late:
     book: with what the last owner held, which is held anew. max_age, now: µs.
     """
 
-    def __init__(self, book: Book, max_age: int, now: int) -> None:
+    def __init__(self, book: IncidentStore, max_age: int, now: int) -> None:
         self._max_age = max_age
         self._restored = [case.id for case in book.cases.values() if case.firing and not case.fresh]
         self._held = dict.fromkeys(self._restored, _Read(now, 0))

@@ -12,9 +12,9 @@ from llmvitals.window import FOREVER
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llmvitals.record.act import Silence
     from llmvitals.record.alert import Alert
     from llmvitals.record.incident import Case
+    from llmvitals.record.user_action import Silence
     from llmvitals.routing import Routing
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
-    from llmvitals.incidents.view import Sight
+    from llmvitals.incidents.view import IncidentView
     from llmvitals.routing import Route
 
 
@@ -31,7 +31,7 @@ class Step(NamedTuple):
         return self.post or self.edit or self.news or self.answer
 
 
-def step(sight: Sight, route: Route, now: int) -> Step:
+def step(sight: IncidentView, route: Route, now: int) -> Step:
     """The next step for an incident.
 
     An edit disturbs nobody and is made at once; so are answers, a higher level, and what was kept quiet.
@@ -40,7 +40,7 @@ def step(sight: Sight, route: Route, now: int) -> Step:
     return _further(sight, route, now) if sight.incident.posted else _first(sight, route, now)
 
 
-def _first(sight: Sight, route: Route, now: int) -> Step:
+def _first(sight: IncidentView, route: Route, now: int) -> Step:
     incident = sight.incident
     refused = incident.shown == sight.digest
     if not sight.firing or sight.unheard or refused:
@@ -49,7 +49,7 @@ def _first(sight: Sight, route: Route, now: int) -> Step:
     return Step(due=begin) if begin > now else Step(post=True)
 
 
-def _further(sight: Sight, route: Route, now: int) -> Step:
+def _further(sight: IncidentView, route: Route, now: int) -> Step:
     incident, fires, quiet = sight.incident, bool(sight.firing), bool(sight.unheard)
     back = incident.hushed and fires and not quiet
     times = []

@@ -12,7 +12,7 @@ from llmvitals.errors import SinkError
 from llmvitals.incidents.next_step import step
 from llmvitals.notify.delivery import Letter
 from llmvitals.notify.rate_limit import Busy
-from llmvitals.record.card import Place
+from llmvitals.record.message_state import Place
 from llmvitals.window import FOREVER, SECOND
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from llmvitals.incidents.next_step import Step
-    from llmvitals.incidents.store import Book
-    from llmvitals.incidents.view import Sight
+    from llmvitals.incidents.store import IncidentStore
+    from llmvitals.incidents.view import IncidentView
     from llmvitals.meters import Meters
-    from llmvitals.notify.rate_limit import Tempo
+    from llmvitals.notify.rate_limit import RateLimits
     from llmvitals.record.incident import Incident
     from llmvitals.routing import Route
 
@@ -57,14 +57,14 @@ class Tell:
     """
 
     post: Post
-    tempo: Tempo
+    tempo: RateLimits
     meters: Meters
     trace_url: str
-    look: Callable[[str], tuple[Sight, Route] | None]
+    look: Callable[[str], tuple[IncidentView, Route] | None]
     replied: set[str] = field(default_factory=set)
     pauses: dict[str, int] = field(default_factory=dict)
 
-    def restart(self, book: Book) -> None:
+    def restart(self, book: IncidentStore) -> None:
         """All of it was restored: the last owner may have told of some without marking it."""
         self.replied = {incident.id for incident in book.incidents.values() if incident.posted}
         waiting: dict[str, list[Incident]] = {}
@@ -75,7 +75,7 @@ class Tell:
             for incident in sorted(found, key=lambda one: (one.born, one.id))[:AT_RISK]:
                 book.put(replace(incident, doubt=True))
 
-    async def round(self, book: Book, due: Iterable[str]) -> dict[str, int]:
+    async def round(self, book: IncidentStore, due: Iterable[str]) -> dict[str, int]:
         """Tell what is to be told of these; each with the time (µs) at which to look again.
 
         Channels go on beside one another: one that makes us wait holds up nobody else. First messages come
@@ -92,7 +92,7 @@ class Tell:
             rounds.append(self._channel(book, incidents, until))
         return {name: time for found in await asyncio.gather(*rounds) for name, time in found.items()}
 
-    async def _channel(self, book: Book, incidents: list[Incident], until: float) -> dict[str, int]:
+    async def _channel(self, book: IncidentStore, incidents: list[Incident], until: float) -> dict[str, int]:
         channel, times = incidents[0].channel, {}
         for incident in incidents:
             now = self.tempo.clock()
@@ -109,7 +109,7 @@ class Tell:
                 times[incident.id] = self._put_off(book, incident.id, error)
         return times
 
-    def _put_off(self, book: Book, name: str, error: SinkError) -> int:
+    def _put_off(self, book: IncidentStore, name: str, error: SinkError) -> int:
         """The channel can't be told anything now; when to try again."""
         incident = book.incidents[name]
         if self.post.doubts(name) and not incident.posted:
@@ -118,7 +118,7 @@ class Tell:
         self.pauses[incident.channel] = again = self.tempo.clock() + int(wait * SECOND)
         return again
 
-    async def _step(self, book: Book, name: str) -> int:
+    async def _step(self, book: IncidentStore, name: str) -> int:
         """Do what is due; when to look again. Raises SinkError."""
         found = self.look(name)
         if found is not None and found[0].incident.doubt:
@@ -139,7 +139,7 @@ class Tell:
         self._told(book, sight, todo, place)
         return step(*(self.look(name) or found), self.tempo.clock()).due
 
-    async def _seek(self, book: Book, sight: Sight) -> None:
+    async def _seek(self, book: IncidentStore, sight: IncidentView) -> None:
         """Look for the message that may be there; then it is known what it was about when it was posted."""
         incident = sight.incident
         letter = Letter(card=sight.card, channel=incident.channel, since=_since(incident), sought=True)
@@ -152,7 +152,7 @@ class Tell:
         for case in sight.heard(news=True):
             book.put(case)
 
-    async def _bring(self, sight: Sight, todo: Step) -> Place | None:
+    async def _bring(self, sight: IncidentView, todo: Step) -> Place | None:
         incident = sight.incident
         replies = sight.replies(self.trace_url, news=todo.news) if todo.news or todo.answer else []
         letter = Letter(
@@ -168,7 +168,7 @@ class Tell:
             self.replied.discard(incident.id)
         return place
 
-    def _told(self, book: Book, sight: Sight, todo: Step, place: Place | None) -> None:
+    def _told(self, book: IncidentStore, sight: IncidentView, todo: Step, place: Place | None) -> None:
         """Remember what people have seen; place None: they won't, it was refused for good."""
         incident, now = sight.incident, self.tempo.clock()
         changed = replace(incident, shown=sight.digest)
@@ -186,7 +186,7 @@ class Tell:
             for case in sight.heard(news=todo.post or todo.news):
                 book.put(case)
 
-    def _count(self, sight: Sight, todo: Step) -> None:
+    def _count(self, sight: IncidentView, todo: Step) -> None:
         self.meters.count("notifications", result="posted" if todo.post else "edited")
         if todo.news:
             self.meters.count("notifications", result="replied")

@@ -17,17 +17,17 @@ from llmvitals.incidents.late import Late
 from llmvitals.incidents.mutes import Mutes
 from llmvitals.incidents.points import point
 from llmvitals.incidents.sender import Tell
-from llmvitals.incidents.store import Book
+from llmvitals.incidents.store import IncidentStore
 from llmvitals.incidents.user_actions import Acts
 from llmvitals.incidents.verdict_sender import Judge
-from llmvitals.incidents.view import Sight
+from llmvitals.incidents.view import IncidentView
 from llmvitals.meters import Unmetered
 from llmvitals.notify.delivery import Delivery
 from llmvitals.notify.protocol import chosen
-from llmvitals.notify.rate_limit import Tempo
-from llmvitals.record.act import encode
+from llmvitals.notify.rate_limit import RateLimits
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.matcher import Matcher
+from llmvitals.record.user_action import encode
 from llmvitals.routing import Route, Routing
 from llmvitals.window import MINUTE, duration
 
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from llmvitals.incidents.user_actions import Buttons
     from llmvitals.meters import Meters
     from llmvitals.notify.protocol import Backend
-    from llmvitals.record.act import Silence
     from llmvitals.record.incident import Case, Incident
     from llmvitals.record.log import Record
+    from llmvitals.record.user_action import Silence
     from llmvitals.settings import Settings
 
 _MOST: Final = 2_000
@@ -49,7 +49,7 @@ _BREATH: Final = 500
 """After so many records the process has a moment for its other work."""
 
 
-class Desk:
+class IncidentSink:
     """All alerts in one place, so that grouping, silences and digests are of all of them.
 
     `take` changes the state and waits for nobody; `tick` brings to people what is due by the wall clock. Both
@@ -66,9 +66,9 @@ class Desk:
         meters: Meters | None = None,
         backend: Backend | None = None,
         buttons: Buttons | None = None,
-        tempo: Tempo | None = None,
+        tempo: RateLimits | None = None,
     ) -> None:
-        self._tempo = tempo or Tempo(patience=2.0)
+        self._tempo = tempo or RateLimits(patience=2.0)
         self._meters = meters or Unmetered()
         self._backend = backend or chosen(settings, self._tempo.timeout)
         self._routing, self._default = routing or Routing(), settings.slack_channel or ""
@@ -82,12 +82,12 @@ class Desk:
         self._begin(())
 
     def _begin(self, history: Sequence[Record]) -> None:
-        self._book = book = Book(history)
+        self._book = book = IncidentStore(history)
         self._mutes = Mutes(self._routing, lambda name: _lasts(book, name))
         self._judge, self._agenda = Judge(), Agenda()
         self._late = Late(book, self._intake.max_age, self._tempo.clock())
         self._sent: list[Message] = []
-        self._seen: dict[str, tuple[int, tuple[Sight, Route]]] = {}
+        self._seen: dict[str, tuple[int, tuple[IncidentView, Route]]] = {}
         self._swept, self._checks, self._quiet = 0, 0, (0, frozenset[str]())
         for case in book.cases.values():
             self._mutes.source(case)
@@ -213,7 +213,7 @@ class Desk:
                 self._checked = True
         return self._checked
 
-    def _look(self, name: str) -> tuple[Sight, Route] | None:
+    def _look(self, name: str) -> tuple[IncidentView, Route] | None:
         """The incident as it is to be seen now; of a great one that is work, so it is done once a tick."""
         version = self._book.version(name)
         known = self._seen.get(name)
@@ -226,10 +226,10 @@ class Desk:
         muted = {case.id: found for case in heard if (found := self._muted(case)) is not None}
         route, matchers = Route(), tuple[Matcher, ...]()
         if not incident.digest:
-            chief = Sight(incident, cases, muted).card.chief
+            chief = IncidentView(incident, cases, muted).card.chief
             route = self._routing.route(chief.marks)
             matchers = grouped(chief, route, self._default).matchers
-        look = Sight(incident, cases, muted, matchers), route
+        look = IncidentView(incident, cases, muted, matchers), route
         self._seen[name] = version, look
         return look
 
@@ -289,7 +289,7 @@ def _message(silence: Silence) -> Message:
     return Message(Topic.SILENCES, silence.key, encode(silence))
 
 
-def _lasts(book: Book, name: str) -> bool:
+def _lasts(book: IncidentStore, name: str) -> bool:
     incident = book.incidents.get(name)
     return incident is not None and incident.until is None
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log: Final = structlog.get_logger(__name__)
 
 
-class Book:
+class IncidentStore:
     """cases: by episode. incidents: by id. groups: a group's key → the id of its newest incident.
 
     Every change goes through `put`, `drop` and `merge`; `marks` gives the records of what changed.

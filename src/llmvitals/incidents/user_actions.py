@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from llmvitals.incidents.points import point
 from llmvitals.notify.wording import clean
-from llmvitals.record.act import Acknowledgement, Act, Question, Silence, decode, encode
 from llmvitals.record.log import Message, Topic
+from llmvitals.record.user_action import Acknowledgement, Question, Silence, UserAction, decode, encode
 from llmvitals.window import DAY, SECOND
 
 if TYPE_CHECKING:
     from llmvitals.incidents.mutes import Mutes
-    from llmvitals.incidents.store import Book
+    from llmvitals.incidents.store import IncidentStore
     from llmvitals.record.log import Record
 
 log: Final = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ class Buttons(Protocol):
     async def stop(self) -> None:
         """Listen no more."""
 
-    def drain(self) -> list[Act]:
+    def drain(self) -> list[UserAction]:
         """What was pressed since the last call."""
 
     def health(self) -> str | None:
@@ -47,7 +47,7 @@ class Acts:
 
     def __init__(self, buttons: Buttons | None) -> None:
         self._buttons, self._open = buttons, False
-        self._known: dict[bytes, Act] = {}
+        self._known: dict[bytes, UserAction] = {}
 
     async def start(self) -> None:
         """Listen to the buttons."""
@@ -72,7 +72,7 @@ class Acts:
         """What was pressed since the last call."""
         return [] if self._buttons is None else [_message(act) for act in self._buttons.drain()]
 
-    def hear(self, record: Record, book: Book, mutes: Mutes, now: int) -> tuple[str, list[Message]]:
+    def hear(self, record: Record, book: IncidentStore, mutes: Mutes, now: int) -> tuple[str, list[Message]]:
         """The incident that has changed by an act ("" for none), and points."""
         if record.value is None:
             gone = self._known.pop(record.key or b"", None)
@@ -91,7 +91,7 @@ class Acts:
             return "", []
         return self._answer(act, book, now)
 
-    def swept(self, book: Book, mutes: Mutes, now: int) -> list[Message]:
+    def swept(self, book: IncidentStore, mutes: Mutes, now: int) -> list[Message]:
         """Let go of what is over: silences KEPT after their end, other acts with their incident."""
         gone = [key for key, act in self._known.items() if _past(act, book, now)]
         for key in gone:
@@ -100,7 +100,9 @@ class Acts:
                 mutes.forget(act.id)
         return [Message(Topic.SILENCES, key, None) for key in gone]
 
-    def _answer(self, act: Acknowledgement | Question, book: Book, now: int) -> tuple[str, list[Message]]:
+    def _answer(
+        self, act: Acknowledgement | Question, book: IncidentStore, now: int
+    ) -> tuple[str, list[Message]]:
         incident = book.incidents.get(act.incident)
         if incident is None or (isinstance(act, Question) and incident.asked):
             return "", []
@@ -116,11 +118,11 @@ class Acts:
         return incident.id, [point(alert, "acknowledged", at=max(at, alert.at), by=act.by) for alert in fires]
 
 
-def _message(act: Act) -> Message:
+def _message(act: UserAction) -> Message:
     return Message(Topic.SILENCES, act.key, encode(act))
 
 
-def _past(act: Act, book: Book, now: int) -> bool:
+def _past(act: UserAction, book: IncidentStore, now: int) -> bool:
     if isinstance(act, Silence):
         return act.ends < now - KEPT
     return act.incident not in book.incidents and act.at < now - KEPT

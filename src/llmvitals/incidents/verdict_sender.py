@@ -9,7 +9,7 @@ from llmvitals.record.log import Message, Topic
 
 if TYPE_CHECKING:
     from llmvitals.incidents.mutes import Mutes
-    from llmvitals.incidents.store import Book
+    from llmvitals.incidents.store import IncidentStore
     from llmvitals.record.alert import Alert
 
 
@@ -23,7 +23,7 @@ class Judge:
         self.asked = False
         self._sent: dict[str, Message] = {}
 
-    def one(self, book: Book, mutes: Mutes, alert: Alert, now: int) -> list[Message]:
+    def one(self, book: IncidentStore, mutes: Mutes, alert: Alert, now: int) -> list[Message]:
         """The verdict on an alert's series, if there is a new one."""
         # What is held may be over already: it blocks nobody until people are told of it.
         alerts = [case.alert for case in book.alike(alert.fingerprint) if case.fresh or not case.firing]
@@ -44,7 +44,7 @@ class Judge:
         self._sent[alert.fingerprint] = message
         return [message]
 
-    def all(self, book: Book, mutes: Mutes, now: int) -> list[Message]:
+    def all(self, book: IncidentStore, mutes: Mutes, now: int) -> list[Message]:
         """The same for every budget: an override may have begun or ended."""
         self.asked = True
         alerts = {case.alert.fingerprint: case.alert for case in book.cases.values()}

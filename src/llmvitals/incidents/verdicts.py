@@ -9,8 +9,8 @@ from llmvitals.record.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmvitals.record.act import Silence
     from llmvitals.record.alert import Alert
+    from llmvitals.record.user_action import Silence
 
 _WORTH: Final = {"warn": 1, "block": 2}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from llmvitals.notify.slack.thread import calls, reply
-from llmvitals.record.card import MOST, Card
+from llmvitals.record.message_state import MOST, MessageState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ _URGENCY: Final = {"critical": 0, "page": 0, "error": 1, "warning": 2, "info": 4
 
 
 @dataclass(frozen=True)
-class Sight:
+class IncidentView:
     """incident: as it is remembered. cases: its alerts, at least one. muted: those that are, by episode.
 
     matchers: of its group; () where a storm made it.
@@ -48,11 +48,11 @@ class Sight:
         return tuple(dict.fromkeys(found)) if len(found) == len(self.firing) else ()
 
     @cached_property
-    def card(self) -> Card:
+    def card(self) -> MessageState:
         """What its message has to say."""
         chosen = heapq.nsmallest(MOST, self.cases, key=self._rank)
         incident, fires = self.incident, bool(self.firing)
-        return Card(
+        return MessageState(
             incident=incident.id,
             status="firing" if fires else "resolved",
             alerts=tuple(case.alert for case in chosen),
@@ -107,7 +107,7 @@ class Sight:
         urgency = _URGENCY.get(alert.severity.lower(), 3)
         return not case.firing, case.id in self.muted, urgency, -alert.at, case.id
 
-    def _after(self, *, news: bool) -> Card:
+    def _after(self, *, news: bool) -> MessageState:
         """The card, with what is news on it, even where the message has no room for it."""
         changed = {case.id for case in self.cases if _changed(case)}
         shown = [alert for alert in self.card.alerts if alert.episode not in changed]
@@ -118,7 +118,7 @@ class Sight:
         named = [case.alert for case in self.news]
         return replace(self.card, alerts=(*named, *shown) or self.card.alerts[:1], total=max(total, 1))
 
-    def _before(self, *, news: bool) -> Card:
+    def _before(self, *, news: bool) -> MessageState:
         """The card as people heard of it last."""
         incident = self.incident
         if not news:

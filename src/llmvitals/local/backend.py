@@ -17,7 +17,7 @@ from llmvitals import topics
 from llmvitals.backtest.replay import Replay
 from llmvitals.environment import PREFIX
 from llmvitals.errors import LlmvitalsError
-from llmvitals.incidents import Desk
+from llmvitals.incidents import IncidentSink
 from llmvitals.local.child import Child, free_ports
 from llmvitals.pipeline import routing
 from llmvitals.record.alert import Alert
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-class Stagehand(Protocol):
+class DemoBackend(Protocol):
     """Takes events in and knows what was alerted. alerts: newest change of each episode, oldest first."""
 
     alerts: dict[str, Alert]
@@ -118,7 +118,7 @@ class InProcess:
         self.alerts: dict[str, Alert] = {}
         self._replay = Replay(settings)
         assert settings.sqlite is not None  # noqa: S101 - the demo has set it
-        self._store, self._desk = SqliteWriter(settings), Desk(settings, routing(settings))
+        self._store, self._desk = SqliteWriter(settings), IncidentSink(settings, routing(settings))
         self._events: list[Logged] = []
         self._offset = 0
 

@@ -24,7 +24,7 @@ from llmvitals.window import SECOND
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from llmvitals.local.backend import Stagehand
+    from llmvitals.local.backend import DemoBackend
     from llmvitals.settings import Settings
 
 STORE: Final = Path("llmvitals-demo.db")
@@ -58,7 +58,7 @@ async def _play(seconds: int, console: Console, *, plain: bool) -> int:
     return 0
 
 
-async def _hand(stack: AsyncExitStack, settings: Settings, console: Console) -> Stagehand:
+async def _hand(stack: AsyncExitStack, settings: Settings, console: Console) -> DemoBackend:
     """The stages on a Kafka: the one that is set, or one of our own, or else in this process."""
     if f"{PREFIX}BROKERS" not in os.environ:
         from llmvitals.local.kafka import LocalKafka  # noqa: PLC0415 - needs the extra `demo`
@@ -75,7 +75,7 @@ async def _hand(stack: AsyncExitStack, settings: Settings, console: Console) -> 
     return await stack.enter_async_context(OnKafka(settings))
 
 
-async def _traffic(hand: Stagehand, seconds: int, screen: Screen) -> None:
+async def _traffic(hand: DemoBackend, seconds: int, screen: Screen) -> None:
     """Send the calls when they are due, SPEED times faster than they were; draw once a second."""
     length = seconds * SPEED * SECOND
     start = time.time_ns() // 1_000 - length

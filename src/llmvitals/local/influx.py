@@ -43,7 +43,7 @@ level = "warn"
 """
 
 
-class Bucket(NamedTuple):
+class InfluxBucket(NamedTuple):
     """What influxdb-client wants to know."""
 
     url: str
@@ -72,10 +72,10 @@ class LocalInflux(Service):
             raise
         return url
 
-    def bucket(self, database: str) -> Bucket:
+    def bucket(self, database: str) -> InfluxBucket:
         """Create this database if it is not there; its default retention policy is the bucket."""
         self._query(f'CREATE DATABASE "{database}"')
-        return Bucket(self.address, f"{_USER}:{_PASSWORD}", "-", f"{database}/autogen")
+        return InfluxBucket(self.address, f"{_USER}:{_PASSWORD}", "-", f"{database}/autogen")
 
     def prepare(self) -> list[str]:
         influxd = find_influxd(self._progress)

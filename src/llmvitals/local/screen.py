@@ -21,12 +21,12 @@ from rich.text import Text
 from llmvitals.local.traffic import INCIDENTS
 from llmvitals.notify.message import notice
 from llmvitals.notify.terminal import COLOURS, draw
-from llmvitals.record.card import Card
+from llmvitals.record.message_state import MessageState
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from llmvitals.local.backend import Stagehand
+    from llmvitals.local.backend import DemoBackend
     from llmvitals.notify.message import Notice
     from llmvitals.testing import FakeSlack
 
@@ -50,7 +50,7 @@ class Screen:
     """A live screen on a terminal; with `plain`, lines for what is new."""
 
     def __init__(
-        self, console: Console, store: Path, seconds: int, *, hand: Stagehand, slack: FakeSlack, plain: bool
+        self, console: Console, store: Path, seconds: int, *, hand: DemoBackend, slack: FakeSlack, plain: bool
     ) -> None:
         self._console, self._store, self._seconds = console, store, seconds
         self._hand, self._slack, self._plain = hand, slack, plain
@@ -80,13 +80,13 @@ class Screen:
             if self._said.get(episode) != state:
                 self._said[episode] = state
                 self._console.print(f"{second:4} s")
-                self._console.print(draw(notice(Card.alone(alert))))
+                self._console.print(draw(notice(MessageState.alone(alert))))
 
     def summary(self) -> None:
         """What was found, where the metrics are, and how to ask them."""
         if not self._plain:
             for alert in self._hand.alerts.values():
-                self._console.print(draw(notice(Card.alone(alert))))
+                self._console.print(draw(notice(MessageState.alone(alert))))
         self._console.print(self._numbers())
         found = Table("what went wrong", "found", "by the rule", box=None, title="What was found")
         for what, signs in zip(INCIDENTS, SIGNS, strict=True):
@@ -115,7 +115,7 @@ class Screen:
         parts.append(Text(f"#llm-alerts in Slack · {len(self._slack.messages)} messages", style="bold"))
         if hidden > 0:
             parts.append(Text(f"… {hidden} earlier", style="dim"))
-        parts.extend(_brief(notice(Card.alone(alert))) for alert in newest[-room:])
+        parts.extend(_brief(notice(MessageState.alone(alert))) for alert in newest[-room:])
         return Group(*parts)
 
     def _numbers(self) -> Table:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from llmvitals.merge import points
 from llmvitals.merge.bucket import Bucket
-from llmvitals.merge.open_cache import Looks
-from llmvitals.merge.plan import Panes, Plan, series_of
+from llmvitals.merge.open_cache import OpenPaneCache
+from llmvitals.merge.plan import MergePlan, Panes, series_of
 from llmvitals.merge.rollup import Contents, Rollup
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Message, Topic
@@ -58,19 +58,19 @@ class Piece(NamedTuple):
     torn: int | None = None
 
 
-class Settler:
+class PaneCloser:
     """Closes panes, rolls them up and asks the rules. counters: where that is counted.
 
     restored: the buckets that come from a checkpoint. The rules may be others since, so each of their
     memories is asked once, even of a series that nothing closes in.
     """
 
-    def __init__(self, plan: Plan, counters: Counter[str], restored: Iterable[int] = ()) -> None:
+    def __init__(self, plan: MergePlan, counters: Counter[str], restored: Iterable[int] = ()) -> None:
         self._plan, self._counters, self._restored = plan, counters, set(restored)
         self.work = 0
         """How many panes of series were closed, series asked and buckets visited, in its life."""
         self._wakes: dict[int, int] = {}
-        self._looks = Looks()
+        self._looks = OpenPaneCache()
         self._rollup = Rollup(plan.pane_us, plan.contributors)
 
     def rouse(self, number: int) -> None:

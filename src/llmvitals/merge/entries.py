@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from llmvitals.merge.bucket import slot_of
-from llmvitals.merge.plan import Plan, series_key
+from llmvitals.merge.plan import MergePlan, series_key
 from llmvitals.merge.sources import Sources
 from llmvitals.record.frame import Frame
 from llmvitals.record.view import OTHER
@@ -32,7 +32,7 @@ Admits = Callable[[str, tuple[str, ...], int], bool]
 
 
 def by_bucket(
-    frame: Frame, plan: Plan, sources: Sources, counters: Counter[str], *, admits: Admits
+    frame: Frame, plan: MergePlan, sources: Sources, counters: Counter[str], *, admits: Admits
 ) -> dict[int, list[Put]]:
     """Bucket → what a frame has for it.
 

@@ -12,7 +12,7 @@ _Known = dict[int, tuple[tuple[int, ...], Vitals]]
 """Pane → the versions that it was summed from, and the sum."""
 
 
-class Looks:
+class OpenPaneCache:
     """What a series' open panes held when they were last looked at.
 
     While one source is far behind the others, panes stay open by the hundred; a frame changes few of them.

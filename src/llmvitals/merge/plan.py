@@ -20,7 +20,7 @@ Panes = list[tuple[int, Vitals]]
 """(pane, what was counted in it), panes ascending."""
 
 
-class Watch(Protocol):
+class Rules(Protocol):
     """The rules, as merge sees them."""
 
     def watches(self, view: str) -> bool:
@@ -57,7 +57,7 @@ class Watch(Protocol):
         """
 
 
-class NoWatch:
+class NoRules:
     """No rules."""
 
     def watches(self, view: str) -> bool:
@@ -97,7 +97,7 @@ class Limits(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MergePlan:
     """What a shard of merge does.
 
     pane_us: the pane's length, µs, a divisor of a minute. views: by name. contributors: how many of the
@@ -110,7 +110,7 @@ class Plan:
     pane_us: int
     views: dict[str, View]
     contributors: int = 10
-    watch: Watch = field(default_factory=NoWatch)
+    watch: Rules = field(default_factory=NoRules)
     buckets: int = 256
     rounds: int = 60
     inputs: frozenset[str] = frozenset()

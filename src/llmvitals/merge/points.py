@@ -8,15 +8,15 @@ from operator import itemgetter
 from typing import Final
 
 from llmvitals.merge.answers import answers
-from llmvitals.merge.plan import Plan, series_of
+from llmvitals.merge.plan import MergePlan, series_of
 from llmvitals.merge.rollup import Contents
 from llmvitals.metrics.columns import CALLS, COUNTS, MEASURES, RARE, TOP
 from llmvitals.metrics.registry import METRICS
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import TOPS, Vitals
-from llmvitals.sketch import heavy, quantiles
-from llmvitals.sketch.tally import SUM
+from llmvitals.sketch import quantiles, top_k
+from llmvitals.sketch.counters import SUM
 from llmvitals.window import ROLLUPS
 
 _STORED: Final = [metric for metric in METRICS.values() if metric.field in MEASURES[CALLS]]
@@ -32,7 +32,7 @@ _COUNTS: Final = tuple(name for name in COUNTS[CALLS] if name not in _RARE)
 _counts = itemgetter(*(SUM[name] for name in _COUNTS))
 
 
-def messages(contents: Contents, plan: Plan, upto: int) -> list[Message]:
+def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
     """The points of windows that changed, JSON, keyed by series; upto: the pane they are counted up to.
 
     Views that are unknown or not stored give none.
@@ -62,7 +62,7 @@ def messages(contents: Contents, plan: Plan, upto: int) -> list[Message]:
     return sent
 
 
-def _tags(plan: Plan, view: str, series: tuple[str, ...], window: str) -> dict[str, str]:
+def _tags(plan: MergePlan, view: str, series: tuple[str, ...], window: str) -> dict[str, str]:
     tags = {"view": view, "window": window, **dict(zip(plan.views[view].by, series, strict=True))}
     return tags | {"shard": str(plan.shard)} if plan.away(view, series) else tags
 
@@ -87,8 +87,8 @@ def _measures(vitals: Vitals, row: Sequence[float]) -> Iterator[tuple[str, float
             yield name, min(value, tops.get(sketch, value))
 
 
-def _tops(point: Point, vitals: Vitals, plan: Plan) -> Iterator[Point]:
-    for kind in heavy.KINDS:
+def _tops(point: Point, vitals: Vitals, plan: MergePlan) -> Iterator[Point]:
+    for kind in top_k.KINDS:
         for rank, (name, (calls, cost, tokens, *_)) in enumerate(vitals.heaviest(kind, plan.contributors), 1):
             yield Point(
                 measurement=TOP,

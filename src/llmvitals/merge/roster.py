@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from llmvitals.errors import StateLost
-from llmvitals.merge.plan import Limits, Plan, series_key
+from llmvitals.merge.plan import Limits, MergePlan, series_key
 from llmvitals.metrics.columns import CARDINALITY
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
@@ -117,7 +117,7 @@ class Roster:
     Raises StateLost when the parts are not those of the mark.
     """
 
-    def __init__(self, plan: Plan, *, mark: Mark, parts: dict[str, bytes], until: int) -> None:
+    def __init__(self, plan: MergePlan, *, mark: Mark, parts: dict[str, bytes], until: int) -> None:
         self.cut: Counter[str] = Counter()
         self._plan, self._mark = plan, mark
         if not mark.limits:  # of a version that had no roster

@@ -13,14 +13,14 @@ import msgspec
 from llmvitals.errors import ConfigError
 from llmvitals.merge import state
 from llmvitals.merge.bucket import Bucket
-from llmvitals.merge.closer import STRETCH, Piece, Settler, Step, Todo
+from llmvitals.merge.closer import STRETCH, PaneCloser, Piece, Step, Todo
 from llmvitals.merge.entries import Put, by_bucket
-from llmvitals.merge.plan import Plan, series_key
+from llmvitals.merge.plan import MergePlan, series_key
 from llmvitals.merge.roster import Roster
+from llmvitals.record.baseline_command import BaselineCommand, decode
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Message, Record, Snapshot, Topic
-from llmvitals.record.order import Order, decode
 from llmvitals.record.watermark import Watermark
 from llmvitals.tracebacks import summary
 from llmvitals.window import FOREVER, NEVER, SECOND
@@ -52,7 +52,7 @@ class Merge:
 
     next: int
 
-    def __init__(self, plan: Plan, *, shard: int, parts: dict[str, bytes], beginning: int) -> None:
+    def __init__(self, plan: MergePlan, *, shard: int, parts: dict[str, bytes], beginning: int) -> None:
         self.counters: Counter[str] = Counter()
         plan = self._plan = replace(plan, shard=shard)
         self._buckets: dict[int, Bucket] = {}
@@ -62,7 +62,7 @@ class Merge:
         until = max((bucket.applied for bucket in self._buckets.values()), default=0)
         self.roster = Roster(plan, mark=manifest.roster, parts=parts, until=until)
         self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest, self.roster)
-        self._settler = Settler(plan, self.counters, self._buckets)
+        self._settler = PaneCloser(plan, self.counters, self._buckets)
         self._sources = manifest.sources.copy()
         self.next = max(manifest.offset, beginning)
         # Event time up to which alerts are given out, acknowledged by Kafka, and said to be so.
@@ -87,7 +87,7 @@ class Merge:
                 continue
             self.next = record.offset
             found = self._read(record)
-            if isinstance(found, Order):
+            if isinstance(found, BaselineCommand):
                 self._obey(record.offset, found)
             for piece in self._take(record.offset, found) if isinstance(found, Frame) else ():
                 self._book(piece, record.offset)
@@ -145,7 +145,7 @@ class Merge:
         """How many series are alive."""
         return sum(bucket.series() for bucket in self._buckets.values())
 
-    def _read(self, record: Record) -> Frame | Order:
+    def _read(self, record: Record) -> Frame | BaselineCommand:
         where = f"offset {record.offset} of shard {self._manifest.shard} of the partials"
         try:
             frame = decode(record.value or b"")
@@ -153,7 +153,7 @@ class Merge:
             raise ConfigError(
                 f"{where} is no frame ({summary(error)}): only combine may write to this topic"
             ) from error
-        if isinstance(frame, Order):
+        if isinstance(frame, BaselineCommand):
             return frame
         self._manifest.shards = self._manifest.shards or frame.shards
         theirs = (frame.shard, frame.shards, frame.pane_us)
@@ -166,7 +166,7 @@ class Merge:
             )
         return frame
 
-    def _obey(self, offset: int, order: Order) -> None:
+    def _obey(self, offset: int, order: BaselineCommand) -> None:
         """What rules remember of a series is to be something else, once for each bucket, as with entries."""
         key = series_key(order.view, order.series)
         number = self._plan.bucket(key)

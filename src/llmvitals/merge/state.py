@@ -9,7 +9,7 @@ import msgspec
 
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.merge.bucket import Bucket, unpack
-from llmvitals.merge.plan import Plan
+from llmvitals.merge.plan import MergePlan
 from llmvitals.merge.roster import CURE, Mark, Roster
 from llmvitals.merge.sources import Sources
 from llmvitals.record.chunk import MANIFEST
@@ -61,7 +61,7 @@ class Checkpoints:
         """The frame at this offset changed the sources."""
         self._frames.append((offset, msgspec.structs.replace(frame, entries=())))
 
-    def take(self, buckets: dict[int, Bucket], plan: Plan, *, upto: int, whole: bool) -> Snapshot:
+    def take(self, buckets: dict[int, Bucket], plan: MergePlan, *, upto: int, whole: bool) -> Snapshot:
         """The buckets whose turn it is, and the manifest after them; upto: the offset expected next."""
         share = len(self._since) if whole else math.ceil(plan.buckets / plan.rounds)
         if self._roster.unsaved and not whole:  # no bucket before it is known by which limits it was filled
@@ -82,7 +82,7 @@ class Checkpoints:
         return Snapshot(manifest.offset, parts)
 
 
-def read(parts: dict[str, bytes], plan: Plan, shard: int) -> tuple[Manifest, dict[int, Bucket]]:
+def read(parts: dict[str, bytes], plan: MergePlan, shard: int) -> tuple[Manifest, dict[int, Bucket]]:
     """What a checkpoint holds.
 
     Raises StateLost when its parts don't hang together, ConfigError when it was made with other panes.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from llmvitals.notify.rate_limit import Lane, Rests, Tempo
+from llmvitals.notify.rate_limit import RateLimiter, RateLimits, Rests
 from llmvitals.notify.slack.answer import Answer, Do
-from llmvitals.record.card import Card, Place
+from llmvitals.record.message_state import MessageState, Place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,7 +35,7 @@ class Letter:
     since 1970). told: the card is said, the replies are left.
     """
 
-    card: Card
+    card: MessageState
     channel: str
     place: Place | None = None
     replies: list[str] = field(default_factory=list)
@@ -52,11 +52,11 @@ class Delivery:
     not brought meanwhile, and costs no request.
     """
 
-    def __init__(self, backend: Backend, default: str, tempo: Tempo, meters: Meters) -> None:
+    def __init__(self, backend: Backend, default: str, tempo: RateLimits, meters: Meters) -> None:
         self.trouble: dict[str, str] = {}
         self._backend, self._default, self._tempo, self._meters = backend, default, tempo, meters
-        self._posts: dict[str, Lane] = {}
-        self._edits = Lane(tempo.edit_pace, tempo.edit_burst, tempo)
+        self._posts: dict[str, RateLimiter] = {}
+        self._edits = RateLimiter(tempo.edit_pace, tempo.edit_burst, tempo)
         self._rests = Rests(tempo)
         self._doubts: set[str] = set()
 
@@ -130,7 +130,7 @@ class Delivery:
 
     async def _turn(self, channel: str) -> None:
         tempo = self._tempo
-        await self._posts.setdefault(channel, Lane(tempo.pace, tempo.burst, tempo)).turn()
+        await self._posts.setdefault(channel, RateLimiter(tempo.pace, tempo.burst, tempo)).turn()
 
     def _done(self, letter: Letter, answer: Answer) -> None:
         for place in (START, letter.channel):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from llmvitals.metrics.quantity import span
 from llmvitals.notify.figure import bound, figure, noted, value
 from llmvitals.notify.wording import clean
-from llmvitals.record.card import MOST
+from llmvitals.record.message_state import MOST
 from llmvitals.record.view import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmvitals.record.alert import Alert
-    from llmvitals.record.card import Card
+    from llmvitals.record.message_state import MessageState
 
 NAMES: Final = 3
 """So many labels tell an alert from its neighbours."""
@@ -23,7 +23,7 @@ _NOTE: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AlertLine:
     """One alert: its colour, the values that tell it apart, its value, and since when (µs) or how long."""
 
     colour: str
@@ -34,15 +34,15 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class AlertLines:
     """The alerts of one rule ("" where the title names it). head: names of the lines' values, the limit."""
 
     rule: str
     head: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[AlertLine, ...]
 
 
-def listed(card: Card, colours: Mapping[str, str]) -> tuple[Lines, ...]:
+def listed(card: MessageState, colours: Mapping[str, str]) -> tuple[AlertLines, ...]:
     """A card's alerts, in their order, by rule; colours: episode → colour."""
     rules: dict[str, list[Alert]] = {}
     for alert in card.alerts[:MOST]:
@@ -57,7 +57,9 @@ def common(alerts: Sequence[Alert]) -> dict[str, str]:
     return {name: value for name, value in first if all((name, value) in other for other in others)}
 
 
-def _of(card: Card, alerts: list[Alert], shared: Mapping[str, str], colours: Mapping[str, str]) -> Lines:
+def _of(
+    card: MessageState, alerts: list[Alert], shared: Mapping[str, str], colours: Mapping[str, str]
+) -> AlertLines:
     names = [name for alert in alerts for name in alert.labels if name not in shared]
     kept = list(dict.fromkeys(names))[:NAMES]
     limits = {bound(alert) for alert in alerts}
@@ -66,12 +68,14 @@ def _of(card: Card, alerts: list[Alert], shared: Mapping[str, str], colours: Map
     head = ["by " + ", ".join(clean(name, 40) for name in kept)] if kept else []
     head += [*filter(None, limits)] if same else []
     lines = tuple(_line(alert, kept, colours, same=same, timed=not card.digest) for alert in alerts)
-    return Lines(clean(alerts[0].rule, 60) if several else "", tuple(head), lines)
+    return AlertLines(clean(alerts[0].rule, 60) if several else "", tuple(head), lines)
 
 
-def _line(alert: Alert, names: Sequence[str], colours: Mapping[str, str], *, same: bool, timed: bool) -> Line:
+def _line(
+    alert: Alert, names: Sequence[str], colours: Mapping[str, str], *, same: bool, timed: bool
+) -> AlertLine:
     over = alert.status == "resolved"
-    return Line(
+    return AlertLine(
         colour=colours[alert.episode],
         values=tuple(clean(alert.labels[name], 60) or UNKNOWN for name in names if name in alert.labels),
         figure=_figure(alert, same=same),

@@ -10,16 +10,16 @@ from urllib.parse import quote
 from llmvitals.metrics.quantity import amount, span
 from llmvitals.metrics.words import FACETS, STATISTICS
 from llmvitals.notify.figure import figure, metric, named, noted, sparkline
-from llmvitals.notify.listing import Lines, common, listed
+from llmvitals.notify.listing import AlertLines, common, listed
 from llmvitals.notify.wording import SEVERITIES, clean, escape, moment
-from llmvitals.record.card import MOST
+from llmvitals.record.message_state import MOST
 from llmvitals.record.view import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llmvitals.record.alert import Alert, Heavy
-    from llmvitals.record.card import Card
+    from llmvitals.record.message_state import MessageState
 
 HEAVIEST: Final = "Heaviest, last minutes"
 """They are those of the last 10 to 20 minutes, however long the alert's own window is."""
@@ -60,7 +60,7 @@ class Notice:
     labels: tuple[tuple[str, str], ...] = ()
     times: tuple[Timed, ...] = ()
     words: tuple[str, ...] = ()
-    lists: tuple[Lines, ...] = ()
+    lists: tuple[AlertLines, ...] = ()
     more: int = 0
     heaviest: tuple[tuple[str, str, str], ...] = ()
     exemplars: tuple[tuple[str, str], ...] = ()
@@ -68,7 +68,7 @@ class Notice:
     footer: str = ""
 
 
-def notice(card: Card, *, trace_url: str = "") -> Notice:
+def notice(card: MessageState, *, trace_url: str = "") -> Notice:
     """What there is to say about an incident's present state; trace_url: see the setting."""
     alert, over, many = card.chief, card.status == "resolved", card.total > 1
     colour = "green" if over else _colour(alert)
@@ -90,7 +90,7 @@ def notice(card: Card, *, trace_url: str = "") -> Notice:
     )
 
 
-def _alone(card: Card, trace_url: str) -> dict[str, Any]:
+def _alone(card: MessageState, trace_url: str) -> dict[str, Any]:
     """What only the message of a single alert has."""
     alert = card.chief
     return {
@@ -126,7 +126,7 @@ def linked(trace: str, trace_url: str) -> tuple[str, str]:
     return shown, _link(url, _TRACE_URL)
 
 
-def _title(card: Card) -> str:
+def _title(card: MessageState) -> str:
     rule, over = clean(card.chief.rule, 80), card.status == "resolved"
     if card.digest:
         return f"{'Resolved' if over else 'Digest'}: {_count(card)}"
@@ -135,20 +135,20 @@ def _title(card: Card) -> str:
     return f"{word}: {rule}" + (f" · {about}" if about else "")
 
 
-def _count(card: Card) -> str:
+def _count(card: MessageState) -> str:
     if card.status == "firing" and card.firing < card.total:
         return f"{card.firing:,} of {card.total:,} alerts"
     return f"{card.total:,} alerts"
 
 
-def _times(card: Card) -> Iterable[Timed]:
+def _times(card: MessageState) -> Iterable[Timed]:
     yield "since", card.since
     ends = card.chief.ends
     if card.status == "firing" and card.total == 1 and ends is not None and card.chief.verdict != "block":
         yield "period ends", ends
 
 
-def _state(card: Card) -> Iterable[Timed]:
+def _state(card: MessageState) -> Iterable[Timed]:
     if card.status == "resolved":
         return
     if card.again is not None and card.again > card.since:
@@ -160,7 +160,7 @@ def _state(card: Card) -> Iterable[Timed]:
         yield f"🔕 {_capital(clean(card.unheard, 200))}", None
 
 
-def _words(card: Card) -> Iterable[str]:
+def _words(card: MessageState) -> Iterable[str]:
     """Sentences: those of the rule's author, why, and what the detector adds.
 
     A summary that is none of the author's says again what the figure and the labels say.
@@ -191,7 +191,7 @@ def _late(until: int, missed: int) -> str:
     return f"{told}; {missed:,} other alert{'' if missed == 1 else 's'} began and ended meanwhile."
 
 
-def _footer(card: Card) -> Iterable[str]:
+def _footer(card: MessageState) -> Iterable[str]:
     if not card.digest:
         yield metric(card.chief)
     yield f"incident {clean(card.incident, 80)}"

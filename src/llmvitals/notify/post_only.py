@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from llmvitals.notify.slack.answer import Answer
 
 if TYPE_CHECKING:
-    from llmvitals.record.card import Card, Place
+    from llmvitals.record.message_state import MessageState, Place
 
 
 class Threadless:
@@ -19,7 +19,7 @@ class Threadless:
         """Ask something harmless."""
         return Answer()
 
-    async def edit(self, place: Place, card: Card, *, plain: bool) -> Answer:
+    async def edit(self, place: Place, card: MessageState, *, plain: bool) -> Answer:
         del place, card, plain
         return Answer("cant_update_message")
 

@@ -13,7 +13,7 @@ from llmvitals.notify.terminal import Terminal
 
 if TYPE_CHECKING:
     from llmvitals.notify.slack.answer import Answer
-    from llmvitals.record.card import Card, Place
+    from llmvitals.record.message_state import MessageState, Place
     from llmvitals.settings import Settings
 
 log: Final = structlog.get_logger(__name__)
@@ -34,10 +34,10 @@ class Backend(Protocol):
     async def check(self) -> Answer:
         """Ask something harmless: whether Slack is there and knows us."""
 
-    async def post(self, channel: str, card: Card, *, plain: bool) -> Answer:
+    async def post(self, channel: str, card: MessageState, *, plain: bool) -> Answer:
         """Post an incident's message; the answer holds its place."""
 
-    async def edit(self, place: Place, card: Card, *, plain: bool) -> Answer:
+    async def edit(self, place: Place, card: MessageState, *, plain: bool) -> Answer:
         """Make the message say what is so now."""
 
     async def reply(self, place: Place, text: str) -> Answer:

@@ -12,7 +12,7 @@ from llmvitals.errors import SinkError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tempo:
+class RateLimits:
     """How fast and how patient; all in seconds but `clock`, which is in µs since 1970.
 
     pace: one message a channel and so long (Slack's own limit), after `burst` at once; edit_pace,
@@ -39,12 +39,12 @@ class Busy(SinkError):
 
 
 @dataclass(slots=True)
-class Lane:
+class RateLimiter:
     """A pace (the generic cell rate algorithm, ITU-T I.371)."""
 
     pace: float
     burst: int
-    tempo: Tempo
+    tempo: RateLimits
     due: float = 0.0
 
     async def turn(self, most: float = inf) -> None:
@@ -63,7 +63,7 @@ class Lane:
 class Rests:
     """Places that are left alone for a while: place → why, until when, and how long that is."""
 
-    tempo: Tempo
+    tempo: RateLimits
     places: dict[str, tuple[str, float, float]] = field(default_factory=dict)
 
     def check(self, *places: str) -> None:

@@ -17,9 +17,9 @@ from llmvitals.notify.wording import moment
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from llmvitals.notify.listing import Line
+    from llmvitals.notify.listing import AlertLine
     from llmvitals.notify.message import Notice, Timed
-    from llmvitals.record.card import Card
+    from llmvitals.record.message_state import MessageState
 
 _BAR: Final = Box("▌   \n" * 8)
 COLOURS: Final = {"red": "red3", "orange": "dark_orange", "blue": "dodger_blue2", "green": "green3"}
@@ -60,7 +60,7 @@ def draw(said: Notice, channel: str = "") -> RenderableType:
     return Panel(Group(*parts), box=_BAR, border_style=colour, expand=False, padding=(0, 1))
 
 
-def _line(line: Line) -> Text:
+def _line(line: AlertLine) -> Text:
     when = moment(line.since) if line.since is not None else line.lasted
     where = " ".join(line.values)
     return Text.assemble(
@@ -92,7 +92,7 @@ class Terminal(Threadless):
     async def close(self) -> None:
         """Nothing to give back."""
 
-    async def post(self, channel: str, card: Card, *, plain: bool) -> Answer:
+    async def post(self, channel: str, card: MessageState, *, plain: bool) -> Answer:
         del plain
         self._console.print(draw(notice(card), channel))
         return Answer()

@@ -12,7 +12,7 @@ from typing import Any, Self
 import orjson
 
 from llmvitals.connection import Connection
-from llmvitals.publisher.desk import Desk, Event, log
+from llmvitals.publisher.queue import Event, EventQueue, log
 from llmvitals.publisher.sender import THREAD, Sender
 from llmvitals.settings import connection, unknown
 
@@ -50,7 +50,7 @@ class Publisher:
         self._connection = found.model_copy(update={"brokers": brokers}) if brokers else found
         self._topic = topic or found.topic("calls")
         self._limit = queue
-        self._desks: dict[int, Desk] = {}
+        self._desks: dict[int, EventQueue] = {}
         self._desk  # noqa: B018 - makes that of this process
 
     def __enter__(self) -> Self:
@@ -125,12 +125,12 @@ class Publisher:
             desk.clear()
 
     @property
-    def _desk(self) -> Desk:
+    def _desk(self) -> EventQueue:
         """That of this process: after a fork the thread has stayed with the parent, and so does its queue."""
         pid = os.getpid()
         found = self._desks.get(pid)
         if found is None:
-            found = self._desks.setdefault(pid, Desk(self._limit))
+            found = self._desks.setdefault(pid, EventQueue(self._limit))
             atexit.register(self.close, 2.0)
         return found
 
@@ -147,7 +147,7 @@ class Publisher:
             self._begin(desk)
         return True
 
-    def _begin(self, desk: Desk) -> None:
+    def _begin(self, desk: EventQueue) -> None:
         with desk.lock:
             if desk.thread is not None and desk.thread.is_alive():
                 return

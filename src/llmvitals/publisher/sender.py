@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
     from llmvitals.connection import Connection
-    from llmvitals.publisher.desk import Desk, Event
+    from llmvitals.publisher.queue import Event, EventQueue
 
 THREAD: Final = "llmvitals-publisher"
 _PAUSES: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -26,7 +26,7 @@ _SLOW: Final = 2.0
 class Sender:
     """The thread's work: takes from the desk, gives to Kafka, lays back what may still succeed."""
 
-    def __init__(self, desk: Desk, connection: Connection, topic: str) -> None:
+    def __init__(self, desk: EventQueue, connection: Connection, topic: str) -> None:
         self._desk, self._connection, self._topic = desk, connection, topic
         self._flying: dict[asyncio.Future[Any], Event] = {}
         self._troubles = 0

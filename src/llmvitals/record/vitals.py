@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from llmvitals.sketch import heavy, moments, quantiles, scores, tally
+from llmvitals.sketch import counters, moments, quantiles, scores, top_k
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,19 +34,19 @@ class Vitals:
     equal bytes.
     """
 
-    sums: tuple[int, ...] = (0,) * len(tally.SUMS)
-    maxima: tuple[int, ...] = (0,) * len(tally.MAXIMA)
+    sums: tuple[int, ...] = (0,) * len(counters.SUMS)
+    maxima: tuple[int, ...] = (0,) * len(counters.MAXIMA)
     bins: quantiles.Bins = quantiles.NO_BINS
-    contributors: heavy.Contributors = field(default_factory=dict)
-    exemplars: heavy.Exemplars = field(default_factory=dict)
+    contributors: top_k.Contributors = field(default_factory=dict)
+    exemplars: top_k.Exemplars = field(default_factory=dict)
     scores: scores.Scores = field(default_factory=dict)
     meaning: moments.Meaning = field(default_factory=dict)
     arms: Mapping[str, Vitals] = field(default_factory=dict)
 
     def total(self, name: str) -> int:
         """One of tally.SUMS, or a maximum of tally.MAXIMA. Raises KeyError for another name."""
-        place = tally.SUM.get(name)
-        return self.maxima[tally.MAX[name]] if place is None else self.sums[place]
+        place = counters.SUM.get(name)
+        return self.maxima[counters.MAX[name]] if place is None else self.sums[place]
 
     def quantile(self, sketch: str, q: float) -> float | None:
         """The value at q (0 … 1) in the unit of the sketch's name; None while there is none.
@@ -61,20 +61,20 @@ class Vitals:
         if sketch not in TOPS:
             return None
         maximum, calls, unit = TOPS[sketch]
-        return self.maxima[tally.MAX[maximum]] / unit if self.sums[tally.SUM[calls]] else None
+        return self.maxima[counters.MAX[maximum]] / unit if self.sums[counters.SUM[calls]] else None
 
-    def heaviest(self, kind: str, most: int = 5) -> list[tuple[str, heavy.Share]]:
+    def heaviest(self, kind: str, most: int = 5) -> list[tuple[str, top_k.Share]]:
         """The heaviest contributors of a kind (heavy.KINDS): name and share."""
-        return heavy.heaviest(self.contributors.get(kind, {}), most)
+        return top_k.heaviest(self.contributors.get(kind, {}), most)
 
     def cut(self, most: int) -> Vitals:
         """The same with only the `most` heaviest contributors of each kind."""
-        return replace(self, contributors=heavy.cut(self.contributors, most))
+        return replace(self, contributors=top_k.cut(self.contributors, most))
 
     def late(self) -> Vitals:
         """The same with all calls late."""
         sums = list(self.sums)
-        sums[tally.SUM["late_calls"]] = self.total("calls")
+        sums[counters.SUM["late_calls"]] = self.total("calls")
         return replace(self, sums=tuple(sums))
 
     def pack(self) -> bytes:
@@ -99,10 +99,10 @@ class Vitals:
         said = _decoder.decode(data)
         length = len(said.keys) // 2
         return cls(
-            said.sums + (0,) * (len(tally.SUMS) - len(said.sums)),
-            said.maxima + (0,) * (len(tally.MAXIMA) - len(said.maxima)),
+            said.sums + (0,) * (len(counters.SUMS) - len(said.sums)),
+            said.maxima + (0,) * (len(counters.MAXIMA) - len(said.maxima)),
             (np.frombuffer(said.keys, "<u2"), quantiles.unpack_counts(said.counts, length)),
-            heavy.whole(said.contributors),
+            top_k.whole(said.contributors),
             said.exemplars,
             scores.whole(said.scores),
             said.meaning,
@@ -121,7 +121,7 @@ class _Packed(msgspec.Struct, array_like=True):
     keys: bytes
     counts: bytes
     contributors: dict[str, dict[str, tuple[int, ...]]]
-    exemplars: heavy.Exemplars
+    exemplars: top_k.Exemplars
     scores: dict[str, tuple[int, ...]] = {}
     meaning: moments.Meaning = {}
 
@@ -134,11 +134,11 @@ def merged(parts: Sequence[Vitals]) -> Vitals:
     if len(parts) == 1:
         return parts[0]
     return Vitals(
-        tally.add_sums(part.sums for part in parts),
-        tally.take_maxima(part.maxima for part in parts),
+        counters.add_sums(part.sums for part in parts),
+        counters.take_maxima(part.maxima for part in parts),
         quantiles.merge_bins([part.bins for part in parts]),
-        heavy.merge_contributors(part.contributors for part in parts),
-        heavy.merge_exemplars(part.exemplars for part in parts),
+        top_k.merge_contributors(part.contributors for part in parts),
+        top_k.merge_exemplars(part.exemplars for part in parts),
         scores.merge_scores(part.scores for part in parts),
         moments.merge_meaning(part.meaning for part in parts),
     )

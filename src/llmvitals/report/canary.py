@@ -30,7 +30,7 @@ _WIDE: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MetricCourse:
     """One metric of a comparison, in the order of time: event time (µs) and fields."""
 
     metric: str
@@ -68,7 +68,7 @@ class Comparison:
     control: str
     begin: int
     end: int
-    lines: Sequence[Line]
+    lines: Sequence[MetricCourse]
 
 
 async def found(
@@ -88,7 +88,7 @@ async def found(
         pair.setdefault(tags["metric"], []).append(point)
     made = []
     for (name, key, arm, control), metrics in pairs.items():
-        lines = [Line(metric, course) for metric, course in sorted(metrics.items())]
+        lines = [MetricCourse(metric, course) for metric, course in sorted(metrics.items())]
         times = [at for line in lines for at, _ in line.points]
         made.append(Comparison(name, dict(key), arm, control, min(times), max(times), lines))
     return sorted(made, key=lambda pair: (pair.end, pair.rule, pair.arm))
@@ -154,7 +154,7 @@ def plain(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:
     ]
 
 
-def _bar(line: Line) -> str:
+def _bar(line: MetricCourse) -> str:
     fields = line.newest
     ends = [fields.get(name) for name in ("effect_low", "effect", "effect_high")]
     if None in ends:
@@ -169,7 +169,7 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:,.4g}"
 
 
-def _effect(line: Line, value: float | None) -> str:
+def _effect(line: MetricCourse, value: float | None) -> str:
     if value is None:
         return "–"
     return f"×{value:.2f}" if line.none else f"{value:+.3f}"

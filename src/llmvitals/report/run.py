@@ -11,7 +11,7 @@ from llmvitals.backtest.episodes import Span
 from llmvitals.errors import ConfigError
 from llmvitals.report import levels, summary
 from llmvitals.report.advice import Advice, of_times
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.store.alert_history import changes
 from llmvitals.store.question import moment
 from llmvitals.window import SECOND, duration
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from llmvitals.report.levels import Level
-    from llmvitals.report.summary import Line, Noisy, Told
+    from llmvitals.report.summary import Noisy, RuleSummary, Told
     from llmvitals.settings import Settings
     from llmvitals.store.alert_history import Change
 
@@ -34,7 +34,7 @@ class Report:
     span: Span
     zone: str
     told: Sequence[Told]
-    lines: Sequence[Line]
+    lines: Sequence[RuleSummary]
     noisiest: Sequence[Noisy]
     advice: Sequence[Advice]
     levels: Sequence[Level]
@@ -62,7 +62,7 @@ async def report(settings: Settings, since: str, zone: str = "UTC", *, clock: Cl
     except (ZoneInfoNotFoundError, ValueError):
         raise ConfigError(f"--timezone: {zone!r} is no time zone: write one such as Europe/Berlin") from None
     span = _span(since, clock)
-    rules = load_watch(settings.alerts, duration(settings.pane)).rules.rules
+    rules = load_engine(settings.alerts, duration(settings.pane)).rules.rules
     told = summary.told(await changes(settings, span.begin, span.end))
     episodes = [one.episode for one in told]
     advice = [

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from llmvitals.report.levels import Level
     from llmvitals.report.run import Report
-    from llmvitals.report.summary import Line, Spread
+    from llmvitals.report.summary import RuleSummary, Spread
     from llmvitals.store.alert_history import Change
 
 COLORS: Final = {
@@ -118,7 +118,7 @@ def report_plain(found: Report) -> dict[str, Any]:
     }
 
 
-def _rules(lines: Sequence[Line]) -> Table:
+def _rules(lines: Sequence[RuleSummary]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 1, 0))
     table.add_column("rule", overflow="fold")
     for name in ("fired", "a week", "acknowledged after", "resolved after", "flaps", "at night"):
@@ -167,7 +167,7 @@ def _spread(found: Spread | None) -> Text:
     return two(span(found.median), most)
 
 
-def _line(line: Line) -> dict[str, Any]:
+def _line(line: RuleSummary) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(line.record)
     fields |= {f"{name}_s": fields.pop(name) / SECOND for name in ("total", "median")}
     fields |= {name: None if fields[name] is None else iso(fields[name]) for name in ("first", "last")}

@@ -51,7 +51,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RuleSummary:
     """One rule within a span. acknowledge, resolve: how long after the first firing; night: share, 0 … 1."""
 
     record: Record
@@ -82,7 +82,7 @@ def told(changes: Iterable[Change]) -> list[Told]:
     return sorted(found.values(), key=lambda one: (one.episode.begin, one.episode.rule, one.episode.series))
 
 
-def lines(rules: Iterable[str], found: Sequence[Told], span: Span, zone: ZoneInfo) -> list[Line]:
+def lines(rules: Iterable[str], found: Sequence[Told], span: Span, zone: ZoneInfo) -> list[RuleSummary]:
     """What each rule did, the noisiest first. rules: all that there are, so that silent ones are seen."""
     made = records(rules, [one.episode for one in found], span)
     return [_line(record, [one for one in found if one.episode.rule == record.rule], zone) for record in made]
@@ -106,11 +106,13 @@ def _went_on(known: Told, change: Change) -> Told:
     return known
 
 
-def _line(record: Record, mine: Sequence[Told], zone: ZoneInfo) -> Line:
+def _line(record: Record, mine: Sequence[Told], zone: ZoneInfo) -> RuleSummary:
     acknowledged = [one.acknowledged - one.episode.begin for one in mine if one.acknowledged is not None]
     resolved = [one.episode.end - one.episode.begin for one in mine if one.episode.end is not None]
     night = sum(_at_night(one.episode.begin, zone) for one in mine)
-    return Line(record, Spread.of(acknowledged), Spread.of(resolved), night / len(mine) if mine else 0.0)
+    return RuleSummary(
+        record, Spread.of(acknowledged), Spread.of(resolved), night / len(mine) if mine else 0.0
+    )
 
 
 def _at_night(time: int, zone: ZoneInfo) -> bool:

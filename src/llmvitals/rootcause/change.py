@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from llmvitals.rootcause.keys import Key
     from llmvitals.rootcause.products import Subject
-    from llmvitals.sketch import heavy
+    from llmvitals.sketch import top_k
 
 SHIFTED: Final = 0.1
 """A key has more or fewer of the calls when its share of them changed by this much."""
@@ -23,8 +23,8 @@ class Span(NamedTuple):
     """What some time held. length: event time, µs; total: of everything, names: of the heaviest."""
 
     length: int
-    total: heavy.Share
-    names: heavy.Contributors
+    total: top_k.Share
+    names: top_k.Contributors
 
 
 class Case:

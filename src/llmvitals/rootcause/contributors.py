@@ -9,7 +9,7 @@ import msgspec
 
 from llmvitals.record.alert import Heavy
 from llmvitals.rootcause import history as past
-from llmvitals.sketch import heavy
+from llmvitals.sketch import top_k
 from llmvitals.window import HOUR, MINUTE
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ class Suspects:
         first: the kind of exemplar ("latency" or "cost") that comes first.
         """
         late = [part for part in self._parts(state)[: 2 * past.LATELY] if part and part[0] >= at - RECENT]
-        names = heavy.merge_contributors(part[2] for part in late)
+        names = top_k.merge_contributors(part[2] for part in late)
         rows = [
             (rank, Heavy(kind, name, *share[:3]))
             for kind in KINDS
-            for rank, (name, share) in enumerate(heavy.heaviest(names.get(kind, {}), TOLD))
+            for rank, (name, share) in enumerate(top_k.heaviest(names.get(kind, {}), TOLD))
         ]
         rows.sort(key=lambda row: (row[0], -row[1].cost_nano))
         worst = past.worst(part[3] for part in late)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from llmvitals.rootcause.change import Span
-from llmvitals.sketch import heavy
+from llmvitals.sketch import top_k
 from llmvitals.window import HOUR, MINUTE
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Parts = list[Part | None]
 
 def begun(start: int) -> Part:
     """A time that holds nothing yet."""
-    return [start, heavy.NO_SHARE, {}, {}]
+    return [start, top_k.NO_SHARE, {}, {}]
 
 
 def pack(parts: Sequence[Part | None] = (None,) * (2 * len(SCALES) - 1)) -> bytes:
@@ -52,7 +52,7 @@ def push(parts: Parts, scale: int, part: Part) -> None:
         full = parts[2 * scale + 1]
         if full and scale + 1 < len(SCALES):
             push(parts, scale + 1, full)
-        filled[2] = heavy.cut(filled[2], KEPT)
+        filled[2] = top_k.cut(filled[2], KEPT)
         parts[2 * scale + 1], filled = filled, None
     if scale == LATELY:
         part = [*part[:2], {kind: names for kind, names in part[2].items() if kind != "session"}, {}]
@@ -63,28 +63,28 @@ def push(parts: Parts, scale: int, part: Part) -> None:
 
 def add(into: Part, part: Part) -> None:
     """Add what another time held."""
-    into[1] = heavy.add(into[1], part[1])
+    into[1] = top_k.add(into[1], part[1])
     for kind, shares in part[2].items():
         names = into[2].setdefault(kind, {})
         for name, share in shares.items():
-            names[name] = heavy.add(names.get(name, heavy.NO_SHARE), share)
+            names[name] = top_k.add(names.get(name, top_k.NO_SHARE), share)
         if len(names) > KEPT + FRESH:
-            kept = heavy.heaviest(names, KEPT) + heavy.heaviest(shares, FRESH)
+            kept = top_k.heaviest(names, KEPT) + top_k.heaviest(shares, FRESH)
             into[2][kind] = {name: names[name] for name, _ in kept}
     into[3] = worst([into[3], part[3]])
 
 
 def span(length: int, parts: Sequence[Part]) -> Span:
     """Parts in one; length in µs."""
-    total = heavy.NO_SHARE
+    total = top_k.NO_SHARE
     for part in parts:
-        total = heavy.add(total, part[1])
-    return Span(length, total, heavy.merge_contributors(part[2] for part in parts))
+        total = top_k.add(total, part[1])
+    return Span(length, total, top_k.merge_contributors(part[2] for part in parts))
 
 
-def worst(parts: Iterable[heavy.Exemplars]) -> heavy.Exemplars:
+def worst(parts: Iterable[top_k.Exemplars]) -> top_k.Exemplars:
     """The union, with tuples again where a checkpoint made lists of them."""
-    return heavy.merge_exemplars(
+    return top_k.merge_exemplars(
         {kind: tuple((value, name) for value, name in found) for kind, found in part.items()}
         for part in parts
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmvitals.sketch import heavy
+from llmvitals.sketch import top_k
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ hide in the rest of that time; else it belongs to the rest at both times."""
 
 Floats = tuple[float, ...]
 """A heavy.Share in proportion to something: to an hour, or to a call."""
-NONE: Final[Floats] = (0.0,) * len(heavy.NO_SHARE)
+NONE: Final[Floats] = (0.0,) * len(top_k.NO_SHARE)
 
 
 class Side(NamedTuple):
@@ -36,7 +36,7 @@ class Key(NamedTuple):
     label: str
 
 
-def side(total: heavy.Share, names: heavy.Contributors, unit: float) -> Side:
+def side(total: top_k.Share, names: top_k.Contributors, unit: float) -> Side:
     """All shares divided by the unit."""
     return Side(
         tuple([amount / unit for amount in total]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.rules.alert_state import Gap
+from llmvitals.rules.alert_state import NoDataPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ def adopt(
     rule = next((rule for rule in rules if rule.name == name), None)
     if rule is None:
         return False
-    shape = rule.condition.detector(pane, ()).shape + Gap(rule.no_data, pane).shape
+    shape = rule.condition.detector(pane, ()).shape + NoDataPolicy(rule.no_data, pane).shape
     entries = state.get("rules", {})
     entry = entries.get(name, {})
     if entry.get("shape") != shape:

@@ -16,7 +16,7 @@ PATIENCE: Final = DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class AlertState:
     """How a rule's alerts live. hold (`for`), keep (`keep_firing_for`) and pane in µs.
 
     grave: levels that an alert keeps to its end.
@@ -68,7 +68,7 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class NoDataPolicy:
     """What a rule makes of too few calls, its `no_data`; pane in µs.
 
     Only of a series that had enough of them before, so that little traffic pages nobody; and of one that has

@@ -14,7 +14,7 @@ from llmvitals.record.view import DEFAULT_VIEWS, OTHER
 from llmvitals.rootcause import line as cause
 from llmvitals.rootcause.contributors import Suspects, fixed
 from llmvitals.rules.adoption import adopt
-from llmvitals.rules.alert_state import Gap, Life
+from llmvitals.rules.alert_state import AlertState, NoDataPolicy
 from llmvitals.rules.compose import Evidence, composed, over, stood
 from llmvitals.rules.kinds import KINDS
 from llmvitals.rules.load import load_rules
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
     Panes = Sequence[tuple[int, Vitals]]
 
 
-def load_watch(
+def load_engine(
     folder: Path, pane: int, views: Sequence[View] = DEFAULT_VIEWS, *, only: Collection[str] = ()
-) -> Watch:
+) -> RuleEngine:
     """The watch over the rules of a folder; pane in µs; views: those that are there anyway.
 
     only: names of files, if not all. Raises RuleError that tells everything that is wrong with the rules.
     """
-    return Watch(load_rules(folder, pane, KINDS, views=views, only=only), pane)
+    return RuleEngine(load_rules(folder, pane, KINDS, views=views, only=only), pane)
 
 
-class Watch:
+class RuleEngine:
     """All rules. rules.warnings are to be shown at the start.
 
     bare: changes of alerts and nothing else: no points, and nobody is named who carried an alert.
@@ -134,13 +134,13 @@ def _ends(entries: Mapping[str, dict[str, Any]], now: int, why: str) -> list[Ale
 
 
 @dataclass(frozen=True, slots=True)
-class _Post:
+class _BoundRule:
     """A rule at one series: its logic, and its part of the series' state."""
 
     rule: Rule
     detector: Detector
-    life: Life
-    gap: Gap
+    life: AlertState
+    gap: NoDataPolicy
     entry: dict[str, Any]
 
     def wakes(self) -> int:
@@ -185,7 +185,7 @@ class _Step:
         self.suspects = Suspects(pane, fixed(labels))
         self.alerts: list[Alert] = []
         self.points: list[Point] = []
-        self.posts: list[_Post] = []
+        self.posts: list[_BoundRule] = []
 
     def man(self, rules: Sequence[Rule]) -> None:
         """Every rule takes its post; what belongs to a rule that is no more, or is another now, ends."""
@@ -195,14 +195,14 @@ class _Step:
             detector = rule.condition.detector(
                 self.pane, tuple(self.labels[name] for name in rule.condition.by)
             )
-            gap = Gap(rule.no_data, self.pane)
+            gap = NoDataPolicy(rule.no_data, self.pane)
             entry: dict[str, Any] = {"shape": detector.shape + gap.shape, "seen": {}, "lives": {}}
             if had.get(rule.name, {}).get("shape") == entry["shape"]:
                 entry = had.pop(rule.name)
             entry.setdefault("gap", {})
             entries[rule.name] = entry
-            life = Life(self.pane, rule.hold, rule.keep, rule.condition.critical_levels)
-            self.posts.append(_Post(rule, detector, life, gap, entry))
+            life = AlertState(self.pane, rule.hold, rule.keep, rule.condition.critical_levels)
+            self.posts.append(_BoundRule(rule, detector, life, gap, entry))
         self.alerts += _ends(had, self.floor * self.pane, "the rule was changed")
 
     def take(self, pane: int, vitals: Vitals) -> None:
@@ -246,7 +246,7 @@ class _Step:
         else:
             self.state.clear()
 
-    def _live(self, post: _Post, reading: Reading, opened: Panes = ()) -> None:
+    def _live(self, post: _BoundRule, reading: Reading, opened: Panes = ()) -> None:
         for stand in () if self.bare else post.rule.condition.stands(reading):
             self.points.append(stood(post.rule, self.labels, stand, min(stand.end // self.pane, self.floor)))
         life = post.lives.setdefault(reading.begin, {})
@@ -261,7 +261,7 @@ class _Step:
         if not life or change == "resolved":
             del post.lives[reading.begin]
 
-    def _evidence(self, post: _Post, reading: Reading, life: dict[str, Any], opened: Panes) -> Evidence:
+    def _evidence(self, post: _BoundRule, reading: Reading, life: dict[str, Any], opened: Panes) -> Evidence:
         if self.bare:
             return Evidence([], [], "")
         who = self.suspects.ahead(self.state.get("who", {}), opened, reading.at)

@@ -12,7 +12,7 @@ from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged, Topic
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.ruletest.compare import Failure, compared
 from llmvitals.window import duration_text
 
@@ -64,7 +64,7 @@ class Runner:
         key = suite.rules, suite.pane
         if key not in self._pipelines:
             settings = self._settings.model_copy(update={"pane": duration_text(suite.pane)})
-            watch = load_watch(settings.alerts, suite.pane, (), only=suite.rules)
+            watch = load_engine(settings.alerts, suite.pane, (), only=suite.rules)
             self._pipelines[key] = Pipeline.of(settings, 1, [SOURCE], watch=watch)
         return self._pipelines[key]
 

@@ -20,16 +20,16 @@ from faust.serializers.schemas import Schema
 from llmvitals.errors import BrokerDown, LlmvitalsError, MissingTopic
 from llmvitals.meters import Unmetered
 from llmvitals.record.log import Topic
-from llmvitals.runtime.kafka.checkpoint import Store
+from llmvitals.runtime.kafka.checkpoint import CheckpointStore
 from llmvitals.runtime.kafka.connect import wait_for_topics
-from llmvitals.runtime.kafka.producer import Outbox
-from llmvitals.runtime.kafka.sink_runner import Pour
-from llmvitals.runtime.kafka.stage_runner import Driver
+from llmvitals.runtime.kafka.producer import Producer
+from llmvitals.runtime.kafka.sink_runner import SinkRunner
+from llmvitals.runtime.kafka.stage_runner import StageRunner
 from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.runtime.kafka.watchdog import GRACE, REBALANCE, SILENCE, Guard, Patience, Stalled
 from llmvitals.runtime.reload import Reload
 from llmvitals.runtime.stop import told, until_told
-from llmvitals.stage import Readiness, Tap
+from llmvitals.stage import Readiness, SinkBinding
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Undecoded(Schema[Any, Any]):
 
 
 def build(
-    stage: Kind, settings: Settings, work: Make | Sequence[Tap], meters: Meters | None = None
+    stage: Kind, settings: Settings, work: Make | Sequence[SinkBinding], meters: Meters | None = None
 ) -> Application:
     """The Faust app of a process kind.
 
@@ -145,14 +145,16 @@ def build(
     )
     app.settings, app.stage, app.readiness = settings, stage, Readiness(meters)
     app.guard = Guard(duration(settings.stall) / SECOND)
-    outbox, tail = Outbox(settings, f"{stage}-out"), Tail(settings, f"{stage}-in")
+    outbox, tail = Producer(settings, f"{stage}-out"), Tail(settings, f"{stage}-in")
     if isinstance(work, (list, tuple)):
-        app.work = Pour(work, settings, tail=tail, outbox=outbox, meters=meters, ready=app.readiness.say)
+        app.work = SinkRunner(
+            work, settings, tail=tail, outbox=outbox, meters=meters, ready=app.readiness.say
+        )
     else:
         topics = _read_by(stage, settings)
-        store = Store(settings, group, outbox, tail)
+        store = CheckpointStore(settings, group, outbox, tail)
         ready = app.readiness.say
-        app.work = Driver(
+        app.work = StageRunner(
             topics, cast("Make", work), settings, store=store, outbox=outbox, meters=meters, ready=ready
         )
     for topic in app.work.topics:
@@ -166,7 +168,7 @@ def build(
 def run(
     stage: Kind,
     settings: Settings,
-    assemble: Callable[[Mapping[str, int]], Make | Sequence[Tap]],
+    assemble: Callable[[Mapping[str, int]], Make | Sequence[SinkBinding]],
     meters: Meters | None = None,
     *,
     reread: Callable[[Mapping[str, int]], Any] | None = None,

@@ -32,7 +32,7 @@ _PLACE: Final = ("topic", "partition")
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class HealthMetric:
     """One metric: its name in Prometheus, what it says, its labels."""
 
     kind: type[Counter | Gauge | Histogram]
@@ -42,50 +42,56 @@ class Metric:
 
 
 _EVERY: Final = {
-    "rules_ok": Metric(
+    "rules_ok": HealthMetric(
         Gauge,
         "rules_ok",
         "1 where the rules in the folder hold, 0 where they are refused.",
         (),
     ),
-    "lag": Metric(Gauge, "lag", "Records on the topic that are not yet worked on."),
-    "offset_gaps": Metric(Counter, "offset_gaps", "Records that were skipped by a fetch, and read again."),
-    "events_lost_by_retention": Metric(
+    "lag": HealthMetric(Gauge, "lag", "Records on the topic that are not yet worked on."),
+    "offset_gaps": HealthMetric(
+        Counter, "offset_gaps", "Records that were skipped by a fetch, and read again."
+    ),
+    "events_lost_by_retention": HealthMetric(
         Counter, "events_lost_by_retention", "Records that Kafka deleted before they were read."
     ),
 }
 _DRIVEN: Final = {
-    "checkpoint_seconds": Metric(Histogram, "checkpoint_seconds", "How long a checkpoint took.", ()),
-    "flush_seconds": Metric(Histogram, "flush_seconds", "How long an early sending of open panes took.", ()),
-    "watermark_delay_seconds": Metric(
+    "checkpoint_seconds": HealthMetric(Histogram, "checkpoint_seconds", "How long a checkpoint took.", ()),
+    "flush_seconds": HealthMetric(
+        Histogram, "flush_seconds", "How long an early sending of open panes took.", ()
+    ),
+    "watermark_delay_seconds": HealthMetric(
         Gauge, "watermark_delay_seconds", "How far the watermark is behind the clock."
     ),
 }
-_STAGES: Final[dict[Kind, dict[str, Metric]]] = {
+_STAGES: Final[dict[Kind, dict[str, HealthMetric]]] = {
     "combine": _DRIVEN
     | {
-        "in": Metric(
+        "in": HealthMetric(
             Counter, "calls_in", "Calls read; in = applied + duplicate + dead_lettered + filtered, always."
         ),
-        "applied": Metric(Counter, "calls_applied", "Calls counted."),
-        "duplicate": Metric(
+        "applied": HealthMetric(Counter, "calls_applied", "Calls counted."),
+        "duplicate": HealthMetric(
             Counter, "calls_duplicate", "Calls that came again, or were reported by a second instrumentor."
         ),
-        "dead_lettered": Metric(Counter, "calls_dead_lettered", "Calls that can't be read."),
-        "filtered": Metric(Counter, "calls_filtered", "Calls that nothing counts."),
-        "late": Metric(Counter, "calls_late", "Calls counted after their pane had closed, in an open one."),
-        "lost": Metric(Counter, "calls_lost", "Offsets that Kafka deleted before they were read."),
-        "forgotten": Metric(
+        "dead_lettered": HealthMetric(Counter, "calls_dead_lettered", "Calls that can't be read."),
+        "filtered": HealthMetric(Counter, "calls_filtered", "Calls that nothing counts."),
+        "late": HealthMetric(
+            Counter, "calls_late", "Calls counted after their pane had closed, in an open one."
+        ),
+        "lost": HealthMetric(Counter, "calls_lost", "Offsets that Kafka deleted before they were read."),
+        "forgotten": HealthMetric(
             Counter,
             "ids_forgotten",
             "Ids dropped within LLMVITALS_DEDUPE_HORIZON because there were more than LLMVITALS_DEDUPE_IDS.",
         ),
-        "broken": Metric(
+        "broken": HealthMetric(
             Counter,
             "producer_breaks",
             "Times that more than half of a partition's records could not be read for 30 s.",
         ),
-        "dead_letters": Metric(
+        "dead_letters": HealthMetric(
             Counter,
             "dead_letters",
             "Dead letters by reason; errors.CURES says what to do.",
@@ -94,56 +100,60 @@ _STAGES: Final[dict[Kind, dict[str, Metric]]] = {
     },
     "merge": _DRIVEN
     | {
-        "frames": Metric(Counter, "frames", "Frames read."),
-        "entries": Metric(Counter, "entries", "Panes of series that were in them."),
-        "stale": Metric(Counter, "entries_stale", "Entries that were known already."),
-        "late": Metric(Counter, "entries_late", "Entries of panes that their source had sealed."),
-        "moved": Metric(
+        "frames": HealthMetric(Counter, "frames", "Frames read."),
+        "entries": HealthMetric(Counter, "entries", "Panes of series that were in them."),
+        "stale": HealthMetric(Counter, "entries_stale", "Entries that were known already."),
+        "late": HealthMetric(Counter, "entries_late", "Entries of panes that their source had sealed."),
+        "moved": HealthMetric(
             Counter, "entries_moved", "Entries counted in a later pane, as late: their own had closed before."
         ),
-        "unknown": Metric(Counter, "entries_unknown", "Entries of views that are not ours."),
-        "replayed": Metric(Counter, "entries_replayed", "Entries that a checkpoint held already."),
-        "panes": Metric(Counter, "panes_closed", "Panes of series that closed."),
-        "series_cut": Metric(
+        "unknown": HealthMetric(Counter, "entries_unknown", "Entries of views that are not ours."),
+        "replayed": HealthMetric(Counter, "entries_replayed", "Entries that a checkpoint held already."),
+        "panes": HealthMetric(Counter, "panes_closed", "Panes of series that closed."),
+        "series_cut": HealthMetric(
             Counter,
             "series_cut",
             "Entries of names over max_series, counted in _other; llmvitals doctor names some.",
             (*_PLACE, "view"),
         ),
-        "points": Metric(Counter, "points", "Points sent to the stores."),
-        "alerts": Metric(Counter, "alerts", "Changes of alerts."),
-        "orders": Metric(Counter, "orders", "Orders obeyed, such as to learn drift anew."),
-        "orders_refused": Metric(Counter, "orders_refused", "Orders to rules that are not ours."),
+        "points": HealthMetric(Counter, "points", "Points sent to the stores."),
+        "alerts": HealthMetric(Counter, "alerts", "Changes of alerts."),
+        "orders": HealthMetric(Counter, "orders", "Orders obeyed, such as to learn drift anew."),
+        "orders_refused": HealthMetric(Counter, "orders_refused", "Orders to rules that are not ours."),
     },
     "sink": {
-        "notifications": Metric(Counter, "notifications", "Alerts by what became of them.", ("result",)),
-        "slack_retries": Metric(Counter, "slack_retries", "Requests that are tried again.", ("code",)),
-        "slack_refusals": Metric(Counter, "slack_refusals", "Messages that Slack refused.", ("code",)),
-        "breach_to_slack_seconds": Metric(
+        "notifications": HealthMetric(
+            Counter, "notifications", "Alerts by what became of them.", ("result",)
+        ),
+        "slack_retries": HealthMetric(Counter, "slack_retries", "Requests that are tried again.", ("code",)),
+        "slack_refusals": HealthMetric(Counter, "slack_refusals", "Messages that Slack refused.", ("code",)),
+        "breach_to_slack_seconds": HealthMetric(
             Histogram, "breach_to_slack_seconds", "From a breach's event time to its message.", ()
         ),
-        "store_errors": Metric(
+        "store_errors": HealthMetric(
             Counter, "store_errors", "Writes that a store refused or did not answer.", ("code",)
         ),
-        "points_set_aside": Metric(Counter, "points_set_aside", "Points that no store takes.", ("code",)),
+        "points_set_aside": HealthMetric(
+            Counter, "points_set_aside", "Points that no store takes.", ("code",)
+        ),
     },
     "score": _DRIVEN
     | {
-        "in": Metric(Counter, "score_calls_in", "Calls read, with or without texts."),
-        "scored": Metric(Counter, "texts_scored", "Texts of which a scorer gave what was asked."),
-        "unscored": Metric(Counter, "texts_unscored", "Texts that no scorer could score."),
+        "in": HealthMetric(Counter, "score_calls_in", "Calls read, with or without texts."),
+        "scored": HealthMetric(Counter, "texts_scored", "Texts of which a scorer gave what was asked."),
+        "unscored": HealthMetric(Counter, "texts_unscored", "Texts that no scorer could score."),
     },
 }
 
 
-def declared(stage: Kind) -> dict[str, Metric]:
+def declared(stage: Kind) -> dict[str, HealthMetric]:
     """All metrics of a worker, by the names that the stages use."""
     return _EVERY | _STAGES[stage]
 
 
 @dataclass(slots=True)
 class _Family:
-    metric: Metric
+    metric: HealthMetric
     collector: Any
     seen: set[tuple[str, ...]] = field(default_factory=set)
 
@@ -293,7 +303,7 @@ class Health:
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 
-def _collector(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+def _collector(metric: HealthMetric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
     name, labels = f"llmvitals_{metric.name}", metric.labels
     if metric.kind is Histogram:
         return Histogram(name, metric.help, labels, registry=registry, buckets=_BUCKETS)

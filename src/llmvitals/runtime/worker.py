@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from llmvitals.errors import ConfigError
-from llmvitals.incidents import Desk
+from llmvitals.incidents import IncidentSink
 from llmvitals.notify.slack.buttons import listening
 from llmvitals.pipeline import Pipeline, check, routing, scoring
 from llmvitals.record.log import Topic
@@ -18,8 +18,8 @@ from llmvitals.runtime import app
 from llmvitals.runtime.health import Health
 from llmvitals.runtime.kafka.watchdog import SUPERVISOR
 from llmvitals.runtime.stop import heard
-from llmvitals.score import Bench
-from llmvitals.stage import Tap
+from llmvitals.score import ScorerWorker
+from llmvitals.stage import SinkBinding
 from llmvitals.store.protocol import store
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def work(stage: app.Kind, settings: Settings) -> int:
     elif SUPERVISOR not in os.environ:  # else the supervisor has said it
         warn(settings)
 
-    def assemble(partitions: Mapping[str, int]) -> Make | Sequence[Tap]:
+    def assemble(partitions: Mapping[str, int]) -> Make | Sequence[SinkBinding]:
         if stage == "sink":
             alone(settings, partitions)
             return taps(settings, health)
@@ -51,7 +51,7 @@ def work(stage: app.Kind, settings: Settings) -> int:
         pipeline = Pipeline.of(settings, partitions[settings.topic(Topic.PARTIALS)], settings.sources)
         return pipeline.combining if stage == "combine" else pipeline.merging
 
-    def reread(partitions: Mapping[str, int]) -> Make | Sequence[Tap] | Routing:
+    def reread(partitions: Mapping[str, int]) -> Make | Sequence[SinkBinding] | Routing:
         if stage == "merge":  # one of the three says it
             warn(settings)
         return routing(settings) if stage == "sink" else assemble(partitions)
@@ -70,11 +70,11 @@ def work(stage: app.Kind, settings: Settings) -> int:
 
 
 @contextmanager
-def scorers(settings: Settings | None, health: Health) -> Iterator[list[Bench]]:
+def scorers(settings: Settings | None, health: Health) -> Iterator[list[ScorerWorker]]:
     """The scorers of the settings (None: none), each in its process. Raises ConfigError."""
     if settings is not None and not settings.scorers:
         raise ConfigError("scorers: none are set, so there is nothing to score: set LLMVITALS_SCORERS")
-    benches = [Bench(each, health.note) for each in (settings.scorers if settings else ())]
+    benches = [ScorerWorker(each, health.note) for each in (settings.scorers if settings else ())]
     try:
         for bench in benches:
             bench.open()
@@ -104,10 +104,14 @@ def warn(settings: Settings) -> None:
         log.warning("%s", warning)
 
 
-def taps(settings: Settings, health: Health) -> list[Tap]:
+def taps(settings: Settings, health: Health) -> list[SinkBinding]:
     """Where points and alerts end. Raises ConfigError for rules that are wrong."""
-    desk = Desk(settings, routing(settings), meters=health, buttons=listening(settings))
-    found = [Tap(Topic.ALERTS, desk, history=Topic.INCIDENTS, beside=Topic.SILENCES, after=Topic.WATERMARKS)]
+    desk = IncidentSink(settings, routing(settings), meters=health, buttons=listening(settings))
+    found = [
+        SinkBinding(
+            Topic.ALERTS, desk, history=Topic.INCIDENTS, beside=Topic.SILENCES, after=Topic.WATERMARKS
+        )
+    ]
     if (where := store(settings, meters=health)) is not None:
-        found.append(Tap(Topic.VITALS, where))
+        found.append(SinkBinding(Topic.VITALS, where))
     return found

@@ -2,7 +2,7 @@
 
 from llmvitals.score.protocol import Gives, Scorer
 from llmvitals.score.registry import find
-from llmvitals.score.scorer_worker import Bench
-from llmvitals.score.stage import Plan, Score
+from llmvitals.score.scorer_worker import ScorerWorker
+from llmvitals.score.stage import Score, ScorePlan
 
-__all__ = ["Bench", "Gives", "Plan", "Score", "Scorer", "find"]
+__all__ = ["Gives", "Score", "ScorePlan", "Scorer", "ScorerWorker", "find"]

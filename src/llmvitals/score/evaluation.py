@@ -12,7 +12,7 @@ import numpy as np
 from llmvitals.record.call import MODEL_OPERATIONS, Call, ended
 
 if TYPE_CHECKING:
-    from llmvitals.score.scorer_worker import Bench, Row
+    from llmvitals.score.scorer_worker import Row, ScorerWorker
 
 UNSCORED: Final = "unscored"
 """The error type of an evaluation that says only that a text could not be scored."""
@@ -24,7 +24,7 @@ _SAME: Final = (
 _ID: Final = 128
 
 
-def wanted(call: Call, bench: Bench) -> str | None:
+def wanted(call: Call, bench: ScorerWorker) -> str | None:
     """The text of a call that a scorer is to be asked about.
 
     None where there is none, where the call brings already what the scorer gives, where it is left out by the
@@ -36,7 +36,7 @@ def wanted(call: Call, bench: Bench) -> str | None:
     return text if _drawn(call.id, bench.setting.sample) else None
 
 
-def event(call: Call, bench: Bench, row: Row | None, now: int) -> bytes:
+def event(call: Call, bench: ScorerWorker, row: Row | None, now: int) -> bytes:
     """The evaluation, as native JSON. row: what was said, None: unscored; now: ms since 1970.
 
     Its time is now, or the call's own should that be later. Its id is the same however often it is scored.
@@ -52,7 +52,7 @@ def event(call: Call, bench: Bench, row: Row | None, now: int) -> bytes:
     return msgspec.json.encode({k: v for k, v in (fields | _said(bench, row)).items() if v is not None})
 
 
-def _said(bench: Bench, row: Row | None) -> dict[str, Any]:
+def _said(bench: ScorerWorker, row: Row | None) -> dict[str, Any]:
     if row is None:
         return {"status": "error", "error_type": UNSCORED}
     if bench.gives == "embedding":
@@ -61,7 +61,7 @@ def _said(bench: Bench, row: Row | None) -> dict[str, Any]:
     return {"toxicity": float(row)} if bench.gives == "toxicity" else {"scores": {bench.name: float(row)}}
 
 
-def _given(call: Call, bench: Bench) -> bool:
+def _given(call: Call, bench: ScorerWorker) -> bool:
     if bench.gives == "embedding":
         return call.embedding is not None
     if bench.gives == "score":
@@ -78,7 +78,7 @@ def _drawn(name: str, share: float) -> bool:
     return int.from_bytes(blake2b(name.encode(errors="replace"), digest_size=8).digest()) < share * 2**64
 
 
-def _id(call: Call, bench: Bench) -> str:
+def _id(call: Call, bench: ScorerWorker) -> str:
     place = f"{bench.gives}/{bench.name}/{bench.of}"
     whole = f"{place}/{call.id}"
     if len(whole) <= _ID:

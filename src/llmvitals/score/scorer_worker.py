@@ -35,7 +35,7 @@ LOST: Final = 3.0
 LONGEST_REST: Final = 60.0
 
 
-class Bench:
+class ScorerWorker:
     """A scorer, its process, and what happens when it crashes, hangs, raises or says nonsense.
 
     A batch that fails is tried again text by text, so that one bad text costs only itself. From the second

@@ -17,7 +17,7 @@ from llmvitals.record.call import Call
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.score.evaluation import event, wanted
-from llmvitals.score.scorer_worker import Bench
+from llmvitals.score.scorer_worker import ScorerWorker
 from llmvitals.tracebacks import summary
 
 SLICE: Final = 256
@@ -31,13 +31,13 @@ class _Decoded(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ScorePlan:
     """The same for all partitions of a topic.
 
     benches: the scorers, opened. decode: bytes → calls, raising errors.BadCall. wall: ms since 1970.
     """
 
-    benches: Sequence[Bench]
+    benches: Sequence[ScorerWorker]
     decode: Callable[[bytes], _Decoded]
     max_record_bytes: int = 262_144
     wall: Callable[[], int] = lambda: time.time_ns() // 1_000_000
@@ -62,7 +62,7 @@ class Score:
     waits = True
     next: int
 
-    def __init__(self, plan: Plan, *, parts: dict[str, bytes], beginning: int) -> None:
+    def __init__(self, plan: ScorePlan, *, parts: dict[str, bytes], beginning: int) -> None:
         saved = _restored(parts, beginning)
         self._plan = plan
         self.next = max(saved.offset, beginning)
@@ -109,7 +109,9 @@ class Score:
                 return self._plan.decode(value).calls
         return ()
 
-    def _scored(self, calls: Sequence[Call], bench: Bench) -> Generator[list[Any], None, list[Message]]:
+    def _scored(
+        self, calls: Sequence[Call], bench: ScorerWorker
+    ) -> Generator[list[Any], None, list[Message]]:
         asked = [(call, text) for call in calls if (text := wanted(call, bench)) is not None]
         if not asked:
             return []

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from llmvitals.sketch.space import FEATURES
+from llmvitals.sketch.random_features import FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -52,7 +52,7 @@ class Posted:
 
 
 @dataclass(slots=True)
-class Bucket:
+class TokenBucket:
     """So many at once, then `rate` a second."""
 
     rate: float

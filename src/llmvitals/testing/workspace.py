@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.notify.slack.limits import problems
-from llmvitals.testing.posted import Bucket, Posted
+from llmvitals.testing.posted import Posted, TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ class Workspace:
         self.channels = {name: f"C{number:08d}" for number, name in enumerate(channels, 1)}
         self.scopes = set(scopes)
         self.messages: list[Posted] = []
-        self._limited, self._posts, self._edits = limited, dict[str, Bucket](), Bucket(50 / 60, 50)
+        self._limited, self._posts, self._edits = limited, dict[str, TokenBucket](), TokenBucket(50 / 60, 50)
         self._ts = itertools.count(1)
         self._methods: dict[str, Callable[[Json], Json]] = {
             "auth.test": lambda _: {"ok": True, "team": "Fake", "user": "llmvitals", "bot_id": "B00000000"},
@@ -46,7 +46,7 @@ class Workspace:
             return self._edits.wait()
         if method in {"chat.postMessage", "webhook"}:
             channel = self._named(str(arguments.get("channel", ""))) or ""
-            return self._posts.setdefault(channel, Bucket(1, 5)).wait()
+            return self._posts.setdefault(channel, TokenBucket(1, 5)).wait()
         return 0.0
 
     def post(self, arguments: Json) -> Json:

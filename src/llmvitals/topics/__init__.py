@@ -6,6 +6,6 @@ leaves settings that the files don't name as they are. Works with Kafka 2.8 and 
 
 from llmvitals.topics.change import apply, missing, plan
 from llmvitals.topics.declared import Topic, load
-from llmvitals.topics.difference import Plan, Present
+from llmvitals.topics.difference import Present, TopicPlan
 
-__all__ = ["Plan", "Present", "Topic", "apply", "load", "missing", "plan"]
+__all__ = ["Present", "Topic", "TopicPlan", "apply", "load", "missing", "plan"]

@@ -12,7 +12,7 @@ from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionErro
 
 from llmvitals.runtime.kafka.connect import asking, client
 from llmvitals.topics.declared import load
-from llmvitals.topics.difference import Plan, Present, difference
+from llmvitals.topics.difference import Present, TopicPlan, difference
 from llmvitals.topics.incremental import alter_settings
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ _PAUSE: Final = 0.1
 """How often, and how many seconds apart, to look whether the brokers know a topic that was just created."""
 
 
-async def plan(settings: Settings, folder: Path | None = None) -> Plan:
+async def plan(settings: Settings, folder: Path | None = None) -> TopicPlan:
     """What `apply` would do. Raises ConfigError (the files), BrokerDown, LlmvitalsError (no permission)."""
     wanted = load(settings, folder)
     async with _admin(settings) as admin:
         return difference(wanted, await _present(admin, {topic.name for topic in wanted}))
 
 
-async def apply(settings: Settings, folder: Path | None = None) -> Plan:
+async def apply(settings: Settings, folder: Path | None = None) -> TopicPlan:
     """Create what is missing, add partitions, change settings; gives what was done.
 
     Returns when the brokers know the new topics. Raises as `plan` does; what was done until then stays, and
@@ -100,7 +100,7 @@ async def _present(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[s
     return found
 
 
-async def _create(admin: AIOKafkaAdminClient, plan: Plan) -> None:
+async def _create(admin: AIOKafkaAdminClient, plan: TopicPlan) -> None:
     if not plan.create:
         return
     response = await admin.create_topics([_new(topic) for topic in plan.create])

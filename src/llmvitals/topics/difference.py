@@ -26,7 +26,7 @@ class Present(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TopicPlan:
     """What `apply` does. False when there is nothing to do; its text is for people.
 
     create: topics that are missing. grow: name → (partitions now, wanted).
@@ -56,9 +56,9 @@ class Plan:
         return "\n".join(lines)
 
 
-def difference(wanted: Sequence[Topic], present: Mapping[str, Present]) -> Plan:
+def difference(wanted: Sequence[Topic], present: Mapping[str, Present]) -> TopicPlan:
     """The way from what is present to what is wanted, without deleting anything."""
-    plan = Plan(declared=len(wanted))
+    plan = TopicPlan(declared=len(wanted))
     for topic in wanted:
         there = present.get(topic.name)
         if there is None:
@@ -80,7 +80,7 @@ def difference(wanted: Sequence[Topic], present: Mapping[str, Present]) -> Plan:
     return plan
 
 
-def _partitions(topic: Topic, there: Present, plan: Plan) -> None:
+def _partitions(topic: Topic, there: Present, plan: TopicPlan) -> None:
     now, want = there.partitions, topic.partitions
     if now > want:
         harm = "workers refuse that" if topic.name.endswith(_ALONE) else "more do no harm"

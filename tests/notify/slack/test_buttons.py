@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from desks import World
 from desks import alert as incident
 from llmvitals.errors import ConfigError
-from llmvitals.notify.rate_limit import Tempo
+from llmvitals.notify.rate_limit import RateLimits
 from llmvitals.notify.slack.actions import ACK, CALLS, SILENCE, VALUE, actions, carried, meant
 from llmvitals.notify.slack.bot import Bot
 from llmvitals.notify.slack.buttons import Buttons, listening
 from llmvitals.notify.slack.interaction import acts
-from llmvitals.record.act import Acknowledgement, Question, Silence, decode, encode
-from llmvitals.record.card import Card
 from llmvitals.record.matcher import Matcher
+from llmvitals.record.message_state import MessageState
+from llmvitals.record.user_action import Acknowledgement, Question, Silence, decode, encode
 from llmvitals.settings import Settings, load
 from llmvitals.testing import FakeSlack
 from llmvitals.testing.sockets import pressed
@@ -49,7 +49,7 @@ class Hearing:
     def __init__(self, slack: FakeSlack, token: str) -> None:
         self.waits: list[float] = []
         self.slept = asyncio.Event()
-        self.buttons = Buttons(token, slack.url, Tempo(timeout=2, clock=lambda: NOON, sleep=self._sleep))
+        self.buttons = Buttons(token, slack.url, RateLimits(timeout=2, clock=lambda: NOON, sleep=self._sleep))
 
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -70,10 +70,10 @@ async def hearing(slack: FakeSlack) -> AsyncIterator[Hearing]:
     await ears.buttons.stop()
 
 
-async def posted(slack: FakeSlack, card: Card | None = None) -> Posted:
+async def posted(slack: FakeSlack, card: MessageState | None = None) -> Posted:
     bot = Bot(slack.token, slack.url, timeout=5, buttons=True)
     await bot.open()
-    answer = await bot.post("#alerts", card or Card.alone(alert()), plain=False)
+    answer = await bot.post("#alerts", card or MessageState.alone(alert()), plain=False)
     await bot.close()
     assert answer.code == "ok"
     return slack.messages[-1]
@@ -157,28 +157,28 @@ async def test_what_is_pressed_is_seen_once_whatever_slack_answers(
 # --- which buttons there are ---------------------------------------------------------------------
 
 
-def names(card: Card) -> list[str]:
+def names(card: MessageState) -> list[str]:
     return [element["action_id"] for block in actions(card) for element in block["elements"]]
 
 
 def test_only_what_makes_sense_can_be_pressed() -> None:
-    card = Card.alone(alert())
+    card = MessageState.alone(alert())
     assert names(card) == [ACK, SILENCE, CALLS]
     assert names(changed(card, acknowledged=("Ann", NOON))) == [SILENCE, CALLS]
     assert names(changed(card, unheard="silenced by Ann until 16:00")) == [ACK, CALLS]
     assert names(changed(card, matchers=())) == [ACK, CALLS]
-    assert names(Card.alone(alert(status="resolved"))) == []
+    assert names(MessageState.alone(alert(status="resolved"))) == []
 
 
 def test_what_would_not_fit_into_a_button_is_not_offered() -> None:
     long = tuple(Matcher(f"label{n}", "=", "x" * 200) for n in range(12))
-    assert names(changed(Card.alone(alert()), matchers=long)) == [ACK, CALLS]
-    assert names(changed(Card.alone(alert()), incident="x" * 2_000)) == []
+    assert names(changed(MessageState.alone(alert()), matchers=long)) == [ACK, CALLS]
+    assert names(changed(MessageState.alone(alert()), incident="x" * 2_000)) == []
 
 
-def changed(card: Card, **fields: Any) -> Card:
-    own = {name: getattr(card, name) for name in Card.__slots__}
-    return Card(**(own | fields))
+def changed(card: MessageState, **fields: Any) -> MessageState:
+    own = {name: getattr(card, name) for name in MessageState.__slots__}
+    return MessageState(**(own | fields))
 
 
 def test_without_the_app_token_there_are_no_buttons(slack: FakeSlack) -> None:
@@ -233,7 +233,7 @@ def test_no_payload_does_harm(payload: Any) -> None:
 @given(hostile.filter(bool), st.lists(st.tuples(hostile.filter(bool), st.just("="), hostile), max_size=6))
 def test_what_a_button_carries_comes_back_or_is_not_offered(incident: str, labels: list[Any]) -> None:
     card = changed(
-        Card.alone(alert()), incident=incident, matchers=tuple(Matcher(*label) for label in labels)
+        MessageState.alone(alert()), incident=incident, matchers=tuple(Matcher(*label) for label in labels)
     )
     value, silences = carried(card)
     if value:

@@ -17,9 +17,9 @@ from llmvitals.cli.doctor import examine
 from llmvitals.errors import SinkError
 from llmvitals.notify.delivery import Delivery, Letter
 from llmvitals.notify.protocol import chosen
-from llmvitals.notify.rate_limit import Tempo
+from llmvitals.notify.rate_limit import RateLimits
 from llmvitals.notify.terminal import Terminal
-from llmvitals.record.card import Card, Place
+from llmvitals.record.message_state import MessageState, Place
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 from slack_samples import NOON, alert
@@ -46,14 +46,14 @@ class Time:
         self.then()
         await asyncio.sleep(0)
 
-    def tempo(self, **changes: Any) -> Tempo:
+    def tempo(self, **changes: Any) -> RateLimits:
         fields: dict[str, Any] = {
             "timeout": 0.25,
             "clock": lambda: int(self.now * SECOND),
             "monotonic": lambda: self.now,
             "sleep": self.sleep,
         }
-        return Tempo(**(fields | changes))
+        return RateLimits(**(fields | changes))
 
 
 class Tally:
@@ -72,7 +72,7 @@ class Tally:
 class Post:
     """A delivery as its owner drives it: what can't be brought now is brought again, after a while."""
 
-    def __init__(self, given: Settings, time: Time, tempo: Tempo | None = None) -> None:
+    def __init__(self, given: Settings, time: Time, tempo: RateLimits | None = None) -> None:
         tempo = tempo or time.tempo()
         self.time, self.tally, self.reasons = time, Tally(), list[str]()
         self.backend = chosen(given, tempo.timeout)
@@ -106,7 +106,7 @@ def time() -> Time:
 async def make(slack: FakeSlack, time: Time) -> AsyncIterator[Any]:
     made: list[Post] = []
 
-    async def start(*, tempo: Tempo | None = None, **changed: Any) -> Post:
+    async def start(*, tempo: RateLimits | None = None, **changed: Any) -> Post:
         fields = {"slack_token": slack.token, "slack_channel": "#alerts", "slack_api_url": slack.url}
         post = Post(Settings(**(fields | changed)), time, tempo)
         made.append(post)
@@ -124,7 +124,7 @@ def letter(name: str = "e1", *, channel: str = "#alerts", **changes: Any) -> Let
         "replies": changes.pop("replies", []),
         "sought": changes.pop("sought", False),
     }
-    return Letter(card=Card.alone(alert(episode=name, **changes)), channel=channel, **fields)  # fmt: skip
+    return Letter(card=MessageState.alone(alert(episode=name, **changes)), channel=channel, **fields)  # fmt: skip
 
 
 OVER: dict[str, Any] = {"status": "resolved", "until": NOON + SECOND}
@@ -475,7 +475,9 @@ async def test_slacks_own_limits_are_never_hit(time: Time) -> None:
     """With the real clock: as many messages as come at once, then one a second."""
     async with FakeSlack(CHANNELS, limited=True) as slack:
         post = Post(
-            Settings(slack_token=slack.token, slack_api_url=slack.url, slack_channel="#alerts"), time, Tempo()
+            Settings(slack_token=slack.token, slack_api_url=slack.url, slack_channel="#alerts"),
+            time,
+            RateLimits(),
         )
         await post.backend.open()
         for number in range(5):

@@ -11,7 +11,7 @@ import pytest
 
 from llmvitals.record.alert import Alert
 from llmvitals.record.point import Point
-from llmvitals.rules.engine import Watch
+from llmvitals.rules.engine import RuleEngine
 from llmvitals.rules.kinds import KINDS
 from panes import alerts, points, said, watch
 from subjects import NEVER, SUBJECTS, Panes, Subject
@@ -35,7 +35,7 @@ def noise(name: str) -> Panes:
     return SUBJECTS[name].traffic(rng(name, 2), SUBJECTS[name].quiet, NEVER)
 
 
-def watched(subject: Subject, folder: Path) -> Watch:
+def watched(subject: Subject, folder: Path) -> RuleEngine:
     return watch(folder, subject.rule, subject.micros)
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic import Field
 
-from llmvitals.backtest.evaluator import Trial
+from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.backtest.screen import screen_of
 from llmvitals.errors import RuleError
 from llmvitals.incidents.points import point
@@ -29,7 +29,7 @@ from llmvitals.rules.condition.fixed_limit import FixedLimit
 from llmvitals.rules.condition.kind import Kind
 from llmvitals.rules.condition.needs import Needs
 from llmvitals.rules.condition.screening import Screen
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds import KINDS
 from llmvitals.rules.schema import field_table, rule_schema
 from llmvitals.settings import Settings
@@ -149,7 +149,7 @@ def test_the_stages_alert(settings: Settings):
 
 
 def test_a_backtest_gives_the_same_alerts(settings: Settings):
-    trial = Trial(settings, [settings.alerts], {"calls": 1})
+    trial = Evaluator(settings, [settings.alerts], {"calls": 1})
     trial.feed("calls", 0, calls())
     trial.end("calls", 0)
     (rule,) = trial.judges[0].pipeline.watch.rules.rules
@@ -191,7 +191,7 @@ def test_its_mistakes_are_reported_at_their_place(settings: Settings):
     path = settings.alerts / "rules.yaml"
     path.write_text(RULES.replace("most: 15", "mist: 15"))
     with pytest.raises(RuleError, match="did you mean most"):
-        load_watch(settings.alerts, 10 * SECOND)
+        load_engine(settings.alerts, 10 * SECOND)
     path.write_text(RULES + "    for: 5m")
     with pytest.raises(RuleError, match="a crowd takes no for"):
-        load_watch(settings.alerts, 10 * SECOND)
+        load_engine(settings.alerts, 10 * SECOND)

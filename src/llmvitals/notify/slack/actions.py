@@ -11,7 +11,7 @@ from llmvitals.record.matcher import LONGEST, Matcher
 from llmvitals.window import DAY, HOUR
 
 if TYPE_CHECKING:
-    from llmvitals.record.card import Card
+    from llmvitals.record.message_state import MessageState
 
 ACK: Final = "llmvitals_ack"
 SILENCE: Final = "llmvitals_silence"
@@ -43,7 +43,7 @@ class _Carried(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     matchers: Annotated[tuple[_Exact, ...], msgspec.Meta(max_length=32)] = ()
 
 
-def carried(card: Card) -> tuple[str, bool]:
+def carried(card: MessageState) -> tuple[str, bool]:
     """The value of a card's buttons ("" : it can have none), and whether the card can be silenced."""
     exact = card.matchers and all(matcher.op == "=" for matcher in card.matchers)
     for matchers in [card.matchers, ()] if exact else [()]:
@@ -70,7 +70,7 @@ def meant(value: object) -> Meant | None:
     return Meant(said.incident, tuple(Matcher(m.name, "=", m.value) for m in said.matchers))
 
 
-def actions(card: Card) -> list[Block]:
+def actions(card: MessageState) -> list[Block]:
     """The block with the buttons that make sense now; none once it is over."""
     value, can_silence = carried(card)
     if card.status == "resolved" or not value:

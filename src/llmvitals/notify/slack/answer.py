@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from llmvitals.record.card import Place
+from llmvitals.record.message_state import Place
 
 
 class Do(StrEnum):

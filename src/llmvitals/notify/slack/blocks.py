@@ -15,7 +15,7 @@ from llmvitals.window import SECOND
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from llmvitals.notify.listing import Line, Lines
+    from llmvitals.notify.listing import AlertLine, AlertLines
     from llmvitals.notify.message import Notice, Timed
 
 HEADER: Final = 150
@@ -125,12 +125,12 @@ def _list(said: Notice) -> Iterator[str]:
         yield f"and {left:,} more"
 
 
-def _head(lines: Lines) -> str:
+def _head(lines: AlertLines) -> str:
     rule = f"*{escape(lines.rule, 150)}*" if lines.rule else ""
     return " · ".join(filter(None, (rule, *(escape(part, 300) for part in lines.head))))
 
 
-def _line(line: Line) -> str:
+def _line(line: AlertLine) -> str:
     parts = [" ".join(map(_code, line.values)), escape(line.figure, 100)]
     text = " ".join(filter(None, parts))
     when = date(line.since, "{time}") if line.since is not None else line.lasted

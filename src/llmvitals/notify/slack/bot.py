@@ -16,14 +16,14 @@ from llmvitals.notify.slack.actions import actions
 from llmvitals.notify.slack.answer import Answer, Do, coded
 from llmvitals.notify.slack.blocks import blocks, fallback
 from llmvitals.notify.slack.connection import failed, session
-from llmvitals.record.card import Place
+from llmvitals.record.message_state import Place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     import aiohttp
 
-    from llmvitals.record.card import Card
+    from llmvitals.record.message_state import MessageState
 
 EVENT: Final = "llmvitals_incident"
 """The type of our messages' metadata; its payload is `{"incident": id}`."""
@@ -67,13 +67,13 @@ class Bot:
     async def check(self) -> Answer:
         return _answer(await asked(self._client.auth_test()))
 
-    async def post(self, channel: str, card: Card, *, plain: bool) -> Answer:
+    async def post(self, channel: str, card: MessageState, *, plain: bool) -> Answer:
         # By a name, Slack finds the channel; the answer holds its id, by which alone it can be edited.
         answer = await self._post(channel=channel, mrkdwn=False, **self._content(card, plain=plain))
         self._ids[channel] = answer.place.channel or self._ids.get(channel, channel)
         return answer
 
-    async def edit(self, place: Place, card: Card, *, plain: bool) -> Answer:
+    async def edit(self, place: Place, card: MessageState, *, plain: bool) -> Answer:
         if not place.ts:
             return Answer("message_not_found")
         content = self._content(card, plain=plain)
@@ -119,7 +119,7 @@ class Bot:
         self._blind.add(channel)
         return await self.check()
 
-    def _content(self, card: Card, *, plain: bool) -> dict[str, Any]:
+    def _content(self, card: MessageState, *, plain: bool) -> dict[str, Any]:
         said = notice(card, trace_url=self._trace_url)
         return {
             "text": fallback(said),

@@ -14,12 +14,12 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from llmvitals.notify.rate_limit import Tempo
+from llmvitals.notify.rate_limit import RateLimits
 from llmvitals.notify.slack.answer import Answer, Do
 from llmvitals.notify.slack.bot import asked
 from llmvitals.notify.slack.connection import failed, session
 from llmvitals.notify.slack.interaction import acts
-from llmvitals.record.act import Act
+from llmvitals.record.user_action import UserAction
 
 if TYPE_CHECKING:
     from aiohttp import WSMessage
@@ -48,9 +48,9 @@ class Buttons:
     that nor a wrong token to anyone.
     """
 
-    def __init__(self, app_token: str, url: str, tempo: Tempo | None = None) -> None:
-        self._token, self._url, self._tempo = app_token.strip(), url, tempo or Tempo()
-        self._acts: deque[Act] = deque(maxlen=MOST)
+    def __init__(self, app_token: str, url: str, tempo: RateLimits | None = None) -> None:
+        self._token, self._url, self._tempo = app_token.strip(), url, tempo or RateLimits()
+        self._acts: deque[UserAction] = deque(maxlen=MOST)
         self._trouble: str | None = None
         self._task: asyncio.Task[None] | None = None
         # What slack_sdk would log holds the connection's address, which is a secret, and people's names.
@@ -70,7 +70,7 @@ class Buttons:
                 await self._task
             self._task = None
 
-    def drain(self) -> list[Act]:
+    def drain(self) -> list[UserAction]:
         """What was pressed since the last call, oldest first."""
         acts = list(self._acts)
         self._acts.clear()
@@ -160,7 +160,7 @@ class Buttons:
 async def opened(settings: Settings) -> tuple[Answer, str]:
     """Whether Socket Mode would let us in, and what to do where it would not."""
     token = settings.slack_app_token.get_secret_value() if settings.slack_app_token else ""
-    async with session(Tempo().timeout) as http:
+    async with session(RateLimits().timeout) as http:
         web = AsyncWebClient("", settings.slack_api_url, session=http, retry_handlers=[])
         web.proxy = None
         found = await asked(web.apps_connections_open(app_token=token.strip()))
@@ -168,7 +168,7 @@ async def opened(settings: Settings) -> tuple[Answer, str]:
     return answer, "" if answer.do is Do.DONE else _cured(answer)
 
 
-def listening(settings: Settings, tempo: Tempo | None = None) -> Buttons | None:
+def listening(settings: Settings, tempo: RateLimits | None = None) -> Buttons | None:
     """What hears the buttons, where the settings have an app-level token."""
     if settings.slack_app_token is None:
         return None

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from llmvitals.notify.slack.actions import ACK, CALLS, LENGTHS, SILENCE, Meant, meant
 from llmvitals.notify.wording import clean
-from llmvitals.record.act import Acknowledgement, Question, Silence
+from llmvitals.record.user_action import Acknowledgement, Question, Silence
 
 if TYPE_CHECKING:
-    from llmvitals.record.act import Act
+    from llmvitals.record.user_action import UserAction
 
 
-def acts(payload: Any, now: int) -> list[Act]:
+def acts(payload: Any, now: int) -> list[UserAction]:
     """What a payload of Slack's asks for at `now` (µs); what is not ours or not well-formed asks nothing.
 
     The same press, told twice, gives the same keys.
@@ -26,7 +26,7 @@ def acts(payload: Any, now: int) -> list[Act]:
     return [act for act in found if act is not None]
 
 
-def _act(action: Any, payload: dict[str, Any], by: str, now: int) -> Act | None:
+def _act(action: Any, payload: dict[str, Any], by: str, now: int) -> UserAction | None:
     if not isinstance(action, dict):
         return None
     kind = action.get("action_id")

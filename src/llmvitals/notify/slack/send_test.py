@@ -10,11 +10,11 @@ from llmvitals.errors import SinkError
 from llmvitals.meters import Unmetered
 from llmvitals.notify.delivery import Delivery, Letter
 from llmvitals.notify.protocol import chosen
-from llmvitals.notify.rate_limit import Tempo
+from llmvitals.notify.rate_limit import RateLimits
 from llmvitals.notify.slack.answer import Do
 from llmvitals.notify.slack.buttons import opened
 from llmvitals.notify.slack.thread import reply
-from llmvitals.record.card import Card, Place
+from llmvitals.record.message_state import MessageState, Place
 from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def trial(settings: Settings, alert: Alert, channel: str, say: Callable[[s
 
     Raises Failed where Slack does not take it, or not there.
     """
-    tempo = Tempo()
+    tempo = RateLimits()
     backend = chosen(settings, tempo.timeout)
     delivery = Delivery(backend, channel, tempo, Unmetered())
     await backend.open()
@@ -56,11 +56,11 @@ async def _life(
     delivery: Delivery, alert: Alert, channel: str, say: Callable[[str], object], *, threads: bool
 ) -> Place | None:
     """Its last place; None where it was refused."""
-    first = Card.alone(structs.replace(alert, note=NOTE))
+    first = MessageState.alone(structs.replace(alert, note=NOTE))
     end = alert.at + MINUTE
     over = structs.replace(first.chief, status="resolved", at=end, until=end)
     place: Place | None = None
-    for before, card in ((None, first), (first, Card.alone(over))):
+    for before, card in ((None, first), (first, MessageState.alone(over))):
         said = reply(before, card) if before else None
         letter = Letter(card=card, channel=channel, place=place, replies=[said] if said else [])
         place = await delivery.bring(letter)

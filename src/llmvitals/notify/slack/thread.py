@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from llmvitals.record.alert import Alert
-    from llmvitals.record.card import Card
+    from llmvitals.record.message_state import MessageState
 
 NAMED: Final = 3
 """So many alerts are named in a reply; of the others only the number is told."""
@@ -26,7 +26,7 @@ _WORDS: Final = ("", "minor", "major")
 _STEERS: Final = {"block": "calls are blocked", "warn": "calls are warned", "": "calls go through again"}
 
 
-def reply(before: Card, after: Card) -> str | None:
+def reply(before: MessageState, after: MessageState) -> str | None:
     """What a thread should hear of this change; None where nothing happened that one would want to be told.
 
     A value that merely moves is no news: the message shows it. Alerts are told apart by their episodes; of
@@ -46,7 +46,7 @@ def reply(before: Card, after: Card) -> str | None:
     return _cut("\n".join(said)) or None
 
 
-def calls(card: Card, *, trace_url: str = "") -> str:
+def calls(card: MessageState, *, trace_url: str = "") -> str:
     """Calls to look at, for whom asks: the exemplars of every alert on the card."""
     shared = common(card.alerts)
     lines: list[str] = []
@@ -60,7 +60,7 @@ def calls(card: Card, *, trace_url: str = "") -> str:
     return _cut("\n".join(["Calls to look at", *lines]))
 
 
-def _alerts(before: Card, after: Card) -> Iterator[str]:
+def _alerts(before: MessageState, after: MessageState) -> Iterator[str]:
     was = {alert.episode: alert for alert in before.alerts}
     fresh = [a for a in after.alerts if a.status == "firing" and _status(was, a) != "firing"]
     over = [a for a in after.alerts if a.status == "resolved" and _status(was, a) == "firing"]

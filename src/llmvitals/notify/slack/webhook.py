@@ -13,7 +13,7 @@ from llmvitals.notify.slack.connection import failed, session
 if TYPE_CHECKING:
     import aiohttp
 
-    from llmvitals.record.card import Card
+    from llmvitals.record.message_state import MessageState
 
 
 class Webhook(Threadless):
@@ -38,7 +38,7 @@ class Webhook(Threadless):
         answer = await self._send({})
         return answer if answer.do in {Do.WAIT, Do.ASK, Do.FIX, Do.MOVE} else Answer()
 
-    async def post(self, channel: str, card: Card, *, plain: bool) -> Answer:
+    async def post(self, channel: str, card: MessageState, *, plain: bool) -> Answer:
         del channel  # a webhook has one channel, and drops metadata
         said = notice(card, trace_url=self._trace_url)
         body: dict[str, Any] = {"text": fallback(said), "unfurl_links": False, "unfurl_media": False}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmvitals.record.vitals import TOPS
-from llmvitals.sketch.tally import MAXIMA, SUMS
+from llmvitals.sketch.counters import MAXIMA, SUMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

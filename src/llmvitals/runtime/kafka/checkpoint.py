@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmvitals.record.log import Snapshot
-    from llmvitals.runtime.kafka.producer import Outbox
+    from llmvitals.runtime.kafka.producer import Producer
     from llmvitals.runtime.kafka.tail import Tail
     from llmvitals.settings import Settings
 
@@ -61,7 +61,7 @@ class _Place(NamedTuple):
     topic_id: str
 
 
-class Ledger:
+class CheckpointWriter:
     """The checkpoint of one partition, kept by its present owner.
 
     A new owner has a greater epoch than any seen before, so a zombie's records never win, whatever their
@@ -70,7 +70,7 @@ class Ledger:
     """
 
     def __init__(
-        self, outbox: Outbox, owner: str, saved: Saved, *, shelf: int, generation: int, topic_id: str = ""
+        self, outbox: Producer, owner: str, saved: Saved, *, shelf: int, generation: int, topic_id: str = ""
     ) -> None:
         self._topic_id = topic_id or saved.topic_id
         self._outbox, self._owner, self._shelf = outbox, owner, shelf
@@ -143,10 +143,10 @@ class Ledger:
         return Message(Topic.CHECKPOINTS, key.encode(), value, self._shelf)
 
 
-class Store:
+class CheckpointStore:
     """The checkpoint topic, as one consumer group sees it."""
 
-    def __init__(self, settings: Settings, group: str, outbox: Outbox, tail: Tail) -> None:
+    def __init__(self, settings: Settings, group: str, outbox: Producer, tail: Tail) -> None:
         self._topic, self._group = settings.topic(Topic.CHECKPOINTS), group
         self._outbox, self._tail = outbox, tail
 
@@ -163,7 +163,7 @@ class Store:
         commits: Mapping[TopicPartition, tuple[int, str] | None],
         generation: int,
         ids: Mapping[str, str],
-    ) -> dict[TopicPartition, tuple[Saved, Ledger]]:
+    ) -> dict[TopicPartition, tuple[Saved, CheckpointWriter]]:
         """The newest checkpoint of each partition, and the ledger to go on with.
 
         commits: what the group has committed, (offset, metadata). ids: topic → its id. Raises StateLost when
@@ -180,7 +180,9 @@ class Store:
             if commit:
                 self._check(partition, commit, saved, marks[partition])
             topic_id = ids.get(partition.topic, "")
-            ledger = Ledger(self._outbox, owner, saved, shelf=shelf, generation=generation, topic_id=topic_id)
+            ledger = CheckpointWriter(
+                self._outbox, owner, saved, shelf=shelf, generation=generation, topic_id=topic_id
+            )
             ledgers[partition] = saved, ledger
         return ledgers
 

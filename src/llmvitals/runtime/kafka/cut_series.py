@@ -16,7 +16,7 @@ INTERVAL: Final = 60.0
 """Seconds between two lines about the same view."""
 
 
-class Crowd:
+class CutSeriesLog:
     """One line a view and INTERVAL, with a few of the names. clock: seconds, monotonic."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

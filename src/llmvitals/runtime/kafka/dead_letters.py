@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from llmvitals.record.log import Message
-    from llmvitals.runtime.kafka.producer import Outbox
+    from llmvitals.runtime.kafka.producer import Producer
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class DeadLetters:
     topic: its full name. ready: is told, under the name WHO, why the worker is not ready, or None.
     """
 
-    def __init__(self, outbox: Outbox, topic: str, ready: Callable[[str, str | None], None]) -> None:
+    def __init__(self, outbox: Producer, topic: str, ready: Callable[[str, str | None], None]) -> None:
         self._outbox, self._topic, self._ready = outbox, topic, ready
         self._tasks: set[asyncio.Task[None]] = set()
         self._late: set[asyncio.Task[None] | None] = set()

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
     from llmvitals.record.log import Message, Snapshot
-    from llmvitals.runtime.kafka.checkpoint import Ledger, Mark
+    from llmvitals.runtime.kafka.checkpoint import CheckpointWriter, Mark
     from llmvitals.runtime.kafka.dead_letters import DeadLetters
     from llmvitals.runtime.kafka.feed import Batch
-    from llmvitals.runtime.kafka.producer import Outbox
+    from llmvitals.runtime.kafka.producer import Producer
     from llmvitals.stage import Stage
 
 OUTSTANDING: Final = 256
@@ -47,7 +47,7 @@ class _Sending:
     complete: bool = False
 
 
-class Lane:
+class PartitionTask:
     """A stage and what is on its way to Kafka from it.
 
     Whoever touches the stage holds `lock`, but for `settle`, which only tells it what is acknowledged.
@@ -58,8 +58,8 @@ class Lane:
         self,
         partition: TopicPartition,
         stage: Stage,
-        ledger: Ledger,
-        outbox: Outbox,
+        ledger: CheckpointWriter,
+        outbox: Producer,
         *,
         letters: DeadLetters | None = None,
     ) -> None:
@@ -173,10 +173,10 @@ class Lane:
                 self.stage.delivered(sending.mark)
                 passing("after-delivery")
 
-    def point(self, heard: int, *, whole: bool = False) -> Point:
+    def point(self, heard: int, *, whole: bool = False) -> SavePoint:
         """What to save, as it is now; heard: see `Chunk`. Hold the lock."""
         sending = self._sendings[-1] if self._sendings else None
-        return Point(self, self.stage.snapshot(whole=whole), self.stage.next, sending, heard)
+        return SavePoint(self, self.stage.snapshot(whole=whole), self.stage.next, sending, heard)
 
     async def settle(self, last: _Sending | None) -> None:
         """Wait until everything up to `last` is acknowledged. Raises NotSent for what never will be."""
@@ -190,7 +190,7 @@ class Lane:
             raise RuntimeError("a sending was broken off: what it was part of can't be saved")
         await self.reap()
 
-    async def write(self, point: Point) -> Mark | None:
+    async def write(self, point: SavePoint) -> Mark | None:
         """Write a checkpoint; None when nothing has changed since the last one."""
         snapshot = point.snapshot
         state = (snapshot.offset, point.applied, snapshot.parts[MANIFEST])
@@ -201,17 +201,17 @@ class Lane:
         return mark
 
 
-class Point(NamedTuple):
+class SavePoint(NamedTuple):
     """A snapshot of a lane, the offset applied by then, the last sending before it, and when it was heard."""
 
-    lane: Lane
+    lane: PartitionTask
     snapshot: Snapshot
     applied: int
     sending: _Sending | None
     heard: int
 
 
-async def settled(points: Sequence[Point], blocked: asyncio.Event) -> bool:
+async def settled(points: Sequence[SavePoint], blocked: asyncio.Event) -> bool:
     """Wait for what was sent before these points; False when dead letters among it will take longer.
 
     blocked: set while dead letters can't be delivered. Raises NotSent.

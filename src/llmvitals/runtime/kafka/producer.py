@@ -44,7 +44,7 @@ async def acknowledged(futures: Iterable[asyncio.Future[Any]]) -> list[Any]:
         raise NotSent("A record was given up before Kafka acknowledged it") from error
 
 
-class Outbox:
+class Producer:
     """A producer that waits for all replicas and gives up on a message after 15 s.
 
     It is not idempotent: a frame that arrives twice changes nothing, and aiokafka's idempotent producer

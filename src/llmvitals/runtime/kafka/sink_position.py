@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from llmvitals.meters import Meters
     from llmvitals.runtime.kafka.feed import Bounds, Feed
-    from llmvitals.runtime.kafka.sink_task import Line
+    from llmvitals.runtime.kafka.sink_task import SinkTask
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Cup:
+class SinkPosition:
     """One partition: the offset done up to, the one committed, and the one up to which the store has it."""
 
     partition: TopicPartition
@@ -40,7 +40,7 @@ def begun(
     *,
     topic_id: str,
     meters: Meters,
-) -> Cup:
+) -> SinkPosition:
     """Where the sink begins: where the group has committed, else at the beginning; of another topic too.
 
     Raises SourceRecreated where the id is not known and the topic ends too soon.
@@ -50,10 +50,10 @@ def begun(
         log.warning("%s[%d] %s", *partition, sink_offsets.AGAIN)
     elif commit:
         begin = resume(partition, bounds, meters, offset=commit[0], counted=commit[0])
-    return Cup(partition, begin, commit[0] if commit else -1, stored=begin)
+    return SinkPosition(partition, begin, commit[0] if commit else -1, stored=begin)
 
 
-async def rewound(line: Line, feed: Feed | None, cup: Cup) -> bool:
+async def rewound(line: SinkTask, feed: Feed | None, cup: SinkPosition) -> bool:
     """Whether the sink's store lacks what was done, so that the partition is now read again from there.
 
     Raises SinkError(retry=True) when the store or Kafka can't be asked.

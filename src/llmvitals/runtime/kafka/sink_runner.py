@@ -14,8 +14,8 @@ from llmvitals.runtime.kafka.crash import passing
 from llmvitals.runtime.kafka.feed import Progress, Refused, fresh, resume
 from llmvitals.runtime.kafka.followed_topics import After, news
 from llmvitals.runtime.kafka.producer import NotSent
-from llmvitals.runtime.kafka.sink_position import Cup, begun, rewound
-from llmvitals.runtime.kafka.sink_task import PARTING, Line, acts, asking, patience, pause
+from llmvitals.runtime.kafka.sink_position import SinkPosition, begun, rewound
+from llmvitals.runtime.kafka.sink_task import PARTING, SinkTask, acts, asking, patience, pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Sequence
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
     from llmvitals.runtime.kafka.feed import Batch, Bounds, Feed
-    from llmvitals.runtime.kafka.producer import Outbox
+    from llmvitals.runtime.kafka.producer import Producer
     from llmvitals.runtime.kafka.tail import Tail
     from llmvitals.settings import Settings
-    from llmvitals.stage import Tap
+    from llmvitals.stage import SinkBinding
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 30.0
 
 
-class Pour:
+class SinkRunner:
     """A `feed.Work` that hands the records of topics to sinks.
 
     A sink that asks for a retry gets the same records again, after a while; the others go on meanwhile.
@@ -46,17 +46,17 @@ class Pour:
 
     def __init__(
         self,
-        taps: Sequence[Tap],
+        taps: Sequence[SinkBinding],
         settings: Settings,
         *,
         tail: Tail,
-        outbox: Outbox,
+        outbox: Producer,
         meters: Meters,
         ready: Callable[[str, str | None], None],
     ) -> None:
         self._tail, self._outbox, self._meters, self._ready = tail, outbox, meters, ready
         self._lines = {
-            settings.topic(tap.topic): Line(
+            settings.topic(tap.topic): SinkTask(
                 tap,
                 settings.topic(tap.topic),
                 tap.history and settings.topic(tap.history),
@@ -67,7 +67,7 @@ class Pour:
         }
         self.topics = tuple(self._lines)
         self.failed: BaseException | None = None
-        self._cups: dict[TopicPartition, Cup] = {}
+        self._cups: dict[TopicPartition, SinkPosition] = {}
         self._ids: dict[str, str] = {}
         self._feed: Feed | None = None
         self._leaving = asyncio.Event()
@@ -185,13 +185,13 @@ class Pour:
             self._cups[partition].committed = at
         return True
 
-    def _of(self, line: Line) -> list[Cup]:
+    def _of(self, line: SinkTask) -> list[SinkPosition]:
         return [cup for cup in self._cups.values() if cup.partition.topic == line.topic]
 
-    def _tell(self, line: Line) -> None:
+    def _tell(self, line: SinkTask) -> None:
         self._ready(line.name, line.trouble() if self._of(line) else None)
 
-    async def _idle(self, line: Line) -> None:
+    async def _idle(self, line: SinkTask) -> None:
         self._tell(line)
         if not self._of(line):
             await self._rest(line)
@@ -205,13 +205,13 @@ class Pour:
             async with line.lock:
                 await self._insist(line, self._leaving, partial(self._look, line))
 
-    async def _look(self, line: Line) -> None:
+    async def _look(self, line: SinkTask) -> None:
         """Get the sink ready, and see whether its store still has what was done."""
         await self._begin(line)
         for cup in self._of(line):
             await rewound(line, self._feed, cup)
 
-    async def _give(self, line: Line, cup: Cup, records: Sequence[Record], *, end: int) -> None:
+    async def _give(self, line: SinkTask, cup: SinkPosition, records: Sequence[Record], *, end: int) -> None:
         """Have records taken; after that all before `end` is done."""
         feed = self._feed
         await self._begin(line)
@@ -220,7 +220,7 @@ class Pour:
         await self._send(line, feed, await asking(line, line.sink.take(cup.partition.partition, records)))
         cup.next, cup.stored = max(cup.next, end), records[-1].offset + 1
 
-    async def _tick(self, line: Line, found: list[Record]) -> None:
+    async def _tick(self, line: SinkTask, found: list[Record]) -> None:
         feed = self._feed
         await self._begin(line)
         if found:
@@ -233,13 +233,13 @@ class Pour:
             passing("after-tick")
         await self._send(line, feed, messages)
 
-    async def _send(self, line: Line, feed: Feed | None, messages: Sequence[Message]) -> None:
+    async def _send(self, line: SinkTask, feed: Feed | None, messages: Sequence[Message]) -> None:
         if feed is None or feed is not self._feed or not feed.holds():
             # Somebody else has taken over from what was written; ours would undo what he does.
             messages = acts(line, messages)
         await self._outbox.deliver(messages)
 
-    async def _news(self, line: Line) -> list[Record]:
+    async def _news(self, line: SinkTask) -> list[Record]:
         """What the topics beside have had since the last look."""
         feed = self._feed
         if feed is None or not line.started:
@@ -248,7 +248,7 @@ class Pour:
         found = await news(self._tail, line.beside_topic)
         return found + await line.after.news(self._tail, feed, taken)
 
-    async def _rest(self, line: Line) -> None:
+    async def _rest(self, line: SinkTask) -> None:
         """The sink's partitions are gone: what must not run twice stops."""
         rest = getattr(line.sink, "rest", None)
         if line.awake and rest is not None:
@@ -256,7 +256,7 @@ class Pour:
                 line.awake = False
                 await self._outbox.deliver(acts(line, await rest()))
 
-    async def _begin(self, line: Line) -> None:
+    async def _begin(self, line: SinkTask) -> None:
         if not line.started:
             line.awake = True
             await asking(line, line.sink.start(line.history))
@@ -265,7 +265,7 @@ class Pour:
             line.started, line.history, line.beside = True, None, ()
 
     async def _insist(
-        self, line: Line, leaving: asyncio.Event, call: Callable[[], Coroutine[Any, Any, None]]
+        self, line: SinkTask, leaving: asyncio.Event, call: Callable[[], Coroutine[Any, Any, None]]
     ) -> bool:
         """Call until it works; False when the partitions go to somebody else before it does."""
         wait = _FIRST_WAIT
@@ -289,7 +289,7 @@ class Pour:
         line.retrying = None
         return False
 
-    def _waits(self, line: Line, reason: str | None, pause: float = 0.0) -> None:
+    def _waits(self, line: SinkTask, reason: str | None, pause: float = 0.0) -> None:
         if reason and reason != line.retrying:
             log.warning("%s: %s. Trying again in %.1f s.", line.name, reason, pause)
         elif line.retrying and not reason:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from llmvitals.record.log import Message, Record
     from llmvitals.runtime.kafka.followed_topics import After
-    from llmvitals.stage import Tap
+    from llmvitals.stage import SinkBinding
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +26,10 @@ _LONGEST_ASKED: Final = 120.0
 
 
 @dataclass(slots=True)
-class Line:
+class SinkTask:
     """One tap at work: everything on its topic happens under `lock`."""
 
-    tap: Tap
+    tap: SinkBinding
     topic: str
     history_topic: str | None
     beside_topic: str | None
@@ -82,7 +82,7 @@ def patience(backoff: float, asked: float | None, chance: Callable[[], float] = 
     return max(backoff * (1 - chance() / 2), min(asked or 0.0, _LONGEST_ASKED))
 
 
-async def asking(line: Line, call: Awaitable[T]) -> T:
+async def asking(line: SinkTask, call: Awaitable[T]) -> T:
     """The sink's answer."""
     line.asked = True
     try:
@@ -91,7 +91,7 @@ async def asking(line: Line, call: Awaitable[T]) -> T:
         line.asked = False
 
 
-def acts(line: Line, messages: Sequence[Message]) -> list[Message]:
+def acts(line: SinkTask, messages: Sequence[Message]) -> list[Message]:
     """Those for the topic beside, which anybody may write."""
     return [message for message in messages if message.topic is line.tap.beside]
 

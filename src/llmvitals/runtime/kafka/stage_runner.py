@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from llmvitals.record.log import Topic
 from llmvitals.runtime.kafka.crash import passing
-from llmvitals.runtime.kafka.cut_series import Crowd
+from llmvitals.runtime.kafka.cut_series import CutSeriesLog
 from llmvitals.runtime.kafka.dead_letters import DeadLetters
 from llmvitals.runtime.kafka.feed import Progress, Refused, recreated, resume
-from llmvitals.runtime.kafka.partition_task import CUT, Lane, counted, settled
+from llmvitals.runtime.kafka.partition_task import CUT, PartitionTask, counted, settled
 from llmvitals.window import NEVER, SECOND, duration
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from llmvitals.errors import SourceRecreated
     from llmvitals.meters import Meters
     from llmvitals.record.chunk import Saved
-    from llmvitals.runtime.kafka.checkpoint import Store
+    from llmvitals.runtime.kafka.checkpoint import CheckpointStore
     from llmvitals.runtime.kafka.feed import Batch, Bounds, Feed
-    from llmvitals.runtime.kafka.partition_task import Point
-    from llmvitals.runtime.kafka.producer import Outbox
+    from llmvitals.runtime.kafka.partition_task import SavePoint
+    from llmvitals.runtime.kafka.producer import Producer
     from llmvitals.settings import Settings
     from llmvitals.stage import Idler, Make
 
@@ -37,7 +37,7 @@ _LOOK = 0.02
 """Seconds between looks whether dead letters can be delivered again."""
 
 
-class Driver:
+class StageRunner:
     """A `feed.Work` that drives one stage per partition.
 
     store, outbox: checkpoints, and where messages leave. ready: is told what keeps dead letters from their
@@ -51,8 +51,8 @@ class Driver:
         make: Make,
         settings: Settings,
         *,
-        store: Store,
-        outbox: Outbox,
+        store: CheckpointStore,
+        outbox: Producer,
         meters: Meters,
         ready: Callable[[str, str | None], None] = lambda _who, _reason: None,
         clock: Callable[[], float] = time.monotonic,
@@ -67,10 +67,10 @@ class Driver:
         self._disorder = duration(settings.disorder)
         self._calls = settings.calls
         self.failed: BaseException | None = None
-        self._lanes: dict[TopicPartition, Lane] = {}
+        self._lanes: dict[TopicPartition, PartitionTask] = {}
         self._feed: Feed | None = None
         self._saving = asyncio.Lock()
-        self._crowd = Crowd(clock)
+        self._crowd = CutSeriesLog(clock)
 
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
@@ -119,7 +119,9 @@ class Driver:
                 partition.topic, partition.partition, parts=saved.parts, beginning=beginning, sources=sources
             )
             stage.next = max(stage.next, beginning)
-            lanes[partition] = lane = Lane(partition, stage, ledger, self._outbox, letters=self._letters)
+            lanes[partition] = lane = PartitionTask(
+                partition, stage, ledger, self._outbox, letters=self._letters
+            )
             if saved.at >= 0:
                 lane.counted = counted(stage)  # an earlier owner has told the meters
             lane.heard = lane.promised = lane.quiet = self._clock()
@@ -159,7 +161,7 @@ class Driver:
             )  # fmt: skip
             await feed.seek(partition, gap.expected)
 
-    async def _free(self, lane: Lane) -> bool:
+    async def _free(self, lane: PartitionTask) -> bool:
         """Wait while dead letters can't be delivered; False when nothing is to be taken any more."""
         while not (lane.closed or self.failed):
             await lane.reap()
@@ -217,7 +219,7 @@ class Driver:
         await self._promise()
         self._measure()
 
-    async def _write(self, feed: Feed, points: Sequence[Point]) -> bool:
+    async def _write(self, feed: Feed, points: Sequence[SavePoint]) -> bool:
         """Deliveries, checkpoints, commit, in this order.
 
         False: the generation is over, or dead letters can't be delivered, and nothing was written.
@@ -256,7 +258,7 @@ class Driver:
                 for lane in idle:
                     await lane.give(lane.stage.flush())
 
-    def _silent(self, lane: Lane, feed: Feed) -> bool:
+    def _silent(self, lane: PartitionTask, feed: Feed) -> bool:
         now = self._clock()
         return (
             hasattr(lane.stage, "promise")
@@ -280,7 +282,7 @@ class Driver:
         silence = self._clock() - max(lane.quiet for lane in told)
         return max(lane.watermark for lane in told) + int(silence * SECOND)
 
-    def _heard(self, lane: Lane) -> int:
+    def _heard(self, lane: PartitionTask) -> int:
         """`lane.quiet` as other processes understand it, µs since 1970."""
         return self._wall() - int((self._clock() - lane.quiet) * SECOND)
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.record.vitals import Vitals
-from llmvitals.rules.engine import Watch
+from llmvitals.rules.engine import RuleEngine
 from panes import MINUTE, PANE, SECOND, alerts, told, vitals, walk, watch
 
 HOUR = 60 * MINUTE
@@ -145,7 +145,7 @@ def test_tokens_calls_and_money_can_be_budgeted(tmp_path, metric, limit, spent, 
     assert (alert.metric, alert.unit, alert.value, alert.limit) == (metric, unit, limit, limit)
 
 
-def advance(rule: Watch, state: dict, floor: int, closed=(), opened=()):
+def advance(rule: RuleEngine, state: dict, floor: int, closed=(), opened=()):
     said = rule.advance(rule.views[0].name, (), state, floor=floor, closed=closed, opened=opened)
     return told(alerts(said))
 

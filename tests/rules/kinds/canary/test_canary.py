@@ -14,7 +14,7 @@ import pytest
 from arms import DAY, FIRST, MINUTE, PANE, Minute, Walk, arm, failing, rollout, watch
 from llmvitals.metrics.columns import CANARY, COUNTS, MEASURES
 from llmvitals.record.vitals import Vitals
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds.canary.endpoints import METRICS
 
 CANARY_FIELDS = (*COUNTS[CANARY], *MEASURES[CANARY])
@@ -341,7 +341,7 @@ PAGE = (Path(__file__).parents[4] / "docs" / "canary.md").read_text(encoding="ut
 def test_the_rules_of_the_page_load_and_its_metrics_are_all(tmp_path):
     (rules,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "rules.yaml").write_text(rules, encoding="utf-8")
-    loaded = load_watch(tmp_path, PANE).rules.rules
+    loaded = load_engine(tmp_path, PANE).rules.rules
     assert [rule.name for rule in loaded] == ["PromptCanary", "NewModel"]
     named = set(re.findall(r"`(\w+)`", PAGE.partition("| metric |")[2].partition("\n\n")[0]))
     assert named == set(METRICS)

@@ -13,7 +13,7 @@ from scipy import stats
 
 from conversation import NEW, SPACE, about, closer, images, talk
 from llmvitals.record.vitals import Vitals
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds.drift.baseline import adopted, reference_of
 from llmvitals.rules.kinds.drift.reference import unpacked
 from llmvitals.rules.kinds.drift.spec import Drift
@@ -244,7 +244,7 @@ def test_the_rule_of_its_page_is_made_of_defaults(tmp_path):
     page = (Path(__file__).parents[4] / "docs" / "drift.md").read_text(encoding="utf-8")
     block = page.split("```yaml\n")[1].split("```")[0]
     (tmp_path / "rules.yaml").write_text(block, encoding="utf-8")
-    (rule,) = load_watch(tmp_path, MINUTE).rules.rules
+    (rule,) = load_engine(tmp_path, MINUTE).rules.rules
     assert rule.condition == Drift(by=("app",), model="text-embedding-3-small")
 
 

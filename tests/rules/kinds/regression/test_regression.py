@@ -13,11 +13,11 @@ from scipy import stats
 
 from llmvitals.metrics.registry import COMPARABLE, METRICS, metric_of
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.rules.engine import load_watch
+from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds.regression import hours
 from llmvitals.rules.kinds.regression.gauges import gauge_of
 from llmvitals.rules.kinds.regression.spec import Regression
-from llmvitals.sketch import tally
+from llmvitals.sketch import counters
 from llmvitals.stats import shiryaev
 from llmvitals.stats.dispersion import dispersion, factor
 from panes import PANE, SECOND, vitals, walk, watch
@@ -49,7 +49,7 @@ def restless(rng: np.random.Generator, length: int, spread: float) -> np.ndarray
 
 def errors(calls: int, bad: int) -> Vitals:
     sums = {"calls": int(calls), "errors": int(bad)}
-    return Vitals(tuple(sums.get(name, 0) for name in tally.SUMS))
+    return Vitals(tuple(sums.get(name, 0) for name in counters.SUMS))
 
 
 def readings(rule: Regression, minutes: dict[int, Vitals], state: dict | None = None) -> list:
@@ -290,7 +290,7 @@ def sample(rng: np.random.Generator, times: float) -> Vitals:
         )
     }
     slow = vitals(ms=tuple(costs * 1_000), tokens=tuple(costs * 500))
-    logs = int(np.log1p(costs * 200).sum() / tally.LOG_UNIT)
+    logs = int(np.log1p(costs * 200).sum() / counters.LOG_UNIT)
     totals = (
         dict.fromkeys(
             (
@@ -321,7 +321,7 @@ def sample(rng: np.random.Generator, times: float) -> Vitals:
         [
             slow,
             Vitals(
-                tuple(totals.get(name, 0) for name in tally.SUMS),
+                tuple(totals.get(name, 0) for name in counters.SUMS),
                 scores={"good": (n, int(costs.sum() / times**2 * 5e5), 0)},
             ),
         ]
@@ -409,7 +409,7 @@ def test_what_people_read(tmp_path):
 def test_its_page_loads_and_says_what_is_so(tmp_path):
     (block,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "rules.yaml").write_text(block, encoding="utf-8")
-    first, *_ = load_watch(tmp_path, PANE).rules.rules
+    first, *_ = load_engine(tmp_path, PANE).rules.rules
     assert first.condition == Regression(
         metric="latency_p95", by=("app",), past=4, effect="20%", direction="up"
     )

@@ -11,7 +11,7 @@ from llmvitals.errors import RuleError
 from llmvitals.metrics.registry import METRICS
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.kinds.threshold.spec import Threshold
-from llmvitals.sketch import quantiles, tally
+from llmvitals.sketch import counters, quantiles
 from panes import MINUTE, PANE, told, vitals, walk, watch
 
 FIRST = 1_700_000_000_000_000 // PANE // (6 * MINUTE) * 6 * MINUTE
@@ -176,7 +176,7 @@ def test_a_quantile_is_never_above_the_exact_maximum(tmp_path, more, silent):
 def test_every_metric_stands_on_what_vitals_hold():
     for name, metric in METRICS.items():
         for total in (*metric.over, *metric.less, metric.under, metric.counted, metric.top):
-            assert total in {*tally.SUMS, *tally.MAXIMA, "", "seconds"}, name
+            assert total in {*counters.SUMS, *counters.MAXIMA, "", "seconds"}, name
         assert metric.sketch in {*quantiles.SKETCHES, ""}, name
 
 
@@ -195,10 +195,10 @@ def test_a_few_calls_never_page(tmp_path):
 )
 def test_nothing_that_few_calls_make_jump_is_read_of_less_than_twenty(calls, speaks):
     """Of each metric that is no sum, whatever the calls say."""
-    sums = (calls,) * len(tally.SUMS)
+    sums = (calls,) * len(counters.SUMS)
     keys = sorted(int(quantiles.bin_keys(name, np.array([9.0]))[0]) for name in quantiles.SKETCHES)
     bins = np.array(keys, np.uint16), np.full(len(keys), calls)
-    full = Vitals(sums, (1,) * len(tally.MAXIMA), bins)
+    full = Vitals(sums, (1,) * len(counters.MAXIMA), bins)
     heard = {}
     for name, metric in METRICS.items():
         watched = Threshold(

@@ -9,8 +9,8 @@ import numpy as np
 
 from llmvitals.metrics.registry import CANARY
 from llmvitals.metrics.registry import METRICS as REGISTRY
+from llmvitals.sketch.counters import LOG_UNIT, SUM
 from llmvitals.sketch.quantiles import GAMMA, LOWEST, sketch_bins
-from llmvitals.sketch.tally import LOG_UNIT, SUM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ import numpy as np
 
 from llmvitals.metrics.registry import METRICS, metric_of
 from llmvitals.sketch import quantiles
-from llmvitals.sketch.tally import SUM
+from llmvitals.sketch.counters import SUM
 from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from llmvitals.rules.kinds.drift import calibration
 from llmvitals.rules.kinds.drift import weekly_profile as weekly
 from llmvitals.rules.kinds.drift.reference import KEPT, VERSION, Head, Reference
 from llmvitals.rules.kinds.drift.witness import small
-from llmvitals.sketch.space import NORM, UNIT
+from llmvitals.sketch.random_features import NORM, UNIT
 from llmvitals.stats import axes
 from llmvitals.stats.hotelling import radius
 from llmvitals.stats.whitening import Whitening, whitening

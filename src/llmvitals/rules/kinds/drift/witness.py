@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from llmvitals.sketch.space import NORM, UNIT, of_key
+from llmvitals.sketch.random_features import NORM, UNIT, of_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.sketch import quantiles
+from llmvitals.sketch.counters import LOG_UNIT
 from llmvitals.sketch.scores import MICRO
-from llmvitals.sketch.tally import LOG_UNIT
 
 if TYPE_CHECKING:
     from llmvitals.metrics.metric import Metric, Side

@@ -36,7 +36,7 @@ class _Said:
     since: int = 0
 
 
-class Desk:
+class EventQueue:
     """The bounded queue between the application's threads and the sender's, and the counts.
 
     Every event that is taken comes to exactly one outcome, whatever the sender and the waiting code do.

@@ -75,15 +75,15 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag="calls"):
         return f"calls/{self.incident}".encode()
 
 
-Act = Silence | Acknowledgement | Question
+UserAction = Silence | Acknowledgement | Question
 
 
-def encode(act: Act) -> bytes:
+def encode(act: UserAction) -> bytes:
     """JSON, with the kind of act as "type"."""
     return msgspec.json.encode(act)
 
 
-def decode(data: bytes) -> Act:
+def decode(data: bytes) -> UserAction:
     """Back from JSON; unknown fields are ignored. It comes from outside: anybody may write to that topic.
 
     Raises msgspec.ValidationError or DecodeError, also for what would mute everything for want of matchers,
@@ -108,4 +108,4 @@ def _refuse(matchers: tuple[Matcher, ...]) -> None:
                 raise msgspec.ValidationError(str(error)) from error
 
 
-_decoder: msgspec.json.Decoder[Act] = msgspec.json.Decoder(Act)
+_decoder: msgspec.json.Decoder[UserAction] = msgspec.json.Decoder(UserAction)

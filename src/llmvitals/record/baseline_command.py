@@ -7,7 +7,7 @@ import msgspec
 from llmvitals.record.frame import Frame
 
 
-class Order(msgspec.Struct, frozen=True, array_like=True, tag=2):
+class BaselineCommand(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """Obeyed where it lies in the log, so that what merge does stays a function of the log alone.
 
     series: values of the view's dimensions, without its arm. rule: a rule that reads the view. memory: what
@@ -27,10 +27,10 @@ class Order(msgspec.Struct, frozen=True, array_like=True, tag=2):
         return _encoder.encode(self)
 
 
-def decode(data: bytes) -> Frame | Order:
+def decode(data: bytes) -> Frame | BaselineCommand:
     """What lies on the partials. Raises msgspec.ValidationError or msgspec.DecodeError."""
     return _decoder.decode(data)
 
 
 _encoder = msgspec.msgpack.Encoder(order="sorted")
-_decoder: msgspec.msgpack.Decoder[Frame | Order] = msgspec.msgpack.Decoder(Frame | Order)
+_decoder: msgspec.msgpack.Decoder[Frame | BaselineCommand] = msgspec.msgpack.Decoder(Frame | BaselineCommand)

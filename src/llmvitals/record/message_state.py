@@ -14,7 +14,7 @@ MOST: Literal[20] = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class MessageState:
     """What the message of an incident has to say now. Times in µs since 1970.
 
     incident: its id. alerts: at most MOST, those that fire before those that are over, the most urgent and
