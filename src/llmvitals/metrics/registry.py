@@ -59,7 +59,7 @@ def _maximum(unit: Unit, text: str, sketch: str, field: str) -> Metric:
 
 
 def _percentiles(
-    stem: str, sketch: str, unit: Unit, text: str, qs: tuple[int, ...] = (50, 90, 95, 99), **more: Any
+    stem: str, sketch: str, unit: Unit, text: str, *, qs: tuple[int, ...] = (50, 90, 95, 99), **more: Any
 ) -> dict[str, Metric]:
     watched = {"latency": (50, 95), "ttft": (50, 95), "output_tokens_per_s": (50,)}.get(stem, ())
     return {
@@ -230,7 +230,7 @@ METRICS: Final[dict[str, Metric]] = {
     **_percentiles("input_tokens_per_call", "input_tokens_per_call", "tokens", "input tokens of a call"),
     **_percentiles(
         "output_tokens_per_s", "output_tokens_per_s", "tokens_per_s", "output tokens a second of a call",
-        (5, 10, 50, 90, 95, 99), worse="down",
+        qs=(5, 10, 50, 90, 95, 99), worse="down",
     ),
     **_percentiles("toxicity", "toxicity", "score", "toxicity of a scored call", measurement=TOXICITY),
 }  # fmt: skip
