@@ -74,7 +74,7 @@ class Pipeline:
                 pane_us=pane,
                 views={view.name: view for view in views},
                 contributors=settings.contributors,
-                watch=watch,
+                rules=watch,
                 inputs=frozenset(inputs),
                 limits=Limits(settings.max_series, settings.max_watched),
                 shards=shards,

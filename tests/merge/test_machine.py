@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from llmvitals.combine import Combine
 from llmvitals.combine import state as state_of_combine
-from llmvitals.combine.answers import Answer
 from llmvitals.combine.clock import Clock
 from llmvitals.combine.open_panes import OpenPanes
-from llmvitals.combine.seen import Seen
+from llmvitals.combine.response_ids import ResponseReport
+from llmvitals.combine.seen_ids import SeenIds
 from llmvitals.merge import closer as settle
 from llmvitals.merge import entries, sources, stage, state
 from llmvitals.merge.bucket import Bucket, slot_of
@@ -194,23 +194,23 @@ def ids_lost(patch):
 
 def ids_forgotten_early(patch):
     """Ids are forgotten that a restart, which begins at the oldest open pane, asks for."""
-    real = Seen.forget
-    patch.setattr(Seen, "forget", lambda self, lowest: real(self, lowest + 3))
+    real = SeenIds.forget
+    patch.setattr(SeenIds, "forget", lambda self, lowest: real(self, lowest + 3))
 
 
 def ids_of_now(patch):
     """A call is compared with what happens to be in memory."""
-    patch.setattr(Seen, "oldest", lambda self, lowest: lowest - 10**6)
+    patch.setattr(SeenIds, "oldest", lambda self, lowest: lowest - 10**6)
 
 
 def every_answer(patch):
     """One response id is one call, whoever tells of it."""
-    patch.setattr(Answer, "twin", lambda self, other: True)
+    patch.setattr(ResponseReport, "same_call", lambda self, other: True)
 
 
 def no_twins(patch):
     """Only a call's own id tells that it came before."""
-    patch.setattr(Answer, "twin", lambda self, other: False)
+    patch.setattr(ResponseReport, "same_call", lambda self, other: False)
 
 
 def last_wins(patch):
@@ -278,7 +278,7 @@ def done_too_early(patch):
     real = Checkpoints.take
 
     def take(self, buckets, plan, *, upto, whole):
-        return real(self, buckets, plan, upto=upto + bool(self.ahead or self.torn), whole=whole)
+        return real(self, buckets, plan, upto=upto + bool(self.ahead or self.half_done), whole=whole)
 
     patch.setattr(Checkpoints, "take", take)
 

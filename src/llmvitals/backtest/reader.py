@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmvitals.combine.multi_valued import MultiValued, joined
-from llmvitals.combine.names import Codes, plain, profile
+from llmvitals.combine.codes import Codes, plain, profile
+from llmvitals.combine.multi_valued import MultiValued, concatenate
 from llmvitals.combine.open_panes import OpenPanes
 from llmvitals.combine.stage import Combine
 from llmvitals.window import NEVER
@@ -39,7 +39,7 @@ class Coder:
         values = np.array([codes.of(column) for codes, column in said], np.int64)
         tools = columns.tools
         if len(tools.places):
-            tools = MultiValued(tools.places, np.array(self.tools.of(tools.said.tolist())), tools.values)
+            tools = MultiValued(tools.places, np.array(self.tools.of(tools.names.tolist())), tools.values)
         return Piece(panes, columns.vectors, values.reshape(len(self.values), len(panes)), tools)
 
 
@@ -71,7 +71,7 @@ def together(pieces: Sequence[Piece]) -> Piece:
         np.concatenate([piece.panes for piece in pieces]),
         np.concatenate([piece.vectors for piece in pieces], axis=1),
         np.concatenate([piece.values for piece in pieces], axis=1),
-        joined([(len(piece), piece.tools) for piece in pieces]),
+        concatenate([(len(piece), piece.tools) for piece in pieces]),
     )
 
 
@@ -94,8 +94,8 @@ class Reader(Combine):
         return pieces
 
     def _give(self) -> list[Message]:
-        for pane in self._shelf.done():
-            pane.given = True
+        for pane in self._shelf.closed_panes():
+            pane.emitted = True
         self._given = max(self._given, self._clock.lowest_open(self.next))
         return []
 

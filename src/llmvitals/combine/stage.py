@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from llmvitals.combine import state
 from llmvitals.combine.clock import Clock, Placed
-from llmvitals.combine.dead_letters import letter
-from llmvitals.combine.frames import Sender
+from llmvitals.combine.dead_letters import dead_letter
+from llmvitals.combine.frames import FrameBuilder
 from llmvitals.combine.open_panes import OpenPanes
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.reader import Batch, read, timely
@@ -67,7 +67,7 @@ class Combine:
         self.counters["lost"] += self.next - saved.offset
         self._plan, self._source = plan, source
         split = frozenset(view.name for view in plan.views if view.split)
-        self._sender = Sender(source, sources, plan.shards, plan.pane_us, split)
+        self._sender = FrameBuilder(source, sources, plan.shards, plan.pane_us, split)
         self._clock = Clock(plan.pane_us, plan.disorder_us, saved.watermark, list(saved.promises))
         self._shelf = OpenPanes(plan, saved.floor, state.ids(saved, parts))
         self._forgotten = self.counters["forgotten"]
@@ -93,8 +93,8 @@ class Combine:
         out = self._give()
         if self.replaying:
             return out
-        early = chain.from_iterable(pane.early() for pane in self._shelf.open())
-        out += self._send(early, version=self.next)
+        changed_entries = chain.from_iterable(pane.changed_entries() for pane in self._shelf.open())
+        out += self._send(changed_entries, version=self.next)
         return out + self._heartbeats()
 
     def finish(self) -> list[Message]:
@@ -143,7 +143,7 @@ class Combine:
             letters=dict(self.letters),
             breaker=self._breaker,
         )
-        parts = manifest.hold(self._shelf.seen.packed)
+        parts = manifest.hold_ids(self._shelf.seen.sealed)
         return Snapshot(offset, {state.PART: manifest.encode()} | parts, lasting=True)
 
     @property
@@ -193,9 +193,9 @@ class Combine:
                 placed if whole else placed.take(places),
             )
             at = found.at[places]
-            self._count("duplicate", live, at[put.copies])
-            self._count("applied", live, at[~put.copies])
-            self._count("late", live, at[put.late & ~put.copies])
+            self._count("duplicate", live, at[put.duplicates])
+            self._count("applied", live, at[~put.duplicates])
+            self._count("late", live, at[put.late & ~put.duplicates])
         return placed
 
     def _refuse(self, records: Sequence[Record], batch: Batch, live: Flags) -> list[Message]:
@@ -207,7 +207,7 @@ class Combine:
                 self.letters[why.code.value] += 1
                 if place not in letters:
                     body = self._plan.dead_letter_bodies and why.code is not Code.TOO_LARGE
-                    letters[place] = letter(self._source, records[place], why, body=body)
+                    letters[place] = dead_letter(self._source, records[place], why, body=body)
         return list(letters.values())
 
     def _broke(self, batch: Batch, stamps: Ints, live: Flags) -> list[Message]:
@@ -227,8 +227,8 @@ class Combine:
         if self.replaying:
             return []
         out: list[Message] = []
-        for closed, panes in groupby(self._shelf.done(), key=attrgetter("closed")):
-            out += self._send(chain.from_iterable(pane.give() for pane in panes), version=closed)
+        for closed, panes in groupby(self._shelf.closed_panes(), key=attrgetter("closed")):
+            out += self._send(chain.from_iterable(pane.emit() for pane in panes), version=closed)
         self._given = max(self._given, self._clock.lowest_open(self.next))
         return out
 

@@ -13,7 +13,7 @@ import msgspec
 
 from llmvitals.errors import BadCall, Code
 from llmvitals.ingest import litellm, native, otlp
-from llmvitals.ingest.reading import Decoded, bad
+from llmvitals.ingest.values import Decoded, bad
 
 __all__ = ["FORMATS", "Decoded", "decode"]
 

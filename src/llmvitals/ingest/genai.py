@@ -6,8 +6,8 @@ import json
 from typing import Any, Final
 
 from llmvitals.ingest import texts
-from llmvitals.ingest.reading import identity, millis, number, text
 from llmvitals.ingest.span import Event, Span
+from llmvitals.ingest.values import identity, millis, number, text
 
 PREFIXES: Final = ("gen_ai.", "llm.")
 """A span that has no attribute with such a name is none of ours."""

@@ -9,7 +9,7 @@ import msgspec
 
 from llmvitals.errors import Code
 from llmvitals.ingest import texts
-from llmvitals.ingest.reading import (
+from llmvitals.ingest.values import (
     Decoded,
     bad,
     call,

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from llmvitals.errors import Code
-from llmvitals.ingest.reading import Decoded, bad, refusal
+from llmvitals.ingest.values import Decoded, bad, refusal
 from llmvitals.record.call import Call
 
 DECODER: Final = msgspec.json.Decoder(Call)

@@ -10,9 +10,9 @@ import orjson
 
 from llmvitals.errors import Code
 from llmvitals.ingest import genai
-from llmvitals.ingest.once import Found, once
-from llmvitals.ingest.reading import Decoded, bad, call, moment, text
+from llmvitals.ingest.deduplicate import Found, once
 from llmvitals.ingest.span import Event, Span
+from llmvitals.ingest.values import Decoded, bad, call, moment, text
 
 
 class Dialect(NamedTuple):

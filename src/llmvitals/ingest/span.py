@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from llmvitals.ingest.reading import count, flag, number, text
+from llmvitals.ingest.values import count, flag, number, text
 
 
 class Event(NamedTuple):

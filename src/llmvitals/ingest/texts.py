@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from llmvitals.ingest.reading import listed, mapping
+from llmvitals.ingest.values import listed, mapping
 
 _REDACTED: Final = "redacted-by-litellm"
 """What LiteLLM puts in the place of texts that it shall not log."""

@@ -1,4 +1,4 @@
-"""What a window holds → the points that the sinks write."""
+"""Makes the points that the sinks write from the contents of windows."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from itertools import chain
 from operator import itemgetter
 from typing import Final
 
-from llmvitals.merge.answers import answers
 from llmvitals.merge.plan import MergePlan, series_of
 from llmvitals.merge.rollup import Contents
-from llmvitals.metrics.columns import CALLS, COUNTS, MEASURES, RARE, TOP
+from llmvitals.metrics.columns import CALLS, COUNTS, MEASURES, RARE, SCORES, TOP, TOXICITY
 from llmvitals.metrics.registry import METRICS
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import TOPS, Vitals
-from llmvitals.sketch import quantiles, top_k
+from llmvitals.sketch import quantiles, scores, top_k
 from llmvitals.sketch.counters import SUM
 from llmvitals.window import ROLLUPS
 
@@ -27,15 +26,17 @@ _PERCENTILES: Final = {metric.field: (metric.sketch, metric.q) for metric in _ST
 _MAXIMA: Final = {metric.field: metric for metric in _STORED if metric.top}
 """Field → the maximum that it holds."""
 _WANTED: Final = list(_PERCENTILES.values())
+_TOTALS: Final = {"scored_calls": "toxicity_count"}
+"""Field → its sum, where that has another name."""
 _RARE: Final = frozenset(chain.from_iterable(RARE.values()))
 _COUNTS: Final = tuple(name for name in COUNTS[CALLS] if name not in _RARE)
 _counts = itemgetter(*(SUM[name] for name in _COUNTS))
 
 
 def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
-    """The points of windows that changed, JSON, keyed by series; upto: the pane they are counted up to.
+    """Make the points of changed windows, JSON keyed by series, for all views that are stored.
 
-    Views that are unknown or not stored give none.
+    upto: the pane up to which the windows are counted.
     """
     shown = {}
     for place, vitals in contents.items():
@@ -51,14 +52,17 @@ def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
             measurement=CALLS,
             start=start,
             tags=tags,
-            counts=dict(zip(_COUNTS, _counts(vitals.sums), strict=True)) | _rare(vitals),
+            counts=dict(zip(_COUNTS, _counts(vitals.sums), strict=True)) | _rare_counts(vitals),
             measures=dict(_measures(vitals, row)),
             upto=upto,
         )
         sent.append(Message(Topic.VITALS, key, point.encode()))
-        sent.extend(Message(Topic.VITALS, key, said.encode()) for said in answers(point, vitals))
+        sent.extend(Message(Topic.VITALS, key, score.encode()) for score in score_points(point, vitals))
         if window in ROLLUPS and plan.views[tags["view"]].contributors:
-            sent.extend(Message(Topic.VITALS, key, top.encode()) for top in _tops(point, vitals, plan))
+            sent.extend(
+                Message(Topic.VITALS, key, contributor.encode())
+                for contributor in _contributor_points(point, vitals, plan)
+            )
     return sent
 
 
@@ -67,13 +71,13 @@ def _tags(plan: MergePlan, view: str, series: tuple[str, ...], window: str) -> d
     return tags | {"shard": str(plan.shard)} if plan.away(view, series) else tags
 
 
-def _rare(vitals: Vitals) -> dict[str, int]:
-    there = [names for first, names in RARE.items() if vitals.total(first)]
-    return {name: vitals.total(name) for names in there for name in names}
+def _rare_counts(vitals: Vitals) -> dict[str, int]:
+    present = [names for first, names in RARE.items() if vitals.total(first)]
+    return {name: vitals.total(name) for names in present for name in names}
 
 
 def _measures(vitals: Vitals, row: Sequence[float]) -> Iterator[tuple[str, float]]:
-    """Name and value of the measures that exist; row: the percentiles, NaN where there is none."""
+    """Yield name and value of each measure that exists. row: the percentiles, NaN for none."""
     yield "cost_usd", vitals.total("cost_nano") / 10**9
     for name, ratio in _RATIOS.items():
         if (mean := ratio.of(vitals.total)) is not None:
@@ -81,13 +85,13 @@ def _measures(vitals: Vitals, row: Sequence[float]) -> Iterator[tuple[str, float
     for name, metric in _MAXIMA.items():
         if vitals.total(metric.counted):
             yield name, vitals.total(metric.top) / metric.per
-    tops = {sketch: top for sketch in TOPS if (top := vitals.top(sketch)) is not None}
+    maxima = {sketch: top for sketch in TOPS if (top := vitals.top(sketch)) is not None}
     for (name, (sketch, _)), value in zip(_PERCENTILES.items(), row, strict=True):
         if value == value:  # noqa: PLR0124 - the quickest test for NaN
-            yield name, min(value, tops.get(sketch, value))
+            yield name, min(value, maxima.get(sketch, value))
 
 
-def _tops(point: Point, vitals: Vitals, plan: MergePlan) -> Iterator[Point]:
+def _contributor_points(point: Point, vitals: Vitals, plan: MergePlan) -> Iterator[Point]:
     for kind in top_k.KINDS:
         for rank, (name, (calls, cost, tokens, *_)) in enumerate(vitals.heaviest(kind, plan.contributors), 1):
             yield Point(
@@ -99,3 +103,50 @@ def _tops(point: Point, vitals: Vitals, plan: MergePlan) -> Iterator[Point]:
                 texts={"name": name},
                 upto=point.upto,
             )
+
+
+def score_points(calls: Point, vitals: Vitals) -> Iterator[Point]:
+    """Make the points of toxicity, if any call was scored, and of scores in windows of a minute or more."""
+    if vitals.total("toxicity_count") or vitals.total("unscored_calls"):
+        yield _beside_calls(
+            calls, TOXICITY, counts=_toxicity_counts(vitals), measures=dict(_toxicity_measures(vitals))
+        )
+    if calls.tags["window"] in ROLLUPS:
+        for name, score in sorted(vitals.scores.items()):
+            measures = {"score_mean": scores.mean(score)}
+            if (deviation := scores.deviation(score)) is not None:
+                measures["score_deviation"] = deviation
+            yield _beside_calls(
+                calls, SCORES, {"score": name}, counts={"scores": score[0]}, measures=measures
+            )
+
+
+def _beside_calls(
+    calls: Point,
+    measurement: str,
+    tags: dict[str, str] | None = None,
+    *,
+    counts: dict[str, int],
+    measures: dict[str, float],
+) -> Point:
+    return Point(
+        measurement=measurement,
+        start=calls.start,
+        tags={**calls.tags, **(tags or {})},
+        counts=counts,
+        measures=measures,
+        upto=calls.upto,
+    )
+
+
+def _toxicity_counts(vitals: Vitals) -> dict[str, int]:
+    return {name: vitals.total(_TOTALS.get(name, name)) for name in COUNTS[TOXICITY]}
+
+
+def _toxicity_measures(vitals: Vitals) -> Iterator[tuple[str, float]]:
+    """Yield name and value of each measure of toxicity that exists."""
+    for name in MEASURES[TOXICITY]:
+        metric = METRICS[name]
+        value = vitals.quantile(metric.sketch, metric.q) if metric.sketch else metric.of(vitals.total)
+        if value is not None:
+            yield name, value

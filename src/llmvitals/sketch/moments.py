@@ -34,7 +34,7 @@ MOST: Final = 4
 
 _KINDS: Final = {"<i2": 16, "<i4": 32, "<i8": 64}
 
-Seen = tuple[int, str, bytes]
+SampledVector = tuple[int, str, bytes]
 """A vector of the sample: its rank (64 bits), its trace id, x as little-endian int16."""
 
 
@@ -47,11 +47,11 @@ class Moments(msgspec.Struct, frozen=True, array_like=True):
     count: int
     x: bytes
     z: bytes
-    sample: tuple[Seen, ...] = ()
+    sample: tuple[SampledVector, ...] = ()
 
     @classmethod
     def of(
-        cls, count: int, x: NDArray[np.int64], z: NDArray[np.int64], sample: tuple[Seen, ...] = ()
+        cls, count: int, x: NDArray[np.int64], z: NDArray[np.int64], sample: tuple[SampledVector, ...] = ()
     ) -> Moments:
         """From Σx (d) and Σz (FEATURES)."""
         top = max(int(np.abs(x).max()), int(np.abs(z).max()))
@@ -89,6 +89,6 @@ def _merged(several: Sequence[Moments]) -> Moments:
     )
 
 
-def least(seen: Iterable[Seen]) -> tuple[Seen, ...]:
+def least(seen: Iterable[SampledVector]) -> tuple[SampledVector, ...]:
     """The SAMPLE least by rank, in its order."""
     return tuple(nsmallest(SAMPLE, set(seen)))
