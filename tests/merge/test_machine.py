@@ -177,14 +177,14 @@ def resume_at_next(patch):
 
 def floor_before_ack(patch):
     """The floor rises when the last frames are given out, not when Kafka has them."""
-    real = Combine._give
+    real = Combine._emit
 
     def give(self):
         out = real(self)
-        self._shelf.seal(self._given)
+        self._open_panes.seal(self._emitted)
         return out
 
-    patch.setattr(Combine, "_give", give)
+    patch.setattr(Combine, "_emit", give)
 
 
 def ids_lost(patch):
@@ -258,10 +258,10 @@ def no_bucket_skip(patch):
 def floors_newest(patch):
     """The manifest holds the floors of now, not those of its offset."""
 
-    def moved(self, offset, frame):
+    def sources_changed(self, offset, frame):
         self._manifest.sources.take(frame, frozenset())
 
-    patch.setattr(Checkpoints, "moved", moved)
+    patch.setattr(Checkpoints, "sources_changed", sources_changed)
 
 
 def last_change(patch):

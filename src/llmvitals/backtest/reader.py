@@ -81,7 +81,7 @@ class Reader(Combine):
     def __init__(self, plan: CombinePlan, coder: Coder, source: str) -> None:
         super().__init__(plan, source=source, sources={}, parts={}, beginning=0)
         self._heap = _Heap(plan, coder)
-        self._shelf = self._heap
+        self._open_panes = self._heap
 
     def read(self, records: Sequence[Record]) -> None:
         """Records in the order of the log."""
@@ -93,10 +93,10 @@ class Reader(Combine):
         pieces, self._heap.pieces = self._heap.pieces, []
         return pieces
 
-    def _give(self) -> list[Message]:
-        for pane in self._shelf.closed_panes():
+    def _emit(self) -> list[Message]:
+        for pane in self._open_panes.closed_panes():
             pane.emitted = True
-        self._given = max(self._given, self._clock.lowest_open(self.next))
+        self._emitted = max(self._emitted, self._clock.lowest_open(self.next))
         return []
 
 
@@ -108,7 +108,7 @@ class _Heap(OpenPanes):
         self.pieces: list[Piece] = []
         self._coder = coder
 
-    def _spread(self, columns: Columns, panes: Ints) -> None:
+    def _distribute(self, columns: Columns, panes: Ints) -> None:
         self.pieces.append(self._coder.code(columns, panes))
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import chain
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from llmvitals.merge.plan import MergePlan, series_of
 from llmvitals.merge.rollup import Contents
-from llmvitals.metrics.columns import CALLS, COUNTS, MEASURES, RARE, SCORES, TOP, TOXICITY
-from llmvitals.metrics.registry import METRICS
+from llmvitals.metrics.columns import CALLS, COUNTS, RARE, SCORES, TOP, TOXICITY
+from llmvitals.metrics.metric import Metric
+from llmvitals.metrics.registry import METRICS, stored_metrics
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import TOPS, Vitals
@@ -18,19 +21,31 @@ from llmvitals.sketch import quantiles, scores, top_k
 from llmvitals.sketch.counters import SUM
 from llmvitals.window import ROLLUPS
 
-_STORED: Final = [metric for metric in METRICS.values() if metric.field in MEASURES[CALLS]]
-_RATIOS: Final = {metric.field: metric for metric in _STORED if metric.under}
-"""Field → the ratio that it holds."""
-_PERCENTILES: Final = {metric.field: (metric.sketch, metric.q) for metric in _STORED if metric.sketch}
-"""Field → sketch and q."""
-_MAXIMA: Final = {metric.field: metric for metric in _STORED if metric.top}
-"""Field → the maximum that it holds."""
-_WANTED: Final = list(_PERCENTILES.values())
 _TOTALS: Final = {"scored_calls": "toxicity_count"}
 """Field → its sum, where that has another name."""
 _RARE: Final = frozenset(chain.from_iterable(RARE.values()))
 _COUNTS: Final = tuple(name for name in COUNTS[CALLS] if name not in _RARE)
 _counts = itemgetter(*(SUM[name] for name in _COUNTS))
+
+
+class _FieldMetrics(NamedTuple):
+    """The metrics in the fields of a measurement, by how they are read."""
+
+    values: list[Metric]
+    maxima: list[Metric]
+    percentiles: list[Metric]
+
+
+@cache
+def _field_metrics(measurement: str, names: tuple[str, ...]) -> _FieldMetrics:
+    """Look the metrics up in the registry. names: all names in it, as metrics may be registered later on."""
+    del names
+    stored = stored_metrics(measurement)
+    return _FieldMetrics(
+        [metric for metric in stored if not (metric.sketch or metric.top)],
+        [metric for metric in stored if metric.top],
+        [metric for metric in stored if metric.sketch],
+    )
 
 
 def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
@@ -45,7 +60,9 @@ def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
             shown[place] = _tags(plan, view, series, place[0]), vitals
     if not shown:
         return []
-    table = quantiles.read([vitals.bins for _, vitals in shown.values()], _WANTED).tolist()
+    metrics = _field_metrics(CALLS, tuple(METRICS))
+    wanted = [(metric.sketch, metric.q) for metric in metrics.percentiles]
+    table = quantiles.read([vitals.bins for _, vitals in shown.values()], wanted).tolist()
     sent = []
     for ((window, start, key), (tags, vitals)), row in zip(shown.items(), table, strict=True):
         point = Point(
@@ -53,7 +70,7 @@ def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
             start=start,
             tags=tags,
             counts=dict(zip(_COUNTS, _counts(vitals.sums), strict=True)) | _rare_counts(vitals),
-            measures=dict(_measures(vitals, row)),
+            measures=dict(_measures(vitals, metrics, row)),
             upto=upto,
         )
         sent.append(Message(Topic.VITALS, key, point.encode()))
@@ -76,19 +93,20 @@ def _rare_counts(vitals: Vitals) -> dict[str, int]:
     return {name: vitals.total(name) for names in present for name in names}
 
 
-def _measures(vitals: Vitals, row: Sequence[float]) -> Iterator[tuple[str, float]]:
-    """Yield name and value of each measure that exists. row: the percentiles, NaN for none."""
-    yield "cost_usd", vitals.total("cost_nano") / 10**9
-    for name, ratio in _RATIOS.items():
-        if (mean := ratio.of(vitals.total)) is not None:
-            yield name, mean
-    for name, metric in _MAXIMA.items():
+def _measures(
+    vitals: Vitals, metrics: _FieldMetrics, percentiles: Sequence[float]
+) -> Iterator[tuple[str, float]]:
+    """Yield field and value of each metric that has a value. percentiles: NaN for none."""
+    for metric in metrics.values:
+        if (value := metric.of(vitals.total)) is not None:
+            yield metric.field, value
+    for metric in metrics.maxima:
         if vitals.total(metric.counted):
-            yield name, vitals.total(metric.top) / metric.per
+            yield metric.field, vitals.total(metric.top) / metric.per
     maxima = {sketch: top for sketch in TOPS if (top := vitals.top(sketch)) is not None}
-    for (name, (sketch, _)), value in zip(_PERCENTILES.items(), row, strict=True):
+    for metric, value in zip(metrics.percentiles, percentiles, strict=True):
         if value == value:  # noqa: PLR0124 - the quickest test for NaN
-            yield name, min(value, maxima.get(sketch, value))
+            yield metric.field, min(value, maxima.get(metric.sketch, value))
 
 
 def _contributor_points(point: Point, vitals: Vitals, plan: MergePlan) -> Iterator[Point]:
@@ -144,9 +162,7 @@ def _toxicity_counts(vitals: Vitals) -> dict[str, int]:
 
 
 def _toxicity_measures(vitals: Vitals) -> Iterator[tuple[str, float]]:
-    """Yield name and value of each measure of toxicity that exists."""
-    for name in MEASURES[TOXICITY]:
-        metric = METRICS[name]
-        value = vitals.quantile(metric.sketch, metric.q) if metric.sketch else metric.of(vitals.total)
-        if value is not None:
-            yield name, value
+    """Yield field and value of each metric of toxicity that has a value."""
+    metrics = _field_metrics(TOXICITY, tuple(METRICS))
+    percentiles = [vitals.quantile(metric.sketch, metric.q) for metric in metrics.percentiles]
+    return _measures(vitals, metrics, [math.nan if value is None else value for value in percentiles])

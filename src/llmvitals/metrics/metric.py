@@ -61,6 +61,12 @@ class Metric:
     watched: bool = False
     sentence: str = ""
 
+    def __post_init__(self) -> None:
+        if self.field and self.under == SECONDS:
+            raise ValueError(
+                f"{self.field}: a rate has no field: queries compute it from the counts of points"
+            )
+
     @property
     def additive(self) -> bool:
         """Whether it is a total or a rate: it follows the traffic, and one call is enough to know it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.errors import suggestion
 from llmvitals.metrics.amount import NANO
-from llmvitals.metrics.columns import CALLS, TOXICITY
+from llmvitals.metrics.columns import CALLS, COUNTS, MEASURES, TOXICITY
 from llmvitals.metrics.metric import SECONDS, Metric
 from llmvitals.record.vitals import TOPS
 from llmvitals.sketch.scores import MICRO
@@ -59,7 +59,7 @@ def _maximum(unit: Unit, text: str, sketch: str, field: str) -> Metric:
 
 
 def _percentiles(
-    stem: str, sketch: str, unit: Unit, text: str, qs: tuple[int, ...] = (50, 90, 95, 99), **more: Any
+    stem: str, sketch: str, unit: Unit, text: str, *, qs: tuple[int, ...] = (50, 90, 95, 99), **more: Any
 ) -> dict[str, Metric]:
     watched = {"latency": (50, 95), "ttft": (50, 95), "output_tokens_per_s": (50,)}.get(stem, ())
     return {
@@ -230,7 +230,7 @@ METRICS: Final[dict[str, Metric]] = {
     **_percentiles("input_tokens_per_call", "input_tokens_per_call", "tokens", "input tokens of a call"),
     **_percentiles(
         "output_tokens_per_s", "output_tokens_per_s", "tokens_per_s", "output tokens a second of a call",
-        (5, 10, 50, 90, 95, 99), worse="down",
+        qs=(5, 10, 50, 90, 95, 99), worse="down",
     ),
     **_percentiles("toxicity", "toxicity", "score", "toxicity of a scored call", measurement=TOXICITY),
 }  # fmt: skip
@@ -266,6 +266,22 @@ def metric_of(name: Any) -> Metric:
         raise ValueError(f"{name!r} is no metric: write score.NAME_mean, such as score.helpful_mean")
     names = [*METRICS, "score.NAME_mean"]
     raise ValueError(f"{name!r} is no metric{suggestion(str(name), names)}")
+
+
+def stored_metrics(measurement: str) -> list[Metric]:
+    """The metrics that have a float field of their own in the points of a measurement."""
+    counts = COUNTS.get(measurement, ())
+    return [
+        metric
+        for metric in METRICS.values()
+        if metric.measurement == measurement and metric.field and metric.field not in counts
+    ]
+
+
+def measures(measurement: str) -> tuple[str, ...]:
+    """The float fields of a measurement: those in `columns.MEASURES`, and those of further metrics."""
+    fields = (metric.field for metric in stored_metrics(measurement))
+    return tuple(dict.fromkeys((*MEASURES.get(measurement, ()), *fields)))
 
 
 def comparable(name: Any) -> str:
