@@ -1,7 +1,7 @@
 """The registry of metrics. Rules, points, queries, statistics, messages, documentation and schema read it.
 
 To add a metric, add its entry here; if it needs a sum that nobody keeps yet, add that at the end of
-sketch.tally.SUMS first.
+sketch.counters.SUMS first.
 """
 
 from __future__ import annotations
@@ -269,12 +269,12 @@ def metric_of(name: Any) -> Metric:
 
 
 def stored_metrics(measurement: str) -> list[Metric]:
-    """The metrics that have a float field of their own in the points of a measurement."""
-    counts = COUNTS.get(measurement, ())
+    """The metrics that have a float field in the points of a measurement, their own or another one."""
+    counts, known = COUNTS.get(measurement, ()), MEASURES.get(measurement, ())
     return [
         metric
         for metric in METRICS.values()
-        if metric.measurement == measurement and metric.field and metric.field not in counts
+        if metric.field not in ("", *counts) and (metric.measurement == measurement or metric.field in known)
     ]
 
 
