@@ -18,9 +18,9 @@ import numpy as np
 from aiokafka import TopicPartition
 
 from llmvitals.combine import state
-from llmvitals.combine.answers import Answer
 from llmvitals.combine.clock import Clock
-from llmvitals.combine.seen import Seen
+from llmvitals.combine.response_ids import ResponseReport
+from llmvitals.combine.seen_ids import SeenIds
 from llmvitals.combine.stage import SLICE
 from llmvitals.record.log import Snapshot
 from llmvitals.runtime.kafka.checkpoint import CheckpointStore
@@ -41,31 +41,31 @@ def names(rate: int, seconds: float) -> Iterator[tuple[list[str], np.ndarray]]:
         yield [f"{run}{n:016d}" for n in numbers], START + np.array(numbers) * SECOND // rate
 
 
-def fill(rate: int, *, told: bool) -> tuple[Seen, Clock, list[str], float]:
+def fill(rate: int, *, with_responses: bool) -> tuple[SeenIds, Clock, list[str], float]:
     """An hour and a bit of calls: what is remembered, the clock, the first ids, and µs per call."""
-    seen, clock, first, spent, calls = Seen(HOUR // PANE, MOST, PANE), Clock(PANE, PANE), [], 0.0, 0
+    seen, clock, first, spent, calls = SeenIds(HOUR // PANE, MOST, PANE), Clock(PANE, PANE), [], 0.0, 0
     for ids, times in names(rate, 3_500):
         first = first or ids
-        answers = [
-            Answer(f"chatcmpl-{name}", at - SECOND, at, 7) if told else None
+        responses = [
+            ResponseReport(f"chatcmpl-{name}", at - SECOND, at, 7) if with_responses else None
             for name, at in zip(ids, times.tolist(), strict=True)
         ]
         placed = clock.advance(times, times, np.arange(calls, calls + len(ids)))
         calls += len(ids)
         begun = time.process_time()
-        seen.copies(ids, answers, placed)
-        seen.pack(clock.lowest_open(calls))
+        seen.duplicates(ids, responses, placed)
+        seen.seal(clock.lowest_open(calls))
         seen.forget(clock.lowest_open(calls))
         spent += time.process_time() - begun
     return seen, clock, first, spent / calls * 1e6
 
 
-def late(seen: Seen, clock: Clock, ids: list[str]) -> float:
+def late(seen: SeenIds, clock: Clock, ids: list[str]) -> float:
     """µs per call of copies of the first calls."""
     times = np.full(len(ids), START)
     placed = clock.advance(times, times + HOUR, np.arange(10**9, 10**9 + len(ids)))
     begun = time.process_time()
-    seen.copies(ids, [None] * len(ids), placed)
+    seen.duplicates(ids, [None] * len(ids), placed)
     return (time.process_time() - begun) / len(ids) * 1e6
 
 
@@ -92,19 +92,19 @@ async def through_kafka(brokers: str, parts: dict[str, bytes]) -> tuple[float, f
         await outbox.stop()
 
 
-def row(rate: int, brokers: str | None, *, told: bool) -> None:
+def row(rate: int, brokers: str | None, *, with_responses: bool) -> None:
     """Measure one rate, and print it."""
-    seen, clock, first, each = fill(rate, told=told)
+    seen, clock, first, each = fill(rate, with_responses=with_responses)
     manifest = state.Manifest(pane_us=PANE, disorder_us=PANE, offset=0, applied=0, floor=2**62)
-    parts = manifest.hold(seen.packed) | {state.PART: manifest.encode()}
-    held, size = sum(map(len, seen.packed.values())), sum(map(len, parts.values()))
+    parts = manifest.hold_ids(seen.sealed) | {state.PART: manifest.encode()}
+    held, size = sum(map(len, seen.sealed.values())), sum(map(len, parts.values()))
     begun = time.perf_counter()
     state.ids(manifest, parts)
     again = time.perf_counter() - begun
     loaded = asyncio.run(through_kafka(brokers, parts)) if brokers else (0.0, 0.0)
     print(
-        f"{rate:>6} calls/s{', response ids' if told else '':14} {each:5.2f} µs a call, an hour late "
-        f"{late(seen, clock, first):6.2f}; horizon {len(seen.packed) * PANE / 60 / SECOND:4.0f} min, "
+        f"{rate:>6} calls/s{', response ids' if with_responses else '':14} {each:5.2f} µs a call, late"
+        f" {late(seen, clock, first):6.2f}; horizon {len(seen.sealed) * PANE / 60 / SECOND:4.0f} min, "
         f"{held:>10,} ids, {size / 1e6:6.1f} MB; restart {again:.2f} s + Kafka {loaded[1]:.1f} s",
         flush=True,
     )
@@ -114,8 +114,8 @@ def main() -> None:
     """All rates."""
     brokers = sys.argv[1] if len(sys.argv) > 1 else None
     for rate in (100, 1_000, 10_000):
-        for told in (False, True):
-            row(rate, brokers, told=told)
+        for with_responses in (False, True):
+            row(rate, brokers, with_responses=with_responses)
 
 
 if __name__ == "__main__":

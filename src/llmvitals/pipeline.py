@@ -57,6 +57,8 @@ class Pipeline:
         # A rule's view stands in for the one of the same name: the same series, but eager.
         views = tuple({view.name: view for view in (*own, *watch.views)}.values())
         prices = Prices(settings.prices)
+        for topic, form in settings.formats.items():
+            ingest.check_format(topic, form)
 
         def plan(form: str | None) -> CombinePlan:
             return CombinePlan.of(
@@ -74,7 +76,7 @@ class Pipeline:
                 pane_us=pane,
                 views={view.name: view for view in views},
                 contributors=settings.contributors,
-                watch=watch,
+                rules=watch,
                 inputs=frozenset(inputs),
                 limits=Limits(settings.max_series, settings.max_watched),
                 shards=shards,

@@ -83,7 +83,7 @@ class Settings(BaseSettings, Connection):
     session_timeout: Duration = "30s"
 
     inputs: tuple[str, ...] = Field((), description="Topics to read calls from; default PREFIX.calls.v1.")
-    formats: dict[str, Literal["native", "litellm", "otlp"]] = Field(
+    formats: dict[str, str] = Field(
         {}, description="Topic → format, where it shall not be recognised from the record."
     )
     max_record_bytes: int = Field(262_144, ge=1_024)

@@ -37,7 +37,7 @@ from brute import (
 from llmvitals.combine import Combine, CombinePlan
 from llmvitals.combine.exemplars import WorstCalls
 from llmvitals.combine.frames import LIMIT
-from llmvitals.combine.sums import SHIFT, Marks, Sums
+from llmvitals.combine.sparse_sums import SHIFT, SparseValues, Sums
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.record.frame import Frame, shard_of
 from llmvitals.record.log import Logged, Message, Snapshot, Topic
@@ -540,7 +540,7 @@ def test_sparse_sums_are_those_of_a_dictionary(pieces):
     for piece in pieces:
         rows, codes = (np.array(column, np.int64) for column in zip(*piece, strict=True))
         values = np.stack((np.ones_like(codes), codes))
-        sums.add(rows, 4, Marks.of(np.arange(len(rows)), codes * 11_000, labels, values))
+        sums.add(rows, 4, SparseValues.of(np.arange(len(rows)), codes * 11_000, labels, values))
         want.update((row, code * 33_000) for row, code in piece)
     found, values, edges = sums.cut(np.arange(5) << SHIFT)
     for row in range(4):

@@ -72,10 +72,10 @@ def test_white_space_around_is_not_protobuf() -> None:
     [
         ({"input_tokens": -1}, "input_tokens: Expected `int` >= 0"),
         ({"input_tokens": "1"}, "input_tokens: Expected `int | null`, got `str`"),
-        ({"operation": CANARY}, "operation: is none of the values"),
+        ({"operation": CANARY}, "operation: is not one of the allowed values"),
         (
             {"guardrails": [{"name": CANARY, "verdict": CANARY}]},
-            "guardrails[0].verdict: is none of the values",
+            "guardrails[0].verdict: is not one of the allowed values",
         ),
         ({"tags": {CANARY: 1}}, "tags[...]: Expected `str`, got `int`"),
         ({"ts": f"{CANARY}"}, "ts: Invalid RFC3339"),

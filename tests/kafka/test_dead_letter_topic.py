@@ -19,7 +19,7 @@ from aiokafka.errors import (
 from test_stage_runner import HERE, Bench
 
 from cluster import Cluster, until
-from llmvitals.combine.dead_letters import letter
+from llmvitals.combine.dead_letters import dead_letter
 from llmvitals.errors import BadCall, Code
 from llmvitals.record.chunk import LIMIT
 from llmvitals.record.log import Logged, Message, Topic
@@ -110,7 +110,7 @@ async def test_letters_wait_for_their_topic_and_say_what_to_do(error: Exception,
     assert not sent.done()
     broker.error = None
     await asyncio.wait_for(sent, 20)
-    assert sorted(broker.taken) == [letter.key for letter in LETTERS]
+    assert sorted(broker.taken) == [dead_letter.key for dead_letter in LETTERS]
     assert (letters.trouble, reasons[dead_letters.WHO]) == (None, None)
     assert not letters.blocked.is_set()
 
@@ -119,7 +119,7 @@ async def test_letters_wait_for_their_topic_and_say_what_to_do(error: Exception,
 async def test_letters_too_large_together_go_one_by_one() -> None:
     broker: Any = Broker(most=2)
     await asyncio.wait_for(DeadLetters(broker, "dlq", lambda *_: None).send(LETTERS), 20)
-    assert sorted(broker.taken) == [letter.key for letter in LETTERS]
+    assert sorted(broker.taken) == [dead_letter.key for dead_letter in LETTERS]
 
 
 @pytest.mark.usefixtures("quick")
@@ -302,7 +302,7 @@ async def test_a_dead_letter_topic_for_too_small_messages_is_waited_for_also_ove
     ("data", "whole"), [(b"x" * 1_000, True), (b"\x01" * 200_000, False), (b"\xff" * 800_000, False)]
 )
 def test_a_body_that_no_usual_topic_takes_is_left_out(data: bytes, whole: bool) -> None:
-    message = letter("calls/0", Logged(1, 2, data), BadCall(Code.NOT_JSON, "no"), body=True)
+    message = dead_letter("calls/0", Logged(1, 2, data), BadCall(Code.NOT_JSON, "no"), body=True)
     assert len(message.value or b"") <= LIMIT
     found = msgspec.json.decode(message.value or b"")
     assert ("body" in found or "body_base64" in found) is whole

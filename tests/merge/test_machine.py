@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from llmvitals.combine import Combine
 from llmvitals.combine import state as state_of_combine
-from llmvitals.combine.answers import Answer
 from llmvitals.combine.clock import Clock
 from llmvitals.combine.open_panes import OpenPanes
-from llmvitals.combine.seen import Seen
+from llmvitals.combine.response_ids import ResponseReport
+from llmvitals.combine.seen_ids import SeenIds
 from llmvitals.merge import closer as settle
 from llmvitals.merge import entries, sources, stage, state
 from llmvitals.merge.bucket import Bucket, slot_of
@@ -177,14 +177,14 @@ def resume_at_next(patch):
 
 def floor_before_ack(patch):
     """The floor rises when the last frames are given out, not when Kafka has them."""
-    real = Combine._give
+    real = Combine._emit
 
     def give(self):
         out = real(self)
-        self._shelf.seal(self._given)
+        self._open_panes.seal(self._emitted)
         return out
 
-    patch.setattr(Combine, "_give", give)
+    patch.setattr(Combine, "_emit", give)
 
 
 def ids_lost(patch):
@@ -194,23 +194,23 @@ def ids_lost(patch):
 
 def ids_forgotten_early(patch):
     """Ids are forgotten that a restart, which begins at the oldest open pane, asks for."""
-    real = Seen.forget
-    patch.setattr(Seen, "forget", lambda self, lowest: real(self, lowest + 3))
+    real = SeenIds.forget
+    patch.setattr(SeenIds, "forget", lambda self, lowest: real(self, lowest + 3))
 
 
 def ids_of_now(patch):
     """A call is compared with what happens to be in memory."""
-    patch.setattr(Seen, "oldest", lambda self, lowest: lowest - 10**6)
+    patch.setattr(SeenIds, "oldest", lambda self, lowest: lowest - 10**6)
 
 
 def every_answer(patch):
     """One response id is one call, whoever tells of it."""
-    patch.setattr(Answer, "twin", lambda self, other: True)
+    patch.setattr(ResponseReport, "same_call", lambda self, other: True)
 
 
 def no_twins(patch):
     """Only a call's own id tells that it came before."""
-    patch.setattr(Answer, "twin", lambda self, other: False)
+    patch.setattr(ResponseReport, "same_call", lambda self, other: False)
 
 
 def last_wins(patch):
@@ -258,10 +258,10 @@ def no_bucket_skip(patch):
 def floors_newest(patch):
     """The manifest holds the floors of now, not those of its offset."""
 
-    def moved(self, offset, frame):
+    def sources_changed(self, offset, frame):
         self._manifest.sources.take(frame, frozenset())
 
-    patch.setattr(Checkpoints, "moved", moved)
+    patch.setattr(Checkpoints, "sources_changed", sources_changed)
 
 
 def last_change(patch):
@@ -278,7 +278,7 @@ def done_too_early(patch):
     real = Checkpoints.take
 
     def take(self, buckets, plan, *, upto, whole):
-        return real(self, buckets, plan, upto=upto + bool(self.ahead or self.torn), whole=whole)
+        return real(self, buckets, plan, upto=upto + bool(self.ahead or self.half_done), whole=whole)
 
     patch.setattr(Checkpoints, "take", take)
 

@@ -63,7 +63,7 @@ class Diary:
 
 
 def plan() -> MergePlan:
-    return MergePlan(PANE, {view.name: view for view in (SPLIT, ALONE)}, watch=Diary(), buckets=8, rounds=8)
+    return MergePlan(PANE, {view.name: view for view in (SPLIT, ALONE)}, rules=Diary(), buckets=8, rounds=8)
 
 
 def combined(calls: Sequence[Call], dice: Random, partitions: int, shards: int) -> list[list[Message]]:

@@ -18,7 +18,7 @@ import pytest
 
 from llmvitals import ingest
 from llmvitals.errors import ConfigError, StateLost
-from llmvitals.ingest.texts import said as said_in
+from llmvitals.ingest.texts import last_message
 from llmvitals.pipeline import Pipeline, check
 from llmvitals.record.call import CallEvent, floats
 from llmvitals.record.log import Logged, Topic
@@ -393,7 +393,7 @@ def test_texts_are_found_in_every_format_but_only_for_scorers(
     ],
 )
 def test_the_users_last_words_are_the_input(messages: Any, text: str | None) -> None:
-    assert said_in(messages, "user") == text
+    assert last_message(messages, "user") == text
 
 
 def test_old_spans_have_an_attribute_for_each_message() -> None:

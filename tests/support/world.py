@@ -292,7 +292,7 @@ class World:
         for done, messages in enumerate(shard.work, 1):
             shard.unsent += messages
             if done == pieces:
-                self.happened["torn frame"] += shard.stage._checkpoints.torn is not None
+                self.happened["torn frame"] += shard.stage._checkpoints.half_done is not None
                 self.happened["half a frame"] += bool(shard.stage._checkpoints.ahead)
                 return
         first = shard.stage.next

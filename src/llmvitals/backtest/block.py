@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmvitals.combine.chunk import binned
 from llmvitals.combine.multi_valued import MultiValued
+from llmvitals.combine.prepared import binned
 from llmvitals.sketch.counters import SUM
 
 if TYPE_CHECKING:

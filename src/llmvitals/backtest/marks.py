@@ -47,7 +47,7 @@ def marked(keys: Ints, entry: Ints, several: MultiValued) -> Marks:
     inside = mine >= 0
     if not inside.any():
         return NO_MARKS
-    found, back = np.unique(mine[inside] << SHIFT | several.said[inside], return_inverse=True)
+    found, back = np.unique(mine[inside] << SHIFT | several.names[inside], return_inverse=True)
     counts = np.bincount(back, several.values[inside], len(found)).astype(np.int64)
     return Marks(keys[found >> SHIFT], found & _MASK, counts)
 

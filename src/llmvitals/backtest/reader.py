@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmvitals.combine.multi_valued import MultiValued, joined
-from llmvitals.combine.names import Codes, plain, profile
+from llmvitals.combine.codes import Codes, plain, profile
+from llmvitals.combine.multi_valued import MultiValued, concatenate
 from llmvitals.combine.open_panes import OpenPanes
 from llmvitals.combine.stage import Combine
 from llmvitals.window import NEVER
@@ -39,7 +39,7 @@ class Coder:
         values = np.array([codes.of(column) for codes, column in said], np.int64)
         tools = columns.tools
         if len(tools.places):
-            tools = MultiValued(tools.places, np.array(self.tools.of(tools.said.tolist())), tools.values)
+            tools = MultiValued(tools.places, np.array(self.tools.of(tools.names.tolist())), tools.values)
         return Piece(panes, columns.vectors, values.reshape(len(self.values), len(panes)), tools)
 
 
@@ -71,7 +71,7 @@ def together(pieces: Sequence[Piece]) -> Piece:
         np.concatenate([piece.panes for piece in pieces]),
         np.concatenate([piece.vectors for piece in pieces], axis=1),
         np.concatenate([piece.values for piece in pieces], axis=1),
-        joined([(len(piece), piece.tools) for piece in pieces]),
+        concatenate([(len(piece), piece.tools) for piece in pieces]),
     )
 
 
@@ -81,7 +81,7 @@ class Reader(Combine):
     def __init__(self, plan: CombinePlan, coder: Coder, source: str) -> None:
         super().__init__(plan, source=source, sources={}, parts={}, beginning=0)
         self._heap = _Heap(plan, coder)
-        self._shelf = self._heap
+        self._open_panes = self._heap
 
     def read(self, records: Sequence[Record]) -> None:
         """Records in the order of the log."""
@@ -93,10 +93,10 @@ class Reader(Combine):
         pieces, self._heap.pieces = self._heap.pieces, []
         return pieces
 
-    def _give(self) -> list[Message]:
-        for pane in self._shelf.done():
-            pane.given = True
-        self._given = max(self._given, self._clock.lowest_open(self.next))
+    def _emit(self) -> list[Message]:
+        for pane in self._open_panes.closed_panes():
+            pane.emitted = True
+        self._emitted = max(self._emitted, self._clock.lowest_open(self.next))
         return []
 
 
@@ -108,7 +108,7 @@ class _Heap(OpenPanes):
         self.pieces: list[Piece] = []
         self._coder = coder
 
-    def _spread(self, columns: Columns, panes: Ints) -> None:
+    def _distribute(self, columns: Columns, panes: Ints) -> None:
         self.pieces.append(self._coder.code(columns, panes))
 
 

@@ -104,7 +104,7 @@ class BaselineTraining:
     ) -> None:
         own = settings.model_copy(update={"default_views": False, "views": ()})
         pipeline = Pipeline.of(own, 1, [*sources], watch=watch)
-        self._alone = replace(pipeline, merge=replace(pipeline.merge, watch=taught)).alone(sources)
+        self._alone = replace(pipeline, merge=replace(pipeline.merge, rules=taught)).alone(sources)
         self.calls = 0
         self.learned: Sequence[Learned] = ()
         self._ended = 0

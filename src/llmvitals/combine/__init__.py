@@ -1,7 +1,7 @@
-"""Stage 1: calls → frames. Where the events are, they are read, placed into panes, priced and added up.
+"""Stage 1, calls → frames: reads the events of a source partition, prices them and adds them up by pane.
 
-The order of things: `reader` (bytes → calls, or dead letters), `clock` (which pane), `columns` (calls →
-vectors), `shelf` → `pane` → `table` (vectors → sums, sketches, contributors, worst calls), `frames`;
+The order: `reader` (bytes → calls or dead letters), `clock` (the pane of a call), `columns` and `interner`
+(calls → integers), `open_panes` → `pane` → `table` (sums, sketches, contributors, worst calls), `frames`.
 `stage` wires them.
 """
 

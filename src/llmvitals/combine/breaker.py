@@ -1,4 +1,4 @@
-"""Whether a producer broke: more than half of a source partition's records can't be read."""
+"""Detects a broken producer: more than half of a source partition's records can't be read."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Ints = NDArray[np.int64]
 
 RULE: Final = "ProducerBroke"
 SPAN: Final = 30 * SECOND
-"""µs of record time that are judged at once, at least."""
+"""The least µs of record time in a span that is judged."""
 LEAST: Final = 20
-"""Records that are judged at once, at least: one bad record of three says little."""
+"""The least number of records in a span that is judged: one bad record of three proves nothing."""
 _SHARE: Final = 0.5
 
 
 class Breaker(msgspec.Struct):
-    """The span that is not judged yet, and the alert that fires: a pure function of the log.
+    """The current span and the state of the alert: a pure function of the log.
 
     A span ends before the first record that comes SPAN after its earliest one, once it has LEAST records.
-    begin: the earliest Kafka time in the span, µs, None before the first. records: how many it has; letters:
-    dead letters among them by code. since: when the firing alert's span began, None: none fires. at: the
-    newest change.
+    begin: the earliest Kafka time in the span, µs; None in an empty span. records: how many it has. letters:
+    dead letters among them by code. since: the begin of the span in which the alert fired; None: it does not
+    fire. at: the time of the last change.
     """
 
     begin: int | None = None
@@ -39,15 +39,15 @@ class Breaker(msgspec.Struct):
     at: int = 0
 
     def take(self, stamps: Ints, refused: Mapping[int, str], source: str, dlq: str) -> list[Message]:
-        """Count records in; the changes of the alert.
+        """Count records and return the changes of the alert.
 
-        stamps: their Kafka times in µs, below 0 where there is none. refused: place of a dead letter among
-        them → its code. source: topic/partition. dlq: the dead-letter topic's name.
+        stamps: Kafka times in µs, below 0 for none. refused: place of a dead letter → its code. source:
+        topic/partition. dlq: the name of the dead-letter topic.
         """
         out: list[Message] = []
-        if self._judges(stamps):
+        if self._may_end_span(stamps):
             for place, stamp in enumerate(stamps.tolist()):
-                if self._over(stamp) and (alert := self._judge(stamp, source, dlq)):
+                if self._ends_span(stamp) and (alert := self._judge(stamp, source, dlq)):
                     out.append(Message(Topic.ALERTS, alert.group.encode(), alert.encode()))
                 self._count(stamp, 1, [refused[place]] if place in refused else [])
         else:
@@ -55,7 +55,7 @@ class Breaker(msgspec.Struct):
             self._count(int(known.min()) if len(known) else -1, len(stamps), refused.values())
         return out
 
-    def _judges(self, stamps: Ints) -> bool:
+    def _may_end_span(self, stamps: Ints) -> bool:
         """Whether a span can end within these records."""
         known = stamps[stamps >= 0]
         if not len(known):
@@ -63,7 +63,7 @@ class Breaker(msgspec.Struct):
         first = int(known.min()) if self.begin is None else min(self.begin, int(known.min()))
         return int(known.max()) - first >= SPAN
 
-    def _over(self, stamp: int) -> bool:
+    def _ends_span(self, stamp: int) -> bool:
         return self.begin is not None and stamp - self.begin >= SPAN and self.records >= LEAST
 
     def _count(self, stamp: int, records: int, codes: Iterable[str]) -> None:
@@ -74,18 +74,18 @@ class Breaker(msgspec.Struct):
             self.letters[code] = self.letters.get(code, 0) + 1
 
     def _judge(self, stamp: int, source: str, dlq: str) -> Alert | None:
-        """The change that the span makes, which is over; the next one begins."""
+        """Judge the span, begin the next one, and return the alert if it changed."""
         begin, records, letters = self.begin or 0, self.records, self.letters
         self.begin, self.records, self.letters = None, 0, {}
-        bad = sum(letters.values()) / records
-        if (bad > _SHARE) == (self.since is not None):
+        bad_share = sum(letters.values()) / records
+        if (bad_share > _SHARE) == (self.since is not None):
             return None
         since = self.since if self.since is not None else begin
         self.at = max(stamp, self.at + 1)
-        self.since = begin if bad > _SHARE else None
+        self.since = begin if bad_share > _SHARE else None
         topic, _, partition = source.rpartition("/")
         labels = {"topic": topic, "partition": partition}
-        mark, firing = fingerprint(RULE, labels), self.since is not None
+        identity, firing = fingerprint(RULE, labels), self.since is not None
         codes = sorted(letters.items(), key=lambda item: (-item[1], item[0]))
         reasons = ", ".join(f"{code} {count:,}" for code, count in codes) or "none"
         return Alert(
@@ -93,19 +93,19 @@ class Breaker(msgspec.Struct):
             kind="producer",
             status="firing" if firing else "resolved",
             severity="critical",
-            fingerprint=mark,
-            episode=f"{mark}-{since}",
+            fingerprint=identity,
+            episode=f"{identity}-{since}",
             group=f"llmvitals/{RULE}",
             labels=labels,
             metric="dead_letter_share",
             unit="share",
-            value=bad,
+            value=bad_share,
             limit=_SHARE,
             window="30s",
             since=since,
             at=self.at,
             until=None if firing else self.at,
             note=f"{sum(letters.values()):,} of {records:,} records could not be read ({reasons}); {dlq} has "
-            "each with its reason",
-            summary=f"A producer broke: more than half of the records of {topic}[{partition}] can't be read",
+            "each of them with the reason",
+            summary=f"A producer is broken: over half of the records of {topic}[{partition}] can't be read",
         )

@@ -1,4 +1,4 @@
-"""Calls → columns: each call becomes a vector in the order of tally.SUMS, and the names that go with it."""
+"""Turns calls into columns: a vector in the order of counters.SUMS for each call, and its names."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.combine.answers import Answer, answers
-from llmvitals.combine.embedded import given
+from llmvitals.combine.embeddings import embedding_column
 from llmvitals.combine.multi_valued import NOTHING, MultiValued, scores, tools
 from llmvitals.combine.plan import Cost
-from llmvitals.combine.quality import endings, searches, unscored, verdicts
+from llmvitals.combine.quality import set_endings, set_retrievals, set_unscored, set_verdicts
+from llmvitals.combine.response_ids import ResponseReport, response_reports
 from llmvitals.record.call import MODEL_OPERATIONS, Call, dimension
 from llmvitals.sketch.counters import LOG_UNIT, SUM, SUMS
 
@@ -23,29 +23,29 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 SPEED_US: Final = len(SUMS)
-"""The row after the sums: µs that the output took to write, 0 where the speed is unknown."""
+"""The row after the sums: µs that the model took to write the output, 0 if the speed is unknown."""
 HEIGHT: Final = SPEED_US + 1
 _QUALITY: Final = [
     SUM[name] for name in ("calls", "guarded_calls", "toxicity_count", "retrievals", "unscored_calls")
 ]
-"""What counts of an event, beside its scores."""
+"""An event counts if one of these is above 0, or if it has scores or an embedding."""
 
 
 @dataclass(slots=True)
 class Columns:
-    """Calls side by side, n of each.
+    """The columns of n calls.
 
-    vectors: HEIGHT × n, what each call adds to tally.SUMS, and SPEED_US. counted: whether anything of it
-    counts at all (a tool's span doesn't). who: a column for each of heavy.KINDS but "tool". dimensions: one
-    for each of the plan's. tools, scores: by name.
+    vectors (HEIGHT × n): what each call adds to counters.SUMS, and SPEED_US. counted: whether anything of the
+    event counts (a tool's span does not). contributors: a column for each of top_k.KINDS but "tool".
+    dimensions: a column for each dimension of the plan. tools, scores: by name. embedded: embeddings.
     """
 
     vectors: Ints
     counted: Flags
     ids: Sequence[str]
-    answers: Sequence[Answer | None]
+    responses: Sequence[ResponseReport | None]
     traces: Sequence[str]
-    who: tuple[Sequence[Any], ...]
+    contributors: tuple[Sequence[Any], ...]
     dimensions: tuple[Sequence[str | None], ...]
     tools: MultiValued
     scores: MultiValued
@@ -58,9 +58,9 @@ class Columns:
             np.take(self.vectors, places, axis=1),
             self.counted[places],
             [self.ids[i] for i in at],
-            [self.answers[i] for i in at],
+            [self.responses[i] for i in at],
             [self.traces[i] for i in at],
-            tuple([[column[i] for i in at] for column in self.who]),
+            tuple([[column[i] for i in at] for column in self.contributors]),
             tuple([[column[i] for i in at] for column in self.dimensions]),
             self.tools.take(places),
             self.scores.take(places),
@@ -71,16 +71,16 @@ class Columns:
 def columns(
     calls: Sequence[Call], costs: Sequence[Cost], dimensions: Sequence[str], *, meaning: bool = False
 ) -> Columns:
-    """The columns of calls (one at least), of what each costs, and of the dimensions that are asked for.
+    """Make the columns of calls, at least one, with their costs and these dimensions.
 
-    What no model answered (retrieval, tool, guardrail, evaluation, agent) is no call: it has no cost and no
-    tokens here, because the model calls below it have them. Only what guardrails said, a toxicity, scores and
-    a retrieval are counted, where it brings one.
+    An event of another operation than a model's (retrieval, tool, guardrail, evaluation, agent) is no call.
+    Its cost and tokens are not counted, because the model calls below it have them; its guardrail verdicts,
+    toxicity, scores and retrieval are.
     """
     v = np.zeros((HEIGHT, len(calls)), np.int64)
     v[SUM["calls"]] = 1
     _flags(v, calls)
-    endings(v, calls)
+    set_endings(v, calls)
     _tokens(v, calls)
     _money(v, costs)
     _times(v, calls)
@@ -88,22 +88,22 @@ def columns(
     models = MODEL_OPERATIONS.issuperset(operations)
     if not models:
         v[:, [operation not in MODEL_OPERATIONS for operation in operations]] = 0
-    verdicts(v, calls)
-    searches(v, calls)
+    set_verdicts(v, calls)
+    set_retrievals(v, calls)
     if not models:
-        unscored(v, calls)
+        set_unscored(v, calls)
     ids, traces = [call.id for call in calls], [call.trace_id for call in calls]
     scored = scores(calls)
     counted: Flags = np.bitwise_or.reduce(v[_QUALITY]) > 0
     counted[scored.places] = True
-    embedded = given(calls) if meaning else NOTHING
+    embedded = embedding_column(calls) if meaning else NOTHING
     counted[embedded.places] = True
     return Columns(
         v,
         counted,
         ids,
-        answers(calls),
-        [trace or own for trace, own in zip(traces, ids, strict=True)],
+        response_reports(calls),
+        [trace or call_id for trace, call_id in zip(traces, ids, strict=True)],
         (
             [call.user for call in calls],
             [call.session for call in calls],
@@ -127,32 +127,32 @@ def _dimension(calls: Sequence[Call], name: str) -> list[str | None]:
 def _flags(v: Ints, calls: Sequence[Call]) -> None:
     status = [call.status for call in calls]
     if "error" in status:
-        v[SUM["errors"]] = [said == "error" for said in status]
+        v[SUM["errors"]] = [value == "error" for value in status]
     hits = [call.cache_hit for call in calls]
     if True in hits:
         v[SUM["cache_hits"]] = [hit is True for hit in hits]
 
 
 def _numbers(column: list[float | None]) -> tuple[Floats, Flags]:
-    """Numbers, 0 for None, and where there was one."""
+    """A column as numbers, 0 for None, and flags of the values that are known."""
     missing = column.count(None)
     if missing == len(column):
         return np.zeros(missing), np.zeros(missing, np.bool_)
     values = np.array(column, np.float64)
-    there = ~np.isnan(values)
-    return (np.nan_to_num(values), there) if missing else (values, there)
+    known = ~np.isnan(values)
+    return (np.nan_to_num(values), known) if missing else (values, known)
 
 
 def _tokens(v: Ints, calls: Sequence[Call]) -> None:
-    v[SUM["input_tokens"]], into = _numbers([call.input_tokens for call in calls])
-    v[SUM["output_tokens"]], out = _numbers([call.output_tokens for call in calls])
+    v[SUM["input_tokens"]], input_known = _numbers([call.input_tokens for call in calls])
+    v[SUM["output_tokens"]], output_known = _numbers([call.output_tokens for call in calls])
     v[SUM["cached_tokens"]], _ = _numbers([call.cached_tokens for call in calls])
     v[SUM["cache_write_tokens"]], _ = _numbers([call.cache_write_tokens for call in calls])
     v[SUM["reasoning_tokens"]], _ = _numbers([call.reasoning_tokens for call in calls])
-    known = into | out
+    known = input_known | output_known
     v[SUM["usage_calls"]], v[SUM["unknown_usage_calls"]] = known, ~known
     for name in ("input", "output"):
-        _logs(v, f"log_{name}", v[SUM[f"{name}_tokens"]] + 1)  # of what is unknown it is 0
+        _logs(v, f"log_{name}", v[SUM[f"{name}_tokens"]] + 1)  # ln(1) is 0 where the tokens are unknown
 
 
 def _money(v: Ints, costs: Sequence[Cost]) -> None:
@@ -160,7 +160,7 @@ def _money(v: Ints, costs: Sequence[Cost]) -> None:
     if None in nano:
         v[SUM["unpriced_calls"]] = [cost is None for cost in nano]
         v[SUM["inconsistent_usage_calls"]] = [
-            cost is None and why.name == "INCONSISTENT" for cost, why in zip(nano, reasons, strict=True)
+            cost is None and reason.name == "INCONSISTENT" for cost, reason in zip(nano, reasons, strict=True)
         ]
         nano = tuple([cost or 0 for cost in nano])
     v[SUM["cost_nano"]] = nano
@@ -171,7 +171,7 @@ def _money(v: Ints, costs: Sequence[Cost]) -> None:
 
 
 def _logs(v: Ints, name: str, amounts: Ints) -> None:
-    """Logarithms of amounts from 1 on, and their squares."""
+    """Set the logarithms of amounts (1 or more) and their squares."""
     logs = np.rint(np.log(amounts) / LOG_UNIT)
     v[SUM[name]], v[SUM[f"{name}_square"]] = logs, logs * logs
 

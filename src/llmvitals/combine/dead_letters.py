@@ -1,4 +1,4 @@
-"""Dead letters: what a record that can't be counted leaves behind."""
+"""Makes the dead letters of records that can't be counted."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from llmvitals.record.log import Message, Record, Topic
 STAGE = "combine"
 
 
-def letter(source: str, record: Record, why: BadCall, *, body: bool) -> Message:
-    """The dead letter of a record: the same in every replay, and nothing of the payload unless `body`.
+def dead_letter(source: str, record: Record, error: BadCall, *, body: bool) -> Message:
+    """Make the dead letter of a record. Every replay makes the same one.
 
-    source: topic/partition. value: JSON of the record's sha256 and size, and its body if that is opted in
-    and fits into a record of the usual size (`chunk.LIMIT`).
+    source: topic/partition. body: whether the value holds the record's body, if it fits into `chunk.LIMIT`.
+    Otherwise it holds nothing of the payload: the value is JSON of the record's sha256 and size.
     """
     data = record.value or b""
     value: dict[str, str | int] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
     if body and len(data) <= LIMIT:
-        whole = value | _body(data)
-        # What no topic of the usual limit takes would hold up all that comes after it.
-        value = whole if len(msgspec.json.encode(whole)) <= LIMIT else value
+        with_body = value | _body(data)
+        # A message above the limit of the topic could never be sent, and would block everything after it.
+        value = with_body if len(msgspec.json.encode(with_body)) <= LIMIT else value
     topic, _, partition = source.rpartition("/")
-    said = {
+    headers = {
         "topic": topic,
         "partition": partition,
         "offset": str(record.offset),
         "timestamp": str(record.timestamp),
         "stage": STAGE,
-        "code": why.code,
-        "message": why.message,
+        "code": error.code,
+        "message": error.message,
     }
     return Message(
         Topic.DEAD_LETTERS,
         f"{source}/{record.offset}".encode(),
         msgspec.json.encode(value),
         headers=tuple(
-            (f"llmvitals.err.{name}", text.encode(errors="replace")) for name, text in said.items()
+            (f"llmvitals.err.{name}", text.encode(errors="replace")) for name, text in headers.items()
         ),
     )
 
 
 def defect(error: Exception) -> BadCall:
-    """An unexpected exception by its type: its text might hold something of the payload."""
+    """Describe an unexpected exception by its type only: its text may quote the payload."""
     return BadCall(Code.INTERNAL, f"{type(error).__name__} in {STAGE}. {CURES[Code.INTERNAL]}")
 
 

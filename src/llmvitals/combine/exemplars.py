@@ -1,4 +1,4 @@
-"""The worst calls of each series: the greatest values, and the least trace id among equals."""
+"""Finds the worst calls of each series: the greatest values, and the least trace id among equal values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.combine.names import clean
+from llmvitals.combine.codes import clean
 from llmvitals.sketch.top_k import EXEMPLARS
 
 Ints = NDArray[np.int64]
@@ -21,7 +21,7 @@ _SPARE: Final = 1_000
 class WorstCalls:
     """For each row the EXEMPLARS greatest of (value, trace id); a value of 0 is no exemplar.
 
-    Candidates wait in a pool, which is thinned out when it has grown.
+    Candidates are collected in a pool, which is pruned when it has grown.
 
     Law: a union cut to the greatest, so neither order nor grouping of `add` changes what is read.
     """
@@ -30,50 +30,54 @@ class WorstCalls:
         self._rows = self._values = np.empty(0, np.int64)
         self._ids: list[str] = []
         self._least = np.empty(0, np.int64)
-        """For each row the value below which nothing is a candidate."""
+        """For each row: smaller values are no candidates."""
         self._last: dict[int, str] = {}
-        """For rows with many equal calls: at that value, only lesser ids are candidates."""
+        """For rows with many calls of the value in `_least`: of these only lesser ids are candidates."""
 
     def add(self, rows: Ints, values: Ints, ids: Sequence[str], rows_end: int) -> None:
-        """Look at values (n) of rows (n, in 0 … rows_end − 1); ids: a trace id for each."""
+        """Add n calls. rows: 0 … rows_end − 1. values: of each call. ids: the trace id of each."""
         more = rows_end - len(self._least)
         if more > 0:
             self._least = np.hstack((self._least, np.ones(more + rows_end, np.int64)))
-        at = np.flatnonzero(values >= self._least[rows])
+        candidates = np.flatnonzero(values >= self._least[rows])
         if self._last:
-            tied = np.flatnonzero(values[at] == self._least[rows[at]])
-            calls = zip(tied.tolist(), rows[at[tied]].tolist(), at[tied].tolist(), strict=True)
+            tied = np.flatnonzero(values[candidates] == self._least[rows[candidates]])
+            calls = zip(
+                tied.tolist(), rows[candidates[tied]].tolist(), candidates[tied].tolist(), strict=True
+            )
             last = self._last
-            at = np.delete(at, [i for i, row, place in calls if row in last and ids[place] >= last[row]])
-        self._rows = np.concatenate((self._rows, rows[at]))
-        self._values = np.concatenate((self._values, values[at]))
-        self._ids += [ids[place] for place in at.tolist()]
-        enough = 2 * EXEMPLARS * rows_end + _SPARE
-        if len(self._ids) > enough:
-            self._thin_out()
-        if len(self._ids) > enough:
-            self._settle_ties(rows_end)
+            candidates = np.delete(
+                candidates, [i for i, row, place in calls if row in last and ids[place] >= last[row]]
+            )
+        self._rows = np.concatenate((self._rows, rows[candidates]))
+        self._values = np.concatenate((self._values, values[candidates]))
+        self._ids += [ids[place] for place in candidates.tolist()]
+        limit = 2 * EXEMPLARS * rows_end + _SPARE
+        if len(self._ids) > limit:
+            self._prune()
+        if len(self._ids) > limit:
+            self._prune_ties(rows_end)
 
     def by_row(self, rows_end: int) -> Callable[[int], Calls]:
-        """What gives a row's calls (value, trace id), the greatest first."""
+        """A function that returns a row's worst calls (value, trace id), the greatest first."""
         top = self._by_row(rows_end)
         return lambda row: tuple([(-value, clean(trace)) for value, trace in top(row)])
 
     def _by_row(self, rows_end: int) -> Callable[[int], list[tuple[int, str]]]:
-        self._thin_out()
+        self._prune()
         order = np.argsort(self._rows, kind="stable")
         edges = np.searchsorted(self._rows[order], np.arange(rows_end + 1)).tolist()
         values = (-self._values[order]).tolist()
         ids = [self._ids[place] for place in order.tolist()]
 
         def top(row: int) -> list[tuple[int, str]]:
-            mine = slice(edges[row], edges[row + 1])
-            return sorted(set(zip(values[mine], ids[mine], strict=True)))[:EXEMPLARS]
+            inside = slice(edges[row], edges[row + 1])
+            return sorted(set(zip(values[inside], ids[inside], strict=True)))[:EXEMPLARS]
 
         return top
 
-    def _thin_out(self) -> None:
-        """Keep what reaches its row's third greatest distinct value."""
+    def _prune(self) -> None:
+        """Keep the candidates that reach the third greatest distinct value of their row."""
         rows, values = self._rows, self._values
         for _ in range(EXEMPLARS):
             top = np.ones(len(self._least), np.int64)
@@ -89,8 +93,8 @@ class WorstCalls:
         self._rows, self._values = self._rows[places], self._values[places]
         self._ids = [self._ids[place] for place in places.tolist()]
 
-    def _settle_ties(self, rows_end: int) -> None:
-        """Keep the greatest only, and remember the last of them."""
+    def _prune_ties(self, rows_end: int) -> None:
+        """Keep only the EXEMPLARS greatest of each row, and remember the last of them."""
         top = self._by_row(rows_end)
         kept = [(row, -value, trace) for row in range(rows_end) for value, trace in top(row)]
         full = Counter(row for row, _, _ in kept)

@@ -1,4 +1,4 @@
-"""What only some calls say, and one may say several times: the tools that it asks for, its scores."""
+"""Fields of a call that may have any number of values: the tools that it requests, its scores."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ Ints = NDArray[np.int64]
 
 
 class MultiValued(NamedTuple):
-    """places: of which call (k, ascending). said: what it says, a word or a word's code (k). values: (k)."""
+    """k values of some of n calls.
+
+    places: the call that each value belongs to, ascending. names: the name of each value, or its code.
+    values: a number for each.
+    """
 
     places: Ints
-    said: NDArray[Any]
+    names: NDArray[Any]
     values: Ints
 
     def take(self, places: Ints) -> MultiValued:
-        """What the calls at these places say, in their order."""
+        """Only the values of the calls at these places, in their order."""
         if not len(self.places):
             return self
         moved = np.full(max(int(self.places[-1]), int(places.max(initial=0))) + 1, -1)
@@ -30,64 +34,66 @@ class MultiValued(NamedTuple):
         mine = moved[self.places]
         order = np.flatnonzero(mine >= 0)
         order = order[np.argsort(mine[order], kind="stable")]
-        return MultiValued(mine[order], self.said[order], self.values[order])
+        return MultiValued(mine[order], self.names[order], self.values[order])
 
     def without(self, places: Ints) -> MultiValued:
-        """What the others say."""
+        """Only the values of all other calls."""
         kept = np.isin(self.places, places, invert=True)
-        return MultiValued(self.places[kept], self.said[kept], self.values[kept])
+        return MultiValued(self.places[kept], self.names[kept], self.values[kept])
 
     def part(self, start: int, end: int) -> MultiValued:
-        """What the calls from one place up to another say."""
+        """Only the values of the calls from `start` up to `end`."""
         if not len(self.places):
             return self
         mine = slice(*np.searchsorted(self.places, (start, end)).tolist())
-        return MultiValued(self.places[mine] - start, self.said[mine], self.values[mine])
+        return MultiValued(self.places[mine] - start, self.names[mine], self.values[mine])
 
 
 NOTHING: Final = MultiValued(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
-def joined(parts: Sequence[tuple[int, MultiValued]]) -> MultiValued:
-    """Parts one after another; before each of them, how many calls it is of."""
+def concatenate(parts: Sequence[tuple[int, MultiValued]]) -> MultiValued:
+    """Concatenate parts: (number of calls, their values)."""
     starts = np.cumsum([0, *(calls for calls, _ in parts)]).tolist()
-    found = [(start, part) for start, (_, part) in zip(starts, parts, strict=False) if len(part.places)]
-    if not found:
+    shifted = [(start, part) for start, (_, part) in zip(starts, parts, strict=False) if len(part.places)]
+    if not shifted:
         return NOTHING
     return MultiValued(
-        np.concatenate([part.places + start for start, part in found]),
-        np.concatenate([part.said for _, part in found]),
-        np.concatenate([part.values for _, part in found]),
+        np.concatenate([part.places + start for start, part in shifted]),
+        np.concatenate([part.names for _, part in shifted]),
+        np.concatenate([part.values for _, part in shifted]),
     )
 
 
 def tools(calls: Sequence[Call]) -> MultiValued:
-    """`TOOL#ARGUMENTS_HASH` of each tool that an answer asks for, `TOOL` where there is no hash; value 1."""
-    asked = [call.tools for call in calls]
-    if not any(asked):
+    """Name each tool that an answer requests: `TOOL#ARGUMENTS_HASH`, or `TOOL` without a hash; value 1."""
+    requested = [call.tools for call in calls]
+    if not any(requested):
         return NOTHING
-    found = [
+    entries = [
         (place, f"{tool.name}#{tool.arguments_hash}" if tool.arguments_hash else tool.name, 1)
-        for place, mine in enumerate(asked)
-        for tool in mine or ()
+        for place, call_tools in enumerate(requested)
+        for tool in call_tools or ()
     ]
-    return _several(found)
+    return _multi_valued(entries)
 
 
 def scores(calls: Sequence[Call]) -> MultiValued:
-    """Millionths of each score, at most ±LIMIT; of one call the MOST first."""
-    given = [call.scores for call in calls]
-    if not any(given):
+    """Read the scores of calls in millionths, at most ±LIMIT; of one call the MOST first by name."""
+    columns = [call.scores for call in calls]
+    if not any(columns):
         return NOTHING
-    return _several([(place, *score) for place, mine in enumerate(given) if mine for score in _micro(mine)])
+    return _multi_valued(
+        [(place, *score) for place, named in enumerate(columns) if named for score in _micro(named)]
+    )
 
 
-def _micro(given: dict[str, float]) -> Iterator[tuple[str, int]]:
-    names = given if len(given) <= law.MOST else sorted(given)[: law.MOST]
+def _micro(named: dict[str, float]) -> Iterator[tuple[str, int]]:
+    names = named if len(named) <= law.MOST else sorted(named)[: law.MOST]
     for name in names:
-        yield name, round(min(max(given[name], -law.LIMIT), law.LIMIT) * law.MICRO)
+        yield name, round(min(max(named[name], -law.LIMIT), law.LIMIT) * law.MICRO)
 
 
-def _several(found: Sequence[tuple[int, str, int]]) -> MultiValued:
-    places, said, values = zip(*found, strict=True) if found else ((), (), ())
-    return MultiValued(np.array(places, np.int64), np.array(said, object), np.array(values, np.int64))
+def _multi_valued(entries: Sequence[tuple[int, str, int]]) -> MultiValued:
+    places, names, values = zip(*entries, strict=True) if entries else ((), (), ())
+    return MultiValued(np.array(places, np.int64), np.array(names, object), np.array(values, np.int64))

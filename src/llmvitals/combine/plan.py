@@ -1,4 +1,4 @@
-"""What a combine stage is built from: the settings that matter to it, and the verbs that it is handed."""
+"""The plan of a combine stage: its settings, and the functions that decode and price calls."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from llmvitals.settings import Settings
 from llmvitals.window import MINUTE, SECOND, duration
 
 SPARE: Final = 4
-"""So many times more contributors are kept in a frame than are shown, so that the shown ones are right."""
+"""Frames keep so many times more contributors than points show, so that the shown ones are exact."""
 
 
 class Reason(Protocol):
-    """Why a cost is what it is, or is not known; combine asks for the name INCONSISTENT only."""
+    """Why a cost is known or unknown. Combine tests only for the name INCONSISTENT."""
 
     @property
     def name(self) -> str: ...
 
 
 class Decoded(Protocol):
-    """What one record held: its calls, and how many things in it that are no calls."""
+    """The contents of a record: its calls, and how many things in it are no calls."""
 
     @property
     def calls(self) -> Sequence[Call]: ...
@@ -35,21 +35,20 @@ class Decoded(Protocol):
 Decode = Callable[[bytes], Decoded]
 """Raises errors.BadCall when the record can't be read."""
 Cost = tuple[int | None, Reason, int]
-"""Nano-dollars, None where they are not known; why; and nano-dollars without any cache."""
+"""Nano-dollars, None if unknown; the reason; and nano-dollars without any cache."""
 Assess = Callable[[Call], Cost]
 
 
 @dataclass(frozen=True, slots=True)
 class CombinePlan:
-    """The same for all partitions of a topic.
+    """The same for all partitions of a topic. Times are µs.
 
-    Times are µs. native: a fast reader of one native call (a JSON decoder), which may raise anything:
-    `decode` then has the last word. shards: partitions of the partials. max_series: per view, pane and source
-    partition.
-    heaviest: how many contributors of a kind are kept in a frame. dedupe_us: for how long after their pane
-    closed ids are remembered; max_ids: how many ids of closed panes are, per source partition. scales: model
-    of embeddings → bandwidth, where it is not sketch.space's. dead_letters: the name of their topic, of which
-    an alert on a broken producer speaks; "": there is none.
+    native: a fast decoder of one native call, which may raise anything; `decode` is called then. shards:
+    partitions of the partials topic. max_series: for each view, pane and source partition. heaviest: how many
+    contributors of a kind are kept in a frame. dedupe_us: for how long after the end of their pane ids are
+    remembered. max_ids: how many ids of sealed panes, for each source partition. scales: embedding model →
+    bandwidth other than the default. dead_letters: name of their topic for the alert on a broken producer;
+    "": no such alert.
     """
 
     decode: Decode
@@ -82,7 +81,7 @@ class CombinePlan:
 
     @property
     def remembered(self) -> int:
-        """For how many panes after its closing the ids of a pane are remembered."""
+        """For how many panes after its end the ids of a pane are remembered."""
         return -(-self.dedupe_us // self.pane_us)
 
     @classmethod

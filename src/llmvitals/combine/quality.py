@@ -1,4 +1,4 @@
-"""What calls add to the sums that tell of their answers: refused, guarded, toxic, searched (tally.SUMS)."""
+"""Sets the sums about the quality of answers: refusals, guardrails, toxicity and retrievals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFUSED: Final = frozenset(
         "blocklist", "prohibited_content", "spii", "guardrail_intervened", "error_toxic",
     )
 )  # fmt: skip
-"""Finish reasons, in small letters, by which Anthropic, OpenAI, Google, Bedrock and Cohere say no."""
+"""Finish reasons, in lower case, that mean a refusal at Anthropic, OpenAI, Google, Bedrock and Cohere."""
 REFUSALS: Final = frozenset(
     (
         "content_filter",
@@ -30,75 +30,78 @@ REFUSALS: Final = frozenset(
         "responsibleaipolicyviolation",
     )
 )
-"""Errors, in small letters, that are a refusal too."""
+"""Error types, in lower case, that mean a refusal."""
 TOXIC: Final = 0.5
 UNSCORED: Final = "unscored"
-"""The error of an evaluation that says only that a text could not be scored."""
+"""The error type of an evaluation that could not score a text."""
 
 
-def endings(v: Ints, calls: Sequence[Call]) -> None:
-    """How answers ended. v: HEIGHT × n."""
+def set_endings(v: Ints, calls: Sequence[Call]) -> None:
+    """Set the sums of truncated and refused answers. v: HEIGHT × n."""
     finish = [call.finish_reason for call in calls]
-    said = {one: one.lower() for one in set(finish) if one}
+    lower = {reason: reason.lower() for reason in set(finish) if reason}
     for name, reasons in (("truncated_calls", TRUNCATED), ("refused_calls", REFUSED)):
-        found = {one for one, small in said.items() if small in reasons}
-        if found:
-            v[SUM[name]] = [one in found for one in finish]
+        matching = {reason for reason, lowered in lower.items() if lowered in reasons}
+        if matching:
+            v[SUM[name]] = [reason in matching for reason in finish]
     if v[SUM["errors"]].any():
-        wrong = [(call.error_type or "").lower() in REFUSALS for call in calls]
-        v[SUM["refused_calls"]] |= np.array(wrong) & (v[SUM["errors"]] > 0)
+        refused = [(call.error_type or "").lower() in REFUSALS for call in calls]
+        v[SUM["refused_calls"]] |= np.array(refused) & (v[SUM["errors"]] > 0)
 
 
-def verdicts(v: Ints, calls: Sequence[Call]) -> None:
-    """What guardrails said, and toxicity: the call's own, else that of the first guardrail that tells it."""
+def set_verdicts(v: Ints, calls: Sequence[Call]) -> None:
+    """Set the sums of guardrail verdicts and toxicity.
+
+    Without a toxicity of its own, a call has that of the first guardrail that reports one.
+    """
     toxicity = [call.toxicity for call in calls]
-    for place, said in enumerate([call.guardrails for call in calls]):
-        if not said:
+    for place, guardrails in enumerate([call.guardrails for call in calls]):
+        if not guardrails:
             continue
-        found = {one.verdict for one in said}
+        results = {guardrail.verdict for guardrail in guardrails}
         v[SUM["guarded_calls"], place] = 1
-        v[SUM["guardrail_flags"], place] = "flag" in found
-        v[SUM["guardrail_blocks"], place] = "block" in found
+        v[SUM["guardrail_flags"], place] = "flag" in results
+        v[SUM["guardrail_blocks"], place] = "block" in results
         if toxicity[place] is None:
-            toxicity[place] = next(_toxicity(said), None)
+            toxicity[place] = next(_toxicity(guardrails), None)
     if toxicity.count(None) == len(toxicity):
         return
     scores = np.array(toxicity, np.float64)
-    there = ~np.isnan(scores)
-    scores[~there] = 0
-    v[SUM["toxicity_count"]] = there
+    known = ~np.isnan(scores)
+    scores[~known] = 0
+    v[SUM["toxicity_count"]] = known
     v[SUM["toxicity_micro"]] = np.rint(scores * MICRO)
     v[SUM["toxic_calls"]] = scores >= TOXIC
 
 
-def _toxicity(said: Sequence[Guardrail]) -> Iterator[float]:
-    for one in said:
-        if one.score is not None and 0 <= one.score <= 1 and "toxic" in one.name.lower():
-            yield one.score
+def _toxicity(guardrails: Sequence[Guardrail]) -> Iterator[float]:
+    for guardrail in guardrails:
+        if guardrail.score is not None and 0 <= guardrail.score <= 1 and "toxic" in guardrail.name.lower():
+            yield guardrail.score
 
 
-def searches(v: Ints, calls: Sequence[Call]) -> None:
-    """What searches brought."""
-    for place, found in enumerate([call.retrieval for call in calls]):
-        if found is not None:
-            for name, value in _search(found):
+def set_retrievals(v: Ints, calls: Sequence[Call]) -> None:
+    """Set the sums of retrievals."""
+    for place, retrieval in enumerate([call.retrieval for call in calls]):
+        if retrieval is not None:
+            for name, value in _retrieval_sums(retrieval):
                 v[SUM[name], place] = value
 
 
-def _search(found: Retrieval) -> Iterator[tuple[str, int]]:
+def _retrieval_sums(retrieval: Retrieval) -> Iterator[tuple[str, int]]:
     yield "retrievals", 1
-    yield "empty_retrievals", found.documents == 0
-    yield "documents", found.documents
-    if found.latency_ms is not None:
-        yield "retrieval_us", round(found.latency_ms * 1_000)
+    yield "empty_retrievals", retrieval.documents == 0
+    yield "documents", retrieval.documents
+    if retrieval.latency_ms is not None:
+        yield "retrieval_us", round(retrieval.latency_ms * 1_000)
         yield "retrieval_count", 1
-    if found.top_score is not None:
-        yield "top_score_micro", round(min(max(found.top_score, -LIMIT), LIMIT) * MICRO)
+    if retrieval.top_score is not None:
+        yield "top_score_micro", round(min(max(retrieval.top_score, -LIMIT), LIMIT) * MICRO)
         yield "top_score_count", 1
 
 
-def unscored(v: Ints, calls: Sequence[Call]) -> None:
-    """Evaluations that say that there is no score."""
+def set_unscored(v: Ints, calls: Sequence[Call]) -> None:
+    """Count evaluations that could not score a text."""
     for place, call in enumerate(calls):
         if (call.operation, call.status, call.error_type) == ("evaluation", "error", UNSCORED):
             v[:, place] = 0

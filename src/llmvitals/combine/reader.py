@@ -1,4 +1,4 @@
-"""Records → calls; what can't be read, or lies about its time, is refused one by one."""
+"""Reads records into calls. Unreadable records and calls with implausible times are refused one by one."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from llmvitals.window import SECOND
 Ints = NDArray[np.int64]
 
 EARLIEST: Final = 1_420_070_400 * SECOND
-"""The beginning of 2015: what claims to be older says seconds where milliseconds are due."""
+"""The beginning of 2015: an older time is most likely in seconds instead of milliseconds."""
 _FAR: Final = 10**15
-"""Milliseconds that are beyond belief either way, and can still be told in µs."""
+"""Milliseconds that are implausible, before or after 1970, and still fit into 64 bits as µs."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """What records held.
+    """The contents of some records.
 
-    at: for each call the place of its record. refused: place of the record and why. filtered: place of the
-    record and how many things in it are no calls.
+    calls, at: the calls, and for each the place of its record. refused: place of the record, and the error.
+    filtered: place of the record, and how many things in it (such as spans) are no calls.
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Timely:
-    """Calls whose time is believed, side by side: place of the record, event and Kafka time (µs), columns."""
+    """Calls with plausible times: place of the record, event and Kafka time (µs), columns."""
 
     at: Ints
     times: Ints
@@ -50,7 +50,7 @@ class Timely:
 
 
 def read(records: Sequence[Record], plan: CombinePlan) -> Batch:
-    """Everything that records hold."""
+    """Read records. An unreadable one is noted in `refused`."""
     batch = Batch()
     calls, at, native, most = batch.calls, batch.at, plan.native, plan.max_record_bytes
     for place, record in enumerate(records):
@@ -58,9 +58,9 @@ def read(records: Sequence[Record], plan: CombinePlan) -> Batch:
         if native is not None and len(value) <= most:
             try:
                 call = native(value)
-                # A JSON decoder doesn't look into what it skips.
+                # msgspec does not check the UTF-8 of fields that it skips.
                 _ = value.isascii() or value.decode()
-            except Exception:  # noqa: BLE001 - whatever it stumbled over, decode has the last word
+            except Exception:  # noqa: BLE001 - `decode` decides what is wrong with the record
                 _decode(value, place, plan, batch)
             else:
                 calls.append(call)
@@ -72,15 +72,15 @@ def read(records: Sequence[Record], plan: CombinePlan) -> Batch:
 
 def _decode(value: bytes, place: int, plan: CombinePlan, batch: Batch) -> None:
     if len(value) > plan.max_record_bytes:
-        why = f"The record has {len(value)} bytes, {plan.max_record_bytes} are allowed"
-        batch.refused.append((place, _bad(Code.TOO_LARGE, why)))
+        reason = f"The record has {len(value)} bytes, {plan.max_record_bytes} are allowed"
+        batch.refused.append((place, _bad(Code.TOO_LARGE, reason)))
         return
     try:
-        found = plan.decode(value)
-        calls, filtered = list(found.calls), found.filtered
-    except BadCall as why:
-        batch.refused.append((place, why))
-    except Exception as error:  # noqa: BLE001 - one call's defect is not its neighbours'
+        decoded = plan.decode(value)
+        calls, filtered = list(decoded.calls), decoded.filtered
+    except BadCall as error:
+        batch.refused.append((place, error))
+    except Exception as error:  # noqa: BLE001 - the other calls must not suffer
         batch.refused.append((place, defect(error)))
     else:
         batch.calls += calls
@@ -90,35 +90,37 @@ def _decode(value: bytes, place: int, plan: CombinePlan, batch: Batch) -> None:
 
 
 def timely(batch: Batch, stamps: Ints, plan: CombinePlan) -> Timely | None:
-    """The calls of a batch whose times are believed, None if there are none; the others are refused.
+    """Select the calls of a batch with plausible times, None if there are none; the others are refused.
 
-    stamps: each record's Kafka time in µs, below 0 for none (then a call's own time is all there is).
+    stamps: each record's Kafka time in µs; below 0: none, then the call's own time stands in for it.
     """
     calls, at = batch.calls, batch.at
     if not calls:
         return None
     try:
-        times, found = _measure(calls, plan)
-    except Exception:  # noqa: BLE001 - found out below, call by call
-        sound = [place for place in range(len(calls)) if _sound(calls[place], at[place], plan, batch)]
-        if not sound:
+        times, measured = _measure(calls, plan)
+    except Exception:  # noqa: BLE001 - the calls are tried one by one below
+        readable = [
+            place for place in range(len(calls)) if _is_readable(calls[place], at[place], plan, batch)
+        ]
+        if not readable:
             return None
-        at = [at[place] for place in sound]
-        times, found = _measure([calls[place] for place in sound], plan)
+        at = [at[place] for place in readable]
+        times, measured = _measure([calls[place] for place in readable], plan)
     places = np.array(at, np.int64)
     kafka = stamps[places]
     kafka = np.where(kafka < 0, times, kafka)
     future, past = times - kafka > plan.future_us, times < EARLIEST
-    good = ~(future | past)
-    if good.all():
-        return Timely(places, times, kafka, found)
+    plausible = ~(future | past)
+    if plausible.all():
+        return Timely(places, times, kafka, measured)
     for wrong, code, why in (
         (future & ~past, Code.FUTURE, "The call's time is too far ahead of the record's"),
         (past, Code.PAST, "The call's time is too early"),
     ):
         batch.refused += [(place, _bad(code, why)) for place in places[wrong].tolist()]
-    kept = np.flatnonzero(good)
-    return Timely(places[kept], times[kept], kafka[kept], found.take(kept)) if len(kept) else None
+    kept = np.flatnonzero(plausible)
+    return Timely(places[kept], times[kept], kafka[kept], measured.take(kept)) if len(kept) else None
 
 
 def _bad(code: Code, what: str) -> BadCall:
@@ -135,10 +137,10 @@ def _measure(calls: Sequence[Call], plan: CombinePlan) -> tuple[Ints, Columns]:
     return micros, columns(calls, costs, plan.dimensions, meaning=plan.meaning)
 
 
-def _sound(call: Call, place: int, plan: CombinePlan, batch: Batch) -> bool:
+def _is_readable(call: Call, place: int, plan: CombinePlan, batch: Batch) -> bool:
     try:
         _measure([call], plan)
-    except Exception as error:  # noqa: BLE001 - one call's defect is not its neighbours'
+    except Exception as error:  # noqa: BLE001 - the other calls must not suffer
         batch.refused.append((place, defect(error)))
         return False
     return True

@@ -1,4 +1,4 @@
-"""A combine stage's checkpoint: a few numbers, and ids of sealed panes; the rest is in the log."""
+"""The checkpoint of combine: a few numbers and the ids of sealed panes. The log has everything else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from llmvitals.combine.breaker import Breaker
-from llmvitals.combine.seen import Packed
+from llmvitals.combine.seen_ids import SealedIds
 from llmvitals.errors import AFRESH, ConfigError, StateLost
 from llmvitals.tracebacks import summary
 from llmvitals.window import FOREVER, NEVER
@@ -16,18 +16,16 @@ from llmvitals.window import FOREVER, NEVER
 PART = "manifest"
 VERSION = 1
 IDS: Final = "ids."
-"""The ids of a sealed pane are the part `ids.PANE`: written once, removed when nobody asks for them."""
+"""The ids of a sealed pane are the part `ids.PANE`, written once and removed when they are forgotten."""
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """What survives a crash.
+    """The state that survives a crash.
 
-    offset, watermark: where a replay starts, and the watermark as it stood there, µs. floor: the lowest pane
-    that is not sealed. applied: every offset below it was counted in `counters`, and nothing of a replay is
-    given out before it is reached. promises: those that the replay passes and the one in force at its start.
-    letters: dead letters by code. ids: the lowest pane whose ids are in the checkpoint, and how many panes
-    below the floor have a part; checkpoints of before there were any have none. breaker: as it stands at
-    `applied`.
+    offset, watermark: where a replay starts, and the watermark there, µs. floor: the lowest pane that is not
+    sealed. applied: offsets below it are counted in `counters`; a replay emits nothing before it. promises:
+    see Clock.needed. letters: dead letters by code. ids: the lowest pane whose ids are in the checkpoint, and
+    how many panes below the floor have a part; older checkpoints have none. breaker: as it was at `applied`.
     """
 
     v: int = VERSION
@@ -47,17 +45,19 @@ class Manifest(msgspec.Struct, kw_only=True):
         """Msgpack."""
         return msgspec.msgpack.encode(self)
 
-    def hold(self, packed: Mapping[int, Packed]) -> dict[str, bytes]:
-        """Note which panes' ids are in the checkpoint; their parts."""
-        held = {number: pane.data for number, pane in packed.items() if number < self.floor and len(pane)}
-        self.ids = (min(held, default=FOREVER), len(held))
-        return {f"{IDS}{number}": data for number, data in held.items()}
+    def hold_ids(self, sealed_ids: Mapping[int, SealedIds]) -> dict[str, bytes]:
+        """Set `ids` and return the parts with the ids of these panes."""
+        sealed = {
+            number: pane.data for number, pane in sealed_ids.items() if number < self.floor and len(pane)
+        }
+        self.ids = (min(sealed, default=FOREVER), len(sealed))
+        return {f"{IDS}{number}": data for number, data in sealed.items()}
 
 
 def restore(parts: dict[str, bytes], *, pane_us: int, disorder_us: int, beginning: int) -> Manifest:
-    """The newest checkpoint, or the beginning of the log when there is none.
+    """Read the newest checkpoint; without one, start at the beginning of the log.
 
-    Raises StateLost when it can't be read, ConfigError when it was written under other settings.
+    Raises StateLost when it can't be read, ConfigError when it was written with other settings.
     """
     if not parts:
         return Manifest(pane_us=pane_us, disorder_us=disorder_us, offset=beginning, applied=beginning)
@@ -65,43 +65,48 @@ def restore(parts: dict[str, bytes], *, pane_us: int, disorder_us: int, beginnin
         manifest = msgspec.msgpack.decode(parts[PART], type=Manifest)
     except (KeyError, msgspec.DecodeError) as error:
         raise StateLost(
-            f"the checkpoint of combine can't be read ({summary(error)}); to begin afresh {AFRESH}"
+            f"the checkpoint of combine can't be read ({summary(error)}); to start afresh, {AFRESH}"
         ) from error
     if manifest.v != VERSION:
         raise StateLost(
             f"the checkpoint of combine has version {manifest.v}, this llmvitals reads {VERSION}: "
-            f"run the version that wrote it, or to begin afresh {AFRESH}"
+            f"run the version that wrote it, or, to start afresh, {AFRESH}"
         )
-    for name, had, now in (
+    for name, before, now in (
         ("pane", manifest.pane_us, pane_us),
         ("disorder", manifest.disorder_us, disorder_us),
     ):
-        if had != now:
+        if before != now:
             raise ConfigError(
-                f"LLMVITALS_{name.upper()} was {had} µs when the checkpoint was written and is {now} µs now; "
-                "calls that are in no closed pane yet would be lost or counted twice: set it back, or "
-                f"to begin afresh {AFRESH}"
+                f"LLMVITALS_{name.upper()} was {before} µs when the checkpoint was written and is {now} µs "
+                "now; calls of open panes would be lost or counted twice: set it back, or, "
+                f"to start afresh, {AFRESH}"
             )
     return manifest
 
 
-def ids(manifest: Manifest, parts: Mapping[str, bytes]) -> dict[int, Packed]:
-    """The ids of sealed panes that the checkpoint has. Raises StateLost when some are missing.
+def ids(manifest: Manifest, parts: Mapping[str, bytes]) -> dict[int, SealedIds]:
+    """Read the ids of sealed panes. Raises StateLost when some are missing.
 
-    Parts of other panes are passed over: a crash may have come before they were removed, or before the
-    manifest that they belong to was written.
+    Parts of other panes are ignored: a crash may have come before they were removed, or before their manifest
+    was written.
     """
     lowest, count = manifest.ids
     numbers = [int(name.removeprefix(IDS)) for name in parts if name.startswith(IDS)]
     try:
-        found = {
-            number: Packed(parts[f"{IDS}{number}"]) for number in numbers if lowest <= number < manifest.floor
+        ids_by_pane = {
+            number: SealedIds(parts[f"{IDS}{number}"])
+            for number in numbers
+            if lowest <= number < manifest.floor
         }
     except (ValueError, msgspec.DecodeError) as error:
-        raise StateLost(f"the ids of calls in the checkpoint of combine can't be read ({error})") from error
-    if len(found) != count:
         raise StateLost(
-            f"the checkpoint of combine should have the ids of {count} panes and has those of {len(found)}: "
-            f"copies of their calls would be counted again; to begin afresh {AFRESH}"
+            f"the ids of calls in the checkpoint of combine can't be read ({summary(error)}); "
+            f"to start afresh, {AFRESH}"
+        ) from error
+    if len(ids_by_pane) != count:
+        raise StateLost(
+            f"the checkpoint of combine has the ids of {len(ids_by_pane)} panes "
+            f"instead of {count}: duplicates of their calls would be counted again; to start afresh, {AFRESH}"
         )
-    return found
+    return ids_by_pane

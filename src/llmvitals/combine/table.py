@@ -1,4 +1,4 @@
-"""The series of one view in one pane, summed up side by side."""
+"""Adds up the calls of one view in one pane, for all series at once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.combine.chunk import KIND, Chunk
-from llmvitals.combine.embedded import Kind, Pictured
+from llmvitals.combine.embedding_sums import EmbeddingSums
+from llmvitals.combine.embeddings import FeaturedVectors, SpaceKind
 from llmvitals.combine.exemplars import WorstCalls
 from llmvitals.combine.interner import Interner
-from llmvitals.combine.meaning import Meanings
-from llmvitals.combine.sums import SHIFT, Sums
+from llmvitals.combine.prepared import KIND, PreparedCalls
+from llmvitals.combine.sparse_sums import SHIFT, Sums
 from llmvitals.record.view import OTHER, View
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch import scores, top_k
@@ -28,72 +28,75 @@ _WORST: Final = {"cost": SUM["cost_nano"], "latency": SUM["latency_us"]}
 
 
 class Table:
-    """Rows are series, in the order in which they were first met: at most `most`, then OTHER takes the rest.
+    """One row for each series, in the order in which they first appear.
 
-    book: where the contributors' names are.
+    limit: the number of series; further ones are counted in OTHER. interner: has the contributors' names.
     """
 
-    def __init__(self, view: View, most: int, book: Interner) -> None:
+    def __init__(self, view: View, limit: int, interner: Interner) -> None:
         self.view = view
         self.series: list[Series] = []
         self._rows: dict[Series, int] = {}
-        self._most, self._book = most, book
+        self._limit, self._interner = limit, interner
         self._sums = np.zeros((len(SUMS), 0), np.int64)
         self._maxima = np.zeros((len(MAXIMA), 0), np.int64)
         self._changed = np.zeros(0, np.bool_)
-        self._crowded = False
+        self._many_contributors = False
         self._bins = Sums(1)
-        self._who = Sums(len(top_k.NO_SHARE))
+        self._contributor_sums = Sums(len(top_k.NO_SHARE))
         self._scores = Sums(len(scores.NO_SCORE))
-        self._worst = {kind: WorstCalls() for kind in _WORST}
-        self._meaning = Meanings()
+        self._worst_calls = {kind: WorstCalls() for kind in _WORST}
+        self._embeddings = EmbeddingSums()
 
     def row(self, series: Series) -> int:
-        """The row of a series; a new one while there is room."""
-        if series not in self._rows and len(self._rows) >= self._most:
+        """The row of a series. A new series gets a new row, or OTHER's once the limit is reached."""
+        if series not in self._rows and len(self._rows) >= self._limit:
             series = (OTHER,) * len(series)
         row = self._rows.setdefault(series, len(self.series))
         if row == len(self.series):
             self.series.append(series)
         return row
 
-    def add(self, rows: Ints, chunk: Chunk) -> None:
-        """Add each of the n calls of a chunk to its row (n; below 0: the view does not want it)."""
+    def add(self, rows: Ints, calls: PreparedCalls) -> None:
+        """Add n calls. rows: the row of each call, below 0 where the view excludes it."""
         if int(rows.min()) < 0:
             wanted = rows >= 0
-            rows, chunk = rows[wanted], chunk.of(wanted)
+            rows, calls = rows[wanted], calls.only(wanted)
         if not len(rows):
             return
         self._grow()
-        for line in chunk.lines:
-            np.add.at(self._sums[line], rows, chunk.vectors[line])
-        for greatest, place in zip(self._maxima, _MAXIMA, strict=True):
-            np.maximum.at(greatest, rows, chunk.vectors[place])
+        for place in calls.used_sums:
+            np.add.at(self._sums[place], rows, calls.vectors[place])
+        for maxima, place in zip(self._maxima, _MAXIMA, strict=True):
+            np.maximum.at(maxima, rows, calls.vectors[place])
         self._changed[rows] = True
-        for kind, worst in self._worst.items():
-            worst.add(rows, chunk.vectors[_WORST[kind]], chunk.traces, len(self.series))
-        self._bins.add(rows, len(self.series), chunk.bins)
+        for kind, worst in self._worst_calls.items():
+            worst.add(rows, calls.vectors[_WORST[kind]], calls.traces, len(self.series))
+        self._bins.add(rows, len(self.series), calls.bins)
         if self.view.contributors:
-            self._who.add(rows, len(self.series), chunk.who)
-            self._who.add(rows, len(self.series), chunk.tools)
-        self._scores.add(rows, len(self.series), chunk.scores)
+            self._contributor_sums.add(rows, len(self.series), calls.contributors)
+            self._contributor_sums.add(rows, len(self.series), calls.tools)
+        self._scores.add(rows, len(self.series), calls.scores)
 
-    def mean(self, rows: Ints, kind: Kind, pictured: Pictured, traces: Sequence[str]) -> None:
-        """Add vectors of some of n calls; rows, traces: of all n (below 0: the view does not want it)."""
-        names = self._book.vectors.codes.names
-        self._meaning.add(rows, kind, pictured, names=names, traces=traces)
+    def add_embeddings(
+        self, rows: Ints, kind: SpaceKind, featured: FeaturedVectors, traces: Sequence[str]
+    ) -> None:
+        """Add the vectors of some of n calls. rows (below 0: excluded), traces: of all n calls."""
+        names = self._interner.vectors.codes.names
+        self._embeddings.add(rows, kind, featured, names=names, traces=traces)
 
-    def crowded(self, most: int) -> bool:
+    def has_many_contributors(self, most: int) -> bool:
         """Whether there are more contributors than this, over all series and kinds."""
-        if len(self._who) > most and not self._crowded:
-            self._who.merge()
-            self._crowded = len(self._who) > most
-        return self._crowded
+        if len(self._contributor_sums) > most and not self._many_contributors:
+            self._contributor_sums.merge()
+            self._many_contributors = len(self._contributor_sums) > most
+        return self._many_contributors
 
     def entries(self, most: int, *, changed: bool = False) -> Iterator[tuple[Series, bytes]]:
-        """Series and packed vitals; most: contributors of a kind (0: none).
+        """Yield each series and its packed vitals.
 
-        changed: only those that were added to since this was last asked.
+        most: contributors of a kind, 0 for none. changed: only series that calls were added to since the last
+        call of this method.
         """
         rows: list[int] = np.flatnonzero(self._changed).tolist() if changed else list(range(len(self.series)))
         self._changed[:] = False
@@ -102,34 +105,36 @@ class Table:
         end = len(self.series)
         bins, counts, edges = self._bins.cut(np.arange(end + 1) << SHIFT)
         keys = bins.astype(np.uint16)
-        worst = {kind: calls.by_row(end) for kind, calls in self._worst.items()}
+        worst = {kind: candidates.by_row(end) for kind, candidates in self._worst_calls.items()}
         contributors = self._contributors(most) if most and self.view.contributors else lambda _: {}
         scored = self._scored()
-        sums, maxima = (np.take(lines, rows, axis=1).T.tolist() for lines in (self._sums, self._maxima))
-        for row, total, greatest in zip(rows, sums, maxima, strict=True):
-            mine = slice(edges[row], edges[row + 1])
+        sums, maxima = (np.take(columns, rows, axis=1).T.tolist() for columns in (self._sums, self._maxima))
+        for row, totals, row_maxima in zip(rows, sums, maxima, strict=True):
+            inside = slice(edges[row], edges[row + 1])
             vitals = Vitals(
-                tuple(total),
-                tuple(greatest),
-                (keys[mine], counts[0, mine]),
+                tuple(totals),
+                tuple(row_maxima),
+                (keys[inside], counts[0, inside]),
                 contributors(row),
-                {kind: found for kind, top in worst.items() if (found := top(row))},
+                {kind: exemplars for kind, top in worst.items() if (exemplars := top(row))},
                 scored(row),
-                self._meaning.of(row),
+                self._embeddings.of(row),
             )
             yield self.series[row], vitals.pack()
 
     def _contributors(self, most: int) -> Callable[[int], top_k.Contributors]:
-        """What gives a row's heaviest contributors."""
+        """A function that returns a row's heaviest contributors."""
         kinds = np.arange(len(top_k.KINDS)) << KIND
         bounds = (np.arange(len(self.series) + 1)[:, None] << SHIFT) + kinds
-        labels, shares, edges = self._who.cut(bounds.ravel())
+        labels, shares, edges = self._contributor_sums.cut(bounds.ravel())
         codes = labels & (1 << KIND) - 1
 
         def of(row: int) -> top_k.Contributors:
             first = row * len(top_k.KINDS)
             return {
-                kind: _heaviest(codes[low:high], shares[:, low:high], self._book.who[kind].names, most)
+                kind: _heaviest(
+                    codes[low:high], shares[:, low:high], self._interner.contributors[kind].names, most
+                )
                 for kind, (low, high) in zip(
                     top_k.KINDS, pairwise(edges[first : first + len(top_k.KINDS) + 1]), strict=True
                 )
@@ -139,35 +144,35 @@ class Table:
         return of
 
     def _scored(self) -> Callable[[int], scores.Scores]:
-        """What gives a row's scores."""
+        """A function that returns a row's scores."""
         if not len(self._scores):
             return lambda _: {}
         codes, values, edges = self._scores.cut(np.arange(len(self.series) + 1) << SHIFT)
-        names = self._book.scores.names
+        names = self._interner.scores.names
 
         def of(row: int) -> scores.Scores:
-            mine = slice(edges[row], edges[row + 1])
-            found = zip(codes[mine].tolist(), *values[:, mine].tolist(), strict=True)
-            return scores.first({names[code]: tuple(said) for code, *said in found})
+            inside = slice(edges[row], edges[row + 1])
+            columns = zip(codes[inside].tolist(), *values[:, inside].tolist(), strict=True)
+            return scores.first({names[code]: tuple(sums) for code, *sums in columns})
 
         return of
 
     def _grow(self) -> None:
-        short = len(self.series) - len(self._changed)
-        if short > 0:
-            more = short + len(self.series)
-            self._sums = np.hstack((self._sums, np.zeros((len(SUMS), more), np.int64)))
-            self._maxima = np.hstack((self._maxima, np.zeros((len(MAXIMA), more), np.int64)))
-            self._changed = np.hstack((self._changed, np.zeros(more, np.bool_)))
+        missing = len(self.series) - len(self._changed)
+        if missing > 0:
+            added = missing + len(self.series)
+            self._sums = np.hstack((self._sums, np.zeros((len(SUMS), added), np.int64)))
+            self._maxima = np.hstack((self._maxima, np.zeros((len(MAXIMA), added), np.int64)))
+            self._changed = np.hstack((self._changed, np.zeros(added, np.bool_)))
 
 
 def _heaviest(codes: Ints, shares: Ints, names: list[str], most: int) -> dict[str, top_k.Share]:
-    """The `most` heaviest, as heavy.heaviest has it; shares: those of a heavy.Share × n."""
+    """Select the `most` heaviest, as top_k.heaviest does. shares (fields of top_k.Share × n)."""
     if len(codes) <= most:
         return _named(codes, shares, names)
     calls, cost, tokens, *_ = shares
     sure, tied, left = [], np.arange(len(codes)), most
-    # Names are looked at only where numbers leave a tie.
+    # Names are compared only where cost, tokens and calls are all equal.
     for column in (cost, tokens, calls):
         values = column[tied]
         bound = np.partition(values, len(values) - left)[len(values) - left]

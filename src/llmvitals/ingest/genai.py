@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry's GenAI conventions: the newest names, those of v1.41, and the older ones."""
+"""Reads spans by OpenTelemetry's GenAI conventions: the current names (v1.41) and older ones."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import json
 from typing import Any, Final
 
 from llmvitals.ingest import texts
-from llmvitals.ingest.reading import identity, millis, number, text
-from llmvitals.ingest.span import Event, Span
+from llmvitals.ingest.span import Dialect, Event, Span
+from llmvitals.ingest.values import identity, millis, number, text
 
-PREFIXES: Final = ("gen_ai.", "llm.")
-"""A span that has no attribute with such a name is none of ours."""
+_PREFIXES: Final = ("gen_ai.", "llm.")
 
 _OPERATIONS: Final = {
     "chat": "chat",
@@ -30,22 +29,22 @@ _NO_CALLS: Final = (
 _TIERS: Final = ("default", "batch", "flex", "priority")
 _INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
 _OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
-_SAYS: Final = (
+_EVIDENCE: Final = (
     *_INPUT, *_OUTPUT, "gen_ai.response.id", "llm.response.id",
     "gen_ai.response.finish_reasons",
     "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt.0.role", "gen_ai.prompt.0.content",
     "gen_ai.completion.0.role", "gen_ai.completion.0.content", "gen_ai.completion.0.finish_reason",
 )  # fmt: skip
-"""One of these (or an error) tells a call from an empty span around it."""
+"""A call has one of these or an error; a span without is only a wrapper around another one."""
 _FIRST_CHUNK: Final = "llm.content.completion.chunk"
 
 
 def read(span: Span) -> dict[str, Any] | None:
-    """The fields of the call that the span is; None if it is no call."""
+    """The fields of the span's call; None if the span is no call."""
     operation = _operation(span)
     failed = next((event for event in span.events if event.name == "exception"), None)
     error = span.failed or failed is not None
-    if operation is None or not (error or any(name in span.attributes for name in _SAYS)):
+    if operation is None or not (error or any(name in span.attributes for name in _EVIDENCE)):
         return None
     return _who(span) | _usage(span) | {
         "operation": operation,
@@ -63,26 +62,29 @@ def read(span: Span) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def said(span: Span) -> dict[str, str | None]:
-    """What the user said last, and what the model answered; in messages, or one attribute each."""
-    asked, number = None, 0
+def read_texts(span: Span) -> dict[str, str | None]:
+    """The last user message and the answer, from attributes with messages or with one text each."""
+    prompt, number = None, 0
     while (role := span.text(f"gen_ai.prompt.{number}.role")) is not None:
-        asked = span.get(f"gen_ai.prompt.{number}.content") if role == "user" else asked
+        prompt = span.get(f"gen_ai.prompt.{number}.content") if role == "user" else prompt
         number += 1
-    answered = span.get("gen_ai.completion.0.content")
+    answer = span.get("gen_ai.completion.0.content")
     return {
-        "input_text": texts.said(span.get("gen_ai.input.messages"), "user") or _content(asked),
-        "output_text": texts.said(span.get("gen_ai.output.messages")) or _content(answered),
+        "input_text": texts.last_message(span.get("gen_ai.input.messages"), "user") or _content(prompt),
+        "output_text": texts.last_message(span.get("gen_ai.output.messages")) or _content(answer),
     }
 
 
-def _content(found: Any) -> str | None:
-    return texts.plain(found) if isinstance(found, str) else None
+def _content(value: Any) -> str | None:
+    return texts.plain(value) if isinstance(value, str) else None
 
 
 def response_id(span: Span) -> str | None:
-    """The provider's id of the answer: spans of several instrumentors that share it are one call."""
+    """The provider's id of the response, which several instrumentors may report."""
     return identity(span.get("gen_ai.response.id", "llm.response.id"))
+
+
+DIALECT: Final = Dialect(_PREFIXES, read, response_id, read_texts)
 
 
 def _operation(span: Span) -> str | None:
@@ -113,21 +115,24 @@ def _who(span: Span) -> dict[str, Any]:
 
 
 def _usage(span: Span) -> dict[str, int | None]:
-    given, taken = span.count(*_INPUT), span.count(*_OUTPUT)
+    input_tokens, output_tokens = span.count(*_INPUT), span.count(*_OUTPUT)
     cached = span.count("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens")
     written = span.count(
         "gen_ai.usage.cache_write.input_tokens",
         "gen_ai.usage.cache_creation.input_tokens",
         "gen_ai.usage.cache_creation_input_tokens",
     )
-    if given is not None and span.text("gen_ai.provider.name", "gen_ai.system") in ("aws.bedrock", "AWS"):
-        given += (cached or 0) + (written or 0)  # Bedrock's own count leaves the cache out
+    if input_tokens is not None and span.text("gen_ai.provider.name", "gen_ai.system") in (
+        "aws.bedrock",
+        "AWS",
+    ):
+        input_tokens += (cached or 0) + (written or 0)  # Bedrock does not count cached tokens as input
     total = span.count("gen_ai.usage.total_tokens", "llm.usage.total_tokens")
-    if total is not None and given is not None and taken is not None:
-        taken = max(taken, total - given)  # what is over was thought
+    if total is not None and input_tokens is not None and output_tokens is not None:
+        output_tokens = max(output_tokens, total - input_tokens)  # the rest is reasoning
     return {
-        "input_tokens": given,
-        "output_tokens": taken,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
         "cached_tokens": cached,
         "cache_write_tokens": written,
         "reasoning_tokens": span.count(
@@ -142,7 +147,7 @@ def _tier(span: Span) -> str | None:
 
 
 def _latency(span: Span) -> float | None:
-    # A span that ended before its own events was closed too early.
+    # A span that ends before its own events was closed too early, so its length is wrong.
     if any(event.time > span.end for event in span.events):
         return None
     return millis((span.end - span.start) / 1_000_000)
@@ -164,23 +169,23 @@ def _error_type(span: Span, failed: Event | None) -> str | None:
 
 
 def _finish_reason(span: Span) -> str | None:
-    found = span.get("gen_ai.response.finish_reasons", "gen_ai.completion.0.finish_reason")
-    if isinstance(found, str) and found.startswith("["):
+    reason = span.get("gen_ai.response.finish_reasons", "gen_ai.completion.0.finish_reason")
+    if isinstance(reason, str) and reason.startswith("["):
         try:
-            found = json.loads(found)
+            reason = json.loads(reason)
         except (ValueError, RecursionError):
             return None
-    return text(found[0] if isinstance(found, list) and found else found, 256)
+    return text(reason[0] if isinstance(reason, list) and reason else reason, 256)
 
 
 def _scores(span: Span) -> dict[str, float] | None:
     scores = {}
     for event in span.events:
         if event.name == "gen_ai.evaluation.result":
-            found = {key: span.plain(value) for key, value in event.attributes.items()}
+            attributes = {key: span.plain(value) for key, value in event.attributes.items()}
             name, value = (
-                text(found.get("gen_ai.evaluation.name")),
-                number(found.get("gen_ai.evaluation.score.value")),
+                text(attributes.get("gen_ai.evaluation.name")),
+                number(attributes.get("gen_ai.evaluation.score.value")),
             )
             if name is not None and value is not None:
                 scores[name] = value

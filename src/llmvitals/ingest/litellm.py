@@ -1,4 +1,4 @@
-"""LiteLLM's `StandardLoggingPayload`, as its callbacks and its proxy hand it out."""
+"""Reads LiteLLM's `StandardLoggingPayload`, which its callbacks and its proxy write."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import msgspec
 
 from llmvitals.errors import Code
 from llmvitals.ingest import texts
-from llmvitals.ingest.reading import (
+from llmvitals.ingest.values import (
     Decoded,
+    Format,
     bad,
     call,
     count,
@@ -39,7 +40,7 @@ _OPERATIONS: Final = {
     "vector_store_search": "retrieval",
     "call_mcp_tool": "tool",
 }
-"""By call_type without the `a` of the asynchronous ones; what is not here is chat."""
+"""call_type, without the `a` of asynchronous ones → operation. Other types are chat."""
 
 _DIMENSIONS: Final = ("team", "app", "environment", "tenant", "agent")
 _INSTRUMENTOR: Final = "litellm.logging"
@@ -80,29 +81,29 @@ class _Payload(msgspec.Struct):
     guardrail_information: Any = None
 
 
-class _Said(msgspec.Struct):
+class _Texts(msgspec.Struct):
     messages: Any = None
     response: Any = None
 
 
 _DECODER: Final = msgspec.json.Decoder(_Payload)
-_SAID: Final = msgspec.json.Decoder(_Said)
+_TEXTS_DECODER: Final = msgspec.json.Decoder(_Texts)
 
 
 def knows(names: Container[str]) -> bool:
-    """Whether an object with these names is LiteLLM's."""
+    """Whether an object with these names is a payload of LiteLLM."""
     return "litellm_call_id" in names and "call_type" in names
 
 
 def read(value: bytes) -> Decoded:
-    """The call in one payload. Raises BadCall."""
+    """Decode a payload. Raises BadCall."""
     try:
         payload = _DECODER.decode(value)
     except msgspec.ValidationError as error:
-        raise bad(Code.INVALID, f"Not LiteLLM's payload: {str(error).partition(' - at ')[2]}") from None
+        raise bad(Code.INVALID, f"Not a LiteLLM payload: {str(error).partition(' - at ')[2]}") from None
     end, start = number(payload.endTime), number(payload.startTime)
     if end is None:
-        raise bad(Code.INVALID, "endTime: is no number of seconds")
+        raise bad(Code.INVALID, "endTime: is not a number of seconds")
     response = payload.response if isinstance(payload.response, _Response) else _Response()
     fields = _who(payload) | _usage(payload) | _outcome(payload, response)
     fields |= {
@@ -124,25 +125,28 @@ def read(value: bytes) -> Decoded:
     return Decoded([call(fields)])
 
 
-def said(value: bytes) -> Decoded:
-    """The same with what the user said last and what the model answered. Raises BadCall."""
+def read_with_texts(value: bytes) -> Decoded:
+    """Decode a payload with its last user message and the answer. Raises BadCall."""
     calls, filtered = read(value)
-    found = _SAID.decode(value)
-    choice = mapping(next(iter(listed(mapping(found.response).get("choices"))), None))
+    conversation = _TEXTS_DECODER.decode(value)
+    choice = mapping(next(iter(listed(mapping(conversation.response).get("choices"))), None))
     answer = choice.get("text")
     return Decoded(
         [
             msgspec.structs.replace(  # type: ignore[type-var] # a Struct at run time
-                one,
-                input_text=texts.said(found.messages, "user"),
+                decoded,
+                input_text=texts.last_message(conversation.messages, "user"),
                 output_text=texts.plain(answer)
                 if isinstance(answer, str)
-                else texts.said([choice.get("message")]),
+                else texts.last_message([choice.get("message")]),
             )
-            for one in calls
+            for decoded in calls
         ],
         filtered,
     )
+
+
+FORMAT: Final = Format(knows, read, read_with_texts)
 
 
 def _operation(call_type: Any) -> str:
@@ -175,23 +179,25 @@ def _who(payload: _Payload) -> dict[str, Any]:
 
 def _usage(payload: _Payload) -> dict[str, Any]:
     usage = mapping(mapping(payload.metadata).get("usage_object"))
-    given, taken = count(payload.prompt_tokens), count(payload.completion_tokens)
-    # LiteLLM writes 0 where it knows nothing; a usage object tells that it knew.
-    if not usage and not given and not taken:
+    input_tokens, output_tokens = count(payload.prompt_tokens), count(payload.completion_tokens)
+    # LiteLLM writes 0 for unknown counts; they are known only if there is a usage object.
+    if not usage and not input_tokens and not output_tokens:
         return {}
-    inside, outside = (mapping(usage.get(f"{side}_tokens_details")) for side in ("prompt", "completion"))
-    written = mapping(inside.get("cache_creation_token_details"))
+    input_details, output_details = (
+        mapping(usage.get(f"{side}_tokens_details")) for side in ("prompt", "completion")
+    )
+    written = mapping(input_details.get("cache_creation_token_details"))
     return {
-        "input_tokens": given,
-        "output_tokens": taken,
-        "cached_tokens": _first(inside.get("cached_tokens"), usage.get("cache_read_input_tokens")),
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "cached_tokens": _first(input_details.get("cached_tokens"), usage.get("cache_read_input_tokens")),
         "cache_write_tokens": _first(
-            usage.get("cache_creation_input_tokens"), inside.get("cache_creation_tokens")
+            usage.get("cache_creation_input_tokens"), input_details.get("cache_creation_tokens")
         ),
         "cache_write_1h_tokens": count(written.get("ephemeral_1h_input_tokens")),
-        "reasoning_tokens": count(outside.get("reasoning_tokens")),
-        "audio_input_tokens": count(inside.get("audio_tokens")),
-        "audio_output_tokens": count(outside.get("audio_tokens")),
+        "reasoning_tokens": count(output_details.get("reasoning_tokens")),
+        "audio_input_tokens": count(input_details.get("audio_tokens")),
+        "audio_output_tokens": count(output_details.get("audio_tokens")),
         "cost_usd": None if payload.response_cost_failure_debug_info else _dollars(payload.response_cost),
     }
 
@@ -202,18 +208,18 @@ def _dollars(value: Any) -> float | None:
 
 
 def _first(*values: Any) -> int | None:
-    return next((found for found in map(count, values) if found is not None), None)
+    return next((known for known in map(count, values) if known is not None), None)
 
 
 def _outcome(payload: _Payload, response: _Response) -> dict[str, Any]:
     choice = mapping(next(iter(listed(response.choices)), None))
-    asked = listed(mapping(choice.get("message")).get("tool_calls"))
-    names = [text(mapping(mapping(one).get("function")).get("name")) for one in asked]
+    requested = listed(mapping(choice.get("message")).get("tool_calls"))
+    names = [text(mapping(mapping(tool).get("function")).get("name")) for tool in requested]
     guardrails = _guardrails(payload.guardrail_information)
     failed = payload.status == "failure"
-    blocked = any(one["verdict"] == "block" for one in guardrails)
+    blocked = any(guardrail["verdict"] == "block" for guardrail in guardrails)
     return {
-        # What a guardrail stopped did not fail: it is counted as a block.
+        # A call that a guardrail stopped is counted as blocked, not as failed.
         "status": "error" if failed and not blocked else "ok",
         "error_type": text(mapping(payload.error_information).get("error_class"), 256) if failed else None,
         "finish_reason": text(choice.get("finish_reason"), 256),
@@ -222,8 +228,8 @@ def _outcome(payload: _Payload, response: _Response) -> dict[str, Any]:
     }
 
 
-def _guardrails(found: Any) -> list[dict[str, str]]:
-    entries = found if isinstance(found, list) else [found]
+def _guardrails(value: Any) -> list[dict[str, str]]:
+    entries = value if isinstance(value, list) else [value]
     return [
         {"name": text(entry.get("guardrail_name")) or "guardrail", "verdict": _verdict(entry)}
         for entry in map(mapping, entries)
@@ -233,7 +239,7 @@ def _guardrails(found: Any) -> list[dict[str, str]]:
 
 def _verdict(entry: Mapping[str, Any]) -> str:
     status = entry.get("guardrail_status")
-    # Lakera's block comes as a success that says `flagged`.
+    # Lakera reports a block as a success with `flagged`.
     flagged = mapping(entry.get("guardrail_response")).get("flagged") is True
     if flagged or status in ("guardrail_intervened", "blocked"):
         return "block"

@@ -1,4 +1,4 @@
-"""The native call event: one msgspec decode."""
+"""Reads the native call event."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from llmvitals.errors import Code
-from llmvitals.ingest.reading import Decoded, bad, refusal
+from llmvitals.ingest.values import Decoded, Format, bad, refusal
 from llmvitals.record.call import Call
 
 DECODER: Final = msgspec.json.Decoder(Call)
@@ -19,12 +19,12 @@ class _Version(msgspec.Struct):
 
 
 def knows(names: Container[str]) -> bool:
-    """Whether an object with these names means to be a native call."""
+    """Whether an object with these names looks like a native call."""
     return sum(name in names for name in ("id", "ts", "model", "schema_version")) > 1
 
 
 def read(value: bytes) -> Decoded:
-    """The call in one JSON object. Raises BadCall that names the field."""
+    """Decode one JSON object. Raises BadCall that names the field."""
     try:
         return Decoded([DECODER.decode(value)])
     except msgspec.ValidationError as error:
@@ -38,3 +38,6 @@ def _newer(value: bytes) -> bool:
         return msgspec.json.decode(value, type=_Version).schema_version > 1
     except msgspec.ValidationError:
         return False
+
+
+FORMAT: Final = Format(knows, read, read)

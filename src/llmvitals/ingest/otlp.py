@@ -1,88 +1,79 @@
-"""OpenTelemetry traces, as a Collector's Kafka exporter writes them: protobuf or JSON."""
+"""Reads OpenTelemetry traces as a Collector's Kafka exporter writes them: protobuf or JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
-from functools import cache
-from typing import Any, Final, NamedTuple
+from collections.abc import Container, Iterator
+from functools import cache, partial
+from typing import Any, Final
 
 import orjson
 
 from llmvitals.errors import Code
 from llmvitals.ingest import genai
-from llmvitals.ingest.once import Found, once
-from llmvitals.ingest.reading import Decoded, bad, call, moment, text
-from llmvitals.ingest.span import Event, Span
+from llmvitals.ingest.deduplicate import SpanCall, deduplicated
+from llmvitals.ingest.span import Dialect, Event, Span
+from llmvitals.ingest.values import Decoded, Format, bad, call, moment, text
 
+DIALECTS: Final[dict[str, Dialect]] = {
+    "genai": genai.DIALECT,
+}
+"""Name → dialect. The first that reads a span as a call wins: the most specific come first."""
 
-class Dialect(NamedTuple):
-    """A vocabulary of attributes.
-
-    prefixes: a span without an attribute that begins so is passed over unread. read: the fields of its
-    call, None if it is none. response_id: the provider's id of the answer. said: the fields of its texts.
-    """
-
-    prefixes: tuple[str, ...]
-    read: Callable[[Span], dict[str, Any] | None]
-    response_id: Callable[[Span], str | None]
-    said: Callable[[Span], dict[str, Any]]
-
-
-DIALECTS: Final = (Dialect(genai.PREFIXES, genai.read, genai.response_id, genai.said),)
-"""The first that reads a span as a call wins: the most particular first."""
-
-_PREFIXES: Final = tuple({prefix for dialect in DIALECTS for prefix in dialect.prefixes})
 _Links = list[tuple[str, str]]
-"""Of every span, also those passed over: its id and its parent's."""
+"""The id of every span, also of skipped ones, and of its parent."""
 _NO_SCOPE: Final = "otlp"
-"""The instrumentor of spans without a scope: taken to be one, which reports each call once."""
+"""The instrumentor of spans without a scope: they count as one instrumentor, which reports a call once."""
 _ERROR: Final = (2, "STATUS_CODE_ERROR")
 
 
 def knows(names: Container[str]) -> bool:
-    """Whether an object with these names is OTLP's JSON."""
+    """Whether an object with these names is OTLP in JSON."""
     return "resourceSpans" in names
 
 
 def binary(value: bytes) -> bool:
-    """Whether these bytes can only be OTLP's protobuf (a new line before JSON begins alike)."""
+    """Whether these bytes can only be OTLP in protobuf, and not JSON after a line feed."""
     return value[:1] == b"\n" and value.lstrip(b" \t\r\n")[:1] not in (b"{", b"[")
 
 
 def read(value: bytes, *, texts: bool = False) -> Decoded:
-    """The calls among the spans of one export; texts: with what was said in them. Raises BadCall."""
+    """Decode the spans of one export into calls. texts: whether to read their texts. Raises BadCall."""
     links: _Links = []
-    walk = _json(value, links) if value.lstrip(b" \t\r\n")[:1] == b"{" else _protobuf(value, links)
-    found: list[Found] = []
+    prefixes = tuple({prefix for dialect in DIALECTS.values() for prefix in dialect.prefixes})
+    walk = _json if value.lstrip(b" \t\r\n")[:1] == b"{" else _protobuf
+    span_calls: list[SpanCall] = []
     try:
-        for span in walk:
-            for dialect in DIALECTS:
+        for span in walk(value, links, prefixes):
+            for dialect in DIALECTS.values():
                 fields = dialect.read(span)
                 if fields is not None:
-                    fields |= dialect.said(span) if texts else {}
-                    found.append(Found(span, fields, dialect.response_id(span)))
+                    fields |= dialect.read_texts(span) if texts else {}
+                    span_calls.append(SpanCall(span, fields, dialect.response_id(span)))
                     break
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
-        raise bad(Code.INVALID, "resourceSpans: has not the shape of OTLP") from None
-    kept = once(found, links)
-    return Decoded([_call(one) for one in kept], len(links) - len(kept))
+        raise bad(Code.INVALID, "resourceSpans: does not have the structure of OTLP") from None
+    kept = deduplicated(span_calls, links)
+    return Decoded([_call(span_call) for span_call in kept], len(links) - len(kept))
 
 
-def _call(found: Found) -> Any:
-    span = found.span
-    return call(found.fields | {
+FORMAT: Final = Format(knows, read, partial(read, texts=True))
+
+
+def _call(span_call: SpanCall) -> Any:
+    span = span_call.span
+    return call(span_call.fields | {
         "id": f"{span.trace_id}-{span.span_id}" if span.trace_id and span.span_id else None,
         "ts": moment(span.end // 1_000, "endTimeUnixNano"),
         "trace_id": span.trace_id,
         "span_id": span.span_id,
         "parent_id": span.parent_id or None,
-        "response_id": found.response_id,
+        "response_id": span_call.response_id,
         "instrumentor": text(span.scope) or _NO_SCOPE,
     })  # fmt: skip
 
 
-def _json(value: bytes, links: _Links) -> Iterator[Span]:
-    # protobuf's own JSON reader would take the hex ids for base64.
+def _json(value: bytes, links: _Links, prefixes: tuple[str, ...]) -> Iterator[Span]:
+    # protobuf's own JSON parser would read the hex ids as base64.
     try:
         data = orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -94,11 +85,11 @@ def _json(value: bytes, links: _Links) -> Iterator[Span]:
             for span in scoped.get("spans") or ():
                 links.append((span["spanId"].lower(), (span.get("parentSpanId") or "").lower()))
                 attributes = span.get("attributes") or ()
-                if not any(one["key"].startswith(_PREFIXES) for one in attributes):
+                if not any(attribute["key"].startswith(prefixes) for attribute in attributes):
                     continue
                 events = [
-                    Event(one["name"], int(one["timeUnixNano"]), _pairs(one.get("attributes") or ()))
-                    for one in span.get("events") or ()
+                    Event(event["name"], int(event["timeUnixNano"]), _pairs(event.get("attributes") or ()))
+                    for event in span.get("events") or ()
                 ]
                 yield Span(
                     span["traceId"].lower(), *links[-1],
@@ -109,7 +100,7 @@ def _json(value: bytes, links: _Links) -> Iterator[Span]:
 
 
 def _pairs(attributes: Any) -> dict[str, Any]:
-    return {one["key"]: one["value"] for one in attributes}
+    return {attribute["key"]: attribute["value"] for attribute in attributes}
 
 
 def _plain_json(value: Any) -> Any:
@@ -120,9 +111,9 @@ def _plain_json(value: Any) -> Any:
 
 def _plain_kind(kind: str, inner: Any) -> Any:
     if kind == "arrayValue":
-        return [_plain_json(one) for one in inner.get("values") or ()]
+        return [_plain_json(item) for item in inner.get("values") or ()]
     if kind == "kvlistValue":
-        return {one["key"]: _plain_json(one["value"]) for one in inner.get("values") or ()}
+        return {item["key"]: _plain_json(item["value"]) for item in inner.get("values") or ()}
     return inner
 
 
@@ -135,7 +126,7 @@ def _request() -> Any:
     return trace_service_pb2.ExportTraceServiceRequest
 
 
-def _protobuf(value: bytes, links: _Links) -> Iterator[Span]:
+def _protobuf(value: bytes, links: _Links, prefixes: tuple[str, ...]) -> Iterator[Span]:
     request = _request()
     if request is None:
         raise bad(Code.UNKNOWN_FORMAT, "OTLP protobuf needs an extra: pip install 'llmvitals[otlp]'")
@@ -153,25 +144,29 @@ def _protobuf(value: bytes, links: _Links) -> Iterator[Span]:
         for scoped in group.scope_spans:
             for span in scoped.spans:
                 links.append((span.span_id.hex(), span.parent_span_id.hex()))
-                if not any(one.key.startswith(_PREFIXES) for one in span.attributes):
+                if not any(attribute.key.startswith(prefixes) for attribute in span.attributes):
                     continue
                 events = [
-                    Event(one.name, one.time_unix_nano, {each.key: each.value for each in one.attributes})
-                    for one in span.events
+                    Event(event.name, event.time_unix_nano, _protobuf_pairs(event.attributes))
+                    for event in span.events
                 ]
                 yield Span(
                     span.trace_id.hex(), *links[-1],
                     span.start_time_unix_nano, span.end_time_unix_nano,
                     span.status.code in _ERROR, scoped.scope.name,
-                    {one.key: one.value for one in span.attributes},
-                    {one.key: one.value for one in group.resource.attributes}, events, _plain_protobuf,
+                    _protobuf_pairs(span.attributes),
+                    _protobuf_pairs(group.resource.attributes), events, _plain_protobuf,
                 )  # fmt: skip
+
+
+def _protobuf_pairs(attributes: Any) -> dict[str, Any]:
+    return {attribute.key: attribute.value for attribute in attributes}
 
 
 def _plain_protobuf(value: Any) -> Any:
     kind = value.WhichOneof("value")
     if kind == "array_value":
-        return [_plain_protobuf(one) for one in value.array_value.values]
+        return [_plain_protobuf(item) for item in value.array_value.values]
     if kind == "kvlist_value":
-        return {one.key: _plain_protobuf(one.value) for one in value.kvlist_value.values}
+        return {item.key: _plain_protobuf(item.value) for item in value.kvlist_value.values}
     return getattr(value, kind) if kind else None

@@ -1,4 +1,4 @@
-"""A span of a trace, read only where it is asked."""
+"""A span of a trace, and a vocabulary of its attributes. Attributes are converted only when they are read."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from llmvitals.ingest.reading import count, flag, number, text
+from llmvitals.ingest.values import count, flag, number, text
 
 
 class Event(NamedTuple):
-    """Something that happened during a span: its name, when (ns), and its attributes as they came."""
+    """An event of a span: name, time (ns), and the attributes as they were received."""
 
     name: str
     time: int
@@ -21,7 +21,7 @@ class Event(NamedTuple):
 class Span:
     """One span. Times are ns since 1970, ids are hex.
 
-    attributes, resource: name → value as it came; plain makes a Python value of one.
+    attributes, resource: name → value as it was received. plain: converts such a value to a Python value.
     """
 
     trace_id: str
@@ -37,7 +37,7 @@ class Span:
     plain: Callable[[Any], Any]
 
     def get(self, *names: str) -> Any:
-        """The value under the first of these names that is there; None if none is."""
+        """The value of the first of these attributes that exists, else None."""
         for name in names:
             if name in self.attributes:
                 return self.plain(self.attributes[name])
@@ -60,5 +60,19 @@ class Span:
         return flag(self.get(*names))
 
     def of_resource(self, *names: str) -> str | None:
-        """A name that the resource (service, host) carries."""
+        """The first of these attributes of the resource (service, host) that exists, as a name."""
         return next((text(self.plain(self.resource[name])) for name in names if name in self.resource), None)
+
+
+class Dialect(NamedTuple):
+    """A vocabulary of span attributes.
+
+    prefixes: spans without an attribute whose name begins with one of these are skipped. read: the fields of
+    the span's call, None if it is no call. response_id: the provider's id of the response. read_texts: the
+    fields of its texts.
+    """
+
+    prefixes: tuple[str, ...]
+    read: Callable[[Span], dict[str, Any] | None]
+    response_id: Callable[[Span], str | None]
+    read_texts: Callable[[Span], dict[str, Any]]

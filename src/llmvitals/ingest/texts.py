@@ -1,4 +1,4 @@
-"""What was said in a call, out of other formats' messages; read only for scorers."""
+"""Reads the texts of a call from messages of other formats. Only scorers need them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from llmvitals.ingest.reading import listed, mapping
+from llmvitals.ingest.values import listed, mapping
 
 _REDACTED: Final = "redacted-by-litellm"
-"""What LiteLLM puts in the place of texts that it shall not log."""
+"""LiteLLM writes this in place of texts that it must not log."""
 
 
-def said(messages: Any, role: str | None = None) -> str | None:
-    """The text of the last message; role: of the last one by them. None where there is none.
+def last_message(messages: Any, role: str | None = None) -> str | None:
+    """The text of the last message, or of the last one with this role; None without any.
 
     messages: a list of `{role, content}` or `{role, parts}`, where content is a text or a list of parts, or
     such a list as JSON.
@@ -25,15 +25,17 @@ def said(messages: Any, role: str | None = None) -> str | None:
             return None
     for message in map(mapping, reversed(listed(messages))):
         if role is None or message.get("role") == role:
-            found = message.get("content")
-            return plain(found if isinstance(found, str) else listed(found) or listed(message.get("parts")))
+            content = message.get("content")
+            return plain(
+                content if isinstance(content, str) else listed(content) or listed(message.get("parts"))
+            )
     return None
 
 
 def plain(content: str | Sequence[Any]) -> str | None:
-    """A content without its pictures and calls of tools."""
+    """The text parts of a content, joined; None without any or if it is redacted."""
     if not isinstance(content, str):
         parts = [part for part in map(mapping, content) if part.get("type", "text") == "text"]
-        found = [part.get("text") or part.get("content") for part in parts]
-        content = "\n".join(text for text in found if isinstance(text, str))
+        texts = [part.get("text") or part.get("content") for part in parts]
+        content = "\n".join(text for text in texts if isinstance(text, str))
     return content if content and content != _REDACTED else None

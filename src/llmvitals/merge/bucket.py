@@ -1,4 +1,4 @@
-"""A bucket: the series of one piece of a shard, as plain data. Vitals stay packed while nobody reads them."""
+"""A bucket: some of a shard's series as plain data. Vitals stay packed until they are read."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from llmvitals.record.view import OTHER
 from llmvitals.record.vitals import Vitals, merged
 
 Slots = dict[str, tuple[int, bytes]]
-"""`slot_of` a source → version and packed vitals of the greatest version."""
+"""`slot_of` a source → the greatest version, and its packed vitals."""
 
 _ARM: Final = "\0"
-"""Between source and arm; no topic's name holds it."""
+"""Separates source and arm. No topic's name contains it."""
 _MOVED: Final = "@"
-"""Between a source and the closed pane that its vitals belong to; no topic's name holds it."""
+"""Separates a source and the closed pane that its vitals belong to. No topic's name contains it."""
 _CUT: Final = " "
-"""Between these and the name of a series that is counted in OTHER; no topic's name holds it."""
+"""Separates these and the key of a series that is counted in OTHER. No topic's name contains it."""
 
 
 class Bucket(msgspec.Struct, array_like=True):
-    """What a checkpoint holds of a bucket.
+    """The state of a bucket, as checkpoints store it.
 
-    applied: every frame below this offset is in. opened: pane → series → slots. minutes: start of the minute
-    → series → its closed panes. windows: name → start → series → its complete minutes. watch: series → the
-    rules' memory.
+    applied: frames below this offset are contained. opened: pane → series → slots. minutes: start → series →
+    its closed panes. windows: name → start → series → the sum of its complete minutes. rule_states: series →
+    the state of the rules.
     """
 
     applied: int
     opened: dict[int, dict[bytes, Slots]] = {}
     minutes: dict[int, dict[bytes, list[bytes]]] = {}
     windows: dict[str, dict[int, dict[bytes, bytes]]] = {}
-    watch: dict[bytes, dict[str, Any]] = {}
+    rule_states: dict[bytes, dict[str, Any]] = {}
 
     def put(self, pane: int, key: bytes, slot: str, content: tuple[int, bytes]) -> bool:
-        """Keep (version, vitals) of a source if it is newer than what is there; whether it was."""
+        """Store (version, vitals) in a slot if the version is newer. Returns whether it was."""
         slots = self.opened.setdefault(pane, {}).setdefault(key, {})
-        had = slots.get(slot)
-        if had is not None and had[0] >= content[0]:
+        previous = slots.get(slot)
+        if previous is not None and previous[0] >= content[0]:
             return False
         slots[slot] = content
         return True
 
     def close(self, low: int) -> dict[bytes, Panes]:
-        """Take out the panes below `low`: series → its closed panes, all sources added up."""
+        """Remove the panes below `low`, and return series → its closed panes, summed over all sources."""
         closed: dict[bytes, Panes] = {}
         for pane in sorted(pane for pane in self.opened if pane < low):
             for key, slots in self.opened.pop(pane).items():
@@ -54,12 +54,12 @@ class Bucket(msgspec.Struct, array_like=True):
         return closed
 
     def series(self) -> int:
-        """How many series are alive here."""
-        live: set[bytes] = set(self.watch)
-        live.update(*self.opened.values(), *self.minutes.values())
+        """How many series this bucket has."""
+        keys: set[bytes] = set(self.rule_states)
+        keys.update(*self.opened.values(), *self.minutes.values())
         for starts in self.windows.values():
-            live.update(*starts.values())
-        return len(live)
+            keys.update(*starts.values())
+        return len(keys)
 
     def pack(self) -> bytes:
         """Msgpack."""
@@ -67,10 +67,10 @@ class Bucket(msgspec.Struct, array_like=True):
 
 
 def slot_of(source: str, arm: str, *, closed: int | None = None, cut: bytes = b"") -> str:
-    """Where in a pane a source's vitals are kept.
+    """The slot of a source's vitals in a pane.
 
-    arm: of a split view, "" where there are none. closed: the pane that they belong to, where that one closed
-    before and they count in this one. cut: the key of the series that they are of, where they count in OTHER.
+    arm: of a split view, else "". closed: the pane of the vitals, if it has closed and they are counted in
+    this one. cut: the key of their series, if they are counted in OTHER.
     """
     slot = source if closed is None else f"{source}{_MOVED}{closed}"
     if cut:
@@ -79,9 +79,9 @@ def slot_of(source: str, arm: str, *, closed: int | None = None, cut: bytes = b"
 
 
 def summed(slots: Slots) -> Vitals:
-    """All sources of one series in one pane; of a split view all arms, and each but OTHER by itself.
+    """Sum all sources of a series in a pane. For a split view, also each arm except OTHER.
 
-    All calls that belong to a closed pane are late here, whether or not they were late there.
+    Calls that were moved from a closed pane all count as late.
     """
     arms: dict[str, list[Vitals]] = {}
     for slot, (_, packed) in slots.items():
@@ -91,10 +91,10 @@ def summed(slots: Slots) -> Vitals:
         arms.setdefault(arm, []).append(vitals.late() if moved else vitals)
     if not any(arms):
         return merged(arms.get("", []))
-    each = {arm: merged(arms[arm]) for arm in sorted(arms)}
-    whole = merged([*each.values()])
-    each.pop(OTHER, None)
-    return replace(whole, arms=each)
+    by_arm = {arm: merged(arms[arm]) for arm in sorted(arms)}
+    whole = merged([*by_arm.values()])
+    by_arm.pop(OTHER, None)
+    return replace(whole, arms=by_arm)
 
 
 def unpack(data: bytes) -> Bucket:

@@ -1,4 +1,4 @@
-"""What the floor has passed becomes points and alerts, one bucket at a time."""
+"""Closes the panes that the floor has passed: rolls them up, and evaluates the rules, bucket by bucket."""
 
 from __future__ import annotations
 
@@ -7,185 +7,224 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from llmvitals.merge import points
-from llmvitals.merge.bucket import Bucket
-from llmvitals.merge.open_cache import OpenPaneCache
+from llmvitals.merge.bucket import Bucket, summed
 from llmvitals.merge.plan import MergePlan, Panes, series_of
 from llmvitals.merge.rollup import Contents, Rollup
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
+from llmvitals.record.vitals import Vitals
 from llmvitals.window import FOREVER, MINUTE, NEVER, ROLLUPS
 
 TOGETHER = 512
-"""So many windows become points at once: numpy wants many, memory wants few."""
+"""Windows whose points are made at once: numpy is faster with many, but they need memory."""
 STRETCH = 256
-"""So many panes of series are closed, or asked about, at a stretch: in some hundredths of a second."""
+"""Panes of series that are closed or evaluated before other partitions get their turn: some 10 ms of work."""
 
 
-class Step(NamedTuple):
-    """What one frame brought about.
+class Floor(NamedTuple):
+    """The floor after a frame.
 
-    low: every pane below it is closed. now: windows that end by then are complete, µs. moved: whether `low`
-    rose.
+    low: every pane below it is closed. now: windows that end by then are complete, µs. rose: whether `low`
+    rose with this frame.
     """
 
     low: int
     now: int
-    moved: bool
+    rose: bool
 
 
-class Todo(NamedTuple):
-    """A bucket in a step. asked: series to ask though none of their panes closed → whether open ones grew.
+class BucketWork(NamedTuple):
+    """A bucket that has work.
 
-    Only what grew is looked at. The rest was when it had grown: looked at again, after other panes have
-    closed, it would tell what an undisturbed merge does not tell yet.
+    to_evaluate: series to evaluate although none of their panes closed → whether their open panes grew. Open
+    panes are read only when they grew; at other times the result would depend on how frames are batched.
     """
 
     number: int
     bucket: Bucket
-    asked: dict[bytes, bool]
+    to_evaluate: dict[bytes, bool]
 
 
-class Piece(NamedTuple):
-    """A part of a step's work. done: the buckets that have the step behind them since the last piece.
+class Part(NamedTuple):
+    """A part of the work of a frame.
 
-    changed: those of them whose content is another now. torn: the bucket that is in the middle of it.
+    done: the buckets that finished the frame since the last part. changed: those of them whose state changed.
+    half_done: the bucket that is in the middle of the frame.
     """
 
     messages: list[Message]
     done: list[int]
     changed: list[int]
-    torn: int | None = None
+    half_done: int | None = None
+
+
+_Known = dict[int, tuple[tuple[int, ...], Vitals]]
+"""Pane → the versions that it was summed from, and the sum."""
+
+
+class OpenPaneCache:
+    """Caches the unpacked sums of open panes, which rules read again and again.
+
+    While one source is far behind the others, hundreds of panes stay open; a frame changes few of them.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, _Known] = {}
+
+    def at(self, bucket: Bucket, key: bytes) -> Panes:
+        """The open panes of a series, as far as they are counted."""
+        cached, current = self._known.get(key, {}), _Known()
+        for pane in sorted(bucket.opened):
+            slots = bucket.opened[pane].get(key)
+            if slots is None:
+                continue
+            versions = tuple(version for version, _ in slots.values())
+            entry = cached.get(pane)
+            current[pane] = entry if entry and entry[0] == versions else (versions, summed(slots))
+        self._known[key] = current
+        return [(pane, vitals) for pane, (_, vitals) in current.items()]
+
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """Drop these series, whose panes have closed."""
+        for key in keys:
+            self._known.pop(key, None)
 
 
 class PaneCloser:
-    """Closes panes, rolls them up and asks the rules. counters: where that is counted.
+    """Closes panes, rolls them up and evaluates the rules. counters: of panes, points and alerts.
 
-    restored: the buckets that come from a checkpoint. The rules may be others since, so each of their
-    memories is asked once, even of a series that nothing closes in.
+    restored: the buckets of a checkpoint. The rules may have changed since then, so each series with a rule
+    state is evaluated once, even if none of its panes closes.
     """
 
     def __init__(self, plan: MergePlan, counters: Counter[str], restored: Iterable[int] = ()) -> None:
         self._plan, self._counters, self._restored = plan, counters, set(restored)
         self.work = 0
-        """How many panes of series were closed, series asked and buckets visited, in its life."""
-        self._wakes: dict[int, int] = {}
-        self._looks = OpenPaneCache()
+        """How many panes of series were closed, series evaluated and buckets visited so far."""
+        self._due_at: dict[int, int] = {}
+        self._open_panes = OpenPaneCache()
         self._rollup = Rollup(plan.pane_us, plan.contributors)
 
-    def rouse(self, number: int) -> None:
-        """Something was added to a bucket."""
-        self._wakes.pop(number, None)
+    def mark_changed(self, number: int) -> None:
+        """Note that a bucket changed, so that its next wake-up has to be computed again."""
+        self._due_at.pop(number, None)
 
-    def sleeps(self, number: int, low: int) -> bool:
-        """Whether a floor that rises to `low` leaves a bucket nothing to do."""
-        return self._wakes.get(number, NEVER) > low
+    def has_nothing_due(self, number: int, low: int) -> bool:
+        """Whether a bucket has nothing to do when the floor rises to `low`."""
+        return self._due_at.get(number, NEVER) > low
 
-    def settle(self, step: Step, todo: Iterable[Todo]) -> Iterator[Piece]:
-        """A step of these buckets, one after the other, in pieces whose size depends on the content only."""
-        piece, contents, worked = Piece([], [], []), Contents(), self.work
-        for number, bucket, asked in todo:
+    def close_panes(self, floor: Floor, work_of_buckets: Iterable[BucketWork]) -> Iterator[Part]:
+        """Do the work of these buckets one after the other, in parts that depend only on the content."""
+        part, contents, worked = Part([], [], []), Contents(), self.work
+        for number, bucket, to_evaluate in work_of_buckets:
             self.work += 1
-            if step.moved and number in self._restored:
+            if floor.rose and number in self._restored:
                 self._restored.remove(number)
-                asked |= {key: asked.get(key, False) for key in bucket.watch}
-            *early, _ = _floors(bucket, step.low)
+                to_evaluate |= {key: to_evaluate.get(key, False) for key in bucket.rule_states}
+            *early, _ = _floors(bucket, floor.low)
             if early:
-                yield self._closed(piece._replace(torn=number), contents, step)
-                piece, contents = Piece([], [], []), {}
+                yield self._with_points(part._replace(half_done=number), contents, floor)
+                part, contents = Part([], [], []), {}
             for low in early:
-                part = Step(low, low * self._plan.pane_us, step.moved)
-                found, said = self._settle(bucket, part, {})
-                yield self._closed(Piece(said or [], [], [], number), found, part)
-            found, said = self._settle(bucket, step, asked)
-            self._wakes[number] = self._wake(bucket)
-            contents |= found
-            piece.messages.extend(said or ())
-            piece.done.append(number)
-            if said is not None or early:
-                piece.changed.append(number)
+                early_floor = Floor(low, low * self._plan.pane_us, floor.rose)
+                windows, sent = self._close_bucket(bucket, early_floor, {})
+                yield self._with_points(Part(sent or [], [], [], number), windows, early_floor)
+            windows, sent = self._close_bucket(bucket, floor, to_evaluate)
+            self._due_at[number] = self._next_due(bucket)
+            contents |= windows
+            part.messages.extend(sent or ())
+            part.done.append(number)
+            if sent is not None or early:
+                part.changed.append(number)
             if len(contents) >= TOGETHER or self.work - worked >= STRETCH:
                 worked = self.work
-                yield self._closed(piece, contents, step)
-                piece, contents = Piece([], [], []), {}
-        yield self._closed(piece, contents, step)
+                yield self._with_points(part, contents, floor)
+                part, contents = Part([], [], []), {}
+        yield self._with_points(part, contents, floor)
 
-    def _wake(self, bucket: Bucket) -> int:
-        """The lowest floor at which a pane closes, a minute or window ends, or the rules want to tick."""
+    def _next_due(self, bucket: Bucket) -> int:
+        """The lowest floor at which a pane closes, a minute or window ends, or a rule is due."""
         ends = [start + MINUTE for start in bucket.minutes]
         ends += [start + ROLLUPS[name] for name, starts in bucket.windows.items() for start in starts]
         wakes = [-(-end // self._plan.pane_us) for end in ends]
         wakes += [pane + 1 for pane in bucket.opened]
-        wakes += map(self._plan.watch.due, bucket.watch.values())
+        wakes += map(self._plan.rules.due, bucket.rule_states.values())
         return min(wakes, default=FOREVER)
 
-    def _closed(self, piece: Piece, contents: Contents, step: Step) -> Piece:
-        """The piece, and in it the points of what it holds."""
-        made = points.messages(contents, self._plan, step.low)
-        self._counters["points"] += len(made)
-        piece.messages.extend(made)
-        return piece
+    def _with_points(self, part: Part, contents: Contents, floor: Floor) -> Part:
+        """Add the points of these windows to a part."""
+        point_messages = points.messages(contents, self._plan, floor.low)
+        self._counters["points"] += len(point_messages)
+        part.messages.extend(point_messages)
+        return part
 
-    def _settle(
-        self, bucket: Bucket, step: Step, asked: Mapping[bytes, bool]
+    def _close_bucket(
+        self, bucket: Bucket, floor: Floor, to_evaluate: Mapping[bytes, bool]
     ) -> tuple[Contents, list[Message] | None]:
-        """The windows that changed in one bucket, and what the rules say; None where nothing changed.
+        """Close the panes of a bucket; its changed windows, and the rules' messages (None: no change).
 
-        asked: nothing while the bucket's own floor is not yet where the step's is. Then nobody looks at the
-        open panes: how they are cut would be seen in what is said.
+        to_evaluate: empty while the bucket has not reached the frame's floor, so that open panes are not
+        read: otherwise the messages would depend on how the work is split.
         """
-        closed = bucket.close(step.low)
-        self._looks.forget(closed)
+        closed = bucket.close(floor.low)
+        self._open_panes.forget(closed)
         stored = {key: panes for key, panes in closed.items() if self._plan.stored(*series_of(key))}
-        contents = self._rollup.take(bucket, stored, step.now)
-        dropped = self._rollup.drop(bucket, step.now)
+        contents = self._rollup.take(bucket, stored, floor.now)
+        dropped = self._rollup.drop(bucket, floor.now)
         panes = sum(map(len, closed.values()))
         self._counters["panes"] += panes
-        keys = dict.fromkeys((*closed, *asked))
-        floor = self._floor(step)
-        if step.moved:
-            due = self._plan.watch.due
-            keys |= dict.fromkeys(key for key, state in bucket.watch.items() if due(state) <= floor)
+        keys = dict.fromkeys((*closed, *to_evaluate))
+        rule_floor = self._rule_floor(floor)
+        if floor.rose:
+            due = self._plan.rules.due
+            keys |= dict.fromkeys(
+                key for key, state in bucket.rule_states.items() if due(state) <= rule_floor
+            )
         self.work += panes + len(keys)
-        said: list[Message] = []
+        messages: list[Message] = []
         for key in keys:
-            said += self._ask(bucket, key, closed.get(key, []), (floor, asked.get(key, False)))
-        return contents, said if keys or contents or dropped else None
+            messages += self._evaluate(
+                bucket, key, closed.get(key, []), (rule_floor, to_evaluate.get(key, False))
+            )
+        return contents, messages if keys or contents or dropped else None
 
-    def _floor(self, step: Step) -> int:
-        """What is over for the rules: where the log ends, so does the minute that it ends in."""
-        if step.now < FOREVER:
-            return step.low
+    def _rule_floor(self, floor: Floor) -> int:
+        """The floor for the rules. At the end of the log the last minute is complete."""
+        if floor.now < FOREVER:
+            return floor.low
         panes = MINUTE // self._plan.pane_us
-        return -(-step.low // panes) * panes
+        return -(-floor.low // panes) * panes
 
-    def _ask(self, bucket: Bucket, key: bytes, closed: Panes, at: tuple[int, bool]) -> list[Message]:
-        """What the rules say of one series; at: the floor, and whether open panes are looked at."""
-        floor, look = at
+    def _evaluate(self, bucket: Bucket, key: bytes, closed: Panes, at: tuple[int, bool]) -> list[Message]:
+        """Evaluate the rules on one series. at: the floor, and whether open panes are read."""
+        floor, read_open = at
         view, series = series_of(key)
-        memory = bucket.watch.pop(key, {})
-        said: list[Alert | Point]
-        if self._plan.wants(view, series) and self._plan.watch.watches(view):
-            opened = self._looks.at(bucket, key) if look and self._plan.eager(view) else []
+        rule_state = bucket.rule_states.pop(key, {})
+        results: list[Alert | Point]
+        if self._plan.wants(view, series) and self._plan.rules.watches(view):
+            opened = self._open_panes.at(bucket, key) if read_open and self._plan.eager(view) else []
             self.work += len(opened)
-            said = self._plan.watch.advance(view, series, memory, floor=floor, closed=closed, opened=opened)
-            if memory:
-                bucket.watch[key] = memory
+            results = self._plan.rules.advance(
+                view, series, rule_state, floor=floor, closed=closed, opened=opened
+            )
+            if rule_state:
+                bucket.rule_states[key] = rule_state
         else:
-            said = [*self._plan.watch.ended(memory, floor)]
-        self._counters.update("alerts" if isinstance(each, Alert) else "points" for each in said)
+            results = [*self._plan.rules.ended(rule_state, floor)]
+        self._counters.update("alerts" if isinstance(result, Alert) else "points" for result in results)
         return [
-            Message(Topic.ALERTS, each.group.encode(), each.encode())
-            if isinstance(each, Alert)
-            else Message(Topic.VITALS, key, each.encode())
-            for each in said
+            Message(Topic.ALERTS, result.group.encode(), result.encode())
+            if isinstance(result, Alert)
+            else Message(Topic.VITALS, key, result.encode())
+            for result in results
         ]
 
 
 def _floors(bucket: Bucket, low: int) -> Iterator[int]:
-    """The floors over which a bucket rises to `low`, with at most STRETCH panes of series between them.
+    """Split the rise of a bucket's floor to `low` into steps of at most STRETCH panes of series.
 
-    One pane is never cut.
+    A single pane is never split.
     """
     work = 0
     for pane in sorted(pane for pane in bucket.opened if pane < low):

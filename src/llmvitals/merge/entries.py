@@ -1,4 +1,4 @@
-"""A frame's entries → where each of them belongs, and which are of no use."""
+"""Finds the bucket, pane and slot of each entry of a frame, and drops entries that don't count."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from llmvitals.record.frame import Frame
 from llmvitals.record.view import OTHER
 
 
-class Put(NamedTuple):
-    """An entry as `Bucket.put` takes it.
+class PlacedEntry(NamedTuple):
+    """The arguments of `Bucket.put` for an entry.
 
-    eager: rules look at it while its pane is open. moved: it counts in a later pane than its own.
+    eager: whether rules read it while its pane is open. moved: whether it is counted in a later pane than its
+    own.
     """
 
     pane: int
@@ -28,28 +29,28 @@ class Put(NamedTuple):
 
 
 Admits = Callable[[str, tuple[str, ...], int], bool]
-"""Whether (view, series, pane) is counted by its own name: see Roster."""
+"""Whether an entry (view, series, pane) is counted under its own name: see Roster."""
 
 
 def by_bucket(
     frame: Frame, plan: MergePlan, sources: Sources, counters: Counter[str], *, admits: Admits
-) -> dict[int, list[Put]]:
-    """Bucket → what a frame has for it.
+) -> dict[int, list[PlacedEntry]]:
+    """Group the entries of a frame by bucket.
 
-    sources: as they were before the frame, whose floor comes after it. An entry of a pane that its source has
-    not sealed, but the others have closed before they knew of that source, counts in the oldest open pane.
-    What `admits` does not admit is counted in OTHER, each name in a slot of its own, so that what is sent
-    again counts once. Nobody reads the OTHER of a view that is not stored: it is left out.
-    Counts those that are unknown (of no view of ours) or late (of panes that their source has sealed).
+    sources: before this frame's floor is applied. An entry of a pane that its source has not sealed, but that
+    closed before the source was known, is counted in the oldest open pane. An entry that `admits` rejects is
+    counted in OTHER, in a slot of its series, so that a repeated frame counts once. OTHER of a view that is
+    not stored is dropped, because nothing reads it. counters: "unknown" (of no view of the plan) and "late"
+    (of panes that their source has sealed).
     """
-    found: dict[int, list[Put]] = {}
+    placed: dict[int, list[PlacedEntry]] = {}
     low, oldest = sources.low, sources.oldest(frame.source, plan.inputs)
     for entry in frame.entries:
         home, arm = plan.home(entry.view, entry.series)
         if not plan.wants(entry.view, home):
             counters["unknown"] += 1
             continue
-        # Below the source's own floor all is said, even while other sources hold the pane open.
+        # A source sends nothing new below its own floor, even if other sources keep the pane open.
         if entry.pane < oldest:
             counters["late"] += 1
             continue
@@ -63,6 +64,6 @@ def by_bucket(
         key = series_key(entry.view, home)
         slot = slot_of(frame.source, arm, closed=entry.pane if moved else None, cut=cut)
         eager = plan.eager(entry.view) and OTHER not in home
-        put = Put(pane, key, slot, (frame.version, entry.vitals), eager, moved)
-        found.setdefault(plan.bucket(key), []).append(put)
-    return found
+        placed_entry = PlacedEntry(pane, key, slot, (frame.version, entry.vitals), eager, moved)
+        placed.setdefault(plan.bucket(key), []).append(placed_entry)
+    return placed

@@ -1,4 +1,4 @@
-"""What merge is told once: its views, and who watches them."""
+"""The plan of the merge stage: its views, rules and limits."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from llmvitals.record.vitals import Vitals
 from llmvitals.window import FOREVER
 
 Panes = list[tuple[int, Vitals]]
-"""(pane, what was counted in it), panes ascending."""
+"""(pane, its vitals), panes ascending."""
 
 
 class Rules(Protocol):
-    """The rules, as merge sees them."""
+    """The interface of the rule engine that merge uses."""
 
     def watches(self, view: str) -> bool:
         """Whether any rule reads this view."""
 
     def adopt(self, view: str, state: dict[str, Any], rule: str, memory: bytes | None) -> bool:
-        """Have a rule go by another memory of a series (see record.order); whether it could be done."""
+        """Replace a rule's memory of a series (see record.baseline_command); whether it was possible."""
 
     def due(self, state: dict[str, Any]) -> int:
-        """The first floor at which a series has to be advanced though nothing of it closed; FOREVER: none."""
+        """The floor at which a series has to be evaluated even if no pane of it closes; FOREVER: none."""
 
     def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
-        """The ends of the alerts in the memory of a series that no rule reads any more."""
+        """Resolve the alerts in the state of a series that no rule reads any more."""
 
     def advance(
         self,
@@ -45,20 +45,19 @@ class Rules(Protocol):
         closed: Sequence[tuple[int, Vitals]],
         opened: Sequence[tuple[int, Vitals]],
     ) -> list[Alert | Point]:
-        """One step of one series; what there is to say: alerts that changed, and points.
+        """Evaluate the rules on one series. Returns changed alerts, and points.
 
         series: without its arm where the view is split (see View); its panes then have `arms` (see Vitals).
-        state: the rules' memory of this series, {} at first, changed in place. It must survive msgpack (a
-        tuple comes back as a list) and is forgotten when it is empty. floor: every pane below it is closed.
-        closed: the panes that closed since the last step. opened: of an eager view, all its open panes as far
-        as they are counted; none while more is about to close, although what they held was seen before. The
-        same frames give the same steps, in whatever batches they come. Many panes close in several steps:
-        what is said must not depend on how they are split.
+        state: of the rules for this series, {} at first, changed in place. It must survive msgpack (a tuple
+        comes back as a list); an empty one is dropped. floor: every pane below it is closed. closed: the
+        panes that closed since the last call. opened: all open panes of an eager view, as far as they are
+        counted; none while more panes are about to close. The same frames give the same calls, however they
+        are batched. Many panes close in several calls: the result must not depend on how they are split.
         """
 
 
 class NoRules:
-    """No rules."""
+    """A rule engine without rules."""
 
     def watches(self, view: str) -> bool:
         del view
@@ -84,8 +83,8 @@ class NoRules:
 class Limits(NamedTuple):
     """How many names a view may have at a time, over all shards.
 
-    series: of a view that is stored, or whose rules' points are; watched: of one that only rules read, by
-    session or user.
+    series: of a view that is stored, or whose rules write points. watched: of a view by session or user that
+    only rules read.
     """
 
     series: int = 20_000
@@ -98,19 +97,19 @@ class Limits(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MergePlan:
-    """What a shard of merge does.
+    """The settings of a shard of merge.
 
-    pane_us: the pane's length, µs, a divisor of a minute. views: by name. contributors: how many of the
-    heaviest a point shows; SPARE times as many are kept in windows. buckets: into how many pieces the state
-    is cut for checkpoints. rounds: in how many snapshots each changed bucket is written. inputs: the topics
-    that are waited for; empty: all that frames name. limits: how many series views may have; shards: how
-    many share them; shard: which one this is.
+    pane_us: length of a pane, µs, a divisor of a minute. views: by name. contributors: how many a point
+    shows; windows keep SPARE times as many. rules: the rule engine. buckets: the number of parts of the
+    state, which are checkpointed one by one. rounds: every changed bucket is written within so many
+    snapshots. inputs: topics to wait for; empty: all that frames name. limits: of series in views. shards:
+    how many share the limits. shard: the number of this one.
     """
 
     pane_us: int
     views: dict[str, View]
     contributors: int = 10
-    watch: Rules = field(default_factory=NoRules)
+    rules: Rules = field(default_factory=NoRules)
     buckets: int = 256
     rounds: int = 60
     inputs: frozenset[str] = frozenset()
@@ -123,39 +122,39 @@ class MergePlan:
         known = self.views.get(view)
         if known is None or len(known.home(known.by)) != len(series):
             return False
-        return known.stored or self.watch.watches(view)
+        return known.stored or self.rules.watches(view)
 
     def home(self, view: str, series: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-        """Where a series lives, and which arm of that home it is: "" but in a split view."""
+        """The home of a series (see View), and its arm: "" except in a split view."""
         known = self.views.get(view)
         return (series[:-1], series[-1]) if known and known.split and series else (series, "")
 
     def stored(self, view: str, series: tuple[str, ...]) -> bool:
-        """Whether this home gives points; that of a split view holds what is many series."""
+        """Whether points are written for this home. A split view has none, as its home holds many series."""
         return self.wants(view, series) and self.views[view].stored and not self.views[view].split
 
     def away(self, view: str, series: tuple[str, ...]) -> bool:
-        """Whether this is OTHER of a view whose OTHER another shard owns: each has what it had to cut."""
+        """Whether this is OTHER of a view whose OTHER another shard owns: each shard has one of its own."""
         return OTHER in series and shard_of(view, series, self.shards) != self.shard
 
     def eager(self, view: str) -> bool:
         """Whether rules read this view's open panes."""
-        return self.views[view].eager and self.watch.watches(view)
+        return self.views[view].eager and self.rules.watches(view)
 
     def bucket(self, key: bytes) -> int:
-        """The bucket of a series. High bits: the low ones may have chosen the shard already."""
+        """The bucket of a series, by the high bits of the hash: the low bits may have chosen the shard."""
         return (zlib.crc32(key) >> 16) % self.buckets
 
 
 SPARE = 4
-"""So many times more contributors are kept in a window than are shown, so that the shown ones are right."""
+"""Windows keep so many times more contributors than points show, so that the shown ones are exact."""
 
 _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 _decode: msgspec.json.Decoder[list[str]] = msgspec.json.Decoder(list[str])
 
 
 def series_key(view: str, series: tuple[str, ...]) -> bytes:
-    """A series' name on the topics and in the state: a JSON list, the view first.
+    """The key of a series on topics and in the state: a JSON list, the view first.
 
     >>> series_key("app_model", ("search", "gpt-5"))
     b'["app_model","search","gpt-5"]'
@@ -164,6 +163,6 @@ def series_key(view: str, series: tuple[str, ...]) -> bytes:
 
 
 def series_of(key: bytes) -> tuple[str, tuple[str, ...]]:
-    """Back from `series_key`: the view's name and its dimensions' values."""
+    """Parse a key of `series_key`: the view's name, and the values of its dimensions."""
     view, *series = _decode.decode(key)
     return view, tuple(series)

@@ -1,41 +1,57 @@
-"""What a window holds → the points that the sinks write."""
+"""Makes the points that the sinks write from the contents of windows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import chain
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 
-from llmvitals.merge.answers import answers
 from llmvitals.merge.plan import MergePlan, series_of
 from llmvitals.merge.rollup import Contents
-from llmvitals.metrics.columns import CALLS, COUNTS, MEASURES, RARE, TOP
-from llmvitals.metrics.registry import METRICS
+from llmvitals.metrics.columns import CALLS, COUNTS, RARE, SCORES, TOP, TOXICITY
+from llmvitals.metrics.metric import Metric
+from llmvitals.metrics.registry import METRICS, stored_metrics
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import TOPS, Vitals
-from llmvitals.sketch import quantiles, top_k
+from llmvitals.sketch import quantiles, scores, top_k
 from llmvitals.sketch.counters import SUM
 from llmvitals.window import ROLLUPS
 
-_STORED: Final = [metric for metric in METRICS.values() if metric.field in MEASURES[CALLS]]
-_RATIOS: Final = {metric.field: metric for metric in _STORED if metric.under}
-"""Field → the ratio that it holds."""
-_PERCENTILES: Final = {metric.field: (metric.sketch, metric.q) for metric in _STORED if metric.sketch}
-"""Field → sketch and q."""
-_MAXIMA: Final = {metric.field: metric for metric in _STORED if metric.top}
-"""Field → the maximum that it holds."""
-_WANTED: Final = list(_PERCENTILES.values())
+_TOTALS: Final = {"scored_calls": "toxicity_count"}
+"""Field → its sum, where that has another name."""
 _RARE: Final = frozenset(chain.from_iterable(RARE.values()))
 _COUNTS: Final = tuple(name for name in COUNTS[CALLS] if name not in _RARE)
 _counts = itemgetter(*(SUM[name] for name in _COUNTS))
 
 
-def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
-    """The points of windows that changed, JSON, keyed by series; upto: the pane they are counted up to.
+class _FieldMetrics(NamedTuple):
+    """The metrics in the fields of a measurement, by how they are read."""
 
-    Views that are unknown or not stored give none.
+    values: list[Metric]
+    maxima: list[Metric]
+    percentiles: list[Metric]
+
+
+@cache
+def _field_metrics(measurement: str, names: tuple[str, ...]) -> _FieldMetrics:
+    """Look the metrics up in the registry. names: all names in it, as metrics may be registered later on."""
+    del names
+    stored = stored_metrics(measurement)
+    return _FieldMetrics(
+        [metric for metric in stored if not (metric.sketch or metric.top)],
+        [metric for metric in stored if metric.top],
+        [metric for metric in stored if metric.sketch],
+    )
+
+
+def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
+    """Make the points of changed windows, JSON keyed by series, for all views that are stored.
+
+    upto: the pane up to which the windows are counted.
     """
     shown = {}
     for place, vitals in contents.items():
@@ -44,21 +60,26 @@ def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
             shown[place] = _tags(plan, view, series, place[0]), vitals
     if not shown:
         return []
-    table = quantiles.read([vitals.bins for _, vitals in shown.values()], _WANTED).tolist()
+    metrics = _field_metrics(CALLS, tuple(METRICS))
+    wanted = [(metric.sketch, metric.q) for metric in metrics.percentiles]
+    table = quantiles.read([vitals.bins for _, vitals in shown.values()], wanted).tolist()
     sent = []
     for ((window, start, key), (tags, vitals)), row in zip(shown.items(), table, strict=True):
         point = Point(
             measurement=CALLS,
             start=start,
             tags=tags,
-            counts=dict(zip(_COUNTS, _counts(vitals.sums), strict=True)) | _rare(vitals),
-            measures=dict(_measures(vitals, row)),
+            counts=dict(zip(_COUNTS, _counts(vitals.sums), strict=True)) | _rare_counts(vitals),
+            measures=dict(_measures(vitals, metrics, row)),
             upto=upto,
         )
         sent.append(Message(Topic.VITALS, key, point.encode()))
-        sent.extend(Message(Topic.VITALS, key, said.encode()) for said in answers(point, vitals))
+        sent.extend(Message(Topic.VITALS, key, score.encode()) for score in score_points(point, vitals))
         if window in ROLLUPS and plan.views[tags["view"]].contributors:
-            sent.extend(Message(Topic.VITALS, key, top.encode()) for top in _tops(point, vitals, plan))
+            sent.extend(
+                Message(Topic.VITALS, key, contributor.encode())
+                for contributor in _contributor_points(point, vitals, plan)
+            )
     return sent
 
 
@@ -67,27 +88,28 @@ def _tags(plan: MergePlan, view: str, series: tuple[str, ...], window: str) -> d
     return tags | {"shard": str(plan.shard)} if plan.away(view, series) else tags
 
 
-def _rare(vitals: Vitals) -> dict[str, int]:
-    there = [names for first, names in RARE.items() if vitals.total(first)]
-    return {name: vitals.total(name) for names in there for name in names}
+def _rare_counts(vitals: Vitals) -> dict[str, int]:
+    present = [names for first, names in RARE.items() if vitals.total(first)]
+    return {name: vitals.total(name) for names in present for name in names}
 
 
-def _measures(vitals: Vitals, row: Sequence[float]) -> Iterator[tuple[str, float]]:
-    """Name and value of the measures that exist; row: the percentiles, NaN where there is none."""
-    yield "cost_usd", vitals.total("cost_nano") / 10**9
-    for name, ratio in _RATIOS.items():
-        if (mean := ratio.of(vitals.total)) is not None:
-            yield name, mean
-    for name, metric in _MAXIMA.items():
+def _measures(
+    vitals: Vitals, metrics: _FieldMetrics, percentiles: Sequence[float]
+) -> Iterator[tuple[str, float]]:
+    """Yield field and value of each metric that has a value. percentiles: NaN for none."""
+    for metric in metrics.values:
+        if (value := metric.of(vitals.total)) is not None:
+            yield metric.field, value
+    for metric in metrics.maxima:
         if vitals.total(metric.counted):
-            yield name, vitals.total(metric.top) / metric.per
-    tops = {sketch: top for sketch in TOPS if (top := vitals.top(sketch)) is not None}
-    for (name, (sketch, _)), value in zip(_PERCENTILES.items(), row, strict=True):
+            yield metric.field, vitals.total(metric.top) / metric.per
+    maxima = {sketch: top for sketch in TOPS if (top := vitals.top(sketch)) is not None}
+    for metric, value in zip(metrics.percentiles, percentiles, strict=True):
         if value == value:  # noqa: PLR0124 - the quickest test for NaN
-            yield name, min(value, tops.get(sketch, value))
+            yield metric.field, min(value, maxima.get(metric.sketch, value))
 
 
-def _tops(point: Point, vitals: Vitals, plan: MergePlan) -> Iterator[Point]:
+def _contributor_points(point: Point, vitals: Vitals, plan: MergePlan) -> Iterator[Point]:
     for kind in top_k.KINDS:
         for rank, (name, (calls, cost, tokens, *_)) in enumerate(vitals.heaviest(kind, plan.contributors), 1):
             yield Point(
@@ -99,3 +121,48 @@ def _tops(point: Point, vitals: Vitals, plan: MergePlan) -> Iterator[Point]:
                 texts={"name": name},
                 upto=point.upto,
             )
+
+
+def score_points(calls: Point, vitals: Vitals) -> Iterator[Point]:
+    """Make the points of toxicity, if any call was scored, and of scores in windows of a minute or more."""
+    if vitals.total("toxicity_count") or vitals.total("unscored_calls"):
+        yield _beside_calls(
+            calls, TOXICITY, counts=_toxicity_counts(vitals), measures=dict(_toxicity_measures(vitals))
+        )
+    if calls.tags["window"] in ROLLUPS:
+        for name, score in sorted(vitals.scores.items()):
+            measures = {"score_mean": scores.mean(score)}
+            if (deviation := scores.deviation(score)) is not None:
+                measures["score_deviation"] = deviation
+            yield _beside_calls(
+                calls, SCORES, {"score": name}, counts={"scores": score[0]}, measures=measures
+            )
+
+
+def _beside_calls(
+    calls: Point,
+    measurement: str,
+    tags: dict[str, str] | None = None,
+    *,
+    counts: dict[str, int],
+    measures: dict[str, float],
+) -> Point:
+    return Point(
+        measurement=measurement,
+        start=calls.start,
+        tags={**calls.tags, **(tags or {})},
+        counts=counts,
+        measures=measures,
+        upto=calls.upto,
+    )
+
+
+def _toxicity_counts(vitals: Vitals) -> dict[str, int]:
+    return {name: vitals.total(_TOTALS.get(name, name)) for name in COUNTS[TOXICITY]}
+
+
+def _toxicity_measures(vitals: Vitals) -> Iterator[tuple[str, float]]:
+    """Yield field and value of each metric of toxicity that has a value."""
+    metrics = _field_metrics(TOXICITY, tuple(METRICS))
+    percentiles = [vitals.quantile(metric.sketch, metric.q) for metric in metrics.percentiles]
+    return _measures(vitals, metrics, [math.nan if value is None else value for value in percentiles])

@@ -1,6 +1,6 @@
-"""Which series of a view have a place of their own, and which are counted in `_other`.
+"""Limits the names (series) of each view: further names are counted in `_other`.
 
-So memory and stores stay bounded, however many names calls bring.
+So memory and stores stay bounded, however many names the calls have.
 """
 
 from __future__ import annotations
@@ -23,246 +23,260 @@ from llmvitals.record.view import OTHER
 from llmvitals.window import DAY, FOREVER, HOUR, NEVER, duration_text
 
 ESTABLISHED: Final = 31
-"""Days for which a name keeps its place that was there on two days at least: as long as a monthly budget."""
+"""Days for which a name that was seen on two days keeps its place: as long as a monthly budget."""
 EXAMPLES: Final = 5
-"""So many of the names that were cut are told."""
+"""Examples of cut names in a point of cardinality."""
 SAMPLE: Final = 256
-"""So many hashes are kept to count the names that were cut."""
+"""Hashes that are kept to estimate the number of cut names."""
 LONGEST: Final = 64
-"""Characters of such a name."""
+"""Characters of an example."""
 DELTA: Final = 2_000
-"""So many changes of names stand in the manifest; with more, all names are written into another part."""
+"""Changes of names that the manifest may hold; with more of them, all names are written to a part."""
 
-Held = tuple[int, int, int]
-"""The pane from which on a name has its place, and the first and the last period in which it was there."""
+Admission = tuple[int, int, int]
+"""The pane from which on a name has a place, and the first and the last period in which it was seen."""
 
 
-class Head(msgspec.Struct, array_like=True):
-    """What is known of a view beside its names.
+class ViewState(msgspec.Struct, array_like=True):
+    """The state of a view, without its names.
 
-    barred: the greatest pane in which a name was cut. period: the one that the floor is in. cut: entries
-    that were counted in `_other` in it; told: how many of them a point has told; examples: of their names;
-    least: the SAMPLE least hashes of their names, by which the names are counted.
+    last_cut: the greatest pane in which a name was cut. period: the one that the floor is in. cut: entries
+    counted in `_other` in this period. reported: how many of them the last point contained. examples: of
+    their names. least: the SAMPLE least hashes of their names, to estimate how many names there were.
     """
 
-    barred: int = NEVER
+    last_cut: int = NEVER
     period: int = NEVER
     cut: int = 0
-    told: int = 0
+    reported: int = 0
     examples: tuple[str, ...] = ()
     least: tuple[int, ...] = ()
 
-    def count(self, key: bytes, name: str) -> None:
-        """A name was cut."""
+    def note_cut(self, key: bytes, name: str) -> None:
+        """Count an entry whose name was cut."""
         self.cut += 1
         if len(self.examples) < EXAMPLES and name not in self.examples:
             self.examples = (*self.examples, name)
-        found = int.from_bytes(hashlib.blake2b(key, digest_size=7).digest())
-        if (len(self.least) < SAMPLE or found < self.least[-1]) and found not in self.least:
-            self.least = tuple(sorted((*self.least, found))[:SAMPLE])
+        digest = int.from_bytes(hashlib.blake2b(key, digest_size=7).digest())
+        if (len(self.least) < SAMPLE or digest < self.least[-1]) and digest not in self.least:
+            self.least = tuple(sorted((*self.least, digest))[:SAMPLE])
 
-    def names(self) -> int:
-        """How many names were cut; from SAMPLE on, within some per cent."""
+    def estimated_names(self) -> int:
+        """How many names were cut. From SAMPLE on it is an estimate, within some per cent."""
         if len(self.least) < SAMPLE:
             return len(self.least)
         return (SAMPLE - 1) * 2**56 // self.least[-1]
 
-    def begin(self) -> None:
-        """Another period, of which nothing is known."""
-        self.cut, self.told, self.examples, self.least = 0, 0, (), ()
+    def reset(self) -> None:
+        """Begin a new period."""
+        self.cut, self.reported, self.examples, self.least = 0, 0, (), ()
 
 
-class Mark(msgspec.Struct, array_like=True):
-    """What the manifest says of the roster, as it was at the manifest's offset.
+class RosterState(msgspec.Struct, array_like=True):
+    """The roster in the manifest, as at the manifest's offset.
 
-    limits: from which offset on which were in force; None: no limits. decided: below it all was. slot,
-    stamp: the part that holds the names, and the offset as at which it does (-1: there is none); changed:
-    what is another since (None: the name has no place any more).
+    limits: (offset from which on they are in force, limits or None for none). decided_up_to: frames below
+    this offset are decided. slot, stamp: the part with the names, and its offset (-1: no part). views: view →
+    state. changed: names that changed since `stamp` (None: the name lost its place).
     """
 
     limits: list[tuple[int, Limits | None]] = []
-    decided: int = 0
+    decided_up_to: int = 0
     slot: int = 0
     stamp: int = -1
-    heads: dict[str, Head] = {}
-    changed: dict[str, dict[bytes, Held | None]] = {}
+    views: dict[str, ViewState] = {}
+    changed: dict[str, dict[bytes, Admission | None]] = {}
 
 
-class _Change(NamedTuple):
-    """What the frame at this offset changed in one view."""
+class _FrameChange(NamedTuple):
+    """The changes that the frame at this offset made in one view."""
 
     offset: int
     view: str
-    head: Head
-    held: dict[bytes, Held | None]
+    state: ViewState
+    admissions: dict[bytes, Admission | None]
 
 
-class _Names(msgspec.Struct, array_like=True):
+class _SavedNames(msgspec.Struct, array_like=True):
     stamp: int
-    held: dict[str, dict[bytes, Held]]
+    admissions: dict[str, dict[bytes, Admission]]
 
 
 class Roster:
-    """The names of a shard's views. A pure function of the frames, in the order of the log.
+    """The names of a shard's views: a pure function of the frames, in the order of the log.
 
-    A name that has a place keeps it as long as it is there in each period, and a period longer; one that was
-    there on two days keeps it for ESTABLISHED days. New names get the places that are left, and are cut when
-    there are none. Law: whether an entry of (name, pane) is cut never changes while the pane is open, so what
-    of a pane is counted here and what in `_other` adds up: names get places only for panes after `barred`,
-    and lose them only when the floor has passed all panes that they were in.
+    A name keeps its place while it is seen in each period, and for one more period; if it was seen on two
+    days, for ESTABLISHED days. New names get the free places, and are cut when there are none. Law: whether
+    an entry of (name, pane) is cut never changes while the pane is open, so the series and `_other` add up:
+    names get a place only for panes after `last_cut`, and lose it only when the floor has passed all of their
+    panes.
 
-    mark, parts: of a checkpoint. until: the offset up to which a bucket of it is applied: what is replayed is
-    decided by the limits that were in force then, so a change of the settings counts nothing twice. cut: view
-    → entries counted in `_other`, since the start.
-    Raises StateLost when the parts are not those of the mark.
+    saved, parts: of a checkpoint. until: the greatest offset that a bucket of it has applied. Replayed frames
+    are decided by the limits that were in force then, so a changed setting counts nothing twice. cut: view →
+    entries counted in `_other` since the start.
+    Raises StateLost when the parts do not belong to `saved`.
     """
 
-    def __init__(self, plan: MergePlan, *, mark: Mark, parts: dict[str, bytes], until: int) -> None:
+    def __init__(self, plan: MergePlan, *, saved: RosterState, parts: dict[str, bytes], until: int) -> None:
         self.cut: Counter[str] = Counter()
-        self._plan, self._mark = plan, mark
-        if not mark.limits:  # of a version that had no roster
-            mark.limits.append((NEVER, None if until else plan.limits))
-        until = max(until, mark.decided)
-        self.unsaved = mark.limits[-1][1] != plan.limits
-        """Whether other limits are in force than any manifest says."""
+        self._plan, self._saved = plan, saved
+        if not saved.limits:  # a checkpoint of a version without a roster
+            saved.limits.append((NEVER, None if until else plan.limits))
+        until = max(until, saved.decided_up_to)
+        self.unsaved = saved.limits[-1][1] != plan.limits
+        """Whether the limits in force are in no manifest yet."""
         if self.unsaved:
-            mark.limits.append((until, plan.limits))
-        # A view that is none any more is forgotten.
-        mark.heads = {view: head for view, head in mark.heads.items() if view in plan.views}
-        mark.changed = {view: held for view, held in mark.changed.items() if view in plan.views}
-        self._base = {view: held for view, held in _names(mark, parts).items() if view in plan.views}
-        self._heads = {view: msgspec.structs.replace(head) for view, head in mark.heads.items()}
-        self._held = {view: dict(held) for view, held in self._base.items()}
-        for view, held in mark.changed.items():
-            _update(self._held.setdefault(view, {}), held)
-        self._changes: deque[_Change] = deque()
-        self._frame: dict[str, dict[bytes, Held | None]] = {}
+            saved.limits.append((until, plan.limits))
+        # Views that were removed from the settings are dropped.
+        saved.views = {view: state for view, state in saved.views.items() if view in plan.views}
+        saved.changed = {view: admissions for view, admissions in saved.changed.items() if view in plan.views}
+        self._base = {
+            view: admissions for view, admissions in _read_names(saved, parts).items() if view in plan.views
+        }
+        self._states = {view: msgspec.structs.replace(state) for view, state in saved.views.items()}
+        self._admissions = {view: dict(admissions) for view, admissions in self._base.items()}
+        for view, admissions in saved.changed.items():
+            _update(self._admissions.setdefault(view, {}), admissions)
+        self._changes: deque[_FrameChange] = deque()
+        self._changed_by_frame: dict[str, dict[bytes, Admission | None]] = {}
 
     def admits(self, offset: int, view: str, series: tuple[str, ...], pane: int) -> bool:
-        """Whether an entry is counted by its own name; else in OTHER. Its pane must not be closed."""
+        """Whether an entry is counted under its own name, else in OTHER. Its pane must be open."""
         if not series or OTHER in series:
             return True
-        head, held, key = self._heads.setdefault(view, Head()), self._of(view), series_key(view, series)
+        state, admissions, key = (
+            self._states.setdefault(view, ViewState()),
+            self._names_of(view),
+            series_key(view, series),
+        )
         period = pane * self._plan.pane_us // self._length(view)
-        had = held.get(key)
-        if had is not None and pane >= had[0]:
-            if period > had[2]:
-                self._note(view, key, (had[0], had[1], period))
+        admission = admissions.get(key)
+        if admission is not None and pane >= admission[0]:
+            if period > admission[2]:
+                self._set(view, key, (admission[0], admission[1], period))
             return True
-        if had is None and pane > head.barred and len(held) < self.most(view, offset):
-            self._note(view, key, (head.barred + 1, period, period))
+        if admission is None and pane > state.last_cut and len(admissions) < self.limit(view, offset):
+            self._set(view, key, (state.last_cut + 1, period, period))
             return True
-        head.barred = max(head.barred, pane)
-        head.count(key, _shown(series))
+        state.last_cut = max(state.last_cut, pane)
+        state.note_cut(key, _printable(series))
         self.cut[view] += 1
-        self._frame.setdefault(view, {})
+        self._changed_by_frame.setdefault(view, {})
         return False
 
-    def end(self, offset: int, low: int, *, moved: bool) -> list[Message]:
-        """A frame's entries are done, the floor is at `low`: what was cut is told, old names are dropped."""
+    def end_frame(self, offset: int, low: int, *, rose: bool) -> list[Message]:
+        """Finish a frame, with the floor at `low`: make points of what was cut, and drop old names."""
         out: list[Message] = []
-        if moved:
-            for view, head in self._heads.items():
-                out += self._tell(view, head)
-                if 0 <= low < FOREVER:  # below 0: a source has no watermark yet
-                    self._turn(view, head, low * self._plan.pane_us // self._length(view))
-        for view, held in self._frame.items():
-            self._changes.append(_Change(offset, view, msgspec.structs.replace(self._heads[view]), held))
-        self._frame = {}
+        if rose:
+            for view, state in self._states.items():
+                out += self._cardinality_points(view, state)
+                if 0 <= low < FOREVER:  # below 0 while a source has no floor yet
+                    self._begin_period(view, state, low * self._plan.pane_us // self._length(view))
+        for view, admissions in self._changed_by_frame.items():
+            self._changes.append(
+                _FrameChange(offset, view, msgspec.structs.replace(self._states[view]), admissions)
+            )
+        self._changed_by_frame = {}
         return out
 
     def examples(self, view: str) -> tuple[str, ...]:
         """Some of the names that were cut in this period."""
-        return self._heads[view].examples if view in self._heads else ()
+        return self._states[view].examples if view in self._states else ()
 
-    def most(self, view: str, offset: int) -> int:
-        """How many names a view may have in this shard, by the limits in force at an offset."""
-        limits = next(limits for since, limits in reversed(self._mark.limits) if since <= offset)
+    def limit(self, view: str, offset: int) -> int:
+        """The number of names that a view may have in this shard, by the limits in force at an offset."""
+        limits = next(limits for since, limits in reversed(self._saved.limits) if since <= offset)
         return FOREVER if limits is None else share(limits.of(self._plan.views[view]), self._plan.shards)
 
-    def snapshot(self, offset: int, upto: int) -> tuple[Mark, dict[str, bytes]]:
-        """What the manifest at this offset says, and the part that has to be written before it, if any.
+    def snapshot(self, offset: int, upto: int) -> tuple[RosterState, dict[str, bytes]]:
+        """The roster for the manifest at this offset, and the part that has to be written before it, if any.
 
-        upto: the offset expected next; its frame may be under way.
+        upto: the offset expected next; its frame may be half done.
         """
-        mark, self.unsaved = self._mark, False
-        mark.decided = max(mark.decided, upto + 1)  # a life before may have come further than this one
+        saved, self.unsaved = self._saved, False
+        # A run before this one may have come further.
+        saved.decided_up_to = max(saved.decided_up_to, upto + 1)
         while self._changes and self._changes[0].offset < offset:
             change = self._changes.popleft()
-            mark.heads[change.view] = change.head
-            mark.changed.setdefault(change.view, {}).update(change.held)
-        mark.limits = [
-            each
-            for each, after in zip_longest(mark.limits, mark.limits[1:])
+            saved.views[change.view] = change.state
+            saved.changed.setdefault(change.view, {}).update(change.admissions)
+        saved.limits = [
+            entry
+            for entry, after in zip_longest(saved.limits, saved.limits[1:])
             if not after or after[0] > offset
         ]
-        if sum(map(len, mark.changed.values())) <= DELTA:
-            return mark, {}
-        for view, held in mark.changed.items():
-            _update(self._base.setdefault(view, {}), held)
-        # The other part of the two: the one that the last manifest names must stay until the next is written.
-        mark.slot, mark.stamp, mark.changed = 1 - mark.slot, offset, {}
-        return mark, {_part(mark.slot): msgspec.msgpack.encode(_Names(offset, self._base))}
+        if sum(map(len, saved.changed.values())) <= DELTA:
+            return saved, {}
+        for view, admissions in saved.changed.items():
+            _update(self._base.setdefault(view, {}), admissions)
+        # There are two parts in turn: the one that the last manifest names must stay until the next is
+        # written.
+        saved.slot, saved.stamp, saved.changed = 1 - saved.slot, offset, {}
+        return saved, {_part(saved.slot): msgspec.msgpack.encode(_SavedNames(offset, self._base))}
 
-    def _of(self, view: str) -> dict[bytes, Held]:
-        return self._held.setdefault(view, {})
+    def _names_of(self, view: str) -> dict[bytes, Admission]:
+        return self._admissions.setdefault(view, {})
 
     def _length(self, view: str) -> int:
-        """The period of a view, µs: sessions come and go within a day."""
+        """The length of a view's period, µs: shorter for sessions, which come and go within a day."""
         return HOUR if "session" in self._plan.views[view].by else DAY
 
-    def _note(self, view: str, key: bytes, held: Held | None) -> None:
-        _update(self._of(view), {key: held})
-        self._frame.setdefault(view, {})[key] = held
+    def _set(self, view: str, key: bytes, admissions: Admission | None) -> None:
+        _update(self._names_of(view), {key: admissions})
+        self._changed_by_frame.setdefault(view, {})[key] = admissions
 
-    def _turn(self, view: str, head: Head, period: int) -> None:
-        """The floor is in a period: names that were not there lately lose their places."""
-        if period <= head.period:
+    def _begin_period(self, view: str, state: ViewState, period: int) -> None:
+        """Begin a period, if it is new: names that were not seen lately lose their places."""
+        if period <= state.period:
             return
-        for key in [key for key, held in self._of(view).items() if not self._stays(view, held, period)]:
-            self._note(view, key, None)
-        if head.period > NEVER:
-            head.begin()
-        head.period = period
-        self._frame.setdefault(view, {})
+        for key in [
+            key
+            for key, admissions in self._names_of(view).items()
+            if not self._keeps_place(view, admissions, period)
+        ]:
+            self._set(view, key, None)
+        if state.period > NEVER:
+            state.reset()
+        state.period = period
+        self._changed_by_frame.setdefault(view, {})
 
-    def _stays(self, view: str, held: Held, period: int) -> bool:
-        _, first, last = held
+    def _keeps_place(self, view: str, admissions: Admission, period: int) -> bool:
+        _, first, last = admissions
         days = ESTABLISHED if last > first and self._length(view) == DAY else 1
         return last >= period - days
 
-    def _tell(self, view: str, head: Head) -> Iterator[Message]:
-        """The point of a view in which more was cut than was told."""
-        if head.cut <= head.told:
+    def _cardinality_points(self, view: str, state: ViewState) -> Iterator[Message]:
+        """Make the point of cardinality of a view, if more was cut than the last point reported."""
+        if state.cut <= state.reported:
             return
-        head.told, length = head.cut, self._length(view)
-        self._frame.setdefault(view, {})
-        period = head.period if head.period > NEVER else head.barred * self._plan.pane_us // length
+        state.reported, length = state.cut, self._length(view)
+        self._changed_by_frame.setdefault(view, {})
+        period = state.period if state.period > NEVER else state.last_cut * self._plan.pane_us // length
         point = Point(
             measurement=CARDINALITY,
             start=period * length,
             tags={"view": view, "window": duration_text(length), "shard": str(self._plan.shard)},
-            counts={"names": len(self._of(view)), "cut": head.names()},
+            counts={"names": len(self._names_of(view)), "cut": state.estimated_names()},
             measures={},
-            texts={"name": view, "examples": ", ".join(head.examples)},
-            upto=head.barred,
+            texts={"name": view, "examples": ", ".join(state.examples)},
+            upto=state.last_cut,
         )
         yield Message(Topic.VITALS, series_key(view, (OTHER,)), point.encode())
 
 
-def share(most: int, shards: int) -> int:
-    """How many of a view's names one of the shards takes.
+def share(limit: int, shards: int) -> int:
+    """The number of a view's names that one shard may have.
 
-    Names fall on shards by their hash, so four standard deviations are added: who has fewer names than
-    `most` loses none of them but once in 30,000.
+    Names fall on shards by their hash, so four standard deviations are added: a view with fewer names than
+    the limit loses any with a probability of 1 in 30,000.
 
     >>> share(20_000, 1), share(20_000, 4), share(10, 4)
     (20000, 5283, 9)
     """
-    return most if shards == 1 else math.ceil(most / shards + 4 * math.sqrt(most / shards))
+    return limit if shards == 1 else math.ceil(limit / shards + 4 * math.sqrt(limit / shards))
 
 
-def _shown(series: tuple[str, ...]) -> str:
+def _printable(series: tuple[str, ...]) -> str:
     text = "/".join(series)[:LONGEST]
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
@@ -271,25 +285,25 @@ def _part(slot: int) -> str:
     return f"names/{slot}"
 
 
-def _names(mark: Mark, parts: dict[str, bytes]) -> dict[str, dict[bytes, Held]]:
-    """The names as at the mark's stamp."""
-    if mark.stamp < 0:
+def _read_names(saved: RosterState, parts: dict[str, bytes]) -> dict[str, dict[bytes, Admission]]:
+    """Read the names as at the saved stamp."""
+    if saved.stamp < 0:
         return {}
     try:
-        names = msgspec.msgpack.decode(parts[_part(mark.slot)], type=_Names)
+        names = msgspec.msgpack.decode(parts[_part(saved.slot)], type=_SavedNames)
     except (KeyError, msgspec.DecodeError) as error:
         raise StateLost(f"the names of a checkpoint can't be read ({error}): {CURE}") from error
-    if names.stamp != mark.stamp:
-        raise StateLost(f"the names of a checkpoint are of offset {names.stamp}, not {mark.stamp}: {CURE}")
-    return names.held
+    if names.stamp != saved.stamp:
+        raise StateLost(f"the names of a checkpoint are of offset {names.stamp}, not {saved.stamp}: {CURE}")
+    return names.admissions
 
 
-def _update(held: dict[bytes, Held], changed: dict[bytes, Held | None]) -> None:
+def _update(admissions: dict[bytes, Admission], changed: dict[bytes, Admission | None]) -> None:
     for key, value in changed.items():
         if value is None:
-            held.pop(key, None)
+            admissions.pop(key, None)
         else:
-            held[key] = value
+            admissions[key] = value
 
 
 CURE: Final = "start merge in a new `group`, so that it reads the partials again from their beginning"

@@ -1,4 +1,4 @@
-"""The sources of one shard: how far each has come, and which pane all of them have passed."""
+"""The sources of one shard: the floor of each, and the pane that all of them have passed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from llmvitals.window import NEVER
 
 
 class Sources(msgspec.Struct):
-    """A pure function of the frames that were taken in, in the order of the log.
+    """The floors of all sources: a pure function of the frames, in the order of the log.
 
-    floors: source → its greatest sealed floor. partitions: source topic → how many partitions it has; it
-    never shrinks, so a zombie's old count cannot take a source away. low: every pane below it is closed; it
+    floors: source → its greatest floor. partitions: source topic → its number of partitions, which never
+    shrinks, so that an old count of a zombie worker removes no source. low: every pane below it is closed; it
     never falls.
 
-    A source that is new when others have gone ahead has a floor below `low`. As it is waited for, `low` stays
-    where it is until that source has sealed every pane below it.
+    A source that appears late may have a floor below `low`. Then `low` stays until that source has sealed
+    every pane below it.
     """
 
     floors: dict[str, int] = {}
@@ -24,9 +24,10 @@ class Sources(msgspec.Struct):
     low: int = NEVER
 
     def take(self, frame: Frame, inputs: frozenset[str]) -> bool:
-        """Count a frame's floor in; whether anything changed. inputs: topics to wait for, empty for all.
+        """Apply a frame's floor. Returns whether anything changed. inputs: topics to wait for, empty for all.
 
-        A frame also announces its own partition: a worker's metadata may be older than its assignment.
+        A frame also announces its own partition, because a worker's metadata may be older than its
+        assignment.
         """
         changed = False
         topic, number = _parsed(frame.source)
@@ -42,13 +43,13 @@ class Sources(msgspec.Struct):
         return changed
 
     def oldest(self, source: str, inputs: frozenset[str]) -> int:
-        """The lowest pane of which a source may still say something."""
+        """The lowest pane for which a source may still send entries."""
         sealed = self.floors.get(source, NEVER)
         waited = not inputs or _parsed(source)[0] in inputs
         return sealed if waited else max(sealed, self.low)
 
     def silent(self, inputs: frozenset[str]) -> int:
-        """How many of the expected sources have promised nothing yet."""
+        """How many of the expected sources have no floor yet."""
         return sum(floor < 0 for floor in self._expected(inputs))
 
     def _expected(self, inputs: frozenset[str]) -> list[int]:
@@ -60,7 +61,7 @@ class Sources(msgspec.Struct):
         ]
 
     def copy(self) -> Sources:
-        """Another one of the same contents."""
+        """A copy with the same contents."""
         return Sources(dict(self.floors), dict(self.partitions), self.low)
 
 

@@ -13,8 +13,8 @@ import msgspec
 from llmvitals.errors import ConfigError
 from llmvitals.merge import state
 from llmvitals.merge.bucket import Bucket
-from llmvitals.merge.closer import STRETCH, PaneCloser, Piece, Step, Todo
-from llmvitals.merge.entries import Put, by_bucket
+from llmvitals.merge.closer import STRETCH, BucketWork, Floor, PaneCloser, Part
+from llmvitals.merge.entries import PlacedEntry, by_bucket
 from llmvitals.merge.plan import MergePlan, series_key
 from llmvitals.merge.roster import Roster
 from llmvitals.record.baseline_command import BaselineCommand, decode
@@ -26,28 +26,28 @@ from llmvitals.tracebacks import summary
 from llmvitals.window import FOREVER, NEVER, SECOND
 
 MARKED = 15 * SECOND
-"""After so much event time there is another watermark."""
+"""Event time between two watermarks on the topic."""
 
 
 class Merge:
-    """Owns the series of one shard (a partition of the partials).
+    """Owns the series of one shard (a partition of the partials topic).
 
-    Law: what comes out is a pure function of the frames in the order of the log, and what a pane holds when
-    it closes does not even depend on their order: of each source the content of the greatest version counts,
-    so re-sent, stale and repeated frames change nothing. A pane closes once, when every source's floor has
-    passed it; what a source says of a pane below its own floor is ignored. A source that was first heard of
-    when others had gone ahead counts what it has of closed panes in the oldest pane that was open then, and
-    there all calls of them in `late_calls`. Which frame announces it first does not matter.
+    Law: the output is a pure function of the frames in the order of the log. The content of a pane does not
+    even depend on their order: for each source the greatest version counts, so stale and repeated frames
+    change nothing. A pane closes once, when the floors of all sources have passed it; entries below their
+    source's own floor are ignored. If a source appears late, its entries of closed panes are counted in the
+    oldest open pane, and all of their calls in `late_calls`. It does not matter which frame announces the
+    source first.
 
-    shard: which partition. parts: the newest of every part of its checkpoint; without a manifest it begins
-    afresh. beginning: the oldest offset that the log still has.
-    Raises StateLost and ConfigError as `state.read` does.
+    shard: the partition. parts: the newest version of each part of its checkpoint; without a manifest it
+    starts afresh. beginning: the oldest offset that the log still has. Raises StateLost and ConfigError as
+    `state.read` does.
 
-    counters: frames, entries; of the entries stale (re-sent), late (of sealed panes), unknown (of no view of
-    ours), replayed (a bucket had them already) and moved (into a later pane, because theirs had closed);
-    panes (of all series, that closed), points, alerts; orders, and orders_refused (of a rule or view that is
-    not ours, or that can't be read).
-    roster: which series have a place of their own.
+    counters: frames, entries; entries that were stale (sent again), late (of sealed panes), unknown (of no
+    view of the plan), replayed (the bucket had applied them) and moved (to a later pane, because theirs had
+    closed); panes (closed, of all series), points, alerts; orders (baseline commands that were applied) and
+    orders_refused (of an unknown rule or view, or not readable). roster: the series that are counted under
+    their own names.
     """
 
     next: int
@@ -60,89 +60,94 @@ class Merge:
         if MANIFEST in parts:
             manifest, self._buckets = state.read(parts, plan, shard)
         until = max((bucket.applied for bucket in self._buckets.values()), default=0)
-        self.roster = Roster(plan, mark=manifest.roster, parts=parts, until=until)
+        self.roster = Roster(plan, saved=manifest.roster, parts=parts, until=until)
         self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest, self.roster)
-        self._settler = PaneCloser(plan, self.counters, self._buckets)
+        self._closer = PaneCloser(plan, self.counters, self._buckets)
         self._sources = manifest.sources.copy()
         self.next = max(manifest.offset, beginning)
-        # Event time up to which alerts are given out, acknowledged by Kafka, and said to be so.
-        self._given, self._acknowledged, self._said = self.watermark, NEVER, NEVER
+        # Event time up to which alerts are emitted, acknowledged by Kafka, and announced as a watermark.
+        self._emitted, self._acknowledged, self._announced = self.watermark, NEVER, NEVER
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
-        """Take frames in; the points and alerts that they bring about.
+        """Apply frames, and return the points and alerts that result.
 
         Raises ConfigError for a record that is no frame of this shard.
         """
         return list(chain.from_iterable(self.pieces(records)))
 
     def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
-        """The same, a few hundred panes of series at a time; a snapshot may be taken between two pieces.
+        """Apply frames in pieces of about STRETCH panes of series.
 
-        An offset is below `next` only when all that it brings about is done.
+        A snapshot may be taken between two pieces.
+
+        `next` passes an offset only when all of its work is done.
         """
         out: list[Message] = []
-        done = self._settler.work
+        done = self._closer.work
         for record in records:
             if record.offset < self.next:
                 continue
             self.next = record.offset
             found = self._read(record)
             if isinstance(found, BaselineCommand):
-                self._obey(record.offset, found)
-            for piece in self._take(record.offset, found) if isinstance(found, Frame) else ():
-                self._book(piece, record.offset)
-                out += piece.messages
-                if self._settler.work - done >= STRETCH:
+                self._apply_command(record.offset, found)
+            for part in self._take(record.offset, found) if isinstance(found, Frame) else ():
+                self._note_progress(part, record.offset)
+                out += part.messages
+                if self._closer.work - done >= STRETCH:
                     yield out
-                    out, done = [], self._settler.work
+                    out, done = [], self._closer.work
             self._checkpoints.ahead.clear()
             self.next = record.offset + 1
-            self._given = self.watermark
+            self._emitted = self.watermark
         yield out
 
     def flush(self) -> list[Message]:
-        """How far alerts are in Kafka, once that is MARKED further; the alerts themselves never wait."""
+        """Announce up to which event time alerts are in Kafka, if it rose by MARKED.
+
+        Alerts never wait for this.
+        """
         shards, time = self._manifest.shards, self._acknowledged
-        if not shards or time < max(0, self._said + MARKED):
+        if not shards or time < max(0, self._announced + MARKED):
             return []
-        self._said = time
+        self._announced = time
         mark = Watermark(shard=self._manifest.shard, shards=shards, time=time)
         return [Message(Topic.WATERMARKS, mark.key, mark.encode())]
 
     def mark(self) -> int:
-        """Up to which event time alerts are given out."""
-        return self._given
+        """Event time up to which alerts are emitted."""
+        return self._emitted
 
     def delivered(self, mark: int) -> None:
-        """They are in Kafka: the next watermark may say so."""
+        """Note that Kafka has acknowledged the alerts up to this mark."""
         self._acknowledged = mark
 
     def snapshot(self, *, whole: bool = False) -> Snapshot:
-        """A share of the changed buckets (whole: all), and after them the manifest, to be written last."""
+        """Make a snapshot of some changed buckets (whole: of all); its manifest has to be written last."""
         return self._checkpoints.take(self._buckets, self._plan, upto=self.next, whole=whole)
 
     def finish(self) -> list[Message]:
-        """The end of a finite log (also when all sources have ended): close every pane and every window."""
-        out = self.roster.end(self.next, FOREVER, moved=True)
-        for piece in self._finish():
-            self._book(piece, self.next)
-            out += piece.messages
+        """End a finite log, or one whose sources have all ended: close every pane and every window."""
+        out = self.roster.end_frame(self.next, FOREVER, rose=True)
+        for part in self._finish():
+            self._note_progress(part, self.next)
+            out += part.messages
         self._checkpoints.ahead.clear()
         return out
 
     @property
     def watermark(self) -> int:
-        """Event time, µs, up to which everything is closed; NEVER while a source has not spoken."""
+        """Event time, µs, up to which everything is closed; NEVER while a source has sent no frame."""
         return max(NEVER, self._sources.low * self._plan.pane_us)
 
     @property
     def silent(self) -> int:
-        """How many sources have not spoken yet: while there are any, no pane closes."""
+        """How many sources have sent no frame yet. While there are any, no pane closes."""
         return self._sources.silent(self._plan.inputs)
 
     @property
     def series(self) -> int:
-        """How many series are alive."""
+        """How many series there are."""
         return sum(bucket.series() for bucket in self._buckets.values())
 
     def _read(self, record: Record) -> Frame | BaselineCommand:
@@ -166,29 +171,29 @@ class Merge:
             )
         return frame
 
-    def _obey(self, offset: int, order: BaselineCommand) -> None:
-        """What rules remember of a series is to be something else, once for each bucket, as with entries."""
-        key = series_key(order.view, order.series)
+    def _apply_command(self, offset: int, command: BaselineCommand) -> None:
+        """Apply a baseline command to the rule state of a series, once, as with entries."""
+        key = series_key(command.view, command.series)
         number = self._plan.bucket(key)
         bucket = self._buckets.setdefault(number, Bucket(offset))
         if offset < bucket.applied:
             return
-        memory = bucket.watch.pop(key, {})
-        wanted = self._plan.wants(order.view, order.series)
-        obeyed = wanted and self._plan.watch.adopt(order.view, memory, order.rule, order.memory)
-        if obeyed:
+        rule_state = bucket.rule_states.pop(key, {})
+        wanted = self._plan.wants(command.view, command.series)
+        applied = wanted and self._plan.rules.adopt(command.view, rule_state, command.rule, command.memory)
+        if applied:
             self.counters["orders"] += 1
         else:
             self.counters["orders_refused"] += 1
-        if memory:
-            bucket.watch[key] = memory
+        if rule_state:
+            bucket.rule_states[key] = rule_state
         self._checkpoints.changed(number, offset)
-        self._settler.rouse(number)
+        self._closer.mark_changed(number)
 
-    def _take(self, offset: int, frame: Frame) -> Iterator[Piece]:
-        """One frame, bucket by bucket, so that each of them has either all of it or nothing.
+    def _take(self, offset: int, frame: Frame) -> Iterator[Part]:
+        """Apply a frame, bucket by bucket: each bucket applies all of it or nothing.
 
-        Its entries first, because its floor says that they are the last of their panes.
+        Entries come before the floor, because the floor closes their panes.
         """
         self.counters["frames"] += 1
         self.counters["entries"] += len(frame.entries)
@@ -196,54 +201,61 @@ class Merge:
         entries = by_bucket(frame, self._plan, self._sources, self.counters, admits=admits)
         low = self._sources.low
         if self._sources.take(frame, self._plan.inputs):
-            self._checkpoints.moved(offset, frame)
-        moved = self._sources.low > low
-        if told := self.roster.end(offset, self._sources.low, moved=moved):
-            yield Piece(told, [], [])
-        todo = self._todo(offset, entries, self._sources.low if moved else None)
+            self._checkpoints.sources_changed(offset, frame)
+        rose = self._sources.low > low
+        if cardinality_points := self.roster.end_frame(offset, self._sources.low, rose=rose):
+            yield Part(cardinality_points, [], [])
+        work_of_buckets = self._work(offset, entries, self._sources.low if rose else None)
         if self._sources.low < FOREVER:
             low = self._sources.low
-            yield from self._settler.settle(Step(low, low * self._plan.pane_us, moved), todo)
+            yield from self._closer.close_panes(Floor(low, low * self._plan.pane_us, rose), work_of_buckets)
             return
-        for _ in todo:  # the entries of all: the last pane of any of them is where the log ends
+        # All entries have to be applied before the last pane is known, and with it the end of the log.
+        for _ in work_of_buckets:
             pass
         self._sources.low = low
         yield from self._finish()
 
-    def _finish(self) -> Iterator[Piece]:
+    def _finish(self) -> Iterator[Part]:
         opened = [pane for bucket in self._buckets.values() for pane in bucket.opened]
         self._sources.low = max(self._sources.low, max(opened, default=NEVER) + 1)
-        return self._settler.settle(
-            Step(self._sources.low, FOREVER, True), list(self._todo(self.next, {}, FOREVER))
+        return self._closer.close_panes(
+            Floor(self._sources.low, FOREVER, True), list(self._work(self.next, {}, FOREVER))
         )
 
-    def _todo(self, offset: int, entries: dict[int, list[Put]], low: int | None) -> Iterator[Todo]:
-        """The buckets that a frame has work for, each with its entries in it when its turn comes.
+    def _work(
+        self, offset: int, entries: dict[int, list[PlacedEntry]], low: int | None
+    ) -> Iterator[BucketWork]:
+        """Yield the buckets that have work with a frame, each after its entries are applied.
 
-        low: the floor rose to it, so that there may be work for all that don't sleep; None where it did not.
-        Those that are ahead have it behind them.
+        low: the floor if it rose, so that every bucket with something due has work; else None. Buckets whose
+        `applied` is past this offset already contain the frame.
         """
-        awake = () if low is None else (n for n in self._buckets if not self._settler.sleeps(n, low))
-        for number in sorted({*awake, *entries}):
-            bucket, puts = self._buckets.get(number), entries.get(number, ())
+        due = () if low is None else (n for n in self._buckets if not self._closer.has_nothing_due(n, low))
+        for number in sorted({*due, *entries}):
+            bucket, entries_of_bucket = self._buckets.get(number), entries.get(number, ())
             if bucket is None:
                 bucket = self._buckets[number] = Bucket(offset)
             if offset < bucket.applied:
-                self.counters["replayed"] += len(puts)
+                self.counters["replayed"] += len(entries_of_bucket)
                 continue
-            news = [put for put in puts if bucket.put(put.pane, put.key, put.slot, put.content)]
-            self.counters["stale"] += len(puts) - len(news)
-            self.counters["moved"] += sum(put.moved for put in news)
+            news = [
+                entry
+                for entry in entries_of_bucket
+                if bucket.put(entry.pane, entry.key, entry.slot, entry.content)
+            ]
+            self.counters["stale"] += len(entries_of_bucket) - len(news)
+            self.counters["moved"] += sum(entry.moved for entry in news)
             if news:
                 self._checkpoints.changed(number, offset)
-                self._settler.rouse(number)
-            asked = {put.key: True for put in news if put.eager}
-            if low is not None or asked:
-                yield Todo(number, bucket, asked)
+                self._closer.mark_changed(number)
+            to_evaluate = {entry.key: True for entry in news if entry.eager}
+            if low is not None or to_evaluate:
+                yield BucketWork(number, bucket, to_evaluate)
 
-    def _book(self, piece: Piece, offset: int) -> None:
-        """For checkpoints: which buckets have the frame at this offset behind them."""
-        for number in piece.changed:
+    def _note_progress(self, part: Part, offset: int) -> None:
+        """Tell the checkpoints which buckets have applied the frame at this offset."""
+        for number in part.changed:
             self._checkpoints.changed(number, offset)
-        self._checkpoints.ahead.update(piece.done)
-        self._checkpoints.torn = piece.torn
+        self._checkpoints.ahead.update(part.done)
+        self._checkpoints.half_done = part.half_done

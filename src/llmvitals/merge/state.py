@@ -1,4 +1,4 @@
-"""A shard's checkpoint: fuzzy, a share of the buckets at a time, and the manifest that ties them together."""
+"""The checkpoint of a shard: some of the changed buckets at a time, and a manifest with their offsets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.merge.bucket import Bucket, unpack
 from llmvitals.merge.plan import MergePlan
-from llmvitals.merge.roster import CURE, Mark, Roster
+from llmvitals.merge.roster import CURE, Roster, RosterState
 from llmvitals.merge.sources import Sources
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
@@ -21,71 +21,73 @@ VERSION = 1
 
 
 class Manifest(msgspec.Struct, array_like=True):
-    """offset: where a restart reads from, the least that any bucket needs. sources: as they were there.
+    """The part of a checkpoint that is written last.
 
-    shards: how many there are, 0 while no frame has said it. pieces: how many buckets there can be. buckets:
-    number → the offset that its newest record is applied up to; an older record is a lost write. roster: as
-    it was at `offset`.
+    offset: where a restart reads from: the least offset that a bucket needs. sources, roster: as they were
+    there. shards: how many there are, 0 before the first frame. bucket_count: how many buckets there can be.
+    buckets: number → the offset up to which its newest record is applied; an older record is a lost write.
     """
 
     version: int
     shard: int
     shards: int
-    pieces: int
+    bucket_count: int
     pane_us: int
     offset: int
     sources: Sources = msgspec.field(default_factory=Sources)
     buckets: dict[int, int] = {}
-    roster: Mark = msgspec.field(default_factory=Mark)
+    roster: RosterState = msgspec.field(default_factory=RosterState)
 
 
 class Checkpoints:
-    """Which buckets changed since when, and the sources as they were at the offset of the manifest.
+    """Notes which buckets changed and since when, and keeps the sources as at the offset of the manifest.
 
-    ahead: buckets that have the frame at `upto` already, while others have not. torn: the bucket that has
-    half of it: what is written of that one is what was written before.
+    ahead: buckets that have applied the frame at `upto`, while others have not. half_done: the bucket that
+    has applied half of it; it is left out of the snapshot, so its previous record stays.
     """
 
     def __init__(self, manifest: Manifest, roster: Roster) -> None:
         self.ahead: set[int] = set()
-        self.torn: int | None = None
+        self.half_done: int | None = None
         self._manifest, self._roster = manifest, roster
         self._since: dict[int, int] = {}
         self._frames: deque[tuple[int, Frame]] = deque()
 
     def changed(self, bucket: int, offset: int) -> None:
-        """The frame at this offset changed a bucket."""
+        """Note that the frame at this offset changed a bucket."""
         self._since.setdefault(bucket, offset)
 
-    def moved(self, offset: int, frame: Frame) -> None:
-        """The frame at this offset changed the sources."""
+    def sources_changed(self, offset: int, frame: Frame) -> None:
+        """Note that the frame at this offset changed the sources."""
         self._frames.append((offset, msgspec.structs.replace(frame, entries=())))
 
     def take(self, buckets: dict[int, Bucket], plan: MergePlan, *, upto: int, whole: bool) -> Snapshot:
-        """The buckets whose turn it is, and the manifest after them; upto: the offset expected next."""
+        """Make a snapshot of some changed buckets (whole: of all). upto: the offset expected next."""
         share = len(self._since) if whole else math.ceil(plan.buckets / plan.rounds)
-        if self._roster.unsaved and not whole:  # no bucket before it is known by which limits it was filled
+        if (
+            self._roster.unsaved and not whole
+        ):  # the new limits must be saved before any bucket that was filled by them
             share = 0
         parts = {}
         manifest = self._manifest
-        whole_ones = (number for number in self._since if number != self.torn)
-        for number in sorted(whole_ones, key=self._since.__getitem__)[:share]:
+        complete = (number for number in self._since if number != self.half_done)
+        for number in sorted(complete, key=self._since.__getitem__)[:share]:
             del self._since[number]
             buckets[number].applied = manifest.buckets[number] = upto + (number in self.ahead)
             parts[f"bucket/{number}"] = buckets[number].pack()
         manifest.offset = min(self._since.values(), default=upto)
         while self._frames and self._frames[0][0] < manifest.offset:
             manifest.sources.take(self._frames.popleft()[1], plan.inputs)
-        manifest.roster, names = self._roster.snapshot(manifest.offset, upto)
-        parts |= names
+        manifest.roster, roster_parts = self._roster.snapshot(manifest.offset, upto)
+        parts |= roster_parts
         parts[MANIFEST] = msgspec.msgpack.encode(manifest)
         return Snapshot(manifest.offset, parts)
 
 
 def read(parts: dict[str, bytes], plan: MergePlan, shard: int) -> tuple[Manifest, dict[int, Bucket]]:
-    """What a checkpoint holds.
+    """Read a checkpoint.
 
-    Raises StateLost when its parts don't hang together, ConfigError when it was made with other panes.
+    Raises StateLost when its parts don't fit together, ConfigError when it was made with other panes.
     """
     try:
         manifest = msgspec.msgpack.decode(parts[MANIFEST], type=Manifest)
@@ -98,8 +100,11 @@ def read(parts: dict[str, bytes], plan: MergePlan, shard: int) -> tuple[Manifest
         raise StateLost(
             f"the checkpoint of shard {shard} can't be read ({summary(error)}): {CURE}"
         ) from error
-    if (manifest.version, manifest.shard, manifest.pieces) != (VERSION, shard, plan.buckets):
-        raise StateLost(f"the checkpoint of shard {shard} was made by another llmvitals: {CURE}")
+    if (manifest.version, manifest.shard, manifest.bucket_count) != (VERSION, shard, plan.buckets):
+        raise StateLost(
+            f"the checkpoint of shard {shard} was written by another version or with another number of "
+            f"buckets: {CURE}"
+        )
     if manifest.pane_us != plan.pane_us:
         raise ConfigError(
             f"the checkpoint of shard {shard} has panes of {manifest.pane_us} µs, the settings of"
@@ -107,6 +112,6 @@ def read(parts: dict[str, bytes], plan: MergePlan, shard: int) -> tuple[Manifest
         )
     for number, applied in manifest.buckets.items():
         if number not in buckets or buckets[number].applied < applied:
-            raise StateLost(f"bucket {number} of shard {shard} is older than the manifest knows it: {CURE}")
+            raise StateLost(f"bucket {number} of shard {shard} is older than the manifest says: {CURE}")
         buckets[number].applied = max(buckets[number].applied, manifest.offset)
     return manifest, buckets

@@ -33,7 +33,7 @@ class Metric:
 
     It is a total (Σ over − Σ less) / per; a rate, the total by the window's seconds (under: SECONDS); a
     ratio (Σ over − Σ less) / (under · per); the quantile q of a sketch; the maximum `top`; or the mean of
-    the score named `score`. over, less, under, counted are names of sketch.tally.SUMS, top of its MAXIMA.
+    the score named `score`. over, less, under, counted are names of sketch.counters.SUMS, top of its MAXIMA.
 
     text: what it is, for the documentation. unit: of its value. counted: the sum that says on how many calls
     it rests. measurement, field: where a point holds it; without a field a query computes it from the counts
@@ -60,6 +60,12 @@ class Metric:
     logs: str = ""
     watched: bool = False
     sentence: str = ""
+
+    def __post_init__(self) -> None:
+        if self.field and self.under == SECONDS:
+            raise ValueError(
+                f"{self.field}: a rate has no field: queries compute it from the counts of points"
+            )
 
     @property
     def additive(self) -> bool:

@@ -1,7 +1,7 @@
 """The registry of metrics. Rules, points, queries, statistics, messages, documentation and schema read it.
 
 To add a metric, add its entry here; if it needs a sum that nobody keeps yet, add that at the end of
-sketch.tally.SUMS first.
+sketch.counters.SUMS first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.errors import suggestion
 from llmvitals.metrics.amount import NANO
-from llmvitals.metrics.columns import CALLS, TOXICITY
+from llmvitals.metrics.columns import CALLS, COUNTS, MEASURES, TOXICITY
 from llmvitals.metrics.metric import SECONDS, Metric
 from llmvitals.record.vitals import TOPS
 from llmvitals.sketch.scores import MICRO
@@ -266,6 +266,22 @@ def metric_of(name: Any) -> Metric:
         raise ValueError(f"{name!r} is no metric: write score.NAME_mean, such as score.helpful_mean")
     names = [*METRICS, "score.NAME_mean"]
     raise ValueError(f"{name!r} is no metric{suggestion(str(name), names)}")
+
+
+def stored_metrics(measurement: str) -> list[Metric]:
+    """The metrics that have a float field in the points of a measurement, their own or another one."""
+    counts, known = COUNTS.get(measurement, ()), MEASURES.get(measurement, ())
+    return [
+        metric
+        for metric in METRICS.values()
+        if metric.field not in ("", *counts) and (metric.measurement == measurement or metric.field in known)
+    ]
+
+
+def measures(measurement: str) -> tuple[str, ...]:
+    """The float fields of a measurement: those in `columns.MEASURES`, and those of further metrics."""
+    fields = (metric.field for metric in stored_metrics(measurement))
+    return tuple(dict.fromkeys((*MEASURES.get(measurement, ()), *fields)))
 
 
 def comparable(name: Any) -> str:

@@ -1,7 +1,7 @@
-"""One LLM call as it happened: the event on `llm.calls.v1`, and the `Call` that the stages work on.
+"""The event of an LLM call on `llm.calls.v1`, and the `Call` that the stages work on.
 
-`CallEvent` is the contract, declared once; `Call` is made from it for msgspec, whose decoder is an order
-of magnitude faster. Both accept, refuse and read the same events.
+`CallEvent` declares the fields once. `Call` is derived from it for msgspec, whose decoder is ten times
+faster. Both accept and refuse the same events.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from pydantic_core import from_json
 MODEL_OPERATIONS: Final = frozenset(
     ("chat", "completion", "embedding", "rerank", "image", "audio", "moderation")
 )
-"""Operations that a model answers and that therefore have a price."""
+"""Operations that a model answers. Only these have a price."""
 MAX_VECTOR: Final = 4_096
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_799_999
-"""The end of the year 9999, which is the last that a datetime can say."""
+"""The end of the year 9999, the last that a datetime can hold."""
 
 
 def _moment(value: object) -> object:
-    # msgspec reads RFC 3339 in both decoders, so that they can't differ about a leap second or a comma.
+    # msgspec parses RFC 3339 for both decoders, so that they agree about leap seconds and commas.
     return msgspec.convert(value, Annotated[datetime, msgspec.Meta(tz=True)]) if type(value) is str else value
 
 
@@ -51,7 +51,7 @@ class _Event(BaseModel):
 
 
 class Guardrail(_Event):
-    """What one guardrail said."""
+    """The verdict of one guardrail."""
 
     name: Name
     verdict: Literal["pass", "flag", "block"]
@@ -59,7 +59,7 @@ class Guardrail(_Event):
 
 
 class Retrieval(_Event):
-    """What a search brought; documents 0: it found nothing."""
+    """The result of a search. documents 0: it found nothing."""
 
     documents: Count
     top_score: float | None = None
@@ -68,7 +68,7 @@ class Retrieval(_Event):
 
 
 class Tool(_Event):
-    """A tool that the answer asked for."""
+    """A tool that the answer requests."""
 
     name: Name
     arguments_hash: Name | None = None
@@ -92,7 +92,7 @@ class Embedding(_Event):
 
 
 class CallEvent(_Event):
-    """One LLM call. Unknown fields are ignored; what is absent is unknown, which is not 0."""
+    """One LLM call. Unknown fields are ignored. A missing number is unknown, which is not 0."""
 
     schema_version: Annotated[int, Field(ge=1, le=1)] = 1
     id: Id = Field(description="Unique; a second call of this id is dropped.")
@@ -162,12 +162,12 @@ class CallEvent(_Event):
 
     @classmethod
     def read(cls, data: bytes) -> CallEvent:
-        """The event in these bytes of JSON. Raises ValueError (pydantic's ValidationError is one)."""
+        """Parse an event from JSON. Raises ValueError (pydantic's ValidationError is one)."""
         return cls.model_validate(from_json(data, allow_inf_nan=False))
 
 
 def floats(vector: str | list[float]) -> array[float]:
-    """The numbers of an embedding's vector, as float32.
+    """Convert the vector of an embedding to float32.
 
     Raises ValueError unless base64 holds 1 to 4,096 finite little-endian float32.
     """
@@ -178,7 +178,7 @@ def floats(vector: str | list[float]) -> array[float]:
 
 
 def packed(embedding: Embedding) -> bytes:
-    """The numbers of a vector that was read, as little-endian float32, not looked at again."""
+    """Pack the vector of a validated embedding as little-endian float32."""
     if isinstance(embedding.vector, str):
         return msgspec.convert(embedding.vector, bytes)
     numbers = array("f", embedding.vector)
@@ -189,13 +189,13 @@ def packed(embedding: Embedding) -> bytes:
 
 def _bytes(vector: str) -> bytes:
     try:
-        # The length is looked at first: a megabyte of base64 is not worth decoding.
+        # The length is checked first, so that a megabyte of base64 is not decoded.
         data = msgspec.convert(vector, bytes) if len(vector) <= MAX_VECTOR * 6 else b""
     except msgspec.ValidationError:
         data = b""
     if not 4 <= len(data) <= MAX_VECTOR * 4 or len(data) % 4:
         raise ValueError(f"not base64 of 1 to {MAX_VECTOR} float32 numbers")
-    # What is not finite has a last byte like this, and few others have: then it is looked at closely.
+    # A number that is not finite has one of these last bytes. Few others have, so few vectors are unpacked.
     last = data[3::4]
     if (b"\x7f" in last or b"\xff" in last) and not all(
         map(math.isfinite, struct.unpack(f"<{len(last)}f", data))
@@ -223,7 +223,7 @@ def _meta(marks: tuple[Any, ...]) -> msgspec.Meta | None:
 
 
 def _type(hint: Any) -> Any:
-    """The same type for msgspec: models become Structs, pydantic's bounds become msgspec's."""
+    """Convert a type for msgspec: models become Structs, and pydantic's bounds msgspec's."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
         meta = _meta(args[1:])
@@ -274,10 +274,7 @@ def ended(call: Call) -> int:
 
 
 def dimension(call: Call, name: str) -> str | None:
-    """A dimension of a call by its name in a view: one of `view.DIMENSIONS`, or `tags.NAME`.
-
-    None where the call doesn't say, or says the empty string.
-    """
+    """The value of a dimension: one of `view.DIMENSIONS`, or `tags.NAME`; None if it is absent or ""."""
     if name.startswith("tags."):
         return (call.tags or {}).get(name[5:]) or None
     value: str | None = getattr(call, name)

@@ -1,4 +1,4 @@
-"""`team=search`, `rule=~Slow.*`: which alerts something is about, as Alertmanager writes it."""
+"""Matchers of alerts, such as `team=search` or `rule=~Slow.*`, in the syntax of Alertmanager."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LONGEST: Final = 256
 
 
 class Matcher(msgspec.Struct, frozen=True):
-    """A condition on one label of an alert (`Alert.marks`); a label that is not there is the empty text."""
+    """A condition on one label of an alert (`Alert.marks`). A missing label has the value ""."""
 
     name: str
     op: Op
     value: str
 
     def matches(self, marks: Mapping[str, str]) -> bool:
-        """Whether an alert with these marks is meant."""
+        """Whether an alert with these labels matches."""
         value = marks.get(self.name, "")
         if self.op in ("=", "!="):
             return (value == self.value) == (self.op == "=")
@@ -37,16 +37,16 @@ class Matcher(msgspec.Struct, frozen=True):
 
 
 def parsed(text: str) -> Matcher:
-    """The matcher in `team=search`, `team!="search"`, `rule=~Slow.*`, `team!~a|b`.
+    """Parse a matcher such as `team=search`, `team!="search"`, `rule=~Slow.*` or `team!~a|b`.
 
-    Raises ValueError with the cure, also for a regex that is none.
+    Raises ValueError that says what to write, also for a wrong regex.
     """
-    found = _FORM.fullmatch(text)
-    if found is None:
+    match = _FORM.fullmatch(text)
+    if match is None:
         raise ValueError(
             f"{text!r} is no matcher: write label=value, label!=value, label=~regex or label!~regex"
         )
-    name, op, value = found.groups()
+    name, op, value = match.groups()
     if value.startswith(("=", "~")):
         raise ValueError(
             f"{text!r}: {op}{value[0]} is none of =, !=, =~ and !~: write {name}={value.strip('=~ ')}"

@@ -1,7 +1,7 @@
-r"""Regexes that users write, run by RE2: a search takes time in proportion to the text, whatever the regex.
+r"""Regexes of users. They are run by RE2, so a search takes linear time, whatever the regex.
 
-They are written as for Python's `re`, but for what only a search that goes back can do: look-ahead and
-look-behind, back references, possessive repeats. `\w`, `\d` and `\s` know all of Unicode, as in Python.
+The syntax is that of Python's `re` without the features that need backtracking: look-ahead and look-behind,
+back references, possessive repeats. `\w`, `\d` and `\s` match all of Unicode, as in Python.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import re2
 LONGEST: Final = 200
 """Characters of a regex."""
 _MEMORY: Final = 1 << 18
-"""Bytes of a compiled regex, at most: a search of one that large takes some milliseconds."""
+"""Bytes of a compiled regex. A search with one of this size takes some milliseconds."""
 
 _CLASSES: Final = {
     "w": r"\p{L}\p{N}_",
     "d": r"\p{Nd}",
     "s": r"\s\x0b\x1c-\x1f\x{85}\p{Z}",
 }
-"""What these escapes stand for in Python; RE2's know ASCII only."""
+"""The meaning of these escapes in Python. Those of RE2 match ASCII only."""
 _CODE_POINT: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))")
 _AT_MOST: Final = re.compile(r"\{,(\d+)\}")
 _FLAT: Final = "write it without, or as two conditions, or as a list of values"
@@ -33,12 +33,12 @@ _CURES: Final = {
     "(?P=": f"back references are not supported: {_FLAT}",
     "invalid escape": "back references are not supported, nor is every escape: write a character as itself",
     "(?": "this kind of group is not supported: use (…), (?:…) and (?i)",
-    "no argument": "put what shall be repeated before it",
+    "no argument": "write what is to be repeated before it",
     "repetition operator": "one repeat after another is not supported: put the first into (?:…)",
     "repetition": "repeat at most 1,000 times",
     "too large": "use fewer or shorter repeats",
 }
-"""Part of what RE2 says → what to do; the first that is found counts."""
+"""Part of RE2's message → what to do. The first match counts."""
 
 
 def matches(regex: str, value: str) -> bool:
@@ -47,9 +47,12 @@ def matches(regex: str, value: str) -> bool:
 
 
 def checked(name: str, regex: Any) -> str:
-    """The regex, if it is one; name: whose it is. Raises ValueError with the cure."""
+    """Return the regex if it is valid.
+
+    Name: the field, for the message. Raises ValueError with what to do.
+    """
     if not isinstance(regex, str) or len(regex) > LONGEST:
-        raise ValueError(f"{name}: regex has to be a text of at most {LONGEST} characters")
+        raise ValueError(f"{name}: the regex must be a text of at most {LONGEST} characters")
     try:
         _compiled(regex)
     except ValueError as error:
@@ -65,17 +68,17 @@ def _compiled(regex: str) -> Any:
     try:
         return re2.compile(translated(regex).encode("utf-8", "replace"), options)
     except re2.error as error:
-        said = error.args[0] if error.args else ""
-        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        message = error.args[0] if error.args else ""
+        text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
         text = text.replace("(?P", "(?P=") if "(?P=" in regex else text
-        cure = next((cure for found, cure in _CURES.items() if found in text), "")
+        cure = next((cure for part, cure in _CURES.items() if part in text), "")
         raise ValueError(f"the regex is wrong: {text}" + (f": {cure}" if cure else "")) from error
 
 
 def translated(regex: str) -> str:
-    r"""A regex for RE2 that means what it means to Python.
+    r"""Translate a regex of Python to RE2 with the same meaning.
 
-    Raises ValueError for \W and \S inside of [...], which RE2 has no words for.
+    Raises ValueError for \W and \S inside of [...], which RE2 can't express.
 
     >>> translated(r"\w{,3}[\d\]]\Z")
     '[\\p{L}\\p{N}_]{0,3}[\\p{Nd}\\]]\\z'
@@ -85,20 +88,20 @@ def translated(regex: str) -> str:
         char = regex[at]
         token = regex[at : at + 2] if char == "\\" else char
         if char == "\\":
-            if found := _CODE_POINT.match(regex, at):
-                token = found[0]
+            if match := _CODE_POINT.match(regex, at):
+                token = match[0]
             out.append(_escape(token, inside=inside))
         elif inside:
             inside = char != "]"
             out.append("\\[" if char == "[" else char)
         elif char == "[":
-            # A bracket that stands first is one of the characters.
+            # A closing bracket in the first place is an ordinary character.
             token = re.match(r"\[\^?\]?", regex[at:])[0]  # type: ignore[index] # it begins with [
             out.append(token.replace("]", "\\]"))
             inside = True
-        elif found := _AT_MOST.match(regex, at):
-            token = found[0]
-            out.append(f"{{0,{found[1]}}}")
+        elif match := _AT_MOST.match(regex, at):
+            token = match[0]
+            out.append(f"{{0,{match[1]}}}")
         else:
             out.append(char)
         at += len(token)
@@ -106,9 +109,9 @@ def translated(regex: str) -> str:
 
 
 def _escape(token: str, *, inside: bool) -> str:
-    """An escape as RE2 writes it; inside: of [...]."""
-    if found := _CODE_POINT.fullmatch(token):
-        return f"\\x{{{found[1] or found[2]}}}"
+    """Translate an escape to RE2. inside: of [...]."""
+    if match := _CODE_POINT.fullmatch(token):
+        return f"\\x{{{match[1] or match[2]}}}"
     letter = token[1:]
     if letter == "Z" and not inside:
         return "\\z"
@@ -120,7 +123,7 @@ def _escape(token: str, *, inside: bool) -> str:
         if not inside:
             return f"[^{_CLASSES[letter.lower()]}]"
         if letter != "D":
-            why = f"{token} inside of […] is not supported: write what may stand there"
+            why = f"{token} inside of […] is not supported: list the characters that may match"
             raise ValueError(f"the regex is wrong: {why}")
         return "\\P{Nd}"
     return token

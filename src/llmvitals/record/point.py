@@ -1,4 +1,4 @@
-"""One series in one window, as it lies on `llm.vitals.v1`: what the sinks write."""
+"""The record on `llm.vitals.v1`: one series in one window, which the sinks write to stores."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     """A point of a measurement (InfluxDB), a row of a table (SQLite).
 
     start: the window's start, µs. tags: `view`, `window` and the view's dimensions. counts are integers,
-    measures are floats and never NaN; a measure that does not exist yet is left out.
-    upto: the pane up to which it is counted: of two points at one place, the greater one is the newer.
+    measures are floats and never NaN; a measure without a value is left out. upto: the pane up to which the
+    point is counted; of two points at one place, the one with the greater `upto` is newer.
     """
 
     measurement: str
@@ -22,10 +22,10 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     upto: int = 0
 
     def encode(self) -> bytes:
-        """JSON."""
+        """Encode as JSON."""
         return msgspec.json.encode(self)
 
     @classmethod
     def decode(cls, data: bytes) -> Point:
-        """Back from JSON; unknown fields are ignored. Raises msgspec.ValidationError."""
+        """Decode JSON. Unknown fields are ignored. Raises msgspec.ValidationError."""
         return msgspec.json.decode(data, type=cls)

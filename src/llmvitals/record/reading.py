@@ -1,4 +1,4 @@
-"""What a detector says about one series at one moment."""
+"""The reading of a detector: its verdict on one series at one time."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 Verdict = Literal["breach", "hold", "clear", "none"]
-"""Beyond the limit; no change, as between limit and release; at rest; too few calls to say."""
+"""Beyond the limit; unchanged, such as between the limit and the release; normal; too few calls."""
 
 
 NoData = Literal["ok", "keep", "alert", "no_data"]
-"""When there are too few calls to say: a firing alert resolves (ok) or stays until calls say otherwise
-(keep); or it counts as a breach (alert), or is told as an alert of its own, level "no data" (no_data)."""
+"""What to do with too few calls: a firing alert resolves (ok) or stays (keep); they count as a breach
+(alert); or
+an alert of its own fires, with the level "no data" (no_data)."""
 
 NO_DATA: Final = "no data"
-"""The level of an alert that says that there are too few calls."""
+"""The level of an alert about too few calls."""
 
 
 class Stand(NamedTuple):
-    """How a detector's statistic stood: fields of a point of its kind's measurement (record/columns).
+    """The values of a detector's statistic: fields of a point of its kind's measurement (metrics.columns).
 
     tags: beside view, window, rule and the series. end: the event time (µs) of the minute's end.
     """
@@ -31,12 +32,12 @@ class Stand(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """at: event time, µs. value, limit: in the metric's unit; calls, where there are too few of them.
+    """A verdict with its numbers.
 
-    level: a budget's threshold ("80%"), which may rise within an episode. begin: names the episode where the
-    detector knows it (a budget's period) and is "" where the alert's own beginning does. facet, note, ends,
-    steer: see Alert's facet, note, ends and verdict. beside: further measures of how a budget stands.
-    stands: what to write of a statistic, whatever the verdict is.
+    at: event time, µs. value, limit: in the metric's unit, or numbers of calls if there are too few. level: a
+    budget's threshold ("80%"), which may rise within an episode. begin: identifies the episode, such as a
+    budget's period; "": the begin of the alert does. facet, note, ends, steer: see Alert's facet, note, ends
+    and verdict. beside: further measures of a budget. stands: values of the statistic to write as points.
     """
 
     at: int
@@ -54,5 +55,5 @@ class Reading(NamedTuple):
 
     @property
     def gone(self) -> bool:
-        """Whether it speaks because there are too few calls: value and limit are numbers of calls then."""
+        """Whether the breach is too few calls. Then value and limit are numbers of calls."""
         return self.verdict == "breach" and self.level == NO_DATA

@@ -1,4 +1,4 @@
-"""A view: which calls (where) and split by what (by). A series is one value of its dimensions."""
+"""A view: selects calls (where) and splits them into series by dimensions (by)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ DIMENSIONS: Final = (
 """Names that `by` and `where` may use, beside `tags.NAME`. Each is a field of the call."""
 
 UNKNOWN: Final = "unknown"
-"""What an absent dimension is called."""
+"""The value of an absent dimension."""
 OTHER: Final = "_other"
-"""The series that takes what is over a view's limit. A caller's own `_other` is called `_other_`."""
+"""The series of the calls beyond a view's limit of series. A value `_other` in a call becomes `_other_`."""
 COUNTLESS: Final = frozenset(("session", "user"))
-"""Dimensions with ever more values, which a store of metrics can't bear as tags: alerts name them."""
+"""Dimensions with an unbounded number of values: no tags in a store, but labels of alerts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What one dimension has to be.
+    """A condition on one dimension.
 
     values: any of these (empty: any value); regex: a full match; negate: the opposite of both.
     """
@@ -35,21 +35,21 @@ class Condition:
 
     def accepts(self, value: str) -> bool:
         """Whether a call with this value of the dimension belongs to the view."""
-        found = (not self.values or value in self.values) and (
+        matching = (not self.values or value in self.values) and (
             self.regex is None or matches(self.regex, value)
         )
-        return found != self.negate
+        return matching != self.negate
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """A filter and a list of dimensions.
 
-    name: the tag `view` of its metrics. where: dimension → condition, all of which must hold.
-    eager: its open panes are sent early, because a budget reads them. contributors: whether its series
-    keep their heaviest users, sessions, keys, prompts and models. stored: whether its metrics are written.
-    meaning: whether its series keep the sums of embeddings. split: the last of `by` tells arms apart, which a
-    rule compares: what has the other values in common has one home, and rules read it as one series.
+    name: the tag `view` of its points. where: (dimension, condition), all of which must hold. eager: whether
+    open panes are sent early, for budgets. contributors: whether series keep their top users, sessions, keys,
+    prompts and models. stored: whether points are written. meaning: whether series keep sums of embeddings.
+    split: whether the last of `by` is the arm that a rule compares. Series that differ only in the arm have
+    one home, and rules read them as one series.
     """
 
     name: str
@@ -62,7 +62,7 @@ class View:
     split: bool = False
 
     def home(self, series: tuple[str, ...]) -> tuple[str, ...]:
-        """The series as rules know it: without its arm."""
+        """The home of a series: the series without its arm."""
         return series[:-1] if self.split else series
 
 

@@ -1,4 +1,4 @@
-"""Vitals: everything summed up for one series in one pane or window."""
+"""The vitals of one series in one pane or window: sums, sketches, contributors, exemplars, scores."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ TOPS: Final = {
     "cost_usd_per_call": ("cost_nano_max", "priced_calls", 10**9),
     "input_tokens_per_call": ("input_tokens_max", "usage_calls", 1),
 }
-"""Sketch → its exact maximum, of how many calls, and how many of its units are one of the sketch's name."""
+"""Sketch → the counter of its maximum, the counter of its calls, and the maximum's units in one of the
+sketch's."""
 
 _encoder = msgspec.msgpack.Encoder(order="sorted")
 
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """Sums and maxima (vectors, see sketch/tally), bins (sketch/quantiles), contributors, exemplars, scores.
+    """Sums and maxima (see sketch.counters), bins (sketch.quantiles), contributors, exemplars, scores.
 
-    meaning: the sums of embeddings. arms: of a split view's series, what each arm held, and not packed: then
-    everything else is the sum of all arms.
-    Law: `merged` is associative and commutative, `Vitals()` is its identity, and equal contents pack to
-    equal bytes.
+    meaning: the sums of embeddings. arms: in a split view, the vitals of each arm, while the rest is the sum
+    of all arms; they are not packed. Law: `merged` is associative and commutative, `Vitals()` is its
+    identity, and equal contents pack to equal bytes.
     """
 
     sums: tuple[int, ...] = (0,) * len(counters.SUMS)
@@ -44,41 +44,41 @@ class Vitals:
     arms: Mapping[str, Vitals] = field(default_factory=dict)
 
     def total(self, name: str) -> int:
-        """One of tally.SUMS, or a maximum of tally.MAXIMA. Raises KeyError for another name."""
+        """One of counters.SUMS, or a maximum of counters.MAXIMA. Raises KeyError for another name."""
         place = counters.SUM.get(name)
         return self.maxima[counters.MAX[name]] if place is None else self.sums[place]
 
     def quantile(self, sketch: str, q: float) -> float | None:
-        """The value at q (0 … 1) in the unit of the sketch's name; None while there is none.
+        """The quantile q (0 … 1) in the unit of the sketch's name; None without values.
 
-        Never above `top`: a bin's middle may lie beyond the greatest value in it, which is known exactly.
+        It is at most `top`, because the middle of a bin may be above the exact maximum.
         """
-        found, top = quantiles.quantile(self.bins, sketch, q), self.top(sketch)
-        return found if found is None or top is None else min(found, top)
+        value, top = quantiles.quantile(self.bins, sketch, q), self.top(sketch)
+        return value if value is None or top is None else min(value, top)
 
     def top(self, sketch: str) -> float | None:
-        """The exact maximum, in the unit of the sketch's name; None where there is none (yet)."""
+        """The exact maximum in the unit of the sketch's name; None without values, or if none is kept."""
         if sketch not in TOPS:
             return None
         maximum, calls, unit = TOPS[sketch]
         return self.maxima[counters.MAX[maximum]] / unit if self.sums[counters.SUM[calls]] else None
 
     def heaviest(self, kind: str, most: int = 5) -> list[tuple[str, top_k.Share]]:
-        """The heaviest contributors of a kind (heavy.KINDS): name and share."""
+        """The heaviest contributors of a kind (top_k.KINDS): name and share."""
         return top_k.heaviest(self.contributors.get(kind, {}), most)
 
     def cut(self, most: int) -> Vitals:
-        """The same with only the `most` heaviest contributors of each kind."""
+        """A copy with only the `most` heaviest contributors of each kind."""
         return replace(self, contributors=top_k.cut(self.contributors, most))
 
     def late(self) -> Vitals:
-        """The same with all calls late."""
+        """A copy in which all calls are late."""
         sums = list(self.sums)
         sums[counters.SUM["late_calls"]] = self.total("calls")
         return replace(self, sums=tuple(sums))
 
     def pack(self) -> bytes:
-        """Canonical bytes (msgpack)."""
+        """Pack to canonical msgpack: equal contents give equal bytes."""
         keys, counts = self.bins
         return _encoder.encode(
             (
@@ -95,17 +95,17 @@ class Vitals:
 
     @classmethod
     def unpack(cls, data: bytes) -> Vitals:
-        """Back from `pack`; of an older version's shorter vectors the rest is 0."""
-        said = _decoder.decode(data)
-        length = len(said.keys) // 2
+        """Unpack. Vectors of an older version are shorter; the missing counters are 0."""
+        stored = _decoder.decode(data)
+        length = len(stored.keys) // 2
         return cls(
-            said.sums + (0,) * (len(counters.SUMS) - len(said.sums)),
-            said.maxima + (0,) * (len(counters.MAXIMA) - len(said.maxima)),
-            (np.frombuffer(said.keys, "<u2"), quantiles.unpack_counts(said.counts, length)),
-            top_k.whole(said.contributors),
-            said.exemplars,
-            scores.whole(said.scores),
-            said.meaning,
+            stored.sums + (0,) * (len(counters.SUMS) - len(stored.sums)),
+            stored.maxima + (0,) * (len(counters.MAXIMA) - len(stored.maxima)),
+            (np.frombuffer(stored.keys, "<u2"), quantiles.unpack_counts(stored.counts, length)),
+            top_k.whole(stored.contributors),
+            stored.exemplars,
+            scores.whole(stored.scores),
+            stored.meaning,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -130,7 +130,7 @@ _decoder = msgspec.msgpack.Decoder(_Packed)
 
 
 def merged(parts: Sequence[Vitals]) -> Vitals:
-    """All parts in one; the identity for none."""
+    """Merge parts; the identity for none."""
     if len(parts) == 1:
         return parts[0]
     return Vitals(

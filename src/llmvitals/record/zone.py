@@ -1,4 +1,4 @@
-"""Time zones by the names that people give them."""
+"""Looks up time zones by name."""
 
 from __future__ import annotations
 

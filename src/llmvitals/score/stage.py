@@ -133,5 +133,5 @@ def _restored(parts: dict[str, bytes], beginning: int) -> _Manifest:
         return msgspec.msgpack.decode(parts[MANIFEST], type=_Manifest)
     except (KeyError, msgspec.DecodeError) as error:
         raise StateLost(
-            f"the checkpoint of score can't be read ({summary(error)}); to begin afresh {AFRESH}"
+            f"the checkpoint of score can't be read ({summary(error)}); to start afresh {AFRESH}"
         ) from error

@@ -1,7 +1,10 @@
-"""What is counted of a series: sums and maxima of integers, each at a fixed place of a vector.
+"""The counters of a series: integer sums and maxima, each at a fixed place of a vector.
 
-Law: sums merge by addition and maxima by max, so both are exact, associative and commutative; the vector
-of zeros is the identity (no quantity of which there is a maximum is negative).
+Law: sums merge by addition and maxima by max, so both are exact, associative and commutative. The vector of
+zeros is the identity, because no quantity with a maximum is negative.
+
+To add a sum, append it to SUMS, and set it in `combine.columns`. The order is a wire format: packed vitals of
+older versions have shorter vectors, so a name is never moved or removed.
 """
 
 from __future__ import annotations
@@ -24,17 +27,17 @@ SUMS: Final = (
     "free_calls", "log_cost", "log_cost_square",
     "log_input", "log_input_square", "log_output", "log_output_square",
 )  # fmt: skip
-"""Calls are counts; tokens are tokens; `_nano` nano-dollars; `_us` microseconds; `_micro` millionths.
+"""Units: `_nano` nano-dollars, `_us` microseconds, `_micro` millionths; the others are counts.
 
 `log_cost` is of the priced calls that are not free, in LOG_UNIT of ln(nano-dollars), rounded call by call;
 `log_input` and `log_output` of the usage_calls, in LOG_UNIT of ln(1 + tokens); `_square` the sums of their
 squares, in LOG_UNIT². Only `top_score_micro` may be negative.
 
-`gross_cost_nano` is what the calls had cost without any cache, a provider's or the gateway's.
-`priced_calls` have a known cost and `usage_calls` known tokens: the calls that a mean is taken over.
+`gross_cost_nano` is what the calls would have cost without any cache, a provider's or the gateway's.
+`priced_calls` have a known cost and `usage_calls` known tokens: means are taken over these.
 """
 LOG_UNIT: Final = 1e-4
-"""Fine enough for any mean, and coarse enough that the squares of 10⁸ calls fit into 64 bits."""
+"""Small enough for exact means, and large enough that the squares of 10⁸ calls fit into 64 bits."""
 MAXIMA: Final = ("latency_us_max", "ttft_us_max", "cost_nano_max", "input_tokens_max")
 
 SUM: Final = {name: place for place, name in enumerate(SUMS)}
@@ -42,7 +45,7 @@ MAX: Final = {name: place for place, name in enumerate(MAXIMA)}
 
 
 def add_sums(vectors: Iterable[Sequence[int]]) -> tuple[int, ...]:
-    """The sum of vectors in the order of SUMS; Python's integers never overflow."""
+    """Add vectors in the order of SUMS. Python's integers never overflow."""
     columns = list(zip(*vectors, strict=True))
     return tuple(map(sum, columns)) if columns else (0,) * len(SUMS)
 

@@ -1,13 +1,13 @@
-"""Sums of embeddings: what drift is told by, per space of vectors.
+"""Sums of embeddings for each space of vectors, from which drift is detected.
 
-A space is a model and its dimension, `MODEL/256`: vectors of different spaces can't be compared. Of each
-vector there are two images of integers (see sketch/space): x, the vector itself at unit length, projected
+A space is a model and its dimension, `MODEL/256`: vectors of different spaces can't be compared. Each vector
+has two images of integers (see sketch.random_features): x, the vector itself at unit length, projected
 where it is long, and z, random Fourier features of it. Their sums are exact in any order.
 
 Law: counts and sums add, the sample keeps the SAMPLE least by rank, and of the spaces the MOST first in the
 order of text are kept; so merging is associative and commutative with no moments as identity. A space among
 the first of the whole is among the first of every part that has it, so what is kept is complete. How many
-vectors there were in all, the tally's `embedded_calls` says.
+vectors there were in all, the `embedded_calls` says.
 The sample is a bottom-k sketch: uniform, because ranks are hashes of ids (Cohen, Kaplan, "Summarizing data
 using bottom-k sketches", PODC 2007).
 """
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SAMPLE: Final = 8
-"""Vectors that are kept of a series in a pane or window."""
+"""Vectors in the sample of a series in a pane or window."""
 MOST: Final = 4
-"""Spaces that are kept."""
+"""Spaces that a series keeps."""
 
 _KINDS: Final = {"<i2": 16, "<i4": 32, "<i8": 64}
 
-Seen = tuple[int, str, bytes]
+SampledVector = tuple[int, str, bytes]
 """A vector of the sample: its rank (64 bits), its trace id, x as little-endian int16."""
 
 
 class Moments(msgspec.Struct, frozen=True, array_like=True):
-    """Of one space. count: vectors. x, z: the sums of their images, packed. sample: by rank.
+    """The moments of one space. count: of vectors. x, z: packed sums of their images. sample: sorted by rank.
 
     Sums are packed as the smallest of int16, int32 and int64 that holds all of them, little-endian.
     """
@@ -47,19 +47,19 @@ class Moments(msgspec.Struct, frozen=True, array_like=True):
     count: int
     x: bytes
     z: bytes
-    sample: tuple[Seen, ...] = ()
+    sample: tuple[SampledVector, ...] = ()
 
     @classmethod
     def of(
-        cls, count: int, x: NDArray[np.int64], z: NDArray[np.int64], sample: tuple[Seen, ...] = ()
+        cls, count: int, x: NDArray[np.int64], z: NDArray[np.int64], sample: tuple[SampledVector, ...] = ()
     ) -> Moments:
-        """From Σx (d) and Σz (FEATURES)."""
+        """Pack Σx (d) and Σz (FEATURES)."""
         top = max(int(np.abs(x).max()), int(np.abs(z).max()))
         kind = next(kind for kind, bits in _KINDS.items() if top < 1 << bits - 1)
         return cls(count, x.astype(kind).tobytes(), z.astype(kind).tobytes(), sample)
 
     def sums(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Σx (d) and Σz (FEATURES)."""
+        """Unpack Σx (d) and Σz (FEATURES)."""
         kind = f"<i{len(self.z) // FEATURES}"
         return np.frombuffer(self.x, kind).astype(np.int64), np.frombuffer(self.z, kind).astype(np.int64)
 
@@ -69,26 +69,26 @@ Meaning = dict[str, Moments]
 
 
 def merge_meaning(parts: Iterable[Meaning]) -> Meaning:
-    """The sum, space by space, cut."""
-    found: dict[str, list[Moments]] = {}
+    """Add moments space by space, and keep the MOST first spaces."""
+    by_space: dict[str, list[Moments]] = {}
     for part in parts:
         for space, moments in part.items():
-            found.setdefault(space, []).append(moments)
-    return {space: _merged(found[space]) for space in sorted(found)[:MOST]}
+            by_space.setdefault(space, []).append(moments)
+    return {space: _merged(by_space[space]) for space in sorted(by_space)[:MOST]}
 
 
-def _merged(several: Sequence[Moments]) -> Moments:
-    if len(several) == 1:
-        return several[0]
-    sums = [moments.sums() for moments in several]
+def _merged(parts: Sequence[Moments]) -> Moments:
+    if len(parts) == 1:
+        return parts[0]
+    sums = [moments.sums() for moments in parts]
     return Moments.of(
-        sum(moments.count for moments in several),
+        sum(moments.count for moments in parts),
         np.sum([x for x, _ in sums], axis=0),
         np.sum([z for _, z in sums], axis=0),
-        least(seen for moments in several for seen in moments.sample),
+        least(vector for moments in parts for vector in moments.sample),
     )
 
 
-def least(seen: Iterable[Seen]) -> tuple[Seen, ...]:
-    """The SAMPLE least by rank, in its order."""
-    return tuple(nsmallest(SAMPLE, set(seen)))
+def least(vectors: Iterable[SampledVector]) -> tuple[SampledVector, ...]:
+    """The SAMPLE vectors of the least ranks, sorted by rank."""
+    return tuple(nsmallest(SAMPLE, set(vectors)))

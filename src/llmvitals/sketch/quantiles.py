@@ -1,7 +1,7 @@
-"""DDSketch on numpy, and a linear histogram beside it, in one sparse vector of bins.
+"""Quantile sketches on numpy: DDSketch, and a linear histogram, in one sparse vector of bins.
 
-A bin is named by one integer: `sketch number × STRIDE + bin`. The sketches of a series are thereby a single
-sparse vector (keys uint16 ascending, counts int64), and merging it merges them all.
+The key of a bin is an integer: `sketch number × STRIDE + bin`. So all sketches of a series are one sparse
+vector (keys uint16 ascending, counts int64), and merging it merges them all.
 
 Law: `merge_bins` adds counts key by key: exact, associative, commutative; no bins is the identity.
 Accuracy: a quantile is off by at most ALPHA of its value, for values in 1e-3 … 1e8 of the sketch's own unit;
@@ -61,7 +61,7 @@ def bin_keys(sketch: str, values: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def merge_bins(parts: Sequence[Bins]) -> Bins:
-    """The sum of sparse vectors."""
+    """Add sparse vectors."""
     parts = [part for part in parts if len(part[0])]
     if len(parts) < 2:
         return parts[0] if parts else NO_BINS
@@ -91,9 +91,9 @@ def quantile(bins: Bins, sketch: str, q: float) -> float | None:
 
 
 def read(many: Sequence[Bins], wanted: Sequence[tuple[str, float]]) -> NDArray[np.float64]:
-    """`quantile` of many series at once: a row a series, a column a (sketch, q); NaN where there is none.
+    """Compute quantiles of many series at once: a row for each, a column for each (sketch, q); NaN for none.
 
-    Ranks are integers, so a row does not depend on its neighbours.
+    Ranks are integers, so a row does not depend on the other rows.
     """
     series = np.repeat(np.arange(len(many), dtype=np.int64), [len(keys) for keys, _ in many])
     width = len(SKETCHES) * STRIDE
@@ -102,13 +102,13 @@ def read(many: Sequence[Bins], wanted: Sequence[tuple[str, float]]) -> NDArray[n
     rows = np.arange(len(many), dtype=np.int64)[:, None] * width
     first = rows + np.array([NUMBER[sketch] * STRIDE for sketch, _ in wanted], np.int64)
     low, high = np.searchsorted(keys, first), np.searchsorted(keys, first + STRIDE)
-    there = np.nonzero(high > low)
-    below = total[low[there]]
-    share = np.array([q for _, q in wanted])[there[1]]
-    rank = np.floor(share * (total[high[there]] - below - 1)).astype(np.int64)
+    present = np.nonzero(high > low)
+    below = total[low[present]]
+    share = np.array([q for _, q in wanted])[present[1]]
+    rank = np.floor(share * (total[high[present]] - below - 1)).astype(np.int64)
     place = np.searchsorted(total[1:], below + rank, side="right")
     table = np.full((len(many), len(wanted)), np.nan)
-    table[there] = _values()[keys[place] - there[0] * width]
+    table[present] = _values()[keys[place] - present[0] * width]
     return table
 
 
@@ -129,13 +129,13 @@ def _value(sketch: str, number: int) -> float:
 
 
 def pack_counts(counts: NDArray[np.int64]) -> bytes:
-    """Counts in the fewest bytes each (1, 2, 4 or 8, little-endian) that hold the greatest."""
-    top = int(counts.max()) if len(counts) else 0
-    width = 1 if top < 2**8 else 2 if top < 2**16 else 4 if top < 2**32 else 8
+    """Pack counts in 1, 2, 4 or 8 bytes each (little-endian), as the greatest of them needs."""
+    greatest = int(counts.max()) if len(counts) else 0
+    width = 1 if greatest < 2**8 else 2 if greatest < 2**16 else 4 if greatest < 2**32 else 8
     return counts.astype(f"<u{width}").tobytes()
 
 
 def unpack_counts(data: bytes, length: int) -> NDArray[np.int64]:
-    """Back from `pack_counts`; length is the number of counts."""
+    """Unpack the result of `pack_counts`. length: the number of counts."""
     width = len(data) // length if length else 1
     return np.frombuffer(data, f"<u{width}").astype(np.int64)

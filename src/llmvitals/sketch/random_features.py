@@ -1,4 +1,4 @@
-"""Vectors → integers that can be added up: two images of a vector, the same bytes in any batch, anywhere.
+"""Turns vectors into integers that can be added up: two images of a vector, exact on every machine.
 
 x is the vector at length NORM, rounded; one of more than WIDEST numbers is projected first: its numbers are
 put, with fixed signs, into WIDEST groups, and each group is summed (count sketch: Charikar, Chen,
@@ -11,7 +11,7 @@ inner product of either half is about UNIT²·FEATURES/4 times their Gaussian ke
 Exact: a vector's numbers are made integers, relative to the greatest of them, before anything is summed;
 products with the directions stay so small that floating point holds them without rounding, in whatever
 order a machine adds them; cosines come from a table. What is left is arithmetic of single numbers, which
-IEEE 754 settles to the last bit.
+IEEE 754 defines to the last bit.
 """
 
 from __future__ import annotations
@@ -35,18 +35,19 @@ DEFAULT: Final = 1.0
 with those in a narrow cone. At 1 and 1/2 the kernel tells near from far with either."""
 
 _FINE: Final = 20
-"""Numbers are rounded to 2^-20 of the vector's greatest: the sum of 4,096 squares fits into 53 bits."""
+"""Numbers are rounded to 2^-20 of the vector's greatest, so that the sum of 4,096 squares fits into 53
+bits."""
 _STEPS: Final = 4_096
 _TURN: Final = 2 * np.pi * np.arange(_STEPS) / _STEPS
 _TABLE: Final = np.rint(np.stack((np.cos(_TURN), np.sin(_TURN)), axis=1) * UNIT).astype(np.int32)
 _PAIRS: Final = _TABLE.view(np.int64).ravel()
-"""Cosine and sine in one, so that both are looked up at once."""
+"""Cosine and sine in one integer, so that both are looked up at once."""
 _LEAST: Final = 4
 """Bits below the table's steps in the directions, at least."""
 _KEPT: Final = 512
-"""Spaces that are kept once made, a quarter of a MB each at most."""
+"""Spaces in the cache, of at most a quarter of a MB each."""
 _ROWS: Final = 256
-"""Vectors that are worked on at once: what fits into a cache."""
+"""Vectors that are processed at once: they fit into the processor's cache."""
 
 Shorts = NDArray[np.int16]
 Ints = NDArray[np.int32]
@@ -54,7 +55,7 @@ Flags = NDArray[np.bool_]
 
 
 class Images(NamedTuple):
-    """Of n vectors: x (n × d), z (n × FEATURES); usable (n): where it is not, both are 0."""
+    """The images of n vectors: x (n × d), z (n × FEATURES). usable (n): if false, both are 0."""
 
     x: Shorts
     z: Ints
@@ -62,7 +63,7 @@ class Images(NamedTuple):
 
 
 class Space:
-    """All vectors of one dimension (1 … 4,096). width: d, the numbers in x. scale: the greater bandwidth."""
+    """Makes images of vectors of one dimension (1 … 4,096). width: d, the numbers in x. scale: bandwidth."""
 
     def __init__(self, dimension: int, scale: float) -> None:
         self.dimension, self.scale, self.width = dimension, scale, min(dimension, WIDEST)
@@ -75,7 +76,7 @@ class Space:
         self._whole = np.int32 if self._directions.dtype == np.float32 else np.int64
 
     def vectors(self, vectors: NDArray[Any]) -> tuple[Shorts, Flags]:
-        """Of vectors (n × dimension, float32): x (n × d), and which are usable: finite, and not 0."""
+        """Make x (n × d) of vectors (n × dimension, float32), and flag the usable ones: finite and not 0."""
         x = np.zeros((len(vectors), self.width), np.int16)
         usable = np.zeros(len(vectors), np.bool_)
         for start in range(0, len(vectors), _ROWS):
@@ -84,7 +85,7 @@ class Space:
         return x, usable
 
     def features(self, x: NDArray[Any]) -> Ints:
-        """From x (n × d) to z (n × FEATURES)."""
+        """Make z (n × FEATURES) of x (n × d)."""
         z = np.empty((len(x), FEATURES), np.int32)
         for start in range(0, len(x), _ROWS):
             part = slice(start, start + _ROWS)
@@ -95,7 +96,7 @@ class Space:
         return z
 
     def images(self, vectors: NDArray[Any]) -> Images:
-        """Both images of vectors (n × dimension, float32)."""
+        """Make both images of vectors (n × dimension, float32)."""
         x, usable = self.vectors(vectors)
         z = self.features(x)
         z[~usable] = 0
@@ -128,7 +129,7 @@ class Space:
 
 
 def space(dimension: int, scale: float = DEFAULT) -> Space:
-    """The space of a dimension; its fixed random parts depend on that and the scale, and on nothing else."""
+    """The space of a dimension. Its random parts are fixed by the dimension and the scale alone."""
     return _made(dimension, scale)
 
 
@@ -136,7 +137,7 @@ _made: Final = lru_cache(maxsize=_KEPT)(Space)
 
 
 def key(model: str, dimension: int, scale: float = DEFAULT) -> str:
-    """What the vectors of a model are kept under; those at different scales can't be added up.
+    """The key of a model's vectors. Vectors of different scales can't be added up, so the key has the scale.
 
     >>> key("ada-002", 1536), key("ada-002", 1536, 0.7)
     ('ada-002/1536', 'ada-002/1536~0.7')
@@ -145,7 +146,7 @@ def key(model: str, dimension: int, scale: float = DEFAULT) -> str:
 
 
 def of_key(name: str) -> Space:
-    """The space that a key names. Raises ValueError where it is none.
+    """The space of a key. Raises ValueError if it is no key.
 
     >>> of_key("ada-002/1536~0.7").scale
     0.7

@@ -1,8 +1,8 @@
-"""Scores by name: what evaluations, judges and people say of answers, as exact sums.
+"""Scores of answers by evaluations, judges and people, as exact sums by name.
 
-Law: merging adds name by name and keeps the MOST first names in the order of text. A name among the first of
-the whole is among the first of every part that has it, so a sum that is kept is complete, and merging is
-associative and commutative with the empty one as identity.
+Law: merging adds name by name and keeps the MOST names that come first in the alphabet. A name among the
+first of all is among the first of every part that has it, so each sum that is kept is complete, and merging
+is associative and commutative with the empty mapping as identity.
 """
 
 from __future__ import annotations
@@ -14,52 +14,52 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST: Final = 32
-"""Names that are kept of a series in a pane or window."""
+"""Names that a series keeps in a pane or window."""
 LIMIT: Final = 1_000_000
-"""A score beyond this, up or down, counts as this."""
+"""Scores are limited to ± this."""
 MICRO: Final = 1_000_000
 
 ROOT: Final = 1_000
-"""The square of a score beyond this counts as the square of this, which is LIMIT."""
+"""Squares are limited to the square of this, which is LIMIT."""
 
 Score = tuple[int, int, int]
-"""How many, their sum in millionths, which may be negative, and that of their squares, in millionths."""
+"""Count, sum (in millionths, may be negative) and sum of squares (in millionths)."""
 NO_SCORE: Final[Score] = (0, 0, 0)
 
 Scores = dict[str, Score]
 
 
 def merge_scores(parts: Iterable[Scores]) -> Scores:
-    """The sum, name by name, cut."""
+    """Add scores name by name, and keep the MOST first names."""
     merged: Scores = {}
     for part in parts:
         for name, (count, total, squares) in part.items():
-            had = merged.get(name, NO_SCORE)
-            merged[name] = (had[0] + count, had[1] + total, had[2] + squares)
+            previous = merged.get(name, NO_SCORE)
+            merged[name] = (previous[0] + count, previous[1] + total, previous[2] + squares)
     return first(merged)
 
 
 def first(scores: Scores) -> Scores:
-    """The MOST first names."""
+    """Keep the MOST first names."""
     return scores if len(scores) <= MOST else {name: scores[name] for name in sorted(scores)[:MOST]}
 
 
 def whole(scores: dict[str, tuple[int, ...]]) -> Scores:
-    """Scores as they are; an older version's, which had no squares, with squares of 0."""
-    if any(len(said) < len(NO_SCORE) for said in scores.values()):
-        return {name: (said[0], said[1], 0) for name, said in scores.items()}
+    """Complete the scores of an older version, which had no squares, with squares of 0."""
+    if any(len(score) < len(NO_SCORE) for score in scores.values()):
+        return {name: (score[0], score[1], 0) for name, score in scores.items()}
     return cast("Scores", scores)
 
 
-def mean(said: Score) -> float:
-    """The mean of a score that there is."""
-    return said[1] / (said[0] * MICRO)
+def mean(score: Score) -> float:
+    """The mean of a score with a count above 0."""
+    return score[1] / (score[0] * MICRO)
 
 
-def deviation(said: Score) -> float | None:
-    """The standard deviation of a score that there is; None where not all of its squares are known."""
-    count, total, squares = said
-    # In integers, for a small difference of great floats is noise; squares were rounded to the millionth.
+def deviation(score: Score) -> float | None:
+    """The standard deviation of a score with a count above 0; None if its squares are not all known."""
+    count, total, squares = score
+    # In integers, because the difference of two large floats is inexact. Squares were rounded to a millionth.
     spread = squares * count * MICRO - total**2
     if spread < -(count**2) * MICRO:
         return None

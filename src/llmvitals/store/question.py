@@ -82,7 +82,9 @@ def stored(name: str) -> Stored:
         return Stored((column,), measurement=SCORES, tags={"score": found[1]})
     if name.startswith("score."):
         raise ConfigError(f"{name!r} is no metric: write score.NAME_mean, or its _deviation or _count")
-    _one_of("metric", name, STORED)
+    if name in METRICS:
+        return _stored(METRICS[name])
+    _one_of("metric", name, {**METRICS, **STORED})
     return STORED[name]
 
 

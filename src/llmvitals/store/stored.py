@@ -9,7 +9,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from llmvitals.errors import ConfigError, SinkError
-from llmvitals.metrics.columns import COUNTS, MEASURES, TEXTS
+from llmvitals.metrics.columns import COUNTS, TEXTS
+from llmvitals.metrics.registry import measures
 from llmvitals.store.influx import flux
 from llmvitals.store.sqlite.writer import BUSY, failure
 
@@ -42,7 +43,7 @@ def _rows(path: Path, measurement: str, since: int, until: int) -> list[Stored]:
             there = {column for _, column, *_ in store.execute(f'PRAGMA table_info("{measurement}")')}
             if not there:
                 return []
-            known = (*COUNTS[measurement], *MEASURES[measurement], *TEXTS[measurement])
+            known = (*COUNTS[measurement], *measures(measurement), *TEXTS[measurement])
             names = [name for name in known if name in there]
             columns = "".join(f', "{name}"' for name in names)
             found = store.execute(

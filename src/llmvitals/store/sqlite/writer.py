@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from llmvitals.errors import ConfigError, SinkError
-from llmvitals.metrics.columns import COUNTS, MEASURES, TEXTS
+from llmvitals.metrics.columns import COUNTS, TEXTS
+from llmvitals.metrics.registry import measures
 from llmvitals.record.log import Topic
 from llmvitals.store.lines import tags, text
 from llmvitals.store.newest import Counts, Newest
@@ -261,6 +262,10 @@ def failure(error: Exception, path: Path) -> SinkError:
 
 
 def _declared(measurement: str) -> list[tuple[str, str]]:
-    kinds = ((COUNTS, "INTEGER"), (MEASURES, "REAL"), (TEXTS, "TEXT"))
-    named = [(name, kind) for columns, kind in kinds for name in columns.get(measurement, ())]
+    kinds = (
+        (COUNTS.get(measurement, ()), "INTEGER"),
+        (measures(measurement), "REAL"),
+        (TEXTS.get(measurement, ()), "TEXT"),
+    )
+    named = [(name, kind) for names, kind in kinds for name in names]
     return [("upto", "INTEGER NOT NULL"), *named]

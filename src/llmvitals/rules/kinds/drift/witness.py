@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmvitals.rules.kinds.drift.reference import Seen
-    from llmvitals.sketch.moments import Seen as Sample
+    from llmvitals.sketch.moments import SampledVector as Sample
     from llmvitals.stats.whitening import Whitening
 
 NAMED: Final = 3

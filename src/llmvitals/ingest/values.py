@@ -1,13 +1,13 @@
-"""What the readers of other formats share: lenient values in, a strict `Call` out.
+"""Converts the values of other formats leniently, and makes strict calls of them.
 
-A gateway's record is not ours to correct: a value out of bounds is unknown, a name too long is cut,
-and only what makes a call (id, time) is insisted on.
+Producers of other formats can't be corrected by their users: a value out of bounds is taken as unknown and a
+long name is cut; only the id and the time of a call are required.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -23,28 +23,40 @@ _MAX_ID: Final = 512
 
 
 class Decoded(NamedTuple):
-    """What one record holds: its calls, and how many spans in it are no calls."""
+    """The contents of a record: its calls, and how many spans in it are no calls."""
 
     calls: list[Call]
     filtered: int = 0
 
 
+class Format(NamedTuple):
+    """A record format.
+
+    knows: whether a JSON object with these names is in this format. read: decodes the calls of a record, with
+    or without texts. read_with_texts: decodes them with their texts. Both raise BadCall.
+    """
+
+    knows: Callable[[Container[str]], bool]
+    read: Callable[[bytes], Decoded]
+    read_with_texts: Callable[[bytes], Decoded]
+
+
 def bad(code: Code, what: str) -> BadCall:
-    """The error for a record: what is wrong where, and the cure."""
+    """Make the error for a record: what is wrong, and what to do."""
     return BadCall(code, f"{what}. {CURES[code]}")
 
 
 def refusal(error: msgspec.ValidationError) -> BadCall:
-    """The objection of msgspec without the payload's value in it."""
+    """Convert a msgspec error. Its text names the field, but never holds the value."""
     what, _, where = str(error).partition(" - at ")
     field = where.replace("`", "").removeprefix("$").removeprefix(".")
     if what.startswith("Invalid enum value"):
-        what = "is none of the values that it may have"
+        what = "is not one of the allowed values"
     return bad(Code.INVALID, f"{field}: {what}" if field else what)
 
 
 def call(fields: Mapping[str, Any]) -> Call:
-    """A Call of these fields; what is None is left out. Raises BadCall."""
+    """Make a Call of these fields, without those that are None. Raises BadCall."""
     try:
         return msgspec.convert({k: v for k, v in fields.items() if v is not None}, Call)
     except msgspec.ValidationError as error:
@@ -52,22 +64,22 @@ def call(fields: Mapping[str, Any]) -> Call:
 
 
 def moment(micros: int, name: str) -> datetime:
-    """The time at µs since 1970. Raises BadCall where no calendar goes so far."""
+    """Convert µs since 1970 to a time. Raises BadCall if it is beyond the year 9999. name: the field."""
     try:
         return _EPOCH + timedelta(microseconds=micros)
     except OverflowError:
-        raise bad(Code.INVALID, f"{name}: is no time") from None
+        raise bad(Code.INVALID, f"{name}: is not a time before the year 10000") from None
 
 
 def text(value: Any, limit: int = 128) -> str | None:
-    """A name, cut to the limit; None for no text, for the empty one and for the string "None"."""
+    """A text or an integer as a name, cut to the limit; None for anything else, "" and the text "None"."""
     if type(value) is int:
         return str(value)[:limit]
     return value[:limit] if isinstance(value, str) and value and value != "None" else None
 
 
 def identity(value: Any) -> str | None:
-    """The provider's id of an answer, never cut: two long ones may differ only at their ends."""
+    """A response id. It is never cut, because two long ids may differ only at their ends."""
     return value if isinstance(value, str) and 0 < len(value) <= _MAX_ID and value != "None" else None
 
 
@@ -77,22 +89,22 @@ def flag(value: Any) -> bool | None:
 
 
 def number(value: Any) -> float | None:
-    """A finite number, also out of a string."""
+    """A finite number, also from a string; None for anything else."""
     try:
-        found = math.nan if isinstance(value, bool) else float(value)
+        parsed = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return parsed if math.isfinite(parsed) else None
 
 
 def count(value: Any) -> int | None:
-    """A whole number 0 … 10⁸, also out of a string."""
-    found = number(value)
-    return int(found) if found is not None and 0 <= found <= _MAX_COUNT and found == int(found) else None
+    """A whole number 0 … 10⁸, also from a string; None for anything else."""
+    parsed = number(value)
+    return int(parsed) if parsed is not None and 0 <= parsed <= _MAX_COUNT and parsed == int(parsed) else None
 
 
 def millis(value: float | None) -> float | None:
-    """Milliseconds 0 … 24 h."""
+    """Milliseconds 0 … 24 h; None for anything else."""
     return value if value is not None and 0 <= value <= _MAX_MS else None
 
 

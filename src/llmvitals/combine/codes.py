@@ -1,4 +1,4 @@
-"""Names as small integers, so that numpy can count by them."""
+"""Gives names small integers, so that numpy can count by them."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ LONGEST: Final = 256
 
 
 class Codes(dict[Any, int], Generic[Name]):
-    """What a call says → a code from 0 on, in the order of first meeting; ABSENT where it says nothing.
+    """Value of a field → code. Codes count from 0 in the order in which names first appear; ABSENT: no name.
 
-    spell: the name of what a call says, None for nothing. Whatever is spelled alike has one code.
+    normalize: makes the name of a value, None for no name. Values with the same name have the same code.
     """
 
-    def __init__(self, spell: Callable[[Any], Name | None]) -> None:
+    def __init__(self, normalize: Callable[[Any], Name | None]) -> None:
         super().__init__()
         self.names: list[Name] = []
-        self._spell: Callable[[Any], Name | None] = spell
-        self._spelled: dict[Name, int] = {}
+        self._normalize: Callable[[Any], Name | None] = normalize
+        self._by_name: dict[Name, int] = {}
 
-    def __missing__(self, said: Any) -> int:
-        name = self._spell(said)
-        code = ABSENT if name is None else self._spelled.setdefault(name, len(self.names))
+    def __missing__(self, value: Any) -> int:
+        name = self._normalize(value)
+        code = ABSENT if name is None else self._by_name.setdefault(name, len(self.names))
         if name is not None and code == len(self.names):
             self.names.append(name)
-        self[said] = code
+        self[value] = code
         return code
 
     def of(self, column: Iterable[Any]) -> list[int]:
-        """The code of each item of a column."""
+        """Look up the code of each item of a column."""
         return list(map(self.__getitem__, column))
 
 
 def clean(name: str) -> str:
-    """A name that can be written and shown anywhere: no control or bidi characters, no lone surrogates."""
+    """Cut a name to LONGEST and replace characters that can't be printed (control, bidi, lone surrogates)."""
     name = name[:LONGEST]
     return name if name.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in name)
 
 
 def plain(name: str | None) -> str | None:
-    """A name as it is, cleaned; None for the empty one."""
+    """Clean a name; None for the empty one."""
     return clean(name) if name else None
 
 
 def at_version(prompt: tuple[str | None, str | None]) -> str | None:
-    """`name@version`; the name alone where there is no version.
+    """Join a prompt's name and version to `name@version`; without a version it is the name alone.
 
     >>> at_version(("answer", "v7"))
     'answer@v7'
@@ -64,6 +64,6 @@ def at_version(prompt: tuple[str | None, str | None]) -> str | None:
 
 
 def profile(dimensions: Sequence[str | None]) -> tuple[str, ...]:
-    """The values of dimensions, UNKNOWN for an absent one; a caller's own OTHER is not taken for ours."""
+    """Clean the values of dimensions. An absent one is UNKNOWN; a caller's own `_other` becomes `_other_`."""
     named = [clean(value) if value else UNKNOWN for value in dimensions]
     return tuple([f"{name}_" if name == OTHER else name for name in named])

@@ -1,0 +1,173 @@
+"""Reads the embeddings of calls and turns them into integer vectors that can be added up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Final, NamedTuple
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmvitals.combine.codes import Codes, clean
+from llmvitals.combine.multi_valued import NOTHING, MultiValued
+from llmvitals.record.call import Call, packed
+from llmvitals.record.view import UNKNOWN
+from llmvitals.sketch.random_features import DEFAULT, key, space
+
+Ints = NDArray[np.int64]
+
+
+SpaceKind = tuple[int, float]
+"""The dimension and the bandwidth of a random_features.Space."""
+
+
+class Vectors(NamedTuple):
+    """k vectors of one SpaceKind.
+
+    places: the call that each belongs to, ascending. ranks: see moments.SampledVector. spaces: codes of their
+    keys. x (k × d): see random_features.
+    """
+
+    places: Ints
+    ranks: Ints
+    spaces: Ints
+    x: NDArray[np.int16]
+
+    def take(self, moved: Ints) -> Vectors:
+        """Move the vectors to the new places of their calls (below 0: dropped), and sort them by these."""
+        moved_places = moved[self.places]
+        order = _order(moved_places)
+        return Vectors(moved_places[order], self.ranks[order], self.spaces[order], self.x[order])
+
+    def part(self, start: int, end: int) -> Vectors:
+        """Only the vectors of the calls from `start` up to `end`."""
+        inside = slice(*np.searchsorted(self.places, (start, end)).tolist())
+        return Vectors(self.places[inside] - start, self.ranks[inside], self.spaces[inside], self.x[inside])
+
+
+Embeddings = Mapping[SpaceKind, Vectors]
+
+
+class FeaturedVectors(NamedTuple):
+    """Vectors with their random Fourier features z (k × FEATURES)."""
+
+    vectors: Vectors
+    z: NDArray[np.int32]
+
+
+_AT_ONCE: Final = 2_048
+
+
+def embedding_column(calls: Sequence[Call]) -> MultiValued:
+    """The embedding of each call that has one. The names are call.Embedding; the values are unused."""
+    column = [call.embedding for call in calls]
+    places = [place for place, embedding in enumerate(column) if embedding is not None]
+    if not places:
+        return NOTHING
+    embeddings = np.empty(len(places), object)
+    embeddings[:] = [column[place] for place in places]
+    return MultiValued(np.array(places, np.int64), embeddings, np.zeros(len(places), np.int64))
+
+
+class EmbeddingReader:
+    """Reads vectors. scales: model → bandwidth other than the default. codes: of the spaces' keys."""
+
+    def __init__(self, scales: Mapping[str, float]) -> None:
+        self.codes = Codes[str](str)
+        self._scales = scales
+        self._known = _KnownSpaces(self)
+
+    def read(self, column: MultiValued, ids: Sequence[str]) -> tuple[Embeddings, Ints]:
+        """Read a column. Returns the usable vectors and the places of calls whose vector is unusable.
+
+        ids: of all calls.
+        """
+        embeddings = column.names.tolist()
+        numbers = [packed(embedding) for embedding in embeddings]
+        known = [
+            self._known[embedding.model, len(data)]
+            for embedding, data in zip(embeddings, numbers, strict=True)
+        ]
+        vectors, unusable = {}, [np.empty(0, np.int64)]
+        groups: dict[SpaceKind, list[int]] = {}
+        for place, (kind, _) in enumerate(known):
+            groups.setdefault(kind, []).append(place)
+        for kind, members in groups.items():
+            matrix = np.frombuffer(b"".join([numbers[n] for n in members]), "<f4").reshape(len(members), -1)
+            spaces = [known[n][1] for n in members]
+            x, usable = space(*kind).vectors(matrix)
+            calls = column.places[members]
+            unusable.append(calls[~usable])
+            calls = calls[usable]
+            if len(calls):
+                ranks = _ranks([ids[place] for place in calls.tolist()])
+                x = x if usable.all() else x[usable]
+                vectors[kind] = Vectors(calls, ranks, np.array(spaces, np.int64)[usable], x)
+        return vectors, np.concatenate(unusable)
+
+    def space_of(self, model: str, size: int) -> tuple[SpaceKind, int]:
+        """The kind and the code of the space of a model's vectors of `size` bytes."""
+        name = clean(model) or UNKNOWN
+        kind = size // 4, self._scales.get(name, DEFAULT)
+        return kind, self.codes[key(name, *kind)]
+
+
+class _KnownSpaces(dict[tuple[str, int], tuple[SpaceKind, int]]):
+    """Cache of `EmbeddingReader.space_of`: (model, bytes) → kind and code."""
+
+    def __init__(self, reader: EmbeddingReader) -> None:
+        super().__init__()
+        self._reader = reader
+
+    def __missing__(self, model_and_size: tuple[str, int]) -> tuple[SpaceKind, int]:
+        space_and_code = self[model_and_size] = self._reader.space_of(*model_and_size)
+        return space_and_code
+
+
+def split(embedded: Embeddings, order: Ints, ends: Sequence[int]) -> list[Embeddings]:
+    """Put the calls into this order and split them into parts at these ends."""
+    if not embedded:
+        return [{} for _ in ends[1:]]
+    moved = np.empty(len(order), np.int64)
+    moved[order] = np.arange(len(order))
+    taken = {kind: vectors.take(moved) for kind, vectors in embedded.items()}
+    return [
+        {kind: part for kind, vectors in taken.items() if len((part := vectors.part(start, end)).places)}
+        for start, end in pairwise(ends)
+    ]
+
+
+def concatenate(parts: Sequence[tuple[int, Embeddings]]) -> Embeddings:
+    """Concatenate parts: (number of calls, their vectors)."""
+    by_kind: dict[SpaceKind, list[Vectors]] = {}
+    start = 0
+    for calls, part in parts:
+        for kind, vectors in part.items():
+            by_kind.setdefault(kind, []).append(vectors._replace(places=vectors.places + start))
+        start += calls
+    return {kind: Vectors(*map(np.concatenate, zip(*many, strict=True))) for kind, many in by_kind.items()}
+
+
+def with_features(embedded: Embeddings) -> Iterator[tuple[SpaceKind, FeaturedVectors]]:
+    """Compute z of all vectors, _AT_ONCE at a time: more of z would not fit into the processor's cache."""
+    for kind, vectors in embedded.items():
+        for start in range(0, len(vectors.places), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            group = Vectors(vectors.places[part], vectors.ranks[part], vectors.spaces[part], vectors.x[part])
+            yield kind, FeaturedVectors(group, space(*kind).features(group.x))
+
+
+def _order(moved: Ints) -> Ints:
+    kept = np.flatnonzero(moved >= 0)
+    return kept[np.argsort(moved[kept], kind="stable")]
+
+
+def _ranks(ids: Sequence[str]) -> Ints:
+    """Hash each id to 63 bits: CRC-32, mixed as in splitmix64."""
+    z = np.array([crc32(name.encode("utf-8", "replace")) for name in ids], np.uint64)
+    z *= np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
