@@ -52,8 +52,10 @@ def pane(minute: int, centre: np.ndarray[Any, Any]) -> Vitals:
 @pytest.fixture
 def plan(tmp_path: Path) -> MergePlan:
     (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
-    watch = load_engine(tmp_path, PANE)
-    return MergePlan(pane_us=PANE, views={view.name: view for view in watch.views}, watch=watch, rounds=256)
+    engine = load_engine(tmp_path, PANE)
+    return MergePlan(
+        pane_us=PANE, views={view.name: view for view in engine.views}, engine=engine, rounds=256
+    )
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def merge(plan: MergePlan, parts: dict[str, bytes] | None = None) -> Merge:
 def memory(one: Merge, view: str, app: str = "chat") -> dict[str, Any]:
     key = series_key(view, (app,))
     bucket = one._buckets[one._plan.bucket(key)]
-    return bucket.watch.get(key, {}).get("rules", {}).get("Drift", {}).get("seen", {})
+    return bucket.rule_states.get(key, {}).get("rules", {}).get("Drift", {}).get("seen", {})
 
 
 def statistics(messages: list[Any]) -> list[Point]:
@@ -180,7 +182,7 @@ def test_a_rule_that_was_changed_meanwhile_takes_the_order_as_the_new_one(plan, 
     one.apply(records([minute(0, view, HERE)]))
     parts = dict(one.snapshot(whole=True).parts)
     (tmp_path / "rules.yaml").write_text(RULES.replace("learn: 1h", "learn: 2h"), encoding="utf-8")
-    other = dataclasses.replace(plan, watch=load_engine(tmp_path, PANE))
+    other = dataclasses.replace(plan, engine=load_engine(tmp_path, PANE))
     heir = merge(other, parts)
     heir.apply([Logged(1, 0, BaselineCommand(view, ("chat",), "Drift", learned, 0).encode())])
     heir.apply([Logged(2, 0, minute(1, view, HERE).encode())])

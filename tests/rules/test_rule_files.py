@@ -12,7 +12,7 @@ from llmvitals import topics
 from llmvitals.errors import ConfigError, RuleError
 from llmvitals.rules import yaml_places as places
 from llmvitals.rules.engine import load_engine
-from llmvitals.rules.yaml_parser import Loader
+from llmvitals.rules.yaml_reader import Loader
 from llmvitals.ruletest import load_tests
 from llmvitals.settings import Settings
 from panes import PANE

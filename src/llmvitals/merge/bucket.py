@@ -26,15 +26,15 @@ class Bucket(msgspec.Struct, array_like=True):
     """What a checkpoint holds of a bucket.
 
     applied: every frame below this offset is in. opened: pane → series → slots. minutes: start of the minute
-    → series → its closed panes. windows: name → start → series → its complete minutes. watch: series → the
-    rules' memory.
+    → series → its closed panes. windows: name → start → series → its complete minutes. rule_states: series →
+    the state of its rules.
     """
 
     applied: int
     opened: dict[int, dict[bytes, Slots]] = {}
     minutes: dict[int, dict[bytes, list[bytes]]] = {}
     windows: dict[str, dict[int, dict[bytes, bytes]]] = {}
-    watch: dict[bytes, dict[str, Any]] = {}
+    rule_states: dict[bytes, dict[str, Any]] = {}
 
     def put(self, pane: int, key: bytes, slot: str, content: tuple[int, bytes]) -> bool:
         """Keep (version, vitals) of a source if it is newer than what is there; whether it was."""
@@ -55,7 +55,7 @@ class Bucket(msgspec.Struct, array_like=True):
 
     def series(self) -> int:
         """How many series are alive here."""
-        live: set[bytes] = set(self.watch)
+        live: set[bytes] = set(self.rule_states)
         live.update(*self.opened.values(), *self.minutes.values())
         for starts in self.windows.values():
             live.update(*starts.values())

@@ -88,7 +88,7 @@ class PaneCloser:
             self.work += 1
             if step.moved and number in self._restored:
                 self._restored.remove(number)
-                asked |= {key: asked.get(key, False) for key in bucket.watch}
+                asked |= {key: asked.get(key, False) for key in bucket.rule_states}
             *early, _ = _floors(bucket, step.low)
             if early:
                 yield self._closed(piece._replace(torn=number), contents, step)
@@ -116,7 +116,7 @@ class PaneCloser:
         ends += [start + ROLLUPS[name] for name, starts in bucket.windows.items() for start in starts]
         wakes = [-(-end // self._plan.pane_us) for end in ends]
         wakes += [pane + 1 for pane in bucket.opened]
-        wakes += map(self._plan.watch.due, bucket.watch.values())
+        wakes += map(self._plan.engine.due, bucket.rule_states.values())
         return min(wakes, default=FOREVER)
 
     def _closed(self, piece: Piece, contents: Contents, step: Step) -> Piece:
@@ -144,8 +144,8 @@ class PaneCloser:
         keys = dict.fromkeys((*closed, *asked))
         floor = self._floor(step)
         if step.moved:
-            due = self._plan.watch.due
-            keys |= dict.fromkeys(key for key, state in bucket.watch.items() if due(state) <= floor)
+            due = self._plan.engine.due
+            keys |= dict.fromkeys(key for key, state in bucket.rule_states.items() if due(state) <= floor)
         self.work += panes + len(keys)
         said: list[Message] = []
         for key in keys:
@@ -163,16 +163,16 @@ class PaneCloser:
         """What the rules say of one series; at: the floor, and whether open panes are looked at."""
         floor, look = at
         view, series = series_of(key)
-        memory = bucket.watch.pop(key, {})
+        memory = bucket.rule_states.pop(key, {})
         said: list[Alert | Point]
-        if self._plan.wants(view, series) and self._plan.watch.watches(view):
+        if self._plan.wants(view, series) and self._plan.engine.reads(view):
             opened = self._looks.at(bucket, key) if look and self._plan.eager(view) else []
             self.work += len(opened)
-            said = self._plan.watch.advance(view, series, memory, floor=floor, closed=closed, opened=opened)
+            said = self._plan.engine.advance(view, series, memory, floor=floor, closed=closed, opened=opened)
             if memory:
-                bucket.watch[key] = memory
+                bucket.rule_states[key] = memory
         else:
-            said = [*self._plan.watch.ended(memory, floor)]
+            said = [*self._plan.engine.resolve_removed(memory, floor)]
         self._counters.update("alerts" if isinstance(each, Alert) else "points" for each in said)
         return [
             Message(Topic.ALERTS, each.group.encode(), each.encode())

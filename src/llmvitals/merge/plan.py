@@ -23,7 +23,7 @@ Panes = list[tuple[int, Vitals]]
 class Rules(Protocol):
     """The rules, as merge sees them."""
 
-    def watches(self, view: str) -> bool:
+    def reads(self, view: str) -> bool:
         """Whether any rule reads this view."""
 
     def adopt(self, view: str, state: dict[str, Any], rule: str, memory: bytes | None) -> bool:
@@ -32,7 +32,7 @@ class Rules(Protocol):
     def due(self, state: dict[str, Any]) -> int:
         """The first floor at which a series has to be advanced though nothing of it closed; FOREVER: none."""
 
-    def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
+    def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         """The ends of the alerts in the memory of a series that no rule reads any more."""
 
     def advance(
@@ -60,7 +60,7 @@ class Rules(Protocol):
 class NoRules:
     """No rules."""
 
-    def watches(self, view: str) -> bool:
+    def reads(self, view: str) -> bool:
         del view
         return False
 
@@ -72,7 +72,7 @@ class NoRules:
         del state
         return FOREVER
 
-    def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
+    def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         del state, floor
         return []
 
@@ -110,7 +110,7 @@ class MergePlan:
     pane_us: int
     views: dict[str, View]
     contributors: int = 10
-    watch: Rules = field(default_factory=NoRules)
+    engine: Rules = field(default_factory=NoRules)
     buckets: int = 256
     rounds: int = 60
     inputs: frozenset[str] = frozenset()
@@ -123,7 +123,7 @@ class MergePlan:
         known = self.views.get(view)
         if known is None or len(known.home(known.by)) != len(series):
             return False
-        return known.stored or self.watch.watches(view)
+        return known.stored or self.engine.reads(view)
 
     def home(self, view: str, series: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         """Where a series lives, and which arm of that home it is: "" but in a split view."""
@@ -140,7 +140,7 @@ class MergePlan:
 
     def eager(self, view: str) -> bool:
         """Whether rules read this view's open panes."""
-        return self.views[view].eager and self.watch.watches(view)
+        return self.views[view].eager and self.engine.reads(view)
 
     def bucket(self, key: bytes) -> int:
         """The bucket of a series. High bits: the low ones may have chosen the shard already."""

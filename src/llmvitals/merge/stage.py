@@ -173,15 +173,15 @@ class Merge:
         bucket = self._buckets.setdefault(number, Bucket(offset))
         if offset < bucket.applied:
             return
-        memory = bucket.watch.pop(key, {})
+        memory = bucket.rule_states.pop(key, {})
         wanted = self._plan.wants(order.view, order.series)
-        obeyed = wanted and self._plan.watch.adopt(order.view, memory, order.rule, order.memory)
+        obeyed = wanted and self._plan.engine.adopt(order.view, memory, order.rule, order.memory)
         if obeyed:
             self.counters["orders"] += 1
         else:
             self.counters["orders_refused"] += 1
         if memory:
-            bucket.watch[key] = memory
+            bucket.rule_states[key] = memory
         self._checkpoints.changed(number, offset)
         self._settler.rouse(number)
 

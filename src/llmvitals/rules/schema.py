@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from llmvitals.rules.condition.fields import Schema, model_schema
 from llmvitals.rules.kinds import KINDS
-from llmvitals.rules.mute_times import MuteShape
-from llmvitals.rules.routes import InhibitShape, NotifyShape, RouteShape
-from llmvitals.rules.shape import File, Group, RuleShape
+from llmvitals.rules.models import File, Group, RuleModel
+from llmvitals.rules.notify_models import InhibitModel, MuteModel, NotifyModel, RouteModel
 
 if TYPE_CHECKING:
     from llmvitals.rules.condition.kind import Kind
@@ -30,7 +29,7 @@ def rule_schema() -> Schema:
 
 
 def _rule(definitions: Schema) -> Schema:
-    rule = model_schema(RuleShape, definitions)
+    rule = model_schema(RuleModel, definitions)
     rule["properties"] |= {name: model_schema(kind, definitions) for name, kind in KINDS.items()}
     brief = [{"required": [name]} for name, kind in KINDS.items() if not kind.lasting]
     return {
@@ -41,8 +40,8 @@ def _rule(definitions: Schema) -> Schema:
 
 
 def _notify(definitions: Schema) -> Schema:
-    section = model_schema(NotifyShape, definitions)
-    for name, shape in (("routes", RouteShape), ("inhibit", InhibitShape), ("mute_times", MuteShape)):
+    section = model_schema(NotifyModel, definitions)
+    for name, shape in (("routes", RouteModel), ("inhibit", InhibitModel), ("mute_times", MuteModel)):
         section["properties"][name]["items"] = model_schema(shape, definitions)
     del section["description"]
     return section

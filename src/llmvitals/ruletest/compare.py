@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from llmvitals.record.alert import Alert
-    from llmvitals.ruletest.case import Case, Expect, Wanted
+    from llmvitals.ruletest.rule_test import Expectation, ExpectedAlert, RuleTest
 
 
 class Failure(NamedTuple):
@@ -25,35 +25,35 @@ class Failure(NamedTuple):
     lines: tuple[tuple[str, str], ...]
 
 
-def compared(case: Case, alerts: Sequence[Alert]) -> Iterator[Failure]:
+def compared(test: RuleTest, alerts: Sequence[Alert]) -> Iterator[Failure]:
     """What does not hold; alerts: all changes, in the order of their times."""
-    for expect in case.expect:
+    for expect in test.expect:
         for rule in expect.never:
             fired = [alert for alert in alerts if alert.rule == rule and alert.status == "firing"]
             if fired:
-                line = f"at {_when(case, fired[0].at)}: {_shown(fired[0])}"
+                line = f"at {_when(test, fired[0].at)}: {_shown(fired[0])}"
                 yield Failure(expect.line, f"{rule} must never fire", (("+", line),))
         if expect.alerts is not None:
-            lines = tuple(_different(expect.alerts, _standing(case, expect, alerts)))
+            lines = tuple(_different(expect.alerts, _standing(test, expect, alerts)))
             if lines:
-                clock = datetime.fromtimestamp((case.start + expect.at) / SECOND, UTC)
+                clock = datetime.fromtimestamp((test.start + expect.at) / SECOND, UTC)
                 what = f"at {duration_text(expect.at)} ({clock:%Y-%m-%d %H:%M:%S} UTC)"
                 yield Failure(expect.line, what, lines)
 
 
-def _standing(case: Case, expect: Expect, alerts: Sequence[Alert]) -> list[Alert]:
+def _standing(test: RuleTest, expect: Expectation, alerts: Sequence[Alert]) -> list[Alert]:
     """The newest change, up to the time of the expectation, of each alert."""
     newest: dict[tuple[str, str], Alert] = {}
     for alert in alerts:
-        if alert.at <= case.start + expect.at:
+        if alert.at <= test.start + expect.at:
             newest[alert.episode, alert.facet] = alert
     return list(newest.values())
 
 
-def _different(wanted: Sequence[Wanted], standing: Sequence[Alert]) -> Iterator[tuple[str, str]]:
+def _different(wanted: Sequence[ExpectedAlert], standing: Sequence[Alert]) -> Iterator[tuple[str, str]]:
     """Lines for each alert that is not as asked for, and each that fires unasked."""
     left = list(standing)
-    missing: list[Wanted] = []
+    missing: list[ExpectedAlert] = []
     # Whoever asks for most is served first, so that nobody takes the only one that fits another.
     for one in sorted(wanted, key=lambda one: -len(one.labels) - len(one.said) - len(one.annotations)):
         found = next((alert for alert in left if not one.differences(alert)), None)
@@ -74,11 +74,11 @@ def _different(wanted: Sequence[Wanted], standing: Sequence[Alert]) -> Iterator[
     yield from (("+", _shown(alert)) for alert in left if alert.status == "firing")
 
 
-def _when(case: Case, time: int) -> str:
-    return duration_text(time - case.start)
+def _when(test: RuleTest, time: int) -> str:
+    return duration_text(time - test.start)
 
 
-def _asked(one: Wanted) -> str:
+def _asked(one: ExpectedAlert) -> str:
     said = {**one.said, **one.annotations}
     return _line(one.rule, one.status, one.labels, said.items())
 

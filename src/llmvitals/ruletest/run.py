@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmvitals.record.log import Message
-    from llmvitals.ruletest.case import Case, Suite
+    from llmvitals.ruletest.rule_test import RuleTest, RuleTestFile
     from llmvitals.settings import Settings
 
 SOURCE: Final = "test"
@@ -33,7 +33,7 @@ BATCH: Final = 2_000
 class Outcome:
     """What became of a test; it passed when there are no failures."""
 
-    case: Case
+    test: RuleTest
     failures: tuple[Failure, ...]
 
 
@@ -45,27 +45,27 @@ class Runner:
         self._settings = settings.model_copy(update=own)
         self._pipelines: dict[tuple[tuple[str, ...], int], Pipeline] = {}
 
-    def run(self, suite: Suite, case: Case) -> Outcome:
+    def run(self, file: RuleTestFile, test: RuleTest) -> Outcome:
         """One test of a file. Raises ConfigError for a call that can't be read."""
-        alerts = [alert for alert in self.alerts(suite, case) if not case.only or alert.rule in case.only]
-        return Outcome(case, tuple(compared(case, alerts)))
+        alerts = [alert for alert in self.alerts(file, test) if not test.only or alert.rule in test.only]
+        return Outcome(test, tuple(compared(test, alerts)))
 
-    def alerts(self, suite: Suite, case: Case) -> list[Alert]:
+    def alerts(self, file: RuleTestFile, test: RuleTest) -> list[Alert]:
         """All changes of alerts that a test's calls bring about, in the order of their times."""
-        stages = _Stages(self._pipeline(suite), suite.pane)
+        stages = _Stages(self._pipeline(file), file.pane)
         found: list[Alert] = []
-        calls = events(case)
+        calls = events(test)
         while batch := list(itertools.islice(calls, BATCH)):
             found += stages.feed(batch)
-        found += stages.finish(case.start + case.end)
+        found += stages.finish(test.start + test.end)
         return sorted(found, key=Alert.order)
 
-    def _pipeline(self, suite: Suite) -> Pipeline:
-        key = suite.rules, suite.pane
+    def _pipeline(self, file: RuleTestFile) -> Pipeline:
+        key = file.rules, file.pane
         if key not in self._pipelines:
-            settings = self._settings.model_copy(update={"pane": duration_text(suite.pane)})
-            watch = load_engine(settings.alerts, suite.pane, (), only=suite.rules)
-            self._pipelines[key] = Pipeline.of(settings, 1, [SOURCE], watch=watch)
+            settings = self._settings.model_copy(update={"pane": duration_text(file.pane)})
+            engine = load_engine(settings.alerts, file.pane, (), only=file.rules)
+            self._pipelines[key] = Pipeline.of(settings, 1, [SOURCE], engine=engine)
         return self._pipelines[key]
 
 
@@ -115,11 +115,11 @@ class _Stages:
         return [Alert.decode(one.value or b"") for one in out if one.topic is Topic.ALERTS]
 
 
-def events(case: Case) -> Iterator[tuple[int, bytes]]:
+def events(test: RuleTest) -> Iterator[tuple[int, bytes]]:
     """(time in µs, event) of all calls, in the order of their times."""
     lines = [
-        ((case.start + after, line, fields) for after, fields in calls.events())
-        for line, calls in enumerate(case.calls)
+        ((test.start + after, line, fields) for after, fields in calls.events())
+        for line, calls in enumerate(test.calls)
     ]
     ordered = sorted(itertools.chain.from_iterable(lines), key=lambda call: call[:2])
     for number, (time, _, fields) in enumerate(ordered):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from llmvitals.errors import ConfigError
-from llmvitals.rules.yaml_places import opened
+from llmvitals.rules.yaml_reader import opened
 
 if TYPE_CHECKING:
     from llmvitals.settings import Settings
@@ -66,7 +66,7 @@ class Topic:
 
 
 def load(settings: Settings, folder: Path | None = None) -> list[Topic]:
-    """The declared topics in the order of the data, called by the settings' prefix. Needs no broker.
+    """The declared topics in the order of the data, called by the settings' prefix. RequiredData no broker.
 
     folder: default the files that come with llmvitals. Raises ConfigError that names every file and fault.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import NoData, Reading, Stand
     from llmvitals.rules.condition.detector import Detector
     from llmvitals.rules.condition.fixed_limit import FixedLimit
-    from llmvitals.rules.condition.needs import Needs
+    from llmvitals.rules.condition.required_data import RequiredData
     from llmvitals.rules.condition.screening import Screen
     from llmvitals.rules.condition.training import Training
 
@@ -99,7 +99,7 @@ class Kind(BaseModel):
         return False
 
     @property
-    def needs(self) -> Needs | None:
+    def required_data(self) -> RequiredData | None:
         """What it reads of the calls; None if it also reads embeddings, arms or scores."""
         return None
 

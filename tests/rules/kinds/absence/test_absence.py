@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmvitals.errors import RuleError
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE
-from panes import PANE, vitals, walk, watch
+from panes import PANE, rule_engine, vitals, walk
 
 MONDAY = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1_000_000
 STEP = 5 * MINUTE
@@ -20,7 +20,7 @@ BUSY = vitals(calls=50)
 
 
 def rule(folder, condition: str = "", pane: int = PANE):
-    return watch(folder, f"alert: Quiet\nabsence: {{by: [app]{condition}}}", pane)
+    return rule_engine(folder, f"alert: Quiet\nabsence: {{by: [app]{condition}}}", pane)
 
 
 def every(start: int, end: int, content=BUSY):
@@ -139,7 +139,7 @@ def test_a_year_of_calls_is_four_weeks_of_numbers(tmp_path):
 )
 def test_mistakes_are_told_with_their_cure(tmp_path, condition, cure):
     with pytest.raises(RuleError, match=re.escape(cure)):
-        watch(tmp_path, f"alert: A\nabsence: {{{condition}}}")
+        rule_engine(tmp_path, f"alert: A\nabsence: {{{condition}}}")
 
 
 def test_only_guardrails_are_no_calls(tmp_path):

@@ -22,7 +22,7 @@ from llmvitals.stats import gumbel, hotelling
 from llmvitals.stats.axes import KEPT, found, gather
 from llmvitals.stats.whitening import RIDGE, whitening
 from llmvitals.window import DAY, HOUR, MINUTE, SECOND
-from panes import alerts, points, watch
+from panes import alerts, points, rule_engine
 
 LEARN = 360
 RULE = Drift(learn="6h", series=1)
@@ -208,7 +208,7 @@ def test_a_state_goes_through_a_checkpoint_and_any_batches(tmp_path):
     }
 
     def heard(*, packed: bool, step: int) -> list:
-        watched, state, said = watch(tmp_path, rule), {}, []
+        watched, state, said = rule_engine(tmp_path, rule), {}, []
         for low in range(start, start + 1_000, step):
             floor = min(low + step, start + 1_000)
             closed = [(pane, panes[pane]) for pane in range(low, floor) if pane in panes]

@@ -20,7 +20,7 @@ from llmvitals.rules.kinds.regression.spec import Regression
 from llmvitals.sketch import counters
 from llmvitals.stats import shiryaev
 from llmvitals.stats.dispersion import dispersion, factor
-from panes import PANE, SECOND, vitals, walk, watch
+from panes import PANE, SECOND, rule_engine, vitals, walk
 
 DAY, WEEK = 1_440, 10_080
 """Minutes."""
@@ -386,15 +386,15 @@ def test_what_can_not_be_compared_is_refused_and_all_else_has_a_way():
     ],
 )
 def test_a_backtest_reads_what_a_mean_is_compared_by(tmp_path, name, sketches):
-    (rule,) = watch(tmp_path, f"alert: A\nregression: {{metric: {name}}}").rules.rules
-    read = rule.condition.needs
+    (rule,) = rule_engine(tmp_path, f"alert: A\nregression: {{metric: {name}}}").rules.rules
+    read = rule.condition.required_data
     assert read is not None
     assert read.sketches == sketches
 
 
 def test_what_people_read(tmp_path):
     rule = "alert: A\nregression: {metric: latency_p95, by: [app], against: days, min_calls: 10}"
-    watched = watch(tmp_path, rule)
+    watched = rule_engine(tmp_path, rule)
     panes = {
         FIRST * 6 + at * 6: vitals(ms=(1_000.0 if at < 3 * DAY + 600 else 2_000.0,) * 3)
         for at in range(3 * DAY + 700)

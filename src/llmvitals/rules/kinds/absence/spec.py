@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from llmvitals.errors import suggestion
 from llmvitals.rules.condition.fields import MinCalls, Window
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.kinds.absence.detector import AbsenceDetector
 from llmvitals.window import MINUTE, duration_text
 
@@ -81,9 +81,9 @@ class Absence(Kind):
         return AbsenceDetector(self, pane)
 
     @property
-    def needs(self) -> Needs:
+    def required_data(self) -> RequiredData:
         """Numbers of calls."""
-        return Needs(("calls",))
+        return RequiredData(("calls",))
 
     def grain(self, pane: int) -> int:
         """A minute, if the window is not shorter."""

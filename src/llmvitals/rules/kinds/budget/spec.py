@@ -13,7 +13,7 @@ from llmvitals.record.reading import Reading, Stand
 from llmvitals.record.view import COUNTLESS, UNKNOWN
 from llmvitals.rules.condition.fields import Zone
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.trailing import Trailing, bucket_length
 from llmvitals.rules.kinds.budget import fields
 from llmvitals.rules.kinds.budget.burn_rate import Burn
@@ -233,9 +233,9 @@ class Budget(Kind):
         return (Stand(reading.at, measures, counts),)
 
     @property
-    def needs(self) -> Needs:
+    def required_data(self) -> RequiredData:
         """What is spent."""
-        return Needs(tuple(dict.fromkeys(("calls", *SPENT[self.metric]))))
+        return RequiredData(tuple(dict.fromkeys(("calls", *SPENT[self.metric]))))
 
     def grain(self, pane: int) -> int:
         """So many panes that no period, and no bucket of a window, ends within them.

@@ -13,7 +13,7 @@ from llmvitals.rules.condition.dimensions import listed
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
 from llmvitals.rules.condition.fields import DURATION, SCORE_MEAN, MinCalls, Schema
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.kinds.change.change_points import Search
 from llmvitals.rules.kinds.change.detector import Digest
 from llmvitals.rules.kinds.change.minutes import ALL, CHANGING, Minutes, changing
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmvitals.record.alert import Unit
 
 SCORED: Final = 4
-"""The number of scores that a rule without names is assumed to watch, in what it promises."""
+"""The number of scores that a rule without names is assumed to engine, in what it promises."""
 _METRIC: Final[Schema] = {"type": "string", "anyOf": [{"enum": list(CHANGING)}, {"pattern": SCORE_MEAN}]}
 _METRICS: Final[Schema] = {
     "anyOf": [
@@ -105,12 +105,12 @@ class Change(Kind):
         return _digest(self.metrics, self.min_calls, self.hold, pane, over=(self.false_alarms, self.series))
 
     @property
-    def needs(self) -> Needs | None:
+    def required_data(self) -> RequiredData | None:
         """All sums and the metrics' sketches; None where it reads scores."""
         metrics = [metric_of(name) for name in self.metrics]
         if not metrics or any(metric.score for metric in metrics):
             return None
-        return Needs.all_sums(metric.sketch for metric in metrics)
+        return RequiredData.all_sums(metric.sketch for metric in metrics)
 
 
 @lru_cache(maxsize=256)

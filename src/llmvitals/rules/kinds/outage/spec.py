@@ -13,7 +13,7 @@ from llmvitals.record.view import UNKNOWN, Condition
 from llmvitals.rules.condition.dimensions import By, Wanted, condition
 from llmvitals.rules.condition.fields import CHANCE, PART, MinCalls, Window
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.screening import SLACK, Screen
 from llmvitals.rules.condition.statistic import Statistic
 from llmvitals.window import duration_text
@@ -141,9 +141,9 @@ class Outage(Kind):
         return Reading(at, "clear" if value <= release else "hold", value, self.minor)
 
     @property
-    def needs(self) -> Needs:
+    def required_data(self) -> RequiredData:
         """What the share is computed from."""
-        return Needs.of(SHARE)
+        return RequiredData.of(SHARE)
 
     @property
     def screen(self) -> Screen:

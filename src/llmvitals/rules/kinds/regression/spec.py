@@ -13,7 +13,7 @@ from llmvitals.metrics.registry import COMPARABLE, comparable, metric_of
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
 from llmvitals.rules.condition.fields import SCORE_MEAN, SHARE, MinCalls, Schema
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.sentences import named
 from llmvitals.rules.kinds.regression.detector import Seasonal
 from llmvitals.rules.kinds.regression.gauges import gauge_of, sketch_of
@@ -154,6 +154,6 @@ class Regression(Kind):
         )
 
     @property
-    def needs(self) -> Needs | None:
+    def required_data(self) -> RequiredData | None:
         """All sums and the metric's sketch; None for a score."""
-        return None if metric_of(self.metric).score else Needs.all_sums([sketch_of(self.metric)])
+        return None if metric_of(self.metric).score else RequiredData.all_sums([sketch_of(self.metric)])

@@ -12,7 +12,7 @@ from llmvitals.record.view import UNKNOWN
 from llmvitals.rules.condition.dimensions import By
 from llmvitals.rules.condition.fields import ABOVE_0, Window
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.screening import Screen
 from llmvitals.rules.condition.trailing import Trailing, bucket_length
 from llmvitals.rules.kinds.runaway.detector import LEVELS, RunawayDetector
@@ -124,9 +124,9 @@ class Runaway(Kind):
         return self.same_tool is not None or self.signatures is not None
 
     @property
-    def needs(self) -> Needs:
+    def required_data(self) -> RequiredData:
         """Money, and tool calls if they have a limit."""
-        return Needs(("calls", "cost_nano"), tools=self._tools)
+        return RequiredData(("calls", "cost_nano"), tools=self._tools)
 
     @property
     def screen(self) -> Screen:

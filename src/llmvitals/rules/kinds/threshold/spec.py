@@ -12,7 +12,7 @@ from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.fields import NUMBER, SCORE_MEAN, MinCalls, Window, limit_schema, when
 from llmvitals.rules.condition.fixed_limit import FixedLimit
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.screening import Screen
 from llmvitals.rules.condition.sentences import named
 from llmvitals.rules.condition.statistic import Statistic
@@ -161,10 +161,10 @@ class Threshold(Kind):
         )
 
     @property
-    def needs(self) -> Needs | None:
+    def required_data(self) -> RequiredData | None:
         """What the metric is computed from; None for a score."""
         metric = metric_of(self.metric)
-        return None if metric.score else Needs.of(metric)
+        return None if metric.score else RequiredData.of(metric)
 
     @property
     def screen(self) -> Screen:

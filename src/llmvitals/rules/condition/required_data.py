@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class RequiredData:
     """What is read.
 
     sums, tops: names of tally.SUMS and tally.MAXIMA. sketches: their names. tools: whether tools are read.
@@ -27,7 +27,7 @@ class Needs:
     tools: bool = False
 
     @classmethod
-    def of(cls, metric: Metric) -> Needs:
+    def of(cls, metric: Metric) -> RequiredData:
         """What a metric is computed from."""
         names = ("calls", metric.counted, *metric.over, *metric.less, metric.under)
         sums = tuple(dict.fromkeys(name for name in names if name in SUMS))
@@ -35,12 +35,12 @@ class Needs:
         return cls(sums, (top,) if top else (), (metric.sketch,) if metric.sketch else ())
 
     @classmethod
-    def all_sums(cls, sketches: Iterable[str]) -> Needs:
+    def all_sums(cls, sketches: Iterable[str]) -> RequiredData:
         """All sums and maxima, and the sketches that are named; "" names none."""
         return cls(SUMS, MAXIMA, tuple(dict.fromkeys(filter(None, sketches))))
 
     @classmethod
-    def joined(cls, several: Iterable[Needs]) -> Needs:
+    def joined(cls, several: Iterable[RequiredData]) -> RequiredData:
         """What any of them reads."""
         several = list(several)
         return cls(

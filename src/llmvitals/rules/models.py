@@ -185,7 +185,7 @@ class Group(BaseModel):
     rules: list[Any] = Field(description="The rules.")
 
 
-class RuleShape(BaseModel):
+class RuleModel(BaseModel):
     """A rule but for its condition. Durations in µs."""
 
     model_config = ConfigDict(extra="forbid", strict=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmvitals.errors import RuleError
-    from llmvitals.rules.yaml_places import Document, Path
+    from llmvitals.rules.yaml_reader import Document, Path
 
     Foreign = Mapping[str, str]
 
@@ -34,22 +34,22 @@ _CURES: Final = {
 """Beginning of pydantic's type of error → what to do; the names are of its context."""
 
 
-class Form:
+class ModelReader:
     """One document being read; errors: all that is wrong in it."""
 
     def __init__(self, document: Document, pane: int) -> None:
         self.document, self.pane = document, pane
         self.errors: list[RuleError] = []
 
-    def wrong(self, message: str, path: Path, *, key: bool = False) -> None:
+    def report(self, message: str, path: Path, *, key: bool = False) -> None:
         """Something is wrong at a path's value, or at its key."""
         self.errors.append(self.document.error(message, path, key=key))
 
-    def mapping(self, data: Any, path: Path) -> bool:
+    def is_mapping(self, data: Any, path: Path) -> bool:
         """Whether there is a mapping at the path; if not, that is wrong."""
         if isinstance(data, dict):
             return True
-        self.wrong("write key: value lines here", path)
+        self.report("write key: value lines here", path)
         return False
 
     def read(
@@ -65,7 +65,7 @@ class Form:
 
         beside: further keys that belong at this place. foreign: keys of other tools → what to write instead.
         """
-        if not self.mapping(data, path):
+        if not self.is_mapping(data, path):
             return None
         try:
             return model.model_validate(data, context={"pane": self.pane})
@@ -90,23 +90,23 @@ class Form:
         if inner is model:
             names += beside
         cure = foreign[key] if inner is model and key in foreign else _suggested(key, names)
-        self.wrong(f"unknown key {key!r}: {cure}", place, key=True)
+        self.report(f"unknown key {key!r}: {cure}", place, key=True)
 
     def _translate(self, error: Any, path: Path) -> None:
         place, kind = (*path, *error["loc"]), error["type"]
         if kind == "missing":
-            self.wrong(f"{place[-1]} is missing: add it", place[:-1], key=True)
+            self.report(f"{place[-1]} is missing: add it", place[:-1], key=True)
         elif kind == "value_error" and isinstance(error["ctx"]["error"], Mistakes):
             for key, message in error["ctx"]["error"].found.items():
-                self.wrong(message, (*place, key))
+                self.report(message, (*place, key))
         elif kind == "value_error":
-            self.wrong(str(error["ctx"]["error"]), place, key=not error["loc"])
+            self.report(str(error["ctx"]["error"]), place, key=not error["loc"])
         else:
             cure = next(
                 (cure for start, cure in _CURES.items() if kind.startswith(start)), "write another value"
             )
             cure = cure.format_map(error.get("ctx", {}))
-            self.wrong(f"{error['input']!r} does not fit: {cure}", place)
+            self.report(f"{error['input']!r} does not fit: {cure}", place)
 
 
 def _within(model: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseModel]:

@@ -1,16 +1,18 @@
 # ruff: noqa: TRY004  # pydantic shows a ValueError to the user, and raises a TypeError further
-"""The fields of the `notify:` section of a rule file."""
+"""The pydantic models of the `notify:` section of a rule file: routes, inhibitions and mute times."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from llmvitals.errors import suggestion
 from llmvitals.record.matcher import Matcher, parsed
-from llmvitals.routing import EACH, Inhibition, Route
-from llmvitals.rules.condition.fields import DURATION
-from llmvitals.rules.shape import Channel
+from llmvitals.routing import EACH, Inhibition, MuteTime, Route
+from llmvitals.rules.condition.fields import DURATION, Schema, Zone
+from llmvitals.rules.models import Channel, Name
 from llmvitals.window import DAY, HOUR, MINUTE, SECOND, duration, duration_text
 
 MOST: Final = 200
@@ -107,7 +109,7 @@ class Way(BaseModel):
     )
 
 
-class RouteShape(Way):
+class RouteModel(Way):
     """One of `routes`."""
 
     match: Matchers = Field(
@@ -115,7 +117,7 @@ class RouteShape(Way):
     )
     mute: list[str] = Field([], description="Names of mute_times.")
 
-    def made(self, root: NotifyShape) -> Route:
+    def made(self, root: NotifyModel) -> Route:
         """The route; what it leaves out is as in the section."""
         own = self.model_fields_set
         way = {name: getattr(self if name in own else root, name) for name in Way.model_fields}
@@ -130,7 +132,7 @@ class RouteShape(Way):
         )
 
 
-class InhibitShape(BaseModel):
+class InhibitModel(BaseModel):
     """One of `inhibit`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
@@ -144,7 +146,7 @@ class InhibitShape(BaseModel):
         return Inhibition(tuple(self.source), tuple(self.target), self.equal)
 
 
-class NotifyShape(Way):
+class NotifyModel(Way):
     """The section."""
 
     routes: Annotated[list[Any], Field(max_length=MOST)] = Field(
@@ -156,3 +158,71 @@ class NotifyShape(Way):
     mute_times: Annotated[list[Any], Field(max_length=MOST)] = Field(
         [], description="Times in which a route is muted."
     )
+
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
+
+
+def _clock(value: Any) -> int:
+    """Minutes of the day."""
+    # YAML 1.1 reads 22:00 without quotes as a number to the base of 60.
+    hint = f"'{value // 60:02}:{value % 60:02}'" if type(value) is int and 0 <= value <= 1_440 else "'22:00'"
+    if not isinstance(value, str) or not _CLOCK.fullmatch(value):
+        raise ValueError(f"{value!r} is no time of day: write it in quotes, such as {hint}")
+    return int(value[:2]) * 60 + int(value[3:])
+
+
+def _days(value: Any) -> frozenset[int]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("write a list of days, such as [sat, sun]")
+    for day in value:
+        if day not in DAYS:
+            near = next((name for name in DAYS if str(day).lower().startswith(name)), "")
+            hint = f": write {near}" if near else suggestion(str(day), DAYS)
+            raise ValueError(f"{day!r} is no day{hint}")
+    return frozenset(map(DAYS.index, value))
+
+
+_CLOCK_TEXT: Final[Schema] = {"type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"}
+_DAYS: Final[Schema] = {"type": "array", "items": {"enum": list(DAYS)}, "minItems": 1}
+Begin = Annotated[int, BeforeValidator(_clock), WithJsonSchema({**_CLOCK_TEXT, "not": {"const": "24:00"}})]
+End = Annotated[int, BeforeValidator(_clock), WithJsonSchema(_CLOCK_TEXT)]
+
+
+class MuteModel(BaseModel):
+    """One of `mute_times`; begin, end: minutes of the day."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        arbitrary_types_allowed=True,
+        json_schema_extra={"dependentRequired": {"from": ["to"], "to": ["from"]}},
+    )
+
+    name: Name = Field(description="Its name in routes.")
+    days: Annotated[frozenset[int], BeforeValidator(_days), WithJsonSchema(_DAYS)] = Field(
+        frozenset(), description="Default: every day."
+    )
+    begin: Begin | None = Field(
+        None,
+        alias="from",
+        description="In quotes: '22:00'. A span that ends before it begins lasts overnight.",
+    )
+    end: End | None = Field(None, alias="to", description="In quotes: '07:00'.")
+    timezone: Zone = Field("UTC", validate_default=True, description="The time zone of the clock.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> MuteModel:
+        if (self.begin is None) != (self.end is None):
+            raise ValueError("write both from and to, or neither for the whole day")
+        if self.begin is not None and self.begin == self.end:
+            raise ValueError("from and to are the same: leave both out for the whole day")
+        if self.begin == 1_440:
+            raise ValueError("from: a day begins at '00:00'")
+        return self
+
+    def made(self) -> MuteTime:
+        """The mute time."""
+        spans = () if self.begin is None or self.end is None else ((self.begin, self.end),)
+        return MuteTime(self.name, self.days, spans, self.timezone)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from llmvitals.errors import suggestion
 from llmvitals.rules.condition.fields import DURATION, Schema
 from llmvitals.rules.kinds import KINDS
-from llmvitals.rules.shape import SEVERITIES, Name
+from llmvitals.rules.models import SEVERITIES, Name
 from llmvitals.window import DAY, MINUTE, SECOND, duration
 
 START: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * SECOND
@@ -119,7 +119,7 @@ Moment = Annotated[
 Duration = WithJsonSchema(DURATION)
 
 
-class FileShape(BaseModel):
+class FileModel(BaseModel):
     """Calls in, alerts out, for the rules beside it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -132,7 +132,7 @@ class FileShape(BaseModel):
     tests: list[Any] = Field(description="The tests.")
 
 
-class CaseShape(BaseModel):
+class CaseModel(BaseModel):
     """One of `tests`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -144,7 +144,7 @@ class CaseShape(BaseModel):
     expect: Annotated[list[Any], Field(min_length=1)] = Field(description="What has to hold.")
 
 
-class CallsShape(BaseModel):
+class CallsModel(BaseModel):
     """One of `calls`, but for the fields of the calls."""
 
     at: Annotated[
@@ -176,13 +176,13 @@ class CallsShape(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _whole(self) -> CallsShape:
+    def _whole(self) -> CallsModel:
         if (self.at[1] is None) != (self.every is None):
             raise ValueError("calls come at: 5m, or at: 0m..30m and every: 10s")
         return self
 
 
-class ExpectShape(BaseModel):
+class ExpectModel(BaseModel):
     """One of `expect`."""
 
     at: Annotated[int, BeforeValidator(after), Duration] | None = Field(None, description="After the start.")
@@ -199,13 +199,13 @@ class ExpectShape(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _whole(self) -> ExpectShape:
+    def _whole(self) -> ExpectModel:
         if bool(self.never) == (self.at is not None) or (self.at is None) != (self.alerts is None):
             raise ValueError("write at: 10m and alerts: […], or never: RULE")
         return self
 
 
-class AlertShape(BaseModel):
+class AlertModel(BaseModel):
     """One of `alerts`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)

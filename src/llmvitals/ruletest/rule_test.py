@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
+class CallStream:
     """A stream of calls. begin, end, every: µs after the test's start; end is exclusive.
 
     fields: of the event → its values, through which the calls cycle.
@@ -37,7 +37,7 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ExpectedAlert:
     """An alert as a test asks for it: `said` are fields of Alert that have to be equal.
 
     labels: a subset of its labels. annotations: likewise. line: where it stands.
@@ -63,7 +63,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Expect:
+class Expectation:
     """What has to hold. at: µs after the start; alerts: exactly these fire then, and these are over.
 
     never: rules that don't fire at any time. line: where it stands.
@@ -71,20 +71,20 @@ class Expect:
 
     line: int
     at: int = 0
-    alerts: tuple[Wanted, ...] | None = None
+    alerts: tuple[ExpectedAlert, ...] | None = None
     never: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RuleTest:
     """One test. start: µs since 1970. only: rules that are looked at; empty: all. line: where it stands."""
 
     name: str
     line: int
     start: int
     only: tuple[str, ...]
-    calls: tuple[Calls, ...]
-    expect: tuple[Expect, ...]
+    calls: tuple[CallStream, ...]
+    expect: tuple[Expectation, ...]
 
     @property
     def end(self) -> int:
@@ -103,10 +103,10 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Suite:
+class RuleTestFile:
     """A file of tests. rules: names of the rule files it is about; empty: all. pane: µs."""
 
-    file: Path
+    path: Path
     rules: tuple[str, ...]
     pane: int
-    cases: tuple[Case, ...] = field(default=())
+    tests: tuple[RuleTest, ...] = field(default=())
