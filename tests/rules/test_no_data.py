@@ -43,7 +43,7 @@ def test_keep_lets_it_stay_for_a_day(tmp_path):
     assert life(tmp_path, "keep", [GOOD], 2 * DAY) == []
     _, over = heard(tmp_path, "keep", [BAD], 2 * DAY)
     assert over.at // PANE - 1 == FIRST + 1 + DAY
-    assert over.summary.endswith("(resolved: too few calls for a day: not waited for any longer)")
+    assert over.summary.endswith("(resolved: too few calls for a day; no longer waiting)")
 
 
 def test_alert_takes_them_for_a_breach(tmp_path):
@@ -95,7 +95,7 @@ def test_one_that_is_gone_for_a_day_is_forgotten(tmp_path, mode):
     _, over = heard(tmp_path, mode, [GOOD], 3 * DAY)
     assert over.status == "resolved"
     assert over.at // PANE - 1 == FIRST + 1 + DAY
-    assert over.summary.endswith("(resolved: too few calls for a day: not waited for any longer)")
+    assert over.summary.endswith("(resolved: too few calls for a day; no longer waiting)")
     watched = rule_engine(tmp_path, RULE + mode)
     state: dict = {}
     watched.advance("all", (), state, floor=FIRST + 3 * DAY, closed=[(FIRST, GOOD)])

@@ -35,7 +35,7 @@ def screen_of(rule: Rule) -> Screen | None:
 
 
 def first_panes(screen: Screen, columns: SeriesColumns, pane: int, since: int) -> Ints:
-    """The first pane in which the rule may fire because of each entry: its own, or the one at which it leaves.
+    """For each entry the first pane in which the rule may fire: its own, or that in which it leaves.
 
     FOREVER if it cannot fire. columns: all entries from the screen's window before the pane `since` on; panes
     before `since` are not checked. pane: µs.

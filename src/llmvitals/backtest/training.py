@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def learning_rule(engine: RuleEngine, name: str) -> tuple[Rule, Training]:
-    """The rule of that name, and its training. Raises ConfigError that names the rules that learn a baseline."""
+    """The rule of that name, and its training. Raises ConfigError if it learns no baseline."""
     candidates: dict[str, tuple[Rule, Training]] = {}
     for rule in engine.rules.rules:
         if training := rule.condition.training:
@@ -56,7 +56,7 @@ class Learned:
 
 
 class _Learning(NoRules):
-    """Feeds the rule's detector for each series. lengths: minutes to learn for; None: only count the minutes."""
+    """Feeds the rule's detector for each series. lengths: minutes to learn for; None: only count them."""
 
     def __init__(
         self,

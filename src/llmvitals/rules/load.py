@@ -1,4 +1,4 @@
-"""A folder of YAML → rules. Every mistake is told with its place and what to write instead."""
+"""Loads the rules of a folder of YAML files. Each mistake names its place and what to write instead."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from llmvitals.routing import Routing
 from llmvitals.rules.files import raise_all, rule_files
 from llmvitals.rules.model_reader import ModelReader
 from llmvitals.rules.models import FOREIGN, File, Group, RuleModel
-from llmvitals.rules.notify_section import Section
+from llmvitals.rules.notify_section import NotifySection
 from llmvitals.rules.rule import Rule, Rules
 from llmvitals.rules.templates import NAMES, mistakes
 from llmvitals.rules.views import Views
-from llmvitals.rules.yaml_reader import Path, opened
+from llmvitals.rules.yaml_reader import Path, read_file
 
 if TYPE_CHECKING:
     import pathlib
@@ -35,10 +35,10 @@ def load_rules(
     views: Sequence[View] = DEFAULT_VIEWS,
     only: Collection[str] = (),
 ) -> Rules:
-    """All rules in `*.yaml` and `*.yml` of a folder, but for `*_test.yaml`; only: files to read, by name.
+    """Load all rules in `*.yaml` and `*.yml` of a folder, except `*_test.yaml`.
 
-    pane: µs. kinds: key → kind. views: those that are there anyway,
-    which rules use where they fit. Raises one RuleError that tells all mistakes, the first at its place.
+    pane: µs. kinds: key → kind. views: existing views, which rules use where they fit. only: names of files;
+    empty: all. Raises one RuleError that lists all mistakes; its place is that of the first.
     """
     loader = _Loader(pane, kinds, Views(views))
     for path in rule_files(folder):
@@ -47,7 +47,7 @@ def load_rules(
     routing, notes = loader.routing()
     raise_all(loader.errors)
     if not loader.rules:
-        notes = [f"No alert rules in {folder}: nothing will be said."]
+        notes = [f"No alert rules in {folder}: there will be no alerts."]
     return replace(loader.views.rules(loader.rules, tuple(notes)), routing=routing)
 
 
@@ -61,19 +61,19 @@ class _Loader:
         self.notify: tuple[ModelReader, Any] | None = None
 
     def routing(self) -> tuple[Routing, list[str]]:
-        """What the section says, once all rules are read; and warnings."""
+        """The routing of the `notify:` section, read after all rules; and warnings."""
         if self.notify is None:
             return Routing(), []
         reader, data = self.notify
         before = len(reader.errors)
-        section = Section(reader, self.rules, self.labels)
+        section = NotifySection(reader, self.rules, self.labels)
         routing = section.read(data)
         self.errors.extend(reader.errors[before:])
         return routing, section.warnings
 
     def file(self, path: pathlib.Path) -> None:
         try:
-            document = opened(path)
+            document = read_file(path)
         except RuleError as error:
             self.errors.append(error)
             return
@@ -98,14 +98,12 @@ class _Loader:
             return
         there = self.notify[0].document
         line = there.keys["notify",][0]
-        reader.report(
-            f"notify stands in {there.file}:{line} already: put all of it there", ("notify",), key=True
-        )
+        reader.report(f"notify is already in {there.file}:{line}: put all of it there", ("notify",), key=True)
 
     def _rule(self, reader: ModelReader, group: Group, data: Any, path: Path) -> None:
         if not reader.is_mapping(data, path):
             return
-        # Also of a rule that is wrong: what routes by its labels is right.
+        # Labels of invalid rules count too, so that routes that match them are not reported.
         own = data.get("labels")
         self.labels |= {*group.labels, *(own if isinstance(own, dict) else ())}
         kinds = [key for key in data if key in self.kinds]
@@ -133,10 +131,11 @@ class _Loader:
         self.rules.append(made)
 
     def _check(self, reader: ModelReader, rule: Rule, written: set[str], path: Path) -> None:
-        """What only shows when the rule is looked at as a whole; written: fields that it names itself."""
+        """Check the rule as a whole; written: the fields that it sets itself."""
         if rule.name in self.seen:
             reader.report(
-                f"{rule.name} is a rule in {self.seen[rule.name]}: choose another name", (*path, "alert")
+                f"{rule.name} is already a rule in {self.seen[rule.name]}: choose another name",
+                (*path, "alert"),
             )
         self.seen[rule.name] = f"{reader.document.file}:{reader.document.values[*path, 'alert'][0]}"
         condition = rule.condition
@@ -147,7 +146,7 @@ class _Loader:
         for label in rule.labels:
             if label in condition.by:
                 reader.report(
-                    f"{label} is a dimension of this rule: name the label otherwise",
+                    f"{label} is a dimension of this rule: choose another name for the label",
                     (*path, "labels", label),
                     key=True,
                 )

@@ -21,7 +21,7 @@ MOST: Final = 200
 
 def _matcher(value: Any) -> Matcher:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no matcher: write a text in quotes, such as 'severity=critical'")
+        raise ValueError(f"{value!r} is not a matcher: write a text in quotes, such as 'severity=critical'")
     return parsed(value)
 
 
@@ -29,7 +29,7 @@ def _labels(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ValueError("write a list of labels, such as [rule, team]")
     if len(set(value)) < len(value):
-        raise ValueError("a label stands there twice: leave one out")
+        raise ValueError("a label is listed twice: leave one out")
     if EACH in value and len(value) > 1:
         raise ValueError(f"{EACH!r} makes a group of each alert: leave the others out")
     return tuple(value)
@@ -82,7 +82,7 @@ GroupBy = Annotated[
 
 
 class Way(BaseModel):
-    """How people are notified: the part that a route and the section share. Durations in µs."""
+    """The settings that a route and the section share. Durations in µs."""
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
@@ -95,17 +95,17 @@ class Way(BaseModel):
     group_wait: Annotated[int, BeforeValidator(_wait), WithJsonSchema(DURATION)] = Field(
         duration_text(Route().wait),
         validate_default=True,
-        description="How long a new incident waits for what belongs to it; at most 1h.",
+        description="How long a new incident waits for further alerts; at most 1h.",
     )
     group_interval: Annotated[int, BeforeValidator(_interval), WithJsonSchema(DURATION)] = Field(
         duration_text(Route().interval),
         validate_default=True,
-        description="How long further changes of it wait; at most 1d.",
+        description="How long further changes of an incident are collected; at most 1d.",
     )
     repeat_interval: Annotated[int, BeforeValidator(_repeat), WithJsonSchema(DURATION)] = Field(
         duration_text(Route().repeat),
         validate_default=True,
-        description="How often it is repeated while it fires; at most 31d.",
+        description="How often an incident is repeated while it fires; at most 31d.",
     )
 
 
@@ -118,7 +118,7 @@ class RouteModel(Way):
     mute: list[str] = Field([], description="Names of mute_times.")
 
     def made(self, root: NotifyModel) -> Route:
-        """The route; what it leaves out is as in the section."""
+        """The route; settings that it leaves out are those of the section."""
         own = self.model_fields_set
         way = {name: getattr(self if name in own else root, name) for name in Way.model_fields}
         return Route(
@@ -150,13 +150,13 @@ class NotifyModel(Way):
     """The section."""
 
     routes: Annotated[list[Any], Field(max_length=MOST)] = Field(
-        [], description="The first that matches is the alert's; what it leaves out is as above."
+        [], description="The first matching route applies; settings that it leaves out are those above."
     )
     inhibit: Annotated[list[Any], Field(max_length=MOST)] = Field(
         [], description="Alerts that mute others while they fire."
     )
     mute_times: Annotated[list[Any], Field(max_length=MOST)] = Field(
-        [], description="Times in which a route is muted."
+        [], description="Times in which a route does not notify."
     )
 
 
@@ -165,11 +165,11 @@ _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
 
 
 def _clock(value: Any) -> int:
-    """Minutes of the day."""
-    # YAML 1.1 reads 22:00 without quotes as a number to the base of 60.
+    """The minute of the day."""
+    # YAML 1.1 reads 22:00 without quotes as a base-60 number.
     hint = f"'{value // 60:02}:{value % 60:02}'" if type(value) is int and 0 <= value <= 1_440 else "'22:00'"
     if not isinstance(value, str) or not _CLOCK.fullmatch(value):
-        raise ValueError(f"{value!r} is no time of day: write it in quotes, such as {hint}")
+        raise ValueError(f"{value!r} is not a time of day: write it in quotes, such as {hint}")
     return int(value[:2]) * 60 + int(value[3:])
 
 
@@ -180,7 +180,7 @@ def _days(value: Any) -> frozenset[int]:
         if day not in DAYS:
             near = next((name for name in DAYS if str(day).lower().startswith(name)), "")
             hint = f": write {near}" if near else suggestion(str(day), DAYS)
-            raise ValueError(f"{day!r} is no day{hint}")
+            raise ValueError(f"{day!r} is not a day{hint}")
     return frozenset(map(DAYS.index, value))
 
 

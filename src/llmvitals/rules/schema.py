@@ -1,4 +1,4 @@
-"""The JSON Schema (2020-12) of a rule file, and the table of a kind's fields, both from the models."""
+"""The JSON Schema (2020-12) of a rule file and the table of a kind's fields, both made from the models."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _LASTING: Final = ("for", "keep_firing_for", "no_data")
-"""Fields of rules whose kind is lasting."""
+"""Fields that only rules of lasting kinds take."""
 
 
 def rule_schema() -> Schema:
-    """The schema of a rule file. It accepts every valid file, and rejects most of the others."""
+    """The JSON Schema of a rule file. It accepts every valid file, and rejects most invalid ones."""
     definitions: Schema = {}
     file, group = model_schema(File, definitions), model_schema(Group, definitions)
     group["properties"]["rules"]["items"] = _rule(definitions)
@@ -65,7 +65,7 @@ def field_table(kind: type[Kind]) -> str:
 
 
 def _written(default: object) -> str:
-    """A default as rules write it."""
+    """A default, as it is written in rules."""
     if default is None:
         return ""
     if isinstance(default, list):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pathlib
 
 MOST_NODES: Final = 20_000
-"""Values in a file, counting again what an alias repeats: so a bomb stays one value."""
+"""The most values in a file. Values that an alias repeats count each time, which stops YAML bombs."""
 DEEPEST: Final = 20
 LONGEST: Final = 600
 Place = tuple[int, int]
@@ -24,48 +24,48 @@ Place = tuple[int, int]
 
 
 def position(text: bytes, error: yaml.reader.ReaderError) -> Place:
-    """The place of a character that can't be read; YAML gives its number, in bytes or in characters."""
+    """The place of an invalid character; YAML gives its offset in bytes or in characters."""
     before = text.decode("utf-8", "replace")[: error.position] if error.encoding == "unicode" else ""
     before = before or text[: error.position].decode("utf-8", "replace")
     return before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1
 
 
 def cure(error: yaml.YAMLError) -> str:
-    """What is wrong, and what to do about what is met most."""
+    """The parser's problem, and a cure for the most common ones."""
     if isinstance(error, yaml.reader.ReaderError):
-        return "a character that has no place in it: save the file as UTF-8, without control characters"
+        return "an invalid character: save the file as UTF-8, without control characters"
     problem = str(getattr(error, "problem", None) or "it can't be read")
-    for found, cure in _HINTS.items():
-        if found in problem:
+    for part, cure in _HINTS.items():
+        if part in problem:
             return f"{problem}: {cure}"
     return problem
 
 
 _HINTS: Final = {
-    "\\t": "indent with blanks, not with tabs",
+    "\\t": "indent with spaces, not with tabs",
     "mapping values are not allowed": "put a text that has a colon in quotes, and check the indentation",
-    "could not find expected ':'": "write key: value, with a blank after the colon",
-    "expected <block end>": "check the indentation: the keys of a mapping stand below each other",
+    "could not find expected ':'": "write key: value, with a space after the colon",
+    "expected <block end>": "check the indentation: the keys of a mapping have to be aligned",
     "undefined alias": "write the value out",
     "cannot start any token": "put the text in quotes",
     "expected ',' or": "close the bracket, and write a comma between values",
     "found unexpected end of stream": "close the quotes",
     "found another document": "keep one document in a file: leave --- out",
 }
-"""Part of what the parser says → what to do."""
+"""Part of the parser's message → what to do."""
 
 
 class Loader(yaml.SafeLoader):
-    """Gives up early, before anything is made of it: a million values, or brackets in brackets, take seconds.
+    """A safe loader that refuses large or deep files early; they would take seconds to parse.
 
-    count: values read, an alias counting as all that it repeats.
+    count: values so far; an alias counts as all values that it repeats.
     """
 
     def __init__(self, text: bytes) -> None:
         super().__init__(text)
         self.count = self.depth = 0
         self._sizes: dict[int, int] = {}
-        """By the id of a node: the values in it."""
+        """Id of a node → the number of its values."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call] # the package has no types here
@@ -78,21 +78,21 @@ class Loader(yaml.SafeLoader):
             self.count += 1
             self._sizes[id(node)] = self.count - before
         elif (size := self._sizes.get(id(node))) is None:
-            self._refuse("an alias stands inside of what it repeats: write it out", event.start_mark)
+            self._refuse("an alias repeats the value that contains it: write it out", event.start_mark)
         else:
             self.count += size
             self._bound(event.start_mark)
         return node
 
     def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
-        # The scanner looks a thousand characters ahead, in time that grows with the square of the depth.
+        # The scanner looks a thousand characters ahead, which takes time quadratic in the depth.
         if self.flow_level > 2 * DEEPEST:
             self._refuse(_DEEP, self.get_mark())
         super().fetch_flow_collection_start(token)
 
     def _bound(self, mark: Any) -> None:
         if self.count > 2 * MOST_NODES:
-            why = "too many values, those counted that aliases repeat: write less, or split the file"
+            why = "too many values, including those that aliases repeat: write less, or split the file"
             self._refuse(why, mark)
         if self.depth > 2 * DEEPEST:
             self._refuse(_DEEP, mark)
@@ -105,19 +105,19 @@ _DEEP: Final = "nested too deeply: write it out"
 
 
 def short(message: str) -> str:
-    """The message without its middle, when what it quotes is long; the cure stands at the end."""
+    """Cut the middle out of a long message; the cure is at its end."""
     return message if len(message) <= LONGEST else f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"
 
 
 LARGEST: Final = 1 << 20
-"""Bytes of a rule file, at most."""
+"""The most bytes of a rule file."""
 
 Path = tuple[str | int, ...]
 
 
 @dataclass(slots=True)
 class Document:
-    """The data of one file, and where its keys and values stand."""
+    """The data of one file, and the place of each key and value."""
 
     file: str
     data: Any = None
@@ -125,25 +125,25 @@ class Document:
     values: dict[Path, Place] = field(default_factory=dict)
 
     def place(self, path: Path) -> str:
-        """`file:line:column` of a value, or of the nearest place above it."""
+        """`file:line:column` of a value, or of the nearest known parent."""
         while path not in self.values and path:
             path = path[:-1]
         line, column = self.values.get(path, (1, 1))
         return f"{self.file}:{line}:{column}"
 
     def error(self, message: str, path: Path, *, key: bool = False) -> RuleError:
-        """An error at the value of a path (or its key), or at the nearest place above it."""
+        """An error at the value (or the key) of a path, or at the nearest known parent."""
         while path and path not in self.values:
             path, key = path[:-1], False
         line, column = (self.keys if key and path in self.keys else self.values).get(path, (1, 1))
         return RuleError(short(message), file=self.file, line=line, column=column)
 
 
-def opened(path: pathlib.Path) -> Document:
-    """The document in a file. Raises RuleError where it can't be read, and as `read` does."""
+def read_file(path: pathlib.Path) -> Document:
+    """Read the document of a file. Raises RuleError if it can't be read, and as `read` does."""
     try:
         if not path.is_file():
-            raise RuleError("is no file: move it elsewhere", file=str(path), line=1, column=1)
+            raise RuleError("is not a file: move it elsewhere", file=str(path), line=1, column=1)
         with path.open("rb") as file:
             text = file.read(LARGEST + 1)
     except OSError as error:
@@ -152,7 +152,7 @@ def opened(path: pathlib.Path) -> Document:
 
 
 def read(text: bytes, file: str) -> Document:
-    """A file's document. Raises RuleError for what is no YAML, too large, too deep or too often repeated."""
+    """Parse a document. Raises RuleError if it is invalid, too large, too deep or repeated too often."""
     if len(text) > LARGEST:
         raise RuleError("larger than 1 MiB: split it into several files", file=file, line=1, column=1)
     try:
@@ -169,13 +169,13 @@ def read(text: bytes, file: str) -> Document:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         if isinstance(error, yaml.reader.ReaderError):
             line, column = position(text, error)
-        raise RuleError(f"no YAML: {cure(error)}", file=file, line=line, column=column) from error
+        raise RuleError(f"invalid YAML: {cure(error)}", file=file, line=line, column=column) from error
     return document
 
 
 _PLAIN: Final = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "value", "merge")
 _TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in _PLAIN)
-"""What plain YAML stands for."""
+"""The tags of plain YAML."""
 
 
 class _Reader:
@@ -190,7 +190,7 @@ class _Reader:
             reason = "nested too deeply" if len(path) > DEEPEST else "repeated too often by aliases"
             raise self._error(f"{reason}: write it out", node)
         if node.tag not in _TAGS:
-            raise self._error("tags are not read: leave it out", node)
+            raise self._error("YAML tags are not supported: leave it out", node)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -207,9 +207,9 @@ class _Reader:
                 raise self._error("a key has to be a plain word", key_node)
             key = str(key_node.value)
             if key_node.tag == "tag:yaml.org,2002:merge":
-                raise self._error("merge keys (<<) are not read: write the keys out", key_node)
+                raise self._error("merge keys (<<) are not supported: write the keys out", key_node)
             if key in mapping:
-                raise self._error(f"{key} stands here twice: leave one out", key_node)
+                raise self._error(f"duplicate key {key}: leave one out", key_node)
             self.document.keys[(*path, key)] = _place(key_node)
             mapping[key] = self.value(value_node, (*path, key))
         return mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from llmvitals.errors import RuleError, suggestion
 from llmvitals.rules.files import raise_all, rule_files
 from llmvitals.rules.model_reader import ModelReader
-from llmvitals.rules.yaml_reader import Path, opened
+from llmvitals.rules.yaml_reader import Path, read_file
 from llmvitals.ruletest.calls import read_calls
 from llmvitals.ruletest.models import AlertModel, CaseModel, ExpectModel, FileModel
 from llmvitals.ruletest.rule_test import Expectation, ExpectedAlert, RuleTest, RuleTestFile
@@ -39,7 +39,7 @@ class _Loader:
 
     def file(self, path: pathlib.Path) -> Iterator[RuleTestFile]:
         try:
-            document = opened(path)
+            document = read_file(path)
         except RuleError as error:
             self.errors.append(error)
             return
@@ -49,7 +49,7 @@ class _Loader:
             for number, name in enumerate(whole.rules):
                 if name not in self.files:
                     reader.report(
-                        f"there is no file {name!r} of rules here{suggestion(name, self.files)}",
+                        f"there is no rule file {name!r} here{suggestion(name, self.files)}",
                         self._entry(reader, ("rules",), number),
                     )
             tests = [

@@ -34,7 +34,9 @@ def _moment(value: Any) -> int:
     except ValueError:
         moment = None
     if not isinstance(moment, datetime) or moment.tzinfo is None:
-        raise ValueError(f"{value} is no time: write one with its offset, such as 2026-10-25T00:00:00+02:00")
+        raise ValueError(
+            f"{value} is not a time: write one with its offset, such as 2026-10-25T00:00:00+02:00"
+        )
     if not 2020 <= moment.year < 2100:
         raise ValueError(f"{value} is too far off: write a year between 2020 and 2099")
     return int(moment.timestamp()) * SECOND
@@ -53,7 +55,7 @@ def _span(value: Any) -> tuple[int, int | None]:
     try:
         begin, end = after(first), after(last) if dots else None
     except ValueError as error:
-        raise ValueError(f"{value!r} is no time of calls: write one such as 5m, or 0m..30m") from error
+        raise ValueError(f"{value!r} is not a time of calls: write one such as 5m, or 0m..30m") from error
     if end is not None and end <= begin:
         raise ValueError(f"{value} ends before it begins: write the earlier time first")
     return begin, end
@@ -91,7 +93,7 @@ def _texts(value: Any) -> dict[str, str]:
         raise ValueError("write name: text, such as {app: chat}")
     for name, text in value.items():
         if not isinstance(text, str):
-            raise ValueError(f"{name}: {text!r} is no text: put it in quotes, such as '{text}'")
+            raise ValueError(f"{name}: {text!r} is not a text: put it in quotes, such as '{text}'")
     return value
 
 

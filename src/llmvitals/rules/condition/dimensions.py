@@ -29,7 +29,7 @@ def known(name: Any) -> str:
     """The name, if it is a dimension's. Raises ValueError with a suggestion."""
     if isinstance(name, str) and (name in DIMENSIONS or re.fullmatch(_TAG, name)):
         return name
-    raise ValueError(f"{name!r} is no dimension{suggestion(str(name), [*DIMENSIONS, 'tags.NAME'])}")
+    raise ValueError(f"{name!r} is not a dimension{suggestion(str(name), [*DIMENSIONS, 'tags.NAME'])}")
 
 
 def listed(value: Any, check: Callable[[Any], object], what: str, cure: str) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ def listed(value: Any, check: Callable[[Any], object], what: str, cure: str) -> 
         raise ValueError(cure)
     checked(enumerate(names), lambda _, name: check(name))
     if len(set(names)) < len(names):
-        raise ValueError(f"a {what} stands there twice: leave one out")
+        raise ValueError(f"a {what} is listed twice: leave one out")
     return tuple(names)
 
 
@@ -59,7 +59,7 @@ def condition(name: str, wanted: Any) -> Condition:
     values = wanted if isinstance(wanted, list) else [wanted]
     for value in values:
         if not isinstance(value, str):
-            raise ValueError(f"{name}: {value!r} is no text: put it in quotes, such as '{value}'")
+            raise ValueError(f"{name}: {value!r} is not a text: put it in quotes, such as '{value}'")
     if not values:
         raise ValueError(f"{name}: the list is empty, so nothing would match: leave it out, or name values")
     return Condition(frozenset(values))

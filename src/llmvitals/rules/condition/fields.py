@@ -63,7 +63,7 @@ def pane_of(info: ValidationInfo) -> int:
 def _window(value: Any, info: ValidationInfo) -> int:
     length = duration(value)
     if length > DAY:
-        raise ValueError(f"{value} is too long: at most 24h; a budget with rolling goes further")
+        raise ValueError(f"{value} is too long: at most 24h; a budget with `rolling` can be longer")
     bucket_length(length, pane_of(info))
     return length
 

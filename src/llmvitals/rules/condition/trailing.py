@@ -21,14 +21,14 @@ MOST: Final = 120
 def bucket_length(window: int, pane: int, most: int = MOST) -> int:
     """The finest bucket (µs) of which at most `most` make a window: a pane, 1, 5, 15 min, 1, 6 h, 1 d.
 
-    Raises ValueError with the cure where the window is no multiple of it.
+    Raises ValueError with the cure where the window is not a multiple of it.
     """
     for length in (pane, *_COARSE):
         if length % pane == 0 and window <= most * length:
             if window < length or window % length:
                 fits = duration_text(max(length, window - window % length))
                 raise ValueError(
-                    f"{duration_text(window)} is no multiple of {duration_text(length)}: write {fits}"
+                    f"{duration_text(window)} is not a multiple of {duration_text(length)}: write {fits}"
                 )
             return length
     raise ValueError(f"{duration_text(window)} is too long: at most {most}d")

@@ -52,7 +52,7 @@ def test_a_silence_is_told_once_and_ends_with_the_next_call(tmp_path, expect):
     assert times == [("firing", last + 15 * MINUTE), ("resolved", 5 * HOUR + PANE)]
     # 600 calls in hour 2, and 48 in what belongs to hour 1: a quarter of an hour has a quarter of them.
     assert (
-        alert.summary == "No calls for 15 min: app=search (about 162 were to be expected by the pace before)"
+        alert.summary == "No calls for 15 min: app=search (about 162 were to be expected by the rate before)"
     )
     assert over.summary == "No calls for 2 h 4 min: app=search (calls are back)"
     assert alert.episode == over.episode
@@ -102,7 +102,7 @@ def test_one_that_stays_away_for_a_day_is_given_up(tmp_path, expect):
     times, found = heard(tmp_path, every(0, 3 * HOUR), 60 * DAY, expect)
     fired = 3 * HOUR - STEP + PANE + 15 * MINUTE
     assert times == [("firing", fired), ("resolved", fired + DAY)]
-    assert found[1].summary.endswith("(resolved: no calls for a day: not waited for any longer)")
+    assert found[1].summary.endswith("(resolved: no calls for a day; no longer expected)")
 
 
 @pytest.mark.parametrize("expect", ["", ", expect: always"])

@@ -106,7 +106,7 @@ def test_a_facet_that_is_no_longer_watched_is_over(tmp_path):
     plain = burning.replace(", burn_rate: default", "")
     (over,) = walked(tmp_path, state, plain, NOON + 9)
     assert (over.status, over.facet, over.episode) == ("resolved", "burn", fired.episode)
-    assert over.note == "this is no longer watched"
+    assert over.note == "this part of the rule was removed"
 
 
 def test_other_pairs_end_what_the_old_ones_told(tmp_path):

@@ -54,7 +54,7 @@ def test_it_speaks_when_both_windows_exceed_and_says_when_the_money_is_gone(tmp_
     assert fired.summary == "$720 per month burns at 14.4x an even spend: all calls"
     # $705.33 are left, at $14.67 an hour: 48 h 5 min 27 s from 00:43:10 on.
     assert fired.note == (
-        "$14.67 within 1 h: at this rate the budget is gone in 2 d, on Wed 4 Jun 2025 at 00:48 CEST"
+        "$14.67 within 1 h: at this rate the budget is exhausted in 2 d, on Wed 4 Jun 2025 at 00:48 CEST"
     )
     assert fired.ends == moment("2025-07-01T00:00", "Europe/Berlin") * PANE
 
@@ -97,7 +97,7 @@ def test_it_gets_worse_in_one_episode_and_ends_when_it_is_clearly_over(tmp_path)
     assert len({alert.episode for alert in found}) == 1
     # The 5 min window of five buckets: $40/h fall below $9.50/h when only one of its minutes has calls.
     assert found[-1].at // PANE - START == 2 * HOUR + 3 * MINUTE + 1
-    assert found[-1].note == "8.0 times an even spend within the last 5 min"
+    assert found[-1].note == "8.0 times the even rate over the last 5 min"
 
 
 def test_what_is_gone_does_not_begin_to_burn(tmp_path):

@@ -231,7 +231,7 @@ def test_money_is_no_news_where_it_does_not_differ(tmp_path):
         }
         minutes.append((at, arms))
     (alert,) = walk(tmp_path, minutes).alerts
-    assert alert.summary.endswith(". No difference in cost is known yet")
+    assert alert.summary.endswith(". No difference in cost is detected yet")
 
 
 def test_an_effect_that_was_allowed_is_no_news(tmp_path):

@@ -98,18 +98,18 @@ def test_it_is_over_when_calls_are_what_they_were(state):
     readings = fed(state, [*minutes(8, 20, new=0.4), *minutes(9, 120)], LEARN)
     assert readings[19].verdict == "breach"
     assert readings[-1].verdict == "clear"
-    assert readings[-1].note == "they are again"
+    assert readings[-1].note == "back to the reference"
 
 
 def test_it_names_calls_that_are_new(state):
     readings = fed(state, minutes(10, 20, new=0.2), LEARN)
     note = readings[-1].note
-    named = re.search(r"new are calls like (.*?);", note)
+    named = re.search(r"new: calls like (.*?);", note)
     assert named, note
     rows = [int(trace.split("-")[1]) for trace in named[1].split(", ")]
     _, topic = images()
     assert [topic[row] for row in rows] == [NEW] * 3
-    assert re.search(r"missing are calls like 1\.\d+-\d+-\d+, ", note)
+    assert re.search(r"missing: calls like 1\.\d+-\d+-\d+, ", note)
 
 
 def test_one_users_burst_in_a_minute_is_no_drift(state):

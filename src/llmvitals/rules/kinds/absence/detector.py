@@ -79,12 +79,12 @@ class AbsenceDetector(Detector):
         gap, limit = (at - self._since(state)) / 1_000, self.rule.window / 1_000
         readings = []
         if state.get("told"):
-            readings = [Reading(at, "none", gap, limit, note="no calls for a day: not waited for any longer")]
+            readings = [Reading(at, "none", gap, limit, note="no calls for a day; no longer expected")]
             state["told"] = 0
         elif "told" not in state:
             expected, how = self._expected(state, at)
             if expected >= self.rule.min_calls:
-                note = f"about {expected:,} were to be expected by {how}"
+                note = f"about {expected:,} calls were expected by {how}"
                 readings = [Reading(at, "breach", gap, limit, note=note)]
                 state["told"] = at
         self._next(state, at)
@@ -137,4 +137,4 @@ class AbsenceDetector(Detector):
         for hour, calls in state["hours"]:
             start, end = hour * HOUR, min((hour + 1) * HOUR, since)
             recent += calls * max(0, end - max(start, since - span)) // (end - start)
-        return recent * window // span, "the pace before"
+        return recent * window // span, "the rate before"

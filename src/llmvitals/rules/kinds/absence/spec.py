@@ -50,14 +50,14 @@ class Absence(Kind):
     @classmethod
     def _lasting(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if "session" in value:
-            raise ValueError("every session ends, and none is missed: write another dimension, such as [app]")
+            raise ValueError("the calls of every session stop: write another dimension, such as [app]")
         return value
 
     @field_validator("expect", mode="before")
     @classmethod
     def _expect(cls, value: Any) -> str:
         if value not in EXPECTED:
-            raise ValueError(f"{value!r} is no way to expect calls{suggestion(str(value), EXPECTED)}")
+            raise ValueError(f"{value!r} is not a way to expect calls{suggestion(str(value), EXPECTED)}")
         return str(value)
 
     @property

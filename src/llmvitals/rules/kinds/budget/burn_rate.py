@@ -110,7 +110,7 @@ class Burn:
         window = gauge.short * gauge.panes * self.pane
         total: int = sum(state.get(gauge.key, (0, 0, []))[2][-gauge.short :])
         times = total * self.period / (self.thresholds.limit * window)
-        return f"{times:.1f} times an even spend within the last {span(window)}"
+        return f"{times:.1f} times the even rate over the last {span(window)}"
 
     def _note(self, state: dict[str, Any], gauge: Gauge, balance: Balance) -> str:
         window = gauge.long * gauge.panes * self.pane
@@ -118,15 +118,15 @@ class Burn:
         rest = max(self.thresholds.limit - balance.spent, 0)
         text = f"{self.thresholds.text(total)} within {span(window)}"
         if not rest:
-            return f"{text}, and the budget is gone"
+            return f"{text}, and the budget is exhausted"
         gone = balance.at + rest * window // total
         if balance.ends is not None and gone > balance.ends:
             spent = balance.spent + total * (balance.ends - balance.at) // window
             moment = local(balance.ends, self.zone)
             total_text = self.thresholds.text(spent)
-            return f"{text}: at this rate {total_text} are spent when the period ends, on {moment}"
+            return f"{text}: at this rate {total_text} will be spent by the end of the period, on {moment}"
         left, moment = span(gone - balance.at), local(gone, self.zone)
-        return f"{text}: at this rate the budget is gone in {left}, on {moment}"
+        return f"{text}: at this rate the budget is exhausted in {left}, on {moment}"
 
 
 def _slide(ring: list[Any], bucket: int, most: int) -> None:

@@ -62,7 +62,7 @@ def read_pairs(value: Any, pane: int) -> tuple[Pair, ...]:
     """The pairs that a rule lists; pane in µs. Raises ValueError with the cure."""
     if not isinstance(value, list) or not 1 <= len(value) <= MOST:
         raise ValueError(
-            f"{value!r} is no burn_rate: write default, off, or up to {MOST} lines like - {_LIKE}"
+            f"{value!r} is not a burn_rate: write default, off, or up to {MOST} lines like - {_LIKE}"
         )
     return tuple(checked(enumerate(value), lambda _, pair: _pair(pair, pane)).values())
 
@@ -72,7 +72,7 @@ def _pair(value: Any, pane: int) -> Pair:
         raise ValueError(f"write factor and windows, as in {_LIKE}")
     factor, windows = value["factor"], value["windows"]
     if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0.01 <= factor <= 10_000:
-        raise ValueError(f"{factor!r} is no factor: write a number such as 14.4")
+        raise ValueError(f"{factor!r} is not a factor: write a number such as 14.4")
     if not isinstance(windows, list) or len(windows) != 2:
         raise ValueError("write a long window and a short one, such as windows: [1h, 5m]")
     long, short = map(duration, windows)

@@ -113,7 +113,7 @@ class Account(Detector):
     def _end(self, facet: str, begin: str | None, balance: Balance) -> list[Reading]:
         if begin is None:
             return []
-        note, thresholds = "this is no longer watched", self.spending.thresholds
+        note, thresholds = "this part of the rule was removed", self.spending.thresholds
         spent, limit = balance.spent / thresholds.scale, thresholds.limit / thresholds.scale
         return [Reading(balance.at, "clear", spent, limit, begin=begin, facet=facet, note=note)]
 

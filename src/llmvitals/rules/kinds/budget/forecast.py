@@ -47,7 +47,11 @@ class Forecast:
         """Read a closed pane. more: what it spent. balance: after it."""
         readings = []
         if "told" in state and state["told"][1] <= balance.at:
-            note = f"it came to {self.thresholds.text(balance.spent)}" if balance.ends == balance.at else ""
+            note = (
+                f"the period ended at {self.thresholds.text(balance.spent)}"
+                if balance.ends == balance.at
+                else ""
+            )
             readings.append(self._reading(balance, state.pop("told")[0], note))
         hour = pane * self.pane // HOUR
         if more:
@@ -116,8 +120,8 @@ class Forecast:
         about, low, high = (amount(value, self.thresholds.unit) for value in sums[1:])
         surely = f"{min(max(int(chance / 100), 1), 99)} %"
         return (
-            f"about {about} by {local(int(sums[0]), self.zone)}, {100 * INNER:.0f} % sure between {low} and "
-            f"{high}; chance to overrun {surely} ({found.basis})"
+            f"about {about} by {local(int(sums[0]), self.zone)}, {100 * INNER:.0f} % interval {low} to "
+            f"{high}; chance of overspending {surely} ({found.basis})"
         )
 
 

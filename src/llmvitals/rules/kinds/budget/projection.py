@@ -60,7 +60,7 @@ class Projection(NamedTuple):
         days = "one day" if self.days < 2 else f"{int(self.days)} days"
         if not self.season:
             return f"linear, {days} of history"
-        return f"the pattern of the {'week' if self.season == WEEKLY else 'day'} over {days}"
+        return f"{'weekly' if self.season == WEEKLY else 'daily'} pattern over {days}"
 
 
 def projection(hours: Sequence[float], horizon: float) -> Projection | None:

@@ -53,8 +53,8 @@ class Budget(Kind):
     measurement: ClassVar[str] = BUDGET
     summary: ClassVar[str] = "{value} of {limit} per {window} is used ({percent}): {series}"
     facets: ClassVar[dict[str, str]] = {
-        "burn": "{limit} per {window} burns at {level} an even spend: {series}",
-        "forecast": "More than {limit} per {window} is likely to be spent: {series}",
+        "burn": "{limit} per {window} is spent at {level} the even rate: {series}",
+        "forecast": "The forecast exceeds {limit} per {window}: {series}",
     }
 
     metric: fields.Metric = Field("cost", description="What is spent: dollars, tokens or calls.")
@@ -130,7 +130,7 @@ class Budget(Kind):
         length = self._length
         if self.burn_rate is not None and length < DAY:
             raise ValueError(
-                f"burn_rate: {self._what} is too short for it: its thresholds speak in time: leave it out"
+                f"burn_rate: {self._what} is too short for it, and the thresholds fire in time: leave it out"
             )
         if isinstance(self.burn_rate, tuple) and max(pair.long for pair in self.burn_rate) > length:
             raise ValueError(f"burn_rate: a window is longer than the {self._what}: write a shorter one")

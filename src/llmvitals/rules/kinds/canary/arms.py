@@ -79,11 +79,11 @@ def pair(known: Known, canary: str | None, control: str | None) -> Pair | None:
 def ending(known: Known, now: Pair, found: Pair | None) -> str:
     """Why a comparison is over, "" if it is not; found: what `pair` says."""
     if now.control not in known:
-        return f"{now.control} is not called any more: {now.canary} has taken its place"
+        return f"{now.control} gets no more calls: {now.canary} has replaced it"
     if now.canary not in known:
-        return f"{now.canary} is not called any more"
+        return f"{now.canary} gets no more calls"
     if found and found.canary != now.canary and known[found.canary][0] > known[now.canary][0]:
-        return f"{found.canary} came after it"
+        return f"{found.canary} is newer and replaces it in the comparison"
     return ""
 
 

@@ -59,12 +59,12 @@ def rollout(state: State, minute: int) -> str:
     if min(control[priced], canary[priced]) < _ROLLED:
         return ""
     if not _differs(state):
-        return "No difference in cost is known yet"
+        return "No difference in cost is detected yet"
     more = canary[cost] / canary[priced] - control[cost] / control[priced]
     days = (minute + 1 - state["since"]) * MINUTE / DAY
     month = more * (control[calls] + canary[calls]) / days * MONTH / 1e9
     if abs(month) < 1:
-        return "It costs as much at full roll-out"
+        return "It costs the same at full roll-out"
     word = "more" if month > 0 else "less"
     return f"About {amount(_rounded(abs(month)), 'usd')} a month {word} at full roll-out"
 

@@ -87,7 +87,7 @@ class Canary(Kind):
         name = known(value)
         if name in OUTCOMES:
             raise ValueError(
-                f"{name} is how a call went: write what may be the cause, such as prompt_version"
+                f"{name} is the outcome of a call: write a possible cause, such as prompt_version"
             )
         if name in COUNTLESS:
             raise ValueError(
@@ -105,9 +105,7 @@ class Canary(Kind):
     def _alpha(cls, value: Any) -> float:
         share = basis_points(value) / BASIS
         if not 0 < share <= 0.5:
-            raise ValueError(
-                f"{value} is no chance to live with: write one above 0% and up to 50%, such as 1%"
-            )
+            raise ValueError(f"{value} is not a valid alpha: write one above 0% and up to 50%, such as 1%")
         return share
 
     @field_validator("effect", mode="before")
@@ -124,7 +122,7 @@ class Canary(Kind):
             own = ("app", "prompt_name") if self.on == "prompt_version" else ("app",)
             object.__setattr__(self, "by", tuple(name for name in own if name != self.on))
         if self.on in self.by:
-            raise ValueError(f"by has {self.on}, so that its values never meet: leave it out of by")
+            raise ValueError(f"by contains {self.on}, so its values cannot be compared: leave it out of by")
         if self.canary is not None and self.canary == self.control:
             raise ValueError("canary and control are the same: name two values, or none")
         return self

@@ -33,9 +33,7 @@ CHANGING: Final = tuple(name for name, metric in METRICS.items() if not (metric.
 def changing(name: Any) -> None:
     """Raises ValueError where a metric is none of those."""
     if not metric_of(name).score and name not in CHANGING:
-        raise ValueError(
-            f"{name} goes up and down with the calls of each minute: write a share, mean or percentile"
-        )
+        raise ValueError(f"{name} depends on the number of calls: write a share, mean or percentile")
 
 
 @lru_cache(maxsize=1_024)

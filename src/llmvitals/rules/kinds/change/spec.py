@@ -73,7 +73,7 @@ class Change(Kind):
     @classmethod
     def _lasting(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if "session" in value:
-            raise ValueError("a session is over before it changes: write another dimension, such as [app]")
+            raise ValueError("sessions are too short to compare: write another dimension, such as [app]")
         return value
 
     @field_validator("metrics", mode="before")

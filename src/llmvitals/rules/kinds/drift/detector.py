@@ -71,8 +71,8 @@ class DriftDetector(Detector):
         elif at >= self._stale(state):
             state["silent"] = True
             state.pop("memories", None)
-            other = f": they are of {state['other']} now" if "other" in state else ""
-            readings = [self._none(at, f"no embeddings of {state['space']} for an hour{other}")]
+            other = f"; they now come from {state['other']}" if "other" in state else ""
+            readings = [self._none(at, f"no embeddings from {state['space']} for an hour{other}")]
         elif not readings and "said" in state:
             verdict, value, limit, note = state["said"]
             return [Reading(at, verdict, value, limit, note=note)]
@@ -97,7 +97,7 @@ class DriftDetector(Detector):
         elif "space" in state:
             state["other"] = min(meaning)
             if not self.rule.model and at - state["heard"] >= DAY:
-                note = f"the embeddings are of {min(meaning)} for a day: learning anew"
+                note = f"embeddings have come from {min(meaning)} for a day: learning a new reference"
                 state.clear()
                 pool.add(state, meaning, pane, self.pane)
                 state["heard"] = at
@@ -139,7 +139,7 @@ class DriftDetector(Detector):
         score = max(topics, shape, alike)
         stand = self._stand(reference, step, topics, max(shape, alike))
         verdict: Verdict = "breach" if score > 1 else "hold" if score >= RELEASE else "clear"
-        note = self._note(state, reference, read) if verdict == "breach" else "they are again"
+        note = self._note(state, reference, read) if verdict == "breach" else "back to the reference"
         return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
 
     def _read(self, state: dict[str, Any], reference: Reference, step: Step) -> list[tuple[float, int]]:
@@ -182,13 +182,17 @@ class DriftDetector(Detector):
         which = int(shape > topics)
         head = (reference.topics, reference.shape)[which]
         now = hotelling.mean(state["memories"][which], read[which][1])
-        reported = ["other topics" if topics > MEANT else "the same topics, but repeated or spread otherwise"]
+        reported = [
+            "other topics"
+            if topics > MEANT
+            else "the same topics, but in other shares or with repeated texts"
+        ]
         if alike > max(topics, shape) and topics <= MEANT:
             more = hotelling.mean(state["memories"][2], place)[0] > 0
-            reported = [f"they are {'more' if more else 'less'} like each other than they were"]
+            reported = [f"calls are {'more' if more else 'less'} alike than before"]
         for word, seen, sign in (("new", state["recent"], 1), ("missing", reference.kept, -1)):
             if seen:
                 images = witness.images(seen, reference.space if which else "")
                 names = witness.first(seen, witness.scores(images, head.whitening, now), sign)
-                reported += [f"{word} are calls like {', '.join(names)}"] if names else []
+                reported += [f"{word}: calls like {', '.join(names)}"] if names else []
         return "; ".join(reported)

@@ -55,7 +55,9 @@ def unpacked(data: bytes) -> Reference:
     try:
         found = _decoder.decode(data)
     except msgspec.DecodeError as error:
-        raise ValueError(f"this is no reference of embeddings: {error}") from None
+        raise ValueError(f"this is not a reference of embeddings: {error}") from None
     if found.version != VERSION:
-        raise ValueError(f"this reference is of version {found.version}, and {VERSION} is read: learn anew")
+        raise ValueError(
+            f"this reference has version {found.version}, but {VERSION} is required: learn it again"
+        )
     return found

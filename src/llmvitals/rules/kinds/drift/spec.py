@@ -25,7 +25,7 @@ LONGEST: Final = 28 * DAY
 def _learn(value: Any) -> int:
     length = duration(value)
     if not SHORTEST <= length <= LONGEST:
-        raise ValueError(f"{value} is no time to learn: write 1h to 4w, such as 2d")
+        raise ValueError(f"{value} is not a valid time to learn: write 1h to 4w, such as 2d")
     return length
 
 
@@ -40,7 +40,7 @@ class Drift(Kind):
 
     kind: ClassVar[str] = "drift"
     lasting: ClassVar[bool] = True
-    summary: ClassVar[str] = "Calls are not what they were: {series} ({note})"
+    summary: ClassVar[str] = "The content of calls has changed: {series} ({note})"
     meaning: ClassVar[bool] = True
     measurement: ClassVar[str] = DRIFT
 

@@ -85,7 +85,7 @@ class Outage(Kind):
         if wanted.accepts(UNKNOWN):
             return wanted
         if wanted.negate:
-            raise ValueError(f"this leaves out {UNKNOWN}, and so the calls that went well: name the errors")
+            raise ValueError(f"this excludes {UNKNOWN}, and so successful calls: name the errors")
         regex = None if wanted.regex is None else f"(?:{wanted.regex})|{UNKNOWN}"
         return Condition(wanted.values | {UNKNOWN} if wanted.values else frozenset(), regex)
 
@@ -100,12 +100,12 @@ class Outage(Kind):
         for name, _ in self.where:
             if name in _OUTCOMES:
                 raise ValueError(
-                    f"{name} in where would leave out the calls that went well: write errors: [Timeout, …]"
+                    f"{name} in where would exclude successful calls: write errors: [Timeout, …]"
                 )
         if self.minor >= self.major:
-            raise ValueError("minor has to be the lesser share: write such as minor: 20%, major: 60%")
+            raise ValueError("minor has to be below major: write for example minor: 20%, major: 60%")
         if self.resolve_below is not None and self.resolve_below > self.minor:
-            raise ValueError("resolve_below lies above minor: write a lower share")
+            raise ValueError("resolve_below is above minor: write a lower share")
         if self.errors is not None:
             where = tuple(sorted((*self.where, ("error_type", self.errors)), key=lambda pair: pair[0]))
             object.__setattr__(self, "where", where)

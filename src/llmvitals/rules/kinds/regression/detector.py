@@ -28,7 +28,7 @@ TRIAL: Final = 120
 """Minutes with calls that it takes at least until it is over."""
 SURE: Final = 4.0
 """…and log of the odds against the change; the least one that counts has to be less likely than none."""
-_LOST: Final = "nothing to compare for a day: not waited for any longer"
+_LOST: Final = "nothing to compare for a day; no longer waiting"
 _SIDES: Final[tuple[Side, Side]] = ("up", "down")
 
 
@@ -206,7 +206,7 @@ class Seasonal(Detector):
         reading = self._reading(at, "hold", trial)
         if minutes >= TRIAL and trial["sum"] <= -SURE and trial["least"] <= 0:
             self._forget(state)
-            return [reading._replace(verdict="clear", note="as usual again")]
+            return [reading._replace(verdict="clear", note="back to the usual level")]
         if trial["sum"] > 0 or minutes >= 2 * TRIAL:
             state["trial"] = {}
         return [reading]

@@ -92,7 +92,7 @@ class Regression(Kind):
     def _effect(cls, value: Any) -> float:
         points = basis_points(value)
         if not 100 <= points <= 10 * BASIS:
-            raise ValueError(f"{value} is no change to look for: write 1% to 1000%, such as 20%")
+            raise ValueError(f"{value} is not a valid effect: write 1% to 1000%, such as 20%")
         return points / BASIS
 
     model_config = ConfigDict(

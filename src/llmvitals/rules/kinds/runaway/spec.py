@@ -68,7 +68,7 @@ class Runaway(Kind):
     def _spend(cls, value: Any) -> int:
         nano = dollars_nano(value)
         if nano <= 0:
-            raise ValueError(f"{value} would always be reached: write dollars above 0")
+            raise ValueError(f"{value} is always reached: write dollars above 0")
         return nano
 
     @field_validator("signatures", mode="before")
@@ -94,7 +94,7 @@ class Runaway(Kind):
         if not self.by:
             raise ValueError("write who may run away, such as by: [session]")
         if self.signatures and self.signatures.at_most >= self.signatures.calls:
-            raise ValueError("signatures: any calls are of so few kinds: write at_most well below calls")
+            raise ValueError("signatures: at_most has to be well below calls: any calls would match")
         return self
 
     @property

@@ -107,11 +107,11 @@ class Threshold(Kind):
             raise ValueError("write one of above and below")
         wrong = self.resolve_above if self.below is None else self.resolve_below
         if wrong is not None:
-            raise ValueError("above is released by resolve_below, and below by resolve_above")
+            raise ValueError("above takes resolve_below, and below takes resolve_above")
         if self.above is not None and (self.resolve_below or 0.0) > self.above:
-            raise ValueError("resolve_below lies above the limit: write a lower value")
+            raise ValueError("resolve_below is above the limit: write a lower value")
         if self.below is not None and self.resolve_above is not None and self.resolve_above < self.below:
-            raise ValueError("resolve_above lies below the limit: write a higher value")
+            raise ValueError("resolve_above is below the limit: write a higher value")
         return self
 
     @property
