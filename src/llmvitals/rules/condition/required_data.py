@@ -1,4 +1,4 @@
-"""What a condition reads of the calls."""
+"""The parts of the calls' sums that a condition reads."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RequiredData:
-    """What is read.
+    """The sums, maxima and sketches that are read.
 
-    sums, tops: names of tally.SUMS and tally.MAXIMA. sketches: their names. tools: whether tools are read.
+    sums, tops: names in counters.SUMS and counters.MAXIMA. sketches: names. tools: whether tools are read.
     """
 
     sums: tuple[str, ...]
@@ -28,7 +28,7 @@ class RequiredData:
 
     @classmethod
     def of(cls, metric: Metric) -> RequiredData:
-        """What a metric is computed from."""
+        """The data of a metric."""
         names = ("calls", metric.counted, *metric.over, *metric.less, metric.under)
         sums = tuple(dict.fromkeys(name for name in names if name in SUMS))
         top = metric.top or (TOPS[metric.sketch][0] if metric.sketch in TOPS else "")
@@ -41,7 +41,7 @@ class RequiredData:
 
     @classmethod
     def joined(cls, several: Iterable[RequiredData]) -> RequiredData:
-        """What any of them reads."""
+        """The union."""
         several = list(several)
         return cls(
             tuple(dict.fromkeys(name for needs in several for name in needs.sums)),

@@ -127,7 +127,7 @@ def test_a_year_of_calls_is_four_weeks_of_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("condition", "cure"),
     [
-        ("by: [session]", "every session ends"),
+        ("by: [session]", "calls of every session stop"),
         ("window: 15", "such as 30s or 5m"),
         ("window: 2d", "at most 24h"),
         ("expect: weekly", "write one of seasonal, always"),

@@ -1,6 +1,6 @@
 """The burn rate of a budget: the spend in pairs of windows, both of which have to exceed a factor.
 
-The long window shows that the spend is large enough to matter, the short one that it goes on.
+The long window shows that the spend is significant, the short one that it continues.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ def _rings(gauges: tuple[Gauge, ...]) -> dict[str, Gauge]:
 
 
 @dataclass(frozen=True, slots=True)
-class Burn:
-    """State: gauge's key → its ring [newest bucket, sum, buckets' sums, oldest first]; "fired" and "begin".
+class BurnRate:
+    """Evaluates the pairs of windows of one budget.
 
-    period: the length (µs) over which an even spend uses up the limit; floor: an integer as the limit. An
+    period: the length (µs) over which an even spend uses up the limit. floor: an integer like the limit. An
     episode begins when a pair is exceeded, the floor is spent in its long window and the budget is not
-    exhausted; it ends when one window of each pair is below RELEASE per cent of its factor.
+    exhausted: an exhausted budget raises no new burn-rate alert. It ends when one window of each pair is
+    below RELEASE per cent of its factor.
+
+    State: gauge's key → its ring [newest bucket, sum, buckets' sums, oldest first]; "fired" and "begin".
     """
 
     thresholds: Thresholds
@@ -60,17 +63,17 @@ class Burn:
         return self._readings(state, balance)
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at which a relevant rate falls, or the state is empty; NEVER: the next one."""
+        """The first pane at which a relevant rate falls, or the state is empty; NEVER: the next pane."""
         wanted = _rings((*self.gauges, self.hour))
         if not state.keys() - ("fired", "begin") <= wanted.keys():
-            return NEVER  # What other pairs left.
+            return NEVER  # rings of earlier pairs have to be removed
         rings = [(gauge, state[key]) for key, gauge in wanted.items() if key in state]
         if "fired" in state:
             return min(((ring[0] + 1) * gauge.panes for gauge, ring in rings), default=FOREVER)
         return max(((ring[0] + gauge.long) * gauge.panes for gauge, ring in rings), default=FOREVER)
 
     def hourly(self, state: dict[str, Any]) -> float:
-        """The last hour's spend, as a multiple of an even spend."""
+        """The spend of the last hour, as a multiple of an even spend."""
         ring = state.get(self.hour.key)
         window = self.hour.long * self.hour.panes * self.pane
         return ring[1] * self.period / (self.thresholds.limit * window) if ring else 0.0
@@ -88,7 +91,7 @@ class Burn:
         begin = state.pop("begin")
         del state["fired"]
         gauge = next((gauge for gauge in self.gauges if gauge.factor <= fired), self.hour)
-        return [self._reading(balance, begin, self._slower(state, gauge))]
+        return [self._reading(balance, begin, self._resolved_note(state, gauge))]
 
     def _reading(self, balance: Balance, begin: str, note: str) -> Reading:
         spent, limit = balance.spent / self.thresholds.scale, self.thresholds.limit / self.thresholds.scale
@@ -97,7 +100,7 @@ class Burn:
         )
 
     def _exceeded(self, state: dict[str, Any], gauge: Gauge, ease: int = 100) -> bool:
-        """Whether both windows are at `ease` per cent of the factor; at 100, also that the floor is spent."""
+        """Whether both windows reach `ease` per cent of the factor; at 100 the floor has to be spent too."""
         ring = state.get(gauge.key)
         if ring is None or (ease == 100 and ring[1] < self.floor):
             return False
@@ -106,7 +109,7 @@ class Burn:
         long, short = ring[1], sum(ring[2][-gauge.short :])
         return bool(long * scale >= least * gauge.long and short * scale >= least * gauge.short)
 
-    def _slower(self, state: dict[str, Any], gauge: Gauge) -> str:
+    def _resolved_note(self, state: dict[str, Any], gauge: Gauge) -> str:
         window = gauge.short * gauge.panes * self.pane
         total: int = sum(state.get(gauge.key, (0, 0, []))[2][-gauge.short :])
         times = total * self.period / (self.thresholds.limit * window)
@@ -130,7 +133,7 @@ class Burn:
 
 
 def _slide(ring: list[Any], bucket: int, most: int) -> None:
-    """Move a ring on to a bucket, so that it holds the last `most`."""
+    """Advance a ring to a bucket; it keeps the last `most`."""
     steps = bucket - ring[0]
     if steps <= 0:
         return

@@ -1,5 +1,5 @@
 # ruff: noqa: TRY004  # pydantic shows a ValueError to the user, and raises a TypeError further
-"""What the fields of a budget may be, as people write them and as they are."""
+"""The types of a budget's fields, with the JSON Schema of what people write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UNITS: Final[dict[str, Unit]] = {"cost": "usd", "tokens": "tokens", "calls": "co
 SESSION: Final = "session"
 EVERY_PERIOD: Final = (*PERIODS, SESSION)
 FINE: Final = 288
-"""The most buckets of a rolling budget: 24h is made of 5-minute ones."""
+"""The most buckets of a rolling budget; 24h has buckets of 5 minutes."""
 _OFF: Final = ("off", False)
 _PAIR: Final[Schema] = {
     "type": "object",
@@ -87,7 +87,7 @@ CONDITIONS: Final[Schema] = {
         "forecast": ["per"],
     },
 }
-"""What fields of a budget require of each other."""
+"""Which fields of a budget require or exclude each other."""
 
 
 def _spent(value: Any) -> str:
