@@ -1,4 +1,4 @@
-"""`*_test.yaml` → tests. Every mistake is told with its place and what to write instead."""
+"""Loads tests from `*_test.yaml`. Each mistake names its place and what to write instead."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Collection, Iterator
 
-_SAID = ("severity", "level", "facet", "verdict", "summary", "note", "cause")
+_FIELDS = ("severity", "level", "facet", "verdict", "summary", "note", "cause")
 
 
 def load_tests(folder: pathlib.Path, names: Collection[str], pane: int) -> list[RuleTestFile]:
-    """The tests in `*_test.yaml` and `*_test.yml` of a folder.
+    """Load the tests in `*_test.yaml` and `*_test.yml` of a folder.
 
-    names: the rules that there are. pane: µs, where a file says nothing. Raises one RuleError that tells all
-    mistakes, the first at its place.
+    names: all rules. pane: µs, the default of a file. Raises entry RuleError that lists all mistakes; its
+    place is that of the first.
     """
     loader = _Loader(folder, names, pane)
     files = [file for path in rule_files(folder, tests=True) for file in loader.file(path)]
@@ -79,14 +79,14 @@ class _Loader:
         lines = [
             read_calls(reader, line, (*path, "calls", number)) for number, line in enumerate(shape.calls)
         ]
-        wanted = [self._expect(reader, one, (*path, "expect", n)) for n, one in enumerate(shape.expect)]
+        wanted = [self._expect(reader, entry, (*path, "expect", n)) for n, entry in enumerate(shape.expect)]
         return RuleTest(
             shape.name,
             reader.document.values[path][0],
             start if shape.start is None else shape.start,
             tuple(shape.only),
             tuple(line for line in lines if line),
-            tuple(one for one in wanted if one),
+            tuple(entry for entry in wanted if entry),
         )
 
     def _expect(self, reader: ModelReader, data: Any, path: Path) -> Expectation | None:
@@ -97,7 +97,7 @@ class _Loader:
         line = reader.document.values[path][0]
         if shape.at is None or shape.alerts is None:
             return Expectation(line, never=tuple(shape.never))
-        alerts = [self._wanted(reader, one, (*path, "alerts", n)) for n, one in enumerate(shape.alerts)]
+        alerts = [self._wanted(reader, entry, (*path, "alerts", n)) for n, entry in enumerate(shape.alerts)]
         return Expectation(line, shape.at, tuple(alert for alert in alerts if alert))
 
     def _wanted(self, reader: ModelReader, data: Any, path: Path) -> ExpectedAlert | None:
@@ -105,9 +105,9 @@ class _Loader:
         if shape is None:
             return None
         self._known(reader, [shape.alert], (*path, "alert"))
-        said = {name: text for name in _SAID if (text := getattr(shape, name)) is not None}
+        fields = {name: text for name in _FIELDS if (text := getattr(shape, name)) is not None}
         line = reader.document.values[path][0]
-        return ExpectedAlert(shape.alert, shape.status, said, shape.labels, shape.annotations, line)
+        return ExpectedAlert(shape.alert, shape.status, fields, shape.labels, shape.annotations, line)
 
     def _known(self, reader: ModelReader, names: list[str], path: Path) -> None:
         for number, name in enumerate(names):
@@ -116,5 +116,5 @@ class _Loader:
                 reader.report(f"there is no rule {name!r}{suggestion(name, self.names)}", place)
 
     def _entry(self, reader: ModelReader, path: Path, number: int) -> Path:
-        """The place of one name, also where a single one stands without brackets."""
+        """The path of entry name, which may stand alone without brackets."""
         return (*path, number) if (*path, number) in reader.document.values else path

@@ -1,5 +1,5 @@
 # ruff: noqa: TRY004  # pydantic shows a ValueError to the user, and raises a TypeError further
-"""The fields of a `*_test.yaml` file."""
+"""The pydantic models of a `*_test.yaml` file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from llmvitals.rules.models import SEVERITIES, Name
 from llmvitals.window import DAY, MINUTE, SECOND, duration
 
 START: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * SECOND
-"""When a test begins that doesn't say: a Monday, at midnight UTC."""
+"""The default start of a test: a Monday, midnight UTC."""
 LONGEST: Final = 400 * DAY
 _STATUS: Final = ("firing", "resolved")
 STEERED: Final = ("", "warn", "block")
-"""What an alert may tell gateways to do."""
+"""The verdicts for gateways."""
 _TEXT: Final[Schema] = {"type": "string"}
 
 
@@ -139,15 +139,15 @@ class CaseModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Name = Field(description="What shall hold.")
+    name: Name = Field(description="What the test checks.")
     start: Moment | None = Field(None, description="When it begins; default: as the file.")
-    only: Names = Field([], description="Rules that are looked at; default: all.")
-    calls: list[Any] = Field(description="The calls that come.")
-    expect: Annotated[list[Any], Field(min_length=1)] = Field(description="What has to hold.")
+    only: Names = Field([], description="Rules that are checked; default: all.")
+    calls: list[Any] = Field(description="The calls.")
+    expect: Annotated[list[Any], Field(min_length=1)] = Field(description="The expectations.")
 
 
 class CallsModel(BaseModel):
-    """One of `calls`, but for the fields of the calls."""
+    """One of `calls`, without the fields of the calls."""
 
     at: Annotated[
         tuple[int, int | None],
@@ -160,7 +160,7 @@ class CallsModel(BaseModel):
         ),
     ] = Field(description="When, after the start: 5m, or 0m..30m together with every.")
     every: Annotated[int, BeforeValidator(_every), Duration] | None = Field(
-        None, description="How often in that time."
+        None, description="The time between two calls."
     )
 
     model_config = ConfigDict(
@@ -188,8 +188,8 @@ class ExpectModel(BaseModel):
     """One of `expect`."""
 
     at: Annotated[int, BeforeValidator(after), Duration] | None = Field(None, description="After the start.")
-    alerts: list[Any] | None = Field(None, description="Exactly these fire then; []: none does.")
-    never: Names = Field([], description="Rules that don't fire at any time.")
+    alerts: list[Any] | None = Field(None, description="Exactly these fire then; []: none.")
+    never: Names = Field([], description="Rules that must not fire at any time.")
 
     model_config = ConfigDict(
         extra="forbid",
@@ -215,7 +215,7 @@ class AlertModel(BaseModel):
     alert: Name = Field(description="The rule.")
     status: Annotated[
         Literal["firing", "resolved"], BeforeValidator(lambda value: _one_of(value, _STATUS))
-    ] = Field("firing", description="Whether it fires then, or is over.")
+    ] = Field("firing", description="Whether it fires then, or has resolved.")
     labels: Texts = Field({}, description="Some of its labels.")
     severity: (
         Annotated[
@@ -237,8 +237,8 @@ class AlertModel(BaseModel):
             WithJsonSchema({"enum": list(STEERED)}),
         ]
         | None
-    ) = Field(None, description="What gateways shall do.")
+    ) = Field(None, description="What gateways do.")
     summary: str | None = Field(None, description="The sentence that people read.")
-    note: str | None = Field(None, description="What its detector adds.")
+    note: str | None = Field(None, description="The note of its detector.")
     cause: str | None = Field(None, description="The root-cause line.")
     annotations: Texts = Field({}, description="Some of its annotations.")

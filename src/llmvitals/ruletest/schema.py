@@ -1,4 +1,4 @@
-"""The JSON Schema (2020-12) of a file of rules' tests, `*_test.yaml`, from the models."""
+"""The JSON Schema (2020-12) of a file of rule tests, `*_test.yaml`, made from the models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHORT: Final[dict[str, Schema]] = {"cost": NUMBER, "latency": DURATION, "ttft":
 
 
 def rule_test_schema() -> Schema:
-    """The schema of a file of tests."""
+    """The JSON Schema of a file of tests."""
     events = call_schema()
     definitions: Schema = events["$defs"]
     file, case, calls, expect, alert = (

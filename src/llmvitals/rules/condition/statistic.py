@@ -26,7 +26,7 @@ class Limit(Protocol):
     @property
     def window(self) -> int: ...
 
-    def judged(self, at: int, value: float) -> Reading:
+    def reading(self, at: int, value: float) -> Reading:
         """The reading for a value at a time (µs)."""
 
 
@@ -62,7 +62,7 @@ class Statistic(Detector):
             self.trailing.add(state, pane, self.metric.sample(vitals))
         at, calls = (pane + 1) * self.pane, self._calls(state)
         value = self.metric.read(state["sum"], self.limit.window / SECOND) if calls >= self.few else None
-        return [Reading(at, "none", calls, self.few) if value is None else self.limit.judged(at, value)]
+        return [Reading(at, "none", calls, self.few) if value is None else self.limit.reading(at, value)]
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which the reading may change without a call; FOREVER when there is none."""

@@ -85,7 +85,7 @@ def _pair(value: Any, pane: int) -> Pair:
     return Pair(round(factor * 100), long, short)
 
 
-class Gauge(NamedTuple):
+class WindowPair(NamedTuple):
     """A pair of windows in buckets. panes: of a bucket. long, short: buckets, one of them unfinished."""
 
     factor: int
@@ -95,15 +95,15 @@ class Gauge(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The name of its ring; gauges with the same key share a ring."""
+        """The name of its ring; window_pairs with the same key share a ring."""
         return f"{self.panes}x{self.long}"
 
 
 @lru_cache
-def gauges(pairs: tuple[Pair, ...], pane: int) -> tuple[Gauge, ...]:
+def window_pairs(pairs: tuple[Pair, ...], pane: int) -> tuple[WindowPair, ...]:
     """The pairs in buckets, the greatest factor first; pane: µs. Windows are rounded up to whole buckets."""
     found = []
     for factor, long, short in sorted(pairs, reverse=True):
         panes = max(short // (FINE * pane), 1)
-        found.append(Gauge(factor, panes, -(-long // (panes * pane)), -(-short // (panes * pane))))
+        found.append(WindowPair(factor, panes, -(-long // (panes * pane)), -(-short // (panes * pane))))
     return tuple(found)

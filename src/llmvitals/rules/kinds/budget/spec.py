@@ -17,7 +17,7 @@ from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.trailing import Trailing, bucket_length
 from llmvitals.rules.kinds.budget import fields
 from llmvitals.rules.kinds.budget.burn_rate import BurnRate
-from llmvitals.rules.kinds.budget.burn_windows import HOURLY, LENGTHS, gauges, scaled
+from llmvitals.rules.kinds.budget.burn_windows import HOURLY, LENGTHS, scaled, window_pairs
 from llmvitals.rules.kinds.budget.calendar import Calendar
 from llmvitals.rules.kinds.budget.detector import BudgetDetector, Spending
 from llmvitals.rules.kinds.budget.fields import EVERY_PERIOD, FINE, SESSION, SPENT, UNITS
@@ -196,8 +196,8 @@ class Budget(Kind):
             pairs = scaled(self._length) if self.burn_rate == "default" else self.burn_rate
             burn = BurnRate(
                 thresholds=thresholds,
-                gauges=gauges(pairs, pane),
-                hour=gauges((HOURLY,), pane)[0],
+                window_pairs=window_pairs(pairs, pane),
+                hour=window_pairs((HOURLY,), pane)[0],
                 pane=pane,
                 period=self._length,
                 floor=thresholds.limit // 100 if self.floor is None else self.floor,
@@ -249,5 +249,5 @@ class Budget(Kind):
         if burn is None:
             return panes
         # A burn rate fires only while the budget is not exhausted, which a threshold of 100 % shows.
-        every = (*burn.gauges, burn.hour)
+        every = (*burn.window_pairs, burn.hour)
         return math.gcd(panes, *(gauge.panes for gauge in every)) if BASIS in self.thresholds else 1

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 RELEASE: Final = 0.7
 """The share of the limit below which an alert resolves."""
 MEANT: Final = 0.5
-"""The share of its limit from which on the topics are named, although the other head fires."""
+"""The share of its limit at which the topics are named although the other head fires."""
 RECENT: Final = 32
-"""Vectors of the last minutes that are kept, to name calls."""
+"""Vectors of the last minutes that are kept to name calls."""
 
 
 class Embeddings(Protocol):
@@ -44,12 +44,12 @@ class Embeddings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DriftDetector(Detector):
-    """One reading a minute (or for as many minutes as it takes to have min_calls) once it has learned.
+    """Reads each minute, or as many minutes as have min_calls together, after it has learned a reference.
 
-    State: that of `pool`; "space": whose vectors it is about; "learning": see Learner; then "reference"
-    (bytes), "memories" (see hotelling; of topics, shape and alike) and "recent" (Seen); "heard": event time
-    (µs) of the last vector; "other": a space that others came of since; "silent": nothing came for an hour;
-    "said": the verdict, value, limit and note that hold.
+    State: that of `pool`; "space": the embedding space that it reads; "learning": see Learner; then
+    "reference" (bytes), "memories" (see hotelling; of topics, shape and alike) and "recent" (Seen); "heard":
+    event time (µs) of the last vector; "other": another space that vectors came from since; "silent": no
+    vector for an hour; "said": the present verdict, value, limit and note.
     """
 
     rule: Embeddings
@@ -62,10 +62,10 @@ class DriftDetector(Detector):
         return f"drift {rule.learn} {rule.min_calls} {rule.model} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """Read a closed pane. The last reading holds until a step gives another one."""
+        """Read a closed pane. The last reading is repeated until a step makes another one."""
         at, readings = (pane + 1) * self.pane, []
         if vitals is not None and vitals.meaning:
-            readings = self._hear(state, pane, vitals.meaning)
+            readings = self._add_embeddings(state, pane, vitals.meaning)
         if step := pool.step(state, pane, self.pane, self.rule.min_calls):
             readings = [*readings, self._step(state, *step)]
         elif at >= self._stale(state):
@@ -86,7 +86,7 @@ class DriftDetector(Detector):
         stale = self._stale(state)
         return min(pool.wakes(state), FOREVER if stale == FOREVER else -(-stale // self.pane) - 1)
 
-    def _hear(self, state: dict[str, Any], pane: int, meaning: Meaning) -> list[Reading]:
+    def _add_embeddings(self, state: dict[str, Any], pane: int, meaning: Meaning) -> list[Reading]:
         ours = {space: moments for space, moments in meaning.items() if self._wanted(state, space)}
         at = (pane + 1) * self.pane
         if ours:
@@ -113,7 +113,7 @@ class DriftDetector(Detector):
         return self.rule.model in ("", space, space.rpartition("/")[0])
 
     def _stale(self, state: dict[str, Any]) -> int:
-        """When to report that there were no embeddings for an hour (µs); FOREVER: never."""
+        """When to report an hour without embeddings (µs); FOREVER: never."""
         if "reference" not in state or "silent" in state:
             return FOREVER
         heard: int = state["heard"]
@@ -122,7 +122,7 @@ class DriftDetector(Detector):
     def _step(self, state: dict[str, Any], space: str, step: Step) -> Reading:
         state["space"] = space
         if "reference" in state:
-            return self._judged(state, unpacked(state["reference"]), step)
+            return self._evaluated(state, unpacked(state["reference"]), step)
         learning = state.setdefault("learning", {})
         made = Learner(self.rule.learn // MINUTE).take(learning, space, step)
         counts = {"calls": step.moments.count, "reference_calls": learning.get("calls", 0)}
@@ -132,7 +132,7 @@ class DriftDetector(Detector):
         stand = Stand(step.end, {"reference_age_s": 0.0}, counts, texts={"model": space})
         return Reading(step.end, "clear", 0.0, 1.0, note="learning", stands=(stand,))
 
-    def _judged(self, state: dict[str, Any], reference: Reference, step: Step) -> Reading:
+    def _evaluated(self, state: dict[str, Any], reference: Reference, step: Step) -> Reading:
         self._remember(state, step)
         read = self._read(state, reference, step)
         (topics, _), (shape, _), (alike, _) = read
@@ -143,7 +143,7 @@ class DriftDetector(Detector):
         return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
 
     def _read(self, state: dict[str, Any], reference: Reference, step: Step) -> list[tuple[float, int]]:
-        """Of topics, shape and alike: the greatest share of its limit, and the place of the span with it."""
+        """Of topics, shape and alike: the greatest share of its limit, and the place of that span."""
         run = 3 * run_length(self.rule.false_alarms, self.rule.series, MINUTE)
         x, z = step.means
         topics, shape = reference.topics, reference.shape
@@ -177,7 +177,7 @@ class DriftDetector(Detector):
         del recent[:-RECENT]
 
     def _note(self, state: dict[str, Any], reference: Reference, read: list[tuple[float, int]]) -> str:
-        """Whether the topics have changed, and which calls show it."""
+        """Describe what has changed, with calls that show it."""
         (topics, _), (shape, _), (alike, place) = read
         which = int(shape > topics)
         head = (reference.topics, reference.shape)[which]

@@ -30,19 +30,19 @@ MINOR: Final = "minor"
 MAJOR: Final = "major"
 SHARE: Final = METRICS["error_share"]
 _OUTCOMES: Final = ("error_type", "status")
-"""Dimensions that say how a call ended."""
+"""Dimensions that are the outcome of a call."""
 
 
 class Outage(Kind):
     """A provider that fails: minor and major.
 
-    It is one alert with two levels; at "major" it is critical, whatever its labels say. minor, major: the
-    share of failed calls from which on it is one. resolve_below: where the alert resolves, by default half of
+    It is one alert with two levels; at "major" it is critical, whatever its labels are. minor, major: the
+    shares of failed calls at which they begin. resolve_below: where the alert resolves, by default half of
     minor; until then a major outage stays major. min_calls: of the window. errors: the error_types that are
-    the provider's fault; a call with any other type, or one that failed without a type, is left out.
+    the provider's fault; calls with another type, and calls that failed without a type, are left out.
 
-    `no_data` is keep by default: callers turn away from a provider that is down, so few calls do not mean
-    that it has recovered.
+    `no_data` is keep by default: clients stop calling a provider that is down, so few calls do not mean that
+    it has recovered.
     """
 
     kind: ClassVar[str] = "outage"
@@ -81,7 +81,7 @@ class Outage(Kind):
     @classmethod
     def _errors(cls, value: Any) -> Condition:
         wanted = condition("errors", value)
-        # A successful call has no error_type, and has to count.
+        # Successful calls have no error_type, and have to be included.
         if wanted.accepts(UNKNOWN):
             return wanted
         if wanted.negate:
@@ -131,7 +131,7 @@ class Outage(Kind):
         del key
         return Statistic.over(self, SHARE, pane, few=self.min_calls)
 
-    def judged(self, at: int, value: float) -> Reading:
+    def reading(self, at: int, value: float) -> Reading:
         """The reading for a share of failed calls at a time (µs)."""
         if value >= self.major:
             return Reading(at, "breach", value, self.major, MAJOR)
@@ -152,5 +152,5 @@ class Outage(Kind):
 
     def _may_fire(self, windows: Windows) -> NDArray[np.bool_]:
         calls, errors = windows.totals("calls"), windows.totals("errors")
-        found: NDArray[np.bool_] = (calls >= self.min_calls) & (errors >= calls * self.minor * (1 - SLACK))
-        return found
+        may_fire: NDArray[np.bool_] = (calls >= self.min_calls) & (errors >= calls * self.minor * (1 - SLACK))
+        return may_fire
