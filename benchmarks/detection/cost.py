@@ -60,14 +60,14 @@ def _watched(kind: str, rule: str, different: list[Vitals], panes: int) -> tuple
     text = f"groups:\n- name: bench\n  rules:\n  - alert: Bench\n    {kind}: {rule}\n"
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "rules.yaml").write_text(text)
-        watch = load_engine(Path(folder), PANE)
+        engine = load_engine(Path(folder), PANE)
     state: dict[str, Any] = {}
-    view, began = watch.rules.rules[0].view, 0.0
+    view, began = engine.rules.rules[0].view, 0.0
     for n in range(LEARN + panes):
         if n == LEARN:
             began = time.process_time()
         closed = [(START + n, different[n % len(different)])]
-        watch.advance(view, ("bench",), state, floor=START + n + 1, closed=closed)
+        engine.advance(view, ("bench",), state, floor=START + n + 1, closed=closed)
     return time.process_time() - began, len(msgspec.msgpack.encode(state))
 
 

@@ -31,31 +31,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Calls ──combine──► frames ──merge, and in it watch──► points and alerts.
+    """Calls ──combine──► frames ──merge, and in it the rules──► points and alerts.
 
     combine: the plan of each input topic that has one of its own, by name; "" is everybody else's.
     """
 
     combine: Mapping[str, CombinePlan]
     merge: MergePlan
-    watch: RuleEngine
+    engine: RuleEngine
 
     @classmethod
     def of(
-        cls, settings: Settings, shards: int, inputs: Sequence[str], *, watch: RuleEngine | None = None
+        cls, settings: Settings, shards: int, inputs: Sequence[str], *, engine: RuleEngine | None = None
     ) -> Pipeline:
         """What the settings and the rules ask for.
 
-        shards: partitions of the partials topic. inputs: the topics that merge waits for. watch: the rules,
-        where they are not simply those of the settings' folder.
+        shards: partitions of the partials topic. inputs: the topics that merge waits for. engine: the rule
+        engine, where it is not that of the settings' folder.
 
         Raises ConfigError (RuleError for the rules) that names what is wrong.
         """
         pane = duration(settings.pane)
         own = _views(settings)
-        watch = watch or load_engine(settings.alerts, pane, own)
+        engine = engine or load_engine(settings.alerts, pane, own)
         # A rule's view stands in for the one of the same name: the same series, but eager.
-        views = tuple({view.name: view for view in (*own, *watch.views)}.values())
+        views = tuple({view.name: view for view in (*own, *engine.views)}.values())
         prices = Prices(settings.prices)
         for topic, form in settings.formats.items():
             ingest.check_format(topic, form)
@@ -76,12 +76,12 @@ class Pipeline:
                 pane_us=pane,
                 views={view.name: view for view in views},
                 contributors=settings.contributors,
-                rules=watch,
+                engine=engine,
                 inputs=frozenset(inputs),
                 limits=Limits(settings.max_series, settings.max_watched),
                 shards=shards,
             ),
-            watch,
+            engine,
         )
 
     def combining(
@@ -152,7 +152,7 @@ def check(settings: Settings) -> Sequence[str]:
     store(settings)
     for scorer in settings.scorers:
         find(scorer.scorer)
-    return Pipeline.of(settings, 1, settings.sources).watch.rules.warnings
+    return Pipeline.of(settings, 1, settings.sources).engine.rules.warnings
 
 
 def scoring(settings: Settings, benches: Sequence[ScorerWorker]) -> Make:

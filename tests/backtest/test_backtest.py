@@ -251,7 +251,7 @@ def test_the_alerts_are_those_of_the_workers_stages(
     monkeypatch.setattr(trial, "BLOCK", block)
     found, parts = tried(settings, busy(seed), dice, partitions=partitions, most=90)
     expected = told(worked(settings, parts))
-    assert told(found.judges[0].alerts) == expected
+    assert told(found.folders[0].alerts) == expected
     fired = {rule for _, rule, *_ in expected}
     assert len(fired) >= 12, f"the traffic has to make rules fire: {fired}"
 
@@ -284,9 +284,9 @@ def test_the_command_prints_a_table_or_json(tmp_path: Path, calls: Path):
 
 
 def test_what_is_not_there_is_named(tmp_path: Path, calls: Path):
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not a folder"):
         backtest(calls, tmp_path / "none")
-    with pytest.raises(ConfigError, match="is no file"):
+    with pytest.raises(ConfigError, match="is not a file"):
         backtest(tmp_path / "none", folder(tmp_path / "rules", FAILS.format(limit="50%")))
 
 

@@ -67,13 +67,15 @@ def test_of_every_kind_the_alerts_are_those_of_the_workers_stages(tmp_path: Path
     settings = Settings(alerts=rules)
     found, parts = tried(settings, calls(seed), dice, partitions=partitions, most=900)
     expected = told(worked(settings, parts))
-    assert told(found.judges[0].alerts) == expected
+    assert told(found.folders[0].alerts) == expected
     fired = {rule for _, rule, *_ in expected}
     assert fired >= {"Scores", "Changed", "Slower", "Canary", "Drift"}, fired
 
 
 def test_rules_that_read_only_sums_and_bins_need_no_stages(tmp_path: Path):
     found = Evaluator(Settings(), [folder(tmp_path / "rules", RULES)], {"calls": 1})
-    fast = {rule.name for rule in found.judges[0].pipeline.watch.rules.rules if rule.condition.needs}
+    fast = {
+        rule.name for rule in found.folders[0].pipeline.engine.rules.rules if rule.condition.required_data
+    }
     assert fast == {"Slower", "Usual", "Fails"}
     assert [kind for kind in KINDS if kind not in RULES] == ["budget", "outage", "absence", "runaway"]

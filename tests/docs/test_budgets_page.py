@@ -10,7 +10,7 @@ import pytest
 from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds.budget.burn_windows import LENGTHS, scaled
 from llmvitals.window import duration
-from panes import MINUTE, PANE, vitals, walk, watch
+from panes import MINUTE, PANE, rule_engine, vitals, walk
 from spend import DAY, HOUR, moment
 
 PAGE = (Path(__file__).parents[2] / "docs" / "budgets.md").read_text(encoding="utf-8")
@@ -38,9 +38,9 @@ def test_its_sentences_are_those_that_people_read(tmp_path):
     burning = "alert: A\nbudget: {limit: 720, per: month, timezone: Europe/Berlin, thresholds: [100%], burn_rate: default}"
     start = moment("2025-06-02T00:00", "Europe/Berlin")
     panes = {pane: vitals(cost=20 / 60) for pane in range(start, start + HOUR, MINUTE)}
-    (burn, *_) = walk(watch(tmp_path, burning), panes, start + HOUR)
+    (burn, *_) = walk(rule_engine(tmp_path, burning), panes, start + HOUR)
     rising = "alert: A\nbudget: {limit: 500, per: month, thresholds: [100%], forecast: 80%}"
     start = moment("2025-06-01T00:00")
     panes = {pane: vitals(cost=20 / 96) for pane in range(start, start + 8 * DAY, 15 * MINUTE)}
-    (forecast, *_) = walk(watch(tmp_path, rising), panes, start + 8 * DAY)
+    (forecast, *_) = walk(rule_engine(tmp_path, rising), panes, start + 8 * DAY)
     assert re.findall(r"^> (.*)", PAGE, re.MULTILINE) == [burn.note, forecast.note]

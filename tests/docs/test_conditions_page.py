@@ -11,7 +11,7 @@ from llmvitals.rules.kinds.absence.spec import Absence
 from llmvitals.rules.kinds.change.spec import Change
 from llmvitals.rules.kinds.outage.spec import Outage
 from llmvitals.rules.kinds.runaway.spec import Runaway
-from panes import MINUTE, PANE, vitals, watch
+from panes import MINUTE, PANE, rule_engine, vitals
 
 PAGE = (Path(__file__).parents[2] / "docs" / "conditions.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -39,7 +39,7 @@ def test_it_names_every_metric_once():
 
 def test_its_sentences_are_those_that_people_read(tmp_path):
     def said(rule: str, series: tuple[str, ...], *closed, end: int = 0) -> list[str]:
-        watched = watch(tmp_path, rule)
+        watched = rule_engine(tmp_path, rule)
         panes = [(FIRST + at, content) for at, content in closed]
         found = watched.advance(
             watched.views[0].name, series, {}, floor=end or panes[-1][0] + 1, closed=panes

@@ -40,8 +40,8 @@ def points(now: int) -> list[Point]:
 
 def budgets(at: int) -> list[Point]:
     """What the starter rules say of a team that spent a dollar then."""
-    watch, pane = load_engine(ROOT / "alerts", PANE), at // PANE
-    said = watch.advance("team", ("x",), {}, floor=pane + 6, closed=[(pane, vitals(cost=1))])
+    engine, pane = load_engine(ROOT / "alerts", PANE), at // PANE
+    said = engine.advance("team", ("x",), {}, floor=pane + 6, closed=[(pane, vitals(cost=1))])
     return panes.points(said)
 
 

@@ -47,7 +47,7 @@ def test_its_test_passes(tmp_path):
     (tmp_path / "latency_test.yaml").write_text(TESTS)
     (suite,) = load_tests(tmp_path, ["SlowAnswers"], PANE)
     runner = Runner(Settings(), tmp_path)
-    assert [runner.run(suite, case).failures for case in suite.cases] == [(), ()]
+    assert [runner.run(suite, case).failures for case in suite.tests] == [(), ()]
 
 
 def test_it_names_what_there_is():

@@ -9,7 +9,7 @@ from llmvitals.notify.rate_limit import RateLimits
 from llmvitals.notify.slack.actions import SILENCE
 from llmvitals.notify.slack.buttons import listening
 from llmvitals.testing import FakeSlack
-from panes import PANE, said, told, vitals, walk, watch
+from panes import PANE, rule_engine, rule_outputs, transitions, vitals, walk
 from panes import alerts as spoken
 from spend import DAY, HOUR, brief, call, moment, replayed, stages
 
@@ -20,7 +20,9 @@ FIRST = 1_700_000_000_000_000 // PANE // 6 * 6
 @pytest.mark.parametrize("mode", ["ok", "keep", "alert", "no_data"])
 def test_p99_of_two_calls_pages_nobody(tmp_path, calls, mode):
     """Without a word about min_calls in the rule; and the two calls alone are no lack of data either."""
-    watched = watch(tmp_path, f"alert: Slow\nthreshold: {{metric: latency_p99, above: 4s}}\nno_data: {mode}")
+    watched = rule_engine(
+        tmp_path, f"alert: Slow\nthreshold: {{metric: latency_p99, above: 4s}}\nno_data: {mode}"
+    )
     slow = vitals(ms=(60_000.0,) * calls)
     assert walk(watched, {FIRST: slow, FIRST + 500: slow}, FIRST + 20_000) == []
 
@@ -28,16 +30,16 @@ def test_p99_of_two_calls_pages_nobody(tmp_path, calls, mode):
 def test_langfuse_16178_a_monitor_that_can_not_say_says_so(tmp_path):
     rule = "alert: Slow\nthreshold: {metric: latency_p99, above: 4s, window: 1m}\nfor: 1m\nno_data: no_data"
     well = vitals(ms=(100.0,) * 20)
-    (stuck,) = walk(watch(tmp_path, rule), {FIRST: well, FIRST + 1: well}, FIRST + 60)
+    (stuck,) = walk(rule_engine(tmp_path, rule), {FIRST: well, FIRST + 1: well}, FIRST + 60)
     assert (stuck.status, stuck.level, stuck.at // PANE - FIRST) == ("firing", "no data", 8 + 6)
-    assert stuck.summary == "Slow can't say: 0 calls within 1m, 20 are needed: all calls"
+    assert stuck.summary == "Slow has too few calls: 0 within 1m, 20 are needed: all calls"
 
 
 def test_langfuse_16178_a_pending_alert_is_not_stuck_when_calls_stop(tmp_path):
     """Time alone takes it on: it fires when `for` is over, though nobody calls any more."""
     rule = "alert: Slow\nthreshold: {metric: latency_p99, above: 4s, window: 5m}\nfor: 1m"
     slow = vitals(ms=(60_000.0,) * 20)
-    assert told(walk(watch(tmp_path, rule), {FIRST: slow}, FIRST + 60)) == [
+    assert transitions(walk(rule_engine(tmp_path, rule), {FIRST: slow}, FIRST + 60)) == [
         ("firing", "", FIRST + 6), ("resolved", "", FIRST + 30),
     ]  # fmt: skip
 
@@ -61,13 +63,13 @@ def test_litellm_3738_and_3113_over_budget_each_request_does_not_alert(tmp_path,
 @pytest.mark.parametrize("cuts", [(), (0,), (-1, 0, 1), (-HOUR, HOUR)])
 def test_litellm_8364_and_16057_a_budget_begins_anew_once_and_by_itself(tmp_path, cuts):
     """At each midnight of its own zone, also when the worker restarts right then, or nothing is called."""
-    rule = watch(
+    rule = rule_engine(
         tmp_path, "alert: A\nbudget: {limit: 10, per: day, timezone: America/New_York, thresholds: [100%]}"
     )
     midnight = [moment(f"2025-11-0{day}T00:00", "America/New_York") for day in range(1, 6)]
     spends = {midnight[0] + HOUR: 12, midnight[1] - 1: 1, midnight[1] + HOUR: 9, midnight[3]: 10}
     panes = {pane: vitals(cost=cost) for pane, cost in spends.items()}
-    heard = said(
+    heard = rule_outputs(
         rule, panes, midnight[4] + HOUR, cuts=[each + cut for each in midnight for cut in cuts], packed=True
     )
     found = spoken(heard)

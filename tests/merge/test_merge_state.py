@@ -31,7 +31,7 @@ class Spending:
         self.view = view
         self.asked: list[tuple[tuple[str, ...], int, list[int], list[int]]] = []
 
-    def watches(self, view: str) -> bool:
+    def reads(self, view: str) -> bool:
         return view == self.view
 
     def due(self, state: dict[str, Any]) -> int:
@@ -78,7 +78,7 @@ def merge(plan: MergePlan, parts: dict[str, bytes] | None = None, beginning: int
 
 
 def plan(**more: Any) -> MergePlan:
-    return MergePlan(PANE, VIEWS, rules=Spending(), **more)
+    return MergePlan(PANE, VIEWS, engine=Spending(), **more)
 
 
 # Rules
@@ -92,7 +92,7 @@ def test_an_open_pane_of_an_eager_view_can_fire_before_it_closes():
     assert [(m.topic, m.key, Alert.decode(m.value).value) for m in out] == [(Topic.ALERTS, b"r-x", 100)]
     stage.apply(log([frame(0, 1, floor=1), frame(1, 1, floor=1)], 2))
     # What is still open has not grown, and was looked at when it had.
-    assert [asked for asked in rules.rules.asked if asked[1] > -(10**9)][-1] == (("x",), 1, [0], [])
+    assert [asked for asked in rules.engine.asked if asked[1] > -(10**9)][-1] == (("x",), 1, [0], [])
 
 
 def test_after_a_restart_every_memory_is_asked_once_and_open_panes_only_when_they_grow():
@@ -103,14 +103,14 @@ def test_after_a_restart_every_memory_is_asked_once_and_open_panes_only_when_the
     again = merge(rules, stage.snapshot(whole=True).parts)
     later = [frame(0, 2, floor=1, of=1), frame(0, 3, entry(5, vitals(calls=2), "team", "x"), floor=1, of=1)]
     again.apply(log(later, 1))
-    assert rules.rules.asked == [(("x",), 1, [0], []), (("x",), 1, [], [5])]
+    assert rules.engine.asked == [(("x",), 1, [0], []), (("x",), 1, [], [5])]
 
 
 def test_rules_are_asked_once_a_frame_about_all_that_closed():
     rules = plan()
     stage = merge(rules)
     stage.apply(log([frame(0, 1, *(entry(n, ONE, "team", "x") for n in range(4)), floor=3, of=1)]))
-    assert rules.rules.asked == [(("x",), 3, [0, 1, 2], [3])]
+    assert rules.engine.asked == [(("x",), 3, [0, 1, 2], [3])]
 
 
 def test_a_series_that_wants_to_tick_is_asked_when_other_panes_close():
@@ -119,9 +119,9 @@ def test_a_series_that_wants_to_tick_is_asked_when_other_panes_close():
     stage.apply(
         log([frame(0, 1, entry(0, ONE, "team", "x"), entry(0, vitals(), "team", "y"), floor=1, of=1)])
     )
-    rules.rules.asked.clear()
+    rules.engine.asked.clear()
     stage.apply(log([frame(0, 1, floor=1, of=1), frame(0, 2, floor=9, of=1)], 1))
-    assert rules.rules.asked == [(("x",), 9, [], [])]
+    assert rules.engine.asked == [(("x",), 9, [], [])]
 
 
 def test_a_bucket_that_has_nothing_but_a_rule_s_memory_wakes_up_for_it():
@@ -129,12 +129,12 @@ def test_a_bucket_that_has_nothing_but_a_rule_s_memory_wakes_up_for_it():
         def due(self, state):
             return FIRST + 5 if len(self.asked) == 1 else FOREVER
 
-    rules = MergePlan(PANE, VIEWS, rules=Late("rule"))
+    rules = MergePlan(PANE, VIEWS, engine=Late("rule"))
     stage = merge(rules)
     stage.apply(log([frame(0, 1, entry(0, ONE, "rule", "x"), floor=1, of=1), frame(0, 2, floor=4, of=1)]))
-    assert rules.rules.asked == [(("x",), 1, [0], [])]
+    assert rules.engine.asked == [(("x",), 1, [0], [])]
     stage.apply(log([frame(0, 3, floor=5, of=1), frame(0, 4, floor=6, of=1)], 2))
-    assert rules.rules.asked[1:] == [(("x",), 5, [], [])]
+    assert rules.engine.asked[1:] == [(("x",), 5, [], [])]
 
 
 def test_the_memory_of_a_series_is_dropped_when_it_is_empty():
@@ -149,14 +149,14 @@ def test_views_without_rules_are_not_asked_about():
     rules = plan()
     stage = merge(rules)
     stage.apply(log([frame(0, 1, entry(0, ONE), entry(0, ONE, "app", "a"), floor=1, of=1)]))
-    assert rules.rules.asked == []
+    assert rules.engine.asked == []
 
 
 def test_a_view_for_rules_only_is_asked_about_and_keeps_no_windows():
-    rules = MergePlan(PANE, VIEWS, rules=Spending("rule"))
+    rules = MergePlan(PANE, VIEWS, engine=Spending("rule"))
     stage = merge(rules)
     assert stage.apply(log([frame(0, 1, entry(0, ONE, "rule", "a"), floor=1, of=1)])) == []
-    assert rules.rules.asked == [(("a",), 1, [0], [])]
+    assert rules.engine.asked == [(("a",), 1, [0], [])]
     assert stage.series == 1
 
 
@@ -210,7 +210,7 @@ def test_what_an_open_pane_has_told_is_not_told_again_when_panes_close_in_pieces
     monkeypatch.setattr(settle, "STRETCH", 1)
     rules = plan()
     assert alerts(merge(rules).apply(records)) == {told}
-    assert [asked[2:] for asked in rules.rules.asked[-2:]] == [([0], []), ([1], [])]
+    assert [asked[2:] for asked in rules.engine.asked[-2:]] == [([0], []), ([1], [])]
 
 
 def test_a_checkpoint_within_a_frame_knows_which_buckets_have_it(monkeypatch):

@@ -170,16 +170,16 @@ def test_every_shard_counts_its_own_other_and_says_which_it_is():
 
 def test_of_sessions_the_hour_counts_and_other_is_not_kept():
     views = {"s": View("s", ("session",), stored=False)}
-    watched = MergePlan(PANE, views, rules=Everything(), limits=Limits(1_000, 2))
+    watched = MergePlan(PANE, views, engine=Everything(), limits=Limits(1_000, 2))
     stage = merge(watched)
 
     def sessions(pane: int, *names: str) -> Frame:
         return frame(0, 1, *(entry(pane, ONE, "s", name) for name in names), floor=pane + 1, of=1)
 
     stage.apply(log([sessions(0, "a", "b", "c")]))
-    assert sorted(watched.rules.seen) == ["a", "b"]
+    assert sorted(watched.engine.seen) == ["a", "b"]
     stage.apply(log([sessions(720, "x"), sessions(721, "y", "z", "w")], 1))
-    assert sorted(watched.rules.seen) == ["a", "b", "y", "z"]
+    assert sorted(watched.engine.seen) == ["a", "b", "y", "z"]
 
 
 class Everything:
@@ -188,7 +188,7 @@ class Everything:
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def watches(self, view: str) -> bool:
+    def reads(self, view: str) -> bool:
         return True
 
     def due(self, state: dict[str, Any]) -> int:

@@ -36,7 +36,7 @@ CALLS = st.lists(
 class Diary:
     """Says of every pane of every home what it held, and all that its memory knows of the home."""
 
-    def watches(self, view: str) -> bool:
+    def reads(self, view: str) -> bool:
         return view in ("split", "alone")
 
     def due(self, state: dict[str, Any]) -> int:
@@ -63,7 +63,7 @@ class Diary:
 
 
 def plan() -> MergePlan:
-    return MergePlan(PANE, {view.name: view for view in (SPLIT, ALONE)}, rules=Diary(), buckets=8, rounds=8)
+    return MergePlan(PANE, {view.name: view for view in (SPLIT, ALONE)}, engine=Diary(), buckets=8, rounds=8)
 
 
 def combined(calls: Sequence[Call], dice: Random, partitions: int, shards: int) -> list[list[Message]]:

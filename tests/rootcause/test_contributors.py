@@ -8,21 +8,21 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmvitals.rootcause.contributors import Suspects, fixed
 from llmvitals.rootcause.history import FRESH, KEPT
+from llmvitals.rootcause.recent import RecentContributors, fixed_kinds
 from llmvitals.sketch import top_k
 from panes import MINUTE, PANE, vitals
 
 FIRST = 1_700_006_400_000_000 // PANE
-SUSPECTS = Suspects(PANE)
+SUSPECTS = RecentContributors(PANE)
 HOUR = 60 * MINUTE
 
 
-def held(panes, suspects=SUSPECTS):
+def held(panes, recent=SUSPECTS):
     """The state after panes: number from FIRST on → vitals."""
     state: dict = {}
     for pane, content in sorted(panes.items()):
-        suspects.add(state, FIRST + pane, content)
+        recent.add(state, FIRST + pane, content)
     return state
 
 
@@ -32,7 +32,7 @@ def pane(user="ann", calls=5, cost=1.0, **names):
 
 
 def spans(state, at):
-    return SUSPECTS.spans(state, (FIRST + at) * PANE)
+    return SUSPECTS.periods(state, (FIRST + at) * PANE)
 
 
 def test_now_is_the_last_minutes_and_before_is_all_else():
@@ -67,7 +67,7 @@ def test_nothing_is_counted_twice_and_nothing_of_the_last_hour_is_missing(steps)
 
 
 def test_there_is_nothing_to_compare_with_at_first_and_after_a_long_silence():
-    assert SUSPECTS.spans({}, 5) is None
+    assert SUSPECTS.periods({}, 5) is None
     assert spans(held({n: pane() for n in range(MINUTE)}), MINUTE) is None
     late = {n: pane() for n in range(MINUTE)} | {4 * HOUR + n: pane() for n in range(MINUTE)}
     assert spans(held(late), 4 * HOUR + MINUTE) is None
@@ -85,8 +85,8 @@ def test_open_panes_are_as_good_as_closed_ones(gaps, data):
     assert msgspec.msgpack.encode(state) == before
     if end > list(panes)[cut]:
         closed = held({number: content for number, content in panes.items() if number < end})
-        assert SUSPECTS.told(ahead, "cost", at) == SUSPECTS.told(closed, "cost", at)
-        assert SUSPECTS.spans(ahead, at) == SUSPECTS.spans(closed, at)
+        assert SUSPECTS.top(ahead, "cost", at) == SUSPECTS.top(closed, "cost", at)
+        assert SUSPECTS.periods(ahead, at) == SUSPECTS.periods(closed, at)
 
 
 def test_a_newcomer_is_seen_beside_those_who_have_added_up_for_long():
@@ -100,9 +100,9 @@ def test_a_newcomer_is_seen_beside_those_who_have_added_up_for_long():
 
 
 def test_what_the_series_fixes_is_left_out():
-    assert fixed(["user", "tags.x", "prompt_version", "team"]) == {"user", "prompt"}
-    assert fixed(["prompt_name"]) == set()
-    state = held({0: pane(prompt={"p@v1": (1, 2, 3)})}, Suspects(PANE, {"user"}))
+    assert fixed_kinds(["user", "tags.x", "prompt_version", "team"]) == {"user", "prompt"}
+    assert fixed_kinds(["prompt_name"]) == set()
+    state = held({0: pane(prompt={"p@v1": (1, 2, 3)})}, RecentContributors(PANE, {"user"}))
     assert list(state["now"][2]) == ["prompt"]
 
 
@@ -119,8 +119,8 @@ def test_a_restart_changes_nothing(gaps, data):
         SUSPECTS.add(again, FIRST + number, content)
         again = msgspec.msgpack.decode(msgspec.msgpack.encode(again))
     end = (FIRST + at + 1) * PANE
-    assert SUSPECTS.told(again, "cost", end) == SUSPECTS.told(whole, "cost", end)
-    one, other = SUSPECTS.spans(again, end), SUSPECTS.spans(whole, end)
+    assert SUSPECTS.top(again, "cost", end) == SUSPECTS.top(whole, "cost", end)
+    one, other = SUSPECTS.periods(again, end), SUSPECTS.periods(whole, end)
     assert (one and [packed(span) for span in one]) == (other and [packed(span) for span in other])
 
 
@@ -130,13 +130,13 @@ def packed(span):
 
 def test_an_older_version_s_state_is_begun_anew():
     state = {"from": 5, "now": [{"user": {"ann": [1, 2, 3]}}, {}], "before": [{}, {}]}
-    assert SUSPECTS.told(state, "cost", 9) == ([], [])
+    assert SUSPECTS.top(state, "cost", 9) == ([], [])
     SUSPECTS.add(state, FIRST, pane())
     assert set(state) == {"now", "past"}
 
 
 def test_an_ordinary_users_memory_is_small():
-    suspects = Suspects(PANE, fixed(["user"]))
+    recent = RecentContributors(PANE, fixed_kinds(["user"]))
     share = (3, 41_234_567, 9_123, 51_234_567, 12_345_678, 700)
     state: dict = {}
     for number in range(5 * HOUR):
@@ -152,5 +152,5 @@ def test_an_ordinary_users_memory_is_small():
         }
         content = vitals(calls=3, names={}, worst=worst)
         object.__setattr__(content, "contributors", names)
-        suspects.add(state, FIRST + number, content)
+        recent.add(state, FIRST + number, content)
     assert len(msgspec.msgpack.encode(state)) < 3_000

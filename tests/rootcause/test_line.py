@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.metrics.quantity import amount
-from llmvitals.rootcause.change import Case, Span
-from llmvitals.rootcause.line import line
-from llmvitals.rootcause.products import subject
+from llmvitals.rootcause.change import Comparison, Period
+from llmvitals.rootcause.decomposition import decomposition_of
+from llmvitals.rootcause.line import root_cause_line
 from llmvitals.sketch import top_k
 
 HOUR = 3_600_000_000
@@ -24,16 +24,18 @@ def share(calls=100, *, tokens=1_000, out=100, price=0.01, cached=0.0, ms=1_000)
     return calls, round(gross * (1 - cached)), calls * tokens, gross, calls * ms * 1_000, calls * out
 
 
-def span(*, hours: float = 1.0, rest: top_k.Share = top_k.NO_SHARE, **names: dict[str, top_k.Share]) -> Span:
+def span(
+    *, hours: float = 1.0, rest: top_k.Share = top_k.NO_SHARE, **names: dict[str, top_k.Share]
+) -> Period:
     """What some time held: kind → name → share; the first kind has everything but the rest."""
     total = rest
     for each in next(iter(names.values()), {}).values():
         total = top_k.add(total, each)
-    return Span(round(hours * HOUR), total, names)
+    return Period(round(hours * HOUR), total, names)
 
 
-def cost(before: Span, now: Span, **more) -> str:
-    return line("cost", "usd", before, now, **more)
+def cost(before: Period, now: Period, **more) -> str:
+    return root_cause_line("cost", "usd", before, now, **more)
 
 
 V7 = span(prompt={"answer@v7": share()})
@@ -125,35 +127,37 @@ def test_what_is_new_beside_much_that_is_not_named():
 def test_money_of_a_call_has_no_volume():
     now = span(prompt={"answer@v7": share(900, price=0.02)})
     told = "+$0.01 a call against the hour before: 100 % from a higher price in answer@v7"
-    assert line("cost_per_call_mean", "usd", V7, now) == told
-    assert line("cost_per_call_p95", "usd", V7, now) == told
+    assert root_cause_line("cost_per_call_mean", "usd", V7, now) == told
+    assert root_cause_line("cost_per_call_p95", "usd", V7, now) == told
 
 
 def test_latency():
     before = span(model={"sonnet": share(ms=2_000, out=100), "mini": share(ms=1_000, out=100)})
     now = span(model={"sonnet": share(ms=8_000, out=100), "mini": share(ms=1_000, out=100)})
-    assert line("latency_p95", "ms", before, now) == (
+    assert root_cause_line("latency_p95", "ms", before, now) == (
         "+3 s a call against the hour before: 100 % from slower answers of sonnet"
     )
     longer = span(model={"sonnet": share(ms=8_000, out=400), "mini": share(ms=1_000, out=100)})
-    assert line("latency_mean", "ms", before, longer).endswith(": 100 % from longer answers of sonnet")
-    assert line("ttft_p95", "ms", before, now) == ""
+    assert root_cause_line("latency_mean", "ms", before, longer).endswith(
+        ": 100 % from longer answers of sonnet"
+    )
+    assert root_cause_line("ttft_p95", "ms", before, now) == ""
 
 
 def test_tokens():
     now = span(prompt={"answer@v7": share(tokens=5_000, out=100)})
-    assert line("tokens", "tokens", V7, now).startswith("+400,000 tokens an hour")
-    assert line("input_tokens_per_call_mean", "tokens", V7, now) == (
+    assert root_cause_line("tokens", "tokens", V7, now).startswith("+400,000 tokens an hour")
+    assert root_cause_line("input_tokens_per_call_mean", "tokens", V7, now) == (
         "+4,000 tokens a call against the hour before: 100 % from longer prompts in answer@v7"
     )
-    assert line("output_tokens", "tokens", V7, now) == ""
-    assert line("cached_tokens", "tokens", V7, now) == ""
+    assert root_cause_line("output_tokens", "tokens", V7, now) == ""
+    assert root_cause_line("cached_tokens", "tokens", V7, now) == ""
 
 
 @pytest.mark.parametrize("metric", ["calls", "error_share", "cost_per_million_output_tokens"])
 def test_what_is_no_product_has_no_line(metric):
     unit = "usd" if metric.startswith("cost") else "share"
-    assert line(metric, unit, V7, span(prompt={"answer@v7": share(900)})) == ""
+    assert root_cause_line(metric, unit, V7, span(prompt={"answer@v7": share(900)})) == ""
 
 
 def test_nothing_to_compare_with_and_nothing_changed():
@@ -196,7 +200,7 @@ def test_a_line_is_a_whole_and_at_most_three_parts(old, new, rest, more):
         ("tokens", "tokens"),
         ("latency_p95", "ms"),
     ):
-        there, back = line(metric, unit, before, now), line(metric, unit, now, before)
+        there, back = root_cause_line(metric, unit, before, now), root_cause_line(metric, unit, now, before)
         for said in filter(None, (there, back)):
             assert re.fullmatch(r"[+−]\S+( s| ms| min.*| tokens)? an? \w+ against the hour before: .+", said)
             assert 1 <= len(re.findall(r"−?\d+ % from ", said)) <= 3
@@ -251,8 +255,8 @@ def test_longer_answers_and_prompts_beside_a_cache_are_not_taken_for_a_cache_tha
 def test_all_parts_together_are_the_change_and_exchanged_times_give_the_opposite(old, new, rest):
     before, now = span(rest=rest, prompt=old), span(prompt=new)
     if before.total[0] and now.total[0]:
-        about = subject("cost", "usd")
-        there, back = Case(about, before, now, ()), Case(about, now, before, ())
+        about = decomposition_of("cost", "usd")
+        there, back = Comparison(about, before, now, ()), Comparison(about, now, before, ())
         assert there.whole == pytest.approx(now.total[1] - before.total[1], abs=1)
         assert sum(there.effects.values()) == there.whole
         for place, part in there.effects.items():

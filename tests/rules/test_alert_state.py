@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from llmvitals.record.alert import Alert, Heavy
 from llmvitals.rules.engine import load_engine
-from panes import MINUTE, PANE, alerts, points, said, told, vitals, walk, watch
+from panes import MINUTE, PANE, alerts, points, rule_engine, rule_outputs, transitions, vitals, walk
 
 FIRST = 1_700_000_000_000_000 // PANE // (6 * MINUTE) * 6 * MINUTE
 BAD, SOSO, GOOD = vitals(calls=10, errors=9), vitals(calls=10, errors=4), vitals(calls=10)
@@ -19,8 +19,8 @@ CONDITION = "threshold: {metric: error_share, above: 50%, window: 10s, min_calls
 def life(folder, text: str = "", contents=(), end: int = 60):
     """What one alert does when the panes hold these contents (None: no calls)."""
     panes = {FIRST + at: content for at, content in enumerate(contents) if content}
-    alerts = walk(watch(folder, f"alert: A\n{CONDITION}{text}"), panes, FIRST + end)
-    return [(status, pane - FIRST) for status, _, pane in told(alerts)]
+    alerts = walk(rule_engine(folder, f"alert: A\n{CONDITION}{text}"), panes, FIRST + end)
+    return [(status, pane - FIRST) for status, _, pane in transitions(alerts)]
 
 
 def test_it_fires_at_once_without_for(tmp_path):
@@ -40,7 +40,7 @@ def test_an_interruption_begins_the_wait_anew(tmp_path):
 
 def test_it_began_when_it_was_first_seen(tmp_path):
     panes = {FIRST + at: BAD for at in range(4)}
-    (alert, over) = walk(watch(tmp_path, f"alert: A\n{CONDITION}for: 30s"), panes, FIRST + 9)
+    (alert, over) = walk(rule_engine(tmp_path, f"alert: A\n{CONDITION}for: 30s"), panes, FIRST + 9)
     assert (alert.since, alert.at, alert.until) == ((FIRST + 1) * PANE, (FIRST + 4) * PANE, None)
     assert (over.since, over.at, over.until) == (alert.since, (FIRST + 5) * PANE, (FIRST + 5) * PANE)
     assert alert.episode == over.episode == f"{alert.fingerprint}-{alert.since}"
@@ -62,7 +62,7 @@ def test_keep_firing_for_bridges_a_pause(tmp_path):
 
 def test_it_resolves_when_calls_stop(tmp_path):
     assert life(tmp_path, "", [BAD]) == [("firing", 0), ("resolved", 1)]
-    alerts = walk(watch(tmp_path, f"alert: A\n{CONDITION}"), {FIRST: BAD}, FIRST + 9)
+    alerts = walk(rule_engine(tmp_path, f"alert: A\n{CONDITION}"), {FIRST: BAD}, FIRST + 9)
     assert [alert.value for alert in alerts] == [0.9, 0.9]
     assert alerts[1].summary.endswith("(resolved: too few calls)")
 
@@ -79,7 +79,9 @@ def test_no_data_keep_lets_it_stay_until_calls_say_otherwise(tmp_path):
 
 def test_each_episode_has_its_own_name(tmp_path):
     panes = {FIRST + at: content for at, content in enumerate([BAD, GOOD, BAD, GOOD])}
-    episodes = [alert.episode for alert in walk(watch(tmp_path, f"alert: A\n{CONDITION}"), panes, FIRST + 9)]
+    episodes = [
+        alert.episode for alert in walk(rule_engine(tmp_path, f"alert: A\n{CONDITION}"), panes, FIRST + 9)
+    ]
     assert episodes[0] == episodes[1] != episodes[2] == episodes[3]
 
 
@@ -108,7 +110,7 @@ def test_an_alert_says_what_people_need(tmp_path):
     }
     worst = {"latency": ((9_000_000, "t1"), (8_000_000, "t2")), "cost": ((9_000, "t3"), (5_000, "t1"))}
     content = vitals(ms=(4200.0,) * 5, names=names, worst=worst)
-    alerts = walk(watch(tmp_path, FULL), {FIRST: content}, FIRST + 1, series=("chat", "gpt-5"))
+    alerts = walk(rule_engine(tmp_path, FULL), {FIRST: content}, FIRST + 1, series=("chat", "gpt-5"))
     (alert,) = [Alert.decode(alert.encode()) for alert in alerts]
     assert (
         alert.summary
@@ -128,19 +130,21 @@ def test_an_alert_says_what_people_need(tmp_path):
 
 def test_a_rule_without_words_says_the_facts(tmp_path):
     alerts = walk(
-        watch(tmp_path, "alert: A\nthreshold: {metric: cost, above: 5}"), {FIRST: vitals(cost=6)}, FIRST + 1
+        rule_engine(tmp_path, "alert: A\nthreshold: {metric: cost, above: 5}"),
+        {FIRST: vitals(cost=6)},
+        FIRST + 1,
     )
     assert alerts[0].summary == "cost over 5m is $6, the limit is $5: all calls"
-    alerts = walk(watch(tmp_path, f"alert: A\n{CONDITION}"), {FIRST: BAD}, FIRST + 1)
+    alerts = walk(rule_engine(tmp_path, f"alert: A\n{CONDITION}"), {FIRST: BAD}, FIRST + 1)
     assert alerts[0].summary == "90 % of the calls failed within 10s (limit 50 %): all calls"
     alerts = walk(
-        watch(tmp_path, "alert: A\nthreshold: {metric: latency_max, above: 5s, min_calls: 1}"),
+        rule_engine(tmp_path, "alert: A\nthreshold: {metric: latency_max, above: 5s, min_calls: 1}"),
         {FIRST: vitals(ms=(6000.0,))},
         FIRST + 1,
     )
     assert alerts[0].summary == "latency max over 5m is 6 s, the limit is 5 s: all calls"
     alerts = walk(
-        watch(tmp_path, "alert: A\nbudget: {limit: 5, per: day}"), {FIRST: vitals(cost=6)}, FIRST + 1
+        rule_engine(tmp_path, "alert: A\nbudget: {limit: 5, per: day}"), {FIRST: vitals(cost=6)}, FIRST + 1
     )
     assert alerts[0].summary == "$6 of $5 per day is used (120 %): all calls"
 
@@ -150,7 +154,7 @@ def test_a_users_name_with_braces_is_only_text(tmp_path):
         'alert: A\nthreshold: {metric: cost, above: 5, by: [user]}\nannotations: {summary: "{user} spends"}'
     )
     (alert,) = walk(
-        watch(tmp_path, text), {FIRST: vitals(cost=6)}, FIRST + 1, series=("{value}{0.__class__}",)
+        rule_engine(tmp_path, text), {FIRST: vitals(cost=6)}, FIRST + 1, series=("{value}{0.__class__}",)
     )
     assert alert.summary == "{value}{0.__class__} spends"
 
@@ -158,18 +162,18 @@ def test_a_users_name_with_braces_is_only_text(tmp_path):
 def test_a_changed_or_removed_rule_ends_its_alert(tmp_path):
     state: dict = {}
     rules = "alert: A\nthreshold: {metric: errors, above: 3, window: 1m}\n"
-    (alert,) = watch(tmp_path, rules).advance("all", (), state, floor=FIRST + 1, closed=[(FIRST, BAD)])
-    other = watch(tmp_path, rules.replace("1m", "2m"))
+    (alert,) = rule_engine(tmp_path, rules).advance("all", (), state, floor=FIRST + 1, closed=[(FIRST, BAD)])
+    other = rule_engine(tmp_path, rules.replace("1m", "2m"))
     (over,) = other.advance("all", (), dict(state), floor=FIRST + 2)
     assert (over.status, over.episode, over.at) == ("resolved", alert.episode, (FIRST + 2) * PANE)
     assert over.summary.endswith("(resolved: the rule was changed)")
-    other = watch(tmp_path, rules.replace("alert: A", "alert: B"))
+    other = rule_engine(tmp_path, rules.replace("alert: A", "alert: B"))
     assert [alert.rule for alert in other.advance("all", (), state, floor=FIRST + 2)] == ["A"]
     assert state == {}
 
 
 def test_an_idle_series_asks_for_nothing_and_leaves_nothing(tmp_path):
-    watched = watch(tmp_path, "alert: A\nthreshold: {metric: latency_p95, above: 1s, window: 5m}")
+    watched = rule_engine(tmp_path, "alert: A\nthreshold: {metric: latency_p95, above: 1s, window: 5m}")
     state: dict = {}
     closed = [(FIRST, vitals(ms=(9000.0,)))]
     assert watched.advance("all", (), state, floor=FIRST + 1, closed=closed) == []
@@ -184,13 +188,13 @@ def test_what_was_before_an_idle_time_is_forgotten_with_or_without_a_call_in_bet
         FIRST + at: vitals(cost=cost, names={"user": {name: (1, 5, 7)}})
         for at, cost, name in ((0, 1, "ann"), (9, 6, "bob"))
     }
-    watched = watch(tmp_path, "alert: A\nthreshold: {metric: cost, above: 5, window: 20s}")
+    watched = rule_engine(tmp_path, "alert: A\nthreshold: {metric: cost, above: 5, window: 20s}")
     alert, _ = walk(watched, panes, FIRST + 20, ticks=ticks)
     assert alert.heaviest == [Heavy("user", "bob", 1, 5, 7)]
 
 
 def test_the_state_stays_small(tmp_path):
-    watched = watch(tmp_path, "alert: A\nthreshold: {metric: latency_p95, above: 9s, window: 24h}")
+    watched = rule_engine(tmp_path, "alert: A\nthreshold: {metric: latency_p95, above: 9s, window: 24h}")
     state: dict = {}
     content = vitals(ms=tuple(range(100, 5000, 50)))
     for at in range(24 * 60 * MINUTE):
@@ -244,8 +248,8 @@ def several(tmp_path_factory):
 def test_any_batching_and_any_restart_give_the_same_alerts(several, contents, cuts, ticks, packed):
     panes = {FIRST + at: content for at, content in contents.items()}
     end = FIRST + 400 * MINUTE
-    everything = said(several, panes, end)
-    split = said(
+    everything = rule_outputs(several, panes, end)
+    split = rule_outputs(
         several, panes, end, cuts={FIRST + at for at in cuts}, packed=packed, ticks=ticks and not cuts
     )
     whole = alerts(everything)

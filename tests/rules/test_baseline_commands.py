@@ -52,8 +52,10 @@ def pane(minute: int, centre: np.ndarray[Any, Any]) -> Vitals:
 @pytest.fixture
 def plan(tmp_path: Path) -> MergePlan:
     (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
-    watch = load_engine(tmp_path, PANE)
-    return MergePlan(pane_us=PANE, views={view.name: view for view in watch.views}, rules=watch, rounds=256)
+    engine = load_engine(tmp_path, PANE)
+    return MergePlan(
+        pane_us=PANE, views={view.name: view for view in engine.views}, engine=engine, rounds=256
+    )
 
 
 @pytest.fixture
@@ -180,7 +182,7 @@ def test_a_rule_that_was_changed_meanwhile_takes_the_order_as_the_new_one(plan, 
     one.apply(records([minute(0, view, HERE)]))
     parts = dict(one.snapshot(whole=True).parts)
     (tmp_path / "rules.yaml").write_text(RULES.replace("learn: 1h", "learn: 2h"), encoding="utf-8")
-    other = dataclasses.replace(plan, rules=load_engine(tmp_path, PANE))
+    other = dataclasses.replace(plan, engine=load_engine(tmp_path, PANE))
     heir = merge(other, parts)
     heir.apply([Logged(1, 0, BaselineCommand(view, ("chat",), "Drift", learned, 0).encode())])
     heir.apply([Logged(2, 0, minute(1, view, HERE).encode())])

@@ -10,7 +10,7 @@ import pytest
 from llmvitals.errors import RuleError
 from llmvitals.record.view import Condition, View
 from llmvitals.rules.engine import load_engine
-from panes import PANE, watch
+from panes import PANE, rule_engine
 
 SHIPPED = Path(__file__).parents[2] / "alerts"
 
@@ -87,9 +87,9 @@ def test_a_folder_without_rules_is_fine_and_says_so(tmp_path, folder):
 
 
 def test_a_rule_reads_the_default_view_that_fits(tmp_path):
-    found = watch(tmp_path, "alert: A\nthreshold: {metric: errors, above: 4, by: [model, app]}")
+    found = rule_engine(tmp_path, "alert: A\nthreshold: {metric: errors, above: 4, by: [model, app]}")
     assert found.views == (View("app_model", ("app", "model"), contributors=True),)
-    found = watch(tmp_path, "alert: A\nbudget: {limit: 5, per: day, by: [team]}")
+    found = rule_engine(tmp_path, "alert: A\nbudget: {limit: 5, per: day, by: [team]}")
     assert found.views == (View("team", ("team",), eager=True, contributors=True),)
 
 
@@ -130,7 +130,7 @@ def test_rules_share_the_views_of_their_own(tmp_path):
 )
 def test_an_ordinary_regex_is_read(tmp_path, regex):
     rule = f"alert: A\nthreshold: {{metric: errors, above: 4, where: {{app: {{regex: '{regex}'}}}}}}"
-    assert watch(tmp_path, rule).views[0].where == (("app", Condition(regex=regex)),)
+    assert rule_engine(tmp_path, rule).views[0].where == (("app", Condition(regex=regex)),)
 
 
 def test_labels_of_the_group_are_of_each_rule(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panes import PANE, told, vitals, walk, watch
+from panes import PANE, rule_engine, transitions, vitals, walk
 
 FIRST = 1_700_000_000_000_000 // PANE // 6 * 6
 DAY = 24 * 3600 // 10
@@ -23,11 +23,14 @@ no_data: """
 def heard(folder, mode: str, contents, end: int = 0):
     end = end or len(contents)
     panes = {FIRST + at: content for at, content in enumerate(contents) if content}
-    return walk(watch(folder, RULE + mode), panes, FIRST + end)
+    return walk(rule_engine(folder, RULE + mode), panes, FIRST + end)
 
 
 def life(folder, mode: str, contents, end: int = 0):
-    return [(status, level, pane - FIRST) for status, level, pane in told(heard(folder, mode, contents, end))]
+    return [
+        (status, level, pane - FIRST)
+        for status, level, pane in transitions(heard(folder, mode, contents, end))
+    ]
 
 
 def test_ok_lets_a_firing_alert_end_and_is_silent_otherwise(tmp_path):
@@ -40,7 +43,7 @@ def test_keep_lets_it_stay_for_a_day(tmp_path):
     assert life(tmp_path, "keep", [GOOD], 2 * DAY) == []
     _, over = heard(tmp_path, "keep", [BAD], 2 * DAY)
     assert over.at // PANE - 1 == FIRST + 1 + DAY
-    assert over.summary.endswith("(resolved: too few calls for a day: not waited for any longer)")
+    assert over.summary.endswith("(resolved: too few calls for a day; no longer waiting)")
 
 
 def test_alert_takes_them_for_a_breach(tmp_path):
@@ -75,7 +78,7 @@ def test_no_data_is_told_as_an_alert_of_its_own(tmp_path):
     assert again.episode == over.episode
     assert len({alert.episode for alert in found}) == 3
     assert (gone.metric, gone.unit, gone.value, gone.limit) == ("calls", "count", 2, 5)
-    assert gone.summary == "Fails can't say: 2 calls within 10s, 5 are needed: all calls"
+    assert gone.summary == "Fails has too few calls: 2 within 10s, 5 are needed: all calls"
     assert back.summary == f"{gone.summary} (resolved: there are enough calls again)"
     assert gone.annotations == {"summary": gone.summary, "runbook_url": "https://wiki.example/fails"}
 
@@ -92,8 +95,8 @@ def test_one_that_is_gone_for_a_day_is_forgotten(tmp_path, mode):
     _, over = heard(tmp_path, mode, [GOOD], 3 * DAY)
     assert over.status == "resolved"
     assert over.at // PANE - 1 == FIRST + 1 + DAY
-    assert over.summary.endswith("(resolved: too few calls for a day: not waited for any longer)")
-    watched = watch(tmp_path, RULE + mode)
+    assert over.summary.endswith("(resolved: too few calls for a day; no longer waiting)")
+    watched = rule_engine(tmp_path, RULE + mode)
     state: dict = {}
     watched.advance("all", (), state, floor=FIRST + 3 * DAY, closed=[(FIRST, GOOD)])
     assert state == {}
@@ -106,9 +109,9 @@ def test_little_traffic_never_pages(tmp_path, mode):
 
 def test_another_mode_ends_what_the_old_one_said(tmp_path):
     state: dict = {}
-    watched = watch(tmp_path, RULE + "no_data")
+    watched = rule_engine(tmp_path, RULE + "no_data")
     (gone,) = watched.advance("all", (), state, floor=FIRST + 2, closed=[(FIRST, GOOD)])
-    watched = watch(tmp_path, RULE + "ok")
+    watched = rule_engine(tmp_path, RULE + "ok")
     (over,) = watched.advance("all", (), state, floor=FIRST + 3)
     assert (gone.status, over.status, over.episode) == ("firing", "resolved", gone.episode)
     assert over.summary.endswith("(resolved: the rule was changed)")
@@ -116,7 +119,7 @@ def test_another_mode_ends_what_the_old_one_said(tmp_path):
 
 def test_a_memory_from_before_there_were_modes_goes_on(tmp_path):
     state: dict = {}
-    watched = watch(tmp_path, RULE + "keep")
+    watched = rule_engine(tmp_path, RULE + "keep")
     watched.advance("all", (), state, floor=FIRST + 1, closed=[(FIRST, BAD)])
     del state["rules"]["Fails"]["gap"]
     state = msgspec.msgpack.decode(msgspec.msgpack.encode(state))
@@ -133,7 +136,7 @@ def test_a_memory_from_before_there_were_modes_goes_on(tmp_path):
     st.sampled_from(["", "\nfor: 20s", "\nfor: 20s\nkeep_firing_for: 20s"]),
 )
 def test_any_batching_gives_the_same_alerts(tmp_path_factory, contents, cuts, packed, mode, lasting):
-    watched = watch(tmp_path_factory.mktemp("rules"), RULE + mode + lasting)
+    watched = rule_engine(tmp_path_factory.mktemp("rules"), RULE + mode + lasting)
     panes = {FIRST + at: content for at, content in enumerate(contents) if content}
     whole = walk(watched, panes, FIRST + 30)
     cuts = {FIRST + cut for cut in cuts}

@@ -111,7 +111,7 @@ def test_a_route_for_no_rule_is_warned_of(tmp_path):
   - {source: [severity=critical], target: [rule!=A]}
 """
     found = [line.rpartition("notify.yaml:")[2] for line in routing(tmp_path, text)[1]]
-    why = "no rule has alerts that match this"
+    why = "no rule's alerts match this"
     assert found == [f"3:12: {why}", f"4:12: {why}"]
 
 

@@ -10,9 +10,9 @@ import pytest
 import wrong_rules
 from llmvitals import topics
 from llmvitals.errors import ConfigError, RuleError
-from llmvitals.rules import yaml_places as places
+from llmvitals.rules import yaml_reader
 from llmvitals.rules.engine import load_engine
-from llmvitals.rules.yaml_parser import Loader
+from llmvitals.rules.yaml_reader import Loader
 from llmvitals.ruletest import load_tests
 from llmvitals.settings import Settings
 from panes import PANE
@@ -104,12 +104,12 @@ def test_what_is_no_file_is_said_and_does_not_hang(tmp_path):
     (tmp_path / "gone.yaml").symlink_to(tmp_path / "nowhere")
     with pytest.raises(RuleError) as caught:
         read(tmp_path)
-    assert str(caught.value).count("is no file: move it elsewhere") == 3
+    assert str(caught.value).count("is not a file: move it elsewhere") == 3
 
 
 def test_a_file_in_another_encoding_is_told_with_its_place(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("groups:\n- name: Zürich\n".encode("latin-1"))
-    with pytest.raises(RuleError, match=r"latin\.yaml:2:10: no YAML: .*save the file as UTF-8"):
+    with pytest.raises(RuleError, match=r"latin\.yaml:2:10: invalid YAML: .*save the file as UTF-8"):
         read(tmp_path)
 
 
@@ -143,7 +143,7 @@ def test_a_bomb_is_refused_before_anything_is_made_of_it(tmp_path, monkeypatch, 
     composed = []
     compose = Loader.compose_node
     monkeypatch.setattr(Loader, "compose_node", lambda *given: composed.append(0) or compose(*given))
-    monkeypatch.setattr(places._Reader, "value", lambda *_: pytest.fail("it is being made"))
+    monkeypatch.setattr(yaml_reader._Reader, "value", lambda *_: pytest.fail("it is being made"))
     if kind == "tests":
         monkeypatch.undo()  # the rules beside it are read
         (tmp_path / "rules.yaml").write_text(RULE)
@@ -162,11 +162,11 @@ def test_a_bomb_takes_little_time(name):
     for _ in range(5):
         began = time.thread_time()
         with pytest.raises(RuleError):
-            places.read(BOMBS[name][0].encode(), "bomb.yaml")
+            yaml_reader.read(BOMBS[name][0].encode(), "bomb.yaml")
         times.append(time.thread_time() - began)
     assert min(times) < 0.05
 
 
 def test_aliases_that_are_few_are_read():
-    document = places.read(b"a: &a [1, 2]\nb: *a\nc: [*a, *a]\n", "rules.yaml")
+    document = yaml_reader.read(b"a: &a [1, 2]\nb: *a\nc: [*a, *a]\n", "rules.yaml")
     assert document.data == {"a": [1, 2], "b": [1, 2], "c": [[1, 2], [1, 2]]}

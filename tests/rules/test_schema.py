@@ -15,12 +15,12 @@ import wrong_rules
 from llmvitals.cli import app
 from llmvitals.rules.kinds import KINDS
 from llmvitals.rules.schema import rule_schema
-from llmvitals.ruletest.schema import case_schema
+from llmvitals.ruletest.schema import rule_test_schema
 
 SHIPPED = Path(__file__).parents[2] / "alerts"
 SCHEMA = rule_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
-CASES = jsonschema.Draft202012Validator(case_schema())
+CASES = jsonschema.Draft202012Validator(rule_test_schema())
 
 # What compares values with each other, with the pane or with other rules; what YAML has dropped; regexes.
 UNKNOWABLE = {
@@ -147,7 +147,7 @@ def test_each_field_is_described():
 @pytest.mark.parametrize("name", ["rules", "tests"])
 def test_the_command_prints_it(name):
     done = CliRunner().invoke(app, ["schema", name])
-    assert json.loads(done.stdout) == {"rules": SCHEMA, "tests": case_schema()}[name]
+    assert json.loads(done.stdout) == {"rules": SCHEMA, "tests": rule_test_schema()}[name]
 
 
 def plain(text: str) -> object:
@@ -156,7 +156,7 @@ def plain(text: str) -> object:
 
 
 def test_the_tests_that_ship_are_valid():
-    jsonschema.Draft202012Validator.check_schema(case_schema())
+    jsonschema.Draft202012Validator.check_schema(rule_test_schema())
     for path in SHIPPED.glob("*_test.yaml"):
         assert list(CASES.iter_errors(plain(path.read_text()))) == []
 

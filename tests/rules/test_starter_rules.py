@@ -28,20 +28,20 @@ def alerts(script: Script | None = None, seed: int = 7, *, lost: str = "") -> li
 
     lost: an app whose calls don't say what they used.
     """
-    watch = load_engine(Path(__file__).parents[2] / "alerts", PANE)
+    engine = load_engine(Path(__file__).parents[2] / "alerts", PANE)
     panes = defaultdict(lambda: defaultdict(list))
     for event in company(START, LENGTH, seed, script):
         call = {"status": "ok"} | event
         if call["app"] == lost:
             del call["input_tokens"]
-        for view in watch.views:
+        for view in engine.views:
             if all(wanted.accepts(call.get(name, UNKNOWN)) for name, wanted in view.where):
                 home = view.home(tuple(call.get(name, UNKNOWN) for name in view.by))
                 panes[view, home][call["ts"] * 1000 // PANE].append(call)
     said: list[Alert] = []
     for (view, home), calls in panes.items():
         closed = [(pane, held(view, calls[pane])) for pane in sorted(calls)]
-        said += spoken(watch.advance(view.name, home, {}, floor=(START + LENGTH) // PANE, closed=closed))
+        said += spoken(engine.advance(view.name, home, {}, floor=(START + LENGTH) // PANE, closed=closed))
     return said
 
 

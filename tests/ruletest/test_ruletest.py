@@ -188,7 +188,7 @@ def test_how_many_calls_are_read_at_once_changes_nothing(folder, monkeypatch):
     heard = []
     for size in (1, 7, 2_000):
         monkeypatch.setattr(run, "BATCH", size)
-        heard.append([one.lines for one in Runner(Settings(), folder).run(suite, suite.cases[0]).failures])
+        heard.append([one.lines for one in Runner(Settings(), folder).run(suite, suite.tests[0]).failures])
     assert heard[0] == heard[1] == heard[2]
     assert len(heard[0]) == 2
 
@@ -205,7 +205,7 @@ def test_rules_hear_what_replay_lets_them_hear(folder):
         "  expect: [{at: 20m, alerts: []}]\n"
     )
     (suite,) = load_tests(folder, ["Slow", "Spent"], PANE)
-    case = suite.cases[0]
+    case = suite.tests[0]
     settings = Settings(alerts=folder)
     lines = [event for _, event in run.events(case)]
     told = [
@@ -262,11 +262,11 @@ def test_the_starter_set_passes_its_tests_within_a_minute():
     failed = {
         case.name: outcome.failures
         for suite in suites
-        for case in suite.cases
+        for case in suite.tests
         if (outcome := runner.run(suite, case)).failures
     }
     assert failed == {}
     assert time.thread_time() - began < 60
-    cases = [case for suite in suites for case in suite.cases]
+    cases = [case for suite in suites for case in suite.tests]
     assert {rule for case in cases for rule in case.fires} == set(names)
     assert set(names) <= {rule for case in cases for rule in case.quiet(names)}

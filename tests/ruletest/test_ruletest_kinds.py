@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from llmvitals.ruletest import Runner, load_tests
-from llmvitals.ruletest.schema import case_schema
+from llmvitals.ruletest.schema import rule_test_schema
 from llmvitals.settings import Settings
 from panes import PANE
 
@@ -101,6 +101,6 @@ def test_each_kind_can_be_tested(tmp_path: Path, case):
     text = {"tests": [case]}
     (tmp_path / "rules_test.yaml").write_text(yaml.safe_dump(text, allow_unicode=True))
     (suite,) = load_tests(tmp_path, ["Drifts", "Worse", "Usual", "Changed"], PANE)
-    (found,) = suite.cases
+    (found,) = suite.tests
     assert [one.lines for one in Runner(Settings(), tmp_path).run(suite, found).failures] == []
-    jsonschema.Draft202012Validator(case_schema()).validate(text)
+    jsonschema.Draft202012Validator(rule_test_schema()).validate(text)

@@ -63,7 +63,7 @@ def arm(
     )
 
 
-def watch(folder: Any, condition: str = "{on: prompt_version, by: []}") -> RuleEngine:
+def rule_engine(folder: Any, condition: str = "{on: prompt_version, by: []}") -> RuleEngine:
     """The rule, read from a file."""
     text = f"groups:\n- name: g\n  rules:\n  - alert: A\n    canary: {condition}\n"
     (folder / "rules.yaml").write_text(text, encoding="utf-8")

@@ -49,9 +49,7 @@ class Trouble:
 
 
 TROUBLES: Final = (
-    Trouble(
-        "Topics", "docs", ("Drift", "app docs", "new are calls like c"), LAST + 6 * HOUR, LAST + 9 * HOUR
-    ),
+    Trouble("Topics", "docs", ("Drift", "app docs", "new: calls like c"), LAST + 6 * HOUR, LAST + 9 * HOUR),
     Trouble("Version", "support", ("app support", "prompt v8 fails", "as often as v7"), LAST + 6 * HOUR, END),
     Trouble(
         "Toxic",

@@ -66,7 +66,7 @@ def vitals(
     )
 
 
-def watch(folder: Path, rule: str, pane: int = PANE) -> RuleEngine:
+def rule_engine(folder: Path, rule: str, pane: int = PANE) -> RuleEngine:
     """The watch over one rule, written from its `alert:` on."""
     text = (
         "groups:\n- name: test\n  rules:\n  - "
@@ -88,10 +88,10 @@ def points(said: Iterable[Alert | Point]) -> list[Point]:
 
 def walk(watched: RuleEngine, panes: Mapping[int, Vitals], end: int, **how: Any) -> list[Alert]:
     """All alerts of closed panes up to floor `end`; how: see `said`."""
-    return alerts(said(watched, panes, end, **how))
+    return alerts(rule_outputs(watched, panes, end, **how))
 
 
-def said(
+def rule_outputs(
     watched: RuleEngine,
     panes: Mapping[int, Vitals],
     end: int,
@@ -119,6 +119,6 @@ def said(
     return heard
 
 
-def told(alerts: Iterable[Alert]) -> list[tuple[str, str, int]]:
+def transitions(alerts: Iterable[Alert]) -> list[tuple[str, str, int]]:
     """(status, level, pane whose end it is) of each."""
     return [(alert.status, alert.level, alert.at // PANE - 1) for alert in alerts]

@@ -1,7 +1,8 @@
-"""What rules would have said: calls of a file or a topic, read as the worker reads them, and judged.
+"""Backtests: evaluates rules over past calls of a file or a topic, which are read as the worker reads them.
 
-`lines` and `topic` give the calls, a `reader` for each partition puts them into panes. `trial` hands blocks
-of them to a `post` for some rules of a view: what its series held is a `bag`; a `screen` tells of which of
-them nothing can be said; the others go through the rules' own detectors. `episodes` and `difference` are what
-comes of the alerts, `run` is the order of it all, `show` prints it.
+`run` runs one. `call_file` yields the calls of a file, and `reader` assigns them to panes.
+`evaluator` passes blocks of calls to a `view_evaluator` for rules of a view: its `columns` hold the sums of
+all series, a `screen` excludes series that cannot fire, and the rules' own detectors read the others. Rules
+that read embeddings, arms or scores go to a `stage_evaluator`. `episodes` and `difference` summarise the
+alerts, and `show` prints the result.
 """

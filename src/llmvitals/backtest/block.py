@@ -1,4 +1,4 @@
-"""Calls of many panes that are worked on at once."""
+"""A block of calls from many panes that are evaluated at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Block:
-    """A piece, and what several rules read of it, once."""
+    """A piece of calls; what several rules read of it is computed once."""
 
     piece: Piece
     _bins: dict[tuple[str, ...], MultiValued] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Block:
 
     @property
     def vectors(self) -> Ints:
-        """What each call adds to tally.SUMS."""
+        """What each call adds to counters.SUMS: a row for each sum."""
         return self.piece.vectors
 
     @property
@@ -44,12 +44,12 @@ class Block:
 
     @cached_property
     def tools(self) -> MultiValued:
-        """The tools that calls ask for, as combine counts them: not those of copies."""
-        places, said, values = self.piece.tools
+        """The tools that calls ask for. Duplicates count no tools, as in combine."""
+        places, codes, values = self.piece.tools
         if not len(places):
             return self.piece.tools
         asked = self.vectors[SUM["calls"], places] > 0
-        return MultiValued(places[asked], said[asked], values[asked])
+        return MultiValued(places[asked], codes[asked], values[asked])
 
     def binned(self, sketches: tuple[str, ...]) -> MultiValued:
         """The bins of calls in these sketches."""

@@ -1,44 +1,93 @@
-"""What many series held in many panes, side by side: only what some rules read of it."""
+"""The sums of many series and panes as columns: only those that the rules read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.backtest.marks import NO_MARKS, SHIFT, Marks, both, marked
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch.counters import MAX, MAXIMA, SUM, SUMS
 from llmvitals.sketch.quantiles import NO_BINS
 
 if TYPE_CHECKING:
     from llmvitals.backtest.block import Block
-    from llmvitals.rules.condition.needs import Needs
+    from llmvitals.combine.multi_valued import MultiValued
+    from llmvitals.rules.condition.required_data import RequiredData
     from llmvitals.sketch.top_k import Contributors
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+SHIFT: Final = 32
+"""A key is row << SHIFT | pane, so that sorted keys lie row by row, in the order of panes."""
 _MASK: Final = (1 << SHIFT) - 1
+
+
+class SparseCounts(NamedTuple):
+    """Sparse counts: key, label (a bin, or a tool's code) and count (m each), sorted by key and label."""
+
+    keys: Ints
+    labels: Ints
+    counts: Ints
+
+    def only(self, keys: Ints) -> SparseCounts:
+        """The counts of these keys (sorted)."""
+        if not len(self.keys) or not len(keys):
+            return NO_COUNTS
+        near = np.minimum(np.searchsorted(keys, self.keys), len(keys) - 1)
+        mine = keys[near] == self.keys
+        return SparseCounts(self.keys[mine], self.labels[mine], self.counts[mine])
+
+    def edges(self, keys: Ints) -> list[int]:
+        """The start of the counts of each key (all sorted), and the end of the last ones."""
+        bounds = np.concatenate((keys, keys[-1:] + 1))
+        return [int(edge) for edge in np.searchsorted(self.keys, bounds)]
+
+
+NO_COUNTS: Final = SparseCounts(*(np.empty(0, np.int64) for _ in range(3)))
+
+
+def sparse_counts(keys: Ints, entry: Ints, several: MultiValued) -> SparseCounts:
+    """Add up multi-valued fields by entry; entry: that of each call, below 0 for none."""
+    mine = entry[several.places]
+    inside = mine >= 0
+    if not inside.any():
+        return NO_COUNTS
+    found, back = np.unique(mine[inside] << SHIFT | several.names[inside], return_inverse=True)
+    counts = np.bincount(back, several.values[inside], len(found)).astype(np.int64)
+    return SparseCounts(keys[found >> SHIFT], found & _MASK, counts)
+
+
+def union(one: SparseCounts, other: SparseCounts) -> SparseCounts:
+    """Both together; no key may be in both."""
+    if not len(one.keys) or not len(other.keys):
+        return one if len(one.keys) else other
+    keys, labels, counts = (np.concatenate(pair) for pair in zip(one, other, strict=True))
+    order = np.lexsort((labels, keys))
+    return SparseCounts(keys[order], labels[order], counts[order])
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesColumns:
-    """n entries, one for each series and pane with calls. keys: ascending. sums, tops: as Needs has them."""
+    """n entries, one for each series and pane with calls, sorted by key.
 
-    needs: Needs
+    sums, tops: a row for each of those in needs.
+    """
+
+    needs: RequiredData
     keys: Ints
     sums: Ints
     tops: Ints
-    bins: Marks = NO_MARKS
-    tools: Marks = NO_MARKS
+    bins: SparseCounts = NO_COUNTS
+    tools: SparseCounts = NO_COUNTS
 
     @classmethod
-    def of(cls, block: Block, rows: Ints, needs: Needs) -> SeriesColumns:
-        """The calls of a block; rows: the series of each, below 0 for none."""
+    def of(cls, block: Block, rows: Ints, needs: RequiredData) -> SeriesColumns:
+        """Add up the calls of a block; rows: the series of each call, below 0 for none."""
         places = np.flatnonzero(rows >= 0)
         calls = rows[places] << SHIFT | block.panes[places]
         order = np.argsort(calls, kind="stable")
@@ -55,8 +104,8 @@ class SeriesColumns:
             keys,
             _reduced(np.add, block.vectors[np.ix_(lines, places)], starts),
             _reduced(np.maximum, block.vectors[np.ix_(greatest, places)], starts),
-            marked(keys, entry, block.binned(needs.sketches)),
-            marked(keys, entry, block.tools) if needs.tools else NO_MARKS,
+            sparse_counts(keys, entry, block.binned(needs.sketches)),
+            sparse_counts(keys, entry, block.tools) if needs.tools else NO_COUNTS,
         )
 
     @property
@@ -83,7 +132,7 @@ class SeriesColumns:
         return line
 
     def only(self, wanted: Flags) -> SeriesColumns:
-        """The wanted entries."""
+        """Only the wanted entries."""
         if wanted.all():
             return self
         keys = self.keys[wanted]
@@ -91,7 +140,7 @@ class SeriesColumns:
         return SeriesColumns(self.needs, keys, *kept, self.bins.only(keys), self.tools.only(keys))
 
     def coarse(self, grain: int) -> SeriesColumns:
-        """What lies within the same `grain` panes as one, in the last of them. Only for sums."""
+        """Join the entries of each `grain` aligned panes into one, in the last pane. Keeps sums only."""
         if not len(self):
             return self
         slots = (self.rows << SHIFT) + self.panes // grain
@@ -101,7 +150,7 @@ class SeriesColumns:
         return SeriesColumns(self.needs, self.keys[ends], _reduced(np.add, self.sums, starts), none)
 
     def beside(self, other: SeriesColumns) -> SeriesColumns:
-        """Both, where no key is in both."""
+        """Both together; no key may be in both."""
         if not len(self) or not len(other):
             return self if len(self) else other
         keys = np.concatenate((self.keys, other.keys))
@@ -111,22 +160,26 @@ class SeriesColumns:
             keys[order],
             np.concatenate((self.sums, other.sums), axis=1)[:, order],
             np.concatenate((self.tops, other.tops), axis=1)[:, order],
-            both(self.bins, other.bins),
-            both(self.tools, other.tools),
+            union(self.bins, other.bins),
+            union(self.tools, other.tools),
         )
 
     def vitals(self, tools: Sequence[str]) -> Iterator[tuple[int, int, Vitals]]:
-        """Row, pane and vitals of each entry; what nobody reads is 0. tools: the names by code."""
+        """Row, pane and vitals of each entry; sums that are not read are 0. tools: the names by code."""
         sums, tops = np.zeros((len(SUMS), len(self)), np.int64), np.zeros((len(MAXIMA), len(self)), np.int64)
         sums[[SUM[name] for name in self.needs.sums]] = self.sums
         tops[[MAX[name] for name in self.needs.tops]] = self.tops
         bins, used = self.bins.edges(self.keys), self.tools.edges(self.keys)
         labels = self.bins.labels.astype(np.uint16)
-        told = zip(self.rows.tolist(), self.panes.tolist(), sums.T.tolist(), tops.T.tolist(), strict=True)
-        for place, (row, pane, total, greatest) in enumerate(told):
-            mine, theirs = slice(*bins[place : place + 2]), slice(*used[place : place + 2])
-            found = (labels[mine], self.bins.counts[mine]) if mine.start < mine.stop else NO_BINS
-            yield row, pane, Vitals(tuple(total), tuple(greatest), found, self._tools(theirs, tools))
+        entries = zip(self.rows.tolist(), self.panes.tolist(), sums.T.tolist(), tops.T.tolist(), strict=True)
+        for place, (row, pane, total, greatest) in enumerate(entries):
+            bin_range, tool_range = slice(*bins[place : place + 2]), slice(*used[place : place + 2])
+            found = (
+                (labels[bin_range], self.bins.counts[bin_range])
+                if bin_range.start < bin_range.stop
+                else NO_BINS
+            )
+            yield row, pane, Vitals(tuple(total), tuple(greatest), found, self._tools(tool_range, tools))
 
     def _tools(self, mine: slice, names: Sequence[str]) -> Contributors:
         if mine.start == mine.stop:
@@ -135,7 +188,7 @@ class SeriesColumns:
         return {"tool": {names[code]: (count, 0, 0, 0, 0, 0) for code, count in used}}
 
 
-def empty(needs: Needs) -> SeriesColumns:
+def empty(needs: RequiredData) -> SeriesColumns:
     """No entries."""
     none = np.empty(0, np.int64)
     return SeriesColumns(

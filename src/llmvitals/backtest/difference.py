@@ -1,4 +1,4 @@
-"""Two rule sets over the same calls: which episodes only one of them has, and which lie elsewhere in time."""
+"""Compares the episodes of two rule sets over the same calls."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An episode of one rule set and the one of the other that overlaps it; None where there is none."""
+    """An episode of one rule set and the overlapping one of the other; None if there is none."""
 
     ours: Episode | None
     theirs: Episode | None
 
     @property
     def either(self) -> Episode:
-        """The one that is there; ours where both are."""
+        """Ours, or theirs if ours is missing."""
         found = self.ours or self.theirs
         if found is None:
-            raise ValueError("a pair of nothing")
+            raise ValueError("a pair without an episode")
         return found
 
     @property
     def same(self) -> bool:
-        """Whether both are there, at the same times."""
+        """Whether both exist, with the same begin and end."""
         ours, theirs = self.ours, self.theirs
         return bool(ours and theirs and (ours.begin, ours.end) == (theirs.begin, theirs.end))
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One rule in both sets: how many episodes only ours, only theirs, the same in both, and moved."""
+    """The number of a rule's episodes: only in ours, only in theirs, the same in both, and at other times."""
 
     rule: str
     only_ours: int
@@ -47,9 +47,9 @@ class Change:
 
 
 def compared(ours: Sequence[Episode], theirs: Sequence[Episode]) -> list[Pair]:
-    """Every episode of both, once, in the order of time.
+    """Pair the episodes of both, in the order of time.
 
-    Of one rule and series, the earliest episodes that overlap are one; each is paired once at most.
+    Of each rule and series, the earliest episodes that overlap form a pair; each episode is in one pair.
     """
     mine, others = _by_series(ours), _by_series(theirs)
     pairs = [pair for key in {**mine, **others} for pair in _paired(mine.get(key, []), others.get(key, []))]
@@ -57,7 +57,7 @@ def compared(ours: Sequence[Episode], theirs: Sequence[Episode]) -> list[Pair]:
 
 
 def changes(pairs: Sequence[Pair]) -> list[Change]:
-    """The pairs counted, by rule."""
+    """Count the pairs by rule."""
     rules = sorted({pair.either.rule for pair in pairs})
     return [_change(rule, [pair for pair in pairs if pair.either.rule == rule]) for rule in rules]
 

@@ -1,4 +1,4 @@
-"""Changes of alerts → episodes, and what a rule's episodes come to: pure."""
+"""Turns changes of alerts into episodes, and summarises the episodes of each rule."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from llmvitals.store.alert_history import Change
 
 FLAP: Final = 30 * MINUTE
-"""An alert that fires again within this time after its end has flapped."""
+"""An alert that fires again within this time (µs) after it resolved has flapped."""
 WEEK: Final = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """An alert's life: from its first firing (begin, µs) to its end (None: not over when the calls ended).
+    """An alert from firing (begin, µs) to resolved (end, µs; None: still firing when the calls ended).
 
-    level: the last one told. worst: the value furthest beyond the limit, of those told at its changes.
+    level: the last one. worst: of the values at its changes, the one furthest beyond the limit.
     """
 
     rule: str
@@ -39,13 +39,13 @@ class Episode:
     unit: Unit
 
     def lasted(self, upto: int) -> int:
-        """How long, µs; of one that is not over, until `upto`."""
+        """The duration, µs; until `upto` if it still fires."""
         return max((upto if self.end is None else self.end) - self.begin, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The event time that was looked at, µs: from the first call to the last."""
+    """The event time from the first call to the last, µs."""
 
     begin: int
     end: int
@@ -58,9 +58,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one rule did within a span. Times and lengths in µs; first, last: when it fired.
+    """The episodes of one rule within a span, summarised. Times and durations in µs.
 
-    open: not over at the end. flaps: fired again within FLAP after an end, in the same series.
+    first, last: when it fired. open: still firing at the end. flaps: episodes that began within FLAP after
+    their series resolved.
     """
 
     rule: str
@@ -79,7 +80,7 @@ class Record:
 
 
 def episodes(alerts: Iterable[Alert]) -> list[Episode]:
-    """The episodes that changes tell of, in the order of their beginnings."""
+    """The episodes of changes of alerts, in the order in which they begin."""
     found: dict[tuple[str, str], Episode] = {}
     for alert in sorted(alerts, key=lambda alert: alert.at):
         key = alert.episode, alert.facet
@@ -88,13 +89,13 @@ def episodes(alerts: Iterable[Alert]) -> list[Episode]:
             if known is not None:
                 found[key] = replace(known, end=alert.at)
             continue
-        told = begun(alert)
-        found[key] = told if known is None else _higher(known, told)
+        current = begun(alert)
+        found[key] = current if known is None else _extended(known, current)
     return sorted(found.values(), key=lambda episode: (episode.begin, episode.rule, episode.series))
 
 
 def begun(first: Alert | Change) -> Episode:
-    """The episode that its first firing begins."""
+    """The episode that begins with an alert that fires."""
     return Episode(
         rule=first.rule,
         kind=first.kind,
@@ -110,7 +111,7 @@ def begun(first: Alert | Change) -> Episode:
 
 
 def records(rules: Iterable[str], found: Sequence[Episode], span: Span) -> list[Record]:
-    """What each rule did, the noisiest first, then by name."""
+    """The record of each rule, the noisiest first, then by name."""
     mine: dict[str, list[Episode]] = {rule: [] for rule in rules}
     for episode in found:
         mine.setdefault(episode.rule, []).append(episode)
@@ -119,7 +120,7 @@ def records(rules: Iterable[str], found: Sequence[Episode], span: Span) -> list[
 
 
 def flaps(found: Sequence[Episode]) -> int:
-    """How many of these episodes, in the order of their beginnings, began within FLAP after the last end."""
+    """The number of episodes (ordered by begin) that began within FLAP after their series resolved."""
     ends: dict[tuple[str, str], int] = {}
     count = 0
     for episode in found:
@@ -150,13 +151,13 @@ def _record(rule: str, found: Sequence[Episode], span: Span) -> Record:
     )
 
 
-def _higher(known: Episode, told: Episode) -> Episode:
-    further = told if _excess(told) > _excess(known) else known
-    return replace(known, end=None, level=told.level, worst=further.worst, limit=further.limit)
+def _extended(known: Episode, current: Episode) -> Episode:
+    further = current if _excess(current) > _excess(known) else known
+    return replace(known, end=None, level=current.level, worst=further.worst, limit=further.limit)
 
 
 def _excess(episode: Episode) -> float:
-    """How far the worst value lies beyond the limit, as a share of it; below it, where the alert is there."""
+    """How far the worst value is beyond the limit, as a share of it, in the direction of the alert."""
     size = abs(episode.limit) or 1.0
     share = (episode.worst - episode.limit) / size
     kind = KINDS.get(episode.kind)

@@ -1,4 +1,4 @@
-"""Calls through the worker's own reading and its own rules: nothing is stored, sent or paged."""
+"""Evaluates rules over past calls, read as the worker reads them. Nothing is stored or sent."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 
 from llmvitals.backtest.block import Block
 from llmvitals.backtest.episodes import Span
-from llmvitals.backtest.post import Post
 from llmvitals.backtest.reader import Coder, Piece, Reader, together
 from llmvitals.backtest.screen import screen_of
-from llmvitals.backtest.stages import Stages
+from llmvitals.backtest.stage_evaluator import StageEvaluator
+from llmvitals.backtest.view_evaluator import ViewEvaluator
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.view import View
 from llmvitals.window import FOREVER, HOUR, MINUTE, NEVER, duration
@@ -32,52 +32,55 @@ if TYPE_CHECKING:
 
 COUNTERS: Final = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
 BLOCK: Final = 65_536
-"""Calls that are worked on at once: the more, the cheaper each, and the more memory."""
+"""Calls that are evaluated at once. More cost less time for each call, and more memory."""
 SPARSE: Final = 8_192, 6 * HOUR
-"""Or as many, if they lie within as long a time: within a block one is awake or asleep."""
+"""Calls, and the event time (µs) that they span, from which on a block is evaluated earlier.
+
+A series is awake or asleep for a whole block, so a block must not span too much time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """The rules of one folder, and what they say."""
+class FolderEvaluator:
+    """Evaluates the rules of one folder: columns for most of them, the worker's stages for the others."""
 
     pipeline: Pipeline
-    posts: list[Post]
-    stages: list[Stages]
+    views: list[ViewEvaluator]
+    stages: list[StageEvaluator]
 
     @property
     def rules(self) -> list[str]:
         """Their names."""
-        return [rule.name for rule in self.pipeline.watch.rules.rules]
+        return [rule.name for rule in self.pipeline.engine.rules.rules]
 
     @property
     def alerts(self) -> list[Alert]:
         """The changes of alerts so far, in the order of their times."""
-        said = [*(post.alerts for post in self.posts), *(stages.alerts for stages in self.stages)]
-        return sorted(chain.from_iterable(said), key=lambda alert: alert.at)
+        alerts = [*(view.alerts for view in self.views), *(stages.alerts for stages in self.stages)]
+        return sorted(chain.from_iterable(alerts), key=lambda alert: alert.at)
 
 
 class Evaluator:
-    """The rules of one folder or more, over the calls of some partitions.
+    """Evaluates the rules of one or more folders over the calls of some partitions.
 
-    Law: the alerts are those that the worker's stages give of the same panes, however calls are batched and
-    partitions take turns. (A worker tells of a budget out of panes still open: maybe of two steps, seconds
-    apart, where here the higher one is told. And it counts together what is over `max_series`.)
+    Law: the alerts are those that the worker's stages raise for the same panes, however calls are batched and
+    partitions take turns. There are two exceptions. A worker reads open panes of a budget, and may report two
+    thresholds seconds apart where a backtest reports the higher one. And a worker counts together the series
+    above `max_series`.
 
-    sources: topic → its partitions. Raises ConfigError (RuleError for rules) that names what is wrong.
+    sources: topic → its partitions. Raises ConfigError (RuleError for rules) that names the mistake.
     """
 
     def __init__(self, settings: Settings, folders: Sequence[Path], sources: Mapping[str, int]) -> None:
         alone = {"default_views": False, "views": ()}
         own = [settings.model_copy(update={**alone, "alerts": folder}) for folder in folders]
-        pipelines = [Pipeline.of(one, 1, [*sources]) for one in own]
+        pipelines = [Pipeline.of(folder_settings, 1, [*sources]) for folder_settings in own]
         self._pane = duration(settings.pane)
         self._disorder = duration(settings.disorder)
-        self._coder = Coder(_dimensions([pipeline.watch.rules for pipeline in pipelines]))
-        self.judges = [
-            Judge(pipeline, [*self._posts(rules)], [*_stages(one, rules, sources)])
-            for one, pipeline in zip(own, pipelines, strict=True)
-            for rules in (pipeline.watch.rules,)
+        self._coder = Coder(_dimensions([pipeline.engine.rules for pipeline in pipelines]))
+        self.folders = [
+            FolderEvaluator(pipeline, [*self._views(rules)], [*_stages(folder_settings, rules, sources)])
+            for folder_settings, pipeline in zip(own, pipelines, strict=True)
+            for rules in (pipeline.engine.rules,)
         ]
         self._readers = {
             (topic, number): Reader(_plan(pipelines[0], topic, self._coder), self._coder, f"{topic}/{number}")
@@ -92,7 +95,7 @@ class Evaluator:
         self._first = FOREVER
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
-        """Calls of one partition, in the order of its log."""
+        """Read calls of one partition, in the order of its log."""
         reader = self._readers[topic, partition]
         reader.read(records)
         for stages in self._stages:
@@ -101,11 +104,11 @@ class Evaluator:
         if self._waiting >= self._rest + min(SPARSE[0], BLOCK):
             low = min(reader.mark() for reader in self._readers.values())
             if self._waiting >= self._rest + BLOCK or (low - self._low) * self._pane >= SPARSE[1]:
-                self._judge(low)
+                self._evaluate(low)
                 self._low, self._rest = low, self._waiting
 
     def end(self, topic: str, partition: int) -> None:
-        """Nothing more comes from this partition, so nobody waits for it any more."""
+        """End a partition: no more calls come from it, and the others no longer wait for it."""
         reader = self._readers[topic, partition]
         reader.finish()
         for stages in self._stages:
@@ -115,10 +118,10 @@ class Evaluator:
         if len(self._ended) == len(self._readers) and self._pieces:
             panes = MINUTE // self._pane
             last = max(int(piece.panes.max()) for piece in self._pieces)
-            self._judge(-(-(last + 1) // panes) * panes)
+            self._evaluate(-(-(last + 1) // panes) * panes)
 
     def reached(self, topic: str, partition: int) -> int:
-        """Event time that this partition has come to, µs; window.NEVER at first."""
+        """The watermark of a partition, µs; window.NEVER at first."""
         return self._readers[topic, partition].watermark
 
     @property
@@ -129,36 +132,36 @@ class Evaluator:
 
     @property
     def span(self) -> Span | None:
-        """The event time of the calls; None where there were none."""
+        """The event time of the calls; None if there were none."""
         newest = self.time
         return None if newest is None else Span(min(self._first * self._pane, newest), newest)
 
     @property
     def counters(self) -> Counter[str]:
-        """What became of the calls: see Combine."""
+        """The counters of the calls; see Combine."""
         readers = self._readers.values()
         return Counter({name: sum(reader.counters[name] for reader in readers) for name in COUNTERS})
 
-    def _posts(self, rules: Rules) -> Iterator[Post]:
+    def _views(self, rules: Rules) -> Iterator[ViewEvaluator]:
         views = {view.name: view for view in rules.views}
         alike: dict[tuple[str, bool, int], list[Rule]] = {}
-        for rule in (rule for rule in rules.rules if rule.condition.needs):
+        for rule in (rule for rule in rules.rules if rule.condition.required_data):
             how = screen_of(rule) is not None, rule.condition.grain(self._pane)
             alike.setdefault((rule.view, *how), []).append(rule)
-        for (name, *_), some in alike.items():
-            yield Post(views[name], some, self._pane, self._coder)
+        for (name, *_), group in alike.items():
+            yield ViewEvaluator(views[name], group, self._pane, self._coder)
 
     @property
-    def _stages(self) -> Iterator[Stages]:
-        return chain.from_iterable(judge.stages for judge in self.judges)
+    def _stages(self) -> Iterator[StageEvaluator]:
+        return chain.from_iterable(folder.stages for folder in self.folders)
 
     def _gather(self, reader: Reader) -> None:
         pieces = reader.taken()
         self._pieces += pieces
         self._waiting += sum(map(len, pieces))
 
-    def _judge(self, low: int) -> None:
-        """Everything below this pane is complete."""
+    def _evaluate(self, low: int) -> None:
+        """Evaluate all panes below this one, which are complete."""
         piece = together(self._pieces)
         inside = piece.panes < low
         places = np.flatnonzero(inside)
@@ -168,16 +171,16 @@ class Evaluator:
         rest = piece.take(np.flatnonzero(~inside))
         self._pieces, self._waiting = [rest] if len(rest) else [], len(rest)
         self._first = min(self._first, int(block.panes.min()))
-        for judge in self.judges:
-            for post in judge.posts:
-                post.take(block, low)
+        for folder in self.folders:
+            for view in folder.views:
+                view.take(block, low)
 
 
-def _stages(settings: Settings, rules: Rules, sources: Mapping[str, int]) -> Iterator[Stages]:
-    """Those of the rules of one folder that need them."""
-    deep = [rule for rule in rules.rules if rule.condition.needs is None]
+def _stages(settings: Settings, rules: Rules, sources: Mapping[str, int]) -> Iterator[StageEvaluator]:
+    """The stages for the rules of a folder that read more than columns hold."""
+    deep = [rule for rule in rules.rules if rule.condition.required_data is None]
     if deep:
-        yield Stages(settings, rules, deep, sources)
+        yield StageEvaluator(settings, rules, deep, sources)
 
 
 def _dimensions(several: Sequence[Rules]) -> list[str]:

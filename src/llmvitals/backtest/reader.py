@@ -1,4 +1,4 @@
-"""Calls of one source partition as columns, each in the pane that combine puts it in."""
+"""Reads the calls of one source partition as columns, with the pane that combine assigns to each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Coder:
-    """The codes of what calls say of each dimension, and of tools: one for all partitions."""
+    """The codes of the values of each dimension, and of tools; shared by all partitions."""
 
     def __init__(self, dimensions: Sequence[str]) -> None:
         self.dimensions = tuple(dimensions)
@@ -34,9 +34,9 @@ class Coder:
         self.tools: Codes[str] = Codes(plain)
 
     def code(self, columns: Columns, panes: Ints) -> Piece:
-        """Calls by their codes."""
-        said = zip(self.values, columns.dimensions, strict=True)
-        values = np.array([codes.of(column) for codes, column in said], np.int64)
+        """Encode calls."""
+        pairs = zip(self.values, columns.dimensions, strict=True)
+        values = np.array([codes.of(column) for codes, column in pairs], np.int64)
         tools = columns.tools
         if len(tools.places):
             tools = MultiValued(tools.places, np.array(self.tools.of(tools.names.tolist())), tools.values)
@@ -66,7 +66,7 @@ class Piece:
 
 
 def together(pieces: Sequence[Piece]) -> Piece:
-    """Pieces one after another, one at least."""
+    """Concatenate pieces, at least one."""
     return Piece(
         np.concatenate([piece.panes for piece in pieces]),
         np.concatenate([piece.vectors for piece in pieces], axis=1),
@@ -76,21 +76,21 @@ def together(pieces: Sequence[Piece]) -> Piece:
 
 
 class Reader(Combine):
-    """Combine but for its last step: calls are read, placed and told from their copies, but not summed."""
+    """Combine without its last step: calls are read, assigned to panes and deduplicated, but not added up."""
 
     def __init__(self, plan: CombinePlan, coder: Coder, source: str) -> None:
         super().__init__(plan, source=source, sources={}, parts={}, beginning=0)
-        self._heap = _Heap(plan, coder)
-        self._open_panes = self._heap
+        self._collected = _CollectingPanes(plan, coder)
+        self._open_panes = self._collected
 
     def read(self, records: Sequence[Record]) -> None:
-        """Records in the order of the log."""
+        """Read records in the order of the log."""
         self.apply(records)
         self.delivered(self.mark())
 
     def taken(self) -> list[Piece]:
-        """The calls that were read since this was last asked."""
-        pieces, self._heap.pieces = self._heap.pieces, []
+        """Take the calls that were read since the last call of this method."""
+        pieces, self._collected.pieces = self._collected.pieces, []
         return pieces
 
     def _emit(self) -> list[Message]:
@@ -100,8 +100,8 @@ class Reader(Combine):
         return []
 
 
-class _Heap(OpenPanes):
-    """A shelf that lays calls on a heap instead of adding them up in their panes."""
+class _CollectingPanes(OpenPanes):
+    """Open panes that collect calls instead of adding them up."""
 
     def __init__(self, plan: CombinePlan, coder: Coder) -> None:
         super().__init__(plan, NEVER, {})
@@ -112,5 +112,5 @@ class _Heap(OpenPanes):
         self.pieces.append(self._coder.code(columns, panes))
 
 
-def _value(said: Any) -> str:
-    return profile((said,))[0]
+def _value(value: Any) -> str:
+    return profile((value,))[0]

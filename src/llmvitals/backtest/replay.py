@@ -1,4 +1,4 @@
-"""Events through the same stages in this process: what `llmvitals replay` and the demo without Kafka run."""
+"""Runs events through both stages in this process, for `llmvitals replay` and the demo without Kafka."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Outcome = dict[str, Any]
 
 
 class Replay:
-    """Both stages, one partition each; what one gives out is at once the other's."""
+    """Both stages, with one partition each; what stage 1 emits goes to stage 2 at once."""
 
     def __init__(self, settings: Settings) -> None:
         self.stages = Pipeline.of(settings, 1, [SOURCE]).alone({SOURCE: 1})
@@ -49,17 +49,17 @@ class Replay:
         return self.stages.merge
 
     def feed(self, events: Sequence[Logged]) -> list[Message]:
-        """Dead letters, points and alerts that come of these events."""
+        """Run events; returns dead letters, points and alerts."""
         return self.stages.feed(SOURCE, 0, events)
 
     def finish(self) -> list[Message]:
-        """What is still open, as at the end of all time."""
+        """Close all open panes, and return what they emit."""
         return [*self.stages.end(SOURCE, 0), *self.merge.finish()]
 
 
 def replay_lines(lines: Iterable[bytes], settings: Settings) -> Outcome:
-    """All lines as the log of one partition, appended now; see README for the shape of the outcome."""
-    # The totals are those of the view of everything.
+    """Run all lines as the log of one partition. The README documents the shape of the outcome."""
+    # The totals are read from the view of all calls.
     stages = Replay(settings.model_copy(update={"default_views": True}))
     points: dict[bytes, Point] = {}
     alerts: list[Alert] = []

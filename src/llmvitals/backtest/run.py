@@ -1,4 +1,4 @@
-"""A backtest from its beginning to its outcome."""
+"""Runs a backtest: reads the calls, evaluates the rules and summarises their episodes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.backtest import lines
+from llmvitals.backtest import call_file
 from llmvitals.backtest.difference import Pair, compared
 from llmvitals.backtest.episodes import Episode, Record, Span, episodes, records
 from llmvitals.backtest.evaluator import Evaluator
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from llmvitals.backtest.evaluator import Judge
+    from llmvitals.backtest.evaluator import FolderEvaluator
     from llmvitals.settings import Settings
 
-    Told = Callable[[Evaluator, float | None], None]
+    OnProgress = Callable[[Evaluator, float | None], None]
 
 FILE: Final = "backtest"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the rules of one folder said: each rule's record, every episode."""
+    """The result of one folder of rules: the record of each rule, and all episodes."""
 
     folder: Path
     records: Sequence[Record]
@@ -36,10 +36,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a backtest found.
+    """The result of a backtest.
 
-    span: None where there was no call. calls: what became of them, see Combine. seconds: how long it took.
-    pairs: with a second folder, every episode of both.
+    span: None without calls. calls: their counters, see Combine. seconds: how long it took. pairs: with a
+    second folder of rules, the episodes of both.
     """
 
     span: Span | None
@@ -49,42 +49,45 @@ class Outcome:
     pairs: Sequence[Pair] = ()
 
 
-def of_file(settings: Settings, name: str, folders: Sequence[Path], told: Told) -> Outcome:
-    """The calls of a file (`-`: standard input).
+def of_file(settings: Settings, name: str, folders: Sequence[Path], progress: OnProgress) -> Outcome:
+    """Backtest rules on the calls of a file (`-`: standard input).
 
-    told: called after each piece with the trial and how much is read, 0 … 1, None where nobody knows.
-    Raises ConfigError (RuleError for rules) that names what is wrong.
+    progress: called after each batch with the evaluator and the share of the file that is read, None if that
+    is unknown. Raises ConfigError (RuleError for rules) that names the mistake.
     """
-    trial, began = prepared(settings, folders, {FILE: 1}), time.perf_counter()
-    with lines.opened(name) as (file, share):
-        for batch in lines.batches(file):
-            trial.feed(FILE, 0, batch)
-            told(trial, share())
-    trial.end(FILE, 0)
-    return outcome(trial, folders, time.perf_counter() - began)
+    evaluator, began = prepared(settings, folders, {FILE: 1}), time.perf_counter()
+    with call_file.opened(name) as (file, share):
+        for batch in call_file.batches(file):
+            evaluator.feed(FILE, 0, batch)
+            progress(evaluator, share())
+    evaluator.end(FILE, 0)
+    return outcome(evaluator, folders, time.perf_counter() - began)
 
 
 def prepared(settings: Settings, folders: Sequence[Path], sources: dict[str, int]) -> Evaluator:
-    """The rules of each folder, ready for the calls of these topics (→ partitions).
+    """Load the rules of each folder, to be fed with the calls of these topics (→ partitions).
 
-    Raises ConfigError (RuleError for rules) that names what is wrong.
+    Raises ConfigError (RuleError for rules) that names the mistake.
     """
     for folder in folders:
         if not folder.is_dir():
-            raise ConfigError(f"{folder} is no folder: name one with rules in it (*.yaml)")
+            raise ConfigError(f"{folder} is not a folder: name a folder of rule files (*.yaml)")
     return Evaluator(settings, folders, sources)
 
 
-def outcome(trial: Evaluator, folders: Sequence[Path], seconds: float) -> Outcome:
-    """What the rules said of all calls that the trial was fed with."""
-    span = trial.span
+def outcome(evaluator: Evaluator, folders: Sequence[Path], seconds: float) -> Outcome:
+    """The result of an evaluator that was fed with all calls."""
+    span = evaluator.span
     whole = span or Span(0, SECOND)
-    verdicts = [_verdict(folder, judge, whole) for folder, judge in zip(folders, trial.judges, strict=True)]
+    verdicts = [
+        _verdict(folder, folder_evaluator, whole)
+        for folder, folder_evaluator in zip(folders, evaluator.folders, strict=True)
+    ]
     both = [verdict.episodes for verdict in verdicts]
     pairs = compared(*both) if len(both) == 2 else ()
-    return Outcome(span, dict(trial.counters), seconds, verdicts, pairs)
+    return Outcome(span, dict(evaluator.counters), seconds, verdicts, pairs)
 
 
-def _verdict(folder: Path, judge: Judge, span: Span) -> Verdict:
-    found = episodes(judge.alerts)
-    return Verdict(folder, records(judge.rules, found, span), found)
+def _verdict(folder: Path, folder_evaluator: FolderEvaluator, span: Span) -> Verdict:
+    found = episodes(folder_evaluator.alerts)
+    return Verdict(folder, records(folder_evaluator.rules, found, span), found)

@@ -1,7 +1,7 @@
 """Finds the series and panes in which a rule cannot fire, so that the detector does not have to read them.
 
-Most series never come near a limit. The screen reads the rule's own window (see condition/trailing), at every
-time at which it changes, but less exactly: where a rule may fire, the detector decides.
+Most series never come near a limit. A screen reads the rule's own window (see condition/trailing) at every
+time at which it changes, but less exactly; the detector decides about the windows that it keeps.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 
 def screen_of(rule: Rule) -> Screen | None:
-    """The rule's screen; None where any series has to be passed to the detector.
+    """The rule's screen; None if the detector has to read every series.
 
-    A rule that fires on too few calls may fire in any series.
+    A rule that fires on too few calls may fire for any series.
     """
-    if rule.no_data not in ("ok", "keep") or rule.condition.needs is None:
+    if rule.no_data not in ("ok", "keep") or rule.condition.required_data is None:
         return None
     return rule.condition.screen
 
 
-def first_panes(screen: Screen, bag: SeriesColumns, pane: int, since: int) -> Ints:
-    """For each entry the first pane, of its own and the one at which it leaves, in which the rule may fire.
+def first_panes(screen: Screen, columns: SeriesColumns, pane: int, since: int) -> Ints:
+    """For each entry the first pane in which the rule may fire: its own, or that in which it leaves.
 
-    FOREVER where it can't. bag: every entry from the screen's window before the pane `since` on; panes before
-    `since` are not looked at. pane: µs.
+    FOREVER if it cannot fire. columns: all entries from the screen's window before the pane `since` on; panes
+    before `since` are not checked. pane: µs.
     """
     length = bucket_length(screen.window, pane)
-    windows = Windows.of(bag, length // pane, screen.window // length)
+    windows = Windows.of(columns, length // pane, screen.window // length)
     first = np.where(screen.may_fire(windows) & (windows.panes >= since), windows.panes, FOREVER)
-    return np.minimum(first[: len(bag)], first[len(bag) :])
+    return np.minimum(first[: len(columns)], first[len(columns) :])

@@ -1,7 +1,7 @@
-"""What a rule learns from past calls: the worker's own stages over a span of time, with that rule only.
+"""Trains the baseline of a rule on past calls, with the worker's own stages and that rule only.
 
-The calls are gone through twice: first to see how many minutes of each series hold calls, then to learn in
-just so many. So a reference is of the whole span, however short that is and however quiet the series was.
+It reads the calls twice: first to count the minutes with calls of each series, then to learn for exactly that
+long. So a baseline covers the whole span, even if the span is short or the series has few calls.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
     Series = tuple[str, ...]
 
 
-def learning_rule(watch: RuleEngine, name: str) -> tuple[Rule, Training]:
-    """The rule of that name, and how it learns. Raises ConfigError that names the rules that learn."""
-    found: dict[str, tuple[Rule, Training]] = {}
-    for rule in watch.rules.rules:
+def learning_rule(engine: RuleEngine, name: str) -> tuple[Rule, Training]:
+    """The rule of that name, and its training. Raises ConfigError if it learns no baseline."""
+    candidates: dict[str, tuple[Rule, Training]] = {}
+    for rule in engine.rules.rules:
         if training := rule.condition.training:
-            found[rule.name] = rule, training
-    if name not in found:
-        kinds = " or ".join(sorted({rule.condition.kind for rule, _ in found.values()})) or "drift"
+            candidates[rule.name] = rule, training
+    if name not in candidates:
+        kinds = " or ".join(sorted({rule.condition.kind for rule, _ in candidates.values()})) or "drift"
         raise ConfigError(
             f"there is no {kinds} rule {name!r}: "
-            + (f"there are {', '.join(sorted(found))}" if found else "no rule learns a baseline")
+            + (f"there are {', '.join(sorted(candidates))}" if candidates else "no rule learns a baseline")
         )
-    return found[name]
+    return candidates[name]
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What one series has learned. minutes: those with calls.
+    """The baseline of one series. minutes: those with calls.
 
-    memory, baseline: None where the series had too few of them.
+    memory, baseline: None if the series had too few of them.
     """
 
     series: Series
@@ -55,8 +55,8 @@ class Learned:
     baseline: Baseline | None
 
 
-class Class(NoRules):
-    """The rule's detector at every series. lengths: how many minutes each learns; none: it only counts."""
+class _Learning(NoRules):
+    """Feeds the rule's detector for each series. lengths: minutes to learn for; None: only count them."""
 
     def __init__(
         self,
@@ -71,78 +71,75 @@ class Class(NoRules):
         self._rule, self._training, self._pane, self._lengths = rule, training, pane, lengths
         self._low, self._high = (time // pane for time in span)
 
-    def watches(self, view: str) -> bool:
-        """Only the rule's own."""
+    def reads(self, view: str) -> bool:
+        """Only the rule's own view."""
         return view == self._rule.view
 
-    def advance(  # type: ignore[override]  # as merge's Watch has it
+    def advance(  # type: ignore[override]  # fewer parameters than merge.plan.Rules
         self, view: str, series: Series, state: dict[str, Any], **step: Any
     ) -> list[Any]:
-        """Learn; nothing is said."""
+        """Learn; returns nothing."""
         del view, state
         closed: Sequence[tuple[int, Vitals]] = step["closed"]
         longest = self._training.longest // MINUTE
         minutes = longest if self._lengths is None else self._lengths.get(series, 0)
         detector = self._training.detector(self._pane, minutes)
-        seen = self.states.setdefault(series, {})
+        detector_state = self.states.setdefault(series, {})
         for pane, vitals in closed:
-            if minutes and self._low <= pane < self._high and self._training.learned(seen) is None:
-                while (wake := detector.wakes(seen)) < pane:
-                    detector.take(seen, wake, None)
-                detector.take(seen, pane, vitals)
+            if minutes and self._low <= pane < self._high and self._training.learned(detector_state) is None:
+                while (wake := detector.wakes(detector_state)) < pane:
+                    detector.take(detector_state, wake, None)
+                detector.take(detector_state, pane, vitals)
         return []
 
 
 class BaselineTraining:
-    """Calls of some partitions through combine and merge, and one rule at the end (a past_calls.Fed).
-
-    sources: topic → its partitions. span: event time, µs.
-    """
+    """One pass over the calls of some partitions (a past_calls.Fed); sources: topic → its partitions."""
 
     def __init__(
-        self, settings: Settings, watch: RuleEngine, taught: Class, sources: Mapping[str, int]
+        self, settings: Settings, engine: RuleEngine, learning: _Learning, sources: Mapping[str, int]
     ) -> None:
         own = settings.model_copy(update={"default_views": False, "views": ()})
-        pipeline = Pipeline.of(own, 1, [*sources], watch=watch)
-        self._alone = replace(pipeline, merge=replace(pipeline.merge, rules=taught)).alone(sources)
+        pipeline = Pipeline.of(own, 1, [*sources], engine=engine)
+        self._alone = replace(pipeline, merge=replace(pipeline.merge, engine=learning)).alone(sources)
         self.calls = 0
         self.learned: Sequence[Learned] = ()
         self._ended = 0
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
-        """Calls of one partition, in the order of its log."""
+        """Read calls of one partition, in the order of its log."""
         self.calls += len(records)
         self._alone.feed(topic, partition, records)
 
     def end(self, topic: str, partition: int) -> None:
-        """Nothing more comes from this partition."""
+        """End a partition: no more calls come from it."""
         self._alone.end(topic, partition)
         self._ended += 1
         if self._ended == len(self._alone.combines):
             self._alone.merge.finish()
 
     def reached(self, topic: str, partition: int) -> int:
-        """Event time that this partition has come to, µs; window.NEVER at first."""
+        """The watermark of a partition, µs; window.NEVER at first."""
         return self._alone.combines[topic, partition].watermark
 
 
 def learn(
-    settings: Settings, watch: RuleEngine, rule: Rule, *, span: tuple[int, int], sources: Mapping[str, int]
+    settings: Settings, engine: RuleEngine, rule: Rule, *, span: tuple[int, int], sources: Mapping[str, int]
 ) -> Iterator[BaselineTraining]:
-    """The two lessons that it takes: each is to be fed with all calls before the next is asked for.
+    """The two passes of a training. Feed each with all calls before asking for the next.
 
     `learned` of the second one is the result. span: event time, µs.
     """
-    _, training = learning_rule(watch, rule.name)
-    counted = Class(rule, training, watch.pane, span)
-    yield BaselineTraining(settings, watch, counted, sources)
+    _, training = learning_rule(engine, rule.name)
+    counted = _Learning(rule, training, engine.pane, span)
+    yield BaselineTraining(settings, engine, counted, sources)
     minutes = {series: training.minutes(state) for series, state in counted.states.items()}
     lengths = {series: training.fitting(number) for series, number in minutes.items()}
-    taught = Class(rule, training, watch.pane, span, lengths=lengths)
-    lesson = BaselineTraining(settings, watch, taught, sources)
-    yield lesson
-    memories = {series: training.learned(taught.states.get(series, {})) for series in minutes}
-    lesson.learned = [
+    learning = _Learning(rule, training, engine.pane, span, lengths=lengths)
+    second = BaselineTraining(settings, engine, learning, sources)
+    yield second
+    memories = {series: training.learned(learning.states.get(series, {})) for series in minutes}
+    second.learned = [
         Learned(series, minutes[series], memory, training.describe(memory) if memory else None)
         for series, memory in sorted(memories.items(), key=lambda entry: entry[0])
     ]

@@ -41,12 +41,12 @@ def create(
     from llmvitals.store.question import moment  # noqa: PLC0415 - other commands don't need it
 
     settings, now = settings_.load(), time.time_ns() // 1_000
-    watch, found = _rule(settings, rule)
+    engine, found = _rule(settings, rule)
     span = moment(since, now), moment(until, now)
     if span[0] >= span[1]:
         raise typer.BadParameter("nothing lies between --from and --to", param_hint="--from")
-    learned = asyncio.run(_learn(settings, watch, found, span))
-    _told(watch, found, learned)
+    learned = asyncio.run(_learn(settings, engine, found, span))
+    _told(engine, found, learned)
     orders = [_order(found, one.series, one.memory, now) for one in learned if one.memory]
     if not orders:
         typer.echo("No series had enough calls: nothing is changed.", err=True)
@@ -78,8 +78,8 @@ def accept(rule: Name, where: Where = None) -> None:
     from llmvitals.report import drift as report  # noqa: PLC0415
 
     settings, labels = settings_.load(), pairs(where)
-    watch, found = _rule(settings, rule)
-    series = _series(watch, found, labels)
+    engine, found = _rule(settings, rule)
+    series = _series(engine, found, labels)
     seen = asyncio.run(report.found(settings, "1h", rule, labels)) if _stores(settings) else None
     for course in seen.courses if seen else ():
         terminal().print(report.title(course), report.head(course))
@@ -96,16 +96,16 @@ def _rule(settings: Settings, name: str) -> tuple[RuleEngine, Rule]:
     from llmvitals.rules.engine import load_engine  # noqa: PLC0415
     from llmvitals.window import duration  # noqa: PLC0415
 
-    watch = load_engine(settings.alerts, duration(settings.pane))
-    return watch, learning_rule(watch, name)[0]
+    engine = load_engine(settings.alerts, duration(settings.pane))
+    return engine, learning_rule(engine, name)[0]
 
 
-def _names(watch: RuleEngine, rule: Rule) -> tuple[str, ...]:
-    return next(view.by for view in watch.views if view.name == rule.view)
+def _names(engine: RuleEngine, rule: Rule) -> tuple[str, ...]:
+    return next(view.by for view in engine.views if view.name == rule.view)
 
 
-def _series(watch: RuleEngine, rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
-    names = _names(watch, rule)
+def _series(engine: RuleEngine, rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
+    names = _names(engine, rule)
     if set(names) != set(labels):
         wanted = " ".join(f"{name}=…" for name in names) or "no NAME=VALUE: it is one series"
         raise typer.BadParameter(f"{rule.name} needs {wanted}", param_hint="NAME=VALUE")
@@ -120,7 +120,7 @@ def _order(rule: Rule, series: tuple[str, ...], memory: bytes | None, at: int) -
 
 
 async def _learn(
-    settings: Settings, watch: RuleEngine, rule: Rule, span: tuple[int, int]
+    settings: Settings, engine: RuleEngine, rule: Rule, span: tuple[int, int]
 ) -> Sequence[Learned]:
     from rich.progress import Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
 
@@ -132,7 +132,7 @@ async def _learn(
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
         task = bar.add_task("reading calls", total=None)
-        for turn, lesson in enumerate(learn(settings, watch, rule, span=span, sources=partitions)):
+        for turn, lesson in enumerate(learn(settings, engine, rule, span=span, sources=partitions)):
             what = ("looking", "learning")[turn]
 
             def told(lesson: object = lesson, what: str = what) -> None:
@@ -143,10 +143,10 @@ async def _learn(
     return last.learned
 
 
-def _told(watch: RuleEngine, rule: Rule, learned: Sequence[Learned]) -> None:
+def _told(engine: RuleEngine, rule: Rule, learned: Sequence[Learned]) -> None:
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(*_names(watch, rule), box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(*_names(engine, rule), box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("minutes", "calls", "φ", ""):
         table.add_column(name, justify="right", no_wrap=True)
     for one in learned:

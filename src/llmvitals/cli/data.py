@@ -112,9 +112,9 @@ def schema(of: Annotated[Schema, typer.Argument(help="What to describe.")] = Sch
     """Print the JSON Schema of a call event, for producers, or of rules or their tests, for editors."""
     from llmvitals.record.call import call_schema  # noqa: PLC0415
     from llmvitals.rules.schema import rule_schema  # noqa: PLC0415
-    from llmvitals.ruletest.schema import case_schema  # noqa: PLC0415
+    from llmvitals.ruletest.schema import rule_test_schema  # noqa: PLC0415
 
-    made = {Schema.CALL: call_schema, Schema.RULES: rule_schema, Schema.TESTS: case_schema}[of]
+    made = {Schema.CALL: call_schema, Schema.RULES: rule_schema, Schema.TESTS: rule_test_schema}[of]
     typer.echo(json.dumps(made(), indent=2, ensure_ascii=False))
 
 

@@ -65,7 +65,7 @@ async def _looked(what: str, check: Awaitable[Finding]) -> Finding:
 
 
 async def _rules(settings: Settings) -> Finding:
-    rules = Pipeline.of(settings, 1, settings.sources).watch.rules
+    rules = Pipeline.of(settings, 1, settings.sources).engine.rules
     count = f"{len(rules.rules)} rules in {settings.alerts}"
     if rules.warnings:
         return Finding(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from llmvitals.backtest.evaluator import Evaluator
-    from llmvitals.backtest.run import Told
+    from llmvitals.backtest.run import OnProgress
 
 
 def backtest(
@@ -96,7 +96,7 @@ def report(
         show.report(found, terminal())
 
 
-def _progress() -> AbstractContextManager[Told]:
+def _progress() -> AbstractContextManager[OnProgress]:
     """A line on a terminal's stderr that says how far the work is."""
     from contextlib import contextmanager  # noqa: PLC0415
 
@@ -106,7 +106,7 @@ def _progress() -> AbstractContextManager[Told]:
     from llmvitals.console import console as terminal  # noqa: PLC0415
 
     @contextmanager
-    def shown() -> Iterator[Told]:
+    def shown() -> Iterator[OnProgress]:
         began = time.perf_counter()
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn())
         with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:

@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from llmvitals.ruletest.case import Suite
+    from llmvitals.ruletest.rule_test import RuleTestFile
     from llmvitals.ruletest.run import Outcome, Runner
 
 
-def told(runner: Runner, suites: Sequence[Suite], console: Console, *, wanted: str = "") -> bool:
+def told(runner: Runner, suites: Sequence[RuleTestFile], console: Console, *, wanted: str = "") -> bool:
     """Run the tests in whose name `wanted` stands, and tell of each; whether all passed."""
     begun, ran, failed = time.monotonic(), 0, 0
     for suite in suites:
-        cases = [case for case in suite.cases if wanted.lower() in case.name.lower()]
+        cases = [case for case in suite.tests if wanted.lower() in case.name.lower()]
         for case in cases:
-            with console.status(Text(f"{suite.file.name}: {case.name}")):
+            with console.status(Text(f"{suite.path.name}: {case.name}")):
                 outcome = runner.run(suite, case)
             ran, failed = ran + 1, failed + bool(outcome.failures)
             _tell(suite, outcome, console)
@@ -35,20 +35,20 @@ def told(runner: Runner, suites: Sequence[Suite], console: Console, *, wanted: s
     return not failed
 
 
-def uncovered(suites: Iterable[Suite], rules: Sequence[str]) -> tuple[list[str], list[str]]:
+def uncovered(suites: Iterable[RuleTestFile], rules: Sequence[str]) -> tuple[list[str], list[str]]:
     """The rules that no test asks to fire, and those that none asks not to."""
-    cases = [case for suite in suites for case in suite.cases]
+    cases = [case for suite in suites for case in suite.tests]
     fire = {rule for case in cases for rule in case.fires}
     quiet = {rule for case in cases for rule in case.quiet(rules)}
     return [rule for rule in rules if rule not in fire], [rule for rule in rules if rule not in quiet]
 
 
-def _tell(suite: Suite, outcome: Outcome, console: Console) -> None:
+def _tell(suite: RuleTestFile, outcome: Outcome, console: Console) -> None:
     if not outcome.failures:
-        console.print(Text.assemble(("ok", "green"), f"    {suite.file.name}: {outcome.case.name}"))
+        console.print(Text.assemble(("ok", "green"), f"    {suite.path.name}: {outcome.test.name}"))
         return
-    where = f"{suite.file}:{outcome.case.line}"
-    console.print(Text.assemble(("FAIL", "red"), f"  {where}: {outcome.case.name}"))
+    where = f"{suite.path}:{outcome.test.line}"
+    console.print(Text.assemble(("FAIL", "red"), f"  {where}: {outcome.test.name}"))
     for failure in outcome.failures:
         console.print(f"      line {failure.line}: {failure.what}")
         for sign, text in failure.lines:

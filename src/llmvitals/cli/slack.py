@@ -12,7 +12,7 @@ from msgspec import structs
 from llmvitals import settings as settings_
 from llmvitals.errors import suggestion
 from llmvitals.record.reading import Reading
-from llmvitals.rules.compose import Evidence, composed
+from llmvitals.rules.alert_builder import Evidence, build_alert
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _sample(rule: Rule, labels: dict[str, str], severity: str | None) -> Alert:
     value, limit = _VALUES.get(rule.condition.unit, (96.0, 100.0))
     reading = Reading(now, "breach", value=value, limit=limit)
     life = {"since": now, "at": now, "level": ""}
-    made = composed(rule, series, reading, life=life, evidence=Evidence([], []))
+    made = build_alert(rule, series, reading, state=life, evidence=Evidence([], []))
     made = structs.replace(
         made, episode=f"test-{now}", labels={**made.labels, **labels}, verdict="", ends=None
     )

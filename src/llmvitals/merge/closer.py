@@ -149,7 +149,7 @@ class PaneCloser:
         ends += [start + ROLLUPS[name] for name, starts in bucket.windows.items() for start in starts]
         wakes = [-(-end // self._plan.pane_us) for end in ends]
         wakes += [pane + 1 for pane in bucket.opened]
-        wakes += map(self._plan.rules.due, bucket.rule_states.values())
+        wakes += map(self._plan.engine.due, bucket.rule_states.values())
         return min(wakes, default=FOREVER)
 
     def _with_points(self, part: Part, contents: Contents, floor: Floor) -> Part:
@@ -177,7 +177,7 @@ class PaneCloser:
         keys = dict.fromkeys((*closed, *to_evaluate))
         rule_floor = self._rule_floor(floor)
         if floor.rose:
-            due = self._plan.rules.due
+            due = self._plan.engine.due
             keys |= dict.fromkeys(
                 key for key, state in bucket.rule_states.items() if due(state) <= rule_floor
             )
@@ -202,16 +202,16 @@ class PaneCloser:
         view, series = series_of(key)
         rule_state = bucket.rule_states.pop(key, {})
         results: list[Alert | Point]
-        if self._plan.wants(view, series) and self._plan.rules.watches(view):
+        if self._plan.wants(view, series) and self._plan.engine.reads(view):
             opened = self._open_panes.at(bucket, key) if read_open and self._plan.eager(view) else []
             self.work += len(opened)
-            results = self._plan.rules.advance(
+            results = self._plan.engine.advance(
                 view, series, rule_state, floor=floor, closed=closed, opened=opened
             )
             if rule_state:
                 bucket.rule_states[key] = rule_state
         else:
-            results = [*self._plan.rules.ended(rule_state, floor)]
+            results = [*self._plan.engine.resolve_removed(rule_state, floor)]
         self._counters.update("alerts" if isinstance(result, Alert) else "points" for result in results)
         return [
             Message(Topic.ALERTS, result.group.encode(), result.encode())

@@ -23,7 +23,7 @@ Panes = list[tuple[int, Vitals]]
 class Rules(Protocol):
     """The interface of the rule engine that merge uses."""
 
-    def watches(self, view: str) -> bool:
+    def reads(self, view: str) -> bool:
         """Whether any rule reads this view."""
 
     def adopt(self, view: str, state: dict[str, Any], rule: str, memory: bytes | None) -> bool:
@@ -32,7 +32,7 @@ class Rules(Protocol):
     def due(self, state: dict[str, Any]) -> int:
         """The floor at which a series has to be evaluated even if no pane of it closes; FOREVER: none."""
 
-    def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
+    def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         """Resolve the alerts in the state of a series that no rule reads any more."""
 
     def advance(
@@ -59,7 +59,7 @@ class Rules(Protocol):
 class NoRules:
     """A rule engine without rules."""
 
-    def watches(self, view: str) -> bool:
+    def reads(self, view: str) -> bool:
         del view
         return False
 
@@ -71,7 +71,7 @@ class NoRules:
         del state
         return FOREVER
 
-    def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
+    def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         del state, floor
         return []
 
@@ -109,7 +109,7 @@ class MergePlan:
     pane_us: int
     views: dict[str, View]
     contributors: int = 10
-    rules: Rules = field(default_factory=NoRules)
+    engine: Rules = field(default_factory=NoRules)
     buckets: int = 256
     rounds: int = 60
     inputs: frozenset[str] = frozenset()
@@ -122,7 +122,7 @@ class MergePlan:
         known = self.views.get(view)
         if known is None or len(known.home(known.by)) != len(series):
             return False
-        return known.stored or self.rules.watches(view)
+        return known.stored or self.engine.reads(view)
 
     def home(self, view: str, series: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         """The home of a series (see View), and its arm: "" except in a split view."""
@@ -139,7 +139,7 @@ class MergePlan:
 
     def eager(self, view: str) -> bool:
         """Whether rules read this view's open panes."""
-        return self.views[view].eager and self.rules.watches(view)
+        return self.views[view].eager and self.engine.reads(view)
 
     def bucket(self, key: bytes) -> int:
         """The bucket of a series, by the high bits of the hash: the low bits may have chosen the shard."""

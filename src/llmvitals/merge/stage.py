@@ -180,7 +180,7 @@ class Merge:
             return
         rule_state = bucket.rule_states.pop(key, {})
         wanted = self._plan.wants(command.view, command.series)
-        applied = wanted and self._plan.rules.adopt(command.view, rule_state, command.rule, command.memory)
+        applied = wanted and self._plan.engine.adopt(command.view, rule_state, command.rule, command.memory)
         if applied:
             self.counters["orders"] += 1
         else:

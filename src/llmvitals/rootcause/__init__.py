@@ -1,1 +1,1 @@
-"""Why a number moved."""
+"""Root-cause analysis: which contributors and factors explain a change of a metric."""

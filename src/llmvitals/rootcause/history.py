@@ -1,4 +1,4 @@
-"""What a series held in the last hours, in ever coarser times, small enough to be kept of each of many."""
+"""The recent hours of a series in ever coarser periods, small enough to be kept for many series."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from llmvitals.rootcause.change import Span
+from llmvitals.rootcause.change import Period
 from llmvitals.sketch import top_k
 from llmvitals.window import HOUR, MINUTE
 
@@ -14,39 +14,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 SCALES: Final = (2 * MINUTE, 10 * MINUTE, HOUR)
-"""Each divides the next."""
-LATELY: Final = 2
-"""The first so many scales are lately. Of the others neither sessions nor exemplars are kept."""
+"""The lengths of the periods, µs; each divides the next."""
+RECENT_SCALES: Final = 2
+"""This many scales count as recent. The coarser ones keep neither sessions nor exemplars."""
 KEPT: Final = 5
-"""Names kept of a kind."""
+"""Names kept for each kind."""
 FRESH: Final = 3
-"""Names kept beside them while a time is filled: the heaviest of what was added last. Or a newcomer would be
-cut again and again, behind what others have added up for long."""
+"""Names kept beside them while a period is filled: the heaviest of what was added last. Without them a
+newcomer would be cut again and again, because others have added up for longer."""
 
 Part = list[Any]
-"""What some time held: its start (µs), the share of everything, contributors, exemplars."""
+"""A period: its start (µs), the share of all calls, contributors, exemplars."""
 Parts = list[Part | None]
-"""Of each scale the time that is being filled and a full one, the newest first."""
+"""For each scale the period that is being filled and a full one, the newest first."""
 
 
-def begun(start: int) -> Part:
-    """A time that holds nothing yet."""
+def empty_part(start: int) -> Part:
+    """A period without calls."""
     return [start, top_k.NO_SHARE, {}, {}]
 
 
 def pack(parts: Sequence[Part | None] = (None,) * (2 * len(SCALES) - 1)) -> bytes:
-    """Msgpack."""
+    """Encode as msgpack."""
     return msgspec.msgpack.encode(parts)
 
 
 def unpack(data: bytes) -> Parts:
-    """Back from `pack`."""
+    """Decode what `pack` encoded."""
     parts: Parts = msgspec.msgpack.decode(data)
     return parts
 
 
 def push(parts: Parts, scale: int, part: Part) -> None:
-    """Add to the time that is being filled, or begin another one when that is over."""
+    """Add to the period that is being filled, or begin another one when that is over."""
     filled, length = parts[2 * scale], SCALES[scale]
     if filled and filled[0] // length != part[0] // length:
         full = parts[2 * scale + 1]
@@ -54,7 +54,7 @@ def push(parts: Parts, scale: int, part: Part) -> None:
             push(parts, scale + 1, full)
         filled[2] = top_k.cut(filled[2], KEPT)
         parts[2 * scale + 1], filled = filled, None
-    if scale == LATELY:
+    if scale == RECENT_SCALES:
         part = [*part[:2], {kind: names for kind, names in part[2].items() if kind != "session"}, {}]
     if filled:
         add(filled, part)
@@ -62,7 +62,7 @@ def push(parts: Parts, scale: int, part: Part) -> None:
 
 
 def add(into: Part, part: Part) -> None:
-    """Add what another time held."""
+    """Add another period."""
     into[1] = top_k.add(into[1], part[1])
     for kind, shares in part[2].items():
         names = into[2].setdefault(kind, {})
@@ -71,19 +71,19 @@ def add(into: Part, part: Part) -> None:
         if len(names) > KEPT + FRESH:
             kept = top_k.heaviest(names, KEPT) + top_k.heaviest(shares, FRESH)
             into[2][kind] = {name: names[name] for name, _ in kept}
-    into[3] = worst([into[3], part[3]])
+    into[3] = exemplars([into[3], part[3]])
 
 
-def span(length: int, parts: Sequence[Part]) -> Span:
-    """Parts in one; length in µs."""
+def period(length: int, parts: Sequence[Part]) -> Period:
+    """Join parts; length: µs."""
     total = top_k.NO_SHARE
     for part in parts:
         total = top_k.add(total, part[1])
-    return Span(length, total, top_k.merge_contributors(part[2] for part in parts))
+    return Period(length, total, top_k.merge_contributors(part[2] for part in parts))
 
 
-def worst(parts: Iterable[top_k.Exemplars]) -> top_k.Exemplars:
-    """The union, with tuples again where a checkpoint made lists of them."""
+def exemplars(parts: Iterable[top_k.Exemplars]) -> top_k.Exemplars:
+    """The union of exemplars. A checkpoint turns tuples into lists; they become tuples again."""
     return top_k.merge_exemplars(
         {kind: tuple((value, name) for value, name in found) for kind, found in part.items()}
         for part in parts

@@ -1,4 +1,4 @@
-"""Two times side by side, key by key, and whatever the keys leave of the whole as a key of its own."""
+"""Two periods side by side, key by key; calls without a named key form a key of their own."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 REST: Final = ""
-"""The key of what is not named."""
+"""The key of the calls that no named key covers."""
 HIDDEN: Final = 2
-"""A key that is missing at one time is new (or gone) when it weighs at least so many times as much as could
-hide in the rest of that time; else it belongs to the rest at both times."""
+"""A key that is missing in one period is new (or gone) if its weight is at least this multiple of what the
+rest of that period could hide; otherwise it belongs to the rest of both periods."""
 
 Floats = tuple[float, ...]
-"""A heavy.Share in proportion to something: to an hour, or to a call."""
+"""A top_k.Share per hour or per call."""
 NONE: Final[Floats] = (0.0,) * len(top_k.NO_SHARE)
 
 
 class Side(NamedTuple):
-    """What one of the times held: everything, and kind → name → share of the heaviest."""
+    """One period: all calls, and kind → name → share of the top contributors."""
 
     total: Floats
     names: Mapping[str, Mapping[str, Floats]]
@@ -36,23 +36,23 @@ class Key(NamedTuple):
     label: str
 
 
-def side(total: top_k.Share, names: top_k.Contributors, unit: float) -> Side:
-    """All shares divided by the unit."""
+def per_unit(total: top_k.Share, names: top_k.Contributors, unit: float) -> Side:
+    """Divide all shares by the unit."""
     return Side(
         tuple([amount / unit for amount in total]),
         {
-            kind: {name: tuple([amount / unit for amount in share]) for name, share in found.items()}
-            for kind, found in names.items()
+            kind: {name: tuple([amount / unit for amount in share]) for name, share in shares.items()}
+            for kind, shares in names.items()
         },
     )
 
 
-def keyed(kind: str, before: Side, now: Side) -> dict[str, Key]:
+def keys_of(kind: str, before: Side, now: Side) -> dict[str, Key]:
     """The keys of a kind, and the rest.
 
-    All versions of a prompt are one key: a new version is to be compared with the old one.
+    All versions of a prompt are one key: a new version is to be compared with the old side.
     """
-    # By what names were kept: money, or tokens where nothing costs anything.
+    # Names were ranked by cost, or by tokens where nothing costs anything.
     place = 1 if before.total[1] and now.total[1] else 2
     old, new = _grouped(kind, before), _grouped(kind, now)
     hides = _hides(before, old, place), _hides(now, new, place)
@@ -71,8 +71,8 @@ def keyed(kind: str, before: Side, now: Side) -> dict[str, Key]:
     return {**keys, REST: Key(old_rest, new_rest, "")}
 
 
-def added(shares: Iterable[Floats]) -> Floats:
-    """The sum, in whatever order."""
+def total_of(shares: Iterable[Floats]) -> Floats:
+    """The sum, independent of the order."""
     return tuple(map(math.fsum, zip(*shares, strict=True))) or NONE
 
 
@@ -80,26 +80,26 @@ def _group(kind: str, name: str) -> str:
     return name.rpartition("@")[0] or name if kind == "prompt" else name
 
 
-def _grouped(kind: str, one: Side) -> dict[str, Floats]:
-    found: dict[str, list[Floats]] = {}
-    for name, share in one.names.get(kind, {}).items():
-        found.setdefault(_group(kind, name), []).append(share)
-    return {key: added(shares) for key, shares in found.items()}
+def _grouped(kind: str, side: Side) -> dict[str, Floats]:
+    shares: dict[str, list[Floats]] = {}
+    for name, share in side.names.get(kind, {}).items():
+        shares.setdefault(_group(kind, name), []).append(share)
+    return {key: total_of(shares) for key, shares in shares.items()}
 
 
-def _hides(one: Side, found: Mapping[str, Floats], place: int) -> float:
-    """How much one key weighs at most that is not among those found."""
-    rest = _less(one.total, list(found.values()))[place]
-    return min([rest, *(share[place] for share in found.values())])
+def _hides(side: Side, shares: Mapping[str, Floats], place: int) -> float:
+    """The greatest possible weight of a key that is not named."""
+    rest = _less(side.total, list(shares.values()))[place]
+    return min([rest, *(share[place] for share in shares.values())])
 
 
 def _less(total: Floats, parts: list[Floats]) -> Floats:
-    return tuple([max(0.0, all_ - part) for all_, part in zip(total, added([NONE, *parts]), strict=True)])
+    return tuple([max(0.0, all_ - part) for all_, part in zip(total, total_of([NONE, *parts]), strict=True)])
 
 
 def _label(kind: str, key: str, sides: tuple[Side, Side], place: int) -> str:
-    """Of a key's names the one that grew most; where none grew, the heaviest."""
-    old, new = (one.names.get(kind, {}) for one in sides)
+    """The name of a key that grew most, or the heaviest if none grew."""
+    old, new = (side.names.get(kind, {}) for side in sides)
     mine = sorted(name for name in {*old, *new} if _group(kind, name) == key)
     weight = {name: new.get(name, NONE)[place] for name in mine}
     grown = {name: weight[name] - old.get(name, NONE)[place] for name in mine}

@@ -1,9 +1,9 @@
-"""The root-cause line: why money, tokens or latency are not what they were, in shares of the change.
+"""The root-cause line of an alert: why cost, tokens or latency changed, in shares of the change.
 
     +$212.40 an hour against the hour before: 81 % from longer prompts in answer@v7, 12 % from more calls
 
-The change is split exactly (see lmdi) over the keys of one kind of contributor, prompts if most of it has
-one, else models, and read factor by factor; a key is named where it carries a factor's part.
+The change is split exactly (see stats/lmdi) over the keys of one kind of contributor: prompts if they cover
+most of it, else models. The parts are reported factor by factor; a key is named where it causes most of one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.metrics.quantity import amount
-from llmvitals.rootcause.change import Case, by_key
-from llmvitals.rootcause.phrase import WORDS, before, said, share
-from llmvitals.rootcause.products import subject
+from llmvitals.rootcause.change import Comparison, by_key
+from llmvitals.rootcause.decomposition import decomposition_of
+from llmvitals.rootcause.wording import WORDS, describe, period_text, share
 from llmvitals.stats.lmdi import MIX
 from llmvitals.window import SECOND
 
@@ -21,39 +21,42 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from llmvitals.record.alert import Unit
-    from llmvitals.rootcause.change import Span
+    from llmvitals.rootcause.change import Period
 
-LEAST: Final = 0.2
-"""A change of less than this share of what was before is not worth a line."""
-TOLD: Final = 0.1
-"""A part of less than this share of the change is left out."""
-PARTS: Final = 3
-FEW: Final = 10
-"""Calls below which a time is too thin to say anything of it."""
-SHORTEST: Final = 100 * SECOND
-"""What the time before has to have."""
+MIN_CHANGE: Final = 0.2
+"""The least change, as a share of the value before, that has a line."""
+LEAST_SHARE: Final = 0.1
+"""Parts below this share of the change are left out."""
+MOST_PARTS: Final = 3
+MIN_CALLS: Final = 10
+"""The calls that each period needs."""
+MIN_LENGTH: Final = 100 * SECOND
+"""The least length of the period before, µs."""
 
 
-def line(metric: str, unit: Unit, usual: Span, now: Span, *, fixed: Collection[str] = ()) -> str:
-    """The line for a metric of a rule; usual: the time before.
+def root_cause_line(
+    metric: str, unit: Unit, before: Period, now: Period, *, fixed: Collection[str] = ()
+) -> str:
+    """The line for a metric of a rule.
 
-    fixed: kinds of contributors that the series fixes, which explain nothing. "" where the metric is none of
-    money, tokens or latency, where there is too little to compare with, and where not much has changed.
+    fixed: kinds of contributors that the series fixes, which explain nothing. Returns "" if the metric is
+    none of cost, tokens and latency, if there are too few calls to compare, or if the change is small.
     """
-    about = subject(metric, unit)
-    thin = min(usual.total[0], now.total[0]) < FEW or usual.length < SHORTEST or not now.length
-    if about is None or thin:
+    decomposition = decomposition_of(metric, unit)
+    too_few = min(before.total[0], now.total[0]) < MIN_CALLS or before.length < MIN_LENGTH or not now.length
+    if decomposition is None or too_few:
         return ""
-    case = Case(about, usual, now, fixed)
-    if abs(case.whole) < max(LEAST * case.before.total[about.weight], 1):
+    comparison = Comparison(decomposition, before, now, fixed)
+    if abs(comparison.whole) < max(MIN_CHANGE * comparison.before.total[decomposition.weight], 1):
         return ""
-    parts = {factor: sum(by_key(case.effects, factor).values()) for factor in (*WORDS, MIX)}
-    told = sorted(parts, key=lambda factor: (-abs(parts[factor]), factor))[:PARTS]
+    parts = {factor: sum(by_key(comparison.effects, factor).values()) for factor in (*WORDS, MIX)}
+    factors = sorted(parts, key=lambda factor: (-abs(parts[factor]), factor))[:MOST_PARTS]
     texts = [
-        f"{share(parts[factor] / case.whole)} from {said(case, factor, parts[factor])}"
-        for factor in told
-        if abs(parts[factor]) >= TOLD * abs(case.whole)
+        f"{share(parts[factor] / comparison.whole)} from {describe(comparison, factor, parts[factor])}"
+        for factor in factors
+        if abs(parts[factor]) >= LEAST_SHARE * abs(comparison.whole)
     ]
-    size = amount(abs(case.whole) / about.scale, about.unit)
-    per = "a call" if about.each else "an hour"
-    return f"{'+' if case.whole > 0 else '−'}{size} {per} against {before(usual.length)}: {', '.join(texts)}"
+    size = amount(abs(comparison.whole) / decomposition.scale, decomposition.unit)
+    per = "a call" if decomposition.per_call else "an hour"
+    sign = "+" if comparison.whole > 0 else "−"
+    return f"{sign}{size} {per} against {period_text(before.length)}: {', '.join(texts)}"

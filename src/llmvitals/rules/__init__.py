@@ -1,1 +1,1 @@
-"""Rules as YAML, and the life of an alert."""
+"""Alert rules: loading them from YAML, the rule engine, and the kinds of conditions."""

@@ -1,4 +1,4 @@
-"""The life of an alert, in event time: inactive → pending → firing → resolved; what too few calls mean."""
+"""The states of an alert in event time (inactive, pending, firing, resolved), and the no-data policy."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import NoData, Reading
 
 PATIENCE: Final = DAY
-"""A series that has had too few calls for so long (µs) is not waited for any more."""
+"""After this time with too few calls (µs) the alerts of a series resolve."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
-    """How a rule's alerts live. hold (`for`), keep (`keep_firing_for`) and pane in µs.
+    """The state machine of a rule's alerts.
 
-    grave: levels that an alert keeps to its end.
-    State (plain data): {} inactive · "pending": since when · "since", "at" (the newest change), "level":
-    firing, and "clear": since when it is at rest.
+    hold (`for`), keep (`keep_firing_for`), pane: µs. grave: levels that an alert keeps until it resolves.
+    State (plain data): {} inactive; "pending": since when; "since", "at" (the newest change) and "level"
+    while it fires, and "clear": since when it no longer breaches.
     """
 
     pane: int
@@ -30,10 +30,11 @@ class AlertState:
     grave: frozenset[str] = frozenset()
 
     def step(self, state: dict[str, Any], reading: Reading) -> Literal["firing", "resolved"] | None:
-        """The change that a reading makes; readings come in the order of their times.
+        """Apply a reading, and return the change if there is one. Readings come in the order of their times.
 
-        A firing alert says "firing" again only at a new level. After "resolved" the state is still there
-        for the alert's text; the caller drops it. An episode that its detector names ends when that says so.
+        A firing alert returns "firing" again only at a new level. After "resolved" the state is kept for the
+        alert's text, and the caller drops it. An episode that the detector names (`begin`) resolves at once,
+        without `keep`.
         """
         if "since" in state:
             return self._firing(state, reading)
@@ -48,7 +49,7 @@ class AlertState:
         return "firing"
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at whose end time alone makes a change; FOREVER when it makes none."""
+        """The first pane at whose end the alert changes without a reading; FOREVER: none."""
         if "pending" in state:
             return _ending(state["pending"] + self.hold, self.pane)
         return _ending(state["clear"] + self.keep, self.pane) if "clear" in state else FOREVER
@@ -69,18 +70,18 @@ class AlertState:
 
 @dataclass(frozen=True, slots=True)
 class NoDataPolicy:
-    """What a rule makes of too few calls, its `no_data`; pane in µs.
+    """What a rule does with too few calls, its `no_data`; pane: µs.
 
-    Only of a series that had enough of them before, so that little traffic pages nobody; and of one that has
-    had too few for a day (PATIENCE) nothing is kept up: what was firing ends and says so.
-    State (plain data): "known": it had enough · "since": it has too few since then, µs.
+    It applies only to series that had enough calls before, so that low traffic pages nobody. After PATIENCE
+    with too few calls the alerts resolve with a note.
+    State (plain data): "known": it had enough calls; "since": since when it has too few, µs.
     """
 
     mode: NoData
     pane: int
 
     def read(self, state: dict[str, Any], reading: Reading) -> list[Reading]:
-        """The readings that take the place of one."""
+        """The readings that replace a reading of the detector."""
         if reading.verdict != "none":
             return [reading, *self._back(state, reading)]
         if self.mode == "ok" or (self.mode in ("alert", "no_data") and not state):
@@ -89,9 +90,9 @@ class NoDataPolicy:
         own = reading._replace(begin=f"no-data-{since}")
         if reading.at - since >= PATIENCE:
             state.clear()
-            over = "too few calls for a day: not waited for any longer"
-            ends = [own._replace(note=over)] if self.mode == "no_data" else []
-            return [reading._replace(note=over), *ends]
+            note = "too few calls for a day; no longer waiting"
+            ends = [own._replace(note=note)] if self.mode == "no_data" else []
+            return [reading._replace(note=note), *ends]
         if self.mode == "keep":
             return [reading._replace(verdict="hold")]
         if self.mode == "alert":
@@ -100,15 +101,15 @@ class NoDataPolicy:
 
     @property
     def shape(self) -> str:
-        """What the state depends on: after a change of it, the state is begun anew."""
+        """What the state depends on: if it changes, the state starts empty."""
         return f" {self.mode}" if self.mode in ("alert", "no_data") else ""
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at whose end a series is not waited for any more; FOREVER: none is waited for."""
+        """The first pane at whose end PATIENCE is over; FOREVER: there are enough calls."""
         return _ending(state["since"] + PATIENCE, self.pane) if "since" in state else FOREVER
 
     def _back(self, state: dict[str, Any], reading: Reading) -> list[Reading]:
-        """There are enough calls, again: what ends thereby."""
+        """Resolve the alert about too few calls, because there are enough again."""
         since = state.pop("since", None)
         if self.mode in ("alert", "no_data"):
             state["known"] = True

@@ -1,4 +1,4 @@
-"""Which files of a folder hold rules, and the error that tells all that is wrong with them."""
+"""Finds the rule files of a folder, and joins their mistakes in one error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def shipped() -> pathlib.Path:
 
 
 def rule_files(folder: pathlib.Path, *, tests: bool = False) -> list[pathlib.Path]:
-    """The files of rules in a folder, or those of their tests. Raises ConfigError where it can't be read."""
+    """The rule files of a folder, or the files of their tests. Raises ConfigError if it can't be read."""
     try:
         paths = list(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
@@ -26,7 +26,7 @@ def rule_files(folder: pathlib.Path, *, tests: bool = False) -> list[pathlib.Pat
     return sorted(
         path
         for path in paths
-        # Names that begin with a dot are those of editors at work.
+        # Editors write temporary files whose names begin with a dot.
         if path.suffix in (".yaml", ".yml")
         and path.stem.endswith("_test") == tests
         and not path.name.startswith(".")
@@ -34,7 +34,7 @@ def rule_files(folder: pathlib.Path, *, tests: bool = False) -> list[pathlib.Pat
 
 
 def raise_all(errors: Sequence[RuleError]) -> None:
-    """Raise, if there are any, one error that tells all of them, the first at its place."""
+    """Raise one error that lists all errors, if there are any; its place is that of the first."""
     if errors:
         first, *others = sorted(errors, key=lambda error: (error.file, error.line, error.column))
         message = "\n".join([first.message, *map(str, others)])

@@ -1,4 +1,4 @@
-"""Whether a folder of rules is still what it was."""
+"""Detects changes of the rule files in a folder."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ from llmvitals.rules.files import rule_files
 if TYPE_CHECKING:
     from pathlib import Path
 
-Look = dict[str, tuple[int, ...]]
+Stamps = dict[str, tuple[int, ...]]
 
 
 class Folder:
-    """A folder of rules, looked at again and again; what it holds now is what is known."""
+    """A folder of rules that is polled for changes; its present content is the starting point."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._seen, self._content = self._look(), self._digest()
+        self._known, self._content = self._stamps(), self._digest()
 
     @property
     def there(self) -> bool:
-        """Whether there is such a folder, for all that one may see."""
+        """Whether the folder exists and is visible."""
         try:
             return self._folder.is_dir()
         except OSError:
             return False
 
     def changed(self) -> bool:
-        """Whether the rules' files hold something else than at the last call.
+        """Whether the content of the rule files has changed since the last call.
 
-        Contents are read only where names, sizes or times are others. Of a file that is just being written
-        it may tell the half, and the next time the whole.
+        Files are read only if names, sizes or times differ. A file that is being written may count as changed
+        twice: half written, and complete.
         """
-        seen = self._look()
-        if seen == self._seen:
+        stamps = self._stamps()
+        if stamps == self._known:
             return False
-        self._seen, before, self._content = seen, self._content, self._digest()
+        self._known, before, self._content = stamps, self._content, self._digest()
         return self._content != before
 
     def _files(self) -> list[Path]:
         try:
             return rule_files(self._folder)
         except ConfigError:
-            return []  # so it has changed, and whoever reads the rules then says why
+            return []  # counts as a change; reading the rules then reports the reason
 
-    def _look(self) -> Look:
-        found: Look = {}
+    def _stamps(self) -> Stamps:
+        stamps: Stamps = {}
         for path in self._files():
             try:
-                about = path.stat()
+                status = path.stat()
             except OSError:
-                found[path.name] = ()
+                stamps[path.name] = ()
             else:
-                found[path.name] = about.st_size, about.st_mtime_ns, about.st_ino
-        return found
+                stamps[path.name] = status.st_size, status.st_mtime_ns, status.st_ino
+        return stamps
 
     def _digest(self) -> bytes:
         whole = hashlib.sha256()

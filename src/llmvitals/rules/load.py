@@ -1,4 +1,4 @@
-"""A folder of YAML → rules. Every mistake is told with its place and what to write instead."""
+"""Loads the rules of a folder of YAML files. Each mistake names its place and what to write instead."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from llmvitals.errors import RuleError
 from llmvitals.record.view import DEFAULT_VIEWS, View
 from llmvitals.routing import Routing
 from llmvitals.rules.files import raise_all, rule_files
-from llmvitals.rules.form import Form
-from llmvitals.rules.notify_section import Section
+from llmvitals.rules.model_reader import ModelReader
+from llmvitals.rules.models import FOREIGN, File, Group, RuleModel
+from llmvitals.rules.notify_section import NotifySection
 from llmvitals.rules.rule import Rule, Rules
-from llmvitals.rules.shape import FOREIGN, File, Group, RuleShape
 from llmvitals.rules.templates import NAMES, mistakes
 from llmvitals.rules.views import Views
-from llmvitals.rules.yaml_places import Path, opened
+from llmvitals.rules.yaml_reader import Path, read_file
 
 if TYPE_CHECKING:
     import pathlib
@@ -35,85 +35,83 @@ def load_rules(
     views: Sequence[View] = DEFAULT_VIEWS,
     only: Collection[str] = (),
 ) -> Rules:
-    """All rules in `*.yaml` and `*.yml` of a folder, but for `*_test.yaml`; only: files to read, by name.
+    """Load all rules in `*.yaml` and `*.yml` of a folder, except `*_test.yaml`.
 
-    pane: µs. kinds: key → kind. views: those that are there anyway,
-    which rules use where they fit. Raises one RuleError that tells all mistakes, the first at its place.
+    pane: µs. kinds: key → kind. views: existing views, which rules use where they fit. only: names of files;
+    empty: all. Raises one RuleError that lists all mistakes; its place is that of the first.
     """
-    reader = _Reader(pane, kinds, Views(views))
+    loader = _Loader(pane, kinds, Views(views))
     for path in rule_files(folder):
         if not only or path.name in only:
-            reader.file(path)
-    routing, notes = reader.routing()
-    raise_all(reader.errors)
-    if not reader.rules:
-        notes = [f"No alert rules in {folder}: nothing will be said."]
-    return replace(reader.views.rules(reader.rules, tuple(notes)), routing=routing)
+            loader.file(path)
+    routing, notes = loader.routing()
+    raise_all(loader.errors)
+    if not loader.rules:
+        notes = [f"No alert rules in {folder}: there will be no alerts."]
+    return replace(loader.views.rules(loader.rules, tuple(notes)), routing=routing)
 
 
-class _Reader:
+class _Loader:
     def __init__(self, pane: int, kinds: Kinds, views: Views) -> None:
         self.pane, self.kinds, self.views = pane, kinds, views
         self.rules: list[Rule] = []
         self.errors: list[RuleError] = []
         self.seen: dict[str, str] = {}
         self.labels: set[str] = set()
-        self.notify: tuple[Form, Any] | None = None
+        self.notify: tuple[ModelReader, Any] | None = None
 
     def routing(self) -> tuple[Routing, list[str]]:
-        """What the section says, once all rules are read; and warnings."""
+        """The routing of the `notify:` section, read after all rules; and warnings."""
         if self.notify is None:
             return Routing(), []
-        form, data = self.notify
-        before = len(form.errors)
-        section = Section(form, self.rules, self.labels)
+        reader, data = self.notify
+        before = len(reader.errors)
+        section = NotifySection(reader, self.rules, self.labels)
         routing = section.read(data)
-        self.errors.extend(form.errors[before:])
+        self.errors.extend(reader.errors[before:])
         return routing, section.warnings
 
     def file(self, path: pathlib.Path) -> None:
         try:
-            document = opened(path)
+            document = read_file(path)
         except RuleError as error:
             self.errors.append(error)
             return
         if document.data is None:
             return
-        form = Form(document, self.pane)
-        whole = form.read(File, document.data, ())
+        reader = ModelReader(document, self.pane)
+        whole = reader.read(File, document.data, ())
         if whole and not whole.model_fields_set:
-            form.wrong("groups is missing: add it", ())
+            reader.report("groups is missing: add it", ())
         if whole and "notify" in whole.model_fields_set:
-            self._notify(form, whole.notify)
+            self._notify(reader, whole.notify)
         for number, data in enumerate(whole.groups if whole else ()):
             path_of_group: Path = ("groups", number)
-            group = form.read(Group, data, path_of_group)
+            group = reader.read(Group, data, path_of_group)
             for place, rule in enumerate(group.rules if group else ()):
-                self._rule(form, cast("Group", group), rule, (*path_of_group, "rules", place))
-        self.errors.extend(form.errors)
+                self._rule(reader, cast("Group", group), rule, (*path_of_group, "rules", place))
+        self.errors.extend(reader.errors)
 
-    def _notify(self, form: Form, data: Any) -> None:
+    def _notify(self, reader: ModelReader, data: Any) -> None:
         if self.notify is None:
-            self.notify = form, data
+            self.notify = reader, data
             return
         there = self.notify[0].document
         line = there.keys["notify",][0]
-        form.wrong(
-            f"notify stands in {there.file}:{line} already: put all of it there", ("notify",), key=True
-        )
+        reader.report(f"notify is already in {there.file}:{line}: put all of it there", ("notify",), key=True)
 
-    def _rule(self, form: Form, group: Group, data: Any, path: Path) -> None:
-        if not form.mapping(data, path):
+    def _rule(self, reader: ModelReader, group: Group, data: Any, path: Path) -> None:
+        if not reader.is_mapping(data, path):
             return
-        # Also of a rule that is wrong: what routes by its labels is right.
+        # Labels of invalid rules count too, so that routes that match them are not reported.
         own = data.get("labels")
         self.labels |= {*group.labels, *(own if isinstance(own, dict) else ())}
         kinds = [key for key in data if key in self.kinds]
         plain = {key: value for key, value in data.items() if key not in kinds}
-        rule = form.read(RuleShape, plain, path, beside=tuple(self.kinds), foreign=FOREIGN)
+        rule = reader.read(RuleModel, plain, path, beside=tuple(self.kinds), foreign=FOREIGN)
         if len(kinds) > 1 or (rule and not kinds):
-            form.wrong(f"a rule has one condition: write one of {', '.join(self.kinds)}", path)
-        conditions = [form.read(self.kinds[key], data[key], (*path, key)) for key in kinds]
+            reader.report(f"a rule has one condition: write one of {', '.join(self.kinds)}", path)
+        conditions = [reader.read(self.kinds[key], data[key], (*path, key)) for key in kinds]
         if rule is None or len(conditions) != 1 or conditions[0] is None:
             return
         condition = conditions[0]
@@ -129,29 +127,30 @@ class _Reader:
             annotations=rule.annotations,
             notify=rule.notify,
         )
-        self._check(form, made, rule.model_fields_set, path)
+        self._check(reader, made, rule.model_fields_set, path)
         self.rules.append(made)
 
-    def _check(self, form: Form, rule: Rule, written: set[str], path: Path) -> None:
-        """What only shows when the rule is looked at as a whole; written: fields that it names itself."""
+    def _check(self, reader: ModelReader, rule: Rule, written: set[str], path: Path) -> None:
+        """Check the rule as a whole; written: the fields that it sets itself."""
         if rule.name in self.seen:
-            form.wrong(
-                f"{rule.name} is a rule in {self.seen[rule.name]}: choose another name", (*path, "alert")
+            reader.report(
+                f"{rule.name} is already a rule in {self.seen[rule.name]}: choose another name",
+                (*path, "alert"),
             )
-        self.seen[rule.name] = f"{form.document.file}:{form.document.values[*path, 'alert'][0]}"
+        self.seen[rule.name] = f"{reader.document.file}:{reader.document.values[*path, 'alert'][0]}"
         condition = rule.condition
         for key, field in (("for", "hold"), ("keep_firing_for",) * 2, ("no_data",) * 2):
             if not condition.lasting and field in written:
                 kind = f"{'an' if condition.kind[0] in 'aeiou' else 'a'} {condition.kind}"
-                form.wrong(f"{kind} takes no {key}: leave it out", (*path, key), key=True)
+                reader.report(f"{kind} takes no {key}: leave it out", (*path, key), key=True)
         for label in rule.labels:
             if label in condition.by:
-                form.wrong(
-                    f"{label} is a dimension of this rule: name the label otherwise",
+                reader.report(
+                    f"{label} is a dimension of this rule: choose another name for the label",
                     (*path, "labels", label),
                     key=True,
                 )
         for name, template in rule.annotations.items():
             mistake = mistakes(template, dict.fromkeys((*NAMES, *condition.by, *rule.labels)))
             if mistake:
-                form.wrong(mistake, (*path, "annotations", name))
+                reader.report(mistake, (*path, "annotations", name))

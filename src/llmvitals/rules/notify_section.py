@@ -1,4 +1,4 @@
-"""The `notify:` section → Routing, looked at together with the rules that it is about."""
+"""Reads the `notify:` section, and checks it against the rules."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llmvitals.record.view import DIMENSIONS
 from llmvitals.routing import EACH, Routing
-from llmvitals.rules.mute_times import MuteShape
-from llmvitals.rules.routes import InhibitShape, NotifyShape, RouteShape
+from llmvitals.rules.notify_models import InhibitModel, MuteModel, NotifyModel, RouteModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,19 +16,19 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from llmvitals.record.matcher import Matcher
-    from llmvitals.rules.form import Form
+    from llmvitals.rules.model_reader import ModelReader
     from llmvitals.rules.rule import Rule
-    from llmvitals.rules.yaml_places import Path
+    from llmvitals.rules.yaml_reader import Path
 
     Shape = TypeVar("Shape", bound=BaseModel)
 
-MARKS: Final = ("rule", "kind", "severity")
+EVERY_ALERT: Final = ("rule", "kind", "severity")
 """Labels that every alert has."""
 _TAG: Final = re.compile(r"tags\.[A-Za-z0-9_.-]{1,64}")
 
 
 def decided(matcher: Matcher, rule: Rule) -> bool | None:
-    """Whether a rule's alerts match; None where only an alert's series, or its level, decides."""
+    """Whether all alerts of a rule match; None if that depends on the series or the level of an alert."""
     if matcher.name in rule.condition.by:
         return None
     kind = rule.condition.kind
@@ -40,59 +39,58 @@ def decided(matcher: Matcher, rule: Rule) -> bool | None:
     return match
 
 
-class Section:
-    """Reads the section at ("notify",) of a form's document; what is wrong is in form.errors.
+class NotifySection:
+    """Reads the section at ("notify",) of a reader's document; mistakes are added to the reader.
 
-    labels: those that rules and groups give.
-    warnings: what can't do anything, though it is no mistake.
+    labels: the labels of rules and groups. warnings: parts without any effect.
     """
 
-    def __init__(self, form: Form, rules: Sequence[Rule], labels: Iterable[str]) -> None:
-        self.form, self.rules, self.warnings = form, rules, list[str]()
-        self.present = {*MARKS, *labels, *(name for rule in rules for name in rule.condition.by)}
+    def __init__(self, reader: ModelReader, rules: Sequence[Rule], labels: Iterable[str]) -> None:
+        self.reader, self.rules, self.warnings = reader, rules, list[str]()
+        self.present = {*EVERY_ALERT, *labels, *(name for rule in rules for name in rule.condition.by)}
 
     def read(self, data: Any) -> Routing:
-        """The routing; of what is wrong as much as can be read."""
-        root = self.form.read(NotifyShape, data, ("notify",))
+        """The routing, as far as it can be read."""
+        root = self.reader.read(NotifyModel, data, ("notify",))
         if root is None:
             return Routing()
         self._known(root.group_by or (), ("notify", "group_by"))
-        mutes = [mute.made() for _, mute in self._each(MuteShape, "mute_times", root.mute_times)]
+        mutes = [mute.made() for _, mute in self._each(MuteModel, "mute_times", root.mute_times)]
         names = [mute.name for mute in mutes]
-        routes = list(self._each(RouteShape, "routes", root.routes))
+        routes = list(self._each(RouteModel, "routes", root.routes))
         for path, route in routes:
             self._route(route, path, names)
         self._reach(routes)
         self._mutes(names, {name for _, route in routes for name in route.mute})
-        inhibits = list(self._each(InhibitShape, "inhibit", root.inhibit))
+        inhibits = list(self._each(InhibitModel, "inhibit", root.inhibit))
         for path, inhibit in inhibits:
             for side in ("source", "target"):
                 self._matchers(getattr(inhibit, side), (*path, side))
             self._known(inhibit.equal, (*path, "equal"))
             if set(inhibit.source) == set(inhibit.target):
-                self.form.wrong("source and target are the same, so that nothing is muted", path)
+                self.reader.report("source and target are the same: an alert does not mute itself", path)
         made = [route.made(root) for _, route in routes]
         if all(route.matchers for route in made):
-            made.append(RouteShape.model_validate({}).made(root))
+            made.append(RouteModel.model_validate({}).made(root))
         return Routing(
-            tuple(made), tuple(one.made() for _, one in inhibits), {mute.name: mute for mute in mutes}
+            tuple(made), tuple(inhibit.made() for _, inhibit in inhibits), {mute.name: mute for mute in mutes}
         )
 
     def _each(self, shape: type[Shape], key: str, data: list[Any]) -> Iterable[tuple[Path, Shape]]:
-        for number, one in enumerate(data):
+        for number, entry in enumerate(data):
             path: Path = ("notify", key, number)
-            made = self.form.read(shape, one, path)
+            made = self.reader.read(shape, entry, path)
             if made is not None:
                 yield path, made
 
-    def _route(self, route: RouteShape, path: Path, mutes: Sequence[str]) -> None:
+    def _route(self, route: RouteModel, path: Path, mutes: Sequence[str]) -> None:
         self._matchers(route.match, (*path, "match"))
         self._known(route.group_by or (), (*path, "group_by"))
         for number, name in enumerate(route.mute):
             if name not in mutes:
                 near = difflib.get_close_matches(name, mutes, n=1)
                 cure = f"did you mean {near[0]}?" if near else "add it to mute_times"
-                self.form.wrong(f"there is no mute time {name!r}: {cure}", (*path, "mute", number))
+                self.reader.report(f"there is no mute time {name!r}: {cure}", (*path, "mute", number))
 
     def _matchers(self, matchers: Sequence[Matcher], path: Path) -> None:
         self._known([matcher.name for matcher in matchers], path, each=True)
@@ -100,41 +98,41 @@ class Section:
             if all(decided(matcher, rule) is not False for matcher in matchers):
                 return
         if self.rules and any(matcher.name == "rule" and matcher.op in ("=", "=~") for matcher in matchers):
-            self.warnings.append(f"{self.form.document.place(path)}: no rule has alerts that match this")
+            self.warnings.append(f"{self.reader.document.place(path)}: no rule's alerts match this")
 
     def _known(self, names: Iterable[str], path: Path, *, each: bool = False) -> None:
-        """Complain about labels that no alert can have; each: every name stands at a place of its own."""
+        """Report labels that no alert can have; each: every name has a place of its own."""
         for number, name in enumerate(names):
-            place = (*path, number) if each or (*path, number) in self.form.document.values else path
+            place = (*path, number) if each or (*path, number) in self.reader.document.values else path
             if name in self.present or name == EACH:
                 continue
             if name in DIMENSIONS or _TAG.fullmatch(name):
                 self.warnings.append(
-                    f"{self.form.document.place(place)}: no rule has the label {name} (none is by it)"
+                    f"{self.reader.document.place(place)}: no rule has the label {name} (none is by it)"
                 )
                 continue
             near = difflib.get_close_matches(name, [*self.present, *DIMENSIONS], n=1, cutoff=0.6)
             cure = f"did you mean {near[0]}?" if near else "write a label or a dimension of a rule"
-            self.form.wrong(f"no alert can have the label {name!r}: {cure}", place)
+            self.reader.report(f"no alert has the label {name!r}: {cure}", place)
 
-    def _reach(self, routes: Sequence[tuple[Path, RouteShape]]) -> None:
+    def _reach(self, routes: Sequence[tuple[Path, RouteModel]]) -> None:
         taken: dict[frozenset[str], Path] = {}
         for path, route in routes:
-            marks = frozenset(map(str, route.match))
-            before = next((other for other in taken if other <= marks), None)
+            matchers = frozenset(map(str, route.match))
+            before = next((other for other in taken if other <= matchers), None)
             if before is not None:
-                line = self.form.document.values[taken[before]][0]
+                line = self.reader.document.values[taken[before]][0]
                 why = "takes all of these alerts" if before else "takes every alert"
-                self.form.wrong(
-                    f"never reached: the route in line {line} {why}; put this one before it", path
+                self.reader.report(
+                    f"unreachable: the route in line {line} {why}; put this one before it", path
                 )
-            taken.setdefault(marks, path)
+            taken.setdefault(matchers, path)
 
     def _mutes(self, names: Sequence[str], used: set[str]) -> None:
         for number, name in enumerate(names):
             path: Path = ("notify", "mute_times", number)
             if name in names[:number]:
-                self.form.wrong(f"{name} is a mute time already: choose another name", (*path, "name"))
+                self.reader.report(f"{name} is already a mute time: choose another name", (*path, "name"))
             elif name not in used:
-                place = self.form.document.place(path)
-                self.warnings.append(f"{place}: no route has the mute time {name}: it does nothing")
+                place = self.reader.document.place(path)
+                self.warnings.append(f"{place}: no route uses the mute time {name}: it has no effect")

@@ -1,4 +1,4 @@
-"""Rules: what to watch (a condition), for how long, and what to say about it."""
+"""A rule: its condition, how long that has to hold, and the texts of its alerts."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Rule:
         return self.labels.get("severity", self.condition.severity)
 
     def severity_at(self, level: str) -> str:
-        """That of an alert at a level."""
+        """The severity of an alert at a level."""
         return "critical" if level in self.condition.critical_levels else self.severity
 
     def labels_at(self, level: str) -> dict[str, str]:
-        """Those of an alert at a level."""
+        """The labels of an alert at a level."""
         return (
             {**self.labels, "severity": self.severity_at(level)}
             if "severity" in self.labels
@@ -50,7 +50,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All rules of a folder. views: what they read. by_view: view → its rules. warnings: to be shown.
+    """All rules of a folder. views: those they read. by_view: view → its rules. warnings: shown at the start.
 
     routing: the `notify:` section.
     """

@@ -1,4 +1,4 @@
-"""The JSON Schema (2020-12) of a rule file, and the table of a kind's fields, both from the models."""
+"""The JSON Schema (2020-12) of a rule file and the table of a kind's fields, both made from the models."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 from llmvitals.rules.condition.fields import Schema, model_schema
 from llmvitals.rules.kinds import KINDS
-from llmvitals.rules.mute_times import MuteShape
-from llmvitals.rules.routes import InhibitShape, NotifyShape, RouteShape
-from llmvitals.rules.shape import File, Group, RuleShape
+from llmvitals.rules.models import File, Group, RuleModel
+from llmvitals.rules.notify_models import InhibitModel, MuteModel, NotifyModel, RouteModel
 
 if TYPE_CHECKING:
     from llmvitals.rules.condition.kind import Kind
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _LASTING: Final = ("for", "keep_firing_for", "no_data")
-"""Fields of rules whose kind is lasting."""
+"""Fields that only rules of lasting kinds take."""
 
 
 def rule_schema() -> Schema:
-    """The schema of a rule file. It accepts every valid file, and rejects most of the others."""
+    """The JSON Schema of a rule file. It accepts every valid file, and rejects most invalid ones."""
     definitions: Schema = {}
     file, group = model_schema(File, definitions), model_schema(Group, definitions)
     group["properties"]["rules"]["items"] = _rule(definitions)
@@ -30,7 +29,7 @@ def rule_schema() -> Schema:
 
 
 def _rule(definitions: Schema) -> Schema:
-    rule = model_schema(RuleShape, definitions)
+    rule = model_schema(RuleModel, definitions)
     rule["properties"] |= {name: model_schema(kind, definitions) for name, kind in KINDS.items()}
     brief = [{"required": [name]} for name, kind in KINDS.items() if not kind.lasting]
     return {
@@ -41,8 +40,8 @@ def _rule(definitions: Schema) -> Schema:
 
 
 def _notify(definitions: Schema) -> Schema:
-    section = model_schema(NotifyShape, definitions)
-    for name, shape in (("routes", RouteShape), ("inhibit", InhibitShape), ("mute_times", MuteShape)):
+    section = model_schema(NotifyModel, definitions)
+    for name, shape in (("routes", RouteModel), ("inhibit", InhibitModel), ("mute_times", MuteModel)):
         section["properties"][name]["items"] = model_schema(shape, definitions)
     del section["description"]
     return section
@@ -66,7 +65,7 @@ def field_table(kind: type[Kind]) -> str:
 
 
 def _written(default: object) -> str:
-    """A default as rules write it."""
+    """A default, as it is written in rules."""
     if default is None:
         return ""
     if isinstance(default, list):

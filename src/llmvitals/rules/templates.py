@@ -1,4 +1,4 @@
-"""What an alert says: templates with a fixed list of names, in which nothing is evaluated."""
+"""Templates of alert texts: a fixed list of names is replaced, and nothing is evaluated."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 NAMES: Final = (
     "rule", "series", "metric", "value", "limit", "percent", "window", "level", "severity", "note",
 )  # fmt: skip
-"""Names that every template may use, beside the rule's labels and the dimensions in its `by`."""
+"""Names for all templates; others are the rule's labels and the dimensions in its `by`."""
 
 
 def mistakes(template: str, names: Iterable[str]) -> str | None:
-    """What is wrong with a template, or None; names: those it may use."""
+    """The mistake in a template, or None; names: those it may use."""
     allowed = list(names)
     try:
         for _, name, spec, conversion in Formatter().parse(template):
@@ -29,14 +29,16 @@ def mistakes(template: str, names: Iterable[str]) -> str | None:
             if spec or conversion:
                 return f"{{{name}}} takes no format: write just {{{name}}}"
             if name not in allowed:
-                return f"{{{name}}} is no name: write one of {', '.join(f'{{{one}}}' for one in allowed)}"
+                return (
+                    f"{{{name}}} is not a name: write one of {', '.join(f'{{{known}}}' for known in allowed)}"
+                )
     except ValueError:
-        return "a brace is left alone: write {{ or }} for one that is meant"
+        return "unbalanced brace: write {{ or }} for a literal one"
     return None
 
 
 def rendered(template: str, names: Mapping[str, str]) -> str:
-    """The text; a template that `mistakes` found nothing in needs no more than its names."""
+    """Fill in a template in which `mistakes` found nothing."""
     return "".join(
         literal + (names.get(name, "") if name is not None else "")
         for literal, name, _, _ in Formatter().parse(template)
@@ -44,7 +46,7 @@ def rendered(template: str, names: Mapping[str, str]) -> str:
 
 
 def values(rule: Rule, series: Mapping[str, str], reading: Reading) -> dict[str, str]:
-    """The texts for all names that the rule's templates may use."""
+    """The text for each name that the rule's templates may use."""
     condition, unit = rule.condition, "count" if reading.gone else rule.condition.unit
     return {
         **rule.labels,

@@ -1,4 +1,4 @@
-"""Which views the rules read: one for each pair of (where, by), a default one where it fits."""
+"""Chooses the views that rules read: one for each pair of (where, by), an existing one if it fits."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Views:
-    """The views of a set of rules, reused among them and from those that are there anyway."""
+    """The views of a set of rules; rules with the same (where, by) share one."""
 
     def __init__(self, present: Sequence[View]) -> None:
         self._present = {_key(view): view for view in reversed(present)}
         self._used: dict[Key, View] = {}
 
     def name(self, condition: Kind) -> str:
-        """The name of the view that a condition reads; the order of `by` plays no part."""
+        """The name of the view that a condition reads; the order of `by` does not matter."""
         key = _key(condition)
         view = self._used.get(key) or self._present.get(key)
         if view is None:
@@ -43,7 +43,7 @@ class Views:
         return view.name
 
     def rules(self, rules: Sequence[Rule], warnings: tuple[str, ...]) -> Rules:
-        """The rules with their views."""
+        """The rules, grouped by their views."""
         by_view: dict[str, tuple[Rule, ...]] = {}
         for rule in rules:
             by_view[rule.view] = (*by_view.get(rule.view, ()), rule)
@@ -55,7 +55,7 @@ def _key(scope: View | Kind) -> Key:
 
 
 def _name(condition: Kind) -> str:
-    """The same for the same (where, by) on every machine."""
+    """A name that is the same for the same (where, by) on every machine."""
     text = repr(
         [(name, sorted(wanted.values), wanted.regex, wanted.negate) for name, wanted in condition.where]
     )

@@ -1,4 +1,4 @@
-"""Tests of rules, as data: calls in, alerts out, through the same stages as the worker."""
+"""Tests of rules in YAML: calls in, alerts out, through the same stages as the worker (see promtool)."""
 
 from llmvitals.ruletest.load import load_tests
 from llmvitals.ruletest.run import Runner

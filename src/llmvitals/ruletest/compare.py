@@ -1,4 +1,4 @@
-"""What a test asked for against what fired: failures that one can read."""
+"""Compares the expected alerts of a test with those that fired."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from llmvitals.record.alert import Alert
-    from llmvitals.ruletest.case import Case, Expect, Wanted
+    from llmvitals.ruletest.rule_test import Expectation, ExpectedAlert, RuleTest
 
 
 class Failure(NamedTuple):
     """One expectation that does not hold.
 
-    line: where it stands. what: a sentence. lines: signed "-" (was expected) or "+" (is so instead).
+    line: in the file. what: a sentence. lines: with the sign "-" (expected) or "+" (actual).
     """
 
     line: int
@@ -25,78 +25,80 @@ class Failure(NamedTuple):
     lines: tuple[tuple[str, str], ...]
 
 
-def compared(case: Case, alerts: Sequence[Alert]) -> Iterator[Failure]:
-    """What does not hold; alerts: all changes, in the order of their times."""
-    for expect in case.expect:
+def compared(test: RuleTest, alerts: Sequence[Alert]) -> Iterator[Failure]:
+    """The expectations that fail; alerts: all changes, in the order of their times."""
+    for expect in test.expect:
         for rule in expect.never:
             fired = [alert for alert in alerts if alert.rule == rule and alert.status == "firing"]
             if fired:
-                line = f"at {_when(case, fired[0].at)}: {_shown(fired[0])}"
+                line = f"at {_when(test, fired[0].at)}: {_actual_line(fired[0])}"
                 yield Failure(expect.line, f"{rule} must never fire", (("+", line),))
         if expect.alerts is not None:
-            lines = tuple(_different(expect.alerts, _standing(case, expect, alerts)))
+            lines = tuple(_differences(expect.alerts, _latest(test, expect, alerts)))
             if lines:
-                clock = datetime.fromtimestamp((case.start + expect.at) / SECOND, UTC)
+                clock = datetime.fromtimestamp((test.start + expect.at) / SECOND, UTC)
                 what = f"at {duration_text(expect.at)} ({clock:%Y-%m-%d %H:%M:%S} UTC)"
                 yield Failure(expect.line, what, lines)
 
 
-def _standing(case: Case, expect: Expect, alerts: Sequence[Alert]) -> list[Alert]:
-    """The newest change, up to the time of the expectation, of each alert."""
+def _latest(test: RuleTest, expect: Expectation, alerts: Sequence[Alert]) -> list[Alert]:
+    """The last change of each alert up to the time of the expectation."""
     newest: dict[tuple[str, str], Alert] = {}
     for alert in alerts:
-        if alert.at <= case.start + expect.at:
+        if alert.at <= test.start + expect.at:
             newest[alert.episode, alert.facet] = alert
     return list(newest.values())
 
 
-def _different(wanted: Sequence[Wanted], standing: Sequence[Alert]) -> Iterator[tuple[str, str]]:
-    """Lines for each alert that is not as asked for, and each that fires unasked."""
-    left = list(standing)
-    missing: list[Wanted] = []
-    # Whoever asks for most is served first, so that nobody takes the only one that fits another.
-    for one in sorted(wanted, key=lambda one: -len(one.labels) - len(one.said) - len(one.annotations)):
-        found = next((alert for alert in left if not one.differences(alert)), None)
+def _differences(wanted: Sequence[ExpectedAlert], latest: Sequence[Alert]) -> Iterator[tuple[str, str]]:
+    """Lines for each expected alert that differs, and for each unexpected expected that fires."""
+    left = list(latest)
+    missing: list[ExpectedAlert] = []
+    # The most specific expectation is matched first, so that others do not take its only match.
+    for expected in sorted(
+        wanted, key=lambda expected: -len(expected.labels) - len(expected.fields) - len(expected.annotations)
+    ):
+        found = next((alert for alert in left if not expected.differences(alert)), None)
         if found is None:
-            missing.append(one)
+            missing.append(expected)
         else:
             left.remove(found)
-    for one in missing:
-        yield "-", _asked(one)
+    for expected in missing:
+        yield "-", _expected_line(expected)
         near = min(
-            (alert for alert in left if alert.rule == one.rule),
-            key=lambda alert: len(one.differences(alert)),
+            (alert for alert in left if alert.rule == expected.rule),
+            key=lambda alert: len(expected.differences(alert)),
             default=None,
         )
         if near is not None:
             left.remove(near)
-            yield "+", _shown(near, one.differences(near))
-    yield from (("+", _shown(alert)) for alert in left if alert.status == "firing")
+            yield "+", _actual_line(near, expected.differences(near))
+    yield from (("+", _actual_line(alert)) for alert in left if alert.status == "firing")
 
 
-def _when(case: Case, time: int) -> str:
-    return duration_text(time - case.start)
+def _when(test: RuleTest, time: int) -> str:
+    return duration_text(time - test.start)
 
 
-def _asked(one: Wanted) -> str:
-    said = {**one.said, **one.annotations}
-    return _line(one.rule, one.status, one.labels, said.items())
+def _expected_line(expected: ExpectedAlert) -> str:
+    texts = {**expected.fields, **expected.annotations}
+    return _line(expected.rule, expected.status, expected.labels, texts.items())
 
 
-def _shown(alert: Alert, differences: Iterable[str] = ()) -> str:
-    """An alert: its labels, its text, and the fields that differ."""
+def _actual_line(alert: Alert, differences: Iterable[str] = ()) -> str:
+    """Format an alert: its labels, its summary, and the fields that differ."""
     labels = {name: text for name, text in alert.labels.items() if name != "severity"}
     shown = dict.fromkeys(("level", "facet"), "") | dict.fromkeys(differences, "")
-    said = {
+    texts = {
         name: getattr(alert, name, alert.annotations.get(name, ""))
         for name in shown
         if name not in ("rule", "status", "summary", *alert.labels) or name == "severity"
     }
-    said["summary"] = alert.summary
-    return _line(alert.rule, alert.status, labels, ((name, text) for name, text in said.items() if text))
+    texts["summary"] = alert.summary
+    return _line(alert.rule, alert.status, labels, ((name, text) for name, text in texts.items() if text))
 
 
-def _line(rule: str, status: str, labels: Mapping[str, str], said: Iterable[tuple[str, str]]) -> str:
-    told = " ".join(f"{name}={text}" for name, text in sorted(labels.items()))
-    texts = " ".join(f'{name}: "{text}"' for name, text in said)
-    return " ".join(filter(None, (rule, status, f"{{{told}}}" if told else "", texts)))
+def _line(rule: str, status: str, labels: Mapping[str, str], texts: Iterable[tuple[str, str]]) -> str:
+    label_text = " ".join(f"{name}={text}" for name, text in sorted(labels.items()))
+    quoted = " ".join(f'{name}: "{text}"' for name, text in texts)
+    return " ".join(filter(None, (rule, status, f"{{{label_text}}}" if label_text else "", quoted)))

@@ -1,4 +1,4 @@
-"""`*_test.yaml` → tests. Every mistake is told with its place and what to write instead."""
+"""Loads tests from `*_test.yaml`. Each mistake names its place and what to write instead."""
 
 from __future__ import annotations
 
@@ -6,113 +6,115 @@ from typing import TYPE_CHECKING, Any
 
 from llmvitals.errors import RuleError, suggestion
 from llmvitals.rules.files import raise_all, rule_files
-from llmvitals.rules.form import Form
-from llmvitals.rules.yaml_places import Path, opened
-from llmvitals.ruletest.calls import calls
-from llmvitals.ruletest.case import Case, Expect, Suite, Wanted
-from llmvitals.ruletest.shape import AlertShape, CaseShape, ExpectShape, FileShape
+from llmvitals.rules.model_reader import ModelReader
+from llmvitals.rules.yaml_reader import Path, read_file
+from llmvitals.ruletest.calls import read_calls
+from llmvitals.ruletest.models import AlertModel, CaseModel, ExpectModel, FileModel
+from llmvitals.ruletest.rule_test import Expectation, ExpectedAlert, RuleTest, RuleTestFile
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Collection, Iterator
 
-_SAID = ("severity", "level", "facet", "verdict", "summary", "note", "cause")
+_FIELDS = ("severity", "level", "facet", "verdict", "summary", "note", "cause")
 
 
-def load_tests(folder: pathlib.Path, names: Collection[str], pane: int) -> list[Suite]:
-    """The tests in `*_test.yaml` and `*_test.yml` of a folder.
+def load_tests(folder: pathlib.Path, names: Collection[str], pane: int) -> list[RuleTestFile]:
+    """Load the tests in `*_test.yaml` and `*_test.yml` of a folder.
 
-    names: the rules that there are. pane: µs, where a file says nothing. Raises one RuleError that tells all
-    mistakes, the first at its place.
+    names: all rules. pane: µs, the default of a file. Raises entry RuleError that lists all mistakes; its
+    place is that of the first.
     """
-    reader = _Reader(folder, names, pane)
-    suites = [suite for path in rule_files(folder, tests=True) for suite in reader.file(path)]
-    raise_all(reader.errors)
-    return suites
+    loader = _Loader(folder, names, pane)
+    files = [file for path in rule_files(folder, tests=True) for file in loader.file(path)]
+    raise_all(loader.errors)
+    return files
 
 
-class _Reader:
+class _Loader:
     def __init__(self, folder: pathlib.Path, names: Collection[str], pane: int) -> None:
         self.names, self.pane = names, pane
         self.files = [path.name for path in rule_files(folder)]
         self.errors: list[RuleError] = []
 
-    def file(self, path: pathlib.Path) -> Iterator[Suite]:
+    def file(self, path: pathlib.Path) -> Iterator[RuleTestFile]:
         try:
-            document = opened(path)
+            document = read_file(path)
         except RuleError as error:
             self.errors.append(error)
             return
-        form = Form(document, self.pane)
-        whole = form.read(FileShape, document.data if document.data is not None else {}, ())
+        reader = ModelReader(document, self.pane)
+        whole = reader.read(FileModel, document.data if document.data is not None else {}, ())
         if whole:
             for number, name in enumerate(whole.rules):
                 if name not in self.files:
-                    form.wrong(
-                        f"there is no file {name!r} of rules here{suggestion(name, self.files)}",
-                        self._entry(form, ("rules",), number),
+                    reader.report(
+                        f"there is no rule file {name!r} here{suggestion(name, self.files)}",
+                        self._entry(reader, ("rules",), number),
                     )
-            cases = [
-                case
+            tests = [
+                test
                 for number, data in enumerate(whole.tests)
-                if (case := self._case(form, data, ("tests", number), whole.start))
+                if (test := self._case(reader, data, ("tests", number), whole.start))
             ]
-            self._unique(form, cases)
-            yield Suite(path, tuple(whole.rules), whole.pane or self.pane, tuple(cases))
-        self.errors.extend(form.errors)
+            self._unique(reader, tests)
+            yield RuleTestFile(path, tuple(whole.rules), whole.pane or self.pane, tuple(tests))
+        self.errors.extend(reader.errors)
 
-    def _unique(self, form: Form, cases: list[Case]) -> None:
+    def _unique(self, reader: ModelReader, tests: list[RuleTest]) -> None:
         seen: dict[str, int] = {}
-        for number, case in enumerate(cases):
-            if case.name in seen:
-                form.wrong(
-                    f"{case.name!r} is a test in line {seen[case.name]}: choose another name",
+        for number, test in enumerate(tests):
+            if test.name in seen:
+                reader.report(
+                    f"{test.name!r} is a test in line {seen[test.name]}: choose another name",
                     ("tests", number, "name"),
                 )
-            seen.setdefault(case.name, case.line)
+            seen.setdefault(test.name, test.line)
 
-    def _case(self, form: Form, data: Any, path: Path, start: int) -> Case | None:
-        shape = form.read(CaseShape, data, path)
+    def _case(self, reader: ModelReader, data: Any, path: Path, start: int) -> RuleTest | None:
+        shape = reader.read(CaseModel, data, path)
         if shape is None:
             return None
-        self._known(form, shape.only, (*path, "only"))
-        lines = [calls(form, line, (*path, "calls", number)) for number, line in enumerate(shape.calls)]
-        wanted = [self._expect(form, one, (*path, "expect", n)) for n, one in enumerate(shape.expect)]
-        return Case(
+        self._known(reader, shape.only, (*path, "only"))
+        lines = [
+            read_calls(reader, line, (*path, "calls", number)) for number, line in enumerate(shape.calls)
+        ]
+        wanted = [self._expect(reader, entry, (*path, "expect", n)) for n, entry in enumerate(shape.expect)]
+        return RuleTest(
             shape.name,
-            form.document.values[path][0],
+            reader.document.values[path][0],
             start if shape.start is None else shape.start,
             tuple(shape.only),
             tuple(line for line in lines if line),
-            tuple(one for one in wanted if one),
+            tuple(entry for entry in wanted if entry),
         )
 
-    def _expect(self, form: Form, data: Any, path: Path) -> Expect | None:
-        shape = form.read(ExpectShape, data, path)
+    def _expect(self, reader: ModelReader, data: Any, path: Path) -> Expectation | None:
+        shape = reader.read(ExpectModel, data, path)
         if shape is None:
             return None
-        self._known(form, shape.never, (*path, "never"))
-        line = form.document.values[path][0]
+        self._known(reader, shape.never, (*path, "never"))
+        line = reader.document.values[path][0]
         if shape.at is None or shape.alerts is None:
-            return Expect(line, never=tuple(shape.never))
-        alerts = [self._wanted(form, one, (*path, "alerts", n)) for n, one in enumerate(shape.alerts)]
-        return Expect(line, shape.at, tuple(alert for alert in alerts if alert))
+            return Expectation(line, never=tuple(shape.never))
+        alerts = [self._wanted(reader, entry, (*path, "alerts", n)) for n, entry in enumerate(shape.alerts)]
+        return Expectation(line, shape.at, tuple(alert for alert in alerts if alert))
 
-    def _wanted(self, form: Form, data: Any, path: Path) -> Wanted | None:
-        shape = form.read(AlertShape, data, path)
+    def _wanted(self, reader: ModelReader, data: Any, path: Path) -> ExpectedAlert | None:
+        shape = reader.read(AlertModel, data, path)
         if shape is None:
             return None
-        self._known(form, [shape.alert], (*path, "alert"))
-        said = {name: text for name in _SAID if (text := getattr(shape, name)) is not None}
-        line = form.document.values[path][0]
-        return Wanted(shape.alert, shape.status, said, shape.labels, shape.annotations, line)
+        self._known(reader, [shape.alert], (*path, "alert"))
+        fields = {name: text for name in _FIELDS if (text := getattr(shape, name)) is not None}
+        line = reader.document.values[path][0]
+        return ExpectedAlert(shape.alert, shape.status, fields, shape.labels, shape.annotations, line)
 
-    def _known(self, form: Form, names: list[str], path: Path) -> None:
+    def _known(self, reader: ModelReader, names: list[str], path: Path) -> None:
         for number, name in enumerate(names):
             if name not in self.names:
-                place = self._entry(form, path, number)
-                form.wrong(f"there is no rule {name!r}{suggestion(name, self.names)}", place)
+                place = self._entry(reader, path, number)
+                reader.report(f"there is no rule {name!r}{suggestion(name, self.names)}", place)
 
-    def _entry(self, form: Form, path: Path, number: int) -> Path:
-        """The place of one name, also where a single one stands without brackets."""
-        return (*path, number) if (*path, number) in form.document.values else path
+    def _entry(self, reader: ModelReader, path: Path, number: int) -> Path:
+        """The path of entry name, which may stand alone without brackets."""
+        return (*path, number) if (*path, number) in reader.document.values else path

@@ -1,4 +1,4 @@
-"""Plays a test's calls through the stages, and looks at what fires when."""
+"""Runs the calls of a test through both stages, and checks the alerts."""
 
 from __future__ import annotations
 
@@ -21,58 +21,58 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmvitals.record.log import Message
-    from llmvitals.ruletest.case import Case, Suite
+    from llmvitals.ruletest.rule_test import RuleTest, RuleTestFile
     from llmvitals.settings import Settings
 
 SOURCE: Final = "test"
 BATCH: Final = 2_000
-"""Calls that are read at once."""
+"""Calls in a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a test; it passed when there are no failures."""
+    """The result of a test; it passed if there are no failures."""
 
-    case: Case
+    test: RuleTest
     failures: tuple[Failure, ...]
 
 
 class Runner:
-    """Runs tests of the rules in a folder; settings: those of the worker, but for views and pane."""
+    """Runs tests of the rules in a folder; settings: the worker's, except for views and pane."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         own = {"alerts": folder, "default_views": False, "views": (), "disorder": "0s"}
         self._settings = settings.model_copy(update=own)
         self._pipelines: dict[tuple[tuple[str, ...], int], Pipeline] = {}
 
-    def run(self, suite: Suite, case: Case) -> Outcome:
-        """One test of a file. Raises ConfigError for a call that can't be read."""
-        alerts = [alert for alert in self.alerts(suite, case) if not case.only or alert.rule in case.only]
-        return Outcome(case, tuple(compared(case, alerts)))
+    def run(self, file: RuleTestFile, test: RuleTest) -> Outcome:
+        """Run one test of a file. Raises ConfigError for a call that can't be read."""
+        alerts = [alert for alert in self.alerts(file, test) if not test.only or alert.rule in test.only]
+        return Outcome(test, tuple(compared(test, alerts)))
 
-    def alerts(self, suite: Suite, case: Case) -> list[Alert]:
-        """All changes of alerts that a test's calls bring about, in the order of their times."""
-        stages = _Stages(self._pipeline(suite), suite.pane)
-        found: list[Alert] = []
-        calls = events(case)
+    def alerts(self, file: RuleTestFile, test: RuleTest) -> list[Alert]:
+        """All changes of alerts in a test, in the order of their times."""
+        stages = _Stages(self._pipeline(file), file.pane)
+        alerts: list[Alert] = []
+        calls = events(test)
         while batch := list(itertools.islice(calls, BATCH)):
-            found += stages.feed(batch)
-        found += stages.finish(case.start + case.end)
-        return sorted(found, key=Alert.order)
+            alerts += stages.feed(batch)
+        alerts += stages.finish(test.start + test.end)
+        return sorted(alerts, key=Alert.order)
 
-    def _pipeline(self, suite: Suite) -> Pipeline:
-        key = suite.rules, suite.pane
+    def _pipeline(self, file: RuleTestFile) -> Pipeline:
+        key = file.rules, file.pane
         if key not in self._pipelines:
-            settings = self._settings.model_copy(update={"pane": duration_text(suite.pane)})
-            watch = load_engine(settings.alerts, suite.pane, (), only=suite.rules)
-            self._pipelines[key] = Pipeline.of(settings, 1, [SOURCE], watch=watch)
+            settings = self._settings.model_copy(update={"pane": duration_text(file.pane)})
+            engine = load_engine(settings.alerts, file.pane, (), only=file.rules)
+            self._pipelines[key] = Pipeline.of(settings, 1, [SOURCE], engine=engine)
         return self._pipelines[key]
 
 
 class _Stages:
-    """Both stages. Between them the frames are cut anew, one a pane, each with the floor that closes it.
+    """Both stages. The frames between them are rebuilt: one for each pane, with the floor that closes it.
 
-    So the rules see each pane by itself, as soon as it is over, however many calls are read at once.
+    So the rules evaluate each pane as soon as it is over, independent of the batches.
     """
 
     def __init__(self, pipeline: Pipeline, pane: int) -> None:
@@ -81,7 +81,7 @@ class _Stages:
         self.combine, self.merge = alone.combines[SOURCE, 0], alone.merge
 
     def feed(self, calls: Iterable[tuple[int, bytes]]) -> list[Alert]:
-        """The next calls, in the order of their times."""
+        """Feed the next calls, in the order of their times."""
         first = self.combine.next
         out = self.combine.apply(
             [Logged(first + number, time // 1_000, data) for number, (time, data) in enumerate(calls)]
@@ -90,7 +90,7 @@ class _Stages:
         return [alert for pane, entries in self._panes(out) for alert in self._close(pane + 1, entries)]
 
     def finish(self, time: int) -> list[Alert]:
-        """No more calls come, and time has come this far (µs)."""
+        """End the calls, and advance event time to this time (µs)."""
         over = time // self.pane + 1
         self.combine.promise(over * self.pane)
         left = self._panes(self.combine.flush())
@@ -112,14 +112,14 @@ class _Stages:
         frame = Frame(SOURCE + "/0", {SOURCE: 1}, 0, 1, floor, self.frames, self.pane, tuple(entries))
         out = self.merge.apply([Logged(self.frames, 0, frame.encode())])
         self.frames += 1
-        return [Alert.decode(one.value or b"") for one in out if one.topic is Topic.ALERTS]
+        return [Alert.decode(message.value or b"") for message in out if message.topic is Topic.ALERTS]
 
 
-def events(case: Case) -> Iterator[tuple[int, bytes]]:
+def events(test: RuleTest) -> Iterator[tuple[int, bytes]]:
     """(time in µs, event) of all calls, in the order of their times."""
     lines = [
-        ((case.start + after, line, fields) for after, fields in calls.events())
-        for line, calls in enumerate(case.calls)
+        ((test.start + after, line, fields) for after, fields in calls.events())
+        for line, calls in enumerate(test.calls)
     ]
     ordered = sorted(itertools.chain.from_iterable(lines), key=lambda call: call[:2])
     for number, (time, _, fields) in enumerate(ordered):

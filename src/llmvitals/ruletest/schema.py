@@ -1,4 +1,4 @@
-"""The JSON Schema (2020-12) of a file of rules' tests, `*_test.yaml`, from the models."""
+"""The JSON Schema (2020-12) of a file of rule tests, `*_test.yaml`, made from the models."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from llmvitals.record.call import call_schema
 from llmvitals.rules.condition.fields import DURATION, NUMBER, Schema, model_schema
 from llmvitals.rules.schema import DIALECT
 from llmvitals.ruletest.calls import MADE, SHORT
-from llmvitals.ruletest.shape import AlertShape, CallsShape, CaseShape, ExpectShape, FileShape, facets
+from llmvitals.ruletest.models import AlertModel, CallsModel, CaseModel, ExpectModel, FileModel, facets
 
 _SHORT: Final[dict[str, Schema]] = {"cost": NUMBER, "latency": DURATION, "ttft": DURATION}
 
 
-def case_schema() -> Schema:
-    """The schema of a file of tests."""
+def rule_test_schema() -> Schema:
+    """The JSON Schema of a file of tests."""
     events = call_schema()
     definitions: Schema = events["$defs"]
     file, case, calls, expect, alert = (
         model_schema(shape, definitions)
-        for shape in (FileShape, CaseShape, CallsShape, ExpectShape, AlertShape)
+        for shape in (FileModel, CaseModel, CallsModel, ExpectModel, AlertModel)
     )
     alert["properties"]["facet"]["enum"] = list(facets())
     expect["properties"]["alerts"]["items"] = alert

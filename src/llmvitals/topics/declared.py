@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from llmvitals.errors import ConfigError
-from llmvitals.rules.yaml_places import opened
+from llmvitals.rules.yaml_reader import read_file
 
 if TYPE_CHECKING:
     from llmvitals.settings import Settings
@@ -66,7 +66,7 @@ class Topic:
 
 
 def load(settings: Settings, folder: Path | None = None) -> list[Topic]:
-    """The declared topics in the order of the data, called by the settings' prefix. Needs no broker.
+    """The declared topics in the order of the data, called by the settings' prefix. RequiredData no broker.
 
     folder: default the files that come with llmvitals. Raises ConfigError that names every file and fault.
     """
@@ -97,7 +97,7 @@ def shipped() -> Path:
 def _read(file: Path, prefix: str) -> Topic:
     """The topic of a file. Raises ConfigError, a RuleError with its place for what is no YAML."""
     try:
-        found = _File.model_validate(opened(file).data)
+        found = _File.model_validate(read_file(file).data)
     except ValidationError as error:
         places = (f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"{file}: " + "; ".join(places)) from error

@@ -13,7 +13,7 @@ from llmvitals.record.alert import Alert
 from llmvitals.record.point import Point
 from llmvitals.rules.engine import RuleEngine
 from llmvitals.rules.kinds import KINDS
-from panes import alerts, points, said, watch
+from panes import alerts, points, rule_engine, rule_outputs
 from subjects import NEVER, SUBJECTS, Panes, Subject
 
 PARAMETRIZED = pytest.mark.parametrize("name", SUBJECTS)
@@ -36,7 +36,7 @@ def noise(name: str) -> Panes:
 
 
 def watched(subject: Subject, folder: Path) -> RuleEngine:
-    return watch(folder, subject.rule, subject.micros)
+    return rule_engine(folder, subject.rule, subject.micros)
 
 
 Said = tuple[list[Alert], list[Point]]
@@ -44,7 +44,7 @@ Said = tuple[list[Alert], list[Point]]
 
 def heard(subject: Subject, folder: Path, panes: Panes, end: int, **how) -> Said:
     """All alerts and points of panes up to `end` panes after the first."""
-    found = said(watched(subject, folder), panes, subject.first + end, series=subject.series, **how)
+    found = rule_outputs(watched(subject, folder), panes, subject.first + end, series=subject.series, **how)
     return alerts(found), points(found)
 
 

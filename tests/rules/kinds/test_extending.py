@@ -27,7 +27,7 @@ from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.condition.fields import Window
 from llmvitals.rules.condition.fixed_limit import FixedLimit
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.screening import Screen
 from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds import KINDS
@@ -74,8 +74,8 @@ class Crowd(Kind):
         return CrowdDetector(self.most, pane)
 
     @property
-    def needs(self) -> Needs:
-        return Needs(("calls",))
+    def required_data(self) -> RequiredData:
+        return RequiredData(("calls",))
 
     @property
     def screen(self) -> Screen:
@@ -152,10 +152,10 @@ def test_a_backtest_gives_the_same_alerts(settings: Settings):
     trial = Evaluator(settings, [settings.alerts], {"calls": 1})
     trial.feed("calls", 0, calls())
     trial.end("calls", 0)
-    (rule,) = trial.judges[0].pipeline.watch.rules.rules
+    (rule,) = trial.folders[0].pipeline.engine.rules.rules
     assert screen_of(rule) is not None
-    assert trial.judges[0].stages == []
-    found = [(alert.status, alert.at, alert.value) for alert in trial.judges[0].alerts]
+    assert trial.folders[0].stages == []
+    found = [(alert.status, alert.at, alert.value) for alert in trial.folders[0].alerts]
     assert found == [(alert.status, alert.at, alert.value) for alert in alerts(run(settings))]
     assert len(found) == 2
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Detector(Protocol):
     """Turns the panes of one series into readings.
 
-    `state` is plain data that the caller keeps; it is {} at first. Each pane is passed once, in order; a pane
-    without calls is passed only where `wakes` asks for it.
+    state: plain data that the caller keeps, {} at first. Each pane is passed once, in order; a pane without
+    calls is passed only if `wakes` asks for it.
     """
 
     __slots__ = ()
@@ -24,7 +24,7 @@ class Detector(Protocol):
     @property
     @abstractmethod
     def shape(self) -> str:
-        """What the state depends on: when it changes, the state starts anew."""
+        """What the state depends on: if it changes, the state starts empty."""
 
     @abstractmethod
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
@@ -35,11 +35,11 @@ class Detector(Protocol):
         """The first pane at which the next reading may differ without a call; FOREVER: none."""
 
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
-        """Read panes that are still open. By default they say nothing."""
+        """Read panes that are still open; by default they are ignored."""
         del state, opened
         return []
 
     def trend(self, state: dict[str, Any], pane: int) -> list[float]:
-        """The values up to the end of a pane, oldest first; [] where the detector keeps none."""
+        """The values up to the end of a pane, oldest first; [] if the detector keeps none."""
         del state, pane
         return []

@@ -1,5 +1,5 @@
 # ruff: noqa: TRY004  # pydantic shows a ValueError to the user, and raises a TypeError further
-"""The dimensions that a condition names: `by`, one series for each value; `where`, the calls it is about."""
+"""The dimensions of a condition: `by` makes one series for each value, `where` filters the calls."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ DIMENSION: Final[dict[str, Any]] = {
 
 
 def known(name: Any) -> str:
-    """The name, if it is a dimension's. Raises ValueError with a suggestion."""
+    """Check that a name is a dimension. Raises ValueError with a suggestion."""
     if isinstance(name, str) and (name in DIMENSIONS or re.fullmatch(_TAG, name)):
         return name
-    raise ValueError(f"{name!r} is no dimension{suggestion(str(name), [*DIMENSIONS, 'tags.NAME'])}")
+    raise ValueError(f"{name!r} is not a dimension{suggestion(str(name), [*DIMENSIONS, 'tags.NAME'])}")
 
 
 def listed(value: Any, check: Callable[[Any], object], what: str, cure: str) -> tuple[str, ...]:
     """A name or a list of names, each accepted by `check` and none of them twice.
 
-    what: the noun for a name. cure: the error where there is no list of any. Raises ValueError.
+    what: the noun for a name. cure: the error if there is no such list. Raises ValueError.
     """
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not names:
         raise ValueError(cure)
     checked(enumerate(names), lambda _, name: check(name))
     if len(set(names)) < len(names):
-        raise ValueError(f"a {what} stands there twice: leave one out")
+        raise ValueError(f"a {what} is listed twice: leave one out")
     return tuple(names)
 
 
 def condition(name: str, wanted: Any) -> Condition:
-    """What a dimension has to be, as rules write it. Raises ValueError with the cure."""
+    """Parse the condition on a dimension, as rules write it. Raises ValueError with the cure."""
     if isinstance(wanted, dict):
         if len(wanted) != 1 or next(iter(wanted)) not in ("not", "regex"):
             raise ValueError(f"{name}: write a value, a list of values, {{not: …}} or {{regex: …}}")
@@ -59,7 +59,7 @@ def condition(name: str, wanted: Any) -> Condition:
     values = wanted if isinstance(wanted, list) else [wanted]
     for value in values:
         if not isinstance(value, str):
-            raise ValueError(f"{name}: {value!r} is no text: put it in quotes, such as '{value}'")
+            raise ValueError(f"{name}: {value!r} is not a text: put it in quotes, such as '{value}'")
     if not values:
         raise ValueError(f"{name}: the list is empty, so nothing would match: leave it out, or name values")
     return Condition(frozenset(values))
@@ -81,7 +81,7 @@ def _where(value: Any) -> Where:
 
 
 class Negated(BaseModel):
-    """Everything but this, as rules write it."""
+    """All values except these, as rules write it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -97,7 +97,7 @@ class Matching(BaseModel):
 
 
 Wanted = TypeAliasType("Wanted", str | Annotated[list[str], Field(min_length=1)] | Negated | Matching)
-"""What people write for what a dimension has to be; only its JSON Schema is used."""
+"""The condition on a dimension, as people write it; only its JSON Schema is used."""
 Negated.model_rebuild()
 
 By = Annotated[
@@ -114,7 +114,7 @@ By = Annotated[
 ]
 Where = Annotated[
     tuple[tuple[str, Condition], ...],
-    Field(description="The calls that it is about, such as {environment: prod}."),
+    Field(description="The calls that it reads, such as {environment: prod}."),
     BeforeValidator(_where, json_schema_input_type=dict[Annotated[str, WithJsonSchema(DIMENSION)], Wanted]),
 ]
-"""Dimension → what it has to be, sorted by dimension."""
+"""Dimension → its condition, sorted by dimension."""

@@ -1,4 +1,4 @@
-"""The types of fields in rule files: each has the JSON Schema of what people write."""
+"""The types of fields in rule files, each with the JSON Schema of what people write."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ SCORE_MEAN: Final = r"^score\.\S{1,64}_mean$"
 
 
 def limit_schema(unit: Unit) -> Schema:
-    """What a limit of a metric of this unit looks like."""
+    """The schema of a limit for a metric of this unit."""
     return {"ms": DURATION, "share": PART}.get(unit, NUMBER)
 
 
 def when(key: str, values: list[str], then: Schema, other: Schema | None = None) -> Schema:
-    """A condition: where the key has one of the values, other properties fit `then`, else `other`."""
+    """If the key has one of the values, the properties have to match `then`, else `other`."""
     found: Schema = {
         "if": {"properties": {key: {"enum": values}}, "required": [key]},
         "then": {"properties": then},
@@ -63,7 +63,7 @@ def pane_of(info: ValidationInfo) -> int:
 def _window(value: Any, info: ValidationInfo) -> int:
     length = duration(value)
     if length > DAY:
-        raise ValueError(f"{value} is too long: at most 24h; a budget with rolling goes further")
+        raise ValueError(f"{value} is too long: at most 24h; a budget with `rolling` can be longer")
     bucket_length(length, pane_of(info))
     return length
 
@@ -84,7 +84,7 @@ Zone = TypeAliasType(
 
 
 class _Generator(GenerateJsonSchema):
-    """As people write: null is never written, and a default that is empty is none."""
+    """Describes what people write: never null, and no empty defaults."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         del schema
@@ -101,7 +101,7 @@ class _Generator(GenerateJsonSchema):
 
 
 def model_schema(model: type[BaseModel], definitions: Schema) -> Schema:
-    """The JSON Schema of a model; what it refers to is added to the definitions."""
+    """The JSON Schema of a model; the models that it refers to are added to the definitions."""
     schema = model.model_json_schema(schema_generator=_Generator)
     definitions |= schema.pop("$defs", {})
     del schema["title"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class FixedLimit(NamedTuple):
-    """metric: its name. limit: in the metric's unit. above: whether values above it breach, else below it.
+    """A limit on a metric. limit: in the metric's unit. above: whether values above it breach, else below it.
 
     window: µs. min_calls: the calls that the window needs.
     """

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import NoData, Reading, Stand
     from llmvitals.rules.condition.detector import Detector
     from llmvitals.rules.condition.fixed_limit import FixedLimit
-    from llmvitals.rules.condition.needs import Needs
+    from llmvitals.rules.condition.required_data import RequiredData
     from llmvitals.rules.condition.screening import Screen
     from llmvitals.rules.condition.training import Training
 
 
 class Kind(BaseModel):
-    """A kind of condition: the model of what stands under its key in a rule.
+    """A kind of condition: the model of the fields under its key in a rule.
 
     The first line of a kind's docstring describes it in the JSON Schema and in the documentation.
 
     kind: its key. eager: whether it reads panes that are still open. lasting: whether a rule may have `for`,
-    `keep_firing_for` and `no_data`; no_data: what the latter is by default. severity: what the severity is by
-    default. critical_levels: levels at which an alert is critical whatever its rule says, and that it keeps
-    to its end. facets: facet (see Alert) → the summary of its alerts. bound: what the limit of its alerts is.
-    meaning: whether it reads the sums of embeddings. measurement: that of its points, "" if it has none.
+    `keep_firing_for` and `no_data`. no_data, severity: the defaults. critical_levels: levels at which an
+    alert is critical whatever its rule says, and that it keeps until it resolves. facets: facet (see Alert) →
+    the summary of its alerts. bound: what the limit of its alerts is. meaning: whether it reads the sums of
+    embeddings. measurement: that of its points, "" without points.
     """
 
     kind: ClassVar[str]
@@ -55,7 +55,7 @@ class Kind(BaseModel):
         @property
         @abstractmethod
         def metric(self) -> str:
-            """What value and limit are of: a metric, or a statistic of the detector."""
+            """The metric, or statistic of the detector, of value and limit."""
 
     @property
     @abstractmethod
@@ -65,7 +65,7 @@ class Kind(BaseModel):
     @property
     @abstractmethod
     def window_text(self) -> str:
-        """The time that it looks at, as rules write it."""
+        """The time span that it reads, as rules write it."""
 
     @abstractmethod
     def detector(self, pane: int, key: tuple[str, ...]) -> Detector:
@@ -73,12 +73,12 @@ class Kind(BaseModel):
 
     @property
     def summary(self) -> str:
-        """The template of an alert's summary for a rule that has none."""
+        """The template of the summary for rules without one."""
         return f"{named(self.metric)} is {{value}}, the limit is {{limit}}: {{series}}"
 
     @property
     def arm(self) -> str:
-        """The dimension whose values are compared with each other, "" for none; it is not among `by`."""
+        """The dimension whose values are compared with each other, not one of `by`; "" for none."""
         return ""
 
     @property
@@ -87,24 +87,24 @@ class Kind(BaseModel):
         return False
 
     def stands(self, reading: Reading) -> Sequence[Stand]:
-        """What points say of a reading."""
+        """The points of a reading."""
         return reading.stands
 
     def adopt(self, state: dict[str, Any], memory: bytes | None) -> bool:
-        """Give a detector's state a baseline that was learned elsewhere; None: it learns anew.
+        """Put a baseline that was learned elsewhere into a detector's state; None: learn anew.
 
-        False where this kind learns nothing. Raises ValueError where the memory is no baseline of this kind.
+        Returns False if this kind learns nothing. Raises ValueError if the memory is not a baseline of it.
         """
         del state, memory
         return False
 
     @property
-    def needs(self) -> Needs | None:
-        """What it reads of the calls; None if it also reads embeddings, arms or scores."""
+    def required_data(self) -> RequiredData | None:
+        """The sums that it reads; None if it also reads embeddings, arms or scores."""
         return None
 
     def grain(self, pane: int) -> int:
-        """How many aligned panes a backtest may pass as one (in the last of them) as long as nothing fires.
+        """How many aligned panes a backtest may join into the last of them while nothing fires.
 
         1: none. pane: µs.
         """
@@ -113,15 +113,15 @@ class Kind(BaseModel):
 
     @property
     def screen(self) -> Screen | None:
-        """When it may fire, for a backtest; None if any series has to be passed to the detector."""
+        """Finds windows in which it may fire, for a backtest; None: the detector reads every series."""
         return None
 
     @property
     def training(self) -> Training | None:
-        """How it learns a baseline from past calls; None if it learns none."""
+        """Learns a baseline from past calls; None if it has no baseline."""
         return None
 
     @property
     def fixed_limit(self) -> FixedLimit | None:
-        """The limit that a report compares with the stored past; None if there is no such limit."""
+        """The limit that a report compares with stored values; None if there is none."""
         return None

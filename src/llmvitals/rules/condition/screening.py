@@ -1,4 +1,4 @@
-"""Finds by numpy the windows in which a rule may fire, so that a backtest leaves out the other series."""
+"""Finds the windows in which a rule may fire, with numpy, so that a backtest skips the other series."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 SLACK: Final = 1e-6
-"""The share by which a screen is laxer than the limit, for it computes with floats."""
+"""How much laxer than the limit a screen is, as a share, because it computes with floats."""
 
 
 class Counts(Protocol):
@@ -32,11 +32,11 @@ class Counts(Protocol):
 
     @property
     def counts(self) -> Ints:
-        """How many."""
+        """The counts."""
 
 
 class Entries(Protocol):
-    """What series held in panes: n entries, one for each series and pane with calls, sorted by key.
+    """The sums of series and panes: n entries, one for each series and pane with calls, sorted by key.
 
     keys: the series' row and the pane in one integer, so that the panes of a series are neighbours.
     """
@@ -79,7 +79,7 @@ class Windows:
 
     @classmethod
     def of(cls, entries: Entries, panes: int, buckets: int) -> Windows:
-        """The windows of so many buckets, each of so many panes."""
+        """The windows of this many buckets, each of this many panes."""
         keys, last = entries.keys, entries.panes
         rows, bucket = keys - last, last // panes
         leaves = (bucket + buckets) * panes
@@ -96,8 +96,8 @@ class Windows:
     def sum(self, values: Ints) -> Ints:
         """The sum over the entries of each window; values: one for each entry."""
         sums = np.concatenate(([0], np.cumsum(values)))
-        found: Ints = sums[self.ends] - sums[self.starts]
-        return found
+        windowed: Ints = sums[self.ends] - sums[self.starts]
+        return windowed
 
     def totals(self, *names: str) -> Ints:
         """The total of these sums in each window."""
@@ -114,10 +114,10 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """When a rule may fire.
+    """Finds windows in which a rule may fire.
 
-    window: its trailing window, µs. may_fire: of each window whether the rule may fire at its end; it may be
-    too lax, but never too strict: the detector decides.
+    window: its trailing window, µs. may_fire: for each window whether the rule may fire at its end. It may
+    keep too many windows but never too few, because the detector decides.
     """
 
     window: int

@@ -1,4 +1,4 @@
-"""A statistic over a trailing window, read at each pane's end."""
+"""A metric over a trailing window, read at the end of each pane."""
 
 from __future__ import annotations
 
@@ -14,42 +14,45 @@ if TYPE_CHECKING:
     from llmvitals.metrics.metric import Metric, Sample
     from llmvitals.record.vitals import Vitals
 
-BARS: Final = 20
+TREND_VALUES: Final = 20
 """Values in a trend, at most."""
 
 
-class Judge(Protocol):
-    """Says what a value of a metric means. window: µs."""
+class Limit(Protocol):
+    """Turns values of a metric into readings. window: µs."""
 
     @property
     def metric(self) -> str: ...
     @property
     def window(self) -> int: ...
 
-    def judged(self, at: int, value: float) -> Reading:
+    def reading(self, at: int, value: float) -> Reading:
         """The reading for a value at a time (µs)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistic(Detector):
-    """State: that of the trailing window. A reading is "none" while there are fewer than `few` calls."""
+    """Reads a metric against a limit. With fewer than `few` calls the reading is "none".
 
-    judge: Judge
+    State: that of the trailing window.
+    """
+
+    limit: Limit
     metric: Metric
     few: int
     pane: int
     trailing: Trailing
 
     @classmethod
-    def over(cls, judge: Judge, metric: Metric, pane: int, *, few: int) -> Statistic:
-        """The statistic over the judge's window; pane in µs."""
-        length = bucket_length(judge.window, pane)
-        return cls(judge, metric, few, pane, Trailing(length // pane, judge.window // length))
+    def over(cls, limit: Limit, metric: Metric, pane: int, *, few: int) -> Statistic:
+        """The statistic over the window of the limit; pane: µs."""
+        length = bucket_length(limit.window, pane)
+        return cls(limit, metric, few, pane, Trailing(length // pane, limit.window // length))
 
     @property
     def shape(self) -> str:
         """What the state depends on."""
-        return f"{self.judge.metric} {self.trailing.panes} {self.trailing.buckets} {self.pane}"
+        return f"{self.limit.metric} {self.trailing.panes} {self.trailing.buckets} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane."""
@@ -58,14 +61,14 @@ class Statistic(Detector):
         else:
             self.trailing.add(state, pane, self.metric.sample(vitals))
         at, calls = (pane + 1) * self.pane, self._calls(state)
-        value = self.metric.read(state["sum"], self.judge.window / SECOND) if calls >= self.few else None
-        return [Reading(at, "none", calls, self.few) if value is None else self.judge.judged(at, value)]
+        value = self.metric.read(state["sum"], self.limit.window / SECOND) if calls >= self.few else None
+        return [Reading(at, "none", calls, self.few) if value is None else self.limit.reading(at, value)]
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which the reading may change without a call; FOREVER when there is none."""
         if "sum" not in state:
             return FOREVER
-        # Where there are too few calls, there are still too few when some leave the window.
+        # With too few calls, there are still too few after some leave the window.
         enough = self._calls(state) >= self.few
         return self.trailing.changes(state) if enough else self.trailing.empties(state)
 
@@ -78,10 +81,10 @@ class Statistic(Detector):
         last, length = pane // self.trailing.panes, self.trailing.panes * self.pane
         if self.metric.additive and (pane + 1) % self.trailing.panes:
             last -= 1
-        first = max(pane // self.trailing.panes - self.trailing.buckets + 1, last - BARS + 1)
+        first = max(pane // self.trailing.panes - self.trailing.buckets + 1, last - TREND_VALUES + 1)
         samples = (ring.get(bucket, ([0, 0, 0], 0, {})) for bucket in range(first, last + 1))
-        found = (self.metric.read(sample, length / SECOND) for sample in samples)
-        return [value for value in found if value is not None]
+        values = (self.metric.read(sample, length / SECOND) for sample in samples)
+        return [value for value in values if value is not None]
 
     def _calls(self, state: dict[str, Any]) -> int:
         return self.metric.calls(state["sum"]) if "sum" in state else 0

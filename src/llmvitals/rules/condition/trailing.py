@@ -1,4 +1,4 @@
-"""A trailing window over panes: a sliding sum, from which the buckets that leave are subtracted exactly."""
+"""A trailing window over panes: a sliding sum; buckets that leave are subtracted exactly."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ MOST: Final = 120
 
 
 def bucket_length(window: int, pane: int, most: int = MOST) -> int:
-    """The finest bucket (µs) of which at most `most` make a window: a pane, 1, 5, 15 min, 1, 6 h, 1 d.
+    """The finest bucket (µs) with at most `most` buckets in a window: a pane, 1, 5, 15 min, 1, 6 h, 1 d.
 
-    Raises ValueError with the cure where the window is no multiple of it.
+    Raises ValueError with the cure if the window is not a multiple of it.
     """
     for length in (pane, *_COARSE):
         if length % pane == 0 and window <= most * length:
             if window < length or window % length:
                 fits = duration_text(max(length, window - window % length))
                 raise ValueError(
-                    f"{duration_text(window)} is no multiple of {duration_text(length)}: write {fits}"
+                    f"{duration_text(window)} is not a multiple of {duration_text(length)}: write {fits}"
                 )
             return length
     raise ValueError(f"{duration_text(window)} is too long: at most {most}d")
@@ -36,7 +36,7 @@ def bucket_length(window: int, pane: int, most: int = MOST) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Trailing:
-    """The last `buckets` buckets of `panes` panes each; the bucket of the present pane is one of them.
+    """The last `buckets` buckets of `panes` panes each, including the bucket of the present pane.
 
     State (plain data): "ring", a list of [bucket, sample] in order, and "sum", the sample of all of them.
     """
@@ -57,9 +57,9 @@ class Trailing:
     def slide(self, state: dict[str, Any], pane: int) -> None:
         """Remove the buckets that are not in the window that ends with `pane`."""
         ring = state.get("ring")
-        if not ring or not self._gone(ring[0][0], pane):
+        if not ring or not self._left(ring[0][0], pane):
             return
-        while ring and self._gone(ring[0][0], pane):
+        while ring and self._left(ring[0][0], pane):
             state["sum"] = _plus(state["sum"], ring.pop(0)[1], -1)
         if ring:
             sums, _, bins = state["sum"]
@@ -68,30 +68,30 @@ class Trailing:
             del state["ring"], state["sum"]
 
     def changes(self, state: dict[str, Any]) -> int:
-        """The first pane whose window lacks the oldest bucket; FOREVER when there is none."""
+        """The first pane whose window no longer has the oldest bucket; FOREVER: the window is empty."""
         ring = state.get("ring")
         return (ring[0][0] + self.buckets) * self.panes if ring else FOREVER
 
     def empties(self, state: dict[str, Any]) -> int:
-        """The first pane whose window is empty if nothing more comes; FOREVER when it is empty already."""
+        """The first pane whose window is empty without further calls; FOREVER: it is empty already."""
         ring = state.get("ring")
         return (ring[-1][0] + self.buckets) * self.panes if ring else FOREVER
 
     def future(self, state: dict[str, Any], pane: int) -> int:
-        """The first sum in the window that ends with `pane`, if nothing more comes."""
+        """The first sum of the window that ends with `pane`, without further calls."""
         ring = state.get("ring")
         if not ring:
             return 0
-        if not self._gone(ring[0][0], pane):
+        if not self._left(ring[0][0], pane):
             return int(state["sum"][0][0])
-        return sum(sample[0][0] for bucket, sample in ring if not self._gone(bucket, pane))
+        return sum(sample[0][0] for bucket, sample in ring if not self._left(bucket, pane))
 
     def ahead(self, state: dict[str, Any], pane: int, more: Iterable[Sample]) -> Sample:
-        """The sum of the window that ends with `pane` if just these samples, one or more, come."""
+        """The sum of the window that ends with `pane`, with these further samples (one or more)."""
         held: list[Sample] = [
-            sample for bucket, sample in state.get("ring", ()) if not self._gone(bucket, pane)
+            sample for bucket, sample in state.get("ring", ()) if not self._left(bucket, pane)
         ]
-        if held and not self._gone(state["ring"][0][0], pane):
+        if held and not self._left(state["ring"][0][0], pane):
             held = [state["sum"]]
         return reduce(lambda left, right: _plus(left, right, 1), (*held, *more))
 
@@ -99,7 +99,7 @@ class Trailing:
         """The first pane of the window that ends with `pane`."""
         return (pane // self.panes - self.buckets + 1) * self.panes
 
-    def _gone(self, bucket: int, pane: int) -> bool:
+    def _left(self, bucket: int, pane: int) -> bool:
         return bucket + self.buckets <= pane // self.panes
 
 
@@ -111,5 +111,5 @@ def _plus(left: Sample, right: Sample, sign: int) -> Sample:
             bins[number] = now
         else:
             bins.pop(number, None)
-    sums = [one + sign * other for one, other in zip(left[0], right[0], strict=True)]
+    sums = [old + sign * new for old, new in zip(left[0], right[0], strict=True)]
     return sums, max(left[1], right[1]), bins

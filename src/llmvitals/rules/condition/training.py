@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class Baseline(NamedTuple):
-    """What is known of a baseline.
+    """A summary of a baseline.
 
-    calls: how many it was learned from. overdispersion: φ, how much further apart minutes are than they would
-    be if their calls were independent.
+    calls: the number of calls that it was learned from. overdispersion: φ, the variance between minutes
+    relative to that of independent calls.
     """
 
     calls: int
@@ -27,16 +27,16 @@ class Training(Protocol):
         """The longest time to learn from, µs."""
 
     def detector(self, pane: int, minutes: int) -> Detector:
-        """A detector that learns from so many minutes with calls; pane in µs."""
+        """A detector that learns from this many minutes with calls; pane: µs."""
 
     def minutes(self, state: dict[str, Any]) -> int:
-        """How many minutes with calls a state has learned from."""
+        """The minutes with calls that a state has learned from."""
 
     def fitting(self, minutes: int) -> int:
-        """The longest time to learn, in minutes, that ends within so many minutes with calls; 0 for none."""
+        """The longest training, in minutes, that these minutes with calls suffice for; 0 for none."""
 
     def learned(self, state: dict[str, Any]) -> bytes | None:
-        """The baseline in a state; None while it learns."""
+        """The baseline in a state; None during the training."""
 
     def describe(self, baseline: bytes) -> Baseline:
-        """What is known of a baseline."""
+        """Summarise a baseline."""

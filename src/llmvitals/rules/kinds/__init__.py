@@ -1,4 +1,4 @@
-"""The kinds of conditions. A new one is a folder here and its line in this file."""
+"""The registry of the kinds of conditions. A new kind is a folder here and a line in this file."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from llmvitals.backtest.run import Outcome, Told
+    from llmvitals.backtest.run import OnProgress, Outcome
     from llmvitals.record.log import Record
     from llmvitals.settings import Settings
 
@@ -40,7 +40,7 @@ class Fed(Protocol):
         """Event time that this partition has come to, µs."""
 
 
-async def backtest(settings: Settings, since: str, folders: Sequence[Path], told: Told) -> Outcome:
+async def backtest(settings: Settings, since: str, folders: Sequence[Path], told: OnProgress) -> Outcome:
     """Backtest the rules on the calls that were appended to the input topics within `since` (a duration).
 
     told: called after each piece with the trial and None. Raises ConfigError, MissingTopic and BrokerDown.

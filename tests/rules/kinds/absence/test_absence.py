@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmvitals.errors import RuleError
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE
-from panes import PANE, vitals, walk, watch
+from panes import PANE, rule_engine, vitals, walk
 
 MONDAY = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1_000_000
 STEP = 5 * MINUTE
@@ -20,7 +20,7 @@ BUSY = vitals(calls=50)
 
 
 def rule(folder, condition: str = "", pane: int = PANE):
-    return watch(folder, f"alert: Quiet\nabsence: {{by: [app]{condition}}}", pane)
+    return rule_engine(folder, f"alert: Quiet\nabsence: {{by: [app]{condition}}}", pane)
 
 
 def every(start: int, end: int, content=BUSY):
@@ -52,7 +52,7 @@ def test_a_silence_is_told_once_and_ends_with_the_next_call(tmp_path, expect):
     assert times == [("firing", last + 15 * MINUTE), ("resolved", 5 * HOUR + PANE)]
     # 600 calls in hour 2, and 48 in what belongs to hour 1: a quarter of an hour has a quarter of them.
     assert (
-        alert.summary == "No calls for 15 min: app=search (about 162 were to be expected by the pace before)"
+        alert.summary == "No calls for 15 min: app=search (about 162 were to be expected by the rate before)"
     )
     assert over.summary == "No calls for 2 h 4 min: app=search (calls are back)"
     assert alert.episode == over.episode
@@ -102,7 +102,7 @@ def test_one_that_stays_away_for_a_day_is_given_up(tmp_path, expect):
     times, found = heard(tmp_path, every(0, 3 * HOUR), 60 * DAY, expect)
     fired = 3 * HOUR - STEP + PANE + 15 * MINUTE
     assert times == [("firing", fired), ("resolved", fired + DAY)]
-    assert found[1].summary.endswith("(resolved: no calls for a day: not waited for any longer)")
+    assert found[1].summary.endswith("(resolved: no calls for a day; no longer expected)")
 
 
 @pytest.mark.parametrize("expect", ["", ", expect: always"])
@@ -127,7 +127,7 @@ def test_a_year_of_calls_is_four_weeks_of_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("condition", "cure"),
     [
-        ("by: [session]", "every session ends"),
+        ("by: [session]", "calls of every session stop"),
         ("window: 15", "such as 30s or 5m"),
         ("window: 2d", "at most 24h"),
         ("expect: weekly", "write one of seasonal, always"),
@@ -139,7 +139,7 @@ def test_a_year_of_calls_is_four_weeks_of_numbers(tmp_path):
 )
 def test_mistakes_are_told_with_their_cure(tmp_path, condition, cure):
     with pytest.raises(RuleError, match=re.escape(cure)):
-        watch(tmp_path, f"alert: A\nabsence: {{{condition}}}")
+        rule_engine(tmp_path, f"alert: A\nabsence: {{{condition}}}")
 
 
 def test_only_guardrails_are_no_calls(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.engine import RuleEngine
-from panes import MINUTE, PANE, SECOND, alerts, told, vitals, walk, watch
+from panes import MINUTE, PANE, SECOND, alerts, rule_engine, transitions, vitals, walk
 
 HOUR = 60 * MINUTE
 BERLIN = "Europe/Berlin"
@@ -27,13 +27,13 @@ NOON, MIDNIGHT = pane("2025-06-01T12:00"), pane("2025-06-02T00:00")
 
 @pytest.fixture
 def daily(tmp_path):
-    return watch(tmp_path, f"alert: Daily\nbudget: {{limit: 10, per: day, timezone: {BERLIN}}}")
+    return rule_engine(tmp_path, f"alert: Daily\nbudget: {{limit: 10, per: day, timezone: {BERLIN}}}")
 
 
 def test_each_threshold_fires_once_in_order_and_resolves_with_the_day(daily):
     alerts = walk(daily, {NOON + number: vitals(cost=1) for number in range(14)}, MIDNIGHT)
     # The tenth dollar passes 95 % and 100 % at once: the highest is said.
-    assert told(alerts) == [
+    assert transitions(alerts) == [
         ("firing", "50%", NOON + 4),
         ("firing", "80%", NOON + 7),
         ("firing", "100%", NOON + 9),
@@ -47,20 +47,22 @@ def test_each_threshold_fires_once_in_order_and_resolves_with_the_day(daily):
 
 
 def test_a_jump_over_all_thresholds_is_one_alert(daily):
-    assert told(walk(daily, {NOON: vitals(cost=25)}, NOON + 100)) == [("firing", "100%", NOON)]
+    assert transitions(walk(daily, {NOON: vitals(cost=25)}, NOON + 100)) == [("firing", "100%", NOON)]
 
 
 def test_a_nano_dollar_short_of_a_threshold_is_silent(daily):
     assert walk(daily, {NOON: vitals(cost_nano=4_999_999_999)}, NOON + 1) == []
-    assert told(walk(daily, {NOON: vitals(cost_nano=5_000_000_000)}, NOON + 1)) == [("firing", "50%", NOON)]
+    assert transitions(walk(daily, {NOON: vitals(cost_nano=5_000_000_000)}, NOON + 1)) == [
+        ("firing", "50%", NOON)
+    ]
 
 
 def test_the_next_day_begins_at_nothing_and_is_another_episode(daily):
     alerts = walk(daily, {MIDNIGHT - 1: vitals(cost=5), MIDNIGHT: vitals(cost=4.9)}, MIDNIGHT + 9)
-    assert told(alerts) == [("firing", "50%", MIDNIGHT - 1), ("resolved", "50%", MIDNIGHT - 1)]
+    assert transitions(alerts) == [("firing", "50%", MIDNIGHT - 1), ("resolved", "50%", MIDNIGHT - 1)]
     assert alerts[0].at < alerts[1].at, "the later change is the newer one"
     alerts = walk(daily, {MIDNIGHT - 1: vitals(cost=5), MIDNIGHT: vitals(cost=5)}, MIDNIGHT + 9)
-    assert [status for status, _, _ in told(alerts)] == ["firing", "resolved", "firing"]
+    assert [status for status, _, _ in transitions(alerts)] == ["firing", "resolved", "firing"]
     assert alerts[0].episode == alerts[1].episode != alerts[2].episode
     assert alerts[0].fingerprint == alerts[2].fingerprint
 
@@ -82,11 +84,11 @@ def test_the_next_day_begins_at_nothing_and_is_another_episode(daily):
 def test_a_period_is_that_of_the_wall_clock(tmp_path, per, inside, last, after, zone):
     if "-30T" in inside and zone != BERLIN:
         return
-    rule = watch(
+    rule = rule_engine(
         tmp_path, f"alert: A\nbudget: {{limit: 10, per: {per}, timezone: {zone}, thresholds: [100%]}}"
     )
     first, last, after = pane(inside, zone), pane(last, zone), pane(after, zone)
-    assert told(walk(rule, {first: vitals(cost=5), last: vitals(cost=5)}, after)) == [
+    assert transitions(walk(rule, {first: vitals(cost=5), last: vitals(cost=5)}, after)) == [
         ("firing", "100%", last),
         ("resolved", "100%", last),
     ]
@@ -95,7 +97,7 @@ def test_a_period_is_that_of_the_wall_clock(tmp_path, per, inside, last, after, 
 
 
 def test_the_hour_that_autumn_repeats_is_two(tmp_path):
-    rule = watch(
+    rule = rule_engine(
         tmp_path, f"alert: A\nbudget: {{limit: 10, per: hour, timezone: {BERLIN}, thresholds: [100%]}}"
     )
     second = pane("2025-10-26T01:00", "UTC")  # 02:00 in Berlin for the second time
@@ -103,7 +105,7 @@ def test_the_hour_that_autumn_repeats_is_two(tmp_path):
 
 
 def test_one_budget_for_each_value_and_another_limit_for_some(tmp_path):
-    rule = watch(
+    rule = rule_engine(
         tmp_path,
         """
         alert: Team
@@ -119,7 +121,7 @@ def test_one_budget_for_each_value_and_another_limit_for_some(tmp_path):
 
 
 def test_an_override_of_several_dimensions_is_written_in_the_order_of_by(tmp_path):
-    rule = watch(
+    rule = rule_engine(
         tmp_path,
         "alert: A\nbudget: {limit: 10, per: day, by: [model, app], overrides: {openai/gpt-5/chat: 3}}",
     )
@@ -138,7 +140,7 @@ def test_an_override_of_several_dimensions_is_written_in_the_order_of_by(tmp_pat
     ],
 )
 def test_tokens_calls_and_money_can_be_budgeted(tmp_path, metric, limit, spent, unit):
-    rule = watch(
+    rule = rule_engine(
         tmp_path, f"alert: A\nbudget: {{metric: {metric}, limit: {limit}, per: day, thresholds: [100%]}}"
     )
     (alert,) = walk(rule, {NOON: vitals(**spent)}, NOON + 1)
@@ -147,7 +149,7 @@ def test_tokens_calls_and_money_can_be_budgeted(tmp_path, metric, limit, spent, 
 
 def advance(rule: RuleEngine, state: dict, floor: int, closed=(), opened=()):
     said = rule.advance(rule.views[0].name, (), state, floor=floor, closed=closed, opened=opened)
-    return told(alerts(said))
+    return transitions(alerts(said))
 
 
 def test_a_breach_is_seen_in_open_panes_and_not_said_again_when_they_close(daily):
@@ -197,10 +199,10 @@ def test_late_calls_count_in_the_pane_they_are_added_to(daily):
 def test_a_raised_limit_ends_the_episode_and_keeps_what_was_spent(tmp_path):
     state: dict = {}
     rule = "alert: A\nbudget: {{limit: {limit}, per: day, timezone: Europe/Berlin, thresholds: [50%, 100%]}}"
-    assert advance(watch(tmp_path, rule.format(limit=10)), state, NOON + 1, [(NOON, vitals(cost=10))]) == [
-        ("firing", "100%", NOON)
-    ]
-    raised = watch(tmp_path, rule.format(limit=40))
+    assert advance(
+        rule_engine(tmp_path, rule.format(limit=10)), state, NOON + 1, [(NOON, vitals(cost=10))]
+    ) == [("firing", "100%", NOON)]
+    raised = rule_engine(tmp_path, rule.format(limit=40))
     assert advance(raised, state, NOON + 2, [(NOON + 1, vitals(cost=1))]) == [("resolved", "100%", NOON + 1)]
     (alert,) = alerts(raised.advance("all", (), state, floor=NOON + 3, closed=[(NOON + 2, vitals(cost=9))]))
     assert (alert.level, alert.value, alert.limit) == ("50%", 20, 40)
@@ -208,13 +210,13 @@ def test_a_raised_limit_ends_the_episode_and_keeps_what_was_spent(tmp_path):
 
 @pytest.fixture
 def rolling(tmp_path):
-    return watch(tmp_path, "alert: Runaway\nbudget: {limit: 10, rolling: 10m, thresholds: [50%, 100%]}")
+    return rule_engine(tmp_path, "alert: Runaway\nbudget: {limit: 10, rolling: 10m, thresholds: [50%, 100%]}")
 
 
 def test_a_rolling_budget_fires_on_the_last_minutes_and_is_released_below_95_per_cent_of_the_lowest(rolling):
     panes = {NOON: vitals(cost=6), NOON + MINUTE: vitals(cost=4.8)}
     alerts = walk(rolling, panes, NOON + HOUR)
-    assert told(alerts) == [
+    assert transitions(alerts) == [
         ("firing", "50%", NOON),
         ("firing", "100%", NOON + MINUTE),
         # After 10 min the first 6 dollars leave: 4.8 is above 4.75; a minute later nothing is left.
@@ -223,14 +225,14 @@ def test_a_rolling_budget_fires_on_the_last_minutes_and_is_released_below_95_per
     assert [alert.value for alert in alerts] == [6, 10.8, 0]
     assert {alert.window for alert in alerts} == {"10m"}
     panes = {NOON: vitals(cost=6), NOON + MINUTE: vitals(cost=4.7)}
-    assert told(walk(rolling, panes, NOON + HOUR))[-1] == ("resolved", "100%", NOON + 10 * MINUTE)
+    assert transitions(walk(rolling, panes, NOON + HOUR))[-1] == ("resolved", "100%", NOON + 10 * MINUTE)
 
 
 def test_a_rolling_budget_does_not_add_what_is_older(rolling):
     panes = {NOON: vitals(cost=4), NOON + 10 * MINUTE: vitals(cost=4)}
     assert walk(rolling, panes, NOON + HOUR) == []
     panes = {NOON: vitals(cost=4), NOON + 10 * MINUTE - 1: vitals(cost=4)}
-    assert told(walk(rolling, panes, NOON + HOUR))[0] == ("firing", "50%", NOON + 10 * MINUTE - 1)
+    assert transitions(walk(rolling, panes, NOON + HOUR))[0] == ("firing", "50%", NOON + 10 * MINUTE - 1)
 
 
 def test_a_rolling_budget_sees_open_panes(rolling):
@@ -251,17 +253,17 @@ def test_what_an_open_pane_told_is_not_released_by_an_earlier_one(rolling):
 
 
 def test_a_window_longer_than_288_panes_is_made_of_coarser_buckets(tmp_path):
-    rule = watch(tmp_path, "alert: A\nbudget: {limit: 10, rolling: 24h, thresholds: [100%]}")
+    rule = rule_engine(tmp_path, "alert: A\nbudget: {limit: 10, rolling: 24h, thresholds: [100%]}")
     start = NOON // (5 * MINUTE) * 5 * MINUTE
     alerts = walk(rule, {start: vitals(cost=5), start + 24 * HOUR - 1: vitals(cost=5)}, start + 72 * HOUR)
-    assert told(alerts) == [
+    assert transitions(alerts) == [
         ("firing", "100%", start + 24 * HOUR - 1),
         ("resolved", "100%", start + 24 * HOUR),
     ]
 
 
 def test_a_session_that_is_over_leaves_nothing_behind(tmp_path):
-    rule = watch(tmp_path, "alert: Runaway\nbudget: {limit: 10, rolling: 10m, by: [session]}")
+    rule = rule_engine(tmp_path, "alert: Runaway\nbudget: {limit: 10, rolling: 10m, by: [session]}")
     view, state = rule.views[0].name, {}
     assert rule.advance(view, ("s1",), state, floor=NOON + 1, closed=[(NOON, vitals(cost=1))]) == []
     assert state
@@ -271,7 +273,7 @@ def test_a_session_that_is_over_leaves_nothing_behind(tmp_path):
 
 
 def test_what_is_over_the_limit_of_series_is_nobodys_budget(tmp_path):
-    rule = watch(tmp_path, "alert: A\nbudget: {limit: 1, per: day, by: [team]}")
+    rule = rule_engine(tmp_path, "alert: A\nbudget: {limit: 1, per: day, by: [team]}")
     assert walk(rule, {NOON: vitals(cost=20)}, NOON + 1, series=("_other",)) == []
 
 
@@ -281,7 +283,7 @@ COSTS = st.dictionaries(st.integers(0, 40 * MINUTE), st.integers(0, 3_000_000_00
 @settings(deadline=None)
 @given(COSTS, st.sampled_from(["per: hour", "rolling: 10m"]))
 def test_what_fires_is_what_a_naive_sum_says(tmp_path_factory, costs, length):
-    rule = watch(
+    rule = rule_engine(
         tmp_path_factory.mktemp("rules"),
         f"alert: A\nbudget: {{limit: 10, {length}, thresholds: [50%, 100%]}}",
     )
@@ -301,4 +303,4 @@ def test_what_fires_is_what_a_naive_sum_says(tmp_path_factory, costs, length):
         hour = now // HOUR
     if "hour" in length:
         expected += [("resolved", f"{fired}%", (hour + 1) * HOUR - 1)] if fired else []
-    assert told(walk(rule, panes, start + 3 * HOUR)) == expected
+    assert transitions(walk(rule, panes, start + 3 * HOUR)) == expected

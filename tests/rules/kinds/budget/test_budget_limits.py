@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.window import period
-from panes import MINUTE, PANE, SECOND, alerts, told, vitals, walk, watch
+from panes import MINUTE, PANE, SECOND, alerts, rule_engine, transitions, vitals, walk
 from spend import DAY, HOUR, moment
 
 NOON = moment("2025-06-01T12:00")
@@ -20,7 +20,7 @@ RULE = "alert: A\nbudget: {{limit: {limit}, {per}, thresholds: [50%, 80%, 100%]}
 
 def walked(folder, state, rule, floor, closed=(), series=()):
     """A step under this rule, from a state that went through a checkpoint."""
-    watched = watch(folder, rule)
+    watched = rule_engine(folder, rule)
     restored = msgspec.msgpack.decode(msgspec.msgpack.encode(state))
     said = alerts(watched.advance(watched.views[0].name, series, restored, floor=floor, closed=closed))
     state.clear()
@@ -106,7 +106,7 @@ def test_a_facet_that_is_no_longer_watched_is_over(tmp_path):
     plain = burning.replace(", burn_rate: default", "")
     (over,) = walked(tmp_path, state, plain, NOON + 9)
     assert (over.status, over.facet, over.episode) == ("resolved", "burn", fired.episode)
-    assert over.note == "this is no longer watched"
+    assert over.note == "this part of the rule was removed"
 
 
 def test_other_pairs_end_what_the_old_ones_told(tmp_path):
@@ -128,7 +128,7 @@ def test_other_pairs_end_what_the_old_ones_told(tmp_path):
     ],
 )
 def test_a_budget_warns_and_blocks(tmp_path, steers, expected):
-    rule = watch(
+    rule = rule_engine(
         tmp_path,
         f"alert: A\nbudget: {{limit: 10, per: day, thresholds: [50%, 80%, 100%, 120%]{', ' * bool(steers)}{steers}}}",
     )
@@ -139,7 +139,7 @@ def test_a_budget_warns_and_blocks(tmp_path, steers, expected):
 
 
 def test_a_rolling_budget_blocks_until_it_is_clearly_below_its_first_step(tmp_path):
-    rule = watch(
+    rule = rule_engine(
         tmp_path, "alert: A\nbudget: {limit: 10, rolling: 10m, thresholds: [80%, 100%], verdict: block}"
     )
     panes = {NOON: vitals(cost=3), NOON + MINUTE: vitals(cost=7.5)}
@@ -152,7 +152,7 @@ def test_a_rolling_budget_blocks_until_it_is_clearly_below_its_first_step(tmp_pa
 
 
 def test_episodes_of_a_rolling_budget_have_names_of_their_own(tmp_path):
-    rule = watch(tmp_path, "alert: A\nbudget: {limit: 10, rolling: 10m, thresholds: [100%]}")
+    rule = rule_engine(tmp_path, "alert: A\nbudget: {limit: 10, rolling: 10m, thresholds: [100%]}")
     start = NOON - 5 * MINUTE
     panes = {start: vitals(cost=8), NOON + 1: vitals(cost=2), start + 11 * MINUTE: vitals(cost=9)}
     found = walk(rule, panes, NOON + HOUR)
@@ -162,7 +162,7 @@ def test_episodes_of_a_rolling_budget_have_names_of_their_own(tmp_path):
 
 def test_panes_that_stay_open_for_longer_than_the_window_are_not_all_in_it(tmp_path):
     """As when one source of calls is late by half an hour and holds the others up."""
-    rule = watch(tmp_path, "alert: A\nbudget: {limit: 10, rolling: 10m, thresholds: [100%]}")
+    rule = rule_engine(tmp_path, "alert: A\nbudget: {limit: 10, rolling: 10m, thresholds: [100%]}")
     opened = [(NOON + at * MINUTE, vitals(cost=cost)) for at, cost in ((0, 6), (20, 6), (31, 6), (40, 4))]
     (fired,) = alerts(rule.advance("all", (), {}, floor=NOON, opened=opened))
     assert (fired.value, fired.at // PANE) == (10, NOON + 40 * MINUTE + 1)
@@ -170,7 +170,7 @@ def test_panes_that_stay_open_for_longer_than_the_window_are_not_all_in_it(tmp_p
 
 def test_a_session_goes_on_in_the_last_pane_before_it_is_over(tmp_path):
     """Of its 30 silent minutes the last pane still counts, closed or open; one later it is another session."""
-    rule = watch(tmp_path, "alert: A\nbudget: {limit: 10, per: session, thresholds: [100%]}")
+    rule = rule_engine(tmp_path, "alert: A\nbudget: {limit: 10, per: session, thresholds: [100%]}")
     for late, expected in ((30 * MINUTE, [12]), (30 * MINUTE + 1, [])):
         state: dict = {}
         first, second = (NOON, vitals(cost=6)), (NOON + late, vitals(cost=6))
@@ -200,11 +200,13 @@ ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathm
     ],
 )
 def test_a_day_is_as_long_as_the_clocks_make_it(tmp_path, zone, day, hours):
-    rule = watch(tmp_path, f"alert: A\nbudget: {{limit: 10, per: day, timezone: {zone}, thresholds: [100%]}}")
+    rule = rule_engine(
+        tmp_path, f"alert: A\nbudget: {{limit: 10, per: day, timezone: {zone}, thresholds: [100%]}}"
+    )
     first = moment(f"{day}T00:00", zone)
     last = first + int(hours * HOUR) - 1
     found = walk(rule, {first: vitals(cost=5), last: vitals(cost=5)}, last + HOUR)
-    assert told(found) == [("firing", "100%", last), ("resolved", "100%", last)]
+    assert transitions(found) == [("firing", "100%", last), ("resolved", "100%", last)]
     assert walk(rule, {last: vitals(cost=5), last + 1: vitals(cost=5)}, last + HOUR) == []
 
 
@@ -221,12 +223,12 @@ def test_a_day_is_as_long_as_the_clocks_make_it(tmp_path, zone, day, hours):
     ],
 )
 def test_months_and_years_end_where_people_say_so(tmp_path, zone, per, first, after):
-    rule = watch(
+    rule = rule_engine(
         tmp_path, f"alert: A\nbudget: {{limit: 10, per: {per}, timezone: {zone}, thresholds: [100%]}}"
     )
     begin, end = moment(first, zone), moment(after, zone)
     found = walk(rule, {begin: vitals(cost=5), end - 1: vitals(cost=5)}, end + HOUR)
-    assert told(found) == [("firing", "100%", end - 1), ("resolved", "100%", end - 1)]
+    assert transitions(found) == [("firing", "100%", end - 1), ("resolved", "100%", end - 1)]
     assert walk(rule, {begin - 1: vitals(cost=5), begin: vitals(cost=4)}, end + HOUR) == []
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.rules.kinds.budget.burn_windows import DEFAULT, LENGTHS, scaled
-from panes import MINUTE, PANE, alerts, points, said, vitals, walk, watch
+from panes import MINUTE, PANE, alerts, points, rule_engine, rule_outputs, vitals, walk
 from spend import DAY, HOUR, moment
 
 START = moment("2025-06-02T00:00", "Europe/Berlin")
@@ -45,7 +45,7 @@ def test_of_any_period_the_same_shares_are_gone(per):
 
 
 def test_it_speaks_when_both_windows_exceed_and_says_when_the_money_is_gone(tmp_path):
-    rule = watch(tmp_path, MONTH.format(burn="burn_rate: default"))
+    rule = rule_engine(tmp_path, MONTH.format(burn="burn_rate: default"))
     found = walk(rule, spending(20, START, START + 2 * HOUR), START + 20 * DAY)
     # 2 % of $720 are $14.40: the 44th minute's call (33 cents each) makes it $14.67.
     fired, *_ = found
@@ -54,21 +54,21 @@ def test_it_speaks_when_both_windows_exceed_and_says_when_the_money_is_gone(tmp_
     assert fired.summary == "$720 per month burns at 14.4x an even spend: all calls"
     # $705.33 are left, at $14.67 an hour: 48 h 5 min 27 s from 00:43:10 on.
     assert fired.note == (
-        "$14.67 within 1 h: at this rate the budget is gone in 2 d, on Wed 4 Jun 2025 at 00:48 CEST"
+        "$14.67 within 1 h: at this rate the budget is exhausted in 2 d, on Wed 4 Jun 2025 at 00:48 CEST"
     )
     assert fired.ends == moment("2025-07-01T00:00", "Europe/Berlin") * PANE
 
 
 def test_a_spike_that_is_over_does_not_speak(tmp_path):
     """The long window exceeds, the short one no longer: one call of $9 in which nobody can do anything."""
-    rule = watch(tmp_path, MONTH.format(burn=ONE))
+    rule = rule_engine(tmp_path, MONTH.format(burn=ONE))
     panes = {START: vitals(cost=9.9), START + 30 * MINUTE: vitals(cost=0.2)}
     assert burns(walk(rule, panes, START + DAY)) == []
 
 
 def test_a_short_spike_does_not_speak_either(tmp_path):
     """The short window exceeds by far, the long one doesn't."""
-    rule = watch(tmp_path, MONTH.format(burn=ONE))
+    rule = rule_engine(tmp_path, MONTH.format(burn=ONE))
     assert burns(walk(rule, {START: vitals(cost=9.9)}, START + DAY)) == []
 
 
@@ -76,20 +76,20 @@ def test_a_quiet_hour_can_not_page(tmp_path):
     """A tiny budget: ten times nothing is nothing, unless the floor says so."""
     tiny = "alert: A\nbudget: {{limit: 0.72, per: month, thresholds: [100%], burn_rate: default{}}}"
     panes = {START: vitals(cost=0.02)}
-    assert burns(walk(watch(tmp_path, tiny.format("")), panes, START + DAY)) != []
-    assert burns(walk(watch(tmp_path, tiny.format(", floor: 0.05")), panes, START + DAY)) == []
+    assert burns(walk(rule_engine(tmp_path, tiny.format("")), panes, START + DAY)) != []
+    assert burns(walk(rule_engine(tmp_path, tiny.format(", floor: 0.05")), panes, START + DAY)) == []
 
 
 def test_the_default_floor_is_a_hundredth_of_the_limit(tmp_path):
     pair = "burn_rate: [{factor: 2, windows: [10m, 1m]}]"
-    rule = watch(tmp_path, MONTH.format(burn=pair))
+    rule = rule_engine(tmp_path, MONTH.format(burn=pair))
     assert burns(walk(rule, {START: vitals(cost=7.19)}, START + HOUR)) == []
     assert burns(walk(rule, {START: vitals(cost=7.2)}, START + HOUR))[0][:2] == ("firing", "2x")
 
 
 def test_it_gets_worse_in_one_episode_and_ends_when_it_is_clearly_over(tmp_path):
     pairs = "burn_rate: [{factor: 10, windows: [1h, 5m]}, {factor: 20, windows: [30m, 5m]}], floor: 0.01"
-    rule = watch(tmp_path, MONTH.format(burn=pairs))
+    rule = rule_engine(tmp_path, MONTH.format(burn=pairs))
     panes = spending(11, START, START + HOUR) | spending(40, START + HOUR, START + 2 * HOUR)
     found = [alert for alert in walk(rule, panes, START + DAY) if alert.facet == "burn"]
     assert [alert.status for alert in found] == ["firing", "firing", "resolved"]
@@ -97,17 +97,17 @@ def test_it_gets_worse_in_one_episode_and_ends_when_it_is_clearly_over(tmp_path)
     assert len({alert.episode for alert in found}) == 1
     # The 5 min window of five buckets: $40/h fall below $9.50/h when only one of its minutes has calls.
     assert found[-1].at // PANE - START == 2 * HOUR + 3 * MINUTE + 1
-    assert found[-1].note == "8.0 times an even spend within the last 5 min"
+    assert found[-1].note == "8.0 times the even rate over the last 5 min"
 
 
 def test_what_is_gone_does_not_begin_to_burn(tmp_path):
-    rule = watch(tmp_path, MONTH.format(burn=ONE))
+    rule = rule_engine(tmp_path, MONTH.format(burn=ONE))
     panes = {START: vitals(cost=720)} | spending(30, START + 2 * HOUR, START + 4 * HOUR)
     assert burns(walk(rule, panes, START + DAY)) == []
 
 
 def test_if_the_budget_outlasts_the_period_the_note_says_what_it_comes_to(tmp_path):
-    rule = watch(tmp_path, MONTH.format(burn=ONE))
+    rule = rule_engine(tmp_path, MONTH.format(burn=ONE))
     begin = moment("2025-06-30T12:00", "Europe/Berlin")
     fired = next(iter(walk(rule, spending(12, begin, begin + HOUR), begin + HOUR)))
     # $10 in an hour at 12:49: 11 h 10 min of that are $111.8 more.
@@ -117,7 +117,7 @@ def test_if_the_budget_outlasts_the_period_the_note_says_what_it_comes_to(tmp_pa
 
 
 def test_over_midnight_of_the_first_a_rate_goes_on(tmp_path):
-    rule = watch(tmp_path, MONTH.format(burn=ONE))
+    rule = rule_engine(tmp_path, MONTH.format(burn=ONE))
     end = moment("2025-07-01T00:00", "Europe/Berlin")
     found = walk(rule, spending(12, end - 30 * MINUTE, end + 40 * MINUTE), end + DAY)
     (fired, over) = [alert for alert in found if alert.facet == "burn"]
@@ -126,7 +126,7 @@ def test_over_midnight_of_the_first_a_rate_goes_on(tmp_path):
 
 
 def test_a_rolling_budget_burns_too(tmp_path):
-    rule = watch(
+    rule = rule_engine(
         tmp_path, "alert: A\nbudget: {limit: 720, rolling: 30d, thresholds: [100%], burn_rate: default}"
     )
     fired = next(iter(walk(rule, spending(20, START, START + 2 * HOUR), START + 2 * HOUR)))
@@ -135,8 +135,8 @@ def test_a_rolling_budget_burns_too(tmp_path):
 
 
 def test_a_point_says_how_fast_the_last_hour_was(tmp_path):
-    rule = watch(tmp_path, MONTH.format(burn="burn_rate: default"))
-    found = points(said(rule, spending(3, START, START + 3 * HOUR), START + 3 * HOUR))
+    rule = rule_engine(tmp_path, MONTH.format(burn="burn_rate: default"))
+    found = points(rule_outputs(rule, spending(3, START, START + 3 * HOUR), START + 3 * HOUR))
     assert found[-1].measures["burn_1h"] == pytest.approx(3)
     assert found[29].measures["burn_1h"] == pytest.approx(1.5)
 
@@ -144,10 +144,12 @@ def test_a_point_says_how_fast_the_last_hour_was(tmp_path):
 def test_a_rules_own_summary_is_about_the_ladder_unless_it_has_a_note(tmp_path):
     text = MONTH.format(burn="burn_rate: default") + '\nannotations: {summary: "SUMMARY"}'
     panes = spending(20, START, START + HOUR)
-    (fired, *_) = walk(watch(tmp_path, text.replace("SUMMARY", "{percent} of {limit}")), panes, START + HOUR)
+    (fired, *_) = walk(
+        rule_engine(tmp_path, text.replace("SUMMARY", "{percent} of {limit}")), panes, START + HOUR
+    )
     assert fired.summary == "$720 per month burns at 14.4x an even spend: all calls"
     (fired, *_) = walk(
-        watch(tmp_path, text.replace("SUMMARY", "{percent} of {limit}; {note}")), panes, START + HOUR
+        rule_engine(tmp_path, text.replace("SUMMARY", "{percent} of {limit}; {note}")), panes, START + HOUR
     )
     assert fired.summary.startswith("2 % of $720; $14.67 within 1 h")
 
@@ -158,7 +160,7 @@ SPENT = st.dictionaries(st.integers(0, 3 * HOUR), st.integers(1, 4_000_000_000),
 @settings(deadline=None, max_examples=60)
 @given(SPENT, st.sets(st.integers(0, 4 * HOUR), max_size=5))
 def test_it_fires_when_naive_sums_of_both_windows_say_so(tmp_path_factory, costs, cuts):
-    rule = watch(tmp_path_factory.mktemp("rules"), MONTH.format(burn=ONE))
+    rule = rule_engine(tmp_path_factory.mktemp("rules"), MONTH.format(burn=ONE))
     panes = {START + at: vitals(cost_nano=nano) for at, nano in costs.items()}
     expected, firing = [], False
     for now in range(START, START + 5 * HOUR):
@@ -175,5 +177,5 @@ def test_it_fires_when_naive_sums_of_both_windows_say_so(tmp_path_factory, costs
         elif firing and change and (long < 9.5 or short < 9.5 / 12):
             expected.append(("resolved", "10x", (now + 1 - START) / MINUTE))
             firing = False
-    heard = said(rule, panes, START + DAY, cuts=[START + cut for cut in cuts], packed=True)
+    heard = rule_outputs(rule, panes, START + DAY, cuts=[START + cut for cut in cuts], packed=True)
     assert burns(alerts(heard)) == expected

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.rules.kinds.budget.projection import projection
-from panes import MINUTE, PANE, alerts, points, said, vitals, walk, watch
+from panes import MINUTE, PANE, alerts, points, rule_engine, rule_outputs, vitals, walk
 from spend import DAY, HOUR, brief, moment
 
 FIRST = moment("2025-06-01T00:00")  # a Sunday
@@ -27,10 +27,10 @@ def daily(dollars: float, days: float, begin: int = FIRST) -> dict:
 
 def test_a_hundred_dollars_on_the_first_day_are_not_3100_with_certainty(tmp_path):
     """LiteLLM's projection."""
-    rule = watch(tmp_path, MONTH.format(limit=2000))
-    heard = said(rule, daily(100, 1), FIRST + DAY)
+    rule = rule_engine(tmp_path, MONTH.format(limit=2000))
+    heard = rule_outputs(rule, daily(100, 1), FIRST + DAY)
     assert alerts(heard) == [], "a day is too little to say anything"
-    heard = said(rule, daily(100, 1.5), FIRST + int(1.5 * DAY))
+    heard = rule_outputs(rule, daily(100, 1.5), FIRST + int(1.5 * DAY))
     assert alerts(heard) == []
     told = points(heard)[-1].measures
     assert told["forecast_usd"] == pytest.approx(3000, abs=5)
@@ -39,12 +39,12 @@ def test_a_hundred_dollars_on_the_first_day_are_not_3100_with_certainty(tmp_path
 
 
 def test_a_hundred_dollars_and_then_nothing_say_nothing(tmp_path):
-    rule = watch(tmp_path, MONTH.format(limit=500))
+    rule = rule_engine(tmp_path, MONTH.format(limit=500))
     assert brief(walk(rule, daily(100, 1), FIRST + 29 * DAY)) == []
 
 
 def test_a_day_late_in_the_period_is_linear_and_says_so(tmp_path):
-    rule = watch(tmp_path, MONTH.format(limit=300))
+    rule = rule_engine(tmp_path, MONTH.format(limit=300))
     begin = FIRST + 10 * DAY
     (fired, *_) = walk(rule, daily(100, 1.5, begin), begin + int(1.5 * DAY))
     assert brief([fired]) == [("firing", "forecast", "")]
@@ -59,7 +59,7 @@ def test_a_day_late_in_the_period_is_linear_and_says_so(tmp_path):
 
 
 def test_it_is_told_once_and_ends_with_the_period(tmp_path):
-    rule = watch(tmp_path, MONTH.format(limit=500))
+    rule = rule_engine(tmp_path, MONTH.format(limit=500))
     found = walk(rule, daily(20, 29), FIRST + 31 * DAY)
     assert brief(found) == [
         ("firing", "forecast", ""),
@@ -76,7 +76,7 @@ def test_it_is_told_once_and_ends_with_the_period(tmp_path):
 
 
 def test_it_is_taken_back_when_the_spend_stops(tmp_path):
-    rule = watch(tmp_path, MONTH.format(limit=500))
+    rule = rule_engine(tmp_path, MONTH.format(limit=500))
     fired, over = walk(rule, daily(20, 10), FIRST + 40 * DAY)
     assert (over.status, over.facet, over.until) == ("resolved", "forecast", over.at)
     assert over.at < (FIRST + 29 * DAY) * PANE
@@ -87,7 +87,7 @@ def test_it_is_taken_back_when_the_spend_stops(tmp_path):
 
 
 def test_two_weeks_show_the_week_and_the_next_month_is_foreseen_at_once(tmp_path):
-    rule = watch(tmp_path, MONTH.format(limit=400))
+    rule = rule_engine(tmp_path, MONTH.format(limit=400))
     panes = {}
     for day in range(33):
         if day % 7 not in (0, 6):
@@ -100,7 +100,7 @@ def test_two_weeks_show_the_week_and_the_next_month_is_foreseen_at_once(tmp_path
 
 
 def test_nobody_is_told_what_is_over_already(tmp_path):
-    rule = watch(tmp_path, MONTH.format(limit=20))
+    rule = rule_engine(tmp_path, MONTH.format(limit=20))
     assert [alert.facet for alert in walk(rule, daily(100, 20), FIRST + 20 * DAY)] == [""]
 
 
@@ -109,7 +109,7 @@ def test_the_period_ends_between_two_hours_in_kathmandu(tmp_path):
         "alert: A\nbudget: {limit: 30, per: day, timezone: Asia/Kathmandu, thresholds: [200%], forecast: 80%}"
     )
     begin = moment("2025-06-01T00:00", "Asia/Kathmandu")
-    found = walk(watch(tmp_path, text), daily(40, 10, begin), begin + 10 * DAY)
+    found = walk(rule_engine(tmp_path, text), daily(40, 10, begin), begin + 10 * DAY)
     ends = [alert for alert in found if alert.status == "resolved"]
     assert ends
     assert {(alert.at // PANE - begin) % DAY for alert in ends} == {0}
@@ -117,7 +117,7 @@ def test_the_period_ends_between_two_hours_in_kathmandu(tmp_path):
 
 
 def test_history_is_bounded_and_forgotten(tmp_path):
-    rule, state = watch(tmp_path, MONTH.format(limit=5000)), {}
+    rule, state = rule_engine(tmp_path, MONTH.format(limit=5000)), {}
     for day in range(20):
         panes = daily(20, 1, FIRST + day * DAY)
         rule.advance("all", (), state, floor=FIRST + (day + 1) * DAY, closed=sorted(panes.items()))
@@ -133,13 +133,13 @@ HOURS = st.dictionaries(st.integers(0, 80), st.integers(0, 3_000_000_000), min_s
 @settings(deadline=None, max_examples=15)
 @given(HOURS, st.sets(st.integers(0, 90 * HOUR), max_size=4))
 def test_however_it_is_cut_and_restarted_it_says_the_same(tmp_path_factory, hours, cuts):
-    rule = watch(
+    rule = rule_engine(
         tmp_path_factory.mktemp("rules"), MONTH.format(limit=100).replace("}", ", burn_rate: default}")
     )
     begin = FIRST + 20 * DAY
     panes = {begin + hour * HOUR + hour: vitals(cost_nano=nano) for hour, nano in hours.items()}
-    once = said(rule, panes, begin + 12 * DAY)
-    cut = said(rule, panes, begin + 12 * DAY, cuts=[begin + each for each in cuts], packed=True)
+    once = rule_outputs(rule, panes, begin + 12 * DAY)
+    cut = rule_outputs(rule, panes, begin + 12 * DAY, cuts=[begin + each for each in cuts], packed=True)
     assert (alerts(cut), points(cut)) == (alerts(once), points(once))
 
 

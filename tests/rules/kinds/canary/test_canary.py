@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arms import DAY, FIRST, MINUTE, PANE, Minute, Walk, arm, failing, rollout, watch
+from arms import DAY, FIRST, MINUTE, PANE, Minute, Walk, arm, failing, rollout, rule_engine
 from llmvitals.metrics.columns import CANARY, COUNTS, MEASURES
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.engine import load_engine
@@ -23,7 +23,7 @@ CANARY_FIELDS = (*COUNTS[CANARY], *MEASURES[CANARY])
 def walk(
     folder: Any, minutes: list[Minute], condition: str = "{on: prompt_version, by: []}", **how: Any
 ) -> Walk:
-    return Walk(watch(folder, condition)).go(minutes, **how)
+    return Walk(rule_engine(folder, condition)).go(minutes, **how)
 
 
 def fired(found: Walk) -> list[tuple[str, int]]:
@@ -231,7 +231,7 @@ def test_money_is_no_news_where_it_does_not_differ(tmp_path):
         }
         minutes.append((at, arms))
     (alert,) = walk(tmp_path, minutes).alerts
-    assert alert.summary.endswith(". No difference in cost is known yet")
+    assert alert.summary.endswith(". No difference in cost is detected yet")
 
 
 def test_an_effect_that_was_allowed_is_no_news(tmp_path):
@@ -312,7 +312,7 @@ def test_batches_and_restarts_change_nothing(tmp_path, seed):
     for at, arms in minutes[120:]:
         arms["v3"] = failing(np.random.default_rng(at), 9, 0.2)
     minutes = [(at + (2_000 if at > 220 else 0), arms) for at, arms in minutes if dice.random() < 0.8]
-    rules = watch(tmp_path)
+    rules = rule_engine(tmp_path)
     straight = Walk(rules).go(minutes, lambda: 10**9).wait(9_000)
     cut = Walk(rules)
     cut.saved = True
@@ -350,9 +350,9 @@ def test_the_rules_of_the_page_load_and_its_metrics_are_all(tmp_path):
 
 
 def test_it_splits_by_the_prompt_where_nothing_else_is_said(tmp_path):
-    rules = watch(tmp_path, "{on: prompt_version}").rules
+    rules = rule_engine(tmp_path, "{on: prompt_version}").rules
     assert rules.rules[0].condition.by == ("app", "prompt_name")
     assert [(view.by, view.split, view.stored) for view in rules.views] == [
         (("app", "prompt_name", "prompt_version"), True, False)
     ]
-    assert watch(tmp_path, "{on: tags.app_version}").rules.rules[0].condition.by == ("app",)
+    assert rule_engine(tmp_path, "{on: tags.app_version}").rules.rules[0].condition.by == ("app",)

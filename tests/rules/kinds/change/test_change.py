@@ -27,7 +27,7 @@ from llmvitals.rules.kinds.change.detector import KEPT, note
 from llmvitals.rules.kinds.change.minutes import CHANGING, Minutes, margin, scaled, units, value
 from llmvitals.rules.kinds.change.spec import Change
 from llmvitals.window import MINUTE
-from panes import PANE, vitals, walk, watch
+from panes import PANE, rule_engine, vitals, walk
 
 FIRST = 1_700_006_400_000_000 // PANE
 """A full hour."""
@@ -35,7 +35,7 @@ PER = 6
 
 
 def rule(folder, condition: str = ""):
-    return watch(folder, f"alert: Changed\nchange: {{by: [app]{condition}}}")
+    return rule_engine(folder, f"alert: Changed\nchange: {{by: [app]{condition}}}")
 
 
 def traffic(minutes, *, seed: int = 1, of=lambda minute: {}, calls: int = 10):

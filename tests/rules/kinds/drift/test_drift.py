@@ -22,7 +22,7 @@ from llmvitals.stats import gumbel, hotelling
 from llmvitals.stats.axes import KEPT, found, gather
 from llmvitals.stats.whitening import RIDGE, whitening
 from llmvitals.window import DAY, HOUR, MINUTE, SECOND
-from panes import alerts, points, watch
+from panes import alerts, points, rule_engine
 
 LEARN = 360
 RULE = Drift(learn="6h", series=1)
@@ -98,18 +98,18 @@ def test_it_is_over_when_calls_are_what_they_were(state):
     readings = fed(state, [*minutes(8, 20, new=0.4), *minutes(9, 120)], LEARN)
     assert readings[19].verdict == "breach"
     assert readings[-1].verdict == "clear"
-    assert readings[-1].note == "they are again"
+    assert readings[-1].note == "back to the reference"
 
 
 def test_it_names_calls_that_are_new(state):
     readings = fed(state, minutes(10, 20, new=0.2), LEARN)
     note = readings[-1].note
-    named = re.search(r"new are calls like (.*?);", note)
+    named = re.search(r"new: calls like (.*?);", note)
     assert named, note
     rows = [int(trace.split("-")[1]) for trace in named[1].split(", ")]
     _, topic = images()
     assert [topic[row] for row in rows] == [NEW] * 3
-    assert re.search(r"missing are calls like 1\.\d+-\d+-\d+, ", note)
+    assert re.search(r"missing: calls like 1\.\d+-\d+-\d+, ", note)
 
 
 def test_one_users_burst_in_a_minute_is_no_drift(state):
@@ -208,7 +208,7 @@ def test_a_state_goes_through_a_checkpoint_and_any_batches(tmp_path):
     }
 
     def heard(*, packed: bool, step: int) -> list:
-        watched, state, said = watch(tmp_path, rule), {}, []
+        watched, state, said = rule_engine(tmp_path, rule), {}, []
         for low in range(start, start + 1_000, step):
             floor = min(low + step, start + 1_000)
             closed = [(pane, panes[pane]) for pane in range(low, floor) if pane in panes]

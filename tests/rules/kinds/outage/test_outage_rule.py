@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llmvitals.errors import RuleError
 from llmvitals.record.view import Condition
-from panes import PANE, told, vitals, walk, watch
+from panes import PANE, rule_engine, transitions, vitals, walk
 
 FIRST = 1_700_000_000_000_000 // PANE // 6 * 6
 RULE = "alert: Down\noutage: {window: 10s, min_calls: 10}\n"
@@ -19,11 +19,14 @@ WELL, WOBBLY, MINOR, MAJOR = (vitals(calls=100, errors=errors) for errors in (5,
 
 def heard(folder, contents, rule: str = RULE, end: int = 20):
     panes = {FIRST + at: content for at, content in enumerate(contents) if content}
-    return walk(watch(folder, rule), panes, FIRST + end, series=("openai",))
+    return walk(rule_engine(folder, rule), panes, FIRST + end, series=("openai",))
 
 
 def life(folder, contents, rule: str = RULE, end: int = 20):
-    return [(status, level, pane - FIRST) for status, level, pane in told(heard(folder, contents, rule, end))]
+    return [
+        (status, level, pane - FIRST)
+        for status, level, pane in transitions(heard(folder, contents, rule, end))
+    ]
 
 
 def test_an_outage_may_become_major_and_stays_so_until_it_is_over(tmp_path):
@@ -71,7 +74,7 @@ def test_one_that_nobody_calls_for_a_day_is_not_kept_for_ever(tmp_path):
         ("firing", 0),
         ("resolved", day + 1),
     ]
-    assert alerts[1].summary.endswith("(resolved: too few calls for a day: not waited for any longer)")
+    assert alerts[1].summary.endswith("(resolved: too few calls for a day; no longer waiting)")
 
 
 def test_little_traffic_never_pages(tmp_path):
@@ -89,7 +92,7 @@ def test_for_and_keep_firing_for_count(tmp_path):
 def test_only_the_providers_own_faults_count_where_they_are_named(tmp_path):
     def accepted(errors: str) -> set[str]:
         rule = f"alert: A\noutage: {{errors: {errors}, where: {{environment: prod}}}}"
-        (found,) = watch(tmp_path, rule).rules.rules
+        (found,) = rule_engine(tmp_path, rule).rules.rules
         assert dict(found.condition.where)["environment"] == Condition(frozenset({"prod"}))
         wanted = dict(found.condition.where)["error_type"]
         return {
@@ -124,7 +127,7 @@ def test_only_the_providers_own_faults_count_where_they_are_named(tmp_path):
 )
 def test_mistakes_are_told_with_their_cure(tmp_path, condition, cure):
     with pytest.raises(RuleError, match=re.escape(cure)):
-        watch(tmp_path, f"alert: A\noutage: {{{condition}}}")
+        rule_engine(tmp_path, f"alert: A\noutage: {{{condition}}}")
 
 
 CONTENTS = st.lists(
@@ -140,7 +143,7 @@ CONTENTS = st.lists(
     st.sampled_from(["", "for: 20s\nkeep_firing_for: 20s"]),
 )
 def test_any_batching_gives_the_same_alerts(tmp_path_factory, contents, cuts, packed, life):
-    watched = watch(tmp_path_factory.mktemp("rules"), RULE + life)
+    watched = rule_engine(tmp_path_factory.mktemp("rules"), RULE + life)
     panes = {FIRST + at: content for at, content in enumerate(contents) if content}
     whole = walk(watched, panes, FIRST + 20, series=("x",))
     cuts = {FIRST + cut for cut in cuts}

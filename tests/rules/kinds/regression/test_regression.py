@@ -20,7 +20,7 @@ from llmvitals.rules.kinds.regression.spec import Regression
 from llmvitals.sketch import counters
 from llmvitals.stats import shiryaev
 from llmvitals.stats.dispersion import dispersion, factor
-from panes import PANE, SECOND, vitals, walk, watch
+from panes import PANE, SECOND, rule_engine, vitals, walk
 
 DAY, WEEK = 1_440, 10_080
 """Minutes."""
@@ -208,7 +208,7 @@ def test_an_alert_without_calls_is_not_waited_for():
     wakes = detector.wakes(state)
     assert 0 < wakes - (told.at // SECOND // 60) <= DAY + 700
     (over,) = detector.take(state, wakes, None)
-    assert (over.verdict, over.note) == ("none", "nothing to compare for a day: not waited for any longer")
+    assert (over.verdict, over.note) == ("none", "nothing to compare for a day; no longer waiting")
     assert detector.wakes(state) > wakes * 1_000
 
 
@@ -364,7 +364,7 @@ def test_what_can_not_be_compared_is_refused_and_all_else_has_a_way():
         if name in COMPARABLE:
             assert gauge_of(name).sample(sample(np.random.default_rng(15), 1))
         else:
-            with pytest.raises(ValueError, match="has no calls that can be compared"):
+            with pytest.raises(ValueError, match="cannot be compared with the past"):
                 Regression(metric=name)
     assert {"latency_p95", "error_share", "toxicity_share", "cost_per_call_p99", "cost_per_call_mean"} <= set(
         COMPARABLE
@@ -386,15 +386,15 @@ def test_what_can_not_be_compared_is_refused_and_all_else_has_a_way():
     ],
 )
 def test_a_backtest_reads_what_a_mean_is_compared_by(tmp_path, name, sketches):
-    (rule,) = watch(tmp_path, f"alert: A\nregression: {{metric: {name}}}").rules.rules
-    read = rule.condition.needs
+    (rule,) = rule_engine(tmp_path, f"alert: A\nregression: {{metric: {name}}}").rules.rules
+    read = rule.condition.required_data
     assert read is not None
     assert read.sketches == sketches
 
 
 def test_what_people_read(tmp_path):
     rule = "alert: A\nregression: {metric: latency_p95, by: [app], against: days, min_calls: 10}"
-    watched = watch(tmp_path, rule)
+    watched = rule_engine(tmp_path, rule)
     panes = {
         FIRST * 6 + at * 6: vitals(ms=(1_000.0 if at < 3 * DAY + 600 else 2_000.0,) * 3)
         for at in range(3 * DAY + 700)

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.errors import RuleError
-from panes import MINUTE, PANE, alerts, told, vitals, walk, watch
+from panes import MINUTE, PANE, alerts, rule_engine, transitions, vitals, walk
 
 FIRST = 1_700_000_000_000_000 // PANE // (10 * MINUTE) * 10 * MINUTE
 SPEND, TOOL, LOOP = "spend: 5", "same_tool: 20", "signatures: {calls: 30, at_most: 3}"
 
 
 def rule(folder, condition: str):
-    return watch(folder, f"alert: Runaway\nrunaway: {{by: [session], {condition}}}")
+    return rule_engine(folder, f"alert: Runaway\nrunaway: {{by: [session], {condition}}}")
 
 
 def tools(cost: float = 0, **times: int):
@@ -32,7 +32,10 @@ def heard(folder, condition: str, contents, end: int = 300, series: str = "s1"):
 
 
 def life(folder, condition: str, contents, end: int = 300):
-    return [(how, level, pane - FIRST) for how, level, pane in told(heard(folder, condition, contents, end))]
+    return [
+        (how, level, pane - FIRST)
+        for how, level, pane in transitions(heard(folder, condition, contents, end))
+    ]
 
 
 def test_spend_speaks_at_its_limit_and_again_at_twice_and_five_times(tmp_path):
@@ -134,7 +137,7 @@ def test_a_second_runaway_is_another_episode_however_soon_it_comes(tmp_path):
     contents = [vitals(cost=4.9), *[None] * 58, vitals(cost=0.2), None, vitals(cost=4.9), *[None] * 70]
     panes = {FIRST + at: content for at, content in enumerate(contents) if content}
     found = walk(rule(tmp_path, SPEND), panes, FIRST + 300, series=("s1",))
-    assert [(how, pane - FIRST) for how, _, pane in told(found)] == [
+    assert [(how, pane - FIRST) for how, _, pane in transitions(found)] == [
         ("firing", 59), ("resolved", 60), ("firing", 61), ("resolved", 121),
     ]  # fmt: skip
     assert found[0].episode == found[1].episode != found[2].episode == found[3].episode
@@ -159,7 +162,7 @@ def test_a_second_runaway_is_another_episode_however_soon_it_comes(tmp_path):
 )
 def test_mistakes_are_told_with_their_cure(tmp_path, condition, cure):
     with pytest.raises(RuleError, match=re.escape(cure)):
-        watch(tmp_path, f"alert: A\nrunaway: {{{condition}}}")
+        rule_engine(tmp_path, f"alert: A\nrunaway: {{{condition}}}")
 
 
 CONTENTS = st.lists(

@@ -12,7 +12,7 @@ from llmvitals.metrics.registry import METRICS
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.kinds.threshold.spec import Threshold
 from llmvitals.sketch import counters, quantiles
-from panes import MINUTE, PANE, told, vitals, walk, watch
+from panes import MINUTE, PANE, rule_engine, transitions, vitals, walk
 
 FIRST = 1_700_000_000_000_000 // PANE // (6 * MINUTE) * 6 * MINUTE
 
@@ -22,7 +22,7 @@ USED = {"tokens": (100,) * 20}
 
 
 def rule(folder, condition: str, life: str = ""):
-    return watch(folder, f"alert: A\nthreshold: {{{condition}}}\n{life}")
+    return rule_engine(folder, f"alert: A\nthreshold: {{{condition}}}\n{life}")
 
 
 def alone(folder, condition: str, **content):
@@ -243,7 +243,10 @@ def test_a_score_has_a_name(tmp_path):
 def test_the_window_slides_by_panes(tmp_path):
     watched = rule(tmp_path, "metric: errors, above: 4, window: 1m")
     panes = {FIRST: vitals(errors=3), FIRST + 5: vitals(errors=2)}
-    assert told(walk(watched, panes, FIRST + 99)) == [("firing", "", FIRST + 5), ("resolved", "", FIRST + 6)]
+    assert transitions(walk(watched, panes, FIRST + 99)) == [
+        ("firing", "", FIRST + 5),
+        ("resolved", "", FIRST + 6),
+    ]
     assert walk(watched, {FIRST: vitals(errors=3), FIRST + 6: vitals(errors=2)}, FIRST + 99) == []
 
 
@@ -251,7 +254,7 @@ def test_a_window_over_20_minutes_slides_by_minutes(tmp_path):
     watched = rule(tmp_path, "metric: errors, above: 4, window: 30m")
     last = FIRST + 30 * MINUTE - 1
     panes = {FIRST + 3: vitals(errors=3), last: vitals(errors=2)}
-    assert told(walk(watched, panes, FIRST + 99 * MINUTE)) == [
+    assert transitions(walk(watched, panes, FIRST + 99 * MINUTE)) == [
         ("firing", "", last),
         ("resolved", "", last + 1),
     ]
@@ -261,14 +264,14 @@ def test_the_maximum_leaves_with_its_pane(tmp_path):
     watched = rule(tmp_path, "metric: latency_max, above: 2s, window: 1m, min_calls: 1")
     panes = {FIRST: vitals(ms=(3000.0,)), FIRST + 1: vitals(ms=(1000.0,)), FIRST + 5: vitals(ms=(1500.0,))}
     alerts = walk(watched, panes, FIRST + 99)
-    assert told(alerts) == [("firing", "", FIRST), ("resolved", "", FIRST + 6)]
+    assert transitions(alerts) == [("firing", "", FIRST), ("resolved", "", FIRST + 6)]
     assert [alert.value for alert in alerts] == [3000, 1500]
 
 
 def test_a_value_may_rise_because_good_calls_leave(tmp_path):
     watched = rule(tmp_path, "metric: error_share, above: 50%, window: 1m, min_calls: 10")
     panes = {FIRST: vitals(calls=90), FIRST + 1: vitals(calls=10, errors=9)}
-    assert told(walk(watched, panes, FIRST + 99))[0] == ("firing", "", FIRST + 6)
+    assert transitions(walk(watched, panes, FIRST + 99))[0] == ("firing", "", FIRST + 6)
 
 
 def test_an_alert_shows_how_the_value_went_within_its_window(tmp_path):
@@ -317,4 +320,4 @@ def test_what_fires_is_what_all_calls_of_the_window_say(tmp_path_factory, series
             firing = breach
             expected.append(("firing" if firing else "resolved", "", FIRST + now))
     panes = {FIRST + pane: vitals(ms=tuple(some)) for pane, some in series.items()}
-    assert told(walk(watched, panes, FIRST + 80)) == expected
+    assert transitions(walk(watched, panes, FIRST + 80)) == expected

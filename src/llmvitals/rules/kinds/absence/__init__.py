@@ -1,1 +1,1 @@
-"""Calls that should be there and are not."""
+"""Expected calls that are missing."""

@@ -1,4 +1,4 @@
-"""How long a series has had no calls, and whether past hours say that there should have been some."""
+"""Detects that a series has no calls although past hours let calls be expected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 WEEK: Final = 168
 """Hours of a week."""
 WEEKS: Final = 4
-"""The number of past weeks that are compared with."""
+"""The past weeks that are compared."""
 
 
 class Expectation(Protocol):
@@ -32,11 +32,11 @@ class Expectation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AbsenceDetector(Detector):
-    """Reads the gap since the last call when it is as long as the window, and then hour by hour.
+    """Reads the time since the last call once it is as long as the window, and then hour by hour.
 
     State: "last" (pane with calls), "first" (hour of the first call), "hours": [hour, calls] of the last
-    WEEKS (or as far back as the window's pace needs), ascending; "check" (the pane at whose end to look
-    again); "told" (when it was reported, µs; 0 when that is over and only calls can change it).
+    WEEKS (or as far back as the window's pace needs), ascending; "check" (the pane at whose end to check
+    again); "told" (when it was reported, µs; 0: given up, and only calls change it).
     """
 
     rule: Expectation
@@ -50,14 +50,14 @@ class AbsenceDetector(Detector):
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane."""
         calls = vitals.total("calls") if vitals else 0
-        return self._heard(state, pane, calls) if calls else self._absent(state, (pane + 1) * self.pane)
+        return self._called(state, pane, calls) if calls else self._absent(state, (pane + 1) * self.pane)
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The pane at whose end to look again; FOREVER: none."""
+        """The pane at whose end to check again; FOREVER: none."""
         check: int = state.get("check", FOREVER)
         return check
 
-    def _heard(self, state: dict[str, Any], pane: int, calls: int) -> list[Reading]:
+    def _called(self, state: dict[str, Any], pane: int, calls: int) -> list[Reading]:
         gap = pane * self.pane - self._since(state) if state else 0
         hour = pane * self.pane // HOUR
         hours = state.setdefault("hours", [])
@@ -79,19 +79,19 @@ class AbsenceDetector(Detector):
         gap, limit = (at - self._since(state)) / 1_000, self.rule.window / 1_000
         readings = []
         if state.get("told"):
-            readings = [Reading(at, "none", gap, limit, note="no calls for a day: not waited for any longer")]
+            readings = [Reading(at, "none", gap, limit, note="no calls for a day; no longer expected")]
             state["told"] = 0
         elif "told" not in state:
             expected, how = self._expected(state, at)
             if expected >= self.rule.min_calls:
-                note = f"about {expected:,} were to be expected by {how}"
+                note = f"about {expected:,} calls were expected by {how}"
                 readings = [Reading(at, "breach", gap, limit, note=note)]
                 state["told"] = at
         self._next(state, at)
         return readings
 
     def _next(self, state: dict[str, Any], at: int) -> None:
-        """Set when to look again: a day after it was reported, when the window leaves an hour, or never."""
+        """Set when to check again: a day after it was reported, when the window leaves an hour, or never."""
         if reported := state.get("told"):
             state["check"] = self._ending(reported + DAY)
             return
@@ -106,7 +106,7 @@ class AbsenceDetector(Detector):
 
     @property
     def _back(self) -> int:
-        """How many hours are remembered."""
+        """The number of hours that are kept."""
         return WEEKS * WEEK + 1 if self.rule.expect == "seasonal" else self.rule.window // HOUR + 1
 
     def _since(self, state: dict[str, Any]) -> int:
@@ -117,7 +117,7 @@ class AbsenceDetector(Detector):
         return -(-time // self.pane) - 1
 
     def _expected(self, state: dict[str, Any], at: int) -> tuple[int, str]:
-        """How many calls the window that ends now should have held, and by which hours."""
+        """The expected calls of the window that ends now, and the hours that they derive from."""
         hours, window = dict(state["hours"]), self.rule.window
         first, last = (at - window) // HOUR - 1, (at - 1) // HOUR + 1
         lags = {
@@ -125,16 +125,16 @@ class AbsenceDetector(Detector):
             "the same hour of the days before": [24 * days for days in range(1, 7)],
         }
         for how, back in lags.items() if self.rule.expect == "seasonal" else ():
-            least = [
+            lowest = [
                 min(hours.get(hour - lag, 0) for hour in range(first, last + 1))
                 for lag in back
                 if first - lag >= state["first"]
             ]
-            if least:
-                return median_low(least) * window // HOUR, how
+            if lowest:
+                return median_low(lowest) * window // HOUR, how
         since, span = self._since(state), max(window, HOUR)
         recent = 0
         for hour, calls in state["hours"]:
             start, end = hour * HOUR, min((hour + 1) * HOUR, since)
             recent += calls * max(0, end - max(start, since - span)) // (end - start)
-        return recent * window // span, "the pace before"
+        return recent * window // span, "the rate before"

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from llmvitals.errors import suggestion
 from llmvitals.rules.condition.fields import MinCalls, Window
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.kinds.absence.detector import AbsenceDetector
 from llmvitals.window import MINUTE, duration_text
 
@@ -20,17 +20,16 @@ EXPECTED: Final = ("seasonal", "always")
 
 
 class Absence(Kind):
-    """Calls that should be there and are not.
+    """Expected calls that are missing.
 
     It fires when a series that had calls has had none for the whole window (µs). expect: `seasonal` (the
     default) fires only where calls were expected: by the median of the same hour of up to four past weeks;
     until there is a week, of the same hour of the days before; on the first day by the rate of the hour
-    before the calls stopped. `always` uses that rate alone. min_calls: how many calls the window without
-    calls should have held at least.
+    before the calls stopped. `always` uses that rate alone. min_calls: the least number of calls that
+    were expected in the window.
 
-    An hour in which calls begin or end is not expected to hold any: if its neighbours were empty, it may be
-    empty too. A series that was never seen cannot be missed. After one more day without calls the alert
-    resolves, with a note that says so.
+    No calls are expected in an hour whose neighbours had none in the past. A series without any call so far
+    is never absent. After one more day without calls the alert resolves with a note.
     """
 
     kind: ClassVar[str] = "absence"
@@ -44,20 +43,20 @@ class Absence(Kind):
         description="seasonal: only where past weeks had calls at this hour; "
         "always: by the rate of calls before.",
     )
-    min_calls: MinCalls = Field(10, description="How many calls the window should have held at least.")
+    min_calls: MinCalls = Field(10, description="The least number of expected calls in the window.")
 
     @field_validator("by", mode="after")
     @classmethod
     def _lasting(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if "session" in value:
-            raise ValueError("every session ends, and none is missed: write another dimension, such as [app]")
+            raise ValueError("the calls of every session stop: write another dimension, such as [app]")
         return value
 
     @field_validator("expect", mode="before")
     @classmethod
     def _expect(cls, value: Any) -> str:
         if value not in EXPECTED:
-            raise ValueError(f"{value!r} is no way to expect calls{suggestion(str(value), EXPECTED)}")
+            raise ValueError(f"{value!r} is not a way to expect calls{suggestion(str(value), EXPECTED)}")
         return str(value)
 
     @property
@@ -81,9 +80,9 @@ class Absence(Kind):
         return AbsenceDetector(self, pane)
 
     @property
-    def needs(self) -> Needs:
+    def required_data(self) -> RequiredData:
         """Numbers of calls."""
-        return Needs(("calls",))
+        return RequiredData(("calls",))
 
     def grain(self, pane: int) -> int:
         """A minute, if the window is not shorter."""

@@ -1,1 +1,1 @@
-"""A sum of money, tokens or calls that may be spent in a period."""
+"""A limit on the cost, tokens or calls of a period."""

@@ -1,7 +1,7 @@
-"""Pairs of windows in which a budget's burn rate is measured: what a rule writes, and what it is on panes.
+"""The pairs of windows of a budget's burn rate: as rules write them, and as buckets of panes.
 
-The default ones are those of Google's SRE workbook, chapter 5 ("Multiwindow, Multi-Burn-Rate Alerts"), with
-money in the place of an error budget.
+The defaults are those of Google's SRE workbook, chapter 5 ("Multiwindow, Multi-Burn-Rate Alerts"), with money
+instead of an error budget.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from llmvitals.errors import checked
 from llmvitals.window import DAY, HOUR, MINUTE, duration, duration_text
 
 LENGTHS: Final = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY, "quarter": 90 * DAY, "year": 360 * DAY}
-"""The length of a period for an even spend: a month has 30 days whatever the calendar says."""
+"""The length of a period for an even spend; a month always has 30 days."""
 SHORTEST: Final = MINUTE
 FINE: Final = 5
-"""Buckets in a short window. The newest of them is not yet full."""
+"""Buckets in a short window; the newest one is not yet full."""
 
 
 class Pair(NamedTuple):
@@ -32,7 +32,7 @@ DEFAULT: Final = (
     Pair(600, 6 * HOUR, 30 * MINUTE),
     Pair(100, 3 * DAY, 6 * HOUR),
 )
-"""Of a 30-day budget: 2, 5 and 10 % of it are gone by the end of the long window."""
+"""For a budget of 30 days: 2, 5 and 10 % of it are spent by the end of the long window."""
 
 HOURLY: Final = Pair(100, HOUR, 5 * MINUTE)
 """The windows for the burn rate of the last hour in points."""
@@ -45,7 +45,7 @@ _LIKE: Final = "{factor: 14.4, windows: [1h, 5m]}"
 
 @lru_cache
 def scaled(period: int) -> tuple[Pair, ...]:
-    """The default pairs for a period (µs): the windows grow with it, so that the shares and factors stay.
+    """The default pairs, scaled to a period (µs); factors and shares stay the same.
 
     No window is shorter than a minute.
 
@@ -62,7 +62,7 @@ def read_pairs(value: Any, pane: int) -> tuple[Pair, ...]:
     """The pairs that a rule lists; pane in µs. Raises ValueError with the cure."""
     if not isinstance(value, list) or not 1 <= len(value) <= MOST:
         raise ValueError(
-            f"{value!r} is no burn_rate: write default, off, or up to {MOST} lines like - {_LIKE}"
+            f"{value!r} is not a burn_rate: write default, off, or up to {MOST} lines like - {_LIKE}"
         )
     return tuple(checked(enumerate(value), lambda _, pair: _pair(pair, pane)).values())
 
@@ -72,7 +72,7 @@ def _pair(value: Any, pane: int) -> Pair:
         raise ValueError(f"write factor and windows, as in {_LIKE}")
     factor, windows = value["factor"], value["windows"]
     if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0.01 <= factor <= 10_000:
-        raise ValueError(f"{factor!r} is no factor: write a number such as 14.4")
+        raise ValueError(f"{factor!r} is not a factor: write a number such as 14.4")
     if not isinstance(windows, list) or len(windows) != 2:
         raise ValueError("write a long window and a short one, such as windows: [1h, 5m]")
     long, short = map(duration, windows)
@@ -85,8 +85,8 @@ def _pair(value: Any, pane: int) -> Pair:
     return Pair(round(factor * 100), long, short)
 
 
-class Gauge(NamedTuple):
-    """A pair of windows on panes. panes: of a bucket; long, short: in buckets, one of them unfinished."""
+class WindowPair(NamedTuple):
+    """A pair of windows in buckets. panes: of a bucket. long, short: buckets, one of them unfinished."""
 
     factor: int
     panes: int
@@ -95,15 +95,15 @@ class Gauge(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The name of its ring. Gauges with the same key share a ring."""
+        """The name of its ring; window_pairs with the same key share a ring."""
         return f"{self.panes}x{self.long}"
 
 
 @lru_cache
-def gauges(pairs: tuple[Pair, ...], pane: int) -> tuple[Gauge, ...]:
-    """The pairs on panes (µs), the greatest factor first; windows are rounded up to whole buckets."""
+def window_pairs(pairs: tuple[Pair, ...], pane: int) -> tuple[WindowPair, ...]:
+    """The pairs in buckets, the greatest factor first; pane: µs. Windows are rounded up to whole buckets."""
     found = []
     for factor, long, short in sorted(pairs, reverse=True):
         panes = max(short // (FINE * pane), 1)
-        found.append(Gauge(factor, panes, -(-long // (panes * pane)), -(-short // (panes * pane))))
+        found.append(WindowPair(factor, panes, -(-long // (panes * pane)), -(-short // (panes * pane))))
     return tuple(found)

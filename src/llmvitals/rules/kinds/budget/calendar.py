@@ -1,4 +1,4 @@
-"""A budget of a calendar period, by the clocks of a time zone."""
+"""A budget of a calendar period in a time zone."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """State: start of a period (as text) → [end, spent in closed panes, due, what was reported of it].
+    """A budget of a calendar period.
 
-    due: the pane at whose end the balance is shown. It is shown for the first minute of a period even if
-    nothing is spent, so that the balance of the old period is not mistaken for it.
-
-    There are two periods while the last panes of the older one are open.
+    State: start of a period (as text) → [end, spent in closed panes, due, what was reported]. due: the pane
+    at whose end the balance is shown. The first minute of a period is shown even without spend, so that the
+    balance of the previous period is not mistaken for it. There are two periods while the last panes of the
+    older one are open.
     """
 
     thresholds: Thresholds
@@ -54,7 +54,7 @@ class Calendar:
             entry[1] += self.thresholds.amount(vitals)
             entry[2] = self.thresholds.due(pane, self.pane)
         for begin, entry in list(state.items()):
-            readings += self._pass(state, begin, entry, at)
+            readings += self._advance(state, begin, entry, at)
         return readings
 
     def peek(self, state: dict[str, Any], opened: Panes) -> list[Reading]:
@@ -71,7 +71,7 @@ class Calendar:
         return list(readings.values())
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The next pane at whose end a period ends, or is reported how it stands; NEVER: the next one."""
+        """The next pane at whose end a period ends or its balance is shown; NEVER: the next pane."""
         wakes = FOREVER
         for end, _, due, reported in state.values():
             if reported[1] != self.thresholds.limit:
@@ -79,8 +79,8 @@ class Calendar:
             wakes = min(wakes, end // self.pane - 1, due)
         return wakes
 
-    def _pass(self, state: dict[str, Any], begin: str, entry: list[Any], at: int) -> list[Reading]:
-        """What time brings to a period of which the pane that ends at `at` may be one."""
+    def _advance(self, state: dict[str, Any], begin: str, entry: list[Any], at: int) -> list[Reading]:
+        """Advance a period to the end of a pane, which may belong to a later period; at: µs."""
         end, spent, due, reported = entry
         readings: list[Reading] = []
         if at <= end:
@@ -102,7 +102,7 @@ class Calendar:
         return readings
 
     def _entry(self, state: dict[str, Any], pane: int) -> tuple[str, list[Any]]:
-        """The period that a pane is in, and what is known of it."""
+        """The start of the period that a pane is in, and its entry."""
         time = pane * self.pane
         for begin, entry in state.items():
             if int(begin) <= time < entry[0]:

@@ -1,6 +1,6 @@
-"""A whole budget: its spend, its burn rate and its forecast.
+"""The detector of a budget: its spend, its burn rate and its forecast.
 
-Sums are exact integers. Open panes count for the spend as well: it only grows, so a breach is seen at once,
+Sums are exact integers. Open panes count as spend too: the spend only grows, so a breach is detected at once
 and later data cannot undo it.
 """
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.budget.burn_rate import Burn
+    from llmvitals.rules.kinds.budget.burn_rate import BurnRate
     from llmvitals.rules.kinds.budget.forecast import Forecast
     from llmvitals.rules.kinds.budget.thresholds import Balance, Thresholds
 
 
 class Spending(Protocol):
-    """How a budget is spent: reads panes as a Detector does, and knows the balance of a period."""
+    """The spend of a budget: reads panes as a Detector does, and computes the balance of a period."""
 
     @property
     def thresholds(self) -> Thresholds: ...
@@ -38,16 +38,19 @@ class Spending(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Account(Detector):
-    """State: that of its spending; under "burn" and "forecast" theirs, if the rule has them."""
+class BudgetDetector(Detector):
+    """Evaluates a budget.
+
+    State: that of its spending; under "burn" and "forecast" those of the burn rate and the forecast.
+    """
 
     spending: Spending
-    burn: Burn | None = None
+    burn: BurnRate | None = None
     forecast: Forecast | None = None
 
     @property
     def shape(self) -> str:
-        """That of the spending: a rule that adds a burn rate or a forecast keeps what was spent."""
+        """The shape of the spending; a rule that adds a burn rate or a forecast keeps its spend."""
         return self.spending.shape
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
@@ -80,7 +83,7 @@ class Account(Detector):
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at which one of them may change without a call; NEVER: the next one."""
+        """The first pane at which something may change without a call; NEVER: the next pane."""
         if "burn" not in state and "forecast" not in state:
             return self.spending.wakes(state)
         spending = {name: held for name, held in state.items() if name not in ("burn", "forecast")}
@@ -113,7 +116,7 @@ class Account(Detector):
     def _end(self, facet: str, begin: str | None, balance: Balance) -> list[Reading]:
         if begin is None:
             return []
-        note, thresholds = "this is no longer watched", self.spending.thresholds
+        note, thresholds = "this part of the rule was removed", self.spending.thresholds
         spent, limit = balance.spent / thresholds.scale, thresholds.limit / thresholds.scale
         return [Reading(balance.at, "clear", spent, limit, begin=begin, facet=facet, note=note)]
 

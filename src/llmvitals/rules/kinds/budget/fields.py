@@ -1,5 +1,5 @@
 # ruff: noqa: TRY004  # pydantic shows a ValueError to the user, and raises a TypeError further
-"""What the fields of a budget may be, as people write them and as they are."""
+"""The types of a budget's fields, with the JSON Schema of what people write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UNITS: Final[dict[str, Unit]] = {"cost": "usd", "tokens": "tokens", "calls": "co
 SESSION: Final = "session"
 EVERY_PERIOD: Final = (*PERIODS, SESSION)
 FINE: Final = 288
-"""The most buckets of a rolling budget: 24h is made of 5-minute ones."""
+"""The most buckets of a rolling budget; 24h has buckets of 5 minutes."""
 _OFF: Final = ("off", False)
 _PAIR: Final[Schema] = {
     "type": "object",
@@ -87,7 +87,7 @@ CONDITIONS: Final[Schema] = {
         "forecast": ["per"],
     },
 }
-"""What fields of a budget require of each other."""
+"""Which fields of a budget require or exclude each other."""
 
 
 def _spent(value: Any) -> str:
@@ -99,7 +99,7 @@ def _spent(value: Any) -> str:
 def _amount(value: Any, info: ValidationInfo) -> int:
     integer = dollars_nano(value) if info.data.get("metric", "") == "cost" else whole(value)
     if integer <= 0:
-        raise ValueError(f"{value} leaves nothing to spend: write a limit above 0")
+        raise ValueError(f"{value} is not a limit: write one above 0")
     return integer
 
 
@@ -111,7 +111,7 @@ def _overrides(value: Any, info: ValidationInfo) -> dict[str, int]:
 
 def _period(value: Any) -> str:
     if value not in EVERY_PERIOD:
-        raise ValueError(f"{value!r} is no period{suggestion(str(value), EVERY_PERIOD)}, or rolling: 24h")
+        raise ValueError(f"{value!r} is not a period{suggestion(str(value), EVERY_PERIOD)}, or rolling: 24h")
     return str(value)
 
 
@@ -126,7 +126,7 @@ def _rolling(value: Any, info: ValidationInfo) -> int:
 def _idle(value: Any, info: ValidationInfo) -> int:
     length, pane = duration(value), pane_of(info)
     if not pane <= length <= DAY or length % pane:
-        raise ValueError(f"{value} is no multiple of a pane ({duration_text(pane)}) up to 24h: write 30m")
+        raise ValueError(f"{value} is not a multiple of a pane ({duration_text(pane)}) up to 24h: write 30m")
     return length
 
 
@@ -152,13 +152,13 @@ def _chance(value: Any) -> int | None:
         return None
     points = basis_points(value)
     if not 0 < points < BASIS:
-        raise ValueError(f"{value} is no chance to wait for: write one below 100%, such as 80%")
+        raise ValueError(f"{value} is not a valid chance: write one below 100%, such as 80%")
     return points
 
 
 def _verdict(value: Any) -> str:
     if value not in ("warn", "block"):
-        raise ValueError(f"{value!r} is nothing that a gateway can do: write warn or block")
+        raise ValueError(f"{value!r} is not an action of a gateway: write warn or block")
     return str(value)
 
 

@@ -1,4 +1,4 @@
-"""Whether a budget is likely to be overrun by the end of its period, by its hourly spend."""
+"""Forecasts from the hourly spend whether a budget will be overspent at the end of its period."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from llmvitals.rules.kinds.budget.thresholds import Balance, Thresholds
 
 MOST: Final = 14 * DAILY
-"""Hours that are remembered: two weeks, so that the daily and the weekly season are seen twice."""
+"""Hours that are kept: two weeks, so that the daily and the weekly season occur twice."""
 EARLY: Final = 10
-"""Per cent of the period before which the linear forecast is not reported."""
+"""A linear forecast is not reported in the first per cent of the period."""
 RELAX: Final = 75
-"""An alert ends when the chance is below this per cent of the one from which on it fires."""
+"""An alert resolves when the chance is below this per cent of the chance at which it fires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """State: "hours", [the hour under way or to come, its spend, spends of the whole hours before it].
+    """Forecasts one budget. share: the chance (1/10,000) at which it fires.
 
-    With them "told", [name of the episode, end of its period] while one is reported, and "sums": end of the
-    period that was looked at, its expected spend, and the interval, in the unit. The model is fitted again
-    from the hours whenever one is over, so that a restart changes nothing. History begins with the first
-    whole hour, and is forgotten when all of it is 0.
+    The model is fitted again from the kept hours at the end of each hour, so a restart changes nothing. The
+    history begins with the first whole hour, and is dropped when all of it is 0.
 
-    share: the chance (1/10,000) from which on it is reported.
+    State: "hours", [the hour under way or to come, its spend, spends of the whole hours before it]; "told",
+    [name of the episode, end of its period] while it fires; "sums": end of the forecast period, its expected
+    spend, and the interval, in the unit.
     """
 
     thresholds: Thresholds
@@ -47,7 +47,11 @@ class Forecast:
         """Read a closed pane. more: what it spent. balance: after it."""
         readings = []
         if "told" in state and state["told"][1] <= balance.at:
-            note = f"it came to {self.thresholds.text(balance.spent)}" if balance.ends == balance.at else ""
+            note = (
+                f"the period ended at {self.thresholds.text(balance.spent)}"
+                if balance.ends == balance.at
+                else ""
+            )
             readings.append(self._reading(balance, state.pop("told")[0], note))
         hour = pane * self.pane // HOUR
         if more:
@@ -57,16 +61,16 @@ class Forecast:
         if balance.at % HOUR or hour < state.get("hours", (FOREVER,))[0]:
             return readings
         _roll(state["hours"], hour + 1)
-        readings += self._look(state, balance)
+        readings += self._forecast(state, balance)
         if not any(state["hours"][2]):
             del state["hours"]
             state.pop("sums", None)
         return readings
 
     def wakes(self, state: dict[str, Any], *, spent: bool) -> int:
-        """The last pane of the hour, or of the period of an alert; or the one at whose end all is forgotten.
+        """The last pane of the hour, or of an alert's period, or the one at whose end the history is dropped.
 
-        spent: whether anything is, in the period.
+        spent: whether the period has any spend.
         """
         wakes = state["told"][1] // self.pane - 1 if "told" in state else FOREVER
         if "hours" not in state:
@@ -78,13 +82,13 @@ class Forecast:
         return int(min(wakes, (hour + 1) * HOUR // self.pane - 1))
 
     def measures(self, state: dict[str, Any], ends: int | None) -> dict[str, float]:
-        """The fields of a point of the period with this end, if it was looked at."""
+        """The fields of a point for the period with this end, if it was forecast."""
         end, *sums = state.get("sums", (None,))
         if end != ends or self.thresholds.unit != "usd":
             return {}
         return dict(zip(("forecast_usd", "forecast_low_usd", "forecast_high_usd"), sums, strict=True))
 
-    def _look(self, state: dict[str, Any], balance: Balance) -> list[Reading]:
+    def _forecast(self, state: dict[str, Any], balance: Balance) -> list[Reading]:
         begin, ends, scale = int(balance.begin), balance.ends or 0, self.thresholds.scale
         left = ends - balance.at
         found = projection([hour / scale for hour in state["hours"][2]], left / HOUR) if left > 0 else None
@@ -116,13 +120,13 @@ class Forecast:
         about, low, high = (amount(value, self.thresholds.unit) for value in sums[1:])
         surely = f"{min(max(int(chance / 100), 1), 99)} %"
         return (
-            f"about {about} by {local(int(sums[0]), self.zone)}, {100 * INNER:.0f} % sure between {low} and "
-            f"{high}; chance to overrun {surely} ({found.basis})"
+            f"about {about} by {local(int(sums[0]), self.zone)}, {100 * INNER:.0f} % interval {low} to "
+            f"{high}; chance of overspending {surely} ({found.basis})"
         )
 
 
 def _roll(memory: list[Any], hour: int) -> None:
-    """Make this hour the current one."""
+    """Advance to this hour."""
     steps = hour - memory[0]
     if steps > 0:
         memory[2].extend([memory[1], *[0] * min(steps - 1, MOST)])

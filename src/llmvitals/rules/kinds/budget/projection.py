@@ -1,14 +1,14 @@
 """Projects a budget's hourly spend to the end of its period, with an interval.
 
-Model: river's additive Holt-Winters over the hours, with a season of a day, or of a week once two of those
-are seen, and without a trend: over a month it would multiply the chance slope of a few days by 700.
+Model: river's additive Holt-Winters over the hours, with a season of a day, or of a week once two weeks
+are known, and without a trend: over a month it would multiply a random slope of a few days by 700.
 The sum of H hours to come has the variance σ² · Σ_{i=1…H} (1 + C(H−i))², C(n) = Σ_{j=1…n} (α + γ·[m | j]),
 where σ² is that of the one-step errors and m the season: Snyder, Koehler, Hyndman, Ord, "Exponential
 smoothing models: Means and variances for lead-time demand", EJOR 158 (2004), for the state space ETS(A,N,A).
 
-Before two days are seen the hours to come are taken to be like the mean one ("linear"). To either a share
-of what is to come is added as doubt: for d days of history 1/d, and by as much as the days differ among each
-other, for nothing says that the others are like those.
+With less than two days of history, the mean hour is projected ("linear"). Both get additional uncertainty, a
+share of the projection: at least 1/d for d days of history, and the scatter of the days, because later days
+may differ from those.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ WEEKLY: Final = 7 * DAILY
 ALPHA: Final = 0.02
 GAMMA: Final = 0.05
 WEEKEND: Final = 0.25
-"""The least relative doubt until two weeks are seen, for days off are not like the others."""
+"""The least relative uncertainty with less than two weeks of history, because days off differ."""
 STILL: Final = 1e-9
-"""river wants a trend where there is a season: it begins at 0, and stays there."""
+"""river needs a trend with a season: it begins at 0 and stays there."""
 INNER: Final = 0.8
-"""The interval holds with this chance."""
+"""The coverage of the interval."""
 
 
 class Projection(NamedTuple):
-    """The spend that is to come until the period ends.
+    """The spend to come until the period ends.
 
-    rest, deviation: in the unit. season: hours, 0 for none. days: how many were seen.
+    rest, deviation: in the unit. season: hours, 0 for none. days: length of the history.
     """
 
     rest: float
@@ -44,27 +44,27 @@ class Projection(NamedTuple):
     days: float
 
     def chance(self, left: float) -> float:
-        """The chance of spending more than what is left."""
+        """The chance that the rest exceeds what is left of the budget."""
         if not self.deviation:
             return float(self.rest > left)
         return 1 - NormalDist(self.rest, self.deviation).cdf(left)
 
     def interval(self) -> tuple[float, float]:
-        """The bounds between which the rest lies with a chance of INNER; it is never negative."""
+        """The interval of the rest with the coverage INNER; never negative."""
         reach = NormalDist().inv_cdf((1 + INNER) / 2) * self.deviation
         return max(self.rest - reach, 0.0), self.rest + reach
 
     @property
     def basis(self) -> str:
-        """What it is based on, in words."""
+        """The basis of the projection, in words."""
         days = "one day" if self.days < 2 else f"{int(self.days)} days"
         if not self.season:
             return f"linear, {days} of history"
-        return f"the pattern of the {'week' if self.season == WEEKLY else 'day'} over {days}"
+        return f"{'weekly' if self.season == WEEKLY else 'daily'} pattern over {days}"
 
 
 def projection(hours: Sequence[float], horizon: float) -> Projection | None:
-    """The next `horizon` hours, of the whole hours so far; None before a day of them."""
+    """Project the next `horizon` hours from the whole hours so far; None with less than a day of them."""
     if len(hours) < DAILY:
         return None
     days = len(hours) / DAILY
@@ -74,12 +74,12 @@ def projection(hours: Sequence[float], horizon: float) -> Projection | None:
     else:
         mean = fmean(hours)
         rest, variance = mean * horizon, horizon * fmean((hour - mean) ** 2 for hour in hours)
-    doubt = 1 / days if season == WEEKLY else max(1 / days, WEEKEND, _scatter(hours))
-    return Projection(rest, math.hypot(math.sqrt(variance), rest * doubt), season, days)
+    uncertainty = 1 / days if season == WEEKLY else max(1 / days, WEEKEND, _scatter(hours))
+    return Projection(rest, math.hypot(math.sqrt(variance), rest * uncertainty), season, days)
 
 
 def _scatter(hours: Sequence[float]) -> float:
-    """The standard error of the mean of the whole days, in terms of that."""
+    """The relative standard error of the mean of the whole days."""
     whole = [sum(hours[end - DAILY : end]) for end in range(len(hours), DAILY - 1, -DAILY)]
     mean = fmean(whole)
     return stdev(whole, mean) / math.sqrt(len(whole)) / mean if len(whole) > 1 and mean else 0.0
@@ -87,11 +87,11 @@ def _scatter(hours: Sequence[float]) -> float:
 
 def _seasonal(hours: Sequence[float], horizon: float, season: int) -> tuple[float, float]:
     """Mean and variance of the sum of the next hours."""
-    from river.time_series import HoltWinters  # noqa: PLC0415  # takes a second: only who forecasts waits
+    from river.time_series import HoltWinters  # noqa: PLC0415  # takes a second, so only forecasts import it
 
     model: Any = HoltWinters(ALPHA, STILL, GAMMA, season)  # type: ignore[no-untyped-call]
-    # river begins an additive season with ratios to the level, which must not be 0 for that, and the trend
-    # with the way from the first hour to the last.
+    # river initialises an additive season with ratios to the level, which must not be 0, and the trend with
+    # the slope from the first hour to the last.
     for _ in range(season):
         model.learn_one(1.0)
     first = fmean(hours[:season])

@@ -1,4 +1,4 @@
-"""A budget of the last hours or days, whenever they begin."""
+"""A budget of a trailing window of hours or days."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Rolling:
     fires; "due": the pane at whose end the balance is shown.
 
     An episode begins when a step is first passed and ends when the spend is clearly below the lowest one.
-    Its name is made of the time at which it began, in whole windows, and its number since the window was
-    empty. So the name is the same from open and from closed panes, before and after a restart.
+    Its name consists of the time at which it began, in whole windows, and its number since the window was
+    empty. So open and closed panes give the same name, before and after a restart.
     """
 
     thresholds: Thresholds
@@ -83,14 +83,14 @@ class Rolling:
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at which something relevant leaves the window; NEVER: the next one."""
+        """The first pane at which something relevant leaves the window; NEVER: the next pane."""
         reported: Reported = state.get("told", self.thresholds.fresh)
         if reported[1] != self.thresholds.limit:
             return NEVER
-        matters = self.thresholds.shown or reported[0]
-        lets_go = self.trailing.changes(state) if matters else self.trailing.empties(state)
+        relevant = self.thresholds.shown or reported[0]
+        leaves = self.trailing.changes(state) if relevant else self.trailing.empties(state)
         due: int = state.get("due", FOREVER)
-        return min(lets_go, due)
+        return min(leaves, due)
 
     def _update(self, state: dict[str, Any], balance: Balance) -> list[Reading]:
         reported: Reported = state.get("told", self.thresholds.fresh)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Idle:
-    """A budget that begins with the first call, and ends when none has come for `idle` µs.
+class SessionBudget:
+    """A budget that begins with the first call, and ends after `idle` µs without calls.
 
-    State: "spent" and "last" (pane) of closed panes; "told" (see Thresholds), "begin". Named as a
-    rolling one.
+    State: "spent" and "last" (pane) of closed panes; "told" (see Thresholds); "begin". Its episodes are named
+    like those of a rolling budget.
     """
 
     thresholds: Thresholds
@@ -58,7 +58,7 @@ class Idle:
         more, last = 0, state.get("last")
         for pane, vitals in opened:
             if last is not None and pane - last > self.idle // self.pane:
-                break  # Another session of the same name: what was before it has first to be closed.
+                break  # the next session of the same name; the previous one has to close first
             last = pane
             more += self.thresholds.amount(vitals)
             at, spent, begin, ends = self.balance(state, pane)
@@ -66,7 +66,7 @@ class Idle:
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The pane at whose end the session is over if nothing more comes; NEVER: the next one."""
+        """The pane at whose end the session is over without further calls; NEVER: the next pane."""
         if state.get("told", self.thresholds.fresh)[1] != self.thresholds.limit:
             return NEVER
         return int(state["last"]) + self.idle // self.pane if "last" in state else FOREVER

@@ -13,17 +13,17 @@ from llmvitals.record.reading import Reading, Stand
 from llmvitals.record.view import COUNTLESS, UNKNOWN
 from llmvitals.rules.condition.fields import Zone
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.trailing import Trailing, bucket_length
 from llmvitals.rules.kinds.budget import fields
-from llmvitals.rules.kinds.budget.burn_rate import Burn
-from llmvitals.rules.kinds.budget.burn_windows import HOURLY, LENGTHS, gauges, scaled
+from llmvitals.rules.kinds.budget.burn_rate import BurnRate
+from llmvitals.rules.kinds.budget.burn_windows import HOURLY, LENGTHS, scaled, window_pairs
 from llmvitals.rules.kinds.budget.calendar import Calendar
-from llmvitals.rules.kinds.budget.detector import Account, Spending
+from llmvitals.rules.kinds.budget.detector import BudgetDetector, Spending
 from llmvitals.rules.kinds.budget.fields import EVERY_PERIOD, FINE, SESSION, SPENT, UNITS
 from llmvitals.rules.kinds.budget.forecast import Forecast
 from llmvitals.rules.kinds.budget.rolling import Rolling
-from llmvitals.rules.kinds.budget.session import Idle
+from llmvitals.rules.kinds.budget.session import SessionBudget
 from llmvitals.rules.kinds.budget.thresholds import Thresholds
 from llmvitals.window import DAY, HOUR, MINUTE, PERIODS, duration_text
 
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from llmvitals.record.alert import Bound, Unit
 
 IDLE: Final = 30 * MINUTE
-"""By default a session is over when it had no calls for so long."""
+"""Default of idle: a session is over after this time without calls, µs."""
 WARN: Final = 8_000
-"""A budget that steers gateways warns from its first threshold on that is not below this (1/10,000)."""
+"""A budget with a verdict warns from its first threshold at or above this share (1/10,000)."""
 
 
 class Budget(Kind):
-    """A sum that may be spent in a period.
+    """A limit on the cost, tokens or calls of a period.
 
     limit, overrides, floor: nano-dollars, tokens or calls. per: a calendar period in `timezone`, or a
-    session, which ends when it had no calls for idle (µs); or rolling: µs. burn_rate: pairs of windows;
-    floor: what has to be spent at least in the long one. forecast: the chance to overrun from which on it
-    fires. verdict: what gateways do, block from block_at on. Shares and chances are in 1/10,000.
+    session, which ends after idle (µs) without calls. rolling: a trailing window, µs. burn_rate: pairs of
+    windows; floor: the least spend in the long window. forecast: the chance of overspending at which it
+    fires. verdict: what gateways do; they block from block_at on. Shares and chances are in 1/10,000.
     """
 
     kind: ClassVar[str] = "budget"
@@ -53,19 +53,19 @@ class Budget(Kind):
     measurement: ClassVar[str] = BUDGET
     summary: ClassVar[str] = "{value} of {limit} per {window} is used ({percent}): {series}"
     facets: ClassVar[dict[str, str]] = {
-        "burn": "{limit} per {window} burns at {level} an even spend: {series}",
-        "forecast": "More than {limit} per {window} is likely to be spent: {series}",
+        "burn": "{limit} per {window} is spent at {level} the even rate: {series}",
+        "forecast": "The forecast exceeds {limit} per {window}: {series}",
     }
 
-    metric: fields.Metric = Field("cost", description="What is spent: dollars, tokens or calls.")
-    limit: fields.Amount = Field(description="What may be spent: dollars, tokens or calls.")
+    metric: fields.Metric = Field("cost", description="What is limited: cost, tokens or calls.")
+    limit: fields.Amount = Field(description="The limit: dollars, tokens or calls.")
     per: fields.Period = Field(None, description="The calendar period, in `timezone`; or session.")
     rolling: fields.Rolling = Field(
         None, description="In place of `per`: a trailing window, such as 24h; at most 31d."
     )
     idle: fields.Idle = Field(
         None,
-        description="With per: session: a session without calls for so long is over.",
+        description="With per: session: the time without calls after which a session is over.",
         json_schema_extra={"default": "30m"},
     )
     timezone: Zone = Field("UTC", validate_default=True, description="The time zone of the period.")
@@ -75,20 +75,18 @@ class Budget(Kind):
     thresholds: fields.Steps = Field(
         ["50%", "80%", "95%", "100%"],
         validate_default=True,
-        description="Shares of the limit at which it fires, ascending; each once a period.",
+        description="Shares of the limit at which it fires, ascending; each fires once a period.",
     )
     burn_rate: fields.BurnRate = Field(
         "off",
         validate_default=True,
         description="Fire when the spend is too fast for the period: default, off, or pairs of windows.",
     )
-    floor: fields.Floor = Field(
-        None, description="What has to be spent in the long window before burn_rate fires."
-    )
+    floor: fields.Floor = Field(None, description="The least spend in the long window for burn_rate to fire.")
     forecast: fields.Chance = Field(
         "off", validate_default=True, description="Fire when the chance of overspending reaches this."
     )
-    verdict: fields.Steering = Field(None, description="What gateways do when it is spent.")
+    verdict: fields.Steering = Field(None, description="What gateways do when the budget is exhausted.")
     block_at: fields.Step = Field(
         None,
         description="With verdict: block: the threshold from which on calls are blocked.",
@@ -98,7 +96,7 @@ class Budget(Kind):
     @model_validator(mode="before")
     @classmethod
     def _session(cls, data: Any) -> Any:
-        """A budget per session is by session, and leaves out the calls that have none."""
+        """Group a budget per session by session, and exclude calls without one."""
         if not isinstance(data, dict) or data.get("per") != SESSION:
             return data
         where = data.get("where", {})
@@ -130,7 +128,7 @@ class Budget(Kind):
         length = self._length
         if self.burn_rate is not None and length < DAY:
             raise ValueError(
-                f"burn_rate: {self._what} is too short for it: its thresholds speak in time: leave it out"
+                f"burn_rate: {self._what} is too short for it, and the thresholds fire in time: leave it out"
             )
         if isinstance(self.burn_rate, tuple) and max(pair.long for pair in self.burn_rate) > length:
             raise ValueError(f"burn_rate: a window is longer than the {self._what}: write a shorter one")
@@ -173,7 +171,7 @@ class Budget(Kind):
 
     @property
     def shown(self) -> bool:
-        """Whether it has points: its dimensions are few enough to be tags."""
+        """Whether it has points: only with dimensions of few values, which can be tags."""
         return not COUNTLESS.intersection(self.by)
 
     @property
@@ -181,7 +179,7 @@ class Budget(Kind):
         """Whether it has a verdict."""
         return self.verdict is not None
 
-    def detector(self, pane: int, key: tuple[str, ...]) -> Account:
+    def detector(self, pane: int, key: tuple[str, ...]) -> BudgetDetector:
         """The budget of one value of `by`, which may have a limit of its own."""
         warn = next((step for step in self.thresholds if step >= WARN), 0)
         thresholds = Thresholds(
@@ -196,10 +194,10 @@ class Budget(Kind):
         burn = forecast = None
         if self.burn_rate is not None:
             pairs = scaled(self._length) if self.burn_rate == "default" else self.burn_rate
-            burn = Burn(
+            burn = BurnRate(
                 thresholds=thresholds,
-                gauges=gauges(pairs, pane),
-                hour=gauges((HOURLY,), pane)[0],
+                window_pairs=window_pairs(pairs, pane),
+                hour=window_pairs((HOURLY,), pane)[0],
                 pane=pane,
                 period=self._length,
                 floor=thresholds.limit // 100 if self.floor is None else self.floor,
@@ -207,25 +205,25 @@ class Budget(Kind):
             )
         if self.forecast is not None:
             forecast = Forecast(thresholds, pane, self.forecast, self.timezone)
-        return Account(self._spending(thresholds, pane), burn, forecast)
+        return BudgetDetector(self._spending(thresholds, pane), burn, forecast)
 
     def _spending(self, thresholds: Thresholds, pane: int) -> Spending:
         if self.rolling is not None:
             length = bucket_length(self.rolling, pane, FINE)
             return Rolling(thresholds, pane, Trailing(length // pane, self.rolling // length))
         if self.per == SESSION:
-            return Idle(thresholds, pane, self.idle or IDLE)
+            return SessionBudget(thresholds, pane, self.idle or IDLE)
         return Calendar(thresholds, pane, self.per or "", self.timezone)
 
     def stands(self, reading: Reading) -> Sequence[Stand]:
-        """How much of the budget is spent, at the end of a minute or at a threshold."""
+        """The balance at the end of a minute, or at a threshold."""
         if not self.shown or reading.facet or reading.verdict not in ("breach", "hold"):
             return ()
         spent, limit = reading.value, reading.limit
         counts: dict[str, int] = {}
         measures = {"share": spent / limit, **(reading.beside or {})}
         if self.unit == "usd":
-            # Both are whole nano-dollars; their difference as a float may not be.
+            # Both are whole nano-dollars, but their difference as a float may not be.
             over = max(0.0, round(spent - limit, 9))
             measures |= {"spent_usd": spent, "limit_usd": limit, "overshoot_usd": over}
         else:
@@ -233,12 +231,12 @@ class Budget(Kind):
         return (Stand(reading.at, measures, counts),)
 
     @property
-    def needs(self) -> Needs:
-        """What is spent."""
-        return Needs(tuple(dict.fromkeys(("calls", *SPENT[self.metric]))))
+    def required_data(self) -> RequiredData:
+        """The sums that are spent."""
+        return RequiredData(tuple(dict.fromkeys(("calls", *SPENT[self.metric]))))
 
     def grain(self, pane: int) -> int:
-        """So many panes that no period, and no bucket of a window, ends within them.
+        """The panes within which no period and no bucket of a window ends.
 
         Sums only grow within them, so a limit that is not passed at their end was not passed before.
         """
@@ -250,6 +248,6 @@ class Budget(Kind):
         burn = self.detector(pane, ("",) * len(self.by)).burn
         if burn is None:
             return panes
-        # A burn rate fires only while the budget is not exhausted; only a threshold of 100 % shows that.
-        every = (*burn.gauges, burn.hour)
+        # A burn rate fires only while the budget is not exhausted, which a threshold of 100 % shows.
+        every = (*burn.window_pairs, burn.hour)
         return math.gcd(panes, *(gauge.panes for gauge in every)) if BASIS in self.thresholds else 1

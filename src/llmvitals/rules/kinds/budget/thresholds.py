@@ -1,4 +1,4 @@
-"""A budget's thresholds: each is reported once, and of several that are passed at once only the highest."""
+"""The thresholds of a budget. Each is reported once; if several are passed at once, only the highest."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ RELEASE: int = 95
 """An alert resolves when the value is below this per cent of its limit."""
 
 Reported = list[int]
-"""What was reported of a period: the highest step (0: none), the limit then, the number of the episode."""
+"""What was reported for a period: the highest step (0: none), the limit then, and the episode's number."""
 
 
 class Balance(NamedTuple):
-    """How much is spent at a time (µs). begin: the period's name. ends: when it ends, if that is known."""
+    """The spend at a time (µs). begin: the period's name. ends: when it ends, if that is known."""
 
     at: int
     spent: int
@@ -35,12 +35,12 @@ class Thresholds:
     """The steps (1/10,000 of the limit) that are reported when they are passed.
 
     totals: the sums that are spent. limit: nano-dollars, tokens or calls. shown: whether the balance is also
-    read ("hold") at the end of each minute in which it changed. warn, block: the steps from which on gateways
-    warn or block; 0: never.
+    read ("hold") at the end of each minute in which it changed. warn, block: the steps at which gateways warn
+    or block; 0: never.
 
-    A changed limit applies from the next pane on. If it was raised, the old alert ends, and only steps that
-    are passed later are reported. If it was lowered, the highest step that the spend passes now is reported
-    in the same episode, unless as high a step was reported before.
+    A changed limit applies from the next pane on. If it was raised, the alert resolves, and only steps
+    that are passed later are reported. If it was lowered, the highest step that the spend passes now is
+    reported in the same episode, unless it was reported before.
     """
 
     totals: tuple[str, ...]
@@ -53,16 +53,16 @@ class Thresholds:
 
     @property
     def scale(self) -> int:
-        """How many of the integers make one unit."""
+        """The integers in one unit."""
         return NANO if self.unit == "usd" else 1
 
     @property
     def fresh(self) -> Reported:
-        """What was reported of a new period: nothing."""
+        """The report of a new period: nothing yet."""
         return [0, self.limit, 0]
 
     def amount(self, vitals: Vitals) -> int:
-        """What a pane spends."""
+        """The spend of a pane."""
         return sum(vitals.total(name) for name in self.totals)
 
     def passed(self, spent: int, fired: int) -> int:
@@ -99,7 +99,7 @@ class Thresholds:
         ]
 
     def ended(self, reported: Reported, balance: Balance) -> list[Reading]:
-        """The end of the alert, when the period is over or the spend has left the window."""
+        """Resolve the alert when the period is over or the spend has left the window."""
         return (
             [self._reading(balance, "clear", reported, self._over(balance, reported))] if reported[0] else []
         )

@@ -1,1 +1,1 @@
-"""A new version of something beside the old one."""
+"""A canary: a new version that is compared with the previous one."""

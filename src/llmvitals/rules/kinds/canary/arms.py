@@ -1,4 +1,4 @@
-"""Which values of a dimension are compared: the newest with the one before it, or those that are named."""
+"""Selects the values to compare: the newest and the one before it, or those that the rule names."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, Final, NamedTuple
 from llmvitals.record.view import UNKNOWN
 
 BEGINNING: Final = 500
-"""A value is new if so many calls came before its first call: a rare value may just not have come yet."""
+"""A value is new if this many calls came before its first one; a rare value may come late by chance."""
 FEW: Final = 20
 SHARE: Final = 0.01
-"""An arm that is not named needs FEW calls, and this share of all calls, in the last hour."""
-GONE: Final = 1_440
-"""A value that has not been called for so many minutes is forgotten, and would be new again."""
+"""An arm that the rule does not name needs FEW calls and this share of all calls in the last hour."""
+FORGOTTEN: Final = 1_440
+"""After this many minutes without calls a value is forgotten, and would be new again."""
 MOST: Final = 64
-"""The most values that are remembered; the rarest are forgotten first."""
+"""The most values that are kept; the rarest are dropped first."""
 _SLOT: Final = 10
 _SLOTS: Final = 6
 
@@ -23,14 +23,14 @@ Known = dict[str, list[Any]]
 
 
 class Pair(NamedTuple):
-    """What is compared."""
+    """The values that are compared."""
 
     canary: str
     control: str
 
 
 def note(known: Known, minute: int, calls: dict[str, int], *, before: int) -> None:
-    """Remember the values of a minute's calls, and forget the gone ones; before: all calls until then."""
+    """Add the values of a minute's calls, and drop values without recent calls; before: all calls so far."""
     slot = minute // _SLOT
     for name in sorted(calls):
         if name == UNKNOWN:
@@ -42,12 +42,12 @@ def note(known: Known, minute: int, calls: dict[str, int], *, before: int) -> No
         arm[3][-1][1] += calls[name]
     for name, arm in list(known.items()):
         arm[3] = [entry for entry in arm[3] if entry[0] > slot - _SLOTS]
-        if minute - arm[1] >= GONE:
+        if minute - arm[1] >= FORGOTTEN:
             del known[name]
 
 
-def shed(known: Known, keep: tuple[str, ...]) -> None:
-    """Forget the rarest values over MOST, except those that are compared."""
+def limit_known(known: Known, keep: tuple[str, ...]) -> None:
+    """Drop the rarest values above MOST, except those that are compared."""
     if len(known) > MOST:
         rare = sorted(known, key=lambda name: (name in keep, _recent(known[name]), known[name][1], name))
         for name in rare[: len(known) - MOST]:
@@ -57,8 +57,8 @@ def shed(known: Known, keep: tuple[str, ...]) -> None:
 def pair(known: Known, canary: str | None, control: str | None) -> Pair | None:
     """The two values that are compared; canary, control: those that the rule names.
 
-    The canary is the newest of the values that are new and take part; its control the one that is called most
-    among those that were there before it.
+    The canary is the newest of the new values with enough calls. Its control is the one with most calls among
+    the older ones.
     """
     recent = {name: _recent(arm) for name, arm in known.items()}
     least = max(FEW, SHARE * sum(recent.values()))
@@ -77,22 +77,22 @@ def pair(known: Known, canary: str | None, control: str | None) -> Pair | None:
 
 
 def ending(known: Known, now: Pair, found: Pair | None) -> str:
-    """Why a comparison is over, "" if it is not; found: what `pair` says."""
+    """The reason why a comparison is over, "" if it is not; found: the result of `pair`."""
     if now.control not in known:
-        return f"{now.control} is not called any more: {now.canary} has taken its place"
+        return f"{now.control} gets no more calls: {now.canary} has replaced it"
     if now.canary not in known:
-        return f"{now.canary} is not called any more"
+        return f"{now.canary} gets no more calls"
     if found and found.canary != now.canary and known[found.canary][0] > known[now.canary][0]:
-        return f"{found.canary} came after it"
+        return f"{found.canary} is newer and replaces it in the comparison"
     return ""
 
 
 def due(known: Known, now: Pair | None) -> int | None:
-    """The minute at whose end a value is gone, which may have to be reported; None: there is none."""
+    """The minute at whose end a value is forgotten, which may end a comparison; None: there is none."""
     last = [arm[1] for arm in known.values()]
     if now:
-        return int(min(known[name][1] for name in now)) + GONE
-    return int(max(last)) + GONE if last else None
+        return int(min(known[name][1] for name in now)) + FORGOTTEN
+    return int(max(last)) + FORGOTTEN if last else None
 
 
 def _recent(arm: list[Any]) -> int:

@@ -1,4 +1,4 @@
-"""What is summed up of two arms, minute by minute, as plain data."""
+"""The sums of two arms, minute by minute, as plain data."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ of Mantel's and Haenszel's estimate · means: metric → confseq.State · scores
 
 
 def begun(pair: Pair, minute: int) -> State:
-    """Before any minute; minute: the first that counts."""
+    """The state of a new comparison; minute: the first one that counts."""
     return {
         "canary": pair.canary,
         "control": pair.control,
         "since": minute,
         "reference": {metric: {} for metric in SKETCHES},
         "edges": {},
-        "open": [endpoints.nothing(), endpoints.nothing()],
+        "open": [endpoints.no_counts(), endpoints.no_counts()],
         "open_scores": {},
-        "sums": [endpoints.nothing(), endpoints.nothing()],
+        "sums": [endpoints.no_counts(), endpoints.no_counts()],
         "rates": eprocess.fresh(len(RATES)).tobytes(),
         "ratio": [[0.0] * len(RATES), [0.0] * len(RATES)],
         "means": {metric: list(confseq.State()) for metric in MEANS},
@@ -59,8 +59,8 @@ def put(state: State, arms: Mapping[str, Vitals]) -> None:
         counted = endpoints.counted(vitals, state["edges"])
         state["open"][side] = _added(state["open"][side], counted)
         for name, (count, total, squares) in vitals.scores.items():
-            said = state["open_scores"].setdefault(name, [0] * 6)
-            said[3 * side : 3 * side + 3] = _added(said[3 * side : 3 * side + 3], [count, total, squares])
+            entry = state["open_scores"].setdefault(name, [0] * 6)
+            entry[3 * side : 3 * side + 3] = _added(entry[3 * side : 3 * side + 3], [count, total, squares])
         for metric, reference in state["reference"].items() if not side else ():
             endpoints.gather(reference, vitals, metric)
 
@@ -76,7 +76,7 @@ def close(state: State, null: float) -> None:
             state["means"][metric] = list(confseq.step(previous, mean.moments(control), mean.moments(canary)))
         for name in sorted(state["open_scores"]):
             _score(state["scores"], name, state["open_scores"][name])
-        state["open"], state["open_scores"] = [endpoints.nothing(), endpoints.nothing()], {}
+        state["open"], state["open_scores"] = [endpoints.no_counts(), endpoints.no_counts()], {}
     for metric, reference in list(state["reference"].items()):
         if (edges := endpoints.fixed(reference)) is not None:
             state["edges"][metric] = edges
@@ -84,13 +84,13 @@ def close(state: State, null: float) -> None:
 
 
 def rates(state: State) -> Floats:
-    """See eprocess: the log-likelihoods, a row for each of RATES."""
+    """The log-likelihoods (see eprocess), a row for each of RATES."""
     return np.frombuffer(state["rates"], float).reshape(len(RATES), -1)
 
 
 def _rates(state: State, counted: Floats, null: float) -> None:
     calls = counted[:, OF]
-    # An event more than calls would break the chances; none is known.
+    # More events than calls would be no valid share. This is a guard; no case is known.
     events = np.minimum(counted[:, EVENTS], calls)
     state["rates"] = eprocess.step(rates(state), calls, events, null).tobytes()
     both = np.where((calls > 0).all(axis=0), calls.sum(axis=0), np.inf)
@@ -98,14 +98,14 @@ def _rates(state: State, counted: Floats, null: float) -> None:
     state["ratio"] = (np.array(state["ratio"]) + parts).tolist()
 
 
-def _score(scores: dict[str, Any], name: str, said: list[int]) -> None:
-    control, canary = ((entry[0], entry[1] / MICRO, entry[2] / MICRO) for entry in (said[:3], said[3:]))
+def _score(scores: dict[str, Any], name: str, minute: list[int]) -> None:
+    control, canary = ((entry[0], entry[1] / MICRO, entry[2] / MICRO) for entry in (minute[:3], minute[3:]))
     if name not in scores and (len(scores) >= SCORES or not control[0] or not canary[0]):
         return
     place, previous, sums = scores.setdefault(name, [len(scores) + 1, list(confseq.State()), [0] * 4])
-    more = [said[0], said[1], said[3], said[4]]
+    more = [minute[0], minute[1], minute[3], minute[4]]
     scores[name] = [place, list(confseq.step(previous, canary, control)), _added(sums, more)]
 
 
-def _added(one: list[int], other: list[int]) -> list[int]:
-    return [a + b for a, b in zip(one, other, strict=True)]
+def _added(left: list[int], right: list[int]) -> list[int]:
+    return [a + b for a, b in zip(left, right, strict=True)]

@@ -1,4 +1,4 @@
-"""Compares a canary with its control minute by minute, and fires when it is worse."""
+"""Compares a canary with its control minute by minute, and fires if the canary is worse."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from llmvitals.window import FOREVER, MINUTE
 
 if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.canary.findings import Finding, Question
+    from llmvitals.rules.kinds.canary.findings import Finding, Hypotheses
 
 EVERY: Final = 5
-"""There are points every so many minutes, and when an alert begins."""
+"""Minutes between points; there are also points when an alert begins."""
 
 
 class Values(Protocol):
@@ -39,14 +39,14 @@ class Values(Protocol):
 class CanaryDetector(Detector):
     """The logic for one series, whose panes have `arms`; pane in µs.
 
-    Who is compared is decided when a minute is over, and counts from the next one on.
+    The arms are selected at the end of a minute, and compared from the next one on.
     State: "now" (the minute under way) and "calls" (its, by arm), both only while there are any; "before"
     (calls until then, at most BEGINNING); "arms" (see arms.Known); "pair" (see comparison.State).
     """
 
     rule: Values
     pane: int
-    question: Question
+    hypotheses: Hypotheses
 
     @property
     def shape(self) -> str:
@@ -63,7 +63,7 @@ class CanaryDetector(Detector):
             state["now"] = here
             calls = state.setdefault("calls", {})
             for name, arm in vitals.arms.items():
-                if called := arm.total("calls"):  # late duplicates alone are no calls
+                if called := arm.total("calls"):  # a minute with late duplicates only has no calls
                     calls[name] = calls.get(name, 0) + called
             if "pair" in state:
                 comparison.put(state["pair"], vitals.arms)
@@ -88,7 +88,7 @@ class CanaryDetector(Detector):
         if pair:
             comparison.close(pair, 1 + self.rule.effect)
         arms.note(known, now, calls, before=state.get("before", 0))
-        arms.shed(known, (pair["canary"], pair["control"]) if pair else ())
+        arms.limit_known(known, (pair["canary"], pair["control"]) if pair else ())
         state["before"] = min(state.get("before", 0) + sum(calls.values()), BEGINNING)
         readings = self._compared(state, now)
         if not known:
@@ -107,15 +107,15 @@ class CanaryDetector(Detector):
             del state["pair"]
             found = arms.pair(known, self.rule.canary, self.rule.control)
         elif pair:
-            readings.append(self._judged(pair, now))
+            readings.append(self._evaluated(pair, now))
         if "pair" not in state and found:
             state["pair"] = comparison.begun(found, now + 1)
         return readings
 
-    def _judged(self, pair: comparison.State, now: int) -> Reading:
+    def _evaluated(self, pair: comparison.State, now: int) -> Reading:
         """The reading at the end of a minute."""
-        evidence = self.question.evidence(pair)
-        bar = -math.log(self.question.alpha)
+        evidence = self.hypotheses.evidence(pair)
+        bar = -math.log(self.hypotheses.alpha)
         worse = sorted(evidence, key=lambda metric: (-evidence[metric], metric))
         fresh = [m for m in worse if evidence[m] >= bar and m not in pair["alarmed"]]
         pair["alarmed"] += fresh
@@ -123,10 +123,10 @@ class CanaryDetector(Detector):
         if pair["alarmed"]:
             reading = reading._replace(verdict="hold")
         if fresh:
-            found = [self.question.finding(pair, metric, evidence[metric]) for metric in pair["alarmed"]]
+            found = [self.hypotheses.finding(pair, metric, evidence[metric]) for metric in pair["alarmed"]]
             reading = self._report(pair, reading, [entry for entry in found if entry])
         if fresh or not (now + 1) % EVERY:
-            every = [self.question.finding(pair, metric, log_e) for metric, log_e in evidence.items()]
+            every = [self.hypotheses.finding(pair, metric, log_e) for metric, log_e in evidence.items()]
             reading = reading._replace(
                 stands=tuple(self._stand(pair, reading.at, entry) for entry in every if entry)
             )
@@ -153,7 +153,7 @@ class CanaryDetector(Detector):
     def _stand(self, pair: comparison.State, at: int, found: Finding) -> Stand:
         measures = {
             "log10_e": found.log_e / math.log(10),
-            "log10_limit": -math.log10(self.question.alpha),
+            "log10_limit": -math.log10(self.hypotheses.alpha),
             "arm_value": found.value,
             "control_value": found.other,
             "effect": found.effect,

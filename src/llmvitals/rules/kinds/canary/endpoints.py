@@ -1,4 +1,4 @@
-"""What is compared of two arms: rates of events among calls, means of logarithms, and scores."""
+"""The endpoints of a comparison: rates of events among calls, means of logarithms, and scores."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from llmvitals.stats.confseq import Moments
 
 METRICS: Final = (*CANARY, "scores")
-"""What `metrics:` of a rule may name, beside score.NAME: the names of the registry, and all scores."""
+"""The names for `metrics:` of a rule, beside score.NAME; "scores" stands for all scores."""
 
 QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
-"""The quantiles of the control's times; how many calls lie above each is a rate."""
+"""The quantiles of the control's times; the share of calls above each one is a rate."""
 SHOWN: Final = QUANTILES.index(0.95)
 REFERENCE: Final = 200
-"""The control's first so many times fix these quantiles."""
+"""The number of the control's first times that fix these quantiles."""
 _REGISTERED: Final = {name: REGISTRY[metric] for name, metric in CANARY.items()}
 SKETCHES: Final = {name: metric.sketch for name, metric in _REGISTERED.items() if metric.sketch}
 
@@ -36,9 +36,9 @@ _SUMS: Final = (
 )  # fmt: skip
 _ABOVE: Final = tuple(f"{metric}_above_{q}" for metric in SKETCHES for q in QUANTILES)
 _OWN: Final = ("paid_calls", "latency_judged", "ttft_judged")
-"""Calls that cost something; those whose time was held against the control's quantiles."""
+"""Calls with a cost above 0, and those whose time was compared with the control's quantiles."""
 FIELD: Final = {name: place for place, name in enumerate((*_SUMS, *_ABOVE, *_OWN))}
-"""Name → its place in what is counted of an arm."""
+"""Name → its place in the counts of an arm."""
 _PLACES: Final = tuple(SUM[name] for name in _SUMS)
 
 Edges = dict[str, list[int]]
@@ -46,7 +46,7 @@ Edges = dict[str, list[int]]
 
 
 class Rate(NamedTuple):
-    """How many of which calls; both are names of FIELD."""
+    """A share of calls: events among `of`; both are names in FIELD."""
 
     metric: str
     events: str
@@ -69,9 +69,9 @@ OF: Final = [FIELD[rate.of] for rate in RATES]
 
 
 class Mean(NamedTuple):
-    """A mean of logarithms: of which calls, their sum, that of their squares; and what is shown of an arm.
+    """A mean of logarithms, by names in FIELD: the calls, the sum of logarithms, and that of their squares.
 
-    Names of FIELD; total / (calls · per) is the arithmetic mean that is shown.
+    total / (calls · per) is the arithmetic mean that people are shown.
     """
 
     of: str
@@ -82,7 +82,7 @@ class Mean(NamedTuple):
     per: float
 
     def moments(self, counted: Sequence[int]) -> Moments:
-        """Of an arm."""
+        """The moments of an arm."""
         return (
             float(counted[FIELD[self.of]]),
             counted[FIELD[self.log]] * LOG_UNIT,
@@ -90,7 +90,7 @@ class Mean(NamedTuple):
         )
 
     def shown(self, counted: Sequence[int]) -> float:
-        """An arm's mean a call."""
+        """The mean per call of an arm."""
         return counted[FIELD[self.total]] / max(counted[FIELD[self.calls]], 1) / self.per
 
 
@@ -99,7 +99,7 @@ _LOGS: Final = {
     "input_tokens": ("usage_calls", "log_input"),
     "output_tokens": ("usage_calls", "log_output"),
 }
-"""Means → of which calls, and the sum of their logarithms."""
+"""Mean → its calls, and the sum of their logarithms."""
 MEANS: Final = {
     name: Mean(of, log, f"{log}_square", metric.over[0], metric.under, metric.per)
     for name, (of, log) in _LOGS.items()
@@ -108,7 +108,7 @@ MEANS: Final = {
 
 
 def counted(vitals: Vitals, edges: Edges) -> list[int]:
-    """What is counted of an arm in a pane, in the order of FIELD."""
+    """The counts of an arm in a pane, in the order of FIELD."""
     sums = [vitals.sums[place] for place in _PLACES]
     above: list[int] = []
     judged: list[int] = []
@@ -123,8 +123,8 @@ def counted(vitals: Vitals, edges: Edges) -> list[int]:
     return [*sums, *above, paid, *judged]
 
 
-def nothing() -> list[int]:
-    """Of an arm before any call."""
+def no_counts() -> list[int]:
+    """The counts of an arm without calls."""
     return [0] * len(FIELD)
 
 

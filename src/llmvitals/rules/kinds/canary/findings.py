@@ -1,4 +1,4 @@
-"""The results of a comparison: the evidence that a metric is worse, and by how much, with limits."""
+"""The results of a comparison: the evidence that a metric is worse, and how much worse, with limits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SCORE: Final = "score."
 LEVEL: Final = 0.025
-"""The chance that a limit is ever wrong, whenever one looks: an interval holds with 95 %."""
+"""The chance that a limit is wrong at any time; an interval of two limits covers 95 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +55,25 @@ class Finding:
 
     @property
     def worse(self) -> float | None:
-        """How many times worse the canary is; None where that is not known."""
+        """How many times worse the canary is; None if that is not known."""
         if self.kind != "score":
             return self.effect
         return self.other / self.value if self.value > 0 and self.other > 0 else None
 
     @property
     def least(self) -> float | None:
-        """The least that it is worse by: a ratio, of a score a difference."""
+        """The lower limit of how much worse it is: a ratio, for a score a difference."""
         if self.kind == "score":
             return None if self.high is None else -self.high
         return self.low
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What a rule asks. metrics: see endpoints.METRICS. effect: the smallest that is news (0: any worsening).
+class Hypotheses:
+    """The hypotheses of a rule. metrics: see endpoints.METRICS.
 
-    alpha: the chance of an error of one metric, all looks together.
+    effect: the smallest relevant worsening (0: any). alpha: the chance of a false alarm of one metric, over
+    all times at which it is tested.
     """
 
     metrics: Sequence[str]
@@ -89,13 +90,13 @@ class Question:
                 if metric in MEANS:
                     parts.append(self._mean(Means(*state["means"][metric])))
                 found[metric] = eprocess.averaged(parts)
-        for name, said in state["scores"].items():
-            if (share := self._share(name, said[0])) and SCORE + name not in found:
-                found[SCORE + name] = self._score(said) + math.log(share)
+        for name, score in state["scores"].items():
+            if (share := self._share(name, score[0])) and SCORE + name not in found:
+                found[SCORE + name] = self._score(score) + math.log(share)
         return found
 
     def finding(self, state: State, metric: str, log_e: float) -> Finding | None:
-        """All about a metric; None while one of the arms has nothing of it."""
+        """The finding of a metric; None while one of the arms has no data."""
         if metric.startswith(SCORE):
             return self._of_score(metric, log_e, state["scores"][metric.removeprefix(SCORE)])
         shown = self._row(state, metric)
@@ -106,7 +107,7 @@ class Question:
         )
 
     def _row(self, state: State, metric: str) -> int | None:
-        """Of a metric's rates the one to tell of: that with the most evidence."""
+        """The rate of a metric to report: the one with the most evidence."""
         rows = ROWS[metric]
         if not rows:
             return None
@@ -122,7 +123,7 @@ class Question:
         others, calls = control[OF[row]], canary[OF[row]]
         if not others or not calls:
             return None
-        # One of four quantiles may be chosen for what it shows.
+        # The rate may be chosen from four quantiles, so the level is divided among them.
         low, high = eprocess.limits(comparison.rates(state)[row], LEVEL / len(ROWS[metric]))
         over, under = (part[row] for part in state["ratio"])
         edges = state["edges"].get(metric)
@@ -136,17 +137,17 @@ class Question:
         others, calls = control[FIELD[mean.calls]], canary[FIELD[mean.calls]]
         if not others or not calls:
             return None
-        said = Means(*state["means"][metric])
+        means = Means(*state["means"][metric])
         bar = -math.log(self.alpha)
-        if metric == "cost" and log_e >= bar > self._mean(said) + math.log(2):
-            return None  # what is worse is that fewer calls are free
-        low, high = (None if entry is None else math.exp(entry) for entry in confseq.limits(said, LEVEL))
-        effect = math.exp(said.mean) if said.steps else None
+        if metric == "cost" and log_e >= bar > self._mean(means) + math.log(2):
+            return None  # the worsening is that fewer calls are free
+        low, high = (None if entry is None else math.exp(entry) for entry in confseq.limits(means, LEVEL))
+        effect = math.exp(means.mean) if means.steps else None
         value, other = mean.shown(canary), mean.shown(control)
         return Finding(metric, "mean", log_e, value, other, calls, others, effect, low, high)
 
-    def _of_score(self, metric: str, log_e: float, said: Sequence[Any]) -> Finding:
-        _, sums, counts = said
+    def _of_score(self, metric: str, log_e: float, score: Sequence[Any]) -> Finding:
+        _, sums, counts = score
         others, other, calls, value = counts
         state = Means(*sums)
         low, high = confseq.limits(state, LEVEL)
@@ -158,12 +159,12 @@ class Question:
     def _mean(self, state: Means) -> float:
         return confseq.evidence(state, math.log1p(self.effect), self.alpha)
 
-    def _score(self, said: Sequence[Any]) -> float:
-        _, sums, counts = said
+    def _score(self, score: Sequence[Any]) -> float:
+        _, sums, counts = score
         return confseq.evidence(Means(*sums), self.effect * abs(counts[1]) / counts[0] / MICRO, self.alpha)
 
     def _share(self, name: str, place: int) -> float:
-        """The part of alpha that a score has: all where it is named, else 1/2, 1/6, 1/12 …, together 1."""
+        """The part of alpha for a score: all if the rule names it, else 1/2, 1/6, 1/12 …, in sum 1."""
         if SCORE + name in self.metrics:
             return 1.0
         return 1 / (place * (place + 1)) if "scores" in self.metrics else 0.0

@@ -1,4 +1,4 @@
-"""The note of a canary's alert: what is worse, and what it would cost."""
+"""The note of a canary alert: what is worse, and what a full roll-out would cost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OFTEN: Final = {
     "ttft": "takes longer than {edge} to its first token",
     "cost": "costs money",
 }
-"""Metric → what happens more often."""
+"""Metric → the event that happens more often."""
 _MUCH: Final = {
     "cost": "costs {times} as much a call as {control}",
     "input_tokens": "reads {times} as many tokens a call as {control}",
@@ -39,7 +39,7 @@ _ROLLED: Final = 20
 
 
 def sentence(on: str, state: State, found: Sequence[Finding], money: str) -> str:
-    """The note. found: what is worse, the most evident first. money: see `rollout`."""
+    """The note. found: the worse metrics, the strongest evidence first. money: see `rollout`."""
     first, *rest = found
     noun = _NOUNS.get(on, on.removeprefix("tags.").replace("_", " "))
     text = f"{noun} {state['canary']} {_verb(first, state['control'])}"
@@ -49,28 +49,28 @@ def sentence(on: str, state: State, found: Sequence[Finding], money: str) -> str
 
 
 def rollout(state: State, minute: int) -> str:
-    """What it costs a month if all calls of both arms go to the canary; minute: the last that is over.
+    """The cost a month if all calls of both arms go to the canary; minute: the last complete one.
 
-    An amount only where the limits of the cost a call, or of the share of calls that cost anything, leave no
-    doubt that there is a difference.
+    It names an amount only if the limits of the cost per call, or of the share of calls with a cost, exclude
+    that there is no difference.
     """
     control, canary = state["sums"]
     cost, priced, calls = FIELD["cost_nano"], FIELD["priced_calls"], FIELD["calls"]
     if min(control[priced], canary[priced]) < _ROLLED:
         return ""
     if not _differs(state):
-        return "No difference in cost is known yet"
+        return "No difference in cost is detected yet"
     more = canary[cost] / canary[priced] - control[cost] / control[priced]
     days = (minute + 1 - state["since"]) * MINUTE / DAY
     month = more * (control[calls] + canary[calls]) / days * MONTH / 1e9
     if abs(month) < 1:
-        return "It costs as much at full roll-out"
+        return "It costs the same at full roll-out"
     word = "more" if month > 0 else "less"
     return f"About {amount(_rounded(abs(month)), 'usd')} a month {word} at full roll-out"
 
 
 def times(ratio: float) -> str:
-    """A ratio as people say it.
+    """Format a ratio.
 
     >>> times(2.083), times(1.042), times(23.4)
     ('2.1×', '1.04×', '23×')
@@ -80,7 +80,7 @@ def times(ratio: float) -> str:
 
 
 def _differs(state: State) -> bool:
-    """Whether the canary costs more or less."""
+    """Whether the cost per call of the arms differs."""
     low, high = confseq.limits(confseq.State(*state["means"]["cost"]), LEVEL)
     least, most = eprocess.limits(comparison.rates(state)[ROWS["cost"][0]], LEVEL)
     return (low or 0) > 0 or (high or 0) < 0 or (least or 1) > 1 or (most or 1) < 1
@@ -123,5 +123,5 @@ def _short(found: Finding) -> str:
 
 
 def _rounded(dollars: float) -> float:
-    """Rounded to three digits, for it is an estimate."""
+    """Round an estimate to three digits."""
     return float(f"{dollars:.3g}")

@@ -17,14 +17,14 @@ from llmvitals.rules.condition.fields import SHARE, Schema
 from llmvitals.rules.condition.kind import Kind
 from llmvitals.rules.kinds.canary.detector import CanaryDetector
 from llmvitals.rules.kinds.canary.endpoints import METRICS
-from llmvitals.rules.kinds.canary.findings import Question
+from llmvitals.rules.kinds.canary.findings import Hypotheses
 
 if TYPE_CHECKING:
     from llmvitals.record.alert import Unit
 
 _SCORE: Final = r"score\.\S{1,100}"
 OUTCOMES: Final = ("status", "error_type")
-"""Dimensions that say how a call ended; a call is not made with them."""
+"""Dimensions that are the outcome of a call, not its cause."""
 _ON: Final[Schema] = {**DIMENSION, "not": {"enum": sorted({*OUTCOMES, *COUNTLESS})}}
 _METRIC: Final[Schema] = {"type": "string", "anyOf": [{"enum": list(METRICS)}, {"pattern": f"^{_SCORE}$"}]}
 _METRICS: Final[Schema] = {
@@ -39,12 +39,12 @@ class Canary(Kind):
 
     on: the dimension (prompt_version, model, tags.NAME …). by: by default [app, prompt_name] for
     prompt_version, else [app]. canary, control: the values, where they are not the newest and the one before
-    it (see arms). metrics: see endpoints.METRICS, and score.NAME. alpha: the chance that a canary that is no
-    worse alarms at all, however often it is tested; of all series together for so many `series` at a time.
-    effect: the least worsening that counts.
+    it (see arms). metrics: see endpoints.METRICS, and score.NAME. alpha: the chance of a false alarm for a
+    canary, over all times at which it is tested; for all of `series` canaries together. effect: the least
+    worsening that counts.
 
-    An alert lasts as long as the comparison, which ends when a newer value comes, or one of the two has not
-    been called for a day. It fires again when another metric is worse as well.
+    An alert lasts as long as the comparison, which ends when a newer value comes, or one of the two has had
+    no calls for a day. It fires again when another metric is worse too.
     """
 
     kind: ClassVar[str] = "canary"
@@ -58,7 +58,7 @@ class Canary(Kind):
         None,
         min_length=1,
         max_length=200,
-        description="The new value; default: the newest one that takes part.",
+        description="The new value; default: the newest one with enough calls.",
     )
     control: str | None = Field(
         None,
@@ -72,14 +72,14 @@ class Canary(Kind):
     alpha: Annotated[float, WithJsonSchema(_ALPHA)] = Field(
         "1%",
         validate_default=True,
-        description="The chance that a canary that is no worse alarms, at any time; at most 50%.",
+        description="The chance of a false alarm for a canary, at any time; at most 50%.",
     )
     effect: Annotated[float, WithJsonSchema(_EFFECT)] = Field(
         "0%",
         validate_default=True,
         description="The least worsening that counts, as a share of the control.",
     )
-    series: Series = Field(1, description="The number of canaries that alpha is promised for, together.")
+    series: Series = Field(1, description="The number of canaries that alpha holds for, together.")
 
     @field_validator("on", mode="before")
     @classmethod
@@ -87,7 +87,7 @@ class Canary(Kind):
         name = known(value)
         if name in OUTCOMES:
             raise ValueError(
-                f"{name} is how a call went: write what may be the cause, such as prompt_version"
+                f"{name} is the outcome of a call: write a possible cause, such as prompt_version"
             )
         if name in COUNTLESS:
             raise ValueError(
@@ -105,9 +105,7 @@ class Canary(Kind):
     def _alpha(cls, value: Any) -> float:
         share = basis_points(value) / BASIS
         if not 0 < share <= 0.5:
-            raise ValueError(
-                f"{value} is no chance to live with: write one above 0% and up to 50%, such as 1%"
-            )
+            raise ValueError(f"{value} is not a valid alpha: write one above 0% and up to 50%, such as 1%")
         return share
 
     @field_validator("effect", mode="before")
@@ -124,7 +122,7 @@ class Canary(Kind):
             own = ("app", "prompt_name") if self.on == "prompt_version" else ("app",)
             object.__setattr__(self, "by", tuple(name for name in own if name != self.on))
         if self.on in self.by:
-            raise ValueError(f"by has {self.on}, so that its values never meet: leave it out of by")
+            raise ValueError(f"by contains {self.on}, so its values cannot be compared: leave it out of by")
         if self.canary is not None and self.canary == self.control:
             raise ValueError("canary and control are the same: name two values, or none")
         return self
@@ -136,7 +134,7 @@ class Canary(Kind):
 
     @property
     def metric(self) -> str:
-        """How many times worse the first metric is that alarms."""
+        """How many times worse the first metric is."""
         return "times_worse"
 
     @property
@@ -146,14 +144,14 @@ class Canary(Kind):
 
     @property
     def window_text(self) -> str:
-        """It reads every minute since the canary came."""
+        """It reads each minute since the canary began."""
         return "1m"
 
     def detector(self, pane: int, key: tuple[str, ...]) -> CanaryDetector:
         """It is the same for each series."""
         del key
         alpha = self.alpha / (len(self.metrics) * self.series)
-        return CanaryDetector(self, pane, Question(self.metrics, self.effect, alpha))
+        return CanaryDetector(self, pane, Hypotheses(self.metrics, self.effect, alpha))
 
 
 def _metric(name: Any) -> str:

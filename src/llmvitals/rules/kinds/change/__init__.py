@@ -1,1 +1,1 @@
-"""Whatever metric changes, without a limit."""
+"""Change points of any metric, without a limit."""

@@ -24,34 +24,34 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LEAST: Final = 30
-"""Values before which nothing is said."""
+"""The least number of values for a search."""
 SIDE: Final = 5
-"""Values that a change has to last, at least."""
+"""The least number of values on each side of a change."""
 CLIPPED: Final = 4.0
-"""A single value counts for at most so many deviations, so that no spike is a change."""
+"""Values are clipped to this many deviations, so that a single spike is no change."""
 ALLOWANCE: Final = 0.5
-"""PageHinkley's: the shift, in deviations, that it lets pass."""
+"""The shift that PageHinkley tolerates, in deviations."""
 USUAL: Final = 1.7
-"""How far the sides of independent normal values are apart at most, in the mean: a simulation's answer."""
+"""The mean of the greatest distance of two sides for independent normal values, by simulation."""
 STEEP: Final = 2
-"""The limit's power of how much further apart sides usually are: extremes grow faster than means."""
+"""The exponent with which the limit grows with the usual distance; extremes grow faster than means."""
 _LENGTHS: Final = (5, 10)
 _LARGE: Final = 0.6
 _NORMAL: Final = 0.8416 * math.sqrt(2)
-"""What _LARGE of all distances between two independent normal values are below, in their deviation."""
+"""The quantile _LARGE of the distance of two independent normal values, in their deviation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """run: how many values one metric may take, in the mean, until it alarms falsely."""
+    """Searches for change points. run: the mean number of values of a metric until a false alarm."""
 
     run: float
 
     @property
     def limit(self) -> float:
-        """How far apart both sides have to be, in deviations of their distance.
+        """The least distance of both sides, in deviations of their distance.
 
-        As high as a normal value gets once in twice the run: there are two detectors.
+        A normal value exceeds it once in twice the run, because there are two detectors.
         """
         return math.sqrt(2 * math.log(2 * self.run))
 
@@ -88,10 +88,10 @@ class Search:
         return found, widest
 
     def last_detection(self, values: list[float]) -> int:
-        """The last value at which one of river's detectors says that there is a change; -1: none."""
-        from river import drift  # noqa: PLC0415  # takes a second: only who finds waits
+        """The last value at which one of river's detectors reports a change; -1: none."""
+        from river import drift  # noqa: PLC0415  # takes a second, so only a search imports it
 
-        # A walk whose steps are ALLOWANCE below 0 in the mean comes to h once in exp(2·ALLOWANCE·h) steps.
+        # A walk with a mean step of -ALLOWANCE reaches h once in exp(2·ALLOWANCE·h) steps.
         height = math.log(2 * self.run) / (2 * ALLOWANCE)
         river: Any = drift  # Its detectors have no types.
         windows = river.ADWIN(delta=1 / (2 * self.run), clock=1)
@@ -118,11 +118,11 @@ def _ranked(values: Floats, *ranks: int) -> Floats:
 
 
 def deviation(values: Floats) -> Floats:
-    """The deviation of each column (n values) about a mean that may jump once: neighbours tell it.
+    """The deviation of each column (n values) about a mean that may jump once, from neighbouring values.
 
-    Of numbers that lean on each other, or rise, the means of 5 and of 10 differ more than those of
-    independent ones: the greatest of the three counts. A jump is in few of the distances, of which it
-    takes a quantile.
+    If values are autocorrelated or rising, means of 5 and of 10 values differ more than those of independent
+    values; the greatest of the three counts. A jump affects few of the distances, so a quantile of them is
+    used.
     """
     steps = np.diff(values, axis=0)
     found: Floats = np.sqrt(np.mean(steps * steps, 0) / 2)

@@ -1,4 +1,4 @@
-"""Finds the metrics of a series that have changed, every STEP, and reports them in one alert for a while."""
+"""Finds the metrics of a series that have changed, every STEP, and reports them in one alert."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ KEPT: Final = 90
 NAMED: Final = 5
 """The most changes that a note names."""
 _PRIOR: Final = 2.05
-"""The assumed distance of the sides before it is known: the numbers may be autocorrelated."""
+"""The assumed mean distance of the sides at first; values may be autocorrelated."""
 _WEIGHT: Final = 36
 _LONGEST: Final = 2_016
 """A week of STEPs, over which the mean distance of the sides is kept."""
 
 
 @dataclass(frozen=True, slots=True)
-class Digest(Detector):
-    """hold: how long a change is reported, µs. pane: µs.
+class ChangeDetector(Detector):
+    """The detector of one series. hold: how long a change is reported, µs. pane: µs.
 
     State: "open": panes not yet looked at; "names" and "minutes" of "rows" (float32, a row a minute, NaN
     where a metric has no value); "usual": name → [how often looked at, mean of how far apart sides were];
     "told": name → [when it changed and when that was found (µs), value before, value after].
 
-    river's objects are no plain data. They are made anew for each search over the minutes that are kept, so
-    the result depends on those minutes alone.
+    river's objects are not plain data. They are created for each search over the kept minutes, so the result
+    depends on those minutes only.
     """
 
     minutes: Minutes
@@ -69,7 +69,7 @@ class Digest(Detector):
         if vitals is not None:
             state.setdefault("open", []).append(self.minutes.packed(pane, vitals))
         if at % STEP == 0 and state.get("open"):
-            self._look(state, at)
+            self._search(state, at)
         elif not state.get("open") and at >= state["minutes"][-1] * MINUTE + DAY:
             was = "told" in state
             state.clear()
@@ -77,7 +77,7 @@ class Digest(Detector):
         return self._report(state, at)
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """When the STEP of the last calls is over, or a change has been reported for long enough."""
+        """The end of the STEP of the last calls, or of the time for which a change is reported."""
         if not state:
             return FOREVER
         if state.get("open"):
@@ -90,7 +90,7 @@ class Digest(Detector):
     def _ends(self, state: Mapping[str, Any]) -> int:
         if "told" not in state:
             return FOREVER
-        newest: int = max(one[1] for one in state["told"].values())
+        newest: int = max(entry[1] for entry in state["told"].values())
         return min(newest + self.hold, FOREVER)
 
     def _report(self, state: dict[str, Any], at: int) -> list[Reading]:
@@ -102,11 +102,11 @@ class Digest(Detector):
             return [Reading(at, "clear", 0, 0, note=note(reported))]
         return [Reading(at, "breach", many, 0, level=_count(many), note=note(reported))]
 
-    def _look(self, state: dict[str, Any], at: int) -> None:
+    def _search(self, state: dict[str, Any], at: int) -> None:
         previous, minutes = state.get("names", []), state.setdefault("minutes", [])
-        since, said, numbers = self.minutes.read(state.pop("open"))
+        since, metrics, numbers = self.minutes.read(state.pop("open"))
         filled = np.flatnonzero(np.isfinite(numbers).any(axis=0)).tolist()
-        new = {said[column]: column for column in filled}
+        new = {metrics[column]: column for column in filled}
         names = state["names"] = [*previous, *sorted({*new} - {*previous})]
         place = {name: column for column, name in enumerate(names)}
         rows = np.full((len(minutes) + len(since), len(names)), np.nan, np.float32)
@@ -123,7 +123,7 @@ class Digest(Detector):
         if len(known) < len(names):
             state["names"] = [names[column] for column in known]
             kept = {*state["names"]}
-            state["usual"] = {name: said for name, said in state.get("usual", {}).items() if name in kept}
+            state["usual"] = {name: entry for name, entry in state.get("usual", {}).items() if name in kept}
             rows = rows[:, known]
         state["rows"] = rows.tobytes()
 
@@ -150,15 +150,17 @@ class Digest(Detector):
         places, columns = where
         names = [state["names"][column] for column in columns]
         usual = state.setdefault("usual", {})
-        said = [usual.setdefault(name, [_WEIGHT, _PRIOR]) for name in names]
+        entries = [usual.setdefault(name, [_WEIGHT, _PRIOR]) for name in names]
         values = rows[np.ix_(places, np.array(columns))].astype(np.float64)
-        means = np.array([mean for _, mean in said])
+        means = np.array([mean for _, mean in entries])
         changed, widest = self.search.places(values, means, partial(margin, units(tuple(names))))
-        for column, one, first, far in zip(columns, said, changed.tolist(), widest.tolist(), strict=True):
+        for column, entry, first, far in zip(
+            columns, entries, changed.tolist(), widest.tolist(), strict=True
+        ):
             if len(places) >= LEAST:
-                # A change counts as the greatest distance that is none.
-                more = min(far, self.search.limit) - one[1]
-                one[:] = [min(one[0] + 1, _LONGEST), one[1] + more / (one[0] + 1)]
+                # A change counts as the greatest distance without a change.
+                more = min(far, self.search.limit) - entry[1]
+                entry[:] = [min(entry[0] + 1, _LONGEST), entry[1] + more / (entry[0] + 1)]
             if first:
                 name = state["names"][column]
                 number = rows[places, column].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Panes → the metrics of their minutes, as numbers whose noise is alike at every height."""
+"""Turns panes into metrics of minutes, scaled so that the noise does not depend on the level."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     Marks = NDArray[np.bool_]
 
 ALL: Final = tuple(name for name, metric in METRICS.items() if metric.watched)
-"""The metrics that a rule watches if it names none, beside the mean of each score."""
+"""The metrics of a rule that names none, beside the mean of each score."""
 SCORE: Final = "score.{}_mean"
 CHANGING: Final = tuple(name for name, metric in METRICS.items() if not (metric.top or metric.additive))
-"""The metrics that may be watched: a minute has a value that does not follow the traffic."""
+"""The metrics that a rule may name: those whose value does not depend on the number of calls."""
 
 
 def changing(name: Any) -> None:
-    """Raises ValueError where a metric is none of those."""
+    """Check that a metric is one of those. Raises ValueError."""
     if not metric_of(name).score and name not in CHANGING:
-        raise ValueError(
-            f"{name} goes up and down with the calls of each minute: write a share, mean or percentile"
-        )
+        raise ValueError(f"{name} depends on the number of calls: write a share, mean or percentile")
 
 
 @lru_cache(maxsize=1_024)
 def units(names: tuple[str, ...]) -> tuple[Marks, Marks]:
     """Which of m metrics are shares, and which are scores: of each a bool. Of all others the ratios count."""
-    said = [metric_of(name).unit for name in names]
-    return np.array([one == "share" for one in said], bool), np.array([one == "score" for one in said], bool)
+    of_names = [metric_of(name).unit for name in names]
+    return np.array([unit == "share" for unit in of_names], bool), np.array(
+        [unit == "score" for unit in of_names], bool
+    )
 
 
 def scaled(kinds: tuple[Marks, Marks], values: Floats) -> Floats:
@@ -60,17 +60,17 @@ def scaled(kinds: tuple[Marks, Marks], values: Floats) -> Floats:
 
 
 def value(kinds: tuple[Marks, Marks], numbers: Floats) -> Floats:
-    """Back from `scaled`."""
+    """The inverse of `scaled`."""
     share, score = kinds
-    # No logarithm of a value goes that far: scores stand there, too.
+    # No logarithm is that large, but the scores in the same array may be.
     powers = np.exp(np.clip(numbers, -700, 700))
     return np.where(share, np.sin(numbers) ** 2, np.where(score, numbers, powers))
 
 
 def margin(kinds: tuple[Marks, Marks], numbers: Floats) -> Floats:
-    """By how much m numbers have to change to be worth a word: a tenth of the value, of a share one in 100.
+    """The least relevant change of m scaled numbers, in the same units.
 
-    Of a score a twentieth.
+    It is a tenth of the value; for a share 0.01, for a score a twentieth.
     """
     share, score = kinds
     was = value(kinds, numbers)
@@ -89,10 +89,10 @@ class Minutes:
     pane: int
 
     def packed(self, pane: int, vitals: Vitals) -> list[Any]:
-        """What has to be kept of a pane, plain data."""
+        """The part of a pane that is kept, plain data."""
         keys, counts = vitals.bins
         reported = keys.tobytes(), counts.tobytes()
-        scores = {name: [said[0], said[1]] for name, said in vitals.scores.items()}
+        scores = {name: [sums[0], sums[1]] for name, sums in vitals.scores.items()}
         return [pane, [vitals.sums[place] for place in self._needed], *reported, scores]
 
     def read(self, panes: list[list[Any]]) -> tuple[list[int], list[str], Floats]:
@@ -169,7 +169,9 @@ class Minutes:
     @cached_property
     def _needed(self) -> list[int]:
         metrics = [METRICS[name] for name in self._of_sums]
-        names = {name for one in metrics for name in (*one.over, *one.less, one.under, one.counted)}
+        names = {
+            name for metric in metrics for name in (*metric.over, *metric.less, metric.under, metric.counted)
+        }
         return sorted(SUM[name] for name in names)
 
     @cached_property
@@ -177,8 +179,8 @@ class Minutes:
         table = np.zeros((len(self._needed), len(self._of_sums)))
         for column, name in enumerate(self._of_sums):
             for sign, some in ((1, METRICS[name].over), (-1, METRICS[name].less)):
-                for one in some:
-                    table[self._needed.index(SUM[one]), column] += sign
+                for summed in some:
+                    table[self._needed.index(SUM[summed]), column] += sign
         return table
 
     @cached_property

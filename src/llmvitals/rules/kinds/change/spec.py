@@ -13,9 +13,9 @@ from llmvitals.rules.condition.dimensions import listed
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
 from llmvitals.rules.condition.fields import DURATION, SCORE_MEAN, MinCalls, Schema
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.kinds.change.change_points import Search
-from llmvitals.rules.kinds.change.detector import Digest
+from llmvitals.rules.kinds.change.detector import ChangeDetector
 from llmvitals.rules.kinds.change.minutes import ALL, CHANGING, Minutes, changing
 from llmvitals.window import DAY, MINUTE, duration, duration_text
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmvitals.record.alert import Unit
 
 SCORED: Final = 4
-"""The number of scores that a rule without names is assumed to watch, in what it promises."""
+"""The assumed number of scores of a rule without metrics, for its rate of false alarms."""
 _METRIC: Final[Schema] = {"type": "string", "anyOf": [{"enum": list(CHANGING)}, {"pattern": SCORE_MEAN}]}
 _METRICS: Final[Schema] = {
     "anyOf": [
@@ -42,13 +42,12 @@ def _hold(value: Any) -> int:
 
 
 class Change(Kind):
-    """Any metric that is suddenly not what it was, all of them in one digest.
+    """Sudden changes of any metric, all of them in one alert.
 
-    It fires while any metric of the series has changed within `hold` (µs). metrics: those that are watched;
-    () for all shares, means and percentiles of a minute, and every score. min_calls: the calls that a minute
-    needs for a metric. false_alarms: in a month, of all series and metrics together, as far as it can be
-    promised (docs/change.md). It says nothing before half an hour with calls. Its severity is info unless
-    the rule's labels say more.
+    It fires while any metric of the series has changed within `hold` (µs). metrics: () for all shares, means
+    and percentiles of a minute, and every score. min_calls: the calls that a minute needs for a metric.
+    false_alarms: in a month, of all series and metrics together; the rate is a heuristic (docs/change.md). It
+    needs half an hour with calls. Its severity is info unless the rule's labels set another one.
     """
 
     kind: ClassVar[str] = "change"
@@ -58,11 +57,11 @@ class Change(Kind):
     metrics: Annotated[tuple[str, ...], Field(max_length=50), WithJsonSchema(_METRICS)] = Field(
         "all",
         validate_default=True,
-        description="Shares, means and percentiles that are watched; see docs/change.md.",
+        description="Shares, means and percentiles to search; see docs/change.md.",
     )
     min_calls: MinCalls = Field(10, description="Minutes with fewer calls are left out.")
     false_alarms: FalseAlarms = Field(
-        1, description="How many it may raise in a month, in all its series and metrics together."
+        1, description="False alarms in a month, in all its series and metrics together."
     )
     series: Series = 100
     hold: Annotated[int, BeforeValidator(_hold), WithJsonSchema(DURATION)] = Field(
@@ -73,7 +72,7 @@ class Change(Kind):
     @classmethod
     def _lasting(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if "session" in value:
-            raise ValueError("a session is over before it changes: write another dimension, such as [app]")
+            raise ValueError("sessions are too short to compare: write another dimension, such as [app]")
         return value
 
     @field_validator("metrics", mode="before")
@@ -91,7 +90,7 @@ class Change(Kind):
 
     @property
     def unit(self) -> Unit:
-        """It is a number."""
+        """A count."""
         return "count"
 
     @property
@@ -99,22 +98,24 @@ class Change(Kind):
         """How long a change is shown, as rules write it."""
         return duration_text(self.hold)
 
-    def detector(self, pane: int, key: tuple[str, ...]) -> Digest:
+    def detector(self, pane: int, key: tuple[str, ...]) -> ChangeDetector:
         """It is the same for each series."""
         del key
-        return _digest(self.metrics, self.min_calls, self.hold, pane, over=(self.false_alarms, self.series))
+        return _detector(self.metrics, self.min_calls, self.hold, pane, over=(self.false_alarms, self.series))
 
     @property
-    def needs(self) -> Needs | None:
+    def required_data(self) -> RequiredData | None:
         """All sums and the metrics' sketches; None where it reads scores."""
         metrics = [metric_of(name) for name in self.metrics]
         if not metrics or any(metric.score for metric in metrics):
             return None
-        return Needs.all_sums(metric.sketch for metric in metrics)
+        return RequiredData.all_sums(metric.sketch for metric in metrics)
 
 
 @lru_cache(maxsize=256)
-def _digest(metrics: tuple[str, ...], few: int, hold: int, pane: int, *, over: tuple[float, int]) -> Digest:
-    """One detector for all series, so that it derives things from its metrics only once."""
+def _detector(
+    metrics: tuple[str, ...], few: int, hold: int, pane: int, *, over: tuple[float, int]
+) -> ChangeDetector:
+    """One detector for all series, so that the tables of its metrics are computed only once."""
     run = run_length(*over, MINUTE) * (len(metrics) or len(ALL) + SCORED)
-    return Digest(Minutes(metrics, few, pane), Search(run), hold, pane)
+    return ChangeDetector(Minutes(metrics, few, pane), Search(run), hold, pane)

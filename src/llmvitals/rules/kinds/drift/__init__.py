@@ -1,1 +1,1 @@
-"""Calls that are about something else than they were."""
+"""Drift: calls whose content has changed, by their embeddings."""

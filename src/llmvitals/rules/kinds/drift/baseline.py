@@ -1,4 +1,4 @@
-"""Learns the reference of a drift rule from past calls."""
+"""Trains the reference of a drift rule on past calls."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from llmvitals.rules.kinds.drift.detector import DriftDetector
 
 _SHARE: Final = 0.95
-"""The share of the minutes with calls that is learned: a step may take several, and the last is not full."""
+"""The share of the minutes with calls that is used, because a step may join several minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriftTraining:
-    """A baseline is a packed Reference. made: pane and time to learn (both µs) → the rule's detector."""
+    """Trains a packed Reference. made: pane and time to learn (both µs) → the rule's detector."""
 
     made: Callable[[int, int], DriftDetector]
 
     @property
     def longest(self) -> int:
-        """The minutes of the first half are only counted, so this is twice the longest `learn` of a rule."""
+        """Twice the longest `learn` of a rule."""
         return 56 * DAY
 
     def detector(self, pane: int, minutes: int) -> DriftDetector:
-        """The rule's own detector, but for the time that it learns."""
+        """The rule's detector with another time to learn."""
         return self.made(pane, minutes * MINUTE)
 
     def minutes(self, state: dict[str, Any]) -> int:
@@ -40,7 +40,7 @@ class DriftTraining:
         return minutes
 
     def fitting(self, minutes: int) -> int:
-        """The longest time whose parts all fit."""
+        """The longest training whose parts all fit."""
         available = int(minutes * _SHARE)
         lengths = range(available, 0, -1)
         return next((length for length in lengths if _needed(length) <= available), 0)
@@ -50,22 +50,22 @@ class DriftTraining:
         return reference_of(state)
 
     def describe(self, baseline: bytes) -> Baseline:
-        """What the reference says."""
+        """Summarise a reference."""
         reference = unpacked(baseline)
         return Baseline(reference.calls, reference.overdispersion)
 
 
 def reference_of(state: dict[str, Any]) -> bytes | None:
-    """The reference in a detector's state, to be kept or given to another; None while it learns."""
+    """The packed reference in a detector's state; None while it learns."""
     reference: bytes | None = state.get("reference")
     return reference
 
 
 def adopted(state: dict[str, Any], reference: bytes | None) -> None:
-    """Replace what a detector's state has learned by a reference; None: it learns anew from here.
+    """Replace the reference in a detector's state; None: learn anew.
 
-    The embeddings of the last minutes are removed, so the next reading is the first against this reference.
-    Raises ValueError where the bytes are no reference; then the state is unchanged.
+    The embeddings of the last minutes are dropped, so only later ones are compared with this reference.
+    Raises ValueError if the bytes are not a reference; then the state is unchanged.
     """
     space = unpacked(reference).space if reference is not None else ""
     heard = state.get("heard", 0)
@@ -75,5 +75,5 @@ def adopted(state: dict[str, Any], reference: bytes | None) -> None:
 
 
 def _needed(length: int) -> int:
-    """The minutes that it takes to learn for so long."""
+    """The minutes with calls that a training of this length needs."""
     return sum(max(part, FEWEST) for part in Learner(length).lengths)

@@ -1,4 +1,4 @@
-"""What T² is in ordinary minutes that the reference was not made of: cap, scale and limit."""
+"""The calibration of T² on ordinary minutes that the reference was not made of: cap, scale and limits."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from llmvitals.stats.axes import Floats
 from llmvitals.stats.hotelling import SPANS, remember, roots
 
 _OFTEN: Final = 8
-"""How many times a span has to fit into the recorded minutes."""
+"""The number of times that a span has to fit into the recorded minutes."""
 _SURE: Final = 2.0
-"""Standard errors of the fit that are added to a limit: a day says little about years."""
+"""Standard errors of the fit that are added to a limit, because a day allows little inference on years."""
 _ALONE: Final = 0.9
 """The share of its limit that a single minute may reach."""
 _NORMAL: Final = 2.0
-"""The least scale: that of squares of normal values in the tail. Few blocks do not show a smaller one."""
+"""The least scale: that of squared normal values in the tail. Few blocks cannot show a smaller one."""
 
 
 class Calibration(msgspec.Struct, frozen=True, array_like=True):
@@ -28,8 +28,8 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
     means, deviations: of each span's cube root of T²; of the first spans only, where little was recorded.
     locations, scales: of each span's own Gumbel distribution of the squares of blocks' maxima, which are
     counted in deviations: squares of what is nearly normal have the tail that it is made for (Cook, "Towards
-    better estimation of extreme winds", 1982). A burst stands out in short spans and not in long ones, so one
-    limit for all would blind the long ones. blocks: how many were fitted to; minutes: of a block.
+    better estimation of extreme winds", 1982). A burst is extreme in short spans but not in long ones, so one
+    limit for all would be too high for long spans. blocks: the number fitted. minutes: of a block.
     """
 
     cap: float
@@ -41,19 +41,19 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
     minutes: int
 
     def limits(self, run: float) -> NDArray[np.float64]:
-        """The limit of each span, in deviations; any of them is passed once in `run` minutes."""
+        """The limit of each span, in deviations; any of them is exceeded once in `run` minutes."""
         blocks = max(run * len(self.means) / self.minutes, 2.0)
         passed = []
         for span, location, scale in zip(
             SPANS, self.locations, np.maximum(self.scales, _NORMAL), strict=False
         ):
-            # A span remembers more than its own length, so neighbouring blocks are not independent.
+            # The memory of a span is longer than the span, so neighbouring blocks are not independent.
             apart = self.blocks * self.minutes / max(self.minutes, 2 * span)
             passed.append(gumbel.level(location, scale, blocks) + _SURE * gumbel.doubt(scale, apart, blocks))
         return np.sqrt(np.maximum(passed, 1.0))
 
     def lowered(self, limits: NDArray[np.float64]) -> float:
-        """The cap, or a lower one with which no single minute passes a limit, while two in a row may."""
+        """The cap, or a lower one with which no single minute exceeds a limit, while two in a row may."""
         return min(self.cap, self.means[0] + _ALONE * self.deviations[0] * float(limits[0]))
 
     def read(self, found: NDArray[np.float64], limits: NDArray[np.float64]) -> tuple[float, int]:
@@ -64,7 +64,7 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
 
 
 def capped(radii: list[float]) -> float:
-    """The cap: the median radius of ordinary minutes, so that the common direction of minutes counts."""
+    """The cap: the median radius of ordinary minutes, so that only a common direction of minutes adds up."""
     return float(np.median(radii))
 
 

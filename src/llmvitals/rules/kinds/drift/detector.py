@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 RELEASE: Final = 0.7
 """The share of the limit below which an alert resolves."""
 MEANT: Final = 0.5
-"""The share of its limit from which on the topics are named, although the other head fires."""
+"""The share of its limit at which the topics are named although the other head fires."""
 RECENT: Final = 32
-"""Vectors of the last minutes that are kept, to name calls."""
+"""Vectors of the last minutes that are kept to name calls."""
 
 
 class Embeddings(Protocol):
@@ -44,12 +44,12 @@ class Embeddings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DriftDetector(Detector):
-    """One reading a minute (or for as many minutes as it takes to have min_calls) once it has learned.
+    """Reads each minute, or as many minutes as have min_calls together, after it has learned a reference.
 
-    State: that of `pool`; "space": whose vectors it is about; "learning": see Learner; then "reference"
-    (bytes), "memories" (see hotelling; of topics, shape and alike) and "recent" (Seen); "heard": event time
-    (µs) of the last vector; "other": a space that others came of since; "silent": nothing came for an hour;
-    "said": the verdict, value, limit and note that hold.
+    State: that of `pool`; "space": the embedding space that it reads; "learning": see Learner; then
+    "reference" (bytes), "memories" (see hotelling; of topics, shape and alike) and "recent" (Seen); "heard":
+    event time (µs) of the last vector; "other": another space that vectors came from since; "silent": no
+    vector for an hour; "said": the present verdict, value, limit and note.
     """
 
     rule: Embeddings
@@ -62,17 +62,17 @@ class DriftDetector(Detector):
         return f"drift {rule.learn} {rule.min_calls} {rule.model} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
-        """Read a closed pane. The last reading holds until a step gives another one."""
+        """Read a closed pane. The last reading is repeated until a step makes another one."""
         at, readings = (pane + 1) * self.pane, []
         if vitals is not None and vitals.meaning:
-            readings = self._hear(state, pane, vitals.meaning)
+            readings = self._add_embeddings(state, pane, vitals.meaning)
         if step := pool.step(state, pane, self.pane, self.rule.min_calls):
             readings = [*readings, self._step(state, *step)]
         elif at >= self._stale(state):
             state["silent"] = True
             state.pop("memories", None)
-            other = f": they are of {state['other']} now" if "other" in state else ""
-            readings = [self._none(at, f"no embeddings of {state['space']} for an hour{other}")]
+            other = f"; they now come from {state['other']}" if "other" in state else ""
+            readings = [self._none(at, f"no embeddings from {state['space']} for an hour{other}")]
         elif not readings and "said" in state:
             verdict, value, limit, note = state["said"]
             return [Reading(at, verdict, value, limit, note=note)]
@@ -86,7 +86,7 @@ class DriftDetector(Detector):
         stale = self._stale(state)
         return min(pool.wakes(state), FOREVER if stale == FOREVER else -(-stale // self.pane) - 1)
 
-    def _hear(self, state: dict[str, Any], pane: int, meaning: Meaning) -> list[Reading]:
+    def _add_embeddings(self, state: dict[str, Any], pane: int, meaning: Meaning) -> list[Reading]:
         ours = {space: moments for space, moments in meaning.items() if self._wanted(state, space)}
         at = (pane + 1) * self.pane
         if ours:
@@ -97,7 +97,7 @@ class DriftDetector(Detector):
         elif "space" in state:
             state["other"] = min(meaning)
             if not self.rule.model and at - state["heard"] >= DAY:
-                note = f"the embeddings are of {min(meaning)} for a day: learning anew"
+                note = f"embeddings have come from {min(meaning)} for a day: learning a new reference"
                 state.clear()
                 pool.add(state, meaning, pane, self.pane)
                 state["heard"] = at
@@ -113,7 +113,7 @@ class DriftDetector(Detector):
         return self.rule.model in ("", space, space.rpartition("/")[0])
 
     def _stale(self, state: dict[str, Any]) -> int:
-        """When to report that there were no embeddings for an hour (µs); FOREVER: never."""
+        """When to report an hour without embeddings (µs); FOREVER: never."""
         if "reference" not in state or "silent" in state:
             return FOREVER
         heard: int = state["heard"]
@@ -122,7 +122,7 @@ class DriftDetector(Detector):
     def _step(self, state: dict[str, Any], space: str, step: Step) -> Reading:
         state["space"] = space
         if "reference" in state:
-            return self._judged(state, unpacked(state["reference"]), step)
+            return self._evaluated(state, unpacked(state["reference"]), step)
         learning = state.setdefault("learning", {})
         made = Learner(self.rule.learn // MINUTE).take(learning, space, step)
         counts = {"calls": step.moments.count, "reference_calls": learning.get("calls", 0)}
@@ -132,18 +132,18 @@ class DriftDetector(Detector):
         stand = Stand(step.end, {"reference_age_s": 0.0}, counts, texts={"model": space})
         return Reading(step.end, "clear", 0.0, 1.0, note="learning", stands=(stand,))
 
-    def _judged(self, state: dict[str, Any], reference: Reference, step: Step) -> Reading:
+    def _evaluated(self, state: dict[str, Any], reference: Reference, step: Step) -> Reading:
         self._remember(state, step)
         read = self._read(state, reference, step)
         (topics, _), (shape, _), (alike, _) = read
         score = max(topics, shape, alike)
         stand = self._stand(reference, step, topics, max(shape, alike))
         verdict: Verdict = "breach" if score > 1 else "hold" if score >= RELEASE else "clear"
-        note = self._note(state, reference, read) if verdict == "breach" else "they are again"
+        note = self._note(state, reference, read) if verdict == "breach" else "back to the reference"
         return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
 
     def _read(self, state: dict[str, Any], reference: Reference, step: Step) -> list[tuple[float, int]]:
-        """Of topics, shape and alike: the greatest share of its limit, and the place of the span with it."""
+        """Of topics, shape and alike: the greatest share of its limit, and the place of that span."""
         run = 3 * run_length(self.rule.false_alarms, self.rule.series, MINUTE)
         x, z = step.means
         topics, shape = reference.topics, reference.shape
@@ -177,18 +177,22 @@ class DriftDetector(Detector):
         del recent[:-RECENT]
 
     def _note(self, state: dict[str, Any], reference: Reference, read: list[tuple[float, int]]) -> str:
-        """Whether the topics have changed, and which calls show it."""
+        """Describe what has changed, with calls that show it."""
         (topics, _), (shape, _), (alike, place) = read
         which = int(shape > topics)
         head = (reference.topics, reference.shape)[which]
         now = hotelling.mean(state["memories"][which], read[which][1])
-        reported = ["other topics" if topics > MEANT else "the same topics, but repeated or spread otherwise"]
+        reported = [
+            "other topics"
+            if topics > MEANT
+            else "the same topics, but in other shares or with repeated texts"
+        ]
         if alike > max(topics, shape) and topics <= MEANT:
             more = hotelling.mean(state["memories"][2], place)[0] > 0
-            reported = [f"they are {'more' if more else 'less'} like each other than they were"]
+            reported = [f"calls are {'more' if more else 'less'} alike than before"]
         for word, seen, sign in (("new", state["recent"], 1), ("missing", reference.kept, -1)):
             if seen:
                 images = witness.images(seen, reference.space if which else "")
                 names = witness.first(seen, witness.scores(images, head.whitening, now), sign)
-                reported += [f"{word} are calls like {', '.join(names)}"] if names else []
+                reported += [f"{word}: calls like {', '.join(names)}"] if names else []
         return "; ".join(reported)

@@ -1,4 +1,4 @@
-"""The reference: what the embeddings of a series were like when it was learned."""
+"""The reference: the distribution of a series' embeddings when it was learned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llmvitals.rules.kinds.drift.calibration import Calibration
 from llmvitals.stats.whitening import Whitening
 
 KEPT: Final = 48
-"""Learned vectors that are kept, to name calls that are missing later."""
+"""Learned vectors that are kept to name calls that are missing later."""
 
 Seen = tuple[str, bytes]
 """Trace id, x as int8 of any length."""
@@ -24,11 +24,12 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Reference(msgspec.Struct, frozen=True, array_like=True):
-    """space: of which vectors. made: event time (µs) up to which it learned. calls: vectors of the mean.
+    """A learned reference.
 
-    overdispersion: how many times the variance of a minute's mean is what it were if calls came independently
-    of each other. topics: the head on x. shape: that on z. alike: for Whitening.alike of x, one number that
-    needs no axes. kept: a uniform sample of what was learned.
+    space: of its vectors. made: event time (µs) of its end. calls: vectors of the mean. overdispersion: the
+    variance of a minute's mean relative to that of independent calls. topics: the head on x. shape: the head
+    on z. alike: the calibration of Whitening.alike of x, one number without axes. kept: a uniform sample of
+    the learned vectors.
     """
 
     version: int
@@ -51,11 +52,13 @@ _decoder = msgspec.msgpack.Decoder(Reference)
 
 
 def unpacked(data: bytes) -> Reference:
-    """Back from `Reference.pack`. Raises ValueError where it is none of this version."""
+    """Decode `Reference.pack`. Raises ValueError if it is not a reference of this version."""
     try:
         found = _decoder.decode(data)
     except msgspec.DecodeError as error:
-        raise ValueError(f"this is no reference of embeddings: {error}") from None
+        raise ValueError(f"this is not a reference of embeddings: {error}") from None
     if found.version != VERSION:
-        raise ValueError(f"this reference is of version {found.version}, and {VERSION} is read: learn anew")
+        raise ValueError(
+            f"this reference has version {found.version}, but {VERSION} is required: learn it again"
+        )
     return found

@@ -25,41 +25,41 @@ LONGEST: Final = 28 * DAY
 def _learn(value: Any) -> int:
     length = duration(value)
     if not SHORTEST <= length <= LONGEST:
-        raise ValueError(f"{value} is no time to learn: write 1h to 4w, such as 2d")
+        raise ValueError(f"{value} is not a valid time to learn: write 1h to 4w, such as 2d")
     return length
 
 
 class Drift(Kind):
-    """Calls that are about something else than they were.
+    """Calls whose content has changed, by their embeddings.
 
-    model: whose embeddings it reads ("text-embedding-3-small", or a space "text-embedding-3-small/1536"); by
-    default the first that has enough calls. learn: the minutes with calls (µs) that the reference is learned
-    from, 1h to 4w. min_calls: embeddings that are read at a time; minutes with fewer are joined.
-    false_alarms: in a month, in all of `series` series together.
+    model: the embedding model ("text-embedding-3-small", or a space "text-embedding-3-small/1536"); by
+    default the first one with enough calls. learn: the minutes with calls (µs) that the reference is learned
+    from, 1h to 4w. min_calls: the embeddings of a step; minutes with fewer are joined. false_alarms: in a
+    month, in all of `series` series together.
     """
 
     kind: ClassVar[str] = "drift"
     lasting: ClassVar[bool] = True
-    summary: ClassVar[str] = "Calls are not what they were: {series} ({note})"
+    summary: ClassVar[str] = "The content of calls has changed: {series} ({note})"
     meaning: ClassVar[bool] = True
     measurement: ClassVar[str] = DRIFT
 
     model: str = Field(
         "",
         max_length=200,
-        description="Whose embeddings; default: the first that has enough calls.",
+        description="The embedding model; default: the first one with enough calls.",
         examples=["text-embedding-3-small"],
     )
     learn: Annotated[int, BeforeValidator(_learn), WithJsonSchema(DURATION)] = Field(
         "2d",
         validate_default=True,
-        description="How many minutes with calls it learns from; 1h to 4w.",
+        description="The minutes with calls that it learns from; 1h to 4w.",
     )
     min_calls: int = Field(
         10,
         ge=2,
         le=1_000_000,
-        description="Embeddings that are read at a time; minutes with fewer are joined.",
+        description="Embeddings of a step; minutes with fewer are joined.",
     )
     false_alarms: FalseAlarms = 1
     series: Series = 100

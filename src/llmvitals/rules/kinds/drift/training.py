@@ -1,7 +1,7 @@
-"""Learns a reference from minutes of embeddings: first their mean, then how far ordinary minutes are from it.
+"""Learns a reference from minutes of embeddings: first their mean, then the usual distance from it.
 
-The second half uses other minutes than the first: the distance of a mean from the minutes that it was made of
-says nothing about later minutes.
+The distances are those of other minutes than the mean is made of, because its own minutes are closer to it
+than later ones.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from llmvitals.sketch.moments import Moments
 
 FEWEST: Final = 24
-"""The least number of steps in each part of learning, and of blocks of maxima."""
+"""The least number of steps in each part of the learning, and of blocks of maxima."""
 _CAPPED: Final = 6 * HOUR // MINUTE
 
 
 class Step(NamedTuple):
-    """Minutes that are compared at once.
+    """One or more minutes that are read at once.
 
     end: event time, µs. minutes: how many. means: of x and of z, of length about 1.
     """
@@ -69,7 +69,7 @@ class Learner:
     length: int
 
     def take(self, state: dict[str, Any], space: str, step: Step) -> Reference | None:
-        """Learn a step; the reference when that is all it takes."""
+        """Learn a step; returns the reference after the last one."""
         part = state.setdefault("part", 0)
         state["minutes"] = state.get("minutes", 0) + step.minutes
         state["steps"] = state.get("steps", 0) + 1
@@ -90,7 +90,7 @@ class Learner:
         return None
 
     def share(self, state: dict[str, Any]) -> float:
-        """How much of the learning is done, 0 … 1."""
+        """The share of the learning that is done, 0 … 1."""
         part = state.get("part", 0)
         done = sum(self.lengths[:part]) + min(state.get("minutes", 0), self.lengths[part])
         return min(float(done) / sum(self.lengths), 0.99)
@@ -104,7 +104,7 @@ class Learner:
 
     @property
     def _block(self) -> int:
-        """Minutes: an hour, or less where there would be few."""
+        """Minutes of a block: an hour, or less if there would be too few blocks."""
         return max(1, min(HOUR // MINUTE, self.lengths[2] // FEWEST))
 
     def _enough(self, state: dict[str, Any]) -> bool:
@@ -149,7 +149,7 @@ def _mean(state: dict[str, Any], step: Step) -> None:
 
 
 def _whitened(state: dict[str, Any]) -> None:
-    """The mean and the axes are known."""
+    """Replace the sums of the first part by the mean and the axes."""
     heads = []
     for place, head in enumerate(state["heads"]):
         mean, found = np.frombuffer(head["mean"], "<f8"), axes.found(head)
@@ -164,7 +164,7 @@ def _whitening(head: dict[str, Any]) -> Whitening:
 
 
 def _whites(state: dict[str, Any], step: Step) -> Sequence[axes.Floats]:
-    """The step's whitened means. In passing: how much further they are than those of independent calls."""
+    """The whitened means of a step. It also adds up the overdispersion."""
     topics = _whitening(state["heads"][0])
     mean, now = np.frombuffer(topics.mean, "<f4").astype(np.float64), step.means
     apart = now[0] - mean

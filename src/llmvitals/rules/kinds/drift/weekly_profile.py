@@ -1,7 +1,7 @@
 """The weekly profile: how far the mean of each hour of the week is from the overall mean.
 
-Only along the axes that are kept, for in all other directions an hour's mean is noise. An hour that was seen
-for n minutes has the weight n/(n + DOUBT), as in an empirical Bayes estimate (Efron, Morris, "Stein's paradox
+It is kept along the main axes only, because in other directions the mean of an hour is noise. An hour with n
+minutes has the weight n/(n + DOUBT), as in an empirical Bayes estimate (Efron, Morris, "Stein's paradox
 in statistics", 1977).
 """
 
@@ -22,7 +22,7 @@ HOURS: Final = 168
 WEEK: Final = HOURS * HOUR // MINUTE
 """Minutes that have to be learned for a weekly profile."""
 DOUBT: Final = 30
-"""Minutes."""
+"""The minutes at which an hour has half of its weight."""
 
 
 def hour(end: int) -> int:
@@ -34,8 +34,8 @@ def gather(state: dict[str, Any], end: int, means: Sequence[NDArray[np.float64]]
     """Add a step's means, of x and of z. State: "hours": hour as text → steps and the sums of means."""
     hours = state.setdefault("hours", {})
     steps, *sums = hours.get(str(hour(end)), (0, *(bytes(4 * len(mean)) for mean in means)))
-    added = (np.frombuffer(one, "<f4") + mean for one, mean in zip(sums, means, strict=True))
-    hours[str(hour(end))] = [steps + 1, *(one.astype("<f4").tobytes() for one in added)]
+    added = (np.frombuffer(total, "<f4") + mean for total, mean in zip(sums, means, strict=True))
+    hours[str(hour(end))] = [steps + 1, *(total.astype("<f4").tobytes() for total in added)]
 
 
 def season(

@@ -1,4 +1,4 @@
-"""Finds the calls that show a change: those most like what is new, and those most like what is missing.
+"""Finds the calls that show a change: those closest to what is new, and to what is missing.
 
 The score of a call is ⟨y of its vector, y of the mean now⟩, y whitened and seen from the reference: the
 witness function of the kernel mean (Gretton and others, "A kernel two-sample test", JMLR 2012), whitened.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmvitals.stats.whitening import Whitening
 
 NAMED: Final = 3
-"""The number of calls that are named of each."""
+"""The number of calls to name, of new and of missing ones."""
 
 
 def small(sample: Sequence[Sample]) -> list[tuple[int, str, bytes]]:
@@ -36,7 +36,7 @@ def small(sample: Sequence[Sample]) -> list[tuple[int, str, bytes]]:
 
 
 def images(seen: Sequence[Seen], space: str) -> NDArray[np.float64]:
-    """Of calls (n × d, at 1): x, or where a space is named their z. Raises ValueError where it names none."""
+    """The unit vectors x of calls (n × d), or their z if a space is given. Raises ValueError for no space."""
     whole = np.frombuffer(b"".join(x for _, x in seen), "i1").reshape(len(seen), -1).astype(np.float64)
     unit: NDArray[np.float64] = whole / np.maximum(np.linalg.norm(whole, axis=1), 1)[:, None]
     return of_key(space).features(np.rint(unit * NORM)) / UNIT if space else unit

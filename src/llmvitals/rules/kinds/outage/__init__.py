@@ -1,1 +1,1 @@
-"""A provider that fails."""
+"""Outages of a provider."""

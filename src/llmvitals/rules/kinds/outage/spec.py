@@ -13,7 +13,7 @@ from llmvitals.record.view import UNKNOWN, Condition
 from llmvitals.rules.condition.dimensions import By, Wanted, condition
 from llmvitals.rules.condition.fields import CHANCE, PART, MinCalls, Window
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.screening import SLACK, Screen
 from llmvitals.rules.condition.statistic import Statistic
 from llmvitals.window import duration_text
@@ -30,19 +30,19 @@ MINOR: Final = "minor"
 MAJOR: Final = "major"
 SHARE: Final = METRICS["error_share"]
 _OUTCOMES: Final = ("error_type", "status")
-"""Dimensions that say how a call ended."""
+"""Dimensions that are the outcome of a call."""
 
 
 class Outage(Kind):
     """A provider that fails: minor and major.
 
-    It is one alert with two levels; at "major" it is critical, whatever its labels say. minor, major: the
-    share of failed calls from which on it is one. resolve_below: where the alert resolves, by default half of
+    It is one alert with two levels; at "major" it is critical, whatever its labels are. minor, major: the
+    shares of failed calls at which they begin. resolve_below: where the alert resolves, by default half of
     minor; until then a major outage stays major. min_calls: of the window. errors: the error_types that are
-    the provider's fault; a call with any other type, or one that failed without a type, is left out.
+    the provider's fault; calls with another type, and calls that failed without a type, are left out.
 
-    `no_data` is keep by default: callers turn away from a provider that is down, so few calls do not mean
-    that it has recovered.
+    `no_data` is keep by default: clients stop calling a provider that is down, so few calls do not mean that
+    it has recovered.
     """
 
     kind: ClassVar[str] = "outage"
@@ -81,11 +81,11 @@ class Outage(Kind):
     @classmethod
     def _errors(cls, value: Any) -> Condition:
         wanted = condition("errors", value)
-        # A successful call has no error_type, and has to count.
+        # Successful calls have no error_type, and have to be included.
         if wanted.accepts(UNKNOWN):
             return wanted
         if wanted.negate:
-            raise ValueError(f"this leaves out {UNKNOWN}, and so the calls that went well: name the errors")
+            raise ValueError(f"this excludes {UNKNOWN}, and so successful calls: name the errors")
         regex = None if wanted.regex is None else f"(?:{wanted.regex})|{UNKNOWN}"
         return Condition(wanted.values | {UNKNOWN} if wanted.values else frozenset(), regex)
 
@@ -100,12 +100,12 @@ class Outage(Kind):
         for name, _ in self.where:
             if name in _OUTCOMES:
                 raise ValueError(
-                    f"{name} in where would leave out the calls that went well: write errors: [Timeout, …]"
+                    f"{name} in where would exclude successful calls: write errors: [Timeout, …]"
                 )
         if self.minor >= self.major:
-            raise ValueError("minor has to be the lesser share: write such as minor: 20%, major: 60%")
+            raise ValueError("minor has to be below major: write for example minor: 20%, major: 60%")
         if self.resolve_below is not None and self.resolve_below > self.minor:
-            raise ValueError("resolve_below lies above minor: write a lower share")
+            raise ValueError("resolve_below is above minor: write a lower share")
         if self.errors is not None:
             where = tuple(sorted((*self.where, ("error_type", self.errors)), key=lambda pair: pair[0]))
             object.__setattr__(self, "where", where)
@@ -131,7 +131,7 @@ class Outage(Kind):
         del key
         return Statistic.over(self, SHARE, pane, few=self.min_calls)
 
-    def judged(self, at: int, value: float) -> Reading:
+    def reading(self, at: int, value: float) -> Reading:
         """The reading for a share of failed calls at a time (µs)."""
         if value >= self.major:
             return Reading(at, "breach", value, self.major, MAJOR)
@@ -141,9 +141,9 @@ class Outage(Kind):
         return Reading(at, "clear" if value <= release else "hold", value, self.minor)
 
     @property
-    def needs(self) -> Needs:
+    def required_data(self) -> RequiredData:
         """What the share is computed from."""
-        return Needs.of(SHARE)
+        return RequiredData.of(SHARE)
 
     @property
     def screen(self) -> Screen:
@@ -152,5 +152,5 @@ class Outage(Kind):
 
     def _may_fire(self, windows: Windows) -> NDArray[np.bool_]:
         calls, errors = windows.totals("calls"), windows.totals("errors")
-        found: NDArray[np.bool_] = (calls >= self.min_calls) & (errors >= calls * self.minor * (1 - SLACK))
-        return found
+        may_fire: NDArray[np.bool_] = (calls >= self.min_calls) & (errors >= calls * self.minor * (1 - SLACK))
+        return may_fire

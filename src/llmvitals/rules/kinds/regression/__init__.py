@@ -1,1 +1,1 @@
-"""A metric that is worse than at the same hours of past weeks."""
+"""Regressions: a metric is worse than at the same hours of past weeks or days."""

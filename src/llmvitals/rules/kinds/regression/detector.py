@@ -1,4 +1,4 @@
-"""Compares each minute with the same hours of past weeks or days."""
+"""Compares each minute with the same hours of past weeks or days (seasonal baseline)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.regression.gauge import Gauge, Sample
 
-TRIAL: Final = 120
-"""Minutes with calls that it takes at least until it is over."""
-SURE: Final = 4.0
-"""…and log of the odds against the change; the least one that counts has to be less likely than none."""
-_LOST: Final = "nothing to compare for a day: not waited for any longer"
+SHORTEST: Final = 120
+"""The least number of minutes with calls before an alert resolves."""
+RESOLVE_ODDS: Final = 4.0
+"""The log odds against the change that resolve an alert; even the least change has to be unlikely."""
+_GIVEN_UP: Final = "nothing to compare for a day; no longer waiting"
 _SIDES: Final[tuple[Side, Side]] = ("up", "down")
 
 
 def since_text(since: int, now: int) -> str:
-    """When it began (µs), as one says it now.
+    """Format when a change began; since, now: µs.
 
     >>> since_text(1_780_304_400_000_000, 1_780_308_000_000_000)
     'Mon 09:00 UTC'
@@ -43,19 +43,19 @@ def since_text(since: int, now: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Seasonal(Detector):
+class RegressionDetector(Detector):
     """The detector of one series.
 
-    season: hours of a week or a day. past: how many of them are compared with; least: how many are needed.
-    few: the calls that an hour needs to be compared with, and a change to be reported. effect: see Gauge.
-    level: log of the evidence that alarms. pane in µs.
+    season: hours of a week or a day. past: the seasons that are compared; least: those that are needed. few:
+    the calls that an hour needs to be compared, and a change to be reported. effect: see Gauge. level: the
+    log evidence that fires. pane: µs.
 
     State: "open": [last pane of the minute, its sample]; "hour", "sum": the current hour and its sample;
-    "hours": past hours (see hours); "usual": what is usual for the current hour, with "calls" (their usual
-    number), "guess" (how much the noise grows because the usual value is an estimate) and "noise" (the
-    dispersion of each side, once it is known); "up", "down": the evidence of each side (see `_weigh`);
-    "told": the side that alarms and the alternative that fits best; "trial": what came since the alarm;
-    "last": the last pane that was compared.
+    "hours": past hours (see hours); "usual": the baseline of the current hour, with "calls" (the usual
+    number), "guess" (the factor of the noise because the baseline is an estimate) and "noise" (the dispersion
+    of each side, once it is known); "up", "down": the evidence of each side (see `_weigh`); "told": the side
+    that fires and the alternative that fits best; "trial": the sums since it fired; "last": the last pane
+    that was compared.
     """
 
     metric: str
@@ -71,7 +71,7 @@ class Seasonal(Detector):
 
     @property
     def shape(self) -> str:
-        """What the state depends on: not the limits, so that a changed one forgets no week."""
+        """What the state depends on. Limits are not included, so that a changed limit keeps past weeks."""
         return f"regression {self.metric} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
@@ -88,12 +88,12 @@ class Seasonal(Detector):
             readings += self._close(state)
         if "told" in state and pane >= self._ends(state):
             at = (pane + 1) * self.pane
-            readings.append(Reading(at, "none", 0, 0, note=_LOST))
+            readings.append(Reading(at, "none", 0, 0, note=_GIVEN_UP))
             self._forget(state)
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
-        """The end of a minute with calls, or of the day after which nothing is waited for."""
+        """The end of a minute with calls, or of the day after which an alert resolves."""
         if "open" in state:
             last: int = state["open"][0]
             return last
@@ -104,7 +104,7 @@ class Seasonal(Detector):
         return last + DAY // self.pane
 
     def _close(self, state: dict[str, Any]) -> list[Reading]:
-        """A minute with calls is over."""
+        """Evaluate a minute with calls that is over."""
         pane, sample = state.pop("open")
         at = (pane + 1) * self.pane
         hour = (at - 1) // HOUR
@@ -114,13 +114,13 @@ class Seasonal(Detector):
         if "told" in state and state["told"][0] not in self.sides:
             self._forget(state)
             return [Reading(at, "none", 0, 0, note="the rule was changed")]
-        # A rule that was changed may ask for a side whose noise will be known with the next hour.
+        # A changed rule may read a side whose noise is known only from the next hour on.
         if not set(self.sides) <= set((state["usual"] or {}).get("noise", ())):
             return self._unknown(state, at)
-        return self._weigh(state, at, sample) if "told" not in state else self._try(state, at, sample)
+        return self._weigh(state, at, sample) if "told" not in state else self._retest(state, at, sample)
 
     def _turn(self, state: dict[str, Any], hour: int) -> None:
-        """Begin another hour: store the one before, and compute what is usual for the new one."""
+        """Begin another hour: store the previous one, and compute the baseline of the new one."""
         if "sum" in state:
             self._remember(state)
         found = hours.rows(state)
@@ -132,14 +132,14 @@ class Seasonal(Detector):
         usual: dict[str, Any] = dict(self.gauge.usual(past, found))
         state["usual"] = usual
         usual["calls"] = float(np.median(past["calls"]))
-        # What is usual is not known better than by so many hours, each with a noise of its own.
+        # The baseline is an estimate from this many hours, each with its own noise.
         usual["guess"] = 1 + 1 / len(past)
         if len(past) >= self.least:
             noise = {side: self._noise(state, found, side) for side in self.sides}
             usual |= {"noise": noise} if all(noise.values()) else {}
 
     def _noise(self, state: dict[str, Any], found: hours.Rows, side: Side) -> list[float] | None:
-        """The dispersion; the hours of a change that may have begun are no noise."""
+        """The dispersion, without the hours of a change that may have begun."""
         since = state.get(side, {}).get("since", FOREVER) // HOUR
         busy = found[(found["calls"] >= self.few) & (found["hour"] < since)]
         off, when = busy[side].astype(float), busy["hour"].astype(np.int64)
@@ -161,7 +161,7 @@ class Seasonal(Detector):
         hours.remember(state, (state["hour"], total[0][0], *row, value), (off[0], off[1]), back)
 
     def _unknown(self, state: dict[str, Any], at: int) -> list[Reading]:
-        """Nothing is known of this hour: the evidence and an alert stay as they are."""
+        """The reading of an hour without a baseline: evidence and alert do not change."""
         return [Reading(at, "hold" if "told" in state else "clear", 0, 0)]
 
     def _evidence(self, state: dict[str, Any], sample: Sample, side: Side) -> list[float]:
@@ -171,7 +171,7 @@ class Seasonal(Detector):
         return [entry / phi for entry in self.gauge.evidence(sample, usual, side, self.effect)]
 
     def _weigh(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
-        """Evidence of each side: see shiryaev, and "since" (µs), "sample" and "expected" of its run."""
+        """Update the evidence of each side (see shiryaev): "since" (µs), "sample", "expected" of its run."""
         for side in self.sides:
             seen = state.setdefault(side, {})
             shiryaev.step(seen, self._evidence(state, sample, side))
@@ -194,8 +194,8 @@ class Seasonal(Detector):
         times = f"{reading.value / reading.limit:.2g} times as much, " if reading.limit > 0 else ""
         return reading._replace(note=f"{times}since {since_text(since, at)}")
 
-    def _try(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
-        """Test whether the calls since the alarm contradict it: Page's test in the other direction."""
+    def _retest(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
+        """Test whether the calls since the alert fired contradict it: Page's test in the other direction."""
         trial, state["last"] = state["trial"], at // self.pane - 1
         side, likely = state["told"]
         evidence = self._evidence(state, sample, side)
@@ -204,10 +204,10 @@ class Seasonal(Detector):
         self._gather(state, trial, at, sample)
         minutes = trial["minutes"] = trial.get("minutes", 0) + 1
         reading = self._reading(at, "hold", trial)
-        if minutes >= TRIAL and trial["sum"] <= -SURE and trial["least"] <= 0:
+        if minutes >= SHORTEST and trial["sum"] <= -RESOLVE_ODDS and trial["least"] <= 0:
             self._forget(state)
-            return [reading._replace(verdict="clear", note="as usual again")]
-        if trial["sum"] > 0 or minutes >= 2 * TRIAL:
+            return [reading._replace(verdict="clear", note="back to the usual level")]
+        if trial["sum"] > 0 or minutes >= 2 * SHORTEST:
             state["trial"] = {}
         return [reading]
 

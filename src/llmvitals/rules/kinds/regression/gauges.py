@@ -1,4 +1,4 @@
-"""Which gauge compares a metric with past hours, as the registry of metrics says."""
+"""Selects the gauge of a metric by the registry of metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def sketch_of(name: str) -> str:
-    """The sketch that is read to compare a metric, "" for none: of a mean too."""
+    """The sketch that is read to compare a metric, "" for none."""
     metric = metric_of(name)
     return metric.sketch or (metric.logs if metric.logs in SKETCHES else "")
 
@@ -32,4 +32,4 @@ def gauge_of(name: str) -> Gauge:
             return Level(metric)
         case "log_mean":
             return Level(metric, sketch=sketch_of(name), logs="" if sketch_of(name) else metric.logs)
-    raise ValueError(f"{name} has no calls that can be compared")
+    raise ValueError(f"{name} cannot be compared with the past")

@@ -1,4 +1,4 @@
-"""Past hours: a few numbers each, packed."""
+"""Past hours, a few packed numbers each."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ROW: Final = np.dtype(
         ("down", "<f2"),
     ]
 )
-"""hour: since 1970. stat, spread: see the gauges. value: the metric, in its unit. up, down: by how many
-standard deviations it was above and below what was expected of it, NaN where nothing was."""
+"""hour: since 1970. stat, spread: see the gauges. value: the metric, in its unit. up, down: its distance
+above and below the baseline in standard deviations, NaN without a baseline."""
 _MOST: Final = 60_000.0
 
 
 def rows(state: dict[str, Any]) -> Rows:
-    """All of them, the oldest first."""
+    """All hours, the oldest first."""
     return np.frombuffer(state.get("hours", b""), ROW)
 
 
@@ -41,7 +41,7 @@ def remember(state: dict[str, Any], row: tuple[float, ...], off: tuple[float, fl
 
 
 def doubt(state: dict[str, Any], since: int) -> None:
-    """Leave hours from `since` on out of the noise."""
+    """Exclude hours from `since` on from the noise."""
     changed = rows(state).copy()
     for side in ("up", "down"):
         changed[side][changed["hour"] >= since] = np.nan

@@ -1,4 +1,4 @@
-"""A mean, held against that of past hours."""
+"""Compares a mean with that of past hours."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ if TYPE_CHECKING:
     from llmvitals.rules.kinds.regression.hours import Rows
 
 SHIFTS: Final = (0.05, 0.1, 0.2, 0.5)
-"""Changes of a level that are looked for, in standard deviations of a call: greater ones would trust the
-normal law too far."""
+"""The tested shifts, in standard deviations of a call; the normal law is too rough for greater ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
     """A mean, by the normal law of its minutes. `stat`: the mean of what is added; `spread`: its variance.
 
-    sketch: the logarithms of what it holds are added (zeros are left out), so that one call that costs a
-    thousand times as much is no change. logs: the total of logarithms instead. Neither: the metric's own sum.
+    sketch: compare the logarithms of its values (without zeros), so that one call with a thousandfold value
+    is no change. logs: compare this total of logarithms. Neither: compare the metric's own sum.
     """
 
     metric: Metric
@@ -45,7 +44,7 @@ class Level:
         return [counted, total, over, under], {}
 
     def minute(self, sample: Sample) -> Sample:
-        """With its square, and that it is one."""
+        """Add the square, and a count of one minute."""
         calls, total = sample[0][0], sample[0][1]
         return [*sample[0], total * total / calls if calls else 0.0, 1 if calls else 0], {}
 
@@ -55,7 +54,7 @@ class Level:
         return over / (under * self.metric.per) if under else None
 
     def row(self, sample: Sample) -> tuple[float, float] | None:
-        """The mean, and how much a call differs, by how much minutes do."""
+        """The mean, and the variance of a call, estimated from minutes."""
         calls, total, _, _, squares, minutes = sample[0]
         if minutes < 3:
             return None
@@ -70,13 +69,13 @@ class Level:
         return {"value": value, "mean": mean, "spread": max(float(median(past["spread"].tolist())), floor)}
 
     def off(self, sample: Sample, usual: Usual, side: Side) -> float:
-        """Of a normal law."""
+        """By the normal law."""
         calls, total = sample[0][:2]
         away = (total * self._unit - calls * usual["mean"]) / math.sqrt(calls * usual["spread"])
         return away if side == "up" else -away
 
     def evidence(self, sample: Sample, usual: Usual, side: Side, effect: float) -> list[float]:
-        """Of a normal law."""
+        """By the normal law."""
         calls, total = sample[0][:2]
         margin = math.log1p(effect) if self._log else effect * abs(usual["mean"])
         away = total * self._unit - calls * usual["mean"]

@@ -1,4 +1,4 @@
-"""A quantile, held against that of past hours: how many calls lie beyond it."""
+"""Compares a quantile with that of past hours by the number of calls beyond it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Edge:
         return [int(counts.sum())], bins
 
     def minute(self, sample: Sample) -> Sample:
-        """As it is."""
+        """The sample, unchanged."""
         return sample
 
     def value(self, sample: Sample) -> float | None:
@@ -60,12 +60,12 @@ class Edge:
         return {"value": value, "up": math.ceil(edge), "down": math.floor(edge)}
 
     def off(self, sample: Sample, usual: Usual, side: Side) -> float:
-        """Of the calls beyond the edge itself."""
+        """By the calls beyond the quantile itself."""
         share, count = self._beyond(sample[1], usual, side, 0.0)
         return beyond(count, sample[0][0], share)
 
     def evidence(self, sample: Sample, usual: Usual, side: Side, effect: float) -> list[float]:
-        """Of a binomial."""
+        """By a binomial."""
         share, count = self._beyond(sample[1], usual, side, effect)
         return odds(count, int(sample[0][0]), share, RATIOS)
 

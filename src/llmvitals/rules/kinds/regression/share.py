@@ -1,4 +1,4 @@
-"""A share of calls, held against that of past hours."""
+"""Compares a share of calls with that of past hours."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from llmvitals.rules.kinds.regression.hours import Rows
 
 PRIOR: Final = 5.0
-"""Bad calls at the rate of all hours that count beside those of the hour itself."""
+"""Prior: this many bad calls at the rate of all hours are added to those of the hour."""
 LEAST: Final = 0.001
-"""A share below this counts as this: what was never seen may happen once."""
+"""The least baseline of a share, because an event without precedent may happen once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Share:
         return [vitals.total(self.metric.under), sum(map(vitals.total, self.metric.over))], {}
 
     def minute(self, sample: Sample) -> Sample:
-        """As it is."""
+        """The sample, unchanged."""
         return sample
 
     def value(self, sample: Sample) -> float | None:
@@ -46,9 +46,10 @@ class Share:
         return sample[0][1], 0.0
 
     def usual(self, past: Rows, every: Rows) -> Usual:
-        """The share of all of them together, and some of every hour where bad calls are rare.
+        """The share of these hours together, with a prior from every hour for rare bad calls.
 
-        An hour far above the others counts as less, so that an incident of last week is not usual now.
+        An hour far above the others is limited, so that an incident of last week does not become the
+        baseline.
         """
         bad, calls = past["stat"].astype(float), past["calls"].astype(float)
         known, made = every["stat"].sum(dtype=float), every["calls"].sum(dtype=float)
@@ -60,13 +61,13 @@ class Share:
         return {"value": float(min(share, 1.0))}
 
     def off(self, sample: Sample, usual: Usual, side: Side) -> float:
-        """Of a binomial."""
+        """By a binomial."""
         (calls, bad), _ = sample
         away = beyond(bad, calls, min(max(usual["value"], LEAST), 1 - LEAST))
         return away if side == "up" else -away
 
     def evidence(self, sample: Sample, usual: Usual, side: Side, effect: float) -> list[float]:
-        """Of a binomial; a share that can't grow by so much can't be too great."""
+        """By a binomial; there is no evidence if the share cannot grow by the effect."""
         (calls, bad), _ = sample
         base = max(usual["value"], LEAST)
         limit = base * (1 + effect) if side == "up" else base / (1 + effect)

@@ -13,9 +13,9 @@ from llmvitals.metrics.registry import COMPARABLE, comparable, metric_of
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
 from llmvitals.rules.condition.fields import SCORE_MEAN, SHARE, MinCalls, Schema
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.sentences import named
-from llmvitals.rules.kinds.regression.detector import Seasonal
+from llmvitals.rules.kinds.regression.detector import RegressionDetector
 from llmvitals.rules.kinds.regression.gauges import gauge_of, sketch_of
 from llmvitals.window import HOUR, MINUTE, duration_text
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmvitals.record.alert import Bound, Unit
 
 AGAINST: Final[dict[str, tuple[int, int, int, int]]] = {"weeks": (168, 4, 2, 8), "days": (24, 7, 3, 14)}
-"""What is compared with → its hours; how many of them by default, at least and at most."""
+"""Season → its hours; the default, least and greatest number of past seasons."""
 DIRECTIONS: Final = ("up", "down", "both")
 EFFECT: Final = 0.2
 SCORE_EFFECT: Final = 0.1
@@ -40,12 +40,12 @@ def _bounds(against: str) -> Schema:
 class Regression(Kind):
     """A metric that is worse than at the same hours of past weeks or days.
 
-    against: weeks or days. past: how many of them are compared with; their median is what is usual. It says
-    nothing before there are two weeks or three days. effect: the least change that counts, a share of what is
-    usual. direction: up, down or both; by default the direction in which the metric gets worse. min_calls: of
-    an hour, for it to be compared with, and of the change. false_alarms, series: see condition/false_alarms.
+    against: weeks or days. past: the number of them that are compared; their median is the baseline. It needs
+    two weeks or three days. effect: the least change that counts, a share of the baseline. direction: up,
+    down or both; by default the direction in which the metric gets worse. min_calls: of an hour, to be
+    compared, and of the change. false_alarms, series: see condition/false_alarms.
 
-    Hours are those of UTC. A change that stays becomes usual once it fills half of the past.
+    Hours are in UTC. A lasting change becomes the baseline once it fills half of the past.
     """
 
     kind: ClassVar[str] = "regression"
@@ -62,15 +62,16 @@ class Regression(Kind):
         None,
         ge=2,
         le=14,
-        description="How many weeks or days it is compared with; default: 4 or 7.",
+        description="The number of past weeks or days; default: 4 or 7.",
     )
     effect: Annotated[float | None, WithJsonSchema(_EFFECT)] = Field(
-        None, description="The least change that counts, of what is usual; default: 20%, or 10% of a score."
+        None,
+        description="The least change that counts, as a share; default: 20%, or 10% for a score.",
     )
     direction: Literal["up", "down", "both"] | None = Field(
-        None, description="The direction of the change; default: where the metric gets worse."
+        None, description="The direction of the change; default: the one in which the metric gets worse."
     )
-    min_calls: MinCalls = Field(30, description="Hours with fewer calls are not compared with.")
+    min_calls: MinCalls = Field(30, description="Hours with fewer calls are not compared.")
     false_alarms: FalseAlarms = 1
     series: Series = 100
 
@@ -92,7 +93,7 @@ class Regression(Kind):
     def _effect(cls, value: Any) -> float:
         points = basis_points(value)
         if not 100 <= points <= 10 * BASIS:
-            raise ValueError(f"{value} is no change to look for: write 1% to 1000%, such as 20%")
+            raise ValueError(f"{value} is not a valid effect: write 1% to 1000%, such as 20%")
         return points / BASIS
 
     model_config = ConfigDict(
@@ -127,20 +128,20 @@ class Regression(Kind):
 
     @property
     def summary(self) -> str:
-        """The metric's own sentence, if it has one."""
+        """The metric's own summary, or a general one."""
         usual = f"{{limit}} is usual at this time of past {self.against} ({{note}}): {{series}}"
         if sentence := metric_of(self.metric).sentence:
             return f"{{value}} of {sentence}, {usual}"
         return f"{named(self.metric)} is {{value}}, {usual}"
 
-    def detector(self, pane: int, key: tuple[str, ...]) -> Seasonal:
+    def detector(self, pane: int, key: tuple[str, ...]) -> RegressionDetector:
         """It is the same for each series."""
         del key
         season, usually, least, _ = AGAINST[self.against]
         direction = self.direction or metric_of(self.metric).worse
         sides: tuple[Side, ...] = ("up", "down") if direction == "both" else (direction,)
         steps = run_length(self.false_alarms, self.series, MINUTE) * len(sides)
-        return Seasonal(
+        return RegressionDetector(
             metric=self.metric,
             gauge=gauge_of(self.metric),
             sides=sides,
@@ -154,6 +155,6 @@ class Regression(Kind):
         )
 
     @property
-    def needs(self) -> Needs | None:
+    def required_data(self) -> RequiredData | None:
         """All sums and the metric's sketch; None for a score."""
-        return None if metric_of(self.metric).score else Needs.all_sums([sketch_of(self.metric)])
+        return None if metric_of(self.metric).score else RequiredData.all_sums([sketch_of(self.metric)])

@@ -1,1 +1,1 @@
-"""One user, session or key out of control."""
+"""A session, user or key that spends too much or is in a loop."""

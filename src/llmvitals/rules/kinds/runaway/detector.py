@@ -1,4 +1,4 @@
-"""The spend and the tool calls of a session, user or key in a window, against their limits."""
+"""Compares the spend and the tool calls of a session, user or key in a window with limits."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from llmvitals.rules.condition.trailing import Trailing
 
 LEVELS: Final = {1: "", 2: "×2", 5: "×5"}
-"""How many times the limit → the level; each is reported once in an episode."""
+"""Multiple of the limit → level; each is reported once in an episode."""
 RELEASE: Final = 95
-"""It is over when everything is below this per cent of its limit."""
+"""An alert resolves when all amounts are below this per cent of their limits."""
 NAMED: Final = 3
-"""Tool calls that are named at most."""
+"""The most tool calls that are named."""
 
 
 class _Limited(NamedTuple):
     """An amount that a rule limits."""
 
     what: str
-    much: int
+    amount: int
     limit: int
 
     def step(self, above: int) -> int:
         """The highest of LEVELS above one that is reached; 0 when none is."""
-        return max((step for step in LEVELS if step > above and self.much >= step * self.limit), default=0)
+        return max((step for step in LEVELS if step > above and self.amount >= step * self.limit), default=0)
 
 
 _NOTHING: Final[Sample] = ([0], 0, {})
@@ -70,8 +70,8 @@ class RunawayDetector(Detector):
     """known: whether it is known who makes the calls. tools: whether tool calls are read.
 
     State: that of the window of closed panes; "fired" (the highest of LEVELS that was reported), "begin" and
-    "at" while it fires; "number": the episodes since the window was empty. An episode's name is made of the
-    time at which it began, in whole windows, and its number, so it is the same from open and closed panes.
+    "at" while it fires; "number": the episodes since the window was empty. An episode's name consists of the
+    time at which it began, in whole windows, and its number, so open and closed panes give the same name.
     """
 
     rule: Limits
@@ -124,7 +124,7 @@ class RunawayDetector(Detector):
 
     def _report(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
         amounts, fired = self._limited(sample), state.get("fired", 0)
-        worst = max(amounts, key=lambda one: one.step(fired))
+        worst = max(amounts, key=lambda limited: limited.step(fired))
         step = worst.step(fired)
         if not step:
             return []
@@ -137,10 +137,10 @@ class RunawayDetector(Detector):
         self, at: int, of: _Limited, verdict: Verdict, begin: str, *, note: str, level: str = ""
     ) -> Reading:
         scale = 1 if self.rule.spend is None else NANO
-        return Reading(at, verdict, of.much / scale, of.limit / scale, level, begin, note=note)
+        return Reading(at, verdict, of.amount / scale, of.limit / scale, level, begin, note=note)
 
     def _released(self, amounts: Sequence[_Limited]) -> bool:
-        return all(one.much * 100 < one.limit * RELEASE for one in amounts)
+        return all(limited.amount * 100 < limited.limit * RELEASE for limited in amounts)
 
     def _sample(self, vitals: Vitals) -> Sample:
         """Money, and the tool calls whose arguments are known."""
@@ -162,14 +162,14 @@ class RunawayDetector(Detector):
         return found
 
     def _note(self, of: _Limited, sample: Sample) -> str:
-        """What happened, to be read after the series: `called search#ab12 23 times within 10m, …`."""
+        """What happened, to follow the series: `called search#ab12 23 times within 10m, …`."""
         within, tools = f"within {self.rule.window_text}", sample[2]
         if of.what == "spend":
-            spent, limit = (amount(nano / NANO, "usd") for nano in (of.much, of.limit))
+            spent, limit = (amount(nano / NANO, "usd") for nano in (of.amount, of.limit))
             return f"spent {spent} {within}; limit {limit}"
         often = sorted(tools, key=lambda name: (-tools[name], name))
         if of.what == "same_tool":
-            return f"called {often[0]} {of.much:,} times {within}, each time with the same arguments"
+            return f"called {often[0]} {of.amount:,} times {within}, each time with the same arguments"
         named = ", ".join(often[:NAMED]) + (" …" if len(often) > NAMED else "")
         kinds = "of one kind" if len(often) == 1 else f"of only {len(often)} kinds"
-        return f"made {of.much:,} tool calls {within}, {kinds}: {named}"
+        return f"made {of.amount:,} tool calls {within}, {kinds}: {named}"

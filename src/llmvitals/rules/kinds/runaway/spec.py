@@ -12,7 +12,7 @@ from llmvitals.record.view import UNKNOWN
 from llmvitals.rules.condition.dimensions import By
 from llmvitals.rules.condition.fields import ABOVE_0, Window
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.screening import Screen
 from llmvitals.rules.condition.trailing import Trailing, bucket_length
 from llmvitals.rules.kinds.runaway.detector import LEVELS, RunawayDetector
@@ -68,7 +68,7 @@ class Runaway(Kind):
     def _spend(cls, value: Any) -> int:
         nano = dollars_nano(value)
         if nano <= 0:
-            raise ValueError(f"{value} would always be reached: write dollars above 0")
+            raise ValueError(f"{value} is always reached: write dollars above 0")
         return nano
 
     @field_validator("signatures", mode="before")
@@ -94,7 +94,7 @@ class Runaway(Kind):
         if not self.by:
             raise ValueError("write who may run away, such as by: [session]")
         if self.signatures and self.signatures.at_most >= self.signatures.calls:
-            raise ValueError("signatures: any calls are of so few kinds: write at_most well below calls")
+            raise ValueError("signatures: at_most has to be well below calls: any calls would match")
         return self
 
     @property
@@ -124,9 +124,9 @@ class Runaway(Kind):
         return self.same_tool is not None or self.signatures is not None
 
     @property
-    def needs(self) -> Needs:
+    def required_data(self) -> RequiredData:
         """Money, and tool calls if they have a limit."""
-        return Needs(("calls", "cost_nano"), tools=self._tools)
+        return RequiredData(("calls", "cost_nano"), tools=self._tools)
 
     @property
     def screen(self) -> Screen:

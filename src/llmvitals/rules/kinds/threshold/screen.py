@@ -1,4 +1,4 @@
-"""Windows in which a metric may lie beyond a fixed limit."""
+"""Finds windows in which a metric may exceed a fixed limit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def may_fire(limit: FixedLimit, windows: Windows) -> Flags:
-    """Of each window whether the metric may lie beyond the limit."""
+    """For each window whether the metric may exceed the limit."""
     metric = metric_of(limit.metric)
     if metric.sketch:
         return _quantile(metric, limit, windows)
@@ -43,7 +43,7 @@ def may_fire(limit: FixedLimit, windows: Windows) -> Flags:
 
 
 def _quantile(metric: Metric, limit: FixedLimit, windows: Windows) -> Flags:
-    """So many values must lie beyond the limit as the quantile says, less one, and less a bin's width."""
+    """Whether enough values exceed the limit for the quantile, with a tolerance of one value and one bin."""
     bins = windows.entries.bins
     first = quantiles.NUMBER[metric.sketch] * quantiles.STRIDE
     own = (bins.labels >= first) & (bins.labels < first + quantiles.STRIDE)

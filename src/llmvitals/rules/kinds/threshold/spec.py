@@ -12,7 +12,7 @@ from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.fields import NUMBER, SCORE_MEAN, MinCalls, Window, limit_schema, when
 from llmvitals.rules.condition.fixed_limit import FixedLimit
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.needs import Needs
+from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.screening import Screen
 from llmvitals.rules.condition.sentences import named
 from llmvitals.rules.condition.statistic import Statistic
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 FEW: Final = 20
 """Default of min_calls for shares, means and quantiles; it is 1 for totals and rates."""
 ABSENCE: Final = ("calls", "calls_per_s")
-"""Metrics for which `below` would mean an absence: without a call a threshold is not read."""
+"""Metrics for which `below` would mean an absence: a threshold is not evaluated without calls."""
 _SIDES: Final = ("above", "below", "resolve_below", "resolve_above")
 
 
 def _limits() -> list[Any]:
-    """The limits have to fit the metric's unit."""
+    """JSON Schema: the limits have to fit the metric's unit."""
     units: dict[Unit, list[str]] = {}
     for name, metric in METRICS.items():
         units.setdefault(metric.unit, []).append(name)
@@ -47,11 +47,11 @@ def _limits() -> list[Any]:
 
 
 class Threshold(Kind):
-    """A statistic over a trailing window against a fixed limit.
+    """A metric over a trailing window, compared with a fixed limit.
 
     above, below: the limit, one of the two, in the metric's unit. resolve_below, resolve_above: where the
-    alert resolves; between the two limits it stays as it is. window: µs. min_calls: of those that the metric
-    is computed from.
+    alert resolves; between the two limits its state does not change. window: µs. min_calls: the least number
+    of calls that the metric is computed from.
     """
 
     kind: ClassVar[str] = "threshold"
@@ -59,7 +59,7 @@ class Threshold(Kind):
 
     metric: Annotated[
         str, WithJsonSchema({"type": "string", "anyOf": [{"enum": list(METRICS)}, {"pattern": SCORE_MEAN}]})
-    ] = Field(description="The statistic that is watched.")
+    ] = Field(description="The metric that is compared with the limit.")
     above: Annotated[float | None, WithJsonSchema({})] = Field(
         None, description="The limit, in the metric's unit: 4s, 20%, dollars or a number."
     )
@@ -107,11 +107,11 @@ class Threshold(Kind):
             raise ValueError("write one of above and below")
         wrong = self.resolve_above if self.below is None else self.resolve_below
         if wrong is not None:
-            raise ValueError("above is released by resolve_below, and below by resolve_above")
+            raise ValueError("above takes resolve_below, and below takes resolve_above")
         if self.above is not None and (self.resolve_below or 0.0) > self.above:
-            raise ValueError("resolve_below lies above the limit: write a lower value")
+            raise ValueError("resolve_below is above the limit: write a lower value")
         if self.below is not None and self.resolve_above is not None and self.resolve_above < self.below:
-            raise ValueError("resolve_above lies below the limit: write a higher value")
+            raise ValueError("resolve_above is below the limit: write a higher value")
         return self
 
     @property
@@ -126,7 +126,7 @@ class Threshold(Kind):
 
     @property
     def summary(self) -> str:
-        """The metric's own sentence, if it has one."""
+        """The metric's own summary, or a general one."""
         if sentence := metric_of(self.metric).sentence:
             return f"{{value}} of {sentence} within {{window}} (limit {{limit}}): {{series}}"
         return f"{named(self.metric)} over {{window}} is {{value}}, the limit is {{limit}}: {{series}}"
@@ -136,7 +136,7 @@ class Threshold(Kind):
         del key
         return Statistic.over(self, metric_of(self.metric), pane, few=self.fixed_limit.min_calls)
 
-    def judged(self, at: int, value: float) -> Reading:
+    def reading(self, at: int, value: float) -> Reading:
         """The reading for a value at a time (µs)."""
         if self.above is not None:
             release = self.above if self.resolve_below is None else self.resolve_below
@@ -161,10 +161,10 @@ class Threshold(Kind):
         )
 
     @property
-    def needs(self) -> Needs | None:
+    def required_data(self) -> RequiredData | None:
         """What the metric is computed from; None for a score."""
         metric = metric_of(self.metric)
-        return None if metric.score else Needs.of(metric)
+        return None if metric.score else RequiredData.of(metric)
 
     @property
     def screen(self) -> Screen:

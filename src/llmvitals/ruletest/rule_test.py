@@ -1,4 +1,4 @@
-"""A test of rules: which calls come, and what fires when."""
+"""A test of rules: its calls, and the alerts that it expects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
+class CallStream:
     """A stream of calls. begin, end, every: µs after the test's start; end is exclusive.
 
     fields: of the event → its values, through which the calls cycle.
@@ -26,7 +26,7 @@ class Calls:
 
     @property
     def count(self) -> int:
-        """How many they are."""
+        """The number of calls."""
         return -(-(self.end - self.begin) // self.every)
 
     def events(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -37,25 +37,25 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """An alert as a test asks for it: `said` are fields of Alert that have to be equal.
+class ExpectedAlert:
+    """An expected alert. fields: those of Alert that have to be equal.
 
-    labels: a subset of its labels. annotations: likewise. line: where it stands.
+    labels, annotations: subsets of the alert's. line: its line in the file.
     """
 
     rule: str
     status: Literal["firing", "resolved"]
-    said: Mapping[str, str]
+    fields: Mapping[str, str]
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     line: int
 
     def differences(self, alert: Alert) -> dict[str, tuple[str, str]]:
-        """Field → what was asked for and what it is; {} when this is the alert that is meant."""
+        """Field → expected and actual value; {} if the alert matches."""
         pairs = {
             "rule": (self.rule, alert.rule),
             "status": (self.status, alert.status),
-            **{name: (text, getattr(alert, name)) for name, text in self.said.items()},
+            **{name: (text, getattr(alert, name)) for name, text in self.fields.items()},
             **{name: (text, alert.labels.get(name, "")) for name, text in self.labels.items()},
             **{name: (text, alert.annotations.get(name, "")) for name, text in self.annotations.items()},
         }
@@ -63,50 +63,50 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Expect:
-    """What has to hold. at: µs after the start; alerts: exactly these fire then, and these are over.
+class Expectation:
+    """An expectation. at: µs after the start; alerts: exactly these fire then, or have resolved.
 
-    never: rules that don't fire at any time. line: where it stands.
+    never: rules that must not fire at any time. line: its line in the file.
     """
 
     line: int
     at: int = 0
-    alerts: tuple[Wanted, ...] | None = None
+    alerts: tuple[ExpectedAlert, ...] | None = None
     never: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One test. start: µs since 1970. only: rules that are looked at; empty: all. line: where it stands."""
+class RuleTest:
+    """One test. start: µs since 1970. only: the rules that are checked; empty: all. line: in the file."""
 
     name: str
     line: int
     start: int
     only: tuple[str, ...]
-    calls: tuple[Calls, ...]
-    expect: tuple[Expect, ...]
+    calls: tuple[CallStream, ...]
+    expect: tuple[Expectation, ...]
 
     @property
     def end(self) -> int:
-        """µs after the start up to which it plays."""
-        return max([one.at for one in self.expect] + [one.end for one in self.calls], default=0)
+        """The end of the test, µs after the start."""
+        return max([expected.at for expected in self.expect] + [calls.end for calls in self.calls], default=0)
 
     @property
     def fires(self) -> set[str]:
-        """The rules that it asks to fire."""
-        return {alert.rule for one in self.expect for alert in one.alerts or ()}
+        """The rules that it expects to fire."""
+        return {alert.rule for expected in self.expect for alert in expected.alerts or ()}
 
     def quiet(self, rules: Iterable[str]) -> set[str]:
-        """The rules that it asks not to fire, at any time or at one; rules: those that there are."""
-        never = {name for one in self.expect for name in one.never}
-        return never.union(*((self.only or rules) for one in self.expect if one.alerts == ()))
+        """The rules that it expects not to fire, at any time or at one; rules: all rules."""
+        never = {name for expected in self.expect for name in expected.never}
+        return never.union(*((self.only or rules) for expected in self.expect if expected.alerts == ()))
 
 
 @dataclass(frozen=True, slots=True)
-class Suite:
-    """A file of tests. rules: names of the rule files it is about; empty: all. pane: µs."""
+class RuleTestFile:
+    """A file of tests. rules: names of the rule files that it loads; empty: all. pane: µs."""
 
-    file: Path
+    path: Path
     rules: tuple[str, ...]
     pane: int
-    cases: tuple[Case, ...] = field(default=())
+    tests: tuple[RuleTest, ...] = field(default=())

@@ -1,14 +1,14 @@
-"""What a root-cause line explains: how a metric of a rule is made of products.
+"""How a metric is decomposed into products of factors, so that a change of it can be split.
 
-Money of a key is what it had cost without any cache, for prompts and for answers, less what a cache saved:
+The cost of a key is the cost without any cache, of prompts and of answers, less the saving of the cache:
 
     calls · tokens/calls · price                       of prompts, and of answers
-    calls · tokens saved/calls · price                 which is taken off (or put on, where writing to a cache
-                                                       costs more than reading from it saves)
+    calls · tokens saved/calls · price                 subtracted (or added, where writing to a cache costs
+                                                       more than reading from it saves)
 
-One price, for a token of a prompt; an answer's counts as several: as many as a price list would need that
-explains both times, and where none can, ANSWER. What was saved is told in tokens of that price.
-Latency of a key is calls · output tokens/calls · time for a token.
+There is one price: that of a prompt token. An answer token counts as several prompt tokens: as many as a
+price list needs to explain both periods, or ANSWER if no price list does. Savings are counted in tokens of
+that price. The latency of a key is calls · output tokens/calls · time per token.
 """
 
 from __future__ import annotations
@@ -23,50 +23,50 @@ if TYPE_CHECKING:
     from llmvitals.rootcause.keys import Floats
 
 ANSWER: Final = 5.0
-"""Most models charge 4 to 8 times as much for a token of the answer as for one of the prompt."""
+"""The assumed price of an answer token in prompt tokens: most models charge 4 to 8 times as much."""
 RATIOS: Final = (1.0, 12.0)
-"""Between these is what a price list may charge for a token of the answer."""
-APART: Final = 0.1
-"""How much the proportion of answers to prompts has to differ for their prices to be told from each other."""
+"""The plausible range of that price."""
+DISTINCT: Final = 0.1
+"""The least relative difference of the answers-to-prompts proportion from which prices can be derived."""
 
 
 class Items(Protocol):
-    """A key's shares before and now → what lmdi splits. steady: the same models answered both times."""
+    """A key's shares before and now → items for lmdi. steady: the same models answered in both."""
 
     def __call__(self, key: str, before: Floats, now: Floats, *, steady: bool) -> list[Item]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Decomposition:
     """A sum over keys.
 
-    unit: of the sum; `scale` of the integers that are added up make one. each: per call, not per hour.
-    weight: its place in a heavy.Share. kinds: whose keys to take, the best first.
+    unit: of the sum. scale: how many of the integers that are added up make one unit. per_call: per call, not
+    per hour. weight: the sum's place in a top_k.Share. kinds: the kinds of keys to use, the best first.
     """
 
     unit: Unit
     scale: int
-    each: bool
+    per_call: bool
     weight: int
     items: Items
     kinds: tuple[str, ...] = ("prompt", "model")
 
 
-def subject(metric: str, unit: Unit) -> Subject | None:
-    """What explains this metric of a rule; None where nothing here does."""
-    name, each, _ = metric.partition("_per_call")
-    per_call = bool(each)
+def decomposition_of(metric: str, unit: Unit) -> Decomposition | None:
+    """The decomposition of a rule's metric; None if it has none."""
+    name, suffix, _ = metric.partition("_per_call")
+    per_call = bool(suffix)
     match unit, name:
         case "usd", "cost" | "cost_per_hour":
-            return Subject("usd", 10**9, per_call, 1, _money)
+            return Decomposition("usd", 10**9, per_call, 1, _money)
         case "tokens", "tokens":
-            return Subject("tokens", 1, per_call, 2, _tokens)
+            return Decomposition("tokens", 1, per_call, 2, _tokens)
         case "tokens", "input_tokens":
-            return Subject("tokens", 1, per_call, 2, _input)
+            return Decomposition("tokens", 1, per_call, 2, _input)
         case "tokens", "output_tokens":
-            return Subject("tokens", 1, per_call, 5, _output)
+            return Decomposition("tokens", 1, per_call, 5, _output)
     if unit == "ms" and name.startswith("latency_"):
-        return Subject("ms", 1_000, each=True, weight=4, items=_latency, kinds=("model", "prompt"))
+        return Decomposition("ms", 1_000, per_call=True, weight=4, items=_latency, kinds=("model", "prompt"))
     return None
 
 
@@ -82,7 +82,7 @@ def _money(key: str, before: Floats, now: Floats, *, steady: bool) -> list[Item]
 
 
 def _priced(share: Floats, ratio: float) -> tuple[tuple[float, float, float], ...]:
-    """The chains of prompts, of answers, of what a cache saved and of what it cost."""
+    """The factors of prompts, answers, cache savings and cache costs."""
     calls, cost, _, gross, _, output = share
     prompts, answers = _prompts(share), ratio * output
     tokens = prompts + answers
@@ -97,10 +97,10 @@ def _priced(share: Floats, ratio: float) -> tuple[tuple[float, float, float], ..
 
 
 def _ratio(before: Floats, now: Floats) -> float | None:
-    """The price of an answer's token in prompts' tokens with which both times had the same prices, if any."""
+    """The price of an answer token in prompt tokens with which both periods had the same prices, if any."""
     old, new = _prompts(before), _prompts(now)
     left, right = old * now[5], new * before[5]
-    if abs(left - right) <= APART * max(left, right):
+    if abs(left - right) <= DISTINCT * max(left, right):
         return None
     prompt = before[3] * now[5] - now[3] * before[5]
     answer = old * now[3] - new * before[3]

@@ -1,4 +1,4 @@
-"""Rules that read more of calls than a Bag holds (vectors, arms, scores): the worker's own two stages."""
+"""Evaluates rules that read embeddings, arms or scores, with the worker's own two stages."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from llmvitals.settings import Settings
 
 
-class Stages:
+class StageEvaluator:
     """settings: without views of their own. rules: some of `every`. sources: topic → its partitions.
 
-    Slower than a Post, and exact by itself: nothing is left out, and nothing is told early.
+    It is slower than a ViewEvaluator, and evaluates every series and pane.
     """
 
     def __init__(
@@ -31,18 +31,18 @@ class Stages:
     ) -> None:
         self.alerts: list[Alert] = []
         names = {rule.view for rule in rules}
-        # What is told early is told again when it is over: a point of time nobody looks at here.
+        # Early evaluation of open panes only serves pages; a backtest reads closed panes.
         views = tuple(replace(view, stored=False, eager=False) for view in every.views if view.name in names)
         by_view = {name: tuple(rule for rule in rules if rule.view == name) for name in names}
-        watch = RuleEngine(Rules(tuple(rules), views, by_view), duration(settings.pane), bare=True)
-        self._alone = Pipeline.of(settings, 1, [*sources], watch=watch).alone(sources)
+        engine = RuleEngine(Rules(tuple(rules), views, by_view), duration(settings.pane), bare=True)
+        self._alone = Pipeline.of(settings, 1, [*sources], engine=engine).alone(sources)
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
-        """Calls of one partition, in the order of its log."""
+        """Read calls of one partition, in the order of its log."""
         self._keep(self._alone.feed(topic, partition, records))
 
     def end(self, topic: str, partition: int) -> None:
-        """Nothing more comes from this partition."""
+        """End a partition: no more calls come from it."""
         self._keep(self._alone.end(topic, partition))
 
     def _keep(self, messages: Iterable[Message]) -> None:

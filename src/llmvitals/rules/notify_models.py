@@ -1,16 +1,18 @@
 # ruff: noqa: TRY004  # pydantic shows a ValueError to the user, and raises a TypeError further
-"""The fields of the `notify:` section of a rule file."""
+"""The pydantic models of the `notify:` section of a rule file: routes, inhibitions and mute times."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from llmvitals.errors import suggestion
 from llmvitals.record.matcher import Matcher, parsed
-from llmvitals.routing import EACH, Inhibition, Route
-from llmvitals.rules.condition.fields import DURATION
-from llmvitals.rules.shape import Channel
+from llmvitals.routing import EACH, Inhibition, MuteTime, Route
+from llmvitals.rules.condition.fields import DURATION, Schema, Zone
+from llmvitals.rules.models import Channel, Name
 from llmvitals.window import DAY, HOUR, MINUTE, SECOND, duration, duration_text
 
 MOST: Final = 200
@@ -19,7 +21,7 @@ MOST: Final = 200
 
 def _matcher(value: Any) -> Matcher:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no matcher: write a text in quotes, such as 'severity=critical'")
+        raise ValueError(f"{value!r} is not a matcher: write a text in quotes, such as 'severity=critical'")
     return parsed(value)
 
 
@@ -27,7 +29,7 @@ def _labels(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ValueError("write a list of labels, such as [rule, team]")
     if len(set(value)) < len(value):
-        raise ValueError("a label stands there twice: leave one out")
+        raise ValueError("a label is listed twice: leave one out")
     if EACH in value and len(value) > 1:
         raise ValueError(f"{EACH!r} makes a group of each alert: leave the others out")
     return tuple(value)
@@ -80,7 +82,7 @@ GroupBy = Annotated[
 
 
 class Way(BaseModel):
-    """How people are notified: the part that a route and the section share. Durations in µs."""
+    """The settings that a route and the section share. Durations in µs."""
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
@@ -93,21 +95,21 @@ class Way(BaseModel):
     group_wait: Annotated[int, BeforeValidator(_wait), WithJsonSchema(DURATION)] = Field(
         duration_text(Route().wait),
         validate_default=True,
-        description="How long a new incident waits for what belongs to it; at most 1h.",
+        description="How long a new incident waits for further alerts; at most 1h.",
     )
     group_interval: Annotated[int, BeforeValidator(_interval), WithJsonSchema(DURATION)] = Field(
         duration_text(Route().interval),
         validate_default=True,
-        description="How long further changes of it wait; at most 1d.",
+        description="How long further changes of an incident are collected; at most 1d.",
     )
     repeat_interval: Annotated[int, BeforeValidator(_repeat), WithJsonSchema(DURATION)] = Field(
         duration_text(Route().repeat),
         validate_default=True,
-        description="How often it is repeated while it fires; at most 31d.",
+        description="How often an incident is repeated while it fires; at most 31d.",
     )
 
 
-class RouteShape(Way):
+class RouteModel(Way):
     """One of `routes`."""
 
     match: Matchers = Field(
@@ -115,8 +117,8 @@ class RouteShape(Way):
     )
     mute: list[str] = Field([], description="Names of mute_times.")
 
-    def made(self, root: NotifyShape) -> Route:
-        """The route; what it leaves out is as in the section."""
+    def made(self, root: NotifyModel) -> Route:
+        """The route; settings that it leaves out are those of the section."""
         own = self.model_fields_set
         way = {name: getattr(self if name in own else root, name) for name in Way.model_fields}
         return Route(
@@ -130,7 +132,7 @@ class RouteShape(Way):
         )
 
 
-class InhibitShape(BaseModel):
+class InhibitModel(BaseModel):
     """One of `inhibit`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
@@ -144,15 +146,83 @@ class InhibitShape(BaseModel):
         return Inhibition(tuple(self.source), tuple(self.target), self.equal)
 
 
-class NotifyShape(Way):
+class NotifyModel(Way):
     """The section."""
 
     routes: Annotated[list[Any], Field(max_length=MOST)] = Field(
-        [], description="The first that matches is the alert's; what it leaves out is as above."
+        [], description="The first matching route applies; settings that it leaves out are those above."
     )
     inhibit: Annotated[list[Any], Field(max_length=MOST)] = Field(
         [], description="Alerts that mute others while they fire."
     )
     mute_times: Annotated[list[Any], Field(max_length=MOST)] = Field(
-        [], description="Times in which a route is muted."
+        [], description="Times in which a route does not notify."
     )
+
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
+
+
+def _clock(value: Any) -> int:
+    """The minute of the day."""
+    # YAML 1.1 reads 22:00 without quotes as a base-60 number.
+    hint = f"'{value // 60:02}:{value % 60:02}'" if type(value) is int and 0 <= value <= 1_440 else "'22:00'"
+    if not isinstance(value, str) or not _CLOCK.fullmatch(value):
+        raise ValueError(f"{value!r} is not a time of day: write it in quotes, such as {hint}")
+    return int(value[:2]) * 60 + int(value[3:])
+
+
+def _days(value: Any) -> frozenset[int]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("write a list of days, such as [sat, sun]")
+    for day in value:
+        if day not in DAYS:
+            near = next((name for name in DAYS if str(day).lower().startswith(name)), "")
+            hint = f": write {near}" if near else suggestion(str(day), DAYS)
+            raise ValueError(f"{day!r} is not a day{hint}")
+    return frozenset(map(DAYS.index, value))
+
+
+_CLOCK_TEXT: Final[Schema] = {"type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"}
+_DAYS: Final[Schema] = {"type": "array", "items": {"enum": list(DAYS)}, "minItems": 1}
+Begin = Annotated[int, BeforeValidator(_clock), WithJsonSchema({**_CLOCK_TEXT, "not": {"const": "24:00"}})]
+End = Annotated[int, BeforeValidator(_clock), WithJsonSchema(_CLOCK_TEXT)]
+
+
+class MuteModel(BaseModel):
+    """One of `mute_times`; begin, end: minutes of the day."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        arbitrary_types_allowed=True,
+        json_schema_extra={"dependentRequired": {"from": ["to"], "to": ["from"]}},
+    )
+
+    name: Name = Field(description="Its name in routes.")
+    days: Annotated[frozenset[int], BeforeValidator(_days), WithJsonSchema(_DAYS)] = Field(
+        frozenset(), description="Default: every day."
+    )
+    begin: Begin | None = Field(
+        None,
+        alias="from",
+        description="In quotes: '22:00'. A span that ends before it begins lasts overnight.",
+    )
+    end: End | None = Field(None, alias="to", description="In quotes: '07:00'.")
+    timezone: Zone = Field("UTC", validate_default=True, description="The time zone of the clock.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> MuteModel:
+        if (self.begin is None) != (self.end is None):
+            raise ValueError("write both from and to, or neither for the whole day")
+        if self.begin is not None and self.begin == self.end:
+            raise ValueError("from and to are the same: leave both out for the whole day")
+        if self.begin == 1_440:
+            raise ValueError("from: a day begins at '00:00'")
+        return self
+
+    def made(self) -> MuteTime:
+        """The mute time."""
+        spans = () if self.begin is None or self.end is None else ((self.begin, self.end),)
+        return MuteTime(self.name, self.days, spans, self.timezone)

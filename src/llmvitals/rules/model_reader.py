@@ -1,4 +1,4 @@
-"""Reads a model out of a document; what is wrong is collected, each at its place and with its cure."""
+"""Validates parts of a document with pydantic models, and collects mistakes with their place and a cure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmvitals.errors import RuleError
-    from llmvitals.rules.yaml_places import Document, Path
+    from llmvitals.rules.yaml_reader import Document, Path
 
     Foreign = Mapping[str, str]
 
@@ -31,25 +31,25 @@ _CURES: Final = {
     "too_short": "write at least one",
     "too_long": "write at most {max_length}",
 }
-"""Beginning of pydantic's type of error → what to do; the names are of its context."""
+"""Prefix of pydantic's error type → what to do; the names are those of the error's context."""
 
 
-class Form:
-    """One document being read; errors: all that is wrong in it."""
+class ModelReader:
+    """Reads models from one document; errors: all mistakes so far."""
 
     def __init__(self, document: Document, pane: int) -> None:
         self.document, self.pane = document, pane
         self.errors: list[RuleError] = []
 
-    def wrong(self, message: str, path: Path, *, key: bool = False) -> None:
-        """Something is wrong at a path's value, or at its key."""
+    def report(self, message: str, path: Path, *, key: bool = False) -> None:
+        """Add a mistake at the value of a path, or at its key."""
         self.errors.append(self.document.error(message, path, key=key))
 
-    def mapping(self, data: Any, path: Path) -> bool:
-        """Whether there is a mapping at the path; if not, that is wrong."""
+    def is_mapping(self, data: Any, path: Path) -> bool:
+        """Whether the data is a mapping; adds a mistake if it is not."""
         if isinstance(data, dict):
             return True
-        self.wrong("write key: value lines here", path)
+        self.report("write key: value lines here", path)
         return False
 
     def read(
@@ -61,56 +61,56 @@ class Form:
         beside: tuple[str, ...] = (),
         foreign: Foreign = MappingProxyType({}),
     ) -> Model | None:
-        """The model, or None when something is wrong.
+        """The model, or None after a mistake was added.
 
-        beside: further keys that belong at this place. foreign: keys of other tools → what to write instead.
+        beside: other keys that are valid here. foreign: keys of other tools → what to write instead.
         """
-        if not self.mapping(data, path):
+        if not self.is_mapping(data, path):
             return None
         try:
             return model.model_validate(data, context={"pane": self.pane})
         except ValidationError as error:
-            found = error.errors(include_url=False)
-            unknown = any(one["type"] == "extra_forbidden" for one in found)
-            for one in found:
-                # A key that is missing is most likely the one that is misspelt.
-                if not (unknown and one["type"] == "missing"):
-                    if one["type"] == "extra_forbidden":
-                        self._unknown(model, path, one["loc"], beside=beside, foreign=foreign)
+            mistakes = error.errors(include_url=False)
+            unknown = any(mistake["type"] == "extra_forbidden" for mistake in mistakes)
+            for mistake in mistakes:
+                # Beside an unknown key, a missing key is most likely the misspelt one.
+                if not (unknown and mistake["type"] == "missing"):
+                    if mistake["type"] == "extra_forbidden":
+                        self._unknown(model, path, mistake["loc"], beside=beside, foreign=foreign)
                     else:
-                        self._translate(one, path)
+                        self._translate(mistake, path)
             return None
 
     def _unknown(
         self, model: type[BaseModel], path: Path, loc: Any, *, beside: tuple[str, ...], foreign: Foreign
     ) -> None:
-        """Report a key that the model does not have; loc: its place within the model."""
+        """Add the mistake of an unknown key; loc: its place within the model."""
         inner, key, place = _within(model, loc[:-1]), str(loc[-1]), (*path, *loc)
         names = [field.alias or name for name, field in inner.model_fields.items()]
         if inner is model:
             names += beside
         cure = foreign[key] if inner is model and key in foreign else _suggested(key, names)
-        self.wrong(f"unknown key {key!r}: {cure}", place, key=True)
+        self.report(f"unknown key {key!r}: {cure}", place, key=True)
 
     def _translate(self, error: Any, path: Path) -> None:
         place, kind = (*path, *error["loc"]), error["type"]
         if kind == "missing":
-            self.wrong(f"{place[-1]} is missing: add it", place[:-1], key=True)
+            self.report(f"{place[-1]} is missing: add it", place[:-1], key=True)
         elif kind == "value_error" and isinstance(error["ctx"]["error"], Mistakes):
             for key, message in error["ctx"]["error"].found.items():
-                self.wrong(message, (*place, key))
+                self.report(message, (*place, key))
         elif kind == "value_error":
-            self.wrong(str(error["ctx"]["error"]), place, key=not error["loc"])
+            self.report(str(error["ctx"]["error"]), place, key=not error["loc"])
         else:
             cure = next(
                 (cure for start, cure in _CURES.items() if kind.startswith(start)), "write another value"
             )
             cure = cure.format_map(error.get("ctx", {}))
-            self.wrong(f"{error['input']!r} does not fit: {cure}", place)
+            self.report(f"{error['input']!r} does not fit: {cure}", place)
 
 
 def _within(model: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseModel]:
-    """The model at a place in another."""
+    """The model at a place within a model."""
     for step in loc:
         hints = [model.model_fields[step].annotation] if step in model.model_fields else []
         while hints:

@@ -1,4 +1,4 @@
-"""Reading → Alert: what changed, in words and numbers; and → Point: how a statistic stands."""
+"""Builds the records of a rule: alerts from readings, and points from the statistics of detectors."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from llmvitals.rules.rule import Rule
 
 
-SILENT: Final = "{rule} can't say: {value} calls within {window}, {limit} are needed: {series}"
-"""What an alert says that is about too few calls."""
+NO_DATA_SUMMARY: Final = "{rule} has too few calls: {value} within {window}, {limit} are needed: {series}"
+"""The summary of an alert about too few calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Who carried it: the heaviest contributors, and ids of calls worth a look; and the root-cause line.
+    """What explains an alert.
 
-    trend: see Alert.
+    heaviest: the top contributors. exemplars: ids of calls worth a look. cause: the root-cause line. trend:
+    see Alert.
     """
 
     heaviest: list[Heavy]
@@ -39,33 +40,33 @@ class Evidence:
     trend: Sequence[float] = ()
 
 
-def over(life: Mapping[str, Any], at: int, why: str) -> Alert:
-    """The end of a life that no reading ended: its last alert, resolved at `at` for the reason."""
-    last = msgspec.convert(life["alert"], Alert)
+def resolve_last(state: Mapping[str, Any], at: int, reason: str) -> Alert:
+    """Resolve an alert without a reading: its last alert, resolved at `at` (µs) for the reason."""
+    last = msgspec.convert(state["alert"], Alert)
     return msgspec.structs.replace(
-        last, status="resolved", at=at, until=at, summary=f"{last.summary} (resolved: {why})", trend=[]
+        last, status="resolved", at=at, until=at, summary=f"{last.summary} (resolved: {reason})", trend=[]
     )
 
 
-def composed(
-    rule: Rule, series: Mapping[str, str], reading: Reading, *, life: Mapping[str, Any], evidence: Evidence
+def build_alert(
+    rule: Rule, series: Mapping[str, str], reading: Reading, *, state: Mapping[str, Any], evidence: Evidence
 ) -> Alert:
-    """The alert for the change that a reading made to a life (see state.Life)."""
-    reading = reading._replace(level=life["level"])
+    """The alert for the change that a reading made to an alert state (see AlertState)."""
+    reading = reading._replace(level=state["level"])
     names = values(rule, series, reading)
-    told = {name: rendered(template, names) for name, template in rule.annotations.items()}
+    texts = {name: rendered(template, names) for name, template in rule.annotations.items()}
     if reading.gone:
-        told["summary"] = rendered(SILENT, names)
+        texts["summary"] = rendered(NO_DATA_SUMMARY, names)
     elif reading.facet and "{note}" not in rule.annotations.get("summary", ""):
-        told["summary"] = rendered(rule.condition.facets[reading.facet], names)
-    mark, condition = fingerprint(rule.name, dict(series)), rule.condition
+        texts["summary"] = rendered(rule.condition.facets[reading.facet], names)
+    key, condition = fingerprint(rule.name, dict(series)), rule.condition
     return Alert(
         rule=rule.name,
         kind=condition.kind,
         status="firing" if reading.verdict == "breach" else "resolved",
         severity=rule.severity_at(reading.level),
-        fingerprint=mark,
-        episode=f"{mark}-{reading.begin or life['since']}",
+        fingerprint=key,
+        episode=f"{key}-{reading.begin or state['since']}",
         group=f"{rule.group}/{rule.name}",
         labels={**series, **rule.labels_at(reading.level)},
         metric="calls" if reading.gone else condition.metric,
@@ -81,11 +82,11 @@ def composed(
         verdict=reading.steer,
         gate=_gate(condition, series),
         window=condition.window_text,
-        since=life["since"],
-        at=life["at"],
-        until=None if reading.verdict == "breach" else life["at"],
-        summary=told.get("summary") or rendered(condition.summary, names),
-        annotations=told,
+        since=state["since"],
+        at=state["at"],
+        until=None if reading.verdict == "breach" else state["at"],
+        summary=texts.get("summary") or rendered(condition.summary, names),
+        annotations=texts,
         notify=dict(rule.notify),
         heaviest=evidence.heaviest,
         exemplars=evidence.exemplars,
@@ -103,8 +104,8 @@ def _gate(condition: Kind, series: Mapping[str, str]) -> Gate | None:
     return Gate(dict(series), tuple(clauses))
 
 
-def stood(rule: Rule, series: Mapping[str, str], stand: Stand, upto: int) -> Point:
-    """A point of the rule's measurement, in the minute that ended with the stand; upto: see Point."""
+def build_point(rule: Rule, series: Mapping[str, str], stand: Stand, upto: int) -> Point:
+    """A point of the rule's measurement, in the minute that the statistic ends with; upto: see Point."""
     return Point(
         measurement=rule.condition.measurement,
         start=window_start(stand.end - 1, MINUTE),

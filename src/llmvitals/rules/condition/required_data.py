@@ -1,4 +1,4 @@
-"""What a condition reads of the calls."""
+"""The parts of the calls' sums that a condition reads."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """What is read.
+class RequiredData:
+    """The sums, maxima and sketches that are read.
 
-    sums, tops: names of tally.SUMS and tally.MAXIMA. sketches: their names. tools: whether tools are read.
+    sums, tops: names in counters.SUMS and counters.MAXIMA. sketches: names. tools: whether tools are read.
     """
 
     sums: tuple[str, ...]
@@ -27,21 +27,21 @@ class Needs:
     tools: bool = False
 
     @classmethod
-    def of(cls, metric: Metric) -> Needs:
-        """What a metric is computed from."""
+    def of(cls, metric: Metric) -> RequiredData:
+        """The data of a metric."""
         names = ("calls", metric.counted, *metric.over, *metric.less, metric.under)
         sums = tuple(dict.fromkeys(name for name in names if name in SUMS))
         top = metric.top or (TOPS[metric.sketch][0] if metric.sketch in TOPS else "")
         return cls(sums, (top,) if top else (), (metric.sketch,) if metric.sketch else ())
 
     @classmethod
-    def all_sums(cls, sketches: Iterable[str]) -> Needs:
+    def all_sums(cls, sketches: Iterable[str]) -> RequiredData:
         """All sums and maxima, and the sketches that are named; "" names none."""
         return cls(SUMS, MAXIMA, tuple(dict.fromkeys(filter(None, sketches))))
 
     @classmethod
-    def joined(cls, several: Iterable[Needs]) -> Needs:
-        """What any of them reads."""
+    def joined(cls, several: Iterable[RequiredData]) -> RequiredData:
+        """The union."""
         several = list(several)
         return cls(
             tuple(dict.fromkeys(name for needs in several for name in needs.sums)),

@@ -1,4 +1,4 @@
-"""Who carried a series lately, and what was usual before: evidence for the text of an alert."""
+"""The recent contributors of a series, and those before: evidence for the text of an alert."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rootcause.change import Span
+    from llmvitals.rootcause.change import Period
 
     Panes = Sequence[tuple[int, Vitals]]
 
 RECENT: Final = 30 * MINUTE
 OLDEST: Final = 3 * HOUR
-"""How old a time may be to be compared with now."""
+"""The greatest age of a period that is compared with now, µs."""
 KINDS: Final = ("user", "session", "key", "prompt", "model")
-TOLD: Final = 3
-"""Names of a kind that an alert tells."""
+NAMES: Final = 3
+"""Names of each kind in an alert."""
 IDS: Final = 5
 ENOUGH: Final = 30
-"""Calls from which on the shortest time says something."""
+"""The calls that the shortest period needs."""
 
 
-def fixed(labels: Iterable[str]) -> frozenset[str]:
-    """The kinds that a series of these dimensions has one name of."""
+def fixed_kinds(labels: Iterable[str]) -> frozenset[str]:
+    """The kinds that a series with these dimensions fixes to one name."""
     return frozenset("prompt" if name == "prompt_version" else name for name in labels) & {*KINDS}
 
 
 @dataclass(frozen=True, slots=True)
-class Suspects:
-    """At each of past.SCALES a time that is being filled, and a full one.
+class RecentContributors:
+    """Keeps for each of past.SCALES the period that is being filled, and a full one.
 
-    What is full is added to the next scale when another is full. So lately is the last 2 to 24 minutes, and
-    what is compared with them are up to 2 hours.
+    A full period is added to the next scale when another is full. The last 2 to 24 minutes count as now, and
+    are compared with up to 2 hours before.
 
-    State (plain data): "now", the past.Part that is being filled, and "past", the others packed. apart: kinds
-    that the series fixes, whose one name would tell nothing.
+    fixed: kinds that the series fixes; they are left out. State (plain data): "now", the past.Part that is
+    being filled, and "past", the others packed.
     """
 
     pane: int
-    apart: Collection[str] = ()
+    fixed: Collection[str] = ()
 
     def add(self, state: dict[str, Any], pane: int, vitals: Vitals) -> None:
-        """A pane has closed; panes come in order."""
+        """Add a closed pane; panes come in order."""
         start = pane * self.pane
         if "past" not in state:
             state.clear()
-            state |= {"now": past.begun(start), "past": past.pack()}
+            state |= {"now": past.empty_part(start), "past": past.pack()}
         slot = start - start % past.SCALES[0]
         if slot > state["now"][0]:
             parts = self._parts(state)
-            past.push(parts, 0, past.begun(slot))
+            past.push(parts, 0, past.empty_part(slot))
             state |= {"now": parts[0], "past": past.pack(parts[1:])}
-        past.add(state["now"], self._held(start, vitals))
+        past.add(state["now"], self._part(start, vitals))
 
     def ahead(self, state: dict[str, Any], opened: Panes, at: int) -> dict[str, Any]:
-        """The state as it will be when the open panes that begin before `at` (µs) have closed as they are."""
+        """The state with the open panes that begin before `at` (µs) added as they are now."""
         if not opened:
             return state
         state = msgspec.msgpack.decode(msgspec.msgpack.encode(state))
@@ -73,51 +73,53 @@ class Suspects:
                 self.add(state, pane, vitals)
         return state
 
-    def told(self, state: dict[str, Any], first: str, at: int) -> tuple[list[Heavy], list[str]]:
-        """The heaviest by money, first the first of each kind; and the worst calls' ids; up to `at`, µs.
+    def top(self, state: dict[str, Any], first: str, at: int) -> tuple[list[Heavy], list[str]]:
+        """The top contributors by cost, those of first rank first, and the ids of exemplars; up to `at`, µs.
 
         first: the kind of exemplar ("latency" or "cost") that comes first.
         """
-        late = [part for part in self._parts(state)[: 2 * past.LATELY] if part and part[0] >= at - RECENT]
-        names = top_k.merge_contributors(part[2] for part in late)
+        recent = [
+            part for part in self._parts(state)[: 2 * past.RECENT_SCALES] if part and part[0] >= at - RECENT
+        ]
+        names = top_k.merge_contributors(part[2] for part in recent)
         rows = [
             (rank, Heavy(kind, name, *share[:3]))
             for kind in KINDS
-            for rank, (name, share) in enumerate(top_k.heaviest(names.get(kind, {}), TOLD))
+            for rank, (name, share) in enumerate(top_k.heaviest(names.get(kind, {}), NAMES))
         ]
         rows.sort(key=lambda row: (row[0], -row[1].cost_nano))
-        worst = past.worst(part[3] for part in late)
+        worst = past.exemplars(part[3] for part in recent)
         kinds = sorted(worst, key=lambda kind: (kind != first, kind))
         ids = dict.fromkeys(name for kind in kinds for _, name in worst[kind])
         return [row for _, row in rows], list(ids)[:IDS]
 
-    def spans(self, state: dict[str, Any], at: int) -> tuple[Span, Span] | None:
-        """What was before and what is now (up to `at`, µs); None where there is nothing to compare with.
+    def periods(self, state: dict[str, Any], at: int) -> tuple[Period, Period] | None:
+        """The period before, and now (up to `at`, µs); None if there is nothing to compare.
 
-        Now is the last 2 to 4 minutes or, where they hold few calls, the last 12 to 24.
+        Now is the last 2 to 4 minutes, or the last 12 to 24 if they hold few calls.
         """
         parts = [part if part and part[0] >= at - OLDEST else None for part in self._parts(state)]
-        for scale in range(1, past.LATELY + 1):
+        for scale in range(1, past.RECENT_SCALES + 1):
             now, before = (list(filter(None, some)) for some in (parts[: 2 * scale], parts[2 * scale :]))
             if not (now and before):
                 break
             start = now[-1][0]
-            found = past.span(at - start, now)
-            if found.total[0] >= ENOUGH or scale == past.LATELY:
-                return past.span(start - before[-1][0], before), found
+            latest = past.period(at - start, now)
+            if latest.total[0] >= ENOUGH or scale == past.RECENT_SCALES:
+                return past.period(start - before[-1][0], before), latest
         return None
 
     def _parts(self, state: dict[str, Any]) -> past.Parts:
         return [state["now"], *past.unpack(state["past"])] if "past" in state else []
 
-    def _held(self, start: int, vitals: Vitals) -> past.Part:
+    def _part(self, start: int, vitals: Vitals) -> past.Part:
         total = vitals.total
         tokens = total("input_tokens") + total("output_tokens")
         money = total("cost_nano"), tokens, total("gross_cost_nano")
         share = (total("calls"), *money, total("latency_us"), total("output_tokens"))
         names = {
-            kind: found
+            kind: latest
             for kind in KINDS
-            if kind not in self.apart and (found := vitals.contributors.get(kind))
+            if kind not in self.fixed and (latest := vitals.contributors.get(kind))
         }
         return [start, share, names, vitals.exemplars]

@@ -1,5 +1,5 @@
 # ruff: noqa: TRY004  # pydantic shows a ValueError to the user, and raises a TypeError further
-"""The fields of a `*_test.yaml` file."""
+"""The pydantic models of a `*_test.yaml` file."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from llmvitals.errors import suggestion
 from llmvitals.rules.condition.fields import DURATION, Schema
 from llmvitals.rules.kinds import KINDS
-from llmvitals.rules.shape import SEVERITIES, Name
+from llmvitals.rules.models import SEVERITIES, Name
 from llmvitals.window import DAY, MINUTE, SECOND, duration
 
 START: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * SECOND
-"""When a test begins that doesn't say: a Monday, at midnight UTC."""
+"""The default start of a test: a Monday, midnight UTC."""
 LONGEST: Final = 400 * DAY
 _STATUS: Final = ("firing", "resolved")
 STEERED: Final = ("", "warn", "block")
-"""What an alert may tell gateways to do."""
+"""The verdicts for gateways."""
 _TEXT: Final[Schema] = {"type": "string"}
 
 
@@ -34,7 +34,9 @@ def _moment(value: Any) -> int:
     except ValueError:
         moment = None
     if not isinstance(moment, datetime) or moment.tzinfo is None:
-        raise ValueError(f"{value} is no time: write one with its offset, such as 2026-10-25T00:00:00+02:00")
+        raise ValueError(
+            f"{value} is not a time: write one with its offset, such as 2026-10-25T00:00:00+02:00"
+        )
     if not 2020 <= moment.year < 2100:
         raise ValueError(f"{value} is too far off: write a year between 2020 and 2099")
     return int(moment.timestamp()) * SECOND
@@ -53,7 +55,7 @@ def _span(value: Any) -> tuple[int, int | None]:
     try:
         begin, end = after(first), after(last) if dots else None
     except ValueError as error:
-        raise ValueError(f"{value!r} is no time of calls: write one such as 5m, or 0m..30m") from error
+        raise ValueError(f"{value!r} is not a time of calls: write one such as 5m, or 0m..30m") from error
     if end is not None and end <= begin:
         raise ValueError(f"{value} ends before it begins: write the earlier time first")
     return begin, end
@@ -91,7 +93,7 @@ def _texts(value: Any) -> dict[str, str]:
         raise ValueError("write name: text, such as {app: chat}")
     for name, text in value.items():
         if not isinstance(text, str):
-            raise ValueError(f"{name}: {text!r} is no text: put it in quotes, such as '{text}'")
+            raise ValueError(f"{name}: {text!r} is not a text: put it in quotes, such as '{text}'")
     return value
 
 
@@ -119,7 +121,7 @@ Moment = Annotated[
 Duration = WithJsonSchema(DURATION)
 
 
-class FileShape(BaseModel):
+class FileModel(BaseModel):
     """Calls in, alerts out, for the rules beside it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -132,20 +134,20 @@ class FileShape(BaseModel):
     tests: list[Any] = Field(description="The tests.")
 
 
-class CaseShape(BaseModel):
+class CaseModel(BaseModel):
     """One of `tests`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Name = Field(description="What shall hold.")
+    name: Name = Field(description="What the test checks.")
     start: Moment | None = Field(None, description="When it begins; default: as the file.")
-    only: Names = Field([], description="Rules that are looked at; default: all.")
-    calls: list[Any] = Field(description="The calls that come.")
-    expect: Annotated[list[Any], Field(min_length=1)] = Field(description="What has to hold.")
+    only: Names = Field([], description="Rules that are checked; default: all.")
+    calls: list[Any] = Field(description="The calls.")
+    expect: Annotated[list[Any], Field(min_length=1)] = Field(description="The expectations.")
 
 
-class CallsShape(BaseModel):
-    """One of `calls`, but for the fields of the calls."""
+class CallsModel(BaseModel):
+    """One of `calls`, without the fields of the calls."""
 
     at: Annotated[
         tuple[int, int | None],
@@ -158,7 +160,7 @@ class CallsShape(BaseModel):
         ),
     ] = Field(description="When, after the start: 5m, or 0m..30m together with every.")
     every: Annotated[int, BeforeValidator(_every), Duration] | None = Field(
-        None, description="How often in that time."
+        None, description="The time between two calls."
     )
 
     model_config = ConfigDict(
@@ -176,18 +178,18 @@ class CallsShape(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _whole(self) -> CallsShape:
+    def _whole(self) -> CallsModel:
         if (self.at[1] is None) != (self.every is None):
             raise ValueError("calls come at: 5m, or at: 0m..30m and every: 10s")
         return self
 
 
-class ExpectShape(BaseModel):
+class ExpectModel(BaseModel):
     """One of `expect`."""
 
     at: Annotated[int, BeforeValidator(after), Duration] | None = Field(None, description="After the start.")
-    alerts: list[Any] | None = Field(None, description="Exactly these fire then; []: none does.")
-    never: Names = Field([], description="Rules that don't fire at any time.")
+    alerts: list[Any] | None = Field(None, description="Exactly these fire then; []: none.")
+    never: Names = Field([], description="Rules that must not fire at any time.")
 
     model_config = ConfigDict(
         extra="forbid",
@@ -199,13 +201,13 @@ class ExpectShape(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _whole(self) -> ExpectShape:
+    def _whole(self) -> ExpectModel:
         if bool(self.never) == (self.at is not None) or (self.at is None) != (self.alerts is None):
             raise ValueError("write at: 10m and alerts: […], or never: RULE")
         return self
 
 
-class AlertShape(BaseModel):
+class AlertModel(BaseModel):
     """One of `alerts`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -213,7 +215,7 @@ class AlertShape(BaseModel):
     alert: Name = Field(description="The rule.")
     status: Annotated[
         Literal["firing", "resolved"], BeforeValidator(lambda value: _one_of(value, _STATUS))
-    ] = Field("firing", description="Whether it fires then, or is over.")
+    ] = Field("firing", description="Whether it fires then, or has resolved.")
     labels: Texts = Field({}, description="Some of its labels.")
     severity: (
         Annotated[
@@ -235,8 +237,8 @@ class AlertShape(BaseModel):
             WithJsonSchema({"enum": list(STEERED)}),
         ]
         | None
-    ) = Field(None, description="What gateways shall do.")
+    ) = Field(None, description="What gateways do.")
     summary: str | None = Field(None, description="The sentence that people read.")
-    note: str | None = Field(None, description="What its detector adds.")
+    note: str | None = Field(None, description="The note of its detector.")
     cause: str | None = Field(None, description="The root-cause line.")
     annotations: Texts = Field({}, description="Some of its annotations.")

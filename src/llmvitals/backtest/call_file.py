@@ -1,4 +1,4 @@
-"""A file of calls as the log of one partition."""
+"""Reads a file of calls, one JSON object a line, as the log of one partition."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BATCH: Final = 4_096
 
 
 def batches(lines: Iterable[bytes]) -> Iterator[list[Logged]]:
-    """Records of the lines that are not empty, appended now."""
+    """Records of the non-empty lines, with the present as append time."""
     now = time.time_ns() // 1_000_000
     filled = (line.rstrip(b"\n") for line in lines if line.strip())
     numbered = (Logged(offset, now, line) for offset, line in enumerate(filled))
@@ -30,16 +30,16 @@ def batches(lines: Iterable[bytes]) -> Iterator[list[Logged]]:
 
 @contextmanager
 def opened(name: str) -> Iterator[tuple[BinaryIO, Callable[[], float | None]]]:
-    """A file of lines (`-`: standard input; `.gz`: unpacked on the way), and how much of it is read, 0 … 1.
+    """Open a file of lines (`-`: standard input; `.gz`: gzip), with a function for the share that is read.
 
-    Raises ConfigError when there is no such file.
+    The share is 0 … 1, or None if it is unknown. Raises ConfigError if there is no such file.
     """
     if name == "-":
         yield sys.stdin.buffer, lambda: None
         return
     path = Path(name)
     if not path.is_file():
-        raise ConfigError(f"{name} is no file; - reads standard input")
+        raise ConfigError(f"{name} is not a file: name a file, or - for standard input")
     size = max(path.stat().st_size, 1)
     with path.open("rb") as raw:
         file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw

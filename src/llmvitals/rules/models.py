@@ -1,5 +1,5 @@
 # ruff: noqa: TRY004  # pydantic shows a ValueError to the user, and raises a TypeError further
-"""The fields of a rule file, without those of its conditions."""
+"""The pydantic models of a rule file, except those of conditions."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 NO_DATA: Final = ("ok", "keep", "alert", "no_data")
 OWN: Final = ("rule", "kind")
-"""Labels that every alert has by itself."""
+"""Labels that are set on every alert."""
 SEVERITIES: Final = ("info", "warning", "critical")
 LONGEST_TEXT: Final = 1_000
 FOREIGN: Final = {
     "expr": "nothing is evaluated here: write threshold: {metric: error_share, above: 5%}",
-    "record": "every view is recorded by itself: leave it out",
+    "record": "views are recorded automatically: leave it out",
     "noDataState": "write no_data",
     "for_duration": "write for",
     "severity": "write labels: {severity: critical}",
@@ -39,9 +39,9 @@ _INVISIBLE: Final = "\\u0000-\\u001f\\u007f-\\u009f\\u200b-\\u200f\\u2028-\\u202
 
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > 100:
-        raise ValueError(f"{value!r} is no name: write a text of 1 to 100 characters")
+        raise ValueError(f"{value!r} is not a name: write a text of 1 to 100 characters")
     if not value.isprintable():
-        raise ValueError(f"{value!a} has characters that can't be seen: write it anew")
+        raise ValueError(f"{value!a} has invisible characters: type it again")
     return value
 
 
@@ -54,15 +54,15 @@ def _while(value: Any) -> int:
 
 def _no_data(value: Any) -> str:
     if value not in NO_DATA:
-        raise ValueError(f"{value!r} is no way to treat missing calls{suggestion(str(value), NO_DATA)}")
+        raise ValueError(f"{value!r} is not a no_data policy{suggestion(str(value), NO_DATA)}")
     return str(value)
 
 
 def _text(name: str, text: Any) -> str:
     if not isinstance(name, str) or not re.fullmatch(_KEY, name):
-        raise ValueError(f"{name!r} is no name: letters, digits and _ only, not beginning with a digit")
+        raise ValueError(f"{name!r} is not a name: letters, digits and _ only, not beginning with a digit")
     if not isinstance(text, str):
-        raise ValueError(f"{name}: {text!r} is no text: put it in quotes, such as '{text}'")
+        raise ValueError(f"{name}: {text!r} is not a text: put it in quotes, such as '{text}'")
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"{name}: longer than {LONGEST_TEXT} characters: shorten it")
     return text
@@ -72,7 +72,7 @@ def _label(name: str, text: Any) -> str:
     if _text(name, text) not in SEVERITIES and name == "severity":
         raise ValueError(f"severity: {text!r} is none{suggestion(text, SEVERITIES)}")
     if name in OWN:
-        raise ValueError(f"{name} is what every alert has by itself: name the label otherwise")
+        raise ValueError(f"{name} is set on every alert: choose another name for the label")
     return str(text)
 
 
@@ -84,7 +84,7 @@ def _annotation(name: str, text: Any) -> str:
 
 def _way(name: str, where: Any) -> str:
     if name != "slack":
-        raise ValueError(f"{name!r} is no way to notify: write slack")
+        raise ValueError(f"{name!r} is not a receiver: write slack")
     return _channel(where)
 
 
@@ -96,7 +96,7 @@ def _mapping(value: Any, check: Callable[[str, Any], str], example: str) -> dict
 
 def _channel(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(_CHANNEL, value):
-        raise ValueError(f"{value!r} is no Slack channel: write '#name' in quotes, or its id")
+        raise ValueError(f"{value!r} is not a Slack channel: write '#name' in quotes, or its id")
     return value
 
 
@@ -147,7 +147,7 @@ Annotations = Annotated[
             "additionalProperties": _TEXT,
         }
     ),
-    Field(description="What an alert says."),
+    Field(description="Texts of its alerts."),
 ]
 Ways = Annotated[
     dict[str, str],
@@ -161,13 +161,13 @@ Ways = Annotated[
             "additionalProperties": False,
         }
     ),
-    Field(description="Where it goes, before all routes."),
+    Field(description="Where its alerts go; overrides routes."),
 ]
 While = Annotated[int, BeforeValidator(_while), WithJsonSchema(DURATION)]
 
 
 class File(BaseModel):
-    """A file of alert rules. Beside it, in *_test.yaml, stand its tests."""
+    """A file of alert rules. Its tests are in *_test.yaml beside it."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"minProperties": 1})
 
@@ -185,12 +185,12 @@ class Group(BaseModel):
     rules: list[Any] = Field(description="The rules.")
 
 
-class RuleShape(BaseModel):
-    """A rule but for its condition. Durations in µs."""
+class RuleModel(BaseModel):
+    """A rule without its condition. Durations in µs."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    alert: Name = Field(description="Its name, which no other rule has.")
+    alert: Name = Field(description="Its name; unique among all rules.")
     hold: While = Field(
         "0s",
         validate_default=True,

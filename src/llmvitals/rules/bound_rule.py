@@ -1,0 +1,105 @@
+"""A rule bound to one series: its detector, its alert states, and its part of the series' state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmvitals.rules.alert_state import AlertState, NoDataPolicy
+from llmvitals.window import FOREVER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmvitals.record.reading import Reading
+    from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.condition.detector import Detector
+    from llmvitals.rules.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRule:
+    """A rule at one series.
+
+    entry: the rule's part of the series' state, plain data: "shape" (what the state depends on), "seen" (the
+    detector's state), "lives" (episode → the state of its alert) and "gap" (the no-data policy's state).
+    """
+
+    rule: Rule
+    detector: Detector
+    alert_state: AlertState
+    no_data: NoDataPolicy
+    entry: dict[str, Any]
+
+    @classmethod
+    def bind(
+        cls, rule: Rule, pane: int, labels: Mapping[str, str], entry: dict[str, Any] | None
+    ) -> BoundRule:
+        """Bind a rule to a series. pane: µs. entry: what was kept of the rule; kept if its shape fits."""
+        detector = rule.condition.detector(pane, tuple(labels[name] for name in rule.condition.by))
+        no_data = NoDataPolicy(rule.no_data, pane)
+        shape = detector.shape + no_data.shape
+        if entry is None or entry.get("shape") != shape:
+            entry = {"shape": shape, "seen": {}, "lives": {}, "gap": {}}
+        entry.setdefault("gap", {})
+        alert_state = AlertState(pane, rule.hold, rule.keep, rule.condition.critical_levels)
+        return cls(rule, detector, alert_state, no_data, entry)
+
+    def wakes(self) -> int:
+        """The first pane at which something may change without a call."""
+        alerts = map(self.alert_state.wakes, self.alerts.values())
+        return min(self.detector.wakes(self.seen), self.no_data.wakes(self.entry["gap"]), *alerts, FOREVER)
+
+    def take(self, pane: int, vitals: Vitals | None) -> list[Reading]:
+        """Read a closed pane; vitals: what it held, None without calls."""
+        return [
+            reading
+            for detected in self.detector.take(self.seen, pane, vitals)
+            for reading in self.no_data.read(self.entry["gap"], detected)
+        ]
+
+    def trend(self, pane: int) -> list[float]:
+        """The values up to the end of a pane, oldest first."""
+        return self.detector.trend(self.seen, pane)
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """The detector's state."""
+        seen: dict[str, Any] = self.entry["seen"]
+        return seen
+
+    @property
+    def alerts(self) -> dict[str, dict[str, Any]]:
+        """Episode → the state of its alert."""
+        alerts: dict[str, dict[str, Any]] = self.entry["lives"]
+        return alerts
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to remember."""
+        return not (self.seen or self.alerts or self.entry["gap"])
+
+
+def adopt_baseline(
+    rules: Sequence[Rule], pane: int, state: dict[str, Any], *, name: str, baseline: bytes | None
+) -> bool:
+    """Give a rule another baseline in the state of one series; None: it learns anew.
+
+    rules: those that read the view. state: as `RuleEngine.advance` keeps it. Alerts that fire stay as they
+    are. The state of an earlier rule of the same name is set aside, and its alerts resolve at the next step.
+    Returns False if there is no such rule, if it learns nothing, or if the bytes are no baseline of it.
+    """
+    rule = next((rule for rule in rules if rule.name == name), None)
+    if rule is None:
+        return False
+    entries = state.get("rules", {})
+    bound = BoundRule.bind(rule, pane, dict.fromkeys(rule.condition.by, ""), entries.get(name))
+    try:
+        adopted: bool = rule.condition.adopt(bound.seen, baseline)
+    except ValueError:
+        return False
+    if adopted:
+        if name in entries and entries[name] is not bound.entry:
+            entries[f"{name}\0"] = entries[name]
+        state["rules"] = {**entries, name: bound.entry}
+    return adopted
