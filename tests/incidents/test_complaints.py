@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from desks import MINUTE, NOW, World, alert
-from llmvitals.notify.rate_limit import RateLimits
+from llmvitals.rate_limit import RateLimits
 from llmvitals.notify.slack.actions import SILENCE
 from llmvitals.notify.slack.buttons import listening
 from llmvitals.testing import FakeSlack

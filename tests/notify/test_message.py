@@ -28,7 +28,7 @@ from llmvitals.notify.slack.limits import problems
 from llmvitals.notify.slack.send_test import NOTE
 from llmvitals.notify.slack.thread import calls, reply
 from llmvitals.notify.terminal import draw
-from llmvitals.notify.wording import clean, escape, moment
+from llmvitals.wording import clean, escape, moment
 from llmvitals.record.alert import Alert, Heavy, Unit
 from llmvitals.record.matcher import Matcher
 from llmvitals.record.message_state import MessageState

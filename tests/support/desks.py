@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from llmvitals.incidents import IncidentSink
-from llmvitals.notify.rate_limit import RateLimits
+from llmvitals.rate_limit import RateLimits
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.incident import Case, Incident
 from llmvitals.record.incident import decode as entry

@@ -14,7 +14,7 @@ from llmvitals.cli.compacted import drawn, read
 from llmvitals.cli.silence import cases
 from llmvitals.console import console as terminal
 from llmvitals.notify import figure
-from llmvitals.notify.wording import SEVERITIES, clean, moment
+from llmvitals.wording import SEVERITIES, clean, moment
 from llmvitals.record.incident import Entry, Incident, decode
 from llmvitals.record.log import Topic
 

@@ -16,7 +16,7 @@ from llmvitals import settings as settings_
 from llmvitals.cli.compacted import drawn, read, write
 from llmvitals.console import console as terminal
 from llmvitals.errors import LlmvitalsError
-from llmvitals.notify.wording import clean, moment
+from llmvitals.wording import clean, moment
 from llmvitals.record.incident import Case, Entry
 from llmvitals.record.incident import decode as entry
 from llmvitals.record.log import Topic

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from llmvitals.notify.wording import moment
+from llmvitals.wording import moment
 from llmvitals.record.watermark import read
 from llmvitals.window import NEVER
 

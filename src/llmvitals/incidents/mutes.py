@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from llmvitals.notify.wording import moment
+from llmvitals.wording import moment
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from llmvitals.errors import SinkError
 from llmvitals.incidents.next_step import step
 from llmvitals.notify.delivery import Letter
-from llmvitals.notify.rate_limit import Busy
+from llmvitals.rate_limit import Busy
 from llmvitals.record.message_state import Place
 from llmvitals.window import FOREVER, SECOND
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmvitals.incidents.store import IncidentStore
     from llmvitals.incidents.view import IncidentView
     from llmvitals.meters import Meters
-    from llmvitals.notify.rate_limit import RateLimits
+    from llmvitals.rate_limit import RateLimits
     from llmvitals.record.incident import Incident
     from llmvitals.routing import Route
 

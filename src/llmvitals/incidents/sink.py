@@ -24,7 +24,7 @@ from llmvitals.incidents.view import IncidentView
 from llmvitals.meters import Unmetered
 from llmvitals.notify.delivery import Delivery
 from llmvitals.notify.protocol import chosen
-from llmvitals.notify.rate_limit import RateLimits
+from llmvitals.rate_limit import RateLimits
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.matcher import Matcher
 from llmvitals.record.user_action import encode

@@ -9,7 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from llmvitals.incidents.points import point
-from llmvitals.notify.wording import clean
+from llmvitals.wording import clean
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.user_action import Acknowledgement, Question, Silence, UserAction, decode, encode
 from llmvitals.window import DAY, SECOND

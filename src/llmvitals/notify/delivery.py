@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from llmvitals.notify.rate_limit import RateLimiter, RateLimits, Rests
+from llmvitals.rate_limit import RateLimiter, RateLimits, Rests
 from llmvitals.notify.slack.answer import Answer, Do
 from llmvitals.record.message_state import MessageState, Place
 

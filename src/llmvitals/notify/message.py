@@ -11,7 +11,7 @@ from llmvitals.metrics.quantity import amount, span
 from llmvitals.metrics.words import FACETS, STATISTICS
 from llmvitals.notify.figure import figure, metric, named, noted, sparkline
 from llmvitals.notify.listing import AlertLines, common, listed
-from llmvitals.notify.wording import SEVERITIES, clean, escape, moment
+from llmvitals.wording import SEVERITIES, clean, escape, moment
 from llmvitals.record.message_state import MOST
 from llmvitals.record.view import UNKNOWN
 

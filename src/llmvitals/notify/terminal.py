@@ -12,7 +12,7 @@ from rich.text import Text
 from llmvitals.notify.message import HEAVIEST, notice
 from llmvitals.notify.post_only import Threadless
 from llmvitals.notify.slack.answer import Answer
-from llmvitals.notify.wording import moment
+from llmvitals.wording import moment
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -42,9 +42,7 @@ class Evidence:
 def over(life: Mapping[str, Any], at: int, why: str) -> Alert:
     """The end of a life that no reading ended: its last alert, resolved at `at` for the reason."""
     last = msgspec.convert(life["alert"], Alert)
-    return msgspec.structs.replace(
-        last, status="resolved", at=at, until=at, summary=f"{last.summary} (resolved: {why})", trend=[]
-    )
+    return msgspec.structs.replace(last, status="resolved", at=at, until=at, reason=why, trend=[])
 
 
 def composed(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from desks import World
 from desks import alert as incident
 from llmvitals.errors import ConfigError
-from llmvitals.notify.rate_limit import RateLimits
+from llmvitals.rate_limit import RateLimits
 from llmvitals.notify.slack.actions import ACK, CALLS, SILENCE, VALUE, actions, carried, meant
 from llmvitals.notify.slack.bot import Bot
 from llmvitals.notify.slack.buttons import Buttons, listening

@@ -17,7 +17,7 @@ from llmvitals.cli.doctor import examine
 from llmvitals.errors import SinkError
 from llmvitals.notify.delivery import Delivery, Letter
 from llmvitals.notify.protocol import chosen
-from llmvitals.notify.rate_limit import RateLimits
+from llmvitals.rate_limit import RateLimits
 from llmvitals.notify.terminal import Terminal
 from llmvitals.record.message_state import MessageState, Place
 from llmvitals.settings import Settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.notify.message import CIRCLES, HEAVIEST
 from llmvitals.notify.slack.limits import utf16
-from llmvitals.notify.wording import escape, moment
+from llmvitals.wording import escape, moment
 from llmvitals.record.view import UNKNOWN
 from llmvitals.window import SECOND
 

@@ -14,7 +14,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from llmvitals.notify.rate_limit import RateLimits
+from llmvitals.rate_limit import RateLimits
 from llmvitals.notify.slack.answer import Answer, Do
 from llmvitals.notify.slack.bot import asked
 from llmvitals.notify.slack.connection import failed, session

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from llmvitals.notify.slack.actions import ACK, CALLS, LENGTHS, SILENCE, Meant, meant
-from llmvitals.notify.wording import clean
+from llmvitals.wording import clean
 from llmvitals.record.user_action import Acknowledgement, Question, Silence
 
 if TYPE_CHECKING:

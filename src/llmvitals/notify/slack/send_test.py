@@ -10,7 +10,7 @@ from llmvitals.errors import SinkError
 from llmvitals.meters import Unmetered
 from llmvitals.notify.delivery import Delivery, Letter
 from llmvitals.notify.protocol import chosen
-from llmvitals.notify.rate_limit import RateLimits
+from llmvitals.rate_limit import RateLimits
 from llmvitals.notify.slack.answer import Do
 from llmvitals.notify.slack.buttons import opened
 from llmvitals.notify.slack.thread import reply

@@ -9,7 +9,7 @@ from llmvitals.notify.figure import figure
 from llmvitals.notify.listing import common
 from llmvitals.notify.message import labelled, linked
 from llmvitals.notify.slack.blocks import date, dated, marked_labels, trace
-from llmvitals.notify.wording import clean, escape
+from llmvitals.wording import clean, escape
 from llmvitals.record.view import UNKNOWN
 
 if TYPE_CHECKING:
