@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from desks import DAY, MINUTE, SECOND, World, alert
-from llmvitals.notify.slack.answer import Answer
+from llmvitals.notify.protocol import Answer, Do, Notifier
+from llmvitals.record.change import Reply
 from llmvitals.record.log import Logged, Message
 from llmvitals.record.matcher import parsed
 from llmvitals.record.message_state import MessageState, Place
@@ -33,58 +34,55 @@ MUTES = Inhibition((parsed(f"team={CHIEF}"),), (parsed("team=~.*"),), ("region",
 REGIONS = {team: ("eu", "us")[n % 2] for n, team in enumerate(TEAMS)}
 
 
-class Paper:
+class Paper(Notifier):
     """A Slack of paper: what is on it, and the faults that it will have next.
 
     A fault is "away" (nothing was done), or "lost" (it was done and nobody was told so).
     """
 
+    name = "slack"
     threads = True
 
     def __init__(self) -> None:
         self.cards: dict[str, MessageState] = {}
-        self.threads_: dict[str, list[str]] = {}
+        self.threads_: dict[str, list[Reply]] = {}
         self.faults: list[str] = []
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
 
     async def check(self) -> Answer:
         return self._said(lambda: Answer())
 
-    async def post(self, channel: str, card: MessageState, *, plain: bool) -> Answer:
+    async def post(self, channel: str, state: MessageState, *, plain: bool) -> Answer:
         def write() -> Answer:
             ts = str(len(self.cards) + 1)
-            self.cards[ts], self.threads_[ts] = card, []
+            self.cards[ts], self.threads_[ts] = state, []
             return Answer(place=Place(channel, ts))
 
         return self._said(write)
 
-    async def edit(self, place: Place, card: MessageState, *, plain: bool) -> Answer:
+    async def edit(self, place: Place, state: MessageState, *, plain: bool) -> Answer:
         def write() -> Answer:
-            self.cards[place.ts] = card
+            self.cards[place.ts] = state
             return Answer(place=place)
 
         return self._said(write)
 
-    async def reply(self, place: Place, text: str) -> Answer:
-        return self._said(lambda: self.threads_[place.ts].append(text) or Answer())
+    async def reply(self, place: Place, reply: Reply) -> Answer:
+        return self._said(lambda: self.threads_[place.ts].append(reply) or Answer())
 
     async def find(self, channel: str, incident: str, since: float) -> Answer:
         there = [ts for ts, card in self.cards.items() if card.incident == incident]
         return self._said(lambda: Answer(place=Place(channel, there[0] if there else "")))
 
-    async def heard(self, place: Place, text: str) -> Answer:
-        there = text in self.threads_[place.ts]
+    async def heard(self, place: Place, reply: Reply) -> Answer:
+        there = reply in self.threads_[place.ts]
         return self._said(lambda: Answer(place=Place(place.channel, "r" if there else "")))
 
     def _said(self, act: Any) -> Answer:
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "away":
-            return Answer("service_unavailable")
+            return Answer(Do.WAIT, "service_unavailable")
         done = act()
-        return Answer("timeout") if fault == "lost" else done
+        return Answer(Do.ASK, "timeout") if fault == "lost" else done
 
 
 @dataclass
@@ -110,7 +108,7 @@ class Play:
 
         self.paper, self.model = Paper(), Model()
         self.world = World(Nobody(), routing)  # type: ignore[arg-type] # Slack is paper
-        self.world.extra = {"backend": self.paper}
+        self.world.notifier = self.paper
         self.world.desk = self.world.made()
         self.live: dict[str, Alert] = {}
         self.past: list[Alert] = []

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Step(NamedTuple):
     """What to do.
 
-    post: post the message. edit: edit it, since it shows an old state. news: say in its thread what changed
-    about its alerts; answer: what people did. again: repeat that it still fires. due: when to look again (µs).
+    post: post the message. edit: edit it, since it shows an old state. news: say in its thread what
+    changed about its alerts; answer: what people did. again: repeat that it still fires. due: when to look
+    again (µs).
     """
 
     post: bool = False

@@ -8,7 +8,6 @@ import msgspec
 
 from llmvitals.record.alert import Alert
 
-
 Heard = tuple[str, str, str]
 """The status, level and verdict of an alert that people heard last."""
 FIRST: Final = "slack"

@@ -19,8 +19,8 @@ MOST: Literal[20] = 20
 class Muted:
     """Why an alert is not sent at present.
 
-    reason: "silenced by Ann", "muted: weekends", "ProviderFails fires for openai". until: when that ends (µs),
-    where it is known. by: who silenced it, "" where nobody did.
+    reason: "silenced by Ann", "muted: weekends", "ProviderFails fires for openai". until: when that ends
+    (µs), where it is known. by: who silenced it, "" where nobody did.
     """
 
     reason: str
@@ -39,10 +39,10 @@ class MessageState:
     incident: its id. alerts: at most MOST, those that fire before those that are over, the most urgent and
     then the newest first; never empty. firing, total: how many of its alerts fire now, and how many there
     were. acknowledged: by whom and when. unheard: what mutes it at present, () where nothing does. digest:
-    alerts of many groups that a storm brought at once. matchers: what a silence of this incident matches, from
-    its group's labels; () for a state that can't be silenced as a whole, such as a digest. again: when it was
-    last repeated that it still fires. late: it is sent late, because llmvitals was down or behind: until when,
-    and how many other alerts began and ended unsent meanwhile.
+    alerts of many groups that a storm brought at once. matchers: what a silence of this incident matches,
+    from its group's labels; () for a state that can't be silenced as a whole, such as a digest. again: when
+    it was last repeated that it still fires. late: it is sent late, because llmvitals was down or behind:
+    until when, and how many other alerts began and ended unsent meanwhile.
     """
 
     incident: str
