@@ -456,7 +456,7 @@ def test_a_terminal_shows_the_message_and_not_its_markup() -> None:
     Console(file=shown, width=120, force_terminal=False).print(draw(said, "#alerts"))
     for text in (
         "Critical: TeamMonthlyBudget", "$1,284.20 of $2,000 · 64 %", "▁█", "Calls are blocked",
-        "[bold]search[/bold] :smile:", "Heaviest, last minutes", "user alice · $212.10 · 1,203 calls",
+        "[bold]search[/bold] :smile:", "Top spenders, last 20 min", "user alice · $212.10 · 1,203 calls",
         "2025-01-01 12:00 UTC", "call-17", "https://wiki.example/budgets", "#alerts",
     ):  # fmt: skip
         assert text in shown.getvalue()
