@@ -45,7 +45,7 @@ async def make(slack: FakeSlack) -> AsyncIterator[Any]:
         routing = Routing(routes, **{name: changes.pop(name) for name in names})
         world = World(slack, routing, **changes)
         if notifier is not None:
-            world.notifier = notifier
+            world.notifiers = [notifier]
             world.desk = world.made()
         await world.start()
         made.append(world)

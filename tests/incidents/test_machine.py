@@ -40,10 +40,10 @@ class Paper(Notifier):
     A fault is "away" (nothing was done), or "lost" (it was done and nobody was told so).
     """
 
-    name = "slack"
     threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.cards: dict[str, MessageState] = {}
         self.threads_: dict[str, list[Reply]] = {}
         self.faults: list[str] = []
@@ -106,9 +106,9 @@ class Play:
         class Nobody:
             token, url = "xoxb-", "http://localhost:1/"
 
-        self.paper, self.model = Paper(), Model()
+        self.papers, self.model = [Paper("slack"), Paper("other")], Model()
         self.world = World(Nobody(), routing)  # type: ignore[arg-type] # Slack is paper
-        self.world.notifier = self.paper
+        self.world.notifiers = [*self.papers]
         self.world.desk = self.world.made()
         self.live: dict[str, Alert] = {}
         self.past: list[Alert] = []
@@ -230,8 +230,8 @@ class Play:
         self.world.now += seconds * SECOND
         await self.tick()
 
-    async def fault(self, faults: list[str]) -> None:
-        self.paper.faults = list(faults)
+    async def fault(self, which: int, faults: list[str]) -> None:
+        self.papers[which].faults = list(faults)
 
     async def crash(self, cut: int) -> None:
         marks = await self.world.ticked()
@@ -242,7 +242,8 @@ class Play:
         await self.world.restart()
 
     async def settle(self) -> None:
-        self.paper.faults.clear()
+        for paper in self.papers:
+            paper.faults.clear()
         for _ in range(16):
             self.world.now += 30 * SECOND
             await self.tick()
@@ -263,7 +264,9 @@ STEPS = st.one_of(
     st.tuples(st.just("expire"), st.sampled_from(TEAMS)),
     st.tuples(st.just("wait"), st.sampled_from([1, 5, 30, 120, 400])),
     st.tuples(st.just("tick")),
-    st.tuples(st.just("fault"), st.lists(st.sampled_from(["away", "lost", ""]), max_size=4)),
+    st.tuples(
+        st.just("fault"), st.integers(0, 1), st.lists(st.sampled_from(["away", "lost", ""]), max_size=4)
+    ),
     st.tuples(st.just("crash"), st.integers(0, 99)),
     st.tuples(st.just("restart")),
     st.tuples(
@@ -304,7 +307,12 @@ async def played(routing: Routing, steps: Sequence[Any]) -> Play:
 @given(ROUTINGS, st.lists(STEPS, max_size=40))
 def test_people_see_what_is_so_once(routing: Routing, steps: list[Any]) -> None:
     play = asyncio.run(played(routing, steps))
-    model, cards = play.model, list(play.paper.cards.values())
+    for paper in play.papers:
+        check(play, paper)
+
+
+def check(play: Play, paper: Paper) -> None:
+    model, cards = play.model, list(paper.cards.values())
     # One message per incident, although answers were lost and processes killed.
     assert [name for name, times in Counter(card.incident for card in cards).items() if times > 1] == []
     shown = [change for card in cards for change in card.alerts]
@@ -327,7 +335,7 @@ def test_people_see_what_is_so_once(routing: Routing, steps: list[Any]) -> None:
         assert bool(card.unheard) == (bool(fires) and all(map(play.muted, fires)))
         assert card.status == "firing" or card.until == max(change.at for change in card.alerts)
     # Nothing is said twice in a thread.
-    for texts in play.paper.threads_.values():
+    for texts in paper.threads_.values():
         assert [text for text, following in pairwise(texts) if text == following] == []
 
 
@@ -364,7 +372,13 @@ def test_any_interleaving_with_duplicates_and_crashes_ends_in_the_same_messages(
                 await play.world.tick()
         await play.settle()
         await play.world.desk.stop()
-        (card,) = play.paper.cards.values()
-        return {(one.episode, one.status, one.level) for one in card.alerts if one.status == "firing"}
+        shown = [[*paper.cards.values()] for paper in play.papers]
+        assert [len(cards) for cards in shown] == [1, 1]
+        return {
+            (one.episode, one.status, one.level)
+            for (card,) in shown
+            for one in card.alerts
+            if one.status == "firing"
+        }
 
     assert asyncio.run(run()) == {(CHANGES[0][0].episode, "firing", "95%")}

@@ -73,7 +73,7 @@ class World:
         self.points: list[Point] = []
         self.verdicts: list[Message] = []
         self.news: list[Logged] = []
-        self.notifier: Notifier | None = None
+        self.notifiers: list[Notifier] = []
         self.meters: Meters | None = None
         self.desk = self.made()
 
@@ -82,13 +82,13 @@ class World:
             timeout=0.25, clock=lambda: self.now, monotonic=lambda: self.now / SECOND, sleep=self._sleep,
             patience=2.0,
         )  # fmt: skip
-        if self.notifier is None:
+        if not self.notifiers:
             return incident_sink(self.settings, self.routing, limits=limits, meters=self.meters)
         meters, channel = self.meters or Unmetered(), self.settings.slack_channel or ""
-        delivery = Delivery(self.notifier, channel, limits, meters)
+        deliveries = [Delivery(notifier, channel, limits, meters) for notifier in self.notifiers]
         max_age = duration(self.settings.max_alert_age)
         return IncidentSink(
-            [delivery], self.routing, max_age=max_age, channel=channel, meters=meters, limits=limits
+            deliveries, self.routing, max_age=max_age, channel=channel, meters=meters, limits=limits
         )
 
     async def _sleep(self, seconds: float) -> None:
