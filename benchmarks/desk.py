@@ -10,8 +10,9 @@ import resource
 import time
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.incidents import IncidentSink
 from llmvitals.notify.rate_limit import RateLimits
+
+from llmvitals.incidents import IncidentSink
 from llmvitals.notify.slack.answer import Answer
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.log import Logged, Message, Topic

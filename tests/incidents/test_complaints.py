@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from desks import MINUTE, NOW, World, alert
-from llmvitals.notify.rate_limit import RateLimits
 from llmvitals.notify.slack.actions import SILENCE
-from llmvitals.notify.slack.buttons import listening
 from llmvitals.testing import FakeSlack
 from panes import PANE, rule_engine, rule_outputs, transitions, vitals, walk
 from panes import alerts as spoken
@@ -120,7 +118,6 @@ def test_langfuse_714_cost_per_user_over_a_rolling_window(tmp_path):
 async def desk(slack, **settings):
     """A desk in front of this Slack, and the topics around it."""
     world = World(slack, slack_channel=slack.channels["#alerts"], **settings)
-    world.extra = {"buttons": listening(world.settings, RateLimits(clock=lambda: world.now))}
     world.desk = world.made()
     await world.start()
     return world

@@ -50,7 +50,7 @@ async def make(slack: FakeSlack) -> AsyncIterator[Any]:
 
     async def start(*routes: Route, **changes: Any) -> World:
         world = World(slack, Routing(routes, **changes))
-        world.extra = {"meters": Counted()}
+        world.meters = Counted()
         world.desk = world.made()
         await world.start()
         made.append(world)
@@ -74,7 +74,7 @@ async def test_what_still_fires_is_told_once_and_marked_and_what_ended_is_counte
 ) -> None:
     """The issue's own case: merge, the sink, or both were off for an hour."""
     world = await make()
-    meters = world.extra["meters"]
+    meters = world.meters
     world.upto(AGO - MINUTE)
     await world.say(
         alert(at=AGO, begin=AGO, **STEERING),
@@ -158,7 +158,7 @@ async def test_every_shard_has_to_catch_up(slack: FakeSlack, make: Any) -> None:
     world.upto(world.now, 1, 3)
     await world.tick(2)
     assert slack.messages == []
-    assert "(shard 2 of merge has said nothing yet)" in world.extra["meters"].notes["alerts"]
+    assert "(shard 2 of merge has said nothing yet)" in world.meters.notes["alerts"]
     world.upto(NOW - 20 * MINUTE, 2, 3)
     await world.tick(2)
     assert slack.messages == []

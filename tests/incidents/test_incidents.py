@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from desks import DAY, HOUR, MINUTE, NOW, SECOND, World, alert, slow
+from llmvitals.notify.slack.bot import Bot
 from llmvitals.record.incident import Case
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.matcher import parsed
@@ -21,6 +22,9 @@ from llmvitals.testing import FakeSlack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from llmvitals.notify.protocol import Notifier
+    from llmvitals.notify.slack.buttons import Buttons
 
 CHANNELS = ["#alerts", "#budget"]
 ALERTS = Path(__file__).parents[2] / "alerts"
@@ -36,12 +40,12 @@ async def slack() -> AsyncIterator[FakeSlack]:
 async def make(slack: FakeSlack) -> AsyncIterator[Any]:
     made: list[World] = []
 
-    async def start(*routes: Route, extra: dict[str, Any] | None = None, **changes: Any) -> World:
+    async def start(*routes: Route, notifier: Notifier | None = None, **changes: Any) -> World:
         names = {"inhibitions", "mute_times"} & set(changes)
         routing = Routing(routes, **{name: changes.pop(name) for name in names})
         world = World(slack, routing, **changes)
-        if extra:
-            world.extra = extra
+        if notifier is not None:
+            world.notifiers = [notifier]
             world.desk = world.made()
         await world.start()
         made.append(world)
@@ -527,7 +531,8 @@ async def test_buttons_become_acts_and_are_open_only_where_the_alerts_are(
     slack: FakeSlack, make: Any
 ) -> None:
     buttons = Pressed()
-    world = await make(extra={"buttons": buttons})
+    bot = Bot(slack.token, slack.url, timeout=0.25, buttons=cast("Buttons", buttons))
+    world = await make(notifier=bot)
     assert buttons.open
     await world.say(alert())
     buttons.acts = [world.ack()]

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from desks import DAY, MINUTE, SECOND, World, alert
-from llmvitals.notify.slack.answer import Answer
+from llmvitals.notify.protocol import Answer, Do, Notifier
+from llmvitals.record.change import Reply
 from llmvitals.record.log import Logged, Message
 from llmvitals.record.matcher import parsed
 from llmvitals.record.message_state import MessageState, Place
@@ -33,7 +34,7 @@ MUTES = Inhibition((parsed(f"team={CHIEF}"),), (parsed("team=~.*"),), ("region",
 REGIONS = {team: ("eu", "us")[n % 2] for n, team in enumerate(TEAMS)}
 
 
-class Paper:
+class Paper(Notifier):
     """A Slack of paper: what is on it, and the faults that it will have next.
 
     A fault is "away" (nothing was done), or "lost" (it was done and nobody was told so).
@@ -41,50 +42,47 @@ class Paper:
 
     threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.cards: dict[str, MessageState] = {}
-        self.threads_: dict[str, list[str]] = {}
+        self.threads_: dict[str, list[Reply]] = {}
         self.faults: list[str] = []
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
 
     async def check(self) -> Answer:
         return self._said(lambda: Answer())
 
-    async def post(self, channel: str, card: MessageState, *, plain: bool) -> Answer:
+    async def post(self, channel: str, state: MessageState, *, plain: bool) -> Answer:
         def write() -> Answer:
             ts = str(len(self.cards) + 1)
-            self.cards[ts], self.threads_[ts] = card, []
+            self.cards[ts], self.threads_[ts] = state, []
             return Answer(place=Place(channel, ts))
 
         return self._said(write)
 
-    async def edit(self, place: Place, card: MessageState, *, plain: bool) -> Answer:
+    async def edit(self, place: Place, state: MessageState, *, plain: bool) -> Answer:
         def write() -> Answer:
-            self.cards[place.ts] = card
+            self.cards[place.ts] = state
             return Answer(place=place)
 
         return self._said(write)
 
-    async def reply(self, place: Place, text: str) -> Answer:
-        return self._said(lambda: self.threads_[place.ts].append(text) or Answer())
+    async def reply(self, place: Place, reply: Reply) -> Answer:
+        return self._said(lambda: self.threads_[place.ts].append(reply) or Answer())
 
     async def find(self, channel: str, incident: str, since: float) -> Answer:
         there = [ts for ts, card in self.cards.items() if card.incident == incident]
         return self._said(lambda: Answer(place=Place(channel, there[0] if there else "")))
 
-    async def heard(self, place: Place, text: str) -> Answer:
-        there = text in self.threads_[place.ts]
+    async def heard(self, place: Place, reply: Reply) -> Answer:
+        there = reply in self.threads_[place.ts]
         return self._said(lambda: Answer(place=Place(place.channel, "r" if there else "")))
 
     def _said(self, act: Any) -> Answer:
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "away":
-            return Answer("service_unavailable")
+            return Answer(Do.WAIT, "service_unavailable")
         done = act()
-        return Answer("timeout") if fault == "lost" else done
+        return Answer(Do.ASK, "timeout") if fault == "lost" else done
 
 
 @dataclass
@@ -108,9 +106,9 @@ class Play:
         class Nobody:
             token, url = "xoxb-", "http://localhost:1/"
 
-        self.paper, self.model = Paper(), Model()
+        self.papers, self.model = [Paper("slack"), Paper("other")], Model()
         self.world = World(Nobody(), routing)  # type: ignore[arg-type] # Slack is paper
-        self.world.extra = {"backend": self.paper}
+        self.world.notifiers = [*self.papers]
         self.world.desk = self.world.made()
         self.live: dict[str, Alert] = {}
         self.past: list[Alert] = []
@@ -232,8 +230,8 @@ class Play:
         self.world.now += seconds * SECOND
         await self.tick()
 
-    async def fault(self, faults: list[str]) -> None:
-        self.paper.faults = list(faults)
+    async def fault(self, which: int, faults: list[str]) -> None:
+        self.papers[which].faults = list(faults)
 
     async def crash(self, cut: int) -> None:
         marks = await self.world.ticked()
@@ -244,7 +242,8 @@ class Play:
         await self.world.restart()
 
     async def settle(self) -> None:
-        self.paper.faults.clear()
+        for paper in self.papers:
+            paper.faults.clear()
         for _ in range(16):
             self.world.now += 30 * SECOND
             await self.tick()
@@ -265,7 +264,9 @@ STEPS = st.one_of(
     st.tuples(st.just("expire"), st.sampled_from(TEAMS)),
     st.tuples(st.just("wait"), st.sampled_from([1, 5, 30, 120, 400])),
     st.tuples(st.just("tick")),
-    st.tuples(st.just("fault"), st.lists(st.sampled_from(["away", "lost", ""]), max_size=4)),
+    st.tuples(
+        st.just("fault"), st.integers(0, 1), st.lists(st.sampled_from(["away", "lost", ""]), max_size=4)
+    ),
     st.tuples(st.just("crash"), st.integers(0, 99)),
     st.tuples(st.just("restart")),
     st.tuples(
@@ -306,7 +307,12 @@ async def played(routing: Routing, steps: Sequence[Any]) -> Play:
 @given(ROUTINGS, st.lists(STEPS, max_size=40))
 def test_people_see_what_is_so_once(routing: Routing, steps: list[Any]) -> None:
     play = asyncio.run(played(routing, steps))
-    model, cards = play.model, list(play.paper.cards.values())
+    for paper in play.papers:
+        check(play, paper)
+
+
+def check(play: Play, paper: Paper) -> None:
+    model, cards = play.model, list(paper.cards.values())
     # One message per incident, although answers were lost and processes killed.
     assert [name for name, times in Counter(card.incident for card in cards).items() if times > 1] == []
     shown = [change for card in cards for change in card.alerts]
@@ -329,7 +335,7 @@ def test_people_see_what_is_so_once(routing: Routing, steps: list[Any]) -> None:
         assert bool(card.unheard) == (bool(fires) and all(map(play.muted, fires)))
         assert card.status == "firing" or card.until == max(change.at for change in card.alerts)
     # Nothing is said twice in a thread.
-    for texts in play.paper.threads_.values():
+    for texts in paper.threads_.values():
         assert [text for text, following in pairwise(texts) if text == following] == []
 
 
@@ -366,7 +372,13 @@ def test_any_interleaving_with_duplicates_and_crashes_ends_in_the_same_messages(
                 await play.world.tick()
         await play.settle()
         await play.world.desk.stop()
-        (card,) = play.paper.cards.values()
-        return {(one.episode, one.status, one.level) for one in card.alerts if one.status == "firing"}
+        shown = [[*paper.cards.values()] for paper in play.papers]
+        assert [len(cards) for cards in shown] == [1, 1]
+        return {
+            (one.episode, one.status, one.level)
+            for (card,) in shown
+            for one in card.alerts
+            if one.status == "firing"
+        }
 
     assert asyncio.run(run()) == {(CHANGES[0][0].episode, "firing", "95%")}

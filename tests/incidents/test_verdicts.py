@@ -12,7 +12,7 @@ from msgspec.structs import replace as changed
 from commands import end, said, start
 from llmvitals.incidents.mutes import Mutes
 from llmvitals.incidents.store import IncidentStore
-from llmvitals.incidents.verdict_sender import Judge
+from llmvitals.incidents.verdict_sender import VerdictSender
 from llmvitals.incidents.verdicts import judged
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
@@ -72,20 +72,24 @@ class Desk:
     """A desk without Slack: what it says to gateways, as their memory holds it."""
 
     def __init__(self) -> None:
-        self.book, self.mutes, self.judge = IncidentStore(), Mutes(Routing(), lambda _: True), Judge()
+        self.book, self.mutes, self.sender = (
+            IncidentStore(),
+            Mutes(Routing(), lambda _: True),
+            VerdictSender(),
+        )
         self.topic: dict[bytes, Verdict] = {}
         self.sent = 0
 
     def take(self, alert: Alert, now: int = START) -> None:
         self.book.put(Case(alert=alert, fresh=True))
-        self._send(self.judge.one(self.book, self.mutes, alert, now))
+        self._send(self.sender.changed(self.book, self.mutes, alert, now))
 
     def hear(self, silence: Silence, now: int = START) -> None:
         self.mutes.hear(silence)
         self.look(now)
 
     def look(self, now: int) -> None:
-        self._send(self.judge.all(self.book, self.mutes, now))
+        self._send(self.sender.all(self.book, self.mutes, now))
 
     def _send(self, messages: list[Message]) -> None:
         for message in messages:
@@ -192,7 +196,7 @@ def test_only_what_changes_is_sent_and_after_a_restart_all_of_it_once() -> None:
     desk.look(START + 1)
     desk.take(firing())
     assert desk.sent == 1
-    desk.judge = Judge()
+    desk.sender = VerdictSender()
     desk.look(START + 2)
     desk.look(START + 3)
     assert (desk.sent, desk.says) == (2, [("Month", "search", "block")])

@@ -64,7 +64,7 @@ def test_it_resolves_when_calls_stop(tmp_path):
     assert life(tmp_path, "", [BAD]) == [("firing", 0), ("resolved", 1)]
     alerts = walk(rule_engine(tmp_path, f"alert: A\n{CONDITION}"), {FIRST: BAD}, FIRST + 9)
     assert [alert.value for alert in alerts] == [0.9, 0.9]
-    assert alerts[1].summary.endswith("(resolved: too few calls)")
+    assert alerts[1].reason == "too few calls"
 
 
 def test_no_data_keep_lets_it_stay_until_calls_say_otherwise(tmp_path):
@@ -166,7 +166,7 @@ def test_a_changed_or_removed_rule_ends_its_alert(tmp_path):
     other = rule_engine(tmp_path, rules.replace("1m", "2m"))
     (over,) = other.advance("all", (), dict(state), floor=FIRST + 2)
     assert (over.status, over.episode, over.at) == ("resolved", alert.episode, (FIRST + 2) * PANE)
-    assert over.summary.endswith("(resolved: the rule was changed)")
+    assert over.reason == "the rule was changed"
     other = rule_engine(tmp_path, rules.replace("alert: A", "alert: B"))
     assert [alert.rule for alert in other.advance("all", (), state, floor=FIRST + 2)] == ["A"]
     assert state == {}

@@ -43,7 +43,7 @@ def test_keep_lets_it_stay_for_a_day(tmp_path):
     assert life(tmp_path, "keep", [GOOD], 2 * DAY) == []
     _, over = heard(tmp_path, "keep", [BAD], 2 * DAY)
     assert over.at // PANE - 1 == FIRST + 1 + DAY
-    assert over.summary.endswith("(resolved: too few calls for a day; no longer waiting)")
+    assert over.reason == "too few calls for a day; no longer waiting"
 
 
 def test_alert_takes_them_for_a_breach(tmp_path):
@@ -79,7 +79,7 @@ def test_no_data_is_told_as_an_alert_of_its_own(tmp_path):
     assert len({alert.episode for alert in found}) == 3
     assert (gone.metric, gone.unit, gone.value, gone.limit) == ("calls", "count", 2, 5)
     assert gone.summary == "Fails has too few calls: 2 within 10s, 5 are needed: all calls"
-    assert back.summary == f"{gone.summary} (resolved: there are enough calls again)"
+    assert (back.summary, back.reason) == (gone.summary, "there are enough calls again")
     assert gone.annotations == {"summary": gone.summary, "runbook_url": "https://wiki.example/fails"}
 
 
@@ -95,7 +95,7 @@ def test_one_that_is_gone_for_a_day_is_forgotten(tmp_path, mode):
     _, over = heard(tmp_path, mode, [GOOD], 3 * DAY)
     assert over.status == "resolved"
     assert over.at // PANE - 1 == FIRST + 1 + DAY
-    assert over.summary.endswith("(resolved: too few calls for a day; no longer waiting)")
+    assert over.reason == "too few calls for a day; no longer waiting"
     watched = rule_engine(tmp_path, RULE + mode)
     state: dict = {}
     watched.advance("all", (), state, floor=FIRST + 3 * DAY, closed=[(FIRST, GOOD)])
@@ -114,7 +114,7 @@ def test_another_mode_ends_what_the_old_one_said(tmp_path):
     watched = rule_engine(tmp_path, RULE + "ok")
     (over,) = watched.advance("all", (), state, floor=FIRST + 3)
     assert (gone.status, over.status, over.episode) == ("firing", "resolved", gone.episode)
-    assert over.summary.endswith("(resolved: the rule was changed)")
+    assert over.reason == "the rule was changed"
 
 
 def test_a_memory_from_before_there_were_modes_goes_on(tmp_path):

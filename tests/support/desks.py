@@ -6,8 +6,11 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+from llmvitals.alerting import incident_sink
 from llmvitals.incidents import IncidentSink
-from llmvitals.notify.rate_limit import RateLimits
+from llmvitals.meters import Unmetered
+from llmvitals.notify.delivery import Delivery
+from llmvitals.rate_limit import RateLimits
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.incident import Case, Incident
 from llmvitals.record.incident import decode as entry
@@ -17,8 +20,11 @@ from llmvitals.record.point import Point
 from llmvitals.record.user_action import Acknowledgement, Question, Silence, UserAction, decode, encode
 from llmvitals.record.watermark import Watermark
 from llmvitals.settings import Settings
+from llmvitals.window import duration
 
 if TYPE_CHECKING:
+    from llmvitals.meters import Meters
+    from llmvitals.notify.protocol import Notifier
     from llmvitals.routing import Routing
     from llmvitals.testing import FakeSlack
 
@@ -67,15 +73,23 @@ class World:
         self.points: list[Point] = []
         self.verdicts: list[Message] = []
         self.news: list[Logged] = []
-        self.extra: dict[str, Any] = {}
+        self.notifiers: list[Notifier] = []
+        self.meters: Meters | None = None
         self.desk = self.made()
 
     def made(self) -> IncidentSink:
-        tempo = RateLimits(
+        limits = RateLimits(
             timeout=0.25, clock=lambda: self.now, monotonic=lambda: self.now / SECOND, sleep=self._sleep,
             patience=2.0,
         )  # fmt: skip
-        return IncidentSink(self.settings, self.routing, tempo=tempo, **self.extra)
+        if not self.notifiers:
+            return incident_sink(self.settings, self.routing, limits=limits, meters=self.meters)
+        meters, channel = self.meters or Unmetered(), self.settings.slack_channel or ""
+        deliveries = [Delivery(notifier, channel, limits, meters) for notifier in self.notifiers]
+        max_age = duration(self.settings.max_alert_age)
+        return IncidentSink(
+            deliveries, self.routing, max_age=max_age, channel=channel, meters=meters, limits=limits
+        )
 
     async def _sleep(self, seconds: float) -> None:
         self.now += int(seconds * SECOND)

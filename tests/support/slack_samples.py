@@ -7,10 +7,11 @@ from typing import Any
 
 from msgspec import structs
 
-from llmvitals.notify.slack.thread import calls, reply
+from llmvitals.notify.slack.thread import drawn
 from llmvitals.record.alert import Alert, Heavy
+from llmvitals.record.change import CallsRequested, Reply, changes
 from llmvitals.record.matcher import Matcher
-from llmvitals.record.message_state import MessageState
+from llmvitals.record.message_state import MessageState, Muted
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -114,6 +115,7 @@ def digest() -> MessageState:
     )
 
 
+SILENCED = Muted("silenced by Ann", NOON + 8 * HOUR, "Ann")
 BUDGET = alert(
     value=1924.4, level="95%", verdict="warn", ends=NOON + 30 * DAY + 11 * HOUR,
     summary="search has used 96 % of $2,000",
@@ -236,7 +238,7 @@ CARDS: dict[str, MessageState] = {
     "group_many": group(10_000),
     "digest": digest(),
     "acknowledged": replace(MessageState.alone(BUDGET), acknowledged=("Ann", NOON + 5 * MINUTE)),
-    "silenced": replace(MessageState.alone(LATENCY), unheard="silenced by Ann until 2025-01-01 20:00 UTC"),
+    "silenced": replace(MessageState.alone(LATENCY), unheard=(SILENCED,)),
     "repeated": replace(MessageState.alone(LATENCY), again=NOON + 4 * HOUR),
     "resolved": MessageState.alone(
         threshold(status="resolved", value=2_900.0, at=NOON + 72 * MINUTE, until=NOON + 72 * MINUTE, trend=[], exemplars=[],
@@ -260,13 +262,24 @@ CARDS: dict[str, MessageState] = {
 TRACES = "https://traces.example/t/{trace_id}"
 
 
+def reply(before: MessageState, after: MessageState) -> str | None:
+    """What a thread says of a change; None: nothing."""
+    found = changes(before, after)
+    return drawn(Reply(after, found)) if found else None
+
+
+def calls(state: MessageState, *, trace_url: str = "") -> str:
+    """What a thread says when somebody asks for the calls."""
+    return drawn(Reply(state, (CallsRequested(),)), trace_url=trace_url)
+
+
 def thread() -> list[str]:
     """What the thread of one incident hears, from its second minute to its end."""
     first = group(1)
     more = group(4, alerts=(first.alerts[0], *group(4).alerts[1:]))
     acked = replace(more, acknowledged=("Ann", NOON + 5 * MINUTE))
-    quiet = replace(acked, unheard="silenced by Ann until 2025-01-01 20:00 UTC")
-    told = replace(acked, unheard="")
+    quiet = replace(acked, unheard=(SILENCED,))
+    told = replace(acked, unheard=())
     better = replace(
         told,
         firing=2,

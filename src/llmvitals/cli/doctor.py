@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaConsumer
 from llmvitals import topics
 from llmvitals.errors import ConfigError, LlmvitalsError
 from llmvitals.metrics.columns import CARDINALITY
-from llmvitals.notify.protocol import chosen
-from llmvitals.notify.slack.answer import Do
+from llmvitals.notify.protocol import Do
 from llmvitals.notify.slack.buttons import opened
+from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.pipeline import Pipeline
 from llmvitals.runtime.kafka.connect import asking, client, find_topics
 from llmvitals.score import ScorerWorker
@@ -186,18 +186,19 @@ def _tried(setting: ScorerSetting) -> str:
 
 
 async def _slack(settings: Settings) -> Finding:
-    backend = chosen(settings)
-    await backend.open()
-    try:
-        answer = await backend.check()
-    finally:
-        await backend.close()
-    if settings.slack_token is None and settings.slack_webhook is None:
+    own = SlackSettings.of(settings)
+    if own is None:
         return Finding("slack", "warning", "none is set: alerts are printed", "set LLMVITALS_SLACK_TOKEN")
+    notifier = own.made()
+    await notifier.open()
+    try:
+        answer = await notifier.check()
+    finally:
+        await notifier.close()
     if answer.do is Do.DONE:
-        where = "the webhook" if settings.slack_token is None else settings.slack_channel
-        if settings.slack_app_token is not None:
-            heard, cure = await opened(settings)
+        where = "the webhook" if own.token is None else own.channel
+        if own.app_token is not None:
+            heard, cure = await opened(own.app_token.get_secret_value(), own.api_url)
             if heard.do is not Do.DONE:
                 return Finding("slack", "warning", f"alerts go to {where}; buttons: {heard.code}", cure)
         return Finding("slack", "fine", f"accepted; alerts go to {where}")

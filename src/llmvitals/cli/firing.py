@@ -14,9 +14,9 @@ from llmvitals.cli.compacted import drawn, read
 from llmvitals.cli.silence import cases
 from llmvitals.console import console as terminal
 from llmvitals.notify import figure
-from llmvitals.notify.wording import SEVERITIES, clean, moment
 from llmvitals.record.incident import Entry, Incident, decode
 from llmvitals.record.log import Topic
+from llmvitals.wording import SEVERITIES, clean, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,14 +57,16 @@ def _rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
     for case in cases(entries):
         if case.firing:
             alert, incident = case.alert, incidents.get(case.incident)
+            sent = [one for one in incident.sent.values() if one.posted] if incident else []
+            place = next((one.place for one in sent if one.place[1]), ("", ""))
             yield {
                 **{name: getattr(alert, name) for name in ("since", "severity", "rule", "labels", "value")},
                 **{name: getattr(alert, name) for name in ("limit", "unit", "level", "episode")},
                 "incident": case.incident,
                 "state": _state(incident),
-                "posted": incident is not None and incident.posted,
-                "channel": incident.place[0] or incident.channel if incident else "",
-                "ts": incident.place[1] if incident else "",
+                "posted": bool(sent),
+                "channel": (place[0] or incident.channel) if incident else "",
+                "ts": place[1],
             }
 
 
@@ -75,7 +77,8 @@ def _state(incident: Incident | None) -> str:
         return incident.unheard
     if incident.acknowledged is not None:
         return f"acknowledged by {incident.acknowledged[0]}"
-    return "told" if incident.posted else "waits to be told"
+    posted = any(sent.posted for sent in incident.sent.values())
+    return "told" if posted else "waits to be told"
 
 
 def add(alerts: typer.Typer) -> None:

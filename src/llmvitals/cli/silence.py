@@ -16,13 +16,13 @@ from llmvitals import settings as settings_
 from llmvitals.cli.compacted import drawn, read, write
 from llmvitals.console import console as terminal
 from llmvitals.errors import LlmvitalsError
-from llmvitals.notify.wording import clean, moment
 from llmvitals.record.incident import Case, Entry
 from llmvitals.record.incident import decode as entry
 from llmvitals.record.log import Topic
 from llmvitals.record.matcher import Matcher, all_match, parsed
 from llmvitals.record.user_action import Silence, decode
 from llmvitals.window import DAY, duration, duration_text
+from llmvitals.wording import clean, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

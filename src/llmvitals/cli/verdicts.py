@@ -15,9 +15,9 @@ from rich.text import Text
 from llmvitals import settings as settings_
 from llmvitals.console import console as terminal
 from llmvitals.metrics.quantity import amount
-from llmvitals.notify.wording import clean, moment
 from llmvitals.record.log import Topic
 from llmvitals.record.verdict import Verdict
+from llmvitals.wording import clean, moment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable

@@ -26,7 +26,7 @@ def grouped(alert: Alert, route: Route, default: str) -> Group:
 
     As in Alertmanager a group belongs to its route, and a label that is not there is the empty text.
     """
-    channel = alert.notify.get("slack") or route.channel or default
+    channel = alert.channel or route.channel or default
     matchers = _matchers(alert, route.group_by)
     text = "\0".join([channel, "\1".join(map(str, route.matchers)), *map(str, matchers)])
     return Group(_digest(text), channel, matchers)

@@ -11,7 +11,7 @@ import structlog
 from llmvitals.incidents.group import grouped
 from llmvitals.incidents.points import point
 from llmvitals.record.alert import Alert
-from llmvitals.record.incident import Case, Incident
+from llmvitals.record.incident import Case, Incident, Sent
 from llmvitals.window import DAY
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Intake:
     meters: Meters
     clock: Callable[[], int]
 
-    def take(self, book: IncidentStore, record: Record, *, marked: bool) -> tuple[Case, Message] | None:
+    def take(self, store: IncidentStore, record: Record, *, marked: bool) -> tuple[Case, Message] | None:
         """The alert as it stands now, and the point of its change; None where there is no news in it.
 
         marked: whether watermarks will say when what is held may be told.
@@ -52,7 +52,7 @@ class Intake:
             self.meters.count("notifications", result="unreadable")
             log.warning("a record on the alerts topic is no alert", offset=record.offset)
             return None
-        before = book.cases.get(alert.episode)
+        before = store.cases.get(alert.episode)
         if before is not None and rank(alert) <= rank(before.alert):
             self.meters.count("notifications", result="known")
             return None
@@ -61,28 +61,28 @@ class Intake:
             case = msgspec.structs.replace(before, alert=alert, fresh=before.fresh or case.fresh)
         if case.firing and not case.incident:
             if case.fresh:
-                case = self._join(book, case, self._written(record))
+                case = self._join(store, case, self._written(record))
             else:
                 self.meters.count("notifications", result="held")
-        book.put(case)
+        store.put(case)
         if case.incident:
-            self._settle(book, case, self._written(record))
+            self._settle(store, case, self._written(record))
         known = before is not None and before.firing
         state: State = "resolved" if not case.firing else "level" if known else "firing"
         return case, point(alert, state)
 
-    def admit(self, book: IncidentStore, case: Case, missed: int) -> Case:
+    def admit(self, store: IncidentStore, case: Case, missed: int) -> Case:
         """A held alert, which still fires, may be told now; in its incident people see that it is late.
 
         missed: how many other alerts ended untold meanwhile, see Incident.late.
         """
         now = self.clock()
-        case = self._join(book, msgspec.structs.replace(case, fresh=True), now)
-        book.put(case)
-        self._settle(book, case, now)
-        incident = book.incidents[case.incident]
+        case = self._join(store, msgspec.structs.replace(case, fresh=True), now)
+        store.put(case)
+        self._settle(store, case, now)
+        incident = store.incidents[case.incident]
         missed += incident.late[1] if incident.late else 0
-        book.put(msgspec.structs.replace(incident, late=(now, missed)))
+        store.put(msgspec.structs.replace(incident, late=(now, missed)))
         self.meters.count("notifications", result="late")
         return case
 
@@ -100,47 +100,49 @@ class Intake:
         read = now if marked or now - written > SHELF else written
         return alert.status == "firing" and read - alert.at <= self.max_age
 
-    def _join(self, book: IncidentStore, case: Case, born: int) -> Case:
+    def _join(self, store: IncidentStore, case: Case, born: int) -> Case:
         """The case in its group's incident: that which lasts, or ended a moment ago, else a new one."""
         alert = case.alert
         route = self.routing.route(alert.marks)
         group = grouped(alert, route, self.default)
-        incident = book.incidents.get(book.groups.get(group.key, ""))
+        incident = store.incidents.get(store.groups.get(group.key, ""))
         if incident is None or (incident.until is not None and alert.at - incident.until > route.interval):
             name = f"{group.key}-{alert.at}"
             incident = Incident(id=name, channel=group.channel, since=alert.since, born=born)
-            book.put(incident)
+            store.put(incident)
         joined = msgspec.structs.replace(case, group=group.key, incident=incident.id)
-        earlier = book.last(joined)
+        earlier = store.last(joined)
         if earlier is None or earlier.firing:
             return joined
         # The same series again: it takes the place of the alert that is over, and what was told of that.
         if earlier.id != case.id:
-            book.put(msgspec.structs.replace(earlier, incident="", told=None))
-        return msgspec.structs.replace(joined, told=earlier.told)
+            store.put(msgspec.structs.replace(earlier, incident="", heard={}))
+        return msgspec.structs.replace(joined, heard=earlier.heard)
 
-    def _settle(self, book: IncidentStore, case: Case, born: int) -> None:
+    def _settle(self, store: IncidentStore, case: Case, born: int) -> None:
         """The incident begins, lasts or ends as its alerts say."""
-        incident, fires = book.incidents[case.incident], book.firing(case.incident) > 0
+        incident, fires = store.incidents[case.incident], store.firing(case.incident) > 0
         now = incident
         if fires and incident.until is not None:
-            said = tuple(word for word in incident.said if word != "ack")
+            sent = {name: _begun_again(one) for name, one in incident.sent.items()}
             now = msgspec.structs.replace(
-                incident, until=None, born=born, acknowledged=None, said=said, again=0, late=None
+                incident, until=None, born=born, acknowledged=None, late=None, sent=sent
             )
         elif not fires and incident.until is None:
-            end = max(member.alert.at for member in book.members(incident.id))
-            now = msgspec.structs.replace(incident, until=end, unheard="", hushed=False)
+            end = max(member.alert.at for member in store.members(incident.id))
+            sent = {name: msgspec.structs.replace(one, hushed=False) for name, one in incident.sent.items()}
+            now = msgspec.structs.replace(incident, until=end, unheard="", sent=sent)
         if case.alert.since < now.since:
             now = msgspec.structs.replace(now, since=case.alert.since)
         if now != incident:
-            book.put(now)
+            store.put(now)
+
+
+def _begun_again(sent: Sent) -> Sent:
+    said = tuple(word for word in sent.said if word != "ack")
+    return msgspec.structs.replace(sent, said=said, again=0)
 
 
 def rank(alert: Alert) -> tuple[int, bool, float]:
-    """What is newer: the later change, at one time the resolving one, then the higher threshold."""
-    try:
-        height = float(alert.level.rstrip("% ") or 0)
-    except ValueError:
-        height = 0.0
-    return alert.at, alert.status == "resolved", height
+    """Return what is newer: the later change, at one time the resolving one, then the higher level."""
+    return alert.at, alert.status == "resolved", alert.height

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from llmvitals.notify.wording import moment
 from llmvitals.record.watermark import read
 from llmvitals.window import NEVER
+from llmvitals.wording import moment
 
 if TYPE_CHECKING:
     from llmvitals.incidents.store import IncidentStore
@@ -37,12 +37,12 @@ class Late:
     was read: whatever ended it before has been read by then. A replay or backfill of old calls gives old
     watermarks, so what it holds is never told.
 
-    book: with what the last owner held, which is held anew. max_age, now: µs.
+    store: with what the last owner held, which is held anew. max_age, now: µs.
     """
 
-    def __init__(self, book: IncidentStore, max_age: int, now: int) -> None:
+    def __init__(self, store: IncidentStore, max_age: int, now: int) -> None:
         self._max_age = max_age
-        self._restored = [case.id for case in book.cases.values() if case.firing and not case.fresh]
+        self._restored = [case.id for case in store.cases.values() if case.firing and not case.fresh]
         self._held = dict.fromkeys(self._restored, _Read(now, 0))
         self._marks: dict[int, tuple[int, int]] = {}
         self._heard = self._shards = 0

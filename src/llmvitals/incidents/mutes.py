@@ -1,12 +1,12 @@
-"""Why alerts are not told: silences, inhibition by other alerts, mute times of their route."""
+"""Why alerts are not sent: silences, inhibition by other alerts, mute times of their route."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from llmvitals.notify.wording import moment
+from llmvitals.record.message_state import Muted
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
@@ -18,38 +18,31 @@ if TYPE_CHECKING:
     from llmvitals.routing import Routing
 
 
-class Muted(NamedTuple):
-    """reason: as `Card.unheard` wants it. by: who silenced it, "" where nobody did."""
-
-    reason: str
-    by: str = ""
-
-
 class Mutes:
-    """All that mutes. lasts: whether the incident of this id is not over yet.
+    """Everything that mutes. lasts: whether the incident of this id is not over yet.
 
-    moved: something has changed that may mute or unmute any alert; whoever has looked sets it back. As in
+    changed: something has changed that may mute or unmute any alert; whoever has looked sets it back. As in
     Alertmanager a silenced alert still mutes others.
     """
 
     def __init__(self, routing: Routing, lasts: Callable[[str], bool]) -> None:
         self.silences: dict[str, Silence] = {}
-        self.moved = True
+        self.changed = True
         self._routing, self._lasts = routing, lasts
         self._sources: list[dict[tuple[str, ...], dict[str, Alert]]] = [{} for _ in routing.inhibitions]
 
     def hear(self, silence: Silence) -> None:
-        """A silence was made, changed or ended."""
+        """Take in a silence that was made, changed or ended."""
         self.silences[silence.id] = silence
-        self.moved = True
+        self.changed = True
 
     def forget(self, silence: str) -> None:
-        """The silence of this id is no more."""
+        """Forget the silence of this id."""
         self.silences.pop(silence, None)
-        self.moved = True
+        self.changed = True
 
-    def over(self, incident: str, now: int) -> list[Silence]:
-        """The silences that end with this incident, ended now if it is over."""
+    def ended(self, incident: str, now: int) -> list[Silence]:
+        """End the silences that are bound to this incident, if it is over; return them."""
         if self._lasts(incident):
             return []
         bound = [s for s in self.silences.values() if s.incident == incident and s.ends > now]
@@ -59,19 +52,21 @@ class Mutes:
         return ended
 
     def override(self, marks: Mapping[str, str], now: int) -> Silence | None:
-        """What lifts a block of alerts with these marks now."""
-        found = (s for s in self.silences.values() if s.kind == "override" and self._covers(s, marks, now))
-        return next(found, None)
+        """Return the override that lifts a block of alerts with these marks now."""
+        overrides = (
+            s for s in self.silences.values() if s.kind == "override" and self._covers(s, marks, now)
+        )
+        return next(overrides, None)
 
     def source(self, case: Case) -> None:
-        """An alert has changed, which may mute or unmute others. One too old to be told mutes none."""
+        """Take in a changed alert, which may mute or unmute others. One too old to be sent mutes none."""
         alert = case.alert
         for inhibition, sources in zip(self._routing.inhibitions, self._sources, strict=True):
             if not all(matcher.matches(alert.marks) for matcher in inhibition.source):
                 continue
             alike = sources.setdefault(_values(alert, inhibition.equal), {})
             fires = case.firing and case.fresh
-            self.moved |= fires != (case.id in alike)
+            self.changed |= fires != (case.id in alike)
             if fires:
                 alike[case.id] = alert
             else:
@@ -83,12 +78,13 @@ class Mutes:
         return not (self.silences or self._routing.inhibitions or self._routing.mute_times)
 
     def why(self, alert: Alert, now: int) -> Muted | None:
-        """What mutes the alert now (µs), None when nothing does."""
+        """Return what mutes the alert now (µs), None when nothing does."""
         marks = alert.marks
         for silence in self.silences.values():
             if self._covers(silence, marks, now):
-                until = "until it is over" if silence.incident else f"until {moment(silence.ends)}"
-                return Muted(f"silenced by {silence.by} {until}", silence.by)
+                if silence.incident:
+                    return Muted(f"silenced by {silence.by} until it is over", by=silence.by)
+                return Muted(f"silenced by {silence.by}", silence.ends, silence.by)
         if (name := self._routing.muted(self._routing.route(marks), now)) is not None:
             return Muted(f"muted: {name}")
         for inhibition, sources in zip(self._routing.inhibitions, self._sources, strict=True):
@@ -99,7 +95,7 @@ class Mutes:
         return None
 
     def until(self, now: int) -> int:
-        """The next time (µs) at which a silence begins or ends."""
+        """Return the next time (µs) at which a silence begins or ends."""
         times = (time for silence in self.silences.values() for time in (silence.starts, silence.ends))
         return min((time for time in times if time > now), default=FOREVER)
 
@@ -107,7 +103,7 @@ class Mutes:
         return silence.covers(marks, now) and (not silence.incident or self._lasts(silence.incident))
 
     def times(self, now: int) -> frozenset[str]:
-        """The mute times that are now."""
+        """Return the names of the mute times that hold now."""
         return frozenset(name for name, time in self._routing.mute_times.items() if time.active(now))
 
 

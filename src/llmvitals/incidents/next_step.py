@@ -1,4 +1,4 @@
-"""What is to be done about an incident now, and when to look at it again: pure."""
+"""What a notifier has to do about an incident now, and when to look at it again: pure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Step(NamedTuple):
     """What to do.
 
-    post: its message. edit: it shows what is over. news: its thread hears of its alerts; answer: of what
-    people did. again: it is said once more that it fires. due: when to look again (µs).
+    post: post the message. edit: edit it, since it shows an old state. news: say in its thread what
+    changed about its alerts; answer: what people did. again: repeat that it still fires. due: when to look
+    again (µs).
     """
 
     post: bool = False
@@ -26,47 +27,45 @@ class Step(NamedTuple):
     due: int = FOREVER
 
     @property
-    def letter(self) -> bool:
-        """Whether anything has to be brought to people."""
+    def sends(self) -> bool:
+        """Whether there is anything to send."""
         return self.post or self.edit or self.news or self.answer
 
 
-def step(sight: IncidentView, route: Route, now: int) -> Step:
-    """The next step for an incident.
+def step(view: IncidentView, route: Route, now: int) -> Step:
+    """Return the next step for an incident.
 
-    An edit disturbs nobody and is made at once; so are answers, a higher level, and what was kept quiet.
-    Other news wait until the last is `interval` old, so what comes and goes in between is never told.
+    Edits notify nobody and are made at once; so are answers, a higher level, and news after a mute. Other
+    news wait until the last is `interval` old, so what comes and goes in between is never sent.
     """
-    return _further(sight, route, now) if sight.incident.posted else _first(sight, route, now)
+    return _further(view, route, now) if view.sent.posted else _first(view, route, now)
 
 
-def _first(sight: IncidentView, route: Route, now: int) -> Step:
-    incident = sight.incident
-    refused = incident.shown == sight.digest
-    if not sight.firing or sight.unheard or refused:
+def _first(view: IncidentView, route: Route, now: int) -> Step:
+    refused = view.sent.shown == view.digest
+    if not view.firing or view.unheard or refused:
         return Step()
-    begin = incident.born + route.wait
+    begin = view.incident.born + route.wait
     return Step(due=begin) if begin > now else Step(post=True)
 
 
-def _further(sight: IncidentView, route: Route, now: int) -> Step:
-    incident, fires, quiet = sight.incident, bool(sight.firing), bool(sight.unheard)
-    back = incident.hushed and fires and not quiet
+def _further(view: IncidentView, route: Route, now: int) -> Step:
+    incident, sent, fires, quiet = view.incident, view.sent, bool(view.firing), bool(view.unheard)
+    news = sent.hushed and fires and not quiet
     times = []
-    news = back
-    if sight.news and not news and not quiet:
-        begin = incident.spoke if sight.risen else incident.spoke + route.interval
+    if view.news and not news and not quiet:
+        begin = sent.spoke if view.risen else sent.spoke + route.interval
         news = begin <= now
         times += [] if news else [begin]
     again = False
     if fires and not quiet and incident.acknowledged is None:
-        repeat = max(incident.spoke, incident.again) + route.repeat
+        repeat = max(sent.spoke, sent.again) + route.repeat
         again = repeat <= now and not news
         times.append(repeat if repeat > now else now + route.repeat)
-    acknowledged = incident.acknowledged is not None and "ack" not in incident.said and fires
-    asked = incident.asked and "calls" not in incident.said
+    acknowledged = incident.acknowledged is not None and "ack" not in sent.said and fires
+    asked = incident.asked and "calls" not in sent.said
     return Step(
-        edit=again or sight.digest != incident.shown,
+        edit=again or view.digest != sent.shown,
         news=news,
         answer=acknowledged or asked,
         again=again,

@@ -1,4 +1,4 @@
-"""What is due is brought to people, channel by channel, and remembered."""
+"""What is due goes out by one notifier, channel by channel, and is remembered."""
 
 from __future__ import annotations
 
@@ -9,193 +9,224 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from llmvitals.errors import SinkError
-from llmvitals.incidents.next_step import step
-from llmvitals.notify.delivery import Letter
-from llmvitals.notify.rate_limit import Busy
+from llmvitals.incidents.next_step import Step, step
+from llmvitals.rate_limit import Busy
 from llmvitals.record.message_state import Place
+from llmvitals.record.notification import Notification
 from llmvitals.window import FOREVER, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Protocol
 
-    from llmvitals.incidents.next_step import Step
+    from llmvitals.incidents.protocol import Delivery
     from llmvitals.incidents.store import IncidentStore
     from llmvitals.incidents.view import IncidentView
     from llmvitals.meters import Meters
-    from llmvitals.notify.rate_limit import RateLimits
+    from llmvitals.rate_limit import RateLimits
     from llmvitals.record.incident import Incident
     from llmvitals.routing import Route
 
-    class Post(Protocol):
-        """Brings letters to people; notify's Delivery is one."""
+    class Look(Protocol):
+        """Gives an incident as a notifier is to show it, and its route; None where there is none."""
 
-        async def bring(self, letter: Letter) -> Place | None:
-            """See Delivery.bring."""
-
-        async def look(self, letter: Letter) -> Place | None:
-            """See Delivery.look."""
-
-        def doubts(self, incident: str) -> bool:
-            """See Delivery.doubts."""
+        def __call__(self, incident: str, notifier: str, /) -> tuple[IncidentView, Route] | None: ...
 
 
 AT_RISK: Final = 8
-"""So many letters of a channel may be under way, unmarked, when a process is killed: see Tempo.burst."""
+"""The most notifications that a killed process may have sent to a channel and not marked, see
+RateLimits.burst."""
 _SKEW: Final = 60.0
-"""How far Kafka's clock and Slack's may differ, in seconds."""
+"""How far Kafka's clock and the notifier's may differ, in seconds."""
 _WAIT: Final = 0.5
 _LONGEST: Final = 30.0
+_CHECK: Final = 1.0
+_LONGEST_CHECK: Final = 60.0
 
 
 @dataclass(slots=True)
-class Tell:
-    """look: an incident as it is to be seen, and its route; None where it is no more.
+class Sender:
+    """Sends by one delivery, and knows nothing of the others.
 
     replied: ids of incidents whose thread may have heard something without our knowing. pauses: until when
-    (µs) a channel is left alone.
+    (µs) a channel is left alone. checked: the notifier knows us; before it does, nothing is sent.
     """
 
-    post: Post
-    tempo: RateLimits
+    delivery: Delivery
+    limits: RateLimits
     meters: Meters
-    trace_url: str
-    look: Callable[[str], tuple[IncidentView, Route] | None]
+    look: Look
     replied: set[str] = field(default_factory=set)
     pauses: dict[str, int] = field(default_factory=dict)
+    checked: bool = False
+    next_check: int = 0
 
-    def restart(self, book: IncidentStore) -> None:
-        """All of it was restored: the last owner may have told of some without marking it."""
-        self.replied = {incident.id for incident in book.incidents.values() if incident.posted}
+    def restart(self, store: IncidentStore) -> None:
+        """Expect, of everything that was restored, that the last owner sent some of it without marking it."""
+        name = self.delivery.name
+        self.replied = {incident.id for incident in store.incidents.values() if incident.by(name).posted}
         waiting: dict[str, list[Incident]] = {}
-        for incident in book.incidents.values():
-            if not incident.posted and incident.until is None and not incident.unheard:
+        for incident in store.incidents.values():
+            if not incident.by(name).posted and incident.until is None and not incident.unheard:
                 waiting.setdefault(incident.channel, []).append(incident)
-        for found in waiting.values():
-            for incident in sorted(found, key=lambda one: (one.born, one.id))[:AT_RISK]:
-                book.put(replace(incident, doubt=True))
+        for incidents in waiting.values():
+            for incident in sorted(incidents, key=lambda incident: (incident.born, incident.id))[:AT_RISK]:
+                store.put(incident.with_sent(name, doubt=True))
 
-    async def round(self, book: IncidentStore, due: Iterable[str]) -> dict[str, int]:
-        """Tell what is to be told of these; each with the time (µs) at which to look again.
+    def posts(self, incident: str) -> bool:
+        """Whether the incident's message is to be posted now."""
+        found = self.look(incident, self.delivery.name)
+        return found is not None and step(*found, self.limits.clock()).post
 
-        Channels go on beside one another: one that makes us wait holds up nobody else. First messages come
+    async def ready(self) -> bool:
+        """Whether the notifier knows us; asks it now and then until it does."""
+        now = self.limits.clock()
+        if not self.checked and now >= self.next_check:
+            try:
+                await self.delivery.check()
+            except SinkError as error:
+                wait = min(error.retry_after or _CHECK, _LONGEST_CHECK)
+                self.next_check = now + int(wait * SECOND)
+            else:
+                self.checked = True
+        return self.checked
+
+    async def round(self, store: IncidentStore, due: Iterable[str]) -> dict[str, int]:
+        """Send what is to be sent of these incidents; return for each when (µs) to look at it again.
+
+        Channels go on beside one another: one that makes us wait holds up no other. First messages come
         before news of what people know. What there is no time for is due at once. Never raises SinkError.
         """
-        until = self.tempo.monotonic() + self.tempo.patience
+        due = list(due)
+        if not await self.ready():
+            return dict.fromkeys(due, self.next_check)
+        until = self.limits.monotonic() + self.limits.patience
         channels: dict[str, list[Incident]] = {}
         for name in due:
-            if (incident := book.incidents.get(name)) is not None:
+            if (incident := store.incidents.get(name)) is not None:
                 channels.setdefault(incident.channel, []).append(incident)
         rounds = []
         for incidents in channels.values():
-            incidents.sort(key=lambda incident: (incident.posted, incident.born, incident.id))
-            rounds.append(self._channel(book, incidents, until))
-        return {name: time for found in await asyncio.gather(*rounds) for name, time in found.items()}
+            incidents.sort(key=self._order)
+            rounds.append(self._channel(store, incidents, until))
+        return {name: time for times in await asyncio.gather(*rounds) for name, time in times.items()}
 
-    async def _channel(self, book: IncidentStore, incidents: list[Incident], until: float) -> dict[str, int]:
+    def _order(self, incident: Incident) -> tuple[bool, int, str]:
+        return incident.by(self.delivery.name).posted, incident.born, incident.id
+
+    async def _channel(self, store: IncidentStore, incidents: list[Incident], until: float) -> dict[str, int]:
         channel, times = incidents[0].channel, {}
         for incident in incidents:
-            now = self.tempo.clock()
+            now = self.limits.clock()
             pause = self.pauses.get(channel, 0)
-            if pause > now or self.tempo.monotonic() >= until:
+            if pause > now or self.limits.monotonic() >= until:
                 # After a pause all of them are due together, so that a storm is seen as one.
                 times[incident.id] = max(pause, now)
                 continue
             try:
-                times[incident.id] = await self._step(book, incident.id)
+                times[incident.id] = await self._step(store, incident.id)
             except Busy as busy:
                 times[incident.id] = now + int((busy.retry_after or _WAIT) * SECOND)
             except SinkError as error:
-                times[incident.id] = self._put_off(book, incident.id, error)
+                times[incident.id] = self._put_off(store, incident, error)
         return times
 
-    def _put_off(self, book: IncidentStore, name: str, error: SinkError) -> int:
-        """The channel can't be told anything now; when to try again."""
-        incident = book.incidents[name]
-        if self.post.doubts(name) and not incident.posted:
-            book.put(replace(incident, doubt=True))
+    def _put_off(self, store: IncidentStore, incident: Incident, error: SinkError) -> int:
+        """Leave the channel alone for a while; return until when."""
+        if self.delivery.doubts(incident.id):
+            now = store.incidents.get(incident.id)
+            if now is not None and not now.by(self.delivery.name).posted:
+                self._mark(store, incident.id, doubt=True)
         wait = min(error.retry_after or _WAIT, _LONGEST)
-        self.pauses[incident.channel] = again = self.tempo.clock() + int(wait * SECOND)
+        self.pauses[incident.channel] = again = self.limits.clock() + int(wait * SECOND)
         return again
 
-    async def _step(self, book: IncidentStore, name: str) -> int:
-        """Do what is due; when to look again. Raises SinkError."""
-        found = self.look(name)
-        if found is not None and found[0].incident.doubt:
-            await self._seek(book, found[0])
-            found = self.look(name)
+    async def _step(self, store: IncidentStore, name: str) -> int:
+        """Do what is due; return when to look again. Raises SinkError."""
+        found = self.look(name, self.delivery.name)
+        if found is not None and found[0].sent.doubt:
+            await self._search(store, found[0])
+            found = self.look(name, self.delivery.name)
         if found is None:
             return FOREVER
-        sight, route = found
-        now = self.tempo.clock()
-        todo = step(sight, route, now)
-        if not todo.letter:
+        view, route = found
+        now = self.limits.clock()
+        todo = step(view, route, now)
+        if not todo.sends:
             return todo.due
         if todo.again or todo.news:
-            again = now if todo.again else 0
-            book.put(replace(sight.incident, again=again))
-            sight, _ = self.look(name) or found
-        place = await self._bring(sight, todo)
-        self._told(book, sight, todo, place)
-        return step(*(self.look(name) or found), self.tempo.clock()).due
+            self._mark(store, name, again=now if todo.again else 0)
+            view, _ = self.look(name, self.delivery.name) or found
+        place = await self._deliver(view, todo)
+        self._remember(store, view, todo, place)
+        found = self.look(name, self.delivery.name)
+        return FOREVER if found is None else step(*found, self.limits.clock()).due
 
-    async def _seek(self, book: IncidentStore, sight: IncidentView) -> None:
+    async def _search(self, store: IncidentStore, view: IncidentView) -> None:
         """Look for the message that may be there; then it is known what it was about when it was posted."""
-        incident = sight.incident
-        letter = Letter(card=sight.card, channel=incident.channel, since=_since(incident), sought=True)
-        place = await self.post.look(letter)
+        incident = view.incident
+        place = await self.delivery.look(
+            Notification(state=view.state, channel=incident.channel, since=_since(incident), uncertain=True)
+        )
         if place is None:
-            book.put(replace(incident, doubt=False))
+            self._mark(store, incident.id, doubt=False)
             return
         where = (place.channel, place.ts)
-        book.put(replace(incident, doubt=False, posted=True, place=where, spoke=self.tempo.clock()))
-        for case in sight.heard(news=True):
-            book.put(case)
+        self._mark(store, incident.id, doubt=False, posted=True, place=where, spoke=self.limits.clock())
+        self._mark_heard(store, view, news=True)
 
-    async def _bring(self, sight: IncidentView, todo: Step) -> Place | None:
-        incident = sight.incident
-        replies = sight.replies(self.trace_url, news=todo.news) if todo.news or todo.answer else []
-        letter = Letter(
-            card=sight.card,
+    async def _deliver(self, view: IncidentView, todo: Step) -> Place | None:
+        incident, sent = view.incident, view.sent
+        replies = view.replies(news=todo.news) if todo.news or todo.answer else []
+        notification = Notification(
+            state=view.state,
             channel=incident.channel,
-            place=Place(*incident.place) if incident.posted else None,
+            place=Place(*sent.place) if sent.posted else None,
             replies=replies,
-            sought=incident.id in self.replied and bool(replies),
+            uncertain=incident.id in self.replied and bool(replies),
             since=_since(incident),
         )
-        place = await self.post.bring(letter)
+        place = await self.delivery.deliver(notification)
         if replies:
             self.replied.discard(incident.id)
         return place
 
-    def _told(self, book: IncidentStore, sight: IncidentView, todo: Step, place: Place | None) -> None:
+    def _remember(self, store: IncidentStore, view: IncidentView, todo: Step, place: Place | None) -> None:
         """Remember what people have seen; place None: they won't, it was refused for good."""
-        incident, now = sight.incident, self.tempo.clock()
-        changed = replace(incident, shown=sight.digest)
+        incident, sent = view.incident, view.sent
+        changed: dict[str, object] = {"shown": view.digest}
         if todo.answer:
             owed = [("ack", incident.acknowledged is not None), ("calls", incident.asked)]
-            done = {word for word, wanted in owed if wanted} | set(incident.said)
-            changed = replace(changed, said=tuple(sorted(done)))
+            changed["said"] = tuple(sorted({word for word, wanted in owed if wanted} | set(sent.said)))
         if todo.post or todo.news:
-            changed = replace(changed, spoke=now, hushed=False)
+            changed |= {"spoke": self.limits.clock(), "hushed": False}
         if place is not None:
-            changed = replace(changed, posted=True, place=(place.channel, place.ts))
-            self._count(sight, todo)
-        book.put(changed)
-        if place is not None or incident.posted:
-            for case in sight.heard(news=todo.post or todo.news):
-                book.put(case)
+            changed |= {"posted": True, "place": (place.channel, place.ts)}
+            self._count(view, todo)
+        self._mark(store, incident.id, **changed)
+        if place is not None or sent.posted:
+            self._mark_heard(store, view, news=todo.post or todo.news)
 
-    def _count(self, sight: IncidentView, todo: Step) -> None:
+    def _mark(self, store: IncidentStore, name: str, **changed: object) -> None:
+        """Remember it beside what other notifiers, which are at work too, remember of the incident."""
+        if (incident := store.incidents.get(name)) is not None:
+            store.put(incident.with_sent(self.delivery.name, **changed))
+
+    def _mark_heard(self, store: IncidentStore, view: IncidentView, *, news: bool) -> None:
+        for episode, heard in view.heard(news=news):
+            if (case := store.cases.get(episode)) is not None:
+                store.put(replace(case, heard={**case.heard, self.delivery.name: heard}))
+
+    def _count(self, view: IncidentView, todo: Step) -> None:
         self.meters.count("notifications", result="posted" if todo.post else "edited")
         if todo.news:
             self.meters.count("notifications", result="replied")
         if todo.post:
-            breach = min(case.alert.at for case in sight.firing)
-            seconds = max(self.tempo.clock() - breach, 0) / SECOND
+            breach = min(case.alert.at for case in view.firing)
+            seconds = max(self.limits.clock() - breach, 0) / SECOND
             self.meters.observe("breach_to_slack_seconds", seconds)
 
 
 def _since(incident: Incident) -> float:
-    """No message about it can be older, in seconds."""
+    """Return the time (s) before which no message about it can have been posted."""
     return incident.born / SECOND - _SKEW

@@ -1,4 +1,4 @@
-"""The sink of the alerts topic: it absorbs what changes and tells what is due."""
+"""The sink of the alerts topic: it absorbs what changes and sends what is due."""
 
 from __future__ import annotations
 
@@ -8,289 +8,272 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from llmvitals.errors import SinkError
+from llmvitals.incidents.agenda import Agenda
 from llmvitals.incidents.digest import gathered
-from llmvitals.incidents.due import Agenda
 from llmvitals.incidents.group import grouped
 from llmvitals.incidents.intake import SHELF, Intake
 from llmvitals.incidents.late import Late
 from llmvitals.incidents.mutes import Mutes
 from llmvitals.incidents.points import point
-from llmvitals.incidents.sender import Tell
+from llmvitals.incidents.senders import Senders
 from llmvitals.incidents.store import IncidentStore
-from llmvitals.incidents.user_actions import Acts
-from llmvitals.incidents.verdict_sender import Judge
+from llmvitals.incidents.user_actions import UserActions, message
+from llmvitals.incidents.verdict_sender import VerdictSender
 from llmvitals.incidents.view import IncidentView
 from llmvitals.meters import Unmetered
-from llmvitals.notify.delivery import Delivery
-from llmvitals.notify.protocol import chosen
-from llmvitals.notify.rate_limit import RateLimits
-from llmvitals.record.log import Message, Topic
+from llmvitals.rate_limit import RateLimits
 from llmvitals.record.matcher import Matcher
-from llmvitals.record.user_action import encode
 from llmvitals.routing import Route, Routing
-from llmvitals.window import MINUTE, duration
+from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from llmvitals.incidents.mutes import Muted
-    from llmvitals.incidents.user_actions import Buttons
+    from llmvitals.incidents.protocol import Delivery
     from llmvitals.meters import Meters
-    from llmvitals.notify.protocol import Backend
     from llmvitals.record.incident import Case, Incident
-    from llmvitals.record.log import Record
-    from llmvitals.record.user_action import Silence
-    from llmvitals.settings import Settings
+    from llmvitals.record.log import Message, Record
+    from llmvitals.record.message_state import Muted
 
 _MOST: Final = 2_000
-"""Incidents that are looked at in one tick."""
-_BREATH: Final = 500
-"""After so many records the process has a moment for its other work."""
+"""The most incidents that are looked at in one tick."""
+_YIELD_AFTER: Final = 500
+"""After so many records the event loop does its other work."""
 
 
 class IncidentSink:
     """All alerts in one place, so that grouping, silences and digests are of all of them.
 
-    `take` changes the state and waits for nobody; `tick` brings to people what is due by the wall clock. Both
-    give the records of what they changed for the compacted topic of incidents, from which the next owner
-    restores everything. Slack has no idempotency key: of what was said just before a crash and never marked
-    the message is looked for by its metadata, where history may be read; else it is said twice at most.
+    `take` changes the state and waits for nobody; `tick` sends what is due by the wall clock, by every
+    delivery. Both return the records of what they changed for the compacted topic of incidents, from which
+    the next owner restores everything. What was sent just before a crash and never marked is looked for where
+    a notifier can look; else it is said twice at most.
+
+    max_age: a firing alert older than this (µs) is held, see Late. channel: for alerts of which neither the
+    rule nor the route names one.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        deliveries: Sequence[Delivery],
         routing: Routing | None = None,
         *,
+        max_age: int,
+        channel: str = "",
         meters: Meters | None = None,
-        backend: Backend | None = None,
-        buttons: Buttons | None = None,
-        tempo: RateLimits | None = None,
+        limits: RateLimits | None = None,
     ) -> None:
-        self._tempo = tempo or RateLimits(patience=2.0)
-        self._meters = meters or Unmetered()
-        self._backend = backend or chosen(settings, self._tempo.timeout)
-        self._routing, self._default = routing or Routing(), settings.slack_channel or ""
-        self._delivery = Delivery(self._backend, self._default, self._tempo, self._meters)
-        max_age = duration(settings.max_alert_age)
-        self._shelf = SHELF + max_age
-        self._intake = Intake(self._routing, max_age, self._default, self._meters, self._tempo.clock)
-        self._tell = Tell(self._delivery, self._tempo, self._meters, settings.trace_url or "", self._look)
-        self._acts = Acts(buttons)
-        self._opened = self._checked = False
+        self._limits, self._meters = limits or RateLimits(patience=2.0), meters or Unmetered()
+        self._routing, self._channel, self._shelf = routing or Routing(), channel, SHELF + max_age
+        self._intake = Intake(self._routing, max_age, channel, self._meters, self._limits.clock)
+        self._senders = Senders(deliveries, self._limits, self._meters, self._look)
         self._begin(())
 
     def _begin(self, history: Sequence[Record]) -> None:
-        self._book = book = IncidentStore(history)
-        self._mutes = Mutes(self._routing, lambda name: _lasts(book, name))
-        self._judge, self._agenda = Judge(), Agenda()
-        self._late = Late(book, self._intake.max_age, self._tempo.clock())
-        self._sent: list[Message] = []
-        self._seen: dict[str, tuple[int, tuple[IncidentView, Route]]] = {}
-        self._swept, self._checks, self._quiet = 0, 0, (0, frozenset[str]())
-        for case in book.cases.values():
+        self._store = store = IncidentStore(history)
+        self._mutes = Mutes(self._routing, lambda name: _lasts(store, name))
+        self._verdicts, self._agenda, self._actions = VerdictSender(), Agenda(), UserActions()
+        self._late = Late(store, self._intake.max_age, self._limits.clock())
+        self._out: list[Message] = []
+        self._views: dict[str, tuple[int, Mapping[str, IncidentView], Route]] = {}
+        self._swept, self._next_mute_check, self._mute_times = 0, 0, frozenset[str]()
+        for case in store.cases.values():
             self._mutes.source(case)
-        for name in book.incidents:
+        for name in store.incidents:
             self._agenda.put(name, 0)
-        self._tell.restart(book)
+        self._senders.restart(store)
 
     async def start(self, history: Sequence[Record] | None) -> None:
         """Take up where the last owner stopped; again whenever partitions were assigned.
 
         history: the newest record of each key of the incidents topic.
         """
+        await self._senders.cancel()
         self._begin(history or ())
-        if not self._opened:
-            self._opened = True
-            await self._backend.open()
-        await self._acts.start()
+        await self._senders.open()
 
     def hear(self, records: Sequence[Record]) -> None:
         """What people do about alerts: the newest of each act, and later whatever is done; and watermarks."""
-        now = self._tempo.clock()
+        now = self._limits.clock()
         for record in records:
             if self._late.hears(record):
                 continue
-            name, points = self._acts.hear(record, self._book, self._mutes, now)
-            self._sent += points
+            name, points = self._actions.hear(record, self._store, self._mutes, now)
+            self._out += points
             if name:
                 self._agenda.put(name, now)
 
     def adopt(self, routing: Routing) -> None:
         """Other routes, inhibitions and mute times hold from now on; what is in an incident stays in it."""
-        book, silences = self._book, self._mutes.silences
+        store, silences = self._store, self._mutes.silences
         self._routing, self._intake = routing, replace_field(self._intake, routing=routing)
-        self._mutes = Mutes(routing, lambda name: _lasts(book, name))
+        self._mutes = Mutes(routing, lambda name: _lasts(store, name))
         for silence in silences.values():
             self._mutes.hear(silence)
-        for case in book.cases.values():
+        for case in store.cases.values():
             self._mutes.source(case)
 
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
         """Absorb these records of the alerts topic; gives the records of what changed, and points."""
         del partition
-        now = self._tempo.clock()
-        if not self._judge.asked:
-            # Else whom an alert let go of that comes before the first tick would stay blocked.
-            self._listen(now)
+        now = self._limits.clock()
+        if not self._verdicts.complete:
+            # Else a series that the first alert lets go of, before the first tick, would stay blocked.
+            self._check_mutes(now)
         for number, record in enumerate(records, 1):
-            if number % _BREATH == 0:
+            if number % _YIELD_AFTER == 0:
                 await asyncio.sleep(0)
-            taken = self._intake.take(self._book, record, marked=self._late.known)
+            taken = self._intake.take(self._store, record, marked=self._late.known)
             if taken is None:
                 continue
             case, change = taken
-            self._sent.append(change)
+            self._out.append(change)
             if self._late.take(case, now):
                 self._meters.count("notifications", result="missed")
             self._changed(case, now)
-        return self._out()
+        return self._drained()
 
     async def tick(self) -> list[Message]:
-        """Tell what is due; gives the records of what was told, points, and what buttons asked for."""
-        self._sent += self._acts.drained()
-        now = self._tempo.clock()
-        self._seen.clear()
+        """Send what is due; return the records of what was sent, points, and what people did in between."""
+        self._out += map(message, self._senders.actions())
+        now = self._limits.clock()
+        self._views.clear()
         self._sweep(now)
-        self._listen(now)
-        if await self._known(now):
-            due = list(self._agenda.due(now, _MOST))
-            for name in due:
-                self._hush(name)
-            due, digests = gathered(self._book, due, self._look, now)
-            for name in (*due, *digests):
-                # A call that is cancelled half way has told less than was due.
-                self._agenda.put(name, now)
-            for name, time in (await self._tell.round(self._book, due)).items():
-                self._agenda.put(name, time)
+        self._check_mutes(now)
+        due = list(self._agenda.due(now, _MOST))
+        for name in due:
+            self._hush(name)
+        due, digests = gathered(self._store, due, self._posts, now)
+        for name in (*due, *digests):
+            # A call that is cancelled half way has sent less than was due.
+            self._agenda.put(name, now)
+        for name, time in (await self._senders.round(self._store, due)).items():
+            self._agenda.put(name, time)
         self._admit(now)
-        return self._out()
+        return self._drained()
 
     async def rest(self) -> list[Message]:
-        """Somebody else has the alerts: the buttons are his; gives what they asked for until then."""
-        return await self._acts.rest()
+        """Stop listening, since somebody else has the alerts now; return what people did until then."""
+        await self._senders.cancel()
+        return [message(action) for action in await self._senders.rest()]
 
     async def stop(self) -> None:
         """Give the connections back."""
-        await self._acts.rest()
-        await self._backend.close()
+        await self._senders.cancel()
+        await self._senders.close()
 
     def health(self) -> str | None:
-        """Why alerts don't reach people at present, and what to do; None when all is well."""
-        reasons = [*self._delivery.trouble.values(), self._acts.trouble() or ""]
-        return "; ".join(dict.fromkeys(filter(None, reasons))) or None
+        """Return why alerts don't reach people at present, and what to do; None when all is well."""
+        return "; ".join(self._senders.troubles()) or None
 
     def _changed(self, case: Case, now: int) -> None:
         """An alert has changed: whom it mutes, what gateways hear, and when to look at its incident."""
         self._mutes.source(case)
-        self._sent += self._judge.one(self._book, self._mutes, case.alert, now)
+        self._out += self._verdicts.changed(self._store, self._mutes, case.alert, now)
         if case.incident:
             self._agenda.put(case.incident, now)
-            self._sent += [_message(silence) for silence in self._mutes.over(case.incident, now)]
+            self._out += [message(silence) for silence in self._mutes.ended(case.incident, now)]
 
     def _admit(self, now: int) -> None:
         """What was held and still fires is told in the next tick, when it is written down: see gathered."""
         due, missed = self._late.due()
         for name in due:
-            if (case := self._book.cases.get(name)) is not None and case.firing:
-                self._changed(self._intake.admit(self._book, case, missed), now)
+            if (case := self._store.cases.get(name)) is not None and case.firing:
+                self._changed(self._intake.admit(self._store, case, missed), now)
                 missed = 0
         self._meters.note("alerts", self._late.note())
 
-    def _out(self) -> list[Message]:
-        sent, self._sent = self._sent, []
-        return self._book.marks() + sent
+    def _drained(self) -> list[Message]:
+        out, self._out = self._out, []
+        return self._store.marks() + out
 
-    async def _known(self, now: int) -> bool:
-        """Whether Slack knows us; before it does, nothing is sent there."""
-        if not self._checked and now >= self._checks:
-            try:
-                await self._delivery.check()
-            except SinkError as error:
-                self._checks = now + int(min(error.retry_after or 1.0, 60.0) * 1_000_000)
-            else:
-                self._checked = True
-        return self._checked
+    def _posts(self, name: str) -> bool | None:
+        """Whether some notifier posts the incident now, and none is at work on it; None: there is none."""
+        if self._view(name) is None:
+            return None
+        return self._senders.posts(name)
 
-    def _look(self, name: str) -> tuple[IncidentView, Route] | None:
-        """The incident as it is to be seen now; of a great one that is work, so it is done once a tick."""
-        version = self._book.version(name)
-        known = self._seen.get(name)
+    def _look(self, name: str, notifier: str) -> tuple[IncidentView, Route] | None:
+        """Return the incident as a notifier is to show it now, and its route."""
+        found = self._view(name)
+        return None if found is None else (found[0][notifier], found[1])
+
+    def _view(self, name: str) -> tuple[Mapping[str, IncidentView], Route] | None:
+        """Return the incident as each notifier is to show it; for large ones that is costly: cached."""
+        version, known = self._store.version(name), self._views.get(name)
         if known is not None and known[0] == version:
-            return known[1]
-        incident, cases = self._book.incidents.get(name), self._book.members(name)
+            return known[1], known[2]
+        incident, cases = self._store.incidents.get(name), self._store.members(name)
         if incident is None or not cases:
             return None
-        heard = [] if self._mutes.idle else cases
-        muted = {case.id: found for case in heard if (found := self._muted(case)) is not None}
-        route, matchers = Route(), tuple[Matcher, ...]()
+        mutable = [] if self._mutes.idle else cases
+        muted = {case.id: mute for case in mutable if (mute := self._muted(case)) is not None}
+        route, matchers, names = Route(), tuple[Matcher, ...](), self._senders.names
         if not incident.digest:
-            chief = IncidentView(incident, cases, muted).card.chief
+            chief = IncidentView(incident, cases, muted, (), names[0]).state.chief
             route = self._routing.route(chief.marks)
-            matchers = grouped(chief, route, self._default).matchers
-        look = IncidentView(incident, cases, muted, matchers), route
-        self._seen[name] = version, look
-        return look
+            matchers = grouped(chief, route, self._channel).matchers
+        views = {notifier: IncidentView(incident, cases, muted, matchers, notifier) for notifier in names}
+        self._views[name] = version, views, route
+        return views, route
 
     def _muted(self, case: Case) -> Muted | None:
-        """What mutes an alert that fires, or of whose end people would hear."""
-        if not case.firing and (case.told is None or case.told[0] == "resolved"):
+        """Return what mutes an alert that fires, or of whose end people would hear."""
+        if not case.firing and all(status == "resolved" for status, _, _ in case.heard.values()):
             return None
-        return self._mutes.why(case.alert, self._tempo.clock())
+        return self._mutes.why(case.alert, self._limits.clock())
 
     def _hush(self, name: str) -> None:
-        """Remember whether the incident is told at present; a silence is a change of its alerts' state."""
-        found = self._look(name)
+        """Remember whether the incident is muted at present; a silence is a change of its alerts' state."""
+        found = self._view(name)
         if found is None:
             return
-        sight, now = found[0], self._tempo.clock()
-        incident, unheard = sight.incident, sight.card.unheard
+        view, now = next(iter(found[0].values())), self._limits.clock()
+        incident, unheard = view.incident, "; ".join(map(str, view.state.unheard))
         if unheard == incident.unheard:
             return
         if unheard and not incident.unheard:
-            for case in sight.firing:
-                if by := sight.muted[case.id].by:
-                    self._sent.append(point(case.alert, "silenced", at=max(now, case.alert.at), by=by))
-        hushed = incident.hushed or bool(unheard and incident.posted)
+            for case in view.firing:
+                if by := view.muted[case.id].by:
+                    self._out.append(point(case.alert, "silenced", at=max(now, case.alert.at), by=by))
+        sent = incident.sent
+        if unheard:
+            sent = {name: replace(one, hushed=one.hushed or one.posted) for name, one in sent.items()}
+        posted = any(one.posted for one in sent.values())
         # What muted it may be over before word comes that so is it: it waits as one that has just begun.
-        born = incident.born if unheard or incident.posted else now
-        self._book.put(replace(incident, unheard=unheard, hushed=hushed, born=born))
+        born = incident.born if unheard or posted else now
+        self._store.put(replace(incident, unheard=unheard, sent=sent, born=born))
 
-    def _listen(self, now: int) -> None:
+    def _check_mutes(self, now: int) -> None:
         """Look at everything again once something mutes or unmutes."""
-        until, times = self._quiet
-        if self._mutes.moved or now >= until or times != self._mutes.times(now):
-            self._mutes.moved = False
-            self._quiet = self._mutes.until(now), self._mutes.times(now)
-            for incident in self._book.incidents.values():
+        times = self._mutes.times(now)
+        if self._mutes.changed or now >= self._next_mute_check or times != self._mute_times:
+            self._mutes.changed = False
+            self._next_mute_check, self._mute_times = self._mutes.until(now), times
+            for incident in self._store.incidents.values():
                 if incident.until is None:
                     self._agenda.put(incident.id, now)
-            self._sent += self._judge.all(self._book, self._mutes, now)
+            self._out += self._verdicts.all(self._store, self._mutes, now)
 
     def _sweep(self, now: int) -> None:
         """Let go, once a minute, of what is over for so long that nothing about it can be news."""
         if now < self._swept + MINUTE:
             return
         self._swept, before = now, now - self._shelf
-        for case in [c for c in self._book.cases.values() if not c.firing and c.alert.at < before]:
-            incident = self._book.incidents.get(case.incident)
+        for case in [c for c in self._store.cases.values() if not c.firing and c.alert.at < before]:
+            incident = self._store.incidents.get(case.incident)
             if incident is not None:
-                if self._book.size(incident.id) == 1:
+                if self._store.size(incident.id) == 1:
                     continue
-                self._book.put(replace(incident, left=incident.left + 1))
-            self._book.drop(case)
-        for incident in [i for i in self._book.incidents.values() if _over(i, before)]:
-            self._book.drop(incident)
-        self._sent += self._acts.swept(self._book, self._mutes, now)
+                self._store.put(replace(incident, left=incident.left + 1))
+            self._store.drop(case)
+        for incident in [i for i in self._store.incidents.values() if _over(i, before)]:
+            self._store.drop(incident)
+        self._out += self._actions.expired(self._store, self._mutes, now)
 
 
-def _message(silence: Silence) -> Message:
-    return Message(Topic.SILENCES, silence.key, encode(silence))
-
-
-def _lasts(book: IncidentStore, name: str) -> bool:
-    incident = book.incidents.get(name)
+def _lasts(store: IncidentStore, name: str) -> bool:
+    incident = store.incidents.get(name)
     return incident is not None and incident.until is None
 
 

@@ -137,7 +137,7 @@ class IncidentStore:
         """What a crash has cut short is put right: an incident without alerts is none."""
         for case in list(self.cases.values()):
             if case.incident and case.incident not in self.incidents:
-                self.put(msgspec.structs.replace(case, incident="", group="", told=None))
+                self.put(msgspec.structs.replace(case, incident="", group="", heard={}))
             self._lead(case)
         for incident in list(self.incidents.values()):
             if incident.id not in self._members:

@@ -14,10 +14,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from pydantic import SecretStr
 
 from llmvitals import topics
+from llmvitals.alerting import incident_sink
 from llmvitals.backtest.replay import Replay
 from llmvitals.environment import PREFIX
 from llmvitals.errors import LlmvitalsError
-from llmvitals.incidents import IncidentSink
 from llmvitals.local.child import Child, free_ports
 from llmvitals.pipeline import routing
 from llmvitals.record.alert import Alert
@@ -118,7 +118,7 @@ class InProcess:
         self.alerts: dict[str, Alert] = {}
         self._replay = Replay(settings)
         assert settings.sqlite is not None  # noqa: S101 - the demo has set it
-        self._store, self._desk = SqliteWriter(settings), IncidentSink(settings, routing(settings))
+        self._store, self._desk = SqliteWriter(settings), incident_sink(settings, routing(settings))
         self._events: list[Logged] = []
         self._offset = 0
 

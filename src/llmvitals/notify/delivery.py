@@ -1,200 +1,235 @@
-"""One message to its place, by whichever of its forms and channels Slack takes."""
+"""One message to its place, by whichever of its forms and channels the notifier accepts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from llmvitals.notify.rate_limit import RateLimiter, RateLimits, Rests
-from llmvitals.notify.slack.answer import Answer, Do
-from llmvitals.record.message_state import MessageState, Place
+from llmvitals.errors import SinkError
+from llmvitals.notify.protocol import Answer, Do
+from llmvitals.rate_limit import Pauses, RateLimiter
+from llmvitals.record.message_state import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from llmvitals.errors import SinkError
     from llmvitals.meters import Meters
-    from llmvitals.notify.protocol import Backend
+    from llmvitals.notify.protocol import Notifier
+    from llmvitals.rate_limit import RateLimits
+    from llmvitals.record.notification import Notification
+    from llmvitals.record.user_action import UserAction
 
 START: Final = "at the start"
-"""The trouble that is no channel's: what Slack said when we started."""
+"""The trouble that is no channel's: what the notifier answered when we started."""
 _LATER: Final = frozenset({Do.WAIT, Do.ASK, Do.FIX})
+
+_REQUESTS: Final = 3
+"""The most requests that a notifier makes for one answer."""
 
 log: Final = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True, kw_only=True)
-class Letter:
-    """What has to be said where; `bring` ticks off what is said, so the same letter may be brought again.
-
-    place: the message to be edited, None to post one in `channel`. replies: for its thread, oldest first, as
-    notify/changes writes them; what can't thread posts the card again if there are any. sought: any of it
-    may have been said without our knowing, as after a restart. since: no message about it can be older (s
-    since 1970). told: the card is said, the replies are left.
-    """
-
-    card: MessageState
-    channel: str
-    place: Place | None = None
-    replies: list[str] = field(default_factory=list)
-    sought: bool = False
-    since: float = 0.0
-    plain: bool = False
-    told: bool = False
-
-
 class Delivery:
-    """Brings letters to a backend, one after the other. `trouble` says why it can't: channel → reason.
+    """Brings notifications to people by one notifier, with its retries and rate limits.
 
-    A channel in trouble is left alone for as long as Slack asked or patience demands; a letter for it is
-    not brought meanwhile, and costs no request.
+    A channel in trouble is left alone for as long as the notifier asked or patience demands; a notification
+    for it is not sent meanwhile, and costs no request. default: the channel where another can't be posted to.
     """
 
-    def __init__(self, backend: Backend, default: str, tempo: RateLimits, meters: Meters) -> None:
-        self.trouble: dict[str, str] = {}
-        self._backend, self._default, self._tempo, self._meters = backend, default, tempo, meters
+    def __init__(self, notifier: Notifier, default: str, limits: RateLimits, meters: Meters) -> None:
+        self._troubles: dict[str, str] = {}
+        self._notifier, self._default, self._limits, self._meters = notifier, default, limits, meters
+        self._title = notifier.title or notifier.name
         self._posts: dict[str, RateLimiter] = {}
-        self._edits = RateLimiter(tempo.edit_pace, tempo.edit_burst, tempo)
-        self._rests = Rests(tempo)
-        self._doubts: set[str] = set()
+        self._edits = RateLimiter(limits.edit_pace, limits.edit_burst, limits)
+        self._pauses = Pauses(limits)
+        self._doubtful: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        """The notifier's."""
+        return self._notifier.name
+
+    async def open(self) -> None:
+        """Make the connection's things."""
+        await self._notifier.open()
+
+    async def close(self) -> None:
+        """Give everything back."""
+        await self._notifier.close()
+
+    async def listen(self) -> None:
+        """Begin to hear what people do."""
+        await self._notifier.listen()
+
+    async def rest(self) -> None:
+        """Hear nothing more."""
+        await self._notifier.rest()
+
+    def actions(self) -> Sequence[UserAction]:
+        """Return what people did since the last call, oldest first."""
+        return self._notifier.actions()
+
+    def troubles(self) -> list[str]:
+        """Return why it can't deliver or listen at present, and what to do."""
+        return list(filter(None, (*self._troubles.values(), self._notifier.trouble())))
 
     async def check(self) -> None:
-        """Ask Slack whether it knows us. Raises SinkError (retry) that says what is wrong."""
-        answer = await self._backend.check()
+        """Ask the notifier whether it knows us. Raises SinkError (retry) that says what is wrong."""
+        answer = await self._asked(self._notifier.check())
         if answer.do in _LATER:
             raise self._later(START, answer)
-        self.trouble.pop(START, None)
-        self._rests.over(START)
+        self._troubles.pop(START, None)
+        self._pauses.over(START)
 
     def doubts(self, incident: str) -> bool:
-        """Whether something about it may have been said although no answer came."""
-        return incident in self._doubts
+        """Whether something about an incident may have been said although no answer came."""
+        return incident in self._doubtful
 
-    async def look(self, letter: Letter) -> Place | None:
-        """The place of a message that was posted without our knowing; None: none that one may see.
+    async def look(self, notification: Notification) -> Place | None:
+        """Return the place of a message that was posted without our knowing; None: there is none to be seen.
 
-        Raises as `bring` does.
+        Raises as `deliver` does.
         """
-        self._rests.check(START, letter.channel)
-        await self._seek(letter)
-        return letter.place
+        self._pauses.check(START, notification.channel)
+        await self._search(notification)
+        return notification.place
 
-    async def bring(self, letter: Letter) -> Place | None:
-        """The message's place, or None: Slack refuses it for good, which is logged and counted.
+    async def deliver(self, notification: Notification) -> Place | None:
+        """Say it; return the message's place, or None: it is refused for good, which is logged and counted.
 
-        Raises SinkError (retry, retry_after in seconds) when it can't be brought now: Slack is away, asks to
-        wait, or no channel takes it; Busy where only too many edits are waiting.
+        Raises SinkError (retry, retry_after in seconds) when it can't be said now: the notifier is away, asks
+        to wait, or no channel takes it; Busy where only too many edits are waiting.
         """
-        first = letter.channel
-        self._rests.check(START, first)
-        if letter.card.incident in self._doubts or letter.sought:
-            await self._seek(letter)
-        while step := self._step(letter):
-            answer = await step(letter)
+        first = notification.channel
+        self._pauses.check(START, first)
+        if notification.state.incident in self._doubtful or notification.uncertain:
+            await self._search(notification)
+        while step := self._step(notification):
+            answer = await self._asked(step(notification))
             if answer.do is Do.DONE:
-                self._done(letter, answer)
+                self._done(notification, answer)
                 continue
             if answer.do is Do.ASK:
-                self._doubts.add(letter.card.incident)
+                self._doubtful.add(notification.state.incident)
             if answer.do in _LATER:
-                raise self._later(letter.channel, answer)
-            if not self._another(letter, answer):
+                raise self._later(notification.channel, answer)
+            if not self._other_way(notification, answer):
                 if answer.do is Do.MOVE:
-                    raise self._rests.begin(first, self.trouble[letter.channel], self._tempo.slow)
+                    raise self._pauses.begin(first, self._troubles[notification.channel], self._limits.slow)
                 return None
-        return letter.place or Place()
+        return notification.place or Place()
 
-    def _step(self, letter: Letter) -> Callable[[Letter], Awaitable[Answer]] | None:
-        """What comes next, if anything is left."""
-        if not self._backend.threads:
-            news = letter.place is None or letter.replies
-            return self._post if news and not letter.told else None
-        if not letter.told:
-            return self._post if letter.place is None else self._edit
-        return self._reply if letter.replies else None
+    def _step(self, notification: Notification) -> Callable[[Notification], Awaitable[Answer]] | None:
+        """Return what comes next, if anything is left."""
+        if not self._notifier.threads:
+            news = notification.place is None or notification.replies
+            return self._post if news and not notification.sent else None
+        if not notification.sent:
+            return self._post if notification.place is None else self._edit
+        return self._reply if notification.replies else None
 
-    async def _post(self, letter: Letter) -> Answer:
-        await self._turn(letter.channel)
-        return await self._backend.post(letter.channel, letter.card, plain=letter.plain)
+    async def _post(self, notification: Notification) -> Answer:
+        await self._turn(notification.channel)
+        return await self._notifier.post(notification.channel, notification.state, plain=notification.plain)
 
-    async def _edit(self, letter: Letter) -> Answer:
-        # All channels share the edits: what waits for many others would hold up whoever brings the letters.
-        await self._edits.turn(self._tempo.patience)
-        return await self._backend.edit(letter.place or Place(), letter.card, plain=letter.plain)
+    async def _edit(self, notification: Notification) -> Answer:
+        # All channels share the edits: waiting for many others would hold up the whole round.
+        await self._edits.turn(self._limits.patience)
+        return await self._notifier.edit(
+            notification.place or Place(), notification.state, plain=notification.plain
+        )
 
-    async def _reply(self, letter: Letter) -> Answer:
-        await self._turn(letter.channel)
-        return await self._backend.reply(letter.place or Place(), letter.replies[0])
+    async def _reply(self, notification: Notification) -> Answer:
+        await self._turn(notification.channel)
+        return await self._notifier.reply(notification.place or Place(), notification.replies[0])
 
     async def _turn(self, channel: str) -> None:
-        tempo = self._tempo
-        await self._posts.setdefault(channel, RateLimiter(tempo.pace, tempo.burst, tempo)).turn()
+        limits = self._limits
+        await self._posts.setdefault(channel, RateLimiter(limits.pace, limits.burst, limits)).turn()
 
-    def _done(self, letter: Letter, answer: Answer) -> None:
-        for place in (START, letter.channel):
-            self.trouble.pop(place, None)
-            self._rests.over(place)
-        if not self._backend.threads:
-            letter.told, letter.replies, letter.place = True, [], answer.place
-        elif letter.told:
-            del letter.replies[0]
+    def _done(self, notification: Notification, answer: Answer) -> None:
+        for place in (START, notification.channel):
+            self._troubles.pop(place, None)
+            self._pauses.over(place)
+        if not self._notifier.threads:
+            notification.sent, notification.replies, notification.place = True, [], answer.place
+        elif notification.sent:
+            del notification.replies[0]
         else:
-            letter.told = True
-            letter.place = answer.place if letter.place is None else letter.place
+            notification.sent = True
+            notification.place = answer.place if notification.place is None else notification.place
 
-    async def _seek(self, letter: Letter) -> None:
-        """Look for what may have been said where that is allowed, else ask something harmless.
+    async def _search(self, notification: Notification) -> None:
+        """Look for what may have been said where that is possible, else ask something harmless.
 
-        So a Slack that is down sees one post that it may have taken, not one for every try.
+        So a notifier that is down gets one post that it may have accepted, not one for every try.
         """
         answer = None
-        if letter.place is None:
-            answer = await self._backend.find(letter.channel, letter.card.incident, letter.since)
+        if notification.place is None:
+            answer = await self._asked(
+                self._notifier.find(notification.channel, notification.state.incident, notification.since)
+            )
             if answer.do is Do.DONE and answer.place.ts:
-                letter.place = answer.place
-        while letter.place is not None and letter.replies and (answer is None or answer.do is Do.DONE):
-            answer = await self._backend.heard(letter.place, letter.replies[0])
+                notification.place = answer.place
+        while (
+            notification.place is not None
+            and notification.replies
+            and (answer is None or answer.do is Do.DONE)
+        ):
+            answer = await self._asked(self._notifier.heard(notification.place, notification.replies[0]))
             if answer.do is not Do.DONE or not answer.place.ts:
                 break
-            del letter.replies[0]
+            del notification.replies[0]
         if answer is None:
-            answer = await self._backend.check()
+            answer = await self._asked(self._notifier.check())
         if answer.do in _LATER:
-            raise self._later(letter.channel, answer)
-        letter.sought = False
-        self._doubts.discard(letter.card.incident)
+            raise self._later(notification.channel, answer)
+        notification.uncertain = False
+        self._doubtful.discard(notification.state.incident)
 
-    def _another(self, letter: Letter, answer: Answer) -> bool:
-        """Whether there is another way to say it; each is tried once."""
-        incident = letter.card.incident
+    async def _asked(self, request: Awaitable[Answer]) -> Answer:
+        """Return the answer; a notifier that raises or never answers is one that is away."""
+        try:
+            async with asyncio.timeout(self._limits.timeout * _REQUESTS):
+                return await request
+        except SinkError:  # a rate limit of ours
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the alert is kept and tried again
+            code = "timeout" if isinstance(error, TimeoutError) else type(error).__name__
+            return Answer(Do.ASK, code, f"{code}: {self._title} does not answer as it should")
+
+    def _other_way(self, notification: Notification, answer: Answer) -> bool:
+        """Choose another way to say it, each once; return whether there is one."""
+        incident = notification.state.incident
         self._meters.count("slack_refusals", code=answer.code)
-        log.warning("slack refused a message", incident=incident, reason=answer.advice)
-        if answer.do in {Do.ANEW, Do.MOVE} and letter.place is not None:
+        log.warning("%s refused a message", self.name, incident=incident, reason=answer.advice)
+        if answer.do in {Do.REPOST, Do.MOVE} and notification.place is not None:
             # A new message says all of it; its thread begins with what comes next.
-            letter.place, letter.told, letter.replies = None, False, []
+            notification.place, notification.sent, notification.replies = None, False, []
             return True
-        if answer.do is Do.PLAIN and letter.told:
-            del letter.replies[0]
+        if answer.do is Do.SIMPLIFY and notification.sent:
+            del notification.replies[0]
             return True
-        if answer.do is Do.PLAIN and not letter.plain:
-            letter.plain = True
+        if answer.do is Do.SIMPLIFY and not notification.plain:
+            notification.plain = True
             return True
-        where = f"Slack, channel {letter.channel}" if letter.channel else "Slack"
-        self.trouble[letter.channel] = f"{where}: {answer.advice}"
+        where = f"{self._title}, channel {notification.channel}" if notification.channel else self._title
+        self._troubles[notification.channel] = f"{where}: {answer.advice}"
         if answer.do is not Do.MOVE:
             self._meters.count("notifications", result="refused")
             log.error("an alert could not be delivered", incident=incident, reason=answer.advice)
             return False
-        moved = self._default not in {"", letter.channel}
-        letter.channel = self._default or letter.channel
+        moved = self._default not in {"", notification.channel}
+        notification.channel = self._default or notification.channel
         return moved
 
     def _later(self, place: str, answer: Answer) -> SinkError:
         self._meters.count("slack_retries", code=answer.code)
-        self.trouble[place] = f"Slack: {answer.advice}"
-        slow = self._tempo.slow if answer.do is Do.FIX else None
-        # A limit is the channel's; whatever else keeps Slack from answering keeps it from all of them.
-        rests = place if answer.after is not None else START
-        return self._rests.begin(rests, self.trouble[place], answer.after or slow)
+        self._troubles[place] = f"{self._title}: {answer.advice}"
+        slow = self._limits.slow if answer.do is Do.FIX else None
+        # A limit is the channel's; whatever else is wrong concerns all of them.
+        paused = place if answer.after is not None else START
+        return self._pauses.begin(paused, self._troubles[place], answer.after or slow)

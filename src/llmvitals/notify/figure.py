@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmvitals.metrics.quantity import amount, percent
 from llmvitals.metrics.words import STATISTICS
-from llmvitals.notify.wording import clean
+from llmvitals.wording import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from llmvitals.metrics.quantity import span
 from llmvitals.notify.figure import bound, figure, noted, value
-from llmvitals.notify.wording import clean
 from llmvitals.record.message_state import MOST
 from llmvitals.record.view import UNKNOWN
+from llmvitals.wording import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

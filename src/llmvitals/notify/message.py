@@ -11,9 +11,9 @@ from llmvitals.metrics.quantity import amount, span
 from llmvitals.metrics.words import FACETS, STATISTICS
 from llmvitals.notify.figure import figure, metric, named, noted, sparkline
 from llmvitals.notify.listing import AlertLines, common, listed
-from llmvitals.notify.wording import SEVERITIES, clean, escape, moment
 from llmvitals.record.message_state import MOST
 from llmvitals.record.view import UNKNOWN
+from llmvitals.wording import SEVERITIES, clean, escape, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmvitals.record.alert import Alert, Heavy
     from llmvitals.record.message_state import MessageState
 
-HEAVIEST: Final = "Heaviest, last minutes"
+HEAVIEST: Final = "Top spenders, last 20 min"
 """They are those of the last 10 to 20 minutes, however long the alert's own window is."""
 LABELS: Final = 10
 CIRCLES: Final = {"green": "🟢", "red": "🔴", "orange": "🟠", "blue": "🔵"}
@@ -32,8 +32,6 @@ _URL: Final = 1_000
 _TRACE_URL: Final = 350
 _STEERS: Final = {"block": "⛔ Calls are blocked", "warn": "⚠️ Callers are warned"}
 _LINK: Final = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
-_OVER: Final = " (resolved: "
-"""What alert/compose.over puts after a summary, with the reason."""
 
 Timed = tuple[str, int | None]
 """A text, and a time (µs since 1970) that belongs behind it."""
@@ -156,8 +154,9 @@ def _state(card: MessageState) -> Iterable[Timed]:
     if card.acknowledged is not None:
         who, when = card.acknowledged
         yield f"👀 Acknowledged by {clean(who, 80) or UNKNOWN},", when
-    if card.unheard:
-        yield f"🔕 {_capital(clean(card.unheard, 200))}", None
+    for mute in card.unheard:
+        reason = f"🔕 {_capital(clean(mute.reason, 200))}"
+        yield (reason, None) if mute.until is None else (f"{reason} until", mute.until)
 
 
 def _words(card: MessageState) -> Iterable[str]:
@@ -172,12 +171,10 @@ def _words(card: MessageState) -> Iterable[str]:
         yield "Many alerts at once, told in one message."
         return
     own = "summary" in alert.annotations
-    summary, _, reason = alert.summary.partition(_OVER)
     if card.total == 1 and own:
-        yield clean(summary, _SUMMARY)
-    if reason:
-        yield _capital(clean(reason.removesuffix(")"), _CAUSE))
-    if not (card.total > 1 and noted(alert)) and (not own or alert.note not in summary):
+        yield clean(alert.summary, _SUMMARY)
+    yield _capital(clean(alert.reason, _CAUSE))
+    if not (card.total > 1 and noted(alert)) and (not own or alert.note not in alert.summary):
         yield _capital(clean(alert.note, _CAUSE))
     if cause := clean(alert.cause.replace("`", ""), _CAUSE):
         of = ", ".join(value for name, value in alert.labels.items() if name not in common(card.alerts))

@@ -1,76 +1,124 @@
-"""A way to people, and which one the settings ask for."""
+"""What a way to notify people has to be able to do, and what its answers call for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
-import structlog
-
-from llmvitals.console import console as terminal
-from llmvitals.notify.slack.bot import Bot
-from llmvitals.notify.slack.webhook import Webhook
-from llmvitals.notify.terminal import Terminal
+from llmvitals.record.message_state import Place
 
 if TYPE_CHECKING:
-    from llmvitals.notify.slack.answer import Answer
-    from llmvitals.record.message_state import MessageState, Place
-    from llmvitals.settings import Settings
+    from collections.abc import Sequence
 
-log: Final = structlog.get_logger(__name__)
+    from llmvitals.record.change import Reply
+    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.user_action import UserAction
 
 
-class Backend(Protocol):
-    """It asks once and gives the answer; it never raises and never retries.
+NOWHERE: Final = Place()
 
-    threads: whether a message can be edited and replied to. Where it can't, `post` is all that is called,
-    again at each news.
+
+class Do(StrEnum):
+    """What an answer calls for."""
+
+    DONE = "done"
+    WAIT = "wait"
+    """Nothing was posted: wait, then the same again."""
+    ASK = "ask"
+    """It may have been posted: ask a harmless question first, look for the message where that is possible."""
+    SIMPLIFY = "simplify"
+    """The content is refused: once more as plain text, then give up."""
+    REPOST = "repost"
+    """The message that was to be edited or replied to is gone: post it again."""
+    MOVE = "move"
+    """The channel can't be posted to: try the default one, then give up."""
+    FIX = "fix"
+    """Our settings are wrong: keep the alert, try slowly, say what to fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request.
+
+    code: a short word for logs and counters, never a text that could hold a secret. advice: the code, and
+    what a person can do about it. after: seconds that we are asked to wait. place: the message's, empty
+    where there is none.
     """
 
-    threads: bool
+    do: Do = Do.DONE
+    code: str = "ok"
+    advice: str = ""
+    after: float | None = None
+    place: Place = NOWHERE
+
+
+class Notifier(ABC):
+    """A way to people. Each method asks once and returns the answer; none raises and none retries.
+
+    A notifier that can only post needs `name` and `post`; the other methods have defaults.
+
+    name: short and fixed, such as "slack": what it has said is remembered under it. title: as people write
+    it. threads: whether a message can be edited and replied to; where it can't, only `post` is called, again
+    at each change that people should hear of.
+    """
+
+    name: str
+    title: str = ""
+    threads: bool = False
 
     async def open(self) -> None:
         """Make the connection's things; called once, in the loop that is used."""
-
-    async def check(self) -> Answer:
-        """Ask something harmless: whether Slack is there and knows us."""
-
-    async def post(self, channel: str, card: MessageState, *, plain: bool) -> Answer:
-        """Post an incident's message; the answer holds its place."""
-
-    async def edit(self, place: Place, card: MessageState, *, plain: bool) -> Answer:
-        """Make the message say what is so now."""
-
-    async def reply(self, place: Place, text: str) -> Answer:
-        """Say something in the message's thread; text: as notify/changes writes it."""
-
-    async def find(self, channel: str, incident: str, since: float) -> Answer:
-        """Look for an incident's message posted after `since` (s): `ok` without `ts` where there is none.
-
-        A backend that can't look asks something harmless, so that `ok` says that Slack is back.
-        """
-
-    async def heard(self, place: Place, text: str) -> Answer:
-        """Look for a reply in a message's thread, as `find` does for messages."""
+        return
 
     async def close(self) -> None:
         """Give everything back."""
+        return
 
+    async def check(self) -> Answer:
+        """Ask something harmless: whether the service is there and knows us."""
+        return Answer()
 
-def chosen(settings: Settings, timeout: float = 10.0) -> Backend:
-    """The way to people that the settings ask for: bot token, webhook or the terminal.
+    @abstractmethod
+    async def post(self, channel: str, state: MessageState, *, plain: bool) -> Answer:
+        """Post an incident's message; the answer holds its place. channel: "" where nobody names one."""
 
-    timeout: of one request, in seconds.
-    """
-    trace_url = settings.trace_url or ""
-    if settings.slack_token is not None:
-        token = settings.slack_token.get_secret_value()
-        buttons = settings.slack_app_token is not None
-        return Bot(token, settings.slack_api_url, timeout=timeout, trace_url=trace_url, buttons=buttons)
-    if settings.slack_webhook is not None:
-        log.warning(
-            "a webhook can't edit, reply or have buttons: incidents are posted again at each news; "
-            "set LLMVITALS_SLACK_TOKEN to a bot's token for one message per incident"
-        )
-        return Webhook(settings.slack_webhook.get_secret_value(), timeout=timeout, trace_url=trace_url)
-    log.info("no Slack is set: alerts are printed")
-    return Terminal(terminal())
+    async def edit(self, place: Place, state: MessageState, *, plain: bool) -> Answer:
+        """Make the message say the present state."""
+        del place, state, plain
+        return Answer(Do.REPOST, "cannot_edit")
+
+    async def reply(self, place: Place, reply: Reply) -> Answer:
+        """Say in the message's thread what has changed."""
+        del place, reply
+        return Answer(Do.REPOST, "cannot_reply")
+
+    async def find(self, channel: str, incident: str, since: float) -> Answer:
+        """Look for an incident's message posted after `since` (s); DONE without a place where there is none.
+
+        A notifier that can't look asks something harmless, so that DONE says that the service is back.
+        """
+        del channel, incident, since
+        return await self.check()
+
+    async def heard(self, place: Place, reply: Reply) -> Answer:
+        """Look for a reply in a message's thread, as `find` does for messages."""
+        del place, reply
+        return await self.check()
+
+    async def listen(self) -> None:
+        """Begin to hear what people do, such as press buttons; trouble is its own to overcome."""
+        return
+
+    async def rest(self) -> None:
+        """Hear nothing more; what was heard can still be taken."""
+        return
+
+    def actions(self) -> Sequence[UserAction]:
+        """Return what people did since the last call, oldest first."""
+        return ()
+
+    def trouble(self) -> str | None:
+        """Return why people aren't heard at present, and what to do; None when all is well."""
+        return None

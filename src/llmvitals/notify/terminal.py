@@ -9,10 +9,10 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
+from llmvitals.console import console as terminal
 from llmvitals.notify.message import HEAVIEST, notice
-from llmvitals.notify.post_only import Threadless
-from llmvitals.notify.slack.answer import Answer
-from llmvitals.notify.wording import moment
+from llmvitals.notify.protocol import Answer, Notifier
+from llmvitals.wording import moment
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -80,19 +80,16 @@ def _pairs(pairs: list[tuple[str, str]]) -> Text:
     return Text(" · ").join(named)
 
 
-class Terminal(Threadless):
-    """The way where no Slack is set: every news of an incident is printed."""
+class Terminal(Notifier):
+    """Prints an incident, and again at each news: for where no other notifier is configured."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    name = "terminal"
+    title = "the terminal"
 
-    async def open(self) -> None:
-        """Nothing to make."""
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or terminal()
 
-    async def close(self) -> None:
-        """Nothing to give back."""
-
-    async def post(self, channel: str, card: MessageState, *, plain: bool) -> Answer:
+    async def post(self, channel: str, state: MessageState, *, plain: bool) -> Answer:
         del plain
-        self._console.print(draw(notice(card), channel))
+        self._console.print(draw(notice(state), channel))
         return Answer()

@@ -16,6 +16,9 @@ Bound = Literal["limit", "usual", "budget"]
 
 _BOUNDS: Final[dict[str, Bound]] = {"budget": "budget", "regression": "usual"}
 """Kind → what the limit is, for alerts that were written before they said so."""
+_REASON: Final = " (resolved: "
+"""What stood between summary and reason in alerts that were written before `reason` was a field."""
+_NAMED_LEVELS: Final = ("", "minor", "major")
 
 
 class Heavy(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
@@ -37,7 +40,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     or "forecast" a budget's burn rate or forecast. note: what the detector adds, a sentence. cause: the
     root-cause line. ends: when a budget's period ends. verdict: of a budget that steers gateways, what its
     spend calls for: "warn" or "block". gate: of such a budget, firing or not, which calls the verdict is for.
-    trend: how the value went, oldest first, [] where nobody knows.
+    trend: how the value went, oldest first, [] where nobody knows. reason: why it was resolved, where that
+    is not because the value is back below its limit ("too few calls"), else "".
     text of people's calls is never in it: exemplars are trace ids (call ids where there is none).
     """
 
@@ -71,10 +75,35 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     trend: list[float] = []
     gate: Gate | None = None
     bound: Bound | Literal[""] = ""
+    reason: str = ""
 
     def __post_init__(self) -> None:
         if not self.bound:
             msgspec.structs.force_setattr(self, "bound", _BOUNDS.get(self.kind, "limit"))
+        if (
+            self.status == "resolved"
+            and not self.reason
+            and self.summary.endswith(")")
+            and _REASON in self.summary
+        ):
+            summary, _, reason = self.summary.partition(_REASON)
+            msgspec.structs.force_setattr(self, "summary", summary)
+            msgspec.structs.force_setattr(self, "reason", reason.removesuffix(")"))
+
+    @property
+    def height(self) -> float:
+        """How high its level is among those of its rule: 80 for "80%", 14.4 for "14.4x", 2 for "major"."""
+        if self.level in _NAMED_LEVELS:
+            return _NAMED_LEVELS.index(self.level)
+        try:
+            return float(self.level.strip("% x"))
+        except ValueError:
+            return 0.0
+
+    @property
+    def channel(self) -> str:
+        """The channel that its rule names, "" where it leaves that to the routes."""
+        return self.notify.get("slack", "")
 
     @property
     def itself(self) -> tuple[Matcher, ...]:

@@ -1,30 +1,48 @@
-"""An incident as people see it: the one message in Slack that tells of all its alerts."""
+"""An incident as people see it: what its one message says of all its alerts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
+from llmvitals.wording import moment
+
 if TYPE_CHECKING:
     from llmvitals.record.alert import Alert
     from llmvitals.record.matcher import Matcher
 
 MOST: Literal[20] = 20
-"""Alerts on a card; of the others only the number is told."""
+"""The most alerts that a state holds; of the others it has only the number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """Why an alert is not sent at present.
+
+    reason: "silenced by Ann", "muted: weekends", "ProviderFails fires for openai". until: when that ends
+    (µs), where it is known. by: who silenced it, "" where nobody did.
+    """
+
+    reason: str
+    until: int | None = None
+    by: str = ""
+
+    def __str__(self) -> str:
+        """The reason and the time, in UTC."""
+        return self.reason if self.until is None else f"{self.reason} until {moment(self.until)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageState:
-    """What the message of an incident has to say now. Times in µs since 1970.
+    """What the message of an incident says now. Times in µs since 1970.
 
     incident: its id. alerts: at most MOST, those that fire before those that are over, the most urgent and
     then the newest first; never empty. firing, total: how many of its alerts fire now, and how many there
-    were. acknowledged: by whom and when. unheard: why nothing is said at present ("silenced by Ann until …",
-    "muted: weekends", "ProviderFails fires for openai"), or "". digest: alerts of many groups that a storm
-    brought at once. matchers: what a silence of this incident matches, from its group's labels; () for a card
-    that can't be silenced as a whole, such as a digest. again: when it was last repeated that it still fires.
-    late: it is told late, because llmvitals was down or behind: until when, and how many other alerts began
-    and ended untold meanwhile.
+    were. acknowledged: by whom and when. unheard: what mutes it at present, () where nothing does. digest:
+    alerts of many groups that a storm brought at once. matchers: what a silence of this incident matches,
+    from its group's labels; () for a state that can't be silenced as a whole, such as a digest. again: when
+    it was last repeated that it still fires. late: it is sent late, because llmvitals was down or behind:
+    until when, and how many other alerts began and ended unsent meanwhile.
     """
 
     incident: str
@@ -35,7 +53,7 @@ class MessageState:
     since: int
     until: int | None = None
     acknowledged: tuple[str, int] | None = None
-    unheard: str = ""
+    unheard: tuple[Muted, ...] = ()
     digest: bool = False
     matchers: tuple[Matcher, ...] = ()
     again: int | None = None
@@ -43,7 +61,7 @@ class MessageState:
 
     @classmethod
     def alone(cls, alert: Alert) -> Self:
-        """The card of an alert that is an incident of its own, under the episode's name."""
+        """Return the state of an alert that is an incident of its own, under the episode's name."""
         return cls(
             incident=alert.episode,
             status=alert.status,
@@ -63,7 +81,7 @@ class MessageState:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a message is: Slack's channel id and ts; both empty where it has none (webhook, terminal)."""
+    """Where a notifier put a message: in Slack the channel's id and `ts`; both "" where it has none."""
 
     channel: str = ""
     ts: str = ""

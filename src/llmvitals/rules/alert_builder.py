@@ -43,9 +43,7 @@ class Evidence:
 def resolve_last(state: Mapping[str, Any], at: int, reason: str) -> Alert:
     """Resolve an alert without a reading: its last alert, resolved at `at` (µs) for the reason."""
     last = msgspec.convert(state["alert"], Alert)
-    return msgspec.structs.replace(
-        last, status="resolved", at=at, until=at, summary=f"{last.summary} (resolved: {reason})", trend=[]
-    )
+    return msgspec.structs.replace(last, status="resolved", at=at, until=at, reason=reason, trend=[])
 
 
 def build_alert(

@@ -9,9 +9,8 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from llmvitals.alerting import incident_sink
 from llmvitals.errors import ConfigError
-from llmvitals.incidents import IncidentSink
-from llmvitals.notify.slack.buttons import listening
 from llmvitals.pipeline import Pipeline, check, routing, scoring
 from llmvitals.record.log import Topic
 from llmvitals.runtime import app
@@ -106,10 +105,10 @@ def warn(settings: Settings) -> None:
 
 def taps(settings: Settings, health: Health) -> list[SinkBinding]:
     """Where points and alerts end. Raises ConfigError for rules that are wrong."""
-    desk = IncidentSink(settings, routing(settings), meters=health, buttons=listening(settings))
+    incidents = incident_sink(settings, routing(settings), meters=health)
     found = [
         SinkBinding(
-            Topic.ALERTS, desk, history=Topic.INCIDENTS, beside=Topic.SILENCES, after=Topic.WATERMARKS
+            Topic.ALERTS, incidents, history=Topic.INCIDENTS, beside=Topic.SILENCES, after=Topic.WATERMARKS
         )
     ]
     if (where := store(settings, meters=health)) is not None:

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from desks import World
 from desks import alert as incident
 from llmvitals.errors import ConfigError
-from llmvitals.notify.rate_limit import RateLimits
 from llmvitals.notify.slack.actions import ACK, CALLS, SILENCE, VALUE, actions, carried, meant
 from llmvitals.notify.slack.bot import Bot
-from llmvitals.notify.slack.buttons import Buttons, listening
+from llmvitals.notify.slack.buttons import Buttons
 from llmvitals.notify.slack.interaction import acts
+from llmvitals.notify.slack.settings import SlackSettings
+from llmvitals.rate_limit import RateLimits
 from llmvitals.record.matcher import Matcher
-from llmvitals.record.message_state import MessageState
+from llmvitals.record.message_state import MessageState, Muted
 from llmvitals.record.user_action import Acknowledgement, Question, Silence, decode, encode
 from llmvitals.settings import Settings, load
 from llmvitals.testing import FakeSlack
@@ -71,7 +72,7 @@ async def hearing(slack: FakeSlack) -> AsyncIterator[Hearing]:
 
 
 async def posted(slack: FakeSlack, card: MessageState | None = None) -> Posted:
-    bot = Bot(slack.token, slack.url, timeout=5, buttons=True)
+    bot = Bot(slack.token, slack.url, timeout=5, buttons=Buttons(slack.app_token, slack.url))
     await bot.open()
     answer = await bot.post("#alerts", card or MessageState.alone(alert()), plain=False)
     await bot.close()
@@ -123,7 +124,6 @@ async def test_what_is_pressed_is_seen_once_whatever_slack_answers(
 ) -> None:
     """The whole way: a press, its act on the topic, the edit and the replies, each with a lost answer."""
     world = World(slack, slack_app_token=slack.app_token, slack_channel=slack.channels["#alerts"])
-    world.extra["buttons"] = listening(world.settings)
     world.desk = world.made()
     await world.start()
     await slack.listened()
@@ -165,7 +165,7 @@ def test_only_what_makes_sense_can_be_pressed() -> None:
     card = MessageState.alone(alert())
     assert names(card) == [ACK, SILENCE, CALLS]
     assert names(changed(card, acknowledged=("Ann", NOON))) == [SILENCE, CALLS]
-    assert names(changed(card, unheard="silenced by Ann until 16:00")) == [ACK, CALLS]
+    assert names(changed(card, unheard=(Muted("silenced by Ann"),))) == [ACK, CALLS]
     assert names(changed(card, matchers=())) == [ACK, CALLS]
     assert names(MessageState.alone(alert(status="resolved"))) == []
 
@@ -181,10 +181,16 @@ def changed(card: MessageState, **fields: Any) -> MessageState:
     return MessageState(**(own | fields))
 
 
+def buttons(**fields: Any) -> Buttons | None:
+    own = SlackSettings.of(Settings(**fields))
+    assert own is not None
+    return own.buttons()
+
+
 def test_without_the_app_token_there_are_no_buttons(slack: FakeSlack) -> None:
     bot = {"slack_token": slack.token, "slack_channel": "#a"}
-    assert listening(Settings(**bot)) is None
-    assert listening(Settings(**bot, slack_app_token=slack.app_token)) is not None
+    assert buttons(**bot) is None
+    assert buttons(**bot, slack_app_token=slack.app_token) is not None
 
 
 def test_a_wrong_kind_of_app_token_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:

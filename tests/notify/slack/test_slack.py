@@ -15,11 +15,13 @@ from rich.console import Console
 
 from llmvitals.cli.doctor import examine
 from llmvitals.errors import SinkError
-from llmvitals.notify.delivery import Delivery, Letter
-from llmvitals.notify.protocol import chosen
-from llmvitals.notify.rate_limit import RateLimits
+from llmvitals.notify.delivery import Delivery
+from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.notify.terminal import Terminal
-from llmvitals.record.message_state import MessageState, Place
+from llmvitals.rate_limit import RateLimits
+from llmvitals.record.change import MuteChanged, Reply
+from llmvitals.record.message_state import MessageState, Muted, Place
+from llmvitals.record.notification import Notification
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 from slack_samples import NOON, alert
@@ -75,20 +77,22 @@ class Post:
     def __init__(self, given: Settings, time: Time, tempo: RateLimits | None = None) -> None:
         tempo = tempo or time.tempo()
         self.time, self.tally, self.reasons = time, Tally(), list[str]()
-        self.backend = chosen(given, tempo.timeout)
+        own = SlackSettings.of(given)
+        assert own is not None
+        self.backend = own.made(tempo)
         self.delivery = Delivery(self.backend, given.slack_channel or "", tempo, self.tally)
 
-    async def bring(self, letter: Letter) -> Place | None:
+    async def bring(self, letter: Notification) -> Place | None:
         while True:
             try:
-                return await self.delivery.bring(letter)
+                return await self.delivery.deliver(letter)
             except SinkError as error:
                 self.reasons.append(str(error) if error.retry else "given up")
                 await self.time.sleep(error.retry_after or 0)
 
     @property
     def trouble(self) -> str:
-        return "; ".join(self.delivery.trouble.values())
+        return "; ".join(self.delivery.troubles())
 
 
 @pytest.fixture
@@ -118,13 +122,16 @@ async def make(slack: FakeSlack, time: Time) -> AsyncIterator[Any]:
         await post.backend.close()
 
 
-def letter(name: str = "e1", *, channel: str = "#alerts", **changes: Any) -> Letter:
+def letter(name: str = "e1", *, channel: str = "#alerts", **changes: Any) -> Notification:
     fields = {
         "place": changes.pop("place", None),
-        "replies": changes.pop("replies", []),
-        "sought": changes.pop("sought", False),
+        "uncertain": changes.pop("sought", False),
     }
-    return Letter(card=MessageState.alone(alert(episode=name, **changes)), channel=channel, **fields)  # fmt: skip
+    texts = changes.pop("replies", [])
+    state = MessageState.alone(alert(episode=name, **changes))
+    # The one change that is drawn as nothing but a text.
+    replies = [Reply(state, (MuteChanged((Muted(text),)),)) for text in texts]
+    return Notification(state=state, channel=channel, replies=replies, **fields)
 
 
 OVER: dict[str, Any] = {"status": "resolved", "until": NOON + SECOND}
@@ -266,24 +273,24 @@ async def test_what_keeps_slack_away_costs_no_request_for_the_other_letters(
     slack.fail_next(status=503)
     for name in ("e1", "e2", "e3"):
         with pytest.raises(SinkError, match="http_503"):
-            await post.delivery.bring(letter(name, channel="#budget"))
+            await post.delivery.deliver(letter(name, channel="#budget"))
     assert len(slack.requests) == 1
     await time.sleep(1)
-    assert await post.delivery.bring(letter("e2")) is not None
+    assert await post.delivery.deliver(letter("e2")) is not None
 
 
 async def test_a_channels_limit_is_no_other_channels(slack: FakeSlack, make: Any, time: Time) -> None:
     post = await make()
     slack.fail_next(status=429, retry_after=7)
     with pytest.raises(SinkError) as limited:
-        await post.delivery.bring(letter())
+        await post.delivery.deliver(letter())
     assert limited.value.retry_after == 7
     with pytest.raises(SinkError):
-        await post.delivery.bring(letter("e2"))
-    assert await post.delivery.bring(letter("e3", channel="#budget")) is not None
+        await post.delivery.deliver(letter("e2"))
+    assert await post.delivery.deliver(letter("e3", channel="#budget")) is not None
     assert len(slack.requests) == 2
     await time.sleep(7)
-    assert await post.delivery.bring(letter()) is not None
+    assert await post.delivery.deliver(letter()) is not None
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -385,7 +392,7 @@ async def test_a_letter_that_no_channel_takes_is_kept_said_and_holds_back_no_oth
     post = await make(slack_channel="#gone")
     for name in ("e1", "e2", "e3"):
         with pytest.raises(SinkError, match="channel #gone: channel_not_found: name an existing") as kept:
-            await post.delivery.bring(letter(name, channel="#nowhere"))
+            await post.delivery.deliver(letter(name, channel="#nowhere"))
         assert kept.value.retry_after == 60
     assert len(slack.requests) == 2
     assert await post.bring(letter("e4", channel="#budget")) is not None
@@ -537,7 +544,7 @@ async def test_without_slack_every_news_is_printed(time: Time) -> None:
         letter(place=Place(), value=1_999.0),
         letter(place=Place(), replies=["over"], **OVER),
     ):
-        assert await delivery.bring(one) == Place()
+        assert await delivery.deliver(one) == Place()
     assert shown.getvalue().count("TeamMonthlyBudget") == 2
     assert "$1,999 of" not in shown.getvalue()
 

@@ -3,30 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
-from llmvitals.record.message_state import Place
-
-
-class Do(StrEnum):
-    """What an answer calls for."""
-
-    DONE = "done"
-    WAIT = "wait"
-    """Nothing was posted: wait, then the same again."""
-    ASK = "ask"
-    """It may have been posted: ask a harmless question first, look for the message if that is allowed."""
-    PLAIN = "plain"
-    """Slack doesn't like the blocks: once more as plain text, then give up."""
-    ANEW = "anew"
-    """The message that was to be edited or replied to is gone: post it again."""
-    MOVE = "move"
-    """The channel can't be posted to: try the default one, then give up."""
-    FIX = "fix"
-    """Our settings are wrong: keep the alert, try slowly, say what to fix."""
-
+from llmvitals.notify.protocol import Answer, Do
 
 _TABLE: Final = {
     "ok": Do.DONE,
@@ -42,7 +21,7 @@ _TABLE: Final = {
             "message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found",
             "invalid_thread_ts", "cannot_reply_to_message",
         ),
-        Do.ANEW,
+        Do.REPOST,
     ),
     **dict.fromkeys(
         (
@@ -80,39 +59,24 @@ _SENTENCES: Final = {
     Do.FIX: "set LLMVITALS_SLACK_TOKEN to the bot token (xoxb-…) of an installed app",
     Do.MOVE: "allow the app to post there or name another channel",
 }
-NOWHERE: Final = Place()
 _CODE: Final = re.compile(r"[^a-z0-9_]")
+_LONGEST: Final = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a request: a code of Slack's or of ours, never a text that could hold a secret.
+def answer(code: str, *, after: float | None = None) -> Answer:
+    """Return what a code of Slack's, or one of ours for a failed request, calls for.
 
-    after: seconds that Slack asks us to wait. place: the message's, empty where there is none.
+    A code that is not in the table is a refusal of the content.
     """
-
-    code: str = "ok"
-    after: float | None = None
-    place: Place = NOWHERE
-
-    @property
-    def do(self) -> Do:
-        """What the answer calls for; a code that is not in the table is a refusal of the content."""
-        if self.code.startswith(("http_3", "http_5")):
-            return Do.ASK
-        return _TABLE.get(self.code, Do.PLAIN)
-
-    @property
-    def advice(self) -> str:
-        """The code, and what a person can do about it."""
-        cure = _CURES.get(self.code) or _SENTENCES.get(self.do)
-        return f"{self.code}: {cure}" if cure else self.code
+    do = Do.ASK if code.startswith(("http_3", "http_5")) else _TABLE.get(code, Do.SIMPLIFY)
+    cure = _CURES.get(code) or _SENTENCES.get(do)
+    return Answer(do, code, f"{code}: {cure}" if cure else code, after)
 
 
 def coded(code: object, *, after: str | None = None) -> Answer:
-    """An answer with a stranger's code and Retry-After, both bounded (300 s)."""
+    """Return the answer for a code and a Retry-After that come from outside; both are bounded (300 s)."""
     try:
-        seconds = None if after is None else min(max(float(after), 0.0), 300.0)
+        seconds = None if after is None else min(max(float(after), 0.0), _LONGEST)
     except ValueError:
         seconds = None
-    return Answer(_CODE.sub("", str(code).lower())[:60] or "unreadable", seconds)
+    return answer(_CODE.sub("", str(code).lower())[:60] or "unreadable", after=seconds)

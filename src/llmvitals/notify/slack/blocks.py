@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.notify.message import CIRCLES, HEAVIEST
 from llmvitals.notify.slack.limits import utf16
-from llmvitals.notify.wording import escape, moment
 from llmvitals.record.view import UNKNOWN
 from llmvitals.window import SECOND
+from llmvitals.wording import escape, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,8 +21,6 @@ SECTION: Final = 2_900
 WORDS: Final = 2_000
 LIST: Final = 5_600
 """All lines of many alerts together."""
-
-_MOMENT: Final = re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC\b")
 
 Block = dict[str, Any]
 
@@ -66,19 +62,6 @@ def date(micros: int, form: str = "{date_short_pretty} {time}") -> str:
     """A time that Slack shows in each reader's own time zone."""
     text = moment(micros)
     return text if text == UNKNOWN else f"<!date^{micros // SECOND}^{form}|{text}>"
-
-
-def dated(text: str) -> str:
-    """An escaped text of ours, its times (as wording.moment writes them) in each reader's own zone."""
-
-    def shown(found: re.Match[str]) -> str:
-        try:
-            at = datetime.strptime(found[0], "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
-        except ValueError:
-            return found[0]
-        return date(int(at.timestamp()) * SECOND)
-
-    return _MOMENT.sub(shown, text)
 
 
 def marked_labels(labels: Iterable[tuple[str, str]]) -> str:
@@ -139,7 +122,7 @@ def _line(line: AlertLine) -> str:
 
 def _timed(timed: Timed) -> str:
     text, time = timed
-    return dated(escape(text, 300)) + (f" {date(time)}" if time is not None else "")
+    return escape(text, 300) + (f" {date(time)}" if time is not None else "")
 
 
 def _paragraphs(lines: Iterable[str]) -> Iterator[str]:

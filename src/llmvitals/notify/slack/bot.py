@@ -7,23 +7,26 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from llmvitals.notify.message import notice
+from llmvitals.notify.protocol import Answer, Do, Notifier
 from llmvitals.notify.slack.actions import actions
-from llmvitals.notify.slack.answer import Answer, Do, coded
+from llmvitals.notify.slack.answer import answer
 from llmvitals.notify.slack.blocks import blocks, fallback
-from llmvitals.notify.slack.connection import failed, session
+from llmvitals.notify.slack.connection import asked, session
+from llmvitals.notify.slack.thread import drawn
 from llmvitals.record.message_state import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Sequence
 
     import aiohttp
 
+    from llmvitals.notify.slack.buttons import Buttons
+    from llmvitals.record.change import Reply
     from llmvitals.record.message_state import MessageState
+    from llmvitals.record.user_action import UserAction
 
 EVENT: Final = "llmvitals_incident"
 """The type of our messages' metadata; its payload is `{"incident": id}`."""
@@ -32,17 +35,19 @@ REPLY: Final = "llmvitals_reply"
 _ID: Final = re.compile(r"[CDG][A-Z0-9]{8,}")
 
 
-class Bot:
+class Bot(Notifier):
     """Slack's Web API by slack_sdk, without its retry handlers.
 
     They sleep inside of the client, where neither the health page nor the order of messages knows of it,
     and one of them posts again after a dropped connection without asking whether the first post arrived.
     """
 
+    name = "slack"
+    title = "Slack"
     threads = True
 
     def __init__(
-        self, token: str, url: str, *, timeout: float, trace_url: str = "", buttons: bool = False
+        self, token: str, url: str, *, timeout: float, trace_url: str = "", buttons: Buttons | None = None
     ) -> None:
         self._token, self._url, self._timeout = token.strip(), url, timeout
         self._trace_url, self._buttons = trace_url, buttons
@@ -67,21 +72,22 @@ class Bot:
     async def check(self) -> Answer:
         return _answer(await asked(self._client.auth_test()))
 
-    async def post(self, channel: str, card: MessageState, *, plain: bool) -> Answer:
+    async def post(self, channel: str, state: MessageState, *, plain: bool) -> Answer:
         # By a name, Slack finds the channel; the answer holds its id, by which alone it can be edited.
-        answer = await self._post(channel=channel, mrkdwn=False, **self._content(card, plain=plain))
-        self._ids[channel] = answer.place.channel or self._ids.get(channel, channel)
-        return answer
+        posted = await self._post(channel=channel, mrkdwn=False, **self._content(state, plain=plain))
+        self._ids[channel] = posted.place.channel or self._ids.get(channel, channel)
+        return posted
 
-    async def edit(self, place: Place, card: MessageState, *, plain: bool) -> Answer:
+    async def edit(self, place: Place, state: MessageState, *, plain: bool) -> Answer:
         if not place.ts:
-            return Answer("message_not_found")
-        content = self._content(card, plain=plain)
+            return answer("message_not_found")
+        content = self._content(state, plain=plain)
         return _answer(await asked(self._client.chat_update(channel=place.channel, ts=place.ts, **content)))
 
-    async def reply(self, place: Place, text: str) -> Answer:
+    async def reply(self, place: Place, reply: Reply) -> Answer:
         if not place.ts:
-            return Answer("thread_not_found")
+            return answer("thread_not_found")
+        text = drawn(reply, trace_url=self._trace_url)
         return await self._post(
             channel=place.channel,
             thread_ts=place.ts,
@@ -94,8 +100,23 @@ class Bot:
         where = self._ids.get(channel, channel)
         return await self._look(where, EVENT, {"incident": incident}, oldest=f"{max(since, 0):.6f}")
 
-    async def heard(self, place: Place, text: str) -> Answer:
+    async def heard(self, place: Place, reply: Reply) -> Answer:
+        text = drawn(reply, trace_url=self._trace_url)
         return await self._look(place.channel, REPLY, {"reply": _digest(text)}, ts=place.ts)
+
+    async def listen(self) -> None:
+        if self._buttons is not None:
+            await self._buttons.start()
+
+    async def rest(self) -> None:
+        if self._buttons is not None:
+            await self._buttons.stop()
+
+    def actions(self) -> Sequence[UserAction]:
+        return () if self._buttons is None else self._buttons.drain()
+
+    def trouble(self) -> str | None:
+        return None if self._buttons is None else self._buttons.health()
 
     async def _post(self, **content: Any) -> Answer:
         return _answer(
@@ -108,23 +129,25 @@ class Bot:
             return await self.check()
         ask = self._client.conversations_replies if "ts" in where else self._client.conversations_history
         found = await asked(ask(channel=channel, limit=200, include_all_metadata=True, **where))
-        answer = _answer(found)
-        if answer.do is Do.DONE and isinstance(found, dict):
+        looked = _answer(found)
+        if looked.do is Do.DONE and isinstance(found, dict):
             return Answer(place=Place(channel, _ts(found.get("messages"), event, payload)))
-        if answer.do in {Do.ASK, Do.WAIT}:
-            return answer
-        if answer.do is Do.ANEW:
+        if looked.do in {Do.ASK, Do.WAIT}:
+            return looked
+        if looked.do is Do.REPOST:
             return Answer()
         # The scope channels:history (or groups:history) is not there; it is a comfort, not a need.
         self._blind.add(channel)
         return await self.check()
 
-    def _content(self, card: MessageState, *, plain: bool) -> dict[str, Any]:
-        said = notice(card, trace_url=self._trace_url)
+    def _content(self, state: MessageState, *, plain: bool) -> dict[str, Any]:
+        said = notice(state, trace_url=self._trace_url)
         return {
             "text": fallback(said),
-            "blocks": [] if plain else blocks(said, actions=actions(card) if self._buttons else None),
-            **_marked(EVENT, incident=card.incident),
+            "blocks": []
+            if plain
+            else blocks(said, actions=actions(state) if self._buttons is not None else None),
+            **_marked(EVENT, incident=state.incident),
         }
 
 
@@ -143,23 +166,6 @@ def _ts(messages: object, event: str, payload: dict[str, str]) -> str:
         if metadata.get("event_type") == event and metadata.get("event_payload") == payload:
             return str(message.get("ts", ""))
     return ""
-
-
-async def asked(request: Awaitable[AsyncSlackResponse]) -> dict[str, Any] | Answer:
-    """Slack's answer as a dict, or what its failure stands for."""
-    try:
-        response = await request
-    except SlackApiError as error:
-        response = error.response
-    except Exception as error:  # noqa: BLE001 - whatever it is, the alert is kept and tried again
-        return failed(error)
-    if not isinstance(response, AsyncSlackResponse):
-        return Answer("unreadable")
-    data = response.data if isinstance(response.data, dict) else {}
-    if data.get("ok") is True:
-        return data
-    unsaid = "unreadable" if response.status_code == 200 else f"http_{response.status_code}"
-    return coded(data.get("error") or unsaid, after=response.headers.get("Retry-After"))
 
 
 def _answer(asked: dict[str, Any] | Answer) -> Answer:

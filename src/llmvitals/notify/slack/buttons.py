@@ -14,19 +14,17 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from llmvitals.notify.rate_limit import RateLimits
-from llmvitals.notify.slack.answer import Answer, Do
-from llmvitals.notify.slack.bot import asked
-from llmvitals.notify.slack.connection import failed, session
+from llmvitals.notify.protocol import Answer, Do
+from llmvitals.notify.slack.answer import answer as answered
+from llmvitals.notify.slack.connection import asked, failed, session
 from llmvitals.notify.slack.interaction import acts
+from llmvitals.rate_limit import RateLimits
 from llmvitals.record.user_action import UserAction
 
 if TYPE_CHECKING:
     from aiohttp import WSMessage
     from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
     from slack_sdk.socket_mode.request import SocketModeRequest
-
-    from llmvitals.settings import Settings
 
 log: Final = structlog.get_logger(__name__)
 
@@ -91,7 +89,7 @@ class Buttons:
             if answer.do is not Do.DONE:
                 self._trouble = _cured(answer)
                 log.warning("slack's buttons are not heard", reason=self._trouble)
-            slow = self._tempo.slow if answer.do in {Do.FIX, Do.PLAIN} else None
+            slow = self._tempo.slow if answer.do in {Do.FIX, Do.SIMPLIFY} else None
             # A connection that was there for a while and is lost is made again soon.
             lived = self._tempo.monotonic() - began > self._tempo.longest
             wait = 0.5 if lived else min(wait * 2, self._tempo.longest)
@@ -128,7 +126,7 @@ class Buttons:
                 self._trouble = None
                 await self._lost(client, lost)
             except TimeoutError:
-                return Answer("unreachable")
+                return answered("unreachable")
             finally:
                 await client.close()  # type: ignore[no-untyped-call]
         return Answer()
@@ -157,22 +155,14 @@ class Buttons:
         await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
 
 
-async def opened(settings: Settings) -> tuple[Answer, str]:
-    """Whether Socket Mode would let us in, and what to do where it would not."""
-    token = settings.slack_app_token.get_secret_value() if settings.slack_app_token else ""
+async def opened(app_token: str, url: str) -> tuple[Answer, str]:
+    """Return whether Socket Mode would let us in, and what to do where it would not."""
     async with session(RateLimits().timeout) as http:
-        web = AsyncWebClient("", settings.slack_api_url, session=http, retry_handlers=[])
+        web = AsyncWebClient("", url, session=http, retry_handlers=[])
         web.proxy = None
-        found = await asked(web.apps_connections_open(app_token=token.strip()))
+        found = await asked(web.apps_connections_open(app_token=app_token.strip()))
     answer = found if isinstance(found, Answer) else Answer()
     return answer, "" if answer.do is Do.DONE else _cured(answer)
-
-
-def listening(settings: Settings, tempo: RateLimits | None = None) -> Buttons | None:
-    """What hears the buttons, where the settings have an app-level token."""
-    if settings.slack_app_token is None:
-        return None
-    return Buttons(settings.slack_app_token.get_secret_value(), settings.slack_api_url, tempo)
 
 
 def _cured(answer: Answer) -> str:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-import aiohttp
+from typing import TYPE_CHECKING, Any
 
-from llmvitals.notify.slack.answer import Answer
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from llmvitals.notify.slack.answer import answer, coded
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from llmvitals.notify.protocol import Answer
 
 
 def session(timeout: float) -> aiohttp.ClientSession:
@@ -17,11 +26,28 @@ def session(timeout: float) -> aiohttp.ClientSession:
 def failed(error: Exception) -> Answer:
     """The answer that an exception stands for; its text is dropped, since it may hold the URL."""
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return Answer("unreachable")
+        return answer("unreachable")
     if isinstance(error, TimeoutError):
-        return Answer("timeout")
+        return answer("timeout")
     if isinstance(error, aiohttp.InvalidURL):
-        return Answer("http_404")
+        return answer("http_404")
     if isinstance(error, aiohttp.ClientError | OSError):
-        return Answer("disconnected")
-    return Answer("unreadable")
+        return answer("disconnected")
+    return answer("unreadable")
+
+
+async def asked(request: Awaitable[AsyncSlackResponse]) -> dict[str, Any] | Answer:
+    """Return Slack's answer as a dict, or what its failure stands for."""
+    try:
+        response = await request
+    except SlackApiError as error:
+        response = error.response
+    except Exception as error:  # noqa: BLE001 - whatever it is, the alert is kept and tried again
+        return failed(error)
+    if not isinstance(response, AsyncSlackResponse):
+        return answer("unreadable")
+    data = response.data if isinstance(response.data, dict) else {}
+    if data.get("ok") is True:
+        return data
+    unsaid = "unreadable" if response.status_code == 200 else f"http_{response.status_code}"
+    return coded(data.get("error") or unsaid, after=response.headers.get("Retry-After"))

@@ -6,8 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from llmvitals.notify.slack.actions import ACK, CALLS, LENGTHS, SILENCE, Meant, meant
-from llmvitals.notify.wording import clean
 from llmvitals.record.user_action import Acknowledgement, Question, Silence
+from llmvitals.wording import clean
 
 if TYPE_CHECKING:
     from llmvitals.record.user_action import UserAction

@@ -8,13 +8,14 @@ from msgspec import structs
 
 from llmvitals.errors import SinkError
 from llmvitals.meters import Unmetered
-from llmvitals.notify.delivery import Delivery, Letter
-from llmvitals.notify.protocol import chosen
-from llmvitals.notify.rate_limit import RateLimits
-from llmvitals.notify.slack.answer import Do
+from llmvitals.notify.delivery import Delivery
+from llmvitals.notify.protocol import Do
 from llmvitals.notify.slack.buttons import opened
-from llmvitals.notify.slack.thread import reply
+from llmvitals.notify.slack.settings import SlackSettings
+from llmvitals.rate_limit import RateLimits
+from llmvitals.record.change import Reply, changes
 from llmvitals.record.message_state import MessageState, Place
+from llmvitals.record.notification import Notification
 from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
@@ -35,21 +36,23 @@ async def trial(settings: Settings, alert: Alert, channel: str, say: Callable[[s
 
     Raises Failed where Slack does not take it, or not there.
     """
-    tempo = RateLimits()
-    backend = chosen(settings, tempo.timeout)
-    delivery = Delivery(backend, channel, tempo, Unmetered())
-    await backend.open()
+    limits, own = RateLimits(), SlackSettings.of(settings)
+    if own is None:
+        raise Failed("no Slack is set: set LLMVITALS_SLACK_TOKEN and LLMVITALS_SLACK_CHANNEL")
+    notifier = own.made(limits)
+    delivery = Delivery(notifier, channel, limits, Unmetered())
+    await delivery.open()
     try:
         await delivery.check()
         say("Slack answers and knows us.")
-        place = await _life(delivery, alert, channel, say, threads=backend.threads)
+        place = await _life(delivery, alert, channel, say, threads=notifier.threads)
     except SinkError as error:
         raise Failed(str(error)) from None
     finally:
-        await backend.close()
+        await delivery.close()
     if place is None:
-        raise Failed("; ".join(delivery.trouble.values()))
-    await _buttons(settings, say)
+        raise Failed("; ".join(delivery.troubles()))
+    await _buttons(own, say)
 
 
 async def _life(
@@ -60,13 +63,13 @@ async def _life(
     end = alert.at + MINUTE
     over = structs.replace(first.chief, status="resolved", at=end, until=end)
     place: Place | None = None
-    for before, card in ((None, first), (first, MessageState.alone(over))):
-        said = reply(before, card) if before else None
-        letter = Letter(card=card, channel=channel, place=place, replies=[said] if said else [])
-        place = await delivery.bring(letter)
+    for before, state in ((None, first), (first, MessageState.alone(over))):
+        replies = [Reply(state, changes(before, state))] if before else []
+        notification = Notification(state=state, channel=channel, place=place, replies=replies)
+        place = await delivery.deliver(notification)
         if place is None:
             return None
-        if letter.plain:
+        if notification.plain:
             raise Failed("Slack took it as plain text only and refused its blocks: please report it")
         where = f"the message {place.ts} in {place.channel}" if place.ts else "the message"
         if before is None:
@@ -78,13 +81,13 @@ async def _life(
     return place
 
 
-async def _buttons(settings: Settings, say: Callable[[str], object]) -> None:
-    if settings.slack_token is None:
+async def _buttons(settings: SlackSettings, say: Callable[[str], object]) -> None:
+    if settings.token is None:
         return
-    if settings.slack_app_token is None:
+    if settings.app_token is None:
         say("It has no buttons: for those set LLMVITALS_SLACK_APP_TOKEN, see docs/slack.md.")
         return
-    answer, cure = await opened(settings)
+    answer, cure = await opened(settings.app_token.get_secret_value(), settings.api_url)
     if answer.do is not Do.DONE:
         raise Failed(cure)
     say("Its buttons will be heard: Socket Mode answers.")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmvitals.notify.message import notice
-from llmvitals.notify.post_only import Threadless
-from llmvitals.notify.slack.answer import Answer, Do, coded
+from llmvitals.notify.protocol import Answer, Do, Notifier
+from llmvitals.notify.slack.answer import coded
 from llmvitals.notify.slack.blocks import blocks, fallback
 from llmvitals.notify.slack.connection import failed, session
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from llmvitals.record.message_state import MessageState
 
 
-class Webhook(Threadless):
+class Webhook(Notifier):
     """Posts an incident, and again at each news.
 
     Bare aiohttp, since slack_sdk's client would write the URL, which is the secret, into its debug log.
     """
+
+    name = "slack"
+    title = "Slack"
 
     def __init__(self, url: str, *, timeout: float, trace_url: str = "") -> None:
         self._url, self._timeout, self._trace_url = url.strip(), timeout, trace_url
@@ -38,9 +41,9 @@ class Webhook(Threadless):
         answer = await self._send({})
         return answer if answer.do in {Do.WAIT, Do.ASK, Do.FIX, Do.MOVE} else Answer()
 
-    async def post(self, channel: str, card: MessageState, *, plain: bool) -> Answer:
+    async def post(self, channel: str, state: MessageState, *, plain: bool) -> Answer:
         del channel  # a webhook has one channel, and drops metadata
-        said = notice(card, trace_url=self._trace_url)
+        said = notice(state, trace_url=self._trace_url)
         body: dict[str, Any] = {"text": fallback(said), "unfurl_links": False, "unfurl_media": False}
         if not plain:
             body["blocks"] = blocks(said)

@@ -1,4 +1,4 @@
-"""How fast Slack is spoken to, and for how long it is left alone."""
+"""How fast notifiers are spoken to, and for how long they are left alone."""
 
 from __future__ import annotations
 
@@ -44,31 +44,33 @@ class RateLimiter:
 
     pace: float
     burst: int
-    tempo: RateLimits
+    limits: RateLimits
     due: float = 0.0
 
     async def turn(self, most: float = inf) -> None:
         """Wait until a request may go. Raises Busy (retry_after) where it takes over `most` seconds."""
-        now = self.tempo.monotonic()
+        now = self.limits.monotonic()
         start = max(now, self.due)
         wait = start - now - self.pace * (self.burst - 1)
         if wait > most:
-            raise Busy("Slack takes only so many edits a minute", retry=True, retry_after=wait)
+            raise Busy(
+                "too many edits wait: only so many are accepted a minute", retry=True, retry_after=wait
+            )
         self.due = start + self.pace
         if wait > 0:
-            await self.tempo.sleep(wait)
+            await self.limits.sleep(wait)
 
 
 @dataclass(slots=True)
-class Rests:
+class Pauses:
     """Places that are left alone for a while: place → why, until when, and how long that is."""
 
-    tempo: RateLimits
+    limits: RateLimits
     places: dict[str, tuple[str, float, float]] = field(default_factory=dict)
 
     def check(self, *places: str) -> None:
         """Raises SinkError (retry) while one of the places is left alone."""
-        now = self.tempo.monotonic()
+        now = self.limits.monotonic()
         for place in places:
             why, until, _ = self.places.get(place, ("", 0.0, 0.0))
             if until > now:
@@ -77,8 +79,8 @@ class Rests:
     def begin(self, place: str, why: str, seconds: float | None) -> SinkError:
         """Leave it alone for so long; without a time of its own, each time twice as long as before."""
         _, _, before = self.places.get(place, ("", 0.0, 0.0))
-        wait = min(max(before * 2, 0.5), self.tempo.longest) if seconds is None else seconds
-        self.places[place] = (why, self.tempo.monotonic() + wait, wait)
+        wait = min(max(before * 2, 0.5), self.limits.longest) if seconds is None else seconds
+        self.places[place] = (why, self.limits.monotonic() + wait, wait)
         return SinkError(why, retry=True, retry_after=wait)
 
     def over(self, place: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
-from llmvitals.incidents.due import Agenda
+from llmvitals.incidents.agenda import Agenda
 from llmvitals.window import FOREVER, HOUR, SECOND
 
 
