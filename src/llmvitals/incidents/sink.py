@@ -29,6 +29,7 @@ from llmvitals.record.log import Message, Topic
 from llmvitals.record.matcher import Matcher
 from llmvitals.record.user_action import encode
 from llmvitals.routing import Route, Routing
+from llmvitals.stage import Sink
 from llmvitals.window import MINUTE, duration
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _BREATH: Final = 500
 """After so many records the process has a moment for its other work."""
 
 
-class IncidentSink:
+class IncidentSink(Sink):
     """All alerts in one place, so that grouping, silences and digests are of all of them.
 
     `take` changes the state and waits for nobody; `tick` brings to people what is due by the wall clock. Both
@@ -57,6 +58,8 @@ class IncidentSink:
     restores everything. Slack has no idempotency key: of what was said just before a crash and never marked
     the message is looked for by its metadata, where history may be read; else it is said twice at most.
     """
+
+    ticks = True
 
     def __init__(
         self,
