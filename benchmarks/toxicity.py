@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from llmvitals.score import Scorer, find
-from llmvitals.score.child import load
+from llmvitals.score.process_main import load
 
 LONGEST = 8_000
 LABELS = ("is_toxic", "toxic", "label")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llmvitals.routing import Routing
     from llmvitals.score import ScorerWorker
     from llmvitals.settings import Settings, ViewSetting
-    from llmvitals.stage import Make
+    from llmvitals.stage import StageFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Pipeline:
     def combining(
         self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
     ) -> Combine:
-        """Stage 1 of one source partition (a `Make`)."""
+        """Stage 1 of one source partition (a `StageFactory`)."""
         plan = self.combine.get(topic, self.combine[""])
         source = f"{topic}/{partition}"
         return Combine(plan, source=source, sources=sources, parts=parts, beginning=beginning)
@@ -95,7 +95,7 @@ class Pipeline:
     def merging(
         self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
     ) -> Merge:
-        """Stage 2 of one shard (a `Make`)."""
+        """Stage 2 of one shard (a `StageFactory`)."""
         del topic, sources
         return Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
 
@@ -155,10 +155,10 @@ def check(settings: Settings) -> Sequence[str]:
     return Pipeline.of(settings, 1, settings.sources).engine.rules.warnings
 
 
-def scoring(settings: Settings, benches: Sequence[ScorerWorker]) -> Make:
-    """The score stage, made for one partition of the calls; benches: the scorers, opened."""
+def scoring(settings: Settings, workers: Sequence[ScorerWorker]) -> StageFactory:
+    """The score stage, made for one partition of the calls; workers: the scorers, opened."""
     plans = {
-        topic: ScorePlan(benches, partial(ingest.decode, format=form, texts=True), settings.max_record_bytes)
+        topic: ScorePlan(workers, partial(ingest.decode, format=form, texts=True), settings.max_record_bytes)
         for topic, form in {**dict.fromkeys(settings.calls), **settings.formats}.items()
     }
 

@@ -1,88 +1,103 @@
-"""What stages and sinks have in common: the seam between what they do and how they live on Kafka."""
+"""The seam between what stages and sinks do and how they run on Kafka."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from llmvitals.record.log import Message, Record, Snapshot, Topic
+from llmvitals.window import NEVER
 
 if TYPE_CHECKING:
-    from llmvitals.meters import Meters
+    from llmvitals.routing import Routing
+
+_NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+class CutSeries(Protocol):
+    """What a stage tells of the series that it counts in `_other` because their view is full."""
+
+    @property
+    def cut(self) -> Mapping[str, int]:
+        """View → number of entries that were counted in `_other`."""
+
+    def examples(self, view: str) -> Sequence[str]:
+        """A few names of such series."""
 
 
 class Stage(Protocol):
-    """One stage's work on one input partition: it knows no Kafka, no clock, no environment.
+    """The work of one stage on one input partition: it knows no Kafka, no clock and no environment.
 
-    The driver (app.py, or a test) hands in records in the order of their offsets and sends what comes out.
+    Subclass it: what is not abstract has a default. The runner (`runtime/kafka/stage_runner.py`, or a test)
+    hands in records in the order of their offsets and sends the messages that come out.
+
+    counters: metric → total over the life of the partition. dead_letters: error code → total. roster: the
+    series that are counted in `_other`; None: the stage cuts none.
     """
 
     next: int
-    """The offset that is expected next. The driver raises it over a hole at the end of the log."""
+    """The offset that is expected next. The runner raises it over a hole at the end of the log."""
+    counters: Mapping[str, int] = _NOTHING
+    dead_letters: Mapping[str, int] = _NOTHING
+    roster: CutSeries | None = None
+    can_promise: bool = False
+    """Whether `promise` may be called: then an idle partition holds nobody up."""
+    waits: bool = False
+    """Whether `pieces` waits for other processes, so that the runner has to run it in a thread.
 
-    def apply(self, records: Sequence[Record]) -> list[Message]:
-        """Take records in; give what has to be sent."""
-
-    def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
-        """The same in pieces of a fraction of a second, between which the driver lets others have their turn.
-
-        Between two of them everything but `apply` may be called; the driver may also leave it at that.
-        """
-
-    def flush(self) -> list[Message]:
-        """What is worth sending early; called every `settings.flush`."""
-
-    def mark(self) -> int:
-        """A token for everything that was given out so far."""
-
-    def delivered(self, mark: int) -> None:
-        """All that was given out up to this mark is acknowledged by Kafka."""
-
-    def snapshot(self, *, whole: bool = False) -> Snapshot:
-        """What has to be written for a restart; whole: all that changed, as at a clean stop.
-
-        The driver writes it only after everything that was given out before this call is acknowledged.
-        """
-
-
-class Idler(Protocol):
-    """What a stage has beside `Stage` if it can promise that an idle partition will bring nothing old.
-
-    watermark: µs; window.NEVER when there is none.
+    While a piece runs, the runner reads only `next` and the counters; the names of the counters must not
+    change.
     """
-
-    watermark: int
-
-    def promise(self, floor_time: int) -> None:
-        """Nothing before `floor_time` (µs) comes from here, from the next offset on.
-
-        The driver writes the snapshot that follows, commits it, and only then calls `flush`.
-        """
-
-
-class Waiter(Protocol):
-    """What a stage has beside `Stage` if its pieces wait for others: the driver does them in a thread.
-
-    So the loop goes on meanwhile. While a piece is done nothing is asked of the stage but `next` and its
-    counters, of which there are always the same.
-    """
-
-    waits: bool
-
-
-class Roster(Protocol):
-    """What a stage has, as `roster`, if it counts some names in `_other`: how many entries of which views."""
 
     @property
-    def cut(self) -> Mapping[str, int]: ...
+    def watermark(self) -> int:
+        """Event time up to which the stage is complete, µs; window.NEVER when there is none."""
+        return NEVER
 
-    def examples(self, view: str) -> Sequence[str]:
-        """A few of the names."""
+    @abstractmethod
+    def apply(self, records: Sequence[Record]) -> list[Message]:
+        """Take records in; return the messages to send."""
+
+    def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
+        """Do the same as `apply` in pieces of a fraction of a second; the runner lets others run in between.
+
+        Between two pieces everything but `apply` may be called. The runner may leave the rest undone.
+        """
+        yield self.apply(records)
+
+    def flush(self) -> list[Message]:
+        """Return what is worth sending early; called every `settings.flush`."""
+        return []
+
+    def mark(self) -> int:
+        """Return a token for everything that was returned for sending so far."""
+        return 0
+
+    def delivered(self, mark: int) -> None:
+        """Note that Kafka has acknowledged everything up to this mark."""
+        del mark
+
+    def promise(self, floor_time: int) -> None:
+        """Note that from the next offset on no record is older than `floor_time` (µs).
+
+        Called only where `can_promise` is set. The runner writes the snapshot that follows, commits it, and
+        only then calls `flush`.
+        """
+        del floor_time
+
+    @abstractmethod
+    def snapshot(self, *, whole: bool = False) -> Snapshot:
+        """Return what has to be written for a restart; whole: all that changed, as at a clean stop.
+
+        The runner writes it only after everything that was returned before this call is acknowledged.
+        """
 
 
-class Make(Protocol):
-    """The factory of a process kind's stages, one for each input partition.
+class StageFactory(Protocol):
+    """Makes the stages of a process, one for each input partition.
 
     topic, partition: what it reads. parts: the newest checkpoint of that partition ({} when there is none).
     beginning: the oldest offset that Kafka still has. sources: each input topic → number of partitions.
@@ -94,46 +109,86 @@ class Make(Protocol):
     ) -> Stage: ...
 
 
+Reread: TypeAlias = "StageFactory | Routing"
+"""What a worker reads anew when the rule files have changed: how to make stages, or where alerts go."""
+
+
 class Sink(Protocol):
-    """The end of a topic: side effects, no state that a checkpoint would hold.
+    """The end of a topic: side effects, and no state that a checkpoint would hold.
 
-    Calls never overlap, and each ends by itself: how long to wait for an answer is the sink's affair.
-    A SinkError with retry is tried again with the same records (the same object) for as long as it takes;
-    one without ends the worker. What a sink may have beside, each of it by itself:
-
-    `hear(records) -> None`: records of the tap's `beside` and `after` topics, each in order: the newest of
-    each key after each start, and from then on whatever is written.
-    `async tick() -> list[Message]`: called every `settings.flush` while a partition of the topic is ours;
-    what it gives is sent at once, and lost only with the partition. It must not raise a SinkError for what
-    `take` can do without: while it is tried again, nothing is taken.
-    `async rest() -> list[Message]`: the topic's partitions went to somebody else; `start` comes before
-    anything else if they return. Only messages for the `beside` topic are still sent.
-    `async stop()`: called at the end, after `rest`.
-    `adopt(routing: Routing) -> None`: the rules were changed, and with them where alerts go.
-    `async needs(partition: int) -> int | None`: the offset from which on its store lacks records, by what it
-    finds there now; None: it does not look. Called before every `take` and every `settings.flush`. When it is
-    lower than what was taken, the store was replaced, and the topic is read again from there.
-    `health() -> str | None`: what is wrong although the calls succeed.
+    Subclass it: what is not abstract has a default. Calls never overlap, but for `health` and `adopt`, which
+    do not wait; each call ends by itself: the sink limits how long it waits for an answer. After a SinkError
+    with retry, the same call is made again with the same records (the same object) until it succeeds; any
+    other error ends the worker.
     """
 
+    ticks: bool = False
+    """Whether `tick` has something to do: it then waits for its turn while `take` is under way."""
+
     async def start(self, history: Sequence[Record] | None) -> None:
-        """Called before the first records, and again whenever other partitions are assigned.
+        """Get ready. Called before the first records, and again whenever partitions were assigned.
 
-        history: the newest record of each key of the tap's history topic; None where it has no such topic.
+        history: the newest record of each key of the binding's history topic; None where it has none.
         """
+        del history
 
+    def hear(self, records: Sequence[Record]) -> None:
+        """Take records of the binding's `beside` and `after` topics, each topic in order.
+
+        After each start these are the newest records of each key, and later whatever is written.
+        """
+        del records
+
+    @abstractmethod
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
-        """Take records in; give what has to be sent before they count as done."""
+        """Take records in; return the messages to send before the records count as done."""
+
+    async def tick(self) -> list[Message]:
+        """Do what is due by the wall clock; the messages returned are sent at once.
+
+        Called every `settings.flush` while the sink owns a partition of its topic. It must not raise a
+        SinkError for what `take` can do without: while it is tried again, nothing is taken.
+        """
+        return []
+
+    async def needs(self, partition: int) -> int | None:
+        """Return the offset from which on the store behind this sink lacks records; None: it does not know.
+
+        Called before every `take` and every `settings.flush`. If the offset is lower than what was taken, the
+        store was replaced, and the topic is read again from there.
+        """
+        del partition
+        return None
+
+    async def rest(self) -> list[Message]:
+        """Stop what must not run twice: another process owns the topic's partitions now.
+
+        `start` is called before anything else if they come back. Of the messages returned only those for the
+        `beside` topic are still sent.
+        """
+        return []
+
+    async def stop(self) -> None:
+        """Close connections. Called at the end, after `rest`."""
+        return
+
+    def adopt(self, routing: Routing) -> None:
+        """Use these routes from now on: the rule files have changed."""
+        del routing
+
+    def health(self) -> str | None:
+        """Return what is wrong although the calls succeed, or None."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class SinkBinding:
     """A sink on a topic.
 
-    history: the compacted topic that the sink wants to know whole before it starts. beside: another compacted
-    topic, which it hears whole then and follows afterwards. after: one more, followed in the same way, but
-    each of its later records is heard only once the sink has taken all that lay on its own topic when that
-    record was read.
+    history: the compacted topic that the sink reads as a whole before it starts. beside: another compacted
+    topic, which it reads as a whole then and follows afterwards. after: one more, followed in the same way,
+    but the sink hears each of its later records only once it has taken everything that lay on its own topic
+    when that record was read.
     """
 
     topic: Topic
@@ -141,18 +196,3 @@ class SinkBinding:
     history: Topic | None = None
     beside: Topic | None = None
     after: Topic | None = None
-
-
-class Readiness:
-    """Several who may have a reason why the worker is not ready, and one line for all of them."""
-
-    def __init__(self, meters: Meters) -> None:
-        self._meters = meters
-        self._reasons: dict[str, str] = {}
-
-    def say(self, who: str, reason: str | None) -> None:
-        """Give one's reason, or None."""
-        self._reasons.pop(who, None)
-        if reason:
-            self._reasons[who] = reason
-        self._meters.ready("; ".join(self._reasons.values()) or None)

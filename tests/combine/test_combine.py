@@ -125,7 +125,7 @@ def test_everything_that_comes_in_is_accounted_for(log):
     total = sum(one.counters[name] for name in ("applied", "duplicate", "dead_lettered", "filtered"))
     assert one.counters["in"] == total
     assert one.counters["late"] <= one.counters["applied"]
-    assert one.letters.total() == one.counters["dead_lettered"]
+    assert one.dead_letters.total() == one.counters["dead_lettered"]
 
 
 @settings(deadline=None)
@@ -481,7 +481,7 @@ def test_bad_utf8_in_a_field_that_nobody_reads_is_not_missed():
 def test_a_defect_costs_only_the_call_it_is_in():
     one, out = run(at(0, 0), at(1, 0, model="bug"), at(2, 0))
     assert letters(out) == {1: "internal"}
-    assert (one.counters["applied"], one.letters) == (2, Counter(internal=1))
+    assert (one.counters["applied"], one.dead_letters) == (2, Counter(internal=1))
 
 
 def test_a_number_that_no_column_can_hold_is_a_defect_of_one_call():

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Broker:
-    """An outbox whose topic refuses with `error`, as long as there is one, batches larger than `most`."""
+    """An producer whose topic refuses with `error`, as long as there is one, batches larger than `most`."""
 
     def __init__(self, error: Exception | None = None, *, most: int | None = None) -> None:
         self.error, self.most = error, most
@@ -94,14 +94,14 @@ async def fact(said: Callable[[], object]) -> None:
     [
         (UnknownTopicOrPartitionError("gone"), "`llmvitals topics apply` creates it"),
         (MessageSizeTooLargeError("large"), "larger than its max.message.bytes"),
-        (TopicAuthorizationFailedError("no"), "no right"),
+        (TopicAuthorizationFailedError("no"), "no permission"),
         (KafkaStorageError("disk"), "KafkaStorageError. Look at the topic"),
     ],
 )
 async def test_letters_wait_for_their_topic_and_say_what_to_do(error: Exception, cure: str) -> None:
     broker, reasons = Broker(error), dict[str, str | None]()
-    outbox: Any = broker
-    letters = DeadLetters(outbox, "llm.calls.dlq.v1", reasons.__setitem__)
+    producer: Any = broker
+    letters = DeadLetters(producer, "llm.calls.dlq.v1", reasons.__setitem__)
     sent = letters.send(LETTERS)
     await fact(lambda: letters.blocked.is_set())
     assert cure in (letters.trouble or "")
@@ -260,7 +260,7 @@ async def test_a_deleted_dead_letter_topic_is_waited_for(
     await asyncio.to_thread(until, lambda: worker.reasons() == "", 30)
     await admin.delete_topics([dlq])
     await cluster.publish(topic, 0, calls(400, 400, 4))
-    await waits(worker, "it is not there. `llmvitals topics apply` creates it")
+    await waits(worker, "it does not exist. `llmvitals topics apply` creates it")
     stood = await committed(admin, cluster)
     assert stood <= 401
     await cluster.publish(topic, 0, calls(800, 4_000, 4))

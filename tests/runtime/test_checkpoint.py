@@ -131,7 +131,7 @@ def test_half_a_part_leaves_the_last_whole_one(only: int) -> None:
 
 
 class Failing:
-    """An outbox on such a log that takes only so many records."""
+    """An producer on such a log that takes only so many records."""
 
     def __init__(self, log: Log, takes: int) -> None:
         self.log, self.takes = log, takes
@@ -150,13 +150,13 @@ class Failing:
 @pytest.mark.parametrize("torn", [1, 2])
 async def test_whatever_is_torn_the_last_whole_writing_is_there(sizes: tuple[int, ...], torn: int) -> None:
     log = Log()
-    outbox: Any = Failing(log, 1_000)
-    ledger = CheckpointWriter(outbox, OWNER, Saved(), shelf=0, generation=1)
+    producer: Any = Failing(log, 1_000)
+    writer = CheckpointWriter(producer, OWNER, Saved(), number=0, generation=1)
     for turn, size in enumerate(sizes):
-        await ledger.write(Snapshot(turn, {"manifest": b"m", "part": noise(size * LIMIT, turn)}), turn)
-    outbox.takes = torn
+        await writer.write(Snapshot(turn, {"manifest": b"m", "part": noise(size * LIMIT, turn)}), turn)
+    producer.takes = torn
     with pytest.raises(OSError, match="power"):
-        await ledger.write(Snapshot(9, {"manifest": b"m", "part": noise(3 * LIMIT, 9)}), 9)
+        await writer.write(Snapshot(9, {"manifest": b"m", "part": noise(3 * LIMIT, 9)}), 9)
     assert pick(log.compacted).parts["part"] == noise(sizes[-1] * LIMIT, len(sizes) - 1)
 
 
@@ -169,10 +169,10 @@ async def test_parts_wait_for_kafka_together_and_the_manifest_for_all_of_them() 
             sent.append((ChunkKey.decode(message.key).part, future))
             return future
 
-    outbox: Any = Slow()
-    ledger = CheckpointWriter(outbox, OWNER, Saved(), shelf=2, generation=1)
+    producer: Any = Slow()
+    writer = CheckpointWriter(producer, OWNER, Saved(), number=2, generation=1)
     parts = {"manifest": b"m", **{f"bucket/{number}": b"b" for number in range(256)}}
-    writing = asyncio.ensure_future(ledger.write(Snapshot(1, parts), 1))
+    writing = asyncio.ensure_future(writer.write(Snapshot(1, parts), 1))
     await asyncio.sleep(0)
     assert [part for part, _ in sent] == [f"bucket/{number}" for number in range(256)]
     for place, (_, future) in enumerate(sent[1:], 41):
@@ -190,8 +190,8 @@ async def test_parts_wait_for_kafka_together_and_the_manifest_for_all_of_them() 
 
 async def test_a_checkpoint_knows_when_its_partition_was_heard_and_an_older_one_does_not() -> None:
     log = Log()
-    outbox: Any = Failing(log, 1_000)
-    await CheckpointWriter(outbox, OWNER, Saved(), shelf=0, generation=1).write(
+    producer: Any = Failing(log, 1_000)
+    await CheckpointWriter(producer, OWNER, Saved(), number=0, generation=1).write(
         Snapshot(1, {"manifest": b"m"}), 2, 34
     )
     assert pick(log.compacted).heard == 34
@@ -211,15 +211,15 @@ def test_a_damaged_part_is_as_if_it_were_not_there() -> None:
 
 async def test_lasting_parts_are_written_once_and_removed_when_they_are_gone() -> None:
     log = Log()
-    outbox: Any = Failing(log, 1_000)
+    producer: Any = Failing(log, 1_000)
 
     async def deliver(messages: list[Message]) -> None:
         for message in messages:
             del log.compacted[ChunkKey.decode(message.key)]
 
-    outbox.deliver = deliver
+    producer.deliver = deliver
     parts = {"ids.1": noise(2 * LIMIT, 1), "ids.2": b"two"}
-    first = CheckpointWriter(outbox, OWNER, Saved(), shelf=0, generation=1)
+    first = CheckpointWriter(producer, OWNER, Saved(), number=0, generation=1)
     await first.write(Snapshot(1, {"manifest": b"m1"} | parts, lasting=True), 1)
     written = log.end
     mark = await first.write(Snapshot(2, {"manifest": b"m2"} | parts, lasting=True), 2)
@@ -228,7 +228,7 @@ async def test_lasting_parts_are_written_once_and_removed_when_they_are_gone() -
     await first.sweep()
     assert pick(log.compacted).parts == {"manifest": b"m2"} | parts
 
-    second = CheckpointWriter(outbox, OWNER, pick(log.compacted), shelf=0, generation=2)
+    second = CheckpointWriter(producer, OWNER, pick(log.compacted), number=0, generation=2)
     later = {"ids.2": b"two", "ids.3": b"three"}
     mark = await second.write(Snapshot(3, {"manifest": b"m3"} | later, lasting=True), 3)
     assert mark.start == pick(log.compacted).places["ids.2"]
@@ -255,16 +255,16 @@ async def rig(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Ri
 
 
 @pytest.fixture
-async def outbox(rig: Rig) -> AsyncIterator[Producer]:
-    outbox = Producer(rig.settings, "test")
-    await outbox.start()
-    yield outbox
-    await outbox.stop()
+async def producer(rig: Rig) -> AsyncIterator[Producer]:
+    producer = Producer(rig.settings, "test")
+    await producer.start()
+    yield producer
+    await producer.stop()
 
 
 @pytest.fixture
-async def store(rig: Rig, outbox: Producer) -> AsyncIterator[CheckpointStore]:
-    store = CheckpointStore(rig.settings, "group", outbox, Tail(rig.settings, "test"))
+async def store(rig: Rig, producer: Producer) -> AsyncIterator[CheckpointStore]:
+    store = CheckpointStore(rig.settings, "group", producer, Tail(rig.settings, "test"))
     await store.start()
     yield store
     await store.stop()
@@ -299,10 +299,10 @@ async def test_what_was_written_is_loaded_by_the_next_owner(store: CheckpointSto
 
 @pytest.mark.kafka
 async def test_a_large_part_is_written_again_and_again(store: CheckpointStore) -> None:
-    _, ledger = (await store.load({HERE: None}, 1, IDS))[HERE]
+    _, writer = (await store.load({HERE: None}, 1, IDS))[HERE]
     mark = None
     for turn in range(4):
-        mark = await ledger.write(snapshot(turn, large=noise((3 - turn % 2) * LIMIT, turn)), turn)
+        mark = await writer.write(snapshot(turn, large=noise((3 - turn % 2) * LIMIT, turn)), turn)
     saved, _ = (await store.load({HERE: (3, str(mark))}, 2, IDS))[HERE]
     assert saved.parts["large"] == noise(2 * LIMIT, 3)
 
@@ -311,33 +311,33 @@ async def test_a_large_part_is_written_again_and_again(store: CheckpointStore) -
 async def test_a_commit_without_its_checkpoint_is_a_lost_state(store: CheckpointStore) -> None:
     with pytest.raises(StateLost, match="LLMVITALS_GROUP"):
         await store.load({HERE: (7, "")}, 1, IDS)
-    _, ledger = (await store.load({HERE: None}, 1, IDS))[HERE]
-    mark = await ledger.write(snapshot(10), 10)
+    _, writer = (await store.load({HERE: None}, 1, IDS))[HERE]
+    mark = await writer.write(snapshot(10), 10)
     with pytest.raises(StateLost):
         await store.load({HERE: (11, str(mark._replace(at=mark.at + 1)))}, 2, IDS)
     with pytest.raises(StateLost):
-        await store.load({HERE: (11, str(mark._replace(shelf=99)))}, 2, IDS)
+        await store.load({HERE: (11, str(mark._replace(partition=99)))}, 2, IDS)
 
 
 @pytest.mark.kafka
-async def test_strange_records_on_the_topic_do_no_harm(store: CheckpointStore, outbox: Producer) -> None:
-    _, ledger = (await store.load({HERE: None}, 1, IDS))[HERE]
-    mark = await ledger.write(snapshot(10), 10)
+async def test_strange_records_on_the_topic_do_no_harm(store: CheckpointStore, producer: Producer) -> None:
+    _, writer = (await store.load({HERE: None}, 1, IDS))[HERE]
+    mark = await writer.write(snapshot(10), 10)
     for key, value in [
         (b"group|x", b"y"),
         (b"group|calls|3|1.1|manifest|0.0", b"no msgpack"),
         (b"\xff", b""),
     ]:
-        await outbox.deliver([Message(Topic.CHECKPOINTS, key, value, mark.shelf)])
+        await producer.deliver([Message(Topic.CHECKPOINTS, key, value, mark.partition)])
     saved, _ = (await store.load({HERE: (10, str(mark))}, 1, IDS))[HERE]
     assert saved.offset == 10
 
 
 @pytest.mark.kafka
 async def test_thirty_megabytes_load_in_five_seconds(store: CheckpointStore) -> None:
-    _, ledger = (await store.load({HERE: None}, 1, IDS))[HERE]
+    _, writer = (await store.load({HERE: None}, 1, IDS))[HERE]
     buckets = {f"bucket/{number}": os.urandom(470_000) for number in range(64)}
-    mark = await ledger.write(snapshot(10, **buckets), 10)
+    mark = await writer.write(snapshot(10, **buckets), 10)
     began = time.monotonic()
     saved, _ = (await store.load({HERE: (10, str(mark))}, 2, IDS))[HERE]
     assert time.monotonic() - began < 5

@@ -53,11 +53,11 @@ async def test_a_jump_of_the_floor_lets_others_have_their_turn() -> None:
         for pane in range(panes)
     ]
     stage.apply(log(held))
-    outbox: Any = Sink()
-    ledger: Any = None
-    lane, turns, done = PartitionTask(TopicPartition("partials", 0), stage, ledger, outbox), 0, list[int]()
+    producer: Any = Sink()
+    writer: Any = None
+    task, turns, done = PartitionTask(TopicPartition("partials", 0), stage, writer, producer), 0, list[int]()
     jump = asyncio.create_task(
-        lane.take(Batch(1, panes, panes + 1, log([frame(0, 6, floor=panes, of=1)], panes)))
+        task.take(Batch(1, panes, panes + 1, log([frame(0, 6, floor=panes, of=1)], panes)))
     )
     while not jump.done():
         done.append(stage.counters["panes"])
@@ -65,18 +65,18 @@ async def test_a_jump_of_the_floor_lets_others_have_their_turn() -> None:
         await asyncio.sleep(0)
     assert done[-1] == panes * series
     assert max(after - before for before, after in pairwise(done)) <= 2 * STRETCH
-    assert lane.pieces >= panes * series / (2 * STRETCH)
+    assert task.pieces >= panes * series / (2 * STRETCH)
 
 
 async def test_the_promise_of_a_partition_without_calls_reaches_every_shard(tmp_path: Path) -> None:
     """Nobody has to wait for a partition on which nothing was ever published."""
     pipeline = Pipeline.of(Settings(alerts=tmp_path), 4, ["calls"])
     stage = pipeline.combining("calls", 1, parts={}, beginning=0, sources={"calls": 2})
-    outbox: Any = Outbox()
-    ledger: Any = None
-    lane = PartitionTask(TopicPartition("calls", 1), stage, ledger, outbox)
+    producer: Any = Outbox()
+    writer: Any = None
+    task = PartitionTask(TopicPartition("calls", 1), stage, writer, producer)
     for time in (1_790_000_000 * SECOND, 1_790_000_060 * SECOND):
         stage.promise(time)
         for _ in range(3):  # the ticks of the driver
-            await lane.give(stage.flush())
-        assert outbox.floors == dict.fromkeys(range(4), time // (10 * SECOND))
+            await task.give(stage.flush())
+        assert producer.floors == dict.fromkeys(range(4), time // (10 * SECOND))

@@ -16,7 +16,7 @@ from llmvitals.runtime.kafka.feed import Batch, Bounds
 from llmvitals.runtime.kafka.sink_runner import SinkRunner, patience
 from llmvitals.runtime.kafka.watchdog import Patience
 from llmvitals.settings import Settings
-from llmvitals.stage import SinkBinding
+from llmvitals.stage import Sink, SinkBinding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -27,7 +27,7 @@ VITALS, ALERTS = TopicPartition("llm.vitals.v1", 0), TopicPartition("llm.alerts.
 SOON = 0.001
 
 
-class End:
+class End(Sink):
     """A sink: what it was given; `fails` are raised first, and it hangs while `open` is not set."""
 
     def __init__(self) -> None:
@@ -37,8 +37,6 @@ class End:
         self.open, self.busy = asyncio.Event(), asyncio.Event()
         self.open.set()
         self.trouble: str | None = None
-
-    async def start(self, history: Sequence[Record] | None) -> None: ...
 
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
         self.seen.append(records)
@@ -58,6 +56,8 @@ class Clerk(End):
 
     loses: the world in which its partition goes to somebody else in the middle of a tick.
     """
+
+    ticks = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Clerk(End):
 
 
 class World:
-    """The feed, the outbox and the tail, as far as sinks need them; and what was said about readiness."""
+    """The feed, the producer and the tail, as far as sinks need them; and what was said about readiness."""
 
     generation = stamp = 1
 
@@ -158,9 +158,9 @@ class Bench:
         world: Any = self.world
         names = {"history": Topic.INCIDENTS, "beside": Topic.SILENCES, "after": Topic.WATERMARKS}
         beside = names if alerts else {}
-        taps = [SinkBinding(Topic.VITALS, self.points), SinkBinding(Topic.ALERTS, self.alerts, **beside)]
+        bindings = [SinkBinding(Topic.VITALS, self.points), SinkBinding(Topic.ALERTS, self.alerts, **beside)]
         self.pour = SinkRunner(
-            taps, Settings(), tail=world, outbox=world, meters=Unmetered(), ready=world.ready
+            bindings, Settings(), tail=world, producer=world, meters=Unmetered(), ready=world.ready
         )
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -245,7 +245,7 @@ async def test_what_fails_is_given_again_the_same_object_and_its_offset_counts_o
     assert said == [
         ("WARNING", "vitals: it is down."),
         ("WARNING", "vitals: the disk is full."),
-        ("INFO", "vitals: it goes on"),
+        ("INFO", "vitals: it works again"),
     ]
 
 

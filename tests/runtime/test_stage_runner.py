@@ -15,6 +15,7 @@ from llmvitals.record.log import Logged, Message, Snapshot, Topic
 from llmvitals.runtime.kafka.feed import Batch, Bounds
 from llmvitals.runtime.kafka.stage_runner import StageRunner
 from llmvitals.settings import Settings
+from llmvitals.stage import Stage
 from llmvitals.window import NEVER
 
 if TYPE_CHECKING:
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
 HERE, THERE = TopicPartition("calls", 0), TopicPartition("calls", 1)
 
 
-class Stage:
+class Counting(Stage):
     """Sends one message per batch and per kept promise; remembers what it was told."""
+
+    can_promise = True
+    watermark = NEVER
 
     def __init__(self, *, parts: dict[str, bytes], beginning: int):
         self.next = int(parts["manifest"]) if parts else beginning
         self.given, self.acknowledged, self.promises = 0, 0, list[int]()
-        self.watermark, self.unsent = NEVER, False
+        self.unsent = False
         self.slow, self.steps = False, 0
 
     @property
@@ -39,7 +43,7 @@ class Stage:
         return {"in": self.next}
 
     @property
-    def letters(self) -> dict[str, int]:
+    def dead_letters(self) -> dict[str, int]:
         return {"not_json": self.next // 5}
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
@@ -91,7 +95,7 @@ class World:
         self.end = 0
         self.ids = {"calls": "new"}
 
-    # the outbox
+    # the producer
     async def post(self, message: Message) -> asyncio.Future[None]:
         self.events.append(f"send {message.key.decode()} {(message.value or b'').decode()}")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -101,7 +105,7 @@ class World:
             self.unacknowledged.append(future)
         return future
 
-    # the store, and a ledger
+    # the store, and a writer
     async def load(
         self, commits: Mapping[TopicPartition, Any], generation: int, ids: Mapping[str, str]
     ) -> dict[TopicPartition, Any]:
@@ -164,18 +168,18 @@ class Counts(Unmetered):
 
 class Bench:
     def __init__(self) -> None:
-        self.world, self.stages, self.meters = World(), dict[int, Stage](), Counts()
+        self.world, self.stages, self.meters = World(), dict[int, Counting](), Counts()
         world: Any = self.world
 
         def make(
             topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
-        ) -> Stage:
+        ) -> Counting:
             assert sources == {"calls": 2}
-            self.stages[partition] = Stage(parts=parts, beginning=beginning)
+            self.stages[partition] = Counting(parts=parts, beginning=beginning)
             return self.stages[partition]
 
         self.driver = StageRunner(
-            ("calls",), make, Settings(idle="15s", pane="10s", disorder="10s"), store=world, outbox=world,
+            ("calls",), make, Settings(idle="15s", pane="10s", disorder="10s"), store=world, producer=world,
             meters=self.meters, clock=lambda: self.world.now, wall=lambda: self.world.wall,
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ import pytest
 
 from llmvitals.errors import ConfigError
 from llmvitals.record.log import Topic
-from llmvitals.runtime.worker import alone
+from llmvitals.runtime.worker import refuse_partitions
 from llmvitals.settings import Settings
 from llmvitals.topics.declared import Topic as Declared
 from llmvitals.topics.difference import Present, difference
@@ -18,8 +18,8 @@ def test_alerts_that_several_workers_would_tell_are_refused(several: Topic) -> N
     settings = Settings()
     partitions = {settings.topic(topic): 1 + 3 * (topic is several) for topic in Topic}
     with pytest.raises(ConfigError, match=rf"llm\.{several}\.v1 has 4 partitions and has to have one"):
-        alone(settings, partitions)
-    alone(settings, partitions | {settings.topic(several): 1})
+        refuse_partitions(settings, partitions)
+    refuse_partitions(settings, partitions | {settings.topic(several): 1})
     wanted = Declared(settings.topic(several), "", 1)
     assert difference([wanted], {wanted.name: Present(4, 1, {})}).left == [
         f"llm.{several}.v1 has 4 partitions, 1 are declared: workers refuse that"

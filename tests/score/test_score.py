@@ -45,21 +45,21 @@ def notes() -> dict[str, str | None]:
 
 @pytest.fixture
 def opened(notes: dict[str, str | None]) -> Iterator[Callable[..., ScorerWorker]]:
-    benches: list[ScorerWorker] = []
+    workers: list[ScorerWorker] = []
 
     def start(scorer: str = FAILING, **setting: Any) -> ScorerWorker:
-        benches.append(ScorerWorker(ScorerSetting(scorer=scorer, **setting), notes.__setitem__))
-        benches[-1].open()
-        return benches[-1]
+        workers.append(ScorerWorker(ScorerSetting(scorer=scorer, **setting), notes.__setitem__))
+        workers[-1].open()
+        return workers[-1]
 
     yield start
-    for bench in benches:
-        bench.close()
+    for worker in workers:
+        worker.close()
 
 
-def scored(bench: ScorerWorker, *texts: str) -> list[Any]:
+def scored(worker: ScorerWorker, *texts: str) -> list[Any]:
     """What comes out in the end; None for unscored."""
-    return finished(bench.score(texts))
+    return finished(worker.score(texts))
 
 
 def finished(work: Waiting) -> list[Any]:
@@ -82,10 +82,10 @@ def alive(pid: int | None) -> bool:
 
 
 def test_texts_become_numbers_in_a_process_that_is_kept(opened: Callable[..., ScorerWorker]) -> None:
-    bench = opened(batch=2)
-    first = bench.process.pid
-    assert scored(bench, "a bad one", "a good one", "half a pair \ud83d") == [0.9, 0.1, 0.1]
-    assert (bench.process.pid, bench.gives, bench.of) == (first, "toxicity", "output")
+    worker = opened(batch=2)
+    first = worker.process.pid
+    assert scored(worker, "a bad one", "a good one", "half a pair \ud83d") == [0.9, 0.1, 0.1]
+    assert (worker.process.pid, worker.gives, worker.of) == (first, "toxicity", "output")
     assert first != os.getpid()
 
 
@@ -93,11 +93,11 @@ def test_texts_become_numbers_in_a_process_that_is_kept(opened: Callable[..., Sc
 def test_a_text_that_breaks_the_scorer_costs_only_itself(
     opened: Callable[..., ScorerWorker], fault: str
 ) -> None:
-    bench = opened(timeout=SHORT)
-    before = bench.process.pid
-    assert scored(bench, "bad", fault, "good", "bad too") == [0.9, None, 0.1, 0.9]
-    assert scored(bench, "bad") == [0.9]
-    assert alive(bench.process.pid)
+    worker = opened(timeout=SHORT)
+    before = worker.process.pid
+    assert scored(worker, "bad", fault, "good", "bad too") == [0.9, None, 0.1, 0.9]
+    assert scored(worker, "bad") == [0.9]
+    assert alive(worker.process.pid)
     assert alive(before) == (fault not in {"CRASH", "HANG"})
 
 
@@ -105,9 +105,9 @@ def test_a_hanging_scorer_is_waited_for_in_pieces_and_no_longer_than_agreed(
     opened: Callable[..., ScorerWorker],
 ) -> None:
     """Between two pieces a worker saves, and tells Kafka that it lives."""
-    bench = opened(timeout=SHORT)
+    worker = opened(timeout=SHORT)
     longest, before, began = 0.0, time.monotonic(), time.monotonic()
-    for _ in bench.score(["HANG"] * 40):
+    for _ in worker.score(["HANG"] * 40):
         longest = max(longest, time.monotonic() - before)
         before = time.monotonic()
     assert longest < 2
@@ -117,16 +117,16 @@ def test_a_hanging_scorer_is_waited_for_in_pieces_and_no_longer_than_agreed(
 def test_a_scorer_that_always_fails_is_given_a_rest_and_comes_back(
     opened: Callable[..., ScorerWorker], notes: dict[str, str | None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench = opened()
-    assert scored(bench, "RAISE me") == [None]
-    assert scored(bench, "fine") == [0.1], "one bad batch is no reason for a rest"
+    worker = opened()
+    assert scored(worker, "RAISE me") == [None]
+    assert scored(worker, "fine") == [0.1], "one bad batch is no reason for a rest"
     for _ in range(3):
-        scored(bench, "RAISE me")
-    assert scored(bench, "fine") == [None], "it rests"
+        scored(worker, "RAISE me")
+    assert scored(worker, "fine") == [None], "it rests"
     (who,) = notes
     assert "it raised ValueError; 2 batches in a row" in (notes[who] or "")
     end = time.monotonic() + 20
-    while scored(bench, "fine") == [None]:
+    while scored(worker, "fine") == [None]:
         assert time.monotonic() < end
         time.sleep(0.05)
     assert notes == {who: None}
@@ -137,13 +137,13 @@ def test_no_text_is_ever_told(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     caplog.set_level(logging.DEBUG)
-    bench = opened(timeout=SHORT)
+    worker = opened(timeout=SHORT)
     told = ""
-    assert scored(bench, "PRINT cAnArY", "bad") == [0.1, 0.9]
+    assert scored(worker, "PRINT cAnArY", "bad") == [0.1, 0.9]
     for fault in ("RAISE", "CRASH", "HANG", "NAN"):
-        assert scored(bench, f"{fault} cAnArY") == [None]
+        assert scored(worker, f"{fault} cAnArY") == [None]
         told += str(notes)
-        assert scored(bench, "bad") == [0.9]
+        assert scored(worker, "bad") == [0.9]
     out, err = capfd.readouterr()
     assert "ValueError" in told
     assert "cAnArY" not in told + caplog.text + out + err
@@ -166,26 +166,26 @@ def test_a_scorer_does_not_see_our_secrets(
 
 
 def test_a_killed_process_is_replaced(opened: Callable[..., ScorerWorker]) -> None:
-    bench = opened()
-    before = bench.process.pid or 0
+    worker = opened()
+    before = worker.process.pid or 0
     os.kill(before, signal.SIGKILL)
-    assert scored(bench, "bad") == [0.9]
-    assert bench.process.pid != before
+    assert scored(worker, "bad") == [0.9]
+    assert worker.process.pid != before
 
 
 def test_what_is_left_in_the_middle_gives_the_scorer_to_others(opened: Callable[..., ScorerWorker]) -> None:
-    bench = opened(timeout="30s")
-    left = bench.score(["HANG"])
+    worker = opened(timeout="30s")
+    left = worker.score(["HANG"])
     next(left)
     left.close()
-    assert bench.process.pid is None, "nobody waits for its answer"
-    assert scored(bench, "bad") == [0.9]
+    assert worker.process.pid is None, "nobody waits for its answer"
+    assert scored(worker, "bad") == [0.9]
 
 
 def test_partitions_take_turns(opened: Callable[..., ScorerWorker], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(at_work, "STEP", 0.01)
-    bench = opened(timeout=SHORT)
-    first, second = bench.score(["HANG"]), bench.score(["bad"])
+    worker = opened(timeout=SHORT)
+    first, second = worker.score(["HANG"]), worker.score(["bad"])
     next(first)
     assert next(second) == []
     for _ in first:
@@ -206,10 +206,10 @@ def test_wordllama_puts_like_to_like_and_needs_no_network(
     opened: Callable[..., ScorerWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    bench = opened("wordllama")
-    rows = np.array(scored(bench, "my card was stolen", "somebody took my bank card", "the weather is nice"))
+    worker = opened("wordllama")
+    rows = np.array(scored(worker, "my card was stolen", "somebody took my bank card", "the weather is nice"))
     assert rows.shape == (3, 256)
-    assert bench.of == "input"
+    assert worker.of == "input"
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.1
 
@@ -222,8 +222,8 @@ def call(name: str, output: str | None = "good", **more: Any) -> bytes:
     return json.dumps({key: value for key, value in fields.items() if value is not None}).encode()
 
 
-def stage(*benches: ScorerWorker, wall: int = NOW + 5_000, parts: dict[str, bytes] | None = None) -> Score:
-    return Score(ScorePlan(benches, ingest.decode, wall=lambda: wall), parts=parts or {}, beginning=0)
+def stage(*workers: ScorerWorker, wall: int = NOW + 5_000, parts: dict[str, bytes] | None = None) -> Score:
+    return Score(ScorePlan(workers, ingest.decode, wall=lambda: wall), parts=parts or {}, beginning=0)
 
 
 def log_of(values: list[bytes]) -> list[Logged]:
@@ -283,24 +283,24 @@ def test_what_cannot_be_scored_is_said(opened: Callable[..., ScorerWorker]) -> N
 
 
 def test_time_is_when_it_was_scored_but_never_before_the_call(opened: Callable[..., ScorerWorker]) -> None:
-    bench = opened()
-    (late,) = said(stage(bench), [call("a")])
-    (ahead,) = said(stage(bench, wall=NOW - 60_000), [call("a")])
+    worker = opened()
+    (late,) = said(stage(worker), [call("a")])
+    (ahead,) = said(stage(worker, wall=NOW - 60_000), [call("a")])
     assert (late.ts, ahead.ts) == (NOW + 5_000, NOW)
 
 
 def test_ids_are_the_same_each_time_and_short_enough(opened: Callable[..., ScorerWorker]) -> None:
-    bench, values = opened(), [call("x" * 128), call("x" * 127 + "y"), call("c")]
-    first, second = said(stage(bench), values), said(stage(bench, wall=NOW + 9_000), values)
+    worker, values = opened(), [call("x" * 128), call("x" * 127 + "y"), call("c")]
+    first, second = said(stage(worker), values), said(stage(worker, wall=NOW + 9_000), values)
     assert [one.id for one in first] == [one.id for one in second]
     assert len({one.id for one in first}) == 3
     assert max(len(one.id) for one in first) <= 128
 
 
 def test_a_sample_is_drawn_by_id(opened: Callable[..., ScorerWorker]) -> None:
-    bench, values = opened(sample=0.25), [call(f"c-{number}") for number in range(2_000)]
-    first = [one.target_id for one in said(stage(bench), values)]
-    assert first == [one.target_id for one in said(stage(bench), values)]
+    worker, values = opened(sample=0.25), [call(f"c-{number}") for number in range(2_000)]
+    first = [one.target_id for one in said(stage(worker), values)]
+    assert first == [one.target_id for one in said(stage(worker), values)]
     assert abs(len(first) - 500) < 5 * math.sqrt(500)
 
 
@@ -310,18 +310,18 @@ def test_long_texts_are_cut(opened: Callable[..., ScorerWorker]) -> None:
 
 
 def test_a_restart_goes_on_after_what_is_saved(opened: Callable[..., ScorerWorker]) -> None:
-    bench, values = opened(), [call(f"c-{number}") for number in range(600)]
-    score, sent = stage(bench), []
+    worker, values = opened(), [call(f"c-{number}") for number in range(600)]
+    score, sent = stage(worker), []
     work = score.pieces(log_of(values))
     while not sent:
         sent = next(work)
     saved = score.snapshot()
-    again = stage(bench, parts=saved.parts)
+    again = stage(worker, parts=saved.parts)
     assert again.next == saved.offset == len(sent) == 256
     assert len(again.apply(log_of(values))) == 600 - 256
     assert again.counters["scored"] == 600
     with pytest.raises(StateLost, match="the checkpoint of score"):
-        stage(bench, parts={"manifest": b"\xc1"})
+        stage(worker, parts={"manifest": b"\xc1"})
 
 
 def test_combine_counts_what_was_scored_and_what_was_not(opened: Callable[..., ScorerWorker]) -> None:
@@ -520,9 +520,9 @@ def test_the_judge_of_the_examples_runs_as_its_docstring_says(
         monkeypatch.setenv(name, value)
     (text,) = re.findall(r"LLMVITALS_SCORERS='(.*)'", judge().__doc__)
     (setting,) = Settings(text="score", scorers=text).scorers
-    bench = opened(**setting.model_dump())
-    assert (bench.name, bench.gives) == ("helpful", "score")
-    assert scored(bench, "an answer") == [None]
+    worker = opened(**setting.model_dump())
+    assert (worker.name, worker.gives) == ("helpful", "score")
+    assert scored(worker, "an answer") == [None]
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "toxicity.md").read_text(encoding="utf-8")

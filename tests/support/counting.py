@@ -14,15 +14,15 @@ from llmvitals.errors import SinkError
 from llmvitals.record.log import Message, Snapshot, Topic
 from llmvitals.runtime.app import run
 from llmvitals.settings import load
-from llmvitals.stage import SinkBinding
+from llmvitals.stage import Sink, SinkBinding, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from llmvitals.record.log import Record
 
 
-class Counting:
+class Counting(Stage):
     """Counts the records of a partition and adds up their numbers; each batch gives one frame."""
 
     def __init__(
@@ -54,14 +54,8 @@ class Counting:
         to = Topic.VITALS if sys.argv[1] == "merge" else Topic.PARTIALS
         return [Message(to, b"%d" % self.partition, self._frame())]
 
-    def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
-        yield self.apply(records)
-
     def _frame(self) -> bytes:
         return json.dumps([self.partition, self.next, self.count, self.sum]).encode()
-
-    def flush(self) -> list[Message]:
-        return []
 
     def mark(self) -> int:
         return self.given
@@ -79,6 +73,7 @@ class Promising(Counting):
     """Its watermark is the greatest number; a promise is sent as a frame once it is safe."""
 
     watermark = 0
+    can_promise = True
     promised: int | None = None
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
@@ -96,7 +91,7 @@ class Promising(Counting):
         return [Message(Topic.PARTIALS, b"promise", json.dumps([self.partition, promised]).encode())]
 
 
-class Writing:
+class Writing(Sink):
     """A sink that appends what it takes to a file, and can be down while another file exists."""
 
     def __init__(self, path: str, name: str):
@@ -124,10 +119,10 @@ if __name__ == "__main__":
     settings = load()
     if sys.argv[1] == "sink":
         path = os.environ["SINK_FILE"]
-        taps = [
+        bindings = [
             SinkBinding(Topic.VITALS, Writing(path, "write")),
             SinkBinding(Topic.ALERTS, Writing(path, "notify"), history=Topic.INCIDENTS),
         ]
-        sys.exit(run("sink", settings, lambda _: taps))
+        sys.exit(run("sink", settings, lambda _: bindings))
     make = Promising if os.environ.get("COUNTING_PROMISES") else Counting
     sys.exit(run(sys.argv[1], settings, lambda _: make))

@@ -180,9 +180,9 @@ class Rig:
 
     async def counted(self) -> dict[int, list[int]]:
         """Partition → [count, sum] in the newest checkpoint, as the next owner would find it."""
-        group, outbox = f"{self.settings.group}-combine", Producer(self.settings, "look")
-        store = CheckpointStore(self.settings, group, outbox, Tail(self.settings, "look"))
-        await outbox.start()
+        group, producer = f"{self.settings.group}-combine", Producer(self.settings, "look")
+        store = CheckpointStore(self.settings, group, producer, Tail(self.settings, "look"))
+        await producer.start()
         await store.start()
         try:
             # Kafka forgets a group's offsets of a topic that is deleted, the checkpoints stay.
@@ -190,7 +190,7 @@ class Rig:
             loaded = await store.load(none | await self.committed(), 0, {})
         finally:
             await store.stop()
-            await outbox.stop()
+            await producer.stop()
         states = {
             one.partition: json.loads(saved.parts["manifest"])
             for one, (saved, _) in loaded.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
 from operator import attrgetter, itemgetter
 from typing import Final
@@ -21,6 +21,7 @@ from llmvitals.combine.reader import Batch, read, timely
 from llmvitals.errors import Code
 from llmvitals.record.frame import Entry
 from llmvitals.record.log import Message, Record, Snapshot
+from llmvitals.stage import Stage
 from llmvitals.window import FOREVER, NEVER
 
 Ints = NDArray[np.int64]
@@ -33,7 +34,7 @@ _COUNTERS: Final = (
 )  # fmt: skip
 
 
-class Combine:
+class Combine(Stage):
     """Reads, prices and adds up the calls of one source partition.
 
     Law: the output is a pure function of the log and of the promises, whatever the batches. Only the floor in
@@ -44,11 +45,14 @@ class Combine:
     counters: in = applied + duplicate + dead_lettered + filtered, late ⊂ applied, since the partition exists,
     each offset once. lost: offsets that Kafka deleted before they were read. forgotten: ids that were dropped
     within the horizon, because there were more than `CombinePlan.max_ids`. broken: how often the alert on a
-    broken producer fired (see `breaker`). letters: dead letters by code.
+    broken producer fired (see `breaker`). dead_letters: by code.
     Raises StateLost and ConfigError as `state.restore` does.
     """
 
     next: int
+    counters: Counter[str]
+    dead_letters: Counter[str]
+    can_promise = True
 
     def __init__(
         self,
@@ -61,7 +65,7 @@ class Combine:
     ) -> None:
         saved = state.restore(parts, pane_us=plan.pane_us, disorder_us=plan.disorder_us, beginning=beginning)
         self.counters = Counter(dict.fromkeys(_COUNTERS, 0) | saved.counters)
-        self.letters = Counter(saved.letters)
+        self.dead_letters = Counter(saved.letters)
         self._breaker = saved.breaker
         self.next = max(saved.offset, beginning)
         self.counters["lost"] += self.next - saved.offset
@@ -83,10 +87,6 @@ class Combine:
         for start in range(0, len(records), SLICE):
             out += self._apply(records[start : start + SLICE])
         return out + self._emit()
-
-    def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
-        """Apply all records in one piece: a fetched batch takes only some milliseconds."""
-        yield self.apply(records)
 
     def flush(self) -> list[Message]:
         """Frames of changes in open panes of eager views, and the floor to every shard if it rose."""
@@ -143,7 +143,7 @@ class Combine:
             applied=max(self._applied, self.next),
             promises=self._clock.promises,
             counters=dict(self.counters),
-            letters=dict(self.letters),
+            letters=dict(self.dead_letters),
             breaker=self._breaker,
         )
         parts = manifest.hold_ids(self._open_panes.seen.sealed)
@@ -207,7 +207,7 @@ class Combine:
         for place, error in sorted(batch.refused, key=itemgetter(0)):
             if live[place]:
                 self.counters["dead_lettered"] += 1
-                self.letters[error.code.value] += 1
+                self.dead_letters[error.code.value] += 1
                 if place not in letters:
                     body = self._plan.dead_letter_bodies and error.code is not Code.TOO_LARGE
                     letters[place] = dead_letter(self._source, records[place], error, body=body)

@@ -24,6 +24,7 @@ from llmvitals.meters import Unmetered
 from llmvitals.rate_limit import RateLimits
 from llmvitals.record.matcher import Matcher
 from llmvitals.routing import Route, Routing
+from llmvitals.stage import Sink
 from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _YIELD_AFTER: Final = 500
 """After so many records the event loop does its other work."""
 
 
-class IncidentSink:
+class IncidentSink(Sink):
     """All alerts in one place, so that grouping, silences and digests are of all of them.
 
     `take` changes the state and waits for nobody; `tick` sends what is due by the wall clock, by every
@@ -52,6 +53,8 @@ class IncidentSink:
     max_age: a firing alert older than this (µs) is held, see Late. channel: for alerts of which neither the
     rule nor the route names one.
     """
+
+    ticks = True
 
     def __init__(
         self,

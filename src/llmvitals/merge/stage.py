@@ -22,6 +22,7 @@ from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.record.watermark import Watermark
+from llmvitals.stage import Stage
 from llmvitals.tracebacks import summary
 from llmvitals.window import FOREVER, NEVER, SECOND
 
@@ -29,7 +30,7 @@ MARKED = 15 * SECOND
 """Event time between two watermarks on the topic."""
 
 
-class Merge:
+class Merge(Stage):
     """Owns the series of one shard (a partition of the partials topic).
 
     Law: the output is a pure function of the frames in the order of the log. The content of a pane does not
@@ -51,9 +52,11 @@ class Merge:
     """
 
     next: int
+    counters: Counter[str]
+    roster: Roster
 
     def __init__(self, plan: MergePlan, *, shard: int, parts: dict[str, bytes], beginning: int) -> None:
-        self.counters: Counter[str] = Counter()
+        self.counters = Counter()
         plan = self._plan = replace(plan, shard=shard)
         self._buckets: dict[int, Bucket] = {}
         manifest = state.Manifest(state.VERSION, shard, 0, plan.buckets, plan.pane_us, beginning)

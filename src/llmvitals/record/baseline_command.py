@@ -1,4 +1,10 @@
-"""An order: what somebody wants the rules to remember of a series, as it lies on `llm.partials.v1`."""
+"""A command to the rules, as it lies on `llm.partials.v1` between the frames, and how the two are told apart.
+
+Both are msgpack arrays whose first element is a tag: 1 is a `Frame`, 2 a `BaselineCommand`. Frames have had
+their tag since the first version, so frames of every version can be read. A version that does not know a tag
+refuses the record with a ValidationError and never takes it for something else; a new kind of record gets
+the next tag.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +14,13 @@ from llmvitals.record.frame import Frame
 
 
 class BaselineCommand(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """Obeyed where it lies in the log, so that what merge does stays a function of the log alone.
+    """Replaces what a rule compares a series with.
 
-    series: values of the view's dimensions, without its arm. rule: a rule that reads the view. memory: what
-    it is to go by from here on, in its kind's own form; None: it learns anew. at: when it was given, µs.
-    by: who gave it.
+    merge carries it out at its place in the log, so that its state stays a function of the log alone.
+
+    view: the view of the series. series: values of the view's dimensions, without its arm. rule: the name of
+    a rule that reads the view. memory: the new baseline, in the form of the rule's kind; None: the rule
+    learns anew. at: when the command was given, µs since 1970. by: who gave it.
     """
 
     view: str
@@ -23,12 +31,15 @@ class BaselineCommand(msgspec.Struct, frozen=True, array_like=True, tag=2):
     by: str = ""
 
     def encode(self) -> bytes:
-        """Msgpack."""
+        """Return it as msgpack."""
         return _encoder.encode(self)
 
 
 def decode(data: bytes) -> Frame | BaselineCommand:
-    """What lies on the partials. Raises msgspec.ValidationError or msgspec.DecodeError."""
+    """Decode a record of `llm.partials.v1` by its tag.
+
+    Raises msgspec.ValidationError for another tag or other fields, msgspec.DecodeError for other bytes.
+    """
     return _decoder.decode(data)
 
 

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest"
 """The part that every snapshot has."""
 LIMIT: Final = 900_000
-"""Bytes of data in one record: below Kafka's usual limit of 1 MiB."""
+"""Bytes of data in one record, at most: below Kafka's default limit of 1 MiB."""
 
 
 class Version(NamedTuple):
-    """Who wrote it: the greater one is the newer owner, whatever lies later in the log."""
+    """The owner of a chunk: the greater version is the newer owner, whatever lies later in the log."""
 
     epoch: int
     generation: int
 
 
 class ChunkKey(NamedTuple):
-    """A chunk's place. Compaction keeps the newest record of each.
+    """The key of a chunk. Compaction keeps the newest record of each key.
 
-    A part of several chunks is written to its slots 0 and 1 in turn, so that compaction can't replace half
-    of the last whole one by the first half of the next.
+    A part of several chunks is written to the slots 0 and 1 in turn, so that compaction can't replace half of
+    the last complete version by the first half of the next.
     """
 
     owner: str
@@ -45,7 +45,7 @@ class ChunkKey(NamedTuple):
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Back from bytes. Raises ValueError when it is no such key."""
+        """Decode a key. Raises ValueError when it has another form."""
         owner, version, part, place = data.decode().rsplit("|", 3)
         epoch, generation = version.split(".")
         slot, chunk = place.split(".")
@@ -55,11 +55,10 @@ class ChunkKey(NamedTuple):
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
     """A piece of a part.
 
-    sequence: counts the writings of this part by this owner. checksum: CRC-32 of the whole part, so a piece
-    that is missing shows.
-    offset, applied: where a restart reads from, and the offset up to which all was applied. heard: when
-    event time last went on there, µs since 1970; 0 if that is not known. topic_id: of the topic that these
-    offsets are of; "" if that is not known.
+    sequence: how often this owner has written this part. checksum: CRC-32 of the whole part, which tells that
+    a piece is missing. offset, applied: where a restart reads from, and the offset up to which records were
+    applied. heard: when event time last went on in the partition, µs since 1970; 0 if not known. topic_id:
+    the id of the topic that the offsets belong to; "" if not known.
     """
 
     sequence: int
@@ -77,16 +76,16 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Back from bytes. Raises msgspec.DecodeError."""
+        """Decode a chunk. Raises msgspec.DecodeError."""
         return msgspec.msgpack.decode(data, type=cls)
 
 
 @dataclass(slots=True)
 class Saved:
-    """The checkpoint of one partition as it was found.
+    """The checkpoint of one partition, as read from the checkpoint topic.
 
-    epoch: the highest seen, 0 for none. at: the manifest's offset in the checkpoint topic, -1 for none.
-    parts: name → bytes. places: part → offset of its first chunk there. keys: every key that was found.
+    epoch: the highest found, 0 for none. at: the manifest's offset in the checkpoint topic, -1 for none.
+    parts: name → bytes. places: part → offset of its first chunk there. keys: part → all keys found.
     """
 
     epoch: int = 0
@@ -101,7 +100,7 @@ class Saved:
 
 
 class _Whole(NamedTuple):
-    """A part that is complete and undamaged; first, last: the log offsets of its chunks."""
+    """A complete and undamaged part; first, last: the lowest and highest log offset of its chunks."""
 
     version: Version
     last: int
@@ -113,7 +112,7 @@ class _Whole(NamedTuple):
 def split(
     data: bytes, *, sequence: int, offset: int, applied: int, heard: int = 0, topic_id: str = ""
 ) -> list[Chunk]:
-    """The chunks of a part: compressed when it is over the limit, one record whenever that suffices."""
+    """Return the chunks of a part, which is compressed if it is larger than LIMIT."""
     checksum, packed = zlib.crc32(data), len(data) > LIMIT
     if packed:
         data = zlib.compress(data, 1)
@@ -122,35 +121,34 @@ def split(
 
 
 def pick(found: Mapping[ChunkKey, tuple[int, Chunk]]) -> Saved:
-    """The checkpoint among the newest records of every key: key → (log offset, chunk).
+    """Return the checkpoint among the newest records of every key: key → (log offset, chunk).
 
-    The manifest is the one of the greatest (epoch, generation, offset); of every other part the greatest
-    that is not of a newer owner than the manifest's. A part of which a chunk is missing or damaged is as if
-    it were not there.
+    The manifest is the one with the greatest (epoch, generation, offset). Every other part is the greatest
+    one that is not of a newer owner than the manifest. A part with a missing or damaged chunk is ignored.
     """
     saved = Saved(epoch=max((key.version.epoch for key in found), default=0))
     for key in found:
         saved.keys.setdefault(key.part, []).append(key)
     whole: dict[str, list[_Whole]] = defaultdict(list)
-    for part, one in _complete(found):
-        whole[part].append(one)
-    manifest = max(whole.pop(MANIFEST, ()), default=None, key=lambda one: one[:2])
+    for part, version in _complete(found):
+        whole[part].append(version)
+    manifest = max(whole.pop(MANIFEST, ()), default=None, key=lambda version: version[:2])
     if manifest is None:
         return saved
     saved.at, saved.offset, saved.applied = manifest.first, manifest.head.offset, manifest.head.applied
     saved.heard, saved.topic_id = manifest.head.heard, manifest.head.topic_id
     newest = {MANIFEST: manifest}
-    for part, several in whole.items():
-        allowed = [one for one in several if one.version <= manifest.version]
+    for part, versions in whole.items():
+        allowed = [version for version in versions if version.version <= manifest.version]
         if allowed:
-            newest[part] = max(allowed, key=lambda one: one[:2])
-    saved.parts = {part: one.data for part, one in newest.items()}
-    saved.places = {part: one.first for part, one in newest.items()}
+            newest[part] = max(allowed, key=lambda version: version[:2])
+    saved.parts = {part: version.data for part, version in newest.items()}
+    saved.places = {part: version.first for part, version in newest.items()}
     return saved
 
 
 def _complete(found: Mapping[ChunkKey, tuple[int, Chunk]]) -> Iterator[tuple[str, _Whole]]:
-    """Every part of which all chunks of one writing are there and right."""
+    """Yield every version of a part whose chunks are all there and undamaged."""
     writings: dict[tuple[str, Version, int, int], list[tuple[int, int, Chunk]]] = defaultdict(list)
     for key, (place, chunk) in found.items():
         writings[key.part, key.version, key.slot, chunk.sequence].append((key.chunk, place, chunk))

@@ -1,4 +1,4 @@
-"""A frame: what one source partition has counted, for one shard, as it lies on `llm.partials.v1`."""
+"""A frame: the sums of one source partition for one shard, as they lie on `llm.partials.v1`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """One series in one pane: `vitals` are packed, cumulative since the pane's first call."""
+    """The sums of one series in one pane; `vitals` are packed, and cumulative since the pane's first call."""
 
     view: str
     series: tuple[str, ...]
@@ -17,12 +17,13 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Versioned by the log: at one `version` every worker sends the same entries.
+    """The entries of one source for one shard. Its tag is 1 (see `baseline_command`).
 
     source: topic/partition. sources: source topic → its number of partitions, all of which merge waits for.
-    shard of shards: which partials partition. floor: every pane of this source below it is complete and
-    acknowledged (pane index; a floor without entries is a heartbeat). version: the source offset up to which
-    the entries are counted. pane_us: the pane's length.
+    shard, shards: the partition of the partials, and how many there are. floor: every pane of this source
+    below it is complete and acknowledged (pane index; a frame without entries is a heartbeat). version: the
+    source offset up to which the entries are counted; at one version every worker sends the same entries.
+    pane_us: the length of a pane, µs.
     """
 
     source: str
@@ -35,17 +36,17 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, tag=1):
     entries: tuple[Entry, ...] = ()
 
     def encode(self) -> bytes:
-        """Msgpack, canonical."""
+        """Return it as canonical msgpack: equal frames have equal bytes."""
         return _encoder.encode(self)
 
     @classmethod
     def decode(cls, data: bytes) -> Frame:
-        """Back from msgpack. Raises msgspec.ValidationError or msgspec.DecodeError."""
+        """Decode a frame. Raises msgspec.ValidationError or msgspec.DecodeError."""
         return _decoder.decode(data)
 
 
 def shard_of(view: str, series: tuple[str, ...], shards: int) -> int:
-    """Which shard owns a series: the same on every machine, spread by CRC-32."""
+    """Return the shard that owns a series: by CRC-32, so the same on every machine."""
     return crc32("\0".join((view, *series)).encode()) % shards
 
 

@@ -1,4 +1,4 @@
-"""A topic's records as the stages see them: `Record` comes in, `Message` goes out."""
+"""Records of topics as stages see them: a `Record` comes in, a `Message` goes out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Topic(StrEnum):
-    """The topics that stages write to, by what they hold; app.py knows their full names."""
+    """The topics of llmvitals by their short names; `Settings.topic` gives the full name."""
 
     DEAD_LETTERS = "calls.dlq"
     SCORES = "scores"
@@ -26,7 +26,7 @@ class Topic(StrEnum):
 
 
 class Record(Protocol):
-    """One consumed record; aiokafka's ConsumerRecord is one. `timestamp` is in ms since 1970."""
+    """A consumed record, such as aiokafka's ConsumerRecord. timestamp: ms since 1970."""
 
     @property
     def offset(self) -> int: ...
@@ -41,7 +41,7 @@ class Record(Protocol):
 
 
 class Logged(NamedTuple):
-    """A record without a broker: for replay and tests."""
+    """A record that comes from no broker, for replays and tests."""
 
     offset: int
     timestamp: int
@@ -51,7 +51,7 @@ class Logged(NamedTuple):
 
 
 class Message(NamedTuple):
-    """One record to be produced. `partition` None lets the key decide."""
+    """A record to be produced. partition: None lets the key decide."""
 
     topic: Topic
     key: bytes
@@ -62,12 +62,12 @@ class Message(NamedTuple):
 
 @dataclass(slots=True)
 class Snapshot:
-    """What a stage wants to survive a crash.
+    """The state of a stage that has to survive a crash.
 
-    offset: where a restart has to read from. parts: name → bytes to be written to the checkpoint topic,
-    *only those that changed*; a restart is handed the newest of every part ever written. lasting: parts holds
-    all that there is, and of them only the manifest ever changes: every other part is written once, and
-    removed when it is not among them any more.
+    offset: where a restart has to read from. parts: name → bytes for the checkpoint topic, *only those that
+    changed*; a restart gets the newest version of every part ever written. lasting: parts holds the whole
+    state, and only its manifest changes: every other part is written once, and removed when it is no longer
+    in `parts`.
     """
 
     offset: int

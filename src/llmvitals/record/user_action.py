@@ -1,7 +1,6 @@
-"""What people do about alerts, as it lies on the compacted `llm.silences.v1`, whoever wrote it.
+"""What people do about alerts, as it lies on the compacted `llm.silences.v1`.
 
-The CLI writes there, and so does every worker that hears a button in Slack; the owner of the alerts reads.
-The newest record of a key counts.
+The CLI and the buttons in Slack write there; the incident sink reads it. The newest record of a key counts.
 """
 
 from __future__ import annotations
@@ -18,16 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LARGEST: Final = 65_536
-"""Bytes of an act, at most: its texts go on into records of incidents, which have to fit into Kafka's own."""
+"""Bytes of an action, at most: its texts are copied into records of incidents, which Kafka has to take."""
 Time = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800 * SECOND)]
 """µs since 1970, before the year 10000."""
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True, tag="silence"):
-    """Alerts that match all matchers are not told from `starts` until `ends` (µs); they live on unheard.
+    """No notifications are sent for alerts that match all matchers, from `starts` until `ends` (µs).
 
-    kind: "override" also lifts the verdict of the budgets that match. incident: it lasts no longer than this
-    incident. An ended silence is one whose `ends` has passed: expiring writes it again with `ends` now.
+    The alerts go on firing and resolving meanwhile. kind: "override" also lifts the verdict of the budgets
+    that match. incident: the silence ends with this incident at the latest. To expire a silence, write it
+    again with `ends` set to now.
     """
 
     id: str
@@ -41,16 +41,16 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True, tag="silence"):
 
     @property
     def key(self) -> bytes:
-        """Of the record."""
+        """The key of its record."""
         return f"silence/{self.id}".encode()
 
     def covers(self, marks: Mapping[str, str], now: int) -> bool:
-        """Whether an alert with these marks is silenced now (µs)."""
+        """Return whether an alert with these labels (`marks`) is silenced now (µs)."""
         return self.starts <= now < self.ends and all_match(self.matchers, marks)
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True, tag="ack"):
-    """Somebody looks after an incident. by: a name that people know."""
+    """Somebody has taken an incident on. by: a name that people know."""
 
     incident: str
     by: str
@@ -58,12 +58,12 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True, tag="ack"):
 
     @property
     def key(self) -> bytes:
-        """Of the record."""
+        """The key of its record."""
         return f"ack/{self.incident}".encode()
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, tag="calls"):
-    """Somebody wants to see an incident's calls: their trace ids go into the thread, once."""
+    """Somebody asks for an incident's calls: their trace ids are posted to its thread, once."""
 
     incident: str
     by: str
@@ -71,33 +71,33 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag="calls"):
 
     @property
     def key(self) -> bytes:
-        """Of the record."""
+        """The key of its record."""
         return f"calls/{self.incident}".encode()
 
 
 UserAction = Silence | Acknowledgement | Question
 
 
-def encode(act: UserAction) -> bytes:
-    """JSON, with the kind of act as "type"."""
-    return msgspec.json.encode(act)
+def encode(action: UserAction) -> bytes:
+    """Return it as JSON, with the kind of action as "type"."""
+    return msgspec.json.encode(action)
 
 
 def decode(data: bytes) -> UserAction:
-    """Back from JSON; unknown fields are ignored. It comes from outside: anybody may write to that topic.
+    """Decode JSON; unknown fields are ignored. The data is not trusted: anybody may write to that topic.
 
-    Raises msgspec.ValidationError or DecodeError, also for what would mute everything for want of matchers,
-    and for a regex that is none.
+    Raises msgspec.ValidationError or DecodeError, also for a silence without matchers and for an invalid
+    regex.
     """
     if len(data) > LARGEST:
-        raise msgspec.ValidationError(f"{len(data):,} bytes are too many for an act")
-    act = _decoder.decode(data)
-    if isinstance(act, Silence):
-        _refuse(act.matchers)
-    return act
+        raise msgspec.ValidationError(f"{len(data):,} bytes are too many for an action")
+    action = _decoder.decode(data)
+    if isinstance(action, Silence):
+        _check(action.matchers)
+    return action
 
 
-def _refuse(matchers: tuple[Matcher, ...]) -> None:
+def _check(matchers: tuple[Matcher, ...]) -> None:
     if not matchers:
         raise msgspec.ValidationError("a silence without matchers would mute everything")
     for matcher in matchers:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
@@ -18,7 +19,7 @@ from faust.events import Event
 from faust.serializers.schemas import Schema
 
 from llmvitals.errors import BrokerDown, LlmvitalsError, MissingTopic
-from llmvitals.meters import Unmetered
+from llmvitals.meters import Readiness, Unmetered
 from llmvitals.record.log import Topic
 from llmvitals.runtime.kafka.checkpoint import CheckpointStore
 from llmvitals.runtime.kafka.connect import wait_for_topics
@@ -29,17 +30,17 @@ from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.runtime.kafka.watchdog import GRACE, REBALANCE, SILENCE, Guard, Patience, Stalled
 from llmvitals.runtime.reload import Reload
 from llmvitals.runtime.stop import told, until_told
-from llmvitals.stage import Readiness, SinkBinding
+from llmvitals.stage import SinkBinding
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
 
     from llmvitals.meters import Meters
-    from llmvitals.runtime.kafka.feed import Batch, Work
+    from llmvitals.runtime.kafka.feed import Batch, Clock, Work
     from llmvitals.runtime.kafka.transport import Consumer
     from llmvitals.settings import Settings
-    from llmvitals.stage import Make
+    from llmvitals.stage import Reread, StageFactory
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +67,14 @@ class Application(faust.App):
     stage: str
     readiness: Readiness
     guard: Guard
-    tasks: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
+    tasks: tuple[Callable[[], Coroutine[None, None, None]], ...]
     unread_since: float | None
     """Since when no partitions are being read; None while they are."""
+
+    @property
+    def reader(self) -> Consumer:
+        """The consumer that the transport has made."""
+        return cast("Consumer", self.consumer)
 
     async def on_start(self) -> None:
         await super().on_start()
@@ -124,7 +130,7 @@ class Undecoded(Schema[Any, Any]):
 
 
 def build(
-    stage: Kind, settings: Settings, work: Make | Sequence[SinkBinding], meters: Meters | None = None
+    stage: Kind, settings: Settings, work: StageFactory | Sequence[SinkBinding], meters: Meters | None = None
 ) -> Application:
     """The Faust app of a process kind.
 
@@ -145,17 +151,17 @@ def build(
     )
     app.settings, app.stage, app.readiness = settings, stage, Readiness(meters)
     app.guard = Guard(duration(settings.stall) / SECOND)
-    outbox, tail = Producer(settings, f"{stage}-out"), Tail(settings, f"{stage}-in")
-    if isinstance(work, (list, tuple)):
+    producer, tail = Producer(settings, f"{stage}-out"), Tail(settings, f"{stage}-in")
+    if isinstance(work, Sequence):
         app.work = SinkRunner(
-            work, settings, tail=tail, outbox=outbox, meters=meters, ready=app.readiness.say
+            work, settings, tail=tail, producer=producer, meters=meters, ready=app.readiness.say
         )
     else:
         topics = _read_by(stage, settings)
-        store = CheckpointStore(settings, group, outbox, tail)
+        store = CheckpointStore(settings, group, producer, tail)
         ready = app.readiness.say
         app.work = StageRunner(
-            topics, cast("Make", work), settings, store=store, outbox=outbox, meters=meters, ready=ready
+            topics, work, settings, store=store, producer=producer, meters=meters, ready=ready
         )
     for topic in app.work.topics:
         _add_agent(app, topic)
@@ -168,16 +174,16 @@ def build(
 def run(
     stage: Kind,
     settings: Settings,
-    assemble: Callable[[Mapping[str, int]], Make | Sequence[SinkBinding]],
+    assemble: Callable[[Mapping[str, int]], StageFactory | Sequence[SinkBinding]],
     meters: Meters | None = None,
     *,
-    reread: Callable[[Mapping[str, int]], Any] | None = None,
+    reread: Callable[[Mapping[str, int]], Reread] | None = None,
 ) -> int:
     """Run a worker until it is told to stop (0) or fails (1); the exit code.
 
     assemble: is told each topic's number of partitions, once Kafka can be reached, and gives what `build`
-    takes as work. Raises what it raises, such as ConfigError. reread: the same for what the work has to
-    `adopt` when the rules have changed; default: assemble.
+    takes as work. Raises what it raises, such as ConfigError. reread: is told the same, and gives what the
+    work has to `adopt` when the rules have changed; None: changes of the rules are ignored.
     """
     meters = meters or Unmetered()
     loop = asyncio.new_event_loop()
@@ -190,10 +196,11 @@ def run(
         return 1
     if partitions is None or told.is_set():
         return 0
-    reload = Reload(settings.alerts, partial(reread or assemble, partitions), meters)
-    loop.add_signal_handler(signal.SIGHUP, reload.ask)
     app = build(stage, settings, assemble(partitions), meters)
-    app.tasks = (*app.tasks, partial(_follow, app, reload))
+    if reread is not None:
+        reload = Reload(settings.alerts, partial(reread, partitions), meters)
+        loop.add_signal_handler(signal.SIGHUP, reload.ask)
+        app.tasks = (*app.tasks, partial(_follow, app, reload))
     try:
         return _execute(app, loop)
     finally:
@@ -232,7 +239,7 @@ def _add_agent(app: Application, topic: str) -> None:
     app.agent(source, name=f"{app.stage}-{topic}")(agent)
 
 
-async def _repeat(app: Application, interval: float, clock: Callable[[], Any]) -> None:
+async def _repeat(app: Application, interval: float, clock: Clock) -> None:
     """Call the clock again and again, each time `interval` seconds after the last."""
     while not app.should_stop:
         await asyncio.sleep(interval)
@@ -243,12 +250,12 @@ async def _repeat(app: Application, interval: float, clock: Callable[[], Any]) -
             return
 
 
-async def _follow(app: Application, reload: Reload) -> None:
+async def _follow(app: Application, reload: Reload[Reread]) -> None:
     """Go on with the rules as they are now, whenever they are others."""
     while not app.should_stop:
         found = await reload.next()
         if app.work.adopt(found):
-            await cast("Consumer", app.consumer).renew()
+            await app.reader.renew()
         reload.holds()
 
 
@@ -258,7 +265,7 @@ async def _watch(app: Application, meters: Meters) -> None:
     patience, ends, heard = Patience(limit), dict[TopicPartition, int](), time.monotonic()
     while not app.should_stop:
         app.guard.beat()
-        progress, consumer = app.work.progress(), cast("Consumer", app.consumer)
+        progress, consumer = app.work.progress(), app.reader
         try:
             ends = await asyncio.wait_for(
                 consumer.ends([one.partition for one in progress]), min(5, limit / 2)
@@ -284,7 +291,7 @@ def _trouble(app: Application, silence: float, limit: float) -> LlmvitalsError |
     since = app.unread_since
     if silence > limit:
         return BrokerDown(f"Kafka at {app.settings.brokers} has not answered for {silence:.0f} s")
-    if since is None and (gone := cast("Consumer", app.consumer).vanished()):
+    if since is None and (gone := app.reader.vanished()):
         return MissingTopic(f"{', '.join(sorted(gone))} was deleted while it was read")
     if since is not None and time.monotonic() - since > limit + REBALANCE:
         return Stalled("No partitions could be taken over for too long: restarting is the cure")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from llmvitals.errors import ConfigError
 from llmvitals.rules.folder import Folder
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 LOOK: Final = 2.0
 """Seconds between two looks at the folder."""
 
 
-class Reload:
+class Reload(Generic[T]):
     """reread: is called in a thread, and gives what the rules are good for; its ConfigErrors refuse them.
 
     What is refused is told once, and what held before holds on. `asked` (SIGHUP) reads them even where
     nothing seems to have changed.
     """
 
-    def __init__(self, folder: Path, reread: Callable[[], Any], meters: Meters, look: float = LOOK) -> None:
+    def __init__(self, folder: Path, reread: Callable[[], T], meters: Meters, look: float = LOOK) -> None:
         self._name, self._folder, self._reread, self._meters = folder, Folder(folder), reread, meters
         self._asked, self._look = asyncio.Event(), look
         meters.gauge("rules_ok", 1)
@@ -38,7 +40,7 @@ class Reload:
         """Read them at once."""
         self._asked.set()
 
-    async def next(self) -> Any:
+    async def next(self) -> T:
         """Wait until the rules are others; gives what was read of them."""
         while True:
             with suppress(TimeoutError):
@@ -60,7 +62,7 @@ class Reload:
         self._meters.gauge("rules_ok", 1)
         self._meters.note("rules", None)
 
-    def _read(self) -> Any:
+    def _read(self) -> T:
         if not self._folder.there:
             raise ConfigError(f"the folder {self._name} is gone: put it back")
         return self._reread()

@@ -1,4 +1,4 @@
-"""One worker process: what its stage is made of, put on Kafka by app.py."""
+"""One worker process: builds the stages or sinks of its kind and runs them on Kafka."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ from llmvitals.store.protocol import store
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from llmvitals.routing import Routing
     from llmvitals.settings import Settings
-    from llmvitals.stage import Make
+    from llmvitals.stage import Reread, StageFactory
 
 log = logging.getLogger(__name__)
 
@@ -38,24 +37,27 @@ def work(stage: app.Kind, settings: Settings) -> int:
     """
     if stage == "sink":
         store(settings)
-    elif SUPERVISOR not in os.environ:  # else the supervisor has said it
+    elif SUPERVISOR not in os.environ:  # else the supervisor has logged them
         warn(settings)
 
-    def assemble(partitions: Mapping[str, int]) -> Make | Sequence[SinkBinding]:
-        if stage == "sink":
-            alone(settings, partitions)
-            return taps(settings, health)
+    def factory(partitions: Mapping[str, int]) -> StageFactory:
         if stage == "score":
-            return scoring(settings, benches)
+            return scoring(settings, workers)
         pipeline = Pipeline.of(settings, partitions[settings.topic(Topic.PARTIALS)], settings.sources)
         return pipeline.combining if stage == "combine" else pipeline.merging
 
-    def reread(partitions: Mapping[str, int]) -> Make | Sequence[SinkBinding] | Routing:
-        if stage == "merge":  # one of the three says it
-            warn(settings)
-        return routing(settings) if stage == "sink" else assemble(partitions)
+    def assemble(partitions: Mapping[str, int]) -> StageFactory | Sequence[SinkBinding]:
+        if stage != "sink":
+            return factory(partitions)
+        refuse_partitions(settings, partitions)
+        return sinks(settings, health)
 
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to be read again
+    def reread(partitions: Mapping[str, int]) -> Reread:
+        if stage == "merge":  # one of the three workers logs the warnings
+            warn(settings)
+        return routing(settings) if stage == "sink" else factory(partitions)
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the rules can be read again
     # Batches are tens of thousands of young objects without cycles: looking for cycles among them every
     # 700 allocations costs a tenth of the time.
     gc.freeze()
@@ -63,28 +65,28 @@ def work(stage: app.Kind, settings: Settings) -> int:
     with (
         heard(),
         Health(settings, stage) as health,
-        scorers(settings if stage == "score" else None, health) as benches,
+        scorers(settings if stage == "score" else None, health) as workers,
     ):
         return app.run(stage, settings, assemble, health, reread=reread)
 
 
 @contextmanager
 def scorers(settings: Settings | None, health: Health) -> Iterator[list[ScorerWorker]]:
-    """The scorers of the settings (None: none), each in its process. Raises ConfigError."""
+    """Start the scorers of the settings (None: none), each in a process of its own. Raises ConfigError."""
     if settings is not None and not settings.scorers:
         raise ConfigError("scorers: none are set, so there is nothing to score: set LLMVITALS_SCORERS")
-    benches = [ScorerWorker(each, health.note) for each in (settings.scorers if settings else ())]
+    workers = [ScorerWorker(setting, health.note) for setting in (settings.scorers if settings else ())]
     try:
-        for bench in benches:
-            bench.open()
-        yield benches
+        for worker in workers:
+            worker.open()
+        yield workers
     finally:
-        for bench in benches:
-            bench.close()
+        for worker in workers:
+            worker.close()
 
 
-def alone(settings: Settings, partitions: Mapping[str, int]) -> None:
-    """Refuse topics that would have several owners or readers. Raises ConfigError."""
+def refuse_partitions(settings: Settings, partitions: Mapping[str, int]) -> None:
+    """Raise ConfigError when a topic that must have one partition has several."""
     for topic, why in (
         (Topic.ALERTS, "else each worker that has one would tell of every alert"),
         (Topic.VERDICTS, "else gateways, which read the first, would miss the others"),
@@ -98,19 +100,19 @@ def alone(settings: Settings, partitions: Mapping[str, int]) -> None:
 
 
 def warn(settings: Settings) -> None:
-    """Say what is odd about the rules. Raises ConfigError for what is wrong."""
+    """Log the warnings about the rules. Raises ConfigError for what is wrong."""
     for warning in check(settings):
         log.warning("%s", warning)
 
 
-def taps(settings: Settings, health: Health) -> list[SinkBinding]:
-    """Where points and alerts end. Raises ConfigError for rules that are wrong."""
+def sinks(settings: Settings, health: Health) -> list[SinkBinding]:
+    """Return the sinks of points and alerts. Raises ConfigError for rules that are wrong."""
     incidents = incident_sink(settings, routing(settings), meters=health)
-    found = [
+    bindings = [
         SinkBinding(
             Topic.ALERTS, incidents, history=Topic.INCIDENTS, beside=Topic.SILENCES, after=Topic.WATERMARKS
         )
     ]
-    if (where := store(settings, meters=health)) is not None:
-        found.append(SinkBinding(Topic.VITALS, where))
-    return found
+    if (points := store(settings, meters=health)) is not None:
+        bindings.append(SinkBinding(Topic.VITALS, points))
+    return bindings

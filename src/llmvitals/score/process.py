@@ -1,4 +1,4 @@
-"""The worker's side of a scorer's process."""
+"""A scorer's process, as the worker sees it."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.errors import LlmvitalsError
-from llmvitals.score.wire import SAID, Ask, Hello, Inbox, Said, Trouble, pack
+from llmvitals.score.wire import REPLY, Hello, Inbox, Reply, Request, Trouble, pack
 
 LOADING: Final = 120.0
 """Seconds that a scorer may take to be loaded."""
 STEP: Final = 0.25
-"""Seconds that are waited at once."""
+"""Seconds that one call waits."""
 
 
 class Failed(LlmvitalsError):
-    """A scorer did not do what was asked; the text tells what happened, and nothing of the texts."""
+    """A scorer failed; the message says how, and quotes none of the texts."""
 
 
 class Process:
-    """A scorer in a process of its own, begun when it is first asked.
+    """A scorer in a process of its own.
 
-    target: `package.module:Class`. seconds: that it may take for one batch. Nothing here waits for longer
-    than STEP, but for a batch that the process does not even take (at most `seconds`).
+    target: `package.module:Class`. seconds: the time limit of one batch. No method waits for longer than
+    STEP, except `ask` when the process does not take the batch (at most `seconds`).
     """
 
     def __init__(self, target: str, seconds: float) -> None:
         self._target, self._seconds = target, seconds
-        self._child: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._number, self._until = 0, 0.0
         self.hello: Hello | None = None
-        """What the scorer is, once it was loaded; it stays."""
+        """What the scorer said of itself when it was loaded; it stays when the process ends."""
         self.loaded = False
         self.busy = False
 
     @property
     def pid(self) -> int | None:
-        """Of the process, while there is one."""
-        return self._child.pid if self._child else None
+        """The id of the process, while there is one."""
+        return self._process.pid if self._process else None
 
     def begin(self) -> None:
         """Start the process."""
         ours, theirs = socket.socketpair()
         ours.settimeout(STEP)
-        command = [sys.executable, "-m", "llmvitals.score.child"]
-        # What is set for llmvitals (tokens among it) is none of a scorer's business.
+        command = [sys.executable, "-m", "llmvitals.score.process_main"]
+        # A scorer does not need the settings of llmvitals, and they hold secrets.
         env = {name: value for name, value in os.environ.items() if not name.startswith("LLMVITALS_")}
         with theirs:
-            self._child = subprocess.Popen(  # noqa: S603 - our own module
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [*command, str(theirs.fileno()), self._target, str(self._seconds)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -66,61 +66,64 @@ class Process:
         self._until, self.busy = time.monotonic() + LOADING, True
 
     def greeted(self) -> bool:
-        """Whether the scorer is loaded by now. Raises Failed when it never will be."""
-        if (word := self._word("loading")) is None:
+        """Return whether the scorer is loaded by now. Raises Failed when it can't be loaded."""
+        if (reply := self._reply("loading")) is None:
             return False
-        if not isinstance(word, Hello):
-            why = word.what if isinstance(word, Trouble) else "it says something else than hello"
+        if not isinstance(reply, Hello):
+            why = reply.what if isinstance(reply, Trouble) else "its first message is not a greeting"
             raise self._failed(why)
-        self.hello, self.loaded, self.busy = word, True, False
+        self.hello, self.loaded, self.busy = reply, True, False
         return True
 
     def ask(self, texts: list[str]) -> None:
-        """Hand texts over. Raises Failed."""
+        """Send texts to be scored. Raises Failed."""
         self._number += 1
         self.busy, self._until = True, time.monotonic() + self._seconds
         self._end.settimeout(self._seconds)
         try:
-            self._end.sendall(pack(Ask(self._number, texts)))
+            self._end.sendall(pack(Request(self._number, texts)))
         except OSError:
-            raise self._failed("its process is gone, or takes nothing") from None
+            raise self._failed("its process is gone, or does not take the texts") from None
         self._end.settimeout(STEP)
 
     def answer(self) -> NDArray[np.float64] | None:
-        """What it said, as it is; None: nothing yet. Raises Failed, and ends the process unless it raised."""
-        word = self._word("scoring")
-        if word is None:
+        """Return the numbers as they came; None: not yet there.
+
+        Raises Failed, and then ends the process unless it was the scorer that raised.
+        """
+        reply = self._reply("scoring")
+        if reply is None:
             return None
-        if isinstance(word, Hello) or word.number != self._number:
-            raise self._failed("it answers what was not asked")
+        if isinstance(reply, Hello) or reply.number != self._number:
+            raise self._failed("its answer belongs to another request")
         self.busy = False
-        if isinstance(word, Trouble):
-            raise Failed(f"it raised {word.what}")
+        if isinstance(reply, Trouble):
+            raise Failed(f"it raised {reply.what}")
         try:
-            return np.frombuffer(word.data, np.dtype("<f8")).reshape(word.shape)
+            return np.frombuffer(reply.data, np.dtype("<f8")).reshape(reply.shape)
         except ValueError:
-            raise self._failed("it answers with bytes that are no array") from None
+            raise self._failed("its answer is not an array") from None
 
     def end(self) -> None:
         """Kill the process, if there is one."""
-        child, self._child = self._child, None
+        process, self._process = self._process, None
         self.loaded = self.busy = False
-        if child is not None:
+        if process is not None:
             self._end.close()
-            child.kill()
+            process.kill()
             with suppress(subprocess.TimeoutExpired):
-                child.wait(5)
+                process.wait(5)
 
-    def _word(self, doing: str) -> Said | None:
+    def _reply(self, doing: str) -> Reply | None:
         try:
-            word: Said = SAID.decode(self._inbox.read())
+            reply: Reply = REPLY.decode(self._inbox.read())
         except TimeoutError:
             if time.monotonic() < self._until:
                 return None
             raise self._failed(f"it hangs while {doing}") from None
         except (EOFError, OSError, msgspec.MsgspecError):
             raise self._failed(f"its process died while {doing}") from None
-        return word
+        return reply
 
     def _failed(self, why: str) -> Failed:
         self.end()

@@ -1,4 +1,4 @@
-"""One scorer at work: asked in batches, tried again text by text, given a rest when it fails."""
+"""A scorer at work: gets batches, single texts where a batch fails, and pauses if it keeps failing."""
 
 from __future__ import annotations
 
@@ -28,33 +28,35 @@ log = logging.getLogger(__name__)
 Row = NDArray[np.float64]
 """One number in [0, 1], or a vector of finite ones."""
 Waiting = Generator[list[Any], None, "list[Row | None]"]
-"""Yields an empty list whenever others may have their turn; gives a row for each text, None: unscored."""
+"""Yields an empty list whenever others may run; returns a row for each text, None: unscored."""
 
-LOST: Final = 3.0
-"""Time-outs that a batch may cost when it is tried again text by text; what then remains is unscored."""
-LONGEST_REST: Final = 60.0
+_RETRY_TIMEOUTS: Final = 3.0
+"""How many timeouts a batch may cost when it is tried again text by text; the rest of it is unscored."""
+LONGEST_PAUSE: Final = 60.0
 
 
 class ScorerWorker:
-    """A scorer, its process, and what happens when it crashes, hangs, raises or says nonsense.
+    """A scorer and its process; copes with one that crashes, hangs, raises or returns nonsense.
 
     A batch that fails is tried again text by text, so that one bad text costs only itself. From the second
-    batch in a row of which nothing could be scored it rests: for 1, 2, 4 … 60 s nothing is asked and all is
-    unscored, as waiting would only make the lag grow. Partitions share it, and take turns.
+    batch in a row of which no text could be scored the scorer pauses: for 1, 2, 4 … 60 s nothing is sent to
+    it and all texts are unscored, since waiting would only make the lag grow. Partitions share it, and take
+    turns.
 
-    say: is told how it is, None for well; texts never. open() before anything else.
+    note: called with the scorer's name and what is wrong with it, or None; never with texts. Call open()
+    first.
     """
 
-    def __init__(self, setting: ScorerSetting, say: Callable[[str, str | None], None]) -> None:
-        self.setting, self._say = setting, say
+    def __init__(self, setting: ScorerSetting, note: Callable[[str, str | None], None]) -> None:
+        self.setting, self._note = setting, note
         self._seconds = duration(setting.timeout) / SECOND
         self.process = Process(find(setting.scorer), self._seconds)
         self._turn = threading.Lock()
-        self._failures, self._rests, self.trouble = 0, 0.0, ""
+        self._failures, self._paused_until, self.trouble = 0, 0.0, ""
         self.name, self.gives, self.of = "", "", ""
 
     def open(self) -> None:
-        """Load the scorer, to see that it can be. Raises ConfigError."""
+        """Start the process and load the scorer. Raises ConfigError when it can't be loaded."""
         try:
             self.process.begin()
             while not self.process.greeted():
@@ -72,7 +74,7 @@ class ScorerWorker:
         self.process.end()
 
     def tried(self, text: str) -> Row | None:
-        """What it says of one text, waited for."""
+        """Score one text, and wait for it."""
         work = self.score([text])
         while True:
             try:
@@ -81,92 +83,92 @@ class ScorerWorker:
                 return end.value[0]  # type: ignore[no-any-return]
 
     def score(self, texts: Sequence[str]) -> Waiting:
-        """What it says of each text; texts longer than the setting allows are cut."""
+        """Score each text; texts longer than the setting allows are cut."""
         cut = [_clean(text[: self.setting.longest]) for text in texts]
-        found: list[Row | None] = []
+        rows: list[Row | None] = []
         while not self._turn.acquire(timeout=STEP):
             yield []
         try:
             for start in range(0, len(cut), self.setting.batch):
-                found += yield from self._batch(cut[start : start + self.setting.batch])
+                rows += yield from self._batch(cut[start : start + self.setting.batch])
         finally:
-            if self.process.busy:  # nobody waits for the answer any more
+            if self.process.busy:  # the caller has given up, so the answer would be read by the next one
                 self.process.end()
             self._turn.release()
-        return found
+        return rows
 
     def _batch(self, texts: list[str]) -> Waiting:
-        if time.monotonic() < self._rests:
+        if time.monotonic() < self._paused_until:
             return [None] * len(texts)
-        found: list[Row | None]
+        rows: list[Row | None]
         try:
-            found = yield from self._ask(texts)
+            rows = yield from self._ask(texts)
         except Failed as why:
             self.trouble = str(why)
-            found = yield from self._one_by_one(texts)
-        self._book(any(row is not None for row in found))
-        return found
+            rows = yield from self._one_by_one(texts)
+        self._record(any(row is not None for row in rows))
+        return rows
 
     def _one_by_one(self, texts: list[str]) -> Waiting:
-        found: list[Row | None] = []
-        lost = 0.0
+        rows: list[Row | None] = []
+        waited = 0.0
         for text in texts:
             began = time.monotonic()
             try:
-                if lost < LOST * self._seconds:
-                    found += yield from self._ask([text])
+                if waited < _RETRY_TIMEOUTS * self._seconds:
+                    rows += yield from self._ask([text])
                 else:
-                    found.append(None)
+                    rows.append(None)
             except Failed as why:
                 self.trouble = str(why)
-                lost += time.monotonic() - began
-                found.append(None)
-        return found
+                waited += time.monotonic() - began
+                rows.append(None)
+        return rows
 
     def _ask(self, texts: list[str]) -> Waiting:
-        """Raises Failed."""
+        """Score texts in one request. Raises Failed."""
         if not self.process.loaded:
             self.process.begin()
             while not self.process.greeted():
                 yield []
         self.process.ask(texts)
-        while (found := self.process.answer()) is None:
+        while (numbers := self.process.answer()) is None:
             yield []
-        if (why := wrong(found, len(texts), self.gives)) is not None:
+        if (why := wrong(numbers, len(texts), self.gives)) is not None:
             raise Failed(why)
-        return list(found)
+        return list(numbers)
 
-    def _book(self, well: bool) -> None:
-        """How the last batch went."""
+    def _record(self, well: bool) -> None:
+        """Note how the last batch went; pause from the second failure in a row on."""
         who = f"scorer {self.setting.scorer}"
         if well:
             if self._failures:
                 log.info("%s scores again", who)
-            self._failures, self._rests = 0, 0.0
-            self._say(who, None)
+            self._failures, self._paused_until = 0, 0.0
+            self._note(who, None)
             return
         self._failures += 1
-        rest = min(2.0 ** (self._failures - 2), LONGEST_REST) if self._failures > 1 else 0.0
-        self._rests = time.monotonic() + rest
-        told = f"{who}: {self.trouble}; {self._failures} batches in a row are unscored"
-        log.warning("%s; it is asked again in %.0f s", told, rest)
-        self._say(who, told)
+        pause = min(2.0 ** (self._failures - 2), LONGEST_PAUSE) if self._failures > 1 else 0.0
+        self._paused_until = time.monotonic() + pause
+        report = f"{who}: {self.trouble}; {self._failures} batches in a row are unscored"
+        log.warning("%s; the next batch is sent in %.0f s", report, pause)
+        self._note(who, report)
 
 
-def wrong(found: NDArray[np.float64], texts: int, gives: Gives | str) -> str | None:
-    """What is wrong about an answer, if anything is."""
+def wrong(numbers: NDArray[np.float64], texts: int, gives: Gives | str) -> str | None:
+    """Return what is wrong with an answer, or None."""
     if gives == "embedding":
-        if found.ndim != 2 or len(found) != texts or not 1 <= found.shape[1] <= MAX_VECTOR:
-            return f"it gives an array of shape {found.shape} for {texts} texts, not ({texts}, d)"
-    elif found.shape != (texts,):
-        return f"it gives an array of shape {found.shape} for {texts} texts, not ({texts},)"
-    if not np.isfinite(found).all():
+        if numbers.ndim != 2 or len(numbers) != texts or not 1 <= numbers.shape[1] <= MAX_VECTOR:
+            return f"it gives an array of shape {numbers.shape} for {texts} texts, not ({texts}, d)"
+    elif numbers.shape != (texts,):
+        return f"it gives an array of shape {numbers.shape} for {texts} texts, not ({texts},)"
+    if not np.isfinite(numbers).all():
         return "it gives numbers that are not finite"
-    if gives != "embedding" and ((found < 0) | (found > 1)).any():
+    if gives != "embedding" and ((numbers < 0) | (numbers > 1)).any():
         return "it gives numbers outside 0 … 1"
     return None
 
 
 def _clean(text: str) -> str:
-    """What can be sent: half a surrogate pair, which JSON may hold, can't."""
+    """Replace lone surrogates, which JSON may hold and the socket can't."""
     return text if text.isascii() else text.encode(errors="replace").decode()

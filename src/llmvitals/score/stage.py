@@ -18,6 +18,7 @@ from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.score.evaluation import event, wanted
 from llmvitals.score.scorer_worker import ScorerWorker
+from llmvitals.stage import Stage
 from llmvitals.tracebacks import summary
 
 SLICE: Final = 256
@@ -34,10 +35,10 @@ class _Decoded(Protocol):
 class ScorePlan:
     """The same for all partitions of a topic.
 
-    benches: the scorers, opened. decode: bytes → calls, raising errors.BadCall. wall: ms since 1970.
+    workers: the scorers, opened. decode: bytes → calls, raising errors.BadCall. wall: ms since 1970.
     """
 
-    benches: Sequence[ScorerWorker]
+    workers: Sequence[ScorerWorker]
     decode: Callable[[bytes], _Decoded]
     max_record_bytes: int = 262_144
     wall: Callable[[], int] = lambda: time.time_ns() // 1_000_000
@@ -49,7 +50,7 @@ class _Manifest(msgspec.Struct):
     counters: dict[str, int]
 
 
-class Score:
+class Score(Stage):
     """Has the texts of calls scored, and says what came of it; what can't be read is combine's affair.
 
     Its only state is the next offset: what was scored and not yet saved is scored again after a crash, under
@@ -59,8 +60,9 @@ class Score:
     counters: in (calls read), scored, unscored (texts). Raises StateLost for a checkpoint that can't be read.
     """
 
-    waits = True
     next: int
+    counters: Counter[str]
+    waits = True
 
     def __init__(self, plan: ScorePlan, *, parts: dict[str, bytes], beginning: int) -> None:
         saved = _restored(parts, beginning)
@@ -79,22 +81,11 @@ class Score:
             some = records[start : start + SLICE]
             calls = [call for record in some for call in self._calls(record)]
             out: list[Message] = []
-            for bench in self._plan.benches:
-                out += yield from self._scored(calls, bench)
+            for worker in self._plan.workers:
+                out += yield from self._scored(calls, worker)
             self.counters["in"] += len(calls)
             self.next = some[-1].offset + 1
             yield out
-
-    def flush(self) -> list[Message]:
-        """Nothing: what there is to say is said at once."""
-        return []
-
-    def mark(self) -> int:
-        """Nothing waits for an acknowledgement."""
-        return 0
-
-    def delivered(self, mark: int) -> None:
-        """See `mark`."""
 
     def snapshot(self, *, whole: bool = False) -> Snapshot:
         """How far it is."""
@@ -110,18 +101,18 @@ class Score:
         return ()
 
     def _scored(
-        self, calls: Sequence[Call], bench: ScorerWorker
+        self, calls: Sequence[Call], worker: ScorerWorker
     ) -> Generator[list[Any], None, list[Message]]:
-        asked = [(call, text) for call in calls if (text := wanted(call, bench)) is not None]
+        asked = [(call, text) for call in calls if (text := wanted(call, worker)) is not None]
         if not asked:
             return []
-        rows = yield from bench.score([text for _, text in asked])
+        rows = yield from worker.score([text for _, text in asked])
         now = self._plan.wall()
         unscored = sum(row is None for row in rows)
         self.counters["unscored"] += unscored
         self.counters["scored"] += len(rows) - unscored
         return [
-            Message(Topic.SCORES, call.id.encode(errors="replace"), event(call, bench, row, now))
+            Message(Topic.SCORES, call.id.encode(errors="replace"), event(call, worker, row, now))
             for (call, _), row in zip(asked, rows, strict=True)
         ]
 

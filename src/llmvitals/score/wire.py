@@ -1,4 +1,4 @@
-"""The words between a worker and the process of a scorer: msgpack with its length before it, on a socket."""
+"""The messages between a worker and a scorer's process: length and msgpack, on a socket."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 _LENGTH: Final = struct.Struct("<I")
 
 
-class Ask(msgspec.Struct, array_like=True):
-    """Score these texts. number: comes back with the answer."""
+class Request(msgspec.Struct, array_like=True):
+    """Asks for the scores of texts. number: comes back with the answer."""
 
     number: int
     texts: list[str]
 
 
 class Hello(msgspec.Struct, array_like=True, tag=True):
-    """The scorer is loaded: what it is called, and what it gives."""
+    """Says that the scorer is loaded, its name, and what it gives."""
 
     name: str
     gives: str
 
 
 class Answer(msgspec.Struct, array_like=True, tag=True):
-    """What it said. shape: of the array; data: its float64, little-endian, row by row."""
+    """The numbers. shape: of the array; data: its float64, little-endian, row by row."""
 
     number: int
     shape: tuple[int, ...]
@@ -36,39 +36,39 @@ class Answer(msgspec.Struct, array_like=True, tag=True):
 
 
 class Trouble(msgspec.Struct, array_like=True, tag=True):
-    """It can't be loaded (number 0), or raised something: what it is, without any text in it."""
+    """Says why the scorer can't be loaded (number 0), or what it raised, without any text in it."""
 
     number: int
     what: str
 
 
-Said = Hello | Answer | Trouble
-SAID: Final = msgspec.msgpack.Decoder(Said)
-ASKED: Final = msgspec.msgpack.Decoder(Ask)
+Reply = Hello | Answer | Trouble
+REPLY: Final = msgspec.msgpack.Decoder(Reply)
+REQUEST: Final = msgspec.msgpack.Decoder(Request)
 
 
-def pack(word: Ask | Said) -> bytes:
-    """As it goes over the socket."""
-    data = msgspec.msgpack.encode(word)
+def pack(message: Request | Reply) -> bytes:
+    """Encode a message for the socket."""
+    data = msgspec.msgpack.encode(message)
     return _LENGTH.pack(len(data)) + data
 
 
 class Inbox:
-    """What has come so far of the next word."""
+    """Reads messages from a socket, and keeps what has come of the next one."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end, self._data = end, bytearray()
 
     def read(self) -> bytes:
-        """The next word. Raises TimeoutError when it is not here in the socket's time; EOFError."""
+        """Return the next message. Raises TimeoutError after the socket's timeout, EOFError at its end."""
         while True:
             if len(self._data) >= _LENGTH.size:
                 upto = _LENGTH.size + _LENGTH.unpack_from(self._data)[0]
                 if len(self._data) >= upto:
-                    word = bytes(self._data[_LENGTH.size : upto])
+                    message = bytes(self._data[_LENGTH.size : upto])
                     del self._data[:upto]
-                    return word
-            came = self._end.recv(1 << 18)
-            if not came:
+                    return message
+            received = self._end.recv(1 << 18)
+            if not received:
                 raise EOFError
-            self._data += came
+            self._data += received

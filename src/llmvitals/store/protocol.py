@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from llmvitals.errors import SinkError
+from llmvitals.stage import Sink
 from llmvitals.store.influx.writer import InfluxWriter
 from llmvitals.store.sqlite.writer import SqliteWriter
 
@@ -17,23 +18,8 @@ if TYPE_CHECKING:
     from llmvitals.settings import Settings
 
 
-class Store(Protocol):
-    """A sink for points."""
-
-    async def start(self, history: Sequence[Record] | None = None) -> None:
-        """Get ready; the store itself need not be up."""
-
-    async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
-        """Returns when the points are stored, or set aside and counted.
-
-        Raises SinkError (retry) when the store can't be written now; the same records may be taken again.
-        """
-
-    async def needs(self, partition: int) -> int | None:
-        """See `stage.Sink`."""
-
-    async def stop(self) -> None:
-        """Give everything back."""
+Store = Sink
+"""A sink for points: `take` returns when they are stored, or refused for what they are and counted."""
 
 
 def store(settings: Settings, *, meters: Meters | None = None) -> Store | None:
@@ -46,7 +32,7 @@ def store(settings: Settings, *, meters: Meters | None = None) -> Store | None:
     return Both(*found) if len(found) > 1 else found[0] if found else None
 
 
-class Both:
+class Both(Sink):
     """Two stores as one: a batch is done when both have it."""
 
     def __init__(self, first: Store, second: Store) -> None:

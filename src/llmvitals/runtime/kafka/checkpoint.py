@@ -31,16 +31,16 @@ log = logging.getLogger(__name__)
 class Mark(NamedTuple):
     """A commit's metadata: where its checkpoint lies.
 
-    shelf: partition of the checkpoint topic. at: the manifest's offset there. start: the lowest offset of
+    partition: of the checkpoint topic. at: the manifest's offset there. start: the lowest offset of
     the newest record of any part, from which a load has to read.
     """
 
-    shelf: int
+    partition: int
     at: int
     start: int
 
     def __str__(self) -> str:
-        return f"1:{self.shelf}:{self.at}:{self.start}"
+        return f"1:{self.partition}:{self.at}:{self.start}"
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
@@ -70,10 +70,17 @@ class CheckpointWriter:
     """
 
     def __init__(
-        self, outbox: Producer, owner: str, saved: Saved, *, shelf: int, generation: int, topic_id: str = ""
+        self,
+        producer: Producer,
+        owner: str,
+        saved: Saved,
+        *,
+        number: int,
+        generation: int,
+        topic_id: str = "",
     ) -> None:
         self._topic_id = topic_id or saved.topic_id
-        self._outbox, self._owner, self._shelf = outbox, owner, shelf
+        self._producer, self._owner, self._partition = producer, owner, number
         self._version = Version(saved.epoch + 1, generation)
         self._places = dict(saved.places)
         self._sequences: dict[str, int] = defaultdict(int)
@@ -102,7 +109,7 @@ class CheckpointWriter:
         for part in gone:
             self._places.pop(part, None)
         self._gone |= gone
-        return Mark(self._shelf, self._places[MANIFEST], min(self._places.values()))
+        return Mark(self._partition, self._places[MANIFEST], min(self._places.values()))
 
     async def sweep(self) -> None:
         """After a commit: remove what earlier owners wrote of parts written anew, and parts that are gone."""
@@ -110,7 +117,7 @@ class CheckpointWriter:
         keys += [key for part in self._gone for key in self._own.pop(part, ())]
         self._written.clear()
         self._gone.clear()
-        await self._outbox.deliver([self._message(key, None) for key in keys])
+        await self._producer.deliver([self._message(key, None) for key in keys])
 
     async def _write(self, parts: Mapping[str, bytes], place: _Place, *, lasting: bool = False) -> None:
         # Posted one by one, and only then awaited together: the producer has a short queue, and hundreds
@@ -132,7 +139,7 @@ class CheckpointWriter:
         slot = 1 - self._slots.get(part, 1) if len(chunks) > 1 else 0
         keys = [self._key(part, slot, number) for number in range(len(chunks))]
         return slot, [
-            await self._outbox.post(self._message(key, chunk.encode()))
+            await self._producer.post(self._message(key, chunk.encode()))
             for key, chunk in zip(keys, chunks, strict=True)
         ]
 
@@ -140,15 +147,15 @@ class CheckpointWriter:
         return ChunkKey(self._owner, self._version, part, slot, chunk)
 
     def _message(self, key: ChunkKey, value: bytes | None) -> Message:
-        return Message(Topic.CHECKPOINTS, key.encode(), value, self._shelf)
+        return Message(Topic.CHECKPOINTS, key.encode(), value, self._partition)
 
 
 class CheckpointStore:
     """The checkpoint topic, as one consumer group sees it."""
 
-    def __init__(self, settings: Settings, group: str, outbox: Producer, tail: Tail) -> None:
+    def __init__(self, settings: Settings, group: str, producer: Producer, tail: Tail) -> None:
         self._topic, self._group = settings.topic(Topic.CHECKPOINTS), group
-        self._outbox, self._tail = outbox, tail
+        self._producer, self._tail = producer, tail
 
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
@@ -173,24 +180,24 @@ class CheckpointStore:
             partition: Mark.parse(commit[1]) if commit else None for partition, commit in commits.items()
         }
         places = await self._places(marks)
-        found, ledgers = await self._found(marks, places), {}
-        for partition, shelf in places.items():
+        chunks, writers = await self._found(marks, places), {}
+        for partition, number in places.items():
             owner, commit = self._owner(partition), commits[partition]
-            saved = pick(found[owner])
+            saved = pick(chunks[owner])
             if commit:
                 self._check(partition, commit, saved, marks[partition])
             topic_id = ids.get(partition.topic, "")
-            ledger = CheckpointWriter(
-                self._outbox, owner, saved, shelf=shelf, generation=generation, topic_id=topic_id
+            writer = CheckpointWriter(
+                self._producer, owner, saved, number=number, generation=generation, topic_id=topic_id
             )
-            ledgers[partition] = saved, ledger
-        return ledgers
+            writers[partition] = saved, writer
+        return writers
 
     async def _places(self, marks: Mapping[TopicPartition, Mark | None]) -> dict[TopicPartition, int]:
         """The partition of the checkpoint topic that holds the checkpoint of each."""
-        shelves = await self._shelves()
+        count = await self._partitions()
         return {
-            partition: mark.shelf if mark else zlib.crc32(self._owner(partition).encode()) % shelves
+            partition: mark.partition if mark else zlib.crc32(self._owner(partition).encode()) % count
             for partition, mark in marks.items()
         }
 
@@ -198,11 +205,11 @@ class CheckpointStore:
         self, marks: Mapping[TopicPartition, Mark | None], places: Mapping[TopicPartition, int]
     ) -> dict[str, dict[ChunkKey, tuple[int, Chunk]]]:
         """As `_read`, from where the marks allow."""
-        shelves, starts = await self._shelves(), dict[int, int]()
-        for partition, shelf in places.items():
+        count, starts = await self._partitions(), dict[int, int]()
+        for partition, number in places.items():
             start = mark.start if (mark := marks[partition]) else 0
-            starts[shelf] = min(starts.get(shelf, start), start)
-        return await self._read({shelf: start for shelf, start in starts.items() if shelf < shelves})
+            starts[number] = min(starts.get(number, start), start)
+        return await self._read({number: start for number, start in starts.items() if number < count})
 
     def _check(
         self, partition: TopicPartition, commit: tuple[int, str], saved: Saved, mark: Mark | None
@@ -213,16 +220,16 @@ class CheckpointStore:
         if mark is None:
             log.warning("%s", self._reset(partition, commit[0], saved))
 
-    async def _shelves(self) -> int:
+    async def _partitions(self) -> int:
         try:
-            return await self._outbox.partitions(Topic.CHECKPOINTS)
+            return await self._producer.partitions(Topic.CHECKPOINTS)
         except UnknownTopicOrPartitionError:
             raise MissingTopic(f"Kafka has no topic {self._topic}: run `llmvitals topics apply`") from None
 
     async def _read(self, starts: Mapping[int, int]) -> dict[str, dict[ChunkKey, tuple[int, Chunk]]]:
         """Owner → key → its newest record, as compaction would leave it."""
         found: dict[str, dict[ChunkKey, tuple[int, Chunk]]] = defaultdict(dict)
-        places = {TopicPartition(self._topic, shelf): start for shelf, start in starts.items()}
+        places = {TopicPartition(self._topic, number): start for number, start in starts.items()}
         async for records in self._tail.read(places):
             for record in records:
                 if not record.key or not record.key.startswith(f"{self._group}|".encode()):

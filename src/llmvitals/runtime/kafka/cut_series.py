@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from llmvitals.stage import Roster
+    from llmvitals.stage import CutSeries
 
 log: Final = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class CutSeriesLog:
         self._clock = clock
         self._said: dict[str, float] = {}
 
-    def look(self, roster: Roster, views: Iterable[str]) -> None:
+    def look(self, roster: CutSeries, views: Iterable[str]) -> None:
         """Names of these views were counted in `_other` since this was last called."""
         now = self._clock()
         for view in views:

@@ -1,4 +1,4 @@
-"""How dead letters leave for Kafka: tried again for as long as their topic can't be written."""
+"""Delivers dead letters: tries again for as long as their topic can't be written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from llmvitals.record.log import Message
-    from llmvitals.runtime.kafka.producer import Producer
+    from llmvitals.runtime.kafka.producer import Delivery, Producer
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +27,13 @@ WHO: Final = "dead letters"
 
 
 class DeadLetters:
-    """Delivers dead letters, however long it takes; the driver reads nothing while `trouble` says why not.
+    """Delivers dead letters, however long it takes; the runner reads nothing while `trouble` is set.
 
-    topic: its full name. ready: is told, under the name WHO, why the worker is not ready, or None.
+    topic: its full name. ready: called with WHO and the reason why the worker is not ready, or None.
     """
 
-    def __init__(self, outbox: Producer, topic: str, ready: Callable[[str, str | None], None]) -> None:
-        self._outbox, self._topic, self._ready = outbox, topic, ready
+    def __init__(self, producer: Producer, topic: str, ready: Callable[[str, str | None], None]) -> None:
+        self._producer, self._topic, self._ready = producer, topic, ready
         self._tasks: set[asyncio.Task[None]] = set()
         self._late: set[asyncio.Task[None] | None] = set()
         self.blocked = asyncio.Event()
@@ -42,14 +42,14 @@ class DeadLetters:
         """Why the topic can't be written, and what to do."""
 
     def send(self, messages: Sequence[Message]) -> asyncio.Future[None]:
-        """Deliver these; the future is done when Kafka has acknowledged all of them, never with an error."""
+        """Start delivering; the future is done when Kafka has acknowledged all, and never has an error."""
         task = asyncio.create_task(self._insist(list(messages)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     def forget(self) -> None:
-        """The partitions are no longer ours: whoever is next sends what was not acknowledged."""
+        """Give the partitions up; the next owner sends again what was not acknowledged."""
         for task in self._tasks:
             task.cancel()
         self._tasks.clear()
@@ -57,39 +57,39 @@ class DeadLetters:
         self._clear()
 
     async def _insist(self, left: list[Message]) -> None:
-        me, wait, alone = asyncio.current_task(), _FIRST_WAIT, False
+        this, wait, singly = asyncio.current_task(), _FIRST_WAIT, False
         try:
             while True:
-                attempt = asyncio.create_task(self._attempt(left, alone=alone))
+                attempt = asyncio.create_task(self._attempt(left, singly=singly))
                 try:
                     if not (await asyncio.wait({attempt}, timeout=_PATIENCE))[0]:
-                        await self._waits(me, None)
+                        await self._waits(this, None)
                     left, error = await attempt
                 finally:
                     attempt.cancel()
                 if not left:
                     return
-                await self._waits(me, error)
-                # A batch of many letters is larger than one: the topic may take them one by one.
-                alone = isinstance(error, MessageSizeTooLargeError)
+                await self._waits(this, error)
+                # A batch is larger than each letter: the topic may take them one by one.
+                singly = isinstance(error, MessageSizeTooLargeError)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
         finally:
-            self._late.discard(me)
+            self._late.discard(this)
             if not self._late:
                 self._clear()
 
     async def _attempt(
-        self, messages: list[Message], *, alone: bool
+        self, messages: list[Message], *, singly: bool
     ) -> tuple[list[Message], BaseException | None]:
-        """What could not be delivered, and the newest reason."""
+        """Return the messages that could not be delivered, and the newest reason."""
         left: list[Message] = []
         why: BaseException | None = None
-        for group in [[message] for message in messages] if alone else [messages]:
-            sent: list[asyncio.Future[object]] = []
+        for group in [[message] for message in messages] if singly else [messages]:
+            sent: list[Delivery] = []
             try:
                 for message in group:
-                    sent += [await self._outbox.post(message)]
+                    sent += [await self._producer.post(message)]
             except NotSent as refused:
                 why = refused.__cause__ or refused
             if sent:
@@ -101,11 +101,11 @@ class DeadLetters:
             left += group[len(sent) :]
         return left, why
 
-    async def _waits(self, me: asyncio.Task[None] | None, error: BaseException | None) -> None:
-        self._late.add(me)
+    async def _waits(self, task: asyncio.Task[None] | None, error: BaseException | None) -> None:
+        self._late.add(task)
         why = await self._why(error)
         reason = f"{self._topic} can't be written, and no calls are read until it can: {why}"
-        if me not in self._late:
+        if task not in self._late:
             return  # forgotten meanwhile
         if reason != self.trouble:
             log.warning("%s", reason)
@@ -114,19 +114,19 @@ class DeadLetters:
         self._ready(WHO, reason)
 
     async def _why(self, error: BaseException | None) -> str:
-        if not await self._outbox.there(Topic.DEAD_LETTERS):
-            return "it is not there. `llmvitals topics apply` creates it"
+        if not await self._producer.there(Topic.DEAD_LETTERS):
+            return "it does not exist. `llmvitals topics apply` creates it"
         if isinstance(error, MessageSizeTooLargeError):
             return "a dead letter is larger than its max.message.bytes. Raise that"
         if isinstance(error, TopicAuthorizationFailedError):
-            return "the worker has no right to. Give it that"
-        said = type(error).__name__ if error else f"no acknowledgement for {_PATIENCE:.0f} s"
-        return f"{said}. Look at the topic and the brokers that hold it"
+            return "the worker has no permission. Grant it"
+        what = type(error).__name__ if error else f"no acknowledgement for {_PATIENCE:.0f} s"
+        return f"{what}. Look at the topic and the brokers that hold it"
 
     def _clear(self) -> None:
         if self.trouble is None:
             return
-        log.info("%s: it goes on", self._topic)
+        log.info("%s can be written again", self._topic)
         self.trouble = None
         self.blocked.clear()
         self._ready(WHO, None)

@@ -1,16 +1,17 @@
-"""What the transport hands in, and what it can be asked for: the drivers' view of a consumer group."""
+"""The interface between the Kafka transport and the runners: a consumer group as the runners see it."""
 
 from __future__ import annotations
 
 import logging
 from bisect import bisect_left
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from llmvitals.errors import AFRESH, SourceRecreated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from aiokafka import TopicPartition
 
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
     from llmvitals.meters import Meters
     from llmvitals.record.log import Record
     from llmvitals.settings import Settings
+    from llmvitals.stage import Reread
 
 log = logging.getLogger(__name__)
+
+Clock: TypeAlias = Callable[[], Awaitable[None]]
+"""A function that is called every `settings.flush`."""
 
 
 class Batch(NamedTuple):
@@ -109,11 +114,11 @@ class Work(Protocol):
     def recreated(self, topic: str, *, had: str, now: str) -> LlmvitalsError:
         """Why the worker ends: a topic has another id than it had when its partitions were taken over."""
 
-    def adopt(self, found: Any) -> bool:
-        """Go on with what was read anew; whether the partitions have to be taken over again for that."""
+    def adopt(self, rules: Reread) -> bool:
+        """Use the rules that were read anew; True: the partitions have to be taken over again for that."""
 
-    def clocks(self) -> Sequence[Callable[[], object]]:
-        """Coroutine functions to be called every `settings.flush`, each by itself."""
+    def clocks(self) -> Sequence[Clock]:
+        """Return the functions to call every `settings.flush`, each independently of the others."""
 
     def progress(self) -> list[Progress]:
         """How far each partition is."""

@@ -1,9 +1,9 @@
-"""Where messages leave for Kafka."""
+"""Sends messages to Kafka."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -15,20 +15,25 @@ from llmvitals.runtime.kafka.topic_ids import topic_ids
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from aiokafka.structs import RecordMetadata
+
     from llmvitals.record.log import Message, Topic
     from llmvitals.settings import Settings
+
+Delivery: TypeAlias = "asyncio.Future[RecordMetadata]"
+"""A message on its way; done when Kafka has acknowledged it, or never will."""
 
 TIMEOUT_MS = 15_000
 
 
 class NotSent(LlmvitalsError):
-    """Kafka won't take a record: it is too large, its topic is gone, or Kafka is away for too long."""
+    """Kafka did not take a record: it is too large, its topic is gone, or Kafka is away for too long."""
 
 
-async def acknowledged(futures: Iterable[asyncio.Future[Any]]) -> list[Any]:
-    """Wait for what `Outbox.post` gave; where Kafka has put each record. Raises NotSent.
+async def acknowledged(futures: Iterable[Delivery]) -> list[RecordMetadata]:
+    """Wait for deliveries; return the place of each record. Raises NotSent.
 
-    Whoever waits may be cancelled without harm to what is on its way.
+    The caller may be cancelled: the deliveries go on.
     """
     futures = list(futures)
     if futures:
@@ -68,21 +73,18 @@ class Producer:
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Send what is waiting, for a few seconds at most, and close."""
+        """Send the messages that wait, for a few seconds at most, and close."""
         if self._producer is not None:
             try:
                 await asyncio.wait_for(self._producer.stop(), 5)
             except TimeoutError:
                 self._producer = None
 
-    async def post(self, message: Message) -> asyncio.Future[Any]:
-        """Hand a message over; the future is done when Kafka has acknowledged it, or never will.
-
-        Raises NotSent.
-        """
+    async def post(self, message: Message) -> Delivery:
+        """Start the delivery of a message. Raises NotSent."""
         topic = self._settings.topic(message.topic)
         try:
-            future: asyncio.Future[Any] = await self._producer.send(
+            delivery: Delivery = await self._producer.send(
                 topic,
                 message.value,
                 key=message.key,
@@ -91,18 +93,18 @@ class Producer:
             )
         except KafkaError as error:
             raise NotSent(f"A record for {topic} can't be sent: {error}") from error
-        return future
+        return delivery
 
     async def deliver(self, messages: Sequence[Message]) -> None:
         """Send and wait for every acknowledgement. Raises NotSent for one that won't come."""
         await acknowledged([await self.post(message) for message in messages])
 
     async def partitions(self, topic: Topic) -> int:
-        """How many partitions the topic has."""
+        """Return the number of the topic's partitions."""
         return len(await self._producer.partitions_for(self._settings.topic(topic)))
 
     async def there(self, topic: Topic) -> bool:
-        """Whether the topic is on the broker; True where that can't be known now."""
+        """Return whether the topic exists; True when the broker does not answer."""
         name = self._settings.topic(topic)
         try:
             return name in await topic_ids(self._producer.client, [name])

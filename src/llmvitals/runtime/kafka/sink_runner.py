@@ -1,4 +1,4 @@
-"""Sinks driven by Kafka: each at its own pace, its offsets committed once it is done with them."""
+"""Runs sinks on Kafka: each at its own pace; offsets are committed once the sink is done with the records."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ import asyncio
 import logging
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from llmvitals.errors import SinkError
-from llmvitals.runtime.kafka import sink_offsets
+from llmvitals.routing import Routing
+from llmvitals.runtime.kafka import sink_position
 from llmvitals.runtime.kafka.crash import passing
 from llmvitals.runtime.kafka.feed import Progress, Refused, fresh, resume
 from llmvitals.runtime.kafka.followed_topics import After, news
 from llmvitals.runtime.kafka.producer import NotSent
-from llmvitals.runtime.kafka.sink_position import SinkPosition, begun, rewound
-from llmvitals.runtime.kafka.sink_task import PARTING, SinkTask, acts, asking, patience, pause
+from llmvitals.runtime.kafka.sink_task import PARTING, SinkTask, patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from aiokafka import TopicPartition
 
     from llmvitals.errors import SourceRecreated
     from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
-    from llmvitals.runtime.kafka.feed import Batch, Bounds, Feed
+    from llmvitals.runtime.kafka.feed import Batch, Bounds, Clock, Feed
     from llmvitals.runtime.kafka.producer import Producer
+    from llmvitals.runtime.kafka.sink_position import SinkPosition
     from llmvitals.runtime.kafka.tail import Tail
     from llmvitals.settings import Settings
-    from llmvitals.stage import SinkBinding
+    from llmvitals.stage import Reread, SinkBinding
 
 log = logging.getLogger(__name__)
 
@@ -40,234 +41,235 @@ _LONGEST_WAIT: Final = 30.0
 class SinkRunner:
     """A `feed.Work` that hands the records of topics to sinks.
 
-    A sink that asks for a retry gets the same records again, after a while; the others go on meanwhile.
-    ready: is told, by the name of a sink's topic, what keeps the sink from its work, or None.
+    A sink that asks for a retry gets the same records again after a while; the other sinks go on meanwhile.
+    ready: called with the name of a sink's topic and the reason why the sink is not ready, or None.
     """
 
     def __init__(
         self,
-        taps: Sequence[SinkBinding],
+        bindings: Sequence[SinkBinding],
         settings: Settings,
         *,
         tail: Tail,
-        outbox: Producer,
+        producer: Producer,
         meters: Meters,
         ready: Callable[[str, str | None], None],
     ) -> None:
-        self._tail, self._outbox, self._meters, self._ready = tail, outbox, meters, ready
-        self._lines = {
-            settings.topic(tap.topic): SinkTask(
-                tap,
-                settings.topic(tap.topic),
-                tap.history and settings.topic(tap.history),
-                tap.beside and settings.topic(tap.beside),
-                After(tap.after and settings.topic(tap.after)),
+        self._tail, self._producer, self._meters, self._ready = tail, producer, meters, ready
+        self._tasks = {
+            settings.topic(binding.topic): SinkTask(
+                binding,
+                settings.topic(binding.topic),
+                binding.history and settings.topic(binding.history),
+                binding.beside and settings.topic(binding.beside),
+                After(binding.after and settings.topic(binding.after)),
             )
-            for tap in taps
+            for binding in bindings
         }
-        self.topics = tuple(self._lines)
+        self.topics = tuple(self._tasks)
         self.failed: BaseException | None = None
-        self._cups: dict[TopicPartition, SinkPosition] = {}
+        self._positions: dict[TopicPartition, SinkPosition] = {}
         self._ids: dict[str, str] = {}
         self._feed: Feed | None = None
         self._leaving = asyncio.Event()
 
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
-        await self._outbox.start()
+        await self._producer.start()
         await self._tail.start()
 
     async def stop(self) -> None:
-        """Close, the sinks too."""
-        for line in self._lines.values():
-            with suppress(TimeoutError, NotSent):
-                await asyncio.wait_for(self._rest(line), PARTING)
-            if stop := getattr(line.sink, "stop", None):
-                await stop()
+        """Stop the sinks and close the connections."""
+        await asyncio.gather(*[self._part(task) for task in self._tasks.values()])
         await self._tail.stop()
-        await self._outbox.stop()
+        await self._producer.stop()
 
-    def adopt(self, found: Any) -> bool:
-        """Hand it to the sinks that have an `adopt`."""
-        for line in self._lines.values():
-            if adopt := getattr(line.sink, "adopt", None):
-                adopt(found)
+    def adopt(self, rules: Reread) -> bool:
+        """Hand the new routes to the sinks; False: the partitions need not be taken over again."""
+        if not isinstance(rules, Routing):
+            raise TypeError("sinks adopt a Routing")
+        for task in self._tasks.values():
+            task.sink.adopt(rules)
         return False
 
-    def clocks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+    def clocks(self) -> Sequence[Clock]:
         """One for each sink, so that none waits for another."""
-        return [partial(self._idle, line) for line in self._lines.values()]
+        return [partial(self._tick, task) for task in self._tasks.values()]
 
     def progress(self) -> list[Progress]:
         """How far each partition is done."""
         return [
-            Progress(partition, cup.next, self._lines[partition.topic].waiting)
-            for partition, cup in self._cups.items()
+            Progress(partition, position.next, self._tasks[partition.topic].waiting)
+            for partition, position in self._positions.items()
         ]
 
     async def load(self, feed: Feed, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """Begin where the group has committed, else at the beginning; of another topic too.
+        """Start where the group has committed, else at the beginning; also where the topic is another one.
 
-        What a sink does it may do again, so a topic that was created again is read as a whole. Raises
-        SourceRecreated where that can't be known and the topic ends too soon, KafkaError.
+        A sink may do again what it has done, so a topic that was created again is read as a whole. Raises
+        KafkaError, and SourceRecreated where the id is not known and the topic ends before the offset.
         """
         self.forget()
         commits, bounds = await feed.committed(partitions), await feed.bounds(partitions)
-        ids, cups = await feed.topic_ids(), {}
+        ids, positions = await feed.topic_ids(), {}
         for partition in partitions:
             topic_id = ids.get(partition.topic, "")
-            cups[partition] = begun(
+            positions[partition] = sink_position.start_position(
                 partition, commits[partition], bounds[partition], topic_id=topic_id, meters=self._meters
             )
-        for line in self._lines.values():
-            line.started = False
-            if any(partition.topic == line.topic for partition in partitions):
-                # The history last, so that the last owner's parting words are in it.
-                line.after.forget()
-                beside = filter(None, (line.beside_topic, line.after.topic))
-                line.beside = [record for topic in beside for record in await self._tail.whole(topic)]
-                line.history = await self._tail.whole(line.history_topic) if line.history_topic else None
+        for task in self._tasks.values():
+            task.started = False
+            if any(partition.topic == task.topic for partition in partitions):
+                # The history last, so that it holds what the last owner wrote when it stopped.
+                task.after.forget()
+                topics = filter(None, (task.beside_topic, task.after.topic))
+                task.beside = [record for topic in topics for record in await self._tail.whole(topic)]
+                task.history = await self._tail.whole(task.history_topic) if task.history_topic else None
         self._leaving = asyncio.Event()
-        self._feed, self._cups, self._ids = feed, cups, ids
-        return {partition: cup.next for partition, cup in cups.items()}
+        self._feed, self._positions, self._ids = feed, positions, ids
+        return {partition: position.next for partition, position in positions.items()}
 
     def forget(self) -> None:
-        """What is not committed will be done again, by whoever is next."""
+        """Give the partitions up; the next owner does again what is not committed."""
         self._leaving.set()
-        self._feed, self._cups = None, {}
-        for line in self._lines.values():
-            self._tell(line)
+        self._feed, self._positions = None, {}
+        for task in self._tasks.values():
+            self._report(task)
 
     async def take(self, partition: TopicPartition, batch: Batch) -> None:
-        """Hand a batch to its sink until it is done. Raises SinkError when there is no use in trying."""
-        line, feed, leaving = self._lines[partition.topic], self._feed, self._leaving
-        async with line.lock:
-            cup = self._cups.get(partition)
-            if cup is None or feed is None or batch.stamp != feed.stamp or leaving.is_set() or self.failed:
+        """Hand a batch to its sink until it is done. Raises SinkError when trying again is of no use."""
+        task, feed, leaving = self._tasks[partition.topic], self._feed, self._leaving
+        async with task.lock:
+            position = self._positions.get(partition)
+            if position is None or feed is None or batch.stamp != feed.stamp:
+                return
+            if leaving.is_set() or self.failed:
                 return
             try:
-                records = fresh(batch, cup.next)
+                records = fresh(batch, position.next)
             except Refused as gap:
-                self._meters.count("offset_gaps", 1, topic=line.topic, partition=str(partition.partition))
+                self._meters.count("offset_gaps", 1, topic=task.topic, partition=str(partition.partition))
                 await feed.seek(partition, gap.expected)
                 return
             if records:
-                await self._insist(line, leaving, partial(self._give, line, cup, records, end=batch.end))
+                await self._insist(task, leaving, partial(self._give, task, position, records, end=batch.end))
             else:
-                cup.next = max(cup.next, batch.end)
+                position.next = max(position.next, batch.end)
 
     async def expired(self, partition: TopicPartition, bounds: Bounds) -> None:
-        """Retention overtook the reading: count what is lost and go on. Raises SourceRecreated."""
-        cup, feed = self._cups.get(partition), self._feed
-        if cup is None or feed is None:
+        """Retention has deleted the next records: count what is lost and go on. Raises SourceRecreated."""
+        position, feed = self._positions.get(partition), self._feed
+        if position is None or feed is None:
             return
-        async with self._lines[partition.topic].lock:
-            cup.next = resume(partition, bounds, self._meters, offset=cup.next, counted=cup.next)
-            await feed.seek(partition, cup.next)
+        async with self._tasks[partition.topic].lock:
+            position.next = resume(
+                partition, bounds, self._meters, offset=position.next, counted=position.next
+            )
+            await feed.seek(partition, position.next)
 
     def recreated(self, topic: str, *, had: str, now: str) -> SourceRecreated:
-        """Another start reads the new topic from its beginning."""
-        return sink_offsets.replaced(topic, had=had, now=now)
+        """Return the error for a topic that has another id; a restart reads it from its beginning."""
+        return sink_position.replaced(topic, had=had, now=now)
 
     async def save(self, *, last: bool = False) -> bool:
-        """Commit what is done; last: wait a moment for what is in work."""
+        """Commit what is done; last: give calls that are under way a moment to end."""
         feed = self._feed
         if feed is None or self.failed or not feed.holds():
             return False
         if last:
             self._leaving.set()
-            await asyncio.gather(*[pause(line.lock) for line in self._lines.values()])
-        moved = {partition: cup.next for partition, cup in self._cups.items() if cup.next != cup.committed}
-        marks = {topic: sink_offsets.metadata(self._ids.get(topic, "")) for topic in self.topics}
-        if moved and not await feed.commit({p: (at, marks[p.topic]) for p, at in moved.items()}):
+            await asyncio.gather(*[task.settle() for task in self._tasks.values()])
+        moved = {
+            p: position.next for p, position in self._positions.items() if position.next != position.committed
+        }
+        metadata = {topic: sink_position.metadata(self._ids.get(topic, "")) for topic in self.topics}
+        if moved and not await feed.commit({p: (offset, metadata[p.topic]) for p, offset in moved.items()}):
             return False
-        for partition, at in moved.items():
-            self._cups[partition].committed = at
+        for partition, offset in moved.items():
+            self._positions[partition].committed = offset
         return True
 
-    def _of(self, line: SinkTask) -> list[SinkPosition]:
-        return [cup for cup in self._cups.values() if cup.partition.topic == line.topic]
+    def _of(self, task: SinkTask) -> list[SinkPosition]:
+        return [position for position in self._positions.values() if position.partition.topic == task.topic]
 
-    def _tell(self, line: SinkTask) -> None:
-        self._ready(line.name, line.trouble() if self._of(line) else None)
+    def _report(self, task: SinkTask) -> None:
+        self._ready(task.name, task.trouble() if self._of(task) else None)
 
-    async def _idle(self, line: SinkTask) -> None:
-        self._tell(line)
-        if not self._of(line):
-            await self._rest(line)
+    async def _tick(self, task: SinkTask) -> None:
+        self._report(task)
+        if not self._of(task):
+            await self._rest(task)
             return
-        if hasattr(line.sink, "tick"):
-            leaving = self._leaving
-            found = await self._news(line)
-            async with line.lock:
-                await self._insist(line, leaving, partial(self._tick, line, found))
-        elif not line.lock.locked():
-            async with line.lock:
-                await self._insist(line, self._leaving, partial(self._look, line))
+        if task.lock.locked() and not task.sink.ticks:
+            return  # the call under way has looked whether the store lacks records
+        leaving, records = self._leaving, await self._news(task)
+        async with task.lock:
+            await self._insist(task, leaving, partial(self._due, task, records))
 
-    async def _look(self, line: SinkTask) -> None:
-        """Get the sink ready, and see whether its store still has what was done."""
-        await self._begin(line)
-        for cup in self._of(line):
-            await rewound(line, self._feed, cup)
-
-    async def _give(self, line: SinkTask, cup: SinkPosition, records: Sequence[Record], *, end: int) -> None:
-        """Have records taken; after that all before `end` is done."""
+    async def _due(self, task: SinkTask, news: list[Record]) -> None:
+        """Hand over the news, see whether the store still has what was done, and let the sink tick."""
         feed = self._feed
-        await self._begin(line)
-        if await rewound(line, feed, cup):
-            return
-        await self._send(line, feed, await asking(line, line.sink.take(cup.partition.partition, records)))
-        cup.next, cup.stored = max(cup.next, end), records[-1].offset + 1
-
-    async def _tick(self, line: SinkTask, found: list[Record]) -> None:
-        feed = self._feed
-        await self._begin(line)
-        if found:
-            line.sink.hear(found)
-            found.clear()
+        await self._begin(task)
+        if news:
+            task.sink.hear(news)
+            news.clear()
         if feed is None or not feed.holds():
-            return  # what is done now could not be marked, and the heir would do it again
-        messages = await asking(line, line.sink.tick())
+            return  # what is done now could not be marked, and the next owner would do it again
+        for position in self._of(task):
+            await sink_position.rewound(task, feed, position)
+        messages = await task.answer(task.sink.tick())
         if messages:
             passing("after-tick")
-        await self._send(line, feed, messages)
+        await self._send(task, feed, messages)
 
-    async def _send(self, line: SinkTask, feed: Feed | None, messages: Sequence[Message]) -> None:
-        if feed is None or feed is not self._feed or not feed.holds():
-            # Somebody else has taken over from what was written; ours would undo what he does.
-            messages = acts(line, messages)
-        await self._outbox.deliver(messages)
-
-    async def _news(self, line: SinkTask) -> list[Record]:
-        """What the topics beside have had since the last look."""
+    async def _give(
+        self, task: SinkTask, position: SinkPosition, records: Sequence[Record], *, end: int
+    ) -> None:
+        """Have the sink take records; after that everything before `end` is done."""
         feed = self._feed
-        if feed is None or not line.started:
+        await self._begin(task)
+        if await sink_position.rewound(task, feed, position):
+            return
+        await self._send(task, feed, await task.answer(task.sink.take(position.partition.partition, records)))
+        position.next, position.stored = max(position.next, end), records[-1].offset + 1
+
+    async def _send(self, task: SinkTask, feed: Feed | None, messages: Sequence[Message]) -> None:
+        if feed is None or feed is not self._feed or not feed.holds():
+            # Another process has started from what was written; our messages would undo what it does.
+            messages = task.beside_only(messages)
+        await self._producer.deliver(messages)
+
+    async def _news(self, task: SinkTask) -> list[Record]:
+        """Return what was written to the followed topics since the last call."""
+        feed = self._feed
+        if feed is None or not task.started:
             return []
-        taken = {cup.partition: cup.next for cup in self._of(line)}
-        found = await news(self._tail, line.beside_topic)
-        return found + await line.after.news(self._tail, feed, taken)
+        taken = {position.partition: position.next for position in self._of(task)}
+        records = await news(self._tail, task.beside_topic)
+        return records + await task.after.news(self._tail, feed, taken)
 
-    async def _rest(self, line: SinkTask) -> None:
-        """The sink's partitions are gone: what must not run twice stops."""
-        rest = getattr(line.sink, "rest", None)
-        if line.awake and rest is not None:
-            async with line.lock:
-                line.awake = False
-                await self._outbox.deliver(acts(line, await rest()))
+    async def _part(self, task: SinkTask) -> None:
+        with suppress(TimeoutError, NotSent):
+            await asyncio.wait_for(self._rest(task), PARTING)
+        await task.sink.stop()
 
-    async def _begin(self, line: SinkTask) -> None:
-        if not line.started:
-            line.awake = True
-            await asking(line, line.sink.start(line.history))
-            if line.beside_topic:
-                line.sink.hear(line.beside)
-            line.started, line.history, line.beside = True, None, ()
+    async def _rest(self, task: SinkTask) -> None:
+        """The sink's partitions are gone: have it stop what must not run twice."""
+        if task.awake:
+            async with task.lock:
+                task.awake = False
+                await self._producer.deliver(task.beside_only(await task.sink.rest()))
 
-    async def _insist(
-        self, line: SinkTask, leaving: asyncio.Event, call: Callable[[], Coroutine[Any, Any, None]]
-    ) -> bool:
-        """Call until it works; False when the partitions go to somebody else before it does."""
+    async def _begin(self, task: SinkTask) -> None:
+        if not task.started:
+            task.awake = True
+            await task.answer(task.sink.start(task.history))
+            if task.beside_topic:
+                task.sink.hear(task.beside)
+            task.started, task.history, task.beside = True, None, ()
+
+    async def _insist(self, task: SinkTask, leaving: asyncio.Event, call: Clock) -> None:
+        """Call until it succeeds or the partitions are given up."""
         wait = _FIRST_WAIT
         while not leaving.is_set():
             try:
@@ -276,23 +278,20 @@ class SinkRunner:
                 if not error.retry:
                     raise
                 seconds = patience(wait, error.retry_after)
-                self._waits(line, str(error), seconds)
-                # One that says when to come again may only be slow, as Slack is with a storm of alerts.
+                self._set_retrying(task, str(error), seconds)
+                # A sink that says when to come again may only be slow, as Slack is with a storm of alerts.
                 wait = wait if error.retry_after else min(wait * 2, _LONGEST_WAIT)
-                try:
+                with suppress(TimeoutError):
                     await asyncio.wait_for(leaving.wait(), seconds)
-                except TimeoutError:
-                    continue
             else:
-                self._waits(line, None)
-                return True
-        line.retrying = None
-        return False
+                self._set_retrying(task, None)
+                return
+        task.retrying = None
 
-    def _waits(self, line: SinkTask, reason: str | None, pause: float = 0.0) -> None:
-        if reason and reason != line.retrying:
-            log.warning("%s: %s. Trying again in %.1f s.", line.name, reason, pause)
-        elif line.retrying and not reason:
-            log.info("%s: it goes on", line.name)
-        line.retrying = reason
-        self._tell(line)
+    def _set_retrying(self, task: SinkTask, reason: str | None, pause: float = 0.0) -> None:
+        if reason and reason != task.retrying:
+            log.warning("%s: %s. Trying again in %.1f s.", task.name, reason, pause)
+        elif task.retrying and not reason:
+            log.info("%s: it works again", task.name)
+        task.retrying = reason
+        self._report(task)

@@ -1,4 +1,4 @@
-"""A sink at work on its topic."""
+"""The state of a sink at work on its topic."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import asyncio
 import logging
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from llmvitals.record.log import Message, Record
     from llmvitals.runtime.kafka.followed_topics import After
-    from llmvitals.stage import SinkBinding
+    from llmvitals.stage import Sink, SinkBinding
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 PARTING: Final = 5.0
-"""Seconds that a batch in work gets when the partitions go to somebody else."""
+"""Seconds that a running batch may take to finish when the partitions are revoked."""
 _LONGEST_ASKED: Final = 120.0
-"""Seconds that a sink may ask us to wait."""
+"""Seconds that a sink may ask the runner to wait."""
 
 
 @dataclass(slots=True)
 class SinkTask:
-    """One tap at work: everything on its topic happens under `lock`."""
+    """One sink at work: everything on its topic happens under `lock`."""
 
-    tap: SinkBinding
+    binding: SinkBinding
     topic: str
     history_topic: str | None
     beside_topic: str | None
@@ -39,67 +39,64 @@ class SinkTask:
     beside: Sequence[Record] = ()
     started: bool = False
     awake: bool = False
-    """The sink was started and has not been sent to rest since."""
-    asked: bool = False
-    """The sink is at work."""
+    """The sink was started, and `rest` was not called since."""
+    busy: bool = False
+    """A call of the sink is under way."""
     retrying: str | None = None
-    """What the sink has raised."""
-    told: str | None = None
-    """What the sink said was wrong, as it was logged last."""
+    """The SinkError because of which a call is tried again."""
+    logged: str | None = None
+    """What the sink's `health` said when it was last logged."""
 
     @property
     def name(self) -> str:
-        """As people know the topic."""
-        return str(self.tap.topic)
+        """The topic's short name."""
+        return str(self.binding.topic)
 
     @property
-    def sink(self) -> Any:
-        """A `stage.Sink`, with whatever it has beside."""
-        return self.tap.sink
+    def sink(self) -> Sink:
+        """The sink of the binding."""
+        return self.binding.sink
 
     @property
     def waiting(self) -> str | None:
-        """What keeps it from going on, if it is not this process's own fault."""
-        return self.retrying or (f"{self.name}: no answer yet" if self.asked else None)
+        """What the sink waits for outside of this process, or None."""
+        return self.retrying or (f"{self.name}: no answer yet" if self.busy else None)
+
+    async def answer(self, call: Awaitable[T]) -> T:
+        """Await a call of the sink, and count it as busy meanwhile."""
+        self.busy = True
+        try:
+            return await call
+        finally:
+            self.busy = False
 
     def trouble(self) -> str | None:
-        """Why it is not ready: what the sink raised, or says although its calls succeed; that is logged."""
-        health = getattr(self.sink, "health", None)
-        ails = health() if health else None
-        if ails and ails != self.told:
-            log.warning("%s: %s", self.name, ails)
-        elif self.told and not ails:
+        """Return why the sink is not ready: its `health`, a change of which is logged, or its SinkError."""
+        health = self.sink.health()
+        if health and health != self.logged:
+            log.warning("%s: %s", self.name, health)
+        elif self.logged and not health:
             log.info("%s: all is well again", self.name)
-        self.told = ails
-        return ails or self.retrying
+        self.logged = health
+        return health or self.retrying
+
+    def beside_only(self, messages: Sequence[Message]) -> list[Message]:
+        """Return the messages for the `beside` topic, which every process may write."""
+        return [message for message in messages if message.topic is self.binding.beside]
+
+    async def settle(self) -> None:
+        """Wait until no call is under way, for PARTING seconds at most."""
+        try:
+            await asyncio.wait_for(self.lock.acquire(), PARTING)
+        except TimeoutError:
+            return
+        self.lock.release()
 
 
 def patience(backoff: float, asked: float | None, chance: Callable[[], float] = random.random) -> float:
-    """Seconds until the next attempt: the backoff, halved at random up to once, or what the sink asks for.
+    """Return the seconds until the next attempt.
 
-    chance: 0 … 1. The longest that may be asked for is two minutes.
+    That is the backoff, shortened at random by up to a half, or what the sink asks for (`asked`, at most two
+    minutes) if that is longer. chance: a random number in 0 … 1.
     """
     return max(backoff * (1 - chance() / 2), min(asked or 0.0, _LONGEST_ASKED))
-
-
-async def asking(line: SinkTask, call: Awaitable[T]) -> T:
-    """The sink's answer."""
-    line.asked = True
-    try:
-        return await call
-    finally:
-        line.asked = False
-
-
-def acts(line: SinkTask, messages: Sequence[Message]) -> list[Message]:
-    """Those for the topic beside, which anybody may write."""
-    return [message for message in messages if message.topic is line.tap.beside]
-
-
-async def pause(lock: asyncio.Lock) -> None:
-    """Wait until nobody is at work, but not for long."""
-    try:
-        await asyncio.wait_for(lock.acquire(), PARTING)
-    except TimeoutError:
-        return
-    lock.release()

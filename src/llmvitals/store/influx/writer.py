@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from influxdb_client.rest import ApiException
 
+from llmvitals.stage import Sink
 from llmvitals.store.influx.client import BROKEN, LINE_FAULTS, address, code, connect, failure, said
 from llmvitals.store.lines import line
 from llmvitals.store.newest import Counts, Newest
@@ -49,7 +50,7 @@ class _Answer:
         return int(found[1]) if found else None
 
 
-class InfluxWriter:
+class InfluxWriter(Sink):
     """A sink: `take` returns when InfluxDB has the points, or has refused them for what they are.
 
     Nothing queues: it holds one batch, whatever the length of an outage. counts: what became of the points.

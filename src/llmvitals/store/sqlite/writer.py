@@ -16,6 +16,7 @@ from llmvitals.errors import ConfigError, SinkError
 from llmvitals.metrics.columns import COUNTS, TEXTS
 from llmvitals.metrics.registry import measures
 from llmvitals.record.log import Topic
+from llmvitals.stage import Sink
 from llmvitals.store.lines import tags, text
 from llmvitals.store.newest import Counts, Newest
 from llmvitals.store.sqlite import files
@@ -44,7 +45,7 @@ says itself from where it has to be written again; offsets committed to Kafka sa
 """
 
 
-class SqliteWriter:
+class SqliteWriter(Sink):
     """A sink: `take` returns when the batch is committed. Readable while it is written (WAL).
 
     A table has the columns `view`, `window`, `start` (µs), `tags` (the dimensions as JSON with sorted keys),
