@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from llmvitals import settings as settings_
-from llmvitals.cli.where import pairs
+from llmvitals.cli.stored import read_drift
+from llmvitals.cli.where import Where, pairs
 from llmvitals.console import console as terminal
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ EARLIER: Final = 300 * 1_000_000
 baseline = typer.Typer(no_args_is_help=True, help="What drift is measured against: create, show, accept.")
 
 Name = Annotated[str, typer.Argument(metavar="RULE", help="A rule of kind drift.")]
-Where = Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE…", help="The series: app=chat")]
 
 
 @baseline.command()
@@ -64,31 +64,28 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
 ) -> None:
     """Show the references as they stood last: age, calls, overdispersion, and the statistic against them."""
-    from llmvitals.cli.drift import as_found  # noqa: PLC0415 - they know each other
-    from llmvitals.report import drift as report  # noqa: PLC0415
+    from llmvitals.cli.tables.drift import print_references  # noqa: PLC0415 - other commands don't need it
 
-    seen = as_found(since, rule, where, as_json=as_json)
-    if seen is not None:
-        report.references(seen, terminal())
+    found = read_drift(since, rule, where, as_json=as_json)
+    if found is not None:
+        print_references(found, terminal())
 
 
 @baseline.command()
 def accept(rule: Name, where: Where = None) -> None:
     """What a series is now is the new normal: forget its reference, and learn anew."""
-    from llmvitals.report import drift as report  # noqa: PLC0415
+    from llmvitals.cli.tables import drift as tables  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.report import drift as report  # noqa: PLC0415 - nor this
+    from llmvitals.store.registry import configured  # noqa: PLC0415 - nor this
 
     settings, labels = settings_.load(), pairs(where)
     watch, found = _rule(settings, rule)
     series = _series(watch, found, labels)
-    seen = asyncio.run(report.found(settings, "1h", rule, labels)) if _stores(settings) else None
+    seen = asyncio.run(report.found(settings, "1h", rule, labels)) if configured(settings) else None
     for course in seen.courses if seen else ():
-        terminal().print(report.title(course), report.head(course))
+        terminal().print(tables.title(course), tables.head(course))
     asyncio.run(_send(settings, [_order(found, series, None, time.time_ns() // 1_000)]))
     typer.echo(f"{rule} learns anew, and says nothing of this series until it has.")
-
-
-def _stores(settings: Settings) -> bool:
-    return bool(settings.influx_url or settings.sqlite)
 
 
 def _rule(settings: Settings, name: str) -> tuple[RuleEngine, Rule]:
@@ -122,21 +119,18 @@ def _order(rule: Rule, series: tuple[str, ...], memory: bytes | None, at: int) -
 async def _learn(
     settings: Settings, watch: RuleEngine, rule: Rule, span: tuple[int, int]
 ) -> Sequence[Learned]:
-    from rich.progress import Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
-
     from llmvitals.backtest.training import learn  # noqa: PLC0415
+    from llmvitals.cli.tables.progress import text_progress  # noqa: PLC0415
     from llmvitals.runtime.kafka.connect import find_topics  # noqa: PLC0415
     from llmvitals.runtime.kafka.past_calls import replay  # noqa: PLC0415
 
     partitions = await find_topics(settings, settings.sources)
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading calls", total=None)
+    with text_progress("reading calls") as show_text:
         for turn, lesson in enumerate(learn(settings, watch, rule, span=span, sources=partitions)):
             what = ("looking", "learning")[turn]
 
             def told(lesson: object = lesson, what: str = what) -> None:
-                bar.update(task, description=f"{what}: {getattr(lesson, 'calls', 0):,} calls")
+                show_text(f"{what}: {getattr(lesson, 'calls', 0):,} calls")
 
             await replay(settings, lesson, partitions, since=span[0] - EARLIER, told=told)
             last = lesson

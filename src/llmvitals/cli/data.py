@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from llmvitals import settings as settings_
+from llmvitals.cli.stored import name_store
 from llmvitals.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,11 +45,14 @@ def publish(
     rate: Annotated[float | None, typer.Option(min=0.1, help="At most so many a second.")] = None,
 ) -> None:
     """Send a file of events to Kafka, as they are, keyed by session or trace."""
+    from llmvitals.cli.tables.progress import sent_progress  # noqa: PLC0415
     from llmvitals.publisher.file import publish_lines  # noqa: PLC0415
 
     settings = settings_.load()
-    sent = asyncio.run(publish_lines(_lines(events), settings, topic or settings.sources[0], rate))
-    typer.echo(f"{sent:,} events are on {topic or settings.sources[0]}", err=True)
+    name = topic or settings.sources[0]
+    with sent_progress(name) as progress:
+        sent = asyncio.run(publish_lines(_lines(events), settings, name, rate=rate, progress=progress))
+    typer.echo(f"{sent:,} events are on {name}", err=True)
 
 
 def replay(
@@ -60,13 +64,15 @@ def replay(
     Nothing is written and nobody is paged. Exit code 0 also where some events could not be read: they are
     counted as dead letters, each with its reason.
     """
-    from llmvitals.backtest.replay import render, replay_lines  # noqa: PLC0415
+    from llmvitals.backtest.replay import replay_lines  # noqa: PLC0415
+    from llmvitals.cli.tables.replay import print_outcome  # noqa: PLC0415
+    from llmvitals.console import console as terminal  # noqa: PLC0415
 
     outcome = replay_lines(_lines(events), settings_.load())
     if as_json:
         typer.echo(json.dumps(outcome, ensure_ascii=False))
     else:
-        render(outcome)
+        print_outcome(outcome, terminal())
 
 
 def query(
@@ -88,6 +94,7 @@ def query(
 
     `llmvitals query --metric cost --by team --window 1h --since 24h`
     """
+    from llmvitals.cli.tables.query import grid  # noqa: PLC0415
     from llmvitals.store import query as ask  # noqa: PLC0415
     from llmvitals.store.question import Question  # noqa: PLC0415
 
@@ -104,8 +111,11 @@ def query(
         where={name: value for name, _, value in pairs},
         view=view,
     )
+    name_store(settings)
     table = asyncio.run(ask.query(settings, question))
-    typer.echo(ask.render(table, form.value))
+    typer.echo(
+        grid(table) if form is Format.TABLE else ask.render(table, "csv" if form is Format.CSV else "json")
+    )
 
 
 def schema(of: Annotated[Schema, typer.Argument(help="What to describe.")] = Schema.CALL) -> None:

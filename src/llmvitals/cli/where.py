@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+Where = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME=VALUE…", help="The series, such as app=chat")
+]
 
 
 def pairs(texts: Iterable[str] | None) -> dict[str, str]:

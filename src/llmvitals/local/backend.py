@@ -24,7 +24,7 @@ from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
 from llmvitals.runtime.kafka.connect import client
 from llmvitals.settings import Settings
-from llmvitals.store.sqlite.writer import SqliteWriter
+from llmvitals.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -118,7 +118,7 @@ class InProcess:
         self.alerts: dict[str, Alert] = {}
         self._replay = Replay(settings)
         assert settings.sqlite is not None  # noqa: S101 - the demo has set it
-        self._store, self._desk = SqliteWriter(settings), IncidentSink(settings, routing(settings))
+        self._store, self._desk = SqliteStore(settings), IncidentSink(settings, routing(settings))
         self._events: list[Logged] = []
         self._offset = 0
 

@@ -20,7 +20,7 @@ from llmvitals.runtime.kafka.watchdog import SUPERVISOR
 from llmvitals.runtime.stop import heard
 from llmvitals.score import ScorerWorker
 from llmvitals.stage import SinkBinding
-from llmvitals.store.protocol import store
+from llmvitals.store.registry import store_sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ def work(stage: app.Kind, settings: Settings) -> int:
     Raises ConfigError before anything is started when the settings or the rules are wrong.
     """
     if stage == "sink":
-        store(settings)
+        store_sink(settings)
     elif SUPERVISOR not in os.environ:  # else the supervisor has said it
         warn(settings)
 
@@ -112,6 +112,6 @@ def taps(settings: Settings, health: Health) -> list[SinkBinding]:
             Topic.ALERTS, desk, history=Topic.INCIDENTS, beside=Topic.SILENCES, after=Topic.WATERMARKS
         )
     ]
-    if (where := store(settings, meters=health)) is not None:
+    if (where := store_sink(settings, meters=health)) is not None:
         found.append(SinkBinding(Topic.VITALS, where))
     return found
