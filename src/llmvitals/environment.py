@@ -29,6 +29,11 @@ _KUBERNETES: Final = (
 llmvitals-…"""
 
 
+def config_file() -> str:
+    """The file of settings: the one that LLMVITALS_CONFIG names, else llmvitals.toml."""
+    return os.environ.get(f"{PREFIX}CONFIG", "llmvitals.toml")
+
+
 def settings(names: Iterable[str]) -> dict[str, str]:
     """The settings of these names that the environment has, without those that are empty.
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+import llmvitals
 from llmvitals.cli import admin, alerts, data, drift, firing, history, rules, run, silence, slack, verdicts
 from llmvitals.environment import PREFIX
 from llmvitals.errors import ConfigError, LlmvitalsError
@@ -38,6 +39,12 @@ history.add(alerts.alerts)
 slack.add(alerts.alerts)
 
 
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"llmvitals {llmvitals.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _settings(
     context: typer.Context,
@@ -46,9 +53,14 @@ def _settings(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Another file than llmvitals.toml.")] = None,
     given: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME=VALUE: any setting; repeat it.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Set any setting; may be repeated."),
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
+    del version
     logs.hush()
     # Stages are processes of their own; a second thread would only wait for the first one's small matrices.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
