@@ -1,4 +1,4 @@
-"""`canary show`: an arm beside its control, metric by metric, from the store."""
+"""Reads from the store how arms compare with their controls, metric by metric."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.metrics.columns import CANARY
-from llmvitals.report.drift import chosen, span_of, told
+from llmvitals.report.drift import chosen, plain_point, span_of
 from llmvitals.store.registry import store_reader
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _OTHERS: Final = ("view", "window", "rule", "metric", "arm", "control")
 _DIFFERENCES: Final = ("score", "top_score")
-"""What metrics whose effect is a difference begin with; that of all others is a ratio."""
+"""The beginnings of metrics whose effect is a difference; the effect of others is a ratio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class MetricCourse:
         return self.points[-1][1]
 
     @property
-    def none(self) -> float:
-        """What an effect is where there is none."""
+    def no_effect(self) -> float:
+        """The value of an effect that means: no difference."""
         return 0.0 if self.metric.startswith(_DIFFERENCES) else 1.0
 
     @property
@@ -86,7 +86,7 @@ async def found(
 
 
 def plain(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """For programs."""
+    """The comparisons as JSON has them."""
     return [
         {
             "rule": pair.rule,
@@ -94,7 +94,7 @@ def plain(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:
             "arm": pair.arm,
             "control": pair.control,
             "metrics": [
-                {"metric": line.metric, "points": list(map(told, line.points))} for line in pair.lines
+                {"metric": line.metric, "points": list(map(plain_point, line.points))} for line in pair.lines
             ],
         }
         for pair in pairs

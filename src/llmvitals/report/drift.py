@@ -1,4 +1,4 @@
-"""`drift show` and `drift baseline show`: how far series are from their references, from the store."""
+"""Reads from the store how far series are from their references."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Course:
         return self.points[-1][1]
 
     def of(self, field: str) -> list[tuple[int, float]]:
-        """A field where it is there."""
+        """The times and values of a field, where a point has it."""
         return [(at, fields[field]) for at, fields in self.points if fields.get(field) is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a store holds of a time (µs)."""
+    """The courses of drift between two times (µs)."""
 
     begin: int
     end: int
@@ -70,7 +70,7 @@ def chosen(
 ) -> Iterator[tuple[Key, Mapping[str, str], tuple[int, Mapping[str, Any]]]]:
     """Points of a rule (None: of all) and of series with these values, in the order of time.
 
-    places: tags that are no labels. Of each its labels, sorted, its tags, (minute's end in µs, fields).
+    places: tags that are no labels. Yields labels (sorted), tags and (end of the minute in µs, fields).
     """
     for start, tags, fields in sorted(points, key=itemgetter(0)):
         labels = tuple(sorted((name, value) for name, value in tags.items() if name not in places))
@@ -78,8 +78,8 @@ def chosen(
             yield labels, tags, (start + MINUTE, fields)
 
 
-def told(point: tuple[int, Mapping[str, Any]]) -> dict[str, Any]:
-    """A point for programs: its time, and the fields that are there."""
+def plain_point(point: tuple[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """A point as JSON has it: its time and its fields."""
     at, fields = point
     return {"time": iso(at), **{name: value for name, value in fields.items() if value is not None}}
 
@@ -89,23 +89,25 @@ async def found(
 ) -> Found:
     """The courses of drift since a duration ago or a time, of one rule and of series with these values.
 
-    Raises ConfigError for a wrong `since` and where no store is set, SinkError when the store says no.
+    Raises ConfigError for a wrong `since` and where no store is set, SinkError when it can't be read.
     """
     begin, end = span_of(since, clock)
     courses: dict[tuple[str, Key], list[tuple[int, Mapping[str, Any]]]] = {}
     points = await store_reader(settings).points(DRIFT, begin, end)
     for labels, tags, point in chosen(points, rule, where, _PLACES):
         courses.setdefault((tags["rule"], labels), []).append(point)
-    return Found(begin, end, [Course(name, dict(key), each) for (name, key), each in sorted(courses.items())])
+    return Found(
+        begin, end, [Course(name, dict(key), course) for (name, key), course in sorted(courses.items())]
+    )
 
 
 def plain(seen: Found) -> list[dict[str, Any]]:
-    """For programs."""
+    """The courses as JSON has them."""
     return [
         {
             "rule": course.rule,
             "labels": dict(course.labels),
-            "points": list(map(told, course.points)),
+            "points": list(map(plain_point, course.points)),
         }
         for course in seen.courses
     ]

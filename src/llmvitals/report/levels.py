@@ -1,4 +1,4 @@
-"""What the metrics under fixed limits were, from the store: the limit that one hour a week would have passed.
+"""Compares fixed limits with the past, from the store: the limit that one hour a week would have passed.
 
 Of each series and hour the worst stored value counts; see `advice.level`.
 """
@@ -54,7 +54,7 @@ class Level:
 
 
 async def of(settings: Settings, rule: Rule, span: Span) -> Level | None:
-    """None for a rule without a fixed limit. Raises SinkError when the store can't be read."""
+    """The fixed limit of a rule against its past; None if it has none. Raises SinkError."""
     condition, fixed = rule.condition, rule.condition.fixed_limit
     if fixed is None:
         return None

@@ -42,7 +42,7 @@ def report_plain(found: Report) -> dict[str, Any]:
         "begin": iso(found.span.begin),
         "end": iso(found.span.end),
         "timezone": found.zone,
-        "alerts": len(found.told),
+        "alerts": len(found.alerts),
         "rules": [_line(line) for line in found.lines],
         "never_fired": [line.record.rule for line in found.lines if not line.record.fired],
         "noisiest": [

@@ -57,10 +57,10 @@ def print_report(found: Report, console: Console) -> None:
     """The page."""
     days = (found.span.end - found.span.begin) / DAY
     rules = sum(line.record.fired > 0 for line in found.lines)
-    acknowledged = sum(one.acknowledged is not None for one in found.told)
-    head = f" of {rules} rules in {days:,.0f} days · {len(found.told) / found.span.weeks:,.1f} a week"
+    acknowledged = sum(one.acknowledged is not None for one in found.alerts)
+    head = f" of {rules} rules in {days:,.0f} days · {len(found.alerts) / found.span.weeks:,.1f} a week"
     console.print(
-        Text.assemble((f"{len(found.told):,} alerts", "bold"), head, f" · {acknowledged:,} acknowledged")
+        Text.assemble((f"{len(found.alerts):,} alerts", "bold"), head, f" · {acknowledged:,} acknowledged")
     )
     loud = [line for line in found.lines if line.record.fired]
     if loud:

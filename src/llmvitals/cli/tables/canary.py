@@ -72,8 +72,8 @@ def _bar(line: MetricCourse) -> str:
         return ""
     low, middle, high = (float(end) for end in ends if end is not None)
     # The scale reaches to twice as much, or as far as this metric's middle does.
-    reach = max(1.0 if line.none else 0.1, abs(middle - line.none) * 1.25)
-    return interval(low, middle, high, scale=(line.none, reach), width=27)
+    reach = max(1.0 if line.no_effect else 0.1, abs(middle - line.no_effect) * 1.25)
+    return interval(low, middle, high, scale=(line.no_effect, reach), width=27)
 
 
 def _number(value: float | None) -> str:
@@ -83,4 +83,4 @@ def _number(value: float | None) -> str:
 def _effect(line: MetricCourse, value: float | None) -> str:
     if value is None:
         return "–"
-    return f"×{value:.2f}" if line.none else f"{value:+.3f}"
+    return f"×{value:.2f}" if line.no_effect else f"{value:+.3f}"
