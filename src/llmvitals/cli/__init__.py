@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 fine, 1 failed, 2 wrong use or wrong settings."""
+"""The command line. Exit codes: 0 success, 1 failure, 2 wrong usage or settings."""
 
 from __future__ import annotations
 
@@ -49,9 +49,11 @@ def _print_version(*, wanted: bool) -> None:
 def _settings(
     context: typer.Context,
     brokers: Annotated[
-        str | None, typer.Option(help="Kafka's addresses, host:port, comma-separated.")
+        str | None, typer.Option(help="The addresses of Kafka: host:port, separated by commas.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Another file than llmvitals.toml.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A file of settings, instead of llmvitals.toml.")
+    ] = None,
     given: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Set any setting; may be repeated."),
@@ -83,7 +85,7 @@ def _settings(
 
 
 def main() -> None:
-    """The console script: an error that we know is told in its own words, without a traceback."""
+    """The console script. An error of llmvitals is printed as a message, without a traceback."""
     logs.catch()
     try:
         app()

@@ -1,4 +1,4 @@
-"""`llmvitals doctor`: everything that the worker needs, looked at one by one."""
+"""Checks everything that the worker needs: `llmvitals doctor`."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from llmvitals.store.protocol import Store
 
 CLOCK_SKEW: Final = 5.0
-"""Seconds that our clock may be behind Kafka's before it is worth a word."""
+"""Seconds that this clock may be behind Kafka's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, how it is, and what to do where it is not fine."""
+    """What was checked, its state, what was found, and what to do if it is not fine."""
 
     what: str
     state: Literal["fine", "warning", "wrong"]
@@ -42,7 +42,7 @@ class Finding:
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    """All findings, in the order in which one would mend them. Nothing is written anywhere."""
+    """All findings, in the order in which to repair them. Nothing is written anywhere."""
     before = {"rules": _rules, "topics": _topics, "clock": _clock}
     after = {"names": _names, "slack": _slack}
     if settings.text == "score":
@@ -93,7 +93,7 @@ async def _topics(settings: Settings) -> Finding:
 
 
 async def _clock(settings: Settings) -> Finding:
-    """The newest call's Kafka time stamp against our clock: a time that is yet to come says who is wrong."""
+    """Compare Kafka's time stamp of the newest call with this clock; it must not lie in the future."""
     await find_topics(settings, settings.sources)
     newest = await newest_call(settings)
     if newest is None:
@@ -101,7 +101,10 @@ async def _clock(settings: Settings) -> Finding:
     ahead = newest / 1_000 - time.time()
     if ahead > CLOCK_SKEW:
         return Finding(
-            "clock", "wrong", f"Kafka's clock is {ahead:.0f} s ahead of this one", "set both by NTP"
+            "clock",
+            "wrong",
+            f"Kafka's clock is {ahead:.0f} s ahead of this one",
+            "synchronize both clocks by NTP",
         )
     return Finding("clock", "fine", f"the newest call came {-ahead:,.0f} s ago by Kafka's clock")
 
@@ -114,7 +117,7 @@ async def _stores(settings: Settings) -> list[Finding]:
         return [_failed("store", error)]
     if not stores:
         advice = "set LLMVITALS_INFLUX_URL or LLMVITALS_SQLITE"
-        return [Finding("store", "warning", "none: alerts only", advice)]
+        return [Finding("store", "warning", "none is set: alerts work, but no metrics are kept", advice)]
     return await asyncio.gather(*(_examined("store", _store(store)) for store in stores))
 
 
@@ -124,7 +127,7 @@ async def _store(store: Store) -> Finding:
 
 
 async def _names(settings: Settings) -> Finding:
-    """The views that had more names than they may have, today or yesterday by the clock."""
+    """The views that had more series than they may have, today or yesterday."""
     what = "names"
     if not configured(settings) or not (store := store_reader(settings)).exists():
         return Finding(what, "fine", "unknown: no store is there yet")
@@ -133,36 +136,42 @@ async def _names(settings: Settings) -> Finding:
     for point in await store.points(CARDINALITY, now - 2 * DAY, now + DAY):
         views.setdefault(str(point.fields["name"]), []).append(point.fields)
     if not views:
-        return Finding(what, "fine", "every view has fewer than it may have")
+        return Finding(what, "fine", "no view has more series than it may have")
     cut = [
         f"{view}: {sum(fields['cut'] for fields in shards):,}, such as {shards[0]['examples']}"
         for view, shards in sorted(views.items())
     ]
-    cure = "stop who sends them, or raise LLMVITALS_MAX_SERIES (for sessions and users LLMVITALS_MAX_WATCHED)"
+    cure = (
+        "stop what sends the names, or raise LLMVITALS_MAX_SERIES (sessions and users: LLMVITALS_MAX_WATCHED)"
+    )
     return Finding(what, "warning", f"since yesterday counted in _other, by view: {'; '.join(cut)}", cure)
 
 
 async def _scorers(settings: Settings) -> Finding:
-    """Each of them loaded, and given a sentence but for a sampled one, which may be dear."""
+    """Load each scorer, and let it score a sentence; not one that is sampled, because that may cost money."""
     if not settings.scorers:
-        return Finding("scorers", "warning", "texts may be read, and nobody does", "set LLMVITALS_SCORERS")
+        return Finding(
+            "scorers", "warning", "texts may be read, but there is no scorer", "set LLMVITALS_SCORERS"
+        )
     return Finding(
-        "scorers", "fine", "; ".join([await asyncio.to_thread(_tried, one) for one in settings.scorers])
+        "scorers",
+        "fine",
+        "; ".join([await asyncio.to_thread(_tried, setting) for setting in settings.scorers]),
     )
 
 
 def _tried(setting: ScorerSetting) -> str:
-    bench = ScorerWorker(setting, lambda *_: None)
+    scorer = ScorerWorker(setting, lambda *_: None)
     try:
-        bench.open()
-        told = f"{setting.scorer} gives {bench.gives} of the {bench.of}"
+        scorer.open()
+        summary = f"{setting.scorer} gives {scorer.gives} of the {scorer.of}"
         if setting.sample < 1:
-            return f"{told} (not asked)"
-        if bench.tried("Thank you, that was helpful.") is None:
-            raise ConfigError(f"{setting.scorer} loads, and does not score: {bench.trouble}")
-        return told
+            return f"{summary} (not tried)"
+        if scorer.tried("Thank you, that was helpful.") is None:
+            raise ConfigError(f"{setting.scorer} loads, but does not score: {scorer.trouble}")
+        return summary
     finally:
-        bench.close()
+        scorer.close()
 
 
 async def _slack(settings: Settings) -> Finding:
@@ -177,8 +186,8 @@ async def _slack(settings: Settings) -> Finding:
     if answer.do is Do.DONE:
         where = "the webhook" if settings.slack_token is None else settings.slack_channel
         if settings.slack_app_token is not None:
-            heard, cure = await opened(settings)
-            if heard.do is not Do.DONE:
-                return Finding("slack", "warning", f"alerts go to {where}; buttons: {heard.code}", cure)
+            buttons, cure = await opened(settings)
+            if buttons.do is not Do.DONE:
+                return Finding("slack", "warning", f"alerts go to {where}; buttons: {buttons.code}", cure)
         return Finding("slack", "fine", f"accepted; alerts go to {where}")
     return Finding("slack", "wrong", answer.code, answer.advice)

@@ -15,13 +15,13 @@ from llmvitals.cli.stored import name_store, read_drift
 from llmvitals.cli.where import Where, pairs
 from llmvitals.console import console as terminal
 
-drift = typer.Typer(no_args_is_help=True, help="What calls mean, against what they meant: show, baseline.")
-canary = typer.Typer(no_args_is_help=True, help="New versions beside old ones: show.")
+drift = typer.Typer(no_args_is_help=True, help="How far the meaning of calls has moved: show, baseline.")
+canary = typer.Typer(no_args_is_help=True, help="New versions compared with old ones: show.")
 
 Since = Annotated[str, typer.Option(help="How far back (24h), or a time.")]
 Rule = Annotated[str | None, typer.Option(help="Only this rule.")]
-Png = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw into a file (llmvitals[charts]).")]
-Json = Annotated[bool, typer.Option("--json", help="A list of objects.")]
+Png = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw a PNG file; needs llmvitals[charts].")]
+Json = Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")]
 
 
 @drift.command("show")
@@ -33,7 +33,7 @@ def show_drift(
     *,
     as_json: Json = False,
 ) -> None:
-    """Draw how far each series is from its reference over time; 1 is where an alert begins."""
+    """Draw how far each series is from its reference over time; an alert begins at 1."""
     from llmvitals.cli.tables.drift import print_charts  # noqa: PLC0415 - other commands don't need it
     from llmvitals.report import picture  # noqa: PLC0415 - nor this
 

@@ -1,4 +1,4 @@
-"""Commands that look back: alerts backtest, alerts history, alerts report."""
+"""Commands about the past: alerts backtest, alerts history, alerts report."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from llmvitals.cli.stored import name_store
 
 
 def backtest(
-    since: Annotated[str, typer.Option(help="How far back in the calls topics.")] = "7d",
+    since: Annotated[str, typer.Option(help="Read calls that are at most this old (7d) from Kafka.")] = "7d",
     file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A file of calls instead (- for stdin, .gz too).")
+        str | None,
+        typer.Option(metavar="FILE", help="Read calls from a file instead; .gz works, - is stdin."),
     ] = None,
     rules: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The rules; default: those of the settings.")
+        Path | None, typer.Option(metavar="DIR", help="The folder of rules; default: that of the settings.")
     ] = None,
     against: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Other rules, and what they would change.")
+        Path | None, typer.Option(metavar="DIR", help="Another folder of rules to compare with.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
-    """What the rules would have said about past calls. Nothing is stored, and nobody is paged.
+    """Show what alerts rules would have raised on past calls. Nothing is stored, and nobody is notified.
 
-    The calls go through the worker's own stages, so a rule fires here when it would have fired there.
+    The calls go through the worker's own stages, so a rule fires here if it would have fired there.
     """
     from llmvitals.backtest import run, show  # noqa: PLC0415 - other commands don't need it
     from llmvitals.cli.tables.backtest import print_outcome  # noqa: PLC0415 - nor this
@@ -38,7 +39,7 @@ def backtest(
     from llmvitals.runtime.kafka import past_calls  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
-    # Looking for cycles among tens of thousands of young calls costs a tenth of the time.
+    # Searching cycles among tens of thousands of new objects would cost a tenth of the time.
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
     folders = [rules or settings.alerts, *([against] if against else [])]
@@ -59,7 +60,7 @@ def history(
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
 ) -> None:
-    """The changes of alerts, from the store: when, which rule and series, and who acknowledged."""
+    """Show the changes of alerts, from the store: when, which rule and series, and who acknowledged."""
     from llmvitals.cli.tables.alerts import print_history  # noqa: PLC0415 - other commands don't need it
     from llmvitals.console import console as terminal  # noqa: PLC0415 - nor this
     from llmvitals.report import run, show  # noqa: PLC0415 - nor this
@@ -77,12 +78,12 @@ def history(
 
 def report(
     since: Annotated[str, typer.Option(help="How far back (30d), or a time.")] = "30d",
-    timezone: Annotated[str, typer.Option(help="Where night is, such as Europe/Berlin.")] = "UTC",
+    timezone: Annotated[str, typer.Option(help="The time zone of nights, such as Europe/Berlin.")] = "UTC",
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
-    """How the rules have done: fires a week, times to acknowledge and resolve, flaps, and what to change.
+    """Show how the rules have done: alerts a week, times to acknowledge and resolve, flaps, and advice.
 
-    Everything comes from the store (`llm_alerts`, `llm_calls`): a rule's past limits are not known.
+    It reads the store (`llm_alerts`, `llm_calls`), which does not know the limits that a rule had before.
     """
     from llmvitals.cli.tables.alerts import print_report  # noqa: PLC0415 - other commands don't need it
     from llmvitals.console import console as terminal  # noqa: PLC0415 - nor this

@@ -1,4 +1,4 @@
-"""NAME=VALUE on the command line."""
+"""NAME=VALUE arguments of commands."""
 
 from __future__ import annotations
 

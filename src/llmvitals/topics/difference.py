@@ -93,7 +93,7 @@ def _partitions(topic: Topic, there: Present, plan: TopicPlan) -> None:
     elif now < want and topic.name.endswith(_SHARDED):
         plan.left.append(
             f"{topic.name} has {now} partitions, {want} are declared: it is not grown, because series would "
-            "move away from their state, which merge refuses; to have more, start anew with another topic_prefix"
+            "move away from their state, which merge refuses; for more, start anew with another topic_prefix"
         )
     elif now < want:
         plan.grow[topic.name] = (now, want)
