@@ -1,16 +1,7 @@
-"""llmvitals hears LLM calls on Kafka and speaks up when money, speed, safety or meaning goes wrong.
+"""llmvitals listens to LLM calls on Kafka and speaks up when money, speed, safety or meaning goes wrong.
 
-The way of the data, and where it is written::
-
-    llm.calls.v1 ──combine──► llm.partials.v1 ──merge·detect·alert──► llm.vitals.v1 ──write──► InfluxDB
-                  ingest/, price/              merge/, detect/,           │            write/
-                  combine/                     alert/                     └► llm.alerts.v1 ──notify──► Slack
-                                                                                             notify/
-    Where scorers are set, score/ has texts in calls scored and puts evaluations on llm.scores.v1, which
-    combine reads beside the calls.
-
-    record/ is what lies on the topics, sketch/ what is added up, pipeline.py the order of the stages,
-    stage.py what they have in common; app.py and kafka/ put them on Kafka.
+`Publisher` sends calls from an application; `llmvitals.testing` has a fake Slack for tests. ARCHITECTURE.md
+describes the packages.
 """
 
 from __future__ import annotations
@@ -20,13 +11,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from llmvitals.publisher import Publisher
 
-__all__ = ["Publisher"]
+    __version__: str
+
+__all__ = ["Publisher", "__version__"]
 
 
 def __getattr__(name: str) -> object:
-    # An application that only imports llmvitals shall not pay for it.
+    # Importing llmvitals must cost an application nothing, so both are loaded when they are first used.
     if name == "Publisher":
         from llmvitals.publisher import Publisher  # noqa: PLC0415 - the reason is above
 
         return Publisher
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - the reason is above
+
+        return version("llmvitals")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

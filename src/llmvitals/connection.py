@@ -19,7 +19,7 @@ _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?")
 
 def _addresses(text: str) -> str:
     # Not quoted: there may be a password in it.
-    if not all(_ADDRESS.fullmatch(one.strip()) for one in text.split(",")):
+    if not all(_ADDRESS.fullmatch(address.strip()) for address in text.split(",")):
         raise ValueError("write host:port, several separated by commas, and nothing else")
     return text
 
@@ -30,16 +30,24 @@ class Connection(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     brokers: Annotated[str, AfterValidator(_addresses)] = Field(
-        "localhost:9092", description="Kafka's addresses, host:port, comma-separated."
+        "localhost:9092", description="The addresses of Kafka: host:port, separated by commas."
     )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    ssl_cafile: Path | None = None
-    allow_plaintext: bool = Field(False, description="Allow a password over an unencrypted connection.")
-    group: str = Field("llmvitals", description="Prefix of the consumer groups; one per stage.")
-    topic_prefix: str = Field("llm", description="Topics are called PREFIX.calls.v1 and so on.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = Field(
+        "PLAINTEXT", description="How connections to Kafka are encrypted, and whether they log in (SASL)."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="How to log in."
+    )
+    sasl_username: str | None = Field(None, description="Who logs in; SASL needs it.")
+    sasl_password: SecretStr | None = Field(None, description="The password; SASL needs it.")
+    ssl_cafile: Path | None = Field(
+        None, description="A file of the certificates that are trusted, instead of the system's."
+    )
+    allow_plaintext: bool = Field(
+        False, description="Allow SASL_PLAINTEXT, which sends the password unencrypted."
+    )
+    group: str = Field("llmvitals", description="The consumer groups are called GROUP-combine and so on.")
+    topic_prefix: str = Field("llm", description="The topics are called PREFIX.calls.v1 and so on.")
 
     @classmethod
     def needed(cls, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The terminal: what is printed is shown as it is, so colours are given as styles, never within the text."""
+"""The terminal. Texts are printed as they are; colours are given as styles, never inside the text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet does not run: texts that it would take for formulas are written as texts."""
+"""CSV that is safe to open in a spreadsheet: a text that looks like a formula stays a text."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ def table(rows: Iterable[Iterable[Cell]]) -> str:
 
 
 def harmless(text: str) -> str:
-    """The text, with an apostrophe before it where a spreadsheet would take it for a formula (as OWASP says).
+    """The text, with an apostrophe before it if a spreadsheet would run it as a formula (after OWASP).
 
-    That is what begins with = + - @, also in their wide and small forms, perhaps after blanks and characters
-    that are not seen, and what begins with a tab or an end of line.
+    Such a text begins with a tab or an end of line; or with = + - @ or one of their wide and small forms,
+    perhaps after blanks and invisible characters.
 
     >>> harmless("＝HYPERLINK()"), harmless(" -1"), harmless("a-b")
     ("'＝HYPERLINK()", "' -1", 'a-b')
     """
-    first = next((char for char in text if not _unseen(char)), "")
+    first = next((char for char in text if not _invisible(char)), "")
     if text.startswith(_CONTROL) or unicodedata.normalize("NFKC", first) in _FORMULA:
         return f"'{text}"
     return text
 
 
-def _unseen(char: str) -> bool:
-    """Whether it is a blank, a control or a format character, which are trimmed or ignored."""
+def _invisible(char: str) -> bool:
+    """Whether it is a blank, a control or a format character; spreadsheets trim or ignore these."""
     return char.isspace() or unicodedata.category(char)[0] in "CZ"
 
 
 def _line(cells: Iterable[Cell]) -> str:
     out = io.StringIO()
-    # With "\n" alone it would leave a carriage return unquoted, and what follows that would be a new row.
+    # With "\n" the writer would not quote a carriage return, and readers would begin a new row at it.
     csv.writer(out, lineterminator="\r\n").writerow(cells)
     return out.getvalue().removesuffix("\r\n") + "\n"

@@ -1,7 +1,7 @@
-"""Where every command begins: a worker that is told to stop while it still starts ends with 0, too.
+"""Where every command begins. A worker that gets SIGTERM while it starts ends with 0.
 
-Nothing heavy is imported here before that is so. What comes earlier, Python's own start, is out of our hands:
-a SIGTERM in those hundredths of a second ends the process as the kernel does (143 to a shell).
+So the signal is handled before anything large is imported. A SIGTERM before that, while Python itself starts,
+ends the process with 143.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def main() -> None:
     try:
         commands()
     finally:
-        if worker:  # a second SIGTERM must not change how it ends
+        if worker:  # a second SIGTERM must not change the exit code
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """End at once: nothing was begun, so there is nothing to be tidied up.
+    """End at once; nothing was started that has to be stopped.
 
-    An exception would do it also, but an import or a library could swallow it.
+    An exception could be swallowed by an import or a library.
     """
     del number, frame
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What the environment says to llmvitals: which variables are settings, and which only look like some."""
+"""Environment variables: which are settings, and which only look like settings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PREFIX: Final = "LLMVITALS_"
-"""What the environment's names begin with; `LLMVITALS_CONFIG` names another file than llmvitals.toml."""
+"""The beginning of the variables' names; `LLMVITALS_CONFIG` names another file than llmvitals.toml."""
 
 NO_SETTINGS: Final = ("config", "crash_at", "supervisor")
-"""Names in the environment that say something else: which file, where to crash in a test, who watches us."""
+"""Variables that are no settings: the file of settings, where to crash in a test, the supervisor's id."""
 
 _ADDRESS: Final = r"(?i:tcp|udp|sctp)://\S+"
 _KUBERNETES: Final = (
@@ -25,12 +25,17 @@ _KUBERNETES: Final = (
     (r"PORT_\d+_(TCP|UDP|SCTP)_PORT", r"\d+"),
     (r"PORT_\d+_(TCP|UDP|SCTP)_ADDR", r"\S+"),
 )
-"""Ends of names, and their values: what Kubernetes sets in every pod for a Service named llmvitals or
+"""Ends of names and patterns of values that Kubernetes sets in every pod for a Service named llmvitals or
 llmvitals-…"""
 
 
+def config_file() -> str:
+    """The file of settings: the one that LLMVITALS_CONFIG names, else llmvitals.toml."""
+    return os.environ.get(f"{PREFIX}CONFIG", "llmvitals.toml")
+
+
 def settings(names: Iterable[str]) -> dict[str, str]:
-    """The settings of these names that the environment has, without those that are empty.
+    """Name → value of the settings that the environment sets; empty ones are left out.
 
     `LLMVITALS_HEALTH_PORT=tcp://10.0.0.1:9464` is no setting: Kubernetes sets it for a Service named
     llmvitals-health.
@@ -44,7 +49,7 @@ def settings(names: Iterable[str]) -> dict[str, str]:
 
 
 def unknown(names: Iterable[str]) -> list[str]:
-    """A sentence for each variable that begins as settings do and is none. names: of the settings."""
+    """A sentence for each variable that begins with PREFIX and is no setting. names: of all settings."""
     names = list(names)
     known = {f"{PREFIX}{name}".upper() for name in (*names, *NO_SETTINGS)}
     return [
@@ -55,17 +60,17 @@ def unknown(names: Iterable[str]) -> list[str]:
 
 
 def near(variable: str, names: Iterable[str]) -> str:
-    """The end of a sentence about a variable that is no setting: the one that was meant, if one is near.
+    """The end of a sentence about a variable that is no setting: the one that was probably meant.
 
     >>> near("LLMVITALS_PAIN", ["pane", "idle"])
     ': did you mean LLMVITALS_PANE?'
     """
-    found = difflib.get_close_matches(variable.removeprefix(PREFIX).lower(), [*names, "config"], n=1)
-    return f": did you mean {PREFIX}{found[0].upper()}?" if found else ""
+    close = difflib.get_close_matches(variable.removeprefix(PREFIX).lower(), [*names, "config"], n=1)
+    return f": did you mean {PREFIX}{close[0].upper()}?" if close else ""
 
 
 def from_kubernetes(name: str, value: str) -> bool:
-    """Whether Kubernetes has set this for a Service.
+    """Whether Kubernetes has set this variable for a Service.
 
     >>> from_kubernetes("LLMVITALS_PORT_9092_TCP", "tcp://10.0.0.1:9092")
     True

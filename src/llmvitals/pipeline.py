@@ -16,7 +16,7 @@ from llmvitals.record.log import Logged, Topic
 from llmvitals.record.view import DEFAULT_VIEWS, DIMENSIONS, Condition, View
 from llmvitals.rules.engine import RuleEngine, load_engine
 from llmvitals.score import Score, ScorePlan, find
-from llmvitals.store.protocol import store
+from llmvitals.store.registry import store_sink
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def check(settings: Settings) -> Sequence[str]:
 
     Gives the rules' warnings. Raises ConfigError (RuleError for the rules) that names what is wrong.
     """
-    store(settings)
+    store_sink(settings)
     for scorer in settings.scorers:
         find(scorer.scorer)
     return Pipeline.of(settings, 1, settings.sources).engine.rules.warnings

@@ -18,10 +18,12 @@ from rich.console import Console
 
 from commands import said
 from llmvitals.backtest import evaluator as trial
-from llmvitals.backtest import run, show
+from llmvitals.backtest import run
+from llmvitals.backtest.difference import changes
 from llmvitals.backtest.episodes import Episode, Span, episodes, records
 from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.backtest.run import Outcome
+from llmvitals.cli.tables.backtest import print_outcome
 from llmvitals.errors import ConfigError
 from llmvitals.pipeline import Pipeline
 from llmvitals.publisher.file import publish_lines
@@ -109,10 +111,10 @@ def test_two_folders_differ_where_their_limits_do(tmp_path: Path, calls: Path):
     lax = folder(tmp_path / "lax", FAILS.format(limit="50%"))
     more = FAILS.format(limit="70%").replace("Silent", "Other").replace("99%", "10%").replace("1000", "10")
     found = backtest(calls, lax, folder(tmp_path / "strict", more))
-    changes = {change.rule: change for change in show.changes(found.pairs)}
-    assert set(changes) == {"Fails", "Other"}
-    assert (changes["Fails"].moved, changes["Fails"].same) == (3, 0)
-    assert (changes["Other"].only_theirs, changes["Other"].only_ours) == (3, 0)
+    moved = {change.rule: change for change in changes(found.pairs)}
+    assert set(moved) == {"Fails", "Other"}
+    assert (moved["Fails"].moved, moved["Fails"].same) == (3, 0)
+    assert (moved["Other"].only_theirs, moved["Other"].only_ours) == (3, 0)
     first = next(pair for pair in found.pairs if pair.ours)
     # More than 70 % are five bad panes of six; two good ones are two thirds, and below it.
     assert first.ours
@@ -127,7 +129,7 @@ def test_a_rule_set_does_not_differ_from_itself(tmp_path: Path, calls: Path):
     assert all(pair.same for pair in found.pairs)
     assert len(found.pairs) == 3
     console = Console(file=io.StringIO(), width=120)
-    show.tables(found, console)
+    print_outcome(found, console)
     assert "Both say the same" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -264,7 +266,7 @@ def test_counts_say_what_became_of_the_calls(tmp_path: Path):
     names = ("in", "applied", "duplicate", "dead_lettered", "late")
     assert [found.calls[name] for name in names] == [5, 3, 1, 1, 1]
     console = Console(file=io.StringIO(), width=120)
-    show.tables(found, console)
+    print_outcome(found, console)
     page = console.file.getvalue()  # type: ignore[attr-defined]
     assert "1 calls were late" in page
     assert "never fired: Fails, Silent" in page
@@ -325,13 +327,13 @@ async def test_a_topic_is_read_from_a_time_to_its_end(
     settings = Settings(brokers=kafka, topic_prefix=topic_prefix, group=topic_prefix, alerts=rules)
     await create_topics(settings, calls=4)
     topic = settings.topic("calls")
-    await publish_lines([call(0, NOON - 2 * HOUR, app="old", session="x")], settings, topic, None)
+    await publish_lines([call(0, NOON - 2 * HOUR, app="old", session="x")], settings, topic)
     before = time.time()
     sent = [
         line.replace(b'"app": "a"', b'"app": "a", "session": "s%d"' % (n % 50))
         for n, line in enumerate(failing())
     ]
-    await publish_lines(sent, settings, topic, None)
+    await publish_lines(sent, settings, topic)
     (tmp_path / "calls.jsonl").write_bytes(b"\n".join(sent))
     since = f"{int((time.time() - before) * 1_000) + 1}ms"
     found = await past_calls.backtest(settings, since, [rules], lambda *_: None)

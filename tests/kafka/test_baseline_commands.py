@@ -94,7 +94,7 @@ async def test_a_reference_is_created_gone_by_and_given_up(cluster):
     assert said.code == 0, said.text
     assert "chat 109 5" in said.text
     assert "search 9 – – too little to learn from" in said.text
-    assert "1 of 2 series go by what was learned from now on." in said.text
+    assert "1 of 2 series use what was learned from now on." in said.text
     await publish(cluster, range(110, 120))
     assert (await seen(cluster, 117)) is not None
     merge = cluster.workers[1]
@@ -105,6 +105,6 @@ async def test_a_reference_is_created_gone_by_and_given_up(cluster):
     assert (await seen(cluster, 122)) is not None, "also by the next one"
     said = await order(cluster, "accept", "Meaning", "app=chat")
     assert "of 1 (topics" in said.text, "how it stood"
-    assert "Meaning learns anew" in said.text
+    assert "Meaning learns a new reference" in said.text
     await publish(cluster, range(125, 130))
     assert await seen(cluster, 127) is None

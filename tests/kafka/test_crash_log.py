@@ -28,7 +28,7 @@ TARGETS = {
     "combine": "llmvitals.combine.stage:Combine.pieces",
     "merge": "llmvitals.merge.stage:Merge.pieces",
     "score": "llmvitals.score.stage:Score.pieces",
-    "sink": "llmvitals.store.sqlite.writer:SqliteWriter.take",
+    "sink": "llmvitals.store.sqlite.store:SqliteStore.take",
 }
 SABOTAGE = """
 import importlib, os

@@ -32,7 +32,7 @@ from llmvitals.record.point import Point
 from llmvitals.record.view import OTHER, View
 from llmvitals.runtime.kafka import cut_series as crowd
 from llmvitals.settings import Settings
-from llmvitals.store.sqlite.writer import SqliteWriter
+from llmvitals.store.sqlite.store import SqliteStore
 
 PANES = 86_400 * SECOND // PANE
 """Panes of a day."""
@@ -381,7 +381,7 @@ async def test_the_doctor_names_what_was_cut(tmp_path):
     out = merge(plan(1)).apply(log([said(0, "a", "junk1", "junk2")]))
     now = time.time_ns() // 1_000
     points = [Point.decode(message.value or b"") for message in out]
-    writer = SqliteWriter(made)
+    writer = SqliteStore(made)
     await writer.write(msgspec.structs.replace(point, start=now) for point in points)
     await writer.stop()
     (finding,) = [finding for finding in await examine(made) if finding.what == "names"]

@@ -26,7 +26,7 @@ from llmvitals.settings import Settings
 from llmvitals.sketch import counters, quantiles
 from llmvitals.store.query import query
 from llmvitals.store.question import Question
-from llmvitals.store.sqlite.writer import SqliteWriter
+from llmvitals.store.sqlite.store import SqliteStore
 
 CALLS = 40
 LIMITS = {"ms": "4s", "share": "20%"}
@@ -60,7 +60,7 @@ async def settings(tmp_path: Path, pane: Vitals) -> Settings:
     plan = MergePlan(views={view.name: view for view in DEFAULT_VIEWS}, pane_us=PANE)
     merge = Merge(plan, shard=0, parts={}, beginning=0)
     sent = merge.apply(log([frame(0, 1, entry(0, pane), floor=1, of=1)]))
-    writer = SqliteWriter(Settings(sqlite=tmp_path / "vitals.sqlite"))
+    writer = SqliteStore(Settings(sqlite=tmp_path / "vitals.sqlite"))
     await writer.start()
     await writer.write(Point.decode(m.value) for m in sent if m.topic == Topic.VITALS and m.value)
     await writer.stop()

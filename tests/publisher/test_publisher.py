@@ -153,8 +153,8 @@ async def test_a_missing_topic_is_one_warning_and_calls_wait_for_it(
     with Publisher(brokers=kafka, topic=topic) as publisher:
         for number in range(3):
             publisher.publish(call(number))
-        said = publisher._desk._said
-        await asyncio.to_thread(until, lambda: "topic" in said and said["topic"].since >= 2, 60)
+        warned = publisher._queue._warned
+        await asyncio.to_thread(until, lambda: "topic" in warned and warned["topic"].since >= 2, 60)
         (warning,) = [r for r in caplog.records if r.levelno >= logging.WARNING]
         assert f"has no topic {topic} (`llmvitals topics apply` creates it)" in warning.getMessage()
         assert "3 calls wait, and so far 0 were sent, 0 dropped, 0 failed" in warning.getMessage()
@@ -209,7 +209,7 @@ def test_what_is_no_call_is_counted_and_raises_nothing(bad: Any, caplog: pytest.
     with Publisher(brokers=NOBODY) as publisher:
         assert publisher.publish(bad) is False
     assert (publisher.failed, publisher.waiting) == (1, 0)
-    assert "no JSON" in caplog.text
+    assert "can't be written as JSON" in caplog.text
 
 
 def test_no_text_of_a_call_is_logged(caplog: pytest.LogCaptureFixture) -> None:

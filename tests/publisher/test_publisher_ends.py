@@ -217,7 +217,7 @@ def test_closing_ends_who_waits_though_the_thread_hangs(monkeypatch: pytest.Monk
     async def main() -> bool:
         waiting = asyncio.ensure_future(publisher.apublish(call("a")))
         await asyncio.sleep(0)
-        publisher._desk.take()  # it is under way
+        publisher._queue.take()  # it is under way
         publisher.close(0)
         return await asyncio.wait_for(waiting, 30)
 
@@ -225,7 +225,7 @@ def test_closing_ends_who_waits_though_the_thread_hangs(monkeypatch: pytest.Monk
     assert publisher.dropped == 1
     go.set()
     monkeypatch.undo()
-    thread = publisher._desk.thread
+    thread = publisher._queue.thread
     assert thread
     thread.join(10)
 
@@ -251,16 +251,16 @@ def test_a_cause_is_said_once_a_minute_with_how_often(
 ) -> None:
     clock = [1_000.0]
     monkeypatch.setattr("llmvitals.publisher.queue.time", SimpleNamespace(monotonic=lambda: clock[0]))
-    desk = EventQueue(1)
-    assert desk.put(Event(None, b""))
+    queue = EventQueue(1)
+    assert queue.put(Event(None, b""))
     for _ in range(120):
-        desk.put(Event(None, b""))
-        desk.tell("away", "Kafka is away")
+        queue.put(Event(None, b""))
+        queue.warn("away", "Kafka is away")
         clock[0] += 1
-    desk.put(Event(None, b""))
+    queue.put(Event(None, b""))
     full = [r.getMessage() for r in caplog.records if "full" in r.getMessage()]
     assert len(full) == 3
-    assert "(59 times more since this was said last)" in full[1]
+    assert "(59 more times since the last warning)" in full[1]
     assert "1 calls wait, and so far 0 were sent, 61 dropped, 0 failed" in full[1]
     assert len([r for r in caplog.records if "away" in r.getMessage()]) == 2
 

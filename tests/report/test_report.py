@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console
 
+from llmvitals.cli.tables.alerts import print_history, print_report
 from llmvitals.errors import ConfigError, SinkError
 from llmvitals.incidents.points import State
 from llmvitals.incidents.points import point as changed
@@ -23,7 +24,7 @@ from llmvitals.report import run, show
 from llmvitals.report.run import Report, history, report
 from llmvitals.report.summary import RuleSummary, Spread
 from llmvitals.settings import Settings
-from llmvitals.store.protocol import store
+from llmvitals.store.registry import store_sink
 from store_points import NOW
 
 SECOND = 1_000_000
@@ -131,7 +132,7 @@ async def settings(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         there = request.getfixturevalue("influx")
         where = {f"influx_{name}": getattr(there, name) for name in ("url", "token", "org", "bucket")}
     found = Settings(alerts=tmp_path / "rules", **where)
-    writer = store(found)
+    writer = store_sink(found)
     assert writer is not None
     await writer.start()
     values = [*slow(), *budget(), *past()]
@@ -222,7 +223,7 @@ async def test_limits_are_held_against_what_the_store_knows(settings: Settings):
 async def test_the_page_and_its_json_say_the_same(settings: Settings):
     found = await report(settings, "14d", clock=lambda: NOW)
     console = Console(file=io.StringIO(), width=130)
-    show.report(found, console)
+    print_report(found, console)
     page = console.file.getvalue()  # type: ignore[attr-defined]
     for text in (
         "14 alerts of 2 rules in 14 days",
@@ -245,7 +246,7 @@ async def test_history_as_json_csv_and_table(settings: Settings):
     assert [row["episode"] for row in rows] == [line["episode"] for line in lines]
     assert json.loads(lines[0]["labels"]) == rows[0]["labels"] == SEARCH
     console = Console(file=io.StringIO(), width=130)
-    show.history(found, console)
+    print_history(found, console)
     assert "app search, model gpt-5" in console.file.getvalue()  # type: ignore[attr-defined]
     assert "acknowledged" in console.file.getvalue()  # type: ignore[attr-defined]
 

@@ -14,7 +14,7 @@ import pytest
 import commands
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings
-from llmvitals.store.sqlite.writer import SqliteWriter
+from llmvitals.store.sqlite.store import SqliteStore
 
 MINUTE = 60_000_000
 NOW = time.time_ns() // 1_000 // MINUTE * MINUTE
@@ -68,7 +68,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / "vitals.db"
 
     async def fill() -> None:
-        writer = SqliteWriter(Settings(sqlite=path))
+        writer = SqliteStore(Settings(sqlite=path))
         await writer.start()
         await writer.write(made())
         await writer.stop()

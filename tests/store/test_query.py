@@ -13,15 +13,17 @@ import msgspec
 import pytest
 from test_lines import INJECTIONS
 
+from llmvitals.cli.tables.query import grid
 from llmvitals.errors import ConfigError, SinkError
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings, ViewSetting
 from llmvitals.store.influx.flux import script
 from llmvitals.store.influx.flux import text as literal
 from llmvitals.store.lines import tag
-from llmvitals.store.protocol import Store, store
 from llmvitals.store.query import Table, query, render
 from llmvitals.store.question import STORED, Question, Request
+from llmvitals.store.registry import store_sink
+from llmvitals.store.several import SeveralStores
 from store_points import HOUR, NOW, START, point, records
 
 Ask = Callable[..., Awaitable[Table]]
@@ -40,10 +42,10 @@ async def fill(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         settings = Settings(
             influx_url=there.url, influx_token=there.token, influx_org=there.org, influx_bucket=there.bucket
         )
-    opened: list[Store] = []
+    opened: list[SeveralStores] = []
 
     async def fill(points: Sequence[Point]) -> Ask:
-        writer = store(settings)
+        writer = store_sink(settings)
         assert writer is not None
         opened.append(writer)
         await writer.start()
@@ -305,7 +307,7 @@ async def test_views_of_the_settings_can_be_asked_for(tmp_path: Path) -> None:
     mine = ViewSetting(name="gold", by=("tenant",), where={"tags.plan": "gold"})
     plain = ViewSetting(name="tenants", by=("tenant",))
     settings = Settings(sqlite=tmp_path / "s", views=(mine, plain))
-    writer = store(settings)
+    writer = store_sink(settings)
     assert writer is not None
     made = [point(tags={"view": name, "window": "1h", "tenant": name}) for name in ("gold", "tenants")]
     await writer.take(0, records(made))
@@ -357,15 +359,15 @@ TABLE = Table(("time", "team", "cost"), ((H1, "a,[b]", 1234.5678912), (H2, "漢"
 
 
 def test_rendered_for_eyes() -> None:
-    assert render(TABLE, "table") == (
+    assert grid(TABLE) == (
         "time                  team      cost\n"
         "2026-05-28T19:00:00Z  a,[b]  1,234.57\n"
         "2026-05-28T20:00:00Z  漢           –\n"
     ).replace("team      cost", "team       cost").replace("漢           –", "漢            –")
-    assert render(Table(("time", "calls"), ()), "table") == (
+    assert grid(Table(("time", "calls"), ())) == (
         "Nothing there: no points of this view and window in this time.\n"
     )
-    assert "12,345" in render(Table(("time", "calls"), ((H1, 12_345),)), "table")
+    assert "12,345" in grid(Table(("time", "calls"), ((H1, 12_345),)))
 
 
 def test_rendered_for_programs() -> None:

@@ -12,7 +12,8 @@ from cluster import rows
 from fake_influx import FakeInflux
 from llmvitals.errors import SinkError
 from llmvitals.settings import Settings
-from llmvitals.store.protocol import Both, Store, store
+from llmvitals.store.registry import store_sink
+from llmvitals.store.several import SeveralStores
 from store_points import point, records
 
 
@@ -31,9 +32,9 @@ def settings(fake: FakeInflux, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def both(settings: Settings) -> AsyncIterator[Store]:
-    made = store(settings)
-    assert isinstance(made, Both)
+async def both(settings: Settings) -> AsyncIterator[SeveralStores]:
+    made = store_sink(settings)
+    assert made is not None
     await made.start()
     yield made
     await made.stop()
@@ -45,7 +46,7 @@ def in_sqlite(settings: Settings) -> int:
 
 
 async def test_while_one_is_down_the_other_has_the_batch_and_does_not_take_it_again(
-    fake: FakeInflux, settings: Settings, both: Store
+    fake: FakeInflux, settings: Settings, both: SeveralStores
 ) -> None:
     await fake.stop()
     batch = records([b"no point", point(team="a"), point(team="b")])
@@ -53,16 +54,17 @@ async def test_while_one_is_down_the_other_has_the_batch_and_does_not_take_it_ag
         with pytest.raises(SinkError, match=r"InfluxDB .* can't be reached") as down:
             await both.take(0, batch)
         assert down.value.retry
-    assert isinstance(both, Both)
     assert in_sqlite(settings) == 2
-    assert [one.counts.undecodable for one in both._stores] == [1, 1]  # type: ignore[attr-defined]
+    assert [one.counts.undecodable for one in both.stores] == [1, 1]  # type: ignore[attr-defined]
     await fake.start()
     await both.take(0, batch)
     await both.take(0, records([point(team="c")]))
     assert (len(fake.stored), in_sqlite(settings)) == (3, 3)
 
 
-async def test_another_batch_goes_to_both_again(fake: FakeInflux, settings: Settings, both: Store) -> None:
+async def test_another_batch_goes_to_both_again(
+    fake: FakeInflux, settings: Settings, both: SeveralStores
+) -> None:
     fake.answers.append(503)
     with pytest.raises(SinkError):
         await both.take(0, records([point(team="a")]))
@@ -71,7 +73,7 @@ async def test_another_batch_goes_to_both_again(fake: FakeInflux, settings: Sett
 
 
 async def test_when_both_are_down_both_are_named_and_the_longer_wait_counts(
-    fake: FakeInflux, settings: Settings, both: Store
+    fake: FakeInflux, settings: Settings, both: SeveralStores
 ) -> None:
     assert settings.sqlite is not None
     settings.sqlite.mkdir()

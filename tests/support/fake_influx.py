@@ -67,7 +67,7 @@ class FakeInflux:
         if answer is not None:
             status, headers = answer if isinstance(answer, tuple) else (answer, {})
             return web.json_response(
-                {"code": "x", "message": f"scripted '{lines[0]}'"}, status=status, headers=headers
+                {"code": "x", "message": f"scripted '{''.join(lines[:1])}'"}, status=status, headers=headers
             )
         return self._judge(lines)
 

@@ -9,11 +9,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.table import Table
-
-from llmvitals.console import console as terminal
 from llmvitals.metrics.columns import CALLS, COUNTS
-from llmvitals.metrics.quantity import amount
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Message, Topic
@@ -106,43 +102,3 @@ def _series(point: Point) -> dict[str, Any]:
     dims = {name: value for name, value in point.tags.items() if name not in ("view", "window")}
     day = datetime.fromtimestamp(point.start / SECOND, UTC).date().isoformat()
     return {"view": point.tags["view"], "day": day, "by": dims, **point.counts, **point.measures}
-
-
-def render(outcome: Outcome) -> None:
-    """The outcome as tables."""
-    console = terminal()
-    names = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
-    console.print(" · ".join(f"{outcome[name]:,} {name.replace('_', '-')}" for name in names))
-    for code, count in outcome["dead_letters"].items():
-        console.print(f"{count:,} could not be read: {code}", style="yellow")
-    table = Table("day", "app", box=None)
-    for name in ("calls", "errors", "input tokens", "output tokens", "p95", "cost"):
-        table.add_column(name, justify="right")
-    for row in (row for row in outcome["series"] if row["view"] == "app"):
-        slow = row.get("latency_ms_p95")
-        table.add_row(
-            row["day"],
-            row["by"].get("app", ""),
-            f"{row['calls']:,}",
-            f"{row['errors']:,}",
-            f"{row['input_tokens']:,}",
-            f"{row['output_tokens']:,}",
-            "" if slow is None else amount(slow, "ms"),
-            amount(row["cost_usd"], "usd"),
-        )
-    console.print(table)
-    if outcome["late"]:
-        console.print(
-            f"{outcome['late']:,} calls were late, and are counted in a later window than their own: "
-            "sort the file by ts to see each in its own",
-            style="yellow",
-        )
-    totals = outcome["totals"]
-    console.print(
-        f"{totals['calls']:,} calls, ${totals['cost_usd']:,.6f}, {totals['unpriced_calls']:,} unpriced"
-    )
-    for alert in outcome["alerts"]:
-        at = datetime.fromtimestamp(alert["at"] / SECOND, UTC)
-        labels = ", ".join(f"{name} {value}" for name, value in alert["labels"].items())
-        words = (alert["status"], alert["rule"], alert["facet"], alert["level"], labels)
-        console.print(f"{at:%Y-%m-%d %H:%M:%S}", *filter(None, words))

@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 fine, 1 failed, 2 wrong use or wrong settings."""
+"""The command line. Exit codes: 0 success, 1 failure, 2 wrong usage or settings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+import llmvitals
 from llmvitals.cli import admin, alerts, data, drift, firing, history, rules, run, silence, slack, verdicts
 from llmvitals.environment import PREFIX
 from llmvitals.errors import ConfigError, LlmvitalsError
@@ -38,17 +39,30 @@ history.add(alerts.alerts)
 slack.add(alerts.alerts)
 
 
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"llmvitals {llmvitals.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _settings(
     context: typer.Context,
     brokers: Annotated[
-        str | None, typer.Option(help="Kafka's addresses, host:port, comma-separated.")
+        str | None, typer.Option(help="The addresses of Kafka: host:port, separated by commas.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Another file than llmvitals.toml.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A file of settings, instead of llmvitals.toml.")
+    ] = None,
     given: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME=VALUE: any setting; repeat it.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Set any setting; may be repeated."),
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
+    del version
     logs.hush()
     # Stages are processes of their own; a second thread would only wait for the first one's small matrices.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -71,7 +85,7 @@ def _settings(
 
 
 def main() -> None:
-    """The console script: an error that we know is told in its own words, without a traceback."""
+    """The console script. An error of llmvitals is printed as a message, without a traceback."""
     logs.catch()
     try:
         app()

@@ -1,4 +1,4 @@
-"""Commands for whoever runs it: topics, doctor, config."""
+"""Commands for operators: topics, config, doctor."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from rich.text import Text
 from llmvitals import settings as settings_
 from llmvitals.console import console as terminal
 
-_MARKS: Final = {"fine": ("fine", "green"), "warning": ("look", "yellow"), "wrong": ("wrong", "red")}
+_MARKS: Final = {"fine": ("fine", "green"), "warning": ("check", "yellow"), "wrong": ("wrong", "red")}
 
 topics = typer.Typer(no_args_is_help=True, help="The topics that llmvitals needs: check, plan, apply.")
-config = typer.Typer(no_args_is_help=True, help="The settings.")
+config = typer.Typer(no_args_is_help=True, help="Show the settings.")
 
 
 @topics.command()
 def check() -> None:
-    """Read the declared topics without a broker, and say what is wrong with the files."""
+    """Check the files of declared topics; needs no broker."""
     from llmvitals import topics as topics_  # noqa: PLC0415
 
     declared = topics_.load(settings_.load())
@@ -33,7 +33,7 @@ def check() -> None:
 
 @topics.command()
 def plan() -> None:
-    """Show what `apply` would change on the broker. Exit code 0 in any case."""
+    """Show what `apply` would change on the broker. The exit code is 0 in any case."""
     from llmvitals import topics as topics_  # noqa: PLC0415
 
     typer.echo(str(asyncio.run(topics_.plan(settings_.load()))))
@@ -41,11 +41,11 @@ def plan() -> None:
 
 @topics.command()
 def apply(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")] = False,
 ) -> None:
-    """Create topics, add partitions and change settings, after showing the difference. Never deletes.
+    """Show the difference, ask, then create topics, add partitions and change settings. Never deletes.
 
-    Exit code 1 when the answer is no, or there is none: then nothing was changed.
+    The exit code is 1 if the answer is no, or there is none; then nothing was changed.
     """
     from llmvitals import topics as topics_  # noqa: PLC0415
 
@@ -72,9 +72,9 @@ def _agreed(question: str) -> bool:
 
 @config.command("show")
 def show(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Every setting, its value now and what it means. Secrets are not shown."""
+    """Show every setting with its value and meaning. Secrets are not shown."""
     settings = settings_.load()
     values = {name: _shown(getattr(settings, name)) for name in type(settings).model_fields}
     if as_json:
@@ -99,9 +99,9 @@ def _shown(value: object) -> object:
 
 
 def doctor() -> None:
-    """Look at everything the worker needs, and say what to do where something is wrong.
+    """Check everything the worker needs: rules, Kafka, stores, Slack, clock. Says what to do about problems.
 
-    Exit code 1 when one of the checks failed.
+    The exit code is 1 if a check fails.
     """
     from llmvitals.cli.doctor import examine  # noqa: PLC0415
 

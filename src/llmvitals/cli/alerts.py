@@ -1,4 +1,4 @@
-"""The commands about alerts; the modules beside this one add them."""
+"""The group of commands about alerts; other modules add commands to it."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ alerts = typer.Typer(
 
 
 def add(app: typer.Typer) -> None:
-    """Put them into the command line."""
+    """Put the group on the app."""
     app.add_typer(alerts, name="alerts")

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from llmvitals import settings as settings_
+from llmvitals.cli.stored import name_store
 from llmvitals.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Events = Annotated[
-    str, typer.Argument(metavar="FILE", help="A file of events, one JSON a line; - for stdin.")
+    str, typer.Argument(metavar="FILE", help="A file of events, one JSON object on each line; - for stdin.")
 ]
 
 
@@ -40,33 +41,42 @@ class Schema(StrEnum):
 
 def publish(
     events: Events,
-    topic: Annotated[str | None, typer.Option(help="Default: the first input topic.")] = None,
-    rate: Annotated[float | None, typer.Option(min=0.1, help="At most so many a second.")] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="The topic to send to; default: the first input topic.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.1, help="Send at most this many events a second.")
+    ] = None,
 ) -> None:
-    """Send a file of events to Kafka, as they are, keyed by session or trace."""
+    """Send a file of events to Kafka, unchanged, keyed by session or trace."""
+    from llmvitals.cli.tables.progress import sent_progress  # noqa: PLC0415
     from llmvitals.publisher.file import publish_lines  # noqa: PLC0415
 
     settings = settings_.load()
-    sent = asyncio.run(publish_lines(_lines(events), settings, topic or settings.sources[0], rate))
-    typer.echo(f"{sent:,} events are on {topic or settings.sources[0]}", err=True)
+    name = topic or settings.sources[0]
+    with sent_progress(name) as progress:
+        sent = asyncio.run(publish_lines(_lines(events), settings, name, rate=rate, progress=progress))
+    typer.echo(f"{sent:,} events are on {name}", err=True)
 
 
 def replay(
     events: Events,
     as_json: Annotated[bool, typer.Option("--json", help="The whole outcome as one JSON object.")] = False,
 ) -> None:
-    """Put a file of events through the same stages, without Kafka: sums, series and alerts.
+    """Run a file of events through the worker's stages, without Kafka: print sums, series and alerts.
 
-    Nothing is written and nobody is paged. Exit code 0 also where some events could not be read: they are
-    counted as dead letters, each with its reason.
+    Nothing is stored and nobody is notified. Events that can't be read are counted as dead letters by reason;
+    the exit code is 0 nevertheless.
     """
-    from llmvitals.backtest.replay import render, replay_lines  # noqa: PLC0415
+    from llmvitals.backtest.replay import replay_lines  # noqa: PLC0415
+    from llmvitals.cli.tables.replay import print_outcome  # noqa: PLC0415
+    from llmvitals.console import console as terminal  # noqa: PLC0415
 
     outcome = replay_lines(_lines(events), settings_.load())
     if as_json:
         typer.echo(json.dumps(outcome, ensure_ascii=False))
     else:
-        render(outcome)
+        print_outcome(outcome, terminal())
 
 
 def query(
@@ -77,17 +87,20 @@ def query(
         ),
     ] = "cost",
     by: Annotated[str, typer.Option(help="Dimensions of a view, comma-separated: team; app,model")] = "",
-    view: Annotated[str | None, typer.Option(help="The view by its name, instead of --by.")] = None,
-    where: Annotated[list[str] | None, typer.Option(help="DIMENSION=VALUE; repeat it.")] = None,
-    window: Annotated[str, typer.Option(help="10s, 1m, 5m, 1h or 1d")] = "1h",
+    view: Annotated[str | None, typer.Option(help="The name of a view, instead of --by.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="DIMENSION=VALUE", help="Only these series; may be repeated.")
+    ] = None,
+    window: Annotated[str, typer.Option(help="The length of the windows: 10s, 1m, 5m, 1h or 1d.")] = "1h",
     since: Annotated[str, typer.Option(help="How far back (24h), or a time (2026-11-24T00:00:00Z).")] = "24h",
-    until: Annotated[str | None, typer.Option(help="As --since; default now.")] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+    until: Annotated[str | None, typer.Option(help="The end, written as --since; default: now.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="The format of the output.")] = Format.TABLE,
 ) -> None:
-    """Ask the metrics, in InfluxDB or in SQLite.
+    """Print a metric over time, from the store. docs/metrics.md lists the metrics.
 
     `llmvitals query --metric cost --by team --window 1h --since 24h`
     """
+    from llmvitals.cli.tables.query import grid  # noqa: PLC0415
     from llmvitals.store import query as ask  # noqa: PLC0415
     from llmvitals.store.question import Question  # noqa: PLC0415
 
@@ -104,11 +117,14 @@ def query(
         where={name: value for name, _, value in pairs},
         view=view,
     )
+    name_store(settings)
     table = asyncio.run(ask.query(settings, question))
-    typer.echo(ask.render(table, form.value))
+    typer.echo(
+        grid(table) if form is Format.TABLE else ask.render(table, "csv" if form is Format.CSV else "json")
+    )
 
 
-def schema(of: Annotated[Schema, typer.Argument(help="What to describe.")] = Schema.CALL) -> None:
+def schema(of: Annotated[Schema, typer.Argument(help="What the schema describes.")] = Schema.CALL) -> None:
     """Print the JSON Schema of a call event, for producers, or of rules or their tests, for editors."""
     from llmvitals.record.call import call_schema  # noqa: PLC0415
     from llmvitals.rules.schema import rule_schema  # noqa: PLC0415
@@ -121,7 +137,7 @@ def schema(of: Annotated[Schema, typer.Argument(help="What to describe.")] = Sch
 def _lines(name: str) -> Iterator[bytes]:
     path = Path(name)
     if name != "-" and not path.is_file():
-        raise ConfigError(f"{name} is no file; - reads standard input")
+        raise ConfigError(f"{name} is no file; write - to read standard input")
     return _filled(sys.stdin.buffer) if name == "-" else _read(path)
 
 

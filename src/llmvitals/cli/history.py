@@ -1,53 +1,49 @@
-"""Commands that look back: alerts backtest, alerts history, alerts report."""
+"""Commands about the past: alerts backtest, alerts history, alerts report."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import json
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from llmvitals import settings as settings_
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
-    from llmvitals.backtest.evaluator import Evaluator
-    from llmvitals.backtest.run import OnProgress
+from llmvitals.cli.stored import name_store
 
 
 def backtest(
-    since: Annotated[str, typer.Option(help="How far back in the calls topics.")] = "7d",
+    since: Annotated[str, typer.Option(help="Read calls that are at most this old (7d) from Kafka.")] = "7d",
     file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A file of calls instead (- for stdin, .gz too).")
+        str | None,
+        typer.Option(metavar="FILE", help="Read calls from a file instead; .gz works, - is stdin."),
     ] = None,
     rules: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The rules; default: those of the settings.")
+        Path | None, typer.Option(metavar="DIR", help="The folder of rules; default: that of the settings.")
     ] = None,
     against: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Other rules, and what they would change.")
+        Path | None, typer.Option(metavar="DIR", help="Another folder of rules to compare with.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
-    """What the rules would have said about past calls. Nothing is stored, and nobody is paged.
+    """Show what alerts rules would have raised on past calls. Nothing is stored, and nobody is notified.
 
-    The calls go through the worker's own stages, so a rule fires here when it would have fired there.
+    The calls go through the worker's own stages, so a rule fires here if it would have fired there.
     """
-    from llmvitals.backtest import run, show  # noqa: PLC0415 - nor this
-    from llmvitals.console import console as terminal  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.backtest import run, show  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.cli.tables.backtest import print_outcome  # noqa: PLC0415 - nor this
+    from llmvitals.cli.tables.progress import backtest_progress  # noqa: PLC0415 - nor this
+    from llmvitals.console import console as terminal  # noqa: PLC0415 - nor this
     from llmvitals.runtime.kafka import past_calls  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
-    # Looking for cycles among tens of thousands of young calls costs a tenth of the time.
+    # Searching cycles among tens of thousands of new objects would cost a tenth of the time.
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
     folders = [rules or settings.alerts, *([against] if against else [])]
-    with _progress() as told:
+    with backtest_progress() as told:
         if file is None:
             outcome = asyncio.run(past_calls.backtest(settings, since, folders, told))
         else:
@@ -55,7 +51,7 @@ def backtest(
     if as_json:
         typer.echo(json.dumps(show.plain(outcome), ensure_ascii=False))
     else:
-        show.tables(outcome, terminal())
+        print_outcome(outcome, terminal())
 
 
 def history(
@@ -64,63 +60,42 @@ def history(
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
 ) -> None:
-    """The changes of alerts, from the store: when, which rule and series, and who acknowledged."""
-    from llmvitals.console import console as terminal  # noqa: PLC0415 - other commands don't need it
+    """Show the changes of alerts, from the store: when, which rule and series, and who acknowledged."""
+    from llmvitals.cli.tables.alerts import print_history  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.console import console as terminal  # noqa: PLC0415 - nor this
     from llmvitals.report import run, show  # noqa: PLC0415 - nor this
 
-    found = asyncio.run(run.history(settings_.load(), since, rule))
+    settings = settings_.load()
+    name_store(settings)
+    found = asyncio.run(run.history(settings, since, rule))
     if as_json:
         typer.echo(show.history_json(found))
     elif as_csv:
         typer.echo(show.history_csv(found), nl=False)
     else:
-        show.history(found, terminal())
+        print_history(found, terminal())
 
 
 def report(
     since: Annotated[str, typer.Option(help="How far back (30d), or a time.")] = "30d",
-    timezone: Annotated[str, typer.Option(help="Where night is, such as Europe/Berlin.")] = "UTC",
+    timezone: Annotated[str, typer.Option(help="The time zone of nights, such as Europe/Berlin.")] = "UTC",
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
-    """How the rules have done: fires a week, times to acknowledge and resolve, flaps, and what to change.
+    """Show how the rules have done: alerts a week, times to acknowledge and resolve, flaps, and advice.
 
-    Everything comes from the store (`llm_alerts`, `llm_calls`): a rule's past limits are not known.
+    It reads the store (`llm_alerts`, `llm_calls`), which does not know the limits that a rule had before.
     """
-    from llmvitals.console import console as terminal  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.cli.tables.alerts import print_report  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.console import console as terminal  # noqa: PLC0415 - nor this
     from llmvitals.report import run, show  # noqa: PLC0415 - nor this
 
-    found = asyncio.run(run.report(settings_.load(), since, timezone))
+    settings = settings_.load()
+    name_store(settings)
+    found = asyncio.run(run.report(settings, since, timezone))
     if as_json:
         typer.echo(json.dumps(show.report_plain(found), ensure_ascii=False))
     else:
-        show.report(found, terminal())
-
-
-def _progress() -> AbstractContextManager[OnProgress]:
-    """A line on a terminal's stderr that says how far the work is."""
-    from contextlib import contextmanager  # noqa: PLC0415
-
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
-
-    from llmvitals.backtest.show import when  # noqa: PLC0415
-    from llmvitals.console import console as terminal  # noqa: PLC0415
-
-    @contextmanager
-    def shown() -> Iterator[OnProgress]:
-        began = time.perf_counter()
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn())
-        with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
-            task = bar.add_task("reading calls", total=None)
-
-            def told(trial: Evaluator, share: float | None) -> None:
-                calls = trial.counters["in"]
-                rate = calls / max(time.perf_counter() - began, 1e-3)
-                text = f"{calls:,} calls · {when(trial.time)} · {rate:,.0f}/s"
-                bar.update(task, description=text, completed=share or 0, total=1 if share else None)
-
-            yield told
-
-    return shown()
+        print_report(found, terminal())
 
 
 def add(alerts: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""How the tests of rules went, on the terminal."""
+"""Runs the tests of rules, and prints their outcomes."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ if TYPE_CHECKING:
     from llmvitals.ruletest.run import Outcome, Runner
 
 
-def told(runner: Runner, suites: Sequence[RuleTestFile], console: Console, *, wanted: str = "") -> bool:
-    """Run the tests in whose name `wanted` stands, and tell of each; whether all passed."""
-    begun, ran, failed = time.monotonic(), 0, 0
+def run_suites(runner: Runner, suites: Sequence[RuleTestFile], console: Console, *, wanted: str = "") -> bool:
+    """Run the tests whose name contains `wanted`, and print each outcome. Returns whether all passed."""
+    began, ran, failed = time.monotonic(), 0, 0
     for suite in suites:
         cases = [case for case in suite.tests if wanted.lower() in case.name.lower()]
         for case in cases:
             with console.status(Text(f"{suite.path.name}: {case.name}")):
                 outcome = runner.run(suite, case)
             ran, failed = ran + 1, failed + bool(outcome.failures)
-            _tell(suite, outcome, console)
+            _print_outcome(suite, outcome, console)
     if wanted and not ran:
         console.print(f"no test has {wanted!r} in its name", style="yellow")
         return False
     counts = f"{ran:,} tests, {ran - failed:,} passed, {failed:,} failed"
-    took = f" in {time.monotonic() - begun:.1f} s"
+    took = f" in {time.monotonic() - began:.1f} s"
     console.print(Text.assemble((counts, "red" if failed else "green"), took))
     return not failed
 
 
 def uncovered(suites: Iterable[RuleTestFile], rules: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The rules that no test asks to fire, and those that none asks not to."""
+    """The rules that no test expects to fire, and those that no test expects to stay quiet."""
     cases = [case for suite in suites for case in suite.tests]
     fire = {rule for case in cases for rule in case.fires}
     quiet = {rule for case in cases for rule in case.quiet(rules)}
     return [rule for rule in rules if rule not in fire], [rule for rule in rules if rule not in quiet]
 
 
-def _tell(suite: RuleTestFile, outcome: Outcome, console: Console) -> None:
+def _print_outcome(suite: RuleTestFile, outcome: Outcome, console: Console) -> None:
     if not outcome.failures:
         console.print(Text.assemble(("ok", "green"), f"    {suite.path.name}: {outcome.test.name}"))
         return

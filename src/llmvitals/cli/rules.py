@@ -1,4 +1,4 @@
-"""Commands for whoever writes rules: alerts check, alerts test."""
+"""Commands for authors of rules: alerts check, alerts test."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ DEFAULT: Final = "(default)"
 
 def check(
     folder: Folder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Read the rules, and say everything that is wrong with them, each with its place and its cure.
+    """Check the rule files. Every error is printed with its place and what to write instead.
 
-    Exit code 2 when something is wrong; what is only odd is a warning.
+    The exit code is 2 if there is an error. Warnings do not change it.
     """
     from llmvitals.rules.engine import load_engine  # noqa: PLC0415 - nor this
     from llmvitals.ruletest.load import load_tests  # noqa: PLC0415 - other commands don't need it
@@ -59,15 +59,15 @@ def check(
 
 def run_tests(
     folder: Folder = None,
-    run: Annotated[str, typer.Option(help="Only tests in whose name this stands.")] = "",
+    run: Annotated[str, typer.Option(help="Run only tests whose name contains this text.")] = "",
     require_coverage: Annotated[bool, typer.Option(help="Fail when a rule has no test.")] = False,
 ) -> None:
-    """Run the tests beside the rules (`*_test.yaml`): calls go through the worker's stages, alerts come out.
+    """Run the tests beside the rules (`*_test.yaml`): calls go in, alerts are compared.
 
-    Shows what differs, and names the rules that no test asks to fire. Exit code 1 when a test fails, 2 when
-    a file is wrong.
+    Prints the differences, and the rules that no test expects to fire. The exit code is 1 if a test fails, 2
+    if a file is wrong.
     """
-    from llmvitals.cli.outcomes import told, uncovered  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.cli.outcomes import run_suites, uncovered  # noqa: PLC0415 - other commands don't need it
     from llmvitals.rules.engine import load_engine  # noqa: PLC0415 - nor this
     from llmvitals.ruletest import Runner, load_tests  # noqa: PLC0415 - nor this
 
@@ -77,7 +77,7 @@ def run_tests(
     names = [rule.name for rule in rules.rules]
     suites = load_tests(where, names, pane)
     runner, console = Runner(settings, where), terminal(highlight=False, soft_wrap=True)
-    passed = told(runner, suites, console, wanted=run)
+    passed = run_suites(runner, suites, console, wanted=run)
     missing, eager = uncovered(suites, names)
     for what, found in (("to fire", missing), ("not to fire", eager)):
         if found and (require_coverage or not run):
@@ -86,9 +86,9 @@ def run_tests(
 
 
 def _there(folder: Path | None, settings: Settings) -> Path:
-    """The folder of rules; where none is named and there is no alerts/, the starter rules, which is said.
+    """The folder of rules; if none is named and there is no alerts/, the starter rules, with a note.
 
-    Raises ConfigError where the named one is not there: a typo must not pass for rules that are fine.
+    Raises ConfigError if a named folder is not there, so that a typo does not pass.
     """
     where = folder or settings.alerts
     if where.is_dir():

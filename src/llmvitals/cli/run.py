@@ -1,4 +1,4 @@
-"""Commands that run something: worker, demo."""
+"""Commands that run: worker, demo."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class StageName(StrEnum):
 
 def worker(
     stage: Annotated[
-        StageName, typer.Option(help="One stage, which is what a cluster scales.")
+        StageName, typer.Option(help="Run one stage only, to scale it by itself.")
     ] = StageName.ALL,
 ) -> None:
-    """Run the stages on Kafka until told to stop.
+    """Run the stages on Kafka until SIGTERM or Ctrl-C.
 
-    combine turns calls into partial sums, merge makes metrics and alerts of them, sink writes and notifies;
-    score, where scorers are set, has texts scored. Without --stage, one process of each is started and
-    watched; when one ends, all end with its exit code.
+    combine sums up calls, merge makes metrics and alerts of the sums, sink writes to stores and notifies;
+    score, if scorers are set, scores texts. Without --stage, a process of each is started and watched; when
+    one ends, all end with its exit code.
     """
     settings = settings_.load()
     logs.configure(settings)
@@ -60,13 +60,13 @@ def worker(
 
 
 def demo(
-    seconds: Annotated[int, typer.Option(min=20, max=3_600, help="How long the traffic plays.")] = 120,
-    plain: Annotated[bool, typer.Option(help="No live screen: lines, for logs.")] = False,
+    seconds: Annotated[int, typer.Option(min=20, max=3_600, help="How long to play traffic.")] = 120,
+    plain: Annotated[bool, typer.Option(help="Print lines instead of a live screen.")] = False,
 ) -> None:
-    """See it work: a real Kafka, a small company's traffic, and three things that go wrong.
+    """Play the traffic of a small company with three incidents, on a real Kafka that is started for it.
 
-    Ten minutes of a real trace are played in a minute. Without a network to fetch Kafka from, the same
-    stages run in this process. LLMVITALS_BROKERS or --brokers plays it on a Kafka of yours.
+    Ten minutes of a real trace take a minute. If Kafka can't be fetched, the same stages run in this process.
+    With LLMVITALS_BROKERS or --brokers it runs on your Kafka.
     """
     from llmvitals.local.demo import play  # noqa: PLC0415
 

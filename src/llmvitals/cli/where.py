@@ -1,13 +1,17 @@
-"""NAME=VALUE on the command line."""
+"""NAME=VALUE arguments of commands."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+Where = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME=VALUE…", help="The series, such as app=chat")
+]
 
 
 def pairs(texts: Iterable[str] | None) -> dict[str, str]:

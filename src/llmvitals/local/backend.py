@@ -1,4 +1,4 @@
-"""Where the demo's stages run: on Kafka, in processes of their own, or here."""
+"""The demo's backends: the worker on a Kafka, or the same stages in this process."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
 from llmvitals.runtime.kafka.connect import client
 from llmvitals.settings import Settings
-from llmvitals.store.sqlite.writer import SqliteWriter
+from llmvitals.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 
 class DemoBackend(Protocol):
-    """Takes events in and knows what was alerted. alerts: newest change of each episode, oldest first."""
+    """Takes calls and gives alerts. alerts: episode → its newest change, the oldest episode first."""
 
     alerts: dict[str, Alert]
 
     async def send(self, event: bytes, key: bytes) -> None:
-        """One event for the stages."""
+        """Give an event to the stages."""
 
-    async def breathe(self) -> None:
-        """Look after what came out; called about once a second."""
+    async def poll(self) -> None:
+        """Read the alerts that have come out; called about once a second."""
 
-    async def settle(self) -> None:
-        """Return when what was sent has gone its way."""
+    async def drain(self) -> None:
+        """Wait until the events that were sent are processed."""
 
 
 class OnKafka:
-    """The worker in processes of its own, on a broker."""
+    """The worker, in its own processes, on a broker."""
 
     def __init__(self, settings: Settings) -> None:
         self.alerts: dict[str, Alert] = {}
-        # A group and topics of its own, so that the demo can be played on a Kafka that has others.
+        # Its own group and topics, so that the demo can run on a Kafka that others use.
         name = f"demo{time.time_ns() // 10**9}"
         self._settings = settings.model_copy(update={"topic_prefix": name, "group": name})
 
@@ -80,10 +80,10 @@ class OnKafka:
         await self._producer.stop()
 
     async def send(self, event: bytes, key: bytes) -> None:
-        """Publish it to the calls topic."""
+        """Publish the event to the calls topic."""
         await self._producer.send(self._settings.sources[0], event, key=key)
 
-    async def breathe(self) -> None:
+    async def poll(self) -> None:
         """Read the alerts. Raises LlmvitalsError when the worker has ended."""
         if not self._worker.alive:
             raise LlmvitalsError(f"the worker has ended:\n{self._worker.tail(20)}")
@@ -92,19 +92,19 @@ class OnKafka:
                 alert = Alert.decode(record.value)
                 self.alerts[alert.episode] = alert
 
-    async def settle(self) -> None:
-        """Give the last second of traffic three seconds to come through."""
+    async def drain(self) -> None:
+        """Wait three seconds for the last alerts."""
         for _ in range(3):
             await asyncio.sleep(1)
-            await self.breathe()
+            await self.poll()
 
     def _env(self) -> dict[str, str]:
-        """The settings as they are here, for the worker's processes."""
+        """The environment of the worker's processes, with the settings of this one."""
         port = free_ports(3)[0]
-        given = self._settings.model_copy(update={"health_port": port})
+        settings = self._settings.model_copy(update={"health_port": port})
         env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        for name in given.model_fields_set:
-            value = getattr(given, name)
+        for name in settings.model_fields_set:
+            value = getattr(settings, name)
             plain = value.get_secret_value() if isinstance(value, SecretStr) else value
             if plain is not None:
                 env[f"{PREFIX}{name.upper()}"] = str(plain)
@@ -112,19 +112,19 @@ class OnKafka:
 
 
 class InProcess:
-    """The same stages without Kafka."""
+    """The same stages in this process, without Kafka."""
 
     def __init__(self, settings: Settings) -> None:
         self.alerts: dict[str, Alert] = {}
         self._replay = Replay(settings)
         assert settings.sqlite is not None  # noqa: S101 - the demo has set it
-        self._store, self._desk = SqliteWriter(settings), incident_sink(settings, routing(settings))
+        self._store, self._incidents = SqliteStore(settings), incident_sink(settings, routing(settings))
         self._events: list[Logged] = []
         self._offset = 0
 
     async def __aenter__(self) -> Self:
         await self._store.start()
-        await self._desk.start([])
+        await self._incidents.start([])
         return self
 
     async def __aexit__(
@@ -134,26 +134,26 @@ class InProcess:
         trace: TracebackType | None,
     ) -> None:
         await self._store.stop()
-        await self._desk.stop()
+        await self._incidents.stop()
 
     async def send(self, event: bytes, key: bytes) -> None:
-        """Keep it for the next breath."""
+        """Keep the event for the next poll."""
         self._events.append(Logged(self._offset, time.time_ns() // 10**6, event, key))
         self._offset += 1
 
-    async def breathe(self) -> None:
-        """Put what came through the stages, and what came out into the store and to Slack."""
+    async def poll(self) -> None:
+        """Put the events through the stages, their points into the store, and their alerts to Slack."""
         events, self._events = self._events, []
         out = self._replay.feed(events)
         points = [Logged(n, 0, m.value) for n, m in enumerate(out) if m.topic is Topic.VITALS]
         alerts = [Logged(n, 0, m.value) for n, m in enumerate(out) if m.topic is Topic.ALERTS]
         await self._store.take(0, points)
-        await self._desk.take(0, alerts)
-        await self._desk.tick()
+        await self._incidents.take(0, alerts)
+        await self._incidents.tick()
         for record in alerts:
             alert = Alert.decode(record.value or b"")
             self.alerts[alert.episode] = alert
 
-    async def settle(self) -> None:
-        """Nothing is under way."""
-        await self.breathe()
+    async def drain(self) -> None:
+        """Process the last events; nothing else is in flight."""
+        await self.poll()

@@ -1,4 +1,4 @@
-"""A child process that cannot outlive us, whatever ends us."""
+"""A child process that ends when this process ends, however that ends."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 LOCALHOST: Final = "127.0.0.1"
 
-# The guard holds the other end of a pipe of ours. When we end, even by kill -9, it reads the end of the
-# file, kills the child and removes its temporary data. (PR_SET_PDEATHSIG would not do: it fires when the
-# *thread* that forked ends, and asyncio's worker threads do.)
+# The guard process reads a pipe that this process holds open. When this process ends, even by kill -9, the
+# guard reads the end of the file, kills the child and removes its temporary data. PR_SET_PDEATHSIG would not
+# work: it fires when the *thread* that forked ends, as asyncio's worker threads do.
 _GUARD: Final = 'read -r _; kill -9 "$0" 2>/dev/null; [ -z "$1" ] || rm -rf -- "$1"'
 
 
 class Child:
-    """One process in a session of its own, so that Ctrl-C in the terminal reaches us and not it.
+    """A process in its own session, so that Ctrl-C in the terminal does not reach it.
 
-    log: where its output goes. scratch: a folder that goes with it if we die before stop().
+    log: the file of its output. scratch: a folder that is removed if this process dies before stop().
     """
 
     def __init__(
@@ -55,20 +55,20 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it runs (a paused one does)."""
+        """Whether it runs; a paused process does."""
         return self._process.poll() is None
 
     def send(self, number: int) -> None:
-        """Send it a signal; nothing happens if it has ended."""
+        """Send a signal; does nothing if the process has ended."""
         self._process.send_signal(number)
 
     def stop(self, grace: float = 10.0) -> None:
-        """End it: SIGTERM, and SIGKILL after `grace` seconds. Waits until it is gone; may be called twice."""
+        """End it: SIGTERM, and SIGKILL after `grace` seconds. Waits for the end; may be called twice."""
         if self.alive and grace:
             self.send(signal.SIGTERM)
             self.send(signal.SIGCONT)
@@ -87,19 +87,19 @@ class Child:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different ports of 127.0.0.1 that nobody listens on.
+    """Different ports of 127.0.0.1 that nobody listens on.
 
-    They lie below the range that the kernel gives to outgoing connections, so that a service which is
-    restarted finds its port still free.
+    They lie below the range that the kernel uses for outgoing connections, so a service finds its port still
+    free when it is restarted.
     """
-    found: list[int] = []
-    while len(found) < count:
+    ports: list[int] = []
+    while len(ports) < count:
         port = random.randint(15_000, 32_000)
         with socket.socket() as probe:
             try:
                 probe.bind((LOCALHOST, port))
             except OSError:
                 continue
-        if port not in found:
-            found.append(port)
-    return found
+        if port not in ports:
+            ports.append(port)
+    return ports

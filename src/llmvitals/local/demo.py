@@ -1,4 +1,4 @@
-"""`llmvitals demo`: a real Kafka, the worker, a company's traffic, and what is found."""
+"""Runs `llmvitals demo`: a Kafka, the worker, the traffic of a small company, and a screen."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHANNEL: Final = "#llm-alerts"
 
 
 def play(seconds: int, *, plain: bool) -> int:
-    """Play the demo for `seconds`, print what was found; the exit code. Leaves the metrics in STORE."""
+    """Run the demo for `seconds` and print what was found. Returns the exit code; STORE keeps the metrics."""
     for leftover in STORE.parent.glob(f"{STORE.name}*"):
         leftover.unlink()
     return asyncio.run(_play(seconds, terminal(), plain=plain))
@@ -47,19 +47,21 @@ async def _play(seconds: int, console: Console, *, plain: bool) -> int:
             slack_token=slack.token,
             slack_channel=CHANNEL,
             slack_api_url=slack.url,
-            max_alert_age="12h",  # the demo's calls are told as if they were over already
+            max_alert_age="12h",  # the demo plays faster than time, so its first calls lie hours back
         )
-        hand = await _hand(stack, settings, console)
-        screen = stack.enter_context(Screen(console, STORE, seconds, hand=hand, slack=slack, plain=plain))
-        await _traffic(hand, seconds, screen)
-        await hand.settle()
+        backend = await _backend(stack, settings, console)
+        screen = stack.enter_context(
+            Screen(console, STORE, seconds, backend=backend, slack=slack, plain=plain)
+        )
+        await _traffic(backend, seconds, screen)
+        await backend.drain()
         screen.show(seconds)
     screen.summary()
     return 0
 
 
-async def _hand(stack: AsyncExitStack, settings: Settings, console: Console) -> DemoBackend:
-    """The stages on a Kafka: the one that is set, or one of our own, or else in this process."""
+async def _backend(stack: AsyncExitStack, settings: Settings, console: Console) -> DemoBackend:
+    """The backend: on the Kafka of the settings, else on a local one, else in this process."""
     if f"{PREFIX}BROKERS" not in os.environ:
         from llmvitals.local.kafka import LocalKafka  # noqa: PLC0415 - needs the extra `demo`
 
@@ -67,7 +69,9 @@ async def _hand(stack: AsyncExitStack, settings: Settings, console: Console) -> 
         try:
             address = await asyncio.to_thread(kafka.start)
         except Unavailable as error:
-            console.print(f"{error}\nSo the same stages run in this process, without Kafka.", style="yellow")
+            console.print(
+                f"{error}\nThe same stages run in this process instead, without Kafka.", style="yellow"
+            )
             return await stack.enter_async_context(InProcess(settings))
         stack.callback(kafka.stop)
         settings = settings.model_copy(update={"brokers": address})
@@ -75,8 +79,8 @@ async def _hand(stack: AsyncExitStack, settings: Settings, console: Console) -> 
     return await stack.enter_async_context(OnKafka(settings))
 
 
-async def _traffic(hand: DemoBackend, seconds: int, screen: Screen) -> None:
-    """Send the calls when they are due, SPEED times faster than they were; draw once a second."""
+async def _traffic(backend: DemoBackend, seconds: int, screen: Screen) -> None:
+    """Send the calls when they are due, SPEED times faster than in the trace; draw once a second."""
     length = seconds * SPEED * SECOND
     start = time.time_ns() // 1_000 - length
     began, drawn = time.monotonic(), 0
@@ -85,7 +89,7 @@ async def _traffic(hand: DemoBackend, seconds: int, screen: Screen) -> None:
         while (now := time.monotonic() - began) < due:
             if int(now) > drawn:
                 drawn = int(now)
-                await hand.breathe()
+                await backend.poll()
                 screen.show(drawn)
             await asyncio.sleep(min(due - now, 0.25))
-        await hand.send(json.dumps(event).encode(), event["session"].encode())
+        await backend.send(json.dumps(event).encode(), event["session"].encode())

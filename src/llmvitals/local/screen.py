@@ -1,4 +1,4 @@
-"""The demo's screen: the company's numbers, and the Slack messages as they come."""
+"""The demo's screen: numbers of the company's apps, and the Slack messages as they arrive."""
 
 from __future__ import annotations
 
@@ -30,31 +30,38 @@ if TYPE_CHECKING:
     from llmvitals.notify.message import Notice
     from llmvitals.testing import FakeSlack
 
-SIGNS: Final = (
+INCIDENT_LABELS: Final = (
     {("prompt_version", "v8")},
     {("provider", "anthropic"), ("app", "code-review")},
     {("session", "run-4711")},
 )
-"""The labels by any of which each of traffic.INCIDENTS is known again."""
+"""For each of traffic.INCIDENTS, labels of which an alert about it has at least one."""
 
 _APPS: Final = """
     SELECT tags, SUM(calls), SUM(errors), SUM(cost_nano), SUM(input_tokens),
            (SELECT latency_ms_p95 FROM llm_calls AS newest
-            WHERE newest.view = 'app' AND newest.window = '1m' AND newest.tags = each.tags
+            WHERE newest.view = 'app' AND newest.window = '1m' AND newest.tags = app.tags
             ORDER BY start DESC LIMIT 1)
-    FROM llm_calls AS each WHERE view = 'app' AND window = '10s' GROUP BY tags ORDER BY SUM(cost_nano) DESC
+    FROM llm_calls AS app WHERE view = 'app' AND window = '10s' GROUP BY tags ORDER BY SUM(cost_nano) DESC
 """
 
 
 class Screen:
-    """A live screen on a terminal; with `plain`, lines for what is new."""
+    """A live screen on a terminal; with `plain`, lines for each change of an alert."""
 
     def __init__(
-        self, console: Console, store: Path, seconds: int, *, hand: DemoBackend, slack: FakeSlack, plain: bool
+        self,
+        console: Console,
+        store: Path,
+        seconds: int,
+        *,
+        backend: DemoBackend,
+        slack: FakeSlack,
+        plain: bool,
     ) -> None:
         self._console, self._store, self._seconds = console, store, seconds
-        self._hand, self._slack, self._plain = hand, slack, plain
-        self._said: dict[str, str] = {}
+        self._backend, self._slack, self._plain = backend, slack, plain
+        self._printed: dict[str, str] = {}
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
@@ -71,35 +78,37 @@ class Screen:
         self._live.stop()
 
     def show(self, second: int) -> None:
-        """Draw the present state."""
+        """Draw the state at this second of the demo."""
         if not self._plain:
             self._live.update(self._drawn(second), refresh=True)
             return
-        for episode, alert in self._hand.alerts.items():
+        for episode, alert in self._backend.alerts.items():
             state = f"{alert.status} {alert.level}"
-            if self._said.get(episode) != state:
-                self._said[episode] = state
+            if self._printed.get(episode) != state:
+                self._printed[episode] = state
                 self._console.print(f"{second:4} s")
                 self._console.print(draw(notice(MessageState.alone(alert))))
 
     def summary(self) -> None:
-        """What was found, where the metrics are, and how to ask them."""
+        """Print what was found, where the metrics are, and how to query them."""
         if not self._plain:
-            for alert in self._hand.alerts.values():
+            for alert in self._backend.alerts.values():
                 self._console.print(draw(notice(MessageState.alone(alert))))
         self._console.print(self._numbers())
         found = Table("what went wrong", "found", "by the rule", box=None, title="What was found")
-        for what, signs in zip(INCIDENTS, SIGNS, strict=True):
-            rules = sorted({a.rule for a in self._hand.alerts.values() if signs & a.labels.items()})
+        for what, labels_of_incident in zip(INCIDENTS, INCIDENT_LABELS, strict=True):
+            rules = sorted(
+                {a.rule for a in self._backend.alerts.values() if labels_of_incident & a.labels.items()}
+            )
             found.add_row(what, Text("yes", "green") if rules else Text("no", "red"), ", ".join(rules))
         self._console.print(found)
-        ask = f"  {_command()} --set sqlite={self._store} query --window 1m --metric"
+        query = f"  {_command()} --set sqlite={self._store} query --window 1m --metric"
         self._console.print(
-            f"\n{len(self._hand.alerts)} incidents, {len(self._slack.messages)} Slack messages "
+            f"\n{len(self._backend.alerts)} incidents, {len(self._slack.messages)} Slack messages "
             "(each incident has one, which is edited as it changes).\n"
-            f"The metrics are in {self._store} (SQLite). Ask them:\n",
-            f"{ask} cost --by team\n",
-            f"{ask} latency_p95 --by app,model",
+            f"The metrics are in {self._store} (SQLite). Query them:\n",
+            f"{query} cost --by team\n",
+            f"{query} latency_p95 --by app,model",
             highlight=False,
             soft_wrap=True,
             sep="",
@@ -108,7 +117,7 @@ class Screen:
     def _drawn(self, second: int) -> RenderableType:
         bar = ProgressBar(total=self._seconds, completed=second, width=40)
         head = Columns([Text("llmvitals demo · ten minutes of trace a minute", style="bold"), bar])
-        newest = list(self._hand.alerts.values())
+        newest = list(self._backend.alerts.values())
         room = max(1, (self._console.height - 13) // 4)
         hidden = len(newest) - room
         parts: list[RenderableType] = [head, Text(), self._numbers(), Text()]
@@ -133,7 +142,7 @@ class Screen:
 
 
 def _command() -> str:
-    """How to call llmvitals from here: `make demo` has not put it on anybody's PATH."""
+    """The command to run llmvitals from here; `make demo` does not put it on the PATH."""
     return (
         "llmvitals"
         if shutil.which("llmvitals")
@@ -141,17 +150,17 @@ def _command() -> str:
     )
 
 
-def _brief(said: Notice) -> RenderableType:
-    """A message in three lines, so that many are seen at once; the end of the demo shows them whole."""
-    style = COLOURS[said.colour]
-    labels = " · ".join(f"{name} {value}" for name, value in said.labels)
-    lines = (said.title.split(" ", 1)[-1], next(iter(said.words), labels), said.figure)
+def _brief(message: Notice) -> RenderableType:
+    """A message in three lines, so that many fit; the end of the demo prints them whole."""
+    style = COLOURS[message.colour]
+    labels = " · ".join(f"{name} {value}" for name, value in message.labels)
+    lines = (message.title.split(" ", 1)[-1], next(iter(message.words), labels), message.figure)
     bar = Text("▌ ", style=style)
     return Group(*(Text.assemble(bar, (line, "bold" if n == 0 else "")) for n, line in enumerate(lines)), "")
 
 
 def _rows(store: Path) -> list[tuple[Any, ...]]:
-    """What the store has; nothing while it is being made."""
+    """A row for each app; none while the store is being made."""
     if not store.exists():
         return []
     with (

@@ -1,4 +1,4 @@
-"""A server of our own on this machine: start, freeze, kill, restart, stop, leave nothing behind."""
+"""A server that runs as a child process: start, pause, kill, restart and stop it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from llmvitals.local.child import Child
 class Service:
     """A context manager around one child process and its data.
 
-    name: in messages and in the temporary folder's name. data: where the data lie (default: a temporary
-    folder, which stop() removes). It blocks; in async code call `await asyncio.to_thread(service.start)`.
+    name: used in messages and in the temporary folder's name. data: the folder of the data (default: a
+    temporary folder, which stop() removes). Methods block; in async code call
+    `await asyncio.to_thread(service.start)`.
     """
 
     def __init__(self, name: str, data: Path | None = None) -> None:
@@ -26,17 +27,17 @@ class Service:
         self._child: Child | None = None
         self._command: list[str] = []
         self.address = ""
-        """Where it serves, once it is started."""
+        """The address, once it is started."""
 
     def prepare(self) -> list[str]:
-        """Fetch what is missing, write the configuration into `folder`, give the command that starts it.
+        """Fetch what is missing, and write the configuration into `folder`. Returns the command to start it.
 
         Raises Unavailable.
         """
         raise NotImplementedError
 
     def ready(self) -> bool:
-        """Whether it serves by now."""
+        """Whether it accepts requests."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -47,9 +48,9 @@ class Service:
         self.stop()
 
     def start(self, timeout: float = 60.0) -> str:
-        """Prepare, start, wait until it serves; gives the address.
+        """Prepare, start, and wait until it is ready. Returns the address.
 
-        Raises Unavailable if it can't be had here, StartFailed if it is not up after `timeout` seconds.
+        Raises Unavailable if it can't run here, StartFailed if it is not ready in `timeout` seconds.
         """
         self._folder = self._data or Path(tempfile.mkdtemp(prefix=f"llmvitals-{self.name}-"))
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -62,12 +63,12 @@ class Service:
         return self.address
 
     def stop(self, grace: float = 10.0) -> None:
-        """End it (SIGKILL after `grace` seconds), wait until it is gone, remove temporary data.
+        """End it (SIGKILL after `grace` seconds), wait until it has ended, and remove temporary data.
 
         May be called twice.
         """
         if self._child:
-            # Data that is thrown away needs no orderly end.
+            # Temporary data needs no clean shutdown.
             self._child.stop(grace if self._data else 0.0)
             self._child = None
         if self._folder and not self._data:
@@ -75,19 +76,19 @@ class Service:
         self._folder = None
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): connections stay, answers don't come."""
+        """Pause it (SIGSTOP): connections stay open, but nothing is answered."""
         self._running.send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Go on after pause()."""
+        """Resume after pause()."""
         self._running.send(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it by SIGKILL; the data stay, for restart()."""
+        """Kill it (SIGKILL); the data stay for restart()."""
         self._running.stop(0.0)
 
     def restart(self, timeout: float = 60.0) -> None:
-        """Start it again on the same port and data; ends it in order first if it still runs."""
+        """Start it again with the same port and data; a running one is stopped first."""
         self._running.stop()
         self._run(timeout)
 
@@ -98,14 +99,14 @@ class Service:
 
     @property
     def folder(self) -> Path:
-        """Where configuration, data and log lie. Raises RuntimeError before start()."""
+        """The folder of configuration, data and log. Raises RuntimeError before start()."""
         if self._folder is None:
             raise RuntimeError(f"{self.name} is not started")
         return self._folder
 
     @property
     def log(self) -> Path:
-        """What it printed since its last start."""
+        """The file of its output since the last start."""
         return self.folder / f"{self.name}.out"
 
     @property
@@ -120,9 +121,9 @@ class Service:
         give_up = time.monotonic() + timeout
         while not self.ready():
             if not child.alive:
-                raise StartFailed(f"{self.name} ended while it started. Its last words:\n{child.tail()}")
+                raise StartFailed(f"{self.name} ended while it started. Its last lines:\n{child.tail()}")
             if time.monotonic() > give_up:
                 raise StartFailed(
-                    f"{self.name} was not up after {timeout:g} s. Its last words:\n{child.tail()}"
+                    f"{self.name} was not ready after {timeout:g} s. Its last lines:\n{child.tail()}"
                 )
             time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The demo's traffic: a real trace of LLM calls, told as those of a small company where things go wrong."""
+"""The demo's traffic: a real trace of LLM calls, played as the calls of a company with three incidents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPEED: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """One application of the company; `share` of the calls are its."""
+    """An application of the company. share: its part of all calls."""
 
     name: str
     team: str
@@ -42,7 +42,7 @@ APPS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """When what goes wrong, as shares of the demo's time."""
+    """When each incident begins and ends, as shares of the demo's time."""
 
     stuffing: float = 0.25
     slow: float = 0.40
@@ -53,10 +53,10 @@ class Script:
 
 INCIDENTS: Final = (
     "answer@v8 of support-bot stuffs 8,000 tokens into each call",
-    "anthropic gets slow, and then fails",
+    "anthropic becomes slow, and then fails",
     "a session of research-agent runs away",
 )
-"""What the script makes go wrong, in the order of its times."""
+"""The incidents of the script, in the order of their beginnings."""
 
 
 def trace() -> list[tuple[int, int, int]]:
@@ -79,15 +79,15 @@ def company(start: int, length: int, seed: int = 7, script: Script | None = None
 
     start: µs since 1970 of the first call; length: µs of event time; the same seed gives the same calls.
     """
-    teller = _Teller(start, length, random.Random(seed), script or Script())
+    maker = _Calls(start, length, random.Random(seed), script or Script())
     calls = trace()
     span = calls[-1][0] + SECOND
     events = []
     for turn in range(length // span + 1):
         for at, context, generated in calls:
             if turn * span + at < length:
-                events.append(teller.call(turn * span + at, context, generated))
-    events.extend(teller.runaway())
+                events.append(maker.call(turn * span + at, context, generated))
+    events.extend(maker.runaway())
     return iter(sorted((event for event in events if event["ts"] * 1000 < start + length), key=_end))
 
 
@@ -95,8 +95,8 @@ def _end(event: dict[str, Any]) -> tuple[int, str]:
     return event["ts"], event["id"]
 
 
-class _Teller:
-    """Makes calls; counts them so that ids are the same for the same seed."""
+class _Calls:
+    """Makes calls; their ids are counted, so the same seed gives the same ids."""
 
     def __init__(self, start: int, length: int, dice: random.Random, script: Script) -> None:
         self.start, self.length, self.dice, self.script = start, length, dice, script
@@ -111,7 +111,7 @@ class _Teller:
             version, context = "v8", context + 8_000
         event = self._event(app, at, context, generated) | {"prompt_version": version}
         if app.provider == "anthropic" and self.script.slow < moment < self.script.recovered:
-            self._trouble(event, moment)
+            self._degrade(event, moment)
         return event
 
     def runaway(self) -> Iterator[dict[str, Any]]:
@@ -130,7 +130,7 @@ class _Teller:
             at += SECOND // 2
             context = min(context + 900, 180_000)
 
-    def _trouble(self, event: dict[str, Any], moment: float) -> None:
+    def _degrade(self, event: dict[str, Any], moment: float) -> None:
         event["latency_ms"] = round(event["latency_ms"] * 6, 3)
         event["ttft_ms"] = round(event["ttft_ms"] * 6, 3)
         if moment > self.script.failing and self.dice.random() < 0.7:

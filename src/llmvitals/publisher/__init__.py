@@ -1,4 +1,4 @@
-"""Calls from an application to Kafka, which must never cost the application more than a queue."""
+"""Sends calls from an application to Kafka, without ever blocking the application."""
 
 from __future__ import annotations
 
@@ -18,21 +18,19 @@ from llmvitals.settings import connection, unknown
 
 
 class Publisher:
-    """Publishes calls without ever blocking or raising into the application.
+    """Publishes calls; it never blocks the application, and never raises into it.
 
         with Publisher() as publisher:
             publisher.publish({"id": "…", "ts": "2025-01-01T12:00:00Z", "model": "gpt-5", …})
 
-    A thread with a producer of its own sends them. While Kafka can't be reached, calls wait in the queue
-    and are sent once it can; what doesn't fit is dropped and counted. Safe to use from several threads,
-    from async code, and after a fork. What goes wrong is logged under `llmvitals.publisher`, each cause once
-    a minute.
+    A thread with its own producer sends them. While Kafka can't be reached, calls wait in a queue and are
+    sent later; calls that do not fit are dropped and counted. Safe to use from several threads, from async
+    code, and after a fork. Problems are logged under `llmvitals.publisher`, each cause once a minute.
 
-    settings: how to reach Kafka; by default those of the environment, with `brokers` over them, and of the
-    file that LLMVITALS_CONFIG names: llmvitals.toml is not read. topic: by default PREFIX.calls.v1.
-    queue: how many calls may wait, unacknowledged ones included.
-    Wrong settings of the connection raise ConfigError here, at the start of the application; all others are
-    not looked at, and nothing raises later.
+    settings: how to reach Kafka; by default from the environment and the file that LLMVITALS_CONFIG names
+    (llmvitals.toml is not read). brokers: goes before the settings. topic: by default PREFIX.calls.v1.
+    queue: how many calls may wait, unacknowledged ones included. Wrong settings of the connection raise
+    ConfigError here, at the start of the application; other settings are not read, and nothing raises later.
     """
 
     def __init__(
@@ -46,12 +44,12 @@ class Publisher:
         if settings is None:
             for sentence in unknown():
                 log.warning("%s", sentence)
-        found = settings or connection(brokers=brokers)
-        self._connection = found.model_copy(update={"brokers": brokers}) if brokers else found
-        self._topic = topic or found.topic("calls")
+        given = settings or connection(brokers=brokers)
+        self._connection = given.model_copy(update={"brokers": brokers}) if brokers else given
+        self._topic = topic or given.topic("calls")
         self._limit = queue
-        self._desks: dict[int, EventQueue] = {}
-        self._desk  # noqa: B018 - makes that of this process
+        self._queues: dict[int, EventQueue] = {}
+        self._queue  # noqa: B018 - makes the queue of this process
 
     def __enter__(self) -> Self:
         return self
@@ -68,37 +66,37 @@ class Publisher:
     @property
     def sent(self) -> int:
         """Calls that Kafka has acknowledged."""
-        return self._desk.counts["sent"]
+        return self._queue.counts["sent"]
 
     @property
     def dropped(self) -> int:
-        """Calls that found the queue full or the publisher closed, or were in it when the time was up."""
-        return self._desk.counts["dropped"]
+        """Calls that found the queue full or the publisher closed, or waited in it when close() timed out."""
+        return self._queue.counts["dropped"]
 
     @property
     def failed(self) -> int:
-        """Calls that are no JSON, or that Kafka refused for good."""
-        return self._desk.counts["failed"]
+        """Calls that can't be written as JSON, or that Kafka refused for good."""
+        return self._queue.counts["failed"]
 
     @property
     def waiting(self) -> int:
         """Calls in the queue, and those sent but not yet acknowledged."""
-        return self._desk.waiting
+        return self._queue.waiting
 
     @property
     def restarts(self) -> int:
-        """How often sending was interrupted by a defect, and began again."""
-        return self._desk.restarts
+        """How often the sending thread ended because of a bug and was started again."""
+        return self._queue.restarts
 
     def publish(self, call: Mapping[str, Any] | Any) -> bool:
-        """Hand over one call: a mapping, or anything with `model_dump`. False when it was not taken.
+        """Queue a call: a mapping, or anything with `model_dump`. False when it was not queued.
 
         Keyed by its `session`, else its `trace_id`, so that the calls of a session share a partition.
         """
         return self._put(call, None)
 
     async def apublish(self, call: Mapping[str, Any] | Any) -> bool:
-        """The same, and wait until Kafka has it. False when it was not taken or not delivered.
+        """Queue a call and wait until Kafka has it. False when it was not queued or not delivered.
 
         When the waiting is cancelled, the call is sent nevertheless.
         """
@@ -109,59 +107,61 @@ class Publisher:
             if not done.done():
                 done.set_result(delivered)
 
-        def tell(delivered: bool) -> None:
+        def done_elsewhere(delivered: bool) -> None:
             loop.call_soon_threadsafe(resolve, delivered)
 
-        return self._put(call, tell) and await done
+        return self._put(call, done_elsewhere) and await done
 
     def close(self, timeout: float = 10.0) -> None:
-        """Send what waits, for at most `timeout` seconds; the rest counts as dropped."""
+        """Send the calls that wait, for at most `timeout` seconds; the rest counts as dropped."""
         atexit.unregister(self.close)
-        desk = self._desks.get(os.getpid())
-        if desk is not None:
-            desk.close(timeout)
-            if desk.thread is not None:
-                desk.thread.join(timeout + 3.0)
-            desk.clear()
+        queue = self._queues.get(os.getpid())
+        if queue is not None:
+            queue.close(timeout)
+            if queue.thread is not None:
+                queue.thread.join(timeout + 3.0)
+            queue.clear()
 
     @property
-    def _desk(self) -> EventQueue:
-        """That of this process: after a fork the thread has stayed with the parent, and so does its queue."""
+    def _queue(self) -> EventQueue:
+        """The queue of this process; after a fork, the thread and its queue stay with the parent."""
         pid = os.getpid()
-        found = self._desks.get(pid)
-        if found is None:
-            found = self._desks.setdefault(pid, EventQueue(self._limit))
+        queue = self._queues.get(pid)
+        if queue is None:
+            queue = self._queues.setdefault(pid, EventQueue(self._limit))
             atexit.register(self.close, 2.0)
-        return found
+        return queue
 
     def _put(self, call: Any, done: Callable[[bool], object] | None) -> bool:
-        desk = self._desk
+        queue = self._queue
         try:
             event = _event(call, done)
         except Exception as error:  # noqa: BLE001 - whatever the application hands in, it goes on
-            desk.refuse("failed", "a call can't be published: it is no JSON (%s)", type(error).__name__)
+            queue.refuse(
+                "failed", "a call can't be published: it can't be written as JSON (%s)", type(error).__name__
+            )
             return False
-        if not desk.put(event):
+        if not queue.put(event):
             return False
-        if desk.thread is None or not desk.thread.is_alive():
-            self._begin(desk)
+        if queue.thread is None or not queue.thread.is_alive():
+            self._start_thread(queue)
         return True
 
-    def _begin(self, desk: EventQueue) -> None:
-        with desk.lock:
-            if desk.thread is not None and desk.thread.is_alive():
+    def _start_thread(self, queue: EventQueue) -> None:
+        with queue.lock:
+            if queue.thread is not None and queue.thread.is_alive():
                 return
-            desk.restarts += desk.thread is not None
-            sender = Sender(desk, self._connection, self._topic)
+            queue.restarts += queue.thread is not None
+            sender = Sender(queue, self._connection, self._topic)
             thread = threading.Thread(target=sender.run, name=THREAD, daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:  # at the limit of threads, or while Python shuts down
                 why = str(error)
             else:
-                desk.thread = thread
+                queue.thread = thread
                 return
-        desk.tell("thread", "the sending thread can't be started (%s): the next call tries again", why)
+        queue.warn("thread", "the sending thread can't be started (%s): the next call tries again", why)
 
 
 def _event(call: Any, done: Callable[[bool], object] | None) -> Event:

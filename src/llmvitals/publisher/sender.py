@@ -20,35 +20,35 @@ if TYPE_CHECKING:
 THREAD: Final = "llmvitals-publisher"
 _PAUSES: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 _SLOW: Final = 2.0
-"""Seconds after which it is said that Kafka has not taken a call."""
+"""Seconds without an answer after which a warning is logged."""
 
 
 class Sender:
-    """The thread's work: takes from the desk, gives to Kafka, lays back what may still succeed."""
+    """Takes events from the queue, sends them to Kafka, and puts back those that may still succeed."""
 
-    def __init__(self, desk: EventQueue, connection: Connection, topic: str) -> None:
-        self._desk, self._connection, self._topic = desk, connection, topic
-        self._flying: dict[asyncio.Future[Any], Event] = {}
-        self._troubles = 0
+    def __init__(self, queue: EventQueue, connection: Connection, topic: str) -> None:
+        self._queue, self._connection, self._topic = queue, connection, topic
+        self._in_flight: dict[asyncio.Future[Any], Event] = {}
+        self._failures = 0
 
     def run(self) -> None:
-        """Until the desk is closed, and is empty or the time is up; what else ends it, begins it again."""
+        """Send until the queue is closed, and empty or out of time; after any other end, start again."""
         crashes = 0
         while True:
             try:
                 with asyncio.Runner() as runner:
-                    runner.get_loop().set_exception_handler(self._surprised)
+                    runner.get_loop().set_exception_handler(self._loop_error)
                     runner.run(self._run())
             except BaseException as error:  # noqa: BLE001 - nobody else would send
                 why: BaseException = error
             else:
                 return
-            if self._desk.over:
+            if self._queue.over:
                 return
-            self._desk.restarts += 1
-            self._desk.tell(
+            self._queue.restarts += 1
+            self._queue.warn(
                 f"restart {type(why).__name__}",
-                "sending was interrupted by %s and begins again: calls may arrive twice",
+                "sending was interrupted by %s and starts again: calls may arrive twice",
                 type(why).__name__,
             )
             self._wait(_PAUSES[min(crashes, len(_PAUSES) - 1)])
@@ -56,16 +56,16 @@ class Sender:
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        while time.monotonic() < until and not self._desk.over:
+        while time.monotonic() < until and not self._queue.over:
             time.sleep(0.05)
 
     async def _run(self) -> None:
-        task, self._flying = asyncio.current_task(), {}
-        self._desk.attach(asyncio.get_running_loop(), lambda: task and task.cancel())
+        task, self._in_flight = asyncio.current_task(), {}
+        self._queue.attach(asyncio.get_running_loop(), lambda: task and task.cancel())
         producer = None
         try:
             producer = await self._connected()
-            while await self._step(producer):
+            while await self._next(producer):
                 pass
         finally:
             if producer is not None:
@@ -76,7 +76,7 @@ class Sender:
 
         from llmvitals.runtime.kafka.connect import client  # noqa: PLC0415
 
-        _quieten()
+        _silence_aiokafka()
         settings = client(self._connection, "publisher")
         while True:
             producer = AIOKafkaProducer(
@@ -96,19 +96,19 @@ class Sender:
                 await _stop(producer)
                 raise
             else:
-                self._troubles = 0
+                self._failures = 0
                 return producer
 
-    async def _step(self, producer: AIOKafkaProducer) -> bool:
-        """Send one or wait for one; False when there is nothing more to do."""
-        closing = self._desk.closing is not None  # before the look: what is taken after it is not to be left
-        event = self._desk.take()
+    async def _next(self, producer: AIOKafkaProducer) -> bool:
+        """Send the next event, or wait for one; False when there is nothing more to do."""
+        closing = self._queue.closing is not None  # read before `take`, so that no event is left behind
+        event = self._queue.take()
         if event is not None:
             await self._send(producer, event)
         elif not closing:
-            await self._desk.rest()
-        elif self._flying:
-            await asyncio.wait(self._flying, return_when=asyncio.FIRST_COMPLETED)
+            await self._queue.wait()
+        elif self._in_flight:
+            await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
         else:
             return False
         return True
@@ -116,63 +116,63 @@ class Sender:
     async def _send(self, producer: AIOKafkaProducer, event: Event) -> None:
         slow = asyncio.get_running_loop().call_later(_SLOW, self._slow, producer)
         try:
-            flight = await producer.send(self._topic, event.value, key=event.key)
+            delivery = await producer.send(self._topic, event.value, key=event.key)
         except Exception as error:  # noqa: BLE001 - as above
-            await self._refused(event, error)
+            await self._not_accepted(event, error)
             return
         finally:
             slow.cancel()
-        self._flying[flight] = event
-        flight.add_done_callback(self._landed)
+        self._in_flight[delivery] = event
+        delivery.add_done_callback(self._delivered)
 
-    def _landed(self, flight: asyncio.Future[Any]) -> None:
-        event = self._flying.pop(flight, None)
-        error = None if flight.cancelled() else flight.exception()
+    def _delivered(self, delivery: asyncio.Future[Any]) -> None:
+        event = self._in_flight.pop(delivery, None)
+        error = None if delivery.cancelled() else delivery.exception()
         if event is None:
             return
-        if flight.cancelled() or _again(error):
-            self._desk.back(event)
+        if delivery.cancelled() or _retriable(error):
+            self._queue.put_back(event)
             self._warn(error)
         elif error is not None:
             self._fail(event, error)
         else:
-            self._troubles = 0
-            self._desk.settle(event, "sent")
+            self._failures = 0
+            self._queue.finish(event, "sent")
 
-    async def _refused(self, event: Event, error: Exception) -> None:
-        if _again(error):
-            self._desk.back(event)
+    async def _not_accepted(self, event: Event, error: Exception) -> None:
+        if _retriable(error):
+            self._queue.put_back(event)
             await self._pause(error)
         else:
             self._fail(event, error)
 
     def _fail(self, event: Event, error: BaseException | None) -> None:
-        self._desk.settle(event, "failed")
+        self._queue.finish(event, "failed")
         name = type(error).__name__
-        self._desk.tell(f"failed {name}", "Kafka refused a call for %s: %s", self._topic, name)
+        self._queue.warn(f"failed {name}", "Kafka refused a call for %s: %s", self._topic, name)
 
     async def _pause(self, error: Exception) -> None:
         self._warn(error)
-        wait = _PAUSES[min(self._troubles, len(_PAUSES) - 1)]
-        self._troubles += 1
+        wait = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+        self._failures += 1
         await asyncio.sleep(wait)
 
     def _slow(self, producer: AIOKafkaProducer) -> None:
-        """Say at once what aiokafka finds out in ten seconds."""
+        """Warn early; aiokafka itself reports this only after ten seconds."""
         if producer.client.cluster.partitions_for_topic(self._topic) is None:
             self._no_topic()
         else:
-            self._say(None, "it does not answer")
+            self._unreachable(None, "it does not answer")
 
     def _warn(self, error: BaseException | None) -> None:
         name = type(error).__name__
         if name == "UnknownTopicOrPartitionError":
             self._no_topic()
         else:
-            self._say(error, name if error is not None else "the connection was closed")
+            self._unreachable(error, name if error is not None else "the connection was closed")
 
     def _no_topic(self) -> None:
-        self._desk.tell(
+        self._queue.warn(
             "topic",
             "Kafka at %s has no topic %s (`llmvitals topics apply` creates it): calls wait, and are dropped "
             "once the queue is full",
@@ -180,33 +180,34 @@ class Sender:
             self._topic,
         )
 
-    def _say(self, error: BaseException | None, why: str) -> None:
-        self._desk.tell(
+    def _unreachable(self, error: BaseException | None, why: str) -> None:
+        self._queue.warn(
             f"away {type(error).__name__}",
             "Kafka at %s does not take calls (%s): they wait, and are dropped once the queue is full",
             self._connection.brokers,
             why,
         )
 
-    def _surprised(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Instead of asyncio's own handler, which would log whatever the exception quotes."""
+    def _loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Replaces asyncio's handler, which would log the text of the exception, and so perhaps a call."""
         name = type(context.get("exception")).__name__
-        self._desk.tell(f"loop {name}", "something went wrong beside the sending: %s", name)
+        self._queue.warn(f"loop {name}", "an error outside of sending: %s", name)
 
 
-def _again(error: BaseException | None) -> bool:
-    """Whether the same record may be taken later; a timeout is not marked as such in aiokafka."""
+def _retriable(error: BaseException | None) -> bool:
+    """Whether to send the same record again; aiokafka does not mark its timeout as retriable."""
     return bool(getattr(error, "retriable", False)) or type(error).__name__ == "KafkaTimeoutError"
 
 
-def _elsewhere(_record: logging.LogRecord) -> bool:
-    """Else aiokafka would log each attempt, twice a second, and at DEBUG what is sent."""
+def _other_thread(_record: logging.LogRecord) -> bool:
+    """Whether to log. In our thread aiokafka would log each attempt, and at DEBUG the calls themselves."""
     return threading.current_thread().name != THREAD
 
 
-def _quieten(only: Callable[[logging.LogRecord], bool] = _elsewhere) -> None:
-    """Let aiokafka say nothing in the sender's thread; the application may use it in others."""
-    for name in [each for each in logging.root.manager.loggerDict if each.partition(".")[0] == "aiokafka"]:
+def _silence_aiokafka(only: Callable[[logging.LogRecord], bool] = _other_thread) -> None:
+    """Drop aiokafka's log records of the sender's thread; the application may use it in others."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "aiokafka"]
+    for name in names:
         logging.getLogger(name).addFilter(only)
 
 

@@ -1,4 +1,5 @@
-"""What alerts have done, from the points in the store: `alerts history` and `alerts report`.
+"""What alerts and statistics have done, read from the store.
 
-`past` reads the changes, `summary` and `suggest` are what comes of them, `show` prints it.
+`run` reads past alerts and makes the report of `summary`, `advice` and `levels`; `drift` and `canary` read
+statistics. `show` makes plain data of them; tables for the terminal are in `cli/tables`.
 """

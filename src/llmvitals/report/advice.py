@@ -1,4 +1,4 @@
-"""What a rule's past suggests: pure, and each piece of advice says how it was found."""
+"""Advice about rules from their past alerts; each piece says how it was found."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from llmvitals.rules.rule import Rule
 
 OFTEN: Final = 5.0
-"""Times a week from which a rule is said to fire often."""
+"""A rule that fires this many times a week fires often."""
 STEPS: Final = tuple(minutes * MINUTE for minutes in (1, 2, 5, 10, 15, 30, 60))
-"""The lengths that are suggested."""
+"""The durations that are suggested."""
 _PER_BLOCK: Final = HOUR
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """rule, what to change, and why: sentences."""
+    """A rule, what to change in it, and why."""
 
     rule: str
     change: str
@@ -32,7 +32,7 @@ class Advice:
 
 
 def of_times(rule: Rule, found: Sequence[Episode], span: Span) -> Iterator[Advice]:
-    """What to do about a rule that fires often and briefly, or again and again."""
+    """Advice for a rule that fires often and briefly, or again and again."""
     over = [episode for episode in found if episode.end is not None]
     if not rule.condition.lasting or len(found) / span.weeks < OFTEN or not over:
         return
@@ -41,7 +41,7 @@ def of_times(rule: Rule, found: Sequence[Episode], span: Span) -> Iterator[Advic
 
 
 def _hold(rule: Rule, over: Sequence[Episode], span: Span) -> Iterator[Advice]:
-    """A longer `for`, where it would halve the fires. A breach lasted for + the alert − keep_firing_for."""
+    """A longer `for`, if it would halve the alerts. A breach lasts `for` + the alert − `keep_firing_for`."""
     breaches = [rule.hold + episode.lasted(span.end) - rule.keep for episode in over]
     for step in STEPS:
         left = sum(breach >= step for breach in breaches)
@@ -57,7 +57,7 @@ def _hold(rule: Rule, over: Sequence[Episode], span: Span) -> Iterator[Advice]:
 
 
 def _keep(rule: Rule, over: Sequence[Episode]) -> Iterator[Advice]:
-    """A longer `keep_firing_for`, where alerts come back soon after their end."""
+    """A longer `keep_firing_for`, if alerts come back soon after their end."""
     gaps: list[int] = []
     ends: dict[str, int] = {}
     for episode in over:

@@ -1,4 +1,4 @@
-"""`canary show`: an arm beside its control, metric by metric, from the store."""
+"""Reads from the store how arms compare with their controls, metric by metric."""
 
 from __future__ import annotations
 
@@ -6,27 +6,18 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.table import Table
-from rich.text import Text
-
-from llmvitals.backtest.show import labelled
 from llmvitals.metrics.columns import CANARY
-from llmvitals.report.drift import chosen, span_of, told
-from llmvitals.report.plot import columns, interval, spark
-from llmvitals.store.stored import stored
+from llmvitals.report.drift import chosen, plain_point, span_of
+from llmvitals.store.registry import store_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from rich.console import Console
 
     from llmvitals.settings import Settings
 
 _OTHERS: Final = ("view", "window", "rule", "metric", "arm", "control")
 _DIFFERENCES: Final = ("score", "top_score")
-"""What metrics whose effect is a difference begin with; that of all others is a ratio."""
-_WIDE: Final = 120
-"""Characters of a line in which intervals are drawn, too."""
+"""The beginnings of metrics whose effect is a difference; the effect of others is a ratio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +33,8 @@ class MetricCourse:
         return self.points[-1][1]
 
     @property
-    def none(self) -> float:
-        """What an effect is where there is none."""
+    def no_effect(self) -> float:
+        """The value of an effect that means: no difference."""
         return 0.0 if self.metric.startswith(_DIFFERENCES) else 1.0
 
     @property
@@ -82,7 +73,7 @@ async def found(
     """The comparisons since a duration ago or a time, the newest last; raises as drift.found."""
     begin, end = span_of(since, clock)
     pairs: dict[tuple[Any, ...], dict[str, list[tuple[int, Mapping[str, Any]]]]] = {}
-    points = await stored(settings, CANARY, begin, end)
+    points = await store_reader(settings).points(CANARY, begin, end)
     for labels, tags, point in chosen(points, rule, where, _OTHERS):
         pair = pairs.setdefault((tags["rule"], labels, tags["arm"], tags["control"]), {})
         pair.setdefault(tags["metric"], []).append(point)
@@ -94,52 +85,8 @@ async def found(
     return sorted(made, key=lambda pair: (pair.end, pair.rule, pair.arm))
 
 
-def tables(pairs: Sequence[Comparison], console: Console) -> None:
-    """A table for each comparison."""
-    if not pairs:
-        console.print("No canary was compared with anything in this time.")
-    for pair in pairs:
-        calls = max(pair.lines, key=lambda line: line.newest.get("arm_calls") or 0).newest
-        console.print(
-            Text.assemble(
-                (pair.rule, "bold"), "  ", labelled(pair.labels), "  ", (pair.arm, "cyan"),
-                f" ({calls.get('arm_calls') or 0:,} calls) against ", (pair.control, "cyan"),
-                f" ({calls.get('control_calls') or 0:,})",
-            )
-        )  # fmt: skip
-        console.print(_table(pair, wide=console.width >= _WIDE), "")
-
-
-def _table(pair: Comparison, *, wide: bool) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0))
-    table.add_column("metric", no_wrap=True)
-    for name in (pair.arm, pair.control, "effect", "interval"):
-        table.add_column(Text(name), justify="right", no_wrap=True)
-    if wide:
-        table.add_column("less        same        more", no_wrap=True)
-    table.add_column("evidence, of its limit", no_wrap=True)
-    for line in pair.lines:
-        fields = line.newest
-        limit = fields.get("log10_limit") or 1.0
-        drawn = columns(line.evidence, pair.begin, pair.end + 1, 24 if wide else 12)
-        e, colour = fields.get("log10_e"), "red" if line.worse else "cyan"
-        grown = [value if value is None else max(value, 0.0) for value in drawn]
-        table.add_row(
-            Text(line.metric, "red" if line.worse else ""),
-            _number(fields.get("arm_value")),
-            _number(fields.get("control_value")),
-            _effect(line, fields.get("effect")),
-            f"{_effect(line, fields.get('effect_low'))} – {_effect(line, fields.get('effect_high'))}",
-            *([Text(_bar(line), "red" if line.worse else "")] if wide else []),
-            Text.assemble(
-                (spark(grown, limit), colour), f" {max(e, 0) / limit:.0%}" if e is not None else " –"
-            ),
-        )  # fmt: skip
-    return table
-
-
 def plain(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """For programs."""
+    """The comparisons as JSON has them."""
     return [
         {
             "rule": pair.rule,
@@ -147,29 +94,8 @@ def plain(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:
             "arm": pair.arm,
             "control": pair.control,
             "metrics": [
-                {"metric": line.metric, "points": list(map(told, line.points))} for line in pair.lines
+                {"metric": line.metric, "points": list(map(plain_point, line.points))} for line in pair.lines
             ],
         }
         for pair in pairs
     ]
-
-
-def _bar(line: MetricCourse) -> str:
-    fields = line.newest
-    ends = [fields.get(name) for name in ("effect_low", "effect", "effect_high")]
-    if None in ends:
-        return ""
-    low, middle, high = (float(end) for end in ends if end is not None)
-    # The scale reaches to twice as much, or as far as this metric's middle does.
-    reach = max(1.0 if line.none else 0.1, abs(middle - line.none) * 1.25)
-    return interval(low, middle, high, scale=(line.none, reach), width=27)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.4g}"
-
-
-def _effect(line: MetricCourse, value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"×{value:.2f}" if line.none else f"{value:+.3f}"

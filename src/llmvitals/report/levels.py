@@ -1,4 +1,4 @@
-"""What the metrics under fixed limits were, from the store: the limit that one hour a week would have passed.
+"""Compares fixed limits with the past, from the store: the limit that one hour a week would have passed.
 
 Of each series and hour the worst stored value counts; see `advice.level`.
 """
@@ -12,8 +12,7 @@ from llmvitals.metrics.registry import metric_of
 from llmvitals.record.view import DEFAULT_VIEWS
 from llmvitals.report.advice import beyond, level
 from llmvitals.store import question
-from llmvitals.store.influx import flux
-from llmvitals.store.sqlite import rows
+from llmvitals.store.registry import store_reader
 from llmvitals.window import MINUTE, ROLLUPS, SECOND
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from llmvitals.rules.condition.kind import Kind
     from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings
-    from llmvitals.store.question import Request, Sample
+    from llmvitals.store.question import Sample
 
     Values = Mapping[str, Sequence[tuple[int, float]]]
 
@@ -55,7 +54,7 @@ class Level:
 
 
 async def of(settings: Settings, rule: Rule, span: Span) -> Level | None:
-    """None for a rule without a fixed limit. Raises SinkError when the store can't be read."""
+    """The fixed limit of a rule against its past; None if it has none. Raises SinkError."""
     condition, fixed = rule.condition, rule.condition.fixed_limit
     if fixed is None:
         return None
@@ -75,7 +74,7 @@ async def of(settings: Settings, rule: Rule, span: Span) -> Level | None:
         where=stored.tags,
         measurement=stored.measurement,
     )
-    values = _values(await _read(settings, request), fixed, ROLLUPS[window])
+    values = _values(await store_reader(settings).samples(request), fixed, ROLLUPS[window])
     weeks = (request.until - request.since) / (7 * 24 * 60 * MINUTE)
     return Level(
         rule.name,
@@ -88,12 +87,6 @@ async def of(settings: Settings, rule: Rule, span: Span) -> Level | None:
         values=sum(map(len, values.values())),
         series=len(values),
     )
-
-
-async def _read(settings: Settings, request: Request) -> list[Sample]:
-    if settings.influx_url:
-        return await flux.read(settings, request)
-    return await rows.read(settings.sqlite, request) if settings.sqlite else []
 
 
 def _window(fixed: FixedLimit) -> str:

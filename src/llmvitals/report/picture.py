@@ -60,7 +60,7 @@ def canary(pairs: Sequence[Comparison], path: Path) -> int:
             left.plot(*_line(line.evidence), lw=1.2, color=f"C{number % 10}", label=line.metric)
             fields = line.newest
             if None not in (ends := [fields.get(f"effect{end}") for end in ("_low", "", "_high")]):
-                low, middle, high = (float(end) - line.none for end in ends if end is not None)
+                low, middle, high = (float(end) - line.no_effect for end in ends if end is not None)
                 right.plot([low, high], [number, number], color=f"C{number % 10}", lw=1.5)
                 right.plot([middle], [number], "o", color=f"C{number % 10}", ms=4)
         if (limit := pair.lines[0].newest.get("log10_limit")) is not None:

@@ -1,4 +1,4 @@
-"""`alerts history` and `alerts report`, from the store to what is shown."""
+"""Reads what `alerts history` and `alerts report` show."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from llmvitals.report.levels import Level
-    from llmvitals.report.summary import Noisy, RuleSummary, Told
+    from llmvitals.report.summary import Noisy, PastAlert, RuleSummary
     from llmvitals.settings import Settings
     from llmvitals.store.alert_history import Change
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What there is to say about a span; told: its episodes; zone: where night is."""
+    """The report about a span. zone: the time zone that night is in."""
 
     span: Span
     zone: str
-    told: Sequence[Told]
+    alerts: Sequence[PastAlert]
     lines: Sequence[RuleSummary]
     noisiest: Sequence[Noisy]
     advice: Sequence[Advice]
@@ -45,7 +45,7 @@ async def history(
 ) -> list[Change]:
     """The changes since a duration ago (`7d`) or a time, of one rule or of all, in the order of time.
 
-    Raises ConfigError for a wrong `since` and where no store is set, SinkError when the store says no.
+    Raises ConfigError for a wrong `since` and where no store is set, SinkError when it can't be read.
     """
     span = _span(since, clock)
     found = await changes(settings, span.begin, span.end)
@@ -53,7 +53,7 @@ async def history(
 
 
 async def report(settings: Settings, since: str, zone: str = "UTC", *, clock: Clock = time.time) -> Report:
-    """Everything about the alerts since then, and the rules of the settings' folder against it.
+    """The report since a duration ago or a time, about the rules of the settings' folder.
 
     Raises as `history`, RuleError for the rules, and ConfigError for an unknown zone.
     """
@@ -63,22 +63,22 @@ async def report(settings: Settings, since: str, zone: str = "UTC", *, clock: Cl
         raise ConfigError(f"--timezone: {zone!r} is no time zone: write one such as Europe/Berlin") from None
     span = _span(since, clock)
     rules = load_engine(settings.alerts, duration(settings.pane)).rules.rules
-    told = summary.told(await changes(settings, span.begin, span.end))
-    episodes = [one.episode for one in told]
+    alerts = summary.past_alerts(await changes(settings, span.begin, span.end))
+    episodes = [alert.episode for alert in alerts]
     advice = [
         piece
         for rule in rules
-        for piece in of_times(rule, [one for one in episodes if one.rule == rule.name], span)
+        for piece in of_times(rule, [episode for episode in episodes if episode.rule == rule.name], span)
     ]
-    found = [await levels.of(settings, rule, span) for rule in rules]
+    compared = [await levels.of(settings, rule, span) for rule in rules]
     return Report(
         span=span,
         zone=zone,
-        told=told,
-        lines=summary.lines([rule.name for rule in rules], told, span, place),
-        noisiest=summary.noisiest(told),
+        alerts=alerts,
+        lines=summary.lines([rule.name for rule in rules], alerts, span, place),
+        noisiest=summary.noisiest(alerts),
         advice=advice,
-        levels=[one for one in found if one is not None],
+        levels=[level for level in compared if level is not None],
     )
 
 

@@ -1,4 +1,4 @@
-"""History and report: pages for eyes, plain data for programs."""
+"""Past alerts and the report of rules, as plain data for programs."""
 
 from __future__ import annotations
 
@@ -6,58 +6,23 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from rich.table import Table
-from rich.text import Text
 
 from llmvitals import csvtext
-from llmvitals.backtest.show import iso, labelled, two, value, when
-from llmvitals.metrics.quantity import span
-from llmvitals.window import DAY, SECOND
+from llmvitals.backtest.show import iso
+from llmvitals.window import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
-    from llmvitals.report.levels import Level
     from llmvitals.report.run import Report
-    from llmvitals.report.summary import RuleSummary, Spread
+    from llmvitals.report.summary import RuleSummary
     from llmvitals.store.alert_history import Change
 
-COLORS: Final = {
-    "firing": "red", "level": "red", "resolved": "green", "acknowledged": "cyan", "silenced": "dim",
-}  # fmt: skip
 COLUMNS: Final = (
     "time", "rule", "state", "level", "value", "limit", "unit", "seconds", "by", "severity", "kind", "facet",
     "fingerprint", "episode", "labels",
 )  # fmt: skip
 """Of CSV and JSON."""
-
-
-def history(found: Sequence[Change], console: Console) -> None:
-    """The changes as a table, the newest last."""
-    if not found:
-        console.print("No alert has changed in this time.")
-        return
-    table = Table("when (UTC)", "rule", "series", "state", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("value", "limit", "lasted"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("by")
-    for change in found:
-        state = " ".join(filter(None, (change.state, change.facet, change.level)))
-        table.add_row(
-            when(change.at, seconds=True),
-            Text(change.rule),
-            Text.assemble(
-                labelled(change.labels), " " * bool(change.labels), (change.fingerprint[:8], "dim")
-            ),
-            Text(state, style=COLORS.get(change.state, "")),
-            value(change.value, change.unit),
-            value(change.limit, change.unit),
-            "" if change.state == "firing" else span(int(change.seconds * SECOND)),
-            Text(change.by),
-        )
-    console.print(table)
 
 
 def history_json(found: Sequence[Change]) -> str:
@@ -71,42 +36,13 @@ def history_csv(found: Sequence[Change]) -> str:
     return csvtext.table([COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
 
 
-def report(found: Report, console: Console) -> None:
-    """The page."""
-    days = (found.span.end - found.span.begin) / DAY
-    rules = sum(line.record.fired > 0 for line in found.lines)
-    acknowledged = sum(one.acknowledged is not None for one in found.told)
-    head = f" of {rules} rules in {days:,.0f} days · {len(found.told) / found.span.weeks:,.1f} a week"
-    console.print(
-        Text.assemble((f"{len(found.told):,} alerts", "bold"), head, f" · {acknowledged:,} acknowledged")
-    )
-    loud = [line for line in found.lines if line.record.fired]
-    if loud:
-        console.print(_rules(loud))
-    silent = [line.record.rule for line in found.lines if not line.record.fired]
-    if silent:
-        _title(console, "Never fired", "is the limit out of reach, or does nothing go wrong?")
-        console.print(Text("  " + ", ".join(silent)))
-    if found.noisiest:
-        _title(console, "Noisiest series", "")
-        for noisy in found.noisiest:
-            console.print(Text(f"  {noisy.fired:>5,} × {noisy.rule}  {labelled(dict(noisy.labels))}"))
-    if found.advice:
-        _title(console, "What the times suggest", "")
-        grid = Table.grid(padding=(0, 2))
-        for advice in found.advice:
-            grid.add_row(Text(f"  {advice.rule}"), Text(advice.change, "bold"), Text(advice.why))
-        console.print(grid)
-    _levels(found.levels, console)
-
-
 def report_plain(found: Report) -> dict[str, Any]:
     """The report as JSON has it: times in ISO 8601, lengths in seconds."""
     return {
         "begin": iso(found.span.begin),
         "end": iso(found.span.end),
         "timezone": found.zone,
-        "alerts": len(found.told),
+        "alerts": len(found.alerts),
         "rules": [_line(line) for line in found.lines],
         "never_fired": [line.record.rule for line in found.lines if not line.record.fired],
         "noisiest": [
@@ -116,55 +52,6 @@ def report_plain(found: Report) -> dict[str, Any]:
         "advice": [msgspec.to_builtins(advice) for advice in found.advice],
         "thresholds": [msgspec.to_builtins(level) for level in found.levels],
     }
-
-
-def _rules(lines: Sequence[RuleSummary]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 1, 0))
-    table.add_column("rule", overflow="fold")
-    for name in ("fired", "a week", "acknowledged after", "resolved after", "flaps", "at night"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for line in lines:
-        record = line.record
-        going = f"{record.open:,} still on" if record.open else ""
-        table.add_row(
-            Text(record.rule),
-            two(f"{record.fired:,}", going),
-            f"{record.per_week:,.1f}",
-            _spread(line.acknowledge),
-            _spread(line.resolve),
-            Text(f"{record.flaps:,}" if record.flaps else "–", style="red" if record.flaps else "dim"),
-            Text(f"{line.night:.0%}"),
-        )
-    return table
-
-
-def _levels(levels: Sequence[Level], console: Console) -> None:
-    if not levels:
-        return
-    _title(console, "Limits against the past", "by the worst stored value of each series and hour")
-    table = Table("rule", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for name in ("limit", "passed, hours a week", "once a week it was", "out of"):
-        table.add_column(name, justify="right")
-    for level in levels:
-        if level.why:
-            table.add_row(Text(level.rule), value(level.limit, level.unit), Text(level.why, style="dim"))
-            continue
-        once = Text("too little to tell", "dim") if level.once is None else value(level.once, level.unit)
-        read = f"{level.values:,} × {level.window}, {level.series:,} series"
-        table.add_row(Text(level.rule), value(level.limit, level.unit), f"{level.beyond:,.1f}", once, read)
-    console.print(table)
-
-
-def _title(console: Console, text: str, more: str) -> None:
-    console.print()
-    console.print(Text.assemble((text, "bold"), (f"  {more}", "dim")))
-
-
-def _spread(found: Spread | None) -> Text:
-    if found is None:
-        return Text("–", style="dim")
-    most = f"9 of 10 within {span(found.p90)}" if found.count > 1 else ""
-    return two(span(found.median), most)
 
 
 def _line(line: RuleSummary) -> dict[str, Any]:

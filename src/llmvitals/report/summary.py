@@ -1,4 +1,4 @@
-"""Changes of alerts → episodes, and what they say of each rule: pure."""
+"""Changes of alerts → past alerts → a summary of each rule."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 EVENING: Final = 22
 MORNING: Final = 7
-"""Night lies between these hours."""
+"""Night is between these hours."""
 NOISIEST: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An episode, when somebody acknowledged it first (µs) and who; None and "" if nobody did."""
+class PastAlert:
+    """An episode, when it was first acknowledged (µs) and by whom; None and "" if nobody did."""
 
     episode: Episode
     acknowledged: int | None = None
@@ -35,7 +35,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Of some lengths (µs): how many, the median, and what nine of ten don't pass (nearest rank)."""
+    """Some lengths of time (µs): how many, their median, and their 90th percentile (nearest rank)."""
 
     count: int
     median: int
@@ -43,7 +43,7 @@ class Spread:
 
     @classmethod
     def of(cls, lengths: Sequence[int]) -> Spread | None:
-        """None of none."""
+        """None for no lengths."""
         if not lengths:
             return None
         rank = math.ceil(0.9 * len(lengths)) - 1
@@ -52,7 +52,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class RuleSummary:
-    """One rule within a span. acknowledge, resolve: how long after the first firing; night: share, 0 … 1."""
+    """A rule within a span. acknowledge, resolve: time after the first firing; night: share, 0 … 1."""
 
     record: Record
     acknowledge: Spread | None
@@ -62,40 +62,48 @@ class RuleSummary:
 
 @dataclass(frozen=True, slots=True)
 class Noisy:
-    """A series of a rule and how often it fired."""
+    """A series of a rule, and how often it fired."""
 
     rule: str
     labels: tuple[tuple[str, str], ...]
     fired: int
 
 
-def told(changes: Iterable[Change]) -> list[Told]:
-    """The episodes whose first firing is among these changes (in the order of time), by their beginnings."""
-    found: dict[tuple[str, str], Told] = {}
+def past_alerts(changes: Iterable[Change]) -> list[PastAlert]:
+    """The alerts whose first firing is among these changes, in the order of their beginnings.
+
+    changes: in the order of time.
+    """
+    alerts: dict[tuple[str, str], PastAlert] = {}
     for change in changes:
         key = change.episode, change.facet
-        known = found.get(key)
+        known = alerts.get(key)
         if change.state == "firing" and known is None:
-            found[key] = Told(begun(change))
+            alerts[key] = PastAlert(begun(change))
         elif known is not None:
-            found[key] = _went_on(known, change)
-    return sorted(found.values(), key=lambda one: (one.episode.begin, one.episode.rule, one.episode.series))
+            alerts[key] = _continued(known, change)
+    return sorted(
+        alerts.values(), key=lambda alert: (alert.episode.begin, alert.episode.rule, alert.episode.series)
+    )
 
 
-def lines(rules: Iterable[str], found: Sequence[Told], span: Span, zone: ZoneInfo) -> list[RuleSummary]:
-    """What each rule did, the noisiest first. rules: all that there are, so that silent ones are seen."""
-    made = records(rules, [one.episode for one in found], span)
-    return [_line(record, [one for one in found if one.episode.rule == record.rule], zone) for record in made]
+def lines(rules: Iterable[str], alerts: Sequence[PastAlert], span: Span, zone: ZoneInfo) -> list[RuleSummary]:
+    """A summary of each rule, the noisiest first. rules: all rules, so that silent ones are listed too."""
+    made = records(rules, [alert.episode for alert in alerts], span)
+    return [
+        _line(record, [alert for alert in alerts if alert.episode.rule == record.rule], zone)
+        for record in made
+    ]
 
 
-def noisiest(found: Sequence[Told]) -> list[Noisy]:
-    """The series that fired most, of those that fired more than once."""
-    counted = Counter((one.episode.rule, tuple(one.episode.labels.items())) for one in found)
+def noisiest(alerts: Sequence[PastAlert]) -> list[Noisy]:
+    """The series that fired most often, and more than once."""
+    counted = Counter((alert.episode.rule, tuple(alert.episode.labels.items())) for alert in alerts)
     ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
     return [Noisy(rule, labels, fired) for (rule, labels), fired in ranked[:NOISIEST] if fired > 1]
 
 
-def _went_on(known: Told, change: Change) -> Told:
+def _continued(known: PastAlert, change: Change) -> PastAlert:
     episode = known.episode
     if change.state == "acknowledged":
         return known if known.acknowledged else replace(known, acknowledged=change.at, by=change.by)
@@ -106,10 +114,12 @@ def _went_on(known: Told, change: Change) -> Told:
     return known
 
 
-def _line(record: Record, mine: Sequence[Told], zone: ZoneInfo) -> RuleSummary:
-    acknowledged = [one.acknowledged - one.episode.begin for one in mine if one.acknowledged is not None]
-    resolved = [one.episode.end - one.episode.begin for one in mine if one.episode.end is not None]
-    night = sum(_at_night(one.episode.begin, zone) for one in mine)
+def _line(record: Record, mine: Sequence[PastAlert], zone: ZoneInfo) -> RuleSummary:
+    acknowledged = [
+        alert.acknowledged - alert.episode.begin for alert in mine if alert.acknowledged is not None
+    ]
+    resolved = [alert.episode.end - alert.episode.begin for alert in mine if alert.episode.end is not None]
+    night = sum(_at_night(alert.episode.begin, zone) for alert in mine)
     return RuleSummary(
         record, Spread.of(acknowledged), Spread.of(resolved), night / len(mine) if mine else 0.0
     )

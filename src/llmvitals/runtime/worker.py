@@ -19,7 +19,7 @@ from llmvitals.runtime.kafka.watchdog import SUPERVISOR
 from llmvitals.runtime.stop import heard
 from llmvitals.score import ScorerWorker
 from llmvitals.stage import SinkBinding
-from llmvitals.store.protocol import store
+from llmvitals.store.registry import store_sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ def work(stage: app.Kind, settings: Settings) -> int:
     Raises ConfigError before anything is started when the settings or the rules are wrong.
     """
     if stage == "sink":
-        store(settings)
+        store_sink(settings)
     elif SUPERVISOR not in os.environ:  # else the supervisor has logged them
         warn(settings)
 
@@ -113,6 +113,6 @@ def sinks(settings: Settings, health: Health) -> list[SinkBinding]:
             Topic.ALERTS, incidents, history=Topic.INCIDENTS, beside=Topic.SILENCES, after=Topic.WATERMARKS
         )
     ]
-    if (points := store(settings, meters=health)) is not None:
+    if (points := store_sink(settings, meters=health)) is not None:
         bindings.append(SinkBinding(Topic.VITALS, points))
     return bindings

@@ -1,5 +1,5 @@
-"""The stores: points of `llm.vitals.v1` → InfluxDB or SQLite, and back for `llmvitals query`.
+"""The stores: they write the points of `llm.vitals.v1`, and commands read them.
 
-`lines` and `newest` prepare what is written, `influx` and `sqlite` write it, `store` chooses between
-them; `query` asks either (`flux`, `rows`), and `render` shows the answer.
+`protocol` is what every store can do, `influx` and `sqlite` are stores, `registry` lists them. `lines` and
+`newest` prepare points for writing; `question` and `query` read a metric, `alert_history` past alerts.
 """

@@ -1,4 +1,4 @@
-"""The changes of alerts that a store holds (`llm_alerts`), the same from InfluxDB and from SQLite."""
+"""The changes of alerts that a store holds (`llm_alerts`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.metrics.columns import ALERTS, MEASURES, TEXTS
-from llmvitals.store.stored import stored
+from llmvitals.store.registry import store_reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ _TAGS: Final = ("rule", "kind", "severity", "state", "fingerprint", "facet")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of one alert's state; see record/columns. at: µs."""
+    """One change of one alert's state; see metrics/columns. at: µs."""
 
     at: int
     rule: str
@@ -41,25 +41,24 @@ class Change:
 async def changes(settings: Settings, since: int, until: int) -> list[Change]:
     """All changes with since ≤ at < until (µs), in the order of their times.
 
-    From InfluxDB where one is set, else from SQLite. Raises ConfigError where no store is set, SinkError when
-    the store says no.
+    Reads the first configured store. Raises ConfigError where there is none, SinkError when it can't be read.
     """
-    found = await stored(settings, ALERTS, since, until)
-    made = [_change(at, tags, fields) for at, tags, fields in found if since <= at < until]
-    return sorted(made, key=lambda change: (change.at, change.rule, change.fingerprint, change.state))
+    points = await store_reader(settings).points(ALERTS, since, until)
+    found = [_change(start, tags, fields) for start, tags, fields in points]
+    return sorted(found, key=lambda change: (change.at, change.rule, change.fingerprint, change.state))
 
 
 def _change(at: int, tags: Mapping[str, str], fields: Mapping[str, Any]) -> Change:
-    """A change; what an older point lacks is left empty."""
-    found: dict[str, Any] = {name: tags.get(name, "") for name in _TAGS}
-    found |= {name: float(fields.get(name) or 0.0) for name in MEASURES[ALERTS]}
-    found |= {name: fields.get(name) or "" for name in TEXTS[ALERTS]}
-    return Change(at=at, **{**found, "labels": _labels(found["labels"])})
+    """A change; a field that an older point lacks is empty."""
+    values: dict[str, Any] = {name: tags.get(name, "") for name in _TAGS}
+    values |= {name: float(fields.get(name) or 0.0) for name in MEASURES[ALERTS]}
+    values |= {name: fields.get(name) or "" for name in TEXTS[ALERTS]}
+    return Change(at=at, **{**values, "labels": _labels(values["labels"])})
 
 
 def _labels(text: str) -> dict[str, str]:
     try:
-        found = json.loads(text or "{}")
+        labels = json.loads(text or "{}")
     except ValueError:  # a text field is cut at 1,024 characters
         return {}
-    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+    return {str(name): str(value) for name, value in labels.items()} if isinstance(labels, dict) else {}

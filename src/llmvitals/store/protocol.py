@@ -1,79 +1,120 @@
-"""Which store the settings mean, and what every store can do."""
+"""What a store can do: take points, give them back, and say how it is.
+
+A new store is a subclass of `Store` and one line in `registry.STORES`.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
+import time
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from llmvitals.errors import SinkError
 from llmvitals.stage import Sink
-from llmvitals.store.influx.writer import InfluxWriter
-from llmvitals.store.sqlite.writer import SqliteWriter
+from llmvitals.store.question import Number, Request
+from llmvitals.window import MINUTE, SECOND, window_start
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
     from llmvitals.settings import Settings
+    from llmvitals.store.question import Sample
+
+_LOOKED_BACK: Final = 10
+"""Minutes that the doctor reads."""
 
 
-Store = Sink
-"""A sink for points: `take` returns when they are stored, or refused for what they are and counted."""
+class StoredPoint(NamedTuple):
+    """One point of a measurement.
+
+    start: µs. tags: `view` and `window` may be missing. fields: without those that the point lacks.
+    """
+
+    start: int
+    tags: Mapping[str, str]
+    fields: Mapping[str, Number | str]
 
 
-def store(settings: Settings, *, meters: Meters | None = None) -> Store | None:
-    """InfluxDB, SQLite, both or none, as the settings name them."""
-    found: list[Store] = []
-    if settings.influx_url:
-        found.append(InfluxWriter(settings, meters=meters))
-    if settings.sqlite is not None:
-        found.append(SqliteWriter(settings, meters=meters))
-    return Both(*found) if len(found) > 1 else found[0] if found else None
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What the doctor says of a store: its state, what was found, and what to do if it is not fine."""
+
+    state: Literal["fine", "warning", "wrong"]
+    found: str
+    cure: str = ""
 
 
-class Both(Sink):
-    """Two stores as one: a batch is done when both have it."""
+class Store(Sink):
+    """A sink for the points of the vitals topic, and the place that commands read them from.
 
-    def __init__(self, first: Store, second: Store) -> None:
-        self._stores = (first, second)
-        self._taken: Sequence[Record] | None = None
-        self._missing: Sequence[Store] = ()
+    `start`, `take`, `needs`, `health` and `stop` are those of `stage.Sink`: the worker calls them. Commands
+    call `exists`, `samples`, `points` and `check` of a store that was not started.
+    """
+
+    @abstractmethod
+    def __init__(self, settings: Settings, *, meters: Meters | None = None) -> None:
+        """Raises ConfigError when the settings of this store are wrong. meters: count what is written."""
+
+    @classmethod
+    @abstractmethod
+    def is_configured(cls, settings: Settings) -> bool:
+        """Whether the settings name this store."""
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """What people call it, such as `InfluxDB at http://localhost:8086`."""
 
     async def start(self, history: Sequence[Record] | None = None) -> None:
-        """Get both ready."""
-        for one in self._stores:
-            await one.start(history)
+        """Get ready to write; the store itself need not be up. history: None for a sink of points."""
+        del history
 
+    @abstractmethod
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
-        """Write to both at once; if the same records come again, only to the one that has not got them."""
-        if records is not self._taken:
-            self._taken, self._missing = records, self._stores
-        stores = self._missing
-        ends = await asyncio.gather(*(one.take(partition, records) for one in stores), return_exceptions=True)
-        failed = {one: end for one, end in zip(stores, ends, strict=True) if isinstance(end, BaseException)}
-        self._missing = [*failed]
-        if failed:
-            raise _together([*failed.values()])
-        self._taken = None
-        return []
+        """Write points. Returns [] when all of them are stored, or set aside and counted.
+
+        Raises SinkError (retry) when the store can't be written now; the same records may be taken again.
+        """
 
     async def needs(self, partition: int) -> int | None:
-        """The least that one of them needs."""
-        found = [await one.needs(partition) for one in self._stores]
-        return min((offset for offset in found if offset is not None), default=None)
+        """The offset of the vitals topic from which on the store lacks records, by what it holds now.
+
+        None: the store does not know. Raises SinkError as `take` does.
+        """
+        del partition
+        return None
+
+    def health(self) -> str | None:
+        """What is wrong although writes succeed; None when all is well."""
+        return None
 
     async def stop(self) -> None:
-        """Give everything back."""
-        for one in self._stores:
-            await one.stop()
+        """Give back connections and files."""
+        return
 
+    def exists(self) -> bool:
+        """Whether there is a store to read; False until a worker has made it."""
+        return True
 
-def _together(errors: Sequence[BaseException]) -> BaseException:
-    """One error that says what all of them say."""
-    for error in errors:
-        if not (isinstance(error, SinkError) and error.retry):
-            return error
-    sinks = [error for error in errors if isinstance(error, SinkError)]
-    asked = max(error.retry_after or 0.0 for error in sinks)
-    return SinkError("; ".join(map(str, sinks)), retry=True, retry_after=asked or None)
+    @abstractmethod
+    async def samples(self, request: Request) -> list[Sample]:
+        """The fields of the request, in no order. Raises SinkError that says what to fix."""
+
+    @abstractmethod
+    async def points(self, measurement: str, since: int, until: int) -> list[StoredPoint]:
+        """All points of a measurement with since ≤ start < until (µs), in no order. Raises SinkError."""
+
+    async def check(self) -> Check:
+        """Whether it can be read and written, and what to do if not. Nothing is written.
+
+        Raises SinkError that says what to fix. This one reads the last minutes; stores add how they are
+        written.
+        """
+        now = time.time_ns() // 1_000
+        since = window_start(now - _LOOKED_BACK * MINUTE, MINUTE)
+        found = await self.samples(Request("all", "1m", since, now + SECOND, ("calls",), {}))
+        return Check(
+            "fine", f"{self.place} answers; it has {len(found)} minutes of the last {_LOOKED_BACK} minutes"
+        )

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.errors import ConfigError
-from llmvitals.metrics.columns import CALLS, CANARY, COUNTS, DRIFT, MEASURES, SCORES, TOXICITY
-from llmvitals.metrics.registry import METRICS
+from llmvitals.metrics.columns import CALLS, CANARY, COUNTS, DRIFT, SCORES, TOXICITY
+from llmvitals.metrics.registry import METRICS, measures
 from llmvitals.record.view import DEFAULT_VIEWS
 from llmvitals.store.lines import tag
 from llmvitals.window import ROLLUPS, SECOND, duration, duration_text, window_start
@@ -57,7 +57,7 @@ def _stored(metric: Metric) -> Stored:
 _FIELDS: Final = {
     name: measurement
     for measurement in (TOXICITY, CALLS)
-    for name in (*COUNTS[measurement], *MEASURES[measurement])
+    for name in (*COUNTS[measurement], *measures(measurement))
 }
 STORED: Final[dict[str, Stored]] = {
     **{name: Stored((name,), measurement=measurement) for name, measurement in _FIELDS.items()},
@@ -65,7 +65,7 @@ STORED: Final[dict[str, Stored]] = {
     **{
         f"{measurement.removeprefix('llm_')}_{name}": Stored((name,), measurement=measurement)
         for measurement in (DRIFT, CANARY)
-        for name in (*COUNTS[measurement], *MEASURES[measurement])
+        for name in (*COUNTS[measurement], *measures(measurement))
     },
 }
 """Name in a query → how it is stored: every metric of the registry, and every field of the measurements.

@@ -1,7 +1,7 @@
-"""Topics as declared files: read them, look at the broker, show the difference, make it so.
+"""Declared topics: read the files, compare them with the broker, show the difference, and apply it.
 
-It creates topics, adds partitions and changes settings. It never deletes, never takes a partition away, and
-leaves settings that the files don't name as they are. Works with Kafka 2.8 and newer.
+`apply` creates topics, adds partitions and changes settings. It never deletes topics or partitions, and keeps
+settings that the files do not name. Works with Kafka 2.8 and newer.
 """
 
 from llmvitals.topics.change import apply, missing, plan

@@ -1,4 +1,4 @@
-"""Looking at the broker, and changing it."""
+"""Reads the topics on the broker, and changes them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from llmvitals.topics.declared import Topic
 
 _LONGEST: Final = 60.0
-"""Seconds that all of it may take: many topics on many brokers."""
+"""Seconds that a plan or a change may take; there may be many topics on many brokers."""
 _TRIES: Final = 150
 _PAUSE: Final = 0.1
-"""How often, and how many seconds apart, to look whether the brokers know a topic that was just created."""
+"""How often, and how many seconds apart, to ask whether the brokers know a new topic."""
 
 
 async def plan(settings: Settings, folder: Path | None = None) -> TopicPlan:
@@ -37,7 +37,7 @@ async def plan(settings: Settings, folder: Path | None = None) -> TopicPlan:
 
 
 async def apply(settings: Settings, folder: Path | None = None) -> TopicPlan:
-    """Create what is missing, add partitions, change settings; gives what was done.
+    """Create what is missing, add partitions, change settings; returns what was done.
 
     Returns when the brokers know the new topics. Raises as `plan` does; what was done until then stays, and
     running it again goes on from there.
@@ -110,7 +110,7 @@ async def _create(admin: AIOKafkaAdminClient, plan: TopicPlan) -> None:
 
 
 def _new(topic: Topic) -> NewTopic:
-    # aiokafka takes -1, the broker's own replication, only together with an assignment: an empty one.
+    # aiokafka accepts -1, the broker's default, only together with an assignment, which may be empty.
     assignment: dict[int, list[int]] | None = {} if topic.replication == -1 else None
     return NewTopic(topic.name, topic.partitions, topic.replication, assignment, topic.settings)
 

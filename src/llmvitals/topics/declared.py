@@ -1,4 +1,4 @@
-"""What is wanted: the files of `topics/`, one a topic, in the shape that topicctl reads."""
+"""Reads the declared topics: the files of `topics/`, one for each topic, in the format of topicctl."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as it is wanted.
+    """A topic as it is declared.
 
-    replication: copies of each partition; -1: what the broker gives by itself (default.replication.factor),
-    so that the same file does for one broker and for a cluster. settings: Kafka's names and texts.
+    replication: copies of each partition; -1: the broker's default.replication.factor, so that the same file
+    works for one broker and for a cluster. settings: Kafka's names and values.
     """
 
     name: str
@@ -66,42 +66,42 @@ class Topic:
 
 
 def load(settings: Settings, folder: Path | None = None) -> list[Topic]:
-    """The declared topics in the order of the data, called by the settings' prefix. RequiredData no broker.
+    """The declared topics in the order of the data, named with the settings' prefix. Needs no broker.
 
-    folder: default the files that come with llmvitals. Raises ConfigError that names every file and fault.
+    folder: default the files that come with llmvitals. Raises ConfigError that names every file and error.
     """
     folder = folder or shipped()
     topics: list[Topic] = []
-    faults: list[str] = []
+    errors: list[str] = []
     files = sorted(folder.glob("*.yaml"))
     for file in files:
         try:
             topics.append(_read(file, settings.topic_prefix))
         except ConfigError as error:
-            faults.append(str(error))
+            errors.append(str(error))
     names = [topic.name for topic in topics]
-    faults += [f"{folder}: {name} is declared twice" for name in sorted(set(names)) if names.count(name) > 1]
+    errors += [f"{folder}: {name} is declared twice" for name in sorted(set(names)) if names.count(name) > 1]
     if not files:
-        faults.append(f"{folder}: no topic is declared here")
-    if faults:
-        raise ConfigError("The declared topics are wrong:\n  " + "\n  ".join(faults))
+        errors.append(f"{folder}: no topic is declared here")
+    if errors:
+        raise ConfigError("The declared topics are wrong:\n  " + "\n  ".join(errors))
     return topics
 
 
 def shipped() -> Path:
-    """The folder of the files that come with llmvitals: inside the wheel, or `topics/` of a checkout."""
+    """The folder of the files that come with llmvitals: in the wheel, or `topics/` of a checkout."""
     inside = Path(__file__).parent / "files"
     return inside if inside.is_dir() else Path(__file__).parents[3] / "topics"
 
 
 def _read(file: Path, prefix: str) -> Topic:
-    """The topic of a file. Raises ConfigError, a RuleError with its place for what is no YAML."""
+    """The topic of a file. Raises ConfigError; RuleError with the place where it is not YAML."""
     try:
-        found = _File.model_validate(read_file(file).data)
+        declared = _File.model_validate(read_file(file).data)
     except ValidationError as error:
         places = (f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"{file}: " + "; ".join(places)) from error
-    spec = found.spec
+    spec = declared.spec
     texts = {key: _text(value) for key, value in spec.settings.items()}
     if unknown := sorted(set(texts) - _KNOWN):
         raise ConfigError(f"{file}: Kafka has no topic setting {', '.join(unknown)}")
@@ -110,9 +110,11 @@ def _read(file: Path, prefix: str) -> Topic:
             raise ConfigError(f"{file}: write retentionMinutes or settings.retention.ms, not both")
         texts["retention.ms"] = str(spec.retention_minutes * 60_000)
     if spec.replication_factor < 1 and spec.replication_factor != -1:
-        raise ConfigError(f"{file}: spec.replicationFactor is 1 or more, or -1 for the broker's own")
-    name = f"{prefix}.{found.meta.name.removeprefix(_PREFIX)}"
-    return Topic(name, found.meta.description, spec.partitions, spec.replication_factor, texts)
+        raise ConfigError(
+            f"{file}: spec.replicationFactor has to be 1 or more, or -1 for the broker's default"
+        )
+    name = f"{prefix}.{declared.meta.name.removeprefix(_PREFIX)}"
+    return Topic(name, declared.meta.description, spec.partitions, spec.replication_factor, texts)
 
 
 def _text(value: bool | float | str) -> str:

@@ -1,4 +1,4 @@
-"""What there is against what is wanted: what we shall do, and what we shall leave alone."""
+"""Compares declared topics with those on the broker: what `apply` does, and what it leaves."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
     from llmvitals.topics.declared import Topic
 
-_ALONE: Final = (".alerts.v1", ".verdicts.v1")
-"""Names of topics that must have one partition end so: see worker.alone."""
+_SINGLE: Final = (".alerts.v1", ".verdicts.v1")
+"""The ends of the names of topics that must have one partition; see worker.alone."""
 
 _SHARDED: Final = ".partials.v1"
-"""The name of the topic whose partitions hold the state of series ends so."""
+"""The end of the name of the topic whose partitions own the series."""
 
 
 class Present(NamedTuple):
-    """A topic as the broker has it. settings: all that are in force, the broker's defaults included."""
+    """A topic on the broker. settings: those in effect, the broker's defaults included."""
 
     partitions: int
     replication: int
@@ -27,10 +27,10 @@ class Present(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """What `apply` does. False when there is nothing to do; its text is for people.
+    """What `apply` does. False when there is nothing to do; its text is what commands print.
 
     create: topics that are missing. grow: name → (partitions now, wanted).
-    change: name → setting → (value now, wanted). left: differences that we don't touch, in words.
+    change: name → setting → (value now, wanted). left: sentences about differences that stay.
     """
 
     declared: int = 0
@@ -57,7 +57,7 @@ class TopicPlan:
 
 
 def difference(wanted: Sequence[Topic], present: Mapping[str, Present]) -> TopicPlan:
-    """The way from what is present to what is wanted, without deleting anything."""
+    """The plan that turns the present topics into the wanted ones, without deleting anything."""
     plan = TopicPlan(declared=len(wanted))
     for topic in wanted:
         there = present.get(topic.name)
@@ -83,24 +83,24 @@ def difference(wanted: Sequence[Topic], present: Mapping[str, Present]) -> Topic
 def _partitions(topic: Topic, there: Present, plan: TopicPlan) -> None:
     now, want = there.partitions, topic.partitions
     if now > want:
-        harm = "workers refuse that" if topic.name.endswith(_ALONE) else "more do no harm"
+        harm = "workers refuse that" if topic.name.endswith(_SINGLE) else "more do no harm"
         plan.left.append(f"{topic.name} has {now} partitions, {want} are declared: {harm}")
     elif now < want and topic.compacted:
         plan.left.append(
             f"{topic.name} has {now} partitions, {want} are declared: a compacted topic is not grown, "
-            "for its keys would move and their old records stay"
+            "because its keys would move and their old records would stay"
         )
     elif now < want and topic.name.endswith(_SHARDED):
         plan.left.append(
-            f"{topic.name} has {now} partitions, {want} are declared: it is not grown, for series would move "
-            "away from their state, which merge refuses; begin afresh with another topic_prefix to have more"
+            f"{topic.name} has {now} partitions, {want} are declared: it is not grown, because series would "
+            "move away from their state, which merge refuses; for more, start anew with another topic_prefix"
         )
     elif now < want:
         plan.grow[topic.name] = (now, want)
 
 
 def _same(now: str | None, want: str) -> bool:
-    """Whether two texts of a setting mean the same; a list of policies has no order."""
+    """Whether two values of a setting are equal; a list of policies has no order."""
     return now is not None and set(now.split(",")) == set(want.split(","))
 
 

@@ -1,6 +1,6 @@
 """IncrementalAlterConfigs (KIP-339), which aiokafka lacks.
 
-Its AlterConfigs replaces *all* settings of a topic, also those that somebody else has set.
+Its AlterConfigs replaces *all* settings of a topic, those that others have set included.
 """
 
 from __future__ import annotations

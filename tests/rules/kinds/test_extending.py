@@ -33,7 +33,7 @@ from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds import KINDS
 from llmvitals.rules.schema import field_table, rule_schema
 from llmvitals.settings import Settings
-from llmvitals.store.protocol import store
+from llmvitals.store.registry import store_sink
 from llmvitals.window import FOREVER, duration_text
 
 SECOND, MINUTE = 1_000_000, 60_000_000
@@ -166,7 +166,7 @@ async def test_a_report_compares_its_limit_with_the_past(settings: Settings):
         point(alert, "firing" if alert.status == "firing" else "resolved") for alert in alerts(messages)
     ]
     vitals = [message for message in messages if message.topic is Topic.VITALS]
-    writer = store(settings)
+    writer = store_sink(settings)
     assert writer is not None
     await writer.start()
     await writer.take(0, [Logged(n, 0, each.value) for n, each in enumerate([*vitals, *changes])])

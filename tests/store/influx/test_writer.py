@@ -20,7 +20,7 @@ from llmvitals.errors import ConfigError, SinkError
 from llmvitals.record.point import Point
 from llmvitals.runtime.kafka.sink_runner import patience
 from llmvitals.settings import Settings
-from llmvitals.store.influx.writer import LINES, InfluxWriter
+from llmvitals.store.influx.store import LINES, InfluxStore
 from llmvitals.store.lines import line, tag, text
 from store_points import START, point, records
 
@@ -41,7 +41,7 @@ class Tally:
         self.counts[name, labels["code"]] += value
 
 
-async def insist(writer: InfluxWriter, batch: Sequence[Any]) -> list[SinkError]:
+async def insist(writer: InfluxStore, batch: Sequence[Any]) -> list[SinkError]:
     """Take it until it is taken, as `Pour` does; what was raised on the way."""
     errors: list[SinkError] = []
     while True:
@@ -73,8 +73,8 @@ def tally() -> Tally:
 
 
 @pytest.fixture
-async def writer(fake: FakeInflux, tally: Tally) -> AsyncIterator[InfluxWriter]:
-    made = InfluxWriter(settings(fake.url), meters=tally)
+async def writer(fake: FakeInflux, tally: Tally) -> AsyncIterator[InfluxStore]:
+    made = InfluxStore(settings(fake.url), meters=tally)
     await made.start()
     yield made
     await made.stop()
@@ -90,7 +90,7 @@ def of(count: int, *bad: int) -> list[Point]:
 
 
 async def test_a_batch_is_one_request_and_writing_it_again_changes_nothing(
-    fake: FakeInflux, writer: InfluxWriter
+    fake: FakeInflux, writer: InfluxStore
 ) -> None:
     for _ in range(2):
         assert await writer.take(0, records(of(3))) == []
@@ -102,7 +102,7 @@ async def test_a_batch_is_one_request_and_writing_it_again_changes_nothing(
     )
 
 
-async def test_only_the_newest_state_of_a_place_is_written(fake: FakeInflux, writer: InfluxWriter) -> None:
+async def test_only_the_newest_state_of_a_place_is_written(fake: FakeInflux, writer: InfluxStore) -> None:
     states = [point(counts={"calls": n}, measures={}, upto=n) for n in (1, 3, 2)]
     await writer.take(0, records(states))
     assert calls(fake) == {"search": "calls=3i"}
@@ -110,7 +110,7 @@ async def test_only_the_newest_state_of_a_place_is_written(fake: FakeInflux, wri
 
 
 async def test_a_late_copy_of_an_older_state_does_not_overwrite(
-    fake: FakeInflux, writer: InfluxWriter
+    fake: FakeInflux, writer: InfluxStore
 ) -> None:
     """A worker that was thought dead sends what it had, after its heir has sent more."""
     await writer.take(0, records([point(counts={"calls": 9}, measures={}, upto=9)]))
@@ -119,21 +119,21 @@ async def test_a_late_copy_of_an_older_state_does_not_overwrite(
 
 
 async def test_of_two_states_at_the_same_pane_the_later_one_wins(
-    fake: FakeInflux, writer: InfluxWriter
+    fake: FakeInflux, writer: InfluxStore
 ) -> None:
     for n in (1, 2):
         await writer.take(0, records([point(counts={"calls": n}, measures={}, upto=7)]))
     assert calls(fake) == {"search": "calls=2i"}
 
 
-async def test_a_request_holds_at_most_5000_lines(fake: FakeInflux, writer: InfluxWriter) -> None:
+async def test_a_request_holds_at_most_5000_lines(fake: FakeInflux, writer: InfluxStore) -> None:
     await writer.take(0, records(of(LINES + 1)))
     assert [len(request) for request in fake.requests] == [5_000, 1]
 
 
 @pytest.mark.parametrize("partial", [False, True])
 async def test_one_bad_line_of_1000_is_found_by_halves_and_the_rest_is_written(
-    fake: FakeInflux, writer: InfluxWriter, partial: bool
+    fake: FakeInflux, writer: InfluxStore, partial: bool
 ) -> None:
     fake.partial = partial
     with capture_logs() as logs:
@@ -148,7 +148,7 @@ async def test_one_bad_line_of_1000_is_found_by_halves_and_the_rest_is_written(
 
 
 async def test_where_every_line_is_bad_one_answer_that_says_so_is_enough(
-    fake: FakeInflux, writer: InfluxWriter
+    fake: FakeInflux, writer: InfluxStore
 ) -> None:
     """1.8 on points beyond its retention: `dropped=` tells how many."""
     fake.partial = True
@@ -157,14 +157,14 @@ async def test_where_every_line_is_bad_one_answer_that_says_so_is_enough(
     assert writer.counts.set_aside == 1_000
 
 
-async def test_a_422_is_counted_and_not_tried_again(fake: FakeInflux, writer: InfluxWriter) -> None:
+async def test_a_422_is_counted_and_not_tried_again(fake: FakeInflux, writer: InfluxStore) -> None:
     fake.answers.append(422)
     await writer.take(0, records(of(4)))
     assert len(fake.requests) == 1
     assert writer.counts.set_aside == 4
 
 
-async def test_what_is_too_large_is_split_until_it_fits(fake: FakeInflux, writer: InfluxWriter) -> None:
+async def test_what_is_too_large_is_split_until_it_fits(fake: FakeInflux, writer: InfluxStore) -> None:
     fake.most_lines = 3
     await writer.take(0, records(of(10)))
     assert len(fake.stored) == 10
@@ -183,7 +183,7 @@ async def test_what_is_too_large_is_split_until_it_fits(fake: FakeInflux, writer
     ],
 )
 async def test_a_wrong_configuration_keeps_the_data_and_says_what_to_fix(
-    fake: FakeInflux, writer: InfluxWriter, status: Any, cure: str
+    fake: FakeInflux, writer: InfluxStore, status: Any, cure: str
 ) -> None:
     fake.answers += [status] * 3
     with capture_logs() as logs:
@@ -209,7 +209,7 @@ async def test_a_wrong_configuration_keeps_the_data_and_says_what_to_fix(
     ],
 )
 async def test_a_busy_server_is_asked_again_no_earlier_than_it_says(
-    fake: FakeInflux, writer: InfluxWriter, answer: Any, wait: float
+    fake: FakeInflux, writer: InfluxStore, answer: Any, wait: float
 ) -> None:
     fake.answers.append(answer)
     assert waits(await insist(writer, records(of(2)))) == [wait]
@@ -218,7 +218,7 @@ async def test_a_busy_server_is_asked_again_no_earlier_than_it_says(
 
 @pytest.mark.parametrize("broken", ["drop", "accept-drop"])
 async def test_a_connection_that_breaks_before_or_after_the_write(
-    fake: FakeInflux, writer: InfluxWriter, broken: str
+    fake: FakeInflux, writer: InfluxStore, broken: str
 ) -> None:
     fake.answers.append(broken)
     assert len(await insist(writer, records(of(3)))) == 1
@@ -228,7 +228,7 @@ async def test_a_connection_that_breaks_before_or_after_the_write(
 
 
 async def test_no_answer_in_time_is_tried_again(fake: FakeInflux) -> None:
-    writer = InfluxWriter(settings(fake.url, influx_timeout="50ms"))
+    writer = InfluxStore(settings(fake.url, influx_timeout="50ms"))
     await writer.start()
     fake.answers += ["hang", "hang"]
     errors = await insist(writer, records(of(3)))
@@ -237,7 +237,7 @@ async def test_no_answer_in_time_is_tried_again(fake: FakeInflux) -> None:
     assert ["did not answer in time" in str(error) for error in errors] == [True, True]
 
 
-async def test_down_then_up(fake: FakeInflux, writer: InfluxWriter) -> None:
+async def test_down_then_up(fake: FakeInflux, writer: InfluxStore) -> None:
     await fake.stop()
     batch = records(of(3))
     for _ in range(2):
@@ -250,7 +250,7 @@ async def test_down_then_up(fake: FakeInflux, writer: InfluxWriter) -> None:
 
 
 async def test_after_an_outage_a_batch_goes_on_where_it_stopped(
-    fake: FakeInflux, writer: InfluxWriter, tally: Tally
+    fake: FakeInflux, writer: InfluxStore, tally: Tally
 ) -> None:
     """What was written is not written again, and the bad line is not looked for, told or counted twice."""
     batch = records([b"no point", *of(1_000, 613)])
@@ -271,7 +271,7 @@ async def test_after_an_outage_a_batch_goes_on_where_it_stopped(
 
 
 async def test_a_batch_that_is_left_in_an_outage_does_not_come_back(
-    fake: FakeInflux, writer: InfluxWriter
+    fake: FakeInflux, writer: InfluxStore
 ) -> None:
     """Its partition went to somebody else, and came back when more had been written."""
     await fake.stop()
@@ -287,7 +287,7 @@ async def test_a_batch_that_is_left_in_an_outage_does_not_come_back(
 
 
 async def test_a_hanging_request_can_be_cancelled_and_the_batch_taken_again(
-    fake: FakeInflux, writer: InfluxWriter
+    fake: FakeInflux, writer: InfluxStore
 ) -> None:
     fake.answers.append("hang")
     batch = records(of(3))
@@ -301,7 +301,7 @@ async def test_a_hanging_request_can_be_cancelled_and_the_batch_taken_again(
 
 
 async def test_a_large_batch_does_not_hold_up_the_loop(
-    fake: FakeInflux, writer: InfluxWriter, monkeypatch: pytest.MonkeyPatch
+    fake: FakeInflux, writer: InfluxStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Points are read and lines are built elsewhere: meanwhile others get their turn."""
     here, elsewhere = threading.get_ident(), set[int]()
@@ -310,14 +310,14 @@ async def test_a_large_batch_does_not_hold_up_the_loop(
         elsewhere.add(threading.get_ident())
         return line(one)
 
-    monkeypatch.setattr("llmvitals.store.influx.writer.line", watched)
+    monkeypatch.setattr("llmvitals.store.influx.store.line", watched)
     await writer.take(0, records(of(5_000)))
     assert elsewhere
     assert here not in elsewhere
     assert len(fake.stored) == 5_000
 
 
-async def test_memory_stays_bounded_through_a_long_outage(fake: FakeInflux, writer: InfluxWriter) -> None:
+async def test_memory_stays_bounded_through_a_long_outage(fake: FakeInflux, writer: InfluxStore) -> None:
     batch = records(of(2_000))
     await writer.take(0, batch)
     fake.answers += [503] * 400
@@ -332,7 +332,7 @@ async def test_memory_stays_bounded_through_a_long_outage(fake: FakeInflux, writ
 
 
 async def test_records_that_are_no_points_are_counted_and_their_neighbours_written(
-    fake: FakeInflux, writer: InfluxWriter
+    fake: FakeInflux, writer: InfluxStore
 ) -> None:
     prompt = "my prompt text"
     bad = [
@@ -368,7 +368,7 @@ async def test_records_that_are_no_points_are_counted_and_their_neighbours_writt
 )
 def test_an_address_that_can_not_work_is_refused_before_anything_starts(url: str | None, why: str) -> None:
     with pytest.raises(ConfigError, match=why):
-        InfluxWriter(Settings(influx_url=url))
+        InfluxStore(Settings(influx_url=url))
 
 
 async def stored(config: Settings, name: str) -> dict[str, Any]:
@@ -396,7 +396,7 @@ def real(influx: Any, **more: Any) -> Settings:
 
 @pytest.mark.influx
 async def test_the_real_influxdb_overwrites(influx: Any) -> None:
-    writer = InfluxWriter(real(influx))
+    writer = InfluxStore(real(influx))
     await writer.start()
     for n in (1, 2):
         await writer.take(0, records([point(team=f"t{i}", counts={"calls": n}, upto=n) for i in range(50)]))
@@ -406,7 +406,7 @@ async def test_the_real_influxdb_overwrites(influx: Any) -> None:
 
 @pytest.mark.influx
 async def test_the_real_influxdb_refuses_one_line_of_1000_and_has_the_rest(influx: Any) -> None:
-    writer = InfluxWriter(real(influx))
+    writer = InfluxStore(real(influx))
     await writer.start()
     await writer.take(0, records([point(team="first")]))
     conflict = point(team="bad", counts={}, measures={"calls": 1.5})
@@ -422,7 +422,7 @@ async def test_the_real_influxdb_refuses_one_line_of_1000_and_has_the_rest(influ
 
 @pytest.mark.influx
 async def test_the_real_influxdb_keeps_every_hostile_tag_and_text_as_one_point(influx: Any) -> None:
-    writer = InfluxWriter(real(influx))
+    writer = InfluxStore(real(influx))
     await writer.start()
     sent = [
         point(team=evil, texts={"name": evil})
@@ -445,7 +445,7 @@ async def test_the_real_influxdb_keeps_every_hostile_tag_and_text_as_one_point(i
     ],
 )
 async def test_the_real_influxdb_and_a_wrong_setting(influx: Any, wrong: dict[str, str], cure: str) -> None:
-    writer = InfluxWriter(real(influx, **wrong))
+    writer = InfluxStore(real(influx, **wrong))
     await writer.start()
     with pytest.raises(SinkError, match=cure) as refused:
         await writer.take(0, records([point()]))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from llmvitals.errors import SinkError
 from llmvitals.record.log import Logged
 from llmvitals.settings import Settings
-from llmvitals.store.sqlite.writer import SqliteWriter
+from llmvitals.store.sqlite.store import SqliteStore
 from store_points import START, point, records
 
 Rows = list[tuple[Any, ...]]
@@ -48,7 +48,7 @@ class Reader:
     """What `kafka.pour` does, without Kafka: gives what the store lacks, from the log."""
 
     def __init__(self, path: Path) -> None:
-        self.writer, self.stored = SqliteWriter(Settings(sqlite=path)), 0
+        self.writer, self.stored = SqliteStore(Settings(sqlite=path)), 0
 
     async def read(self, upto: int) -> None:
         """Until the store has the log up to here."""
@@ -227,13 +227,13 @@ async def test_what_goes_to_a_file_that_vanishes_meanwhile_does_not_count(
 ) -> None:
     reader = Reader(path)
     await reader.read(40)
-    upsert = SqliteWriter._upsert
+    upsert = SqliteStore._upsert
 
     def deleting(*args: Any) -> None:
         upsert(*args)
         path.unlink(missing_ok=True)
 
-    monkeypatch.setattr(SqliteWriter, "_upsert", deleting)
+    monkeypatch.setattr(SqliteStore, "_upsert", deleting)
     with pytest.raises(SinkError, match="deleted or replaced while it was written") as lost:
         await reader.read(60)
     assert lost.value.retry

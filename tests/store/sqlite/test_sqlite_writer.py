@@ -17,7 +17,7 @@ import pytest
 from llmvitals.errors import ConfigError, SinkError
 from llmvitals.metrics.columns import COUNTS, MEASURES
 from llmvitals.settings import Settings
-from llmvitals.store.sqlite.writer import SqliteWriter
+from llmvitals.store.sqlite.store import SqliteStore
 from store_points import HOUR, START, point, records
 
 
@@ -27,8 +27,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def writer(path: Path) -> AsyncIterator[SqliteWriter]:
-    made = SqliteWriter(Settings(sqlite=path))
+async def writer(path: Path) -> AsyncIterator[SqliteStore]:
+    made = SqliteStore(Settings(sqlite=path))
     await made.start()
     yield made
     await made.stop()
@@ -40,7 +40,7 @@ def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 async def test_a_row_is_a_series_window_and_start_with_the_fields_as_columns(
-    path: Path, writer: SqliteWriter
+    path: Path, writer: SqliteStore
 ) -> None:
     await writer.take(
         0, records([point(), point(start=START + 1), point(window="1d"), point(team="ops", app="é")])
@@ -66,23 +66,23 @@ async def test_a_row_is_a_series_window_and_start_with_the_fields_as_columns(
 
 
 async def test_writing_again_changes_nothing_and_a_newer_state_overwrites(
-    path: Path, writer: SqliteWriter
+    path: Path, writer: SqliteStore
 ) -> None:
     for n, upto in ((1, 1), (1, 1), (5, 5), (3, 3)):
         await writer.take(0, records([point(counts={"calls": n}, upto=upto)]))
     assert ask(path, "SELECT calls, upto FROM llm_calls") == [(5, 5)]
 
 
-async def test_an_older_state_does_not_overwrite_after_a_restart(path: Path, writer: SqliteWriter) -> None:
+async def test_an_older_state_does_not_overwrite_after_a_restart(path: Path, writer: SqliteStore) -> None:
     await writer.take(0, records([point(counts={"calls": 5}, upto=5)]))
     await writer.stop()
-    again = SqliteWriter(Settings(sqlite=path))
+    again = SqliteStore(Settings(sqlite=path))
     await again.take(0, records([point(counts={"calls": 3}, upto=3)]))
     await again.stop()
     assert ask(path, "SELECT calls FROM llm_calls") == [(5,)]
 
 
-async def test_a_measure_that_existed_once_stays(path: Path, writer: SqliteWriter) -> None:
+async def test_a_measure_that_existed_once_stays(path: Path, writer: SqliteStore) -> None:
     """As in InfluxDB, where a point's fields are written one by one."""
     await writer.take(0, records([point(measures={"latency_ms_p95": 8.5}, upto=1)]))
     await writer.take(0, records([point(measures={}, upto=2)]))
@@ -90,11 +90,11 @@ async def test_a_measure_that_existed_once_stays(path: Path, writer: SqliteWrite
 
 
 async def test_new_fields_and_new_measurements_become_columns_and_tables(
-    path: Path, writer: SqliteWriter
+    path: Path, writer: SqliteStore
 ) -> None:
     await writer.take(0, records([point()]))
     await writer.stop()
-    again = SqliteWriter(Settings(sqlite=path))
+    again = SqliteStore(Settings(sqlite=path))
     new = point(
         counts={"calls": 1, "new_count": 2}, measures={"new_measure": 3}, texts={"name": "x"}, team="b"
     )
@@ -120,7 +120,7 @@ async def test_a_file_of_an_older_version_gains_what_is_new_and_loses_nothing(
             f"INSERT INTO llm_calls VALUES ('team', '1h', {START}, '{{\"team\":\"search\"}}', 1, 4, 1, 0.5),"
             f" ('team', '1h', {START - HOUR}, '{{\"team\":\"search\"}}', 1, 9, 0, 0.75)"
         )
-    writer = SqliteWriter(Settings(sqlite=path))
+    writer = SqliteStore(Settings(sqlite=path))
     new = {"refused_calls": 2, "retrievals": 3, "empty_retrievals": 1, "documents": 7}
     detection = [
         point(
@@ -145,7 +145,7 @@ async def test_a_file_of_an_older_version_gains_what_is_new_and_loses_nothing(
         ]
 
 
-async def test_hostile_tags_and_texts_are_only_data(path: Path, writer: SqliteWriter) -> None:
+async def test_hostile_tags_and_texts_are_only_data(path: Path, writer: SqliteStore) -> None:
     evil = "'); DROP TABLE llm_calls; --\"\n\x00"
     await writer.take(0, records([point(team=evil, texts={"name": evil}), point()]))
     rows = [json.loads(tags)["team"] for (tags,) in ask(path, "SELECT tags FROM llm_calls")]
@@ -154,14 +154,14 @@ async def test_hostile_tags_and_texts_are_only_data(path: Path, writer: SqliteWr
 
 
 async def test_records_that_are_no_points_are_counted_and_their_neighbours_written(
-    path: Path, writer: SqliteWriter
+    path: Path, writer: SqliteStore
 ) -> None:
     await writer.take(0, records([b"{", point(counts={"calls": 2**63}), point(counts={'a"b': 1}), point()]))
     assert ask(path, "SELECT count(*) FROM llm_calls") == [(1,)]
     assert (writer.counts.undecodable, writer.counts.written) == (3, 1)
 
 
-async def test_it_can_be_read_while_it_is_written(path: Path, writer: SqliteWriter) -> None:
+async def test_it_can_be_read_while_it_is_written(path: Path, writer: SqliteStore) -> None:
     await writer.take(0, records([point(team="t0")]))
     with closing(sqlite3.connect(path)) as reader:
         reader.execute("BEGIN")
@@ -171,7 +171,7 @@ async def test_it_can_be_read_while_it_is_written(path: Path, writer: SqliteWrit
     assert ask(path, "SELECT count(*) FROM llm_calls") == [(500,)]
 
 
-async def test_a_batch_is_written_whole_or_not_at_all(path: Path, writer: SqliteWriter) -> None:
+async def test_a_batch_is_written_whole_or_not_at_all(path: Path, writer: SqliteStore) -> None:
     await writer.take(0, records([point()]))
     wrong = point(team="later", counts={"calls": 2**70})
     with pytest.raises(OverflowError):
@@ -205,7 +205,7 @@ async def remount(folder: Path, how: str) -> None:
 
 async def test_a_full_disk_loses_nothing_and_says_what_to_do(small: Path) -> None:
     path = small / "vitals.sqlite"
-    writer = SqliteWriter(Settings(sqlite=path))
+    writer = SqliteStore(Settings(sqlite=path))
     await writer.take(0, records([point(team="first")]))
     ballast = small / "ballast"
     ballast.write_bytes(b"x" * 700_000)
@@ -227,7 +227,7 @@ async def test_a_full_disk_loses_nothing_and_says_what_to_do(small: Path) -> Non
 
 async def test_a_read_only_disk_loses_nothing_and_says_what_to_do(small: Path) -> None:
     path = small / "vitals.sqlite"
-    writer = SqliteWriter(Settings(sqlite=path))
+    writer = SqliteStore(Settings(sqlite=path))
     await writer.take(0, records([point(team="first")]))
     await writer.stop()
     await remount(small, "ro")
@@ -253,7 +253,7 @@ async def test_a_path_that_can_not_be_a_store(tmp_path: Path, broken: str, why: 
         path.write_text("this is no database " * 100)
     else:
         path = path / "vitals.sqlite"
-    writer = SqliteWriter(Settings(sqlite=path))
+    writer = SqliteStore(Settings(sqlite=path))
     await writer.start()
     with pytest.raises(SinkError, match=why) as refused:
         await writer.write([point()])
@@ -261,7 +261,7 @@ async def test_a_path_that_can_not_be_a_store(tmp_path: Path, broken: str, why: 
     await writer.stop()
 
 
-async def test_a_cancelled_batch_is_whole_and_closing_waits_for_it(path: Path, writer: SqliteWriter) -> None:
+async def test_a_cancelled_batch_is_whole_and_closing_waits_for_it(path: Path, writer: SqliteStore) -> None:
     await writer.take(0, records([point(team="first")]))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -282,4 +282,4 @@ def _until_taken(turn: threading.Lock) -> None:
 
 def test_no_file_is_a_wrong_setting() -> None:
     with pytest.raises(ConfigError, match="sqlite is not set"):
-        SqliteWriter(Settings())
+        SqliteStore(Settings())

@@ -55,6 +55,26 @@ async def backtest(settings: Settings, since: str, folders: Sequence[Path], told
     return outcome(trial, folders, time.perf_counter() - began)
 
 
+async def newest_call(settings: Settings) -> int | None:
+    """The Kafka time stamp of the newest call on the input topics, ms; None where there is none.
+
+    Raises BrokerDown when Kafka does not answer.
+    """
+    consumer = AIOKafkaConsumer(*settings.sources, **client(settings, "doctor"), enable_auto_commit=False)
+    try:
+        async with asking(settings):
+            await consumer.start()
+            newest = None
+            for partition, end in (await consumer.end_offsets(consumer.assignment())).items():
+                if end > 0:
+                    consumer.seek(partition, end - 1)
+                    for records in (await consumer.getmany(partition, timeout_ms=2_000)).values():
+                        newest = max(newest or 0, records[-1].timestamp)
+            return newest
+    finally:
+        await consumer.stop()
+
+
 async def replay(
     settings: Settings, trial: Fed, partitions: Mapping[str, int], *, since: int, told: Callable[[], None]
 ) -> None:

@@ -1,1 +1,1 @@
-"""InfluxDB."""
+"""The store in InfluxDB 1.8, 2.x or 3."""

@@ -1,4 +1,4 @@
-"""A request as a Flux script for InfluxDB 2.x and 1.8, and its answer."""
+"""Reads points with Flux scripts, from InfluxDB 2.x and 1.8."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from influxdb_client.rest import ApiException
 
 from llmvitals.errors import SinkError
 from llmvitals.store.influx.client import BROKEN, connect, failure
+from llmvitals.store.protocol import StoredPoint
 from llmvitals.store.question import Sample
 from llmvitals.window import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llmvitals.settings import Settings
+    from llmvitals.store.influx.settings import InfluxSettings
     from llmvitals.store.question import Number, Request
 
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_./:~ -]*")
+_SAFE: Final = re.compile(r"[A-Za-z0-9_./:~ -]*")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TYPES: Final[dict[str, Callable[[str], Number | str]]] = {"long": int, "string": str}
-_OURS: Final = frozenset(
+_NOT_TAGS: Final = frozenset(
     {"", "result", "table", "_start", "_stop", "_time", "_value", "_field", "_measurement", "view", "window"}
 )
 
 
-async def read(settings: Settings, request: Request) -> list[Sample]:
-    """The samples that InfluxDB has, in no order. Raises SinkError with what to fix."""
-    found = await points(settings, script(settings.influx_bucket, request))
+async def samples(settings: InfluxSettings, request: Request) -> list[Sample]:
+    """See `Store.samples`."""
+    found = await run(settings, script(settings.bucket, request))
     # InfluxDB 1.8 takes `stop` to be inside.
     return [
         Sample(start, tags, {name: value for name, value in fields.items() if not isinstance(value, str)})
@@ -40,11 +41,14 @@ async def read(settings: Settings, request: Request) -> list[Sample]:
     ]
 
 
-async def points(settings: Settings, query: str) -> list[tuple[int, dict[str, str], dict[str, Number | str]]]:
-    """What a Flux script finds: of each point its time in µs, its tags and its fields, in no order.
+async def points(settings: InfluxSettings, measurement: str, since: int, until: int) -> list[StoredPoint]:
+    """See `Store.points`."""
+    found = await run(settings, whole(settings.bucket, measurement, since, until))
+    return [point for point in found if point.start < until]
 
-    Raises SinkError with what to fix.
-    """
+
+async def run(settings: InfluxSettings, query: str) -> list[StoredPoint]:
+    """Run a Flux script. Raises SinkError that says what to fix."""
     client = connect(settings)
     try:
         answer = await client.query_api().query_raw(query)
@@ -56,10 +60,10 @@ async def points(settings: Settings, query: str) -> list[tuple[int, dict[str, st
     for kind, row in records(answer):
         if "error" in row:
             raise SinkError(f"InfluxDB could not answer: {row['error'][:256]}", retry=True)
-        tags = tuple((key, value) for key, value in row.items() if key not in _OURS and value)
+        tags = tuple((key, value) for key, value in row.items() if key not in _NOT_TAGS and value)
         start = (datetime.fromisoformat(row["_time"]) - _EPOCH) // timedelta(microseconds=1)
         fields.setdefault((start, tags), {})[row["_field"]] = _TYPES.get(kind, float)(row["_value"])
-    return [(start, dict(tags), found) for (start, tags), found in fields.items()]
+    return [StoredPoint(start, dict(tags), values) for (start, tags), values in fields.items()]
 
 
 def records(answer: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -82,7 +86,7 @@ def records(answer: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def script(bucket: str, request: Request) -> str:
-    """The Flux script; every text in it is escaped."""
+    """The Flux script of a request; every text in it is escaped."""
     wanted = " or ".join(f"r._field == {text(name)}" for name in request.fields)
     place = {"view": request.view, "window": request.window}
     named = {name: value for name, value in place.items() if value} | dict(request.where)
@@ -109,9 +113,9 @@ def text(value: str) -> str:
     >>> print(text('a"${b}'))
     "a\x22\x24\x7bb\x7d"
     """
-    if _PLAIN.fullmatch(value):
+    if _SAFE.fullmatch(value):
         return f'"{value}"'
-    parts = (chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"\\x{byte:02x}" for byte in value.encode())
+    parts = (chr(byte) if _SAFE.fullmatch(chr(byte)) else f"\\x{byte:02x}" for byte in value.encode())
     return f'"{"".join(parts)}"'
 
 

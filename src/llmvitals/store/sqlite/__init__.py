@@ -1,1 +1,1 @@
-"""SQLite."""
+"""The store in a SQLite file."""

@@ -1,13 +1,19 @@
-"""Which files on disk belong to an open SQLite connection: the database, its WAL and the WAL's index."""
+"""The files on disk of a SQLite database: itself, its WAL and the WAL's index; and room for them."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from llmvitals.store.protocol import Check
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+ROOM: Final = 256 << 20
+"""Bytes that should be free where the file is."""
 
 Inode = tuple[int, int]
 """Device and inode number: what a file is, whatever it is called."""
@@ -36,6 +42,18 @@ def remove_orphans(path: Path, gone: Files) -> None:
         if inode is not None and _inode(name) == inode:
             with suppress(FileNotFoundError):
                 os.unlink(name)  # noqa: PTH108 - the name is no Path
+
+
+def check(path: Path) -> Check | None:
+    """What is wrong with the place of the file, for the doctor; None when it can be written."""
+    folder, elsewhere = path.resolve().parent, "name another file in LLMVITALS_SQLITE"
+    if not os.access(path if path.exists() else folder, os.W_OK) or not folder.is_dir():
+        return Check("wrong", f"{path} can't be written", f"make it writable, or {elsewhere}")
+    free = shutil.disk_usage(folder).free
+    if free < ROOM:
+        found = f"{free >> 20} MiB are free where {path} is"
+        return Check("wrong" if free < 1 << 20 else "warning", found, f"free some, or {elsewhere}")
+    return None
 
 
 def _inode(name: str) -> Inode | None:

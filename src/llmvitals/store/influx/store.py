@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from influxdb_client.rest import ApiException
 
-from llmvitals.stage import Sink
-from llmvitals.store.influx.client import BROKEN, LINE_FAULTS, address, code, connect, failure, said
+from llmvitals.store.influx import flux
+from llmvitals.store.influx.client import BROKEN, LINE_FAULTS, code, connect, failure, message
+from llmvitals.store.influx.settings import InfluxSettings
 from llmvitals.store.lines import line
 from llmvitals.store.newest import Counts, Newest
+from llmvitals.store.protocol import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from llmvitals.record.log import Message, Record
     from llmvitals.record.point import Point
     from llmvitals.settings import Settings
+    from llmvitals.store.protocol import Check, StoredPoint
+    from llmvitals.store.question import Request, Sample
 
 log: Final = structlog.get_logger(__name__)
 
@@ -50,7 +54,7 @@ class _Answer:
         return int(found[1]) if found else None
 
 
-class InfluxWriter(Sink):
+class InfluxStore(Store):
     """A sink: `take` returns when InfluxDB has the points, or has refused them for what they are.
 
     Nothing queues: it holds one batch, whatever the length of an outage. counts: what became of the points.
@@ -58,14 +62,23 @@ class InfluxWriter(Sink):
 
     def __init__(self, settings: Settings, *, meters: Meters | None = None) -> None:
         """Raises ConfigError when `influx_url` is no address."""
-        address(settings)
-        self._settings = settings
+        self._settings = InfluxSettings.of(settings)
         self._client: InfluxDBClientAsync | None = None
         self.counts = Counts(meters)
         self._newest = Newest(self.counts)
         self._points: dict[bytes, Point] = {}
         self._parts: list[list[str]] = []
         """Lines of these points that are not written yet, the next request last."""
+
+    @classmethod
+    def is_configured(cls, settings: Settings) -> bool:
+        """Whether `influx_url` is set."""
+        return bool(settings.influx_url)
+
+    @property
+    def place(self) -> str:
+        """Its address."""
+        return f"InfluxDB at {self._settings.url}"
 
     async def start(self, history: Sequence[Record] | None = None) -> None:
         """Open the client; InfluxDB need not be up yet. The history is not needed: points overwrite."""
@@ -90,10 +103,26 @@ class InfluxWriter(Sink):
         self._newest.remember(self._points)
         return []
 
-    async def needs(self, partition: int) -> int | None:
-        """None: InfluxDB is not looked at for what it has lost."""
-        del partition
-        return None
+    async def samples(self, request: Request) -> list[Sample]:
+        """Raises SinkError as for `take`."""
+        return await flux.samples(self._settings, request)
+
+    async def points(self, measurement: str, since: int, until: int) -> list[StoredPoint]:
+        """Raises SinkError as for `take`."""
+        return await flux.points(self._settings, measurement, since, until)
+
+    async def check(self) -> Check:
+        """Read the last minutes, and send a write without lines: that is refused only without permission."""
+        check = await super().check()
+        client = connect(self._settings)
+        try:
+            await self._send(client, b"")
+        except (ApiException, *BROKEN) as error:
+            if not (isinstance(error, ApiException) and error.status in LINE_FAULTS):
+                raise failure(error, self._settings) from None
+        finally:
+            await client.close()  # type: ignore[no-untyped-call] # the package has no types here
+        return check
 
     async def stop(self) -> None:
         """Close the connections."""
@@ -137,13 +166,16 @@ class InfluxWriter(Sink):
             raise RuntimeError("the writer is not started")
         body = "\n".join(lines).encode("utf-8", "replace")
         try:
-            await self._client.write_api().write(self._settings.influx_bucket, record=body)
+            await self._send(self._client, body)
         except (ApiException, *BROKEN) as error:
             self.counts.fail(code(error))
             if isinstance(error, ApiException) and error.status in LINE_FAULTS:
-                return _Answer(error.status, said(error))
+                return _Answer(error.status, message(error))
             raise failure(error, self._settings) from None
         return _Answer(204)
+
+    async def _send(self, client: InfluxDBClientAsync, body: bytes) -> None:
+        await client.write_api().write(self._settings.bucket, record=body)
 
 
 def _outline(text: str) -> str:

@@ -12,28 +12,27 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from llmvitals.errors import ConfigError, SinkError
+from llmvitals.errors import SinkError
 from llmvitals.metrics.columns import COUNTS, TEXTS
 from llmvitals.metrics.registry import measures
-from llmvitals.record.log import Topic
-from llmvitals.stage import Sink
 from llmvitals.store.lines import tags, text
 from llmvitals.store.newest import Counts, Newest
-from llmvitals.store.sqlite import files
+from llmvitals.store.protocol import Check, Store
+from llmvitals.store.sqlite import files, reader
+from llmvitals.store.sqlite.failure import BUSY, failure
+from llmvitals.store.sqlite.settings import SqliteSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
     from llmvitals.record.point import Point
     from llmvitals.settings import Settings
+    from llmvitals.store.protocol import StoredPoint
+    from llmvitals.store.question import Request, Sample
 
 log: Final = structlog.get_logger(__name__)
-
-BUSY: Final = 10.0
-"""Seconds to wait for another process that is writing."""
 
 _KEY: Final = '"view" TEXT NOT NULL, "window" TEXT NOT NULL, "start" INTEGER NOT NULL, "tags" TEXT NOT NULL'
 
@@ -45,7 +44,7 @@ says itself from where it has to be written again; offsets committed to Kafka sa
 """
 
 
-class SqliteWriter(Sink):
+class SqliteStore(Store):
     """A sink: `take` returns when the batch is committed. Readable while it is written (WAL).
 
     A table has the columns `view`, `window`, `start` (µs), `tags` (the dimensions as JSON with sorted keys),
@@ -54,10 +53,8 @@ class SqliteWriter(Sink):
 
     def __init__(self, settings: Settings, *, meters: Meters | None = None) -> None:
         """Raises ConfigError when `sqlite` is not set."""
-        if settings.sqlite is None:
-            raise ConfigError("sqlite is not set: say in which file the metrics shall be")
-        self._path = settings.sqlite
-        self._topic = settings.topic(Topic.VITALS)
+        own = SqliteSettings.of(settings)
+        self._path, self._topic = own.path, own.topic
         self._connection: sqlite3.Connection | None = None
         self._files: files.Files | None = None
         self._progress: dict[int, int] = {}
@@ -68,9 +65,15 @@ class SqliteWriter(Sink):
         self.counts = Counts(meters)
         self._newest = Newest(self.counts)
 
-    async def start(self, history: Sequence[Record] | None = None) -> None:
-        """Nothing to do: the file is opened, and made, with the first batch. The history is not needed."""
-        del history
+    @classmethod
+    def is_configured(cls, settings: Settings) -> bool:
+        """Whether `sqlite` is set."""
+        return settings.sqlite is not None
+
+    @property
+    def place(self) -> str:
+        """Its path."""
+        return f"SQLite file {self._path}"
 
     async def needs(self, partition: int) -> int:
         """The offset up to which the file at the path holds this partition; 0 for a new file.
@@ -95,6 +98,26 @@ class SqliteWriter(Sink):
     async def stop(self) -> None:
         """Close the file, after what is being written."""
         await asyncio.to_thread(self._close)
+
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self._path.exists()
+
+    async def samples(self, request: Request) -> list[Sample]:
+        """Raises SinkError as `take` does, and when the file is not there."""
+        return await asyncio.to_thread(reader.samples, self._path, request)
+
+    async def points(self, measurement: str, since: int, until: int) -> list[StoredPoint]:
+        """Raises SinkError as `take` does, and when the file is not there."""
+        return await asyncio.to_thread(reader.points, self._path, measurement, since, until)
+
+    async def check(self) -> Check:
+        """Look at the permissions and the free space, then read the last minutes."""
+        if found := files.check(self._path):
+            return found
+        if not self.exists():
+            return Check("fine", f"{self._path} will be made by the worker")
+        return await super().check()
 
     def _needs(self, partition: int) -> int:
         with self._attempt() as connection:
@@ -240,26 +263,8 @@ def canonical(dimensions: dict[str, str]) -> str:
 
 def fields(point: Point) -> dict[str, object]:
     """A point's fields as they are stored; a measure that is not finite is left out."""
-    measures = {name: float(value) for name, value in point.measures.items() if math.isfinite(value)}
-    return {**point.counts, **measures, **{name: text(value) for name, value in point.texts.items()}}
-
-
-def failure(error: Exception, path: Path) -> SinkError:
-    """What an error of SQLite means for who runs it; all of them may pass, so all say retry."""
-    said = str(error)
-    if "full" in said or getattr(error, "errno", None) == 28:
-        why = "the disk is full: free some space, or set LLMVITALS_SQLITE to a file on another disk"
-    elif "readonly" in said or "read-only" in said:
-        why = "it can't be written: make the file and its folder writable for this user"
-    elif "unable to open" in said:
-        why = "it can't be opened: create its folder, and make it writable for this user"
-    elif "locked" in said:
-        why = f"another process has kept it locked for {BUSY:.0f} s: end that one"
-    elif "not a database" in said or "malformed" in said:
-        why = f"it is no sound SQLite file ({said}): move it away, or name another one"
-    else:
-        why = said
-    return SinkError(f"SQLite file {path}: {why}", retry=True)
+    finite = {name: float(value) for name, value in point.measures.items() if math.isfinite(value)}
+    return {**point.counts, **finite, **{name: text(value) for name, value in point.texts.items()}}
 
 
 def _declared(measurement: str) -> list[tuple[str, str]]:

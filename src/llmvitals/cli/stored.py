@@ -1,0 +1,38 @@
+"""What several commands read from the store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+from llmvitals import settings as settings_
+from llmvitals.cli.where import pairs
+
+if TYPE_CHECKING:
+    from llmvitals.report.drift import Found
+    from llmvitals.settings import Settings
+
+
+def name_store(settings: Settings) -> None:
+    """Say on stderr which store is read, where there are several."""
+    from llmvitals.store.registry import configured  # noqa: PLC0415 - other commands don't need it
+
+    stores = configured(settings)
+    if len(stores) > 1:
+        typer.echo(f"llmvitals: read from {stores[0].place}", err=True)
+
+
+def read_drift(since: str, rule: str | None, where: list[str] | None, *, as_json: bool) -> Found | None:
+    """What the store has of drift; None where it was printed as JSON."""
+    from llmvitals.report import drift as report  # noqa: PLC0415 - other commands don't need it
+
+    settings = settings_.load()
+    name_store(settings)
+    found = asyncio.run(report.found(settings, since, rule, pairs(where)))
+    if as_json:
+        typer.echo(json.dumps(report.plain(found), ensure_ascii=False))
+        return None
+    return found

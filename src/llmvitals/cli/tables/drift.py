@@ -1,0 +1,91 @@
+"""The drift of series as charts, and their references as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from llmvitals.backtest.show import labelled, when
+from llmvitals.cli.tables.plot import bars, columns
+from llmvitals.metrics.quantity import span
+from llmvitals.window import MINUTE, SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from llmvitals.report.drift import Course, Found
+
+
+def print_charts(seen: Found, console: Console) -> None:
+    """A chart for each series."""
+    if not seen.courses:
+        console.print("No rule of drift has said anything in this time.")
+    for course in seen.courses:
+        console.print(title(course))
+        console.print(head(course))
+        drawn = course.of("statistic")
+        if not drawn:
+            console.print()
+            continue
+        width = max(min(console.width - 9, 120), 20)
+        begin = max(seen.begin, min(at for at, _ in drawn) - MINUTE)
+        end, limit = drawn[-1][0], course.newest.get("threshold") or 1.0
+        for line in bars(columns(drawn, begin, end + 1, width), limit):
+            console.print(line)
+        left, right = when(begin), when(end)
+        console.print(Text(f"       {left}{right.rjust(width - len(left))}\n", "dim"))
+
+
+def title(course: Course) -> Text:
+    """Rule and series."""
+    return Text.assemble((course.rule, "bold"), "  ", labelled(course.labels))
+
+
+def head(course: Course) -> Text:
+    """What is known at the end of a course."""
+    fields = course.newest
+    statistic = fields.get("statistic")
+    if statistic is None:
+        return Text(f"learning, from {fields.get('reference_calls') or 0:,} calls so far of {_model(fields)}")
+    limit = fields.get("threshold") or 1.0
+    colour = "red" if statistic > limit else "yellow" if statistic > 0.7 * limit else "green"
+    return Text.assemble(
+        (f"{statistic:.2f}", colour),
+        f" of {limit:g} (topics {fields.get('topics') or 0:.2f}, shape {fields.get('shape') or 0:.2f})"
+        f" · reference {span(round((fields.get('reference_age_s') or 0) * SECOND))} old,"
+        f" {fields.get('reference_calls') or 0:,} calls of {_model(fields)}"
+        f" · φ {fields.get('overdispersion') or 0:.2f}",
+    )
+
+
+def print_references(seen: Found, console: Console) -> None:
+    """A table of the references."""
+    if not seen.courses:
+        console.print("No rule of drift has said anything in this time.")
+        return
+    table = Table("rule", "series", "reference", "model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("calls", "φ", "statistic", "threshold"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for course in seen.courses:
+        fields = course.newest
+        there = fields.get("statistic") is not None
+        age = span(round((fields.get("reference_age_s") or 0) * SECOND))
+        table.add_row(
+            Text(course.rule),
+            labelled(course.labels),
+            f"{age} old" if there else "learning",
+            Text(_model(fields)),
+            f"{fields.get('reference_calls') or 0:,}",
+            f"{fields['overdispersion']:.2f}" if fields.get("overdispersion") is not None else "–",
+            f"{fields['statistic']:.2f}" if there else "–",
+            f"{fields.get('threshold') or 1.0:g}",
+        )
+    console.print(table)
+
+
+def _model(fields: Mapping[str, Any]) -> str:
+    return str(fields.get("model") or "an unknown model")

@@ -1,0 +1,55 @@
+"""The outcome of `llmvitals replay` as a table."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from llmvitals.metrics.quantity import amount
+from llmvitals.window import SECOND
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from llmvitals.backtest.replay import Outcome
+
+
+def print_outcome(outcome: Outcome, console: Console) -> None:
+    """Print the counts, a row for each day and app, and the alerts."""
+    names = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
+    console.print(" · ".join(f"{outcome[name]:,} {name.replace('_', '-')}" for name in names))
+    for code, count in outcome["dead_letters"].items():
+        console.print(f"{count:,} could not be read: {code}", style="yellow")
+    table = Table("day", "app", box=None)
+    for name in ("calls", "errors", "input tokens", "output tokens", "p95", "cost"):
+        table.add_column(name, justify="right")
+    for row in (row for row in outcome["series"] if row["view"] == "app"):
+        slow = row.get("latency_ms_p95")
+        table.add_row(
+            row["day"],
+            row["by"].get("app", ""),
+            f"{row['calls']:,}",
+            f"{row['errors']:,}",
+            f"{row['input_tokens']:,}",
+            f"{row['output_tokens']:,}",
+            "" if slow is None else amount(slow, "ms"),
+            amount(row["cost_usd"], "usd"),
+        )
+    console.print(table)
+    if outcome["late"]:
+        console.print(
+            f"{outcome['late']:,} calls were late, and are counted in a later window than their own: "
+            "sort the file by ts to see each in its own",
+            style="yellow",
+        )
+    totals = outcome["totals"]
+    console.print(
+        f"{totals['calls']:,} calls, ${totals['cost_usd']:,.6f}, {totals['unpriced_calls']:,} unpriced"
+    )
+    for alert in outcome["alerts"]:
+        at = datetime.fromtimestamp(alert["at"] / SECOND, UTC)
+        labels = ", ".join(f"{name} {value}" for name, value in alert["labels"].items())
+        words = (alert["status"], alert["rule"], alert["facet"], alert["level"], labels)
+        console.print(f"{at:%Y-%m-%d %H:%M:%S}", *filter(None, words))

@@ -1,0 +1,6 @@
+"""The settings, and where they are read from."""
+
+from llmvitals.settings.settings import SECTIONS, Settings, ViewSetting
+from llmvitals.settings.sources import check_name, connection, load, unknown
+
+__all__ = ["SECTIONS", "Settings", "ViewSetting", "check_name", "connection", "load", "unknown"]
