@@ -91,12 +91,12 @@ class Prices:
             if custom:
                 return by_time(custom, CONTEXTS[tier])
         for source, name in names:
-            found = self._find(source, name)
-            if found:
+            listed = self._find(source, name)
+            if listed:
                 # genai-prices gives variants only for a provider's own models.
-                lent = not any(found[1] is model for model in found[0].models)
-                discount = self._custom.discounts.get(found[0].id, Decimal(0))
-                return by_time(found[1], {} if lent else CONTEXTS[tier], 1 - Fraction(discount))
+                lent = not any(listed[1] is model for model in listed[0].models)
+                discount = self._custom.discounts.get(listed[0].id, Decimal(0))
+                return by_time(listed[1], {} if lent else CONTEXTS[tier], 1 - Fraction(discount))
         return unpriced
 
     def _find(self, provider: str | None, model: str) -> tuple[Provider, ModelInfo] | None:

@@ -64,9 +64,9 @@ class CustomPrices:
 
     def find(self, provider: str | None, model: str) -> ModelInfo | None:
         """The prices of a model at this provider, else at any. Both names are in lower case."""
-        found = self.models.get((provider or "", model)) or self.models.get(("", model))
-        if found or provider:
-            return found
+        info = self.models.get((provider or "", model)) or self.models.get(("", model))
+        if info or provider:
+            return info
         return next((info for (_, name), info in self.models.items() if name == model), None)
 
 
@@ -136,7 +136,8 @@ def _native(name: str, entry: Mapping[str, Any]) -> dict[str | None, dict[str, D
         if key in _TIERS:
             inner = _table(value, f"{name}.{key}")
             prices[key] = {
-                price: _price(each, f"{name}.{key}.{price}", price) for price, each in inner.items()
+                price: _price(value_of_price, f"{name}.{key}.{price}", price)
+                for price, value_of_price in inner.items()
             }
         elif key != "provider":
             prices[None][key] = _price(value, f"{name}.{key}", key)

@@ -169,8 +169,8 @@ def _flat(known: dict[str, Decimal | TieredPrices], level: int, factor: Fraction
     return _rate(parts, unit, apart=("input_audio_mtok" in known, "output_reasoning_mtok" in known))
 
 
-def _rate(each: _Coefficients, unit: int, *, apart: tuple[bool, bool]) -> Rate:
-    request, whole, read, write, hour, audio, out, think, speak = each
+def _rate(coefficients: _Coefficients, unit: int, *, apart: tuple[bool, bool]) -> Rate:
+    request, whole, read, write, hour, audio, out, think, speak = coefficients
     half, priced = unit // 2, Reason.PRICED
     audio_apart, think_apart = apart
 

@@ -71,11 +71,11 @@ class State(NamedTuple):
     def deviation(self) -> float:
         """σ̂, at least LEAST."""
         between = self.wwdd - 2 * self.mean * self.wwd + self.mean**2 * self.ww
-        found = between * self.steps / max(self.steps - 1, 1)
+        variance = between * self.steps / max(self.steps - 1, 1)
         if min(self.freedom_a, self.freedom_b) >= WITHIN:
             a, b = self.squares_a / self.freedom_a, self.squares_b / self.freedom_b
-            found = max(found, a * self.wwa + b * self.wwb)
-        return max(math.sqrt(max(found, 0.0) / self.w), LEAST) if self.w else LEAST
+            variance = max(variance, a * self.wwa + b * self.wwb)
+        return max(math.sqrt(max(variance, 0.0) / self.w), LEAST) if self.w else LEAST
 
 
 def step(state: Sequence[float], a: ArmSums, b: ArmSums) -> State:

@@ -43,15 +43,15 @@ def roots(memory: Memory, reference: int) -> NDArray[np.float64]:
     """The cube root of T² for each of SPANS, after at least a minute. reference: N."""
     sums = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), -1)
     squares = np.array(memory["squares"]) + np.array(memory["calls"]) ** 2 / reference
-    found: NDArray[np.float64] = np.cbrt(np.einsum("ij,ij->i", sums, sums) / squares)
-    return found
+    values: NDArray[np.float64] = np.cbrt(np.einsum("ij,ij->i", sums, sums) / squares)
+    return values
 
 
 def mean(memory: Memory, place: int) -> NDArray[np.float64]:
     """The mean of y as the memory of SPANS[place] has it."""
     sums = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), -1)
-    found: NDArray[np.float64] = sums[place].astype(np.float64) / memory["calls"][place]
-    return found
+    value: NDArray[np.float64] = sums[place].astype(np.float64) / memory["calls"][place]
+    return value
 
 
 def _sums(memory: Memory, width: int) -> Floats:

@@ -51,8 +51,8 @@ def odds(bad: float, calls: int, usual: float, ratios: Sequence[float]) -> list[
     It is at most 1 in the mean for every lesser share where the ratios are above 1, and for every greater
     one where they are below.
     """
-    found = []
+    logs = []
     for ratio in ratios:
         whole = 1 - usual + ratio * usual
-        found.append(bad * math.log(ratio / whole) - (calls - bad) * math.log(whole))
-    return found
+        logs.append(bad * math.log(ratio / whole) - (calls - bad) * math.log(whole))
+    return logs
