@@ -1,16 +1,16 @@
-"""Everything that can go wrong, in one tree.
+"""The exceptions of llmvitals, in one tree.
 
     LlmvitalsError
     ├── ConfigError          the settings or the rules are wrong; nothing was started (exit code 2)
     │   └── RuleError        …at this file, line and column
-    ├── BadCall              one record can't be read; it goes to the dead letters, its neighbours go on
-    ├── MissingTopic         a topic that the worker needs is not there
-    ├── BrokerDown           Kafka can't be reached (retry)
-    ├── Unavailable          a local Kafka, Java or InfluxDB can't be had on this machine
-    │   └── StartFailed      …it is here, but does not come up
-    ├── SourceRecreated      a topic ends before the checkpoint: it is another topic under the old name
-    ├── StateLost            offsets are committed, but the state that belongs to them is gone
-    └── SinkError            InfluxDB, SQLite or Slack said no; `retry` tells whether to try again
+    ├── BadCall              one record can't be read; it becomes a dead letter, and the others are processed
+    ├── MissingTopic         a topic that the worker needs does not exist
+    ├── BrokerDown           Kafka is not reachable (retry)
+    ├── Unavailable          a local Kafka, Java or InfluxDB is not available on this machine
+    │   └── StartFailed      …it is available, but does not start
+    ├── SourceRecreated      a topic ends before the checkpoint: it was deleted and created again
+    ├── StateLost            offsets are committed, but their checkpoint is missing
+    └── SinkError            InfluxDB, SQLite or Slack refused; `retry` says whether to try again
 
 `retry` on each class says whether the same call may succeed later.
 """
@@ -30,7 +30,7 @@ Found = TypeVar("Found")
 
 
 class LlmvitalsError(Exception):
-    """The root; its text is written for the person who runs llmvitals."""
+    """The root. Its text is written for the person who runs llmvitals."""
 
     retry: bool = False
 
@@ -40,7 +40,7 @@ class ConfigError(LlmvitalsError):
 
 
 class RuleError(ConfigError):
-    """A rule file is wrong at one place."""
+    """A rule file is wrong at this place."""
 
     def __init__(self, message: str, *, file: str = "", line: int = 0, column: int = 0) -> None:
         self.message, self.file, self.line, self.column = message, file, line, column
@@ -48,7 +48,7 @@ class RuleError(ConfigError):
 
 
 def suggestion(word: str, names: Iterable[str]) -> str:
-    """The middle of an error text: the nearest name if there is one, else all of them.
+    """The part of an error text that suggests the nearest name, or lists all of them.
 
     >>> suggestion("modle", ["app", "model"])
     ': did you mean model?'
@@ -61,7 +61,7 @@ def suggestion(word: str, names: Iterable[str]) -> str:
 
 
 class Mistakes(ValueError):
-    """What is wrong below a field that is looked at as a whole: key or place in it → the message."""
+    """Several errors in one field: key or place in it → message."""
 
     def __init__(self, found: Mapping[str | int, str]) -> None:
         self.found = found
@@ -69,49 +69,49 @@ class Mistakes(ValueError):
 
 
 def checked(pairs: Iterable[tuple[Key, Value]], check: Callable[[Key, Value], Found]) -> dict[Key, Found]:
-    """What `check` makes of each pair, by its key. Raises Mistakes that tells of all that are wrong."""
-    found: dict[Key, Found] = {}
-    wrong: dict[str | int, str] = {}
+    """Apply `check` to each pair. Returns the results by key. Raises Mistakes with all errors."""
+    results: dict[Key, Found] = {}
+    mistakes: dict[str | int, str] = {}
     for key, value in pairs:
         try:
-            found[key] = check(key, value)
+            results[key] = check(key, value)
         except ValueError as error:
-            wrong[key] = str(error)
-    if wrong:
-        raise Mistakes(wrong)
-    return found
+            mistakes[key] = str(error)
+    if mistakes:
+        raise Mistakes(mistakes)
+    return results
 
 
 class MissingTopic(LlmvitalsError):
-    """A topic that the worker needs is not on the broker."""
+    """A topic that the worker needs does not exist."""
 
 
 class BrokerDown(LlmvitalsError):
-    """Kafka can't be reached."""
+    """Kafka is not reachable."""
 
     retry = True
 
 
 class Unavailable(LlmvitalsError):
-    """What the demo or a test wants to start can't be had here; the text says what it would take."""
+    """A program that the demo or a test needs is not available; the text says how to get it."""
 
 
 class StartFailed(Unavailable):
-    """It is here, but does not come up; the text holds its last words."""
+    """A program is available but does not start; the text has the end of its output."""
 
 
 class SourceRecreated(LlmvitalsError):
-    """A source topic ends before the offset that the checkpoint has counted up to."""
+    """A source topic ends before the offset of the checkpoint."""
 
 
 class StateLost(LlmvitalsError):
-    """Offsets are committed, but the checkpoint that belongs to them can't be found."""
+    """Offsets are committed, but their checkpoint can't be found or read."""
 
 
 class SinkError(LlmvitalsError):
-    """A sink refused or did not answer.
+    """A store or Slack refused a request or did not answer.
 
-    retry_after: seconds that the sink asked us to wait, if it did.
+    retry_after: seconds to wait before the next attempt, if the server said so.
     """
 
     def __init__(self, message: str, *, retry: bool, retry_after: float | None = None) -> None:
@@ -134,15 +134,15 @@ class Code(StrEnum):
 
 
 CURES: dict[Code, str] = {
-    Code.TOO_LARGE: "Send fewer bytes: leave texts out, or raise LLMVITALS_MAX_RECORD_BYTES.",
+    Code.TOO_LARGE: "Send a smaller record, for instance without texts, or raise LLMVITALS_MAX_RECORD_BYTES.",
     Code.NOT_UTF8: "Encode the event as UTF-8.",
     Code.NOT_JSON: "Send one JSON object (or OTLP protobuf) per record; NaN and Infinity are not JSON.",
     Code.UNKNOWN_FORMAT: "Send a native call, a LiteLLM payload or OTLP; see `llmvitals schema call`.",
-    Code.UNKNOWN_VERSION: "This llmvitals is older than the producer: upgrade it, or send schema_version 1.",
-    Code.INVALID: "A field is missing or out of range; see `llmvitals schema call`.",
-    Code.FUTURE: "The producer's clock runs ahead of the broker's: set it by NTP.",
-    Code.PAST: "The time is before 2015: were seconds sent where milliseconds are due?",
-    Code.INTERNAL: "A defect in llmvitals: please report the message; the others go on.",
+    Code.UNKNOWN_VERSION: "The producer is newer than llmvitals: upgrade it, or send schema_version 1.",
+    Code.INVALID: "Correct the field in the producer; see `llmvitals schema call`.",
+    Code.FUTURE: "The producer's clock is ahead of Kafka's: synchronize both with NTP.",
+    Code.PAST: "The time is before 2015: send milliseconds since 1970, not seconds.",
+    Code.INTERNAL: "This is a bug in llmvitals: please report this message. Other records are processed.",
 }
 
 
@@ -150,13 +150,13 @@ AFRESH: Final = (
     "set LLMVITALS_GROUP and LLMVITALS_TOPIC_PREFIX to new names and LLMVITALS_INPUTS to the topics of the "
     "calls, and run `llmvitals topics apply`; the calls are counted again from the oldest that Kafka has"
 )
-"""The way out of a state that is lost. A new group alone would mix old frames with those counted anew."""
+"""What to do if the state is lost. A new group alone would mix old frames with new ones."""
 
 
 class BadCall(LlmvitalsError):
     """A record that can't be read.
 
-    code: one of `Code`. The message holds at most 256 characters and nothing of the payload's values.
+    code: one of `Code`. The message has at most 256 characters and no values of the payload.
     """
 
     LIMIT: ClassVar[int] = 256

@@ -1,4 +1,4 @@
-"""Exceptions and values as they may be logged: where and of what type, never what a record held."""
+"""Formats exceptions and values for logs: their place and type, but nothing of a record's content."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ WITHHELD: Final = "(its text is not shown: it may quote a record)"
 _NO_VALUE: Final = re.compile(
     "Expected `|Object missing required field `|Input data was truncated|(MessagePack data|JSON) is malformed"
 )
-"""How those texts of msgspec begin that hold no value."""
+"""The begin of messages of msgspec that contain no value."""
 _FRAMES: Final = 40
-"""Of each exception the newest frames; a recursion has a thousand."""
+"""Frames that are shown of an exception, the newest ones; a recursion has a thousand."""
 _CHAIN: Final = 10
-"""Exceptions of a chain, or of a group, that are shown."""
+"""Exceptions that are shown of a chain or a group."""
 _DEEP: Final = 8
 """Levels of lists and tables in a logged value."""
 
 
 def summary(error: BaseException) -> str:
-    """An exception in one line.
+    """Describe an exception in one line.
 
-    Only texts that were written for the reader are shown: those of our own errors, of aiokafka, the operating
-    system's, and msgspec's where they name types and places. Every other text may quote what was being read:
-    `int("…")`, `KeyError`, pydantic.
+    Only texts without values are shown: those of LlmvitalsError, aiokafka and the operating system, and those
+    of msgspec that name types and places. Every other text may quote a record: `int("…")`, `KeyError`,
+    pydantic.
 
     >>> summary(ValueError("invalid literal for int(): 'sk-planted'"))
     'ValueError (its text is not shown: it may quote a record)'
@@ -54,18 +54,18 @@ def summary(error: BaseException) -> str:
 
 
 def plain(error: BaseException) -> str:
-    """An exception as Python prints it, causes first, without its text, its notes and any variables.
+    """Format an exception as Python does, causes first, but without texts that may quote a record.
 
-    One of our own errors says it all in its text: that is its only line.
+    A LlmvitalsError is only its text.
     """
     if isinstance(error, LlmvitalsError):
         return summary(error)
     chain = list(_chain(error))
-    return "\n\n".join(f"{_one(each)}{join}" for each, join in reversed(chain))
+    return "\n\n".join(f"{_formatted(link)}{join}" for link, join in reversed(chain))
 
 
 def shown(value: Any, levels: int = _DEEP) -> Any:
-    """A value as it may be logged: numbers, texts, and lists and tables of them; else only its type.
+    """Convert a value for logs: numbers, texts, and lists and tables of them. Other values become their type.
 
     >>> shown({"offset": 7, "error": KeyError("planted"), "call": object()})
     {'offset': 7, 'error': 'KeyError (its text is not shown: it may quote a record)', 'call': '<object>'}
@@ -79,29 +79,29 @@ def shown(value: Any, levels: int = _DEEP) -> Any:
     if isinstance(value, type):
         return value.__name__
     if levels and isinstance(value, Mapping):
-        return {str(shown(key, levels - 1)): shown(each, levels - 1) for key, each in value.items()}
+        return {str(shown(key, levels - 1)): shown(item, levels - 1) for key, item in value.items()}
     if levels and isinstance(value, list | tuple | set | frozenset):
-        return [shown(each, levels - 1) for each in value]
+        return [shown(item, levels - 1) for item in value]
     return f"<{type(value).__name__}>"
 
 
 def _chain(error: BaseException) -> Iterator[tuple[BaseException, str]]:
-    """The exception and what led to it, each with the sentence that leads to the one after it."""
+    """The exception and its causes, each with the sentence that connects it to the exception after it."""
     seen: set[int] = set()
-    join, found = "", error
-    while id(found) not in seen and len(seen) < _CHAIN:
-        yield found, join
-        seen.add(id(found))
-        if found.__cause__ is not None:
+    join, current = "", error
+    while id(current) not in seen and len(seen) < _CHAIN:
+        yield current, join
+        seen.add(id(current))
+        if current.__cause__ is not None:
             join = "\n\nThe above exception was the direct cause of the following exception:"
-            found = found.__cause__
-        elif found.__context__ is not None and not found.__suppress_context__:
+            current = current.__cause__
+        elif current.__context__ is not None and not current.__suppress_context__:
             join = "\n\nDuring handling of the above exception, another exception occurred:"
-            found = found.__context__
+            current = current.__context__
 
 
-def _one(error: BaseException, levels: int = _DEEP) -> str:
-    # linecache gives the source of the frames: what the files hold, never what the variables do.
+def _formatted(error: BaseException, levels: int = _DEEP) -> str:
+    # linecache reads the source lines from the files. No values of variables are shown.
     linecache.checkcache()
     frames = traceback.StackSummary.extract(
         traceback.walk_tb(error.__traceback__), limit=-_FRAMES, capture_locals=False
@@ -109,7 +109,7 @@ def _one(error: BaseException, levels: int = _DEEP) -> str:
     lines = ["Traceback (most recent call last):\n", *frames.format()] if frames else []
     text = "".join([*lines, summary(error)])
     if levels and isinstance(error, BaseExceptionGroup):
-        for number, each in enumerate(error.exceptions[:_CHAIN], 1):
-            inner = "\n".join(f"  | {line}" for line in _one(each, levels - 1).splitlines())
+        for number, member in enumerate(error.exceptions[:_CHAIN], 1):
+            inner = "\n".join(f"  | {line}" for line in _formatted(member, levels - 1).splitlines())
             text += f"\n  +-- {number} --\n{inner}"
     return text

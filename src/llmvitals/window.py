@@ -17,7 +17,7 @@ MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 NEVER: Final = -(2**62)
-"""Before every time and every pane: the watermark of a source that has said nothing."""
+"""Before every time and every pane: the watermark of a source without records."""
 FOREVER: Final = 2**62
 """After every pane: the floor of a source that has ended."""
 
@@ -32,9 +32,9 @@ _PART: Final = re.compile(r"([0-9]+)(ms|s|m|h|d|w)")
 
 
 def duration(text: str) -> int:
-    """Microseconds of a duration such as `30s`, `5m` or `1h30m`.
+    """Parse a duration such as `30s`, `5m` or `1h30m` to microseconds.
 
-    Raises ValueError with the reason when the text is none.
+    Raises ValueError that says what to write.
 
     >>> duration("1h30m") == 90 * MINUTE
     True
@@ -47,7 +47,7 @@ def duration(text: str) -> int:
 
 
 def duration_text(micros: int) -> str:
-    """The shortest exact text of a duration.
+    """Format a duration (µs) exactly, in as few units as possible.
 
     >>> duration_text(5 * MINUTE)
     '5m'
@@ -61,20 +61,20 @@ def duration_text(micros: int) -> str:
 
 
 def window_start(time: int, length: int) -> int:
-    """The start of the window of `length` µs that `time` lies in; windows are aligned to 1970, UTC."""
+    """The start of the window of `length` µs that contains `time`. Windows are aligned to 1970, UTC."""
     return time - time % length
 
 
 def period(time: int, per: str, zone: ZoneInfo) -> tuple[int, int]:
-    """The calendar period (start, end), in µs, that `time` lies in, by the wall clock of `zone`.
+    """The calendar period (start, end), in µs, that contains `time`, by the wall clock of `zone`.
 
-    per: one of PERIODS; weeks begin on Monday. Days of 23 and 25 hours are what they are.
+    per: one of PERIODS; weeks begin on Monday. When clocks change, a day has 23 or 25 hours.
     Raises ValueError for another `per`.
     """
     local = datetime.fromtimestamp(time // SECOND, zone)
     day = datetime(local.year, local.month, local.day, tzinfo=zone)
     if per == "hour":
-        # An hour is an hour of elapsed time, so that the hour repeated in autumn is two.
+        # Hours are elapsed time, so the hour that is repeated in autumn is two periods.
         into = local.minute * MINUTE + local.second * SECOND + time % SECOND
         return time - into, time - into + HOUR
     if per == "day":

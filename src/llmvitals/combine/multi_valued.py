@@ -31,10 +31,10 @@ class MultiValued(NamedTuple):
             return self
         moved = np.full(max(int(self.places[-1]), int(places.max(initial=0))) + 1, -1)
         moved[places] = np.arange(len(places))
-        mine = moved[self.places]
-        order = np.flatnonzero(mine >= 0)
-        order = order[np.argsort(mine[order], kind="stable")]
-        return MultiValued(mine[order], self.names[order], self.values[order])
+        moved_places = moved[self.places]
+        order = np.flatnonzero(moved_places >= 0)
+        order = order[np.argsort(moved_places[order], kind="stable")]
+        return MultiValued(moved_places[order], self.names[order], self.values[order])
 
     def without(self, places: Ints) -> MultiValued:
         """Only the values of all other calls."""
@@ -45,8 +45,8 @@ class MultiValued(NamedTuple):
         """Only the values of the calls from `start` up to `end`."""
         if not len(self.places):
             return self
-        mine = slice(*np.searchsorted(self.places, (start, end)).tolist())
-        return MultiValued(self.places[mine] - start, self.names[mine], self.values[mine])
+        inside = slice(*np.searchsorted(self.places, (start, end)).tolist())
+        return MultiValued(self.places[inside] - start, self.names[inside], self.values[inside])
 
 
 NOTHING: Final = MultiValued(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))

@@ -16,14 +16,14 @@ SPARE: Final = 4
 """Frames keep so many times more contributors than points show, so that the shown ones are exact."""
 
 
-class Reason(Protocol):
+class CostReason(Protocol):
     """Why a cost is known or unknown. Combine tests only for the name INCONSISTENT."""
 
     @property
     def name(self) -> str: ...
 
 
-class Decoded(Protocol):
+class DecodedRecord(Protocol):
     """The contents of a record: its calls, and how many things in it are no calls."""
 
     @property
@@ -32,9 +32,9 @@ class Decoded(Protocol):
     def filtered(self) -> int: ...
 
 
-Decode = Callable[[bytes], Decoded]
+Decode = Callable[[bytes], DecodedRecord]
 """Raises errors.BadCall when the record can't be read."""
-Cost = tuple[int | None, Reason, int]
+Cost = tuple[int | None, CostReason, int]
 """Nano-dollars, None if unknown; the reason; and nano-dollars without any cache."""
 Assess = Callable[[Call], Cost]
 

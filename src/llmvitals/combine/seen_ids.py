@@ -73,15 +73,15 @@ class SealedIds:
         """For each response (its key, and rows start, end, by): whether this pane has the same call."""
         start, end, by = numbers
         first = np.searchsorted(self._keys, ids)
-        found = np.zeros(len(ids), np.bool_)
+        flags = np.zeros(len(ids), np.bool_)
         for step in range(MOST):
             same = _contains_at(self._keys, first + step, ids)
             if not same.any():
                 break
             other = self._responses[np.minimum(first + step, len(self._responses) - 1)]
             others = (by != other["by"]) | (by == 0)
-            found |= same & others & (start <= other["end"] + SLACK) & (other["start"] <= end + SLACK)
-        return found
+            flags |= same & others & (start <= other["end"] + SLACK) & (other["start"] <= end + SLACK)
+        return flags
 
 
 class SeenIds:
@@ -162,16 +162,16 @@ class SeenIds:
 
     def _in_earlier_panes(self, ids: Sequence[str], first: Ints, panes: Ints) -> Flags:
         """For each id: whether it is in a pane from `first` up to, but not including, its own."""
-        found = np.zeros(len(ids), np.bool_)
+        flags = np.zeros(len(ids), np.bool_)
         hashed = keys(ids)
         lowest, highest = first.min(), panes.max()
         for number in [number for number in self._numbers() if lowest <= number < highest]:
-            places = np.flatnonzero((first <= number) & (number < panes) & ~found)
+            places = np.flatnonzero((first <= number) & (number < panes) & ~flags)
             if len(places) and number in self.sealed:
-                found[places] = self.sealed[number].holds(hashed[places])
+                flags[places] = self.sealed[number].holds(hashed[places])
             elif len(places):
-                found[places] = [ids[place] in self._open[number].ids for place in places.tolist()]
-        return found
+                flags[places] = [ids[place] in self._open[number].ids for place in places.tolist()]
+        return flags
 
     def _mark_same_calls(
         self,
@@ -189,10 +189,10 @@ class SeenIds:
         # Two reports of one call overlap in time, so the other one is in no pane before this one's start.
         starts = (np.array([response.start for response in reports], np.int64) - SLACK) // self._pane_us
         since = np.maximum(starts, oldest[places])
-        found = self._in_sealed_panes(reports, since).tolist()
+        sealed_duplicates = self._in_sealed_panes(reports, since).tolist()
         numbers = sorted(self._open, reverse=True)
         for place, response, same_call, pane, low in zip(
-            places, reports, found, panes[places].tolist(), since.tolist(), strict=True
+            places, reports, sealed_duplicates, panes[places].tolist(), since.tolist(), strict=True
         ):
             if same_call or self._in_open_panes(response, numbers, low):
                 duplicates[place] = True
@@ -209,10 +209,10 @@ class SeenIds:
         return False
 
     def _in_sealed_panes(self, responses: Sequence[ResponseReport], since: Ints) -> Flags:
-        found = np.zeros(len(responses), np.bool_)
+        flags = np.zeros(len(responses), np.bool_)
         to_compare = np.flatnonzero(since <= max(self.sealed, default=NEVER))
         if not len(to_compare):
-            return found
+            return flags
         lowest = since.min()
         candidates = [responses[place] for place in to_compare.tolist()]
         hashed = keys([response.id for response in candidates])
@@ -220,8 +220,8 @@ class SeenIds:
         for number, sealed in self.sealed.items():
             if number >= lowest:
                 at = np.flatnonzero(since[to_compare] <= number)
-                found[to_compare[at]] |= sealed.same_calls(hashed[at], numbers[:, at])
-        return found
+                flags[to_compare[at]] |= sealed.same_calls(hashed[at], numbers[:, at])
+        return flags
 
 
 def keys(ids: Iterable[str]) -> Keys:

@@ -91,10 +91,10 @@ class Merge(Stage):
             if record.offset < self.next:
                 continue
             self.next = record.offset
-            found = self._read(record)
-            if isinstance(found, BaselineCommand):
-                self._apply_command(record.offset, found)
-            for part in self._take(record.offset, found) if isinstance(found, Frame) else ():
+            content = self._read(record)
+            if isinstance(content, BaselineCommand):
+                self._apply_command(record.offset, content)
+            for part in self._take(record.offset, content) if isinstance(content, Frame) else ():
                 self._note_progress(part, record.offset)
                 out += part.messages
                 if self._closer.work - done >= STRETCH:

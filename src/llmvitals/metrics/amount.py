@@ -1,4 +1,4 @@
-"""What a rule may write as a limit: `4s`, `80%`, dollars, tokens; read by the unit of its metric."""
+"""Parses limits in rules, such as `4s`, `80%`, dollars or tokens, by the unit of the metric."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 NANO: Final = 10**9
 BASIS: Final = 10_000
-"""Shares are exact in hundredths of a per cent."""
+"""Shares are integers in hundredths of a per cent."""
 
 
 def basis_points(value: Any) -> int:
-    """Hundredths of a per cent of a share such as `80%`. Raises ValueError with the cure."""
+    """Parse a share such as `80%` to hundredths of a per cent. Raises ValueError that says what to write."""
     text = value.strip() if isinstance(value, str) else ""
     number = text.removesuffix("%").strip()
     if text == number or not number.replace(".", "", 1).isascii() or not number.replace(".", "", 1).isdigit():
@@ -30,21 +30,21 @@ def basis_points(value: Any) -> int:
 
 
 def dollars_nano(value: Any) -> int:
-    """Nano-dollars of a number of dollars. Raises ValueError with the cure."""
+    """Convert dollars to nano-dollars. Raises ValueError that says what to write."""
     if not _is_number(value):
         raise ValueError(f"{value!r} is no amount of money: write a number of dollars, such as 500 or 0.25")
     return int(Decimal(repr(value)) * NANO)
 
 
 def whole(value: Any) -> int:
-    """A count. Raises ValueError with the cure."""
+    """Parse a count. Raises ValueError that says what to write."""
     if not _is_number(value) or value != int(value):
         raise ValueError(f"{value!r} is no count: write a whole number, such as 8000")
     return int(value)
 
 
 def limit(value: Any, unit: Unit) -> float:
-    """A limit in its unit: ms, a share of 1, dollars, or a plain number. Raises ValueError with the cure."""
+    """Parse a limit to ms, a share of 1, dollars or a number, by the unit. Raises ValueError with a hint."""
     if unit == "ms":
         if _is_number(value):
             raise ValueError(f"{value} has no unit: write {value:g}s or {value:g}ms")

@@ -1,27 +1,27 @@
-"""The fields of the measurements: names, order and type, in one place.
+"""The fields of the measurements: names and types.
 
-COUNTS are integers, MEASURES floats and TEXTS strings, for ever: a field that changed its type could not
-be written beside its old points.
+COUNTS are integers, MEASURES floats and TEXTS strings. The type of a field never changes, because a store
+can't hold both types. Fields of metrics that are not listed here are added by `registry.measures`.
 
-A budget's point says how it stood when a minute was over, or at a threshold that was passed in it: of the
-present period, or of the last `window` of a rolling one. Budgets of money, tokens and calls have fields of
-their own, for a token is no dollar; `share` (1.0: all is used) is of all of them. Tags, beside those of every
-point: `rule`. Budgets of a session or a user give no points: there are ever more of them.
+A point of a budget is its state at the end of a minute, or when a threshold was crossed: of the current
+period, or of the last `window` of a rolling budget. Budgets of money, tokens and calls have different fields;
+`share` (1.0: all is used) is common to them. Additional tag: `rule`. Budgets by session or user have no
+points, because their number is unbounded.
 
 An alert's point is a change of its state. Tags: `rule`, `kind`, `severity`, `state` (firing, level, resolved,
 acknowledged, silenced), `fingerprint`, and `facet` where it has one; seconds: how old the alert was then;
 by: who did it; labels: JSON with sorted keys.
 
-A point of drift says how the statistic stood at a minute's end. Tags: `rule`. statistic: the greater of
+A point of drift is the statistic at the end of a minute. Tags: `rule`. statistic: the greater of
 `topics` and `shape` (the two heads, each in units of its own threshold), so threshold is 1; model: that of
 the embeddings. A point of a canary compares an arm with its control, metric by metric. Tags: `rule`,
 `metric`, `arm`, `control`; the evidence is an e-value, and the limit what it has to reach; effect: a ratio
 for rates, times, money and tokens, a difference for scores, with its interval. Points of toxicity and of
 scores (tag `score`: its name) are of series and windows, as those of calls.
 
-A point of cardinality says that a view had more names in a day (of sessions: in an hour) than it may have,
-and the rest was counted in `_other`. Tags: `shard`, each of which has its share. names: that have a place;
-cut: that have none (above 255 it is an estimate); name: the view's; examples: some that were cut.
+A point of cardinality says that a view had more names in a day (of sessions: in an hour) than its limit, so
+that the rest was counted in `_other`. Tag: `shard`; each shard has a part of the limit. names: those with a
+place; cut: those without (above 255 it is an estimate); name: of the view; examples: of cut names.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
     SCORES: ("scores",),
     CARDINALITY: ("names", "cut"),
 }  # fmt: skip
-"""Measurement → its integer fields. `cost_nano` is money in nano-dollars, exact; `gross_cost_nano` what the
-calls had cost without any cache; `usage_calls` those that say how many tokens they used."""
+"""Measurement → its integer fields. `cost_nano` is money in nano-dollars, exact; `gross_cost_nano` the
+cost without any cache; `usage_calls` the calls with known tokens."""
 
 RARE: Final[dict[str, tuple[str, ...]]] = {
     "guarded_calls": ("guarded_calls", "guardrail_flags"),
@@ -101,7 +101,7 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
     SCORES: ("score_mean", "score_deviation"),
     CARDINALITY: (),
 }  # fmt: skip
-"""Measurement → its float fields. One that does not exist yet is left out of a point, never NaN."""
+"""Measurement → its float fields. A field without a value is left out of a point; it is never NaN."""
 
 TEXTS: Final[dict[str, tuple[str, ...]]] = {
     CALLS: (),

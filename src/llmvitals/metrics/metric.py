@@ -1,4 +1,4 @@
-"""One metric: how it is read from the sums, stored, compared with the past, and told to people."""
+"""A metric: how it is computed from the counters, stored, compared with the past, and shown."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
 
 Sample = tuple[list[int], int, dict[str, int]]
-"""Of some panes: sums, a maximum, bins of a sketch (number as text → count). Plain data."""
+"""The data of some panes: sums, a maximum, and bins of a sketch (number as text → count)."""
 Side = Literal["up", "down"]
 Comparison = Literal["share", "quantile", "mean", "log_mean"]
 
 SECONDS: Final = "seconds"
-"""What a rate is divided by: the length of the window."""
+"""The divisor of a rate: the length of the window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +35,11 @@ class Metric:
     ratio (Σ over − Σ less) / (under · per); the quantile q of a sketch; the maximum `top`; or the mean of
     the score named `score`. over, less, under, counted are names of sketch.counters.SUMS, top of its MAXIMA.
 
-    text: what it is, for the documentation. unit: of its value. counted: the sum that says on how many calls
-    it rests. measurement, field: where a point holds it; without a field a query computes it from the counts
-    of the point. worse: the direction in which it gets worse. compared: how `regression` compares it with
-    past hours, "" if it can't; logs: the sketch or the sum that holds the logarithms for "log_mean". watched:
-    `change` watches it if a rule names no metrics. sentence: completes "12 % of …" in an alert.
+    text: its description for the documentation. unit: of its value. counted: the sum of the calls that it is
+    computed from. measurement, field: where a point holds it; without a field a query computes it from the
+    counts of the point. worse: the direction in which it gets worse. compared: how `regression` compares it
+    with past hours, "" if it can't; logs: the sketch or the sum that holds the logarithms for "log_mean".
+    watched: `change` watches it if a rule names no metrics. sentence: completes "12 % of …" in an alert.
     """
 
     unit: Unit
@@ -69,7 +69,10 @@ class Metric:
 
     @property
     def additive(self) -> bool:
-        """Whether it is a total or a rate: it follows the traffic, and one call is enough to know it."""
+        """Whether it is a total or a rate.
+
+        These follow the traffic, and one call is enough to compute them.
+        """
         return not (self.sketch or self.top or self.score) and self.under in ("", SECONDS)
 
     @property
@@ -79,7 +82,7 @@ class Metric:
         return tuple(dict.fromkeys((*self.over, *self.less, *divisor)))
 
     def of(self, total: Callable[[str], int], seconds: float = 1.0) -> float | None:
-        """Its value by the totals of `sums`; None where there is nothing to divide by. seconds: of a rate."""
+        """Compute the value from the totals of `sums`; None if the divisor is 0. seconds: for a rate."""
         over = sum(map(total, self.over)) - sum(map(total, self.less))
         if self.under == SECONDS:
             return over / (seconds * self.per)
@@ -89,7 +92,7 @@ class Metric:
         return over / (under * self.per) if under else None
 
     def sample(self, vitals: Vitals) -> Sample:
-        """What has to be kept of a pane to read it over a window."""
+        """The data of a pane that is needed to compute the metric over a window."""
         if self.score:
             count, total, _ = vitals.scores.get(self.score, NO_SCORE)
             return [count, total, count], 0, {}
@@ -103,11 +106,11 @@ class Metric:
         return [vitals.total(self.counted), over, under], vitals.total(top) if top else 0, bins
 
     def calls(self, sample: Sample) -> int:
-        """How many calls a sample rests on."""
+        """How many calls a sample is computed from."""
         return sum(sample[2].values()) if self.sketch else sample[0][0]
 
     def read(self, sample: Sample, seconds: float) -> float | None:
-        """Its value; None where there is none. seconds: the length of the window, for rates."""
+        """Compute the value; None without data. seconds: the length of the window, for rates."""
         (counted, over, under), top, bins = sample
         if self.sketch:
             return _quantile(self.sketch, self.q, bins, top)
@@ -118,9 +121,9 @@ class Metric:
 
 
 def _quantile(sketch: str, q: float, bins: dict[str, int], top: int) -> float | None:
-    """Never above the exact maximum, as Vitals.quantile; top: 0 where none is kept."""
+    """The quantile, at most the exact maximum, as in Vitals.quantile. top: 0 if none is kept."""
     first = quantiles.NUMBER[sketch] * quantiles.STRIDE
     pairs = sorted((int(number), count) for number, count in bins.items())
     keys = np.array([first + number for number, _ in pairs], np.uint16)
-    found = quantiles.quantile((keys, np.array([count for _, count in pairs], np.int64)), sketch, q)
-    return found if found is None or not top else min(found, top / TOPS[sketch][2])
+    value = quantiles.quantile((keys, np.array([count for _, count in pairs], np.int64)), sketch, q)
+    return value if value is None or not top else min(value, top / TOPS[sketch][2])

@@ -1,4 +1,4 @@
-"""Numbers and lengths of time as people read them."""
+"""Formats numbers and lengths of time for people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AFTER: Final = {"tokens": " tokens", "tokens_per_s": " tokens/s", "per_s": "/s"
 
 
 def amount(value: float, unit: Unit) -> str:
-    """A value with its unit; `usd` is in dollars, `ms` in milliseconds, a share between 0 and 1.
+    """Format a value with its unit; `usd` is in dollars, `ms` in milliseconds, a share between 0 and 1.
 
     >>> amount(1284.2, "usd"), amount(4200, "ms"), amount(0.12, "share")
     ('$1,284.20', '4.2 s', '12 %')
@@ -35,7 +35,7 @@ def amount(value: float, unit: Unit) -> str:
 
 
 def percent(value: float, limit: float) -> str:
-    """How much of a limit is used, rounded down, so that 100 % is not said before it is true; "" without one.
+    """Format how much of a limit is used, rounded down so that 100 % is not shown early; "" without a limit.
 
     >>> percent(1999.99, 2000)
     '99 %'
@@ -45,7 +45,7 @@ def percent(value: float, limit: float) -> str:
 
 
 def span(micros: int) -> str:
-    """A length of time in its two greatest units.
+    """Format a length of time (µs) in its two greatest units.
 
     >>> span(4_335_000_000)
     '1 h 12 min'
@@ -62,7 +62,7 @@ def span(micros: int) -> str:
 
 
 def local(time: int, zone: tzinfo) -> str:
-    """A moment (µs) by the wall clock of a zone.
+    """Format a time (µs) by the wall clock of a zone.
 
     >>> from zoneinfo import ZoneInfo
     >>> local(1_764_085_200_000_000, ZoneInfo("Europe/Berlin"))

@@ -1,6 +1,6 @@
 """The registry of metrics. Rules, points, queries, statistics, messages, documentation and schema read it.
 
-To add a metric, add its entry here; if it needs a sum that nobody keeps yet, add that at the end of
+To add a metric, add its entry here; if it needs a sum that does not exist yet, append it to
 sketch.counters.SUMS first.
 """
 

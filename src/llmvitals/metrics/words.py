@@ -1,4 +1,4 @@
-"""How people read the statistics of detectors that are no metrics: their names and values."""
+"""Names and formats of the statistics of detectors that are no metrics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a statistic is written.
+    """How a statistic is shown.
 
     name: of the statistic. value: the value with its noun, `{}` for the number; one: the same for 1, if it
     differs. named, levelled: whether a message adds the name and the alert's level to the value.
@@ -37,4 +37,4 @@ STATISTICS: Final[dict[str, Words]] = {
 """Statistic (`metric` of an alert) → its words. The words say what the value is compared with."""
 
 FACETS: Final = {"burn": "burn rate", "forecast": "forecast"}
-"""Facet of an alert → what people call it."""
+"""Facet of an alert → its name in messages."""

@@ -1,17 +1,18 @@
-"""What a call costs, in integer nano-dollars."""
+"""Computes the price of a call in integer nano-dollars."""
 
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
-from llmvitals.price.names import CONTEXTS, canonical
-from llmvitals.price.own import Own, read
+from llmvitals.price.custom import CustomPrices, read
+from llmvitals.price.providers import CONTEXTS, canonical
 from llmvitals.price.rates import Cost, Rate, Reason, by_time, unpriced
 from llmvitals.record.call import MODEL_OPERATIONS, Call
 
@@ -20,51 +21,51 @@ __all__ = ["Cost", "Prices", "Reason", "nano"]
 _REMEMBERED: Final = 10_000
 _FAR_OFF: Final = 100
 MOST_GIVEN: Final = 10**13
-"""A given cost is at most 10,000 dollars; what it is said to have been without a cache is no more."""
+"""A given cost is at most 10,000 dollars, and so is the cost without a cache that is derived from it."""
 
 _NO_MODEL: Final[Cost] = (None, Reason.NO_MODEL, 0)
 _UNKNOWN_USAGE: Final[Cost] = (None, Reason.UNKNOWN_USAGE, 0)
 
 
 class Prices:
-    """Prices of models: one's own over those of genai-prices, each compiled when first asked for.
+    """Prices of models: custom ones before those of genai-prices. Each is compiled when it is first used.
 
-    own: a TOML or JSON file, see `price.own`. Raises ConfigError when it is wrong.
+    custom: a TOML or JSON file, see `price.custom`. Raises ConfigError if it is wrong.
     """
 
-    def __init__(self, own: Path | None = None) -> None:
-        self._own = read(own) if own else Own()
+    def __init__(self, custom: Path | None = None) -> None:
+        self._custom = read(custom) if custom else CustomPrices()
         self._snapshot: DataSnapshot = get_snapshot()
         self._rates: dict[tuple[str | None, str, str | None], Rate] = {}
 
     def price(self, call: Call) -> int | None:
-        """Nano-dollars of a call; None where that is not known (never 0 by ignorance)."""
+        """The cost of a call in nano-dollars; None if it is unknown."""
         return self.assess(call)[0]
 
     def assess(self, call: Call) -> Cost:
-        """Nano-dollars of a call, why, and what it had cost without any cache.
+        """The cost of a call in nano-dollars, the reason, and the cost without any cache.
 
-        A given cost is used as it is; what the gateway's cache answered costs 0. Without any cache: cached
-        and cache-written input at the price of all input, and a gateway's hit at its list price; a given cost
-        grows in the proportion in which the list price would. The cost is None for an
-        unknown model (UNPRICED), without usage (UNKNOWN_USAGE), where a part of the tokens exceeds the
-        whole (INCONSISTENT), and for operations that no model answers (NO_MODEL).
+        A given cost is used as it is. A hit in the gateway's cache costs 0. Without any cache, cached and
+        cache-written tokens have the price of other input, a gateway's hit has its list price, and a given
+        cost grows in proportion to the list price. The cost is None for an unknown model (UNPRICED), without
+        usage (UNKNOWN_USAGE), if a part of the tokens exceeds the whole (INCONSISTENT), and for operations
+        that no model answers (NO_MODEL).
         """
         if call.cache_hit:
             return 0, Reason.CACHE_HIT, self.listed(call)[2] or nano(call.cost_usd or 0)
         if call.cost_usd is not None:
             given = nano(call.cost_usd)
-            return given, Reason.GIVEN, self._grown(given, call)
+            return given, Reason.GIVEN, self._without_cache(given, call)
         return self.listed(call)
 
-    def _grown(self, given: int, call: Call) -> int:
+    def _without_cache(self, given: int, call: Call) -> int:
         if not (given and (call.cached_tokens or call.cache_write_tokens or call.cache_write_1h_tokens)):
             return given
         cost, _, gross = self.listed(call)
         return min(given * gross // cost, max(given, MOST_GIVEN)) if cost else given
 
     def listed(self, call: Call) -> Cost:
-        """What `assess` says without regard to a given cost and to the gateway's cache."""
+        """The list price: as `assess`, but without a given cost and the gateway's cache."""
         if call.operation != "chat" and call.operation not in MODEL_OPERATIONS:
             return _NO_MODEL
         if call.input_tokens is None and call.output_tokens is None:
@@ -80,60 +81,59 @@ class Prices:
         return rate(call)
 
     def _rate(self, provider: str | None, model: str, tier: str | None) -> Rate:
-        everyone, model = self._snapshot.providers, model.lower()
-        names = [(canonical(provider, everyone) if provider else None, model)]
+        providers, model = self._snapshot.providers, model.lower()
+        names = [(canonical(provider, providers) if provider else None, model)]
         if "/" in model:
             prefix, _, rest = model.partition("/")
-            names.append((names[0][0] or canonical(prefix, everyone), rest))
+            names.append((names[0][0] or canonical(prefix, providers), rest))
         for source, name in names:
-            own = self._own.find(source, name)
-            if own:
-                return by_time(own, CONTEXTS[tier])
+            custom = self._custom.find(source, name)
+            if custom:
+                return by_time(custom, CONTEXTS[tier])
         for source, name in names:
-            found = self._find(source, name)
-            if found:
+            listed = self._find(source, name)
+            if listed:
                 # genai-prices gives variants only for a provider's own models.
-                lent = not any(found[1] is model for model in found[0].models)
-                discount = self._own.discounts.get(found[0].id, Decimal(0))
-                return by_time(found[1], {} if lent else CONTEXTS[tier], 1 - Fraction(discount))
+                lent = not any(listed[1] is model for model in listed[0].models)
+                discount = self._custom.discounts.get(listed[0].id, Decimal(0))
+                return by_time(listed[1], {} if lent else CONTEXTS[tier], 1 - Fraction(discount))
         return unpriced
 
     def _find(self, provider: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
-        # Not by the snapshot's own lookups: they remember every miss for ever.
-        everyone = self._snapshot.providers
+        # The snapshot's own lookups are not used, because they cache every miss for ever.
+        providers = self._snapshot.providers
         if provider and provider != "litellm":
-            source = find_provider_by_id(everyone, provider)
+            source = find_provider_by_id(providers, provider)
         else:
-            source = _maker(model, everyone)
-        found = source.find_model(model, all_providers=everyone) if source else None
-        return (source, found) if source and found else None
+            source = _provider_of(model, providers)
+        info = source.find_model(model, all_providers=providers) if source else None
+        return (source, info) if source and info else None
 
     def warnings(self) -> list[str]:
-        """Own prices that are 100 times off what the same model, or most models, cost elsewhere."""
-        usual = sorted(
-            filter(None, (_input(model) for one in self._snapshot.providers for model in one.models))
-        )
+        """Warnings about custom prices that differ by a factor of 100 from listed or usual prices."""
+        models = chain.from_iterable(provider.models for provider in self._snapshot.providers)
+        usual = sorted(filter(None, map(_input, models)))
         lines = []
-        for (provider, name), model in self._own.models.items():
+        for (provider, name), model in self._custom.models.items():
             listed = self._find(provider or None, name)
-            theirs = _input(listed[1]) if listed else usual[len(usual) // 2]
-            ours = _input(model)
-            if ours and theirs and not 1 / _FAR_OFF < ours / theirs < _FAR_OFF:
+            usual_price = _input(listed[1]) if listed else usual[len(usual) // 2]
+            custom_price = _input(model)
+            if custom_price and usual_price and not 1 / _FAR_OFF < custom_price / usual_price < _FAR_OFF:
                 lines.append(
-                    f"{name}: ${ours} for a million input tokens, but "
-                    f"{'it is listed' if listed else 'models usually are'} at ${theirs}: "
-                    "was a price per token taken for one per million, or the other way round?"
+                    f"{name}: ${custom_price} for a million input tokens, but "
+                    f"{'it is listed' if listed else 'models usually are'} at ${usual_price}: "
+                    "is it a price for one token instead of a million, or the other way round?"
                 )
         return lines
 
 
-def _maker(model: str, providers: list[Provider]) -> Provider | None:
-    known = [one for one in providers if one.model_match]
-    for one in known:
-        if one.model_match and one.model_match.is_match(model):
-            return one
-    # The name's form tells no maker: take the one who lists it, if it is only one.
-    listing = [one for one in known if one.find_model(model)]
+def _provider_of(model: str, providers: list[Provider]) -> Provider | None:
+    known = [provider for provider in providers if provider.model_match]
+    for provider in known:
+        if provider.model_match and provider.model_match.is_match(model):
+            return provider
+    # If the name does not identify the provider, take the only one that lists the model.
+    listing = [provider for provider in known if provider.find_model(model)]
     return listing[0] if len(listing) == 1 else None
 
 
@@ -144,14 +144,14 @@ def _input(model: ModelInfo) -> Decimal | None:
 
 
 def nano(usd: float) -> int:
-    """Dollars as integer nano-dollars, rounded half to even as the decimal number that is written.
+    """Convert dollars to integer nano-dollars, rounding the written decimal number half to even.
 
     >>> nano(0.0001542)
     154200
     """
     scaled = usd * 1e9
     whole = round(scaled)
-    # Near a half, and where floats are coarse, the binary product may lie on the wrong side.
+    # Near a half, and for large numbers, the product of floats may be on the wrong side.
     if scaled < 1e12 and abs(abs(scaled - whole) - 0.5) > 1e-3:
         return whole
     return int(Decimal(repr(usd)).scaleb(9).to_integral_value(ROUND_HALF_EVEN))

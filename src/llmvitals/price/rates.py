@@ -1,4 +1,4 @@
-"""A price list compiled to one function of a call, in integers."""
+"""Compiles a price list to a function of a call that computes in integers."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ PRICE_KEYS: Final = (
     "input_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok", "input_audio_mtok",
     "output_mtok", "output_reasoning_mtok", "output_audio_mtok", "requests_kcount",
 )  # fmt: skip
-"""What a call tells enough to be priced by: dollars for a million tokens, or for a thousand requests."""
+"""The supported prices: dollars for a million tokens, or for a thousand requests."""
 
 _ENOUGH: Final = ("input_mtok", "output_mtok", "requests_kcount")
 
 
 class Reason(IntEnum):
-    """Why a call costs what it costs, or why that is not known."""
+    """The reason for a cost, or why it is unknown."""
 
     PRICED = 0
     GIVEN = 1
@@ -43,21 +43,21 @@ class Reason(IntEnum):
 
 
 Cost = tuple[int | None, Reason, int]
-"""Nano-dollars of a call, half to even; why; nano-dollars without any cache, half up (0 where unknown)."""
+"""Nano-dollars (half to even), the reason, and nano-dollars without any cache (half up; 0 if unknown)."""
 Rate = Callable[[Call], Cost]
-"""What a call with known usage costs."""
+"""Computes the cost of a call with known usage."""
 
 INCONSISTENT: Final[Cost] = (None, Reason.INCONSISTENT, 0)
 UNPRICED: Final[Cost] = (None, Reason.UNPRICED, 0)
 
 
 def unpriced(_: Call) -> Cost:
-    """The rate of a model whose price is not known."""
+    """The rate of a model with an unknown price."""
     return UNPRICED
 
 
 class _Coefficients(NamedTuple):
-    """What one more token of a count adds to the cost: a part's price is its difference to its whole's."""
+    """The cost of one more token of each kind. The price of a part is its difference to that of the whole."""
 
     request: int
     input: int
@@ -71,9 +71,9 @@ class _Coefficients(NamedTuple):
 
 
 def by_time(model: ModelInfo, context: dict[str, str], factor: Fraction = Fraction(1)) -> Rate:
-    """The rate of a model under a price context; the call's own time chooses the list.
+    """Compile the rate of a model in a price context. The time of a call selects the price list.
 
-    factor: what remains of each price after a discount.
+    factor: the share of each price that remains after a discount.
     """
     constraints = [entry.constraint for entry in model.prices] if isinstance(model.prices, list) else []
     constraints += [variant.constraint for variant in model.price_variants or ()]
@@ -114,7 +114,7 @@ def _time_of_day(constraint: TimeOfDateConstraint, name: str) -> int:
 
 
 def compiled(prices: ModelPrice, factor: Fraction = Fraction(1)) -> Rate:
-    """The rate of one price list. A tier applies to all tokens once the whole input passes its start."""
+    """Compile one price list. A tier applies to all tokens once the whole input exceeds its start."""
     known = {key: value for key in PRICE_KEYS if (value := getattr(prices, key)) is not None}
     if not any(key in known for key in _ENOUGH):
         return unpriced
@@ -144,7 +144,7 @@ def _price(value: Decimal | TieredPrices, level: int) -> Decimal:
 
 def _flat(known: dict[str, Decimal | TieredPrices], level: int, factor: Fraction) -> Rate:
     def at(key: str, instead: Fraction) -> Fraction:
-        # Nano-dollars for one token: a dollar for a million tokens is 1,000.
+        # Nano-dollars for one token: one dollar for a million tokens is 1,000.
         return Fraction(_price(known[key], level)) * 1_000 * factor if key in known else instead
 
     nothing = Fraction(0)
@@ -161,7 +161,7 @@ def _flat(known: dict[str, Decimal | TieredPrices], level: int, factor: Fraction
         at("output_reasoning_mtok", out) - out,
         at("output_audio_mtok", out) - out,
     )
-    # Pico-dollars, and finer only for the few lists that have a third of a cent in them.
+    # In pico-dollars, or a finer unit for the few lists that need it, such as with a third of a cent.
     unit = 1_000
     while any((part * unit).denominator != 1 for part in exact):
         unit *= 10
@@ -169,8 +169,8 @@ def _flat(known: dict[str, Decimal | TieredPrices], level: int, factor: Fraction
     return _rate(parts, unit, apart=("input_audio_mtok" in known, "output_reasoning_mtok" in known))
 
 
-def _rate(each: _Coefficients, unit: int, *, apart: tuple[bool, bool]) -> Rate:
-    request, whole, read, write, hour, audio, out, think, speak = each
+def _rate(coefficients: _Coefficients, unit: int, *, apart: tuple[bool, bool]) -> Rate:
+    request, whole, read, write, hour, audio, out, think, speak = coefficients
     half, priced = unit // 2, Reason.PRICED
     audio_apart, think_apart = apart
 

@@ -44,9 +44,9 @@ def merge_contributors(parts: Iterable[Contributors]) -> Contributors:
     return merged
 
 
-def add(one: Share, other: Share) -> Share:
+def add(share: Share, other: Share) -> Share:
     """Add two shares."""
-    calls, cost, tokens, gross, latency, output = one
+    calls, cost, tokens, gross, latency, output = share
     return (
         calls + other[0],
         cost + other[1],

@@ -1,8 +1,8 @@
-"""The greatest axes of how rows scatter, from a stream of rows, in little memory.
+"""Computes the main axes of the scatter of a stream of rows, in little memory.
 
-Rows are collected; when there are BUFFER of them, they and the axes known so far are replaced by the KEPT
-greatest axes of both (Levy, Lindenbaum, "Sequential Karhunen-Loeve basis extraction and its application to
-images", IEEE Trans. Image Processing 2000). The scatter of what is left out is counted, not forgotten.
+Rows are collected. When there are BUFFER of them, they and the known axes are replaced by the KEPT greatest
+axes of both (Levy, Lindenbaum, "Sequential Karhunen-Loeve basis extraction and its application to images",
+IEEE Trans. Image Processing 2000). The scatter along the dropped axes is kept as one number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ Floats = NDArray[np.float32]
 
 
 class Axes(NamedTuple):
-    """directions: k × d, of length 1. variances: k, along them. rest: the mean of those along all others."""
+    """directions (k × d): unit vectors.
+
+    Variances (k): along them. rest: the mean variance along all others.
+    """
 
     directions: NDArray[np.float64]
     variances: NDArray[np.float64]
@@ -37,11 +40,11 @@ def gather(state: dict[str, Any], row: NDArray[np.floating]) -> None:
     state["scatter"] = state.get("scatter", 0.0) + float(row @ row)
     if len(rows) == KEPT + BUFFER:
         directions, sizes = _greatest(rows)
-        state["rows"] = [one.astype("<f2").tobytes() for one in directions * sizes[:, None]]
+        state["rows"] = [axis.astype("<f2").tobytes() for axis in directions * sizes[:, None]]
 
 
 def found(state: dict[str, Any]) -> Axes:
-    """The axes of the rows gathered, at least one."""
+    """The axes of the gathered rows, at least one row."""
     directions, sizes = _greatest(state["rows"])
     variances, count = sizes**2 / state["count"], directions.shape[1] - len(directions)
     left = state["scatter"] / state["count"] - variances.sum()
@@ -49,7 +52,7 @@ def found(state: dict[str, Any]) -> Axes:
 
 
 def _greatest(rows: list[bytes]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of the KEPT greatest axes: directions and lengths; without those of no length."""
+    """Directions and lengths of the KEPT greatest axes, without axes of length 0."""
     stacked = np.frombuffer(b"".join(rows), "<f2").reshape(len(rows), -1).astype(np.float64)
     values, mixes = np.linalg.eigh(stacked @ stacked.T)
     values, mixes = values[::-1][:KEPT], mixes[:, ::-1][:, :KEPT]

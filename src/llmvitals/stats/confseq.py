@@ -1,4 +1,4 @@
-"""By how much two arms' means differ: an asymptotic confidence sequence, valid at every look.
+"""An asymptotic confidence sequence for the difference of two arms' means, valid at every time.
 
 In a step (a minute) arms a (control) and b (canary) have n values each, with their sum and that of their
 squares. The step's difference D of the means estimates δ, whatever level both arms share in that minute, so
@@ -8,8 +8,9 @@ has the variance W·σ², W = Σ w. For the standardised sum S = Σ w·(D − δ
 it is 1/α, at all times at once, with a chance of 1 − α.
 
 σ̂² is the greater of two: from how D scatters between steps, which sees also what makes values of a step go
-together, and from how values scatter within the steps of an arm. Asymptotic: nothing is said before there are
-STEPS steps with both arms and W is EFFECTIVE; heavy tails (money!) have to come as logarithms.
+together, and from how values scatter within the steps of an arm. As it is asymptotic, there is no result
+before STEPS steps with both arms, and before W is EFFECTIVE. Values with heavy tails, such as money, have to
+be given as logarithms.
 
 Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic
 confidence sequences", 2021 (theorem 2.2, and for one side appendix B).
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 STEPS: Final = 20
 EFFECTIVE: Final = 50.0
 WITHIN: Final = 30.0
-"""So many degrees of freedom an arm needs for its scatter within steps to be asked."""
+"""Degrees of freedom that an arm needs before its scatter within steps is used."""
 LEAST: Final = 1e-3
-"""Values that are all the same scatter by so much nevertheless: they come rounded."""
+"""The least standard deviation. Equal values still scatter by this, because they were rounded."""
 TIGHT: Final = 500.0
 """The W at which the sequence is tightest."""
 
-Moments = tuple[float, float, float]
-"""How many values, their sum, and the sum of their squares."""
+ArmSums = tuple[float, float, float]
+"""The count of values, their sum, and the sum of their squares."""
 
 
 class State(NamedTuple):
@@ -63,21 +64,21 @@ class State(NamedTuple):
 
     @property
     def ready(self) -> bool:
-        """Whether there is enough for a statement."""
+        """Whether there are enough steps for a result."""
         return self.steps >= STEPS and self.w >= EFFECTIVE
 
     @property
     def deviation(self) -> float:
         """σ̂, at least LEAST."""
         between = self.wwdd - 2 * self.mean * self.wwd + self.mean**2 * self.ww
-        found = between * self.steps / max(self.steps - 1, 1)
+        variance = between * self.steps / max(self.steps - 1, 1)
         if min(self.freedom_a, self.freedom_b) >= WITHIN:
             a, b = self.squares_a / self.freedom_a, self.squares_b / self.freedom_b
-            found = max(found, a * self.wwa + b * self.wwb)
-        return max(math.sqrt(max(found, 0.0) / self.w), LEAST) if self.w else LEAST
+            variance = max(variance, a * self.wwa + b * self.wwb)
+        return max(math.sqrt(max(variance, 0.0) / self.w), LEAST) if self.w else LEAST
 
 
-def step(state: Sequence[float], a: Moments, b: Moments) -> State:
+def step(state: Sequence[float], a: ArmSums, b: ArmSums) -> State:
     """The state after a step with these values of the control (a) and the canary (b); State() at first.
 
     >>> state = State()
@@ -86,16 +87,16 @@ def step(state: Sequence[float], a: Moments, b: Moments) -> State:
     >>> round(state.mean, 3)
     0.5
     """
-    had = State(*state)
+    previous = State(*state)
     if not a[0] or not b[0]:
-        return had
+        return previous
     w = a[0] * b[0] / (a[0] + b[0])
     d = b[1] / b[0] - a[1] / a[0]
-    more = (
+    added = (
         *(w, w * d, w**2, w**2 * d, (w * d) ** 2, w**2 / a[0], w**2 / b[0], 1.0),
         *(_about(a), a[0] - 1, _about(b), b[0] - 1),
     )
-    return State(*(one + other for one, other in zip(had, more, strict=True)))
+    return State(*(old + new for old, new in zip(previous, added, strict=True)))
 
 
 def evidence(state: State, null: float, alpha: float) -> float:
@@ -116,8 +117,8 @@ def limits(state: State, alpha: float) -> tuple[float | None, float | None]:
     return state.mean - radius, state.mean + radius
 
 
-def _about(values: Moments) -> float:
-    """The squares about the mean."""
+def _about(values: ArmSums) -> float:
+    """The sum of squares about the mean."""
     return max(values[2] - values[1] ** 2 / values[0], 0.0)
 
 
@@ -132,7 +133,7 @@ def _log_mixture(s: float, w: float, alpha: float) -> float:
     rho = _tuned(alpha)
     spread = 1 + rho * w
     z = s * math.sqrt(rho / spread)
-    # Φ of what is far below 0 is 0 as a float, and so is the evidence.
+    # Φ far below 0 underflows to 0: there is no evidence.
     below = math.erfc(-z / math.sqrt(2)) / 2
     return math.log(2) - math.log(spread) / 2 + z**2 / 2 + math.log(below) if below > 0 else -math.inf
 

@@ -1,4 +1,4 @@
-"""Overdispersion: how much more hours differ from what was expected of them than their calls by chance do."""
+"""Overdispersion: by how much hours deviate more from the expected values than chance explains."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEW: Final = 24
-"""Hours that it takes to know it."""
+"""Hours that are needed to estimate it."""
 _FAIR: Final = 0.98
 _PRIOR: Final = 10
-"""Days without noise of their own that count beside those that are known."""
+"""Days without extra noise that are added to the known ones, as a prior."""
 
 
 def dispersion(
     off: NDArray[np.float64], calls: NDArray[np.float64], hours: NDArray[np.int64]
 ) -> tuple[float, float] | None:
-    """(ρ, δ), or None with fewer than FEW hours: evidence of an hour is divided by `factor` of them.
+    """Estimate (ρ, δ); None with fewer than FEW hours. The evidence of an hour is divided by their `factor`.
 
-    off: by how many standard deviations each hour was beyond the expected, NaN where nothing was expected.
+    off: the deviation of each hour in standard deviations, NaN if nothing was expected.
     hours: since 1970, ascending.
     ρ is the correlation of the calls within an hour: chi² of one of n calls is 1 + ρ·n (Pearson's; McCullagh,
     Nelder, "Generalized linear models", 1989, 4.5), of the side above 0 alone, which is the one that alarms.
-    δ ≥ 1 is what whole days have in common, by their sums. The worst 2 % of the hours of each side count as
-    the best of them, so that a past incident makes nobody blind.
+    δ ≥ 1 is the extra noise that whole days share, by their sums. The worst 2 % of the hours on each side are
+    limited to the least of them, so that a past incident does not hide the next one.
     """
     known = np.isfinite(off)
     off, calls, hours = off[known], calls[known], hours[known]
@@ -46,7 +46,7 @@ def dispersion(
 
 
 def factor(noise: Sequence[float], calls: float) -> float:
-    """φ ≥ 1 of an hour of so many calls.
+    """The factor φ ≥ 1 of an hour with this number of calls.
 
     >>> factor((0.01, 1.5), 100)
     3.0

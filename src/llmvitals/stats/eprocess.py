@@ -1,4 +1,4 @@
-"""Whether an event is more frequent in one arm than in another: an e-process that may be looked at any time.
+"""An e-process for whether an event is more frequent in one arm than in another, valid at any time.
 
 In a step (a minute) arms a (control) and b (canary) have n calls each, of which k are events (errors, say).
 Given all k = k_a + k_b of them, and if b's rate is ψ times a's, each is b's with the chance
@@ -9,7 +9,8 @@ and daily cycles, cancels. So the average over RATIOS, by SHARES, of the product
 e-process: by Ville's inequality it ever reaches 1/α with a chance of at most α. A step in which an arm is
 empty adds 0.
 
-Where calls of one arm fail together (one session's retries), they are no independent trials: see docs.
+Calls of one arm that fail together (the retries of one session) are no independent trials: see
+docs/canary.md.
 
 Source: Wald, "Sequential Analysis", 1947; Ramdas, Grünwald, Vovk, Shafer, "Game-theoretic statistics and safe
 anytime-valid inference", 2023, for mixtures, and for intervals by inverting tests.
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 RATIOS: Final = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
-"""The alternatives: b's rate is so many times a's."""
+"""The alternatives: the ratio of b's rate to a's."""
 SHARES: Final = (0.1, 0.15, 0.2, 0.3, 0.15, 0.1)
-"""How much of the e-value is each alternative's: most is put on a rate that doubled."""
+"""The weight of each alternative in the e-value. A doubled rate has the most."""
 _FINE: Final = 6
 _GRID: Final = tuple(2 ** (place / _FINE) for place in range(-2 * _FINE, 4 * _FINE + 1))
-"""Ratios among which the limits of an interval are sought: a quarter to 16 times, 12 % apart."""
+"""The possible limits of an interval: ratios from 1/4 to 16, 12 % apart."""
 _AWAY: Final = (1, 2, 4, 6, 10, 14)
-"""The alternatives to a ratio of the grid, in places: about RATIOS."""
+"""The alternatives to a ratio of the grid, in places of the grid: about RATIOS."""
 
 
 @cache
@@ -94,7 +95,7 @@ def limits(row: Floats, alpha: float) -> tuple[float | None, float | None]:
 def averaged(logs: Sequence[float]) -> float:
     """The log of the mean of e-values, given by their logs: an e-value too."""
     top = max(logs)
-    return top + math.log(sum(math.exp(each - top) for each in logs) / len(logs))
+    return top + math.log(sum(math.exp(log - top) for log in logs) / len(logs))
 
 
 @cache
@@ -103,18 +104,18 @@ def _others() -> tuple[tuple[Ints, Ints, Floats], ...]:
 
     An alternative beyond the grid has no share.
     """
-    found = []
+    directions = []
     for places, way in ((np.arange(len(_GRID) - 1), 1), (np.arange(len(_GRID) - 1, 0, -1), -1)):
         others = places[:, None] + way * np.array(_AWAY)
         there = (others >= 0) & (others < len(_GRID))
         with np.errstate(divide="ignore"):
             shares = np.log(there / there.sum(axis=1, keepdims=True))
-        found.append((places, np.where(there, others, 0), shares))
-    return tuple(found)
+        directions.append((places, np.where(there, others, 0), shares))
+    return tuple(directions)
 
 
 def _first(logs: Floats, at: tuple[Ints, Ints, Floats], bar: float) -> int:
-    """How many of the places are rejected one after the other."""
+    """How many places are rejected, counted from the first up to one that is not."""
     places, others, shares = at
     gain = logs[others] - logs[places, None] + shares
     top = gain.max(axis=1, keepdims=True)
@@ -124,5 +125,5 @@ def _first(logs: Floats, at: tuple[Ints, Ints, Floats], bar: float) -> int:
 
 def _mean(logs: Floats) -> Floats:
     top = logs.max(axis=1)
-    found: Floats = top + np.log(np.exp(logs - top[:, None]) @ np.array(SHARES))
-    return found
+    mean: Floats = top + np.log(np.exp(logs - top[:, None]) @ np.array(SHARES))
+    return mean

@@ -1,4 +1,4 @@
-"""The greatest of many: which level is passed once in so many blocks, by the greatest values of past blocks.
+"""Gumbel's distribution of maxima: estimates the level that is exceeded once in a number of blocks.
 
 Gumbel's distribution by maximum likelihood, and the standard error of its return level: Coles, "An
 Introduction to Statistical Modeling of Extreme Values", 2001, chapter 3; Kotz, Nadarajah, "Extreme Value
@@ -19,13 +19,13 @@ _ROUNDS: Final = 60
 
 
 def fitted(maxima: NDArray[np.float64]) -> tuple[float, float]:
-    """Location and scale, of at least 2 maxima. Raises ValueError for fewer."""
+    """Fit location and scale to at least 2 maxima. Raises ValueError for fewer."""
     if len(maxima) < 2:
         raise ValueError("a Gumbel distribution needs at least 2 maxima")
     mean, least = maxima.mean(), maxima.min()
     width = float(maxima.std()) + 1e-9
     low, high = width * 1e-3, width * 10
-    # The likelihood's equation has one root, and its left side rises with the scale.
+    # The likelihood equation has one root, and its left side grows with the scale.
     for _ in range(_ROUNDS):
         scale = (low + high) / 2
         weights = np.exp(-(maxima - least) / scale)
@@ -37,12 +37,12 @@ def fitted(maxima: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def level(location: float, scale: float, blocks: float) -> float:
-    """What is passed once in so many blocks (above 1), in the mean."""
+    """The level that is exceeded once in this number of blocks (above 1) on average."""
     return location + scale * _reduced(blocks)
 
 
 def doubt(scale: float, maxima: float, blocks: float) -> float:
-    """The standard error of that level when the fit is by so many maxima."""
+    """The standard error of `level`, if this number of maxima was fitted."""
     rest = 1 + _reduced(blocks) - _EULER
     return float(scale * np.sqrt((1 + 6 / np.pi**2 * rest**2) / maxima))
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from llmvitals.stats.axes import Floats
 
 SPANS: Final = (2, 4, 8, 16, 32, 64, 128)
-"""Minutes. None of one: what a single minute shows may be one user's burst."""
+"""Minutes. A span of 1 is left out, because a single minute may be one user's burst."""
 _KEEP: Final = np.array([1 - 2 / (span + 1) for span in SPANS])
 
 Memory = dict[str, Any]
@@ -25,12 +25,12 @@ Memory = dict[str, Any]
 
 
 def radius(calls: int, white: Floats) -> float:
-    """The cube root of a single minute's T², against a reference without doubt."""
+    """The cube root of a single minute's T², against an exact reference."""
     return float(np.cbrt(calls * float(white @ white)))
 
 
 def remember(memory: Memory, calls: int, white: Floats, cap: float) -> None:
-    """Add a minute. One whose radius is above the cap is drawn in to it: no minute alone makes an alarm."""
+    """Add a minute. A radius above the cap is reduced to it, so that a single minute raises no alarm."""
     size = radius(calls, white)
     drawn = min(1.0, (cap / size) ** 1.5) if size else 1.0
     sums = _sums(memory, len(white)) * _KEEP[:, None].astype(np.float32) + white * np.float32(calls * drawn)
@@ -43,15 +43,15 @@ def roots(memory: Memory, reference: int) -> NDArray[np.float64]:
     """The cube root of T² for each of SPANS, after at least a minute. reference: N."""
     sums = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), -1)
     squares = np.array(memory["squares"]) + np.array(memory["calls"]) ** 2 / reference
-    found: NDArray[np.float64] = np.cbrt(np.einsum("ij,ij->i", sums, sums) / squares)
-    return found
+    values: NDArray[np.float64] = np.cbrt(np.einsum("ij,ij->i", sums, sums) / squares)
+    return values
 
 
 def mean(memory: Memory, place: int) -> NDArray[np.float64]:
     """The mean of y as the memory of SPANS[place] has it."""
     sums = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), -1)
-    found: NDArray[np.float64] = sums[place].astype(np.float64) / memory["calls"][place]
-    return found
+    value: NDArray[np.float64] = sums[place].astype(np.float64) / memory["calls"][place]
+    return value
 
 
 def _sums(memory: Memory, width: int) -> Floats:

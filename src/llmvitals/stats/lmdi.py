@@ -1,6 +1,6 @@
-"""A change, split exactly into what each factor and each key did.
+"""Splits the change of a sum exactly into the effects of each factor and each key.
 
-What is explained is a sum over keys of products, told as chains: calls → tokens → money is
+The sum is over keys of products, given as chains: calls → tokens → money is
 calls · tokens/calls · money/tokens, whose last member is what is summed. Calls of a key are the volume (all
 calls) times its part in it (the mix).
 
@@ -23,15 +23,15 @@ VOLUME: Final = "volume"
 MIX: Final = "mix"
 
 Chain = tuple[float, ...]
-"""calls, and what follows from them, each 0 or more; the last is what is summed"""
+"""calls and the quantities that follow from them, each 0 or more; the last one is summed"""
 Effects = dict[tuple[str, str], float]
-"""(key, factor) → its part of the change"""
+"""(key, factor) → its effect on the change"""
 
 
 class Item(NamedTuple):
-    """A key's chain before and now; factors: a name for each step of it. A key may have several chains.
+    """The chain of a key before and now. factors: a name for each step. A key may have several chains.
 
-    sign: −1 for what is taken off the sum.
+    sign: −1 for a chain that is subtracted from the sum.
     """
 
     key: str
@@ -46,20 +46,20 @@ def split(items: Iterable[Item], volume: tuple[float, float]) -> Effects:
 
     volume: all calls before and now, above 0.
     """
-    found: dict[tuple[str, str], list[float]] = {}
+    effects_by_place: dict[tuple[str, str], list[float]] = {}
     for item in items:
         calls, *steps = [item.sign * effect for effect in _steps(item.before, item.now)]
         weight = item.sign * logarithmic_mean(item.before[-1], item.now[-1])
-        told = weight * (math.log(volume[1]) - math.log(volume[0])) if weight else 0.0
-        found.setdefault((item.key, VOLUME), []).append(told)
-        found.setdefault((item.key, MIX), []).extend((calls, -told))
+        volume_effect = weight * (math.log(volume[1]) - math.log(volume[0])) if weight else 0.0
+        effects_by_place.setdefault((item.key, VOLUME), []).append(volume_effect)
+        effects_by_place.setdefault((item.key, MIX), []).extend((calls, -volume_effect))
         for factor, effect in zip(item.factors, steps, strict=True):
-            found.setdefault((item.key, factor), []).append(effect)
-    return {place: math.fsum(effects) for place, effects in found.items()}
+            effects_by_place.setdefault((item.key, factor), []).append(effect)
+    return {place: math.fsum(effects) for place, effects in effects_by_place.items()}
 
 
 def logarithmic_mean(a: float, b: float) -> float:
-    """(a − b) / ln(a/b): between both, and 0 where one of them is 0."""
+    """(a − b) / ln(a/b): it lies between both, and is 0 if one of them is 0."""
     if not (a and b):
         return 0.0
     logs = math.log(a) - math.log(b)
@@ -78,20 +78,20 @@ def rounded(effects: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], i
 
 
 def _steps(before: Chain, now: Chain) -> list[float]:
-    """What each member of the chain did to the last, in proportion to the one before it."""
+    """The effect of each member of the chain on the last one, relative to the member before it."""
     effects = [0.0] * len(before)
     if not (before[-1] and now[-1]):
         change = now[-1] - before[-1]
         if change:
-            # The limit: all of it is due to the first that was nothing while others were there.
+            # In the limit all of the change is due to the first member that is 0 at only one of the times.
             empty, other = (before, now) if change > 0 else (now, before)
-            effects[next(place for place, had in enumerate(empty) if not had and other[place])] = change
+            effects[next(place for place, value in enumerate(empty) if not value and other[place])] = change
         return effects
     weight = logarithmic_mean(before[-1], now[-1])
-    had = 0.0
+    previous_log = 0.0
     for place, (old, new) in enumerate(zip(before, now, strict=True)):
-        # A member that is nothing while what follows is something tells nothing: the next one speaks for it.
+        # A member that is 0 while the next is not has no effect; the next one gets it.
         if old and new:
             log = math.log(new) - math.log(old)
-            effects[place], had = weight * (log - had), log
+            effects[place], previous_log = weight * (log - previous_log), log
     return effects

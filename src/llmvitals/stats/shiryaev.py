@@ -1,4 +1,4 @@
-"""Shiryaev–Roberts e-detector: evidence of a change whose time and size are not known, minute by minute.
+"""Shiryaev–Roberts e-detector: evidence of a change at an unknown time and of unknown size.
 
 Source: Shin, Ramdas, Rinaldo, "E-detectors: a nonparametric framework for sequential change detection",
 The New England Journal of Statistics in Data Science, 2023. Beginning of the change: Page, "Continuous
@@ -34,7 +34,7 @@ def level(state: dict[str, Any]) -> float:
     """
     r: list[float] = state.get("r") or [_NONE]
     top = max(r)
-    return top + math.log(sum(math.exp(each - top) for each in r) / len(r))
+    return top + math.log(sum(math.exp(value - top) for value in r) / len(r))
 
 
 _NONE = -1e300
@@ -51,8 +51,8 @@ def odds(bad: float, calls: int, usual: float, ratios: Sequence[float]) -> list[
     It is at most 1 in the mean for every lesser share where the ratios are above 1, and for every greater
     one where they are below.
     """
-    found = []
+    logs = []
     for ratio in ratios:
         whole = 1 - usual + ratio * usual
-        found.append(bad * math.log(ratio / whole) - (calls - bad) * math.log(whole))
-    return found
+        logs.append(bad * math.log(ratio / whole) - (calls - bad) * math.log(whole))
+    return logs

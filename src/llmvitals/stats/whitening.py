@@ -1,4 +1,4 @@
-"""Means of minutes → vectors whose length tells how unusual they are: a whitening with a ridge."""
+"""Whitens the means of minutes, with a ridge: the length of the result says how unusual a mean is."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Whitening(msgspec.Struct, frozen=True, array_like=True):
         return white
 
     def alike(self, means: NDArray[np.floating]) -> Floats:
-        """How much further out along the reference's mean a mean (d) is (1): more where calls are alike."""
+        """How much further than the reference a mean (d) lies along its mean; more if calls are alike."""
         mean = np.frombuffer(self.mean, "<f4")
         out = (means.astype(np.float32) - mean) @ mean / max(float(np.sqrt(mean @ mean)), 1e-9)
         return np.array([out], np.float32)
@@ -48,7 +48,7 @@ class Whitening(msgspec.Struct, frozen=True, array_like=True):
 def whitening(
     mean: NDArray[np.floating], axes: Axes, season: NDArray[np.floating] | None = None
 ) -> Whitening:
-    """By the mean and the axes of the scatter of √n·mean over minutes; season: see weekly.season."""
+    """Make a whitening of the mean and the axes of the scatter of √n·mean. season: see Whitening."""
     width, kept = axes.directions.shape[1], len(axes.directions)
     ridge = (axes.variances.sum() + axes.rest * (width - kept)) / width * RIDGE or 1.0
     rest = 1 / np.sqrt(ridge + axes.rest)

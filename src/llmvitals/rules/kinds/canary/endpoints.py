@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmvitals.record.vitals import Vitals
-    from llmvitals.stats.confseq import Moments
+    from llmvitals.stats.confseq import ArmSums
 
 METRICS: Final = (*CANARY, "scores")
 """The names for `metrics:` of a rule, beside score.NAME; "scores" stands for all scores."""
@@ -81,7 +81,7 @@ class Mean(NamedTuple):
     calls: str
     per: float
 
-    def moments(self, counted: Sequence[int]) -> Moments:
+    def moments(self, counted: Sequence[int]) -> ArmSums:
         """The moments of an arm."""
         return (
             float(counted[FIELD[self.of]]),

@@ -1,7 +1,7 @@
-"""A file of one's own prices, TOML or JSON.
+"""Reads a file of custom prices, TOML or JSON.
 
     [models."my-llama"]
-    provider = "my-cloud"                 # may be left out: then at any provider
+    provider = "my-cloud"                 # optional: without it, at any provider
     input_mtok = 0.20                     # dollars for a million tokens
     output_mtok = 0.60
     cache_read_mtok = 0.02
@@ -32,7 +32,7 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, PriceVariant, Tier, TieredPrices
 
 from llmvitals.errors import ConfigError
-from llmvitals.price.names import CONTEXTS, canonical
+from llmvitals.price.providers import CONTEXTS, canonical
 from llmvitals.price.rates import PRICE_KEYS
 
 _TIERS: Final = ("batch", "flex", "priority")
@@ -56,22 +56,22 @@ _LITELLM_KEY: Final = re.compile(
 
 
 @dataclass(slots=True)
-class Own:
-    """Own prices: (provider or "", model) → prices; discounts: provider → share, 0 ≤ share < 1."""
+class CustomPrices:
+    """Custom prices. models: (provider or "", model) → prices. discounts: provider → share, 0 ≤ share < 1."""
 
     models: dict[tuple[str, str], ModelInfo] = field(default_factory=dict)
     discounts: dict[str, Decimal] = field(default_factory=dict)
 
     def find(self, provider: str | None, model: str) -> ModelInfo | None:
-        """The prices of a model: at this provider, else at any; both names in small letters."""
-        found = self.models.get((provider or "", model)) or self.models.get(("", model))
-        if found or provider:
-            return found
+        """The prices of a model at this provider, else at any. Both names are in lower case."""
+        info = self.models.get((provider or "", model)) or self.models.get(("", model))
+        if info or provider:
+            return info
         return next((info for (_, name), info in self.models.items() if name == model), None)
 
 
-def read(path: Path) -> Own:
-    """The prices in a file. Raises ConfigError that names the model and the key that is wrong."""
+def read(path: Path) -> CustomPrices:
+    """Read a file. Raises ConfigError that names the model and the key that is wrong."""
     try:
         text = path.read_text("utf-8")
         if path.suffix == ".toml":
@@ -83,38 +83,38 @@ def read(path: Path) -> Own:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is neither TOML (named .toml) nor JSON: {error}") from error
     try:
-        return _own(data)
+        return _parsed(data)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _own(data: object) -> Own:
+def _parsed(data: object) -> CustomPrices:
     tables = _table(data, "the file")
-    own = Own()
+    custom = CustomPrices()
     if tables.keys() <= {"models", "discounts"}:
         for name, entry in _table(tables.get("models", {}), "models").items():
-            _add(own, name, _table(entry, name), _native)
+            _add(custom, name, _table(entry, name), _native)
         for provider, share in _table(tables.get("discounts", {}), "discounts").items():
-            own.discounts[_provider(provider)] = _discount(share, provider)
-        return own
+            custom.discounts[_provider(provider)] = _discount(share, provider)
+        return custom
     for name, entry in tables.items():
         values = _table(entry, name)
         if not any("cost" in key or key == "litellm_provider" for key in values):
             raise ValueError(
                 f"{name}: write [models.{name!r}] with input_mtok and output_mtok, or LiteLLM's JSON"
             )
-        _add(own, name, values, _litellm)
-    return own
+        _add(custom, name, values, _litellm)
+    return custom
 
 
-def _add(own: Own, name: str, entry: Mapping[str, Any], reader: Any) -> None:
+def _add(custom: CustomPrices, name: str, entry: Mapping[str, Any], reader: Any) -> None:
     prices: dict[str | None, dict[str, Decimal | TieredPrices]] = reader(name, entry)
     if not prices.get(None):
         return
     for key in prices[None]:
         whole = _WHOLES.get(key, key)
         if whole not in prices[None]:
-            raise ValueError(f"{name}: {key} is a price of a part; {whole} is missing")
+            raise ValueError(f"{name}: {whole} is missing: {key} is the price of a part of these tokens")
     model = name.lower()
     provider = str(entry.get("provider") or entry.get("litellm_provider") or "")
     info = ModelInfo(
@@ -124,10 +124,10 @@ def _add(own: Own, name: str, entry: Mapping[str, Any], reader: Any) -> None:
         price_variants=[PriceVariant(CONTEXTS[tier], ModelPrice(**part)) for tier, part in prices.items()],
     )
     owner = _provider(provider) if provider else ""
-    own.models[owner, model] = info
+    custom.models[owner, model] = info
     prefix, _, rest = model.partition("/")
     if rest and _provider(prefix) == owner:
-        own.models.setdefault((owner, rest), info)
+        custom.models.setdefault((owner, rest), info)
 
 
 def _native(name: str, entry: Mapping[str, Any]) -> dict[str | None, dict[str, Decimal | TieredPrices]]:
@@ -136,7 +136,8 @@ def _native(name: str, entry: Mapping[str, Any]) -> dict[str | None, dict[str, D
         if key in _TIERS:
             inner = _table(value, f"{name}.{key}")
             prices[key] = {
-                price: _price(each, f"{name}.{key}.{price}", price) for price, each in inner.items()
+                price: _price(value_of_price, f"{name}.{key}.{price}", price)
+                for price, value_of_price in inner.items()
             }
         elif key != "provider":
             prices[None][key] = _price(value, f"{name}.{key}", key)

@@ -1,4 +1,4 @@
-"""What providers are called, and what a service tier is called by genai-prices."""
+"""Maps names of providers and service tiers to those of genai-prices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALIASES: Final = {
     "fireworks_ai": "fireworks",
     "ibm.watsonx.ai": "watsonx",
 }
-"""Names by which genai-prices doesn't know a provider, or takes it for another."""
+"""Names of providers that genai-prices does not know, or takes for another provider."""
 
 CONTEXTS: Final[Mapping[str | None, dict[str, str]]] = {
     None: {},
@@ -31,7 +31,7 @@ CONTEXTS: Final[Mapping[str | None, dict[str, str]]] = {
 
 
 def canonical(name: str, providers: list[Provider]) -> str:
-    """The one name of a provider: genai-prices' where it knows it, else the name in small letters."""
+    """The canonical name of a provider: that of genai-prices if it knows it, else the name in lower case."""
     name = name.lower().strip()
     name = ALIASES.get(name, name)
     known = find_provider_by_id(providers, name)
