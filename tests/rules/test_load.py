@@ -35,7 +35,7 @@ def test_all_mistakes_of_a_folder_are_told_at_once(tmp_path):
 def test_a_name_is_unique_across_files(tmp_path):
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(LATENCY, encoding="utf-8")
-    with pytest.raises(RuleError, match=r"b\.yaml:4:12: A is a rule in .*a\.yaml:4"):
+    with pytest.raises(RuleError, match=r"b\.yaml:4:12: A is already a rule in .*a\.yaml:4"):
         load_engine(tmp_path, PANE)
 
 
@@ -83,7 +83,7 @@ def test_a_folder_without_rules_is_fine_and_says_so(tmp_path, folder):
     (tmp_path / "some_test.yaml").write_text("tests: of rules, read elsewhere\n", encoding="utf-8")
     found = load_engine(tmp_path / folder, PANE)
     assert (found.views, found.rules.rules) == ((), ())
-    assert found.rules.warnings == (f"No alert rules in {tmp_path / folder}: nothing will be said.",)
+    assert found.rules.warnings == (f"No alert rules in {tmp_path / folder}: there will be no alerts.",)
 
 
 def test_a_rule_reads_the_default_view_that_fits(tmp_path):

@@ -96,7 +96,7 @@ def test_what_does_nothing_is_warned_of(tmp_path):
     place = tmp_path / "notify.yaml"
     assert warnings == (
         f"{place}:3:13: no rule has the label app (none is by it)",
-        f"{place}:5:5: no route has the mute time nights: it does nothing",
+        f"{place}:5:5: no route uses the mute time nights: it has no effect",
     )
     assert found.routes[0].matchers == (Matcher("app", "=", "chat"),)
 
@@ -125,7 +125,7 @@ def test_a_level_that_is_critical_decides_later(tmp_path):
 def test_it_stands_in_one_file(tmp_path):
     (tmp_path / "a.yaml").write_text("notify: {}\n")
     (tmp_path / "b.yaml").write_text("# ours\nnotify: {}\n")
-    with pytest.raises(RuleError, match=r"b\.yaml:2:1: notify stands in .*a\.yaml:1 already: put all of it"):
+    with pytest.raises(RuleError, match=r"b\.yaml:2:1: notify is already in .*a\.yaml:1: put all of it"):
         load_engine(tmp_path, PANE)
 
 

@@ -1,4 +1,4 @@
-"""Panes of one series by hand, and a walk of them through the rules, for tests of alerting."""
+"""Builds panes of one series, and runs them through the rule engine, for tests of alerts."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def vitals(
     scores: Mapping[str, tuple[int, ...]] | None = None,
     **sums: int,
 ) -> Vitals:
-    """A pane: money in dollars, latencies in ms, input tokens of each call, and any other sums.
+    """A pane: cost in dollars, latencies in ms, input tokens of each call, and any other sums.
 
-    names: kind → name → calls, nano-dollars, tokens; without any cache it had cost as much.
-    scores: name → how many, their sum, and if need be that of their squares, in millionths.
+    names: kind → name → calls, nano-dollars, tokens; the cost without any cache is the same. scores: name →
+    number, sum, and optionally the sum of squares, in millionths.
     """
     keys = np.concatenate(
         [
@@ -67,7 +67,7 @@ def vitals(
 
 
 def rule_engine(folder: Path, rule: str, pane: int = PANE) -> RuleEngine:
-    """The watch over one rule, written from its `alert:` on."""
+    """The engine for one rule, which is written from its `alert:` on."""
     text = (
         "groups:\n- name: test\n  rules:\n  - "
         + textwrap.indent(textwrap.dedent(rule).strip(), "    ").strip()
@@ -76,23 +76,23 @@ def rule_engine(folder: Path, rule: str, pane: int = PANE) -> RuleEngine:
     return load_engine(folder, pane)
 
 
-def alerts(said: Iterable[Alert | Point]) -> list[Alert]:
-    """Of what was said, the alerts."""
-    return [each for each in said if isinstance(each, Alert)]
+def alerts(outputs: Iterable[Alert | Point]) -> list[Alert]:
+    """The alerts among the outputs."""
+    return [output for output in outputs if isinstance(output, Alert)]
 
 
-def points(said: Iterable[Alert | Point]) -> list[Point]:
-    """Of what was said, the points."""
-    return [each for each in said if isinstance(each, Point)]
+def points(outputs: Iterable[Alert | Point]) -> list[Point]:
+    """The points among the outputs."""
+    return [output for output in outputs if isinstance(output, Point)]
 
 
-def walk(watched: RuleEngine, panes: Mapping[int, Vitals], end: int, **how: Any) -> list[Alert]:
-    """All alerts of closed panes up to floor `end`; how: see `said`."""
-    return alerts(rule_outputs(watched, panes, end, **how))
+def walk(engine: RuleEngine, panes: Mapping[int, Vitals], end: int, **how: Any) -> list[Alert]:
+    """All alerts of closed panes up to floor `end`; how: see `rule_outputs`."""
+    return alerts(rule_outputs(engine, panes, end, **how))
 
 
 def rule_outputs(
-    watched: RuleEngine,
+    engine: RuleEngine,
     panes: Mapping[int, Vitals],
     end: int,
     *,
@@ -101,22 +101,22 @@ def rule_outputs(
     packed: bool = False,
     ticks: bool = False,
 ) -> list[Alert | Point]:
-    """All that is said of closed panes up to floor `end`; cuts: floors at which a call ends.
+    """All alerts and points of closed panes up to floor `end`; cuts: floors at which a call of `advance` ends.
 
-    packed: the state goes through msgpack between calls. ticks: every floor is a call that the state asks for.
+    packed: encode the state as msgpack between calls. ticks: call `advance` at every floor that the state asks for.
     """
-    view = watched.views[0].name
+    view = engine.views[0].name
     state: dict = {}
-    heard: list[Alert | Point] = []
+    outputs: list[Alert | Point] = []
     start = min(panes, default=end)
     floors = sorted({start, *cuts, end, *(range(start, end) if ticks else ())})
     for low, floor in pairwise([min(floors) - 1, *floors]):
         closed = [(pane, panes[pane]) for pane in sorted(panes) if low <= pane < floor]
-        if closed or watched.due(state) <= floor or floor == end:
-            heard += watched.advance(view, series, state, floor=floor, closed=closed)
+        if closed or engine.due(state) <= floor or floor == end:
+            outputs += engine.advance(view, series, state, floor=floor, closed=closed)
         if packed:
             state = msgspec.msgpack.decode(msgspec.msgpack.encode(state))
-    return heard
+    return outputs
 
 
 def transitions(alerts: Iterable[Alert]) -> list[tuple[str, str, int]]:

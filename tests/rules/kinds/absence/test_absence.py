@@ -52,7 +52,7 @@ def test_a_silence_is_told_once_and_ends_with_the_next_call(tmp_path, expect):
     assert times == [("firing", last + 15 * MINUTE), ("resolved", 5 * HOUR + PANE)]
     # 600 calls in hour 2, and 48 in what belongs to hour 1: a quarter of an hour has a quarter of them.
     assert (
-        alert.summary == "No calls for 15 min: app=search (about 162 were to be expected by the rate before)"
+        alert.summary == "No calls for 15 min: app=search (about 162 calls were expected by the rate before)"
     )
     assert over.summary == "No calls for 2 h 4 min: app=search (calls are back)"
     assert alert.episode == over.episode
@@ -84,7 +84,7 @@ def test_a_silence_at_noon_is_one_and_on_a_quiet_morning_it_shows_late(tmp_path)
     times, found = heard(tmp_path, weeks | half, tuesday + 23 * HOUR)
     (noon,) = [when for _, when in times if when > tuesday]
     assert noon == tuesday + 12 * HOUR - STEP + PANE + 15 * MINUTE
-    assert found[-1].note == "about 150 were to be expected by the same hour of past weeks"
+    assert found[-1].note == "about 150 calls were expected by the same hour of past weeks"
     times, _ = heard(tmp_path, weeks | every(21 * DAY + 9 * HOUR, 21 * DAY + 17 * HOUR), tuesday + 23 * HOUR)
     # Nobody came on Tuesday. The first hour of a day may begin late, so the second one tells.
     assert [when for _, when in times if when > tuesday] == [tuesday + 10 * HOUR + 15 * MINUTE]

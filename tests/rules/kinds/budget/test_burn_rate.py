@@ -51,7 +51,7 @@ def test_it_speaks_when_both_windows_exceed_and_says_when_the_money_is_gone(tmp_
     fired, *_ = found
     assert burns(found)[0] == ("firing", "14.4x", 43 + 1 / MINUTE)
     assert fired.value == pytest.approx(44 / 3)
-    assert fired.summary == "$720 per month burns at 14.4x an even spend: all calls"
+    assert fired.summary == "$720 per month is spent at 14.4x the even rate: all calls"
     # $705.33 are left, at $14.67 an hour: 48 h 5 min 27 s from 00:43:10 on.
     assert fired.note == (
         "$14.67 within 1 h: at this rate the budget is exhausted in 2 d, on Wed 4 Jun 2025 at 00:48 CEST"
@@ -112,7 +112,7 @@ def test_if_the_budget_outlasts_the_period_the_note_says_what_it_comes_to(tmp_pa
     fired = next(iter(walk(rule, spending(12, begin, begin + HOUR), begin + HOUR)))
     # $10 in an hour at 12:49: 11 h 10 min of that are $111.8 more.
     assert fired.note == (
-        "$10 within 1 h: at this rate $121.81 are spent when the period ends, on Tue 1 Jul 2025 at 00:00 CEST"
+        "$10 within 1 h: at this rate $121.81 will be spent by the end of the period, on Tue 1 Jul 2025 at 00:00 CEST"
     )
 
 
@@ -147,7 +147,7 @@ def test_a_rules_own_summary_is_about_the_ladder_unless_it_has_a_note(tmp_path):
     (fired, *_) = walk(
         rule_engine(tmp_path, text.replace("SUMMARY", "{percent} of {limit}")), panes, START + HOUR
     )
-    assert fired.summary == "$720 per month burns at 14.4x an even spend: all calls"
+    assert fired.summary == "$720 per month is spent at 14.4x the even rate: all calls"
     (fired, *_) = walk(
         rule_engine(tmp_path, text.replace("SUMMARY", "{percent} of {limit}; {note}")), panes, START + HOUR
     )

@@ -51,10 +51,10 @@ def test_a_day_late_in_the_period_is_linear_and_says_so(tmp_path):
     # A day of whole hours, the first of which does not count, is over at one.
     assert fired.at // PANE == begin + 25 * HOUR
     assert fired.note.endswith("(linear, one day of history)")
-    assert fired.summary == "More than $300 per month is likely to be spent: all calls"
+    assert fired.summary == "The forecast exceeds $300 per month: all calls"
     # 104.17 spent, 19 days less an hour to come at 100 a day, each surely wrong by all of it: 1.28 × 1,895.83.
     assert fired.note.startswith(
-        "about $2,000 by Tue 1 Jul 2025 at 00:00 UTC, 80 % sure between $104.17 and $4,429.61; "
+        "about $2,000 by Tue 1 Jul 2025 at 00:00 UTC, 80 % interval $104.17 to $4,429.61; "
     )
 
 
@@ -68,10 +68,10 @@ def test_it_is_told_once_and_ends_with_the_period(tmp_path):
         ("resolved", "forecast", ""),
     ]
     fired, ladder, _, over = found
-    assert "the pattern of the day over" in fired.note
+    assert "daily pattern over" in fired.note
     assert fired.at < ladder.at - 10 * DAY * PANE, "days before it is too late"
     assert fired.episode == over.episode != ladder.episode
-    assert over.note == "it came to $580"
+    assert over.note == "the period ended at $580"
     assert over.until == fired.ends == (FIRST + 30 * DAY) * PANE
 
 
@@ -80,7 +80,7 @@ def test_it_is_taken_back_when_the_spend_stops(tmp_path):
     fired, over = walk(rule, daily(20, 10), FIRST + 40 * DAY)
     assert (over.status, over.facet, over.until) == ("resolved", "forecast", over.at)
     assert over.at < (FIRST + 29 * DAY) * PANE
-    assert "chance to overrun 59 %" in over.note, (
+    assert "chance of overspending 59 %" in over.note, (
         "three quarters of 80 %: an hour more or less changes nothing"
     )
     assert fired.episode == over.episode
@@ -96,7 +96,7 @@ def test_two_weeks_show_the_week_and_the_next_month_is_foreseen_at_once(tmp_path
     # July 2025 has 23 working days: $460. It is said in its first hours.
     assert fired.at < (FIRST + 30 * DAY + 3 * HOUR) * PANE
     assert "about $46" in fired.note
-    assert "the pattern of the week over 14 days" in fired.note
+    assert "weekly pattern over 14 days" in fired.note
 
 
 def test_nobody_is_told_what_is_over_already(tmp_path):
@@ -113,7 +113,7 @@ def test_the_period_ends_between_two_hours_in_kathmandu(tmp_path):
     ends = [alert for alert in found if alert.status == "resolved"]
     assert ends
     assert {(alert.at // PANE - begin) % DAY for alert in ends} == {0}
-    assert {alert.note for alert in ends} == {"it came to $40"}
+    assert {alert.note for alert in ends} == {"the period ended at $40"}
 
 
 def test_history_is_bounded_and_forgotten(tmp_path):

@@ -130,7 +130,7 @@ def test_missing_minutes_are_none(state):
     assert detector.wakes(state) < at
     (gone,) = detector.take(state, detector.wakes(state), None)
     assert (gone.verdict, gone.at % HOUR != 0) == ("none", True)
-    assert "no embeddings of model-a/48 for an hour" in gone.note
+    assert "no embeddings from model-a/48 for an hour" in gone.note
     for step, each in enumerate(minutes(14, 60)):
         said += detector.take(state, at + step, each)
     assert {reading.verdict for reading in said} <= {"clear", "hold"}
@@ -159,9 +159,9 @@ def test_another_model_is_learned_after_a_day(state):
     for at, each in enumerate(change, LEARN):
         readings += [each for each in detector.take(state, at, each) if each.verdict == "none"]
     readings = [next(same) for _, same in groupby(readings, lambda reading: reading.note)]
-    assert readings[0].note == "no embeddings of model-a/48 for an hour: they are of model-b/48 now"
+    assert readings[0].note == "no embeddings from model-a/48 for an hour; they now come from model-b/48"
     assert readings[1].at - readings[0].at == DAY - HOUR
-    assert readings[1].note == "the embeddings are of model-b/48 for a day: learning anew"
+    assert readings[1].note == "embeddings have come from model-b/48 for a day: learning a new reference"
     assert state["space"] == "model-b/48"
     assert reference_of(state) is None
 

@@ -170,7 +170,7 @@ def test_what_goes_on_holds_and_what_is_over_ends():
     told, ended = readings(Regression(metric="error_share"), of(*counts(rng, share)))
     assert (told.verdict, ended.verdict) == ("breach", "clear")
     assert 0 < late(ended, over) <= 4
-    assert ended.note == "as usual again"
+    assert ended.note == "back to the usual level"
     assert ended.value < 0.04
 
 
