@@ -18,10 +18,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from test_exact import compare, stored
 
 import commands
 from cluster import Cluster, free_ports, rows, until
+from exact import compare, in_influx, stored
 from hostile import MARK, Hostile, corpus
 from llmvitals.backtest.replay import Replay
 from llmvitals.errors import Code
@@ -451,8 +451,6 @@ async def sinks(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
 @pytest.mark.kafka
 @pytest.mark.influx
 async def test_wrong_tokens_hold_back_only_what_they_are_for(sinks: Cluster, influx: InfluxBucket) -> None:
-    from test_exact import in_influx  # noqa: PLC0415
-
     logs = Logs(START, 6 * MINUTE, partitions=1)
     await put_points(sinks, logs)
     async with FakeSlack() as slack:

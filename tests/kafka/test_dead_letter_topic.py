@@ -16,7 +16,6 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
-from test_stage_runner import HERE, Bench
 
 from cluster import Cluster, until
 from llmvitals.combine.dead_letters import letter
@@ -28,6 +27,7 @@ from llmvitals.runtime.kafka.dead_letters import DeadLetters
 from llmvitals.runtime.kafka.producer import NotSent
 from llmvitals.runtime.kafka.watchdog import Patience
 from llmvitals.topics.incremental import alter_settings
+from stage_bench import HERE, Bench
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -11,13 +11,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 from aiokafka.structs import OffsetAndMetadata
-from test_stage_runner import HERE, Bench
 
 from llmvitals.errors import SourceRecreated
 from llmvitals.record.chunk import Chunk, Saved
 from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.runtime.kafka.topic_ids import topic_ids
 from rig import Rig, until
+from stage_bench import HERE, Bench
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,9 +12,9 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_exact import MINUTE, START, conserved, dead_letters, publish, settled
 
 from cluster import Cluster, until
+from exact import MINUTE, START, conserved, dead_letters, publish, settled
 from llmvitals.errors import RuleError
 from llmvitals.meters import Unmetered
 from llmvitals.record.alert import Alert

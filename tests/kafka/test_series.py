@@ -8,9 +8,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from test_exact import MINUTE, START
 
 from cluster import Cluster, rows, until
+from exact import MINUTE, START
 from llmvitals.merge.roster import share
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_exact import publish, settled, stored
 
 from cluster import Cluster, until
+from exact import publish, settled, stored
 from oracle import Logs
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_exact import compare, publish
 
 from cluster import Cluster, until
+from exact import compare, publish
 from fake_influx import FakeInflux
 from llmvitals.testing import FakeSlack
 from oracle import FIELDS, VIEWS, Logs

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as replaced
-from test_machine import run
 
 import world
 from frames import FIRST, PANE, SECOND, VIEWS, entry, frame, log, stored, vitals
@@ -33,6 +32,7 @@ from llmvitals.record.view import OTHER, View
 from llmvitals.runtime.kafka import cut_series as crowd
 from llmvitals.settings import Settings
 from llmvitals.store.sqlite.writer import SqliteWriter
+from machine import run
 
 PANES = 86_400 * SECOND // PANE
 """Panes of a day."""

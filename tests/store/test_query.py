@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from test_lines import INJECTIONS
 
 from llmvitals.errors import ConfigError, SinkError
 from llmvitals.record.point import Point
@@ -22,7 +21,7 @@ from llmvitals.store.lines import tag
 from llmvitals.store.protocol import Store, store
 from llmvitals.store.query import Table, query, render
 from llmvitals.store.question import STORED, Question, Request
-from store_points import HOUR, NOW, START, point, records
+from store_points import HOUR, INJECTIONS, NOW, START, point, records
 
 Ask = Callable[..., Awaitable[Table]]
 Fill = Callable[[Sequence[Point]], Awaitable[Ask]]

@@ -13,7 +13,6 @@ from typing import Any
 import aiohttp
 import pytest
 from structlog.testing import capture_logs
-from test_lines import INJECTIONS
 
 from fake_influx import FakeInflux
 from llmvitals.errors import ConfigError, SinkError
@@ -22,7 +21,7 @@ from llmvitals.runtime.kafka.sink_runner import patience
 from llmvitals.settings import Settings
 from llmvitals.store.influx.writer import LINES, InfluxWriter
 from llmvitals.store.lines import line, tag, text
-from store_points import START, point, records
+from store_points import INJECTIONS, START, point, records
 
 TOKEN = "secret-token"  # noqa: S105 - of the fake
 
