@@ -69,7 +69,7 @@ async def of_topic(lines: list[bytes]) -> None:
     with LocalKafka() as broker:
         settings = Settings(brokers=broker.address, alerts=RULES)
         await topics.apply(settings)
-        await publish_lines(lines, settings, settings.topic("calls"), None)
+        await publish_lines(iter(lines), settings, settings.topic("calls"), None)
         cpu, clock = time.process_time(), time.perf_counter()
         found = await past_calls.backtest(settings, "1d", [RULES], lambda *_: None)
         cpu, clock = time.process_time() - cpu, time.perf_counter() - clock

@@ -79,6 +79,7 @@ def test_what_recovers_is_resolved_and_what_breaks_again_is_another_episode() ->
     first, over, again = alerts
     assert first.fingerprint == over.fingerprint == again.fingerprint
     assert first.episode == over.episode != again.episode
+    assert over.until
     assert first.at < over.at == over.until < again.at
 
 

@@ -261,7 +261,7 @@ async def test_from_a_spent_budget_to_a_refused_call_and_back(gateway: Gateway, 
         for stage in ("combine", "merge", "sink"):
             cluster.start(stage)
         now = time.time_ns() // 1_000_000
-        calls = [
+        calls: list[dict[str, Any]] = [
             {"id": f"c{n}", "ts": now + n, "model": "m", "team": team, "cost_usd": 3.5}
             for n, team in enumerate(["sales"] * 3 + ["support"])
         ]
@@ -315,7 +315,7 @@ def hook() -> Iterator[Any]:
         spec = importlib.util.spec_from_file_location("litellm_hook", ROOT / "examples" / "litellm_hook.py")
         assert spec is not None
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
+        spec.loader.exec_module(module)
         yield module
 
 

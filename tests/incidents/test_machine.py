@@ -109,7 +109,7 @@ class Play:
             token, url = "xoxb-", "http://localhost:1/"
 
         self.paper, self.model = Paper(), Model()
-        self.world = World(Nobody(), routing)  # type: ignore[arg-type] # Slack is paper
+        self.world = World(Nobody(), routing)  # Slack is paper
         self.world.extra = {"backend": self.paper}
         self.world.desk = self.world.made()
         self.live: dict[str, Alert] = {}

@@ -6,7 +6,7 @@ import dataclasses
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -170,7 +170,7 @@ def test_every_shard_counts_its_own_other_and_says_which_it_is():
 
 def test_of_sessions_the_hour_counts_and_other_is_not_kept():
     views = {"s": View("s", ("session",), stored=False)}
-    watched = MergePlan(PANE, views, watch=Everything(), limits=Limits(1_000, 2))
+    watched: Any = MergePlan(PANE, views, watch=Everything(), limits=Limits(1_000, 2))
     stage = merge(watched)
 
     def sessions(pane: int, *names: str) -> Frame:
@@ -275,7 +275,8 @@ def disturbed(records: list[Logged], limits: Sequence[int], dice: random.Random)
 
     stage, out, durable = start(), list[Message](), list[Message]()
     parts.update(stage.snapshot().parts)
-    work, last = iter(()), records[-1].offset
+    work: Iterator[list[Message]] = iter(())
+    last = records[-1].offset
     while True:
         messages = next(work, None)
         if messages is None:

@@ -176,14 +176,14 @@ def told(tree: ast.AST) -> set[str]:
 def kept(tree: ast.AST) -> set[str]:
     """Those that a stage keeps for the driver, which hands them on: `counters`."""
     places = {
-        node.slice.value
+        str(node.slice.value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Subscript)
         and ast.unparse(node.value).endswith("counters")
         and isinstance(node.slice, ast.Constant)
     }
     updates = {
-        leaf.value
+        str(leaf.value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("counters.update")
         for leaf in ast.walk(node)

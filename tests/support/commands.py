@@ -53,7 +53,7 @@ def end(process: subprocess.Popen[str], timeout: float = 30) -> Said:
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
-        raise AssertionError(f"{process.args} did not end within {timeout} s:\n{out}{err}") from None
+        raise AssertionError(f"{process.args!r} did not end within {timeout} s:\n{out}{err}") from None
     assert "Traceback" not in out + err, out + err
     return Said(process.returncode, out, err)
 

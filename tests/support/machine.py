@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from world import SECOND, Died, Partition, World
 
@@ -77,7 +78,7 @@ def run(rnd: random.Random, steps: int = 250) -> World:
     world = World(rnd.randint(1, 3))
     for _ in range(steps):
         what = rnd.choice(DECK)
-        where = rnd.choice(world.partitions if what in COMBINE else world.shards)
+        where: Any = rnd.choice(world.partitions if what in COMBINE else world.shards)
         try:
             what(world, rnd, where)
         except Died:

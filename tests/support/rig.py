@@ -186,7 +186,9 @@ class Rig:
         await store.start()
         try:
             # Kafka forgets a group's offsets of a topic that is deleted, the checkpoints stay.
-            none = {TopicPartition(self.calls, number): None for number in range(PARTITIONS)}
+            none: dict[TopicPartition, Any] = {
+                TopicPartition(self.calls, number): None for number in range(PARTITIONS)
+            }
             loaded = await store.load(none | await self.committed(), 0, {})
         finally:
             await store.stop()

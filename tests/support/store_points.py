@@ -19,7 +19,7 @@ def point(**changes: Any) -> Point:
     names = set(Point.__struct_fields__)
     tags = {"view": "team", "window": "1h", "team": "search"}
     tags |= {key: value for key, value in changes.items() if key not in names}
-    fields = {
+    fields: dict[str, Any] = {
         "measurement": "llm_calls",
         "start": START,
         "tags": tags,
