@@ -18,11 +18,20 @@ from llmvitals.local.kafka import LocalKafka
 from llmvitals.runtime import logs
 from llmvitals.topics.declared import shipped
 from real_parts import have, started
+from waiting import deadline
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from llmvitals.settings import Settings
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Time limits are those of an idle machine; what takes longest comes first, so that no worker ends with it alone."""
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        seconds = marker.args[0] if marker else float(config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(deadline(seconds)), append=False)
 
 
 def pytest_runtest_teardown() -> None:

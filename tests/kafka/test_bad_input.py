@@ -20,7 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 import commands
-from cluster import Cluster, free_ports, rows, until
+from cluster import Cluster, free_ports, rows
 from exact import compare, in_influx, stored
 from hostile import MARK, Hostile, corpus
 from llmvitals.backtest.replay import Replay
@@ -29,6 +29,7 @@ from llmvitals.local.traffic import company
 from llmvitals.record.log import Logged
 from llmvitals.testing import FakeSlack
 from oracle import FIELDS, VIEWS, WINDOWS, Logs, nano
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -141,12 +142,11 @@ def test_kafka_is_down(tmp_path: Path) -> None:
 
 
 def test_kafka_does_not_answer(tmp_path: Path, deaf: Deaf) -> None:
-    """Every command gives up within 20 s."""
+    """Every command gives up by itself."""
     (tmp_path / "events.jsonl").write_text('{"id": "a"}\n')
     started = [commands.start(tmp_path, *words.split(), brokers=deaf.address) for words in ASKING]
-    ends = time.monotonic() + 22
     for process in started:
-        said = commands.end(process, ends - time.monotonic())
+        said = commands.end(process)
         assert said.code == 1, said.text
         assert f"Kafka at {deaf.address} can't be reached: " in said.text
 

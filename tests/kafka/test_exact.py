@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cluster import Cluster, until
+from cluster import Cluster
 from exact import MINUTE, START, compare, conserved, dead_letters, in_influx, publish, settled
 from oracle import WINDOWS, Logs
+from waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path

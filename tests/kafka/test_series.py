@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cluster import Cluster, rows, until
+from cluster import Cluster, rows
 from exact import MINUTE, START
 from llmvitals.merge.roster import share
+from waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,6 +18,7 @@ from llmvitals.errors import ConfigError
 from llmvitals.runtime.health import CHILDREN, PORTS, Health, declared
 from llmvitals.runtime.kafka.stage_runner import CUT
 from llmvitals.settings import Settings
+from waiting import deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ def health() -> Iterator[Health]:
 
 def page(health: Health, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{health.port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{health.port}{path}", timeout=deadline(5)) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from influxdb_client import InfluxDBClient
 
-from cluster import Cluster, rows, until
+from cluster import Cluster, rows
 from oracle import FIELDS, VIEWS, Logs
+from waiting import until
 
 if TYPE_CHECKING:
     from cluster import Worker
