@@ -20,10 +20,11 @@ demo: $(VENV)/.demo ## See it work on a real Kafka (SECONDS=60 ends by itself)
 test: $(VENV)/.test $(LITELLM)/.done ## Run every test, on a real Kafka and InfluxDB (ARGS="-k topics")
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-check: $(VENV)/.check ## Lint, format, types, layers, compose file
+check: $(VENV)/.check ## Lint, format, types (tests and benchmarks too), layers, compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 

@@ -35,7 +35,7 @@ PER_SECOND = 5_000
 PORT = 19_464
 PORTS = {"combine": 0, "merge": 1}
 SERIES = 10_000
-VIEWS = [
+VIEWS: list[dict[str, Any]] = [
     {"name": "all", "contributors": True},
     {"name": "team", "by": ["team"], "contributors": True},
     {"name": "app", "by": ["app"], "contributors": True},

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ from llmvitals.testing import FakeSlack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from llmvitals.testing.posted import Posted
 
 TRIES = 50
 SERIES = 10_000
@@ -55,6 +58,10 @@ def worker(stage: str, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]
             process.wait(30)
 
 
+def mentions(user: str, message: Posted) -> bool:
+    return user in message.shown
+
+
 async def until(fact: Any, what: str, seconds: float = 60) -> None:
     """Return when `fact()` is true."""
     for _ in range(int(seconds * 50)):
@@ -77,7 +84,7 @@ async def breaches(producer: AIOKafkaProducer, topic: str, slack: FakeSlack, tri
         user = f"breach-{number:04}"
         await producer.send_and_wait(topic, call(-number - 1, user, 2.0), partition=number % 4)
         began = time.perf_counter()
-        await slack.wait_for(lambda message, user=user: user in message.shown, 60)
+        await slack.wait_for(partial(mentions, user), 60)
         took.append(time.perf_counter() - began)
         # Slack's own pace of a message a second is not measured.
         await asyncio.sleep(max(0.0, 1.1 - took[-1]))

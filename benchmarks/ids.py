@@ -78,12 +78,12 @@ async def through_kafka(brokers: str, parts: dict[str, bytes]) -> tuple[float, f
     await outbox.start()
     await store.start()
     try:
-        _, ledger = (await store.load({here: None}, 1))[here]
+        _, ledger = (await store.load({here: None}, 1, {}))[here]
         begun = time.monotonic()
         mark = await ledger.write(Snapshot(1, parts, lasting=True), 1)
         wrote = time.monotonic() - begun
         begun = time.monotonic()
-        saved, _ = (await store.load({here: (1, str(mark))}, 2))[here]
+        saved, _ = (await store.load({here: (1, str(mark))}, 2, {}))[here]
         if saved.parts.keys() != parts.keys():
             raise SystemExit("the checkpoint lost parts")
         return wrote, time.monotonic() - begun

@@ -35,7 +35,9 @@ def content(rng: np.random.Generator) -> bytes:
     found, counts = np.unique(keys, return_counts=True)
     sums = tuple(int(number) for number in rng.integers(CALLS, 10**9, len(counters.SUMS)))
     maxima = tuple(int(number) for number in rng.integers(10**9, 2 * 10**9, len(counters.MAXIMA)))
-    worst = {"cost": ((int(rng.integers(10**9)), f"{rng.integers(2**62):032x}"),)}
+    worst: dict[str, tuple[tuple[int, str], ...]] = {
+        "cost": ((int(rng.integers(10**9)), f"{rng.integers(2**62):032x}"),)
+    }
     return Vitals(sums, maxima, (found.astype(np.uint16), counts), {}, worst).pack()
 
 

@@ -47,7 +47,7 @@ def faust_empty(brokers: str, topic: str, count: int) -> None:
     )
 
     @app.agent(app.topic(topic, value_serializer="raw"))
-    async def empty(stream: faust.Stream) -> None:
+    async def empty(stream: faust.StreamT) -> None:
         seen, began = 0, time.perf_counter()
         async for _ in stream:
             if seen == 0:

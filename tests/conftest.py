@@ -18,11 +18,42 @@ from llmvitals.local.kafka import LocalKafka
 from llmvitals.runtime import logs
 from llmvitals.topics.declared import shipped
 from real_parts import have, started
+from waiting import deadline
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from llmvitals.settings import Settings
+
+
+SLOWEST = (
+    "kafka/test_exact", "docs/test_litellm_hook", "kafka/test_week", "docs/test_wheel", "kafka/test_bad_input",
+    "kafka/test_detection", "kafka/test_transport", "kafka/test_recreated", "kafka/test_crash_log", "kafka/test_reload",
+    "kafka/test_growth", "benchmarks/test_detection", "merge/test_machine", "kafka/", "rules/kinds/test_detectors",
+    "incidents/test_machine", "local/", "score/", "runtime/test_stop", "publisher/",
+)  # fmt: skip
+"""Files and folders of tests that take longest, the longest first."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Time limits are those of an idle machine; long files come first, so that at the end no process works alone.
+
+    pytest-xdist gives each of its two processes one half of the list, so every second file is in the second half.
+    """
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        seconds = marker.args[0] if marker else float(config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(deadline(seconds)), append=False)
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    ranked = sorted(files, key=rank)
+    items[:] = [item for file in ranked[::2] + ranked[1::2] for item in files[file]]
+
+
+def rank(file: str) -> int:
+    """The place of a file among the slowest; the number of those if it is none of them."""
+    places = (place for place, name in enumerate(SLOWEST) if file.startswith(f"tests/{name}"))
+    return next(places, len(SLOWEST))
 
 
 def pytest_runtest_teardown() -> None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import commands
-from cluster import Cluster, until
+from cluster import Cluster
 from llmvitals import Publisher, settings
 from llmvitals.errors import ConfigError
 from llmvitals.settings import Settings
+from waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -71,7 +71,7 @@ def test_no_function_takes_more_than_4_arguments_by_position():
 
 
 def test_what_is_printed_is_never_read_as_markup():
-    """A name, a path or an error may hold brackets: only plain.console makes consoles, and nothing is escaped."""
+    """A name, a path or an error may hold brackets: only console.py makes consoles, and nothing is escaped."""
     pattern = re.compile(r"\bConsole\(|rich\.markup|TextColumn\((?!.*markup=False)|from_markup")
     found = {place(path): pattern.findall(text) for path, text in TEXTS.items() if path.name != "console.py"}
     assert {name: words for name, words in found.items() if words} == {}
@@ -111,6 +111,14 @@ def test_nothing_is_left_to_do():
 def test_files_are_called_by_what_they_are_about():
     vague = {"utils", "util", "common", "helpers", "helper", "base", "core", "types", "misc"}
     assert [place(path) for path in TREES if vague & set(path.with_suffix("").parts)] == []
+
+
+def test_no_test_module_imports_another():
+    """What tests share is in tests/support."""
+    pattern = re.compile(r"^\s*(?:from|import) +(?:tests\.|test_)\w*", re.MULTILINE)
+    files = (ROOT / "tests").rglob("*.py")
+    imports = {place(path): pattern.findall(path.read_text()) for path in files}
+    assert {name: lines for name, lines in imports.items() if lines} == {}
 
 
 def test_nothing_is_pickled():

@@ -25,7 +25,8 @@ class Drifts:
     """A rule's detector of one series, with one false alarm a month promised."""
 
     def __init__(self, pool: Pool, seed: int = 0) -> None:
-        rule = Drift(learn=f"{LEARN}m", false_alarms=1, series=1)
+        fields: dict[str, Any] = {"learn": f"{LEARN}m", "false_alarms": 1, "series": 1}
+        rule = Drift(**fields)
         self._pool, self._dice = pool, np.random.default_rng(seed)
         self._detector = rule.detector(MINUTE, ())
         self._state: dict[str, Any] = {}

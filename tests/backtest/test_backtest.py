@@ -7,33 +7,26 @@ import io
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from backtests import HOUR, MINUTE, NOON, SECOND, comparable, evaluate, folder, worker_alerts
 from commands import said
 from llmvitals.backtest import evaluator as trial
 from llmvitals.backtest import run
 from llmvitals.backtest.difference import changes
 from llmvitals.backtest.episodes import Episode, Span, episodes, records
-from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.backtest.run import Outcome
 from llmvitals.cli.tables.backtest import print_outcome
 from llmvitals.errors import ConfigError
-from llmvitals.pipeline import Pipeline
 from llmvitals.publisher.file import publish_lines
 from llmvitals.record.alert import Alert
-from llmvitals.record.log import Logged, Topic
 from llmvitals.runtime.kafka import past_calls
 from llmvitals.settings import Settings
-
-SECOND, MINUTE, HOUR = 1_000_000, 60_000_000, 3_600_000_000
-NOON = int(datetime(2026, 7, 1, 12, tzinfo=UTC).timestamp()) * SECOND
 
 FAILS = """
 groups:
@@ -45,13 +38,6 @@ groups:
   - alert: Silent
     threshold: {{metric: error_share, above: 99%, by: [team], window: 1m, min_calls: 1000}}
 """
-
-
-def folder(path: Path, text: str) -> Path:
-    """A folder with these rules."""
-    path.mkdir()
-    (path / "rules.yaml").write_text(text)
-    return path
 
 
 def call(number: int, at: int, **fields: Any) -> bytes:
@@ -198,51 +184,6 @@ def busy(seed: int, minutes: int = 66) -> list[bytes]:
     return lines
 
 
-def told(alerts: Sequence[Alert]) -> list[tuple[Any, ...]]:
-    """What is compared of alerts: all but who carried them."""
-    return sorted(
-        (a.at, a.rule, a.episode, a.status, a.level, a.facet, a.value, a.limit, a.since, a.summary)
-        for a in alerts
-    )
-
-
-def worked(settings: Settings, parts: Sequence[Sequence[Logged]]) -> list[Alert]:
-    """The worker's own stages, which are asked for nothing early."""
-    pipeline = Pipeline.of(settings.model_copy(update={"default_views": False}), 1, ["calls"])
-    views = {name: replace(view, stored=False, eager=False) for name, view in pipeline.merge.views.items()}
-    pipeline = replace(pipeline, merge=replace(pipeline.merge, views=views))
-    merge = pipeline.merging("", 0, parts={}, beginning=0, sources={})
-    stages = [
-        pipeline.combining("calls", number, parts={}, beginning=0, sources={"calls": len(parts)})
-        for number in range(len(parts))
-    ]
-    frames = [
-        message for stage, records in zip(stages, parts, strict=True) for message in stage.apply(records)
-    ]
-    frames += [message for stage in stages for message in stage.finish()]
-    said = merge.apply([Logged(offset, 0, frame.value) for offset, frame in enumerate(frames)])
-    return [Alert.decode(one.value or b"") for one in said if one.topic is Topic.ALERTS]
-
-
-def tried(
-    settings: Settings, lines: Sequence[bytes], dice: random.Random, *, partitions: int, most: int
-) -> tuple[Evaluator, list[list[Logged]]]:
-    """A trial of calls that are strewn over partitions, which take turns in batches of fewer than `most`."""
-    parts: list[list[Logged]] = [[] for _ in range(partitions)]
-    for line in lines:
-        part = dice.choice(parts)
-        part.append(Logged(len(part), NOON // 1_000 + 10**9, line))
-    found, places = Evaluator(settings, [settings.alerts], {"calls": partitions}), [0] * partitions
-    while waiting := [number for number in range(partitions) if places[number] < len(parts[number])]:
-        number = min(waiting, key=places.__getitem__)
-        records = parts[number][places[number] :][: dice.randrange(1, most)]
-        found.feed("calls", number, records)
-        places[number] += len(records)
-    for number in range(partitions):
-        found.end("calls", number)
-    return found, parts
-
-
 @pytest.mark.parametrize(("seed", "partitions", "block"), [(1, 1, 150), (2, 3, 400), (3, 2, 65_536)])
 def test_the_alerts_are_those_of_the_workers_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, partitions: int, block: int
@@ -251,9 +192,9 @@ def test_the_alerts_are_those_of_the_workers_stages(
     rules = folder(tmp_path / "rules", EVERY_KIND)
     settings, dice = Settings(alerts=rules), random.Random(seed)
     monkeypatch.setattr(trial, "BLOCK", block)
-    found, parts = tried(settings, busy(seed), dice, partitions=partitions, most=90)
-    expected = told(worked(settings, parts))
-    assert told(found.folders[0].alerts) == expected
+    found, parts = evaluate(settings, busy(seed), dice, partitions=partitions, most=90)
+    expected = comparable(worker_alerts(settings, parts))
+    assert comparable(found.folders[0].alerts) == expected
     fired = {rule for _, rule, *_ in expected}
     assert len(fired) >= 12, f"the traffic has to make rules fire: {fired}"
 

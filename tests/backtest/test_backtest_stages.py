@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_backtest import MINUTE, NOON, SECOND, folder, told, tried, worked
 
+from backtests import MINUTE, NOON, SECOND, comparable, evaluate, folder, worker_alerts
 from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.rules.kinds import KINDS
 from llmvitals.settings import Settings
@@ -65,9 +65,9 @@ def calls(seed: int) -> list[bytes]:
 def test_of_every_kind_the_alerts_are_those_of_the_workers_stages(tmp_path: Path, seed: int, partitions: int):
     rules, dice = folder(tmp_path / "rules", RULES), random.Random(seed)
     settings = Settings(alerts=rules)
-    found, parts = tried(settings, calls(seed), dice, partitions=partitions, most=900)
-    expected = told(worked(settings, parts))
-    assert told(found.folders[0].alerts) == expected
+    found, parts = evaluate(settings, calls(seed), dice, partitions=partitions, most=900)
+    expected = comparable(worker_alerts(settings, parts))
+    assert comparable(found.folders[0].alerts) == expected
     fired = {rule for _, rule, *_ in expected}
     assert fired >= {"Scores", "Changed", "Slower", "Canary", "Drift"}, fired
 

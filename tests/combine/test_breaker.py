@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster import Cluster, until
+from cluster import Cluster
 from llmvitals.combine.breaker import LEAST, RULE, SPAN, Breaker
 from llmvitals.combine.state import Manifest
 from llmvitals.pipeline import Pipeline
@@ -24,6 +24,7 @@ from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 from llmvitals.topics.incremental import alter_settings
 from llmvitals.window import SECOND
+from waiting import deadline, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -79,6 +80,7 @@ def test_what_recovers_is_resolved_and_what_breaks_again_is_another_episode() ->
     first, over, again = alerts
     assert first.fingerprint == over.fingerprint == again.fingerprint
     assert first.episode == over.episode != again.episode
+    assert over.until
     assert first.at < over.at == over.until < again.at
 
 
@@ -205,7 +207,7 @@ async def test_a_broken_producer_is_told_once_and_its_neighbours_are_counted(
     cluster.start("sink")
     await publish(cluster, 0, begin, calls(0, begin, 1_000, 100))
     await publish(cluster, 1, begin, calls(1, begin, 1_000, 1))
-    message = await slack.wait_for(lambda message: RULE in message.text, 90)
+    message = await slack.wait_for(lambda message: RULE in message.text, deadline(90))
     assert "partition 1" in message.text
     assert "1,000 of" in message.text or "not_json" in message.text
     assert "secret" not in message.text
@@ -221,7 +223,7 @@ async def test_a_broken_producer_is_told_once_and_its_neighbours_are_counted(
     # The end of it is the last word; until then nothing else was said.
     later += 100_000
     await publish(cluster, 1, later, calls(1, later, 1_000, 100))
-    await slack.wait_for(lambda message: RULE in message.text and "Resolved" in message.text, 90)
+    await slack.wait_for(lambda message: RULE in message.text and "Resolved" in message.text, deadline(90))
     assert len(slack.messages) == 1, [message.text for message in slack.messages]
     records = await cluster.read(cluster.settings.topic("alerts"))
     changes = {(alert.at, alert.status) for alert in (Alert.decode(record.value) for record in records)}

@@ -39,6 +39,7 @@ from llmvitals.combine.exemplars import WorstCalls
 from llmvitals.combine.frames import LIMIT
 from llmvitals.combine.sparse_sums import SHIFT, SparseValues, Sums
 from llmvitals.errors import ConfigError, StateLost
+from llmvitals.price.rates import Reason
 from llmvitals.record.frame import Frame, shard_of
 from llmvitals.record.log import Logged, Message, Snapshot, Topic
 from llmvitals.record.view import DEFAULT_VIEWS, View
@@ -760,7 +761,7 @@ def test_a_checkpoint_of_a_newer_version_is_refused():
 def test_the_settings_make_a_plan():
     made = CombinePlan.of(
         load(pane="20s", disorder="5s", dedupe_horizon="30s", contributors=5),
-        views=DEFAULT_VIEWS, shards=2, decode=decode, native=None, assess=lambda _: (0, None, 0),
+        views=DEFAULT_VIEWS, shards=2, decode=decode, native=None, assess=lambda _: (0, Reason.PRICED, 0),
     )  # fmt: skip
     assert (made.pane_us, made.disorder_us, made.remembered) == (20 * SECOND, 5 * SECOND, 2)
     assert made.heaviest >= 5

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from brute import PANE, SECOND, START, event, keep, logged, plan, stage, summed
-from cluster import Cluster, until
+from cluster import Cluster
 from llmvitals.combine import Combine, CombinePlan
 from llmvitals.errors import StateLost
 from llmvitals.ingest import decode
@@ -21,6 +21,7 @@ from llmvitals.price import Prices
 from llmvitals.record.log import Logged
 from llmvitals.record.view import View
 from llmvitals.settings import Settings, load
+from waiting import until
 
 DATA = Path(__file__).parents[1] / "data" / "ingest"
 HOUR = 3_600 * SECOND

@@ -88,7 +88,7 @@ def read(vector: list[float] | str) -> np.ndarray[Any, Any]:
         return np.array(vector).astype(np.float32)
 
 
-def naive(events: Sequence[dict[str, Any]]) -> dict[tuple[str, int], dict[str, Meaning]]:
+def naive(events: Sequence[dict[str, Any]]) -> dict[tuple[str, int], Meaning]:
     """app → pane → what its vectors add up to, one after the other; and how many were usable."""
     met, sums = set(), defaultdict(lambda: defaultdict(list))
     for event in events:
@@ -237,7 +237,7 @@ def test_thousands_of_calls_and_models_are_what_they_are_one_by_one():
     """More than waits before it is added up, more than are worked on at once, more spaces than are kept."""
     dice = np.random.default_rng(5)
     pool = [packed(vector) for vector in dice.standard_normal((50, 12))]
-    events = [
+    events: list[dict[str, Any]] = [
         {"id": f"c{n}", "ts": (START + n * 500) // 1_000, "model": "gpt", "app": "ab"[n % 2], "trace_id": f"t{n % 9}",
          "embedding": {"model": MODELS[int(dice.integers(6))], "vector": pool[int(dice.integers(50))]}}
         for n in range(9_000)

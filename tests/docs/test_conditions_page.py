@@ -24,7 +24,9 @@ def test_its_rules_load_and_defaults_are_what_it_says(tmp_path):
     rules = {rule.name: rule for rule in load_engine(tmp_path, PANE).rules.rules}
     assert list(rules) == ["SlowAnswers", "NotHelpful", "AppSilent", "Runaway", "ProviderFails"]
     assert rules["AppSilent"].condition == Absence(by=("app",))
-    assert rules["Runaway"].condition.window == Runaway(spend=5).window
+    runaway = rules["Runaway"].condition
+    assert isinstance(runaway, Runaway)
+    assert runaway.window == Runaway(spend=5).window
     outage = rules["ProviderFails"].condition
     for name in ("by", "window", "minor", "major", "min_calls"):
         assert getattr(outage, name) == getattr(Outage(), name)

@@ -22,13 +22,14 @@ from aiokafka import AIOKafkaProducer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster import Cluster, free_ports, until
+from cluster import Cluster, free_ports
 from commands import said
 from llmvitals import ingest, topics
 from llmvitals.errors import Unavailable
 from llmvitals.record.verdict import Clause, Verdict
 from llmvitals.settings import Settings
 from real_parts import have, unavailable
+from waiting import deadline, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +137,7 @@ class Gateway:
 
     def _open(self, request: urllib.request.Request) -> Answer:
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=deadline(20)) as answer:
                 return Answer(answer.status, dict(answer.headers), answer.read().decode())
         except urllib.error.HTTPError as error:
             with error:
@@ -261,7 +262,7 @@ async def test_from_a_spent_budget_to_a_refused_call_and_back(gateway: Gateway, 
         for stage in ("combine", "merge", "sink"):
             cluster.start(stage)
         now = time.time_ns() // 1_000_000
-        calls = [
+        calls: list[dict[str, Any]] = [
             {"id": f"c{n}", "ts": now + n, "model": "m", "team": team, "cost_usd": 3.5}
             for n, team in enumerate(["sales"] * 3 + ["support"])
         ]
@@ -315,7 +316,7 @@ def hook() -> Iterator[Any]:
         spec = importlib.util.spec_from_file_location("litellm_hook", ROOT / "examples" / "litellm_hook.py")
         assert spec is not None
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
+        spec.loader.exec_module(module)
         yield module
 
 
@@ -433,8 +434,8 @@ def test_ten_thousand_verdicts_cost_a_call_nothing(hook: Any) -> None:
     for number in range(10_000):
         one = verdict(series={"user": f"u{number}"})
         table.put(one.key, one.encode())
-    began = time.perf_counter()
+    began = time.thread_time()
     for number in range(1_000):
         found = table.find({"user": f"u{number * 20}", "team": "t"}, 1.0)
         assert (found is not None) == (number < 500)
-    assert (time.perf_counter() - began) / 1_000 < 0.0001
+    assert (time.thread_time() - began) / 1_000 < 0.0001

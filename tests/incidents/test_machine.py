@@ -107,7 +107,7 @@ class Play:
             token, url = "xoxb-", "http://localhost:1/"
 
         self.papers, self.model = [Paper("slack"), Paper("other")], Model()
-        self.world = World(Nobody(), routing)  # type: ignore[arg-type] # Slack is paper
+        self.world = World(Nobody(), routing)  # Slack is paper
         self.world.notifiers = [*self.papers]
         self.world.desk = self.world.made()
         self.live: dict[str, Alert] = {}

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import commands
-from cluster import Cluster, rows, until
+from cluster import Cluster, rows
+from waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from cluster import Cluster, until
+from cluster import Cluster
 from llmvitals.record.log import Topic
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

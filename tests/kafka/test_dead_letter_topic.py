@@ -16,9 +16,8 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
-from test_stage_runner import HERE, Bench
 
-from cluster import Cluster, until
+from cluster import Cluster
 from llmvitals.combine.dead_letters import dead_letter
 from llmvitals.errors import BadCall, Code
 from llmvitals.record.chunk import LIMIT
@@ -28,6 +27,8 @@ from llmvitals.runtime.kafka.dead_letters import DeadLetters
 from llmvitals.runtime.kafka.producer import NotSent
 from llmvitals.runtime.kafka.watchdog import Patience
 from llmvitals.topics.incremental import alter_settings
+from stage_bench import HERE, Bench
+from waiting import deadline, eventually, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -82,10 +83,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def fact(said: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
-    while not said():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.001)
+    await eventually(said, 20, every=0.001)
 
 
 @pytest.mark.usefixtures("quick")
@@ -109,7 +107,7 @@ async def test_letters_wait_for_their_topic_and_say_what_to_do(error: Exception,
     assert "; " not in (letters.trouble or "")  # /readyz takes reasons apart there
     assert not sent.done()
     broker.error = None
-    await asyncio.wait_for(sent, 20)
+    await asyncio.wait_for(sent, deadline(20))
     assert sorted(broker.taken) == [dead_letter.key for dead_letter in LETTERS]
     assert (letters.trouble, reasons[dead_letters.WHO]) == (None, None)
     assert not letters.blocked.is_set()
@@ -118,7 +116,7 @@ async def test_letters_wait_for_their_topic_and_say_what_to_do(error: Exception,
 @pytest.mark.usefixtures("quick")
 async def test_letters_too_large_together_go_one_by_one() -> None:
     broker: Any = Broker(most=2)
-    await asyncio.wait_for(DeadLetters(broker, "dlq", lambda *_: None).send(LETTERS), 20)
+    await asyncio.wait_for(DeadLetters(broker, "dlq", lambda *_: None).send(LETTERS), deadline(20))
     assert sorted(broker.taken) == [dead_letter.key for dead_letter in LETTERS]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import decline
-from cluster import Cluster, rows, until
+from cluster import Cluster, rows
 from desks import World
 from llmvitals.backtest.replay import Replay
 from llmvitals.record.alert import Alert
@@ -18,6 +18,7 @@ from llmvitals.rules.engine import load_engine
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 from llmvitals.window import HOUR, MINUTE
+from waiting import deadline, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,4 +119,4 @@ async def _live(cluster: Cluster, slack: FakeSlack) -> None:
         topic = cluster.settings.topic("calls")
         await asyncio.gather(*(cluster.publish(topic, number, part) for number, part in enumerate(parts)))
         for rule in rules:
-            await slack.wait_for(lambda message, rule=rule: rule in message.text, 90)
+            await slack.wait_for(lambda message, rule=rule: rule in message.text, deadline(90))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cluster import Cluster, until
+from cluster import Cluster
 from llmvitals.record.alert import Alert
 from llmvitals.testing import FakeSlack
 from llmvitals.window import MINUTE, SECOND
+from waiting import deadline, eventually, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -83,7 +84,7 @@ async def _live(cluster: Cluster, slack: FakeSlack, down: tuple[str, ...]) -> No
         workers[stage] = cluster.start(stage)
     sink = workers["sink"]
     try:
-        message = await slack.wait_for(lambda message: "TeamBudget" in message.text, PATIENCE)
+        message = await slack.wait_for(lambda message: "TeamBudget" in message.text, deadline(PATIENCE))
     except AssertionError as error:
         raise AssertionError(cluster.logs()) from error
     assert "Told late: llmvitals was down or behind until" in message.text
@@ -114,10 +115,7 @@ async def ended(cluster: Cluster, topic: str) -> bool:
 
 async def fact(found: Callable[[], Awaitable[Any]]) -> None:
     """Wait until it is one."""
-    end = time.monotonic() + PATIENCE
-    while not await found():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.2)
+    await eventually(found, PATIENCE, every=0.2)
 
 
 async def said(cluster: Cluster, topic: str, rule: str) -> list[Alert]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-from test_exact import MINUTE, START, conserved, stored
 
-from cluster import Cluster, until
+from cluster import Cluster
+from exact import MINUTE, START, conserved, stored
 from llmvitals.record.frame import Frame, shard_of
 from llmvitals.record.log import Topic
 from llmvitals.runtime.kafka.connect import DISCOVERY_MS
@@ -21,6 +21,7 @@ from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.settings import Settings
 from llmvitals.window import NEVER
 from oracle import FIELDS, SECOND, VIEWS, WINDOWS, Logs, added
+from waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,6 +14,7 @@ import pytest
 from cluster import Cluster
 from desks import alert
 from llmvitals.testing import FakeSlack
+from waiting import deadline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,7 +56,7 @@ async def command(cluster: Cluster, *words: str) -> str:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "llmvitals", *words, env=cluster.env, stdout=asyncio.subprocess.PIPE
     )
-    out, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    out, _ = await asyncio.wait_for(process.communicate(), deadline(PATIENCE))
     assert process.returncode == 0, out
     return out.decode()
 
@@ -70,7 +71,7 @@ async def test_a_worker_killed_between_slacks_answer_and_its_mark_posts_nothing_
     assert len(slack.messages) == 1, cluster.logs()
     cluster.start("sink")
     await publish(cluster, alert(status="resolved", begin=begin, at=now()))
-    message = await slack.wait_for(lambda message: "Resolved" in message.text, PATIENCE)
+    message = await slack.wait_for(lambda message: "Resolved" in message.text, deadline(PATIENCE))
     assert slack.messages == [message]
 
 
@@ -80,16 +81,18 @@ async def test_of_two_workers_one_tells_and_the_other_takes_over(cluster: Cluste
     begin = now()
     await publish(cluster, *(alert(team, begin=begin, at=begin) for team in ("a", "b")))
     for team in ("a", "b"):
-        await slack.wait_for(lambda message, team=team: f"team {team}" in message.text, PATIENCE)
+        await slack.wait_for(lambda message, team=team: f"team {team}" in message.text, deadline(PATIENCE))
     first.kill()
     await publish(cluster, alert("a", "resolved", begin=begin, at=now()), alert("c", begin=now(), at=now()))
-    await slack.wait_for(lambda message: "Resolved" in message.text, PATIENCE)
-    await slack.wait_for(lambda message: "team c" in message.text, PATIENCE)
+    await slack.wait_for(lambda message: "Resolved" in message.text, deadline(PATIENCE))
+    await slack.wait_for(lambda message: "team c" in message.text, deadline(PATIENCE))
     # One of the two killed had the alerts.
     cluster.start("sink")
     second.kill()
     await publish(cluster, alert("b", "resolved", begin=begin, at=now()))
-    await slack.wait_for(lambda message: "team b" in message.text and "Resolved" in message.text, PATIENCE)
+    await slack.wait_for(
+        lambda message: "team b" in message.text and "Resolved" in message.text, deadline(PATIENCE)
+    )
     assert len(slack.messages) == 3, [message.text for message in slack.messages]
 
 
@@ -113,7 +116,7 @@ async def test_a_silence_of_the_command_line_is_obeyed_and_its_end_too(
     assert "0 alerts that fire now match" in made
     begin = now()
     await publish(cluster, alert("search", begin=begin, at=begin), alert("ads", begin=begin, at=begin))
-    await slack.wait_for(lambda message: "team ads" in message.text, PATIENCE)
+    await slack.wait_for(lambda message: "team ads" in message.text, deadline(PATIENCE))
     rows = [json.loads(line) for line in (await command(cluster, "alerts", "list", "--json")).splitlines()]
     states = {row["labels"]["team"]: row["state"] for row in rows}
     assert states["ads"] == "told"
@@ -122,5 +125,5 @@ async def test_a_silence_of_the_command_line_is_obeyed_and_its_end_too(
     (row,) = (await command(cluster, "silence", "list", "--json")).splitlines()
     assert (json.loads(row)["by"], json.loads(row)["comment"]) == ("Ann", "moving")
     await command(cluster, "silence", "expire", json.loads(row)["id"])
-    await slack.wait_for(lambda message: "team search" in message.text, PATIENCE)
+    await slack.wait_for(lambda message: "team search" in message.text, deadline(PATIENCE))
     assert "Nothing is silenced." in await command(cluster, "silence", "list")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rig import Rig, until
+from rig import Rig
+from waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,7 +57,7 @@ async def test_a_broker_that_is_away_for_a_while(kafka_server: LocalKafka, rig: 
         return sum(offset for offset, _ in commits.values()) == 8_000 or worker.process.poll() is not None
 
     # What was under way may be older than the producer's patience by then: that ends the worker, and says so.
-    await until(gone_on_or_ended)
+    await eventually(gone_on_or_ended)
     if worker.process.poll() is not None:
         assert worker.process.returncode == 1
         assert re.search(
@@ -76,7 +77,7 @@ async def test_a_broker_that_is_away_for_good_ends_the_worker(kafka_server: Loca
     async def begun() -> bool:
         return sum(offset for offset, _ in (await rig.committed()).values()) > 0
 
-    await until(begun)
+    await eventually(begun)
     await asyncio.to_thread(kafka_server.kill)
     assert await worker.ends(60) == 1
     assert "combine stops: " in worker.text()

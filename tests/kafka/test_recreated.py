@@ -11,13 +11,14 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 from aiokafka.structs import OffsetAndMetadata
-from test_stage_runner import HERE, Bench
 
 from llmvitals.errors import SourceRecreated
 from llmvitals.record.chunk import Chunk, Saved
 from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.runtime.kafka.topic_ids import topic_ids
-from rig import Rig, until
+from rig import Rig
+from stage_bench import HERE, Bench
+from waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -71,7 +72,7 @@ async def test_a_topic_has_an_id_and_the_next_one_of_its_name_another(rig: Rig) 
                 first[rig.calls],
             )
 
-        await until(another)
+        await eventually(another)
     finally:
         await consumer.stop()
 
@@ -167,7 +168,7 @@ async def test_a_recreated_topic_that_is_longer_already_is_refused(rig: Rig) -> 
         commits = await rig.committed()
         return sum(at for one, (at, _) in commits.items() if one.topic == again) == 400
 
-    await until(all_read, what=worker.text()[-3000:])
+    await eventually(all_read, what=worker.text()[-3000:])
 
 
 @pytest.mark.kafka
@@ -236,7 +237,7 @@ async def test_a_sink_reads_a_recreated_topic_from_its_beginning(rig: Rig, tmp_p
     async def written() -> bool:
         return len((tmp_path / "out.write").read_text().split()) == 400
 
-    await until(written)
+    await eventually(written)
     assert "was deleted and created again" in worker.text()
 
 
@@ -266,7 +267,7 @@ async def test_news_of_a_recreated_compacted_topic_are_all_of_it(rig: Rig) -> No
                 return False
             return heard == {b"e", b"f", b"g", b"h", b"i", b"j"}
 
-        await until(all_heard)
+        await eventually(all_heard)
         await put(b"k")
         assert [record.value for record in await tail.news(topic)] == [b"k"]
     finally:
@@ -291,7 +292,7 @@ async def set_offsets(rig: Rig, stage: str, offsets: dict[TopicPartition, tuple[
                 return False
             return True
 
-        await until(committed)
+        await eventually(committed)
     finally:
         await consumer.stop()
 

@@ -12,9 +12,9 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_exact import MINUTE, START, conserved, dead_letters, publish, settled
 
-from cluster import Cluster, until
+from cluster import Cluster
+from exact import MINUTE, START, conserved, dead_letters, publish, settled
 from llmvitals.errors import RuleError
 from llmvitals.meters import Unmetered
 from llmvitals.record.alert import Alert
@@ -22,6 +22,7 @@ from llmvitals.rules.files import rule_files
 from llmvitals.rules.folder import Folder
 from llmvitals.runtime.reload import Reload
 from oracle import Logs
+from waiting import deadline, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,7 +120,7 @@ async def test_who_asks_while_the_folder_is_looked_at_is_heard(
         return False
 
     monkeypatch.setattr("llmvitals.runtime.reload.Folder.changed", looked)
-    assert await asyncio.wait_for(reload.next(), 5) == "read"
+    assert await asyncio.wait_for(reload.next(), deadline(5)) == "read"
 
 
 async def test_a_folder_that_cant_be_read_for_a_while_is_told_and_read_again(
@@ -137,7 +138,7 @@ async def test_a_folder_that_cant_be_read_for_a_while_is_told_and_read_again(
         patch.setattr("pathlib.Path.iterdir", refuse)
         await meters.have(3)
     assert meters.events[2].endswith(f"the folder {tmp_path} can't be read: Permission denied")
-    assert await asyncio.wait_for(waiting, 10) == ["right"]
+    assert await asyncio.wait_for(waiting, deadline(10)) == ["right"]
 
 
 CHILD = """
@@ -212,7 +213,7 @@ async def alerts(cluster: Cluster, rule: str) -> list[Alert]:
 
 def notes(worker: Worker) -> list[str]:
     """What /readyz says beside being ready."""
-    with urllib.request.urlopen(f"{worker.url}/readyz", timeout=5) as answer:
+    with urllib.request.urlopen(f"{worker.url}/readyz", timeout=deadline(5)) as answer:
         found: list[str] = json.loads(answer.read())["notes"]
     return [note for note in found if "catching up" not in note]
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cluster import Cluster, rows, until
+from cluster import Cluster, rows
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

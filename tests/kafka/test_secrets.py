@@ -17,11 +17,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from influxdb_client import InfluxDBClient
 
 import commands
-from cluster import Cluster, rows, until
+from cluster import Cluster, rows
 from llmvitals.local.kafka import LocalKafka
 from llmvitals.runtime.kafka.connect import client
 from llmvitals.testing import FakeSlack
 from real_parts import have, started
+from waiting import deadline, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +114,7 @@ def a_user(influx: InfluxBucket) -> str:
         method="POST",
         headers={"Authorization": f"Basic {login}"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=deadline(10)) as answer:
         assert answer.status == 200
     return f"{name}:{password}"
 
@@ -233,7 +234,7 @@ def pages(cluster: Cluster) -> bytes:
     found = b""
     for worker in cluster.workers:
         for page in ("livez", "readyz", "metrics"):
-            with urllib.request.urlopen(f"{worker.url}/{page}", timeout=5) as answer:
+            with urllib.request.urlopen(f"{worker.url}/{page}", timeout=deadline(5)) as answer:
                 found += answer.read()
     return found
 
@@ -274,7 +275,7 @@ async def test_the_whole_way(
     sent = events(time.time_ns() // 1_000_000)
     workers = [cluster.start(stage) for stage in ("combine", "merge", "sink")]
     await publish(cluster, sent)
-    message = await slack.wait_for(lambda message: "UserSpends" in message.text, 60)
+    message = await slack.wait_for(lambda message: "UserSpends" in message.text, deadline(60))
     after = json.dumps({"id": "z", "ts": time.time_ns() // 1_000_000, "model": "gpt-5"}).encode()
     await publish(cluster, [after])
     everything = "SELECT 1 FROM llm_calls WHERE view = 'all' AND window = '10s' AND calls >= 54"

@@ -8,10 +8,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from test_exact import MINUTE, START
 
-from cluster import Cluster, rows, until
+from cluster import Cluster, rows
+from exact import MINUTE, START
 from llmvitals.merge.roster import share
+from waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path

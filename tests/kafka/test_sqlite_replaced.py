@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_exact import publish, settled, stored
 
-from cluster import Cluster, until
+from cluster import Cluster
+from exact import publish, settled, stored
 from oracle import Logs
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,12 +10,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_exact import compare, publish
 
-from cluster import Cluster, until
+from cluster import Cluster
+from exact import compare, publish
 from fake_influx import FakeInflux
 from llmvitals.testing import FakeSlack
 from oracle import FIELDS, VIEWS, Logs
+from waiting import deadline, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -91,7 +92,7 @@ async def test_an_outage_longer_than_a_stall(cluster: Cluster, fake: FakeInflux,
             cluster.start(stage)
         sink = cluster.start("sink", LLMVITALS_STALL=f"{STALL:.0f}s")
         began = time.monotonic()
-        await slack.wait_for(lambda message: "All is spent" in message.shown, 60)
+        await slack.wait_for(lambda message: "All is spent" in message.shown, deadline(60))
         await asyncio.to_thread(
             until, lambda: "InfluxDB at" in sink.reasons(), 60, "/readyz says InfluxDB" + cluster.logs()
         )

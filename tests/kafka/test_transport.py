@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from llmvitals.runtime.kafka.crash import POINTS
-from rig import Rig, until
+from rig import Rig
+from waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,7 +58,7 @@ async def test_sigterm_in_a_batch_saves_what_was_applied(rig: Rig) -> None:
     await rig.publish(40_000)
     worker = rig.start(COUNTING_SLOW="0.5")
     await worker.ready()
-    await until(rig.committed)
+    await eventually(rig.committed)
     assert await worker.stop() == 0
 
     saved = await rig.counted()
@@ -77,7 +78,7 @@ async def test_kill_minus_nine_midstream(rig: Rig) -> None:
     async def midstream() -> bool:
         return sum(offset for offset, _ in (await rig.committed()).values()) > 0
 
-    await until(midstream)
+    await eventually(midstream)
     await rig.publish(10_000)
     worker.process.kill()
     assert await worker.ends() == -signal.SIGKILL
@@ -94,7 +95,7 @@ async def test_killed_at(rig: Rig, point: str) -> None:
         await rig.publish(40)
         return worker.process.poll() is not None
 
-    await until(published_until_it_ended)
+    await eventually(published_until_it_ended)
     assert await worker.ends() == -signal.SIGKILL
     await rig.publish(500)
     rig.start()
@@ -263,7 +264,7 @@ async def test_a_failure_ends_the_worker_and_commits_nothing_past_it(
     async def committed() -> bool:
         return (await rig.committed()).get(first, (0, ""))[0] == 1
 
-    await until(committed)
+    await eventually(committed)
     await rig.producer.send_and_wait(rig.calls, value, partition=0)
     await rig.producer.send_and_wait(rig.calls, b"1", partition=0)
     assert await worker.ends() == 1
@@ -284,7 +285,7 @@ async def test_an_idle_partition_promises_and_the_promise_is_committed_first(rig
     async def all_promised() -> bool:
         return await promises() == {0, 1, 2, 3}
 
-    await until(all_promised)
+    await eventually(all_promised)
     await rig.assert_exact()
 
 

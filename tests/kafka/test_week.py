@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import company
-from cluster import Cluster, until
+from cluster import Cluster
 from desks import World
 from llmvitals.backtest.replay import Replay
 from llmvitals.record.alert import Alert
@@ -20,6 +20,7 @@ from llmvitals.rules.engine import load_engine
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 from llmvitals.window import DAY, MINUTE
+from waiting import deadline, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -157,7 +158,7 @@ async def _live(cluster: Cluster, slack: FakeSlack, workers: int) -> None:
         await asyncio.to_thread(victim.kill)
         assert victim.process.returncode == -signal.SIGKILL
         cluster.start(stage)
-        await slack.wait_for(lambda message, incident=incident: about(incident, message), 90)
+        await slack.wait_for(lambda message, incident=incident: about(incident, message), deadline(90))
     await _publish(cluster, topic, [line for _, line in events[done:]])
     sinks = [w for w in cluster.workers if w.stage == "sink" and w.process.poll() is None]
     assert len(sinks) == workers

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from llmvitals.local import influx as influx_
 from llmvitals.local import kafka as kafka_
 from llmvitals.local.child import Child, free_ports
 from llmvitals.settings import Settings
+from waiting import until
 
 OWNER = """
 import os, sys
@@ -40,14 +40,6 @@ def gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except FileNotFoundError:
         return True
-
-
-def until(fact, seconds: float = 10.0) -> None:
-    """Wait for a fact."""
-    end = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.02)
 
 
 # A child process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any
 
@@ -15,7 +16,7 @@ from llmvitals.merge import Merge, MergePlan
 from llmvitals.merge import closer as settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.record.alert import Alert
-from llmvitals.record.log import Topic
+from llmvitals.record.log import Message, Topic
 from llmvitals.window import FOREVER
 
 ONE = vitals(calls=1)
@@ -77,7 +78,7 @@ def merge(plan: MergePlan, parts: dict[str, bytes] | None = None, beginning: int
     return Merge(plan, shard=0, parts=parts or {}, beginning=beginning)
 
 
-def plan(**more: Any) -> MergePlan:
+def plan(**more: Any) -> Any:
     return MergePlan(PANE, VIEWS, engine=Spending(), **more)
 
 
@@ -129,7 +130,7 @@ def test_a_bucket_that_has_nothing_but_a_rule_s_memory_wakes_up_for_it():
         def due(self, state):
             return FIRST + 5 if len(self.asked) == 1 else FOREVER
 
-    rules = MergePlan(PANE, VIEWS, engine=Late("rule"))
+    rules: Any = MergePlan(PANE, VIEWS, engine=Late("rule"))
     stage = merge(rules)
     stage.apply(log([frame(0, 1, entry(0, ONE, "rule", "x"), floor=1, of=1), frame(0, 2, floor=4, of=1)]))
     assert rules.engine.asked == [(("x",), 1, [0], [])]
@@ -153,7 +154,7 @@ def test_views_without_rules_are_not_asked_about():
 
 
 def test_a_view_for_rules_only_is_asked_about_and_keeps_no_windows():
-    rules = MergePlan(PANE, VIEWS, engine=Spending("rule"))
+    rules: Any = MergePlan(PANE, VIEWS, engine=Spending("rule"))
     stage = merge(rules)
     assert stage.apply(log([frame(0, 1, entry(0, ONE, "rule", "a"), floor=1, of=1)])) == []
     assert rules.engine.asked == [(("a",), 1, [0], [])]
@@ -237,7 +238,8 @@ def disturbed(records, rules, data):
     """What is sent when it dies again and again, also within what one frame brings about."""
     parts: dict[str, bytes] = {}
     stage, out, durable = merge(rules), [], []
-    work, last = iter(()), records[-1].offset
+    work: Iterator[list[Message]] = iter(())
+    last = records[-1].offset
     while True:
         messages = next(work, None)
         if messages is None:

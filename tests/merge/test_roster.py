@@ -6,7 +6,7 @@ import dataclasses
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as replaced
-from test_machine import run
 
 import world
 from frames import FIRST, PANE, SECOND, VIEWS, entry, frame, log, stored, vitals
@@ -33,6 +32,7 @@ from llmvitals.record.view import OTHER, View
 from llmvitals.runtime.kafka import cut_series as crowd
 from llmvitals.settings import Settings
 from llmvitals.store.sqlite.store import SqliteStore
+from machine import run
 
 PANES = 86_400 * SECOND // PANE
 """Panes of a day."""
@@ -170,7 +170,7 @@ def test_every_shard_counts_its_own_other_and_says_which_it_is():
 
 def test_of_sessions_the_hour_counts_and_other_is_not_kept():
     views = {"s": View("s", ("session",), stored=False)}
-    watched = MergePlan(PANE, views, engine=Everything(), limits=Limits(1_000, 2))
+    watched: Any = MergePlan(PANE, views, engine=Everything(), limits=Limits(1_000, 2))
     stage = merge(watched)
 
     def sessions(pane: int, *names: str) -> Frame:
@@ -277,7 +277,8 @@ def disturbed(records: list[Logged], limits: Sequence[int], dice: random.Random)
         return stage
 
     stage, out, durable = start(), list[Message](), list[Message]()
-    work, last = iter(()), records[-1].offset
+    work: Iterator[list[Message]] = iter(())
+    last = records[-1].offset
     while True:
         messages = next(work, None)
         if messages is None:

@@ -77,14 +77,19 @@ def combined(calls: Sequence[Call], dice: Random, partitions: int, shards: int) 
     )
     logs: list[list[Logged]] = [[] for _ in range(partitions)]
     for number, (second, app, version) in enumerate(sorted(calls)):
-        said = {"id": str(number), "ts": (DAY // SECOND + second) * 1_000, "model": "m", "app": app}
+        fields: dict[str, Any] = {
+            "id": str(number),
+            "ts": (DAY // SECOND + second) * 1_000,
+            "model": "m",
+            "app": app,
+        }
         named = {"prompt_version": version} if version else {}
-        logs[dice.randrange(partitions)].append(Logged(0, said["ts"], json.dumps(said | named).encode()))
+        logs[dice.randrange(partitions)].append(Logged(0, fields["ts"], json.dumps(fields | named).encode()))
     out: list[list[Message]] = [[] for _ in range(shards)]
     for number, each in enumerate(logs):
         stage = Combine(plan, source=f"calls/{number}", sources={"calls": partitions}, parts={}, beginning=0)
         records = [record._replace(offset=at) for at, record in enumerate(each)]
-        said = []
+        said = list[Message]()
         while records:
             some = dice.randint(1, 9)
             said += stage.apply(records[:some])
@@ -131,7 +136,7 @@ def expected(calls: Sequence[Call]) -> dict[tuple[str, str, int], tuple[float, s
         for view, home in (("split", app), ("alone", "")):
             panes.setdefault((view, home, FIRST + second // 10), Counter())[arm] += 1
     so_far: dict[tuple[str, str], Counter[str]] = {}
-    found = {}
+    found: dict[tuple[str, str, int], tuple[float, str]] = {}
     for (view, home, pane), arms in sorted(panes.items()):
         total = so_far.setdefault((view, home), Counter())
         total += arms

@@ -139,7 +139,12 @@ def test_equal_to_genai_prices_for_every_model_usage_tier_and_time() -> None:
                                 model=name, provider=provider.id, ts=time, service_tier=tier, **without
                             )
                             # Of halves one is rounded to even, and the other up.
-                            assert gross - prices.price(full) in {0, 1}, (provider.id, model.id, tier, usage)
+                            assert gross - (prices.price(full) or 0) in {0, 1}, (
+                                provider.id,
+                                model.id,
+                                tier,
+                                usage,
+                            )
     assert reached == sum(len(provider.models) for provider in snapshot.providers)
     assert seen[Reason.PRICED] > 9_000
     assert seen.keys() == {Reason.PRICED, Reason.UNPRICED}

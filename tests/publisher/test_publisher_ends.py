@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from llmvitals import Publisher
 from llmvitals.publisher import sender
 from llmvitals.publisher.queue import Event, EventQueue
+from waiting import deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +166,7 @@ def test_any_calls_cancelled_at_any_moments(calls: list[tuple[str, float | None]
 async def test_a_producer_that_does_not_start_is_tried_again(kind: type[BaseException]) -> None:
     begin({}, kind, kind)
     async with Publisher(brokers="nowhere:1") as publisher:
-        assert await asyncio.wait_for(publisher.apublish(call("a")), 30) is True
+        assert await asyncio.wait_for(publisher.apublish(call("a")), deadline(30)) is True
         assert publisher.restarts == (0 if issubclass(kind, Exception) else 2)
 
 
@@ -219,7 +220,7 @@ def test_closing_ends_who_waits_though_the_thread_hangs(monkeypatch: pytest.Monk
         await asyncio.sleep(0)
         publisher._queue.take()  # it is under way
         publisher.close(0)
-        return await asyncio.wait_for(waiting, 30)
+        return await asyncio.wait_for(waiting, deadline(30))
 
     assert asyncio.run(main()) is False
     assert publisher.dropped == 1

@@ -18,6 +18,7 @@ from llmvitals.errors import ConfigError
 from llmvitals.runtime.health import CHILDREN, PORTS, Health, declared
 from llmvitals.runtime.kafka.stage_runner import CUT
 from llmvitals.settings import Settings
+from waiting import deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ def health() -> Iterator[Health]:
 
 def page(health: Health, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{health.port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{health.port}{path}", timeout=deadline(5)) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -176,14 +177,14 @@ def told(tree: ast.AST) -> set[str]:
 def kept(tree: ast.AST) -> set[str]:
     """Those that a stage keeps for the driver, which hands them on: `counters`."""
     places = {
-        node.slice.value
+        str(node.slice.value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Subscript)
         and ast.unparse(node.value).endswith("counters")
         and isinstance(node.slice, ast.Constant)
     }
     updates = {
-        leaf.value
+        str(leaf.value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("counters.update")
         for leaf in ast.walk(node)

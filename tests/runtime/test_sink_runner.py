@@ -17,6 +17,7 @@ from llmvitals.runtime.kafka.sink_runner import SinkRunner, patience
 from llmvitals.runtime.kafka.watchdog import Patience
 from llmvitals.settings import Settings
 from llmvitals.stage import Sink, SinkBinding
+from waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -200,9 +201,7 @@ async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
 
 
 async def until(fact: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not fact():  # noqa: ASYNC110 - the fact is in nobody's hand
-            await asyncio.sleep(SOON)
+    await eventually(fact, 10, every=SOON)
 
 
 def down(reason: str = "it is down", after: float | None = None) -> SinkError:

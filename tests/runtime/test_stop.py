@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import commands
-from cluster import Cluster, free_ports, until
+from cluster import Cluster, free_ports
+from waiting import until
 
 DELAYS = (0.0, 0.05, 0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.0, 2.4, 2.8, 3.3, 4.0, 5.0, 7.0)
 """Seconds after it listens: imports, rules and prices, Kafka, the group, the first fetches."""

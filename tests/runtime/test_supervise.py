@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from aiokafka import TopicPartition
 
 from llmvitals.runtime.kafka.feed import Progress
 from llmvitals.runtime.kafka.watchdog import SUPERVISOR, Guard, Patience
+from waiting import deadline, until
 
 HERE = TopicPartition("calls", 0)
 
@@ -19,7 +19,7 @@ SUPERVISOR_PROGRAM = """
 import sys
 from llmvitals.settings import Settings
 from llmvitals.runtime.supervise import supervise
-sys.exit(supervise(sys.argv[2:], Settings(), [sys.executable, "-c", sys.argv[1]], grace=1.5))
+sys.exit(supervise(sys.argv[3:], Settings(), [sys.executable, "-c", sys.argv[1]], grace=float(sys.argv[2])))
 """
 CHILD = """
 import os, pathlib, signal, sys, time
@@ -59,9 +59,11 @@ while True:
 """
 
 
-def start(folder: Path, *children: str) -> subprocess.Popen[bytes]:
+def start(folder: Path, *children: str, grace: float = 300) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR_PROGRAM, CHILD, *children], cwd=folder, stderr=subprocess.PIPE
+        [sys.executable, "-c", SUPERVISOR_PROGRAM, CHILD, str(grace), *children],
+        cwd=folder,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -73,17 +75,10 @@ def alive(folder: Path, child: str) -> bool:
     return True
 
 
-def until(fact: object, timeout: float = 20) -> None:
-    end = time.monotonic() + timeout
-    while not fact():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(("child", "code"), [("code3", 3), ("code0", 0), ("killed", 137)])
 def test_when_one_ends_all_end_with_its_code(tmp_path: Path, child: str, code: int) -> None:
     supervisor = start(tmp_path, "good", child)
-    _, said = supervisor.communicate(timeout=20)
+    _, said = supervisor.communicate(timeout=deadline(20))
     assert supervisor.returncode == code
     assert f"The {child} worker has ended" in said.decode()
     assert not alive(tmp_path, "good")
@@ -94,17 +89,17 @@ def test_a_clean_stop_is_passed_on_and_gives_zero(tmp_path: Path, number: signal
     supervisor = start(tmp_path, "good", "better")
     until(lambda: (tmp_path / "good.ready").exists() and (tmp_path / "better.ready").exists())
     supervisor.send_signal(number)
-    supervisor.communicate(timeout=20)
+    supervisor.communicate(timeout=deadline(20))
     assert supervisor.returncode == 0
     assert not alive(tmp_path, "good")
     assert not alive(tmp_path, "better")
 
 
 def test_who_does_not_end_is_killed(tmp_path: Path) -> None:
-    supervisor = start(tmp_path, "good", "deaf")
+    supervisor = start(tmp_path, "good", "deaf", grace=1.5)
     until(lambda: (tmp_path / "good.ready").exists() and (tmp_path / "deaf.ready").exists())
     supervisor.terminate()
-    supervisor.communicate(timeout=20)
+    supervisor.communicate(timeout=deadline(20))
     assert supervisor.returncode == 1
     assert not alive(tmp_path, "deaf")
 
@@ -127,9 +122,11 @@ def test_a_worker_ends_when_its_supervisor_is_gone(tmp_path: Path) -> None:
 
 def test_a_hanging_loop_ends_the_process(tmp_path: Path) -> None:
     program = (
-        "from llmvitals.runtime.kafka.watchdog import Guard; import time; Guard(0.2).start(); time.sleep(30)"
+        "from llmvitals.runtime.kafka.watchdog import Guard; import time; Guard(0.2).start(); time.sleep(600)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=deadline(20), check=False
+    )
     assert done.returncode == 1
     assert b"The event loop hangs" in done.stderr
 
@@ -138,10 +135,12 @@ def test_an_orderly_end_has_a_time_of_its_own() -> None:
     """A worker that is told to stop no longer beats; a short `stall` must not end it on the way."""
     program = (
         "from llmvitals.runtime.kafka.watchdog import Guard; import time; guard = Guard(0.2); guard.end_within({}); "
-        "guard.start(); time.sleep(1.5)"
+        "guard.start(); time.sleep({})"
     )
-    for seconds, code in ((20, 0), (0.1, 1)):
-        done = subprocess.run([sys.executable, "-c", program.format(seconds)], timeout=20, check=False)
+    for seconds, sleep, code in ((600, 1.5, 0), (0.1, 600, 1)):
+        done = subprocess.run(
+            [sys.executable, "-c", program.format(seconds, sleep)], timeout=deadline(20), check=False
+        )
         assert done.returncode == code
 
 
@@ -150,7 +149,7 @@ def test_a_guard_that_is_stopped_harms_nobody() -> None:
     guard.start()
     guard.beat()
     guard.stop()
-    guard.join(5)
+    guard.join(deadline(5))
     assert not guard.is_alive()
 
 

@@ -122,6 +122,7 @@ def test_the_boundary_is_the_one_of_ville(w, alpha):
     state = State(w=w, steps=confseq.STEPS, ww=w, wwdd=w)
     low, high = confseq.limits(state, alpha)
     assert high == pytest.approx(theirs * state.deviation / w, rel=1e-6)
+    assert high is not None
     assert low == -high
     mean = theirs * state.deviation / w
     at_the_limit = state._replace(wd=mean * w, wwd=mean * w, wwdd=w + mean**2 * w)

@@ -12,33 +12,7 @@ from hypothesis import strategies as st
 
 from llmvitals.record.point import Point
 from llmvitals.store.lines import line, tag
-from store_points import point
-
-INJECTIONS = [
-    "a\nllm_calls,view=x calls=1i 1",
-    "a\r\nllm_calls calls=1i",
-    "a,team=other",
-    "a team=b calls=9i 1",
-    "a=b",
-    "a\\",
-    "a\\\\",
-    "a\\,team=x",
-    "a\\ calls=9i",
-    'a" calls=9i',
-    '"',
-    "#comment",
-    "a\x00b",
-    "a\x85b",
-    "a\u2028b",
-    "a\u2029b",
-    "\ud800",
-    " ",
-    ",",
-    "=",
-    "\t",
-    "é,=\u202e",
-    "x" * 100_000,
-]
+from store_points import INJECTIONS, point
 
 
 def parse(text: str) -> tuple[str, dict[str, str], dict[str, Any], int]:

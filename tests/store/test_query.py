@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from test_lines import INJECTIONS
 
 from llmvitals.cli.tables.query import grid
 from llmvitals.errors import ConfigError, SinkError
@@ -24,7 +23,7 @@ from llmvitals.store.query import Table, query, render
 from llmvitals.store.question import STORED, Question, Request
 from llmvitals.store.registry import store_sink
 from llmvitals.store.several import SeveralStores
-from store_points import HOUR, NOW, START, point, records
+from store_points import HOUR, INJECTIONS, NOW, START, point, records
 
 Ask = Callable[..., Awaitable[Table]]
 Fill = Callable[[Sequence[Point]], Awaitable[Ask]]

@@ -69,13 +69,11 @@ def assess(call: Call) -> tuple[int | None, Why, int]:
 
 
 def plan(**changes: Any) -> CombinePlan:
-    return CombinePlan(
-        **{
-            "decode": decode, "assess": assess, "native": msgspec.json.Decoder(Call).decode, "views": VIEWS,
-            "shards": 3, "pane_us": PANE, "disorder_us": DISORDER, "future_us": FUTURE, "heaviest": 1_000,
-        }
-        | changes
-    )  # fmt: skip
+    fields: dict[str, Any] = {
+        "decode": decode, "assess": assess, "native": msgspec.json.Decoder(Call).decode, "views": VIEWS,
+        "shards": 3, "pane_us": PANE, "disorder_us": DISORDER, "future_us": FUTURE, "heaviest": 1_000,
+    }  # fmt: skip
+    return CombinePlan(**fields | changes)
 
 
 def stage(
@@ -111,7 +109,10 @@ class Bill:
             tuple(int(self.sums[name]) for name in counters.SUMS),
             tuple(self.maxima[name] for name in counters.MAXIMA),
             (keys.astype(np.uint16), counts),
-            {kind: {name: tuple(share) for name, share in found.items()} for kind, found in self.who.items()}
+            {
+                kind: {name: (a, b, c, d, e, f) for name, (a, b, c, d, e, f) in found.items()}
+                for kind, found in self.who.items()
+            }
             if contributors
             else {},
             {
@@ -318,12 +319,13 @@ class Brute:
         prompt = event.get("prompt_name") and "@".join(
             filter(None, (event["prompt_name"], event.get("prompt_version")))
         )
-        for kind, name in (
-            (kind, prompt if kind == "prompt" else event.get(kind)) for kind in top_k.KINDS[:-1]
-        ):
-            if name:
+        for kind in top_k.KINDS[:-1]:
+            contributor = prompt if kind == "prompt" else event.get(kind)
+            if contributor:
                 more = 1, cost, (tokens or 0) + (out or 0), gross, latency_us, out or 0
-                bill.who[kind][name] = [a + b for a, b in zip(bill.who[kind][name], more, strict=True)]
+                bill.who[kind][contributor] = [
+                    a + b for a, b in zip(bill.who[kind][contributor], more, strict=True)
+                ]
         for tool in event.get("tools") or []:
             bill.who["tool"]["#".join(tool[word] for word in ("name", "arguments_hash") if word in tool)][
                 0
@@ -416,10 +418,11 @@ steps = st.lists(
 
 def told(found: list[tuple[int, int, str, dict[str, Any]]]) -> list[Logged]:
     """A log of `steps`: seconds since the one before, seconds before its Kafka time, what it is, a call."""
-    kafka, log = START, []
+    kafka = START
+    log: list[tuple[int, Any]] = []
     for number, (gap, lag, kind, fields) in enumerate(found):
         kafka += gap * SECOND
-        call = {"id": f"e{number}", "ts": (kafka - lag * SECOND) // 1_000} | fields
+        call: dict[str, Any] = {"id": f"e{number}", "ts": (kafka - lag * SECOND) // 1_000} | fields
         if kind.startswith("again") and log and isinstance(log[-1][1], dict):
             kafka += (0 if kind == "again" else 30) * SECOND
             call = log[-1][1]

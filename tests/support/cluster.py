@@ -10,22 +10,19 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
 from llmvitals import topics
 from llmvitals.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from waiting import deadline
 
 PORTS = {"combine": 0, "merge": 1, "sink": 2, "score": 3}
 
@@ -41,17 +38,6 @@ def free_ports(count: int = 4) -> int:
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port))
             return first
-
-
-def until(fact: Callable[[], Any], timeout: float = 60, what: str | Callable[[], str] = "") -> Any:
-    """The first true answer of `fact`; fails with `what` (as it is by then) when there is none in time."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        found = fact()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not within {timeout} s: {what() if callable(what) else what or fact}")
 
 
 class Worker:
@@ -75,17 +61,17 @@ class Worker:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(deadline(10))
 
     def stop(self, timeout: float = 20) -> int:
         self.stopped = True
         self.process.terminate()
-        return self.process.wait(timeout)
+        return self.process.wait(deadline(timeout))
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over the labels not given; 0 while the worker does not answer."""
         try:
-            with urllib.request.urlopen(f"{self.url}/metrics", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self.url}/metrics", timeout=deadline(2)) as answer:
                 text = answer.read().decode()
         except (OSError, HTTPException):
             return 0
@@ -99,7 +85,7 @@ class Worker:
     def reasons(self) -> str:
         """Why it is not ready, by /readyz; "" when it is, or does not answer."""
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2):
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=deadline(2)):
                 return ""
         except urllib.error.HTTPError as error:
             with error:

@@ -9,6 +9,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from waiting import deadline
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -47,13 +49,13 @@ def start(folder: Path, *words: str, **settings: str) -> subprocess.Popen[str]:
 
 
 def end(process: subprocess.Popen[str], timeout: float = 30) -> Said:
-    """What came of it; fails when it takes longer than `timeout` seconds, or shows a traceback."""
+    """What came of it; fails when it takes longer than `timeout` seconds of an idle machine, or shows a traceback."""
     try:
-        out, err = process.communicate(timeout=timeout)
+        out, err = process.communicate(timeout=deadline(timeout))
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
-        raise AssertionError(f"{process.args} did not end within {timeout} s:\n{out}{err}") from None
+        raise AssertionError(f"{process.args!r} did not end within {timeout} s:\n{out}{err}") from None
     assert "Traceback" not in out + err, out + err
     return Said(process.returncode, out, err)
 

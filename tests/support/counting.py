@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from llmvitals.errors import SinkError
 from llmvitals.record.log import Message, Snapshot, Topic
@@ -125,4 +125,5 @@ if __name__ == "__main__":
         ]
         sys.exit(run("sink", settings, lambda _: bindings))
     make = Promising if os.environ.get("COUNTING_PROMISES") else Counting
-    sys.exit(run(sys.argv[1], settings, lambda _: make))
+    stage: Literal["combine", "merge"] = "combine" if sys.argv[1] == "combine" else "merge"
+    sys.exit(run(stage, settings, lambda _: make))

@@ -47,11 +47,11 @@ WRONG: dict[str, Any] = {
     "trace_id": 2**70, "span_id": 1, "parent_id": {}, "tags": [MARK], "input_tokens": "12",
     "cached_tokens": -1, "cache_write_tokens": 1.5, "cache_write_1h_tokens": True, "output_tokens": 2**70,
     "reasoning_tokens": 100_000_001, "audio_input_tokens": [], "audio_output_tokens": {}, "images": "one",
+    "response_id": [MARK], "instrumentor": 4,
     "service_tier": MARK, "cost_usd": -0.01, "latency_ms": "fast", "ttft_ms": 86_400_001, "stream": "yes",
     "cache_hit": 1, "status": MARK, "error_type": 500, "finish_reason": [], "toxicity": 1.1,
     "scores": {"a": MARK}, "guardrails": {}, "retrieval": [], "tools": MARK,
     "embedding": {"model": "m", "vector": "!" + MARK}, "input_text": 5, "output_text": [MARK], "target_id": "",
-    "response_id": [MARK], "instrumentor": 5,
 }  # fmt: skip
 """A wrong value of every field of a call."""
 

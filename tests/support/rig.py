@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,22 +20,13 @@ from llmvitals.runtime.kafka.checkpoint import CheckpointStore
 from llmvitals.runtime.kafka.producer import Producer
 from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.settings import Settings
+from waiting import deadline, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
 PARTITIONS = 4
 PYTHON_PATH = str(Path(__file__).parent)
-
-
-async def until(fact: Callable[[], Awaitable[Any]], timeout: float = 45, what: str = "") -> Any:  # noqa: ASYNC109
-    """The first true answer of `fact`."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        if found := await fact():
-            return found
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"not within {timeout} s: {what or fact}")
 
 
 class Worker:
@@ -56,7 +46,7 @@ class Worker:
         async def said() -> bool:
             return words in self.text()
 
-        await until(said, what=f"{words!r} in the log:\n{self.text()[-3000:]}")
+        await eventually(said, what=f"{words!r} in the log:\n{self.text()[-3000:]}")
 
     async def ready(self) -> None:
         await self.says("Worker ready")
@@ -65,7 +55,7 @@ class Worker:
         async def ended() -> bool:
             return self.process.poll() is not None
 
-        await until(ended, limit, f"the end of the worker:\n{self.text()[-3000:]}")
+        await eventually(ended, limit, f"the end of the worker:\n{self.text()[-3000:]}")
         return int(self.process.returncode)
 
     async def stop(self) -> int:
@@ -96,7 +86,7 @@ class Rig:
     async def __aexit__(self, *_: object) -> None:
         for worker in self.workers:
             worker.process.kill()
-            worker.process.wait(10)
+            worker.process.wait(deadline(10))
         await self.producer.stop()
         await self.admin.close()
 
@@ -116,7 +106,7 @@ class Rig:
             answer = await self.admin.create_topics(topics)
             return all(error[1] == 0 for error in answer.topic_errors)
 
-        await until(created, what=f"the topics {names}")
+        await eventually(created, what=f"the topics {names}")
 
     async def delete(self, name: str) -> None:
         await self.admin.delete_topics([self.settings.topic(name)])
@@ -176,7 +166,7 @@ class Rig:
             return all(commits.get(partition, (0, ""))[0] >= end for partition, end in ends.items())
 
         logs = "\n".join(worker.text()[-2000:] for worker in self.workers)
-        await until(done, what=f"everything committed: {await self.committed(stage)} of {ends}\n{logs}")
+        await eventually(done, what=f"everything committed: {await self.committed(stage)} of {ends}\n{logs}")
 
     async def counted(self) -> dict[int, list[int]]:
         """Partition → [count, sum] in the newest checkpoint, as the next owner would find it."""
@@ -186,7 +176,9 @@ class Rig:
         await store.start()
         try:
             # Kafka forgets a group's offsets of a topic that is deleted, the checkpoints stay.
-            none = {TopicPartition(self.calls, number): None for number in range(PARTITIONS)}
+            none: dict[TopicPartition, Any] = {
+                TopicPartition(self.calls, number): None for number in range(PARTITIONS)
+            }
             loaded = await store.load(none | await self.committed(), 0, {})
         finally:
             await store.stop()

@@ -19,7 +19,7 @@ def point(**changes: Any) -> Point:
     names = set(Point.__struct_fields__)
     tags = {"view": "team", "window": "1h", "team": "search"}
     tags |= {key: value for key, value in changes.items() if key not in names}
-    fields = {
+    fields: dict[str, Any] = {
         "measurement": "llm_calls",
         "start": START,
         "tags": tags,
@@ -34,3 +34,31 @@ def records(points: Iterable[Point | bytes]) -> list[Logged]:
     """Each as a record of the vitals topic."""
     values = (value if isinstance(value, bytes) else value.encode() for value in points)
     return [Logged(offset, 0, value) for offset, value in enumerate(values)]
+
+
+INJECTIONS = [
+    "a\nllm_calls,view=x calls=1i 1",
+    "a\r\nllm_calls calls=1i",
+    "a,team=other",
+    "a team=b calls=9i 1",
+    "a=b",
+    "a\\",
+    "a\\\\",
+    "a\\,team=x",
+    "a\\ calls=9i",
+    'a" calls=9i',
+    '"',
+    "#comment",
+    "a\x00b",
+    "a\x85b",
+    "a\u2028b",
+    "a\u2029b",
+    "\ud800",
+    " ",
+    ",",
+    "=",
+    "\t",
+    "é,=\u202e",
+    "x" * 100_000,
+]
+"""Tags that would be more than a tag if they were not escaped."""

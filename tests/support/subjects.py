@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -157,7 +158,7 @@ def conversations(rng: np.random.Generator, length: int, step: int) -> Panes:
 
 DAYS = 1_440
 """Minutes of a day."""
-PAST = {
+PAST: dict[str, Any] = {
     "quiet": 8 * DAYS,
     "step": 4 * DAYS + 600,
     "hole": (5 * DAYS - 200, 5 * DAYS + 500),

@@ -17,6 +17,7 @@ from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
 from llmvitals.settings import Settings
 from llmvitals.window import MINUTE, SECOND
+from waiting import eventually
 
 START = 1_780_304_400 * SECOND
 """A full hour."""
@@ -177,9 +178,7 @@ async def test_on_kafka_absence_is_told_when_every_partition_is_silent(kafka, to
         )
         for stage in ("combine", "merge"):
             cluster.start(stage)
-        end = time.monotonic() + 60
-        while not (found := await cluster.read(cluster.settings.topic("alerts"))):
-            assert time.monotonic() < end, cluster.logs()
+        found = await eventually(lambda: cluster.read(cluster.settings.topic("alerts")), what=cluster.logs)
         alert = Alert.decode(found[0].value)
         assert (alert.rule, alert.labels) == ("A", {"app": "search"})
         assert 0 <= alert.at - now * 1_000 - 5 * SECOND < 3 * SECOND

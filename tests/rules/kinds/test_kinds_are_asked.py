@@ -51,7 +51,7 @@ def told_apart(tree: ast.Module) -> list[int]:
             kind = any(isinstance(side, ast.Attribute) and side.attr == "kind" for side in sides)
             keys = [leaf.value for side in sides for leaf in ast.walk(side) if isinstance(leaf, ast.Constant)]
             if kind and set(keys) & set(KINDS):
-                lines.append(node.lineno)
+                lines.append(getattr(node, "lineno", 0))
         for name in (leaf for one in names for leaf in ast.walk(one)):
             text = (
                 name.id
@@ -61,7 +61,7 @@ def told_apart(tree: ast.Module) -> list[int]:
                 else ""
             )
             if text in CLASSES:
-                lines.append(node.lineno)
+                lines.append(getattr(node, "lineno", 0))
     return lines
 
 

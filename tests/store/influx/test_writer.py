@@ -13,7 +13,6 @@ from typing import Any
 import aiohttp
 import pytest
 from structlog.testing import capture_logs
-from test_lines import INJECTIONS
 
 from fake_influx import FakeInflux
 from llmvitals.errors import ConfigError, SinkError
@@ -22,7 +21,8 @@ from llmvitals.runtime.kafka.sink_runner import patience
 from llmvitals.settings import Settings
 from llmvitals.store.influx.store import LINES, InfluxStore
 from llmvitals.store.lines import line, tag, text
-from store_points import START, point, records
+from store_points import INJECTIONS, START, point, records
+from waiting import deadline
 
 TOKEN = "secret-token"  # noqa: S105 - of the fake
 
@@ -292,7 +292,7 @@ async def test_a_hanging_request_can_be_cancelled_and_the_batch_taken_again(
     fake.answers.append("hang")
     batch = records(of(3))
     task = asyncio.create_task(writer.take(0, batch))
-    await asyncio.wait_for(fake.hanging.wait(), 10)
+    await asyncio.wait_for(fake.hanging.wait(), deadline(10))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -178,8 +178,8 @@ def test_a_session_goes_on_in_the_last_pane_before_it_is_over(tmp_path):
             rule.views[0].name, ("s",), state, floor=NOON + 1, closed=[first], opened=[second]
         )
         assert [alert.value for alert in alerts(found)] == expected
-        found = walk(rule, dict([first, second]), NOON + DAY, series=("s",))
-        assert [alert.value for alert in found if alert.status == "firing"] == expected
+        changes = walk(rule, dict([first, second]), NOON + DAY, series=("s",))
+        assert [alert.value for alert in changes if alert.status == "firing"] == expected
 
 
 # Periods, by the clocks on the wall

@@ -115,7 +115,8 @@ def test_in_any_batches_each_step_is_told_once_a_period_at_the_call_that_passes_
             if alert.labels["team"] == team and alert.ends == (NOON // HOUR + hour + 1) * HOUR * PANE
         ]
         fired = [alert.level for alert in said if alert.status == "firing"]
-        assert fired in {0: [[]], 50: [["50%"]], 100: [["100%"], ["50%", "100%"]]}[step]
+        allowed: dict[int, list[list[str]]] = {0: [[]], 50: [["50%"]], 100: [["100%"], ["50%", "100%"]]}
+        assert fired in allowed[step]
         if step:
             assert said[-1].status == "resolved"
             assert said[-1].value == spent[team, hour] / 1e9, "to the nano-dollar"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_merge_rules import CALLS, alerts, changes, disturbed, frames, merging, piped
 
 from frames import contents
 from llmvitals.merge import closer as settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.pipeline import Pipeline
+from merge_with_rules import CALLS, alerts, changes, disturbed, frames, merging, piped
 
 RULES = """groups:
 - name: g

@@ -260,7 +260,7 @@ def test_noise_of_30_days_and_10_metrics_with_a_daily_rhythm_alarms_at_most_once
             places, apart = search.places(here, usual[columns], lambda _, bar=bar: bar)
             more = np.minimum(apart, search.limit) - usual[columns]
             usual[columns] += more / min(end / 5 + 36, 2_016) * (apart > 0)
-            alarms += np.count_nonzero(places)
+            alarms += int(np.count_nonzero(places))
             # What was before a change is forgotten.
             begins[columns] += places
     assert alarms <= 1

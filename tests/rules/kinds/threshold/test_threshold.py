@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -309,7 +311,7 @@ def test_what_fires_is_what_all_calls_of_the_window_say(tmp_path_factory, series
     expected, firing = [], False
     for now in range(80):
         calls = sorted(ms for pane, some in series.items() if now - 6 < pane <= now for ms in some)
-        value = {
+        value: Any = {
             "p50": lambda v: v[int(0.5 * (len(v) - 1))],
             "p95": lambda v: v[int(0.95 * (len(v) - 1))],
             "mean": lambda v: sum(v) / len(v),
