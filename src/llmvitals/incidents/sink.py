@@ -293,8 +293,7 @@ def _message(silence: Silence) -> Message:
 
 
 def _lasts(book: IncidentStore, name: str) -> bool:
-    incident = book.incidents.get(name)
-    return incident is not None and incident.until is None
+    return (incident := book.incidents.get(name)) is not None and incident.until is None
 
 
 def _over(incident: Incident, before: int) -> bool:
