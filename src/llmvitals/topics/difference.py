@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from llmvitals.topics.declared import Topic
 
 _ALONE: Final = (".alerts.v1", ".verdicts.v1")
-"""Names of topics that must have one partition end so: see worker.alone."""
+"""Names of topics that must have one partition end so: see worker.refuse_partitions."""
 
 _SHARDED: Final = ".partials.v1"
 """The name of the topic whose partitions hold the state of series ends so."""
