@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Calls ──combine──► frames ──merge, and in it the rules──► points and alerts.
+    """Calls ──combine──► frames ──merge with the rules──► points and alerts.
 
-    combine: the plan of each input topic that has one of its own, by name; "" is everybody else's.
+    combine: input topic → its plan; "" is the plan of all others.
     """
 
     combine: Mapping[str, CombinePlan]
@@ -44,7 +44,7 @@ class Pipeline:
     def of(
         cls, settings: Settings, shards: int, inputs: Sequence[str], *, engine: RuleEngine | None = None
     ) -> Pipeline:
-        """What the settings and the rules ask for.
+        """Build the pipeline of the settings and the rules.
 
         shards: partitions of the partials topic. inputs: the topics that merge waits for. engine: the rule
         engine, where it is not that of the settings' folder.
@@ -87,7 +87,7 @@ class Pipeline:
     def combining(
         self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
     ) -> Combine:
-        """Stage 1 of one source partition (a `StageFactory`)."""
+        """Make the combine stage of one source partition (a `StageFactory`)."""
         plan = self.combine.get(topic, self.combine[""])
         source = f"{topic}/{partition}"
         return Combine(plan, source=source, sources=sources, parts=parts, beginning=beginning)
@@ -95,20 +95,20 @@ class Pipeline:
     def merging(
         self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
     ) -> Merge:
-        """Stage 2 of one shard (a `StageFactory`)."""
+        """Make the merge stage of one shard (a `StageFactory`)."""
         del topic, sources
         return Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
 
     def alone(self, sources: Mapping[str, int]) -> Alone:
-        """Both stages without Kafka; sources: topic → its partitions. Alerts are those of the rules only."""
+        """Return both stages without Kafka; sources: topic → its partitions. Only rules raise alerts."""
         combine = {topic: replace(plan, dead_letters="") for topic, plan in self.combine.items()}
         return Alone(replace(self, combine=combine), sources)
 
 
 class Alone:
-    """Both stages without Kafka, and so without checkpoints: a combine for each partition, one merge.
+    """Both stages without Kafka and checkpoints: a combine for each partition, and one merge.
 
-    What combine gives out is at once merge's.
+    Frames go from combine to merge at once.
     """
 
     def __init__(self, pipeline: Pipeline, sources: Mapping[str, int]) -> None:
@@ -117,19 +117,19 @@ class Alone:
             for topic, count in sources.items()
             for number in range(count)
         }
-        # Buckets are for checkpoints; without those, each of them is work with every pane for nothing.
+        # Buckets are for checkpoints: without those, each bucket only costs work with every pane.
         self.merge = Merge(replace(pipeline.merge, buckets=1), shard=0, parts={}, beginning=0)
         self._frames = 0
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> list[Message]:
-        """Dead letters, points and alerts that come of these calls, the next of their partition."""
+        """Take the next records of a partition; return dead letters, points and alerts."""
         combine = self.combines[topic, partition]
         out = combine.apply(records)
         combine.delivered(combine.mark())
         return self._pass_on([*out, *combine.flush()])
 
     def end(self, topic: str, partition: int) -> list[Message]:
-        """Nothing more comes from this partition."""
+        """End a partition; return the points and alerts that this brings about."""
         return self._pass_on(self.combines[topic, partition].finish())
 
     def _pass_on(self, messages: Iterable[Message]) -> list[Message]:
@@ -145,9 +145,9 @@ class Alone:
 
 
 def check(settings: Settings) -> Sequence[str]:
-    """Look, before anything is started, at what can be wrong by itself: rules, views, prices, stores.
+    """Check rules, views, prices, stores and scorers before anything is started; return the rules' warnings.
 
-    Gives the rules' warnings. Raises ConfigError (RuleError for the rules) that names what is wrong.
+    Raises ConfigError (RuleError for the rules) that names what is wrong.
     """
     store_sink(settings)
     for scorer in settings.scorers:
@@ -156,7 +156,7 @@ def check(settings: Settings) -> Sequence[str]:
 
 
 def scoring(settings: Settings, workers: Sequence[ScorerWorker]) -> StageFactory:
-    """The score stage, made for one partition of the calls; workers: the scorers, opened."""
+    """Return the factory of score stages; workers: the scorers, opened."""
     plans = {
         topic: ScorePlan(workers, partial(ingest.decode, format=form, texts=True), settings.max_record_bytes)
         for topic, form in {**dict.fromkeys(settings.calls), **settings.formats}.items()
@@ -172,7 +172,7 @@ def scoring(settings: Settings, workers: Sequence[ScorerWorker]) -> StageFactory
 
 
 def routing(settings: Settings) -> Routing:
-    """Where alerts go, as the rules say. Raises RuleError."""
+    """Read the routes of alerts from the rules. Raises RuleError."""
     return load_engine(settings.alerts, duration(settings.pane), _views(settings)).rules.routing
 
 

@@ -1,4 +1,4 @@
-"""What the setting `scorers` may say."""
+"""The values of the setting `scorers`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Duration = Annotated[str, AfterValidator(lambda text: (duration(text), text)[1])
 
 
 class ScorerSetting(BaseModel):
-    """A scorer of texts and how it is asked; docs/toxicity.md.
+    """A scorer of texts and how it is called; docs/toxicity.md.
 
-    scorer: the name of an entry point, or `package.module:Class`. of: which text; by itself the output, and
-    of what gives embeddings the input. sample: the share of calls. batch: texts at once, within timeout.
-    longest: characters; what is longer is cut.
+    scorer: the name of an entry point, or `package.module:Class`. of: which text; by default the output, for
+    scorers that give embeddings the input. sample: the share of calls. batch: texts in one request, which may
+    take `timeout`. longest: characters; longer texts are cut.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,13 +32,13 @@ class ScorerSetting(BaseModel):
 
 
 def _listed(given: object) -> object:
-    """JSON, or names with commas between them; a name stands for itself and the defaults."""
+    """Parse JSON, or names separated by commas; a name alone means the defaults."""
     if isinstance(given, str):
         listed = given.lstrip().startswith(("[", "{"))
         given = json.loads(given) if listed else [name.strip() for name in given.split(",") if name.strip()]
     if not isinstance(given, (list, tuple)):
         return given
-    return [{"scorer": one} if isinstance(one, str) else one for one in given]
+    return [{"scorer": item} if isinstance(item, str) else item for item in given]
 
 
 Scorers = Annotated[tuple[ScorerSetting, ...], BeforeValidator(_listed)]

@@ -153,37 +153,37 @@ async def test_a_driver_that_can_not_deliver_letters_takes_sends_and_saves_nothi
     apply = stage.apply
     stage.apply = lambda records: [*apply(records), Message(topic, b"letter", b"")]  # type: ignore[method-assign]
     await bench.take(0, 5)
-    await fact(lambda: bench.driver.progress()[0].waiting)
+    await fact(lambda: bench.runner.progress()[0].waiting)
     assert bench.drain() == ["send frame 5"]
-    assert await bench.driver.save()
-    await bench.driver.tick()
+    assert await bench.runner.save()
+    await bench.runner.tick()
     taking = asyncio.create_task(bench.take(5, 9))
     watch, ends = Patience(1), {HERE: 1_000}
     for now in (0, 1_000):
-        assert watch.look(now, bench.driver.progress(), ends) is None
+        assert watch.look(now, bench.runner.progress(), ends) is None
     assert bench.drain() == []
     assert not taking.done()
     broken.set()
     await taking
-    assert await bench.driver.save()
+    assert await bench.runner.save()
     events = bench.drain()
     assert events[:2] == ["send letter ", "send frame 9"]
     assert events[-2:] == ["checkpoint 9", "commit [9]"]
     # Who leaves while it lasts saves nothing past it, and holds up nobody.
     broken.clear()
     await bench.take(9, 12)
-    await fact(lambda: bench.driver.progress()[0].waiting)
-    assert await bench.driver.save(last=True)
+    await fact(lambda: bench.runner.progress()[0].waiting)
+    assert await bench.runner.save(last=True)
     assert bench.drain() == ["send frame 12"]
     await bench.load()
     bench.drain()
     stage = bench.stages[0]
     stage.apply = lambda records: [Message(topic, b"letter", b"")]  # type: ignore[method-assign]
     await bench.take(0, 5)
-    await fact(lambda: bench.driver.progress()[0].waiting)
+    await fact(lambda: bench.runner.progress()[0].waiting)
     taking = asyncio.create_task(bench.take(5, 9))
     await asyncio.sleep(0.1)  # it waits in the loop
-    bench.driver.forget()
+    bench.runner.forget()
     await taking
     assert bench.drain() == []
 

@@ -15,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from llmvitals.combine.stage import _COUNTERS
 from llmvitals.errors import ConfigError
-from llmvitals.runtime.health import CHILDREN, PORTS, Health, declared
+from llmvitals.runtime.health import CHILDREN, PORTS, Health
+from llmvitals.runtime.health_metrics import declared
 from llmvitals.runtime.kafka.stage_runner import CUT
 from llmvitals.settings import Settings
 from waiting import deadline
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmvitals.meters import Meters
-    from llmvitals.runtime.health import Kind
+    from llmvitals.runtime.health_metrics import Kind
 
 SOURCE = Path(__file__).parents[2] / "src" / "llmvitals"
 PLACE = {"topic": "llm.calls.v1", "partition": "0"}
@@ -106,8 +107,8 @@ def test_a_metric_that_is_not_declared_stops_nothing(
     health.count("nonsense")
     health.gauge("in", 1.0)
     assert [record.message for record in caplog.records] == [
-        "the metric 'nonsense' is not declared for combine in health.py",
-        "the metric 'in' is not declared for combine in health.py",
+        "the metric 'nonsense' is not declared for combine in health_metrics.py",
+        "the metric 'in' is not declared for combine in health_metrics.py",
     ]
     assert not any("nonsense" in name for name, *_ in metrics(health))
 
@@ -204,9 +205,9 @@ def test_every_metric_is_declared_and_counted(stage: Kind) -> None:
     trees = [ast.parse(file.read_text()) for file in files]
     counted = {name for tree in trees for name in told(tree) | kept(tree)}
     if stage == "combine":
-        counted |= {*_COUNTERS, "dead_letters"}  # its `letters`, see test_drive.py
+        counted |= {*_COUNTERS, "dead_letters"}  # its `dead_letters`, see test_stage_runner.py
     if stage == "merge":
-        counted |= {CUT}  # its `roster`, see test_series_kafka.py
+        counted |= {CUT}  # its `roster`, see kafka/test_series.py
     assert counted == declared(stage).keys()
 
 

@@ -152,7 +152,7 @@ class World:
 
 
 class Bench:
-    """A Pour with a sink for points and one for alerts."""
+    """A SinkRunner with a sink for points and one for alerts."""
 
     def __init__(self, alerts: End | None = None, points: End | None = None) -> None:
         self.world, self.points, self.alerts = World(), points or End(), alerts or End()
@@ -160,29 +160,29 @@ class Bench:
         names = {"history": Topic.INCIDENTS, "beside": Topic.SILENCES, "after": Topic.WATERMARKS}
         beside = names if alerts else {}
         bindings = [SinkBinding(Topic.VITALS, self.points), SinkBinding(Topic.ALERTS, self.alerts, **beside)]
-        self.pour = SinkRunner(
+        self.runner = SinkRunner(
             bindings, Settings(), tail=world, producer=world, meters=Unmetered(), ready=world.ready
         )
         self.tasks: list[asyncio.Task[None]] = []
 
     async def load(self, *partitions: TopicPartition) -> None:
         world: Any = self.world
-        await self.pour.load(world, partitions or (VITALS, ALERTS))
+        await self.runner.load(world, partitions or (VITALS, ALERTS))
 
     def give(self, partition: TopicPartition, *offsets: int) -> asyncio.Task[None]:
         batch = Batch(1, offsets[0], offsets[-1] + 1, [Logged(offset, 0, b"") for offset in offsets])
-        task = asyncio.create_task(self.pour.take(partition, batch))
+        task = asyncio.create_task(self.runner.take(partition, batch))
         self.tasks.append(task)
         return task
 
     async def tick(self) -> None:
-        for clock in self.pour.clocks():
+        for clock in self.runner.clocks():
             await clock()
 
     def stalled(self) -> set[TopicPartition]:
         """For which the watchdog would end the worker after a long while of this."""
         found = set()
-        for one in self.pour.progress():
+        for one in self.runner.progress():
             watch, ends = Patience(1), {one.partition: 1_000}
             if [watch.look(now, [one], ends) for now in (0, 1_000)][-1]:
                 found.add(one.partition)
@@ -238,7 +238,7 @@ async def test_what_fails_is_given_again_the_same_object_and_its_offset_counts_o
     assert bench.points.given == [[0, 1]]
     assert len(bench.points.seen) == 5
     assert len({id(records) for records in bench.points.seen}) == 1
-    await bench.pour.save()
+    await bench.runner.save()
     assert bench.world.commits == {VITALS: 2}
     said = [(record.levelname, record.message.partition(" Trying")[0]) for record in caplog.records]
     assert said == [
@@ -258,7 +258,7 @@ async def test_a_sink_that_is_down_is_not_ready_no_stall_and_holds_up_nobody(ben
     await bench.tick()
     assert bench.alerts.given == [[0]]
     assert bench.world.reasons == {"vitals": "it is down", "alerts": None}
-    await bench.pour.save()
+    await bench.runner.save()
     assert bench.world.commits == {ALERTS: 1}
 
 
@@ -288,9 +288,9 @@ async def test_partitions_that_leave_wait_for_no_outage_and_take_their_reason_al
     await until(lambda: bench.world.reasons.get("vitals"))
     await bench.tick()
     async with asyncio.timeout(3):
-        await bench.pour.save(last=True)
+        await bench.runner.save(last=True)
         await task
-    bench.pour.forget()
+    bench.runner.forget()
     await bench.tick()
     assert bench.world.commits == {}
     assert bench.world.reasons == {"vitals": None, "alerts": None}
@@ -408,14 +408,14 @@ async def test_a_sink_rests_once_when_its_partition_is_gone_and_starts_again_wit
     await bench.tick()
     sink.told.clear()
     sink.sends = [MARK, ACT]
-    bench.pour.forget()
+    bench.runner.forget()
     await bench.load(VITALS)
     await bench.tick()
     await bench.tick()
     assert sink.told == ["rest"]
     assert bench.world.sent == [ACT]
     sink.sends = []
-    bench.pour.forget()
+    bench.runner.forget()
     await bench.load()
     await bench.tick()
     assert sink.told == ["rest", ("start", [7]), ("hear", [1, 2]), "tick"]
@@ -425,7 +425,7 @@ async def test_the_end_lets_a_sink_rest_and_stops_it(clerk: tuple[Bench, Clerk])
     bench, sink = clerk
     await bench.tick()
     sink.told.clear()
-    await bench.pour.stop()
+    await bench.runner.stop()
     assert sink.told == ["rest", "stop"]
 
 
@@ -466,22 +466,22 @@ async def vault(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Bench, V
     bench = Bench(points=sink)
     await bench.load()
     yield bench, sink
-    await bench.pour.save(last=True)
+    await bench.runner.save(last=True)
     await asyncio.gather(*bench.tasks)
 
 
 async def test_what_a_store_has_lost_is_read_again(vault: tuple[Bench, Vault]) -> None:
     bench, sink = vault
     await bench.give(VITALS, 0, 1, 2)
-    await bench.pour.save()
+    await bench.runner.save()
     assert (bench.world.commits[VITALS], bench.world.seeks) == (3, [])
     sink.held = 1
     await bench.give(VITALS, 3)  # is not taken: the store lacks what is before it
     assert bench.world.seeks == [(VITALS, 1)]
-    await bench.pour.save()
+    await bench.runner.save()
     assert bench.world.commits[VITALS] == 1
     await bench.give(VITALS, 1, 2, 3)
-    await bench.pour.save()
+    await bench.runner.save()
     assert bench.world.commits[VITALS] == 4
     assert sink.given == [[0, 1, 2], [1, 2, 3]]
 
@@ -509,7 +509,7 @@ async def test_what_retention_has_deleted_is_not_waited_for(vault: tuple[Bench, 
 async def test_a_hole_in_the_log_is_no_loss(vault: tuple[Bench, Vault]) -> None:
     bench, _ = vault
     await bench.give(VITALS, 0, 1)
-    await bench.pour.take(VITALS, Batch(1, 2, 9, []))
+    await bench.runner.take(VITALS, Batch(1, 2, 9, []))
     await bench.tick()
     await bench.give(VITALS, 9)
     assert bench.world.seeks == []

@@ -177,20 +177,20 @@ class Bench:
             self.stages[partition] = Counting(parts=parts, beginning=beginning)
             return self.stages[partition]
 
-        self.driver = StageRunner(
+        self.runner = StageRunner(
             ("calls",), make, Settings(idle="15s", pane="10s", disorder="10s"), store=world, producer=world,
             meters=self.meters, clock=lambda: self.world.now, wall=lambda: self.world.wall,
         )  # fmt: skip
 
     async def load(self, *partitions: TopicPartition) -> dict[TopicPartition, int]:
         world: Any = self.world
-        return await self.driver.load(world, partitions or (HERE,))
+        return await self.runner.load(world, partitions or (HERE,))
 
     async def take(
         self, start: int, end: int, *, partition: TopicPartition = HERE, stamp: int = 1, skip: int = 0
     ) -> None:
         records = [Logged(offset, offset * 1_000_000, b"") for offset in range(start + skip, end)]
-        await self.driver.take(partition, Batch(stamp, start, end, records))
+        await self.runner.take(partition, Batch(stamp, start, end, records))
 
     def drain(self) -> list[str]:
         events, self.world.events = self.world.events, []

@@ -28,7 +28,8 @@ class Breaker(msgspec.Struct):
 
     A span ends before the first record that comes SPAN after its earliest one, once it has LEAST records.
     begin: the earliest Kafka time in it, µs; None: it is empty. records: how many it has. letters: the dead
-    letters by code. since: the begin of the span in which the alert fired; None: not firing. at: of the last change.
+    letters by code. since: the begin of the span in which the alert fired; None: not firing. at: the time of
+    the last change.
     """
 
     begin: int | None = None

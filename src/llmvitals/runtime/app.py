@@ -1,4 +1,4 @@
-"""The stages on Kafka: one Faust app, consumer group and process per stage."""
+"""Runs stages and sinks on Kafka: one Faust app, consumer group and process of each kind."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Application(faust.App):
     guard: Guard
     tasks: tuple[Callable[[], Coroutine[None, None, None]], ...]
     unread_since: float | None
-    """Since when no partitions are being read; None while they are."""
+    """When partitions were last being read, by the monotonic clock; None while they are."""
 
     @property
     def reader(self) -> Consumer:
@@ -84,7 +84,7 @@ class Application(faust.App):
             self.add_future(task())
 
     async def on_stop(self) -> None:
-        # From here on nobody beats: the end has its own time.
+        # The loop no longer beats from here on: the end has its own time limit.
         self.guard.end_within(2 * GRACE)
         await super().on_stop()
 
@@ -105,7 +105,7 @@ class Application(faust.App):
         self.reading(True)
 
     def reading(self, on: bool) -> None:
-        """Whether the partitions that are ours are being read."""
+        """Note whether the partitions of this process are being read."""
         self.unread_since = None if on else time.monotonic()
         self.readiness.say("group", None if on else "partitions are being assigned")
 
@@ -132,9 +132,9 @@ class Undecoded(Schema[Any, Any]):
 def build(
     stage: Kind, settings: Settings, work: StageFactory | Sequence[SinkBinding], meters: Meters | None = None
 ) -> Application:
-    """The Faust app of a process kind.
+    """Return the Faust app of a process kind.
 
-    work: what makes its stages (combine, merge, score), or its taps (sink).
+    work: the factory of its stages (combine, merge, score), or its sinks (sink).
     """
     meters, group = meters or Unmetered(), f"{settings.group}-{stage}"
     app = Application(
@@ -179,11 +179,11 @@ def run(
     *,
     reread: Callable[[Mapping[str, int]], Reread] | None = None,
 ) -> int:
-    """Run a worker until it is told to stop (0) or fails (1); the exit code.
+    """Run a worker until it gets SIGTERM (0) or fails (1); return the exit code.
 
-    assemble: is told each topic's number of partitions, once Kafka can be reached, and gives what `build`
-    takes as work. Raises what it raises, such as ConfigError. reread: is told the same, and gives what the
-    work has to `adopt` when the rules have changed; None: changes of the rules are ignored.
+    assemble: called with each topic's number of partitions once Kafka can be reached; returns the work for
+    `build`. Raises what it raises, such as ConfigError. reread: called with the same; returns what the work
+    has to `adopt` when the rules have changed; None: changes of the rules are ignored.
     """
     meters = meters or Unmetered()
     loop = asyncio.new_event_loop()
@@ -240,7 +240,7 @@ def _add_agent(app: Application, topic: str) -> None:
 
 
 async def _repeat(app: Application, interval: float, clock: Clock) -> None:
-    """Call the clock again and again, each time `interval` seconds after the last."""
+    """Call the clock again and again, `interval` seconds after each call."""
     while not app.should_stop:
         await asyncio.sleep(interval)
         try:
@@ -251,16 +251,16 @@ async def _repeat(app: Application, interval: float, clock: Clock) -> None:
 
 
 async def _follow(app: Application, reload: Reload[Reread]) -> None:
-    """Go on with the rules as they are now, whenever they are others."""
+    """Adopt the rules whenever they have changed."""
     while not app.should_stop:
-        found = await reload.next()
-        if app.work.adopt(found):
+        rules = await reload.next()
+        if app.work.adopt(rules):
             await app.reader.renew()
         reload.holds()
 
 
 async def _watch(app: Application, meters: Meters) -> None:
-    """Once a second: tell the guard that the loop lives, measure the lag, look whether something stands."""
+    """Once a second: tell the guard that the loop runs, report the lag, and see whether work stands still."""
     limit = duration(app.settings.stall) / SECOND
     patience, ends, heard = Patience(limit), dict[TopicPartition, int](), time.monotonic()
     while not app.should_stop:
@@ -268,11 +268,11 @@ async def _watch(app: Application, meters: Meters) -> None:
         progress, consumer = app.work.progress(), app.reader
         try:
             ends = await asyncio.wait_for(
-                consumer.ends([one.partition for one in progress]), min(5, limit / 2)
+                consumer.ends([part.partition for part in progress]), min(5, limit / 2)
             )
             heard = time.monotonic()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look may tell
-            log.debug("The ends of the topics can't be had: %r", error)
+            log.debug("Kafka does not give the ends of the topics: %r", error)
         if not await consumer.same_topics():
             return
         silence = time.monotonic() - heard
@@ -287,7 +287,7 @@ async def _watch(app: Application, meters: Meters) -> None:
 
 
 def _trouble(app: Application, silence: float, limit: float) -> LlmvitalsError | None:
-    """Why there is no use in going on, if there is none."""
+    """Return the error that ends the worker, if there is one."""
     since = app.unread_since
     if silence > limit:
         return BrokerDown(f"Kafka at {app.settings.brokers} has not answered for {silence:.0f} s")

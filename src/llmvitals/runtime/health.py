@@ -1,4 +1,4 @@
-"""What a worker says about itself over HTTP: /livez, /readyz and /metrics."""
+"""The health pages of a worker: /livez, /readyz and /metrics."""
 
 from __future__ import annotations
 
@@ -7,148 +7,26 @@ import errno
 import logging
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from llmvitals.errors import ConfigError
+from llmvitals.runtime.health_metrics import HealthMetric, Kind, declared
 
 if TYPE_CHECKING:
     from llmvitals.settings import Settings
 
 log: Final = logging.getLogger(__name__)
 
-Kind = Literal["combine", "merge", "sink", "score"]
-
 PORTS: Final[dict[Kind, int]] = {"combine": 0, "merge": 1, "sink": 2, "score": 3}
-"""What is added to `settings.health_port`, so that one machine can run one of each."""
+"""Added to `settings.health_port`, so that one machine can run one worker of each kind."""
 CHILDREN: Final = 2_000
-"""So many different labels a metric keeps; those of later ones become `_other`."""
+"""How many sets of labels a metric keeps; later ones become `_other`."""
 _OTHER: Final = "_other"
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-_PLACE: Final = ("topic", "partition")
-
-
-@dataclass(frozen=True, slots=True)
-class HealthMetric:
-    """One metric: its name in Prometheus, what it says, its labels."""
-
-    kind: type[Counter | Gauge | Histogram]
-    name: str
-    help: str
-    labels: tuple[str, ...] = _PLACE
-
-
-_EVERY: Final = {
-    "rules_ok": HealthMetric(
-        Gauge,
-        "rules_ok",
-        "1 where the rules in the folder hold, 0 where they are refused.",
-        (),
-    ),
-    "lag": HealthMetric(Gauge, "lag", "Records on the topic that are not yet worked on."),
-    "offset_gaps": HealthMetric(
-        Counter, "offset_gaps", "Records that were skipped by a fetch, and read again."
-    ),
-    "events_lost_by_retention": HealthMetric(
-        Counter, "events_lost_by_retention", "Records that Kafka deleted before they were read."
-    ),
-}
-_DRIVEN: Final = {
-    "checkpoint_seconds": HealthMetric(Histogram, "checkpoint_seconds", "How long a checkpoint took.", ()),
-    "flush_seconds": HealthMetric(
-        Histogram, "flush_seconds", "How long an early sending of open panes took.", ()
-    ),
-    "watermark_delay_seconds": HealthMetric(
-        Gauge, "watermark_delay_seconds", "How far the watermark is behind the clock."
-    ),
-}
-_STAGES: Final[dict[Kind, dict[str, HealthMetric]]] = {
-    "combine": _DRIVEN
-    | {
-        "in": HealthMetric(
-            Counter, "calls_in", "Calls read; in = applied + duplicate + dead_lettered + filtered, always."
-        ),
-        "applied": HealthMetric(Counter, "calls_applied", "Calls counted."),
-        "duplicate": HealthMetric(
-            Counter, "calls_duplicate", "Calls that came again, or were reported by a second instrumentor."
-        ),
-        "dead_lettered": HealthMetric(Counter, "calls_dead_lettered", "Calls that can't be read."),
-        "filtered": HealthMetric(Counter, "calls_filtered", "Calls that nothing counts."),
-        "late": HealthMetric(
-            Counter, "calls_late", "Calls counted after their pane had closed, in an open one."
-        ),
-        "lost": HealthMetric(Counter, "calls_lost", "Offsets that Kafka deleted before they were read."),
-        "forgotten": HealthMetric(
-            Counter,
-            "ids_forgotten",
-            "Ids dropped within LLMVITALS_DEDUPE_HORIZON because there were more than LLMVITALS_DEDUPE_IDS.",
-        ),
-        "broken": HealthMetric(
-            Counter,
-            "producer_breaks",
-            "Times that more than half of a partition's records could not be read for 30 s.",
-        ),
-        "dead_letters": HealthMetric(
-            Counter,
-            "dead_letters",
-            "Dead letters by reason; errors.CURES says what to do.",
-            (*_PLACE, "code"),
-        ),
-    },
-    "merge": _DRIVEN
-    | {
-        "frames": HealthMetric(Counter, "frames", "Frames read."),
-        "entries": HealthMetric(Counter, "entries", "Panes of series that were in them."),
-        "stale": HealthMetric(Counter, "entries_stale", "Entries that were known already."),
-        "late": HealthMetric(Counter, "entries_late", "Entries of panes that their source had sealed."),
-        "moved": HealthMetric(
-            Counter, "entries_moved", "Entries counted in a later pane, as late: their own had closed before."
-        ),
-        "unknown": HealthMetric(Counter, "entries_unknown", "Entries of views that are not ours."),
-        "replayed": HealthMetric(Counter, "entries_replayed", "Entries that a checkpoint held already."),
-        "panes": HealthMetric(Counter, "panes_closed", "Panes of series that closed."),
-        "series_cut": HealthMetric(
-            Counter,
-            "series_cut",
-            "Entries of names over max_series, counted in _other; llmvitals doctor names some.",
-            (*_PLACE, "view"),
-        ),
-        "points": HealthMetric(Counter, "points", "Points sent to the stores."),
-        "alerts": HealthMetric(Counter, "alerts", "Changes of alerts."),
-        "orders": HealthMetric(Counter, "orders", "Orders obeyed, such as to learn drift anew."),
-        "orders_refused": HealthMetric(Counter, "orders_refused", "Orders to rules that are not ours."),
-    },
-    "sink": {
-        "notifications": HealthMetric(
-            Counter, "notifications", "Alerts by what became of them.", ("result",)
-        ),
-        "slack_retries": HealthMetric(Counter, "slack_retries", "Requests that are tried again.", ("code",)),
-        "slack_refusals": HealthMetric(Counter, "slack_refusals", "Messages that Slack refused.", ("code",)),
-        "breach_to_slack_seconds": HealthMetric(
-            Histogram, "breach_to_slack_seconds", "From a breach's event time to its message.", ()
-        ),
-        "store_errors": HealthMetric(
-            Counter, "store_errors", "Writes that a store refused or did not answer.", ("code",)
-        ),
-        "points_set_aside": HealthMetric(
-            Counter, "points_set_aside", "Points that no store takes.", ("code",)
-        ),
-    },
-    "score": _DRIVEN
-    | {
-        "in": HealthMetric(Counter, "score_calls_in", "Calls read, with or without texts."),
-        "scored": HealthMetric(Counter, "texts_scored", "Texts of which a scorer gave what was asked."),
-        "unscored": HealthMetric(Counter, "texts_unscored", "Texts that no scorer could score."),
-    },
-}
-
-
-def declared(stage: Kind) -> dict[str, HealthMetric]:
-    """All metrics of a worker, by the names that the stages use."""
-    return _EVERY | _STAGES[stage]
 
 
 @dataclass(slots=True)
@@ -158,7 +36,7 @@ class _Family:
     seen: set[tuple[str, ...]] = field(default_factory=set)
 
     def child(self, labels: dict[str, str]) -> Any:
-        """The one with these labels; labels that are not declared are left out, those missing are empty."""
+        """Return the collector with these labels; undeclared labels are dropped, missing ones are empty."""
         values = tuple(labels.get(name, "") for name in self.metric.labels)
         if not values:
             return self.collector
@@ -201,33 +79,33 @@ class Health:
             family.child(labels).inc(value)
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Set what is measured now."""
+        """Set a gauge."""
         if (family := self._family(name, Gauge)) is not None:
             family.child(labels).set(value)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
-        """One more of what is distributed; seconds."""
+        """Add an observation to a histogram, in seconds."""
         if (family := self._family(name, Histogram)) is not None:
             family.child(labels).observe(value)
 
     def ready(self, reason: str | None) -> None:
-        """Whether work is being done: None, or why not."""
+        """Report that the worker is ready (None), or why it is not."""
         self._reason = reason
         self._ready.set(reason is None)
 
     def note(self, who: str, text: str | None) -> None:
-        """Something that people should know although work is being done; None: it is over."""
+        """Report something that people should know although the worker is ready; None withdraws it."""
         # Not changed in place: the pages are served by another thread.
-        others = {name: told for name, told in self._notes.items() if name != who}
+        others = {name: note for name, note in self._notes.items() if name != who}
         self._notes = others | ({who: text} if text else {})
 
     def _family(self, name: str, kind: type) -> _Family | None:
         family = self._families.get(name)
         if family is not None and family.metric.kind is kind:
             return family
-        if name not in self._unknown:  # numbers are no reason to stop a worker
+        if name not in self._unknown:  # a missing metric is no reason to stop a worker
             self._unknown.add(name)
-            log.error("the metric %r is not declared for %s in health.py", name, self._stage)
+            log.error("the metric %r is not declared for %s in health_metrics.py", name, self._stage)
         return None
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The rules, read again while a worker runs: on SIGHUP, and when their folder has changed."""
+"""Reads the rules again while a worker runs: on SIGHUP, and when their folder has changed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LOOK: Final = 2.0
-"""Seconds between two looks at the folder."""
+"""Seconds between two checks of the folder."""
 
 
 class Reload(Generic[T]):
-    """reread: is called in a thread, and gives what the rules are good for; its ConfigErrors refuse them.
+    """Waits for changes of the rules.
 
-    What is refused is told once, and what held before holds on. `asked` (SIGHUP) reads them even where
-    nothing seems to have changed.
+    reread: called in a thread; returns what is made of the rules, or raises ConfigError. Rules that it
+    refuses are logged once, and those before stay in force. `ask` (SIGHUP) reads the rules even where nothing
+    seems to have changed.
     """
 
     def __init__(self, folder: Path, reread: Callable[[], T], meters: Meters, look: float = LOOK) -> None:
@@ -41,23 +42,23 @@ class Reload(Generic[T]):
         self._asked.set()
 
     async def next(self) -> T:
-        """Wait until the rules are others; gives what was read of them."""
+        """Wait until the rules have changed; return what was made of them."""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), self._look)
             asked = self._asked.is_set()
-            self._asked.clear()  # before the look: who asks during it is not to be forgotten
+            self._asked.clear()  # before the check, so that a signal during it is not lost
             if await asyncio.to_thread(self._folder.changed) or asked:
                 try:
                     return await asyncio.to_thread(self._read)
                 except ConfigError as error:
-                    told = f"the rules are refused, and those before hold on: {error}"
-                    log.error(told)  # noqa: TRY400 - its own words say it all
+                    refusal = f"the rules are refused, and those before hold on: {error}"
+                    log.error(refusal)  # noqa: TRY400 - the message says it all
                     self._meters.gauge("rules_ok", 0)
-                    self._meters.note("rules", told)
+                    self._meters.note("rules", refusal)
 
     def holds(self) -> None:
-        """What was read is in force."""
+        """Report that the new rules are in force."""
         log.info("the rules in %s hold now, in place of those before", self._name)
         self._meters.gauge("rules_ok", 1)
         self._meters.note("rules", None)

@@ -1,4 +1,4 @@
-"""How a worker that is told to stop (SIGTERM) ends with 0 while no event loop listens, early and late."""
+"""Makes a worker end with exit code 0 on SIGTERM while no event loop runs, early and late."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 told: Final = threading.Event()
-"""SIGTERM came while no loop listened. What it raises may have been swallowed, such as by a destructor."""
+"""Set by a SIGTERM while no loop ran. The exception may have been swallowed, such as by a destructor."""
 
 
 @contextmanager
 def heard() -> Iterator[None]:
-    """From here on SIGTERM raises SystemExit(0), so that what is open is closed on the way out.
+    """Have SIGTERM raise SystemExit(0) inside the block, so that everything is closed on the way out.
 
-    Afterwards it is ignored: a second one must not change how the process ends.
+    After the block SIGTERM is ignored: a second one must not change the exit code.
     """
     signal.signal(signal.SIGTERM, leave)
     try:
@@ -32,14 +32,14 @@ def heard() -> Iterator[None]:
 
 
 def leave(number: int, frame: FrameType | None) -> None:
-    """What SIGTERM does while no loop listens."""
+    """Handle SIGTERM while no loop runs."""
     del number, frame
     told.set()
     raise SystemExit(0)
 
 
 async def until_told(waiting: Coroutine[Any, Any, T]) -> T | None:
-    """Wait for this; None when SIGTERM or SIGINT comes first."""
+    """Wait for a result; None when SIGTERM or SIGINT comes first."""
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
@@ -52,5 +52,5 @@ async def until_told(waiting: Coroutine[Any, Any, T]) -> T | None:
             one.cancel()
         await asyncio.gather(task, stop, return_exceptions=True)
         loop.remove_signal_handler(signal.SIGINT)
-        # Removed, SIGTERM would end the process by the signal until somebody listens again.
+        # Without a handler SIGTERM would kill the process until the next one is set.
         signal.signal(signal.SIGTERM, leave)

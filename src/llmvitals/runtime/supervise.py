@@ -1,4 +1,4 @@
-"""One process per stage, watched: they live and end together."""
+"""Runs one process per stage; when one ends, all end."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ COMMAND: Final = (sys.executable, "-m", "llmvitals", "worker", "--stage")
 def supervise(
     stages: Sequence[str], settings: Settings, command: Sequence[str] = COMMAND, *, grace: float = GRACE
 ) -> int:
-    """Run `command X` for each stage X until one ends or we are told to stop; the exit code.
+    """Run `command X` for each stage X until one ends or a signal comes; return the exit code.
 
-    When one ends the others are ended too, and its code is given (128 + n when signal n killed it). SIGTERM
-    and SIGINT are passed on: 0 when all end cleanly. grace: seconds that they may take, then they are killed
-    (1). SIGHUP is passed on: they read the rules again. The children are told our process id and stop when we
-    are gone (`watchdog.Guard`).
+    When one ends, the others are ended too, and its code is returned (128 + n when signal n killed it).
+    SIGTERM and SIGINT are passed on: 0 when all end cleanly. grace: seconds that they may take; then they are
+    killed (1). SIGHUP is passed on: they read the rules again. The children know this process's id and stop
+    when it is gone (`watchdog.Guard`).
     """
     log.info("Starting %s on Kafka at %s", ", ".join(stages), settings.brokers)
     return asyncio.run(_supervise(stages, command, grace))
@@ -40,7 +40,7 @@ async def _supervise(stages: Sequence[str], command: Sequence[str], grace: float
     told, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    # A child that is told before it listens would die of it; what is ignored is so in the children too.
+    # A child without a handler would die of SIGHUP; children inherit that it is ignored.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     environment = {**os.environ, SUPERVISOR: str(os.getpid())}
     children = {
@@ -65,18 +65,18 @@ async def _supervise(stages: Sequence[str], command: Sequence[str], grace: float
     await asyncio.wait(ends.values())
     if first is not None and not told.is_set():
         return _code(ends[first].result())
-    # One that is told before it listens dies of the signal; it had not begun.
+    # A child without a handler yet dies of SIGTERM; it had not begun.
     codes = [_code(end.result()) for end in ends.values() if end.result() != -signal.SIGTERM]
     return 1 if late else max(codes, default=0)
 
 
 def _pass_on(children: Mapping[str, asyncio.subprocess.Process]) -> None:
-    """Read the rules again, all of you."""
+    """Pass SIGHUP on to all children."""
     for child in children.values():
         with suppress(ProcessLookupError):
             child.send_signal(signal.SIGHUP)
 
 
 def _code(status: int) -> int:
-    """The exit code that a shell would give."""
+    """Return the exit code that a shell would give."""
     return 128 - status if status < 0 else status

@@ -1,4 +1,4 @@
-"""Texts → toxicity, vectors and scores, in a process of its own for each scorer."""
+"""Scores texts (toxicity, embeddings, scores), each scorer in a process of its own."""
 
 from llmvitals.score.protocol import Gives, Scorer
 from llmvitals.score.registry import find

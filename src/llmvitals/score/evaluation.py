@@ -1,4 +1,4 @@
-"""What a scorer said of a call → the event that is counted: an evaluation, without any text."""
+"""Turns the score of a call into the event that is counted: an evaluation, without any text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llmvitals.score.scorer_worker import Row, ScorerWorker
 
 UNSCORED: Final = "unscored"
-"""The error type of an evaluation that says only that a text could not be scored."""
+"""The error type of an evaluation whose text could not be scored."""
 
 _SAME: Final = (
     "model", "requested_model", "provider", "environment", "app", "team", "tenant", "user", "session", "key",
@@ -25,10 +25,10 @@ _ID: Final = 128
 
 
 def wanted(call: Call, worker: ScorerWorker) -> str | None:
-    """The text of a call that a scorer is to be asked about.
+    """Return the text of a call that has to be scored, or None.
 
-    None where there is none, where the call brings already what the scorer gives, where it is left out by the
-    sample, and for what is no call of a model (it would be the same text again).
+    None where there is no text, where the call has a score of this kind already, where the sample leaves it
+    out, and where it is not a call of a model (its text would be scored twice).
     """
     text = call.input_text if worker.of == "input" else call.output_text
     if not text or call.operation not in MODEL_OPERATIONS or _given(call, worker):
@@ -37,9 +37,9 @@ def wanted(call: Call, worker: ScorerWorker) -> str | None:
 
 
 def event(call: Call, worker: ScorerWorker, row: Row | None, now: int) -> bytes:
-    """The evaluation, as native JSON. row: what was said, None: unscored; now: ms since 1970.
+    """Return the evaluation, as native JSON. row: the numbers, None: unscored; now: ms since 1970.
 
-    Its time is now, or the call's own should that be later. Its id is the same however often it is scored.
+    Its time is now, or the call's end if that is later. Its id is the same however often the call is scored.
     """
     fields: dict[str, Any] = {name: getattr(call, name) for name in _SAME}
     fields |= {

@@ -1,4 +1,4 @@
-"""A scorer by its name: which class, and whether it can be had here."""
+"""Finds the class of a scorer by its name, and checks that its packages are installed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from llmvitals.errors import ConfigError, suggestion
 
 GROUP: Final = "llmvitals.scorers"
 NEEDS: Final = {"profanity": ("profanity_check", "toxicity"), "wordllama": ("wordllama", "embeddings")}
-"""Of ours: the package that each of them stands on, and the extra that brings it."""
+"""Scorer of llmvitals → the package that it needs, and the extra that installs it."""
 
 
 def find(name: str) -> str:
-    """`package.module:attribute` of a scorer; nothing of it is imported.
+    """Return `package.module:attribute` of a scorer; nothing of it is imported.
 
     name: an entry point's, or that already. Raises ConfigError that says what to install or to write.
     """

@@ -1,4 +1,4 @@
-"""The score stage of one partition of the calls: calls with texts → evaluations."""
+"""The score stage of one partition of the calls: turns calls with texts into evaluations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from llmvitals.stage import Stage
 from llmvitals.tracebacks import summary
 
 SLICE: Final = 256
-"""Records that are worked on at once."""
+"""Records in one piece of work."""
 _COUNTERS: Final = ("in", "scored", "unscored")
 
 
@@ -51,10 +51,10 @@ class _Manifest(msgspec.Struct):
 
 
 class Score(Stage):
-    """Has the texts of calls scored, and says what came of it; what can't be read is combine's affair.
+    """Has the texts of calls scored, and sends evaluations; it skips records that can't be read.
 
-    Its only state is the next offset: what was scored and not yet saved is scored again after a crash, under
-    the same id. The driver does its pieces in a thread, as they wait for the scorers.
+    Its only state is the next offset: after a crash, calls since the last checkpoint are scored again under
+    the same id. The runner runs its pieces in a thread, since they wait for the scorers.
 
     parts: its newest checkpoint, {} for none. beginning: the oldest offset that the log has.
     counters: in (calls read), scored, unscored (texts). Raises StateLost for a checkpoint that can't be read.
@@ -71,11 +71,11 @@ class Score(Stage):
         self.counters = Counter(dict.fromkeys(_COUNTERS, 0) | saved.counters)
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
-        """Take records in; the evaluations of the calls in them."""
+        """Take records in; return the evaluations of the calls in them."""
         return list(chain.from_iterable(self.pieces(records)))
 
     def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
-        """The same; a piece is a part of a second, though often there is nothing to send yet."""
+        """Do the same in pieces of a fraction of a second, many of them without messages."""
         records = [record for record in records if record.offset >= self.next]
         for start in range(0, len(records), SLICE):
             some = records[start : start + SLICE]
@@ -88,7 +88,7 @@ class Score(Stage):
             yield out
 
     def snapshot(self, *, whole: bool = False) -> Snapshot:
-        """How far it is."""
+        """Return the next offset and the counters."""
         del whole
         manifest = _Manifest(1, self.next, dict(self.counters))
         return Snapshot(self.next, {MANIFEST: msgspec.msgpack.encode(manifest)})
@@ -96,7 +96,7 @@ class Score(Stage):
     def _calls(self, record: Record) -> Sequence[Call]:
         value = record.value or b""
         if len(value) <= self._plan.max_record_bytes:
-            with suppress(Exception):  # combine makes a dead letter of it
+            with suppress(Exception):  # combine sends a dead letter for it
                 return self._plan.decode(value).calls
         return ()
 

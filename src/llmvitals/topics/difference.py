@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from llmvitals.topics.declared import Topic
 
 _SINGLE: Final = (".alerts.v1", ".verdicts.v1")
-"""The ends of the names of topics that must have one partition; see worker.alone."""
+"""The ends of the names of topics that must have one partition; see worker.refuse_partitions."""
 
 _SHARDED: Final = ".partials.v1"
 """The end of the name of the topic whose partitions own the series."""

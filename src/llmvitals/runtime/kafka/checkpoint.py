@@ -1,4 +1,4 @@
-"""Checkpoints on the compacted topic: written by the owner of a partition, read by the next one."""
+"""Checkpoints on the compacted topic: the owner of a partition writes them, the next owner reads them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class Mark(NamedTuple):
-    """A commit's metadata: where its checkpoint lies.
+    """The metadata of a commit: where its checkpoint lies.
 
     partition: of the checkpoint topic. at: the manifest's offset there. start: the lowest offset of
-    the newest record of any part, from which a load has to read.
+    the newest record of any part, where a load has to start reading.
     """
 
     partition: int
@@ -44,7 +44,7 @@ class Mark(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Back from text; None if it is no such mark, as after offsets were reset by hand."""
+        """Parse metadata; None if it has another form, as after offsets were reset by hand."""
         try:
             form, *numbers = map(int, text.split(":"))
             return cls(*numbers) if form == 1 else None
@@ -53,7 +53,7 @@ class Mark(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """What every chunk of one writing says: see `Chunk`."""
+    """What all chunks of one checkpoint share: see `Chunk`."""
 
     offset: int
     applied: int
@@ -62,11 +62,12 @@ class _Place(NamedTuple):
 
 
 class CheckpointWriter:
-    """The checkpoint of one partition, kept by its present owner.
+    """Writes the checkpoints of one partition for its present owner.
 
-    A new owner has a greater epoch than any seen before, so a zombie's records never win, whatever their
-    order in the log; the version in the keys keeps compaction from replacing ours by a zombie's.
-    topic_id: of the topic that is read; "" where the broker gives none.
+    A new owner has a greater epoch than any before, so records of a zombie never win, whatever their order in
+    the log; the version in the keys keeps compaction from replacing the owner's records by a zombie's.
+    number: the partition of the checkpoint topic. topic_id: of the topic that is read; "" where there is
+    none.
     """
 
     def __init__(
@@ -87,15 +88,15 @@ class CheckpointWriter:
         self._slots: dict[str, int] = {}
         self._old = dict(saved.keys)
         self._own: dict[str, list[ChunkKey]] = {}
-        """The keys of parts that are written once."""
+        """The keys of the parts that are written once."""
         self._written: set[str] = set()
         self._gone: set[str] = set()
 
     async def write(self, snapshot: Snapshot, applied: int, heard: int = 0) -> Mark:
-        """Write the parts, then the manifest; give the mark to be committed with the offset.
+        """Write the parts, then the manifest; return the mark to be committed with the offset.
 
-        The manifest says from where a restart reads: it must not be there before the parts are.
-        heard: see `Chunk`. Raises NotSent when Kafka won't take it.
+        The manifest says where a restart reads from, so the parts must be written before it.
+        heard: see `Chunk`. Raises NotSent when Kafka does not take a record.
         """
         parts = dict(snapshot.parts)
         manifest = parts.pop(MANIFEST)
@@ -112,7 +113,7 @@ class CheckpointWriter:
         return Mark(self._partition, self._places[MANIFEST], min(self._places.values()))
 
     async def sweep(self) -> None:
-        """After a commit: remove what earlier owners wrote of parts written anew, and parts that are gone."""
+        """Delete, after a commit, older versions of parts written since, and parts that are gone."""
         keys = [key for part in self._written | self._gone for key in self._old.pop(part, ())]
         keys += [key for part in self._gone for key in self._own.pop(part, ())]
         self._written.clear()
@@ -120,8 +121,8 @@ class CheckpointWriter:
         await self._producer.deliver([self._message(key, None) for key in keys])
 
     async def _write(self, parts: Mapping[str, bytes], place: _Place, *, lasting: bool = False) -> None:
-        # Posted one by one, and only then awaited together: the producer has a short queue, and hundreds
-        # that waited for a place in it at once would reach its timeout.
+        # Posted one by one, then awaited together: the producer has a short queue, and hundreds of messages
+        # that wait for a place in it at once would reach its timeout.
         posted = {part: await self._post(part, data, place) for part, data in parts.items()}
         await acknowledged([future for _, sent in posted.values() for future in sent])
         for part, (slot, sent) in posted.items():
@@ -135,7 +136,7 @@ class CheckpointWriter:
     async def _post(self, part: str, data: bytes, place: _Place) -> tuple[int, list[asyncio.Future[Any]]]:
         self._sequences[part] += 1
         chunks = split(data, sequence=self._sequences[part], **place._asdict())
-        # A single record replaces its forerunner in one piece; several must not overwrite the last whole set.
+        # A single record replaces the one before it; several must not overwrite the last complete set.
         slot = 1 - self._slots.get(part, 1) if len(chunks) > 1 else 0
         keys = [self._key(part, slot, number) for number in range(len(chunks))]
         return slot, [
@@ -151,7 +152,7 @@ class CheckpointWriter:
 
 
 class CheckpointStore:
-    """The checkpoint topic, as one consumer group sees it."""
+    """The checkpoints of one consumer group."""
 
     def __init__(self, settings: Settings, group: str, producer: Producer, tail: Tail) -> None:
         self._topic, self._group = settings.topic(Topic.CHECKPOINTS), group
@@ -171,10 +172,10 @@ class CheckpointStore:
         generation: int,
         ids: Mapping[str, str],
     ) -> dict[TopicPartition, tuple[Saved, CheckpointWriter]]:
-        """The newest checkpoint of each partition, and the ledger to go on with.
+        """Return the newest checkpoint of each partition, and a writer for the next ones.
 
         commits: what the group has committed, (offset, metadata). ids: topic → its id. Raises StateLost when
-        an offset is committed whose checkpoint is not there, MissingTopic when the checkpoint topic is not.
+        the checkpoint of a committed offset is missing, MissingTopic when the checkpoint topic is.
         """
         marks = {
             partition: Mark.parse(commit[1]) if commit else None for partition, commit in commits.items()
@@ -194,7 +195,7 @@ class CheckpointStore:
         return writers
 
     async def _places(self, marks: Mapping[TopicPartition, Mark | None]) -> dict[TopicPartition, int]:
-        """The partition of the checkpoint topic that holds the checkpoint of each."""
+        """Return, for each partition, the partition of the checkpoint topic that holds its checkpoint."""
         count = await self._partitions()
         return {
             partition: mark.partition if mark else zlib.crc32(self._owner(partition).encode()) % count
@@ -204,7 +205,7 @@ class CheckpointStore:
     async def _found(
         self, marks: Mapping[TopicPartition, Mark | None], places: Mapping[TopicPartition, int]
     ) -> dict[str, dict[ChunkKey, tuple[int, Chunk]]]:
-        """As `_read`, from where the marks allow."""
+        """Read the chunks of all owners, from the lowest offset that the marks allow."""
         count, starts = await self._partitions(), dict[int, int]()
         for partition, number in places.items():
             start = mark.start if (mark := marks[partition]) else 0
@@ -214,7 +215,7 @@ class CheckpointStore:
     def _check(
         self, partition: TopicPartition, commit: tuple[int, str], saved: Saved, mark: Mark | None
     ) -> None:
-        """Raise StateLost when the checkpoint of a commit is not there; tell of a commit that is not ours."""
+        """Raise StateLost when the checkpoint of a commit is missing; log a commit by another tool."""
         if saved.at < 0 or (mark and saved.at < mark.at):
             raise StateLost(self._lost(partition, commit, ours=mark is not None))
         if mark is None:
@@ -227,7 +228,7 @@ class CheckpointStore:
             raise MissingTopic(f"Kafka has no topic {self._topic}: run `llmvitals topics apply`") from None
 
     async def _read(self, starts: Mapping[int, int]) -> dict[str, dict[ChunkKey, tuple[int, Chunk]]]:
-        """Owner → key → its newest record, as compaction would leave it."""
+        """Return owner → key → its newest record, as compaction would leave it."""
         found: dict[str, dict[ChunkKey, tuple[int, Chunk]]] = defaultdict(dict)
         places = {TopicPartition(self._topic, number): start for number, start in starts.items()}
         async for records in self._tail.read(places):

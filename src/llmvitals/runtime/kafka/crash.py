@@ -1,4 +1,4 @@
-"""Named points at which a test can have the worker killed, as by a power cut."""
+"""Named points at which a test can kill the worker, as a power cut would."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ POINTS: Final = (
     "after-apply", "after-send", "after-delivery", "before-checkpoint", "after-checkpoint",
     "before-commit", "after-commit",
 )  # fmt: skip
-"""In the order in which a record passes them. A sink's tick has one of its own, `after-tick`: what was due is
-told, and the marks of it are not sent yet."""
+"""In the order in which a record passes them. Sinks have `after-tick`: notifications are sent, and the
+records that note this are not."""
 
 _POINT, _, _TIMES = os.environ.get("LLMVITALS_CRASH_AT", "").partition(":")
 _passed: Final = Counter[str]()

@@ -1,4 +1,4 @@
-"""Says in the log which names had no place in their view any more."""
+"""Logs names of series that are counted in `_other` because their view is full."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger(__name__)
 
 INTERVAL: Final = 60.0
-"""Seconds between two lines about the same view."""
+"""Seconds between two log lines about the same view."""
 
 
 class CutSeriesLog:
-    """One line a view and INTERVAL, with a few of the names. clock: seconds, monotonic."""
+    """Logs one line per view and INTERVAL, with a few of the names. clock: seconds, monotonic."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._said: dict[str, float] = {}
 
     def look(self, roster: CutSeries, views: Iterable[str]) -> None:
-        """Names of these views were counted in `_other` since this was last called."""
+        """Log that series of these views were counted in `_other` since the last call."""
         now = self._clock()
         for view in views:
             if now - self._said.get(view, -INTERVAL) >= INTERVAL:

@@ -30,8 +30,8 @@ Clock: TypeAlias = Callable[[], Awaitable[None]]
 class Batch(NamedTuple):
     """The records of one partition from one fetch.
 
-    stamp: names the uninterrupted reading that began with a seek. start: where this fetch began, end: where
-    the next one begins. Offsets between start and end that no record has are holes in the log.
+    stamp: identifies the uninterrupted reading since a seek. start: where this fetch began; end: where the
+    next one begins. Offsets between start and end that no record has are holes in the log.
     """
 
     stamp: int
@@ -41,47 +41,47 @@ class Batch(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """A partition's oldest offset and the one after its newest."""
+    """A partition's oldest offset, and the offset after its newest."""
 
     beginning: int
     end: int
 
 
 class Feed(Protocol):
-    """One generation of the group's membership. After a rebalance it is of no use any more."""
+    """The membership in one generation of the group. After a rebalance there is another one."""
 
     generation: int
     stamp: int
 
     def holds(self) -> bool:
-        """Whether the partitions are still ours, as far as this process knows."""
+        """Return whether this process still owns the partitions, as far as it knows."""
 
     def caught_up(self, partition: TopicPartition, offset: int) -> bool:
-        """Whether `offset` is the end of the partition."""
+        """Return whether `offset` is the end of the partition."""
 
     def sources(self) -> dict[str, int]:
-        """Input topic → number of its partitions."""
+        """Return input topic → number of its partitions."""
 
     async def committed(
         self, partitions: Collection[TopicPartition]
     ) -> dict[TopicPartition, tuple[int, str] | None]:
-        """What the group has committed: offset and metadata."""
+        """Return what the group has committed: offset and metadata."""
 
     async def topic_ids(self) -> dict[str, str]:
-        """Input topic → its id, which no later topic of that name has; "" where the broker gives none."""
+        """Return input topic → its id, which no later topic of that name has; "" where there is none."""
 
     async def bounds(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Bounds]:
-        """Which offsets Kafka has."""
+        """Return the offsets that Kafka has."""
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Read on from here, within the same stamp."""
+        """Continue reading at this offset, with the same stamp."""
 
     async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> bool:
-        """Commit under exactly this generation; False: it is over. Raises KafkaError otherwise."""
+        """Commit in this generation only; False: the generation is over. Raises KafkaError."""
 
 
 class Work(Protocol):
-    """What is done with the records of a process's topics: the transport calls it, `app` starts it."""
+    """Processes the records of a worker's topics: the transport calls it, `app` starts it."""
 
     topics: tuple[str, ...]
     failed: BaseException | None
@@ -93,26 +93,26 @@ class Work(Protocol):
         """Close."""
 
     async def load(self, feed: Feed, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """Take these partitions over; give the offsets to read from."""
+        """Take these partitions over; return the offsets to read from."""
 
     async def save(self, *, last: bool = False) -> bool:
-        """Make what is done safe; last: at the end of this generation. False: it is over already.
+        """Save what is done; last: at the end of this generation. False: the generation is over already.
 
-        Also called once the seeks are done, before anything is read, so that no zombie's later checkpoint
-        can be taken for the newest.
+        Also called after the seeks, before anything is read, so that a later checkpoint of a zombie is never
+        taken for the newest.
         """
 
     def forget(self) -> None:
-        """The partitions are no longer ours."""
+        """Give the partitions up."""
 
     async def take(self, partition: TopicPartition, batch: Batch) -> None:
-        """Do the work on a batch."""
+        """Process a batch."""
 
     async def expired(self, partition: TopicPartition, bounds: Bounds) -> None:
-        """The next offset is not in Kafka."""
+        """Continue after records that Kafka has deleted before they were read."""
 
     def recreated(self, topic: str, *, had: str, now: str) -> LlmvitalsError:
-        """Why the worker ends: a topic has another id than it had when its partitions were taken over."""
+        """Return the error for a topic whose id changed since its partitions were taken over."""
 
     def adopt(self, rules: Reread) -> bool:
         """Use the rules that were read anew; True: the partitions have to be taken over again for that."""
@@ -121,27 +121,28 @@ class Work(Protocol):
         """Return the functions to call every `settings.flush`, each independently of the others."""
 
     def progress(self) -> list[Progress]:
-        """How far each partition is."""
+        """Return how far each partition is."""
 
 
 class Host(Protocol):
-    """The app, as far as the transport needs it. stage: its process's kind."""
+    """The app, as far as the transport needs it. stage: the kind of the process."""
 
     settings: Settings
     stage: str
     work: Work
 
     async def fail(self, error: BaseException) -> None:
-        """End the worker because of this error."""
+        """End the worker with this error."""
 
     def reading(self, on: bool) -> None:
-        """Whether the partitions that are ours are being read."""
+        """Note whether the partitions of this process are being read."""
 
 
 class Progress(NamedTuple):
-    """How far a partition is read; waiting: for what, if it is not this process's own fault.
+    """How far a partition is read.
 
-    pieces: of work that are done, which tells that one record that brings much about is being worked on.
+    waiting: what it waits for outside of this process, or None. pieces: the number of pieces done, which
+    grows while one record causes much work.
     """
 
     partition: TopicPartition
@@ -158,10 +159,10 @@ class Refused(Exception):
 
 
 def fresh(batch: Batch, expected: int) -> Sequence[Record]:
-    """The batch's records from the expected offset on.
+    """Return the batch's records from the expected offset on; those before it were applied already.
 
-    What lies before it was applied already. Raises Refused when the batch begins behind it; a jump within
-    an uninterrupted reading is a hole in the log (transactions, compaction) and no reason.
+    Raises Refused when the batch begins after the expected offset. A jump inside a batch is a hole in the log
+    (transactions, compaction) and is accepted.
     """
     if batch.start > expected:
         raise Refused(expected)
@@ -171,7 +172,7 @@ def fresh(batch: Batch, expected: int) -> Sequence[Record]:
 
 
 def recreated(topic: str, *, had: str, now: str, own: bool, counted: int = 0) -> SourceRecreated:
-    """The error for a topic that has another id than the one that was read.
+    """Return the error for a topic that has another id than the one that was read.
 
     had, now: the two ids. own: it is one of llmvitals' own topics. counted: the offset it was read up to.
     """
@@ -190,9 +191,10 @@ def recreated(topic: str, *, had: str, now: str, own: bool, counted: int = 0) ->
 
 
 def resume(partition: TopicPartition, bounds: Bounds, meters: Meters, *, offset: int, counted: int) -> int:
-    """The offset to read from: `offset`, or the oldest that there is.
+    """Return the offset to read from: `offset`, or the oldest one in Kafka.
 
-    counted: the offset up to which records were applied. Raises SourceRecreated when the topic ends before.
+    counted: the offset up to which records were applied. Raises SourceRecreated when the topic ends
+    before it.
     """
     name = f"{partition.topic}[{partition.partition}]"
     if max(offset, counted) > bounds.end:

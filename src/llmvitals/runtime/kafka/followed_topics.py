@@ -1,4 +1,4 @@
-"""What lies on the topics beside a sink's own: its acts at once, its watermarks when their time has come."""
+"""The topics that a sink follows besides its own: `beside` at once, `after` when their time has come."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK: Final = 5.0
-"""Seconds that a look at a topic may take."""
+"""Seconds that reading a followed topic may take."""
 
 
 async def news(tail: Tail, topic: str | None) -> list[Record]:
-    """What a topic has had since the last look; what can't be read now is read the next time."""
+    """Return what was written to a topic since the last call; what can't be read now is read next time."""
     if topic is None:
         return []
     try:
@@ -37,9 +37,10 @@ async def news(tail: Tail, topic: str | None) -> list[Record]:
 
 @dataclass(slots=True)
 class After:
-    """Follows the topic `after` of a tap (see stage.Tap); None: there is none.
+    """Follows the topic `after` of a `SinkBinding`; None: there is none.
 
-    found: records that wait. upto: how far each partition of the sink's topic has to be taken before.
+    found: records that wait. upto: how far each partition of the sink's topic has to be taken before they are
+    handed over.
     """
 
     topic: str | None
@@ -47,11 +48,11 @@ class After:
     upto: dict[TopicPartition, int] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Begin anew: the partitions may be others."""
+        """Drop what waits: other partitions may be assigned."""
         self.found, self.upto = [], {}
 
     async def news(self, tail: Tail, feed: Feed, taken: Mapping[TopicPartition, int]) -> list[Record]:
-        """The records whose time has come; taken: how far the partitions of the sink's topic are taken."""
+        """Return the records whose time has come; taken: how far the sink's partitions are taken."""
         if not self.found and (found := await news(tail, self.topic)):
             try:
                 # Asked for after the records were read, so that these ends are behind all that came before.

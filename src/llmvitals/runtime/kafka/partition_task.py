@@ -12,9 +12,10 @@ from llmvitals.record.log import Topic
 from llmvitals.runtime.kafka.crash import passing
 from llmvitals.runtime.kafka.feed import fresh
 from llmvitals.runtime.kafka.producer import acknowledged
+from llmvitals.window import NEVER, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from aiokafka import TopicPartition
 
@@ -231,6 +232,19 @@ async def settled(points: Sequence[SavePoint], blocked: asyncio.Event) -> bool:
         if wait not in left:
             wait.result()
     return not left
+
+
+def event_time(tasks: Iterable[PartitionTask], now: float) -> int | None:
+    """Return the present event time, µs: the newest watermark plus the silence since; None if there is none.
+
+    now: by the runner's clock. The wall clock would not do: while old files are published one by one, it
+    would make the next file late. The silence is saved (`Chunk.heard`), so a restart does not change it.
+    """
+    timed = [task for task in tasks if task.watermark > NEVER]
+    if not timed:
+        return None
+    silence = now - max(task.quiet for task in timed)
+    return max(task.watermark for task in timed) + int(silence * SECOND)
 
 
 def counted(stage: Stage) -> dict[tuple[str, str], int]:

@@ -1,4 +1,4 @@
-"""Stages driven by Kafka: apply, send, await every delivery, write the checkpoint, commit."""
+"""Runs stages on Kafka: apply, send, await every delivery, write the checkpoint, commit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from llmvitals.runtime.kafka.crash import passing
 from llmvitals.runtime.kafka.cut_series import CutSeriesLog
 from llmvitals.runtime.kafka.dead_letters import DeadLetters
 from llmvitals.runtime.kafka.feed import Progress, Refused, recreated, resume
-from llmvitals.runtime.kafka.partition_task import CUT, PartitionTask, counted, settled
+from llmvitals.runtime.kafka.partition_task import CUT, PartitionTask, counted, event_time, settled
 from llmvitals.window import NEVER, SECOND, duration
 
 if TYPE_CHECKING:
@@ -35,18 +35,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK = 0.02
-"""Seconds between looks whether dead letters can be delivered again."""
+"""Seconds between two checks whether dead letters can be delivered again."""
 
 
 class StageRunner:
-    """A `feed.Work` that drives one stage per partition.
+    """A `feed.Work` that runs one stage per partition.
 
-    store, producer: checkpoints, and where messages leave. ready: is told what keeps dead letters from their
-    topic: until that is over, nothing is read, sent or saved. clock: seconds, monotonic; wall: µs since 1970.
-    A failure anywhere marks it failed: nothing is saved any more, and the error goes up.
+    store: holds the checkpoints. producer: sends the messages. ready: called with the reason why dead letters
+    can't be delivered, or None; until they can, nothing is read, sent or saved. clock: seconds, monotonic;
+    wall: µs since 1970. After an error it is marked failed: nothing is saved any more, and the error is
+    raised.
     """
 
-    def __init__(  # noqa: PLR0913 - what it drives, and what it is handed
+    def __init__(  # noqa: PLR0913 - its parts and its clients
         self,
         topics: tuple[str, ...],
         make: StageFactory,
@@ -92,18 +93,18 @@ class StageRunner:
         return True
 
     def clocks(self) -> Sequence[Clock]:
-        """One: flush what is worth it, promise for idle partitions, measure."""
+        """One: it flushes, makes promises for idle partitions and reports metrics."""
         return [self.tick]
 
     def progress(self) -> list[Progress]:
-        """How far each partition is applied."""
+        """Return how far each partition is applied."""
         waiting = self._dead_letters.trouble
         return [
             Progress(task.partition, task.stage.next, waiting, task.pieces) for task in self._tasks.values()
         ]
 
     async def load(self, feed: Feed, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """Restore a stage for each partition; give the offsets to read from.
+        """Restore a stage for each partition; return the offsets to read from.
 
         Raises StateLost, SourceRecreated, MissingTopic, or KafkaError.
         """
@@ -126,18 +127,18 @@ class StageRunner:
                 partition, stage, writer, self._producer, dead_letters=self._dead_letters
             )
             if saved.at >= 0:
-                task.counted = counted(stage)  # an earlier owner has told the meters
+                task.counted = counted(stage)  # an earlier owner has reported them
             task.heard = task.promised = task.quiet = self._clock()
             if saved.heard:
-                # Event time goes on from when the earlier owners last heard of it: else every restart in a
-                # long silence would put the clock back by that silence, and the cluster would wait for it.
+                # Event time is counted from when an earlier owner last saw it move: else every restart in a
+                # long silence would put the clock back by that silence, and all partitions would wait for it.
                 task.quiet -= max(0, self._wall() - saved.heard) / SECOND
             task.replayed = saved.applied
         self._feed, self._tasks = feed, tasks
         return {partition: task.stage.next for partition, task in tasks.items()}
 
     def forget(self) -> None:
-        """Drop the stages; what they have not saved, the next owner does again."""
+        """Drop the stages; the next owner does again what they have not saved."""
         self._measure()
         for task in self._tasks.values():
             task.closed = True
@@ -145,13 +146,13 @@ class StageRunner:
         self._dead_letters.forget()
 
     async def take(self, partition: TopicPartition, batch: Batch) -> None:
-        """Apply a batch and send what comes out. Raises what the stage or Kafka raises."""
+        """Apply a batch and send the messages. Raises what the stage or Kafka raises."""
         task, feed = self._tasks.get(partition), self._feed
         if task is None or feed is None or batch.stamp != feed.stamp or not await self._free(task):
             return
         try:
             before = task.watermark
-            # Filtered calls and dead letters say nothing of event time: with them alone it is silent.
+            # Filtered calls and dead letters have no event time, so they do not end a silence.
             if await task.take(batch) and (task.watermark > before or not task.stage.can_promise):
                 task.heard = self._clock()
                 if task.stage.next > task.replayed:
@@ -165,7 +166,7 @@ class StageRunner:
             await feed.seek(partition, gap.expected)
 
     async def _free(self, task: PartitionTask) -> bool:
-        """Wait while dead letters can't be delivered; False when nothing is to be taken any more."""
+        """Wait while dead letters can't be delivered; False when no batch may be taken any more."""
         while not (task.closed or self.failed):
             await task.reap()
             if not (self._dead_letters.trouble or task.full):
@@ -174,7 +175,7 @@ class StageRunner:
         return False
 
     async def expired(self, partition: TopicPartition, bounds: Bounds) -> None:
-        """Retention overtook the reading: count what is lost and go on. Raises SourceRecreated."""
+        """Retention has deleted the next records: count what is lost and go on. Raises SourceRecreated."""
         task, feed = self._tasks.get(partition), self._feed
         if task is None or feed is None:
             return
@@ -184,16 +185,16 @@ class StageRunner:
             await feed.seek(partition, task.stage.next)
 
     def recreated(self, topic: str, *, had: str, now: str, counted: int = 0) -> SourceRecreated:
-        """Nothing is read any more; counted: the offset that the topic was read up to."""
+        """Return the error for a topic that has another id; counted: the offset it was read up to."""
         return recreated(topic, had=had, now=now, own=topic not in self._calls, counted=counted)
 
     def _same(self, topic: str, saved: Saved, now: str) -> None:
-        """Raise SourceRecreated when the checkpoint is that of another topic, and anything of it was read."""
+        """Raise SourceRecreated when the checkpoint belongs to another topic, and records of it were read."""
         if saved.topic_id and now and saved.topic_id != now and max(saved.applied, saved.offset) > 0:
             raise self.recreated(topic, had=saved.topic_id, now=now, counted=saved.applied)
 
     async def save(self, *, last: bool = False) -> bool:
-        """Write and commit what is applied; last: flush and save all of it, and take nothing any more."""
+        """Write a checkpoint and commit; last: flush and save everything, and take nothing any more."""
         async with self._saving:
             feed, points = self._feed, []
             if feed is None or self.failed or not feed.holds():
@@ -208,7 +209,7 @@ class StageRunner:
             return await self._write(feed, points) or self._dead_letters.trouble is not None
 
     async def tick(self) -> None:
-        """Flush every stage, and promise for those that are idle."""
+        """Flush every stage, and make promises for idle partitions."""
         if self._dead_letters.trouble:
             self._measure()
             return
@@ -223,7 +224,7 @@ class StageRunner:
         self._measure()
 
     async def _write(self, feed: Feed, points: Sequence[SavePoint]) -> bool:
-        """Deliveries, checkpoints, commit, in this order.
+        """Await the deliveries, write the checkpoints, commit, in this order.
 
         False: the generation is over, or dead letters can't be delivered, and nothing was written.
         """
@@ -245,7 +246,7 @@ class StageRunner:
         return True
 
     async def _promise(self) -> None:
-        """For partitions that are caught up and silent: commit a promise, and only then send it."""
+        """Commit a promise for each partition that is caught up and silent, and only then send it."""
         feed = self._feed
         if feed is None or not (idle := [task for task in self._tasks.values() if self._silent(task, feed)]):
             return
@@ -253,7 +254,8 @@ class StageRunner:
             for task in idle:
                 await held.enter_async_context(task.lock)
             idle = [task for task in idle if self._silent(task, feed)]
-            now = self._event_clock()
+            if (now := event_time(self._tasks.values(), self._clock())) is None:
+                now = self._wall() - self._disorder
             for task in idle:
                 task.stage.promise(now)
                 task.promised = self._clock()
@@ -266,27 +268,15 @@ class StageRunner:
         return (
             task.stage.can_promise
             and not task.closed
-            and not task.holding  # the promise has to be saved before anything else is done
+            and not task.holding  # nothing may be done before the promise is saved
             and now - task.heard >= self._idle
             and now - task.promised >= self._pane
             and feed is self._feed
             and feed.caught_up(task.partition, task.stage.next)
         )
 
-    def _event_clock(self) -> int:
-        """What time it is where the events are: the newest watermark here, and the silence since.
-
-        Not the wall clock: of old files that are published one by one, the next would be late. The silence
-        outlives its owners (`Chunk.heard`), so a restart changes nothing about what is promised.
-        """
-        told = [task for task in self._tasks.values() if task.watermark > NEVER]
-        if not told:
-            return self._wall() - self._disorder
-        silence = self._clock() - max(task.quiet for task in told)
-        return max(task.watermark for task in told) + int(silence * SECOND)
-
     def _heard(self, task: PartitionTask) -> int:
-        """`task.quiet` as other processes understand it, µs since 1970."""
+        """Return `task.quiet` on the wall clock, µs since 1970."""
         return self._wall() - int((self._clock() - task.quiet) * SECOND)
 
     def _measure(self) -> None:

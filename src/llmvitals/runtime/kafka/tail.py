@@ -1,4 +1,4 @@
-"""Reading partitions from an offset to their end, beside the consumer group."""
+"""Reads partitions from an offset to their end, outside of the consumer group."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Tail:
                 await asyncio.wait_for(self._consumer.stop(), 3)
 
     async def read(self, starts: Mapping[TopicPartition, int]) -> AsyncIterator[Sequence[Any]]:
-        """Lists of records, each of one partition, from these offsets to the ends as they are now."""
+        """Yield lists of records, each of one partition, from these offsets to the present ends."""
         consumer, partitions = self._consumer, list(starts)
         if not partitions:
             return
@@ -72,7 +72,7 @@ class Tail:
             consumer.pause(*partitions)
 
     async def whole(self, topic: str) -> list[Any]:
-        """The newest record of every key of a compacted topic, in the order in which they were written."""
+        """Return the newest record of every key of a compacted topic, in the order of the log."""
         self._ids[topic] = await self._id(topic)
         cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001 - topics() hides partitions
         numbers = cluster.partitions_for_topic(topic) or ()
@@ -84,10 +84,10 @@ class Tail:
         return list(newest.values())
 
     async def news(self, topic: str) -> list[Any]:
-        """What was written to a topic since `whole` or `news` was called for it, tombstones too.
+        """Return what was written to a topic since `whole` or `news` was called for it, with tombstones.
 
-        Partitions that were added since are read from their beginning, and so is all of the topic when it was
-        deleted and created again meanwhile.
+        Partitions added since are read from their beginning, and so is the whole topic if it was deleted and
+        created again.
         """
         had, now = self._ids.get(topic, ""), await self._id(topic)
         if had and now and had != now:
@@ -99,14 +99,14 @@ class Tail:
         return await self._on(topic, followed)
 
     async def _id(self, topic: str) -> str:
-        """The topic's id, "" where that can't be had now."""
+        """Return the topic's id, "" when the broker does not answer."""
         try:
             return (await topic_ids(self._consumer._client, [topic])).get(topic, "")  # noqa: SLF001 - as above
         except KafkaError:
             return ""
 
     async def _on(self, topic: str, starts: dict[TopicPartition, int]) -> list[Any]:
-        """The records from here on; the next reading of the topic goes on behind them."""
+        """Return the records from these offsets on; the next call for the topic continues after them."""
         async with self._reading:
             found: list[Any] = []
             followed = dict(starts)
