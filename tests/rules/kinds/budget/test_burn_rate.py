@@ -131,7 +131,7 @@ def test_a_rolling_budget_burns_too(tmp_path):
     )
     fired = next(iter(walk(rule, spending(20, START, START + 2 * HOUR), START + 2 * HOUR)))
     assert (fired.facet, fired.level, fired.ends) == ("burn", "14.4x", None)
-    assert "gone in 2 d" in fired.note
+    assert "exhausted in 2 d" in fired.note
 
 
 def test_a_point_says_how_fast_the_last_hour_was(tmp_path):

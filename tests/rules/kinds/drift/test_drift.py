@@ -91,7 +91,7 @@ def test_it_finds_calls_that_are_more_alike_than_they_were(state):
     readings = fed(state, [closer(talk(rng, CALLS), 0.8) for _ in range(3)], LEARN)
     assert readings[-1].verdict == "breach"
     assert readings[-1].stands[0].measures["topics"] < 0.5
-    assert readings[-1].note.startswith("the same topics, but repeated")
+    assert readings[-1].note.startswith("the same topics, but in other shares")
 
 
 def test_it_is_over_when_calls_are_what_they_were(state):
@@ -186,7 +186,7 @@ def test_a_reference_can_be_taken_out_and_put_in(state):
     adopted(other, None)
     assert reference_of(other) is None
     assert fed(other, minutes(22, 1), 2 * LEARN)[0].note == "learning"
-    with pytest.raises(ValueError, match="this is no reference"):
+    with pytest.raises(ValueError, match="this is not a reference"):
         adopted(state, b"none")
     assert reference_of(state) == reference
 

@@ -105,7 +105,7 @@ def test_only_the_providers_own_faults_count_where_they_are_named(tmp_path):
     assert accepted("Timeout") == accepted("[Timeout]") == {"unknown", "Timeout"}
     assert accepted("{not: [BadRequest]}") == {"unknown", "Timeout", "InternalServerError"}
     assert accepted("{regex: '.*ServerError|T.*'}") == {"unknown", "Timeout", "InternalServerError"}
-    with pytest.raises(RuleError, match="the calls that went well"):
+    with pytest.raises(RuleError, match="successful calls"):
         accepted("{not: {regex: '.*'}}")
 
 
@@ -114,13 +114,13 @@ def test_only_the_providers_own_faults_count_where_they_are_named(tmp_path):
     [
         ("minor: 0.2", "in per cent, such as 20%"),
         ("minor: 0%", "write a greater share"),
-        ("minor: 60%, major: 20%", "minor has to be the lesser share"),
+        ("minor: 60%, major: 20%", "minor has to be below major"),
         ("minor: 20%, resolve_below: 30%", "write a lower share"),
         ("major: 120%", "between 0% and 100%"),
         ("errors: [3]", "put it in quotes"),
         ("errors: []", "the list is empty"),
         ("where: {error_type: Timeout}", "write errors: [Timeout, …]"),
-        ("where: {status: error}", "would leave out the calls that went well"),
+        ("where: {status: error}", "would exclude successful calls"),
         ("severe: 60%", "unknown key 'severe'"),
         ("window: 61s", "write 1m"),
     ],

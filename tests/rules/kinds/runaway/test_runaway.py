@@ -155,7 +155,7 @@ def test_a_second_runaway_is_another_episode_however_soon_it_comes(tmp_path):
         ("signatures: 30", "write {calls: 30, at_most: 3}"),
         ("signatures: {calls: 30}", "at_most is missing"),
         ("signatures: {calls: 30, most: 3}", "did you mean at_most?"),
-        ("signatures: {calls: 3, at_most: 3}", "write at_most well below calls"),
+        ("signatures: {calls: 3, at_most: 3}", "at_most has to be well below calls"),
         ("spend: 5, window: 2d", "at most 24h"),
         ("spend: 5}\nfor: 5m #", "takes no for: leave it out"),
     ],

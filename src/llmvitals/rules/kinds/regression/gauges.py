@@ -32,4 +32,4 @@ def gauge_of(name: str) -> Gauge:
             return Level(metric)
         case "log_mean":
             return Level(metric, sketch=sketch_of(name), logs="" if sketch_of(name) else metric.logs)
-    raise ValueError(f"{name} cannot be compared with the past")
+    raise ValueError(f"{name} has no calls that can be compared")
