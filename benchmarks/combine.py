@@ -1,14 +1,15 @@
-"""How many calls a second one combine stage takes, alone, without Kafka: `python benchmarks/combine.py`.
+"""Measures the calls per second of one combine stage without Kafka: `python benchmarks/combine.py [CALLS]`.
 
-Everything is on: decode, price, dedupe, four views (three with contributors), sketches, early frames.
-Two logs: one in the order of time, and one whose every batch touches thirty panes.
+All of its work is included: decoding, prices, duplicates, four views (three with contributors), sketches and
+early frames. There are two logs: one in the order of time, and one in which every batch has calls of 30
+panes.
 """
 
 from __future__ import annotations
 
+import argparse
 import gc
 import random
-import sys
 import time
 from typing import Any
 
@@ -59,7 +60,7 @@ def event(dice: random.Random, number: int, at: int) -> dict[str, Any]:
 
 
 def log(count: int, per_second: int, spread_ms: int) -> list[Logged]:
-    """A log of calls; spread_ms: how far before its Kafka time a call may have ended."""
+    """Make a log of calls. spread_ms: by how much a call may end before its Kafka time."""
     dice = random.Random(7)
     records = []
     for number in range(count):
@@ -81,7 +82,7 @@ def run(records: list[Logged], disorder_s: int) -> float:
     )
     stage = Combine(plan, source="calls/0", sources={"calls": 1}, parts={}, beginning=0)
     gc.collect()
-    gc.freeze()  # the log is the benchmark's, not the stage's
+    gc.freeze()  # so that the log of the benchmark does not slow down the garbage collector
     flushed = time.perf_counter()
     work = time.process_time()
     size = 0
@@ -100,8 +101,11 @@ def run(records: list[Logged], disorder_s: int) -> float:
 
 
 def main() -> None:
-    """Both logs, at 300,000 calls each or as many as asked for."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 300_000
+    """Measure both logs."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    parser.add_argument("calls", nargs="?", type=int, default=300_000, help="calls in each log")
+    count = parser.parse_args().calls
     print("in the order of time, 5,000 calls per second of event time:")
     run(log(count, 5_000, 5_000), 10)
     print("every batch touches 30 panes:")

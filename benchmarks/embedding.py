@@ -1,4 +1,4 @@
-"""What embeddings cost combine: `python benchmarks/embedding.py [calls] [dimension]`.
+"""Measures the cost of embeddings in combine: `python benchmarks/embedding.py [calls] [dimension]`.
 
 The same log, whose calls bring a vector in base64, goes through the whole stage with and without a view whose
 rule asks for drift by app; in turns, and the median of the differences is told. Processor time, with one

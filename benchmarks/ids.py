@@ -1,4 +1,4 @@
-"""What it costs to remember ids for an hour: `python benchmarks/ids.py [BROKERS]`.
+"""Measures the cost of remembering ids for an hour: `python benchmarks/ids.py [BROKERS]`.
 
 For 100, 1,000 and 10,000 calls a second on one partition: memory, what the checkpoint holds, how long a
 restart takes to have it again, and the time per call, without and with response ids, and of copies that are
@@ -42,7 +42,7 @@ def names(rate: int, seconds: float) -> Iterator[tuple[list[str], np.ndarray]]:
 
 
 def fill(rate: int, *, with_responses: bool) -> tuple[SeenIds, Clock, list[str], float]:
-    """An hour and a bit of calls: what is remembered, the clock, the first ids, and µs per call."""
+    """Add a little more than an hour of calls. Returns the ids, the clock, the first ids and µs per call."""
     seen, clock, first, spent, calls = SeenIds(HOUR // PANE, MOST, PANE), Clock(PANE, PANE), [], 0.0, 0
     for ids, times in names(rate, 3_500):
         first = first or ids
@@ -61,7 +61,7 @@ def fill(rate: int, *, with_responses: bool) -> tuple[SeenIds, Clock, list[str],
 
 
 def late(seen: SeenIds, clock: Clock, ids: list[str]) -> float:
-    """µs per call of copies of the first calls."""
+    """µs per call for duplicates of the first calls."""
     times = np.full(len(ids), START)
     placed = clock.advance(times, times + HOUR, np.arange(10**9, 10**9 + len(ids)))
     begun = time.process_time()
@@ -70,7 +70,7 @@ def late(seen: SeenIds, clock: Clock, ids: list[str]) -> float:
 
 
 async def through_kafka(brokers: str, parts: dict[str, bytes]) -> tuple[float, float]:
-    """Seconds to write the parts, which happens over an hour, and to load them."""
+    """Seconds to write the parts (in practice spread over an hour), and to load them."""
     settings = Settings(brokers=brokers, topic_prefix="bench")
     outbox = Producer(settings, "bench")
     store = CheckpointStore(settings, f"bench-{uuid.uuid4()}", outbox, Tail(settings, "bench"))
@@ -93,7 +93,7 @@ async def through_kafka(brokers: str, parts: dict[str, bytes]) -> tuple[float, f
 
 
 def row(rate: int, brokers: str | None, *, with_responses: bool) -> None:
-    """Measure one rate, and print it."""
+    """Measure and print one rate."""
     seen, clock, first, each = fill(rate, with_responses=with_responses)
     manifest = state.Manifest(pane_us=PANE, disorder_us=PANE, offset=0, applied=0, floor=2**62)
     parts = manifest.hold_ids(seen.sealed) | {state.PART: manifest.encode()}
@@ -111,7 +111,7 @@ def row(rate: int, brokers: str | None, *, with_responses: bool) -> None:
 
 
 def main() -> None:
-    """All rates."""
+    """Measure all rates."""
     brokers = sys.argv[1] if len(sys.argv) > 1 else None
     for rate in (100, 1_000, 10_000):
         for with_responses in (False, True):

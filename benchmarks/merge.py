@@ -1,4 +1,4 @@
-"""How fast merge is without Kafka: `python benchmarks/merge.py [series] [sources] [minutes]`."""
+"""Measures the speed of merge without Kafka: `python benchmarks/merge.py [series] [sources] [minutes]`."""
 
 from __future__ import annotations
 

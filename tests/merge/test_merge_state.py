@@ -86,43 +86,43 @@ def plan(**more: Any) -> Any:
 
 
 def test_an_open_pane_of_an_eager_view_can_fire_before_it_closes():
-    rules = plan()
-    stage = merge(rules)
+    planned = plan()
+    stage = merge(planned)
     assert stage.apply(log([frame(0, 1, entry(0, vitals(calls=60), "team", "x"))])) == []
     out = stage.apply(log([frame(1, 1, entry(1, vitals(calls=40), "team", "x"))], 1))
     assert [(m.topic, m.key, Alert.decode(m.value).value) for m in out] == [(Topic.ALERTS, b"r-x", 100)]
     stage.apply(log([frame(0, 1, floor=1), frame(1, 1, floor=1)], 2))
     # What is still open has not grown, and was looked at when it had.
-    assert [asked for asked in rules.engine.asked if asked[1] > -(10**9)][-1] == (("x",), 1, [0], [])
+    assert [asked for asked in planned.engine.asked if asked[1] > -(10**9)][-1] == (("x",), 1, [0], [])
 
 
 def test_after_a_restart_every_memory_is_asked_once_and_open_panes_only_when_they_grow():
     frames = [frame(0, 1, *(entry(pane, ONE, "team", "x") for pane in (0, 5)), of=1)]
     stage = merge(plan())
     stage.apply(log(frames))
-    rules = plan()
-    again = merge(rules, stage.snapshot(whole=True).parts)
+    planned = plan()
+    again = merge(planned, stage.snapshot(whole=True).parts)
     later = [frame(0, 2, floor=1, of=1), frame(0, 3, entry(5, vitals(calls=2), "team", "x"), floor=1, of=1)]
     again.apply(log(later, 1))
-    assert rules.engine.asked == [(("x",), 1, [0], []), (("x",), 1, [], [5])]
+    assert planned.engine.asked == [(("x",), 1, [0], []), (("x",), 1, [], [5])]
 
 
 def test_rules_are_asked_once_a_frame_about_all_that_closed():
-    rules = plan()
-    stage = merge(rules)
+    planned = plan()
+    stage = merge(planned)
     stage.apply(log([frame(0, 1, *(entry(n, ONE, "team", "x") for n in range(4)), floor=3, of=1)]))
-    assert rules.engine.asked == [(("x",), 3, [0, 1, 2], [3])]
+    assert planned.engine.asked == [(("x",), 3, [0, 1, 2], [3])]
 
 
 def test_a_series_that_wants_to_tick_is_asked_when_other_panes_close():
-    rules = plan()
-    stage = merge(rules)
+    planned = plan()
+    stage = merge(planned)
     stage.apply(
         log([frame(0, 1, entry(0, ONE, "team", "x"), entry(0, vitals(), "team", "y"), floor=1, of=1)])
     )
-    rules.engine.asked.clear()
+    planned.engine.asked.clear()
     stage.apply(log([frame(0, 1, floor=1, of=1), frame(0, 2, floor=9, of=1)], 1))
-    assert rules.engine.asked == [(("x",), 9, [], [])]
+    assert planned.engine.asked == [(("x",), 9, [], [])]
 
 
 def test_a_bucket_that_has_nothing_but_a_rule_s_memory_wakes_up_for_it():
@@ -130,12 +130,12 @@ def test_a_bucket_that_has_nothing_but_a_rule_s_memory_wakes_up_for_it():
         def due(self, state):
             return FIRST + 5 if len(self.asked) == 1 else FOREVER
 
-    rules: Any = MergePlan(PANE, VIEWS, engine=Late("rule"))
-    stage = merge(rules)
+    planned: Any = MergePlan(PANE, VIEWS, engine=Late("rule"))
+    stage = merge(planned)
     stage.apply(log([frame(0, 1, entry(0, ONE, "rule", "x"), floor=1, of=1), frame(0, 2, floor=4, of=1)]))
-    assert rules.engine.asked == [(("x",), 1, [0], [])]
+    assert planned.engine.asked == [(("x",), 1, [0], [])]
     stage.apply(log([frame(0, 3, floor=5, of=1), frame(0, 4, floor=6, of=1)], 2))
-    assert rules.engine.asked[1:] == [(("x",), 5, [], [])]
+    assert planned.engine.asked[1:] == [(("x",), 5, [], [])]
 
 
 def test_the_memory_of_a_series_is_dropped_when_it_is_empty():
@@ -147,17 +147,17 @@ def test_the_memory_of_a_series_is_dropped_when_it_is_empty():
 
 
 def test_views_without_rules_are_not_asked_about():
-    rules = plan()
-    stage = merge(rules)
+    planned = plan()
+    stage = merge(planned)
     stage.apply(log([frame(0, 1, entry(0, ONE), entry(0, ONE, "app", "a"), floor=1, of=1)]))
-    assert rules.engine.asked == []
+    assert planned.engine.asked == []
 
 
 def test_a_view_for_rules_only_is_asked_about_and_keeps_no_windows():
-    rules: Any = MergePlan(PANE, VIEWS, engine=Spending("rule"))
-    stage = merge(rules)
+    planned: Any = MergePlan(PANE, VIEWS, engine=Spending("rule"))
+    stage = merge(planned)
     assert stage.apply(log([frame(0, 1, entry(0, ONE, "rule", "a"), floor=1, of=1)])) == []
-    assert rules.engine.asked == [(("a",), 1, [0], [])]
+    assert planned.engine.asked == [(("a",), 1, [0], [])]
     assert stage.series == 1
 
 
@@ -191,13 +191,13 @@ def random_log(drawn):
 def test_a_restart_from_a_fuzzy_checkpoint_ends_with_the_same_points_and_alerts(drawn, data):
     """Wherever it crashes and however few buckets a checkpoint has: nothing is lost, nothing differs."""
     records = random_log(drawn)
-    rules = plan(buckets=16, rounds=8)
-    whole = merge(rules).apply(records)
+    planned = plan(buckets=16, rounds=8)
+    whole = merge(planned).apply(records)
     with pytest.MonkeyPatch.context() as patch:
         for module in (settle, stage_module):
             patch.setattr(module, "STRETCH", 1)
-        straight = merge(rules).apply(records)
-        out = disturbed(records, rules, data)
+        straight = merge(planned).apply(records)
+        out = disturbed(records, planned, data)
     assert stored(out) == stored(straight)
     assert alerts(out) == alerts(straight) == alerts(whole)
     assert contents(straight) == contents(whole)
@@ -209,9 +209,9 @@ def test_what_an_open_pane_has_told_is_not_told_again_when_panes_close_in_pieces
     (told,) = alerts(merge(plan()).apply(records))
     assert Alert.decode(told.value).value == 100
     monkeypatch.setattr(settle, "STRETCH", 1)
-    rules = plan()
-    assert alerts(merge(rules).apply(records)) == {told}
-    assert [asked[2:] for asked in rules.engine.asked[-2:]] == [([0], []), ([1], [])]
+    planned = plan()
+    assert alerts(merge(planned).apply(records)) == {told}
+    assert [asked[2:] for asked in planned.engine.asked[-2:]] == [([0], []), ([1], [])]
 
 
 def test_a_checkpoint_within_a_frame_knows_which_buckets_have_it(monkeypatch):
@@ -234,10 +234,10 @@ def alerts(messages):
     return {message for message in messages if message.topic is Topic.ALERTS}
 
 
-def disturbed(records, rules, data):
+def disturbed(records, planned, data):
     """What is sent when it dies again and again, also within what one frame brings about."""
     parts: dict[str, bytes] = {}
-    stage, out, durable = merge(rules), [], []
+    stage, out, durable = merge(planned), [], []
     work: Iterator[list[Message]] = iter(())
     last = records[-1].offset
     while True:
@@ -254,7 +254,7 @@ def disturbed(records, rules, data):
             parts.update(written[: None if what == "checkpoint" else -1])
             durable = list(out)
         if what in ("crash", "torn"):
-            stage, out, work = merge(rules, parts), list(durable), iter(())
+            stage, out, work = merge(planned, parts), list(durable), iter(())
 
 
 def test_a_clean_stop_replays_nothing_and_forgets_nothing():
@@ -271,8 +271,8 @@ def test_a_clean_stop_replays_nothing_and_forgets_nothing():
 
 
 def test_every_changed_bucket_is_written_within_its_rounds_and_only_those():
-    rules = plan(buckets=64, rounds=16)
-    stage = merge(rules)
+    planned = plan(buckets=64, rounds=16)
+    stage = merge(planned)
     teams = [entry(0, ONE, "team", f"{n}") for n in range(500)]
     stage.apply(log([frame(0, 1, *teams)]))
     written = [set(stage.snapshot().parts) - {"manifest"} for _ in range(16)]

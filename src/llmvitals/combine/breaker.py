@@ -27,9 +27,8 @@ class Breaker(msgspec.Struct):
     """The current span and the state of the alert: a pure function of the log.
 
     A span ends before the first record that comes SPAN after its earliest one, once it has LEAST records.
-    begin: the earliest Kafka time in it, µs; None: it is empty. records: how many it has. letters: the dead
-    letters by code. since: the begin of the span in which the alert fired; None: not firing. at: the time of
-    the last change.
+    begin: the earliest Kafka time in it, µs (None: empty). records: how many it has. letters: dead letters
+    by code. since: the begin of the span in which the alert fired; None: not firing. at: of the last change.
     """
 
     begin: int | None = None

@@ -1,7 +1,4 @@
-"""Limits the names (series) of each view: further names are counted in `_other`.
-
-So memory and stores stay bounded, however many names the calls have.
-"""
+"""Limits the names (series) of each view, so that memory stays bounded: further names count in `_other`."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ LONGEST: Final = 64
 DELTA: Final = 2_000
 """Changes of names that the manifest may hold; with more of them, all names are written to a part."""
 
-Admission = tuple[int, int, int]
+Place = tuple[int, int, int]
 """The pane from which on a name has a place, and the first and the last period in which it was seen."""
 
 
@@ -61,7 +58,7 @@ class ViewState(msgspec.Struct, array_like=True):
         if (len(self.least) < SAMPLE or digest < self.least[-1]) and digest not in self.least:
             self.least = tuple(sorted((*self.least, digest))[:SAMPLE])
 
-    def estimated_names(self) -> int:
+    def cut_names(self) -> int:
         """How many names were cut. From SAMPLE on it is an estimate, within some per cent."""
         if len(self.least) < SAMPLE:
             return len(self.least)
@@ -75,17 +72,17 @@ class ViewState(msgspec.Struct, array_like=True):
 class RosterState(msgspec.Struct, array_like=True):
     """The roster in the manifest, as at the manifest's offset.
 
-    limits: (offset from which on they are in force, limits or None for none). decided_up_to: frames below
+    limits: (offset from which on they are in force, limits or None for none). decided: frames below
     this offset are decided. slot, stamp: the part with the names, and its offset (-1: no part). views: view →
     state. changed: names that changed since `stamp` (None: the name lost its place).
     """
 
     limits: list[tuple[int, Limits | None]] = []
-    decided_up_to: int = 0
+    decided: int = 0
     slot: int = 0
     stamp: int = -1
     views: dict[str, ViewState] = {}
-    changed: dict[str, dict[bytes, Admission | None]] = {}
+    changed: dict[str, dict[bytes, Place | None]] = {}
 
 
 class _FrameChange(NamedTuple):
@@ -94,12 +91,12 @@ class _FrameChange(NamedTuple):
     offset: int
     view: str
     state: ViewState
-    admissions: dict[bytes, Admission | None]
+    places: dict[bytes, Place | None]
 
 
 class _SavedNames(msgspec.Struct, array_like=True):
     stamp: int
-    admissions: dict[str, dict[bytes, Admission]]
+    places: dict[str, dict[bytes, Place]]
 
 
 class Roster:
@@ -122,46 +119,42 @@ class Roster:
         self._plan, self._saved = plan, saved
         if not saved.limits:  # a checkpoint of a version without a roster
             saved.limits.append((NEVER, None if until else plan.limits))
-        until = max(until, saved.decided_up_to)
+        until = max(until, saved.decided)
         self.unsaved = saved.limits[-1][1] != plan.limits
         """Whether the limits in force are in no manifest yet."""
         if self.unsaved:
             saved.limits.append((until, plan.limits))
         # Views that were removed from the settings are dropped.
         saved.views = {view: state for view, state in saved.views.items() if view in plan.views}
-        saved.changed = {view: admissions for view, admissions in saved.changed.items() if view in plan.views}
-        self._base = {
-            view: admissions for view, admissions in _read_names(saved, parts).items() if view in plan.views
-        }
+        saved.changed = {view: places for view, places in saved.changed.items() if view in plan.views}
+        read = _read_names(saved, parts)
+        self._base = {view: places for view, places in read.items() if view in plan.views}
         self._states = {view: msgspec.structs.replace(state) for view, state in saved.views.items()}
-        self._admissions = {view: dict(admissions) for view, admissions in self._base.items()}
-        for view, admissions in saved.changed.items():
-            _update(self._admissions.setdefault(view, {}), admissions)
+        self._places = {view: dict(places) for view, places in self._base.items()}
+        for view, places in saved.changed.items():
+            _update(self._places.setdefault(view, {}), places)
         self._changes: deque[_FrameChange] = deque()
-        self._changed_by_frame: dict[str, dict[bytes, Admission | None]] = {}
+        self._changed: dict[str, dict[bytes, Place | None]] = {}
 
     def admits(self, offset: int, view: str, series: tuple[str, ...], pane: int) -> bool:
         """Whether an entry is counted under its own name, else in OTHER. Its pane must be open."""
         if not series or OTHER in series:
             return True
-        state, admissions, key = (
-            self._states.setdefault(view, ViewState()),
-            self._names_of(view),
-            series_key(view, series),
-        )
+        state, places = self._states.setdefault(view, ViewState()), self._names_of(view)
+        key = series_key(view, series)
         period = pane * self._plan.pane_us // self._length(view)
-        admission = admissions.get(key)
-        if admission is not None and pane >= admission[0]:
-            if period > admission[2]:
-                self._set(view, key, (admission[0], admission[1], period))
+        place = places.get(key)
+        if place is not None and pane >= place[0]:
+            if period > place[2]:
+                self._set(view, key, (place[0], place[1], period))
             return True
-        if admission is None and pane > state.last_cut and len(admissions) < self.limit(view, offset):
+        if place is None and pane > state.last_cut and len(places) < self.limit(view, offset):
             self._set(view, key, (state.last_cut + 1, period, period))
             return True
         state.last_cut = max(state.last_cut, pane)
         state.note_cut(key, _printable(series))
         self.cut[view] += 1
-        self._changed_by_frame.setdefault(view, {})
+        self._changed.setdefault(view, {})
         return False
 
     def end_frame(self, offset: int, low: int, *, rose: bool) -> list[Message]:
@@ -172,11 +165,10 @@ class Roster:
                 out += self._cardinality_points(view, state)
                 if 0 <= low < FOREVER:  # below 0 while a source has no floor yet
                     self._begin_period(view, state, low * self._plan.pane_us // self._length(view))
-        for view, admissions in self._changed_by_frame.items():
-            self._changes.append(
-                _FrameChange(offset, view, msgspec.structs.replace(self._states[view]), admissions)
-            )
-        self._changed_by_frame = {}
+        for view, places in self._changed.items():
+            state = msgspec.structs.replace(self._states[view])
+            self._changes.append(_FrameChange(offset, view, state, places))
+        self._changed = {}
         return out
 
     def examples(self, view: str) -> tuple[str, ...]:
@@ -195,11 +187,11 @@ class Roster:
         """
         saved, self.unsaved = self._saved, False
         # A run before this one may have come further.
-        saved.decided_up_to = max(saved.decided_up_to, upto + 1)
+        saved.decided = max(saved.decided, upto + 1)
         while self._changes and self._changes[0].offset < offset:
             change = self._changes.popleft()
             saved.views[change.view] = change.state
-            saved.changed.setdefault(change.view, {}).update(change.admissions)
+            saved.changed.setdefault(change.view, {}).update(change.places)
         saved.limits = [
             entry
             for entry, after in zip_longest(saved.limits, saved.limits[1:])
@@ -207,41 +199,39 @@ class Roster:
         ]
         if sum(map(len, saved.changed.values())) <= DELTA:
             return saved, {}
-        for view, admissions in saved.changed.items():
-            _update(self._base.setdefault(view, {}), admissions)
+        for view, places in saved.changed.items():
+            _update(self._base.setdefault(view, {}), places)
         # There are two parts in turn: the one that the last manifest names must stay until the next is
         # written.
         saved.slot, saved.stamp, saved.changed = 1 - saved.slot, offset, {}
         return saved, {_part(saved.slot): msgspec.msgpack.encode(_SavedNames(offset, self._base))}
 
-    def _names_of(self, view: str) -> dict[bytes, Admission]:
-        return self._admissions.setdefault(view, {})
+    def _names_of(self, view: str) -> dict[bytes, Place]:
+        return self._places.setdefault(view, {})
 
     def _length(self, view: str) -> int:
         """The length of a view's period, µs: shorter for sessions, which come and go within a day."""
         return HOUR if "session" in self._plan.views[view].by else DAY
 
-    def _set(self, view: str, key: bytes, admissions: Admission | None) -> None:
-        _update(self._names_of(view), {key: admissions})
-        self._changed_by_frame.setdefault(view, {})[key] = admissions
+    def _set(self, view: str, key: bytes, place: Place | None) -> None:
+        _update(self._names_of(view), {key: place})
+        self._changed.setdefault(view, {})[key] = place
 
     def _begin_period(self, view: str, state: ViewState, period: int) -> None:
         """Begin a period, if it is new: names that were not seen lately lose their places."""
         if period <= state.period:
             return
         for key in [
-            key
-            for key, admissions in self._names_of(view).items()
-            if not self._keeps_place(view, admissions, period)
+            key for key, place in self._names_of(view).items() if not self._keeps_place(view, place, period)
         ]:
             self._set(view, key, None)
         if state.period > NEVER:
             state.reset()
         state.period = period
-        self._changed_by_frame.setdefault(view, {})
+        self._changed.setdefault(view, {})
 
-    def _keeps_place(self, view: str, admissions: Admission, period: int) -> bool:
-        _, first, last = admissions
+    def _keeps_place(self, view: str, place: Place, period: int) -> bool:
+        _, first, last = place
         days = ESTABLISHED if last > first and self._length(view) == DAY else 1
         return last >= period - days
 
@@ -250,13 +240,13 @@ class Roster:
         if state.cut <= state.reported:
             return
         state.reported, length = state.cut, self._length(view)
-        self._changed_by_frame.setdefault(view, {})
+        self._changed.setdefault(view, {})
         period = state.period if state.period > NEVER else state.last_cut * self._plan.pane_us // length
         point = Point(
             measurement=CARDINALITY,
             start=period * length,
             tags={"view": view, "window": duration_text(length), "shard": str(self._plan.shard)},
-            counts={"names": len(self._names_of(view)), "cut": state.estimated_names()},
+            counts={"names": len(self._names_of(view)), "cut": state.cut_names()},
             measures={},
             texts={"name": view, "examples": ", ".join(state.examples)},
             upto=state.last_cut,
@@ -285,7 +275,7 @@ def _part(slot: int) -> str:
     return f"names/{slot}"
 
 
-def _read_names(saved: RosterState, parts: dict[str, bytes]) -> dict[str, dict[bytes, Admission]]:
+def _read_names(saved: RosterState, parts: dict[str, bytes]) -> dict[str, dict[bytes, Place]]:
     """Read the names as at the saved stamp."""
     if saved.stamp < 0:
         return {}
@@ -295,15 +285,15 @@ def _read_names(saved: RosterState, parts: dict[str, bytes]) -> dict[str, dict[b
         raise StateLost(f"the names of a checkpoint can't be read ({error}): {CURE}") from error
     if names.stamp != saved.stamp:
         raise StateLost(f"the names of a checkpoint are of offset {names.stamp}, not {saved.stamp}: {CURE}")
-    return names.admissions
+    return names.places
 
 
-def _update(admissions: dict[bytes, Admission], changed: dict[bytes, Admission | None]) -> None:
+def _update(places: dict[bytes, Place], changed: dict[bytes, Place | None]) -> None:
     for key, value in changed.items():
         if value is None:
-            admissions.pop(key, None)
+            places.pop(key, None)
         else:
-            admissions[key] = value
+            places[key] = value
 
 
 CURE: Final = "start merge in a new `group`, so that it reads the partials again from their beginning"
