@@ -141,12 +141,12 @@ class Bot(Notifier):
         return await self.check()
 
     def _content(self, state: MessageState, *, plain: bool) -> dict[str, Any]:
-        said = notice(state, trace_url=self._trace_url)
+        message = notice(state, trace_url=self._trace_url)
         return {
-            "text": fallback(said),
+            "text": fallback(message),
             "blocks": []
             if plain
-            else blocks(said, actions=actions(state) if self._buttons is not None else None),
+            else blocks(message, actions=actions(state) if self._buttons is not None else None),
             **_marked(EVENT, incident=state.incident),
         }
 
