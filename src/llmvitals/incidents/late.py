@@ -118,7 +118,7 @@ class Late:
         unknown = [shard for shard in range(self._shards) if shard not in self._marks]
         at = f"event time {moment(complete)}" if complete > NEVER else "an unknown event time"
         if unknown:
-            at += f" (shard {', '.join(map(str, unknown))} of merge has line nothing yet)"
+            at += f" (shard {', '.join(map(str, unknown))} of merge has said nothing yet)"
         ended = f"; {_alerts(self._missed.total())} began and ended meanwhile" if self._missed else ""
         return (
             f"alerts: catching up, at {at}: {_alerts(len(self._held))} older than max_alert_age wait until"

@@ -43,7 +43,7 @@ class AlertLines:
 
 
 def listed(state: MessageState, colours: Mapping[str, str]) -> tuple[AlertLines, ...]:
-    """A state's alerts, in their order, by rule; colours: episode → colour."""
+    """Return a state's alerts, in their order, by rule; colours: episode → colour."""
     rules: dict[str, list[Alert]] = {}
     for alert in state.alerts[:MOST]:
         rules.setdefault(alert.rule, []).append(alert)
@@ -52,7 +52,7 @@ def listed(state: MessageState, colours: Mapping[str, str]) -> tuple[AlertLines,
 
 
 def common(alerts: Sequence[Alert]) -> dict[str, str]:
-    """The labels that all of them have."""
+    """Return the labels that all alerts share."""
     first, *others = (alert.labels.items() for alert in alerts)
     return {name: value for name, value in first if all((name, value) in other for other in others)}
 

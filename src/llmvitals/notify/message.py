@@ -67,7 +67,7 @@ class Notice:
 
 
 def notice(state: MessageState, *, trace_url: str = "") -> Notice:
-    """What there is to say about an incident's present state; trace_url: see the setting."""
+    """Return what there is to say about an incident's present state; trace_url: see the setting."""
     alert, over, many = state.chief, state.status == "resolved", state.total > 1
     colour = "green" if over else _colour(alert)
     one = {} if many else _alone(state, trace_url)
@@ -118,7 +118,7 @@ def _figure(alert: Alert) -> str:
 
 
 def linked(trace: str, trace_url: str) -> tuple[str, str]:
-    """A trace's id, and where it is seen ("" where that is not set)."""
+    """Return a trace's id, and its link ("" where none is set)."""
     shown = clean(trace, 80) or UNKNOWN
     url = trace_url.replace("{trace_id}", quote(shown, safe="")) if trace_url else ""
     return shown, _link(url, _TRACE_URL)
@@ -199,7 +199,7 @@ def _colour(alert: Alert) -> str:
 
 
 def labelled(labels: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Clean names and values, at most LABELS of them."""
+    """Return clean names and values, at most LABELS of them."""
     shown = [(clean(name, _NAME), clean(value, 80) or UNKNOWN) for name, value in labels]
     if len(shown) > LABELS:
         return [*shown[: LABELS - 1], ("and", f"{len(shown) - LABELS + 1} more labels")]

@@ -1,4 +1,4 @@
-"""The same message on a terminal: where there is no Slack, and in the demo."""
+"""Messages on a terminal: where no other notifier is configured, and in the demo."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class _ReceivedValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def button_value(state: MessageState) -> tuple[str, bool]:
-    """The value of a state's buttons ("" : it can have none), and whether the state can be silenced."""
+    """Return the value of a state's buttons ("": it can have none), and whether the state can be silenced."""
     exact = state.matchers and all(matcher.op == "=" for matcher in state.matchers)
     for matchers in [state.matchers, ()] if exact else [()]:
         try:
@@ -60,7 +60,7 @@ def button_value(state: MessageState) -> tuple[str, bool]:
 
 
 def parsed_value(value: object) -> ButtonValue | None:
-    """What a value that comes back is about; None when it is none of ours. It comes from outside."""
+    """Return what a value that comes back is about; None when it is not ours. It comes from outside."""
     if not isinstance(value, str) or len(value) > VALUE:
         return None
     try:
@@ -71,7 +71,7 @@ def parsed_value(value: object) -> ButtonValue | None:
 
 
 def actions(state: MessageState) -> list[Block]:
-    """The block with the buttons that make sense now; none once it is over."""
+    """Return the block with the buttons that make sense now; none once the incident is resolved."""
     value, can_silence = button_value(state)
     if state.status == "resolved" or not value:
         return []

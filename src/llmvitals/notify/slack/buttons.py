@@ -1,4 +1,4 @@
-"""What people press in Slack → user_actions, by Socket Mode: Slack needs no way in to us."""
+"""What people press in Slack → user actions, by Socket Mode, so that Slack needs no way in to us."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log: Final = structlog.get_logger(__name__)
 
 MOST: Final = 1_000
-"""Acts that wait to be drained; the oldest give way."""
+"""The most user actions that wait to be drained; the oldest are dropped."""
 _CURES: Final = {
     "invalid_auth": "set LLMVITALS_SLACK_APP_TOKEN to the app-level token (xapp-…) of the same app",
     "not_allowed_token_type": "LLMVITALS_SLACK_APP_TOKEN has to be an app-level token (xapp-…)",
@@ -39,11 +39,11 @@ _CURES: Final = {
 
 
 class Buttons:
-    """Hears the buttons. Alerts go out without it: what is wrong here is said in health, and tried again.
+    """Hears the buttons. Alerts are sent without it; trouble is shown in health, and it tries again.
 
     slack_sdk's client follows Slack's own requests to reconnect; a connection that is lost for any other
-    reason is made anew here, since the client retries an address that is used up for ever and says neither
-    that nor a wrong token to anyone.
+    reason is opened anew here: the client would retry a used address for ever, and reports neither that nor a
+    wrong token.
     """
 
     def __init__(self, app_token: str, url: str, limits: RateLimits | None = None) -> None:
@@ -69,13 +69,13 @@ class Buttons:
             self._task = None
 
     def drain(self) -> list[UserAction]:
-        """What was pressed since the last call, oldest first."""
-        user_actions = list(self._heard_actions)
+        """Return what was pressed since the last call, oldest first."""
+        actions = list(self._heard_actions)
         self._heard_actions.clear()
-        return user_actions
+        return actions
 
     def health(self) -> str | None:
-        """Why buttons aren't heard at present, and what to do; None when all is well."""
+        """Return why buttons aren't heard at present, and what to do; None when all is well."""
         return self._trouble
 
     async def _listen(self) -> None:

@@ -1,4 +1,4 @@
-"""What a press in Slack asks for: a payload, which comes from outside, → user_actions. Pure."""
+"""A payload of Slack's, which comes from outside → the user actions that it asks for. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def user_actions(payload: Any, now: int) -> list[UserAction]:
-    """What a payload of Slack's asks for at `now` (µs); what is not ours or not well-formed asks nothing.
+    """Return what a payload of Slack's asks for at `now` (µs), nothing where it is malformed or not ours.
 
     The same press, delivered twice, gives the same keys.
     """
@@ -22,10 +22,9 @@ def user_actions(payload: Any, now: int) -> list[UserAction]:
         return []
     by = _name(payload.get("user"))
     pressed = payload.get("actions")
-    found = (
-        [_user_action(action, payload, by, now) for action in pressed] if isinstance(pressed, list) else []
-    )
-    return [user_action for user_action in found if user_action is not None]
+    elements = pressed if isinstance(pressed, list) else []
+    asked = (_user_action(element, payload, by, now) for element in elements)
+    return [action for action in asked if action is not None]
 
 
 def _user_action(action: Any, payload: dict[str, Any], by: str, now: int) -> UserAction | None:
@@ -37,8 +36,8 @@ def _user_action(action: Any, payload: dict[str, Any], by: str, now: int) -> Use
     about = parsed_value(action.get("value"))
     if about is None or kind not in {ACK, CALLS}:
         return None
-    kind_of_action = Acknowledgement if kind == ACK else Question
-    return kind_of_action(incident=about.incident, by=by, at=now)
+    record = Acknowledgement if kind == ACK else Question
+    return record(incident=about.incident, by=by, at=now)
 
 
 def _silence(action: dict[str, Any], payload: dict[str, Any], by: str, now: int) -> Silence | None:

@@ -1,4 +1,4 @@
-"""The degraded way, an incoming webhook: it can't edit, thread or be found again."""
+"""Slack by an incoming webhook, the degraded mode: it can't edit, reply or find a message again."""
 
 from __future__ import annotations
 
