@@ -1,4 +1,4 @@
-"""Where alerts go and which are not told: the `notify:` section of the rules, in Alertmanager's terms."""
+"""Where alerts go and which are muted: the `notify:` section of the rules, in Alertmanager's terms."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Route:
 
     channel: "" for the default one; a rule's own `notify` goes before it. group_by: labels whose values make
     a group ("rule" and "severity" are labels too, EACH: all); None: by rule, a budget by its series too.
-    wait: before a group is told for the first time; interval: between further news of it; repeat: until an
-    alert that still fires is told again (the message is edited only). mute: names of mute times.
+    wait: before a group's first message; interval: between further news of it; repeat: until an
+    alert that still fires is repeated (the message is edited only). mute: names of mute times.
     """
 
     matchers: tuple[Matcher, ...] = ()
@@ -57,7 +57,7 @@ class Inhibition:
 
 @dataclass(frozen=True, slots=True)
 class MuteTime:
-    """Recurring times in which nothing is told.
+    """Recurring times in which nothing is sent.
 
     weekdays: 0 Monday … 6 Sunday, empty for every day. spans: (begin, end) in minutes of the day, end
     exclusive; empty: the whole day. A span whose end is not after its begin lasts into the next day, and

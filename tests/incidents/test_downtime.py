@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 AGO = NOW - HOUR
 STEERING: dict[str, Any] = {"gate": Gate({"team": "search"}), "verdict": "block"}
-LATE = "Told late: llmvitals was down or behind until 2025-01-01 12:02 UTC"
+LATE = "Sent late: llmvitals was down or behind until 2025-01-01 12:02 UTC"
 
 
 class Counted(Unmetered):
@@ -182,7 +182,7 @@ async def test_the_end_of_what_is_held_is_awaited_across_restarts(slack: FakeSla
     await caught_up(world)
     (message,) = slack.messages
     assert "team b" in message.text
-    assert "Told late" in message.text
+    assert "Sent late" in message.text
 
 
 async def test_a_crash_while_it_is_told_late_posts_nothing_twice(slack: FakeSlack, make: Any) -> None:
@@ -217,7 +217,7 @@ async def test_a_message_from_before_the_downtime_turns_green_at_once(slack: Fak
     await world.say(alert(status="resolved", at=NOW + HOUR))
     (message,) = slack.messages
     assert "Resolved" in message.text
-    assert "Told late" not in message.text
+    assert "Sent late" not in message.text
 
 
 async def test_what_ended_and_began_again_in_the_downtime_is_told_late(slack: FakeSlack, make: Any) -> None:
@@ -231,7 +231,7 @@ async def test_what_ended_and_began_again_in_the_downtime_is_told_late(slack: Fa
     await world.tick(2)
     assert ["Resolved" in message.text for message in slack.messages] == [True]
     await caught_up(world)
-    assert ["Told late" in message.text for message in slack.messages] == [False, True]
+    assert ["Sent late" in message.text for message in slack.messages] == [False, True]
     # The same with an end just before: the message opens again, and is marked.
     over, once_more = world.now, world.now + 2 * MINUTE
     world.now += HOUR
@@ -249,10 +249,10 @@ async def test_the_young_of_a_group_are_told_at_once_and_the_old_join_them(
     world.upto(AGO)
     await world.say(slow("old", at=AGO, begin=AGO), slow("young", at=NOW - MINUTE, begin=NOW - MINUTE))
     (message,) = slack.messages
-    assert "Told late" not in message.text
+    assert "Sent late" not in message.text
     await caught_up(world)
     assert "2 alerts" in message.text
-    assert "Told late" in message.text
+    assert "Sent late" in message.text
     assert len(slack.messages) == 1
 
 
@@ -347,4 +347,4 @@ async def test_an_hour_without_slack_is_no_downtime(slack: FakeSlack, make: Any)
     slack.heal()
     await world.wait(2 * MINUTE, SECOND)
     (message,) = slack.messages
-    assert "Told late" not in message.text
+    assert "Sent late" not in message.text

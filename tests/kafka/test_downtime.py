@@ -87,7 +87,7 @@ async def _live(cluster: Cluster, slack: FakeSlack, down: tuple[str, ...]) -> No
         message = await slack.wait_for(lambda message: "TeamBudget" in message.text, deadline(PATIENCE))
     except AssertionError as error:
         raise AssertionError(cluster.logs()) from error
-    assert "Told late: llmvitals was down or behind until" in message.text
+    assert "Sent late: llmvitals was down or behind until" in message.text
     assert "1 other alert began and ended meanwhile" in message.text
     assert slack.messages == [message]
 

@@ -482,3 +482,27 @@ def _texts(part: Any) -> list[str]:
         own = [part["text"]] if isinstance(part.get("text"), str) else []
         return own + [text for value in part.values() for text in _texts(value)]
     return [text for value in part for text in _texts(value)] if isinstance(part, list) else []
+
+
+def test_a_reason_is_a_field_and_no_part_of_the_summary() -> None:
+    """A summary is its author's: nothing is read out of it, but of alerts of former versions."""
+    own = {"summary": "slow (resolved: see the wiki)"}
+    over = threshold(
+        status="resolved", until=NOON, summary=own["summary"], annotations=own, reason="no calls for a day"
+    )
+    text = shown(MessageState.alone(over))
+    assert "slow (resolved: see the wiki)" in text
+    assert "No calls for a day" in text
+    assert Alert.decode(over.encode()) == over
+    firing = threshold(summary="slow (resolved: see the wiki)")
+    assert (firing.summary, firing.reason) == ("slow (resolved: see the wiki)", "")
+    former = threshold(status="resolved", summary="slow (resolved: too few calls)")
+    assert (former.summary, former.reason) == ("slow", "too few calls")
+
+
+@pytest.mark.parametrize(
+    ("level", "height"),
+    [("", 0), ("80%", 80), ("14.4x", 14.4), ("minor", 1), ("major", 2), ("3 metrics", 0), ("no data", 0)],
+)
+def test_the_height_of_a_level_is_known_in_one_place(level: str, height: float) -> None:
+    assert threshold(level=level).height == height

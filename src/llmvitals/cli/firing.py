@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
-    """Show the alerts that fire now: since when, how bad, where they are told, who looks after them."""
+    """Show the alerts that fire now: since when, how severe, where they were sent, who looks after them."""
     entries = list(asyncio.run(read(settings_.load(), Topic.INCIDENTS, decode)))
     alerts = {case.alert.episode: case.alert for case in cases(entries)}
     rows = sorted(_rows(entries), key=lambda row: (row["since"], row["incident"], row["episode"]))

@@ -1,4 +1,4 @@
-"""The commands about what is told: silence add, list and expire."""
+"""The commands about silences: add, list and expire."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 90 * DAY
 
-silence = typer.Typer(no_args_is_help=True, help="Keep alerts quiet for a while: add, list, expire.")
+silence = typer.Typer(no_args_is_help=True, help="Mute alerts for a while: add, list, expire.")
 
 
 @silence.command("add")
@@ -46,7 +46,7 @@ def add_silence(
         bool, typer.Option(help="Also let calls through that a budget's verdict blocks.")
     ] = False,
 ) -> None:
-    """Keep alerts quiet that match all matchers. They live on, and are told afterwards if they still fire.
+    """Mute alerts that match all matchers. They go on, and are sent afterwards if they still fire.
 
     Labels are those of the alert, and `rule`, `kind` and `severity`.
     """
@@ -87,7 +87,7 @@ def list_silences(
 
 @silence.command("expire")
 def expire_silence(name: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """End a silence now; what it kept quiet and still fires is told."""
+    """End a silence now; alerts that it muted and that still fire are sent."""
     asyncio.run(_expire(settings_.load(), name))
     typer.echo(f"{name} is over")
 
@@ -113,7 +113,7 @@ def _length(text: str) -> int:
     if not 0 < length <= LONGEST:
         raise typer.BadParameter(
             f"{text}: write more than 0s and at most {duration_text(LONGEST)}; "
-            "what shall be quiet for ever is a rule to delete",
+            "to mute alerts for ever, delete their rule",
             param_hint="--for",
         )
     return length

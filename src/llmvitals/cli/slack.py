@@ -100,8 +100,8 @@ def _sample(rule: Rule, labels: dict[str, str], severity: str | None) -> Alert:
     )
     if severity is None:
         return made
-    told = {**made.labels, "severity": severity} if "severity" in made.labels else made.labels
-    return structs.replace(made, severity=severity, labels=told)
+    labelled = {**made.labels, "severity": severity} if "severity" in made.labels else made.labels
+    return structs.replace(made, severity=severity, labels=labelled)
 
 
 def _way(alert: Alert, route: Route, routing: Routing, *, channel: str, place: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The command about verdicts: what gateways are told."""
+"""The command about verdicts: which calls gateways block or warn about."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def verdicts(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     follow: Annotated[bool, typer.Option(help="Go on, and print what changes, until stopped.")] = False,
 ) -> None:
-    """Show what gateways are told: who is blocked or warned because of a budget, and until when.
+    """Show verdicts: who is blocked or warned because of a budget, and until when.
 
-    Who is not in the list may call.
+    Series that are not in the list may call.
     """
     asyncio.run(_show(settings_.load(), rule, as_json=as_json, follow=follow))
 

@@ -1,4 +1,4 @@
-"""The life of an alert after its detection: grouped, muted, told, acknowledged, over."""
+"""What becomes of an alert: it is grouped, muted, sent, acknowledged and resolved."""
 
 from llmvitals.incidents.sink import IncidentSink
 

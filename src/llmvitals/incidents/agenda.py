@@ -1,4 +1,4 @@
-"""When to look at what again: a heap whose entries may be put off."""
+"""When to look at what again: a heap whose entries may be postponed."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Agenda:
         self._heap: list[tuple[int, str]] = []
 
     def put(self, name: str, time: int) -> None:
-        """It is due then, whatever was said before; at FOREVER not at all."""
+        """Set the time at which a name is due; FOREVER removes it."""
         if time >= FOREVER:
             self._times.pop(name, None)
         elif self._times.get(name) != time:
             self._times[name] = time
             heapq.heappush(self._heap, (time, name))
             if len(self._heap) > 2 * len(self._times) + _WASTE:
-                # What was put off again and again would lie there until its last time has come.
+                # Outdated entries of names that were postponed often would stay until their time comes.
                 self._heap = [(time, name) for name, time in self._times.items()]
                 heapq.heapify(self._heap)
 
     def due(self, now: int, most: int) -> Iterator[str]:
-        """Take out what is due, the oldest first, at most so many."""
+        """Take out the names that are due, the oldest first, at most `most`."""
         while most and self._heap and self._heap[0][0] <= now:
             time, name = heapq.heappop(self._heap)
             if self._times.get(name) == time:

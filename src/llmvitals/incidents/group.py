@@ -1,4 +1,4 @@
-"""Which alerts are told together: the group of an alert, by its route."""
+"""Which alerts share a message: the group of an alert, by its route."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Group(NamedTuple):
 
 
 def grouped(alert: Alert, route: Route, default: str) -> Group:
-    """The group of an alert; default: the channel where neither the rule nor the route names one.
+    """Return the group of an alert; default: the channel where neither the rule nor the route names one.
 
     As in Alertmanager a group belongs to its route, and a label that is not there is the empty text.
     """
@@ -33,7 +33,7 @@ def grouped(alert: Alert, route: Route, default: str) -> Group:
 
 
 def storm(channel: str, now: int) -> str:
-    """The id of the incident that a storm of alerts in a channel makes."""
+    """Return the id of the incident that a storm of alerts in a channel makes."""
     return f"storm-{_digest(channel)[:8]}-{now}"
 
 

@@ -1,4 +1,4 @@
-"""An alert's change comes in: whether it is new, whether it may be told, and in which incident."""
+"""Takes in a change of an alert: whether it is new, whether it may be sent, and in which incident."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log: Final = structlog.get_logger(__name__)
 
-SHELF: Final = DAY
+RETENTION: Final = DAY
 """After a day what is over may be forgotten; see also Intake._fresh."""
 
 
@@ -40,9 +40,9 @@ class Intake:
     clock: Callable[[], int]
 
     def take(self, store: IncidentStore, record: Record, *, marked: bool) -> tuple[Case, Message] | None:
-        """The alert as it stands now, and the point of its change; None where there is no news in it.
+        """Take in a change; return the alert as it stands now and the change's point, None if nothing is new.
 
-        marked: whether watermarks will say when what is held may be told.
+        marked: whether watermarks will say when held alerts may be sent.
 
         A change that is not newer than what is known is no news, so any record may come again.
         """
@@ -72,9 +72,9 @@ class Intake:
         return case, point(alert, state)
 
     def admit(self, store: IncidentStore, case: Case, missed: int) -> Case:
-        """A held alert, which still fires, may be told now; in its incident people see that it is late.
+        """Let a held alert that still fires be sent now; its incident says that it is late.
 
-        missed: how many other alerts ended untold meanwhile, see Incident.late.
+        missed: how many other alerts ended unsent meanwhile, see Incident.late.
         """
         now = self.clock()
         case = self._join(store, msgspec.structs.replace(case, fresh=True), now)
@@ -91,17 +91,17 @@ class Intake:
         return min(record.timestamp * 1_000, now) if record.timestamp > 0 else now
 
     def _fresh(self, alert: Alert, record: Record, *, marked: bool) -> bool:
-        """Whether a firing alert may be told at once: it is so young that it is sure to be the present.
+        """Whether a firing alert may be sent at once: it is too young to have ended unnoticed.
 
         Its age is taken when it is read: whoever has not read it may not have read its end either. But where
         no watermark would ever say that, it is taken when the alert was written, and for a day.
         """
         now, written = self.clock(), self._written(record)
-        read = now if marked or now - written > SHELF else written
+        read = now if marked or now - written > RETENTION else written
         return alert.status == "firing" and read - alert.at <= self.max_age
 
     def _join(self, store: IncidentStore, case: Case, born: int) -> Case:
-        """The case in its group's incident: that which lasts, or ended a moment ago, else a new one."""
+        """Put the case into its group's incident: one that lasts or ended a moment ago, else a new one."""
         alert = case.alert
         route = self.routing.route(alert.marks)
         group = grouped(alert, route, self.default)
@@ -114,13 +114,13 @@ class Intake:
         earlier = store.last(joined)
         if earlier is None or earlier.firing:
             return joined
-        # The same series again: it takes the place of the alert that is over, and what was told of that.
+        # The same series again: it takes the place of the resolved alert, and what people heard of it.
         if earlier.id != case.id:
             store.put(msgspec.structs.replace(earlier, incident="", heard={}))
         return msgspec.structs.replace(joined, heard=earlier.heard)
 
     def _settle(self, store: IncidentStore, case: Case, born: int) -> None:
-        """The incident begins, lasts or ends as its alerts say."""
+        """Begin, continue or end the incident, as its alerts say."""
         incident, fires = store.incidents[case.incident], store.firing(case.incident) > 0
         now = incident
         if fires and incident.until is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log: Final = structlog.get_logger(__name__)
 
 _NAMED: Final = 10
-"""So many rules are named in a line of the log."""
+"""The most rules that a log line names."""
 
 
 class _Read(NamedTuple):
@@ -30,12 +30,12 @@ class _Read(NamedTuple):
 
 
 class Late:
-    """Which firing alerts are held, and how many ended before anybody could be told.
+    """Knows which firing alerts are held, and how many ended before they could be sent.
 
-    After a downtime the alerts topic brings the past first. An old alert that still fires is told once every
+    After a downtime the alerts topic brings the past first. An old alert that still fires is sent once every
     shard has given, after the alert was read, a watermark that is at most max_age behind the time at which it
     was read: whatever ended it before has been read by then. A replay or backfill of old calls gives old
-    watermarks, so what it holds is never told.
+    watermarks, so alerts that it holds are never sent.
 
     store: with what the last owner held, which is held anew. max_age, now: µs.
     """
@@ -67,7 +67,7 @@ class Late:
         return self._shards > 0
 
     def take(self, case: Case, now: int) -> bool:
-        """An alert has changed; whether it has ended without having been told of because it was held."""
+        """Take in a changed alert; return whether it ended while it was held, and so was never sent."""
         if case.firing:
             if not case.fresh:
                 self._held.setdefault(case.id, _Read(now, self._heard))
@@ -86,9 +86,9 @@ class Late:
         return min((self._mark(shard)[0] for shard in range(self._shards)), default=NEVER)
 
     def due(self) -> tuple[list[str], int]:
-        """The held alerts that can be told now, by episode, and how many others ended untold meanwhile.
+        """Return the held alerts that can be sent now, by episode, and how many others ended unsent.
 
-        Both are given once, and said in the log.
+        Both are returned once, and logged.
         """
         for name in self._restored:  # the watermarks that were heard at the start are older than this owner
             if name in self._held:
@@ -102,12 +102,12 @@ class Late:
             return [], 0
         self._missed = Counter()
         if due:
-            said = f"{_alerts(len(due))} that llmvitals, being down or behind, read late: told now, as late"
-            log.warning(said)
+            line = f"{_alerts(len(due))} that llmvitals, being down or behind, read late: told now, as late"
+            log.warning(line)
         if missed:
-            said = f"{_alerts(number)} began and ended while llmvitals was down or behind: {_rules(missed)}"
-            said += "; nobody was told, but `llmvitals alerts history` has them"
-            log.warning(said)
+            line = f"{_alerts(number)} began and ended while llmvitals was down or behind: {_rules(missed)}"
+            line += "; nobody was told, but `llmvitals alerts history` has them"
+            log.warning(line)
         return due, number
 
     def note(self) -> str | None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from llmvitals.incidents.agenda import Agenda
 from llmvitals.incidents.digest import gathered
 from llmvitals.incidents.group import grouped
-from llmvitals.incidents.intake import SHELF, Intake
+from llmvitals.incidents.intake import RETENTION, Intake
 from llmvitals.incidents.late import Late
 from llmvitals.incidents.mutes import Mutes
 from llmvitals.incidents.points import point
@@ -67,7 +67,7 @@ class IncidentSink(Sink):
         limits: RateLimits | None = None,
     ) -> None:
         self._limits, self._meters = limits or RateLimits(patience=2.0), meters or Unmetered()
-        self._routing, self._channel, self._shelf = routing or Routing(), channel, SHELF + max_age
+        self._routing, self._channel, self._retention = routing or Routing(), channel, RETENTION + max_age
         self._intake = Intake(self._routing, max_age, channel, self._meters, self._limits.clock)
         self._senders = Senders(deliveries, self._limits, self._meters, self._look)
         self._begin(())
@@ -96,7 +96,7 @@ class IncidentSink(Sink):
         await self._senders.open()
 
     def hear(self, records: Sequence[Record]) -> None:
-        """What people do about alerts: the newest of each act, and later whatever is done; and watermarks."""
+        """Take in what people do about alerts, first the newest record of each key; and watermarks."""
         now = self._limits.clock()
         for record in records:
             if self._late.hears(record):
@@ -107,7 +107,7 @@ class IncidentSink(Sink):
                 self._agenda.put(name, now)
 
     def adopt(self, routing: Routing) -> None:
-        """Other routes, inhibitions and mute times hold from now on; what is in an incident stays in it."""
+        """Use other routes, inhibitions and mute times from now on; alerts stay in their incidents."""
         store, silences = self._store, self._mutes.silences
         self._routing, self._intake = routing, replace_field(self._intake, routing=routing)
         self._mutes = Mutes(routing, lambda name: _lasts(store, name))
@@ -117,7 +117,7 @@ class IncidentSink(Sink):
             self._mutes.source(case)
 
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
-        """Absorb these records of the alerts topic; gives the records of what changed, and points."""
+        """Absorb records of the alerts topic; return the records of what changed, and points."""
         del partition
         now = self._limits.clock()
         if not self._verdicts.complete:
@@ -170,7 +170,7 @@ class IncidentSink(Sink):
         return "; ".join(self._senders.troubles()) or None
 
     def _changed(self, case: Case, now: int) -> None:
-        """An alert has changed: whom it mutes, what gateways hear, and when to look at its incident."""
+        """Update what a changed alert mutes, its verdict, and when its incident is looked at."""
         self._mutes.source(case)
         self._out += self._verdicts.changed(self._store, self._mutes, case.alert, now)
         if case.incident:
@@ -178,7 +178,7 @@ class IncidentSink(Sink):
             self._out += [message(silence) for silence in self._mutes.ended(case.incident, now)]
 
     def _admit(self, now: int) -> None:
-        """What was held and still fires is told in the next tick, when it is written down: see gathered."""
+        """Release held alerts that still fire: they are sent in the next tick, once they are written down."""
         due, missed = self._late.due()
         for name in due:
             if (case := self._store.cases.get(name)) is not None and case.firing:
@@ -243,7 +243,7 @@ class IncidentSink(Sink):
         if unheard:
             sent = {name: replace(one, hushed=one.hushed or one.posted) for name, one in sent.items()}
         posted = any(one.posted for one in sent.values())
-        # What muted it may be over before word comes that so is it: it waits as one that has just begun.
+        # Its own end may be read a moment after the end of what muted it: it waits like a new one.
         born = incident.born if unheard or posted else now
         self._store.put(replace(incident, unheard=unheard, sent=sent, born=born))
 
@@ -259,10 +259,10 @@ class IncidentSink(Sink):
             self._out += self._verdicts.all(self._store, self._mutes, now)
 
     def _sweep(self, now: int) -> None:
-        """Let go, once a minute, of what is over for so long that nothing about it can be news."""
+        """Forget, once a minute, what has been over for so long that nothing about it can be new."""
         if now < self._swept + MINUTE:
             return
-        self._swept, before = now, now - self._shelf
+        self._swept, before = now, now - self._retention
         for case in [c for c in self._store.cases.values() if not c.firing and c.alert.at < before]:
             incident = self._store.incidents.get(case.incident)
             if incident is not None:

@@ -1,4 +1,4 @@
-"""The desk's memory: cases and incidents, and what of them has changed since it was last written."""
+"""The store of cases and incidents; knows what has changed since it was last written."""
 
 from __future__ import annotations
 
@@ -44,32 +44,32 @@ class IncidentStore:
         self._mend()
 
     def members(self, incident: str) -> list[Case]:
-        """The cases of an incident, in the order in which they joined."""
+        """Return the cases of an incident, in the order in which they joined."""
         return [self.cases[episode] for episode in self._members.get(incident, ())]
 
     def version(self, incident: str) -> int:
-        """Another number whenever something of an incident has changed."""
+        """Return a number that differs whenever something of an incident has changed."""
         return self._versions[incident]
 
     def size(self, incident: str) -> int:
-        """How many cases an incident has."""
+        """Return how many cases an incident has."""
         return len(self._members.get(incident, ()))
 
     def firing(self, incident: str) -> int:
-        """How many alerts of an incident fire."""
+        """Return how many alerts of an incident fire."""
         return self._firing[incident]
 
     def last(self, case: Case) -> Case | None:
-        """The last alert of the same series, and of the same side of its rule, in the case's incident."""
+        """Return the last alert of the same series and facet in the case's incident."""
         return self.cases.get(self._series.get(_series(case), ""))
 
     def alike(self, fingerprint: str) -> list[Case]:
-        """All alerts of one series of one rule, the oldest first."""
+        """Return all alerts of one series of one rule, the oldest first."""
         found = (self.cases[episode] for episode in self._alike.get(fingerprint, ()))
         return sorted(found, key=lambda case: (case.alert.since, case.id))
 
     def put(self, entry: Entry) -> None:
-        """Remember this in place of what was there of it."""
+        """Store an entry in place of the former one of its key."""
         self._changed[entry.key] = entry
         if isinstance(entry, Incident):
             self._versions[entry.id] += 1
@@ -122,10 +122,10 @@ class IncidentStore:
             self._changed[incident.key] = None
 
     def marks(self) -> list[Message]:
-        """What has to be written of the changes since the last call.
+        """Return the records of what changed since the last call.
 
-        If a crash cuts it short, no case is in an incident that there is not: those come first, and what is
-        forgotten last.
+        Incidents come first and tombstones last, so that after a crash in between no case is in an incident
+        that does not exist.
         """
         changed, self._changed = self._changed, {}
         order = sorted(changed.items(), key=lambda change: (change[1] is None, isinstance(change[1], Case)))
@@ -134,7 +134,7 @@ class IncidentStore:
         ]
 
     def _mend(self) -> None:
-        """What a crash has cut short is put right: an incident without alerts is none."""
+        """Repair what a crash has cut short: incidents without alerts, and cases of no known incident."""
         for case in list(self.cases.values()):
             if case.incident and case.incident not in self.incidents:
                 self.put(msgspec.structs.replace(case, incident="", group="", heard={}))
@@ -153,7 +153,7 @@ class IncidentStore:
             del self._series[_series(case)]
 
     def _lead(self, case: Case) -> None:
-        """A group's newest incident is the one that an alert which joins it goes to."""
+        """Note a group's newest incident: the one that further alerts join."""
         incident = self.incidents.get(case.incident)
         leader = self.incidents.get(self.groups.get(case.group, ""))
         if incident is not None and (leader is None or incident.born >= leader.born):

@@ -19,7 +19,7 @@ def judged(alerts: Sequence[Alert], override: Silence | None, now: int) -> Verdi
     """The verdict on one series of one rule; None where the rule steers no gateways.
 
     alerts: the newest change of each alert of this rule and series that is known, over or not, the oldest
-    first; never empty. override: what lifts a block now. now: µs. The desk asks when one of the alerts has
+    first; never empty. override: what lifts a block now. now: µs. It is asked for when one of the alerts has
     changed, and when an override begins or ends; it sends a verdict that is not the one it has sent last.
     The strongest alert that fires counts, of equal ones the newest. An alert whose period is over by the
     clock says nothing any more, even if its end has not come in. Once none counts it is `allow` without an

@@ -1,1 +1,1 @@
-"""Alerts → people: one Slack message per incident, edited in place."""
+"""Notifiers: incidents → people, by Slack or on a terminal. Any number at once."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llmvitals.record.message_state import MessageState
 
 NAMES: Final = 3
-"""So many labels tell an alert from its neighbours."""
+"""The most labels that a line shows."""
 _NOTE: Final = 120
 
 
@@ -42,32 +42,32 @@ class AlertLines:
     lines: tuple[AlertLine, ...]
 
 
-def listed(card: MessageState, colours: Mapping[str, str]) -> tuple[AlertLines, ...]:
-    """A card's alerts, in their order, by rule; colours: episode → colour."""
+def listed(state: MessageState, colours: Mapping[str, str]) -> tuple[AlertLines, ...]:
+    """Return a state's alerts, in their order, by rule; colours: episode → colour."""
     rules: dict[str, list[Alert]] = {}
-    for alert in card.alerts[:MOST]:
+    for alert in state.alerts[:MOST]:
         rules.setdefault(alert.rule, []).append(alert)
-    shared = common(card.alerts)
-    return tuple(_of(card, alerts, shared, colours) for alerts in rules.values())
+    shared = common(state.alerts)
+    return tuple(_of(state, alerts, shared, colours) for alerts in rules.values())
 
 
 def common(alerts: Sequence[Alert]) -> dict[str, str]:
-    """The labels that all of them have."""
+    """Return the labels that all alerts share."""
     first, *others = (alert.labels.items() for alert in alerts)
     return {name: value for name, value in first if all((name, value) in other for other in others)}
 
 
 def _of(
-    card: MessageState, alerts: list[Alert], shared: Mapping[str, str], colours: Mapping[str, str]
+    state: MessageState, alerts: list[Alert], shared: Mapping[str, str], colours: Mapping[str, str]
 ) -> AlertLines:
     names = [name for alert in alerts for name in alert.labels if name not in shared]
     kept = list(dict.fromkeys(names))[:NAMES]
     limits = {bound(alert) for alert in alerts}
-    several = card.digest or any(alert.rule != card.chief.rule for alert in card.alerts)
+    several = state.digest or any(alert.rule != state.chief.rule for alert in state.alerts)
     same = len(limits) == 1
     head = ["by " + ", ".join(clean(name, 40) for name in kept)] if kept else []
     head += [*filter(None, limits)] if same else []
-    lines = tuple(_line(alert, kept, colours, same=same, timed=not card.digest) for alert in alerts)
+    lines = tuple(_line(alert, kept, colours, same=same, timed=not state.digest) for alert in alerts)
     return AlertLines(clean(alerts[0].rule, 60) if several else "", tuple(head), lines)
 
 

@@ -1,4 +1,4 @@
-"""Card → what its message says, most important first: pure, apart from how Slack or a terminal draw it."""
+"""Message state → what the message says, most important first. Pure; each notifier draws it its own way."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Timed = tuple[str, int | None]
 class Notice:
     """What a message says, in clean texts that are not yet escaped.
 
-    colour: red, orange, blue, or green once resolved. state: who looks after it, why nothing is told.
+    colour: red, orange, blue, or green once resolved. state: who looks after it, what mutes it.
     figure: the value against its limit; trend: how it went, as bars. steer: what it means for calls. labels:
     those of all its alerts. times: since when, until when. words: sentences. lists: its alerts, where there
     are several; more: how many are not among them. heaviest: (kind, name, what it used). exemplars: (id,
@@ -66,31 +66,31 @@ class Notice:
     footer: str = ""
 
 
-def notice(card: MessageState, *, trace_url: str = "") -> Notice:
-    """What there is to say about an incident's present state; trace_url: see the setting."""
-    alert, over, many = card.chief, card.status == "resolved", card.total > 1
+def notice(state: MessageState, *, trace_url: str = "") -> Notice:
+    """Return what there is to say about an incident's present state; trace_url: see the setting."""
+    alert, over, many = state.chief, state.status == "resolved", state.total > 1
     colour = "green" if over else _colour(alert)
-    one = {} if many else _alone(card, trace_url)
-    lists = listed(card, {one.episode: _colour(one) for one in card.alerts}) if many else ()
+    one = {} if many else _alone(state, trace_url)
+    lists = listed(state, {one.episode: _colour(one) for one in state.alerts}) if many else ()
     return Notice(
         colour=colour,
-        title=f"{CIRCLES[colour]} {_title(card)}",
-        state=tuple(_state(card)),
-        lasted=span((card.until or alert.at) - card.since) if over else "",
-        labels=tuple(labelled(common(card.alerts).items())),
-        times=tuple(_times(card)),
-        words=tuple(word for word in _words(card) if word),
+        title=f"{CIRCLES[colour]} {_title(state)}",
+        state=tuple(_state(state)),
+        lasted=span((state.until or alert.at) - state.since) if over else "",
+        labels=tuple(labelled(common(state.alerts).items())),
+        times=tuple(_times(state)),
+        words=tuple(word for word in _words(state) if word),
         lists=lists,
-        more=max(card.total - min(len(card.alerts), MOST), 0) if many else 0,
-        link="" if card.digest else _link(alert.annotations.get("runbook_url", "")),
-        footer=" · ".join(_footer(card)),
+        more=max(state.total - min(len(state.alerts), MOST), 0) if many else 0,
+        link="" if state.digest else _link(alert.annotations.get("runbook_url", "")),
+        footer=" · ".join(_footer(state)),
         **one,
     )
 
 
-def _alone(card: MessageState, trace_url: str) -> dict[str, Any]:
+def _alone(state: MessageState, trace_url: str) -> dict[str, Any]:
     """What only the message of a single alert has."""
-    alert = card.chief
+    alert = state.chief
     return {
         "figure": _figure(alert),
         "trend": sparkline(alert.trend),
@@ -118,80 +118,80 @@ def _figure(alert: Alert) -> str:
 
 
 def linked(trace: str, trace_url: str) -> tuple[str, str]:
-    """A trace's id, and where it is seen ("" where that is not set)."""
+    """Return a trace's id, and its link ("" where none is set)."""
     shown = clean(trace, 80) or UNKNOWN
     url = trace_url.replace("{trace_id}", quote(shown, safe="")) if trace_url else ""
     return shown, _link(url, _TRACE_URL)
 
 
-def _title(card: MessageState) -> str:
-    rule, over = clean(card.chief.rule, 80), card.status == "resolved"
-    if card.digest:
-        return f"{'Resolved' if over else 'Digest'}: {_count(card)}"
-    word = "Resolved" if over else clean(card.chief.severity, 20).capitalize() or "Alert"
-    about = _count(card) if card.total > 1 else FACETS.get(card.chief.facet, clean(card.chief.facet, 20))
+def _title(state: MessageState) -> str:
+    rule, over = clean(state.chief.rule, 80), state.status == "resolved"
+    if state.digest:
+        return f"{'Resolved' if over else 'Digest'}: {_count(state)}"
+    word = "Resolved" if over else clean(state.chief.severity, 20).capitalize() or "Alert"
+    about = _count(state) if state.total > 1 else FACETS.get(state.chief.facet, clean(state.chief.facet, 20))
     return f"{word}: {rule}" + (f" · {about}" if about else "")
 
 
-def _count(card: MessageState) -> str:
-    if card.status == "firing" and card.firing < card.total:
-        return f"{card.firing:,} of {card.total:,} alerts"
-    return f"{card.total:,} alerts"
+def _count(state: MessageState) -> str:
+    if state.status == "firing" and state.firing < state.total:
+        return f"{state.firing:,} of {state.total:,} alerts"
+    return f"{state.total:,} alerts"
 
 
-def _times(card: MessageState) -> Iterable[Timed]:
-    yield "since", card.since
-    ends = card.chief.ends
-    if card.status == "firing" and card.total == 1 and ends is not None and card.chief.verdict != "block":
+def _times(state: MessageState) -> Iterable[Timed]:
+    yield "since", state.since
+    ends = state.chief.ends
+    if state.status == "firing" and state.total == 1 and ends is not None and state.chief.verdict != "block":
         yield "period ends", ends
 
 
-def _state(card: MessageState) -> Iterable[Timed]:
-    if card.status == "resolved":
+def _state(state: MessageState) -> Iterable[Timed]:
+    if state.status == "resolved":
         return
-    if card.again is not None and card.again > card.since:
-        yield f"⏳ Still firing, {span(card.again - card.since)}", None
-    if card.acknowledged is not None:
-        who, when = card.acknowledged
+    if state.again is not None and state.again > state.since:
+        yield f"⏳ Still firing, {span(state.again - state.since)}", None
+    if state.acknowledged is not None:
+        who, when = state.acknowledged
         yield f"👀 Acknowledged by {clean(who, 80) or UNKNOWN},", when
-    for mute in card.unheard:
+    for mute in state.unheard:
         reason = f"🔕 {_capital(clean(mute.reason, 200))}"
         yield (reason, None) if mute.until is None else (f"{reason} until", mute.until)
 
 
-def _words(card: MessageState) -> Iterable[str]:
+def _words(state: MessageState) -> Iterable[str]:
     """Sentences: those of the rule's author, why, and what the detector adds.
 
     A summary that is none of the author's says again what the figure and the labels say.
     """
-    alert = card.chief
-    if card.late is not None:
-        yield _late(*card.late)
-    if card.digest:
-        yield "Many alerts at once, told in one message."
+    alert = state.chief
+    if state.late is not None:
+        yield _late(*state.late)
+    if state.digest:
+        yield "Many alerts began at once: this message is about all of them."
         return
     own = "summary" in alert.annotations
-    if card.total == 1 and own:
+    if state.total == 1 and own:
         yield clean(alert.summary, _SUMMARY)
     yield _capital(clean(alert.reason, _CAUSE))
-    if not (card.total > 1 and noted(alert)) and (not own or alert.note not in alert.summary):
+    if not (state.total > 1 and noted(alert)) and (not own or alert.note not in alert.summary):
         yield _capital(clean(alert.note, _CAUSE))
     if cause := clean(alert.cause.replace("`", ""), _CAUSE):
-        of = ", ".join(value for name, value in alert.labels.items() if name not in common(card.alerts))
+        of = ", ".join(value for name, value in alert.labels.items() if name not in common(state.alerts))
         yield f"Why{f' ({clean(of, 80)})' if of else ''}: {cause}"
 
 
 def _late(until: int, missed: int) -> str:
-    told = f"Told late: llmvitals was down or behind until {moment(until)}"
+    late = f"Sent late: llmvitals was down or behind until {moment(until)}"
     if not missed:
-        return f"{told}."
-    return f"{told}; {missed:,} other alert{'' if missed == 1 else 's'} began and ended meanwhile."
+        return f"{late}."
+    return f"{late}; {missed:,} other alert{'' if missed == 1 else 's'} began and ended meanwhile."
 
 
-def _footer(card: MessageState) -> Iterable[str]:
-    if not card.digest:
-        yield metric(card.chief)
-    yield f"incident {clean(card.incident, 80)}"
+def _footer(state: MessageState) -> Iterable[str]:
+    if not state.digest:
+        yield metric(state.chief)
+    yield f"incident {clean(state.incident, 80)}"
 
 
 def _colour(alert: Alert) -> str:
@@ -199,7 +199,7 @@ def _colour(alert: Alert) -> str:
 
 
 def labelled(labels: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Clean names and values, at most LABELS of them."""
+    """Return clean names and values, at most LABELS of them."""
     shown = [(clean(name, _NAME), clean(value, 80) or UNKNOWN) for name, value in labels]
     if len(shown) > LABELS:
         return [*shown[: LABELS - 1], ("and", f"{len(shown) - LABELS + 1} more labels")]

@@ -1,4 +1,4 @@
-"""The same message on a terminal: where there is no Slack, and in the demo."""
+"""Messages on a terminal: where no other notifier is configured, and in the demo."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ _BAR: Final = Box("▌   \n" * 8)
 COLOURS: Final = {"red": "red3", "orange": "dark_orange", "blue": "dodger_blue2", "green": "green3"}
 
 
-def draw(said: Notice, channel: str = "") -> RenderableType:
+def draw(message: Notice, channel: str = "") -> RenderableType:
     """The message as Slack would show it: a bar of colour, the title, what it is about.
 
     Everything is Text, so nothing that a user wrote is read as rich's markup.
     """
-    colour = COLOURS[said.colour]
+    colour = COLOURS[message.colour]
     # The circle in the title says in Slack what the bar of colour says here.
-    title = said.title.split(" ", 1)[-1]
+    title = message.title.split(" ", 1)[-1]
     parts: list[RenderableType] = [Text(title, style=f"bold {colour}")]
-    parts.extend(Text(_timed(state), style="dim") for state in said.state)
-    steer = _timed(said.steer) if said.steer else ""
-    parts.extend(Text(text, style="bold") for text in (said.figure, said.trend, steer) if text)
-    parts.extend([_pairs(list(said.labels))] if said.labels else [])
-    lasted = f" · lasted {said.lasted}" if said.lasted else ""
-    parts.append(Text(" · ".join(map(_timed, said.times)) + lasted, style="dim"))
-    parts.extend(Text(word) for word in said.words)
-    for lines in said.lists:
+    parts.extend(Text(_timed(state), style="dim") for state in message.state)
+    steer = _timed(message.steer) if message.steer else ""
+    parts.extend(Text(text, style="bold") for text in (message.figure, message.trend, steer) if text)
+    parts.extend([_pairs(list(message.labels))] if message.labels else [])
+    lasted = f" · lasted {message.lasted}" if message.lasted else ""
+    parts.append(Text(" · ".join(map(_timed, message.times)) + lasted, style="dim"))
+    parts.extend(Text(word) for word in message.words)
+    for lines in message.lists:
         head = " · ".join(filter(None, (lines.rule, *lines.head)))
         parts.extend([Text(head, style="dim")] if head else [])
         parts.extend(map(_line, lines.lines))
-    if said.more:
-        parts.append(Text(f"and {said.more:,} more"))
-    if said.heaviest:
+    if message.more:
+        parts.append(Text(f"and {message.more:,} more"))
+    if message.heaviest:
         parts.append(Text(HEAVIEST, style="dim"))
-    for kind, name, used in said.heaviest:
+    for kind, name, used in message.heaviest:
         parts.append(Text.assemble((f"{kind} ", "dim"), name, (f" · {used}", "dim")))
-    if said.exemplars:
-        parts.append(Text.assemble(("Calls  ", "dim"), "  ".join(trace for trace, _ in said.exemplars)))
-    if said.link:
-        parts.append(Text.assemble(("Runbook  ", "dim"), (said.link, "underline")))
+    if message.exemplars:
+        parts.append(Text.assemble(("Calls  ", "dim"), "  ".join(trace for trace, _ in message.exemplars)))
+    if message.link:
+        parts.append(Text.assemble(("Runbook  ", "dim"), (message.link, "underline")))
     where = f"{channel} · " if channel else ""
-    parts.append(Text(f"{where}{said.footer}", style="dim"))
+    parts.append(Text(f"{where}{message.footer}", style="dim"))
     return Panel(Group(*parts), box=_BAR, border_style=colour, expand=False, padding=(0, 1))
 
 

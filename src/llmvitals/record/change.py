@@ -101,7 +101,7 @@ class Reply:
 def changes(before: MessageState, after: MessageState) -> tuple[Change, ...]:
     """Return what people should hear of a change from one state to the next; () where there is nothing.
 
-    A value that merely moves is no change: the message shows it. Alerts are told apart by their episodes; of
+    A value that merely moves is no change: the message shows it. Alerts are known by their episodes; of
     those in `before` only status, level and verdict count.
     """
     if before.status == "firing" and after.status == "resolved":

@@ -57,7 +57,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     posted: there is a message; place: where (see Place), both "" where it has none; doubt: there may be one
     that we don't know of. shown: the digest of the state that it shows. Wall clock (µs): spoke, when the
     message was posted or replied to; again, when it was last repeated that it still fires. hushed: it was not
-    told while the incident was muted, and people will hear when it is again. said: which answers to people
+    updated while the incident was muted, and people will hear when it is again. said: which answers to people
     ("ack", "calls") are in the thread.
     """
 

@@ -40,7 +40,7 @@ class Posted:
         """The texts of its replies."""
         return [reply.text for reply in self.replies]
 
-    def told(self, *, metadata: bool) -> Json:
+    def as_slack(self, *, metadata: bool) -> Json:
         """As the Web API gives it."""
         own = {"type": "message", "ts": self.ts, "text": self.text, "blocks": self.blocks}
         thread = self.thread_ts or (self.ts if self.replies else None)

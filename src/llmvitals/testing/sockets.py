@@ -135,6 +135,6 @@ def pressed(message: Posted, action_id: str, user: str, choice: str | None) -> J
         "user": {"id": "U00000000", "username": user, "name": user, "team_id": "T00000000"},
         "channel": {"id": message.channel, "name": message.channel_name.removeprefix("#")},
         "container": {"type": "message", "message_ts": message.ts, "channel_id": message.channel},
-        "message": message.told(metadata=True),
+        "message": message.as_slack(metadata=True),
         "actions": [action],
     }

@@ -73,7 +73,7 @@ class Workspace:
             webhook=bool(arguments.get("webhook")),
         )
         (self.messages if above is None else above.replies).append(message)
-        return {"ok": True, "channel": channel, "ts": message.ts, "message": message.told(metadata=False)}
+        return {"ok": True, "channel": channel, "ts": message.ts, "message": message.as_slack(metadata=False)}
 
     def _update(self, arguments: Json) -> Json:
         if arguments.get("channel") not in self.channels.values():  # here Slack takes no name
@@ -109,7 +109,7 @@ class Workspace:
             return no("thread_not_found")
         oldest, limit = float(arguments.get("oldest") or 0), int(arguments.get("limit") or 100)
         metadata = str(arguments.get("include_all_metadata", "")).lower() in {"1", "true"}
-        there = [message.told(metadata=metadata) for message in found if float(message.ts) > oldest]
+        there = [message.as_slack(metadata=metadata) for message in found if float(message.ts) > oldest]
         return {"ok": True, "messages": there[:limit], "has_more": len(there) > limit}
 
     def _message(self, channel: str, ts: object) -> Posted | None:

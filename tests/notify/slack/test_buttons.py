@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from desks import World
 from desks import alert as incident
 from llmvitals.errors import ConfigError
-from llmvitals.notify.slack.actions import ACK, CALLS, SILENCE, VALUE, actions, carried, meant
+from llmvitals.notify.slack.actions import ACK, CALLS, SILENCE, VALUE, actions, button_value, parsed_value
 from llmvitals.notify.slack.bot import Bot
 from llmvitals.notify.slack.buttons import Buttons
-from llmvitals.notify.slack.interaction import acts
+from llmvitals.notify.slack.interaction import user_actions
 from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.rate_limit import RateLimits
 from llmvitals.record.matcher import Matcher
@@ -115,7 +115,9 @@ async def test_a_silence_is_of_this_rule_and_series_and_of_no_other(
 
 async def test_a_press_that_slack_tells_twice_is_one_record(slack: FakeSlack) -> None:
     payload = pressed(await posted(slack), SILENCE, "ann", "8h")
-    assert {act.key for _ in range(2) for act in acts(payload, NOON)} == {acts(payload, NOON + 5)[0].key}
+    assert {act.key for _ in range(2) for act in user_actions(payload, NOON)} == {
+        user_actions(payload, NOON + 5)[0].key
+    }
 
 
 @pytest.mark.parametrize("fault", [{"status": 500}, {"drop": True}, {"error": "internal_error"}])
@@ -230,7 +232,7 @@ payloads = st.fixed_dictionaries(
 @settings(deadline=None)
 @given(payloads | junk)
 def test_no_payload_does_harm(payload: Any) -> None:
-    for act in acts(payload, NOON):
+    for act in user_actions(payload, NOON):
         assert decode(encode(act)) == act
         assert not isinstance(act, Silence) or act.matchers
 
@@ -241,10 +243,10 @@ def test_what_a_button_carries_comes_back_or_is_not_offered(incident: str, label
     card = changed(
         MessageState.alone(alert()), incident=incident, matchers=tuple(Matcher(*label) for label in labels)
     )
-    value, silences = carried(card)
+    value, silences = button_value(card)
     if value:
         assert len(value) <= VALUE
-        back = meant(value)
+        back = parsed_value(value)
         assert back is not None
         assert back.incident == incident
         assert back.matchers == (card.matchers if silences else ())
@@ -260,7 +262,7 @@ def test_what_a_button_carries_comes_back_or_is_not_offered(incident: str, label
     ],
 )  # fmt: skip
 def test_a_value_that_is_none_of_ours_means_nothing(value: Any) -> None:
-    assert meant(value) is None
+    assert parsed_value(value) is None
 
 
 def test_a_silence_without_matchers_is_never_made() -> None:
@@ -269,7 +271,7 @@ def test_a_silence_without_matchers_is_never_made() -> None:
     blocks = [{"type": "actions", "elements": [{"action_id": CALLS, "value": value}]}]
     action = {"action_id": SILENCE, "selected_option": {"value": "8h"}, "action_ts": "1"}
     payload = {"type": "block_actions", "actions": [action], "message": {"blocks": blocks}}
-    assert acts(payload, NOON) == []
+    assert user_actions(payload, NOON) == []
 
 
 async def test_what_is_no_press_is_acknowledged_and_changes_nothing(

@@ -25,60 +25,60 @@ _CHOICES: Final = {"1h": "1 hour", "8h": "8 hours", "resolved": "Until resolved"
 Block = dict[str, Any]
 
 
-class Meant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ButtonValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a button is about: an incident, and what a silence of it matches."""
 
     incident: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     matchers: Annotated[tuple[Matcher, ...], msgspec.Meta(max_length=32)] = ()
 
 
-class _Exact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ExactMatcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     value: Annotated[str, msgspec.Meta(max_length=LONGEST)]
     op: Literal["="] = "="
 
 
-class _Carried(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ReceivedValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     incident: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-    matchers: Annotated[tuple[_Exact, ...], msgspec.Meta(max_length=32)] = ()
+    matchers: Annotated[tuple[_ExactMatcher, ...], msgspec.Meta(max_length=32)] = ()
 
 
-def carried(card: MessageState) -> tuple[str, bool]:
-    """The value of a card's buttons ("" : it can have none), and whether the card can be silenced."""
-    exact = card.matchers and all(matcher.op == "=" for matcher in card.matchers)
-    for matchers in [card.matchers, ()] if exact else [()]:
+def button_value(state: MessageState) -> tuple[str, bool]:
+    """Return the value of a state's buttons ("": it can have none), and whether the state can be silenced."""
+    exact = state.matchers and all(matcher.op == "=" for matcher in state.matchers)
+    for matchers in [state.matchers, ()] if exact else [()]:
         try:
-            value = msgspec.json.encode(Meant(card.incident, matchers)).decode()
+            value = msgspec.json.encode(ButtonValue(state.incident, matchers)).decode()
         except UnicodeEncodeError:
             continue
         # As JSON's own escapes, what Slack reads or would escape itself comes back as it was.
         for char in "&<>":
             value = value.replace(char, f"\\u{ord(char):04x}")
-        if utf16(value) <= VALUE and meant(value) is not None:
+        if utf16(value) <= VALUE and parsed_value(value) is not None:
             return value, bool(matchers)
     return "", False
 
 
-def meant(value: object) -> Meant | None:
-    """What a value that comes back is about; None when it is none of ours. It comes from outside."""
+def parsed_value(value: object) -> ButtonValue | None:
+    """Return what a value that comes back is about; None when it is not ours. It comes from outside."""
     if not isinstance(value, str) or len(value) > VALUE:
         return None
     try:
-        said = msgspec.json.decode(value, type=_Carried)
+        received = msgspec.json.decode(value, type=_ReceivedValue)
     except (msgspec.MsgspecError, UnicodeError):
         return None
-    return Meant(said.incident, tuple(Matcher(m.name, "=", m.value) for m in said.matchers))
+    return ButtonValue(received.incident, tuple(Matcher(m.name, "=", m.value) for m in received.matchers))
 
 
-def actions(card: MessageState) -> list[Block]:
-    """The block with the buttons that make sense now; none once it is over."""
-    value, can_silence = carried(card)
-    if card.status == "resolved" or not value:
+def actions(state: MessageState) -> list[Block]:
+    """Return the block with the buttons that make sense now; none once the incident is resolved."""
+    value, can_silence = button_value(state)
+    if state.status == "resolved" or not value:
         return []
     elements = [_button("Show me the calls", CALLS, value)]
-    if can_silence and not card.unheard:
+    if can_silence and not state.unheard:
         elements.insert(0, _menu())
-    if card.acknowledged is None:
+    if state.acknowledged is None:
         elements.insert(0, {**_button("Acknowledge", ACK, value), "style": "primary"})
     return [{"type": "actions", "elements": elements}]
 

@@ -25,31 +25,31 @@ LIST: Final = 5_600
 Block = dict[str, Any]
 
 
-def fallback(said: Notice) -> str:
+def fallback(message: Notice) -> str:
     """One line for notifications, and for when Slack refuses the blocks; escaped."""
-    labels = ", ".join(f"{name} {value}" for name, value in said.labels)
-    lasted = f"lasted {said.lasted}" if said.lasted else f"since {moment(said.times[0][1] or 0)}"
-    steer = said.steer[0].removesuffix(" until") if said.steer else ""
-    parts = [said.title, said.figure, steer, labels, *said.words, lasted]
+    labels = ", ".join(f"{name} {value}" for name, value in message.labels)
+    lasted = f"lasted {message.lasted}" if message.lasted else f"since {moment(message.times[0][1] or 0)}"
+    steer = message.steer[0].removesuffix(" until") if message.steer else ""
+    parts = [message.title, message.figure, steer, labels, *message.words, lasted]
     return escape(" · ".join(part for part in parts if part), 1_000)
 
 
-def blocks(said: Notice, *, actions: list[Block] | None = None) -> list[Block]:
+def blocks(message: Notice, *, actions: list[Block] | None = None) -> list[Block]:
     """The message's blocks; actions: those with its buttons.
 
     The limits (section 3,000, header 150, all about 13,200) hold by construction, each text being cut where
     it comes in. No value of a user's call reaches Slack with a raw `<`, `>` or `&`.
     """
-    words = "\n".join(said.words)
+    words = "\n".join(message.words)
     return [
-        {"type": "header", "text": _plain(escape(said.title, HEADER))},
-        *([_context(*map(_timed, said.state))] if said.state else []),
-        _section(_facts(said)),
+        {"type": "header", "text": _plain(escape(message.title, HEADER))},
+        *([_context(*map(_timed, message.state))] if message.state else []),
+        _section(_facts(message)),
         *([{"type": "section", "text": _plain(escape(words, WORDS))}] if words else []),
-        *map(_section, _paragraphs(_list(said))),
-        *map(_section, filter(None, (_heaviest(said), _links(said)))),
+        *map(_section, _paragraphs(_list(message))),
+        *map(_section, filter(None, (_heaviest(message), _links(message)))),
         *(actions or []),
-        _context(escape(said.footer, 300)),
+        _context(escape(message.footer, 300)),
     ]
 
 
@@ -69,33 +69,33 @@ def marked_labels(labels: Iterable[tuple[str, str]]) -> str:
     return " · ".join(f"{escape(name, 60)} {_code(value)}" for name, value in labels)
 
 
-def _facts(said: Notice) -> str:
-    times = " · ".join(map(_timed, said.times))
+def _facts(message: Notice) -> str:
+    times = " · ".join(map(_timed, message.times))
     lines = [
-        f"*Lasted {said.lasted}*" if said.lasted else "",
-        f"*{escape(said.figure, 300)}*" if said.figure else "",
-        said.trend,
-        f"*{_timed(said.steer)}*" if said.steer else "",
-        marked_labels(said.labels),
+        f"*Lasted {message.lasted}*" if message.lasted else "",
+        f"*{escape(message.figure, 300)}*" if message.figure else "",
+        message.trend,
+        f"*{_timed(message.steer)}*" if message.steer else "",
+        marked_labels(message.labels),
         times[:1].upper() + times[1:],
     ]
     return "\n".join(line for line in lines if line)
 
 
-def _heaviest(said: Notice) -> str:
-    lines = [f"{escape(kind, 60)} {_code(name)} · {used}" for kind, name, used in said.heaviest]
+def _heaviest(message: Notice) -> str:
+    lines = [f"{escape(kind, 60)} {_code(name)} · {used}" for kind, name, used in message.heaviest]
     return "\n".join([f"*{HEAVIEST}*", *lines]) if lines else ""
 
 
-def _links(said: Notice) -> str:
-    traces = " ".join(trace(*one) for one in said.exemplars)
-    runbook = f"<{escape(said.link, 5_000)}|Runbook>" if said.link else ""
+def _links(message: Notice) -> str:
+    traces = " ".join(trace(*one) for one in message.exemplars)
+    runbook = f"<{escape(message.link, 5_000)}|Runbook>" if message.link else ""
     return "\n".join(filter(None, (f"*Calls* {traces}" if traces else "", runbook)))
 
 
-def _list(said: Notice) -> Iterator[str]:
-    room, left = LIST, sum(len(lines.lines) for lines in said.lists) + said.more
-    for lines in said.lists:
+def _list(message: Notice) -> Iterator[str]:
+    room, left = LIST, sum(len(lines.lines) for lines in message.lists) + message.more
+    for lines in message.lists:
         head = _head(lines)
         texts = [(head, 0), *((text, 1) for text in map(_line, lines.lines))] if head else []
         for text, count in texts or [(text, 1) for text in map(_line, lines.lines)]:

@@ -1,4 +1,4 @@
-"""The way with a bot's token: posts, edits in place, replies, finds its own messages again."""
+"""Slack with a bot's token: posts, edits in place, replies, and finds its own messages again."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _ID: Final = re.compile(r"[CDG][A-Z0-9]{8,}")
 class Bot(Notifier):
     """Slack's Web API by slack_sdk, without its retry handlers.
 
-    They sleep inside of the client, where neither the health page nor the order of messages knows of it,
-    and one of them posts again after a dropped connection without asking whether the first post arrived.
+    They sleep inside the client, unknown to the health page and to the order of messages, and one of them
+    posts again after a dropped connection without asking whether the first post arrived.
     """
 
     name = "slack"
@@ -141,12 +141,12 @@ class Bot(Notifier):
         return await self.check()
 
     def _content(self, state: MessageState, *, plain: bool) -> dict[str, Any]:
-        said = notice(state, trace_url=self._trace_url)
+        message = notice(state, trace_url=self._trace_url)
         return {
-            "text": fallback(said),
+            "text": fallback(message),
             "blocks": []
             if plain
-            else blocks(said, actions=actions(state) if self._buttons is not None else None),
+            else blocks(message, actions=actions(state) if self._buttons is not None else None),
             **_marked(EVENT, incident=state.incident),
         }
 

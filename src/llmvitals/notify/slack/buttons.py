@@ -1,4 +1,4 @@
-"""What people press in Slack → acts, by Socket Mode: Slack needs no way in to us."""
+"""What people press in Slack → user actions, by Socket Mode, so that Slack needs no way in to us."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from llmvitals.notify.protocol import Answer, Do
 from llmvitals.notify.slack.answer import answer as answered
 from llmvitals.notify.slack.connection import asked, failed, session
-from llmvitals.notify.slack.interaction import acts
+from llmvitals.notify.slack.interaction import user_actions
 from llmvitals.rate_limit import RateLimits
 from llmvitals.record.user_action import UserAction
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log: Final = structlog.get_logger(__name__)
 
 MOST: Final = 1_000
-"""Acts that wait to be drained; the oldest give way."""
+"""The most user actions that wait to be drained; the oldest are dropped."""
 _CURES: Final = {
     "invalid_auth": "set LLMVITALS_SLACK_APP_TOKEN to the app-level token (xapp-…) of the same app",
     "not_allowed_token_type": "LLMVITALS_SLACK_APP_TOKEN has to be an app-level token (xapp-…)",
@@ -39,16 +39,16 @@ _CURES: Final = {
 
 
 class Buttons:
-    """Hears the buttons. Alerts go out without it: what is wrong here is said in health, and tried again.
+    """Hears the buttons. Alerts are sent without it; trouble is shown in health, and it tries again.
 
     slack_sdk's client follows Slack's own requests to reconnect; a connection that is lost for any other
-    reason is made anew here, since the client retries an address that is used up for ever and says neither
-    that nor a wrong token to anyone.
+    reason is opened anew here: the client would retry a used address for ever, and reports neither that nor a
+    wrong token.
     """
 
-    def __init__(self, app_token: str, url: str, tempo: RateLimits | None = None) -> None:
-        self._token, self._url, self._tempo = app_token.strip(), url, tempo or RateLimits()
-        self._acts: deque[UserAction] = deque(maxlen=MOST)
+    def __init__(self, app_token: str, url: str, limits: RateLimits | None = None) -> None:
+        self._token, self._url, self._limits = app_token.strip(), url, limits or RateLimits()
+        self._heard_actions: deque[UserAction] = deque(maxlen=MOST)
         self._trouble: str | None = None
         self._task: asyncio.Task[None] | None = None
         # What slack_sdk would log holds the connection's address, which is a secret, and people's names.
@@ -69,19 +69,19 @@ class Buttons:
             self._task = None
 
     def drain(self) -> list[UserAction]:
-        """What was pressed since the last call, oldest first."""
-        acts = list(self._acts)
-        self._acts.clear()
-        return acts
+        """Return what was pressed since the last call, oldest first."""
+        actions = list(self._heard_actions)
+        self._heard_actions.clear()
+        return actions
 
     def health(self) -> str | None:
-        """Why buttons aren't heard at present, and what to do; None when all is well."""
+        """Return why buttons aren't heard at present, and what to do; None when all is well."""
         return self._trouble
 
     async def _listen(self) -> None:
         wait = 0.5
         while True:
-            began = self._tempo.monotonic()
+            began = self._limits.monotonic()
             try:
                 answer = await self._connected()
             except Exception as error:  # noqa: BLE001 - whatever it is, buttons are heard again some time
@@ -89,15 +89,15 @@ class Buttons:
             if answer.do is not Do.DONE:
                 self._trouble = _cured(answer)
                 log.warning("slack's buttons are not heard", reason=self._trouble)
-            slow = self._tempo.slow if answer.do in {Do.FIX, Do.SIMPLIFY} else None
+            slow = self._limits.slow if answer.do in {Do.FIX, Do.SIMPLIFY} else None
             # A connection that was there for a while and is lost is made again soon.
-            lived = self._tempo.monotonic() - began > self._tempo.longest
-            wait = 0.5 if lived else min(wait * 2, self._tempo.longest)
-            await self._tempo.sleep(answer.after or slow or wait)
+            lived = self._limits.monotonic() - began > self._limits.longest
+            wait = 0.5 if lived else min(wait * 2, self._limits.longest)
+            await self._limits.sleep(answer.after or slow or wait)
 
     async def _connected(self) -> Answer:
         """One connection, from its opening to its end; what kept it from opening, if something did."""
-        async with session(self._tempo.timeout) as http:
+        async with session(self._limits.timeout) as http:
             web = AsyncWebClient("", self._url, session=http, retry_handlers=[], logger=self._mute)
             web.proxy = None
             opened = await asked(web.apps_connections_open(app_token=self._token))
@@ -121,7 +121,7 @@ class Buttons:
             client.socket_mode_request_listeners.append(self._heard)
             try:
                 # Not wait_for: Python 3.11's may swallow a cancellation.
-                async with asyncio.timeout(self._tempo.timeout):
+                async with asyncio.timeout(self._limits.timeout):
                     await client.connect()  # type: ignore[no-untyped-call]
                 self._trouble = None
                 await self._lost(client, lost)
@@ -141,16 +141,16 @@ class Buttons:
             if not await client.is_connected():
                 # The client holds the lock while it makes the connection that Slack asked for.
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._tempo.timeout), client.connect_operation_lock:
+                    async with asyncio.timeout(self._limits.timeout), client.connect_operation_lock:
                         if await client.is_connected():
                             continue
                 return
 
     async def _heard(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         if request.type == "interactive":
-            for act in acts(request.payload, self._tempo.clock()):
-                log.info("a button was pressed", act=type(act).__name__.lower(), by=act.by)
-                self._acts.append(act)
+            for action in user_actions(request.payload, self._limits.clock()):
+                log.info("a button was pressed", action=type(action).__name__.lower(), by=action.by)
+                self._heard_actions.append(action)
         # Slack wants it within 3 s, and shows the person a warning without it.
         await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
 

@@ -49,5 +49,5 @@ async def asked(request: Awaitable[AsyncSlackResponse]) -> dict[str, Any] | Answ
     data = response.data if isinstance(response.data, dict) else {}
     if data.get("ok") is True:
         return data
-    unsaid = "unreadable" if response.status_code == 200 else f"http_{response.status_code}"
-    return coded(data.get("error") or unsaid, after=response.headers.get("Retry-After"))
+    status = "unreadable" if response.status_code == 200 else f"http_{response.status_code}"
+    return coded(data.get("error") or status, after=response.headers.get("Retry-After"))

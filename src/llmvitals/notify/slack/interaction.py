@@ -1,11 +1,11 @@
-"""What a press in Slack asks for: a payload, which comes from outside, → acts. Pure."""
+"""A payload of Slack's, which comes from outside → the user actions that it asks for. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.notify.slack.actions import ACK, CALLS, LENGTHS, SILENCE, Meant, meant
+from llmvitals.notify.slack.actions import ACK, CALLS, LENGTHS, SILENCE, ButtonValue, parsed_value
 from llmvitals.record.user_action import Acknowledgement, Question, Silence
 from llmvitals.wording import clean
 
@@ -13,30 +13,31 @@ if TYPE_CHECKING:
     from llmvitals.record.user_action import UserAction
 
 
-def acts(payload: Any, now: int) -> list[UserAction]:
-    """What a payload of Slack's asks for at `now` (µs); what is not ours or not well-formed asks nothing.
+def user_actions(payload: Any, now: int) -> list[UserAction]:
+    """Return what a payload of Slack's asks for at `now` (µs), nothing where it is malformed or not ours.
 
-    The same press, told twice, gives the same keys.
+    The same press, delivered twice, gives the same keys.
     """
     if not isinstance(payload, dict) or payload.get("type") != "block_actions":
         return []
     by = _name(payload.get("user"))
     pressed = payload.get("actions")
-    found = [_act(action, payload, by, now) for action in pressed] if isinstance(pressed, list) else []
-    return [act for act in found if act is not None]
+    elements = pressed if isinstance(pressed, list) else []
+    asked = (_user_action(element, payload, by, now) for element in elements)
+    return [action for action in asked if action is not None]
 
 
-def _act(action: Any, payload: dict[str, Any], by: str, now: int) -> UserAction | None:
+def _user_action(action: Any, payload: dict[str, Any], by: str, now: int) -> UserAction | None:
     if not isinstance(action, dict):
         return None
     kind = action.get("action_id")
     if kind == SILENCE:
         return _silence(action, payload, by, now)
-    about = meant(action.get("value"))
+    about = parsed_value(action.get("value"))
     if about is None or kind not in {ACK, CALLS}:
         return None
-    made = Acknowledgement if kind == ACK else Question
-    return made(incident=about.incident, by=by, at=now)
+    record = Acknowledgement if kind == ACK else Question
+    return record(incident=about.incident, by=by, at=now)
 
 
 def _silence(action: dict[str, Any], payload: dict[str, Any], by: str, now: int) -> Silence | None:
@@ -57,7 +58,7 @@ def _silence(action: dict[str, Any], payload: dict[str, Any], by: str, now: int)
     )
 
 
-def _beside(payload: dict[str, Any]) -> Meant | None:
+def _beside(payload: dict[str, Any]) -> ButtonValue | None:
     """What the message's other button is about: a menu's choice has no room for it."""
     message = payload.get("message")
     blocks = message.get("blocks") if isinstance(message, dict) else None
@@ -65,7 +66,7 @@ def _beside(payload: dict[str, Any]) -> Meant | None:
         elements = block.get("elements") if isinstance(block, dict) else None
         for element in elements if isinstance(elements, list) else []:
             if isinstance(element, dict) and element.get("action_id") == CALLS:
-                return meant(element.get("value"))
+                return parsed_value(element.get("value"))
     return None
 
 

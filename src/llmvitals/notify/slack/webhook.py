@@ -1,4 +1,4 @@
-"""The degraded way, an incoming webhook: it can't edit, thread or be found again."""
+"""Slack by an incoming webhook, the degraded mode: it can't edit, reply or find a message again."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Webhook(Notifier):
 
     async def post(self, channel: str, state: MessageState, *, plain: bool) -> Answer:
         del channel  # a webhook has one channel, and drops metadata
-        said = notice(state, trace_url=self._trace_url)
-        body: dict[str, Any] = {"text": fallback(said), "unfurl_links": False, "unfurl_media": False}
+        message = notice(state, trace_url=self._trace_url)
+        body: dict[str, Any] = {"text": fallback(message), "unfurl_links": False, "unfurl_media": False}
         if not plain:
-            body["blocks"] = blocks(said)
+            body["blocks"] = blocks(message)
         return await self._send(body)
 
     async def _send(self, body: dict[str, Any]) -> Answer:
@@ -58,9 +58,9 @@ class Webhook(Notifier):
                 if response.status == 200 and text == "ok":
                     return Answer()
                 # Slack's codes come as plain text with 4xx; whatever else is a proxy's page.
-                said = text if 400 <= response.status < 500 and text.replace("_", "").isalpha() else ""
-                unsaid = "unreadable" if response.status == 200 else f"http_{response.status}"
-                code = unsaid if response.status == 429 else said or unsaid
+                error = text if 400 <= response.status < 500 and text.replace("_", "").isalpha() else ""
+                status_code = "unreadable" if response.status == 200 else f"http_{response.status}"
+                code = status_code if response.status == 429 else error or status_code
                 return coded(code, after=response.headers.get("Retry-After"))
         except Exception as error:  # noqa: BLE001 - whatever it is, the alert is kept and tried again
             return failed(error)
