@@ -71,9 +71,9 @@ def test_no_function_takes_more_than_4_arguments_by_position():
 
 
 def test_what_is_printed_is_never_read_as_markup():
-    """A name, a path or an error may hold brackets: only plain.console makes consoles, and nothing is escaped."""
+    """A name, a path or an error may hold brackets: only console.console makes consoles, and nothing is escaped."""
     pattern = re.compile(r"\bConsole\(|rich\.markup|TextColumn\((?!.*markup=False)|from_markup")
-    found = {place(path): pattern.findall(text) for path, text in TEXTS.items() if path.name != "plain.py"}
+    found = {place(path): pattern.findall(text) for path, text in TEXTS.items() if path.name != "console.py"}
     assert {name: words for name, words in found.items() if words} == {}
 
 
