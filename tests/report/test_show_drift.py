@@ -170,7 +170,7 @@ groups:
     [
         (("accept", "Errors", "app=chat"), "there is no drift rule 'Errors': there are Meaning"),
         (("accept", "Meaning"), "Meaning needs app=…"),
-        (("create", "Meaning", "--from", "1h", "--to", "2h"), "nothing lies between"),
+        (("create", "Meaning", "--from", "1h", "--to", "2h"), "--from has to be before --to"),
     ],
 )
 def test_what_can_not_be_ordered_is_said_before_kafka_is_asked(tmp_path, words, told):
