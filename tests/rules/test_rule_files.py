@@ -129,7 +129,7 @@ BOMBS = {
         "a: &a [" + "1," * 400 + "]\nb: &b [" + "*a," * 50 + "]\nc: [" + "*b," * 50 + "]",
         "too many values",
     ),
-    "itself": ("a: &a [*a, *a]", "inside of what it repeats"),
+    "itself": ("a: &a [*a, *a]", "repeats the value that contains it"),
     "brackets": ("a: " + "[" * 100_000, "nested too deeply"),
     "braces": ("{a: " * 100_000, "nested too deeply"),
     "dashes": ("- " * 100_000, "nested too deeply"),

@@ -16,5 +16,5 @@ def test_the_tables_are_current():
 
 def test_each_kind_has_a_table():
     page = (DOCS / "rules.md").read_text(encoding="utf-8")
-    assert "| `limit` | What may be spent: dollars, tokens or calls. | required |" in page
+    assert "| `limit` | The limit: dollars, tokens or calls. | required |" in page
     assert page.count("| field | what it is | default |") == 9
