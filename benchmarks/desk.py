@@ -10,10 +10,11 @@ import resource
 import time
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.notify.rate_limit import RateLimits
-
 from llmvitals.incidents import IncidentSink
-from llmvitals.notify.slack.answer import Answer
+from llmvitals.meters import Unmetered
+from llmvitals.notify.delivery import Delivery
+from llmvitals.notify.protocol import Answer, Notifier
+from llmvitals.rate_limit import RateLimits
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.matcher import parsed
@@ -21,6 +22,7 @@ from llmvitals.record.message_state import Place
 from llmvitals.record.user_action import Silence, encode
 from llmvitals.routing import Route, Routing
 from llmvitals.settings import Settings
+from llmvitals.window import duration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -29,9 +31,10 @@ MANY, APART = 10_000, 2_000
 HOUR = 3_600_000_000
 
 
-class Ready:
-    """A Slack that takes everything at once."""
+class Ready(Notifier):
+    """A notifier that takes everything at once."""
 
+    name = "slack"
     threads = True
 
     def __init__(self) -> None:
@@ -71,10 +74,15 @@ class Bench:
         async def sleep(seconds: float) -> None:
             self.now += int(seconds * 1e6)
 
-        tempo = RateLimits(
+        limits = RateLimits(
             clock=lambda: self.now, monotonic=lambda: self.now / 1e6, sleep=sleep, patience=2.0
         )
-        return IncidentSink(Settings(), Routing((Route(repeat=24 * HOUR),)), backend=self.slack, tempo=tempo)
+        return IncidentSink(
+            [Delivery(self.slack, "", limits, Unmetered())],
+            Routing((Route(repeat=24 * HOUR),)),
+            max_age=duration(Settings().max_alert_age),
+            limits=limits,
+        )
 
     async def start(self) -> None:
         self.desk = self._made()

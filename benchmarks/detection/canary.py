@@ -119,5 +119,5 @@ def _different(state: confseq.State) -> bool:
     return max(confseq.evidence(each, 0.0, ALPHA / 2) for each in (state, turned)) >= -np.log(ALPHA / 2)
 
 
-def _moments(values: Floats) -> confseq.Moments:
+def _moments(values: Floats) -> confseq.ArmSums:
     return float(len(values)), float(values.sum()), float((values**2).sum())

@@ -16,10 +16,10 @@ from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings
-from llmvitals.store.protocol import store
 from llmvitals.store.query import query
 from llmvitals.store.question import Question
-from llmvitals.store.sqlite.writer import SqliteWriter
+from llmvitals.store.registry import store_sink
+from llmvitals.store.sqlite.store import SqliteStore
 
 START = 1_780_304_400
 """A full hour, s."""
@@ -112,14 +112,14 @@ async def test_a_registered_metric_is_stored_and_queried(
         if p.measurement == "llm_calls" and p.tags["window"] == "1h" and p.tags["view"] == "app"
     ]
     assert hour.counts["calls"] == 600
-    writer = SqliteWriter(settings)
+    writer = SqliteStore(settings)
     await writer.start()
     await writer.write(iter(points))
     await writer.stop()
     question = Question(name, by=("app",), since="2020-01-01T00:00:00Z")
     found = await query(settings, question, clock=lambda: START + 3_600)
     assert [row[-1] for row in found.rows] == [pytest.approx(value_of(name, hour.counts), rel=0.02)]
-    assert store(settings) is not None
+    assert store_sink(settings) is not None
 
 
 def test_a_rate_with_a_field_is_refused():

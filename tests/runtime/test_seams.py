@@ -12,8 +12,8 @@ from llmvitals.combine import Combine
 from llmvitals.incidents import IncidentSink
 from llmvitals.merge import Merge
 from llmvitals.score import Score
-from llmvitals.store.influx.writer import InfluxWriter
-from llmvitals.store.sqlite.writer import SqliteWriter
+from llmvitals.store.influx.store import InfluxStore
+from llmvitals.store.sqlite.store import SqliteStore
 
 SRC = Path(stage.__file__).parent
 TREES = {path: ast.parse(path.read_text()) for path in sorted(SRC.rglob("*.py"))}
@@ -65,7 +65,7 @@ def test_stages_are_stages(kind: type) -> None:
     assert stage.Stage in kind.__mro__
 
 
-@pytest.mark.parametrize("kind", [IncidentSink, InfluxWriter, SqliteWriter])
+@pytest.mark.parametrize("kind", [IncidentSink, InfluxStore, SqliteStore])
 def test_sinks_are_sinks(kind: type) -> None:
     assert stage.Sink in kind.__mro__
 

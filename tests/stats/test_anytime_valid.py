@@ -132,7 +132,7 @@ def test_the_boundary_is_the_one_of_ville(w, alpha):
 
 def arms(
     dice: np.random.Generator, minute: int, calls: tuple[int, int], shift: float
-) -> list[confseq.Moments]:
+) -> list[confseq.ArmSums]:
     """Logs of costs: a mix of prompts that changes over the day, the same in both arms."""
     weights = np.array([1, 1 + 0.9 * np.sin(2 * np.pi * minute / 1_440), 0.5, 0.02])
     found = []

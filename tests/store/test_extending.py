@@ -89,7 +89,7 @@ async def fill(settings: Settings) -> None:
     calls = [
         {"id": f"c{n}", "ts": (START + n) * 1_000, "model": "gpt-5", "team": "search"} for n in range(60)
     ]
-    events = [Logged(n, call["ts"], json.dumps(call).encode()) for n, call in enumerate(calls)]  # type: ignore[arg-type]
+    events = [Logged(n, call["ts"], json.dumps(call).encode()) for n, call in enumerate(calls)]
     messages = [*replay.feed(events), *replay.finish()]
     points = [message for message in messages if message.topic is Topic.VITALS]
     sink = store_sink(settings)
