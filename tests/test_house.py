@@ -78,14 +78,14 @@ def test_what_is_printed_is_never_read_as_markup():
 
 
 def test_own_classes_inherit_one_level_deep():
-    # The tree of exceptions is the exception: errors.py draws it.
+    # Not counted: the tree of exceptions, which errors.py draws, and Stage and Sink, which hold no code of their own.
     own = [node for path, node in classes() if path.name != "errors.py"]
     parents = {node.name: {b.id for b in node.bases if isinstance(b, ast.Name)} for node in own}
     deep = {
         name: (parent, parents[parent] & set(parents))
         for name, bases in parents.items()
         for parent in bases & set(parents) - {name}
-        if parents[parent] & set(parents) - {parent}
+        if parents[parent] & set(parents) - {parent, "Stage", "Sink"}
     }
     assert deep == {}
 
