@@ -417,7 +417,7 @@ def test_litellms_format_is_read(tmp_path: Path) -> None:
         ("[models.m]\ninput_mtoken = 1", "m.input_mtoken: there is no such price; write one of input_mtok"),
         (
             "[models.m]\ncache_read_mtok = 1\noutput_mtok = 1",
-            "cache_read_mtok is a price of a part; input_mtok",
+            "input_mtok is missing: cache_read_mtok is the price of a part",
         ),
         ("[models.m]\nbatch = 3\ninput_mtok = 1", "m.batch: a table"),
         ("[models.m]\ninput_mtok = { base = 1 }", "m.input_mtok: write { base"),
@@ -453,4 +453,4 @@ def test_a_price_a_hundred_times_off_is_named(tmp_path: Path) -> None:
     )
     lines = prices.warnings()
     assert [line.split(":")[0] for line in lines] == ["gpt-4o", "new-one"]
-    assert "per token taken for one per million" in lines[0]
+    assert "for one token instead of a million" in lines[0]
