@@ -116,7 +116,7 @@ def test_it_fires_while_the_comparison_lasts_and_ends_when_the_control_is_gone(t
     found = walk(tmp_path, minutes + after)
     assert [status for status, _ in fired(found)] == ["firing", "resolved"]
     assert fired(found)[1][1] == 199 + DAY
-    assert "v1 gets no more calls: v2 has replaced it" in found.alerts[1].summary
+    assert "v1 gets no more calls: v2 has replaced it" in found.alerts[1].reason
 
 
 def test_it_ends_when_the_canary_is_taken_back_also_when_nobody_calls(tmp_path):
@@ -132,7 +132,7 @@ def test_a_newer_canary_takes_its_place_and_is_an_episode_of_its_own(tmp_path):
         assert at >= 200
     found = walk(tmp_path, minutes)
     assert [status for status, _ in fired(found)] == ["firing", "resolved", "firing"]
-    assert "v3 is newer and replaces it in the comparison" in found.alerts[1].summary
+    assert "v3 is newer and replaces it in the comparison" in found.alerts[1].reason
     assert "prompt v3 fails" in found.alerts[2].summary
     assert found.alerts[0].episode == found.alerts[1].episode != found.alerts[2].episode
 
