@@ -38,7 +38,7 @@ class Spending:
     def due(self, state: dict[str, Any]) -> int:
         return FIRST + 1 if state["calls"] > 0 else FOREVER
 
-    def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
+    def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         del state, floor
         return []
 

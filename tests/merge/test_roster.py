@@ -194,7 +194,7 @@ class Everything:
     def due(self, state: dict[str, Any]) -> int:
         return 2**62
 
-    def ended(self, state: dict[str, Any], floor: int) -> list[Any]:
+    def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Any]:
         return []
 
     def advance(self, view: str, series: tuple[str, ...], *_: Any, **__: Any) -> list[Any]:

@@ -42,7 +42,7 @@ class Diary:
     def due(self, state: dict[str, Any]) -> int:
         return FOREVER
 
-    def ended(self, state: dict[str, Any], floor: int) -> list[Alert]:
+    def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         return []
 
     def advance(self, view, series, state, *, floor, closed, opened) -> list[Alert]:

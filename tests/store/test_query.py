@@ -283,7 +283,7 @@ async def test_of_two_states_at_the_same_pane_the_later_one_stays(fill: Fill) ->
     [
         (Question("costs"), "'costs' is no metric: did you mean cost"),
         (Question("latency_p96"), "did you mean .*latency_p95"),
-        (Question("zzz"), "there are toxicity_mean|there are scored_calls"),
+        (Question("zzz"), "there are calls, errors"),
         (Question("cost", ("team",), window="2h"), "'2h' is no window"),
         (
             Question("cost", ("team", "model")),
