@@ -59,7 +59,8 @@ class Ready(Notifier):
     async def find(self, *_: Any) -> Answer:
         return Answer()
 
-    heard = find
+    async def heard(self, *_: Any) -> Answer:
+        return Answer()
 
 
 class Bench:

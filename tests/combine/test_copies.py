@@ -60,7 +60,11 @@ def test_readme_docs_and_settings_say_the_same_of_the_horizon() -> None:
     root = Path(__file__).parents[2]
     said = Settings.model_fields["dedupe_horizon"].description or ""
     name = f"`LLMVITALS_DEDUPE_HORIZON` ({load().dedupe_horizon})"
-    wanted = said.replace("(the same id)", "(the same `id`)").replace("this long", name, 1).removesuffix(" At most 24h.")
+    wanted = (
+        said.replace("(the same id)", "(the same `id`)")
+        .replace("this long", name, 1)
+        .removesuffix(" At most 24h.")
+    )
     for page in ("README.md", "docs/budgets.md"):
         text = " ".join((root / page).read_text().split())
         assert wanted.rstrip(".") in text, page

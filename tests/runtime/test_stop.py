@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 import commands
 from cluster import Cluster, free_ports
+from llmvitals.runtime.kafka.thread import Thread
 from waiting import until
 
 DELAYS = (0.0, 0.05, 0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.0, 2.4, 2.8, 3.3, 4.0, 5.0, 7.0)
@@ -110,3 +112,12 @@ def test_a_child_that_dies_of_it_before_it_listens_is_no_failure(tmp_path: Path)
     until(lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists(), 30)
     process.terminate()
     assert process.wait(30) == 0
+
+
+def test_a_consumer_thread_that_ended_by_itself_can_still_be_stopped():
+    """Its loop is closed by then: the log of a crash has no second traceback about that."""
+    thread = object.__new__(Thread)
+    thread._stopped = asyncio.Event()
+    thread.thread_loop = asyncio.new_event_loop()
+    thread.thread_loop.close()
+    thread._stopped_set()

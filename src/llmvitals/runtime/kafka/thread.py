@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka.errors import ConsumerStoppedError
@@ -66,6 +67,11 @@ class Thread(driver.AIOKafkaConsumerThread):
             await asyncio.wait_for(super().on_thread_stop(), 5)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is over either way
             log.warning("The consumer did not stop cleanly: %r", error)
+
+    def _stopped_set(self) -> None:
+        # The thread of a crashed app ends by itself; its loop may be closed before it is told to stop.
+        with suppress(RuntimeError):
+            super()._stopped_set()
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         del transport
