@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from mode.utils.locks import Event
 
 import commands
 from cluster import Cluster, free_ports
@@ -117,7 +118,7 @@ def test_a_child_that_dies_of_it_before_it_listens_is_no_failure(tmp_path: Path)
 def test_a_consumer_thread_that_ended_by_itself_can_still_be_stopped():
     """Its loop is closed by then: the log of a crash has no second traceback about that."""
     thread = object.__new__(Thread)
-    thread._stopped = asyncio.Event()
+    thread._stopped = Event()
     thread.thread_loop = asyncio.new_event_loop()
     thread.thread_loop.close()
     thread._stopped_set()
