@@ -212,7 +212,7 @@ def test_topics_that_are_not_there_and_then_are(kafka: str, topic_prefix: str, t
         in commands.said(tmp_path, "topics", "plan", **settings).out
     )
     assert commands.said(tmp_path, "topics", "apply", "--yes", **settings).code == 0
-    assert "all 10 at" in commands.said(tmp_path, "doctor", **settings).text
+    assert "all 11 at" in commands.said(tmp_path, "doctor", **settings).text
     assert commands.said(tmp_path, "publish", "events.jsonl", **settings).code == 0
     said = commands.said(tmp_path, "doctor", **settings, inputs='["elsewhere"]')
     assert said.code == 1

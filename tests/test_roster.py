@@ -270,10 +270,12 @@ def disturbed(records: list[Logged], limits: Sequence[int], dice: random.Random)
     most = dice.choice(limits)
 
     def start() -> Merge:
-        return merge(plan(most, buckets=8, rounds=4), parts)
+        """A checkpoint is written when a shard is taken over, before anything is applied."""
+        stage = merge(plan(most, buckets=8, rounds=4), parts)
+        parts.update(stage.snapshot().parts)
+        return stage
 
     stage, out, durable = start(), list[Message](), list[Message]()
-    parts.update(stage.snapshot().parts)
     work, last = iter(()), records[-1].offset
     while True:
         messages = next(work, None)

@@ -67,7 +67,9 @@ def test_the_starter_rules_are_checked_and_tested_and_that_is_said(installed: Pa
     assert done.returncode == 0, done.stdout + done.stderr
     assert "rules, fine" in done.stdout
     assert "There is no folder alerts here: these are the starter rules" in done.stderr
-    tests = run(installed / "llmvitals", "alerts", "test", "--run", "budget", cwd=tmp_path)
+    tests = run(
+        installed / "llmvitals", "alerts", "test", "--run", "a jump over several thresholds", cwd=tmp_path
+    )
     assert tests.returncode == 0, tests.stdout + tests.stderr
     assert "1 tests, 1 passed, 0 failed" in tests.stdout
 

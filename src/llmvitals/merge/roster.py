@@ -186,7 +186,7 @@ class Roster:
         upto: the offset expected next; its frame may be under way.
         """
         mark, self.unsaved = self._mark, False
-        mark.decided = upto + 1
+        mark.decided = max(mark.decided, upto + 1)  # a life before may have come further than this one
         while self._changes and self._changes[0].offset < offset:
             change = self._changes.popleft()
             mark.heads[change.view] = change.head
