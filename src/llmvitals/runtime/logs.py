@@ -1,8 +1,8 @@
-"""Where the log goes and how it looks: one line an event, on stderr, for people or as JSON.
+"""Logging: one line for each event, on stderr, for people or as JSON.
 
-Everything that a process writes about an error goes through here, whoever writes it: structlog, the standard
+Every error that a process writes goes through here, whatever its source: structlog, the standard
 library, Faust, asyncio, warnings, and what Python prints of an exception that nobody has caught. Exceptions
-are shown as `tracebacks` shows them, so that no text of a record, and no secret, gets into the log.
+are formatted by `tracebacks`, so that no text of a record and no secret gets into the log.
 """
 
 from __future__ import annotations
@@ -79,21 +79,21 @@ def configure(settings: Settings) -> None:
 
 
 def hush() -> None:
-    """For commands, which tell the outcome themselves: nothing on the way there."""
+    """Log nothing: commands report the outcome themselves."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def catch() -> None:
-    """Have `uncaught` told of every exception that nobody catches, instead of Python printing it."""
+    """Pass every uncaught exception to `uncaught`, instead of having Python print it."""
     sys.excepthook = lambda _, error, __: uncaught(error)
     sys.unraisablehook = lambda told: uncaught(told.exc_value)
     threading.excepthook = lambda told: uncaught(told.exc_value)
 
 
 def uncaught(error: BaseException | None) -> None:
-    """Log an exception that nobody has caught; print it where no log is set up."""
+    """Log an uncaught exception; print it if no log is set up."""
     if error is None or isinstance(error, KeyboardInterrupt | SystemExit):
         return
     if any(isinstance(handler, _Handler) for handler in logging.getLogger().handlers):
@@ -131,7 +131,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
 
 def _presentable(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """No value but numbers and texts."""
+    """Keep only values that are numbers or texts."""
     return {key: shown(value) for key, value in event.items()}
 
 
@@ -140,14 +140,14 @@ def _traceback(exc_info: Caught) -> str:
 
 
 def _warned(*told: Any, **_: Any) -> None:
-    """A warning of Python, (text, kind, file, line …): its text may quote a value, as pydantic's do."""
+    """Log a warning of Python, (text, kind, file, line …) without its text, which may quote a value."""
     log.warning("%s at %s:%d", told[1].__name__, *told[2:4])
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:
-    """All but the steps of Faust's services, and what they say of an error that the log has already.
+    """Drop the steps of Faust's services, and their reports of an error that is logged already.
 
-    They log as the module of their class.
+    These services log under the module of their class.
     """
     errors = _errors(record)
     if str(record.msg).endswith(_AGAIN):
@@ -162,7 +162,7 @@ def _worth_saying(record: logging.LogRecord) -> bool:
 
 
 def _errors(record: logging.LogRecord) -> list[BaseException]:
-    """The exceptions that a record brings."""
+    """Return the exceptions of a log record."""
     brought = [*record.args] if isinstance(record.args, tuple) else []
     brought.append(record.exc_info[1] if isinstance(record.exc_info, tuple) else None)
     return [each for each in brought if isinstance(each, BaseException)]

@@ -1,4 +1,4 @@
-"""How to reach Kafka: the same for every client."""
+"""The connection to Kafka, the same for every client."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PATIENCE: Final = 10.0
 
 
 def client(settings: Connection, name: str) -> dict[str, Any]:
-    """The arguments that every aiokafka client takes: addresses, name, encryption and login."""
+    """Return the arguments of every aiokafka client: addresses, name, encryption and login."""
     found: dict[str, Any] = {
         "bootstrap_servers": settings.brokers,
         "client_id": f"{settings.group}-{name}",
@@ -50,9 +50,9 @@ def client(settings: Connection, name: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def asking(settings: Connection, seconds: float | None = _PATIENCE) -> AsyncIterator[None]:
-    """Around everything that a command asks of Kafka: after `seconds` (None: ever) that is an error.
+    """Run the requests of a command to Kafka; taking longer than `seconds` (None: no limit) is an error.
 
-    Raises BrokerDown for what may pass, LlmvitalsError with the broker's words for what it refuses.
+    Raises BrokerDown for a problem that may pass, LlmvitalsError with the broker's reason for a refusal.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -66,7 +66,7 @@ async def asking(settings: Connection, seconds: float | None = _PATIENCE) -> Asy
 
 
 async def find_topics(settings: Connection, topics: Iterable[str]) -> dict[str, int]:
-    """Topic → partitions. Raises BrokerDown, and MissingTopic that names all that are not there."""
+    """Return topic → partitions. Raises BrokerDown, and MissingTopic that names all missing topics."""
     async with asking(settings):
         there = await _topics(settings)
     missing = sorted(set(topics) - set(there))
@@ -82,7 +82,7 @@ async def find_topics(settings: Connection, topics: Iterable[str]) -> dict[str, 
 async def wait_for_topics(
     settings: Connection, topics: Iterable[str], ready: Callable[[str | None], None]
 ) -> dict[str, int]:
-    """As `find_topics`, but tries for as long as Kafka can't be reached. ready: is told why it waits."""
+    """Like `find_topics`, but try again until Kafka can be reached. ready: called with the reason."""
     attempt, looks = 0, 3
     while True:
         try:
@@ -102,7 +102,7 @@ async def wait_for_topics(
 
 
 def _unreachable(settings: Connection, error: Exception) -> str:
-    """What to look at: aiokafka says of a refused login or certificate only that it can't connect."""
+    """Say what to check: of a refused login or certificate, aiokafka only says that it can't connect."""
     doubts = {
         "PLAINTEXT": "does it speak PLAINTEXT there (LLMVITALS_SECURITY_PROTOCOL)",
         "SSL": "is its certificate one of LLMVITALS_SSL_CAFILE's",

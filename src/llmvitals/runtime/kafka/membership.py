@@ -42,9 +42,9 @@ _FENCED: Final = (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgr
 
 
 class Thread(Protocol):
-    """What is needed of the consumer's thread.
+    """The parts of the consumer's thread that are used here.
 
-    stamp: names the reading that began with our own seeks; None while there is none.
+    stamp: identifies the reading that began with our own seeks; None if there is none.
     positions: where the next batch of each partition begins.
     """
 
@@ -52,13 +52,13 @@ class Thread(Protocol):
     positions: dict[TopicPartition, int]
 
     async def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run this on the thread's loop."""
+        """Run a coroutine on the thread's loop."""
 
     def _ensure_consumer(self) -> Any: ...
 
 
 def group_consumer(settings: Settings, stage: str, group: str) -> AIOKafkaConsumer:
-    """The consumer of a stage's group; settings.instance makes it a static member of it."""
+    """Return the consumer of a stage's group, a static member if settings.instance is set."""
     session = duration(settings.session_timeout) // 1000
     return AIOKafkaConsumer(
         **client(settings, stage) | {"metadata_max_age_ms": DISCOVERY_MS},
@@ -85,9 +85,9 @@ async def drain(
     wanted: Collection[TopicPartition],
     timeout: float,  # noqa: ASYNC109 - the broker's
 ) -> list[tuple[TopicPartition, Batch]]:
-    """What has been fetched of these partitions, or is within `timeout` seconds. Runs on the thread.
+    """Return the fetched records of these partitions; wait up to `timeout` seconds. Runs on the thread.
 
-    Raises ConsumerStoppedError, OffsetOutOfRangeError and what else aiokafka met.
+    Raises ConsumerStoppedError, OffsetOutOfRangeError and other errors of aiokafka.
     """
     consumer = thread._ensure_consumer()
     fetcher = consumer._fetcher
@@ -110,10 +110,10 @@ async def drain(
 
 
 class Membership:
-    """Generation and member id as they were when the partitions were assigned.
+    """The generation and member id under which the partitions were assigned.
 
-    aiokafka's coordinator may be in a later generation already: everything here is done under this one,
-    or not at all. Methods whose name begins with an underscore run on the consumer's thread.
+    aiokafka's coordinator may be in a later generation already: everything here is done under this one
+    or fails. Methods whose name begins with an underscore run on the consumer's thread.
     """
 
     def __init__(self, thread: Thread, stamp: int, topics: tuple[str, ...]) -> None:
@@ -126,11 +126,11 @@ class Membership:
         return coordinator.generation, coordinator.member_id
 
     def holds(self) -> bool:
-        """Whether the group has not moved on, as far as this process knows."""
+        """Return whether the group is still in this generation, as far as this process knows."""
         return bool(self._member) and self._now() == (self.generation, self._member)
 
     def caught_up(self, partition: TopicPartition, offset: int) -> bool:
-        """Whether the partition was fetched to its last known end, and all that lies before `offset`."""
+        """Return whether the partition was fetched to its last known end, which is at most `offset`."""
         subscription = self._thread._ensure_consumer()._subscription.subscription
         state = subscription and subscription.assignment and subscription.assignment.state_value(partition)
         if not state or self._thread.stamp != self.stamp or not state.has_valid_position:
@@ -139,14 +139,14 @@ class Membership:
         return state.lso is not None and offset >= state.position >= state.lso
 
     def sources(self) -> dict[str, int]:
-        """Input topic → number of its partitions."""
+        """Return input topic → number of its partitions."""
         consumer = self._thread._ensure_consumer()
         return {topic: len(consumer.partitions_for_topic(topic) or ()) for topic in self._topics}
 
     async def committed(
         self, partitions: Collection[TopicPartition]
     ) -> dict[TopicPartition, tuple[int, str] | None]:
-        """What the group has committed: offset and metadata."""
+        """Return what the group has committed: offset and metadata."""
         coordinator = self._thread._ensure_consumer()._coordinator
         found = await self._thread.run(coordinator.fetch_committed_offsets(list(partitions)))
         return {
@@ -155,7 +155,7 @@ class Membership:
         }
 
     async def topic_ids(self) -> dict[str, str]:
-        """Input topic → its id, as they are now; "" where the broker gives none. Raises KafkaError."""
+        """Return input topic → its present id; "" if the broker gives none. Raises KafkaError."""
         found: dict[str, str] = {}
         for _ in range(_LOOKS):
             try:
@@ -170,9 +170,9 @@ class Membership:
         return found
 
     async def other(self) -> tuple[str, str, str] | None:
-        """A topic that has another id by now, its id when we began, and the one it has; None: there is none.
+        """Return a topic whose id has changed, its first and its present id; None if there is none.
 
-        None too when Kafka does not tell in time: whoever reads on may ask again.
+        Also None when Kafka does not answer in time; the caller may ask again.
         """
         try:
             now = await asyncio.wait_for(self._ids_now(), _ANSWER)
@@ -189,14 +189,14 @@ class Membership:
         return cast("dict[str, str]", await self._thread.run(topic_ids(client, self._topics)))
 
     async def bounds(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Bounds]:
-        """Which offsets Kafka has."""
+        """Return the offsets that Kafka has."""
         consumer, names = self._thread._ensure_consumer(), list(partitions)
         beginnings = await self._thread.run(consumer.beginning_offsets(names))
         ends = await self._thread.run(consumer.end_offsets(names))
         return {name: Bounds(beginnings[name], ends[name]) for name in names}
 
     async def begin(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Seek; batches carry our stamp from now on. Raises IllegalStateError when rebalanced again."""
+        """Seek, and stamp batches from now on. Raises IllegalStateError after another rebalance."""
         await self._thread.run(self._begin(offsets))
 
     async def _begin(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -213,7 +213,7 @@ class Membership:
         self._thread.stamp = self.stamp
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Read on from here, within the same stamp."""
+        """Continue reading at this offset, with the same stamp."""
         await self._thread.run(self._seek(partition, offset))
 
     async def _seek(self, partition: TopicPartition, offset: int) -> None:
@@ -222,7 +222,7 @@ class Membership:
             self._thread.positions[partition] = offset
 
     async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> bool:
-        """Commit under exactly this generation; False: it is over. Raises KafkaError otherwise."""
+        """Commit in exactly this generation; False if it is over. Raises KafkaError otherwise."""
         wanted = {partition: OffsetAndMetadata(*commit) for partition, commit in offsets.items()}
         return bool(await self._thread.run(self._commit(wanted)))
 

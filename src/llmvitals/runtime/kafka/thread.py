@@ -1,4 +1,4 @@
-"""The thread on which aiokafka's consumer runs, and where its fetches are stamped."""
+"""The thread on which aiokafka's consumer runs; it stamps the fetches."""
 
 # ruff: noqa: SLF001 - private attributes of Faust and aiokafka, which are pinned exactly
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Listener(driver.ConsumerRebalanceListener):
-    """Ends the stamp before anything else, while aiokafka still is in the revocation."""
+    """Ends the stamp first, while aiokafka still revokes the partitions."""
 
     def on_partitions_revoked(self, revoked: Iterable[Any]) -> Any:
         self._thread.stamp = None  # type: ignore[attr-defined] # our Thread
@@ -37,7 +37,7 @@ class Thread(driver.AIOKafkaConsumerThread):
     """The consumer's own thread; methods with an underscore run on its loop."""
 
     stamp: int | None = None
-    """Names the reading that began with our own seeks; None while there is none."""
+    """Identifies the reading that began with our own seeks; None if there is none."""
     shutdown_timeout = 20.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -46,18 +46,18 @@ class Thread(driver.AIOKafkaConsumerThread):
         """Where the next batch of each partition begins."""
 
     async def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run this on the thread's loop, beside whatever waits there for a fetch."""
+        """Run a coroutine on the thread's loop, while others there may wait for a fetch."""
         if self.thread_loop.is_closed():
             work.close()
             raise ConsumerStoppedError
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
 
     async def fetch(self, wanted: Collection[TP], timeout: float) -> list[tuple[TP, Batch]]:  # noqa: ASYNC109 - the broker's
-        """What has come of these partitions, or comes within `timeout` seconds."""
+        """Return the fetched records of these partitions; wait up to `timeout` seconds for the first."""
         return cast("list[tuple[TP, Batch]]", await self.run(drain(self, wanted, timeout)))
 
     def touch(self) -> None:
-        """Tell aiokafka that we live, though nothing is fetched: it would leave the group."""
+        """Tell aiokafka that we are alive though nothing is fetched; otherwise it would leave the group."""
         with self._ensure_consumer()._subscription.fetch_context():
             pass
 

@@ -116,7 +116,7 @@ class _Request(Request[_Struct]):
 
 
 async def topic_ids(client: Any, topics: Collection[str]) -> dict[str, str]:
-    """Topic → its id, 32 hex digits; "" where the broker gives none. Topics that are not there are left out.
+    """Return topic → its id, 32 hex digits; "" if the broker gives none. Missing topics are left out.
 
     client: an AIOKafkaClient. Brokers before Kafka 2.8 give no ids, which is logged once for each topic.
     Raises KafkaError when Kafka does not answer.

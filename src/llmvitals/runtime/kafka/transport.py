@@ -1,8 +1,8 @@
 """Faust's transport `kafka+batch`: one message per partition and fetch, commits and seeks by `feed.Work`.
 
-Faust keeps the app's life, the group, rebalancing, agents and signals. Its acknowledgements, offsets and
-commits are bypassed: they would commit what is not safe yet. faust-streaming and aiokafka are pinned
-exactly, because private attributes of both are used here.
+Faust keeps the app's lifecycle, the group, rebalancing, agents and signals. Its acknowledgements, offsets
+and commits are bypassed: they would commit records that are not safe yet. faust-streaming and aiokafka are
+pinned exactly, because private attributes of both are used here.
 """
 
 # ruff: noqa: SLF001 - see above
@@ -50,7 +50,7 @@ VERIFIED: Final = 0.2
 
 
 class Consumer(driver.Consumer):
-    """The consumer, as the main loop sees it."""
+    """The consumer on the main loop."""
 
     RebalanceListener = Listener
     _thread: Thread
@@ -64,19 +64,19 @@ class Consumer(driver.Consumer):
 
     @property
     def host(self) -> Host:
-        """The app, by what it is to us."""
+        """The app, as a `feed.Host`."""
         return cast("Host", self.app)
 
     @property
     def work(self) -> Work:
-        """What is done with the batches."""
+        """The work that processes the batches."""
         return self.host.work
 
     def _new_consumer_thread(self) -> Thread:
         return Thread(self, loop=self.loop, beacon=self.beacon)
 
     def _wanted(self) -> set[TP]:
-        """Active partitions of the topics whose agents have room."""
+        """Return the active partitions of the topics whose agents have room."""
         index = self.app.topics._topic_name_index  # type: ignore[attr-defined] # the conductor's
         queued = {
             topic: max((channel.queue.qsize() for channel in index.get(topic, ())), default=0)
@@ -134,19 +134,19 @@ class Consumer(driver.Consumer):
             await self.work.expired(partition, bounds)
 
     async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset after the last record, for each."""
+        """Return the offset after the last record of each partition."""
         consumer = self._thread._ensure_consumer()
         return cast(
             "dict[TopicPartition, int]", await self._thread.run(consumer.end_offsets(list(partitions)))
         )
 
     def vanished(self) -> set[str]:
-        """Topics that are not on the broker any more."""
+        """Return the topics that are no longer on the broker."""
         consumer = self._thread._ensure_consumer()
         return {topic for topic in self.work.topics if not consumer.partitions_for_topic(topic)}
 
     async def same_topics(self) -> bool:
-        """Whether the topics are still those that were taken over; else the worker ends.
+        """Return whether the topics are still those that were taken over; otherwise end the worker.
 
         Asked after a fetch and before its records are handed on, so that none of another topic are taken for
         the next ones; not more often than every VERIFIED seconds, in which nobody fills a new topic so far.
@@ -162,12 +162,12 @@ class Consumer(driver.Consumer):
         return True
 
     async def perform_seek(self) -> None:
-        """Take the assigned partitions over: called with heartbeats running, before the flow begins."""
+        """Take the assigned partitions over. Called before records flow, while heartbeats are sent."""
         async with self._handing_over:
             await self._take_over_in_time()
 
     async def renew(self) -> None:
-        """Hand the partitions over to oneself, as in a rebalance, so that the stages are made anew."""
+        """Give the partitions up and take them over again, as in a rebalance, to make new stages."""
         async with self._handing_over:
             if self._thread.stamp is None or self.work.failed:
                 return
@@ -213,7 +213,7 @@ class Consumer(driver.Consumer):
         return False
 
     async def wait_empty(self) -> None:
-        """The end of a generation, or of the worker: the flow has stopped, the queues are empty."""
+        """Save at the end of a generation or of the worker: no records flow, and the queues are empty."""
         self.host.reading(False)
         await self._save(last=True)
 
@@ -235,14 +235,14 @@ class Consumer(driver.Consumer):
         self.work.forget()
 
     async def on_stop(self) -> None:
-        """Faust would save a second time."""
+        """Do nothing: Faust would save a second time."""
         cast("driver.Transport", self.transport)._topic_waiters.clear()
 
     async def on_task_error(self, exc: BaseException) -> None:
-        """Faust would commit after an agent's error."""
+        """Do nothing: Faust would commit after an agent's error."""
 
     def ack(self, message: Any) -> bool:
-        """Nothing is acknowledged by message."""
+        """Do nothing: messages are not acknowledged one by one."""
         del message
         return False
 
@@ -255,11 +255,11 @@ class Consumer(driver.Consumer):
     async def verify_all_partitions_active(self) -> None: ...
 
     def close(self) -> None:
-        """Faust would close aiokafka's client from the wrong loop."""
+        """Do nothing: Faust would close aiokafka's client from the wrong loop."""
 
 
 class Producer(driver.Producer):
-    """Faust's own producer, which nothing uses: it does not even connect."""
+    """Faust's own producer, which is not used and does not connect."""
 
     async def on_start(self) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Ends a worker that stands still: the only answer to the stalls known in Faust and aiokafka."""
+"""Ends a worker that makes no progress: nothing else helps against the known stalls of Faust and aiokafka."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REBALANCE: Final = 60.0
 
 
 class Stalled(LlmvitalsError):
-    """A partition has records that nobody reads on."""
+    """A partition has records, and reading does not progress."""
 
 
 @dataclass(slots=True)
@@ -42,9 +42,9 @@ class _Seen:
 
 
 class Patience:
-    """How long each partition has stood still, by a clock that is handed in.
+    """Measures how long each partition has made no progress. clock: seconds.
 
-    limit: seconds of lag without progress that are too many.
+    limit: the longest time (s) of lag without progress.
     """
 
     def __init__(self, limit: float) -> None:
@@ -54,7 +54,7 @@ class Patience:
     def look(
         self, now: float, progress: Iterable[Progress], ends: Mapping[TopicPartition, int]
     ) -> Stalled | None:
-        """What has stood still for too long, if anything has. ends: partition → the offset after the last."""
+        """Return a partition that made no progress for too long. ends: partition → its end offset."""
         seen, found = {}, None
         for partition, offset, waiting, pieces in progress:
             before = self._seen.get(partition)
@@ -71,7 +71,7 @@ class Patience:
 
 
 class Guard(threading.Thread):
-    """Ends the process when its event loop hangs, or the supervisor that started it is gone.
+    """Ends the process when its event loop hangs or its supervisor is gone.
 
     It is a thread, because nothing on the loop can see that the loop hangs. beat() has to be called on
     the loop more often than every `limit` seconds, until end_within() says how long the end may take.
@@ -86,20 +86,20 @@ class Guard(threading.Thread):
         self._supervisor = int(os.environ.get(SUPERVISOR, "0"))
 
     def beat(self) -> None:
-        """The loop is alive."""
+        """Report that the loop runs."""
         self._beat = time.monotonic()
 
     def end_within(self, seconds: float) -> None:
-        """Kill the process unless it has ended by then; of several times the first one counts."""
+        """Kill the process unless it has ended by then; of several calls the earliest time counts."""
         ending = time.monotonic() + seconds
         self._ending = ending if self._ending is None else min(self._ending, ending)
 
     def stop(self) -> None:
-        """The process ends by itself."""
+        """Stop: the process ends by itself."""
         self._stopped.set()
 
     def run(self) -> None:
-        """Look every half second."""
+        """Check twice a second."""
         while not self._stopped.wait(0.5):
             now = time.monotonic()
             if self._supervisor and os.getppid() != self._supervisor:
