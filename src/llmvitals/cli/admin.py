@@ -62,7 +62,7 @@ def apply(
 
 
 def _agreed(question: str) -> bool:
-    """Whether the answer is yes; the end of the input, or Ctrl-C, is no."""
+    """Return whether the answer is yes; the end of the input, or Ctrl-C, is no."""
     try:
         return typer.confirm(question)
     except typer.Abort:

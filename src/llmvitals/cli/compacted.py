@@ -1,4 +1,4 @@
-"""Compacted topics, as commands read and write them."""
+"""Reads and writes compacted topics for commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def write(settings: Settings, act: UserAction) -> None:
-    """Tell whoever owns the alerts. Raises BrokerDown or MissingTopic."""
+    """Write records for the worker that owns the alerts. Raises BrokerDown or MissingTopic."""
     from llmvitals.runtime.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
     from llmvitals.runtime.kafka.producer import Producer  # noqa: PLC0415 - nor this
 
@@ -32,7 +32,7 @@ async def write(settings: Settings, act: UserAction) -> None:
 
 
 async def read(settings: Settings, topic: Topic, reader: Any) -> list[Any]:
-    """What a compacted topic holds, as `reader` reads it; what it can't read is said.
+    """Return the values of a compacted topic, read by `reader`; report those that it can't read.
 
     Raises BrokerDown or MissingTopic.
     """
@@ -57,7 +57,7 @@ async def read(settings: Settings, topic: Topic, reader: Any) -> list[Any]:
 
 
 def drawn(rows: Sequence[Any], nothing: str, *, as_json: bool) -> bool:
-    """Whether a table is left to draw: the rows are printed as JSON, or that there are none is said."""
+    """Print the rows as JSON, or that there are none; return whether a table is still to be drawn."""
     if as_json:
         for row in rows:
             typer.echo(msgspec.json.encode(row))

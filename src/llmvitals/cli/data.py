@@ -24,7 +24,7 @@ Events = Annotated[
 
 
 class Format(StrEnum):
-    """How a table is printed."""
+    """The format in which a table is printed."""
 
     TABLE = "table"
     JSON = "json"
@@ -32,7 +32,7 @@ class Format(StrEnum):
 
 
 class Schema(StrEnum):
-    """What there is a JSON Schema of."""
+    """The subject of a JSON Schema."""
 
     CALL = "call"
     RULES = "rules"

@@ -33,7 +33,7 @@ CLOCK_SKEW: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was checked, its state, what was found, and what to do if it is not fine."""
+    """A check: its subject, its state, what was found, and what to do if it is not fine."""
 
     what: str
     state: Literal["fine", "warning", "wrong"]
@@ -42,7 +42,7 @@ class Finding:
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    """All findings, in the order in which to repair them. Nothing is written anywhere."""
+    """Return all findings, in the order in which to repair them. Nothing is written anywhere."""
     before = {"rules": _rules, "topics": _topics, "clock": _clock}
     after = {"names": _names, "slack": _slack}
     if settings.text == "score":
@@ -110,7 +110,7 @@ async def _clock(settings: Settings) -> Finding:
 
 
 async def _stores(settings: Settings) -> list[Finding]:
-    """What each configured store says of itself."""
+    """Return the check of each configured store."""
     try:
         stores = configured(settings)
     except LlmvitalsError as error:
@@ -127,7 +127,7 @@ async def _store(store: Store) -> Finding:
 
 
 async def _names(settings: Settings) -> Finding:
-    """The views that had more series than they may have, today or yesterday."""
+    """Return the views that exceeded their limit of series today or yesterday."""
     what = "names"
     if not configured(settings) or not (store := store_reader(settings)).exists():
         return Finding(what, "fine", "unknown: no store is there yet")

@@ -51,7 +51,7 @@ def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
 
 
 def _rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
-    """One for each alert that fires."""
+    """Return a row for each alert that fires."""
     entries = list(entries)
     incidents = {one.id: one for one in entries if isinstance(one, Incident)}
     for case in cases(entries):

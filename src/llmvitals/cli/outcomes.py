@@ -36,7 +36,7 @@ def run_suites(runner: Runner, suites: Sequence[RuleTestFile], console: Console,
 
 
 def uncovered(suites: Iterable[RuleTestFile], rules: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The rules that no test expects to fire, and those that no test expects to stay quiet."""
+    """Return the rules that no test expects to fire, and those that no test expects to stay quiet."""
     cases = [case for suite in suites for case in suite.tests]
     fire = {rule for case in cases for rule in case.fires}
     quiet = {rule for case in cases for rule in case.quiet(rules)}

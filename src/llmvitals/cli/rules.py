@@ -86,7 +86,7 @@ def run_tests(
 
 
 def _there(folder: Path | None, settings: Settings) -> Path:
-    """The folder of rules; if none is named and there is no alerts/, the starter rules, with a note.
+    """Return the folder of rules; if none is named and there is no alerts/, the starter rules, with a note.
 
     Raises ConfigError if a named folder is not there, so that a typo does not pass.
     """
@@ -117,7 +117,7 @@ def _row(rules: Rules, rule: Rule) -> dict[str, str]:
 
 
 def _ways(rules: Rules, rule: Rule) -> str:
-    """The channels that its alerts may go to, each with what decides where that is known only then."""
+    """Return the channels that a rule's alerts may go to, each with its condition, if there is one."""
     from llmvitals.rules.notify_section import decided  # noqa: PLC0415 - other commands don't need it
 
     ways: dict[str, str] = {}

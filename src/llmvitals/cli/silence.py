@@ -120,7 +120,7 @@ def _length(text: str) -> int:
 
 
 def login() -> str:
-    """Who is at the terminal."""
+    """Return the name of the user."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -132,7 +132,7 @@ def _matching(firing: int) -> str:
 
 
 async def _add(settings: Settings, made: Silence) -> int:
-    """Write it; how many alerts that fire now it covers."""
+    """Write a silence; return the number of firing alerts that it covers."""
     entries = await read(settings, Topic.INCIDENTS, entry)
     await write(settings, made)
     return sum(case.firing and all_match(made.matchers, case.alert.marks) for case in cases(entries))
@@ -152,7 +152,7 @@ async def _expire(settings: Settings, name: str) -> None:
 
 
 def cases(entries: Iterable[Entry]) -> list[Case]:
-    """The alerts among what is remembered."""
+    """Return the alerts among the remembered records."""
     return [one for one in entries if isinstance(one, Case)]
 
 

@@ -88,7 +88,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _sample(rule: Rule, labels: dict[str, str], severity: str | None) -> Alert:
-    """An alert as the rule would give it now, with a series made up."""
+    """Return an alert of the rule, now, with an invented series."""
     now = time.time_ns() // 1_000
     series = {name: labels.pop(name, "example") for name in rule.condition.by}
     value, limit = _VALUES.get(rule.condition.unit, (96.0, 100.0))
@@ -105,7 +105,7 @@ def _sample(rule: Rule, labels: dict[str, str], severity: str | None) -> Alert:
 
 
 def _way(alert: Alert, route: Route, routing: Routing, *, channel: str, place: str) -> Iterator[str]:
-    """Why it goes where it goes."""
+    """Yield lines about the alert, its channel, and the reason for it."""
     marks = ", ".join(f"{name}={value}" for name, value in alert.marks.items())
     yield f"A sample of {alert.rule} ({marks})"
     if not place:

@@ -1,4 +1,4 @@
-"""What several commands read from the store."""
+"""Reads from the store for several commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def name_store(settings: Settings) -> None:
-    """Say on stderr which store is read, where there are several."""
+    """Print on stderr which store is read, if there are several."""
     from llmvitals.store.registry import configured  # noqa: PLC0415 - other commands don't need it
 
     stores = configured(settings)
@@ -26,7 +26,7 @@ def name_store(settings: Settings) -> None:
 
 
 def read_drift(since: str, rule: str | None, where: list[str] | None, *, as_json: bool) -> Found | None:
-    """What the store has of drift; None where it was printed as JSON."""
+    """Read drift from the store; None if it was printed as JSON."""
     from llmvitals.report import drift as report  # noqa: PLC0415 - other commands don't need it
 
     settings = settings_.load()

@@ -65,7 +65,7 @@ async def _show(settings: Settings, rule: str, *, as_json: bool, follow: bool) -
 
 
 async def _news(settings: Settings) -> AsyncGenerator[list[News], None]:
-    """What the topic holds, and then, again and again, what comes."""
+    """Yield the present records of the topic, then new ones as they come."""
     from llmvitals.runtime.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
     from llmvitals.runtime.kafka.tail import Tail  # noqa: PLC0415 - nor this
 
@@ -101,7 +101,7 @@ def _wanted(key: bytes, rule: str) -> bool:
 
 
 def _named(key: bytes) -> tuple[str, dict[str, str]]:
-    """The rule and the series that a record's key is about."""
+    """Return the rule and the series of a record's key."""
     try:
         rule, series = json.loads(key)
         return str(rule), dict(series)

@@ -15,7 +15,7 @@ Where = Annotated[
 
 
 def pairs(texts: Iterable[str] | None) -> dict[str, str]:
-    """Name → value. Raises typer.BadParameter."""
+    """Return name → value. Raises typer.BadParameter."""
     found = [text.partition("=") for text in texts or ()]
     if wrong := ["".join(parts) for parts in found if not parts[0] or not parts[1]]:
         raise typer.BadParameter(f"{wrong[0]!r}: write NAME=VALUE, such as app=chat", param_hint="NAME=VALUE")

@@ -1,6 +1,6 @@
-"""Point → one line of InfluxDB's line protocol.
+"""Formats a point as one line of InfluxDB's line protocol.
 
-By hand, because the client's own Point drops NaN in silence, changes the series when a tag is empty and
+The client's own Point is not used: it drops NaN silently, changes the series when a tag is empty, and
 takes ten times as long.
 """
 
@@ -34,10 +34,10 @@ _ESCAPED: Final = re.compile("([,= ])")
 
 @lru_cache(maxsize=65_536)
 def tag(value: str) -> str:
-    """What a tag's value (or key) is written as: NFC, 1 to 128 characters, no control characters.
+    """Return a tag's value (or key) as it is written: NFC, 1 to 128 characters, no control characters.
 
-    Empty becomes `unknown`. Where something had to be replaced or cut, eight hex digits of the original's
-    SHA-256 follow, so that two series never fall into one.
+    An empty one becomes `unknown`. After a replacement or a cut, eight hex digits of the original's SHA-256
+    are added, so that two series never become one.
 
     >>> tag("")
     'unknown'
@@ -53,17 +53,17 @@ def tag(value: str) -> str:
 
 
 def tags(point: Point) -> dict[str, str]:
-    """A point's tags as they are written, sorted by key."""
+    """Return a point's tags as they are written, sorted by key."""
     return {tag(key): tag(value) for key, value in sorted(point.tags.items())}
 
 
 def text(value: str) -> str:
-    """What a text field is written as: one line of at most 1,024 characters."""
+    """Return a text field as it is written: one line of at most 1,024 characters."""
     return _FORBIDDEN.sub(" ", value)[:TEXT_LIMIT]
 
 
 def line(point: Point) -> str:
-    """One line, without its end; counts with `i`, measures as floats, texts in quotes, the time in ns.
+    """Return the line without its end: counts with `i`, measures as floats, texts in quotes, time in ns.
 
     A measure that is not finite is left out. Raises ValueError when no field remains.
     """

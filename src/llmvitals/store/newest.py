@@ -1,4 +1,4 @@
-"""Records → the newest point of each place, with what can't be written set aside and counted."""
+"""Finds the newest point of each place in records; points that can't be written are set aside and counted."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the points, since the start; what went wrong is told to the meters, too.
+    """Counts of points since the start; failures are also counted by the meters.
 
-    written; superseded: an older one of a place, not written; undecodable: no point, or one that no store
-    can hold; set_aside: refused by the store; errors: requests or transactions that failed.
+    written; superseded: older than another of its place, not written; undecodable: not a point, or one that
+    no store can hold; set_aside: refused by the store; errors: failed requests or transactions.
     """
 
     meters: Meters | None = None
@@ -53,7 +53,7 @@ class Counts:
     errors: int = 0
 
     def lose(self, code: str, points: int = 1) -> None:
-        """Points that no store will ever take, and why."""
+        """Count points that no store will ever take, and log the reason."""
         if code == UNDECODABLE:
             self.undecodable += points
         else:
@@ -62,7 +62,7 @@ class Counts:
             self.meters.count("points_set_aside", points, code=code)
 
     def fail(self, code: str) -> None:
-        """A request or a transaction failed."""
+        """Count a failed request or transaction."""
         self.errors += 1
         if self.meters is not None:
             self.meters.count("store_errors", code=code)
@@ -70,10 +70,10 @@ class Counts:
 
 @dataclass(slots=True)
 class Newest:
-    """Takes records in and gives, of each place (measurement, tags, start), the newest point.
+    """Takes records, and returns the newest point of each place (measurement, tags, start).
 
-    What was written is remembered for the last REMEMBERED places, so that a late copy of an older state
-    (a worker that was thought dead) doesn't overwrite a newer one.
+    It remembers what was written for the last REMEMBERED places, so that a late point of a zombie does not
+    overwrite a newer one.
     """
 
     counts: Counts
@@ -81,9 +81,9 @@ class Newest:
     _tried: tuple[Sequence[Record], dict[bytes, Point]] | None = None
 
     def of(self, records: Sequence[Record]) -> dict[bytes, Point]:
-        """Place → its newest point: the greatest `upto`, of equal ones the last.
+        """Return place → its newest point: that with the greatest `upto`, the last of equal ones.
 
-        For the records of the last call, if they were not written since, it is the same dict.
+        For the same records as in the last call, if they were not written since, it returns the same dict.
         """
         if self._tried is None or self._tried[0] is not records:
             self._tried = (records, self._of(records))
@@ -105,12 +105,12 @@ class Newest:
         return newest
 
     def forget(self) -> None:
-        """The store has lost what was written."""
+        """Forget what was written: the store has lost it."""
         self._tried = None
         self._written.clear()
 
     def remember(self, written: dict[bytes, Point]) -> None:
-        """These are in the store now."""
+        """Remember these points: they are in the store now."""
         self._tried = None
         for at, point in written.items():
             self._written[at] = point.upto
@@ -132,7 +132,7 @@ class Newest:
 
 
 def check(point: Point) -> None:
-    """Raises ValueError with the reason when no store could hold the point."""
+    """Check that a store can hold the point. Raises ValueError with the reason."""
     if not _MEASUREMENT.fullmatch(point.measurement):
         raise ValueError("a measurement is called llm_… in small letters, digits and _")
     names = [*point.counts, *point.measures, *point.texts]
@@ -149,7 +149,7 @@ def check(point: Point) -> None:
 
 
 def place(point: Point) -> bytes:
-    """16 bytes that are the same for the same measurement, tags (as written) and start."""
+    """Hash the measurement, tags (as written) and start to 16 bytes."""
     parts: Sequence[str] = [point.measurement, str(point.start)]
     text = "\0".join([*parts, *(f"{key}\1{value}" for key, value in tags(point).items())])
     return hashlib.blake2b(text.encode(), digest_size=16).digest()

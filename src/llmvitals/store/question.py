@@ -1,4 +1,4 @@
-"""What `llmvitals query` may ask, read into what the stores are asked for."""
+"""Turns a question of `llmvitals query` into a request to a store."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Number = int | float
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """How points hold a metric: the fields that it is computed from, and how; None where one is missing.
+    """How points hold a metric: the fields that it is computed from, and the computation.
 
-    of: is given the window's length in seconds and the values of the fields. measurement: whose fields they
-    are. tags: which of its points hold it.
+    of: called with the window's length in seconds and the values of the fields. measurement: the one that
+    has the fields. tags: those of the points that hold the metric.
     """
 
     fields: tuple[str, ...]
@@ -37,13 +37,13 @@ class Stored:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, fields: Mapping[str, Number], seconds: float) -> Number | None:
-        """Its value at one point. seconds: the length of the point's window."""
+        """Return the metric's value at one point, None if a field is missing. seconds: the length of the point's window."""
         values = [fields.get(name) for name in self.fields]
         return None if None in values else self.of(seconds, *values)
 
 
 def _stored(metric: Metric) -> Stored:
-    """The metric's own field, or the counts of the same point that it is computed from."""
+    """Return the metric's own field, or the counts of the same point that it is computed from."""
     if metric.field:
         return Stored((metric.field,), measurement=metric.measurement)
     names = metric.sums
@@ -76,7 +76,7 @@ _SCORE: Final = re.compile(r"score\.(.+)_(mean|deviation|count)", re.DOTALL)
 
 
 def stored(name: str) -> Stored:
-    """How a metric is stored. Raises ConfigError that names what is near it."""
+    """Return how a metric is stored. Raises ConfigError with a similar name."""
     if found := _SCORE.fullmatch(name):
         column = "scores" if found[2] == "count" else f"score_{found[2]}"
         return Stored((column,), measurement=SCORES, tags={"score": found[1]})
@@ -93,7 +93,7 @@ class Question:
     """One metric, by some dimensions, in the windows that lie in, or reach into, a span of time.
 
     since, until: a duration before now (`24h`) or a time (`2026-07-01T00:00:00Z`). where: dimension → value.
-    view: the name of a view, where `by` alone doesn't say which (empty: found by `by`).
+    view: the name of a view, if `by` alone does not identify it (empty: found by `by`).
     """
 
     metric: str
@@ -107,7 +107,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a store is asked for: points with since ≤ start < until, in µs; view, window: "" for any."""
+    """A request to a store: points with since ≤ start < until, in µs; view, window: "" for any."""
 
     view: str
     window: str
@@ -120,7 +120,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a store answers: one point's start in µs, its dimensions and the fields asked for."""
+    """An answer of a store: one point's start in µs, its dimensions and the requested fields."""
 
     start: int
     tags: Mapping[str, str]
@@ -128,9 +128,9 @@ class Sample:
 
 
 def understand(question: Question, settings: Settings, now: int) -> tuple[Request, tuple[str, ...] | None]:
-    """The request, and the view's dimensions (None where a view is not known here). now: µs.
+    """Return the request, and the view's dimensions (None if the view is not known). now: µs.
 
-    Raises ConfigError that names the wrong word and what to write instead.
+    Raises ConfigError with the wrong word and what to write instead.
     """
     metric = stored(question.metric)
     pane = duration(settings.pane)
@@ -152,7 +152,7 @@ def understand(question: Question, settings: Settings, now: int) -> tuple[Reques
 
 
 def moment(text: str, now: int) -> int:
-    """The time in µs that a duration before `now`, or an ISO 8601 text (UTC where it says nothing), means."""
+    """Return the time in µs of a duration before `now` or an ISO 8601 text (UTC by default)."""
     try:
         return now - duration(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A Slack of one's own, to test what llmvitals (or anything else) would say there.
+"""A Slack server for tests of what llmvitals, or another program, posts.
 
     async with FakeSlack(channels=["#alerts"]) as slack:
         settings = Settings(slack_token=slack.token, slack_channel="#alerts", slack_api_url=slack.url)

@@ -22,12 +22,12 @@ WEBHOOK_PATH: Final = "/services/T00000000/B00000000/fake-webhook-secret"
 class FakeSlack:
     """chat.postMessage, chat.update, conversations.history and .replies, auth.test; a webhook; Socket Mode.
 
-    channels: names of the channels that there are and that the app is in; the webhook posts to the first.
+    channels: names of the existing channels; the app is in all of them, and the webhook posts to the first.
     scopes: what the token may do. limited: keep Slack's rate limits: one message a second and channel after
     five at once, 50 edits a minute. port: 0 is any free one.
 
     url: for `slack_api_url`. webhook_url, token, app_token: the secrets. messages: what people see, oldest
-    first, each with its replies. requests: (method, arguments) of everything that was asked, failed or not.
+    first, each with its replies. requests: (method, arguments) of every request, failed or not.
     """
 
     token: Final = "xoxb-fake-token"  # noqa: S105 - a fake's
@@ -68,12 +68,12 @@ class FakeSlack:
 
     @property
     def url(self) -> str:
-        """The Web API's address."""
+        """Return the Web API's address."""
         return f"http://127.0.0.1:{self._port}/api/"
 
     @property
     def webhook_url(self) -> str:
-        """The incoming webhook's address."""
+        """Return the incoming webhook's address."""
         return f"http://127.0.0.1:{self._port}{WEBHOOK_PATH}"
 
     def fail_next(self, fault: Fault | None = None, *, times: int = 1, **fields: Any) -> None:
@@ -88,9 +88,9 @@ class FakeSlack:
         self._faults.clear()
 
     async def wait_for(self, predicate: Callable[[Posted], object], timeout: float = 5.0) -> Posted:  # noqa: ASYNC109 - the caller's patience is the point
-        """The first message for which the predicate holds, now or within `timeout` seconds.
+        """Return the first message for which the predicate holds, now or within `timeout` seconds.
 
-        Raises AssertionError that shows what there is instead.
+        Raises AssertionError with the messages that exist.
         """
 
         def found() -> Posted | None:
@@ -115,15 +115,15 @@ class FakeSlack:
         await self._sockets.press(message, action_id, user, choice)
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:
-        """Say to every Socket Mode connection that it ends, as Slack does every few hours; "": end it."""
+        """Announce the end of every Socket Mode connection, as Slack does every few hours; "": end them."""
         await self._sockets.disconnect(reason, warned=bool(reason))
 
     async def send(self, envelope: Json) -> None:
-        """Say anything over the newest Socket Mode connection."""
+        """Send data over the newest Socket Mode connection."""
         await self._sockets.send(envelope)
 
     async def listened(self, connections: int = 1, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - the caller's patience is the point
-        """Wait until so many Socket Mode connections are open. Raises TimeoutError."""
+        """Wait until this number of Socket Mode connections is open. Raises TimeoutError."""
         sockets = self._sockets
         async with sockets.changed:
             await asyncio.wait_for(
@@ -131,7 +131,7 @@ class FakeSlack:
             )
 
     async def asked(self, method: str, times: int = 1, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - as above
-        """Wait until a method was asked so many times, failed or not. Raises TimeoutError."""
+        """Wait until a method was called this many times, failed or not. Raises TimeoutError."""
         async with self._changed:
             often = self._changed.wait_for(lambda: [m for m, _ in self.requests].count(method) >= times)
             await asyncio.wait_for(often, timeout)
@@ -188,7 +188,7 @@ def _meant(fault: Fault, method: str, arguments: Json) -> bool:
 
 
 async def _arguments(request: web.Request) -> Json:
-    """JSON, a form or the query, whichever way the client sends them."""
+    """Return the arguments of a request: JSON, a form or the query."""
     arguments: Json = dict(request.query)
     if request.content_type == "application/json":
         body = await request.read()

@@ -1,4 +1,4 @@
-"""A message in a FakeSlack, and how many of them it takes."""
+"""A message in a FakeSlack, and the rate limit for them."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class Posted:
 
     @property
     def shown(self) -> str:
-        """All texts of the message, as one JSON text to look for words in."""
+        """Return all texts of the message as one JSON text, to search for words."""
         return json.dumps([self.text, self.blocks], ensure_ascii=False)
 
     @property
     def thread(self) -> list[str]:
-        """The texts of its replies."""
+        """Return the texts of its replies."""
         return [reply.text for reply in self.replies]
 
     def as_slack(self, *, metadata: bool) -> Json:
-        """As the Web API gives it."""
+        """Return the message as the Web API does."""
         own = {"type": "message", "ts": self.ts, "text": self.text, "blocks": self.blocks}
         thread = self.thread_ts or (self.ts if self.replies else None)
         return (
@@ -53,7 +53,7 @@ class Posted:
 
 @dataclass(slots=True)
 class TokenBucket:
-    """So many at once, then `rate` a second."""
+    """Allows a burst, then `rate` a second."""
 
     rate: float
     burst: float
@@ -64,7 +64,7 @@ class TokenBucket:
         self.left, self.at = self.burst, time.monotonic()
 
     def wait(self) -> float:
-        """Take one; the seconds until there is one where there is none."""
+        """Take a token and return 0, or return the seconds until there is one."""
         now = time.monotonic()
         self.left, self.at = min(self.burst, self.left + (now - self.at) * self.rate), now
         if self.left < 1:

@@ -23,7 +23,7 @@ class FailingScorer:
     gives = "toxicity"
 
     def __call__(self, texts: Sequence[str], /) -> NDArray[Any]:
-        """Do what the texts say."""
+        """Score the texts, or do what they say."""
         whole = " ".join(texts)
         if "CRASH" in whole:
             os._exit(3)
@@ -41,19 +41,19 @@ class FailingScorer:
 
 
 class FailingVectors(FailingScorer):
-    """The same for embeddings: (toxicity, 1)."""
+    """Like FailingScorer, for embeddings: (toxicity, 1)."""
 
     name = "vectors"
     gives = "embedding"
 
     def __call__(self, texts: Sequence[str], /) -> NDArray[Any]:
-        """Two numbers for each text."""
+        """Return two numbers for each text."""
         found = super().__call__(texts)
         return np.stack([found, np.ones_like(found)], axis=1)
 
 
 class FailingJudge(FailingScorer):
-    """The same as a score."""
+    """Like FailingScorer, as a score."""
 
     name = "judge"
     gives = "score"

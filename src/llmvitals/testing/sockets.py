@@ -1,4 +1,4 @@
-"""FakeSlack's side of Socket Mode: websockets over which it says what people pressed."""
+"""FakeSlack's side of Socket Mode: websockets that send what people pressed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE: Final = 3.0
 
 
 class Sockets:
-    """The open connections. Each press goes to one of them, as Slack deals them out."""
+    """The open connections. Each press goes to one of them, as in Slack."""
 
     def __init__(self) -> None:
         self.open: list[web.WebSocketResponse] = []
@@ -33,7 +33,7 @@ class Sockets:
         self._numbers = itertools.count(1)
 
     def url(self, origin: str) -> Json:
-        """apps.connections.open: an address that is good for one connection."""
+        """Do apps.connections.open: return an address that is valid for one connection."""
         ticket = f"ticket-{next(self._numbers)}"
         self._tickets.add(ticket)
         return {
@@ -42,7 +42,7 @@ class Sockets:
         }
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """One connection, from its hello to its end."""
+        """Serve one connection, from its hello to its end."""
         ticket = request.query.get("ticket", "")
         if ticket not in self._tickets:
             return web.json_response(no("invalid_ticket"), status=401)
@@ -82,7 +82,7 @@ class Sockets:
             del self._acks[envelope]
 
     async def send(self, envelope: Json) -> None:
-        """To the newest connection."""
+        """Send to the newest connection."""
         await self.open[-1].send_json(envelope)
 
     async def disconnect(self, reason: str, *, warned: bool = True) -> None:
@@ -105,7 +105,7 @@ class Sockets:
 
 
 def pressed(message: Posted, action_id: str, user: str, choice: str | None) -> Json:
-    """The payload of a press; choice: the value chosen in a menu. Raises AssertionError without such."""
+    """Return the payload of a press; choice: the value chosen in a menu. Raises AssertionError."""
     there = {
         element.get("action_id"): (block, element)
         for block in message.blocks

@@ -1,4 +1,4 @@
-"""What people see in a FakeSlack, and what its methods do to it."""
+"""The channels and messages of a FakeSlack."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Workspace:
         }
 
     def act(self, method: str, arguments: Json) -> Json:
-        """What the method answers."""
+        """Return the method's answer."""
         return self._methods[method](arguments) if method in self._methods else no("unknown_method")
 
     def wait(self, method: str, arguments: Json) -> float:
-        """Seconds that Slack asks to wait before this is done; 0: it is done."""
+        """Return the seconds that Slack asks to wait; 0 if the request is done now."""
         if not self._limited:
             return 0.0
         if method == "chat.update":
@@ -50,7 +50,7 @@ class Workspace:
         return 0.0
 
     def post(self, arguments: Json) -> Json:
-        """chat.postMessage; "webhook" among the arguments: it came by one."""
+        """Do chat.postMessage; with "webhook" among the arguments, the message came by one."""
         name = self._named(str(arguments.get("channel", "")))
         if name is None:
             return no("channel_not_found")
@@ -121,12 +121,12 @@ class Workspace:
 
 
 def no(error: str) -> Json:
-    """Slack's way to refuse."""
+    """Return a refusal as Slack does."""
     return {"ok": False, "error": error}
 
 
 def _refused(arguments: Json) -> Json | None:
-    """Slack's objection to a message's content."""
+    """Return Slack's error for a message's content."""
     blocks = arguments.get("blocks") or []
     reasons = problems(blocks)
     if reasons:

@@ -28,7 +28,7 @@ COLORS: Final = {
 
 
 def print_history(found: Sequence[Change], console: Console) -> None:
-    """The changes as a table, the newest last."""
+    """Print the changes as a table, the newest last."""
     if not found:
         console.print("No alert has changed in this time.")
         return
@@ -54,7 +54,7 @@ def print_history(found: Sequence[Change], console: Console) -> None:
 
 
 def print_report(found: Report, console: Console) -> None:
-    """The page."""
+    """Print the report."""
     days = (found.span.end - found.span.begin) / DAY
     rules = sum(line.record.fired > 0 for line in found.lines)
     acknowledged = sum(one.acknowledged is not None for one in found.alerts)

@@ -22,7 +22,7 @@ _WIDE: Final = 120
 
 
 def print_comparisons(pairs: Sequence[Comparison], console: Console) -> None:
-    """A table for each comparison."""
+    """Print a table for each comparison."""
     if not pairs:
         console.print("No canary was compared with anything in this time.")
     for pair in pairs:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def print_charts(seen: Found, console: Console) -> None:
-    """A chart for each series."""
+    """Print a chart for each series."""
     if not seen.courses:
         console.print("No rule of drift has said anything in this time.")
     for course in seen.courses:
@@ -41,12 +41,12 @@ def print_charts(seen: Found, console: Console) -> None:
 
 
 def title(course: Course) -> Text:
-    """Rule and series."""
+    """Return rule and series."""
     return Text.assemble((course.rule, "bold"), "  ", labelled(course.labels))
 
 
 def head(course: Course) -> Text:
-    """What is known at the end of a course."""
+    """Return the newest statistics of a series."""
     fields = course.newest
     statistic = fields.get("statistic")
     if statistic is None:
@@ -63,7 +63,7 @@ def head(course: Course) -> Text:
 
 
 def print_references(seen: Found, console: Console) -> None:
-    """A table of the references."""
+    """Print a table of the references."""
     if not seen.courses:
         console.print("No rule of drift has said anything in this time.")
         return

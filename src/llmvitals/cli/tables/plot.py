@@ -13,7 +13,7 @@ _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 
 
 def columns(course: Sequence[tuple[int, float]], begin: int, end: int, width: int) -> list[float | None]:
-    """The greatest value in each of so many equal spans of a time, None where there is none."""
+    """Return the greatest value in each of several equal spans of time, None if a span has none."""
     found: list[float | None] = [None] * width
     for at, value in course:
         place = min((at - begin) * width // max(end - begin, 1), width - 1)
@@ -24,12 +24,12 @@ def columns(course: Sequence[tuple[int, float]], begin: int, end: int, width: in
 
 
 def spark(values: Sequence[float | None], top: float) -> str:
-    """One line of blocks, from 0 to top; a dot where there is nothing."""
+    """Draw one line of blocks, from 0 to top; a dot is a missing value."""
     return "".join("·" if value is None else _EIGHTHS[_level(value, top, 8)] for value in values)
 
 
 def bars(values: Sequence[float | None], limit: float, rows: int = 7) -> list[Text]:
-    """Bars over each other's feet, rows high, the limit as a line across; what is beyond it is red."""
+    """Draw bars, `rows` lines high, with the limit as a line across; parts beyond it are red."""
     top = max([limit * 1.25, *(value for value in values if value is not None)])
     edge = min(int(limit / top * rows), rows - 1)
     lines = []
@@ -47,7 +47,7 @@ def bars(values: Sequence[float | None], limit: float, rows: int = 7) -> list[Te
 
 
 def interval(low: float, middle: float, high: float, *, scale: tuple[float, float], width: int) -> str:
-    """An error bar on a scale, whose `none` (its first number) is marked; what is beyond its ends is cut."""
+    """Draw an error bar on a scale, with its first number (`none`) marked; it is cut at the scale's ends."""
     none, reach = scale
 
     def place(value: float) -> int:

@@ -1,4 +1,4 @@
-"""Progress bars on stderr; nothing is shown where that is no terminal."""
+"""Progress bars on stderr, shown on a terminal only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def backtest_progress() -> Iterator[OnProgress]:
-    """A line that says how many calls were read, up to which time, and how fast."""
+    """Show the number of calls read, their newest time, and the rate."""
     began = time.perf_counter()
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn())
     with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
@@ -44,7 +44,7 @@ def backtest_progress() -> Iterator[OnProgress]:
 
 @contextmanager
 def text_progress(text: str) -> Iterator[Callable[[str], None]]:
-    """A line with a spinner, whose text changes."""
+    """Show a spinner with a changing text."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
         task = bar.add_task(text, total=None)
@@ -53,7 +53,7 @@ def text_progress(text: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def sent_progress(topic: str) -> Iterator[Callable[[int], None]]:
-    """A bar that counts the lines which were sent to a topic; it stays when all are sent."""
+    """Show a bar of the lines sent to a topic; it stays when all are sent."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

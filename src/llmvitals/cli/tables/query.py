@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def grid(answer: Answer) -> str:
-    """The answer for people, as text that ends with a newline; numbers are rounded, and no line is cut."""
+    """Return the answer as a text that ends with a newline; numbers are rounded, and no line is cut."""
     if not answer.rows:
         return "Nothing there: no points of this view and window in this time.\n"
     table = Table(box=None, pad_edge=False)
