@@ -37,7 +37,7 @@ class Stored:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, fields: Mapping[str, Number], seconds: float) -> Number | None:
-        """Return the metric's value at one point, None if a field is missing. seconds: the length of the point's window."""
+        """Return its value at one point, None if a field is missing. seconds: the length of the window."""
         values = [fields.get(name) for name in self.fields]
         return None if None in values else self.of(seconds, *values)
 
