@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmvitals.incidents import IncidentSink
+from llmvitals.meters import Unmetered
 from llmvitals.notify.registry import deliveries
 from llmvitals.rate_limit import RateLimits
 from llmvitals.window import duration
@@ -23,7 +24,7 @@ def incident_sink(
     limits: RateLimits | None = None,
 ) -> IncidentSink:
     """Return the sink for the alerts topic. routing: as the rules say."""
-    limits = limits or RateLimits(patience=2.0)
+    limits, meters = limits or RateLimits(patience=2.0), meters or Unmetered()
     return IncidentSink(
         deliveries(settings, meters=meters, limits=limits),
         routing,

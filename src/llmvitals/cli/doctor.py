@@ -17,7 +17,7 @@ from llmvitals.pipeline import Pipeline
 from llmvitals.runtime.kafka.connect import find_topics
 from llmvitals.runtime.kafka.past_calls import newest_call
 from llmvitals.score import ScorerWorker
-from llmvitals.store.registry import configured, store_reader
+from llmvitals.store.registry import configured
 from llmvitals.window import DAY
 
 if TYPE_CHECKING:
@@ -129,11 +129,12 @@ async def _store(store: Store) -> Finding:
 async def _names(settings: Settings) -> Finding:
     """Return the views that exceeded their limit of series today or yesterday."""
     what = "names"
-    if not configured(settings) or not (store := store_reader(settings)).exists():
+    stores = configured(settings)
+    if not stores or not stores[0].exists():
         return Finding(what, "fine", "unknown: no store is there yet")
     now = time.time_ns() // 1_000
     views: dict[str, list[Mapping[str, Any]]] = {}
-    for point in await store.points(CARDINALITY, now - 2 * DAY, now + DAY):
+    for point in await stores[0].points(CARDINALITY, now - 2 * DAY, now + DAY):
         views.setdefault(str(point.fields["name"]), []).append(point.fields)
     if not views:
         return Finding(what, "fine", "no view has more series than it may have")

@@ -77,8 +77,7 @@ def _state(incident: Incident | None) -> str:
         return incident.unheard
     if incident.acknowledged is not None:
         return f"acknowledged by {incident.acknowledged[0]}"
-    posted = any(sent.posted for sent in incident.sent.values())
-    return "told" if posted else "waits to be told"
+    return "told" if incident.is_posted else "waits to be told"
 
 
 def add(alerts: typer.Typer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 from msgspec import structs
@@ -45,6 +45,7 @@ def send_test(
     # Other commands don't need these, and start sooner without.
     from llmvitals.incidents.group import grouped  # noqa: PLC0415
     from llmvitals.notify.slack.send_test import Failed, trial  # noqa: PLC0415
+    from llmvitals.notify.slack.settings import SlackSettings  # noqa: PLC0415
     from llmvitals.rules.engine import load_engine  # noqa: PLC0415
 
     settings = settings_.load()
@@ -53,19 +54,20 @@ def send_test(
     alert = _sample(chosen, dict(map(_pair, label or ())), severity)
     route = rules.routing.route(alert.marks)
     place = channel or grouped(alert, route, settings.slack_channel or "").channel
-    if settings.slack_token is None and settings.slack_webhook is None:
+    own = SlackSettings.of(settings)
+    if own is None:
         _fail("no Slack is set: set LLMVITALS_SLACK_TOKEN and LLMVITALS_SLACK_CHANNEL, see docs/slack.md")
-    if settings.slack_token is None:
+    if own.token is None:
         place = ""
     for line in _way(alert, route, rules.routing, channel=channel or "", place=place):
         typer.echo(line)
     try:
-        asyncio.run(trial(settings, alert, place, typer.echo))
+        asyncio.run(trial(own, alert, place, typer.echo))
     except Failed as error:
         _fail(str(error))
 
 
-def _fail(why: str) -> None:
+def _fail(why: str) -> NoReturn:
     typer.secho(f"It did not get there: {why}", err=True, fg=typer.colors.RED)
     raise typer.Exit(1)
 
@@ -112,7 +114,7 @@ def _way(alert: Alert, route: Route, routing: Routing, *, channel: str, place: s
         why = "a webhook has no other"
     elif channel:
         why = "as --channel says"
-    elif alert.notify.get("slack"):
+    elif alert.channel:
         why = "as the rule's own notify says"
     elif route.channel:
         why = f"by the route {', '.join(map(str, route.matchers)) or 'that matches everything'}"

@@ -68,8 +68,4 @@ def _open(store: IncidentStore, channel: str, now: int) -> Incident | None:
         for incident in store.incidents.values()
         if incident.digest and incident.channel == channel and incident.until is None
     )
-    return next((digest for digest in lasting if not _posted(digest) or now - digest.born < LASTS), None)
-
-
-def _posted(incident: Incident) -> bool:
-    return any(sent.posted for sent in incident.sent.values())
+    return next((digest for digest in lasting if not digest.is_posted or now - digest.born < LASTS), None)

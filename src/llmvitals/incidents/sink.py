@@ -21,7 +21,6 @@ from llmvitals.incidents.user_actions import UserActions, message
 from llmvitals.incidents.verdict_sender import VerdictSender
 from llmvitals.incidents.view import IncidentView
 from llmvitals.meters import Unmetered
-from llmvitals.rate_limit import RateLimits
 from llmvitals.record.matcher import Matcher
 from llmvitals.routing import Route, Routing
 from llmvitals.stage import Sink
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from llmvitals.incidents.protocol import Delivery
     from llmvitals.meters import Meters
+    from llmvitals.rate_limit import RateLimits
     from llmvitals.record.incident import Case, Incident
     from llmvitals.record.log import Message, Record
     from llmvitals.record.message_state import Muted
@@ -63,10 +63,10 @@ class IncidentSink(Sink):
         *,
         max_age: int,
         channel: str = "",
+        limits: RateLimits,
         meters: Meters | None = None,
-        limits: RateLimits | None = None,
     ) -> None:
-        self._limits, self._meters = limits or RateLimits(patience=2.0), meters or Unmetered()
+        self._limits, self._meters = limits, meters or Unmetered()
         self._routing, self._channel, self._retention = routing or Routing(), channel, RETENTION + max_age
         self._intake = Intake(self._routing, max_age, channel, self._meters, self._limits.clock)
         self._senders = Senders(deliveries, self._limits, self._meters, self._look)
@@ -242,9 +242,8 @@ class IncidentSink(Sink):
         sent = incident.sent
         if unheard:
             sent = {name: replace(one, hushed=one.hushed or one.posted) for name, one in sent.items()}
-        posted = any(one.posted for one in sent.values())
         # Its own end may be read a moment after the end of what muted it: it waits like a new one.
-        born = incident.born if unheard or posted else now
+        born = incident.born if unheard or incident.is_posted else now
         self._store.put(replace(incident, unheard=unheard, sent=sent, born=born))
 
     def _check_mutes(self, now: int) -> None:

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from llmvitals.meters import Unmetered
 from llmvitals.notify.delivery import Delivery
 from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.notify.terminal import Terminal
-from llmvitals.rate_limit import RateLimits
 from llmvitals.settings import Settings
 
 if TYPE_CHECKING:
     from llmvitals.meters import Meters
     from llmvitals.notify.protocol import Notifier
+    from llmvitals.rate_limit import RateLimits
 
     Configured = Callable[[Settings, RateLimits], "tuple[Notifier, str] | None"]
 
@@ -28,11 +27,8 @@ NOTIFIERS: Final[dict[str, Configured]] = {
 """Name → what gives the notifier and its default channel; None where the settings have none of this kind."""
 
 
-def deliveries(
-    settings: Settings, *, meters: Meters | None = None, limits: RateLimits | None = None
-) -> list[Delivery]:
+def deliveries(settings: Settings, *, meters: Meters, limits: RateLimits) -> list[Delivery]:
     """Return a delivery for every notifier that the settings configure; without any, alerts are printed."""
-    limits, meters = limits or RateLimits(patience=2.0), meters or Unmetered()
     configured = [found for make in NOTIFIERS.values() if (found := make(settings, limits)) is not None]
     if not configured:
         log.info("no notifier is configured, such as Slack: alerts are printed")

@@ -120,6 +120,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, tag="incident", omit_d
         return f"incident/{self.id}".encode()
 
     @property
+    def is_posted(self) -> bool:
+        """Whether some notifier has posted it."""
+        return any(sent.posted for sent in self.sent.values())
+
+    @property
     def seen(self) -> bool:
         """Whether some notifier has posted it, or may have."""
         return any(sent.posted or sent.doubt for sent in self.sent.values())

@@ -78,22 +78,6 @@ class Store(Sink):
         Raises SinkError (retry) when the store can't be written now; the same records may be taken again.
         """
 
-    async def needs(self, partition: int) -> int | None:
-        """The offset of the vitals topic from which on the store lacks records, by what it holds now.
-
-        None: the store does not know. Raises SinkError as `take` does.
-        """
-        del partition
-        return None
-
-    def health(self) -> str | None:
-        """What is wrong although writes succeed; None when all is well."""
-        return None
-
-    async def stop(self) -> None:
-        """Give back connections and files."""
-        return
-
     def exists(self) -> bool:
         """Whether there is a store to read; False until a worker has made it."""
         return True

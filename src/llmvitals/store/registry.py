@@ -28,7 +28,8 @@ def configured(settings: Settings, *, meters: Meters | None = None) -> list[Stor
 
 def store_sink(settings: Settings, *, meters: Meters | None = None) -> SeveralStores | None:
     """The sink that writes to all configured stores; None where there are none. Raises ConfigError."""
-    return SeveralStores.of(configured(settings, meters=meters))
+    stores = configured(settings, meters=meters)
+    return SeveralStores(stores) if stores else None
 
 
 def store_reader(settings: Settings) -> Store:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from llmvitals.errors import SinkError
 from llmvitals.stage import Sink
@@ -23,11 +23,6 @@ class SeveralStores(Sink):
         self._batch: Sequence[Record] | None = None
         self._missing: Sequence[Store] = ()
         """The stores that do not have the batch yet."""
-
-    @classmethod
-    def of(cls, stores: Sequence[Store]) -> Self | None:
-        """None where there are no stores."""
-        return cls(stores) if stores else None
 
     async def start(self, history: Sequence[Record] | None = None) -> None:
         """Start all stores."""

@@ -7,14 +7,12 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from slack_sdk.web.async_client import AsyncWebClient
-
 from llmvitals.notify.message import notice
 from llmvitals.notify.protocol import Answer, Do, Notifier
 from llmvitals.notify.slack.actions import actions
 from llmvitals.notify.slack.answer import answer
 from llmvitals.notify.slack.blocks import blocks, fallback
-from llmvitals.notify.slack.connection import asked, session
+from llmvitals.notify.slack.connection import asked, session, web_client
 from llmvitals.notify.slack.thread import drawn
 from llmvitals.record.message_state import Place
 
@@ -59,11 +57,7 @@ class Bot(Notifier):
         self._session = session(self._timeout)
         quiet = logging.getLogger("llmvitals.slack_sdk")
         quiet.setLevel(logging.WARNING)
-        self._client = AsyncWebClient(
-            self._token, self._url, session=self._session, retry_handlers=[], logger=quiet
-        )
-        # slack_sdk takes HTTPS_PROXY without NO_PROXY; the session knows both.
-        self._client.proxy = None
+        self._client = web_client(self._token, self._url, self._session, quiet)
 
     async def close(self) -> None:
         if self._session is not None:

@@ -12,11 +12,10 @@ from urllib.request import getproxies, proxy_bypass
 import structlog
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.response import SocketModeResponse
-from slack_sdk.web.async_client import AsyncWebClient
 
 from llmvitals.notify.protocol import Answer, Do
 from llmvitals.notify.slack.answer import answer as answered
-from llmvitals.notify.slack.connection import asked, failed, session
+from llmvitals.notify.slack.connection import asked, failed, session, web_client
 from llmvitals.notify.slack.interaction import user_actions
 from llmvitals.rate_limit import RateLimits
 from llmvitals.record.user_action import UserAction
@@ -98,8 +97,7 @@ class Buttons:
     async def _connected(self) -> Answer:
         """One connection, from its opening to its end; what kept it from opening, if something did."""
         async with session(self._limits.timeout) as http:
-            web = AsyncWebClient("", self._url, session=http, retry_handlers=[], logger=self._mute)
-            web.proxy = None
+            web = web_client("", self._url, http, self._mute)
             opened = await asked(web.apps_connections_open(app_token=self._token))
             if isinstance(opened, Answer):
                 return opened
@@ -158,8 +156,7 @@ class Buttons:
 async def opened(app_token: str, url: str) -> tuple[Answer, str]:
     """Return whether Socket Mode would let us in, and what to do where it would not."""
     async with session(RateLimits().timeout) as http:
-        web = AsyncWebClient("", url, session=http, retry_handlers=[])
-        web.proxy = None
+        web = web_client("", url, http)
         found = await asked(web.apps_connections_open(app_token=app_token.strip()))
     answer = found if isinstance(found, Answer) else Answer()
     return answer, "" if answer.do is Do.DONE else _cured(answer)

@@ -1,4 +1,4 @@
-"""What aiohttp's errors mean for a request that may or may not have reached Slack."""
+"""Connections to Slack, and what aiohttp's errors mean for a request that may have reached it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from llmvitals.notify.slack.answer import answer, coded
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Awaitable
 
     from llmvitals.notify.protocol import Answer
@@ -21,6 +23,16 @@ def session(timeout: float) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=timeout / 2), trust_env=True
     )
+
+
+def web_client(
+    token: str, url: str, http: aiohttp.ClientSession, logger: logging.Logger | None = None
+) -> AsyncWebClient:
+    """Slack's client over this session; it tries nothing again by itself."""
+    client = AsyncWebClient(token, url, session=http, retry_handlers=[], logger=logger)
+    # slack_sdk takes HTTPS_PROXY without NO_PROXY; the session knows both.
+    client.proxy = None
+    return client
 
 
 def failed(error: Exception) -> Answer:

@@ -11,7 +11,6 @@ from llmvitals.meters import Unmetered
 from llmvitals.notify.delivery import Delivery
 from llmvitals.notify.protocol import Do
 from llmvitals.notify.slack.buttons import opened
-from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.rate_limit import RateLimits
 from llmvitals.record.change import Reply, changes
 from llmvitals.record.message_state import MessageState, Place
@@ -21,8 +20,8 @@ from llmvitals.window import MINUTE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llmvitals.notify.slack.settings import SlackSettings
     from llmvitals.record.alert import Alert
-    from llmvitals.settings import Settings
 
 NOTE: Final = "This is a test by llmvitals alerts send-test: nothing is wrong."
 
@@ -31,14 +30,12 @@ class Failed(Exception):
     """Slack did not take it; the text says why and what to do."""
 
 
-async def trial(settings: Settings, alert: Alert, channel: str, say: Callable[[str], object]) -> None:
+async def trial(own: SlackSettings, alert: Alert, channel: str, say: Callable[[str], object]) -> None:
     """Send the alert, which fires, to a channel, and let it end; say: hears each step in words.
 
     Raises Failed where Slack does not take it, or not there.
     """
-    limits, own = RateLimits(), SlackSettings.of(settings)
-    if own is None:
-        raise Failed("no Slack is set: set LLMVITALS_SLACK_TOKEN and LLMVITALS_SLACK_CHANNEL")
+    limits = RateLimits()
     notifier = own.made(limits)
     delivery = Delivery(notifier, channel, limits, Unmetered())
     await delivery.open()

@@ -24,44 +24,45 @@ if TYPE_CHECKING:
 
 def samples(path: Path, request: Request) -> list[Sample]:
     """See `Store.samples`."""
-    with _opened(path) as file:
-        fields = _present(file, request.measurement, request.fields)
-        if not fields:
-            return []
-        columns = "".join(f', "{name}"' for name in fields)
-        place = {name: value for name, value in _place(request).items() if value}
-        where = "".join(f' AND "{name}" = ?' for name in place)
-        where += ' AND EXISTS (SELECT 1 FROM json_each("tags") WHERE key = ? AND value = ?)' * len(
-            request.where
-        )
-        rows = file.execute(
-            f'SELECT "start", "tags"{columns} FROM "{request.measurement}" '  # noqa: S608 - names of the registry
-            f'WHERE "start" >= ? AND "start" < ?{where}',
-            [request.since, request.until, *place.values(), *chain.from_iterable(request.where.items())],
-        )
-        found = [(start, json.loads(tags), _values(fields, values)) for start, tags, *values in rows]
-        return [Sample(start, tags, values) for start, tags, values in found if values]
+    place = {name: value for name, value in (("view", request.view), ("window", request.window)) if value}
+    where = "".join(f' AND "{name}" = ?' for name in place)
+    where += ' AND EXISTS (SELECT 1 FROM json_each("tags") WHERE key = ? AND value = ?)' * len(request.where)
+    bound = (*place.values(), *chain.from_iterable(request.where.items()))
+    span = request.since, request.until
+    found = _rows(path, request.measurement, request.fields, span, where=where, bound=bound)
+    return [Sample(start, tags, values) for start, tags, values in found if values]
 
 
 def points(path: Path, measurement: str, since: int, until: int) -> list[StoredPoint]:
     """See `Store.points`."""
+    known = (*COUNTS.get(measurement, ()), *measures(measurement), *TEXTS.get(measurement, ()))
+    return [StoredPoint(*row) for row in _rows(path, measurement, known, (since, until))]
+
+
+def _rows(
+    path: Path,
+    measurement: str,
+    wanted: Sequence[str],
+    span: tuple[int, int],
+    *,
+    where: str = "",
+    bound: Sequence[str] = (),
+) -> list[tuple[int, dict[str, str], dict[str, Any]]]:
+    """Start, tags and those of the wanted fields that a point has, of the points in a span.
+
+    where: further conditions, in SQL; bound: the values of its placeholders.
+    """
     with _opened(path) as file:
-        known = [
-            *COUNTS.get(measurement, ()),
-            *measures(measurement),
-            *TEXTS.get(measurement, ()),
-        ]
-        fields = _present(file, measurement, known)
+        fields = _present(file, measurement, wanted)
         if not fields:
             return []
-        names = "".join(f', "{name}"' for name in fields)
+        columns = "".join(f', "{name}"' for name in fields)
         rows = file.execute(
-            f'SELECT "start", "tags"{names} FROM "{measurement}" WHERE "start" >= ? AND "start" < ?',  # noqa: S608 - names of the registry
-            (since, until),
+            f'SELECT "start", "tags"{columns} FROM "{measurement}" '  # noqa: S608 - names of the registry
+            f'WHERE "start" >= ? AND "start" < ?{where}',
+            [*span, *bound],
         )
-        return [
-            StoredPoint(start, json.loads(tags), _values(fields, values)) for start, tags, *values in rows
-        ]
+        return [(start, json.loads(tags), _values(fields, values)) for start, tags, *values in rows]
 
 
 @contextmanager
@@ -80,10 +81,6 @@ def _present(file: sqlite3.Connection, measurement: str, fields: Sequence[str]) 
     """Those of the fields that the table has."""
     there = {column for _, column, *_ in file.execute(f'PRAGMA table_info("{measurement}")')}
     return [name for name in fields if name in there]
-
-
-def _place(request: Request) -> dict[str, str]:
-    return {"view": request.view, "window": request.window}
 
 
 def _values(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:

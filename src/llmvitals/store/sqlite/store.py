@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from llmvitals.errors import SinkError
+from llmvitals.errors import ConfigError, SinkError
 from llmvitals.metrics.columns import COUNTS, TEXTS
 from llmvitals.metrics.registry import measures
+from llmvitals.record.log import Topic
 from llmvitals.store.lines import tags, text
 from llmvitals.store.newest import Counts, Newest
 from llmvitals.store.protocol import Check, Store
 from llmvitals.store.sqlite import files, reader
 from llmvitals.store.sqlite.failure import BUSY, failure
-from llmvitals.store.sqlite.settings import SqliteSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,8 +53,9 @@ class SqliteStore(Store):
 
     def __init__(self, settings: Settings, *, meters: Meters | None = None) -> None:
         """Raises ConfigError when `sqlite` is not set."""
-        own = SqliteSettings.of(settings)
-        self._path, self._topic = own.path, own.topic
+        if settings.sqlite is None:
+            raise ConfigError("sqlite is not set: name the file that shall hold the metrics")
+        self._path, self._topic = settings.sqlite, settings.topic(Topic.VITALS)
         self._connection: sqlite3.Connection | None = None
         self._files: files.Files | None = None
         self._progress: dict[int, int] = {}
