@@ -20,7 +20,7 @@ from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.reader import Batch, read, timely
 from llmvitals.errors import Code
 from llmvitals.record.frame import Entry
-from llmvitals.record.log import Message, Record, Snapshot
+from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.stage import Stage
 from llmvitals.window import FOREVER, NEVER
 
@@ -219,11 +219,9 @@ class Combine(Stage):
             return []
         first = int(live.argmax())
         codes = {place - first: error.code.value for place, error in reversed(batch.refused) if live[place]}
-        fired = self._breaker.since
-        out = self._breaker.take(stamps[first:], codes, self._source, self._plan.dead_letters)
-        if out and self._breaker.since not in (None, fired):
-            self.counters["broken"] += 1
-        return out
+        alerts = self._breaker.take(stamps[first:], codes, self._source, self._plan.dead_letters)
+        self.counters["broken"] += sum(alert.status == "firing" for alert in alerts)
+        return [Message(Topic.ALERTS, alert.group.encode(), alert.encode()) for alert in alerts]
 
     def _emit(self) -> list[Message]:
         """Make the last frames of closed panes. Their version is the offset at which the pane closed."""
