@@ -93,8 +93,6 @@ class SeenIds:
     """
 
     def __init__(self, remembered: int, most: int, pane_us: int) -> None:
-        self.forgotten = 0
-        """How many ids were forgotten early because there were too many."""
         self.sealed: dict[int, SealedIds] = {}
         self._open: dict[int, OpenIds] = {}
         self._remembered, self._most, self._pane_us = remembered, most, pane_us
@@ -142,12 +140,14 @@ class SeenIds:
         for number in [number for number in self._open if number < floor]:
             self.sealed[number] = SealedIds.of(self._open.pop(number))
 
-    def forget(self, lowest: int) -> None:
-        """Forget the panes that are not needed once the lowest open pane is this one."""
+    def forget(self, lowest: int) -> int:
+        """Forget the panes that are not needed once the lowest open pane is this one.
+
+        Returns how many ids were forgotten early because there were too many.
+        """
         oldest, due = self.oldest(lowest), lowest - self._remembered
-        for number in [number for number in self.sealed if number < oldest]:
-            gone = self.sealed.pop(number)
-            self.forgotten += len(gone) if number >= due else 0
+        gone = {number: self.sealed.pop(number) for number in [*self.sealed] if number < oldest}
+        return sum(len(ids) for number, ids in gone.items() if number >= due)
 
     def _numbers(self) -> set[int]:
         return self._open.keys() | self.sealed.keys()

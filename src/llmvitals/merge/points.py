@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 from operator import itemgetter
 from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from llmvitals.merge.plan import MergePlan, series_of
 from llmvitals.merge.rollup import Contents
@@ -112,49 +113,28 @@ def _measures(
 def _contributor_points(point: Point, vitals: Vitals, plan: MergePlan) -> Iterator[Point]:
     for kind in top_k.KINDS:
         for rank, (name, (calls, cost, tokens, *_)) in enumerate(vitals.heaviest(kind, plan.contributors), 1):
-            yield Point(
+            yield replace(
+                point,
                 measurement=TOP,
-                start=point.start,
                 tags={**point.tags, "kind": kind, "rank": str(rank)},
                 counts={"calls": calls, "tokens": tokens},
                 measures={"cost_usd": cost / 10**9},
                 texts={"name": name},
-                upto=point.upto,
             )
 
 
 def score_points(calls: Point, vitals: Vitals) -> Iterator[Point]:
     """Make the points of toxicity, if any call was scored, and of scores in windows of a minute or more."""
     if vitals.total("toxicity_count") or vitals.total("unscored_calls"):
-        yield _beside_calls(
-            calls, TOXICITY, counts=_toxicity_counts(vitals), measures=dict(_toxicity_measures(vitals))
-        )
+        counts, measures = _toxicity_counts(vitals), dict(_toxicity_measures(vitals))
+        yield replace(calls, measurement=TOXICITY, counts=counts, measures=measures)
     if calls.tags["window"] in ROLLUPS:
         for name, score in sorted(vitals.scores.items()):
             measures = {"score_mean": scores.mean(score)}
             if (deviation := scores.deviation(score)) is not None:
                 measures["score_deviation"] = deviation
-            yield _beside_calls(
-                calls, SCORES, {"score": name}, counts={"scores": score[0]}, measures=measures
-            )
-
-
-def _beside_calls(
-    calls: Point,
-    measurement: str,
-    tags: dict[str, str] | None = None,
-    *,
-    counts: dict[str, int],
-    measures: dict[str, float],
-) -> Point:
-    return Point(
-        measurement=measurement,
-        start=calls.start,
-        tags={**calls.tags, **(tags or {})},
-        counts=counts,
-        measures=measures,
-        upto=calls.upto,
-    )
+            tags, counts = {**calls.tags, "score": name}, {"scores": score[0]}
+            yield replace(calls, measurement=SCORES, tags=tags, counts=counts, measures=measures)
 
 
 def _toxicity_counts(vitals: Vitals) -> dict[str, int]:
@@ -164,5 +144,5 @@ def _toxicity_counts(vitals: Vitals) -> dict[str, int]:
 def _toxicity_measures(vitals: Vitals) -> Iterator[tuple[str, float]]:
     """Yield field and value of each metric of toxicity that has a value."""
     metrics = _field_metrics(TOXICITY, tuple(METRICS))
-    percentiles = [vitals.quantile(metric.sketch, metric.q) for metric in metrics.percentiles]
-    return _measures(vitals, metrics, [math.nan if value is None else value for value in percentiles])
+    wanted = [(metric.sketch, metric.q) for metric in metrics.percentiles]
+    return _measures(vitals, metrics, quantiles.read([vitals.bins], wanted)[0].tolist())
