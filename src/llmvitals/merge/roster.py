@@ -14,6 +14,7 @@ import msgspec
 from llmvitals.errors import StateLost
 from llmvitals.merge.plan import Limits, MergePlan, series_key
 from llmvitals.metrics.columns import CARDINALITY
+from llmvitals.record.frame import Entry
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.view import OTHER
@@ -137,11 +138,9 @@ class Roster:
         self._changes: deque[_FrameChange] = deque()
         self._changed: dict[str, dict[bytes, Place | None]] = {}
 
-    def admits(self, offset: int, view: str, series: tuple[str, ...], key: bytes, pane: int) -> bool:
-        """Whether an entry is counted under its own name, else in OTHER. Its pane must be open.
-
-        key: `series_key` of the view and the series.
-        """
+    def admits(self, offset: int, entry: Entry, key: bytes, pane: int) -> bool:
+        """Whether an entry is counted under its own name (`key`), else in OTHER. Its pane must be open."""
+        view, series = entry.view, entry.series
         if not series or OTHER in series:
             return True
         state, places = self._states.setdefault(view, ViewState()), self._names_of(view)
@@ -224,10 +223,9 @@ class Roster:
         """Begin a period, if it is new: names that were not seen lately lose their places."""
         if period <= state.period:
             return
-        for key in [
-            key for key, place in self._names_of(view).items() if not self._keeps_place(view, place, period)
-        ]:
-            self._set(view, key, None)
+        for key, place in list(self._names_of(view).items()):
+            if not self._keeps_place(view, place, period):
+                self._set(view, key, None)
         if state.period > NEVER:
             state.reset()
         state.period = period
