@@ -86,7 +86,7 @@ def test_the_episodes_of_a_small_log_are_those_that_one_works_out_by_hand(tmp_pa
     length = 4 * MINUTE + 50 * SECOND
     assert fails.total == 2 * length + 4 * MINUTE + 19 * SECOND
     assert fails.median == length
-    assert (fails.worst, fails.limit, fails.unit) == (4 / 6, 0.5, "share")
+    assert (fails.worst, fails.limit, fails.unit) == (1.0, 0.5, "share")
     assert fails.per_week == pytest.approx(3 / ((125 * 60 - 1) / (7 * 86_400)))
     assert (silent.rule, silent.fired) == ("Silent", 0)
     assert found.calls["applied"] == 3_750

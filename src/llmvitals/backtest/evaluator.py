@@ -54,7 +54,7 @@ class FolderEvaluator:
 
     @property
     def alerts(self) -> list[Alert]:
-        """The changes of alerts so far, in the order of their times."""
+        """The changes of alerts so far, in the order of their times, and updates of some."""
         alerts = [*(view.alerts for view in self.views), *(stages.alerts for stages in self.stages)]
         return sorted(chain.from_iterable(alerts), key=lambda alert: alert.at)
 
@@ -119,6 +119,8 @@ class Evaluator:
             panes = MINUTE // self._pane
             last = max(int(piece.panes.max()) for piece in self._pieces)
             self._evaluate(-(-(last + 1) // panes) * panes)
+            for view in chain.from_iterable(folder.views for folder in self.folders):
+                view.end()
 
     def reached(self, topic: str, partition: int) -> int:
         """The watermark of a partition, µs; window.NEVER at first."""

@@ -14,7 +14,7 @@ from llmvitals.backtest.columns import SeriesColumns, empty
 from llmvitals.backtest.screen import first_panes, screen_of
 from llmvitals.record.alert import Alert
 from llmvitals.rules.condition.required_data import RequiredData
-from llmvitals.rules.engine import RuleEngine
+from llmvitals.rules.engine import RuleEngine, firing
 from llmvitals.rules.rule import Rules
 from llmvitals.window import FOREVER
 
@@ -50,7 +50,9 @@ class ViewEvaluator:
     def __init__(self, view: View, rules: Sequence[Rule], pane: int, coder: Coder) -> None:
         self.alerts: list[Alert] = []
         self._view, self._rules, self._pane, self._coder = view, rules, pane, coder
-        self._engine = RuleEngine(Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True)
+        self._engine = RuleEngine(
+            Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True, updates=False
+        )
         self._series = _Series(view, coder)
         self._needs = RequiredData.joined(needs for rule in rules if (needs := rule.condition.required_data))
         self._grain = min(rule.condition.grain(pane) for rule in rules)
@@ -71,6 +73,11 @@ class ViewEvaluator:
         for row in [row for row in self._states if row not in fed]:
             if self._engine.due(self._states[row]) <= low:
                 self._advance(row, [], low)
+
+    def end(self) -> None:
+        """Add the newest values of the alerts that still fire."""
+        for state in self._states.values():
+            self.alerts += firing(state)
 
     def _screen(self, columns: SeriesColumns, low: int) -> SeriesColumns:
         """The entries of the series that are awake, after others have woken up or fallen asleep."""

@@ -175,17 +175,17 @@ class PaneCloser:
         panes = sum(map(len, closed.values()))
         self._counters["panes"] += panes
         keys = dict.fromkeys((*closed, *to_evaluate))
-        rule_floor = self._rule_floor(floor)
+        rule_floor, at_end = self._rule_floor(floor), floor.now >= FOREVER
         if floor.rose:
             due = self._plan.engine.due
             keys |= dict.fromkeys(
-                key for key, state in bucket.rule_states.items() if due(state) <= rule_floor
+                key for key, state in bucket.rule_states.items() if due(state) <= rule_floor or at_end
             )
         self.work += panes + len(keys)
         messages: list[Message] = []
         for key in keys:
             messages += self._evaluate(
-                bucket, key, closed.get(key, []), (rule_floor, to_evaluate.get(key, False))
+                bucket, key, closed.get(key, []), (rule_floor, to_evaluate.get(key, False), at_end)
             )
         return contents, messages if keys or contents or dropped else None
 
@@ -196,9 +196,14 @@ class PaneCloser:
         panes = MINUTE // self._plan.pane_us
         return -(-floor.low // panes) * panes
 
-    def _evaluate(self, bucket: Bucket, key: bytes, closed: Panes, at: tuple[int, bool]) -> list[Message]:
-        """Evaluate the rules on one series. at: the floor, and whether open panes are read."""
-        floor, read_open = at
+    def _evaluate(
+        self, bucket: Bucket, key: bytes, closed: Panes, at: tuple[int, bool, bool]
+    ) -> list[Message]:
+        """Evaluate the rules on one series.
+
+        at: the floor, whether open panes are read, and whether the log ends there.
+        """
+        floor, read_open, at_end = at
         view, series = series_of(key)
         rule_state = bucket.rule_states.pop(key, {})
         results: list[Alert | Point]
@@ -208,6 +213,8 @@ class PaneCloser:
             results = self._plan.engine.advance(
                 view, series, rule_state, floor=floor, closed=closed, opened=opened
             )
+            if rule_state and at_end:
+                results += self._plan.engine.finish(view, series, rule_state, floor)
             if rule_state:
                 bucket.rule_states[key] = rule_state
         else:

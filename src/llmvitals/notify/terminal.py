@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Final
 
 from rich.box import Box
-from rich.console import Group
+from rich.console import Console, Group
 from rich.panel import Panel
 from rich.text import Text
 
@@ -15,7 +16,7 @@ from llmvitals.notify.protocol import Answer, Notifier
 from llmvitals.wording import moment
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
     from llmvitals.notify.listing import AlertLine
     from llmvitals.notify.message import Notice, Timed
@@ -58,6 +59,15 @@ def draw(message: Notice, channel: str = "") -> RenderableType:
     where = f"{channel} · " if channel else ""
     parts.append(Text(f"{where}{message.footer}", style="dim"))
     return Panel(Group(*parts), box=_BAR, border_style=colour, expand=False, padding=(0, 1))
+
+
+def text(state: MessageState, channel: str = "") -> str:
+    """The message as lines of plain text."""
+    plain = Console(file=io.StringIO(), width=100, no_color=True, highlight=False)
+    with plain.capture() as captured:
+        plain.print(draw(notice(state), channel))
+    lines = (line.removeprefix("▌").strip() for line in captured.get().splitlines())
+    return "\n".join(lines).strip()
 
 
 def _line(line: AlertLine) -> Text:

@@ -33,16 +33,32 @@ class BoundRule:
 
     @classmethod
     def bind(
-        cls, rule: Rule, pane: int, labels: Mapping[str, str], entry: dict[str, Any] | None
+        cls,
+        rule: Rule,
+        pane: int,
+        labels: Mapping[str, str],
+        entry: dict[str, Any] | None,
+        *,
+        updates: bool = True,
     ) -> BoundRule:
-        """Bind a rule to a series. pane: µs. entry: what was kept of the rule; kept if its shape fits."""
+        """Bind a rule to a series. pane: µs. entry: what was kept of the rule; kept if its shape fits.
+
+        updates: whether alerts are sent again when only their values move.
+        """
         detector = rule.condition.detector(pane, tuple(labels[name] for name in rule.condition.by))
         no_data = NoDataPolicy(rule.no_data, pane)
         shape = detector.shape + no_data.shape
         if entry is None or entry.get("shape") != shape:
             entry = {"shape": shape, "seen": {}, "lives": {}, "gap": {}}
         entry.setdefault("gap", {})
-        alert_state = AlertState(pane, rule.hold, rule.keep, rule.condition.critical_levels)
+        alert_state = AlertState(
+            pane=pane,
+            hold=rule.hold,
+            keep=rule.keep,
+            grave=rule.condition.critical_levels,
+            rising=rule.condition.bound == "budget",
+            updates=updates,
+        )
         return cls(rule, detector, alert_state, no_data, entry)
 
     def wakes(self) -> int:
