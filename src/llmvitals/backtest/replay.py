@@ -10,7 +10,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from llmvitals.backtest.incidents import IncidentReplay
+from llmvitals.alerting.replay import DEFAULT_CHANNEL, IncidentReplay
 from llmvitals.errors import ConfigError
 from llmvitals.metrics.columns import CALLS, COUNTS
 from llmvitals.pipeline import Pipeline
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "replay"
 BATCH: Final = 2_000
-DEFAULT: Final = "(default)"
-"""The channel of alerts that neither their rule, a route nor the settings send elsewhere."""
 Outcome = dict[str, Any]
 
 
@@ -99,7 +97,7 @@ def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | Non
         keep(stages.upto(end))
     keep(stages.finish())
     alerts.sort(key=Alert.order)
-    incidents = IncidentReplay(stages.routing, settings.slack_channel or DEFAULT)
+    incidents = IncidentReplay(stages.routing, settings.slack_channel or DEFAULT_CHANNEL)
     asyncio.run(incidents.run(alerts, newest))
     outcome = _outcome(stages.combine.counters, list(points.values()), alerts, letters)
     return outcome | {"incidents": incidents.rows(), "messages": [_message(told) for told in incidents.told]}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from llmvitals.record.log import Message
     from llmvitals.routing import Routing
 
+DEFAULT_CHANNEL: Final = "(default)"
+"""The channel of alerts that neither their rule, a route nor the settings send elsewhere."""
 _LATEST: Final = 400 * 365 * DAY
 """No alert of a file is too old to be told, and none is forgotten before its end."""
 _STEP: Final = SECOND
