@@ -112,8 +112,9 @@ class AlertState:
         plain = reading._replace(stands=(), beside=None, ends=reading.ends or last.get("ends"))
         state["now"] = msgspec.to_builtins(plain)
         state["peak"] = [worst, up, counted]
-        values = msgspec.to_builtins((reading.value, reading.limit, worst, reading.outlook, reading.unpriced))
-        return bool(values != [last.get(name) for name in ("value", "limit", "peak", "outlook", "unpriced")])
+        values = (reading.value, reading.limit, worst, reading.outlook, reading.unpriced)
+        said = tuple(last.get(name) for name in ("value", "limit", "peak", "outlook", "unpriced"))
+        return msgspec.msgpack.encode(values) != msgspec.msgpack.encode(said)
 
 
 def newest(state: Mapping[str, Any]) -> Reading:
