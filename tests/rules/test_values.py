@@ -108,4 +108,5 @@ def test_batches_and_restarts_change_nothing(engine, spends, cuts, packed):
     assert alerts(split, updates=True) == alerts(whole, updates=True)
     for earlier, later in pairwise(a for a in alerts(whole, updates=True) if not a.facet):
         assert later.peak is not None
+        assert earlier.peak is not None
         assert earlier.episode != later.episode or later.peak >= earlier.peak
