@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Final
 
 from rich.box import Box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
@@ -16,7 +16,7 @@ from llmvitals.notify.protocol import Answer, Notifier
 from llmvitals.wording import moment
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from llmvitals.notify.listing import AlertLine
     from llmvitals.notify.message import Notice, Timed
@@ -63,7 +63,7 @@ def draw(message: Notice, channel: str = "") -> RenderableType:
 
 def text(state: MessageState, channel: str = "") -> str:
     """The message as lines of plain text."""
-    plain = Console(file=io.StringIO(), width=100, no_color=True, highlight=False)
+    plain = terminal(file=io.StringIO(), width=100, no_color=True, highlight=False)
     with plain.capture() as captured:
         plain.print(draw(notice(state), channel))
     lines = (line.removeprefix("▌").strip() for line in captured.get().splitlines())

@@ -85,11 +85,7 @@ def build_alert(
     """The alert for the change that a reading made to an alert state (see AlertState)."""
     reading = reading._replace(level=state["level"])
     names = values(rule, series, reading)
-    texts = {name: rendered(template, names) for name, template in rule.annotations.items()}
-    if reading.gone:
-        texts["summary"] = rendered(NO_DATA_SUMMARY, names)
-    elif reading.facet and "{note}" not in rule.annotations.get("summary", ""):
-        texts["summary"] = rendered(rule.condition.facets[reading.facet], names)
+    texts = _texts(rule, reading, names)
     key, condition = fingerprint(rule.name, dict(series)), rule.condition
     return Alert(
         rule=rule.name,
@@ -124,6 +120,16 @@ def build_alert(
         unpriced=reading.unpriced,
         **evidence.fields,
     )
+
+
+def _texts(rule: Rule, reading: Reading, names: Mapping[str, str]) -> dict[str, str]:
+    """The annotations of an alert."""
+    texts = {name: rendered(template, names) for name, template in rule.annotations.items()}
+    if reading.gone:
+        texts["summary"] = rendered(NO_DATA_SUMMARY, names)
+    elif reading.facet and "{note}" not in rule.annotations.get("summary", ""):
+        texts["summary"] = rendered(rule.condition.facets[reading.facet], names)
+    return texts
 
 
 def _peak(state: Mapping[str, Any], value: float) -> float:
