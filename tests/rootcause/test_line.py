@@ -371,6 +371,13 @@ def test_usage_that_is_no_longer_known_is_no_price_of_tokens():
     assert cost(now, before).endswith(": 100 % from a lower cost per call of m")
 
 
+def test_calls_of_unknown_usage_among_others_are_no_price_of_tokens():
+    usual, given = share(300), flat(300, 0.01)
+    before = span(model={"m": usual})
+    now = span(model={"m": top_k.add(usual, given)}, tokenless={"": (300, 0, 0, 0, 0, 0)})
+    assert cost(before, now) == "+$3 an hour against the hour before: 100 % from more calls"
+
+
 def test_images_beside_answers_are_told_apart_by_their_model():
     chat = share(100)
     before = span(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmvitals.rootcause.decomposition import Ratios, unlisted, without_tokens
-from llmvitals.rootcause.keys import REST, keys_of, per_unit
+from llmvitals.rootcause.keys import NONE, REST, TOKENLESS, keys_of, per_unit
 from llmvitals.stats.lmdi import rounded, split
 from llmvitals.window import HOUR
 
@@ -68,10 +68,12 @@ class Comparison:
     def split(self, keys: Mapping[str, Key]) -> dict[tuple[str, str], int]:
         """Split the change by these keys. The parts sum to the whole for any keys."""
         steady = all(abs(self.shift(key)) < SHIFTED for key in self.models.values())
-        usual = _ratio(self.before, self.ratio), _ratio(self.now, self.ratio)
+        # Where the tokens of more calls are unknown than before, cost / tokens is not what a token costs.
+        hidden = abs(_hidden(self.now) - _hidden(self.before)) >= SHIFTED
+        usual = (0.0, 0.0) if hidden else (_ratio(self.before, self.ratio), _ratio(self.now, self.ratio))
         items = []
         for name, key in keys.items():
-            own = self.ratio(name) if name != REST and keys is self.models else None
+            own = self.ratio(name) if name != REST and keys is self.models and not hidden else None
             ratios = Ratios(*(usual if own is None else (own, own)), steady)
             items += self.decomposition.items(name, key.before, key.now, ratios)
         return rounded(split(items, (self.before.total[0], self.now.total[0])))
@@ -97,6 +99,13 @@ def _tokenless(keys: Mapping[str, Key]) -> list[float]:
     """The money of keys without tokens, before and now."""
     sides = [key.before for key in keys.values()], [key.now for key in keys.values()]
     return [sum(share[3] for share in shares if without_tokens(share)) for shares in sides]
+
+
+def _hidden(side: Side) -> float:
+    """The share of the calls whose tokens are unknown, though their model's are known."""
+    models = sum(share[0] for share in side.names.get("model", {}).values() if without_tokens(share))
+    calls = side.names.get(TOKENLESS, {}).get(REST, NONE)[0]
+    return max(0.0, calls - models) / side.total[0]
 
 
 def _ratio(side: Side, ratio: Ratio) -> float | None:

@@ -9,6 +9,7 @@ import msgspec
 
 from llmvitals.record.alert import Heavy
 from llmvitals.rootcause import history as past
+from llmvitals.rootcause.keys import REST, TOKENLESS
 from llmvitals.rootcause.periods import compared
 from llmvitals.sketch import top_k
 from llmvitals.window import MINUTE
@@ -116,4 +117,6 @@ class RecentContributors:
             for kind in KINDS
             if kind not in self.fixed and (latest := vitals.contributors.get(kind))
         }
+        if tokenless := total("calls") - total("usage_calls"):
+            names[TOKENLESS] = {REST: (tokenless, 0, 0, 0, 0, 0)}
         return [start, share, names, vitals.exemplars]
