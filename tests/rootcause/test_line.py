@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmvitals.metrics.quantity import amount
 from llmvitals.rootcause.change import Comparison, Period
-from llmvitals.rootcause.decomposition import decomposition_of
+from llmvitals.rootcause.decomposition import decomposition_of, for_series
 from llmvitals.rootcause.line import root_cause_line
 from llmvitals.sketch import top_k
 
@@ -407,3 +407,11 @@ def test_the_parts_are_the_change_whatever_the_list_and_with_calls_without_token
     found = Comparison(decomposition_of("cost", "usd"), before, now, (), ratio=lambda _: ratio)
     assert sum(found.effects.values()) == found.whole
     assert found.whole == pytest.approx(now.total[1] - before.total[1], abs=1)
+
+
+def test_a_series_of_one_model_has_its_list():
+    before, now = (span(prompt={"a@v1": listed(100, *each)}) for each in ((4_000, 300), (8_000, 400)))
+    assert factors(before, now, ratio=for_series(LISTED.get, {"model": "gpt-5"})) == pytest.approx(
+        factors(before, now, ratio=lambda _: 8.0)
+    )
+    assert for_series(LISTED.get, {"team": "search"})("gpt-5") == 8
