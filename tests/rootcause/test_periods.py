@@ -9,8 +9,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmvitals.record.reading import Reading
 from llmvitals.record.vitals import Vitals
 from llmvitals.rootcause import history
+from llmvitals.rootcause.cause import Question, cause_of
 from llmvitals.rootcause.recent import RecentContributors
 from panes import MINUTE, PANE, rule_engine, vitals, walk
 
@@ -71,6 +73,17 @@ def test_a_later_level_is_compared_with_the_hours_before_itself():
             RECENT.periods(state_at(panes, end), end * PANE, alert)
         assert (FIRST + 19 * HOUR) * PANE < before.end <= (FIRST + 20 * HOUR + 4 * MINUTE) * PANE
         assert now.total[2] / now.total[0] > 5_000
+
+
+def test_a_level_within_the_incident_keeps_the_time_before_for_good():
+    panes, alert = traffic(17), {"since": (FIRST + CHANGE + 5 * MINUTE) * PANE, "level": "50%"}
+    ends = []
+    for minutes, level in ((5, "50%"), (60, "80%"), (200, "80%"), (14 * 60, "80%")):
+        end = FIRST + CHANGE + minutes * MINUTE
+        alert["level"] = level
+        before, _ = RECENT.periods(state_at(panes, end), end * PANE, alert)
+        ends.append(before.end)
+    assert len(set(ends)) == 1
 
 
 @settings(deadline=None, max_examples=40)
@@ -160,3 +173,17 @@ def test_the_line_remains_while_the_alert_does_though_the_rate_is_back(tmp_path)
     assert [alert.level for alert in found] == ["30%", "42%"]
     assert re.search(r": (9[5-9]|100) % from longer prompts in answer@v8", found[0].cause)
     assert found[1].cause == found[0].cause
+
+
+def test_a_line_that_is_made_again_each_ten_minutes_tells_the_same_cause():
+    panes, since = traffic(7), (FIRST + CHANGE + 5 * MINUTE) * PANE
+    alert, lines = {"since": since, "level": ""}, []
+    for end in range(FIRST + CHANGE + 5 * MINUTE, FIRST + 7 * HOUR, 10 * MINUTE):
+        question = Question("cost_per_hour", "usd", Reading(end * PANE, "breach", 72, 50), lambda _: None)
+        lines.append(cause_of(question, RECENT, state_at(panes, end), alert))
+    assert re.fullmatch(r"\+\$\d\d\.\d\d an hour against the 2 h before: .*", lines[0])
+    for line in lines[1:]:
+        assert re.fullmatch(
+            r"\+\$6\d\.\d\d an hour against the 2 h before the alert: (9\d|100) % from longer prompts in answer@v8",
+            line,
+        )

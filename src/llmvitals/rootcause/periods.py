@@ -44,6 +44,7 @@ def compared(
         splits = _splits(parts, at, until, slow=slow)
         kept = alert["before"] = [alert["level"], *_kept(splits, until, slow=slow)]
         alert.pop("cause", None)
+    kept[0] = alert["level"]
     scale, before = kept[1], Period(*kept[2:])
     now = _now(parts, at, scale, before.end) if before.length else None
     return (before, now) if now else None
