@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from llmvitals.record.view import DEFAULT_VIEWS, OTHER
-from llmvitals.rootcause.line import root_cause_line
+from llmvitals.rootcause.cause import Question, cause_of
+from llmvitals.rootcause.decomposition import for_series, unlisted
 from llmvitals.rootcause.recent import RecentContributors, fixed_kinds
 from llmvitals.rules.alert_builder import (
     Evidence,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import Reading
     from llmvitals.record.view import View
     from llmvitals.record.vitals import Vitals
+    from llmvitals.rootcause.decomposition import Ratio
     from llmvitals.rules.rule import Rule, Rules
 
     Panes = Sequence[tuple[int, Vitals]]
@@ -56,11 +58,13 @@ class RuleEngine:
     """Evaluates all rules of a folder. Show rules.warnings at the start.
 
     bare: return alerts only, without points, contributors and root causes, as a backtest does. updates:
-    whether a firing alert is returned again, at most once a minute, when only its values have moved.
+    whether a firing alert is returned again, at most once a minute, when only its values have moved. ratio:
+    of the prices of models, which the pipeline sets; see rootcause.decomposition.
     """
 
     def __init__(self, rules: Rules, pane: int, *, bare: bool = False, updates: bool = True) -> None:
         self.rules, self.pane, self.bare, self.updates = rules, pane, bare, updates
+        self.ratio: Ratio = unlisted
         self._dimensions = {view.name: view.home(view.by) for view in rules.views}
 
     @property
@@ -142,6 +146,7 @@ class RuleEngine:
     def _step(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> _Step:
         labels = dict(zip(self._dimensions[view], series, strict=True))
         step = _Step(self.pane, labels, state, floor, bare=self.bare)
+        step.ratio = for_series(self.ratio, labels)
         step.bind(self.rules.by_view[view], updates=self.updates)
         return step
 
@@ -167,6 +172,7 @@ class _Step:
     ) -> None:
         self.pane, self.labels, self.state, self.floor, self.bare = pane, labels, state, floor, bare
         self.recent = RecentContributors(pane, fixed_kinds(labels))
+        self.ratio: Ratio = unlisted
         self.alerts: list[Alert] = []
         self.points: list[Point] = []
         self.bound: list[BoundRule] = []
@@ -277,7 +283,6 @@ class _Step:
             return Evidence(heaviest, exemplars, state.get("alert", {}).get("cause", ""))
         if reading.gone:
             return Evidence(heaviest, exemplars)
-        cause = ""
-        if periods := self.recent.periods(recent, reading.at):
-            cause = root_cause_line(condition.metric, condition.unit, *periods, fixed=self.recent.fixed)
+        question = Question(condition.metric, condition.unit, reading, self.ratio)
+        cause = cause_of(question, self.recent, recent, state)
         return Evidence(heaviest, exemplars, cause, bound.trend(reading.at // self.pane - 1))
