@@ -118,7 +118,7 @@ def _row(rules: Rules, rule: Rule) -> dict[str, str]:
 
 def _ways(rules: Rules, rule: Rule) -> str:
     """Return the channels that a rule's alerts may go to, each with its condition, if there is one."""
-    from llmvitals.rules.notify_section import decided  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.rules.vocabulary import decided  # noqa: PLC0415 - other commands don't need it
 
     ways: dict[str, str] = {}
     for route in (*rules.routing.routes, Route()):
