@@ -129,6 +129,10 @@ class Mistakes(ValueError):
         self.key = key
         super().__init__("; ".join(found.values()))
 
+    def below(self, key: str | int) -> dict[Spot, str]:
+        """The same, seen from one level further up."""
+        return {(key, *spot(place)): message for place, message in self.found.items()}
+
 
 def checked(pairs: Iterable[tuple[Key, Value]], check: Callable[[Key, Value], Found]) -> dict[Key, Found]:
     """Apply `check` to each pair. Returns the results by key. Raises Mistakes with all errors."""
@@ -138,8 +142,7 @@ def checked(pairs: Iterable[tuple[Key, Value]], check: Callable[[Key, Value], Fo
         try:
             results[key] = check(key, value)
         except Mistakes as error:
-            for place, message in error.found.items():
-                mistakes[key, *spot(place)] = message
+            mistakes |= error.below(key)
         except ValueError as error:
             mistakes[key] = str(error)
     if mistakes:
