@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 import llmvitals
-from llmvitals.cli import admin, alerts, data, drift, firing, history, rules, run, silence, slack, verdicts
+from llmvitals.cli import (
+    admin,
+    alerts,
+    data,
+    drift,
+    firing,
+    history,
+    route,
+    rules,
+    run,
+    silence,
+    slack,
+    verdicts,
+)
 from llmvitals.environment import PREFIX
 from llmvitals.errors import ConfigError, LlmvitalsError, RuleError
 from llmvitals.runtime import logs
@@ -34,6 +47,7 @@ silence.add(app)
 verdicts.add(app)
 drift.add(app)
 rules.add(alerts.alerts)
+route.add(alerts.alerts)
 firing.add(alerts.alerts)
 history.add(alerts.alerts)
 slack.add(alerts.alerts)

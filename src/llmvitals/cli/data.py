@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from llmvitals import settings as settings_
+from llmvitals.cli.rule_files import RulesOption, with_rules
 from llmvitals.cli.stored import name_store
 from llmvitals.errors import ConfigError
 
@@ -61,6 +62,7 @@ def publish(
 
 def replay(
     events: Events,
+    rules: RulesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole outcome as one JSON object.")] = False,
 ) -> None:
     """Run a file of events through the worker's stages, without Kafka: print sums, series and alerts.
@@ -72,7 +74,7 @@ def replay(
     from llmvitals.cli.tables.replay import print_outcome  # noqa: PLC0415
     from llmvitals.console import console as terminal  # noqa: PLC0415
 
-    outcome = replay_lines(_lines(events), settings_.load())
+    outcome = replay_lines(_lines(events), with_rules(settings_.load(), rules))
     if as_json:
         typer.echo(json.dumps(outcome, ensure_ascii=False))
     else:

@@ -18,12 +18,12 @@ def shipped() -> pathlib.Path:
 
 
 def rule_files(folder: pathlib.Path, *, tests: bool = False) -> list[pathlib.Path]:
-    """The rule files of a folder, or the files of their tests; or of one file of rules or of tests.
+    """The rule files of a folder, or the files of their tests. A single file is taken for a folder of it.
 
     Raises ConfigError if it can't be read.
     """
     if folder.is_file():
-        return _beside(folder, tests=tests)
+        return [folder] if folder.stem.endswith("_test") == tests else []
     try:
         paths = list(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
@@ -36,16 +36,6 @@ def rule_files(folder: pathlib.Path, *, tests: bool = False) -> list[pathlib.Pat
         and path.stem.endswith("_test") == tests
         and not path.name.startswith(".")
     )
-
-
-def _beside(file: pathlib.Path, *, tests: bool) -> list[pathlib.Path]:
-    """The file and what belongs to it: rules have the tests beside them, tests the rules of their folder."""
-    if file.stem.endswith("_test") == tests:
-        return [file]
-    if not tests:
-        return rule_files(file.parent)
-    names = (file.with_name(f"{file.stem}_test{suffix}") for suffix in (".yaml", ".yml"))
-    return [path for path in names if path.is_file()]
 
 
 def place_of(error: RuleError) -> tuple[str, int, int]:

@@ -53,7 +53,7 @@ class NotifySection:
         line = self.reader.document.line
         made = [route.made(root, line(path)) for path, route in routes]
         if all(route.matchers for route in made):
-            made.append(RouteModel.model_validate({}).made(root))
+            made.append(RouteModel.model_validate({}).made(root, line(("notify",))))
         inhibitions = tuple(inhibit.made(line(path)) for path, inhibit in inhibits)
         return Routing(tuple(made), inhibitions, {mute.name: mute for mute in mutes})
 
