@@ -70,7 +70,7 @@ def check(
     console.print(f"{' and '.join(counts)}, fine", highlight=False)
 
 
-class _Checked(NamedTuple):
+class _Summary(NamedTuple):
     """What was read. tests: their number."""
 
     rows: list[dict[str, str]]
@@ -78,7 +78,7 @@ class _Checked(NamedTuple):
     tests: int
 
 
-def _checked(folder: Path, paths: Sequence[Path], pane: int) -> _Checked:
+def _checked(folder: Path, paths: Sequence[Path], pane: int) -> _Summary:
     """Check the folder, or some of its files. Raises RuleError."""
     from llmvitals.ruletest.load import load_tests  # noqa: PLC0415 - other commands don't need it
 
@@ -91,12 +91,12 @@ def _checked(folder: Path, paths: Sequence[Path], pane: int) -> _Checked:
         except RuleError as error:
             raise_all([one for one in error.all if not files or Path(one.file) in files])
     if not files:
-        return _Checked([_row(rules, rule) for rule in rules.rules], [*rules.warnings], 0)
+        return _Summary([_row(rules, rule) for rule in rules.rules], [*rules.warnings], 0)
     mine = [rule for rule in rules.rules if _file(rule) in files]
     places = tuple(f"{file}:" for file in files)
     warnings = [warning for warning in rules.warnings if warning.startswith(places)]
     tests = sum(len(suite.tests) for suite in suites if suite.path in files)
-    return _Checked([_row(rules, rule) for rule in mine], warnings, tests)
+    return _Summary([_row(rules, rule) for rule in mine], warnings, tests)
 
 
 def run_tests(
