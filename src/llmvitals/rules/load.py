@@ -167,7 +167,7 @@ class _Loader:
         for name, template in rule.annotations.items():
             if mistake := mistakes(template, names):
                 reader.report(mistake, (*path, "annotations", name))
-            elif doubt := doubts(template):
+            elif doubt := doubts(template, names):
                 reader.warn(doubt, (*path, "annotations", name))
 
     def _warn(self, reader: ModelReader, rule: Rule, path: Path) -> None:

@@ -42,17 +42,20 @@ def foreign(text: str, names: Iterable[str]) -> str | None:
         name = re.split(r"[\s|]", inside, maxsplit=1)[0]
         last = name.lstrip("$.").rpartition(".")[2].lower()
         last = {"alertname": "rule", "values": "value"}.get(last, last)
-        if name in _WORDS or name.startswith(("$", ".")) or last in allowed:
+        bare = inside == name and "." not in name  # which may be meant: a name in braces
+        if name in _WORDS or name.startswith(("$", ".")) or (last in allowed and not bare):
             found = allowed.get(last) or (near(last, allowed.values()) if last else None)
             cure = f"{{{found}}}" if found else f"one of {_listed(allowed.values())}"
             return f"{match[0]!r} would be shown as it is: write {cure}"
     return None
 
 
-def doubts(text: str) -> str | None:
+def doubts(text: str, names: Iterable[str]) -> str | None:
     """What a template most likely does not mean, or None."""
-    match = _SHELL.search(text)
-    return f"{match[0]} would be shown with its $: write {{{match[1]}}}" if match else None
+    if match := _SHELL.search(text):
+        return f"{match[0]} would be shown with its $: write {{{match[1]}}}"
+    match = next((match for match in _DOUBLE.finditer(text) if match[1] in set(names)), None)
+    return f"{match[0]!r} would be shown in braces, as it is: write {{{match[1]}}}" if match else None
 
 
 def mistakes(template: str, names: Iterable[str]) -> str | None:
