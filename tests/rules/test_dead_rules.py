@@ -123,6 +123,7 @@ WARNED = {
     "too many parts": (BUDGET + "by: [team, model], overrides: {a/b/c: §5}}", "has 3 parts, and by has 2"),
     "a slash in a team": (BUDGET + "by: [team], overrides: {a/b: §5}}", "unless a value itself has a slash"),
     "a floor above the limit": (BUDGET + "burn_rate: default, floor: §6}", "write less than limit"),
+    "a threshold beyond reach": (BUDGET + "thresholds: [80%, §5000%]}", "50 times the limit"),
     "p99 of one call": (threshold("metric: latency_p99, above: 4s, min_calls: §1"), "write min_calls: 100 or more"),
     "p99 by default": (threshold("metric: §latency_p99, above: 4s"), "p99 of 20 calls"),
     "p95": (threshold("metric: latency_p95, above: 4s, min_calls: §19"), "write min_calls: 20 or more"),
@@ -151,6 +152,7 @@ WARNED = {
 FINE = {
     "a literal brace": ERRORS + 'annotations: {summary: "{{json}} of {team}"}',
     "annotations of one's own": ERRORS + "annotations: {dashboard: x, title: y, summary_de: z, message: w}",
+    "texts as labels": ERRORS + "labels: {crew: 'a|b', eta: ~5 min, note: a=b!}",
     "a model with a slash": BUDGET + "by: [model], overrides: {openai/gpt-5: 5}}",
     "an override of both": BUDGET + "by: [team, model], overrides: {search/gpt-5: 5}}",
     "a star that is meant": WHERE + r"{app: {regex: 'chat\*'}}}",

@@ -12,7 +12,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from llmvitals.errors import checked, suggestion
 from llmvitals.record.view import DIMENSIONS
 from llmvitals.rules.condition.fields import DURATION, Schema
-from llmvitals.rules.condition.literals import plain
 from llmvitals.rules.templates import NAMES, foreign
 from llmvitals.window import DAY, duration
 
@@ -83,7 +82,9 @@ def _label(name: str, text: Any) -> str:
             f"{name}: a label is a fixed text, and {text!r} would be shown as it is: write one, or put the "
             "dimension into by"
         )
-    return plain(name, text, "a label is a fixed text: write one")
+    if re.match(r"\s*(=|!=|!~)", text) or "*" in text:
+        raise ValueError(f"{name}: {text!r} is no pattern, as a label is a fixed text: write one")
+    return str(text)
 
 
 def _annotation(name: str, text: Any) -> str:

@@ -52,10 +52,3 @@ def _pattern(text: str) -> Meant | None:
         return Meant(re.sub(r"\*+", ".*", text.replace(".", r"\.")))
     parts = tuple(filter(None, map(str.strip, text.split("|"))))
     return Meant(values=parts) if "|" in text and parts else None
-
-
-def plain(name: str, text: str, cure: str) -> str:
-    """The text, if it is a plain value; cure: the end of the message otherwise. Raises ValueError."""
-    if meant(text) is not None:
-        raise ValueError(f"{name}: {text!r} is compared as it is, not as a pattern: {cure}")
-    return text

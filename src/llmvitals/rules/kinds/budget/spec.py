@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 IDLE: Final = 30 * MINUTE
 """Default of idle: a session is over after this time without calls, µs."""
+MOST: Final = 10 * BASIS
+"""A threshold above this share (1/10,000) is most likely a mistake."""
 WARN: Final = 8_000
 """A budget with a verdict warns from its first threshold at or above this share (1/10,000)."""
 
@@ -130,10 +132,15 @@ class Budget(Kind):
 
     @property
     def warnings(self) -> Mapping[Spot, str]:
-        """Overrides that match only a value with a slash, and a burn rate that fires too late."""
+        """Overrides that match only a value with a slash; limits that are hardly ever reached."""
         found = doubtful_overrides(self.overrides, self.by)
         if self.floor is not None and self.floor >= self.limit:
             found["floor"] = "the budget is exhausted before so much is spent: write less than limit"
+        for number, step in enumerate(self.thresholds):
+            if step > MOST:
+                found["thresholds", number] = (
+                    f"this is {step / BASIS:g} times the limit: write less, such as 120%"
+                )
         return found
 
     def _check_rate(self) -> None:
