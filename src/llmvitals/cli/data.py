@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from llmvitals import settings as settings_
+from llmvitals.cli.rule_files import RulesOption, with_rules
 from llmvitals.cli.stored import name_store
 from llmvitals.errors import ConfigError
 
@@ -68,6 +69,7 @@ def replay(
     messages: Annotated[
         bool, typer.Option("--messages", help="Print the messages that people would get, and nothing else.")
     ] = False,
+    rules: RulesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole outcome as one JSON object.")] = False,
 ) -> None:
     """Run a file of events through the worker's stages, without Kafka: print sums, series and alerts.
@@ -79,7 +81,7 @@ def replay(
     from llmvitals.cli.tables.replay import print_messages, print_outcome  # noqa: PLC0415
     from llmvitals.console import console as terminal  # noqa: PLC0415
 
-    outcome = replay_lines(_lines(events), settings_.load(), until=until)
+    outcome = replay_lines(_lines(events), with_rules(settings_.load(), rules), until=until)
     if messages and not as_json:
         print_messages(outcome, terminal())
     elif as_json:

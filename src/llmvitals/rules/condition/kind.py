@@ -13,6 +13,7 @@ from llmvitals.rules.condition.sentences import named
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from llmvitals.errors import Spot
     from llmvitals.record.alert import Bound, Unit
     from llmvitals.record.reading import NoData, Reading, Stand
     from llmvitals.rules.condition.detector import Detector
@@ -85,6 +86,11 @@ class Kind(BaseModel):
     def steers(self) -> bool:
         """Whether its alerts tell gateways to warn or to block."""
         return False
+
+    @property
+    def warnings(self) -> Mapping[Spot, str]:
+        """What is allowed, but most likely not meant: field, or place in it → why, and what to write."""
+        return {}
 
     def stands(self, reading: Reading) -> Sequence[Stand]:
         """The points of a reading."""
