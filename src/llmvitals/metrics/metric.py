@@ -80,6 +80,11 @@ class Metric:
         return not (self.sketch or self.top or self.score) and self.under in ("", SECONDS)
 
     @property
+    def counts_late(self) -> bool:
+        """Whether it is about late calls."""
+        return "late_calls" in self.over
+
+    @property
     def sums(self) -> tuple[str, ...]:
         """The sums that it is computed from."""
         divisor = () if self.under in ("", SECONDS) else (self.under,)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from llmvitals.rules.condition.detector import Detector
     from llmvitals.rules.rule import Rule
 
+    Panes = Sequence[tuple[int, Vitals]]
+
 
 @dataclass(frozen=True, slots=True)
 class BoundRule:
@@ -70,9 +72,24 @@ class BoundRule:
         """Read a closed pane; vitals: what it held, None without calls."""
         return [
             reading
-            for detected in self.detector.take(self.seen, pane, vitals)
+            for detected in self.learn(pane, vitals)
             for reading in self.no_data.read(self.entry["gap"], detected)
         ]
+
+    def learn(self, pane: int, vitals: Vitals | None) -> list[Reading]:
+        """Feed the detector with a closed pane; its readings are not of any alert yet.
+
+        A pane of which the rule reads no call is left to `wakes`, as one without calls.
+        """
+        if vitals is not None and (vitals := self.rule.condition.counted(vitals)) is None:
+            return []
+        return self.detector.take(self.seen, pane, vitals)
+
+    def peek(self, opened: Panes) -> list[Reading]:
+        """Read panes that are still open."""
+        counted = self.rule.condition.counted
+        read = [(pane, part) for pane, vitals in opened if (part := counted(vitals)) is not None]
+        return self.detector.peek(self.seen, read) if read else []
 
     def trend(self, pane: int) -> list[float]:
         """The values up to the end of a pane, oldest first."""

@@ -192,7 +192,7 @@ class _Step:
 
     def take(self, pane: int, vitals: Vitals) -> None:
         """Evaluate a closed pane with calls."""
-        if not self.bare:
+        if vitals.on_time and not self.bare:
             self.recent.add(self.state.setdefault("who", {}), pane, vitals)
         for bound in self.bound:
             self._evaluate(bound, pane, vitals)
@@ -200,7 +200,7 @@ class _Step:
     def learn(self, pane: int, vitals: Vitals) -> None:
         """Feed the detectors with a closed pane and drop their readings."""
         for bound in self.bound:
-            bound.detector.take(bound.seen, pane, vitals)
+            bound.learn(pane, vitals)
 
     def catch_up(self, floor: int) -> None:
         """Let time pass up to the floor without calls."""
@@ -215,7 +215,7 @@ class _Step:
     def peek(self, opened: Panes) -> None:
         """Evaluate the present content of open panes."""
         for bound in self.bound if opened else ():
-            for reading in bound.detector.peek(bound.seen, opened):
+            for reading in bound.peek(opened):
                 self._apply(bound, reading, opened)
 
     def save(self) -> None:

@@ -13,7 +13,7 @@ from llmvitals.metrics.columns import BUDGET
 from llmvitals.record.reading import Reading, Stand
 from llmvitals.record.view import COUNTLESS, UNKNOWN
 from llmvitals.rules.condition.fields import Zone
-from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.kind import Kind, Late
 from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.trailing import Trailing, bucket_length
 from llmvitals.rules.kinds.budget import fields
@@ -253,6 +253,11 @@ class Budget(Kind):
         else:
             counts = {f"spent_{self.metric}": int(spent), f"limit_{self.metric}": int(limit)}
         return (Stand(reading.at, measures, counts),)
+
+    @property
+    def late(self) -> Late:
+        """Late calls cost money in the period of their own time."""
+        return "apart"
 
     @property
     def required_data(self) -> RequiredData:

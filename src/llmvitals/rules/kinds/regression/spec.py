@@ -12,7 +12,7 @@ from llmvitals.metrics.amount import BASIS, basis_points
 from llmvitals.metrics.registry import COMPARABLE, comparable, metric_of
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
 from llmvitals.rules.condition.fields import SCORE_MEAN, SHARE, MinCalls, Schema
-from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.kind import Kind, Late
 from llmvitals.rules.condition.reach import few_calls, outcome_mistakes
 from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.sentences import named
@@ -165,6 +165,11 @@ class Regression(Kind):
             level=math.log(steps),
             pane=pane,
         )
+
+    @property
+    def late(self) -> Late:
+        """Late calls count only in a metric that is about them."""
+        return "counted" if metric_of(self.metric).counts_late else "ignored"
 
     @property
     def required_data(self) -> RequiredData | None:

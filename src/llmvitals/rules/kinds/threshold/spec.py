@@ -12,7 +12,7 @@ from llmvitals.metrics.registry import METRICS, metric_of
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.fields import NUMBER, SCORE_MEAN, MinCalls, Window, limit_schema, when
 from llmvitals.rules.condition.fixed_limit import FixedLimit
-from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.kind import Kind, Late
 from llmvitals.rules.condition.reach import few_calls, out_of_reach, outcome_mistakes
 from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.screening import Screen
@@ -178,6 +178,11 @@ class Threshold(Kind):
             window=self.window,
             min_calls=self.min_calls or (1 if metric_of(self.metric).additive else FEW),
         )
+
+    @property
+    def late(self) -> Late:
+        """Late calls count only in a metric that is about them."""
+        return "counted" if metric_of(self.metric).counts_late else "ignored"
 
     @property
     def required_data(self) -> RequiredData | None:
