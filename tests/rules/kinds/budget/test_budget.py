@@ -164,6 +164,8 @@ def test_a_breach_is_seen_in_open_panes_and_not_said_again_when_they_close(daily
     assert advance(daily, state, NOON + 2, closed=[(NOON, vitals(cost=7)), (NOON + 1, vitals(cost=3))]) == []
     assert advance(daily, state, MIDNIGHT) == [("resolved", "100%", MIDNIGHT - 1)]
     assert advance(daily, state, MIDNIGHT + MINUTE) == []
+    assert state != {}, "kept for a day, for late calls"
+    assert advance(daily, state, MIDNIGHT + 24 * HOUR) == []
     assert state == {}
 
 

@@ -204,8 +204,8 @@ class Budget(Kind):
                 zone=self.timezone,
             )
         if self.forecast is not None:
-            forecast = Forecast(thresholds, pane, self.forecast, self.timezone)
-        return BudgetDetector(self._spending(thresholds, pane), burn, forecast)
+            forecast = Forecast(thresholds, self.forecast, self.timezone)
+        return BudgetDetector(self._spending(thresholds, pane), pane, burn, forecast)
 
     def _spending(self, thresholds: Thresholds, pane: int) -> Spending:
         if self.rolling is not None:
@@ -232,8 +232,8 @@ class Budget(Kind):
 
     @property
     def required_data(self) -> RequiredData:
-        """The sums that are spent."""
-        return RequiredData(tuple(dict.fromkeys(("calls", *SPENT[self.metric]))))
+        """The sums that are spent, and the calls without a price."""
+        return RequiredData(tuple(dict.fromkeys(("calls", "unpriced_calls", *SPENT[self.metric]))))
 
     def grain(self, pane: int) -> int:
         """The panes within which no period and no bucket of a window ends.
