@@ -190,14 +190,6 @@ def test_around_midnight_both_days_count_by_themselves(daily):
     assert advance(daily, state, MIDNIGHT + 1, [new]) == []
 
 
-def test_late_calls_count_in_the_pane_they_are_added_to(daily):
-    state: dict = {}
-    assert advance(daily, state, NOON + 1, [(NOON, vitals(cost=4))]) == []
-    assert advance(daily, state, NOON + 9, [(NOON + 8, vitals(cost=1, late_calls=1))]) == [
-        ("firing", "50%", NOON + 8)
-    ]
-
-
 def test_a_raised_limit_ends_the_episode_and_keeps_what_was_spent(tmp_path):
     state: dict = {}
     rule = "alert: A\nbudget: {{limit: {limit}, per: day, timezone: Europe/Berlin, thresholds: [50%, 100%]}}"

@@ -51,10 +51,10 @@ class Budget(Kind):
     eager: ClassVar[bool] = True
     bound: ClassVar[Bound] = "budget"
     measurement: ClassVar[str] = BUDGET
-    summary: ClassVar[str] = "{value} of {limit} per {window} is used ({percent}): {series}"
+    summary: ClassVar[str] = "{value} of {limit} per {window} is used ({percent}): {series}{unpriced}"
     facets: ClassVar[dict[str, str]] = {
-        "burn": "{limit} per {window} is spent at {level} the even rate: {series}",
-        "forecast": "The forecast exceeds {limit} per {window}: {series}",
+        "burn": "{limit} per {window} is spent at {level} the even rate: {series}{unpriced}",
+        "forecast": "The forecast exceeds {limit} per {window}: {series}{unpriced}",
     }
 
     metric: fields.Metric = Field("cost", description="What is limited: cost, tokens or calls.")
