@@ -229,3 +229,27 @@ def test_it_fires_when_naive_sums_of_both_windows_say_so(tmp_path_factory, costs
             firing, quiet = False, 0
     heard = rule_outputs(rule, panes, START + DAY, cuts=[START + cut for cut in cuts], packed=True)
     assert burns(alerts(heard)) == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.dictionaries(st.integers(0, 200), st.integers(1, 3_000_000_000), min_size=5, max_size=60),
+    st.integers(0, 5),
+)
+def test_panes_that_are_joined_fire_when_they_do_one_by_one(tmp_path_factory, costs, offset):
+    """A backtest joins `grain` panes, and looks closer only where something fires."""
+    text = "alert: A\nbudget: {limit: 100, per: day, thresholds: [100%], burn_rate: [{factor: 2, windows: [1h, 10m]}]}"
+    rule = rule_engine(tmp_path_factory.mktemp("rules"), text)
+    grain = rule.rules.rules[0].condition.grain(PANE)
+    assert grain > 1
+    fine = {START + at * 90 + offset: vitals(cost_nano=nano) for at, nano in costs.items()}
+    joined: dict[int, int] = {}
+    for pane, each in fine.items():
+        last = pane // grain * grain + grain - 1
+        joined[last] = joined.get(last, 0) + each.total("cost_nano")
+    coarse = {pane: vitals(cost_nano=nano) for pane, nano in joined.items()}
+    found = [
+        [(alert.status, alert.at // PANE // grain) for alert in walk(rule, panes, START + 7 * DAY)][:1]
+        for panes in (fine, coarse)
+    ]
+    assert bool(found[0]) == bool(found[1])
