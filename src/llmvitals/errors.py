@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Key = TypeVar("Key", str, int)
 Value = TypeVar("Value")
 Found = TypeVar("Found")
+Spot = str | int | tuple[str | int, ...]
 
 
 class LlmvitalsError(Exception):
@@ -40,11 +42,67 @@ class ConfigError(LlmvitalsError):
 
 
 class RuleError(ConfigError):
-    """A rule file is wrong at this place."""
+    """A rule file is wrong at this place; all: every mistake, of which this is the first."""
 
     def __init__(self, message: str, *, file: str = "", line: int = 0, column: int = 0) -> None:
         self.message, self.file, self.line, self.column = message, file, line, column
         super().__init__(f"{file}:{line}:{column}: {message}" if file else message)
+        self.all: tuple[RuleError, ...] = (self,)
+
+
+SYNONYMS: Final = {
+    # metrics and their parts
+    "average": "mean", "avg": "mean", "median": "p50", "maximum": "max",
+    "rate": "share", "ratio": "share", "percent": "share", "percentage": "share", "pct": "share",
+    "fraction": "share", "failure": "error", "request": "call", "spend": "cost", "spending": "cost",
+    "price": "cost", "duration": "latency", "response_time": "latency", "time_to_first_token": "ttft",
+    "prompt_token": "input_token", "completion_token": "output_token",
+    "rps": "calls_per_s", "qps": "calls_per_s", "tps": "tokens_per_s",
+    # dimensions
+    "env": "environment", "application": "app", "service": "app", "customer": "tenant",
+    "organization": "tenant", "org": "tenant", "api_key": "key", "user_id": "user", "session_id": "session",
+    "conversation": "session", "vendor": "provider",
+    # fields
+    "gt": "above", "greater_than": "above", "lt": "below", "less_than": "below", "group_by": "by",
+    "groupby": "by", "filter": "where", "annotation": "annotations", "label": "labels",
+    # periods and severities
+    "hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter",
+    "yearly": "year", "annual": "year",
+    "page": "critical", "fatal": "critical", "high": "critical", "emergency": "critical",
+    "medium": "warning", "low": "info", "notice": "info",
+}  # fmt: skip
+"""The word of other tools, in the singular → ours."""
+_FILLERS: Final = frozenset(("of", "ms", "second", "usd", "dollar", "total", "count", "number", "num"))
+"""Parts of names that say nothing here."""
+
+
+def near(word: str, names: Iterable[str]) -> str | None:
+    """The name that a word was most likely meant to be; None if none is near.
+
+    >>> near("p95_latency", ["latency_mean", "latency_p95"])
+    'latency_p95'
+    """
+    known = {name.lower(): name for name in names}
+    lower = word.strip().lower()
+    if found := known.get(lower) or known.get(SYNONYMS.get(lower, "")):
+        return found
+    parts = _parts(lower)
+    if found := next((name for key, name in known.items() if parts and _parts(key) == parts), None):
+        return found
+    return next((known[key] for key in difflib.get_close_matches(lower, known, n=1, cutoff=0.6)), None)
+
+
+def _parts(name: str) -> list[str]:
+    """The parts of a name in our words and in a fixed order: two names with the same ones mean the same."""
+    for word, ours in SYNONYMS.items():
+        if "_" in word:
+            name = name.replace(word, ours)
+    found = (_singular(part) for part in re.findall("p[0-9]+|[a-z]+|[0-9]+", name))
+    return sorted(_singular(SYNONYMS.get(part, part)) for part in found if part not in _FILLERS)
+
+
+def _singular(part: str) -> str:
+    return part[:-1] if len(part) > 3 and part.endswith("s") else part
 
 
 def suggestion(word: str, names: Iterable[str]) -> str:
@@ -56,30 +114,45 @@ def suggestion(word: str, names: Iterable[str]) -> str:
     names = list(names)
     if not names:
         return ": there are none here"
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f": did you mean {near[0]}?" if near else f": write one of {', '.join(names)}"
+    found = near(word, names)
+    return f": did you mean {found}?" if found else f": write one of {', '.join(names)}"
 
 
 class Mistakes(ValueError):
-    """Several errors in one field: key or place in it → message."""
+    """Several errors in one field or model: key or place in it, or a path of them → message.
 
-    def __init__(self, found: Mapping[str | int, str]) -> None:
-        self.found = found
+    key: whether the keys themselves are wrong, not their values.
+    """
+
+    def __init__(self, found: Mapping[Spot, str], *, key: bool = False) -> None:
+        self.found: Mapping[Spot, str] = found
+        self.key = key
         super().__init__("; ".join(found.values()))
+
+    def below(self, key: str | int) -> dict[Spot, str]:
+        """The same, seen from one level further up."""
+        return {(key, *spot(place)): message for place, message in self.found.items()}
 
 
 def checked(pairs: Iterable[tuple[Key, Value]], check: Callable[[Key, Value], Found]) -> dict[Key, Found]:
     """Apply `check` to each pair. Returns the results by key. Raises Mistakes with all errors."""
     results: dict[Key, Found] = {}
-    mistakes: dict[str | int, str] = {}
+    mistakes: dict[Spot, str] = {}
     for key, value in pairs:
         try:
             results[key] = check(key, value)
+        except Mistakes as error:
+            mistakes |= error.below(key)
         except ValueError as error:
             mistakes[key] = str(error)
     if mistakes:
         raise Mistakes(mistakes)
     return results
+
+
+def spot(found: Spot) -> tuple[str | int, ...]:
+    """The path of a mistake within its field or model."""
+    return found if isinstance(found, tuple) else (found,)
 
 
 class MissingTopic(LlmvitalsError):

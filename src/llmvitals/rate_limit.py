@@ -48,13 +48,18 @@ class RateLimiter:
     due: float = 0.0
 
     async def turn(self, most: float = inf) -> None:
-        """Wait until a request may go. Raises Busy (retry_after) where it takes over `most` seconds."""
+        """Wait until a request may go. Raises Busy (retry_after) where it takes over `most` seconds.
+
+        most below 0: where fewer than so many seconds' requests could go at once.
+        """
         now = self.limits.monotonic()
         start = max(now, self.due)
         wait = start - now - self.pace * (self.burst - 1)
         if wait > most:
             raise Busy(
-                "too many edits wait: only so many are accepted a minute", retry=True, retry_after=wait
+                "too many edits wait: only so many are accepted a minute",
+                retry=True,
+                retry_after=max(wait, wait - most),
             )
         self.due = start + self.pace
         if wait > 0:

@@ -24,7 +24,8 @@ class Route:
     channel: "" for the default one; a rule's own `notify` goes before it. group_by: labels whose values make
     a group ("rule" and "severity" are labels too, EACH: all); None: by rule, a budget by its series too.
     wait: before a group's first message; interval: between further news of it; repeat: until an
-    alert that still fires is repeated (the message is edited only). mute: names of mute times.
+    alert that still fires is repeated (the message is edited only). mute: names of mute times. place: its
+    file and line, "" for one that nobody has written.
     """
 
     matchers: tuple[Matcher, ...] = ()
@@ -34,15 +35,20 @@ class Route:
     interval: int = 5 * MINUTE
     repeat: int = 4 * HOUR
     mute: tuple[str, ...] = ()
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Inhibition:
-    """While an alert matches `source`, those that match `target` with the same `equal` labels are muted."""
+    """While an alert matches `source`, those that match `target` with the same `equal` labels are muted.
+
+    place: its file and line.
+    """
 
     source: tuple[Matcher, ...]
     target: tuple[Matcher, ...]
     equal: tuple[str, ...] = ()
+    place: str = field(default="", compare=False)
 
     def mutes(self, source: Mapping[str, str], target: Mapping[str, str]) -> bool:
         """Whether an alert with the one marks mutes one with the others; never itself."""

@@ -42,10 +42,35 @@ def duration(text: str) -> int:
     True
     """
     if not isinstance(text, str) or not _DURATION.fullmatch(text):
-        raise ValueError(
-            f"{text!r} is no duration: write a number and ms, s, m, h, d or w, such as 30s or 5m"
-        )
+        meant = _meant(str(text))
+        cure = f"write {meant}" if meant else "write a number and ms, s, m, h, d or w, such as 30s or 5m"
+        raise ValueError(f"{text!r} is no duration: {cure}")
     return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+
+
+_WORDS: Final = re.compile(
+    r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(?:(?P<ms>ms|msecs?|millis|milliseconds?)|(?P<s>s|secs?|seconds?)"
+    r"|(?P<m>m|mins?|minutes?)|(?P<h>h|hrs?|hours?)|(?P<d>d|days?)|(?P<w>w|wks?|weeks?))(?:\s|,|and|(?=[0-9])|$)+"
+)
+
+
+def _meant(text: str) -> str:
+    """The duration that a text most likely means, "" if it is not known.
+
+    >>> _meant("5 minutes"), _meant("1.5h")
+    ('5m', '1h30m')
+    """
+    text, at, parts = text.strip().lower().lstrip("+-"), 0, []
+    while at < len(text):
+        match = _WORDS.match(text, at)
+        if match is None:
+            return ""
+        at = match.end()
+        unit = next(unit for unit in _UNITS if match[unit])
+        parts.append((match["number"], unit))
+    if all("." not in number for number, _ in parts):
+        return "".join(number + unit for number, unit in parts)
+    return duration_text(round(sum(float(number) * _UNITS[unit] for number, unit in parts)))
 
 
 def duration_text(micros: int) -> str:

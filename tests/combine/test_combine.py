@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from brute import (
     DISORDER,
+    ON_TIME,
     PANE,
     SECOND,
     START,
@@ -30,11 +31,13 @@ from brute import (
     keep,
     logged,
     logs,
+    parts,
     plan,
     stage,
     summed,
 )  # fmt: skip
 from llmvitals.combine import Combine, CombinePlan
+from llmvitals.combine import pane as pane_module
 from llmvitals.combine.exemplars import WorstCalls
 from llmvitals.combine.frames import LIMIT
 from llmvitals.combine.sparse_sums import SHIFT, SparseValues, Sums
@@ -46,7 +49,7 @@ from llmvitals.record.view import DEFAULT_VIEWS, View
 from llmvitals.record.vitals import Vitals
 from llmvitals.settings import load
 from llmvitals.sketch.counters import SUMS
-from llmvitals.window import FOREVER, NEVER
+from llmvitals.window import FOREVER, NEVER, QUARTER_HOUR
 
 FIRST = START // PANE
 
@@ -114,6 +117,7 @@ def test_panes_add_up_to_brute_force(log, horizon, most, ids):
     out = [*one.apply(log), *one.finish()]
     assert letters(out) == want.letters
     assert summed(keep({}, out)) == want.all()
+    assert parts(keep({}, out)) == want.parts()
     del one.counters["forgotten"]
     assert +one.counters == want.counters
 
@@ -163,8 +167,8 @@ def test_a_long_log_that_is_added_up_in_small_pieces(monkeypatch, seed):
     one, content = stage(made), {}
     drive(one, log, list(range(7, 600, 7)), content)
     keep(content, one.finish())
-    want = Brute(made).take(log).all()
-    assert summed(content) == {place: vitals.cut(3) for place, vitals in want.items()}
+    want = Brute(made).take(log).parts()
+    assert parts(content) == {part: vitals.cut(3) for part, vitals in want.items()}
 
 
 def test_last_frames_are_the_same_in_any_batches():
@@ -226,6 +230,60 @@ def test_a_late_call_goes_to_the_oldest_open_pane():
     }  # fmt: skip
 
 
+def late(content: Content) -> dict[int, dict[int, int]]:
+    """Pane, counted from FIRST → quarter of an hour, counted from START's → late calls of the view `all`."""
+    found: dict[int, dict[int, int]] = defaultdict(dict)
+    for (name, _, pane, quarter), vitals in parts(content).items():
+        if name == "all" and quarter != ON_TIME:
+            found[pane - FIRST][quarter - START // QUARTER_HOUR] = vitals.total("calls")
+    return found
+
+
+def test_late_calls_are_apart_by_the_quarter_of_an_hour_of_their_own_time():
+    now = START + 7_200 * SECOND
+    one, out = run(
+        at(0, 0), at(1, 7_200), *((now, at(2 + n, second)) for n, second in enumerate((5, 99, 101)))
+    )
+    content = keep({}, [*out, *one.finish()])
+    assert late(content) == {719: {0: 2, 1: 1}}
+    assert sums(summed(content))[719] == {"calls": 3, "late_calls": 3}
+    assert {part[2:] for part in content if part[0] == "all"} == {
+        (FIRST, ON_TIME), (FIRST + 719, START // QUARTER_HOUR), (FIRST + 719, START // QUARTER_HOUR + 1),
+        (FIRST + 720, ON_TIME),
+    }  # fmt: skip
+
+
+def test_a_copy_that_comes_late_is_no_late_call():
+    made = plan(dedupe_us=100 * SECOND)
+    one, out = run(at(0, 0), at(1, 40), (START + 40 * SECOND, at(0, 0)), made=made)
+    content = keep({}, [*out, *one.finish()])
+    assert sums(summed(content))[3] == {"duplicates": 1}
+    assert not late(content)
+
+
+def test_late_calls_of_more_quarters_than_a_pane_keeps_count_in_the_next_later_one(monkeypatch):
+    monkeypatch.setattr(pane_module, "QUARTERS", 3)
+    now = START + 90_000 * SECOND
+    hours = [9, 5, 7, 2, 6, 7, 12]
+    calls = [(now, at(2 + n, hour * 3_600)) for n, hour in enumerate(hours)]
+    whole, out = run(at(0, 0), at(1, 90_000), *calls)
+    content = keep({}, [*out, *whole.finish()])
+    # 9, 5 and 7 o'clock are kept; 2 counts at 5, 6 at 7, and 12, which none of them follows, at 9.
+    assert [*late(content).values()] == [{9 * 4: 2, 5 * 4: 2, 7 * 4: 3}]
+    assert sum(one["calls"] for one in sums(summed(content)).values()) == 2 + len(hours)
+    pieces, split = stage(), Content()
+    log = logged([(START, at(0, 0)), (START + 90_000 * SECOND, at(1, 90_000)), *calls])
+    drive(pieces, log, [1, 2, 3, 4, 5, 6], split)
+    keep(split, pieces.finish())
+    assert parts(split) == parts(content)
+
+
+def test_frames_without_late_calls_are_those_of_older_versions():
+    one, out = run(at(0, 0), at(1, 40))
+    for message in [*out, *one.finish()]:
+        assert len(msgspec.msgpack.decode(message.value or b"")) == 9
+
+
 def test_a_call_from_the_future_is_a_dead_letter_and_moves_nothing():
     one, out = run(at(0, 0), (START, at(1, 86_400)), at(2, 1))
     assert letters(out) == {1: "future"}
@@ -278,7 +336,7 @@ def test_series_beyond_the_limit_become_other_in_the_order_of_the_log():
 def test_names_are_made_fit_to_be_shown():
     made = plan(views=(View("app", ("app",)),))
     one, _ = run(at(0, 0, app="a\u202eb\x00"), at(1, 0, app="x" * 128), at(2, 0, app=""), made=made)
-    series = {series for _, series, _ in keep({}, one.finish())}
+    series = {series for _, series, _, _ in keep({}, one.finish())}
     assert series == {("a\ufffdb\ufffd",), ("x" * 128,), ("unknown",)}
 
 
@@ -431,7 +489,7 @@ def test_of_many_scores_the_first_by_name_are_kept_whole():
 
 
 def test_many_contributors_stay_out_of_early_frames_and_come_with_the_last(monkeypatch):
-    monkeypatch.setattr("llmvitals.combine.pane.EARLY", 20)
+    monkeypatch.setattr("llmvitals.combine.view_tables.EARLY", 20)
     one, _ = run(*(at(n, 0, session=f"s{n}") for n in range(30)))
     early = summed(keep({}, one.flush()))["all", (), FIRST]
     last = summed(keep({}, one.finish()))["all", (), FIRST]
@@ -694,6 +752,7 @@ def test_crashes_change_nothing(log, data, horizon, ids):
     one, content, found, promises = crash(log, data, made)
     want = Brute(made, promises).take(log)
     assert summed(content) == want.all()
+    assert parts(content) == want.parts()
     assert found == want.letters
     del one.counters["forgotten"]
     assert +one.counters == want.counters

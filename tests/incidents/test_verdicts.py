@@ -133,9 +133,9 @@ def test_a_verdict_says_which_calls_it_is_about_and_how_much_was_spent(pipeline:
     assert verdict.verdict == "block"
     assert verdict.series == {"team": "search"}
     assert verdict.where == (Clause("app", ("batch",), None, negate=True), Clause("key", ("a", "b")))
-    assert (verdict.spent, verdict.limit, verdict.overshoot) == (15.0, 10.0, 5.0)
+    assert (verdict.spent, verdict.limit, verdict.overshoot) == (17.5, 10.0, 7.5)
     assert verdict.until == START + HOUR
-    assert "$15 of $10 per hour is used (150 %)" in verdict.reason
+    assert "$17.50 of $10 per hour is used (175 %)" in verdict.reason
     assert json.loads(verdict.key) == ["TeamHour", [["team", "search"]]]
 
 

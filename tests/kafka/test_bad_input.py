@@ -70,7 +70,7 @@ def test_a_typo_in_a_rule(tmp_path: Path, deaf: Deaf, words: str) -> None:
     said = commands.said(tmp_path, *words.split(), brokers=deaf.address, alerts=rules(tmp_path, TYPO))
     assert said.code == 2
     file = tmp_path / "rules" / "money.yaml"
-    assert said.err.splitlines()[-1] == f"llmvitals: {file}:5:28: unknown key 'limt': did you mean limit?"
+    assert said.err.splitlines()[-1] == f"{file}:5:28: unknown key 'limt': did you mean limit?"
     assert "Starting" not in said.err
     assert "health pages" not in said.err
     assert not deaf.called()

@@ -120,4 +120,4 @@ async def fact(found: Callable[[], Awaitable[Any]]) -> None:
 
 async def said(cluster: Cluster, topic: str, rule: str) -> list[Alert]:
     found = [Alert.decode(record.value) for record in await cluster.read(topic)]
-    return [alert for alert in found if alert.rule == rule]
+    return [alert for alert in found if alert.rule == rule and not alert.update]

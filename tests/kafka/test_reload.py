@@ -208,7 +208,8 @@ async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
 
 async def alerts(cluster: Cluster, rule: str) -> list[Alert]:
     records = await cluster.read(cluster.settings.topic("alerts"))
-    return [alert for record in records if (alert := Alert.decode(record.value)).rule == rule]
+    found = [Alert.decode(record.value) for record in records]
+    return [alert for alert in found if alert.rule == rule and not alert.update]
 
 
 def notes(worker: Worker) -> list[str]:

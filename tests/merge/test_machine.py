@@ -227,9 +227,17 @@ def moved_in_time(patch):
 
 def moved_together(patch):
     """Of several closed panes of a new partition one is kept."""
-    patch.setattr(
-        entries, "slot_of", lambda source, arm, *, closed=None, cut=b"": slot_of(source, arm, cut=cut)
-    )
+    patch.setattr(entries, "slot_of", lambda source, arm, *, closed, **other: slot_of(source, arm, **other))
+
+
+def quarters_together(patch):
+    """Late calls are in one slot with those that were on time."""
+    patch.setattr(entries, "slot_of", lambda source, arm, *, quarter, **other: slot_of(source, arm, **other))
+
+
+def late_not_stored(patch):
+    """Windows hold only what was on time."""
+    patch.setattr(Vitals, "whole", lambda self: self)
 
 
 MUTATIONS = [
@@ -237,6 +245,7 @@ MUTATIONS = [
     one_promise, no_promise_rule, promise_unwritten, resume_at_next, floor_before_ack, last_wins,
     only_those_who_spoke, manifest_newest, no_bucket_skip, floors_newest, last_change, done_too_early,
     closed_is_closed, own_partition_unannounced, moved_in_time, moved_together,
+    quarters_together, late_not_stored,
 ]  # fmt: skip
 
 

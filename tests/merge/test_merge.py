@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from frames import DAY, FIRST, PANE, SECOND, VIEWS, calls, entry, frame, log, stored, vitals
+from frames import DAY, FIRST, PANE, SECOND, VIEWS, calls, entry, frame, late_entry, log, stored, vitals
 from llmvitals.errors import ConfigError
 from llmvitals.merge import Merge, MergePlan
 from llmvitals.merge.bucket import slot_of, summed
@@ -21,7 +21,7 @@ from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged
 from llmvitals.record.vitals import merged
 from llmvitals.sketch import quantiles
-from llmvitals.window import FOREVER, NEVER
+from llmvitals.window import FOREVER, NEVER, QUARTER_HOUR
 
 PLAN = MergePlan(PANE, VIEWS, contributors=2)
 ONE = vitals(calls=1)
@@ -195,17 +195,45 @@ def test_a_new_topic_loses_nothing_when_its_own_frame_is_the_first_to_name_it():
     assert (point.start, point.counts["calls"], point.counts["late_calls"]) == (DAY + 3 * PANE, 10, 10)
 
 
-def test_in_each_arm_of_a_split_view_the_calls_of_closed_panes_are_late():
-    said = [
-        ("calls/0", "a", None, vitals(calls=1)),
-        ("calls/1", "a", FIRST, vitals(calls=10, late_calls=2)),
-        ("calls/1", "a", FIRST + 1, vitals(calls=100)),
-        ("calls/1", "b", FIRST, vitals(calls=1_000, duplicates=5)),
+QUARTER = FIRST * PANE // QUARTER_HOUR
+
+
+def test_late_calls_and_those_of_closed_panes_are_apart_by_the_quarter_of_an_hour_of_their_own_time():
+    """Also of a split view: its arms are of calls on time. A slot of a closed pane is as in old checkpoints."""
+    said = {
+        "calls/0\0a": vitals(calls=1, duplicates=5),
+        slot_of("calls/0", "a", quarter=QUARTER - 4): vitals(calls=3, late_calls=3),
+        slot_of("calls/1", "b", quarter=QUARTER - 4, closed=FIRST): vitals(calls=7, late_calls=7),
+        f"calls/1@{FIRST}\0a": vitals(calls=10, late_calls=2),
+        f"calls/1@{FIRST + 1}\0a": vitals(calls=100),
+        f"calls/1@{FIRST - 1}\0b": vitals(calls=1_000),
+    }
+    found = summed({slot: (1, part.pack()) for slot, part in said.items()}, PANE)
+    assert [*found.arms] == ["a"]
+    assert found.total("calls") == found.arms["a"].total("calls") == 1
+    late = {quarter: (part.total("calls"), part.total("late_calls")) for quarter, part in found.late.items()}
+    assert late == {QUARTER - 4: (10, 10), QUARTER - 1: (1_000, 1_000), QUARTER: (110, 110)}
+    whole = found.whole()
+    assert [whole.total(name) for name in ("calls", "late_calls", "duplicates")] == [1_121, 1_120, 5]
+
+
+def test_late_calls_are_in_the_points_of_the_pane_they_are_counted_in():
+    """Each quarter of each source once, whichever frame comes last or again."""
+    old, new = vitals(calls=2, late_calls=2, errors=1), vitals(calls=3, late_calls=3, errors=2)
+    frames = [
+        frame(0, 5, entry(0, ONE), late=[late_entry(0, old, QUARTER - 4), late_entry(0, new, QUARTER - 3)]),
+        frame(0, 7, late=[late_entry(0, new, QUARTER - 4)]),
+        frame(0, 6, late=[late_entry(0, old, QUARTER - 4)]),
+        frame(1, 5, late=[late_entry(0, old, QUARTER - 4)], floor=1),
+        frame(0, 8, floor=6),
+        frame(1, 8, floor=6),
     ]
-    found = summed({slot_of(s, arm, closed=pane): (1, part.pack()) for s, arm, pane, part in said})
-    late = {arm: (part.total("calls"), part.total("late_calls")) for arm, part in found.arms.items()}
-    assert late == {"a": (111, 110), "b": (1_000, 1_000)}
-    assert (found.total("calls"), found.total("late_calls"), found.total("duplicates")) == (1_111, 1_110, 5)
+    stage = merge()
+    found = stored(stage.apply(log([*frames, *frames])))
+    point = {where[2]: each for where, each in found.items() if where[:2] == ("llm_calls", "all")}
+    for window in ("10s", "1m"):
+        counts = point[window].counts
+        assert [counts[name] for name in ("calls", "late_calls", "errors")] == [9, 8, 5]
 
 
 def test_a_checkpoint_from_before_partitions_were_new_is_read_on():

@@ -42,6 +42,9 @@ class Spending:
         del state, floor
         return []
 
+    def finish(self, *_: Any) -> list[Any]:
+        return []
+
     def advance(self, view, series, state, *, floor, closed, opened) -> list[Alert]:
         assert view == self.view
         self.asked.append(

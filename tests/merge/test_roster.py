@@ -197,6 +197,9 @@ class Everything:
     def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Any]:
         return []
 
+    def finish(self, *_: Any) -> list[Any]:
+        return []
+
     def advance(self, view: str, series: tuple[str, ...], *_: Any, **__: Any) -> list[Any]:
         self.seen += series
         return []

@@ -45,6 +45,9 @@ class Diary:
     def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         return []
 
+    def finish(self, *_: Any) -> list[Any]:
+        return []
+
     def advance(self, view, series, state, *, floor, closed, opened) -> list[Alert]:
         assert not opened
         return [self.told(view, series, state, pane, held) for pane, held in closed]

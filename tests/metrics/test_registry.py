@@ -29,7 +29,7 @@ from llmvitals.store.question import Question
 from llmvitals.store.sqlite.store import SqliteStore
 
 CALLS = 40
-LIMITS = {"ms": "4s", "share": "20%"}
+LIMITS = {"ms": "4s", "share": "20%", "score": 0.5}
 UNITS = {
     "usd": "$", "ms": "s", "share": "%", "tokens": "tokens", "tokens_per_s": "tokens/s", "per_s": "/s",
     "count": "", "score": "",

@@ -454,3 +454,20 @@ def test_a_price_a_hundred_times_off_is_named(tmp_path: Path) -> None:
     lines = prices.warnings()
     assert [line.split(":")[0] for line in lines] == ["gpt-4o", "new-one"]
     assert "for one token instead of a million" in lines[0]
+
+
+def test_the_ratio_of_a_models_prices(tmp_path: Path) -> None:
+    text = """
+        [models.mine]
+        input_mtok = { base = 2, tiers = [{ start = 200000, price = 4 }] }
+        output_mtok = 7
+        [models.per-call]
+        requests_kcount = 5
+        [models.embed]
+        input_mtok = 1
+    """
+    prices = own(tmp_path, text)
+    assert prices.ratio("gpt-5") == prices.ratio("openai/GPT-5-mini") == 8
+    assert prices.ratio("mine") == 3.5
+    assert prices.ratio("per-call") == 0
+    assert prices.ratio("embed") is prices.ratio("nobody-s") is prices.ratio("") is None

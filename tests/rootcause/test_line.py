@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmvitals.metrics.quantity import amount
 from llmvitals.rootcause.change import Comparison, Period
-from llmvitals.rootcause.decomposition import decomposition_of
+from llmvitals.rootcause.decomposition import decomposition_of, for_series
 from llmvitals.rootcause.line import root_cause_line
 from llmvitals.sketch import top_k
 
@@ -261,3 +262,156 @@ def test_all_parts_together_are_the_change_and_exchanged_times_give_the_opposite
         assert sum(there.effects.values()) == there.whole
         for place, part in there.effects.items():
             assert part == pytest.approx(-back.effects[place], abs=1 + 1e-9 * abs(part))
+
+
+LISTED = {"gpt-5": 8.0, "sonnet": 5.0, "search": 0.0}
+PRICES = {"gpt-5": (0.25, 2.0), "sonnet": (3.0, 15.0)}
+
+
+def listed(calls, prompt, answer, *, model="gpt-5", times=1.0) -> top_k.Share:
+    """Calls at list prices (nano-dollars a thousandth token): prompt and answer tokens of each; times: the price rise."""
+    each = (prompt * PRICES[model][0] + answer * PRICES[model][1]) * times * 1_000
+    return calls, round(calls * each), calls * (prompt + answer), round(calls * each), 0, calls * answer
+
+
+def factors(before: Period, now: Period, **how) -> dict[str, float]:
+    """The part of each factor in the change of the cost."""
+    found = Comparison(decomposition_of("cost", "usd"), before, now, (), **how)
+    assert sum(found.effects.values()) == found.whole
+    parts: dict[str, float] = {}
+    for (_, factor), effect in found.effects.items():
+        parts[factor] = parts.get(factor, 0) + effect / found.whole
+    return parts
+
+
+def chained(old, new) -> dict[str, float]:
+    """What LMDI says of calls, tokens and the true prices of one kind of token: (calls, tokens, money) twice."""
+
+    def mean(a, b):
+        return a if a == b else (a - b) / math.log(a / b)
+
+    parts = {"prompts": 0.0, "answers": 0.0, "price": 0.0}
+    for factor, one, two in zip(("prompts", "answers"), old, new, strict=True):
+        weight = mean(one[2], two[2])
+        parts[factor] += weight * math.log(two[1] / one[1])
+        parts["price"] += weight * math.log(two[2] / two[1] / (one[2] / one[1]))
+    whole = sum(money for *_, money in new) - sum(money for *_, money in old)
+    return {factor: part / whole for factor, part in parts.items()}
+
+
+def test_a_price_rise_beside_longer_prompts_is_split_by_the_true_prices():
+    before, now = listed(100, 4_000, 300), listed(100, 8_000, 400, times=1.3)
+    told = cost(
+        span(prompt={"answer@v7": before}, model={"gpt-5": before}),
+        span(prompt={"answer@v7": now}, model={"gpt-5": now}),
+        ratio=LISTED.get,
+    )
+    parts = chained(
+        ((100, 400_000, 1_000), (100, 30_000, 600)), ((100, 800_000, 2_600), (100, 40_000, 1_040))
+    )
+    assert told.endswith(
+        f": {parts['prompts']:.0%} from longer prompts in answer@v7, "
+        f"{parts['price']:.0%} from a higher price in answer@v7, "
+        f"{parts['answers']:.0%} from longer answers in answer@v7".replace("%", " %")
+    )
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(sorted(PRICES)),
+    st.lists(st.integers(1, 9_000), min_size=4, max_size=4),
+    st.floats(0.2, 5),
+    st.booleans(),
+)
+def test_where_the_list_is_known_the_split_is_that_of_the_true_prices(model, sizes, times, named):
+    before, now = (
+        listed(1_000, *sizes[:2], model=model),
+        listed(1_000, *sizes[2:], model=model, times=times),
+    )
+    spans = [
+        span(**({"prompt": {"a@v1": each}} if named else {}), model={model: each}, rest=top_k.NO_SHARE)
+        for each in (before, now)
+    ]
+    if abs(now[1] - before[1]) < 0.05 * before[1]:
+        return
+    found = factors(*spans, ratio=LISTED.get)
+    rates = PRICES[model]
+    kinds = [[(1, size, size * rate) for size, rate in zip(sizes[:2], rates, strict=True)]]
+    kinds.append([(1, size, size * rate * times) for size, rate in zip(sizes[2:], rates, strict=True)])
+    for factor, part in chained(*kinds).items():
+        assert found[factor] == pytest.approx(part, abs=1e-3)
+
+
+def test_a_model_in_place_of_another_has_its_own_list():
+    old, new = listed(100, 4_000, 300), listed(100, 4_000, 300, model="sonnet")
+    before = span(prompt={"answer@v7": old}, model={"gpt-5": old})
+    now = span(prompt={"answer@v7": new}, model={"sonnet": new})
+    assert cost(before, now, ratio=LISTED.get).endswith(": 100 % from sonnet instead of gpt-5")
+
+
+def flat(calls, price, tokens=0) -> top_k.Share:
+    """Calls that cost so many dollars each, whatever their tokens."""
+    return calls, round(calls * price * DOLLAR), calls * tokens, round(calls * price * DOLLAR), 0, 0
+
+
+@pytest.mark.parametrize("kind", ["prompt", "model"])
+def test_calls_without_tokens_have_no_price_of_tokens(kind):
+    def told(now):
+        return cost(span(**{kind: {"picture": flat(100, 0.04)}}), span(**{kind: {"picture": now}}))
+
+    named = "in picture" if kind == "prompt" else "of picture"
+    assert told(flat(300, 0.04)).endswith(": 100 % from more calls")
+    assert told(flat(100, 0.08)).endswith(f": 100 % from a higher cost per call {named}")
+    assert told(flat(100, 0.02)).endswith(f": 100 % from a lower cost per call {named}")
+
+
+def test_usage_that_is_no_longer_known_is_no_price_of_tokens():
+    before, now = span(model={"m": flat(100, 0.04, 1_000)}), span(model={"m": flat(100, 0.08)})
+    assert cost(before, now).endswith(": 100 % from a higher cost per call of m")
+    assert cost(now, before).endswith(": 100 % from a lower cost per call of m")
+
+
+def test_calls_of_unknown_usage_among_others_are_no_price_of_tokens():
+    usual, given = share(300), flat(300, 0.01)
+    before = span(model={"m": usual})
+    now = span(model={"m": top_k.add(usual, given)}, tokenless={"": (300, 0, 0, 0, 0, 0)})
+    assert cost(before, now) == "+$3 an hour against the hour before: 100 % from more calls"
+
+
+def test_images_beside_answers_are_told_apart_by_their_model():
+    chat = share(100)
+    before = span(
+        prompt={"answer@v7": top_k.add(chat, flat(10, 0.04))}, model={"chat": chat, "paint": flat(10, 0.04)}
+    )
+    now = span(
+        prompt={"answer@v7": top_k.add(chat, flat(90, 0.04))}, model={"chat": chat, "paint": flat(90, 0.04)}
+    )
+    assert " price" not in cost(before, now)
+    assert cost(before, now).startswith("+$3.20 an hour against the hour before: ")
+    assert cost(before, now).endswith(" from more calls of paint")
+    parts = factors(before, now)
+    assert parts.get("price", 0) == parts.get("fee", 0) == 0
+
+
+def test_a_model_with_a_price_of_calls_only_has_no_price_of_tokens():
+    before, now = flat(100, 0.04, 9_000), flat(300, 0.04, 1_000)
+    told = cost(span(model={"search": before}), span(model={"search": now}), ratio=LISTED.get)
+    assert told.endswith(": 100 % from more calls")
+
+
+@settings(deadline=None)
+@given(names, names, rests, st.sampled_from([0.0, 4.0, 8.0, None]))
+def test_the_parts_are_the_change_whatever_the_list_and_with_calls_without_tokens(old, new, rest, ratio):
+    old, new = ({**each, "image": flat(7, 0.5)} for each in (old, new))
+    before, now = span(rest=rest, prompt=old, model=old), span(prompt=new, model=new)
+    found = Comparison(decomposition_of("cost", "usd"), before, now, (), ratio=lambda _: ratio)
+    assert sum(found.effects.values()) == found.whole
+    assert found.whole == pytest.approx(now.total[1] - before.total[1], abs=1)
+
+
+def test_a_series_of_one_model_has_its_list():
+    before, now = (span(prompt={"a@v1": listed(100, *each)}) for each in ((4_000, 300), (8_000, 400)))
+    assert factors(before, now, ratio=for_series(LISTED.get, {"model": "gpt-5"})) == pytest.approx(
+        factors(before, now, ratio=lambda _: 8.0)
+    )
+    assert for_series(LISTED.get, {"team": "search"})("gpt-5") == 8

@@ -75,6 +75,11 @@ def slower(usual):
     yield usual | {"latency_ms": 9_000}
 
 
+def raised(usual):
+    # $0.002475 at the list price.
+    yield usual | {"input_tokens": 12_000, "cost_usd": 0.0037}
+
+
 def told(folder, change, rule=SPEND, **how) -> list[Alert]:
     return replayed(stages(folder, rule), story(change), **how)
 
@@ -96,6 +101,16 @@ def test_money_is_told_by_its_true_cause(tmp_path, change, above, cause):
     assert alert.at >= START + CHANGE
     assert alert.cause.startswith("+$")
     assert alert.cause.endswith(cause)
+
+
+def test_a_price_rise_and_longer_prompts_are_both_told_by_the_list_of_the_model(tmp_path):
+    (alert, *_) = told(tmp_path, raised, SPEND.replace("above: 3", "above: 1.5"))
+    assert re.search(
+        r": 5\d % from longer prompts in answer@v7, 3\d % from a higher price in answer@v7", alert.cause
+    )
+    by_model = SPEND.replace("above: 3", "above: 2").replace("[app]", "[model]")
+    (alert, *_) = told(tmp_path, raised, by_model)
+    assert re.search(r": 6\d % from longer prompts in answer@v7, 3\d % from a higher price", alert.cause)
 
 
 def test_latency_is_told_by_its_true_cause(tmp_path):

@@ -253,7 +253,7 @@ def test_any_batching_and_any_restart_give_the_same_alerts(several, contents, cu
         several, panes, end, cuts={FIRST + at for at in cuts}, packed=packed, ticks=ticks and not cuts
     )
     whole = alerts(everything)
-    assert alerts(split) == whole
+    assert alerts(split, updates=True) == alerts(everything, updates=True)
     for rule in ("Hour", "Minutes"):
         told_of = [point for point in points(everything) if point.tags["rule"] == rule]
         assert [point for point in points(split) if point.tags["rule"] == rule] == told_of

@@ -95,8 +95,8 @@ def test_what_does_nothing_is_warned_of(tmp_path):
     found, warnings = routing(tmp_path, f"notify:\n  routes:\n  - match: [app=chat]\n{NIGHTS}")
     place = tmp_path / "notify.yaml"
     assert warnings == (
-        f"{place}:3:13: no rule has the label app (none is by it)",
-        f"{place}:5:5: no route uses the mute time nights: it has no effect",
+        f"{place}:3:13: warning: no rule has the label app (none is by it)",
+        f"{place}:5:5: warning: no route uses the mute time nights: it has no effect",
     )
     assert found.routes[0].matchers == (Matcher("app", "=", "chat"),)
 
@@ -111,8 +111,10 @@ def test_a_route_for_no_rule_is_warned_of(tmp_path):
   - {source: [severity=critical], target: [rule!=A]}
 """
     found = [line.rpartition("notify.yaml:")[2] for line in routing(tmp_path, text)[1]]
-    why = "no rule's alerts match this"
-    assert found == [f"3:12: {why}", f"4:12: {why}"]
+    assert found == [
+        "3:13: warning: there is no rule 'Aa': did you mean A?",
+        "4:12: warning: no rule's alerts match this",
+    ]
 
 
 def test_a_level_that_is_critical_decides_later(tmp_path):

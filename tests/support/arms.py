@@ -100,7 +100,7 @@ class Walk:
             self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state))
         (view,) = [view for view in self.rules.views if view.split]
         said = self.rules.advance(view.name, self.series, self.state, floor=floor, closed=closed)
-        self.alerts += [each for each in said if isinstance(each, Alert)]
+        self.alerts += [each for each in said if isinstance(each, Alert) and not each.update]
         self.points += [each for each in said if isinstance(each, Point)]
 
     def last(self, metric: str) -> Point:

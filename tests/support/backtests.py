@@ -27,10 +27,11 @@ def folder(path: Path, text: str) -> Path:
 
 
 def comparable(alerts: Sequence[Alert]) -> list[tuple[Any, ...]]:
-    """What is compared of alerts: all but who carried them."""
+    """What is compared of the changes of alerts: all but who carried them."""
     return sorted(
-        (a.at, a.rule, a.episode, a.status, a.level, a.facet, a.value, a.limit, a.since, a.summary)
+        (a.at, a.rule, a.episode, a.status, a.level, a.facet, a.value, a.limit, a.peak, a.since, a.summary)
         for a in alerts
+        if not a.update
     )
 
 

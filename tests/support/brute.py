@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from llmvitals.combine import Combine, CombinePlan
 from llmvitals.errors import BadCall, Code
 from llmvitals.record.call import Call
-from llmvitals.record.frame import Frame
+from llmvitals.record.frame import Frame, LateEntry
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.view import Condition, View
 from llmvitals.record.vitals import Vitals, merged
@@ -84,6 +84,10 @@ def stage(
 
 Place = tuple[str, tuple[str, ...], int]
 """View, series, pane."""
+Part = tuple[str, tuple[str, ...], int, int]
+"""The same, and the quarter of an hour of late calls' own time, or ON_TIME."""
+ON_TIME = -1
+QUARTER = 900 * SECOND
 
 
 @dataclass
@@ -144,7 +148,7 @@ class Brute:
 
     made: CombinePlan
     promises: Sequence[tuple[int, int]] = ()
-    bills: dict[Place, Bill] = field(default_factory=lambda: defaultdict(Bill))
+    bills: dict[Part, Bill] = field(default_factory=lambda: defaultdict(Bill))
     counters: Counter[str] = field(default_factory=Counter)
     letters: dict[int, str] = field(default_factory=dict)
     watermark: int = -(10**20)
@@ -152,7 +156,7 @@ class Brute:
     answers: dict[int, dict[str, list[Told]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
-    met: dict[tuple[str, int], set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
+    met: dict[tuple[str, int, int], set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
 
     def take(self, log: Iterable[Logged]) -> Brute:
         for record in log:
@@ -206,8 +210,9 @@ class Brute:
         late = pane > time // PANE
         self.counters["duplicate" if copy else "applied"] += 1
         self.counters["late"] += late and not copy
+        quarter = time // QUARTER if late and model and not copy else ON_TIME
         for view in self.made.views:
-            self.add(view, pane, event, {"copy": copy, "late": late, "model": model})
+            self.add(view, (pane, quarter), event, {"copy": copy, "late": late, "model": model})
 
     def oldest(self, low: int) -> int:
         """The oldest pane whose ids are known where this is the lowest open one."""
@@ -232,19 +237,20 @@ class Brute:
         del mine[:-8]
         return False
 
-    def add(self, view: View, pane: int, event: dict[str, Any], is_: dict[str, bool]) -> None:
+    def add(self, view: View, at: tuple[int, int], event: dict[str, Any], is_: dict[str, bool]) -> None:
+        """at: the pane, and the quarter of an hour of a late call or ON_TIME."""
         said = {name: event.get(name) or "unknown" for name in ("app", "model")}
         said["tags.region"] = (event.get("tags") or {}).get("region") or "unknown"
         if not all(said[name] in condition.values for name, condition in view.where):
             return
         series = tuple(said[name] for name in view.by)
-        met = self.met[view.name, pane]
+        met = self.met[view.name, *at]
         if series not in met:
             if len(met) >= self.made.max_series:
                 series = ("_other",) * len(series)
             else:
                 met.add(series)
-        bill = self.bills[view.name, series, pane]
+        bill = self.bills[view.name, series, *at]
         if is_["copy"]:
             bill.sums["duplicates"] += 1
             return
@@ -334,13 +340,16 @@ class Brute:
             if value:
                 bill.worst[kind].add((-value, event.get("trace_id") or event["id"]))
 
-    def all(self) -> dict[Place, Vitals]:
+    def parts(self) -> dict[Part, Vitals]:
         kept = {view.name: view.contributors for view in self.made.views}
-        return {place: bill.vitals(kept[place[0]]) for place, bill in self.bills.items()}
+        return {part: bill.vitals(kept[part[0]]) for part, bill in self.bills.items()}
+
+    def all(self) -> dict[Place, Vitals]:
+        return wholes(self.parts())
 
 
-Content = dict[Place, dict[str, tuple[int, bytes]]]
-"""Place → source → version and vitals: what merge would keep."""
+Content = dict[Part, dict[str, tuple[int, bytes]]]
+"""Part → source → version and vitals: what merge would keep."""
 
 
 def keep(content: Content, messages: Iterable[Message]) -> Content:
@@ -350,8 +359,9 @@ def keep(content: Content, messages: Iterable[Message]) -> Content:
             frame = Frame.decode(message.value or b"")
             assert message.key == frame.source.encode()
             assert message.partition == frame.shard < frame.shards
-            for entry in frame.entries:
-                had = content.setdefault((entry.view, entry.series, entry.pane), {})
+            for entry in (*frame.entries, *frame.late):
+                quarter = entry.quarter if isinstance(entry, LateEntry) else ON_TIME
+                had = content.setdefault((entry.view, entry.series, entry.pane, quarter), {})
                 version, vitals = had.get(frame.source, (-1, b""))
                 if version == frame.version:
                     assert vitals == entry.vitals, "one version, two contents"
@@ -360,12 +370,25 @@ def keep(content: Content, messages: Iterable[Message]) -> Content:
     return content
 
 
-def summed(content: Content) -> dict[Place, Vitals]:
+def parts(content: Content) -> dict[Part, Vitals]:
     """All sources added up."""
     return {
-        place: merged([Vitals.unpack(vitals) for _, vitals in found.values()])
-        for place, found in content.items()
+        part: merged([Vitals.unpack(vitals) for _, vitals in found.values()])
+        for part, found in content.items()
     }
+
+
+def summed(content: Content) -> dict[Place, Vitals]:
+    """All sources added up, late calls too."""
+    return wholes(parts(content))
+
+
+def wholes(found: dict[Part, Vitals]) -> dict[Place, Vitals]:
+    """Late calls added to the others of their pane."""
+    together: dict[Place, list[Vitals]] = defaultdict(list)
+    for (view, series, pane, _), vitals in found.items():
+        together[view, series, pane].append(vitals)
+    return {place: merged(every) for place, every in together.items()}
 
 
 def logged(log: Iterable[tuple[int, Any]], first: int = 0) -> list[Logged]:

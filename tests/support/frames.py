@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from llmvitals.record.frame import Entry, Frame
+from llmvitals.record.frame import Entry, Frame, LateEntry
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.view import View
@@ -40,9 +40,21 @@ def entry(pane: int, content: Vitals, view: str = "all", *series: str) -> Entry:
     return Entry(view, series, FIRST + pane, content.pack())
 
 
-def frame(source: int, version: int, *entries: Entry, floor: int = 0, of: int = 2) -> Frame:
+def late_entry(pane: int, content: Vitals, quarter: int, view: str = "all", *series: str) -> LateEntry:
+    return LateEntry(view, series, FIRST + pane, content.pack(), quarter)
+
+
+def frame(
+    source: int,
+    version: int,
+    *entries: Entry,
+    floor: int = 0,
+    of: int = 2,
+    late: Sequence[LateEntry] = (),
+) -> Frame:
     """A frame of partition `source` of `of`; floor and panes are counted from FIRST."""
-    return Frame(f"calls/{source}", {"calls": of}, 0, 1, FIRST + floor, version, PANE, entries)
+    floor += FIRST
+    return Frame(f"calls/{source}", {"calls": of}, 0, 1, floor, version, PANE, entries, tuple(late))
 
 
 def log(frames: Iterable[Frame], start: int = 0) -> list[Logged]:

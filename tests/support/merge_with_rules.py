@@ -81,7 +81,8 @@ def merging(pipeline: Pipeline, parts: dict[str, bytes] | None = None) -> Merge:
 
 
 def alerts(messages: Iterable[Message]) -> list[Alert]:
-    return [Alert.decode(m.value or b"") for m in messages if m.topic is Topic.ALERTS]
+    found = [Alert.decode(m.value or b"") for m in messages if m.topic is Topic.ALERTS]
+    return [alert for alert in found if not alert.update]
 
 
 def disturbed(pipeline: Pipeline, records: list[Logged], dice: Random) -> list[Message]:

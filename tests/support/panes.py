@@ -76,9 +76,10 @@ def rule_engine(folder: Path, rule: str, pane: int = PANE) -> RuleEngine:
     return load_engine(folder, pane)
 
 
-def alerts(outputs: Iterable[Alert | Point]) -> list[Alert]:
-    """The alerts among the outputs."""
-    return [output for output in outputs if isinstance(output, Alert)]
+def alerts(outputs: Iterable[Alert | Point], *, updates: bool = False) -> list[Alert]:
+    """The changes of alerts among the outputs; updates: also the records of values that only moved."""
+    found = [output for output in outputs if isinstance(output, Alert)]
+    return [alert for alert in found if updates or not alert.update]
 
 
 def points(outputs: Iterable[Alert | Point]) -> list[Point]:

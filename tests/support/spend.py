@@ -47,7 +47,8 @@ def stages(folder: Path, *rules: str) -> Replay:
 
 def alerts(messages: Iterable[Message]) -> list[Alert]:
     """Of messages, the alerts."""
-    return [Alert.decode(each.value or b"") for each in messages if each.topic is Topic.ALERTS]
+    found = [Alert.decode(each.value or b"") for each in messages if each.topic is Topic.ALERTS]
+    return [alert for alert in found if not alert.update]
 
 
 def replayed(

@@ -21,7 +21,7 @@ from frames import Place, stored
 from llmvitals import combine, merge
 from llmvitals.errors import BadCall, Code
 from llmvitals.record.call import Call
-from llmvitals.record.frame import Frame, shard_of
+from llmvitals.record.frame import Frame, LateEntry, shard_of
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.view import View
@@ -365,8 +365,9 @@ class World:
         said: dict[object, bytes] = {}
         for record in (record for shard in self.shards for record in shard.log):
             frame = Frame.decode(record.value or b"")
-            for entry in frame.entries:
-                what = frame.source, frame.version, entry.view, entry.series, entry.pane
+            for entry in (*frame.entries, *frame.late):
+                quarter = entry.quarter if isinstance(entry, LateEntry) else None
+                what = frame.source, frame.version, entry.view, entry.series, entry.pane, quarter
                 assert said.setdefault(what, entry.vitals) == entry.vitals, what
 
     def expected(self) -> dict[Place, Expected]:

@@ -33,6 +33,11 @@ class Block:
         return self.piece.panes
 
     @property
+    def quarters(self) -> Ints:
+        """The quarter of an hour of each late call's own time, else ON_TIME."""
+        return self.piece.quarters
+
+    @property
     def vectors(self) -> Ints:
         """What each call adds to counters.SUMS: a row for each sum."""
         return self.piece.vectors

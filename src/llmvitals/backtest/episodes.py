@@ -24,7 +24,7 @@ WEEK: Final = 7 * DAY
 class Episode:
     """An alert from firing (begin, µs) to resolved (end, µs; None: still firing when the calls ended).
 
-    level: the last one. worst: of the values at its changes, the one furthest beyond the limit.
+    level: the last one. worst: of its values, the one furthest beyond the limit.
     """
 
     rule: str
@@ -85,12 +85,11 @@ def episodes(alerts: Iterable[Alert]) -> list[Episode]:
     for alert in sorted(alerts, key=lambda alert: alert.at):
         key = alert.episode, alert.facet
         known = found.get(key)
-        if alert.status == "resolved":
-            if known is not None:
-                found[key] = replace(known, end=alert.at)
-            continue
-        current = begun(alert)
-        found[key] = current if known is None else _extended(known, current)
+        current = begun(alert) if known is None else _extended(known, begun(alert))
+        if alert.status == "firing":
+            found[key] = current
+        elif known is not None:
+            found[key] = replace(current, level=known.level, end=alert.at)
     return sorted(found.values(), key=lambda episode: (episode.begin, episode.rule, episode.series))
 
 
@@ -104,7 +103,7 @@ def begun(first: Alert | Change) -> Episode:
         begin=first.at,
         end=None,
         level=first.level,
-        worst=first.value,
+        worst=first.value if first.peak is None else first.peak,
         limit=first.limit,
         unit=cast("Unit", first.unit or "count"),  # points hold it as text
     )

@@ -54,7 +54,7 @@ class FolderEvaluator:
 
     @property
     def alerts(self) -> list[Alert]:
-        """The changes of alerts so far, in the order of their times."""
+        """The changes of alerts so far, in the order of their times, and updates of some."""
         alerts = [*(view.alerts for view in self.views), *(stages.alerts for stages in self.stages)]
         return sorted(chain.from_iterable(alerts), key=lambda alert: alert.at)
 
@@ -119,6 +119,8 @@ class Evaluator:
             panes = MINUTE // self._pane
             last = max(int(piece.panes.max()) for piece in self._pieces)
             self._evaluate(-(-(last + 1) // panes) * panes)
+            for view in chain.from_iterable(folder.views for folder in self.folders):
+                view.end()
 
     def reached(self, topic: str, partition: int) -> int:
         """The watermark of a partition, µs; window.NEVER at first."""
@@ -145,7 +147,7 @@ class Evaluator:
     def _views(self, rules: Rules) -> Iterator[ViewEvaluator]:
         views = {view.name: view for view in rules.views}
         alike: dict[tuple[str, bool, int], list[Rule]] = {}
-        for rule in (rule for rule in rules.rules if rule.condition.required_data):
+        for rule in filter(in_columns, rules.rules):
             how = screen_of(rule) is not None, rule.condition.grain(self._pane)
             alike.setdefault((rule.view, *how), []).append(rule)
         for (name, *_), group in alike.items():
@@ -176,9 +178,14 @@ class Evaluator:
                 view.take(block, low)
 
 
+def in_columns(rule: Rule) -> bool:
+    """Whether columns hold what a rule reads; they hold late calls apart from the others."""
+    return rule.condition.required_data is not None and rule.condition.late != "counted"
+
+
 def _stages(settings: Settings, rules: Rules, sources: Mapping[str, int]) -> Iterator[StageEvaluator]:
     """The stages for the rules of a folder that read more than columns hold."""
-    deep = [rule for rule in rules.rules if rule.condition.required_data is None]
+    deep = [rule for rule in rules.rules if not in_columns(rule)]
     if deep:
         yield StageEvaluator(settings, rules, deep, sources)
 

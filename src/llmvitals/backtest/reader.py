@@ -10,6 +10,7 @@ import numpy as np
 from llmvitals.combine.codes import Codes, plain, profile
 from llmvitals.combine.multi_valued import MultiValued, concatenate
 from llmvitals.combine.open_panes import OpenPanes
+from llmvitals.combine.pane import ON_TIME
 from llmvitals.combine.stage import Combine
 from llmvitals.window import NEVER
 
@@ -33,21 +34,25 @@ class Coder:
         self.values = [Codes(_value) for _ in dimensions]
         self.tools: Codes[str] = Codes(plain)
 
-    def code(self, columns: Columns, panes: Ints) -> Piece:
+    def code(self, columns: Columns, panes: Ints, quarters: Ints) -> Piece:
         """Encode calls."""
         pairs = zip(self.values, columns.dimensions, strict=True)
         values = np.array([codes.of(column) for codes, column in pairs], np.int64)
         tools = columns.tools
         if len(tools.places):
             tools = MultiValued(tools.places, np.array(self.tools.of(tools.names.tolist())), tools.values)
-        return Piece(panes, columns.vectors, values.reshape(len(self.values), len(panes)), tools)
+        return Piece(panes, quarters, columns.vectors, values.reshape(len(self.values), len(panes)), tools)
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """n calls: their panes; vectors as Columns has them (HEIGHT × n); codes of dimensions (d × n); tools."""
+    """n calls: their panes; vectors as Columns has them (HEIGHT × n); codes of dimensions (d × n); tools.
+
+    quarters: of late calls the quarter of an hour of their own time (µs // QUARTER_HOUR), else ON_TIME.
+    """
 
     panes: Ints
+    quarters: Ints
     vectors: Ints
     values: Ints
     tools: MultiValued
@@ -59,6 +64,7 @@ class Piece:
         """Only the calls at these places, in this order."""
         return Piece(
             self.panes[places],
+            self.quarters[places],
             np.take(self.vectors, places, axis=1),
             np.take(self.values, places, axis=1),
             self.tools.take(places),
@@ -69,6 +75,7 @@ def together(pieces: Sequence[Piece]) -> Piece:
     """Concatenate pieces, at least one."""
     return Piece(
         np.concatenate([piece.panes for piece in pieces]),
+        np.concatenate([piece.quarters for piece in pieces]),
         np.concatenate([piece.vectors for piece in pieces], axis=1),
         np.concatenate([piece.values for piece in pieces], axis=1),
         concatenate([(len(piece), piece.tools) for piece in pieces]),
@@ -108,8 +115,11 @@ class _CollectingPanes(OpenPanes):
         self.pieces: list[Piece] = []
         self._coder = coder
 
-    def _distribute(self, columns: Columns, panes: Ints) -> None:
-        self.pieces.append(self._coder.code(columns, panes))
+    def _distribute(self, columns: Columns, panes: Ints, quarters: Ints) -> None:
+        late = np.flatnonzero(quarters != ON_TIME)
+        for place, pane, quarter in zip(late, panes[late].tolist(), quarters[late].tolist(), strict=True):
+            quarters[place] = self._panes[pane].kept(quarter)
+        self.pieces.append(self._coder.code(columns, panes, quarters))
 
 
 def _value(value: Any) -> str:

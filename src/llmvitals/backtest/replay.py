@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import time
@@ -9,18 +10,21 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from llmvitals.alerting.replay import DEFAULT_CHANNEL, IncidentReplay
+from llmvitals.errors import ConfigError
 from llmvitals.metrics.columns import CALLS, COUNTS
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
-from llmvitals.window import SECOND
+from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llmvitals.combine import Combine
     from llmvitals.merge import Merge
+    from llmvitals.notify.transcript import Told
     from llmvitals.settings import Settings
 
 SOURCE: Final = "replay"
@@ -32,7 +36,8 @@ class Replay:
     """Both stages, with one partition each; what stage 1 emits goes to stage 2 at once."""
 
     def __init__(self, settings: Settings) -> None:
-        self.stages = Pipeline.of(settings, 1, [SOURCE]).alone({SOURCE: 1})
+        pipeline = Pipeline.of(settings, 1, [SOURCE])
+        self.stages, self.routing = pipeline.alone({SOURCE: 1}), pipeline.engine.rules.routing
 
     @property
     def combine(self) -> Combine:
@@ -48,13 +53,23 @@ class Replay:
         """Run events; returns dead letters, points and alerts."""
         return self.stages.feed(SOURCE, 0, events)
 
+    def upto(self, time: int) -> list[Message]:
+        """Let time pass without calls up to a time (µs), and return what that brings about."""
+        self.combine.promise(time)
+        return [*self.feed([]), *self.feed([])]
+
     def finish(self) -> list[Message]:
         """Close all open panes, and return what they emit."""
         return [*self.stages.end(SOURCE, 0), *self.merge.finish()]
 
 
-def replay_lines(lines: Iterable[bytes], settings: Settings) -> Outcome:
-    """Run all lines as the log of one partition. The README documents the shape of the outcome."""
+def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | None = None) -> Outcome:
+    """Run all lines as the log of one partition. The README documents the shape of the outcome.
+
+    until: a time (ISO 8601, UTC by default) or a duration after the last call (20m) up to which time passes;
+    None: it ends with the last call. Raises ConfigError if it is neither.
+    """
+    _end(until, 0)
     # The totals are read from the view of all calls.
     stages = Replay(settings.model_copy(update={"default_views": True}))
     points: dict[bytes, Point] = {}
@@ -76,8 +91,16 @@ def replay_lines(lines: Iterable[bytes], settings: Settings) -> Outcome:
     numbered = (Logged(offset, now, line.rstrip(b"\n")) for offset, line in enumerate(lines))
     while batch := list(itertools.islice(numbered, BATCH)):
         keep(stages.feed(batch))
+    newest = stages.combine.watermark + duration(settings.disorder)
+    if (end := _end(until, newest)) > newest:
+        newest = end
+        keep(stages.upto(end))
     keep(stages.finish())
-    return _outcome(stages.combine.counters, list(points.values()), alerts, letters)
+    alerts.sort(key=Alert.order)
+    incidents = IncidentReplay(stages.routing, settings.slack_channel or DEFAULT_CHANNEL)
+    asyncio.run(incidents.run(alerts, newest))
+    outcome = _outcome(stages.combine.counters, list(points.values()), alerts, letters)
+    return outcome | {"incidents": incidents.rows(), "messages": [_message(told) for told in incidents.told]}
 
 
 def _outcome(
@@ -94,8 +117,29 @@ def _outcome(
         "series": [
             _series(point) for point in sorted(points, key=lambda p: (p.start, sorted(p.tags.items())))
         ],
-        "alerts": [json.loads(alert.encode()) for alert in sorted(alerts, key=Alert.order)],
+        "alerts": [json.loads(alert.encode()) for alert in alerts if not alert.update],
     }
+
+
+def _end(until: str | None, newest: int) -> int:
+    """The time (µs) of `until`; newest: of the last call."""
+    if until is None:
+        return newest
+    try:
+        return newest + duration(until)
+    except ValueError:
+        pass
+    try:
+        time = datetime.fromisoformat(until)
+    except ValueError:
+        cure = "write a time such as 2026-07-01T00:00:00Z, or how long after the last call, such as 20m"
+        raise ConfigError(f"--until: {until!r} is no time: {cure}") from None
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * SECOND)
+
+
+def _message(told: Told) -> dict[str, Any]:
+    names = ("at", "what", "channel", "incident", "text")
+    return {name: getattr(told, name) for name in names}
 
 
 def _series(point: Point) -> dict[str, Any]:

@@ -70,8 +70,8 @@ def prepared(settings: Settings, folders: Sequence[Path], sources: dict[str, int
     Raises ConfigError (RuleError for rules) that names the mistake.
     """
     for folder in folders:
-        if not folder.is_dir():
-            raise ConfigError(f"{folder} is not a folder: name a folder of rule files (*.yaml)")
+        if not folder.exists():
+            raise ConfigError(f"{folder} is not a folder: name a folder of rule files (*.yaml), or one file")
     return Evaluator(settings, folders, sources)
 
 

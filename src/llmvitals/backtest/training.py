@@ -85,7 +85,10 @@ class _Learning(NoRules):
         minutes = longest if self._lengths is None else self._lengths.get(series, 0)
         detector = self._training.detector(self._pane, minutes)
         detector_state = self.states.setdefault(series, {})
-        for pane, vitals in closed:
+        for pane, held in closed:
+            vitals = self._rule.condition.counted(held)
+            if vitals is None:
+                continue
             if minutes and self._low <= pane < self._high and self._training.learned(detector_state) is None:
                 while (wake := detector.wakes(detector_state)) < pane:
                     detector.take(detector_state, wake, None)

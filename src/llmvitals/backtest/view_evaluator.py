@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 
 from llmvitals.backtest.columns import SeriesColumns, empty
+from llmvitals.backtest.late_calls import LateCalls, beside, late_calls, on_time
 from llmvitals.backtest.screen import first_panes, screen_of
 from llmvitals.record.alert import Alert
 from llmvitals.rules.condition.required_data import RequiredData
-from llmvitals.rules.engine import RuleEngine
+from llmvitals.rules.engine import RuleEngine, firing
 from llmvitals.rules.rule import Rules
 from llmvitals.window import FOREVER
 
@@ -38,7 +39,7 @@ _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().d
 
 
 class ViewEvaluator:
-    """rules: of one view, none of them without `needs`; all of them can be screened, or none is.
+    """rules: of one view, all of them `in_columns`; all of them can be screened, or none is.
 
     A series is asleep as long as the screens exclude an alert: only its entries within the longest window are
     kept, and they are fed to its detectors when it wakes up. It falls asleep when it has no alert and a whole
@@ -50,12 +51,15 @@ class ViewEvaluator:
     def __init__(self, view: View, rules: Sequence[Rule], pane: int, coder: Coder) -> None:
         self.alerts: list[Alert] = []
         self._view, self._rules, self._pane, self._coder = view, rules, pane, coder
-        self._engine = RuleEngine(Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True)
+        self._engine = RuleEngine(
+            Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True, updates=False
+        )
         self._series = _Series(view, coder)
         self._needs = RequiredData.joined(needs for rule in rules if (needs := rule.condition.required_data))
         self._grain = min(rule.condition.grain(pane) for rule in rules)
         self._screens = [screen for rule in rules if (screen := screen_of(rule))]
         self._back = max((screen.window // pane for screen in self._screens), default=0)
+        self._reads_late = any(rule.condition.late == "apart" for rule in rules)
         self._screened = len(self._screens) == len(rules)
         self._since = 0
         self._recent = empty(self._needs)
@@ -64,13 +68,25 @@ class ViewEvaluator:
     def take(self, block: Block, low: int) -> None:
         """Evaluate the panes below `low`; block: their calls, except those of earlier blocks."""
         rows = self._series.rows(block)
-        columns = SeriesColumns.of(block, rows, self._needs)
+        columns = SeriesColumns.of(block, on_time(block, rows), self._needs)
+        late = late_calls(block, rows, self._needs, self._tools) if self._reads_late else {}
         if self._screened:
             columns = self._screen(columns, low)
-        fed = self._feed(columns, low) if self._grain == 1 else self._feed_coarsely(columns, low)
+        feed = self._feed if self._grain == 1 else self._feed_coarsely
+        fed = feed(columns, late, low)
         for row in [row for row in self._states if row not in fed]:
             if self._engine.due(self._states[row]) <= low:
                 self._advance(row, [], low)
+
+    def end(self) -> None:
+        """Add the newest values of the alerts that still fire."""
+        for state in self._states.values():
+            self.alerts += firing(state)
+
+    @property
+    def _tools(self) -> list[str]:
+        """The names of tools by code."""
+        return self._coder.tools.names
 
     def _screen(self, columns: SeriesColumns, low: int) -> SeriesColumns:
         """The entries of the series that are awake, after others have woken up or fallen asleep."""
@@ -91,7 +107,7 @@ class ViewEvaluator:
 
     def _wake(self, seen: SeriesColumns, first: Ints, low: int) -> None:
         """Evaluate each series from the first pane on at which it may fire."""
-        for row, entries in groupby(seen.vitals(self._coder.tools.names), key=itemgetter(0)):
+        for row, entries in groupby(seen.vitals(self._tools), key=itemgetter(0)):
             panes = [(pane, vitals) for _, pane, vitals in entries]
             before = [entry for entry in panes if entry[0] < first[row]]
             if before:
@@ -99,17 +115,18 @@ class ViewEvaluator:
                 self._engine.warm_up(self._view.name, self._series.name(row), state, before)
             self._advance(row, panes[len(before) :], low)
 
-    def _feed(self, columns: SeriesColumns, low: int) -> set[int]:
+    def _feed(self, columns: SeriesColumns, late: LateCalls, low: int) -> set[int]:
         fed = set()
-        for row, entries in groupby(columns.vitals(self._coder.tools.names), key=itemgetter(0)):
+        for row, entries in groupby(beside(columns.vitals(self._tools), late), key=itemgetter(0)):
             self._advance(row, [(pane, vitals) for _, pane, vitals in entries], low)
             fed.add(row)
         return fed
 
-    def _feed_coarsely(self, columns: SeriesColumns, low: int) -> set[int]:
+    def _feed_coarsely(self, columns: SeriesColumns, late: LateCalls, low: int) -> set[int]:
         """Evaluate several panes as one, and only series with alerts pane by pane."""
         alerting, fed, before_alerts = [], set(), len(self.alerts)
-        for row, entries in groupby(columns.coarse(self._grain).vitals(()), key=itemgetter(0)):
+        coarse = columns.coarse(self._grain).vitals(())
+        for row, entries in groupby(beside(coarse, late, self._grain), key=itemgetter(0)):
             before = _encode(self._states.get(row, {}))
             if self._advance(row, [(pane, vitals) for _, pane, vitals in entries], low):
                 self._states[row] = _decode(before)
@@ -117,7 +134,8 @@ class ViewEvaluator:
             fed.add(row)
         # Evaluate the series with alerts again, pane by pane, for the exact times.
         del self.alerts[before_alerts:]
-        self._feed(columns.only(np.isin(columns.rows, alerting)), low)
+        mine = {place: calls for place, calls in late.items() if place[0] in alerting}
+        self._feed(columns.only(np.isin(columns.rows, alerting)), mine, low)
         return fed
 
     def _advance(self, row: int, closed: Panes, low: int) -> bool:

@@ -10,9 +10,22 @@ from typing import Annotated
 import typer
 
 import llmvitals
-from llmvitals.cli import admin, alerts, data, drift, firing, history, rules, run, silence, slack, verdicts
+from llmvitals.cli import (
+    admin,
+    alerts,
+    data,
+    drift,
+    firing,
+    history,
+    route,
+    rules,
+    run,
+    silence,
+    slack,
+    verdicts,
+)
 from llmvitals.environment import PREFIX
-from llmvitals.errors import ConfigError, LlmvitalsError
+from llmvitals.errors import ConfigError, LlmvitalsError, RuleError
 from llmvitals.runtime import logs
 from llmvitals.settings import check_name, unknown
 
@@ -34,6 +47,7 @@ silence.add(app)
 verdicts.add(app)
 drift.add(app)
 rules.add(alerts.alerts)
+route.add(alerts.alerts)
 firing.add(alerts.alerts)
 history.add(alerts.alerts)
 slack.add(alerts.alerts)
@@ -90,7 +104,9 @@ def main() -> None:
     try:
         app()
     except LlmvitalsError as error:
-        typer.secho(f"llmvitals: {error}", err=True, fg=typer.colors.RED)
+        # Editors jump to file:line:column at the beginning of a line.
+        name = "" if isinstance(error, RuleError) else "llmvitals: "
+        typer.secho(f"{name}{error}", err=True, fg=typer.colors.RED)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from llmvitals import settings as settings_
+from llmvitals.cli.rule_files import RulesOption, with_rules
 from llmvitals.cli.stored import name_store
 from llmvitals.errors import ConfigError
 
@@ -61,19 +62,29 @@ def publish(
 
 def replay(
     events: Events,
+    until: Annotated[
+        str | None,
+        typer.Option(help="Let time pass after the last call: 20m, or up to 2026-11-24T00:00:00Z."),
+    ] = None,
+    messages: Annotated[
+        bool, typer.Option("--messages", help="Print the messages that people would get, and nothing else.")
+    ] = False,
+    rules: RulesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole outcome as one JSON object.")] = False,
 ) -> None:
     """Run a file of events through the worker's stages, without Kafka: print sums, series and alerts.
 
-    Nothing is stored and nobody is notified. Events that can't be read are counted as dead letters by reason;
-    the exit code is 0 nevertheless.
+    Time ends with the last call, unless --until says otherwise. Nothing is stored and nobody is notified.
+    Events that can't be read are counted as dead letters by reason; the exit code is 0 nevertheless.
     """
     from llmvitals.backtest.replay import replay_lines  # noqa: PLC0415
-    from llmvitals.cli.tables.replay import print_outcome  # noqa: PLC0415
+    from llmvitals.cli.tables.replay import print_messages, print_outcome  # noqa: PLC0415
     from llmvitals.console import console as terminal  # noqa: PLC0415
 
-    outcome = replay_lines(_lines(events), settings_.load())
-    if as_json:
+    outcome = replay_lines(_lines(events), with_rules(settings_.load(), rules), until=until)
+    if messages and not as_json:
+        print_messages(outcome, terminal())
+    elif as_json:
         typer.echo(json.dumps(outcome, ensure_ascii=False))
     else:
         print_outcome(outcome, terminal())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -13,6 +13,7 @@ from llmvitals import settings as settings_
 from llmvitals.cli.compacted import drawn, read
 from llmvitals.cli.silence import cases
 from llmvitals.console import console as terminal
+from llmvitals.metrics.words import FACETS
 from llmvitals.notify import figure
 from llmvitals.record.incident import Entry, Incident, decode
 from llmvitals.record.log import Topic
@@ -20,6 +21,11 @@ from llmvitals.wording import SEVERITIES, clean, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_FIELDS: Final = (
+    "since", "severity", "rule", "facet", "labels", "value", "peak", "limit", "unit", "level", "at",
+    "episode",
+)  # fmt: skip
 
 
 def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
@@ -30,8 +36,9 @@ def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
     if not drawn(rows, "Nothing fires.", as_json=as_json):
         return
     table = Table("since", "severity", "rule", "labels", box=None, header_style="bold")
-    for name in ("value", "limit"):
+    for name in ("now", "peak", "limit"):
         table.add_column(name, justify="right")
+    table.add_column("as of")
     table.add_column("state")
     table.add_column("in Slack")
     for row in rows:
@@ -40,10 +47,12 @@ def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
         table.add_row(
             moment(row["since"]),
             Text(clean(row["severity"], 20), SEVERITIES.get(row["severity"].lower(), "yellow")),
-            clean(row["rule"], 80),
+            " · ".join(filter(None, (clean(row["rule"], 80), FACETS.get(row["facet"], row["facet"])))),
             labels,
             figure.value(alerts[row["episode"]]),
+            figure.value(alerts[row["episode"]], peak=True),
             figure.bound(alerts[row["episode"]]).removeprefix("limit "),
+            moment(row["at"]),
             clean(row["state"], 200),
             place,
         )
@@ -60,8 +69,7 @@ def _rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
             sent = [one for one in incident.sent.values() if one.posted] if incident else []
             place = next((one.place for one in sent if one.place[1]), ("", ""))
             yield {
-                **{name: getattr(alert, name) for name in ("since", "severity", "rule", "labels", "value")},
-                **{name: getattr(alert, name) for name in ("limit", "unit", "level", "episode")},
+                **{name: getattr(alert, name) for name in _FIELDS},
                 "incident": case.incident,
                 "state": _state(incident),
                 "posted": bool(sent),

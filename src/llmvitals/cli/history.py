@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from llmvitals import settings as settings_
+from llmvitals.cli.rule_files import RulesOption
 from llmvitals.cli.stored import name_store
 
 
@@ -20,11 +21,9 @@ def backtest(
         str | None,
         typer.Option(metavar="FILE", help="Read calls from a file instead; .gz works, - is stdin."),
     ] = None,
-    rules: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder of rules; default: that of the settings.")
-    ] = None,
+    rules: RulesOption = None,
     against: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Another folder of rules to compare with.")
+        Path | None, typer.Option(metavar="DIR", help="Another folder or file of rules to compare with.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:

@@ -4,78 +4,127 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 from rich.table import Table
 
 from llmvitals import settings as settings_
+from llmvitals.cli.rule_files import RulesOption, chosen, folder_of, is_test, read_rules
 from llmvitals.console import console as terminal
-from llmvitals.errors import ConfigError
+from llmvitals.errors import RuleError
 from llmvitals.routing import Route
-from llmvitals.rules.files import shipped
+from llmvitals.rules.files import raise_all
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
-    from llmvitals.rules.rule import Rule, Rules
-    from llmvitals.settings import Settings
+    from collections.abc import Sequence
 
+    from llmvitals.rules.rule import Rule, Rules
+
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[FOLDER|FILE]...", help="Folders or files, *_test.yaml too; default: the setting's folder."
+    ),
+]
 Folder = Annotated[
-    Path | None, typer.Argument(metavar="[FOLDER]", help="The folder of rules; default: the setting.")
+    Path | None, typer.Argument(metavar="[FOLDER|FILE]", help="The rules; default: the setting's folder.")
 ]
 DEFAULT: Final = "(default)"
 
 
 def check(
-    folder: Folder = None,
+    paths: Paths = None,
+    rules: RulesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check the rule files. Every error is printed with its place and what to write instead.
+    """Check rule files. Every error is printed with its place and what to write instead.
 
-    The exit code is 2 if there is an error. Warnings do not change it.
+    A single file is checked beside the others of its folder; only what is wrong in itself is told. The exit
+    code is 2 if there is an error. Warnings do not change it.
     """
-    from llmvitals.rules.engine import load_engine  # noqa: PLC0415 - nor this
+    settings = settings_.load()
+    groups: dict[Path, list[Path]] = {}
+    for path in chosen(paths or [], rules, settings):
+        groups.setdefault(folder_of(path), []).append(path)
+    found = [_checked(folder, files, duration(settings.pane)) for folder, files in groups.items()]
+    rows = [row for one in found for row in one.rows]
+    warnings = [warning for one in found for warning in one.warnings]
+    if as_json:
+        typer.echo(json.dumps({"rules": rows, "warnings": warnings}, ensure_ascii=False, indent=2))
+        return
+    console = terminal(soft_wrap=True)
+    if rows:
+        table = Table(box=None)
+        for name in rows[0]:
+            table.add_column(name, no_wrap=name in ("rule", "kind", "severity"), overflow="fold")
+        for row in rows:
+            table.add_row(*row.values())
+        terminal().print(table)
+    for warning in warnings:
+        console.print(warning, style="yellow", highlight=False)
+    tests = sum(one.tests for one in found)
+    counts = [f"{len(rows)} rule{'s' * (len(rows) != 1)}"] if rows or not tests else []
+    counts += [f"{tests} test{'s' * (tests != 1)}"] if tests else []
+    console.print(f"{' and '.join(counts)}, fine", highlight=False)
+
+
+class _Summary(NamedTuple):
+    """What was read. tests: their number."""
+
+    rows: list[dict[str, str]]
+    warnings: list[str]
+    tests: int
+
+
+def _checked(folder: Path, paths: Sequence[Path], pane: int) -> _Summary:
+    """Check the folder, or some of its files. Raises RuleError."""
     from llmvitals.ruletest.load import load_tests  # noqa: PLC0415 - other commands don't need it
 
-    settings = settings_.load()
-    where = _there(folder, settings)
-    rules = load_engine(where, duration(settings.pane)).rules
-    load_tests(where, [rule.name for rule in rules.rules], duration(settings.pane))
-    rows = [_row(rules, rule) for rule in rules.rules]
-    if as_json:
-        typer.echo(json.dumps({"rules": rows, "warnings": rules.warnings}, ensure_ascii=False, indent=2))
-        return
-    table = Table(box=None)
-    for name in rows[0] if rows else ():
-        table.add_column(name, no_wrap=name in ("rule", "kind", "severity"), overflow="fold")
-    for row in rows:
-        table.add_row(*row.values())
-    console = terminal()
-    console.print(table)
-    for warning in rules.warnings:
-        console.print(warning, style="yellow", highlight=False)
-    console.print("1 rule, fine" if len(rows) == 1 else f"{len(rows)} rules, fine", highlight=False)
+    files = set() if folder in paths else set(paths)
+    rules = read_rules(folder, pane, files)
+    suites = []
+    if not files or any(map(is_test, files)):
+        try:
+            suites = load_tests(folder, [rule.name for rule in rules.rules], pane)
+        except RuleError as error:
+            raise_all([one for one in error.all if not files or Path(one.file) in files])
+    if not files:
+        return _Summary([_row(rules, rule) for rule in rules.rules], [*rules.warnings], 0)
+    mine = [rule for rule in rules.rules if _file(rule) in files]
+    places = tuple(f"{file}:" for file in files)
+    warnings = [warning for warning in rules.warnings if warning.startswith(places)]
+    tests = sum(len(suite.tests) for suite in suites if suite.path in files)
+    return _Summary([_row(rules, rule) for rule in mine], warnings, tests)
 
 
 def run_tests(
     folder: Folder = None,
+    rules: RulesOption = None,
     run: Annotated[str, typer.Option(help="Run only tests whose name contains this text.")] = "",
     require_coverage: Annotated[bool, typer.Option(help="Fail when a rule has no test.")] = False,
 ) -> None:
     """Run the tests beside the rules (`*_test.yaml`): calls go in, alerts are compared.
 
-    Prints the differences, and the rules that no test expects to fire. The exit code is 1 if a test fails, 2
-    if a file is wrong.
+    Of a file of rules, the tests in NAME_test.yaml; of a file of tests, those in it. Prints the differences,
+    and the rules that no test expects to fire. The exit code is 1 if a test fails, 2 if a file is wrong.
     """
     from llmvitals.cli.outcomes import run_suites, uncovered  # noqa: PLC0415 - other commands don't need it
     from llmvitals.rules.engine import load_engine  # noqa: PLC0415 - nor this
     from llmvitals.ruletest import Runner, load_tests  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
-    where, pane = _there(folder, settings), duration(settings.pane)
-    rules = load_engine(where, pane).rules
-    names = [rule.name for rule in rules.rules]
-    suites = load_tests(where, names, pane)
+    (path,) = chosen([folder] if folder else [], rules, settings)
+    where, pane = folder_of(path), duration(settings.pane)
+    loaded = load_engine(where, pane).rules.rules
+    suites = load_tests(where, [rule.name for rule in loaded], pane)
+    if path.is_file():
+        stem = path.stem.removesuffix("_test")
+        suites = [suite for suite in suites if suite.path.stem == f"{stem}_test"]
+        files = {name for suite in suites for name in suite.rules} if is_test(path) else {path.name}
+        loaded = tuple(rule for rule in loaded if not files or _file(rule).name in files)
+    names = [rule.name for rule in loaded]
     runner, console = Runner(settings, where), terminal(highlight=False, soft_wrap=True)
     passed = run_suites(runner, suites, console, wanted=run)
     missing, eager = uncovered(suites, names)
@@ -85,23 +134,9 @@ def run_tests(
     raise typer.Exit(0 if passed and not (require_coverage and missing) else 1)
 
 
-def _there(folder: Path | None, settings: Settings) -> Path:
-    """Return the folder of rules; if none is named and there is no alerts/, the starter rules, with a note.
-
-    Raises ConfigError if a named folder is not there, so that a typo does not pass.
-    """
-    where = folder or settings.alerts
-    if where.is_dir():
-        return where
-    if folder is None and "alerts" not in settings.model_fields_set:
-        starter = shipped()
-        typer.echo(
-            f"There is no folder {where} here: these are the starter rules, which come with llmvitals, in "
-            f"{starter}. A worker here would have no rules: copy that folder to {where} first.",
-            err=True,
-        )
-        return starter
-    raise ConfigError(f"{where} is no folder: name one with rules in it (*.yaml)")
+def _file(rule: Rule) -> Path:
+    """The file of a rule."""
+    return Path(rule.place.rpartition(":")[0])
 
 
 def _row(rules: Rules, rule: Rule) -> dict[str, str]:
@@ -118,7 +153,7 @@ def _row(rules: Rules, rule: Rule) -> dict[str, str]:
 
 def _ways(rules: Rules, rule: Rule) -> str:
     """Return the channels that a rule's alerts may go to, each with its condition, if there is one."""
-    from llmvitals.rules.notify_section import decided  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.rules.vocabulary import decided  # noqa: PLC0415 - other commands don't need it
 
     ways: dict[str, str] = {}
     for route in (*rules.routing.routes, Route()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from llmvitals.record.frame import Entry, Frame, shard_of
+from llmvitals.record.frame import Entry, Frame, LateEntry, shard_of
 from llmvitals.record.log import Message, Topic
 
 LIMIT = 700_000
@@ -47,7 +47,22 @@ class FrameBuilder:
 
     def frame(self, shard: int, entries: Iterable[Entry] = (), *, floor: int, version: int) -> Message:
         """Make one frame; without entries it is a heartbeat."""
+        on_time: list[Entry] = []
+        late: list[LateEntry] = []
+        for entry in entries:
+            if isinstance(entry, LateEntry):
+                late.append(entry)
+            else:
+                on_time.append(entry)
         frame = Frame(
-            self.source, self.sources, shard, self.shards, floor, version, self.pane_us, tuple(entries)
+            source=self.source,
+            sources=self.sources,
+            shard=shard,
+            shards=self.shards,
+            floor=floor,
+            version=version,
+            pane_us=self.pane_us,
+            entries=tuple(on_time),
+            late=tuple(late),
         )
         return Message(Topic.PARTIALS, self.source.encode(), frame.encode(), partition=shard)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.clock import Clock, Placed
 from llmvitals.combine.columns import Columns
-from llmvitals.combine.interner import Interner
-from llmvitals.combine.pane import Pane
+from llmvitals.combine.interner import CodedCalls, Interner
+from llmvitals.combine.pane import ON_TIME, Pane
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.seen_ids import SealedIds, SeenIds
 from llmvitals.sketch.counters import SUM
+from llmvitals.window import QUARTER_HOUR
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -58,10 +60,12 @@ class OpenPanes:
         self._create(placed)
         duplicates = self.seen.duplicates(columns.ids, columns.responses, placed)
         vectors = columns.vectors
-        vectors[SUM["late_calls"]] = late & (vectors[SUM["calls"]] > 0)
+        late_calls = late & (vectors[SUM["calls"]] > 0) & ~duplicates
+        vectors[SUM["late_calls"]] = late_calls
         vectors[:, duplicates] = 0
         vectors[SUM["duplicates"], duplicates] = 1
-        self._distribute(columns, placed.panes)
+        quarters = np.where(late_calls, placed.events * self._plan.pane_us // QUARTER_HOUR, ON_TIME)
+        self._distribute(columns, placed.panes, quarters)
         if sum(pane.pending for pane in self._panes.values()) > WAITING:
             for pane in self._panes.values():
                 pane.add_up()
@@ -116,24 +120,50 @@ class OpenPanes:
                 }
                 self._panes[number] = Pane(number, self._plan, self._interner, **start)
 
-    def _distribute(self, columns: Columns, panes: Ints) -> None:
-        """Split the calls by pane and add them to it."""
-        numbers, counts = np.unique(panes, return_counts=True)
-        interners = {
-            id(interner): interner
-            for interner in (self._panes[number].interner for number in numbers.tolist())
-        }
+    def _distribute(self, columns: Columns, panes: Ints, quarters: Ints) -> None:
+        """Add calls to their panes. quarters: of an hour, of the late calls' own time; else ON_TIME."""
+        groups = _Groups.of(panes, quarters)
+        interners = {id(interner): interner for interner in (self._panes[n].interner for n in groups.panes)}
         if len(interners) > 1:
             owners = np.array([id(self._panes[number].interner) for number in panes.tolist()])
             for interner in interners:
                 places = np.flatnonzero(owners == interner)
-                self._distribute(columns.take(places), panes[places])
+                self._distribute(columns.take(places), panes[places], quarters[places])
             return
-        coded = next(iter(interners.values())).code(columns)
-        parts = [coded] if len(numbers) == 1 else coded.split(np.argsort(panes, kind="stable"), counts)
-        for number, part in zip(numbers.tolist(), parts, strict=True):
-            self._panes[number].put(part)
+        parts = groups.split(next(iter(interners.values())).code(columns))
+        for _, number, quarter, part in sorted(
+            zip(groups.firsts, groups.panes, groups.quarters, parts, strict=True), key=itemgetter(0)
+        ):
+            self._panes[number].put(part, quarter)
 
     def _new_interner(self) -> Interner:
         contributors = any(view.contributors for view in self._plan.views)
         return Interner(contributors=contributors, scales=self._plan.scales)
+
+
+class _Groups(NamedTuple):
+    """Calls by pane and quarter. order: all calls, sorted by group. The rest: one for each group.
+
+    firsts: the place of its first call.
+    """
+
+    order: Ints
+    counts: Ints
+    firsts: list[int]
+    panes: list[int]
+    quarters: list[int]
+
+    @classmethod
+    def of(cls, panes: Ints, quarters: Ints) -> _Groups:
+        """Group calls, at least one."""
+        order = np.lexsort((quarters, panes))
+        sorted_panes, sorted_quarters = panes[order], quarters[order]
+        new = (np.diff(sorted_panes) != 0) | (np.diff(sorted_quarters) != 0)
+        starts = np.flatnonzero(np.concatenate(([True], new)))
+        counts = np.diff(np.append(starts, len(order)))
+        firsts, numbers = order[starts].tolist(), sorted_panes[starts].tolist()
+        return cls(order, counts, firsts, numbers, sorted_quarters[starts].tolist())
+
+    def split(self, coded: CodedCalls) -> list[CodedCalls]:
+        """The calls of each group, in the order of the log."""
+        return [coded] if len(self.counts) == 1 else coded.split(self.order, self.counts)

@@ -1,28 +1,19 @@
-"""One open pane: everything that its calls add up to, by view and series."""
+"""One pane of a source partition: everything that its calls add up to, late ones apart."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from llmvitals.combine.embeddings import with_features
-from llmvitals.combine.interner import PROFILE, CodedCalls, Interner, concatenate
+from llmvitals.combine.interner import CodedCalls, Interner
 from llmvitals.combine.plan import CombinePlan
-from llmvitals.combine.prepared import prepare
-from llmvitals.combine.table import Series, Table
-from llmvitals.record.frame import Entry
-from llmvitals.record.view import View
+from llmvitals.combine.view_tables import ViewTables
+from llmvitals.record.frame import Entry, LateEntry
 
-Ints = NDArray[np.int64]
-
-_UNSEEN: Final = -2
-_UNWANTED: Final = -1
-EARLY: Final = 50_000
-"""A view with more contributors than this has none in its early frames, because sorting them for every frame
-is too expensive. The pane's last frame has them."""
+ON_TIME: Final = -1
+"""In place of the quarter of an hour of a late call."""
+QUARTERS: Final = 96
+"""Quarters of an hour that the late calls of a pane are told apart by: a day of them."""
 
 
 class Pane:
@@ -32,8 +23,8 @@ class Pane:
     pane that was open then: a replay starts there. closed: the offset at which the pane closed, None while it
     is open. emitted: whether its last frames were emitted. pending: calls that are not added up yet.
 
-    Law: calls are kept as columns and added up when the sums are read, in the order of the log, so the sums
-    depend on the calls only, not on when they are read.
+    Late calls are added up apart, by the quarter of an hour of their own time. The first QUARTERS of those
+    are kept; calls of another one count in the next later quarter that is kept, or else in the latest.
     """
 
     def __init__(
@@ -45,74 +36,46 @@ class Pane:
         self.emitted = False
         self.pending = 0
         self._plan = plan
-        self._coded: list[CodedCalls] = []
-        self._tables = [Table(view, plan.max_series, interner) for view in plan.views]
-        self._rows = np.empty((len(plan.views), 0), np.int64)
-        """For each view and profile: the row, _UNSEEN, or _UNWANTED where the view excludes the profile."""
+        self._on_time = ViewTables(plan, interner)
+        self._late: dict[int, ViewTables] = {}
 
-    def put(self, coded: CodedCalls) -> None:
-        """Add calls, in the order of the log. They are summed later, by `add_up`."""
-        self._coded.append(coded)
+    def put(self, coded: CodedCalls, quarter: int = ON_TIME) -> None:
+        """Add calls, in the order of the log. quarter: of their own time (µs // QUARTER_HOUR) if late."""
+        tables = self._on_time if quarter == ON_TIME else self._late[self.kept(quarter)]
+        tables.put(coded)
         self.pending += len(coded.traces)
+
+    def kept(self, quarter: int) -> int:
+        """The quarter of an hour in which late calls of this one count, from now on."""
+        if quarter not in self._late and len(self._late) == QUARTERS:
+            return min((kept for kept in self._late if kept > quarter), default=max(self._late))
+        if quarter not in self._late:
+            self._late[quarter] = ViewTables(self._plan, self.interner)
+        return quarter
 
     def add_up(self) -> None:
         """Add the pending calls to the tables."""
-        if not self.pending:
-            return
-        coded = concatenate(self._coded)
-        self._coded, self.pending = [], 0
-        profiles = coded.matrix[PROFILE]
-        self._assign_rows(profiles)
-        prepared = prepare(coded, self.interner)
-        for table, rows in zip(self._tables, self._rows, strict=True):
-            table.add(rows[profiles], prepared)
-        self._add_embeddings(coded, profiles)
-
-    def _add_embeddings(self, coded: CodedCalls, profiles: Ints) -> None:
-        """Add up the embeddings of calls, for the views that keep them."""
-        tables = zip(self._tables, self._rows, strict=True)
-        wanted = [(table, rows[profiles]) for table, rows in tables if table.view.meaning]
-        for kind, featured in with_features(coded.embedded) if wanted else ():
-            for table, rows in wanted:
-                table.add_embeddings(rows, kind, featured, coded.traces)
-
-    def _assign_rows(self, profiles: Ints) -> None:
-        """Assign a row in every view to each new profile, in the order of the log."""
-        names = self.interner.profiles.names
-        added = len(names) - self._rows.shape[1]
-        self._rows = np.pad(self._rows, ((0, 0), (0, added)), constant_values=_UNSEEN)
-        unseen = profiles[(self._rows[:, profiles] == _UNSEEN).any(axis=0)]
-        for profile in dict.fromkeys(unseen.tolist()):
-            values = dict(zip(self._plan.dimensions, names[profile], strict=True))
-            for table, rows in zip(self._tables, self._rows, strict=True):
-                rows[profile] = (
-                    table.row(_series(table.view, values)) if _accepts(table.view, values) else _UNWANTED
-                )
+        for tables in self._tables():
+            tables.add_up()
+        self.pending = 0
 
     def changed_entries(self) -> Iterator[Entry]:
         """Entries of the series of eager views that changed since the last call."""
-        eager = [table for table in self._tables if table.view.eager]
-        if eager:
-            self.add_up()
-        return self._entries(eager, changed=True)
+        return self._entries(changed=True)
 
     def emit(self) -> Iterator[Entry]:
         """All entries, and mark the pane as emitted; its sums are freed."""
-        self.add_up()
-        yield from self._entries(self._tables, changed=False)
+        yield from self._entries(changed=False)
         self.emitted = True
-        self._tables, self._rows = [], np.empty((0, 0), np.int64)
+        for tables in self._tables():
+            tables.clear()
 
-    def _entries(self, tables: list[Table], *, changed: bool) -> Iterator[Entry]:
-        for table in tables:
-            most = 0 if changed and table.has_many_contributors(EARLY) else self._plan.heaviest
-            for series, vitals in table.entries(most, changed=changed):
-                yield Entry(table.view.name, series, self.number, vitals)
+    def _entries(self, *, changed: bool) -> Iterator[Entry]:
+        for view, series, vitals in self._on_time.entries(changed=changed):
+            yield Entry(view, series, self.number, vitals)
+        for quarter, tables in sorted(self._late.items()):
+            for view, series, vitals in tables.entries(changed=changed):
+                yield LateEntry(view, series, self.number, vitals, quarter)
 
-
-def _accepts(view: View, values: dict[str, str]) -> bool:
-    return all(condition.accepts(values[name]) for name, condition in view.where)
-
-
-def _series(view: View, values: dict[str, str]) -> Series:
-    return tuple([values[name] for name in view.by])
+    def _tables(self) -> list[ViewTables]:
+        return [self._on_time, *self._late.values()]

@@ -32,6 +32,13 @@ class Agenda:
                 self._heap = [(time, name) for name, time in self._times.items()]
                 heapq.heapify(self._heap)
 
+    @property
+    def next(self) -> int:
+        """The time (µs) at which the next name is due; FOREVER: none is."""
+        while self._heap and self._times.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else FOREVER
+
     def due(self, now: int, most: int) -> Iterator[str]:
         """Take out the names that are due, the oldest first, at most `most`."""
         while most and self._heap and self._heap[0][0] <= now:

@@ -58,7 +58,9 @@ class Intake:
             return None
         case = Case(alert=alert, fresh=self._fresh(alert, record, marked=marked))
         if before is not None and (before.firing or not case.firing):
-            case = msgspec.structs.replace(before, alert=alert, fresh=before.fresh or case.fresh)
+            # Values that move make no held alert young: it waits for the watermarks.
+            fresh = before.fresh or (case.fresh and not alert.update)
+            case = msgspec.structs.replace(before, alert=alert, fresh=fresh)
         if case.firing and not case.incident:
             if case.fresh:
                 case = self._join(store, case, self._written(record))
@@ -68,8 +70,8 @@ class Intake:
         if case.incident:
             self._settle(store, case, self._written(record))
         known = before is not None and before.firing
-        state: State = "resolved" if not case.firing else "level" if known else "firing"
-        return case, point(alert, state)
+        state: State = "update" if alert.update and known else "level" if known else "firing"
+        return case, point(alert, state if case.firing else "resolved")
 
     def admit(self, store: IncidentStore, case: Case, missed: int) -> Case:
         """Let a held alert that still fires be sent now; its incident says that it is late.

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmvitals.window import FOREVER
+from llmvitals.window import FOREVER, SECOND
 
 if TYPE_CHECKING:
     from llmvitals.incidents.view import IncidentView
     from llmvitals.routing import Route
 
+REFRESH: Final = 30 * SECOND
+"""The least time between two edits that only show other values."""
+
 
 class Step(NamedTuple):
     """What to do.
 
-    post: post the message. edit: edit it, since it shows an old state. news: say in its thread what
-    changed about its alerts; answer: what people did. again: repeat that it still fires. due: when to look
-    again (µs).
+    post: post the message. edit: edit it, since it shows an old state. moved: only values
+    have changed. news: say in its thread what changed about its alerts; answer: what people did. again:
+    repeat that it still fires. due: when to look again (µs).
     """
 
     post: bool = False
     edit: bool = False
+    moved: bool = False
     news: bool = False
     answer: bool = False
     again: bool = False
@@ -64,10 +68,16 @@ def _further(view: IncidentView, route: Route, now: int) -> Step:
         times.append(repeat if repeat > now else now + route.repeat)
     acknowledged = incident.acknowledged is not None and "ack" not in sent.said and fires
     asked = incident.asked and "calls" not in sent.said
+    edit, answer = again or view.digest != sent.shown, acknowledged or asked
+    moved = edit and view.standing == sent.standing and not answer
+    if moved and now < sent.edited + REFRESH:
+        edit = moved = False
+        times.append(sent.edited + REFRESH)
     return Step(
-        edit=again or view.digest != sent.shown,
+        edit=edit,
+        moved=moved,
         news=news,
-        answer=acknowledged or asked,
+        answer=answer,
         again=again,
         due=min(times, default=FOREVER),
     )

@@ -13,7 +13,7 @@ from llmvitals.window import SECOND
 if TYPE_CHECKING:
     from llmvitals.record.alert import Alert
 
-State = Literal["firing", "level", "resolved", "acknowledged", "silenced"]
+State = Literal["firing", "level", "update", "resolved", "acknowledged", "silenced"]
 
 
 def point(alert: Alert, state: State, *, at: int | None = None, by: str = "") -> Message:
@@ -38,6 +38,7 @@ def point(alert: Alert, state: State, *, at: int | None = None, by: str = "") ->
             "value": alert.value,
             "limit": alert.limit,
             "seconds": max(when - alert.since, 0) / SECOND,
+            "peak": alert.value if alert.peak is None else alert.peak,
         },
         texts={
             "episode": alert.episode,

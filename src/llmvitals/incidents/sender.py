@@ -184,6 +184,7 @@ class Sender:
             place=Place(*sent.place) if sent.posted else None,
             replies=replies,
             uncertain=incident.id in self.replied and bool(replies),
+            moved=todo.moved,
             since=_since(incident),
         )
         place = await self.delivery.deliver(notification)
@@ -194,7 +195,11 @@ class Sender:
     def _remember(self, store: IncidentStore, view: IncidentView, todo: Step, place: Place | None) -> None:
         """Remember what people have seen; place None: they won't, it was refused for good."""
         incident, sent = view.incident, view.sent
-        changed: dict[str, object] = {"shown": view.digest}
+        changed: dict[str, object] = {
+            "shown": view.digest,
+            "standing": view.standing,
+            "edited": self.limits.clock(),
+        }
         if todo.answer:
             owed = [("ack", incident.acknowledged is not None), ("calls", incident.asked)]
             changed["said"] = tuple(sorted({word for word, wanted in owed if wanted} | set(sent.said)))
@@ -222,7 +227,7 @@ class Sender:
         if todo.news:
             self.meters.count("notifications", result="replied")
         if todo.post:
-            breach = min(case.alert.at for case in view.firing)
+            breach = min(case.alert.changed for case in view.firing)
             seconds = max(self.limits.clock() - breach, 0) / SECOND
             self.meters.observe("breach_to_slack_seconds", seconds)
 

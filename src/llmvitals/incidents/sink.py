@@ -155,6 +155,11 @@ class IncidentSink(Sink):
         self._admit(now)
         return self._drained()
 
+    @property
+    def due(self) -> int:
+        """When the next tick has something to do (µs), if nothing comes in until then; FOREVER: never."""
+        return min(self._agenda.next, self._next_mute_check)
+
     async def rest(self) -> list[Message]:
         """Stop listening, since somebody else has the alerts now; return what people did until then."""
         await self._senders.cancel()
@@ -164,6 +169,10 @@ class IncidentSink(Sink):
         """Give the connections back."""
         await self._senders.cancel()
         await self._senders.close()
+
+    def cases(self) -> list[Case]:
+        """Return all alerts that belong to an incident, as they are known now."""
+        return [case for case in self._store.cases.values() if case.incident]
 
     def health(self) -> str | None:
         """Return why alerts don't reach people at present, and what to do; None when all is well."""

@@ -34,7 +34,7 @@ def judged(alerts: Sequence[Alert], override: Silence | None, now: int) -> Verdi
         for alert in steering
         if alert.status == "firing" and alert.verdict in _WORTH and (alert.ends is None or alert.ends > now)
     ]
-    chief = max(counting, key=lambda alert: (_WORTH[alert.verdict], alert.at), default=None)
+    chief = max(counting, key=lambda alert: (_WORTH[alert.verdict], alert.changed), default=None)
     if chief is None:
         return _verdict(steering[-1], "allow", "the budget has room again")
     if override is not None:
@@ -53,11 +53,11 @@ def _verdict(
         where=alert.gate.where if alert.gate else (),
         reason=reason,
         metric=alert.metric,
-        since=override.starts if override else alert.at,
+        since=override.starts if override else alert.changed,
         until=override.ends if override else alert.ends,
         spent=alert.value,
         limit=alert.limit,
-        # Both are whole nano-dollars; their difference as a float may not be.
-        overshoot=max(0.0, round(alert.value - alert.limit, 9)),
+        overshoot=alert.overspent,
         override=override.by if override else "",
+        at=alert.at,
     )

@@ -77,7 +77,13 @@ class IncidentView:
     @cached_property
     def digest(self) -> str:
         """The same for the same state."""
-        return hashlib.sha256(msgspec.json.encode(self.state)).hexdigest()[:16]
+        return _hashed(self.state)
+
+    @cached_property
+    def standing(self) -> str:
+        """The same for the same state but for values."""
+        alerts = [(alert.episode, *_heard(alert)) for alert in self.state.alerts]
+        return _hashed((replace(self.state, alerts=()), alerts))
 
     @cached_property
     def news(self) -> list[Case]:
@@ -160,6 +166,10 @@ class IncidentView:
     def _as_heard(self, case: Case) -> Alert:
         status, level, verdict = self._last(case) or ("resolved", "", "")
         return msgspec.structs.replace(case.alert, status=status, level=level, verdict=verdict)
+
+
+def _hashed(state: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(state)).hexdigest()[:16]
 
 
 def _heard(alert: Alert) -> Heard:

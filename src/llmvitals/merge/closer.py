@@ -67,10 +67,13 @@ class OpenPaneCache:
     """Caches the unpacked sums of open panes, which rules read again and again.
 
     While one source is far behind the others, hundreds of panes stay open; a frame changes few of them.
+
+    pane_us: the length of a pane, µs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pane_us: int) -> None:
         self._known: dict[bytes, _Known] = {}
+        self._pane_us = pane_us
 
     def at(self, bucket: Bucket, key: bytes) -> Panes:
         """The open panes of a series, as far as they are counted."""
@@ -81,7 +84,9 @@ class OpenPaneCache:
                 continue
             versions = tuple(version for version, _ in slots.values())
             entry = cached.get(pane)
-            current[pane] = entry if entry and entry[0] == versions else (versions, summed(slots))
+            if entry is None or entry[0] != versions:
+                entry = versions, summed(slots, self._pane_us)
+            current[pane] = entry
         self._known[key] = current
         return [(pane, vitals) for pane, (_, vitals) in current.items()]
 
@@ -103,7 +108,7 @@ class PaneCloser:
         self.work = 0
         """How many panes of series were closed, series evaluated and buckets visited so far."""
         self._due_at: dict[int, int] = {}
-        self._open_panes = OpenPaneCache()
+        self._open_panes = OpenPaneCache(plan.pane_us)
         self._rollup = Rollup(plan.pane_us, plan.contributors)
 
     def mark_changed(self, number: int) -> None:
@@ -167,7 +172,7 @@ class PaneCloser:
         to_evaluate: empty while the bucket has not reached the frame's floor, so that open panes are not
         read: otherwise the messages would depend on how the work is split.
         """
-        closed = bucket.close(floor.low)
+        closed = bucket.close(floor.low, self._plan.pane_us)
         self._open_panes.forget(closed)
         stored = {key: panes for key, panes in closed.items() if self._plan.stored(*series_of(key))}
         contents = self._rollup.take(bucket, stored, floor.now)
@@ -175,17 +180,17 @@ class PaneCloser:
         panes = sum(map(len, closed.values()))
         self._counters["panes"] += panes
         keys = dict.fromkeys((*closed, *to_evaluate))
-        rule_floor = self._rule_floor(floor)
+        rule_floor, at_end = self._rule_floor(floor), floor.now >= FOREVER
         if floor.rose:
             due = self._plan.engine.due
             keys |= dict.fromkeys(
-                key for key, state in bucket.rule_states.items() if due(state) <= rule_floor
+                key for key, state in bucket.rule_states.items() if due(state) <= rule_floor or at_end
             )
         self.work += panes + len(keys)
         messages: list[Message] = []
         for key in keys:
             messages += self._evaluate(
-                bucket, key, closed.get(key, []), (rule_floor, to_evaluate.get(key, False))
+                bucket, key, closed.get(key, []), (rule_floor, to_evaluate.get(key, False), at_end)
             )
         return contents, messages if keys or contents or dropped else None
 
@@ -196,9 +201,14 @@ class PaneCloser:
         panes = MINUTE // self._plan.pane_us
         return -(-floor.low // panes) * panes
 
-    def _evaluate(self, bucket: Bucket, key: bytes, closed: Panes, at: tuple[int, bool]) -> list[Message]:
-        """Evaluate the rules on one series. at: the floor, and whether open panes are read."""
-        floor, read_open = at
+    def _evaluate(
+        self, bucket: Bucket, key: bytes, closed: Panes, at: tuple[int, bool, bool]
+    ) -> list[Message]:
+        """Evaluate the rules on one series.
+
+        at: the floor, whether open panes are read, and whether the log ends there.
+        """
+        floor, read_open, at_end = at
         view, series = series_of(key)
         rule_state = bucket.rule_states.pop(key, {})
         results: list[Alert | Point]
@@ -208,6 +218,8 @@ class PaneCloser:
             results = self._plan.engine.advance(
                 view, series, rule_state, floor=floor, closed=closed, opened=opened
             )
+            if rule_state and at_end:
+                results += self._plan.engine.finish(view, series, rule_state, floor)
             if rule_state:
                 bucket.rule_states[key] = rule_state
         else:

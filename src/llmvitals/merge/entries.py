@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain, repeat
 from typing import NamedTuple
 
 from llmvitals.merge.bucket import slot_of
@@ -45,7 +46,8 @@ def by_bucket(
     """
     placed: dict[int, list[PlacedEntry]] = {}
     low, oldest = sources.low, sources.oldest(frame.source, plan.inputs)
-    for entry in frame.entries:
+    late = ((entry, entry.quarter) for entry in frame.late)
+    for entry, quarter in chain(zip(frame.entries, repeat(None)), late):
         home, arm = plan.home(entry.view, entry.series)
         if not plan.wants(entry.view, home):
             counters["unknown"] += 1
@@ -62,7 +64,7 @@ def by_bucket(
             continue
         moved = entry.pane < low
         key = own if home is entry.series else series_key(entry.view, home)
-        slot = slot_of(frame.source, arm, closed=entry.pane if moved else None, cut=cut)
+        slot = slot_of(frame.source, arm, closed=entry.pane if moved else None, quarter=quarter, cut=cut)
         eager = plan.eager(entry.view) and OTHER not in home
         placed_entry = PlacedEntry(pane, key, slot, (frame.version, entry.vitals), eager, moved)
         placed.setdefault(plan.bucket(key), []).append(placed_entry)

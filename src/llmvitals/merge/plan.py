@@ -35,6 +35,9 @@ class Rules(Protocol):
     def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         """Resolve the alerts in the state of a series that no rule reads any more."""
 
+    def finish(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> list[Alert]:
+        """Return what is due for a series because the log ends at the floor."""
+
     def advance(
         self,
         view: str,
@@ -73,6 +76,11 @@ class NoRules:
 
     def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         del state, floor
+        return []
+
+    def finish(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> list[Alert]:
+        """Nothing."""
+        del view, series, state, floor
         return []
 
     def advance(self, *step: object, **panes: object) -> list[Alert | Point]:

@@ -21,9 +21,9 @@ LONGER = {name: length for name, length in ROLLUPS.items() if length > MINUTE}
 class Rollup:
     """Rolls up panes. pane_us: length of a pane, µs. contributors: how many a point shows.
 
-    Law: the content of a window is the exact sum of its panes, except for contributors, which are cut to
-    `contributors × SPARE` for each kind whenever a minute is complete (at the same points in every replay),
-    and for scores, of which a series keeps the scores.MOST names that came first in a day.
+    Law: the content of a window is the exact sum of its panes, late calls too, except for contributors, which
+    are cut to `contributors × SPARE` for each kind whenever a minute is complete (at the same points in every
+    replay), and for scores, of which a series keeps the scores.MOST names that came first in a day.
     """
 
     pane_us: int
@@ -34,7 +34,8 @@ class Rollup:
         changed: Contents = {}
         name = duration_text(self.pane_us)
         for key, panes in closed.items():
-            for pane, vitals in panes:
+            for pane, apart in panes:
+                vitals = apart.whole()
                 start = pane * self.pane_us
                 if self.pane_us < MINUTE:
                     changed[name, start, key] = vitals

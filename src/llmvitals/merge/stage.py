@@ -37,7 +37,7 @@ class Merge(Stage):
     even depend on their order: for each source the greatest version counts, so stale and repeated frames
     change nothing. A pane closes once, when the floors of all sources have passed it; entries below their
     source's own floor are ignored. If a source appears late, its entries of closed panes are counted in the
-    oldest open pane, and all of their calls in `late_calls`. It does not matter which frame announces the
+    oldest open pane, and all of their calls are late ones. It does not matter which frame announces the
     source first.
 
     shard: the partition. parts: the newest version of each part of its checkpoint; without a manifest it
@@ -199,7 +199,7 @@ class Merge(Stage):
         Entries come before the floor, because the floor closes their panes.
         """
         self.counters["frames"] += 1
-        self.counters["entries"] += len(frame.entries)
+        self.counters["entries"] += len(frame.entries) + len(frame.late)
         admits = partial(self.roster.admits, offset)
         entries = by_bucket(frame, self._plan, self._sources, self.counters, admits=admits)
         low = self._sources.low

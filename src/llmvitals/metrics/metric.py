@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -40,6 +41,7 @@ class Metric:
     counts of the point. worse: the direction in which it gets worse. compared: how `regression` compares it
     with past hours, "" if it can't; logs: the sketch or the sum that holds the logarithms for "log_mean".
     watched: `change` watches it if a rule names no metrics. sentence: completes "12 % of …" in an alert.
+    lowest, highest: no value lies below or above.
     """
 
     unit: Unit
@@ -60,6 +62,8 @@ class Metric:
     logs: str = ""
     watched: bool = False
     sentence: str = ""
+    lowest: float = 0.0
+    highest: float = math.inf
 
     def __post_init__(self) -> None:
         if self.field and self.under == SECONDS:
@@ -74,6 +78,11 @@ class Metric:
         These follow the traffic, and one call is enough to compute them.
         """
         return not (self.sketch or self.top or self.score) and self.under in ("", SECONDS)
+
+    @property
+    def counts_late(self) -> bool:
+        """Whether it is about late calls."""
+        return "late_calls" in self.over
 
     @property
     def sums(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ sketch.counters.SUMS first.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,7 +38,7 @@ def _rate(text: str, *sums: str, unit: Unit = "per_s", per: float = 1) -> Metric
 
 def _share(text: str, part: str, of: str = "calls", **more: Any) -> Metric:
     """A share of calls: the number of calls under it is known, so it can be compared with the past."""
-    settings: dict[str, Any] = {"compared": "share", "watched": True, **more}
+    settings: dict[str, Any] = {"compared": "share", "watched": True, "highest": 1, **more}
     return Metric(unit="share", text=text, over=(part,), under=of, counted=of, **settings)
 
 
@@ -45,7 +46,7 @@ def _part(text: str, part: str, of: str, sentence: str) -> Metric:
     """A share of tokens: no number of calls is under it."""
     return Metric(
         unit="share", text=text, over=(part,), under=of, counted="usage_calls", watched=True,
-        worse="down" if part == "cached_tokens" else "up", sentence=sentence,
+        worse="down" if part == "cached_tokens" else "up", sentence=sentence, highest=1,
     )  # fmt: skip
 
 
@@ -116,7 +117,8 @@ METRICS: Final[dict[str, Metric]] = {
         "calls that came late", "late_calls", watched=False, sentence="the calls came late"
     ),
     "duplicate_share": _share(
-        "copies, for each call", "duplicates", watched=False, sentence="the calls came twice"
+        "copies, for each call", "duplicates", watched=False, sentence="the calls came twice",
+        highest=math.inf,
     ),
     "truncated_share": _share(
         "answers that ended at their token limit", "truncated_calls",
@@ -140,6 +142,7 @@ METRICS: Final[dict[str, Metric]] = {
     "unscored_share": _share(
         "evaluations without a score, for each call", "unscored_calls",
         measurement=TOXICITY, field="unscored_share", sentence="the calls could not be scored",
+        highest=math.inf,
     ),
     "embedded_share": _share(
         "calls that came with an embedding", "embedded_calls", sentence="the calls came with an embedding"
@@ -171,6 +174,7 @@ METRICS: Final[dict[str, Metric]] = {
         unit="share", text="money that caches saved, of what all calls had cost without any cache",
         over=("gross_cost_nano",), less=("cost_nano",), under="gross_cost_nano", counted="priced_calls",
         worse="down", watched=True, sentence="the money was saved by caches",
+        lowest=-math.inf, highest=1,
     ),
     "toxicity_share": _share(
         "scored calls that are toxic", "toxic_calls", "toxicity_count", field="toxicity_share",
@@ -178,7 +182,7 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "toxicity_mean": _mean(
         "score", "toxicity of the scored calls", "toxicity_micro", of="toxicity_count", per=MICRO,
-        field="toxicity_mean", compared="mean", watched=True,
+        field="toxicity_mean", compared="mean", watched=True, highest=1,
     ),
     "documents_per_retrieval_mean": _mean(
         "count", "documents found by a search", "documents", of="retrievals", worse="down", watched=True
@@ -189,7 +193,7 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "retrieval_top_score_mean": _mean(
         "score", "score of the best document of a search", "top_score_micro", of="top_score_count", per=MICRO,
-        field="retrieval_top_score_mean", worse="down", compared="mean", watched=True,
+        field="retrieval_top_score_mean", worse="down", compared="mean", watched=True, lowest=-math.inf,
     ),
     "latency_mean": _mean(
         "ms", "time that a call took", "latency_us", of="latency_count", per=_MILLI,
@@ -232,7 +236,9 @@ METRICS: Final[dict[str, Metric]] = {
         "output_tokens_per_s", "output_tokens_per_s", "tokens_per_s", "output tokens a second of a call",
         qs=(5, 10, 50, 90, 95, 99), worse="down",
     ),
-    **_percentiles("toxicity", "toxicity", "score", "toxicity of a scored call", measurement=TOXICITY),
+    **_percentiles(
+        "toxicity", "toxicity", "score", "toxicity of a scored call", measurement=TOXICITY, highest=1
+    ),
 }  # fmt: skip
 """Name in rules and queries → the metric. There is also `score.NAME_mean` of each score by its name."""
 
@@ -258,7 +264,7 @@ def metric_of(name: Any) -> Metric:
     if isinstance(name, str) and (score := _SCORE.fullmatch(name)):
         return Metric(
             unit="score", text=f"mean of the score {score[1]}", under="count", per=MICRO, score=score[1],
-            worse="down", compared="mean", watched=True,
+            worse="down", compared="mean", watched=True, lowest=-math.inf,
         )  # fmt: skip
     if isinstance(name, str) and name in METRICS:
         return METRICS[name]

@@ -137,7 +137,9 @@ class Delivery:
 
     async def _edit(self, notification: Notification) -> Answer:
         # All channels share the edits: waiting for many others would hold up the whole round.
-        await self._edits.turn(self._limits.patience)
+        limits = self._limits
+        spare = -limits.edit_pace * (limits.edit_burst // 2)
+        await self._edits.turn(spare if notification.moved else limits.patience)
         return await self._notifier.edit(
             notification.place or Place(), notification.state, plain=notification.plain
         )

@@ -26,11 +26,12 @@ def figure(alert: Alert) -> str:
     return " · ".join(filter(None, (of, percent(alert.value, alert.limit))))
 
 
-def value(alert: Alert) -> str:
-    """Just the value: `6.24 s`, `1.8 × its threshold`, `2 metrics changed`."""
-    text = amount(alert.value, alert.unit)
+def value(alert: Alert, *, peak: bool = False) -> str:
+    """Just the value, or the worst so far: `6.24 s`, `1.8 × its threshold`, `2 metrics changed`."""
+    number = alert.peak if peak and alert.peak is not None else alert.value
+    text = amount(number, alert.unit)
     words = STATISTICS.get(alert.metric)
-    return words.said(alert.value, text) if words else text
+    return words.said(number, text) if words else text
 
 
 def bound(alert: Alert) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Final
 
 from rich.box import Box
@@ -58,6 +59,15 @@ def draw(message: Notice, channel: str = "") -> RenderableType:
     where = f"{channel} · " if channel else ""
     parts.append(Text(f"{where}{message.footer}", style="dim"))
     return Panel(Group(*parts), box=_BAR, border_style=colour, expand=False, padding=(0, 1))
+
+
+def text(state: MessageState, channel: str = "") -> str:
+    """The message as lines of plain text."""
+    plain = terminal(file=io.StringIO(), width=100, no_color=True, highlight=False)
+    with plain.capture() as captured:
+        plain.print(draw(notice(state), channel))
+    lines = (line.removeprefix("▌").strip() for line in captured.get().splitlines())
+    return "\n".join(lines).strip()
 
 
 def _line(line: AlertLine) -> Text:

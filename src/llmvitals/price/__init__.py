@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
@@ -20,6 +20,10 @@ __all__ = ["Cost", "Prices", "Reason", "nano"]
 
 _REMEMBERED: Final = 10_000
 _FAR_OFF: Final = 100
+_NEWEST: Final = 4_102_444_800_000
+"""A time after the start of every price list: the year 2100, ms."""
+_FEW: Final = 1_000
+"""Tokens below the tiers of every price list, and enough for exact prices."""
 MOST_GIVEN: Final = 10**13
 """A given cost is at most 10,000 dollars, and so is the cost without a cache that is derived from it."""
 
@@ -79,6 +83,21 @@ class Prices:
                 self._rates.clear()
             rate = self._rates[key] = self._rate(*key)
         return rate(call)
+
+    def ratio(self, model: str) -> float | None:
+        """The newest list price of an answer token in prompt tokens; 0 if its tokens cost nothing.
+
+        None for a model without a known price, or with a price for one kind of tokens only.
+        """
+        call: dict[str, Any] = {"id": "", "ts": _NEWEST, "model": model}
+        none, prompt, answer = (
+            self.listed(Call(**call, input_tokens=size, output_tokens=output))[0]
+            for size, output in ((0, 0), (_FEW, 0), (0, _FEW))
+        )
+        if none is None or prompt is None or answer is None:
+            return None
+        prompt, answer = prompt - none, answer - none
+        return answer / prompt if prompt and answer else None if prompt or answer else 0.0
 
     def _rate(self, provider: str | None, model: str, tier: str | None) -> Rate:
         providers, model = self._snapshot.providers, model.lower()

@@ -59,7 +59,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     spend calls for: "warn" or "block". gate: of such a budget, firing or not, which calls the verdict is for.
     trend: how the value went, oldest first, [] where nobody knows. reason: why it was resolved, where that
     is not because the value is back below its limit ("too few calls"), else "". peak: the worst value since
-    it began, never None once read. update: only its values have moved since the record before; that is no
+    it began, never None once read. changed: when its status or level last changed; 0 in records before it was
+    written, then `at` once read. update: only its values have moved since the record before; that is no
     change of its state. outlook: of a budget. unpriced: of the calls that a value in dollars is of, how many
     have no price, and how many there are; None where all are priced.
     text of people's calls is never in it: exemplars are trace ids (call ids where there is none).
@@ -97,6 +98,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     bound: Bound | Literal[""] = ""
     reason: str = ""
     peak: float | None = None
+    changed: int = 0
     update: bool = False
     outlook: Outlook | None = None
     unpriced: tuple[int, int] | None = None
@@ -104,6 +106,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.bound:
             msgspec.structs.force_setattr(self, "bound", _BOUNDS.get(self.kind, "limit"))
+        if not self.changed:
+            msgspec.structs.force_setattr(self, "changed", self.at)
         if self.peak is None:
             msgspec.structs.force_setattr(self, "peak", self.value)
         if (

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
 from zlib import crc32
 
 import msgspec
+
+TAG: Final = 1
+"""Tells a frame from other records; see `baseline_command`."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -16,14 +20,23 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     vitals: bytes
 
 
-class Frame(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """The entries of one source for one shard. Its tag is 1 (see `baseline_command`).
+class LateEntry(Entry, frozen=True, array_like=True):
+    """Of the calls that came after their own pane had closed: those of one quarter of an hour.
+
+    pane: the one that they are counted in. quarter: that of their own time, µs // window.QUARTER_HOUR.
+    """
+
+    quarter: int
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True, tag=TAG):
+    """The entries of one source for one shard.
 
     source: topic/partition. sources: source topic → its number of partitions, all of which merge waits for.
     shard, shards: the partition of the partials, and how many there are. floor: every pane of this source
     below it is complete and acknowledged (pane index; a frame without entries is a heartbeat). version: the
     source offset up to which the entries are counted; at one version every worker sends the same entries.
-    pane_us: the length of a pane, µs.
+    pane_us: the length of a pane, µs. late: entries of late calls, which `entries` do not contain.
     """
 
     source: str
@@ -34,10 +47,14 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, tag=1):
     version: int
     pane_us: int
     entries: tuple[Entry, ...] = ()
+    late: tuple[LateEntry, ...] = ()
 
     def encode(self) -> bytes:
-        """Return it as canonical msgpack: equal frames have equal bytes."""
-        return _encoder.encode(self)
+        """Return it as canonical msgpack: equal frames have equal bytes.
+
+        Without late calls these are the bytes that versions without `late` write.
+        """
+        return _encoder.encode(self if self.late else (TAG, *msgspec.structs.astuple(self)[:-1]))
 
     @classmethod
     def decode(cls, data: bytes) -> Frame:

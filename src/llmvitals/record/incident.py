@@ -55,10 +55,11 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a notifier has said of an incident.
 
     posted: there is a message; place: where (see Place), both "" where it has none; doubt: there may be one
-    that we don't know of. shown: the digest of the state that it shows. Wall clock (µs): spoke, when the
+    that we don't know of. shown: the digest of the state that it shows; standing: that of the state but for
+    values. Wall clock (µs): spoke, when the
     message was posted or replied to; again, when it was last repeated that it still fires. hushed: it was not
     updated while the incident was muted, and people will hear when it is again. said: which answers to people
-    ("ack", "calls") are in the thread.
+    ("ack", "calls") are in the thread. edited: when the message last changed.
     """
 
     posted: bool = False
@@ -69,6 +70,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     again: int = 0
     hushed: bool = False
     said: tuple[str, ...] = ()
+    standing: str = ""
+    edited: int = 0
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True, tag="incident", omit_defaults=True):
@@ -107,11 +110,12 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, tag="incident", omit_d
     sent: dict[str, Sent] = {}
 
     def __post_init__(self) -> None:
-        former = Sent(**{name: getattr(self, name) for name in Sent.__struct_fields__})
+        names = [name for name in Sent.__struct_fields__ if name in self.__struct_fields__]
+        former = Sent(**{name: getattr(self, name) for name in names})
         if former == _NOTHING:
             return
         msgspec.structs.force_setattr(self, "sent", {FIRST: former, **self.sent})
-        for name in Sent.__struct_fields__:
+        for name in names:
             msgspec.structs.force_setattr(self, name, getattr(_NOTHING, name))
 
     @property

@@ -17,7 +17,8 @@ class Notification:
     place: the message to edit, None to post one in `channel`. replies: for its thread, oldest first; a
     notifier without threads posts the state again if there are any. uncertain: any of it may have been said
     without our knowing, as after a restart. since: no message about it can be older (s since 1970). plain:
-    without markup, because the notifier refused it. sent: the message says the state, the replies are left.
+    without markup, because the notifier refused it. moved: only values have changed, so others go first.
+    sent: the message says the state, the replies are left.
     """
 
     state: MessageState
@@ -27,4 +28,5 @@ class Notification:
     uncertain: bool = False
     since: float = 0.0
     plain: bool = False
+    moved: bool = False
     sent: bool = False

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from llmvitals.record.alert import Outlook
+from llmvitals.record.alert import Outlook
 
 Verdict = Literal["breach", "hold", "clear", "none"]
 """Beyond the limit; unchanged, such as between the limit and the release; normal; too few calls."""

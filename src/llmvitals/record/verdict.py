@@ -31,7 +31,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     series, where: see Gate ({} and (): all calls). since, until: µs; since: when the spend came to what it
     says. until: when it ends by itself, because the period is over (None for a rolling budget), or what
-    lifts it. spent, limit, overshoot: dollars when metric is "cost", else tokens or calls.
+    lifts it. spent, limit, overshoot: as of `at` (µs), the time of the calls; dollars when metric is "cost",
+    else tokens or calls.
     override: who lifted it, if somebody did. A series without a record may call: what is over is deleted.
     """
 
@@ -47,6 +48,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     limit: float = 0.0
     overshoot: float = 0.0
     override: str = ""
+    at: int | None = None
 
     @property
     def key(self) -> bytes:

@@ -74,6 +74,15 @@ class Vitals:
         """A copy with only the `most` heaviest contributors of each kind."""
         return replace(self, contributors=top_k.cut(self.contributors, most))
 
+    @property
+    def on_time(self) -> bool:
+        """Whether anything but late calls is in it."""
+        return not self.late or any(self.sums) or bool(self.scores or self.meaning)
+
+    def whole(self) -> Vitals:
+        """All calls, late ones too; without arms."""
+        return merged([self, *self.late.values()]) if self.late else self
+
     def marked_late(self) -> Vitals:
         """A copy in which all calls are late."""
         sums = list(self.sums)

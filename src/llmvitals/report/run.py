@@ -49,7 +49,7 @@ async def history(
     """
     span = _span(since, clock)
     found = await changes(settings, span.begin, span.end)
-    return [change for change in found if rule is None or change.rule == rule]
+    return [change for change in found if change.state != "update" and rule in (None, change.rule)]
 
 
 async def report(settings: Settings, since: str, zone: str = "UTC", *, clock: Clock = time.time) -> Report:

@@ -107,11 +107,11 @@ def _continued(known: PastAlert, change: Change) -> PastAlert:
     episode = known.episode
     if change.state == "acknowledged":
         return known if known.acknowledged else replace(known, acknowledged=change.at, by=change.by)
-    if change.state == "resolved":
-        return replace(known, episode=replace(episode, end=change.at))
-    if change.state == "level":
-        return replace(known, episode=replace(episode, level=change.level, worst=change.value))
-    return known
+    if change.state == "silenced":
+        return known
+    level, end = change.level or episode.level, change.at if change.state == "resolved" else None
+    newest = replace(episode, level=level, worst=begun(change).worst, limit=change.limit, end=end)
+    return replace(known, episode=newest)
 
 
 def _line(record: Record, mine: Sequence[PastAlert], zone: ZoneInfo) -> RuleSummary:

@@ -8,12 +8,12 @@ import msgspec
 
 from llmvitals.rootcause.change import Period
 from llmvitals.sketch import top_k
-from llmvitals.window import HOUR, MINUTE
+from llmvitals.window import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-SCALES: Final = (2 * MINUTE, 10 * MINUTE, HOUR)
+SCALES: Final = (2 * MINUTE, 10 * MINUTE, HOUR, DAY)
 """The lengths of the periods, µs; each divides the next."""
 RECENT_SCALES: Final = 2
 """This many scales count as recent. The coarser ones keep neither sessions nor exemplars."""
@@ -40,9 +40,9 @@ def pack(parts: Sequence[Part | None] = (None,) * (2 * len(SCALES) - 1)) -> byte
 
 
 def unpack(data: bytes) -> Parts:
-    """Decode what `pack` encoded."""
+    """Decode what `pack` encoded, an older version with fewer scales too."""
     parts: Parts = msgspec.msgpack.decode(data)
-    return parts
+    return [*parts, *[None] * (2 * len(SCALES) - 1 - len(parts))]
 
 
 def push(parts: Parts, scale: int, part: Part) -> None:
@@ -74,12 +74,12 @@ def add(into: Part, part: Part) -> None:
     into[3] = exemplars([into[3], part[3]])
 
 
-def period(length: int, parts: Sequence[Part]) -> Period:
-    """Join parts; length: µs."""
+def period(end: int, parts: Sequence[Part]) -> Period:
+    """Join parts, the newest first; end: event time, µs."""
     total = top_k.NO_SHARE
     for part in parts:
         total = top_k.add(total, part[1])
-    return Period(length, total, top_k.merge_contributors(part[2] for part in parts))
+    return Period(end - parts[-1][0], total, top_k.merge_contributors(part[2] for part in parts), end)
 
 
 def exemplars(parts: Iterable[top_k.Exemplars]) -> top_k.Exemplars:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 REST: Final = ""
 """The key of the calls that no named key covers."""
+TOKENLESS: Final = "tokenless"
+"""A kind with one key, REST: the number of calls without known tokens."""
 HIDDEN: Final = 2
 """A key that is missing in one period is new (or gone) if its weight is at least this multiple of what the
 rest of that period could hide; otherwise it belongs to the rest of both periods."""

@@ -9,8 +9,10 @@ import msgspec
 
 from llmvitals.record.alert import Heavy
 from llmvitals.rootcause import history as past
+from llmvitals.rootcause.keys import REST, TOKENLESS
+from llmvitals.rootcause.periods import compared
 from llmvitals.sketch import top_k
-from llmvitals.window import HOUR, MINUTE
+from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -21,14 +23,11 @@ if TYPE_CHECKING:
     Panes = Sequence[tuple[int, Vitals]]
 
 RECENT: Final = 30 * MINUTE
-OLDEST: Final = 3 * HOUR
-"""The greatest age of a period that is compared with now, µs."""
 KINDS: Final = ("user", "session", "key", "prompt", "model")
+"""Kinds of contributors that are kept; where several have most, the first is named."""
 NAMES: Final = 3
 """Names of each kind in an alert."""
 IDS: Final = 5
-ENOUGH: Final = 30
-"""The calls that the shortest period needs."""
 
 
 def fixed_kinds(labels: Iterable[str]) -> frozenset[str]:
@@ -40,8 +39,7 @@ def fixed_kinds(labels: Iterable[str]) -> frozenset[str]:
 class RecentContributors:
     """Keeps for each of past.SCALES the period that is being filled, and a full one.
 
-    A full period is added to the next scale when another is full. The last 2 to 24 minutes count as now, and
-    are compared with up to 2 hours before.
+    A full period is added to the next scale when another is full.
 
     fixed: kinds that the series fixes; they are left out. State (plain data): "now", the past.Part that is
     being filled, and "past", the others packed.
@@ -78,9 +76,7 @@ class RecentContributors:
 
         first: the kind of exemplar ("latency" or "cost") that comes first.
         """
-        recent = [
-            part for part in self._parts(state)[: 2 * past.RECENT_SCALES] if part and part[0] >= at - RECENT
-        ]
+        recent = self._recent(state, at)
         names = top_k.merge_contributors(part[2] for part in recent)
         rows = [
             (rank, Heavy(kind, name, *share[:3]))
@@ -93,21 +89,20 @@ class RecentContributors:
         ids = dict.fromkeys(name for kind in kinds for _, name in worst[kind])
         return [row for _, row in rows], list(ids)[:IDS]
 
-    def periods(self, state: dict[str, Any], at: int) -> tuple[Period, Period] | None:
-        """The period before, and now (up to `at`, µs); None if there is nothing to compare.
+    def lately(self, state: dict[str, Any], at: int) -> Period | None:
+        """The time that `top` is of; None without calls in it."""
+        recent = self._recent(state, at)
+        return past.period(at, recent) if recent else None
 
-        Now is the last 2 to 4 minutes, or the last 12 to 24 if they hold few calls.
-        """
-        parts = [part if part and part[0] >= at - OLDEST else None for part in self._parts(state)]
-        for scale in range(1, past.RECENT_SCALES + 1):
-            now, before = (list(filter(None, some)) for some in (parts[: 2 * scale], parts[2 * scale :]))
-            if not (now and before):
-                break
-            start = now[-1][0]
-            latest = past.period(at - start, now)
-            if latest.total[0] >= ENOUGH or scale == past.RECENT_SCALES:
-                return past.period(start - before[-1][0], before), latest
-        return None
+    def periods(
+        self, state: dict[str, Any], at: int, alert: dict[str, Any], *, slow: bool = False
+    ) -> tuple[Period, Period] | None:
+        """The period before an alert, and now; see periods.compared."""
+        return compared(self._parts(state), at, alert, slow=slow)
+
+    def _recent(self, state: dict[str, Any], at: int) -> list[past.Part]:
+        parts = self._parts(state)[: 2 * past.RECENT_SCALES]
+        return [part for part in parts if part and part[0] >= at - RECENT]
 
     def _parts(self, state: dict[str, Any]) -> past.Parts:
         return [state["now"], *past.unpack(state["past"])] if "past" in state else []
@@ -122,4 +117,6 @@ class RecentContributors:
             for kind in KINDS
             if kind not in self.fixed and (latest := vitals.contributors.get(kind))
         }
+        if tokenless := total("calls") - total("usage_calls"):
+            names[TOKENLESS] = {REST: (tokenless, 0, 0, 0, 0, 0)}
         return [start, share, names, vitals.exemplars]

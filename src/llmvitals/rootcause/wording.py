@@ -22,10 +22,11 @@ WORDS: Final = {
     "answers": ("longer answers", "shorter answers"),
     "price": ("a higher price", "a lower price"),
     "cache": ("fewer cache hits", "more cache hits"),
+    "fee": ("a higher cost per call", "a lower cost per call"),
     "time": ("slower answers", "faster answers"),
 }
 """Factor → its words when it increases and when it decreases the metric."""
-_SWAPS: Final = (("price", "prompt"), ("price", ""), (MIX, "model"))
+_SWAPS: Final = (("price", "prompt"), ("price", ""), ("fee", "prompt"), ("fee", ""), (MIX, "model"))
 """Factor and kind of key that may mean one model in place of another."""
 _BY: Final = {"user": "by", "key": "by key", "prompt": "in", "model": "of"}
 
@@ -39,12 +40,12 @@ def describe(comparison: Comparison, factor: str, part: int) -> str:
         return swapped
     if factor == MIX:
         gained = max(comparison.keys, key=lambda name: (comparison.shift(comparison.keys[name]), name))
-        return f"a shift to {_shortened(comparison.keys[gained].label)}" if gained else "another mix of calls"
+        return f"a shift to {shortened(comparison.keys[gained].label)}" if gained else "another mix of calls"
     sign = 1 if part > 0 else -1
     key, effect = max(by_key(comparison.effects, factor).items(), key=lambda item: (item[1] * sign, item[0]))
     if key == REST or effect * sign < CARRIES * part * sign:
         return WORDS[factor][part < 0]
-    return f"{WORDS[factor][part < 0]} {_BY[comparison.kind]} {_shortened(comparison.keys[key].label)}"
+    return f"{WORDS[factor][part < 0]} {_BY[comparison.kind]} {shortened(comparison.keys[key].label)}"
 
 
 def share(part: float) -> str:
@@ -52,12 +53,11 @@ def share(part: float) -> str:
     return f"{'−' if part < 0 else ''}{abs(part) * 100:.0f} %"
 
 
-def period_text(length: int) -> str:
-    """The length of the period before (µs), in round numbers."""
+def period_text(length: int, *, later: bool = False) -> str:
+    """The length of the period before (µs), in round numbers. later: it does not end where now begins."""
     minutes, hours = round(length / MINUTE), round(length / HOUR)
-    if minutes < 50:
-        return f"the {minutes} min before"
-    return "the hour before" if hours <= 1 else f"the {hours} h before"
+    text = f"{minutes} min" if minutes < 50 else "hour" if hours <= 1 else f"{hours} h"
+    return f"the {text} before{' the alert' if later else ''}"
 
 
 def _callers(comparison: Comparison, *, more: bool) -> str:
@@ -69,7 +69,7 @@ def _callers(comparison: Comparison, *, more: bool) -> str:
         for name, key in sorted(keys_of(kind, comparison.before, comparison.now).items()):
             shifted = comparison.shift(key) if more else -comparison.shift(key)
             if name != REST and (key.now[0] - key.before[0]) / change >= CARRIES and shifted >= SHIFTED:
-                return f" {_BY[kind]} {_shortened(key.label)}"
+                return f" {_BY[kind]} {shortened(key.label)}"
     return ""
 
 
@@ -82,8 +82,9 @@ def _swapped(comparison: Comparison, part: int) -> str:
     gained, lost = (pick(shifts, key=lambda name: (shifts[name], name)) for pick in (max, min))
     if mixed / part < 1 / 2 or shifts[gained] < SHIFTED or shifts[lost] > -SHIFTED:
         return ""
-    return f"{_shortened(gained)} instead of {_shortened(lost)}"
+    return f"{shortened(gained)} instead of {shortened(lost)}"
 
 
-def _shortened(name: str) -> str:
+def shortened(name: str) -> str:
+    """A name, cut to LONGEST."""
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"

@@ -46,10 +46,37 @@ class Evidence:
         return {**{name: getattr(self, name) for name in names}, "trend": [*self.trend]}
 
 
-def resolve_last(state: Mapping[str, Any], at: int, reason: str) -> Alert:
-    """Resolve an alert without a reading: its last alert, resolved at `at` (µs) for the reason."""
+def last_sent(state: Mapping[str, Any]) -> Alert:
+    """A firing alert as it was sent last, but with its worst value so far."""
     last = msgspec.convert(state["alert"], Alert)
-    return msgspec.structs.replace(last, status="resolved", at=at, until=at, reason=reason, trend=[])
+    return msgspec.structs.replace(last, peak=_peak(state, last.value))
+
+
+def resolve_last(state: Mapping[str, Any], at: int, reason: str) -> Alert:
+    """Resolve an alert without a reading, at a time (µs): otherwise it is as it was sent last."""
+    ended = {"status": "resolved", "at": at, "changed": at, "until": at, "reason": reason, "update": False}
+    return msgspec.structs.replace(last_sent(state), **ended, trend=[])
+
+
+def build_update(
+    rule: Rule,
+    series: Mapping[str, str],
+    reading: Reading,
+    *,
+    state: Mapping[str, Any],
+    evidence: Evidence | None = None,
+) -> Alert:
+    """The record of values that have moved while the alert fires; what they do not say stays as it was.
+
+    evidence: None: as it was.
+    """
+    last = msgspec.convert(state["alert"], Alert)
+    evidence = evidence or Evidence(last.heaviest, last.exemplars, last.cause, last.trend)
+    reading = reading._replace(
+        note=reading.note or last.note, ends=reading.ends or last.ends, steer=last.verdict, facet=last.facet
+    )
+    alert = build_alert(rule, series, reading, state=state, evidence=evidence)
+    return msgspec.structs.replace(alert, update=True, changed=last.changed)
 
 
 def build_alert(
@@ -58,11 +85,7 @@ def build_alert(
     """The alert for the change that a reading made to an alert state (see AlertState)."""
     reading = reading._replace(level=state["level"])
     names = values(rule, series, reading)
-    texts = {name: rendered(template, names) for name, template in rule.annotations.items()}
-    if reading.gone:
-        texts["summary"] = rendered(NO_DATA_SUMMARY, names)
-    elif reading.facet and "{note}" not in rule.annotations.get("summary", ""):
-        texts["summary"] = rendered(rule.condition.facets[reading.facet], names)
+    texts = _texts(rule, reading, names)
     key, condition = fingerprint(rule.name, dict(series)), rule.condition
     return Alert(
         rule=rule.name,
@@ -77,6 +100,7 @@ def build_alert(
         unit="count" if reading.gone else condition.unit,
         value=reading.value,
         limit=reading.limit,
+        peak=_peak(state, reading.value),
         bound="limit" if reading.gone else condition.bound,
         level=reading.level,
         facet=reading.facet,
@@ -87,6 +111,7 @@ def build_alert(
         window=condition.window_text,
         since=state["since"],
         at=state["at"],
+        changed=state.get("changed", state["at"]),
         until=None if reading.verdict == "breach" else state["at"],
         summary=texts.get("summary") or rendered(condition.summary, names),
         annotations=texts,
@@ -95,6 +120,21 @@ def build_alert(
         unpriced=reading.unpriced,
         **evidence.fields,
     )
+
+
+def _texts(rule: Rule, reading: Reading, names: Mapping[str, str]) -> dict[str, str]:
+    """The annotations of an alert."""
+    texts = {name: rendered(template, names) for name, template in rule.annotations.items()}
+    if reading.gone:
+        texts["summary"] = rendered(NO_DATA_SUMMARY, names)
+    elif reading.facet and "{note}" not in rule.annotations.get("summary", ""):
+        texts["summary"] = rendered(rule.condition.facets[reading.facet], names)
+    return texts
+
+
+def _peak(state: Mapping[str, Any], value: float) -> float:
+    """The worst value since the alert began; states of former versions do not know it."""
+    return float(state["peak"][0]) if "peak" in state else value
 
 
 def _gate(condition: Kind, series: Mapping[str, str]) -> Gate | None:

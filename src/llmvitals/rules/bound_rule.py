@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from llmvitals.rules.condition.detector import Detector
     from llmvitals.rules.rule import Rule
 
+    Panes = Sequence[tuple[int, Vitals]]
+
 
 @dataclass(frozen=True, slots=True)
 class BoundRule:
@@ -33,16 +35,32 @@ class BoundRule:
 
     @classmethod
     def bind(
-        cls, rule: Rule, pane: int, labels: Mapping[str, str], entry: dict[str, Any] | None
+        cls,
+        rule: Rule,
+        pane: int,
+        labels: Mapping[str, str],
+        entry: dict[str, Any] | None,
+        *,
+        updates: bool = True,
     ) -> BoundRule:
-        """Bind a rule to a series. pane: µs. entry: what was kept of the rule; kept if its shape fits."""
+        """Bind a rule to a series. pane: µs. entry: what was kept of the rule; kept if its shape fits.
+
+        updates: whether alerts are sent again when only their values move.
+        """
         detector = rule.condition.detector(pane, tuple(labels[name] for name in rule.condition.by))
         no_data = NoDataPolicy(rule.no_data, pane)
         shape = detector.shape + no_data.shape
         if entry is None or entry.get("shape") != shape:
             entry = {"shape": shape, "seen": {}, "lives": {}, "gap": {}}
         entry.setdefault("gap", {})
-        alert_state = AlertState(pane, rule.hold, rule.keep, rule.condition.critical_levels)
+        alert_state = AlertState(
+            pane=pane,
+            hold=rule.hold,
+            keep=rule.keep,
+            grave=rule.condition.critical_levels,
+            rising=rule.condition.bound == "budget",
+            updates=updates,
+        )
         return cls(rule, detector, alert_state, no_data, entry)
 
     def wakes(self) -> int:
@@ -54,9 +72,24 @@ class BoundRule:
         """Read a closed pane; vitals: what it held, None without calls."""
         return [
             reading
-            for detected in self.detector.take(self.seen, pane, vitals)
+            for detected in self.learn(pane, vitals)
             for reading in self.no_data.read(self.entry["gap"], detected)
         ]
+
+    def learn(self, pane: int, vitals: Vitals | None) -> list[Reading]:
+        """Feed the detector with a closed pane; its readings are not of any alert yet.
+
+        A pane of which the rule reads no call is left to `wakes`, as one without calls.
+        """
+        if vitals is not None and (vitals := self.rule.condition.counted(vitals)) is None:
+            return []
+        return self.detector.take(self.seen, pane, vitals)
+
+    def peek(self, opened: Panes) -> list[Reading]:
+        """Read panes that are still open."""
+        counted = self.rule.condition.counted
+        read = [(pane, part) for pane, vitals in opened if (part := counted(vitals)) is not None]
+        return self.detector.peek(self.seen, read) if read else []
 
     def trend(self, pane: int) -> list[float]:
         """The values up to the end of a pane, oldest first."""

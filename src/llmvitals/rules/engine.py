@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from llmvitals.record.view import DEFAULT_VIEWS, OTHER
-from llmvitals.rootcause.line import root_cause_line
+from llmvitals.rootcause.cause import Question, cause_of
+from llmvitals.rootcause.decomposition import for_series, unlisted
 from llmvitals.rootcause.recent import RecentContributors, fixed_kinds
-from llmvitals.rules.alert_builder import Evidence, build_alert, build_point, resolve_last
+from llmvitals.rules.alert_builder import (
+    Evidence,
+    build_alert,
+    build_point,
+    build_update,
+    last_sent,
+    resolve_last,
+)
+from llmvitals.rules.alert_state import newest, share_spend
 from llmvitals.rules.bound_rule import BoundRule, adopt_baseline
 from llmvitals.rules.kinds import KINDS
 from llmvitals.rules.load import load_rules
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import Reading
     from llmvitals.record.view import View
     from llmvitals.record.vitals import Vitals
+    from llmvitals.rootcause.decomposition import Ratio
     from llmvitals.rules.rule import Rule, Rules
 
     Panes = Sequence[tuple[int, Vitals]]
@@ -47,11 +57,14 @@ def load_engine(
 class RuleEngine:
     """Evaluates all rules of a folder. Show rules.warnings at the start.
 
-    bare: return changes of alerts only, without points, contributors and root causes, as a backtest does.
+    bare: return alerts only, without points, contributors and root causes, as a backtest does. updates:
+    whether a firing alert is returned again, at most once a minute, when only its values have moved. ratio:
+    of the prices of models, which the pipeline sets; see rootcause.decomposition.
     """
 
-    def __init__(self, rules: Rules, pane: int, *, bare: bool = False) -> None:
-        self.rules, self.pane, self.bare = rules, pane, bare
+    def __init__(self, rules: Rules, pane: int, *, bare: bool = False, updates: bool = True) -> None:
+        self.rules, self.pane, self.bare, self.updates = rules, pane, bare, updates
+        self.ratio: Ratio = unlisted
         self._dimensions = {view.name: view.home(view.by) for view in rules.views}
 
     @property
@@ -115,6 +128,14 @@ class RuleEngine:
         step.save()
         return [*sorted(step.alerts, key=lambda alert: alert.at), *step.points]
 
+    def finish(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> list[Alert]:
+        """Return the values that have moved since the last records; the log ends at the floor."""
+        step = self._step(view, series, state, floor)
+        for bound in step.bound:
+            step.update(bound, floor * self.pane, last=True)
+        step.save()
+        return step.alerts
+
     def warm_up(self, view: str, series: tuple[str, ...], state: dict[str, Any], closed: Panes) -> None:
         """Feed an empty state with panes in which, as the caller knows, no rule changes an alert."""
         step = self._step(view, series, state, closed[-1][0] + 1)
@@ -125,8 +146,16 @@ class RuleEngine:
     def _step(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> _Step:
         labels = dict(zip(self._dimensions[view], series, strict=True))
         step = _Step(self.pane, labels, state, floor, bare=self.bare)
-        step.bind(self.rules.by_view[view])
+        step.ratio = for_series(self.ratio, labels)
+        step.bind(self.rules.by_view[view], updates=self.updates)
         return step
+
+
+def firing(state: Mapping[str, Any]) -> list[Alert]:
+    """The alerts of a series that fire, as they were sent last but with their worst values so far."""
+    states = [state for entry in state["rules"].values() for state in entry["lives"].values()]
+    sent = [last_sent(state) for state in states if "alert" in state]
+    return [msgspec.structs.replace(alert, update=True) for alert in sent]
 
 
 def _resolve_all(entries: Mapping[str, dict[str, Any]], now: int, reason: str) -> list[Alert]:
@@ -143,16 +172,18 @@ class _Step:
     ) -> None:
         self.pane, self.labels, self.state, self.floor, self.bare = pane, labels, state, floor, bare
         self.recent = RecentContributors(pane, fixed_kinds(labels))
+        self.ratio: Ratio = unlisted
         self.alerts: list[Alert] = []
         self.points: list[Point] = []
         self.bound: list[BoundRule] = []
 
-    def bind(self, rules: Sequence[Rule]) -> None:
+    def bind(self, rules: Sequence[Rule], *, updates: bool) -> None:
         """Bind the rules to the series. Alerts of rules that were removed or changed resolve."""
         previous = self.state.get("rules", {})
         entries = self.state["rules"] = {}
         for rule in rules:
-            bound = BoundRule.bind(rule, self.pane, self.labels, previous.get(rule.name))
+            entry = previous.get(rule.name)
+            bound = BoundRule.bind(rule, self.pane, self.labels, entry, updates=updates)
             if bound.entry is previous.get(rule.name):
                 del previous[rule.name]
             entries[rule.name] = bound.entry
@@ -161,16 +192,16 @@ class _Step:
 
     def take(self, pane: int, vitals: Vitals) -> None:
         """Evaluate a closed pane with calls."""
-        if not self.bare:
+        if vitals.on_time and not self.bare:
             self.recent.add(self.state.setdefault("who", {}), pane, vitals)
         for bound in self.bound:
-            for reading in bound.take(pane, vitals):
-                self._apply(bound, reading)
+            if bound.rule.condition.counted(vitals) is not None:
+                self._evaluate(bound, pane, vitals)
 
     def learn(self, pane: int, vitals: Vitals) -> None:
         """Feed the detectors with a closed pane and drop their readings."""
         for bound in self.bound:
-            bound.detector.take(bound.seen, pane, vitals)
+            bound.learn(pane, vitals)
 
     def catch_up(self, floor: int) -> None:
         """Let time pass up to the floor without calls."""
@@ -178,15 +209,14 @@ class _Step:
             while (pane := bound.wakes()) < floor:
                 if pane == NEVER and floor < self.floor:
                     break  # The next pane has calls, and is evaluated anyway.
-                for reading in bound.take(floor - 1 if pane == NEVER else pane, None):
-                    self._apply(bound, reading)
+                self._evaluate(bound, floor - 1 if pane == NEVER else pane, None)
         if all(bound.idle for bound in self.bound):
             self.state.pop("who", None)
 
     def peek(self, opened: Panes) -> None:
         """Evaluate the present content of open panes."""
         for bound in self.bound if opened else ():
-            for reading in bound.detector.peek(bound.seen, opened):
+            for reading in bound.peek(opened):
                 self._apply(bound, reading, opened)
 
     def save(self) -> None:
@@ -200,6 +230,23 @@ class _Step:
         else:
             self.state.clear()
 
+    def _evaluate(self, bound: BoundRule, pane: int, vitals: Vitals | None) -> None:
+        """Evaluate a closed pane."""
+        for reading in bound.take(pane, vitals):
+            self._apply(bound, reading)
+        self.update(bound, (pane + 1) * self.pane)
+
+    def update(self, bound: BoundRule, at: int, *, last: bool = False) -> None:
+        """Send the values that have moved by a time; last: those of the last minute too."""
+        if bound.alert_state.rising and bound.alert_state.updates and len(bound.alerts) > 1:
+            last |= share_spend(bound.alerts.values(), at)
+        for state in bound.alerts.values():
+            if moved := bound.alert_state.update(state, at, last=last):
+                evidence = self._evidence(bound, moved, state, ())
+                self._send(
+                    state, build_update(bound.rule, self.labels, moved, state=state, evidence=evidence)
+                )
+
     def _apply(self, bound: BoundRule, reading: Reading, opened: Panes = ()) -> None:
         """Apply a reading to the alert of its episode."""
         for stand in () if self.bare else bound.rule.condition.stands(reading):
@@ -208,14 +255,23 @@ class _Step:
         state = bound.alerts.setdefault(reading.begin, {})
         change = bound.alert_state.step(state, reading)
         if change == "resolved" and reading.verdict == "none":
+            self._refresh(bound, state)
             self.alerts.append(resolve_last(state, reading.at, reading.note or "too few calls"))
         elif change:
             evidence = self._evidence(bound, reading, state, opened)
-            alert = build_alert(bound.rule, self.labels, reading, state=state, evidence=evidence)
-            state["alert"] = msgspec.to_builtins(alert)
-            self.alerts.append(alert)
+            self._send(state, build_alert(bound.rule, self.labels, reading, state=state, evidence=evidence))
         if not state or change == "resolved":
             del bound.alerts[reading.begin]
+
+    def _refresh(self, bound: BoundRule, state: dict[str, Any]) -> None:
+        """Put the newest values into the last record of an alert."""
+        if "now" in state:
+            last = build_update(bound.rule, self.labels, newest(state), state=state)
+            state["alert"] = msgspec.to_builtins(last)
+
+    def _send(self, state: dict[str, Any], alert: Alert) -> None:
+        state["alert"] = msgspec.to_builtins(alert)
+        self.alerts.append(alert)
 
     def _evidence(self, bound: BoundRule, reading: Reading, state: dict[str, Any], opened: Panes) -> Evidence:
         if self.bare:
@@ -228,7 +284,6 @@ class _Step:
             return Evidence(heaviest, exemplars, state.get("alert", {}).get("cause", ""))
         if reading.gone:
             return Evidence(heaviest, exemplars)
-        cause = ""
-        if periods := self.recent.periods(recent, reading.at):
-            cause = root_cause_line(condition.metric, condition.unit, *periods, fixed=self.recent.fixed)
+        question = Question(condition.metric, condition.unit, reading, self.ratio)
+        cause = cause_of(question, self.recent, recent, state)
         return Evidence(heaviest, exemplars, cause, bound.trend(reading.at // self.pane - 1))

@@ -18,7 +18,12 @@ def shipped() -> pathlib.Path:
 
 
 def rule_files(folder: pathlib.Path, *, tests: bool = False) -> list[pathlib.Path]:
-    """The rule files of a folder, or the files of their tests. Raises ConfigError if it can't be read."""
+    """The rule files of a folder, or the files of their tests. A single file is taken for a folder of it.
+
+    Raises ConfigError if it can't be read.
+    """
+    if folder.is_file():
+        return [folder] if folder.stem.endswith("_test") == tests else []
     try:
         paths = list(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
@@ -33,9 +38,16 @@ def rule_files(folder: pathlib.Path, *, tests: bool = False) -> list[pathlib.Pat
     )
 
 
+def place_of(error: RuleError) -> tuple[str, int, int]:
+    """Where it is: the order in which mistakes are told."""
+    return error.file, error.line, error.column
+
+
 def raise_all(errors: Sequence[RuleError]) -> None:
     """Raise one error that lists all errors, if there are any; its place is that of the first."""
     if errors:
-        first, *others = sorted(errors, key=lambda error: (error.file, error.line, error.column))
+        first, *others = sorted(errors, key=place_of)
         message = "\n".join([first.message, *map(str, others)])
-        raise RuleError(message, file=first.file, line=first.line, column=first.column)
+        error = RuleError(message, file=first.file, line=first.line, column=first.column)
+        error.all = (first, *others)
+        raise error

@@ -23,9 +23,9 @@ class Folder:
 
     @property
     def there(self) -> bool:
-        """Whether the folder exists and is visible."""
+        """Whether the folder (or the single file) exists and is visible."""
         try:
-            return self._folder.is_dir()
+            return self._folder.exists()
         except OSError:
             return False
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from llmvitals.errors import RuleError
+from llmvitals.errors import RuleError, spot
 from llmvitals.record.view import DEFAULT_VIEWS, View
 from llmvitals.routing import Routing
-from llmvitals.rules.files import raise_all, rule_files
+from llmvitals.rules.files import place_of, raise_all, rule_files
 from llmvitals.rules.model_reader import ModelReader
 from llmvitals.rules.models import FOREIGN, File, Group, RuleModel
 from llmvitals.rules.notify_section import NotifySection
 from llmvitals.rules.rule import Rule, Rules
-from llmvitals.rules.templates import NAMES, mistakes
+from llmvitals.rules.templates import NAMES, doubts, mistakes
 from llmvitals.rules.views import Views
+from llmvitals.rules.vocabulary import Vocabulary
 from llmvitals.rules.yaml_reader import Path, read_file
+from llmvitals.window import duration_text
 
 if TYPE_CHECKING:
     import pathlib
@@ -44,8 +46,9 @@ def load_rules(
     for path in rule_files(folder):
         if not only or path.name in only:
             loader.file(path)
-    routing, notes = loader.routing()
+    routing = loader.routing()
     raise_all(loader.errors)
+    notes = [str(warning) for warning in sorted(loader.warnings, key=place_of)]
     if not loader.rules:
         notes = [f"No alert rules in {folder}: there will be no alerts."]
     return replace(loader.views.rules(loader.rules, tuple(notes)), routing=routing)
@@ -57,19 +60,22 @@ class _Loader:
         self.rules: list[Rule] = []
         self.errors: list[RuleError] = []
         self.seen: dict[str, str] = {}
+        self.warnings: list[RuleError] = []
         self.labels: set[str] = set()
+        self.names: dict[str, None] = {}
         self.notify: tuple[ModelReader, Any] | None = None
 
-    def routing(self) -> tuple[Routing, list[str]]:
-        """The routing of the `notify:` section, read after all rules; and warnings."""
+    def routing(self) -> Routing:
+        """The routing of the `notify:` section, read after all rules."""
         if self.notify is None:
-            return Routing(), []
+            return Routing()
         reader, data = self.notify
-        before = len(reader.errors)
-        section = NotifySection(reader, self.rules, self.labels)
-        routing = section.read(data)
-        self.errors.extend(reader.errors[before:])
-        return routing, section.warnings
+        errors, warnings = len(reader.errors), len(reader.warnings)
+        words = Vocabulary(self.rules, self.labels, self.names, self.kinds)
+        routing = NotifySection(reader, words).read(data)
+        self.errors.extend(reader.errors[errors:])
+        self.warnings.extend(reader.warnings[warnings:])
+        return routing
 
     def file(self, path: pathlib.Path) -> None:
         try:
@@ -91,6 +97,7 @@ class _Loader:
             for place, rule in enumerate(group.rules if group else ()):
                 self._rule(reader, cast("Group", group), rule, (*path_of_group, "rules", place))
         self.errors.extend(reader.errors)
+        self.warnings.extend(reader.warnings)
 
     def _notify(self, reader: ModelReader, data: Any) -> None:
         if self.notify is None:
@@ -103,7 +110,8 @@ class _Loader:
     def _rule(self, reader: ModelReader, group: Group, data: Any, path: Path) -> None:
         if not reader.is_mapping(data, path):
             return
-        # Labels of invalid rules count too, so that routes that match them are not reported.
+        # Names and labels of invalid rules count too, so that routes that match them are not reported.
+        self.names[str(data.get("alert"))] = None
         own = data.get("labels")
         self.labels |= {*group.labels, *(own if isinstance(own, dict) else ())}
         kinds = [key for key in data if key in self.kinds]
@@ -126,6 +134,7 @@ class _Loader:
             labels={**group.labels, **rule.labels},
             annotations=rule.annotations,
             notify=rule.notify,
+            place=reader.document.line((*path, "alert")),
         )
         self._check(reader, made, rule.model_fields_set, path)
         self.rules.append(made)
@@ -137,7 +146,7 @@ class _Loader:
                 f"{rule.name} is already a rule in {self.seen[rule.name]}: choose another name",
                 (*path, "alert"),
             )
-        self.seen[rule.name] = f"{reader.document.file}:{reader.document.values[*path, 'alert'][0]}"
+        self.seen[rule.name] = rule.place
         condition = rule.condition
         for key, field in (("for", "hold"), ("keep_firing_for",) * 2, ("no_data",) * 2):
             if not condition.lasting and field in written:
@@ -150,7 +159,22 @@ class _Loader:
                     (*path, "labels", label),
                     key=True,
                 )
+        self._check_texts(reader, rule, path)
+        self._warn(reader, rule, path)
+
+    def _check_texts(self, reader: ModelReader, rule: Rule, path: Path) -> None:
+        names = dict.fromkeys((*NAMES, *rule.condition.by, *rule.labels))
         for name, template in rule.annotations.items():
-            mistake = mistakes(template, dict.fromkeys((*NAMES, *condition.by, *rule.labels)))
-            if mistake:
+            if mistake := mistakes(template, names):
                 reader.report(mistake, (*path, "annotations", name))
+            elif doubt := doubts(template, names):
+                reader.warn(doubt, (*path, "annotations", name))
+
+    def _warn(self, reader: ModelReader, rule: Rule, path: Path) -> None:
+        """Warn of what is allowed, but most likely not meant."""
+        for place, warning in rule.condition.warnings.items():
+            reader.warn(warning, (*path, rule.condition.kind, *spot(place)))
+        for key, length in (("for", rule.hold), ("keep_firing_for", rule.keep)):
+            if length % reader.pane:
+                up = duration_text(length - length % reader.pane + reader.pane)
+                reader.warn(f"a pane is {duration_text(reader.pane)} long, so this is {up}", (*path, key))

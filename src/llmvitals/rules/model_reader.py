@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from llmvitals.errors import Mistakes
+from llmvitals.errors import Mistakes, spot, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,15 +34,20 @@ _CURES: Final = {
 
 
 class ModelReader:
-    """Reads models from one document; errors: all mistakes so far."""
+    """Reads models from one document; errors, warnings: all so far."""
 
     def __init__(self, document: Document, pane: int) -> None:
         self.document, self.pane = document, pane
         self.errors: list[RuleError] = []
+        self.warnings: list[RuleError] = []
 
     def report(self, message: str, path: Path, *, key: bool = False) -> None:
         """Add a mistake at the value of a path, or at its key."""
         self.errors.append(self.document.error(message, path, key=key))
+
+    def warn(self, message: str, path: Path, *, key: bool = False) -> None:
+        """Add a warning at the value of a path, or at its key: what is allowed, but most likely not meant."""
+        self.warnings.append(self.document.error(f"warning: {message}", path, key=key))
 
     def is_mapping(self, data: Any, path: Path) -> bool:
         """Whether the data is a mapping; adds a mistake if it is not."""
@@ -89,7 +93,9 @@ class ModelReader:
         names = [field.alias or name for name, field in inner.model_fields.items()]
         if inner is model:
             names += beside
-        cure = foreign[key] if inner is model and key in foreign else _suggested(key, names)
+        cure = foreign[key] if inner is model and key in foreign else suggestion(key, names)[2:]
+        if key.isdecimal():
+            cure = "write numbers without commas, such as 1000"
         self.report(f"unknown key {key!r}: {cure}", place, key=True)
 
     def _translate(self, error: Any, path: Path) -> None:
@@ -97,8 +103,9 @@ class ModelReader:
         if kind == "missing":
             self.report(f"{place[-1]} is missing: add it", place[:-1], key=True)
         elif kind == "value_error" and isinstance(error["ctx"]["error"], Mistakes):
-            for key, message in error["ctx"]["error"].found.items():
-                self.report(message, (*place, key))
+            mistakes = error["ctx"]["error"]
+            for key, message in mistakes.found.items():
+                self.report(message, (*place, *spot(key)), key=mistakes.key)
         elif kind == "value_error":
             self.report(str(error["ctx"]["error"]), place, key=not error["loc"])
         else:
@@ -119,8 +126,3 @@ def _within(model: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseMode
                 model = hint
             hints += get_args(hint)
     return model
-
-
-def _suggested(key: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else f"write one of {', '.join(names)}"

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from llmvitals.errors import checked, suggestion
+from llmvitals.record.view import DIMENSIONS
 from llmvitals.rules.condition.fields import DURATION, Schema
-from llmvitals.rules.templates import NAMES
+from llmvitals.rules.templates import NAMES, foreign
 from llmvitals.window import DAY, duration
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 NO_DATA: Final = ("ok", "keep", "alert", "no_data")
 OWN: Final = ("rule", "kind")
 """Labels that are set on every alert."""
+ANNOTATIONS: Final = ("summary", "description", "runbook_url")
+"""Annotations with a meaning; others are passed on as they are."""
 SEVERITIES: Final = ("info", "warning", "critical")
 LONGEST_TEXT: Final = 1_000
 FOREIGN: Final = {
@@ -73,13 +77,32 @@ def _label(name: str, text: Any) -> str:
         raise ValueError(f"severity: {text!r} is none{suggestion(text, SEVERITIES)}")
     if name in OWN:
         raise ValueError(f"{name} is set on every alert: choose another name for the label")
+    if foreign(text, (*NAMES, *DIMENSIONS)) or re.fullmatch(r"\$?\{[\w.]+\}", text):
+        raise ValueError(
+            f"{name}: a label is a fixed text, and {text!r} would be shown as it is: write one, or put the "
+            "dimension into by"
+        )
+    if re.match(r"\s*(=|!=|!~)", text) or "*" in text:
+        raise ValueError(f"{name}: {text!r} is no pattern, as a label is a fixed text: write one")
     return str(text)
 
 
 def _annotation(name: str, text: Any) -> str:
+    _text(name, text)
+    if name not in ANNOTATIONS and (meant := _known_annotation(name)):
+        raise ValueError(f"{name!r} is most likely a typo: did you mean {meant}?")
     if not _text(name, text).startswith(("https://", "http://")) and name == "runbook_url":
         raise ValueError("runbook_url: write a link that begins with https://")
     return str(text)
+
+
+def _known_annotation(name: str) -> str | None:
+    """The known annotation that a name most likely means."""
+    if any(part in ANNOTATIONS for part in (name.partition("_")[0], name.rpartition("_")[2])):
+        return None  # such as summary_de
+    plainly = {known.replace("_", ""): known for known in ANNOTATIONS} | {"runbook": "runbook_url"}
+    found = difflib.get_close_matches(name.replace("_", "").lower(), plainly, n=1, cutoff=0.8)
+    return plainly[found[0]] if found else None
 
 
 def _way(name: str, where: Any) -> str:

@@ -12,6 +12,7 @@ from llmvitals.errors import suggestion
 from llmvitals.record.matcher import Matcher, parsed
 from llmvitals.routing import EACH, Inhibition, MuteTime, Route
 from llmvitals.rules.condition.fields import DURATION, Schema, Zone
+from llmvitals.rules.condition.literals import meant
 from llmvitals.rules.models import Channel, Name
 from llmvitals.window import DAY, HOUR, MINUTE, SECOND, duration, duration_text
 
@@ -22,7 +23,12 @@ MOST: Final = 200
 def _matcher(value: Any) -> Matcher:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a matcher: write a text in quotes, such as 'severity=critical'")
-    return parsed(value)
+    matcher = parsed(value)
+    found = meant(matcher.value) if matcher.op in ("=", "!=") else None
+    if found is not None:
+        cure = found._replace(negate=found.negate != (matcher.op == "!=")).in_matcher(matcher.name)
+        raise ValueError(f"{value!r} compares the text as it is, not as a pattern: write '{cure}'")
+    return matcher
 
 
 def _labels(value: Any) -> tuple[str, ...]:
@@ -117,8 +123,8 @@ class RouteModel(Way):
     )
     mute: list[str] = Field([], description="Names of mute_times.")
 
-    def made(self, root: NotifyModel) -> Route:
-        """The route; settings that it leaves out are those of the section."""
+    def made(self, root: NotifyModel, place: str = "") -> Route:
+        """The route; settings that it leaves out are those of the section. place: its file and line."""
         own = self.model_fields_set
         way = {name: getattr(self if name in own else root, name) for name in Way.model_fields}
         return Route(
@@ -129,6 +135,7 @@ class RouteModel(Way):
             interval=way["group_interval"],
             repeat=way["repeat_interval"],
             mute=tuple(self.mute),
+            place=place,
         )
 
 
@@ -141,9 +148,9 @@ class InhibitModel(BaseModel):
     target: Matchers = Field(description="…those that match this are muted…")
     equal: LabelNames = Field((), description="…where these labels are the same.")
 
-    def made(self) -> Inhibition:
-        """The inhibition."""
-        return Inhibition(tuple(self.source), tuple(self.target), self.equal)
+    def made(self, place: str = "") -> Inhibition:
+        """The inhibition; place: its file and line."""
+        return Inhibition(tuple(self.source), tuple(self.target), self.equal, place)
 
 
 class NotifyModel(Way):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from llmvitals.errors import near
 from llmvitals.record.view import DIMENSIONS
 from llmvitals.routing import EACH, Routing
 from llmvitals.rules.notify_models import InhibitModel, MuteModel, NotifyModel, RouteModel
+from llmvitals.rules.vocabulary import CLOSED, label_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,36 +19,20 @@ if TYPE_CHECKING:
     from llmvitals.record.matcher import Matcher
     from llmvitals.rules.model_reader import ModelReader
     from llmvitals.rules.rule import Rule
+    from llmvitals.rules.vocabulary import Vocabulary
     from llmvitals.rules.yaml_reader import Path
 
     Shape = TypeVar("Shape", bound=BaseModel)
 
-EVERY_ALERT: Final = ("rule", "kind", "severity")
-"""Labels that every alert has."""
+_SIDES: Final = ("source", "target")
 _TAG: Final = re.compile(r"tags\.[A-Za-z0-9_.-]{1,64}")
 
 
-def decided(matcher: Matcher, rule: Rule) -> bool | None:
-    """Whether all alerts of a rule match; None if that depends on the series or the level of an alert."""
-    if matcher.name in rule.condition.by:
-        return None
-    kind = rule.condition.kind
-    match = matcher.matches({**rule.labels, "rule": rule.name, "kind": kind, "severity": rule.severity})
-    if matcher.name == "severity" and rule.condition.critical_levels:
-        critical = matcher.matches({"severity": "critical"})
-        return match if match == critical else None
-    return match
-
-
 class NotifySection:
-    """Reads the section at ("notify",) of a reader's document; mistakes are added to the reader.
+    """Reads the section at ("notify",) of a reader's document; mistakes and warnings go to the reader."""
 
-    labels: the labels of rules and groups. warnings: parts without any effect.
-    """
-
-    def __init__(self, reader: ModelReader, rules: Sequence[Rule], labels: Iterable[str]) -> None:
-        self.reader, self.rules, self.warnings = reader, rules, list[str]()
-        self.present = {*EVERY_ALERT, *labels, *(name for rule in rules for name in rule.condition.by)}
+    def __init__(self, reader: ModelReader, words: Vocabulary) -> None:
+        self.reader, self.words = reader, words
 
     def read(self, data: Any) -> Routing:
         """The routing, as far as it can be read."""
@@ -64,17 +49,13 @@ class NotifySection:
         self._mutes(names, {name for _, route in routes for name in route.mute})
         inhibits = list(self._each(InhibitModel, "inhibit", root.inhibit))
         for path, inhibit in inhibits:
-            for side in ("source", "target"):
-                self._matchers(getattr(inhibit, side), (*path, side))
-            self._known(inhibit.equal, (*path, "equal"))
-            if set(inhibit.source) == set(inhibit.target):
-                self.reader.report("source and target are the same: an alert does not mute itself", path)
-        made = [route.made(root) for _, route in routes]
+            self._inhibit(inhibit, path)
+        line = self.reader.document.line
+        made = [route.made(root, line(path)) for path, route in routes]
         if all(route.matchers for route in made):
-            made.append(RouteModel.model_validate({}).made(root))
-        return Routing(
-            tuple(made), tuple(inhibit.made() for _, inhibit in inhibits), {mute.name: mute for mute in mutes}
-        )
+            made.append(RouteModel.model_validate({}).made(root, line(("notify",))))
+        inhibitions = tuple(inhibit.made(line(path)) for path, inhibit in inhibits)
+        return Routing(tuple(made), inhibitions, {mute.name: mute for mute in mutes})
 
     def _each(self, shape: type[Shape], key: str, data: list[Any]) -> Iterable[tuple[Path, Shape]]:
         for number, entry in enumerate(data):
@@ -84,35 +65,68 @@ class NotifySection:
                 yield path, made
 
     def _route(self, route: RouteModel, path: Path, mutes: Sequence[str]) -> None:
-        self._matchers(route.match, (*path, "match"))
+        rules = self._matchers(route.match, (*path, "match"))
         self._known(route.group_by or (), (*path, "group_by"))
+        self._shared(rules, route.group_by or (), (*path, "group_by"))
         for number, name in enumerate(route.mute):
             if name not in mutes:
-                near = difflib.get_close_matches(name, mutes, n=1)
-                cure = f"did you mean {near[0]}?" if near else "add it to mute_times"
+                found = near(name, mutes)
+                cure = f"did you mean {found}?" if found else "add it to mute_times"
                 self.reader.report(f"there is no mute time {name!r}: {cure}", (*path, "mute", number))
 
-    def _matchers(self, matchers: Sequence[Matcher], path: Path) -> None:
+    def _inhibit(self, inhibit: InhibitModel, path: Path) -> None:
+        sources, targets = (self._matchers(getattr(inhibit, side), (*path, side)) for side in _SIDES)
+        self._known(inhibit.equal, (*path, "equal"))
+        if set(inhibit.source) == set(inhibit.target):
+            self.reader.report("source and target are the same: an alert does not mute itself", path)
+        equal = frozenset(inhibit.equal)
+        pairs = [(source, target) for source in sources for target in targets]
+        if pairs and not any(
+            equal & label_names(source) == equal & label_names(target) for source, target in pairs
+        ):
+            why = "it mutes nothing: of the labels in equal, sources and targets never have the same"
+            self.reader.warn(why, (*path, "equal"))
+
+    def _matchers(self, matchers: Sequence[Matcher], path: Path) -> list[Rule]:
+        """Check matchers; returns the rules whose alerts may match."""
         self._known([matcher.name for matcher in matchers], path, each=True)
-        for rule in self.rules:
-            if all(decided(matcher, rule) is not False for matcher in matchers):
-                return
-        if self.rules and any(matcher.name == "rule" and matcher.op in ("=", "=~") for matcher in matchers):
-            self.warnings.append(f"{self.reader.document.place(path)}: no rule's alerts match this")
+        unknown = False
+        for number, matcher in enumerate(matchers):
+            words = self.words.unknown(matcher)
+            dead = not any(map(matcher.matches, self._marks(matcher.name)))
+            for word in words:
+                message = self.words.message(matcher.name, word)
+                add = self.reader.report if dead and matcher.name in CLOSED else self.reader.warn
+                add(message, (*path, number))
+            unknown = unknown or bool(words)
+        rules = self.words.matching(matchers)
+        named = any(matcher.name == "rule" and matcher.op in ("=", "=~") for matcher in matchers)
+        if self.words.rules and not rules and named and not unknown:
+            self.reader.warn("no rule's alerts match this", path)
+        return rules
+
+    def _marks(self, name: str) -> list[dict[str, str]]:
+        """Every value of a label, as an alert has it."""
+        return [{name: value} for value in self.words.values(name) or ()]
+
+    def _shared(self, rules: Sequence[Rule], group_by: Iterable[str], path: Path) -> None:
+        """Warn of labels that no alert of a route has, while other alerts have them."""
+        for number, name in enumerate(group_by):
+            if name in self.words.open and rules and not any(name in label_names(rule) for rule in rules):
+                self.reader.warn(f"no alert that goes here has the label {name}", (*path, number))
 
     def _known(self, names: Iterable[str], path: Path, *, each: bool = False) -> None:
         """Report labels that no alert can have; each: every name has a place of its own."""
+        present = self.words.present
         for number, name in enumerate(names):
             place = (*path, number) if each or (*path, number) in self.reader.document.values else path
-            if name in self.present or name == EACH:
+            if name in present or name == EACH:
                 continue
             if name in DIMENSIONS or _TAG.fullmatch(name):
-                self.warnings.append(
-                    f"{self.reader.document.place(place)}: no rule has the label {name} (none is by it)"
-                )
+                self.reader.warn(f"no rule has the label {name} (none is by it)", place)
                 continue
-            near = difflib.get_close_matches(name, [*self.present, *DIMENSIONS], n=1, cutoff=0.6)
-            cure = f"did you mean {near[0]}?" if near else "write a label or a dimension of a rule"
+            found = near(name, [*present, *DIMENSIONS])
+            cure = f"did you mean {found}?" if found else "write a label or a dimension of a rule"
             self.reader.report(f"no alert has the label {name!r}: {cure}", place)
 
     def _reach(self, routes: Sequence[tuple[Path, RouteModel]]) -> None:
@@ -134,5 +148,4 @@ class NotifySection:
             if name in names[:number]:
                 self.reader.report(f"{name} is already a mute time: choose another name", (*path, "name"))
             elif name not in used:
-                place = self.reader.document.place(path)
-                self.warnings.append(f"{place}: no route uses the mute time {name}: it has no effect")
+                self.reader.warn(f"no route uses the mute time {name}: it has no effect", path)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. Durations in µs; view: the name of the view it reads."""
+    """One rule. Durations in µs; view: the name of the view it reads; place: its file and line."""
 
     name: str
     group: str
@@ -29,6 +29,7 @@ class Rule:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     notify: Mapping[str, str] = field(default_factory=dict)
+    place: str = field(default="", compare=False)
 
     @property
     def severity(self) -> str:

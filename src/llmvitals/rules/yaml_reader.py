@@ -124,12 +124,9 @@ class Document:
     keys: dict[Path, Place] = field(default_factory=dict)
     values: dict[Path, Place] = field(default_factory=dict)
 
-    def place(self, path: Path) -> str:
-        """`file:line:column` of a value, or of the nearest known parent."""
-        while path not in self.values and path:
-            path = path[:-1]
-        line, column = self.values.get(path, (1, 1))
-        return f"{self.file}:{line}:{column}"
+    def line(self, path: Path) -> str:
+        """`file:line` of a value."""
+        return f"{self.file}:{self.values[path][0]}"
 
     def error(self, message: str, path: Path, *, key: bool = False) -> RuleError:
         """An error at the value (or the key) of a path, or at the nearest known parent."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from llmvitals.ruletest.rule_test import field_text
 from llmvitals.window import SECOND, duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from llmvitals.notify.transcript import Told
     from llmvitals.record.alert import Alert
-    from llmvitals.ruletest.rule_test import Expectation, ExpectedAlert, RuleTest
+    from llmvitals.ruletest.rule_test import Expectation, ExpectedAlert, ExpectedMessage, RuleTest
 
 
 class Failure(NamedTuple):
@@ -25,8 +27,8 @@ class Failure(NamedTuple):
     lines: tuple[tuple[str, str], ...]
 
 
-def compared(test: RuleTest, alerts: Sequence[Alert]) -> Iterator[Failure]:
-    """The expectations that fail; alerts: all changes, in the order of their times."""
+def compared(test: RuleTest, alerts: Sequence[Alert], told: Sequence[Told] = ()) -> Iterator[Failure]:
+    """The expectations that fail. alerts: all changes; told: what is sent; in the order of their times."""
     for expect in test.expect:
         for rule in expect.never:
             fired = [alert for alert in alerts if alert.rule == rule and alert.status == "firing"]
@@ -39,6 +41,10 @@ def compared(test: RuleTest, alerts: Sequence[Alert]) -> Iterator[Failure]:
                 clock = datetime.fromtimestamp((test.start + expect.at) / SECOND, UTC)
                 what = f"at {duration_text(expect.at)} ({clock:%Y-%m-%d %H:%M:%S} UTC)"
                 yield Failure(expect.line, what, lines)
+        if expect.messages is not None:
+            sent = [one for one in told if one.at <= test.start + expect.at]
+            if lines := tuple(_message_differences(expect.messages, sent)):
+                yield Failure(expect.line, f"messages up to {duration_text(expect.at)}", lines)
 
 
 def _latest(test: RuleTest, expect: Expectation, alerts: Sequence[Alert]) -> list[Alert]:
@@ -51,7 +57,7 @@ def _latest(test: RuleTest, expect: Expectation, alerts: Sequence[Alert]) -> lis
 
 
 def _differences(wanted: Sequence[ExpectedAlert], latest: Sequence[Alert]) -> Iterator[tuple[str, str]]:
-    """Lines for each expected alert that differs, and for each unexpected expected that fires."""
+    """Lines for each expected alert that differs, and for each unexpected alert that fires."""
     left = list(latest)
     missing: list[ExpectedAlert] = []
     # The most specific expectation is matched first, so that others do not take its only match.
@@ -76,6 +82,21 @@ def _differences(wanted: Sequence[ExpectedAlert], latest: Sequence[Alert]) -> It
     yield from (("+", _actual_line(alert)) for alert in left if alert.status == "firing")
 
 
+def _message_differences(
+    wanted: Sequence[ExpectedMessage], sent: Sequence[Told]
+) -> Iterator[tuple[str, str]]:
+    """Lines for the messages from the first one on that is not as expected."""
+    first = next(
+        (n for n, (one, told) in enumerate(zip(wanted, sent, strict=False)) if not one.is_met(told)),
+        min(len(wanted), len(sent)),
+    )
+    for one in wanted[first:]:
+        where = f" to {one.to}" if one.to else ""
+        yield "-", f"{'reply' if one.reply else 'message'}{where}: {' … '.join(one.says)}"
+    for told in sent[first:]:
+        yield "+", f"{told.what} to {told.channel}: {' | '.join(told.text.splitlines())}"
+
+
 def _when(test: RuleTest, time: int) -> str:
     return duration_text(time - test.start)
 
@@ -90,7 +111,7 @@ def _actual_line(alert: Alert, differences: Iterable[str] = ()) -> str:
     labels = {name: text for name, text in alert.labels.items() if name != "severity"}
     shown = dict.fromkeys(("level", "facet"), "") | dict.fromkeys(differences, "")
     texts = {
-        name: getattr(alert, name, alert.annotations.get(name, ""))
+        name: field_text(alert, name) if hasattr(alert, name) else alert.annotations.get(name, "")
         for name in shown
         if name not in ("rule", "status", "summary", *alert.labels) or name == "severity"
     }

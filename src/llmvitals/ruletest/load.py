@@ -9,20 +9,27 @@ from llmvitals.rules.files import raise_all, rule_files
 from llmvitals.rules.model_reader import ModelReader
 from llmvitals.rules.yaml_reader import Path, read_file
 from llmvitals.ruletest.calls import read_calls
-from llmvitals.ruletest.models import AlertModel, CaseModel, ExpectModel, FileModel
-from llmvitals.ruletest.rule_test import Expectation, ExpectedAlert, RuleTest, RuleTestFile
+from llmvitals.ruletest.models import AlertModel, CaseModel, ExpectModel, FileModel, MessageModel
+from llmvitals.ruletest.rule_test import (
+    NUMBERS,
+    Expectation,
+    ExpectedAlert,
+    ExpectedMessage,
+    RuleTest,
+    RuleTestFile,
+)
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Collection, Iterator
 
-_FIELDS = ("severity", "level", "facet", "verdict", "summary", "note", "cause")
+_FIELDS = ("severity", "level", "facet", "verdict", *NUMBERS, "summary", "note", "cause")
 
 
 def load_tests(folder: pathlib.Path, names: Collection[str], pane: int) -> list[RuleTestFile]:
     """Load the tests in `*_test.yaml` and `*_test.yml` of a folder.
 
-    names: all rules. pane: µs, the default of a file. Raises entry RuleError that lists all mistakes; its
+    names: all rules. pane: µs, the default of a file. Raises one RuleError that lists all mistakes; its
     place is that of the first.
     """
     loader = _Loader(folder, names, pane)
@@ -95,10 +102,23 @@ class _Loader:
             return None
         self._known(reader, shape.never, (*path, "never"))
         line = reader.document.values[path][0]
-        if shape.at is None or shape.alerts is None:
+        if shape.at is None:
             return Expectation(line, never=tuple(shape.never))
-        alerts = [self._wanted(reader, entry, (*path, "alerts", n)) for n, entry in enumerate(shape.alerts)]
-        return Expectation(line, shape.at, tuple(alert for alert in alerts if alert))
+        alerts = [
+            self._wanted(reader, entry, (*path, "alerts", n)) for n, entry in enumerate(shape.alerts or ())
+        ]
+        messages = [
+            reader.read(MessageModel, entry, (*path, "messages", n))
+            for n, entry in enumerate(shape.messages or ())
+        ]
+        return Expectation(
+            line,
+            shape.at,
+            None if shape.alerts is None else tuple(filter(None, alerts)),
+            None
+            if shape.messages is None
+            else tuple(ExpectedMessage(m.to, tuple(m.says), m.reply) for m in messages if m),
+        )
 
     def _wanted(self, reader: ModelReader, data: Any, path: Path) -> ExpectedAlert | None:
         shape = reader.read(AlertModel, data, path)
@@ -116,5 +136,5 @@ class _Loader:
                 reader.report(f"there is no rule {name!r}{suggestion(name, self.names)}", place)
 
     def _entry(self, reader: ModelReader, path: Path, number: int) -> Path:
-        """The path of entry name, which may stand alone without brackets."""
+        """The path of a name, which may stand alone without brackets."""
         return (*path, number) if (*path, number) in reader.document.values else path

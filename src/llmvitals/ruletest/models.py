@@ -189,22 +189,39 @@ class ExpectModel(BaseModel):
 
     at: Annotated[int, BeforeValidator(after), Duration] | None = Field(None, description="After the start.")
     alerts: list[Any] | None = Field(None, description="Exactly these fire then; []: none.")
+    messages: list[Any] | None = Field(
+        None, description="Exactly these messages and replies are sent up to then, in this order."
+    )
     never: Names = Field([], description="Rules that must not fire at any time.")
 
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
         json_schema_extra={
-            "oneOf": [{"required": ["at", "alerts"]}, {"required": ["never"]}],
-            "dependentRequired": {"at": ["alerts"], "alerts": ["at"]},
+            "oneOf": [
+                {"required": ["at"], "anyOf": [{"required": ["alerts"]}, {"required": ["messages"]}]},
+                {"required": ["never"], "not": {"required": ["at"]}},
+            ],
+            "dependentRequired": {"alerts": ["at"], "messages": ["at"]},
         },
     )
 
     @model_validator(mode="after")
     def _whole(self) -> ExpectModel:
-        if bool(self.never) == (self.at is not None) or (self.at is None) != (self.alerts is None):
-            raise ValueError("write at: 10m and alerts: […], or never: RULE")
+        stated = self.alerts is not None or self.messages is not None
+        if bool(self.never) == (self.at is not None) or (self.at is not None) != stated:
+            raise ValueError("write at: 10m and alerts: […] or messages: […], or never: RULE")
         return self
+
+
+class MessageModel(BaseModel):
+    """One of `messages`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    to: str = Field("", description="The channel; default: any.")
+    says: Names = Field(description="Texts that it contains.")
+    reply: bool = Field(False, description="Whether it is a reply in a thread.")
 
 
 class AlertModel(BaseModel):
@@ -238,6 +255,9 @@ class AlertModel(BaseModel):
         ]
         | None
     ) = Field(None, description="What gateways do.")
+    value: str | None = Field(None, description="Its value then, as people read it: $400, 12 %, 6.2 s.")
+    peak: str | None = Field(None, description="The worst value since it began, as people read it.")
+    limit: str | None = Field(None, description="What the value is compared with, as people read it.")
     summary: str | None = Field(None, description="The sentence that people read.")
     note: str | None = Field(None, description="The note of its detector.")
     cause: str | None = Field(None, description="The root-cause line.")

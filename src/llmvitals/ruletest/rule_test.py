@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from llmvitals.metrics.quantity import amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from llmvitals.notify.transcript import Told
     from llmvitals.record.alert import Alert
+
+NUMBERS: Final = ("value", "peak", "limit")
+"""Fields of alerts that tests state with their unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class CallStream:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedAlert:
-    """An expected alert. fields: those of Alert that have to be equal.
+    """An expected alert. fields: those of Alert that have to be equal, numbers as people read them.
 
     labels, annotations: subsets of the alert's. line: its line in the file.
     """
@@ -55,23 +61,45 @@ class ExpectedAlert:
         pairs = {
             "rule": (self.rule, alert.rule),
             "status": (self.status, alert.status),
-            **{name: (text, getattr(alert, name)) for name, text in self.fields.items()},
+            **{name: (text, field_text(alert, name)) for name, text in self.fields.items()},
             **{name: (text, alert.labels.get(name, "")) for name, text in self.labels.items()},
             **{name: (text, alert.annotations.get(name, "")) for name, text in self.annotations.items()},
         }
         return {name: (wanted, found) for name, (wanted, found) in pairs.items() if wanted != found}
 
 
+def field_text(alert: Alert, name: str) -> str:
+    """A field of an alert as a test states it."""
+    found = getattr(alert, name)
+    return amount(found, alert.unit) if name in NUMBERS else str(found)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedMessage:
+    """An expected message or reply. to: the channel, "" for any. says: texts that it contains."""
+
+    to: str
+    says: tuple[str, ...]
+    reply: bool
+
+    def is_met(self, told: Told) -> bool:
+        """Whether this is the message."""
+        kind = "reply" if self.reply else "message"
+        return told.what == kind and self.to in ("", told.channel) and all(t in told.text for t in self.says)
+
+
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """An expectation. at: µs after the start; alerts: exactly these fire then, or have resolved.
 
-    never: rules that must not fire at any time. line: its line in the file.
+    messages: exactly these were sent up to then. never: rules that must not fire at any time. line: its
+    line in the file.
     """
 
     line: int
     at: int = 0
     alerts: tuple[ExpectedAlert, ...] | None = None
+    messages: tuple[ExpectedMessage, ...] | None = None
     never: tuple[str, ...] = ()
 
 

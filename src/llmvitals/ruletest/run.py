@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from llmvitals.alerting.replay import DEFAULT_CHANNEL, IncidentReplay
 from llmvitals.errors import ConfigError
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
@@ -17,9 +19,10 @@ from llmvitals.ruletest.compare import Failure, compared
 from llmvitals.window import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from llmvitals.notify.transcript import Told
     from llmvitals.record.log import Message
     from llmvitals.ruletest.rule_test import RuleTest, RuleTestFile
     from llmvitals.settings import Settings
@@ -48,7 +51,7 @@ class Runner:
     def run(self, file: RuleTestFile, test: RuleTest) -> Outcome:
         """Run one test of a file. Raises ConfigError for a call that can't be read."""
         alerts = [alert for alert in self.alerts(file, test) if not test.only or alert.rule in test.only]
-        return Outcome(test, tuple(compared(test, alerts)))
+        return Outcome(test, tuple(compared(test, alerts, self._told(file, test, alerts))))
 
     def alerts(self, file: RuleTestFile, test: RuleTest) -> list[Alert]:
         """All changes of alerts in a test, in the order of their times."""
@@ -59,6 +62,14 @@ class Runner:
             alerts += stages.feed(batch)
         alerts += stages.finish(test.start + test.end)
         return sorted(alerts, key=Alert.order)
+
+    def _told(self, file: RuleTestFile, test: RuleTest, alerts: Sequence[Alert]) -> Sequence[Told]:
+        """What people would be told of these alerts, if the test says anything about it."""
+        if all(expect.messages is None for expect in test.expect):
+            return ()
+        replay = IncidentReplay(self._pipeline(file).engine.rules.routing, DEFAULT_CHANNEL)
+        asyncio.run(replay.run(alerts, test.start + test.end))
+        return replay.told
 
     def _pipeline(self, file: RuleTestFile) -> Pipeline:
         key = file.rules, file.pane

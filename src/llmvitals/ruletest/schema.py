@@ -8,7 +8,15 @@ from llmvitals.record.call import call_schema
 from llmvitals.rules.condition.fields import DURATION, NUMBER, Schema, model_schema
 from llmvitals.rules.schema import DIALECT
 from llmvitals.ruletest.calls import MADE, SHORT
-from llmvitals.ruletest.models import AlertModel, CallsModel, CaseModel, ExpectModel, FileModel, facets
+from llmvitals.ruletest.models import (
+    AlertModel,
+    CallsModel,
+    CaseModel,
+    ExpectModel,
+    FileModel,
+    MessageModel,
+    facets,
+)
 
 _SHORT: Final[dict[str, Schema]] = {"cost": NUMBER, "latency": DURATION, "ttft": DURATION}
 
@@ -17,12 +25,13 @@ def rule_test_schema() -> Schema:
     """The JSON Schema of a file of tests."""
     events = call_schema()
     definitions: Schema = events["$defs"]
-    file, case, calls, expect, alert = (
+    file, case, calls, expect, alert, message = (
         model_schema(shape, definitions)
-        for shape in (FileModel, CaseModel, CallsModel, ExpectModel, AlertModel)
+        for shape in (FileModel, CaseModel, CallsModel, ExpectModel, AlertModel, MessageModel)
     )
     alert["properties"]["facet"]["enum"] = list(facets())
     expect["properties"]["alerts"]["items"] = alert
+    expect["properties"]["messages"]["items"] = message
     calls["properties"] |= _calls(events["properties"])
     case["properties"]["calls"]["items"] = calls
     case["properties"]["expect"]["items"] = expect

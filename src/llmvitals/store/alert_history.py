@@ -36,6 +36,7 @@ class Change:
     unit: str
     seconds: float
     labels: Mapping[str, str]
+    peak: float | None = None
 
 
 async def changes(settings: Settings, since: int, until: int) -> list[Change]:
@@ -52,6 +53,7 @@ def _change(at: int, tags: Mapping[str, str], fields: Mapping[str, Any]) -> Chan
     """A change; a field that an older point lacks is empty."""
     values: dict[str, Any] = {name: tags.get(name, "") for name in _TAGS}
     values |= {name: float(fields.get(name) or 0.0) for name in MEASURES[ALERTS]}
+    values["peak"] = float(fields.get("peak", values["value"]))
     values |= {name: fields.get(name) or "" for name in TEXTS[ALERTS]}
     return Change(at=at, **{**values, "labels": _labels(values["labels"])})
 

@@ -135,7 +135,8 @@ def run(settings: Settings) -> list[Message]:
 
 def alerts(messages: list[Message]) -> list[Alert]:
     """The alerts among messages."""
-    return [Alert.decode(message.value or b"") for message in messages if message.topic is Topic.ALERTS]
+    found = [Alert.decode(message.value or b"") for message in messages if message.topic is Topic.ALERTS]
+    return [alert for alert in found if not alert.update]
 
 
 def test_the_stages_alert(settings: Settings):

@@ -56,7 +56,7 @@ class Company:
 
     def _hear(self, time: int, out: Any) -> None:
         found = [Alert.decode(message.value) for message in out if message.topic is Topic.ALERTS]
-        self.heard += [(time, alert) for alert in found]
+        self.heard += [(time, alert) for alert in found if not alert.update]
 
     @property
     def told(self) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 from llmvitals.metrics.quantity import amount
 from llmvitals.window import SECOND
@@ -49,7 +50,19 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
         f"{totals['calls']:,} calls, ${totals['cost_usd']:,.6f}, {totals['unpriced_calls']:,} unpriced"
     )
     for alert in outcome["alerts"]:
-        at = datetime.fromtimestamp(alert["at"] / SECOND, UTC)
         labels = ", ".join(f"{name} {value}" for name, value in alert["labels"].items())
         words = (alert["status"], alert["rule"], alert["facet"], alert["level"], labels)
-        console.print(f"{at:%Y-%m-%d %H:%M:%S}", *filter(None, words))
+        console.print(_clock(alert["at"]), *filter(None, words))
+
+
+def print_messages(outcome: Outcome, console: Console) -> None:
+    """Print what people would read, in the order of time."""
+    for told in outcome["messages"]:
+        console.print(Text(f"{_clock(told['at'])}  {told['channel']}  {told['what']}", style="dim"))
+        console.print(Text(told["text"]), soft_wrap=True)
+        console.print()
+    console.print(f"{len(outcome['messages']):,} messages and replies", style="dim")
+
+
+def _clock(micros: int) -> str:
+    return f"{datetime.fromtimestamp(micros / SECOND, UTC):%Y-%m-%d %H:%M:%S}"

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
-from llmvitals.errors import checked, suggestion
+from llmvitals.errors import checked, near, suggestion
+from llmvitals.record.call import CallEvent
 from llmvitals.record.pattern import LONGEST as LONGEST_REGEX
 from llmvitals.record.pattern import checked as checked_regex
-from llmvitals.record.view import DIMENSIONS, Condition
+from llmvitals.record.view import DIMENSIONS, UNKNOWN, Condition
+from llmvitals.rules.condition.literals import meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,18 +54,62 @@ def condition(name: str, wanted: Any) -> Condition:
     if isinstance(wanted, dict):
         if len(wanted) != 1 or next(iter(wanted)) not in ("not", "regex"):
             raise ValueError(f"{name}: write a value, a list of values, {{not: …}} or {{regex: …}}")
-        ((how, what),) = wanted.items()
-        if how == "regex":
-            return Condition(regex=checked_regex(name, what))
-        inner = condition(name, what)
-        return Condition(inner.values, inner.regex, negate=not inner.negate)
-    values = wanted if isinstance(wanted, list) else [wanted]
-    for value in values:
-        if not isinstance(value, str):
-            raise ValueError(f"{name}: {value!r} is not a text: put it in quotes, such as '{value}'")
-    if not values:
-        raise ValueError(f"{name}: the list is empty, so nothing would match: leave it out, or name values")
-    return Condition(frozenset(values))
+        ((how, what),) = checked(wanted.items(), lambda how, what: _part(name, how, what)).items()
+        return what if how == "regex" else Condition(what.values, what.regex, negate=not what.negate)
+    if isinstance(wanted, list):
+        values = checked(enumerate(wanted), lambda _, value: _value(name, value)).values()
+        if not values:
+            raise ValueError(
+                f"{name}: the list is empty, so nothing would match: leave it out, or name values"
+            )
+        return Condition(frozenset(values))
+    return Condition(frozenset([_value(name, wanted)]))
+
+
+def _part(name: str, how: str, what: Any) -> Condition:
+    """What stands behind `not` or `regex`."""
+    if how == "not":
+        return condition(name, what)
+    made = Condition(regex=checked_regex(name, what))
+    possible = closed_values(name)
+    if possible and not any(map(made.accepts, possible)):
+        raise ValueError(f"{name}: no value matches: it is one of {', '.join(possible)}")
+    return made
+
+
+def _value(name: str, value: Any) -> str:
+    """A value that calls can have."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name}: {value!r} is not a text: put it in quotes, such as '{value}'")
+    if found := meant(value):
+        cure = found.in_where
+        if value[:1] not in "=!~":
+            cure += f", or {{regex: '{re.escape(value)}'}} for exactly this"
+        raise ValueError(f"{name}: {value!r} is compared as it is, not as a pattern: write {cure}")
+    possible = closed_values(name)
+    if possible and value not in possible:
+        close = _OUTCOMES.get(value.lower()) if name == "status" else near(value, possible)
+        cure = f"did you mean {close}?" if close else f"write one of {', '.join(possible)}"
+        raise ValueError(f"{name}: no call has {value!r}: {cure}")
+    return value
+
+
+_OUTCOMES: Final = {
+    **dict.fromkeys(("success", "succeeded", "200", "okay"), "ok"),
+    **dict.fromkeys(("fail", "failed", "failure", "errors", "exception", "500", "429"), "error"),
+    "error": "error",
+    "ok": "ok",
+}
+"""What others call the outcome of a call → ours."""
+
+
+@cache
+def closed_values(name: str) -> tuple[str, ...]:
+    """All values that a dimension can have; none: any text."""
+    field = CallEvent.model_fields.get(name)
+    hints = [field.annotation, *get_args(field.annotation)] if field else []
+    found = [value for hint in hints if get_origin(hint) is Literal for value in get_args(hint)]
+    return (*found, UNKNOWN) if found and field and field.default is None else tuple(found)
 
 
 def _by(value: Any) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,13 +13,19 @@ from llmvitals.rules.condition.sentences import named
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from llmvitals.errors import Spot
     from llmvitals.record.alert import Bound, Unit
     from llmvitals.record.reading import NoData, Reading, Stand
+    from llmvitals.record.vitals import Vitals
     from llmvitals.rules.condition.detector import Detector
     from llmvitals.rules.condition.fixed_limit import FixedLimit
     from llmvitals.rules.condition.required_data import RequiredData
     from llmvitals.rules.condition.screening import Screen
     from llmvitals.rules.condition.training import Training
+
+
+Late = Literal["ignored", "apart", "counted"]
+"""Late calls are not seen by a detector; or seen in Vitals.late; or counted as if they had been on time."""
 
 
 class Kind(BaseModel):
@@ -85,6 +91,24 @@ class Kind(BaseModel):
     def steers(self) -> bool:
         """Whether its alerts tell gateways to warn or to block."""
         return False
+
+    @property
+    def warnings(self) -> Mapping[Spot, str]:
+        """What is allowed, but most likely not meant: field, or place in it → why, and what to write."""
+        return {}
+
+    @property
+    def late(self) -> Late:
+        """How it reads late calls, which tell nothing of the present: see Late."""
+        return "ignored"
+
+    def counted(self, vitals: Vitals) -> Vitals | None:
+        """What its detector reads of a pane with calls; None if it reads nothing of it."""
+        if not vitals.late or self.late == "apart":
+            return vitals
+        if self.late == "counted":
+            return vitals.whole()
+        return vitals if vitals.on_time else None
 
     def stands(self, reading: Reading) -> Sequence[Stand]:
         """The points of a reading."""

@@ -112,7 +112,7 @@ def test_only_the_providers_own_faults_count_where_they_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("condition", "cure"),
     [
-        ("minor: 0.2", "in per cent, such as 20%"),
+        ("minor: 0.2", "in per cent: 20%"),
         ("minor: 0%", "write a greater share"),
         ("minor: 60%, major: 20%", "minor has to be below major"),
         ("minor: 20%, resolve_below: 30%", "write a lower share"),

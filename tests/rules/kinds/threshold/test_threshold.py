@@ -82,7 +82,7 @@ def alone(folder, condition: str, **content):
             {"top_score_count": 20, "top_score_micro": -10_000_000},
             -0.5,
         ),
-        ("unpriced_share", "above: 99%", "above: 100%", {"calls": 20, "unpriced_calls": 20}, 1),
+        ("unpriced_share", "above: 94%", "above: 95%", {"calls": 20, "unpriced_calls": 19}, 0.95),
         ("unknown_usage_share", "above: 24%", "above: 25%", {"calls": 20, "unknown_usage_calls": 5}, 0.25),
         ("cache_hit_share", "below: 46%", "below: 45%", {"calls": 20, "cache_hits": 9}, 0.45),
         ("toxicity_share", "above: 9%", "above: 10%", {"toxicity_count": 20, "toxic_calls": 2}, 0.1),

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import ConfigDict, Field, model_validator
 
+from llmvitals.errors import Mistakes
 from llmvitals.metrics.amount import BASIS
 from llmvitals.metrics.columns import BUDGET
 from llmvitals.record.reading import Reading, Stand
 from llmvitals.record.view import COUNTLESS, UNKNOWN
 from llmvitals.rules.condition.fields import Zone
-from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.kind import Kind, Late
 from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.trailing import Trailing, bucket_length
 from llmvitals.rules.kinds.budget import fields
@@ -22,18 +23,22 @@ from llmvitals.rules.kinds.budget.calendar import Calendar
 from llmvitals.rules.kinds.budget.detector import BudgetDetector, Spending
 from llmvitals.rules.kinds.budget.fields import EVERY_PERIOD, FINE, SESSION, SPENT, UNITS
 from llmvitals.rules.kinds.budget.forecast import Forecast
+from llmvitals.rules.kinds.budget.overrides import dead_overrides, doubtful_overrides
 from llmvitals.rules.kinds.budget.rolling import Rolling
 from llmvitals.rules.kinds.budget.session import SessionBudget
 from llmvitals.rules.kinds.budget.thresholds import Thresholds
 from llmvitals.window import DAY, HOUR, MINUTE, PERIODS, duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from llmvitals.errors import Spot
     from llmvitals.record.alert import Bound, Unit
 
 IDLE: Final = 30 * MINUTE
 """Default of idle: a session is over after this time without calls, µs."""
+MOST: Final = 10 * BASIS
+"""A threshold above this share (1/10,000) is most likely a mistake."""
 WARN: Final = 8_000
 """A budget with a verdict warns from its first threshold at or above this share (1/10,000)."""
 
@@ -112,41 +117,60 @@ class Budget(Kind):
         if (self.per is None) == (self.rolling is None):
             raise ValueError(f"write one of per ({', '.join(EVERY_PERIOD)}) and rolling (24h)")
         if self.per not in PERIODS and "timezone" in written:
-            raise ValueError(f"a {self._what} budget has no time zone: leave timezone out")
+            raise Mistakes({"timezone": f"a {self._what} budget has no time zone: leave timezone out"})
         if self.overrides and not self.by:
-            raise ValueError("overrides need by: without it there is one budget only")
+            raise Mistakes({"overrides": "overrides need by: without it there is one budget only"})
+        if dead := dead_overrides(self.overrides, self.by, self.where):
+            raise Mistakes(dead, key=True)
         if self.per == SESSION and SESSION not in self.by:
-            raise ValueError("a budget per session is by session: add session to by, or leave by out")
+            raise Mistakes({"by": "a budget per session is by session: add session to by, or leave by out"})
         if self.per != SESSION and "idle" in written:
-            raise ValueError("idle is for per: session: leave it out")
+            raise Mistakes({"idle": "idle is for per: session: leave it out"})
         self._check_rate()
         self._check_verdict()
         return self
+
+    @property
+    def warnings(self) -> Mapping[Spot, str]:
+        """Overrides that match only a value with a slash; limits that are hardly ever reached."""
+        found = doubtful_overrides(self.overrides, self.by)
+        if self.floor is not None and self.floor >= self.limit:
+            found["floor"] = "the budget is exhausted before so much is spent: write less than limit"
+        for number, step in enumerate(self.thresholds):
+            if step > MOST:
+                found["thresholds", number] = (
+                    f"this is {step / BASIS:g} times the limit: write less, such as 120%"
+                )
+        return found
 
     def _check_rate(self) -> None:
         """burn_rate, floor and forecast against the period."""
         length = self._length
         if self.burn_rate is not None and length < DAY:
-            raise ValueError(
-                f"burn_rate: {self._what} is too short for it, and the thresholds fire in time: leave it out"
-            )
+            why = f"{self._what} is too short for it, and the thresholds fire in time: leave it out"
+            raise Mistakes({"burn_rate": f"burn_rate: {why}"})
         if isinstance(self.burn_rate, tuple) and max(pair.long for pair in self.burn_rate) > length:
-            raise ValueError(f"burn_rate: a window is longer than the {self._what}: write a shorter one")
+            why = f"burn_rate: a window is longer than the {self._what}: write a shorter one"
+            raise Mistakes({"burn_rate": why})
         if self.floor is not None and self.burn_rate is None:
-            raise ValueError("floor is for burn_rate: add burn_rate: default, or leave floor out")
+            why = "floor is for burn_rate: add burn_rate: default, or leave floor out"
+            raise Mistakes({"floor": why})
         if self.forecast is not None and (self.per is None or length < DAY):
-            raise ValueError("forecast needs a period with an end: write per: day or longer, or leave it out")
+            why = "forecast needs a period with an end: write per: day or longer, or leave it out"
+            raise Mistakes({"forecast": why})
 
     def _check_verdict(self) -> None:
         if self.block_at is not None and self.verdict != "block":
-            raise ValueError("block_at is for verdict: block: add that, or leave block_at out")
+            why = "block_at is for verdict: block: add that, or leave block_at out"
+            raise Mistakes({"block_at": why})
         if self.verdict == "block" and (self.block_at or BASIS) not in self.thresholds:
             at = f"{(self.block_at or BASIS) / 100:g}%"
-            raise ValueError(f"verdict: blocks at {at}, which is no threshold: add {at} to thresholds")
+            field = "verdict" if self.block_at is None else "block_at"
+            why = f"verdict: blocks at {at}, which is no threshold: add {at} to thresholds"
+            raise Mistakes({field: why})
         if self.verdict == "warn" and self.thresholds[-1] < WARN:
-            raise ValueError(
-                f"verdict: warns from {WARN / 100:g}% on, and no threshold is so high: add one to thresholds"
-            )
+            why = f"warns from {WARN / 100:g}% on, and no threshold is so high: add one to thresholds"
+            raise Mistakes({"verdict": f"verdict: {why}"})
 
     @property
     def _what(self) -> str:
@@ -229,6 +253,11 @@ class Budget(Kind):
         else:
             counts = {f"spent_{self.metric}": int(spent), f"limit_{self.metric}": int(limit)}
         return (Stand(reading.at, measures, counts),)
+
+    @property
+    def late(self) -> Late:
+        """Late calls cost money in the period of their own time."""
+        return "apart"
 
     @property
     def required_data(self) -> RequiredData:

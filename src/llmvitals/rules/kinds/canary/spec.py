@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
-from llmvitals.errors import suggestion
+from llmvitals.errors import Mistakes, suggestion
 from llmvitals.metrics.amount import BASIS, basis_points
 from llmvitals.metrics.columns import CANARY
 from llmvitals.record.view import COUNTLESS
@@ -15,6 +15,7 @@ from llmvitals.rules.condition.dimensions import DIMENSION, known, listed
 from llmvitals.rules.condition.false_alarms import Series
 from llmvitals.rules.condition.fields import SHARE, Schema
 from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.literals import meant
 from llmvitals.rules.kinds.canary.detector import CanaryDetector
 from llmvitals.rules.kinds.canary.endpoints import METRICS
 from llmvitals.rules.kinds.canary.findings import Hypotheses
@@ -122,9 +123,19 @@ class Canary(Kind):
             own = ("app", "prompt_name") if self.on == "prompt_version" else ("app",)
             object.__setattr__(self, "by", tuple(name for name in own if name != self.on))
         if self.on in self.by:
-            raise ValueError(f"by contains {self.on}, so its values cannot be compared: leave it out of by")
+            why = f"by contains {self.on}, so its values cannot be compared: leave it out of by"
+            raise Mistakes({("by", self.by.index(self.on)): why})
         if self.canary is not None and self.canary == self.control:
-            raise ValueError("canary and control are the same: name two values, or none")
+            raise Mistakes({"control": "canary and control are the same: name two values, or none"})
+        wanted = dict(self.where).get(self.on)
+        for name in ("canary", "control"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if meant(value):
+                raise Mistakes({name: f"{value!r} is compared as it is, not as a pattern: write one value"})
+            if wanted is not None and not wanted.accepts(value):
+                raise Mistakes({name: f"where excludes {value!r}: there would be nothing to compare"})
         return self
 
     @property

@@ -12,7 +12,7 @@ from llmvitals.metrics.registry import metric_of
 from llmvitals.rules.condition.dimensions import listed
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
 from llmvitals.rules.condition.fields import DURATION, SCORE_MEAN, MinCalls, Schema
-from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.kind import Kind, Late
 from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.kinds.change.change_points import Search
 from llmvitals.rules.kinds.change.detector import ChangeDetector
@@ -102,6 +102,11 @@ class Change(Kind):
         """It is the same for each series."""
         del key
         return _detector(self.metrics, self.min_calls, self.hold, pane, over=(self.false_alarms, self.series))
+
+    @property
+    def late(self) -> Late:
+        """Late calls count only if one of the metrics is about them."""
+        return "counted" if any(metric_of(name).counts_late for name in self.metrics) else "ignored"
 
     @property
     def required_data(self) -> RequiredData | None:

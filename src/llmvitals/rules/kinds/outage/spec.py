@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from llmvitals.errors import Mistakes
 from llmvitals.metrics.amount import limit
 from llmvitals.metrics.registry import METRICS
 from llmvitals.record.reading import Reading
@@ -99,13 +100,13 @@ class Outage(Kind):
     def _whole(self) -> Outage:
         for name, _ in self.where:
             if name in _OUTCOMES:
-                raise ValueError(
-                    f"{name} in where would exclude successful calls: write errors: [Timeout, …]"
-                )
+                why = f"{name} in where would exclude successful calls: write errors: [Timeout, …]"
+                raise Mistakes({("where", name): why})
         if self.minor >= self.major:
-            raise ValueError("minor has to be below major: write for example minor: 20%, major: 60%")
+            name = "major" if "major" in self.model_fields_set else "minor"
+            raise Mistakes({name: "minor has to be below major: write for example minor: 20%, major: 60%"})
         if self.resolve_below is not None and self.resolve_below > self.minor:
-            raise ValueError("resolve_below is above minor: write a lower share")
+            raise Mistakes({"resolve_below": "resolve_below is above minor: write a lower share"})
         if self.errors is not None:
             where = tuple(sorted((*self.where, ("error_type", self.errors)), key=lambda pair: pair[0]))
             object.__setattr__(self, "where", where)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
-from llmvitals.errors import suggestion
+from llmvitals.errors import Mistakes, suggestion
 from llmvitals.metrics.amount import BASIS, basis_points
 from llmvitals.metrics.registry import COMPARABLE, comparable, metric_of
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
 from llmvitals.rules.condition.fields import SCORE_MEAN, SHARE, MinCalls, Schema
-from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.kind import Kind, Late
+from llmvitals.rules.condition.reach import few_calls, outcome_mistakes
 from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.sentences import named
 from llmvitals.rules.kinds.regression.detector import RegressionDetector
@@ -20,6 +21,9 @@ from llmvitals.rules.kinds.regression.gauges import gauge_of, sketch_of
 from llmvitals.window import HOUR, MINUTE, duration_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmvitals.errors import Spot
     from llmvitals.metrics.metric import Side
     from llmvitals.record.alert import Bound, Unit
 
@@ -112,8 +116,16 @@ class Regression(Kind):
     def _past(self) -> Regression:
         _, _, least, most = AGAINST[self.against]
         if self.past is not None and not least <= self.past <= most:
-            raise ValueError(f"past: {self.past} {self.against} can't be: write {least} to {most}")
+            raise Mistakes({"past": f"past: {self.past} {self.against} can't be: write {least} to {most}"})
+        if mistakes := outcome_mistakes(self.metric, self.where):
+            raise Mistakes(mistakes)
         return self
+
+    @property
+    def warnings(self) -> Mapping[Spot, str]:
+        """Too few calls for a percentile."""
+        own = "min_calls" in self.model_fields_set
+        return few_calls(self.metric, "min_calls" if own else "metric", self.min_calls)
 
     @property
     def unit(self) -> Unit:
@@ -153,6 +165,11 @@ class Regression(Kind):
             level=math.log(steps),
             pane=pane,
         )
+
+    @property
+    def late(self) -> Late:
+        """Late calls count only in a metric that is about them."""
+        return "counted" if metric_of(self.metric).counts_late else "ignored"
 
     @property
     def required_data(self) -> RequiredData | None:

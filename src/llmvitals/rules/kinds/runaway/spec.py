@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from llmvitals.errors import Mistakes
 from llmvitals.metrics.amount import dollars_nano
 from llmvitals.record.view import UNKNOWN
 from llmvitals.rules.condition.dimensions import By
@@ -92,9 +93,10 @@ class Runaway(Kind):
                 "write what is too much: spend: 5, same_tool: 20 or signatures: {calls: 30, at_most: 3}"
             )
         if not self.by:
-            raise ValueError("write who may run away, such as by: [session]")
+            raise Mistakes({"by": "write who may run away, such as by: [session]"})
         if self.signatures and self.signatures.at_most >= self.signatures.calls:
-            raise ValueError("signatures: at_most has to be well below calls: any calls would match")
+            why = "at_most has to be well below calls: any calls would match"
+            raise Mistakes({("signatures", "at_most"): f"signatures: {why}"})
         return self
 
     @property

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
+from llmvitals.errors import Mistakes
 from llmvitals.metrics.amount import limit
 from llmvitals.metrics.registry import METRICS, metric_of
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.fields import NUMBER, SCORE_MEAN, MinCalls, Window, limit_schema, when
 from llmvitals.rules.condition.fixed_limit import FixedLimit
-from llmvitals.rules.condition.kind import Kind
+from llmvitals.rules.condition.kind import Kind, Late
+from llmvitals.rules.condition.reach import few_calls, out_of_reach, outcome_mistakes
 from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.screening import Screen
 from llmvitals.rules.condition.sentences import named
@@ -20,6 +22,9 @@ from llmvitals.rules.kinds.threshold.screen import may_fire
 from llmvitals.window import duration_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmvitals.errors import Spot
     from llmvitals.record.alert import Unit
     from llmvitals.record.reading import Verdict
 
@@ -105,14 +110,28 @@ class Threshold(Kind):
     def _sides(self) -> Threshold:
         if (self.above is None) == (self.below is None):
             raise ValueError("write one of above and below")
-        wrong = self.resolve_above if self.below is None else self.resolve_below
-        if wrong is not None:
-            raise ValueError("above takes resolve_below, and below takes resolve_above")
-        if self.above is not None and (self.resolve_below or 0.0) > self.above:
-            raise ValueError("resolve_below is above the limit: write a lower value")
-        if self.below is not None and self.resolve_above is not None and self.resolve_above < self.below:
-            raise ValueError("resolve_above is below the limit: write a higher value")
+        mistakes = outcome_mistakes(self.metric, self.where) | out_of_reach(
+            self.metric, {name: value for name in _SIDES if (value := getattr(self, name)) is not None}
+        )
+        wrong = "resolve_above" if self.below is None else "resolve_below"
+        if getattr(self, wrong) is not None:
+            mistakes[wrong] = "above takes resolve_below, and below takes resolve_above"
+        elif self.above is not None and self.resolve_below is not None and self.resolve_below > self.above:
+            mistakes["resolve_below"] = "resolve_below is above the limit: write a lower value"
+        elif self.below is not None and self.resolve_above is not None and self.resolve_above < self.below:
+            mistakes["resolve_above"] = "resolve_above is below the limit: write a higher value"
+        if mistakes:
+            raise Mistakes(mistakes)
         return self
+
+    @property
+    def warnings(self) -> Mapping[Spot, str]:
+        """Too few calls for a percentile, and a limit that everything exceeds."""
+        field = "min_calls" if self.min_calls else "metric"
+        found = few_calls(self.metric, field, self.fixed_limit.min_calls)
+        if self.above == 0 and self.unit == "ms":
+            found["above"] = "every call takes longer, so it would always fire: write a higher limit"
+        return found
 
     @property
     def unit(self) -> Unit:
@@ -159,6 +178,11 @@ class Threshold(Kind):
             window=self.window,
             min_calls=self.min_calls or (1 if metric_of(self.metric).additive else FEW),
         )
+
+    @property
+    def late(self) -> Late:
+        """Late calls count only in a metric that is about them."""
+        return "counted" if metric_of(self.metric).counts_late else "ignored"
 
     @property
     def required_data(self) -> RequiredData | None:

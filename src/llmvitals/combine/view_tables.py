@@ -1,0 +1,102 @@
+"""The tables of all views for some calls of a pane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmvitals.combine.embeddings import with_features
+from llmvitals.combine.interner import PROFILE, CodedCalls, Interner, concatenate
+from llmvitals.combine.plan import CombinePlan
+from llmvitals.combine.prepared import prepare
+from llmvitals.combine.table import Series, Table
+from llmvitals.record.view import View
+
+Ints = NDArray[np.int64]
+
+_UNSEEN: Final = -2
+_UNWANTED: Final = -1
+EARLY: Final = 50_000
+"""A view with more contributors than this has none in its early frames, because sorting them for every frame
+is too expensive. The pane's last frame has them."""
+
+
+class ViewTables:
+    """A table for each view.
+
+    Law: calls are kept as columns and added up when the sums are read, in the order of the log, so the sums
+    depend on the calls only, not on when they are read.
+    """
+
+    def __init__(self, plan: CombinePlan, interner: Interner) -> None:
+        self._plan, self._interner = plan, interner
+        self._coded: list[CodedCalls] = []
+        self._tables = [Table(view, plan.max_series, interner) for view in plan.views]
+        self._rows = np.empty((len(plan.views), 0), np.int64)
+        """For each view and profile: the row, _UNSEEN, or _UNWANTED where the view excludes the profile."""
+
+    def put(self, coded: CodedCalls) -> None:
+        """Add calls, in the order of the log. They are summed later, by `add_up`."""
+        self._coded.append(coded)
+
+    def add_up(self) -> None:
+        """Add the pending calls to the tables."""
+        if not self._coded:
+            return
+        coded = concatenate(self._coded)
+        self._coded = []
+        profiles = coded.matrix[PROFILE]
+        self._assign_rows(profiles)
+        prepared = prepare(coded, self._interner)
+        for table, rows in zip(self._tables, self._rows, strict=True):
+            table.add(rows[profiles], prepared)
+        self._add_embeddings(coded, profiles)
+
+    def _add_embeddings(self, coded: CodedCalls, profiles: Ints) -> None:
+        """Add up the embeddings of calls, for the views that keep them."""
+        tables = zip(self._tables, self._rows, strict=True)
+        wanted = [(table, rows[profiles]) for table, rows in tables if table.view.meaning]
+        for kind, featured in with_features(coded.embedded) if wanted else ():
+            for table, rows in wanted:
+                table.add_embeddings(rows, kind, featured, coded.traces)
+
+    def _assign_rows(self, profiles: Ints) -> None:
+        """Assign a row in every view to each new profile, in the order of the log."""
+        names = self._interner.profiles.names
+        added = len(names) - self._rows.shape[1]
+        self._rows = np.pad(self._rows, ((0, 0), (0, added)), constant_values=_UNSEEN)
+        unseen = profiles[(self._rows[:, profiles] == _UNSEEN).any(axis=0)]
+        for profile in dict.fromkeys(unseen.tolist()):
+            values = dict(zip(self._plan.dimensions, names[profile], strict=True))
+            for table, rows in zip(self._tables, self._rows, strict=True):
+                rows[profile] = (
+                    table.row(_series(table.view, values)) if _accepts(table.view, values) else _UNWANTED
+                )
+
+    def entries(self, *, changed: bool) -> Iterator[tuple[str, Series, bytes]]:
+        """View, series and packed vitals of each series.
+
+        changed: only of eager views, and only series that changed since the last call.
+        """
+        tables = [table for table in self._tables if table.view.eager] if changed else self._tables
+        if tables:
+            self.add_up()
+        for table in tables:
+            most = 0 if changed and table.has_many_contributors(EARLY) else self._plan.heaviest
+            for series, vitals in table.entries(most, changed=changed):
+                yield table.view.name, series, vitals
+
+    def clear(self) -> None:
+        """Free the sums."""
+        self._tables, self._rows = [], np.empty((0, 0), np.int64)
+
+
+def _accepts(view: View, values: dict[str, str]) -> bool:
+    return all(condition.accepts(values[name]) for name, condition in view.where)
+
+
+def _series(view: View, values: dict[str, str]) -> Series:
+    return tuple([values[name] for name in view.by])

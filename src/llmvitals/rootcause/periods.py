@@ -1,0 +1,95 @@
+"""The two periods that a root cause compares: now, and the time before the alert."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.rootcause import history as past
+from llmvitals.rootcause.change import Period
+from llmvitals.sketch import top_k
+from llmvitals.window import DAY, HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OLDEST: Final = 3 * HOUR
+"""The greatest age of a period that is compared with the last minutes, µs."""
+OUTDATED: Final = 12 * HOUR
+"""Once what is kept of the time before an alert is as old as this, its next level has a time before of its
+own: the levels of a monthly budget are days apart, those of one incident are not."""
+ENOUGH: Final = 30
+"""The calls that the shortest period needs."""
+
+_Split = tuple[int, Period, Period]
+"""The scale of now, the period before, and now."""
+
+
+def compared(
+    parts: Sequence[past.Part | None], at: int, alert: dict[str, Any], *, slow: bool = False
+) -> tuple[Period, Period] | None:
+    """The period before an alert, and now (up to `at`, µs); None if there is nothing to compare.
+
+    Now is the last 2 to 4 minutes, or the last 12 to 24 if they hold few calls. slow: the cause may be hours
+    old, as of a forecast: now may also be the last 1 to 2 hours, and before it up to 2 days; of these times
+    the one after which the rate has risen most surely.
+
+    alert: the state of an alert (see AlertState). The period before is kept there as "before", [level, scale,
+    *Period], so that it stays before the incident however long that lasts.
+    """
+    kept = alert.get("before")
+    if kept is None or (kept[0] != alert["level"] and kept[-1] < at - OUTDATED):
+        until = alert["since"] if kept is None else at
+        splits = _splits(parts, at, until, slow=slow)
+        kept = alert["before"] = [alert["level"], *_kept(splits, until, slow=slow)]
+        alert.pop("cause", None)
+    kept[0] = alert["level"]
+    scale, before = kept[1], Period(*kept[2:])
+    now = _now(parts, at, scale, before.end) if before.length else None
+    return (before, now) if now else None
+
+
+def _splits(parts: Sequence[past.Part | None], at: int, until: int, *, slow: bool) -> list[_Split]:
+    """Each time at which `parts` can be split, up to which the period before is known, the latest first."""
+    scales, oldest = (len(past.SCALES), at - 3 * DAY) if slow else (past.RECENT_SCALES + 1, at - OLDEST)
+    recent = [part if part and part[0] >= oldest else None for part in parts[: 2 * scales]]
+    filled = list(filter(None, recent))
+    over = {id(older): newer[0] for newer, older in pairwise(filled) if newer[0] <= until}
+    splits = []
+    for scale in range(1, scales):
+        now = list(filter(None, recent[: 2 * scale]))
+        before = [part for part in recent[2 * scale :] if part and id(part) in over]
+        if not (now and before):
+            break
+        splits.append((scale, past.period(over[id(before[0])], before), past.period(at, now)))
+    return splits
+
+
+def _kept(splits: Sequence[_Split], until: int, *, slow: bool) -> list[Any]:
+    """What is kept of the best split: its scale, and the period before."""
+    if not splits:
+        return [1, *Period(0, top_k.NO_SHARE, {}, until)]
+    enough = [split for split in splits if split[2].total[0] >= ENOUGH] or splits[-1:]
+    scale, before, _ = max(enough, key=_rise) if slow else enough[0]
+    names = {kind: shares for kind, shares in before.names.items() if kind != "session"}
+    return [scale, *before._replace(names=top_k.cut(names, past.KEPT))]
+
+
+def _rise(split: _Split) -> float:
+    """The relative rise of money (or of tokens where nothing costs anything) by how much a rate scatters."""
+    _, before, now = split
+    place = 1 if before.total[1] and now.total[1] else 2
+    times = now.total[place] * before.length / (max(before.total[place], 1) * max(now.length, 1))
+    return (times - 1) * math.sqrt(now.total[0])
+
+
+def _now(parts: Sequence[past.Part | None], at: int, scale: int, begin: int) -> Period | None:
+    """The period up to `at` of this scale, or of the next if it holds few calls, which begins at `begin`."""
+    now = None
+    for length in range(scale, max(scale, past.RECENT_SCALES) + 1):
+        found = [part for part in parts[: 2 * length] if part and part[0] >= max(begin, at - OLDEST)]
+        now = past.period(at, found) if found else None
+        if now and now.total[0] >= ENOUGH:
+            break
+    return now
