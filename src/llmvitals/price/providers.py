@@ -22,12 +22,15 @@ ALIASES: Final = {
 
 CONTEXTS: Final[Mapping[str | None, dict[str, str]]] = {
     None: {},
-    "default": {"service_tier": "default"},
+    "default": {},
+    "standard": {},
     "batch": {"processing": "batch"},
     "flex": {"service_tier": "flex"},
     "priority": {"service_tier": "priority"},
+    "fast": {"service_tier": "fast"},
+    "other": {"service_tier": "other"},
 }
-"""A call's service tier → genai-prices' price context."""
+"""A call's service tier → genai-prices' price context; {} has the plain price. "other" has none anywhere."""
 
 
 def canonical(name: str, providers: list[Provider]) -> str:
