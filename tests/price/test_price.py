@@ -45,6 +45,7 @@ OURS_TO_THEIRS = {
     "audio_output_tokens": "output_audio_tokens",
 }
 FIREWORKS = "accounts/fireworks/models/deepseek-v3p2"
+BEDROCK = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 USAGES = [
     {"input_tokens": 1_203, "output_tokens": 87},
     {"input_tokens": 210_007, "cached_tokens": 1_024, "output_tokens": 85, "reasoning_tokens": 64},
@@ -351,6 +352,10 @@ def test_without_a_cache_a_given_cost_is_still_one_that_a_pane_can_add_up() -> N
         ("x_ai", "grok-3", ("x-ai", "grok-3")),
         ("fireworks_ai", FIREWORKS, ("fireworks", FIREWORKS)),
         ("litellm", "anthropic/claude-sonnet-4-5", ("anthropic", "claude-sonnet-4-5")),
+        ("litellm", "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0", ("aws", BEDROCK)),
+        ("openrouter", "openrouter/openai/gpt-4o", ("openrouter", "openai/gpt-4o")),
+        ("gcp.gen_ai", "models/gemini-2.5-flash", ("google", "gemini-2.5-flash")),
+        (None, "models/gemini-2.5-flash", ("google", "gemini-2.5-flash")),
     ],
 )
 def test_names_that_providers_and_models_go_by(
@@ -369,9 +374,11 @@ def test_a_prefix_that_names_no_provider_is_part_of_the_name(provider: str | Non
 
 
 def test_a_prefix_may_name_a_provider_of_the_price_file(tmp_path: Path) -> None:
-    prices = own(tmp_path, '[models.m]\nprovider = "my-cloud"\ninput_mtok = 1\noutput_mtok = 1\n')
+    text = '[models.m]\nprovider = "my-cloud"\ninput_mtok = 1\noutput_mtok = 1\n[models.any]\ninput_mtok = 1'
+    prices = own(tmp_path, text)
     assert prices.price(call(model="my-cloud/m", **USED)) == 1_100_000
     assert prices.price(call(model="another/m", **USED)) is None
+    assert prices.price(call(model="/any", **USED)) is None
 
 
 def test_the_time_of_the_call_chooses_the_price() -> None:
@@ -447,6 +454,7 @@ def test_own_prices_win_and_discounts_apply_to_the_listed(tmp_path: Path) -> Non
         input_mtok = 1
         output_mtok = 2
         batch = { input_mtok = 0.5, output_mtok = 1 }
+        fast = { input_mtok = 3 }
         [models."my-llama"]
         provider = "my-cloud"
         input_mtok = 0.2
@@ -458,6 +466,9 @@ def test_own_prices_win_and_discounts_apply_to_the_listed(tmp_path: Path) -> Non
     assert prices.price(call(model="GPT-4o", provider="openai", **million)) == 10**9
     assert prices.price(call(model="gpt-4o", provider="azure", **million)) == 10**9
     assert prices.price(call(model="gpt-4o", provider="openai", service_tier="batch", **million)) == 5 * 10**8
+    assert prices.price(call(model="gpt-4o", provider="openai", service_tier="fast", **million)) == 3 * 10**9
+    flex = call(model="gpt-4o", provider="openai", service_tier="flex", **million)
+    assert prices.assess(flex) == (None, Reason.UNKNOWN_TIER, 0)
     assert prices.price(call(model="my-llama", provider="My-Cloud", **million)) == 2 * 10**8
     assert prices.price(call(model="my-llama", **million)) == 2 * 10**8
     assert prices.price(call(model="my-llama", provider="another", **million)) is None

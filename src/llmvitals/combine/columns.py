@@ -31,7 +31,7 @@ _QUALITY: Final = [
 """An event counts if one of these is above 0, or if it has scores or an embedding."""
 
 
-_UNPRICED_BY: Final = {
+UNPRICED_BY: Final = {
     "INCONSISTENT": "inconsistent_usage_calls",
     "UNKNOWN_TIER": "unknown_tier_calls",
     "PARTIAL_USAGE": "partial_usage_calls",
@@ -167,7 +167,7 @@ def _money(v: Ints, costs: Sequence[Cost]) -> None:
     nano, reasons, gross = zip(*costs, strict=True)
     if None in nano:
         v[SUM["unpriced_calls"]] = [cost is None for cost in nano]
-        for reason, name in _UNPRICED_BY.items():
+        for reason, name in UNPRICED_BY.items():
             v[SUM[name]] = [known.name == reason for known in reasons]
         nano = tuple([cost or 0 for cost in nano])
     v[SUM["cost_nano"]] = nano

@@ -88,10 +88,12 @@ class Prices:
 
     def _rate(self, provider: str | None, model: str, tier: str | None) -> Rate:
         providers, model = self._snapshot.providers, model.lower()
-        names = [(canonical(provider, providers) if provider else None, model)]
+        # The gateway is no provider.
+        owner = canonical(provider, providers) if provider and provider != "litellm" else None
+        names = [(owner, model)]
         prefix, _, rest = model.partition("/")
-        if rest and self._is_provider(prefix):
-            names.append((names[0][0] or canonical(prefix, providers), rest))
+        if prefix and rest and self._is_provider(prefix):
+            names.append((owner or canonical(prefix, providers), rest))
         for source, name in names:
             custom = self._custom.find(source, name)
             if custom:
@@ -116,10 +118,7 @@ class Prices:
     def _find(self, provider: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
         # The snapshot's own lookups are not used, because they cache every miss for ever.
         providers = self._snapshot.providers
-        if provider and provider != "litellm":
-            source = find_provider_by_id(providers, provider)
-        else:
-            source = _provider_of(model, providers)
+        source = find_provider_by_id(providers, provider) if provider else _provider_of(model, providers)
         info = source.find_model(model, all_providers=providers) if source else None
         return (source, info) if source and info else None
 

@@ -17,8 +17,10 @@ ALIASES: Final = {
     "x_ai": "x-ai",
     "fireworks_ai": "fireworks",
     "ibm.watsonx.ai": "watsonx",
+    "models": "google",
 }
-"""Names of providers that genai-prices does not know, or takes for another provider."""
+"""Names of providers that genai-prices does not know, or takes for another provider. models: Google's API
+calls a model `models/gemini-2.5-flash`."""
 
 CONTEXTS: Final[Mapping[str | None, dict[str, str]]] = {
     None: {},
