@@ -51,13 +51,6 @@ async def add_partitions(brokers: str, topic: str, count: int) -> None:
         await admin.close()
 
 
-async def known(producer: AIOKafkaProducer, topic: str, count: int) -> None:
-    """Until the producer can write to `count` partitions: the broker may tell it some time after adding them."""
-    async with asyncio.timeout(30):
-        while len(await producer.partitions_for(topic)) < count:
-            await producer.client.force_metadata_update()
-
-
 async def publish(cluster: Cluster, logs: Logs, partitions: range, share: tuple[float, float]) -> None:
     """A span of these partitions' logs, the last partition first."""
     for partition in reversed(partitions):
@@ -150,6 +143,13 @@ async def test_partitions_added_while_calls_flow_are_found_soon_and_counted_to_t
     assert merge.metric("llmvitals_entries_moved_total") > 0
     for worker in combines:
         conserved(worker)
+
+
+async def known(producer: AIOKafkaProducer, topic: str, count: int) -> None:
+    """Until the producer can write to `count` partitions: the broker may tell it some time after adding them."""
+    async with asyncio.timeout(30):
+        while len(await producer.partitions_for(topic)) < count:
+            await producer.client.force_metadata_update()
 
 
 async def test_news_of_a_compacted_topic_come_from_its_new_partitions_too(
