@@ -58,15 +58,13 @@ async def test_what_gets_worse_is_told_once_and_then_it_is_quiet() -> None:
     """Every minute of it, under a clock that shows the calls' own time."""
     stages, alerts = Replay(Settings(alerts=RULES, pane="1m", default_views=False)), list[Alert]()
     async with FakeSlack(["#alerts"]) as slack:
-        world = World(slack, load_engine(RULES, MINUTE).rules.routing)
-        await world.start()
-        for end, calls in minutes():
-            world.now = end
-            news = [Alert.decode(m.value or b"") for m in stages.feed(calls) if m.topic is Topic.ALERTS]
-            alerts += news
-            await world.take(*news)
-            await world.tick()
-        await world.desk.stop()
+        async with World(slack, load_engine(RULES, MINUTE).rules.routing) as world:
+            for end, calls in minutes():
+                world.now = end
+                news = [Alert.decode(m.value or b"") for m in stages.feed(calls) if m.topic is Topic.ALERTS]
+                alerts += news
+                await world.take(*news)
+                await world.tick()
         check(alerts, list(slack.messages))
 
 

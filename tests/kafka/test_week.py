@@ -71,16 +71,14 @@ async def test_a_week_is_heard_and_few_messages_tell_it() -> None:
     settings = Settings(alerts=RULES, pane="1m", default_views=False)
     stages, alerts = Replay(settings), list[Alert]()
     async with FakeSlack(["#alerts"]) as slack:
-        world = World(slack, load_engine(RULES, MINUTE).rules.routing)
-        await world.start()
-        for end, calls in minutes():
-            world.now = end
-            messages = stages.feed(calls) if calls else []
-            news = [Alert.decode(m.value or b"") for m in messages if m.topic is Topic.ALERTS]
-            alerts += news
-            await world.take(*news)
-            await world.tick()
-        await world.desk.stop()
+        async with World(slack, load_engine(RULES, MINUTE).rules.routing) as world:
+            for end, calls in minutes():
+                world.now = end
+                messages = stages.feed(calls) if calls else []
+                news = [Alert.decode(m.value or b"") for m in messages if m.topic is Topic.ALERTS]
+                alerts += news
+                await world.take(*news)
+                await world.tick()
         messages_ = list(slack.messages)
 
     firing = [alert for alert in alerts if alert.status == "firing"]
