@@ -73,21 +73,17 @@ async def test_the_same_through_the_workers(kafka: str, topic_prefix: str, tmp_p
     """Days go by in as many seconds as the workers take; only Slack is waited for."""
     store = tmp_path / "vitals.sqlite"
     async with FakeSlack(["#alerts"]) as slack:
-        cluster = Cluster(
+        async with Cluster(
             kafka, topic_prefix, tmp_path,
             alerts=str(RULES), pane="1m", default_views="false", max_alert_age="3650d", flush="100ms",
             slack_token=slack.token, slack_channel=slack.channels["#alerts"], slack_api_url=slack.url,
             sqlite=store,
-        )  # fmt: skip
-        await cluster.apply_topics()
-        try:
-            await asyncio.to_thread(_start, cluster)
+        ) as cluster:  # fmt: skip
+            await _start(cluster)
             await _live(cluster, slack)
             # Both statistics have points until the end of the quiet; minutes with few calls are put together.
             last = decline.END - 20 * MINUTE
             await asyncio.to_thread(until, lambda: min(_newest(store)) >= last, 60, cluster.logs)
-        finally:
-            cluster.close()
         alerts = [Alert.decode(record.value) for record in await cluster.read(f"{topic_prefix}.alerts.v1")]
         check(alerts, list(slack.messages))
     drifted = rows(store, "SELECT max(statistic) FROM llm_drift WHERE start < ?", decline.LAST)
@@ -100,11 +96,11 @@ def _newest(store: Path) -> list[int]:
     return [found[0][0] or 0 if found else 0 for found in asked]
 
 
-def _start(cluster: Cluster) -> None:
+async def _start(cluster: Cluster) -> None:
     for stage in ("combine", "merge", "sink"):
         cluster.start(stage)
     for worker in cluster.workers:
-        until(lambda worker=worker: worker.metric("llmvitals_ready") > 0, 60, worker.text)
+        await worker.ready()
 
 
 async def _live(cluster: Cluster, slack: FakeSlack) -> None:
