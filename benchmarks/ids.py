@@ -22,6 +22,7 @@ from llmvitals.combine.clock import Clock
 from llmvitals.combine.response_ids import ResponseReport
 from llmvitals.combine.seen_ids import SeenIds
 from llmvitals.combine.stage import SLICE
+from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.log import Snapshot
 from llmvitals.runtime.kafka.checkpoint import CheckpointStore
 from llmvitals.runtime.kafka.producer import Producer
@@ -96,7 +97,7 @@ def row(rate: int, brokers: str | None, *, with_responses: bool) -> None:
     """Measure and print one rate."""
     seen, clock, first, each = fill(rate, with_responses=with_responses)
     manifest = state.Manifest(pane_us=PANE, disorder_us=PANE, offset=0, applied=0, floor=2**62)
-    parts = manifest.hold_ids(seen.sealed) | {state.PART: manifest.encode()}
+    parts = manifest.hold_ids(seen.sealed) | {MANIFEST: manifest.encode()}
     held, size = sum(map(len, seen.sealed.values())), sum(map(len, parts.values()))
     begun = time.perf_counter()
     state.ids(manifest, parts)

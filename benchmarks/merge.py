@@ -87,8 +87,9 @@ def main(series: int = 10_000, sources: int = 4, minutes: int = 2) -> None:
         taking.append((middle - began) / len(records))
         began = time.process_time()
         sizes += [(sum(map(len, stage.snapshot().parts.values())), time.process_time() - began)]
-    inner = [spent for spent, points in panes if points == series]
-    minute = [spent for spent, points in panes if points != series]
+    fewest = min(points for _, points in panes)
+    inner = [spent for spent, points in panes if points == fewest]
+    minute = [spent for spent, points in panes if points > fewest]
     longest = max(spent for _, spent in sizes) * 1e3
     print(f"{series} series, {sources} sources, {CALLS} calls each a pane, {len(contents[0])} bytes an entry")
     print(f"frames           {1 / np.median(taking):9,.0f} /s of {PER_FRAME} entries")

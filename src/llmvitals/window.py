@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SECOND: Final = 1_000_000
 MINUTE: Final = 60 * SECOND
+QUARTER_HOUR: Final = 15 * MINUTE
+"""No offset of a time zone is finer, so no calendar period begins within one."""
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 NEVER: Final = -(2**62)

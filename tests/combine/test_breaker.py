@@ -40,9 +40,9 @@ Log = list[tuple[bool, int]]
 def fed(breaker: Breaker, log: Log) -> list[Alert]:
     stamps = np.array([stamp for _, stamp in log], np.int64)
     codes = {place: "not_json" for place, (bad, _) in enumerate(log) if bad}
-    out = breaker.take(stamps, codes, "calls/3", "llm.calls.dlq.v1")
-    assert all(message.topic is Topic.ALERTS for message in out)
-    return [Alert.decode(message.value or b"") for message in out]
+    return [
+        Alert.decode(alert.encode()) for alert in breaker.take(stamps, codes, "calls/3", "llm.calls.dlq.v1")
+    ]
 
 
 def every(seconds: float, count: int, bad: float, begin: int = 0) -> Log:
@@ -141,6 +141,21 @@ def test_combine_tells_once_over_restarts_and_replays() -> None:
     older = msgspec.msgpack.decode(parts["manifest"])
     del older["breaker"]
     combine(parts={"manifest": msgspec.msgpack.encode(older)})
+
+
+@pytest.mark.parametrize("size", [1, 10, 100, 400])
+def test_each_time_that_a_producer_breaks_is_counted_whatever_the_batches(size: int) -> None:
+    """40 s of records that can't be read, 40 s of calls, and so on."""
+    begin = 1_700_000_000_000
+    log = [
+        Logged(n, at, b"?" if n % 80 < 40 else b'{"id": "c%d", "ts": %d, "model": "gpt-5"}' % (n, at))
+        for n, at in ((n, begin + n * 1_000) for n in range(400))
+    ]
+    stage, told = combine(), list[Alert]()
+    for start in range(0, len(log), size):
+        told += alerts(stage.apply(log[start : start + size]))
+    firing = sum(alert.status == "firing" for alert in told)
+    assert (firing, stage.counters["broken"]) == (5, 5)
 
 
 # On the broker

@@ -143,6 +143,17 @@ def test_too_many_ids_shorten_the_horizon_and_it_is_counted(most: int, forgotten
     assert again.counters["forgotten"] == one.counters["forgotten"] >= forgotten
 
 
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_which_panes_are_remembered_does_not_depend_on_batches(size: int) -> None:
+    """Ten calls with a response each are 20 ids, more than fit: the copies are of a forgotten pane."""
+    calls = [at(n, n / 10, response_id=f"r{n}", instrumentor="one") for n in range(10)]
+    log = [*calls, at(1_000, 70), *(later(call, 71) for call in calls)]
+    one = stage(plan(dedupe_us=HOUR, max_ids=15))
+    for begin in range(0, len(log), size):
+        take(one, *log[begin : begin + size])
+    assert counted(one) == Counter(applied=21, late=10)
+
+
 # Twins
 
 

@@ -62,6 +62,7 @@ def toy_span_call(span: Span) -> dict[str, Any] | None:
         return None
     return {
         "operation": "chat",
+        "response_id": span.text("toy.id"),
         "model": span.text("toy.model"),
         "app": span.of_resource("service.name"),
         "input_tokens": span.count("toy.in"),
@@ -73,7 +74,6 @@ def toy_span_call(span: Span) -> dict[str, Any] | None:
 TOY_DIALECT = Dialect(
     ("toy.",),
     toy_span_call,
-    lambda span: span.text("toy.id"),
     lambda span: {"input_text": span.text("toy.prompt")},
 )
 

@@ -220,7 +220,7 @@ def own_partition_unannounced(patch):
 
 def moved_in_time(patch):
     """What counts in a later pane than its own is no later for that."""
-    patch.setattr(Vitals, "late", lambda self: self)
+    patch.setattr(Vitals, "marked_late", lambda self: self)
 
 
 def moved_together(patch):

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.record.alert import Alert, fingerprint
-from llmvitals.record.log import Message, Topic
 from llmvitals.window import SECOND
 
 Ints = NDArray[np.int64]
@@ -37,17 +36,17 @@ class Breaker(msgspec.Struct):
     since: int | None = None
     at: int = 0
 
-    def take(self, stamps: Ints, refused: Mapping[int, str], source: str, dlq: str) -> list[Message]:
+    def take(self, stamps: Ints, refused: Mapping[int, str], source: str, dlq: str) -> list[Alert]:
         """Count records and return the changes of the alert.
 
         stamps: Kafka times in µs, below 0 for none. refused: place of a dead letter → its code. source:
         topic/partition. dlq: the name of the dead-letter topic.
         """
-        out: list[Message] = []
+        out: list[Alert] = []
         if self._may_end_span(stamps):
             for place, stamp in enumerate(stamps.tolist()):
                 if self._ends_span(stamp) and (alert := self._judge(stamp, source, dlq)):
-                    out.append(Message(Topic.ALERTS, alert.group.encode(), alert.encode()))
+                    out.append(alert)
                 self._count(stamp, 1, [refused[place]] if place in refused else [])
         else:
             known = stamps[stamps >= 0]

@@ -88,12 +88,15 @@ class OpenPanes:
         closed = [pane for pane in self._panes.values() if pane.closed is not None and not pane.emitted]
         return sorted(closed, key=lambda pane: (pane.closed, pane.number))
 
-    def seal(self, floor: int) -> None:
-        """Drop the panes below this floor: Kafka has acknowledged their frames."""
+    def seal(self, floor: int) -> int:
+        """Drop the panes below this floor: Kafka has acknowledged their frames.
+
+        Returns how many ids were forgotten early (see SeenIds).
+        """
         self.floor = max(self.floor, floor)
         self._panes = {number: pane for number, pane in self._panes.items() if number >= self.floor}
         self.seen.seal(self.floor)
-        self.seen.forget(min((pane.lowest for pane in self._panes.values()), default=self.floor))
+        return self.seen.forget(min((pane.lowest for pane in self._panes.values()), default=self.floor))
 
     def oldest(self) -> tuple[int, int] | None:
         """The offset at which a replay has to start to rebuild all panes, and the watermark there."""

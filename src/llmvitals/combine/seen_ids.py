@@ -93,8 +93,6 @@ class SeenIds:
     """
 
     def __init__(self, remembered: int, most: int, pane_us: int) -> None:
-        self.forgotten = 0
-        """How many ids were forgotten early because there were too many."""
         self.sealed: dict[int, SealedIds] = {}
         self._open: dict[int, OpenIds] = {}
         self._remembered, self._most, self._pane_us = remembered, most, pane_us
@@ -110,21 +108,13 @@ class SeenIds:
         duplicates = np.array(
             [self._add(pane, name) for pane, name in zip(placed.panes.tolist(), ids, strict=True)], np.bool_
         )
-        with_response = [place for place, response in enumerate(responses) if response]
-        if not with_response and (placed.events >= placed.panes).all():
+        if not any(responses) and (placed.events >= placed.panes).all():
             return duplicates
-        lowest, which = np.unique(placed.lowest, return_inverse=True)
-        oldest = np.array([self.oldest(pane) for pane in lowest.tolist()], np.int64)[which]
-        # The original is in the pane of the event time, or in the lowest pane that was open then.
-        first = np.maximum(placed.events, oldest)
-        late = np.flatnonzero((first < placed.panes) & ~duplicates)
-        if len(late):
-            duplicates[late] = self._in_earlier_panes(
-                [ids[place] for place in late.tolist()], first[late], placed.panes[late]
-            )
-        with_response = [place for place in with_response if not duplicates[place]]
-        if with_response:
-            self._mark_same_calls(responses, placed.panes, oldest, (with_response, duplicates))
+        # Which panes are still remembered depends on all calls before: a run begins where the lowest open
+        # pane rises, and by then the panes below it are complete, their responses too.
+        runs = np.flatnonzero(np.diff(placed.lowest)) + 1
+        for run in np.split(np.arange(len(ids)), runs):
+            self._mark_copies(ids, responses, placed, (run, duplicates))
         return duplicates
 
     def oldest(self, lowest: int) -> int:
@@ -142,12 +132,14 @@ class SeenIds:
         for number in [number for number in self._open if number < floor]:
             self.sealed[number] = SealedIds.of(self._open.pop(number))
 
-    def forget(self, lowest: int) -> None:
-        """Forget the panes that are not needed once the lowest open pane is this one."""
+    def forget(self, lowest: int) -> int:
+        """Forget the panes that are not needed once the lowest open pane is this one.
+
+        Returns how many ids were forgotten early because there were too many.
+        """
         oldest, due = self.oldest(lowest), lowest - self._remembered
-        for number in [number for number in self.sealed if number < oldest]:
-            gone = self.sealed.pop(number)
-            self.forgotten += len(gone) if number >= due else 0
+        gone = {number: self.sealed.pop(number) for number in [*self.sealed] if number < oldest}
+        return sum(len(ids) for number, ids in gone.items() if number >= due)
 
     def _numbers(self) -> set[int]:
         return self._open.keys() | self.sealed.keys()
@@ -173,11 +165,36 @@ class SeenIds:
                 flags[places] = [ids[place] in self._open[number].ids for place in places.tolist()]
         return flags
 
+    def _mark_copies(
+        self,
+        ids: Sequence[str],
+        responses: Sequence[ResponseReport | None],
+        placed: Placed,
+        run: tuple[Ints, Flags],
+    ) -> None:
+        """Mark the duplicates whose original is in another pane, or is known by its response.
+
+        run: the places of calls with the same lowest open pane, and the flags of all calls.
+        """
+        places, duplicates = run
+        oldest = self.oldest(int(placed.lowest[places[0]]))
+        # The original is in the pane of the event time, or in the lowest pane that was open then.
+        first = np.maximum(placed.events[places], oldest)
+        is_late = (first < placed.panes[places]) & ~duplicates[places]
+        late = places[is_late]
+        if len(late):
+            duplicates[late] = self._in_earlier_panes(
+                [ids[place] for place in late.tolist()], first[is_late], placed.panes[late]
+            )
+        with_response = [place for place in places.tolist() if responses[place] and not duplicates[place]]
+        if with_response:
+            self._mark_same_calls(responses, placed.panes, oldest, (with_response, duplicates))
+
     def _mark_same_calls(
         self,
         responses: Sequence[ResponseReport | None],
         panes: Ints,
-        oldest: Ints,
+        oldest: int,
         with_response: tuple[list[int], Flags],
     ) -> None:
         """Mark the calls that were reported before as duplicates; remember the responses of the others.
@@ -188,7 +205,7 @@ class SeenIds:
         reports = [response for place in places if (response := responses[place])]
         # Two reports of one call overlap in time, so the other one is in no pane before this one's start.
         starts = (np.array([response.start for response in reports], np.int64) - SLACK) // self._pane_us
-        since = np.maximum(starts, oldest[places])
+        since = np.maximum(starts, oldest)
         sealed_duplicates = self._in_sealed_panes(reports, since).tolist()
         numbers = sorted(self._open, reverse=True)
         for place, response, same_call, pane, low in zip(

@@ -19,8 +19,9 @@ from llmvitals.combine.open_panes import OpenPanes
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.reader import Batch, read, timely
 from llmvitals.errors import Code
+from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Entry
-from llmvitals.record.log import Message, Record, Snapshot
+from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.stage import Stage
 from llmvitals.window import FOREVER, NEVER
 
@@ -74,7 +75,6 @@ class Combine(Stage):
         self._frame_builder = FrameBuilder(source, sources, plan.shards, plan.pane_us, split)
         self._clock = Clock(plan.pane_us, plan.disorder_us, saved.watermark, list(saved.promises))
         self._open_panes = OpenPanes(plan, saved.floor, state.ids(saved, parts))
-        self._forgotten = self.counters["forgotten"]
         self._applied = max(saved.applied, beginning)
         self._emitted = saved.floor
         self._announced = [NEVER] * plan.shards
@@ -116,8 +116,7 @@ class Combine(Stage):
 
     def delivered(self, mark: int) -> None:
         """Seal every pane below the mark."""
-        self._open_panes.seal(mark)
-        self.counters["forgotten"] = self._forgotten + self._open_panes.seen.forgotten
+        self.counters["forgotten"] += self._open_panes.seal(mark)
 
     def promise(self, floor_time: int) -> None:
         """Promise that no call before `floor_time` (µs) is counted from the next offset on.
@@ -147,7 +146,7 @@ class Combine(Stage):
             breaker=self._breaker,
         )
         parts = manifest.hold_ids(self._open_panes.seen.sealed)
-        return Snapshot(offset, {state.PART: manifest.encode()} | parts, lasting=True)
+        return Snapshot(offset, {MANIFEST: manifest.encode()} | parts, lasting=True)
 
     @property
     def watermark(self) -> int:
@@ -219,11 +218,9 @@ class Combine(Stage):
             return []
         first = int(live.argmax())
         codes = {place - first: error.code.value for place, error in reversed(batch.refused) if live[place]}
-        fired = self._breaker.since
-        out = self._breaker.take(stamps[first:], codes, self._source, self._plan.dead_letters)
-        if out and self._breaker.since not in (None, fired):
-            self.counters["broken"] += 1
-        return out
+        alerts = self._breaker.take(stamps[first:], codes, self._source, self._plan.dead_letters)
+        self.counters["broken"] += sum(alert.status == "firing" for alert in alerts)
+        return [Message(Topic.ALERTS, alert.group.encode(), alert.encode()) for alert in alerts]
 
     def _emit(self) -> list[Message]:
         """Make the last frames of closed panes. Their version is the offset at which the pane closed."""

@@ -10,10 +10,10 @@ import msgspec
 from llmvitals.combine.breaker import Breaker
 from llmvitals.combine.seen_ids import SealedIds
 from llmvitals.errors import AFRESH, ConfigError, StateLost
+from llmvitals.record.chunk import MANIFEST
 from llmvitals.tracebacks import summary
 from llmvitals.window import FOREVER, NEVER
 
-PART = "manifest"
 VERSION = 1
 IDS: Final = "ids."
 """The ids of a sealed pane are the part `ids.PANE`, written once and removed when they are forgotten."""
@@ -62,7 +62,7 @@ def restore(parts: dict[str, bytes], *, pane_us: int, disorder_us: int, beginnin
     if not parts:
         return Manifest(pane_us=pane_us, disorder_us=disorder_us, offset=beginning, applied=beginning)
     try:
-        manifest = msgspec.msgpack.decode(parts[PART], type=Manifest)
+        manifest = msgspec.msgpack.decode(parts[MANIFEST], type=Manifest)
     except (KeyError, msgspec.DecodeError) as error:
         raise StateLost(
             f"the checkpoint of combine can't be read ({summary(error)}); to start afresh, {AFRESH}"

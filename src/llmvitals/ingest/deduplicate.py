@@ -14,11 +14,15 @@ _MAX_DEPTH: Final = 1_000
 
 @dataclass(slots=True)
 class SpanCall:
-    """A span that is a call, the fields of the call, and the provider's response id."""
+    """A span that is a call, and the fields of the call."""
 
     span: Span
     fields: dict[str, Any]
-    response_id: str | None
+
+    @property
+    def response_id(self) -> str | None:
+        """The provider's id of the response, which several instrumentors may report."""
+        return self.fields.get("response_id")
 
 
 def deduplicated(calls: list[SpanCall], links: list[tuple[str, str]]) -> list[SpanCall]:

@@ -48,6 +48,7 @@ def read(span: Span) -> dict[str, Any] | None:
         return None
     return _who(span) | _usage(span) | {
         "operation": operation,
+        "response_id": identity(span.get("gen_ai.response.id", "llm.response.id")),
         "model": span.text("gen_ai.response.model", "gen_ai.request.model") or "",
         "requested_model": span.text("gen_ai.request.model"),
         "provider": _lower(span.text("gen_ai.provider.name", "gen_ai.system")),
@@ -79,12 +80,7 @@ def _content(value: Any) -> str | None:
     return texts.plain(value) if isinstance(value, str) else None
 
 
-def response_id(span: Span) -> str | None:
-    """The provider's id of the response, which several instrumentors may report."""
-    return identity(span.get("gen_ai.response.id", "llm.response.id"))
-
-
-DIALECT: Final = Dialect(_PREFIXES, read, response_id, read_texts)
+DIALECT: Final = Dialect(_PREFIXES, read, read_texts)
 
 
 def _operation(span: Span) -> str | None:

@@ -48,7 +48,7 @@ def read(value: bytes, *, texts: bool = False) -> Decoded:
                 fields = dialect.read(span)
                 if fields is not None:
                     fields |= dialect.read_texts(span) if texts else {}
-                    span_calls.append(SpanCall(span, fields, dialect.response_id(span)))
+                    span_calls.append(SpanCall(span, fields))
                     break
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
         raise bad(Code.INVALID, "resourceSpans: does not have the structure of OTLP") from None
@@ -67,7 +67,6 @@ def _call(span_call: SpanCall) -> Any:
         "trace_id": span.trace_id,
         "span_id": span.span_id,
         "parent_id": span.parent_id or None,
-        "response_id": span_call.response_id,
         "instrumentor": text(span.scope) or _NO_SCOPE,
     })  # fmt: skip
 

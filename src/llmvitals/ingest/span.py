@@ -68,11 +68,9 @@ class Dialect(NamedTuple):
     """A vocabulary of span attributes.
 
     prefixes: spans without an attribute whose name begins with one of these are skipped. read: the fields of
-    the span's call, None if it is no call. response_id: the provider's id of the response. read_texts: the
-    fields of its texts.
+    the span's call, None if it is no call. read_texts: the fields of its texts.
     """
 
     prefixes: tuple[str, ...]
     read: Callable[[Span], dict[str, Any] | None]
-    response_id: Callable[[Span], str | None]
     read_texts: Callable[[Span], dict[str, Any]]

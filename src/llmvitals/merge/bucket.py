@@ -88,7 +88,7 @@ def summed(slots: Slots) -> Vitals:
         source, _, arm = slot.partition(_ARM)
         vitals = Vitals.unpack(packed)
         moved = _MOVED in source.partition(_CUT)[0]
-        arms.setdefault(arm, []).append(vitals.late() if moved else vitals)
+        arms.setdefault(arm, []).append(vitals.marked_late() if moved else vitals)
     if not any(arms):
         return merged(arms.get("", []))
     by_arm = {arm: merged(arms[arm]) for arm in sorted(arms)}

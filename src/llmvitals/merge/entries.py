@@ -9,7 +9,7 @@ from typing import NamedTuple
 from llmvitals.merge.bucket import slot_of
 from llmvitals.merge.plan import MergePlan, series_key
 from llmvitals.merge.sources import Sources
-from llmvitals.record.frame import Frame
+from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.view import OTHER
 
 
@@ -28,8 +28,8 @@ class PlacedEntry(NamedTuple):
     moved: bool
 
 
-Admits = Callable[[str, tuple[str, ...], int], bool]
-"""Whether an entry (view, series, pane) is counted under its own name: see Roster."""
+Admits = Callable[[Entry, bytes, int], bool]
+"""Whether an entry, of this key and in this pane, is counted under its own name: see Roster."""
 
 
 def by_bucket(
@@ -54,14 +54,14 @@ def by_bucket(
         if entry.pane < oldest:
             counters["late"] += 1
             continue
-        pane, cut = max(entry.pane, low), b""
-        if not admits(entry.view, entry.series, pane):
-            cut = series_key(entry.view, entry.series)
+        pane, own, cut = max(entry.pane, low), series_key(entry.view, entry.series), b""
+        if not admits(entry, own, pane):
+            cut = own
             home, arm = plan.home(entry.view, (OTHER,) * len(entry.series))
         if OTHER in home and not plan.stored(entry.view, home):
             continue
         moved = entry.pane < low
-        key = series_key(entry.view, home)
+        key = own if home is entry.series else series_key(entry.view, home)
         slot = slot_of(frame.source, arm, closed=entry.pane if moved else None, cut=cut)
         eager = plan.eager(entry.view) and OTHER not in home
         placed_entry = PlacedEntry(pane, key, slot, (frame.version, entry.vitals), eager, moved)

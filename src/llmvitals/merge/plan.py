@@ -100,7 +100,7 @@ class MergePlan:
     """The settings of a shard of merge.
 
     pane_us: length of a pane, µs, a divisor of a minute. views: by name. contributors: how many a point
-    shows; windows keep SPARE times as many. rules: the rule engine. buckets: the number of parts of the
+    shows; windows keep SPARE times as many. engine: evaluates the rules. buckets: the number of parts of the
     state, which are checkpointed one by one. rounds: every changed bucket is written within so many
     snapshots. inputs: topics to wait for; empty: all that frames name. limits: of series in views. shards:
     how many share the limits. shard: the number of this one.

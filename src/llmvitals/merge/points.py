@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 from operator import itemgetter
 from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from llmvitals.merge.plan import MergePlan, series_of
 from llmvitals.merge.rollup import Contents
@@ -18,7 +19,7 @@ from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import TOPS, Vitals
 from llmvitals.sketch import quantiles, scores, top_k
-from llmvitals.sketch.counters import SUM
+from llmvitals.sketch.counters import SUM, SUMS
 from llmvitals.window import ROLLUPS
 
 _TOTALS: Final = {"scored_calls": "toxicity_count"}
@@ -60,21 +61,27 @@ def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
             shown[place] = _tags(plan, view, series, place[0]), vitals
     if not shown:
         return []
-    metrics = _field_metrics(CALLS, tuple(METRICS))
-    wanted = [(metric.sketch, metric.q) for metric in metrics.percentiles]
-    table = quantiles.read([vitals.bins for _, vitals in shown.values()], wanted).tolist()
+    every = [vitals for _, vitals in shown.values()]
+    toxicity = iter(_measures(TOXICITY, [vitals for vitals in every if _is_scored(vitals)]))
     sent = []
-    for ((window, start, key), (tags, vitals)), row in zip(shown.items(), table, strict=True):
+    for ((window, start, key), (tags, vitals)), measures in zip(
+        shown.items(), _measures(CALLS, every), strict=True
+    ):
         point = Point(
             measurement=CALLS,
             start=start,
             tags=tags,
             counts=dict(zip(_COUNTS, _counts(vitals.sums), strict=True)) | _rare_counts(vitals),
-            measures=dict(_measures(vitals, metrics, row)),
+            measures=measures,
             upto=upto,
         )
         sent.append(Message(Topic.VITALS, key, point.encode()))
-        sent.extend(Message(Topic.VITALS, key, score.encode()) for score in score_points(point, vitals))
+        if _is_scored(vitals):
+            counts = _toxicity_counts(vitals)
+            answers = replace(point, measurement=TOXICITY, counts=counts, measures=next(toxicity))
+            sent.append(Message(Topic.VITALS, key, answers.encode()))
+        if window in ROLLUPS:
+            sent.extend(Message(Topic.VITALS, key, score.encode()) for score in _score_points(point, vitals))
         if window in ROLLUPS and plan.views[tags["view"]].contributors:
             sent.extend(
                 Message(Topic.VITALS, key, contributor.encode())
@@ -93,12 +100,23 @@ def _rare_counts(vitals: Vitals) -> dict[str, int]:
     return {name: vitals.total(name) for names in present for name in names}
 
 
-def _measures(
+def _measures(measurement: str, every: Sequence[Vitals]) -> list[dict[str, float]]:
+    """Compute field → value of a measurement, for many vitals at once; without fields that have no value."""
+    if not every:
+        return []
+    metrics = _field_metrics(measurement, tuple(METRICS))
+    wanted = [(metric.sketch, metric.q) for metric in metrics.percentiles]
+    table = quantiles.read([vitals.bins for vitals in every], wanted).tolist()
+    return [dict(_fields(vitals, metrics, row)) for vitals, row in zip(every, table, strict=True)]
+
+
+def _fields(
     vitals: Vitals, metrics: _FieldMetrics, percentiles: Sequence[float]
 ) -> Iterator[tuple[str, float]]:
     """Yield field and value of each metric that has a value. percentiles: NaN for none."""
+    total = dict(zip(SUMS, vitals.sums, strict=True)).__getitem__  # quicker than vitals.total
     for metric in metrics.values:
-        if (value := metric.of(vitals.total)) is not None:
+        if (value := metric.of(total)) is not None:
             yield metric.field, value
     for metric in metrics.maxima:
         if vitals.total(metric.counted):
@@ -112,57 +130,28 @@ def _measures(
 def _contributor_points(point: Point, vitals: Vitals, plan: MergePlan) -> Iterator[Point]:
     for kind in top_k.KINDS:
         for rank, (name, (calls, cost, tokens, *_)) in enumerate(vitals.heaviest(kind, plan.contributors), 1):
-            yield Point(
+            yield replace(
+                point,
                 measurement=TOP,
-                start=point.start,
                 tags={**point.tags, "kind": kind, "rank": str(rank)},
                 counts={"calls": calls, "tokens": tokens},
                 measures={"cost_usd": cost / 10**9},
                 texts={"name": name},
-                upto=point.upto,
             )
 
 
-def score_points(calls: Point, vitals: Vitals) -> Iterator[Point]:
-    """Make the points of toxicity, if any call was scored, and of scores in windows of a minute or more."""
-    if vitals.total("toxicity_count") or vitals.total("unscored_calls"):
-        yield _beside_calls(
-            calls, TOXICITY, counts=_toxicity_counts(vitals), measures=dict(_toxicity_measures(vitals))
-        )
-    if calls.tags["window"] in ROLLUPS:
-        for name, score in sorted(vitals.scores.items()):
-            measures = {"score_mean": scores.mean(score)}
-            if (deviation := scores.deviation(score)) is not None:
-                measures["score_deviation"] = deviation
-            yield _beside_calls(
-                calls, SCORES, {"score": name}, counts={"scores": score[0]}, measures=measures
-            )
-
-
-def _beside_calls(
-    calls: Point,
-    measurement: str,
-    tags: dict[str, str] | None = None,
-    *,
-    counts: dict[str, int],
-    measures: dict[str, float],
-) -> Point:
-    return Point(
-        measurement=measurement,
-        start=calls.start,
-        tags={**calls.tags, **(tags or {})},
-        counts=counts,
-        measures=measures,
-        upto=calls.upto,
-    )
+def _is_scored(vitals: Vitals) -> bool:
+    return bool(vitals.total("toxicity_count") or vitals.total("unscored_calls"))
 
 
 def _toxicity_counts(vitals: Vitals) -> dict[str, int]:
     return {name: vitals.total(_TOTALS.get(name, name)) for name in COUNTS[TOXICITY]}
 
 
-def _toxicity_measures(vitals: Vitals) -> Iterator[tuple[str, float]]:
-    """Yield field and value of each metric of toxicity that has a value."""
-    metrics = _field_metrics(TOXICITY, tuple(METRICS))
-    percentiles = [vitals.quantile(metric.sketch, metric.q) for metric in metrics.percentiles]
-    return _measures(vitals, metrics, [math.nan if value is None else value for value in percentiles])
+def _score_points(calls: Point, vitals: Vitals) -> Iterator[Point]:
+    for name, score in sorted(vitals.scores.items()):
+        measures = {"score_mean": scores.mean(score)}
+        if (deviation := scores.deviation(score)) is not None:
+            measures["score_deviation"] = deviation
+        tags, counts = {**calls.tags, "score": name}, {"scores": score[0]}
+        yield replace(calls, measurement=SCORES, tags=tags, counts=counts, measures=measures)

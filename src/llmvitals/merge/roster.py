@@ -14,9 +14,11 @@ import msgspec
 from llmvitals.errors import StateLost
 from llmvitals.merge.plan import Limits, MergePlan, series_key
 from llmvitals.metrics.columns import CARDINALITY
+from llmvitals.record.frame import Entry
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.view import OTHER
+from llmvitals.tracebacks import summary
 from llmvitals.window import DAY, FOREVER, HOUR, NEVER, duration_text
 
 ESTABLISHED: Final = 31
@@ -49,10 +51,10 @@ class ViewState(msgspec.Struct, array_like=True):
     examples: tuple[str, ...] = ()
     least: tuple[int, ...] = ()
 
-    def note_cut(self, key: bytes, name: str) -> None:
+    def note_cut(self, key: bytes, series: tuple[str, ...]) -> None:
         """Count an entry whose name was cut."""
         self.cut += 1
-        if len(self.examples) < EXAMPLES and name not in self.examples:
+        if len(self.examples) < EXAMPLES and (name := _printable(series)) not in self.examples:
             self.examples = (*self.examples, name)
         digest = int.from_bytes(hashlib.blake2b(key, digest_size=7).digest())
         if (len(self.least) < SAMPLE or digest < self.least[-1]) and digest not in self.least:
@@ -136,12 +138,12 @@ class Roster:
         self._changes: deque[_FrameChange] = deque()
         self._changed: dict[str, dict[bytes, Place | None]] = {}
 
-    def admits(self, offset: int, view: str, series: tuple[str, ...], pane: int) -> bool:
-        """Whether an entry is counted under its own name, else in OTHER. Its pane must be open."""
+    def admits(self, offset: int, entry: Entry, key: bytes, pane: int) -> bool:
+        """Whether an entry is counted under its own name (`key`), else in OTHER. Its pane must be open."""
+        view, series = entry.view, entry.series
         if not series or OTHER in series:
             return True
         state, places = self._states.setdefault(view, ViewState()), self._names_of(view)
-        key = series_key(view, series)
         period = pane * self._plan.pane_us // self._length(view)
         place = places.get(key)
         if place is not None and pane >= place[0]:
@@ -152,7 +154,7 @@ class Roster:
             self._set(view, key, (state.last_cut + 1, period, period))
             return True
         state.last_cut = max(state.last_cut, pane)
-        state.note_cut(key, _printable(series))
+        state.note_cut(key, series)
         self.cut[view] += 1
         self._changed.setdefault(view, {})
         return False
@@ -221,10 +223,9 @@ class Roster:
         """Begin a period, if it is new: names that were not seen lately lose their places."""
         if period <= state.period:
             return
-        for key in [
-            key for key, place in self._names_of(view).items() if not self._keeps_place(view, place, period)
-        ]:
-            self._set(view, key, None)
+        for key, place in list(self._names_of(view).items()):
+            if not self._keeps_place(view, place, period):
+                self._set(view, key, None)
         if state.period > NEVER:
             state.reset()
         state.period = period
@@ -282,7 +283,7 @@ def _read_names(saved: RosterState, parts: dict[str, bytes]) -> dict[str, dict[b
     try:
         names = msgspec.msgpack.decode(parts[_part(saved.slot)], type=_SavedNames)
     except (KeyError, msgspec.DecodeError) as error:
-        raise StateLost(f"the names of a checkpoint can't be read ({error}): {CURE}") from error
+        raise StateLost(f"the names of a checkpoint can't be read ({summary(error)}): {CURE}") from error
     if names.stamp != saved.stamp:
         raise StateLost(f"the names of a checkpoint are of offset {names.stamp}, not {saved.stamp}: {CURE}")
     return names.places

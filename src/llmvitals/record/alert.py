@@ -31,6 +31,23 @@ class Heavy(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     tokens: int
 
 
+class Outlook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a budget is heading for, as of the alert's `at`. Money in dollars, else tokens or calls.
+
+    rate: the present spend as a multiple of an even one, with `window` in which it was measured. expected:
+    the spend at the end of the period; low, high: its interval. exhausted: when the budget will be used up
+    (µs), if that is before the period ends. chance: of overspending, 0 to 1. None: not known.
+    """
+
+    rate: float | None = None
+    window: str = ""
+    expected: float | None = None
+    low: float | None = None
+    high: float | None = None
+    exhausted: int | None = None
+    chance: float | None = None
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One change of one alert. Times are event time in µs; money is in dollars when unit is `usd`.
 
@@ -41,7 +58,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     root-cause line. ends: when a budget's period ends. verdict: of a budget that steers gateways, what its
     spend calls for: "warn" or "block". gate: of such a budget, firing or not, which calls the verdict is for.
     trend: how the value went, oldest first, [] where nobody knows. reason: why it was resolved, where that
-    is not because the value is back below its limit ("too few calls"), else "".
+    is not because the value is back below its limit ("too few calls"), else "". peak: the worst value since
+    it began, never None once read. update: only its values have moved since the record before; that is no
+    change of its state. outlook: of a budget. unpriced: of the calls that a value in dollars is of, how many
+    have no price, and how many there are; None where all are priced.
     text of people's calls is never in it: exemplars are trace ids (call ids where there is none).
     """
 
@@ -76,10 +96,16 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate | None = None
     bound: Bound | Literal[""] = ""
     reason: str = ""
+    peak: float | None = None
+    update: bool = False
+    outlook: Outlook | None = None
+    unpriced: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if not self.bound:
             msgspec.structs.force_setattr(self, "bound", _BOUNDS.get(self.kind, "limit"))
+        if self.peak is None:
+            msgspec.structs.force_setattr(self, "peak", self.value)
         if (
             self.status == "resolved"
             and not self.reason
@@ -99,6 +125,17 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
             return float(self.level.strip("% x"))
         except ValueError:
             return 0.0
+
+    @property
+    def period_ended(self) -> bool:
+        """Whether it is over because the period of its budget is."""
+        return self.status == "resolved" and self.ends is not None and self.at >= self.ends
+
+    @property
+    def overspent(self) -> float:
+        """By how much the value of a budget exceeds its limit; 0 if it does not."""
+        # Both are whole nano-dollars; their difference as a float may not be.
+        return max(0.0, round(self.value - self.limit, 9)) if self.bound == "budget" else 0.0
 
     @property
     def channel(self) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from llmvitals.record.alert import Outlook
 
 Verdict = Literal["breach", "hold", "clear", "none"]
 """Beyond the limit; unchanged, such as between the limit and the release; normal; too few calls."""
@@ -36,8 +39,9 @@ class Reading(NamedTuple):
 
     at: event time, µs. value, limit: in the metric's unit, or numbers of calls if there are too few. level: a
     budget's threshold ("80%"), which may rise within an episode. begin: identifies the episode, such as a
-    budget's period; "": the begin of the alert does. facet, note, ends, steer: see Alert's facet, note, ends
-    and verdict. beside: further measures of a budget. stands: values of the statistic to write as points.
+    budget's period; "": the begin of the alert does. facet, note, ends, steer, outlook, unpriced: see
+    Alert's facet, note, ends, verdict, outlook and unpriced. beside: further measures of a budget.
+    stands: values of the statistic to write as points.
     """
 
     at: int
@@ -52,6 +56,8 @@ class Reading(NamedTuple):
     steer: str = ""
     beside: Mapping[str, float] | None = None
     stands: tuple[Stand, ...] = ()
+    outlook: Outlook | None = None
+    unpriced: tuple[int, int] | None = None
 
     @property
     def gone(self) -> bool:

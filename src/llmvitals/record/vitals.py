@@ -29,9 +29,11 @@ _encoder = msgspec.msgpack.Encoder(order="sorted")
 class Vitals:
     """Sums and maxima (see sketch.counters), bins (sketch.quantiles), contributors, exemplars, scores.
 
-    meaning: the sums of embeddings. arms: in a split view, the vitals of each arm, while the rest is the sum
-    of all arms; they are not packed. Law: `merged` is associative and commutative, `Vitals()` is its
-    identity, and equal contents pack to equal bytes.
+    meaning: the sums of embeddings. arms: in a split view, the vitals of each arm, while the rest is the
+    sum of all arms. late: of calls that came after their own pane had closed, by the quarter of an hour
+    (µs // QUARTER_HOUR) of their own time; they are not part of the rest. Neither is packed. Law:
+    `merged` is associative and commutative, `Vitals()` is its identity, and equal contents pack to equal
+    bytes.
     """
 
     sums: tuple[int, ...] = (0,) * len(counters.SUMS)
@@ -42,6 +44,7 @@ class Vitals:
     scores: scores.Scores = field(default_factory=dict)
     meaning: moments.Meaning = field(default_factory=dict)
     arms: Mapping[str, Vitals] = field(default_factory=dict)
+    late: Mapping[int, Vitals] = field(default_factory=dict)
 
     def total(self, name: str) -> int:
         """One of counters.SUMS, or a maximum of counters.MAXIMA. Raises KeyError for another name."""
@@ -71,7 +74,7 @@ class Vitals:
         """A copy with only the `most` heaviest contributors of each kind."""
         return replace(self, contributors=top_k.cut(self.contributors, most))
 
-    def late(self) -> Vitals:
+    def marked_late(self) -> Vitals:
         """A copy in which all calls are late."""
         sums = list(self.sums)
         sums[counters.SUM["late_calls"]] = self.total("calls")

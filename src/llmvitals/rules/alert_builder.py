@@ -39,6 +39,12 @@ class Evidence:
     cause: str = ""
     trend: Sequence[float] = ()
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The alert's fields that hold it."""
+        names = ("heaviest", "exemplars", "cause")
+        return {**{name: getattr(self, name) for name in names}, "trend": [*self.trend]}
+
 
 def resolve_last(state: Mapping[str, Any], at: int, reason: str) -> Alert:
     """Resolve an alert without a reading: its last alert, resolved at `at` (µs) for the reason."""
@@ -75,7 +81,6 @@ def build_alert(
         level=reading.level,
         facet=reading.facet,
         note=reading.note,
-        cause=evidence.cause,
         ends=reading.ends,
         verdict=reading.steer,
         gate=_gate(condition, series),
@@ -86,9 +91,9 @@ def build_alert(
         summary=texts.get("summary") or rendered(condition.summary, names),
         annotations=texts,
         notify=dict(rule.notify),
-        heaviest=evidence.heaviest,
-        exemplars=evidence.exemplars,
-        trend=[*evidence.trend],
+        outlook=reading.outlook,
+        unpriced=reading.unpriced,
+        **evidence.fields,
     )
 
 
