@@ -126,6 +126,13 @@ async def test_partitions_added_while_calls_flow_are_found_soon_and_counted_to_t
         conserved(worker)
 
 
+async def known(producer: AIOKafkaProducer, topic: str, count: int) -> None:
+    """Until the producer can write to `count` partitions: the broker may tell it some time after adding them."""
+    async with asyncio.timeout(30):
+        while len(await producer.partitions_for(topic)) < count:
+            await producer.client.force_metadata_update()
+
+
 async def test_news_of_a_compacted_topic_come_from_its_new_partitions_too(
     kafka: str, topic_prefix: str, create_topics: Any
 ) -> None:
@@ -138,7 +145,7 @@ async def test_news_of_a_compacted_topic_come_from_its_new_partitions_too(
         await producer.send_and_wait(topic, b"1", key=b"a")
         assert [record.value for record in await tail.whole(topic)] == [b"1"]
         await add_partitions(kafka, topic, 2)
-        await producer.client.force_metadata_update()
+        await known(producer, topic, 2)
         await producer.send_and_wait(topic, b"2", key=b"b", partition=1)
         await producer.send_and_wait(topic, b"3", key=b"c", partition=0)
         found: list[bytes] = []
