@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,19 +47,14 @@ async def slack() -> AsyncIterator[FakeSlack]:
 
 @pytest.fixture
 async def make(slack: FakeSlack) -> AsyncIterator[Any]:
-    made: list[World] = []
+    async with AsyncExitStack() as stack:
 
-    async def start(*routes: Route, **changes: Any) -> World:
-        world = World(slack, Routing(routes, **changes))
-        world.meters = Counted()
-        world.desk = world.made()
-        await world.start()
-        made.append(world)
-        return world
+        async def start(*routes: Route, **changes: Any) -> World:
+            world = World(slack, Routing(routes, **changes))
+            world.meters = Counted()
+            return await stack.enter_async_context(world)
 
-    yield start
-    for world in made:
-        await world.desk.stop()
+        yield start
 
 
 async def caught_up(world: World, shards: int = 1) -> None:

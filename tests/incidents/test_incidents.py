@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,22 +39,17 @@ async def slack() -> AsyncIterator[FakeSlack]:
 
 @pytest.fixture
 async def make(slack: FakeSlack) -> AsyncIterator[Any]:
-    made: list[World] = []
+    async with AsyncExitStack() as stack:
 
-    async def start(*routes: Route, notifier: Notifier | None = None, **changes: Any) -> World:
-        names = {"inhibitions", "mute_times"} & set(changes)
-        routing = Routing(routes, **{name: changes.pop(name) for name in names})
-        world = World(slack, routing, **changes)
-        if notifier is not None:
-            world.notifiers = [notifier]
-            world.desk = world.made()
-        await world.start()
-        made.append(world)
-        return world
+        async def start(*routes: Route, notifier: Notifier | None = None, **changes: Any) -> World:
+            names = {"inhibitions", "mute_times"} & set(changes)
+            routing = Routing(routes, **{name: changes.pop(name) for name in names})
+            world = World(slack, routing, **changes)
+            if notifier is not None:
+                world.notifiers = [notifier]
+            return await stack.enter_async_context(world)
 
-    yield start
-    for world in made:
-        await world.desk.stop()
+        yield start
 
 
 # --- one message per incident --------------------------------------------------------------------
@@ -696,15 +692,15 @@ async def test_a_reply_is_not_said_twice_after_a_crash(slack: FakeSlack, make: A
 
 
 async def test_without_the_scope_a_crash_costs_one_duplicate(make: Any) -> None:
-    async with FakeSlack(CHANNELS, scopes=["chat:write"]) as slack:
-        world = World(slack, slack_channel=slack.channels["#alerts"])
-        await world.start()
+    async with (
+        FakeSlack(CHANNELS, scopes=["chat:write"]) as slack,
+        World(slack, slack_channel=slack.channels["#alerts"]) as world,
+    ):
         await world.take(alert())
         await world.desk.tick()
         await world.restart()
         await world.tick(2)
         await world.say(alert(status="resolved", at=NOW + 1))
-        await world.desk.stop()
     assert ["Resolved" in m.text for m in slack.messages] == [False, True]
 
 
