@@ -404,8 +404,15 @@ async def test_a_partly_silenced_group_tells_of_the_rest(slack: FakeSlack, make:
     await world.tick()
     await world.say(slow("chat", severity="critical"), slow("code"))
     (message,) = slack.messages
-    assert "2 alerts" in message.text
+    assert "Latency p95 of code" in message.text
+    assert "🔕 `chat`" in message.shown
+    assert "2 alerts" not in message.shown
     assert world.open()[0].unheard == ""
+    await world.say(slow("docs"))
+    await world.wait(6 * MINUTE)
+    assert "2 alerts: latency p95 of app" in message.text
+    await world.say(slow("docs", "resolved", at=world.now))
+    assert "1 of 2 alerts" in message.text
 
 
 OUTAGE = Inhibition((parsed("rule=Outage"),), (parsed("rule=SlowAnswers"),), ("provider",))
@@ -555,7 +562,7 @@ async def test_a_storm_is_one_digest_with_all_its_alerts(slack: FakeSlack, make:
     teams = [f"team-{n:02d}" for n in range(30)]
     await world.say(*map(alert, teams))
     (message,) = slack.messages
-    assert "Digest: 30 alerts" in message.text
+    assert "30 alerts: budget of team" in message.text
     assert sum(team in message.shown for team in teams) == 20
     assert "10 more" in message.shown
     cases = [one for one in world.written() if isinstance(one, Case)]
@@ -566,7 +573,7 @@ async def test_a_storm_is_one_digest_with_all_its_alerts(slack: FakeSlack, make:
     await world.restart()
     await world.wait(6 * MINUTE)
     await world.say(alert(teams[29], "resolved", at=world.now))
-    assert "Resolved: 30 alerts" in message.text
+    assert "Resolved: 30 alerts: budget of team" in message.text
     assert len(slack.messages) == 1
 
 
@@ -733,8 +740,8 @@ async def test_ten_series_that_change_at_once_are_one_message(slack: FakeSlack, 
     assert slack.messages == []
     await world.wait(3 * MINUTE, SECOND)
     (message,) = slack.messages
-    assert "SomethingChanged · 10 alerts" in message.text
-    assert message.shown.count(note) == 10
+    assert "10 alerts: sudden changes of app · info · SomethingChanged" in message.text
+    assert message.shown.count("latency p95 1.2 s → 1.9 s since <!date^") == 10
     await world.wait(HOUR)
     assert len(slack.messages) == 1
     assert message.thread == []

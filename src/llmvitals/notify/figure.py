@@ -23,14 +23,31 @@ def figure(alert: Alert) -> str:
     if alert.bound != "budget":
         return " · ".join(filter(None, (value(alert), bound(alert))))
     of = f"{value(alert)} of {amount(alert.limit, alert.unit)}"
+    of = f"at least {of}" if alert.unpriced and alert.unpriced[0] else of
     return " · ".join(filter(None, (of, percent(alert.value, alert.limit))))
 
 
 def value(alert: Alert) -> str:
     """Just the value: `6.24 s`, `1.8 × its threshold`, `2 metrics changed`."""
-    text = amount(alert.value, alert.unit)
+    return number(alert, alert.value)
+
+
+def number(alert: Alert, of: float) -> str:
+    """A number in the alert's unit and words."""
+    text = amount(of, alert.unit)
     words = STATISTICS.get(alert.metric)
-    return words.said(alert.value, text) if words else text
+    return words.said(of, text) if words else text
+
+
+def worst(alert: Alert) -> str:
+    """The worst value since it began: `peak 9.8 s`, or `lowest 12` of what must not fall."""
+    peak = alert.value if alert.peak is None else alert.peak
+    return f"{'lowest' if peak < alert.limit else 'peak'} {number(alert, peak)}"
+
+
+def closed(alert: Alert) -> bool:
+    """Whether it is over because the period of its budget is, and so says what was spent in it."""
+    return alert.bound == "budget" and not alert.facet and alert.period_ended
 
 
 def bound(alert: Alert) -> str:
@@ -63,13 +80,25 @@ def noted(alert: Alert) -> bool:
     return words is not None and words.note
 
 
+def trend(alert: Alert) -> str:
+    """How the value went: its last dozen values as bars, between the first and the last of them."""
+    known = finite(alert.trend)[-_LATEST:]
+    bars = sparkline(known)
+    return f"{amount(known[0], alert.unit)} {bars} {amount(known[-1], alert.unit)}" if bars else ""
+
+
+def finite(values: Iterable[float]) -> list[float]:
+    """The numbers that can be drawn."""
+    return [value for value in values if math.isfinite(value)]
+
+
 def sparkline(values: Iterable[float]) -> str:
     """The last dozen numbers as bars from the least to the greatest; "" for fewer than two.
 
     >>> sparkline([1, 2, 8, 4])
     '▁▂█▄'
     """
-    known = [value for value in values if math.isfinite(value)][-_LATEST:]
+    known = finite(values)[-_LATEST:]
     low, high = min(known, default=0.0), max(known, default=0.0)
     if len(known) < 2 or not math.isfinite(high - low):
         return ""

@@ -146,7 +146,7 @@ async def test_an_incident_is_one_message_that_is_edited_and_has_a_thread(
     post = await make()
     place = await post.bring(letter())
     (message,) = slack.messages
-    assert "🔴 Critical: TeamMonthlyBudget" in message.shown
+    assert "🔴 search, prod has used 50 % of its monthly budget" in message.shown
     assert place == Place(message.channel, message.ts)
     assert await post.bring(letter(place=place, value=1_999.0, replies=["rose to 99%"])) == place
     assert await post.bring(letter(place=place, **OVER, replies=["resolved after 1 h"])) == place
@@ -355,7 +355,7 @@ async def test_blocks_that_slack_refuses_are_said_in_plain_text(slack: FakeSlack
     await post.bring(letter(replies=["rose"]))
     (message,) = slack.messages
     assert message.blocks == []
-    assert "TeamMonthlyBudget · $1,284.20 of $2,000 · 64 %" in message.text
+    assert "monthly budget · $1,284.20 of $2,000 · 64 % · critical · TeamMonthlyBudget" in message.text
     assert message.thread == ["rose"]
 
 
@@ -506,7 +506,7 @@ async def test_a_webhook_posts_again_at_each_news_and_uses_no_other_method(
     await post.bring(letter(channel="", place=place, value=1_999.0, replies=["rose", "acknowledged"]))
     await post.bring(letter(channel="", place=place, replies=["over"], **OVER))
     assert place == Place()
-    assert [message.text.split(":")[0] for message in slack.messages] == ["🔴 Critical"] * 2 + ["🟢 Resolved"]
+    assert [message.text[:2].strip() for message in slack.messages] == ["🔴", "🔴", "🟢"]
     assert "$1,999 of" in slack.messages[1].text
     assert {method for method, _ in slack.requests} == {"webhook"}
     assert "actions" not in slack.messages[0].shown
