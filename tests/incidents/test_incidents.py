@@ -577,6 +577,34 @@ async def test_a_storm_is_one_digest_with_all_its_alerts(slack: FakeSlack, make:
     assert len(slack.messages) == 1
 
 
+async def test_whom_the_route_mentions_is_called_once_and_a_digest_calls_too(
+    slack: FakeSlack, make: Any
+) -> None:
+    world = await make(Route((parsed("severity=critical"),), mention=("<!here>",)))
+    await world.say(alert())
+    (message,) = slack.messages
+    assert "<!here>" in message.text
+    await world.wait(6 * MINUTE)
+    await world.say(alert(verdict="block", level="100%", at=world.now))
+    await world.say(alert("search", "resolved", at=world.now + 1))
+    await world.wait(6 * MINUTE)
+    assert "<!here>" not in message.text + message.shown + "".join(message.thread)
+    assert len(message.thread) == 2
+    await world.say(*(alert(f"team-{n}", at=world.now) for n in range(8)))
+    assert "<!here>" in slack.messages[1].text
+    assert len(slack.messages) == 2
+
+
+async def test_a_route_without_a_thread_only_edits(slack: FakeSlack, make: Any) -> None:
+    world = await make(Route(thread=False))
+    await world.say(alert())
+    await world.say(alert(level="100%", at=world.now + 1))
+    await world.say(alert("search", "resolved", at=world.now + 2))
+    (message,) = slack.messages
+    assert message.thread == []
+    assert "🟢" in message.text
+
+
 async def test_five_at_once_are_no_storm_and_channels_have_their_own(slack: FakeSlack, make: Any) -> None:
     world = await make()
     far = {"notify": {"slack": "#budget"}}

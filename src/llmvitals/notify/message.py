@@ -47,7 +47,8 @@ class Notice:
     belongs to it; trend: how it went, as bars. steer: what it means for calls. labels: those of all its
     alerts. times: since when. words: sentences. lists: its alerts, where there are several; more: how many
     are not among them. heaviest: (kind, name, what it used); of: of which of several. exemplars: (id, link
-    or ""). link: the runbook, an http(s) URL without characters that Slack reads.
+    or ""). mention: who is mentioned, see Route. link: the runbook, an http(s) URL without characters that
+    Slack reads.
     """
 
     colour: str
@@ -66,6 +67,7 @@ class Notice:
     heaviest: tuple[tuple[str, str, str], ...] = ()
     of: str = ""
     exemplars: tuple[tuple[str, str], ...] = ()
+    mention: tuple[str, ...] = ()
     link: str = ""
     footer: str = ""
 
@@ -93,6 +95,7 @@ def notice(state: MessageState, *, trace_url: str = "") -> Notice:
         link="" if state.digest else _link(alert.annotations.get("runbook_url", "")),
         heaviest=() if state.digest else tuple(_heavy(heavy) for heavy in alert.heaviest[:3]),
         of=_apart(state),
+        mention=state.mention,
         footer=f"incident {clean(state.incident, 80)}",
         **one,
     )

@@ -45,6 +45,7 @@ class MessageState:
     until when, and how many other alerts began and ended unsent meanwhile. muted: episodes of alerts that are
     muted while others are heard; neither firing nor total counts them, and they come last. rules: of how many
     rules its alerts are; blocked: how many of those that fire block calls; None: as many as `alerts` say.
+    mention: whom it mentions, see Route; only a message that is new does.
     """
 
     incident: str
@@ -63,6 +64,7 @@ class MessageState:
     muted: frozenset[str] = frozenset()
     rules: int | None = None
     blocked: int | None = None
+    mention: tuple[str, ...] = ()
 
     @classmethod
     def alone(cls, alert: Alert) -> Self:

@@ -18,6 +18,8 @@ class Notification:
     notifier without threads posts the state again if there are any. uncertain: any of it may have been said
     without our knowing, as after a restart. since: no message about it can be older (s since 1970). plain:
     without markup, because the notifier refused it. sent: the message says the state, the replies are left.
+    thread: whether the replies are said; without it only those that somebody asked for. mention: whom a new
+    message mentions, see Route.
     """
 
     state: MessageState
@@ -28,3 +30,5 @@ class Notification:
     since: float = 0.0
     plain: bool = False
     sent: bool = False
+    thread: bool = True
+    mention: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ WEBHOOK_PATH: Final = "/services/T00000000/B00000000/fake-webhook-secret"
 
 
 class FakeSlack:
-    """chat.postMessage, chat.update, conversations.history and .replies, auth.test; a webhook; Socket Mode.
+    """chat.postMessage, .update, .delete, conversations.history, .replies, auth.test; a webhook; Socket Mode.
 
     channels: names of the existing channels; the app is in all of them, and the webhook posts to the first.
     scopes: what the token may do. limited: keep Slack's rate limits: one message a second and channel after
@@ -113,6 +113,10 @@ class FakeSlack:
         listens, or Slack's 3 s pass.
         """
         await self._sockets.press(message, action_id, user, choice)
+
+    def delete(self, message: Posted) -> None:
+        """Delete a message, as a person may; a later reply to it lands in the channel, as in Slack."""
+        self._workspace.delete(message)
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:
         """Announce the end of every Socket Mode connection, as Slack does every few hours; "": end them."""

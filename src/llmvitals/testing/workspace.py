@@ -26,10 +26,12 @@ class Workspace:
         self.messages: list[Posted] = []
         self._limited, self._posts, self._edits = limited, dict[str, TokenBucket](), TokenBucket(50 / 60, 50)
         self._ts = itertools.count(1)
+        self._gone: set[tuple[str, str]] = set()
         self._methods: dict[str, Callable[[Json], Json]] = {
             "auth.test": lambda _: {"ok": True, "team": "Fake", "user": "llmvitals", "bot_id": "B00000000"},
             "chat.postMessage": self.post,
             "chat.update": self._update,
+            "chat.delete": self._delete,
             "conversations.history": self._history,
             "conversations.replies": self._replies,
         }
@@ -60,7 +62,9 @@ class Workspace:
         channel, thread_ts = self.channels[name], arguments.get("thread_ts")
         above = self._message(channel, thread_ts) if thread_ts else None
         if thread_ts and above is None:
-            return no("thread_not_found")
+            if (channel, thread_ts) not in self._gone:
+                return no("thread_not_found")
+            thread_ts = None  # Slack puts it into the channel, and says so by leaving thread_ts out
         message = Posted(
             channel=channel,
             channel_name=name,
@@ -90,6 +94,22 @@ class Workspace:
         message.text, message.blocks = arguments.get("text", ""), arguments.get("blocks") or []
         message.metadata = arguments.get("metadata", message.metadata)
         return {"ok": True, "channel": message.channel, "ts": message.ts, "text": message.text}
+
+    def delete(self, message: Posted) -> None:
+        """Delete a message with its thread, or a reply."""
+        for posted in (self.messages, *(above.replies for above in self.messages)):
+            if message in posted:
+                posted.remove(message)
+        self._gone.add((message.channel, message.ts))
+
+    def _delete(self, arguments: Json) -> Json:
+        every = [message for above in self.messages for message in (above, *above.replies)]
+        named = (arguments.get("channel"), arguments.get("ts"))
+        found = next((message for message in every if (message.channel, message.ts) == named), None)
+        if found is None:
+            return no("message_not_found")
+        self.delete(found)
+        return {"ok": True, "channel": found.channel, "ts": found.ts}
 
     def _history(self, arguments: Json) -> Json:
         return self._read(

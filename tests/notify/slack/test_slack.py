@@ -19,7 +19,7 @@ from llmvitals.notify.delivery import Delivery
 from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.notify.terminal import Terminal
 from llmvitals.rate_limit import RateLimits
-from llmvitals.record.change import MuteChanged, Reply
+from llmvitals.record.change import CallsRequested, MuteChanged, Reply
 from llmvitals.record.message_state import MessageState, Muted, Place
 from llmvitals.record.notification import Notification
 from llmvitals.settings import Settings
@@ -413,6 +413,51 @@ async def test_a_message_in_an_archived_channel_is_posted_where_alerts_go_now(
     await moved.bring(letter(place=place, replies=["rose"]))
     assert [message.channel_name for message in slack.messages] == ["#alerts", "#budget"]
     assert moved.reasons == []
+
+
+async def test_a_reply_to_a_message_that_was_deleted_meanwhile_is_taken_back(
+    slack: FakeSlack, make: Any
+) -> None:
+    """Slack accepts it and puts it into the channel itself, where nobody knows what it is about."""
+    post = await make()
+    place = await post.bring(letter())
+    one = letter(place=place, replies=["over"], **OVER)
+    one.sent = True  # it was edited before somebody deleted it
+    slack.delete(slack.messages[0])
+    found = await post.bring(one)
+    (message,) = slack.messages
+    assert found == Place(message.channel, message.ts) != place
+    assert "🟢" in message.text
+    assert post.trouble == ""
+
+
+async def test_mentions_come_once_and_only_when_a_message_is_new(slack: FakeSlack, make: Any) -> None:
+    post = await make()
+    first = letter()
+    first.mention = ("<!here>", "U0123456789", "S0123456789")
+    place = await post.bring(first)
+    said = "<!here> <@U0123456789> <!subteam^S0123456789>"
+    assert said in slack.messages[0].text
+    assert any(
+        said in block["text"]["text"] for block in slack.messages[0].blocks if block["type"] == "section"
+    )
+    again = letter(place=place, replies=["over"], **OVER)
+    again.mention = first.mention
+    slack.delete(slack.messages[0])
+    await post.bring(again)
+    assert "<!here>" not in slack.messages[0].shown
+    assert "U0123456789" not in slack.messages[0].shown + "".join(slack.messages[0].thread)
+
+
+async def test_without_a_thread_a_message_is_only_edited(slack: FakeSlack, make: Any) -> None:
+    post = await make()
+    place = await post.bring(letter())
+    last = letter(place=place, replies=["rose"], **OVER)
+    last.thread = False
+    last.replies.append(Reply(last.state, (CallsRequested(),)))
+    await post.bring(last)
+    assert ["call-17" in text for text in slack.messages[0].thread] == [True]
+    assert "🟢" in slack.messages[0].text
 
 
 @pytest.mark.parametrize("step", ["edit", "reply"])

@@ -37,7 +37,7 @@ def fallback(message: Notice) -> str:
     labels = ", ".join(f"{name} {value}" for name, value in message.labels)
     words = [_sentence(word, 300) for word in message.words]
     parts = [
-        escape(message.title, HEADER), *map(_short, message.headline), escape(steer),
+        escape(message.title, HEADER), _mentions(message), *map(_short, message.headline), escape(steer),
         escape(message.about, 300), escape(labels, 300), *words, *map(_timed, message.times[:1]),
     ]  # fmt: skip
     kept, room = "", FALLBACK
@@ -91,8 +91,15 @@ def _facts(message: Notice) -> str:
         " · ".join(map(_short, message.detail)),
         message.trend,
         f"*{_timed(message.steer)}*" if message.steer else "",
+        _mentions(message),
     ]
     return "\n".join(line for line in lines if line)
+
+
+def _mentions(message: Notice) -> str:
+    """Ids as Slack reads them; they come from the rule files, where they are checked."""
+    marks = {"S": "<!subteam^{}>", "U": "<@{}>", "W": "<@{}>"}
+    return " ".join(marks.get(one[:1], "{}").format(one) for one in message.mention)
 
 
 def _words(message: Notice) -> Iterator[Block]:

@@ -82,13 +82,14 @@ class Bot(Notifier):
         if not place.ts:
             return answer("thread_not_found")
         text = drawn(reply, trace_url=self._trace_url)
-        return await self._post(
+        sent = await self._sent(
             channel=place.channel,
             thread_ts=place.ts,
             text=text,
             mrkdwn=True,
             **_marked(REPLY, reply=_digest(text)),
         )
+        return await self._orphan(sent) or _answer(sent)
 
     async def find(self, channel: str, incident: str, since: float) -> Answer:
         where = self._ids.get(channel, channel)
@@ -113,9 +114,18 @@ class Bot(Notifier):
         return None if self._buttons is None else self._buttons.health()
 
     async def _post(self, **content: Any) -> Answer:
-        return _answer(
-            await asked(self._client.chat_postMessage(unfurl_links=False, unfurl_media=False, **content))
-        )
+        return _answer(await self._sent(**content))
+
+    async def _sent(self, **content: Any) -> dict[str, Any] | Answer:
+        return await asked(self._client.chat_postMessage(unfurl_links=False, unfurl_media=False, **content))
+
+    async def _orphan(self, sent: dict[str, Any] | Answer) -> Answer | None:
+        """Take a reply back whose message somebody deleted: Slack has put it into the channel itself."""
+        message = sent.get("message") if isinstance(sent, dict) else None
+        if not isinstance(sent, dict) or not isinstance(message, dict) or message.get("thread_ts"):
+            return None
+        await asked(self._client.chat_delete(channel=str(sent.get("channel")), ts=str(sent.get("ts"))))
+        return answer("message_not_found")
 
     async def _look(self, channel: str, event: str, payload: dict[str, str], **where: Any) -> Answer:
         """The message with this metadata: in the thread `ts`, or in the channel itself."""
