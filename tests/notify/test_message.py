@@ -316,6 +316,35 @@ def test_only_a_web_address_becomes_a_link(url: str) -> None:
     assert notice(MessageState.alone(alert(annotations={"runbook_url": url}))).link == ""
 
 
+BOARD = "https://g.example/d/llm?var-app={app}&rule={rule}&from={from}&to={to}&team={team}"
+
+
+def test_a_dashboard_shows_the_series_and_the_time_of_the_incident() -> None:
+    evil = threshold(labels={"app": "a&b=<c>|/../?x"}, at=NOON + HOUR)
+    link = notice(MessageState.alone(evil), dashboard_url=BOARD).dashboard
+    begin, end = NOON // 1_000 - 3_600_000, NOON // 1_000 + 3_600_000 + 900_000
+    place = "a%26b%3D%3Cc%3E%7C%2F..%2F%3Fx"
+    assert link == f"https://g.example/d/llm?var-app={place}&rule=SlowAnswers&from={begin}&to={end}&team="
+    text = json.dumps(blocks(notice(MessageState.alone(evil), dashboard_url=BOARD)))
+    assert "|Dashboard>" in text
+    several = notice(group(3), dashboard_url=BOARD).dashboard
+    assert "var-app=&rule=SlowAnswers" in several
+    assert notice(CARDS["latency"]).dashboard == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://{app}.x.example/", "https://x.example{app}", "ftp://x.example/{app}", "https://x.example/{app",
+        "https://x.example/{}", "https://x.example/{a b}", "https://x.example/|{app}", "https://me:secret@x.example/",
+    ],
+)  # fmt: skip
+def test_a_dashboard_that_could_lead_elsewhere_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="dashboard_url"):
+        Settings(dashboard_url=url)
+    assert Settings(dashboard_url=BOARD).dashboard_url == BOARD
+
+
 def test_a_web_address_cannot_leave_its_link() -> None:
     said = notice(
         MessageState.alone(alert(annotations={"runbook_url": "https://x.example/a|b> <!channel>`"}))
@@ -397,7 +426,7 @@ def inert(text: str) -> None:
 @given(cards(), st.sampled_from(["", TRACES, "https://x.example/?q={trace_id}&b"]))
 def test_no_card_is_refused_or_inert_no_more(card: MessageState, trace_url: str) -> None:
     """Whatever is in it: within Slack's limits, and nothing in it that Slack would act on."""
-    said = notice(card, trace_url=trace_url)
+    said = notice(card, trace_url=trace_url, dashboard_url=BOARD)
     drawn = blocks(said, actions=actions(card))
     assert problems(drawn) == []
     for text in (fallback(said), *_texts(drawn)):
@@ -433,7 +462,8 @@ def test_the_longest_card_fits(char: str, number: int) -> None:
         again=NOON + HOUR,
     )
     drawn = blocks(
-        notice(card, trace_url=f"https://t.example/{{trace_id}}?{'&' * 60}"), actions=actions(card)
+        notice(card, trace_url=f"https://t.example/{{trace_id}}?{'&' * 60}", dashboard_url=BOARD),
+        actions=actions(card),
     )
     assert problems(drawn) == []
     assert len(drawn) >= 5

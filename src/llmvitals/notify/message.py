@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from llmvitals.metrics.quantity import amount, span
 from llmvitals.notify.clock import timed
 from llmvitals.notify.figure import closed, metric, trend
 from llmvitals.notify.headline import detail, headline, untold
+from llmvitals.notify.links import dashboard, link, linked
 from llmvitals.notify.listing import AlertLines, common, listed
 from llmvitals.notify.title import authored, one_series, title
 from llmvitals.record.message_state import MOST
 from llmvitals.record.view import UNKNOWN
-from llmvitals.wording import SEVERITIES, clean, escape
+from llmvitals.wording import SEVERITIES, clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,10 +30,7 @@ CIRCLES: Final = {"green": "🟢", "red": "🔴", "orange": "🟠", "blue": "�
 _SUMMARY: Final = 800
 _CAUSE: Final = 500
 _NAME: Final = 60
-_URL: Final = 1_000
-_TRACE_URL: Final = 350
 _STEERS: Final = {"block": "⛔ Calls are blocked", "warn": "⚠️ Callers are warned"}
-_LINK: Final = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +65,12 @@ class Notice:
     exemplars: tuple[tuple[str, str], ...] = ()
     mention: tuple[str, ...] = ()
     link: str = ""
+    dashboard: str = ""
     footer: str = ""
 
 
-def notice(state: MessageState, *, trace_url: str = "") -> Notice:
-    """Return what there is to say about an incident's present state; trace_url: see the setting."""
+def notice(state: MessageState, *, trace_url: str = "", dashboard_url: str = "") -> Notice:
+    """Return what there is to say about an incident's present state; for the URLs see the settings."""
     alert, over = state.chief, state.status == "resolved"
     single, many = state.total == 1 or one_series(state), state.total + len(state.muted) > 1
     colour = _ended(state) if over else _colour(alert)
@@ -92,10 +89,11 @@ def notice(state: MessageState, *, trace_url: str = "") -> Notice:
         words=tuple(word for word in _words(state) if any(text for text, _ in word)),
         lists=lists,
         more=max(state.total + len(state.muted) - min(len(state.alerts), MOST), 0) if many else 0,
-        link="" if state.digest else _link(alert.annotations.get("runbook_url", "")),
+        link="" if state.digest else link(alert.annotations.get("runbook_url", "")),
         heaviest=() if state.digest else tuple(_heavy(heavy) for heavy in alert.heaviest[:3]),
         of=_apart(state),
         mention=state.mention,
+        dashboard=dashboard(state, common(state.alerts), dashboard_url),
         footer=f"incident {clean(state.incident, 80)}",
         **one,
     )
@@ -125,13 +123,6 @@ def _about(state: MessageState) -> Iterable[str]:
     if state.number_of_rules == 1:
         yield clean(state.chief.rule, 80)
         yield metric(state.chief)
-
-
-def linked(trace: str, trace_url: str) -> tuple[str, str]:
-    """Return a trace's id, and its link ("" where none is set)."""
-    shown = clean(trace, 80) or UNKNOWN
-    url = trace_url.replace("{trace_id}", quote(shown, safe="")) if trace_url else ""
-    return shown, _link(url, _TRACE_URL)
 
 
 def _times(state: MessageState) -> Iterable[Timed]:
@@ -208,12 +199,6 @@ def _heavy(heavy: Heavy) -> tuple[str, str, str]:
     if not heavy.cost_nano and heavy.tokens:
         used.append(amount(heavy.tokens, "tokens"))
     return clean(heavy.kind, 20), clean(heavy.name, 80) or UNKNOWN, " · ".join(used)
-
-
-def _link(url: str, most: int = _URL) -> str:
-    # Percent-encoding what Slack or a terminal would read: < > | ` " and all that is not ASCII.
-    inert = quote(clean(url, _URL), safe=":/?#[]@!$&'()*+,;=%~-._")
-    return inert if len(escape(inert, 10_000)) <= most and _LINK.match(inert) else ""
 
 
 def _capital(text: str) -> str:

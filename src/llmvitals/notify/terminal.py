@@ -62,8 +62,9 @@ def draw(message: Notice, channel: str = "") -> RenderableType:
         parts.append(Text.assemble((f"{kind} ", "dim"), name, (f" · {used}", "dim")))
     if message.exemplars:
         parts.append(Text.assemble(("Calls  ", "dim"), "  ".join(trace for trace, _ in message.exemplars)))
-    if message.link:
-        parts.append(Text.assemble(("Runbook  ", "dim"), (message.link, "underline")))
+    for name, link in (("Runbook", message.link), ("Dashboard", message.dashboard)):
+        if link:
+            parts.append(Text.assemble((f"{name}  ", "dim"), (link, "underline")))
     where = f"{channel} · " if channel else ""
     parts.append(Text(f"{where}{message.footer}", style="dim"))
     return Panel(Group(*parts), box=_BAR, border_style=colour, expand=False, padding=(0, 1))

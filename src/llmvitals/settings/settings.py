@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -40,12 +41,25 @@ def _template(url: str) -> str:
     return url
 
 
+def _dashboard(url: str) -> str:
+    """`https://…?var-team={team}&from={from}`: places to fill in, on a host that is fixed."""
+    fixed = urlsplit(_open(url).partition("{")[0])
+    if set(_PLACE.sub("", url)) & set("{}<>|` \n"):
+        raise ValueError(
+            "write {rule}, {from}, {to} and names of labels in braces, and no other braces or <>|`"
+        )
+    if fixed.scheme not in {"http", "https"} or not fixed.netloc or not (fixed.path or fixed.query):
+        raise ValueError("begin with https://, a host and /, so that a label can't change the host")
+    return url
+
+
 def _app_token(token: SecretStr) -> SecretStr:
     if not token.get_secret_value().strip().startswith("xapp-"):
         raise ValueError("is no app-level token: those begin with xapp- and are made under Basic Information")
     return token
 
 
+_PLACE: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_.]*\}")
 SECTIONS: Final = {
     "brokers": "Kafka",
     "inputs": "Calls",
@@ -203,6 +217,12 @@ class Settings(BaseSettings, Connection):
     )
     trace_url: Annotated[str, AfterValidator(_template)] | None = Field(
         None, description="The web page of a call's trace, such as https://traces.example/{trace_id}."
+    )
+    dashboard_url: Annotated[str, AfterValidator(_dashboard)] | None = Field(
+        None,
+        description="The web page with an incident's metrics, such as "
+        "https://grafana.example/d/llm?var-team={team}&from={from}&to={to}: {rule}, the names of labels, and "
+        "from and to in ms since 1970.",
     )
 
     health_host: str = Field(

@@ -139,8 +139,9 @@ def _heaviest(message: Notice) -> str:
 
 def _links(message: Notice) -> str:
     traces = " ".join(trace(*one) for one in message.exemplars)
-    runbook = f"<{escape(message.link, 5_000)}|Runbook>" if message.link else ""
-    return "\n".join(filter(None, (f"*Calls* {traces}" if traces else "", runbook)))
+    links = (("Runbook", message.link), ("Dashboard", message.dashboard))
+    pages = " · ".join(f"<{escape(url, 5_000)}|{name}>" for name, url in links if url)
+    return "\n".join(filter(None, (f"*Calls* {traces}" if traces else "", pages)))
 
 
 def _list(message: Notice) -> Iterator[str]:

@@ -45,10 +45,17 @@ class Bot(Notifier):
     threads = True
 
     def __init__(
-        self, token: str, url: str, *, timeout: float, trace_url: str = "", buttons: Buttons | None = None
+        self,
+        token: str,
+        url: str,
+        *,
+        timeout: float,
+        trace_url: str = "",
+        dashboard_url: str = "",
+        buttons: Buttons | None = None,
     ) -> None:
         self._token, self._url, self._timeout = token.strip(), url, timeout
-        self._trace_url, self._buttons = trace_url, buttons
+        self._trace_url, self._dashboard_url, self._buttons = trace_url, dashboard_url, buttons
         self._session: aiohttp.ClientSession | None = None
         self._blind: set[str] = set()
         self._ids: dict[str, str] = {}
@@ -145,7 +152,7 @@ class Bot(Notifier):
         return await self.check()
 
     def _content(self, state: MessageState, *, plain: bool) -> dict[str, Any]:
-        message = notice(state, trace_url=self._trace_url)
+        message = notice(state, trace_url=self._trace_url, dashboard_url=self._dashboard_url)
         return {
             "text": fallback(message),
             "blocks": []

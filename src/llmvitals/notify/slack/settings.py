@@ -30,6 +30,7 @@ class SlackSettings(BaseModel):
     webhook: SecretStr | None
     api_url: str
     trace_url: str
+    dashboard_url: str
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
@@ -43,6 +44,7 @@ class SlackSettings(BaseModel):
             webhook=settings.slack_webhook,
             api_url=settings.slack_api_url,
             trace_url=settings.trace_url or "",
+            dashboard_url=settings.dashboard_url or "",
         )
 
     @classmethod
@@ -60,6 +62,7 @@ class SlackSettings(BaseModel):
                 self.api_url,
                 timeout=limits.timeout,
                 trace_url=self.trace_url,
+                dashboard_url=self.dashboard_url,
                 buttons=self.buttons(limits),
             )
         log.warning(
@@ -67,7 +70,9 @@ class SlackSettings(BaseModel):
             "set LLMVITALS_SLACK_TOKEN to a bot's token for one message per incident"
         )
         url = self.webhook.get_secret_value() if self.webhook is not None else ""
-        return Webhook(url, timeout=limits.timeout, trace_url=self.trace_url)
+        return Webhook(
+            url, timeout=limits.timeout, trace_url=self.trace_url, dashboard_url=self.dashboard_url
+        )
 
     def buttons(self, limits: RateLimits | None = None) -> Buttons | None:
         """Return what hears the buttons; None without an app-level token."""
