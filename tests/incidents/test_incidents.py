@@ -516,6 +516,8 @@ async def test_the_calls_are_shown_once(slack: FakeSlack, make: Any) -> None:
 class Pressed:
     """Buttons that were pressed before somebody looks."""
 
+    approves = False
+
     def __init__(self) -> None:
         self.acts: list[Any] = []
         self.open = False

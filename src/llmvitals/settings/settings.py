@@ -59,6 +59,12 @@ def _app_token(token: SecretStr) -> SecretStr:
     return token
 
 
+def _approver(one: str) -> str:
+    if not re.fullmatch(r"[UWS][A-Z0-9]{7,20}", one):
+        raise ValueError(f"{one!r} is no id of a user (U…, see their profile) or of a user group (S…)")
+    return one
+
+
 _PLACE: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_.]*\}")
 SECTIONS: Final = {
     "brokers": "Kafka",
@@ -208,6 +214,11 @@ class Settings(BaseSettings, Connection):
     )
     slack_channel: str | None = Field(
         None, description="The channel of alerts whose rule and route name none; slack_token needs it."
+    )
+    slack_approvers: tuple[Annotated[str, AfterValidator(_approver)], ...] = Field(
+        (),
+        description="Who may approve a raise of a budget by a button: ids of users (U…) and of user groups "
+        "(S…; they need the scope usergroups:read). Empty: there is no such button.",
     )
     slack_webhook: SecretStr | None = Field(
         None, description="An incoming webhook instead of a bot: no edits, no threads, no buttons."

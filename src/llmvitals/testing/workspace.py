@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from llmvitals.notify.slack.limits import problems
+from llmvitals.notify.slack.limits import problems, view_problems
 from llmvitals.testing.posted import Posted, TokenBucket
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ class Workspace:
     """Channels and their messages, and the methods of the Web API that change and read them."""
 
     def __init__(self, channels: Sequence[str], scopes: Sequence[str], *, limited: bool) -> None:
+        self.views: list[Json] = []
+        self.usergroups: dict[str, Sequence[str]] = {}
+        self.triggers: set[str] = set()
         self.channels = {name: f"C{number:08d}" for number, name in enumerate(channels, 1)}
         self.scopes = set(scopes)
         self.messages: list[Posted] = []
@@ -34,6 +38,8 @@ class Workspace:
             "chat.delete": self._delete,
             "conversations.history": self._history,
             "conversations.replies": self._replies,
+            "views.open": self._open,
+            "usergroups.users.list": self._members,
         }
 
     def act(self, method: str, arguments: Json) -> Json:
@@ -110,6 +116,25 @@ class Workspace:
             return no("message_not_found")
         self.delete(found)
         return {"ok": True, "channel": found.channel, "ts": found.ts}
+
+    def _open(self, arguments: Json) -> Json:
+        view = arguments.get("view")
+        view = json.loads(view) if isinstance(view, str) else view or {}
+        if arguments.get("trigger_id") not in self.triggers:
+            return no("invalid_trigger_id")
+        self.triggers.discard(arguments["trigger_id"])  # it opens one modal
+        if reasons := view_problems(view):
+            return {**no("invalid_arguments"), "response_metadata": {"messages": reasons}}
+        self.views.append({**view, "id": f"V{len(self.views):08d}"})
+        return {"ok": True, "view": self.views[-1]}
+
+    def _members(self, arguments: Json) -> Json:
+        if "usergroups:read" not in self.scopes:
+            return {**no("missing_scope"), "needed": "usergroups:read", "provided": ",".join(self.scopes)}
+        group = str(arguments.get("usergroup"))
+        if group not in self.usergroups:
+            return no("no_such_subteam")
+        return {"ok": True, "users": list(self.usergroups[group])}
 
     def _history(self, arguments: Json) -> Json:
         return self._read(

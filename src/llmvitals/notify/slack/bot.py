@@ -11,6 +11,7 @@ from llmvitals.notify.message import notice
 from llmvitals.notify.protocol import Answer, Do, Notifier
 from llmvitals.notify.slack.actions import actions
 from llmvitals.notify.slack.answer import answer
+from llmvitals.notify.slack.approval import button
 from llmvitals.notify.slack.blocks import blocks, fallback
 from llmvitals.notify.slack.connection import asked, session, web_client
 from llmvitals.notify.slack.thread import drawn
@@ -151,13 +152,16 @@ class Bot(Notifier):
         self._blind.add(channel)
         return await self.check()
 
+    def _actions(self, state: MessageState) -> list[dict[str, Any]] | None:
+        if self._buttons is None:
+            return None
+        return actions(state, button(state) if self._buttons.approves else ())
+
     def _content(self, state: MessageState, *, plain: bool) -> dict[str, Any]:
         message = notice(state, trace_url=self._trace_url, dashboard_url=self._dashboard_url)
         return {
             "text": fallback(message),
-            "blocks": []
-            if plain
-            else blocks(message, actions=actions(state) if self._buttons is not None else None),
+            "blocks": [] if plain else blocks(message, actions=self._actions(state)),
             **_marked(EVENT, incident=state.incident),
         }
 

@@ -8,12 +8,21 @@ BLOCKS: Final = 50
 TOTAL: Final = 13_200
 """All texts of a message's blocks together; not documented, found by trying."""
 
-_TEXTS: Final = {"header": 150, "section": 3_000, "button": 75, "placeholder": 150, "option": 75}
+_TEXTS: Final = {
+    "header": 150,
+    "section": 3_000,
+    "button": 75,
+    "placeholder": 150,
+    "option": 75,
+    "label": 2_000,
+}
 _FIELDS: Final = (10, 2_000)
 _ELEMENTS: Final = {"context": 10, "actions": 25}
 _ACTION_ID: Final = 255
 _VALUES: Final = {"button": 2_000, "option": 150}
 _OPTIONS: Final = 100
+_VIEW: Final = {"title": 24, "submit": 24, "close": 24, "private_metadata": 3_000}
+_INPUTS: Final = {"number_input", "datetimepicker"}
 _STYLES: Final = {"primary", "danger", None}
 
 
@@ -27,6 +36,26 @@ def problems(blocks: object) -> list[str]:
     if sum(_size(block) for block in blocks) > TOTAL:
         found.append("msg_blocks_too_long")
     return found
+
+
+def view_problems(view: object) -> list[str]:
+    """Why Slack would not open a modal; empty when it would."""
+    if not isinstance(view, dict) or view.get("type") != "modal":
+        return ["view: must be a modal"]
+    found = _text(view.get("title"), _VIEW["title"], only="plain_text")
+    for name in ("submit", "close"):
+        found += _text(view[name], _VIEW[name], only="plain_text") if name in view else []
+    if utf16(view.get("private_metadata", "")) > _VIEW["private_metadata"]:
+        found.append(f"private_metadata: no more than {_VIEW['private_metadata']} characters allowed")
+    blocks = view.get("blocks")
+    inputs = [block for block in blocks or [] if isinstance(block, dict) and block.get("type") == "input"]
+    if inputs and "submit" not in view:
+        found.append("submit: a view with inputs needs one")
+    for block in inputs:
+        found += _text(block.get("label"), _TEXTS["label"], only="plain_text")
+        kind = block["element"].get("type") if isinstance(block.get("element"), dict) else None
+        found += [] if kind in _INPUTS else [f"unsupported element: {kind}"]
+    return found + problems([block for block in blocks or [] if block not in inputs])
 
 
 def _block(block: Any) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 import structlog
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from llmvitals.notify.slack.approvers import Approvers
 from llmvitals.notify.slack.bot import Bot
 from llmvitals.notify.slack.buttons import Buttons
 from llmvitals.notify.slack.webhook import Webhook
@@ -31,6 +32,7 @@ class SlackSettings(BaseModel):
     api_url: str
     trace_url: str
     dashboard_url: str
+    approvers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
@@ -45,6 +47,7 @@ class SlackSettings(BaseModel):
             api_url=settings.slack_api_url,
             trace_url=settings.trace_url or "",
             dashboard_url=settings.dashboard_url or "",
+            approvers=settings.slack_approvers,
         )
 
     @classmethod
@@ -78,4 +81,8 @@ class SlackSettings(BaseModel):
         """Return what hears the buttons; None without an app-level token."""
         if self.app_token is None:
             return None
-        return Buttons(self.app_token.get_secret_value(), self.api_url, limits)
+        limits, approvers = limits or RateLimits(), None
+        if self.approvers and self.token is not None:
+            token = self.token.get_secret_value()
+            approvers = Approvers(token, self.api_url, self.approvers, limits.clock)
+        return Buttons(self.app_token.get_secret_value(), self.api_url, limits, approvers)
