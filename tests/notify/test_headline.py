@@ -12,6 +12,8 @@ from msgspec import structs
 from llmvitals.notify.clock import timed
 from llmvitals.notify.message import CIRCLES, notice
 from llmvitals.notify.slack.blocks import blocks, fallback
+from llmvitals.notify.slack.chart import chart
+from llmvitals.notify.slack.limits import problems
 from llmvitals.record.alert import Outlook
 from llmvitals.record.message_state import MessageState
 from slack_samples import (
@@ -265,6 +267,29 @@ def test_a_message_has_one_clock(name: str) -> None:
 def test_bars_stand_between_their_ends() -> None:
     assert "1.2 s ▁▂▅█▆▃ 3.1 s" in shown(CARDS["peak"])
     assert notice(MessageState.alone(structs.replace(LATENCY, trend=[5.0]))).trend == ""
+
+
+def test_a_chart_shows_the_value_against_its_limit_in_place_of_the_bars() -> None:
+    (drawn,) = chart(CARDS["peak"])
+    lines = {one["name"]: [point["value"] for point in one["data"]] for one in drawn["chart"]["series"]}
+    assert lines == {"Latency p95": [1.2, 2.4, 6.24, 9.8, 7.0, 3.1], "limit": [4.0] * 6}
+    axes = drawn["chart"]["axis_config"]
+    assert axes["categories"] == ["-5", "-4", "-3", "-2", "-1", "now"]
+    assert (axes["x_label"], axes["y_label"]) == ("steps of the last 5m", "seconds")
+    with_chart = blocks(notice(CARDS["peak"]), charts=[drawn])
+    assert problems(with_chart) == []
+    assert "▁" not in json.dumps(with_chart, ensure_ascii=False)
+    share = threshold(
+        metric="error_share", unit="share", value=0.4, limit=0.01, bound="usual", trend=[0.1, 0.4]
+    )
+    (other,) = chart(MessageState.alone(share))
+    assert [one["name"] for one in other["chart"]["series"]] == ["Error share", "usual"]
+    assert other["chart"]["series"][0]["data"][1] == {"label": "now", "value": 40.0}
+
+
+@pytest.mark.parametrize("name", ["budget", "resolved", "group", "digest", "drift", "absence"])
+def test_without_a_trend_against_a_limit_there_is_no_chart(name: str) -> None:
+    assert chart(CARDS[name]) == []
 
 
 def test_numbers_that_are_none_do_no_harm() -> None:

@@ -23,7 +23,9 @@ from llmvitals.metrics.quantity import amount, percent, span
 from llmvitals.notify.figure import sparkline
 from llmvitals.notify.message import notice
 from llmvitals.notify.slack.actions import actions
+from llmvitals.notify.slack.approval import button
 from llmvitals.notify.slack.blocks import blocks, fallback
+from llmvitals.notify.slack.chart import chart
 from llmvitals.notify.slack.limits import problems
 from llmvitals.notify.slack.send_test import NOTE
 from llmvitals.notify.terminal import draw
@@ -41,7 +43,10 @@ UPDATE = "UPDATE_SNAPSHOTS" in os.environ
 
 def sent(card: MessageState) -> dict[str, Any]:
     said = notice(card, trace_url=TRACES)
-    return {"text": fallback(said), "blocks": blocks(said, actions=actions(card))}
+    return {
+        "text": fallback(said),
+        "blocks": blocks(said, actions=actions(card, button(card)), charts=chart(card)),
+    }
 
 
 def webhook(card: MessageState) -> dict[str, Any]:
@@ -427,7 +432,7 @@ def inert(text: str) -> None:
 def test_no_card_is_refused_or_inert_no_more(card: MessageState, trace_url: str) -> None:
     """Whatever is in it: within Slack's limits, and nothing in it that Slack would act on."""
     said = notice(card, trace_url=trace_url, dashboard_url=BOARD)
-    drawn = blocks(said, actions=actions(card))
+    drawn = blocks(said, actions=actions(card, button(card)), charts=chart(card))
     assert problems(drawn) == []
     for text in (fallback(said), *_texts(drawn)):
         inert(text)
@@ -442,7 +447,7 @@ def test_the_longest_card_fits(char: str, number: int) -> None:
     long = char * 3_000
     one = alert(
         rule=long, kind="threshold", metric=long, window=long, level=long, summary=long, note=long + "n",
-        cause=long, verdict="block", ends=NOON, value=-1.5e300, limit=2.5e300, severity=long,
+        cause=long, verdict="block", ends=NOON, trend=[1.5e300, -2.5e300] * 15, peak=7e300, value=-1.5e300, limit=2.5e300, severity=long,
         labels={f"{n}{long}": f"{n}{long}" for n in range(12)}, exemplars=[f"{n}{long}" for n in range(5)],
         annotations={"summary": long, "runbook_url": f"https://x.example/?{'&' * 190}"},
         heaviest=[Heavy(kind=long, name=long, calls=10**12, cost_nano=10**18, tokens=1)] * 3,
@@ -464,6 +469,7 @@ def test_the_longest_card_fits(char: str, number: int) -> None:
     drawn = blocks(
         notice(card, trace_url=f"https://t.example/{{trace_id}}?{'&' * 60}", dashboard_url=BOARD),
         actions=actions(card),
+        charts=chart(card),
     )
     assert problems(drawn) == []
     assert len(drawn) >= 5

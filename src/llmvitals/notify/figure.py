@@ -22,9 +22,13 @@ def figure(alert: Alert) -> str:
     """The value against its limit: `$1,284.20 of $2,000 · 64 %`, `6.24 s · limit 4 s`."""
     if alert.bound != "budget":
         return " · ".join(filter(None, (value(alert), bound(alert))))
-    of = f"{value(alert)} of {amount(alert.limit, alert.unit)}"
-    of = f"at least {of}" if alert.unpriced and alert.unpriced[0] else of
+    of = f"{spent(alert)} of {amount(alert.limit, alert.unit)}"
     return " · ".join(filter(None, (of, percent(alert.value, alert.limit))))
+
+
+def spent(alert: Alert) -> str:
+    """The value of a budget; of one with calls that have no price it is the least that was spent."""
+    return f"{'at least ' if alert.unpriced and alert.unpriced[0] else ''}{value(alert)}"
 
 
 def value(alert: Alert) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmvitals.metrics.quantity import amount, percent, span
 from llmvitals.metrics.words import FACETS
 from llmvitals.notify.clock import timed
-from llmvitals.notify.figure import bound, figure, noted, value, worst
+from llmvitals.notify.figure import bound, figure, noted, spent, value, worst
 from llmvitals.record.alert import Outlook
 from llmvitals.record.message_state import MOST
 from llmvitals.record.view import UNKNOWN
@@ -51,6 +51,14 @@ class AlertLines:
     lines: tuple[AlertLine, ...]
 
 
+class _Same(NamedTuple):
+    """What is the same for all alerts of a rule, and so is said once above them."""
+
+    limit: bool
+    end: bool
+    level: bool
+
+
 def listed(state: MessageState, colours: Mapping[str, str]) -> tuple[AlertLines, ...]:
     """Return a state's alerts by rule, those that are muted last; colours: episode → colour."""
     rules: dict[str, list[Alert]] = {}
@@ -72,38 +80,41 @@ def _of(
     names = [name for alert in alerts for name in alert.labels if name not in shared]
     kept = list(dict.fromkeys(names))[:NAMES]
     limits, ends = {bound(alert) for alert in alerts}, {alert.ends for alert in alerts}
+    levels = {(alert.facet, clean(alert.level, 20)) for alert in alerts if alert.bound == "budget"}
     several = state.digest or state.number_of_rules > 1
-    same, fires = len(limits) == 1, any(alert.status == "firing" for alert in alerts)
+    same = _Same(limit=len(limits) == 1, end=len(ends) == 1, level=len(alerts) > len(levels) == 1)
+    fires = any(alert.status == "firing" for alert in alerts)
     head: list[Timed] = [("by " + ", ".join(clean(name, 40) for name in kept), None)] if kept else []
-    head += [(text, None) for text in limits if text and same]
-    head += [("period ends", end) for end in ends if len(ends) == 1 and end is not None and fires]
-    lines = tuple(
-        _line(alert, kept, state, colours[alert.episode], same=same, ends=len(ends) == 1) for alert in alerts
-    )
+    head += [(text, None) for text in limits if text and same.limit]
+    head += [(_part(*level), None) for level in levels if any(level) and same.level and fires]
+    head += [("period ends", end) for end in ends if same.end and end is not None and fires]
+    lines = tuple(_line(alert, kept, state, colours[alert.episode], same) for alert in alerts)
     return AlertLines(clean(alerts[0].rule, 60) if several else "", tuple(head), lines)
 
 
-def _line(
-    alert: Alert, names: Sequence[str], state: MessageState, colour: str, *, same: bool, ends: bool
-) -> AlertLine:
-    """same, ends: the limit and the end of the period are said above."""
+def _line(alert: Alert, names: Sequence[str], state: MessageState, colour: str, same: _Same) -> AlertLine:
     over = alert.status == "resolved"
-    facts = [(fact,) for fact in _budget(alert, same=same, ends=ends)] if alert.bound == "budget" else []
+    facts = [(fact,) for fact in _budget(alert, same)] if alert.bound == "budget" else []
     return AlertLine(
         colour=colour,
         values=tuple(clean(alert.labels[name], 60) or UNKNOWN for name in names if name in alert.labels),
-        facts=tuple(facts) or (timed(_figure(alert, same=same), alert.at),),
+        facts=tuple(facts) or (timed(_figure(alert, same=same.limit), alert.at),),
         since=None if state.digest or over or noted(alert) else alert.since,
         lasted=f"lasted {span((alert.until or alert.at) - alert.since)}" if over else "",
         muted=alert.episode in state.muted,
     )
 
 
-def _budget(alert: Alert, *, same: bool, ends: bool) -> Iterator[Timed]:
+def _part(facet: str, level: str) -> str:
+    """Which part of a budget's rule speaks."""
+    return FACETS.get(facet, clean(facet, 20)) if facet else f"level {level}" if level else ""
+
+
+def _budget(alert: Alert, same: _Same) -> Iterator[Timed]:
     """Which part of the rule speaks, and how much of the budget is used."""
     outlook, over = alert.outlook or Outlook(), alert.status == "resolved"
     if not alert.facet:
-        yield (f"level {clean(alert.level, 20)}" if alert.level and not over else ""), None
+        yield "" if same.level or over else _part("", clean(alert.level, 20)), None
     elif alert.facet == "burn" and not over and (outlook.rate or alert.height):
         yield f"{FACETS['burn']} {outlook.rate or alert.height:.3g}×", None
         if outlook.exhausted is not None:
@@ -111,12 +122,12 @@ def _budget(alert: Alert, *, same: bool, ends: bool) -> Iterator[Timed]:
     elif alert.facet == "forecast" and not over and outlook.expected is not None:
         yield f"{FACETS['forecast']} {amount(outlook.expected, alert.unit)}", None
     else:
-        yield FACETS.get(alert.facet, clean(alert.facet, 20)), None
-    used = f"{value(alert)} · {percent(alert.value, alert.limit)}" if same else figure(alert)
+        yield "" if same.level and not over else _part(alert.facet, ""), None
+    used = f"{spent(alert)} · {percent(alert.value, alert.limit)}" if same.limit else figure(alert)
     yield used.removesuffix(" · "), None
     if not over and alert.verdict in _STEERS:
         yield _STEERS[alert.verdict], None
-    if not over and not ends and alert.ends is not None:
+    if not over and not same.end and alert.ends is not None:
         yield "period ends", alert.ends
 
 

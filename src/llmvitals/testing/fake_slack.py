@@ -24,7 +24,7 @@ class FakeSlack:
 
     channels: names of the existing channels; the app is in all of them, and the webhook posts to the first.
     scopes: what the token may do. limited: keep Slack's rate limits: one message a second and channel after
-    five at once, 50 edits a minute. port: 0 is any free one.
+    five at once, 50 edits a minute. port: 0 is any free one. charts: it knows the block data_visualization.
 
     url: for `slack_api_url`. webhook_url, token, app_token: the secrets. messages: what people see, oldest
     first, each with its replies. requests: (method, arguments) of every request, failed or not. views: the
@@ -41,8 +41,10 @@ class FakeSlack:
         scopes: Sequence[str] = ("chat:write", "channels:history"),
         limited: bool = False,
         port: int = 0,
+        charts: bool = True,
     ) -> None:
         self._workspace = Workspace(channels, scopes, limited=limited)
+        self._workspace.charts = charts
         self.channels, self.messages = self._workspace.channels, self._workspace.messages
         self.views, self.usergroups = self._workspace.views, self._workspace.usergroups
         self.requests: list[tuple[str, Json]] = []

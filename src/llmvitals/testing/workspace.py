@@ -22,6 +22,7 @@ class Workspace:
     """Channels and their messages, and the methods of the Web API that change and read them."""
 
     def __init__(self, channels: Sequence[str], scopes: Sequence[str], *, limited: bool) -> None:
+        self.charts = True
         self.views: list[Json] = []
         self.usergroups: dict[str, Sequence[str]] = {}
         self.triggers: set[str] = set()
@@ -62,7 +63,7 @@ class Workspace:
         name = self._named(str(arguments.get("channel", "")))
         if name is None:
             return no("channel_not_found")
-        problem = _refused(arguments)
+        problem = _refused(arguments, charts=self.charts)
         if problem:
             return problem
         channel, thread_ts = self.channels[name], arguments.get("thread_ts")
@@ -93,7 +94,7 @@ class Workspace:
             return no("message_not_found")
         if message.webhook:
             return no("cant_update_message")
-        problem = _refused(arguments)
+        problem = _refused(arguments, charts=self.charts)
         if problem:
             return problem
         message.edits.append((message.text, message.blocks))
@@ -170,13 +171,21 @@ def no(error: str) -> Json:
     return {"ok": False, "error": error}
 
 
-def _refused(arguments: Json) -> Json | None:
+def _refused(arguments: Json, *, charts: bool) -> Json | None:
     """Return Slack's error for a message's content."""
     blocks = arguments.get("blocks") or []
-    reasons = problems(blocks)
+    reasons = problems(blocks) or ([] if charts else _charted(blocks))
     if reasons:
         return {**no("invalid_blocks"), "response_metadata": {"messages": reasons}}
     text = arguments.get("text", "")
     if not blocks and not text:
         return no("no_text")
     return no("msg_too_long") if len(text) > _TEXT_LIMIT else None
+
+
+def _charted(blocks: list[Json]) -> list[str]:
+    return [
+        f"unsupported type: {kind}"
+        for kind in (b.get("type") for b in blocks)
+        if kind == "data_visualization"
+    ]

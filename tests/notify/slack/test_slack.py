@@ -24,7 +24,7 @@ from llmvitals.record.message_state import MessageState, Muted, Place
 from llmvitals.record.notification import Notification
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
-from slack_samples import NOON, alert
+from slack_samples import NOON, alert, threshold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -357,6 +357,25 @@ async def test_blocks_that_slack_refuses_are_said_in_plain_text(slack: FakeSlack
     assert message.blocks == []
     assert "monthly budget · $1,284.20 of $2,000 · 64 % · critical · TeamMonthlyBudget" in message.text
     assert message.thread == ["rose"]
+
+
+async def test_a_slack_that_knows_no_charts_gets_bars(time: Time) -> None:
+    """It refuses the first, and none is sent to it again."""
+    for charts in (True, False):
+        async with FakeSlack(CHANNELS, charts=charts) as slack:
+            post = Post(
+                Settings(slack_token=slack.token, slack_api_url=slack.url, slack_channel="#alerts"), time
+            )
+            await post.backend.open()
+            place = None
+            for value in (6_240.0, 7_000.0):
+                state = MessageState.alone(threshold(episode="e1", value=value))
+                place = await post.bring(Notification(state=state, channel="#alerts", place=place))
+            await post.backend.close()
+            (message,) = slack.messages
+            assert ("data_visualization" in message.shown, "▁" in message.shown) == (charts, not charts)
+            assert len(slack.requests) == (2 if charts else 3)
+            assert post.trouble == ""
 
 
 async def test_content_that_slack_refuses_twice_is_given_up_counted_and_said(

@@ -12,7 +12,7 @@ from llmvitals.window import SECOND
 from llmvitals.wording import ELLIPSIS, escape, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from llmvitals.notify.clock import Sentence, Timed
     from llmvitals.notify.listing import AlertLine, AlertLines
@@ -49,8 +49,10 @@ def fallback(message: Notice) -> str:
     return kept
 
 
-def blocks(message: Notice, *, actions: list[Block] | None = None) -> list[Block]:
-    """The message's blocks; actions: those with its buttons.
+def blocks(
+    message: Notice, *, actions: list[Block] | None = None, charts: Sequence[Block] = ()
+) -> list[Block]:
+    """The message's blocks; actions: those with its buttons; charts: in place of the trend as bars.
 
     The limits (section 3,000, header 150, all about 13,200) hold by construction, each text being cut where
     it comes in. No value of a user's call reaches Slack with a raw `<`, `>` or `&`.
@@ -59,7 +61,8 @@ def blocks(message: Notice, *, actions: list[Block] | None = None) -> list[Block
     return [
         {"type": "header", "text": _plain(escape(message.title, HEADER))},
         *_contexts(context),
-        *map(_section, filter(None, [_facts(message)])),
+        *map(_section, filter(None, [_facts(message, bars=not charts)])),
+        *charts,
         *_contexts([marked_labels(message.labels), _capital(" · ".join(map(_timed, message.times)))]),
         *_words(message),
         *map(_section, _paragraphs(_list(message))),
@@ -85,11 +88,11 @@ def marked_labels(labels: Iterable[tuple[str, str]]) -> str:
     return " · ".join(f"{escape(name, 60)} {_code(value)}" for name, value in labels)
 
 
-def _facts(message: Notice) -> str:
+def _facts(message: Notice, *, bars: bool) -> str:
     lines = [
         f"*{' · '.join(map(_short, message.headline))}*" if message.headline else "",
         " · ".join(map(_short, message.detail)),
-        message.trend,
+        message.trend if bars else "",
         f"*{_timed(message.steer)}*" if message.steer else "",
         _mentions(message),
     ]

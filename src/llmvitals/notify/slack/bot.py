@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+
+import structlog
 
 from llmvitals.notify.message import notice
 from llmvitals.notify.protocol import Answer, Do, Notifier
@@ -13,12 +16,13 @@ from llmvitals.notify.slack.actions import actions
 from llmvitals.notify.slack.answer import answer
 from llmvitals.notify.slack.approval import button
 from llmvitals.notify.slack.blocks import blocks, fallback
+from llmvitals.notify.slack.chart import TYPE, chart
 from llmvitals.notify.slack.connection import asked, session, web_client
 from llmvitals.notify.slack.thread import drawn
 from llmvitals.record.message_state import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     import aiohttp
 
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from llmvitals.record.change import Reply
     from llmvitals.record.message_state import MessageState
     from llmvitals.record.user_action import UserAction
+
+log: Final = structlog.get_logger(__name__)
 
 EVENT: Final = "llmvitals_incident"
 """The type of our messages' metadata; its payload is `{"incident": id}`."""
@@ -59,6 +65,7 @@ class Bot(Notifier):
         self._trace_url, self._dashboard_url, self._buttons = trace_url, dashboard_url, buttons
         self._session: aiohttp.ClientSession | None = None
         self._blind: set[str] = set()
+        self._charts = True
         self._ids: dict[str, str] = {}
 
     async def open(self) -> None:
@@ -76,15 +83,20 @@ class Bot(Notifier):
 
     async def post(self, channel: str, state: MessageState, *, plain: bool) -> Answer:
         # By a name, Slack finds the channel; the answer holds its id, by which alone it can be edited.
-        posted = await self._post(channel=channel, mrkdwn=False, **self._content(state, plain=plain))
+        posted = await self._shown(state, plain, partial(self._post, channel=channel, mrkdwn=False))
         self._ids[channel] = posted.place.channel or self._ids.get(channel, channel)
         return posted
 
     async def edit(self, place: Place, state: MessageState, *, plain: bool) -> Answer:
         if not place.ts:
             return answer("message_not_found")
-        content = self._content(state, plain=plain)
-        return _answer(await asked(self._client.chat_update(channel=place.channel, ts=place.ts, **content)))
+
+        async def update(**content: Any) -> Answer:
+            return _answer(
+                await asked(self._client.chat_update(channel=place.channel, ts=place.ts, **content))
+            )
+
+        return await self._shown(state, plain, update)
 
     async def reply(self, place: Place, reply: Reply) -> Answer:
         if not place.ts:
@@ -152,6 +164,19 @@ class Bot(Notifier):
         self._blind.add(channel)
         return await self.check()
 
+    async def _shown(
+        self, state: MessageState, plain: bool, send: Callable[..., Awaitable[Answer]]
+    ) -> Answer:
+        """Send what a state says; without its chart where this Slack knows no charts, from then on."""
+        content = self._content(state, plain=plain)
+        found = await send(**content)
+        charted = any(block["type"] == TYPE for block in content["blocks"])
+        if found.code == "invalid_blocks" and charted:
+            self._charts = False
+            log.warning("slack refused a chart: messages have none until the next start")
+            found = await send(**self._content(state, plain=plain))
+        return found
+
     def _actions(self, state: MessageState) -> list[dict[str, Any]] | None:
         if self._buttons is None:
             return None
@@ -159,11 +184,9 @@ class Bot(Notifier):
 
     def _content(self, state: MessageState, *, plain: bool) -> dict[str, Any]:
         message = notice(state, trace_url=self._trace_url, dashboard_url=self._dashboard_url)
-        return {
-            "text": fallback(message),
-            "blocks": [] if plain else blocks(message, actions=self._actions(state)),
-            **_marked(EVENT, incident=state.incident),
-        }
+        charts = chart(state) if self._charts else ()
+        shown = [] if plain else blocks(message, actions=self._actions(state), charts=charts)
+        return {"text": fallback(message), "blocks": shown, **_marked(EVENT, incident=state.incident)}
 
 
 def _marked(event: str, **payload: str) -> dict[str, Any]:

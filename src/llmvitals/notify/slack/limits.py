@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 BLOCKS: Final = 50
 TOTAL: Final = 13_200
 """All texts of a message's blocks together; not documented, found by trying."""
 
+CHART: Final = {"title": 50, "name": 20, "label": 50, "category": 20, "points": 20, "series": 6}
+"""The limits of a chart: of its texts in characters, of its points and series in number."""
+CHARTS: Final = 2
+"""The most charts of a message."""
 _TEXTS: Final = {
     "header": 150,
     "section": 3_000,
@@ -33,6 +38,11 @@ def problems(blocks: object) -> list[str]:
     found = [f"no more than {BLOCKS} items allowed"] if len(blocks) > BLOCKS else []
     for number, block in enumerate(blocks):
         found += [f"{reason} [json-pointer:/blocks/{number}]" for reason in _block(block)]
+    if (
+        sum(isinstance(block, dict) and block.get("type") == "data_visualization" for block in blocks)
+        > CHARTS
+    ):
+        found.append(f"no more than {CHARTS} charts allowed")
     if sum(_size(block) for block in blocks) > TOTAL:
         found.append("msg_blocks_too_long")
     return found
@@ -67,6 +77,8 @@ def _block(block: Any) -> list[str]:
             return _text(block.get("text"), _TEXTS["header"], only="plain_text")
         case "section":
             return _section(block)
+        case "data_visualization":
+            return _chart(block)
         case "context" | "actions":
             elements = block.get("elements")
             if not isinstance(elements, list) or not 0 < len(elements) <= _ELEMENTS[kind]:
@@ -86,6 +98,30 @@ def _section(block: dict[str, Any]) -> list[str]:
     if not isinstance(fields, list) or not 0 < len(fields) <= _FIELDS[0]:
         return [*found, f"fields: 1 to {_FIELDS[0]} allowed"]
     return found + [reason for field in fields for reason in _text(field, _FIELDS[1])]
+
+
+def _chart(block: dict[str, Any]) -> list[str]:
+    """Of the kinds of charts only those with axes are checked."""
+    chart = block.get("chart")
+    if not isinstance(chart, dict) or chart.get("type") not in {"line", "bar", "area"}:
+        return ["chart: must be a line, bar or area"]
+    axes, series = chart.get("axis_config") or {}, chart.get("series") or []
+    categories = axes.get("categories") or []
+    found = _short(block, "title", CHART["title"])
+    found += [reason for name in ("x_label", "y_label") for reason in _short(axes, name, CHART["label"])]
+    found += [
+        reason for one in categories for reason in _short({"category": one}, "category", CHART["category"])
+    ]
+    if not 0 < len(series) <= CHART["series"] or len({one.get("name") for one in series}) < len(series):
+        found.append(f"series: 1 to {CHART['series']} of different names allowed")
+    for one in series:
+        points = one.get("data") or []
+        found += _short(one, "name", CHART["name"])
+        if not 0 < len(points) <= CHART["points"] or [p.get("label") for p in points] != categories:
+            found.append("data: one point for each category needed")
+        if not all(isinstance(p.get("value"), int | float) and math.isfinite(p["value"]) for p in points):
+            found.append("data: each value must be a number")
+    return found
 
 
 def _element(block: str, element: Any) -> list[str]:
