@@ -88,11 +88,11 @@ def _of(
     head += [(text, None) for text in limits if text and same.limit]
     head += [(_part(*level), None) for level in levels if any(level) and same.level and fires]
     head += [("period ends", end) for end in ends if same.end and end is not None and fires]
-    lines = tuple(_line(alert, kept, state, colours[alert.episode], same) for alert in alerts)
+    lines = tuple(_line(alert, kept, state, same, colour=colours[alert.episode]) for alert in alerts)
     return AlertLines(clean(alerts[0].rule, 60) if several else "", tuple(head), lines)
 
 
-def _line(alert: Alert, names: Sequence[str], state: MessageState, colour: str, same: _Same) -> AlertLine:
+def _line(alert: Alert, names: Sequence[str], state: MessageState, same: _Same, *, colour: str) -> AlertLine:
     over = alert.status == "resolved"
     facts = [(fact,) for fact in _budget(alert, same)] if alert.bound == "budget" else []
     return AlertLine(
