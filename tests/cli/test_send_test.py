@@ -151,7 +151,11 @@ def test_the_manual_asks_for_what_is_used_and_names_settings_that_there_are() ->
     block = re.search(r"```yaml\n(.*?)```", manual, re.DOTALL)
     assert block is not None
     manifest = yaml.safe_load(dedent(block[1]))
-    assert manifest["oauth_config"]["scopes"]["bot"] == ["chat:write", "channels:history"]
+    assert manifest["oauth_config"]["scopes"]["bot"] == [
+        "chat:write",
+        "channels:history",
+        "usergroups:read",
+    ]
     assert manifest["settings"]["socket_mode_enabled"] is True
     assert manifest["settings"]["interactivity"]["is_enabled"] is True
     named = {name.lower() for name in re.findall(r"LLMVITALS_([A-Z_]+[A-Z])", manual)}
