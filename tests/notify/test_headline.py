@@ -97,6 +97,15 @@ def test_an_authors_summary_that_is_too_long_for_a_title_is_said_whole_below() -
     assert "so look at gpt-5" in shown(card)
 
 
+def test_what_the_title_says_of_a_note_is_not_said_again() -> None:
+    assert shown(CARDS["canary"]).count("as often as v7") == 1
+    assert "(4.2 % of 1,240 calls against 2 % of 9,800" in shown(CARDS["canary"])
+    note = "spent $40 within 1h; limit $40"
+    spent = threshold(kind="runaway", labels={"user": "u-77"}, note=note, summary=f"user=u-77 {note}")
+    assert title(MessageState.alone(spent)) == "u-77 spent $40 within 1h"
+    assert shown(MessageState.alone(spent)).count("limit $40") == 0
+
+
 def test_the_severity_and_the_rule_are_said_once_below_the_title() -> None:
     said = blocks(notice(CARDS["latency"]))
     assert said[1]["elements"][0]["text"] == "warning · SlowAnswers · Latency p95, 5m"

@@ -251,7 +251,7 @@ CARDS: dict[str, MessageState] = {
     "runaway": MessageState.alone(
         threshold(
             rule="RunawaySession", kind="runaway", severity="critical", metric="cost", unit="usd", value=61.2,
-            limit=20.0, level="x3", window="10m", labels={"session": "run-4711", "user": "ben", "app": "agents"},
+            limit=20.0, level="×2", window="10m", labels={"session": "run-4711", "user": "ben", "app": "agents"},
             summary="session=run-4711 called search_flights 412 times within 10m, each time with the same arguments",
             note="called search_flights 412 times within 10m, each time with the same arguments",
             heaviest=[Heavy(kind="tool", name="search_flights#a41f", calls=412, cost_nano=0, tokens=0)],
@@ -262,8 +262,8 @@ CARDS: dict[str, MessageState] = {
         threshold(
             rule="NoCalls", kind="absence", metric="silence", unit="ms", value=1_500_000.0, limit=900_000.0,
             window="15m", labels={"app": "billing-bot"}, exemplars=[], trend=[],
-            summary="No calls for 25 min: app=billing-bot (about 240 were to be expected by the same hours of past weeks)",
-            note="about 240 were to be expected by the same hours of past weeks",
+            summary="No calls for 25 min: app=billing-bot (about 240 calls were expected by the same hours of past weeks)",
+            note="about 240 calls were expected by the same hours of past weeks",
         )
     ),
     "no_data": MessageState.alone(said(
@@ -275,8 +275,8 @@ CARDS: dict[str, MessageState] = {
         threshold(
             rule="TopicsDrift", kind="drift", metric="drift", unit="score", value=1.8, limit=1.0, window="16m",
             labels={"app": "support-bot"}, trend=[],
-            summary="The content of calls has changed: app=support-bot (other topics; new are calls like 4bf92f3577b34da6, 00f067aa0ba902b7; missing are calls like a3ce929d0e0e4736)",
-            note="other topics; new are calls like 4bf92f3577b34da6, 00f067aa0ba902b7; missing are calls like a3ce929d0e0e4736",
+            summary="The content of calls has changed: app=support-bot (other topics; new: calls like 4bf92f3577b34da6, 00f067aa0ba902b7; missing: calls like a3ce929d0e0e4736)",
+            note="other topics; new: calls like 4bf92f3577b34da6, 00f067aa0ba902b7; missing: calls like a3ce929d0e0e4736",
         )
     ),
     "canary": MessageState.alone(

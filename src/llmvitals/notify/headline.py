@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from llmvitals.metrics.quantity import amount, span
 from llmvitals.metrics.words import STATISTICS
 from llmvitals.notify.figure import bound, closed, figure, named, number, value, worst
+from llmvitals.notify.title import first_part
 from llmvitals.record.alert import Outlook
 from llmvitals.record.reading import NO_DATA
 from llmvitals.wording import clean
@@ -36,13 +37,19 @@ def detail(alert: Alert) -> tuple[Timed, ...]:
     return found
 
 
-def untold(alert: Alert) -> str:
-    """Return the part of a note that the headline does not say, with its times in each reader's own zone."""
+def untold(alert: Alert, title: str) -> str:
+    """Return the part of an alert's note that neither the title nor the headline says."""
     outlook = alert.outlook or Outlook()
     if alert.facet == "burn" and (outlook.exhausted is not None or outlook.expected is not None):
         return alert.note.partition(":")[0]
     told = alert.facet == "forecast" and outlook.expected is not None
-    return "" if told or (closed(alert) and alert.overspent) else alert.note
+    if told or (closed(alert) and alert.overspent):
+        return ""
+    first = first_part(alert.note)
+    if not first or first.lower() not in title.lower():
+        return alert.note
+    # A runaway's limit, which is all that follows, stands in the headline.
+    return "" if alert.kind == "runaway" else alert.note[len(first) :].lstrip(" ;")
 
 
 def _over(alert: Alert, lasted: int) -> Iterator[str]:

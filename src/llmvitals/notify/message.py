@@ -158,8 +158,8 @@ def _words(state: MessageState) -> Iterable[Sentence]:
         yield ((clean(alert.summary, _SUMMARY), None),)
     yield ((_capital(clean(alert.reason, _CAUSE)), None),)
     if single:
-        note = clean(untold(alert), _CAUSE)
-        if not (note in said or (own and note in alert.summary)):
+        note = clean(untold(alert, said), _CAUSE)
+        if not (own and note in alert.summary):
             yield timed(_capital(note), alert.at)
     if cause := clean(alert.cause.replace("`", ""), _CAUSE):
         of = _apart(state)

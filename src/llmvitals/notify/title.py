@@ -61,6 +61,11 @@ def place(alert: Alert) -> str:
     return ", ".join(series or [value for _, value in pairs][:2])
 
 
+def first_part(note: str) -> str:
+    """Return a note up to its first bracket or semicolon."""
+    return _DETAILS.split(note)[0]
+
+
 def _many(state: MessageState) -> str:
     blocked, rules = state.number_blocked, state.number_of_rules
     if blocked and not state.digest and rules == 1:
@@ -130,9 +135,9 @@ def _words(alert: Alert) -> str:
         case "drift":
             return f"The content of calls{of} has changed"
         case "canary":
-            return _DETAILS.split(alert.note)[0]
+            return first_part(alert.note)
         case "runaway":
-            return f"{where} {alert.note}".strip() if alert.note else ""
+            return f"{where} {first_part(alert.note)}".strip() if alert.note else ""
         case "change":
             return f"{where or 'All calls'}: {_SINCE.sub('', alert.note)}" if alert.note else ""
         case _:
