@@ -99,7 +99,7 @@ def test_an_authors_summary_that_is_too_long_for_a_title_is_said_whole_below() -
 
 def test_what_the_title_says_of_a_note_is_not_said_again() -> None:
     assert shown(CARDS["canary"]).count("as often as v7") == 1
-    assert "(4.2 % of 1,240 calls against 2 % of 9,800" in shown(CARDS["canary"])
+    assert "4.2 % of 1,240 calls against 2 % of 9,800; at least 1.4×; also worse" in shown(CARDS["canary"])
     note = "spent $40 within 1h; limit $40"
     spent = threshold(kind="runaway", labels={"user": "u-77"}, note=note, summary=f"user=u-77 {note}")
     assert title(MessageState.alone(spent)) == "u-77 spent $40 within 1h"

@@ -49,7 +49,8 @@ def untold(alert: Alert, title: str) -> str:
     if not first or first.lower() not in title.lower():
         return alert.note
     # A runaway's limit, which is all that follows, stands in the headline.
-    return "" if alert.kind == "runaway" else alert.note[len(first) :].lstrip(" ;")
+    rest = "" if alert.kind == "runaway" else alert.note[len(first) :].lstrip(" ;")
+    return rest[1:].replace(")", "", 1) if rest.startswith("(") else rest
 
 
 def _over(alert: Alert, lasted: int) -> Iterator[str]:
