@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 AGO = NOW - HOUR
 STEERING: dict[str, Any] = {"gate": Gate({"team": "search"}), "verdict": "block"}
-LATE = "Sent late: llmvitals was down or behind until 2025-01-01 12:02 UTC"
+LATE = (
+    "Sent late: llmvitals was down or behind until "
+    "<!date^1735732920^{date_short_pretty} {time}|2025-01-01 12:02 UTC>"
+)
 
 
 class Counted(Unmetered):
@@ -235,7 +238,7 @@ async def test_what_ended_and_began_again_in_the_downtime_is_told_late(slack: Fa
     await caught_up(world)
     assert len(slack.messages) == 2
     assert "Resolved" not in slack.messages[1].text
-    assert "until 2025-01-01 15:04 UTC" in slack.messages[1].text
+    assert "|2025-01-01 15:04 UTC>" in slack.messages[1].text
 
 
 async def test_the_young_of_a_group_are_told_at_once_and_the_old_join_them(
@@ -309,7 +312,7 @@ async def test_many_at_once_are_one_digest_that_is_marked(slack: FakeSlack, make
     await world.take(alert("t0", "resolved", at=AGO + 1, begin=AGO))
     await caught_up(world)
     (message,) = slack.messages
-    assert "Digest: 8 alerts" in message.text
+    assert "8 alerts: budget of team" in message.text
     assert "; 1 other alert began and ended meanwhile." in message.shown
 
 
