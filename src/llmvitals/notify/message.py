@@ -14,6 +14,7 @@ from llmvitals.notify.listing import AlertLines, common, listed
 from llmvitals.notify.title import authored, one_series, title
 from llmvitals.record.message_state import MOST
 from llmvitals.record.view import UNKNOWN
+from llmvitals.window import MINUTE
 from llmvitals.wording import SEVERITIES, clean
 
 if TYPE_CHECKING:
@@ -127,6 +128,9 @@ def _about(state: MessageState) -> Iterable[str]:
 
 def _times(state: MessageState) -> Iterable[Timed]:
     yield "since", state.since
+    newest = max(alert.at for alert in state.alerts)
+    if state.status == "firing" and newest >= state.since + MINUTE:
+        yield "as of", newest
     ends = state.chief.ends
     if state.status == "firing" and state.total == 1 and ends is not None and state.chief.verdict != "block":
         yield "period ends", ends
