@@ -133,7 +133,7 @@ def test_what_fires_is_listed_with_its_state(topics: Topics) -> None:
         "old": "held until llmvitals has caught up",
     }
     said = run("alerts", "list")
-    assert "critical TeamBudget team=told $64 $100 told C1 17.01" in said
+    assert "critical TeamBudget team=told $64 $64 $100 2025-01-01 12:00 UTC told C1 17.01" in said
     topics.values[Topic.INCIDENTS] = []
     assert run("alerts", "list") == "Nothing fires."
 

@@ -149,10 +149,10 @@ def contents(messages: Iterable[Message]) -> dict[Place, tuple[object, object]]:
     return {place: (point.counts, point.measures) for place, point in stored(messages).items()}
 
 
-def alerts(messages: Iterable[Message]) -> list[Alert]:
-    """The changes of alerts among messages, in their order."""
+def alerts(messages: Iterable[Message], *, updates: bool = False) -> list[Alert]:
+    """The changes of alerts among messages, in their order; updates: also values that only moved."""
     found = [Alert.decode(message.value or b"") for message in messages if message.topic is Topic.ALERTS]
-    return [alert for alert in found if not alert.update]
+    return [alert for alert in found if updates or not alert.update]
 
 
 def calls(messages: Iterable[Message]) -> dict[tuple[str, int], int]:

@@ -33,7 +33,7 @@ def point(alert: Alert, state: State, *, at: int | None = None, by: str = "") ->
             "fingerprint": alert.fingerprint,
             **({"facet": alert.facet} if alert.facet else {}),
         },
-        counts={"changes": 1},
+        counts={"changes": int(state != "update")},
         measures={
             "value": alert.value,
             "limit": alert.limit,

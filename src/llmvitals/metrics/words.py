@@ -44,6 +44,21 @@ PERIODS: Final = {
     "year": "yearly",
 }  # fmt: skip
 """Period of a budget → its adjective."""
+TITLES: Final = {
+    "threshold": "{name}{of} {be} too {side}",
+    "regression": "{name}{of} {be} unusually {side}",
+    "outage": "{level} outage{of}",
+    "absence": "No calls{of}",
+    "drift": "The content of calls{of} has changed",
+    "canary": "{note}",
+    "runaway": "{where} {note}",
+    "change": "{every}: {changes}",
+}
+"""Kind of an alert → what is wrong, in words that do not repeat the headline; others have their summary."""
+
+LIMIT_IN_NOTE: Final = frozenset(("runaway",))
+"""Kinds whose note ends with their limit, which stands in the headline too."""
+
 SUBJECTS: Final = {
     "absence": "no calls", "canary": "worse versions", "change": "sudden changes", "drift": "changed content",
     "outage": "outage", "runaway": "runaway calls",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmvitals.metrics.quantity import amount, span
-from llmvitals.metrics.words import STATISTICS
+from llmvitals.metrics.words import LIMIT_IN_NOTE, STATISTICS
 from llmvitals.notify.figure import bound, closed, figure, named, number, value, worst
 from llmvitals.notify.title import first_part
 from llmvitals.record.alert import Outlook
@@ -49,7 +49,7 @@ def untold(alert: Alert, title: str) -> str:
     if not first or first.lower() not in title.lower():
         return alert.note
     # A runaway's limit, which is all that follows, stands in the headline.
-    rest = "" if alert.kind == "runaway" else alert.note[len(first) :].lstrip(" ;")
+    rest = "" if alert.kind in LIMIT_IN_NOTE else alert.note[len(first) :].lstrip(" ;")
     return rest[1:].replace(")", "", 1) if rest.startswith("(") else rest
 
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.metrics.quantity import percent
-from llmvitals.metrics.words import BUDGETS, FACETS, PERIODS, SUBJECTS
+from llmvitals.metrics.words import BUDGETS, FACETS, PERIODS, SUBJECTS, TITLES
 from llmvitals.notify.figure import closed, named
 from llmvitals.record.reading import NO_DATA
 from llmvitals.wording import clean
@@ -122,26 +122,22 @@ def _words(alert: Alert) -> str:
     of = f" of {where}" if where else ""
     if alert.level == NO_DATA:
         return f"Too few calls{of} to decide"
-    match alert.kind:
-        case "budget":
-            return _budget(alert, where, be)
-        case "threshold" | "regression":
-            how = "too" if alert.kind == "threshold" else "unusually"
-            return f"{named(alert)}{of} {be} {how} {_side(alert)}"
-        case "outage":
-            return f"{alert.level} outage{of}".strip()
-        case "absence":
-            return f"No calls{of}"
-        case "drift":
-            return f"The content of calls{of} has changed"
-        case "canary":
-            return first_part(alert.note)
-        case "runaway":
-            return f"{where} {first_part(alert.note)}".strip() if alert.note else ""
-        case "change":
-            return f"{where or 'All calls'}: {_SINCE.sub('', alert.note)}" if alert.note else ""
-        case _:
-            return ""
+    if alert.bound == "budget":
+        return _budget(alert, where, be)
+    words = TITLES.get(alert.kind, "")
+    if "{note}" in words and not alert.note:
+        return ""
+    note = first_part(alert.note)
+    changes = _SINCE.sub("", alert.note)
+    places = {"of": of, "where": where, "every": where or "All calls"}
+    found = {
+        "name": named(alert),
+        "side": _side(alert),
+        "level": alert.level,
+        "note": note,
+        "changes": changes,
+    }
+    return words.format(be=be, **places, **found).strip()
 
 
 def _side(alert: Alert) -> str:

@@ -199,7 +199,11 @@ class ExpectModel(BaseModel):
         strict=True,
         json_schema_extra={
             "oneOf": [
-                {"required": ["at"], "anyOf": [{"required": ["alerts"]}, {"required": ["messages"]}]},
+                {
+                    "required": ["at"],
+                    "anyOf": [{"required": ["alerts"]}, {"required": ["messages"]}],
+                    "not": {"required": ["never"]},
+                },
                 {"required": ["never"], "not": {"required": ["at"]}},
             ],
             "dependentRequired": {"alerts": ["at"], "messages": ["at"]},
