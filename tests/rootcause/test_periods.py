@@ -122,7 +122,7 @@ def test_every_level_of_a_long_incident_is_told_by_what_it_was_before(tmp_path):
 
 def test_a_burn_rate_is_told_by_the_rate_before_even_if_that_is_hours_ago(tmp_path):
     rule = BUDGET.format(
-        limit=7_000, thresholds="99%", more=", burn_rate: [{factor: 5, windows: [6h, 30m]}], floor: 1"
+        limit=5_000, thresholds="99%", more=", burn_rate: [{factor: 5, windows: [6h, 30m]}], floor: 1"
     )
     found = walk(rule_engine(tmp_path, rule), traffic(36, 30 * HOUR), FIRST + 36 * HOUR)
     assert [(alert.facet, alert.status) for alert in found] == [("burn", "firing")]
