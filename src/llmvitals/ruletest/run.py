@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from llmvitals.notify.transcript import Told
     from llmvitals.record.log import Message
-    from llmvitals.ruletest.rule_test import RuleTest, RuleTestFile
+    from llmvitals.ruletest.rule_test import CallStream, RuleTest, RuleTestFile
     from llmvitals.settings import Settings
 
 SOURCE: Final = "test"
@@ -92,7 +92,7 @@ class _Stages:
         self.combine, self.merge = alone.combines[SOURCE, 0], alone.merge
 
     def feed(self, calls: Iterable[tuple[int, bytes]]) -> list[Alert]:
-        """Feed the next calls, in the order of their times."""
+        """Feed the next calls, in the order in which they come."""
         first = self.combine.next
         out = self.combine.apply(
             [Logged(first + number, time // 1_000, data) for number, (time, data) in enumerate(calls)]
@@ -127,12 +127,15 @@ class _Stages:
 
 
 def events(test: RuleTest) -> Iterator[tuple[int, bytes]]:
-    """(time in µs, event) of all calls, in the order of their times."""
-    lines = [
-        ((test.start + after, line, fields) for after, fields in calls.events())
-        for line, calls in enumerate(test.calls)
-    ]
+    """(when it comes, µs; event) of all calls, in the order in which they come."""
+    lines = [_line(calls, test.start, line) for line, calls in enumerate(test.calls)]
     ordered = sorted(itertools.chain.from_iterable(lines), key=lambda call: call[:2])
-    for number, (time, _, fields) in enumerate(ordered):
-        event: dict[str, Any] = {"id": f"call-{number + 1}", "ts": time // 1_000, **fields}
-        yield time, json.dumps(event).encode()
+    for number, (comes, _, late, fields) in enumerate(ordered):
+        event: dict[str, Any] = {"id": f"call-{number + 1}", "ts": (comes - late) // 1_000, **fields}
+        yield comes, json.dumps(event).encode()
+
+
+def _line(calls: CallStream, start: int, line: int) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
+    """(when it comes, line, how late that is, fields) of each call; times in µs."""
+    for after, fields in calls.events():
+        yield start + after + calls.late, line, calls.late, fields
