@@ -195,7 +195,8 @@ class _Step:
         if vitals.on_time and not self.bare:
             self.recent.add(self.state.setdefault("who", {}), pane, vitals)
         for bound in self.bound:
-            self._evaluate(bound, pane, vitals)
+            if bound.rule.condition.counted(vitals) is not None:
+                self._evaluate(bound, pane, vitals)
 
     def learn(self, pane: int, vitals: Vitals) -> None:
         """Feed the detectors with a closed pane and drop their readings."""
