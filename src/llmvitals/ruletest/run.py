@@ -12,7 +12,7 @@ from llmvitals.alerting.replay import DEFAULT_CHANNEL, IncidentReplay
 from llmvitals.errors import ConfigError
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
-from llmvitals.record.frame import Entry, Frame
+from llmvitals.record.frame import Entry, Frame, LateEntry
 from llmvitals.record.log import Logged, Topic
 from llmvitals.rules.engine import load_engine
 from llmvitals.ruletest.compare import Failure, compared
@@ -109,18 +109,29 @@ class _Stages:
         return [*alerts, *self._close(over, ())]
 
     def _panes(self, messages: Iterable[Message]) -> list[tuple[int, list[Entry]]]:
-        """The entries of each pane, in their order."""
+        """The entries of each pane, those of late calls too, in their order."""
         panes: dict[int, list[Entry]] = {}
         for message in messages:
             if message.topic is Topic.DEAD_LETTERS:
                 why = dict(message.headers).get("llmvitals.err.message", b"").decode()
                 raise ConfigError(f"a call of the test can't be read: {why}")
-            for entry in Frame.decode(message.value or b"").entries:
+            frame = Frame.decode(message.value or b"")
+            for entry in (*frame.entries, *frame.late):
                 panes.setdefault(entry.pane, []).append(entry)
         return sorted(panes.items())
 
-    def _close(self, floor: int, entries: Iterable[Entry]) -> list[Alert]:
-        frame = Frame(SOURCE + "/0", {SOURCE: 1}, 0, 1, floor, self.frames, self.pane, tuple(entries))
+    def _close(self, floor: int, entries: Sequence[Entry]) -> list[Alert]:
+        frame = Frame(
+            source=f"{SOURCE}/0",
+            sources={SOURCE: 1},
+            shard=0,
+            shards=1,
+            floor=floor,
+            version=self.frames,
+            pane_us=self.pane,
+            entries=tuple(entry for entry in entries if not isinstance(entry, LateEntry)),
+            late=tuple(entry for entry in entries if isinstance(entry, LateEntry)),
+        )
         out = self.merge.apply([Logged(self.frames, 0, frame.encode())])
         self.frames += 1
         return [Alert.decode(message.value or b"") for message in out if message.topic is Topic.ALERTS]
