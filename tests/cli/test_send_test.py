@@ -159,3 +159,21 @@ def test_the_manual_asks_for_what_is_used_and_names_settings_that_there_are() ->
     assert named <= set(Settings.model_fields)
     for picture in re.findall(r"\((slack/\w+\.png)\)", manual):
         assert (Path(__file__).parents[2] / "docs" / picture).is_file()
+
+
+async def test_a_dry_run_says_where_and_what_and_sends_nothing(slack: FakeSlack, send: Any) -> None:
+    done = await send("--dry-run", "--rule", "TeamBudget", "--label", "team=search")
+    assert done.code == 0
+    assert "goes to #budget, as the rule's own notify says." in done.out
+    assert "Nothing was sent. It would say:" in done.out
+    assert "$96 of $100" in done.out
+    assert slack.messages == []
+
+
+def test_a_dry_run_needs_no_slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "alerts").mkdir()
+    (tmp_path / "alerts" / "rules.yaml").write_text(RULES)
+    done = CliRunner().invoke(app, ["alerts", "send-test", "--dry-run", "--severity", "critical"])
+    assert done.exit_code == 0
+    assert "goes to #pages, by the route severity" in done.output

@@ -238,6 +238,28 @@ def litellm(**changes: Any) -> Call:
     return only(json.dumps(payload | {"metadata": metadata} | changes).encode())
 
 
+@pytest.mark.parametrize(
+    ("response", "usage", "tier"),
+    [
+        ("flex", None, "flex"),
+        ("priority", "standard", "priority"),
+        (None, "batch", "batch"),  # Anthropic tells it with the usage
+        (None, "standard", "standard"),
+        ("scale", None, "other"),
+        ("auto", None, None),
+        (None, None, None),
+        ({"x": 1}, ["flex"], None),
+    ],
+)
+def test_litellms_service_tier_is_that_of_the_answer(response: object, usage: object, tier: str) -> None:
+    recording = json.loads(recorded("litellm_payload.json"))
+    answer = recording["response"] | {"service_tier": response}
+    used = recording["metadata"]["usage_object"] | {"service_tier": usage}
+    asked = recording["model_parameters"] | {"service_tier": "priority"}
+    call = litellm(response=answer, metadata={"usage_object": used}, model_parameters=asked)
+    assert call.service_tier == tier
+
+
 def test_litellms_absent_values_are_the_string_none() -> None:
     call = litellm(end_user="None", session_id="None", trace_id="None", custom_llm_provider="None")
     says(call, user=None, session=None, trace_id=None, provider=None)
@@ -425,6 +447,29 @@ CHAT: Attributes = {
     "gen_ai.usage.input_tokens": 10,
     "gen_ai.usage.output_tokens": 2,
 }
+
+
+@pytest.mark.parametrize(
+    ("attributes", "tier"),
+    [
+        ({"openai.response.service_tier": "flex"}, "flex"),
+        ({"gen_ai.openai.response.service_tier": "priority"}, "priority"),
+        ({"anthropic.response.service_tier": "standard"}, "standard"),
+        ({"anthropic.response.service_tier": "batch"}, "batch"),
+        ({"openai.response.service_tier": "Scale"}, "other"),
+        ({"openai.request.service_tier": "flex", "openai.response.service_tier": "default"}, "default"),
+        ({"openai.request.service_tier": "flex"}, None),
+        ({"openai.response.service_tier": "auto"}, None),
+    ],
+)
+def test_the_service_tier_of_a_span_is_that_of_the_answer(attributes: Attributes, tier: str | None) -> None:
+    (call,) = decode(export(("a", [span(1, CHAT | attributes)]))).calls
+    assert call.service_tier == tier
+
+
+def test_anthropics_service_tier() -> None:
+    calls = decode(recorded("anthropic_genai_official_and_native.json")).calls
+    assert {call.service_tier for call in calls if call.provider == "anthropic"} >= {"standard"}
 
 
 def test_spans_that_are_no_calls_are_counted_as_filtered() -> None:

@@ -145,6 +145,13 @@ async def test_partitions_added_while_calls_flow_are_found_soon_and_counted_to_t
         conserved(worker)
 
 
+async def known(producer: AIOKafkaProducer, topic: str, count: int) -> None:
+    """Until the producer can write to `count` partitions: the broker may tell it some time after adding them."""
+    async with asyncio.timeout(30):
+        while len(await producer.partitions_for(topic)) < count:
+            await producer.client.force_metadata_update()
+
+
 async def test_news_of_a_compacted_topic_come_from_its_new_partitions_too(
     kafka: str, topic_prefix: str, create_topics: Any
 ) -> None:
@@ -157,7 +164,7 @@ async def test_news_of_a_compacted_topic_come_from_its_new_partitions_too(
         await producer.send_and_wait(topic, b"1", key=b"a")
         assert [record.value for record in await tail.whole(topic)] == [b"1"]
         await add_partitions(kafka, topic, 2)
-        await producer.client.force_metadata_update()
+        await known(producer, topic, 2)
         await producer.send_and_wait(topic, b"2", key=b"b", partition=1)
         await producer.send_and_wait(topic, b"3", key=b"c", partition=0)
         found: list[bytes] = []
@@ -169,3 +176,52 @@ async def test_news_of_a_compacted_topic_come_from_its_new_partitions_too(
     finally:
         await producer.stop()
         await tail.stop()
+
+
+async def test_partitions_are_found_while_two_topics_are_followed_in_turn(
+    kafka: str, topic_prefix: str, create_topics: Any
+) -> None:
+    settings = await create_topics(Settings(brokers=kafka, topic_prefix=topic_prefix))
+    topics, tail = (
+        [settings.topic(name) for name in (Topic.SILENCES, Topic.WATERMARKS)],
+        Tail(settings, "look"),
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await tail.start()
+    await producer.start()
+    try:
+        for topic in topics:
+            await producer.send_and_wait(topic, b"1", key=b"a", partition=0)
+            assert [record.value for record in await tail.whole(topic)] == [b"1"]
+        grown, other = topics
+        added = len(await producer.partitions_for(grown))
+        await add_partitions(kafka, grown, added + 1)
+        await known(producer, grown, added + 1)
+        await producer.send_and_wait(grown, b"2", key=b"b", partition=added)
+        updates = requests_of_metadata(tail)
+        found: list[bytes] = []
+        async with asyncio.timeout(30 + DISCOVERY_MS / 1_000):
+            while not found:
+                assert await tail.news(other) == []
+                found += [record.value for record in await tail.news(grown)]
+        assert found == [b"2"]
+        before = len(updates)
+        for topic in topics * 5:
+            assert await tail.news(topic) == []
+        assert len(updates) - before <= 1, "every reading of another topic fetches the metadata"
+    finally:
+        await producer.stop()
+        await tail.stop()
+
+
+def requests_of_metadata(tail: Tail) -> list[None]:
+    """From now on it gets an entry for each time that fresh metadata is asked for before it is due."""
+    client, asked = tail._consumer._client, list[None]()
+    ask = client.force_metadata_update
+
+    def counting() -> Any:
+        asked.append(None)
+        return ask()
+
+    client.force_metadata_update = counting
+    return asked

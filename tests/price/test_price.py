@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
+from typing import Final
 
 import pytest
 from genai_prices import Usage, data_snapshot
@@ -30,6 +31,8 @@ CONTEXTS = {
     "batch": {"processing": "batch"},
     "flex": {"service_tier": "flex"},
     "priority": {"service_tier": "priority"},
+    "fast": {"service_tier": "fast"},
+    "other": {"service_tier": "other"},
 }
 OURS_TO_THEIRS = {
     "input_tokens": "input_tokens",
@@ -42,6 +45,7 @@ OURS_TO_THEIRS = {
     "audio_output_tokens": "output_audio_tokens",
 }
 FIREWORKS = "accounts/fireworks/models/deepseek-v3p2"
+BEDROCK = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 USAGES = [
     {"input_tokens": 1_203, "output_tokens": 87},
     {"input_tokens": 210_007, "cached_tokens": 1_024, "output_tokens": 85, "reasoning_tokens": 64},
@@ -103,6 +107,14 @@ def times(model: ModelInfo) -> list[datetime]:
     return sorted(found)
 
 
+def listed(model: ModelInfo, time: datetime, context: dict[str, str] | None) -> bool:
+    """Whether genai-prices has prices of this model in this context at this time."""
+    return any(
+        variant.when == context and (variant.constraint is None or variant.constraint.active(time))
+        for variant in model.price_variants or ()
+    )
+
+
 def test_equal_to_genai_prices_for_every_model_usage_tier_and_time() -> None:
     prices, snapshot, seen, reached = Prices(), get_snapshot(), Counter(), 0
     for provider in snapshot.providers:
@@ -122,7 +134,9 @@ def test_equal_to_genai_prices_for_every_model_usage_tier_and_time() -> None:
                             call(model=name, provider=provider.id, ts=time, service_tier=tier, **usage)
                         )
                         seen[reason] += 1
-                        if reason == Reason.UNPRICED:
+                        if tier not in {None, "default"} and not listed(model, time, CONTEXTS[tier]):
+                            assert (ours, reason) == (None, Reason.UNKNOWN_TIER), (model.id, tier, time)
+                        elif reason == Reason.UNPRICED:
                             # Priced by the hour, page or character only, of which a call says nothing.
                             assert result.total_price == 0, (provider.id, model.id)
                             assert result.model_price.input_mtok is None, (provider.id, model.id)
@@ -147,7 +161,7 @@ def test_equal_to_genai_prices_for_every_model_usage_tier_and_time() -> None:
                             )
     assert reached == sum(len(provider.models) for provider in snapshot.providers)
     assert seen[Reason.PRICED] > 9_000
-    assert seen.keys() == {Reason.PRICED, Reason.UNPRICED}
+    assert seen.keys() == {Reason.PRICED, Reason.UNPRICED, Reason.UNKNOWN_TIER}
     assert seen[Reason.UNPRICED] < seen[Reason.PRICED] / 10
 
 
@@ -188,13 +202,19 @@ def test_otel_input_is_inclusive(tmp_path: Path) -> None:
         tmp_path,
         "[models.m]\ninput_mtok = 3\ncache_read_mtok = 0.3\ncache_write_mtok = 3.75\noutput_mtok = 15",
     )
-    usage = {"input_tokens": 130_213, "cached_tokens": 128_955, "cache_write_tokens": 1_253}
+    usage = {
+        "input_tokens": 130_213,
+        "cached_tokens": 128_955,
+        "cache_write_tokens": 1_253,
+        "output_tokens": 0,
+    }
     assert prices.price(call(model="m", **usage)) == 5 * 3_000 + 128_955 * 300 + 1_253 * 3_750
 
 
 def test_half_a_nano_dollar_is_rounded_to_even(tmp_path: Path) -> None:
     prices = own(tmp_path, "[models.m]\ninput_mtok = 0.0005\noutput_mtok = 0")
-    assert [prices.price(call(model="m", input_tokens=n)) for n in (1, 2, 3, 5)] == [0, 1, 2, 2]
+    costs = [prices.price(call(model="m", input_tokens=n, output_tokens=0)) for n in (1, 2, 3, 5)]
+    assert costs == [0, 1, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -245,6 +265,50 @@ def test_why_a_call_costs_what_it_costs(
     assert prices.price(call(**fields)) == expected[0]
 
 
+USED: Final = {"input_tokens": 1_000, "output_tokens": 100}
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "tier", "cost"),
+    [
+        *(("openai", "gpt-5", tier, 1_000 * 1_250 + 100 * 10_000) for tier in (None, "default", "standard")),
+        ("openai", "gpt-5", "flex", 1_000 * 625 + 100 * 5_000),
+        ("openai", "gpt-5", "batch", 1_000 * 625 + 100 * 5_000),
+        ("openai", "gpt-5", "priority", 1_000 * 2_500 + 100 * 20_000),
+        ("openai", "gpt-5", "fast", 1_000 * 2_500 + 100 * 20_000),
+        ("openai", "gpt-5", "other", None),
+        ("openai", "gpt-4o", "flex", None),
+        ("anthropic", "claude-sonnet-4-5", "standard", 1_000 * 3_000 + 100 * 15_000),
+        ("anthropic", "claude-sonnet-4-5", "batch", 1_000 * 1_500 + 100 * 7_500),
+        ("anthropic", "claude-sonnet-4-5", "priority", None),
+        ("aws", "anthropic.claude-sonnet-4-5-20250929-v1:0", "batch", None),
+        # Azure has the prices of OpenAI's models lent to it, but not those of its tiers.
+        ("azure", "gpt-5", "priority", None),
+    ],
+)
+def test_the_tier_of_the_answer_chooses_the_price_and_one_without_a_list_price_is_not_guessed(
+    provider: str, model: str, tier: str | None, cost: int | None
+) -> None:
+    answer = Prices().assess(call(provider=provider, model=model, service_tier=tier, **USED))
+    assert answer[:2] == (cost, Reason.PRICED if cost else Reason.UNKNOWN_TIER)
+    plain = Prices().price(call(provider=provider, model=model, **USED))
+    assert plain
+
+
+def test_a_tier_has_no_price_before_it_was_listed() -> None:
+    early = call(model="gpt-5", service_tier="flex", ts=datetime(2026, 10, 11, 23, tzinfo=UTC), **USED)
+    assert Prices().assess(early)[:2] == (None, Reason.UNKNOWN_TIER)
+    assert Prices().price(call(model="gpt-5", ts=early.ts, **USED)) == 2_250_000
+
+
+@pytest.mark.parametrize("operation", ["chat", "completion"])
+@pytest.mark.parametrize("half", ["input_tokens", "output_tokens"])
+def test_half_a_usage_has_no_price(operation: str, half: str) -> None:
+    one = call(**{"operation": operation, half: 1_000})
+    assert Prices().assess(one) == (None, Reason.PARTIAL_USAGE, 0)
+    assert Prices().price(call(operation="embedding", model="text-embedding-3-small", input_tokens=7)) == 140
+
+
 def test_what_a_call_had_cost_without_any_cache() -> None:
     prices = Prices()
     cached = {
@@ -266,7 +330,12 @@ def test_what_a_call_had_cost_without_any_cache() -> None:
 
 
 def test_without_a_cache_a_given_cost_is_still_one_that_a_pane_can_add_up() -> None:
-    nearly_free = {"model": "claude-sonnet-4-5", "input_tokens": 10**8, "cached_tokens": 10**8}
+    nearly_free = {
+        "model": "claude-sonnet-4-5",
+        "input_tokens": 10**8,
+        "cached_tokens": 10**8,
+        "output_tokens": 0,
+    }
     assert Prices().assess(call(**nearly_free, cost_usd=9_999.0))[2] == 10**13
 
 
@@ -283,6 +352,10 @@ def test_without_a_cache_a_given_cost_is_still_one_that_a_pane_can_add_up() -> N
         ("x_ai", "grok-3", ("x-ai", "grok-3")),
         ("fireworks_ai", FIREWORKS, ("fireworks", FIREWORKS)),
         ("litellm", "anthropic/claude-sonnet-4-5", ("anthropic", "claude-sonnet-4-5")),
+        ("litellm", "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0", ("aws", BEDROCK)),
+        ("openrouter", "openrouter/openai/gpt-4o", ("openrouter", "openai/gpt-4o")),
+        ("gcp.gen_ai", "models/gemini-2.5-flash", ("google", "gemini-2.5-flash")),
+        (None, "models/gemini-2.5-flash", ("google", "gemini-2.5-flash")),
     ],
 )
 def test_names_that_providers_and_models_go_by(
@@ -293,9 +366,29 @@ def test_names_that_providers_and_models_go_by(
     assert Prices().price(call(provider=provider, model=model, **usage)) == rounded(theirs.total_price)
 
 
+@pytest.mark.parametrize("provider", [None, "openai", "litellm"])
+@pytest.mark.parametrize("model", ["acme/gpt-4o-mini", "ft/gpt-4o-mini", "/gpt-4o-mini", "openai/"])
+def test_a_prefix_that_names_no_provider_is_part_of_the_name(provider: str | None, model: str) -> None:
+    answer = Prices().assess(call(provider=provider, model=model, **USED))
+    assert answer == (None, Reason.UNPRICED, 0)
+
+
+def test_a_prefix_may_name_a_provider_of_the_price_file(tmp_path: Path) -> None:
+    text = '[models.m]\nprovider = "my-cloud"\ninput_mtok = 1\noutput_mtok = 1\n[models.any]\ninput_mtok = 1'
+    prices = own(tmp_path, text)
+    assert prices.price(call(model="my-cloud/m", **USED)) == 1_100_000
+    assert prices.price(call(model="another/m", **USED)) is None
+    assert prices.price(call(model="/any", **USED)) is None
+
+
 def test_the_time_of_the_call_chooses_the_price() -> None:
     changes = Prices()
-    usage = {"model": "deepseek-chat", "provider": "deepseek", "input_tokens": 1_000_000}
+    usage = {
+        "model": "deepseek-chat",
+        "provider": "deepseek",
+        "input_tokens": 1_000_000,
+        "output_tokens": 0,
+    }
     costs = {
         changes.price(call(ts=ts, **usage))
         for ts in (
@@ -309,7 +402,7 @@ def test_the_time_of_the_call_chooses_the_price() -> None:
 
 
 def test_a_new_snapshot_is_taken_up() -> None:
-    prices, one = Prices(), call(model="m", provider="p", input_tokens=1_000_000)
+    prices, one = Prices(), call(model="m", provider="p", input_tokens=1_000_000, output_tokens=0)
 
     def provider(dollars: int) -> DataSnapshot:
         listed = [ConditionalPrice(prices=ModelPrice(input_mtok=Decimal(dollars)))]
@@ -361,6 +454,7 @@ def test_own_prices_win_and_discounts_apply_to_the_listed(tmp_path: Path) -> Non
         input_mtok = 1
         output_mtok = 2
         batch = { input_mtok = 0.5, output_mtok = 1 }
+        fast = { input_mtok = 3 }
         [models."my-llama"]
         provider = "my-cloud"
         input_mtok = 0.2
@@ -372,6 +466,9 @@ def test_own_prices_win_and_discounts_apply_to_the_listed(tmp_path: Path) -> Non
     assert prices.price(call(model="GPT-4o", provider="openai", **million)) == 10**9
     assert prices.price(call(model="gpt-4o", provider="azure", **million)) == 10**9
     assert prices.price(call(model="gpt-4o", provider="openai", service_tier="batch", **million)) == 5 * 10**8
+    assert prices.price(call(model="gpt-4o", provider="openai", service_tier="fast", **million)) == 3 * 10**9
+    flex = call(model="gpt-4o", provider="openai", service_tier="flex", **million)
+    assert prices.assess(flex) == (None, Reason.UNKNOWN_TIER, 0)
     assert prices.price(call(model="my-llama", provider="My-Cloud", **million)) == 2 * 10**8
     assert prices.price(call(model="my-llama", **million)) == 2 * 10**8
     assert prices.price(call(model="my-llama", provider="another", **million)) is None
@@ -403,7 +500,9 @@ def test_litellms_format_is_read(tmp_path: Path) -> None:
     assert prices.price(call(**usage)) == 600 * 150 + 400 * 75 + 10 * 600
     assert prices.price(call(**usage | {"model": "azure/big"})) == 126_000
     assert prices.price(call(**usage | {"service_tier": "batch"})) == 600 * 75 + 400 * 75 + 10 * 600
-    assert prices.price(call(model="big", provider="azure", input_tokens=200_001)) == 200_001 * 300
+    assert prices.assess(call(**usage | {"service_tier": "priority"})) == (None, Reason.UNKNOWN_TIER, 0)
+    long = call(model="big", provider="azure", input_tokens=200_001, output_tokens=0)
+    assert prices.price(long) == 200_001 * 300
 
 
 @pytest.mark.parametrize(

@@ -129,3 +129,14 @@ async def test_no_seek_when_rebalanced_again(thread: Thread, member: Membership,
     with pytest.raises(IllegalStateError):
         await member.begin({HERE: 5})
     assert (thread.stamp, thread.sought) == (None, {})
+
+
+async def test_ids_that_do_not_come_in_time_are_not_other_ones(
+    member: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> dict[str, str]:
+        await asyncio.Event().wait()
+        return {}
+
+    monkeypatch.setattr(Membership, "_ids_now", never)
+    assert await asyncio.wait_for(member.other(0.01), 4) is None

@@ -13,6 +13,7 @@ from llmvitals.merge.closer import STRETCH
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Message, Topic
+from llmvitals.runtime.kafka.dead_letters import DeadLetters
 from llmvitals.runtime.kafka.feed import Batch
 from llmvitals.runtime.kafka.partition_task import PartitionTask
 from llmvitals.settings import Settings
@@ -44,6 +45,11 @@ class Sink(Outbox):
         return future
 
 
+def no_dead_letters(producer: Any) -> DeadLetters:
+    """What delivers them; none is expected."""
+    return DeadLetters(producer, "llm.calls.dlq.v1", lambda *_: None)
+
+
 async def test_a_jump_of_the_floor_lets_others_have_their_turn() -> None:
     """An hour of hold-up ends: the loop turns at least once for every two stretches of work."""
     panes, series = 60, 200
@@ -55,7 +61,10 @@ async def test_a_jump_of_the_floor_lets_others_have_their_turn() -> None:
     stage.apply(log(held))
     producer: Any = Sink()
     writer: Any = None
-    task, turns, done = PartitionTask(TopicPartition("partials", 0), stage, writer, producer), 0, list[int]()
+    task = PartitionTask(
+        TopicPartition("partials", 0), stage, writer, producer, dead_letters=no_dead_letters(producer)
+    )
+    turns, done = 0, list[int]()
     jump = asyncio.create_task(
         task.take(Batch(1, panes, panes + 1, log([frame(0, 6, floor=panes, of=1)], panes)))
     )
@@ -74,7 +83,9 @@ async def test_the_promise_of_a_partition_without_calls_reaches_every_shard(tmp_
     stage = pipeline.combining("calls", 1, parts={}, beginning=0, sources={"calls": 2})
     producer: Any = Outbox()
     writer: Any = None
-    task = PartitionTask(TopicPartition("calls", 1), stage, writer, producer)
+    task = PartitionTask(
+        TopicPartition("calls", 1), stage, writer, producer, dead_letters=no_dead_letters(producer)
+    )
     for time in (1_790_000_000 * SECOND, 1_790_000_060 * SECOND):
         stage.promise(time)
         for _ in range(3):  # the ticks of the driver

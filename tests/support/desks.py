@@ -21,6 +21,7 @@ from llmvitals.record.user_action import Acknowledgement, Question, Silence, Use
 from llmvitals.record.watermark import Watermark
 from llmvitals.settings import Settings
 from llmvitals.window import duration
+from waiting import deadline
 
 if TYPE_CHECKING:
     from llmvitals.meters import Meters
@@ -79,7 +80,7 @@ class World:
 
     def made(self) -> IncidentSink:
         limits = RateLimits(
-            timeout=0.25, clock=lambda: self.now, monotonic=lambda: self.now / SECOND, sleep=self._sleep,
+            timeout=deadline(0.25), clock=lambda: self.now, monotonic=lambda: self.now / SECOND, sleep=self._sleep,
             patience=2.0,
         )  # fmt: skip
         if not self.notifiers:

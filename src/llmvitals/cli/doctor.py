@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -14,9 +15,11 @@ from llmvitals.notify.protocol import Do
 from llmvitals.notify.slack.buttons import opened
 from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.pipeline import Pipeline
+from llmvitals.record.view import UNKNOWN
 from llmvitals.runtime.kafka.connect import find_topics
 from llmvitals.runtime.kafka.past_calls import newest_call
 from llmvitals.score import ScorerWorker
+from llmvitals.store.question import Request
 from llmvitals.store.registry import configured
 from llmvitals.window import DAY
 
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
     from llmvitals.settings import Settings
     from llmvitals.store.protocol import Store
 
+_REASONS: Final = (
+    "unknown_tier_calls", "partial_usage_calls", "inconsistent_usage_calls", "unknown_usage_calls",
+)  # fmt: skip
+"""The metrics that tell why calls have no price. The model of the others has none."""
+_LISTED: Final = 5
+"""Models that are named, those with the most calls."""
 CLOCK_SKEW: Final = 5.0
 """Seconds that this clock may be behind Kafka's."""
 
@@ -44,7 +53,7 @@ class Finding:
 async def examine(settings: Settings) -> list[Finding]:
     """Return all findings, in the order in which to repair them. Nothing is written anywhere."""
     before = {"rules": _rules, "topics": _topics, "clock": _clock}
-    after = {"names": _names, "slack": _slack}
+    after = {"names": _names, "prices": _prices, "slack": _slack}
     if settings.text == "score":
         after["scorers"] = _scorers
     first, stores, last = await asyncio.gather(
@@ -146,6 +155,38 @@ async def _names(settings: Settings) -> Finding:
         "stop what sends the names, or raise LLMVITALS_MAX_SERIES (sessions and users: LLMVITALS_MAX_WATCHED)"
     )
     return Finding(what, "warning", f"since yesterday counted in _other, by view: {'; '.join(cut)}", cure)
+
+
+async def _prices(settings: Settings) -> Finding:
+    """Return the models whose calls of the last day had no price, with the reasons that are known."""
+    what = "prices"
+    stores = configured(settings)
+    if not stores or not stores[0].exists():
+        return Finding(what, "fine", "unknown: no store is there yet")
+    now = time.time_ns() // 1_000
+    fields = ("calls", "unpriced_calls", *_REASONS)
+    models: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for sample in await stores[0].samples(Request("provider_model", "1h", now - DAY, now, fields, {})):
+        model = "/".join(sample.tags.get(name, UNKNOWN) for name in ("provider", "model"))
+        models[model].update({name: int(count) for name, count in sample.fields.items()})
+    unpriced = sorted(
+        (counts["unpriced_calls"], model) for model, counts in models.items() if counts["unpriced_calls"]
+    )
+    if not unpriced:
+        return Finding(what, "fine", "every call of the last day has a price")
+    lines = []
+    for calls, model in reversed(unpriced[-_LISTED:]):
+        reasons = [f"{name} {models[model][name]:,}" for name in _REASONS if models[model][name]]
+        why = f" ({', '.join(reasons)})" if reasons else ""
+        lines.append(f"{model} {calls:,} of {models[model]['calls']:,}{why}")
+    more = f"; {len(unpriced) - _LISTED:,} more models" if len(unpriced) > _LISTED else ""
+    return Finding(
+        what,
+        "warning",
+        f"calls of the last day without a price: {'; '.join(lines)}{more}",
+        "give the prices of models and of their service tiers in LLMVITALS_PRICES; let whoever sends the "
+        "calls send the tokens of input and output",
+    )
 
 
 async def _scorers(settings: Settings) -> Finding:

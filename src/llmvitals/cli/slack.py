@@ -16,7 +16,7 @@ from llmvitals.rules.alert_builder import Evidence, build_alert
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from llmvitals.record.alert import Alert
     from llmvitals.routing import Route, Routing
@@ -37,6 +37,9 @@ def send_test(
     label: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: a label of its series; repeat it.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print where it would go and what it would say; send nothing.")
+    ] = False,
 ) -> None:
     """Send a sample alert on the way that a real one would take, and say what Slack answered.
 
@@ -55,6 +58,11 @@ def send_test(
     route = rules.routing.route(alert.marks)
     place = channel or grouped(alert, route, settings.slack_channel or "").channel
     own = SlackSettings.of(settings)
+    if dry_run:
+        _print_dry(
+            alert, _way(alert, route, rules.routing, channel=channel or "", place=place or "(default)")
+        )
+        return
     if own is None:
         _fail("no Slack is set: set LLMVITALS_SLACK_TOKEN and LLMVITALS_SLACK_CHANNEL, see docs/slack.md")
     if own.token is None:
@@ -65,6 +73,14 @@ def send_test(
         asyncio.run(trial(own, alert, place, typer.echo))
     except Failed as error:
         _fail(str(error))
+
+
+def _print_dry(alert: Alert, way: Iterable[str]) -> None:
+    from llmvitals.notify.terminal import text  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.record.message_state import MessageState  # noqa: PLC0415 - nor this
+
+    for line in (*way, "Nothing was sent. It would say:", "", text(MessageState.alone(alert))):
+        typer.echo(line)
 
 
 def _fail(why: str) -> NoReturn:

@@ -31,6 +31,14 @@ _QUALITY: Final = [
 """An event counts if one of these is above 0, or if it has scores or an embedding."""
 
 
+UNPRICED_BY: Final = {
+    "INCONSISTENT": "inconsistent_usage_calls",
+    "UNKNOWN_TIER": "unknown_tier_calls",
+    "PARTIAL_USAGE": "partial_usage_calls",
+}
+"""The reason why a call has no price → the sum that counts it."""
+
+
 @dataclass(slots=True)
 class Columns:
     """The columns of n calls.
@@ -159,9 +167,8 @@ def _money(v: Ints, costs: Sequence[Cost]) -> None:
     nano, reasons, gross = zip(*costs, strict=True)
     if None in nano:
         v[SUM["unpriced_calls"]] = [cost is None for cost in nano]
-        v[SUM["inconsistent_usage_calls"]] = [
-            cost is None and reason.name == "INCONSISTENT" for cost, reason in zip(nano, reasons, strict=True)
-        ]
+        for reason, name in UNPRICED_BY.items():
+            v[SUM[name]] = [known.name == reason for known in reasons]
         nano = tuple([cost or 0 for cost in nano])
     v[SUM["cost_nano"]] = nano
     v[SUM["gross_cost_nano"]] = v[SUM["cost_nano"]] if gross == nano else gross

@@ -17,7 +17,7 @@ SPARE: Final = 4
 
 
 class CostReason(Protocol):
-    """Why a cost is known or unknown. Combine tests only for the name INCONSISTENT."""
+    """Why a cost is known or unknown. Combine reads only the names in columns.UNPRICED_BY."""
 
     @property
     def name(self) -> str: ...

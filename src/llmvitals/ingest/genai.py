@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from llmvitals.ingest import texts
 from llmvitals.ingest.span import Dialect, Event, Span
-from llmvitals.ingest.values import identity, millis, number, text
+from llmvitals.ingest.values import identity, millis, number, text, tier
 
 _PREFIXES: Final = ("gen_ai.", "llm.")
 
@@ -26,7 +26,10 @@ _NO_CALLS: Final = (
     *("invoke_agent", "create_agent", "invoke_workflow", "execute_tool", "retrieval", "guardrails"),
     *("workflow", "task"),
 )
-_TIERS: Final = ("default", "batch", "flex", "priority")
+_TIERS: Final = (
+    "openai.response.service_tier", "gen_ai.openai.response.service_tier", "anthropic.response.service_tier",
+)  # fmt: skip
+"""Of the answer. What the request asked for, such as `openai.request.service_tier`, sets no price."""
 _INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
 _OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
 _EVIDENCE: Final = (
@@ -52,7 +55,7 @@ def read(span: Span) -> dict[str, Any] | None:
         "model": span.text("gen_ai.response.model", "gen_ai.request.model") or "",
         "requested_model": span.text("gen_ai.request.model"),
         "provider": _lower(span.text("gen_ai.provider.name", "gen_ai.system")),
-        "service_tier": _tier(span),
+        "service_tier": tier(span.get(*_TIERS)),
         "stream": span.flag("gen_ai.request.stream", "llm.is_streaming"),
         "latency_ms": _latency(span),
         "ttft_ms": _first_token(span),
@@ -135,11 +138,6 @@ def _usage(span: Span) -> dict[str, int | None]:
             "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"
         ),
     }
-
-
-def _tier(span: Span) -> str | None:
-    tier = span.text("openai.response.service_tier", "gen_ai.openai.response.service_tier")
-    return tier if tier in _TIERS else None
 
 
 def _latency(span: Span) -> float | None:

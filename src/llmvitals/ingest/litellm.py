@@ -23,6 +23,7 @@ from llmvitals.ingest.values import (
     moment,
     number,
     text,
+    tier,
 )
 
 _OPERATIONS: Final = {
@@ -44,7 +45,6 @@ _OPERATIONS: Final = {
 
 _DIMENSIONS: Final = ("team", "app", "environment", "tenant", "agent")
 _INSTRUMENTOR: Final = "litellm.logging"
-_TIERS: Final = ("default", "batch", "flex", "priority")
 
 
 class _Response(msgspec.Struct):
@@ -113,7 +113,7 @@ def read(value: bytes) -> Decoded:
         "model": text(response.model) or text(payload.model) or "",
         "requested_model": text(payload.model_group) or text(payload.model),
         "provider": text(payload.custom_llm_provider),
-        "service_tier": response.service_tier if response.service_tier in _TIERS else None,
+        "service_tier": tier(response.service_tier) or tier(_usage_object(payload).get("service_tier")),
         "stream": flag(payload.stream),
         "cache_hit": flag(payload.cache_hit),
         "response_id": identity(response.id),
@@ -177,8 +177,12 @@ def _who(payload: _Payload) -> dict[str, Any]:
     return who
 
 
+def _usage_object(payload: _Payload) -> Mapping[str, Any]:
+    return mapping(mapping(payload.metadata).get("usage_object"))
+
+
 def _usage(payload: _Payload) -> dict[str, Any]:
-    usage = mapping(mapping(payload.metadata).get("usage_object"))
+    usage = _usage_object(payload)
     input_tokens, output_tokens = count(payload.prompt_tokens), count(payload.completion_tokens)
     # LiteLLM writes 0 for unknown counts; they are known only if there is a usage object.
     if not usage and not input_tokens and not output_tokens:

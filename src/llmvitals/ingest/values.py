@@ -20,6 +20,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_COUNT: Final = 100_000_000
 _MAX_MS: Final = 86_400_000
 _MAX_ID: Final = 512
+_TIERS: Final = frozenset(("default", "standard", "batch", "flex", "priority", "fast"))
 
 
 class Decoded(NamedTuple):
@@ -76,6 +77,15 @@ def text(value: Any, limit: int = 128) -> str | None:
     if type(value) is int:
         return str(value)[:limit]
     return value[:limit] if isinstance(value, str) and value and value != "None" else None
+
+
+def tier(value: Any) -> str | None:
+    """The service tier of an answer; "other" if it is one that calls can't name, such as scale.
+
+    None if it is unknown, which "auto" is as well: it is only what requests ask for.
+    """
+    name = (text(value) or "auto").lower()
+    return None if name == "auto" else name if name in _TIERS else "other"
 
 
 def identity(value: Any) -> str | None:

@@ -45,6 +45,7 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
         "output_tokens", "reasoning_tokens", "cost_nano", "refused_calls",
         "guarded_calls", "guardrail_flags", "retrievals", "empty_retrievals", "documents", "embedded_calls",
         "usage_calls", "gross_cost_nano", "truncated_calls", "inconsistent_usage_calls",
+        "unknown_tier_calls", "partial_usage_calls",
     ),
     TOP: ("calls", "tokens"),
     BUDGET: ("spent_tokens", "limit_tokens", "spent_calls", "limit_calls"),
@@ -64,6 +65,8 @@ RARE: Final[dict[str, tuple[str, ...]]] = {
     "embedded_calls": ("embedded_calls",),
     "truncated_calls": ("truncated_calls",),
     "inconsistent_usage_calls": ("inconsistent_usage_calls",),
+    "unknown_tier_calls": ("unknown_tier_calls",),
+    "partial_usage_calls": ("partial_usage_calls",),
 }
 """Counts of CALLS that a point has only where the first of them is not 0."""
 

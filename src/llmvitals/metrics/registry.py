@@ -83,6 +83,10 @@ METRICS: Final[dict[str, Metric]] = {
     "inconsistent_usage_calls": _count(
         "inconsistent_usage_calls", "calls with impossible token counts, such as more cached than all input"
     ),
+    "unknown_tier_calls": _count("unknown_tier_calls", "calls in a service tier without a known price"),
+    "partial_usage_calls": _count(
+        "partial_usage_calls", "chats that tell only their input or only their output tokens"
+    ),
     "cache_hits": _count("cache_hits", "calls that the gateway's cache answered"),
     "guardrail_blocks": _count("guardrail_blocks", "calls that a guardrail blocked"),
     "truncated_calls": _count("truncated_calls", "calls whose answer ended at its token limit"),

@@ -12,8 +12,8 @@ from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_sn
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
 from llmvitals.price.custom import CustomPrices, read
-from llmvitals.price.providers import CONTEXTS, canonical
-from llmvitals.price.rates import Cost, Rate, Reason, by_time, unpriced
+from llmvitals.price.providers import ALIASES, CONTEXTS, canonical
+from llmvitals.price.rates import Cost, Rate, Reason, by_time, unknown_tier, unpriced
 from llmvitals.record.call import MODEL_OPERATIONS, Call
 
 __all__ = ["Cost", "Prices", "Reason", "nano"]
@@ -29,6 +29,9 @@ MOST_GIVEN: Final = 10**13
 
 _NO_MODEL: Final[Cost] = (None, Reason.NO_MODEL, 0)
 _UNKNOWN_USAGE: Final[Cost] = (None, Reason.UNKNOWN_USAGE, 0)
+_PARTIAL_USAGE: Final[Cost] = (None, Reason.PARTIAL_USAGE, 0)
+_WRITES: Final = ("chat", "completion")
+"""Operations whose cost has two parts: what the model reads and what it writes."""
 
 
 class Prices:
@@ -51,9 +54,10 @@ class Prices:
 
         A given cost is used as it is. A hit in the gateway's cache costs 0. Without any cache, cached and
         cache-written tokens have the price of other input, a gateway's hit has its list price, and a given
-        cost grows in proportion to the list price. The cost is None for an unknown model (UNPRICED), without
-        usage (UNKNOWN_USAGE), if a part of the tokens exceeds the whole (INCONSISTENT), and for operations
-        that no model answers (NO_MODEL).
+        cost grows in proportion to the list price. The cost is None for an unknown model (UNPRICED), for a
+        service tier without a list price (UNKNOWN_TIER), without usage (UNKNOWN_USAGE), if a chat tells only
+        its input or only its output (PARTIAL_USAGE), if a part of the tokens exceeds the whole
+        (INCONSISTENT), and for operations that no model answers (NO_MODEL).
         """
         if call.cache_hit:
             return 0, Reason.CACHE_HIT, self.listed(call)[2] or nano(call.cost_usd or 0)
@@ -82,7 +86,9 @@ class Prices:
             if len(self._rates) >= _REMEMBERED:
                 self._rates.clear()
             rate = self._rates[key] = self._rate(*key)
-        return rate(call)
+        cost = rate(call)
+        half = call.input_tokens is None or call.output_tokens is None
+        return _PARTIAL_USAGE if half and cost[0] is not None and call.operation in _WRITES else cost
 
     def ratio(self, model: str) -> float | None:
         """The newest list price of an answer token in prompt tokens; 0 if its tokens cost nothing.
@@ -101,10 +107,12 @@ class Prices:
 
     def _rate(self, provider: str | None, model: str, tier: str | None) -> Rate:
         providers, model = self._snapshot.providers, model.lower()
-        names = [(canonical(provider, providers) if provider else None, model)]
-        if "/" in model:
-            prefix, _, rest = model.partition("/")
-            names.append((names[0][0] or canonical(prefix, providers), rest))
+        # The gateway is no provider.
+        owner = canonical(provider, providers) if provider and provider != "litellm" else None
+        names = [(owner, model)]
+        prefix, _, rest = model.partition("/")
+        if prefix and rest and self._is_provider(prefix):
+            names.append((owner or canonical(prefix, providers), rest))
         for source, name in names:
             custom = self._custom.find(source, name)
             if custom:
@@ -113,18 +121,23 @@ class Prices:
             listed = self._find(source, name)
             if listed:
                 # genai-prices gives variants only for a provider's own models.
-                lent = not any(listed[1] is model for model in listed[0].models)
+                if CONTEXTS[tier] and not any(listed[1] is model for model in listed[0].models):
+                    return unknown_tier
                 discount = self._custom.discounts.get(listed[0].id, Decimal(0))
-                return by_time(listed[1], {} if lent else CONTEXTS[tier], 1 - Fraction(discount))
+                return by_time(listed[1], CONTEXTS[tier], 1 - Fraction(discount))
         return unpriced
+
+    def _is_provider(self, prefix: str) -> bool:
+        """Whether the part of a model's name before the first / names a provider, not who made the model."""
+        providers = self._snapshot.providers
+        name = canonical(prefix, providers)
+        own = {provider for provider, _ in self._custom.models}
+        return name in ALIASES.values() or name in own or find_provider_by_id(providers, name) is not None
 
     def _find(self, provider: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
         # The snapshot's own lookups are not used, because they cache every miss for ever.
         providers = self._snapshot.providers
-        if provider and provider != "litellm":
-            source = find_provider_by_id(providers, provider)
-        else:
-            source = _provider_of(model, providers)
+        source = find_provider_by_id(providers, provider) if provider else _provider_of(model, providers)
         info = source.find_model(model, all_providers=providers) if source else None
         return (source, info) if source and info else None
 

@@ -5,7 +5,7 @@
     input_mtok = 0.20                     # dollars for a million tokens
     output_mtok = 0.60
     cache_read_mtok = 0.02
-    batch = { input_mtok = 0.10, output_mtok = 0.30 }
+    batch = { input_mtok = 0.10, output_mtok = 0.30 }       # service tiers: batch, flex, priority, fast
 
     [models."my-long-one"]
     input_mtok = { base = 1.25, tiers = [{ start = 200000, price = 2.5 }] }
@@ -14,7 +14,8 @@
     [discounts]                           # off the listed prices of a provider
     openai = 0.15
 
-LiteLLM's JSON (model → input_cost_per_token …) is read as well.
+A price that a tier leaves out is that of the model; calls in a tier that is left out are unpriced. LiteLLM's
+JSON (model → input_cost_per_token, input_cost_per_token_flex …) is read as well.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from llmvitals.errors import ConfigError
 from llmvitals.price.providers import CONTEXTS, canonical
 from llmvitals.price.rates import PRICE_KEYS
 
-_TIERS: Final = ("batch", "flex", "priority")
+_TIERS: Final = ("batch", "flex", "priority", "fast")
 _WHOLES: Final = {key: f"{side}_mtok" for side, keys in {
     "input": ("cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok", "input_audio_mtok"),
     "output": ("output_reasoning_mtok", "output_audio_mtok"),

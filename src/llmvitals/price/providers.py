@@ -17,17 +17,22 @@ ALIASES: Final = {
     "x_ai": "x-ai",
     "fireworks_ai": "fireworks",
     "ibm.watsonx.ai": "watsonx",
+    "models": "google",
 }
-"""Names of providers that genai-prices does not know, or takes for another provider."""
+"""Names of providers that genai-prices does not know, or takes for another provider. models: Google's API
+calls a model `models/gemini-2.5-flash`."""
 
 CONTEXTS: Final[Mapping[str | None, dict[str, str]]] = {
     None: {},
-    "default": {"service_tier": "default"},
+    "default": {},
+    "standard": {},
     "batch": {"processing": "batch"},
     "flex": {"service_tier": "flex"},
     "priority": {"service_tier": "priority"},
+    "fast": {"service_tier": "fast"},
+    "other": {"service_tier": "other"},
 }
-"""A call's service tier → genai-prices' price context."""
+"""A call's service tier → genai-prices' price context; {} has the plain price. "other" has none anywhere."""
 
 
 def canonical(name: str, providers: list[Provider]) -> str:

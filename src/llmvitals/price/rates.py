@@ -40,6 +40,8 @@ class Reason(IntEnum):
     UNKNOWN_USAGE = 4
     INCONSISTENT = 5
     NO_MODEL = 6
+    UNKNOWN_TIER = 7
+    PARTIAL_USAGE = 8
 
 
 Cost = tuple[int | None, Reason, int]
@@ -49,11 +51,17 @@ Rate = Callable[[Call], Cost]
 
 INCONSISTENT: Final[Cost] = (None, Reason.INCONSISTENT, 0)
 UNPRICED: Final[Cost] = (None, Reason.UNPRICED, 0)
+_UNKNOWN_TIER: Final[Cost] = (None, Reason.UNKNOWN_TIER, 0)
 
 
 def unpriced(_: Call) -> Cost:
     """The rate of a model with an unknown price."""
     return UNPRICED
+
+
+def unknown_tier(_: Call) -> Cost:
+    """The rate of a service tier without a list price: never the price of another tier."""
+    return _UNKNOWN_TIER
 
 
 class _Coefficients(NamedTuple):
@@ -73,6 +81,7 @@ class _Coefficients(NamedTuple):
 def by_time(model: ModelInfo, context: dict[str, str], factor: Fraction = Fraction(1)) -> Rate:
     """Compile the rate of a model in a price context. The time of a call selects the price list.
 
+    context: {} for the plain price; else calls are unpriced (UNKNOWN_TIER) while no prices are listed for it.
     factor: the share of each price that remains after a discount.
     """
     constraints = [entry.constraint for entry in model.prices] if isinstance(model.prices, list) else []
@@ -86,13 +95,13 @@ def by_time(model: ModelInfo, context: dict[str, str], factor: Fraction = Fracti
             times |= {_time_of_day(constraint, name) for name in ("start_time", "end_time")}
     hours = sorted(times)
     starts: list[int] = []
-    lists: list[list[ModelPrice]] = []
+    lists: list[list[ModelPrice | None]] = []
     for day in sorted(days):
-        row = [model.get_prices(_at(day + hour), context) for hour in hours]
+        row = [_listed(model, _at(day + hour), context) for hour in hours]
         if not lists or row != lists[-1]:
             starts.append(day)
             lists.append(row)
-    table = [[compiled(prices, factor) for prices in row] for row in lists]
+    table = [[compiled(prices, factor) if prices else unknown_tier for prices in row] for row in lists]
     if len(starts) == len(hours) == 1:
         return table[0][0]
 
@@ -101,6 +110,17 @@ def by_time(model: ModelInfo, context: dict[str, str], factor: Fraction = Fracti
         return table[bisect_right(starts, time) - 1][bisect_right(hours, time % DAY) - 1](call)
 
     return rate
+
+
+def _listed(model: ModelInfo, at: datetime, context: dict[str, str]) -> ModelPrice | None:
+    """The price list at a time; None if none is for this context: get_prices would return the plain one."""
+    variants = [
+        variant
+        for variant in model.price_variants or ()
+        if variant.when.items() <= context.items()
+        and (variant.constraint is None or variant.constraint.active(at))
+    ]
+    return model.get_prices(at, context) if variants or not context else None
 
 
 def _at(time: int) -> datetime:

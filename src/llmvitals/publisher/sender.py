@@ -10,8 +10,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aiokafka import AIOKafkaProducer
 
     from llmvitals.connection import Connection
@@ -204,11 +202,11 @@ def _other_thread(_record: logging.LogRecord) -> bool:
     return threading.current_thread().name != THREAD
 
 
-def _silence_aiokafka(only: Callable[[logging.LogRecord], bool] = _other_thread) -> None:
+def _silence_aiokafka() -> None:
     """Drop aiokafka's log records of the sender's thread; the application may use it in others."""
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "aiokafka"]
     for name in names:
-        logging.getLogger(name).addFilter(only)
+        logging.getLogger(name).addFilter(_other_thread)
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

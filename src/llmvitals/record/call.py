@@ -139,7 +139,11 @@ class CallEvent(_Event):
     audio_input_tokens: Count | None = Field(None, description="Part of input_tokens.")
     audio_output_tokens: Count | None = Field(None, description="Part of output_tokens.")
     images: Count | None = None
-    service_tier: Literal["default", "batch", "flex", "priority"] | None = None
+    service_tier: Literal["default", "standard", "batch", "flex", "priority", "fast", "other"] | None = Field(
+        None,
+        description="As the answer says it, not as it was requested. It sets the price; without a list price "
+        "for it, the call is unpriced. other: any further tier.",
+    )
     cost_usd: Annotated[float, Field(ge=0, le=10_000)] | None = Field(
         None, description="What the call cost; else it is priced here."
     )

@@ -91,19 +91,28 @@ def rendered(template: str, names: Mapping[str, str]) -> str:
 
 
 def values(rule: Rule, series: Mapping[str, str], reading: Reading) -> dict[str, str]:
-    """The text for each name that the rule's templates may use."""
+    """The text for each name that the rule's templates may use, and `unpriced` for those of its kind."""
     condition, unit = rule.condition, "count" if reading.gone else rule.condition.unit
     return {
         **rule.labels,
         "rule": rule.name,
         "series": ", ".join(f"{name}={value}" for name, value in series.items()) or "all calls",
         "metric": "calls" if reading.gone else condition.metric,
-        "value": amount(reading.value, unit),
+        "value": ("at least " if reading.unpriced else "") + amount(reading.value, unit),
         "limit": amount(reading.limit, unit),
         "percent": percent(reading.value, reading.limit),
         "window": condition.window_text,
         "level": reading.level,
         "severity": rule.severity_at(reading.level),
         "note": reading.note,
+        "unpriced": _unpriced(reading),
         **series,
     }
+
+
+def _unpriced(reading: Reading) -> str:
+    """The end of a sentence about calls without a price; "" where all have one."""
+    if reading.unpriced is None:
+        return ""
+    unpriced, calls = reading.unpriced
+    return f"; {unpriced:,} of {calls:,} calls have no price"

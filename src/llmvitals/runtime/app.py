@@ -23,6 +23,7 @@ from llmvitals.meters import Readiness, Unmetered
 from llmvitals.record.log import Topic
 from llmvitals.runtime.kafka.checkpoint import CheckpointStore
 from llmvitals.runtime.kafka.connect import wait_for_topics
+from llmvitals.runtime.kafka.membership import ANSWER
 from llmvitals.runtime.kafka.producer import Producer
 from llmvitals.runtime.kafka.sink_runner import SinkRunner
 from llmvitals.runtime.kafka.stage_runner import StageRunner
@@ -262,24 +263,25 @@ async def _follow(app: Application, reload: Reload[Reread]) -> None:
 async def _watch(app: Application, meters: Meters) -> None:
     """Once a second: tell the guard that the loop runs, report the lag, and see whether work stands still."""
     limit = duration(app.settings.stall) / SECOND
+    answer = min(ANSWER, limit / 2)
     patience, ends, heard = Patience(limit), dict[TopicPartition, int](), time.monotonic()
     while not app.should_stop:
         app.guard.beat()
         progress, consumer = app.work.progress(), app.reader
         try:
-            ends = await asyncio.wait_for(
-                consumer.ends([part.partition for part in progress]), min(5, limit / 2)
-            )
+            ends = await asyncio.wait_for(consumer.ends([part.partition for part in progress]), answer)
             heard = time.monotonic()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look may tell
             log.debug("Kafka does not give the ends of the topics: %r", error)
-        if not await consumer.same_topics():
-            return
         silence = time.monotonic() - heard
         app.readiness.say("kafka", f"Kafka is silent for {silence:.0f} s" if silence > SILENCE else None)
         for partition, offset, *_ in progress:
             lag = max(0, ends.get(partition, offset) - offset)
             meters.gauge("lag", lag, topic=partition.topic, partition=str(partition.partition))
+        # Both answers together may take as long as the guard waits for a beat.
+        app.guard.beat()
+        if not await consumer.same_topics(answer):
+            return
         if trouble := patience.look(time.monotonic(), progress, ends) or _trouble(app, silence, limit):
             await app.fail(trouble)
             return

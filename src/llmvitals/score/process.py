@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from llmvitals.environment import PREFIX
 from llmvitals.errors import LlmvitalsError
 from llmvitals.score.wire import REPLY, Hello, Inbox, Reply, Request, Trouble, pack
 
@@ -54,7 +55,7 @@ class Process:
         ours.settimeout(STEP)
         command = [sys.executable, "-m", "llmvitals.score.process_main"]
         # A scorer does not need the settings of llmvitals, and they hold secrets.
-        env = {name: value for name, value in os.environ.items() if not name.startswith("LLMVITALS_")}
+        env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [*command, str(theirs.fileno()), self._target, str(self._seconds)],

@@ -75,7 +75,7 @@ class Settings(BaseSettings, Connection):
     """All settings. An unknown key in the file is an error; secrets are never shown."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LLMVITALS_",
+        env_prefix=PREFIX,
         toml_file="llmvitals.toml",
         extra="forbid",
         frozen=True,
@@ -205,9 +205,7 @@ class Settings(BaseSettings, Connection):
         None, description="The web page of a call's trace, such as https://traces.example/{trace_id}."
     )
 
-    health_host: str = Field(
-        "127.0.0.1", description="The address that /metrics, /healthz and /readyz are on."
-    )
+    health_host: str = Field("127.0.0.1", description="The address that /metrics, /livez and /readyz are on.")
     health_port: int = Field(
         9464,
         ge=0,

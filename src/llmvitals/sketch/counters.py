@@ -26,6 +26,7 @@ SUMS: Final = (
     "top_score_micro", "top_score_count",
     "free_calls", "log_cost", "log_cost_square",
     "log_input", "log_input_square", "log_output", "log_output_square",
+    "unknown_tier_calls", "partial_usage_calls",
 )  # fmt: skip
 """Units: `_nano` nano-dollars, `_us` microseconds, `_micro` millionths; the others are counts.
 
@@ -35,6 +36,8 @@ squares, in LOG_UNIT². Only `top_score_micro` may be negative.
 
 `gross_cost_nano` is what the calls would have cost without any cache, a provider's or the gateway's.
 `priced_calls` have a known cost and `usage_calls` known tokens: means are taken over these.
+`unpriced_calls` are all without a known cost; `unknown_tier_calls`, `partial_usage_calls` and
+`inconsistent_usage_calls` are those of them that have this reason.
 """
 LOG_UNIT: Final = 1e-4
 """Small enough for exact means, and large enough that the squares of 10⁸ calls fit into 64 bits."""

@@ -180,8 +180,9 @@ class CheckpointStore:
         marks = {
             partition: Mark.parse(commit[1]) if commit else None for partition, commit in commits.items()
         }
-        places = await self._places(marks)
-        chunks, writers = await self._found(marks, places), {}
+        count = await self._partitions()
+        places = self._places(marks, count)
+        chunks, writers = await self._found(marks, places, count), {}
         for partition, number in places.items():
             owner, commit = self._owner(partition), commits[partition]
             saved = pick(chunks[owner])
@@ -194,19 +195,21 @@ class CheckpointStore:
             writers[partition] = saved, writer
         return writers
 
-    async def _places(self, marks: Mapping[TopicPartition, Mark | None]) -> dict[TopicPartition, int]:
-        """Return, for each partition, the partition of the checkpoint topic that holds its checkpoint."""
-        count = await self._partitions()
+    def _places(self, marks: Mapping[TopicPartition, Mark | None], count: int) -> dict[TopicPartition, int]:
+        """Return, for each partition, the partition of the checkpoint topic that holds its checkpoint.
+
+        count: how many the checkpoint topic has.
+        """
         return {
             partition: mark.partition if mark else zlib.crc32(self._owner(partition).encode()) % count
             for partition, mark in marks.items()
         }
 
     async def _found(
-        self, marks: Mapping[TopicPartition, Mark | None], places: Mapping[TopicPartition, int]
+        self, marks: Mapping[TopicPartition, Mark | None], places: Mapping[TopicPartition, int], count: int
     ) -> dict[str, dict[ChunkKey, tuple[int, Chunk]]]:
         """Read the chunks of all owners, from the lowest offset that the marks allow."""
-        count, starts = await self._partitions(), dict[int, int]()
+        starts: dict[int, int] = {}
         for partition, number in places.items():
             start = mark.start if (mark := marks[partition]) else 0
             starts[number] = min(starts.get(number, start), start)

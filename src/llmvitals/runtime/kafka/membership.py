@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 
 _LOOKS: Final = 10
 """So often the topics' ids are asked for before it is gone on without those that can't be had."""
-_ANSWER: Final = 5.0
-"""Seconds that the broker may take to tell them while records are being read."""
+ANSWER: Final = 5.0
+"""Seconds that the broker may take to tell them, and the ends of the topics, while records are being read."""
 _FENCED: Final = (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
 
 
@@ -169,13 +169,13 @@ class Membership:
         self._ids = found
         return found
 
-    async def other(self) -> tuple[str, str, str] | None:
+    async def other(self, answer: float = ANSWER) -> tuple[str, str, str] | None:
         """Return a topic whose id has changed, its first and its present id; None if there is none.
 
-        Also None when Kafka does not answer in time; the caller may ask again.
+        Also None when Kafka does not answer within `answer` seconds; the caller may ask again.
         """
         try:
-            now = await asyncio.wait_for(self._ids_now(), _ANSWER)
+            now = await asyncio.wait_for(self._ids_now(), answer)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look may tell
             log.debug("The topics' ids can't be had: %r", error)
             return None

@@ -60,7 +60,7 @@ class PartitionTask:
         writer: CheckpointWriter,
         producer: Producer,
         *,
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters,
     ) -> None:
         self.partition, self.stage, self.writer = partition, stage, writer
         self.reading, self.lock = asyncio.Lock(), asyncio.Lock()
@@ -128,13 +128,13 @@ class PartitionTask:
         if not messages and mark == self._sent_mark:
             return
         self._sent_mark = mark
-        dead = self._dead_letters and [message for message in messages if message.topic is Topic.DEAD_LETTERS]
+        dead = [message for message in messages if message.topic is Topic.DEAD_LETTERS]
         sending = _Sending(mark, dead_letters=bool(dead))
         self._sendings.append(sending)
-        if self._dead_letters and dead:
+        if dead:
             sending.deliveries.append(self._dead_letters.send(dead))
         for message in messages:
-            if not dead or message.topic is not Topic.DEAD_LETTERS:
+            if message.topic is not Topic.DEAD_LETTERS:
                 sending.deliveries.append(await self._producer.post(message))
         sending.complete = True
         # Dead letters are not waited for with the lock held: see `full`.

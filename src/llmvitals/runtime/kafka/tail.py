@@ -53,7 +53,7 @@ class Tail:
         consumer, partitions = self._consumer, list(starts)
         if not partitions:
             return
-        consumer.assign(partitions)
+        self._assign(partitions)
         try:
             beginnings = await consumer.beginning_offsets(partitions)
             ends = await consumer.end_offsets(partitions)
@@ -70,6 +70,17 @@ class Tail:
         finally:
             # Not unsubscribed: aiokafka's close() can hang for ever soon after that.
             consumer.pause(*partitions)
+
+    def _assign(self, partitions: Sequence[TopicPartition]) -> None:
+        """Assign partitions as consumer.assign does, but keep the metadata of all followed topics.
+
+        assign() would forget those of the topics that are not read now. Then each reading of another topic
+        fetches metadata anew, and partitions that are added to a followed topic are not seen.
+        """
+        consumer = self._consumer
+        consumer._subscription.assign_from_user(partitions)  # noqa: SLF001 - assign() without its set_topics
+        followed = {topic for topic, offsets in self._followed.items() if offsets}
+        consumer._client.set_topics({*followed, *(partition.topic for partition in partitions)})  # noqa: SLF001
 
     async def whole(self, topic: str) -> list[Any]:
         """Return the newest record of every key of a compacted topic, in the order of the log."""

@@ -26,7 +26,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from llmvitals.runtime.kafka.membership import Membership
+from llmvitals.runtime.kafka.membership import ANSWER, Membership
 from llmvitals.runtime.kafka.thread import Listener, Thread
 
 if TYPE_CHECKING:
@@ -145,16 +145,17 @@ class Consumer(driver.Consumer):
         consumer = self._thread._ensure_consumer()
         return {topic for topic in self.work.topics if not consumer.partitions_for_topic(topic)}
 
-    async def same_topics(self) -> bool:
+    async def same_topics(self, answer: float = ANSWER) -> bool:
         """Return whether the topics are still those that were taken over; otherwise end the worker.
 
         Asked after a fetch and before its records are handed on, so that none of another topic are taken for
         the next ones; not more often than every VERIFIED seconds, in which nobody fills a new topic so far.
+        answer: seconds that Kafka may take; without an answer they count as the same.
         """
         feed, now = self._feed, time.monotonic()
         if feed is None or now - self._verified < VERIFIED:
             return True
-        if (other := await feed.other()) is not None and feed is self._feed:
+        if (other := await feed.other(answer)) is not None and feed is self._feed:
             topic, had, new = other
             await self.host.fail(self.work.recreated(topic, had=had, now=new))
             return False

@@ -164,6 +164,8 @@ def test_a_breach_is_seen_in_open_panes_and_not_said_again_when_they_close(daily
     assert advance(daily, state, NOON + 2, closed=[(NOON, vitals(cost=7)), (NOON + 1, vitals(cost=3))]) == []
     assert advance(daily, state, MIDNIGHT) == [("resolved", "100%", MIDNIGHT - 1)]
     assert advance(daily, state, MIDNIGHT + MINUTE) == []
+    assert state != {}, "kept for a day, for late calls"
+    assert advance(daily, state, MIDNIGHT + 24 * HOUR) == []
     assert state == {}
 
 
@@ -186,14 +188,6 @@ def test_around_midnight_both_days_count_by_themselves(daily):
     ]
     assert advance(daily, state, MIDNIGHT, [old], [new]) == [("resolved", "80%", MIDNIGHT - 1)]
     assert advance(daily, state, MIDNIGHT + 1, [new]) == []
-
-
-def test_late_calls_count_in_the_pane_they_are_added_to(daily):
-    state: dict = {}
-    assert advance(daily, state, NOON + 1, [(NOON, vitals(cost=4))]) == []
-    assert advance(daily, state, NOON + 9, [(NOON + 8, vitals(cost=1, late_calls=1))]) == [
-        ("firing", "50%", NOON + 8)
-    ]
 
 
 def test_a_raised_limit_ends_the_episode_and_keeps_what_was_spent(tmp_path):

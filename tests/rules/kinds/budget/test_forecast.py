@@ -122,7 +122,7 @@ def test_history_is_bounded_and_forgotten(tmp_path):
         panes = daily(20, 1, FIRST + day * DAY)
         rule.advance("all", (), state, floor=FIRST + (day + 1) * DAY, closed=sorted(panes.items()))
     ((entry,), _) = state["rules"].values(), state
-    assert len(entry["seen"]["forecast"]["hours"][2]) == 14 * 24
+    assert len(entry["seen"]["hours"][2]) == 14 * 24
     rule.advance("all", (), state, floor=FIRST + 90 * DAY)
     assert state == {}
 

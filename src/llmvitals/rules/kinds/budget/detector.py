@@ -9,9 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
+from llmvitals.metrics.quantity import span
+from llmvitals.record.alert import Outlook
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.detector import Detector
-from llmvitals.window import NEVER
+from llmvitals.rules.kinds.budget.history import SpendHistory, whole_hours
+from llmvitals.window import HOUR, NEVER, QUARTER_HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +34,8 @@ class Spending(Protocol):
     def thresholds(self) -> Thresholds: ...
     @property
     def shape(self) -> str: ...
-    def balance(self, state: dict[str, Any], pane: int) -> Balance:
-        """The balance of the period that a pane is in, at the pane's end."""
+    def balance(self, state: dict[str, Any], pane: int, vitals: Vitals | None = None) -> Balance:
+        """The balance of the period that a pane is in, at the pane's end, with what the pane holds."""
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]: ...
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]: ...
@@ -41,10 +46,12 @@ class Spending(Protocol):
 class BudgetDetector(Detector):
     """Evaluates a budget.
 
-    State: that of its spending; under "burn" and "forecast" those of the burn rate and the forecast.
+    State: that of its spending; "hours", see SpendHistory; under "burn" and "forecast" those of the burn rate
+    and the forecast.
     """
 
     spending: Spending
+    pane: int
     burn: BurnRate | None = None
     forecast: Forecast | None = None
 
@@ -55,62 +62,69 @@ class BudgetDetector(Detector):
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane."""
-        if self.burn is None and self.forecast is None and not ("burn" in state or "forecast" in state):
+        beside = _taken(state)
+        if self.burn is None and self.forecast is None and not beside:
             return self.spending.take(state, pane, vitals)
-        rates, hours = state.pop("burn", {}), state.pop("forecast", {})
-        more = 0 if vitals is None else self.spending.thresholds.amount(vitals)
-        balance = self.spending.balance(state, pane)
-        balance = balance._replace(spent=balance.spent + more)
+        balance = self.spending.balance(state, pane, vitals)
         readings = self.spending.take(state, pane, vitals)
-        readings += self._projections(rates, hours, pane, (more, balance))
-        measures = self._measures(rates, hours, balance.ends)
-        if rates:
-            state["burn"] = rates
-        if hours:
-            state["forecast"] = hours
+        readings += self._projections(beside, pane, vitals, balance)
+        measures, outlook = self._measures(beside, balance), self._outlook(beside, balance)
+        state.update({name: held for name, held in beside.items() if held})
         return [
-            reading._replace(beside=measures) if not reading.facet and measures else reading
+            reading._replace(beside=measures, outlook=outlook) if not reading.facet else reading
             for reading in readings
         ]
 
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
         """Add the open panes to the spend; burn rate and forecast read closed panes only."""
-        if "burn" not in state and "forecast" not in state:
-            return self.spending.peek(state, opened)
-        beside: dict[str, Any] = {name: state.pop(name) for name in ("burn", "forecast") if name in state}
+        beside = _taken(state)
         readings = self.spending.peek(state, opened)
+        if readings and beside:
+            balance = self.spending.balance(state, opened[-1][0])
+            outlook = self._outlook(beside, balance)
+            readings = [reading._replace(outlook=outlook) for reading in readings]
         state.update(beside)
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which something may change without a call; NEVER: the next pane."""
-        if "burn" not in state and "forecast" not in state:
-            return self.spending.wakes(state)
-        spending = {name: held for name, held in state.items() if name not in ("burn", "forecast")}
+        spending = dict(state)
+        beside = _taken(spending)
         wakes = self.spending.wakes(spending)
-        if "burn" in state:
-            wakes = min(wakes, self.burn.wakes(state["burn"]) if self.burn else NEVER)
-        if "forecast" in state:
-            alive = bool(spending)
-            wakes = min(
-                wakes, self.forecast.wakes(state["forecast"], spent=alive) if self.forecast else NEVER
-            )
-        return wakes
+        if "burn" in beside:
+            wakes = min(wakes, self.burn.wakes(beside["burn"]) if self.burn else NEVER)
+        told = beside.get("forecast", {})
+        if told:
+            wakes = min(wakes, self.forecast.wakes(told, self.pane) if self.forecast else NEVER)
+        hourly = self.forecast is not None and (bool(spending) or "told" in told)
+        return min(wakes, SpendHistory(self.pane).wakes(beside, hourly=hourly))
 
     def _projections(
-        self, rates: dict[str, Any], hours: dict[str, Any], pane: int, now: tuple[int, Balance]
+        self, beside: dict[str, Any], pane: int, vitals: Vitals | None, balance: Balance
     ) -> list[Reading]:
+        """The readings of the burn rate and of the forecast. beside: their states, and the history."""
+        amount = 0 if vitals is None else self.spending.thresholds.amount(vitals)
+        history = SpendHistory(self.pane)
+        hour_ends = history.take(beside, pane, amount)
+        for quarter, late in vitals.late.items() if vitals is not None else ():
+            history.add_late(beside, quarter * QUARTER_HOUR, self.spending.thresholds.amount(late))
+        hours = whole_hours(beside)
+        rates, told = beside.setdefault("burn", {}), beside.setdefault("forecast", {})
         readings: list[Reading] = []
         if self.burn is not None:
-            readings += self.burn.take(rates, pane, *now)
+            readings += self.burn.take(rates, (pane, amount), balance, hours)
         elif rates:
-            readings += self._end("burn", rates.get("begin"), now[1])
+            readings += self._end("burn", rates.get("begin"), balance)
             rates.clear()
         if self.forecast is not None:
-            readings += self.forecast.take(hours, pane, *now)
-        elif hours:
-            readings += self._end("forecast", hours.get("told", (None,))[0], now[1])
-            hours.clear()
+            readings += self.forecast.take(told, balance, hours if hour_ends else None)
+        elif told:
+            readings += self._end("forecast", told.get("told", (None,))[0], balance)
+            told.clear()
+        if self.burn is None and self.forecast is None:
+            beside.pop("hours", None)
+        elif hour_ends:
+            history.drop_zeros(beside)
         return readings
 
     def _end(self, facet: str, begin: str | None, balance: Balance) -> list[Reading]:
@@ -120,10 +134,29 @@ class BudgetDetector(Detector):
         spent, limit = balance.spent / thresholds.scale, thresholds.limit / thresholds.scale
         return [Reading(balance.at, "clear", spent, limit, begin=begin, facet=facet, note=note)]
 
-    def _measures(self, rates: dict[str, Any], hours: dict[str, Any], ends: int | None) -> dict[str, float]:
+    def _measures(self, beside: dict[str, Any], balance: Balance) -> dict[str, float]:
         measures: dict[str, float] = {}
         if self.burn is not None:
-            measures["burn_1h"] = self.burn.hourly(rates)
+            measures["burn_1h"] = self.burn.rate(beside.get("burn", {}))
         if self.forecast is not None:
-            measures |= self.forecast.measures(hours, ends)
+            measures |= self.forecast.measures(beside.get("forecast", {}), balance.ends)
         return measures
+
+    def _outlook(self, beside: dict[str, Any], balance: Balance) -> Outlook | None:
+        """What the forecast expects, and the burn rate of the last hour; None without either."""
+        outlook = self.forecast.outlook(beside.get("forecast", {}), balance) if self.forecast else None
+        if self.burn is None:
+            return outlook
+        rate = self.burn.rate(beside.get("burn", {}))
+        return msgspec.structs.replace(outlook or Outlook(), rate=rate, window=span(HOUR))
+
+
+def _taken(state: dict[str, Any]) -> dict[str, Any]:
+    """Take the states beside that of the spending out of a state."""
+    beside: dict[str, Any] = {
+        name: state.pop(name) for name in ("hours", "burn", "forecast") if name in state
+    }
+    if "hours" in beside.get("forecast", {}):  # where former versions kept it
+        beside["forecast"] = dict(beside["forecast"])
+        beside["hours"] = beside["forecast"].pop("hours")
+    return beside

@@ -63,17 +63,21 @@ class Projection(NamedTuple):
         return f"{'weekly' if self.season == WEEKLY else 'daily'} pattern over {days}"
 
 
-def projection(hours: Sequence[float], horizon: float) -> Projection | None:
-    """Project the next `horizon` hours from the whole hours so far; None with less than a day of them."""
+def projection(hours: Sequence[float], horizon: float, *, skip: bool = False) -> Projection | None:
+    """Project the next `horizon` hours from the whole hours so far; None with less than a day of them.
+
+    skip: leave out the first hour of them, which is under way.
+    """
     if len(hours) < DAILY:
         return None
     days = len(hours) / DAILY
     season = WEEKLY if len(hours) >= 2 * WEEKLY else DAILY if len(hours) >= 2 * DAILY else 0
     if season:
-        rest, variance = _seasonal(hours, horizon, season)
+        rest, variance, first = _seasonal(hours, horizon, season)
     else:
-        mean = fmean(hours)
-        rest, variance = mean * horizon, horizon * fmean((hour - mean) ** 2 for hour in hours)
+        first = fmean(hours)
+        rest, variance = first * horizon, horizon * fmean((hour - first) ** 2 for hour in hours)
+    rest -= first * min(horizon, 1.0) if skip else 0.0
     uncertainty = 1 / days if season == WEEKLY else max(1 / days, WEEKEND, _scatter(hours))
     return Projection(rest, math.hypot(math.sqrt(variance), rest * uncertainty), season, days)
 
@@ -85,8 +89,8 @@ def _scatter(hours: Sequence[float]) -> float:
     return stdev(whole, mean) / math.sqrt(len(whole)) / mean if len(whole) > 1 and mean else 0.0
 
 
-def _seasonal(hours: Sequence[float], horizon: float, season: int) -> tuple[float, float]:
-    """Mean and variance of the sum of the next hours."""
+def _seasonal(hours: Sequence[float], horizon: float, season: int) -> tuple[float, float, float]:
+    """Mean and variance of the sum of the next hours, and the first of them."""
     from river.time_series import HoltWinters  # noqa: PLC0415  # takes a second, so only forecasts import it
 
     model: Any = HoltWinters(ALPHA, STILL, GAMMA, season)  # type: ignore[no-untyped-call]
@@ -110,4 +114,4 @@ def _seasonal(hours: Sequence[float], horizon: float, season: int) -> tuple[floa
     for ahead in range(1, math.ceil(horizon) + 1):
         weight += factor * factor
         factor += ALPHA + (GAMMA if ahead % season == 0 else 0.0)
-    return rest, weight * fmean(error * error for error in errors)
+    return rest, weight * fmean(error * error for error in errors), cycle[0]

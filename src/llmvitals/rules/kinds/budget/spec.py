@@ -56,10 +56,10 @@ class Budget(Kind):
     eager: ClassVar[bool] = True
     bound: ClassVar[Bound] = "budget"
     measurement: ClassVar[str] = BUDGET
-    summary: ClassVar[str] = "{value} of {limit} per {window} is used ({percent}): {series}"
+    summary: ClassVar[str] = "{value} of {limit} per {window} is used ({percent}): {series}{unpriced}"
     facets: ClassVar[dict[str, str]] = {
-        "burn": "{limit} per {window} is spent at {level} the even rate: {series}",
-        "forecast": "The forecast exceeds {limit} per {window}: {series}",
+        "burn": "{limit} per {window} is spent at {level} the even rate: {series}{unpriced}",
+        "forecast": "The forecast exceeds {limit} per {window}: {series}{unpriced}",
     }
 
     metric: fields.Metric = Field("cost", description="What is limited: cost, tokens or calls.")
@@ -228,8 +228,8 @@ class Budget(Kind):
                 zone=self.timezone,
             )
         if self.forecast is not None:
-            forecast = Forecast(thresholds, pane, self.forecast, self.timezone)
-        return BudgetDetector(self._spending(thresholds, pane), burn, forecast)
+            forecast = Forecast(thresholds, self.forecast, self.timezone)
+        return BudgetDetector(self._spending(thresholds, pane), pane, burn, forecast)
 
     def _spending(self, thresholds: Thresholds, pane: int) -> Spending:
         if self.rolling is not None:
@@ -261,8 +261,8 @@ class Budget(Kind):
 
     @property
     def required_data(self) -> RequiredData:
-        """The sums that are spent."""
-        return RequiredData(tuple(dict.fromkeys(("calls", *SPENT[self.metric]))))
+        """The sums that are spent, and the calls without a price."""
+        return RequiredData(tuple(dict.fromkeys(("calls", "unpriced_calls", *SPENT[self.metric]))))
 
     def grain(self, pane: int) -> int:
         """The panes within which no period and no bucket of a window ends.

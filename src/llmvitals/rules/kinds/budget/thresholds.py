@@ -11,7 +11,10 @@ from llmvitals.record.reading import Reading
 from llmvitals.window import FOREVER, MINUTE, window_start
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmvitals.record.alert import Unit
+    from llmvitals.record.reading import Verdict
     from llmvitals.record.vitals import Vitals
 
 RELEASE: int = 95
@@ -21,22 +24,54 @@ Reported = list[int]
 """What was reported for a period: the highest step (0: none), the limit then, and the episode's number."""
 
 
+class Spend(NamedTuple):
+    """What calls spent, an integer like the limit.
+
+    calls, unpriced: of money, the number of calls, and of those without a price; else 0.
+    """
+
+    amount: int = 0
+    calls: int = 0
+    unpriced: int = 0
+
+    def plus(self, other: Sequence[int]) -> Spend:
+        """The sum of both."""
+        return Spend(*(one + more for one, more in zip(self, other, strict=True)))
+
+
 class Balance(NamedTuple):
-    """The spend at a time (µs). begin: the period's name. ends: when it ends, if that is known."""
+    """The spend at a time (µs). begin: the period's name. ends: when it ends, if that is known.
+
+    calls, unpriced: see Spend.
+    """
 
     at: int
     spent: int
     begin: str
     ends: int | None = None
+    calls: int = 0
+    unpriced: int = 0
+
+    @property
+    def without_price(self) -> tuple[int, int] | None:
+        """The calls without a price, and all calls; None if each has one."""
+        return (self.unpriced, self.calls) if self.unpriced else None
+
+    def plus(self, spend: Spend) -> Balance:
+        """The balance after a further spend."""
+        amount, calls, unpriced = spend
+        return self._replace(
+            spent=self.spent + amount, calls=self.calls + calls, unpriced=self.unpriced + unpriced
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """The steps (1/10,000 of the limit) that are reported when they are passed.
 
-    totals: the sums that are spent. limit: nano-dollars, tokens or calls. shown: whether the balance is also
-    read ("hold") at the end of each minute in which it changed. warn, block: the steps at which gateways warn
-    or block; 0: never.
+    totals: the sums that are spent. limit: nano-dollars, tokens or calls. shown: whether the balance is read
+    ("hold") at the end of each minute in which it changed even if no alert fires. warn, block: the steps at
+    which gateways warn or block; 0: never.
 
     A changed limit applies from the next pane on. If it was raised, the alert resolves, and only steps
     that are passed later are reported. If it was lowered, the highest step that the spend passes now is
@@ -62,8 +97,14 @@ class Thresholds:
         return [0, self.limit, 0]
 
     def amount(self, vitals: Vitals) -> int:
-        """The spend of a pane."""
+        """The amount that a pane's calls spent, without the late ones."""
         return sum(vitals.total(name) for name in self.totals)
+
+    def spend(self, vitals: Vitals) -> Spend:
+        """The spend of a pane's calls, without the late ones."""
+        if self.unit != "usd":
+            return Spend(self.amount(vitals))
+        return Spend(self.amount(vitals), vitals.total("calls"), vitals.total("unpriced_calls"))
 
     def passed(self, spent: int, fired: int) -> int:
         """The highest step above `fired` that is reached; 0 when none is."""
@@ -106,19 +147,23 @@ class Thresholds:
 
     def read_balance(self, reported: Reported, balance: Balance) -> Reading:
         """The reading for the end of a minute."""
-        spent, limit = balance.spent / self.scale, reported[1] / self.scale
-        return Reading(balance.at, "hold", spent, limit, begin=f"{balance.begin}-{reported[2]}")
+        return self._reading(balance, "hold", reported, self._over(balance, reported))
 
-    def due(self, pane: int, length: int) -> int:
-        """The pane at whose end a change in `pane` is shown: its minute's last. length: of a pane, µs."""
-        return (window_start(pane * length, MINUTE) + MINUTE) // length - 1 if self.shown else FOREVER
+    def due(self, pane: int, length: int, reported: Reported) -> int:
+        """The pane at whose end a change in `pane` is read: its minute's last. length: of a pane, µs.
+
+        FOREVER: none, because the budget is not shown and no alert fires.
+        """
+        if not (self.shown or reported[0]):
+            return FOREVER
+        return (window_start(pane * length, MINUTE) + MINUTE) // length - 1
 
     def text(self, integer: int) -> str:
         """An amount as people read it."""
         return amount(integer / self.scale, self.unit)
 
-    def _reading(self, balance: Balance, verdict: str, reported: Reported, note: str) -> Reading:
-        firing = verdict == "breach"
+    def _reading(self, balance: Balance, verdict: Verdict, reported: Reported, note: str) -> Reading:
+        firing = verdict != "clear" and reported[0] > 0
         steer = ""
         if firing and self.warn:
             steer = "warn" if reported[0] >= self.warn else ""
@@ -126,7 +171,7 @@ class Thresholds:
             steer = "block"
         return Reading(
             at=balance.at,
-            verdict="breach" if firing else "clear",
+            verdict=verdict,
             value=balance.spent / self.scale,
             limit=reported[1] / self.scale,
             level=f"{reported[0] / 100:g}%" if firing else "",
@@ -134,6 +179,7 @@ class Thresholds:
             note=note,
             ends=balance.ends,
             steer=steer,
+            unpriced=balance.without_price,
         )
 
     def _over(self, balance: Balance, reported: Reported) -> str:
