@@ -66,10 +66,11 @@ class Ready(Notifier):
 class Bench:
     """A desk whose clock only the benchmark moves, and what it wrote."""
 
+    desk: IncidentSink
+
     def __init__(self) -> None:
         self.now, self.topic = 1_735_732_800_000_000, dict[bytes, bytes]()
         self.slack = Ready()
-        self.desk = self._made()
 
     def _made(self) -> IncidentSink:
         async def sleep(seconds: float) -> None:

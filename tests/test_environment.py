@@ -13,7 +13,6 @@ from cluster import Cluster
 from llmvitals import Publisher, settings
 from llmvitals.errors import ConfigError
 from llmvitals.settings import Settings
-from waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,14 +68,10 @@ def test_a_service_named_as_we_are_is_no_setting(
 async def test_a_worker_runs_beside_such_services_and_says_what_it_does_not_know(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    cluster = Cluster(kafka, topic_prefix, tmp_path)
-    await cluster.apply_topics()
-    worker = cluster.start("combine", LLMVITALS_SLACK_CHANEL="#a", **PODS["several"])
-    try:
-        await asyncio.to_thread(until, lambda: worker.metric("llmvitals_ready") == 1, 60, cluster.logs)
+    async with Cluster(kafka, topic_prefix, tmp_path) as cluster:
+        worker = cluster.start("combine", LLMVITALS_SLACK_CHANEL="#a", **PODS["several"])
+        await worker.ready()
         assert await asyncio.to_thread(worker.stop) == 0
-    finally:
-        cluster.close()
     told = "LLMVITALS_SLACK_CHANEL is no setting and is ignored: did you mean LLMVITALS_SLACK_CHANNEL?"
     assert worker.text().count(told) == 1
     assert worker.text().count("is no setting") == 1

@@ -24,8 +24,10 @@ class Route:
     channel: "" for the default one; a rule's own `notify` goes before it. group_by: labels whose values make
     a group ("rule" and "severity" are labels too, EACH: all); None: by rule, a budget by its series too.
     wait: before a group's first message; interval: between further news of it; repeat: until an
-    alert that still fires is repeated (the message is edited only). mute: names of mute times. place: its
-    file and line, "" for one that nobody has written.
+    alert that still fires is repeated (the message is edited only). mute: names of mute times. thread:
+    whether the message's thread hears what changes. mention: who is mentioned in the first message: ids of
+    users and of user groups, "<!here>", "<!channel>". place: its file
+    and line, "" for one that nobody has written.
     """
 
     matchers: tuple[Matcher, ...] = ()
@@ -35,6 +37,8 @@ class Route:
     interval: int = 5 * MINUTE
     repeat: int = 4 * HOUR
     mute: tuple[str, ...] = ()
+    thread: bool = True
+    mention: tuple[str, ...] = ()
     place: str = field(default="", compare=False)
 
 

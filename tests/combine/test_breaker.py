@@ -169,17 +169,15 @@ async def slack() -> AsyncIterator[FakeSlack]:
 
 @pytest.fixture
 async def cluster(kafka: str, topic_prefix: str, tmp_path: Path, slack: FakeSlack) -> AsyncIterator[Cluster]:
-    made = Cluster(
+    async with Cluster(
         kafka, topic_prefix, tmp_path, slack_token=slack.token, slack_api_url=slack.url,
         slack_channel=slack.channels["#alerts"], checkpoint="200ms", flush="100ms", default_views=False,
-    )  # fmt: skip
-    await made.apply_topics()
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    await alter_settings(admin, made.settings.topic("calls"), {"message.timestamp.type": "CreateTime"})
-    await admin.close()
-    yield made
-    await asyncio.to_thread(made.close)
+    ) as made:  # fmt: skip
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+        await admin.start()
+        await alter_settings(admin, made.settings.topic("calls"), {"message.timestamp.type": "CreateTime"})
+        await admin.close()
+        yield made
 
 
 async def publish(cluster: Cluster, partition: int, begin: int, values: Sequence[bytes]) -> None:

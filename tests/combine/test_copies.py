@@ -21,7 +21,7 @@ from llmvitals.price import Prices
 from llmvitals.record.log import Logged
 from llmvitals.record.view import View
 from llmvitals.settings import Settings, load
-from waiting import until
+from waiting import eventually, until
 
 DATA = Path(__file__).parents[1] / "data" / "ingest"
 HOUR = 3_600 * SECOND
@@ -298,30 +298,26 @@ def test_a_long_response_id_is_not_cut() -> None:
 @pytest.mark.timeout(240)
 async def test_copies_are_known_after_a_kill(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     """The calls' panes are sealed and the checkpoint begins after them when the worker is killed."""
-    cluster = Cluster(kafka, topic_prefix, tmp_path)
-    await cluster.apply_topics()
-    topic, begin = cluster.settings.topic("calls"), 1_790_000_000_000
-    calls = [
-        json.dumps({"id": f"c{n}", "ts": begin + n * 10, "model": "gpt-4o-mini", "input_tokens": 5}).encode()
-        for n in range(2_000)
-    ]
-    last = [
-        json.dumps({"id": f"l{n}", "ts": begin + 600_000 + n, "model": "gpt-4o-mini"}).encode()
-        for n in range(5)
-    ]
-    worker = cluster.start("combine")
-    try:
+    async with Cluster(kafka, topic_prefix, tmp_path) as cluster:
+        topic, begin = cluster.settings.topic("calls"), 1_790_000_000_000
+        calls = [
+            json.dumps(
+                {"id": f"c{n}", "ts": begin + n * 10, "model": "gpt-4o-mini", "input_tokens": 5}
+            ).encode()
+            for n in range(2_000)
+        ]
+        last = [
+            json.dumps({"id": f"l{n}", "ts": begin + 600_000 + n, "model": "gpt-4o-mini"}).encode()
+            for n in range(5)
+        ]
+        worker = cluster.start("combine")
         await cluster.publish(topic, 0, [*calls, *last])
 
         async def ids() -> bool:
             written = await cluster.read(cluster.settings.topic("checkpoints"))
             return any(b"|ids." in record.key for record in written)
 
-        for _ in range(120):
-            if await ids():
-                break
-            await asyncio.sleep(0.5)
-        assert await ids(), worker.text()
+        await eventually(ids, 60, worker.text, every=0.5)
         worker.kill()
         heir = cluster.start("combine")
         await cluster.publish(topic, 0, [*calls, last[-1]])
@@ -333,5 +329,3 @@ async def test_copies_are_known_after_a_kill(kafka: str, topic_prefix: str, tmp_
         )
         assert heir.metric("llmvitals_calls_late_total") == 0
         assert heir.stop() == 0, heir.text()
-    finally:
-        cluster.close()

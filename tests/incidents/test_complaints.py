@@ -115,46 +115,37 @@ def test_langfuse_714_cost_per_user_over_a_rolling_window(tmp_path):
     assert found[0].value == 11
 
 
-async def desk(slack, **settings):
+def desk(slack, **settings):
     """A desk in front of this Slack, and the topics around it."""
-    world = World(slack, slack_channel=slack.channels["#alerts"], **settings)
-    world.desk = world.made()
-    await world.start()
-    return world
+    return World(slack, slack_channel=slack.channels["#alerts"], **settings)
 
 
 async def test_litellm_7389_five_replicas_say_it_once():
     """They may all write the change; whoever tells is one, for the topic has one partition."""
-    async with FakeSlack() as slack:
-        world = await desk(slack)
+    async with FakeSlack() as slack, desk(slack) as world:
         for _ in range(5):
             await world.say(alert(level="80%"))
         await world.say(*[alert(level="100%", at=NOW + 1)] * 5)
-        await world.desk.stop()
     (message,) = slack.messages
     assert (len(message.edits), len(message.thread)) == (1, 1)
 
 
 async def test_litellm_27398_what_is_told_of_one_is_not_taken_for_told_of_another():
     """A team's alert, its user's and its key's are three, however alike they are."""
-    async with FakeSlack() as slack:
-        world = await desk(slack)
+    async with FakeSlack() as slack, desk(slack) as world:
         alike = [{"team": "search"}, {"team": "search", "user": "ann"}, {"team": "search", "key": "ann"}]
         for labels in alike:
             await world.say(alert(labels=labels))
-        await world.desk.stop()
     assert len(slack.messages) == 3
 
 
 async def test_a_digest_loses_no_alert_to_the_first_ones_text():
-    async with FakeSlack() as slack:
-        world = await desk(slack)
+    async with FakeSlack() as slack, desk(slack) as world:
         teams = [f"team-{number}" for number in range(12)]
         await world.say(*map(alert, teams))
         over = [alert(team, "resolved", at=NOW + MINUTE) for team in teams[:11]]
         world.now += 10 * MINUTE
         await world.say(*over)
-        await world.desk.stop()
     (message,) = slack.messages
     assert [team for team in teams if team not in message.shown] == []
     assert "1 of 12 alerts" in message.text
@@ -164,18 +155,15 @@ async def test_a_digest_loses_no_alert_to_the_first_ones_text():
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 502}, {"status": 503}, {"drop": True}])
 async def test_alertmanager_2222_and_4108_a_retry_after_a_5xx_posts_nothing_twice(fault):
     """Slack had taken it, and its answer said or was the opposite."""
-    async with FakeSlack() as slack:
-        world = await desk(slack)
+    async with FakeSlack() as slack, desk(slack) as world:
         slack.fail_next(method="chat.postMessage", accept=True, **fault)
         await world.say(alert())
         await world.wait(2 * MINUTE)
-        await world.desk.stop()
     assert len(slack.messages) == 1
 
 
 async def test_a_silence_can_be_made_in_slack_and_holds_only_what_it_is_about():
-    async with FakeSlack() as slack:
-        world = await desk(slack, slack_app_token=slack.app_token)
+    async with FakeSlack() as slack, desk(slack, slack_app_token=slack.app_token) as world:
         await slack.listened()
         await world.say(alert("search"), alert("ads"))
         await slack.press(slack.messages[0], SILENCE, user="ann", choice="1h")
@@ -183,7 +171,6 @@ async def test_a_silence_can_be_made_in_slack_and_holds_only_what_it_is_about():
         quiet = "search" if "search" in slack.messages[0].text else "ads"
         for team in ("search", "ads"):
             await world.say(alert(team, level="100%", at=world.now + 1))
-        await world.desk.stop()
     (silence,) = world.acts()
     assert (silence.by, silence.covers(alert(quiet).marks, world.now)) == ("ann", True)
     assert "ilenced by ann" in slack.messages[0].shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 AGO = NOW - HOUR
 STEERING: dict[str, Any] = {"gate": Gate({"team": "search"}), "verdict": "block"}
-LATE = "Sent late: llmvitals was down or behind until 2025-01-01 12:02 UTC"
+LATE = (
+    "Sent late: llmvitals was down or behind until "
+    "<!date^1735732920^{date_short_pretty} {time}|2025-01-01 12:02 UTC>"
+)
 
 
 class Counted(Unmetered):
@@ -46,19 +50,14 @@ async def slack() -> AsyncIterator[FakeSlack]:
 
 @pytest.fixture
 async def make(slack: FakeSlack) -> AsyncIterator[Any]:
-    made: list[World] = []
+    async with AsyncExitStack() as stack:
 
-    async def start(*routes: Route, **changes: Any) -> World:
-        world = World(slack, Routing(routes, **changes))
-        world.meters = Counted()
-        world.desk = world.made()
-        await world.start()
-        made.append(world)
-        return world
+        async def start(*routes: Route, **changes: Any) -> World:
+            world = World(slack, Routing(routes, **changes))
+            world.meters = Counted()
+            return await stack.enter_async_context(world)
 
-    yield start
-    for world in made:
-        await world.desk.stop()
+        yield start
 
 
 async def caught_up(world: World, shards: int = 1) -> None:
@@ -239,7 +238,7 @@ async def test_what_ended_and_began_again_in_the_downtime_is_told_late(slack: Fa
     await caught_up(world)
     assert len(slack.messages) == 2
     assert "Resolved" not in slack.messages[1].text
-    assert "until 2025-01-01 15:04 UTC" in slack.messages[1].text
+    assert "|2025-01-01 15:04 UTC>" in slack.messages[1].text
 
 
 async def test_the_young_of_a_group_are_told_at_once_and_the_old_join_them(
@@ -313,7 +312,7 @@ async def test_many_at_once_are_one_digest_that_is_marked(slack: FakeSlack, make
     await world.take(alert("t0", "resolved", at=AGO + 1, begin=AGO))
     await caught_up(world)
     (message,) = slack.messages
-    assert "Digest: 8 alerts" in message.text
+    assert "8 alerts: budget of team" in message.text
     assert "; 1 other alert began and ended meanwhile." in message.shown
 
 

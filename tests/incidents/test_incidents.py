@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,22 +39,17 @@ async def slack() -> AsyncIterator[FakeSlack]:
 
 @pytest.fixture
 async def make(slack: FakeSlack) -> AsyncIterator[Any]:
-    made: list[World] = []
+    async with AsyncExitStack() as stack:
 
-    async def start(*routes: Route, notifier: Notifier | None = None, **changes: Any) -> World:
-        names = {"inhibitions", "mute_times"} & set(changes)
-        routing = Routing(routes, **{name: changes.pop(name) for name in names})
-        world = World(slack, routing, **changes)
-        if notifier is not None:
-            world.notifiers = [notifier]
-            world.desk = world.made()
-        await world.start()
-        made.append(world)
-        return world
+        async def start(*routes: Route, notifier: Notifier | None = None, **changes: Any) -> World:
+            names = {"inhibitions", "mute_times"} & set(changes)
+            routing = Routing(routes, **{name: changes.pop(name) for name in names})
+            world = World(slack, routing, **changes)
+            if notifier is not None:
+                world.notifiers = [notifier]
+            return await stack.enter_async_context(world)
 
-    yield start
-    for world in made:
-        await world.desk.stop()
+        yield start
 
 
 # --- one message per incident --------------------------------------------------------------------
@@ -404,8 +400,15 @@ async def test_a_partly_silenced_group_tells_of_the_rest(slack: FakeSlack, make:
     await world.tick()
     await world.say(slow("chat", severity="critical"), slow("code"))
     (message,) = slack.messages
-    assert "2 alerts" in message.text
+    assert "Latency p95 of code" in message.text
+    assert "🔕 `chat`" in message.shown
+    assert "2 alerts" not in message.shown
     assert world.open()[0].unheard == ""
+    await world.say(slow("docs"))
+    await world.wait(6 * MINUTE)
+    assert "2 alerts: latency p95 of app" in message.text
+    await world.say(slow("docs", "resolved", at=world.now))
+    assert "1 of 2 alerts" in message.text
 
 
 OUTAGE = Inhibition((parsed("rule=Outage"),), (parsed("rule=SlowAnswers"),), ("provider",))
@@ -509,6 +512,8 @@ async def test_the_calls_are_shown_once(slack: FakeSlack, make: Any) -> None:
 class Pressed:
     """Buttons that were pressed before somebody looks."""
 
+    approves = False
+
     def __init__(self) -> None:
         self.acts: list[Any] = []
         self.open = False
@@ -555,7 +560,7 @@ async def test_a_storm_is_one_digest_with_all_its_alerts(slack: FakeSlack, make:
     teams = [f"team-{n:02d}" for n in range(30)]
     await world.say(*map(alert, teams))
     (message,) = slack.messages
-    assert "Digest: 30 alerts" in message.text
+    assert "30 alerts: budget of team" in message.text
     assert sum(team in message.shown for team in teams) == 20
     assert "10 more" in message.shown
     cases = [one for one in world.written() if isinstance(one, Case)]
@@ -566,8 +571,36 @@ async def test_a_storm_is_one_digest_with_all_its_alerts(slack: FakeSlack, make:
     await world.restart()
     await world.wait(6 * MINUTE)
     await world.say(alert(teams[29], "resolved", at=world.now))
-    assert "Resolved: 30 alerts" in message.text
+    assert "Resolved: 30 alerts: budget of team" in message.text
     assert len(slack.messages) == 1
+
+
+async def test_whom_the_route_mentions_is_called_once_and_a_digest_calls_too(
+    slack: FakeSlack, make: Any
+) -> None:
+    world = await make(Route((parsed("severity=critical"),), mention=("<!here>",)))
+    await world.say(alert())
+    (message,) = slack.messages
+    assert "<!here>" in message.text
+    await world.wait(6 * MINUTE)
+    await world.say(alert(verdict="block", level="100%", at=world.now))
+    await world.say(alert("search", "resolved", at=world.now + 1))
+    await world.wait(6 * MINUTE)
+    assert "<!here>" not in message.text + message.shown + "".join(message.thread)
+    assert len(message.thread) == 2
+    await world.say(*(alert(f"team-{n}", at=world.now) for n in range(8)))
+    assert "<!here>" in slack.messages[1].text
+    assert len(slack.messages) == 2
+
+
+async def test_a_route_without_a_thread_only_edits(slack: FakeSlack, make: Any) -> None:
+    world = await make(Route(thread=False))
+    await world.say(alert())
+    await world.say(alert(level="100%", at=world.now + 1))
+    await world.say(alert("search", "resolved", at=world.now + 2))
+    (message,) = slack.messages
+    assert message.thread == []
+    assert "🟢" in message.text
 
 
 async def test_five_at_once_are_no_storm_and_channels_have_their_own(slack: FakeSlack, make: Any) -> None:
@@ -696,15 +729,15 @@ async def test_a_reply_is_not_said_twice_after_a_crash(slack: FakeSlack, make: A
 
 
 async def test_without_the_scope_a_crash_costs_one_duplicate(make: Any) -> None:
-    async with FakeSlack(CHANNELS, scopes=["chat:write"]) as slack:
-        world = World(slack, slack_channel=slack.channels["#alerts"])
-        await world.start()
+    async with (
+        FakeSlack(CHANNELS, scopes=["chat:write"]) as slack,
+        World(slack, slack_channel=slack.channels["#alerts"]) as world,
+    ):
         await world.take(alert())
         await world.desk.tick()
         await world.restart()
         await world.tick(2)
         await world.say(alert(status="resolved", at=NOW + 1))
-        await world.desk.stop()
     assert ["Resolved" in m.text for m in slack.messages] == [False, True]
 
 
@@ -733,8 +766,8 @@ async def test_ten_series_that_change_at_once_are_one_message(slack: FakeSlack, 
     assert slack.messages == []
     await world.wait(3 * MINUTE, SECOND)
     (message,) = slack.messages
-    assert "SomethingChanged · 10 alerts" in message.text
-    assert message.shown.count(note) == 10
+    assert "10 alerts: sudden changes of app · info · SomethingChanged" in message.text
+    assert message.shown.count("latency p95 1.2 s → 1.9 s since <!date^") == 10
     await world.wait(HOUR)
     assert len(slack.messages) == 1
     assert message.thread == []

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace as changed
 
 from commands import end, said, start
+from frames import alerts
 from llmvitals.incidents.mutes import Mutes
 from llmvitals.incidents.store import IncidentStore
 from llmvitals.incidents.verdict_sender import VerdictSender
@@ -52,7 +53,7 @@ def pipeline(tmp_path: Path) -> Pipeline:
     return Pipeline.of(Settings(alerts=tmp_path, default_views=False), 1, ["calls"])
 
 
-def alerts(pipeline: Pipeline, calls: Iterable[tuple[int, str, float]]) -> list[Alert]:
+def alerts_of(pipeline: Pipeline, calls: Iterable[tuple[int, str, float]]) -> list[Alert]:
     """What calls bring about (seconds, team, dollars), one after the other."""
     combine = pipeline.combining("calls", 0, parts={}, beginning=0, sources={"calls": 1})
     merge = pipeline.merging("partials", 0, parts={}, beginning=0, sources={})
@@ -65,7 +66,7 @@ def alerts(pipeline: Pipeline, calls: Iterable[tuple[int, str, float]]) -> list[
         frames += combine.flush()
     frames += combine.finish()
     out = merge.apply([Logged(at, 0, frame.value) for at, frame in enumerate(frames)])
-    return [Alert.decode(m.value or b"") for m in out if m.topic is Topic.ALERTS]
+    return alerts(out)
 
 
 class Desk:
@@ -110,7 +111,7 @@ class Desk:
 def test_a_budget_warns_blocks_and_is_released_when_its_period_ends(pipeline: Pipeline) -> None:
     desk, told = Desk(), []
     spent = [(at, "search", 1.0) for at in range(0, 1_000, 60)]
-    for alert in alerts(pipeline, [*spent, (1_020, "chat", 5.0), (3_700, "chat", 1.0)]):
+    for alert in alerts_of(pipeline, [*spent, (1_020, "chat", 5.0), (3_700, "chat", 1.0)]):
         if alert.rule != "Rolling":
             desk.take(alert, alert.at)
             told.append(desk.says)
@@ -126,7 +127,7 @@ def test_a_budget_warns_blocks_and_is_released_when_its_period_ends(pipeline: Pi
 def test_a_verdict_says_which_calls_it_is_about_and_how_much_was_spent(pipeline: Pipeline) -> None:
     """The labels of the rule are none of the calls' dimensions."""
     desk = Desk()
-    for alert in alerts(pipeline, [(at, "search", 1.25) for at in range(0, 840, 60)]):
+    for alert in alerts_of(pipeline, [(at, "search", 1.25) for at in range(0, 840, 60)]):
         if alert.status == "firing" and alert.rule == "TeamHour":
             desk.take(alert)
     (verdict,) = desk.topic.values()
@@ -147,7 +148,7 @@ def test_a_rolling_budget_blocks_until_its_spend_is_clearly_below(pipeline: Pipe
         (310, "ann", 0.2),
         *((at, "bob", 0.0) for at in range(320, 1_300, 20)),
     ]
-    for alert in alerts(pipeline, calls):
+    for alert in alerts_of(pipeline, calls):
         if alert.rule == "Rolling":
             desk.take(alert)
             told.append((desk.says, (alert.at - START) // SECOND))

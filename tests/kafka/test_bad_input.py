@@ -180,21 +180,20 @@ async def test_a_worker_waits_for_kafka_and_starts_when_it_is_up(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     port = free_ports(1)
-    cluster = Cluster(kafka, topic_prefix, tmp_path)
-    await cluster.apply_topics()
-    worker = cluster.start("combine", LLMVITALS_BROKERS=f"127.0.0.1:{port}")
-    try:
-        reasons = await asyncio.to_thread(until, worker.reasons, 30, "it answers")
-        while "Kafka" not in reasons:
-            reasons = await asyncio.to_thread(until, worker.reasons, 30)
+    async with Cluster(kafka, topic_prefix, tmp_path) as cluster:
+        worker = cluster.start("combine", LLMVITALS_BROKERS=f"127.0.0.1:{port}")
+
+        def told() -> str:
+            reasons = worker.reasons()
+            return reasons if "Kafka" in reasons else ""
+
+        reasons = await asyncio.to_thread(until, told, 60, worker.text)
         assert f"Kafka at 127.0.0.1:{port} can't be reached: there is no connection. Is it up" in reasons
         assert "Trying again in 1 s." in worker.text()
         assert "Traceback" not in worker.text()
         async with forwarder(port, kafka):
-            await asyncio.to_thread(until, lambda: worker.metric("llmvitals_ready") > 0, 30, worker.text)
+            await worker.ready(30)
             assert await asyncio.to_thread(worker.stop) == 0, worker.text()
-    finally:
-        cluster.close()
 
 
 @pytest.mark.kafka
@@ -367,11 +366,9 @@ async def test_a_thousand_hostile_payloads_and_10_mb(
     kafka: str, topic_prefix: str, tmp_path: Path, seed: int
 ) -> None:
     mixed = Mixed(seed, 1_000)
-    cluster = Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db")
-    await cluster.apply_topics()
-    await take_large(cluster)
-    topic = cluster.settings.topic("calls")
-    try:
+    async with Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db") as cluster:
+        await take_large(cluster)
+        topic = cluster.settings.topic("calls")
         combine, *_ = [cluster.start(stage) for stage in ("combine", "merge", "sink")]
         await publish(kafka, topic, mixed.logs)
         with suppress(AssertionError):
@@ -404,8 +401,6 @@ async def test_a_thousand_hostile_payloads_and_10_mb(
             assert "Traceback" not in worker.text()
             assert MARK not in worker.text()
             assert await asyncio.to_thread(worker.stop) == 0, worker.text()
-    finally:
-        cluster.close()
 
 
 def test_a_replay_of_hostile_lines(tmp_path: Path) -> None:
@@ -443,12 +438,10 @@ async def put_points(cluster: Cluster, logs: Logs) -> None:
 
 @pytest.fixture
 async def sinks(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
-    made = Cluster(
+    async with Cluster(
         kafka, topic_prefix, tmp_path, alerts=rules(tmp_path, RULE), max_alert_age="30d", stall="3s"
-    )
-    await made.apply_topics()
-    yield made
-    made.close()
+    ) as made:
+        yield made
 
 
 @pytest.mark.kafka
@@ -542,6 +535,6 @@ async def test_a_full_disk_is_waited_out(sinks: Cluster, small_disk: Path) -> No
     with suppress(AssertionError):
         await asyncio.to_thread(until, lambda: today() == logs.expected(), 40)
     compare(logs, today())
-    await asyncio.to_thread(until, lambda: sink.metric("llmvitals_ready") > 0, 10, sink.reasons())
+    await sink.ready(10)
     assert "Traceback" not in sink.text()
     assert await asyncio.to_thread(sink.stop) == 0, sink.text()

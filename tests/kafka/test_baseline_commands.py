@@ -55,12 +55,10 @@ def calls(minutes: range, partition: int) -> list[bytes]:
 async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "rules.yaml").write_text(RULES, encoding="utf-8")
-    made = Cluster(
+    async with Cluster(
         kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", alerts=str(tmp_path / "rules")
-    )
-    await made.apply_topics()
-    yield made
-    made.close()
+    ) as made:
+        yield made
 
 
 async def publish(cluster: Cluster, minutes: range) -> None:

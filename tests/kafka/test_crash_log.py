@@ -62,13 +62,11 @@ def planted(text: str) -> list[str]:
 @pytest.fixture
 async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Cluster]:
     scorers = [{"scorer": "llmvitals.testing.scorer:FailingScorer"}]
-    made = Cluster(
+    async with Cluster(
         kafka, topic_prefix, tmp_path, sqlite=tmp_path / "v.db", text="score", scorers=json.dumps(scorers),
         slack_token=SECRETS[2], slack_channel="#alerts", slack_api_url="http://127.0.0.1:9/",
-    )  # fmt: skip
-    await made.apply_topics()
-    yield made
-    await asyncio.to_thread(made.close)
+    ) as made:  # fmt: skip
+        yield made
 
 
 @pytest.mark.kafka
@@ -83,7 +81,7 @@ async def test_a_crashing_stage_writes_nothing_of_the_record(
     worker = cluster.start(
         stage, PYTHONPATH=str(tmp_path), SABOTAGE=TARGETS[stage], LLMVITALS_LOG_FORMAT=log_format
     )
-    assert await asyncio.to_thread(worker.process.wait, 60) == 1, worker.text()
+    assert await worker.ends(60) == 1, worker.text()
     text = worker.text()
     assert planted(text) == []
     lines = text.splitlines()
@@ -116,7 +114,7 @@ async def test_a_clear_error_is_a_few_lines(cluster: Cluster, log_format: str) -
     await consumer.commit({TopicPartition(calls, 0): 1})
     await consumer.stop()
     worker = cluster.start("combine", LLMVITALS_LOG_FORMAT=log_format)
-    assert await asyncio.to_thread(worker.process.wait, 60) == 1, worker.text()
+    assert await worker.ends(60) == 1, worker.text()
     text = worker.text()
     assert "combine stops: " in text
     assert "LLMVITALS_GROUP" in text
@@ -127,7 +125,7 @@ async def test_a_clear_error_is_a_few_lines(cluster: Cluster, log_format: str) -
 @pytest.mark.kafka
 async def test_signals_that_show_variables_in_faust_do_not(cluster: Cluster) -> None:
     worker = cluster.start("combine")
-    await asyncio.to_thread(until, lambda: worker.metric("llmvitals_ready") == 1, 60, worker.text)
+    await worker.ready()
     for times, number in enumerate((signal.SIGUSR1, signal.SIGUSR2), 1):
         worker.signal(number)
         shown = worker.text

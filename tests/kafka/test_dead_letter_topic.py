@@ -193,10 +193,10 @@ async def test_a_driver_that_can_not_deliver_letters_takes_sends_and_saves_nothi
 
 @pytest.fixture
 async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Cluster]:
-    made = Cluster(kafka, topic_prefix, tmp_path, checkpoint="200ms", flush="100ms", default_views=False)
-    await made.apply_topics()
-    yield made
-    await asyncio.to_thread(made.close)
+    async with Cluster(
+        kafka, topic_prefix, tmp_path, checkpoint="200ms", flush="100ms", default_views=False
+    ) as made:
+        yield made
 
 
 @pytest.fixture
@@ -242,17 +242,13 @@ async def waits(worker: Worker, why: str) -> None:
     await asyncio.to_thread(until, said, 60, lambda: worker.reasons() + worker.text()[-3000:])
 
 
-async def ready(worker: Worker) -> None:
-    await asyncio.to_thread(until, lambda: worker.metric("llmvitals_ready") == 1, 60, worker.text)
-
-
 @pytest.mark.kafka
 async def test_a_deleted_dead_letter_topic_is_waited_for(
     cluster: Cluster, admin: AIOKafkaAdminClient
 ) -> None:
     topic, dlq = cluster.settings.topic("calls"), cluster.settings.topic("calls.dlq")
     worker = cluster.start("combine", LLMVITALS_STALL="8s")
-    await ready(worker)
+    await worker.ready()
     await cluster.publish(topic, 0, calls(0, 400, 4))
     await seen(worker, "calls_applied", 300)
     await asyncio.to_thread(until, lambda: worker.reasons() == "", 30)
@@ -270,7 +266,7 @@ async def test_a_deleted_dead_letter_topic_is_waited_for(
     await cluster.apply_topics()
     await seen(worker, "calls_applied", 3_600)
     await seen(worker, "calls_dead_lettered", 1_200)
-    await ready(worker)
+    await worker.ready()
     assert await letters(cluster) == list(range(400, 4_800, 4))
     assert await asyncio.to_thread(worker.stop) == 0
 
@@ -292,7 +288,7 @@ async def test_a_dead_letter_topic_for_too_small_messages_is_waited_for_also_ove
     await alter_settings(admin, dlq, {"max.message.bytes": "1000"})
     await seen(worker, "calls_applied", 300)
     await seen(worker, "calls_dead_lettered", 100)
-    await ready(worker)
+    await worker.ready()
     assert await letters(cluster) == list(range(0, 400, 4))
 
 

@@ -58,15 +58,13 @@ async def test_what_gets_worse_is_told_once_and_then_it_is_quiet() -> None:
     """Every minute of it, under a clock that shows the calls' own time."""
     stages, alerts = Replay(Settings(alerts=RULES, pane="1m", default_views=False)), list[Alert]()
     async with FakeSlack(["#alerts"]) as slack:
-        world = World(slack, load_engine(RULES, MINUTE).rules.routing)
-        await world.start()
-        for end, calls in minutes():
-            world.now = end
-            news = [Alert.decode(m.value or b"") for m in stages.feed(calls) if m.topic is Topic.ALERTS]
-            alerts += news
-            await world.take(*news)
-            await world.tick()
-        await world.desk.stop()
+        async with World(slack, load_engine(RULES, MINUTE).rules.routing) as world:
+            for end, calls in minutes():
+                world.now = end
+                news = [Alert.decode(m.value or b"") for m in stages.feed(calls) if m.topic is Topic.ALERTS]
+                alerts += news
+                await world.take(*news)
+                await world.tick()
         check(alerts, list(slack.messages))
 
 
@@ -75,21 +73,17 @@ async def test_the_same_through_the_workers(kafka: str, topic_prefix: str, tmp_p
     """Days go by in as many seconds as the workers take; only Slack is waited for."""
     store = tmp_path / "vitals.sqlite"
     async with FakeSlack(["#alerts"]) as slack:
-        cluster = Cluster(
+        async with Cluster(
             kafka, topic_prefix, tmp_path,
             alerts=str(RULES), pane="1m", default_views="false", max_alert_age="3650d", flush="100ms",
             slack_token=slack.token, slack_channel=slack.channels["#alerts"], slack_api_url=slack.url,
             sqlite=store,
-        )  # fmt: skip
-        await cluster.apply_topics()
-        try:
-            await asyncio.to_thread(_start, cluster)
+        ) as cluster:  # fmt: skip
+            await _start(cluster)
             await _live(cluster, slack)
             # Both statistics have points until the end of the quiet; minutes with few calls are put together.
             last = decline.END - 20 * MINUTE
             await asyncio.to_thread(until, lambda: min(_newest(store)) >= last, 60, cluster.logs)
-        finally:
-            cluster.close()
         alerts = [Alert.decode(record.value) for record in await cluster.read(f"{topic_prefix}.alerts.v1")]
         check(alerts, list(slack.messages))
     drifted = rows(store, "SELECT max(statistic) FROM llm_drift WHERE start < ?", decline.LAST)
@@ -102,11 +96,11 @@ def _newest(store: Path) -> list[int]:
     return [found[0][0] or 0 if found else 0 for found in asked]
 
 
-def _start(cluster: Cluster) -> None:
+async def _start(cluster: Cluster) -> None:
     for stage in ("combine", "merge", "sink"):
         cluster.start(stage)
     for worker in cluster.workers:
-        until(lambda worker=worker: worker.metric("llmvitals_ready") > 0, 60, worker.text)
+        await worker.ready()
 
 
 async def _live(cluster: Cluster, slack: FakeSlack) -> None:

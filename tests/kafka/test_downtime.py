@@ -56,17 +56,15 @@ async def test_after_an_hour_what_still_fires_is_told_once_and_what_is_over_is_c
 ) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "rules.yaml").write_text(RULES)
-    async with FakeSlack(["#alerts"]) as slack:
-        cluster = Cluster(
+    async with (
+        FakeSlack(["#alerts"]) as slack,
+        Cluster(
             kafka, topic_prefix, tmp_path, alerts=tmp_path / "rules", default_views="false", disorder="1s",
             idle="1s", slack_token=slack.token, slack_channel=slack.channels["#alerts"],
             slack_api_url=slack.url,
-        )  # fmt: skip
-        await cluster.apply_topics()
-        try:
-            await _live(cluster, slack, down)
-        finally:
-            cluster.close()
+        ) as cluster,
+    ):  # fmt: skip
+        await _live(cluster, slack, down)
 
 
 async def _live(cluster: Cluster, slack: FakeSlack, down: tuple[str, ...]) -> None:

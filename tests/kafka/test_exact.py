@@ -32,10 +32,8 @@ SEEDS = range(int(os.environ.get("LLMVITALS_TEST_SEEDS", "10")))
 
 @pytest.fixture
 async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
-    made = Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db")
-    await made.apply_topics()
-    yield made
-    made.close()
+    async with Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db") as made:
+        yield made
 
 
 async def test_quiet(cluster: Cluster, influx: InfluxBucket) -> None:
@@ -96,7 +94,7 @@ async def test_rebalance(cluster: Cluster) -> None:
     second = [cluster.start("combine"), cluster.start("merge")]
     publishing = asyncio.create_task(publish(cluster, logs, (0.4, 0.8)))
     for worker in second:
-        await asyncio.to_thread(until, lambda w=worker: w.metric("llmvitals_ready") > 0, 60, cluster.logs())
+        await worker.ready()
     await publishing
     for worker in first[:2]:
         assert await asyncio.to_thread(worker.stop) == 0, worker.text()

@@ -13,15 +13,15 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from cluster import Cluster
-from exact import MINUTE, START, conserved, stored
+from exact import MINUTE, START, conserved, publish, stored
+from frames import first_open
 from llmvitals.record.frame import Frame, shard_of
 from llmvitals.record.log import Topic
 from llmvitals.runtime.kafka.connect import DISCOVERY_MS
 from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.settings import Settings
-from llmvitals.window import NEVER
 from oracle import FIELDS, SECOND, VIEWS, WINDOWS, Logs, added
-from waiting import until
+from waiting import eventually, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,10 +35,8 @@ PANE = 10 * SECOND
 
 @pytest.fixture
 async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
-    made = Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", idle="10m")
-    await made.apply_topics()
-    yield made
-    made.close()
+    async with Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", idle="10m") as made:
+        yield made
 
 
 async def add_partitions(brokers: str, topic: str, count: int) -> None:
@@ -51,29 +49,12 @@ async def add_partitions(brokers: str, topic: str, count: int) -> None:
         await admin.close()
 
 
-async def publish(cluster: Cluster, logs: Logs, partitions: range, share: tuple[float, float]) -> None:
-    """A span of these partitions' logs, the last partition first."""
-    for partition in reversed(partitions):
-        log = logs.records[partition]
-        part = log[round(share[0] * len(log)) : round(share[1] * len(log))]
-        await cluster.publish(cluster.settings.topic("calls"), partition, part)
-
-
-async def first_open(cluster: Cluster) -> list[dict[int, int]]:
+async def first_opens(cluster: Cluster) -> list[dict[int, int]]:
     """For each shard: partition of the calls → the lowest pane that was open when it was first told of it."""
-    topic = cluster.settings.topic("calls")
-    found: list[dict[int, int]] = [{} for _ in range(SHARDS)]
-    floors: dict[tuple[int, int], int] = {}
-    lows = [NEVER] * SHARDS
+    frames: list[list[Frame]] = [[] for _ in range(SHARDS)]
     for record in await cluster.read(cluster.settings.topic("partials")):
-        frame, shard = Frame.decode(record.value), record.partition
-        source = int(frame.source.rpartition("/")[2])
-        for number in range(max(frame.sources[topic], source + 1)):
-            found[shard].setdefault(number, lows[shard])
-        floors[shard, source] = max(floors.get((shard, source), NEVER), frame.floor)
-        low = min(floors.get((shard, number), NEVER) for number in found[shard])
-        lows[shard] = max(lows[shard], low)
-    return found
+        frames[record.partition].append(Frame.decode(record.value))
+    return [first_open(each) for each in frames]
 
 
 def expected(logs: Logs, joined: list[dict[int, int]]) -> dict[Any, dict[str, int]]:
@@ -104,13 +85,13 @@ async def test_partitions_added_while_calls_flow_are_found_soon_and_counted_to_t
     combines = [cluster.start("combine", LLMVITALS_INSTANCE="static"), cluster.start("combine")]
     merge = cluster.start("merge")
     cluster.start("sink")
-    old, new = range(BEFORE), range(BEFORE, AFTER)
-    await publish(cluster, logs, old, (0, 0.5))
+    old, new = range(BEFORE)[::-1], range(BEFORE, AFTER)[::-1]  # the last partition first
+    await publish(cluster, logs, (0, 0.5), old)
     await asyncio.to_thread(until, lambda: stored(cluster), 90, cluster.logs)
 
     await add_partitions(cluster.values["brokers"], cluster.settings.topic("calls"), AFTER)
-    publishing = asyncio.create_task(publish(cluster, logs, old, (0.5, 0.6)))
-    await publish(cluster, logs, new, (0, 0.6))
+    publishing = asyncio.create_task(publish(cluster, logs, (0.5, 0.6), old))
+    await publish(cluster, logs, (0, 0.6), new)
     await publishing
 
     def read() -> bool:
@@ -121,7 +102,7 @@ async def test_partitions_added_while_calls_flow_are_found_soon_and_counted_to_t
 
     # The rest of the time is the rebalance's; where metadata may be a minute old, it takes that minute.
     await asyncio.to_thread(until, read, 30 + DISCOVERY_MS / 1_000, cluster.logs)
-    await publish(cluster, logs, range(AFTER), (0.6, 1))
+    await publish(cluster, logs, (0.6, 1), range(AFTER)[::-1])
 
     def done() -> bool:
         assert all(worker.process.poll() is None for worker in cluster.workers), cluster.logs()
@@ -130,7 +111,7 @@ async def test_partitions_added_while_calls_flow_are_found_soon_and_counted_to_t
 
     with suppress(AssertionError):
         await asyncio.to_thread(until, done, 90)
-    joined = await first_open(cluster)
+    joined = await first_opens(cluster)
     want = expected(logs, joined)
     with suppress(AssertionError):
         await asyncio.to_thread(until, lambda: stored(cluster) == want, 60)
@@ -168,9 +149,12 @@ async def test_news_of_a_compacted_topic_come_from_its_new_partitions_too(
         await producer.send_and_wait(topic, b"2", key=b"b", partition=1)
         await producer.send_and_wait(topic, b"3", key=b"c", partition=0)
         found: list[bytes] = []
-        async with asyncio.timeout(30 + DISCOVERY_MS / 1_000):
-            while len(found) < 2:
-                found += [record.value for record in await tail.news(topic)]
+
+        async def heard() -> bool:
+            found.extend([record.value for record in await tail.news(topic)])
+            return len(found) >= 2
+
+        await eventually(heard, 30 + DISCOVERY_MS / 1_000)
         assert sorted(found) == [b"2", b"3"]
         assert await tail.news(topic) == []
     finally:

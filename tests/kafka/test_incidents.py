@@ -34,13 +34,11 @@ async def slack() -> AsyncIterator[FakeSlack]:
 
 @pytest.fixture
 async def cluster(kafka: str, topic_prefix: str, tmp_path: Path, slack: FakeSlack) -> AsyncIterator[Cluster]:
-    made = Cluster(
+    async with Cluster(
         kafka, topic_prefix, tmp_path, slack_token=slack.token, slack_api_url=slack.url,
         slack_channel=slack.channels["#alerts"],
-    )  # fmt: skip
-    await made.apply_topics()
-    yield made
-    await asyncio.to_thread(made.close)
+    ) as made:  # fmt: skip
+        yield made
 
 
 def now() -> int:
@@ -67,7 +65,7 @@ async def test_a_worker_killed_between_slacks_answer_and_its_mark_posts_nothing_
     dying = cluster.start("sink", LLMVITALS_CRASH_AT="after-tick:1")
     begin = now()
     await publish(cluster, alert(begin=begin, at=begin))
-    assert await asyncio.to_thread(dying.process.wait, PATIENCE) == -signal.SIGKILL
+    assert await dying.ends(PATIENCE) == -signal.SIGKILL
     assert len(slack.messages) == 1, cluster.logs()
     cluster.start("sink")
     await publish(cluster, alert(status="resolved", begin=begin, at=now()))

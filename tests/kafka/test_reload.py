@@ -22,7 +22,7 @@ from llmvitals.rules.files import rule_files
 from llmvitals.rules.folder import Folder
 from llmvitals.runtime.reload import Reload
 from oracle import Logs
-from waiting import deadline, until
+from waiting import deadline, eventually, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,9 +71,7 @@ class Told(Unmetered):
         self.events.append(text)
 
     async def have(self, count: int) -> None:
-        async with asyncio.timeout(20):
-            while len(self.events) < count:  # noqa: ASYNC110 - what is called are plain functions
-                await asyncio.sleep(0.01)
+        await eventually(lambda: len(self.events) >= count, 20, lambda: str(self.events), every=0.01)
 
 
 async def test_wrong_rules_are_refused_once_and_right_ones_handed_on(tmp_path: Path) -> None:
@@ -200,10 +198,10 @@ async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
     rules = tmp_path / "rules"
     rules.mkdir()
     write(rules / "first.yaml", DAY.format(name="First", limit=50, by="team"))
-    made = Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", alerts=rules, idle="10m")
-    await made.apply_topics()
-    yield made
-    made.close()
+    async with Cluster(
+        kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", alerts=rules, idle="10m"
+    ) as made:
+        yield made
 
 
 async def alerts(cluster: Cluster, rule: str) -> list[Alert]:
@@ -234,9 +232,11 @@ async def test_rules_change_while_calls_flow_and_every_number_stays_exact(cluste
         return lambda worker: worker.text().count("hold now, in place of those before") == times
 
     async def fires(rule: str, why: str) -> list[Alert]:
-        while not (found := await alerts(cluster, rule)):
+        async def told() -> list[Alert]:
             assert all(worker.process.poll() is None for worker in workers), cluster.logs()
-            await asyncio.sleep(0.2)
+            return await alerts(cluster, rule)
+
+        found: list[Alert] = await eventually(told, 90, lambda: why + cluster.logs(), every=0.2)
         assert found[0].status == "firing", why
         return found
 
@@ -303,7 +303,7 @@ async def test_rules_that_are_read_again_in_the_middle_of_rebalances_cost_no_cal
     second = [cluster.start("combine"), cluster.start("merge")]
     publishing = asyncio.create_task(publish(cluster, logs, (0.3, 0.7)))
     for worker in second:
-        await asyncio.to_thread(until, lambda w=worker: w.metric("llmvitals_ready") > 0, 60, cluster.logs)
+        await worker.ready()
     await publishing
     for worker in second:
         assert await asyncio.to_thread(worker.stop) == 0, worker.text()

@@ -26,13 +26,11 @@ PARTITIONS = 4
 @pytest.fixture
 async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Cluster]:
     scorers = [{"scorer": "llmvitals.testing.scorer:FailingScorer", "timeout": "500ms", "batch": 16}]
-    made = Cluster(
+    async with Cluster(
         kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", text="score", scorers=json.dumps(scorers),
         pane="1s", disorder="1s", idle="2s",
-    )  # fmt: skip
-    await made.apply_topics()
-    yield made
-    await asyncio.to_thread(made.close)
+    ) as made:  # fmt: skip
+        yield made
 
 
 async def publish(
@@ -83,7 +81,7 @@ async def test_every_text_is_scored_though_the_scorer_is_killed(cluster: Cluster
     dying = cluster.start("score", LLMVITALS_CRASH_AT="after-send:2")
     for number in range(3):
         await publish(cluster, f"bad-{number}", "a bad answer cAnArY")
-    assert await asyncio.to_thread(dying.process.wait, 30) == -signal.SIGKILL, cluster.logs()
+    assert await dying.ends(30) == -signal.SIGKILL, cluster.logs()
     heir = cluster.start("score")
     await publish(cluster, "good", "a good answer cAnArY", 120)
     await happens(

@@ -179,9 +179,8 @@ def events(now: int) -> list[bytes]:
 async def cluster(canaries: dict[str, str], tmp_path: Path) -> Any:
     made = Cluster(canaries["brokers"], canaries["topic_prefix"], tmp_path)
     made.values |= canaries
-    await made.apply_topics()
-    yield made
-    made.close()
+    async with made:
+        yield made
 
 
 async def publish(cluster: Cluster, values: list[bytes]) -> None:

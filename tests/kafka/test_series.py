@@ -45,20 +45,17 @@ def stored(cluster: Cluster) -> list[tuple[str, int, dict[str, str], int, int]]:
 @pytest.mark.timeout(240)
 async def test_fresh_names_without_end(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     """Also when merge is killed in the middle."""
-    cluster = Cluster(
-        kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", max_series=MOST, idle="3s"
-    )
-    await cluster.apply_topics()
-    made = [calls(partition) for partition in range(PARTITIONS)]
-    topic = cluster.settings.topic("calls")
+    settings = {"sqlite": tmp_path / "vitals.db", "max_series": MOST, "idle": "3s"}
+    async with Cluster(kafka, topic_prefix, tmp_path, **settings) as cluster:
+        made = [calls(partition) for partition in range(PARTITIONS)]
+        topic = cluster.settings.topic("calls")
 
-    async def publish(first: float, last: float) -> None:
-        parts = [part[int(first * len(part)) : int(last * len(part))] for part in made]
-        await asyncio.gather(
-            *(cluster.publish(topic, n, [value for _, _, value in part]) for n, part in enumerate(parts))
-        )
+        async def publish(first: float, last: float) -> None:
+            parts = [part[int(first * len(part)) : int(last * len(part))] for part in made]
+            await asyncio.gather(
+                *(cluster.publish(topic, n, [value for _, _, value in part]) for n, part in enumerate(parts))
+            )
 
-    try:
         for stage in ("combine", "merge", "sink"):
             cluster.start(stage)
         await publish(0, 0.5)
@@ -73,8 +70,6 @@ async def test_fresh_names_without_end(kafka: str, topic_prefix: str, tmp_path: 
         check(cluster)
         assert "view app has more names than it may have" in merge.text()
         assert await asyncio.to_thread(merge.stop) == 0
-    finally:
-        cluster.close()
 
 
 def check(cluster: Cluster) -> None:

@@ -43,10 +43,10 @@ async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "money.yaml").write_text(RULE)
     # No silence is so long that what comes after the last call is closed, too.
-    made = Cluster(kafka, topic_prefix, tmp_path, alerts=tmp_path / "rules", max_alert_age="30d", idle="1h")
-    await made.apply_topics()
-    yield made
-    made.close()
+    async with Cluster(
+        kafka, topic_prefix, tmp_path, alerts=tmp_path / "rules", max_alert_age="30d", idle="1h"
+    ) as made:
+        yield made
 
 
 @pytest.fixture
@@ -113,6 +113,6 @@ async def test_an_outage_longer_than_a_stall(cluster: Cluster, fake: FakeInflux,
         with suppress(AssertionError):
             await asyncio.to_thread(until, lambda: stored(fake) == logs.expected(), 90)
         compare(logs, stored(fake))
-        await asyncio.to_thread(until, lambda: heir.metric("llmvitals_ready") > 0, 10, heir.reasons())
+        await heir.ready(10)
         assert await asyncio.to_thread(heir.stop) == 0, heir.text()
         assert len(slack.messages) == 1

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from frames import small_pieces
 from llmvitals.combine import Combine
 from llmvitals.combine import state as state_of_combine
 from llmvitals.combine.clock import Clock
 from llmvitals.combine.open_panes import OpenPanes
 from llmvitals.combine.response_ids import ResponseReport
 from llmvitals.combine.seen_ids import SeenIds
-from llmvitals.merge import closer as settle
-from llmvitals.merge import entries, sources, stage, state
+from llmvitals.merge import entries, sources, state
 from llmvitals.merge.bucket import Bucket, slot_of
 from llmvitals.merge.sources import Sources
 from llmvitals.merge.state import Checkpoints
@@ -36,9 +36,7 @@ from world import World
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch):
-    """Every bucket, and within it every pane, is a piece of its own."""
-    monkeypatch.setattr(settle, "STRETCH", 1)
-    monkeypatch.setattr(stage, "STRETCH", 1)
+    small_pieces(monkeypatch)
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frames import FIRST, PANE, contents, entry, frame, log, stored, vitals
+from frames import FIRST, PANE, alerts, contents, entry, frame, log, small_pieces, stored, vitals
 from llmvitals.merge import closer as settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.pipeline import Pipeline
@@ -26,7 +26,6 @@ from merge_with_rules import (
     SECOND,
     START,
     Call,
-    alerts,
     changes,
     disturbed,
     frames,
@@ -110,8 +109,7 @@ def test_wherever_merge_dies_it_says_what_an_undisturbed_one_says(pipeline, call
     records = frames(pipeline, calls, lambda: dice.randint(1, 15))
     straight = merging(pipeline).apply(records)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (settle, stage_module):
-            patch.setattr(module, "STRETCH", 1)
+        small_pieces(patch)
         pieces = merging(pipeline).apply(records)
         heard = disturbed(pipeline, records, dice)
     assert {m for m in heard if m.topic is Topic.ALERTS} == {m for m in straight if m.topic is Topic.ALERTS}
@@ -126,8 +124,7 @@ def test_no_alert_comes_after_a_watermark_that_has_passed_it(pipeline, calls, di
     """Whenever it is flushed, also while a frame is done by half, and whatever is acknowledged by then."""
     records, out, marks = frames(pipeline, calls, lambda: dice.randint(1, 15)), list[Message](), list[int]()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (settle, stage_module):
-            patch.setattr(module, "STRETCH", 1)
+        small_pieces(patch)
         stage = merging(pipeline)
         marks.append(stage.mark())
         for piece in stage.pieces(records[: dice.randint(1, len(records) - 2)]):

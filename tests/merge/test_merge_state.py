@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -10,13 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frames import DAY, FIRST, PANE, VIEWS, contents, entry, frame, log, stored, vitals
+from frames import (
+    DAY,
+    FIRST,
+    PANE,
+    VIEWS,
+    contents,
+    disturbed,
+    entry,
+    frame,
+    log,
+    small_pieces,
+    stored,
+    vitals,
+)
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.merge import Merge, MergePlan
 from llmvitals.merge import closer as settle
-from llmvitals.merge import stage as stage_module
 from llmvitals.record.alert import Alert
-from llmvitals.record.log import Message, Topic
+from llmvitals.record.log import Topic
 from llmvitals.window import FOREVER
 
 ONE = vitals(calls=1)
@@ -197,10 +209,14 @@ def test_a_restart_from_a_fuzzy_checkpoint_ends_with_the_same_points_and_alerts(
     planned = plan(buckets=16, rounds=8)
     whole = merge(planned).apply(records)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (settle, stage_module):
-            patch.setattr(module, "STRETCH", 1)
+        small_pieces(patch)
         straight = merge(planned).apply(records)
-        out = disturbed(records, planned, data)
+        out = disturbed(
+            records,
+            partial(merge, planned),
+            lambda: data.draw(st.integers(1, 3)),
+            lambda: data.draw(st.sampled_from(["go on", "go on", "checkpoint", "crash", "torn"])),
+        )
     assert stored(out) == stored(straight)
     assert alerts(out) == alerts(straight) == alerts(whole)
     assert contents(straight) == contents(whole)
@@ -219,8 +235,7 @@ def test_what_an_open_pane_has_told_is_not_told_again_when_panes_close_in_pieces
 
 def test_a_checkpoint_within_a_frame_knows_which_buckets_have_it(monkeypatch):
     """Also of a frame that closes what it brings: else the buckets that have it would count it twice."""
-    monkeypatch.setattr(settle, "STRETCH", 1)
-    monkeypatch.setattr(stage_module, "STRETCH", 1)
+    small_pieces(monkeypatch)
     brought = [entry(pane, ONE, "team", team) for team in TEAMS for pane in (0, 1)]
     records = log([frame(0, 1, *brought, floor=2, of=1), frame(0, 2, floor=6, of=1)])
     straight = list(merge(plan(buckets=4)).pieces(records))
@@ -235,29 +250,6 @@ def test_a_checkpoint_within_a_frame_knows_which_buckets_have_it(monkeypatch):
 
 def alerts(messages):
     return {message for message in messages if message.topic is Topic.ALERTS}
-
-
-def disturbed(records, planned, data):
-    """What is sent when it dies again and again, also within what one frame brings about."""
-    parts: dict[str, bytes] = {}
-    stage, out, durable = merge(planned), [], []
-    work: Iterator[list[Message]] = iter(())
-    last = records[-1].offset
-    while True:
-        messages = next(work, None)
-        if messages is None:
-            if stage.next > last:
-                return out
-            work = stage.pieces(records[stage.next : stage.next + data.draw(st.integers(1, 3))])
-            continue
-        out += messages
-        what = data.draw(st.sampled_from(["go on", "go on", "checkpoint", "crash", "torn"]))
-        if what in ("checkpoint", "torn"):  # torn: it dies before the last part, the manifest, is written
-            written = list(stage.snapshot().parts.items())
-            parts.update(written[: None if what == "checkpoint" else -1])
-            durable = list(out)
-        if what in ("crash", "torn"):
-            stage, out, work = merge(planned, parts), list(durable), iter(())
 
 
 def test_a_clean_stop_replays_nothing_and_forgets_nothing():

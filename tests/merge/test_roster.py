@@ -6,7 +6,7 @@ import dataclasses
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +17,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as replaced
 
 import world
-from frames import FIRST, PANE, SECOND, VIEWS, entry, frame, log, stored, vitals
+from frames import FIRST, PANE, SECOND, VIEWS, disturbed, entry, frame, log, small_pieces, stored, vitals
 from llmvitals.cli.doctor import examine
 from llmvitals.errors import StateLost
 from llmvitals.merge import Limits, Merge, MergePlan, roster
-from llmvitals.merge import closer as settle
-from llmvitals.merge import stage as stage_module
 from llmvitals.merge.roster import share
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Entry, Frame, shard_of
@@ -237,8 +235,7 @@ def unique(entries: list[Entry]) -> list[Entry]:
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of one pane, and a part of the names for every few changes."""
     monkeypatch.setattr(roster, "DELTA", 5)
-    for module in (settle, stage_module):
-        monkeypatch.setattr(module, "STRETCH", 1)
+    small_pieces(monkeypatch)
 
 
 @pytest.mark.usefixtures("_small")
@@ -249,8 +246,8 @@ def test_a_restart_at_any_point_gives_the_same_and_totals_are_exact(seed, most):
     records, dice = flood(seed), random.Random(seed)
     straight = stored(merge(plan(most, buckets=8, rounds=4)).apply(records))
     want = stored(merge(plan(10**6)).apply(records))
-    assert stored(disturbed(records, [most], dice)) == straight
-    changed = stored(disturbed(records, range(1, 9), dice))
+    assert stored(restarted(records, [most], dice)) == straight
+    changed = stored(restarted(records, range(1, 9), dice))
     for found in (straight, changed):
         assert totals(found) == totals(want)
 
@@ -265,40 +262,27 @@ def totals(found: dict[Any, Any]) -> dict[Any, Counter[str]]:
     return sums
 
 
-def disturbed(records: list[Logged], limits: Sequence[int], dice: random.Random) -> list[Message]:
-    """What is sent when it dies again and again, within frames and within the writing of checkpoints.
+def restarted(records: list[Logged], limits: Sequence[int], dice: random.Random) -> list[Message]:
+    """What is sent when it dies again and again.
 
     limits: one of them holds, and another from a restart on that comes after a checkpoint.
     """
-    parts: dict[str, bytes] = {}
     most = dice.choice(limits)
 
-    def start() -> Merge:
+    def start(parts: dict[str, bytes]) -> Merge:
         """A checkpoint is written when a shard is taken over, before anything is applied."""
         stage = merge(plan(most, buckets=8, rounds=4), parts)
         parts.update(stage.snapshot().parts)
         return stage
 
-    stage, out, durable = start(), list[Message](), list[Message]()
-    work: Iterator[list[Message]] = iter(())
-    last = records[-1].offset
-    while True:
-        messages = next(work, None)
-        if messages is None:
-            if stage.next > last:
-                return out
-            work = stage.pieces(records[stage.next : stage.next + dice.randint(1, 6)])
-            continue
-        out += messages
-        what = dice.choices(["go on", "checkpoint", "crash", "torn", "changed"], [40, 12, 2, 2, 1])[0]
-        if what in ("checkpoint", "torn", "changed"):
-            written = list(stage.snapshot().parts.items())
-            assert written[-1][0] == MANIFEST
-            parts.update(written[: -1 if what == "torn" else None])
-            durable = list(out)
-        if what in ("crash", "torn", "changed"):
-            most = dice.choice(limits) if what == "changed" else most
-            stage, out, work = start(), list(durable), iter(())
+    def what() -> str:
+        nonlocal most
+        found = dice.choices(["go on", "checkpoint", "crash", "torn", "restart"], [40, 12, 2, 2, 1])[0]
+        if found == "restart":
+            most = dice.choice(limits)
+        return found
+
+    return disturbed(records, start, lambda: dice.randint(1, 6), what)
 
 
 @settings(deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))
@@ -310,8 +294,7 @@ def test_lives_full_of_crashes_end_like_undisturbed_ones(rnd, most):
         patch.setattr(world, "MERGE", replace(world.MERGE, limits=limits, shards=1))
         patch.setattr(roster, "share", lambda most, shards: most)
         patch.setattr(roster, "DELTA", 1)
-        for module in (settle, stage_module):
-            patch.setattr(module, "STRETCH", 1)
+        small_pieces(patch)
         ended = run(rnd, 120)
         sums: Counter[Any] = Counter()
         for shard in ended.shards:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from frames import alerts
 from llmvitals.metrics.amount import NANO
 from llmvitals.metrics.metric import SECONDS, Metric
 from llmvitals.metrics.quantity import amount
 from llmvitals.metrics.registry import METRICS
 from llmvitals.pipeline import Pipeline
-from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings
@@ -95,8 +95,7 @@ def value_of(name: str, vitals: dict[str, int]) -> float:
 def test_a_registered_metric_is_watched_by_a_threshold_and_shown_with_its_unit(
     name: str, messages: list[Message]
 ):
-    alerts = [Alert.decode(m.value or b"") for m in messages if m.topic is Topic.ALERTS]
-    first = alerts[0]
+    first = alerts(messages)[0]
     assert first.status == "firing"
     assert (first.metric, first.unit) == (name, TOYS[name].unit)
     assert {"tokens": " tokens", "usd": "$", "ms": "ms"}[first.unit] in amount(first.value, first.unit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -93,18 +94,13 @@ async def slack() -> AsyncIterator[FakeSlack]:
 @pytest.fixture
 async def beside(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     """A world with Slack and this notifier."""
-    worlds: list[World] = []
+    async with AsyncExitStack() as stack:
 
-    async def start(notifier: Notifier) -> World:
-        monkeypatch.setitem(NOTIFIERS, "toy", lambda settings, limits: (notifier, "the default"))
-        world = World(slack)
-        await world.start()
-        worlds.append(world)
-        return world
+        async def start(notifier: Notifier) -> World:
+            monkeypatch.setitem(NOTIFIERS, "toy", lambda settings, limits: (notifier, "the default"))
+            return await stack.enter_async_context(World(slack))
 
-    yield start
-    for world in worlds:
-        await world.desk.stop()
+        yield start
 
 
 def kept(world: World) -> Incident:
@@ -265,9 +261,8 @@ async def test_records_of_a_version_with_one_place_go_on_editing_the_same_messag
         "type": "alert", "alert": msgspec.to_builtins(case.alert), "fresh": True, "group": case.group, "incident": incident.id,
         "told": ["firing", "50%", ""],
     }  # fmt: skip
-    await world.desk.stop()
+    await world.stop()
     world.incidents = {incident.key: json.dumps(former).encode(), case.key: json.dumps(told).encode()}
-    world.desk = world.made()
     await world.start()
     world.now += MINUTE
     await world.say(alert("search", "resolved", level="50%", at=world.now))
@@ -275,4 +270,4 @@ async def test_records_of_a_version_with_one_place_go_on_editing_the_same_messag
     assert len(slack.messages) == 1
     assert "Resolved" in message.text
     assert [text.rpartition("> ")[2] for text in message.thread] == ["resolved after 1 min"]
-    await world.desk.stop()
+    await world.stop()

@@ -23,11 +23,13 @@ from llmvitals.metrics.quantity import amount, percent, span
 from llmvitals.notify.figure import sparkline
 from llmvitals.notify.message import notice
 from llmvitals.notify.slack.actions import actions
+from llmvitals.notify.slack.approval import button
 from llmvitals.notify.slack.blocks import blocks, fallback
+from llmvitals.notify.slack.chart import chart
 from llmvitals.notify.slack.limits import problems
 from llmvitals.notify.slack.send_test import NOTE
 from llmvitals.notify.terminal import draw
-from llmvitals.record.alert import Alert, Heavy, Unit
+from llmvitals.record.alert import Alert, Heavy, Outlook, Unit
 from llmvitals.record.matcher import Matcher
 from llmvitals.record.message_state import MessageState, Muted
 from llmvitals.settings import Settings
@@ -41,7 +43,10 @@ UPDATE = "UPDATE_SNAPSHOTS" in os.environ
 
 def sent(card: MessageState) -> dict[str, Any]:
     said = notice(card, trace_url=TRACES)
-    return {"text": fallback(said), "blocks": blocks(said, actions=actions(card))}
+    return {
+        "text": fallback(said),
+        "blocks": blocks(said, actions=actions(card, button(card)), charts=chart(card)),
+    }
 
 
 def webhook(card: MessageState) -> dict[str, Any]:
@@ -89,16 +94,16 @@ def test_the_most_important_comes_first() -> None:
     """On a phone at night: what, how bad, whether calls are blocked, where, since when, and only then why."""
     text = shown(CARDS["budget_blocked"])
     order = [
-        "Critical: TeamMonthlyBudget", "$2,084.20 of $2,000 · 104 %", "Calls are blocked until <!date^", "search",
-        "Since <!date^", "Overspent by $84.20", "Why: +$160 an hour", "user `alice`", "4bf92f35", "Runbook", "incident",
+        "search is blocked: all of its monthly budget is used", "critical · TeamMonthlyBudget",
+        "$2,084.20 of $2,000 · 104 % · 30 d left", "Calls are blocked until <!date^", "team `search`", "Since <!date^", "Overspent by $84.20", "Why: +$160 an hour", "user `alice`", "4bf92f35", "Runbook", "incident",
     ]  # fmt: skip
     assert [text.index(one) for one in order] == sorted(text.index(one) for one in order)
 
 
 def test_a_notification_says_it_in_one_line() -> None:
     assert sent(CARDS["outage"])["text"] == (
-        "🔴 Critical: ProviderOutage · Error rate 83 % · limit 50 % · major · provider openai · "
-        "since 2025-01-01 12:00 UTC"
+        "🔴 Major outage of openai · 83 % · limit 50 % · major · critical · ProviderOutage · Error rate, 5m · "
+        "provider openai · since <!date^1735732800^{date_short_pretty} {time}|2025-01-01 12:00 UTC>"
     )
 
 
@@ -160,7 +165,7 @@ def test_why_an_alert_ended_is_said() -> None:
 def test_who_looks_after_it_and_why_nothing_is_told_is_on_top() -> None:
     card = replace(CARDS["latency"], acknowledged=("A<nn>", NOON), unheard=(Muted("silenced by Ben"),))
     said = blocks(notice(card))[1]
-    assert [element["text"] for element in said["elements"]] == [
+    assert [element["text"] for element in said["elements"][1:]] == [
         "👀 Acknowledged by A&lt;nn&gt;, <!date^1735732800^{date_short_pretty} {time}|2025-01-01 12:00 UTC>",
         "🔕 Silenced by Ben",
     ]
@@ -316,6 +321,35 @@ def test_only_a_web_address_becomes_a_link(url: str) -> None:
     assert notice(MessageState.alone(alert(annotations={"runbook_url": url}))).link == ""
 
 
+BOARD = "https://g.example/d/llm?var-app={app}&rule={rule}&from={from}&to={to}&team={team}"
+
+
+def test_a_dashboard_shows_the_series_and_the_time_of_the_incident() -> None:
+    evil = threshold(labels={"app": "a&b=<c>|/../?x"}, at=NOON + HOUR)
+    link = notice(MessageState.alone(evil), dashboard_url=BOARD).dashboard
+    begin, end = NOON // 1_000 - 3_600_000, NOON // 1_000 + 3_600_000 + 900_000
+    place = "a%26b%3D%3Cc%3E%7C%2F..%2F%3Fx"
+    assert link == f"https://g.example/d/llm?var-app={place}&rule=SlowAnswers&from={begin}&to={end}&team="
+    text = json.dumps(blocks(notice(MessageState.alone(evil), dashboard_url=BOARD)))
+    assert "|Dashboard>" in text
+    several = notice(group(3), dashboard_url=BOARD).dashboard
+    assert "var-app=&rule=SlowAnswers" in several
+    assert notice(CARDS["latency"]).dashboard == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://{app}.x.example/", "https://x.example{app}", "ftp://x.example/{app}", "https://x.example/{app",
+        "https://x.example/{}", "https://x.example/{a b}", "https://x.example/|{app}", "https://me:secret@x.example/",
+    ],
+)  # fmt: skip
+def test_a_dashboard_that_could_lead_elsewhere_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="dashboard_url"):
+        Settings(dashboard_url=url)
+    assert Settings(dashboard_url=BOARD).dashboard_url == BOARD
+
+
 def test_a_web_address_cannot_leave_its_link() -> None:
     said = notice(
         MessageState.alone(alert(annotations={"runbook_url": "https://x.example/a|b> <!channel>`"}))
@@ -332,6 +366,9 @@ hostile = st.text(
     max_size=400,
 )
 long = st.one_of(hostile, st.builds(lambda text, n: text * n, hostile, st.integers(1, 50)))
+said_times = st.lists(
+    st.sampled_from(["since 11:45 UTC", "Mon 09:00 UTC", "3 Jan 2025 at 04:58 UTC", "<&"])
+).map(" ".join)
 units = st.sampled_from(get_args(Unit))
 times = st.integers(-(2**63), 2**63 - 1)
 numbers = st.floats(allow_nan=True, allow_infinity=True)
@@ -342,13 +379,18 @@ alerts = st.builds(
     labels=st.dictionaries(hostile, long, max_size=15), metric=long, unit=units, value=numbers, limit=numbers,
     level=long, window=long, since=times, at=times, until=st.none() | times, summary=long,
     annotations=st.fixed_dictionaries({}, optional={"runbook_url": long | hostile.map("https://x.example/".__add__)}),
-    notify=st.just({}), facet=st.sampled_from(["", "burn", "forecast"]), note=long, cause=long,
+    notify=st.just({}), facet=st.sampled_from(["", "burn", "forecast"]), note=long | said_times, cause=long | said_times,
     ends=st.none() | times, verdict=st.sampled_from(["", "warn", "block"]) | hostile,
     trend=st.lists(numbers, max_size=30),
     heaviest=st.lists(
         st.builds(Heavy, kind=hostile, name=long, calls=times, cost_nano=times, tokens=times), max_size=7
     ),
-    exemplars=st.lists(long, max_size=8),
+    exemplars=st.lists(long, max_size=8), peak=st.none() | numbers,
+    outlook=st.none() | st.builds(
+        Outlook, rate=st.none() | numbers, window=long, expected=st.none() | numbers, low=st.none() | numbers,
+        high=st.none() | numbers, exhausted=st.none() | times, chance=st.none() | numbers,
+    ),
+    unpriced=st.none() | st.tuples(times, times),
 )  # fmt: skip
 
 OURS = re.compile(
@@ -367,7 +409,8 @@ def cards(draw: st.DrawFn) -> MessageState:
         incident=draw(long), status=told[0].status, alerts=tuple(told),
         firing=draw(st.integers(0, len(told) + extra)), total=len(told) + extra, since=draw(times),
         until=draw(st.none() | times), acknowledged=draw(st.none() | st.tuples(long, times)), unheard=tuple(draw(st.lists(st.builds(Muted, long, st.none() | times), max_size=2))),
-        digest=draw(st.booleans()), again=draw(st.none() | times),
+        muted=frozenset(draw(st.lists(st.sampled_from([a.episode for a in told]), max_size=2))),
+        blocked=draw(st.none() | st.integers(0, 10**9)), digest=draw(st.booleans()), again=draw(st.none() | times),
         matchers=tuple(draw(st.lists(st.builds(Matcher, hostile, st.just("="), hostile), max_size=4))),
     )  # fmt: skip
 
@@ -388,8 +431,8 @@ def inert(text: str) -> None:
 @given(cards(), st.sampled_from(["", TRACES, "https://x.example/?q={trace_id}&b"]))
 def test_no_card_is_refused_or_inert_no_more(card: MessageState, trace_url: str) -> None:
     """Whatever is in it: within Slack's limits, and nothing in it that Slack would act on."""
-    said = notice(card, trace_url=trace_url)
-    drawn = blocks(said, actions=actions(card))
+    said = notice(card, trace_url=trace_url, dashboard_url=BOARD)
+    drawn = blocks(said, actions=actions(card, button(card)), charts=chart(card))
     assert problems(drawn) == []
     for text in (fallback(said), *_texts(drawn)):
         inert(text)
@@ -404,7 +447,7 @@ def test_the_longest_card_fits(char: str, number: int) -> None:
     long = char * 3_000
     one = alert(
         rule=long, kind="threshold", metric=long, window=long, level=long, summary=long, note=long + "n",
-        cause=long, verdict="block", ends=NOON, value=-1.5e300, limit=2.5e300, severity=long,
+        cause=long, verdict="block", ends=NOON, trend=[1.5e300, -2.5e300] * 15, peak=7e300, value=-1.5e300, limit=2.5e300, severity=long,
         labels={f"{n}{long}": f"{n}{long}" for n in range(12)}, exemplars=[f"{n}{long}" for n in range(5)],
         annotations={"summary": long, "runbook_url": f"https://x.example/?{'&' * 190}"},
         heaviest=[Heavy(kind=long, name=long, calls=10**12, cost_nano=10**18, tokens=1)] * 3,
@@ -424,7 +467,9 @@ def test_the_longest_card_fits(char: str, number: int) -> None:
         again=NOON + HOUR,
     )
     drawn = blocks(
-        notice(card, trace_url=f"https://t.example/{{trace_id}}?{'&' * 60}"), actions=actions(card)
+        notice(card, trace_url=f"https://t.example/{{trace_id}}?{'&' * 60}", dashboard_url=BOARD),
+        actions=actions(card),
+        charts=chart(card),
     )
     assert problems(drawn) == []
     assert len(drawn) >= 5
@@ -455,7 +500,8 @@ def test_a_terminal_shows_the_message_and_not_its_markup() -> None:
     )
     Console(file=shown, width=120, force_terminal=False).print(draw(said, "#alerts"))
     for text in (
-        "Critical: TeamMonthlyBudget", "$1,284.20 of $2,000 · 64 %", "▁█", "Calls are blocked",
+        "[bold]search[/bold] :smile: is blocked", "critical · TeamMonthlyBudget", "$1,284.20 of $2,000 · 64 %",
+        "$1 ▁█ $2", "Calls are blocked",
         "[bold]search[/bold] :smile:", "Top spenders, last 20 min", "user alice · $212.10 · 1,203 calls",
         "2025-01-01 12:00 UTC", "call-17", "https://wiki.example/budgets", "#alerts",
     ):  # fmt: skip

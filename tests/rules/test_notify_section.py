@@ -59,6 +59,22 @@ def test_the_section_is_read_whole(tmp_path):
     )  # fmt: skip
 
 
+def test_a_route_has_its_own_mentions_and_thread(tmp_path):
+    text = """notify:
+  thread: false
+  routes:
+  - {match: [severity=critical], thread: true, mention: ["<!here>", S0123456789, U0123456789]}
+  - {match: [severity=info]}
+"""
+    found, warnings = routing(tmp_path, text)
+    assert warnings == ()
+    assert [(route.thread, route.mention) for route in found.routes] == [
+        (True, ("<!here>", "S0123456789", "U0123456789")),
+        (False, ()),
+        (False, ()),
+    ]
+
+
 def test_without_a_section_nothing_waits(tmp_path):
     (tmp_path / "rules.yaml").write_text(RULES)
     assert load_engine(tmp_path, PANE).rules.routing == Routing()

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from frames import alerts
 from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
-from llmvitals.record.log import Logged, Topic
+from llmvitals.record.log import Logged
 from llmvitals.settings import Settings
 
 SECOND, MINUTE, HOUR = 1_000_000, 60_000_000, 3_600_000_000
@@ -50,7 +51,7 @@ def worker_alerts(settings: Settings, parts: Sequence[Sequence[Logged]]) -> list
     ]
     frames += [message for stage in stages for message in stage.finish()]
     said = merge.apply([Logged(offset, 0, frame.value) for offset, frame in enumerate(frames)])
-    return [Alert.decode(one.value or b"") for one in said if one.topic is Topic.ALERTS]
+    return alerts(said)
 
 
 def evaluate(

@@ -30,6 +30,8 @@ a { color: #1264a3; text-decoration: none; }
 .button { border: 1px solid #b9b9bb; border-radius: 9px; padding: 6px 12px; font-weight: bold; font-size: 15px; }
 .primary { background: #007a5a; border-color: #007a5a; color: #fff; }
 .menu::after { content: " ▾"; color: #616061; }
+.chart { border: 1px solid #ddd; border-radius: 8px; padding: 8px 10px; margin: 6px 0; font-size: 14px; }
+.chart svg { display: block; }
 .thread { margin-top: 8px; padding-left: 10px; border-left: 2px solid #ddd; }
 """
 
@@ -76,10 +78,38 @@ def drawn(block: Json) -> str:
             return "".join(f'<div class="section">{_text(text)}</div>' for text in texts)
         case "context":
             return f'<div class="context">{"<br>".join(map(_text, block["elements"]))}</div>'
+        case "data_visualization":
+            return _chart(block)
         case "actions":
             return f'<div class="actions">{"".join(map(_element, block["elements"]))}</div>'
         case _:
             return "<hr>"
+
+
+COLOURS = ("#1264a3", "#e01e5a")
+
+
+def _chart(block: Json) -> str:
+    """A line chart, roughly as Slack draws it."""
+    series = block["chart"]["series"]
+    every = [point["value"] for one in series for point in one["data"]]
+    top = max(*every, 0.0) or 1.0
+    lines, legend = [], []
+    for one, colour in zip(series, COLOURS, strict=False):
+        last = max(len(one["data"]) - 1, 1)
+        points = " ".join(
+            f"{10 + 290 * n / last:.0f},{100 - 90 * point['value'] / top:.0f}"
+            for n, point in enumerate(one["data"])
+        )
+        lines.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        legend.append(f'<span style="color:{colour}">● {html.escape(one["name"])}</span>')
+    axes = block["chart"]["axis_config"]
+    below = html.escape(f"{axes.get('y_label', '')}, {axes.get('x_label', '')}")
+    return (
+        f'<div class="chart"><b>{html.escape(block["title"])}</b><svg width="310" height="106">'
+        '<line x1="10" y1="100" x2="300" y2="100" stroke="#ddd"/>'
+        f'{"".join(lines)}</svg><div class="context">{" ".join(legend)} · {below}</div></div>'
+    )
 
 
 def message(text: str, blocks: list[Json], *, when: str = "1:00 PM") -> str:

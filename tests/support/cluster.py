@@ -15,14 +15,14 @@ import urllib.request
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
 from llmvitals import topics
 from llmvitals.settings import Settings
-from waiting import deadline
+from waiting import deadline, until
 
 PORTS = {"combine": 0, "merge": 1, "sink": 2, "score": 3}
 
@@ -68,6 +68,18 @@ class Worker:
         self.process.terminate()
         return self.process.wait(deadline(timeout))
 
+    async def ready(self, seconds: float = 60) -> None:
+        await asyncio.to_thread(
+            until,
+            lambda: self.metric("llmvitals_ready") == 1,
+            seconds,
+            lambda: f"it is not ready: {self.reasons()}\n{self.text()}",
+        )
+
+    async def ends(self, seconds: float) -> int:
+        """Its exit code, when it ends by itself."""
+        return await asyncio.to_thread(self.process.wait, deadline(seconds))
+
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over the labels not given; 0 while the worker does not answer."""
         try:
@@ -98,13 +110,20 @@ class Worker:
 
 
 class Cluster:
-    """Topics of one test and the workers on them."""
+    """Topics of one test and the workers on them: `async with` creates the topics, and kills what is left."""
 
     def __init__(self, brokers: str, prefix: str, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.values = {"brokers": brokers, "topic_prefix": prefix, "group": prefix, "session_timeout": "6s",
                        "alerts": str(folder / "no-rules"), **settings}  # fmt: skip
         self.workers: list[Worker] = []
+
+    async def __aenter__(self) -> Self:
+        await self.apply_topics()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.close)
 
     @property
     def settings(self) -> Settings:

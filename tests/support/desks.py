@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from llmvitals.alerting import incident_sink
 from llmvitals.incidents import IncidentSink
@@ -62,7 +62,10 @@ class World:
     """Topics, Slack, a clock, and the desk that is at work.
 
     incidents, silences, marks: the compacted topics, key → value. points: every point written.
+    `start` makes the desk of settings, routing, notifiers and meters as they are then.
     """
+
+    desk: IncidentSink
 
     def __init__(self, slack: FakeSlack, routing: Routing | None = None, **settings: Any) -> None:
         self.slack, self.routing, self.now = slack, routing, NOW
@@ -76,7 +79,13 @@ class World:
         self.news: list[Logged] = []
         self.notifiers: list[Notifier] = []
         self.meters: Meters | None = None
-        self.desk = self.made()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     def made(self) -> IncidentSink:
         limits = RateLimits(
@@ -98,15 +107,18 @@ class World:
 
     async def start(self) -> None:
         history = [Logged(n, 0, value, key) for n, (key, value) in enumerate(self.incidents.items())]
+        self.desk = self.made()
         await self.desk.start(history)
         self.news.clear()
         beside = self.silences | self.marks
         self.desk.hear([Logged(n, 0, value, key) for n, (key, value) in enumerate(beside.items())])
 
+    async def stop(self) -> None:
+        await self.desk.stop()
+
     async def restart(self) -> None:
         """The process was killed: what was not written is lost."""
-        await self.desk.stop()
-        self.desk = self.made()
+        await self.stop()
         await self.start()
 
     def keep(self, messages: list[Message]) -> None:

@@ -15,6 +15,8 @@ from oracle import FIELDS, VIEWS, Logs
 from waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cluster import Worker
     from llmvitals.local.influx import InfluxBucket
 
@@ -24,10 +26,16 @@ START = 1_790_000_000_000_000 // (24 * HOUR) * 24 * HOUR + 10 * HOUR
 """A morning before today, so that Kafka's time stamps are later than the calls'."""
 
 
-async def publish(cluster: Cluster, logs: Logs, share: tuple[float, float] = (0.0, 1.0)) -> None:
-    """A span of every partition's log, the partitions one after the other in a random order."""
-    partitions = list(logs.records)
-    random.Random(logs.start).shuffle(partitions)
+async def publish(
+    cluster: Cluster,
+    logs: Logs,
+    share: tuple[float, float] = (0.0, 1.0),
+    partitions: Iterable[int] | None = None,
+) -> None:
+    """A span of these partitions' logs, one after the other; without `partitions`, of all in a random order."""
+    if partitions is None:
+        partitions = list(logs.records)
+        random.Random(logs.start).shuffle(partitions)
     for partition in partitions:
         log = logs.records[partition]
         part = log[round(share[0] * len(log)) : round(share[1] * len(log))]

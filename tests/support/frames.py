@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
+import pytest
 
+from llmvitals.merge import Merge, closer, stage
+from llmvitals.record.alert import Alert
+from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Entry, Frame, LateEntry
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.view import View
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch import counters, quantiles
+from llmvitals.window import NEVER
 
 SECOND = 1_000_000
 PANE = 10 * SECOND
@@ -57,6 +62,62 @@ def frame(
     return Frame(f"calls/{source}", {"calls": of}, 0, 1, floor, version, PANE, entries, tuple(late))
 
 
+def small_pieces(patch: pytest.MonkeyPatch) -> None:
+    """Every bucket, and within it every pane, is a piece of its own."""
+    for module in (closer, stage):
+        patch.setattr(module, "STRETCH", 1)
+
+
+def first_open(frames: Iterable[Frame]) -> dict[int, int]:
+    """Partition of the calls → the lowest pane that was open in a shard when it was first told of it.
+
+    frames: the shard's, in their order.
+    """
+    floors, found, low = dict[int, int](), dict[int, int](), NEVER
+    for each in frames:
+        topic, _, source = each.source.rpartition("/")
+        number = int(source)
+        for partition in range(max(each.sources[topic], number + 1)):
+            found.setdefault(partition, low)
+        floors[number] = max(floors.get(number, NEVER), each.floor)
+        low = max(low, min(floors.get(partition, NEVER) for partition in found))
+    return found
+
+
+def disturbed(
+    records: list[Logged],
+    start: Callable[[dict[str, bytes]], Merge],
+    some: Callable[[], int],
+    what: Callable[[], str],
+) -> list[Message]:
+    """What is sent when merge dies again and again, within frames and within the writing of checkpoints.
+
+    start: merge with the parts of a checkpoint, to which it may add. some: how many records it takes next.
+    what: what happens after a piece: "go on", "checkpoint", "crash", "torn" (it dies before the last part,
+    the manifest, is written) or "restart" (it dies after a checkpoint).
+    """
+    parts: dict[str, bytes] = {}
+    merge, out, durable = start(parts), list[Message](), list[Message]()
+    work: Iterator[list[Message]] = iter(())
+    last = records[-1].offset
+    while True:
+        messages = next(work, None)
+        if messages is None:
+            if merge.next > last:
+                return out
+            work = merge.pieces(records[merge.next : merge.next + some()])
+            continue
+        out += messages
+        happens = what()
+        if happens in ("checkpoint", "torn", "restart"):
+            written = list(merge.snapshot().parts.items())
+            assert written[-1][0] == MANIFEST
+            parts.update(written[: -1 if happens == "torn" else None])
+            durable = list(out)
+        if happens in ("crash", "torn", "restart"):
+            merge, out, work = start(parts), list(durable), iter(())
+
+
 def log(frames: Iterable[Frame], start: int = 0) -> list[Logged]:
     return [Logged(offset, 0, each.encode()) for offset, each in enumerate(frames, start)]
 
@@ -86,6 +147,12 @@ def stored(messages: Iterable[Message], into: dict[Place, Point] | None = None) 
 def contents(messages: Iterable[Message]) -> dict[Place, tuple[object, object]]:
     """What a store holds in the end, but for how far it was counted when it was last said."""
     return {place: (point.counts, point.measures) for place, point in stored(messages).items()}
+
+
+def alerts(messages: Iterable[Message]) -> list[Alert]:
+    """The changes of alerts among messages, in their order."""
+    found = [Alert.decode(message.value or b"") for message in messages if message.topic is Topic.ALERTS]
+    return [alert for alert in found if not alert.update]
 
 
 def calls(messages: Iterable[Message]) -> dict[tuple[str, int], int]:

@@ -12,10 +12,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from frames import alerts
 from llmvitals.merge import Merge
 from llmvitals.pipeline import Pipeline
-from llmvitals.record.alert import Alert
-from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.record.log import Logged, Message
 from llmvitals.settings import Settings
 
 SECOND = 1_000_000
@@ -78,11 +78,6 @@ def frames(pipeline: Pipeline, calls: Iterable[Call], cut: Callable[[], int]) ->
 
 def merging(pipeline: Pipeline, parts: dict[str, bytes] | None = None) -> Merge:
     return pipeline.merging("partials", 0, parts=parts or {}, beginning=0, sources={})
-
-
-def alerts(messages: Iterable[Message]) -> list[Alert]:
-    found = [Alert.decode(m.value or b"") for m in messages if m.topic is Topic.ALERTS]
-    return [alert for alert in found if not alert.update]
 
 
 def disturbed(pipeline: Pipeline, records: list[Logged], dice: Random) -> list[Message]:

@@ -8,10 +8,11 @@ from typing import Any
 from msgspec import structs
 
 from llmvitals.notify.slack.thread import drawn
-from llmvitals.record.alert import Alert, Heavy
+from llmvitals.record.alert import Alert, Heavy, Outlook
 from llmvitals.record.change import CallsRequested, Reply, changes
 from llmvitals.record.matcher import Matcher
 from llmvitals.record.message_state import MessageState, Muted
+from llmvitals.record.verdict import Gate
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -40,6 +41,7 @@ def alert(**changes: Any) -> Alert:
         "at": NOON,
         "summary": "search has used 64 % of $2,000",
         "annotations": {"runbook_url": "https://wiki.example/budgets?team=search&page=1"},
+        "gate": Gate({"team": "search"}),
         "heaviest": [
             Heavy(kind="user", name="alice", calls=1203, cost_nano=212_100_000_000, tokens=3_400_000),
             Heavy(kind="model", name="gpt-5", calls=900, cost_nano=98_500_000_000, tokens=950),
@@ -79,7 +81,7 @@ def group(number: int, **changes: Any) -> MessageState:
     )
     alerts = tuple(
         threshold(
-            episode=f"slow-{n}", labels={"app": apps[n % 12], "model": "gpt-5", "environment": "prod"},
+            episode=f"slow-{n}", fingerprint=f"slow-{n}", labels={"app": apps[n % 12], "model": "gpt-5", "environment": "prod"},
             value=4_100.0 + 390 * (12 - n % 12), since=NOON + n * MINUTE, at=NOON + n * MINUTE,
             cause="+1.9 s a call against the hour before: 88 % from longer answers in answer@v7",
         )
@@ -96,10 +98,11 @@ def digest() -> MessageState:
     teams = ("search", "chat", "sales", "legal", "ops")
     alerts = tuple(
         alert(
-            rule="UserDailyBudget", episode=f"d{n}", labels={"user": f"user-{n:03}", "team": teams[n % 5]},
-            value=25.0 + n, limit=25.0, level="100%", window="day", since=NOON + n * SECOND,
+            rule="UserDailyBudget", episode=f"d{n}", fingerprint=f"d{n}",
+            labels={"user": f"user-{n:03}", "team": teams[n % 5]}, value=25.0 + n, limit=25.0, level="100%",
+            window="day", since=NOON + n * SECOND, ends=NOON + 12 * HOUR,
         ) if n % 3 else threshold(
-            episode=f"d{n}", labels={"app": teams[n % 5], "model": "gpt-5"}, severity="critical",
+            episode=f"d{n}", fingerprint=f"d{n}", labels={"app": teams[n % 5], "model": "gpt-5"}, severity="critical",
             since=NOON + n * SECOND, value=4_000.0 + 100 * n,
         )
         for n in range(20)
@@ -112,6 +115,7 @@ def digest() -> MessageState:
         total=40,
         since=NOON,
         digest=True,
+        rules=2,
     )
 
 
@@ -124,11 +128,11 @@ BUDGET = alert(
         "summary": "search has used 96 % of $2,000",
         "runbook_url": "https://wiki.example/budgets?team=search&page=1",
     },
-    note="", trend=[20, 22, 25, 24, 28, 30, 31, 35, 80, 150, 190, 212],
+    outlook=Outlook(rate=1.6, window="1h", exhausted=NOON + 31 * HOUR),
 )  # fmt: skip
 BLOCKED = alert(
     value=2_084.2, level="100%", verdict="block", ends=NOON + 30 * DAY + 11 * HOUR,
-    summary="search has used 104 % of $2,000", note="overspent by $84.20",
+    summary="$2,084.20 of $2,000 per month is used (104 %): team=search", note="overspent by $84.20",
     cause="+$160 an hour against the hour before: 64 % from longer prompts in answer@v7, 31 % from more calls by alice",
 )  # fmt: skip
 LATENCY = threshold(cause="+1.9 s a call against the hour before: 88 % from longer answers in answer@v7")
@@ -150,7 +154,14 @@ CHANGED = threshold(
 def changed(number: int) -> MessageState:
     apps = [alert.labels["app"] for alert in group(number).alerts]
     alerts = tuple(
-        structs.replace(CHANGED, episode=f"changed-{app}", labels={"app": app}, since=NOON, at=NOON)
+        structs.replace(
+            CHANGED,
+            episode=f"changed-{app}",
+            fingerprint=f"changed-{app}",
+            labels={"app": app},
+            since=NOON,
+            at=NOON,
+        )
         for app in apps
     )
     return MessageState(
@@ -159,23 +170,75 @@ def changed(number: int) -> MessageState:
     )  # fmt: skip
 
 
+BURN = said(
+    alert(
+        facet="burn", level="14.4x", value=312.0, ends=NOON + 30 * DAY + 11 * HOUR, episode="burn", since=NOON + HOUR,
+        at=NOON + HOUR, summary="$2,000 per month is spent at 14.4x the even rate: team=search",
+        note="$41.20 within 1 h: at this rate the budget is exhausted in 1 d 16 h, on Fri 3 Jan 2025 at 05:58 CET",
+        cause="+$38 an hour against the hour before: 71 % from more calls by ben, 22 % from a shift to gpt-5",
+        outlook=Outlook(rate=14.8, window="1h", exhausted=NOON + 40 * HOUR + 58 * MINUTE),
+    )
+)  # fmt: skip
+FORECAST = said(
+    alert(
+        facet="forecast", severity="info", level="", value=702.3, ends=NOON + 20 * DAY, episode="forecast",
+        since=NOON + 2 * HOUR, at=NOON + 2 * HOUR, summary="The forecast exceeds $2,000 per month: team=search",
+        note="about $2,310 by Tue 21 Jan 2025 at 13:00 CET, 90 % interval $2,040 to $2,610; chance of overspending 93 % (two weeks of hourly spend)",
+        heaviest=[], exemplars=[], outlook=Outlook(expected=2310, low=2040, high=2610, chance=0.93),
+    )
+)  # fmt: skip
+PERIOD_OVER = structs.replace(
+    BLOCKED, status="resolved", level="100%", value=2_060.0, verdict="", at=BLOCKED.ends or 0, until=BLOCKED.ends,
+    note="overspent by $60", cause="", heaviest=[], exemplars=[],
+)  # fmt: skip
+
+
+def budget_group() -> MessageState:
+    """The thresholds, the burn rate and the forecast of one budget."""
+    ends = BLOCKED.ends
+    alerts = (
+        BLOCKED,
+        structs.replace(BURN, value=2_084.2, outlook=Outlook(rate=14.8, window="1h")),
+        structs.replace(
+            FORECAST,
+            value=2_084.2,
+            ends=ends,
+            outlook=Outlook(expected=2_810, low=2_540, high=3_110, chance=0.99),
+        ),
+    )
+    return MessageState(
+        incident="9c2f11d07ab31e55", status="firing", alerts=alerts, firing=3, total=3, since=NOON, matchers=BLOCKED.itself
+    )  # fmt: skip
+
+
+def blocked_teams() -> MessageState:
+    """Budgets of several teams in one message, one of which is silenced."""
+    teams = ("search", "chat", "sales", "legal", "ops", "docs", "mail", "hr", "notes")
+    alerts = tuple(
+        structs.replace(
+            BLOCKED, episode=team, fingerprint=team, labels={"team": team, "environment": "prod"}, value=2_084.2 - 9 * n,
+            since=NOON + n * MINUTE, at=NOON + n * MINUTE,
+        )
+        for n, team in enumerate(teams)
+    )  # fmt: skip
+    return MessageState(
+        incident="9c2f11d07ab31e55", status="firing", alerts=alerts, firing=8, total=8, since=NOON,
+        matchers=(Matcher("rule", "=", "TeamMonthlyBudget"),), muted=frozenset({"notes"}),
+    )  # fmt: skip
+
+
 CARDS: dict[str, MessageState] = {
     "budget": MessageState.alone(BUDGET),
     "budget_blocked": MessageState.alone(BLOCKED),
-    "burn": MessageState.alone(said(
-        alert(
-            rule="TeamMonthlyBudget", facet="burn", level="14.4x", value=312.0, ends=NOON + 30 * DAY,
-            summary="$2,000 per month burns at 14.4x an even spend: team=search",
-            note="$41.20 within 1 h: at this rate the budget is gone in 1 d 16 h, on 3 January 04:58",
-            cause="+$38 an hour against the hour before: 71 % from more calls by ben, 22 % from a shift to gpt-5",
-        ))),
-    "forecast": MessageState.alone(said(
-        alert(
-            rule="TeamMonthlyBudget", facet="forecast", severity="info", level="", value=702.3,
-            ends=NOON + 20 * DAY, summary="More than $2,000 per month is likely to be spent: team=search",
-            note="about $2,310 by 1 February 00:00, 90 % sure between $2,040 and $2,610; chance to overrun 93 % (two weeks of hourly spend)",
-            heaviest=[], exemplars=[],
-        ))),
+    "budget_group": budget_group(),
+    "budget_many": blocked_teams(),
+    "period_over": MessageState.alone(PERIOD_OVER),
+    "unpriced": MessageState.alone(structs.replace(BUDGET, value=1_012.0, level="50%", unpriced=(1204, 2400), verdict="",
+        annotations={}, summary="$1,012 of $2,000 per month is used (50 %): team=search", outlook=None, cause="")),
+    "burn": MessageState.alone(BURN),
+    "forecast": MessageState.alone(FORECAST),
+    "peak": MessageState.alone(structs.replace(LATENCY, value=3_100.0, peak=9_800.0, at=NOON + 9 * MINUTE,
+        trend=[1_200, 2_400, 6_240, 9_800, 7_000, 3_100])),
     "latency": MessageState.alone(LATENCY),
     "outage": MessageState.alone(
         threshold(
@@ -188,7 +251,7 @@ CARDS: dict[str, MessageState] = {
     "runaway": MessageState.alone(
         threshold(
             rule="RunawaySession", kind="runaway", severity="critical", metric="cost", unit="usd", value=61.2,
-            limit=20.0, level="x3", window="10m", labels={"session": "run-4711", "user": "ben", "app": "agents"},
+            limit=20.0, level="×2", window="10m", labels={"session": "run-4711", "user": "ben", "app": "agents"},
             summary="session=run-4711 called search_flights 412 times within 10m, each time with the same arguments",
             note="called search_flights 412 times within 10m, each time with the same arguments",
             heaviest=[Heavy(kind="tool", name="search_flights#a41f", calls=412, cost_nano=0, tokens=0)],
@@ -199,21 +262,21 @@ CARDS: dict[str, MessageState] = {
         threshold(
             rule="NoCalls", kind="absence", metric="silence", unit="ms", value=1_500_000.0, limit=900_000.0,
             window="15m", labels={"app": "billing-bot"}, exemplars=[], trend=[],
-            summary="No calls for 25 min: app=billing-bot (about 240 were to be expected by the same hours of past weeks)",
-            note="about 240 were to be expected by the same hours of past weeks",
+            summary="No calls for 25 min: app=billing-bot (about 240 calls were expected by the same hours of past weeks)",
+            note="about 240 calls were expected by the same hours of past weeks",
         )
     ),
     "no_data": MessageState.alone(said(
         threshold(
             metric="calls", unit="count", value=3.0, limit=50.0, level="no data", exemplars=[], trend=[],
-            summary="Only 3 of the 50 calls that are needed came within 5m: app=answer, model=gpt-5",
+            summary="SlowAnswers has too few calls: 3 within 5m, 50 are needed: app=answer, model=gpt-5",
         ))),
     "drift": MessageState.alone(
         threshold(
             rule="TopicsDrift", kind="drift", metric="drift", unit="score", value=1.8, limit=1.0, window="16m",
             labels={"app": "support-bot"}, trend=[],
-            summary="Calls are not what they were: app=support-bot (other topics; new are calls like 4bf92f3577b34da6, 00f067aa0ba902b7; missing are calls like a3ce929d0e0e4736)",
-            note="other topics; new are calls like 4bf92f3577b34da6, 00f067aa0ba902b7; missing are calls like a3ce929d0e0e4736",
+            summary="The content of calls has changed: app=support-bot (other topics; new: calls like 4bf92f3577b34da6, 00f067aa0ba902b7; missing: calls like a3ce929d0e0e4736)",
+            note="other topics; new: calls like 4bf92f3577b34da6, 00f067aa0ba902b7; missing: calls like a3ce929d0e0e4736",
         )
     ),
     "canary": MessageState.alone(
@@ -241,13 +304,13 @@ CARDS: dict[str, MessageState] = {
     "silenced": replace(MessageState.alone(LATENCY), unheard=(SILENCED,)),
     "repeated": replace(MessageState.alone(LATENCY), again=NOON + 4 * HOUR),
     "resolved": MessageState.alone(
-        threshold(status="resolved", value=2_900.0, at=NOON + 72 * MINUTE, until=NOON + 72 * MINUTE, trend=[], exemplars=[],
-                  summary="latency_p95 over 5m is 2.9 s, the limit is 4 s: app=answer, model=gpt-5")
+        threshold(status="resolved", value=2_900.0, peak=9_800.0, at=NOON + 72 * MINUTE, until=NOON + 72 * MINUTE, trend=[], exemplars=[],
+                  summary="Latency p95 over 5m is 2.9 s, the limit is 4 s: app=answer, model=gpt-5")
     ),
     "group_resolved": group(
         12, status="resolved", firing=0, until=NOON + 72 * MINUTE,
         alerts=tuple(
-            structs.replace(a, status="resolved", value=2_900.0, at=NOON + (60 + n) * MINUTE, until=NOON + (60 + n) * MINUTE)
+            structs.replace(a, status="resolved", value=2_900.0, trend=[], at=NOON + (60 + n) * MINUTE, until=NOON + (60 + n) * MINUTE)
             for n, a in enumerate(group(12).alerts)
         ),
     ),

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from frames import alerts
 from llmvitals.backtest.replay import SOURCE, Replay
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
-from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.record.log import Logged, Message
 from llmvitals.settings import Settings
 from panes import PANE, SECOND
 
@@ -43,12 +44,6 @@ def stages(folder: Path, *rules: str) -> Replay:
     )
     (folder / "rules.yaml").write_text("groups:\n- name: test\n  rules:\n" + text, encoding="utf-8")
     return Replay(Settings(alerts=folder))
-
-
-def alerts(messages: Iterable[Message]) -> list[Alert]:
-    """Of messages, the alerts."""
-    found = [Alert.decode(each.value or b"") for each in messages if each.topic is Topic.ALERTS]
-    return [alert for alert in found if not alert.update]
 
 
 def replayed(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from frames import Place, stored
+from frames import Place, first_open, stored
 from llmvitals import combine, merge
 from llmvitals.errors import BadCall, Code
 from llmvitals.record.call import Call
@@ -377,11 +377,13 @@ class World:
         """
         sums: dict[Place, Counter[str]] = defaultdict(Counter)
         latencies: dict[Place, list[float]] = defaultdict(list)
-        joined = [first_open(shard) for shard in self.shards]
-        for partition in self.partitions:
+        joined = [
+            first_open(Frame.decode(record.value or b"") for record in shard.log) for shard in self.shards
+        ]
+        for number, partition in enumerate(self.partitions):
             for own, late_there, copy, event in placed(partition):
                 for view, series in (("all", ()), ("app", (event.app,))):
-                    first = joined[shard_of(view, series, SHARDS)][partition.name]
+                    first = joined[shard_of(view, series, SHARDS)][number]
                     pane, late = max(own, first), late_there or own < first
                     self.happened["late by growth"] += own < first
                     for where in places(pane, view, series):
@@ -474,18 +476,3 @@ def places(pane: int, view: str, series: tuple[str, ...]):
     for window, seconds in WINDOWS.items():
         start = (pane * 10 // seconds * seconds * SECOND - 1_700_006_400 * SECOND) // SECOND
         yield "llm_calls", view, window, start, tuple(("app", app) for app in series)
-
-
-def first_open(shard: Shard) -> dict[str, int]:
-    """Partition of the calls → the lowest pane that was open in a shard when it was first told of it."""
-    floors: dict[str, int] = {}
-    found: dict[str, int] = {}
-    low = NEVER
-    for record in shard.log:
-        frame = Frame.decode(record.value or b"")
-        count = max(frame.sources["calls"], int(frame.source.removeprefix("calls/")) + 1)
-        for number in range(count):
-            found.setdefault(f"calls/{number}", low)
-        floors[frame.source] = max(floors.get(frame.source, NEVER), frame.floor)
-        low = max(low, min(floors.get(source, NEVER) for source in found))
-    return found

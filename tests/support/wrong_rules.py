@@ -271,6 +271,10 @@ RULES = {
 NIGHTS = "  mute_times:\n  - {name: nights, days: [mon, tue, wed, thu, fri], from: '22:00', to: '07:00', timezone: Europe/Berlin}\n"
 
 NOTIFY = {
+    "mention of a name": ("notify: {routes: [{match: [severity=info], mention: [§'@ann']}]}", "write the id of a user"),
+    "mention without brackets": ("notify: {routes: [{match: [severity=info], mention: [§here]}]}", 'write "<!here>"'),
+    "mention as a text": ("notify: {routes: [{match: [severity=info], mention: §U0123456789}]}", "write a list"),
+    "thread as a text": ("notify: {thread: §'no'}", "write one of them, without quotes"),
     "a route for nothing": ("notify: {routes: [{match: §[]}]}", "[] does not fit: write at least one"),
     "text": ("notify: §all", "write key: value lines here"),
     "unknown key": ("notify: {§route: []}", "did you mean routes?"),

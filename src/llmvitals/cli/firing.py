@@ -50,7 +50,7 @@ def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
             " · ".join(filter(None, (clean(row["rule"], 80), FACETS.get(row["facet"], row["facet"])))),
             labels,
             figure.value(alerts[row["episode"]]),
-            figure.value(alerts[row["episode"]], peak=True),
+            figure.number(alerts[row["episode"]], row["peak"]),
             figure.bound(alerts[row["episode"]]).removeprefix("limit "),
             moment(row["at"]),
             clean(row["state"], 200),

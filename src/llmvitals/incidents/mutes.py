@@ -84,7 +84,8 @@ class Mutes:
             if self._covers(silence, marks, now):
                 if silence.incident:
                     return Muted(f"silenced by {silence.by} until it is over", by=silence.by)
-                return Muted(f"silenced by {silence.by}", silence.ends, silence.by)
+                lifted = f": {silence.comment}" if silence.kind == "override" and silence.comment else ""
+                return Muted(f"silenced by {silence.by}{lifted}", silence.ends, silence.by)
         if (name := self._routing.muted(self._routing.route(marks), now)) is not None:
             return Muted(f"muted: {name}")
         for inhibition, sources in zip(self._routing.inhibitions, self._sources, strict=True):

@@ -157,7 +157,7 @@ class Sender:
         if todo.again or todo.news:
             self._mark(store, name, again=now if todo.again else 0)
             view, _ = self.look(name, self.delivery.name) or found
-        place = await self._deliver(view, todo)
+        place = await self._deliver(view, todo, route)
         self._remember(store, view, todo, place)
         found = self.look(name, self.delivery.name)
         return FOREVER if found is None else step(*found, self.limits.clock()).due
@@ -175,7 +175,7 @@ class Sender:
         self._mark(store, incident.id, doubt=False, posted=True, place=where, spoke=self.limits.clock())
         self._mark_heard(store, view, news=True)
 
-    async def _deliver(self, view: IncidentView, todo: Step) -> Place | None:
+    async def _deliver(self, view: IncidentView, todo: Step, route: Route) -> Place | None:
         incident, sent = view.incident, view.sent
         replies = view.replies(news=todo.news) if todo.news or todo.answer else []
         notification = Notification(
@@ -186,6 +186,8 @@ class Sender:
             uncertain=incident.id in self.replied and bool(replies),
             moved=todo.moved,
             since=_since(incident),
+            thread=route.thread,
+            mention=() if sent.posted else route.mention,
         )
         place = await self.delivery.deliver(notification)
         if replies:

@@ -220,10 +220,12 @@ class IncidentSink(Sink):
             return None
         mutable = [] if self._mutes.idle else cases
         muted = {case.id: mute for case in mutable if (mute := self._muted(case)) is not None}
-        route, matchers, names = Route(), tuple[Matcher, ...](), self._senders.names
-        if not incident.digest:
-            chief = IncidentView(incident, cases, muted, (), names[0]).state.chief
-            route = self._routing.route(chief.marks)
+        matchers, names = tuple[Matcher, ...](), self._senders.names
+        chief = IncidentView(incident, cases, muted, (), names[0]).state.chief
+        route = self._routing.route(chief.marks)
+        if incident.digest:
+            route = Route(mention=route.mention)
+        else:
             matchers = grouped(chief, route, self._channel).matchers
         views = {notifier: IncidentView(incident, cases, muted, matchers, notifier) for notifier in names}
         self._views[name] = version, views, route

@@ -58,12 +58,14 @@ class IncidentView:
         """What its message has to say."""
         chosen = heapq.nsmallest(MOST, self.cases, key=self._rank)
         incident, fires = self.incident, bool(self.firing)
+        heard = [case.alert for case in self.cases if case.id not in self.apart]
+        firing = [alert for alert in heard if alert.status == "firing"]
         return MessageState(
             incident=incident.id,
             status="firing" if fires else "resolved",
             alerts=tuple(case.alert for case in chosen),
-            firing=len(self.firing),
-            total=len(self.cases) + incident.left,
+            firing=len(firing),
+            total=len(heard) + incident.left,
             since=incident.since,
             until=None if fires else incident.until,
             acknowledged=incident.acknowledged if fires else None,
@@ -72,11 +74,21 @@ class IncidentView:
             matchers=self.matchers,
             again=(self.sent.again or None) if fires else None,
             late=incident.late,
+            muted=self.apart,
+            rules=len({alert.rule for alert in heard}),
+            blocked=sum(alert.verdict == "block" for alert in firing),
         )
 
     @cached_property
+    def apart(self) -> frozenset[str]:
+        """The alerts that are muted while others that fire are heard, by episode."""
+        if self.unheard or not self.firing:
+            return frozenset()
+        return frozenset(case.id for case in self.cases if case.id in self.muted)
+
+    @cached_property
     def digest(self) -> str:
-        """The same for the same state."""
+        """The same for the same state, in every process: a set has no order of its own."""
         return _hashed(self.state)
 
     @cached_property
@@ -169,7 +181,7 @@ class IncidentView:
 
 
 def _hashed(state: object) -> str:
-    return hashlib.sha256(msgspec.json.encode(state)).hexdigest()[:16]
+    return hashlib.sha256(msgspec.json.encode(state, order="deterministic")).hexdigest()[:16]
 
 
 def _heard(alert: Alert) -> Heard:

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from llmvitals.local.traffic import INCIDENTS
 from llmvitals.notify.message import notice
-from llmvitals.notify.terminal import COLOURS, draw
+from llmvitals.notify.terminal import COLOURS, draw, spoken, timed_text
 from llmvitals.record.message_state import MessageState
 
 if TYPE_CHECKING:
@@ -154,7 +154,8 @@ def _brief(message: Notice) -> RenderableType:
     """A message in three lines, so that many fit; the end of the demo prints them whole."""
     style = COLOURS[message.colour]
     labels = " · ".join(f"{name} {value}" for name, value in message.labels)
-    lines = (message.title.split(" ", 1)[-1], next(iter(message.words), labels), message.figure)
+    word = next(map(spoken, message.words), labels)
+    lines = (message.title.split(" ", 1)[-1], " · ".join(map(timed_text, message.headline)), word)
     bar = Text("▌ ", style=style)
     return Group(*(Text.assemble(bar, (line, "bold" if n == 0 else "")) for n, line in enumerate(lines)), "")
 

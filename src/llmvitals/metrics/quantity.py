@@ -44,11 +44,11 @@ def percent(value: float, limit: float) -> str:
     return f"{math.floor(share + 1e-9):,} %" if math.isfinite(share) else ""
 
 
-def span(micros: int) -> str:
-    """Format a length of time (µs) in its two greatest units.
+def span(micros: int, units: int = 2) -> str:
+    """Format a length of time (µs) in its greatest units, two at most.
 
-    >>> span(4_335_000_000)
-    '1 h 12 min'
+    >>> span(4_335_000_000), span(4_335_000_000, units=1)
+    ('1 h 12 min', '1 h')
     """
     parts: list[str] = []
     rest = max(micros, 0)
@@ -58,7 +58,7 @@ def span(micros: int) -> str:
             parts.append(f"{count} {unit}")
         elif parts:
             break
-    return " ".join(parts[:2]) or "less than 1 s"
+    return " ".join(parts[:units]) or "less than 1 s"
 
 
 def local(time: int, zone: tzinfo) -> str:

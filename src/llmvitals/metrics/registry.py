@@ -84,9 +84,7 @@ METRICS: Final[dict[str, Metric]] = {
         "inconsistent_usage_calls", "calls with impossible token counts, such as more cached than all input"
     ),
     "unknown_tier_calls": _count("unknown_tier_calls", "calls in a service tier without a known price"),
-    "partial_usage_calls": _count(
-        "partial_usage_calls", "chats that tell only their input or only their output tokens"
-    ),
+    "partial_usage_calls": _count("partial_usage_calls", "chats that tell only their input or output tokens"),
     "cache_hits": _count("cache_hits", "calls that the gateway's cache answered"),
     "guardrail_blocks": _count("guardrail_blocks", "calls that a guardrail blocked"),
     "truncated_calls": _count("truncated_calls", "calls whose answer ended at its token limit"),
@@ -274,8 +272,8 @@ def metric_of(name: Any) -> Metric:
         return METRICS[name]
     if isinstance(name, str) and name.startswith("score."):
         raise ValueError(f"{name!r} is no metric: write score.NAME_mean, such as score.helpful_mean")
-    names = [*METRICS, "score.NAME_mean"]
-    raise ValueError(f"{name!r} is no metric{suggestion(str(name), names)}")
+    near = suggestion(str(name), [*METRICS, "score.NAME_mean"])
+    raise ValueError(f"{name!r} is no metric{near}")
 
 
 def stored_metrics(measurement: str) -> list[Metric]:
@@ -298,5 +296,5 @@ def comparable(name: Any) -> str:
     """The name of a metric that can be compared with past hours. Raises ValueError with a suggestion."""
     if metric_of(name).compared:
         return str(name)
-    names = [*COMPARABLE, "score.NAME_mean"]
-    raise ValueError(f"{name} has no calls that can be compared{suggestion(str(name), names)}")
+    near = suggestion(str(name), [*COMPARABLE, "score.NAME_mean"])
+    raise ValueError(f"{name} has no calls that can be compared{near}")

@@ -38,3 +38,28 @@ STATISTICS: Final[dict[str, Words]] = {
 
 FACETS: Final = {"burn": "burn rate", "forecast": "forecast"}
 """Facet of an alert → its name in messages."""
+
+PERIODS: Final = {
+    "hour": "hourly", "day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly",
+    "year": "yearly",
+}  # fmt: skip
+"""Period of a budget → its adjective."""
+SUBJECTS: Final = {
+    "absence": "no calls", "canary": "worse versions", "change": "sudden changes", "drift": "changed content",
+    "outage": "outage", "runaway": "runaway calls",
+}  # fmt: skip
+"""Kind of a rule → what several of its alerts are about, where that is not the metric."""
+BUDGETS: Final = {
+    "": ("{where} has used {share} of its {name}", "{share} of the {name} is used"),
+    "blocked": (
+        "{where} is blocked: {share} of its {name} is used",
+        "Calls are blocked: {share} of the {name} is used",
+    ),
+    "overspent": ("{where} overspent its {name}", "The {name} was overspent"),
+    "kept": ("{where} kept to its {name}", "The {name} was kept to"),
+    "burn": ("The {name} of {where} {be} spent too fast", "The {name} {be} spent too fast"),
+    "forecast": (
+        "The {name} of {where} {be} likely to be overspent", "The {name} {be} likely to be overspent"
+    ),
+}  # fmt: skip
+"""What is to be said of a budget → the words for one series, and for all calls."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -105,6 +106,8 @@ class Delivery:
         """
         first = notification.channel
         self._pauses.check(START, first)
+        if self._notifier.threads and not notification.thread:
+            notification.replies = [reply for reply in notification.replies if reply.asked]
         if notification.state.incident in self._doubtful or notification.uncertain:
             await self._search(notification)
         while step := self._step(notification):
@@ -133,7 +136,8 @@ class Delivery:
 
     async def _post(self, notification: Notification) -> Answer:
         await self._turn(notification.channel)
-        return await self._notifier.post(notification.channel, notification.state, plain=notification.plain)
+        state = replace(notification.state, mention=notification.mention)
+        return await self._notifier.post(notification.channel, state, plain=notification.plain)
 
     async def _edit(self, notification: Notification) -> Answer:
         # All channels share the edits: waiting for many others would hold up the whole round.
@@ -211,6 +215,7 @@ class Delivery:
         if answer.do in {Do.REPOST, Do.MOVE} and notification.place is not None:
             # A new message says all of it; its thread begins with what comes next.
             notification.place, notification.sent, notification.replies = None, False, []
+            notification.mention = ()
             return True
         if answer.do is Do.SIMPLIFY and notification.sent:
             del notification.replies[0]

@@ -22,16 +22,36 @@ def figure(alert: Alert) -> str:
     """The value against its limit: `$1,284.20 of $2,000 · 64 %`, `6.24 s · limit 4 s`."""
     if alert.bound != "budget":
         return " · ".join(filter(None, (value(alert), bound(alert))))
-    of = f"{value(alert)} of {amount(alert.limit, alert.unit)}"
+    of = f"{spent(alert)} of {amount(alert.limit, alert.unit)}"
     return " · ".join(filter(None, (of, percent(alert.value, alert.limit))))
 
 
-def value(alert: Alert, *, peak: bool = False) -> str:
-    """Just the value, or the worst so far: `6.24 s`, `1.8 × its threshold`, `2 metrics changed`."""
-    number = alert.peak if peak and alert.peak is not None else alert.value
-    text = amount(number, alert.unit)
+def spent(alert: Alert) -> str:
+    """The value of a budget; of one with calls that have no price it is the least that was spent."""
+    return f"{'at least ' if alert.unpriced and alert.unpriced[0] else ''}{value(alert)}"
+
+
+def value(alert: Alert) -> str:
+    """Just the value: `6.24 s`, `1.8 × its threshold`, `2 metrics changed`."""
+    return number(alert, alert.value)
+
+
+def number(alert: Alert, of: float) -> str:
+    """A number in the alert's unit and words."""
+    text = amount(of, alert.unit)
     words = STATISTICS.get(alert.metric)
-    return words.said(number, text) if words else text
+    return words.said(of, text) if words else text
+
+
+def worst(alert: Alert) -> str:
+    """The worst value since it began: `peak 9.8 s`, or `lowest 12` of what must not fall."""
+    peak = alert.value if alert.peak is None else alert.peak
+    return f"{'lowest' if peak < alert.limit else 'peak'} {number(alert, peak)}"
+
+
+def closed(alert: Alert) -> bool:
+    """Whether it is over because the period of its budget is, and so says what was spent in it."""
+    return alert.bound == "budget" and not alert.facet and alert.period_ended
 
 
 def bound(alert: Alert) -> str:
@@ -64,13 +84,25 @@ def noted(alert: Alert) -> bool:
     return words is not None and words.note
 
 
+def trend(alert: Alert) -> str:
+    """How the value went: its last dozen values as bars, between the first and the last of them."""
+    known = finite(alert.trend)[-_LATEST:]
+    bars = sparkline(known)
+    return f"{amount(known[0], alert.unit)} {bars} {amount(known[-1], alert.unit)}" if bars else ""
+
+
+def finite(values: Iterable[float]) -> list[float]:
+    """The numbers that can be drawn."""
+    return [value for value in values if math.isfinite(value)]
+
+
 def sparkline(values: Iterable[float]) -> str:
     """The last dozen numbers as bars from the least to the greatest; "" for fewer than two.
 
     >>> sparkline([1, 2, 8, 4])
     '▁▂█▄'
     """
-    known = [value for value in values if math.isfinite(value)][-_LATEST:]
+    known = finite(values)[-_LATEST:]
     low, high = min(known, default=0.0), max(known, default=0.0)
     if len(known) < 2 or not math.isfinite(high - low):
         return ""

@@ -18,12 +18,19 @@ from llmvitals.wording import moment
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from llmvitals.notify.clock import Sentence, Timed
     from llmvitals.notify.listing import AlertLine
-    from llmvitals.notify.message import Notice, Timed
+    from llmvitals.notify.message import Notice
     from llmvitals.record.message_state import MessageState
 
 _BAR: Final = Box("▌   \n" * 8)
-COLOURS: Final = {"red": "red3", "orange": "dark_orange", "blue": "dodger_blue2", "green": "green3"}
+COLOURS: Final = {
+    "red": "red3",
+    "orange": "dark_orange",
+    "blue": "dodger_blue2",
+    "green": "green3",
+    "grey": "grey50",
+}
 
 
 def draw(message: Notice, channel: str = "") -> RenderableType:
@@ -35,27 +42,30 @@ def draw(message: Notice, channel: str = "") -> RenderableType:
     # The circle in the title says in Slack what the bar of colour says here.
     title = message.title.split(" ", 1)[-1]
     parts: list[RenderableType] = [Text(title, style=f"bold {colour}")]
-    parts.extend(Text(_timed(state), style="dim") for state in message.state)
-    steer = _timed(message.steer) if message.steer else ""
-    parts.extend(Text(text, style="bold") for text in (message.figure, message.trend, steer) if text)
+    above = [*filter(None, [message.about]), *map(timed_text, message.state)]
+    parts.extend(Text(text, style="dim") for text in above)
+    steer = timed_text(message.steer) if message.steer else ""
+    figures = (" · ".join(map(timed_text, message.headline)), message.trend, steer)
+    parts.extend(Text(text, style="bold") for text in figures if text)
+    parts.extend([Text(" · ".join(map(timed_text, message.detail)))] if message.detail else [])
     parts.extend([_pairs(list(message.labels))] if message.labels else [])
-    lasted = f" · lasted {message.lasted}" if message.lasted else ""
-    parts.append(Text(" · ".join(map(_timed, message.times)) + lasted, style="dim"))
-    parts.extend(Text(word) for word in message.words)
+    parts.append(Text(" · ".join(map(timed_text, message.times)), style="dim"))
+    parts.extend(Text(spoken(word)) for word in message.words)
     for lines in message.lists:
-        head = " · ".join(filter(None, (lines.rule, *lines.head)))
+        head = " · ".join(filter(None, (lines.rule, *map(timed_text, lines.head))))
         parts.extend([Text(head, style="dim")] if head else [])
         parts.extend(map(_line, lines.lines))
     if message.more:
         parts.append(Text(f"and {message.more:,} more"))
     if message.heaviest:
-        parts.append(Text(HEAVIEST, style="dim"))
+        parts.append(Text(HEAVIEST.format(of=f" of {message.of}" if message.of else ""), style="dim"))
     for kind, name, used in message.heaviest:
         parts.append(Text.assemble((f"{kind} ", "dim"), name, (f" · {used}", "dim")))
     if message.exemplars:
         parts.append(Text.assemble(("Calls  ", "dim"), "  ".join(trace for trace, _ in message.exemplars)))
-    if message.link:
-        parts.append(Text.assemble(("Runbook  ", "dim"), (message.link, "underline")))
+    for name, link in (("Runbook", message.link), ("Dashboard", message.dashboard)):
+        if link:
+            parts.append(Text.assemble((f"{name}  ", "dim"), (link, "underline")))
     where = f"{channel} · " if channel else ""
     parts.append(Text(f"{where}{message.footer}", style="dim"))
     return Panel(Group(*parts), box=_BAR, border_style=colour, expand=False, padding=(0, 1))
@@ -72,17 +82,23 @@ def text(state: MessageState, channel: str = "") -> str:
 
 def _line(line: AlertLine) -> Text:
     when = moment(line.since) if line.since is not None else line.lasted
-    where = " ".join(line.values)
+    facts = " · ".join(filter(None, map(spoken, line.facts)))
     return Text.assemble(
-        ("● ", COLOURS[line.colour]),
-        f"{where} {line.figure}" if where else line.figure,
+        ("🔕 " if line.muted else "● ", COLOURS[line.colour]),
+        " ".join(filter(None, (*line.values, facts))),
         (f" · {when}" if when else "", "dim"),
     )
 
 
-def _timed(timed: Timed) -> str:
+def timed_text(timed: Timed) -> str:
+    """A text and its time in UTC."""
     text, time = timed
     return text if time is None else f"{text} {moment(time)}"
+
+
+def spoken(sentence: Sentence) -> str:
+    """A sentence with its times in UTC."""
+    return "".join(map(timed_text, sentence))
 
 
 def _pairs(pairs: list[tuple[str, str]]) -> Text:

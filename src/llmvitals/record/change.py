@@ -97,6 +97,11 @@ class Reply:
     state: MessageState
     changes: tuple[Change, ...]
 
+    @property
+    def asked(self) -> bool:
+        """Whether it answers somebody."""
+        return any(isinstance(change, CallsRequested) for change in self.changes)
+
 
 def changes(before: MessageState, after: MessageState) -> tuple[Change, ...]:
     """Return what people should hear of a change from one state to the next; () where there is nothing.

@@ -42,7 +42,10 @@ class MessageState:
     alerts of many groups that a storm brought at once. matchers: what a silence of this incident matches,
     from its group's labels; () for a state that can't be silenced as a whole, such as a digest. again: when
     it was last repeated that it still fires. late: it is sent late, because llmvitals was down or behind:
-    until when, and how many other alerts began and ended unsent meanwhile.
+    until when, and how many other alerts began and ended unsent meanwhile. muted: episodes of alerts that are
+    muted while others are heard; neither firing nor total counts them, and they come last. rules: of how many
+    rules its alerts are; blocked: how many of those that fire block calls; None: as many as `alerts` say.
+    mention: whom it mentions, see Route; only a message that is new does.
     """
 
     incident: str
@@ -58,6 +61,10 @@ class MessageState:
     matchers: tuple[Matcher, ...] = ()
     again: int | None = None
     late: tuple[int, int] | None = None
+    muted: frozenset[str] = frozenset()
+    rules: int | None = None
+    blocked: int | None = None
+    mention: tuple[str, ...] = ()
 
     @classmethod
     def alone(cls, alert: Alert) -> Self:
@@ -77,6 +84,21 @@ class MessageState:
     def chief(self) -> Alert:
         """The alert that the title is about."""
         return self.alerts[0]
+
+    @property
+    def number_of_rules(self) -> int:
+        """Of how many rules its alerts are, without those that are muted."""
+        if self.rules is not None:
+            return self.rules
+        return len({alert.rule for alert in self.alerts if alert.episode not in self.muted})
+
+    @property
+    def number_blocked(self) -> int:
+        """How many of its alerts block calls."""
+        if self.blocked is not None:
+            return self.blocked
+        heard = (alert for alert in self.alerts if alert.episode not in self.muted)
+        return sum(alert.status == "firing" and alert.verdict == "block" for alert in heard)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ class Notification:
     notifier without threads posts the state again if there are any. uncertain: any of it may have been said
     without our knowing, as after a restart. since: no message about it can be older (s since 1970). plain:
     without markup, because the notifier refused it. moved: only values have changed, so others go first.
-    sent: the message says the state, the replies are left.
+    sent: the message says the state, the replies are left. thread: whether the replies are said; without it
+    only those that somebody asked for. mention: whom a new message mentions, see Route.
     """
 
     state: MessageState
@@ -30,3 +31,5 @@ class Notification:
     plain: bool = False
     moved: bool = False
     sent: bool = False
+    thread: bool = True
+    mention: tuple[str, ...] = ()

@@ -16,6 +16,8 @@ from llmvitals.rules.condition.literals import meant
 from llmvitals.rules.models import Channel, Name
 from llmvitals.window import DAY, HOUR, MINUTE, SECOND, duration, duration_text
 
+_ALL: Final = ("here", "channel")
+_MENTION: Final = re.compile(r"<!(?:here|channel)>|[UWS][A-Z0-9]{7,20}")
 MOST: Final = 200
 """The most routes, inhibitions and mute times."""
 
@@ -53,6 +55,22 @@ def _repeat(value: Any) -> int:
     return _between(value, MINUTE, 31 * DAY)
 
 
+def _mention(value: Any) -> str:
+    if isinstance(value, str) and _MENTION.fullmatch(value):
+        return value
+    name = str(value).strip("@<!>")
+    hint = (
+        f'"<!{name}>"' if name in _ALL else "the id of a user (U…, see their profile) or of a user group (S…)"
+    )
+    raise ValueError(f"{value!r} mentions nobody: write {hint}")
+
+
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false: write one of them, without quotes")
+    return value
+
+
 def _between(value: Any, least: int, most: int) -> int:
     length = duration(value)
     if not least <= length <= most:
@@ -87,6 +105,20 @@ GroupBy = Annotated[
 ]
 
 
+Mentions = Annotated[
+    list[Annotated[str, BeforeValidator(_mention)]],
+    Field(max_length=20),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "string", "pattern": f"^(?:{_MENTION.pattern})$"},
+            "maxItems": 20,
+            "examples": [["<!here>", "S0123456789"]],
+        }
+    ),
+]
+
+
 class Way(BaseModel):
     """The settings that a route and the section share. Durations in µs."""
 
@@ -113,6 +145,14 @@ class Way(BaseModel):
         validate_default=True,
         description="How often an incident is repeated while it fires; at most 31d.",
     )
+    thread: Annotated[bool, BeforeValidator(_switch)] = Field(
+        True, description="Whether the message's thread hears what changes; false: it is only edited."
+    )
+    mention: Mentions = Field(
+        [],
+        description="Who is mentioned, once, when the message is posted: ids of users (U…) and of user "
+        'groups (S…), "<!here>", "<!channel>".',
+    )
 
 
 class RouteModel(Way):
@@ -135,6 +175,8 @@ class RouteModel(Way):
             interval=way["group_interval"],
             repeat=way["repeat_interval"],
             mute=tuple(self.mute),
+            thread=way["thread"],
+            mention=tuple(dict.fromkeys(way["mention"])),
             place=place,
         )
 

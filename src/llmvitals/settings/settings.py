@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -40,12 +41,31 @@ def _template(url: str) -> str:
     return url
 
 
+def _dashboard(url: str) -> str:
+    """`https://…?var-team={team}&from={from}`: places to fill in, on a host that is fixed."""
+    fixed = urlsplit(_open(url).partition("{")[0])
+    if set(_PLACE.sub("", url)) & set("{}<>|` \n"):
+        raise ValueError(
+            "write {rule}, {from}, {to} and names of labels in braces, and no other braces or <>|`"
+        )
+    if fixed.scheme not in {"http", "https"} or not fixed.netloc or not (fixed.path or fixed.query):
+        raise ValueError("begin with https://, a host and /, so that a label can't change the host")
+    return url
+
+
 def _app_token(token: SecretStr) -> SecretStr:
     if not token.get_secret_value().strip().startswith("xapp-"):
         raise ValueError("is no app-level token: those begin with xapp- and are made under Basic Information")
     return token
 
 
+def _approver(one: str) -> str:
+    if not re.fullmatch(r"[UWS][A-Z0-9]{7,20}", one):
+        raise ValueError(f"{one!r} is no id of a user (U…, see their profile) or of a user group (S…)")
+    return one
+
+
+_PLACE: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_.]*\}")
 SECTIONS: Final = {
     "brokers": "Kafka",
     "inputs": "Calls",
@@ -195,6 +215,11 @@ class Settings(BaseSettings, Connection):
     slack_channel: str | None = Field(
         None, description="The channel of alerts whose rule and route name none; slack_token needs it."
     )
+    slack_approvers: tuple[Annotated[str, AfterValidator(_approver)], ...] = Field(
+        (),
+        description="Who may approve a raise of a budget by a button: ids of users (U…) and of user groups "
+        "(S…; they need the scope usergroups:read). Empty: there is no such button.",
+    )
     slack_webhook: SecretStr | None = Field(
         None, description="An incoming webhook instead of a bot: no edits, no threads, no buttons."
     )
@@ -203,6 +228,12 @@ class Settings(BaseSettings, Connection):
     )
     trace_url: Annotated[str, AfterValidator(_template)] | None = Field(
         None, description="The web page of a call's trace, such as https://traces.example/{trace_id}."
+    )
+    dashboard_url: Annotated[str, AfterValidator(_dashboard)] | None = Field(
+        None,
+        description="The web page with an incident's metrics, such as "
+        "https://grafana.example/d/llm?var-team={team}&from={from}&to={to}: {rule}, the names of labels, and "
+        "from and to in ms since 1970.",
     )
 
     health_host: str = Field("127.0.0.1", description="The address that /metrics, /livez and /readyz are on.")

@@ -13,21 +13,22 @@ from aiohttp import web
 
 from llmvitals.testing.fault import Fault
 from llmvitals.testing.posted import Json, Posted
-from llmvitals.testing.sockets import LINK, Sockets
+from llmvitals.testing.sockets import LINK, Sockets, pressed, view_submission
 from llmvitals.testing.workspace import Workspace, no
 
 WEBHOOK_PATH: Final = "/services/T00000000/B00000000/fake-webhook-secret"
 
 
 class FakeSlack:
-    """chat.postMessage, chat.update, conversations.history and .replies, auth.test; a webhook; Socket Mode.
+    """chat.postMessage, .update, .delete, conversations.*, auth.test, views.open; a webhook; Socket Mode.
 
     channels: names of the existing channels; the app is in all of them, and the webhook posts to the first.
     scopes: what the token may do. limited: keep Slack's rate limits: one message a second and channel after
-    five at once, 50 edits a minute. port: 0 is any free one.
+    five at once, 50 edits a minute. port: 0 is any free one. charts: it knows the block data_visualization.
 
     url: for `slack_api_url`. webhook_url, token, app_token: the secrets. messages: what people see, oldest
-    first, each with its replies. requests: (method, arguments) of every request, failed or not.
+    first, each with its replies. requests: (method, arguments) of every request, failed or not. views: the
+    modals that were opened. usergroups: id of a user group → ids of its members (sockets.user_id).
     """
 
     token: Final = "xoxb-fake-token"  # noqa: S105 - a fake's
@@ -40,9 +41,12 @@ class FakeSlack:
         scopes: Sequence[str] = ("chat:write", "channels:history"),
         limited: bool = False,
         port: int = 0,
+        charts: bool = True,
     ) -> None:
         self._workspace = Workspace(channels, scopes, limited=limited)
+        self._workspace.charts = charts
         self.channels, self.messages = self._workspace.channels, self._workspace.messages
+        self.views, self.usergroups = self._workspace.views, self._workspace.usergroups
         self.requests: list[tuple[str, Json]] = []
         self._port = port
         self._faults: deque[Fault] = deque()
@@ -112,7 +116,20 @@ class FakeSlack:
         Returns when the app has acknowledged it. Raises AssertionError if there is no such button, nobody
         listens, or Slack's 3 s pass.
         """
-        await self._sockets.press(message, action_id, user, choice)
+        trigger = f"trigger-{len(self.requests)}-{user}"
+        self._workspace.triggers.add(trigger)
+        await self._sockets.press(pressed(message, action_id, user, choice) | {"trigger_id": trigger})
+
+    async def submit(self, view: Json, values: dict[str, Json], *, user: str = "ann") -> Json | None:
+        """Submit a modal as this user; values: block → what was entered, by the keys of Slack's state.
+
+        Returns what the app answered, such as errors; None: nothing, so the modal closes.
+        """
+        return await self._sockets.press(view_submission(view, values, user))
+
+    def delete(self, message: Posted) -> None:
+        """Delete a message, as a person may; a later reply to it lands in the channel, as in Slack."""
+        self._workspace.delete(message)
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:
         """Announce the end of every Socket Mode connection, as Slack does every few hours; "": end them."""

@@ -29,7 +29,7 @@ class Sockets:
         self.open: list[web.WebSocketResponse] = []
         self.changed = asyncio.Condition()
         self._tickets: set[str] = set()
-        self._acks: dict[str, asyncio.Future[None]] = {}
+        self._acks: dict[str, asyncio.Future[Json | None]] = {}
         self._numbers = itertools.count(1)
 
     def url(self, origin: str) -> Json:
@@ -59,13 +59,12 @@ class Sockets:
             await self._change(socket, there=False)
         return socket
 
-    async def press(self, message: Posted, action_id: str, user: str, choice: str | None) -> None:
-        """Send what Slack sends for a press, and wait until it is acknowledged. Raises AssertionError."""
+    async def press(self, payload: Json) -> Json | None:
+        """Send what Slack sends for a press, and return what acknowledges it. Raises AssertionError."""
         if not self.open:
             raise AssertionError("nobody listens: no Socket Mode connection is open")
         envelope = f"envelope-{next(self._numbers)}"
         self._acks[envelope] = asyncio.get_running_loop().create_future()
-        payload = pressed(message, action_id, user, choice)
         await self.send(
             {
                 "envelope_id": envelope,
@@ -75,9 +74,10 @@ class Sockets:
             }
         )
         try:
-            await asyncio.wait_for(self._acks[envelope], PATIENCE)
+            return await asyncio.wait_for(self._acks[envelope], PATIENCE)
         except TimeoutError:
-            raise AssertionError(f"a press of {action_id} was not acknowledged in {PATIENCE:g} s") from None
+            what = f"a {payload['type']} was not acknowledged in {PATIENCE:g} s"
+            raise AssertionError(what) from None
         finally:
             del self._acks[envelope]
 
@@ -96,7 +96,7 @@ class Sockets:
     def _acked(self, answer: Json) -> None:
         waiting = self._acks.get(str(answer.get("envelope_id")))
         if waiting is not None and not waiting.done():
-            waiting.set_result(None)
+            waiting.set_result(answer.get("payload"))
 
     async def _change(self, socket: web.WebSocketResponse, *, there: bool) -> None:
         async with self.changed:
@@ -132,9 +132,31 @@ def pressed(message: Posted, action_id: str, user: str, choice: str | None) -> J
         "type": "block_actions",
         "api_app_id": "A00000000",
         "team": {"id": "T00000000", "domain": "fake"},
-        "user": {"id": "U00000000", "username": user, "name": user, "team_id": "T00000000"},
+        "user": user_of(user),
         "channel": {"id": message.channel, "name": message.channel_name.removeprefix("#")},
         "container": {"type": "message", "message_ts": message.ts, "channel_id": message.channel},
         "message": message.as_slack(metadata=True),
         "actions": [action],
     }
+
+
+def view_submission(view: Json, values: dict[str, Json], user: str) -> Json:
+    """Return the payload of a submitted modal; values: block → what was entered."""
+    inputs = {b["block_id"]: b["element"]["action_id"] for b in view["blocks"] if b["type"] == "input"}
+    state = {block: {inputs[block]: entered} for block, entered in values.items()}
+    return {
+        "type": "view_submission",
+        "team": {"id": "T00000000", "domain": "fake"},
+        "user": user_of(user),
+        "view": {**view, "state": {"values": state}},
+    }
+
+
+def user_id(user: str) -> str:
+    """Return the id of a user of this name."""
+    return f"U{user.upper():0>8}"
+
+
+def user_of(user: str) -> Json:
+    """Return a user as interactions name them."""
+    return {"id": user_id(user), "username": user, "name": user, "team_id": "T00000000"}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from llmvitals.notify.slack.limits import problems
+from llmvitals.notify.slack.limits import problems, view_problems
 from llmvitals.testing.posted import Posted, TokenBucket
 
 if TYPE_CHECKING:
@@ -21,17 +22,25 @@ class Workspace:
     """Channels and their messages, and the methods of the Web API that change and read them."""
 
     def __init__(self, channels: Sequence[str], scopes: Sequence[str], *, limited: bool) -> None:
+        self.charts = True
+        self.views: list[Json] = []
+        self.usergroups: dict[str, Sequence[str]] = {}
+        self.triggers: set[str] = set()
         self.channels = {name: f"C{number:08d}" for number, name in enumerate(channels, 1)}
         self.scopes = set(scopes)
         self.messages: list[Posted] = []
         self._limited, self._posts, self._edits = limited, dict[str, TokenBucket](), TokenBucket(50 / 60, 50)
         self._ts = itertools.count(1)
+        self._gone: set[tuple[str, str]] = set()
         self._methods: dict[str, Callable[[Json], Json]] = {
             "auth.test": lambda _: {"ok": True, "team": "Fake", "user": "llmvitals", "bot_id": "B00000000"},
             "chat.postMessage": self.post,
             "chat.update": self._update,
+            "chat.delete": self._delete,
             "conversations.history": self._history,
             "conversations.replies": self._replies,
+            "views.open": self._open,
+            "usergroups.users.list": self._members,
         }
 
     def act(self, method: str, arguments: Json) -> Json:
@@ -54,13 +63,15 @@ class Workspace:
         name = self._named(str(arguments.get("channel", "")))
         if name is None:
             return no("channel_not_found")
-        problem = _refused(arguments)
+        problem = _refused(arguments, charts=self.charts)
         if problem:
             return problem
         channel, thread_ts = self.channels[name], arguments.get("thread_ts")
         above = self._message(channel, thread_ts) if thread_ts else None
         if thread_ts and above is None:
-            return no("thread_not_found")
+            if (channel, thread_ts) not in self._gone:
+                return no("thread_not_found")
+            thread_ts = None  # Slack puts it into the channel, and says so by leaving thread_ts out
         message = Posted(
             channel=channel,
             channel_name=name,
@@ -83,13 +94,48 @@ class Workspace:
             return no("message_not_found")
         if message.webhook:
             return no("cant_update_message")
-        problem = _refused(arguments)
+        problem = _refused(arguments, charts=self.charts)
         if problem:
             return problem
         message.edits.append((message.text, message.blocks))
         message.text, message.blocks = arguments.get("text", ""), arguments.get("blocks") or []
         message.metadata = arguments.get("metadata", message.metadata)
         return {"ok": True, "channel": message.channel, "ts": message.ts, "text": message.text}
+
+    def delete(self, message: Posted) -> None:
+        """Delete a message with its thread, or a reply."""
+        for posted in (self.messages, *(above.replies for above in self.messages)):
+            if message in posted:
+                posted.remove(message)
+        self._gone.add((message.channel, message.ts))
+
+    def _delete(self, arguments: Json) -> Json:
+        every = [message for above in self.messages for message in (above, *above.replies)]
+        named = (arguments.get("channel"), arguments.get("ts"))
+        found = next((message for message in every if (message.channel, message.ts) == named), None)
+        if found is None:
+            return no("message_not_found")
+        self.delete(found)
+        return {"ok": True, "channel": found.channel, "ts": found.ts}
+
+    def _open(self, arguments: Json) -> Json:
+        view = arguments.get("view")
+        view = json.loads(view) if isinstance(view, str) else view or {}
+        if arguments.get("trigger_id") not in self.triggers:
+            return no("invalid_trigger_id")
+        self.triggers.discard(arguments["trigger_id"])  # it opens one modal
+        if reasons := view_problems(view):
+            return {**no("invalid_arguments"), "response_metadata": {"messages": reasons}}
+        self.views.append({**view, "id": f"V{len(self.views):08d}"})
+        return {"ok": True, "view": self.views[-1]}
+
+    def _members(self, arguments: Json) -> Json:
+        if "usergroups:read" not in self.scopes:
+            return {**no("missing_scope"), "needed": "usergroups:read", "provided": ",".join(self.scopes)}
+        group = str(arguments.get("usergroup"))
+        if group not in self.usergroups:
+            return no("no_such_subteam")
+        return {"ok": True, "users": list(self.usergroups[group])}
 
     def _history(self, arguments: Json) -> Json:
         return self._read(
@@ -125,13 +171,21 @@ def no(error: str) -> Json:
     return {"ok": False, "error": error}
 
 
-def _refused(arguments: Json) -> Json | None:
+def _refused(arguments: Json, *, charts: bool) -> Json | None:
     """Return Slack's error for a message's content."""
     blocks = arguments.get("blocks") or []
-    reasons = problems(blocks)
+    reasons = problems(blocks) or ([] if charts else _charted(blocks))
     if reasons:
         return {**no("invalid_blocks"), "response_metadata": {"messages": reasons}}
     text = arguments.get("text", "")
     if not blocks and not text:
         return no("no_text")
     return no("msg_too_long") if len(text) > _TEXT_LIMIT else None
+
+
+def _charted(blocks: list[Json]) -> list[str]:
+    return [
+        f"unsupported type: {kind}"
+        for kind in (b.get("type") for b in blocks)
+        if kind == "data_visualization"
+    ]

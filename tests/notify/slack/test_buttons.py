@@ -125,24 +125,23 @@ async def test_what_is_pressed_is_seen_once_whatever_slack_answers(
     slack: FakeSlack, fault: dict[str, Any]
 ) -> None:
     """The whole way: a press, its act on the topic, the edit and the replies, each with a lost answer."""
-    world = World(slack, slack_app_token=slack.app_token, slack_channel=slack.channels["#alerts"])
-    world.desk = world.made()
-    await world.start()
-    await slack.listened()
-    slack.fail_next(method="chat.postMessage", accept=True, **fault)
-    await world.say(incident())
-    await world.wait(MINUTE)
-    (message,) = slack.messages
-    slack.fail_next(method="chat.update", accept=True, **fault)
-    slack.fail_next(method="chat.postMessage", accept=True, **fault)
-    await slack.press(message, ACK, user="ann")
-    await world.wait(MINUTE)
-    slack.fail_next(method="chat.postMessage", accept=True, **fault)
-    await slack.press(message, CALLS, user="ben")
-    await world.wait(2 * MINUTE)
-    await world.say(incident(status="resolved", at=world.now))
-    await world.wait(10 * MINUTE)
-    await world.desk.stop()
+    async with World(
+        slack, slack_app_token=slack.app_token, slack_channel=slack.channels["#alerts"]
+    ) as world:
+        await slack.listened()
+        slack.fail_next(method="chat.postMessage", accept=True, **fault)
+        await world.say(incident())
+        await world.wait(MINUTE)
+        (message,) = slack.messages
+        slack.fail_next(method="chat.update", accept=True, **fault)
+        slack.fail_next(method="chat.postMessage", accept=True, **fault)
+        await slack.press(message, ACK, user="ann")
+        await world.wait(MINUTE)
+        slack.fail_next(method="chat.postMessage", accept=True, **fault)
+        await slack.press(message, CALLS, user="ben")
+        await world.wait(2 * MINUTE)
+        await world.say(incident(status="resolved", at=world.now))
+        await world.wait(10 * MINUTE)
     assert len(slack.messages) == 1
     assert [text.split("> ")[-1].split("\n")[0] for text in message.thread] == [
         "acknowledged by ann",

@@ -19,12 +19,12 @@ from llmvitals.notify.delivery import Delivery
 from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.notify.terminal import Terminal
 from llmvitals.rate_limit import RateLimits
-from llmvitals.record.change import MuteChanged, Reply
+from llmvitals.record.change import CallsRequested, MuteChanged, Reply
 from llmvitals.record.message_state import MessageState, Muted, Place
 from llmvitals.record.notification import Notification
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
-from slack_samples import NOON, alert
+from slack_samples import NOON, alert, threshold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -146,7 +146,7 @@ async def test_an_incident_is_one_message_that_is_edited_and_has_a_thread(
     post = await make()
     place = await post.bring(letter())
     (message,) = slack.messages
-    assert "🔴 Critical: TeamMonthlyBudget" in message.shown
+    assert "🔴 search, prod has used 50 % of its monthly budget" in message.shown
     assert place == Place(message.channel, message.ts)
     assert await post.bring(letter(place=place, value=1_999.0, replies=["rose to 99%"])) == place
     assert await post.bring(letter(place=place, **OVER, replies=["resolved after 1 h"])) == place
@@ -355,8 +355,27 @@ async def test_blocks_that_slack_refuses_are_said_in_plain_text(slack: FakeSlack
     await post.bring(letter(replies=["rose"]))
     (message,) = slack.messages
     assert message.blocks == []
-    assert "TeamMonthlyBudget · $1,284.20 of $2,000 · 64 %" in message.text
+    assert "monthly budget · $1,284.20 of $2,000 · 64 % · critical · TeamMonthlyBudget" in message.text
     assert message.thread == ["rose"]
+
+
+async def test_a_slack_that_knows_no_charts_gets_bars(time: Time) -> None:
+    """It refuses the first, and none is sent to it again."""
+    for charts in (True, False):
+        async with FakeSlack(CHANNELS, charts=charts) as slack:
+            post = Post(
+                Settings(slack_token=slack.token, slack_api_url=slack.url, slack_channel="#alerts"), time
+            )
+            await post.backend.open()
+            place = None
+            for value in (6_240.0, 7_000.0):
+                state = MessageState.alone(threshold(episode="e1", value=value))
+                place = await post.bring(Notification(state=state, channel="#alerts", place=place))
+            await post.backend.close()
+            (message,) = slack.messages
+            assert ("data_visualization" in message.shown, "▁" in message.shown) == (charts, not charts)
+            assert len(slack.requests) == (2 if charts else 3)
+            assert post.trouble == ""
 
 
 async def test_content_that_slack_refuses_twice_is_given_up_counted_and_said(
@@ -413,6 +432,51 @@ async def test_a_message_in_an_archived_channel_is_posted_where_alerts_go_now(
     await moved.bring(letter(place=place, replies=["rose"]))
     assert [message.channel_name for message in slack.messages] == ["#alerts", "#budget"]
     assert moved.reasons == []
+
+
+async def test_a_reply_to_a_message_that_was_deleted_meanwhile_is_taken_back(
+    slack: FakeSlack, make: Any
+) -> None:
+    """Slack accepts it and puts it into the channel itself, where nobody knows what it is about."""
+    post = await make()
+    place = await post.bring(letter())
+    one = letter(place=place, replies=["over"], **OVER)
+    one.sent = True  # it was edited before somebody deleted it
+    slack.delete(slack.messages[0])
+    found = await post.bring(one)
+    (message,) = slack.messages
+    assert found == Place(message.channel, message.ts) != place
+    assert "🟢" in message.text
+    assert post.trouble == ""
+
+
+async def test_mentions_come_once_and_only_when_a_message_is_new(slack: FakeSlack, make: Any) -> None:
+    post = await make()
+    first = letter()
+    first.mention = ("<!here>", "U0123456789", "S0123456789")
+    place = await post.bring(first)
+    said = "<!here> <@U0123456789> <!subteam^S0123456789>"
+    assert said in slack.messages[0].text
+    assert any(
+        said in block["text"]["text"] for block in slack.messages[0].blocks if block["type"] == "section"
+    )
+    again = letter(place=place, replies=["over"], **OVER)
+    again.mention = first.mention
+    slack.delete(slack.messages[0])
+    await post.bring(again)
+    assert "<!here>" not in slack.messages[0].shown
+    assert "U0123456789" not in slack.messages[0].shown + "".join(slack.messages[0].thread)
+
+
+async def test_without_a_thread_a_message_is_only_edited(slack: FakeSlack, make: Any) -> None:
+    post = await make()
+    place = await post.bring(letter())
+    last = letter(place=place, replies=["rose"], **OVER)
+    last.thread = False
+    last.replies.append(Reply(last.state, (CallsRequested(),)))
+    await post.bring(last)
+    assert ["call-17" in text for text in slack.messages[0].thread] == [True]
+    assert "🟢" in slack.messages[0].text
 
 
 @pytest.mark.parametrize("step", ["edit", "reply"])
@@ -506,7 +570,7 @@ async def test_a_webhook_posts_again_at_each_news_and_uses_no_other_method(
     await post.bring(letter(channel="", place=place, value=1_999.0, replies=["rose", "acknowledged"]))
     await post.bring(letter(channel="", place=place, replies=["over"], **OVER))
     assert place == Place()
-    assert [message.text.split(":")[0] for message in slack.messages] == ["🔴 Critical"] * 2 + ["🟢 Resolved"]
+    assert [message.text[:2].strip() for message in slack.messages] == ["🔴", "🔴", "🟢"]
     assert "$1,999 of" in slack.messages[1].text
     assert {method for method, _ in slack.requests} == {"webhook"}
     assert "actions" not in slack.messages[0].shown

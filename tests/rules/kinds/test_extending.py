@@ -12,13 +12,14 @@ import pytest
 import yaml
 from pydantic import Field
 
+from frames import alerts
 from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.backtest.screen import screen_of
 from llmvitals.errors import RuleError
 from llmvitals.incidents.points import point
 from llmvitals.notify.figure import figure
 from llmvitals.pipeline import Pipeline
-from llmvitals.record.alert import Alert, Unit
+from llmvitals.record.alert import Unit
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.reading import Reading, Stand
 from llmvitals.record.vitals import Vitals
@@ -131,12 +132,6 @@ def run(settings: Settings) -> list[Message]:
     """What the stages say of the calls."""
     stages = Pipeline.of(settings, 1, ["calls"]).alone({"calls": 1})
     return [*stages.feed("calls", 0, calls()), *stages.end("calls", 0)]
-
-
-def alerts(messages: list[Message]) -> list[Alert]:
-    """The alerts among messages."""
-    found = [Alert.decode(message.value or b"") for message in messages if message.topic is Topic.ALERTS]
-    return [alert for alert in found if not alert.update]
 
 
 def test_the_stages_alert(settings: Settings):

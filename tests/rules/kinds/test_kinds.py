@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from cluster import Cluster
+from frames import alerts
 from llmvitals.backtest.replay import SOURCE, Replay
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
-from llmvitals.record.log import Logged, Topic
+from llmvitals.record.log import Logged
 from llmvitals.settings import Settings
 from llmvitals.window import MINUTE, SECOND
 from waiting import eventually
@@ -55,8 +56,7 @@ class Company:
         self._stages.stages.merge = pipeline.merging("", 0, parts=self._parts, beginning=0, sources={})
 
     def _hear(self, time: int, out: Any) -> None:
-        found = [Alert.decode(message.value) for message in out if message.topic is Topic.ALERTS]
-        self.heard += [(time, alert) for alert in found if not alert.update]
+        self.heard += [(time, alert) for alert in alerts(out)]
 
     @property
     def told(self) -> list[tuple[str, str]]:
@@ -164,11 +164,8 @@ async def test_on_kafka_absence_is_told_when_every_partition_is_silent(kafka, to
     rule = "absence: {by: [app], window: 5s, expect: always, min_calls: 1}"
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "rules.yaml").write_text(RULES.format(rule=rule))
-    cluster = Cluster(
-        kafka, topic_prefix, tmp_path, alerts=tmp_path / "rules", pane="1s", disorder="1s", idle="1s"
-    )
-    try:
-        await cluster.apply_topics()
+    settings = {"alerts": tmp_path / "rules", "pane": "1s", "disorder": "1s", "idle": "1s"}
+    async with Cluster(kafka, topic_prefix, tmp_path, **settings) as cluster:
         now = time.time_ns() // 1_000_000
         calls = [
             {"id": str(n), "ts": now - 2_000 + n, "model": "gpt-5", "app": "search"} for n in range(2_000)
@@ -182,5 +179,3 @@ async def test_on_kafka_absence_is_told_when_every_partition_is_silent(kafka, to
         alert = Alert.decode(found[0].value)
         assert (alert.rule, alert.labels) == ("A", {"app": "search"})
         assert 0 <= alert.at - now * 1_000 - 5 * SECOND < 3 * SECOND
-    finally:
-        cluster.close()

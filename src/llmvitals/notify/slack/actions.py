@@ -11,6 +11,8 @@ from llmvitals.record.matcher import LONGEST, Matcher
 from llmvitals.window import DAY, HOUR
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmvitals.record.message_state import MessageState
 
 ACK: Final = "llmvitals_ack"
@@ -32,7 +34,9 @@ class ButtonValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     matchers: Annotated[tuple[Matcher, ...], msgspec.Meta(max_length=32)] = ()
 
 
-class _ExactMatcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ExactMatcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A matcher as a button carries it; what comes back changed must not match more than it did."""
+
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     value: Annotated[str, msgspec.Meta(max_length=LONGEST)]
     op: Literal["="] = "="
@@ -40,23 +44,29 @@ class _ExactMatcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _ReceivedValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     incident: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-    matchers: Annotated[tuple[_ExactMatcher, ...], msgspec.Meta(max_length=32)] = ()
+    matchers: Annotated[tuple[ExactMatcher, ...], msgspec.Meta(max_length=32)] = ()
 
 
 def button_value(state: MessageState) -> tuple[str, bool]:
     """Return the value of a state's buttons ("": it can have none), and whether the state can be silenced."""
     exact = state.matchers and all(matcher.op == "=" for matcher in state.matchers)
     for matchers in [state.matchers, ()] if exact else [()]:
-        try:
-            value = msgspec.json.encode(ButtonValue(state.incident, matchers)).decode()
-        except UnicodeEncodeError:
-            continue
-        # As JSON's own escapes, what Slack reads or would escape itself comes back as it was.
-        for char in "&<>":
-            value = value.replace(char, f"\\u{ord(char):04x}")
-        if utf16(value) <= VALUE and parsed_value(value) is not None:
+        value = encoded(ButtonValue(state.incident, matchers))
+        if value and utf16(value) <= VALUE and parsed_value(value) is not None:
             return value, bool(matchers)
     return "", False
+
+
+def encoded(value: msgspec.Struct) -> str:
+    """Return JSON that comes back from Slack as it was; "" where a text can't be encoded."""
+    try:
+        text = msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        return ""
+    # Slack reads these, or would escape them itself.
+    for char in "&<>":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
 
 
 def parsed_value(value: object) -> ButtonValue | None:
@@ -70,12 +80,15 @@ def parsed_value(value: object) -> ButtonValue | None:
     return ButtonValue(received.incident, tuple(Matcher(m.name, "=", m.value) for m in received.matchers))
 
 
-def actions(state: MessageState) -> list[Block]:
-    """Return the block with the buttons that make sense now; none once the incident is resolved."""
+def actions(state: MessageState, further: Sequence[Block] = ()) -> list[Block]:
+    """Return the block with the buttons that make sense now; none once the incident is resolved.
+
+    further: buttons beside the usual ones.
+    """
     value, can_silence = button_value(state)
     if state.status == "resolved" or not value:
         return []
-    elements = [_button("Show me the calls", CALLS, value)]
+    elements = [*further, _button("Show me the calls", CALLS, value)]
     if can_silence and not state.unheard:
         elements.insert(0, _menu())
     if state.acknowledged is None:
@@ -84,18 +97,19 @@ def actions(state: MessageState) -> list[Block]:
 
 
 def _button(text: str, action: str, value: str) -> Block:
-    return {"type": "button", "text": _plain(text), "action_id": action, "value": value}
+    return {"type": "button", "text": plain(text), "action_id": action, "value": value}
 
 
 def _menu() -> Block:
-    options = [{"text": _plain(text), "value": value} for value, text in _CHOICES.items()]
+    options = [{"text": plain(text), "value": value} for value, text in _CHOICES.items()]
     return {
         "type": "static_select",
-        "placeholder": _plain("Silence"),
+        "placeholder": plain("Silence"),
         "action_id": SILENCE,
         "options": options,
     }
 
 
-def _plain(text: str) -> Block:
+def plain(text: str) -> Block:
+    """A text without marks."""
     return {"type": "plain_text", "text": text, "emoji": False}

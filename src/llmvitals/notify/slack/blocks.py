@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.notify.message import CIRCLES, HEAVIEST
 from llmvitals.notify.slack.limits import utf16
 from llmvitals.record.view import UNKNOWN
 from llmvitals.window import SECOND
-from llmvitals.wording import escape, moment
+from llmvitals.wording import ELLIPSIS, escape, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from llmvitals.notify.clock import Sentence, Timed
     from llmvitals.notify.listing import AlertLine, AlertLines
-    from llmvitals.notify.message import Notice, Timed
+    from llmvitals.notify.message import Notice
 
 HEADER: Final = 150
 SECTION: Final = 2_900
 WORDS: Final = 2_000
+FALLBACK: Final = 1_000
+DATE: Final = "{date_short_pretty} {time}"
+TIME: Final = "{time}"
+FACT: Final = 300
 LIST: Final = 5_600
 """All lines of many alerts together."""
 
@@ -27,29 +33,42 @@ Block = dict[str, Any]
 
 def fallback(message: Notice) -> str:
     """One line for notifications, and for when Slack refuses the blocks; escaped."""
-    labels = ", ".join(f"{name} {value}" for name, value in message.labels)
-    lasted = f"lasted {message.lasted}" if message.lasted else f"since {moment(message.times[0][1] or 0)}"
     steer = message.steer[0].removesuffix(" until") if message.steer else ""
-    parts = [message.title, message.figure, steer, labels, *message.words, lasted]
-    return escape(" · ".join(part for part in parts if part), 1_000)
+    labels = ", ".join(f"{name} {value}" for name, value in message.labels)
+    words = [_sentence(word, 300) for word in message.words]
+    parts = [
+        escape(message.title, HEADER), _mentions(message), *map(_short, message.headline), escape(steer),
+        escape(message.about, 300), escape(labels, 300), *words, *map(_timed, message.times[:1]),
+    ]  # fmt: skip
+    kept, room = "", FALLBACK
+    for part in filter(None, parts):
+        if utf16(part) + 3 > room:
+            break
+        kept += f" · {part}" if kept else part
+        room = FALLBACK - utf16(kept)
+    return kept
 
 
-def blocks(message: Notice, *, actions: list[Block] | None = None) -> list[Block]:
-    """The message's blocks; actions: those with its buttons.
+def blocks(
+    message: Notice, *, actions: list[Block] | None = None, charts: Sequence[Block] = ()
+) -> list[Block]:
+    """The message's blocks; actions: those with its buttons; charts: in place of the trend as bars.
 
     The limits (section 3,000, header 150, all about 13,200) hold by construction, each text being cut where
     it comes in. No value of a user's call reaches Slack with a raw `<`, `>` or `&`.
     """
-    words = "\n".join(message.words)
+    context = [escape(message.about, 300), *map(_timed, message.state)]
     return [
         {"type": "header", "text": _plain(escape(message.title, HEADER))},
-        *([_context(*map(_timed, message.state))] if message.state else []),
-        _section(_facts(message)),
-        *([{"type": "section", "text": _plain(escape(words, WORDS))}] if words else []),
+        *_contexts(context),
+        *map(_section, filter(None, [_facts(message, bars=not charts)])),
+        *charts,
+        *_contexts([marked_labels(message.labels), _capital(" · ".join(map(_timed, message.times)))]),
+        *_words(message),
         *map(_section, _paragraphs(_list(message))),
         *map(_section, filter(None, (_heaviest(message), _links(message)))),
         *(actions or []),
-        _context(escape(message.footer, 300)),
+        *_contexts([escape(message.footer, 300)]),
     ]
 
 
@@ -58,7 +77,7 @@ def trace(name: str, url: str) -> str:
     return f"<{escape(url, 5_000)}|{escape(name[:8].replace('|', '/'))}>" if url else _code(name)
 
 
-def date(micros: int, form: str = "{date_short_pretty} {time}") -> str:
+def date(micros: int, form: str = DATE) -> str:
     """A time that Slack shows in each reader's own time zone."""
     text = moment(micros)
     return text if text == UNKNOWN else f"<!date^{micros // SECOND}^{form}|{text}>"
@@ -69,28 +88,63 @@ def marked_labels(labels: Iterable[tuple[str, str]]) -> str:
     return " · ".join(f"{escape(name, 60)} {_code(value)}" for name, value in labels)
 
 
-def _facts(message: Notice) -> str:
-    times = " · ".join(map(_timed, message.times))
+def _facts(message: Notice, *, bars: bool) -> str:
     lines = [
-        f"*Lasted {message.lasted}*" if message.lasted else "",
-        f"*{escape(message.figure, 300)}*" if message.figure else "",
-        message.trend,
+        f"*{' · '.join(map(_short, message.headline))}*" if message.headline else "",
+        " · ".join(map(_short, message.detail)),
+        message.trend if bars else "",
         f"*{_timed(message.steer)}*" if message.steer else "",
-        marked_labels(message.labels),
-        times[:1].upper() + times[1:],
+        _mentions(message),
     ]
     return "\n".join(line for line in lines if line)
 
 
+def _mentions(message: Notice) -> str:
+    """Ids as Slack reads them; they come from the rule files, where they are checked."""
+    marks = {"S": "<!subteam^{}>", "U": "<@{}>", "W": "<@{}>"}
+    return " ".join(marks.get(one[:1], "{}").format(one) for one in message.mention)
+
+
+def _words(message: Notice) -> Iterator[Block]:
+    """What a stranger may have written is plain text, but a sentence with times, which are marks."""
+    room = WORDS
+    for typed, sentences in itertools.groupby(message.words, key=_is_typed):
+        lines = []
+        for sentence in sentences:
+            lines.append(_sentence(sentence, room))
+            room -= utf16(lines[-1]) + 1
+        text = "\n".join(filter(None, lines))
+        if text:
+            yield _section(text) if typed else {"type": "section", "text": _plain(text)}
+
+
+def _is_typed(sentence: Sentence) -> bool:
+    return any(time is not None for _, time in sentence)
+
+
+def _sentence(sentence: Sentence, room: int) -> str:
+    """A sentence with its times, at most `room` long."""
+    text = ""
+    for part, time in sentence:
+        when = f" {date(time)}" if time is not None else ""
+        left = room - utf16(text) - utf16(when)
+        if left < 1 + len(ELLIPSIS):
+            return text
+        text += escape(part, left) + when
+    return text
+
+
 def _heaviest(message: Notice) -> str:
     lines = [f"{escape(kind, 60)} {_code(name)} · {used}" for kind, name, used in message.heaviest]
-    return "\n".join([f"*{HEAVIEST}*", *lines]) if lines else ""
+    head = HEAVIEST.format(of=f" of {escape(message.of, 100)}" if message.of else "")
+    return "\n".join([f"*{head}*", *lines]) if lines else ""
 
 
 def _links(message: Notice) -> str:
     traces = " ".join(trace(*one) for one in message.exemplars)
-    runbook = f"<{escape(message.link, 5_000)}|Runbook>" if message.link else ""
-    return "\n".join(filter(None, (f"*Calls* {traces}" if traces else "", runbook)))
+    links = (("Runbook", message.link), ("Dashboard", message.dashboard))
+    pages = " · ".join(f"<{escape(url, 5_000)}|{name}>" for name, url in links if url)
+    return "\n".join(filter(None, (f"*Calls* {traces}" if traces else "", pages)))
 
 
 def _list(message: Notice) -> Iterator[str]:
@@ -110,19 +164,24 @@ def _list(message: Notice) -> Iterator[str]:
 
 def _head(lines: AlertLines) -> str:
     rule = f"*{escape(lines.rule, 150)}*" if lines.rule else ""
-    return " · ".join(filter(None, (rule, *(escape(part, 300) for part in lines.head))))
+    return " · ".join(filter(None, (rule, *map(_timed, lines.head))))
 
 
 def _line(line: AlertLine) -> str:
-    parts = [" ".join(map(_code, line.values)), escape(line.figure, 100)]
-    text = " ".join(filter(None, parts))
-    when = date(line.since, "{time}") if line.since is not None else line.lasted
-    return f"{CIRCLES[line.colour]} {text}" + (f" · {when}" if when else "")
+    facts = " · ".join(filter(None, (_sentence(fact, FACT) for fact in line.facts)))
+    text = " ".join(filter(None, [" ".join(map(_code, line.values)), facts]))
+    when = date(line.since, TIME) if line.since is not None else line.lasted
+    mark = "🔕" if line.muted else CIRCLES[line.colour]
+    return f"{mark} {text}" + (f" · {when}" if when else "")
 
 
-def _timed(timed: Timed) -> str:
+def _timed(timed: Timed, room: int = 300) -> str:
     text, time = timed
-    return escape(text, 300) + (f" {date(time)}" if time is not None else "")
+    return escape(text, room) + (f" {date(time)}" if time is not None else "")
+
+
+def _short(timed: Timed) -> str:
+    return _timed(timed, 100)
 
 
 def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
@@ -141,8 +200,14 @@ def _section(text: str) -> Block:
     return {"type": "section", "text": _marked(text)}
 
 
-def _context(*texts: str) -> Block:
-    return {"type": "context", "elements": [_marked(text) for text in texts]}
+def _contexts(texts: Iterable[str]) -> list[Block]:
+    """Small print; no block without a text."""
+    elements = [_marked(text) for text in texts if text]
+    return [{"type": "context", "elements": elements}] if elements else []
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _plain(text: str) -> Block:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+
+import structlog
 
 from llmvitals.notify.message import notice
 from llmvitals.notify.protocol import Answer, Do, Notifier
 from llmvitals.notify.slack.actions import actions
 from llmvitals.notify.slack.answer import answer
+from llmvitals.notify.slack.approval import button
 from llmvitals.notify.slack.blocks import blocks, fallback
+from llmvitals.notify.slack.chart import TYPE, chart
 from llmvitals.notify.slack.connection import asked, session, web_client
 from llmvitals.notify.slack.thread import drawn
 from llmvitals.record.message_state import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     import aiohttp
 
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
     from llmvitals.record.change import Reply
     from llmvitals.record.message_state import MessageState
     from llmvitals.record.user_action import UserAction
+
+log: Final = structlog.get_logger(__name__)
 
 EVENT: Final = "llmvitals_incident"
 """The type of our messages' metadata; its payload is `{"incident": id}`."""
@@ -45,12 +52,20 @@ class Bot(Notifier):
     threads = True
 
     def __init__(
-        self, token: str, url: str, *, timeout: float, trace_url: str = "", buttons: Buttons | None = None
+        self,
+        token: str,
+        url: str,
+        *,
+        timeout: float,
+        trace_url: str = "",
+        dashboard_url: str = "",
+        buttons: Buttons | None = None,
     ) -> None:
         self._token, self._url, self._timeout = token.strip(), url, timeout
-        self._trace_url, self._buttons = trace_url, buttons
+        self._trace_url, self._dashboard_url, self._buttons = trace_url, dashboard_url, buttons
         self._session: aiohttp.ClientSession | None = None
         self._blind: set[str] = set()
+        self._charts = True
         self._ids: dict[str, str] = {}
 
     async def open(self) -> None:
@@ -68,27 +83,33 @@ class Bot(Notifier):
 
     async def post(self, channel: str, state: MessageState, *, plain: bool) -> Answer:
         # By a name, Slack finds the channel; the answer holds its id, by which alone it can be edited.
-        posted = await self._post(channel=channel, mrkdwn=False, **self._content(state, plain=plain))
+        posted = await self._shown(state, plain, partial(self._post, channel=channel, mrkdwn=False))
         self._ids[channel] = posted.place.channel or self._ids.get(channel, channel)
         return posted
 
     async def edit(self, place: Place, state: MessageState, *, plain: bool) -> Answer:
         if not place.ts:
             return answer("message_not_found")
-        content = self._content(state, plain=plain)
-        return _answer(await asked(self._client.chat_update(channel=place.channel, ts=place.ts, **content)))
+
+        async def update(**content: Any) -> Answer:
+            return _answer(
+                await asked(self._client.chat_update(channel=place.channel, ts=place.ts, **content))
+            )
+
+        return await self._shown(state, plain, update)
 
     async def reply(self, place: Place, reply: Reply) -> Answer:
         if not place.ts:
             return answer("thread_not_found")
         text = drawn(reply, trace_url=self._trace_url)
-        return await self._post(
+        sent = await self._sent(
             channel=place.channel,
             thread_ts=place.ts,
             text=text,
             mrkdwn=True,
             **_marked(REPLY, reply=_digest(text)),
         )
+        return await self._orphan(sent) or _answer(sent)
 
     async def find(self, channel: str, incident: str, since: float) -> Answer:
         where = self._ids.get(channel, channel)
@@ -113,9 +134,18 @@ class Bot(Notifier):
         return None if self._buttons is None else self._buttons.health()
 
     async def _post(self, **content: Any) -> Answer:
-        return _answer(
-            await asked(self._client.chat_postMessage(unfurl_links=False, unfurl_media=False, **content))
-        )
+        return _answer(await self._sent(**content))
+
+    async def _sent(self, **content: Any) -> dict[str, Any] | Answer:
+        return await asked(self._client.chat_postMessage(unfurl_links=False, unfurl_media=False, **content))
+
+    async def _orphan(self, sent: dict[str, Any] | Answer) -> Answer | None:
+        """Take a reply back whose message somebody deleted: Slack has put it into the channel itself."""
+        message = sent.get("message") if isinstance(sent, dict) else None
+        if not isinstance(sent, dict) or not isinstance(message, dict) or message.get("thread_ts"):
+            return None
+        await asked(self._client.chat_delete(channel=str(sent.get("channel")), ts=str(sent.get("ts"))))
+        return answer("message_not_found")
 
     async def _look(self, channel: str, event: str, payload: dict[str, str], **where: Any) -> Answer:
         """The message with this metadata: in the thread `ts`, or in the channel itself."""
@@ -134,15 +164,29 @@ class Bot(Notifier):
         self._blind.add(channel)
         return await self.check()
 
+    async def _shown(
+        self, state: MessageState, plain: bool, send: Callable[..., Awaitable[Answer]]
+    ) -> Answer:
+        """Send what a state says; without its chart where this Slack knows no charts, from then on."""
+        content = self._content(state, plain=plain)
+        found = await send(**content)
+        charted = any(block["type"] == TYPE for block in content["blocks"])
+        if found.code == "invalid_blocks" and charted:
+            self._charts = False
+            log.warning("slack refused a chart: messages have none until the next start")
+            found = await send(**self._content(state, plain=plain))
+        return found
+
+    def _actions(self, state: MessageState) -> list[dict[str, Any]] | None:
+        if self._buttons is None:
+            return None
+        return actions(state, button(state) if self._buttons.approves else ())
+
     def _content(self, state: MessageState, *, plain: bool) -> dict[str, Any]:
-        message = notice(state, trace_url=self._trace_url)
-        return {
-            "text": fallback(message),
-            "blocks": []
-            if plain
-            else blocks(message, actions=actions(state) if self._buttons is not None else None),
-            **_marked(EVENT, incident=state.incident),
-        }
+        message = notice(state, trace_url=self._trace_url, dashboard_url=self._dashboard_url)
+        charts = chart(state) if self._charts else ()
+        shown = [] if plain else blocks(message, actions=self._actions(state), charts=charts)
+        return {"text": fallback(message), "blocks": shown, **_marked(EVENT, incident=state.incident)}
 
 
 def _marked(event: str, **payload: str) -> dict[str, Any]:

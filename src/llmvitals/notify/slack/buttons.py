@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies, proxy_bypass
 
 import structlog
@@ -15,6 +15,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 
 from llmvitals.notify.protocol import Answer, Do
 from llmvitals.notify.slack.answer import answer as answered
+from llmvitals.notify.slack.approval import is_submission
 from llmvitals.notify.slack.connection import asked, failed, session, web_client
 from llmvitals.notify.slack.interaction import user_actions
 from llmvitals.rate_limit import RateLimits
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from aiohttp import WSMessage
     from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
     from slack_sdk.socket_mode.request import SocketModeRequest
+
+    from llmvitals.notify.slack.approvers import Approvers
 
 log: Final = structlog.get_logger(__name__)
 
@@ -45,7 +48,14 @@ class Buttons:
     wrong token.
     """
 
-    def __init__(self, app_token: str, url: str, limits: RateLimits | None = None) -> None:
+    def __init__(
+        self,
+        app_token: str,
+        url: str,
+        limits: RateLimits | None = None,
+        approvers: Approvers | None = None,
+    ) -> None:
+        self._approvers = approvers
         self._token, self._url, self._limits = app_token.strip(), url, limits or RateLimits()
         self._heard_actions: deque[UserAction] = deque(maxlen=MOST)
         self._trouble: str | None = None
@@ -66,6 +76,11 @@ class Buttons:
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+
+    @property
+    def approves(self) -> bool:
+        """Whether there is somebody who may approve a raise of a budget."""
+        return self._approvers is not None
 
     def drain(self) -> list[UserAction]:
         """Return what was pressed since the last call, oldest first."""
@@ -145,12 +160,30 @@ class Buttons:
                 return
 
     async def _heard(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+        answer = None
         if request.type == "interactive":
             for action in user_actions(request.payload, self._limits.clock()):
-                log.info("a button was pressed", action=type(action).__name__.lower(), by=action.by)
-                self._heard_actions.append(action)
+                self._hear(action)
+            if self._approvers is not None and is_submission(request.payload):
+                answer = await self._decided(self._approvers, request.payload)
         # Slack wants it within 3 s, and shows the person a warning without it.
-        await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
+        response = SocketModeResponse(envelope_id=request.envelope_id, payload=answer)
+        await client.send_socket_mode_response(response)
+        if request.type == "interactive" and self._approvers is not None:
+            await self._approvers.open(request.payload)
+
+    def _hear(self, action: UserAction) -> None:
+        log.info("a button was pressed", action=type(action).__name__.lower(), by=action.by)
+        self._heard_actions.append(action)
+
+    async def _decided(self, approvers: Approvers, payload: Any) -> dict[str, Any] | None:
+        """Take in a submitted modal; return what Slack is to show in it, None: nothing, it closes."""
+        found = await approvers.decide(payload)
+        if isinstance(found, dict):
+            return {"response_action": "errors", "errors": found}
+        if found is not None:
+            self._hear(found)
+        return None
 
 
 async def opened(app_token: str, url: str) -> tuple[Answer, str]:

@@ -20,7 +20,7 @@ def user_actions(payload: Any, now: int) -> list[UserAction]:
     """
     if not isinstance(payload, dict) or payload.get("type") != "block_actions":
         return []
-    by = _name(payload.get("user"))
+    by = name(payload.get("user"))
     pressed = payload.get("actions")
     elements = pressed if isinstance(pressed, list) else []
     asked = (_user_action(element, payload, by, now) for element in elements)
@@ -70,6 +70,7 @@ def _beside(payload: dict[str, Any]) -> ButtonValue | None:
     return None
 
 
-def _name(user: Any) -> str:
+def name(user: Any) -> str:
+    """Return the name of a user as Slack sends it, "somebody" where it has none."""
     names = [user.get(key) for key in ("name", "username", "id")] if isinstance(user, dict) else []
-    return next((text for name in names if isinstance(name, str) and (text := clean(name, 80))), "somebody")
+    return next((text for one in names if isinstance(one, str) and (text := clean(one, 80))), "somebody")

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 BLOCKS: Final = 50
 TOTAL: Final = 13_200
 """All texts of a message's blocks together; not documented, found by trying."""
 
-_TEXTS: Final = {"header": 150, "section": 3_000, "button": 75, "placeholder": 150, "option": 75}
+CHART: Final = {"title": 50, "name": 20, "label": 50, "category": 20, "points": 20, "series": 6}
+"""The limits of a chart: of its texts in characters, of its points and series in number."""
+CHARTS: Final = 2
+"""The most charts of a message."""
+_TEXTS: Final = {
+    "header": 150,
+    "section": 3_000,
+    "button": 75,
+    "placeholder": 150,
+    "option": 75,
+    "label": 2_000,
+}
 _FIELDS: Final = (10, 2_000)
 _ELEMENTS: Final = {"context": 10, "actions": 25}
 _ACTION_ID: Final = 255
 _VALUES: Final = {"button": 2_000, "option": 150}
 _OPTIONS: Final = 100
+_VIEW: Final = {"title": 24, "submit": 24, "close": 24, "private_metadata": 3_000}
+_INPUTS: Final = {"number_input", "datetimepicker"}
 _STYLES: Final = {"primary", "danger", None}
 
 
@@ -24,9 +38,34 @@ def problems(blocks: object) -> list[str]:
     found = [f"no more than {BLOCKS} items allowed"] if len(blocks) > BLOCKS else []
     for number, block in enumerate(blocks):
         found += [f"{reason} [json-pointer:/blocks/{number}]" for reason in _block(block)]
+    if (
+        sum(isinstance(block, dict) and block.get("type") == "data_visualization" for block in blocks)
+        > CHARTS
+    ):
+        found.append(f"no more than {CHARTS} charts allowed")
     if sum(_size(block) for block in blocks) > TOTAL:
         found.append("msg_blocks_too_long")
     return found
+
+
+def view_problems(view: object) -> list[str]:
+    """Why Slack would not open a modal; empty when it would."""
+    if not isinstance(view, dict) or view.get("type") != "modal":
+        return ["view: must be a modal"]
+    found = _text(view.get("title"), _VIEW["title"], only="plain_text")
+    for name in ("submit", "close"):
+        found += _text(view[name], _VIEW[name], only="plain_text") if name in view else []
+    if utf16(view.get("private_metadata", "")) > _VIEW["private_metadata"]:
+        found.append(f"private_metadata: no more than {_VIEW['private_metadata']} characters allowed")
+    blocks = view.get("blocks")
+    inputs = [block for block in blocks or [] if isinstance(block, dict) and block.get("type") == "input"]
+    if inputs and "submit" not in view:
+        found.append("submit: a view with inputs needs one")
+    for block in inputs:
+        found += _text(block.get("label"), _TEXTS["label"], only="plain_text")
+        kind = block["element"].get("type") if isinstance(block.get("element"), dict) else None
+        found += [] if kind in _INPUTS else [f"unsupported element: {kind}"]
+    return found + problems([block for block in blocks or [] if block not in inputs])
 
 
 def _block(block: Any) -> list[str]:
@@ -38,6 +77,8 @@ def _block(block: Any) -> list[str]:
             return _text(block.get("text"), _TEXTS["header"], only="plain_text")
         case "section":
             return _section(block)
+        case "data_visualization":
+            return _chart(block)
         case "context" | "actions":
             elements = block.get("elements")
             if not isinstance(elements, list) or not 0 < len(elements) <= _ELEMENTS[kind]:
@@ -57,6 +98,30 @@ def _section(block: dict[str, Any]) -> list[str]:
     if not isinstance(fields, list) or not 0 < len(fields) <= _FIELDS[0]:
         return [*found, f"fields: 1 to {_FIELDS[0]} allowed"]
     return found + [reason for field in fields for reason in _text(field, _FIELDS[1])]
+
+
+def _chart(block: dict[str, Any]) -> list[str]:
+    """Of the kinds of charts only those with axes are checked."""
+    chart = block.get("chart")
+    if not isinstance(chart, dict) or chart.get("type") not in {"line", "bar", "area"}:
+        return ["chart: must be a line, bar or area"]
+    axes, series = chart.get("axis_config") or {}, chart.get("series") or []
+    categories = axes.get("categories") or []
+    found = _short(block, "title", CHART["title"])
+    found += [reason for name in ("x_label", "y_label") for reason in _short(axes, name, CHART["label"])]
+    found += [
+        reason for one in categories for reason in _short({"category": one}, "category", CHART["category"])
+    ]
+    if not 0 < len(series) <= CHART["series"] or len({one.get("name") for one in series}) < len(series):
+        found.append(f"series: 1 to {CHART['series']} of different names allowed")
+    for one in series:
+        points = one.get("data") or []
+        found += _short(one, "name", CHART["name"])
+        if not 0 < len(points) <= CHART["points"] or [p.get("label") for p in points] != categories:
+            found.append("data: one point for each category needed")
+        if not all(isinstance(p.get("value"), int | float) and math.isfinite(p["value"]) for p in points):
+            found.append("data: each value must be a number")
+    return found
 
 
 def _element(block: str, element: Any) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 import structlog
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from llmvitals.notify.slack.approvers import Approvers
 from llmvitals.notify.slack.bot import Bot
 from llmvitals.notify.slack.buttons import Buttons
 from llmvitals.notify.slack.webhook import Webhook
@@ -30,6 +31,8 @@ class SlackSettings(BaseModel):
     webhook: SecretStr | None
     api_url: str
     trace_url: str
+    dashboard_url: str
+    approvers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
@@ -43,6 +46,8 @@ class SlackSettings(BaseModel):
             webhook=settings.slack_webhook,
             api_url=settings.slack_api_url,
             trace_url=settings.trace_url or "",
+            dashboard_url=settings.dashboard_url or "",
+            approvers=settings.slack_approvers,
         )
 
     @classmethod
@@ -60,6 +65,7 @@ class SlackSettings(BaseModel):
                 self.api_url,
                 timeout=limits.timeout,
                 trace_url=self.trace_url,
+                dashboard_url=self.dashboard_url,
                 buttons=self.buttons(limits),
             )
         log.warning(
@@ -67,10 +73,16 @@ class SlackSettings(BaseModel):
             "set LLMVITALS_SLACK_TOKEN to a bot's token for one message per incident"
         )
         url = self.webhook.get_secret_value() if self.webhook is not None else ""
-        return Webhook(url, timeout=limits.timeout, trace_url=self.trace_url)
+        return Webhook(
+            url, timeout=limits.timeout, trace_url=self.trace_url, dashboard_url=self.dashboard_url
+        )
 
     def buttons(self, limits: RateLimits | None = None) -> Buttons | None:
         """Return what hears the buttons; None without an app-level token."""
         if self.app_token is None:
             return None
-        return Buttons(self.app_token.get_secret_value(), self.api_url, limits)
+        limits, approvers = limits or RateLimits(), None
+        if self.approvers and self.token is not None:
+            token = self.token.get_secret_value()
+            approvers = Approvers(token, self.api_url, self.approvers, limits.clock)
+        return Buttons(self.app_token.get_secret_value(), self.api_url, limits, approvers)

@@ -25,8 +25,9 @@ class Webhook(Notifier):
     name = "slack"
     title = "Slack"
 
-    def __init__(self, url: str, *, timeout: float, trace_url: str = "") -> None:
-        self._url, self._timeout, self._trace_url = url.strip(), timeout, trace_url
+    def __init__(self, url: str, *, timeout: float, trace_url: str = "", dashboard_url: str = "") -> None:
+        self._url, self._timeout = url.strip(), timeout
+        self._trace_url, self._dashboard_url = trace_url, dashboard_url
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -43,7 +44,7 @@ class Webhook(Notifier):
 
     async def post(self, channel: str, state: MessageState, *, plain: bool) -> Answer:
         del channel  # a webhook has one channel, and drops metadata
-        message = notice(state, trace_url=self._trace_url)
+        message = notice(state, trace_url=self._trace_url, dashboard_url=self._dashboard_url)
         body: dict[str, Any] = {"text": fallback(message), "unfurl_links": False, "unfurl_media": False}
         if not plain:
             body["blocks"] = blocks(message)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frames import alerts
 from panes import PANE
-from spend import DAY, HOUR, alerts, brief, call, fed, moment, replayed, restarted, stages
+from spend import DAY, HOUR, brief, call, fed, moment, replayed, restarted, stages
 
 NOON = moment("2025-06-01T12:00")
 

@@ -202,8 +202,9 @@ def test_the_morning_is_no_burn(tmp_path):
 @pytest.mark.parametrize("rate", [1.1, 4, 20])
 def test_what_is_paged_is_projected_above_the_limit(tmp_path, rate):
     rule = rule_engine(tmp_path, MONTH.format(burn="burn_rate: default"))
-    panes = spending(0.5, START, START + 10 * DAY) | spending(rate, START + 10 * DAY, START + 28 * DAY)
-    fired = [each for each in walk(rule, panes, START + 28 * DAY) if each.facet and each.status == "firing"]
+    step, burn, end = 10 * MINUTE, START + 10 * DAY, START + (14 if rate > 2 else 28) * DAY
+    panes = spending(0.5, START, burn, step) | spending(rate, burn, end, step)
+    fired = [each for each in walk(rule, panes, end) if each.facet and each.status == "firing"]
     assert fired or rate < 1.2
     for alert in fired:
         assert alert.outlook

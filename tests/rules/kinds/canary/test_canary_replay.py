@@ -6,11 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frames import contents
-from llmvitals.merge import closer as settle
-from llmvitals.merge import stage as stage_module
+from frames import alerts, contents, small_pieces
 from llmvitals.pipeline import Pipeline
-from merge_with_rules import CALLS, alerts, changes, disturbed, frames, merging, piped
+from merge_with_rules import CALLS, changes, disturbed, frames, merging, piped
 
 RULES = """groups:
 - name: g
@@ -33,8 +31,7 @@ def test_wherever_merge_dies_a_canary_is_told_the_same(pipeline, calls, dice):
     records = frames(pipeline, calls, lambda: dice.randint(1, 15))
     straight = merging(pipeline).apply(records)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (settle, stage_module):
-            patch.setattr(module, "STRETCH", 1)
+        small_pieces(patch)
         heard = disturbed(pipeline, records, dice)
     assert changes(heard) == changes(straight)
     assert contents(heard) == contents(straight)
