@@ -27,7 +27,12 @@ ROW: Final = {
 def calls(times: range, **fields: Any) -> list[bytes]:
     """Lines of calls at these seconds after midnight."""
     made = (
-        {"id": f"{fields}-{time}", "ts": (MIDNIGHT + time) * 1_000, "provider": "openai", "model": "gpt-5-mini"}
+        {
+            "id": f"{fields}-{time}",
+            "ts": (MIDNIGHT + time) * 1_000,
+            "provider": "openai",
+            "model": "gpt-5-mini",
+        }
         for time in times
     )
     return [json.dumps(call | fields).encode() for call in made]
@@ -86,12 +91,15 @@ def test_an_incident_says_how_it_stands() -> None:
     assert row["since"] == (MIDNIGHT + 4 * 60 + 10) * 1_000_000
     assert row["receivers"] == ["(default)"]
     first, *replies = row["messages"]
-    assert "$50" in first and "k1" in first
+    assert "$50" in first
+    assert "k1" in first
     assert any("blocked" in reply for reply in replies)
 
 
 def test_each_series_and_facet_is_a_row_and_goes_to_its_channel() -> None:
-    lines = calls(range(0, 60, 60), team="ads", cost_usd=12) + calls(range(60, 120, 60), team="hr", cost_usd=6)
+    lines = calls(range(0, 60, 60), team="ads", cost_usd=12) + calls(
+        range(60, 120, 60), team="hr", cost_usd=6
+    )
     rows = incidents(replayed("routes", lines), "TeamDay")
     told = {row["labels"]["team"]: (row["value"], row["receivers"]) for row in rows}
     assert told == {"ads": (12, ["#search-money"]), "hr": (6, ["#money"])}
