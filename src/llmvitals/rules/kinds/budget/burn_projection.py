@@ -24,7 +24,9 @@ GOES_ON: Final = 5
 ALONE: Final = 10
 """Without a day to compare with, only a rate that uses up the limit in a tenth of the period is a burn …"""
 STEADY: Final = 3
-"""… and one whose spend is in so many buckets of the window: a single call is no rate."""
+"""… and one whose spend is in so many buckets of the window, since a single call is no rate …"""
+LARGE: Final = 20
+"""… or is a twentieth of the limit: more than an hourly call of a day, or a daily one of a month."""
 WEEK: Final = 7
 """With fewer days to compare with, the days off may be unknown …"""
 OFFICE: Final = 5
@@ -79,7 +81,8 @@ class BurnProjection:
         if not days:
             alone = total * self.period >= ALONE * self.thresholds.limit * length
             spread = sum(map(bool, state[pair.key][2]))
-            return total if alone and spread >= min(STEADY, pair.long) else 0
+            steady = spread >= min(STEADY, pair.long) or total * LARGE >= self.thresholds.limit
+            return total if alone and steady else 0
         if days < WEEK:
             usual = max(usual, OFFICE * self.thresholds.limit * length // self.period)
         return max(total - usual, 0)
