@@ -270,3 +270,31 @@ def test_the_starter_set_passes_its_tests_within_a_minute():
     cases = [case for suite in suites for case in suite.tests]
     assert {rule for case in cases for rule in case.fires} == set(names)
     assert set(names) <= {rule for case in cases for rule in case.quiet(names)}
+
+
+def test_calls_come_late_with_their_own_time(folder):
+    (folder / "t_test.yaml").write_text(
+        "tests:\n- name: t\n  calls:\n  - {at: 0m..3m, every: 1m, app: chat}\n"
+        "  - {at: 30s, late: 1m, app: slow}\n  - {at: 10s..30s, every: 10s, late: 1h, app: [a, b]}\n"
+        "  expect: [{never: Slow}]\n"
+    )
+    (suite,) = load_tests(folder, ["Slow", "Spent"], PANE)
+    case = suite.tests[0]
+    came = [
+        ((time - case.start) // SECOND, event["ts"] // 1_000 - case.start // SECOND, event["app"])
+        for time, event in ((time, json.loads(event)) for time, event in run.events(case))
+    ]
+    chat = [(second, second, "chat") for second in (0, 60, 120)]
+    assert came == sorted([*chat, (90, 30, "slow"), (3610, 10, "a"), (3620, 20, "b")])
+    assert case.end == 3630 * SECOND
+
+
+def test_errors_that_come_late_are_no_errors_now(folder):
+    rule = "  - alert: Fails\n    threshold: {metric: error_share, above: 20%, window: 5m, min_calls: 10}\n"
+    (folder / "rules.yaml").write_text(RULES + rule)
+    calls = (
+        "  calls:\n  - {at: 0h..3h, every: 30s}\n  - {at: 1h..1h12m, every: 1m, late: LATE, status: error}\n"
+    )
+    for late, expect in (("0s", "[{at: 1h10m, alerts: [{alert: Fails}]}]"), ("1h", "[{never: Fails}]")):
+        code, said = tried(folder, f"- name: t\n{calls.replace('LATE', late)}  expect: {expect}\n")
+        assert code == 0, said

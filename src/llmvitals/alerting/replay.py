@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -54,10 +56,11 @@ class IncidentReplay:
     async def run(self, alerts: Iterable[Alert], until: int) -> None:
         """Tell of alerts, which come in the order of their times, and let time pass up to `until` (µs)."""
         await self._sink.start(None)
-        for alert in alerts:
-            await self._pass(alert.at)
-            record = Logged(0, alert.at // 1_000, alert.encode(), alert.group.encode())
-            self._keep(await self._sink.take(0, [record]))
+        # What comes at the same time is told together, as the records of a batch are.
+        for at, together in itertools.groupby(alerts, key=attrgetter("at")):
+            await self._pass(at)
+            records = [Logged(0, at // 1_000, alert.encode(), alert.group.encode()) for alert in together]
+            self._keep(await self._sink.take(0, records))
             await self._tick()
         await self._pass(until)
         await self._tick()

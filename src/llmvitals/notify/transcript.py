@@ -33,14 +33,13 @@ class Told:
 
 @dataclass
 class Transcript(Notifier):
-    """Edits are kept only as the newest state of each incident, as in a channel.
+    """Edits notify nobody, and are not written down.
 
-    clock: µs. told: in the order of time. shown: incident → the text of its message as it stands.
+    now: µs. told: in the order of time.
     """
 
     now: int = 0
     told: list[Told] = field(default_factory=list)
-    shown: dict[str, str] = field(default_factory=dict)
 
     name = "transcript"
     title = "the transcript"
@@ -49,14 +48,12 @@ class Transcript(Notifier):
     async def post(self, channel: str, state: MessageState, *, plain: bool) -> Answer:
         """Write a message down."""
         del plain
-        self.shown[state.incident] = said = text(state, channel)
-        self.told.append(Told(self.now, state.incident, channel, "message", said))
+        self.told.append(Told(self.now, state.incident, channel, "message", text(state, channel)))
         return Answer(place=Place(channel, state.incident))
 
     async def edit(self, place: Place, state: MessageState, *, plain: bool) -> Answer:
-        """Keep the text that the message has now."""
-        del plain
-        self.shown[state.incident] = text(state, place.channel)
+        """Write nothing down."""
+        del state, plain
         return Answer(place=place)
 
     async def reply(self, place: Place, reply: Reply) -> Answer:

@@ -32,7 +32,7 @@ def read_calls(reader: ModelReader, data: Any, path: Path) -> CallStream | None:
     """The calls of an entry, or None after the reader has reported mistakes."""
     if not reader.is_mapping(data, path):
         return None
-    own = ("at", "every")
+    own = CallsModel.model_fields
     shape = reader.read(CallsModel, {key: data[key] for key in data if key in own}, path)
     fields = {name: [value] for name, value in DEFAULTS.items()}
     valid = True
@@ -44,7 +44,7 @@ def read_calls(reader: ModelReader, data: Any, path: Path) -> CallStream | None:
     if shape is None or not valid:
         return None
     begin, end = shape.at
-    made = CallStream(begin, begin + 1 if end is None else end, shape.every or 1, fields)
+    made = CallStream(begin, begin + 1 if end is None else end, shape.every or 1, fields, shape.late)
     if made.count > MOST:
         reader.report(f"{made.count:,} calls are too many: at most {MOST:,}; write a longer every", path)
         return None

@@ -162,6 +162,11 @@ class CallsModel(BaseModel):
     every: Annotated[int, BeforeValidator(_every), Duration] | None = Field(
         None, description="The time between two calls."
     )
+    late: Annotated[int, BeforeValidator(after), Duration] = Field(
+        0,
+        json_schema_extra={"default": "0s"},
+        description="How long after their own time they come: 1h.",
+    )
 
     model_config = ConfigDict(
         extra="forbid",

@@ -22,13 +22,15 @@ NUMBERS: Final = ("value", "peak", "limit")
 class CallStream:
     """A stream of calls. begin, end, every: µs after the test's start; end is exclusive.
 
-    fields: of the event → its values, through which the calls cycle.
+    fields: of the event → its values, through which the calls cycle. late: how long after their own time
+    they come, µs.
     """
 
     begin: int
     end: int
     every: int
     fields: Mapping[str, Sequence[Any]]
+    late: int = 0
 
     @property
     def count(self) -> int:
@@ -36,7 +38,7 @@ class CallStream:
         return -(-(self.end - self.begin) // self.every)
 
     def events(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Each call's time, µs after the start, and its fields."""
+        """Each call's own time, µs after the start, and its fields."""
         for number in range(self.count):
             values = {name: values[number % len(values)] for name, values in self.fields.items()}
             yield self.begin + number * self.every, values
@@ -117,7 +119,8 @@ class RuleTest:
     @property
     def end(self) -> int:
         """The end of the test, µs after the start."""
-        return max([expected.at for expected in self.expect] + [calls.end for calls in self.calls], default=0)
+        ends = [calls.end + calls.late for calls in self.calls]
+        return max([expected.at for expected in self.expect] + ends, default=0)
 
     @property
     def fires(self) -> set[str]:

@@ -12,7 +12,7 @@ from llmvitals.alerting.replay import DEFAULT_CHANNEL, IncidentReplay
 from llmvitals.errors import ConfigError
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
-from llmvitals.record.frame import Entry, Frame
+from llmvitals.record.frame import Entry, Frame, LateEntry
 from llmvitals.record.log import Logged, Topic
 from llmvitals.rules.engine import load_engine
 from llmvitals.ruletest.compare import Failure, compared
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from llmvitals.notify.transcript import Told
     from llmvitals.record.log import Message
-    from llmvitals.ruletest.rule_test import RuleTest, RuleTestFile
+    from llmvitals.ruletest.rule_test import CallStream, RuleTest, RuleTestFile
     from llmvitals.settings import Settings
 
 SOURCE: Final = "test"
@@ -92,7 +92,7 @@ class _Stages:
         self.combine, self.merge = alone.combines[SOURCE, 0], alone.merge
 
     def feed(self, calls: Iterable[tuple[int, bytes]]) -> list[Alert]:
-        """Feed the next calls, in the order of their times."""
+        """Feed the next calls, in the order in which they come."""
         first = self.combine.next
         out = self.combine.apply(
             [Logged(first + number, time // 1_000, data) for number, (time, data) in enumerate(calls)]
@@ -109,30 +109,44 @@ class _Stages:
         return [*alerts, *self._close(over, ())]
 
     def _panes(self, messages: Iterable[Message]) -> list[tuple[int, list[Entry]]]:
-        """The entries of each pane, in their order."""
+        """The entries of each pane, those of late calls too, in their order."""
         panes: dict[int, list[Entry]] = {}
         for message in messages:
             if message.topic is Topic.DEAD_LETTERS:
                 why = dict(message.headers).get("llmvitals.err.message", b"").decode()
                 raise ConfigError(f"a call of the test can't be read: {why}")
-            for entry in Frame.decode(message.value or b"").entries:
+            frame = Frame.decode(message.value or b"")
+            for entry in (*frame.entries, *frame.late):
                 panes.setdefault(entry.pane, []).append(entry)
         return sorted(panes.items())
 
-    def _close(self, floor: int, entries: Iterable[Entry]) -> list[Alert]:
-        frame = Frame(SOURCE + "/0", {SOURCE: 1}, 0, 1, floor, self.frames, self.pane, tuple(entries))
+    def _close(self, floor: int, entries: Sequence[Entry]) -> list[Alert]:
+        frame = Frame(
+            source=f"{SOURCE}/0",
+            sources={SOURCE: 1},
+            shard=0,
+            shards=1,
+            floor=floor,
+            version=self.frames,
+            pane_us=self.pane,
+            entries=tuple(entry for entry in entries if not isinstance(entry, LateEntry)),
+            late=tuple(entry for entry in entries if isinstance(entry, LateEntry)),
+        )
         out = self.merge.apply([Logged(self.frames, 0, frame.encode())])
         self.frames += 1
         return [Alert.decode(message.value or b"") for message in out if message.topic is Topic.ALERTS]
 
 
 def events(test: RuleTest) -> Iterator[tuple[int, bytes]]:
-    """(time in µs, event) of all calls, in the order of their times."""
-    lines = [
-        ((test.start + after, line, fields) for after, fields in calls.events())
-        for line, calls in enumerate(test.calls)
-    ]
+    """(when it comes, µs; event) of all calls, in the order in which they come."""
+    lines = [_line(calls, test.start, line) for line, calls in enumerate(test.calls)]
     ordered = sorted(itertools.chain.from_iterable(lines), key=lambda call: call[:2])
-    for number, (time, _, fields) in enumerate(ordered):
-        event: dict[str, Any] = {"id": f"call-{number + 1}", "ts": time // 1_000, **fields}
-        yield time, json.dumps(event).encode()
+    for number, (comes, _, late, fields) in enumerate(ordered):
+        event: dict[str, Any] = {"id": f"call-{number + 1}", "ts": (comes - late) // 1_000, **fields}
+        yield comes, json.dumps(event).encode()
+
+
+def _line(calls: CallStream, start: int, line: int) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
+    """(when it comes, line, how late that is, fields) of each call; times in µs."""
+    for after, fields in calls.events():
+        yield start + after + calls.late, line, calls.late, fields

@@ -77,7 +77,7 @@ def test_a_short_spike_does_not_speak_either(tmp_path):
 def test_a_quiet_hour_can_not_page(tmp_path):
     """A tiny budget: ten times nothing is nothing, unless the floor says so."""
     tiny = "alert: A\nbudget: {{limit: 0.72, per: month, thresholds: [100%], burn_rate: default{}}}"
-    panes = {START: vitals(cost=0.02)}
+    panes = {START + pane: vitals(cost=0.01) for pane in (0, MINUTE, 2 * MINUTE)}
     assert burns(walk(rule_engine(tmp_path, tiny.format("")), panes, START + DAY)) != []
     assert burns(walk(rule_engine(tmp_path, tiny.format(", floor: 0.05")), panes, START + DAY)) == []
 
@@ -85,8 +85,19 @@ def test_a_quiet_hour_can_not_page(tmp_path):
 def test_the_default_floor_is_a_hundredth_of_the_limit(tmp_path):
     pair = "burn_rate: [{factor: 2, windows: [10m, 1m]}]"
     rule = rule_engine(tmp_path, MONTH.format(burn=pair))
-    assert burns(walk(rule, {START: vitals(cost=7.19)}, START + HOUR)) == []
-    assert burns(walk(rule, {START: vitals(cost=7.2)}, START + HOUR))[0][:2] == ("firing", "2x")
+    panes = {START: vitals(cost=3), START + 2: vitals(cost=3), START + 4: vitals(cost=1.19)}
+    assert burns(walk(rule, panes, START + HOUR)) == []
+    panes[START + 4] = vitals(cost=1.2)
+    assert burns(walk(rule, panes, START + HOUR))[0][:2] == ("firing", "2x")
+
+
+def test_a_first_call_is_no_rate(tmp_path):
+    """Of nothing before it can nobody say that it will go on; the third in the window says so."""
+    rule = rule_engine(tmp_path, MONTH.format(burn=ONE))
+    panes = {START: vitals(cost=12), START + 4 * MINUTE: vitals(cost=6)}
+    assert burns(walk(rule, panes, START + DAY)) == []
+    panes[START + 5 * MINUTE] = vitals(cost=6)
+    assert burns(walk(rule, panes, START + DAY)) != []
 
 
 def test_it_gets_worse_in_one_episode_and_ends_when_it_is_clearly_over(tmp_path):

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 GOES_ON: Final = 5
 """A burn is projected to go on for this part of the period: a fifth."""
 ALONE: Final = 10
-"""Without a day to compare with, only a rate that uses up the limit in a tenth of the period is a burn."""
+"""Without a day to compare with, only a rate that uses up the limit in a tenth of the period is a burn …"""
+STEADY: Final = 3
+"""… and one whose spend is in so many buckets of the window, since a single call is no rate …"""
+LARGE: Final = 20
+"""… or is a twentieth of the limit: more than an hourly call of a day, or a daily one of a month."""
 WEEK: Final = 7
 """With fewer days to compare with, the days off may be unknown …"""
 OFFICE: Final = 5
@@ -76,7 +80,9 @@ class BurnProjection:
         days, usual = PEAKS.usual(state, pair.key, newest + bucket - length)
         if not days:
             alone = total * self.period >= ALONE * self.thresholds.limit * length
-            return total if alone else 0
+            spread = sum(map(bool, state[pair.key][2]))
+            steady = spread >= min(STEADY, pair.long) or total * LARGE >= self.thresholds.limit
+            return total if alone and steady else 0
         if days < WEEK:
             usual = max(usual, OFFICE * self.thresholds.limit * length // self.period)
         return max(total - usual, 0)

@@ -31,7 +31,7 @@ QUIET: Final = 2 * HOUR
 LONG: Final = 120
 """The same, as a part of the period, while a long window is still above its factor: 6 h of a month."""
 _EPISODE: Final = frozenset(("fired", "begin", "quiet", "due"))
-_BESIDE: Final = _EPISODE | {"peaks", "after", "rest"}
+_BESIDE: Final = _EPISODE | {"peaks", "after", "burns", "rest"}
 """The keys of the state that are no rings."""
 
 
@@ -123,7 +123,8 @@ class BurnRate:
             state["fired"], state["after"] = burning.factor, FOREVER
             state.setdefault("begin", f"burn-{balance.at}")
             if not fired:
-                PEAKS.forget(state, {pair.key: self._window(state, pair)[0] for pair in self.window_pairs})
+                begins = {pair.key: self._window(state, pair)[0] for pair in self.window_pairs}
+                PEAKS.burn(state, balance.at, begins)
             reading = self._reading(state, burning, balance, hours)
             reading = reading._replace(verdict="breach", level=f"{burning.factor / 100:g}x")
         elif not fired:

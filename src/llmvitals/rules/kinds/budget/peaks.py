@@ -10,6 +10,8 @@ from llmvitals.window import DAY, FOREVER, HOUR
 
 DAYS: Final = 14
 """Days that are compared with."""
+AGAIN: Final = 2
+"""So many burns within DAYS are usual, such as those of a nightly batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class Peaks:
     """The peaks of windows. Days have 24 hours and begin with the hour of the first spend.
 
     State: "peaks", [the first hour, {window's key: [[day, its highest sum], …]}]; "after": a time (µs). What
-    windows hold of the time before it belongs to a burn, which is not usual.
+    windows hold of the time before it belongs to a burn, which is not usual. "burns": when the last burns
+    began, µs; of AGAIN within DAYS the windows are usual all the same.
     """
 
     def begin(self, state: dict[str, Any], time: int) -> None:
@@ -28,7 +31,7 @@ class Peaks:
         """Note the sum of a window. window: its begin, and the begin of its newest bucket, µs."""
         begin, newest = window
         first, by_key = state["peaks"]
-        if begin < state.get("after", begin):
+        if begin < state.get("after", begin) and len(state.get("burns", ())) < AGAIN:
             return
         day = max((newest - first * HOUR) // DAY, 0)
         peaks: list[list[int]] = by_key.setdefault(key, [])
@@ -55,12 +58,17 @@ class Peaks:
         highest = max(recent)
         return days, int(highest * (2 + days**-0.5) - median_low(recent))
 
-    def forget(self, state: dict[str, Any], begins: dict[str, int]) -> None:
-        """Forget the days that the present windows reach into; begins: key → the window's begin, µs."""
-        first, by_key = state.get("peaks", (0, {}))
-        for key, begin in begins.items():
-            day = (begin - first * HOUR) // DAY
-            by_key[key] = [entry for entry in by_key.get(key, ()) if entry[0] < day]
+    def burn(self, state: dict[str, Any], at: int, begins: dict[str, int]) -> None:
+        """Note that a burn begins (µs), and forget the days that the present windows reach into.
+
+        begins: key → the window's begin, µs.
+        """
+        state["burns"] = [burn for burn in state.get("burns", ()) if burn > at - DAYS * DAY] + [at]
+        if len(state["burns"]) < AGAIN:
+            first, by_key = state.get("peaks", (0, {}))
+            for key, begin in begins.items():
+                day = (begin - first * HOUR) // DAY
+                by_key[key] = [entry for entry in by_key.get(key, ()) if entry[0] < day]
 
     def ends(self, state: dict[str, Any]) -> int:
         """The time (µs) at which nothing is usual any more: DAYS after the last day with a spend."""

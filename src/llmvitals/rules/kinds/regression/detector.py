@@ -54,8 +54,8 @@ class RegressionDetector(Detector):
     "hours": past hours (see hours); "usual": the baseline of the current hour, with "calls" (the usual
     number), "guess" (the factor of the noise because the baseline is an estimate) and "noise" (the dispersion
     of each side, once it is known); "up", "down": the evidence of each side (see `_weigh`); "told": the side
-    that fires and the alternative that fits best; "trial": the sums since it fired; "last": the last pane
-    that was compared.
+    that fires and the alternative that fits best; "trial": the sums since it fired; "now": the value
+    and the usual one that are shown; "recent": the calls since; "last": the last pane that was compared.
     """
 
     metric: str
@@ -189,6 +189,7 @@ class RegressionDetector(Detector):
         since, likely = seen["since"], seen["r"].index(max(seen["r"]))
         reading = self._reading(at, "breach", seen)
         self._forget(state)
+        state["now"] = [reading.value, reading.limit]
         hours.doubt(state, since // HOUR)
         state.update(told=[side, likely], trial={}, last=at // self.pane - 1)
         times = f"{reading.value / reading.limit:.2g} times as much, " if reading.limit > 0 else ""
@@ -203,13 +204,23 @@ class RegressionDetector(Detector):
             trial[name] = trial.get(name, 0.0) + entry
         self._gather(state, trial, at, sample)
         minutes = trial["minutes"] = trial.get("minutes", 0) + 1
-        reading = self._reading(at, "hold", trial)
         if minutes >= SHORTEST and trial["sum"] <= -RESOLVE_ODDS and trial["least"] <= 0:
+            reading = self._reading(at, "clear", trial)
             self._forget(state)
-            return [reading._replace(verdict="clear", note="back to the usual level")]
+            return [reading._replace(note="back to the usual level")]
         if trial["sum"] > 0 or minutes >= 2 * SHORTEST:
             state["trial"] = {}
-        return [reading]
+        return [self._present(state, at, sample)]
+
+    def _present(self, state: dict[str, Any], at: int, sample: Sample) -> Reading:
+        """The value of the last calls, of at least `few`: that of a single one would say nothing."""
+        recent = state.setdefault("recent", {})
+        self._gather(state, recent, at, sample)
+        reading = self._reading(at, "hold", recent)
+        if recent["sample"][0][0] >= self.few or "now" not in state:
+            state["now"], state["recent"] = [reading.value, reading.limit], {}
+        value, limit = state["now"]
+        return reading._replace(value=value, limit=limit)
 
     def _gather(self, state: dict[str, Any], run: dict[str, Any], at: int, sample: Sample) -> None:
         run.setdefault("since", at - MINUTE)
@@ -221,5 +232,5 @@ class RegressionDetector(Detector):
         return Reading(at, verdict, self.gauge.value(sample) or 0.0, run["expected"] / sample[0][0])
 
     def _forget(self, state: dict[str, Any]) -> None:
-        for name in ("up", "down", "told", "trial"):
+        for name in ("up", "down", "told", "trial", "now", "recent"):
             state.pop(name, None)

@@ -102,7 +102,7 @@ class RunawayDetector(Detector):
             state["number"] = state.get("number", 0) + 1
             del state["fired"], state["begin"], state["at"]
         else:
-            readings = self._report(state, at, sample)
+            readings = self._report(state, at, sample) or self._held(state, at, sample)
         if "ring" not in state and "fired" not in state:
             state.pop("number", None)
         return readings
@@ -132,6 +132,15 @@ class RunawayDetector(Detector):
         state.update(fired=step, begin=begin, at=max(at, state.get("at", 0)))
         of = worst if self.rule.spend is None else amounts[0]
         return [self._reading(at, of, "breach", begin, level=LEVELS[step], note=self._note(worst, sample))]
+
+    def _held(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
+        """The present amounts while it fires; those of open panes are ahead of them."""
+        if "fired" not in state or at <= state["at"]:
+            return []
+        amounts = self._limited(sample)
+        worst = max(amounts, key=lambda limited: limited.amount / limited.limit)
+        of = worst if self.rule.spend is None else amounts[0]
+        return [self._reading(at, of, "hold", state["begin"], note=self._note(worst, sample))]
 
     def _reading(
         self, at: int, of: _Limited, verdict: Verdict, begin: str, *, note: str, level: str = ""
