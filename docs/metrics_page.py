@@ -55,7 +55,7 @@ COMPARISONS = {
 }
 MEASUREMENTS = {
     CALLS: "The calls of a series in a window. Tags: `view`, `window` and the dimensions of the view.",
-    TOP: "The top spenders of a series in a window. Tags: as `llm_calls`, `kind`, `rank`.",
+    TOP: "The top spenders and errors of a series in a window. Tags: as `llm_calls`, `kind`, `rank`.",
     BUDGET: "How a budget stood at the end of a minute. Tags: `rule` and the dimensions.",
     ALERTS: "A change of an alert. Tags: `rule`, `kind`, `severity`, `state`, `fingerprint`, `facet`.",
     DRIFT: "How far a series was from its reference at the end of a minute. Tags: `rule` and the dimensions.",

@@ -375,6 +375,30 @@ def test_a_tool_counts_as_often_as_it_is_asked_for_and_only_where_contributors_a
     assert found["app_model", ("a", "m"), FIRST].contributors == {}
 
 
+def test_failed_calls_are_counted_by_error_type_and_app_and_others_never():
+    long = "x" * 200
+    calls = [
+        at(0, 0, status="error", error_type="rate_limit", app="chat", input_tokens=7, latency_ms=3),
+        at(1, 0, status="error", error_type="rate_limit", app="chat"),
+        at(2, 0, status="error", error_type="time\u202eout", app=None),
+        at(3, 0, status="error", app="search"),
+        at(4, 0, status="error", error_type=long, app="search"),
+        at(5, 0, status="ok", error_type="rate_limit", app="chat"),
+        at(6, 0, status="error", error_type="rate_limit", app="chat", operation="tool"),
+        at(0, 0, status="error", error_type="rate_limit", app="chat"),
+    ]
+    one, _ = run(*calls)
+    found = summed(keep({}, one.finish()))
+    assert found["all", (), FIRST].contributors["error"] == {
+        "rate_limit in chat": (2, 0, 0, 0, 0, 0),
+        "time\ufffdout": (1, 0, 0, 0, 0, 0),
+        "unknown in search": (1, 0, 0, 0, 0, 0),
+        f"{'x' * 128} in search": (1, 0, 0, 0, 0, 0),
+    }
+    well, _ = run(at(0, 0), at(1, 0))
+    assert "error" not in summed(keep({}, well.finish()))["all", (), FIRST].contributors
+
+
 def test_scores_of_calls_and_of_evaluations_add_up_by_name():
     calls = [
         at(0, 0, scores={"helpful": 0.25, "rank": -3}),

@@ -366,6 +366,13 @@ def test_the_heaviest_are_named_from_a_minute_on():
     assert len(tops) == 2 * 4
 
 
+def test_errors_have_points_too():
+    heavy = {"error": {"timeout in search": (1, 0, 0), "rate_limit in chat": (3, 0, 0)}}
+    frames = [frame(0, 1, entry(0, vitals(calls=4, contributors=heavy)), floor=6, of=1)]
+    point = stored(merge().apply(log(frames)))["llm_top", "all", "1m", 0, (("kind", "error"), ("rank", "1"))]
+    assert (point.texts["name"], point.counts["calls"]) == ("rate_limit in chat", 3)
+
+
 def test_views_that_are_not_stored_or_not_known_give_no_points():
     content = [entry(0, ONE, "rule", "x"), entry(0, ONE, "gone"), entry(0, ONE, "app"), entry(0, ONE)]
     stage = merge()

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from llmvitals.notify import terminal
 from llmvitals.notify.clock import timed
 from llmvitals.notify.message import CIRCLES, notice
 from llmvitals.notify.slack.blocks import blocks, fallback
 from llmvitals.notify.slack.chart import chart
 from llmvitals.notify.slack.limits import problems
-from llmvitals.record.alert import Outlook
+from llmvitals.record.alert import Heavy, Outlook
 from llmvitals.record.message_state import MessageState
 from slack_samples import (
     BLOCKED,
@@ -233,6 +234,24 @@ def test_what_is_muted_is_last_marked_and_not_counted() -> None:
 def test_the_top_spenders_of_the_first_alert_are_kept_in_a_list() -> None:
     assert "Top spenders of search, last 20 min" in shown(CARDS["budget_many"])
     assert "user `alice` · $212.10 · 1,203 calls" in shown(CARDS["budget_many"])
+
+
+def test_an_alert_about_errors_names_them_in_place_of_top_spenders() -> None:
+    texts = [block["text"]["text"] for block in blocks(notice(CARDS["outage"])) if block["type"] == "section"]
+    lines = "*Errors, last 20 min*\n`rate_limit in chat` · 412 calls\n`timeout in search` · 87 calls"
+    assert lines in texts
+    plain = terminal.text(CARDS["outage"])
+    assert "Errors, last 20 min\nrate_limit in chat · 412 calls\ntimeout in search · 87 calls" in plain
+    assert "Top spenders" not in shown(CARDS["outage"]) + plain
+
+
+def test_a_long_error_keeps_its_app_and_a_hostile_one_is_text() -> None:
+    names = f"{'x' * 100} in chat", "<!channel> *boo*\u202e in chat"
+    heavy = [Heavy(kind="error", name=name, calls=1, cost_nano=0, tokens=0) for name in names]
+    said = shown(MessageState.alone(structs.replace(CARDS["outage"].chief, heaviest=heavy)))
+    assert f"`{'x' * 100} in chat` · 1 call" in said
+    assert "&lt;!channel&gt;" in said
+    assert "<!channel>" not in said
 
 
 def test_budgets_whose_periods_end_at_different_times_say_so_in_each_line() -> None:

@@ -106,6 +106,17 @@ def test_a_newcomer_is_seen_beside_those_who_have_added_up_for_long():
     assert len(state["now"][2]["user"]) <= KEPT + FRESH
 
 
+def test_errors_are_ranked_by_calls_and_forgotten_with_the_last_minutes():
+    errors = {f"e{n} in chat": (n, 0, 0) for n in range(1, 20)}
+    state = held({n: pane(error=errors) for n in range(MINUTE)})
+    top, _ = SUSPECTS.top(state, "cost", (FIRST + MINUTE) * PANE, errors=True)
+    assert [(row.name, row.calls) for row in top] == [(f"e{n} in chat", n * MINUTE) for n in (19, 18, 17)]
+    state = held({n: pane(error=errors) for n in range(MINUTE)} | {n: pane() for n in range(HOUR, 3 * HOUR)})
+    top, _ = SUSPECTS.top(state, "cost", (FIRST + 3 * HOUR) * PANE, errors=True)
+    assert top == []
+    assert b"in chat" not in msgspec.msgpack.encode(state)
+
+
 def test_what_the_series_fixes_is_left_out():
     assert fixed_kinds(["user", "tags.x", "prompt_version", "team"]) == {"user", "prompt"}
     assert fixed_kinds(["prompt_name"]) == set()

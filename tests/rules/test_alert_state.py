@@ -128,6 +128,37 @@ def test_an_alert_says_what_people_need(tmp_path):
     assert alert.exemplars == ["t1", "t2", "t3"]
 
 
+FAILED = {
+    "user": {"ann": (90, 9_000, 900)},
+    "error": {"timeout in search": (87, 0, 0), "rate_limit in chat": (412, 0, 0)},
+}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "outage: {by: [], window: 10s, min_calls: 10}",
+        "threshold: {metric: error_share, above: 10%, window: 10s}",
+        "threshold: {metric: errors, above: 3, window: 10s}",
+    ],
+)
+def test_an_alert_about_errors_says_which_and_of_which_apps(tmp_path, condition):
+    content = vitals(calls=600, errors=499, names=FAILED)
+    (alert,) = walk(rule_engine(tmp_path, f"alert: A\n{condition}"), {FIRST: content}, FIRST + 1)
+    alert = Alert.decode(alert.encode())
+    assert alert.heaviest == [
+        Heavy("error", "rate_limit in chat", 412, 0, 0),
+        Heavy("error", "timeout in search", 87, 0, 0),
+    ]
+
+
+def test_an_alert_about_anything_else_says_who_spent_most(tmp_path):
+    rule = "alert: A\nthreshold: {metric: cost, above: 5, window: 10s}"
+    content = vitals(calls=600, errors=499, cost=6, names=FAILED)
+    (alert,) = walk(rule_engine(tmp_path, rule), {FIRST: content}, FIRST + 1)
+    assert alert.heaviest == [Heavy("user", "ann", 90, 9_000, 900)]
+
+
 def test_a_rule_without_words_says_the_facts(tmp_path):
     alerts = walk(
         rule_engine(tmp_path, "alert: A\nthreshold: {metric: cost, above: 5}"),

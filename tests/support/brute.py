@@ -325,7 +325,8 @@ class Brute:
         prompt = event.get("prompt_name") and "@".join(
             filter(None, (event["prompt_name"], event.get("prompt_version")))
         )
-        for kind in top_k.KINDS[:-1]:
+        self.add_error(bill, event)
+        for kind in ("user", "session", "key", "prompt", "model"):
             contributor = prompt if kind == "prompt" else event.get(kind)
             if contributor:
                 more = 1, cost, (tokens or 0) + (out or 0), gross, latency_us, out or 0
@@ -339,6 +340,11 @@ class Brute:
         for kind, value in (("cost", cost), ("latency", latency_us)):
             if value:
                 bill.worst[kind].add((-value, event.get("trace_id") or event["id"]))
+
+    def add_error(self, bill: Bill, event: dict[str, Any]) -> None:
+        if event.get("status") == "error":
+            error = event.get("error_type") or "unknown"
+            bill.who["error"][f"{error} in {event['app']}" if event.get("app") else error][0] += 1
 
     def parts(self) -> dict[Part, Vitals]:
         kept = {view.name: view.contributors for view in self.made.views}
@@ -411,6 +417,7 @@ events = st.fixed_dictionaries(
         "input_tokens": maybe_tokens, "output_tokens": maybe_tokens, "cached_tokens": st.integers(0, 10),
         "latency_ms": st.integers(0, 40_000).map(lambda n: n / 8), "ttft_ms": st.integers(0, 1_000),
         "stream": st.booleans(), "cache_hit": st.booleans(), "status": st.sampled_from(["ok", "error"]),
+        "error_type": st.none() | st.sampled_from(["timeout", "rate_limit"]),
         "finish_reason": st.sampled_from(["stop", "length", "max_tokens", "content_filter", "refusal", "SAFETY"]),
         "toxicity": st.integers(0, 64).map(lambda n: n / 64),
         "guardrails": st.lists(st.fixed_dictionaries({"name": st.sampled_from(["g", "LLM Guard Toxicity"]), "verdict": st.sampled_from(["pass", "flag", "block"])}, optional={"score": st.integers(0, 64).map(lambda n: n / 64)}), max_size=2),

@@ -246,6 +246,10 @@ CARDS: dict[str, MessageState] = {
             value=0.83, limit=0.5, level="major", labels={"provider": "openai"},
             summary="83 % of the calls within 5m failed (major outage): provider=openai",
             annotations={"runbook_url": "https://wiki.example/outage"}, trend=[0.01, 0.02, 0.01, 0.1, 0.4, 0.83],
+            heaviest=[
+                Heavy(kind="error", name="rate_limit in chat", calls=412, cost_nano=0, tokens=0),
+                Heavy(kind="error", name="timeout in search", calls=87, cost_nano=0, tokens=0),
+            ],
         )
     ),
     "runaway": MessageState.alone(

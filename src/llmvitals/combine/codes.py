@@ -63,6 +63,19 @@ def at_version(prompt: tuple[str | None, str | None]) -> str | None:
     return clean(f"{name}@{version}" if version else name)
 
 
+def error_in_app(failed: tuple[str | None, str | None] | None) -> str | None:
+    """Join a failed call's error type and app; None for a call that did not fail.
+
+    >>> error_in_app(("rate_limit", "chat"))
+    'rate_limit in chat'
+    """
+    if failed is None:
+        return None
+    error_type, app = failed
+    name = (error_type or UNKNOWN)[: LONGEST // 2]
+    return clean(f"{name} in {app}" if app else name)
+
+
 def profile(dimensions: Sequence[str | None]) -> tuple[str, ...]:
     """Clean the values of dimensions. An absent one is UNKNOWN; a caller's own `_other` becomes `_other_`."""
     named = [clean(value) if value else UNKNOWN for value in dimensions]

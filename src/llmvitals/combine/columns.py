@@ -118,6 +118,7 @@ def columns(
             [call.key for call in calls],
             [(call.prompt_name, call.prompt_version) for call in calls],
             [call.model for call in calls],
+            [(call.error_type, call.app) if call.status == "error" else None for call in calls],
         ),
         tuple([_dimension(calls, name) for name in dimensions]),
         tools(calls),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine import embeddings
-from llmvitals.combine.codes import Codes, at_version, plain, profile
+from llmvitals.combine.codes import Codes, at_version, error_in_app, plain, profile
 from llmvitals.combine.columns import HEIGHT, Columns
 from llmvitals.combine.embeddings import Embeddings
 from llmvitals.combine.multi_valued import NOTHING, MultiValued
@@ -25,6 +25,7 @@ PROFILE: Final = HEIGHT
 """The row of the code of a call's dimensions. The codes of its contributors follow, one row for each of
 top_k.KINDS but "tool"."""
 FULL: Final = 100_000
+_NAMED: Final[Mapping[str, Callable[[Any], str | None]]] = {"prompt": at_version, "error": error_in_app}
 
 
 @dataclass(slots=True)
@@ -65,9 +66,7 @@ class Interner:
 
     def __init__(self, *, contributors: bool, scales: Mapping[str, float]) -> None:
         self.profiles = Codes(profile)
-        self.contributors = {
-            kind: Codes(at_version if kind == "prompt" else plain) for kind in top_k.KINDS if contributors
-        }
+        self.contributors = {kind: Codes(_NAMED.get(kind, plain)) for kind in top_k.KINDS if contributors}
         self.scores = Codes(plain)
         self.vectors = embeddings.EmbeddingReader(scales)
 

@@ -20,6 +20,7 @@ Ints = NDArray[np.int64]
 
 KIND: Final = 28
 """The label of a contributor is kind << KIND | code."""
+_ERROR: Final = top_k.KINDS.index("error")
 _BINS: Final = np.arange(len(quantiles.SKETCHES) * quantiles.STRIDE)
 
 
@@ -28,7 +29,7 @@ class PreparedCalls:
     """n calls, ready to be added to tables.
 
     vectors (SUMS × n): what each call adds to the sums. used_sums: rows of `vectors` that are not all 0.
-    bins: of their sketches. contributors, tools: a top_k.Share for each contributor. scores: a
+    bins: of their sketches. contributors, errors, tools: a top_k.Share for each contributor. scores: a
     sketch.scores.Score each. traces: a trace id for each call.
     """
 
@@ -36,6 +37,7 @@ class PreparedCalls:
     used_sums: list[int]
     bins: SparseValues
     contributors: SparseValues
+    errors: SparseValues
     tools: SparseValues
     scores: SparseValues
     traces: Sequence[str]
@@ -47,6 +49,7 @@ class PreparedCalls:
             self.used_sums,
             self.bins.only(wanted),
             self.contributors.only(wanted),
+            self.errors.only(wanted),
             self.tools.only(wanted),
             self.scores.only(wanted),
             [self.traces[i] for i in np.flatnonzero(wanted).tolist()],
@@ -64,6 +67,7 @@ def prepare(coded: CodedCalls, interner: Interner) -> PreparedCalls:
             *binned(coded.matrix, quantiles.SKETCHES), _BINS, np.ones((1, vectors.shape[1]), np.int64)
         ),
         _contributors(coded.matrix, interner),
+        _errors(coded.matrix, interner),
         _tools(coded, interner),
         _scores(coded, interner),
         coded.traces,
@@ -98,19 +102,31 @@ def binned(v: Ints, sketches: Collection[str]) -> tuple[Ints, Ints]:
 
 
 def _contributors(m: Ints, interner: Interner) -> SparseValues:
-    """Add the top_k.Share of each call to its contributors, but not to tools."""
+    """Add the top_k.Share of each call to those who may spend."""
     tokens = m[SUM["input_tokens"]] + m[SUM["output_tokens"]]
     gross, latency, output = m[SUM["gross_cost_nano"]], m[SUM["latency_us"]], m[SUM["output_tokens"]]
     shares = np.stack((m[SUM["calls"]], m[SUM["cost_nano"]], tokens, gross, latency, output))
     none = np.empty(0, np.int64)
     places, codes, labels, end = [none], [none], [none], 0
-    for kind, names in enumerate(list(interner.contributors.values())[:-1]):
+    for kind, names in enumerate(list(interner.contributors.values())[: len(top_k.SPENDERS)]):
         codes_of_kind = m[PROFILE + 1 + kind]
         places.append(np.flatnonzero((codes_of_kind >= 0) & (shares[0] > 0)))
         codes.append(codes_of_kind[places[-1]] + end)
         labels.append((kind << KIND) + np.arange(len(names.names)))
         end += len(names.names)
     return SparseValues.of(np.concatenate(places), np.concatenate(codes), np.concatenate(labels), shares)
+
+
+def _errors(m: Ints, interner: Interner) -> SparseValues:
+    """Count each failed call once."""
+    if not interner.contributors or not m[SUM["errors"]].any():
+        return NO_SPARSE_VALUES
+    codes, kind = m[PROFILE + 1 + _ERROR], interner.contributors["error"]
+    places = np.flatnonzero((codes >= 0) & (m[SUM["calls"]] > 0))
+    labels = (_ERROR << KIND) + np.arange(len(kind.names))
+    values = np.zeros((len(top_k.NO_SHARE), m.shape[1]), np.int64)
+    values[0] = 1
+    return SparseValues.of(places, codes[places], labels, values)
 
 
 def _tools(coded: CodedCalls, interner: Interner) -> SparseValues:

@@ -75,6 +75,7 @@ class Table:
         self._bins.add(rows, len(self.series), calls.bins)
         if self.view.contributors:
             self._contributor_sums.add(rows, len(self.series), calls.contributors)
+            self._contributor_sums.add(rows, len(self.series), calls.errors)
             self._contributor_sums.add(rows, len(self.series), calls.tools)
         self._scores.add(rows, len(self.series), calls.scores)
 

@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from llmvitals.record.alert import Alert, Heavy
     from llmvitals.record.message_state import MessageState
 
-HEAVIEST: Final = "Top spenders{of}, last 20 min"
+HEAVIEST: Final = "{who}{of}, last 20 min"
 """They are those of the last 10 to 20 minutes, however long the alert's own window is."""
 LABELS: Final = 10
 CIRCLES: Final = {"green": "🟢", "red": "🔴", "orange": "🟠", "blue": "🔵", "grey": "⚫"}
 _SUMMARY: Final = 800
 _CAUSE: Final = 500
 _NAME: Final = 60
+_ERROR: Final = "error"
+_ERROR_NAME: Final = 140
+"""As long as Slack shows it: the app comes last."""
 _STEERS: Final = {"block": "⛔ Calls are blocked", "warn": "⚠️ Callers are warned"}
 
 
@@ -43,9 +46,9 @@ class Notice:
     measured. state: who looks after it, what mutes it. headline: the value against its limit; detail: what
     belongs to it; trend: how it went, as bars. steer: what it means for calls. labels: those of all its
     alerts. times: since when. words: sentences. lists: its alerts, where there are several; more: how many
-    are not among them. heaviest: (kind, name, what it used); of: of which of several. exemplars: (id, link
-    or ""). mention: who is mentioned, see Route. link: the runbook, an http(s) URL without characters that
-    Slack reads.
+    are not among them. heaviest: (kind or "", name, what it used), below their heading. exemplars: (id,
+    link or ""). mention: who is mentioned, see Route. link: the runbook, an http(s) URL without characters
+    that Slack reads.
     """
 
     colour: str
@@ -62,7 +65,7 @@ class Notice:
     lists: tuple[AlertLines, ...] = ()
     more: int = 0
     heaviest: tuple[tuple[str, str, str], ...] = ()
-    of: str = ""
+    heading: str = ""
     exemplars: tuple[tuple[str, str], ...] = ()
     mention: tuple[str, ...] = ()
     link: str = ""
@@ -92,7 +95,7 @@ def notice(state: MessageState, *, trace_url: str = "", dashboard_url: str = "")
         more=max(state.total + len(state.muted) - min(len(state.alerts), MOST), 0) if many else 0,
         link="" if state.digest else link(alert.annotations.get("runbook_url", "")),
         heaviest=() if state.digest else tuple(_heavy(heavy) for heavy in alert.heaviest[:3]),
-        of=_apart(state),
+        heading=_heading(state),
         mention=state.mention,
         dashboard=dashboard(state, common(state.alerts), dashboard_url),
         footer=f"incident {clean(state.incident, 80)}",
@@ -198,11 +201,20 @@ def labelled(labels: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _heavy(heavy: Heavy) -> tuple[str, str, str]:
+    calls = f"{amount(heavy.calls, 'count')} call{'' if heavy.calls == 1 else 's'}"
+    if heavy.kind == _ERROR:
+        return "", clean(heavy.name, _ERROR_NAME) or UNKNOWN, calls
     used = [amount(heavy.cost_nano / 1e9, "usd")] if heavy.cost_nano else []
-    used.append(f"{amount(heavy.calls, 'count')} call{'' if heavy.calls == 1 else 's'}")
+    used.append(calls)
     if not heavy.cost_nano and heavy.tokens:
         used.append(amount(heavy.tokens, "tokens"))
     return clean(heavy.kind, 20), clean(heavy.name, 80) or UNKNOWN, " · ".join(used)
+
+
+def _heading(state: MessageState) -> str:
+    errors = any(heavy.kind == _ERROR for heavy in state.chief.heaviest)
+    of = _apart(state)
+    return HEAVIEST.format(who="Errors" if errors else "Top spenders", of=f" of {of}" if of else "")
 
 
 def _capital(text: str) -> str:

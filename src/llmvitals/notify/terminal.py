@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from llmvitals.console import console as terminal
-from llmvitals.notify.message import HEAVIEST, notice
+from llmvitals.notify.message import notice
 from llmvitals.notify.protocol import Answer, Notifier
 from llmvitals.wording import moment
 
@@ -58,9 +58,9 @@ def draw(message: Notice, channel: str = "") -> RenderableType:
     if message.more:
         parts.append(Text(f"and {message.more:,} more"))
     if message.heaviest:
-        parts.append(Text(HEAVIEST.format(of=f" of {message.of}" if message.of else ""), style="dim"))
+        parts.append(Text(message.heading, style="dim"))
     for kind, name, used in message.heaviest:
-        parts.append(Text.assemble((f"{kind} ", "dim"), name, (f" · {used}", "dim")))
+        parts.append(Text.assemble((f"{kind} " if kind else "", "dim"), name, (f" · {used}", "dim")))
     if message.exemplars:
         parts.append(Text.assemble(("Calls  ", "dim"), "  ".join(trace for trace, _ in message.exemplars)))
     for name, link in (("Runbook", message.link), ("Dashboard", message.dashboard)):

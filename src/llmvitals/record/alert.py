@@ -22,7 +22,11 @@ _NAMED_LEVELS: Final = ("", "minor", "major")
 
 
 class Heavy(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
-    """One heavy contributor: kind is user, session, key, prompt or model; cost in nano-dollars."""
+    """One heavy contributor; cost in nano-dollars.
+
+    kind: user, session, key, prompt or model; of an alert about errors "error": its name is "TYPE in APP",
+    or the type alone where the app is unknown, and only its calls count.
+    """
 
     kind: str
     name: str

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 SCALES: Final = (2 * MINUTE, 10 * MINUTE, HOUR, DAY)
 """The lengths of the periods, µs; each divides the next."""
 RECENT_SCALES: Final = 2
-"""This many scales count as recent. The coarser ones keep neither sessions nor exemplars."""
+"""This many scales count as recent. The coarser ones keep no sessions, errors and exemplars."""
 KEPT: Final = 5
 """Names kept for each kind."""
 FRESH: Final = 3
 """Names kept beside them while a period is filled: the heaviest of what was added last. Without them a
 newcomer would be cut again and again, because others have added up for longer."""
+_BRIEF: Final = frozenset({"session", "error"})
 
 Part = list[Any]
 """A period: its start (µs), the share of all calls, contributors, exemplars."""
@@ -55,7 +56,7 @@ def push(parts: Parts, scale: int, part: Part) -> None:
         filled[2] = top_k.cut(filled[2], KEPT)
         parts[2 * scale + 1], filled = filled, None
     if scale == RECENT_SCALES:
-        part = [*part[:2], {kind: names for kind, names in part[2].items() if kind != "session"}, {}]
+        part = [*part[:2], {kind: names for kind, names in part[2].items() if kind not in _BRIEF}, {}]
     if filled:
         add(filled, part)
     parts[2 * scale] = filled or part

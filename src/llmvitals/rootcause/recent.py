@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     Panes = Sequence[tuple[int, Vitals]]
 
 RECENT: Final = 30 * MINUTE
-KINDS: Final = ("user", "session", "key", "prompt", "model")
-"""Kinds of contributors that are kept; where several have most, the first is named."""
+KINDS: Final = top_k.SPENDERS
+"""Kinds of contributors that explain a change; where several have most, the first is named."""
+ERRORS: Final = ("error",)
+"""Kinds that are kept beside them, for alerts about errors."""
 NAMES: Final = 3
 """Names of each kind in an alert."""
 IDS: Final = 5
@@ -71,22 +73,25 @@ class RecentContributors:
                 self.add(state, pane, vitals)
         return state
 
-    def top(self, state: dict[str, Any], first: str, at: int) -> tuple[list[Heavy], list[str]]:
+    def top(
+        self, state: dict[str, Any], first: str, at: int, *, errors: bool = False
+    ) -> tuple[list[Heavy], list[str]]:
         """The top contributors by cost, those of first rank first, and the ids of exemplars; up to `at`, µs.
 
-        first: the kind of exemplar ("latency" or "cost") that comes first.
+        first: the kind of exemplar ("latency" or "cost") that comes first. errors: give the errors that most
+        calls failed with in place of the others.
         """
         recent = self._recent(state, at)
         names = top_k.merge_contributors(part[2] for part in recent)
         rows = [
             (rank, Heavy(kind, name, *share[:3]))
-            for kind in KINDS
+            for kind in (ERRORS if errors else KINDS)
             for rank, (name, share) in enumerate(top_k.heaviest(names.get(kind, {}), NAMES))
         ]
         rows.sort(key=lambda row: (row[0], -row[1].cost_nano))
         worst = past.exemplars(part[3] for part in recent)
-        kinds = sorted(worst, key=lambda kind: (kind != first, kind))
-        ids = dict.fromkeys(name for kind in kinds for _, name in worst[kind])
+        order = sorted(worst, key=lambda kind: (kind != first, kind))
+        ids = dict.fromkeys(name for kind in order for _, name in worst[kind])
         return [row for _, row in rows], list(ids)[:IDS]
 
     def lately(self, state: dict[str, Any], at: int) -> Period | None:
@@ -114,7 +119,7 @@ class RecentContributors:
         share = (total("calls"), *money, total("latency_us"), total("output_tokens"))
         names = {
             kind: latest
-            for kind in KINDS
+            for kind in (*KINDS, *ERRORS)
             if kind not in self.fixed and (latest := vitals.contributors.get(kind))
         }
         if tokenless := total("calls") - total("usage_calls"):

@@ -24,6 +24,7 @@ from llmvitals.rules.alert_builder import (
 )
 from llmvitals.rules.alert_state import newest, share_spend
 from llmvitals.rules.bound_rule import BoundRule, adopt_baseline
+from llmvitals.rules.condition.reach import counts_errors
 from llmvitals.rules.kinds import KINDS
 from llmvitals.rules.load import load_rules
 from llmvitals.window import FOREVER, NEVER
@@ -279,7 +280,8 @@ class _Step:
         recent = self.recent.ahead(self.state.get("who", {}), opened, reading.at)
         condition = bound.rule.condition
         kind = "latency" if condition.unit == "ms" else "cost"
-        heaviest, exemplars = self.recent.top(recent, kind, reading.at)
+        errors = counts_errors(condition.metric) and not reading.gone
+        heaviest, exemplars = self.recent.top(recent, kind, reading.at, errors=errors)
         if reading.verdict != "breach":
             return Evidence(heaviest, exemplars, state.get("alert", {}).get("cause", ""))
         if reading.gone:

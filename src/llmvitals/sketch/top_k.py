@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-KINDS: Final = ("user", "session", "key", "prompt", "model", "tool")
-"""The name of a tool includes the hash of its arguments. Its calls are the requests of it; the rest of its
-share is 0."""
+SPENDERS: Final = ("user", "session", "key", "prompt", "model")
+KINDS: Final = (*SPENDERS, "error", "tool")
+"""Only failed calls have an error: its name is their error type and app. The name of a tool includes the hash
+of its arguments; its calls are the requests of it. Of both the rest of the share is 0."""
 WORST: Final = ("cost", "latency")
 """Kinds of exemplars: value in nano-dollars, and in µs."""
 EXEMPLARS: Final = 3

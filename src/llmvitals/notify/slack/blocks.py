@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
-from llmvitals.notify.message import CIRCLES, HEAVIEST
+from llmvitals.notify.message import CIRCLES
 from llmvitals.notify.slack.limits import utf16
 from llmvitals.record.view import UNKNOWN
 from llmvitals.window import SECOND
@@ -135,9 +135,8 @@ def _sentence(sentence: Sentence, room: int) -> str:
 
 
 def _heaviest(message: Notice) -> str:
-    lines = [f"{escape(kind, 60)} {_code(name)} · {used}" for kind, name, used in message.heaviest]
-    head = HEAVIEST.format(of=f" of {escape(message.of, 100)}" if message.of else "")
-    return "\n".join([f"*{head}*", *lines]) if lines else ""
+    lines = [f"{escape(kind, 60)} {_code(name)} · {used}".lstrip() for kind, name, used in message.heaviest]
+    return "\n".join([f"*{escape(message.heading, 150)}*", *lines]) if lines else ""
 
 
 def _links(message: Notice) -> str:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from llmvitals.metrics.quantity import amount
-from llmvitals.metrics.registry import metric_of
+from llmvitals.metrics.registry import METRICS, metric_of
 from llmvitals.record.view import UNKNOWN
 
 if TYPE_CHECKING:
@@ -60,9 +60,14 @@ def few_calls(name: str, field: str, least: int) -> dict[Spot, str]:
     }
 
 
+def counts_errors(name: str) -> bool:
+    """Whether the metric of that name says how many calls fail."""
+    return name in METRICS and METRICS[name].over == ("errors",)
+
+
 def outcome_mistakes(name: str, where: Sequence[tuple[str, Condition]]) -> dict[Spot, str]:
     """The conditions that leave only failed calls, or none of them, to a metric of errors."""
-    if metric_of(name).over != ("errors",):
+    if not counts_errors(name):
         return {}
     found: dict[Spot, str] = {}
     share = name == "error_share"
