@@ -46,8 +46,9 @@ class ChangeDetector(Detector):
     """The detector of one series. hold: how long a change is reported, µs. pane: µs.
 
     State: "open": panes not yet looked at; "rest": panes of minutes that have too few calls so far; "names"
-    and "minutes" of "rows" (float32, NaN where a metric has no value); "usual": name → [how often looked at, mean of how far apart sides were];
-    "told": name → [when it changed and when that was found (µs), value before, value after].
+    and "minutes" of "rows" (float32, NaN where a metric has no value); "usual": name → [how often looked at,
+    mean of how far apart sides were]; "told": name → [when it changed and when that was found (µs), value
+    before, value after].
 
     river's objects are not plain data. They are created for each search over the kept minutes, so the result
     depends on those minutes only.
