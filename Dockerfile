@@ -1,6 +1,6 @@
 # The worker's image: `docker compose build`, or `docker build -t llmvitals .`
 FROM python:3.13 AS build
-# otlp,toxicity,embeddings for scorers of texts, which are some 250 MB more.
+# otlp,profanity,embeddings for scorers of texts, which are some 250 MB more.
 ARG EXTRAS=otlp
 WORKDIR /build
 RUN python -m venv /opt/llmvitals

@@ -19,6 +19,7 @@ import pytest
 from llmvitals import ingest
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.ingest.texts import last_message
+from llmvitals.metrics.registry import metric_of
 from llmvitals.pipeline import Pipeline, check
 from llmvitals.record.call import CallEvent, floats
 from llmvitals.record.log import Logged, Topic
@@ -198,6 +199,15 @@ def test_profanity_tells_abuse_by_its_words(opened: Callable[..., ScorerWorker])
     bad, good = scored(opened("profanity"), "you are a stupid idiot", "thank you for the flowers")
     assert good < 0.2
     assert bad > 0.8
+
+
+def test_profanity_is_a_score_of_its_own_and_no_toxicity(opened: Callable[..., ScorerWorker]) -> None:
+    judged = call("c", "you are a stupid idiot", toxicity=0.1)
+    (found,) = said(stage(opened("profanity")), [judged])
+    assert found.toxicity is None
+    assert found.scores is not None
+    assert found.scores["profanity"] > 0.8
+    assert metric_of("score.profanity_mean").worse == "up"
 
 
 def test_wordllama_puts_like_to_like_and_needs_no_network(
@@ -430,7 +440,7 @@ def test_a_scorer_that_is_not_there_is_told_with_what_to_do(name: str, told: str
 
 def test_an_extra_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmvitals.score.registry.find_spec", lambda module: None)
-    with pytest.raises(ConfigError, match=r"pip install 'llmvitals\[toxicity\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'llmvitals\[profanity\]'"):
         find("profanity")
 
 

@@ -15,7 +15,7 @@ from llmvitals.metrics.amount import NANO
 from llmvitals.metrics.columns import CALLS, COUNTS, MEASURES, TOXICITY
 from llmvitals.metrics.metric import SECONDS, Metric
 from llmvitals.record.vitals import TOPS
-from llmvitals.sketch.scores import MICRO
+from llmvitals.sketch.scores import HARMFUL, MICRO
 
 if TYPE_CHECKING:
     from llmvitals.record.alert import Unit
@@ -266,7 +266,7 @@ def metric_of(name: Any) -> Metric:
     if isinstance(name, str) and (score := _SCORE.fullmatch(name)):
         return Metric(
             unit="score", text=f"mean of the score {score[1]}", under="count", per=MICRO, score=score[1],
-            worse="down", compared="mean", watched=True, lowest=-math.inf,
+            worse="up" if score[1] in HARMFUL else "down", compared="mean", watched=True, lowest=-math.inf,
         )  # fmt: skip
     if isinstance(name, str) and name in METRICS:
         return METRICS[name]

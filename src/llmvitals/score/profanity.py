@@ -1,4 +1,4 @@
-"""Toxicity by words: alt-profanity-check, a linear model that is in the package (extra `toxicity`)."""
+"""Profanity: alt-profanity-check, a linear model that is in the package (extra `profanity`)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 class Profanity:
     """A `Scorer`: how likely people would call a text abusive, by its words and in English.
 
-    docs/toxicity.md says what it can't tell.
+    It gives the score `profanity`, no toxicity: docs/toxicity.md says what it can't tell.
     """
 
     name = "profanity"
-    gives = "toxicity"
+    gives = "score"
 
     def __init__(self) -> None:
         from profanity_check.profanity_check import model, vectorizer  # noqa: PLC0415 - an extra

@@ -12,7 +12,7 @@ from typing import Final
 from llmvitals.errors import ConfigError, suggestion
 
 GROUP: Final = "llmvitals.scorers"
-NEEDS: Final = {"profanity": ("profanity_check", "toxicity"), "wordllama": ("wordllama", "embeddings")}
+NEEDS: Final = {"profanity": ("profanity_check", "profanity"), "wordllama": ("wordllama", "embeddings")}
 """Scorer of llmvitals → the package that it needs, and the extra that installs it."""
 
 

@@ -18,6 +18,8 @@ MOST: Final = 32
 LIMIT: Final = 1_000_000
 """Scores are limited to ± this."""
 MICRO: Final = 1_000_000
+HARMFUL: Final = frozenset({"profanity"})
+"""The scores that are worse when they are higher."""
 
 ROOT: Final = 1_000
 """Squares are limited to the square of this, which is LIMIT."""

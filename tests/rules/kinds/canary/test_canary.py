@@ -177,6 +177,8 @@ def pair(metric: str, worse: bool) -> list[Minute]:
                 arms[name] = arm(calls, tokens=np.rint(much * dice.lognormal(6, 0.6, calls)))
             elif metric == "score":
                 arms[name] = arm(calls, scores={"helpful": dice.beta(8, 2, calls) / much})
+            elif metric == "profanity":
+                arms[name] = arm(calls, scores={"profanity": dice.beta(2, 8, calls) * much})
             else:
                 share = min(0.04 * (2 * much if worse and name == "v2" else 1), 1)
                 arms[name] = arm(calls, **{metric: int(dice.binomial(calls, share)), "toxicity_count": calls})
@@ -192,6 +194,7 @@ WORDS = {
     "free calls": "costs money 2",
     "input_tokens": "reads 1.5× as many tokens a call as v1 (",
     "score": "scores 0.5",
+    "profanity": "scores 0.3",
     "toxic_calls": "is toxic ",
     "refused_calls": "refuses ",
     "guardrail_blocks": "is blocked by a guardrail ",
@@ -207,6 +210,24 @@ def test_each_metric_is_found_where_it_is_worse(tmp_path, metric):
 @pytest.mark.parametrize("metric", WORDS)
 def test_and_only_there(tmp_path, metric):
     assert walk(tmp_path, pair(metric, worse=False)).alerts == []
+
+
+def test_less_profanity_is_no_news_and_more_is_told_as_higher(tmp_path):
+    def told(control: float, canary: float) -> list[str]:
+        dice, minutes = np.random.default_rng(8), []
+        for at in range(240):
+            levels = {"v1": (60, control), "v2": (6 if at >= 12 else 0, canary)}
+            arms = {
+                name: arm(calls, scores={"profanity": dice.beta(2, 8, calls) * level})
+                for name, (calls, level) in levels.items()
+                if calls
+            }
+            minutes.append((at, arms))
+        return [alert.summary for alert in walk(tmp_path, minutes).alerts]
+
+    assert told(1, 0.5) == []
+    (said,) = told(0.5, 1)
+    assert re.search(r"v2 scores 0\.\d+ for profanity, v1 0\.1.*; at least 0\.\d+ higher\)", said)
 
 
 def test_prices_that_are_always_the_same_can_be_compared_too(tmp_path):

@@ -118,6 +118,19 @@ def test_what_is_no_change(tmp_path, of):
     assert heard(tmp_path, panes, 200) == []
 
 
+def test_minutes_with_few_calls_are_looked_at_together(tmp_path):
+    """Four calls a minute, six thousand a day; and night's one call in ten minutes is none."""
+    panes = traffic(range(600), calls=4 / PER, of=slow_from(400, 2.5))
+    whole = heard(tmp_path, panes, 600)
+    assert heard(tmp_path, panes, 600, packed=True, ticks=True) == whole
+    (fires, at, said), *_ = whole
+    assert fires == "firing"
+    assert 405 <= at <= 440
+    assert "latency p50 " in said
+    assert heard(tmp_path, traffic(range(600), calls=4 / PER), 600) == []
+    assert heard(tmp_path, traffic(range(2_000), calls=0.1 / PER, of=slow_from(1_400, 9)), 2_000) == []
+
+
 def test_calls_without_any_of_the_metrics_say_nothing(tmp_path):
     panes = traffic(range(60), of=slow_from(40))
     assert heard(tmp_path, panes, 60, ", metrics: score.other_mean") == []
@@ -298,7 +311,7 @@ def test_minutes_are_those_that_the_statistics_of_rules_would_read():
     panes = [vitals(ms=(100.0, 200.0, 900.0), calls=3, errors=number % 2) for number in range(6)]
     reader = Minutes((), 10, PANE)
     (minute,), names, table = reader.read(
-        [reader.packed(FIRST + place, one) for place, one in enumerate(panes)]
+        [[reader.packed(FIRST + place, one) for place, one in enumerate(panes)]]
     )
     (row,) = value(units((*names,)), table)
     said = dict(zip(names, row.tolist(), strict=True))

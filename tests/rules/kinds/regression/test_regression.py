@@ -174,6 +174,48 @@ def test_what_goes_on_holds_and_what_is_over_ends():
     assert ended.value < 0.04
 
 
+def cached(calls: np.ndarray, hits: np.ndarray) -> dict[int, Vitals]:
+    """Minutes of calls, some of which the gateway's cache answered."""
+    found = {}
+    for at in np.flatnonzero(calls).tolist():
+        sums = {"calls": int(calls[at]), "cache_hits": int(hits[at])}
+        found[at] = Vitals(tuple(sums.get(name, 0) for name in counters.SUMS))
+    return found
+
+
+@pytest.mark.parametrize("share", [0, 0.0005])
+def test_a_share_that_is_usually_near_0_can_not_fall(share):
+    rng = np.random.default_rng(21)
+    calls, hits = counts(rng, np.where(np.arange(8 * DAY) < 6 * DAY, share, 0), 40)
+    for way in ("down", "both"):
+        rule = Regression(metric="cache_hit_share", against="days", direction=way)
+        assert readings(rule, cached(calls, hits)) == []
+
+
+def test_a_cache_that_fails_is_told_once_even_if_it_is_gone_for_good():
+    rng = np.random.default_rng(22)
+    change = 4 * DAY + 600
+    share = np.where(np.arange(12 * DAY) < change, 0.3, 0)
+    rule = Regression(metric="cache_hit_share", against="days", past=3)
+    told, over = readings(rule, cached(*counts(rng, share, 40)))
+    assert told.verdict == "breach"
+    assert 0 < late(told, change) < 1
+    assert over.verdict == "none"
+    assert late(over, change) < 80
+
+
+@pytest.mark.parametrize("many", [10, 100])
+def test_one_bad_call_of_a_score_that_is_usually_0_is_no_rise_but_many_are(many):
+    def judged(bad: int) -> Vitals:
+        return Vitals(errors(many, 0).sums, scores={"hurt": (many, bad * 1_000_000, bad * 1_000_000)})
+
+    rule, state = Regression(metric="score.hurt_mean", against="days", direction="up"), {}
+    rare = {at: judged(int(at % 1_400 == 1_000)) for at in range(6 * DAY)}
+    assert readings(rule, rare, state) == []
+    (told,) = readings(rule, {6 * DAY + at: judged(many // 10) for at in range(60)}, state)
+    assert late(told, 6 * DAY) < 0.5
+
+
 def test_the_hour_of_last_week_that_was_bad_is_not_usual():
     rng = np.random.default_rng(8)
     minute = np.arange(5 * WEEK)

@@ -8,7 +8,7 @@ import numpy as np
 
 from llmvitals.rules.kinds.canary import endpoints
 from llmvitals.rules.kinds.canary.endpoints import EVENTS, MEANS, OF, RATES, SKETCHES
-from llmvitals.sketch.scores import MICRO
+from llmvitals.sketch.scores import HARMFUL, MICRO
 from llmvitals.stats import confseq, eprocess
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ State = dict[str, Any]
 sums of the minute that is under way, control first; open_scores · sums: those of all that are over · rates:
 log-likelihoods (see eprocess), rows of RATES, as bytes · ratio: of each of RATES, numerator and denominator
 of Mantel's and Haenszel's estimate · means: metric → confseq.State · scores: name → its place, confseq.State
-(control and canary swapped: lower is worse), and each arm's count and sum · alarmed: metrics, worst first."""
+(of how much worse the canary is: lower, or higher if HARMFUL), and each arm's count and sum · alarmed:
+metrics, worst first."""
 
 
 def begun(pair: Pair, minute: int) -> State:
@@ -104,7 +105,8 @@ def _score(scores: dict[str, Any], name: str, minute: list[int]) -> None:
         return
     place, previous, sums = scores.setdefault(name, [len(scores) + 1, list(confseq.State()), [0] * 4])
     more = [minute[0], minute[1], minute[3], minute[4]]
-    scores[name] = [place, list(confseq.step(previous, canary, control)), _added(sums, more)]
+    arms = (control, canary) if name in HARMFUL else (canary, control)
+    scores[name] = [place, list(confseq.step(previous, *arms)), _added(sums, more)]
 
 
 def _added(left: list[int], right: list[int]) -> list[int]:

@@ -18,7 +18,7 @@ from llmvitals.rules.kinds.canary.endpoints import (
     SKETCHES,
     edge_ms,
 )
-from llmvitals.sketch.scores import MICRO
+from llmvitals.sketch.scores import HARMFUL, MICRO
 from llmvitals.stats import confseq, eprocess
 from llmvitals.stats.confseq import State as Means
 
@@ -54,16 +54,23 @@ class Finding:
     edge: float | None = None
 
     @property
+    def harmful(self) -> bool:
+        """Whether it is a score that is worse when it is higher."""
+        return self.metric.removeprefix(SCORE) in HARMFUL
+
+    @property
     def worse(self) -> float | None:
         """How many times worse the canary is; None if that is not known."""
         if self.kind != "score":
             return self.effect
+        if self.harmful:
+            return self.value / self.other if self.value > 0 and self.other > 0 else None
         return self.other / self.value if self.value > 0 and self.other > 0 else None
 
     @property
     def least(self) -> float | None:
         """The lower limit of how much worse it is: a ratio, for a score a difference."""
-        if self.kind == "score":
+        if self.kind == "score" and not self.harmful:
             return None if self.high is None else -self.high
         return self.low
 
@@ -151,10 +158,11 @@ class Hypotheses:
         others, other, calls, value = counts
         state = Means(*sums)
         low, high = confseq.limits(state, LEVEL)
-        return Finding(
-            metric, "score", log_e, value / calls / MICRO, other / others / MICRO, calls, others,
-            -state.mean, None if high is None else -high, None if low is None else -low,
-        )  # fmt: skip
+        effect = state.mean
+        if metric.removeprefix(SCORE) not in HARMFUL:
+            effect, low, high = -effect, None if high is None else -high, None if low is None else -low
+        means = value / calls / MICRO, other / others / MICRO
+        return Finding(metric, "score", log_e, *means, calls, others, effect, low, high)
 
     def _mean(self, state: Means) -> float:
         return confseq.evidence(state, math.log1p(self.effect), self.alpha)

@@ -88,8 +88,8 @@ def _differs(state: State) -> bool:
 
 def _verb(found: Finding, control: str) -> str:
     if found.kind == "score":
-        name = found.metric.removeprefix(SCORE)
-        least = "" if found.least is None or found.least <= 0 else f"; at least {found.least:.2g} lower"
+        name, side = found.metric.removeprefix(SCORE), "higher" if found.harmful else "lower"
+        least = "" if found.least is None or found.least <= 0 else f"; at least {found.least:.2g} {side}"
         return f"scores {found.value:.3g} for {name}, {control} {found.other:.3g} ({_calls(found)}{least})"
     unit = {"mean": "usd"}.get(found.kind, "share") if found.metric == "cost" else found.kind
     least = "" if found.least is None or found.least <= 1 else f"; at least {times(found.least)}"

@@ -45,9 +45,10 @@ _LONGEST: Final = 2_016
 class ChangeDetector(Detector):
     """The detector of one series. hold: how long a change is reported, µs. pane: µs.
 
-    State: "open": panes not yet looked at; "names" and "minutes" of "rows" (float32, a row a minute, NaN
-    where a metric has no value); "usual": name → [how often looked at, mean of how far apart sides were];
-    "told": name → [when it changed and when that was found (µs), value before, value after].
+    State: "open": panes not yet looked at; "rest": panes of minutes that have too few calls so far; "names"
+    and "minutes" of "rows" (float32, NaN where a metric has no value); "usual": name → [how often looked at,
+    mean of how far apart sides were]; "told": name → [when it changed and when that was found (µs), value
+    before, value after].
 
     river's objects are not plain data. They are created for each search over the kept minutes, so the result
     depends on those minutes only.
@@ -61,7 +62,7 @@ class ChangeDetector(Detector):
     @property
     def shape(self) -> str:
         """What the state depends on."""
-        return f"change 2 {self.minutes.names} {self.minutes.few} {self.pane}"
+        return f"change 3 {self.minutes.names} {self.minutes.few} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane."""
@@ -70,7 +71,7 @@ class ChangeDetector(Detector):
             state.setdefault("open", []).append(self.minutes.packed(pane, vitals))
         if at % STEP == 0 and state.get("open"):
             self._search(state, at)
-        elif not state.get("open") and at >= state["minutes"][-1] * MINUTE + DAY:
+        elif not state.get("open") and at >= self._forgotten(state):
             was = "told" in state
             state.clear()
             return [Reading(at, "clear", 0, 0, note="no calls for a day")] if was else []
@@ -83,9 +84,16 @@ class ChangeDetector(Detector):
         if state.get("open"):
             first = (state["open"][0][0] * self.pane // STEP + 1) * STEP
         else:
-            first = state["minutes"][-1] * MINUTE + DAY
+            first = self._forgotten(state)
         time: int = min(first, self._ends(state))
         return -(-time // self.pane) - 1
+
+    def _forgotten(self, state: Mapping[str, Any]) -> int:
+        """A day after the last calls."""
+        last: int = state["minutes"][-1] if state["minutes"] else 0
+        if "rest" in state:
+            last = max(last, state["rest"][-1][0] * self.pane // MINUTE)
+        return last * MINUTE + DAY
 
     def _ends(self, state: Mapping[str, Any]) -> int:
         if "told" not in state:
@@ -104,7 +112,12 @@ class ChangeDetector(Detector):
 
     def _search(self, state: dict[str, Any], at: int) -> None:
         previous, minutes = state.get("names", []), state.setdefault("minutes", [])
-        since, metrics, numbers = self.minutes.read(state.pop("open"))
+        complete, rest = self.minutes.rows([*state.pop("rest", ()), *state.pop("open")])
+        if rest:
+            state["rest"] = rest
+        if not complete:
+            return
+        since, metrics, numbers = self.minutes.read(complete)
         filled = np.flatnonzero(np.isfinite(numbers).any(axis=0)).tolist()
         new = {metrics[column]: column for column in filled}
         names = state["names"] = [*previous, *sorted({*new} - {*previous})]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ALL: Final = tuple(name for name, metric in METRICS.items() if metric.watched)
 """The metrics of a rule that names none, beside the mean of each score."""
 SCORE: Final = "score.{}_mean"
+LONGEST: Final = 60
+"""The most minutes of a row."""
 CHANGING: Final = tuple(name for name, metric in METRICS.items() if not (metric.top or metric.additive))
 """The metrics that a rule may name: those whose value does not depend on the number of calls."""
 
@@ -95,18 +97,46 @@ class Minutes:
         scores = {name: [sums[0], sums[1]] for name, sums in vitals.scores.items()}
         return [pane, [vitals.sums[place] for place in self._needed], *reported, scores]
 
-    def read(self, panes: list[list[Any]]) -> tuple[list[int], list[str], Floats]:
-        """The n minutes with calls, of panes in order; m metrics; n × m numbers, NaN where there is none."""
-        minutes = np.array([entry[0] * self.pane // MINUTE for entry in panes])
-        first = np.diff(minutes, prepend=-1) != 0
-        starts, row = np.flatnonzero(first), np.cumsum(first) - 1
+    def rows(self, panes: list[list[Any]]) -> tuple[list[list[list[Any]]], list[list[Any]]]:
+        """Panes in order, which end with a minute → those of each row, and those that wait for more calls.
+
+        A row is a minute, or as many in a row as have `few` calls together; those that have not within
+        LONGEST are left out.
+        """
+        found, row = [], list[list[Any]]()
+        for minute, some in groupby(panes, self._minute):
+            if row and minute - self._minute(row[0]) >= LONGEST:
+                row = []
+            row = [*row, *some]
+            if sum(map(self._calls, row)) >= self.few:
+                found.append(row)
+                row = []
+        return found, row
+
+    def _minute(self, entry: list[Any]) -> int:
+        minute: int = entry[0] * self.pane // MINUTE
+        return minute
+
+    def _calls(self, entry: list[Any]) -> int:
+        """The calls of a pane, or the most of a score: evaluations may come without calls."""
+        calls: int = entry[1][self._needed.index(SUM["calls"])]
+        scored: dict[str, list[int]] = entry[4]
+        return max([calls, *(count for count, _ in scored.values())])
+
+    def read(self, rows: list[list[list[Any]]]) -> tuple[list[int], list[str], Floats]:
+        """The first minutes of n rows, one at least; m metrics; n × m numbers, NaN where there is none."""
+        panes = [entry for row in rows for entry in row]
+        lengths = [len(row) for row in rows]
+        row = np.repeat(np.arange(len(rows)), lengths)
+        starts: Places = np.cumsum([0, *lengths[:-1]])
+        minutes = np.array([self._minute(row[0]) for row in rows])
         sums = np.array([entry[1] for entry in panes], np.float64)
         columns = [self._ratios(np.add.reduceat(sums, starts, axis=0))]
         if self._of_bins:
             columns.append(self._quantiles(panes, row, len(starts)))
         scores, means = self._scores(panes, row.tolist(), len(starts))
         numbers = np.concatenate((scaled(self._kinds, np.concatenate(columns, axis=1)), means), axis=1)
-        return minutes[starts].tolist(), [*self._fixed, *scores], numbers
+        return minutes.tolist(), [*self._fixed, *scores], numbers
 
     def _ratios(self, sums: Floats) -> Floats:
         over = sums @ self._over
@@ -172,7 +202,7 @@ class Minutes:
         names = {
             name for metric in metrics for name in (*metric.over, *metric.less, metric.under, metric.counted)
         }
-        return sorted(SUM[name] for name in names)
+        return sorted(SUM[name] for name in names | {"calls"})
 
     @cached_property
     def _over(self) -> Floats:

@@ -45,7 +45,8 @@ class Change(Kind):
     """Sudden changes of any metric, all of them in one alert.
 
     It fires while any metric of the series has changed within `hold` (µs). metrics: () for all shares, means
-    and percentiles of a minute, and every score. min_calls: the calls that a minute needs for a metric.
+    and percentiles of a minute, and every score. min_calls: the calls of a metric that a minute
+    needs, or minutes together.
     false_alarms: in a month, of all series and metrics together; the rate is a heuristic (docs/change.md). It
     needs half an hour with calls. Its severity is info unless the rule's labels set another one.
     """
@@ -59,7 +60,7 @@ class Change(Kind):
         validate_default=True,
         description="Shares, means and percentiles to search; see docs/change.md.",
     )
-    min_calls: MinCalls = Field(10, description="Minutes with fewer calls are left out.")
+    min_calls: MinCalls = Field(10, description="Minutes with fewer calls are looked at together.")
     false_alarms: FalseAlarms = Field(
         1, description="False alarms in a month, in all its series and metrics together."
     )

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 SHIFTS: Final = (0.05, 0.1, 0.2, 0.5)
 """The tested shifts, in standard deviations of a call; the normal law is too rough for greater ones."""
+CONSTANT: Final = 0.001
+"""The assumed variance of a score that never varied, since a value without precedent may occur once."""
+CLIPPED: Final = 4.0
+"""A minute counts for at most this many standard deviations of its mean: one odd call is no change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,10 @@ class Level:
         del every
         mean, value = (float(median(past[name].tolist())) for name in ("stat", "value"))
         floor = (0.01 if self._log else 0.01 * max(abs(mean), 0.01)) ** 2
-        return {"value": value, "mean": mean, "spread": max(float(median(past["spread"].tolist())), floor)}
+        spread = float(median(past["spread"].tolist()))
+        if not self._log and spread <= floor:
+            spread = max(floor, CONSTANT)
+        return {"value": value, "mean": mean, "spread": max(spread, floor)}
 
     def off(self, sample: Sample, usual: Usual, side: Side) -> float:
         """By the normal law."""
@@ -80,6 +87,7 @@ class Level:
         margin = math.log1p(effect) if self._log else effect * abs(usual["mean"])
         away = total * self._unit - calls * usual["mean"]
         beyond = ((away if side == "up" else -away) - calls * margin) / math.sqrt(usual["spread"])
+        beyond = min(beyond, CLIPPED * math.sqrt(calls))
         return [shift * beyond - calls * shift * shift / 2 for shift in SHIFTS]
 
     @property

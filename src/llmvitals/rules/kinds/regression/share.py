@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 PRIOR: Final = 5.0
 """Prior: this many bad calls at the rate of all hours are added to those of the hour."""
 LEAST: Final = 0.001
-"""The least baseline of a share, because an event without precedent may happen once."""
+"""The least baseline of a rise, because an event without precedent may happen once.
+
+From a lesser share nothing falls: an app without a cache has no hits to lose.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,11 @@ class Share:
         return away if side == "up" else -away
 
     def evidence(self, sample: Sample, usual: Usual, side: Side, effect: float) -> list[float]:
-        """By a binomial; there is no evidence if the share cannot grow by the effect."""
+        """By a binomial; there is no evidence if the share can't grow or fall by the effect."""
         (calls, bad), _ = sample
         base = max(usual["value"], LEAST)
         limit = base * (1 + effect) if side == "up" else base / (1 + effect)
-        if limit >= 1 - LEAST:
+        if limit >= 1 - LEAST or (side == "down" and usual["value"] < LEAST):
             return [0.0] * len(RATIOS)
         ratios = RATIOS if side == "up" else tuple(1 / ratio for ratio in RATIOS)
         return odds(bad, int(calls), limit, ratios)
