@@ -42,7 +42,7 @@ def minutes() -> Iterator[tuple[int, list[Logged]]]:
 
 def check(alerts: Sequence[Alert], posted: Sequence[Posted]) -> None:
     """Each trouble fired once and in its time, Slack has one message of it, and the rest was quiet."""
-    firing = [alert for alert in alerts if alert.status == "firing"]
+    firing = [alert for alert in alerts if alert.status == "firing" and not alert.update]
     for trouble in decline.TROUBLES:
         (alert,) = (alert for alert in firing if alert.rule == trouble.rule)
         assert alert.labels["app"] == trouble.app
