@@ -286,8 +286,9 @@ class Mixed:
 
     def _count(self, call: dict[str, Any], dims: dict[str, str] | None) -> None:
         cost = nano(call) if dims else None
+        free = call.get("status") == "error" and "input_tokens" not in call and "output_tokens" not in call
         fields = Counter(
-            calls=1, errors=int(call.get("status") == "error"), unpriced_calls=int(cost is None),
+            calls=1, errors=int(call.get("status") == "error"), unpriced_calls=int(cost is None and not free),
             unknown_usage_calls=int("input_tokens" not in call), input_tokens=call.get("input_tokens", 0),
             cached_tokens=call.get("cached_tokens", 0), output_tokens=call.get("output_tokens", 0),
             cost_nano=cost or 0,

@@ -62,7 +62,9 @@ def summed(calls):
         tokens=tuple(call["input_tokens"] for call in calls if "input_tokens" in call),
         cost_nano=sum(cost or 0 for cost in costs),
         priced_calls=sum(cost is not None for cost in costs),
-        unpriced_calls=sum(cost is None for cost in costs),
+        unpriced_calls=sum(
+            cost is None and call["status"] != "error" for call, cost in zip(calls, costs, strict=True)
+        ),
         unknown_usage_calls=sum(cost is None for cost in costs),
         toxicity_count=len(calls),
         names={

@@ -78,7 +78,7 @@ def added(call: dict[str, Any], *, first: bool) -> Counter[str]:
     return Counter(
         calls=1,
         errors=int(call.get("status") == "error"),
-        unpriced_calls=int(cost is None),
+        unpriced_calls=int(cost is None and call.get("status") != "error"),
         unknown_usage_calls=int(cost is None),
         input_tokens=call.get("input_tokens", 0),
         cached_tokens=call.get("cached_tokens", 0),

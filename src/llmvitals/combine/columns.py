@@ -166,14 +166,18 @@ def _tokens(v: Ints, calls: Sequence[Call]) -> None:
 
 def _money(v: Ints, costs: Sequence[Cost]) -> None:
     nano, reasons, gross = zip(*costs, strict=True)
+    v[SUM["priced_calls"]] = 1
     if None in nano:
-        v[SUM["unpriced_calls"]] = [cost is None for cost in nano]
+        unknown = np.array([cost is None for cost in nano])
+        unused = np.array([known.name == "UNKNOWN_USAGE" for known in reasons])
+        # Nobody is billed for a failed call that reports no usage.
+        v[SUM["unpriced_calls"]] = unknown & ~(unused & (v[SUM["errors"]] > 0))
+        v[SUM["priced_calls"]] = ~unknown
         for reason, name in UNPRICED_BY.items():
             v[SUM[name]] = [known.name == reason for known in reasons]
         nano = tuple([cost or 0 for cost in nano])
     v[SUM["cost_nano"]] = nano
     v[SUM["gross_cost_nano"]] = v[SUM["cost_nano"]] if gross == nano else gross
-    v[SUM["priced_calls"]] = 1 - v[SUM["unpriced_calls"]]
     v[SUM["free_calls"]] = v[SUM["priced_calls"]] * (v[SUM["cost_nano"]] == 0)
     _logs(v, "log_cost", np.maximum(v[SUM["cost_nano"]], 1))
 

@@ -159,7 +159,8 @@ class Merge(Stage):
             frame = decode(record.value or b"")
         except msgspec.DecodeError as error:
             raise ConfigError(
-                f"{where} is no frame ({summary(error)}): only combine may write to this topic"
+                f"{where} is no frame ({summary(error)}): only combine may write to this topic, "
+                "and where it is newer than merge, update merge"
             ) from error
         if isinstance(frame, BaselineCommand):
             return frame

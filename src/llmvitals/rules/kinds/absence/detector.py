@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.detector import Detector
-from llmvitals.window import DAY, FOREVER, HOUR
+from llmvitals.window import DAY, FOREVER, HOUR, MINUTE
 
 if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
@@ -78,7 +78,9 @@ class AbsenceDetector(Detector):
             return []
         gap, limit = (at - self._since(state)) / 1_000, self.rule.window / 1_000
         readings = []
-        if state.get("told"):
+        if (told := state.get("told")) and at < told + DAY:
+            readings = [Reading(at, "hold", gap, limit)]
+        elif told:
             readings = [Reading(at, "none", gap, limit, note="no calls for a day; no longer expected")]
             state["told"] = 0
         elif "told" not in state:
@@ -91,9 +93,11 @@ class AbsenceDetector(Detector):
         return readings
 
     def _next(self, state: dict[str, Any], at: int) -> None:
-        """Set when to check again: a day after it was reported, when the window leaves an hour, or never."""
+        """Set when to check again: each minute of the day after it was reported, when the window leaves an
+        hour, or never.
+        """
         if reported := state.get("told"):
-            state["check"] = self._ending(reported + DAY)
+            state["check"] = self._ending(min(reported + DAY, at + MINUTE))
             return
         left = ((at - self.rule.window) // HOUR + 1) * HOUR + self.rule.window
         over = (state["hours"][-1][0] + self._back + 1) * HOUR
