@@ -64,7 +64,7 @@ class Replay:
 
 
 def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | None = None) -> Outcome:
-    """Run all lines as the log of one partition. The README documents the shape of the outcome.
+    """Run all lines as the log of one partition. docs/incidents.md has the shape of the outcome.
 
     until: a time (ISO 8601, UTC by default) or a duration after the last call (20m) up to which time passes;
     None: it ends with the last call. Raises ConfigError if it is neither.
