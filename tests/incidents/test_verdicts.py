@@ -66,7 +66,7 @@ def alerts_of(pipeline: Pipeline, calls: Iterable[tuple[int, str, float]]) -> li
         frames += combine.flush()
     frames += combine.finish()
     out = merge.apply([Logged(at, 0, frame.value) for at, frame in enumerate(frames)])
-    return alerts(out, updates=True)
+    return alerts([*out, *merge.finish()], updates=True)
 
 
 class Desk:

@@ -51,7 +51,7 @@ def test_no_app_is_silent_after_the_last_line() -> None:
     assert incidents(replayed("absence", lines), "Always") == []
     assert incidents(replayed("absence", lines, until="10m"), "Always") == []
     (row,) = incidents(replayed("absence", lines, until="20m"), "Always")
-    assert (row["status"], row["labels"], row["value"]) == ("firing", {"app": "chat"}, 15 * 60 * 1_000)
+    assert (row["status"], row["labels"], row["value"]) == ("firing", {"app": "chat"}, 20 * 60 * 1_000)
     assert row["messages"], "and somebody is told"
 
 

@@ -26,12 +26,13 @@ class Floor(NamedTuple):
     """The floor after a frame.
 
     low: every pane below it is closed. now: windows that end by then are complete, µs. rose: whether `low`
-    rose with this frame.
+    rose with this frame. last: nothing comes after it, so that rules say what else they know.
     """
 
     low: int
     now: int
     rose: bool
+    last: bool = False
 
 
 class BucketWork(NamedTuple):
@@ -180,7 +181,7 @@ class PaneCloser:
         panes = sum(map(len, closed.values()))
         self._counters["panes"] += panes
         keys = dict.fromkeys((*closed, *to_evaluate))
-        rule_floor, at_end = self._rule_floor(floor), floor.now >= FOREVER
+        rule_floor, at_end = self._rule_floor(floor), floor.last
         if floor.rose:
             due = self._plan.engine.due
             keys |= dict.fromkeys(

@@ -132,7 +132,7 @@ class Merge(Stage):
     def finish(self) -> list[Message]:
         """End a finite log, or one whose sources have all ended: close every pane and every window."""
         out = self.roster.end_frame(self.next, FOREVER, rose=True)
-        for part in self._finish():
+        for part in self._finish(last=True):
             self._note_progress(part, self.next)
             out += part.messages
         self._checkpoints.ahead.clear()
@@ -220,11 +220,11 @@ class Merge(Stage):
         self._sources.low = low
         yield from self._finish()
 
-    def _finish(self) -> Iterator[Part]:
+    def _finish(self, *, last: bool = False) -> Iterator[Part]:
         opened = [pane for bucket in self._buckets.values() for pane in bucket.opened]
         self._sources.low = max(self._sources.low, max(opened, default=NEVER) + 1)
         return self._closer.close_panes(
-            Floor(self._sources.low, FOREVER, True), list(self._work(self.next, {}, FOREVER))
+            Floor(self._sources.low, FOREVER, True, last), list(self._work(self.next, {}, FOREVER))
         )
 
     def _work(

@@ -78,7 +78,7 @@ METRICS: Final[dict[str, Metric]] = {
     "errors": _count("errors", "calls that failed"),
     "late_calls": _count("late_calls", "calls that came after their pane had closed"),
     "duplicates": _count("duplicates", "copies of calls, which count for nothing else"),
-    "unpriced_calls": _count("unpriced_calls", "model calls without a known price, but failed ones without usage"),
+    "unpriced_calls": _count("unpriced_calls", "model calls without a known price (failed ones need usage)"),
     "unknown_usage_calls": _count("unknown_usage_calls", "calls that do not say how many tokens they used"),
     "inconsistent_usage_calls": _count(
         "inconsistent_usage_calls", "calls with impossible token counts, such as more cached than all input"

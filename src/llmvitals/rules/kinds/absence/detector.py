@@ -93,9 +93,7 @@ class AbsenceDetector(Detector):
         return readings
 
     def _next(self, state: dict[str, Any], at: int) -> None:
-        """Set when to check again: each minute of the day after it was reported, when the window leaves an
-        hour, or never.
-        """
+        """Set when to check again: each minute once reported, when the window leaves an hour, or never."""
         if reported := state.get("told"):
             state["check"] = self._ending(min(reported + DAY, at + MINUTE))
             return
