@@ -38,6 +38,7 @@ groups:
   - alert: Silent
     threshold: {{metric: error_share, above: 99%, by: [team], window: 1m, min_calls: 1000}}
 """
+from waiting import eventually
 
 
 def call(number: int, at: int, **fields: Any) -> bytes:
@@ -281,6 +282,9 @@ async def test_a_topic_is_read_from_a_time_to_its_end(
     await create_topics(settings, calls=4)
     topic = settings.topic("calls")
     await publish_lines([call(0, NOON - 2 * HOUR, app="old", session="x")], settings, topic)
+    old = time.time()
+    # `since` is read in milliseconds before a moment that comes later: a second lies on each side of it.
+    await eventually(lambda: time.time() > old + 2)
     before = time.time()
     sent = [
         line.replace(b'"app": "a"', b'"app": "a", "session": "s%d"' % (n % 50))
@@ -288,7 +292,7 @@ async def test_a_topic_is_read_from_a_time_to_its_end(
     ]
     await publish_lines(sent, settings, topic)
     (tmp_path / "calls.jsonl").write_bytes(b"\n".join(sent))
-    since = f"{int((time.time() - before) * 1_000) + 1}ms"
+    since = f"{int((time.time() - before) * 1_000) + 1_000}ms"
     found = await past_calls.backtest(settings, since, [rules], lambda *_: None)
     assert found.calls["in"] == len(sent)
     expected = backtest(tmp_path / "calls.jsonl", rules).verdicts[0].episodes
