@@ -27,6 +27,7 @@ from llmvitals.publisher.file import publish_lines
 from llmvitals.record.alert import Alert
 from llmvitals.runtime.kafka import past_calls
 from llmvitals.settings import Settings
+from waiting import eventually
 
 FAILS = """
 groups:
@@ -38,7 +39,6 @@ groups:
   - alert: Silent
     threshold: {{metric: error_share, above: 99%, by: [team], window: 1m, min_calls: 1000}}
 """
-from waiting import eventually
 
 
 def call(number: int, at: int, **fields: Any) -> bytes:
