@@ -11,7 +11,7 @@ from llmvitals.rules.kinds.absence.spec import Absence
 from llmvitals.rules.kinds.change.spec import Change
 from llmvitals.rules.kinds.outage.spec import Outage
 from llmvitals.rules.kinds.runaway.spec import Runaway
-from panes import MINUTE, PANE, rule_engine, vitals
+from panes import MINUTE, PANE, alerts, rule_engine, vitals
 
 PAGE = (Path(__file__).parents[2] / "docs" / "conditions.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -46,7 +46,7 @@ def test_its_sentences_are_those_that_people_read(tmp_path):
         found = watched.advance(
             watched.views[0].name, series, {}, floor=end or panes[-1][0] + 1, closed=panes
         )
-        return [alert.summary for alert in found]
+        return [alert.summary for alert in alerts(found)]
 
     def tools(**calls: int):
         return vitals(names={"tool": {name.replace("__", "#"): (n, 0, 0) for name, n in calls.items()}})
