@@ -104,3 +104,14 @@ async def test_after_a_restart_the_message_goes_on(world: World) -> None:
     assert "$71" in message.shown
     assert (len(world.slack.messages), message.thread) == (1, [])
     assert json.dumps(message.blocks).count("$64") == 0
+
+
+async def test_a_repeat_does_not_wait_for_values(world: World) -> None:
+    """It is due after four hours, also when the message was edited a moment before."""
+    await world.say(spend(world, 64.0, update=False))
+    (message,) = world.slack.messages
+    world.now = NOW + 240 * MINUTE - 10 * SECOND
+    await world.say(spend(world, 65.0))
+    world.now = NOW + 240 * MINUTE
+    await world.tick(2)
+    assert "Still firing" in message.shown

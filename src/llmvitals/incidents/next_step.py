@@ -69,7 +69,7 @@ def _further(view: IncidentView, route: Route, now: int) -> Step:
     acknowledged = incident.acknowledged is not None and "ack" not in sent.said and fires
     asked = incident.asked and "calls" not in sent.said
     edit, answer = again or view.digest != sent.shown, acknowledged or asked
-    moved = edit and view.standing == sent.standing and not answer
+    moved = edit and view.standing == sent.standing and not (again or answer)
     if moved and now < sent.edited + REFRESH:
         edit = moved = False
         times.append(sent.edited + REFRESH)
