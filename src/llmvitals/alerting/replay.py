@@ -14,7 +14,7 @@ from llmvitals.notify.delivery import Delivery
 from llmvitals.notify.transcript import Told, Transcript
 from llmvitals.rate_limit import RateLimits
 from llmvitals.record.log import Logged, Topic
-from llmvitals.record.verdict import Verdict
+from llmvitals.record.verdict import Verdict, verdict_key
 from llmvitals.window import DAY, MINUTE, SECOND
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ class IncidentReplay:
     def rows(self) -> list[dict[str, Any]]:
         """Each incident as it stands, one row a series and facet, in the order in which they began."""
         cases = sorted(self._sink.cases(), key=lambda case: (case.alert.since, case.id))
-        return [self._row(case) for case in cases]
+        told: dict[str, list[Told]] = {}
+        for one in self.told:
+            told.setdefault(one.incident, []).append(one)
+        return [self._row(case, told.get(case.incident, ())) for case in cases]
 
     async def _pass(self, until: int) -> None:
         """Let time pass, and tick whenever something is due."""
@@ -100,9 +103,8 @@ class IncidentReplay:
             elif message.topic is Topic.VERDICTS:
                 self._verdicts[message.key] = Verdict.decode(message.value or b"")
 
-    def _row(self, case: Case) -> dict[str, Any]:
+    def _row(self, case: Case, told: Sequence[Told]) -> dict[str, Any]:
         alert = case.alert
-        told = [one for one in self.told if one.incident == case.incident]
         names = ("rule", "kind", "facet", "level", "severity", "labels", "status", "since", "until", "unit")
         verdict = self._verdict(alert)
         return {
@@ -120,7 +122,7 @@ class IncidentReplay:
     def _verdict(self, alert: Alert) -> Verdict | None:
         if alert.gate is None:
             return None
-        return self._verdicts.get(msgspec.json.encode([alert.rule, sorted(alert.gate.series.items())]))
+        return self._verdicts.get(verdict_key(alert.rule, alert.gate.series))
 
 
 async def _no_time(seconds: float) -> None:

@@ -26,6 +26,11 @@ class Gate(msgspec.Struct, frozen=True):
     where: tuple[Clause, ...] = ()
 
 
+def verdict_key(rule: str, series: dict[str, str]) -> bytes:
+    """The key of a verdict's record: JSON, the rule and then the series, sorted."""
+    return msgspec.json.encode([rule, sorted(series.items())])
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Whether calls of one budget's series shall go through. Key: `rule` and `series`, see `key`.
 
@@ -52,8 +57,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> bytes:
-        """Of the record: JSON, the rule and then the series, sorted."""
-        return msgspec.json.encode([self.rule, sorted(self.series.items())])
+        """Of the record, see `verdict_key`."""
+        return verdict_key(self.rule, self.series)
 
     def encode(self) -> bytes:
         """JSON."""
