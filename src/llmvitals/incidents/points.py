@@ -38,7 +38,7 @@ def point(alert: Alert, state: State, *, at: int | None = None, by: str = "") ->
             "value": alert.value,
             "limit": alert.limit,
             "seconds": max(when - alert.since, 0) / SECOND,
-            "peak": alert.value if alert.peak is None else alert.peak,
+            "peak": alert.worst,
         },
         texts={
             "episode": alert.episode,

@@ -45,8 +45,7 @@ def number(alert: Alert, of: float) -> str:
 
 def worst(alert: Alert) -> str:
     """The worst value since it began: `peak 9.8 s`, or `lowest 12` of what must not fall."""
-    peak = alert.value if alert.peak is None else alert.peak
-    return f"{'lowest' if peak < alert.limit else 'peak'} {number(alert, peak)}"
+    return f"{'lowest' if alert.worst < alert.limit else 'peak'} {number(alert, alert.worst)}"
 
 
 def closed(alert: Alert) -> bool:

@@ -73,7 +73,7 @@ def _now(alert: Alert) -> Iterator[str]:
     words = STATISTICS.get(alert.metric)
     name = f"{named(alert)} " if words is not None and words.named else ""
     now = value(alert)
-    if alert.peak is None or number(alert, alert.peak) == now:
+    if number(alert, alert.worst) == now:
         yield f"{name}{now}"
     else:
         yield f"{name}now {now}"

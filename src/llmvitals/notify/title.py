@@ -141,10 +141,9 @@ def _words(alert: Alert) -> str:
 
 
 def _side(alert: Alert) -> str:
-    worst = alert.value if alert.peak is None else alert.peak
     # What is over and knows no peak is back on the good side.
-    back = alert.status == "resolved" and worst == alert.value
-    return "high" if (worst > alert.limit) is not back else "low"
+    back = alert.status == "resolved" and alert.worst == alert.value
+    return "high" if (alert.worst > alert.limit) is not back else "low"
 
 
 def _budget(alert: Alert, where: str, be: str) -> str:

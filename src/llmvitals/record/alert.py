@@ -135,6 +135,11 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
             return 0.0
 
     @property
+    def worst(self) -> float:
+        """The worst value since it began."""
+        return self.value if self.peak is None else self.peak
+
+    @property
     def period_ended(self) -> bool:
         """Whether it is over because the period of its budget is."""
         return self.status == "resolved" and self.ends is not None and self.at >= self.ends
