@@ -39,12 +39,6 @@ class Evidence:
     cause: str = ""
     trend: Sequence[float] = ()
 
-    @property
-    def fields(self) -> dict[str, Any]:
-        """The alert's fields that hold it."""
-        names = ("heaviest", "exemplars", "cause")
-        return {**{name: getattr(self, name) for name in names}, "trend": [*self.trend]}
-
 
 def last_sent(state: Mapping[str, Any]) -> Alert:
     """A firing alert as it was sent last, but with its worst value so far."""
@@ -118,7 +112,10 @@ def build_alert(
         notify=dict(rule.notify),
         outlook=reading.outlook,
         unpriced=reading.unpriced,
-        **evidence.fields,
+        heaviest=evidence.heaviest,
+        exemplars=evidence.exemplars,
+        cause=evidence.cause,
+        trend=[*evidence.trend],
     )
 
 

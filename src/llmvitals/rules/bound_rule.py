@@ -69,21 +69,12 @@ class BoundRule:
         return min(self.detector.wakes(self.seen), self.no_data.wakes(self.entry["gap"]), *alerts, FOREVER)
 
     def take(self, pane: int, vitals: Vitals | None) -> list[Reading]:
-        """Read a closed pane; vitals: what it held, None without calls."""
+        """Read a closed pane; vitals: what the rule reads of it, None without calls."""
         return [
             reading
-            for detected in self.learn(pane, vitals)
+            for detected in self.detector.take(self.seen, pane, vitals)
             for reading in self.no_data.read(self.entry["gap"], detected)
         ]
-
-    def learn(self, pane: int, vitals: Vitals | None) -> list[Reading]:
-        """Feed the detector with a closed pane; its readings are not of any alert yet.
-
-        A pane of which the rule reads no call is left to `wakes`, as one without calls.
-        """
-        if vitals is not None and (vitals := self.rule.condition.counted(vitals)) is None:
-            return []
-        return self.detector.take(self.seen, pane, vitals)
 
     def peek(self, opened: Panes) -> list[Reading]:
         """Read panes that are still open."""

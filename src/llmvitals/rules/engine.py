@@ -196,13 +196,14 @@ class _Step:
         if vitals.on_time and not self.bare:
             self.recent.add(self.state.setdefault("who", {}), pane, vitals)
         for bound in self.bound:
-            if bound.rule.condition.counted(vitals) is not None:
-                self._evaluate(bound, pane, vitals)
+            if (read := bound.rule.condition.counted(vitals)) is not None:
+                self._evaluate(bound, pane, read)
 
     def learn(self, pane: int, vitals: Vitals) -> None:
         """Feed the detectors with a closed pane and drop their readings."""
         for bound in self.bound:
-            bound.learn(pane, vitals)
+            if (read := bound.rule.condition.counted(vitals)) is not None:
+                bound.detector.take(bound.seen, pane, read)
 
     def catch_up(self, floor: int) -> None:
         """Let time pass up to the floor without calls."""
