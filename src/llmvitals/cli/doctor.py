@@ -34,6 +34,7 @@ _REASONS: Final = (
     "unknown_tier_calls", "partial_usage_calls", "inconsistent_usage_calls", "unknown_usage_calls",
 )  # fmt: skip
 """The metrics that tell why calls have no price. The model of the others has none."""
+_NO_STORE: Final = "unknown: no store is there yet"
 _LISTED: Final = 5
 """Models that are named, those with the most calls."""
 CLOCK_SKEW: Final = 5.0
@@ -135,15 +136,19 @@ async def _store(store: Store) -> Finding:
     return Finding("store", check.state, check.found, check.cure)
 
 
+def _first_store(settings: Settings) -> Store | None:
+    """The store that is asked, if it is there."""
+    return next((store for store in configured(settings)[:1] if store.exists()), None)
+
+
 async def _names(settings: Settings) -> Finding:
     """Return the views that exceeded their limit of series today or yesterday."""
     what = "names"
-    stores = configured(settings)
-    if not stores or not stores[0].exists():
-        return Finding(what, "fine", "unknown: no store is there yet")
+    if (store := _first_store(settings)) is None:
+        return Finding(what, "fine", _NO_STORE)
     now = time.time_ns() // 1_000
     views: dict[str, list[Mapping[str, Any]]] = {}
-    for point in await stores[0].points(CARDINALITY, now - 2 * DAY, now + DAY):
+    for point in await store.points(CARDINALITY, now - 2 * DAY, now + DAY):
         views.setdefault(str(point.fields["name"]), []).append(point.fields)
     if not views:
         return Finding(what, "fine", "no view has more series than it may have")
@@ -160,13 +165,12 @@ async def _names(settings: Settings) -> Finding:
 async def _prices(settings: Settings) -> Finding:
     """Return the models whose calls of the last day had no price, with the reasons that are known."""
     what = "prices"
-    stores = configured(settings)
-    if not stores or not stores[0].exists():
-        return Finding(what, "fine", "unknown: no store is there yet")
+    if (store := _first_store(settings)) is None:
+        return Finding(what, "fine", _NO_STORE)
     now = time.time_ns() // 1_000
     fields = ("calls", "unpriced_calls", *_REASONS)
     models: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for sample in await stores[0].samples(Request("provider_model", "1h", now - DAY, now, fields, {})):
+    for sample in await store.samples(Request("provider_model", "1h", now - DAY, now, fields, {})):
         model = "/".join(sample.tags.get(name, UNKNOWN) for name in ("provider", "model"))
         models[model].update({name: int(count) for name, count in sample.fields.items()})
     unpriced = sorted(
