@@ -326,3 +326,10 @@ def test_numbers_that_are_none_do_no_harm() -> None:
     assert headline(MessageState.alone(odd))
     assert shown(MessageState.alone(structs.replace(odd, facet="forecast")))
     assert alert(peak=nan).peak is nan
+
+
+def test_the_severity_is_said_once():
+    labels = {"team": "search", "severity": "critical"}
+    state = MessageState.alone(structs.replace(CARDS["budget"].chief, severity="critical", labels=labels))
+    assert notice(state).labels == (("team", "search"),)
+    assert notice(state).about.startswith("critical")

@@ -88,7 +88,7 @@ def notice(state: MessageState, *, trace_url: str = "", dashboard_url: str = "")
         title=f"{CIRCLES[colour]} {title(state)}",
         about=" · ".join(filter(None, _about(state))),
         state=tuple(_state(state)),
-        labels=tuple(labelled(common(state.alerts).items())),
+        labels=tuple(labelled(_shared(state))),
         times=tuple(_times(state)),
         words=tuple(word for word in _words(state) if any(text for text, _ in word)),
         lists=lists,
@@ -127,6 +127,11 @@ def _about(state: MessageState) -> Iterable[str]:
     if state.number_of_rules == 1:
         yield clean(state.chief.rule, 80)
         yield metric(state.chief)
+
+
+def _shared(state: MessageState) -> list[tuple[str, str]]:
+    """The labels of all its alerts, without the severity, which stands beside the rule."""
+    return [(name, value) for name, value in common(state.alerts).items() if name != "severity"]
 
 
 def _times(state: MessageState) -> Iterable[Timed]:
