@@ -229,11 +229,17 @@ AFRESH: Final = (
 class BadCall(LlmvitalsError):
     """A record that can't be read.
 
-    code: one of `Code`. The message has at most 256 characters and no values of the payload.
+    code: one of `Code`. The message has at most 256 characters and no values of the payload. item: the place
+    of the item in a record of several; None: the whole record.
     """
 
     LIMIT: ClassVar[int] = 256
 
-    def __init__(self, code: Code, message: str) -> None:
-        self.code, self.message = code, message[: self.LIMIT]
+    def __init__(self, code: Code, message: str, item: int | None = None) -> None:
+        self.code, self.item = code, item
+        self.message = (message if item is None else f"[{item}] {message}")[: self.LIMIT]
         super().__init__(f"{code}: {self.message}")
+
+    def at(self, item: int) -> BadCall:
+        """The same error of this item of a record."""
+        return BadCall(self.code, self.message, item)

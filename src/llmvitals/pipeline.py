@@ -66,7 +66,7 @@ class Pipeline:
                 settings,
                 views=views,
                 shards=shards,
-                decode=lambda value: ingest.decode(value, format=form),
+                decode=decoder(settings, form),
                 native=native.DECODER.decode if form in (None, "native") else None,
                 assess=prices.assess,
             )
@@ -156,10 +156,21 @@ def check(settings: Settings) -> Sequence[str]:
     return Pipeline.of(settings, 1, settings.sources).engine.rules.warnings
 
 
+def decoder(settings: Settings, form: str | None, *, texts: bool = False) -> Callable[..., ingest.Decoded]:
+    """Return what decodes the records of a format (None: any), with their texts if asked for."""
+    return partial(
+        ingest.decode,
+        format=form,
+        texts=texts,
+        attributes=tuple((name, tuple(names)) for name, names in settings.otlp_attributes.items()),
+        max_bytes=settings.max_record_bytes,
+    )
+
+
 def scoring(settings: Settings, workers: Sequence[ScorerWorker]) -> StageFactory:
     """Return the factory of score stages; workers: the scorers, opened."""
     plans = {
-        topic: ScorePlan(workers, partial(ingest.decode, format=form, texts=True), settings.max_record_bytes)
+        topic: ScorePlan(workers, decoder(settings, form, texts=True), settings.max_batch_bytes)
         for topic, form in {**dict.fromkeys(settings.calls), **settings.formats}.items()
     }
 

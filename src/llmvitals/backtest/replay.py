@@ -88,7 +88,7 @@ def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | Non
                 letters[dict(message.headers)["llmvitals.err.code"].decode()] += 1
 
     now = time.time_ns() // 1_000_000
-    numbered = (Logged(offset, now, line.rstrip(b"\n")) for offset, line in enumerate(lines))
+    numbered = (Logged(offset, now, _record(line)) for offset, line in enumerate(lines))
     while batch := list(itertools.islice(numbered, BATCH)):
         keep(stages.feed(batch))
     newest = stages.combine.watermark + duration(settings.disorder)
@@ -103,6 +103,11 @@ def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | Non
     return outcome | {"incidents": incidents.rows(), "messages": [_message(told) for told in incidents.told]}
 
 
+def _record(line: bytes) -> bytes:
+    """A record without the end of its line; protobuf, which begins with a line feed, is left as it is."""
+    return line if line[:1] == b"\n" else line.rstrip(b"\n")
+
+
 def _outcome(
     counters: dict[str, int], points: list[Point], alerts: list[Alert], letters: Counter[str]
 ) -> Outcome:
@@ -114,11 +119,40 @@ def _outcome(
         **{name: counters.get(name, 0) for name in names},
         "dead_letters": dict(sorted(letters.items())),
         "totals": totals,
+        "kinds": _kinds(totals),
         "series": [
             _series(point) for point in sorted(points, key=lambda p: (p.start, sorted(p.tags.items())))
         ],
         "alerts": [json.loads(alert.encode()) for alert in alerts if not alert.update],
     }
+
+
+def _kinds(totals: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """The totals by kind of event. The sums of calls and tokens have those of embeddings in them."""
+    models, failed = (totals[f"{name}"] - totals[f"embedding_{name}"] for name in ("calls", "errors"))
+    return {
+        "llm": {
+            "ok": models - failed,
+            "error": failed,
+            "input_tokens": totals["input_tokens"] - totals["embedding_tokens"],
+            "output_tokens": totals["output_tokens"],
+        },
+        "embedding": _outcomes(totals, "embedding_calls", "embedding_errors")
+        | {"input_tokens": totals["embedding_tokens"]},
+        "retrieval": _outcomes(totals, "retrieval_calls", "retrieval_errors"),
+        "tool": _outcomes(totals, "tool_runs", "tool_errors"),
+        "guardrail": {
+            "ok": totals["verdicts"],
+            "flag": totals["guardrail_flags"],
+            "fix": totals["guardrail_fixes"],
+            "block": totals["guardrail_blocks"],
+        },
+        "evaluation": {"ok": totals["evaluations"]},
+    }
+
+
+def _outcomes(totals: dict[str, Any], every: str, failed: str) -> dict[str, int]:
+    return {"ok": totals[every] - totals[failed], "error": totals[failed]}
 
 
 def _end(until: str | None, newest: int) -> int:

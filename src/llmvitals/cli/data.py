@@ -6,9 +6,11 @@ import asyncio
 import json
 import sys
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
+import orjson
 import typer
 
 from llmvitals import settings as settings_
@@ -61,7 +63,14 @@ def publish(
 
 
 def replay(
-    events: Events,
+    events: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="Files of events: a JSON object on each line, one JSON document, or an OTLP export in protobuf "
+            "(.pb); - for stdin.",
+        ),
+    ],
     until: Annotated[
         str | None,
         typer.Option(help="Let time pass after the last call: 20m, or up to 2026-11-24T00:00:00Z."),
@@ -72,7 +81,7 @@ def replay(
     rules: RulesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole outcome as one JSON object.")] = False,
 ) -> None:
-    """Run a file of events through the worker's stages, without Kafka: print sums, series and alerts.
+    """Run files of events through the worker's stages, without Kafka: print sums, series and alerts.
 
     Time ends with the last call, unless --until says otherwise. Nothing is stored and nobody is notified.
     Events that can't be read are counted as dead letters by reason; the exit code is 0 nevertheless.
@@ -81,7 +90,8 @@ def replay(
     from llmvitals.cli.tables.replay import print_messages, print_outcome  # noqa: PLC0415
     from llmvitals.console import console as terminal  # noqa: PLC0415
 
-    outcome = replay_lines(_lines(events), with_rules(settings_.load(), rules), until=until)
+    lines = chain.from_iterable(map(_records, events))
+    outcome = replay_lines(lines, with_rules(settings_.load(), rules), until=until)
     if messages and not as_json:
         print_messages(outcome, terminal())
     elif as_json:
@@ -143,6 +153,33 @@ def schema(of: Annotated[Schema, typer.Argument(help="What the schema describes.
 
     made = {Schema.CALL: call_schema, Schema.RULES: rule_schema, Schema.TESTS: rule_test_schema}[of]
     typer.echo(json.dumps(made(), indent=2, ensure_ascii=False))
+
+
+def _records(name: str) -> Iterator[bytes]:
+    """The records of a file: its lines, unless it is one JSON document or protobuf."""
+    path = Path(name)
+    if path.suffix == ".pb" and path.is_file():
+        yield path.read_bytes()
+        return
+    lines = _lines(name)
+    first = next(lines, None)
+    if first is None:
+        return
+    if first[:1] in b"{[" and not _is_document(first):
+        rest = [first, *lines]
+        whole = b"".join(rest)
+        yield from [whole] if _is_document(whole) else rest
+        return
+    yield first
+    yield from lines
+
+
+def _is_document(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _lines(name: str) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from llmvitals.combine.embeddings import embedding_column
 from llmvitals.combine.multi_valued import NOTHING, MultiValued, scores, tools
 from llmvitals.combine.plan import Cost
-from llmvitals.combine.quality import set_endings, set_retrievals, set_unscored, set_verdicts
+from llmvitals.combine.quality import set_endings, set_kinds, set_retrievals, set_unscored, set_verdicts
 from llmvitals.combine.response_ids import ResponseReport, response_reports
 from llmvitals.record.call import MODEL_OPERATIONS, Call, dimension
 from llmvitals.sketch.counters import LOG_UNIT, SUM, SUMS
@@ -26,8 +26,12 @@ SPEED_US: Final = len(SUMS)
 """The row after the sums: µs that the model took to write the output, 0 if the speed is unknown."""
 HEIGHT: Final = SPEED_US + 1
 _QUALITY: Final = [
-    SUM[name] for name in ("calls", "guarded_calls", "toxicity_count", "retrievals", "unscored_calls")
-]
+    SUM[name]
+    for name in (
+        "calls", "guarded_calls", "toxicity_count", "retrieval_calls", "unscored_calls", "tool_runs",
+        "evaluations",
+    )
+]  # fmt: skip
 """An event counts if one of these is above 0, or if it has scores or an embedding."""
 
 
@@ -44,7 +48,7 @@ class Columns:
     """The columns of n calls.
 
     vectors (HEIGHT × n): what each call adds to counters.SUMS, and SPEED_US. counted: whether anything of the
-    event counts (a tool's span does not). contributors: a column for each of top_k.KINDS but "tool".
+    event counts (an agent's span does not). contributors: a column for each of top_k.KINDS but "tool".
     dimensions: a column for each dimension of the plan. tools, scores: by name. embedded: embeddings.
     """
 
@@ -98,6 +102,7 @@ def columns(
         v[:, [operation not in MODEL_OPERATIONS for operation in operations]] = 0
     set_verdicts(v, calls)
     set_retrievals(v, calls)
+    set_kinds(v, calls)
     if not models:
         set_unscored(v, calls)
     ids, traces = [call.id for call in calls], [call.trace_id for call in calls]

@@ -15,7 +15,7 @@ STAGE = "combine"
 
 
 def dead_letter(source: str, record: Record, error: BadCall, *, body: bool) -> Message:
-    """Make the dead letter of a record. Every replay makes the same one.
+    """Make the dead letter of a record, or of one item of it. Every replay makes the same one.
 
     source: topic/partition. body: whether the value holds the record's body, if it fits into `chunk.LIMIT`.
     Otherwise it holds nothing of the payload: the value is JSON of the record's sha256 and size.
@@ -36,9 +36,12 @@ def dead_letter(source: str, record: Record, error: BadCall, *, body: bool) -> M
         "code": error.code,
         "message": error.message,
     }
+    item = "" if error.item is None else f"/{error.item}"
+    if item:
+        headers["item"] = str(error.item)
     return Message(
         Topic.DEAD_LETTERS,
-        f"{source}/{record.offset}".encode(),
+        f"{source}/{record.offset}{item}".encode(),
         msgspec.json.encode(value),
         headers=tuple(
             (f"llmvitals.err.{name}", text.encode(errors="replace")) for name, text in headers.items()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from llmvitals.errors import BadCall
 from llmvitals.record.call import Call
 from llmvitals.record.log import Topic
 from llmvitals.record.view import DEFAULT_VIEWS, View
@@ -24,16 +25,30 @@ class CostReason(Protocol):
 
 
 class DecodedRecord(Protocol):
-    """The contents of a record: its calls, and how many things in it are no calls."""
+    """The contents of a record: its calls, how many things in it are no calls, and the items that are wrong.
+
+    unread: instrumentor → things that look like calls and that nothing reads.
+    """
 
     @property
     def calls(self) -> Sequence[Call]: ...
     @property
     def filtered(self) -> int: ...
+    @property
+    def refused(self) -> Sequence[BadCall]: ...
+    @property
+    def unread(self) -> Mapping[str, int]: ...
 
 
-Decode = Callable[[bytes], DecodedRecord]
-"""Raises errors.BadCall when the record can't be read."""
+class Decode(Protocol):
+    """Decodes a record that came at a time (µs since 1970).
+
+    Raises errors.BadCall when nothing of it can be read.
+    """
+
+    def __call__(self, value: bytes, arrived: int, /) -> DecodedRecord: ...
+
+
 Cost = tuple[int | None, CostReason, int]
 """Nano-dollars, None if unknown; the reason; and nano-dollars without any cache."""
 Assess = Callable[[Call], Cost]
@@ -64,6 +79,7 @@ class CombinePlan:
     max_series: int = 20_000
     heaviest: int = 10
     max_record_bytes: int = 262_144
+    max_batch_bytes: int = 4_194_304
     dead_letter_bodies: bool = False
     scales: Mapping[str, float] = field(default_factory=dict)
     dead_letters: str = ""
@@ -110,6 +126,7 @@ class CombinePlan:
             max_series=settings.max_series,
             heaviest=settings.contributors * SPARE,
             max_record_bytes=settings.max_record_bytes,
+            max_batch_bytes=settings.max_batch_bytes,
             dead_letter_bodies=settings.dead_letter_bodies,
             scales=settings.embedding_scale,
             dead_letters=settings.topic(Topic.DEAD_LETTERS),

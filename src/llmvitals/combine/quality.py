@@ -84,6 +84,7 @@ def set_retrievals(v: Ints, calls: Sequence[Call]) -> None:
     """Set the sums of retrievals."""
     for place, retrieval in enumerate([call.retrieval for call in calls]):
         if retrieval is not None:
+            v[SUM["retrieval_calls"], place] = 1
             for name, value in _retrieval_sums(retrieval):
                 v[SUM[name], place] = value
 
@@ -98,6 +99,54 @@ def _retrieval_sums(retrieval: Retrieval) -> Iterator[tuple[str, int]]:
     if retrieval.top_score is not None:
         yield "top_score_micro", round(min(max(retrieval.top_score, -LIMIT), LIMIT) * MICRO)
         yield "top_score_count", 1
+
+
+def set_kinds(v: Ints, calls: Sequence[Call]) -> None:
+    """Count what is neither a call of a language model nor a part of one: by kind, with its errors."""
+    for place, operation in enumerate([call.operation for call in calls]):
+        if operation in _KINDS:
+            call = calls[place]
+            failed = call.status == "error"
+            for name, value in _KINDS[operation](call, failed):
+                v[SUM[name], place] = value
+    for place, (guardrails, scored) in enumerate([(call.guardrails, call.scores) for call in calls]):
+        if guardrails:
+            v[SUM["verdicts"], place] = len(guardrails)
+            v[SUM["guardrail_fixes"], place] = any(entry.verdict == "fix" for entry in guardrails)
+        if scored:
+            v[SUM["evaluations"], place] = len(scored)
+
+
+def _embedding_sums(call: Call, failed: bool) -> Iterator[tuple[str, int]]:
+    yield "embedding_calls", 1
+    yield "embedding_errors", failed
+    yield "embedding_tokens", call.input_tokens or 0
+
+
+def _search_sums(_: Call, failed: bool) -> Iterator[tuple[str, int]]:
+    yield "retrieval_calls", 1
+    yield "retrieval_errors", failed
+
+
+def _tool_sums(call: Call, failed: bool) -> Iterator[tuple[str, int]]:
+    yield "tool_runs", 1
+    yield "tool_errors", failed
+    if call.latency_ms is not None:
+        yield "tool_us", round(call.latency_ms * 1_000)
+        yield "tool_count", 1
+
+
+def _evaluation_sums(call: Call, failed: bool) -> Iterator[tuple[str, int]]:
+    del call, failed
+    yield "evaluations", 1
+
+
+_KINDS: Final = {
+    "embedding": _embedding_sums,
+    "retrieval": _search_sums,
+    "tool": _tool_sums,
+    "evaluation": _evaluation_sums,
+}
 
 
 def set_unscored(v: Ints, calls: Sequence[Call]) -> None:

@@ -30,13 +30,15 @@ class Batch:
     """The contents of some records.
 
     calls, at: the calls, and for each the place of its record. refused: place of the record, and the error.
-    filtered: place of the record, and how many things in it (such as spans) are no calls.
+    filtered: place of the record, and how many things in it (such as spans) are no calls. unread: place of the
+    record, instrumentor, and how many things of it look like calls and are not read.
     """
 
     calls: list[Call] = field(default_factory=list)
     at: list[int] = field(default_factory=list)
     refused: list[tuple[int, BadCall]] = field(default_factory=list)
     filtered: list[tuple[int, int]] = field(default_factory=list)
+    unread: list[tuple[int, str, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -61,22 +63,23 @@ def read(records: Sequence[Record], plan: CombinePlan) -> Batch:
                 # msgspec does not check the UTF-8 of fields that it skips.
                 _ = value.isascii() or value.decode()
             except Exception:  # noqa: BLE001 - `decode` decides what is wrong with the record
-                _decode(value, place, plan, batch)
+                _decode(record, place, plan, batch)
             else:
                 calls.append(call)
                 at.append(place)
         else:
-            _decode(value, place, plan, batch)
+            _decode(record, place, plan, batch)
     return batch
 
 
-def _decode(value: bytes, place: int, plan: CombinePlan, batch: Batch) -> None:
-    if len(value) > plan.max_record_bytes:
-        reason = f"The record has {len(value)} bytes, {plan.max_record_bytes} are allowed"
+def _decode(record: Record, place: int, plan: CombinePlan, batch: Batch) -> None:
+    value = record.value or b""
+    if len(value) > plan.max_batch_bytes:
+        reason = f"The record has {len(value)} bytes, {plan.max_batch_bytes} are allowed"
         batch.refused.append((place, _bad(Code.TOO_LARGE, reason)))
         return
     try:
-        decoded = plan.decode(value)
+        decoded = plan.decode(value, record.timestamp * 1_000)
         calls, filtered = list(decoded.calls), decoded.filtered
     except BadCall as error:
         batch.refused.append((place, error))
@@ -85,6 +88,8 @@ def _decode(value: bytes, place: int, plan: CombinePlan, batch: Batch) -> None:
     else:
         batch.calls += calls
         batch.at += [place] * len(calls)
+        batch.refused += [(place, error) for error in decoded.refused]
+        batch.unread += [(place, scope, number) for scope, number in decoded.unread.items()]
         if filtered:
             batch.filtered.append((place, filtered))
 

@@ -201,15 +201,15 @@ class Combine(Stage):
         return placed
 
     def _refuse(self, records: Sequence[Record], batch: Batch, live: Flags) -> list[Message]:
-        """Make the dead letters of a batch, one for each record."""
-        letters: dict[int, Message] = {}
+        """Make the dead letters of a batch: one for each record, or for each bad item of a record of several."""
+        letters: dict[tuple[int, int | None], Message] = {}
         for place, error in sorted(batch.refused, key=itemgetter(0)):
             if live[place]:
                 self.counters["dead_lettered"] += 1
                 self.dead_letters[error.code.value] += 1
-                if place not in letters:
+                if (place, error.item) not in letters:
                     body = self._plan.dead_letter_bodies and error.code is not Code.TOO_LARGE
-                    letters[place] = dead_letter(self._source, records[place], error, body=body)
+                    letters[place, error.item] = dead_letter(self._source, records[place], error, body=body)
         return list(letters.values())
 
     def _producer_alert(self, batch: Batch, stamps: Ints, live: Flags) -> list[Message]:

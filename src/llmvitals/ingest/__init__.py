@@ -1,7 +1,8 @@
 """Decodes the records of a topic into calls.
 
 To add a format, write a file with a `Format` and add its line to `FORMATS`; for a vocabulary of span
-attributes, see `otlp.DIALECTS`. Every reader is total: any bytes give calls or a `BadCall`.
+attributes, see `otlp.DIALECTS`, and for bodies of a vendor's REST API `rest.VENDORS`. Every reader is total:
+any bytes give calls or a `BadCall`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Final
 import msgspec
 
 from llmvitals.errors import BadCall, Code, ConfigError, suggestion
-from llmvitals.ingest import litellm, native, otlp
-from llmvitals.ingest.values import Decoded, Format, bad
+from llmvitals.ingest import litellm, native, otlp, rest
+from llmvitals.ingest.values import Attributes, Context, Decoded, Format, bad
 
 __all__ = ["FORMATS", "Decoded", "Format", "check_format", "decode"]
 
@@ -20,6 +21,7 @@ __all__ = ["FORMATS", "Decoded", "Format", "check_format", "decode"]
 FORMATS: Final[dict[str, Format]] = {
     "otlp": otlp.FORMAT,
     "litellm": litellm.FORMAT,
+    "rest": rest.FORMAT,
     "native": native.FORMAT,
 }
 """Name in the settings → format. The first that recognises a record reads it: the most specific come
@@ -30,22 +32,52 @@ _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _native: Final = native.DECODER.decode
 
 
-def decode(value: bytes, *, format: str | None = None, texts: bool = False) -> Decoded:  # noqa: A002 - what the settings call it
-    """Decode the calls of one record. format: a name in FORMATS; None: recognised from the record itself.
+def decode(
+    value: bytes,
+    arrived: int = 0,
+    *,
+    format: str | None = None,  # noqa: A002 - what the settings call it
+    texts: bool = False,
+    attributes: Attributes = (),
+    max_bytes: int = 0,
+) -> Decoded:
+    """Decode the calls of one record.
 
-    texts: whether the calls have their input and output texts, which only scorers read. The caller has
-    checked the size. Raises BadCall for the whole record, even if only one of its calls is wrong.
+    arrived: when the record came (µs since 1970), for records that tell no time. format: a name in FORMATS;
+    None: recognised from the record itself. texts: whether the calls have their input and output texts, which
+    only scorers read. attributes: dimension → names of OpenTelemetry attributes, before the default ones.
+    max_bytes: of a single call; 0: no limit. The caller has checked the size of the record.
+
+    Raises BadCall if nothing of the record can be read; items of an array or
+    of an export that can't be read are in `Decoded.refused`.
     """
-    if format is None or format == "native":
+    context = Context(texts, attributes, arrived, max_bytes)
+    if format in (None, "native"):
         try:
             call = _native(value)
             if not value.isascii():
                 value.decode()  # msgspec does not check the UTF-8 of fields that it skips
-            return Decoded([call])
         except (msgspec.MsgspecError, RecursionError, ValueError):
             pass
+        else:
+            _checked(value, context)
+            return Decoded([call])
+    return _strict(value, context, format)
+
+
+def _checked(value: bytes, context: Context) -> None:
+    if 0 < context.max_bytes < len(value):
+        raise bad(Code.TOO_LARGE, f"The call has {len(value)} bytes, {context.max_bytes} are allowed")
+
+
+def _strict(value: bytes, context: Context, format: str | None) -> Decoded:  # noqa: A002
     try:
-        return _decode_any(value, format, texts)
+        if otlp.binary(value):
+            return otlp.read(value, context)
+        value.decode()
+        if value.lstrip(b" \t\r\n").startswith(b"["):
+            return _array(value, context, format)
+        return _object(value, context, format)
     except RecursionError:
         raise bad(Code.NOT_JSON, "The record is nested too deeply") from None
     except UnicodeDecodeError:
@@ -56,40 +88,31 @@ def decode(value: bytes, *, format: str | None = None, texts: bool = False) -> D
         raise bad(Code.NOT_JSON, "The record is not JSON") from None
 
 
-def _decode_any(value: bytes, format: str | None, texts: bool) -> Decoded:  # noqa: A002
-    if otlp.binary(value):
-        return otlp.read(value, texts=texts)
-    value.decode()
-    if value.lstrip(b" \t\r\n").startswith(b"["):
-        return _array(value, format, texts)
-    return _object(value, format, texts)
-
-
-def _array(value: bytes, format: str | None, texts: bool) -> Decoded:  # noqa: A002
-    whole = Decoded([])
+def _array(value: bytes, context: Context, format: str | None) -> Decoded:  # noqa: A002
+    calls, refused, unread = [], [], {}
     filtered = 0
-    for index, item in enumerate(_ITEMS.decode(value)):
+    for place, item in enumerate(_ITEMS.decode(value)):
         try:
-            part = _object(bytes(item), format, texts)
+            part = _strict(bytes(item), context, format)
         except BadCall as error:
-            raise BadCall(error.code, f"[{index}] {error.message}") from None
-        whole.calls.extend(part.calls)
+            refused.append(error.at(place))
+            continue
+        calls.extend(part.calls)
+        refused.extend(error.at(place) for error in part.refused)
         filtered += part.filtered
-    return Decoded(whole.calls, filtered)
+        for scope, number in part.unread.items():
+            unread[scope] = unread.get(scope, 0) + number
+    return Decoded(calls, filtered, refused, unread)
 
 
-def _object(value: bytes, format: str | None, texts: bool) -> Decoded:  # noqa: A002
+def _object(value: bytes, context: Context, format: str | None) -> Decoded:  # noqa: A002
     names = _NAMES.decode(value)
-    if format is not None:
-        return _read(FORMATS[format], value, texts)
-    for known in FORMATS.values():
-        if known.knows(names):
-            return _read(known, value, texts)
+    for name, known in FORMATS.items():
+        if format == name or (format is None and known.knows(names)):
+            if not known.several:
+                _checked(value, context)
+            return known.read(value, context)
     raise bad(Code.UNKNOWN_FORMAT, "The record does not have the fields of any known format")
-
-
-def _read(known: Format, value: bytes, texts: bool) -> Decoded:
-    return known.read_with_texts(value) if texts else known.read(value)
 
 
 def check_format(topic: str, name: str) -> None:

@@ -1,22 +1,28 @@
-"""Removes duplicates of a call that several spans of one record report."""
+"""Makes one event of what several spans of a record tell of the same thing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llmvitals.ingest.span import Span
+from llmvitals.ingest.events import VERDICTS
+from llmvitals.ingest.span import Kind, Span
 
-_WRAPPER_FIELDS: Final = ("session", "user", "agent", "prompt_name", "prompt_version")
-_MAX_DEPTH: Final = 1_000
+_USAGE: Final = (
+    "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens",
+    "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "cost_usd",
+)  # fmt: skip
+_WRAPPER_FIELDS: Final = ("session", "user", "team", "tenant", "key", "agent", "prompt_name", "prompt_version",
+                          "tags")  # fmt: skip
 
 
 @dataclass(slots=True)
-class SpanCall:
-    """A span that is a call, and the fields of the call."""
+class SpanEvent:
+    """An event that a span tells of. fields: of the call event; "inner": it only adds to the one around it."""
 
     span: Span
+    kind: Kind
     fields: dict[str, Any]
 
     @property
@@ -24,54 +30,188 @@ class SpanCall:
         """The provider's id of the response, which several instrumentors may report."""
         return self.fields.get("response_id")
 
+    @property
+    def is_metered(self) -> bool:
+        """Whether it has token counts."""
+        return self.fields.get("input_tokens") is not None or self.fields.get("output_tokens") is not None
 
-def deduplicated(calls: list[SpanCall], links: list[tuple[str, str]]) -> list[SpanCall]:
-    """Return each call once. links: the ids of every span in the record and of its parent.
 
-    A span around another call is a wrapper: the inner call counts, and gets the missing fields of the
-    wrapper. Spans of different instrumentors with the same response id and overlapping times are one call,
-    also across traces. An instrumentor reports a call once: a second call with that id is another one, such
-    as a cache hit.
+def deduplicated(events: list[SpanEvent], parents: Mapping[str, str]) -> list[SpanEvent]:
+    """Return each event once. parents: the id of every span in the record → that of its parent.
+
+    A model span around another one is a wrapper: the inner call counts, and gets what only the wrapper knows.
+    Of nested embeddings, retrievals and guardrails the outermost counts. Spans of different instrumentors are
+    one call if they have the same response id and overlapping times, also across traces, or if one lies
+    within the other with the same model and tokens. An instrumentor reports a call once: a second call with
+    that response id is another one, such as a cache hit. A call that fails because a guardrail in it blocks
+    is no call.
     """
-    if len(calls) < 2:
-        return calls
-    kept = _without_wrappers(calls, dict(links))
-    by_response: dict[str, list[SpanCall]] = {}
-    unique = []
-    for call in kept:
-        same_response = by_response.setdefault(call.response_id, []) if call.response_id else []
-        duplicate = next((other for other in same_response if _is_same_call(call, other)), None)
-        if duplicate:
-            _fill_in(duplicate, call, tuple(duplicate.fields))
+    if len(events) > 1:
+        above = _Ancestors(parents)
+        for kind in ("embedding", "retrieval", "guardrail"):
+            events = _outermost(events, kind, above)
+        events = _without_inner_tools(events, above)
+        events = _without_blocked(events, above)
+        events = _twins_as_one(_without_wrappers(events, above))
+    return [event for event in events if not event.fields.get("inner")]
+
+
+class _Ancestors:
+    """Finds the nearest of some spans above a span, in time that is linear over all spans of a record."""
+
+    def __init__(self, parents: Mapping[str, str]) -> None:
+        self._parents = parents
+
+    def nearest(
+        self, spans: Iterable[str], wanted: Mapping[str, Any], stops: Mapping[str, Any] = {}
+    ) -> dict[str, str]:
+        """Span → the nearest wanted span above it, or ""; none beyond a stop."""
+        known: dict[str, str] = {}
+        found = {}
+        for span in spans:
+            path, at = [], self._parents.get(span, "")
+            seen = {span}
+            while at and at not in wanted and at not in known and at not in stops and at not in seen:
+                path.append(at)
+                seen.add(at)
+                at = self._parents.get(at, "")
+            result = at if at in wanted and at not in seen else known.get(at, "")
+            known.update(dict.fromkeys(path, result))
+            found[span] = result
+        return found
+
+
+def _by_span(events: Iterable[SpanEvent]) -> dict[str, SpanEvent]:
+    return {event.span.span_id: event for event in events}
+
+
+def _outermost(events: list[SpanEvent], kind: Kind, above: _Ancestors) -> list[SpanEvent]:
+    same = _by_span(event for event in events if event.kind == kind)
+    if len(same) < 2:
+        return events
+    outer = above.nearest(same, same)
+    inside = {span for span, around in outer.items() if around}
+    # The innermost first: what an event knows goes up to the outermost one.
+    for span in sorted(inside, key=lambda span: same[span].span.start, reverse=True):
+        _absorb(same[outer[span]], same[span])
+    return [event for event in events if event.kind != kind or event.span.span_id not in inside]
+
+
+def _absorb(outer: SpanEvent, inner: SpanEvent) -> None:
+    if outer.kind == "guardrail":
+        verdicts = [entry["verdict"] for event in (outer, inner) for entry in event.fields["guardrails"]]
+        worst = max(verdicts, key=VERDICTS.index)
+        outer.fields["guardrails"] = [entry | {"verdict": worst} for entry in outer.fields["guardrails"]]
+    elif not outer.is_metered:
+        _fill_in(outer, inner, tuple(inner.fields))
+
+
+def _without_inner_tools(events: list[SpanEvent], above: _Ancestors) -> list[SpanEvent]:
+    """Two instrumentors report a tool as spans within each other, with one name."""
+    tools = _by_span(event for event in events if event.kind == "tool")
+    if len(tools) < 2:
+        return events
+    outer = above.nearest(tools, tools)
+    twins = {
+        span
+        for span, around in outer.items()
+        if around
+        and tools[around].span.scope != tools[span].span.scope
+        and tools[around].fields["tools"] == tools[span].fields["tools"]
+    }
+    return [event for event in events if event.kind != "tool" or event.span.span_id not in twins]
+
+
+def _without_blocked(events: list[SpanEvent], above: _Ancestors) -> list[SpanEvent]:
+    models = _by_span(event for event in events if event.kind == "llm")
+    blocks = [
+        event.span.span_id
+        for event in events
+        if event.kind == "guardrail"
+        and any(entry["verdict"] == "block" for entry in event.fields["guardrails"])
+    ]
+    blocked = {
+        span
+        for span in above.nearest(blocks, models).values()
+        if span and models[span].fields.get("status") == "error" and not models[span].is_metered
+    }
+    return [event for event in events if event.kind != "llm" or event.span.span_id not in blocked]
+
+
+def _without_wrappers(events: list[SpanEvent], above: _Ancestors) -> list[SpanEvent]:
+    models = _by_span(event for event in events if event.kind == "llm")
+    # A model that a guardrail or an evaluator asks is not the answer of the call around it.
+    others = _by_span(event for event in events if event.kind in ("guardrail", "evaluation"))
+    outer = above.nearest(models, models, others)
+    inner: dict[str, list[SpanEvent]] = {}
+    for span, around in outer.items():
+        if around:
+            inner.setdefault(around, []).append(models[span])
+    dropped = set()
+    for span in sorted(inner, key=lambda span: models[span].span.start):
+        wrapper, calls = models[span], inner[span]
+        if wrapper.response_id and [call.response_id for call in calls] == [wrapper.response_id]:
+            # Two reports of one call: the outer one knows more, such as who asked.
+            _fill_in(wrapper, calls[0], tuple(calls[0].fields))
+            dropped.add(calls[0].span.span_id)
         else:
-            same_response.append(call)
-            unique.append(call)
+            _hand_down(wrapper, calls)
+            dropped.add(span)
+    return [event for event in events if event.kind != "llm" or event.span.span_id not in dropped]
+
+
+def _hand_down(wrapper: SpanEvent, inner: Sequence[SpanEvent]) -> None:
+    for call in inner:
+        _fill_in(call, wrapper, _WRAPPER_FIELDS)
+    if wrapper.is_metered and not any(call.is_metered for call in inner):
+        _fill_in(inner[-1], wrapper, _USAGE)
+
+
+def _twins_as_one(events: list[SpanEvent]) -> list[SpanEvent]:
+    by_response: dict[str, list[SpanEvent]] = {}
+    by_tokens: dict[tuple[Any, ...], list[SpanEvent]] = {}
+    unique = []
+    for event in sorted(events, key=lambda event: event.span.start):
+        if event.kind not in ("llm", "embedding"):
+            unique.append(event)
+            continue
+        responses = by_response.setdefault(event.response_id, []) if event.response_id else []
+        tokens = by_tokens.setdefault(_tokens(event), []) if event.is_metered else []
+        twin = next((other for other in responses if _overlap(event, other)), None) or next(
+            (other for other in tokens if _is_within(event, other)), None
+        )
+        if twin:
+            _fill_in(twin, event, tuple(event.fields))
+        else:
+            responses.append(event)
+            tokens.append(event)
+            unique.append(event)
     return unique
 
 
-def _without_wrappers(calls: list[SpanCall], parents: dict[str, str]) -> list[SpanCall]:
-    models = {call.span.span_id: call for call in calls if call.fields["operation"] in ("chat", "completion")}
-    wrappers = set()
-    for inner in models.values():
-        above = parents.get(inner.span.span_id, "")
-        for _ in range(_MAX_DEPTH):
-            outer = models.get(above)
-            if outer is not None and outer is not inner:
-                wrappers.add(above)
-                same_response = outer.response_id is not None and outer.response_id == inner.response_id
-                _fill_in(inner, outer, tuple(inner.fields) if same_response else _WRAPPER_FIELDS)
-            if not above:
-                break
-            above = parents.get(above, "")
-    return [call for call in calls if call.span.span_id not in wrappers]
+def _tokens(event: SpanEvent) -> tuple[Any, ...]:
+    return (
+        event.kind,
+        event.fields.get("model"),
+        event.fields.get("input_tokens"),
+        event.fields.get("output_tokens"),
+    )
 
 
-def _is_same_call(call: SpanCall, other: SpanCall) -> bool:
-    a, b = call.span, other.span
+def _overlap(event: SpanEvent, other: SpanEvent) -> bool:
+    a, b = event.span, other.span
     return a.scope != b.scope and a.start <= b.end and b.start <= a.end
 
 
-def _fill_in(call: SpanCall, other: SpanCall, names: Iterable[str]) -> None:
+def _is_within(event: SpanEvent, other: SpanEvent) -> bool:
+    """Whether a call lies within another one of another instrumentor, and no ids tell them apart."""
+    a, b = event.span, other.span
+    if a.scope == b.scope or (event.response_id and other.response_id):
+        return False
+    return (b.start <= a.start and a.end <= b.end) or (a.start <= b.start and b.end <= a.end)
+
+
+def _fill_in(event: SpanEvent, other: SpanEvent, names: Iterable[str]) -> None:
     for name in names:
-        if call.fields.get(name) is None:
-            call.fields[name] = other.fields.get(name)
+        if event.fields.get(name) is None and other.fields.get(name) is not None:
+            event.fields[name] = other.fields[name]

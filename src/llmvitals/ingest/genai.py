@@ -1,77 +1,92 @@
-"""Reads spans by OpenTelemetry's GenAI conventions: the current names (v1.41) and older ones."""
+"""Reads spans by OpenTelemetry's GenAI conventions: the current names, those of v1.41 and older ones.
+
+OpenLLMetry, Traceloop, Weave, PromptLayer and LiteLLM's own spans use these names as well.
+"""
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
-from llmvitals.ingest import texts
-from llmvitals.ingest.span import Dialect, Event, Span
-from llmvitals.ingest.values import identity, millis, number, text, tier
+from llmvitals.ingest import events, texts
+from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
+from llmvitals.ingest.usage import Usage, add_up, known, usage_of
+from llmvitals.ingest.values import (
+    bare_model,
+    count,
+    dollars,
+    identity,
+    listed,
+    mapping,
+    millis,
+    number,
+    structure,
+    text,
+    tier,
+)
 
-_PREFIXES: Final = ("gen_ai.", "llm.")
+_PREFIXES: Final = ("gen_ai.", "llm.", "traceloop.")
 
-_OPERATIONS: Final = {
+OPERATIONS: Final = {
     "chat": "chat",
     "generate_content": "chat",
+    "responses": "chat",
+    "anthropic_messages": "chat",
     "text_completion": "completion",
     "completion": "completion",
     "acompletion": "chat",
-    "aembedding": "embedding",
     "embeddings": "embedding",
     "embedding": "embedding",
     "rerank": "rerank",
+    "moderation": "moderation",
+    "image_generation": "image",
+    "transcription": "audio",
+    "speech": "audio",
 }
-_NO_CALLS: Final = (
-    *("invoke_agent", "create_agent", "invoke_workflow", "execute_tool", "retrieval", "guardrails"),
-    *("workflow", "task"),
-)
+"""gen_ai.operation.name, without the `a` of LiteLLM's asynchronous calls → operation."""
+_RETRIEVALS: Final = ("retrieval", "vector_db_retrieve")
+_NO_EVENTS: Final = (
+    "invoke_agent", "create_agent", "invoke_workflow", "execute_task", "guardrails", "workflow", "task", "chain",
+    "plan", "evaluation",
+)  # fmt: skip
 _TIERS: Final = (
-    "openai.response.service_tier", "gen_ai.openai.response.service_tier", "anthropic.response.service_tier",
+    "openai.response.service_tier", "gen_ai.openai.response.service_tier", "gen_ai.response.service_tier",
+    "anthropic.response.service_tier",
 )  # fmt: skip
 """Of the answer. What the request asked for, such as `openai.request.service_tier`, sets no price."""
 _INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
 _OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
 _EVIDENCE: Final = (
-    *_INPUT, *_OUTPUT, "gen_ai.response.id", "llm.response.id",
-    "gen_ai.response.finish_reasons",
-    "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt.0.role", "gen_ai.prompt.0.content",
+    *_INPUT, *_OUTPUT, "gen_ai.response.id", "llm.response.id", "gen_ai.response.finish_reasons",
+    "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt", "gen_ai.completion",
+    "gen_ai.prompt.0.role", "gen_ai.prompt.0.content",
     "gen_ai.completion.0.role", "gen_ai.completion.0.content", "gen_ai.completion.0.finish_reason",
 )  # fmt: skip
 """A call has one of these or an error; a span without is only a wrapper around another one."""
-_FIRST_CHUNK: Final = "llm.content.completion.chunk"
+_FIRST_CHUNK: Final = ("llm.content.completion.chunk", "gen_ai.content.completion.chunk")
+_BEDROCK: Final = ("aws.bedrock", "aws_bedrock", "bedrock", "aws")
+_LITELLM: Final = "litellm"
 
 
-def read(span: Span) -> dict[str, Any] | None:
-    """The fields of the span's call; None if the span is no call."""
-    operation = _operation(span)
-    failed = next((event for event in span.events if event.name == "exception"), None)
-    error = span.failed or failed is not None
-    if operation is None or not (error or any(name in span.attributes for name in _EVIDENCE)):
-        return None
-    return _who(span) | _usage(span) | {
-        "operation": operation,
-        "response_id": identity(span.get("gen_ai.response.id", "llm.response.id")),
-        "model": span.text("gen_ai.response.model", "gen_ai.request.model") or "",
-        "requested_model": span.text("gen_ai.request.model"),
-        "provider": _lower(span.text("gen_ai.provider.name", "gen_ai.system")),
-        "service_tier": tier(span.get(*_TIERS)),
-        "stream": span.flag("gen_ai.request.stream", "llm.is_streaming"),
-        "latency_ms": _latency(span),
-        "ttft_ms": _first_token(span),
-        "status": "error" if error else "ok",
-        "error_type": _error_type(span, failed) if error else None,
-        "finish_reason": _finish_reason(span),
-        "scores": _scores(span),
-    }  # fmt: skip
+def read(span: Span) -> tuple[Reading, ...] | None:
+    """What a span with GenAI attributes tells of."""
+    kind, operation = _operation(span)
+    if kind is None:
+        return NOTHING if operation or span.scope == _LITELLM else None
+    if kind == "tool":
+        return events.tool(span, span.text("gen_ai.tool.name", "traceloop.entity.name"))
+    if kind == "retrieval":
+        return _retrieval(span)
+    if _is_blocked(span) or not (span.is_error or span.has(*_EVIDENCE)):
+        return NOTHING
+    return (Reading(kind, _model_call(span, operation)),)
 
 
 def read_texts(span: Span) -> dict[str, str | None]:
     """The last user message and the answer, from attributes with messages or with one text each."""
-    prompt, number = None, 0
-    while (role := span.text(f"gen_ai.prompt.{number}.role")) is not None:
-        prompt = span.get(f"gen_ai.prompt.{number}.content") if role == "user" else prompt
-        number += 1
+    prompt, place = None, 0
+    while (role := span.text(f"gen_ai.prompt.{place}.role")) is not None:
+        prompt = span.get(f"gen_ai.prompt.{place}.content") if role == "user" else prompt
+        place += 1
     answer = span.get("gen_ai.completion.0.content")
     return {
         "input_text": texts.last_message(span.get("gen_ai.input.messages"), "user") or _content(prompt),
@@ -86,90 +101,161 @@ def _content(value: Any) -> str | None:
 DIALECT: Final = Dialect(_PREFIXES, read, read_texts)
 
 
-def _operation(span: Span) -> str | None:
-    kind = _lower(span.text("gen_ai.operation.name", "llm.request.type")) or ""
-    if kind in _OPERATIONS:
-        return _OPERATIONS[kind]
-    if kind in _NO_CALLS:
-        return None
-    used = any(name in span.attributes for name in (*_INPUT, *_OUTPUT))
-    modelled = any(name in span.attributes for name in ("gen_ai.response.model", "gen_ai.request.model"))
-    return "chat" if used and modelled else None
+def operation_of(name: str | None) -> str | None:
+    """The operation of a model that this call type names; None if it names none."""
+    kind = (name or "").lower()
+    return OPERATIONS.get(kind) or OPERATIONS.get(kind.removeprefix("a"))
 
 
-def _lower(value: str | None) -> str | None:
-    return value.lower() if value else None
+def _operation(span: Span) -> tuple[Kind | None, str]:
+    """The kind of the span, and its operation; None, "" if nothing tells, None and a name if it is no event."""
+    name = (span.text("gen_ai.operation.name", "llm.request.type") or "").lower()
+    if operation := operation_of(name):
+        return ("embedding" if operation == "embedding" else "llm"), operation
+    if name == "execute_tool" or (not name and span.text("traceloop.span.kind") == "tool"):
+        return "tool", "tool"
+    if name in _RETRIEVALS:
+        return "retrieval", "retrieval"
+    if name in _NO_EVENTS:
+        return None, name
+    if span.has(*_INPUT, *_OUTPUT) and span.has("gen_ai.response.model", "gen_ai.request.model"):
+        return "llm", "chat"
+    return None, span.text("traceloop.span.kind") or ""
 
 
-def _who(span: Span) -> dict[str, Any]:
+def _model_call(span: Span, operation: str) -> dict[str, Any]:
+    provider = _provider(span)
+    model, requested = _models(span, provider)
+    error = span.is_error
     return {
-        "app": span.of_resource("service.name"),
-        "environment": span.of_resource("deployment.environment.name", "deployment.environment"),
-        "user": span.text("user.id", "gen_ai.user", "enduser.id", "llm.user"),
-        "session": span.text("gen_ai.conversation.id", "session.id"),
-        "agent": span.text("gen_ai.agent.name"),
-        "prompt_name": span.text("gen_ai.prompt.name"),
-        "prompt_version": span.text("gen_ai.prompt.version"),
-    }
+        "operation": operation,
+        "response_id": identity(span.get("gen_ai.response.id", "llm.response.id")),
+        "model": model or "",
+        "requested_model": requested,
+        "provider": provider,
+        "service_tier": tier(span.get(*_TIERS)),
+        "stream": _stream(span),
+        "latency_ms": span.latency(),
+        "ttft_ms": _first_token(span),
+        "status": "error" if error else "ok",
+        "error_type": span.error_type() if error else None,
+        "finish_reason": _finish_reason(span),
+        "cost_usd": dollars(span.get("gen_ai.cost.total_cost", "gen_ai.usage.cost")),
+        "tools": _requested_tools(span),
+        "scores": _scores(span),
+    } | _usage(span)  # fmt: skip
 
 
-def _usage(span: Span) -> dict[str, int | None]:
+def _provider(span: Span) -> str | None:
+    name = span.text("gen_ai.provider.name", "gen_ai.system")
+    routed = (span.text("litellm.provider.model") or "").partition("/")
+    return name.lower() if name else (routed[0] if routed[1] else None)
+
+
+def _models(span: Span, provider: str | None) -> tuple[str | None, str | None]:
+    """The model that answered, and the one that was asked for. Behind a gateway the latter is an alias."""
+    requested, answered = span.text("gen_ai.request.model"), span.text("gen_ai.response.model")
+    alias = span.text("litellm.model_group")
+    if alias is not None:
+        routed = bare_model(span.text("litellm.provider.model"), provider)
+        real = [name for name in (routed, requested, answered) if name and name != alias]
+        return (real[0] if real else alias), alias
+    return bare_model(answered or requested, provider), requested
+
+
+def _stream(span: Span) -> bool | None:
+    value = span.get("gen_ai.request.stream", "llm.is_streaming", "gen_ai.is_streaming",
+                     "langsmith.request.streaming")  # fmt: skip
+    return (
+        {"True": True, "False": False}.get(value)
+        if isinstance(value, str)
+        else value is True or (False if value is False else None)
+    )
+
+
+def _usage(span: Span) -> Usage:
     input_tokens, output_tokens = span.count(*_INPUT), span.count(*_OUTPUT)
+    details = mapping(span.structure("gen_ai.usage.input_token_details"))
+    output_details = mapping(span.structure("gen_ai.usage.output_token_details"))
+    usage_object = usage_of(span.structure("metadata.usage_object"))
     cached = span.count("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens")
     written = span.count(
         "gen_ai.usage.cache_write.input_tokens",
         "gen_ai.usage.cache_creation.input_tokens",
         "gen_ai.usage.cache_creation_input_tokens",
     )
-    if input_tokens is not None and span.text("gen_ai.provider.name", "gen_ai.system") in (
-        "aws.bedrock",
-        "AWS",
-    ):
-        input_tokens += (cached or 0) + (written or 0)  # Bedrock does not count cached tokens as input
     total = span.count("gen_ai.usage.total_tokens", "llm.usage.total_tokens")
-    if total is not None and input_tokens is not None and output_tokens is not None:
+    if _provider(span) in _BEDROCK and "openinference" not in span.scope:
+        input_tokens = add_up(input_tokens, cached, written)  # Bedrock does not count cached tokens as input
+    elif total is not None and input_tokens is not None and output_tokens is not None:
         output_tokens = max(output_tokens, total - input_tokens)  # the rest is reasoning
-    return {
+    if input_tokens is None and output_tokens is None:
+        input_tokens, output_tokens = usage_object.get("input_tokens"), usage_object.get("output_tokens")
+    return known({
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
-        "cached_tokens": cached,
-        "cache_write_tokens": written,
-        "reasoning_tokens": span.count(
-            "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"
+        "cached_tokens": _first(cached, count(details.get("cache_read")), usage_object.get("cached_tokens")),
+        "cache_write_tokens": _first(
+            written, count(details.get("cache_creation")), usage_object.get("cache_write_tokens")
         ),
-    }
+        "reasoning_tokens": _first(
+            span.count("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
+            count(output_details.get("reasoning")),
+            usage_object.get("reasoning_tokens"),
+        ),
+    })  # fmt: skip
 
 
-def _latency(span: Span) -> float | None:
-    # A span that ends before its own events was closed too early, so its length is wrong.
-    if any(event.time > span.end for event in span.events):
-        return None
-    return millis((span.end - span.start) / 1_000_000)
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _first_token(span: Span) -> float | None:
     seconds = span.number("gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token")
-    if seconds is not None:
-        return millis(seconds * 1_000)
-    chunks = [event.time for event in span.events if event.name == _FIRST_CHUNK]
-    return millis((min(chunks) - span.start) / 1_000_000) if chunks else None
-
-
-def _error_type(span: Span, failed: Event | None) -> str | None:
-    kind = text(span.get("error.type"), 256)
-    if kind is None and failed is not None and "exception.type" in failed.attributes:
-        kind = text(span.plain(failed.attributes["exception.type"]), 256)
-    return kind
+    return millis(seconds * 1_000) if seconds is not None else span.since_start(*_FIRST_CHUNK)
 
 
 def _finish_reason(span: Span) -> str | None:
-    reason = span.get("gen_ai.response.finish_reasons", "gen_ai.completion.0.finish_reason")
-    if isinstance(reason, str) and reason.startswith("["):
-        try:
-            reason = json.loads(reason)
-        except (ValueError, RecursionError):
-            return None
-    return text(reason[0] if isinstance(reason, list) and reason else reason, 256)
+    reason = span.get(
+        "gen_ai.response.finish_reasons", "gen_ai.completion.0.finish_reason", "anthropic.message.stop_reason"
+    )
+    reasons = structure(reason)
+    return text(reasons[0] if isinstance(reasons, list) and reasons else reason, 256)
+
+
+def _requested_tools(span: Span) -> list[dict[str, str]] | None:
+    names = [
+        text(span.get(f"{item}.name")) for item in span.item_names("gen_ai.completion.0.tool_calls")
+    ] or [
+        text(part.get("name"))
+        for message in map(mapping, listed(_messages(span)))
+        for part in map(mapping, listed(message.get("parts")))
+        if part.get("type") == "tool_call"
+    ]
+    return [{"name": name} for name in names if name] or None
+
+
+def _messages(span: Span) -> Any:
+    value = span.get("gen_ai.output.messages")
+    return structure(value) if isinstance(value, str) and '"tool_call"' in value else None
+
+
+def _is_blocked(span: Span) -> bool:
+    """Whether LiteLLM's proxy reports a request that a guardrail stopped before any model was called."""
+    if span.scope != _LITELLM or not span.is_error or not span.has("metadata.applied_guardrails"):
+        return False
+    message = span.get("error.message")
+    used = any(usage_of(span.structure("metadata.usage_object")).values())
+    return not used and isinstance(message, str) and "guardrail" in message.lower()
+
+
+def _retrieval(span: Span) -> tuple[Reading, ...]:
+    output = mapping(span.structure("gen_ai.task.output", "traceloop.entity.output"))
+    documents = listed(span.structure("gen_ai.retrieval.documents")) or listed(output.get("documents"))
+    size = count(output.get("count"))
+    known_size = len(documents) if size is None and (documents or "documents" in output) else size
+    source = span.text("traceloop.association.properties.ls_vector_store_provider", "gen_ai.data_source.id")
+    return events.retrieval(span, known_size, events.document_scores(documents), source)
 
 
 def _scores(span: Span) -> dict[str, float] | None:
@@ -177,10 +263,8 @@ def _scores(span: Span) -> dict[str, float] | None:
     for event in span.events:
         if event.name == "gen_ai.evaluation.result":
             attributes = {key: span.plain(value) for key, value in event.attributes.items()}
-            name, value = (
-                text(attributes.get("gen_ai.evaluation.name")),
-                number(attributes.get("gen_ai.evaluation.score.value")),
-            )
+            name = text(attributes.get("gen_ai.evaluation.name"))
+            value = number(attributes.get("gen_ai.evaluation.score.value"))
             if name is not None and value is not None:
                 scores[name] = value
     return scores or None

@@ -9,12 +9,17 @@ import msgspec
 
 from llmvitals.errors import Code
 from llmvitals.ingest import texts
+from llmvitals.ingest.openinference import litellm_verdict
+from llmvitals.ingest.usage import Usage, usage_of
 from llmvitals.ingest.values import (
+    Context,
     Decoded,
     Format,
     bad,
+    bare_model,
     call,
     count,
+    dollars,
     flag,
     identity,
     listed,
@@ -79,6 +84,7 @@ class _Payload(msgspec.Struct):
     response: _Response | list[Any] | str | None = None
     error_information: Any = None
     guardrail_information: Any = None
+    hidden_params: Any = None
 
 
 class _Texts(msgspec.Struct):
@@ -95,7 +101,7 @@ def knows(names: Container[str]) -> bool:
     return "litellm_call_id" in names and "call_type" in names
 
 
-def read(value: bytes) -> Decoded:
+def read(value: bytes, context: Context) -> Decoded:
     """Decode a payload. Raises BadCall."""
     try:
         payload = _DECODER.decode(value)
@@ -105,14 +111,11 @@ def read(value: bytes) -> Decoded:
     if end is None:
         raise bad(Code.INVALID, "endTime: is not a number of seconds")
     response = payload.response if isinstance(payload.response, _Response) else _Response()
-    fields = _who(payload) | _usage(payload) | _outcome(payload, response)
+    fields = _who(payload) | _usage(payload) | _outcome(payload, response) | _models(payload, response)
     fields |= {
         "id": text(payload.litellm_call_id),
         "ts": moment(round(end * 1_000_000), "endTime"),
         "operation": _operation(payload.call_type),
-        "model": text(response.model) or text(payload.model) or "",
-        "requested_model": text(payload.model_group) or text(payload.model),
-        "provider": text(payload.custom_llm_provider),
         "service_tier": tier(response.service_tier) or tier(_usage_object(payload).get("service_tier")),
         "stream": flag(payload.stream),
         "cache_hit": flag(payload.cache_hit),
@@ -122,31 +125,43 @@ def read(value: bytes) -> Decoded:
     }
     if payload.stream is True:
         fields["ttft_ms"] = _between(start, number(payload.completionStartTime))
-    return Decoded([call(fields)])
+    if payload.status == "failure" and fields["status"] == "ok":
+        # A guardrail stopped the request: no model was called, and nothing failed.
+        fields |= {"operation": "guardrail", "model": "", "provider": None, "response_id": None}
+    return Decoded([call(fields | (_texts(value) if context.texts else {}))])
 
 
-def read_with_texts(value: bytes) -> Decoded:
-    """Decode a payload with its last user message and the answer. Raises BadCall."""
-    calls, filtered = read(value)
+def _texts(value: bytes) -> dict[str, str | None]:
+    """The last user message and the answer."""
     conversation = _TEXTS_DECODER.decode(value)
     choice = mapping(next(iter(listed(mapping(conversation.response).get("choices"))), None))
     answer = choice.get("text")
-    return Decoded(
-        [
-            msgspec.structs.replace(  # type: ignore[type-var] # a Struct at run time
-                decoded,
-                input_text=texts.last_message(conversation.messages, "user"),
-                output_text=texts.plain(answer)
-                if isinstance(answer, str)
-                else texts.last_message([choice.get("message")]),
-            )
-            for decoded in calls
-        ],
-        filtered,
-    )
+    return {
+        "input_text": texts.last_message(conversation.messages, "user"),
+        "output_text": texts.plain(answer)
+        if isinstance(answer, str)
+        else texts.last_message([choice.get("message")]),
+    }
 
 
-FORMAT: Final = Format(knows, read, read_with_texts)
+FORMAT: Final = Format(knows, read)
+
+
+def _models(payload: _Payload, response: _Response) -> dict[str, str | None]:
+    """The model that answered, and the alias that was asked for.
+
+    Behind a proxy the answer has the alias as its model, so that successes and failures would be told apart
+    by name.
+    """
+    provider, alias = text(payload.custom_llm_provider), text(payload.model_group)
+    deployed = text(mapping(payload.hidden_params).get("litellm_model_name"))
+    asked = text(payload.model)
+    known = (bare_model(deployed, provider), bare_model(asked, provider), text(response.model))
+    return {
+        "provider": provider,
+        "model": next(filter(None, known), None) or "",
+        "requested_model": alias or asked,
+    }
 
 
 def _operation(call_type: Any) -> str:
@@ -182,37 +197,25 @@ def _usage_object(payload: _Payload) -> Mapping[str, Any]:
 
 
 def _usage(payload: _Payload) -> dict[str, Any]:
-    usage = _usage_object(payload)
-    input_tokens, output_tokens = count(payload.prompt_tokens), count(payload.completion_tokens)
-    # LiteLLM writes 0 for unknown counts; they are known only if there is a usage object.
-    if not usage and not input_tokens and not output_tokens:
+    usage = usage_of(_usage_object(payload))
+    if not usage:
+        # LiteLLM writes 0 for what it does not know.
+        tokens = {
+            "input_tokens": count(payload.prompt_tokens),
+            "output_tokens": count(payload.completion_tokens),
+        }
+        usage = tokens if any(tokens.values()) else {}
+    if not usage or payload.response_cost_failure_debug_info:
+        return _whole(payload, usage)
+    return _whole(payload, usage) | {"cost_usd": dollars(payload.response_cost, free=True)}
+
+
+def _whole(payload: _Payload, usage: Usage) -> dict[str, Any]:
+    """The usage with the totals that LiteLLM gives beside the object, which always count the whole input."""
+    if not usage:
         return {}
-    input_details, output_details = (
-        mapping(usage.get(f"{side}_tokens_details")) for side in ("prompt", "completion")
-    )
-    written = mapping(input_details.get("cache_creation_token_details"))
-    return {
-        "input_tokens": input_tokens,
-        "output_tokens": output_tokens,
-        "cached_tokens": _first(input_details.get("cached_tokens"), usage.get("cache_read_input_tokens")),
-        "cache_write_tokens": _first(
-            usage.get("cache_creation_input_tokens"), input_details.get("cache_creation_tokens")
-        ),
-        "cache_write_1h_tokens": count(written.get("ephemeral_1h_input_tokens")),
-        "reasoning_tokens": count(output_details.get("reasoning_tokens")),
-        "audio_input_tokens": count(input_details.get("audio_tokens")),
-        "audio_output_tokens": count(output_details.get("audio_tokens")),
-        "cost_usd": None if payload.response_cost_failure_debug_info else _dollars(payload.response_cost),
-    }
-
-
-def _dollars(value: Any) -> float | None:
-    cost = number(value)
-    return cost if cost is not None and 0 <= cost <= 10_000 else None
-
-
-def _first(*values: Any) -> int | None:
-    return next((known for known in map(count, values) if known is not None), None)
+    totals = {"input_tokens": count(payload.prompt_tokens), "output_tokens": count(payload.completion_tokens)}
+    return usage | {name: tokens for name, tokens in totals.items() if tokens}
 
 
 def _outcome(payload: _Payload, response: _Response) -> dict[str, Any]:
@@ -242,9 +245,8 @@ def _guardrails(value: Any) -> list[dict[str, str]]:
 
 
 def _verdict(entry: Mapping[str, Any]) -> str:
-    status = entry.get("guardrail_status")
-    # Lakera reports a block as a success with `flagged`.
-    flagged = mapping(entry.get("guardrail_response")).get("flagged") is True
-    if flagged or status in ("guardrail_intervened", "blocked"):
-        return "block"
-    return "pass" if status == "success" else "flag"
+    return litellm_verdict(
+        text(entry.get("guardrail_status")),
+        entry.get("guardrail_response"),
+        text(entry.get("guardrail_mode")),
+    )

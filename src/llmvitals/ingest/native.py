@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from llmvitals.errors import Code
-from llmvitals.ingest.values import Decoded, Format, bad, refusal
+from llmvitals.ingest.values import Context, Decoded, Format, bad, refusal
 from llmvitals.record.call import Call
 
 DECODER: Final = msgspec.json.Decoder(Call)
@@ -23,7 +23,7 @@ def knows(names: Container[str]) -> bool:
     return sum(name in names for name in ("id", "ts", "model", "schema_version")) > 1
 
 
-def read(value: bytes) -> Decoded:
+def read(value: bytes, _: Context) -> Decoded:
     """Decode one JSON object. Raises BadCall that names the field."""
     try:
         return Decoded([DECODER.decode(value)])
@@ -40,4 +40,4 @@ def _newer(value: bytes) -> bool:
         return False
 
 
-FORMAT: Final = Format(knows, read, read)
+FORMAT: Final = Format(knows, read)

@@ -1,34 +1,63 @@
-"""Reads OpenTelemetry traces as a Collector's Kafka exporter writes them: protobuf or JSON."""
+"""Reads OpenTelemetry traces and logs as a Collector's Kafka exporter writes them: protobuf or JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-from functools import cache, partial
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Container, Iterable
+from functools import cache
+from typing import Final
 
-import orjson
-
-from llmvitals.errors import Code
-from llmvitals.ingest import genai
-from llmvitals.ingest.deduplicate import SpanCall, deduplicated
-from llmvitals.ingest.span import Dialect, Event, Span
-from llmvitals.ingest.values import Decoded, Format, bad, call, moment, text
+from llmvitals.errors import BadCall, Code
+from llmvitals.ingest import (
+    coding_agents,
+    evaluation_logs,
+    genai,
+    guardrails_ai,
+    langfuse,
+    langsmith,
+    mlflow,
+    nemo,
+    openinference,
+    otlp_json,
+    otlp_protobuf,
+    sagemaker,
+    vector_search,
+)
+from llmvitals.ingest.deduplicate import SpanEvent, deduplicated
+from llmvitals.ingest.identity import Identity
+from llmvitals.ingest.span import Dialect, Item, Span
+from llmvitals.ingest.values import Context, Decoded, Format, bad, call, event_id, moment, text
+from llmvitals.record.call import Call
 
 DIALECTS: Final[dict[str, Dialect]] = {
+    "langfuse": langfuse.DIALECT,
+    "langsmith": langsmith.DIALECT,
+    "mlflow": mlflow.DIALECT,
+    "guardrails_ai": guardrails_ai.DIALECT,
+    "openinference": openinference.DIALECT,
+    "nemo": nemo.DIALECT,
+    "sagemaker": sagemaker.DIALECT,
     "genai": genai.DIALECT,
+    "vector_search": vector_search.DIALECT,
 }
-"""Name → dialect. The first that reads a span as a call wins: the most specific come first."""
+"""Name → dialect of spans. The first that knows a span reads it: the most specific come first."""
+LOG_DIALECTS: Final[dict[str, Dialect]] = {
+    "evaluation": evaluation_logs.DIALECT,
+    "coding_agents": coding_agents.DIALECT,
+}
+"""The same of log records. A log record is read as a span without a length, whose name is the event's."""
 
-_Links = list[tuple[str, str]]
-"""The id of every span, also of skipped ones, and of its parent."""
+_CALL_ATTRIBUTES: Final = ("gen_ai.", "llm.", "openinference.")
+"""A span with such an attribute that no dialect knows may be a call that is not counted."""
 _NO_SCOPE: Final = "otlp"
 """The instrumentor of spans without a scope: they count as one instrumentor, which reports a call once."""
-_ERROR: Final = (2, "STATUS_CODE_ERROR")
+_STRUCTURE: Final = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
+"""What reading something that only resembles OTLP raises."""
 
 
 def knows(names: Container[str]) -> bool:
     """Whether an object with these names is OTLP in JSON."""
-    return "resourceSpans" in names
+    return "resourceSpans" in names or "resourceLogs" in names
 
 
 def binary(value: bytes) -> bool:
@@ -36,136 +65,79 @@ def binary(value: bytes) -> bool:
     return value[:1] == b"\n" and value.lstrip(b" \t\r\n")[:1] not in (b"{", b"[")
 
 
-def read(value: bytes, *, texts: bool = False) -> Decoded:
-    """Decode the spans of one export into calls. texts: whether to read their texts. Raises BadCall."""
-    links: _Links = []
-    prefixes = tuple({prefix for dialect in DIALECTS.values() for prefix in dialect.prefixes})
-    walk = _json if value.lstrip(b" \t\r\n")[:1] == b"{" else _protobuf
-    span_calls: list[SpanCall] = []
+def read(value: bytes, context: Context) -> Decoded:
+    """Decode the spans or log records of one export. Raises BadCall; a bad span is refused alone."""
+    is_json = value.lstrip(b" \t\r\n")[:1] == b"{"
     try:
-        for span in walk(value, links, prefixes):
-            for dialect in DIALECTS.values():
-                fields = dialect.read(span)
-                if fields is not None:
-                    fields |= dialect.read_texts(span) if texts else {}
-                    span_calls.append(SpanCall(span, fields))
-                    break
-    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
-        raise bad(Code.INVALID, "resourceSpans: does not have the structure of OTLP") from None
-    kept = deduplicated(span_calls, links)
-    return Decoded([_call(span_call) for span_call in kept], len(links) - len(kept))
+        logs, items = (otlp_json if is_json else otlp_protobuf).items(value, _prefixes())
+        return _Export(LOG_DIALECTS if logs else DIALECTS, context).read(items)
+    except _STRUCTURE:
+        raise bad(Code.INVALID, "The record does not have the structure of OTLP") from None
 
 
-FORMAT: Final = Format(knows, read, partial(read, texts=True))
+FORMAT: Final = Format(knows, read, several=True)
 
 
-def _call(span_call: SpanCall) -> Any:
-    span = span_call.span
-    return call(span_call.fields | {
-        "id": f"{span.trace_id}-{span.span_id}" if span.trace_id and span.span_id else None,
-        "ts": moment(span.end // 1_000, "endTimeUnixNano"),
-        "trace_id": span.trace_id,
-        "span_id": span.span_id,
-        "parent_id": span.parent_id or None,
-        "instrumentor": text(span.scope) or _NO_SCOPE,
-    })  # fmt: skip
+class _Export:
+    """Reads the items of one export."""
 
+    def __init__(self, dialects: dict[str, Dialect], context: Context) -> None:
+        self._dialects, self._texts = dialects.values(), context.texts
+        self._identity = Identity.of_mapping(context.attributes)
+        self._events: list[SpanEvent] = []
+        self._refused: list[BadCall] = []
+        self._unread: Counter[str] = Counter()
 
-def _json(value: bytes, links: _Links, prefixes: tuple[str, ...]) -> Iterator[Span]:
-    # protobuf's own JSON parser would read the hex ids as base64.
-    try:
-        data = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        raise bad(Code.NOT_JSON, "The record is not JSON") from None
-    for group in data["resourceSpans"]:
-        resource = group.get("resource") or {}
-        for scoped in group.get("scopeSpans") or ():
-            scope = (scoped.get("scope") or {}).get("name") or ""
-            for span in scoped.get("spans") or ():
-                links.append((span["spanId"].lower(), (span.get("parentSpanId") or "").lower()))
-                attributes = span.get("attributes") or ()
-                if not any(attribute["key"].startswith(prefixes) for attribute in attributes):
-                    continue
-                events = [
-                    Event(event["name"], int(event["timeUnixNano"]), _pairs(event.get("attributes") or ()))
-                    for event in span.get("events") or ()
-                ]
-                yield Span(
-                    span["traceId"].lower(), *links[-1],
-                    int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"]),
-                    (span.get("status") or {}).get("code") in _ERROR, scope, _pairs(attributes),
-                    _pairs(resource.get("attributes") or ()), events, _plain_json,
-                )  # fmt: skip
+    def read(self, items: Iterable[Item]) -> Decoded:
+        parents: dict[str, str] = {}
+        number = useful = 0
+        for number, (span_id, parent_id, make) in enumerate(items, 1):
+            parents[span_id] = parent_id
+            if make is not None:
+                try:
+                    self._take(make())
+                except _STRUCTURE:
+                    self._refuse(number - 1, bad(Code.INVALID, "does not have the structure of OTLP"))
+        calls, told = [], set()
+        for event in deduplicated(self._events, parents):
+            try:
+                calls.append(self._call(event))
+                told.add(id(event.span))
+            except BadCall as error:
+                self._refuse(-1, error)
+        useful = len(told) + len(self._refused)
+        return Decoded(calls, max(number - useful, 0), self._refused, self._unread)
 
+    def _take(self, span: Span) -> None:
+        for dialect in self._dialects:
+            readings = dialect.read(span)
+            if readings is None:
+                continue
+            for kind, fields in readings:
+                if self._texts and kind == "llm":
+                    fields.update(dialect.read_texts(span))
+                self._events.append(SpanEvent(span, kind, fields))
+            return
+        if any(name.startswith(_CALL_ATTRIBUTES) for name in span.attributes):
+            self._unread[span.scope or _NO_SCOPE] += 1
 
-def _pairs(attributes: Any) -> dict[str, Any]:
-    return {attribute["key"]: attribute["value"] for attribute in attributes}
+    def _refuse(self, place: int, error: BadCall) -> None:
+        self._refused.append(error if place < 0 else error.at(place))
 
-
-def _plain_json(value: Any) -> Any:
-    for kind, inner in value.items():
-        return _plain_kind(kind, inner)
-    return None
-
-
-def _plain_kind(kind: str, inner: Any) -> Any:
-    if kind == "arrayValue":
-        return [_plain_json(item) for item in inner.get("values") or ()]
-    if kind == "kvlistValue":
-        return {item["key"]: _plain_json(item["value"]) for item in inner.get("values") or ()}
-    return inner
+    def _call(self, event: SpanEvent) -> Call:
+        span, fields = event.span, event.fields
+        suffix = fields.pop("id_suffix", None)
+        known = {name: value for name, value in fields.items() if value is not None}
+        return call(self._identity.of(span) | {
+            "id": event_id(span.trace_id, span.span_id, suffix),
+            "ts": moment(span.end // 1_000, "endTimeUnixNano"),
+            "trace_id": span.trace_id or None,
+            "span_id": span.span_id or None,
+            "parent_id": span.parent_id or None,
+            "instrumentor": text(span.scope) or _NO_SCOPE,
+        } | known)  # fmt: skip
 
 
 @cache
-def _request() -> Any:
-    try:
-        from opentelemetry.proto.collector.trace.v1 import trace_service_pb2  # noqa: PLC0415 - an extra
-    except ImportError:
-        return None
-    return trace_service_pb2.ExportTraceServiceRequest
-
-
-def _protobuf(value: bytes, links: _Links, prefixes: tuple[str, ...]) -> Iterator[Span]:
-    request = _request()
-    if request is None:
-        raise bad(Code.UNKNOWN_FORMAT, "OTLP protobuf needs an extra: pip install 'llmvitals[otlp]'")
-    from google.protobuf.message import (  # type: ignore[import-untyped]  # noqa: PLC0415 - of the extra
-        DecodeError,
-    )
-
-    try:
-        export = request.FromString(value)
-    except DecodeError:
-        raise bad(Code.UNKNOWN_FORMAT, "The record is neither JSON nor OTLP protobuf") from None
-    if not export.resource_spans:
-        raise bad(Code.UNKNOWN_FORMAT, "The record is neither JSON nor OTLP protobuf")
-    for group in export.resource_spans:
-        for scoped in group.scope_spans:
-            for span in scoped.spans:
-                links.append((span.span_id.hex(), span.parent_span_id.hex()))
-                if not any(attribute.key.startswith(prefixes) for attribute in span.attributes):
-                    continue
-                events = [
-                    Event(event.name, event.time_unix_nano, _protobuf_pairs(event.attributes))
-                    for event in span.events
-                ]
-                yield Span(
-                    span.trace_id.hex(), *links[-1],
-                    span.start_time_unix_nano, span.end_time_unix_nano,
-                    span.status.code in _ERROR, scoped.scope.name,
-                    _protobuf_pairs(span.attributes),
-                    _protobuf_pairs(group.resource.attributes), events, _plain_protobuf,
-                )  # fmt: skip
-
-
-def _protobuf_pairs(attributes: Any) -> dict[str, Any]:
-    return {attribute.key: attribute.value for attribute in attributes}
-
-
-def _plain_protobuf(value: Any) -> Any:
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return [_plain_protobuf(item) for item in value.array_value.values]
-    if kind == "kvlist_value":
-        return {item.key: _plain_protobuf(item.value) for item in value.kvlist_value.values}
-    return getattr(value, kind) if kind else None
+def _prefixes() -> tuple[str, ...]:
+    return tuple({prefix for dialect in DIALECTS.values() for prefix in dialect.prefixes})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from llmvitals.ingest.values import count, flag, number, text
+from llmvitals.ingest.values import count, flag, millis, number, structure, text
+
+Kind = Literal["llm", "embedding", "retrieval", "tool", "guardrail", "evaluation"]
 
 
 class Event(NamedTuple):
@@ -27,6 +29,7 @@ class Span:
     trace_id: str
     span_id: str
     parent_id: str
+    name: str
     start: int
     end: int
     failed: bool
@@ -36,6 +39,10 @@ class Span:
     events: list[Event]
     plain: Callable[[Any], Any]
 
+    def has(self, *names: str) -> bool:
+        """Whether one of these attributes exists."""
+        return any(name in self.attributes for name in names)
+
     def get(self, *names: str) -> Any:
         """The value of the first of these attributes that exists, else None."""
         for name in names:
@@ -44,11 +51,11 @@ class Span:
         return None
 
     def text(self, *names: str) -> str | None:
-        """A name of at most 128 characters."""
-        return text(self.get(*names))
+        """A name of at most 128 characters: the first of these attributes that holds one."""
+        return next(filter(None, (text(self.get(name)) for name in names if name in self.attributes)), None)
 
     def count(self, *names: str) -> int | None:
-        """A count of tokens."""
+        """A count of tokens: the first of these attributes that exists."""
         return count(self.get(*names))
 
     def number(self, *names: str) -> float | None:
@@ -63,14 +70,77 @@ class Span:
         """The first of these attributes of the resource (service, host) that exists, as a name."""
         return next((text(self.plain(self.resource[name])) for name in names if name in self.resource), None)
 
+    def structure(self, *names: str) -> Any:
+        """The object or list that the first of these attributes holds, also as JSON in a text."""
+        return structure(self.get(*names))
+
+    def item_names(self, prefix: str) -> Iterator[str]:
+        """`prefix.0`, `prefix.1`, … as long as attributes begin with them."""
+        place = 0
+        while any(name.startswith(item := f"{prefix}.{place}.") for name in self.attributes):
+            yield item[:-1]
+            place += 1
+
+    @property
+    def exception(self) -> Event | None:
+        """The exception that the span recorded on itself."""
+        return next((event for event in self.events if event.name == "exception"), None)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the span has an error status or recorded an exception."""
+        return self.failed or self.exception is not None
+
+    def error_type(self) -> str | None:
+        """What went wrong: `error.type`, else the class of the exception without its module."""
+        kind = text(self.get("error.type"), 256)
+        exception = self.exception
+        if kind is None and exception is not None and "exception.type" in exception.attributes:
+            kind = text(self.plain(exception.attributes["exception.type"]), 256)
+        return kind.rpartition(".")[2] or kind if kind else None
+
+    def latency(self) -> float | None:
+        """Milliseconds; None if the span was closed before its own events, so that its length is wrong."""
+        if any(event.time > self.end for event in self.events if event.name != "exception"):
+            return None
+        return millis((self.end - self.start) / 1_000_000)
+
+    def since_start(self, *events: str) -> float | None:
+        """Milliseconds until the first event of one of these names; None without one."""
+        times = [event.time for event in self.events if event.name in events]
+        return millis((min(times) - self.start) / 1_000_000) if times else None
+
+
+class Item(NamedTuple):
+    """A span or log record of an export.
+
+    span_id, parent_id: hex, "" if unknown. make: reads it, and may raise what reading a wrong structure
+    raises; None if it has no attribute of interest.
+    """
+
+    span_id: str
+    parent_id: str
+    make: Callable[[], Span] | None
+
+
+class Reading(NamedTuple):
+    """One thing that a span tells of: its kind, and the fields of the call event."""
+
+    kind: Kind
+    fields: dict[str, Any]
+
+
+NOTHING: Final[tuple[Reading, ...]] = ()
+"""A dialect knows the span, and it tells of nothing that counts."""
+
 
 class Dialect(NamedTuple):
     """A vocabulary of span attributes.
 
-    prefixes: spans without an attribute whose name begins with one of these are skipped. read: the fields of
-    the span's call, None if it is no call. read_texts: the fields of its texts.
+    prefixes: spans without an attribute whose name begins with one of these are skipped. read: what the span
+    tells of; None if it is not in this vocabulary. read_texts: the fields of its texts.
     """
 
     prefixes: tuple[str, ...]
-    read: Callable[[Span], dict[str, Any] | None]
+    read: Callable[[Span], tuple[Reading, ...] | None]
     read_texts: Callable[[Span], dict[str, Any]]

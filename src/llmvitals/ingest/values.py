@@ -6,12 +6,15 @@ long name is cut; only the id and the time of a call are required.
 
 from __future__ import annotations
 
+import ast
 import math
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import orjson
 
 from llmvitals.errors import CURES, BadCall, Code
 from llmvitals.record.call import Call
@@ -20,26 +23,53 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_COUNT: Final = 100_000_000
 _MAX_MS: Final = 86_400_000
 _MAX_ID: Final = 512
+_MAX_EVENT_ID: Final = 128
+_MAX_SECONDS: Final = 253_402_300_799
 _TIERS: Final = frozenset(("default", "standard", "batch", "flex", "priority", "fast"))
 
 
 class Decoded(NamedTuple):
-    """The contents of a record: its calls, and how many spans in it are no calls."""
+    """The contents of a record.
+
+    filtered: how many things in it, such as spans, count as nothing. refused: the items that can't be read;
+    they don't touch the others. unread: scope of an instrumentor → spans that look like calls and that no
+    dialect knows.
+    """
 
     calls: list[Call]
     filtered: int = 0
+    refused: Sequence[BadCall] = ()
+    unread: Mapping[str, int] = {}
+
+
+Attributes = tuple[tuple[str, tuple[str, ...]], ...]
+"""Dimension → names of attributes, the preferred first."""
+
+
+class Context(NamedTuple):
+    """What a format needs beside the record.
+
+    texts: whether the calls have their input and output texts. attributes: dimension → names of attributes,
+    before the default ones. arrived: when the record came (µs), for records that tell no time. max_bytes: of a
+    single call; 0: no limit.
+    """
+
+    texts: bool = False
+    attributes: Attributes = ()
+    arrived: int = 0
+    max_bytes: int = 0
 
 
 class Format(NamedTuple):
     """A record format.
 
-    knows: whether a JSON object with these names is in this format. read: decodes the calls of a record, with
-    or without texts. read_with_texts: decodes them with their texts. Both raise BadCall.
+    knows: whether a JSON object with these names is in this format. read: decodes the calls of a record;
+    raises BadCall. several: whether a record may hold several calls, and so be larger.
     """
 
     knows: Callable[[Container[str]], bool]
-    read: Callable[[bytes], Decoded]
-    read_with_texts: Callable[[bytes], Decoded]
+    read: Callable[[bytes, Context], Decoded]
+    several: bool = False
 
 
 def bad(code: Code, what: str) -> BadCall:
@@ -64,12 +94,35 @@ def call(fields: Mapping[str, Any]) -> Call:
         raise refusal(error) from None
 
 
+def event_id(*parts: str | None) -> str | None:
+    """An id made of parts, None without any; one that is too long ends in its hash."""
+    name = "-".join(part for part in parts if part)
+    if len(name) > _MAX_EVENT_ID:
+        digest = blake2b(name.encode(errors="replace"), digest_size=16).hexdigest()
+        name = f"{name[: _MAX_EVENT_ID - len(digest) - 1]}-{digest}"
+    return name or None
+
+
 def moment(micros: int, name: str) -> datetime:
     """Convert µs since 1970 to a time. Raises BadCall if it is beyond the year 9999. name: the field."""
     try:
         return _EPOCH + timedelta(microseconds=micros)
     except OverflowError:
         raise bad(Code.INVALID, f"{name}: is not a time before the year 10000") from None
+
+
+def micros(value: Any) -> int | None:
+    """A time as µs since 1970: RFC 3339 (without an offset: UTC, also quoted), or a number of seconds."""
+    value = unquoted(value)
+    if isinstance(value, str):
+        try:
+            moment_ = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        past = (moment_ if moment_.tzinfo else moment_.replace(tzinfo=UTC)) - _EPOCH
+        return (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
+    seconds = number(value)
+    return None if seconds is None or abs(seconds) > _MAX_SECONDS else round(seconds * 1_000_000)
 
 
 def text(value: Any, limit: int = 128) -> str | None:
@@ -113,9 +166,61 @@ def count(value: Any) -> int | None:
     return int(parsed) if parsed is not None and 0 <= parsed <= _MAX_COUNT and parsed == int(parsed) else None
 
 
+def dollars(value: Any, *, free: bool = False) -> float | None:
+    """A given cost up to $10,000; None for anything else.
+
+    free: whether 0 is a cost. Most systems write it where they know none.
+    """
+    cost = number(value)
+    return cost if cost is not None and (0 < cost <= 10_000 or (free and cost == 0)) else None
+
+
 def millis(value: float | None) -> float | None:
     """Milliseconds 0 … 24 h; None for anything else."""
     return value if value is not None and 0 <= value <= _MAX_MS else None
+
+
+_MAX_STRUCTURE: Final = 1_000_000
+_MAX_REPR: Final = 20_000
+
+
+def structure(value: Any) -> Any:
+    """The object or list that a value is or that a text holds as JSON, or as Python's repr; else None."""
+    if not isinstance(value, str):
+        return value if isinstance(value, dict | list) else None
+    if value[:1] not in ("{", "[") or len(value) > _MAX_STRUCTURE:
+        return None
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        parsed = ast.literal_eval(value) if len(value) <= _MAX_REPR else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict | list) else None
+
+
+def unquoted(value: Any) -> Any:
+    """A value that may be a JSON document in a text, such as `"\\"CHAT_MODEL\\""`, as MLflow writes them."""
+    if isinstance(value, str) and value[:1] == '"':
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return value
+    return value
+
+
+def bare_model(model: str | None, provider: str | None) -> str | None:
+    """A model's name without the prefix of its provider: `openai/gpt-4o` is gpt-4o at openai.
+
+    A prefix that is not the provider's name is part of the model's, as in `meta-llama/llama-3` at groq.
+    """
+    if model and provider:
+        prefix, slash, rest = model.partition("/")
+        if slash and rest and prefix.lower() == provider.lower():
+            return rest
+    return model
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

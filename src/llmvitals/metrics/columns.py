@@ -46,6 +46,8 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
         "guarded_calls", "guardrail_flags", "retrievals", "empty_retrievals", "documents", "embedded_calls",
         "usage_calls", "gross_cost_nano", "truncated_calls", "inconsistent_usage_calls",
         "unknown_tier_calls", "partial_usage_calls",
+        "embedding_calls", "embedding_errors", "embedding_tokens", "retrieval_calls", "retrieval_errors",
+        "tool_runs", "tool_errors", "verdicts", "guardrail_fixes", "evaluations",
     ),
     TOP: ("calls", "tokens"),
     BUDGET: ("spent_tokens", "limit_tokens", "spent_calls", "limit_calls"),
@@ -67,6 +69,11 @@ RARE: Final[dict[str, tuple[str, ...]]] = {
     "inconsistent_usage_calls": ("inconsistent_usage_calls",),
     "unknown_tier_calls": ("unknown_tier_calls",),
     "partial_usage_calls": ("partial_usage_calls",),
+    "embedding_calls": ("embedding_calls", "embedding_errors", "embedding_tokens"),
+    "retrieval_calls": ("retrieval_calls", "retrieval_errors"),
+    "tool_runs": ("tool_runs", "tool_errors"),
+    "verdicts": ("verdicts", "guardrail_fixes"),
+    "evaluations": ("evaluations",),
 }
 """Counts of CALLS that a point has only where the first of them is not 0."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmvitals.errors import suggestion
 from llmvitals.metrics.amount import NANO
 from llmvitals.metrics.columns import CALLS, COUNTS, MEASURES, TOXICITY
+from llmvitals.metrics.kinds import KIND_METRICS
 from llmvitals.metrics.metric import SECONDS, Metric
 from llmvitals.record.vitals import TOPS
 from llmvitals.sketch.scores import HARMFUL, MICRO
@@ -115,9 +116,7 @@ METRICS: Final[dict[str, Metric]] = {
     "error_share": _share(
         "calls that failed", "errors", sentence="the calls failed"
     ),
-    "late_share": _share(
-        "calls that came late", "late_calls", watched=False, sentence="the calls came late"
-    ),
+    "late_share": _share("calls that came late", "late_calls", watched=False, sentence="the calls came late"),
     "duplicate_share": _share(
         "copies, for each call", "duplicates", watched=False, sentence="the calls came twice",
         highest=math.inf,
@@ -178,6 +177,7 @@ METRICS: Final[dict[str, Metric]] = {
         worse="down", watched=True, sentence="the money was saved by caches",
         lowest=-math.inf, highest=1,
     ),
+    **KIND_METRICS,
     "toxicity_share": _share(
         "scored calls that are toxic", "toxic_calls", "toxicity_count", field="toxicity_share",
         sentence="the scored calls were toxic",

@@ -54,7 +54,7 @@ class Guardrail(_Event):
     """The verdict of one guardrail."""
 
     name: Name
-    verdict: Literal["pass", "flag", "block"]
+    verdict: Literal["pass", "flag", "fix", "block"]
     score: float | None = None
 
 
@@ -163,6 +163,7 @@ class CallEvent(_Event):
     input_text: str | None = Field(None, description="Only for scorers; never stored or shown.")
     output_text: str | None = Field(None, description="Only for scorers; never stored or shown.")
     target_id: Id | None = Field(None, description="Of an evaluation that comes later: the call it is about.")
+    annotator: Name | None = Field(None, description="Who gave the scores, such as human, llm or code.")
 
     @classmethod
     def read(cls, data: bytes) -> CallEvent:

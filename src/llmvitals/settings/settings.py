@@ -117,8 +117,18 @@ class Settings(BaseSettings, Connection):
     formats: dict[str, str] = Field(
         {}, description="Topic → format of its records, where it is not to be recognised from the record."
     )
+    otlp_attributes: dict[str, list[str]] = Field(
+        {},
+        description="Dimension (team, tenant, user, session, …, or `tags.NAME`) → attributes of OpenTelemetry "
+        "that hold it, of the resource or the span; these come before the default ones.",
+    )
     max_record_bytes: int = Field(
-        262_144, ge=1_024, description="A larger record becomes a dead letter without being read."
+        262_144, ge=1_024, description="A larger call becomes a dead letter unread."
+    )
+    max_batch_bytes: int = Field(
+        4_194_304,
+        ge=1_024,
+        description="The same for a record of several calls: an array, or an OTLP export.",
     )
     dead_letter_bodies: bool = Field(
         False, description="Keep the bytes of the refused record, texts included, in the dead letter."

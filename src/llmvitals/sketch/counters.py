@@ -27,12 +27,18 @@ SUMS: Final = (
     "free_calls", "log_cost", "log_cost_square",
     "log_input", "log_input_square", "log_output", "log_output_square",
     "unknown_tier_calls", "partial_usage_calls",
+    "embedding_calls", "embedding_errors", "embedding_tokens", "retrieval_calls", "retrieval_errors",
+    "tool_runs", "tool_errors", "tool_us", "tool_count", "verdicts", "guardrail_fixes", "evaluations",
 )  # fmt: skip
 """Units: `_nano` nano-dollars, `_us` microseconds, `_micro` millionths; the others are counts.
 
 `log_cost` is of the priced calls that are not free, in LOG_UNIT of ln(nano-dollars), rounded call by call;
 `log_input` and `log_output` of the usage_calls, in LOG_UNIT of ln(1 + tokens); `_square` the sums of their
 squares, in LOG_UNIT². Only `top_score_micro` may be negative.
+
+`embedding_calls`, `embedding_errors` and `embedding_tokens` are in `calls`, `errors` and `input_tokens` as well.
+`retrieval_calls` are all searches, `retrievals` those that tell how many documents they found. `tool_runs` are
+executions, not requests. `verdicts` are of guardrails, `evaluations` scores or labels: a call may have several.
 
 `gross_cost_nano` is what the calls would have cost without any cache, a provider's or the gateway's.
 `priced_calls` have a known cost and `usage_calls` known tokens: means are taken over these.

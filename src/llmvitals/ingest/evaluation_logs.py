@@ -1,0 +1,35 @@
+"""Reads evaluations from log records (`gen_ai.evaluation.result`). They repeat the model: they are no calls."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from llmvitals.ingest import events
+from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
+from llmvitals.ingest.values import text
+
+_NAME: Final = "gen_ai.evaluation.result"
+
+
+def read(record: Span) -> tuple[Reading, ...] | None:
+    """The evaluation of a log record; details of an inference are those of a span, and not counted again."""
+    if record.name != _NAME:
+        return NOTHING if record.name.startswith("gen_ai.") else None
+    name = record.text("gen_ai.evaluation.name")
+    score = record.number("gen_ai.evaluation.score.value", "gen_ai.evaluation.score")
+    label = text(record.get("gen_ai.evaluation.score.label"), 256)
+    if name is None or (score is None and label is None):
+        return NOTHING
+    kind, fields = events.evaluation(name, score)
+    fields |= {
+        "model": record.text("gen_ai.response.model", "gen_ai.request.model") or "",
+        "provider": record.text("gen_ai.provider.name", "gen_ai.system"),
+    }
+    return (Reading(kind, fields),)
+
+
+def _no_texts(_: Span) -> dict[str, str | None]:
+    return {}
+
+
+DIALECT: Final = Dialect(("gen_ai.",), read, _no_texts)

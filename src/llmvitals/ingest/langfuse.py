@@ -1,0 +1,82 @@
+"""Reads spans of Langfuse's SDKs (`langfuse.observation.*`)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from llmvitals.ingest import events, texts
+from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
+from llmvitals.ingest.usage import usage_of
+from llmvitals.ingest.values import dollars, identity, listed, mapping, micros, millis, structure
+
+_TYPE: Final = "langfuse.observation.type"
+_MODEL: Final = ("langfuse.observation.model.name", "gen_ai.response.model", "gen_ai.request.model")
+_OUTPUT: Final = "langfuse.observation.output"
+
+
+def read(span: Span) -> tuple[Reading, ...] | None:
+    """What an observation of Langfuse tells of."""
+    kind = (span.text(_TYPE) or "").lower()
+    if not kind:
+        return None
+    if kind == "generation":
+        return _model_call(span, "llm", "chat")
+    if kind == "embedding":
+        return _model_call(span, "embedding", "embedding")
+    if kind == "retriever":
+        output = span.structure(_OUTPUT)
+        documents = listed(output) or listed(mapping(output).get("documents"))
+        return events.retrieval(span, len(documents) if output is not None else None,
+                                events.document_scores(documents))  # fmt: skip
+    if kind == "tool":
+        return events.tool(span, None)
+    if kind == "guardrail":
+        return events.guardrail(span, None, events.verdict_of(_plain(span.get(_OUTPUT))))
+    return NOTHING
+
+
+def read_texts(span: Span) -> dict[str, str | None]:
+    """The last user message and the answer."""
+    question, answer = span.get("langfuse.observation.input"), span.get(_OUTPUT)
+    messages = structure(question)
+    asked = messages.get("messages") if isinstance(messages, dict) else messages
+    return {
+        "input_text": texts.last_message(asked, "user") if messages is not None else _text(question),
+        "output_text": texts.last_message([structure(answer)]) if structure(answer) is not None else _text(answer),
+    }  # fmt: skip
+
+
+DIALECT: Final = Dialect(("langfuse.",), read, read_texts)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _plain(value: Any) -> Any:
+    parsed = structure(value)
+    return parsed if parsed is not None else {"true": True, "false": False}.get(str(value).lower(), value)
+
+
+def _model_call(span: Span, kind: Kind, operation: str) -> tuple[Reading, ...]:
+    usage = usage_of(span.structure("langfuse.observation.usage_details"))
+    error = span.is_error or span.text("langfuse.observation.level") == "ERROR"
+    if not (usage or error or span.has(_OUTPUT, *_MODEL)):
+        return NOTHING
+    cost = mapping(span.structure("langfuse.observation.cost_details"))
+    answer = mapping(span.structure(_OUTPUT))
+    return (Reading(kind, events.outcome(span) | usage | {
+        "operation": operation,
+        "model": span.text(*_MODEL) or "",
+        "provider": (span.text("gen_ai.provider.name", "gen_ai.system") or "").lower() or None,
+        "response_id": identity(span.get("gen_ai.response.id")) or identity(answer.get("id")),
+        "cost_usd": dollars(cost.get("total")),
+        "ttft_ms": _first_token(span),
+        "status": "error" if error else "ok",
+        "error_type": (span.error_type() or "error") if error else None,
+    }),)  # fmt: skip
+
+
+def _first_token(span: Span) -> float | None:
+    begun = micros(span.get("langfuse.observation.completion_start_time"))
+    return None if begun is None else millis(begun / 1_000 - span.start / 1_000_000)

@@ -1,0 +1,38 @@
+"""Reads spans of LangSmith's OpenTelemetry exporter (`langsmith.*` beside older GenAI names)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from llmvitals.ingest import events, genai
+from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
+from llmvitals.ingest.usage import usage_of
+from llmvitals.ingest.values import listed, mapping
+
+_KIND: Final = "langsmith.span.kind"
+_USAGE: Final = "langsmith.metadata.usage_metadata"
+
+
+def read(span: Span) -> tuple[Reading, ...] | None:
+    """What a run of LangSmith tells of. Its kind counts: the operation name of a retriever is `embeddings`."""
+    kind = (span.text(_KIND) or "").lower()
+    if not kind:
+        return None
+    if kind in ("llm", "embedding"):
+        return tuple(
+            Reading(reading.kind, reading.fields | _usage(span)) for reading in genai.read(span) or NOTHING
+        )
+    if kind == "retriever":
+        output = mapping(span.structure("gen_ai.completion"))
+        documents = listed(output.get("output")) or listed(output.get("documents"))
+        size = len(documents) if output else None
+        return events.retrieval(span, size, events.document_scores(documents))
+    return events.tool(span, span.text("gen_ai.tool.name")) if kind == "tool" else NOTHING
+
+
+def _usage(span: Span) -> dict[str, int | None]:
+    usage = usage_of(span.structure(_USAGE))
+    return {name: tokens for name, tokens in usage.items() if tokens is not None}
+
+
+DIALECT: Final = Dialect(("langsmith.",), read, genai.read_texts)

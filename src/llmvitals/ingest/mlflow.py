@@ -1,0 +1,86 @@
+"""Reads spans of MLflow Tracing. Every value is a JSON document in a text, also a plain word."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from llmvitals.ingest import events, texts
+from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
+from llmvitals.ingest.usage import usage_of
+from llmvitals.ingest.values import dollars, identity, listed, mapping, structure, text, unquoted
+
+_TYPE: Final = "mlflow.spanType"
+_OUTPUTS: Final = "mlflow.spanOutputs"
+_FIRST_CHUNK: Final = "mlflow.chunk.item.0"
+
+
+def read(span: Span) -> tuple[Reading, ...] | None:
+    """What a span of MLflow tells of."""
+    kind = _word(span, _TYPE)
+    if kind is None:
+        return None
+    kind = kind.upper()
+    if kind in ("CHAT_MODEL", "LLM"):
+        return _model_call(span, "llm", "chat")
+    if kind == "EMBEDDING":
+        return _model_call(span, "embedding", "embedding")
+    if kind in ("RETRIEVER", "RERANKER"):
+        output = span.structure(_OUTPUTS)
+        documents = listed(output) or listed(mapping(output).get("documents"))
+        size = len(documents) if output is not None else None
+        return events.retrieval(span, size, events.document_scores(documents))
+    if kind == "TOOL":
+        return events.tool(span, _word(span, "mlflow.spanFunctionName"))
+    if kind == "GUARDRAIL":
+        return events.guardrail(span, _word(span, "mlflow.spanFunctionName"),
+                                events.verdict_of(span.structure(_OUTPUTS)))  # fmt: skip
+    return NOTHING
+
+
+def read_texts(span: Span) -> dict[str, str | None]:
+    """The last user message and the answer."""
+    inputs, outputs = mapping(span.structure("mlflow.spanInputs")), mapping(span.structure(_OUTPUTS))
+    choices = listed(outputs.get("choices"))
+    return {
+        "input_text": texts.last_message(inputs.get("messages"), "user"),
+        "output_text": texts.last_message([mapping(choices[0]).get("message")]) if choices else None,
+    }
+
+
+DIALECT: Final = Dialect(("mlflow.",), read, read_texts)
+
+
+def _word(span: Span, *names: str) -> str | None:
+    return next(filter(None, (text(unquoted(span.get(name))) for name in names)), None)
+
+
+def _model_call(span: Span, kind: Kind, operation: str) -> tuple[Reading, ...]:
+    outputs = mapping(span.structure(_OUTPUTS))
+    inside = usage_of(outputs.get("usage"))
+    usage = usage_of(span.structure("mlflow.chat.tokenUsage")) or inside
+    if usage.get("reasoning_tokens") is None and inside.get("reasoning_tokens") is not None:
+        usage = usage | {"reasoning_tokens": inside["reasoning_tokens"]}
+    if not (usage or span.is_error or span.has(_OUTPUTS)):
+        return NOTHING
+    provider = _word(span, "mlflow.llm.provider")
+    cost = mapping(span.structure("mlflow.llm.cost"))
+    return (Reading(kind, events.outcome(span) | usage | {
+        "operation": operation,
+        "model": _word(span, "mlflow.llm.model", "model") or _asked(span) or "",
+        "provider": provider.lower() if provider else None,
+        "response_id": identity(outputs.get("id")),
+        "cost_usd": dollars(cost.get("total_cost")),
+        "ttft_ms": span.since_start(_FIRST_CHUNK),
+        "stream": True if any(event.name == _FIRST_CHUNK for event in span.events) else None,
+        "finish_reason": text(mapping(_first(outputs.get("choices"))).get("finish_reason"), 256),
+    }),)  # fmt: skip
+
+
+def _asked(span: Span) -> str | None:
+    asked = structure(span.get("mlflow.spanInputs")) or structure(span.get("invocation_params"))
+    return text(mapping(asked).get("model"))
+
+
+def _first(value: Any) -> Any:
+    items = listed(value)
+    return items[0] if items else None

@@ -1,0 +1,220 @@
+"""Reads spans by the OpenInference conventions of Arize Phoenix, which many frameworks' instrumentors write."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from llmvitals.ingest import events
+from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
+from llmvitals.ingest.usage import Usage, known
+from llmvitals.ingest.values import (
+    bare_model,
+    dollars,
+    identity,
+    listed,
+    mapping,
+    number,
+    text,
+)
+
+_KIND: Final = "openinference.span.kind"
+_INPUT: Final = "llm.token_count.prompt"
+_OUTPUT: Final = "llm.token_count.completion"
+_EVIDENCE: Final = (_INPUT, _OUTPUT, "llm.token_count.total", "llm.prompts", "llm.finish_reason")
+_MESSAGES: Final = ("llm.input_messages.", "llm.output_messages.")
+_VECTOR: Final = "embedding.embeddings.0.embedding."
+_FIRST_TOKEN: Final = "First Token Stream Event"  # noqa: S105 - the name of an event
+_NO_MODEL: Final = "unknown"
+
+
+def read(span: Span) -> tuple[Reading, ...] | None:
+    """What a span of a kind of OpenInference tells of."""
+    kind = (span.text(_KIND) or "").upper()
+    reader = _READERS.get(kind)
+    return reader(span) if reader else (NOTHING if kind else None)
+
+
+def read_texts(span: Span) -> dict[str, str | None]:
+    """The last user message and the answer."""
+    prompt = None
+    for item in span.item_names("llm.input_messages"):
+        if span.text(f"{item}.message.role") == "user":
+            prompt = _content(span, item) or prompt
+    answers = [_content(span, item) for item in span.item_names("llm.output_messages")]
+    return {"input_text": prompt, "output_text": next(filter(None, answers), None)}
+
+
+DIALECT: Final = Dialect(("openinference.", "llm."), read, read_texts)
+
+
+def _content(span: Span, item: str) -> str | None:
+    content = span.get(f"{item}.message.content", f"{item}.message.contents.0.message_content.text")
+    return content if isinstance(content, str) and content else None
+
+
+def _llm(span: Span) -> tuple[Reading, ...]:
+    # Every span has an input and an output: only what a model's answer brings makes a call of it.
+    proven = span.has(*_EVIDENCE) or any(name.startswith(_MESSAGES) for name in span.attributes)
+    if not (proven or span.is_error):
+        return NOTHING
+    fields = _model(span, span.text("llm.response.model_name", "llm.model_name"))
+    return (Reading("llm", fields | usage(span) | {
+        "operation": "chat",
+        "response_id": _response_id(span),
+        "requested_model": span.text("llm.request.model_name") or _asked(span),
+        "ttft_ms": span.since_start(_FIRST_TOKEN),
+        "stream": True if any(event.name == _FIRST_TOKEN for event in span.events) else _streamed(span),
+        "finish_reason": text(span.get("llm.finish_reason"), 256),
+        "cost_usd": dollars(span.get("llm.cost.total")),
+        "tools": _tools(span),
+        "scores": _scores(span),
+    }),)  # fmt: skip
+
+
+def _embedding(span: Span) -> tuple[Reading, ...]:
+    if not (span.is_error or span.has(_INPUT, f"{_VECTOR}vector", f"{_VECTOR}text")):
+        return NOTHING
+    model = span.text("embedding.model_name", "llm.model_name")
+    fields = _model(span, model)
+    vector = span.get(f"{_VECTOR}vector")
+    readable = isinstance(vector, list) and vector and all(number(item) is not None for item in vector)
+    return (Reading("embedding", fields | usage(span) | {
+        "operation": "embedding",
+        "embedding": {"model": fields["model"] or "unknown", "vector": [float(x) for x in vector]}
+        if readable and len(vector) <= _MAX_VECTOR else None,
+    }),)  # fmt: skip
+
+
+_MAX_VECTOR: Final = 4_096
+
+
+def _model(span: Span, name: str | None) -> dict[str, Any]:
+    provider = span.text("llm.provider", "llm.system")
+    return events.outcome(span) | {
+        "provider": provider.lower() if provider else None,
+        "model": "" if name is None or name == _NO_MODEL else bare_model(name, provider) or "",
+    }
+
+
+def usage(span: Span) -> Usage:
+    """The token counts of a span: the input has the cached ones in it."""
+    details = "llm.token_count.prompt_details"
+    return known({
+        "input_tokens": span.count(_INPUT),
+        "output_tokens": span.count(_OUTPUT),
+        "cached_tokens": span.count(f"{details}.cache_read", f"{details}.cache_input"),
+        "cache_write_tokens": span.count(f"{details}.cache_write"),
+        "audio_input_tokens": span.count(f"{details}.audio"),
+        "reasoning_tokens": span.count("llm.token_count.completion_details.reasoning"),
+        "audio_output_tokens": span.count("llm.token_count.completion_details.audio"),
+    })  # fmt: skip
+
+
+def _response_id(span: Span) -> str | None:
+    output = mapping(span.structure("output.value"))
+    generation = _first(_first(output.get("generations")))
+    details = mapping(mapping(mapping(generation.get("message")).get("kwargs")).get("response_metadata"))
+    return identity(output.get("id")) or identity(details.get("id")) or identity(output.get("response_id"))
+
+
+def _first(value: Any) -> Any:
+    items = listed(value)
+    return items[0] if items else {}
+
+
+def _asked(span: Span) -> str | None:
+    asked = mapping(span.structure("llm.invocation_parameters"))
+    return text(asked.get("model"))
+
+
+def _streamed(span: Span) -> bool | None:
+    value = mapping(span.structure("llm.invocation_parameters")).get("stream")
+    return value if isinstance(value, bool) else None
+
+
+def _tools(span: Span) -> list[dict[str, str]] | None:
+    """The tools that the answer asks for; their executions are spans of their own."""
+    names = [
+        text(span.get(name))
+        for name in span.attributes
+        if (name.startswith("llm.output_messages.") and name.endswith(".message.tool_calls.0.tool_call.function.name"))
+        or (".message.tool_calls." in name and name.startswith("llm.output_messages.")
+            and name.endswith(".tool_call.function.name"))
+    ]  # fmt: skip
+    return [{"name": name} for name in names if name] or None
+
+
+def _scores(span: Span) -> dict[str, float] | None:
+    """The annotations and evaluations that stand on the span itself."""
+    scores = {}
+    for prefix, inner in (("evaluations", "evaluation"), ("annotations", "annotation")):
+        for item in span.item_names(prefix):
+            name = text(span.get(f"{item}.{inner}.name"))
+            score = number(span.get(f"{item}.{inner}.score"))
+            if name is not None and score is not None:
+                scores[name] = score
+    return scores or None
+
+
+def _retrieval(span: Span) -> tuple[Reading, ...]:
+    prefix = "reranker.output_documents" if span.has("reranker.model_name") else "retrieval.documents"
+    items = [*span.item_names(prefix)]
+    scores = [score for item in items if (score := number(span.get(f"{item}.document.score"))) is not None]
+    source = text(mapping(span.structure("metadata")).get("ls_vector_store_provider"))
+    if items:
+        return events.retrieval(span, len(items), scores, source)
+    output = span.structure("output.value")
+    documents = listed(mapping(output).get("documents")) if isinstance(output, dict) else listed(output)
+    if documents and not any(isinstance(item, dict) for item in documents):
+        return NOTHING  # an inner span, whose result the outer one has as documents
+    size = len(documents) if output is not None else None
+    return events.retrieval(span, size, events.document_scores(documents), source)
+
+
+def _tool(span: Span) -> tuple[Reading, ...]:
+    return events.tool(span, span.text("tool.name", "tool_call.function.name"))
+
+
+def _guardrail(span: Span) -> tuple[Reading, ...]:
+    name = span.text("guardrail_name", "guardrail.name")
+    if not span.has("guardrail_status"):
+        output = span.structure("output.value")
+        return events.guardrail(span, name, events.verdict_of(output))
+    if span.text("guardrail_status") == "not_run":
+        return NOTHING
+    return events.guardrail(
+        span, name, litellm_verdict(span.text("guardrail_status"), span.structure("guardrail_response"),
+                                    span.text("guardrail_mode"))
+    )  # fmt: skip
+
+
+def litellm_verdict(status: str | None, response: Any, mode: str | None = None) -> str:
+    """The verdict in LiteLLM's report of a guardrail.
+
+    Lakera reports a block as a success with `flagged`; in the mode logging_only nothing is blocked.
+    """
+    flagged = mapping(response).get("flagged") is True
+    if flagged or status in ("guardrail_intervened", "blocked"):
+        return "flag" if mode in ("logging_only", "monitor") else "block"
+    return "pass" if status == "success" else "flag"
+
+
+def _evaluator(span: Span) -> tuple[Reading, ...]:
+    output = span.structure("output.value")
+    found = []
+    for entry in map(mapping, output if isinstance(output, list) else [output]):
+        name, score = text(entry.get("name")), number(entry.get("score"))
+        if name is not None and (score is not None or text(entry.get("label"), 256)):
+            found.append(events.evaluation(name, score, text(entry.get("kind"))))
+    return tuple(found)
+
+
+_READERS: Final = {
+    "LLM": _llm,
+    "EMBEDDING": _embedding,
+    "RETRIEVER": _retrieval,
+    "RERANKER": _retrieval,
+    "TOOL": _tool,
+    "GUARDRAIL": _guardrail,
+    "EVALUATOR": _evaluator,
+}

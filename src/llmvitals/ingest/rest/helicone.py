@@ -1,0 +1,57 @@
+"""Reads Helicone's webhook. Its bodies are JSON in texts, and it knows no time: the record's is taken."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from llmvitals.ingest.rest.vendor import Found, Request, Vendor
+from llmvitals.ingest.usage import known, usage_of
+from llmvitals.ingest.values import count, dollars, identity, listed, mapping, millis, number, structure, text
+
+_FAILED: Final = 400
+
+
+def read(request: Request) -> Found:
+    """One call."""
+    body = mapping(request.body)
+    asked, answer = (
+        mapping(structure(body.get("request_body"))),
+        mapping(structure(body.get("response_body"))),
+    )
+    metadata = mapping(body.get("metadata"))
+    given = {
+        "input_tokens": count(metadata.get("promptTokens")),
+        "output_tokens": count(metadata.get("completionTokens")),
+    }
+    provider, status = text(body.get("provider")), count(metadata.get("status") or body.get("status"))
+    failed = (status or 0) >= _FAILED or "error" in answer
+    choice = mapping(next(iter(listed(answer.get("choices"))), None))
+    found = Found()
+    found.add(
+        (usage_of(answer.get("usage")) or known(given)) | {
+            "id": (text(body.get("request_id")),),
+            "ts": request.arrived,
+            "latency_ms": millis(number(metadata.get("latencyMs"))),
+            "operation": "embedding" if "embedding" in str(asked.get("model")) else "chat",
+            "model": text(answer.get("model")) or text(body.get("model")) or text(asked.get("model")) or "",
+            "requested_model": text(asked.get("model")),
+            "provider": provider.lower() if provider else None,
+            "user": text(body.get("user_id")) or text(asked.get("user")),
+            "response_id": identity(answer.get("id")),
+            "cost_usd": dollars(metadata.get("cost")),
+            "finish_reason": text(choice.get("finish_reason"), 256),
+            **_status(failed, answer),
+        }
+    )  # fmt: skip
+    return found
+
+
+def _status(failed: bool, answer: Any) -> dict[str, str | None]:
+    if not failed:
+        return {"status": "ok"}
+    error = mapping(answer.get("error"))
+    return {"status": "error", "error_type": text(error.get("type") or error.get("code"), 256) or "error"}
+
+
+VENDOR: Final = Vendor(re.compile(r"/helicone(/|$)"), read)

@@ -1,0 +1,89 @@
+"""Reads scores and ingestion batches of Langfuse. Two events of an observation are one; it counts when it ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
+from llmvitals.ingest.usage import usage_of
+from llmvitals.ingest.values import dollars, identity, listed, mapping, micros, millis, number, text
+
+_OBSERVATIONS: Final = ("generation-create", "generation-update", "observation-create", "observation-update")
+
+
+def read(request: Request) -> Found:
+    """Scores, and generations of an ingestion batch."""
+    found = Found()
+    if "/scores" in request.path:
+        for entry in request.body if isinstance(request.body, list) else [request.body]:
+            found.add(_score(mapping(entry), request.arrived))
+        return found
+    batch = [*map(mapping, listed(mapping(request.body).get("batch")))]
+    for event in batch:
+        if event.get("type") == "score-create":
+            found.add(_score(mapping(event.get("body")), request.arrived))
+        elif event.get("type") not in _OBSERVATIONS:
+            found.filtered += 1
+    for observation in _observations(batch):
+        found.add(_generation(observation))
+    return found
+
+
+def _observations(batch: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    whole: dict[Any, dict[str, Any]] = {}
+    for event in batch:
+        if event.get("type") in _OBSERVATIONS:
+            body = mapping(event.get("body"))
+            known = whole.setdefault(body.get("id"), {"kind": str(event["type"]).partition("-")[0]})
+            known |= {name: value for name, value in body.items() if value is not None}
+    yield from whole.values()
+
+
+def _score(entry: Mapping[str, Any], arrived: int) -> dict[str, Any] | None:
+    value, name = entry.get("value"), text(entry.get("name"))
+    target = text(entry.get("observationId")) or text(entry.get("traceId"))
+    identity_ = (text(entry.get("id")),) if entry.get("id") else (target, name)
+    fields = evaluation(
+        name,
+        value if isinstance(value, bool) else number(value),
+        identity=identity_,
+        ts=micros(entry.get("timestamp")) or arrived,
+        target=target,
+        annotator=entry.get("source"),
+    )
+    return None if fields is None else fields | {"environment": text(entry.get("environment"))}
+
+
+def _generation(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    times = period(entry.get("startTime"), entry.get("endTime"))
+    kind = str(entry.get("type") or entry.get("kind")).lower()
+    if not times or kind != "generation":
+        return None
+    begun, first = micros(entry.get("startTime")), micros(entry.get("completionStartTime"))
+    failed = entry.get("level") == "ERROR"
+    output = mapping(entry.get("output"))
+    costs = mapping(entry.get("costDetails"))
+    return who(entry.get("metadata")) | times | failure(failed) | _usage(entry) | {
+        "id": (text(entry.get("id")),),
+        "trace_id": text(entry.get("traceId")),
+        "operation": "chat",
+        "model": text(entry.get("model")) or "",
+        "prompt_name": text(entry.get("promptName"), 256),
+        "prompt_version": text(entry.get("promptVersion"), 256),
+        "environment": text(entry.get("environment")),
+        "response_id": identity(output.get("id")),
+        "ttft_ms": None if begun is None or first is None else millis((first - begun) / 1_000),
+        "cost_usd": dollars(costs.get("total")),
+    }  # fmt: skip
+
+
+def _usage(entry: Mapping[str, Any]) -> dict[str, int | None]:
+    usage = mapping(entry.get("usage"))
+    plain = {name: value for name, value in usage.items() if name in ("input", "output", "total")}
+    named = {"input_tokens": usage.get("promptTokens"), "output_tokens": usage.get("completionTokens")}
+    return usage_of(entry.get("usageDetails")) or usage_of(plain) or usage_of(named) or usage_of(usage)
+
+
+VENDOR: Final = Vendor(re.compile(r"/api/public/(scores|ingestion)"), read)

@@ -1,0 +1,93 @@
+"""Reads runs and feedback of LangSmith. A run comes twice: it counts when it has ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from llmvitals.ingest.events import document_scores
+from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
+from llmvitals.ingest.usage import usage_of
+from llmvitals.ingest.values import identity, listed, mapping, micros, number, text
+
+_MODELS: Final = {"llm": "chat", "embedding": "embedding"}
+
+
+def read(request: Request) -> Found:
+    """Runs of the types llm, embedding, retriever and tool, and feedback."""
+    found = Found()
+    if "/feedback" in request.path:
+        for entry in _entries(request.body):
+            found.add(_feedback(entry, request.arrived))
+        return found
+    for run in _runs(request.body):
+        found.add(_run(run))
+    return found
+
+
+def _entries(body: Any) -> Iterator[Mapping[str, Any]]:
+    yield from map(mapping, body if isinstance(body, list) else [body])
+
+
+def _runs(body: Any) -> Iterator[Mapping[str, Any]]:
+    batch = mapping(body)
+    if "post" not in batch and "patch" not in batch:
+        yield from _entries(body)
+        return
+    # Both halves of a run may be in one batch.
+    whole: dict[Any, dict[str, Any]] = {}
+    for run in map(mapping, (*listed(batch.get("post")), *listed(batch.get("patch")))):
+        known = whole.setdefault(run.get("id"), {})
+        known |= {name: value for name, value in run.items() if value not in (None, {}, [])}
+    yield from whole.values()
+
+
+def _feedback(entry: Mapping[str, Any], arrived: int) -> dict[str, Any] | None:
+    value = entry.get("score")
+    return evaluation(
+        entry.get("key"),
+        value if isinstance(value, bool) else number(value),
+        identity=(text(entry.get("id")) or text(entry.get("run_id")), text(entry.get("key"))),
+        ts=micros(entry.get("created_at")) or arrived,
+        target=entry.get("run_id") or entry.get("trace_id"),
+        annotator=mapping(entry.get("feedback_source")).get("type"),
+    )
+
+
+def _run(run: Mapping[str, Any]) -> dict[str, Any] | None:
+    kind = run.get("run_type")
+    times = period(run.get("start_time"), run.get("end_time"))
+    if not times or kind not in (*_MODELS, "retriever", "tool"):
+        return None
+    metadata = mapping(mapping(run.get("extra")).get("metadata"))
+    outputs = mapping(run.get("outputs"))
+    fields = who(metadata) | times | failure(run.get("error")) | {
+        "id": (text(run.get("id")),),
+        "trace_id": text(run.get("trace_id")),
+        "app": text(run.get("session_name")),
+    }  # fmt: skip
+    if kind == "tool":
+        return fields | {"operation": "tool", "tools": [{"name": text(run.get("name")) or "tool"}]}
+    if kind == "retriever":
+        documents = listed(outputs.get("documents")) or listed(outputs.get("output"))
+        scores = document_scores(documents)
+        result: dict[str, Any] = {"documents": len(documents)} | (
+            {"top_score": max(scores)} if scores else {}
+        )
+        return fields | {"operation": "retrieval", "retrieval": result}
+    usage = usage_of(metadata.get("usage_metadata")) or usage_of(outputs.get("usage_metadata"))
+    choice = mapping(next(iter(listed(outputs.get("choices"))), None))
+    return fields | (usage or usage_of(outputs.get("usage"))) | {
+        "operation": _MODELS[str(kind)],
+        "model": text(outputs.get("model")) or text(metadata.get("ls_model_name")) or "",
+        "requested_model": text(metadata.get("ls_model_name")),
+        "provider": text(metadata.get("ls_provider")),
+        "response_id": identity(outputs.get("id")),
+        "finish_reason": text(choice.get("finish_reason"), 256),
+        "prompt_name": text(metadata.get("lc_hub_repo"), 256),
+        "prompt_version": text(metadata.get("lc_hub_commit_hash"), 256),
+    }  # fmt: skip
+
+
+VENDOR: Final = Vendor(re.compile(r"/(runs(/batch)?|runs/[0-9a-f-]{36}|feedback(/batch)?)/?(\?.*)?$"), read)

@@ -1,0 +1,82 @@
+"""Reads spans and feedback scores of Comet Opik. A span comes twice: it counts when it has ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
+from llmvitals.ingest.usage import usage_of
+from llmvitals.ingest.values import dollars, identity, listed, mapping, micros, number, text
+
+_LOCAL: Final = re.compile(r"[\d.:]+$|localhost")
+"""Opik takes the host of an endpoint of your own for its provider."""
+
+
+def read(request: Request) -> Found:
+    """Spans of the types llm, tool and guardrail, and scores."""
+    found = Found()
+    body = mapping(request.body)
+    if "feedback-scores" in request.path:
+        for entry in map(mapping, listed(body.get("scores")) or [body]):
+            found.add(_score(entry, request))
+        return found
+    for span in map(mapping, listed(body.get("spans")) or ([] if "traces" in body else [body])):
+        found.add(_span(span))
+    found.filtered += len(listed(body.get("traces")))
+    return found
+
+
+def _score(entry: Mapping[str, Any], request: Request) -> dict[str, Any] | None:
+    path = request.path.rstrip("/").split("/")
+    target = text(entry.get("id")) or (path[-2] if len(path) > 1 else None)
+    name = text(entry.get("name"))
+    return evaluation(
+        name,
+        number(entry.get("value")),
+        identity=(target, name),
+        ts=micros(entry.get("last_updated_at")) or request.arrived,
+        target=target,
+        annotator=entry.get("source"),
+    )
+
+
+def _span(span: Mapping[str, Any]) -> dict[str, Any] | None:
+    kind = span.get("type")
+    times = period(span.get("start_time"), span.get("end_time"))
+    if not times or kind not in ("llm", "tool", "guardrail"):
+        return None
+    metadata, error = mapping(span.get("metadata")), mapping(span.get("error_info"))
+    fields = who(metadata) | times | failure(error, error.get("exception_type")) | {
+        "id": (text(span.get("id")),),
+        "trace_id": text(span.get("trace_id")),
+        "app": text(span.get("project_name")),
+    }  # fmt: skip
+    name = text(span.get("name"))
+    if kind == "tool":
+        return fields | {"operation": "tool", "tools": [{"name": name or "tool"}]}
+    output = mapping(span.get("output"))
+    if kind == "guardrail":
+        verdict = "block" if output.get("guardrail_result") == "failed" else "pass"
+        return fields | {
+            "operation": "guardrail",
+            "guardrails": [{"name": name or "guardrail", "verdict": verdict}],
+        }
+    provider = text(span.get("provider"))
+    usage = mapping(span.get("usage"))
+    plain = {key: value for key, value in usage.items() if not key.startswith("original_usage.")}
+    choice = mapping(next(iter(listed(output.get("choices"))), None))
+    return fields | (usage_of(metadata.get("usage")) or usage_of(plain)) | {
+        "operation": "chat",
+        "model": text(span.get("model")) or text(metadata.get("model")) or "",
+        "provider": None if provider is None or _LOCAL.match(provider) else provider.lower(),
+        "response_id": identity(metadata.get("id")),
+        "cost_usd": dollars(span.get("total_estimated_cost") or span.get("total_cost")),
+        "finish_reason": text(choice.get("finish_reason"), 256),
+    }  # fmt: skip
+
+
+VENDOR: Final = Vendor(
+    re.compile(r"/v1/private/(spans|traces)(/batch)?(/[0-9a-f-]{36})?(/feedback-scores)?/?(\?.*)?$"), read
+)

@@ -1,0 +1,102 @@
+"""A vendor's REST API, and helpers to read its bodies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from llmvitals.ingest.values import mapping, micros, millis, text
+
+
+class Request(NamedTuple):
+    """A request to a vendor's API. arrived: when it came (µs since 1970)."""
+
+    path: str
+    body: Any
+    arrived: int
+
+
+@dataclass(slots=True)
+class Found:
+    """What a body tells of.
+
+    events: the fields of a call event each; `id` holds the parts of the id, and `ts` µs. filtered: things
+    that are no events, or not complete yet.
+    """
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    filtered: int = 0
+
+    def add(self, fields: dict[str, Any] | None) -> None:
+        """Add an event; None: a thing that is none."""
+        if fields is None:
+            self.filtered += 1
+        else:
+            self.events.append(fields)
+
+
+class Vendor(NamedTuple):
+    """A vendor's API: the pattern that its paths match, and how to read a body."""
+
+    path: re.Pattern[str]
+    read: Callable[[Request], Found]
+
+
+def period(start: Any, end: Any) -> dict[str, Any]:
+    """`ts` and `latency_ms` of a period, whose ends are texts or seconds; nothing if it has not ended."""
+    begun, ended = micros(start), micros(end)
+    if ended is None:
+        return {}
+    return {"ts": ended, "latency_ms": None if begun is None else millis((ended - begun) / 1_000)}
+
+
+def failure(error: Any, kind: Any = None) -> dict[str, Any]:
+    """The status of a call: failed if there is an error; kind: what went wrong, where it is known."""
+    if not error:
+        return {"status": "ok"}
+    return {"status": "error", "error_type": text(kind, 256) or _class_of(error)}
+
+
+def _class_of(error: Any) -> str:
+    """The class that a message begins with, as in `RateLimitError('…')`; the rest may hold the payload."""
+    found = re.match(r"[A-Za-z_][\w.]{0,100}", error) if isinstance(error, str) else None
+    return found.group().rpartition(".")[2] if found else "error"
+
+
+def evaluation(
+    name: Any,
+    value: Any,
+    *,
+    identity: tuple[str | None, ...],
+    ts: int | None,
+    target: Any = None,
+    annotator: Any = None,
+) -> dict[str, Any] | None:
+    """An evaluation; None without a name. value: a number, a truth value, or a label that has no number."""
+    named = text(name)
+    if named is None:
+        return None
+    score = float(value) if isinstance(value, int | float) else None
+    kind = text(annotator)
+    return {
+        "id": (*identity,),
+        "ts": ts,
+        "operation": "evaluation",
+        "scores": None if score is None else {named: score},
+        "annotator": kind.lower() if kind else None,
+        "target_id": text(target),
+    }
+
+
+def who(metadata: Any) -> dict[str, str | None]:
+    """The dimensions that stand in a vendor's metadata by their usual names."""
+    found = mapping(metadata)
+    return {
+        "user": text(found.get("user_id") or found.get("user")),
+        "session": text(found.get("session_id") or found.get("thread_id") or found.get("conversation_id")),
+        "team": text(found.get("team")),
+        "tenant": text(found.get("tenant")),
+        "environment": text(found.get("environment")),
+    }

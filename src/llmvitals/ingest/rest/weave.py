@@ -1,0 +1,105 @@
+"""Reads calls and feedback of W&B Weave. A parent repeats the usage of its children: only model calls count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
+from llmvitals.ingest.usage import usage_of
+from llmvitals.ingest.values import identity, listed, mapping, micros, number, text
+
+_MODELS: Final = (
+    "openai.",
+    "anthropic.",
+    "google.",
+    "mistralai.",
+    "litellm.",
+    "cohere.",
+    "groq.",
+    "bedrock.",
+)
+_OPERATION: Final = re.compile(r"/op/([^:]+)")
+
+
+def read(request: Request) -> Found:
+    """Calls of models and tools that have ended, and feedback."""
+    found = Found()
+    body = mapping(request.body)
+    entries = [*map(mapping, listed(body.get("batch")) or [body])]
+    if "/feedback" in request.path:
+        for entry in entries:
+            found.add(_feedback(entry, request.arrived))
+        return found
+    for entry in _calls(entries):
+        found.add(_call(entry))
+    return found
+
+
+def _calls(entries: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Whole calls, also of a batch that holds their starts and ends apart."""
+    whole: dict[Any, dict[str, Any]] = {}
+    for entry in entries:
+        part = mapping(entry.get("req")) or entry
+        part = mapping(part.get("start")) or mapping(part.get("end")) or part
+        known = whole.setdefault(part.get("id"), {})
+        known |= {name: value for name, value in part.items() if value is not None}
+    yield from whole.values()
+
+
+def _feedback(entry: Mapping[str, Any], arrived: int) -> dict[str, Any] | None:
+    payload = mapping(entry.get("payload"))
+    kind = text(entry.get("feedback_type")) or ""
+    reaction = kind.startswith("wandb.reaction")
+    name = (
+        "reaction" if reaction else text(payload.get("name")) or kind.rpartition("wandb.runnable.")[2] or None
+    )
+    value = payload.get("value", payload.get("output"))
+    target = text(entry.get("weave_ref"), 512) or ""
+    return evaluation(
+        name,
+        value if isinstance(value, bool) else number(value),
+        identity=(text(entry.get("id")) or target.rpartition("/")[2], name),
+        ts=micros(entry.get("created_at")) or arrived,
+        target=target.rpartition("/")[2] or None,
+        annotator="human" if reaction else text(entry.get("creator")),
+    )
+
+
+def _call(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    times = period(entry.get("started_at"), entry.get("ended_at"))
+    matched = _OPERATION.search(text(entry.get("op_name"), 512) or "")
+    name = matched.group(1) if matched else text(entry.get("op_name")) or ""
+    kind = mapping(mapping(entry.get("attributes")).get("weave")).get("kind")
+    is_model = kind == "llm" or (kind is None and name.startswith(_MODELS))
+    if not times or not (is_model or kind == "tool"):
+        return None
+    fields = who(mapping(entry.get("attributes"))) | times | failure(entry.get("exception")) | {
+        "id": (text(entry.get("id")),),
+        "trace_id": text(entry.get("trace_id")),
+        "app": (text(entry.get("project_id")) or "").rpartition("/")[2] or None,
+        "user": text(entry.get("wb_user_id")),
+        "session": text(entry.get("thread_id")),
+    }  # fmt: skip
+    if kind == "tool":
+        return fields | {"operation": "tool", "tools": [{"name": name[:128] or "tool"}]}
+    output, usages = mapping(entry.get("output")), mapping(mapping(entry.get("summary")).get("usage"))
+    model = text(output.get("model")) or next(map(str, usages), "")
+    choice = mapping(next(iter(listed(output.get("choices"))), None))
+    return fields | (usage_of(output.get("usage")) or usage_of(next(iter(usages.values()), None))) | {
+        "operation": "embedding" if "embed" in name else "chat",
+        "model": model[:128],
+        "requested_model": text(mapping(entry.get("inputs")).get("model")),
+        "provider": name.partition(".")[0] if "." in name else None,
+        "response_id": identity(output.get("id")),
+        "finish_reason": text(choice.get("finish_reason"), 256),
+    }  # fmt: skip
+
+
+VENDOR: Final = Vendor(
+    re.compile(
+        r"/(calls?/(complete|upsert_batch|start|end)|call/(start|end)|feedback(/batch)?/create)/?(\?.*)?$"
+    ),
+    read,
+)

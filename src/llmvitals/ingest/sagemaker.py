@@ -1,0 +1,33 @@
+"""Reads spans of OpenLLMetry's SageMaker instrumentor, which have no operation."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from llmvitals.ingest import events
+from llmvitals.ingest.span import Dialect, Reading, Span
+from llmvitals.ingest.usage import usage_of
+from llmvitals.ingest.values import listed, mapping
+
+_SCOPE: Final = ".sagemaker"
+
+
+def read(span: Span) -> tuple[Reading, ...] | None:
+    """A call of an endpoint. The model is the endpoint's name; tokens are known if the answer tells them."""
+    if not span.scope.endswith(_SCOPE):
+        return None
+    output = span.structure("traceloop.entity.output")
+    answer = mapping(output if isinstance(output, dict) else next(iter(listed(output)), None))
+    usage = usage_of(answer.get("usage"))
+    return (Reading("llm", events.outcome(span) | usage | {
+        "operation": "chat",
+        "model": span.text("gen_ai.request.model") or "",
+        "provider": "aws.sagemaker",
+    }),)  # fmt: skip
+
+
+def _no_texts(_: Span) -> dict[str, str | None]:
+    return {}
+
+
+DIALECT: Final = Dialect(("gen_ai.", "traceloop.", "error."), read, _no_texts)

@@ -1,0 +1,126 @@
+"""Reads token counts of usage objects, whatever their provider's names are, to the inclusive convention.
+
+Inclusive: `input_tokens` hold the cached and cache-written ones, `output_tokens` the reasoning ones. A missing
+count is unknown, which is not 0, and an object of zeros only is unknown usage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from llmvitals.ingest.values import count, mapping
+
+Usage = dict[str, int | None]
+"""Field of a call event → tokens."""
+
+_INPUT: Final = ("prompt_tokens", "input_tokens", "inputTokens", "prompt_token_count", "promptTokenCount")
+_OUTPUT: Final = ("completion_tokens", "output_tokens", "outputTokens")
+_CANDIDATES: Final = ("candidates_token_count", "candidatesTokenCount")
+_THOUGHTS: Final = ("thoughts_token_count", "thoughtsTokenCount")
+_TOTAL: Final = ("total_tokens", "totalTokens", "total_token_count", "totalTokenCount", "total")
+_READ: Final = ("cache_read_input_tokens", "cacheReadInputTokens", "cache_read_tokens", "cached_tokens")
+_GEMINI_READ: Final = ("cached_content_token_count", "cachedContentTokenCount")
+_WRITTEN: Final = (
+    "cache_creation_input_tokens", "cacheWriteInputTokens", "cache_write_tokens", "cache_creation_tokens",
+)  # fmt: skip
+_INPUT_DETAILS: Final = (
+    "prompt_tokens_details", "input_tokens_details", "input_token_details", "prompt_token_details",
+)  # fmt: skip
+_OUTPUT_DETAILS: Final = (
+    "completion_tokens_details", "output_tokens_details", "output_token_details", "completion_token_details",
+)  # fmt: skip
+
+
+def known(usage: Usage) -> Usage:
+    """The usage, or nothing if it is of zeros only: systems write them where they know nothing."""
+    return usage if any(usage.values()) else {}
+
+
+def add_up(input_tokens: int | None, read: int | None, written: int | None) -> int | None:
+    """The whole input, of an input without the cached and the cache-written tokens."""
+    return None if input_tokens is None else input_tokens + (read or 0) + (written or 0)
+
+
+def usage_of(value: Any) -> Usage:
+    """The token counts of a usage object of OpenAI, Anthropic, Google, Bedrock, LangChain or Langfuse."""
+    usage = mapping(value)
+    if _first(usage, _INPUT + _OUTPUT + _CANDIDATES) is None:
+        return known(_parts(usage))
+    details, output_details = _details(usage, _INPUT_DETAILS), _details(usage, _OUTPUT_DETAILS)
+    input_tokens = _first(usage, _INPUT)
+    read, written = _first(usage, _READ), _first(usage, _WRITTEN)
+    inside = _first(details, ("cached_tokens", "cache_read"))
+    written_inside = _first(details, ("cache_write_tokens", "cache_creation_tokens", "cache_creation"))
+    output = _output(usage)
+    if inside is None and written_inside is None and _excludes_cache(usage, input_tokens, read, written):
+        input_tokens = add_up(input_tokens, read, written)
+    return known({
+        "input_tokens": input_tokens,
+        "output_tokens": output,
+        "cached_tokens": _or(inside, _or(read, _first(usage, _GEMINI_READ))),
+        "cache_write_tokens": _or(written, written_inside),
+        "cache_write_1h_tokens": _first(
+            mapping(usage.get("cache_creation")) or mapping(details.get("cache_creation_token_details")),
+            ("ephemeral_1h_input_tokens",),
+        ),
+        "reasoning_tokens": _or(
+            _first(output_details, ("reasoning_tokens", "reasoning")), _first(usage, _THOUGHTS)
+        ),
+        "audio_input_tokens": _first(details, ("audio_tokens", "audio")),
+        "audio_output_tokens": _first(output_details, ("audio_tokens", "audio")),
+    })  # fmt: skip
+
+
+def _output(usage: Mapping[str, Any]) -> int | None:
+    output = _first(usage, _OUTPUT)
+    if output is None:
+        # Google counts the thoughts beside the candidates.
+        candidates = _first(usage, _CANDIDATES)
+        thoughts = _first(usage, _THOUGHTS)
+        return None if candidates is None and thoughts is None else (candidates or 0) + (thoughts or 0)
+    return output
+
+
+def _excludes_cache(
+    usage: Mapping[str, Any], input_tokens: int | None, read: int | None, written: int | None
+) -> bool:
+    """Whether the input is without the cache: Anthropic and Bedrock count so, tools around them may not."""
+    cached = (read or 0) + (written or 0)
+    if not cached or input_tokens is None or "prompt_tokens" in usage:
+        return False
+    total = _first(usage, _TOTAL)
+    return cached > input_tokens or total is None or total != input_tokens + (_output(usage) or 0)
+
+
+def _parts(usage: Mapping[str, Any]) -> Usage:
+    """Langfuse's own keys: disjoint parts, whose names begin with input or output or speak of the cache."""
+    parts = {name: tokens for name, value in usage.items() if (tokens := count(value)) is not None}
+    read = [tokens for name, tokens in parts.items() if "cache" in name and not _is_write(name)]
+    written = [tokens for name, tokens in parts.items() if "cache" in name and _is_write(name)]
+    plain = [tokens for name, tokens in parts.items() if name.startswith("input") and "cache" not in name]
+    output = [tokens for name, tokens in parts.items() if name.startswith(("output", "reasoning"))]
+    reasoning = [tokens for name, tokens in parts.items() if "reasoning" in name]
+    return {
+        "input_tokens": sum(plain + read + written) if plain or read or written else None,
+        "output_tokens": sum(output) if output else None,
+        "cached_tokens": sum(read) if read else None,
+        "cache_write_tokens": sum(written) if written else None,
+        "reasoning_tokens": sum(reasoning) if reasoning else None,
+    }
+
+
+def _is_write(name: str) -> bool:
+    return "creation" in name or "write" in name
+
+
+def _details(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
+    return next((found for name in names if (found := mapping(usage.get(name)))), {})
+
+
+def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    return next((tokens for name in names if (tokens := count(usage.get(name))) is not None), None)
+
+
+def _or(value: int | None, other: int | None) -> int | None:
+    return other if value is None else value
