@@ -20,7 +20,7 @@ from llmvitals.store.registry import store_sink
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from llmvitals.record.log import Message, Record
     from llmvitals.routing import Routing

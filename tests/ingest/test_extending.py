@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Container
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -13,8 +12,8 @@ import pytest
 from llmvitals.errors import ConfigError
 from llmvitals.ingest import FORMATS, decode
 from llmvitals.ingest.otlp import DIALECTS
-from llmvitals.ingest.span import Dialect, Span
-from llmvitals.ingest.values import Decoded, Format, call
+from llmvitals.ingest.span import Dialect, Reading, Span
+from llmvitals.ingest.values import Context, Decoded, Format, call
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.log import Logged, Topic
 from llmvitals.record.point import Point
@@ -28,7 +27,7 @@ def toy_knows(names: Container[str]) -> bool:
     return "toy_call" in names
 
 
-def toy_read(value: bytes) -> Decoded:
+def toy_read(value: bytes, _: Context) -> Decoded:
     fields = msgspec.json.decode(value)
     return Decoded(
         [
@@ -46,7 +45,7 @@ def toy_read(value: bytes) -> Decoded:
     )
 
 
-TOY_FORMAT = Format(toy_knows, toy_read, toy_read)
+TOY_FORMAT = Format(toy_knows, toy_read)
 
 
 def toy_record(number: int) -> bytes:
@@ -57,18 +56,18 @@ def toy_record(number: int) -> bytes:
     ).encode()
 
 
-def toy_span_call(span: Span) -> dict[str, Any] | None:
+def toy_span_call(span: Span) -> tuple[Reading, ...] | None:
     if span.get("toy.kind") != "llm":
         return None
-    return {
+    fields = {
         "operation": "chat",
         "response_id": span.text("toy.id"),
         "model": span.text("toy.model"),
-        "app": span.of_resource("service.name"),
         "input_tokens": span.count("toy.in"),
         "output_tokens": span.count("toy.out"),
         "status": "ok",
     }
+    return (Reading("llm", fields),)
 
 
 TOY_DIALECT = Dialect(

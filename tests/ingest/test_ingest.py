@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from llmvitals.errors import BadCall, Code
-from llmvitals.ingest import FORMATS, Decoded, decode, otlp
+from llmvitals.ingest import FORMATS, decode, otlp_protobuf
 from llmvitals.price import Prices, Reason
 from llmvitals.record.call import Call, ended
 
@@ -59,7 +59,7 @@ def test_an_array_of_native_calls() -> None:
     both = b"[" + native(id="1") + b",\n" + native(id="2", team="search") + b"]"
     assert [call.id for call in decode(both).calls] == ["1", "2"]
     assert decode(both, format="native").calls[1].team == "search"
-    assert decode(b"[]") == Decoded([])
+    assert decode(b"[]").calls == []
 
 
 def test_white_space_around_is_not_protobuf() -> None:
@@ -100,8 +100,10 @@ def test_a_missing_field_is_named(missing: str) -> None:
 
 
 def test_the_place_in_an_array_is_named() -> None:
-    error = refused(b"[" + native() + b"," + native(input_tokens=-1) + b"]")
-    assert error.message.startswith("[1] input_tokens: ")
+    decoded = decode(b"[" + native() + b"," + native(input_tokens=-1) + b"," + native(id="b") + b"]")
+    (error,) = decoded.refused
+    assert (error.item, error.message.startswith("[1] input_tokens: ")) == (1, True)
+    assert [call.id for call in decoded.calls] == ["a", "b"]
 
 
 @pytest.mark.parametrize("body", [{"schema_version": 2}, {"schema_version": 3, "id": 7, "operation": "sing"}])
@@ -182,7 +184,7 @@ def test_litellm_success() -> None:
         call,
         id="5c0eda29-5332-40dd-897a-3c9280da8db5",
         operation="chat",
-        model="gpt-4o-mini-2024-07-18",
+        model="gpt-4o-mini",
         requested_model="gpt-4o-mini",
         provider="openai",
         session="sess-9",
@@ -362,7 +364,10 @@ def test_litellm_without_an_end_is_refused() -> None:
 
 
 def test_what_is_out_of_bounds_in_litellm_is_unknown() -> None:
-    call = litellm(prompt_tokens=-5, completion_tokens=2.5, startTime=0, model_group="x" * 500)
+    usage = {"usage_object": {"prompt_tokens": -5, "completion_tokens": 2.5}}
+    call = litellm(
+        prompt_tokens=-5, completion_tokens=2.5, startTime=0, model_group="x" * 500, metadata=usage
+    )
     says(call, input_tokens=None, output_tokens=None, latency_ms=None, requested_model="x" * 128)
 
 
@@ -404,7 +409,7 @@ def test_the_newest_genai_names() -> None:
     assert Prices().assess(chat)[:2] == (154_200, Reason.PRICED)
     says(stream, stream=True, ttft_ms=pytest.approx(127.239, abs=1e-3), input_tokens=1200)
     says(cut, stream=True, input_tokens=None, output_tokens=None)
-    says(failed, status="error", error_type="openai.RateLimitError", model="rate-limited", input_tokens=None)
+    says(failed, status="error", error_type="RateLimitError", model="rate-limited", input_tokens=None)
     says(embedding, operation="embedding", input_tokens=7, output_tokens=None)
     says(responses, model="gpt-5-mini", cached_tokens=10, reasoning_tokens=3)
 
@@ -481,8 +486,11 @@ def test_spans_that_are_no_calls_are_counted_as_filtered() -> None:
         span(5, CHAT),
     ]
     decoded = decode(export(("a", spans)))
-    assert [call.span_id for call in decoded.calls] == [f"{5:016x}"]
-    assert decoded.filtered == 4
+    assert [(call.span_id, call.operation) for call in decoded.calls] == [
+        (f"{3:016x}", "tool"),
+        (f"{5:016x}", "chat"),
+    ]
+    assert decoded.filtered == 3
 
 
 def test_the_oldest_genai_names() -> None:
@@ -628,12 +636,12 @@ def test_what_is_out_of_bounds_in_a_span_is_unknown() -> None:
 
 
 def test_protobuf_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    otlp._request.cache_clear()
+    otlp_protobuf._requests.cache_clear()
     monkeypatch.setitem(sys.modules, "opentelemetry.proto.collector.trace.v1", None)
     try:
         error = refused(recorded("otlp_v2.pb"))
     finally:
-        otlp._request.cache_clear()
+        otlp_protobuf._requests.cache_clear()
     assert (error.code, "llmvitals[otlp]" in error.message) == (Code.UNKNOWN_FORMAT, True)
     assert len(decode(recorded("otlp_v2.json")).calls) == 5
 

@@ -67,8 +67,8 @@ def replay(
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="Files of events: a JSON object on each line, one JSON document, or an OTLP export in protobuf "
-            "(.pb); - for stdin.",
+            help="Files of events: a JSON object on each line, one JSON document, or OTLP in protobuf (.pb); "
+            "- for stdin.",
         ),
     ],
     until: Annotated[

@@ -30,8 +30,8 @@ class Batch:
     """The contents of some records.
 
     calls, at: the calls, and for each the place of its record. refused: place of the record, and the error.
-    filtered: place of the record, and how many things in it (such as spans) are no calls. unread: place of the
-    record, instrumentor, and how many things of it look like calls and are not read.
+    filtered: place of the record, and how many things in it (such as spans) are no calls. unread: place of
+    the record, instrumentor, and how many things of it look like calls and are not read.
     """
 
     calls: list[Call] = field(default_factory=list)

@@ -201,7 +201,7 @@ class Combine(Stage):
         return placed
 
     def _refuse(self, records: Sequence[Record], batch: Batch, live: Flags) -> list[Message]:
-        """Make the dead letters of a batch: one for each record, or for each bad item of a record of several."""
+        """Make the dead letters of a batch: one for each record, or for each bad item of a record."""
         letters: dict[tuple[int, int | None], Message] = {}
         for place, error in sorted(batch.refused, key=itemgetter(0)):
             if live[place]:

@@ -14,6 +14,7 @@ import msgspec
 from llmvitals.errors import BadCall, Code, ConfigError, suggestion
 from llmvitals.ingest import litellm, native, otlp, rest
 from llmvitals.ingest.values import Attributes, Context, Decoded, Format, bad
+from llmvitals.record.call import Call
 
 __all__ = ["FORMATS", "Decoded", "Format", "check_format", "decode"]
 
@@ -89,13 +90,21 @@ def _strict(value: bytes, context: Context, format: str | None) -> Decoded:  # n
 
 
 def _array(value: bytes, context: Context, format: str | None) -> Decoded:  # noqa: A002
-    calls, refused, unread = [], [], {}
+    calls: list[Call] = []
+    refused: list[BadCall] = []
+    unread: dict[str, int] = {}
     filtered = 0
-    for place, item in enumerate(_ITEMS.decode(value)):
+    items = _ITEMS.decode(value)
+    for place, item in enumerate(items):
         try:
             part = _strict(bytes(item), context, format)
         except BadCall as error:
             refused.append(error.at(place))
+            if not calls and len(refused) == min(len(items), _MOST_REFUSED):
+                if len(items) == 1 or len(refused) == _MOST_REFUSED:
+                    raise refused[0] from None  # this is no list of events
+            elif len(refused) >= _MOST_REFUSED:
+                break
             continue
         calls.extend(part.calls)
         refused.extend(error.at(place) for error in part.refused)
@@ -103,6 +112,10 @@ def _array(value: bytes, context: Context, format: str | None) -> Decoded:  # no
         for scope, number in part.unread.items():
             unread[scope] = unread.get(scope, 0) + number
     return Decoded(calls, filtered, refused, unread)
+
+
+_MOST_REFUSED: Final = 1_000
+"""Dead letters of one array. With more, its rest is not read."""
 
 
 def _object(value: bytes, context: Context, format: str | None) -> Decoded:  # noqa: A002

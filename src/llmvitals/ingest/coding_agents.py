@@ -61,6 +61,7 @@ def _answer(record: Span, agent: str, name: str) -> tuple[Reading, ...]:
 
 
 _FAILED: Final = 400
+_REASONS: Final = ("error.type", "error_type", "status_code", "http.response.status_code")
 
 
 def _call(record: Span, agent: str, *, failed: bool) -> Reading:
@@ -73,8 +74,7 @@ def _call(record: Span, agent: str, *, failed: bool) -> Reading:
         "response_id": identity(record.get("response_id")),
         "cost_usd": dollars(record.get("cost_usd")),
         "status": "error" if failed else "ok",
-        "error_type": text(record.get("error.type", "error_type", "status_code", "http.response.status_code"), 256)
-        if failed else None,
+        "error_type": text(record.get(*_REASONS), 256) if failed else None,
         "id_suffix": _suffix(record),
     }  # fmt: skip
     return Reading("llm", fields)

@@ -13,13 +13,14 @@ _USAGE: Final = (
     "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens",
     "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "cost_usd",
 )  # fmt: skip
-_WRAPPER_FIELDS: Final = ("session", "user", "team", "tenant", "key", "agent", "prompt_name", "prompt_version",
-                          "tags")  # fmt: skip
+_WRAPPER_FIELDS: Final = (
+    "session", "user", "team", "tenant", "key", "agent", "prompt_name", "prompt_version", "tags",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
 class SpanEvent:
-    """An event that a span tells of. fields: of the call event; "inner": it only adds to the one around it."""
+    """An event of a span. fields: of the call event; "inner": it only adds to the one around it."""
 
     span: Span
     kind: Kind

@@ -1,4 +1,4 @@
-"""Reads evaluations from log records (`gen_ai.evaluation.result`). They repeat the model: they are no calls."""
+"""Reads evaluations from log records (`gen_ai.evaluation.result`), which repeat the model of the call."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def evaluation(name: str, score: float | None, annotator: str | None = None) -> 
 
 
 def verdict_of(output: Any) -> str:
-    """The verdict in what a guardrail returned: `flagged`, `blocked`, `passed`, `allowed`, or a verdict's name."""
+    """The verdict in what a guardrail returned: `flagged`, `passed`, or a verdict's name."""
     found = mapping(output)
     if not found and isinstance(output, bool):
         return "pass" if output else "block"

@@ -45,8 +45,8 @@ OPERATIONS: Final = {
 """gen_ai.operation.name, without the `a` of LiteLLM's asynchronous calls → operation."""
 _RETRIEVALS: Final = ("retrieval", "vector_db_retrieve")
 _NO_EVENTS: Final = (
-    "invoke_agent", "create_agent", "invoke_workflow", "execute_task", "guardrails", "workflow", "task", "chain",
-    "plan", "evaluation",
+    "invoke_agent", "create_agent", "invoke_workflow", "execute_task", "guardrails", "workflow", "task",
+    "chain", "plan", "evaluation",
 )  # fmt: skip
 _TIERS: Final = (
     "openai.response.service_tier", "gen_ai.openai.response.service_tier", "gen_ai.response.service_tier",
@@ -108,7 +108,7 @@ def operation_of(name: str | None) -> str | None:
 
 
 def _operation(span: Span) -> tuple[Kind | None, str]:
-    """The kind of the span, and its operation; None, "" if nothing tells, None and a name if it is no event."""
+    """The kind of a span and its operation. None and "": nothing tells; None and a name: no event."""
     name = (span.text("gen_ai.operation.name", "llm.request.type") or "").lower()
     if operation := operation_of(name):
         return ("embedding" if operation == "embedding" else "llm"), operation
@@ -160,6 +160,8 @@ def _models(span: Span, provider: str | None) -> tuple[str | None, str | None]:
         routed = bare_model(span.text("litellm.provider.model"), provider)
         real = [name for name in (routed, requested, answered) if name and name != alias]
         return (real[0] if real else alias), alias
+    if answered and requested and requested.startswith(f"{answered}-"):
+        answered = requested  # the answer leaves the date of the version out
     return bare_model(answered or requested, provider), requested
 
 

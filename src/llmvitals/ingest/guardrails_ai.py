@@ -12,8 +12,10 @@ _TYPE: Final = "type"
 _GUARD: Final = "guardrails/guard"
 _STEP: Final = "guardrails/guard/step"
 _CALL: Final = "guardrails/guard/step/call"
-_RESULTS: Final = {"exception": "block", "filter": "block", "refrain": "block", "fix": "fix", "fix_reask": "fix",
-                   "reask": "fix", "noop": "flag", "custom": "fix"}  # fmt: skip
+_RESULTS: Final = {
+    "exception": "block", "filter": "block", "refrain": "block",
+    "fix": "fix", "fix_reask": "fix", "reask": "fix", "custom": "fix", "noop": "flag",
+}  # fmt: skip
 """on_fail of a validator that failed → verdict."""
 
 

@@ -17,11 +17,15 @@ DEFAULT_ATTRIBUTES: Final[Attributes] = {
     "environment": (
         "deployment.environment.name", "deployment.environment", "langfuse.environment", "environment", "env",
     ),
-    "team": ("team", "team.name", "app.team", "service.team", "team_id", "user_api_key_team_alias", "team_alias"),
-    "tenant": ("tenant", "tenant.id", "tenant_id", "app.tenant", "customer", "customer.id", "organization.id"),
+    "team": (
+        "team", "team.name", "app.team", "service.team", "team_id", "user_api_key_team_alias", "team_alias",
+    ),
+    "tenant": (
+        "tenant", "tenant.id", "tenant_id", "app.tenant", "customer", "customer.id", "organization.id",
+    ),
     "user": (
-        "user.id", "enduser.id", "gen_ai.user", "llm.user", "user_id", "user_api_key_end_user_id", "user.email",
-        "user.account_uuid",
+        "user.id", "enduser.id", "gen_ai.user", "llm.user", "user_id", "user_api_key_end_user_id",
+        "user.email", "user.account_uuid",
     ),
     "session": ("gen_ai.conversation.id", "session.id", "session_id", "conversation.id", "thread_id"),
     "key": ("api_key.alias", "gen_ai.api_key.alias", "user_api_key_alias"),

@@ -40,10 +40,11 @@ def read_texts(span: Span) -> dict[str, str | None]:
     question, answer = span.get("langfuse.observation.input"), span.get(_OUTPUT)
     messages = structure(question)
     asked = messages.get("messages") if isinstance(messages, dict) else messages
+    reply = structure(answer)
     return {
         "input_text": texts.last_message(asked, "user") if messages is not None else _text(question),
-        "output_text": texts.last_message([structure(answer)]) if structure(answer) is not None else _text(answer),
-    }  # fmt: skip
+        "output_text": texts.last_message([reply]) if reply is not None else _text(answer),
+    }
 
 
 DIALECT: Final = Dialect(("langfuse.",), read, read_texts)

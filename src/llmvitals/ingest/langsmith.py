@@ -14,7 +14,7 @@ _USAGE: Final = "langsmith.metadata.usage_metadata"
 
 
 def read(span: Span) -> tuple[Reading, ...] | None:
-    """What a run of LangSmith tells of. Its kind counts: the operation name of a retriever is `embeddings`."""
+    """What a run of LangSmith tells of. Its kind counts: a retriever is `embeddings` by its operation."""
     kind = (span.text(_KIND) or "").lower()
     if not kind:
         return None

@@ -1,4 +1,4 @@
-"""Reads spans by the OpenInference conventions of Arize Phoenix, which many frameworks' instrumentors write."""
+"""Reads spans by the OpenInference conventions of Arize Phoenix, which many instrumentors write."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ _MESSAGES: Final = ("llm.input_messages.", "llm.output_messages.")
 _VECTOR: Final = "embedding.embeddings.0.embedding."
 _FIRST_TOKEN: Final = "First Token Stream Event"  # noqa: S105 - the name of an event
 _NO_MODEL: Final = "unknown"
+_TOOL_NAME: Final = ".tool_call.function.name"
 
 
 def read(span: Span) -> tuple[Reading, ...] | None:
@@ -137,10 +138,8 @@ def _tools(span: Span) -> list[dict[str, str]] | None:
     names = [
         text(span.get(name))
         for name in span.attributes
-        if (name.startswith("llm.output_messages.") and name.endswith(".message.tool_calls.0.tool_call.function.name"))
-        or (".message.tool_calls." in name and name.startswith("llm.output_messages.")
-            and name.endswith(".tool_call.function.name"))
-    ]  # fmt: skip
+        if name.startswith("llm.output_messages.") and ".tool_calls." in name and name.endswith(_TOOL_NAME)
+    ]
     return [{"name": name} for name in names if name] or None
 
 

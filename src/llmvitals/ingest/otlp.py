@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable
-from functools import cache
 from typing import Final
 
 from llmvitals.errors import BadCall, Code
@@ -105,6 +104,8 @@ class _Export:
                 told.add(id(event.span))
             except BadCall as error:
                 self._refuse(-1, error)
+        if number == len(self._refused) == 1:
+            raise self._refused[0]
         useful = len(told) + len(self._refused)
         return Decoded(calls, max(number - useful, 0), self._refused, self._unread)
 
@@ -114,9 +115,10 @@ class _Export:
             if readings is None:
                 continue
             for kind, fields in readings:
-                if self._texts and kind == "llm":
-                    fields.update(dialect.read_texts(span))
-                self._events.append(SpanEvent(span, kind, fields))
+                read_texts = dialect.read_texts(span) if self._texts and kind == "llm" else {}
+                known = {name: value for name, value in fields.items() if value is not None}
+                who = self._identity.of(span) if known else {}
+                self._events.append(SpanEvent(span, kind, who | known | read_texts))
             return
         if any(name.startswith(_CALL_ATTRIBUTES) for name in span.attributes):
             self._unread[span.scope or _NO_SCOPE] += 1
@@ -127,17 +129,16 @@ class _Export:
     def _call(self, event: SpanEvent) -> Call:
         span, fields = event.span, event.fields
         suffix = fields.pop("id_suffix", None)
-        known = {name: value for name, value in fields.items() if value is not None}
-        return call(self._identity.of(span) | {
-            "id": event_id(span.trace_id, span.span_id, suffix),
+        named = suffix or (span.trace_id and span.span_id)
+        return call({
+            "id": event_id(span.trace_id, span.span_id, suffix) if named else None,
             "ts": moment(span.end // 1_000, "endTimeUnixNano"),
             "trace_id": span.trace_id or None,
             "span_id": span.span_id or None,
             "parent_id": span.parent_id or None,
             "instrumentor": text(span.scope) or _NO_SCOPE,
-        } | known)  # fmt: skip
+        } | fields)  # fmt: skip
 
 
-@cache
 def _prefixes() -> tuple[str, ...]:
     return tuple({prefix for dialect in DIALECTS.values() for prefix in dialect.prefixes})

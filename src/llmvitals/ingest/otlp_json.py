@@ -1,4 +1,7 @@
-"""Reads the spans and log records of OTLP in JSON. protobuf's own JSON parser would read its hex ids as base64."""
+"""Reads the spans and log records of OTLP in JSON.
+
+protobuf's own JSON parser would read the hex ids as base64.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reads token counts of usage objects, whatever their provider's names are, to the inclusive convention.
 
-Inclusive: `input_tokens` hold the cached and cache-written ones, `output_tokens` the reasoning ones. A missing
-count is unknown, which is not 0, and an object of zeros only is unknown usage.
+Inclusive: `input_tokens` hold the cached and cache-written ones, `output_tokens` the reasoning ones. A
+missing count is unknown, which is not 0, and an object of zeros only is unknown usage.
 """
 
 from __future__ import annotations

@@ -50,8 +50,8 @@ class Context(NamedTuple):
     """What a format needs beside the record.
 
     texts: whether the calls have their input and output texts. attributes: dimension → names of attributes,
-    before the default ones. arrived: when the record came (µs), for records that tell no time. max_bytes: of a
-    single call; 0: no limit.
+    before the default ones. arrived: when the record came (µs), for records that tell no time. max_bytes: of
+    a single call; 0: no limit.
     """
 
     texts: bool = False
@@ -202,7 +202,7 @@ def structure(value: Any) -> Any:
 
 
 def unquoted(value: Any) -> Any:
-    """A value that may be a JSON document in a text, such as `"\\"CHAT_MODEL\\""`, as MLflow writes them."""
+    """The value of a text that may be a JSON document: MLflow and Langfuse put their words into quotes."""
     if isinstance(value, str) and value[:1] == '"':
         try:
             return orjson.loads(value)

@@ -18,8 +18,8 @@ def _count(name: str, text: str) -> Metric:
 
 def _error_share(text: str, part: str, of: str, sentence: str) -> Metric:
     return Metric(
-        unit="share", text=text, over=(part,), under=of, counted=of, compared="share", watched=True, highest=1,
-        sentence=sentence,
+        unit="share", text=text, over=(part,), under=of, counted=of, compared="share", watched=True,
+        highest=1, sentence=sentence,
     )  # fmt: skip
 
 

@@ -119,8 +119,8 @@ class Settings(BaseSettings, Connection):
     )
     otlp_attributes: dict[str, list[str]] = Field(
         {},
-        description="Dimension (team, tenant, user, session, …, or `tags.NAME`) → attributes of OpenTelemetry "
-        "that hold it, of the resource or the span; these come before the default ones.",
+        description="Dimension (team, …, `tags.NAME`) → attributes of OpenTelemetry that hold it, of the "
+        "resource or the span; they come before the default ones.",
     )
     max_record_bytes: int = Field(
         262_144, ge=1_024, description="A larger call becomes a dead letter unread."

@@ -36,9 +36,10 @@ SUMS: Final = (
 `log_input` and `log_output` of the usage_calls, in LOG_UNIT of ln(1 + tokens); `_square` the sums of their
 squares, in LOG_UNIT². Only `top_score_micro` may be negative.
 
-`embedding_calls`, `embedding_errors` and `embedding_tokens` are in `calls`, `errors` and `input_tokens` as well.
-`retrieval_calls` are all searches, `retrievals` those that tell how many documents they found. `tool_runs` are
-executions, not requests. `verdicts` are of guardrails, `evaluations` scores or labels: a call may have several.
+`embedding_calls`, `embedding_errors` and `embedding_tokens` are in `calls`, `errors` and `input_tokens` too.
+`retrieval_calls` are all searches, `retrievals` those that tell how many documents they found. `tool_runs`
+are executions, not requests. `verdicts` are of guardrails, `evaluations` scores or labels: a call may have
+several.
 
 `gross_cost_nano` is what the calls would have cost without any cache, a provider's or the gateway's.
 `priced_calls` have a known cost and `usage_calls` known tokens: means are taken over these.

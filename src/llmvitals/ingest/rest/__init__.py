@@ -1,7 +1,7 @@
 """Reads bodies of vendors' REST APIs, for systems that do not speak OpenTelemetry.
 
-A record is `{"method": …, "path": …, "body": …}`, as `llmvitals gateway` writes it. The path tells the vendor. To
-add one, write a file with a `Vendor` and add its line to `VENDORS`.
+A record is `{"method": …, "path": …, "body": …}`, as `llmvitals gateway` writes it. The path tells the
+vendor. To add one, write a file with a `Vendor` and add its line to `VENDORS`.
 """
 
 from __future__ import annotations

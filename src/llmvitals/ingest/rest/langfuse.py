@@ -1,4 +1,4 @@
-"""Reads scores and ingestion batches of Langfuse. Two events of an observation are one; it counts when it ended."""
+"""Reads scores and ingestion batches of Langfuse. An observation comes twice: it counts when it has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads calls and feedback of W&B Weave. A parent repeats the usage of its children: only model calls count."""
+"""Reads calls and feedback of W&B Weave. Parents repeat the usage of their children: only models count."""
 
 from __future__ import annotations
 
