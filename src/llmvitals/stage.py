@@ -34,7 +34,8 @@ class Stage(Protocol):
     Subclass it: what is not abstract has a default. The runner (`runtime/kafka/stage_runner.py`, or a test)
     hands in records in the order of their offsets and sends the messages that come out.
 
-    counters: metric → total over the life of the partition. dead_letters: error code → total. roster: the
+    counters: metric → total over the life of the partition. dead_letters: error code → total. unread: who
+    wrote things that look like calls and that nothing reads → their number since the start. roster: the
     series that are counted in `_other`; None: the stage cuts none.
     """
 
@@ -42,6 +43,7 @@ class Stage(Protocol):
     """The offset that is expected next. The runner raises it over a hole at the end of the log."""
     counters: Mapping[str, int] = _NOTHING
     dead_letters: Mapping[str, int] = _NOTHING
+    unread: Mapping[str, int] = _NOTHING
     roster: CutSeries | None = None
     can_promise: bool = False
     """Whether `promise` may be called: then an idle partition holds nobody up."""

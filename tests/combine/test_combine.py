@@ -549,7 +549,7 @@ def test_the_body_is_kept_if_that_is_opted_in():
 
 
 def test_a_record_too_large_is_refused_unread():
-    made = plan(max_record_bytes=100, native=None, decode=lambda _: pytest.fail("it was read"))
+    made = plan(max_record_bytes=100, native=None, decode=lambda *_: pytest.fail("it was read"))
     _, out = run((START, b" " * 101), made=made)
     assert letters(out) == {0: "too_large"}
 
@@ -557,7 +557,7 @@ def test_a_record_too_large_is_refused_unread():
 def test_bad_utf8_in_a_field_that_nobody_reads_is_not_missed():
     value = json.dumps(at(0, 0) | {"more": "?"}).encode().replace(b"?", b"\xff")
     asked = []
-    run((START, value), made=plan(decode=lambda value: asked.append(value) or decode(b"[]")))
+    run((START, value), made=plan(decode=lambda value, _: asked.append(value) or decode(b"[]")))
     assert asked == [value]
 
 

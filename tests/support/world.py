@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
@@ -41,13 +41,15 @@ WINDOWS = {"10s": 10, "1m": 60, "5m": 300, "1h": 3_600, "1d": 86_400}
 class Found(NamedTuple):
     calls: list[Call]
     filtered: int = 0
+    refused: tuple[BadCall, ...] = ()
+    unread: Mapping[str, int] = {}
 
 
 class Why(Enum):
     GIVEN = 1
 
 
-def decode(value: bytes) -> Found:
+def decode(value: bytes, _: int) -> Found:
     try:
         return Found([msgspec.json.decode(value, type=Call)])
     except msgspec.DecodeError as error:

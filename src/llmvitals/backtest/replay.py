@@ -132,7 +132,7 @@ def _kinds(totals: dict[str, Any]) -> dict[str, dict[str, int]]:
     models, failed = (totals[f"{name}"] - totals[f"embedding_{name}"] for name in ("calls", "errors"))
     return {
         "llm": {
-            "ok": models - failed,
+            "ok": models - failed - totals["stopped_calls"],
             "error": failed,
             "input_tokens": totals["input_tokens"] - totals["embedding_tokens"],
             "output_tokens": totals["output_tokens"],

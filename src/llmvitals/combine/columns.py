@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from llmvitals.combine.embeddings import embedding_column
 from llmvitals.combine.multi_valued import NOTHING, MultiValued, scores, tools
 from llmvitals.combine.plan import Cost
-from llmvitals.combine.quality import set_endings, set_kinds, set_retrievals, set_unscored, set_verdicts
+from llmvitals.combine.quality import (
+    set_endings,
+    set_kinds,
+    set_retrievals,
+    set_stopped,
+    set_unscored,
+    set_verdicts,
+)
 from llmvitals.combine.response_ids import ResponseReport, response_reports
 from llmvitals.record.call import MODEL_OPERATIONS, Call, dimension
 from llmvitals.sketch.counters import LOG_UNIT, SUM, SUMS
@@ -102,6 +109,7 @@ def columns(
         v[:, [operation not in MODEL_OPERATIONS for operation in operations]] = 0
     set_verdicts(v, calls)
     set_retrievals(v, calls)
+    set_stopped(v, calls)
     set_kinds(v, calls)
     if not models:
         set_unscored(v, calls)

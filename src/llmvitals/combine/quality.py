@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.record.call import Call, Guardrail, Retrieval
+from llmvitals.record.call import BLOCKED, Call, Guardrail, Retrieval
 from llmvitals.sketch.counters import SUM
 from llmvitals.sketch.scores import LIMIT, MICRO
 
@@ -101,6 +101,19 @@ def _retrieval_sums(retrieval: Retrieval) -> Iterator[tuple[str, int]]:
         yield "top_score_count", 1
 
 
+def set_stopped(v: Ints, calls: Sequence[Call]) -> None:
+    """Count the calls that a guardrail stopped before a model answered; nobody is billed for them."""
+    stopped = [call.finish_reason == BLOCKED for call in calls]
+    places = np.flatnonzero(v[SUM["guardrail_blocks"]] & (v[SUM["usage_calls"]] == 0))
+    for place in places.tolist():
+        stopped[place] = stopped[place] or calls[place].status == "ok"
+    if True in stopped:
+        flags = np.array(stopped) & (v[SUM["calls"]] > 0)
+        v[SUM["stopped_calls"]] = flags
+        for name in ("unpriced_calls", "unknown_usage_calls"):
+            v[SUM[name]] *= ~flags
+
+
 def set_kinds(v: Ints, calls: Sequence[Call]) -> None:
     """Count what is neither a call of a language model nor a part of one: by kind, with its errors."""
     for place, operation in enumerate([call.operation for call in calls]):
@@ -118,6 +131,8 @@ def set_kinds(v: Ints, calls: Sequence[Call]) -> None:
 
 
 def _embedding_sums(call: Call, failed: bool) -> Iterator[tuple[str, int]]:
+    if call.finish_reason == BLOCKED:
+        return
     yield "embedding_calls", 1
     yield "embedding_errors", failed
     yield "embedding_tokens", call.input_tokens or 0

@@ -46,13 +46,15 @@ class Combine(Stage):
     counters: in = applied + duplicate + dead_lettered + filtered, late ⊂ applied, since the partition exists,
     each offset once. lost: offsets that Kafka deleted before they were read. forgotten: ids that were dropped
     within the horizon, because there were more than `CombinePlan.max_ids`. broken: how often the alert on a
-    broken producer fired (see `breaker`). dead_letters: by code.
+    broken producer fired (see `breaker`). dead_letters: by code. unread: instrumentor → spans
+    since the start that look like calls and that no dialect knows.
     Raises StateLost and ConfigError as `state.restore` does.
     """
 
     next: int
     counters: Counter[str]
     dead_letters: Counter[str]
+    unread: Counter[str]
     can_promise = True
 
     def __init__(
@@ -67,6 +69,7 @@ class Combine(Stage):
         saved = state.restore(parts, pane_us=plan.pane_us, disorder_us=plan.disorder_us, beginning=beginning)
         self.counters = Counter(dict.fromkeys(_COUNTERS, 0) | saved.counters)
         self.dead_letters = Counter(saved.letters)
+        self.unread = Counter()
         self._breaker = saved.breaker
         self.next = max(saved.offset, beginning)
         self.counters["lost"] += self.next - saved.offset
@@ -174,6 +177,8 @@ class Combine(Stage):
         filtered = [place for place, count in batch.filtered for _ in range(count)]
         self._count("in", live, [*batch.at, *filtered, *(place for place, _ in batch.refused)])
         self._count("filtered", live, filtered)
+        for place, scope, number in batch.unread:
+            self.unread[scope] += number if live[place] else 0
         placed = self._add_calls(batch, offsets, stamps, live)
         self.next = int(offsets[-1]) + 1
         self._open_panes.close(self._clock, placed, self.next)

@@ -97,6 +97,8 @@ def _array(value: bytes, context: Context, format: str | None) -> Decoded:  # no
     items = _ITEMS.decode(value)
     for place, item in enumerate(items):
         try:
+            if bytes(item)[:1] == b"[":
+                raise bad(Code.UNKNOWN_FORMAT, "The item is an array")
             part = _strict(bytes(item), context, format)
         except BadCall as error:
             refused.append(error.at(place))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llmvitals.ingest.events import VERDICTS
+from llmvitals.ingest.events import STOPPED, VERDICTS
 from llmvitals.ingest.span import Kind, Span
 
 _USAGE: Final = (
@@ -45,14 +45,14 @@ def deduplicated(events: list[SpanEvent], parents: Mapping[str, str]) -> list[Sp
     one call if they have the same response id and overlapping times, also across traces, or if one lies
     within the other with the same model and tokens. An instrumentor reports a call once: a second call with
     that response id is another one, such as a cache hit. A call that fails because a guardrail in it blocks
-    is no call.
+    is blocked, and did not fail.
     """
     if len(events) > 1:
         above = _Ancestors(parents)
         for kind in ("embedding", "retrieval", "guardrail"):
             events = _outermost(events, kind, above)
         events = _without_inner_tools(events, above)
-        events = _without_blocked(events, above)
+        _mark_blocked(events, above)
         events = _twins_as_one(_without_wrappers(events, above))
     return [event for event in events if not event.fields.get("inner")]
 
@@ -123,7 +123,7 @@ def _without_inner_tools(events: list[SpanEvent], above: _Ancestors) -> list[Spa
     return [event for event in events if event.kind != "tool" or event.span.span_id not in twins]
 
 
-def _without_blocked(events: list[SpanEvent], above: _Ancestors) -> list[SpanEvent]:
+def _mark_blocked(events: list[SpanEvent], above: _Ancestors) -> None:
     models = _by_span(event for event in events if event.kind == "llm")
     blocks = [
         event.span.span_id
@@ -131,12 +131,9 @@ def _without_blocked(events: list[SpanEvent], above: _Ancestors) -> list[SpanEve
         if event.kind == "guardrail"
         and any(entry["verdict"] == "block" for entry in event.fields["guardrails"])
     ]
-    blocked = {
-        span
-        for span in above.nearest(blocks, models).values()
-        if span and models[span].fields.get("status") == "error" and not models[span].is_metered
-    }
-    return [event for event in events if event.kind != "llm" or event.span.span_id not in blocked]
+    for span in above.nearest(blocks, models).values():
+        if span and models[span].fields.get("status") == "error" and not models[span].is_metered:
+            models[span].fields.update(STOPPED)
 
 
 def _without_wrappers(events: list[SpanEvent], above: _Ancestors) -> list[SpanEvent]:

@@ -6,7 +6,10 @@ from typing import Any, Final
 
 from llmvitals.ingest.span import Reading, Span
 from llmvitals.ingest.values import mapping, number
+from llmvitals.record.call import BLOCKED
 
+STOPPED: Final = {"status": "ok", "error_type": None, "finish_reason": BLOCKED, "response_id": None}
+"""The fields of a request that a guardrail stopped before a model answered."""
 VERDICTS: Final = ("pass", "flag", "fix", "block")
 """The mildest first."""
 

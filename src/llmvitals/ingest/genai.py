@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmvitals.ingest import events, texts
+from llmvitals.ingest.events import STOPPED
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
 from llmvitals.ingest.usage import Usage, add_up, known, usage_of
 from llmvitals.ingest.values import (
@@ -76,7 +77,7 @@ def read(span: Span) -> tuple[Reading, ...] | None:
         return events.tool(span, span.text("gen_ai.tool.name", "traceloop.entity.name"))
     if kind == "retrieval":
         return _retrieval(span)
-    if _is_blocked(span) or not (span.is_error or span.has(*_EVIDENCE)):
+    if not (span.is_error or span.has(*_EVIDENCE)):
         return NOTHING
     return (Reading(kind, _model_call(span, operation)),)
 
@@ -143,7 +144,7 @@ def _model_call(span: Span, operation: str) -> dict[str, Any]:
         "cost_usd": dollars(span.get("gen_ai.cost.total_cost", "gen_ai.usage.cost")),
         "tools": _requested_tools(span),
         "scores": _scores(span),
-    } | _usage(span)  # fmt: skip
+    } | _usage(span) | (STOPPED if _is_blocked(span) else {})  # fmt: skip
 
 
 def _provider(span: Span) -> str | None:

@@ -30,6 +30,7 @@ from llmvitals.ingest.values import (
     text,
     tier,
 )
+from llmvitals.record.call import BLOCKED
 
 _OPERATIONS: Final = {
     "completion": "chat",
@@ -126,8 +127,7 @@ def read(value: bytes, context: Context) -> Decoded:
     if payload.stream is True:
         fields["ttft_ms"] = _between(start, number(payload.completionStartTime))
     if payload.status == "failure" and fields["status"] == "ok":
-        # A guardrail stopped the request: no model was called, and nothing failed.
-        fields |= {"operation": "guardrail", "model": "", "provider": None, "response_id": None}
+        fields |= {"finish_reason": BLOCKED, "response_id": None, "error_type": None}
     return Decoded([call(fields | (_texts(value) if context.texts else {}))])
 
 

@@ -18,6 +18,8 @@ _INPUT: Final = ("prompt_tokens", "input_tokens", "inputTokens", "prompt_token_c
 _OUTPUT: Final = ("completion_tokens", "output_tokens", "outputTokens")
 _CANDIDATES: Final = ("candidates_token_count", "candidatesTokenCount")
 _THOUGHTS: Final = ("thoughts_token_count", "thoughtsTokenCount")
+_OWN: Final = ("input", "output")
+"""Langfuse's own names."""
 _TOTAL: Final = ("total_tokens", "totalTokens", "total_token_count", "totalTokenCount", "total")
 _READ: Final = ("cache_read_input_tokens", "cacheReadInputTokens", "cache_read_tokens", "cached_tokens")
 _GEMINI_READ: Final = ("cached_content_token_count", "cachedContentTokenCount")
@@ -45,7 +47,7 @@ def add_up(input_tokens: int | None, read: int | None, written: int | None) -> i
 def usage_of(value: Any) -> Usage:
     """The token counts of a usage object of OpenAI, Anthropic, Google, Bedrock, LangChain or Langfuse."""
     usage = mapping(value)
-    if _first(usage, _INPUT + _OUTPUT + _CANDIDATES) is None:
+    if _first(usage, _INPUT + _OUTPUT + _CANDIDATES) is None and _first(usage, _OWN) is not None:
         return known(_parts(usage))
     details, output_details = _details(usage, _INPUT_DETAILS), _details(usage, _OUTPUT_DETAILS)
     input_tokens = _first(usage, _INPUT)

@@ -48,6 +48,7 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
         "unknown_tier_calls", "partial_usage_calls",
         "embedding_calls", "embedding_errors", "embedding_tokens", "retrieval_calls", "retrieval_errors",
         "tool_runs", "tool_errors", "verdicts", "guardrail_fixes", "evaluations",
+        "stopped_calls",
     ),
     TOP: ("calls", "tokens"),
     BUDGET: ("spent_tokens", "limit_tokens", "spent_calls", "limit_calls"),
@@ -74,6 +75,7 @@ RARE: Final[dict[str, tuple[str, ...]]] = {
     "tool_runs": ("tool_runs", "tool_errors"),
     "verdicts": ("verdicts", "guardrail_fixes"),
     "evaluations": ("evaluations",),
+    "stopped_calls": ("stopped_calls",),
 }
 """Counts of CALLS that a point has only where the first of them is not 0."""
 

@@ -32,6 +32,7 @@ KIND_METRICS: Final[dict[str, Metric]] = {
     "tool_runs": _count("tool_runs", "executions of tools"),
     "tool_errors": _count("tool_errors", "executions of tools that failed"),
     "verdicts": _count("verdicts", "verdicts of guardrails; a call may have several"),
+    "stopped_calls": _count("stopped_calls", "calls that a guardrail stopped before a model answered"),
     "guardrail_fixes": _count("guardrail_fixes", "calls or texts that a guardrail changed"),
     "evaluations": _count("evaluations", "scores of judges, people and programs"),
     "tool_error_share": _error_share(

@@ -24,6 +24,8 @@ MODEL_OPERATIONS: Final = frozenset(
     ("chat", "completion", "embedding", "rerank", "image", "audio", "moderation")
 )
 """Operations that a model answers. Only these have a price."""
+BLOCKED: Final = "blocked_by_guardrail"
+"""The finish reason of a request that a guardrail stopped before a model answered."""
 MAX_VECTOR: Final = 4_096
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -78,6 +78,12 @@ _STAGES: Final[dict[Kind, dict[str, HealthMetric]]] = {
             "Dead letters by reason; errors.CURES says what to do.",
             (*_PLACE, "code"),
         ),
+        "unread": HealthMetric(
+            Counter,
+            "spans_unread",
+            "Spans that look like calls of a model and that nothing reads, by instrumentor.",
+            (*_PLACE, "scope"),
+        ),
     },
     "merge": _STAGE
     | {

@@ -29,6 +29,7 @@ SUMS: Final = (
     "unknown_tier_calls", "partial_usage_calls",
     "embedding_calls", "embedding_errors", "embedding_tokens", "retrieval_calls", "retrieval_errors",
     "tool_runs", "tool_errors", "tool_us", "tool_count", "verdicts", "guardrail_fixes", "evaluations",
+    "stopped_calls",
 )  # fmt: skip
 """Units: `_nano` nano-dollars, `_us` microseconds, `_micro` millionths; the others are counts.
 
@@ -38,8 +39,8 @@ squares, in LOG_UNIT². Only `top_score_micro` may be negative.
 
 `embedding_calls`, `embedding_errors` and `embedding_tokens` are in `calls`, `errors` and `input_tokens` too.
 `retrieval_calls` are all searches, `retrievals` those that tell how many documents they found. `tool_runs`
-are executions, not requests. `verdicts` are of guardrails, `evaluations` scores or labels: a call may have
-several.
+are executions, not requests. `stopped_calls` are those that a guardrail stopped before a model answered.
+`verdicts` are of guardrails, `evaluations` scores or labels: a call may have several.
 
 `gross_cost_nano` is what the calls would have cost without any cache, a provider's or the gateway's.
 `priced_calls` have a known cost and `usage_calls` known tokens: means are taken over these.

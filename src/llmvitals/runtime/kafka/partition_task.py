@@ -248,8 +248,9 @@ def event_time(tasks: Iterable[PartitionTask], now: float) -> int | None:
 
 
 def counted(stage: Stage) -> dict[tuple[str, str], int]:
-    """Return the totals of a stage: (metric, code or view) → total."""
+    """Return the totals of a stage: (metric; code, instrumentor or view) → total."""
     counts = {(name, ""): value for name, value in stage.counters.items()}
     counts |= {("dead_letters", code): value for code, value in stage.dead_letters.items()}
+    counts |= {("unread", scope): value for scope, value in stage.unread.items()}
     cut = stage.roster.cut if stage.roster is not None else {}
     return counts | {(CUT, view): value for view, value in cut.items()}
