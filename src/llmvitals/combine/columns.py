@@ -103,18 +103,9 @@ def columns(
     _tokens(v, calls)
     _money(v, costs)
     _times(v, calls)
-    operations = [call.operation for call in calls]
-    models = MODEL_OPERATIONS.issuperset(operations)
-    if not models:
-        v[:, [operation not in MODEL_OPERATIONS for operation in operations]] = 0
-    set_verdicts(v, calls)
-    set_retrievals(v, calls)
-    set_stopped(v, calls)
-    set_kinds(v, calls)
-    if not models:
-        set_unscored(v, calls)
-    ids, traces = [call.id for call in calls], [call.trace_id for call in calls]
     scored = scores(calls)
+    _surroundings(v, calls, scored)
+    ids, traces = [call.id for call in calls], [call.trace_id for call in calls]
     counted: Flags = np.bitwise_or.reduce(v[_QUALITY]) > 0
     counted[scored.places] = True
     embedded = embedding_column(calls) if meaning else NOTHING
@@ -138,6 +129,24 @@ def columns(
         scored,
         embedded,
     )
+
+
+def _surroundings(v: Ints, calls: Sequence[Call], scored: MultiValued) -> None:
+    """Set what surrounds the calls of models, which alone cost: verdicts, searches, tools, scores."""
+    operations = [call.operation for call in calls]
+    models = MODEL_OPERATIONS.issuperset(operations)
+    if not models:
+        v[:, [operation not in MODEL_OPERATIONS for operation in operations]] = 0
+    set_verdicts(v, calls)
+    set_retrievals(v, calls)
+    set_stopped(v, calls)
+    set_kinds(v, calls, operations)
+    v[SUM["evaluations"]] = np.bincount(scored.places, minlength=len(calls))
+    if not models:
+        # A label without a number is an evaluation as well.
+        labels = [operation == "evaluation" for operation in operations]
+        np.maximum(v[SUM["evaluations"]], labels, out=v[SUM["evaluations"]])
+        set_unscored(v, calls)
 
 
 def _dimension(calls: Sequence[Call], name: str) -> list[str | None]:

@@ -62,6 +62,8 @@ def set_verdicts(v: Ints, calls: Sequence[Call]) -> None:
         v[SUM["guarded_calls"], place] = 1
         v[SUM["guardrail_flags"], place] = "flag" in results
         v[SUM["guardrail_blocks"], place] = "block" in results
+        v[SUM["guardrail_fixes"], place] = "fix" in results
+        v[SUM["verdicts"], place] = len(guardrails)
         if toxicity[place] is None:
             toxicity[place] = next(_toxicity(guardrails), None)
     if toxicity.count(None) == len(toxicity):
@@ -103,31 +105,21 @@ def _retrieval_sums(retrieval: Retrieval) -> Iterator[tuple[str, int]]:
 
 def set_stopped(v: Ints, calls: Sequence[Call]) -> None:
     """Count the calls that a guardrail stopped before a model answered; nobody is billed for them."""
-    stopped = [call.finish_reason == BLOCKED for call in calls]
-    places = np.flatnonzero(v[SUM["guardrail_blocks"]] & (v[SUM["usage_calls"]] == 0))
-    for place in places.tolist():
-        stopped[place] = stopped[place] or calls[place].status == "ok"
-    if True in stopped:
-        flags = np.array(stopped) & (v[SUM["calls"]] > 0)
-        v[SUM["stopped_calls"]] = flags
+    blocked = v[SUM["guardrail_blocks"]] & v[SUM["unknown_usage_calls"]] & (v[SUM["errors"]] == 0)
+    named = [call.finish_reason == BLOCKED for call in calls]
+    if True in named or blocked.any():
+        stopped = (np.array(named) | (blocked > 0)) & (v[SUM["calls"]] > 0)
+        v[SUM["stopped_calls"]] = stopped
         for name in ("unpriced_calls", "unknown_usage_calls"):
-            v[SUM[name]] *= ~flags
+            v[SUM[name]] *= ~stopped
 
 
-def set_kinds(v: Ints, calls: Sequence[Call]) -> None:
-    """Count what is neither a call of a language model nor a part of one: by kind, with its errors."""
-    for place, operation in enumerate([call.operation for call in calls]):
-        if operation in _KINDS:
-            call = calls[place]
-            failed = call.status == "error"
-            for name, value in _KINDS[operation](call, failed):
+def set_kinds(v: Ints, calls: Sequence[Call], operations: Sequence[str]) -> None:
+    """Count embeddings, searches and tools that ran, with their errors."""
+    for operation in _KINDS.keys() & set(operations):
+        for place in [place for place, name in enumerate(operations) if name == operation]:
+            for name, value in _KINDS[operation](calls[place], calls[place].status == "error"):
                 v[SUM[name], place] = value
-    for place, (guardrails, scored) in enumerate([(call.guardrails, call.scores) for call in calls]):
-        if guardrails:
-            v[SUM["verdicts"], place] = len(guardrails)
-            v[SUM["guardrail_fixes"], place] = any(entry.verdict == "fix" for entry in guardrails)
-        if scored:
-            v[SUM["evaluations"], place] = len(scored)
 
 
 def _embedding_sums(call: Call, failed: bool) -> Iterator[tuple[str, int]]:
@@ -151,16 +143,10 @@ def _tool_sums(call: Call, failed: bool) -> Iterator[tuple[str, int]]:
         yield "tool_count", 1
 
 
-def _evaluation_sums(call: Call, failed: bool) -> Iterator[tuple[str, int]]:
-    del call, failed
-    yield "evaluations", 1
-
-
 _KINDS: Final = {
     "embedding": _embedding_sums,
     "retrieval": _search_sums,
     "tool": _tool_sums,
-    "evaluation": _evaluation_sums,
 }
 
 

@@ -133,9 +133,7 @@ class Settings(BaseSettings, Connection):
     dead_letter_bodies: bool = Field(
         False, description="Keep the bytes of the refused record, texts included, in the dead letter."
     )
-    prices: Path | None = Field(
-        None, description="A file of your own prices, which go before those of genai-prices."
-    )
+    prices: Path | None = Field(None, description="A file of your own prices; they go before genai-prices'.")
     embedding_scale: dict[str, Annotated[float, Field(ge=0.01, le=100)]] = Field(
         {}, description="Embedding model → the distance that tells near from far; 1 fits most models."
     )
@@ -163,9 +161,7 @@ class Settings(BaseSettings, Connection):
     idle: Duration = Field(
         "15s", description="A partition without calls for this long no longer holds up the others."
     )
-    flush: Duration = Field(
-        "500ms", description="How often open panes are sent on for rules that read them, such as budgets."
-    )
+    flush: Duration = Field("500ms", description="How often open panes are sent on for rules that read them.")
     checkpoint: Duration = Field("1s", description="How often a stage writes its checkpoint.")
     stall: Duration = Field(
         "60s", description="A worker that has records to read and gets no further for this long ends."
