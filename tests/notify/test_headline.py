@@ -16,7 +16,7 @@ from llmvitals.notify.slack.blocks import blocks, fallback
 from llmvitals.notify.slack.chart import chart
 from llmvitals.notify.slack.limits import problems
 from llmvitals.record.alert import Heavy, Outlook
-from llmvitals.record.message_state import MessageState
+from llmvitals.record.notification import MessageState
 from slack_samples import (
     BLOCKED,
     BUDGET,

@@ -31,7 +31,7 @@ from llmvitals.notify.slack.send_test import NOTE
 from llmvitals.notify.terminal import draw
 from llmvitals.record.alert import Alert, Heavy, Outlook, Unit
 from llmvitals.record.matcher import Matcher
-from llmvitals.record.message_state import MessageState, Muted
+from llmvitals.record.notification import MessageState, Muted
 from llmvitals.settings import Settings
 from llmvitals.wording import clean, escape, moment
 from slack_samples import CARDS, HOUR, MINUTE, NOON, TRACES, alert, calls, group, reply, thread, threshold

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmvitals.backtest.training import Learned
-    from llmvitals.record.baseline_command import BaselineCommand
+    from llmvitals.record.frame import BaselineCommand
     from llmvitals.rules.engine import RuleEngine
     from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings
@@ -115,7 +115,7 @@ def _series(engine: RuleEngine, rule: Rule, labels: Mapping[str, str]) -> tuple[
 
 def _command(rule: Rule, series: tuple[str, ...], memory: bytes | None, at: int) -> BaselineCommand:
     from llmvitals.cli.silence import login  # noqa: PLC0415
-    from llmvitals.record.baseline_command import BaselineCommand  # noqa: PLC0415
+    from llmvitals.record.frame import BaselineCommand  # noqa: PLC0415
 
     return BaselineCommand(rule.view, series, rule.name, memory, at, login())
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmvitals.record.message_state import Place
-    from llmvitals.record.notification import Notification
+    from llmvitals.record.notification import Notification, Place
     from llmvitals.record.user_action import UserAction
 
 

@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from llmvitals.errors import SinkError
 from llmvitals.incidents.next_step import Step, step
 from llmvitals.rate_limit import Busy
-from llmvitals.record.message_state import Place
-from llmvitals.record.notification import Notification
+from llmvitals.record.notification import Notification, Place
 from llmvitals.window import FOREVER, SECOND
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from llmvitals.rate_limit import RateLimits
     from llmvitals.record.incident import Case, Incident
     from llmvitals.record.log import Message, Record
-    from llmvitals.record.message_state import Muted
+    from llmvitals.record.notification import Muted
 
 _MOST: Final = 2_000
 """The most incidents that are looked at in one tick."""

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from llmvitals.record.change import CallsRequested, Reply, changes
-from llmvitals.record.message_state import MOST, MessageState, Muted
+from llmvitals.record.notification import MOST, CallsRequested, MessageState, Muted, Reply, changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

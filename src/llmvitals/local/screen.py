@@ -21,7 +21,7 @@ from rich.text import Text
 from llmvitals.local.traffic import INCIDENTS
 from llmvitals.notify.message import notice
 from llmvitals.notify.terminal import COLOURS, draw, spoken, timed_text
-from llmvitals.record.message_state import MessageState
+from llmvitals.record.notification import MessageState
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -13,7 +13,7 @@ from llmvitals.wording import clean, escape
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
 
 BEFORE: Final = HOUR
 """How much of the time before an incident its dashboard shows, µs."""

@@ -10,7 +10,7 @@ from llmvitals.metrics.words import FACETS
 from llmvitals.notify.clock import timed
 from llmvitals.notify.figure import bound, figure, noted, spent, value, worst
 from llmvitals.record.alert import Outlook
-from llmvitals.record.message_state import MOST
+from llmvitals.record.notification import MOST
 from llmvitals.record.view import UNKNOWN
 from llmvitals.wording import clean
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from llmvitals.notify.clock import Sentence, Timed
     from llmvitals.record.alert import Alert
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
 
 NAMES: Final = 3
 """The most labels that a line shows."""

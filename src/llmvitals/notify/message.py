@@ -12,7 +12,7 @@ from llmvitals.notify.headline import detail, headline, untold
 from llmvitals.notify.links import dashboard, link, linked
 from llmvitals.notify.listing import AlertLines, common, listed
 from llmvitals.notify.title import authored, one_series, title
-from llmvitals.record.message_state import MOST
+from llmvitals.record.notification import MOST
 from llmvitals.record.view import UNKNOWN
 from llmvitals.window import MINUTE
 from llmvitals.wording import SEVERITIES, clean
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from llmvitals.notify.clock import Sentence, Timed
     from llmvitals.record.alert import Alert, Heavy
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
 
 HEAVIEST: Final = "{who}{of}, last 20 min"
 """They are those of the last 10 to 20 minutes, however long the alert's own window is."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmvitals.notify.clock import Sentence, Timed
     from llmvitals.notify.listing import AlertLine
     from llmvitals.notify.message import Notice
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
 
 _BAR: Final = Box("▌   \n" * 8)
 COLOURS: Final = {

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from llmvitals.notify.protocol import Answer, Notifier
 from llmvitals.notify.slack.thread import drawn
 from llmvitals.notify.terminal import text
-from llmvitals.record.message_state import Place
+from llmvitals.record.notification import Place
 
 if TYPE_CHECKING:
-    from llmvitals.record.change import Reply
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState, Reply
 
 _MARKUP: Final = re.compile(r"<(?:!date\^[^|>]*|[^|>]*)\|([^>]*)>|`")
 """A time or a link of Slack's, of which the text is kept, or the mark of code."""

@@ -22,7 +22,7 @@ from llmvitals.notify.slack.interaction import user_actions
 from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.rate_limit import RateLimits
 from llmvitals.record.matcher import Matcher
-from llmvitals.record.message_state import MessageState, Muted
+from llmvitals.record.notification import MessageState, Muted
 from llmvitals.record.user_action import Acknowledgement, Question, Silence, decode, encode
 from llmvitals.settings import Settings, load
 from llmvitals.testing import FakeSlack

@@ -13,7 +13,7 @@ from llmvitals.window import DAY, HOUR
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
 
 ACK: Final = "llmvitals_ack"
 SILENCE: Final = "llmvitals_silence"

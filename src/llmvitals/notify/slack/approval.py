@@ -22,7 +22,7 @@ from llmvitals.window import DAY, SECOND
 from llmvitals.wording import clean, escape
 
 if TYPE_CHECKING:
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
 
     Block = dict[str, Any]
 

@@ -19,7 +19,7 @@ from llmvitals.notify.slack.blocks import blocks, fallback
 from llmvitals.notify.slack.chart import TYPE, chart
 from llmvitals.notify.slack.connection import asked, session, web_client
 from llmvitals.notify.slack.thread import drawn
-from llmvitals.record.message_state import Place
+from llmvitals.record.notification import Place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from llmvitals.notify.slack.buttons import Buttons
-    from llmvitals.record.change import Reply
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState, Reply
     from llmvitals.record.user_action import UserAction
 
 log: Final = structlog.get_logger(__name__)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmvitals.record.alert import Alert
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
 
     Block = dict[str, Any]
 

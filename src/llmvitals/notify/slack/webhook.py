@@ -13,7 +13,7 @@ from llmvitals.notify.slack.connection import failed, session
 if TYPE_CHECKING:
     import aiohttp
 
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
 
 
 class Webhook(Notifier):
