@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from llmvitals.store.several import SeveralStores
 
 from llmvitals.cli.tables.query import grid
 from llmvitals.errors import ConfigError, SinkError
@@ -18,11 +19,10 @@ from llmvitals.record.point import Point
 from llmvitals.settings import Settings, ViewSetting
 from llmvitals.store.influx.flux import script
 from llmvitals.store.influx.flux import text as literal
-from llmvitals.store.lines import tag
+from llmvitals.store.points import tag
 from llmvitals.store.query import Table, query, render
 from llmvitals.store.question import STORED, Question, Request
 from llmvitals.store.registry import store_sink
-from llmvitals.store.several import SeveralStores
 from store_points import HOUR, INJECTIONS, NOW, START, point, records
 
 Ask = Callable[..., Awaitable[Table]]

@@ -16,7 +16,7 @@ from llmvitals.sketch.quantiles import NO_BINS
 if TYPE_CHECKING:
     from llmvitals.backtest.block import Block
     from llmvitals.combine.multi_valued import MultiValued
-    from llmvitals.rules.condition.required_data import RequiredData
+    from llmvitals.rules.condition.kind import RequiredData
     from llmvitals.sketch.top_k import Contributors
 
 Ints = NDArray[np.int64]

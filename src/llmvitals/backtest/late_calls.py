@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmvitals.backtest.block import Block
-    from llmvitals.rules.condition.required_data import RequiredData
+    from llmvitals.rules.condition.kind import RequiredData
 
     Ints = NDArray[np.int64]
     Entries = Iterable[tuple[int, int, Vitals]]

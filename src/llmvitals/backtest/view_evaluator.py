@@ -14,7 +14,7 @@ from llmvitals.backtest.columns import SeriesColumns, empty
 from llmvitals.backtest.late_calls import LateCalls, beside, late_calls, on_time
 from llmvitals.backtest.screen import first_panes, screen_of
 from llmvitals.record.alert import Alert
-from llmvitals.rules.condition.required_data import RequiredData
+from llmvitals.rules.condition.kind import RequiredData
 from llmvitals.rules.engine import RuleEngine, firing
 from llmvitals.rules.rule import Rules
 from llmvitals.window import FOREVER

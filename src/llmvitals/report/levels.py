@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from llmvitals.backtest.episodes import Span
     from llmvitals.record.alert import Unit
-    from llmvitals.rules.condition.fixed_limit import FixedLimit
-    from llmvitals.rules.condition.kind import Kind
+    from llmvitals.rules.condition.kind import FixedLimit, Kind
     from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings
     from llmvitals.store.question import Sample

@@ -26,9 +26,7 @@ from llmvitals.record.vitals import Vitals
 from llmvitals.report.run import report
 from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.condition.fields import Window
-from llmvitals.rules.condition.fixed_limit import FixedLimit
-from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.required_data import RequiredData
+from llmvitals.rules.condition.kind import FixedLimit, Kind, RequiredData
 from llmvitals.rules.condition.screening import Screen
 from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds import KINDS
