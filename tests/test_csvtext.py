@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmvitals.csvtext import harmless, table
-from llmvitals.report.show import history_csv
+from llmvitals.report.run import history_csv
 from llmvitals.store.alert_history import Change
 from llmvitals.store.query import Table, render
 

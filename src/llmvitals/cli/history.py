@@ -62,15 +62,15 @@ def history(
     """Show the changes of alerts, from the store: when, which rule and series, and who acknowledged."""
     from llmvitals.cli.tables.alerts import print_history  # noqa: PLC0415 - other commands don't need it
     from llmvitals.console import console as terminal  # noqa: PLC0415 - nor this
-    from llmvitals.report import run, show  # noqa: PLC0415 - nor this
+    from llmvitals.report import run  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
     name_store(settings)
     found = asyncio.run(run.history(settings, since, rule))
     if as_json:
-        typer.echo(show.history_json(found))
+        typer.echo(run.history_json(found))
     elif as_csv:
-        typer.echo(show.history_csv(found), nl=False)
+        typer.echo(run.history_csv(found), nl=False)
     else:
         print_history(found, terminal())
 
@@ -86,13 +86,13 @@ def report(
     """
     from llmvitals.cli.tables.alerts import print_report  # noqa: PLC0415 - other commands don't need it
     from llmvitals.console import console as terminal  # noqa: PLC0415 - nor this
-    from llmvitals.report import run, show  # noqa: PLC0415 - nor this
+    from llmvitals.report import run  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
     name_store(settings)
     found = asyncio.run(run.report(settings, since, timezone))
     if as_json:
-        typer.echo(json.dumps(show.report_plain(found), ensure_ascii=False))
+        typer.echo(json.dumps(run.report_plain(found), ensure_ascii=False))
     else:
         print_report(found, terminal())
 

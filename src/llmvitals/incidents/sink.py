@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from llmvitals.incidents.agenda import Agenda
-from llmvitals.incidents.digest import gathered
-from llmvitals.incidents.group import grouped
+from llmvitals.incidents.group import gathered, grouped
 from llmvitals.incidents.intake import RETENTION, Intake
 from llmvitals.incidents.late import Late
 from llmvitals.incidents.mutes import Mutes
@@ -18,7 +17,7 @@ from llmvitals.incidents.points import point
 from llmvitals.incidents.senders import Senders
 from llmvitals.incidents.store import IncidentStore
 from llmvitals.incidents.user_actions import UserActions, message
-from llmvitals.incidents.verdict_sender import VerdictSender
+from llmvitals.incidents.verdicts import VerdictSender
 from llmvitals.incidents.view import IncidentView
 from llmvitals.meters import Unmetered
 from llmvitals.record.matcher import Matcher
@@ -29,7 +28,7 @@ from llmvitals.window import MINUTE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmvitals.incidents.protocol import Delivery
+    from llmvitals.incidents.sender import Delivery
     from llmvitals.meters import Meters
     from llmvitals.rate_limit import RateLimits
     from llmvitals.record.incident import Case, Incident

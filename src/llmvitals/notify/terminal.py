@@ -18,7 +18,7 @@ from llmvitals.wording import moment
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from llmvitals.notify.clock import Sentence, Timed
+    from llmvitals.notify.figure import Sentence, Timed
     from llmvitals.notify.listing import AlertLine
     from llmvitals.notify.message import Notice
     from llmvitals.record.notification import MessageState

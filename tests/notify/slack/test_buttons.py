@@ -15,10 +15,18 @@ from hypothesis import strategies as st
 from desks import World
 from desks import alert as incident
 from llmvitals.errors import ConfigError
-from llmvitals.notify.slack.actions import ACK, CALLS, SILENCE, VALUE, actions, button_value, parsed_value
+from llmvitals.notify.slack.actions import (
+    ACK,
+    CALLS,
+    SILENCE,
+    VALUE,
+    actions,
+    button_value,
+    parsed_value,
+    user_actions,
+)
 from llmvitals.notify.slack.bot import Bot
 from llmvitals.notify.slack.buttons import Buttons
-from llmvitals.notify.slack.interaction import user_actions
 from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.rate_limit import RateLimits
 from llmvitals.record.matcher import Matcher

@@ -13,8 +13,8 @@ import yaml
 from pydantic import Field
 
 from frames import alerts
+from llmvitals.backtest.columns import screen_of
 from llmvitals.backtest.evaluator import Evaluator
-from llmvitals.backtest.screen import screen_of
 from llmvitals.errors import RuleError
 from llmvitals.incidents.points import point
 from llmvitals.notify.figure import figure

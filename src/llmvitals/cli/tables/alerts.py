@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from llmvitals.report.levels import Level
+    from llmvitals.report.advice import Level
     from llmvitals.report.run import Report
     from llmvitals.report.summary import RuleSummary, Spread
     from llmvitals.store.alert_history import Change

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from llmvitals.backtest.difference import changes
+from llmvitals.backtest.episodes import differences
 from llmvitals.backtest.show import labelled, value, when
 from llmvitals.metrics.quantity import span
 
@@ -88,7 +88,7 @@ def _difference(outcome: Outcome, console: Console) -> None:
     table = Table("rule", box=None, pad_edge=False)
     for name in (f"only {ours}", f"only {theirs}", "same", "other times"):
         table.add_column(Text(name), justify="right")
-    for change in changes(outcome.pairs):
+    for change in differences(outcome.pairs):
         counts = (change.only_ours, change.only_theirs, change.same, change.moved)
         table.add_row(Text(change.rule), *(f"{count:,}" if count else "" for count in counts))
     console.print(table)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from llmvitals.metrics.quantity import span
 from llmvitals.notify.figure import figure
-from llmvitals.notify.links import linked
 from llmvitals.notify.listing import common
-from llmvitals.notify.message import labelled
+from llmvitals.notify.message import labelled, linked
 from llmvitals.notify.slack.blocks import date, marked_labels, trace
 from llmvitals.record.notification import (
     Acknowledged,

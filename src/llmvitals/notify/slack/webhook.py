@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from llmvitals.notify.message import notice
 from llmvitals.notify.protocol import Answer, Do, Notifier
-from llmvitals.notify.slack.answer import coded
 from llmvitals.notify.slack.blocks import blocks, fallback
-from llmvitals.notify.slack.connection import failed, session
+from llmvitals.notify.slack.connection import coded, failed, session
 
 if TYPE_CHECKING:
     import aiohttp
