@@ -1,4 +1,4 @@
-"""An incident as a notifier is to show it, what is news, and what the notifier has to do about it now. Pure."""
+"""An incident as a notifier is to show it, what is news, and what it has to do about it now. Pure."""
 
 from __future__ import annotations
 
