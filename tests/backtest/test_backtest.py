@@ -20,7 +20,7 @@ from llmvitals.backtest import evaluator as trial
 from llmvitals.backtest import run
 from llmvitals.backtest.episodes import Episode, Span, differences, episodes, records
 from llmvitals.backtest.run import Outcome
-from llmvitals.cli.tables.backtest import print_outcome
+from llmvitals.cli.tables.history import print_outcome
 from llmvitals.errors import ConfigError
 from llmvitals.publisher.file import publish_lines
 from llmvitals.record.alert import Alert

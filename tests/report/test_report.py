@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console
 
-from llmvitals.cli.tables.alerts import print_history, print_report
+from llmvitals.cli.tables.history import print_history, print_report
 from llmvitals.errors import ConfigError, SinkError
 from llmvitals.incidents.points import State
 from llmvitals.incidents.points import point as changed

@@ -12,7 +12,6 @@ import typer
 import llmvitals
 from llmvitals.cli import (
     admin,
-    alerts,
     data,
     drift,
     firing,
@@ -39,18 +38,23 @@ app = typer.Typer(
     f"Every setting is an environment variable `{PREFIX}NAME`, a line of `llmvitals.toml`, or "
     "`--set NAME=VALUE`; `llmvitals config show` lists them.",
 )
+alerts = typer.Typer(
+    no_args_is_help=True,
+    help="Rules and alerts: check, test and backtest rules; route, list, history and report of alerts; "
+    "send-test.",
+)
 run.add(app)
 data.add(app)
 admin.add(app)
-alerts.add(app)
+app.add_typer(alerts, name="alerts")
 silence.add(app)
 verdicts.add(app)
 drift.add(app)
-rules.add(alerts.alerts)
-route.add(alerts.alerts)
-firing.add(alerts.alerts)
-history.add(alerts.alerts)
-slack.add(alerts.alerts)
+rules.add(alerts)
+route.add(alerts)
+firing.add(alerts)
+history.add(alerts)
+slack.add(alerts)
 
 
 def _print_version(*, wanted: bool) -> None:

@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmvitals import settings as settings_
-from llmvitals.cli.compacted import drawn, read
-from llmvitals.cli.silence import cases
+from llmvitals.cli.silence import cases, drawn, read
 from llmvitals.console import console as terminal
 from llmvitals.metrics.words import FACETS
 from llmvitals.notify import figure

@@ -32,7 +32,7 @@ def backtest(
     The calls go through the worker's own stages, so a rule fires here if it would have fired there.
     """
     from llmvitals.backtest import run, show  # noqa: PLC0415 - other commands don't need it
-    from llmvitals.cli.tables.backtest import print_outcome  # noqa: PLC0415 - nor this
+    from llmvitals.cli.tables.history import print_outcome  # noqa: PLC0415 - nor this
     from llmvitals.cli.tables.progress import backtest_progress  # noqa: PLC0415 - nor this
     from llmvitals.console import console as terminal  # noqa: PLC0415 - nor this
     from llmvitals.runtime.kafka import past_calls  # noqa: PLC0415 - nor this
@@ -60,7 +60,7 @@ def history(
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
 ) -> None:
     """Show the changes of alerts, from the store: when, which rule and series, and who acknowledged."""
-    from llmvitals.cli.tables.alerts import print_history  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.cli.tables.history import print_history  # noqa: PLC0415 - other commands don't need it
     from llmvitals.console import console as terminal  # noqa: PLC0415 - nor this
     from llmvitals.report import run  # noqa: PLC0415 - nor this
 
@@ -84,7 +84,7 @@ def report(
 
     It reads the store (`llm_alerts`, `llm_calls`), which does not know the limits that a rule had before.
     """
-    from llmvitals.cli.tables.alerts import print_report  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.cli.tables.history import print_report  # noqa: PLC0415 - other commands don't need it
     from llmvitals.console import console as terminal  # noqa: PLC0415 - nor this
     from llmvitals.report import run  # noqa: PLC0415 - nor this
 
