@@ -39,7 +39,7 @@ class Topics:
 def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
     made = Topics()
     monkeypatch.setattr(commands, "read", made.read)
-    monkeypatch.setattr("llmvitals.cli.firing.read", made.read)
+    monkeypatch.setattr("llmvitals.cli.alerts.read", made.read)
     monkeypatch.setattr(commands, "write", made.write)
     return made
 

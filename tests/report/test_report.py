@@ -15,8 +15,8 @@ from rich.console import Console
 
 from llmvitals.cli.tables.history import print_history, print_report
 from llmvitals.errors import ConfigError, SinkError
-from llmvitals.incidents.points import State
-from llmvitals.incidents.points import point as changed
+from llmvitals.incidents.intake import State
+from llmvitals.incidents.intake import point as changed
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.log import Logged
 from llmvitals.record.point import Point

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from llmvitals.record.alert import Alert, Unit
-    from llmvitals.store.alert_history import Change
+    from llmvitals.store.query import Change
 
 FLAP: Final = 30 * MINUTE
 """An alert that fires again within this time (µs) after it resolved has flapped."""

@@ -12,10 +12,9 @@ import typer
 import llmvitals
 from llmvitals.cli import (
     admin,
+    alerts,
     data,
     drift,
-    firing,
-    history,
     route,
     rules,
     run,
@@ -38,7 +37,7 @@ app = typer.Typer(
     f"Every setting is an environment variable `{PREFIX}NAME`, a line of `llmvitals.toml`, or "
     "`--set NAME=VALUE`; `llmvitals config show` lists them.",
 )
-alerts = typer.Typer(
+alerts_group = typer.Typer(
     no_args_is_help=True,
     help="Rules and alerts: check, test and backtest rules; route, list, history and report of alerts; "
     "send-test.",
@@ -46,15 +45,14 @@ alerts = typer.Typer(
 run.add(app)
 data.add(app)
 admin.add(app)
-app.add_typer(alerts, name="alerts")
+app.add_typer(alerts_group, name="alerts")
 silence.add(app)
 verdicts.add(app)
 drift.add(app)
-rules.add(alerts)
-route.add(alerts)
-firing.add(alerts)
-history.add(alerts)
-slack.add(alerts)
+rules.add(alerts_group)
+route.add(alerts_group)
+alerts.add(alerts_group)
+slack.add(alerts_group)
 
 
 def _print_version(*, wanted: bool) -> None:

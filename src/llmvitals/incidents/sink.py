@@ -10,10 +10,9 @@ from msgspec.structs import replace
 
 from llmvitals.incidents.agenda import Agenda
 from llmvitals.incidents.group import gathered, grouped
-from llmvitals.incidents.intake import RETENTION, Intake
+from llmvitals.incidents.intake import RETENTION, Intake, point
 from llmvitals.incidents.late import Late
 from llmvitals.incidents.mutes import Mutes
-from llmvitals.incidents.points import point
 from llmvitals.incidents.senders import Senders
 from llmvitals.incidents.store import IncidentStore
 from llmvitals.incidents.user_actions import UserActions, message

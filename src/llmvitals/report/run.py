@@ -17,7 +17,7 @@ from llmvitals.errors import ConfigError
 from llmvitals.report import summary
 from llmvitals.report.advice import Advice, level_of, of_times
 from llmvitals.rules.engine import load_engine
-from llmvitals.store.alert_history import changes
+from llmvitals.store.query import changes
 from llmvitals.store.question import moment
 from llmvitals.window import SECOND, duration
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmvitals.report.advice import Level
     from llmvitals.report.summary import Noisy, PastAlert, RuleSummary
     from llmvitals.settings import Settings
-    from llmvitals.store.alert_history import Change
+    from llmvitals.store.query import Change
 
     Clock = Callable[[], float]
 

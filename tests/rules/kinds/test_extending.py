@@ -16,7 +16,7 @@ from frames import alerts
 from llmvitals.backtest.columns import screen_of
 from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.errors import RuleError
-from llmvitals.incidents.points import point
+from llmvitals.incidents.intake import point
 from llmvitals.notify.figure import figure
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Unit

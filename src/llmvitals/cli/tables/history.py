@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmvitals.report.advice import Level
     from llmvitals.report.run import Report
     from llmvitals.report.summary import RuleSummary, Spread
-    from llmvitals.store.alert_history import Change
+    from llmvitals.store.query import Change
 
 MOST: Final = 40
 """Episodes that differ that are listed; `--json` has all."""
