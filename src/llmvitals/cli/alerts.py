@@ -14,7 +14,7 @@ from rich.text import Text
 
 from llmvitals import settings as settings_
 from llmvitals.cli.rule_files import RulesOption
-from llmvitals.cli.silence import cases, drawn, read
+from llmvitals.cli.silence import cases, drawn, read_topic
 from llmvitals.cli.stored import name_store
 from llmvitals.console import console as terminal
 from llmvitals.metrics.words import FACETS
@@ -34,7 +34,7 @@ _FIELDS: Final = (
 
 def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
     """Show the alerts that fire now: since when, how severe, where they were sent, who looks after them."""
-    entries = list(asyncio.run(read(settings_.load(), Topic.INCIDENTS, decode)))
+    entries = list(asyncio.run(read_topic(settings_.load(), Topic.INCIDENTS, decode)))
     alerts = {case.alert.episode: case.alert for case in cases(entries)}
     rows = sorted(_firing_rows(entries), key=lambda row: (row["since"], row["incident"], row["episode"]))
     if not drawn(rows, "Nothing fires.", as_json=as_json):

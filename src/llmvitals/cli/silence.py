@@ -33,7 +33,7 @@ LONGEST: Final = 90 * DAY
 silence = typer.Typer(no_args_is_help=True, help="Mute alerts for a while: add, list, expire.")
 
 
-async def write(settings: Settings, act: UserAction) -> None:
+async def write_action(settings: Settings, act: UserAction) -> None:
     """Write records for the worker that owns the alerts. Raises BrokerDown or MissingTopic."""
     from llmvitals.runtime.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
     from llmvitals.runtime.kafka.producer import Producer  # noqa: PLC0415 - nor this
@@ -48,7 +48,7 @@ async def write(settings: Settings, act: UserAction) -> None:
         await outbox.stop()
 
 
-async def read(settings: Settings, topic: Topic, reader: Any) -> list[Any]:
+async def read_topic(settings: Settings, topic: Topic, reader: Any) -> list[Any]:
     """Return the values of a compacted topic, read by `reader`; report those that it can't read.
 
     Raises BrokerDown or MissingTopic.
@@ -182,13 +182,13 @@ def _matching(firing: int) -> str:
 
 async def _add(settings: Settings, made: Silence) -> int:
     """Write a silence; return the number of firing alerts that it covers."""
-    entries = await read(settings, Topic.INCIDENTS, entry)
-    await write(settings, made)
+    entries = await read_topic(settings, Topic.INCIDENTS, entry)
+    await write_action(settings, made)
     return sum(case.firing and all_match(made.matchers, case.alert.marks) for case in cases(entries))
 
 
 async def _silences(settings: Settings) -> list[Silence]:
-    return [act for act in await read(settings, Topic.SILENCES, decode) if isinstance(act, Silence)]
+    return [act for act in await read_topic(settings, Topic.SILENCES, decode) if isinstance(act, Silence)]
 
 
 async def _expire(settings: Settings, name: str) -> None:
@@ -197,7 +197,7 @@ async def _expire(settings: Settings, name: str) -> None:
         raise LlmvitalsError(f"there is no silence {name}: `llmvitals silence list` shows them")
     if found.ends <= (now := _now()):
         raise LlmvitalsError(f"silence {name} has ended already, at {moment(found.ends)}")
-    await write(settings, msgspec.structs.replace(found, ends=max(now, found.starts)))
+    await write_action(settings, msgspec.structs.replace(found, ends=max(now, found.starts)))
 
 
 def cases(entries: Iterable[Entry]) -> list[Case]:
