@@ -31,7 +31,7 @@ from llmvitals.testing import FakeSlack
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from llmvitals.testing.posted import Posted
+    from llmvitals.testing.workspace import Posted
 
 TRIES = 50
 SERIES = 10_000

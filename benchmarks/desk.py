@@ -18,7 +18,7 @@ from llmvitals.rate_limit import RateLimits
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.matcher import parsed
-from llmvitals.record.message_state import Place
+from llmvitals.record.notification import Place
 from llmvitals.record.user_action import Silence, encode
 from llmvitals.routing import Route, Routing
 from llmvitals.settings import Settings

@@ -11,9 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmvitals.csvtext import harmless, table
-from llmvitals.report.show import history_csv
-from llmvitals.store.alert_history import Change
-from llmvitals.store.query import Table, render
+from llmvitals.report.run import history_csv
+from llmvitals.store.query import Change, Table, render
 
 EVIL = [
     '=HYPERLINK("http://evil.example","x")', "+cmd|' /C calc'!A0", "-2+3+cmd", "@SUM(1+1)", "\t=1", "\r=1", "\n=1",

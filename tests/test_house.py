@@ -56,8 +56,8 @@ def test_no_file_is_over_300_lines():
     assert {place(path): size(path) for path in TREES if size(path) > 300} == {}
 
 
-def test_the_median_file_has_at_most_110_lines():
-    assert statistics.median(size(path) for path in TREES if path.name != "__init__.py") <= 110
+def test_the_median_file_has_at_most_130_lines():
+    assert statistics.median(size(path) for path in TREES if path.name != "__init__.py") <= 130
 
 
 def test_no_function_is_over_40_lines():

@@ -18,10 +18,9 @@ from backtests import HOUR, MINUTE, NOON, SECOND, comparable, evaluate, folder, 
 from commands import said
 from llmvitals.backtest import evaluator as trial
 from llmvitals.backtest import run
-from llmvitals.backtest.difference import changes
-from llmvitals.backtest.episodes import Episode, Span, episodes, records
+from llmvitals.backtest.episodes import Episode, Span, differences, episodes, records
 from llmvitals.backtest.run import Outcome
-from llmvitals.cli.tables.backtest import print_outcome
+from llmvitals.cli.tables.history import print_outcome
 from llmvitals.errors import ConfigError
 from llmvitals.publisher.file import publish_lines
 from llmvitals.record.alert import Alert
@@ -98,7 +97,7 @@ def test_two_folders_differ_where_their_limits_do(tmp_path: Path, calls: Path):
     lax = folder(tmp_path / "lax", FAILS.format(limit="50%"))
     more = FAILS.format(limit="70%").replace("Silent", "Other").replace("99%", "10%").replace("1000", "10")
     found = backtest(calls, lax, folder(tmp_path / "strict", more))
-    moved = {change.rule: change for change in changes(found.pairs)}
+    moved = {change.rule: change for change in differences(found.pairs)}
     assert set(moved) == {"Fails", "Other"}
     assert (moved["Fails"].moved, moved["Fails"].same) == (3, 0)
     assert (moved["Other"].only_theirs, moved["Other"].only_ours) == (3, 0)

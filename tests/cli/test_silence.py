@@ -38,9 +38,9 @@ class Topics:
 @pytest.fixture
 def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
     made = Topics()
-    monkeypatch.setattr(commands, "read", made.read)
-    monkeypatch.setattr("llmvitals.cli.firing.read", made.read)
-    monkeypatch.setattr(commands, "write", made.write)
+    monkeypatch.setattr(commands, "read_topic", made.read)
+    monkeypatch.setattr("llmvitals.cli.alerts.read_topic", made.read)
+    monkeypatch.setattr(commands, "write_action", made.write)
     return made
 
 

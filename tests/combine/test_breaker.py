@@ -22,7 +22,7 @@ from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
-from llmvitals.topics.incremental import alter_settings
+from llmvitals.topics.change import alter_settings
 from llmvitals.window import SECOND
 from waiting import deadline, until
 

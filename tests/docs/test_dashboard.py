@@ -16,7 +16,7 @@ from llmvitals.metrics.columns import BUDGET, CALLS, COUNTS, MEASURES, TEXTS, TO
 from llmvitals.record.point import Point
 from llmvitals.record.view import DEFAULT_VIEWS
 from llmvitals.rules.engine import load_engine
-from llmvitals.store.lines import line
+from llmvitals.store.points import line
 from llmvitals.window import MINUTE
 from panes import PANE, vitals
 

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from desks import DAY, MINUTE, SECOND, World, alert
 from llmvitals.notify.protocol import Answer, Do, Notifier
-from llmvitals.record.change import Reply
 from llmvitals.record.log import Logged, Message
 from llmvitals.record.matcher import parsed
-from llmvitals.record.message_state import MessageState, Place
+from llmvitals.record.notification import MessageState, Place, Reply
 from llmvitals.routing import Inhibition, Route, Routing
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from commands import end, said, start
 from frames import alerts
 from llmvitals.incidents.mutes import Mutes
 from llmvitals.incidents.store import IncidentStore
-from llmvitals.incidents.verdict_sender import VerdictSender
-from llmvitals.incidents.verdicts import judged
+from llmvitals.incidents.verdicts import VerdictSender, judged
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.incident import Case

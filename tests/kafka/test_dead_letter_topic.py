@@ -26,7 +26,7 @@ from llmvitals.runtime.kafka import dead_letters
 from llmvitals.runtime.kafka.dead_letters import DeadLetters
 from llmvitals.runtime.kafka.producer import NotSent
 from llmvitals.runtime.kafka.watchdog import Patience
-from llmvitals.topics.incremental import alter_settings
+from llmvitals.topics.change import alter_settings
 from stage_bench import HERE, Bench
 from waiting import deadline, eventually, until
 

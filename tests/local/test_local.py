@@ -19,14 +19,14 @@ from influxdb_client.rest import ApiException
 from llmvitals.errors import StartFailed, Unavailable
 from llmvitals.local import influx as influx_
 from llmvitals.local import kafka as kafka_
-from llmvitals.local.child import Child, free_ports
+from llmvitals.local.service import Child, free_ports
 from llmvitals.settings import Settings
 from waiting import until
 
 OWNER = """
 import os, sys
 from pathlib import Path
-from llmvitals.local.child import Child
+from llmvitals.local.service import Child
 scratch = Path(sys.argv[1])
 scratch.mkdir()
 print(Child(["sleep", "600"], scratch / "log", scratch=scratch).pid, flush=True)

@@ -17,7 +17,7 @@ from llmvitals.record.log import Topic
 from llmvitals.record.point import Point
 from llmvitals.record.view import DEFAULT_VIEWS
 from llmvitals.record.vitals import Vitals
-from llmvitals.rules.condition.statistic import Statistic
+from llmvitals.rules.condition.trailing import Statistic
 from llmvitals.rules.kinds.canary.spec import Canary
 from llmvitals.rules.kinds.change.spec import Change
 from llmvitals.rules.kinds.regression.spec import Regression

@@ -13,17 +13,15 @@ import pytest
 from desks import MINUTE, NOW, SECOND, World, alert
 from llmvitals.notify.protocol import Answer, Do, Notifier
 from llmvitals.notify.registry import NOTIFIERS
-from llmvitals.record.change import LevelChanged, Resolved
 from llmvitals.record.incident import Case, Incident
-from llmvitals.record.message_state import Place
+from llmvitals.record.notification import LevelChanged, Place, Resolved
 from llmvitals.record.user_action import Acknowledgement
 from llmvitals.testing import FakeSlack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from llmvitals.record.change import Change, Reply
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import Change, MessageState, Reply
     from llmvitals.record.user_action import UserAction
 
 

@@ -25,13 +25,13 @@ from llmvitals.notify.message import notice
 from llmvitals.notify.slack.actions import actions
 from llmvitals.notify.slack.approval import button
 from llmvitals.notify.slack.blocks import blocks, fallback
-from llmvitals.notify.slack.chart import chart
+from llmvitals.notify.slack.bot import chart
 from llmvitals.notify.slack.limits import problems
 from llmvitals.notify.slack.send_test import NOTE
 from llmvitals.notify.terminal import draw
 from llmvitals.record.alert import Alert, Heavy, Outlook, Unit
 from llmvitals.record.matcher import Matcher
-from llmvitals.record.message_state import MessageState, Muted
+from llmvitals.record.notification import MessageState, Muted
 from llmvitals.settings import Settings
 from llmvitals.wording import clean, escape, moment
 from slack_samples import CARDS, HOUR, MINUTE, NOON, TRACES, alert, calls, group, reply, thread, threshold

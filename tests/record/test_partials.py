@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmvitals.record.baseline_command import BaselineCommand, decode
-from llmvitals.record.frame import Entry, Frame, LateEntry
+from llmvitals.record.frame import BaselineCommand, Entry, Frame, LateEntry, decode
 
 FIRST_FRAME = bytes.fromhex(
     "9901a763616c6c732f3081a563616c6c73040102072ace009896809194a361707091a46368617406c40101"

@@ -13,14 +13,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console
 
-from llmvitals.cli.tables.alerts import print_history, print_report
+from llmvitals.cli.tables.history import print_history, print_report
 from llmvitals.errors import ConfigError, SinkError
-from llmvitals.incidents.points import State
-from llmvitals.incidents.points import point as changed
+from llmvitals.incidents.intake import State
+from llmvitals.incidents.intake import point as changed
 from llmvitals.record.alert import Alert, fingerprint
 from llmvitals.record.log import Logged
 from llmvitals.record.point import Point
-from llmvitals.report import run, show
+from llmvitals.report import run
 from llmvitals.report.run import Report, history, report
 from llmvitals.report.summary import RuleSummary, Spread
 from llmvitals.settings import Settings
@@ -233,7 +233,7 @@ async def test_the_page_and_its_json_say_the_same(settings: Settings):
         "12 × SlowAnswers",
     ):
         assert text in page
-    plain = json.loads(json.dumps(show.report_plain(found)))
+    plain = json.loads(json.dumps(run.report_plain(found)))
     assert plain["never_fired"] == ["Dear", "Provider"]
     assert plain["rules"][0]["acknowledge"] == {"count": 2, "median_s": 360.0, "p90_s": 540.0}
     assert plain["begin"] == "2026-05-14T20:26:40Z"
@@ -241,8 +241,8 @@ async def test_the_page_and_its_json_say_the_same(settings: Settings):
 
 async def test_history_as_json_csv_and_table(settings: Settings):
     found = await history(settings, "14d", clock=lambda: NOW)
-    rows = json.loads(show.history_json(found))
-    lines = list(csv.DictReader(io.StringIO(show.history_csv(found))))
+    rows = json.loads(run.history_json(found))
+    lines = list(csv.DictReader(io.StringIO(run.history_csv(found))))
     assert [row["episode"] for row in rows] == [line["episode"] for line in lines]
     assert json.loads(lines[0]["labels"]) == rows[0]["labels"] == SEARCH
     console = Console(file=io.StringIO(), width=130)

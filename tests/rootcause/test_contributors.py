@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmvitals.rootcause.history import FRESH, KEPT
+from llmvitals.rootcause.periods import FRESH, KEPT
 from llmvitals.rootcause.recent import KINDS, RecentContributors, fixed_kinds
 from llmvitals.sketch import top_k
 from panes import MINUTE, PANE, vitals

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmvitals.record.reading import Reading
 from llmvitals.record.vitals import Vitals
-from llmvitals.rootcause import history
+from llmvitals.rootcause import periods
 from llmvitals.rootcause.cause import Question, cause_of
 from llmvitals.rootcause.recent import RecentContributors
 from panes import MINUTE, PANE, rule_engine, vitals, walk
@@ -108,7 +108,7 @@ def test_an_alert_of_an_older_version_is_compared_with_what_is_known_before_it()
     assert before.end <= since
     assert now.total[2] / now.total[0] == 10_000
     RECENT.add(state, FIRST + 3 * HOUR, minute())
-    assert len(history.unpack(state["past"])) == 2 * len(history.SCALES) - 1
+    assert len(periods.unpack(state["past"])) == 2 * len(periods.SCALES) - 1
 
 
 def test_every_level_of_a_long_incident_is_told_by_what_it_was_before(tmp_path):

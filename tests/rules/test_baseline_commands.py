@@ -14,8 +14,7 @@ from frames import FIRST, PANE, frame, log
 from llmvitals.errors import ConfigError
 from llmvitals.merge import Merge, MergePlan
 from llmvitals.merge.plan import series_key
-from llmvitals.record.baseline_command import BaselineCommand, decode
-from llmvitals.record.frame import Entry, Frame
+from llmvitals.record.frame import BaselineCommand, Entry, Frame, decode
 from llmvitals.record.log import Logged, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import Vitals

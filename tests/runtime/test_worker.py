@@ -8,8 +8,8 @@ from llmvitals.errors import ConfigError
 from llmvitals.record.log import Topic
 from llmvitals.runtime.worker import refuse_partitions
 from llmvitals.settings import Settings
+from llmvitals.topics.declared import Present, difference
 from llmvitals.topics.declared import Topic as Declared
-from llmvitals.topics.difference import Present, difference
 
 
 @pytest.mark.parametrize("several", [Topic.ALERTS, Topic.VERDICTS])

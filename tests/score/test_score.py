@@ -439,7 +439,7 @@ def test_a_scorer_that_is_not_there_is_told_with_what_to_do(name: str, told: str
 
 
 def test_an_extra_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmvitals.score.registry.find_spec", lambda module: None)
+    monkeypatch.setattr("llmvitals.score.scorer_worker.find_spec", lambda module: None)
     with pytest.raises(ConfigError, match=r"pip install 'llmvitals\[profanity\]'"):
         find("profanity")
 

@@ -12,17 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from llmvitals.cli.tables.query import grid
+from llmvitals.cli.tables.data import grid
 from llmvitals.errors import ConfigError, SinkError
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings, ViewSetting
 from llmvitals.store.influx.flux import script
 from llmvitals.store.influx.flux import text as literal
-from llmvitals.store.lines import tag
+from llmvitals.store.points import tag
 from llmvitals.store.query import Table, query, render
 from llmvitals.store.question import STORED, Question, Request
-from llmvitals.store.registry import store_sink
-from llmvitals.store.several import SeveralStores
+from llmvitals.store.registry import SeveralStores, store_sink
 from store_points import HOUR, INJECTIONS, NOW, START, point, records
 
 Ask = Callable[..., Awaitable[Table]]

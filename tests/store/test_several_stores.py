@@ -12,8 +12,7 @@ from cluster import rows
 from fake_influx import FakeInflux
 from llmvitals.errors import SinkError
 from llmvitals.settings import Settings
-from llmvitals.store.registry import store_sink
-from llmvitals.store.several import SeveralStores
+from llmvitals.store.registry import SeveralStores, store_sink
 from store_points import point, records
 
 

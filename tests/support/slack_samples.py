@@ -9,9 +9,8 @@ from msgspec import structs
 
 from llmvitals.notify.slack.thread import drawn
 from llmvitals.record.alert import Alert, Heavy, Outlook
-from llmvitals.record.change import CallsRequested, Reply, changes
 from llmvitals.record.matcher import Matcher
-from llmvitals.record.message_state import MessageState, Muted
+from llmvitals.record.notification import CallsRequested, MessageState, Muted, Reply, changes
 from llmvitals.record.verdict import Gate
 
 SECOND = 1_000_000

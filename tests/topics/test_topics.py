@@ -15,12 +15,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 import commands
 from llmvitals import topics
 from llmvitals.errors import BrokerDown, ConfigError, LlmvitalsError
-from llmvitals.local.child import free_ports
+from llmvitals.local.service import free_ports
 from llmvitals.record.log import Topic as Ours
 from llmvitals.settings import Settings
-from llmvitals.topics.declared import shipped
-from llmvitals.topics.difference import difference
-from llmvitals.topics.incremental import alter_settings
+from llmvitals.topics.change import alter_settings
+from llmvitals.topics.declared import difference, shipped
 
 CALLS = """\
 meta:

@@ -10,13 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.record.vitals import Vitals
+from llmvitals.rules.condition.screening import Windows
+from llmvitals.rules.condition.trailing import bucket_length
 from llmvitals.sketch.counters import MAX, MAXIMA, SUM, SUMS
 from llmvitals.sketch.quantiles import NO_BINS
+from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
-    from llmvitals.backtest.block import Block
+    from llmvitals.backtest.reader import Block
     from llmvitals.combine.multi_valued import MultiValued
-    from llmvitals.rules.condition.required_data import RequiredData
+    from llmvitals.rules.condition.kind import RequiredData
+    from llmvitals.rules.condition.screening import Screen
+    from llmvitals.rules.rule import Rule
     from llmvitals.sketch.top_k import Contributors
 
 Ints = NDArray[np.int64]
@@ -201,3 +206,25 @@ def _reduced(how: np.ufunc, lines: Ints, starts: Ints) -> Ints:
         return np.empty((len(lines), 0), np.int64)
     reduced: Ints = how.reduceat(lines, starts, axis=1)
     return reduced
+
+
+def screen_of(rule: Rule) -> Screen | None:
+    """The rule's screen; None if the detector has to read every series.
+
+    A rule that fires on too few calls may fire for any series.
+    """
+    if rule.no_data not in ("ok", "keep") or rule.condition.required_data is None:
+        return None
+    return rule.condition.screen
+
+
+def first_panes(screen: Screen, columns: SeriesColumns, pane: int, since: int) -> Ints:
+    """For each entry the first pane in which the rule may fire: its own, or that in which it leaves.
+
+    FOREVER if it cannot fire. columns: all entries from the screen's window before the pane `since` on; panes
+    before `since` are not checked. pane: µs.
+    """
+    length = bucket_length(screen.window, pane)
+    windows = Windows.of(columns, length // pane, screen.window // length)
+    first = np.where(screen.may_fire(windows) & (windows.panes >= since), windows.panes, FOREVER)
+    return np.minimum(first[: len(columns)], first[len(columns) :])

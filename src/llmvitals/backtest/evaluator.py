@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from llmvitals.backtest.block import Block
+from llmvitals.backtest.columns import screen_of
 from llmvitals.backtest.episodes import Span
-from llmvitals.backtest.reader import Coder, Piece, Reader, together
-from llmvitals.backtest.screen import screen_of
-from llmvitals.backtest.stage_evaluator import StageEvaluator
+from llmvitals.backtest.reader import Block, Coder, Piece, Reader, together
 from llmvitals.backtest.view_evaluator import ViewEvaluator
 from llmvitals.pipeline import Pipeline
+from llmvitals.record.alert import Alert
+from llmvitals.record.log import Topic
 from llmvitals.record.view import View
+from llmvitals.rules.engine import RuleEngine
+from llmvitals.rules.rule import Rules
 from llmvitals.window import FOREVER, HOUR, MINUTE, NEVER, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from llmvitals.combine import CombinePlan
-    from llmvitals.record.alert import Alert
-    from llmvitals.record.log import Record
-    from llmvitals.rules.rule import Rule, Rules
+    from llmvitals.record.log import Message, Record
+    from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings
 
 COUNTERS: Final = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
@@ -37,6 +38,35 @@ SPARSE: Final = 8_192, 6 * HOUR
 """Calls, and the event time (µs) that they span, from which on a block is evaluated earlier.
 
 A series is awake or asleep for a whole block, so a block must not span too much time."""
+
+
+class StageEvaluator:
+    """settings: without views of their own. rules: some of `every`. sources: topic → its partitions.
+
+    It is slower than a ViewEvaluator, and evaluates every series and pane.
+    """
+
+    def __init__(
+        self, settings: Settings, every: Rules, rules: Sequence[Rule], sources: Mapping[str, int]
+    ) -> None:
+        self.alerts: list[Alert] = []
+        names = {rule.view for rule in rules}
+        # Early evaluation of open panes only serves pages; a backtest reads closed panes.
+        views = tuple(replace(view, stored=False, eager=False) for view in every.views if view.name in names)
+        by_view = {name: tuple(rule for rule in rules if rule.view == name) for name in names}
+        engine = RuleEngine(Rules(tuple(rules), views, by_view), duration(settings.pane), bare=True)
+        self._alone = Pipeline.of(settings, 1, [*sources], engine=engine).alone(sources)
+
+    def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        """Read calls of one partition, in the order of its log."""
+        self._keep(self._alone.feed(topic, partition, records))
+
+    def end(self, topic: str, partition: int) -> None:
+        """End a partition: no more calls come from it."""
+        self._keep(self._alone.end(topic, partition))
+
+    def _keep(self, messages: Iterable[Message]) -> None:
+        self.alerts += [Alert.decode(one.value or b"") for one in messages if one.topic is Topic.ALERTS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from llmvitals.combine.codes import Codes, plain, profile
 from llmvitals.combine.multi_valued import MultiValued, concatenate
 from llmvitals.combine.open_panes import OpenPanes
 from llmvitals.combine.pane import ON_TIME
+from llmvitals.combine.prepared import binned
 from llmvitals.combine.stage import Combine
+from llmvitals.sketch.counters import SUM
 from llmvitals.window import NEVER
 
 if TYPE_CHECKING:
@@ -124,3 +127,47 @@ class _CollectingPanes(OpenPanes):
 
 def _value(value: Any) -> str:
     return profile((value,))[0]
+
+
+@dataclass
+class Block:
+    """A piece of calls; what several rules read of it is computed once."""
+
+    piece: Piece
+    _bins: dict[tuple[str, ...], MultiValued] = field(default_factory=dict)
+
+    @property
+    def panes(self) -> Ints:
+        """The pane of each call."""
+        return self.piece.panes
+
+    @property
+    def quarters(self) -> Ints:
+        """The quarter of an hour of each late call's own time, else ON_TIME."""
+        return self.piece.quarters
+
+    @property
+    def vectors(self) -> Ints:
+        """What each call adds to counters.SUMS: a row for each sum."""
+        return self.piece.vectors
+
+    @property
+    def values(self) -> Ints:
+        """The code of each call in each dimension."""
+        return self.piece.values
+
+    @cached_property
+    def tools(self) -> MultiValued:
+        """The tools that calls ask for. Duplicates count no tools, as in combine."""
+        places, codes, values = self.piece.tools
+        if not len(places):
+            return self.piece.tools
+        asked = self.vectors[SUM["calls"], places] > 0
+        return MultiValued(places[asked], codes[asked], values[asked])
+
+    def binned(self, sketches: tuple[str, ...]) -> MultiValued:
+        """The bins of calls in these sketches."""
+        if sketches not in self._bins:
+            places, bins = binned(self.vectors, sketches)
+            self._bins[sketches] = MultiValued(places, bins, np.ones(len(places), np.int64))
+        return self._bins[sketches]

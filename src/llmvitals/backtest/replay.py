@@ -10,7 +10,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from llmvitals.alerting.replay import DEFAULT_CHANNEL, IncidentReplay
+from llmvitals.alerting import DEFAULT_CHANNEL, IncidentReplay
 from llmvitals.errors import ConfigError
 from llmvitals.metrics.columns import CALLS, COUNTS
 from llmvitals.pipeline import Pipeline
@@ -22,9 +22,9 @@ from llmvitals.window import SECOND, duration
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from llmvitals.alerting import Told
     from llmvitals.combine import Combine
     from llmvitals.merge import Merge
-    from llmvitals.notify.transcript import Told
     from llmvitals.settings import Settings
 
 SOURCE: Final = "replay"

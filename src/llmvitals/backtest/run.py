@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
+import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from llmvitals.backtest import call_file
-from llmvitals.backtest.difference import Pair, compared
-from llmvitals.backtest.episodes import Episode, Record, Span, episodes, records
+from llmvitals.backtest.episodes import Episode, Pair, Record, Span, compared, episodes, records
 from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.errors import ConfigError
+from llmvitals.record.log import Logged
 from llmvitals.window import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from llmvitals.backtest.evaluator import FolderEvaluator
     from llmvitals.settings import Settings
 
     OnProgress = Callable[[Evaluator, float | None], None]
 
+BATCH: Final = 4_096
+
 FILE: Final = "backtest"
+
+
+def batches(lines: Iterable[bytes]) -> Iterator[list[Logged]]:
+    """Records of the non-empty lines, with the present as append time."""
+    now = time.time_ns() // 1_000_000
+    filled = (line.rstrip(b"\n") for line in lines if line.strip())
+    numbered = (Logged(offset, now, line) for offset, line in enumerate(filled))
+    while batch := list(itertools.islice(numbered, BATCH)):
+        yield batch
+
+
+@contextmanager
+def opened(name: str) -> Iterator[tuple[BinaryIO, Callable[[], float | None]]]:
+    """Open a file of lines (`-`: standard input; `.gz`: gzip), with a function for the share that is read.
+
+    The share is 0 … 1, or None if it is unknown. Raises ConfigError if there is no such file.
+    """
+    if name == "-":
+        yield sys.stdin.buffer, lambda: None
+        return
+    path = Path(name)
+    if not path.is_file():
+        raise ConfigError(f"{name} is not a file: name a file, or - for standard input")
+    size = max(path.stat().st_size, 1)
+    with path.open("rb") as raw:
+        file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+        yield cast("BinaryIO", file), lambda: raw.tell() / size
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +88,8 @@ def of_file(settings: Settings, name: str, folders: Sequence[Path], progress: On
     is unknown. Raises ConfigError (RuleError for rules) that names the mistake.
     """
     evaluator, began = prepared(settings, folders, {FILE: 1}), time.perf_counter()
-    with call_file.opened(name) as (file, share):
-        for batch in call_file.batches(file):
+    with opened(name) as (file, share):
+        for batch in batches(file):
             evaluator.feed(FILE, 0, batch)
             progress(evaluator, share())
     evaluator.end(FILE, 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from llmvitals.backtest.difference import changes
+from llmvitals.backtest.episodes import differences
 from llmvitals.metrics.quantity import amount
 from llmvitals.window import SECOND
 
@@ -41,7 +41,7 @@ def plain(outcome: Outcome) -> dict[str, Any]:
     if len(found) > 1:
         answer["against"] = found[1]
         answer["difference"] = {
-            "rules": [msgspec.to_builtins(change) for change in changes(outcome.pairs)],
+            "rules": [msgspec.to_builtins(change) for change in differences(outcome.pairs)],
             "episodes": [
                 {
                     "ours": pair.ours and _plain(pair.ours),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from llmvitals.record.log import Record
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.condition.training import Baseline, Training
+    from llmvitals.rules.condition.detector import Baseline, Training
     from llmvitals.rules.engine import RuleEngine
     from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings

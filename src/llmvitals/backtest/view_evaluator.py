@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -10,32 +11,75 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from llmvitals.backtest.columns import SeriesColumns, empty
-from llmvitals.backtest.late_calls import LateCalls, beside, late_calls, on_time
-from llmvitals.backtest.screen import first_panes, screen_of
+from llmvitals.backtest.columns import SeriesColumns, empty, first_panes, screen_of
+from llmvitals.combine.pane import ON_TIME
 from llmvitals.record.alert import Alert
-from llmvitals.rules.condition.required_data import RequiredData
+from llmvitals.record.vitals import Vitals, merged
+from llmvitals.rules.condition.kind import RequiredData
 from llmvitals.rules.engine import RuleEngine, firing
 from llmvitals.rules.rule import Rules
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from llmvitals.backtest.block import Block
-    from llmvitals.backtest.reader import Coder
+    from llmvitals.backtest.reader import Block, Coder
     from llmvitals.record.view import View
-    from llmvitals.record.vitals import Vitals
     from llmvitals.rules.rule import Rule
 
     Ints = NDArray[np.int64]
+    Entries = Iterable[tuple[int, int, Vitals]]
     Panes = list[tuple[int, Vitals]]
+
+LateCalls = dict[tuple[int, int], dict[int, Vitals]]
+"""(row of a series, pane) → the calls that came late in it, by the quarter of an hour of their own time."""
 
 _WINDOW: Final = frozenset(("ring", "sum"))
 """The keys of the state of condition/trailing."""
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
+
+
+def on_time(block: Block, rows: Ints) -> Ints:
+    """The row of each call that was on time; -1 for others."""
+    return np.where(block.quarters == ON_TIME, rows, -1)
+
+
+def late_calls(block: Block, rows: Ints, needs: RequiredData, tools: Sequence[str]) -> LateCalls:
+    """Add up the late calls of a block; rows: the series of each call, below 0 for none."""
+    late = np.flatnonzero((block.quarters != ON_TIME) & (rows >= 0))
+    found: LateCalls = defaultdict(dict)
+    if len(late):
+        places, inverse = np.unique(np.stack((rows[late], block.quarters[late])), axis=1, return_inverse=True)
+        row_of_place = np.full(len(rows), -1)
+        row_of_place[late] = inverse.ravel()
+        for place, pane, vitals in SeriesColumns.of(block, row_of_place, needs).vitals(tools):
+            row, quarter = places[:, place].tolist()
+            found[row, pane][quarter] = vitals
+    return found
+
+
+def beside(entries: Entries, late: LateCalls, grain: int = 1) -> Entries:
+    """Entries (row, pane, vitals) with the late calls in them, in the same order.
+
+    grain: each `grain` aligned panes are one entry, in the last of them (see SeriesColumns.coarse).
+    """
+    if not late:
+        return entries
+    found = {(row, pane // grain): (pane, vitals) for row, pane, vitals in entries}
+    for (row, pane), by_quarter in late.items():
+        last, vitals = found.get((row, pane // grain), (pane, Vitals()))
+        together = replace(vitals, late=_joined(vitals.late, by_quarter))
+        found[row, pane // grain] = max(last, pane), together
+    return ((row, pane, vitals) for (row, _), (pane, vitals) in sorted(found.items(), key=itemgetter(0)))
+
+
+def _joined(one: Mapping[int, Vitals], other: Mapping[int, Vitals]) -> dict[int, Vitals]:
+    quarters = sorted({*one, *other})
+    return {
+        quarter: merged([part[quarter] for part in (one, other) if quarter in part]) for quarter in quarters
+    }
 
 
 class ViewEvaluator:

@@ -15,8 +15,6 @@ from llmvitals.cli import (
     alerts,
     data,
     drift,
-    firing,
-    history,
     route,
     rules,
     run,
@@ -39,18 +37,22 @@ app = typer.Typer(
     f"Every setting is an environment variable `{PREFIX}NAME`, a line of `llmvitals.toml`, or "
     "`--set NAME=VALUE`; `llmvitals config show` lists them.",
 )
+alerts_group = typer.Typer(
+    no_args_is_help=True,
+    help="Rules and alerts: check, test and backtest rules; route, list, history and report of alerts; "
+    "send-test.",
+)
 run.add(app)
 data.add(app)
 admin.add(app)
-alerts.add(app)
+app.add_typer(alerts_group, name="alerts")
 silence.add(app)
 verdicts.add(app)
 drift.add(app)
-rules.add(alerts.alerts)
-route.add(alerts.alerts)
-firing.add(alerts.alerts)
-history.add(alerts.alerts)
-slack.add(alerts.alerts)
+rules.add(alerts_group)
+route.add(alerts_group)
+alerts.add(alerts_group)
+slack.add(alerts_group)
 
 
 def _print_version(*, wanted: bool) -> None:

@@ -87,7 +87,7 @@ def replay(
     Events that can't be read are counted as dead letters by reason; the exit code is 0 nevertheless.
     """
     from llmvitals.backtest.replay import replay_lines  # noqa: PLC0415
-    from llmvitals.cli.tables.replay import print_messages, print_outcome  # noqa: PLC0415
+    from llmvitals.cli.tables.data import print_messages, print_outcome  # noqa: PLC0415
     from llmvitals.console import console as terminal  # noqa: PLC0415
 
     lines = chain.from_iterable(map(_records, events))
@@ -121,7 +121,7 @@ def query(
 
     `llmvitals query --metric cost --by team --window 1h --since 24h`
     """
-    from llmvitals.cli.tables.query import grid  # noqa: PLC0415
+    from llmvitals.cli.tables.data import grid  # noqa: PLC0415
     from llmvitals.store import query as ask  # noqa: PLC0415
     from llmvitals.store.question import Question  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ import typer
 
 from llmvitals import settings as settings_
 from llmvitals.cli.rule_files import RulesOption, chosen
-from llmvitals.cli.where import Where, pairs
+from llmvitals.cli.stored import Where, pairs
 from llmvitals.errors import near, suggestion
 from llmvitals.record.matcher import Matcher, all_match
 from llmvitals.routing import Route

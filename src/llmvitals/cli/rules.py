@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from llmvitals import settings as settings_
 from llmvitals.cli.rule_files import RulesOption, chosen, folder_of, is_test, read_rules
@@ -18,9 +20,13 @@ from llmvitals.rules.files import raise_all
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
 
     from llmvitals.rules.rule import Rule, Rules
+    from llmvitals.ruletest.rule_test import RuleTestFile
+    from llmvitals.ruletest.run import Outcome, Runner
 
 Paths = Annotated[
     list[Path] | None,
@@ -32,6 +38,45 @@ Folder = Annotated[
     Path | None, typer.Argument(metavar="[FOLDER|FILE]", help="The rules; default: the setting's folder.")
 ]
 DEFAULT: Final = "(default)"
+
+
+def run_suites(runner: Runner, suites: Sequence[RuleTestFile], console: Console, *, wanted: str = "") -> bool:
+    """Run the tests whose name contains `wanted`, and print each outcome. Returns whether all passed."""
+    began, ran, failed = time.monotonic(), 0, 0
+    for suite in suites:
+        cases = [case for case in suite.tests if wanted.lower() in case.name.lower()]
+        for case in cases:
+            with console.status(Text(f"{suite.path.name}: {case.name}")):
+                outcome = runner.run(suite, case)
+            ran, failed = ran + 1, failed + bool(outcome.failures)
+            _print_outcome(suite, outcome, console)
+    if wanted and not ran:
+        console.print(f"no test has {wanted!r} in its name", style="yellow")
+        return False
+    counts = f"{ran:,} tests, {ran - failed:,} passed, {failed:,} failed"
+    took = f" in {time.monotonic() - began:.1f} s"
+    console.print(Text.assemble((counts, "red" if failed else "green"), took))
+    return not failed
+
+
+def uncovered(suites: Iterable[RuleTestFile], rules: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the rules that no test expects to fire, and those that no test expects to stay quiet."""
+    cases = [case for suite in suites for case in suite.tests]
+    fire = {rule for case in cases for rule in case.fires}
+    quiet = {rule for case in cases for rule in case.quiet(rules)}
+    return [rule for rule in rules if rule not in fire], [rule for rule in rules if rule not in quiet]
+
+
+def _print_outcome(suite: RuleTestFile, outcome: Outcome, console: Console) -> None:
+    if not outcome.failures:
+        console.print(Text.assemble(("ok", "green"), f"    {suite.path.name}: {outcome.test.name}"))
+        return
+    where = f"{suite.path}:{outcome.test.line}"
+    console.print(Text.assemble(("FAIL", "red"), f"  {where}: {outcome.test.name}"))
+    for failure in outcome.failures:
+        console.print(f"      line {failure.line}: {failure.what}")
+        for sign, text in failure.lines:
+            console.print(f"        {sign} {text}", style="red" if sign == "-" else "green")
 
 
 def check(
@@ -110,8 +155,7 @@ def run_tests(
     Of a file of rules, the tests in NAME_test.yaml; of a file of tests, those in it. Prints the differences,
     and the rules that no test expects to fire. The exit code is 1 if a test fails, 2 if a file is wrong.
     """
-    from llmvitals.cli.outcomes import run_suites, uncovered  # noqa: PLC0415 - other commands don't need it
-    from llmvitals.rules.engine import load_engine  # noqa: PLC0415 - nor this
+    from llmvitals.rules.engine import load_engine  # noqa: PLC0415 - other commands don't need it
     from llmvitals.ruletest import Runner, load_tests  # noqa: PLC0415 - nor this
 
     settings = settings_.load()

@@ -6,32 +6,81 @@ import asyncio
 import getpass
 import secrets
 import time
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
 from rich.table import Table
 
 from llmvitals import settings as settings_
-from llmvitals.cli.compacted import drawn, read, write
 from llmvitals.console import console as terminal
 from llmvitals.errors import LlmvitalsError
 from llmvitals.record.incident import Case, Entry
 from llmvitals.record.incident import decode as entry
-from llmvitals.record.log import Topic
+from llmvitals.record.log import Message, Topic
 from llmvitals.record.matcher import Matcher, all_match, parsed
-from llmvitals.record.user_action import Silence, decode
+from llmvitals.record.user_action import Silence, UserAction, decode, encode
 from llmvitals.window import DAY, duration, duration_text
 from llmvitals.wording import clean, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from llmvitals.settings import Settings
 
 LONGEST: Final = 90 * DAY
 
 silence = typer.Typer(no_args_is_help=True, help="Mute alerts for a while: add, list, expire.")
+
+
+async def write_action(settings: Settings, act: UserAction) -> None:
+    """Write records for the worker that owns the alerts. Raises BrokerDown or MissingTopic."""
+    from llmvitals.runtime.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.runtime.kafka.producer import Producer  # noqa: PLC0415 - nor this
+
+    await find_topics(settings, [settings.topic(Topic.SILENCES)])
+    outbox = Producer(settings, "silence")
+    try:
+        async with asking(settings, 20):
+            await outbox.start()
+            await outbox.deliver([Message(Topic.SILENCES, act.key, encode(act))])
+    finally:
+        await outbox.stop()
+
+
+async def read_topic(settings: Settings, topic: Topic, reader: Any) -> list[Any]:
+    """Return the values of a compacted topic, read by `reader`; report those that it can't read.
+
+    Raises BrokerDown or MissingTopic.
+    """
+    from llmvitals.runtime.kafka.connect import asking, find_topics  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.runtime.kafka.tail import Tail  # noqa: PLC0415 - nor this
+
+    name = settings.topic(topic)
+    await find_topics(settings, [name])
+    tail, found = Tail(settings, "look"), []
+    try:
+        async with asking(settings, 60):
+            await tail.start()
+            records = await tail.whole(name)
+    finally:
+        await tail.stop()
+    for record in records:
+        try:
+            found.append(reader(record.value))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            typer.echo(f"{name}: offset {record.offset} can't be read", err=True)
+    return found
+
+
+def drawn(rows: Sequence[Any], nothing: str, *, as_json: bool) -> bool:
+    """Print the rows as JSON, or that there are none; return whether a table is still to be drawn."""
+    if as_json:
+        for row in rows:
+            typer.echo(msgspec.json.encode(row))
+    elif not rows:
+        typer.echo(nothing)
+    return bool(rows) and not as_json
 
 
 @silence.command("add")
@@ -133,13 +182,13 @@ def _matching(firing: int) -> str:
 
 async def _add(settings: Settings, made: Silence) -> int:
     """Write a silence; return the number of firing alerts that it covers."""
-    entries = await read(settings, Topic.INCIDENTS, entry)
-    await write(settings, made)
+    entries = await read_topic(settings, Topic.INCIDENTS, entry)
+    await write_action(settings, made)
     return sum(case.firing and all_match(made.matchers, case.alert.marks) for case in cases(entries))
 
 
 async def _silences(settings: Settings) -> list[Silence]:
-    return [act for act in await read(settings, Topic.SILENCES, decode) if isinstance(act, Silence)]
+    return [act for act in await read_topic(settings, Topic.SILENCES, decode) if isinstance(act, Silence)]
 
 
 async def _expire(settings: Settings, name: str) -> None:
@@ -148,7 +197,7 @@ async def _expire(settings: Settings, name: str) -> None:
         raise LlmvitalsError(f"there is no silence {name}: `llmvitals silence list` shows them")
     if found.ends <= (now := _now()):
         raise LlmvitalsError(f"silence {name} has ended already, at {moment(found.ends)}")
-    await write(settings, msgspec.structs.replace(found, ends=max(now, found.starts)))
+    await write_action(settings, msgspec.structs.replace(found, ends=max(now, found.starts)))
 
 
 def cases(entries: Iterable[Entry]) -> list[Case]:

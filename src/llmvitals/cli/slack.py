@@ -77,7 +77,7 @@ def send_test(
 
 def _print_dry(alert: Alert, way: Iterable[str]) -> None:
     from llmvitals.notify.terminal import text  # noqa: PLC0415 - other commands don't need it
-    from llmvitals.record.message_state import MessageState  # noqa: PLC0415 - nor this
+    from llmvitals.record.notification import MessageState  # noqa: PLC0415 - nor this
 
     for line in (*way, "Nothing was sent. It would say:", "", text(MessageState.alone(alert))):
         typer.echo(line)

@@ -1,19 +1,32 @@
-"""Reads from the store for several commands."""
+"""What several commands share: the NAME=VALUE arguments that choose series, and reading from the store."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmvitals import settings as settings_
-from llmvitals.cli.where import pairs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from llmvitals.report.drift import Found
     from llmvitals.settings import Settings
+
+Where = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME=VALUE…", help="The series, such as app=chat")
+]
+
+
+def pairs(texts: Iterable[str] | None) -> dict[str, str]:
+    """Return name → value. Raises typer.BadParameter."""
+    found = [text.partition("=") for text in texts or ()]
+    if wrong := ["".join(parts) for parts in found if not parts[0] or not parts[1]]:
+        raise typer.BadParameter(f"{wrong[0]!r}: write NAME=VALUE, such as app=chat", param_hint="NAME=VALUE")
+    return {name: value for name, _, value in found}
 
 
 def name_store(settings: Settings) -> None:

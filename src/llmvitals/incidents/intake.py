@@ -2,31 +2,70 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 import structlog
 
 from llmvitals.incidents.group import grouped
-from llmvitals.incidents.points import point
+from llmvitals.metrics.columns import ALERTS
 from llmvitals.record.alert import Alert
 from llmvitals.record.incident import Case, Incident, Sent
-from llmvitals.window import DAY
+from llmvitals.record.log import Message, Topic
+from llmvitals.record.point import Point
+from llmvitals.window import DAY, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmvitals.incidents.points import State
     from llmvitals.incidents.store import IncidentStore
     from llmvitals.meters import Meters
-    from llmvitals.record.log import Message, Record
+    from llmvitals.record.log import Record
     from llmvitals.routing import Routing
+
+State = Literal["firing", "level", "update", "resolved", "acknowledged", "silenced"]
 
 log: Final = structlog.get_logger(__name__)
 
 RETENTION: Final = DAY
 """After a day what is over may be forgotten; see also Intake._fresh."""
+
+
+def point(alert: Alert, state: State, *, at: int | None = None, by: str = "") -> Message:
+    """The point for an alert that came into a state at `at` (µs; its own newest change when None).
+
+    The same change gives the same point in every replay, so it may be written again. by: who did it.
+    """
+    when = alert.at if at is None else at
+    found = Point(
+        measurement=ALERTS,
+        start=when,
+        tags={
+            "rule": alert.rule,
+            "kind": alert.kind,
+            "severity": alert.severity,
+            "state": state,
+            "fingerprint": alert.fingerprint,
+            **({"facet": alert.facet} if alert.facet else {}),
+        },
+        counts={"changes": int(state != "update")},
+        measures={
+            "value": alert.value,
+            "limit": alert.limit,
+            "seconds": max(when - alert.since, 0) / SECOND,
+            "peak": alert.worst,
+        },
+        texts={
+            "episode": alert.episode,
+            "level": alert.level,
+            "by": by,
+            "unit": alert.unit,
+            "labels": json.dumps(alert.labels, ensure_ascii=False, sort_keys=True),
+        },
+    )
+    return Message(Topic.VITALS, alert.fingerprint.encode(), found.encode())
 
 
 @dataclass(frozen=True, slots=True)

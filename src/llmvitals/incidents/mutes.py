@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from llmvitals.record.message_state import Muted
+from llmvitals.record.notification import Muted
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:

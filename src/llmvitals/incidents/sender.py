@@ -1,30 +1,31 @@
-"""What is due goes out by one notifier, channel by channel, and is remembered."""
+"""What is due goes out by one notifier, channel by channel, and is remembered.
+
+How it goes out is a Delivery; notify has one, which is handed in by whoever puts the sink together.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.structs import replace
 
 from llmvitals.errors import SinkError
-from llmvitals.incidents.next_step import Step, step
+from llmvitals.incidents.view import Step, step
 from llmvitals.rate_limit import Busy
-from llmvitals.record.message_state import Place
-from llmvitals.record.notification import Notification
+from llmvitals.record.notification import Notification, Place
 from llmvitals.window import FOREVER, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Protocol
+    from collections.abc import Iterable, Sequence
 
-    from llmvitals.incidents.protocol import Delivery
     from llmvitals.incidents.store import IncidentStore
     from llmvitals.incidents.view import IncidentView
     from llmvitals.meters import Meters
     from llmvitals.rate_limit import RateLimits
     from llmvitals.record.incident import Incident
+    from llmvitals.record.user_action import UserAction
     from llmvitals.routing import Route
 
     class Look(Protocol):
@@ -42,6 +43,49 @@ _WAIT: Final = 0.5
 _LONGEST: Final = 30.0
 _CHECK: Final = 1.0
 _LONGEST_CHECK: Final = 60.0
+
+
+class Delivery(Protocol):
+    """Brings notifications to people by one notifier; retries and rate limits are its own affair.
+
+    name: of the notifier, the same after every restart: what it has said is remembered under it.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    async def open(self) -> None:
+        """Make the connection's things; called once, in the loop that is used."""
+
+    async def close(self) -> None:
+        """Give everything back."""
+
+    async def check(self) -> None:
+        """Ask whether the notifier is there and knows us. Raises SinkError (retry)."""
+
+    async def deliver(self, notification: Notification) -> Place | None:
+        """Say it; the message's place, or None: it is refused for good.
+
+        Raises SinkError (retry, retry_after in seconds) when it can't be said now.
+        """
+
+    async def look(self, notification: Notification) -> Place | None:
+        """Look for a message that was posted without our knowing. Raises as `deliver` does."""
+
+    def doubts(self, incident: str) -> bool:
+        """Whether something about an incident may have been said although no answer came."""
+
+    def troubles(self) -> Sequence[str]:
+        """Why it can't deliver or listen at present, and what to do."""
+
+    async def listen(self) -> None:
+        """Begin to hear what people do; again after `rest`."""
+
+    async def rest(self) -> None:
+        """Hear nothing more; what was heard can still be taken."""
+
+    def actions(self) -> Sequence[UserAction]:
+        """Return what people did since the last call, oldest first."""
 
 
 @dataclass(slots=True)

@@ -10,8 +10,7 @@ from llmvitals.incidents.sender import Sender
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from llmvitals.incidents.protocol import Delivery
-    from llmvitals.incidents.sender import Look
+    from llmvitals.incidents.sender import Delivery, Look
     from llmvitals.incidents.store import IncidentStore
     from llmvitals.meters import Meters
     from llmvitals.rate_limit import RateLimits

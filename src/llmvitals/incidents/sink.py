@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from llmvitals.incidents.agenda import Agenda
-from llmvitals.incidents.digest import gathered
-from llmvitals.incidents.group import grouped
-from llmvitals.incidents.intake import RETENTION, Intake
+from llmvitals.incidents.group import gathered, grouped
+from llmvitals.incidents.intake import RETENTION, Intake, point
 from llmvitals.incidents.late import Late
 from llmvitals.incidents.mutes import Mutes
-from llmvitals.incidents.points import point
 from llmvitals.incidents.senders import Senders
 from llmvitals.incidents.store import IncidentStore
 from llmvitals.incidents.user_actions import UserActions, message
-from llmvitals.incidents.verdict_sender import VerdictSender
+from llmvitals.incidents.verdicts import VerdictSender
 from llmvitals.incidents.view import IncidentView
 from llmvitals.meters import Unmetered
 from llmvitals.record.matcher import Matcher
@@ -29,12 +27,12 @@ from llmvitals.window import MINUTE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmvitals.incidents.protocol import Delivery
+    from llmvitals.incidents.sender import Delivery
     from llmvitals.meters import Meters
     from llmvitals.rate_limit import RateLimits
     from llmvitals.record.incident import Case, Incident
     from llmvitals.record.log import Message, Record
-    from llmvitals.record.message_state import Muted
+    from llmvitals.record.notification import Muted
 
 _MOST: Final = 2_000
 """The most incidents that are looked at in one tick."""

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from llmvitals.incidents.points import point
+from llmvitals.incidents.intake import point
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.user_action import Acknowledgement, Question, Silence, UserAction, decode, encode
 from llmvitals.window import DAY, SECOND

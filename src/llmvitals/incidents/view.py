@@ -1,4 +1,4 @@
-"""An incident as a notifier is to show it: which alerts are muted, its message state, and what is news."""
+"""An incident as a notifier is to show it, what is news, and what it has to do about it now. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import hashlib
 import heapq
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from llmvitals.record.change import CallsRequested, Reply, changes
-from llmvitals.record.message_state import MOST, MessageState, Muted
+from llmvitals.record.notification import MOST, CallsRequested, MessageState, Muted, Reply, changes
+from llmvitals.window import FOREVER, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from llmvitals.record.alert import Alert
     from llmvitals.record.incident import Case, Heard, Incident, Sent
     from llmvitals.record.matcher import Matcher
+    from llmvitals.routing import Route
 
 _URGENCY: Final = {"critical": 0, "page": 0, "error": 1, "warning": 2, "info": 4}
 _MUTED: Final = (Muted("muted"),)
+
+REFRESH: Final = 30 * SECOND
+"""The least time between two edits that only show other values."""
 
 
 @dataclass(frozen=True)
@@ -186,3 +190,72 @@ def _hashed(state: object) -> str:
 
 def _heard(alert: Alert) -> Heard:
     return alert.status, alert.level, alert.verdict
+
+
+class Step(NamedTuple):
+    """What to do.
+
+    post: post the message. edit: edit it, since it shows an old state. moved: only values
+    have changed. news: say in its thread what changed about its alerts; answer: what people did. again:
+    repeat that it still fires. due: when to look again (µs).
+    """
+
+    post: bool = False
+    edit: bool = False
+    moved: bool = False
+    news: bool = False
+    answer: bool = False
+    again: bool = False
+    due: int = FOREVER
+
+    @property
+    def sends(self) -> bool:
+        """Whether there is anything to send."""
+        return self.post or self.edit or self.news or self.answer
+
+
+def step(view: IncidentView, route: Route, now: int) -> Step:
+    """Return the next step for an incident.
+
+    Edits notify nobody and are made at once; so are answers, a higher level, and news after a mute. Other
+    news wait until the last is `interval` old, so what comes and goes in between is never sent.
+    """
+    return _further(view, route, now) if view.sent.posted else _first(view, route, now)
+
+
+def _first(view: IncidentView, route: Route, now: int) -> Step:
+    refused = view.sent.shown == view.digest
+    if not view.firing or view.unheard or refused:
+        return Step()
+    begin = view.incident.born + route.wait
+    return Step(due=begin) if begin > now else Step(post=True)
+
+
+def _further(view: IncidentView, route: Route, now: int) -> Step:
+    incident, sent, fires, quiet = view.incident, view.sent, bool(view.firing), bool(view.unheard)
+    news = sent.hushed and fires and not quiet
+    times = []
+    if view.news and not news and not quiet:
+        begin = sent.spoke if view.risen else sent.spoke + route.interval
+        news = begin <= now
+        times += [] if news else [begin]
+    again = False
+    if fires and not quiet and incident.acknowledged is None:
+        repeat = max(sent.spoke, sent.again) + route.repeat
+        again = repeat <= now and not news
+        times.append(repeat if repeat > now else now + route.repeat)
+    acknowledged = incident.acknowledged is not None and "ack" not in sent.said and fires
+    asked = incident.asked and "calls" not in sent.said
+    edit, answer = again or view.digest != sent.shown, acknowledged or asked
+    moved = edit and view.standing == sent.standing and not (again or answer)
+    if moved and now < sent.edited + REFRESH:
+        edit = moved = False
+        times.append(sent.edited + REFRESH)
+    return Step(
+        edit=edit,
+        moved=moved,
+        news=news,
+        answer=answer,
+        again=again,
+        due=min(times, default=FOREVER),
+    )

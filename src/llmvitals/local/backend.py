@@ -18,7 +18,7 @@ from llmvitals.alerting import incident_sink
 from llmvitals.backtest.replay import Replay
 from llmvitals.environment import PREFIX
 from llmvitals.errors import LlmvitalsError
-from llmvitals.local.child import Child, free_ports
+from llmvitals.local.service import Child, free_ports
 from llmvitals.pipeline import routing
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic

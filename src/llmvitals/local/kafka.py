@@ -11,8 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.errors import StartFailed, Unavailable
-from llmvitals.local.child import LOCALHOST, free_ports
-from llmvitals.local.service import Service
+from llmvitals.local.service import LOCALHOST, Service, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable

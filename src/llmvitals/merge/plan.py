@@ -27,7 +27,7 @@ class Rules(Protocol):
         """Whether any rule reads this view."""
 
     def adopt(self, view: str, state: dict[str, Any], rule: str, memory: bytes | None) -> bool:
-        """Replace a rule's memory of a series (see record.baseline_command); whether it was possible."""
+        """Replace a rule's memory of a series (see record.frame); whether it was possible."""
 
     def due(self, state: dict[str, Any]) -> int:
         """The floor at which a series has to be evaluated even if no pane of it closes; FOREVER: none."""

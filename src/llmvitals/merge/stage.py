@@ -17,9 +17,8 @@ from llmvitals.merge.closer import STRETCH, BucketWork, Floor, PaneCloser, Part
 from llmvitals.merge.entries import PlacedEntry, by_bucket
 from llmvitals.merge.plan import MergePlan, series_key
 from llmvitals.merge.roster import Roster
-from llmvitals.record.baseline_command import BaselineCommand, decode
 from llmvitals.record.chunk import MANIFEST
-from llmvitals.record.frame import Frame
+from llmvitals.record.frame import BaselineCommand, Frame, decode
 from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.record.watermark import Watermark
 from llmvitals.stage import Stage

@@ -11,7 +11,7 @@ import structlog
 from llmvitals.errors import SinkError
 from llmvitals.notify.protocol import Answer, Do
 from llmvitals.rate_limit import Pauses, RateLimiter
-from llmvitals.record.message_state import Place
+from llmvitals.record.notification import Place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -15,7 +15,7 @@ from llmvitals.wording import clean
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmvitals.notify.clock import Timed
+    from llmvitals.notify.figure import Timed
     from llmvitals.record.alert import Alert
 
 

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmvitals.metrics.quantity import amount, percent, span
 from llmvitals.metrics.words import FACETS
-from llmvitals.notify.clock import timed
-from llmvitals.notify.figure import bound, figure, noted, spent, value, worst
+from llmvitals.notify.figure import bound, figure, noted, spent, timed, value, worst
 from llmvitals.record.alert import Outlook
-from llmvitals.record.message_state import MOST
+from llmvitals.record.notification import MOST
 from llmvitals.record.view import UNKNOWN
 from llmvitals.wording import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from llmvitals.notify.clock import Sentence, Timed
+    from llmvitals.notify.figure import Sentence, Timed
     from llmvitals.record.alert import Alert
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
 
 NAMES: Final = 3
 """The most labels that a line shows."""

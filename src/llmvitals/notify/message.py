@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from llmvitals.metrics.quantity import amount, span
-from llmvitals.notify.clock import timed
-from llmvitals.notify.figure import closed, metric, trend
+from llmvitals.notify.figure import closed, metric, timed, trend
 from llmvitals.notify.headline import detail, headline, untold
-from llmvitals.notify.links import dashboard, link, linked
 from llmvitals.notify.listing import AlertLines, common, listed
 from llmvitals.notify.title import authored, one_series, title
-from llmvitals.record.message_state import MOST
+from llmvitals.record.notification import MOST
 from llmvitals.record.view import UNKNOWN
-from llmvitals.window import MINUTE
-from llmvitals.wording import SEVERITIES, clean
+from llmvitals.window import HOUR, MINUTE
+from llmvitals.wording import SEVERITIES, clean, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from llmvitals.notify.clock import Sentence, Timed
+    from llmvitals.notify.figure import Sentence, Timed
     from llmvitals.record.alert import Alert, Heavy
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
+
+BEFORE: Final = HOUR
+"""How much of the time before an incident its dashboard shows, µs."""
+AFTER: Final = 15 * MINUTE
+"""The same for the time after its end, or after its newest alert."""
+_URL: Final = 1_000
+_TRACE_URL: Final = 350
+_LINK: Final = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
+_PLACE: Final = re.compile(r"\{([^{}]*)\}")
 
 HEAVIEST: Final = "{who}{of}, last 20 min"
 """They are those of the last 10 to 20 minutes, however long the alert's own window is."""
@@ -35,6 +44,35 @@ _ERROR: Final = "error"
 _ERROR_NAME: Final = 140
 """As long as Slack shows it: the app comes last."""
 _STEERS: Final = {"block": "⛔ Calls are blocked", "warn": "⚠️ Callers are warned"}
+
+
+def linked(trace: str, trace_url: str) -> tuple[str, str]:
+    """Return a trace's id, and its link ("" where none is set)."""
+    shown = clean(trace, 80) or UNKNOWN
+    url = trace_url.replace("{trace_id}", quote(shown, safe="")) if trace_url else ""
+    return shown, link(url, _TRACE_URL)
+
+
+def dashboard(state: MessageState, labels: Mapping[str, str], template: str) -> str:
+    """Return the web page with the metrics of an incident; "" without a template, see the setting.
+
+    labels: what all its alerts share; a label that they don't is empty.
+    """
+    if not template:
+        return ""
+    end = max((alert.at for alert in state.alerts), default=state.since)
+    end = max(state.until or end, state.since)
+    rule = state.chief.rule if state.number_of_rules == 1 else ""
+    times = {"from": (state.since - BEFORE) // 1_000, "to": (end + AFTER) // 1_000}
+    known = {**labels, "rule": rule, **{name: str(max(time, 0)) for name, time in times.items()}}
+    return link(_PLACE.sub(lambda name: quote(clean(known.get(name[1], ""), 80), safe=""), template))
+
+
+def link(url: str, most: int = _URL) -> str:
+    """Return a web address without characters that Slack or a terminal would read; "" for what is none."""
+    # Percent-encoding what Slack or a terminal would read: < > | ` " and all that is not ASCII.
+    inert = quote(clean(url, _URL), safe=":/?#[]@!$&'()*+,;=%~-._")
+    return inert if len(escape(inert, 10_000)) <= most and _LINK.match(inert) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from llmvitals.record.message_state import Place
+from llmvitals.record.notification import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmvitals.record.change import Reply
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState, Reply
     from llmvitals.record.user_action import UserAction
 
 

@@ -18,10 +18,10 @@ from llmvitals.wording import moment
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from llmvitals.notify.clock import Sentence, Timed
+    from llmvitals.notify.figure import Sentence, Timed
     from llmvitals.notify.listing import AlertLine
     from llmvitals.notify.message import Notice
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
 
 _BAR: Final = Box("▌   \n" * 8)
 COLOURS: Final = {

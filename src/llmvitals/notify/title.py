@@ -13,7 +13,7 @@ from llmvitals.wording import clean
 
 if TYPE_CHECKING:
     from llmvitals.record.alert import Alert
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
 
 _LONGEST: Final = 140
 _SINCE: Final = re.compile(r" since [^;]*")

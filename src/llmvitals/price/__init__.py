@@ -12,8 +12,17 @@ from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_sn
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
 from llmvitals.price.custom import CustomPrices, read
-from llmvitals.price.providers import ALIASES, CONTEXTS, canonical
-from llmvitals.price.rates import Cost, Rate, Reason, by_time, unknown_tier, unpriced
+from llmvitals.price.rates import (
+    ALIASES,
+    CONTEXTS,
+    Cost,
+    Rate,
+    Reason,
+    by_time,
+    canonical,
+    unknown_tier,
+    unpriced,
+)
 from llmvitals.record.call import MODEL_OPERATIONS, Call
 
 __all__ = ["Cost", "Prices", "Reason", "nano"]

@@ -33,8 +33,7 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, PriceVariant, Tier, TieredPrices
 
 from llmvitals.errors import ConfigError
-from llmvitals.price.providers import CONTEXTS, canonical
-from llmvitals.price.rates import PRICE_KEYS
+from llmvitals.price.rates import CONTEXTS, PRICE_KEYS, canonical
 
 _TIERS: Final = ("batch", "flex", "priority", "fast")
 _WHOLES: Final = {key: f"{side}_mtok" for side, keys in {

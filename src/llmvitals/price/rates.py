@@ -1,18 +1,23 @@
-"""Compiles a price list to a function of a call that computes in integers."""
+"""Compiles a price list to a function of a call that computes in integers.
+
+Maps names of providers and service tiers to those of genai-prices.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
 from typing import Final, NamedTuple
 
+from genai_prices.data_snapshot import find_provider_by_id
 from genai_prices.types import (
     ModelInfo,
     ModelPrice,
+    Provider,
     StartDateConstraint,
     TieredPrices,
     TimeOfDateConstraint,
@@ -21,6 +26,32 @@ from genai_prices.types import (
 from llmvitals.record.call import Call, ended
 from llmvitals.window import DAY
 
+ALIASES: Final = {
+    "gcp.gen_ai": "google",
+    "azure.ai.inference": "azure",
+    "azure.ai.openai": "azure",
+    "az.ai.openai": "azure",
+    "azure_ai": "azure",
+    "x_ai": "x-ai",
+    "fireworks_ai": "fireworks",
+    "ibm.watsonx.ai": "watsonx",
+    "models": "google",
+}
+"""Names of providers that genai-prices does not know, or takes for another provider. models: Google's API
+calls a model `models/gemini-2.5-flash`."""
+
+CONTEXTS: Final[Mapping[str | None, dict[str, str]]] = {
+    None: {},
+    "default": {},
+    "standard": {},
+    "batch": {"processing": "batch"},
+    "flex": {"service_tier": "flex"},
+    "priority": {"service_tier": "priority"},
+    "fast": {"service_tier": "fast"},
+    "other": {"service_tier": "other"},
+}
+"""A call's service tier → genai-prices' price context; {} has the plain price. "other" has none anywhere."""
+
 PRICE_KEYS: Final = (
     "input_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok", "input_audio_mtok",
     "output_mtok", "output_reasoning_mtok", "output_audio_mtok", "requests_kcount",
@@ -28,6 +59,14 @@ PRICE_KEYS: Final = (
 """The supported prices: dollars for a million tokens, or for a thousand requests."""
 
 _ENOUGH: Final = ("input_mtok", "output_mtok", "requests_kcount")
+
+
+def canonical(name: str, providers: list[Provider]) -> str:
+    """The canonical name of a provider: that of genai-prices if it knows it, else the name in lower case."""
+    name = name.lower().strip()
+    name = ALIASES.get(name, name)
+    known = find_provider_by_id(providers, name)
+    return known.id if known else name
 
 
 class Reason(IntEnum):

@@ -1,4 +1,10 @@
-"""A frame: the sums of one source partition for one shard, as they lie on `llm.partials.v1`."""
+"""The records on `llm.partials.v1`: frames with the sums of calls, and between them commands to the rules.
+
+All are msgpack arrays whose first element is a tag: 1 is a `Frame`, 2 a `BaselineCommand`. Frames have had
+their tag since the first version, so frames of every version can be read. A version that does not know a tag
+refuses the record with a ValidationError and never takes it for something else; a new kind of record gets
+the next tag.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,7 @@ from zlib import crc32
 import msgspec
 
 TAG: Final = 1
-"""Tells a frame from other records; see `baseline_command`."""
+"""Tells a frame from other records."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -67,5 +73,38 @@ def shard_of(view: str, series: tuple[str, ...], shards: int) -> int:
     return crc32("\0".join((view, *series)).encode()) % shards
 
 
+class BaselineCommand(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Replaces what a rule compares a series with.
+
+    merge carries it out at its place in the log, so that its state stays a function of the log alone.
+
+    view: the view of the series. series: values of the view's dimensions, without its arm. rule: the name of
+    a rule that reads the view. memory: the new baseline, in the form of the rule's kind; None: the rule
+    learns anew. at: when the command was given, µs since 1970. by: who gave it.
+    """
+
+    view: str
+    series: tuple[str, ...]
+    rule: str
+    memory: bytes | None
+    at: int
+    by: str = ""
+
+    def encode(self) -> bytes:
+        """Return it as msgpack."""
+        return _encoder.encode(self)
+
+
+def decode(data: bytes) -> Frame | BaselineCommand:
+    """Decode a record of `llm.partials.v1` by its tag.
+
+    Raises msgspec.ValidationError for another tag or other fields, msgspec.DecodeError for other bytes.
+    """
+    return _record_decoder.decode(data)
+
+
 _encoder = msgspec.msgpack.Encoder(order="sorted")
 _decoder = msgspec.msgpack.Decoder(Frame)
+_record_decoder: msgspec.msgpack.Decoder[Frame | BaselineCommand] = msgspec.msgpack.Decoder(
+    Frame | BaselineCommand
+)

@@ -1,5 +1,5 @@
 """What alerts and statistics have done, read from the store.
 
-`run` reads past alerts and makes the report of `summary`, `advice` and `levels`; `drift` and `canary` read
-statistics. `show` makes plain data of them; tables for the terminal are in `cli/tables`.
+`run` reads past alerts and makes the report of `summary` and `advice`; `drift` and `canary` read
+statistics. Tables for the terminal are in `cli/tables`.
 """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from zoneinfo import ZoneInfo
 
-    from llmvitals.store.alert_history import Change
+    from llmvitals.store.query import Change
 
 EVENING: Final = 22
 MORNING: Final = 7

@@ -1,4 +1,8 @@
-"""The two periods that a root cause compares: now, and the time before the alert."""
+"""The recent hours of a series in ever coarser periods, and the two that a root cause compares.
+
+The periods are small enough to be kept for many series. A root cause compares now with the time before the
+alert.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,30 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from llmvitals.rootcause import history as past
+import msgspec
+
 from llmvitals.rootcause.change import Period
 from llmvitals.sketch import top_k
-from llmvitals.window import DAY, HOUR
+from llmvitals.window import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+SCALES: Final = (2 * MINUTE, 10 * MINUTE, HOUR, DAY)
+"""The lengths of the periods, µs; each divides the next."""
+RECENT_SCALES: Final = 2
+"""This many scales count as recent. The coarser ones keep no sessions, errors and exemplars."""
+KEPT: Final = 5
+"""Names kept for each kind."""
+FRESH: Final = 3
+"""Names kept beside them while a period is filled: the heaviest of what was added last. Without them a
+newcomer would be cut again and again, because others have added up for longer."""
+_BRIEF: Final = frozenset({"session", "error"})
+
+Part = list[Any]
+"""A period: its start (µs), the share of all calls, contributors, exemplars."""
+Parts = list[Part | None]
+"""For each scale the period that is being filled and a full one, the newest first."""
 
 OLDEST: Final = 3 * HOUR
 """The greatest age of a period that is compared with the last minutes, µs."""
@@ -26,8 +47,69 @@ _Split = tuple[int, Period, Period]
 """The scale of now, the period before, and now."""
 
 
+def empty_part(start: int) -> Part:
+    """A period without calls."""
+    return [start, top_k.NO_SHARE, {}, {}]
+
+
+def pack(parts: Sequence[Part | None] = (None,) * (2 * len(SCALES) - 1)) -> bytes:
+    """Encode as msgpack."""
+    return msgspec.msgpack.encode(parts)
+
+
+def unpack(data: bytes) -> Parts:
+    """Decode what `pack` encoded, an older version with fewer scales too."""
+    parts: Parts = msgspec.msgpack.decode(data)
+    return [*parts, *[None] * (2 * len(SCALES) - 1 - len(parts))]
+
+
+def push(parts: Parts, scale: int, part: Part) -> None:
+    """Add to the period that is being filled, or begin another one when that is over."""
+    filled, length = parts[2 * scale], SCALES[scale]
+    if filled and filled[0] // length != part[0] // length:
+        full = parts[2 * scale + 1]
+        if full and scale + 1 < len(SCALES):
+            push(parts, scale + 1, full)
+        filled[2] = top_k.cut(filled[2], KEPT)
+        parts[2 * scale + 1], filled = filled, None
+    if scale == RECENT_SCALES:
+        part = [*part[:2], {kind: names for kind, names in part[2].items() if kind not in _BRIEF}, {}]
+    if filled:
+        add(filled, part)
+    parts[2 * scale] = filled or part
+
+
+def add(into: Part, part: Part) -> None:
+    """Add another period."""
+    into[1] = top_k.add(into[1], part[1])
+    for kind, shares in part[2].items():
+        names = into[2].setdefault(kind, {})
+        for name, share in shares.items():
+            names[name] = top_k.add(names.get(name, top_k.NO_SHARE), share)
+        if len(names) > KEPT + FRESH:
+            kept = top_k.heaviest(names, KEPT) + top_k.heaviest(shares, FRESH)
+            into[2][kind] = {name: names[name] for name, _ in kept}
+    into[3] = exemplars([into[3], part[3]])
+
+
+def period(end: int, parts: Sequence[Part]) -> Period:
+    """Join parts, the newest first; end: event time, µs."""
+    total = top_k.NO_SHARE
+    for part in parts:
+        total = top_k.add(total, part[1])
+    return Period(end - parts[-1][0], total, top_k.merge_contributors(part[2] for part in parts), end)
+
+
+def exemplars(parts: Iterable[top_k.Exemplars]) -> top_k.Exemplars:
+    """The union of exemplars. A checkpoint turns tuples into lists; they become tuples again."""
+    return top_k.merge_exemplars(
+        {kind: tuple((value, name) for value, name in found) for kind, found in part.items()}
+        for part in parts
+    )
+
+
 def compared(
-    parts: Sequence[past.Part | None], at: int, alert: dict[str, Any], *, slow: bool = False
+    parts: Sequence[Part | None], at: int, alert: dict[str, Any], *, slow: bool = False
 ) -> tuple[Period, Period] | None:
     """The period before an alert, and now (up to `at`, µs); None if there is nothing to compare.
 
@@ -50,9 +132,9 @@ def compared(
     return (before, now) if now else None
 
 
-def _splits(parts: Sequence[past.Part | None], at: int, until: int, *, slow: bool) -> list[_Split]:
+def _splits(parts: Sequence[Part | None], at: int, until: int, *, slow: bool) -> list[_Split]:
     """Each time at which `parts` can be split, up to which the period before is known, the latest first."""
-    scales, oldest = (len(past.SCALES), at - 3 * DAY) if slow else (past.RECENT_SCALES + 1, at - OLDEST)
+    scales, oldest = (len(SCALES), at - 3 * DAY) if slow else (RECENT_SCALES + 1, at - OLDEST)
     recent = [part if part and part[0] >= oldest else None for part in parts[: 2 * scales]]
     filled = list(filter(None, recent))
     over = {id(older): newer[0] for newer, older in pairwise(filled) if newer[0] <= until}
@@ -62,7 +144,7 @@ def _splits(parts: Sequence[past.Part | None], at: int, until: int, *, slow: boo
         before = [part for part in recent[2 * scale :] if part and id(part) in over]
         if not (now and before):
             break
-        splits.append((scale, past.period(over[id(before[0])], before), past.period(at, now)))
+        splits.append((scale, period(over[id(before[0])], before), period(at, now)))
     return splits
 
 
@@ -73,7 +155,7 @@ def _kept(splits: Sequence[_Split], until: int, *, slow: bool) -> list[Any]:
     enough = [split for split in splits if split[2].total[0] >= ENOUGH] or splits[-1:]
     scale, before, _ = max(enough, key=_rise) if slow else enough[0]
     names = {kind: shares for kind, shares in before.names.items() if kind != "session"}
-    return [scale, *before._replace(names=top_k.cut(names, past.KEPT))]
+    return [scale, *before._replace(names=top_k.cut(names, KEPT))]
 
 
 def _rise(split: _Split) -> float:
@@ -84,12 +166,12 @@ def _rise(split: _Split) -> float:
     return (times - 1) * math.sqrt(now.total[0])
 
 
-def _now(parts: Sequence[past.Part | None], at: int, scale: int, begin: int) -> Period | None:
+def _now(parts: Sequence[Part | None], at: int, scale: int, begin: int) -> Period | None:
     """The period up to `at` of this scale, or of the next if it holds few calls, which begins at `begin`."""
     now = None
-    for length in range(scale, max(scale, past.RECENT_SCALES) + 1):
+    for length in range(scale, max(scale, RECENT_SCALES) + 1):
         found = [part for part in parts[: 2 * length] if part and part[0] >= max(begin, at - OLDEST)]
-        now = past.period(at, found) if found else None
+        now = period(at, found) if found else None
         if now and now.total[0] >= ENOUGH:
             break
     return now

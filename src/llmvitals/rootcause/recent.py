@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from llmvitals.record.alert import Heavy
-from llmvitals.rootcause import history as past
+from llmvitals.rootcause import periods as past
 from llmvitals.rootcause.keys import REST, TOKENLESS
 from llmvitals.rootcause.periods import compared
 from llmvitals.sketch import top_k

@@ -11,8 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from llmvitals.errors import suggestion
 from llmvitals.record.matcher import Matcher, parsed
 from llmvitals.routing import EACH, Inhibition, MuteTime, Route
+from llmvitals.rules.condition.dimensions import meant
 from llmvitals.rules.condition.fields import DURATION, Schema, Zone
-from llmvitals.rules.condition.literals import meant
 from llmvitals.rules.models import Channel, Name
 from llmvitals.window import DAY, HOUR, MINUTE, SECOND, duration, duration_text
 

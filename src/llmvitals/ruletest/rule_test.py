@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from llmvitals.notify.transcript import Told
+    from llmvitals.alerting import Told
     from llmvitals.record.alert import Alert
 
 NUMBERS: Final = ("value", "peak", "limit")

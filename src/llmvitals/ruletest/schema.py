@@ -7,7 +7,7 @@ from typing import Final
 from llmvitals.record.call import call_schema
 from llmvitals.rules.condition.fields import DURATION, NUMBER, Schema, model_schema
 from llmvitals.rules.schema import DIALECT
-from llmvitals.ruletest.calls import MADE, SHORT
+from llmvitals.ruletest.load import MADE, SHORT
 from llmvitals.ruletest.models import (
     AlertModel,
     CallsModel,

@@ -17,8 +17,8 @@ from typing import Final, get_args
 
 import numpy as np
 
+from llmvitals.score.process import REQUEST, Answer, Hello, Inbox, Request, Trouble, pack
 from llmvitals.score.protocol import Gives, Scorer
-from llmvitals.score.wire import REQUEST, Answer, Hello, Inbox, Request, Trouble, pack
 
 _LONGEST_REASON: Final = 300
 """Characters of the reason why a scorer can't be loaded."""

@@ -1,5 +1,5 @@
 """The stores: they write the points of `llm.vitals.v1`, and commands read them.
 
-`protocol` is what every store can do, `influx` and `sqlite` are stores, `registry` lists them. `lines` and
-`newest` prepare points for writing; `question` and `query` read a metric, `alert_history` past alerts.
+`protocol` is what every store can do, `influx` and `sqlite` are stores, `registry` lists them. `points`
+prepares points for writing; `question` says what is asked, and `query` reads a metric or past alerts.
 """

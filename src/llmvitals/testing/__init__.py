@@ -11,7 +11,6 @@ names), refuses what Slack would refuse, and fails on demand.
 """
 
 from llmvitals.testing.fake_slack import WEBHOOK_PATH, FakeSlack
-from llmvitals.testing.fault import Fault
-from llmvitals.testing.posted import Posted
+from llmvitals.testing.workspace import Fault, Posted
 
 __all__ = ["WEBHOOK_PATH", "FakeSlack", "Fault", "Posted"]

@@ -11,10 +11,8 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
-from llmvitals.testing.fault import Fault
-from llmvitals.testing.posted import Json, Posted
 from llmvitals.testing.sockets import LINK, Sockets, pressed, view_submission
-from llmvitals.testing.workspace import Workspace, no
+from llmvitals.testing.workspace import Fault, Json, Posted, Workspace, no
 
 WEBHOOK_PATH: Final = "/services/T00000000/B00000000/fake-webhook-secret"
 

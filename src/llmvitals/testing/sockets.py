@@ -13,7 +13,7 @@ from aiohttp import WSMsgType, web
 from llmvitals.testing.workspace import no
 
 if TYPE_CHECKING:
-    from llmvitals.testing.posted import Posted
+    from llmvitals.testing.workspace import Posted
 
 Json = dict[str, Any]
 

@@ -5,7 +5,6 @@ settings that the files do not name. Works with Kafka 2.8 and newer.
 """
 
 from llmvitals.topics.change import apply, missing, plan
-from llmvitals.topics.declared import Topic, load
-from llmvitals.topics.difference import Present, TopicPlan
+from llmvitals.topics.declared import Present, Topic, TopicPlan, load
 
 __all__ = ["Present", "Topic", "TopicPlan", "apply", "load", "missing", "plan"]

@@ -15,14 +15,22 @@ from hypothesis import strategies as st
 from desks import World
 from desks import alert as incident
 from llmvitals.errors import ConfigError
-from llmvitals.notify.slack.actions import ACK, CALLS, SILENCE, VALUE, actions, button_value, parsed_value
+from llmvitals.notify.slack.actions import (
+    ACK,
+    CALLS,
+    SILENCE,
+    VALUE,
+    actions,
+    button_value,
+    parsed_value,
+    user_actions,
+)
 from llmvitals.notify.slack.bot import Bot
 from llmvitals.notify.slack.buttons import Buttons
-from llmvitals.notify.slack.interaction import user_actions
 from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.rate_limit import RateLimits
 from llmvitals.record.matcher import Matcher
-from llmvitals.record.message_state import MessageState, Muted
+from llmvitals.record.notification import MessageState, Muted
 from llmvitals.record.user_action import Acknowledgement, Question, Silence, decode, encode
 from llmvitals.settings import Settings, load
 from llmvitals.testing import FakeSlack

@@ -19,9 +19,15 @@ from llmvitals.notify.delivery import Delivery
 from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.notify.terminal import Terminal
 from llmvitals.rate_limit import RateLimits
-from llmvitals.record.change import CallsRequested, MuteChanged, Reply
-from llmvitals.record.message_state import MessageState, Muted, Place
-from llmvitals.record.notification import Notification
+from llmvitals.record.notification import (
+    CallsRequested,
+    MessageState,
+    MuteChanged,
+    Muted,
+    Notification,
+    Place,
+    Reply,
+)
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 from slack_samples import NOON, alert, threshold

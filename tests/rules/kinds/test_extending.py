@@ -13,10 +13,10 @@ import yaml
 from pydantic import Field
 
 from frames import alerts
+from llmvitals.backtest.columns import screen_of
 from llmvitals.backtest.evaluator import Evaluator
-from llmvitals.backtest.screen import screen_of
 from llmvitals.errors import RuleError
-from llmvitals.incidents.points import point
+from llmvitals.incidents.intake import point
 from llmvitals.notify.figure import figure
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Unit
@@ -26,9 +26,7 @@ from llmvitals.record.vitals import Vitals
 from llmvitals.report.run import report
 from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.condition.fields import Window
-from llmvitals.rules.condition.fixed_limit import FixedLimit
-from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.required_data import RequiredData
+from llmvitals.rules.condition.kind import FixedLimit, Kind, RequiredData
 from llmvitals.rules.condition.screening import Screen
 from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds import KINDS

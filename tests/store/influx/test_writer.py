@@ -20,7 +20,7 @@ from llmvitals.record.point import Point
 from llmvitals.runtime.kafka.sink_runner import patience
 from llmvitals.settings import Settings
 from llmvitals.store.influx.store import LINES, InfluxStore
-from llmvitals.store.lines import line, tag, text
+from llmvitals.store.points import line, tag, text
 from store_points import INJECTIONS, START, point, records
 from waiting import deadline
 

@@ -1,23 +1,82 @@
-"""The drift of series as charts, and their references as a table."""
+"""The drift of series as charts, their references and the comparisons of canaries as tables."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 from rich.text import Text
 
 from llmvitals.backtest.show import labelled, when
-from llmvitals.cli.tables.plot import bars, columns
 from llmvitals.metrics.quantity import span
 from llmvitals.window import MINUTE, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
+    from llmvitals.report.canary import Comparison, MetricCourse
     from llmvitals.report.drift import Course, Found
+
+_EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
+
+_WIDE: Final = 120
+"""Characters of a line from which on intervals are drawn, too."""
+
+
+def columns(course: Sequence[tuple[int, float]], begin: int, end: int, width: int) -> list[float | None]:
+    """Return the greatest value in each of several equal spans of time, None if a span has none."""
+    found: list[float | None] = [None] * width
+    for at, value in course:
+        place = min((at - begin) * width // max(end - begin, 1), width - 1)
+        if place >= 0:
+            had = found[place]
+            found[place] = value if had is None else max(had, value)
+    return found
+
+
+def spark(values: Sequence[float | None], top: float) -> str:
+    """Draw one line of blocks, from 0 to top; a dot is a missing value."""
+    return "".join("·" if value is None else _EIGHTHS[_level(value, top, 8)] for value in values)
+
+
+def bars(values: Sequence[float | None], limit: float, rows: int = 7) -> list[Text]:
+    """Draw bars, `rows` lines high, with the limit as a line across; parts beyond it are red."""
+    top = max([limit * 1.25, *(value for value in values if value is not None)])
+    edge = min(int(limit / top * rows), rows - 1)
+    lines = []
+    for row in reversed(range(rows)):
+        line = Text(no_wrap=True)
+        for value in values:
+            level = 0 if value is None else _level(value, top, rows * 8) - row * 8
+            block = _EIGHTHS[max(min(level, 8), 0)]
+            if block == " ":
+                line.append("╌" if row == edge else "·" if value is None and not row else " ", "red dim")
+            else:
+                line.append(block, "red" if value is not None and value > limit else "cyan")
+        lines.append(Text.assemble((f"{(row + 1) / rows * top:6.2f} ", "dim"), line))
+    return lines
+
+
+def interval(low: float, middle: float, high: float, *, scale: tuple[float, float], width: int) -> str:
+    """Draw an error bar on a scale, with its first number (`none`) marked; it is cut at the scale's ends."""
+    none, reach = scale
+
+    def place(value: float) -> int:
+        share = 0.5 + (value - none) / (2 * reach)
+        return round(min(max(share, 0.0), 1.0) * (width - 1))
+
+    first, last = place(low), place(high)
+    drawn = ["─" if first <= n <= last else " " for n in range(width)]
+    drawn[place(none)] = "┼" if first <= place(none) <= last else "│"
+    drawn[first], drawn[last] = "├", "┤"
+    drawn[place(middle)] = "●"
+    return "".join(drawn)
+
+
+def _level(value: float, top: float, steps: int) -> int:
+    return min(max(round(value / top * steps), 1 if value > 0 else 0), steps)
 
 
 def print_charts(seen: Found, console: Console) -> None:
@@ -89,3 +148,68 @@ def print_references(seen: Found, console: Console) -> None:
 
 def _model(fields: Mapping[str, Any]) -> str:
     return str(fields.get("model") or "an unknown model")
+
+
+def print_comparisons(pairs: Sequence[Comparison], console: Console) -> None:
+    """Print a table for each comparison."""
+    if not pairs:
+        console.print("No canary was compared with anything in this time.")
+    for pair in pairs:
+        calls = max(pair.lines, key=lambda line: line.newest.get("arm_calls") or 0).newest
+        console.print(
+            Text.assemble(
+                (pair.rule, "bold"), "  ", labelled(pair.labels), "  ", (pair.arm, "cyan"),
+                f" ({calls.get('arm_calls') or 0:,} calls) against ", (pair.control, "cyan"),
+                f" ({calls.get('control_calls') or 0:,})",
+            )
+        )  # fmt: skip
+        console.print(_table(pair, wide=console.width >= _WIDE), "")
+
+
+def _table(pair: Comparison, *, wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0))
+    table.add_column("metric", no_wrap=True)
+    for name in (pair.arm, pair.control, "effect", "interval"):
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    if wide:
+        table.add_column("less        same        more", no_wrap=True)
+    table.add_column("evidence, of its limit", no_wrap=True)
+    for line in pair.lines:
+        fields = line.newest
+        limit = fields.get("log10_limit") or 1.0
+        drawn = columns(line.evidence, pair.begin, pair.end + 1, 24 if wide else 12)
+        e, colour = fields.get("log10_e"), "red" if line.worse else "cyan"
+        grown = [value if value is None else max(value, 0.0) for value in drawn]
+        table.add_row(
+            Text(line.metric, "red" if line.worse else ""),
+            _number(fields.get("arm_value")),
+            _number(fields.get("control_value")),
+            _effect(line, fields.get("effect")),
+            f"{_effect(line, fields.get('effect_low'))} – {_effect(line, fields.get('effect_high'))}",
+            *([Text(_bar(line), "red" if line.worse else "")] if wide else []),
+            Text.assemble(
+                (spark(grown, limit), colour), f" {max(e, 0) / limit:.0%}" if e is not None else " –"
+            ),
+        )  # fmt: skip
+    return table
+
+
+def _bar(line: MetricCourse) -> str:
+    fields = line.newest
+    ends = [fields.get(name) for name in ("effect_low", "effect", "effect_high")]
+    if None in ends:
+        return ""
+    low, middle, high = (float(end) for end in ends if end is not None)
+    # The scale reaches to twice as much, or as far as this metric's middle does.
+    reach = max(1.0 if line.no_effect else 0.1, abs(middle - line.no_effect) * 1.25)
+    return interval(low, middle, high, scale=(line.no_effect, reach), width=27)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.4g}"
+
+
+def _effect(line: MetricCourse, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"×{value:.2f}" if line.no_effect else f"{value:+.3f}"

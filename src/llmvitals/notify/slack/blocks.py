@@ -14,7 +14,7 @@ from llmvitals.wording import ELLIPSIS, escape, moment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from llmvitals.notify.clock import Sentence, Timed
+    from llmvitals.notify.figure import Sentence, Timed
     from llmvitals.notify.listing import AlertLine, AlertLines
     from llmvitals.notify.message import Notice
 

@@ -14,10 +14,10 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.response import SocketModeResponse
 
 from llmvitals.notify.protocol import Answer, Do
-from llmvitals.notify.slack.answer import answer as answered
+from llmvitals.notify.slack.actions import user_actions
 from llmvitals.notify.slack.approval import is_submission
+from llmvitals.notify.slack.connection import answer as answered
 from llmvitals.notify.slack.connection import asked, failed, session, web_client
-from llmvitals.notify.slack.interaction import user_actions
 from llmvitals.rate_limit import RateLimits
 from llmvitals.record.user_action import UserAction
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
     from slack_sdk.socket_mode.request import SocketModeRequest
 
-    from llmvitals.notify.slack.approvers import Approvers
+    from llmvitals.notify.slack.approval import Approvers
 
 log: Final = structlog.get_logger(__name__)
 

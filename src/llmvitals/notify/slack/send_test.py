@@ -12,9 +12,7 @@ from llmvitals.notify.delivery import Delivery
 from llmvitals.notify.protocol import Do
 from llmvitals.notify.slack.buttons import opened
 from llmvitals.rate_limit import RateLimits
-from llmvitals.record.change import Reply, changes
-from llmvitals.record.message_state import MessageState, Place
-from llmvitals.record.notification import Notification
+from llmvitals.record.notification import MessageState, Notification, Place, Reply, changes
 from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:

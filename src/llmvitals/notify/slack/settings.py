@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 import structlog
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from llmvitals.notify.slack.approvers import Approvers
+from llmvitals.notify.slack.approval import Approvers
 from llmvitals.notify.slack.bot import Bot
 from llmvitals.notify.slack.buttons import Buttons
 from llmvitals.notify.slack.webhook import Webhook

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from llmvitals.metrics.quantity import span
 from llmvitals.notify.figure import figure
-from llmvitals.notify.links import linked
 from llmvitals.notify.listing import common
-from llmvitals.notify.message import labelled
+from llmvitals.notify.message import labelled, linked
 from llmvitals.notify.slack.blocks import date, marked_labels, trace
-from llmvitals.record.change import (
+from llmvitals.record.notification import (
     Acknowledged,
     AlertsAdded,
     AlertsResolved,
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmvitals.record.alert import Alert
-    from llmvitals.record.change import Change, Reply
-    from llmvitals.record.message_state import MessageState, Muted
+    from llmvitals.record.notification import Change, MessageState, Muted, Reply
 
 NAMED: Final = 3
 """The most alerts that a reply names; of the others it gives the number."""

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from llmvitals.notify.message import notice
 from llmvitals.notify.protocol import Answer, Do, Notifier
-from llmvitals.notify.slack.answer import coded
 from llmvitals.notify.slack.blocks import blocks, fallback
-from llmvitals.notify.slack.connection import failed, session
+from llmvitals.notify.slack.connection import coded, failed, session
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from llmvitals.record.message_state import MessageState
+    from llmvitals.record.notification import MessageState
 
 
 class Webhook(Notifier):

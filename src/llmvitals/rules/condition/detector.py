@@ -1,9 +1,9 @@
-"""The logic of a condition for one series."""
+"""The logic of a condition for one series, and how it learns a baseline from past calls."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,3 +43,37 @@ class Detector(Protocol):
         """The values up to the end of a pane, oldest first; [] if the detector keeps none."""
         del state, pane
         return []
+
+
+class Baseline(NamedTuple):
+    """A summary of a baseline.
+
+    calls: the number of calls that it was learned from. overdispersion: φ, the variance between minutes
+    relative to that of independent calls.
+    """
+
+    calls: int
+    overdispersion: float
+
+
+class Training(Protocol):
+    """Learns the baseline of one series. States are those of the detector."""
+
+    @property
+    def longest(self) -> int:
+        """The longest time to learn from, µs."""
+
+    def detector(self, pane: int, minutes: int) -> Detector:
+        """A detector that learns from this many minutes with calls; pane: µs."""
+
+    def minutes(self, state: dict[str, Any]) -> int:
+        """The minutes with calls that a state has learned from."""
+
+    def fitting(self, minutes: int) -> int:
+        """The longest training, in minutes, that these minutes with calls suffice for; 0 for none."""
+
+    def learned(self, state: dict[str, Any]) -> bytes | None:
+        """The baseline in a state; None during the training."""
+
+    def describe(self, baseline: bytes) -> Baseline:
+        """Summarise a baseline."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from typing_extensions import TypeAliasType
@@ -15,10 +15,12 @@ from llmvitals.record.call import CallEvent
 from llmvitals.record.pattern import LONGEST as LONGEST_REGEX
 from llmvitals.record.pattern import checked as checked_regex
 from llmvitals.record.view import DIMENSIONS, UNKNOWN, Condition
-from llmvitals.rules.condition.literals import meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_OPERATOR: Final = re.compile(r"\s*(=~|!~|!=|==|=|~|!)\s*(.*?)\s*", re.DOTALL)
+_REGEX: Final = re.compile(r"\.[*+]|^\^")
 
 _TAG: Final = r"tags\.[A-Za-z0-9_.-]{1,64}"
 DIMENSION: Final[dict[str, Any]] = {
@@ -26,6 +28,51 @@ DIMENSION: Final[dict[str, Any]] = {
     "anyOf": [{"enum": list(DIMENSIONS)}, {"pattern": f"^{_TAG}$"}],
 }
 """The JSON Schema of a dimension's name."""
+
+
+class Meant(NamedTuple):
+    """What a text means that looks like a condition: a regex or, without one, any of the values."""
+
+    regex: str = ""
+    values: tuple[str, ...] = ()
+    negate: bool = False
+
+    @property
+    def in_where(self) -> str:
+        """As `where` has it."""
+        inner = "{regex: '" + self.regex.replace("'", "''") + "'}"
+        if not self.regex:
+            inner = self.values[0] if len(self.values) == 1 else f"[{', '.join(self.values)}]"
+        return f"{{not: {inner}}}" if self.negate else inner
+
+    def in_matcher(self, name: str) -> str:
+        """As a matcher of a label."""
+        regex = self.regex or ("|".join(self.values) if len(self.values) > 1 else "")
+        sign = "!" if self.negate else "="
+        return f"{name}{sign}~{regex}" if regex else f"{name}{sign.rstrip('=')}={self.values[0]}"
+
+
+def meant(text: str) -> Meant | None:
+    """What a text means that only looks like a condition; None if it is a plain value.
+
+    >>> meant("!~chat.*").in_where, meant("chat*").in_where, meant("chat")
+    ("{not: {regex: 'chat.*'}}", "{regex: 'chat.*'}", None)
+    """
+    match = _OPERATOR.fullmatch(text)
+    if match is None:
+        return _pattern(text)
+    operator, rest = match[1], match[2].strip("\"'")
+    found = Meant(rest) if "~" in operator else _pattern(rest) or Meant(values=(rest,))
+    return found._replace(negate=operator.startswith("!"))
+
+
+def _pattern(text: str) -> Meant | None:
+    if _REGEX.search(text) or ("|" in text and re.search(r"[()\[\]]", text)):
+        return Meant(text)
+    if "*" in text:
+        return Meant(re.sub(r"\*+", ".*", text.replace(".", r"\.")))
+    parts = tuple(filter(None, map(str.strip, text.split("|"))))
+    return Meant(values=parts) if "|" in text and parts else None
 
 
 def known(name: Any) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypeAliasType
 
-from llmvitals.record.zone import zone
+from llmvitals.errors import suggestion
 from llmvitals.rules.condition.trailing import bucket_length
 from llmvitals.window import DAY, SECOND, duration
 
@@ -39,6 +40,17 @@ CHANCE: Final[Schema] = PART | {"pattern": r"^(?!0*\.?0*\s*%)[0-9]{0,2}(\.[0-9]{
 NUMBER: Final[Schema] = {"type": "number", "minimum": 0}
 ABOVE_0: Final[Schema] = {"type": "number", "exclusiveMinimum": 0}
 SCORE_MEAN: Final = r"^score\.\S{1,64}_mean$"
+_names = lru_cache(available_timezones)
+
+
+def zone(name: Any) -> ZoneInfo:
+    """The time zone of this name, such as Europe/Berlin. Raises ValueError with a suggestion."""
+    if not isinstance(name, str) or name not in _names():
+        near = suggestion(str(name), _names())
+        raise ValueError(
+            f"{name!r} is no time zone{near if 'did you' in near else ': write one such as Europe/Berlin'}"
+        )
+    return ZoneInfo(name)
 
 
 def limit_schema(unit: Unit) -> Schema:

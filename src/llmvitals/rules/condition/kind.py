@@ -1,31 +1,85 @@
-"""The base of all kinds of conditions."""
+"""The base of all kinds of conditions, and what a kind says of itself: the data it reads, its limit."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from llmvitals.record.vitals import TOPS
 from llmvitals.rules.condition.dimensions import By, Where
-from llmvitals.rules.condition.sentences import named
+from llmvitals.sketch.counters import MAXIMA, SUMS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from llmvitals.errors import Spot
+    from llmvitals.metrics.metric import Metric
     from llmvitals.record.alert import Bound, Unit
     from llmvitals.record.reading import NoData, Reading, Stand
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.condition.detector import Detector
-    from llmvitals.rules.condition.fixed_limit import FixedLimit
-    from llmvitals.rules.condition.required_data import RequiredData
+    from llmvitals.rules.condition.detector import Detector, Training
     from llmvitals.rules.condition.screening import Screen
-    from llmvitals.rules.condition.training import Training
-
 
 Late = Literal["ignored", "apart", "counted"]
 """Late calls are not seen by a detector; or seen in Vitals.late; or counted as if they had been on time."""
+
+
+def named(metric: str) -> str:
+    """A metric's name as text in a template. Braces are escaped, because a score's name may contain them."""
+    return metric.replace("_", " ").replace("{", "{{").replace("}", "}}")
+
+
+class FixedLimit(NamedTuple):
+    """A limit on a metric. limit: in the metric's unit. above: whether values above it breach, else below it.
+
+    window: µs. min_calls: the calls that the window needs.
+    """
+
+    metric: str
+    limit: float
+    above: bool
+    window: int
+    min_calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredData:
+    """The sums, maxima and sketches that are read.
+
+    sums, tops: names in counters.SUMS and counters.MAXIMA. sketches: names. tools: whether tools are read.
+    """
+
+    sums: tuple[str, ...]
+    tops: tuple[str, ...] = ()
+    sketches: tuple[str, ...] = ()
+    tools: bool = False
+
+    @classmethod
+    def of(cls, metric: Metric) -> RequiredData:
+        """The data of a metric."""
+        names = ("calls", metric.counted, *metric.over, *metric.less, metric.under)
+        sums = tuple(dict.fromkeys(name for name in names if name in SUMS))
+        top = metric.top or (TOPS[metric.sketch][0] if metric.sketch in TOPS else "")
+        return cls(sums, (top,) if top else (), (metric.sketch,) if metric.sketch else ())
+
+    @classmethod
+    def all_sums(cls, sketches: Iterable[str]) -> RequiredData:
+        """All sums and maxima, and the sketches that are named; "" names none."""
+        return cls(SUMS, MAXIMA, tuple(dict.fromkeys(filter(None, sketches))))
+
+    @classmethod
+    def joined(cls, several: Iterable[RequiredData]) -> RequiredData:
+        """The union."""
+        several = list(several)
+        return cls(
+            tuple(dict.fromkeys(name for needs in several for name in needs.sums)),
+            tuple(dict.fromkeys(name for needs in several for name in needs.tops)),
+            tuple(dict.fromkeys(name for needs in several for name in needs.sketches)),
+            tools=any(needs.tools for needs in several),
+        )
 
 
 class Kind(BaseModel):

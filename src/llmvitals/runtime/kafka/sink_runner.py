@@ -13,9 +13,8 @@ from llmvitals.routing import Routing
 from llmvitals.runtime.kafka import sink_position
 from llmvitals.runtime.kafka.crash import passing
 from llmvitals.runtime.kafka.feed import Progress, Refused, fresh, resume
-from llmvitals.runtime.kafka.followed_topics import After, news
 from llmvitals.runtime.kafka.producer import NotSent
-from llmvitals.runtime.kafka.sink_task import PARTING, SinkTask, patience
+from llmvitals.runtime.kafka.sink_task import PARTING, After, SinkTask, news, patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

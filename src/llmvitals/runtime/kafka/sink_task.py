@@ -1,4 +1,4 @@
-"""The state of a sink at work on its topic."""
+"""A sink at work on its topic, and the topics that it follows besides: `beside` at once, `after` in time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from aiokafka.errors import KafkaError
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from aiokafka import TopicPartition
 
     from llmvitals.record.log import Message, Record
-    from llmvitals.runtime.kafka.followed_topics import After
+    from llmvitals.runtime.kafka.feed import Feed
+    from llmvitals.runtime.kafka.tail import Tail
     from llmvitals.stage import Sink, SinkBinding
 
 log = logging.getLogger(__name__)
+
+_LOOK: Final = 5.0
+"""Seconds that reading a followed topic may take."""
 
 T = TypeVar("T")
 
@@ -23,6 +31,50 @@ PARTING: Final = 5.0
 """Seconds that a running batch may take to finish when the partitions are revoked."""
 _LONGEST_ASKED: Final = 120.0
 """Seconds that a sink may ask the runner to wait."""
+
+
+async def news(tail: Tail, topic: str | None) -> list[Record]:
+    """Return what was written to a topic since the last call; what can't be read now is read next time."""
+    if topic is None:
+        return []
+    try:
+        return await asyncio.wait_for(tail.news(topic), _LOOK)
+    except (KafkaError, TimeoutError) as error:
+        log.debug("%s can't be read: %r", topic, error)
+        return []
+
+
+@dataclass(slots=True)
+class After:
+    """Follows the topic `after` of a `SinkBinding`; None: there is none.
+
+    found: records that wait. upto: how far each partition of the sink's topic has to be taken before they are
+    handed over.
+    """
+
+    topic: str | None
+    found: list[Record] = field(default_factory=list)
+    upto: dict[TopicPartition, int] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Drop what waits: other partitions may be assigned."""
+        self.found, self.upto = [], {}
+
+    async def news(self, tail: Tail, feed: Feed, taken: Mapping[TopicPartition, int]) -> list[Record]:
+        """Return the records whose time has come; taken: how far the sink's partitions are taken."""
+        if not self.found and (found := await news(tail, self.topic)):
+            try:
+                # Asked for after the records were read, so that these ends are behind all that came before.
+                bounds = await asyncio.wait_for(feed.bounds(list(taken)), _LOOK)
+            except (KafkaError, TimeoutError) as error:
+                log.debug("the ends of a sink's topic can't be had: %r", error)
+                return []  # the next record of the same key says more
+            self.found, self.upto = found, {partition: bounds[partition].end for partition in taken}
+        if any(taken.get(partition, -1) < end for partition, end in self.upto.items()):
+            return []
+        found = self.found
+        self.forget()
+        return found
 
 
 @dataclass(slots=True)

@@ -1,20 +1,23 @@
-"""The HTTP client for InfluxDB, and what its answers mean."""
+"""The settings of InfluxDB, its HTTP client, and what its answers mean."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
+from pydantic import BaseModel, ConfigDict, SecretStr
 
-from llmvitals.errors import SinkError
+from llmvitals.errors import ConfigError, SinkError
+from llmvitals.window import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmvitals.store.influx.settings import InfluxSettings
+    from llmvitals.settings import Settings
 
 BROKEN: Final = (aiohttp.ClientError, TimeoutError, OSError)
 """What a request raises when there is no answer."""
@@ -30,6 +33,35 @@ _CURES: Final = {
     "(InfluxDB 1.8: database/retention policy) and LLMVITALS_INFLUX_ORG",
 }
 _TEMPORARY: Final = frozenset({408, 425, 429})
+
+
+class InfluxSettings(BaseModel):
+    """Where InfluxDB is and how to log in. timeout: of a request, in ms."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    token: SecretStr
+    org: str
+    bucket: str
+    timeout: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The part of the settings that begins with `influx_`. Raises ConfigError when the URL is none."""
+        url = settings.influx_url or ""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(
+                "influx_url is no address: say where InfluxDB is, such as http://localhost:8086"
+            )
+        return cls(
+            url=url,
+            token=settings.influx_token or SecretStr(""),
+            org=settings.influx_org,
+            bucket=settings.influx_bucket,
+            timeout=duration(settings.influx_timeout) // 1_000,
+        )
 
 
 def connect(settings: InfluxSettings) -> InfluxDBClientAsync:

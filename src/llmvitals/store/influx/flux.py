@@ -19,7 +19,7 @@ from llmvitals.window import SECOND
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llmvitals.store.influx.settings import InfluxSettings
+    from llmvitals.store.influx.client import InfluxSettings
     from llmvitals.store.question import Number, Request
 
 _SAFE: Final = re.compile(r"[A-Za-z0-9_./:~ -]*")

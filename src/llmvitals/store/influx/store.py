@@ -15,10 +15,8 @@ import structlog
 from influxdb_client.rest import ApiException
 
 from llmvitals.store.influx import flux
-from llmvitals.store.influx.client import BROKEN, LINE_FAULTS, code, connect, failure, message
-from llmvitals.store.influx.settings import InfluxSettings
-from llmvitals.store.lines import line
-from llmvitals.store.newest import Counts, Newest
+from llmvitals.store.influx.client import BROKEN, LINE_FAULTS, InfluxSettings, code, connect, failure, message
+from llmvitals.store.points import Counts, Newest, line
 from llmvitals.store.protocol import Store
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The files on disk of a SQLite database: itself, its WAL and the WAL's index; and room for them."""
+"""The files on disk of a SQLite database: itself, its WAL and its index; their room, and what errors mean."""
 
 from __future__ import annotations
 
@@ -7,16 +7,38 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from llmvitals.errors import SinkError
 from llmvitals.store.protocol import Check
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+BUSY: Final = 10.0
+"""Seconds to wait for another process that is writing."""
 
 ROOM: Final = 256 << 20
 """Bytes that should be free where the file is."""
 
 Inode = tuple[int, int]
 """Device and inode number: what a file is, whatever it is called."""
+
+
+def failure(error: Exception, path: Path) -> SinkError:
+    """An error that says what to fix. Each cause may pass, so all of them are retried."""
+    message = str(error)
+    if "full" in message or getattr(error, "errno", None) == 28:
+        why = "the disk is full: free some space, or set LLMVITALS_SQLITE to a file on another disk"
+    elif "readonly" in message or "read-only" in message:
+        why = "it can't be written: make the file and its folder writable for this user"
+    elif "unable to open" in message:
+        why = "it can't be opened: create its folder, and make it writable for this user"
+    elif "locked" in message:
+        why = f"another process has kept it locked for {BUSY:.0f} s: end that one"
+    elif "not a database" in message or "malformed" in message:
+        why = f"it is no sound SQLite file ({message}): move it away, or name another one"
+    else:
+        why = message
+    return SinkError(f"SQLite file {path}: {why}", retry=True)
 
 
 class Files(NamedTuple):

@@ -13,7 +13,7 @@ from llmvitals.metrics.columns import COUNTS, TEXTS
 from llmvitals.metrics.registry import measures
 from llmvitals.store.protocol import StoredPoint
 from llmvitals.store.question import Sample
-from llmvitals.store.sqlite.failure import BUSY, failure
+from llmvitals.store.sqlite.files import BUSY, failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,11 +16,10 @@ from llmvitals.errors import ConfigError, SinkError
 from llmvitals.metrics.columns import COUNTS, TEXTS
 from llmvitals.metrics.registry import measures
 from llmvitals.record.log import Topic
-from llmvitals.store.lines import tags, text
-from llmvitals.store.newest import Counts, Newest
+from llmvitals.store.points import Counts, Newest, tags, text
 from llmvitals.store.protocol import Check, Store
 from llmvitals.store.sqlite import files, reader
-from llmvitals.store.sqlite.failure import BUSY, failure
+from llmvitals.store.sqlite.files import BUSY, failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

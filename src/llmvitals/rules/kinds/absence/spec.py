@@ -8,8 +8,7 @@ from pydantic import Field, field_validator
 
 from llmvitals.errors import suggestion
 from llmvitals.rules.condition.fields import MinCalls, Window
-from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.required_data import RequiredData
+from llmvitals.rules.condition.kind import Kind, RequiredData
 from llmvitals.rules.kinds.absence.detector import AbsenceDetector
 from llmvitals.window import MINUTE, duration_text
 

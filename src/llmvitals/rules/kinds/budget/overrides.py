@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.record.view import UNKNOWN
-from llmvitals.rules.condition.literals import meant
+from llmvitals.rules.condition.dimensions import meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

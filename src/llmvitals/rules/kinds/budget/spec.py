@@ -13,8 +13,7 @@ from llmvitals.metrics.columns import BUDGET
 from llmvitals.record.reading import Reading, Stand
 from llmvitals.record.view import COUNTLESS, UNKNOWN
 from llmvitals.rules.condition.fields import Zone
-from llmvitals.rules.condition.kind import Kind, Late
-from llmvitals.rules.condition.required_data import RequiredData
+from llmvitals.rules.condition.kind import Kind, Late, RequiredData
 from llmvitals.rules.condition.trailing import Trailing, bucket_length
 from llmvitals.rules.kinds.budget import fields
 from llmvitals.rules.kinds.budget.burn_rate import BurnRate

@@ -11,11 +11,10 @@ from llmvitals.errors import Mistakes, suggestion
 from llmvitals.metrics.amount import BASIS, basis_points
 from llmvitals.metrics.columns import CANARY
 from llmvitals.record.view import COUNTLESS
-from llmvitals.rules.condition.dimensions import DIMENSION, known, listed
+from llmvitals.rules.condition.dimensions import DIMENSION, known, listed, meant
 from llmvitals.rules.condition.false_alarms import Series
 from llmvitals.rules.condition.fields import SHARE, Schema
 from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.literals import meant
 from llmvitals.rules.kinds.canary.detector import CanaryDetector
 from llmvitals.rules.kinds.canary.endpoints import METRICS
 from llmvitals.rules.kinds.canary.findings import Hypotheses

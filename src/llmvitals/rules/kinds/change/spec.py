@@ -12,8 +12,7 @@ from llmvitals.metrics.registry import metric_of
 from llmvitals.rules.condition.dimensions import listed
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
 from llmvitals.rules.condition.fields import DURATION, SCORE_MEAN, MinCalls, Schema
-from llmvitals.rules.condition.kind import Kind, Late
-from llmvitals.rules.condition.required_data import RequiredData
+from llmvitals.rules.condition.kind import Kind, Late, RequiredData
 from llmvitals.rules.kinds.change.change_points import Search
 from llmvitals.rules.kinds.change.detector import ChangeDetector
 from llmvitals.rules.kinds.change.minutes import ALL, CHANGING, Minutes, changing

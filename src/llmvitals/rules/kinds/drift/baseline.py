@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from llmvitals.rules.condition.training import Baseline
+from llmvitals.rules.condition.detector import Baseline
 from llmvitals.rules.kinds.drift.reference import unpacked
 from llmvitals.rules.kinds.drift.training import FEWEST, Learner
 from llmvitals.window import DAY, MINUTE

@@ -13,10 +13,9 @@ from llmvitals.record.reading import Reading
 from llmvitals.record.view import UNKNOWN, Condition
 from llmvitals.rules.condition.dimensions import By, Wanted, condition
 from llmvitals.rules.condition.fields import CHANCE, PART, MinCalls, Window
-from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.required_data import RequiredData
+from llmvitals.rules.condition.kind import Kind, RequiredData
 from llmvitals.rules.condition.screening import SLACK, Screen
-from llmvitals.rules.condition.statistic import Statistic
+from llmvitals.rules.condition.trailing import Statistic
 from llmvitals.window import duration_text
 
 if TYPE_CHECKING:

@@ -12,10 +12,8 @@ from llmvitals.metrics.amount import BASIS, basis_points
 from llmvitals.metrics.registry import COMPARABLE, comparable, metric_of
 from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
 from llmvitals.rules.condition.fields import SCORE_MEAN, SHARE, MinCalls, Schema
-from llmvitals.rules.condition.kind import Kind, Late
+from llmvitals.rules.condition.kind import Kind, Late, RequiredData, named
 from llmvitals.rules.condition.reach import few_calls, outcome_mistakes
-from llmvitals.rules.condition.required_data import RequiredData
-from llmvitals.rules.condition.sentences import named
 from llmvitals.rules.kinds.regression.detector import RegressionDetector
 from llmvitals.rules.kinds.regression.gauges import gauge_of, sketch_of
 from llmvitals.window import HOUR, MINUTE, duration_text

@@ -12,8 +12,7 @@ from llmvitals.metrics.amount import dollars_nano
 from llmvitals.record.view import UNKNOWN
 from llmvitals.rules.condition.dimensions import By
 from llmvitals.rules.condition.fields import ABOVE_0, Window
-from llmvitals.rules.condition.kind import Kind
-from llmvitals.rules.condition.required_data import RequiredData
+from llmvitals.rules.condition.kind import Kind, RequiredData
 from llmvitals.rules.condition.screening import Screen
 from llmvitals.rules.condition.trailing import Trailing, bucket_length
 from llmvitals.rules.kinds.runaway.detector import LEVELS, RunawayDetector

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmvitals.metrics.metric import Metric
-    from llmvitals.rules.condition.fixed_limit import FixedLimit
+    from llmvitals.rules.condition.kind import FixedLimit
     from llmvitals.rules.condition.screening import Windows
 
     Flags = NDArray[np.bool_]

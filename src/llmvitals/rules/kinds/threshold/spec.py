@@ -11,13 +11,10 @@ from llmvitals.metrics.amount import limit
 from llmvitals.metrics.registry import METRICS, metric_of
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.fields import NUMBER, SCORE_MEAN, MinCalls, Window, limit_schema, when
-from llmvitals.rules.condition.fixed_limit import FixedLimit
-from llmvitals.rules.condition.kind import Kind, Late
+from llmvitals.rules.condition.kind import FixedLimit, Kind, Late, RequiredData, named
 from llmvitals.rules.condition.reach import few_calls, out_of_reach, outcome_mistakes
-from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.screening import Screen
-from llmvitals.rules.condition.sentences import named
-from llmvitals.rules.condition.statistic import Statistic
+from llmvitals.rules.condition.trailing import Statistic
 from llmvitals.rules.kinds.threshold.screen import may_fire
 from llmvitals.window import duration_text
 

@@ -1,13 +1,15 @@
-"""The outcome of `llmvitals replay` as a table."""
+"""The answer to a query, and the outcome of `llmvitals replay`, as tables."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
+from llmvitals.console import console as terminal
 from llmvitals.metrics.quantity import amount
 from llmvitals.window import SECOND
 
@@ -15,6 +17,30 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from llmvitals.backtest.replay import Outcome
+    from llmvitals.store.query import Cell
+    from llmvitals.store.query import Table as Answer
+
+
+def grid(answer: Answer) -> str:
+    """Return the answer as a text that ends with a newline; numbers are rounded, and no line is cut."""
+    if not answer.rows:
+        return "Nothing there: no points of this view and window in this time.\n"
+    table = Table(box=None, pad_edge=False)
+    for name in answer.columns[:-1]:
+        table.add_column(Text(name), no_wrap=True)
+    table.add_column(Text(answer.columns[-1]), justify="right", no_wrap=True)
+    for row in answer.rows:
+        table.add_row(*(Text(_text(cell)) for cell in row))
+    width = 40 + max(sum(len(_text(cell)) + 4 for cell in row) for row in (answer.columns, *answer.rows))
+    out = StringIO()
+    terminal(file=out, width=width, color_system=None).print(table)
+    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+
+
+def _text(cell: Cell) -> str:
+    if isinstance(cell, str):
+        return cell
+    return "–" if cell is None else f"{cell:,}" if isinstance(cell, int) else f"{cell:,.6g}"
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:

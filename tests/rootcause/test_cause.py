@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.metrics.quantity import amount
+from llmvitals.rootcause.cause import root_cause_line
 from llmvitals.rootcause.change import Comparison, Period
 from llmvitals.rootcause.decomposition import decomposition_of, for_series
-from llmvitals.rootcause.line import root_cause_line
 from llmvitals.sketch import top_k
 
 HOUR = 3_600_000_000

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmvitals.record.point import Point
-from llmvitals.store.lines import line, tag
+from llmvitals.store.points import line, tag
 from store_points import INJECTIONS, point
 
 

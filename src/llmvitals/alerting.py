@@ -1,29 +1,46 @@
-"""Replays alerts through the sink of incidents under a clock of event time: what people would be told."""
+"""Puts the sink of alerts together: incidents, and the notifiers that the settings configure.
+
+A replay passes alerts through that sink under a clock of event time, and writes down what people would be
+told.
+"""
 
 from __future__ import annotations
 
+import html
 import itertools
+import re
+from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
 from llmvitals.incidents import IncidentSink
 from llmvitals.meters import Unmetered
 from llmvitals.notify.delivery import Delivery
-from llmvitals.notify.transcript import Told, Transcript
+from llmvitals.notify.protocol import Answer, Notifier
+from llmvitals.notify.registry import deliveries
+from llmvitals.notify.slack.thread import drawn
+from llmvitals.notify.terminal import text
 from llmvitals.rate_limit import RateLimits
 from llmvitals.record.log import Logged, Topic
+from llmvitals.record.notification import Place
 from llmvitals.record.verdict import Verdict, verdict_key
-from llmvitals.window import DAY, MINUTE, SECOND
+from llmvitals.window import DAY, MINUTE, SECOND, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from llmvitals.meters import Meters
     from llmvitals.record.alert import Alert
     from llmvitals.record.incident import Case
     from llmvitals.record.log import Message
+    from llmvitals.record.notification import MessageState, Reply
     from llmvitals.routing import Routing
+    from llmvitals.settings import Settings
+
+_MARKUP: Final = re.compile(r"<(?:!date\^[^|>]*|[^|>]*)\|([^>]*)>|`")
+"""A time or a link of Slack's, of which the text is kept, or the mark of code."""
 
 DEFAULT_CHANNEL: Final = "(default)"
 """The channel of alerts that neither their rule, a route nor the settings send elsewhere."""
@@ -31,6 +48,68 @@ _LATEST: Final = 400 * 365 * DAY
 """No alert of a file is too old to be told, and none is forgotten before its end."""
 _STEP: Final = SECOND
 """The least time between two ticks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What people read. at: when (µs). what: a message, or a reply in the thread of one."""
+
+    at: int
+    incident: str
+    channel: str
+    what: Literal["message", "reply"]
+    text: str
+
+
+@dataclass
+class Transcript(Notifier):
+    """Edits notify nobody, and are not written down.
+
+    now: µs. told: in the order of time.
+    """
+
+    now: int = 0
+    told: list[Told] = field(default_factory=list)
+
+    name = "transcript"
+    title = "the transcript"
+    threads = True
+
+    async def post(self, channel: str, state: MessageState, *, plain: bool) -> Answer:
+        """Write a message down."""
+        del plain
+        self.told.append(Told(self.now, state.incident, channel, "message", text(state, channel)))
+        return Answer(place=Place(channel, state.incident))
+
+    async def edit(self, place: Place, state: MessageState, *, plain: bool) -> Answer:
+        """Write nothing down."""
+        del state, plain
+        return Answer(place=place)
+
+    async def reply(self, place: Place, reply: Reply) -> Answer:
+        """Write a reply down."""
+        said = html.unescape(_MARKUP.sub(lambda found: found[1] or "", drawn(reply)))
+        self.told.append(Told(self.now, place.ts, place.channel, "reply", said))
+        return Answer(place=place)
+
+
+def incident_sink(
+    settings: Settings,
+    routing: Routing | None = None,
+    *,
+    meters: Meters | None = None,
+    limits: RateLimits | None = None,
+) -> IncidentSink:
+    """Return the sink for the alerts topic. routing: as the rules say."""
+    limits, meters = limits or RateLimits(patience=2.0), meters or Unmetered()
+    return IncidentSink(
+        deliveries(settings, meters=meters, limits=limits),
+        routing,
+        max_age=duration(settings.max_alert_age),
+        channel=settings.slack_channel or "",
+        meters=meters,
+        limits=limits,
+    )
 
 
 class IncidentReplay:
