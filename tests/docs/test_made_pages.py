@@ -21,6 +21,13 @@ def test_it_is_current(name: str) -> None:
     assert (DOCS / f"{name}.md").read_text(encoding="utf-8") == current, f"it is not current: run {command}"
 
 
+def test_the_table_of_recorded_systems_is_current() -> None:
+    page = (DOCS / "integrations.md").read_text(encoding="utf-8")
+    current = runpy.run_path(str(DOCS / "integrations_page.py"))["current"](page)
+    assert page == current, "it is not current: run python docs/integrations_page.py"
+    assert "| LangChain | call, embedding, retrieval |" in page
+
+
 def test_every_setting_is_explained_under_a_section() -> None:
     page = (DOCS / "settings.md").read_text(encoding="utf-8")
     for name in Settings.model_fields:

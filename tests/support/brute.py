@@ -46,7 +46,7 @@ class Why(Enum):
     INCONSISTENT = 5
 
 
-def decode(value: bytes) -> Found:
+def decode(value: bytes, _: int = 0) -> Found:
     """A call, or a list of calls and of nulls, which are no calls."""
     try:
         found = msgspec.json.decode(value, type=Call | list[Call | None])
@@ -195,7 +195,9 @@ class Brute:
 
     def place(self, event: dict[str, Any], offset: int, time: int, before: int) -> None:
         model = event.get("operation", "chat") in MODEL
-        counts = any(event.get(name) for name in ("guardrails", "scores", "retrieval"))
+        counts = event.get("operation") in ("tool", "retrieval", "evaluation") or any(
+            event.get(name) for name in ("guardrails", "scores", "retrieval")
+        )
         if not model and not counts and event.get("toxicity") is None:
             self.counters["filtered"] += 1
             return
@@ -273,8 +275,10 @@ class Brute:
     def add_quality(self, bill: Bill, event: dict[str, Any]) -> None:
         said = {one["verdict"] for one in event.get("guardrails") or []}
         bill.sums.update(
-            guarded_calls=bool(said), guardrail_blocks="block" in said, guardrail_flags="flag" in said
-        )
+            guarded_calls=bool(said), guardrail_blocks="block" in said, guardrail_flags="flag" in said,
+            verdicts=len(event.get("guardrails") or []), guardrail_fixes="fix" in said,
+        )  # fmt: skip
+        self.add_kind(bill, event)
         if found := event.get("retrieval"):
             latency, score = found.get("latency_ms"), found.get("top_score")
             bill.sums.update(
@@ -283,20 +287,35 @@ class Brute:
                 top_score_micro=round((score or 0) * 1e6), top_score_count=score is not None,
             )  # fmt: skip
 
+    def add_kind(self, bill: Bill, event: dict[str, Any]) -> None:
+        kind, failed = event.get("operation", "chat"), event.get("status") == "error"
+        latency = event.get("latency_ms")
+        bill.sums["evaluations"] += max(len(event.get("scores") or {}), kind == "evaluation")
+        if kind == "embedding":
+            tokens = event.get("input_tokens") or 0
+            bill.sums.update(embedding_calls=1, embedding_errors=failed, embedding_tokens=tokens)
+        if kind == "retrieval" or event.get("retrieval"):
+            bill.sums.update(retrieval_calls=1, retrieval_errors=failed and kind == "retrieval")
+        if kind == "tool":
+            micros = round((latency or 0) * 1e3)
+            bill.sums.update(tool_runs=1, tool_errors=failed, tool_us=micros, tool_count=latency is not None)
+
     def add_call(self, bill: Bill, event: dict[str, Any], *, late: bool) -> None:
         tokens, out = event.get("input_tokens"), event.get("output_tokens")
         usage = tokens is not None or out is not None
         inconsistent = (event.get("cached_tokens") or 0) > (tokens or 0)
         unpriced = event["model"] == "free" or inconsistent
+        blocks = any(one["verdict"] == "block" for one in event.get("guardrails") or [])
+        stopped = blocks and not usage and event.get("status") != "error"
         gross = 0 if unpriced else 10 * ((tokens or 0) + (out or 0))
         cost = 0 if event.get("cache_hit") or unpriced else gross - 3 * (event.get("cached_tokens") or 0)
         latency, ttft = event.get("latency_ms"), event.get("ttft_ms")
         latency_us, ttft_us = round((latency or 0) * 1_000), round((ttft or 0) * 1_000)
         bill.sums.update(
             calls=1, late_calls=int(late), errors=int(event.get("status") == "error"),
-            unpriced_calls=int(unpriced), priced_calls=int(not unpriced),
+            unpriced_calls=int(unpriced and not stopped), stopped_calls=int(stopped), priced_calls=int(not unpriced),
             inconsistent_usage_calls=int(inconsistent and event["model"] != "free"),
-            usage_calls=int(usage), unknown_usage_calls=int(not usage),
+            usage_calls=int(usage), unknown_usage_calls=int(not usage and not stopped),
             cache_hits=int(event.get("cache_hit") is True),
             truncated_calls=int(event.get("finish_reason") in ("length", "max_tokens")),
             input_tokens=tokens or 0, output_tokens=out or 0, cached_tokens=event.get("cached_tokens") or 0,

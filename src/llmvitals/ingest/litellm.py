@@ -50,6 +50,8 @@ _OPERATIONS: Final = {
 """call_type, without the `a` of asynchronous ones → operation. Other types are chat."""
 
 _DIMENSIONS: Final = ("team", "app", "environment", "tenant", "agent")
+_NOBODY: Final = "default_user_id"
+"""What LiteLLM's proxy writes for keys without a user."""
 _INSTRUMENTOR: Final = "litellm.logging"
 
 
@@ -181,7 +183,7 @@ def _who(payload: _Payload) -> dict[str, Any]:
     who: dict[str, Any] = {name: text(named.pop(name, None)) for name in _DIMENSIONS}
     who |= {
         "team": text(metadata.get("user_api_key_team_alias")) or who["team"],
-        "user": text(payload.end_user) or text(metadata.get("user_api_key_user_id")),
+        "user": text(payload.end_user) or _user(metadata),
         "session": text(payload.session_id) or text(payload.trace_id),
         "key": text(metadata.get("user_api_key_alias")) or text(metadata.get("user_api_key_hash")),
         "trace_id": text(payload.trace_id),
@@ -190,6 +192,11 @@ def _who(payload: _Payload) -> dict[str, Any]:
         "tags": dict(list(named.items())[:16]) or None,
     }
     return who
+
+
+def _user(metadata: Mapping[str, Any]) -> str | None:
+    name = text(metadata.get("user_api_key_user_id"))
+    return None if name == _NOBODY else name
 
 
 def _usage_object(payload: _Payload) -> Mapping[str, Any]:
