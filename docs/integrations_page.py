@@ -20,7 +20,8 @@ BEGIN, END = "<!-- begin: docs/integrations_page.py -->\n", "<!-- end: docs/inte
 HEAD = "| system | events | tokens | dimensions |\n|---|---|---|---|\n"
 TOKENS = {
     "input_tokens": "input", "output_tokens": "output", "cached_tokens": "cached",
-    "cache_write_tokens": "cache writes", "reasoning_tokens": "reasoning", "cost_usd": "cost", "ttft_ms": "TTFT",
+    "cache_write_tokens": "cache writes", "reasoning_tokens": "reasoning", "cost_usd": "cost",
+    "ttft_ms": "TTFT",
 }  # fmt: skip
 
 
