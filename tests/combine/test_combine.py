@@ -8,6 +8,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -191,6 +192,24 @@ def test_small_panes_that_are_added_up_together_have_the_frames_of_each_alone(lo
             one = stage(made)
             frames_of.append([*one.apply(log), *one.finish()])
     assert frames_of[0] == frames_of[1]
+
+
+@settings(deadline=None, max_examples=30)
+@given(logs)
+def test_frames_that_are_handed_over_hold_what_messages_hold(log):
+    one, other = stage(), stage(replace(plan(), packed=False))
+    sent = [*one.apply(log), *one.finish()]
+    assert not frames([*other.apply(log), *other.finish()])
+    handed = [
+        msgspec.structs.replace(
+            frame,
+            entries=tuple(msgspec.structs.replace(e, vitals=e.vitals.pack()) for e in frame.entries),
+            late=tuple(msgspec.structs.replace(e, vitals=e.vitals.pack()) for e in frame.late),
+        )
+        for frame in other.hand_over()
+    ]
+    assert handed == frames(sent)
+    assert other.hand_over() == []
 
 
 @settings(deadline=None)

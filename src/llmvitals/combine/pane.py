@@ -68,11 +68,13 @@ class Pane:
 
     def made(self, quarter: int, entries: Iterable[EntryOfView]) -> Iterator[Entry]:
         """Entries of the tables of a quarter of an hour (or ON_TIME) for a frame."""
+        packed = self._plan.packed
         for view, series, vitals in entries:
+            content = vitals.pack() if packed else vitals
             if quarter == ON_TIME:
-                yield Entry(view, series, self.number, vitals)
+                yield Entry(view, series, self.number, content)
             else:
-                yield LateEntry(view, series, self.number, vitals, quarter)
+                yield LateEntry(view, series, self.number, content, quarter)
 
     def tables(self) -> list[tuple[int, ViewTables]]:
         """The tables by the quarter of an hour of their calls: ON_TIME first, then those of late calls."""

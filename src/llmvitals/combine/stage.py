@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from llmvitals.combine import state
 from llmvitals.combine.clock import Clock, Placed
 from llmvitals.combine.dead_letters import dead_letter
-from llmvitals.combine.frames import FrameBuilder
+from llmvitals.combine.frames import FrameBuilder, message
 from llmvitals.combine.open_panes import OpenPanes
 from llmvitals.combine.pane import emit
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.reader import Batch, read, timely
 from llmvitals.errors import Code
 from llmvitals.record.chunk import MANIFEST
-from llmvitals.record.frame import Entry
+from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.stage import Stage
 from llmvitals.window import FOREVER, NEVER
@@ -79,6 +79,7 @@ class Combine(Stage):
         self._applied = max(saved.applied, beginning)
         self._emitted = saved.floor
         self._announced = [NEVER] * plan.shards
+        self._frames: list[Frame] = []
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
         """Apply records, and return their dead letters and the last frames of panes that closed."""
@@ -110,6 +111,11 @@ class Combine(Stage):
         self._emitted = FOREVER
         self.delivered(FOREVER)
         return out + self._heartbeats()
+
+    def hand_over(self) -> list[Frame]:
+        """Return the frames since the last call, where the plan does not pack them into messages."""
+        frames, self._frames = self._frames, []
+        return frames
 
     def mark(self) -> int:
         """The pane below which everything is emitted."""
@@ -237,16 +243,25 @@ class Combine(Stage):
         return out
 
     def _send(self, entries: Iterable[Entry], *, version: int) -> list[Message]:
-        messages = self._frame_builder.frames(entries, floor=self.floor, version=version)
-        for message in messages:
-            self._announced[message.partition or 0] = self.floor
-        return messages
+        frames = self._frame_builder.frames(entries, floor=self.floor, version=version)
+        for frame in frames:
+            self._announced[frame.shard] = self.floor
+        return self._messages(frames)
 
     def _heartbeats(self) -> list[Message]:
         """Send the floor to the shards that don't have it yet."""
         behind = [shard for shard, floor in enumerate(self._announced) if floor < self.floor]
         self._announced = [self.floor] * len(self._announced)
-        return [self._frame_builder.frame(shard, floor=self.floor, version=self.next) for shard in behind]
+        return self._messages(
+            [self._frame_builder.frame(shard, floor=self.floor, version=self.next) for shard in behind]
+        )
+
+    def _messages(self, frames: Sequence[Frame]) -> list[Message]:
+        """The messages of frames; none where the frames are handed over."""
+        if self._plan.packed:
+            return [message(frame) for frame in frames]
+        self._frames += frames
+        return []
 
     def _count(self, name: str, live: Flags, places: Sequence[int] | Ints) -> None:
         """Count the things in the records at these places, unless they were counted before a restart."""

@@ -93,8 +93,8 @@ class Table:
             self._many_contributors = len(self._contributor_sums) > most
         return self._many_contributors
 
-    def entries(self, most: int, *, changed: bool = False) -> Iterator[tuple[Series, bytes]]:
-        """Yield each series and its packed vitals.
+    def entries(self, most: int, *, changed: bool = False) -> Iterator[tuple[Series, Vitals]]:
+        """Yield each series and its vitals.
 
         most: contributors of a kind, 0 for none. changed: only series that calls were added to since the last
         call of this method.
@@ -112,16 +112,18 @@ class Table:
         sums, maxima = (np.take(columns, rows, axis=1).T.tolist() for columns in (self._sums, self._maxima))
         for row, totals, row_maxima in zip(rows, sums, maxima, strict=True):
             inside = slice(edges[row], edges[row + 1])
-            vitals = Vitals(
-                tuple(totals),
-                tuple(row_maxima),
-                (keys[inside], counts[0, inside]),
-                contributors(row),
-                {kind: exemplars for kind, top in worst.items() if (exemplars := top(row))},
-                scored(row),
-                self._embeddings.of(row),
+            yield (
+                self.series[row],
+                Vitals(
+                    tuple(totals),
+                    tuple(row_maxima),
+                    (keys[inside], counts[0, inside]),
+                    contributors(row),
+                    {kind: exemplars for kind, top in worst.items() if (exemplars := top(row))},
+                    scored(row),
+                    self._embeddings.of(row),
+                ),
             )
-            yield self.series[row], vitals.pack()
 
     def _contributors(self, most: int) -> Callable[[int], top_k.Contributors]:
         """A function that returns a row's heaviest contributors."""

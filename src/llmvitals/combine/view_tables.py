@@ -14,10 +14,11 @@ from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.prepared import prepare
 from llmvitals.combine.series_codes import accepts, series_in
 from llmvitals.combine.table import Series, Table
+from llmvitals.record.vitals import Vitals
 
 Ints = NDArray[np.int64]
-EntryOfView = tuple[str, Series, bytes]
-"""View, series and packed vitals."""
+EntryOfView = tuple[str, Series, Vitals]
+"""View, series and vitals."""
 
 _UNSEEN: Final = -2
 _UNWANTED: Final = -1
@@ -86,7 +87,7 @@ class ViewTables:
                 )
 
     def entries(self, *, changed: bool) -> Iterator[EntryOfView]:
-        """View, series and packed vitals of each series.
+        """View, series and vitals of each series.
 
         changed: only of eager views, and only series that changed since the last call.
         """

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from llmvitals.merge.bucket import slot_of
 from llmvitals.merge.plan import MergePlan, series_key
 from llmvitals.merge.sources import Sources
-from llmvitals.record.frame import Entry, Frame
+from llmvitals.record.frame import Content, Entry, Frame
 from llmvitals.record.view import OTHER
 
 
@@ -24,7 +24,7 @@ class PlacedEntry(NamedTuple):
     pane: int
     key: bytes
     slot: str
-    content: tuple[int, bytes]
+    content: tuple[int, Content]
     eager: bool
     moved: bool
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -104,6 +104,17 @@ class Merge(Stage):
             self.next = record.offset + 1
             self._emitted = self.watermark
         yield out
+
+    def apply_frames(self, frames: Iterable[Frame]) -> list[Message]:
+        """Do the same as `apply` with frames that were made in this process."""
+        out: list[Message] = []
+        for frame in frames:
+            self._manifest.shards = frame.shards
+            for part in self._take(self.next, frame):
+                out += part.messages
+            self.next += 1
+            self._emitted = self.watermark
+        return out
 
     def flush(self) -> list[Message]:
         """Announce up to which event time alerts are in Kafka, if it rose by MARKED.
