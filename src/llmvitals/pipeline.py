@@ -105,9 +105,19 @@ class Pipeline:
         days_only: see MergePlan.
         """
         combine = {
-            topic: replace(plan, dead_letters="", packed=False) for topic, plan in self.combine.items()
+            topic: replace(
+                plan,
+                dead_letters="",
+                packed=False,
+                views=tuple(map(self._bare, plan.views)) if days_only else plan.views,
+            )
+            for topic, plan in self.combine.items()
         }
         return Alone(replace(self, combine=combine, merge=replace(self.merge, days_only=days_only)), sources)
+
+    def _bare(self, view: View) -> View:
+        """A view without what only rules and points other than those of days read."""
+        return view if self.engine.reads(view.name) else replace(view, contributors=False, exemplars=False)
 
 
 class Alone:

@@ -32,8 +32,7 @@ class FrameBuilder:
         open_entries: dict[int, list[Entry]] = {}
         sizes: dict[int, int] = {}
         for entry in entries:
-            home = entry.series[:-1] if entry.view in self.split else entry.series
-            shard = shard_of(entry.view, home, self.shards)
+            shard = self._shard(entry) if self.shards > 1 else 0
             content = len(entry.vitals) if isinstance(entry.vitals, bytes) else 0
             size = content + sum(map(len, entry.series)) * 4 + _AROUND
             if sizes.get(shard, 0) + size > LIMIT and shard in open_entries:
@@ -45,6 +44,10 @@ class FrameBuilder:
             self.frame(shard, entries_of_shard, floor=floor, version=version)
             for shard, entries_of_shard in sorted(open_entries.items())
         ]
+
+    def _shard(self, entry: Entry) -> int:
+        home = entry.series[:-1] if entry.view in self.split else entry.series
+        return shard_of(entry.view, home, self.shards)
 
     def frame(self, shard: int, entries: Iterable[Entry] = (), *, floor: int, version: int) -> Frame:
         """Make one frame; without entries it is a heartbeat."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -24,6 +23,8 @@ Ints = NDArray[np.int64]
 Series = tuple[str, ...]
 
 _MAXIMA: Final = tuple(SUM[name.removesuffix("_max")] for name in MAXIMA)
+_FEW: Final = 32
+"""With fewer contributors than this in a row, it is cheaper to make objects of all of them at once."""
 _WORST: Final = {"cost": SUM["cost_nano"], "latency": SUM["latency_us"]}
 
 
@@ -45,7 +46,7 @@ class Table:
         self._bins = Sums(1)
         self._contributor_sums = Sums(len(top_k.NO_SHARE))
         self._scores = Sums(len(scores.NO_SCORE))
-        self._worst_calls = {kind: WorstCalls() for kind in _WORST}
+        self._worst_calls = {kind: WorstCalls() for kind in _WORST if view.exemplars}
         self._embeddings = EmbeddingSums()
 
     def row(self, series: Series) -> int:
@@ -131,15 +132,18 @@ class Table:
         bounds = (np.arange(len(self.series) + 1)[:, None] << SHIFT) + kinds
         labels, shares, edges = self._contributor_sums.cut(bounds.ravel())
         codes = labels & (1 << KIND) - 1
+        names = [(kind, self._interner.contributors[kind].names) for kind in top_k.KINDS]
+        few = len(codes) <= _FEW * len(self.series)
+        listed = list(zip(codes.tolist(), zip(*shares.tolist(), strict=True), strict=True)) if few else []
 
         def of(row: int) -> top_k.Contributors:
-            first = row * len(top_k.KINDS)
+            first = row * len(names)
             return {
-                kind: _heaviest(
-                    codes[low:high], shares[:, low:high], self._interner.contributors[kind].names, most
-                )
-                for kind, (low, high) in zip(
-                    top_k.KINDS, pairwise(edges[first : first + len(top_k.KINDS) + 1]), strict=True
+                kind: {names_of_kind[code]: share for code, share in listed[low:high]}
+                if few and high - low <= most
+                else _heaviest(codes[low:high], shares[:, low:high], names_of_kind, most)
+                for (kind, names_of_kind), low, high in zip(
+                    names, edges[first:], edges[first + 1 : first + len(names) + 1], strict=False
                 )
                 if low < high
             }

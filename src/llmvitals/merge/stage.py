@@ -14,7 +14,7 @@ from llmvitals.errors import ConfigError
 from llmvitals.merge import state
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.closer import STRETCH, BucketWork, Floor, PaneCloser, Part
-from llmvitals.merge.entries import PlacedEntry, by_bucket
+from llmvitals.merge.entries import PlacedEntry, SeriesPlaces, by_bucket
 from llmvitals.merge.plan import MergePlan, series_key
 from llmvitals.merge.roster import Roster
 from llmvitals.record.baseline_command import BaselineCommand, decode
@@ -65,6 +65,7 @@ class Merge(Stage):
         until = max((bucket.applied for bucket in self._buckets.values()), default=0)
         self.roster = Roster(plan, saved=manifest.roster, parts=parts, until=until)
         self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest, self.roster)
+        self._places = SeriesPlaces(plan)
         self._closer = PaneCloser(plan, self.counters, self._buckets)
         self._sources = manifest.sources.copy()
         self.next = max(manifest.offset, beginning)
@@ -213,7 +214,7 @@ class Merge(Stage):
         self.counters["frames"] += 1
         self.counters["entries"] += len(frame.entries) + len(frame.late)
         admits = partial(self.roster.admits, offset)
-        entries = by_bucket(frame, self._plan, self._sources, self.counters, admits=admits)
+        entries = by_bucket(frame, self._places, self._sources, self.counters, admits=admits)
         low = self._sources.low
         if self._sources.take(frame, self._plan.inputs):
             self._checkpoints.sources_changed(offset, frame)
