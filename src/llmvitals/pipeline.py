@@ -12,7 +12,6 @@ from llmvitals.errors import ConfigError
 from llmvitals.ingest import native
 from llmvitals.merge import Limits, Merge, MergePlan
 from llmvitals.price import Prices
-from llmvitals.record.log import Logged, Topic
 from llmvitals.record.view import DEFAULT_VIEWS, DIMENSIONS, Condition, View
 from llmvitals.rules.engine import RuleEngine, load_engine
 from llmvitals.score import Score, ScorePlan, find
@@ -20,7 +19,7 @@ from llmvitals.store.registry import store_sink
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmvitals.record.log import Message, Record
     from llmvitals.routing import Routing
@@ -100,16 +99,31 @@ class Pipeline:
         del topic, sources
         return Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
 
-    def alone(self, sources: Mapping[str, int]) -> Alone:
-        """Return both stages without Kafka; sources: topic → its partitions. Only rules raise alerts."""
-        combine = {topic: replace(plan, dead_letters="") for topic, plan in self.combine.items()}
-        return Alone(replace(self, combine=combine), sources)
+    def alone(self, sources: Mapping[str, int], *, days_only: bool = False) -> Alone:
+        """Return both stages without Kafka; sources: topic → its partitions. Only rules raise alerts.
+
+        days_only: see MergePlan.
+        """
+        combine = {
+            topic: replace(
+                plan,
+                dead_letters="",
+                packed=False,
+                views=tuple(map(self._bare, plan.views)) if days_only else plan.views,
+            )
+            for topic, plan in self.combine.items()
+        }
+        return Alone(replace(self, combine=combine, merge=replace(self.merge, days_only=days_only)), sources)
+
+    def _bare(self, view: View) -> View:
+        """A view without what only rules and points other than those of days read."""
+        return view if self.engine.reads(view.name) else replace(view, contributors=False, exemplars=False)
 
 
 class Alone:
     """Both stages without Kafka and checkpoints: a combine for each partition, and one merge.
 
-    Frames go from combine to merge at once.
+    Frames go from combine to merge at once, unpacked.
     """
 
     def __init__(self, pipeline: Pipeline, sources: Mapping[str, int]) -> None:
@@ -120,29 +134,21 @@ class Alone:
         }
         # Buckets are for checkpoints: without those, each bucket only costs work with every pane.
         self.merge = Merge(replace(pipeline.merge, buckets=1), shard=0, parts={}, beginning=0)
-        self._frames = 0
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> list[Message]:
         """Take the next records of a partition; return dead letters, points and alerts."""
         combine = self.combines[topic, partition]
         out = combine.apply(records)
         combine.delivered(combine.mark())
-        return self._pass_on([*out, *combine.flush()])
+        return [*out, *combine.flush(), *self._pass_on(combine)]
 
     def end(self, topic: str, partition: int) -> list[Message]:
         """End a partition; return the points and alerts that this brings about."""
-        return self._pass_on(self.combines[topic, partition].finish())
+        combine = self.combines[topic, partition]
+        return [*combine.finish(), *self._pass_on(combine)]
 
-    def _pass_on(self, messages: Iterable[Message]) -> list[Message]:
-        out: list[Message] = []
-        frames: list[Logged] = []
-        for message in messages:
-            if message.topic is Topic.PARTIALS:
-                frames.append(Logged(self._frames, 0, message.value, message.key))
-                self._frames += 1
-            else:
-                out.append(message)
-        return [*out, *self.merge.apply(frames), *self.merge.flush()]
+    def _pass_on(self, combine: Combine) -> list[Message]:
+        return [*self.merge.apply_frames(combine.hand_over()), *self.merge.flush()]
 
 
 def check(settings: Settings) -> Sequence[str]:

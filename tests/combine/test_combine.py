@@ -8,6 +8,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -177,6 +178,38 @@ def test_last_frames_are_the_same_in_any_batches():
     one = stage()
     assert [m for record in log for m in one.apply([record])] == whole
     assert {frame.version for frame in frames(whole)} == {18, 28, 38, 48, 58, 68, 78, 88, 98}
+
+
+@settings(deadline=None)
+@given(logs, st.sampled_from([1, 2, 1_000]), st.sampled_from([1, 3, 4_096]), st.sampled_from([2, 1_000]))
+def test_small_panes_that_are_added_up_together_have_the_frames_of_each_alone(log, small, together, most):
+    made = plan(max_series=most)
+    frames_of = []
+    for limits in ((0, 1), (small, together)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("llmvitals.combine.together.SMALL", limits[0])
+            patch.setattr("llmvitals.combine.together.TOGETHER", limits[1])
+            one = stage(made)
+            frames_of.append([*one.apply(log), *one.finish()])
+    assert frames_of[0] == frames_of[1]
+
+
+@settings(deadline=None, max_examples=30)
+@given(logs)
+def test_frames_that_are_handed_over_hold_what_messages_hold(log):
+    one, other = stage(), stage(replace(plan(), packed=False))
+    sent = [*one.apply(log), *one.finish()]
+    assert not frames([*other.apply(log), *other.finish()])
+    handed = [
+        msgspec.structs.replace(
+            frame,
+            entries=tuple(msgspec.structs.replace(e, vitals=e.vitals.pack()) for e in frame.entries),
+            late=tuple(msgspec.structs.replace(e, vitals=e.vitals.pack()) for e in frame.late),
+        )
+        for frame in other.hand_over()
+    ]
+    assert handed == frames(sent)
+    assert other.hand_over() == []
 
 
 @settings(deadline=None)

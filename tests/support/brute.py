@@ -385,6 +385,7 @@ def keep(content: Content, messages: Iterable[Message]) -> Content:
             assert message.key == frame.source.encode()
             assert message.partition == frame.shard < frame.shards
             for entry in (*frame.entries, *frame.late):
+                assert isinstance(entry.vitals, bytes)
                 quarter = entry.quarter if isinstance(entry, LateEntry) else ON_TIME
                 had = content.setdefault((entry.view, entry.series, entry.pane, quarter), {})
                 version, vitals = had.get(frame.source, (-1, b""))

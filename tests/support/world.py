@@ -364,7 +364,7 @@ class World:
 
     def check_frames(self) -> None:
         """At one version every worker, zombies too, has said the same."""
-        said: dict[object, bytes] = {}
+        said: dict[object, object] = {}
         for record in (record for shard in self.shards for record in shard.log):
             frame = Frame.decode(record.value or b"")
             for entry in (*frame.entries, *frame.late):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -60,21 +61,23 @@ class WorstCalls:
 
     def by_row(self, rows_end: int) -> Callable[[int], Calls]:
         """A function that returns a row's worst calls (value, trace id), the greatest first."""
-        top = self._by_row(rows_end)
-        return lambda row: tuple([(-value, clean(trace)) for value, trace in top(row)])
+        values, ids, edges = self._sorted(rows_end)
 
-    def _by_row(self, rows_end: int) -> Callable[[int], list[tuple[int, str]]]:
+        def top(row: int) -> Calls:
+            start, end = edges[row], edges[row + 1]
+            if end - start < 2:
+                return ((values[start], clean(ids[start])),) if start < end else ()
+            worst = _worst(values[start:end], ids[start:end])
+            return tuple([(value, clean(trace)) for value, trace in worst])
+
+        return top
+
+    def _sorted(self, rows_end: int) -> tuple[list[int], list[str], list[int]]:
+        """Values and ids of the candidates row by row, and the place where each row begins."""
         self._prune()
         order = np.argsort(self._rows, kind="stable")
         edges = np.searchsorted(self._rows[order], np.arange(rows_end + 1)).tolist()
-        values = (-self._values[order]).tolist()
-        ids = [self._ids[place] for place in order.tolist()]
-
-        def top(row: int) -> list[tuple[int, str]]:
-            inside = slice(edges[row], edges[row + 1])
-            return sorted(set(zip(values[inside], ids[inside], strict=True)))[:EXEMPLARS]
-
-        return top
+        return self._values[order].tolist(), [self._ids[place] for place in order.tolist()], edges
 
     def _prune(self) -> None:
         """Keep the candidates that reach the third greatest distinct value of their row."""
@@ -95,8 +98,12 @@ class WorstCalls:
 
     def _prune_ties(self, rows_end: int) -> None:
         """Keep only the EXEMPLARS greatest of each row, and remember the last of them."""
-        top = self._by_row(rows_end)
-        kept = [(row, -value, trace) for row in range(rows_end) for value, trace in top(row)]
+        values, ids, edges = self._sorted(rows_end)
+        kept = [
+            (row, value, trace)
+            for row, (start, end) in enumerate(pairwise(edges))
+            for value, trace in _worst(values[start:end], ids[start:end])
+        ]
         full = Counter(row for row, _, _ in kept)
         for row, value, trace in kept:
             if full[row] == EXEMPLARS:
@@ -104,3 +111,7 @@ class WorstCalls:
         self._rows = np.array([row for row, _, _ in kept], np.int64)
         self._values = np.array([value for _, value, _ in kept], np.int64)
         self._ids = [trace for _, _, trace in kept]
+
+
+def _worst(values: Sequence[int], ids: Sequence[str]) -> list[tuple[int, str]]:
+    return sorted(set(zip(values, ids, strict=True)), key=lambda call: (-call[0], call[1]))[:EXEMPLARS]

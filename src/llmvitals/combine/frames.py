@@ -26,15 +26,15 @@ class FrameBuilder:
     pane_us: int
     split: frozenset[str] = frozenset()
 
-    def frames(self, entries: Iterable[Entry], *, floor: int, version: int) -> list[Message]:
+    def frames(self, entries: Iterable[Entry], *, floor: int, version: int) -> list[Frame]:
         """Make frames of entries that all have this version, in the order of the entries."""
-        full: list[Message] = []
+        full: list[Frame] = []
         open_entries: dict[int, list[Entry]] = {}
         sizes: dict[int, int] = {}
         for entry in entries:
-            home = entry.series[:-1] if entry.view in self.split else entry.series
-            shard = shard_of(entry.view, home, self.shards)
-            size = len(entry.vitals) + sum(map(len, entry.series)) * 4 + _AROUND
+            shard = self._shard(entry) if self.shards > 1 else 0
+            content = len(entry.vitals) if isinstance(entry.vitals, bytes) else 0
+            size = content + sum(map(len, entry.series)) * 4 + _AROUND
             if sizes.get(shard, 0) + size > LIMIT and shard in open_entries:
                 full.append(self.frame(shard, open_entries.pop(shard), floor=floor, version=version))
                 sizes[shard] = 0
@@ -45,7 +45,11 @@ class FrameBuilder:
             for shard, entries_of_shard in sorted(open_entries.items())
         ]
 
-    def frame(self, shard: int, entries: Iterable[Entry] = (), *, floor: int, version: int) -> Message:
+    def _shard(self, entry: Entry) -> int:
+        home = entry.series[:-1] if entry.view in self.split else entry.series
+        return shard_of(entry.view, home, self.shards)
+
+    def frame(self, shard: int, entries: Iterable[Entry] = (), *, floor: int, version: int) -> Frame:
         """Make one frame; without entries it is a heartbeat."""
         on_time: list[Entry] = []
         late: list[LateEntry] = []
@@ -54,7 +58,7 @@ class FrameBuilder:
                 late.append(entry)
             else:
                 on_time.append(entry)
-        frame = Frame(
+        return Frame(
             source=self.source,
             sources=self.sources,
             shard=shard,
@@ -65,4 +69,8 @@ class FrameBuilder:
             entries=tuple(on_time),
             late=tuple(late),
         )
-        return Message(Topic.PARTIALS, self.source.encode(), frame.encode(), partition=shard)
+
+
+def message(frame: Frame) -> Message:
+    """Make the message of a frame."""
+    return Message(Topic.PARTIALS, frame.source.encode(), frame.encode(), partition=frame.shard)

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from llmvitals.combine import state
 from llmvitals.combine.clock import Clock, Placed
 from llmvitals.combine.dead_letters import dead_letter
-from llmvitals.combine.frames import FrameBuilder
+from llmvitals.combine.frames import FrameBuilder, message
 from llmvitals.combine.open_panes import OpenPanes
+from llmvitals.combine.pane import emit
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.reader import Batch, read, timely
 from llmvitals.errors import Code
 from llmvitals.record.chunk import MANIFEST
-from llmvitals.record.frame import Entry
+from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.stage import Stage
 from llmvitals.window import FOREVER, NEVER
@@ -81,6 +82,7 @@ class Combine(Stage):
         self._applied = max(saved.applied, beginning)
         self._emitted = saved.floor
         self._announced = [NEVER] * plan.shards
+        self._frames: list[Frame] = []
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
         """Apply records, and return their dead letters and the last frames of panes that closed."""
@@ -112,6 +114,11 @@ class Combine(Stage):
         self._emitted = FOREVER
         self.delivered(FOREVER)
         return out + self._heartbeats()
+
+    def hand_over(self) -> list[Frame]:
+        """Return the frames since the last call, where the plan does not pack them into messages."""
+        frames, self._frames = self._frames, []
+        return frames
 
     def mark(self) -> int:
         """The pane below which everything is emitted."""
@@ -232,22 +239,34 @@ class Combine(Stage):
         if self.replaying:
             return []
         out: list[Message] = []
-        for closed, panes in groupby(self._open_panes.closed_panes(), key=attrgetter("closed")):
-            out += self._send(chain.from_iterable(pane.emit() for pane in panes), version=closed)
+        panes = self._open_panes.closed_panes()
+        emitted = iter(emit(panes, self._plan))
+        for closed, together in groupby(panes, key=attrgetter("closed")):
+            entries = [entry for _ in together for entry in next(emitted)]
+            out += self._send(entries, version=closed)
         self._emitted = max(self._emitted, self._clock.lowest_open(self.next))
         return out
 
     def _send(self, entries: Iterable[Entry], *, version: int) -> list[Message]:
-        messages = self._frame_builder.frames(entries, floor=self.floor, version=version)
-        for message in messages:
-            self._announced[message.partition or 0] = self.floor
-        return messages
+        frames = self._frame_builder.frames(entries, floor=self.floor, version=version)
+        for frame in frames:
+            self._announced[frame.shard] = self.floor
+        return self._messages(frames)
 
     def _heartbeats(self) -> list[Message]:
         """Send the floor to the shards that don't have it yet."""
         behind = [shard for shard, floor in enumerate(self._announced) if floor < self.floor]
         self._announced = [self.floor] * len(self._announced)
-        return [self._frame_builder.frame(shard, floor=self.floor, version=self.next) for shard in behind]
+        return self._messages(
+            [self._frame_builder.frame(shard, floor=self.floor, version=self.next) for shard in behind]
+        )
+
+    def _messages(self, frames: Sequence[Frame]) -> list[Message]:
+        """The messages of frames; none where the frames are handed over."""
+        if self._plan.packed:
+            return [message(frame) for frame in frames]
+        self._frames += frames
+        return []
 
     def _count(self, name: str, live: Flags, places: Sequence[int] | Ints) -> None:
         """Count the things in the records at these places, unless they were counted before a restart."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -24,6 +23,8 @@ Ints = NDArray[np.int64]
 Series = tuple[str, ...]
 
 _MAXIMA: Final = tuple(SUM[name.removesuffix("_max")] for name in MAXIMA)
+_FEW: Final = 32
+"""With fewer contributors than this in a row, it is cheaper to make objects of all of them at once."""
 _WORST: Final = {"cost": SUM["cost_nano"], "latency": SUM["latency_us"]}
 
 
@@ -45,7 +46,7 @@ class Table:
         self._bins = Sums(1)
         self._contributor_sums = Sums(len(top_k.NO_SHARE))
         self._scores = Sums(len(scores.NO_SCORE))
-        self._worst_calls = {kind: WorstCalls() for kind in _WORST}
+        self._worst_calls = {kind: WorstCalls() for kind in _WORST if view.exemplars}
         self._embeddings = EmbeddingSums()
 
     def row(self, series: Series) -> int:
@@ -93,8 +94,8 @@ class Table:
             self._many_contributors = len(self._contributor_sums) > most
         return self._many_contributors
 
-    def entries(self, most: int, *, changed: bool = False) -> Iterator[tuple[Series, bytes]]:
-        """Yield each series and its packed vitals.
+    def entries(self, most: int, *, changed: bool = False) -> Iterator[tuple[Series, Vitals]]:
+        """Yield each series and its vitals.
 
         most: contributors of a kind, 0 for none. changed: only series that calls were added to since the last
         call of this method.
@@ -112,16 +113,18 @@ class Table:
         sums, maxima = (np.take(columns, rows, axis=1).T.tolist() for columns in (self._sums, self._maxima))
         for row, totals, row_maxima in zip(rows, sums, maxima, strict=True):
             inside = slice(edges[row], edges[row + 1])
-            vitals = Vitals(
-                tuple(totals),
-                tuple(row_maxima),
-                (keys[inside], counts[0, inside]),
-                contributors(row),
-                {kind: exemplars for kind, top in worst.items() if (exemplars := top(row))},
-                scored(row),
-                self._embeddings.of(row),
+            yield (
+                self.series[row],
+                Vitals(
+                    tuple(totals),
+                    tuple(row_maxima),
+                    (keys[inside], counts[0, inside]),
+                    contributors(row),
+                    {kind: exemplars for kind, top in worst.items() if (exemplars := top(row))},
+                    scored(row),
+                    self._embeddings.of(row),
+                ),
             )
-            yield self.series[row], vitals.pack()
 
     def _contributors(self, most: int) -> Callable[[int], top_k.Contributors]:
         """A function that returns a row's heaviest contributors."""
@@ -129,15 +132,18 @@ class Table:
         bounds = (np.arange(len(self.series) + 1)[:, None] << SHIFT) + kinds
         labels, shares, edges = self._contributor_sums.cut(bounds.ravel())
         codes = labels & (1 << KIND) - 1
+        names = [(kind, self._interner.contributors[kind].names) for kind in top_k.KINDS]
+        few = len(codes) <= _FEW * len(self.series)
+        listed = list(zip(codes.tolist(), zip(*shares.tolist(), strict=True), strict=True)) if few else []
 
         def of(row: int) -> top_k.Contributors:
-            first = row * len(top_k.KINDS)
+            first = row * len(names)
             return {
-                kind: _heaviest(
-                    codes[low:high], shares[:, low:high], self._interner.contributors[kind].names, most
-                )
-                for kind, (low, high) in zip(
-                    top_k.KINDS, pairwise(edges[first : first + len(top_k.KINDS) + 1]), strict=True
+                kind: {names_of_kind[code]: share for code, share in listed[low:high]}
+                if few and high - low <= most
+                else _heaviest(codes[low:high], shares[:, low:high], names_of_kind, most)
+                for (kind, names_of_kind), low, high in zip(
+                    names, edges[first:], edges[first + 1 : first + len(names) + 1], strict=False
                 )
                 if low < high
             }

@@ -8,12 +8,13 @@ from typing import Any, Final
 import msgspec
 
 from llmvitals.merge.plan import Panes
+from llmvitals.record.frame import Content
 from llmvitals.record.view import OTHER
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.window import QUARTER_HOUR
 
-Slots = dict[str, tuple[int, bytes]]
-"""`slot_of` a source → the greatest version, and its packed vitals."""
+Slots = dict[str, tuple[int, Content]]
+"""`slot_of` a source → the greatest version, and its vitals."""
 
 _ARM: Final = "\0"
 """Separates source and arm. No topic's name contains it."""
@@ -39,7 +40,7 @@ class Bucket(msgspec.Struct, array_like=True):
     windows: dict[str, dict[int, dict[bytes, bytes]]] = {}
     rule_states: dict[bytes, dict[str, Any]] = {}
 
-    def put(self, pane: int, key: bytes, slot: str, content: tuple[int, bytes]) -> bool:
+    def put(self, pane: int, key: bytes, slot: str, content: tuple[int, Content]) -> bool:
         """Store (version, vitals) in a slot if the version is newer. Returns whether it was."""
         slots = self.opened.setdefault(pane, {}).setdefault(key, {})
         previous = slots.get(slot)

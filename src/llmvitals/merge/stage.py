@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -14,7 +14,7 @@ from llmvitals.errors import ConfigError
 from llmvitals.merge import state
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.closer import STRETCH, BucketWork, Floor, PaneCloser, Part
-from llmvitals.merge.entries import PlacedEntry, by_bucket
+from llmvitals.merge.entries import PlacedEntry, SeriesPlaces, by_bucket
 from llmvitals.merge.plan import MergePlan, series_key
 from llmvitals.merge.roster import Roster
 from llmvitals.record.chunk import MANIFEST
@@ -64,6 +64,7 @@ class Merge(Stage):
         until = max((bucket.applied for bucket in self._buckets.values()), default=0)
         self.roster = Roster(plan, saved=manifest.roster, parts=parts, until=until)
         self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest, self.roster)
+        self._places = SeriesPlaces(plan)
         self._closer = PaneCloser(plan, self.counters, self._buckets)
         self._sources = manifest.sources.copy()
         self.next = max(manifest.offset, beginning)
@@ -103,6 +104,17 @@ class Merge(Stage):
             self.next = record.offset + 1
             self._emitted = self.watermark
         yield out
+
+    def apply_frames(self, frames: Iterable[Frame]) -> list[Message]:
+        """Do the same as `apply` with frames that were made in this process."""
+        out: list[Message] = []
+        for frame in frames:
+            self._manifest.shards = frame.shards
+            for part in self._take(self.next, frame):
+                out += part.messages
+            self.next += 1
+            self._emitted = self.watermark
+        return out
 
     def flush(self) -> list[Message]:
         """Announce up to which event time alerts are in Kafka, if it rose by MARKED.
@@ -201,7 +213,7 @@ class Merge(Stage):
         self.counters["frames"] += 1
         self.counters["entries"] += len(frame.entries) + len(frame.late)
         admits = partial(self.roster.admits, offset)
-        entries = by_bucket(frame, self._plan, self._sources, self.counters, admits=admits)
+        entries = by_bucket(frame, self._places, self._sources, self.counters, admits=admits)
         low = self._sources.low
         if self._sources.take(frame, self._plan.inputs):
             self._checkpoints.sources_changed(offset, frame)

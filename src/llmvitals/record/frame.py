@@ -8,22 +8,32 @@ the next tag.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 import msgspec
+
+if TYPE_CHECKING:
+    from llmvitals.record.vitals import Vitals
+
+    Content = bytes | Vitals
+else:
+    Content = bytes
 
 TAG: Final = 1
 """Tells a frame from other records."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """The sums of one series in one pane; `vitals` are packed, and cumulative since the pane's first call."""
+    """The sums of one series in one pane; `vitals` are cumulative since the pane's first call.
+
+    They are packed, except where merge gets the frame in the same process; such a frame is never encoded.
+    """
 
     view: str
     series: tuple[str, ...]
     pane: int
-    vitals: bytes
+    vitals: Content
 
 
 class LateEntry(Entry, frozen=True, array_like=True):

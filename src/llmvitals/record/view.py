@@ -49,7 +49,7 @@ class View:
     open panes are sent early, for budgets. contributors: whether series keep their top users, sessions, keys,
     prompts and models. stored: whether points are written. meaning: whether series keep sums of embeddings.
     split: whether the last of `by` is the arm that a rule compares. Series that differ only in the arm have
-    one home, and rules read them as one series.
+    one home, and rules read them as one series. exemplars: whether series keep their worst calls.
     """
 
     name: str
@@ -60,6 +60,7 @@ class View:
     stored: bool = True
     meaning: bool = False
     split: bool = False
+    exemplars: bool = True
 
     def home(self, series: tuple[str, ...]) -> tuple[str, ...]:
         """The home of a series: the series without its arm."""

@@ -106,8 +106,10 @@ class Vitals:
         )
 
     @classmethod
-    def unpack(cls, data: bytes) -> Vitals:
-        """Unpack. Vectors of an older version are shorter; the missing counters are 0."""
+    def unpack(cls, data: bytes | Vitals) -> Vitals:
+        """Unpack what is packed. Vectors of an older version are shorter; the missing counters are 0."""
+        if isinstance(data, Vitals):
+            return data
         stored = _decoder.decode(data)
         length = len(stored.keys) // 2
         return cls(

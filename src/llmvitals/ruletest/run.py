@@ -232,7 +232,7 @@ class _Stages:
             if message.topic is Topic.DEAD_LETTERS:
                 why = dict(message.headers).get("llmvitals.err.message", b"").decode()
                 raise ConfigError(f"a call of the test can't be read: {why}")
-            frame = Frame.decode(message.value or b"")
+        for frame in self.combine.hand_over():
             for entry in (*frame.entries, *frame.late):
                 panes.setdefault(entry.pane, []).append(entry)
         return sorted(panes.items())
@@ -249,7 +249,7 @@ class _Stages:
             entries=tuple(entry for entry in entries if not isinstance(entry, LateEntry)),
             late=tuple(entry for entry in entries if isinstance(entry, LateEntry)),
         )
-        out = self.merge.apply([Logged(self.frames, 0, frame.encode())])
+        out = self.merge.apply_frames([frame])
         self.frames += 1
         return [Alert.decode(message.value or b"") for message in out if message.topic is Topic.ALERTS]
 
