@@ -46,6 +46,8 @@ class Step:
         self.alerts: list[Alert] = []
         self.points: list[Point] = []
         self.bound: list[BoundRule] = []
+        self._wakes: dict[str, int] = {}
+        """Rule → what BoundRule.wakes says; without a rule: it has to be asked again."""
 
     def bind(self, rules: Sequence[Rule], *, updates: bool) -> None:
         """Bind the rules to the series. Alerts of rules that were removed or changed resolve."""
@@ -77,7 +79,7 @@ class Step:
     def catch_up(self, floor: int) -> None:
         """Let time pass up to the floor without calls."""
         for bound in self.bound:
-            while (pane := bound.wakes()) < floor:
+            while (pane := self._wake(bound)) < floor:
                 if pane == NEVER and floor < self.floor:
                     break  # The next pane has calls, and is evaluated anyway.
                 self._evaluate(bound, floor - 1 if pane == NEVER else pane, None)
@@ -87,7 +89,9 @@ class Step:
     def peek(self, opened: Panes) -> None:
         """Evaluate the present content of open panes."""
         for bound in self.bound if opened else ():
-            for reading in bound.peek(opened):
+            readings = bound.peek(opened)
+            self._wakes.pop(bound.rule.name, None)
+            for reading in readings:
                 self._apply(bound, reading, opened)
 
     def save(self) -> None:
@@ -97,15 +101,23 @@ class Step:
             if bound.idle:
                 del entries[bound.rule.name]
         if entries:
-            self.state["due"] = min(bound.wakes() for bound in self.bound)
+            self.state["due"] = min(map(self._wake, self.bound))
         else:
             self.state.clear()
 
+    def _wake(self, bound: BoundRule) -> int:
+        wakes = self._wakes.get(bound.rule.name)
+        if wakes is None:
+            wakes = self._wakes[bound.rule.name] = bound.wakes()
+        return wakes
+
     def _evaluate(self, bound: BoundRule, pane: int, vitals: Vitals | None) -> None:
         """Evaluate a closed pane."""
+        self._wakes.pop(bound.rule.name, None)
         for reading in bound.take(pane, vitals):
             self._apply(bound, reading)
-        self.update(bound, (pane + 1) * self.pane)
+        if bound.entry["lives"]:
+            self.update(bound, (pane + 1) * self.pane)
 
     def update(self, bound: BoundRule, at: int, *, last: bool = False) -> None:
         """Send the values that have moved by a time; last: those of the last minute too."""
@@ -123,7 +135,12 @@ class Step:
         for stand in () if self.bare else bound.rule.condition.stands(reading):
             closed = min(stand.end // self.pane, self.floor)
             self.points.append(build_point(bound.rule, self.labels, stand, closed))
-        state = bound.alerts.setdefault(reading.begin, {})
+        alerts = bound.entry["lives"]
+        state = alerts.get(reading.begin)
+        if state is None:
+            if reading.verdict != "breach":
+                return  # An alert that is inactive stays so.
+            state = alerts[reading.begin] = {}
         change = bound.alert_state.step(state, reading)
         if change == "resolved" and reading.verdict == "none":
             self._refresh(bound, state)
