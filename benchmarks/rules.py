@@ -1,9 +1,9 @@
 """What rules cost: the panes of a day of calls, and 10,000 panes of series with every kind of rule.
 
-`python -m benchmarks.rules [CALLS] [FOLDER]`: CALLS calls of four apps, six teams and CALLS / 100 users, spread
-over a day, go through both stages with the rules of FOLDER (alerts/ by default), in the batches of
-`llmvitals replay`. The time is CPU, all in all and within the rule engine. Then each of 10,000 series hands two
-panes to one rule of each kind.
+`python -m benchmarks.rules [CALLS] [FOLDER]`: CALLS calls of four apps, six teams and CALLS / 100 users,
+spread over a day, go through both stages with the rules of FOLDER (alerts/ by default), in the batches of
+`llmvitals replay`. The time is CPU, all in all and within the rule engine. Then each of 10,000 series hands
+two panes to one rule of each kind.
 """
 
 from __future__ import annotations
