@@ -50,6 +50,9 @@ class Spending:
     def due(self, state: dict[str, Any]) -> int:
         return FIRST + 1 if state["calls"] > 0 else FOREVER
 
+    def headroom(self, *_: Any) -> dict[tuple[str, ...], int]:
+        return {(): 0}  # it is asked about every open pane
+
     def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         del state, floor
         return []
@@ -122,11 +125,11 @@ def test_after_a_restart_every_memory_is_asked_once_and_open_panes_only_when_the
     assert planned.engine.asked == [(("x",), 1, [0], []), (("x",), 1, [], [5])]
 
 
-def test_rules_are_asked_once_a_frame_about_all_that_closed():
+def test_rules_are_asked_once_a_frame_about_all_that_closed_and_then_about_what_is_open():
     planned = plan()
     stage = merge(planned)
     stage.apply(log([frame(0, 1, *(entry(n, ONE, "team", "x") for n in range(4)), floor=3, of=1)]))
-    assert planned.engine.asked == [(("x",), 3, [0, 1, 2], [3])]
+    assert planned.engine.asked == [(("x",), 3, [0, 1, 2], []), (("x",), 3, [], [3])]
 
 
 def test_a_series_that_wants_to_tick_is_asked_when_other_panes_close():

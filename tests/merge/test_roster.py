@@ -192,6 +192,9 @@ class Everything:
     def due(self, state: dict[str, Any]) -> int:
         return 2**62
 
+    def headroom(self, *_: Any) -> dict[tuple[str, ...], int]:
+        return {}
+
     def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Any]:
         return []
 

@@ -42,6 +42,9 @@ class Diary:
     def due(self, state: dict[str, Any]) -> int:
         return FOREVER
 
+    def headroom(self, *_: Any) -> dict[tuple[str, ...], int]:
+        return {}
+
     def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         return []
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from llmvitals.merge import points
-from llmvitals.merge.bucket import Bucket, summed
+from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.day_totals import DayTotals
-from llmvitals.merge.plan import MergePlan, Panes, series_of
+from llmvitals.merge.open_panes import OpenPaneCache
+from llmvitals.merge.plan import MergePlan, series_of
 from llmvitals.merge.rollup import Contents, Rollup
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Message, Topic
@@ -39,13 +40,13 @@ class Floor(NamedTuple):
 class BucketWork(NamedTuple):
     """A bucket that has work.
 
-    to_evaluate: series to evaluate although none of their panes closed → whether their open panes grew. Open
+    to_evaluate: series to evaluate although none of their panes closed → their open panes that grew. Open
     panes are read only when they grew; at other times the result would depend on how frames are batched.
     """
 
     number: int
     bucket: Bucket
-    to_evaluate: dict[bytes, bool]
+    to_evaluate: dict[bytes, set[int]]
 
 
 class Part(NamedTuple):
@@ -61,43 +62,6 @@ class Part(NamedTuple):
     half_done: int | None = None
 
 
-_Known = dict[int, tuple[tuple[int, ...], Vitals]]
-"""Pane → the versions that it was summed from, and the sum."""
-
-
-class OpenPaneCache:
-    """Caches the unpacked sums of open panes, which rules read again and again.
-
-    While one source is far behind the others, hundreds of panes stay open; a frame changes few of them.
-
-    pane_us: the length of a pane, µs.
-    """
-
-    def __init__(self, pane_us: int) -> None:
-        self._known: dict[bytes, _Known] = {}
-        self._pane_us = pane_us
-
-    def at(self, bucket: Bucket, key: bytes) -> Panes:
-        """The open panes of a series, as far as they are counted."""
-        cached, current = self._known.get(key, {}), _Known()
-        for pane in sorted(bucket.opened):
-            slots = bucket.opened[pane].get(key)
-            if slots is None:
-                continue
-            versions = tuple(version for version, _ in slots.values())
-            entry = cached.get(pane)
-            if entry is None or entry[0] != versions:
-                entry = versions, summed(slots, self._pane_us)
-            current[pane] = entry
-        self._known[key] = current
-        return [(pane, vitals) for pane, (_, vitals) in current.items()]
-
-    def forget(self, keys: Iterable[bytes]) -> None:
-        """Drop these series, whose panes have closed."""
-        for key in keys:
-            self._known.pop(key, None)
-
-
 class PaneCloser:
     """Closes panes, rolls them up and evaluates the rules. counters: of panes, points and alerts.
 
@@ -110,7 +74,7 @@ class PaneCloser:
         self.work = 0
         """How many panes of series were closed, series evaluated and buckets visited so far."""
         self._due_at: dict[int, int] = {}
-        self._open_panes = OpenPaneCache(plan.pane_us)
+        self._open_panes = OpenPaneCache(plan.pane_us, plan.engine)
         self._rollup: Rollup | DayTotals = (
             DayTotals(plan.pane_us) if plan.days_only else Rollup(plan.pane_us, plan.contributors)
         )
@@ -128,9 +92,10 @@ class PaneCloser:
         part, contents, worked = Part([], [], []), Contents(), self.work
         for number, bucket, to_evaluate in work_of_buckets:
             self.work += 1
-            if floor.rose and number in self._restored:
+            restored = number in self._restored
+            if floor.rose and restored:
                 self._restored.remove(number)
-                to_evaluate |= {key: to_evaluate.get(key, False) for key in bucket.rule_states}
+                to_evaluate |= {key: to_evaluate.get(key, set()) for key in bucket.rule_states}
             *early, _ = _floors(bucket, floor.low)
             if early:
                 yield self._with_points(part._replace(half_done=number), contents, floor)
@@ -139,7 +104,7 @@ class PaneCloser:
                 early_floor = Floor(low, low * self._plan.pane_us, floor.rose)
                 windows, sent = self._close_bucket(bucket, early_floor, {})
                 yield self._with_points(Part(sent or [], [], [], number), windows, early_floor)
-            windows, sent = self._close_bucket(bucket, floor, to_evaluate)
+            windows, sent = self._close_bucket(bucket, floor, to_evaluate, every=restored)
             self._due_at[number] = self._next_due(bucket)
             contents |= windows
             part.messages.extend(sent or ())
@@ -169,12 +134,13 @@ class PaneCloser:
         return part
 
     def _close_bucket(
-        self, bucket: Bucket, floor: Floor, to_evaluate: Mapping[bytes, bool]
+        self, bucket: Bucket, floor: Floor, to_evaluate: Mapping[bytes, set[int]], *, every: bool = False
     ) -> tuple[Contents, list[Message] | None]:
         """Close the panes of a bucket; its changed windows, and the rules' messages (None: no change).
 
         to_evaluate: empty while the bucket has not reached the frame's floor, so that open panes are not
-        read: otherwise the messages would depend on how the work is split.
+        read: otherwise the messages would depend on how the work is split. every: evaluate them even where
+        their open panes can change nothing, because the rules may have changed.
         """
         closed = bucket.close(floor.low, self._plan.pane_us)
         self._open_panes.forget(closed)
@@ -183,19 +149,25 @@ class PaneCloser:
         dropped = self._rollup.drop(bucket, floor.now)
         panes = sum(map(len, closed.values()))
         self._counters["panes"] += panes
-        keys = dict.fromkeys((*closed, *to_evaluate))
-        rule_floor, at_end = self._rule_floor(floor), floor.last
+        due, states = self._plan.engine.due, bucket.rule_states
+        rule_floor = self._rule_floor(floor)
+        to_advance = dict.fromkeys(closed)
         if floor.rose:
-            due = self._plan.engine.due
-            keys |= dict.fromkeys(
-                key for key, state in bucket.rule_states.items() if due(state) <= rule_floor or at_end
+            to_advance |= dict.fromkeys(
+                key for key, state in states.items() if due(state) <= rule_floor or floor.last
             )
-        self.work += panes + len(keys)
+        keys = dict.fromkeys((*closed, *to_evaluate, *to_advance))
+        self.work += panes
         messages: list[Message] = []
         for key in keys:
-            messages += self._evaluate(
-                bucket, key, closed.get(key, []), (rule_floor, to_evaluate.get(key, False), at_end)
-            )
+            if every or key in to_advance:
+                messages += self._evaluate(
+                    bucket, key, rule_floor, closed=closed.get(key, []), at_end=floor.last
+                )
+            grown = to_evaluate.get(key)
+            if grown and self._open_panes.matter(bucket, key, grown):
+                opened = self._open_panes.at(bucket, key)
+                messages += self._evaluate(bucket, key, rule_floor, opened=opened)
         return contents, messages if keys or contents or dropped else None
 
     def _rule_floor(self, floor: Floor) -> int:
@@ -206,19 +178,21 @@ class PaneCloser:
         return -(-floor.low // panes) * panes
 
     def _evaluate(
-        self, bucket: Bucket, key: bytes, closed: Panes, at: tuple[int, bool, bool]
+        self,
+        bucket: Bucket,
+        key: bytes,
+        floor: int,
+        *,
+        closed: Sequence[tuple[int, Vitals]] = (),
+        opened: Sequence[tuple[int, Vitals]] = (),
+        at_end: bool = False,
     ) -> list[Message]:
-        """Evaluate the rules on one series.
-
-        at: the floor, whether open panes are read, and whether the log ends there.
-        """
-        floor, read_open, at_end = at
+        """Evaluate the rules on one series up to a floor. at_end: whether the log ends there."""
         view, series = series_of(key)
         rule_state = bucket.rule_states.pop(key, {})
+        self.work += 1 + len(opened)
         results: list[Alert | Point]
         if self._plan.wants(view, series) and self._plan.engine.reads(view):
-            opened = self._open_panes.at(bucket, key) if read_open and self._plan.eager(view) else []
-            self.work += len(opened)
             results = self._plan.engine.advance(
                 view, series, rule_state, floor=floor, closed=closed, opened=opened
             )

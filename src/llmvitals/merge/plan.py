@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -34,6 +34,15 @@ class Rules(Protocol):
 
     def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         """Resolve the alerts in the state of a series that no rule reads any more."""
+
+    def headroom(
+        self, view: str, series: tuple[str, ...], state: Mapping[str, Any]
+    ) -> dict[tuple[str, ...], int]:
+        """The least amounts of open panes, all together, with which they have to be passed to `advance`.
+
+        Names of sums (see vitals.packed_amount) → their amount. It holds as long as state["rules"] is the
+        same object. {}: open panes change nothing.
+        """
 
     def finish(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> list[Alert]:
         """Return what is due for a series because the log ends at the floor."""
@@ -77,6 +86,12 @@ class NoRules:
     def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         del state, floor
         return []
+
+    def headroom(
+        self, view: str, series: tuple[str, ...], state: Mapping[str, Any]
+    ) -> dict[tuple[str, ...], int]:
+        del view, series, state
+        return {}
 
     def finish(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> list[Alert]:
         """Nothing."""

@@ -264,7 +264,10 @@ class Merge(Stage):
             if news:
                 self._checkpoints.changed(number, offset)
                 self._closer.mark_changed(number)
-            to_evaluate = {entry.key: True for entry in news if entry.eager}
+            to_evaluate: dict[bytes, set[int]] = {}
+            for entry in news:
+                if entry.eager:
+                    to_evaluate.setdefault(entry.key, set()).add(entry.pane)
             if low is not None or to_evaluate:
                 yield BucketWork(number, bucket, to_evaluate)
 

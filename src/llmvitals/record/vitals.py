@@ -22,6 +22,9 @@ TOPS: Final = {
 """Sketch → the counter of its maximum, the counter of its calls, and the maximum's units in one of the
 sketch's."""
 
+TOOL_CALLS: Final = "tool_calls"
+"""In place of a counter's name: the calls of all tools."""
+
 _encoder = msgspec.msgpack.Encoder(order="sorted")
 
 
@@ -141,6 +144,35 @@ class _Packed(msgspec.Struct, array_like=True):
 
 
 _decoder = msgspec.msgpack.Decoder(_Packed)
+
+
+class _Tools(msgspec.Struct, frozen=True):
+    tool: dict[str, tuple[int, ...]] = {}
+
+
+class _PackedSums(msgspec.Struct, array_like=True):
+    sums: tuple[int, ...]
+    maxima: msgspec.Raw = msgspec.Raw()
+    keys: msgspec.Raw = msgspec.Raw()
+    counts: msgspec.Raw = msgspec.Raw()
+    contributors: _Tools = _Tools()
+
+
+_sums_decoder = msgspec.msgpack.Decoder(_PackedSums)
+
+
+def packed_amount(data: bytes | Vitals, names: Sequence[str]) -> int:
+    """The sum of some of counters.SUMS and TOOL_CALLS in vitals; of packed ones nothing else is unpacked."""
+    if isinstance(data, Vitals):
+        amount = sum(data.sums[counters.SUM[name]] for name in names if name != TOOL_CALLS)
+        tools = data.contributors.get("tool", {}) if TOOL_CALLS in names else {}
+        return amount + sum(share[0] for share in tools.values())
+    packed = _sums_decoder.decode(data)
+    places = [counters.SUM[name] for name in names if name != TOOL_CALLS]
+    amount = sum(packed.sums[place] for place in places if place < len(packed.sums))
+    if TOOL_CALLS in names:
+        amount += sum(share[0] for share in packed.contributors.tool.values())
+    return amount
 
 
 def merged(parts: Sequence[Vitals]) -> Vitals:

@@ -85,11 +85,15 @@ def add(into: Part, part: Part) -> None:
     for kind, shares in part[2].items():
         names = into[2].setdefault(kind, {})
         for name, share in shares.items():
-            names[name] = top_k.add(names.get(name, top_k.NO_SHARE), share)
+            names[name] = top_k.add(names[name], share) if name in names else share
         if len(names) > KEPT + FRESH:
             kept = top_k.heaviest(names, KEPT) + top_k.heaviest(shares, FRESH)
             into[2][kind] = {name: names[name] for name, _ in kept}
-    into[3] = exemplars([into[3], part[3]])
+    for kind, worst in part[3].items():
+        held = into[3].get(kind, ())
+        # Most calls are not among the worst.
+        if len(held) < top_k.EXEMPLARS or any(value >= held[-1][0] for value, _ in worst):
+            into[3] |= exemplars([{kind: held}, {kind: worst}])
 
 
 def period(end: int, parts: Sequence[Part]) -> Period:
@@ -103,7 +107,7 @@ def period(end: int, parts: Sequence[Part]) -> Period:
 def exemplars(parts: Iterable[top_k.Exemplars]) -> top_k.Exemplars:
     """The union of exemplars. A checkpoint turns tuples into lists; they become tuples again."""
     return top_k.merge_exemplars(
-        {kind: tuple((value, name) for value, name in found) for kind, found in part.items()}
+        {kind: tuple([(value, name) for value, name in found]) for kind, found in part.items()}
         for part in parts
     )
 

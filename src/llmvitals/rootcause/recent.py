@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from llmvitals.rootcause import periods as past
 from llmvitals.rootcause.keys import REST, TOKENLESS
 from llmvitals.rootcause.periods import compared
 from llmvitals.sketch import top_k
+from llmvitals.sketch.counters import SUM
 from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ KINDS: Final = top_k.SPENDERS
 """Kinds of contributors that explain a change; where several have most, the first is named."""
 ERRORS: Final = ("error",)
 """Kinds that are kept beside them, for alerts about errors."""
+_KEPT: Final = (*KINDS, *ERRORS)
+_READ: Final = (
+    "calls", "usage_calls", "cost_nano", "gross_cost_nano", "latency_us", "input_tokens", "output_tokens"
+)  # fmt: skip
+_TOTALS: Final = itemgetter(*[SUM[name] for name in _READ])
 NAMES: Final = 3
 """Names of each kind in an alert."""
 IDS: Final = 5
@@ -113,15 +120,13 @@ class RecentContributors:
         return [state["now"], *past.unpack(state["past"])] if "past" in state else []
 
     def _part(self, start: int, vitals: Vitals) -> past.Part:
-        total = vitals.total
-        tokens = total("input_tokens") + total("output_tokens")
-        money = total("cost_nano"), tokens, total("gross_cost_nano")
-        share = (total("calls"), *money, total("latency_us"), total("output_tokens"))
+        calls, usage_calls, cost, gross, latency, prompts, answers = _TOTALS(vitals.sums)
+        share = (calls, cost, prompts + answers, gross, latency, answers)
         names = {
             kind: latest
-            for kind in (*KINDS, *ERRORS)
+            for kind in _KEPT
             if kind not in self.fixed and (latest := vitals.contributors.get(kind))
         }
-        if tokenless := total("calls") - total("usage_calls"):
+        if tokenless := calls - usage_calls:
             names[TOKENLESS] = {REST: (tokenless, 0, 0, 0, 0, 0)}
         return [start, share, names, vitals.exemplars]

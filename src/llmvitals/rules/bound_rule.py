@@ -65,16 +65,21 @@ class BoundRule:
 
     def wakes(self) -> int:
         """The first pane at which something may change without a call."""
-        alerts = map(self.alert_state.wakes, self.alerts.values())
-        return min(self.detector.wakes(self.seen), self.no_data.wakes(self.entry["gap"]), *alerts, FOREVER)
+        entry = self.entry
+        wakes = min(self.detector.wakes(entry["seen"]), FOREVER)
+        if entry["gap"]:
+            wakes = min(wakes, self.no_data.wakes(entry["gap"]))
+        if entry["lives"]:
+            wakes = min(wakes, *map(self.alert_state.wakes, entry["lives"].values()))
+        return wakes
 
     def take(self, pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane; vitals: what the rule reads of it, None without calls."""
-        return [
-            reading
-            for detected in self.detector.take(self.seen, pane, vitals)
-            for reading in self.no_data.read(self.entry["gap"], detected)
-        ]
+        detected = self.detector.take(self.entry["seen"], pane, vitals)
+        if not detected:
+            return detected
+        gap = self.entry["gap"]
+        return [reading for found in detected for reading in self.no_data.read(gap, found)]
 
     def peek(self, opened: Panes) -> list[Reading]:
         """Read panes that are still open."""

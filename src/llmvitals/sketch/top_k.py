@@ -86,6 +86,10 @@ def merge_exemplars(parts: Iterable[Exemplars]) -> Exemplars:
         for kind, exemplars in part.items():
             union.setdefault(kind, set()).update(exemplars)
     return {
-        kind: tuple(sorted(exemplars, key=lambda item: (-item[0], item[1]))[:EXEMPLARS])
+        kind: tuple(sorted(exemplars, key=_rank)[:EXEMPLARS] if len(exemplars) > 1 else exemplars)
         for kind, exemplars in union.items()
     }
+
+
+def _rank(exemplar: tuple[int, str]) -> tuple[int, str]:
+    return -exemplar[0], exemplar[1]

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
@@ -38,6 +38,15 @@ class Detector(Protocol):
         """Read panes that are still open; by default they are ignored."""
         del state, opened
         return []
+
+    def headroom(self, state: dict[str, Any]) -> Mapping[tuple[str, ...], int]:
+        """The least amounts of open panes with which `peek` may give a reading; below them it is not asked.
+
+        Names of counters.SUMS, or TOOL_CALLS → the amount of them together, over all open panes with late
+        calls. {}: it never gives one.
+        """
+        del state
+        return {}
 
     def trend(self, state: dict[str, Any], pane: int) -> list[float]:
         """The values up to the end of a pane, oldest first; [] if the detector keeps none."""

@@ -68,8 +68,8 @@ class Trailing:
         while ring and self._left(ring[0][0], pane):
             state["sum"] = _plus(state["sum"], ring.pop(0)[1], -1)
         if ring:
-            sums, _, bins = state["sum"]
-            state["sum"] = (sums, max(sample[1] for _, sample in ring), bins)
+            sums, top, bins = state["sum"]
+            state["sum"] = (sums, top and max(sample[1] for _, sample in ring), bins)
         else:
             del state["ring"], state["sum"]
 
@@ -110,13 +110,15 @@ class Trailing:
 
 
 def _plus(left: Sample, right: Sample, sign: int) -> Sample:
-    bins = dict(left[2])
-    for number, count in right[2].items():
-        now = bins.get(number, 0) + sign * count
-        if now:
-            bins[number] = now
-        else:
-            bins.pop(number, None)
+    bins = left[2]
+    if right[2]:
+        bins = dict(bins)
+        for number, count in right[2].items():
+            now = bins.get(number, 0) + sign * count
+            if now:
+                bins[number] = now
+            else:
+                bins.pop(number, None)
     sums = [old + sign * new for old, new in zip(left[0], right[0], strict=True)]
     return sums, max(left[1], right[1]), bins
 

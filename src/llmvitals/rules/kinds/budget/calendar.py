@@ -10,7 +10,7 @@ from llmvitals.rules.kinds.budget.thresholds import Balance
 from llmvitals.window import DAY, FOREVER, NEVER, QUARTER_HOUR, period
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from zoneinfo import ZoneInfo
 
     from llmvitals.record.reading import Reading
@@ -91,6 +91,14 @@ class Calendar:
                     readings[reading.begin, reading.verdict] = reading
                     state[begin] = entry
         return list(readings.values())
+
+    def headroom(self, state: dict[str, Any]) -> Mapping[tuple[str, ...], int]:
+        """What is left until the next threshold in the period that is nearest to one, or in a new one."""
+        left = self.thresholds.headroom(self.thresholds.fresh, 0)
+        for entry in state.values():
+            for names, amount in self.thresholds.headroom(entry[3], entry[1]).items():
+                left[names] = min(amount, left[names])
+        return left
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The next pane at whose end a period ends, is dropped or read; NEVER: the next pane."""

@@ -19,7 +19,7 @@ from llmvitals.rules.kinds.budget.history import SpendHistory, whole_hours
 from llmvitals.window import HOUR, NEVER, QUARTER_HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.budget.burn_rate import BurnRate
@@ -39,6 +39,7 @@ class Spending(Protocol):
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]: ...
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]: ...
+    def headroom(self, state: dict[str, Any]) -> Mapping[tuple[str, ...], int]: ...
     def wakes(self, state: dict[str, Any]) -> int: ...
 
 
@@ -85,6 +86,12 @@ class BudgetDetector(Detector):
             readings = [reading._replace(outlook=outlook) for reading in readings]
         state.update(beside)
         return readings
+
+    def headroom(self, state: dict[str, Any]) -> Mapping[tuple[str, ...], int]:
+        """That of the spending."""
+        spending = dict(state)
+        _taken(spending)
+        return self.spending.headroom(spending)
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which something may change without a call; NEVER: the next pane."""

@@ -10,7 +10,7 @@ from llmvitals.rules.kinds.budget.thresholds import Balance, Spend
 from llmvitals.window import FOREVER, NEVER, QUARTER_HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
@@ -98,6 +98,11 @@ class Rolling:
                 first += 1
             readings = self._update(state, self.balance(state, pane).plus(more)) or readings
         return readings
+
+    def headroom(self, state: dict[str, Any]) -> Mapping[tuple[str, ...], int]:
+        """What is left until the next threshold, as if nothing left the window."""
+        spent = state["sum"][0][0] if "sum" in state else 0
+        return self.thresholds.headroom(state.get("told", self.thresholds.fresh), spent)
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which something relevant leaves the window; NEVER: the next pane."""

@@ -10,7 +10,7 @@ from llmvitals.rules.kinds.budget.thresholds import Balance, Spend
 from llmvitals.window import FOREVER, NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
@@ -78,6 +78,10 @@ class SessionBudget:
             balance = self.balance(state, pane).plus(more)
             readings = self._update(state, balance) or readings
         return readings
+
+    def headroom(self, state: dict[str, Any]) -> Mapping[tuple[str, ...], int]:
+        """What is left until the next threshold."""
+        return self.thresholds.headroom(state.get("told", self.thresholds.fresh), state.get("spent", 0))
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The pane at whose end the session is over without further calls, or its balance is read.

@@ -112,6 +112,13 @@ class Thresholds:
             (step for step in self.steps if step > fired and spent * BASIS >= self.limit * step), default=0
         )
 
+    def headroom(self, reported: Reported, spent: int) -> dict[tuple[str, ...], int]:
+        """What may be spent in addition until there is something to report; {}: nothing more is reported."""
+        if reported[1] != self.limit:
+            return {self.totals: 0}
+        step = next((step for step in self.steps if step > reported[0]), None)
+        return {} if step is None else {self.totals: -(-self.limit * step // BASIS) - spent}
+
     def released(self, spent: int) -> bool:
         """Whether the spend is below RELEASE per cent of the lowest step."""
         return spent * BASIS * 100 < self.limit * self.steps[0] * RELEASE

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from llmvitals.metrics.amount import NANO
 from llmvitals.metrics.quantity import amount
 from llmvitals.record.reading import Reading
+from llmvitals.record.vitals import TOOL_CALLS
 from llmvitals.rules.condition.detector import Detector
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmvitals.metrics.metric import Sample
     from llmvitals.record.reading import Verdict
@@ -117,6 +118,24 @@ class RunawayDetector(Detector):
             sample = self.trailing.ahead(state, pane, [entry for at, entry in more if at >= first])
             readings = self._report(state, (pane + 1) * self.pane, sample) or readings
         return readings
+
+    def headroom(self, state: dict[str, Any]) -> Mapping[tuple[str, ...], int]:
+        """What is left until the next of LEVELS, as if nothing left the window."""
+        step = next((step for step in LEVELS if step > state.get("fired", 0)), None)
+        if not self.known or step is None:
+            return {}
+        (spent,), _, tools = state.get("sum", _NOTHING)
+        left: dict[tuple[str, ...], int] = {}
+        if self.rule.spend is not None:
+            left["cost_nano",] = step * self.rule.spend - spent
+        calls = []
+        if self.rule.same_tool is not None:
+            calls.append(step * self.rule.same_tool - max(tools.values(), default=0))
+        if self.rule.signatures is not None:
+            calls.append(step * self.rule.signatures.calls - sum(tools.values()))
+        if calls:
+            left[TOOL_CALLS,] = min(calls)
+        return left
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which something relevant leaves the window; FOREVER: the window is empty."""
