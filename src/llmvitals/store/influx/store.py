@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from influxdb_client.rest import ApiException
 
 from llmvitals.store.influx import flux
-from llmvitals.store.influx.client import BROKEN, LINE_FAULTS, code, connect, failure, message
+from llmvitals.store.influx.client import BROKEN, LINE_FAULTS, code, connect, failure, message, refused
 from llmvitals.store.influx.settings import InfluxSettings
 from llmvitals.store.lines import line
 from llmvitals.store.newest import Counts, Newest
@@ -117,8 +116,8 @@ class InfluxStore(Store):
         client = connect(self._settings)
         try:
             await self._send(client, b"")
-        except (ApiException, *BROKEN) as error:
-            if not (isinstance(error, ApiException) and error.status in LINE_FAULTS):
+        except (refused(), *BROKEN) as error:
+            if not (isinstance(error, refused()) and error.status in LINE_FAULTS):
                 raise failure(error, self._settings) from None
         finally:
             await client.close()  # type: ignore[no-untyped-call] # the package has no types here
@@ -167,9 +166,10 @@ class InfluxStore(Store):
         body = "\n".join(lines).encode("utf-8", "replace")
         try:
             await self._send(self._client, body)
-        except (ApiException, *BROKEN) as error:
+        except (refused(), *BROKEN) as error:
             self.counts.fail(code(error))
-            if isinstance(error, ApiException) and error.status in LINE_FAULTS:
+            error.__traceback__ = None  # the client's frames hold each other and the body: it would pile up
+            if isinstance(error, refused()) and error.status in LINE_FAULTS:
                 return _Answer(error.status, message(error))
             raise failure(error, self._settings) from None
         return _Answer(204)
