@@ -21,6 +21,7 @@ from llmvitals.settings import Settings
 from llmvitals.topics.declared import shipped
 from llmvitals.topics.difference import difference
 from llmvitals.topics.incremental import alter_settings
+from waiting import deadline
 
 CALLS = """\
 meta:
@@ -287,7 +288,7 @@ def applied(folder: Path, answer: str, brokers: str, prefix: str) -> subprocess.
         input=answer,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=deadline(60),
         check=False,
     )
 
