@@ -18,7 +18,7 @@ demo: $(VENV)/.demo ## See it work on a real Kafka (SECONDS=60 ends by itself)
 	$(BIN)/llmvitals demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: $(VENV)/.test $(LITELLM)/.done ## Run every test, on a real Kafka and InfluxDB (ARGS="-k topics")
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: $(VENV)/.check ## Lint, format, types (tests and benchmarks too), layers, compose file
 	$(BIN)/ruff check .

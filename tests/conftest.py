@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
 import re
 import uuid
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
     from llmvitals.settings import Settings
 
 
+gc.set_threshold(100_000, 20, 20)  # as in the commands: see entry.py
+# A broker of tests lives for minutes and has little to do: compiling its code well costs more than it brings.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
 SLOWEST = (
     "kafka/test_exact", "docs/test_litellm_hook", "kafka/test_week", "docs/test_wheel", "kafka/test_bad_input",
     "kafka/test_detection", "kafka/test_transport", "kafka/test_recreated", "kafka/test_crash_log", "kafka/test_reload",
@@ -38,16 +45,28 @@ SLOWEST = (
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Time limits are those of an idle machine; long files come first, so that at the end no process works alone.
 
-    pytest-xdist gives each of its two processes one half of the list, so every second file is in the second half.
+    pytest-xdist gives each process a part of the list to begin with, so the long files are dealt to all parts.
     """
-    files: dict[str, list[pytest.Item]] = {}
     for item in items:
         marker = item.get_closest_marker("timeout")
         seconds = marker.args[0] if marker else float(config.getini("timeout"))
         item.add_marker(pytest.mark.timeout(deadline(seconds)), append=False)
+    items[:] = dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def dealt(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """The tests in as many parts of equal length as there are processes, each with its share of the long files."""
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
         files.setdefault(item.nodeid.partition("::")[0], []).append(item)
     ranked = sorted(files, key=rank)
-    items[:] = [item for file in ranked[::2] + ranked[1::2] for item in files[file]]
+    long = [file for file in ranked if rank(file) < len(SLOWEST)]
+    short = iter([item for file in ranked[len(long) :] for item in files[file]])
+    parts: list[pytest.Item] = []
+    for number in range(processes):
+        parts += [item for file in long[number::processes] for item in files[file]]
+        parts += islice(short, max(0, len(items) * (number + 1) // processes - len(parts)))
+    return [*parts, *short]
 
 
 def rank(file: str) -> int:

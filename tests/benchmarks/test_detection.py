@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from waiting import deadline
+
 pytest.importorskip("wordllama")
 ROOT = Path(__file__).parents[2]
 CHANGES = ("new-topic-5%", "new-topic-10%", "new-topic-20%", "spread", "loop")
@@ -29,7 +31,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The benchmark, as a stranger runs it."""
     return subprocess.run(
         [sys.executable, "-m", "benchmarks.detection", *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=deadline(200), check=False,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from llmvitals.record.verdict import Gate
 from llmvitals.routing import EACH, Inhibition, MuteTime, Route, Routing
 from llmvitals.rules.engine import load_engine
 from llmvitals.testing import FakeSlack
+from waiting import deadline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -536,7 +537,7 @@ async def test_buttons_become_acts_and_are_open_only_where_the_alerts_are(
     slack: FakeSlack, make: Any
 ) -> None:
     buttons = Pressed()
-    bot = Bot(slack.token, slack.url, timeout=0.25, buttons=cast("Buttons", buttons))
+    bot = Bot(slack.token, slack.url, timeout=deadline(5), buttons=cast("Buttons", buttons))
     world = await make(notifier=bot)
     assert buttons.open
     await world.say(alert())

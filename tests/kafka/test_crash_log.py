@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from cluster import Cluster
 from llmvitals.record.log import Topic
-from waiting import until
+from waiting import deadline, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -170,7 +170,7 @@ exec(sys.argv[2])
 def test_no_way_to_the_log_brings_a_value_of_an_error(way: str, log_format: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, log_format, WAYS[way]],
-        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env={"PLANTED": RECORD.decode()},
+        capture_output=True, text=True, timeout=deadline(60), check=False, cwd=tmp_path, env={"PLANTED": RECORD.decode()},
     )  # fmt: skip
     said = done.stdout + done.stderr
     assert said
@@ -186,7 +186,12 @@ def test_a_command_that_crashes_shows_no_value(tmp_path: Path) -> None:
         "topics.load = broken; sys.argv = ['llmvitals', 'topics', 'check']; cli.main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=deadline(60),
+        check=False,
+        cwd=tmp_path,
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert planted(done.stderr) == []
@@ -203,7 +208,12 @@ def test_what_a_reader_can_use_is_shown(tmp_path: Path) -> None:
         "say('%.1f %d %s', 1.25, 7, {'a': (1, 'b')})\n"
     )
     done: Any = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=deadline(60),
+        check=True,
+        cwd=tmp_path,
     )
     assert "set pane | PermissionError: Permission denied" in done.stderr
     assert "1.2 7 {'a': [1, 'b']}" in done.stderr

@@ -32,7 +32,8 @@ SEEDS = range(int(os.environ.get("LLMVITALS_TEST_SEEDS", "10")))
 
 @pytest.fixture
 async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
-    async with Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db") as made:
+    # No silence is so long that what comes after the last call is closed, too: not on a busy machine either.
+    async with Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", idle="1h") as made:
         yield made
 
 

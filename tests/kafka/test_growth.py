@@ -21,7 +21,7 @@ from llmvitals.runtime.kafka.connect import DISCOVERY_MS
 from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.settings import Settings
 from oracle import FIELDS, SECOND, VIEWS, WINDOWS, Logs, added
-from waiting import eventually, until
+from waiting import deadline, eventually, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +128,7 @@ async def test_partitions_added_while_calls_flow_are_found_soon_and_counted_to_t
 
 async def known(producer: AIOKafkaProducer, topic: str, count: int) -> None:
     """Until the producer can write to `count` partitions: the broker may tell it some time after adding them."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(deadline(30)):
         while len(await producer.partitions_for(topic)) < count:
             await producer.client.force_metadata_update()
 
@@ -184,7 +184,7 @@ async def test_partitions_are_found_while_two_topics_are_followed_in_turn(
         await producer.send_and_wait(grown, b"2", key=b"b", partition=added)
         updates = requests_of_metadata(tail)
         found: list[bytes] = []
-        async with asyncio.timeout(30 + DISCOVERY_MS / 1_000):
+        async with asyncio.timeout(deadline(30 + DISCOVERY_MS / 1_000)):
             while not found:
                 assert await tail.news(other) == []
                 found += [record.value for record in await tail.news(grown)]

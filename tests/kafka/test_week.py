@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,14 +56,20 @@ def lived() -> list[company.Incident]:
     return [each for each in company.INCIDENTS if each.end < company.START + DAYS * DAY]
 
 
+@cache
+def calls() -> list[tuple[int, bytes]]:
+    """When each call of the week ends (ms), and the call."""
+    return [(event["ts"], json.dumps(event).encode()) for event in company.week()]
+
+
 def minutes() -> Iterator[tuple[int, list[Logged]]]:
     """The end of each minute of the week (µs), and what was called in it."""
     end, batch = company.START + MINUTE, list[Logged]()
-    for offset, (event, line) in enumerate(zip(company.week(), company.lines(), strict=True)):
-        while event["ts"] * 1000 >= end:
+    for offset, (at, line) in enumerate(calls()):
+        while at * 1000 >= end:
             yield end, batch
             end, batch = end + MINUTE, []
-        batch.append(Logged(offset, event["ts"], line))
+        batch.append(Logged(offset, at, line))
     yield end, batch
 
 
@@ -72,9 +80,9 @@ async def test_a_week_is_heard_and_few_messages_tell_it() -> None:
     stages, alerts = Replay(settings), list[Alert]()
     async with FakeSlack(["#alerts"]) as slack:
         async with World(slack, load_engine(RULES, MINUTE).rules.routing) as world:
-            for end, calls in minutes():
+            for end, batch in minutes():
                 world.now = end
-                messages = stages.feed(calls) if calls else []
+                messages = stages.feed(batch) if batch else []
                 news = [Alert.decode(m.value or b"") for m in messages if m.topic is Topic.ALERTS]
                 alerts += news
                 await world.take(*news)
@@ -139,8 +147,7 @@ async def _live(cluster: Cluster, slack: FakeSlack, workers: int) -> None:
     """The week, piece by piece: up to an incident's middle, a kill, and on once it is in Slack."""
     topic = cluster.settings.topic("calls")
     end = company.START + DAYS * DAY
-    ends = (event["ts"] * 1000 for event in company.week())
-    events = [(at, line) for at, line in zip(ends, company.lines(), strict=True) if at < end]
+    events = [(at * 1000, line) for at, line in calls() if at * 1000 < end]
     done = 0
     for number, incident in enumerate(lived()):
         stage = ("combine", "merge", "sink")[number % 3]

@@ -46,7 +46,7 @@ async def read(broker: str, topic: str, count: int) -> list[ConsumerRecord]:
     await consumer.start()
     found: list[ConsumerRecord] = []
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(deadline(20)):
             while len(found) < count:
                 for records in (await consumer.getmany(timeout_ms=500)).values():
                     found += records
@@ -225,7 +225,7 @@ def test_wrong_settings_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", code],
-        capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment},
+        capture_output=True, text=True, timeout=deadline(60), check=False, env={**os.environ, **environment},
     )  # fmt: skip
 
 

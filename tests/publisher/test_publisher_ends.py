@@ -134,7 +134,7 @@ async def play(calls: list[tuple[str, float | None]], close: float) -> None:
     answers = [
         asyncio.ensure_future(waited(publisher, f"c{n}", moment)) for n, (_, moment) in enumerate(calls)
     ]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(deadline(30)):
         assert await publisher.apublish(call("after")) is True, "the sender is gone"
         await asyncio.to_thread(publisher.close, close)
         found = await asyncio.gather(*answers)

@@ -15,6 +15,7 @@ from aiokafka.errors import (
 )
 
 from llmvitals.runtime.kafka.membership import Membership
+from waiting import deadline
 
 HERE = TopicPartition("calls", 0)
 
@@ -139,4 +140,4 @@ async def test_ids_that_do_not_come_in_time_are_not_other_ones(
         return {}
 
     monkeypatch.setattr(Membership, "_ids_now", never)
-    assert await asyncio.wait_for(member.other(0.01), 4) is None
+    assert await asyncio.wait_for(member.other(0.01), deadline(4)) is None

@@ -17,7 +17,7 @@ from llmvitals.runtime.kafka.sink_runner import SinkRunner, patience
 from llmvitals.runtime.kafka.watchdog import Patience
 from llmvitals.settings import Settings
 from llmvitals.stage import Sink, SinkBinding
-from waiting import eventually
+from waiting import deadline, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -287,7 +287,7 @@ async def test_partitions_that_leave_wait_for_no_outage_and_take_their_reason_al
     task = bench.give(VITALS, 0)
     await until(lambda: bench.world.reasons.get("vitals"))
     await bench.tick()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(deadline(3)):
         await bench.runner.save(last=True)
         await task
     bench.runner.forget()

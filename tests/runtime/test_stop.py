@@ -17,7 +17,7 @@ from mode.utils.locks import Event
 import commands
 from cluster import Cluster, free_ports
 from llmvitals.runtime.kafka.thread import Thread
-from waiting import until
+from waiting import deadline, until
 
 DELAYS = (0.0, 0.05, 0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.0, 2.4, 2.8, 3.3, 4.0, 5.0, 7.0)
 """Seconds after it listens: imports, rules and prices, Kafka, the group, the first fetches."""
@@ -100,7 +100,7 @@ def test_it_listens_before_anything_is_imported() -> None:
         "        raise SystemExit(7 if signal.getsignal(signal.SIGTERM) is entry._end else 8)\n"
         "sys.meta_path.insert(0, Imports()); entry.main()"
     )
-    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=30).returncode == 7
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=deadline(30)).returncode == 7
 
 
 def test_a_child_that_dies_of_it_before_it_listens_is_no_failure(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_child_that_dies_of_it_before_it_listens_is_no_failure(tmp_path: Path)
     process = subprocess.Popen([sys.executable, "-c", program, child], cwd=tmp_path)
     until(lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists(), 30)
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(deadline(30)) == 0
 
 
 def test_a_consumer_thread_that_ended_by_itself_can_still_be_stopped():

@@ -87,9 +87,10 @@ class Worker:
                 text = answer.read().decode()
         except (OSError, HTTPException):
             return 0
+        lines = (line for line in text.splitlines(keepends=True) if line.startswith(name))
         return sum(
             sample.value
-            for family in text_string_to_metric_families(text)
+            for family in text_string_to_metric_families("".join(lines))
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )

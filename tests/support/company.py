@@ -6,7 +6,6 @@ and week-ends are not.
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,11 +112,6 @@ def week(seed: int = 4, calls: int = CALLS) -> Iterator[dict[str, Any]]:
     events.extend(teller.runaway_session())
     events.extend(teller.runaway_user())
     yield from sorted(events, key=lambda event: (event["ts"], event["id"]))
-
-
-def lines(seed: int = 4, calls: int = CALLS) -> list[bytes]:
-    """The same as JSON."""
-    return [json.dumps(event).encode() for event in week(seed, calls)]
 
 
 class _Teller:

@@ -89,7 +89,7 @@ class World:
 
     def made(self) -> IncidentSink:
         limits = RateLimits(
-            timeout=deadline(0.25), clock=lambda: self.now, monotonic=lambda: self.now / SECOND, sleep=self._sleep,
+            timeout=deadline(10), clock=lambda: self.now, monotonic=lambda: self.now / SECOND, sleep=self._sleep,
             patience=2.0,
         )  # fmt: skip
         if not self.notifiers:

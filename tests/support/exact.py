@@ -71,7 +71,7 @@ def settled(cluster: Cluster, logs: Logs) -> None:
         return stored(cluster) == expected
 
     with suppress(AssertionError):
-        until(done, 90)
+        until(done, 90, every=0.25)  # a look reads the whole store
     compare(logs, stored(cluster))
 
 

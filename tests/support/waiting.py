@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 SCALE = float(os.environ.get("LLMVITALS_TEST_PATIENCE", "3"))
@@ -22,32 +22,44 @@ def deadline(seconds: float) -> float:
     return seconds * SCALE
 
 
-def until(fact: Callable[[], Any], seconds: float = 60, what: What = "", every: float = 0.05) -> Any:
+def until(fact: Callable[[], Any], seconds: float = 60, what: What = "", every: float = 0.1) -> Any:
     """The first true answer of `fact`; fails with `what` (as it is by then) when there is none in time.
 
-    seconds: how long it takes on an idle machine at most. every: seconds between two looks.
+    seconds: how long it takes on an idle machine at most. every: seconds between two looks, at most.
     """
     end = time.monotonic() + deadline(seconds)
-    while time.monotonic() < end:
+    for pause in pauses(every):
         if answer := fact():
             return answer
-        time.sleep(every)
+        if time.monotonic() > end:
+            break
+        time.sleep(pause)
     raise late(fact, seconds, what)
 
 
 async def eventually(
-    fact: Callable[[], Any], seconds: float = 60, what: What = "", every: float = 0.05
+    fact: Callable[[], Any], seconds: float = 60, what: What = "", every: float = 0.1
 ) -> Any:
     """`until` for asynchronous tests; the fact may be asynchronous too."""
     end = time.monotonic() + deadline(seconds)
-    while time.monotonic() < end:
+    for pause in pauses(every):
         answer = fact()
         if inspect.isawaitable(answer):
             answer = await answer
         if answer:
             return answer
-        await asyncio.sleep(every)
+        if time.monotonic() > end:
+            break
+        await asyncio.sleep(pause)
     raise late(fact, seconds, what)
+
+
+def pauses(every: float) -> Iterator[float]:
+    """Seconds between two looks: few at first, for facts that come at once, and at most `every`."""
+    pause = min(0.01, every)
+    while True:
+        yield pause
+        pause = min(1.5 * pause, every)
 
 
 def late(fact: Callable[[], Any], seconds: float, what: What) -> AssertionError:

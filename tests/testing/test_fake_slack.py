@@ -11,12 +11,13 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from llmvitals.testing import FakeSlack
+from waiting import deadline
 
 HEADER = {"type": "header", "text": {"type": "plain_text", "text": "Hello"}}
 
 
 def client(slack: FakeSlack, token: str | None = None) -> AsyncWebClient:
-    found = AsyncWebClient(token or slack.token, slack.url, timeout=2, retry_handlers=[])
+    found = AsyncWebClient(token or slack.token, slack.url, timeout=round(deadline(2)), retry_handlers=[])
     found.proxy = None
     return found
 

@@ -20,6 +20,7 @@ from llmvitals.record.log import Topic as Ours
 from llmvitals.settings import Settings
 from llmvitals.topics.change import alter_settings
 from llmvitals.topics.declared import difference, shipped
+from waiting import deadline
 
 CALLS = """\
 meta:
@@ -286,7 +287,7 @@ def applied(folder: Path, answer: str, brokers: str, prefix: str) -> subprocess.
         input=answer,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=deadline(60),
         check=False,
     )
 

@@ -9,7 +9,6 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from llmvitals.alerting import incident_sink
 from llmvitals.errors import ConfigError
 from llmvitals.pipeline import Pipeline, check, routing, scoring
 from llmvitals.record.log import Topic
@@ -58,10 +57,7 @@ def work(stage: app.Kind, settings: Settings) -> int:
         return routing(settings) if stage == "sink" else factory(partitions)
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the rules can be read again
-    # Batches are tens of thousands of young objects without cycles: looking for cycles among them every
-    # 700 allocations costs a tenth of the time.
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
+    gc.freeze()  # what is loaded stays: looking for cycles in it finds none
     with (
         heard(),
         Health(settings, stage) as health,
@@ -107,6 +103,8 @@ def warn(settings: Settings) -> None:
 
 def sinks(settings: Settings, health: Health) -> list[SinkBinding]:
     """Return the sinks of points and alerts. Raises ConfigError for rules that are wrong."""
+    from llmvitals.alerting import incident_sink  # noqa: PLC0415 - other stages don't need Slack's client
+
     incidents = incident_sink(settings, routing(settings), meters=health)
     bindings = [
         SinkBinding(

@@ -89,7 +89,7 @@ class FakeSlack:
         """Forget the faults that are not used up."""
         self._faults.clear()
 
-    async def wait_for(self, predicate: Callable[[Posted], object], timeout: float = 5.0) -> Posted:  # noqa: ASYNC109 - the caller's patience is the point
+    async def wait_for(self, predicate: Callable[[Posted], object], timeout: float = 30.0) -> Posted:  # noqa: ASYNC109 - the caller's patience is the point
         """Return the first message for which the predicate holds, now or within `timeout` seconds.
 
         Raises AssertionError with the messages that exist.
@@ -137,7 +137,7 @@ class FakeSlack:
         """Send data over the newest Socket Mode connection."""
         await self._sockets.send(envelope)
 
-    async def listened(self, connections: int = 1, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - the caller's patience is the point
+    async def listened(self, connections: int = 1, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - the caller's patience is the point
         """Wait until this number of Socket Mode connections is open. Raises TimeoutError."""
         sockets = self._sockets
         async with sockets.changed:
@@ -145,7 +145,7 @@ class FakeSlack:
                 sockets.changed.wait_for(lambda: len(sockets.open) == connections), timeout
             )
 
-    async def asked(self, method: str, times: int = 1, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - as above
+    async def asked(self, method: str, times: int = 1, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - as above
         """Wait until a method was called this many times, failed or not. Raises TimeoutError."""
         async with self._changed:
             often = self._changed.wait_for(lambda: [m for m, _ in self.requests].count(method) >= times)

@@ -23,6 +23,7 @@ from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 from llmvitals.testing.sockets import user_id, view_submission
 from slack_samples import BLOCKED, BUDGET, BURN, CARDS, HOUR, LATENCY, MINUTE, NOON
+from waiting import deadline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,7 +58,7 @@ def entered(amount: str, until: int) -> dict[str, Any]:
 
 
 async def opened(slack: FakeSlack, number: int = 1) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(deadline(5)):
         while len(slack.views) < number:
             await slack.asked("views.open", [m for m, _ in slack.requests].count("views.open") + 1)
     return slack.views[-1]

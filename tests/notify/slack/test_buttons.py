@@ -36,6 +36,7 @@ from llmvitals.settings import Settings, load
 from llmvitals.testing import FakeSlack
 from llmvitals.testing.sockets import pressed
 from slack_samples import NOON, alert
+from waiting import deadline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -58,7 +59,9 @@ class Hearing:
     def __init__(self, slack: FakeSlack, token: str) -> None:
         self.waits: list[float] = []
         self.slept = asyncio.Event()
-        self.buttons = Buttons(token, slack.url, RateLimits(timeout=2, clock=lambda: NOON, sleep=self._sleep))
+        self.buttons = Buttons(
+            token, slack.url, RateLimits(timeout=deadline(2), clock=lambda: NOON, sleep=self._sleep)
+        )
 
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -80,7 +83,7 @@ async def hearing(slack: FakeSlack) -> AsyncIterator[Hearing]:
 
 
 async def posted(slack: FakeSlack, card: MessageState | None = None) -> Posted:
-    bot = Bot(slack.token, slack.url, timeout=5, buttons=Buttons(slack.app_token, slack.url))
+    bot = Bot(slack.token, slack.url, timeout=deadline(5), buttons=Buttons(slack.app_token, slack.url))
     await bot.open()
     answer = await bot.post("#alerts", card or MessageState.alone(alert()), plain=False)
     await bot.close()

@@ -31,6 +31,7 @@ from llmvitals.record.notification import (
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
 from slack_samples import NOON, alert, threshold
+from waiting import deadline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -56,12 +57,17 @@ class Time:
 
     def tempo(self, **changes: Any) -> RateLimits:
         fields: dict[str, Any] = {
-            "timeout": 0.25,
+            "timeout": deadline(10),
             "clock": lambda: int(self.now * SECOND),
             "monotonic": lambda: self.now,
             "sleep": self.sleep,
         }
         return RateLimits(**(fields | changes))
+
+
+def patience(fault: dict[str, Any]) -> float:
+    """Seconds that a request may take: few where it hangs, for those are waited for."""
+    return deadline(0.2 if fault.get("hang") else 10)
 
 
 class Tally:
@@ -219,10 +225,11 @@ def check(slack: FakeSlack, post: Post) -> None:
     ],
 )  # fmt: skip
 async def test_any_answer_at_any_step_gives_one_message_and_each_reply_once(
-    slack: FakeSlack, make: Any, step: str, fault: dict[str, Any]
+    slack: FakeSlack, make: Any, time: Time, step: str, fault: dict[str, Any]
 ) -> None:
     """Row 29: also when Slack took it and its answer was lost, since the channel may be read."""
-    post = await make(slack_channel=slack.channels["#alerts"])
+    tempo = time.tempo(timeout=patience(fault))
+    post = await make(tempo=tempo, slack_channel=slack.channels["#alerts"])
 
     def fails(which: str) -> None:
         if which == step:
@@ -241,7 +248,8 @@ async def test_without_the_scope_a_lost_answer_costs_one_duplicate(
     """Slack is asked something harmless until it answers; only then is it said again."""
     async with FakeSlack(CHANNELS, scopes=["chat:write"]) as slack:
         channel = slack.channels["#alerts"]
-        post = Post(Settings(slack_token=slack.token, slack_api_url=slack.url, slack_channel=channel), time)
+        settings = Settings(slack_token=slack.token, slack_api_url=slack.url, slack_channel=channel)
+        post = Post(settings, time, time.tempo(timeout=patience(fault)))
         await post.backend.open()
         place = await post.bring(letter(channel=channel)) if step == "reply" else None
         slack.fail_next(method="chat.postMessage", accept=True, **fault)
@@ -646,7 +654,7 @@ async def test_the_doctor_says_whether_buttons_are_heard(slack: FakeSlack, tmp_p
 
 @pytest.mark.parametrize("way", ["token", "webhook"])
 async def test_no_secret_is_in_any_log_health_or_error(
-    slack: FakeSlack, make: Any, caplog: pytest.LogCaptureFixture, way: str
+    slack: FakeSlack, make: Any, time: Time, caplog: pytest.LogCaptureFixture, way: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
     webhook = {"slack_token": None, "slack_webhook": slack.webhook_url} if way == "webhook" else {}
@@ -656,7 +664,7 @@ async def test_no_secret_is_in_any_log_health_or_error(
     ]  # fmt: skip
     said = []
     with structlog.testing.capture_logs() as logs:
-        post = await make(**webhook)
+        post = await make(tempo=time.tempo(timeout=patience({"hang": True})), **webhook)
         for number, fault in enumerate(faults):
             slack.fail_next(method=None, **fault)
             one = letter(f"e{number}", summary="planted-summary", replies=["planted-reply"])

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
 import aiohttp
-from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
-from influxdb_client.rest import ApiException
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from llmvitals.errors import ConfigError, SinkError
@@ -16,6 +14,9 @@ from llmvitals.window import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
+    from influxdb_client.rest import ApiException
 
     from llmvitals.settings import Settings
 
@@ -66,6 +67,8 @@ class InfluxSettings(BaseModel):
 
 def connect(settings: InfluxSettings) -> InfluxDBClientAsync:
     """A client, which the caller closes inside the loop that it was made in."""
+    from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync  # noqa: PLC0415 - see refused
+
     return InfluxDBClientAsync(
         settings.url,
         token=settings.token.get_secret_value(),
@@ -76,10 +79,20 @@ def connect(settings: InfluxSettings) -> InfluxDBClientAsync:
     )
 
 
+def refused() -> type[ApiException]:
+    """What a request raises when InfluxDB answers that it did not do it.
+
+    The client is imported where it is used: it has 400 modules, and most processes need none of them.
+    """
+    from influxdb_client.rest import ApiException  # noqa: PLC0415 - as it says
+
+    return ApiException
+
+
 def failure(error: Exception, settings: InfluxSettings) -> SinkError:
     """The error for an answer or a broken connection: whether to retry, and what to fix."""
     where = f"InfluxDB at {settings.url}"
-    if not isinstance(error, ApiException):
+    if not isinstance(error, refused()):
         kind = "did not answer in time" if isinstance(error, TimeoutError) else "can't be reached"
         return SinkError(f"{where} {kind} ({type(error).__name__})", retry=True)
     status: int = error.status
@@ -97,7 +110,7 @@ def failure(error: Exception, settings: InfluxSettings) -> SinkError:
 
 def code(error: Exception) -> str:
     """The label of an error in the metrics: the status, `timeout` or `unreachable`."""
-    if isinstance(error, ApiException):
+    if isinstance(error, refused()):
         return str(error.status)
     return "timeout" if isinstance(error, TimeoutError) else "unreachable"
 

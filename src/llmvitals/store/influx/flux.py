@@ -8,10 +8,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from influxdb_client.rest import ApiException
-
 from llmvitals.errors import SinkError
-from llmvitals.store.influx.client import BROKEN, connect, failure
+from llmvitals.store.influx.client import BROKEN, connect, failure, refused
 from llmvitals.store.protocol import StoredPoint
 from llmvitals.store.question import Sample
 from llmvitals.window import SECOND
@@ -52,7 +50,7 @@ async def run(settings: InfluxSettings, query: str) -> list[StoredPoint]:
     client = connect(settings)
     try:
         answer = await client.query_api().query_raw(query)
-    except (ApiException, *BROKEN) as error:
+    except (refused(), *BROKEN) as error:
         raise failure(error, settings) from None
     finally:
         await client.close()  # type: ignore[no-untyped-call] # the package has no types here

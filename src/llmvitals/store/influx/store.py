@@ -12,10 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from influxdb_client.rest import ApiException
 
 from llmvitals.store.influx import flux
-from llmvitals.store.influx.client import BROKEN, LINE_FAULTS, InfluxSettings, code, connect, failure, message
+from llmvitals.store.influx.client import (
+    BROKEN,
+    LINE_FAULTS,
+    InfluxSettings,
+    code,
+    connect,
+    failure,
+    message,
+    refused,
+)
 from llmvitals.store.points import Counts, Newest, line
 from llmvitals.store.protocol import Store
 
@@ -115,8 +123,8 @@ class InfluxStore(Store):
         client = connect(self._settings)
         try:
             await self._send(client, b"")
-        except (ApiException, *BROKEN) as error:
-            if not (isinstance(error, ApiException) and error.status in LINE_FAULTS):
+        except (refused(), *BROKEN) as error:
+            if not (isinstance(error, refused()) and error.status in LINE_FAULTS):
                 raise failure(error, self._settings) from None
         finally:
             await client.close()  # type: ignore[no-untyped-call] # the package has no types here
@@ -165,9 +173,10 @@ class InfluxStore(Store):
         body = "\n".join(lines).encode("utf-8", "replace")
         try:
             await self._send(self._client, body)
-        except (ApiException, *BROKEN) as error:
+        except (refused(), *BROKEN) as error:
             self.counts.fail(code(error))
-            if isinstance(error, ApiException) and error.status in LINE_FAULTS:
+            error.__traceback__ = None  # the client's frames hold each other and the body: it would pile up
+            if isinstance(error, refused()) and error.status in LINE_FAULTS:
                 return _Answer(error.status, message(error))
             raise failure(error, self._settings) from None
         return _Answer(204)

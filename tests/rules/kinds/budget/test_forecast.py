@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from llmvitals.rules.kinds.budget.projection import projection
 from panes import MINUTE, PANE, alerts, points, rule_engine, rule_outputs, vitals, walk
 from spend import DAY, HOUR, brief, moment
+from waiting import deadline
 
 FIRST = moment("2025-06-01T00:00")  # a Sunday
 MONTH = "alert: A\nbudget: {{limit: {limit}, per: month, thresholds: [100%], forecast: 80%}}"
@@ -197,4 +198,4 @@ def test_four_in_five_times_the_end_is_in_the_interval():
 
 def test_who_forecasts_nothing_does_not_wait_for_river():
     code = "import sys, llmvitals.rules.engine, llmvitals.pipeline; assert 'river' not in sys.modules"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=deadline(60), check=False).returncode == 0
