@@ -17,6 +17,7 @@ from llmvitals.cli import (
     drift,
     firing,
     history,
+    power,
     route,
     rules,
     run,
@@ -50,6 +51,7 @@ rules.add(alerts.alerts)
 route.add(alerts.alerts)
 firing.add(alerts.alerts)
 history.add(alerts.alerts)
+power.add(alerts.alerts)
 slack.add(alerts.alerts)
 
 
