@@ -236,10 +236,10 @@ def main() -> None:
     parser.add_argument("--of", type=int, default=100)
     parser.add_argument("--weeks", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", nargs="*", default=[""])
     args = parser.parse_args()
     for name, run in rows(args):
-        if args.only in name:
+        if all(part in name for part in args.only):
             began = time.perf_counter()
             print(json.dumps({"name": name, **run(), "s": round(time.perf_counter() - began, 1)}), flush=True)
 

@@ -205,14 +205,14 @@ def test_a_share_that_is_usually_near_0_can_not_fall(share):
 
 def test_a_cache_that_fails_is_told_once_even_if_it_is_gone_for_good():
     rng = np.random.default_rng(22)
-    change = 6 * DAY + 600
-    share = np.where(np.arange(14 * DAY) < change, 0.3, 0)
+    change = 4 * DAY + 600
+    share = np.where(np.arange(12 * DAY) < change, 0.3, 0)
     rule = Regression(metric="cache_hit_share", against="days", past=3)
     told, over = readings(rule, cached(*counts(rng, share, 40)))
     assert told.verdict == "breach"
-    assert 0 < late(told, change) < 2.5
+    assert 0 < late(told, change) < 5
     assert over.verdict == "none"
-    assert late(over, change) < 100
+    assert late(over, change) < 110
 
 
 @pytest.mark.parametrize("many", [10, 100])
@@ -269,7 +269,7 @@ def test_the_same_from_panes_as_from_minutes():
     """Six panes of ten seconds are one minute, and a minute may have any of them."""
     rng = np.random.default_rng(11)
     rule = Regression(metric="error_share", against="days")
-    share = np.where(np.arange(7 * DAY) < 6 * DAY, 0.02, 0.2)
+    share = np.where(np.arange(5 * DAY) < 4 * DAY, 0.02, 0.2)
     calls, bad = counts(rng, share)
     detector, state, found = rule.detector(PANE, ()), {}, []
     for at in np.flatnonzero(calls).tolist():
@@ -306,15 +306,15 @@ def test_a_changed_effect_forgets_no_week_and_the_state_stays_small():
 def test_a_changed_direction_is_heard_from_the_next_hour_on():
     rng = np.random.default_rng(16)
     state: dict = {}
-    minutes = of(*counts(rng, np.where(np.arange(7 * DAY) < 6 * DAY + 630, 0.02, 0.3)))
+    minutes = of(*counts(rng, np.where(np.arange(5 * DAY) < 4 * DAY + 630, 0.02, 0.3)))
     rule = {"metric": "error_share", "against": "days"}
     up, down, both = (Regression(**rule, direction=way) for way in ("up", "down", "both"))
-    before = {at: minutes[at] for at in minutes if at < 6 * DAY + 610}
+    before = {at: minutes[at] for at in minutes if at < 4 * DAY + 610}
     assert readings(down, before, state) == []
-    then = {at: minutes[at] for at in minutes if 6 * DAY + 610 <= at < 6 * DAY + 800}
+    then = {at: minutes[at] for at in minutes if 4 * DAY + 610 <= at < 4 * DAY + 800}
     (told,) = readings(both, then, state)
     assert told.verdict == "breach"
-    rest = {at: minutes[at] for at in minutes if at >= 6 * DAY + 800}
+    rest = {at: minutes[at] for at in minutes if at >= 4 * DAY + 800}
     (over,) = readings(down, rest, state)
     assert (over.verdict, over.note) == ("none", "the rule was changed")
     assert up.detector(PANE, ()).shape == down.detector(PANE, ()).shape
@@ -396,11 +396,11 @@ def sample(rng: np.random.Generator, times: float) -> Vitals:
 )
 def test_every_way_to_compare_finds_what_is_worse(name):
     rng = np.random.default_rng(13)
-    quiet = {at: sample(rng, 1) for at in range(6 * DAY)}
+    quiet = {at: sample(rng, 1) for at in range(4 * DAY)}
     rule = Regression(metric=name, against="days", effect="20%")
     state: dict = {}
     assert readings(rule, quiet, state) == []
-    told = readings(rule, {6 * DAY + at: sample(rng, 1.6) for at in range(400)}, state)[0]
+    told = readings(rule, {4 * DAY + at: sample(rng, 1.6) for at in range(400)}, state)[0]
     gauge = gauge_of(name)
     for value, times in ((told.limit, 1), (told.value, 1.6)):
         (known,) = [
@@ -449,12 +449,12 @@ def test_what_people_read(tmp_path):
     rule = "alert: A\nregression: {metric: latency_p95, by: [app], against: days, min_calls: 10}"
     watched = rule_engine(tmp_path, rule)
     panes = {
-        FIRST * 6 + at * 6: vitals(ms=(1_000.0 if at < 6 * DAY + 600 else 2_000.0,) * 3)
-        for at in range(6 * DAY + 800)
+        FIRST * 6 + at * 6: vitals(ms=(1_000.0 if at < 3 * DAY + 600 else 2_000.0,) * 3)
+        for at in range(3 * DAY + 800)
     }
     told = walk(watched, panes, max(panes) + 6, series=("chat",))
     assert [alert.summary for alert in told] == [
-        "latency p95 is 2.02 s, 1 s is usual at this time of past days (2 times as much, since Sun 10:00 UTC): app=chat"
+        "latency p95 is 2.02 s, 1 s is usual at this time of past days (2 times as much, since Thu 10:00 UTC): app=chat"
     ]
     assert (told[0].kind, told[0].window, told[0].unit) == ("regression", "7d", "ms")
 

@@ -54,7 +54,8 @@ class RegressionDetector(Detector):
     alarms of this series. pane: µs.
 
     State: "open": [last pane of the minute, its sample]; "hour", "sum": the current hour and its sample;
-    "hours": past hours (see hours); "usual": the baseline of the current hour, None without; "part", "block":
+    "hours": past hours (see hours); "usual": the baseline of the current hour, None without; "ready": whether
+    it is of enough hours to alarm, or only to learn; "part", "block":
     see blocks; "noise": the effect, and of each side what evidence has been (see normaliser); "look": of
     the last look at the evidence; "up", "down": the evidence of each side (see `_weigh`); "told": the side
     that fires and the alternative that fits best; "trial": the block since it fired; "now": the value and
@@ -138,9 +139,12 @@ class RegressionDetector(Detector):
         """Begin another hour: store the previous one, and compute the baseline of the new one."""
         if "sum" in state:
             self._remember(state)
-        found = hours.rows(state)
-        enough = ENOUGH * self.few
-        past = hours.similar(found, hour, season=self.season, past=self.past, least=self.least, enough=enough)
+        found, enough = hours.rows(state), ENOUGH * self.few
+        for least in (self.least, 1):
+            past = hours.similar(found, hour, season=self.season, past=self.past, least=least, enough=enough)
+            state["ready"] = least == self.least
+            if len(past):
+                break
         state["hour"] = hour
         state["usual"] = dict(self.gauge.usual(past, found)) if len(past) else None
 
@@ -173,7 +177,7 @@ class RegressionDetector(Detector):
     def level(self, state: dict[str, Any], side: Side) -> float:
         """The log evidence that fires: the number of blocks between two false alarms.
 
-        Infinite before a day is learned, which is on the sixth day: until then nobody knows what is noise.
+        Infinite before a day is learned: until then nobody knows what is noise.
         """
         a_month = 30 * normaliser.blocks_a_day(self._noise(state)[side])
         return math.log(max(a_month * self.months * len(self.sides), 1.0)) if a_month else math.inf
@@ -197,7 +201,7 @@ class RegressionDetector(Detector):
                 continue
             self._gather(state, seen, part)
         at = part.at
-        if at // LOOK != state.get("look"):
+        if state["ready"] and at // LOOK != state.get("look"):
             state["look"] = at // LOOK
             for side in self.sides:
                 if self._beyond(state, block, side):
@@ -220,7 +224,7 @@ class RegressionDetector(Detector):
         """Add a block that ended to the evidence, and learn it."""
         for side in SIDES:
             noise, logs = self._noise(state)[side], self.gauge.evidence(block[side])
-            if side in self.sides:
+            if side in self.sides and state["ready"]:
                 shiryaev.step(state.setdefault(side, {}), normaliser.divided(noise, logs))
             clear = CLEAR * self.gauge.noises + self.gauge.noises // 2
             normaliser.learn(noise, logs, block["hour"] * HOUR // DAY, clear)

@@ -24,8 +24,8 @@ ROW: Final = np.dtype(
 """hour: since 1970. stat, spread: see the gauges. value: the metric, in its unit. unused: of version 0.1."""
 WIDTHS: Final = (0, 1, 2, 4)
 """Hours before and after the same hour that are joined with it while there are too few calls."""
-DAYS: Final = 3
-"""Past days that the same hour of the day is compared with, at least; at the weekend two."""
+DAYS: Final = 5
+"""Weekdays that an hour of the day is compared with, at least, in the first weeks; at the weekend two."""
 _HOURS: Final = 24
 _THURSDAY: Final = 3
 
@@ -46,8 +46,8 @@ def similar(found: Rows, hour: int, *, season: int, past: int, least: int, enoug
     """The hours to compare an hour with; none if there are too few.
 
     They are the same hours of the last `past` seasons of so many hours, at least `least`. Where a season is a
-    week and too few of them are known, they are the same hours of past days of its kind (weekday, weekend).
-    Neighbouring hours are joined until there are `enough` calls.
+    week and too few of them are known, they are the same hours of past days of its kind (weekday, weekend):
+    at least DAYS, or `least` where that is one. Neighbouring hours are joined until there are `enough` calls.
     """
     lag = hour - found["hour"].astype(np.int64)
     known = found[(lag > 0) & (lag <= past * season)]
@@ -56,7 +56,7 @@ def similar(found: Rows, hour: int, *, season: int, past: int, least: int, enoug
         return same
     weekend = _weekend(np.array([hour]))[0]
     alike = known[_weekend(known["hour"].astype(np.int64)) == weekend]
-    return _joined(alike, hour, _HOURS, 2 if weekend else DAYS, enough)
+    return _joined(alike, hour, _HOURS, 1 if least == 1 else 2 if weekend else DAYS, enough)
 
 
 def middle(past: Rows, name: str) -> float:
