@@ -220,7 +220,8 @@ def rows(args: argparse.Namespace) -> Any:
             )
     for name, (metric, more) in CHANGES.items():
         for calls in (20_000, 3_000, 500):
-            one = replace(Traffic(calls=calls, storms=0.5, at=3 * WEEK + DAY + 600), **more)
+            storms = 0.1 if calls == 500 else 0.5
+            one = replace(Traffic(calls=calls, storms=storms, at=3 * WEEK + DAY + 600), **more)
             yield (
                 f"power/{calls}/{name}",
                 lambda one=one, metric=metric: power(

@@ -70,6 +70,8 @@ def _joined(known: Rows, hour: int, season: int, least: int, enough: int) -> Row
     lag = hour - known["hour"].astype(np.int64)
     turn = (lag + season // 2) // season
     apart = np.abs(lag - turn * season)
+    if not len(known) or lag.max() < least * season:
+        return known[:0]
     near = np.zeros(len(known), bool)
     for width in WIDTHS:
         near = (apart <= width) & (turn > 0)
