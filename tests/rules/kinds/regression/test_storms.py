@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.condition.power import Traffic
+from llmvitals.rules.kinds.regression.gauges import gauge_of
 from llmvitals.rules.kinds.regression.spec import Regression
 from llmvitals.sketch import counters
+from llmvitals.sketch.quantiles import GAMMA, LOWEST
 from panes import SECOND
 
 DAY = 1_440
 """Minutes."""
+STEP = math.log(GAMMA)
 FIRST = 1_780_272_000 // 60
 """A minute; Monday, 00:00 UTC."""
 
@@ -105,3 +111,62 @@ def test_a_rule_says_what_it_can_see():
     assert alone.week is not None
     assert alone.week < little.week
     assert Regression(metric="error_share").power(Traffic(Vitals(), 1.0)) == []
+
+
+def test_a_change_of_weekends_only_is_found_at_the_first_of_them():
+    rule = Regression(metric="error_share", series=100)
+    minute = np.arange(28 * DAY)
+    weekend = (minute // DAY % 7 >= 5) & (minute >= 21 * DAY)
+    calm = stormy(8, 28, calls=12_000, storms=0)
+    worse = stormy(8, 28, calls=12_000, storms=0, change=0, times=3)
+    mixed = {at: (worse if weekend[at] else calm).get(at) for at in range(28 * DAY)}
+    first, *_ = breaches(rule, {at: vitals for at, vitals in mixed.items() if vitals})
+    assert 26 * DAY < first < 26 * DAY + 12 * 60
+
+
+@pytest.mark.parametrize("calls", [25, 40, 400])
+def test_the_quantile_of_few_calls_leaves_as_many_beyond_it_as_it_says(calls: int):
+    """In the mean over many hours; the 38th of 40 would leave 7 % instead of 5 %."""
+    rng = np.random.default_rng(10)
+    edge = gauge_of("latency_p95")
+    beyond = []
+    for _ in range(1_500):
+        found = edge.row(sorted_bins(rng.lognormal(6, 0.6, calls)))
+        assert found is not None
+        beyond.append(1 - norm.cdf((found[0] * STEP + LOWEST * STEP - STEP / 2 - 6) / 0.6))
+    assert np.mean(beyond) == pytest.approx(0.05, abs=0.006)
+
+
+def sorted_bins(ms: np.ndarray) -> tuple[list[float], dict[str, int]]:
+    numbers = np.ceil(np.log(ms) / STEP).astype(int) - LOWEST
+    keys, counts = np.unique(numbers, return_counts=True)
+    return [len(ms)], dict(zip(map(str, keys.tolist()), counts.tolist(), strict=True))
+
+
+def test_the_state_of_an_earlier_version_keeps_its_hours_and_its_alert():
+    """Version 0.1 had other evidence, and a dispersion for each hour in the last four bytes of a row."""
+    minutes = stormy(11, 16, calls=12_000, storms=0)
+    rule, state = Regression(metric="error_share", series=1), {}
+    detector = rule.detector(60 * SECOND, ())
+    before = [at for at in minutes if at < 15 * DAY]
+    for at in before:
+        detector.take(state, FIRST + at, minutes[at])
+    old = {
+        "hours": state["hours"],
+        "hour": state["hour"],
+        "sum": state["sum"],
+        "usual": {"value": 0.01, "calls": 600.0, "guess": 1.25, "noise": {"up": [0.0, 1.0]}},
+        "up": {"r": [0.5] * 6, "w": 1.5, "since": 5, "sample": [[9, 1], {}], "expected": 0.1},
+        "told": ["up", 3],
+        "trial": {"sum": -1.0, "least": -0.5, "minutes": 7},
+        "last": FIRST + before[-1],
+    }
+    said = [
+        reading
+        for at in minutes
+        if at > before[-1]
+        for reading in detector.take(old, FIRST + at, minutes[at])
+        if reading.note
+    ]
+    assert [reading.note for reading in said] == ["back to the usual level"]
+    assert len(old["hours"]) >= len(state["hours"])

@@ -161,7 +161,9 @@ class RegressionDetector(Detector):
 
     def _upgrade(self, state: dict[str, Any]) -> None:
         """Drop the evidence of version 0.1, which is not comparable; its hours and its alert are kept."""
-        state.update({"trial": {}} if "told" in state else {})
+        if "told" in state:
+            side, likely = state["told"]
+            state.update(told=[side, min(likely + 1, 4) * self.gauge.noises], trial={})
         for side in SIDES:
             state.pop(side, None)
         self._noise(state)
@@ -201,7 +203,7 @@ class RegressionDetector(Detector):
                 continue
             self._gather(state, seen, part)
         at = part.at
-        if state["ready"] and at // LOOK != state.get("look"):
+        if state.get("ready") and at // LOOK != state.get("look"):
             state["look"] = at // LOOK
             for side in self.sides:
                 if self._beyond(state, block, side):
@@ -224,7 +226,7 @@ class RegressionDetector(Detector):
         """Add a block that ended to the evidence, and learn it."""
         for side in SIDES:
             noise, logs = self._noise(state)[side], self.gauge.evidence(block[side])
-            if side in self.sides and state["ready"]:
+            if side in self.sides and state.get("ready"):
                 shiryaev.step(state.setdefault(side, {}), normaliser.divided(noise, logs))
             clear = CLEAR * self.gauge.noises + self.gauge.noises // 2
             normaliser.learn(noise, logs, block["hour"] * HOUR // DAY, clear)
@@ -259,11 +261,11 @@ class RegressionDetector(Detector):
         trial["tally"] = [a + b for a, b in zip(before, tally, strict=True)]
         self._gather(state, trial, part)
         logs, noises = self.gauge.evidence(trial["tally"]), self.gauge.noises
-        much, least = logs[likely // noises * noises + 1], logs[1]
+        much, least = logs[likely // noises * noises], logs[0]
         minutes = (part.at - trial["since"]) // MINUTE
         if minutes >= SHORTEST and much <= -RESOLVE_ODDS and least <= 0:
             return True
-        if much > 0 or minutes >= 2 * SHORTEST:
+        if much > 0:
             state["trial"] = {}
         return False
 
