@@ -187,7 +187,7 @@ def power(one: Traffic, metric: str, *, weeks: int, series: int, many: int, seed
     }
 
 
-CHANGES: Final[dict[str, tuple[str, dict[str, float]]]] = {
+CHANGES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "errors 1 → 2.5 %": ("error_share", {"share": 0.01, "change": 2.5}),
     "refusals 3 → 6 %": ("refusal_share", {"share": 0.03, "change": 2.0}),
     "cache hits 60 → 45 %": ("cache_hit_share", {"share": 0.6, "change": 0.75, "noise": 0.05}),

@@ -22,8 +22,9 @@ def power(
     ] = None,
     rules: RulesOption = None,
     calls: Annotated[
-        int, typer.Option(min=1, max=100_000_000, help="Without files: a series has so many calls a day.")
-    ] = 0,
+        int | None,
+        typer.Option(min=1, max=10_000_000, help="Without files: a series has so many calls a day."),
+    ] = None,
     base: Annotated[
         str, typer.Option(help="Without files: the usual share of whatever a rule counts, such as errors.")
     ] = "2%",
@@ -48,7 +49,7 @@ def power(
     engine = load_engine(place, duration(settings.pane))
     if files:
         found, days = past.of_files(settings, engine, files)
-    else:
+    elif calls:
         try:
             share = basis_points(base) / BASIS
         except ValueError as error:

@@ -51,12 +51,13 @@ def similar(found: Rows, hour: int, *, season: int, past: int, least: int, enoug
     """
     lag = hour - found["hour"].astype(np.int64)
     known = found[(lag > 0) & (lag <= past * season)]
-    same = _joined(known, hour, season, least, enough)
+    same = _joined(known, hour, season=season, least=least, enough=enough)
     if len(same) or season == _HOURS:
         return same
     weekend = _weekend(np.array([hour]))[0]
     alike = known[_weekend(known["hour"].astype(np.int64)) == weekend]
-    return _joined(alike, hour, _HOURS, 1 if least == 1 else 2 if weekend else DAYS, enough)
+    needed = 1 if least == 1 else 2 if weekend else DAYS
+    return _joined(alike, hour, season=_HOURS, least=needed, enough=enough)
 
 
 def middle(past: Rows, name: str) -> float:
@@ -66,7 +67,7 @@ def middle(past: Rows, name: str) -> float:
     return float(past[name][order][np.searchsorted(weights, weights[-1] / 2)])
 
 
-def _joined(known: Rows, hour: int, season: int, least: int, enough: int) -> Rows:
+def _joined(known: Rows, hour: int, *, season: int, least: int, enough: int) -> Rows:
     lag = hour - known["hour"].astype(np.int64)
     turn = (lag + season // 2) // season
     apart = np.abs(lag - turn * season)

@@ -46,9 +46,9 @@ class Regression(Kind):
     """A metric that is worse than at the same hours of past weeks or days.
 
     against: weeks or days. past: the number of them that are compared; their median is the baseline. It needs
-    two weeks or three days. effect: the least change that counts, a share of the baseline. direction: up,
-    down or both; by default the direction in which the metric gets worse. min_calls: of an hour, to be
-    compared, and of the change. false_alarms, series: see condition/false_alarms.
+    five weekdays or three days. effect: the least change that counts, a share of the baseline. direction: up,
+    down or both; by default the direction in which the metric gets worse. min_calls: of a part
+    of a block (see blocks), and of the change. false_alarms, series: see condition/false_alarms.
 
     Hours are in UTC. A lasting change becomes the baseline once it fills half of the past.
     """
@@ -76,7 +76,9 @@ class Regression(Kind):
     direction: Literal["up", "down", "both"] | None = Field(
         None, description="The direction of the change; default: the one in which the metric gets worse."
     )
-    min_calls: MinCalls = Field(30, description="Hours with fewer calls are not compared.")
+    min_calls: MinCalls = Field(
+        30, description="Calls of a change, at least, and of what is looked at at a time."
+    )
     false_alarms: FalseAlarms = 1
     series: SeriesOrAuto = AUTO
 
