@@ -24,6 +24,9 @@ LAG: Final = 5
 """Days that have to pass before a day is learned: until then it may be the beginning of a change."""
 PRIOR: Final = 10
 """Blocks and days without evidence that are added to the learned ones."""
+DOUBT: Final = 6
+"""While few days are learned they may happen to be calm ones: a block counts for 1 + DOUBT / days in its own
+mean, so that it is worth less."""
 KEPT: Final = 0.985
 """The weight of what was learned, a day later: a half after six weeks."""
 MOST: Final = 5.0
@@ -37,7 +40,8 @@ def divided(state: dict[str, Any], logs: Floats) -> list[float]:
     x = np.minimum(logs / state.get("phi", 1.0), MOST)
     learned = state.get("sum")
     total = np.array(learned) if learned else np.zeros(len(x))
-    mean = (total + PRIOR + np.exp(x)) / (state.get("n", 0.0) + PRIOR + 1)
+    own = 1 + DOUBT / max(state.get("known", 0), 1)
+    mean = (total + PRIOR + own * np.exp(x)) / (state.get("n", 0.0) + PRIOR + own)
     found: list[float] = (x - np.log(np.maximum(mean, 1.0))).tolist()
     return found
 
