@@ -76,8 +76,8 @@ def test_errors_that_rise_from_1_to_2_and_a_half_percent_are_found_among_storms(
     assert 0 < (first - change) / 60 <= hours
 
 
-def test_it_speaks_from_the_sixth_day_on_and_not_at_the_first_weekend():
-    """Five weekdays are enough for the sixth; a weekend is compared with one before."""
+def test_it_speaks_from_the_sixth_weekday_on_and_not_at_the_first_weekend():
+    """Five weekdays are enough for the next one; a weekend is compared with one before."""
     rule = Regression(metric="error_share", series=1)
     for change, due in ((4 * DAY, 7 * DAY), (7 * DAY + 600, 7 * DAY + 600)):
         minutes = stormy(6, 9, calls=20_000, storms=0, change=change, times=8)
