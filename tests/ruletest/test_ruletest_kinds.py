@@ -87,10 +87,10 @@ CASES = [
         "name": "scores that are not those of the days before",
         "calls": [
             {"at": "0h..97h", "every": "90s", "app": "chat", "scores": [{"helpful": 0.8}, {"helpful": 0.9}]},
-            {"at": "97h..100h", "every": "90s", "app": "chat", "scores": [{"helpful": 0.4}, {"helpful": 0.5}]},
+            {"at": "97h..109h", "every": "90s", "app": "chat", "scores": [{"helpful": 0.4}, {"helpful": 0.5}]},
         ],
         "only": ["Usual"],
-        "expect": [{"at": "96h", "alerts": []}, {"at": "99h", "alerts": [{"alert": "Usual"}]}],
+        "expect": [{"at": "96h", "alerts": []}, {"at": "108h", "alerts": [{"alert": "Usual"}]}],
     },
 ]  # fmt: skip
 

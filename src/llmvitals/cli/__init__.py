@@ -15,6 +15,7 @@ from llmvitals.cli import (
     alerts,
     data,
     drift,
+    power,
     route,
     rules,
     run,
@@ -39,8 +40,8 @@ app = typer.Typer(
 )
 alerts_group = typer.Typer(
     no_args_is_help=True,
-    help="Rules and alerts: check, test and backtest rules; route, list, history and report of alerts; "
-    "send-test.",
+    help="Rules and alerts: check, test and backtest rules, and say what they can see; route, list, history "
+    "and report of alerts; send-test.",
 )
 run.add(app)
 data.add(app)
@@ -52,6 +53,7 @@ drift.add(app)
 rules.add(alerts_group)
 route.add(alerts_group)
 alerts.add(alerts_group)
+power.add(alerts_group)
 slack.add(alerts_group)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import NoData, Reading, Stand
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.condition.detector import Detector, Training
+    from llmvitals.rules.condition.power import Power, Traffic
     from llmvitals.rules.condition.screening import Screen
 
 Late = Literal["ignored", "apart", "counted"]
@@ -180,6 +181,11 @@ class Kind(BaseModel):
     def required_data(self) -> RequiredData | None:
         """The sums that it reads; None if it also reads embeddings, arms or scores."""
         return None
+
+    def power(self, traffic: Traffic) -> Sequence[Power]:
+        """The smallest changes that it would find in the traffic of a series; () if that can't be said."""
+        del traffic
+        return ()
 
     def grain(self, pane: int) -> int:
         """How many aligned panes a backtest may join into the last of them while nothing fires.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
@@ -10,12 +9,13 @@ from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, field_va
 from llmvitals.errors import Mistakes, suggestion
 from llmvitals.metrics.amount import BASIS, basis_points
 from llmvitals.metrics.registry import COMPARABLE, comparable, metric_of
-from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
+from llmvitals.rules.condition.false_alarms import AUTO, FalseAlarms, SeriesOrAuto
 from llmvitals.rules.condition.fields import SCORE_MEAN, SHARE, MinCalls, Schema
 from llmvitals.rules.condition.kind import Kind, Late, RequiredData, named
 from llmvitals.rules.condition.reach import few_calls, outcome_mistakes
 from llmvitals.rules.kinds.regression.detector import RegressionDetector
 from llmvitals.rules.kinds.regression.gauges import gauge_of, sketch_of
+from llmvitals.rules.kinds.regression.power import power
 from llmvitals.window import HOUR, MINUTE, duration_text
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llmvitals.errors import Spot
     from llmvitals.metrics.metric import Side
     from llmvitals.record.alert import Bound, Unit
+    from llmvitals.rules.condition.power import Power, Traffic
 
 AGAINST: Final[dict[str, tuple[int, int, int, int]]] = {"weeks": (168, 4, 2, 8), "days": (24, 7, 3, 14)}
 """Season → its hours; the default, least and greatest number of past seasons."""
@@ -43,9 +44,9 @@ class Regression(Kind):
     """A metric that is worse than at the same hours of past weeks or days.
 
     against: weeks or days. past: the number of them that are compared; their median is the baseline. It needs
-    two weeks or three days. effect: the least change that counts, a share of the baseline. direction: up,
-    down or both; by default the direction in which the metric gets worse. min_calls: of an hour, to be
-    compared, and of the change. false_alarms, series: see condition/false_alarms.
+    five weekdays or three days. effect: the least change that counts, a share of the baseline. direction: up,
+    down or both; by default the direction in which the metric gets worse. min_calls: of a part
+    of a block (see blocks), and of the change. false_alarms, series: see condition/false_alarms.
 
     Hours are in UTC. A lasting change becomes the baseline once it fills half of the past.
     """
@@ -73,9 +74,11 @@ class Regression(Kind):
     direction: Literal["up", "down", "both"] | None = Field(
         None, description="The direction of the change; default: the one in which the metric gets worse."
     )
-    min_calls: MinCalls = Field(30, description="Hours with fewer calls are not compared.")
+    min_calls: MinCalls = Field(
+        30, description="Calls of a change, at least, and of what is looked at at a time."
+    )
     false_alarms: FalseAlarms = 1
-    series: Series = 100
+    series: SeriesOrAuto = AUTO
 
     @field_validator("metric", mode="before")
     @classmethod
@@ -150,7 +153,6 @@ class Regression(Kind):
         season, usually, least, _ = AGAINST[self.against]
         direction = self.direction or metric_of(self.metric).worse
         sides: tuple[Side, ...] = ("up", "down") if direction == "both" else (direction,)
-        steps = run_length(self.false_alarms, self.series, MINUTE) * len(sides)
         return RegressionDetector(
             metric=self.metric,
             gauge=gauge_of(self.metric),
@@ -160,9 +162,13 @@ class Regression(Kind):
             least=least,
             few=self.min_calls,
             effect=self.effect or (SCORE_EFFECT if self.unit == "score" else EFFECT),
-            level=math.log(steps),
+            months=(self.series or 1) / self.false_alarms,
             pane=pane,
         )
+
+    def power(self, traffic: Traffic) -> list[Power]:
+        """By the information of a block."""
+        return power(self.detector(MINUTE, ()), traffic)
 
     @property
     def late(self) -> Late:
