@@ -17,6 +17,7 @@ from llmvitals.combine.embeddings import Embeddings
 from llmvitals.combine.multi_valued import NOTHING, MultiValued
 from llmvitals.combine.multi_valued import concatenate as concatenate_multi_valued
 from llmvitals.sketch import top_k
+from llmvitals.sketch.cells import cell_of
 from llmvitals.sketch.counters import SUM
 
 Ints = NDArray[np.int64]
@@ -69,12 +70,21 @@ class Interner:
         self.contributors = {kind: Codes(_NAMED.get(kind, plain)) for kind in top_k.KINDS if contributors}
         self.scores = Codes(plain)
         self.vectors = embeddings.EmbeddingReader(scales)
+        self._cells = {kind: np.empty(0, np.int64) for kind in ("user", "session")}
 
     @property
     def full(self) -> bool:
         """Whether new panes should use a new interner, so that the codes of unused names are freed."""
         names = len(self.profiles) + len(self.scores) + len(self.vectors.codes)
         return names + sum(map(len, self.contributors.values())) > FULL
+
+    def cells(self, kind: str) -> Ints:
+        """The cell (see sketch.cells) of each name of a kind, "user" or "session"."""
+        names, known = self.contributors[kind].names, self._cells[kind]
+        if len(known) < len(names):
+            known = np.append(known, [cell_of(name) for name in names[len(known) :]])
+            self._cells[kind] = known
+        return known
 
     def code(self, columns: Columns) -> CodedCalls:
         """Replace the names in the columns by codes; new names get new codes."""
