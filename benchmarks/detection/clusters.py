@@ -1,12 +1,13 @@
-"""A canary whose calls depend on each other: how often it alarms for nothing, and how soon it finds what is worse.
+"""A canary whose calls depend on each other: how often it alarms for nothing, and how soon it finds a change.
 
-`python -m benchmarks.detection.clusters [--runs 300] [--json OUT.json] [NAME …]`: a week of two arms, looked at
-whenever a block of time closes, at α = 1 % for one metric. Volume and error rate swing over the day and from
-hour to hour, in both arms alike. Errors come in bursts of one session; or users bring errors each at a rate of
-their own and stay in one arm. `independent` is the e-process that takes calls for independent, `llmvitals` the
-one whose evidence is divided by the φ of its clusters. Of a cost the rows are of the confidence sequence.
+`python -m benchmarks.detection.clusters [--runs 300] [--json OUT.json] [NAME …]`: a week of two arms, looked
+at whenever a block of time closes, at α = 1 % for one metric. Volume and error rate swing over the day and
+from hour to hour, in both arms alike. Errors come in bursts of one session; or users bring errors each at a
+rate of their own and stay in one arm. `independent` is the e-process that takes calls for independent,
+`llmvitals` the one whose evidence is divided by the φ of its clusters. Of a cost the rows are of the
+confidence sequence.
 
-Calls come by a Poisson process for each user, so the calls of all users in a cell of an arm are drawn at once.
+Calls come by a Poisson process for each user, so those of all users in a cell of an arm are drawn at once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from llmvitals.rules.kinds.canary.comparison import FEW, LONGEST
 from llmvitals.sketch.cells import CELLS
 from llmvitals.stats import clusters, confseq, eprocess
 
@@ -35,8 +37,6 @@ BASE: Final = 0.02
 BURST: Final = 20
 DAY: Final = 1_440
 WEEK: Final = 7 * DAY
-LEAST: Final = 5
-"""Calls that the smaller arm has in a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,8 @@ class Users:
             total = np.bincount(cell.ravel(), (weight * part * level).ravel(), runs * CELLS)
             made.append((calls, total.reshape(runs, CELLS) / np.maximum(calls, 1e-12)))
         calls, rate = (np.stack(each, axis=1) for each in zip(*made, strict=True))
-        return cls(calls, rate, calls.sum(axis=2, keepdims=True) / CELLS if traffic.sessions else calls)
+        even = np.broadcast_to(calls.mean(axis=2, keepdims=True), calls.shape)
+        return cls(calls, rate, even if traffic.sessions else calls)
 
 
 def _levels(dice: np.random.Generator, traffic: Traffic, shape: tuple[int, int]) -> Floats:
@@ -146,7 +147,7 @@ def _levels(dice: np.random.Generator, traffic: Traffic, shape: tuple[int, int])
 def minutes(
     dice: np.random.Generator, traffic: Traffic, runs: int
 ) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """For each minute of a week: calls, errors (or logarithms of costs) and their squares, by run, arm and cell."""
+    """For each minute: calls, errors (or logarithms of costs) and their squares, by run, arm and cell."""
     users = Users.drawn(dice, traffic, runs)
     times = np.array([1.0, traffic.ratio])[:, None]
     under_way: list[list[tuple[int, ...]]] = [[] for _ in range(WEEK + traffic.minutes)]
@@ -179,9 +180,7 @@ def minutes(
         yield n, failed, failed
 
 
-def _squares(
-    dice: np.random.Generator, n: Floats, level: Floats, noise: Floats, sigma: float
-) -> Floats:
+def _squares(dice: np.random.Generator, n: Floats, level: Floats, noise: Floats, sigma: float) -> Floats:
     """The sums of squares of n normal values whose sum is known."""
     inner = np.where(n > 1, dice.chisquare(np.maximum(n - 1, 1e-9)), 0.0)
     mean = level + sigma * noise / np.maximum(n, 1)
@@ -209,12 +208,13 @@ class Looks:
         tally, logs = clusters.Tally.empty(runs, runs), eprocess.fresh(runs)
         states = [confseq.State()] * runs
         pending = np.zeros((3, runs, 2, CELLS))
-        age = np.zeros(runs, np.int64)
+        counted, blocks = np.zeros((runs, 2)), np.zeros(runs)
+        age, length = np.zeros(runs, np.int64), np.full(runs, float(LONGEST))
         for minute, drawn in enumerate(minutes(dice, self.traffic, runs)):
             pending += drawn
             age += 1
             calls = pending[0].sum(axis=2)
-            over = (calls.min(axis=1) >= LEAST) | (age >= DAY)
+            over = (age >= length) | ((counted.min(axis=1) == 0) & (calls.min(axis=1) >= FEW))
             if not over.any():
                 continue
             block = np.where(over[:, None, None], pending, 0.0)
@@ -228,12 +228,13 @@ class Looks:
             else:
                 logs = eprocess.step(logs, totals[0].T, totals[1].T, null)
             self._look(minute, over, tally, rows, states if mean else logs)
-            pending[:, over] = 0
-            age[over] = 0
+            counted[over] += calls[over]
+            blocks += np.where(over & (calls.min(axis=1) > 0), age, 0)
+            smaller = counted.min(axis=1)
+            length = np.where(smaller > 0, FEW * blocks // np.maximum(smaller, 1), LONGEST).clip(1, LONGEST)
+            pending[:, over], age[over] = 0, 0
 
-    def _look(
-        self, minute: int, over: Any, tally: clusters.Tally, rows: clusters.Rows, known: Any
-    ) -> None:
+    def _look(self, minute: int, over: Any, tally: clusters.Tally, rows: clusters.Rows, known: Any) -> None:
         bar, at = -np.log(ALPHA), (minute + 1) / 60
         mean = isinstance(known, list)
         allowed = float(np.log1p(self.traffic.effect))

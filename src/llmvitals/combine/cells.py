@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from llmvitals.combine.interner import PROFILE, CodedCalls, Interner
 from llmvitals.combine.sparse_sums import SHIFT, SparseValues, Sums
 from llmvitals.sketch import top_k
-from llmvitals.sketch.cells import CELLS, COLUMNS, FIRST_BIN, TIMES, Cells, cell_of
+from llmvitals.sketch.cells import CELLS, COLUMNS, FIRST_BIN, TIMES, Cells, Sparse, cell_of
 from llmvitals.sketch.counters import SUM
-from llmvitals.sketch.quantiles import STRIDE, Bins
+from llmvitals.sketch.quantiles import STRIDE
 from llmvitals.sketch.scores import MOST
 
 Ints = NDArray[np.int64]
@@ -27,7 +27,7 @@ _BINS: Final = np.arange(len(TIMES) * STRIDE * CELLS)
 
 
 class CellValues(NamedTuple):
-    """What calls add to cells: their sums by cell, their times by bin and cell, their scores by name and cell."""
+    """What calls add to cells: sums by cell, times by bin and cell, scores by name and cell."""
 
     sums: SparseValues
     times: SparseValues
@@ -128,7 +128,7 @@ class CellSums:
 
         return of
 
-    def _of_scores(self, codes: Ints, scored: Ints) -> dict[str, Bins]:
+    def _of_scores(self, codes: Ints, scored: Ints) -> dict[str, Sparse]:
         names = {self._names[code]: code for code in dict.fromkeys((codes // CELLS).tolist())}
         found = {}
         for name in sorted(names)[:MOST]:

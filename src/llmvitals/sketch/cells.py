@@ -17,11 +17,13 @@ from zlib import crc32
 
 import numpy as np
 
-from llmvitals.sketch.quantiles import NUMBER, STRIDE, Bins, merge_bins
+from llmvitals.sketch.quantiles import NUMBER, STRIDE, merge_sparse
 from llmvitals.sketch.scores import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
 CELLS: Final = 64
 COLUMNS: Final = (
@@ -41,11 +43,16 @@ WIDTH: Final = FIRST_BIN + len(TIMES) * STRIDE
 """The number of columns."""
 
 
+Sparse = tuple["NDArray[np.uint32]", "NDArray[np.int64]"]
+"""Keys ascending without repeats, and their sums, both of the same length."""
+NO_SUMS: Final[Sparse] = (np.empty(0, np.uint32), np.empty(0, np.int64))
+
+
 class Cells(NamedTuple):
     """The cells of a series. sums: a sparse vector. scores: name → a sparse vector."""
 
-    sums: Bins
-    scores: dict[str, Bins]
+    sums: Sparse
+    scores: dict[str, Sparse]
 
 
 PackedCells = tuple[bytes, list[int], dict[str, tuple[bytes, list[int]]]]
@@ -69,9 +76,9 @@ def merge_cells(parts: Iterable[Cells | None]) -> Cells | None:
         return present[0] if present else None
     names = sorted({name for part in present for name in part.scores})[:MOST]
     return Cells(
-        merge_bins([part.sums for part in present]),
+        merge_sparse([part.sums for part in present if len(part.sums[0])] or [NO_SUMS]),
         {
-            name: merge_bins([part.scores[name] for part in present if name in part.scores])
+            name: merge_sparse([part.scores[name] for part in present if name in part.scores])
             for name in names
         },
     )
@@ -88,11 +95,11 @@ def unpack_cells(packed: PackedCells) -> Cells:
     return Cells(_unpacked((keys, values)), {name: _unpacked(sums) for name, sums in scores.items()})
 
 
-def _packed(sums: Bins) -> tuple[bytes, list[int]]:
+def _packed(sums: Sparse) -> tuple[bytes, list[int]]:
     return sums[0].astype("<u4").tobytes(), sums[1].tolist()
 
 
-def _unpacked(packed: tuple[bytes, list[int]]) -> Bins:
+def _unpacked(packed: tuple[bytes, list[int]]) -> Sparse:
     return np.frombuffer(packed[0], "<u4"), np.array(packed[1], np.int64)
 
 

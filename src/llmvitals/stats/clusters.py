@@ -5,8 +5,8 @@ user or session are not: they fail together, or a user brings more failures than
 A tally measures how much more the difference of two arms scatters than it would with independent calls. The
 evidence of a rate is then divided by φ, and the variance of a mean replaced by the one that was measured.
 
-Calls fall into CELLS cells by a hash of their cluster, the same cells in both arms a (control) and b (canary).
-For blocks of time in which arm a has n_a calls and b has n_b, N = n_a + n_b, and k are the events of a rate
+Calls fall into CELLS cells by a hash of their cluster, the same in both arms a (control) and b (canary). For
+blocks of time in which arm a has n_a calls and b has n_b, N = n_a + n_b, and k are the events of a rate
 (or the sum of values) of a cell or an arm, under the greatest ratio ψ that is no news, p = k / (n_a + ψn_b):
 
 * U of a cell sums (n_a/N)(k − ψp·n) in arm b, −ψ(n_b/N)(k − p·n) in arm a, and W sums the weights
@@ -17,8 +17,8 @@ For blocks of time in which arm a has n_a calls and b has n_b, N = n_a + n_b, an
   V_c is itself an estimate, it is raised to where Student's t has the normal's tail at α:
   f = ν(exp(2L/νκ²) − 1)/2L, κ = (8ν+1)/(8ν+3), L = ln 1/α (Wallace's approximation of t).
 * V_t sums the squares of what blocks add to U, less their mean: what goes together in time, whoever calls.
-* φ_cell = 1 + Σ(k² − k − (n·k_block/N)²)/Σk over the cells of both arms in a block: what fails together there.
-  The canary may have too few bursts to show in V_c and V_t; this takes both arms'.
+* φ_cell = 1 + Σ(k² − k − (n·k_block/N)²)/Σk over the cells of both arms in a block: what fails together
+  there. The canary may have too few bursts to show in V_c and V_t; this takes both arms'.
 * φ = max(1, f·V_c/V, V_t/V, φ_cell), V = Σ (n_a/N)²k_b + ψ²(n_b/N)²k_a, the variance of independent calls.
 
 As φ ≥ 1, the e-value is at most 1 + that of independent calls: exact for these, asymptotic for clusters.
@@ -91,7 +91,7 @@ class Noise(NamedTuple):
 
 
 def step(tally: Sequence[bytes], rows: Rows, n: Singles, k: Singles) -> Tally:
-    """The tally after a block. n (2 × groups × CELLS): calls; k (2 × rows × CELLS): events, or sums of values.
+    """The tally after a block. n (2 × groups × CELLS): calls; k (2 × rows × CELLS): events or sums of values.
 
     A row without calls in one of the arms is left as it is.
     """
@@ -109,7 +109,7 @@ def step(tally: Sequence[bytes], rows: Rows, n: Singles, k: Singles) -> Tally:
     at = n[:, rows.of]
     moved = g_row[:, :, None].astype(np.float32) * (k - expected[:, :, None].astype(np.float32) * at)
     moved[0] *= -1
-    added = (g_row * (k_of - expected * calls_of[:, rows.of]))
+    added = g_row * (k_of - expected * calls_of[:, rows.of])
     added = added[1] - added[0]
     weight = (calls_of[0] * calls_of[1] / total)[rows.of]
     pooled = (k_of.sum(axis=0) / total[rows.of]).astype(np.float32)

@@ -152,7 +152,7 @@ def _log_mixture(s: float, w: float, alpha: float) -> float:
 
 
 def _curve(w: float, alpha: float) -> float:
-    """The s at which the mixture is 1/alpha: z = √(2(ln 1/α − ln 2 + ln(1 + ρ²W)/2 − ln Φ(z))), by iteration."""
+    """The s at which the mixture is 1/alpha: by iteration of z = √(2(ln 1/2α + ln(1 + ρ²W)/2 − ln Φ(z)))."""
     rho = _tuned(alpha)
     known = -math.log(alpha) - math.log(2) + math.log1p(rho * w) / 2
     z = math.sqrt(2 * known) if known > 0 else 1.0

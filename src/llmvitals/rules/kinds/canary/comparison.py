@@ -1,15 +1,22 @@
-"""The sums of two arms, minute by minute, as plain data."""
+"""The sums of two arms, block by block, as plain data.
+
+A block is as many minutes as the smaller arm needs for FEW calls (see block_minutes). Its length follows from
+the blocks before it, so it does not depend on what its calls are like. One without calls of both arms counts
+for nothing.
+"""
 
 from __future__ import annotations
 
+from operator import add
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from llmvitals.rules.kinds.canary import endpoints
-from llmvitals.rules.kinds.canary.endpoints import EVENTS, MEANS, OF, RATES, SKETCHES
+from llmvitals.rules.kinds.canary.endpoints import ARM, EVENTS, FIELD, GROUPS, MEANS, OF, RATES, SKETCHES
+from llmvitals.sketch.cells import CELLS
 from llmvitals.sketch.scores import HARMFUL, MICRO
-from llmvitals.stats import confseq, eprocess
+from llmvitals.stats import clusters, confseq, eprocess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,19 +25,28 @@ if TYPE_CHECKING:
 
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.canary.arms import Pair
+    from llmvitals.sketch.cells import Sparse
 
     Floats = NDArray[np.float64]
 
+FEW: Final = 5
+LONGEST: Final = 60
+"""The most minutes of a block."""
 SCORES: Final = 16
 """The most scores that are compared: the first that both arms have."""
+CLUSTERS: Final = ("user", "session", "trace", "minute")
+"""How calls may be told apart. A trace is also a call without one; minutes are used for frames of an older
+version, which have no cells."""
+_SCORE_ROWS: Final = clusters.Rows(np.arange(SCORES), np.ones(SCORES), np.zeros(SCORES))
 
 State = dict[str, Any]
-"""canary, control, since (minute) · reference: metric → see endpoints.gather, until edges has it · open: the
-sums of the minute that is under way, control first; open_scores · sums: those of all that are over · rates:
-log-likelihoods (see eprocess), rows of RATES, as bytes · ratio: of each of RATES, numerator and denominator
-of Mantel's and Haenszel's estimate · means: metric → confseq.State · scores: name → its place, confseq.State
-(of how much worse the canary is: lower, or higher if HARMFUL), and each arm's count and sum · alarmed:
-metrics, worst first."""
+"""canary, control, since (minute) · minutes: of the blocks that count · reference: metric → see
+endpoints.gather, until edges has it · open: the block that is under way (see _opened) · sums: the counts of
+all blocks that are over, control first · rates: log-likelihoods (see eprocess), rows of RATES, as bytes ·
+ratio: of each of RATES, numerator and denominator of Mantel's and Haenszel's estimate · means: metric →
+confseq.State · tally: see clusters, rows of RATES and MEANS · scores: name → its place, confseq.State (of how
+much worse the canary is: lower, or higher if HARMFUL), and each arm's count and sum · score_tally: of scores
+by their place, once there are any · clusters: the calls by CLUSTERS · alarmed: metrics, worst first."""
 
 
 def begun(pair: Pair, minute: int) -> State:
@@ -39,54 +55,161 @@ def begun(pair: Pair, minute: int) -> State:
         "canary": pair.canary,
         "control": pair.control,
         "since": minute,
+        "minutes": 0,
         "reference": {metric: {} for metric in SKETCHES},
         "edges": {},
-        "open": [endpoints.no_counts(), endpoints.no_counts()],
-        "open_scores": {},
+        "open": _opened(minute),
         "sums": [endpoints.no_counts(), endpoints.no_counts()],
         "rates": eprocess.fresh(len(RATES)).tobytes(),
         "ratio": [[0.0] * len(RATES), [0.0] * len(RATES)],
         "means": {metric: list(confseq.State()) for metric in MEANS},
+        "tally": list(clusters.Tally.empty(len(RATES) + len(MEANS), len(GROUPS))),
         "scores": {},
+        "clusters": [0] * len(CLUSTERS),
         "alarmed": [],
     }
 
 
-def put(state: State, arms: Mapping[str, Vitals]) -> None:
+def _opened(minute: int) -> State:
+    """An empty block. sums: of both arms (see endpoints.picked). cells: keys and values, see endpoints.block.
+
+    scores: name → count, sum and squares of both arms, keys and values of its cells. minute: the calls that
+    have no cells.
+    """
+    return {
+        "began": minute,
+        "sums": [endpoints.no_sums(), endpoints.no_sums()],
+        "cells": [b"", b""],
+        "scores": {},
+        "minute": 0,
+    }
+
+
+def put(state: State, arms: Mapping[str, Vitals], minute: int) -> None:
     """Add a pane of the current minute."""
+    block = state["open"]
     for side, arm in enumerate((state["control"], state["canary"])):
         if (vitals := arms.get(arm)) is None:
             continue
-        counted = endpoints.counted(vitals, state["edges"])
-        state["open"][side] = _added(state["open"][side], counted)
-        for name, (count, total, squares) in vitals.scores.items():
-            entry = state["open_scores"].setdefault(name, [0] * 6)
-            entry[3 * side : 3 * side + 3] = _added(entry[3 * side : 3 * side + 3], [count, total, squares])
+        block["sums"][side] = list(map(add, block["sums"][side], endpoints.picked(vitals)))
+        _put_cells(block, side, vitals, minute)
+        if vitals.scores:
+            _put_scores(block["scores"], side, vitals, minute)
         for metric, reference in state["reference"].items() if not side else ():
             endpoints.gather(reference, vitals, metric)
 
 
-def close(state: State, null: float) -> None:
-    """Close the minute; null: see eprocess.step."""
-    control, canary = state["open"]
-    if any(control) or any(canary):
-        state["sums"] = [_added(*pair) for pair in zip(state["sums"], state["open"], strict=True)]
-        _rates(state, np.array(state["open"], float), null)
-        for metric, mean in MEANS.items():
-            previous = state["means"][metric]
-            state["means"][metric] = list(confseq.step(previous, mean.moments(control), mean.moments(canary)))
-        for name in sorted(state["open_scores"]):
-            _score(state["scores"], name, state["open_scores"][name])
-        state["open"], state["open_scores"] = [endpoints.no_counts(), endpoints.no_counts()], {}
+def _put_cells(block: State, side: int, vitals: Vitals, minute: int) -> None:
+    calls = vitals.total("calls")
+    if vitals.cells is not None and _of_first(vitals.cells.sums) == calls:
+        keys, values = vitals.cells.sums
+    else:
+        keys, values = endpoints.one_cell(vitals, minute % CELLS)
+        block["minute"] += calls
+    _append(block["cells"], keys.astype(np.int64) + side * ARM, values)
+
+
+def _of_first(sums: Sparse) -> int:
+    """The sum over cells of the first column: of calls, of how many have a score."""
+    return int(sums[1][: np.searchsorted(sums[0], CELLS)].sum())
+
+
+def _put_scores(open_scores: State, side: int, vitals: Vitals, minute: int) -> None:
+    for name, (count, total, squares) in vitals.scores.items():
+        entry = open_scores.setdefault(name, [[0] * 6, b"", b""])
+        entry[0][3 * side : 3 * side + 3] = map(
+            add, entry[0][3 * side : 3 * side + 3], (count, total, squares)
+        )
+        found = vitals.cells.scores.get(name) if vitals.cells else None
+        if found is None or _of_first(found) != count:
+            cell = minute % CELLS
+            found = np.array([cell, cell + CELLS], np.uint32), np.array([count, total])
+        held = entry[1:]
+        _append(held, found[0].astype(np.int64) + side * 2 * CELLS, found[1])
+        entry[1:] = held
+
+
+def _append(held: list[bytes], keys: NDArray[np.int64], values: NDArray[np.int64]) -> None:
+    held[0] += keys.tobytes()
+    held[1] += values.tobytes()
+
+
+def _compact(keys: bytes, values: bytes) -> list[bytes]:
+    """Add up equal keys."""
+    unique, places = np.unique(np.frombuffer(keys, np.int64), return_inverse=True)
+    sums = np.zeros(len(unique), np.int64)
+    np.add.at(sums, places, np.frombuffer(values, np.int64))
+    return [unique.tobytes(), sums.tobytes()]
+
+
+def _held(held: list[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return np.frombuffer(held[0], np.int64), np.frombuffer(held[1], np.int64)
+
+
+def close(state: State, now: int, null: float) -> bool:
+    """Close a minute, and the block if it is over, which is returned; null: see eprocess.step."""
+    block, totals = state["open"], [counts[FIELD["calls"]] for counts in state["sums"]]
+    calls, age = [sums[FIELD["calls"]] for sums in block["sums"]], now + 1 - block["began"]
+    if not (age >= block_minutes(state["minutes"], min(totals)) or (min(totals) == 0 and min(calls) >= FEW)):
+        for held in (block["cells"], *block["scores"].values()):
+            held[-2:] = _compact(*held[-2:])
+        return False
+    if min(calls):
+        state["minutes"] += age
+    _add_block(state, block, null)
+    for name in sorted(block["scores"]):
+        _score(state, name, block["scores"][name])
+    _step_scores(state, block["scores"])
+    state["open"] = _opened(now + 1)
     for metric, reference in list(state["reference"].items()):
         if (edges := endpoints.fixed(reference)) is not None:
             state["edges"][metric] = edges
             del state["reference"][metric]
+    return True
+
+
+def block_minutes(minutes: int, calls: int) -> int:
+    """The length of the next block. minutes: of those before it; calls: of the smaller arm in them.
+
+    >>> block_minutes(0, 0), block_minutes(60, 300), block_minutes(600, 100)
+    (60, 1, 30)
+    """
+    return max(1, min(LONGEST, FEW * minutes // calls)) if calls else LONGEST
 
 
 def rates(state: State) -> Floats:
     """The log-likelihoods (see eprocess), a row for each of RATES."""
     return np.frombuffer(state["rates"], float).reshape(len(RATES), -1)
+
+
+def noise(state: State, null: float, alpha: float) -> clusters.Noise:
+    """The noise of RATES, then MEANS; null, alpha: of the rule."""
+    return clusters.noise(state["tally"], endpoints.tally_rows(null), alpha)
+
+
+def score_noise(state: State, alpha: float) -> Floats:
+    """The variance by clusters of each score, by its place less 1."""
+    return clusters.noise(state["score_tally"], _SCORE_ROWS, alpha).clustered / MICRO**2
+
+
+def cluster(state: State) -> str:
+    """How most calls were told apart: one of CLUSTERS."""
+    calls = state["clusters"]
+    return CLUSTERS[calls.index(max(calls))]
+
+
+def _add_block(state: State, opened: State, null: float) -> None:
+    found = endpoints.block(*_held(opened["cells"]), state["edges"])
+    control, canary = (endpoints.counted(sums, found, side) for side, sums in enumerate(opened["sums"]))
+    state["sums"] = [list(map(add, *pair)) for pair in zip(state["sums"], (control, canary), strict=True)]
+    _rates(state, np.array((control, canary), float), null)
+    for metric, mean in MEANS.items():
+        previous = state["means"][metric]
+        state["means"][metric] = list(confseq.step(previous, mean.moments(control), mean.moments(canary)))
+    state["tally"] = list(clusters.step(state["tally"], endpoints.tally_rows(null), found.of, found.values))
+    others = control[FIELD["calls"]] + canary[FIELD["calls"]] - found.by_user - found.by_session
+    told = (found.by_user, found.by_session, others - opened["minute"], opened["minute"])
+    state["clusters"] = list(map(add, state["clusters"], told))
 
 
 def _rates(state: State, counted: Floats, null: float) -> None:
@@ -99,15 +222,25 @@ def _rates(state: State, counted: Floats, null: float) -> None:
     state["ratio"] = (np.array(state["ratio"]) + parts).tolist()
 
 
-def _score(scores: dict[str, Any], name: str, minute: list[int]) -> None:
-    control, canary = ((entry[0], entry[1] / MICRO, entry[2] / MICRO) for entry in (minute[:3], minute[3:]))
+def _score(state: State, name: str, opened: list[Any]) -> None:
+    scores, counts = state["scores"], opened[0]
+    control, canary = ((entry[0], entry[1] / MICRO, entry[2] / MICRO) for entry in (counts[:3], counts[3:]))
     if name not in scores and (len(scores) >= SCORES or not control[0] or not canary[0]):
         return
     place, previous, sums = scores.setdefault(name, [len(scores) + 1, list(confseq.State()), [0] * 4])
-    more = [minute[0], minute[1], minute[3], minute[4]]
+    more = [counts[0], counts[1], counts[3], counts[4]]
     arms = (control, canary) if name in HARMFUL else (canary, control)
-    scores[name] = [place, list(confseq.step(previous, *arms)), _added(sums, more)]
+    scores[name] = [place, list(confseq.step(previous, *arms)), list(map(add, sums, more))]
 
 
-def _added(left: list[int], right: list[int]) -> list[int]:
-    return [a + b for a, b in zip(left, right, strict=True)]
+def _step_scores(state: State, opened: State) -> None:
+    """Add the cells of a block's scores to their tally."""
+    found = np.zeros((SCORES, 2 * 2 * CELLS), np.float32)
+    compared = [name for name in opened if name in state["scores"]]
+    for name in compared:
+        keys, values = _held(opened[name][1:])
+        found[state["scores"][name][0] - 1] = np.bincount(keys, values, 2 * 2 * CELLS)
+    if compared:
+        tally = state.setdefault("score_tally", list(clusters.Tally.empty(SCORES, SCORES)))
+        by_arm = found.reshape(SCORES, 2, 2, CELLS).transpose(1, 2, 0, 3)
+        state["score_tally"] = list(clusters.step(tally, _SCORE_ROWS, by_arm[:, 0], by_arm[:, 1]))

@@ -18,7 +18,7 @@ from llmvitals.rules.condition.kind import Kind
 from llmvitals.rules.condition.literals import meant
 from llmvitals.rules.kinds.canary.detector import CanaryDetector
 from llmvitals.rules.kinds.canary.endpoints import METRICS
-from llmvitals.rules.kinds.canary.findings import Hypotheses
+from llmvitals.rules.kinds.canary.hypotheses import Hypotheses
 
 if TYPE_CHECKING:
     from llmvitals.record.alert import Unit
