@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from llmvitals.rules.kinds.canary.comparison import FEW, LONGEST
+from llmvitals.rules.kinds.canary.comparison import block_minutes
 from llmvitals.sketch.cells import CELLS
 from llmvitals.stats import clusters, confseq, eprocess
 
@@ -63,6 +63,12 @@ class Traffic:
     ratio: float = 1.0
     effect: float = 0.0
     sigma: float = 0.0
+
+    @property
+    def block(self) -> int:
+        """The minutes of a block."""
+        smaller = self.calls * min(self.share, 1 - self.share)
+        return block_minutes(DAY, max(1, int(smaller)))
 
 
 _STICKY: Final = Traffic(sticky=True, differ=1.0)
@@ -144,19 +150,19 @@ def _levels(dice: np.random.Generator, traffic: Traffic, shape: tuple[int, int])
     return dice.beta(a, a * (1 - BASE) / BASE, shape)
 
 
-def minutes(
-    dice: np.random.Generator, traffic: Traffic, runs: int
-) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """For each minute: calls, errors (or logarithms of costs) and their squares, by run, arm and cell."""
-    users = Users.drawn(dice, traffic, runs)
+def blocks(dice: np.random.Generator, traffic: Traffic, runs: int) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """For each block: calls, errors (or logarithms of costs) and their squares, by run, arm and cell."""
+    users, length = Users.drawn(dice, traffic, runs), traffic.block
     times = np.array([1.0, traffic.ratio])[:, None]
-    under_way: list[list[tuple[int, ...]]] = [[] for _ in range(WEEK + traffic.minutes)]
-    hour = np.ones((runs, 1, 1))
-    for minute in range(WEEK):
+    lasting = max(1, traffic.minutes // length)
+    under_way: list[list[tuple[int, ...]]] = [[] for _ in range(WEEK // length + lasting)]
+    hour, of_hour = np.ones((runs, 1, 1)), -1
+    for number in range(WEEK // length):
+        minute = number * length
         swing = 1 + 0.6 * np.sin(2 * np.pi * minute / DAY)
-        if minute % 60 == 0:
-            hour = dice.gamma(10, 0.1, (runs, 1, 1))
-        mean = users.calls / DAY * swing
+        if minute // 60 != of_hour:
+            hour, of_hour = dice.gamma(10, 0.1, (runs, 1, 1)), minute // 60
+        mean = users.calls * (length / DAY * swing)
         if traffic.sigma:
             n = dice.poisson(mean).astype(float)
             level = users.rate + 0.4 * np.sin(2 * np.pi * minute / DAY) + np.log(times)
@@ -167,16 +173,15 @@ def minutes(
         failed = dice.poisson(mean * rate * (1 - traffic.bursts)).astype(float)
         n = failed + dice.poisson(mean * (1 - rate * (1 - traffic.bursts)))
         if traffic.bursts:
-            begun = dice.poisson(users.bursts / DAY * swing**2 * hour * times * BASE * traffic.bursts / BURST)
+            often = users.bursts * hour * times * (length / DAY * swing**2 * BASE * traffic.bursts / BURST)
+            begun = dice.poisson(often)
             for place in zip(*np.nonzero(begun), strict=True):
-                for _ in range(int(begun[place])):
-                    for later in dice.integers(traffic.minutes, size=BURST):
-                        under_way[minute + later].append(place)
-            if under_way[minute]:
-                at = tuple(np.array(under_way[minute]).T)
+                for later in dice.integers(lasting, size=BURST * int(begun[place])):
+                    under_way[number + later].append(place)
+            if under_way[number]:
+                at = tuple(np.array(under_way[number]).T)
                 np.add.at(failed, at, 1)
                 np.add.at(n, at, 1)
-                under_way[minute] = []
         yield n, failed, failed
 
 
@@ -207,35 +212,20 @@ class Looks:
         rows = clusters.Rows(np.arange(runs), np.full(runs, 1.0 if mean else null), np.full(runs, 1.0 - mean))
         tally, logs = clusters.Tally.empty(runs, runs), eprocess.fresh(runs)
         states = [confseq.State()] * runs
-        pending = np.zeros((3, runs, 2, CELLS))
-        counted, blocks = np.zeros((runs, 2)), np.zeros(runs)
-        age, length = np.zeros(runs, np.int64), np.full(runs, float(LONGEST))
-        for minute, drawn in enumerate(minutes(dice, self.traffic, runs)):
-            pending += drawn
-            age += 1
-            calls = pending[0].sum(axis=2)
-            over = (age >= length) | ((counted.min(axis=1) == 0) & (calls.min(axis=1) >= FEW))
-            if not over.any():
-                continue
-            block = np.where(over[:, None, None], pending, 0.0)
+        for number, block in enumerate(blocks(dice, self.traffic, runs)):
             n, k = (np.ascontiguousarray(part.transpose(1, 0, 2), np.float32) for part in block[:2])
-            tally = clusters.step(tally, rows, n, k)
-            totals = block.sum(axis=3)
+            totals = np.stack(block).sum(axis=3)
+            tally = clusters.step(tally, rows, n, k, (totals[0].T, totals[1].T))
             if mean:
-                for run in np.flatnonzero(over).tolist():
+                for run in range(runs):
                     a, b = (tuple(totals[:, run, arm]) for arm in (0, 1))
                     states[run] = confseq.step(states[run], a, b)
             else:
                 logs = eprocess.step(logs, totals[0].T, totals[1].T, null)
-            self._look(minute, over, tally, rows, states if mean else logs)
-            counted[over] += calls[over]
-            blocks += np.where(over & (calls.min(axis=1) > 0), age, 0)
-            smaller = counted.min(axis=1)
-            length = np.where(smaller > 0, FEW * blocks // np.maximum(smaller, 1), LONGEST).clip(1, LONGEST)
-            pending[:, over], age[over] = 0, 0
+            self._look((number + 1) * self.traffic.block / 60, tally, rows, states if mean else logs)
 
-    def _look(self, minute: int, over: Any, tally: clusters.Tally, rows: clusters.Rows, known: Any) -> None:
-        bar, at = -np.log(ALPHA), (minute + 1) / 60
+    def _look(self, at: float, tally: clusters.Tally, rows: clusters.Rows, known: Any) -> None:
+        bar = -np.log(ALPHA)
         mean = isinstance(known, list)
         allowed = float(np.log1p(self.traffic.effect))
         raw = (
@@ -243,8 +233,8 @@ class Looks:
             if mean
             else eprocess.evidence(known)
         )
-        self.independent[over & (raw >= bar) & np.isinf(self.independent)] = at
-        hot = over & (raw >= np.log(np.expm1(bar))) & np.isinf(self.clustered)
+        self.independent[(raw >= bar) & np.isinf(self.independent)] = at
+        hot = (raw >= np.log(np.expm1(bar))) & np.isinf(self.clustered)
         if not hot.any():
             return
         found = clusters.noise(tally, rows, ALPHA)

@@ -83,6 +83,18 @@ class Tally(NamedTuple):
         )
 
 
+def grown(tally: Sequence[bytes], rows: int) -> Tally:
+    """A tally whose rows are groups of their own, with so many rows; new ones are empty."""
+    size = len(tally[2]) // 16
+    axes = ((2, 2, size, CELLS), np.float32, 2), ((6, size), np.float64, 1), ((2, size), np.float64, 1)
+    parts = []
+    for data, (shape, kind, axis) in zip(tally, axes, strict=True):
+        table = np.frombuffer(data, kind).reshape(shape)
+        width = [(0, rows - size if place == axis else 0) for place in range(len(shape))]
+        parts.append(np.pad(table, width).tobytes())
+    return Tally(*parts)
+
+
 class Noise(NamedTuple):
     """For each row. clustered: f·V_c, the variance of the difference by clusters, as U is counted. phi: φ."""
 
@@ -90,45 +102,43 @@ class Noise(NamedTuple):
     phi: Floats
 
 
-def step(tally: Sequence[bytes], rows: Rows, n: Singles, k: Singles) -> Tally:
+def step(tally: Sequence[bytes], rows: Rows, n: Singles, k: Singles, totals: tuple[Floats, Floats]) -> Tally:
     """The tally after a block. n (2 × groups × CELLS): calls; k (2 × rows × CELLS): events or sums of values.
 
-    A row without calls in one of the arms is left as it is.
+    totals: of n and k over cells. A row without calls in one of the arms is left as it is.
     """
-    cells, blocks, calls = tally
-    groups, count = len(rows.null), len(rows.of)
-    u, w = _parts(cells, count, groups)
-    calls_of, k_of = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
-    total = np.maximum(calls_of.sum(axis=0), 1)
-    there = (calls_of > 0).all(axis=0)
-    g = np.where(there, np.stack((rows.null * calls_of[1], calls_of[0])) / total, 0.0)
-    base = calls_of[0] + rows.null * calls_of[1]
-    p = k_of.sum(axis=0) / np.maximum(base, 1)[rows.of]
-    expected = np.stack((p, p * rows.null[rows.of]))
-    g_row = g[:, rows.of]
+    u, w = _parts(tally[0], len(rows.of), len(rows.null))
+    calls, sums = totals
+    there = np.minimum(calls[0], calls[1]) > 0
+    total = np.maximum(calls[0] + calls[1], 1)
+    g = np.where(there, np.stack((-rows.null * calls[1], calls[0])) / total, 0.0)
+    base = np.maximum(calls[0] + rows.null * calls[1], 1)
+    g_row, calls_row, null_row = g[:, rows.of], calls[:, rows.of], rows.null[rows.of]
+    k_row = sums[0] + sums[1]
+    p = k_row / base[rows.of]
+    expected = np.stack((p, p * null_row))
     at = n[:, rows.of]
     moved = g_row[:, :, None].astype(np.float32) * (k - expected[:, :, None].astype(np.float32) * at)
-    moved[0] *= -1
-    added = g_row * (k_of - expected * calls_of[:, rows.of])
-    added = added[1] - added[0]
-    weight = (calls_of[0] * calls_of[1] / total)[rows.of]
-    pooled = (k_of.sum(axis=0) / total[rows.of]).astype(np.float32)
-    extra = (k * k - k - (at * pooled[:, None]) ** 2).sum(axis=(0, 2), dtype=np.float64)
+    added = (g_row * (sums - expected * calls_row)).sum(axis=0)
+    weight = (calls[0] * calls[1] / total)[rows.of]
+    usual = np.einsum("arc,arc->r", at, at) * (k_row / total[rows.of]) ** 2
+    extra = np.einsum("arc,arc->r", k, k) - k_row - usual
+    known = there[rows.of]
     new = np.stack(
         (
-            (g_row**2 * k_of).sum(axis=0),
+            (g_row**2 * sums).sum(axis=0),
             added**2,
             added * weight,
-            weight**2,
-            np.where(there[rows.of], extra, 0.0),
-            np.where(there[rows.of], k_of.sum(axis=0), 0.0),
+            np.where(known, weight**2, 0.0),
+            np.where(known, extra, 0.0),
+            np.where(known, k_row, 0.0),
         )
     )
-    w = w + g[:, :, None].astype(np.float32) * n
+    w = w + np.abs(g)[:, :, None].astype(np.float32) * n
     return Tally(
         (u + moved).tobytes() + w.tobytes(),
-        (np.frombuffer(blocks).reshape(6, count) + new).tobytes(),
-        (np.frombuffer(calls).reshape(2, groups) + np.where(there, calls_of, 0.0)).tobytes(),
+        (np.frombuffer(tally[1]).reshape(6, -1) + new).tobytes(),
+        (np.frombuffer(tally[2]).reshape(2, -1) + np.where(there, calls, 0.0)).tobytes(),
     )
 
 

@@ -37,7 +37,6 @@ SCORES: Final = 16
 CLUSTERS: Final = ("user", "session", "trace", "minute")
 """How calls may be told apart. A trace is also a call without one; minutes are used for frames of an older
 version, which have no cells."""
-_SCORE_ROWS: Final = clusters.Rows(np.arange(SCORES), np.ones(SCORES), np.zeros(SCORES))
 
 State = dict[str, Any]
 """canary, control, since (minute) · minutes: of the blocks that count · reference: metric → see
@@ -71,15 +70,15 @@ def begun(pair: Pair, minute: int) -> State:
 
 
 def _opened(minute: int) -> State:
-    """An empty block. sums: of both arms (see endpoints.picked). cells: keys and values, see endpoints.block.
+    """An empty block. sums: of both arms (see endpoints.picked). cells: of each arm keys (uint32) and values.
 
-    scores: name → count, sum and squares of both arms, keys and values of its cells. minute: the calls that
-    have no cells.
+    scores: name → [count, sum and squares of both arms], and of each arm keys and values. minute: the calls
+    that have no cells.
     """
     return {
         "began": minute,
         "sums": [endpoints.no_sums(), endpoints.no_sums()],
-        "cells": [b"", b""],
+        "cells": _no_cells(),
         "scores": {},
         "minute": 0,
     }
@@ -100,50 +99,46 @@ def put(state: State, arms: Mapping[str, Vitals], minute: int) -> None:
 
 
 def _put_cells(block: State, side: int, vitals: Vitals, minute: int) -> None:
-    calls = vitals.total("calls")
-    if vitals.cells is not None and _of_first(vitals.cells.sums) == calls:
-        keys, values = vitals.cells.sums
+    if vitals.cells is None:
+        cells = endpoints.one_cell(vitals, minute % CELLS)
+        block["minute"] += vitals.total("calls")
     else:
-        keys, values = endpoints.one_cell(vitals, minute % CELLS)
-        block["minute"] += calls
-    _append(block["cells"], keys.astype(np.int64) + side * ARM, values)
-
-
-def _of_first(sums: Sparse) -> int:
-    """The sum over cells of the first column: of calls, of how many have a score."""
-    return int(sums[1][: np.searchsorted(sums[0], CELLS)].sum())
+        cells = vitals.cells.sums
+    _append(block["cells"][side], cells)
 
 
 def _put_scores(open_scores: State, side: int, vitals: Vitals, minute: int) -> None:
-    for name, (count, total, squares) in vitals.scores.items():
-        entry = open_scores.setdefault(name, [[0] * 6, b"", b""])
-        entry[0][3 * side : 3 * side + 3] = map(
-            add, entry[0][3 * side : 3 * side + 3], (count, total, squares)
-        )
-        found = vitals.cells.scores.get(name) if vitals.cells else None
-        if found is None or _of_first(found) != count:
-            cell = minute % CELLS
-            found = np.array([cell, cell + CELLS], np.uint32), np.array([count, total])
-        held = entry[1:]
-        _append(held, found[0].astype(np.int64) + side * 2 * CELLS, found[1])
-        entry[1:] = held
+    held = vitals.cells.scores if vitals.cells else {}
+    for name, score in vitals.scores.items():
+        counts, *cells = open_scores.setdefault(name, [[0] * 6, *_no_cells()])
+        inside = slice(3 * side, 3 * side + 3)
+        counts[inside] = map(add, counts[inside], score)
+        _append(cells[side], held.get(name) or endpoints.one_cell_of_score(score, minute % CELLS))
 
 
-def _append(held: list[bytes], keys: NDArray[np.int64], values: NDArray[np.int64]) -> None:
-    held[0] += keys.tobytes()
-    held[1] += values.tobytes()
+def _no_cells() -> list[list[bytes]]:
+    """For each arm no keys and no values."""
+    return [[b"", b""], [b"", b""]]
 
 
-def _compact(keys: bytes, values: bytes) -> list[bytes]:
+def _append(held: list[bytes], cells: Sparse) -> None:
+    held[0] += cells[0].tobytes()
+    held[1] += cells[1].tobytes()
+
+
+def _held(sides: list[list[bytes]], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Keys and values of both arms; the canary's keys are higher by width."""
+    keys = np.frombuffer(sides[0][0] + sides[1][0], np.uint32).astype(np.int64)
+    keys[len(sides[0][0]) // 4 :] += width
+    return keys, np.frombuffer(sides[0][1] + sides[1][1], np.int64)
+
+
+def _compact(held: list[bytes]) -> None:
     """Add up equal keys."""
-    unique, places = np.unique(np.frombuffer(keys, np.int64), return_inverse=True)
-    sums = np.zeros(len(unique), np.int64)
-    np.add.at(sums, places, np.frombuffer(values, np.int64))
-    return [unique.tobytes(), sums.tobytes()]
-
-
-def _held(held: list[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return np.frombuffer(held[0], np.int64), np.frombuffer(held[1], np.int64)
+    keys, places = np.unique(np.frombuffer(held[0], np.uint32), return_inverse=True)
+    sums = np.zeros(len(keys), np.int64)
+    np.add.at(sums, places, np.frombuffer(held[1], np.int64))
+    held[:] = [keys.tobytes(), sums.tobytes()]
 
 
 def close(state: State, now: int, null: float) -> bool:
@@ -151,8 +146,9 @@ def close(state: State, now: int, null: float) -> bool:
     block, totals = state["open"], [counts[FIELD["calls"]] for counts in state["sums"]]
     calls, age = [sums[FIELD["calls"]] for sums in block["sums"]], now + 1 - block["began"]
     if not (age >= block_minutes(state["minutes"], min(totals)) or (min(totals) == 0 and min(calls) >= FEW)):
-        for held in (block["cells"], *block["scores"].values()):
-            held[-2:] = _compact(*held[-2:])
+        for sides in (block["cells"], *(cells for _, *cells in block["scores"].values())):
+            for held in sides:
+                _compact(held)
         return False
     if min(calls):
         state["minutes"] += age
@@ -189,7 +185,7 @@ def noise(state: State, null: float, alpha: float) -> clusters.Noise:
 
 def score_noise(state: State, alpha: float) -> Floats:
     """The variance by clusters of each score, by its place less 1."""
-    return clusters.noise(state["score_tally"], _SCORE_ROWS, alpha).clustered / MICRO**2
+    return clusters.noise(state["score_tally"], _score_rows(len(state["scores"])), alpha).clustered / MICRO**2
 
 
 def cluster(state: State) -> str:
@@ -199,14 +195,17 @@ def cluster(state: State) -> str:
 
 
 def _add_block(state: State, opened: State, null: float) -> None:
-    found = endpoints.block(*_held(opened["cells"]), state["edges"])
-    control, canary = (endpoints.counted(sums, found, side) for side, sums in enumerate(opened["sums"]))
+    found = endpoints.block(*_held(opened["cells"], ARM), state["edges"])
+    control, canary = (
+        endpoints.counted(sums, found.totals, side) for side, sums in enumerate(opened["sums"])
+    )
     state["sums"] = [list(map(add, *pair)) for pair in zip(state["sums"], (control, canary), strict=True)]
     _rates(state, np.array((control, canary), float), null)
     for metric, mean in MEANS.items():
         previous = state["means"][metric]
         state["means"][metric] = list(confseq.step(previous, mean.moments(control), mean.moments(canary)))
-    state["tally"] = list(clusters.step(state["tally"], endpoints.tally_rows(null), found.of, found.values))
+    rows = endpoints.tally_rows(null)
+    state["tally"] = list(clusters.step(state["tally"], rows, found.of, found.values, found.totals))
     others = control[FIELD["calls"]] + canary[FIELD["calls"]] - found.by_user - found.by_session
     told = (found.by_user, found.by_session, others - opened["minute"], opened["minute"])
     state["clusters"] = list(map(add, state["clusters"], told))
@@ -233,14 +232,22 @@ def _score(state: State, name: str, opened: list[Any]) -> None:
     scores[name] = [place, list(confseq.step(previous, *arms)), list(map(add, sums, more))]
 
 
+def _score_rows(scores: int) -> clusters.Rows:
+    return clusters.Rows(np.arange(scores), np.ones(scores), np.zeros(scores))
+
+
 def _step_scores(state: State, opened: State) -> None:
     """Add the cells of a block's scores to their tally."""
-    found = np.zeros((SCORES, 2 * 2 * CELLS), np.float32)
+    count = len(state["scores"])
     compared = [name for name in opened if name in state["scores"]]
+    if not compared:
+        return
+    found = np.zeros((count, 2 * 2 * CELLS), np.float32)
     for name in compared:
-        keys, values = _held(opened[name][1:])
+        keys, values = _held(opened[name][1:], 2 * CELLS)
         found[state["scores"][name][0] - 1] = np.bincount(keys, values, 2 * 2 * CELLS)
-    if compared:
-        tally = state.setdefault("score_tally", list(clusters.Tally.empty(SCORES, SCORES)))
-        by_arm = found.reshape(SCORES, 2, 2, CELLS).transpose(1, 2, 0, 3)
-        state["score_tally"] = list(clusters.step(tally, _SCORE_ROWS, by_arm[:, 0], by_arm[:, 1]))
+    tally = clusters.grown(state.get("score_tally", clusters.Tally.empty(0, 0)), count)
+    by_arm = found.reshape(count, 2, 2, CELLS).transpose(1, 2, 0, 3)
+    n, k = by_arm[:, 0], by_arm[:, 1]
+    totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
+    state["score_tally"] = list(clusters.step(tally, _score_rows(count), n, k, totals))

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from llmvitals.record.vitals import Vitals
     from llmvitals.sketch.cells import Sparse
+    from llmvitals.sketch.scores import Score
     from llmvitals.stats.confseq import ArmSums
 
+    Floats = NDArray[np.float64]
     Singles = NDArray[np.float32]
 
 METRICS: Final = (*CANARY, "scores")
@@ -131,45 +133,48 @@ _IS_RATE: Final = np.array([1.0] * len(RATES) + [0.0] * len(MEANS))
 ARM: Final = WIDTH * CELLS
 """The keys of the canary's cells are higher by this than those of the control's."""
 _SIZE: Final = FIRST_BIN * CELLS
+_LEVELS: Final = len(QUANTILES) + 1
+_TOLD: Final = [COLUMN["user_calls"], COLUMN["session_calls"]]
 
 
 class Block(NamedTuple):
     """The calls of a block of time by arm (control first), row and cell.
 
     of: the groups that GROUPS names. values: the events of RATES, then the sums of logarithms of MEANS.
-    by_user, by_session: calls whose cluster is their user, their session.
+    totals: of both the sums over cells. by_user, by_session: calls whose cluster is their user, their
+    session.
     """
 
     of: Singles
     values: Singles
+    totals: tuple[Floats, Floats]
     by_user: int
     by_session: int
 
 
 def block(keys: NDArray[np.int64], values: NDArray[np.int64], edges: Edges) -> Block:
     """A block from its cells (see sketch.cells); the keys of the canary are higher by ARM."""
-    columns = keys // CELLS % WIDTH
-    timed = columns >= FIRST_BIN
-    sums = keys[~timed] // ARM * _SIZE + keys[~timed] % ARM
+    sides, inside = np.divmod(keys, ARM)
+    timed = inside >= _SIZE
+    sums = (sides * _SIZE + inside)[~timed]
     dense = np.bincount(sums, values[~timed], 2 * _SIZE).reshape(2, FIRST_BIN, CELLS)
-    above = np.zeros((2, len(SKETCHES), len(QUANTILES) + 1, CELLS))
-    for number, metric in enumerate(SKETCHES):
-        if metric not in edges:
-            continue
-        first = FIRST_BIN + number * STRIDE
-        here = (columns >= first) & (columns < first + STRIDE)
-        passed = np.searchsorted(edges[metric], columns[here] - first)
-        place = (keys[here] // ARM * (len(QUANTILES) + 1) + passed) * CELLS + keys[here] % CELLS
-        found = np.bincount(place, values[here], above[:, number].size)
-        above[:, number] = found.reshape(2, -1, CELLS)[:, ::-1].cumsum(axis=1)[:, ::-1]
-    return Block(
-        np.concatenate((dense[:, _GROUPED], above[:, :, 0]), axis=1).astype(np.float32),
-        np.concatenate(
-            (dense[:, _EVENTS], above[:, :, 1:].reshape(2, -1, CELLS), dense[:, _LOGGED]), axis=1
-        ).astype(np.float32),
-        int(dense[:, COLUMN["user_calls"]].sum()),
-        int(dense[:, COLUMN["session_calls"]].sum()),
-    )
+    above = np.zeros((2, len(SKETCHES), _LEVELS, CELLS))
+    if edges:
+        sides, inside, counts = sides[timed], inside[timed] - _SIZE, values[timed]
+        bins, cells = np.divmod(inside, CELLS)
+        for number, metric in enumerate(SKETCHES):
+            if metric in edges:
+                here = bins // STRIDE == number
+                passed = np.searchsorted(edges[metric], bins[here] % STRIDE)
+                place = (sides[here] * _LEVELS + passed) * CELLS + cells[here]
+                found = np.bincount(place, counts[here], 2 * _LEVELS * CELLS).reshape(2, _LEVELS, CELLS)
+                above[:, number] = found[:, ::-1].cumsum(axis=1)[:, ::-1]
+    of = np.concatenate((dense[:, _GROUPED], above[:, :, 0]), axis=1)
+    times = above[:, :, 1:].reshape(2, -1, CELLS)
+    found = np.concatenate((dense[:, _EVENTS], times, dense[:, _LOGGED]), axis=1)
+    by_user, by_session = dense[:, _TOLD].sum(axis=(0, 2)).tolist()
+    totals = of.sum(axis=2), found.sum(axis=2)
+    return Block(of.astype(np.float32), found.astype(np.float32), totals, int(by_user), int(by_session))
 
 
 def one_cell(vitals: Vitals, cell: int) -> Sparse:
@@ -187,12 +192,17 @@ def picked(vitals: Vitals) -> tuple[int, ...]:
     return found
 
 
-def counted(sums: Sequence[int], found: Block, side: int) -> list[int]:
-    """The counts of an arm in a block, in the order of FIELD; sums: see `picked`."""
-    above = found.values[side, _FIRST_ABOVE : _FIRST_ABOVE + len(_ABOVE)].sum(axis=1)
-    judged = found.of[side, -len(SKETCHES) :].sum(axis=1)
+def one_cell_of_score(score: Score, cell: int) -> Sparse:
+    """The same of a score."""
+    return np.array([cell, cell + CELLS], np.uint32), np.array(score[:2])
+
+
+def counted(sums: Sequence[int], totals: tuple[Floats, Floats], side: int) -> list[int]:
+    """The counts of an arm in a block, in the order of FIELD; sums: see `picked`; totals: of the block."""
+    of, values = (part[side].tolist() for part in totals)
+    above, judged = values[_FIRST_ABOVE : _FIRST_ABOVE + len(_ABOVE)], of[-len(SKETCHES) :]
     paid = sums[FIELD["priced_calls"]] - sums[FIELD["free_calls"]]
-    return [*sums, *map(int, above.tolist()), paid, *map(int, judged.tolist())]
+    return [*sums, *map(int, above), paid, *map(int, judged)]
 
 
 def no_counts() -> list[int]:

@@ -103,7 +103,7 @@ class Hypotheses:
     def allowed(self, score: Sequence[Any]) -> float:
         """The greatest difference of a score that is no news."""
         counts = score[2]
-        return self.effect * abs(counts[1]) / counts[0] / MICRO
+        return float(self.effect * abs(counts[1]) / counts[0] / MICRO)
 
     def _share(self, name: str, place: int) -> float:
         """The part of alpha for a score: all if the rule names it, else 1/2, 1/6, 1/12 …, in sum 1."""
