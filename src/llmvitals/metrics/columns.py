@@ -40,6 +40,9 @@ TOXICITY: Final = "llm_toxicity"
 SCORES: Final = "llm_scores"
 CARDINALITY: Final = "llm_cardinality"
 
+GREATEST: Final = 100.0
+"""The greatest `visible_day` and `visible_week` of a canary: that or more."""
+
 COUNTS: Final[dict[str, tuple[str, ...]]] = {
     CALLS: (
         "calls", "errors", "late_calls", "duplicates", "unpriced_calls", "unknown_usage_calls",

@@ -8,13 +8,14 @@ for nothing.
 from __future__ import annotations
 
 from operator import add
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from llmvitals.rules.kinds.canary import endpoints
 from llmvitals.rules.kinds.canary.endpoints import ARM, EVENTS, FIELD, GROUPS, MEANS, OF, RATES, SKETCHES
 from llmvitals.sketch.cells import CELLS
+from llmvitals.sketch.counters import LOG_UNIT
 from llmvitals.sketch.scores import HARMFUL, MICRO
 from llmvitals.stats import clusters, confseq, eprocess
 
@@ -46,6 +47,14 @@ ratio: of each of RATES, numerator and denominator of Mantel's and Haenszel's es
 confseq.State · tally: see clusters, rows of RATES and MEANS · scores: name → its place, confseq.State (of how
 much worse the canary is: lower, or higher if HARMFUL), and each arm's count and sum · score_tally: of scores
 by their place, once there are any · clusters: the calls by CLUSTERS · alarmed: metrics, worst first."""
+
+
+class Noises(NamedTuple):
+    """The noise of a comparison: φ of each of RATES, and the variances by clusters of MEANS and scores."""
+
+    phi: Floats
+    means: Mapping[str, float]
+    scores: Mapping[str, float]
 
 
 def begun(pair: Pair, minute: int) -> State:
@@ -178,14 +187,16 @@ def rates(state: State) -> Floats:
     return np.frombuffer(state["rates"], float).reshape(len(RATES), -1)
 
 
-def noise(state: State, null: float, alpha: float) -> clusters.Noise:
-    """The noise of RATES, then MEANS; null, alpha: of the rule."""
-    return clusters.noise(state["tally"], endpoints.tally_rows(null), alpha)
-
-
-def score_noise(state: State, alpha: float) -> Floats:
-    """The variance by clusters of each score, by its place less 1."""
-    return clusters.noise(state["score_tally"], _score_rows(len(state["scores"])), alpha).clustered / MICRO**2
+def noises(state: State, null: float, alpha: float) -> Noises:
+    """The noise so far; null, alpha: of the rule."""
+    found = clusters.noise(state["tally"], endpoints.tally_rows(null), alpha)
+    means = (found.clustered[len(RATES) :] * LOG_UNIT**2).tolist()
+    scores = {}
+    if "score_tally" in state:
+        of_scores = clusters.noise(state["score_tally"], _score_rows(len(state["scores"])), alpha).clustered
+        variances = (of_scores / MICRO**2).tolist()
+        scores = {name: variances[score[0] - 1] for name, score in state["scores"].items()}
+    return Noises(found.phi[: len(RATES)], dict(zip(MEANS, means, strict=True)), scores)
 
 
 def cluster(state: State) -> str:

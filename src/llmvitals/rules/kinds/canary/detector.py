@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from llmvitals.metrics.columns import GREATEST
 from llmvitals.record.reading import Reading, Stand
 from llmvitals.rules.condition import minute
 from llmvitals.rules.condition.detector import Detector
@@ -17,12 +18,10 @@ from llmvitals.window import FOREVER, MINUTE
 if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.canary.findings import Finding
-    from llmvitals.rules.kinds.canary.hypotheses import Hypotheses, Noises
+    from llmvitals.rules.kinds.canary.hypotheses import Hypotheses
 
 EVERY: Final = 5
 """Minutes between points; there are also points when an alert begins."""
-
-GREATEST: Final = 100.0
 
 
 class Values(Protocol):
@@ -146,7 +145,7 @@ class CanaryDetector(Detector):
         )
 
     def _report(
-        self, pair: comparison.State, reading: Reading, found: list[Finding], noises: Noises
+        self, pair: comparison.State, reading: Reading, found: list[Finding], noises: comparison.Noises
     ) -> Reading:
         if not found:
             return reading

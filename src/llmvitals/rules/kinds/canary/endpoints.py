@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from llmvitals.metrics.registry import CANARY
 from llmvitals.metrics.registry import METRICS as REGISTRY
+from llmvitals.record.vitals import TOPS
 from llmvitals.sketch.cells import CELLS, COLUMN, COLUMNS, FIRST_BIN, WIDTH
 from llmvitals.sketch.counters import LOG_UNIT, SUM
 from llmvitals.sketch.quantiles import GAMMA, LOWEST, STRIDE, sketch_bins
@@ -217,6 +219,8 @@ def no_sums() -> list[int]:
 
 def gather(reference: dict[str, int], vitals: Vitals, metric: str) -> None:
     """Add the times of a control's pane to those that will fix the quantiles: bin → how many."""
+    if not vitals.total(TOPS[SKETCHES[metric]][1]):
+        return
     numbers, counts = sketch_bins(vitals.bins, SKETCHES[metric])
     for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
         reference[str(number)] = reference.get(str(number), 0) + count
@@ -233,6 +237,7 @@ def fixed(reference: Mapping[str, int]) -> list[int] | None:
     return found
 
 
+@cache
 def tally_rows(null: float) -> Rows:
     """What a tally of clusters compares; null: the greatest ratio that is no news."""
     means = {mean.of for mean in MEANS.values()}

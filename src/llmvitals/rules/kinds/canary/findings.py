@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from llmvitals.rules.kinds.canary.comparison import State
-    from llmvitals.rules.kinds.canary.hypotheses import Hypotheses, Noises
+    from llmvitals.rules.kinds.canary.comparison import Noises, State
 
     Floats = NDArray[np.float64]
 
@@ -98,8 +97,9 @@ class Finding:
 class Results:
     """The findings of a comparison at one time."""
 
-    def __init__(self, hypotheses: Hypotheses, state: State, noises: Noises) -> None:
-        self._asked, self._state, self._noises = hypotheses, state, noises
+    def __init__(self, state: State, noises: Noises, effect: float, alpha: float) -> None:
+        self._state, self._noises, self._effect, self._alpha = state, noises, effect, alpha
+        self._bar = -math.log(alpha)
         minutes = state["open"]["began"] - state["since"]
         self._per_day = DAY / MINUTE / minutes if minutes > 0 else 0.0
 
@@ -132,9 +132,9 @@ class Results:
         control, canary = np.array(self._state["sums"], float)
         n = np.stack((control[OF], canary[OF]))
         rate = (control[EVENTS] + 0.5) / (n[0] + 1)
-        bar = self._noises.phi * (self._asked.bar + np.log(_ROW_PARTS))
+        bar = self._noises.phi * (self._bar + np.log(_ROW_PARTS))
         a_day = np.maximum(n * self._per_day, 1e-9)
-        null = 1 + self._asked.effect
+        null = 1 + self._effect
         return np.stack([eprocess.smallest_ratio(a_day * days, rate, bar, null) for days in _TIMES])
 
     def _row(self, metric: str) -> int | None:
@@ -143,7 +143,7 @@ class Results:
         if not rows:
             return None
         best = max(rows, key=lambda row: (self._evidence[row], -row))
-        return best if self._evidence[best] >= self._asked.bar or len(rows) == 1 else rows[SHOWN]
+        return best if self._evidence[best] >= self._bar or len(rows) == 1 else rows[SHOWN]
 
     def _of_rate(self, metric: str, row: int | None, log_e: float) -> Finding | None:
         if row is None:
@@ -168,10 +168,10 @@ class Results:
         if not others or not calls:
             return None
         means, clustered, allowed = (
-            Means(*self._state["means"][metric]), self._noises.means[metric], math.log1p(self._asked.effect)
+            Means(*self._state["means"][metric]), self._noises.means[metric], math.log1p(self._effect)
         )  # fmt: skip
-        own = confseq.evidence(means, allowed, self._asked.alpha, clustered=clustered)
-        if metric == "cost" and log_e >= self._asked.bar > own + math.log(2):
+        own = confseq.evidence(means, allowed, self._alpha, clustered=clustered)
+        if metric == "cost" and log_e >= self._bar > own + math.log(2):
             return None  # the worsening is that fewer calls are free
         low, high = map(_exp, confseq.limits(means, LEVEL, clustered=clustered))
         effect = math.exp(means.mean) if means.steps else None
@@ -183,10 +183,10 @@ class Results:
         return replace(found, low=low, high=high, phi=phi, day=day, week=week)
 
     def _of_score(self, metric: str, log_e: float, score: Sequence[Any]) -> Finding:
-        place, sums, counts = score
+        _, sums, counts = score
         others, other, calls, value = counts
         means = Means(*sums)
-        clustered = 0.0 if self._noises.scores is None else float(self._noises.scores[place - 1])
+        clustered = self._noises.scores.get(metric.removeprefix(SCORE), 0.0)
         low, high = confseq.limits(means, LEVEL, clustered=clustered)
         effect, sign = means.mean, 1
         if metric.removeprefix(SCORE) not in HARMFUL:
@@ -194,15 +194,21 @@ class Results:
         shown = value / calls / MICRO, other / others / MICRO
         found = Finding(metric, "score", log_e, *shown, calls, others, effect)
         seen = self._seen_mean(means, clustered, 1)
-        day, week = (None if each is None else sign * (self._asked.allowed(score) + each) for each in seen)
+        day, week = (None if each is None else sign * (allowed(score, self._effect) + each) for each in seen)
         return replace(found, low=low, high=high, phi=_phi(means, clustered), day=day, week=week)
 
     def _seen_mean(self, means: Means, clustered: float, parts: int) -> list[float | None]:
         """For each of _TIMES how far from what is allowed a mean has to be to be found."""
-        w, alpha = means.w * self._per_day, self._asked.alpha / parts
+        w, alpha = means.w * self._per_day, self._alpha / parts
         if not means.ready or not w:
             return [None for _ in _TIMES]
         return [confseq.radius(means, w * days, alpha, clustered=clustered) for days in _TIMES]
+
+
+def allowed(score: Sequence[Any], effect: float) -> float:
+    """The greatest difference of a score that is no news."""
+    counts = score[2]
+    return float(effect * abs(counts[1]) / counts[0] / MICRO)
 
 
 def _exp(log: float | None) -> float | None:

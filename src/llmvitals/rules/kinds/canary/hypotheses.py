@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.rules.kinds.canary import comparison
-from llmvitals.rules.kinds.canary.endpoints import MEANS, METRICS, RATES, ROWS
-from llmvitals.rules.kinds.canary.findings import SCORE, Results
-from llmvitals.sketch.counters import LOG_UNIT
-from llmvitals.sketch.scores import MICRO
+from llmvitals.rules.kinds.canary.endpoints import MEANS, METRICS, ROWS
+from llmvitals.rules.kinds.canary.findings import SCORE, Results, allowed
 from llmvitals.stats import confseq, eprocess
 from llmvitals.stats.confseq import State as Means
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from llmvitals.rules.kinds.canary.comparison import State
+    from llmvitals.rules.kinds.canary.comparison import Noises, State
     from llmvitals.rules.kinds.canary.findings import Finding
-
-    Floats = NDArray[np.float64]
 
 _LARGE: Final = 30.0
 """Above this the log of e − 1 is that of e."""
-
-
-class Noises(NamedTuple):
-    """The noise of a comparison: φ of each of RATES, and the variances by clusters of MEANS and of scores."""
-
-    phi: Floats
-    means: Mapping[str, float]
-    scores: Floats | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +41,15 @@ class Hypotheses:
 
     def noises(self, state: State) -> Noises:
         """The noise so far."""
-        found = comparison.noise(state, 1 + self.effect, self.alpha)
-        means = (found.clustered[len(RATES) :] * LOG_UNIT**2).tolist()
-        scores = comparison.score_noise(state, self.alpha) if "score_tally" in state else None
-        return Noises(found.phi[: len(RATES)], dict(zip(MEANS, means, strict=True)), scores)
+        return comparison.noises(state, 1 + self.effect, self.alpha)
 
     def suspects(self, state: State) -> bool:
         """Whether a metric might alarm: with noise, an e-value is at most 1 greater than without."""
         highest = math.log(math.expm1(self.bar)) if self.bar < _LARGE else self.bar
+        if not state["scores"] and float(eprocess.evidence(comparison.rates(state)).max()) < highest:
+            means = (self._mean(Means(*state["means"][metric]), 0.0) for metric in MEANS)
+            if max(means) < highest:
+                return False
         found = self.evidence(state, None)
         return any(log_e >= highest for metric, log_e in found.items() if metric not in state["alarmed"])
 
@@ -79,16 +65,20 @@ class Hypotheses:
             if metric in METRICS and metric != "scores":
                 parts = [logs[row] for row in ROWS[metric]]
                 if metric in MEANS:
-                    parts.append(self._mean(Means(*state["means"][metric]), _of_mean(noises, metric)))
+                    parts.append(
+                        self._mean(Means(*state["means"][metric]), noises.means[metric] if noises else 0.0)
+                    )
                 found[metric] = float(eprocess.averaged(parts))
         for name, score in state["scores"].items():
             if (share := self._share(name, score[0])) and SCORE + name not in found:
-                found[SCORE + name] = self._score(score, _of_score(noises, score)) + math.log(share)
+                found[SCORE + name] = self._score(
+                    score, noises.scores.get(name, 0.0) if noises else 0.0
+                ) + math.log(share)
         return found
 
     def findings(self, state: State, evidence: Mapping[str, float], noises: Noises) -> list[Finding]:
         """The finding of each of these metrics, but for those of which an arm has no data."""
-        results = Results(self, state, noises)
+        results = Results(state, noises, self.effect, self.alpha)
         found = [results.finding(metric, log_e) for metric, log_e in evidence.items()]
         return [each for each in found if each]
 
@@ -97,24 +87,13 @@ class Hypotheses:
 
     def _score(self, score: Sequence[Any], clustered: float) -> float:
         _, sums, _ = score
-        log_e: float = confseq.evidence(Means(*sums), self.allowed(score), self.alpha, clustered=clustered)
+        log_e: float = confseq.evidence(
+            Means(*sums), allowed(score, self.effect), self.alpha, clustered=clustered
+        )
         return log_e
-
-    def allowed(self, score: Sequence[Any]) -> float:
-        """The greatest difference of a score that is no news."""
-        counts = score[2]
-        return float(self.effect * abs(counts[1]) / counts[0] / MICRO)
 
     def _share(self, name: str, place: int) -> float:
         """The part of alpha for a score: all if the rule names it, else 1/2, 1/6, 1/12 …, in sum 1."""
         if SCORE + name in self.metrics:
             return 1.0
         return 1 / (place * (place + 1)) if "scores" in self.metrics else 0.0
-
-
-def _of_mean(noises: Noises | None, metric: str) -> float:
-    return 0.0 if noises is None else noises.means[metric]
-
-
-def _of_score(noises: Noises | None, score: Sequence[Any]) -> float:
-    return 0.0 if noises is None or noises.scores is None else float(noises.scores[score[0] - 1])

@@ -14,9 +14,8 @@ from llmvitals.window import DAY, MINUTE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmvitals.rules.kinds.canary.comparison import State
+    from llmvitals.rules.kinds.canary.comparison import Noises, State
     from llmvitals.rules.kinds.canary.findings import Finding
-    from llmvitals.rules.kinds.canary.hypotheses import Noises
 
 _OFTEN: Final = {
     "errors": "fails",
