@@ -13,7 +13,7 @@ from llmvitals.record.point import Point
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.rules.engine import RuleEngine, load_engine
 from llmvitals.sketch import counters, quantiles
-from llmvitals.sketch.cells import CELLS, COLUMN, FIRST_BIN, WIDTH, Cells
+from llmvitals.sketch.cells import CELLS, COLUMN, FIRST_BIN, Cells
 
 SECOND = 1_000_000
 PANE = 10 * SECOND
@@ -33,11 +33,13 @@ def arm(
     tokens: Iterable[float] = (),
     scores: Mapping[str, Iterable[float]] | None = None,
     cells: np.ndarray | None = None,
+    by: str = "user",
     **sums: int,
 ) -> Vitals:
     """What calls add up to: their times, prices (0: free), tokens in and scores; further sums.
 
-    cells: of each call (see sketch.cells), by default anywhere; further sums are of the first calls.
+    cells: of each call (see sketch.cells), by default anywhere; further sums are of the first calls. by: what
+    the cells are the hashes of.
     """
     times, prices = np.array([*ms], float), np.array([*dollars], float)
     logs = np.rint(np.log(prices[prices > 0] * 1e9) / counters.LOG_UNIT).astype(int)
@@ -78,6 +80,7 @@ def arm(
                 "priced_calls": prices >= 0,
                 "log_cost": logs_of(prices),
                 "log_input": words,
+                f"{by}_calls": np.ones(calls),
             }
             | {name: np.arange(number) * 0 + 1 for name, number in sums.items() if name in EVENTS},
             bins,
@@ -109,20 +112,23 @@ def in_cells(
     """The cells of calls; each column, the bins of times and the scores are of the first calls."""
     if not len(cells):
         return None
-    table = np.zeros(WIDTH * CELLS, np.int64)
     values = {"calls": np.ones(len(cells)), "usage_calls": np.ones(len(columns["log_input"])), **columns}
-    for name, column in values.items():
-        np.add.at(table, COLUMN[name] * CELLS + cells[: len(column)], column.astype(np.int64))
-    np.add.at(table, (FIRST_BIN + bins) * CELLS + cells[: len(bins)], 1)
-    keys = np.flatnonzero(table)
+    of = [COLUMN[name] * CELLS + cells[: len(column)] for name, column in values.items()]
+    keys, places = np.unique(
+        np.concatenate([*of, (FIRST_BIN + bins) * CELLS + cells[: len(bins)]]), return_inverse=True
+    )
+    sums = np.zeros(len(keys), np.int64)
+    np.add.at(sums, places, np.concatenate([*values.values(), np.ones(len(bins))]).astype(np.int64))
+    keys, sums = keys[sums > 0], sums[sums > 0]
     found = {}
     for name, each in scores.items():
-        sums = np.zeros((2, CELLS), np.int64)
-        np.add.at(sums, (0, cells[: len(each)]), 1)
-        np.add.at(sums, (1, cells[: len(each)]), each.astype(np.int64))
-        there = np.flatnonzero(np.tile(sums[0] > 0, 2))
-        found[name] = (there.astype(np.uint32), sums.ravel()[there])
-    return Cells((keys.astype(np.uint32), table[keys]), found)
+        inside = cells[: len(each)]
+        counts = np.bincount(inside, minlength=CELLS)
+        micro = np.zeros(CELLS, np.int64)
+        np.add.at(micro, inside, each.astype(np.int64))
+        there = np.flatnonzero(np.tile(counts > 0, 2))
+        found[name] = (there.astype(np.uint32), np.concatenate((counts, micro))[there])
+    return Cells((keys.astype(np.uint32), sums), found)
 
 
 def rule_engine(folder: Any, condition: str = "{on: prompt_version, by: []}") -> RuleEngine:

@@ -8,7 +8,7 @@ for nothing.
 from __future__ import annotations
 
 from operator import add
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -76,6 +76,11 @@ def begun(pair: Pair, minute: int) -> State:
         "clusters": [0] * len(CLUSTERS),
         "alarmed": [],
     }
+
+
+def current(state: State | None) -> TypeGuard[State]:
+    """Whether there is a state and it is of this version: earlier ones have no tally, and begin anew."""
+    return state is not None and "tally" in state
 
 
 def _opened(minute: int) -> State:

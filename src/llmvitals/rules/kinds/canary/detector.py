@@ -67,7 +67,7 @@ class CanaryDetector(Detector):
             for name, arm in vitals.arms.items():
                 if called := arm.total("calls"):  # a minute with late duplicates only has no calls
                     calls[name] = calls.get(name, 0) + called
-            if "pair" in state:
+            if comparison.current(state.get("pair")):
                 comparison.put(state["pair"], vitals.arms, here)
         if minute.ends(pane, self.pane) and ("now" in state or self._due(state) == here):
             readings += self._over(state, here)
@@ -87,7 +87,7 @@ class CanaryDetector(Detector):
         calls = state.pop("calls", {})
         state.pop("now", None)
         pair, known = state.get("pair"), state.setdefault("arms", {})
-        news = pair is not None and comparison.close(pair, now, 1 + self.rule.effect)
+        news = comparison.current(pair) and comparison.close(pair, now, 1 + self.rule.effect)
         arms.note(known, now, calls, before=state.get("before", 0))
         arms.limit_known(known, (pair["canary"], pair["control"]) if pair else ())
         state["before"] = min(state.get("before", 0) + sum(calls.values()), BEGINNING)
@@ -101,7 +101,10 @@ class CanaryDetector(Detector):
         known, pair = state["arms"], state.get("pair")
         found = arms.pair(known, self.rule.canary, self.rule.control)
         readings = []
-        if pair and (why := arms.ending(known, Pair(pair["canary"], pair["control"]), found)):
+        why = arms.ending(known, Pair(pair["canary"], pair["control"]), found) if pair else ""
+        if pair and not comparison.current(pair):
+            why = why or f"{pair['canary']} is compared anew: evidence is now counted by user or session"
+        if pair and why:
             if pair["alarmed"]:
                 readings.append(self._reading(pair, now)._replace(verdict="none", note=why))
             if pair["canary"] in known and pair["control"] not in known:
