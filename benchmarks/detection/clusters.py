@@ -89,6 +89,10 @@ TRAFFIC: Final = {
     "null/1:99-bursts-100%": Traffic(share=0.01, bursts=1.0),
     "null/1:99-sticky-2000": replace(_STICKY, share=0.01),
     "null/9:1-bursts-50%": Traffic(share=0.9, bursts=0.5),
+    "null/half-bursts-50%": Traffic(share=0.5, bursts=0.5),
+    "null/half-bursts-50%-hour": Traffic(share=0.5, bursts=0.5, minutes=60, sessions=True),
+    "null/6:4-bursts-50%": Traffic(share=0.38, bursts=0.5),
+    "null/9:1-bursts-100%": Traffic(share=0.9, bursts=1.0),
     "null/9:1-sticky-200": replace(_STICKY, share=0.9, users=200),
     "null/500-a-day-sticky-100": replace(_STICKY, calls=500, share=0.5, users=100),
     "null/cost-2": Traffic(sigma=2.0, differ=0.5),
@@ -215,7 +219,7 @@ class Looks:
         for number, block in enumerate(blocks(dice, self.traffic, runs)):
             n, k = (np.ascontiguousarray(part.transpose(1, 0, 2), np.float32) for part in block[:2])
             totals = np.stack(block).sum(axis=3)
-            tally = clusters.step(tally, rows, n, k, (totals[0].T, totals[1].T))
+            tally = clusters.step(tally, rows, n, k, totals=(totals[0].T, totals[1].T))
             if mean:
                 for run in range(runs):
                     a, b = (tuple(totals[:, run, arm]) for arm in (0, 1))

@@ -20,7 +20,7 @@ def stepped(blocks: list[tuple[np.ndarray, np.ndarray]], rows: Rows = RATE) -> T
     for n, k in blocks:
         arrays = tuple(each.astype(np.float32).reshape(2, 1, CELLS) for each in (n, k))
         totals = tuple(each.sum(axis=2, dtype=np.float64) for each in arrays)
-        tally = clusters.step(tally, rows, *arrays, totals)
+        tally = clusters.step(tally, rows, *arrays, totals=totals)
     return tally
 
 
@@ -52,14 +52,16 @@ def by_definition(blocks: list[tuple[np.ndarray, np.ndarray]], null: float) -> t
     clustered = raised * CELLS / (CELLS - 1) * float((residual**2).sum())
     mean = np.dot(added, weights) / np.dot(weights, weights)
     squares = float(np.dot(added, added) - mean * np.dot(added, weights))
-    return clustered, max(1.0, clustered / independent, squares / independent, 1 + extra / events)
+    by_cell = 1 + extra / events if share > 0.4 else 1.0
+    return clustered, max(1.0, clustered / independent, squares / independent, by_cell)
 
 
+@pytest.mark.parametrize("canary", [0.5, 6.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_tally_is_what_its_definition_says(seed):
+def test_a_tally_is_what_its_definition_says(seed, canary):
     dice, blocks = np.random.default_rng(seed), []
     for _ in range(40):
-        n = dice.poisson([[3.0], [0.5]], (2, CELLS))
+        n = dice.poisson([[3.0], [canary]], (2, CELLS))
         blocks.append((n * dice.integers(0, 2, (2, 1)), np.minimum(dice.poisson(0.3, (2, CELLS)), n)))
     blocks = [(n, np.minimum(k, n)) for n, k in blocks]
     found = clusters.noise(stepped(blocks), RATE, ALPHA)
@@ -102,7 +104,7 @@ def alarms(tempered: bool, runs: int = 40, blocks: int = 600, null: float = 1.0,
     tally, logs, found = Tally.empty(runs, runs), eprocess.fresh(runs), np.zeros(runs, bool)
     for n, k in worlds(runs, blocks, **world):
         totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
-        tally = clusters.step(tally, rows, n.astype(np.float32), k.astype(np.float32), totals)
+        tally = clusters.step(tally, rows, n.astype(np.float32), k.astype(np.float32), totals=totals)
         logs = eprocess.step(logs, *totals, null)
         phi = clusters.noise(tally, rows, ALPHA).phi if tempered else np.ones(runs)
         found |= eprocess.evidence(logs / phi[:, None]) >= -math.log(ALPHA)
@@ -125,7 +127,7 @@ def test_independent_calls_lose_little():
     tally = Tally.empty(40, 40)
     for n, k in worlds(40, 600, sticky=False, burst=1):
         totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
-        tally = clusters.step(tally, rows, n.astype(np.float32), k.astype(np.float32), totals)
+        tally = clusters.step(tally, rows, n.astype(np.float32), k.astype(np.float32), totals=totals)
     phi = clusters.noise(tally, rows, ALPHA).phi
     assert np.median(phi) < 1.6
     assert phi.min() >= 1
@@ -137,7 +139,7 @@ def test_a_tally_that_grows_keeps_its_rows():
     totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
     two = Rows(np.arange(2), np.ones(2), np.ones(2))
     three = Rows(np.arange(3), np.ones(3), np.ones(3))
-    tally = clusters.step(Tally.empty(2, 2), two, n, k, totals)
+    tally = clusters.step(Tally.empty(2, 2), two, n, k, totals=totals)
     before, after = (
         clusters.noise(each, rows, ALPHA) for each, rows in ((tally, two), (clusters.grown(tally, 3), three))
     )

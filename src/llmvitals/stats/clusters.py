@@ -18,7 +18,8 @@ blocks of time in which arm a has n_a calls and b has n_b, N = n_a + n_b, and k 
   f = ν(exp(2L/νκ²) − 1)/2L, κ = (8ν+1)/(8ν+3), L = ln 1/α (Wallace's approximation of t).
 * V_t sums the squares of what blocks add to U, less their mean: what goes together in time, whoever calls.
 * φ_cell = 1 + Σ(k² − k − (n·k_block/N)²)/Σk over the cells of both arms in a block: what fails together
-  there. The canary may have too few bursts to show in V_c and V_t; this takes both arms'.
+  there. A control with fewer calls than the canary may have had too few bursts to show in V_c and V_t, so that
+  those of the canary look like its own; this takes both arms'. Elsewhere it only costs power, and is left out.
 * φ = max(1, f·V_c/V, V_t/V, φ_cell), V = Σ (n_a/N)²k_b + ψ²(n_b/N)²k_a, the variance of independent calls.
 
 As φ ≥ 1, the e-value is at most 1 + that of independent calls: exact for these, asymptotic for clusters.
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 CELLS: Final = 64
 _TINY: Final = 1e-9
+_MOST: Final = 0.4
+"""φ_cell is used where the canary has more than this share of the calls."""
 _STEEP: Final = 50.0
 """The greatest exponent in f; with so few degrees of freedom nothing is seen."""
 
@@ -102,7 +105,9 @@ class Noise(NamedTuple):
     phi: Floats
 
 
-def step(tally: Sequence[bytes], rows: Rows, n: Singles, k: Singles, totals: tuple[Floats, Floats]) -> Tally:
+def step(
+    tally: Sequence[bytes], rows: Rows, n: Singles, k: Singles, *, totals: tuple[Floats, Floats]
+) -> Tally:
     """The tally after a block. n (2 × groups × CELLS): calls; k (2 × rows × CELLS): events or sums of values.
 
     totals: of n and k over cells. A row without calls in one of the arms is left as it is.
@@ -159,7 +164,7 @@ def noise(tally: Sequence[bytes], rows: Rows, alpha: float) -> Noise:
     mean = crossed / np.maximum(weights, _TINY)
     by_time = squares - mean * crossed
     independent = np.maximum(variance, _TINY)
-    by_cell = 1 + extra / np.maximum(events, 1)
+    by_cell = np.where(share[rows.of] > _MOST, 1 + extra / np.maximum(events, 1), 1.0)
     phi = np.maximum.reduce((np.ones(count), clustered / independent, by_time / independent, by_cell))
     return Noise(clustered, np.where(rows.rate > 0, np.where(variance > 0, phi, 1.0), 1.0))
 

@@ -221,7 +221,7 @@ def _add_block(state: State, opened: State, null: float) -> None:
         previous = state["means"][metric]
         state["means"][metric] = list(confseq.step(previous, mean.moments(control), mean.moments(canary)))
     rows = endpoints.tally_rows(null)
-    state["tally"] = list(clusters.step(state["tally"], rows, found.of, found.values, found.totals))
+    state["tally"] = list(clusters.step(state["tally"], rows, found.of, found.values, totals=found.totals))
     others = control[FIELD["calls"]] + canary[FIELD["calls"]] - found.by_user - found.by_session
     told = (found.by_user, found.by_session, others - opened["minute"], opened["minute"])
     state["clusters"] = list(map(add, state["clusters"], told))
@@ -266,4 +266,4 @@ def _step_scores(state: State, opened: State) -> None:
     by_arm = found.reshape(count, 2, 2, CELLS).transpose(1, 2, 0, 3)
     n, k = by_arm[:, 0], by_arm[:, 1]
     totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
-    state["score_tally"] = list(clusters.step(tally, _score_rows(count), n, k, totals))
+    state["score_tally"] = list(clusters.step(tally, _score_rows(count), n, k, totals=totals))

@@ -94,7 +94,7 @@ class Finding:
         return self.low
 
 
-class Results:
+class Findings:
     """The findings of a comparison at one time."""
 
     def __init__(self, state: State, noises: Noises, effect: float, alpha: float) -> None:

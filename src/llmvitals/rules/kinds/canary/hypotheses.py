@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.rules.kinds.canary import comparison
 from llmvitals.rules.kinds.canary.endpoints import MEANS, METRICS, ROWS
-from llmvitals.rules.kinds.canary.findings import SCORE, Results, allowed
+from llmvitals.rules.kinds.canary.findings import SCORE, Findings, allowed
 from llmvitals.stats import confseq, eprocess
 from llmvitals.stats.confseq import State as Means
 
@@ -78,7 +78,7 @@ class Hypotheses:
 
     def findings(self, state: State, evidence: Mapping[str, float], noises: Noises) -> list[Finding]:
         """The finding of each of these metrics, but for those of which an arm has no data."""
-        results = Results(state, noises, self.effect, self.alpha)
+        results = Findings(state, noises, self.effect, self.alpha)
         found = [results.finding(metric, log_e) for metric, log_e in evidence.items()]
         return [each for each in found if each]
 
