@@ -18,8 +18,9 @@ blocks of time in which arm a has n_a calls and b has n_b, N = n_a + n_b, and k 
   f = ν(exp(2L/νκ²) − 1)/2L, κ = (8ν+1)/(8ν+3), L = ln 1/α (Wallace's approximation of t).
 * V_t sums the squares of what blocks add to U, less their mean: what goes together in time, whoever calls.
 * φ_cell = 1 + Σ(k² − k − (n·k_block/N)²)/Σk over the cells of both arms in a block: what fails together
-  there. A control with fewer calls than the canary may have had too few bursts to show in V_c and V_t, so that
-  those of the canary look like its own; this takes both arms'. Elsewhere it only costs power, and is left out.
+  there. A control with fewer calls than the canary may have had too few bursts to show in V_c and V_t, so
+  that those of the canary look like its own; this takes both arms'. Elsewhere it only costs power, and is
+  left out.
 * φ = max(1, f·V_c/V, V_t/V, φ_cell), V = Σ (n_a/N)²k_b + ψ²(n_b/N)²k_a, the variance of independent calls.
 
 As φ ≥ 1, the e-value is at most 1 + that of independent calls: exact for these, asymptotic for clusters.
