@@ -147,10 +147,10 @@ class _Packed(msgspec.Struct, array_like=True):
 _decoder = msgspec.msgpack.Decoder(_Packed)
 
 
-def merged(parts: Sequence[Vitals]) -> Vitals:
-    """Merge parts; the identity for none."""
+def merged(parts: Sequence[Vitals], *, with_cells: bool = True) -> Vitals:
+    """Merge parts; the identity for none. with_cells: the sum of all arms needs none, and is cheaper so."""
     if len(parts) == 1:
-        return parts[0]
+        return parts[0] if with_cells or parts[0].cells is None else replace(parts[0], cells=None)
     return Vitals(
         counters.add_sums(part.sums for part in parts),
         counters.take_maxima(part.maxima for part in parts),
@@ -159,5 +159,5 @@ def merged(parts: Sequence[Vitals]) -> Vitals:
         top_k.merge_exemplars(part.exemplars for part in parts),
         scores.merge_scores(part.scores for part in parts),
         moments.merge_meaning(part.meaning for part in parts),
-        cells=cells.merge_cells(part.cells for part in parts),
+        cells=cells.merge_cells(part.cells for part in parts) if with_cells else None,
     )
