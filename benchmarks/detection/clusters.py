@@ -137,11 +137,12 @@ class Users:
         cell = dice.integers(CELLS, size=shape) + CELLS * np.arange(runs)[:, None]
         made = []
         for part in (1.0 - in_canary, 1.0 * in_canary):
-            calls = np.bincount(cell.ravel(), (weight * part).ravel(), runs * CELLS).reshape(runs, CELLS)
+            often = np.bincount(cell.ravel(), (weight * part).ravel(), runs * CELLS).reshape(runs, CELLS)
             total = np.bincount(cell.ravel(), (weight * part * level).ravel(), runs * CELLS)
-            made.append((calls, total.reshape(runs, CELLS) / np.maximum(calls, 1e-12)))
-        calls, rate = (np.stack(each, axis=1) for each in zip(*made, strict=True))
-        even = np.broadcast_to(calls.mean(axis=2, keepdims=True), calls.shape)
+            made.append((often, total.reshape(runs, CELLS) / np.maximum(often, 1e-12)))
+        calls: Floats = np.stack([each[0] for each in made], axis=1)
+        rate: Floats = np.stack([each[1] for each in made], axis=1)
+        even: Floats = np.broadcast_to(calls.mean(axis=2, keepdims=True), calls.shape)
         return cls(calls, rate, even if traffic.sessions else calls)
 
 

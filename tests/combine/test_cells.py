@@ -78,7 +78,7 @@ def test_partitions_add_up_to_the_same_bytes(calls, cut):
 
 
 def test_a_call_is_of_its_user_else_of_its_session_else_of_its_trace():
-    calls = [
+    calls: list[dict[str, Any]] = [
         {"user": "u1", "session": "s1", "trace_id": "t1"},
         {"session": "s1", "trace_id": "t2", "status": "error"},
         {"trace_id": "t3", "latency_ms": 30},
