@@ -29,7 +29,7 @@ START: Final = 172_800_000
 DIFFERENT: Final = 200
 RULES: Final = {
     "drift": "{by: [app], learn: 1h}",
-    "canary": "{on: prompt_version, by: [app]}",
+    "canary": "{on: prompt_version, by: [app], canary: v2, control: v1}",
     "regression": "{metric: error_share, by: [app], against: days}",
     "change": "{by: [app]}",
 }

@@ -39,14 +39,16 @@ def canary(metric: str, ago: int, evidence: float, effect: tuple[float, float, f
     low, middle, high = effect
     measures = {
         "log10_e": evidence, "log10_limit": 3.0, "arm_value": 0.04, "control_value": 0.02,
-        "effect": middle, "effect_low": low, "effect_high": high,
+        "effect": middle, "effect_low": low, "effect_high": high, "overdispersion": 1.2,
+        "visible_day": {"error_share": 1.83, "latency_p95": 100.0}.get(metric, -0.05),
+        "visible_week": {"error_share": 1.27, "latency_p95": 1.9}.get(metric, -0.02),
     }  # fmt: skip
     return Point(
         measurement="llm_canary", start=NOW - ago * MINUTE,
         tags={
             "view": "v", "window": "", "rule": "Prompts", "app": "chat", "metric": metric, "arm": "v8", "control": "v7"
         },
-        counts={"arm_calls": 5_000 - ago, "control_calls": 95_000}, measures=measures,
+        counts={"arm_calls": 5_000 - ago, "control_calls": 95_000}, measures=measures, texts={"cluster": "user"},
     )  # fmt: skip
 
 
@@ -125,6 +127,13 @@ def test_canaries_are_compared_metric_by_metric(store, tmp_path):
     assert "-0.010 -0.050 – +0.030" in lines["score.helpful"]
     found = json.loads(commands.said(tmp_path, "canary", "show", "--json", sqlite=str(store)).out)
     assert [line["metric"] for line in found[0]["metrics"]] == ["error_share", "latency_p95", "score.helpful"]
+
+
+def test_canaries_say_what_they_count_and_what_they_could_see(store, tmp_path):
+    said = commands.said(tmp_path, "canary", "show", "--since", "6h", sqlite=str(store)).text
+    assert "Evidence counted by user." in said
+    assert "Found within a day, a week from: error_share ×1.83, ×1.27; score.helpful -0.050, -0.020." in said
+    assert "Too few calls to see +30% within a week: latency_p95 ×100.00+, ×1.90." in said
 
 
 @pytest.mark.parametrize("what", ["drift", "canary"])

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.sketch import counters, quantiles, scores, top_k
+from llmvitals.sketch import cells, counters, quantiles, scores, top_k
 
 counts = st.integers(0, 2**40)
 names = st.sampled_from(["a", "b", "c", "ä", ""])
@@ -42,7 +42,25 @@ scored = st.dictionaries(
     st.tuples(st.integers(1, 2**40), st.integers(-(2**50), 2**50), counts),
     max_size=2 * scores.MOST,
 ).map(scores.first)
-vitals = st.builds(Vitals, sums, maxima, bins, contributors, exemplars, scored)
+
+
+def sparse(keys: int, values: st.SearchStrategy[int]) -> st.SearchStrategy[cells.Sparse]:
+    """A sparse vector of cells."""
+    return st.dictionaries(st.integers(0, keys - 1), values, min_size=1, max_size=6).map(
+        lambda found: (np.array(sorted(found), np.uint32), np.array([found[key] for key in sorted(found)]))
+    )
+
+
+celled = st.none() | st.builds(
+    cells.Cells,
+    sparse(cells.WIDTH * cells.CELLS, st.integers(1, 2**40)),
+    st.dictionaries(
+        st.integers(0, 60).map("s{:02}".format),
+        sparse(2 * cells.CELLS, st.integers(-(2**50), 2**50)),
+        max_size=2 * scores.MOST,
+    ).map(scores.first),
+)
+vitals = st.builds(Vitals, sums, maxima, bins, contributors, exemplars, scored, cells=celled)
 
 
 class Sketch(NamedTuple):
@@ -65,6 +83,7 @@ SKETCHES = {
     "contributors": Sketch(contributors, top_k.merge_contributors, {}, packed),
     "exemplars": Sketch(exemplars, top_k.merge_exemplars, {}, packed),
     "scores": Sketch(scored, scores.merge_scores, {}, packed),
+    "cells": Sketch(celled, cells.merge_cells, None, lambda found: packed(found and cells.pack_cells(found))),
     "vitals": Sketch(vitals, merged, Vitals(), Vitals.pack),
 }
 every = pytest.mark.parametrize("sketch", SKETCHES.values(), ids=SKETCHES)

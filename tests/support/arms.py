@@ -13,6 +13,7 @@ from llmvitals.record.point import Point
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.rules.engine import RuleEngine, load_engine
 from llmvitals.sketch import counters, quantiles
+from llmvitals.sketch.cells import CELLS, COLUMN, FIRST_BIN, Cells
 
 SECOND = 1_000_000
 PANE = 10 * SECOND
@@ -31,9 +32,15 @@ def arm(
     dollars: Iterable[float] = (),
     tokens: Iterable[float] = (),
     scores: Mapping[str, Iterable[float]] | None = None,
+    cells: np.ndarray | None = None,
+    by: str = "user",
     **sums: int,
 ) -> Vitals:
-    """What calls add up to: their times, prices (0: free), tokens in and scores; further sums."""
+    """What calls add up to: their times, prices (0: free), tokens in and scores; further sums.
+
+    cells: of each call (see sketch.cells), by default anywhere; further sums are of the first calls. by: what
+    the cells are the hashes of.
+    """
     times, prices = np.array([*ms], float), np.array([*dollars], float)
     logs = np.rint(np.log(prices[prices > 0] * 1e9) / counters.LOG_UNIT).astype(int)
     words = np.rint(np.log1p(np.array([*tokens], float)) / counters.LOG_UNIT).astype(int)
@@ -51,7 +58,8 @@ def arm(
         "log_input_square": int((words**2).sum()),
         **sums,
     }
-    keys, counts = np.unique(quantiles.bin_keys("latency_ms", times), return_counts=True)
+    bins = quantiles.bin_keys("latency_ms", times)
+    keys, counts = np.unique(bins, return_counts=True)
     said = {name: np.rint(np.array([*values]) * 1e6) for name, values in (scores or {}).items()}
     return Vitals(
         tuple(sums.get(name, 0) for name in counters.SUMS),
@@ -60,7 +68,67 @@ def arm(
             name: (len(each), int(each.sum()), int(np.rint(each**2 / 1e6).sum()))
             for name, each in said.items()
         },
+        cells=in_cells(
+            anywhere(
+                calls,
+                [*sums.values(), *(int(each.sum() * 1e6) for each in said.values()), int(times.sum() * 1e6)],
+            )
+            if cells is None
+            else cells,
+            {
+                "paid_calls": prices > 0,
+                "priced_calls": prices >= 0,
+                "log_cost": logs_of(prices),
+                "log_input": words,
+                f"{by}_calls": np.ones(calls),
+            }
+            | {name: np.arange(number) * 0 + 1 for name, number in sums.items() if name in EVENTS},
+            bins,
+            said,
+        ),
     )
+
+
+def anywhere(calls: int, seed: int | list[int]) -> np.ndarray:
+    """A cell for each call, by chance."""
+    return np.random.default_rng(seed).integers(CELLS, size=calls)
+
+
+def seed_of(dice: np.random.Generator) -> int:
+    """A seed that depends on what was drawn so far, and changes nothing of what will be."""
+    return int(dice.bit_generator.state["state"]["state"]) % 2**63
+
+
+EVENTS = ("errors", "toxicity_count", "toxic_calls", "refused_calls", "guardrail_blocks")
+
+
+def logs_of(prices: np.ndarray) -> np.ndarray:
+    return np.rint(np.log(np.maximum(prices * 1e9, 1)) / counters.LOG_UNIT).astype(int)
+
+
+def in_cells(
+    cells: np.ndarray, columns: Mapping[str, np.ndarray], bins: np.ndarray, scores: Mapping[str, np.ndarray]
+) -> Cells | None:
+    """The cells of calls; each column, the bins of times and the scores are of the first calls."""
+    if not len(cells):
+        return None
+    values = {"calls": np.ones(len(cells)), "usage_calls": np.ones(len(columns["log_input"])), **columns}
+    of = [COLUMN[name] * CELLS + cells[: len(column)] for name, column in values.items()]
+    keys, places = np.unique(
+        np.concatenate([*of, (FIRST_BIN + bins) * CELLS + cells[: len(bins)]]), return_inverse=True
+    )
+    sums = np.zeros(len(keys), np.int64)
+    np.add.at(sums, places, np.concatenate([*values.values(), np.ones(len(bins))]).astype(np.int64))
+    keys, sums = keys[sums > 0], sums[sums > 0]
+    found = {}
+    for name, each in scores.items():
+        inside = cells[: len(each)]
+        counts = np.bincount(inside, minlength=CELLS)
+        micro = np.zeros(CELLS, np.int64)
+        np.add.at(micro, inside, each.astype(np.int64))
+        there = np.flatnonzero(np.tile(counts > 0, 2))
+        found[name] = (there.astype(np.uint32), np.concatenate((counts, micro))[there])
+    return Cells((keys.astype(np.uint32), sums), found)
 
 
 def rule_engine(folder: Any, condition: str = "{on: prompt_version, by: []}") -> RuleEngine:
@@ -116,7 +184,8 @@ def _whole(arms: dict[str, Vitals]) -> Vitals:
 def failing(dice: np.random.Generator, calls: float, share: float) -> Vitals:
     """A minute of an arm: about so many calls, of which each fails with this chance."""
     number = int(dice.poisson(calls))
-    return arm(number, errors=int(dice.binomial(number, share)))
+    errors = int(dice.binomial(number, share))
+    return arm(number, errors=errors, cells=anywhere(number, seed_of(dice)))
 
 
 def rollout(

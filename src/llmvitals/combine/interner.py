@@ -19,6 +19,7 @@ from llmvitals.combine.multi_valued import concatenate as concatenate_multi_valu
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.series_codes import SeriesCodes
 from llmvitals.sketch import top_k
+from llmvitals.sketch.cells import cell_of
 from llmvitals.sketch.counters import SUM
 
 Ints = NDArray[np.int64]
@@ -72,12 +73,21 @@ class Interner:
         self.scores = Codes(plain)
         self.vectors = embeddings.EmbeddingReader(scales)
         self._series: list[SeriesCodes] = []
+        self._cells = {kind: np.empty(0, np.int64) for kind in ("user", "session")}
 
     @property
     def full(self) -> bool:
         """Whether new panes should use a new interner, so that the codes of unused names are freed."""
         names = len(self.profiles) + len(self.scores) + len(self.vectors.codes)
         return names + sum(map(len, self.contributors.values())) > FULL
+
+    def cells(self, kind: str) -> Ints:
+        """The cell (see sketch.cells) of each name of a kind, "user" or "session"."""
+        names, known = self.contributors[kind].names, self._cells[kind]
+        if len(known) < len(names):
+            known = np.append(known, [cell_of(name) for name in names[len(known) :]])
+            self._cells[kind] = known
+        return known
 
     def code(self, columns: Columns) -> CodedCalls:
         """Replace the names in the columns by codes; new names get new codes."""

@@ -137,7 +137,7 @@ class OpenPanes:
             self._panes[number].put(part, quarter)
 
     def _new_interner(self) -> Interner:
-        contributors = any(view.contributors for view in self._plan.views)
+        contributors = any(view.contributors or view.split for view in self._plan.views)
         return Interner(contributors=contributors, scales=self._plan.scales)
 
 

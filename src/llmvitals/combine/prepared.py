@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from llmvitals.combine.cells import CellValues, cell_values
 from llmvitals.combine.columns import SPEED_US
 from llmvitals.combine.interner import PROFILE, CodedCalls, Interner
 from llmvitals.combine.sparse_sums import NO_SPARSE_VALUES, SparseValues
@@ -30,7 +31,8 @@ class PreparedCalls:
 
     vectors (SUMS × n): what each call adds to the sums. used_sums: rows of `vectors` that are not all 0.
     bins: of their sketches. contributors, errors, tools: a top_k.Share for each contributor. scores: a
-    sketch.scores.Score each. traces: a trace id for each call.
+    sketch.scores.Score each. traces: a trace id for each call. cells: what they add to the cells of arms;
+    None if no view has arms.
     """
 
     vectors: Ints
@@ -41,6 +43,7 @@ class PreparedCalls:
     tools: SparseValues
     scores: SparseValues
     traces: Sequence[str]
+    cells: CellValues | None = None
 
     def only(self, wanted: NDArray[np.bool_]) -> PreparedCalls:
         """Only the wanted calls."""
@@ -53,24 +56,28 @@ class PreparedCalls:
             self.tools.only(wanted),
             self.scores.only(wanted),
             [self.traces[i] for i in np.flatnonzero(wanted).tolist()],
+            self.cells and self.cells.only(wanted),
         )
 
 
-def prepare(coded: CodedCalls, interner: Interner) -> PreparedCalls:
-    """Prepare calls."""
+def prepare(coded: CodedCalls, interner: Interner, *, arms: bool = False) -> PreparedCalls:
+    """Prepare calls. arms: whether a view has arms."""
     vectors = coded.matrix[: len(SUMS)]
     used_sums = np.flatnonzero(vectors.any(axis=1)).tolist()
+    bins = SparseValues.of(
+        *binned(coded.matrix, quantiles.SKETCHES), _BINS, np.ones((1, vectors.shape[1]), np.int64)
+    )
+    scores = _scores(coded, interner)
     return PreparedCalls(
         vectors,
         used_sums,
-        SparseValues.of(
-            *binned(coded.matrix, quantiles.SKETCHES), _BINS, np.ones((1, vectors.shape[1]), np.int64)
-        ),
+        bins,
         _contributors(coded.matrix, interner),
         _errors(coded.matrix, interner),
         _tools(coded, interner),
-        _scores(coded, interner),
+        scores,
         coded.traces,
+        cell_values(coded, interner, bins=bins, scores=scores) if arms else None,
     )
 
 

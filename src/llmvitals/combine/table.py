@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from llmvitals.combine.cells import CellSums
 from llmvitals.combine.embedding_sums import EmbeddingSums
 from llmvitals.combine.embeddings import FeaturedVectors, SpaceKind
 from llmvitals.combine.exemplars import WorstCalls
@@ -48,6 +49,7 @@ class Table:
         self._scores = Sums(len(scores.NO_SCORE))
         self._worst_calls = {kind: WorstCalls() for kind in _WORST if view.exemplars}
         self._embeddings = EmbeddingSums()
+        self._cells = CellSums(interner.scores.names) if view.split else None
 
     def row(self, series: Series) -> int:
         """The row of a series. A new series gets a new row, or OTHER's once the limit is reached."""
@@ -79,6 +81,8 @@ class Table:
             self._contributor_sums.add(rows, len(self.series), calls.errors)
             self._contributor_sums.add(rows, len(self.series), calls.tools)
         self._scores.add(rows, len(self.series), calls.scores)
+        if self._cells and calls.cells:
+            self._cells.add(rows, len(self.series), calls.cells)
 
     def add_embeddings(
         self, rows: Ints, kind: SpaceKind, featured: FeaturedVectors, traces: Sequence[str]
@@ -110,6 +114,7 @@ class Table:
         worst = {kind: candidates.by_row(end) for kind, candidates in self._worst_calls.items()}
         contributors = self._contributors(most) if most and self.view.contributors else lambda _: {}
         scored = self._scored()
+        cells = self._cells.by_row(end) if self._cells else lambda _: None
         sums, maxima = (np.take(columns, rows, axis=1).T.tolist() for columns in (self._sums, self._maxima))
         for row, totals, row_maxima in zip(rows, sums, maxima, strict=True):
             inside = slice(edges[row], edges[row + 1])
@@ -123,6 +128,7 @@ class Table:
                     {kind: exemplars for kind, top in worst.items() if (exemplars := top(row))},
                     scored(row),
                     self._embeddings.of(row),
+                    cells=cells(row),
                 ),
             )
 

@@ -57,7 +57,10 @@ def _added_up(every: Sequence[ViewTables], plan: CombinePlan) -> list[list[Entry
     interner = every[0].interner
     coded = concatenate([part for tables in every for part in tables.coded])
     owners = np.repeat(np.arange(len(every)), [tables.pending for tables in every])
-    profiles, prepared = coded.matrix[PROFILE], prepare(coded, interner)
+    profiles, prepared = (
+        coded.matrix[PROFILE],
+        prepare(coded, interner, arms=any(view.split for view in plan.views)),
+    )
     featured = list(with_features(coded.embedded)) if plan.meaning else []
     found: list[list[EntryOfView]] = [[] for _ in every]
     for view, series in zip(plan.views, interner.series_of(plan), strict=True):

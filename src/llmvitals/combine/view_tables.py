@@ -60,7 +60,7 @@ class ViewTables:
         self.coded = []
         profiles = coded.matrix[PROFILE]
         self._assign_rows(profiles)
-        prepared = prepare(coded, self.interner)
+        prepared = prepare(coded, self.interner, arms=any(view.split for view in self._plan.views))
         for table, rows in zip(self._tables, self._rows, strict=True):
             table.add(rows[profiles], prepared)
         self._add_embeddings(coded, profiles)

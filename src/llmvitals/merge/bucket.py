@@ -114,7 +114,7 @@ def _quarter(slot: str, pane_us: int) -> int:
 
 def _with_arms(arms: dict[str, list[Vitals]]) -> Vitals:
     by_arm = {arm: merged(arms[arm]) for arm in sorted(arms)}
-    whole = merged([*by_arm.values()])
+    whole = merged([*by_arm.values()], with_cells=False)
     by_arm.pop(OTHER, None)
     return replace(whole, arms=by_arm)
 

@@ -16,8 +16,10 @@ A point of drift is the statistic at the end of a minute. Tags: `rule`. statisti
 `topics` and `shape` (the two heads, each in units of its own threshold), so threshold is 1; model: that of
 the embeddings. A point of a canary compares an arm with its control, metric by metric. Tags: `rule`,
 `metric`, `arm`, `control`; the evidence is an e-value, and the limit what it has to reach; effect: a ratio
-for rates, times, money and tokens, a difference for scores, with its interval. Points of toxicity and of
-scores (tag `score`: its name) are of series and windows, as those of calls.
+for rates, times, money and tokens, a difference for scores, with its interval; visible_day, visible_week:
+the smallest effect that would be found in such a time (100: that or more); cluster: user, session, trace or
+minute, by which the evidence is counted, and overdispersion: by how much that reduces it. Points of toxicity
+and of scores (tag `score`: its name) are of series and windows, as those of calls.
 
 A point of cardinality says that a view had more names in a day (of sessions: in an hour) than its limit, so
 that the rest was counted in `_other`. Tag: `shard`; each shard has a part of the limit. names: those with a
@@ -37,6 +39,9 @@ CANARY: Final = "llm_canary"
 TOXICITY: Final = "llm_toxicity"
 SCORES: Final = "llm_scores"
 CARDINALITY: Final = "llm_cardinality"
+
+GREATEST: Final = 100.0
+"""The greatest `visible_day` and `visible_week` of a canary: that or more."""
 
 COUNTS: Final[dict[str, tuple[str, ...]]] = {
     CALLS: (
@@ -105,6 +110,7 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
     DRIFT: ("statistic", "threshold", "topics", "shape", "reference_age_s", "overdispersion"),
     CANARY: (
         "log10_e", "log10_limit", "arm_value", "control_value", "effect", "effect_low", "effect_high",
+        "overdispersion", "visible_day", "visible_week",
     ),
     TOXICITY: (
         "toxicity_mean", "toxicity_share", "toxicity_p50", "toxicity_p95", "toxicity_p90", "toxicity_p99",
@@ -121,7 +127,7 @@ TEXTS: Final[dict[str, tuple[str, ...]]] = {
     BUDGET: (),
     ALERTS: ("episode", "level", "by", "unit", "labels"),
     DRIFT: ("model",),
-    CANARY: (),
+    CANARY: ("cluster",),
     TOXICITY: (),
     SCORES: (),
     CARDINALITY: ("name", "examples"),

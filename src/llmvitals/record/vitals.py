@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from llmvitals.sketch import counters, moments, quantiles, scores, top_k
+from llmvitals.sketch import cells, counters, moments, quantiles, scores, top_k
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,8 @@ class Vitals:
 
     meaning: the sums of embeddings. arms: in a split view, the vitals of each arm, while the rest is the
     sum of all arms. late: of calls that came after their own pane had closed, by the quarter of an hour
-    (µs // QUARTER_HOUR) of their own time; they are not part of the rest. Neither is packed. Law:
+    (µs // QUARTER_HOUR) of their own time; they are not part of the rest. Neither is packed. cells: of an
+    arm, its calls by cluster (see sketch.cells); None in other views and in frames of older versions. Law:
     `merged` is associative and commutative, `Vitals()` is its identity, and equal contents pack to equal
     bytes.
     """
@@ -48,6 +49,7 @@ class Vitals:
     meaning: moments.Meaning = field(default_factory=dict)
     arms: Mapping[str, Vitals] = field(default_factory=dict)
     late: Mapping[int, Vitals] = field(default_factory=dict)
+    cells: cells.Cells | None = None
 
     def total(self, name: str) -> int:
         """One of counters.SUMS, or a maximum of counters.MAXIMA. Raises KeyError for another name."""
@@ -93,20 +95,22 @@ class Vitals:
         return replace(self, sums=tuple(sums))
 
     def pack(self) -> bytes:
-        """Pack to canonical msgpack: equal contents give equal bytes."""
+        """Pack to canonical msgpack: equal contents give equal bytes.
+
+        Without cells these are the bytes that versions without `cells` write.
+        """
         keys, counts = self.bins
-        return _encoder.encode(
-            (
-                self.sums,
-                self.maxima,
-                keys.astype("<u2").tobytes(),
-                quantiles.pack_counts(counts),
-                self.contributors,
-                self.exemplars,
-                self.scores,
-                self.meaning,
-            )
+        packed = (
+            self.sums,
+            self.maxima,
+            keys.astype("<u2").tobytes(),
+            quantiles.pack_counts(counts),
+            self.contributors,
+            self.exemplars,
+            self.scores,
+            self.meaning,
         )
+        return _encoder.encode(packed if self.cells is None else (*packed, cells.pack_cells(self.cells)))
 
     @classmethod
     def unpack(cls, data: bytes | Vitals) -> Vitals:
@@ -123,6 +127,7 @@ class Vitals:
             stored.exemplars,
             scores.whole(stored.scores),
             stored.meaning,
+            cells=None if stored.cells is None else cells.unpack_cells(stored.cells),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -141,6 +146,7 @@ class _Packed(msgspec.Struct, array_like=True):
     exemplars: top_k.Exemplars
     scores: dict[str, tuple[int, ...]] = {}
     meaning: moments.Meaning = {}
+    cells: cells.PackedCells | None = None
 
 
 _decoder = msgspec.msgpack.Decoder(_Packed)
@@ -175,10 +181,10 @@ def packed_amount(data: bytes | Vitals, names: Sequence[str]) -> int:
     return amount
 
 
-def merged(parts: Sequence[Vitals]) -> Vitals:
-    """Merge parts; the identity for none."""
+def merged(parts: Sequence[Vitals], *, with_cells: bool = True) -> Vitals:
+    """Merge parts; the identity for none. with_cells: the sum of all arms needs none, and is cheaper so."""
     if len(parts) == 1:
-        return parts[0]
+        return parts[0] if with_cells or parts[0].cells is None else replace(parts[0], cells=None)
     return Vitals(
         counters.add_sums(part.sums for part in parts),
         counters.take_maxima(part.maxima for part in parts),
@@ -187,4 +193,5 @@ def merged(parts: Sequence[Vitals]) -> Vitals:
         top_k.merge_exemplars(part.exemplars for part in parts),
         scores.merge_scores(part.scores for part in parts),
         moments.merge_meaning(part.meaning for part in parts),
+        cells=cells.merge_cells(part.cells for part in parts) if with_cells else None,
     )

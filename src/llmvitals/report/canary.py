@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from llmvitals.settings import Settings
 
 _OTHERS: Final = ("view", "window", "rule", "metric", "arm", "control")
+NOTABLE: Final = 1.3
+"""A ratio that people expect to be told of within a week."""
 _DIFFERENCES: Final = ("score", "top_score")
 """The beginnings of metrics whose effect is a difference; the effect of others is a ratio."""
 
@@ -43,6 +45,17 @@ class MetricCourse:
         return [(at, fields["log10_e"]) for at, fields in self.points if fields.get("log10_e") is not None]
 
     @property
+    def visible(self) -> tuple[float, float] | None:
+        """The smallest effects that would be found within a day and a week; None: not known."""
+        day, week = (self.newest.get(name) for name in ("visible_day", "visible_week"))
+        return None if day is None or week is None else (day, week)
+
+    @property
+    def blind(self) -> bool:
+        """Whether there are too few calls to see a ratio of NOTABLE within a week."""
+        return bool(self.no_effect and self.visible and self.visible[1] > NOTABLE)
+
+    @property
     def worse(self) -> bool:
         """Whether the evidence ever reached its limit."""
         limit = self.newest.get("log10_limit")
@@ -60,6 +73,12 @@ class Comparison:
     begin: int
     end: int
     lines: Sequence[MetricCourse]
+
+    @property
+    def cluster(self) -> str:
+        """What the evidence is counted by; "" in points of an older version."""
+        newest = max(self.lines, key=lambda line: line.points[-1][0]).newest
+        return str(newest.get("cluster") or "")
 
 
 async def found(

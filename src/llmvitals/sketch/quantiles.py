@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
@@ -44,6 +44,7 @@ LINEAR: Final = frozenset({"toxicity"})
 
 Bins = tuple["NDArray[np.uint16]", "NDArray[np.int64]"]
 """A sparse vector: keys ascending without repeats, and their counts, both of the same length."""
+Key = TypeVar("Key", bound=np.unsignedinteger[Any])
 NO_BINS: Final[Bins] = (np.empty(0, np.uint16), np.empty(0, np.int64))
 
 
@@ -63,8 +64,15 @@ def bin_keys(sketch: str, values: NDArray[np.float64]) -> NDArray[np.int64]:
 def merge_bins(parts: Sequence[Bins]) -> Bins:
     """Add sparse vectors."""
     parts = [part for part in parts if len(part[0])]
-    if len(parts) < 2:
-        return parts[0] if parts else NO_BINS
+    return merge_sparse(parts) if parts else NO_BINS
+
+
+def merge_sparse(
+    parts: Sequence[tuple[NDArray[Key], NDArray[np.int64]]],
+) -> tuple[NDArray[Key], NDArray[np.int64]]:
+    """Add sparse vectors, one or more, with at least one key each."""
+    if len(parts) == 1:
+        return parts[0]
     keys = np.concatenate([part[0] for part in parts])
     counts = np.concatenate([part[1] for part in parts])
     order = np.argsort(keys, kind="stable")

@@ -34,6 +34,9 @@ LEAST: Final = 1e-3
 TIGHT: Final = 500.0
 """The W at which the sequence is tightest."""
 
+_ROUNDS: Final = 12
+"""Φ(z) is nearly 1, so that each round gives two digits or more; for the greatest alphas one."""
+
 ArmSums = tuple[float, float, float]
 """The count of values, their sum, and the sum of their squares."""
 
@@ -99,22 +102,32 @@ def step(state: Sequence[float], a: ArmSums, b: ArmSums) -> State:
     return State(*(old + new for old, new in zip(previous, added, strict=True)))
 
 
-def evidence(state: State, null: float, alpha: float) -> float:
+def evidence(state: State, null: float, alpha: float, *, clustered: float = 0.0) -> float:
     """The natural log of the (asymptotic) e-value against "δ is at most null"; 0 before the state is ready.
 
-    alpha: the error for which the sequence is tuned, the same at all looks.
+    alpha: the error for which the sequence is tuned, the same at all looks. clustered: the variance of Σ w·D
+    as clusters of calls show it (see stats.clusters); the greater variance is used.
     """
     if not state.ready:
         return 0.0
-    return _log_mixture((state.wd - null * state.w) / state.deviation, state.w, alpha)
+    return _log_mixture((state.wd - null * state.w) / _deviation(state, clustered), state.w, alpha)
 
 
-def limits(state: State, alpha: float) -> tuple[float | None, float | None]:
+def limits(state: State, alpha: float, *, clustered: float = 0.0) -> tuple[float | None, float | None]:
     """Limits of δ, each ever wrong with a chance of at most alpha (asymptotically); None: not ready."""
     if not state.ready:
         return None, None
-    radius = _curve(state.w, alpha) * state.deviation / state.w
-    return state.mean - radius, state.mean + radius
+    away = radius(state, state.w, alpha, clustered=clustered)
+    return state.mean - away, state.mean + away
+
+
+def radius(state: State, w: float, alpha: float, *, clustered: float = 0.0) -> float:
+    """How far δ has to be from a null to be told from it about when W is w, at the scatter seen so far."""
+    return _curve(w, alpha) * _deviation(state, clustered) / w
+
+
+def _deviation(state: State, clustered: float) -> float:
+    return max(state.deviation, math.sqrt(clustered / state.w))
 
 
 def _about(values: ArmSums) -> float:
@@ -139,11 +152,10 @@ def _log_mixture(s: float, w: float, alpha: float) -> float:
 
 
 def _curve(w: float, alpha: float) -> float:
-    """The s at which the mixture is 1/alpha, by bisection, to a billionth."""
-    low, high, bar = 0.0, 1.0, -math.log(alpha)
-    while _log_mixture(high, w, alpha) < bar:
-        high *= 2
-    for _ in range(30):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _log_mixture(middle, w, alpha) < bar else (low, middle)
-    return high
+    """The s at which the mixture is 1/alpha: by iteration of z = √(2(ln 1/2α + ln(1 + ρ²W)/2 − ln Φ(z)))."""
+    rho = _tuned(alpha)
+    known = -math.log(alpha) - math.log(2) + math.log1p(rho * w) / 2
+    z = math.sqrt(2 * known) if known > 0 else 1.0
+    for _ in range(_ROUNDS):
+        z = math.sqrt(2 * max(known - math.log(math.erfc(-z / math.sqrt(2)) / 2), 0.0))
+    return z * math.sqrt((1 + rho * w) / rho)

@@ -9,8 +9,8 @@ and daily cycles, cancels. So the average over RATIOS, by SHARES, of the product
 e-process: by Ville's inequality it ever reaches 1/α with a chance of at most α. A step in which an arm is
 empty adds 0.
 
-Calls of one arm that fail together (the retries of one session) are no independent trials: see
-docs/canary.md.
+Calls of one arm that fail together (the retries of one session) are no independent trials: their evidence is
+divided by the φ of `clusters`.
 
 Source: Wald, "Sequential Analysis", 1947; Ramdas, Grünwald, Vovk, Shafer, "Game-theoretic statistics and safe
 anytime-valid inference", 2023, for mixtures, and for intervals by inverting tests.
@@ -39,6 +39,8 @@ SHARES: Final = (0.1, 0.15, 0.2, 0.3, 0.15, 0.1)
 _FINE: Final = 6
 _GRID: Final = tuple(2 ** (place / _FINE) for place in range(-2 * _FINE, 4 * _FINE + 1))
 """The possible limits of an interval: ratios from 1/4 to 16, 12 % apart."""
+_SEEN: Final = np.exp(np.arange(1, 232) * 0.02)
+"""The ratios that `smallest_ratio` tries, over null: 1.02, 1.04 … 100."""
 _AWAY: Final = (1, 2, 4, 6, 10, 14)
 """The alternatives to a ratio of the grid, in places of the grid: about RATIOS."""
 
@@ -87,9 +89,33 @@ def limits(row: Floats, alpha: float) -> tuple[float | None, float | None]:
     rejected: so "above it" is wrong only if the first of the grid at or above the truth was rejected.
     None: not even the end is rejected.
     """
-    logs, bar = row[1 + len(RATIOS) :], -math.log(alpha)
-    above, below = (_first(logs, places, bar) for places in _others())
-    return (_GRID[above - 1] if above else None), (_GRID[-below] if below else None)
+    (found,) = all_limits(row[None], [alpha])
+    return found
+
+
+def all_limits(state: Floats, alphas: ArrayLike) -> list[tuple[float | None, float | None]]:
+    """`limits` of every row, each with its alpha."""
+    logs, bars = state[:, 1 + len(RATIOS) :], -np.log(np.asarray(alphas, float))
+    above, below = (_first(logs, places, bars) for places in _others())
+    return [
+        (_GRID[up - 1] if up else None, _GRID[-down] if down else None)
+        for up, down in zip(above, below, strict=True)
+    ]
+
+
+def smallest_ratio(n: Floats, rate: Floats, bar: Floats, null: float = 1.0) -> Floats:
+    """The smallest ratio of each rate that is told from null with these calls; ∞: none up to 100.
+
+    n (2 × rates): calls of both arms, control first. rate: events of a call at ratio 1. bar: φ·ln 1/α. A
+    ratio is told when the expected log of the e-value reaches the bar: K calls are events, of which b's share
+    is θ(ψ), and each brings KL(θ(ψ) ‖ θ(null)) in the mean.
+    """
+    ratio = null * _SEEN[:, None]
+    events = rate * (n[0] + ratio * n[1])
+    theta, base = ratio * n[1] / (n[0] + ratio * n[1]), null * n[1] / (n[0] + null * n[1])
+    gain = theta * np.log(theta / base) + (1 - theta) * np.log((1 - theta) / (1 - base))
+    told = events * gain >= bar
+    return np.where(told.any(axis=0), ratio[told.argmax(axis=0), 0], np.inf)
 
 
 def averaged(logs: Sequence[float]) -> float:
@@ -114,13 +140,14 @@ def _others() -> tuple[tuple[Ints, Ints, Floats], ...]:
     return tuple(directions)
 
 
-def _first(logs: Floats, at: tuple[Ints, Ints, Floats], bar: float) -> int:
-    """How many places are rejected, counted from the first up to one that is not."""
+def _first(logs: Floats, at: tuple[Ints, Ints, Floats], bars: Floats) -> list[int]:
+    """How many places are rejected in each row, counted from the first up to one that is not."""
     places, others, shares = at
-    gain = logs[others] - logs[places, None] + shares
-    top = gain.max(axis=1, keepdims=True)
-    rejected = top[:, 0] + np.log(np.exp(gain - top).sum(axis=1)) >= bar
-    return len(places) if rejected.all() else int(rejected.argmin())
+    gain = logs[:, others] - logs[:, places, None] + shares
+    top = gain.max(axis=2, keepdims=True)
+    rejected = top[:, :, 0] + np.log(np.exp(gain - top).sum(axis=2)) >= bars[:, None]
+    firsts: list[int] = np.where(rejected.all(axis=1), len(places), rejected.argmin(axis=1)).tolist()
+    return firsts
 
 
 def _mean(logs: Floats) -> Floats:

@@ -8,11 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from llmvitals.backtest.show import labelled, when
+from llmvitals.metrics.columns import GREATEST
 from llmvitals.metrics.quantity import span
+from llmvitals.report.canary import NOTABLE
 from llmvitals.window import MINUTE, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -163,7 +165,26 @@ def print_comparisons(pairs: Sequence[Comparison], console: Console) -> None:
                 f" ({calls.get('control_calls') or 0:,})",
             )
         )  # fmt: skip
-        console.print(_table(pair, wide=console.width >= _WIDE), "")
+        console.print(_table(pair, wide=console.width >= _WIDE))
+        for text in _visible_effects(pair):
+            console.print(Text(text))
+        console.print()
+
+
+def _visible_effects(pair: Comparison) -> Iterator[str]:
+    """What the comparison could see at its traffic."""
+    if pair.cluster:
+        yield f"Evidence counted by {pair.cluster}."
+    seen = [f"{line.metric} {_from(line)}" for line in pair.lines if line.visible and not line.blind]
+    blind = [f"{line.metric} {_from(line)}" for line in pair.lines if line.blind]
+    if seen:
+        yield f"Found within a day, a week from: {'; '.join(seen)}."
+    if blind:
+        yield f"Too few calls to see +{NOTABLE - 1:.0%} within a week: {'; '.join(blind)}."
+
+
+def _from(line: MetricCourse) -> str:
+    return ", ".join(_effect(line, each) + "+" * (each >= GREATEST) for each in line.visible or ())
 
 
 def _table(pair: Comparison, *, wide: bool) -> Table:

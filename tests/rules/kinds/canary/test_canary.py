@@ -11,7 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arms import DAY, FIRST, MINUTE, PANE, Minute, Walk, arm, failing, rollout, rule_engine
+from arms import (
+    DAY,
+    FIRST,
+    MINUTE,
+    PANE,
+    Minute,
+    Walk,
+    anywhere,
+    arm,
+    failing,
+    rollout,
+    rule_engine,
+    seed_of,
+)  # fmt: skip
 from llmvitals.metrics.columns import CANARY, COUNTS, MEASURES
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.engine import load_engine
@@ -181,7 +194,9 @@ def pair(metric: str, worse: bool) -> list[Minute]:
                 arms[name] = arm(calls, scores={"profanity": dice.beta(2, 8, calls) * much})
             else:
                 share = min(0.04 * (2 * much if worse and name == "v2" else 1), 1)
-                arms[name] = arm(calls, **{metric: int(dice.binomial(calls, share)), "toxicity_count": calls})
+                found = int(dice.binomial(calls, share))
+                where = anywhere(calls, seed_of(dice))
+                arms[name] = arm(calls, **{metric: found, "toxicity_count": calls}, cells=where)
         if at < 12:
             del arms["v2"]
         minutes.append((at, arms))
@@ -351,7 +366,7 @@ def test_a_state_is_some_kilobytes(tmp_path):
         tmp_path,
         [*pair("latency", worse=True), *((at + 240, arms) for at, arms in pair("score", worse=True))],
     )
-    assert len(msgspec.msgpack.encode(found.state)) < 12_000
+    assert len(msgspec.msgpack.encode(found.state)) < 25_000
 
 
 # What the page says

@@ -1,15 +1,23 @@
-"""The sums of two arms, minute by minute, as plain data."""
+"""The sums of two arms, block by block, as plain data.
+
+A block is as many minutes as the smaller arm needs for FEW calls (see block_minutes). Its length follows from
+the blocks before it, so it does not depend on what its calls are like. One without calls of both arms counts
+for nothing.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from operator import add
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 import numpy as np
 
 from llmvitals.rules.kinds.canary import endpoints
-from llmvitals.rules.kinds.canary.endpoints import EVENTS, MEANS, OF, RATES, SKETCHES
+from llmvitals.rules.kinds.canary.endpoints import ARM, EVENTS, FIELD, GROUPS, MEANS, OF, RATES, SKETCHES
+from llmvitals.sketch.cells import CELLS
+from llmvitals.sketch.counters import LOG_UNIT
 from llmvitals.sketch.scores import HARMFUL, MICRO
-from llmvitals.stats import confseq, eprocess
+from llmvitals.stats import clusters, confseq, eprocess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,19 +26,35 @@ if TYPE_CHECKING:
 
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.canary.arms import Pair
+    from llmvitals.sketch.cells import Sparse
 
     Floats = NDArray[np.float64]
 
+FEW: Final = 5
+LONGEST: Final = 60
+"""The most minutes of a block."""
 SCORES: Final = 16
 """The most scores that are compared: the first that both arms have."""
+CLUSTERS: Final = ("user", "session", "trace", "minute")
+"""How calls may be told apart. A trace is also a call without one; minutes are used for frames of an older
+version, which have no cells."""
 
 State = dict[str, Any]
-"""canary, control, since (minute) · reference: metric → see endpoints.gather, until edges has it · open: the
-sums of the minute that is under way, control first; open_scores · sums: those of all that are over · rates:
-log-likelihoods (see eprocess), rows of RATES, as bytes · ratio: of each of RATES, numerator and denominator
-of Mantel's and Haenszel's estimate · means: metric → confseq.State · scores: name → its place, confseq.State
-(of how much worse the canary is: lower, or higher if HARMFUL), and each arm's count and sum · alarmed:
-metrics, worst first."""
+"""canary, control, since (minute) · minutes: of the blocks that count · reference: metric → see
+endpoints.gather, until edges has it · open: the block that is under way (see _opened) · sums: the counts of
+all blocks that are over, control first · rates: log-likelihoods (see eprocess), rows of RATES, as bytes ·
+ratio: of each of RATES, numerator and denominator of Mantel's and Haenszel's estimate · means: metric →
+confseq.State · tally: see clusters, rows of RATES and MEANS · scores: name → its place, confseq.State (of how
+much worse the canary is: lower, or higher if HARMFUL), and each arm's count and sum · score_tally: of scores
+by their place, once there are any · clusters: the calls by CLUSTERS · alarmed: metrics, worst first."""
+
+
+class Noises(NamedTuple):
+    """The noise of a comparison: φ of each of RATES, and the variances by clusters of MEANS and scores."""
+
+    phi: Floats
+    means: Mapping[str, float]
+    scores: Mapping[str, float]
 
 
 def begun(pair: Pair, minute: int) -> State:
@@ -39,54 +63,168 @@ def begun(pair: Pair, minute: int) -> State:
         "canary": pair.canary,
         "control": pair.control,
         "since": minute,
+        "minutes": 0,
         "reference": {metric: {} for metric in SKETCHES},
         "edges": {},
-        "open": [endpoints.no_counts(), endpoints.no_counts()],
-        "open_scores": {},
+        "open": _opened(minute),
         "sums": [endpoints.no_counts(), endpoints.no_counts()],
         "rates": eprocess.fresh(len(RATES)).tobytes(),
         "ratio": [[0.0] * len(RATES), [0.0] * len(RATES)],
         "means": {metric: list(confseq.State()) for metric in MEANS},
+        "tally": list(clusters.Tally.empty(len(RATES) + len(MEANS), len(GROUPS))),
         "scores": {},
+        "clusters": [0] * len(CLUSTERS),
         "alarmed": [],
     }
 
 
-def put(state: State, arms: Mapping[str, Vitals]) -> None:
+def current(state: State | None) -> TypeGuard[State]:
+    """Whether there is a state and it is of this version: earlier ones have no tally, and begin anew."""
+    return state is not None and "tally" in state
+
+
+def _opened(minute: int) -> State:
+    """An empty block. sums: of both arms (see endpoints.picked). cells: of each arm keys (uint32) and values.
+
+    scores: name → [count, sum and squares of both arms], and of each arm keys and values. minute: the calls
+    that have no cells.
+    """
+    return {
+        "began": minute,
+        "sums": [endpoints.no_sums(), endpoints.no_sums()],
+        "cells": _no_cells(),
+        "scores": {},
+        "minute": 0,
+    }
+
+
+def put(state: State, arms: Mapping[str, Vitals], minute: int) -> None:
     """Add a pane of the current minute."""
+    block = state["open"]
     for side, arm in enumerate((state["control"], state["canary"])):
         if (vitals := arms.get(arm)) is None:
             continue
-        counted = endpoints.counted(vitals, state["edges"])
-        state["open"][side] = _added(state["open"][side], counted)
-        for name, (count, total, squares) in vitals.scores.items():
-            entry = state["open_scores"].setdefault(name, [0] * 6)
-            entry[3 * side : 3 * side + 3] = _added(entry[3 * side : 3 * side + 3], [count, total, squares])
+        block["sums"][side] = list(map(add, block["sums"][side], endpoints.picked(vitals)))
+        _put_cells(block, side, vitals, minute)
+        if vitals.scores:
+            _put_scores(block["scores"], side, vitals, minute)
         for metric, reference in state["reference"].items() if not side else ():
             endpoints.gather(reference, vitals, metric)
 
 
-def close(state: State, null: float) -> None:
-    """Close the minute; null: see eprocess.step."""
-    control, canary = state["open"]
-    if any(control) or any(canary):
-        state["sums"] = [_added(*pair) for pair in zip(state["sums"], state["open"], strict=True)]
-        _rates(state, np.array(state["open"], float), null)
-        for metric, mean in MEANS.items():
-            previous = state["means"][metric]
-            state["means"][metric] = list(confseq.step(previous, mean.moments(control), mean.moments(canary)))
-        for name in sorted(state["open_scores"]):
-            _score(state["scores"], name, state["open_scores"][name])
-        state["open"], state["open_scores"] = [endpoints.no_counts(), endpoints.no_counts()], {}
+def _put_cells(block: State, side: int, vitals: Vitals, minute: int) -> None:
+    if vitals.cells is None:
+        cells = endpoints.one_cell(vitals, minute % CELLS)
+        block["minute"] += vitals.total("calls")
+    else:
+        cells = vitals.cells.sums
+    _append(block["cells"][side], cells)
+
+
+def _put_scores(open_scores: State, side: int, vitals: Vitals, minute: int) -> None:
+    held = vitals.cells.scores if vitals.cells else {}
+    for name, score in vitals.scores.items():
+        counts, *cells = open_scores.setdefault(name, [[0] * 6, *_no_cells()])
+        inside = slice(3 * side, 3 * side + 3)
+        counts[inside] = map(add, counts[inside], score)
+        _append(cells[side], held.get(name) or endpoints.one_cell_of_score(score, minute % CELLS))
+
+
+def _no_cells() -> list[list[bytes]]:
+    """For each arm no keys and no values."""
+    return [[b"", b""], [b"", b""]]
+
+
+def _append(held: list[bytes], cells: Sparse) -> None:
+    held[0] += cells[0].tobytes()
+    held[1] += cells[1].tobytes()
+
+
+def _held(sides: list[list[bytes]], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Keys and values of both arms; the canary's keys are higher by width."""
+    keys = np.frombuffer(sides[0][0] + sides[1][0], np.uint32).astype(np.int64)
+    keys[len(sides[0][0]) // 4 :] += width
+    return keys, np.frombuffer(sides[0][1] + sides[1][1], np.int64)
+
+
+def _compact(held: list[bytes]) -> None:
+    """Add up equal keys."""
+    keys, places = np.unique(np.frombuffer(held[0], np.uint32), return_inverse=True)
+    sums = np.zeros(len(keys), np.int64)
+    np.add.at(sums, places, np.frombuffer(held[1], np.int64))
+    held[:] = [keys.tobytes(), sums.tobytes()]
+
+
+def close(state: State, now: int, null: float) -> bool:
+    """Close a minute, and the block if it is over, which is returned; null: see eprocess.step."""
+    block, totals = state["open"], [counts[FIELD["calls"]] for counts in state["sums"]]
+    calls, age = [sums[FIELD["calls"]] for sums in block["sums"]], now + 1 - block["began"]
+    if not (age >= block_minutes(state["minutes"], min(totals)) or (min(totals) == 0 and min(calls) >= FEW)):
+        for sides in (block["cells"], *(cells for _, *cells in block["scores"].values())):
+            for held in sides:
+                _compact(held)
+        return False
+    if min(calls):
+        state["minutes"] += age
+    _add_block(state, block, null)
+    for name in sorted(block["scores"]):
+        _score(state, name, block["scores"][name])
+    _step_scores(state, block["scores"])
+    state["open"] = _opened(now + 1)
     for metric, reference in list(state["reference"].items()):
         if (edges := endpoints.fixed(reference)) is not None:
             state["edges"][metric] = edges
             del state["reference"][metric]
+    return True
+
+
+def block_minutes(minutes: int, calls: int) -> int:
+    """The length of the next block. minutes: of those before it; calls: of the smaller arm in them.
+
+    >>> block_minutes(0, 0), block_minutes(60, 300), block_minutes(600, 100)
+    (60, 1, 30)
+    """
+    return max(1, min(LONGEST, FEW * minutes // calls)) if calls else LONGEST
 
 
 def rates(state: State) -> Floats:
     """The log-likelihoods (see eprocess), a row for each of RATES."""
     return np.frombuffer(state["rates"], float).reshape(len(RATES), -1)
+
+
+def noises(state: State, null: float, alpha: float) -> Noises:
+    """The noise so far; null, alpha: of the rule."""
+    found = clusters.noise(state["tally"], endpoints.tally_rows(null), alpha)
+    means = (found.clustered[len(RATES) :] * LOG_UNIT**2).tolist()
+    scores = {}
+    if "score_tally" in state:
+        of_scores = clusters.noise(state["score_tally"], _score_rows(len(state["scores"])), alpha).clustered
+        variances = (of_scores / MICRO**2).tolist()
+        scores = {name: variances[score[0] - 1] for name, score in state["scores"].items()}
+    return Noises(found.phi[: len(RATES)], dict(zip(MEANS, means, strict=True)), scores)
+
+
+def cluster(state: State) -> str:
+    """How most calls were told apart: one of CLUSTERS."""
+    calls = state["clusters"]
+    return CLUSTERS[calls.index(max(calls))]
+
+
+def _add_block(state: State, opened: State, null: float) -> None:
+    found = endpoints.block(*_held(opened["cells"], ARM), state["edges"])
+    control, canary = (
+        endpoints.counted(sums, found.totals, side) for side, sums in enumerate(opened["sums"])
+    )
+    state["sums"] = [list(map(add, *pair)) for pair in zip(state["sums"], (control, canary), strict=True)]
+    _rates(state, np.array((control, canary), float), null)
+    for metric, mean in MEANS.items():
+        previous = state["means"][metric]
+        state["means"][metric] = list(confseq.step(previous, mean.moments(control), mean.moments(canary)))
+    rows = endpoints.tally_rows(null)
+    state["tally"] = list(clusters.step(state["tally"], rows, found.of, found.values, totals=found.totals))
+    others = control[FIELD["calls"]] + canary[FIELD["calls"]] - found.by_user - found.by_session
+    told = (found.by_user, found.by_session, others - opened["minute"], opened["minute"])
+    state["clusters"] = list(map(add, state["clusters"], told))
 
 
 def _rates(state: State, counted: Floats, null: float) -> None:
@@ -99,15 +237,33 @@ def _rates(state: State, counted: Floats, null: float) -> None:
     state["ratio"] = (np.array(state["ratio"]) + parts).tolist()
 
 
-def _score(scores: dict[str, Any], name: str, minute: list[int]) -> None:
-    control, canary = ((entry[0], entry[1] / MICRO, entry[2] / MICRO) for entry in (minute[:3], minute[3:]))
+def _score(state: State, name: str, opened: list[Any]) -> None:
+    scores, counts = state["scores"], opened[0]
+    control, canary = ((entry[0], entry[1] / MICRO, entry[2] / MICRO) for entry in (counts[:3], counts[3:]))
     if name not in scores and (len(scores) >= SCORES or not control[0] or not canary[0]):
         return
     place, previous, sums = scores.setdefault(name, [len(scores) + 1, list(confseq.State()), [0] * 4])
-    more = [minute[0], minute[1], minute[3], minute[4]]
+    more = [counts[0], counts[1], counts[3], counts[4]]
     arms = (control, canary) if name in HARMFUL else (canary, control)
-    scores[name] = [place, list(confseq.step(previous, *arms)), _added(sums, more)]
+    scores[name] = [place, list(confseq.step(previous, *arms)), list(map(add, sums, more))]
 
 
-def _added(left: list[int], right: list[int]) -> list[int]:
-    return [a + b for a, b in zip(left, right, strict=True)]
+def _score_rows(scores: int) -> clusters.Rows:
+    return clusters.Rows(np.arange(scores), np.ones(scores), np.zeros(scores))
+
+
+def _step_scores(state: State, opened: State) -> None:
+    """Add the cells of a block's scores to their tally."""
+    count = len(state["scores"])
+    compared = [name for name in opened if name in state["scores"]]
+    if not compared:
+        return
+    found = np.zeros((count, 2 * 2 * CELLS), np.float32)
+    for name in compared:
+        keys, values = _held(opened[name][1:], 2 * CELLS)
+        found[state["scores"][name][0] - 1] = np.bincount(keys, values, 2 * 2 * CELLS)
+    tally = clusters.grown(state.get("score_tally", clusters.Tally.empty(0, 0)), count)
+    by_arm = found.reshape(count, 2, 2, CELLS).transpose(1, 2, 0, 3)
+    n, k = by_arm[:, 0], by_arm[:, 1]
+    totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
+    state["score_tally"] = list(clusters.step(tally, _score_rows(count), n, k, totals=totals))

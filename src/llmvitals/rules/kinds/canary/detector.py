@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from llmvitals.metrics.columns import GREATEST
 from llmvitals.record.reading import Reading, Stand
 from llmvitals.rules.condition import minute
 from llmvitals.rules.condition.detector import Detector
@@ -16,7 +17,8 @@ from llmvitals.window import FOREVER, MINUTE
 
 if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.canary.findings import Finding, Hypotheses
+    from llmvitals.rules.kinds.canary.findings import Finding
+    from llmvitals.rules.kinds.canary.hypotheses import Hypotheses
 
 EVERY: Final = 5
 """Minutes between points; there are also points when an alert begins."""
@@ -65,8 +67,8 @@ class CanaryDetector(Detector):
             for name, arm in vitals.arms.items():
                 if called := arm.total("calls"):  # a minute with late duplicates only has no calls
                     calls[name] = calls.get(name, 0) + called
-            if "pair" in state:
-                comparison.put(state["pair"], vitals.arms)
+            if comparison.current(state.get("pair")):
+                comparison.put(state["pair"], vitals.arms, here)
         if minute.ends(pane, self.pane) and ("now" in state or self._due(state) == here):
             readings += self._over(state, here)
         return readings
@@ -85,21 +87,24 @@ class CanaryDetector(Detector):
         calls = state.pop("calls", {})
         state.pop("now", None)
         pair, known = state.get("pair"), state.setdefault("arms", {})
-        if pair:
-            comparison.close(pair, 1 + self.rule.effect)
+        news = comparison.current(pair) and comparison.close(pair, now, 1 + self.rule.effect)
         arms.note(known, now, calls, before=state.get("before", 0))
         arms.limit_known(known, (pair["canary"], pair["control"]) if pair else ())
         state["before"] = min(state.get("before", 0) + sum(calls.values()), BEGINNING)
-        readings = self._compared(state, now)
+        readings = self._compared(state, now, news=news)
         if not known:
             state.clear()
         return readings
 
-    def _compared(self, state: dict[str, Any], now: int) -> list[Reading]:
+    def _compared(self, state: dict[str, Any], now: int, *, news: bool) -> list[Reading]:
+        """What a minute has brought; news: whether a block ended with it."""
         known, pair = state["arms"], state.get("pair")
         found = arms.pair(known, self.rule.canary, self.rule.control)
         readings = []
-        if pair and (why := arms.ending(known, Pair(pair["canary"], pair["control"]), found)):
+        why = arms.ending(known, Pair(pair["canary"], pair["control"]), found) if pair else ""
+        if pair and not comparison.current(pair):
+            why = why or f"{pair['canary']} is compared anew: evidence is now counted by user or session"
+        if pair and why:
             if pair["alarmed"]:
                 readings.append(self._reading(pair, now)._replace(verdict="none", note=why))
             if pair["canary"] in known and pair["control"] not in known:
@@ -107,29 +112,33 @@ class CanaryDetector(Detector):
             del state["pair"]
             found = arms.pair(known, self.rule.canary, self.rule.control)
         elif pair:
-            readings.append(self._evaluated(pair, now))
+            readings.append(self._evaluated(pair, now, news=news))
         if "pair" not in state and found:
             state["pair"] = comparison.begun(found, now + 1)
         return readings
 
-    def _evaluated(self, pair: comparison.State, now: int) -> Reading:
+    def _evaluated(self, pair: comparison.State, now: int, *, news: bool) -> Reading:
         """The reading at the end of a minute."""
-        evidence = self.hypotheses.evidence(pair)
-        bar = -math.log(self.hypotheses.alpha)
+        due = not (now + 1) % EVERY
+        if not due and not (news and self.hypotheses.suspects(pair)):
+            reading = self._reading(pair, now)
+            return reading._replace(verdict="hold") if pair["alarmed"] else reading
+        noises = self.hypotheses.noises(pair)
+        evidence = self.hypotheses.evidence(pair, noises)
         worse = sorted(evidence, key=lambda metric: (-evidence[metric], metric))
-        fresh = [m for m in worse if evidence[m] >= bar and m not in pair["alarmed"]]
+        bar = self.hypotheses.bar
+        fresh = [metric for metric in worse if evidence[metric] >= bar and metric not in pair["alarmed"]]
         pair["alarmed"] += fresh
         reading = self._reading(pair, now)
         if pair["alarmed"]:
             reading = reading._replace(verdict="hold")
+        if fresh or due:
+            found = {each.metric: each for each in self.hypotheses.findings(pair, evidence, noises)}
+            stands = tuple(self._stand(pair, reading.at, each) for each in found.values())
+            reading = reading._replace(stands=stands)
         if fresh:
-            found = [self.hypotheses.finding(pair, metric, evidence[metric]) for metric in pair["alarmed"]]
-            reading = self._report(pair, reading, [entry for entry in found if entry])
-        if fresh or not (now + 1) % EVERY:
-            every = [self.hypotheses.finding(pair, metric, log_e) for metric, log_e in evidence.items()]
-            reading = reading._replace(
-                stands=tuple(self._stand(pair, reading.at, entry) for entry in every if entry)
-            )
+            told = [found[metric] for metric in pair["alarmed"] if metric in found]
+            reading = self._report(pair, reading, told, noises)
         return reading
 
     def _reading(self, pair: comparison.State, now: int) -> Reading:
@@ -138,7 +147,9 @@ class CanaryDetector(Detector):
             (now + 1) * MINUTE, "clear", pair.get("worst", 1.0), 1 + self.rule.effect, begin=f"{since}"
         )
 
-    def _report(self, pair: comparison.State, reading: Reading, found: list[Finding]) -> Reading:
+    def _report(
+        self, pair: comparison.State, reading: Reading, found: list[Finding], noises: comparison.Noises
+    ) -> Reading:
         if not found:
             return reading
         minute_over = reading.at // MINUTE - 1
@@ -147,22 +158,31 @@ class CanaryDetector(Detector):
             verdict="breach",
             value=pair["worst"],
             level=f"{len(found)} metrics" if len(found) > 1 else "",
-            note=sentence(self.rule.on, pair, found, rollout(pair, minute_over)),
+            note=sentence(self.rule.on, pair, found, rollout(pair, minute_over, noises)),
         )
 
     def _stand(self, pair: comparison.State, at: int, found: Finding) -> Stand:
         measures = {
             "log10_e": found.log_e / math.log(10),
-            "log10_limit": -math.log10(self.hypotheses.alpha),
+            "log10_limit": self.hypotheses.bar / math.log(10),
             "arm_value": found.value,
             "control_value": found.other,
             "effect": found.effect,
             "effect_low": found.low,
             "effect_high": found.high,
+            "overdispersion": found.phi,
+            "visible_day": _shown(found.day),
+            "visible_week": _shown(found.week),
         }
         return Stand(
             at,
             {name: value for name, value in measures.items() if value is not None and math.isfinite(value)},
             {"arm_calls": found.calls, "control_calls": found.others},
             {"metric": found.metric, "arm": pair["canary"], "control": pair["control"]},
+            {"cluster": comparison.cluster(pair)},
         )
+
+
+def _shown(effect: float | None) -> float | None:
+    """An effect that can be seen, as points have it: GREATEST stands for that and more."""
+    return None if effect is None else min(effect, GREATEST)

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import math
+from functools import cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from llmvitals.metrics.registry import CANARY
 from llmvitals.metrics.registry import METRICS as REGISTRY
+from llmvitals.record.vitals import TOPS
+from llmvitals.sketch.cells import CELLS, COLUMN, COLUMNS, FIRST_BIN, WIDTH
 from llmvitals.sketch.counters import LOG_UNIT, SUM
-from llmvitals.sketch.quantiles import GAMMA, LOWEST, sketch_bins
+from llmvitals.sketch.quantiles import GAMMA, LOWEST, STRIDE, sketch_bins
+from llmvitals.stats.clusters import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from llmvitals.record.vitals import Vitals
+    from llmvitals.sketch.cells import Sparse
+    from llmvitals.sketch.scores import Score
     from llmvitals.stats.confseq import ArmSums
+
+    Floats = NDArray[np.float64]
+    Singles = NDArray[np.float32]
 
 METRICS: Final = (*CANARY, "scores")
 """The names for `metrics:` of a rule, beside score.NAME; "scores" stands for all scores."""
@@ -40,6 +52,8 @@ _OWN: Final = ("paid_calls", "latency_judged", "ttft_judged")
 FIELD: Final = {name: place for place, name in enumerate((*_SUMS, *_ABOVE, *_OWN))}
 """Name → its place in the counts of an arm."""
 _PLACES: Final = tuple(SUM[name] for name in _SUMS)
+
+_picked: Final = itemgetter(*_PLACES)
 
 Edges = dict[str, list[int]]
 """Metric → the bins of the control's QUANTILES, once they are fixed."""
@@ -107,20 +121,90 @@ MEANS: Final = {
 }
 
 
-def counted(vitals: Vitals, edges: Edges) -> list[int]:
-    """The counts of an arm in a pane, in the order of FIELD."""
-    sums = [vitals.sums[place] for place in _PLACES]
-    above: list[int] = []
-    judged: list[int] = []
-    for metric, sketch in SKETCHES.items():
-        bins = sketch_bins(vitals.bins, sketch) if metric in edges else None
-        found = (
-            [int(bins[1][bins[0] > edge].sum()) for edge in edges[metric]] if bins else [0] * len(QUANTILES)
-        )
-        above += found
-        judged.append(int(bins[1].sum()) if bins else 0)
+GROUPS: Final = (
+    "calls", "toxicity_count", "priced_calls", "paid_calls", "usage_calls", "latency_judged", "ttft_judged",
+)  # fmt: skip
+"""The groups of calls that rates and means are of."""
+_GROUPED: Final = [COLUMN[name] for name in GROUPS if name in COLUMN]
+_EVENTS: Final = [COLUMN[rate.events] for rate in RATES if rate.events in COLUMN]
+_FIRST_ABOVE: Final = len(_EVENTS)
+_LOGGED: Final = [COLUMN[mean.log] for mean in MEANS.values()]
+_OF: Final = (*(rate.of for rate in RATES), *(mean.of for mean in MEANS.values()))
+_OF_ROW: Final = np.array([GROUPS.index(of) for of in _OF])
+_IS_RATE: Final = np.array([1.0] * len(RATES) + [0.0] * len(MEANS))
+ARM: Final = WIDTH * CELLS
+"""The keys of the canary's cells are higher by this than those of the control's."""
+_SIZE: Final = FIRST_BIN * CELLS
+_LEVELS: Final = len(QUANTILES) + 1
+_TOLD: Final = [COLUMN["user_calls"], COLUMN["session_calls"]]
+
+
+class Block(NamedTuple):
+    """The calls of a block of time by arm (control first), row and cell.
+
+    of: the groups that GROUPS names. values: the events of RATES, then the sums of logarithms of MEANS.
+    totals: of both the sums over cells. by_user, by_session: calls whose cluster is their user, their
+    session.
+    """
+
+    of: Singles
+    values: Singles
+    totals: tuple[Floats, Floats]
+    by_user: int
+    by_session: int
+
+
+def block(keys: NDArray[np.int64], values: NDArray[np.int64], edges: Edges) -> Block:
+    """A block from its cells (see sketch.cells); the keys of the canary are higher by ARM."""
+    sides, inside = np.divmod(keys, ARM)
+    timed = inside >= _SIZE
+    sums = (sides * _SIZE + inside)[~timed]
+    dense = np.bincount(sums, values[~timed], 2 * _SIZE).reshape(2, FIRST_BIN, CELLS)
+    above = np.zeros((2, len(SKETCHES), _LEVELS, CELLS))
+    if edges:
+        sides, inside, counts = sides[timed], inside[timed] - _SIZE, values[timed]
+        bins, cells = np.divmod(inside, CELLS)
+        for number, metric in enumerate(SKETCHES):
+            if metric in edges:
+                here = bins // STRIDE == number
+                passed = np.searchsorted(edges[metric], bins[here] % STRIDE)
+                place = (sides[here] * _LEVELS + passed) * CELLS + cells[here]
+                found = np.bincount(place, counts[here], 2 * _LEVELS * CELLS).reshape(2, _LEVELS, CELLS)
+                above[:, number] = found[:, ::-1].cumsum(axis=1)[:, ::-1]
+    of = np.concatenate((dense[:, _GROUPED], above[:, :, 0]), axis=1)
+    times = above[:, :, 1:].reshape(2, -1, CELLS)
+    found = np.concatenate((dense[:, _EVENTS], times, dense[:, _LOGGED]), axis=1)
+    by_user, by_session = dense[:, _TOLD].sum(axis=(0, 2)).tolist()
+    totals = of.sum(axis=2), found.sum(axis=2)
+    return Block(of.astype(np.float32), found.astype(np.float32), totals, int(by_user), int(by_session))
+
+
+def one_cell(vitals: Vitals, cell: int) -> Sparse:
+    """The sums of a series without cells, as if all of its calls were of this cell."""
+    own = {"paid_calls": vitals.total("priced_calls") - vitals.total("free_calls")}
+    sums = np.array([own.get(name, 0) if name not in SUM else vitals.total(name) for name in COLUMNS])
+    end = np.searchsorted(vitals.bins[0], len(SKETCHES) * STRIDE)
+    columns = np.concatenate((np.arange(len(COLUMNS)), vitals.bins[0][:end].astype(np.int64) + FIRST_BIN))
+    return (columns * CELLS + cell).astype(np.uint32), np.concatenate((sums, vitals.bins[1][:end]))
+
+
+def picked(vitals: Vitals) -> tuple[int, ...]:
+    """The sums of an arm in a pane, in the order of FIELD; the times come from its cells."""
+    found: tuple[int, ...] = _picked(vitals.sums)
+    return found
+
+
+def one_cell_of_score(score: Score, cell: int) -> Sparse:
+    """The same of a score."""
+    return np.array([cell, cell + CELLS], np.uint32), np.array(score[:2])
+
+
+def counted(sums: Sequence[int], totals: tuple[Floats, Floats], side: int) -> list[int]:
+    """The counts of an arm in a block, in the order of FIELD; sums: see `picked`; totals: of the block."""
+    of, values = (part[side].tolist() for part in totals)
+    above, judged = values[_FIRST_ABOVE : _FIRST_ABOVE + len(_ABOVE)], of[-len(SKETCHES) :]
     paid = sums[FIELD["priced_calls"]] - sums[FIELD["free_calls"]]
-    return [*sums, *above, paid, *judged]
+    return [*sums, *map(int, above), paid, *map(int, judged)]
 
 
 def no_counts() -> list[int]:
@@ -128,8 +212,15 @@ def no_counts() -> list[int]:
     return [0] * len(FIELD)
 
 
+def no_sums() -> list[int]:
+    """The sums (see `picked`) of an arm without calls."""
+    return [0] * len(_SUMS)
+
+
 def gather(reference: dict[str, int], vitals: Vitals, metric: str) -> None:
     """Add the times of a control's pane to those that will fix the quantiles: bin → how many."""
+    if not vitals.total(TOPS[SKETCHES[metric]][1]):
+        return
     numbers, counts = sketch_bins(vitals.bins, SKETCHES[metric])
     for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
         reference[str(number)] = reference.get(str(number), 0) + count
@@ -144,6 +235,13 @@ def fixed(reference: Mapping[str, int]) -> list[int] | None:
     ranks = np.floor(np.array(QUANTILES) * (totals[-1] - 1))
     found: list[int] = numbers[np.searchsorted(totals, ranks, side="right")].tolist()
     return found
+
+
+@cache
+def tally_rows(null: float) -> Rows:
+    """What a tally of clusters compares; null: the greatest ratio that is no news."""
+    means = {mean.of for mean in MEANS.values()}
+    return Rows(_OF_ROW, np.array([1.0 if name in means else null for name in GROUPS]), _IS_RATE)
 
 
 def edge_ms(edge: int) -> float:

@@ -1,18 +1,21 @@
-"""The results of a comparison: the evidence that a metric is worse, and how much worse, with limits."""
+"""The findings of a comparison: how much worse a metric is, with limits, and what could be seen at all."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from llmvitals.rules.kinds.canary import comparison
 from llmvitals.rules.kinds.canary.endpoints import (
     EVENTS,
     FIELD,
     MEANS,
-    METRICS,
     OF,
+    RATES,
     ROWS,
     SHOWN,
     SKETCHES,
@@ -21,15 +24,26 @@ from llmvitals.rules.kinds.canary.endpoints import (
 from llmvitals.sketch.scores import HARMFUL, MICRO
 from llmvitals.stats import confseq, eprocess
 from llmvitals.stats.confseq import State as Means
+from llmvitals.window import DAY, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmvitals.rules.kinds.canary.comparison import State
+    from numpy.typing import NDArray
+
+    from llmvitals.rules.kinds.canary.comparison import Noises, State
+
+    Floats = NDArray[np.float64]
 
 SCORE: Final = "score."
 LEVEL: Final = 0.025
 """The chance that a limit is wrong at any time; an interval of two limits covers 95 %."""
+_TIMES: Final = (1, 7)
+"""The days in which an effect may be found."""
+_PARTS: Final = {metric: len(rows) + (metric in MEANS) for metric, rows in ROWS.items()}
+"""Metric → how many e-values are averaged for it."""
+_ROW_PARTS: Final = np.array([_PARTS[rate.metric] for rate in RATES])
+_ROW_SHARE: Final = np.array([len(ROWS[rate.metric]) for rate in RATES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +52,9 @@ class Finding:
 
     log_e: the natural log of the e-value against "no worse than the effect". effect: a ratio, of a score the
     difference, canary to control, with limits; None: not known (yet). value, calls: of the canary; other,
-    others: of the control. kind: share, mean or score. edge: of times, the ms that the shares are above.
+    others: of the control. kind: share, mean or score. edge: of times, the ms that the shares are above. phi:
+    by how much clusters reduce the evidence. day, week: the smallest effect that would be found in such a
+    time, at the calls and the noise so far; ∞: none; None: not known yet.
     """
 
     metric: str
@@ -52,6 +68,9 @@ class Finding:
     low: float | None = None
     high: float | None = None
     edge: float | None = None
+    phi: float | None = None
+    day: float | None = None
+    week: float | None = None
 
     @property
     def harmful(self) -> bool:
@@ -75,104 +94,131 @@ class Finding:
         return self.low
 
 
-@dataclass(frozen=True, slots=True)
-class Hypotheses:
-    """The hypotheses of a rule. metrics: see endpoints.METRICS.
+class Findings:
+    """The findings of a comparison at one time."""
 
-    effect: the smallest relevant worsening (0: any). alpha: the chance of a false alarm of one metric, over
-    all times at which it is tested.
-    """
+    def __init__(self, state: State, noises: Noises, effect: float, alpha: float) -> None:
+        self._state, self._noises, self._effect, self._alpha = state, noises, effect, alpha
+        self._bar = -math.log(alpha)
+        minutes = state["open"]["began"] - state["since"]
+        self._per_day = DAY / MINUTE / minutes if minutes > 0 else 0.0
 
-    metrics: Sequence[str]
-    effect: float
-    alpha: float
-
-    def evidence(self, state: State) -> dict[str, float]:
-        """Metric (a score by its name) → the log of the e-value that it is worse."""
-        logs = eprocess.evidence(comparison.rates(state))
-        found = {}
-        for metric in self.metrics:
-            if metric in METRICS and metric != "scores":
-                parts = [float(logs[row]) for row in ROWS[metric]]
-                if metric in MEANS:
-                    parts.append(self._mean(Means(*state["means"][metric])))
-                found[metric] = eprocess.averaged(parts)
-        for name, score in state["scores"].items():
-            if (share := self._share(name, score[0])) and SCORE + name not in found:
-                found[SCORE + name] = self._score(score) + math.log(share)
-        return found
-
-    def finding(self, state: State, metric: str, log_e: float) -> Finding | None:
+    def finding(self, metric: str, log_e: float) -> Finding | None:
         """The finding of a metric; None while one of the arms has no data."""
         if metric.startswith(SCORE):
-            return self._of_score(metric, log_e, state["scores"][metric.removeprefix(SCORE)])
-        shown = self._row(state, metric)
+            return self._of_score(metric, log_e, self._state["scores"][metric.removeprefix(SCORE)])
+        shown = self._row(metric)
         if metric not in MEANS:
-            return self._of_rate(state, (metric, shown), log_e)
-        return self._of_mean(state, metric, log_e) or (
-            self._of_rate(state, (metric, shown), log_e) if shown is not None else None
-        )
+            return self._of_rate(metric, shown, log_e)
+        return self._of_mean(metric, log_e) or self._of_rate(metric, shown, log_e)
 
-    def _row(self, state: State, metric: str) -> int | None:
+    @cached_property
+    def _logs(self) -> Floats:
+        return comparison.rates(self._state) / self._noises.phi[:, None]
+
+    @cached_property
+    def _evidence(self) -> list[float]:
+        logs: list[float] = eprocess.evidence(self._logs).tolist()
+        return logs
+
+    @cached_property
+    def _limits(self) -> list[tuple[float | None, float | None]]:
+        # The rate may be chosen from four quantiles, so the level is divided among them.
+        return eprocess.all_limits(self._logs, LEVEL / _ROW_SHARE)
+
+    @cached_property
+    def _seen(self) -> Floats:
+        """For each of _TIMES and RATES the smallest ratio that would be found."""
+        control, canary = np.array(self._state["sums"], float)
+        n = np.stack((control[OF], canary[OF]))
+        rate = (control[EVENTS] + 0.5) / (n[0] + 1)
+        bar = self._noises.phi * (self._bar + np.log(_ROW_PARTS))
+        a_day = np.maximum(n * self._per_day, 1e-9)
+        null = 1 + self._effect
+        return np.stack([eprocess.smallest_ratio(a_day * days, rate, bar, null) for days in _TIMES])
+
+    def _row(self, metric: str) -> int | None:
         """The rate of a metric to report: the one with the most evidence."""
         rows = ROWS[metric]
         if not rows:
             return None
-        logs = eprocess.evidence(comparison.rates(state))
-        best = max(rows, key=lambda row: (float(logs[row]), -row))
-        return best if logs[best] >= -math.log(self.alpha) or len(rows) == 1 else rows[SHOWN]
+        best = max(rows, key=lambda row: (self._evidence[row], -row))
+        return best if self._evidence[best] >= self._bar or len(rows) == 1 else rows[SHOWN]
 
-    def _of_rate(self, state: State, at: tuple[str, int | None], log_e: float) -> Finding | None:
-        metric, row = at
+    def _of_rate(self, metric: str, row: int | None, log_e: float) -> Finding | None:
         if row is None:
             return None
-        control, canary = state["sums"]
+        control, canary = self._state["sums"]
         others, calls = control[OF[row]], canary[OF[row]]
         if not others or not calls:
             return None
-        # The rate may be chosen from four quantiles, so the level is divided among them.
-        low, high = eprocess.limits(comparison.rates(state)[row], LEVEL / len(ROWS[metric]))
-        over, under = (part[row] for part in state["ratio"])
-        edges = state["edges"].get(metric)
+        over, under = (part[row] for part in self._state["ratio"])
+        edges = self._state["edges"].get(metric)
         edge = edge_ms(edges[ROWS[metric].index(row)]) if metric in SKETCHES and edges else None
         value, other = canary[EVENTS[row]] / calls, control[EVENTS[row]] / others
-        effect = over / under if under else None
-        return Finding(metric, "share", log_e, value, other, calls, others, effect, low, high, edge)
+        found = Finding(metric, "share", log_e, value, other, calls, others, over / under if under else None)
+        low, high = self._limits[row]
+        day, week = self._seen[:, row].tolist() if self._per_day else (None, None)
+        phi = float(self._noises.phi[row])
+        return replace(found, low=low, high=high, edge=edge, phi=phi, day=day, week=week)
 
-    def _of_mean(self, state: State, metric: str, log_e: float) -> Finding | None:
-        mean, (control, canary) = MEANS[metric], state["sums"]
+    def _of_mean(self, metric: str, log_e: float) -> Finding | None:
+        mean, (control, canary) = MEANS[metric], self._state["sums"]
         others, calls = control[FIELD[mean.calls]], canary[FIELD[mean.calls]]
         if not others or not calls:
             return None
-        means = Means(*state["means"][metric])
-        bar = -math.log(self.alpha)
-        if metric == "cost" and log_e >= bar > self._mean(means) + math.log(2):
+        means, clustered, allowed = (
+            Means(*self._state["means"][metric]), self._noises.means[metric], math.log1p(self._effect)
+        )  # fmt: skip
+        own = confseq.evidence(means, allowed, self._alpha, clustered=clustered)
+        if metric == "cost" and log_e >= self._bar > own + math.log(2):
             return None  # the worsening is that fewer calls are free
-        low, high = (None if entry is None else math.exp(entry) for entry in confseq.limits(means, LEVEL))
+        low, high = map(_exp, confseq.limits(means, LEVEL, clustered=clustered))
         effect = math.exp(means.mean) if means.steps else None
         value, other = mean.shown(canary), mean.shown(control)
-        return Finding(metric, "mean", log_e, value, other, calls, others, effect, low, high)
+        found = Finding(metric, "mean", log_e, value, other, calls, others, effect)
+        seen = self._seen_mean(means, clustered, _PARTS[metric])
+        day, week = (_exp(None if away is None else allowed + away) for away in seen)
+        phi = _phi(means, clustered)
+        return replace(found, low=low, high=high, phi=phi, day=day, week=week)
 
     def _of_score(self, metric: str, log_e: float, score: Sequence[Any]) -> Finding:
         _, sums, counts = score
         others, other, calls, value = counts
-        state = Means(*sums)
-        low, high = confseq.limits(state, LEVEL)
-        effect = state.mean
+        means = Means(*sums)
+        clustered = self._noises.scores.get(metric.removeprefix(SCORE), 0.0)
+        low, high = confseq.limits(means, LEVEL, clustered=clustered)
+        effect, sign = means.mean, 1
         if metric.removeprefix(SCORE) not in HARMFUL:
-            effect, low, high = -effect, None if high is None else -high, None if low is None else -low
-        means = value / calls / MICRO, other / others / MICRO
-        return Finding(metric, "score", log_e, *means, calls, others, effect, low, high)
+            effect, sign, low, high = -effect, -1, _negative(high), _negative(low)
+        shown = value / calls / MICRO, other / others / MICRO
+        found = Finding(metric, "score", log_e, *shown, calls, others, effect)
+        seen = self._seen_mean(means, clustered, 1)
+        day, week = (None if each is None else sign * (allowed(score, self._effect) + each) for each in seen)
+        return replace(found, low=low, high=high, phi=_phi(means, clustered), day=day, week=week)
 
-    def _mean(self, state: Means) -> float:
-        return confseq.evidence(state, math.log1p(self.effect), self.alpha)
+    def _seen_mean(self, means: Means, clustered: float, parts: int) -> list[float | None]:
+        """For each of _TIMES how far from what is allowed a mean has to be to be found."""
+        w, alpha = means.w * self._per_day, self._alpha / parts
+        if not means.ready or not w:
+            return [None for _ in _TIMES]
+        return [confseq.radius(means, w * days, alpha, clustered=clustered) for days in _TIMES]
 
-    def _score(self, score: Sequence[Any]) -> float:
-        _, sums, counts = score
-        return confseq.evidence(Means(*sums), self.effect * abs(counts[1]) / counts[0] / MICRO, self.alpha)
 
-    def _share(self, name: str, place: int) -> float:
-        """The part of alpha for a score: all if the rule names it, else 1/2, 1/6, 1/12 …, in sum 1."""
-        if SCORE + name in self.metrics:
-            return 1.0
-        return 1 / (place * (place + 1)) if "scores" in self.metrics else 0.0
+def allowed(score: Sequence[Any], effect: float) -> float:
+    """The greatest difference of a score that is no news."""
+    counts = score[2]
+    return float(effect * abs(counts[1]) / counts[0] / MICRO)
+
+
+def _exp(log: float | None) -> float | None:
+    return None if log is None else math.exp(min(log, 700.0))
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def _phi(means: Means, clustered: float) -> float | None:
+    """The variance with clusters, relative to that without."""
+    return max(1.0, clustered / means.w / means.deviation**2) if means.w else None

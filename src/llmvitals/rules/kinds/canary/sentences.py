@@ -14,7 +14,7 @@ from llmvitals.window import DAY, MINUTE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmvitals.rules.kinds.canary.comparison import State
+    from llmvitals.rules.kinds.canary.comparison import Noises, State
     from llmvitals.rules.kinds.canary.findings import Finding
 
 _OFTEN: Final = {
@@ -45,10 +45,11 @@ def sentence(on: str, state: State, found: Sequence[Finding], money: str) -> str
     text = f"{noun} {state['canary']} {_verb(first, state['control'])}"
     if rest:
         text += "; also worse: " + ", ".join(map(_short, rest))
+    text += f"; evidence counted by {comparison.cluster(state)}"
     return f"{text}. {money}" if money else text
 
 
-def rollout(state: State, minute: int) -> str:
+def rollout(state: State, minute: int, noises: Noises) -> str:
     """The cost a month if all calls of both arms go to the canary; minute: the last complete one.
 
     It names an amount only if the limits of the cost per call, or of the share of calls with a cost, exclude
@@ -58,7 +59,7 @@ def rollout(state: State, minute: int) -> str:
     cost, priced, calls = FIELD["cost_nano"], FIELD["priced_calls"], FIELD["calls"]
     if min(control[priced], canary[priced]) < _ROLLED:
         return ""
-    if not _differs(state):
+    if not _differs(state, noises):
         return "No difference in cost is detected yet"
     more = canary[cost] / canary[priced] - control[cost] / control[priced]
     days = (minute + 1 - state["since"]) * MINUTE / DAY
@@ -79,10 +80,11 @@ def times(ratio: float) -> str:
     return f"{ratio:,.0f}×" if ratio >= 10 else f"{ratio:.{digits}g}×"
 
 
-def _differs(state: State) -> bool:
+def _differs(state: State, noises: Noises) -> bool:
     """Whether the cost per call of the arms differs."""
-    low, high = confseq.limits(confseq.State(*state["means"]["cost"]), LEVEL)
-    least, most = eprocess.limits(comparison.rates(state)[ROWS["cost"][0]], LEVEL)
+    cost, (row,) = confseq.State(*state["means"]["cost"]), ROWS["cost"]
+    low, high = confseq.limits(cost, LEVEL, clustered=noises.means["cost"])
+    least, most = eprocess.limits(comparison.rates(state)[row] / noises.phi[row], LEVEL)
     return (low or 0) > 0 or (high or 0) < 0 or (least or 1) > 1 or (most or 1) < 1
 
 

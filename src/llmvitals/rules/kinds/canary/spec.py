@@ -17,7 +17,7 @@ from llmvitals.rules.condition.fields import SHARE, Schema
 from llmvitals.rules.condition.kind import Kind
 from llmvitals.rules.kinds.canary.detector import CanaryDetector
 from llmvitals.rules.kinds.canary.endpoints import METRICS
-from llmvitals.rules.kinds.canary.findings import Hypotheses
+from llmvitals.rules.kinds.canary.hypotheses import Hypotheses
 
 if TYPE_CHECKING:
     from llmvitals.record.alert import Unit

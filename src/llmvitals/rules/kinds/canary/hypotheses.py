@@ -1,0 +1,99 @@
+"""What a canary rule tests: the evidence that a metric is worse."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.rules.kinds.canary import comparison
+from llmvitals.rules.kinds.canary.endpoints import MEANS, METRICS, ROWS
+from llmvitals.rules.kinds.canary.findings import SCORE, Findings, allowed
+from llmvitals.stats import confseq, eprocess
+from llmvitals.stats.confseq import State as Means
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmvitals.rules.kinds.canary.comparison import Noises, State
+    from llmvitals.rules.kinds.canary.findings import Finding
+
+_LARGE: Final = 30.0
+"""Above this the log of e − 1 is that of e."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypotheses:
+    """The hypotheses of a rule. metrics: see endpoints.METRICS.
+
+    effect: the smallest relevant worsening (0: any). alpha: the chance of a false alarm of one metric, over
+    all times at which it is tested.
+    """
+
+    metrics: Sequence[str]
+    effect: float
+    alpha: float
+
+    @property
+    def bar(self) -> float:
+        """The log of the e-value that a metric has to reach."""
+        return -math.log(self.alpha)
+
+    def noises(self, state: State) -> Noises:
+        """The noise so far."""
+        return comparison.noises(state, 1 + self.effect, self.alpha)
+
+    def suspects(self, state: State) -> bool:
+        """Whether a metric might alarm: with noise, an e-value is at most 1 greater than without."""
+        highest = math.log(math.expm1(self.bar)) if self.bar < _LARGE else self.bar
+        if not state["scores"] and float(eprocess.evidence(comparison.rates(state)).max()) < highest:
+            means = (self._mean(Means(*state["means"][metric]), 0.0) for metric in MEANS)
+            if max(means) < highest:
+                return False
+        found = self.evidence(state, None)
+        return any(log_e >= highest for metric, log_e in found.items() if metric not in state["alarmed"])
+
+    def evidence(self, state: State, noises: Noises | None) -> dict[str, float]:
+        """Metric (a score by its name) → the log of the e-value that it is worse.
+
+        noises: None: as if all calls were independent.
+        """
+        known = comparison.rates(state)
+        logs = eprocess.evidence(known if noises is None else known / noises.phi[:, None]).tolist()
+        found = {}
+        for metric in self.metrics:
+            if metric in METRICS and metric != "scores":
+                parts = [logs[row] for row in ROWS[metric]]
+                if metric in MEANS:
+                    parts.append(
+                        self._mean(Means(*state["means"][metric]), noises.means[metric] if noises else 0.0)
+                    )
+                found[metric] = float(eprocess.averaged(parts))
+        for name, score in state["scores"].items():
+            if (share := self._share(name, score[0])) and SCORE + name not in found:
+                found[SCORE + name] = self._score(
+                    score, noises.scores.get(name, 0.0) if noises else 0.0
+                ) + math.log(share)
+        return found
+
+    def findings(self, state: State, evidence: Mapping[str, float], noises: Noises) -> list[Finding]:
+        """The finding of each of these metrics, but for those of which an arm has no data."""
+        results = Findings(state, noises, self.effect, self.alpha)
+        found = [results.finding(metric, log_e) for metric, log_e in evidence.items()]
+        return [each for each in found if each]
+
+    def _mean(self, state: Means, clustered: float) -> float:
+        return confseq.evidence(state, math.log1p(self.effect), self.alpha, clustered=clustered)
+
+    def _score(self, score: Sequence[Any], clustered: float) -> float:
+        _, sums, _ = score
+        log_e: float = confseq.evidence(
+            Means(*sums), allowed(score, self.effect), self.alpha, clustered=clustered
+        )
+        return log_e
+
+    def _share(self, name: str, place: int) -> float:
+        """The part of alpha for a score: all if the rule names it, else 1/2, 1/6, 1/12 …, in sum 1."""
+        if SCORE + name in self.metrics:
+            return 1.0
+        return 1 / (place * (place + 1)) if "scores" in self.metrics else 0.0

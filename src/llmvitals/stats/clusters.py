@@ -1,0 +1,184 @@
+"""The noise of clusters: how much evidence calls that go wrong together are worth.
+
+The e-process of `eprocess` and the confidence sequence of `confseq` take calls for independent. Calls of one
+user or session are not: they fail together, or a user brings more failures than another and stays in one arm.
+A tally measures how much more the difference of two arms scatters than it would with independent calls. The
+evidence of a rate is then divided by φ, and the variance of a mean replaced by the one that was measured.
+
+Calls fall into CELLS cells by a hash of their cluster, the same in both arms a (control) and b (canary). For
+blocks of time in which arm a has n_a calls and b has n_b, N = n_a + n_b, and k are the events of a rate
+(or the sum of values) of a cell or an arm, under the greatest ratio ψ that is no news, p = k / (n_a + ψn_b):
+
+* U of a cell sums (n_a/N)(k − ψp·n) in arm b, −ψ(n_b/N)(k − p·n) in arm a, and W sums the weights
+  (n_a/N)·n, ψ(n_b/N)·n. A mean has ψ = 1, and the mean of all values as p.
+* R = U − W·ΣU/ΣW in each arm, so that a true difference is no noise; both arms' are added cell by cell, so
+  that a user who is in both cancels. V_c = CELLS/(CELLS−1)·ΣR² is the variance of the difference.
+* ν, the degrees of freedom of V_c, come from how unevenly the calls lie in cells: few users, few degrees. As
+  V_c is itself an estimate, it is raised to where Student's t has the normal's tail at α:
+  f = ν(exp(2L/νκ²) − 1)/2L, κ = (8ν+1)/(8ν+3), L = ln 1/α (Wallace's approximation of t).
+* V_t sums the squares of what blocks add to U, less their mean: what goes together in time, whoever calls.
+* φ_cell = 1 + Σ(k² − k − (n·k_block/N)²)/Σk over the cells of both arms in a block: what fails together
+  there. A control with fewer calls than the canary may have had too few bursts to show in V_c and V_t, so
+  that those of the canary look like its own; this takes both arms'. Elsewhere it only costs power, and is
+  left out.
+* φ = max(1, f·V_c/V, V_t/V, φ_cell), V = Σ (n_a/N)²k_b + ψ²(n_b/N)²k_a, the variance of independent calls.
+
+As φ ≥ 1, the e-value is at most 1 + that of independent calls: exact for these, asymptotic for clusters.
+
+Source: cluster-robust variance, Liang, Zeger, "Longitudinal data analysis using generalized linear models",
+1986, and its small-sample factor, Bell, McCaffrey, 2002; Wallace, "Bounds on normal approximations to
+Student's and the chi-square distributions", 1959.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Singles = NDArray[np.float32]
+
+CELLS: Final = 64
+_TINY: Final = 1e-9
+_MOST: Final = 0.4
+"""φ_cell is used where the canary has more than this share of the calls."""
+_STEEP: Final = 50.0
+"""The greatest exponent in f; with so few degrees of freedom nothing is seen."""
+
+
+class Rows(NamedTuple):
+    """What a tally compares, a row each.
+
+    of: for each row the group of calls that it is counted among. null: for each group ψ, the greatest ratio
+    that is no news. rate: for each row 1.0 for a rate, 0.0 for a mean.
+    """
+
+    of: NDArray[np.int64]
+    null: Floats
+    rate: Floats
+
+
+class Tally(NamedTuple):
+    """Sums over blocks, as bytes, so that they are plain data.
+
+    cells: U (2 × rows × CELLS) and W (2 × groups × CELLS), control first, float32. blocks (6 × rows): V, the
+    squares of what blocks add to U, these times their weight, the squares of the weights, the numerator of
+    φ_cell and its denominator. calls (2 × groups): of each arm.
+    """
+
+    cells: bytes
+    blocks: bytes
+    calls: bytes
+
+    @classmethod
+    def empty(cls, rows: int, groups: int) -> Tally:
+        """The tally before any block."""
+        return cls(
+            bytes(8 * CELLS * (rows + groups)),
+            bytes(8 * 6 * rows),
+            bytes(8 * 2 * groups),
+        )
+
+
+def grown(tally: Sequence[bytes], rows: int) -> Tally:
+    """A tally whose rows are groups of their own, with so many rows; new ones are empty."""
+    size = len(tally[2]) // 16
+    axes = ((2, 2, size, CELLS), np.float32, 2), ((6, size), np.float64, 1), ((2, size), np.float64, 1)
+    parts = []
+    for data, (shape, kind, axis) in zip(tally, axes, strict=True):
+        table = np.frombuffer(data, kind).reshape(shape)
+        width = [(0, rows - size if place == axis else 0) for place in range(len(shape))]
+        parts.append(np.pad(table, width).tobytes())
+    return Tally(*parts)
+
+
+class Noise(NamedTuple):
+    """For each row. clustered: f·V_c, the variance of the difference by clusters, as U is counted. phi: φ."""
+
+    clustered: Floats
+    phi: Floats
+
+
+def step(
+    tally: Sequence[bytes], rows: Rows, n: Singles, k: Singles, *, totals: tuple[Floats, Floats]
+) -> Tally:
+    """The tally after a block. n (2 × groups × CELLS): calls; k (2 × rows × CELLS): events or sums of values.
+
+    totals: of n and k over cells. A row without calls in one of the arms is left as it is.
+    """
+    u, w = _parts(tally[0], len(rows.of), len(rows.null))
+    calls, sums = totals
+    there = np.minimum(calls[0], calls[1]) > 0
+    total = np.maximum(calls[0] + calls[1], 1)
+    g = np.where(there, np.stack((-rows.null * calls[1], calls[0])) / total, 0.0)
+    base = np.maximum(calls[0] + rows.null * calls[1], 1)
+    g_row, calls_row, null_row = g[:, rows.of], calls[:, rows.of], rows.null[rows.of]
+    k_row = sums[0] + sums[1]
+    p = k_row / base[rows.of]
+    expected = np.stack((p, p * null_row))
+    at = n[:, rows.of]
+    moved = g_row[:, :, None].astype(np.float32) * (k - expected[:, :, None].astype(np.float32) * at)
+    added = (g_row * (sums - expected * calls_row)).sum(axis=0)
+    weight = (calls[0] * calls[1] / total)[rows.of]
+    usual = np.einsum("arc,arc->r", at, at) * (k_row / total[rows.of]) ** 2
+    extra = np.einsum("arc,arc->r", k, k) - k_row - usual
+    known = there[rows.of]
+    new = np.stack(
+        (
+            (g_row**2 * sums).sum(axis=0),
+            added**2,
+            added * weight,
+            np.where(known, weight**2, 0.0),
+            np.where(known, extra, 0.0),
+            np.where(known, k_row, 0.0),
+        )
+    )
+    w = w + np.abs(g)[:, :, None].astype(np.float32) * n
+    return Tally(
+        (u + moved).tobytes() + w.tobytes(),
+        (np.frombuffer(tally[1]).reshape(6, -1) + new).tobytes(),
+        (np.frombuffer(tally[2]).reshape(2, -1) + np.where(there, calls, 0.0)).tobytes(),
+    )
+
+
+def noise(tally: Sequence[bytes], rows: Rows, alpha: float) -> Noise:
+    """The noise of each row so far; alpha: the error at which it has to hold."""
+    groups, count = len(rows.null), len(rows.of)
+    u, w = (part.astype(np.float64) for part in _parts(tally[0], count, groups))
+    variance, squares, crossed, weights, extra, events = np.frombuffer(tally[1]).reshape(6, count)
+    calls = np.frombuffer(tally[2]).reshape(2, groups)
+    total_w = w.sum(axis=2)
+    slope = u.sum(axis=2) / np.maximum(total_w, _TINY)[:, rows.of]
+    residual = (u - w[:, rows.of] * slope[:, :, None]).sum(axis=0)
+    by_cluster = CELLS / (CELLS - 1) * (residual**2).sum(axis=1)
+    share = calls[1] / np.maximum(calls.sum(axis=0), 1)
+    weight = share[:, None] * w[0] + (1 - share)[:, None] * w[1]
+    freedom = weight.sum(axis=1) ** 2 / np.maximum((weight**2).sum(axis=1), _TINY) - 1
+    clustered = _raised(freedom, alpha)[rows.of] * by_cluster
+    mean = crossed / np.maximum(weights, _TINY)
+    by_time = squares - mean * crossed
+    independent = np.maximum(variance, _TINY)
+    by_cell = np.where(share[rows.of] > _MOST, 1 + extra / np.maximum(events, 1), 1.0)
+    phi = np.maximum.reduce((np.ones(count), clustered / independent, by_time / independent, by_cell))
+    return Noise(clustered, np.where(rows.rate > 0, np.where(variance > 0, phi, 1.0), 1.0))
+
+
+def _parts(cells: bytes, rows: int, groups: int) -> tuple[Singles, Singles]:
+    whole = np.frombuffer(cells, np.float32)
+    edge = 2 * rows * CELLS
+    return whole[:edge].reshape(2, rows, CELLS), whole[edge:].reshape(2, groups, CELLS)
+
+
+def _raised(freedom: Floats, alpha: float) -> Floats:
+    """The factor f by which a variance of so many degrees of freedom is raised, at least 1."""
+    bits, v = -math.log(alpha), np.maximum(freedom, 1.0)
+    kappa = (8 * v + 1) / (8 * v + 3)
+    raised: Floats = v * np.expm1(np.minimum(2 * bits / v / kappa**2, _STEEP)) / (2 * bits)
+    return raised

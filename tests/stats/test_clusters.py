@@ -1,0 +1,147 @@
+"""The noise of clusters: its parts by their definitions, and what they are for, on calls that go together."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from llmvitals.stats import clusters, eprocess
+from llmvitals.stats.clusters import CELLS, Rows, Tally
+
+ALPHA = 0.01
+RATE = Rows(np.array([0]), np.array([1.1]), np.array([1.0]))
+
+
+def stepped(blocks: list[tuple[np.ndarray, np.ndarray]], rows: Rows = RATE) -> Tally:
+    """A tally of blocks: calls and events by arm and cell."""
+    tally = Tally.empty(1, 1)
+    for n, k in blocks:
+        arrays = tuple(each.astype(np.float32).reshape(2, 1, CELLS) for each in (n, k))
+        totals = tuple(each.sum(axis=2, dtype=np.float64) for each in arrays)
+        tally = clusters.step(tally, rows, *arrays, totals=totals)
+    return tally
+
+
+def by_definition(blocks: list[tuple[np.ndarray, np.ndarray]], null: float) -> tuple[float, float]:
+    """f·V_c and φ, call by call as the module states them."""
+    u, w = np.zeros((2, CELLS)), np.zeros((2, CELLS))
+    independent = squares = extra = events = 0.0
+    added, weights, calls = [], [], np.zeros(2)
+    for n, k in blocks:
+        n_a, n_b = n.sum(axis=1)
+        if not n_a or not n_b:
+            continue
+        total, p = n_a + n_b, k.sum() / (n_a + null * n_b)
+        gains = -null * n_b / total * (k[0] - p * n[0]), n_a / total * (k[1] - null * p * n[1])
+        u += gains
+        w += null * n_b / total * n[0], n_a / total * n[1]
+        added.append(float(sum(gain.sum() for gain in gains)))
+        weights.append(n_a * n_b / total)
+        independent += (n_a / total) ** 2 * k[1].sum() + null**2 * (n_b / total) ** 2 * k[0].sum()
+        extra += sum(((k[arm] ** 2 - k[arm]) - (n[arm] * k.sum() / total) ** 2).sum() for arm in (0, 1))
+        events += k.sum()
+        calls += n_a, n_b
+    residual = sum(u[arm] - w[arm] * u[arm].sum() / w[arm].sum() for arm in (0, 1))
+    share = calls[1] / calls.sum()
+    weight = share * w[0] + (1 - share) * w[1]
+    v = max(weight.sum() ** 2 / (weight**2).sum() - 1, 1.0)
+    bits, kappa = -math.log(ALPHA), (8 * v + 1) / (8 * v + 3)
+    raised = v * (math.exp(2 * bits / v / kappa**2) - 1) / (2 * bits)
+    clustered = raised * CELLS / (CELLS - 1) * float((residual**2).sum())
+    mean = np.dot(added, weights) / np.dot(weights, weights)
+    squares = float(np.dot(added, added) - mean * np.dot(added, weights))
+    by_cell = 1 + extra / events if share > 0.4 else 1.0
+    return clustered, max(1.0, clustered / independent, squares / independent, by_cell)
+
+
+@pytest.mark.parametrize("canary", [0.5, 6.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tally_is_what_its_definition_says(seed, canary):
+    dice, blocks = np.random.default_rng(seed), []
+    for _ in range(40):
+        n = dice.poisson([[3.0], [canary]], (2, CELLS))
+        blocks.append((n * dice.integers(0, 2, (2, 1)), np.minimum(dice.poisson(0.3, (2, CELLS)), n)))
+    blocks = [(n, np.minimum(k, n)) for n, k in blocks]
+    found = clusters.noise(stepped(blocks), RATE, ALPHA)
+    clustered, phi = by_definition(blocks, 1.1)
+    assert found.clustered[0] == pytest.approx(clustered, rel=1e-4)
+    assert found.phi[0] == pytest.approx(phi, rel=1e-4)
+
+
+def worlds(
+    runs: int, blocks: int, *, sticky: bool, burst: int, ratio: float = 1.0, users: int = 200, seed: int = 1
+):
+    """Blocks of many runs at once: 90 and 10 calls, of which 2 % fail.
+
+    sticky: each user is in one arm, and has a rate of its own. burst: errors that a session has at once.
+    """
+    dice = np.random.default_rng(seed)
+    weight = np.exp(dice.normal(0, 1.5, (runs, users)))
+    weight /= weight.sum(axis=1, keepdims=True)
+    level = dice.beta(0.98, 48.02, (runs, users)) if sticky else np.full((runs, users), 0.02)
+    canary = dice.random((runs, users)) < 0.1 if sticky else np.full((runs, users), 0.1)
+    cell = dice.integers(CELLS, size=(runs, users)) + CELLS * np.arange(runs)[:, None]
+    calls, failing = (
+        np.stack(
+            [
+                np.bincount(cell.ravel(), (weight * part * of).ravel(), runs * CELLS).reshape(runs, CELLS)
+                for part in (1.0 - canary, 1.0 * canary)
+            ]
+        )
+        for of in (1.0, level)
+    )
+    for _ in range(blocks):
+        shared = dice.gamma(10, 0.1, (runs, 1)) * np.array([1.0, ratio])[:, None, None]
+        k = burst * dice.poisson(100 / burst * failing * shared)
+        yield dice.poisson(100 * (calls - failing)) + k, k
+
+
+def alarms(tempered: bool, runs: int = 40, blocks: int = 600, null: float = 1.0, **world: float) -> float:
+    """The share of runs that alarm, looked at after every block."""
+    rows = Rows(np.arange(runs), np.full(runs, null), np.ones(runs))
+    tally, logs, found = Tally.empty(runs, runs), eprocess.fresh(runs), np.zeros(runs, bool)
+    for n, k in worlds(runs, blocks, **world):
+        totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
+        tally = clusters.step(tally, rows, n.astype(np.float32), k.astype(np.float32), totals=totals)
+        logs = eprocess.step(logs, *totals, null)
+        phi = clusters.noise(tally, rows, ALPHA).phi if tempered else np.ones(runs)
+        found |= eprocess.evidence(logs / phi[:, None]) >= -math.log(ALPHA)
+    return float(found.mean())
+
+
+@pytest.mark.parametrize("world", [{"sticky": False, "burst": 20}, {"sticky": True, "burst": 1}])
+def test_calls_that_go_together_are_no_evidence(world):
+    assert alarms(False, **world) > 0.15, "else the next line would be about nothing"
+    assert alarms(True, **world) <= 0.025
+
+
+def test_what_is_worse_is_still_found():
+    assert alarms(True, blocks=400, sticky=False, burst=1, ratio=2.0, null=1.1) >= 0.95
+    assert alarms(True, blocks=800, sticky=True, users=2_000, burst=1, ratio=3.0, null=1.1) >= 0.8
+
+
+def test_independent_calls_lose_little():
+    rows = Rows(np.arange(40), np.full(40, 1.0), np.ones(40))
+    tally = Tally.empty(40, 40)
+    for n, k in worlds(40, 600, sticky=False, burst=1):
+        totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
+        tally = clusters.step(tally, rows, n.astype(np.float32), k.astype(np.float32), totals=totals)
+    phi = clusters.noise(tally, rows, ALPHA).phi
+    assert np.median(phi) < 1.6
+    assert phi.min() >= 1
+
+
+def test_a_tally_that_grows_keeps_its_rows():
+    dice = np.random.default_rng(1)
+    n, k = (dice.poisson(3, (2, 2, CELLS)).astype(np.float32) for _ in range(2))
+    totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
+    two = Rows(np.arange(2), np.ones(2), np.ones(2))
+    three = Rows(np.arange(3), np.ones(3), np.ones(3))
+    tally = clusters.step(Tally.empty(2, 2), two, n, k, totals=totals)
+    before, after = (
+        clusters.noise(each, rows, ALPHA) for each, rows in ((tally, two), (clusters.grown(tally, 3), three))
+    )
+    assert after.phi.tolist() == [*before.phi.tolist(), 1.0]
+    assert after.clustered.tolist() == [*before.clustered.tolist(), 0.0]
