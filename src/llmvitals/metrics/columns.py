@@ -93,7 +93,9 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
         "burn_1h", "forecast_usd", "forecast_low_usd", "forecast_high_usd",
     ),
     ALERTS: ("value", "limit", "seconds", "peak"),
-    DRIFT: ("statistic", "threshold", "topics", "shape", "reference_age_s", "overdispersion"),
+    DRIFT: (
+        "statistic", "threshold", "topics", "shape", "reference_age_s", "overdispersion", "unusual",
+    ),
     CANARY: (
         "log10_e", "log10_limit", "arm_value", "control_value", "effect", "effect_low", "effect_high",
     ),

@@ -23,6 +23,10 @@ WEEK: Final = HOURS * HOUR // MINUTE
 """Minutes that have to be learned for a weekly profile."""
 DOUBT: Final = 30
 """The minutes at which an hour has half of its weight."""
+WORKING: Final = (*range(108, HOURS), *range(34))
+"""The hours that are in the working week of every time zone: Monday 12:00 to Friday 10:00 UTC."""
+RANK: Final = 8
+"""Directions in which hours are told apart."""
 
 
 def hour(end: int) -> int:
@@ -47,3 +51,56 @@ def season(
         apart = np.frombuffer(sums[head], "<f4") / steps - mean
         found[int(name)] = directions @ apart * steps / (steps + DOUBT)
     return found
+
+
+def with_hour(seen: bytes, number: int) -> bytes:
+    """The set of hours of the week, a bit for each, and another one. seen: b"" for none."""
+    bits = bytearray(seen or bytes(HOURS // 8))
+    bits[number // 8] |= 1 << number % 8
+    return bytes(bits)
+
+
+def known(seen: bytes, number: int) -> bool:
+    """Whether calls of this hour of the week were learned, or of a like one; seen: b"" knows all.
+
+    Hours that are in the working week of every time zone are alike. Of the others, each stands for itself,
+    because nobody says where the weekend of these calls begins.
+    """
+    if not seen:
+        return True
+    if seen[number // 8] >> number % 8 & 1:
+        return True
+    return number in WORKING and any(seen[other // 8] >> other % 8 & 1 for other in WORKING)
+
+
+def add_hour(profile: dict[str, Any], number: int, calls: int, apart: NDArray[np.floating]) -> None:
+    """Add how far (d) an hour is from the mean; calls: those that say it.
+
+    State, {} at first: "numbers": of the hours; "calls"; "shares" (hours × RANK) of the "directions" (RANK × d),
+    float16: the best approximation of so few (Eckart, Young, Psychometrika 1936), which also leaves out most
+    of the noise of single hours.
+    """
+    width = len(apart)
+    rows = _rows(profile, width)
+    _, sizes, directions = np.linalg.svd(np.vstack([rows, apart]), full_matrices=False)
+    directions = directions[:RANK]
+    profile["shares"] = (np.vstack([rows, apart]) @ directions.T).astype("<f2").tobytes()
+    profile["directions"] = directions.astype("<f2").tobytes()
+    profile["numbers"] = [*profile.get("numbers", ()), number]
+    profile["calls"] = [*profile.get("calls", ()), calls]
+
+
+def apart(profile: dict[str, Any], number: int, width: int) -> tuple[NDArray[np.float64], int] | None:
+    """How far (d) an hour is from the mean, and the calls that say it; None if it was not added."""
+    if number not in profile.get("numbers", ()):
+        return None
+    place = profile["numbers"].index(number)
+    return _rows(profile, width)[place], profile["calls"][place]
+
+
+def _rows(profile: dict[str, Any], width: int) -> NDArray[np.float64]:
+    directions = np.frombuffer(profile.get("directions", b""), "<f2").astype(float).reshape(-1, width)
+    shares = np.frombuffer(profile.get("shares", b""), "<f2").astype(float)
+    if not len(directions):
+        return np.zeros((0, width))
+    return shares.reshape(-1, len(directions)) @ directions
