@@ -1,7 +1,7 @@
 """Centroids of a stream of unit vectors, in little memory.
 
-MacQueen's k-means ("Some methods for classification and analysis of multivariate observations", 1967) on the
-sphere: the first vectors are the first centroids; each later one is added to the sum of the nearest by cosine.
+k-means of MacQueen ("Some methods for classification and analysis of multivariate observations", 1967) on the
+sphere: the first vectors are the first centroids; a later one is added to the sum of that of greatest cosine.
 A sum is kept at most HEAVIEST long, so that float16 holds what is added to it.
 """
 
@@ -40,7 +40,8 @@ def units(rows: NDArray[np.floating]) -> Floats:
 def packed(rows: NDArray[np.floating]) -> bytes:
     """Rows (n × d) as int8, the greatest number of each at 127: their directions."""
     sizes = 127 / np.maximum(np.abs(rows).max(axis=1, initial=0), 1e-9)
-    return np.rint(rows * sizes[:, None]).astype("i1").tobytes()
+    data: bytes = np.rint(rows * sizes[:, None]).astype("i1").tobytes()
+    return data
 
 
 def unpacked(data: bytes, width: int) -> Floats:

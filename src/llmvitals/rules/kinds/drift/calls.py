@@ -48,7 +48,8 @@ def distinct(y: Floats, times: NDArray[np.int64], new: int) -> NDArray[np.bool_]
     """Which of the last `new` of the unit vectors y (n × d) repeat none before; times (n): µs."""
     near = y[-new:] @ y.T > ALIKE
     near &= np.abs(times[-new:, None] - times) <= APART
-    return ~np.tril(near, len(y) - new - 1).any(axis=1)
+    first: NDArray[np.bool_] = np.logical_not(np.tril(near, len(y) - new - 1).any(axis=1))
+    return first
 
 
 def recent(state: dict[str, Any]) -> list[SeenCall]:

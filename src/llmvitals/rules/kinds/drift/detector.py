@@ -43,9 +43,10 @@ class DriftDetector(Detector):
     """Reads each minute, or as many minutes as have min_calls together, after it has learned a reference.
 
     State: that of `pool`; "space": the embedding space that it reads; "learning": see Learner; then
-    "reference" (bytes), "recent" (see calls), the state of `heads`, and "hushed": the greatest score of the heads
-    that are silent now; "heard": event time (µs) of the last vector; "other": another space that vectors came from since; "silent": no
-    vector for an hour; "said": the present verdict, value, limit and note.
+    "reference" (bytes), "recent" (see calls), the state of `heads`, and "hushed": the greatest score that the
+    heads had which are silent at this hour; "heard": event time (µs) of the last vector; "other": another
+    space that vectors came from since; "silent": no vector for an hour; "said": the present verdict, value,
+    limit and note. patient: see Learner.
     """
 
     rule: Embeddings

@@ -115,14 +115,10 @@ def _means(
         state["hour"] = [hour, calls + step.moments.count, *(total.tobytes() for total in added)]
         return None
     profile = state.get("profile")
-    usual = (
-        [weekly.apart(each, hour, len(mean)) for each, mean in zip(profile, (x, z), strict=True)]
-        if profile
-        else [None]
-    )
-    if usual[0] is None or usual[1] is None:
+    if profile is None or not weekly.added(profile[0], hour):
         return x, z, 0.0
-    return x - usual[0][0], z - usual[1][0], reference.overdispersion / usual[0][1]
+    usual, usual_z = (weekly.apart(each, hour, len(mean)) for each, mean in zip(profile, (x, z), strict=True))
+    return x - usual, z - usual_z, reference.overdispersion / weekly.calls(profile[0], hour)
 
 
 def _end_hour(state: dict[str, Any], reference: Reference) -> None:

@@ -64,7 +64,7 @@ def _unusual(
     if reference.novelty is None or reference.unusual is None:
         return []
     now = hotelling.mean(state["memories"][UNUSUAL], found.scores[UNUSUAL].place)
-    images = reference.novelty.weighed(whitened(calls, reference.novelty.calls))
+    images = reference.novelty.weighed(whitened(calls, reference.novelty.calls)).astype(float)
     return witness.first(calls, witness.scores(images, reference.unusual.whitening, now), 1)
 
 

@@ -49,7 +49,8 @@ class Novelty(msgspec.Struct, frozen=True, array_like=True):
     def of(self, y: Floats) -> NDArray[np.float64]:
         """The novelty of calls (n) by their y (n × d)."""
         nearest = (y @ centroids.unpacked(self.centroids, y.shape[1]).T).max(axis=1, initial=-1.0)
-        return 1.0 - nearest.astype(np.float64)
+        far: NDArray[np.float64] = 1.0 - nearest.astype(np.float64)
+        return far
 
     def weighed(self, y: Floats) -> Floats:
         """Weight · y."""

@@ -38,6 +38,7 @@ FEWEST: Final = (6, 12, 6, 12, 8, 24)
 """The least number of steps of each part; of the last one also of blocks of maxima."""
 MEAN, CAP, LIMITS = 3, 4, 5
 """Parts."""
+MOST_CAP: Final = 6 * HOUR // MINUTE
 CALLS: Final = 4
 """Calls for each minute of the time to learn: with fewer it takes longer, …"""
 LONGEST: Final = 3.5
@@ -75,8 +76,8 @@ class Learner:
     """Learns one reference.
 
     length: minutes of event time that it takes; see SHARES. patient: take longer where calls are few.
-    State, {} at first: "part", "minutes", "steps" and "count" of it (of calls); "learned": all minutes; "end":
-    of the last step; "seen": see weekly_profile; then what each part gathers.
+    State, {} at first: "part"; "minutes", "steps" and "count" (calls) of it; "learned": all minutes; "end": of
+    the last step; "seen": see weekly_profile; then what each part gathers.
     """
 
     length: int
@@ -85,19 +86,7 @@ class Learner:
     def take(self, state: dict[str, Any], space: str, step: Step) -> Reference | None:
         """Learn a step; returns the reference after the last one."""
         part = state.setdefault("part", 0)
-        passed = self._count(state, step)
-        if part <= MEAN:
-            _mean(state, step)
-            if self.length * sum(SHARES[:CAP]) >= weekly.WEEK:
-                weekly.gather(state, step.end, step.means)
-        elif part == CAP:
-            for head, white in zip(state["heads"], _whites(state, step), strict=True):
-                head.setdefault("radii", []).append(radius(step.moments.count, white))
-        else:
-            self._limit(state, step)
-        unusual.learn(state, part, step)
-        if part == LIMITS:
-            self._close_block(state, passed)
+        self._gather(state, part, step)
         if not self._over(state, part):
             return None
         unusual.close(state, part)
@@ -112,14 +101,31 @@ class Learner:
         state.update(part=part + 1, minutes=0, steps=0, count=0)
         return None
 
+    def _gather(self, state: dict[str, Any], part: int, step: Step) -> None:
+        passed = self._count(state, step)
+        if part <= MEAN:
+            _mean(state, step)
+            if self.length * sum(SHARES[:CAP]) >= weekly.WEEK:
+                weekly.gather(state, step.end, step.means)
+        elif part == CAP:
+            for head, white in zip(state["heads"], _whites(state, step), strict=True):
+                head.setdefault("radii", []).append(radius(step.moments.count, white))
+        else:
+            self._limit(state, step)
+        unusual.learn(state, part, step)
+        if part == LIMITS:
+            self._close_block(state, passed)
+
     def share(self, state: dict[str, Any]) -> float:
         """The share of the learning that is done, 0 … 1."""
         part = state.get("part", 0)
         return min(sum(SHARES[:part]) + SHARES[part] * self._done(state, part), 0.99)
 
     def length_of(self, part: int) -> int:
-        """Minutes of a part, at least."""
-        return max(int(self.length * SHARES[part]), 1)
+        """Minutes of a part, at least. No more than six hours are needed to see what a minute may weigh."""
+        minutes, cap = (max(int(self.length * SHARES[place]), 1) for place in (part, CAP))
+        spared = max(cap - MOST_CAP, 0)
+        return minutes - spared if part == CAP else minutes + spared if part == LIMITS else minutes
 
     @property
     def _block(self) -> int:

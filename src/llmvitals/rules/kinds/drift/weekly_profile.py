@@ -1,8 +1,9 @@
 """The weekly profile: how far the mean of each hour of the week is from the overall mean.
 
-It is kept along the main axes only, because in other directions the mean of an hour is noise. An hour with n
-minutes has the weight n/(n + DOUBT), as in an empirical Bayes estimate (Efron, Morris, "Stein's paradox
-in statistics", 1977).
+Where a week and more is learned, it is part of the reference: `season`. It is kept along the main axes only,
+because in other directions the mean of an hour is noise. An hour with n minutes has the weight n/(n + DOUBT),
+as in an empirical Bayes estimate (Efron, Morris, "Stein's paradox in statistics", 1977). Where less is learned,
+each unknown hour is added when it has passed: `add_hour`.
 """
 
 from __future__ import annotations
@@ -73,29 +74,36 @@ def known(seen: bytes, number: int) -> bool:
     return number in WORKING and any(seen[other // 8] >> other % 8 & 1 for other in WORKING)
 
 
-def add_hour(profile: dict[str, Any], number: int, calls: int, apart: NDArray[np.floating]) -> None:
-    """Add how far (d) an hour is from the mean; calls: those that say it.
+def add_hour(profile: dict[str, Any], number: int, count: int, mean: NDArray[np.floating]) -> None:
+    """Add an hour: how far (d) its mean is from the overall one; count: calls that say it.
 
-    State, {} at first: "numbers": of the hours; "calls"; "shares" (hours × RANK) of the "directions" (RANK × d),
+    State, {} at first: "numbers": of the hours; "calls"; "shares" (hours × RANK) of "directions" (RANK × d),
     float16: the best approximation of so few (Eckart, Young, Psychometrika 1936), which also leaves out most
     of the noise of single hours.
     """
-    width = len(apart)
-    rows = _rows(profile, width)
-    _, sizes, directions = np.linalg.svd(np.vstack([rows, apart]), full_matrices=False)
-    directions = directions[:RANK]
-    profile["shares"] = (np.vstack([rows, apart]) @ directions.T).astype("<f2").tobytes()
+    rows = np.vstack([_rows(profile, len(mean)), mean])
+    directions = np.linalg.svd(rows, full_matrices=False)[2][:RANK]
+    profile["shares"] = (rows @ directions.T).astype("<f2").tobytes()
     profile["directions"] = directions.astype("<f2").tobytes()
     profile["numbers"] = [*profile.get("numbers", ()), number]
-    profile["calls"] = [*profile.get("calls", ()), calls]
+    profile["calls"] = [*profile.get("calls", ()), count]
 
 
-def apart(profile: dict[str, Any], number: int, width: int) -> tuple[NDArray[np.float64], int] | None:
-    """How far (d) an hour is from the mean, and the calls that say it; None if it was not added."""
-    if number not in profile.get("numbers", ()):
-        return None
-    place = profile["numbers"].index(number)
-    return _rows(profile, width)[place], profile["calls"][place]
+def added(profile: dict[str, Any], number: int) -> bool:
+    """Whether the hour was added."""
+    return number in profile.get("numbers", ())
+
+
+def calls(profile: dict[str, Any], number: int) -> int:
+    """The calls that say how far an added hour is from the mean."""
+    found: int = profile["calls"][profile["numbers"].index(number)]
+    return found
+
+
+def apart(profile: dict[str, Any], number: int, width: int) -> NDArray[np.float64]:
+    """How far (d) an added hour is from the mean."""
+    mean: NDArray[np.float64] = _rows(profile, width)[profile["numbers"].index(number)]
+    return mean
 
 
 def _rows(profile: dict[str, Any], width: int) -> NDArray[np.float64]:
@@ -103,4 +111,5 @@ def _rows(profile: dict[str, Any], width: int) -> NDArray[np.float64]:
     shares = np.frombuffer(profile.get("shares", b""), "<f2").astype(float)
     if not len(directions):
         return np.zeros((0, width))
-    return shares.reshape(-1, len(directions)) @ directions
+    rows: NDArray[np.float64] = shares.reshape(-1, len(directions)) @ directions
+    return rows
