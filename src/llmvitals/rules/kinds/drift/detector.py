@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from llmvitals.record.reading import Reading, Stand
 from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.condition.false_alarms import run_length
-from llmvitals.rules.kinds.drift import heads, notes, pool
+from llmvitals.rules.kinds.drift import heads, notes, pool, visible
 from llmvitals.rules.kinds.drift.calls import RECENT, recent
 from llmvitals.rules.kinds.drift.reference import Reference, unpacked
 from llmvitals.rules.kinds.drift.training import Learner, Step
@@ -121,14 +121,19 @@ class DriftDetector(Detector):
         state["space"] = space
         if "reference" in state:
             return self._evaluated(state, unpacked(state["reference"]), step)
-        learning = state.setdefault("learning", {})
-        made = Learner(self.rule.learn // MINUTE, self.patient).take(learning, space, step)
+        learning, note = state.setdefault("learning", {}), "learning"
+        if learning and "learned" not in learning:
+            learning.clear()
+            note = "learning anew, because an earlier version had begun to learn in another way"
+        learner = Learner(self.rule.learn // MINUTE, self.patient)
+        made = learner.take(learning, space, step)
         counts = {"calls": step.moments.count, "reference_calls": learning.get("calls", 0)}
         if made:
-            state["recent"] = state.pop("learning")["recent"]
+            state["recent"] = state.pop("learning").get("recent", [])
             state["reference"] = made.pack()
-        stand = Stand(step.end, {"reference_age_s": 0.0}, counts, texts={"model": space})
-        return Reading(step.end, "clear", 0.0, 1.0, note="learning", stands=(stand,))
+        measures = {"reference_age_s": 0.0, "learned_share": 1.0 if made else learner.share(learning)}
+        stand = Stand(step.end, measures, counts, texts={"model": space})
+        return Reading(step.end, "clear", 0.0, 1.0, note=note, stands=(stand,))
 
     def _evaluated(self, state: dict[str, Any], reference: Reference, step: Step) -> Reading:
         run = run_length(self.rule.false_alarms, self.rule.series, MINUTE)
@@ -137,14 +142,14 @@ class DriftDetector(Detector):
         score = found.scores[found.greatest].share
         if found.known:
             state["hushed"] = max(each.share for each in found.scores[: heads.UNUSUAL])
-        stand = self._stand(reference, step, found)
+        stand = self._stand(reference, step, found, visible.share(state, reference, run))
         verdict: Verdict = "breach" if score > 1 else "hold" if score >= RELEASE else "clear"
         if not found.known and verdict == "clear" and state.get("hushed", 0.0) >= RELEASE:
             verdict = "hold"
         note = notes.changed(state, reference, found) if verdict == "breach" else "back to the reference"
         return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
 
-    def _stand(self, reference: Reference, step: Step, found: heads.Read) -> Stand:
+    def _stand(self, reference: Reference, step: Step, found: heads.Read, seen: float | None) -> Stand:
         topics, shape, alike, unusual = (score.share for score in found.scores)
         measures = {
             "statistic": max(topics, shape, alike, unusual),
@@ -154,7 +159,9 @@ class DriftDetector(Detector):
         }
         if found.known:
             measures |= {"topics": topics, "shape": max(shape, alike)}
-        if reference.unusual is not None:
-            measures["unusual"] = unusual
+        if seen is not None:
+            measures |= {"unusual": unusual, "visible_share": seen}
+        if reference.minutes:
+            measures["limits_learned_s"] = float(reference.minutes * MINUTE // SECOND)
         counts = {"calls": step.moments.count, "reference_calls": reference.calls}
         return Stand(step.end, measures, counts, texts={"model": reference.space})

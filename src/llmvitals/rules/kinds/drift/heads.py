@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from llmvitals.rules.kinds.drift import weekly_profile as weekly
-from llmvitals.rules.kinds.drift.calls import recent
+from llmvitals.rules.kinds.drift.calls import distinct, recent
 from llmvitals.stats import hotelling
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from llmvitals.rules.kinds.drift.calibration import Calibration
     from llmvitals.rules.kinds.drift.reference import Reference
-    from llmvitals.rules.kinds.drift.training import Step
+    from llmvitals.rules.kinds.drift.training import Look, Looks, Step
     from llmvitals.stats.axes import Floats
 
 TOPICS, SHAPE, ALIKE, UNUSUAL = range(4)
@@ -49,83 +47,72 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
     """Remember a step, and compare each head's memories with its limits.
 
     run: minutes from one false alarm to the next. State: "memories": of each head, see hotelling; "seen",
-    "hour" and "profile": see `_means`.
+    "hour" and "profile": see `_usual`.
     """
     memories: list[hotelling.Memory] = state.setdefault("memories", [])
     memories += [{} for _ in range(4 - len(memories))]
-    looks: list[tuple[Calibration, int, Floats, int, float] | None] = [None, None, None]
-    means = _means(state, reference, step)
-    if means is None:
-        memories[:UNUSUAL] = [{}, {}, {}]
-    else:
-        x, z, unsure = means
-        topics, shape = reference.topics, reference.shape
-        looks = [
-            (calibration, step.moments.count, white, reference.calls, unsure)
-            for calibration, white in (
-                (topics.calibration, topics.whitening.white(x, step.hour)),
-                (shape.calibration, shape.whitening.white(z, step.hour)),
-                (reference.alike, topics.whitening.alike(x)),
-            )
-        ]
-    if reference.unusual is not None and reference.novelty is not None:
-        calls, mean = reference.novelty.mean(recent(state), step.calls)
-        white = reference.unusual.whitening.white(mean)
-        looks.append((reference.unusual.calibration, calls, white, reference.unusual_calls, 0.0))
-    scores = [
-        _score(memory, *look, run * len(looks)) if look else Score()
-        for memory, look in zip(memories, looks, strict=False)
-    ]
-    return Read([*scores, *[Score()] * (4 - len(scores))], means is not None)
+    novelty, head = reference.novelty, reference.unusual
+    seen = distinct(novelty.calls, recent(state), step.calls) if novelty and step.calls else None
+    looks = step.looks(seen if reference.distinct_calls else None)
+    known = _known(state, reference, step.hour, looks)
+    found = _compared(state, reference, step.hour, looks) if known else []
+    if novelty and head and seen:
+        white = head.whitening.white(novelty.mean(seen.y))
+        found.append((UNUSUAL, head.calibration, len(seen.y), white, reference.unusual_calls, 0.0))
+    heads, scores = 4 if head is not None else 3, [Score()] * 4
+    for place, calibration, calls, white, usual_calls, unsure in found:
+        memory, limits = memories[place], calibration.limits(run * heads)
+        hotelling.remember(memory, calls, white, calibration.lowered(limits), unsure=unsure)
+        scores[place] = Score(*calibration.read(hotelling.roots(memory, usual_calls), limits))
+    return Read(scores, known)
 
 
-def _score(  # noqa: PLR0913 - the parts of a look
-    memory: hotelling.Memory,
-    calibration: Calibration,
-    calls: int,
-    white: Floats,
-    reference_calls: int,
-    unsure: float,
-    run: float,
-) -> Score:
-    limits = calibration.limits(run)
-    hotelling.remember(memory, calls, white, calibration.lowered(limits), unsure=unsure)
-    return Score(*calibration.read(hotelling.roots(memory, reference_calls), limits))
-
-
-def _means(
-    state: dict[str, Any], reference: Reference, step: Step
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
-    """The means of x and z less what is usual at this hour, and what to add to 1/N; None if it is not known.
+def _known(state: dict[str, Any], reference: Reference, hour: int, looks: Looks) -> bool:
+    """Whether this hour of the week is known; if it is not, gather it.
 
     State: "seen": see weekly_profile.known; "profile": of x and of z, see weekly_profile.add_hour; "hour": of
-    the week, calls, and the sums over them of the means, while it is gathered.
+    the week, and the calls and the sums over them of x and of z, while it is gathered.
     """
-    seen, hour, (x, z) = state.get("seen", reference.hours), step.hour, step.means
     if "hour" in state and state["hour"][0] != hour:
         _end_hour(state, reference)
-        seen = state["seen"]
-        state["memories"][:UNUSUAL] = [{}, {}, {}]
-    if not weekly.known(seen, hour):
-        _, calls, *sums = state.get("hour", (hour, 0, bytes(8 * len(x)), bytes(8 * len(z))))
-        added = (
-            np.frombuffer(total, "<f8") + mean * step.moments.count
-            for total, mean in zip(sums, (x, z), strict=True)
-        )
-        state["hour"] = [hour, calls + step.moments.count, *(total.tobytes() for total in added)]
-        return None
-    profile = state.get("profile")
-    if profile is None or not weekly.added(profile[0], hour):
-        return x, z, 0.0
-    usual, usual_z = (weekly.apart(each, hour, len(mean)) for each, mean in zip(profile, (x, z), strict=True))
-    return x - usual, z - usual_z, reference.overdispersion / weekly.calls(profile[0], hour)
+    if weekly.known(state.get("seen", reference.hours), hour):
+        return True
+    empty = [hour, *([0, bytes(8 * len(mean))] for _, mean in looks)]
+    sums: list[tuple[int, bytes]] = state.get("hour", empty)[1:]
+    state["hour"] = [hour, *(_added(total, look) for total, look in zip(sums, looks, strict=True))]
+    state["memories"][:UNUSUAL] = [{}, {}, {}]
+    return False
+
+
+def _added(total: tuple[int, bytes], look: Look) -> list[Any]:
+    (calls, packed), (count, mean) = total, look
+    return [calls + count, (np.frombuffer(packed, "<f8") + mean * count).tobytes()]
+
+
+def _compared(
+    state: dict[str, Any], reference: Reference, hour: int, looks: Looks
+) -> list[tuple[int, Calibration, int, Floats, int, float]]:
+    """Of TOPICS, SHAPE and ALIKE: calibration, calls, whitened mean, calls of the reference, and `unsure`."""
+    (calls, x), (count, z) = looks
+    topics, shape = reference.topics, reference.shape
+    usual_calls, profile = reference.distinct_calls or reference.calls, state.get("profile")
+    unsure = [0.0, 0.0]
+    if profile is not None and weekly.added(profile[0], hour):
+        x, z = x - weekly.apart(profile[0], hour, len(x)), z - weekly.apart(profile[1], hour, len(z))
+        unsure = [reference.overdispersion * weekly.unsure(each, hour) for each in profile]
+    white, white_z = topics.whitening.white(x, hour), shape.whitening.white(z, hour)
+    return [
+        (TOPICS, topics.calibration, calls, white, usual_calls, unsure[0]),
+        (SHAPE, shape.calibration, count, white_z, reference.calls, unsure[1]),
+        (ALIKE, reference.alike, calls, topics.whitening.alike(x), usual_calls, unsure[0]),
+    ]
 
 
 def _end_hour(state: dict[str, Any], reference: Reference) -> None:
     """An hour that was gathered is known from now on."""
-    hour, calls, *sums = state.pop("hour")
+    hour, *sums = state.pop("hour")
     profile = state.setdefault("profile", [{}, {}])
-    for each, head, total in zip(profile, (reference.topics, reference.shape), sums, strict=True):
+    for each, head, (calls, total) in zip(profile, (reference.topics, reference.shape), sums, strict=True):
         mean = np.frombuffer(head.whitening.mean, "<f4").astype(float)
-        weekly.add_hour(each, hour, calls, np.frombuffer(total, "<f8") / calls - mean)
+        weekly.add_hour(each, hour, calls, np.frombuffer(total, "<f8") / max(calls, 1) - mean * (calls > 0))
     state["seen"] = weekly.with_hour(state.get("seen", reference.hours), hour)

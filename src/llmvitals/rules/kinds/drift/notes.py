@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.rules.kinds.drift import witness
-from llmvitals.rules.kinds.drift.calls import SeenCall, recent, whitened
+from llmvitals.rules.kinds.drift.calls import SeenCall, recent, vectors
 from llmvitals.rules.kinds.drift.heads import ALIKE, SHAPE, TOPICS, UNUSUAL
 from llmvitals.stats import hotelling
+from llmvitals.stats.centroids import units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,7 @@ def _unusual(
     if reference.novelty is None or reference.unusual is None:
         return []
     now = hotelling.mean(state["memories"][UNUSUAL], found.scores[UNUSUAL].place)
-    images = reference.novelty.weighed(whitened(calls, reference.novelty.calls)).astype(float)
+    images = reference.novelty.weighed(units(reference.novelty.calls.white(vectors(calls)))).astype(float)
     return witness.first(calls, witness.scores(images, reference.unusual.whitening, now), 1)
 
 

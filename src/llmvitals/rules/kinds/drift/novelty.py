@@ -13,16 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from llmvitals.rules.kinds.drift.calls import distinct, whitened
 from llmvitals.stats import axes, centroids
 from llmvitals.stats.whitening import Whitening, whitening
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-    from llmvitals.rules.kinds.drift.calls import SeenCall
     from llmvitals.stats.axes import Floats
 
 CENTROIDS: Final = 128
@@ -58,19 +54,10 @@ class Novelty(msgspec.Struct, frozen=True, array_like=True):
         made: Floats = y * weight[:, None].astype(np.float32)
         return made
 
-    def mean(self, recent: Sequence[SeenCall], calls: Sequence[SeenCall]) -> tuple[int, Floats]:
-        """The number of distinct new calls, and the mean of their weight · y (d); recent: those before."""
-        y = distinct_whitened(self.calls, recent, calls)
-        return len(y), self.weighed(y).mean(axis=0) if len(y) else np.zeros(y.shape[1], np.float32)
-
-
-def distinct_whitened(whitening: Whitening, recent: Sequence[SeenCall], calls: Sequence[SeenCall]) -> Floats:
-    """The y (n × d) of the new calls that repeat none before."""
-    if not calls:
-        return np.zeros((0, len(whitening.mean) // 4), np.float32)
-    y = whitened((*recent, *calls), whitening)
-    times = np.array([call.at for call in (*recent, *calls)])
-    return y[-len(calls) :][distinct(y, times, len(calls))]
+    def mean(self, y: Floats) -> Floats:
+        """The mean (d) of weight · y; 0 without calls."""
+        made: Floats = self.weighed(y).sum(axis=0) / np.float32(max(len(y), 1))
+        return made
 
 
 def gather_axes(state: dict[str, Any], x: NDArray[np.float64]) -> None:

@@ -31,8 +31,9 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     variance of a minute's mean relative to that of independent calls. topics: the head on x. shape: the head
     on z. alike: the calibration of Whitening.alike of x, one number without axes. kept: a uniform sample of
     the learned vectors. novelty, unusual: what makes a call unusual, and the head on the weighed calls; None
-    in references of older versions, and where too few calls were distinct. unusual_calls: distinct calls of its
-    mean. minutes: of calls that the limits rest on; 0 in older references. hours: learned hours of the week.
+    in references of older versions, and where too few calls were distinct. unusual_calls: distinct calls of
+    its mean. minutes: of calls that the limits rest on; 0 in older references. hours: learned hours of the week.
+    distinct_calls: those of the mean of `topics`, if it looks at distinct calls; 0 if it looks at the sums.
     """
 
     version: int
@@ -49,6 +50,7 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     unusual_calls: int = 0
     minutes: int = 0
     hours: bytes = b""
+    distinct_calls: int = 0
 
     def pack(self) -> bytes:
         """Msgpack, about 80 kB for vectors of 256 numbers."""

@@ -26,14 +26,12 @@ from llmvitals.stats.whitening import Whitening, whitening
 from llmvitals.window import HOUR, MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from llmvitals.rules.kinds.drift.calls import SeenCall
+    from llmvitals.rules.kinds.drift.calls import Distinct, SeenCall
     from llmvitals.sketch.moments import Moments
 
 SHARES: Final = (0.1, 0.3, 0.1, 0.15, 0.05, 0.3)
 """The parts of the learning, in turn: the scatter of single calls; centroids; the usual novelty; the mean of
-unusual calls; what a single minute may weigh; limits. The mean of all calls is that of the first four."""
+unusual calls; what a single minute may weigh; limits. The mean of all calls is that of parts 1 to 3."""
 FEWEST: Final = (6, 12, 6, 12, 8, 24)
 """The least number of steps of each part; of the last one also of blocks of maxima."""
 MEAN, CAP, LIMITS = 3, 4, 5
@@ -45,13 +43,19 @@ LONGEST: Final = 3.5
 """… but no longer than so many times."""
 GAP: Final = 12 * HOUR // MINUTE
 """The most minutes that a time without calls counts as."""
+DISTINCT: Final = 0.5
+"""The share of the calls whose whole vectors have to be known, if `topics` is to look at distinct calls."""
+
+Look = tuple[int, NDArray[np.float64]]
+"""Calls, and the mean of their vectors (d)."""
+Looks = tuple[Look, Look]
+"""Of x and of z."""
 
 
 class Step(NamedTuple):
     """One or more minutes that are read at once.
 
-    end: event time, µs. minutes: how many. calls: those whose whole vectors are known. means: of x and of z,
-    of length about 1.
+    end: event time, µs. minutes: how many. calls: those whose whole vectors are known.
     """
 
     end: int
@@ -64,11 +68,11 @@ class Step(NamedTuple):
         """Of the week."""
         return weekly.hour(self.end)
 
-    @property
-    def means(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Of x and of z, of length about 1."""
-        x, z = self.moments.sums()
-        return x / (self.moments.count * NORM), z / (self.moments.count * UNIT)
+    def looks(self, seen: Distinct | None) -> Looks:
+        """The number of calls and the means, of x and of z; of x of the distinct calls if they are given."""
+        count, (x, z) = self.moments.count, self.moments.sums()
+        topics = (count, x / (count * NORM)) if seen is None else (len(seen.x), seen.mean)
+        return topics, (count, z / (count * UNIT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,9 @@ class Learner:
     """Learns one reference.
 
     length: minutes of event time that it takes; see SHARES. patient: take longer where calls are few.
-    State, {} at first: "part"; "minutes", "steps" and "count" (calls) of it; "learned": all minutes; "end": of
-    the last step; "seen": see weekly_profile; then what each part gathers.
+    State, {} at first: "part"; "minutes", "steps" and "count" (calls) of it; "learned": all minutes; "end":
+    of the last step; "seen": see weekly_profile; "distinct": whether `topics` looks at distinct calls; then
+    what each part gathers.
     """
 
     length: int
@@ -90,7 +95,10 @@ class Learner:
         if not self._over(state, part):
             return None
         unusual.close(state, part)
-        if part == MEAN:
+        if part == 0:
+            sampled = (state["unusual"] or {}).get("sampled", 0)
+            state["distinct"] = sampled >= DISTINCT * state["count"]
+        elif part == MEAN:
             _whitened(state)
         elif part == CAP:
             for head in state["heads"]:
@@ -98,23 +106,35 @@ class Learner:
             state["alike"] = {"cap": math.inf}
         elif part == LIMITS:
             return self._made(state, space, step.end)
-        state.update(part=part + 1, minutes=0, steps=0, count=0)
+        if state["distinct"] and state["unusual"] is None:
+            state.update(part=0, heads=[{}, {}], distinct=False)
+        state.update(part=state["part"] + 1, minutes=0, steps=0, count=0)
         return None
 
     def _gather(self, state: dict[str, Any], part: int, step: Step) -> None:
-        passed = self._count(state, step)
+        passed, seen = self._count(state, step), unusual.distinct_calls(state, step)
+        unusual.learn(state, part, step, seen)
+        if part == 0:
+            return
+        looks = step.looks(seen if state["distinct"] else None)
         if part <= MEAN:
-            _mean(state, step)
-            if self.length * sum(SHARES[:CAP]) >= weekly.WEEK:
-                weekly.gather(state, step.end, step.means)
+            self._mean(state, step, looks)
         elif part == CAP:
-            for head, white in zip(state["heads"], _whites(state, step), strict=True):
-                head.setdefault("radii", []).append(radius(step.moments.count, white))
+            for head, (calls, white) in zip(state["heads"], _whites(state, step, looks), strict=True):
+                head.setdefault("radii", []).extend([radius(calls, white)] if calls else [])
         else:
-            self._limit(state, step)
-        unusual.learn(state, part, step)
-        if part == LIMITS:
+            self._limit(state, step, looks)
             self._close_block(state, passed)
+
+    def _mean(self, state: dict[str, Any], step: Step, looks: Looks) -> None:
+        heads = state.setdefault("heads", [{}, {}])
+        for head, (calls, mean) in zip(heads, looks, strict=True):
+            if calls:
+                unusual.add_mean(head, calls, mean)
+        if self.length * sum(SHARES[1:CAP]) >= weekly.WEEK and looks[0][0]:
+            weekly.gather(state, step.end, [mean for _, mean in looks])
+        kept = (*state.get("kept", ()), *small(step.moments.sample))
+        state["kept"] = nsmallest(KEPT, map(list, kept))
 
     def share(self, state: dict[str, Any]) -> float:
         """The share of the learning that is done, 0 … 1."""
@@ -154,10 +174,12 @@ class Learner:
         enough = part < LIMITS or len(state["heads"][0].get("blocks", ())) >= FEWEST[LIMITS]
         return enough and state["steps"] >= FEWEST[part] and self._done(state, part) >= 1
 
-    def _limit(self, state: dict[str, Any], step: Step) -> None:
-        whites = (*_whites(state, step), _whitening(state["heads"][0]).alike(step.means[0]))
-        for head, white in zip((*state["heads"], state["alike"]), whites, strict=True):
-            calibration.record(head, step.moments.count, white, state["calls"])
+    def _limit(self, state: dict[str, Any], step: Step, looks: Looks) -> None:
+        (calls, mean), _ = looks
+        alike = _whitening(state["heads"][0]).alike(mean)
+        whites = [*_whites(state, step, looks), (calls, alike)]
+        for head, (count, white) in zip((*state["heads"], state["alike"]), whites, strict=True):
+            calibration.record(head, count, white, head.get("calls", state["heads"][0]["calls"]))
 
     def _close_block(self, state: dict[str, Any], passed: int) -> None:
         state["block"] = state.get("block", 0) + passed
@@ -177,7 +199,7 @@ class Learner:
             VERSION,
             space,
             end,
-            state["calls"],
+            state["heads"][1]["calls"],
             state["apart"] / state["held"],
             topics,
             shape,
@@ -188,16 +210,8 @@ class Learner:
             unusual_calls,
             state["minutes"],
             state["seen"],
+            state["heads"][0]["calls"] if state["distinct"] else 0,
         )
-
-
-def _mean(state: dict[str, Any], step: Step) -> None:
-    heads = state.setdefault("heads", [{}, {}])
-    for head, mean in zip(heads, step.means, strict=True):
-        unusual.add_mean(head, step.moments.count, mean)
-    state["calls"] = heads[0]["calls"]
-    kept = (*state.get("kept", ()), *small(step.moments.sample))
-    state["kept"] = nsmallest(KEPT, map(list, kept))
 
 
 def _whitened(state: dict[str, Any]) -> None:
@@ -206,7 +220,8 @@ def _whitened(state: dict[str, Any]) -> None:
     for place, head in enumerate(state["heads"]):
         mean, found = np.frombuffer(head["mean"], "<f8"), axes.found(head)
         season = weekly.season(state, place, mean, found.directions) if "hours" in state else None
-        heads.append({"whitening": msgspec.msgpack.encode(whitening(mean, found, season))})
+        made = msgspec.msgpack.encode(whitening(mean, found, season))
+        heads.append({"whitening": made, "calls": head["calls"]})
     state["heads"] = heads
     state.pop("hours", None)
 
@@ -215,12 +230,16 @@ def _whitening(head: dict[str, Any]) -> Whitening:
     return msgspec.msgpack.decode(head["whitening"], type=Whitening)
 
 
-def _whites(state: dict[str, Any], step: Step) -> Sequence[axes.Floats]:
-    """The whitened means of a step. It also adds up the overdispersion."""
+def _whites(state: dict[str, Any], step: Step, looks: Looks) -> list[tuple[int, axes.Floats]]:
+    """The calls and the whitened means of a step. It also adds up the overdispersion."""
     topics = _whitening(state["heads"][0])
-    mean, now = np.frombuffer(topics.mean, "<f4").astype(np.float64), step.means
-    apart = now[0] - mean
-    alone = max(1 - float(mean @ mean), 1e-9)
-    state["apart"] = state.get("apart", 0.0) + float(apart @ apart * step.moments.count / alone)
-    state["held"] = state.get("held", 0) + 1
-    return topics.white(now[0], step.hour), _whitening(state["heads"][1]).white(now[1], step.hour)
+    (calls, now), (count, shape) = looks
+    mean = np.frombuffer(topics.mean, "<f4").astype(np.float64)
+    if calls:
+        apart, alone = now - mean, max(1 - float(mean @ mean), 1e-9)
+        state["apart"] = state.get("apart", 0.0) + float(apart @ apart * calls / alone)
+        state["held"] = state.get("held", 0) + 1
+    return [
+        (calls, topics.white(now, step.hour)),
+        (count, _whitening(state["heads"][1]).white(shape, step.hour)),
+    ]

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from llmvitals.rules.kinds.drift import calibration, novelty
-from llmvitals.rules.kinds.drift.calls import RECENT, recent, vectors
+from llmvitals.rules.kinds.drift.calls import RECENT, Distinct, distinct, recent
 from llmvitals.rules.kinds.drift.novelty import Novelty
 from llmvitals.rules.kinds.drift.reference import Head
 from llmvitals.stats import axes, centroids
@@ -23,27 +23,33 @@ if TYPE_CHECKING:
     from llmvitals.rules.kinds.drift.training import Step
 
 
-def learn(state: dict[str, Any], part: int, step: Step) -> None:
-    """Learn the calls of a step.
-
-    State: "recent": see calls; "unusual": what is gathered, None after a part with too few distinct calls;
-    then "novelty", and "head" with "calls", "mean", "axes", "whitening", "radii", "cap" and that of `record`.
-    """
+def distinct_calls(state: dict[str, Any], step: Step) -> Distinct | None:
+    """The distinct calls of a step; None without whole vectors, or if too few were distinct so far."""
     found = state.setdefault("unusual", {})
-    if found is None:
-        return
-    if part == 0:
-        if step.calls:
-            novelty.gather_axes(found, vectors(step.calls))
-    elif part <= 2:
-        y = novelty.distinct_whitened(_whitening(found["whitening"]), recent(state), step.calls)
-        if part == 1:
-            centroids.gather(found, y, min(found["calls"], novelty.CENTROIDS))
+    if found is None or not step.calls:
+        return None
+    whitening = _whitening(found["whitening"]) if "whitening" in found else None
+    return distinct(whitening, recent(state), step.calls)
+
+
+def learn(state: dict[str, Any], part: int, step: Step, seen: Distinct | None) -> None:
+    """Learn the calls of a step; seen: those that are distinct.
+
+    State: "recent": see calls; "unusual": what is gathered, None after a part with too few distinct calls:
+    "sampled": distinct calls of the first part; "axes"; then "whitening"; "centroids"; "bins"; then "novelty",
+    and "head" with "calls", "mean", "whitening", "radii", "cap" and the state of calibration.record.
+    """
+    found = state["unusual"]
+    if seen is not None:
+        if part == 0:
+            novelty.gather_axes(found, seen.x)
+        elif part == 1:
+            centroids.gather(found, seen.y, min(found["sampled"], novelty.CENTROIDS))
+        elif part == 2:
+            usual = Novelty(_whitening(found["whitening"]), found["centroids"], 0.0, 1.0)
+            found["bins"] = novelty.count(found.get("bins", []), usual.of(seen.y))
         else:
-            seen = Novelty(_whitening(found["whitening"]), found["centroids"], 0.0, 1.0)
-            found["bins"] = novelty.count(found.get("bins", []), seen.of(y))
-    else:
-        _learn_head(found, part, *_novelty(found["novelty"]).mean(recent(state), step.calls))
+            _learn_head(found, part, len(seen.y), _novelty(found["novelty"]).mean(seen.y))
     state["recent"] = [*recent(state), *step.calls][-RECENT:]
 
 
@@ -56,7 +62,7 @@ def close(state: dict[str, Any], part: int) -> None:
 
 def close_block(state: dict[str, Any]) -> None:
     """End a block of maxima."""
-    if state["unusual"] is not None:
+    if state["unusual"] is not None and "block" in state["unusual"]["head"]:
         calibration.close(state["unusual"]["head"])
 
 
@@ -99,9 +105,9 @@ def _learn_head(found: dict[str, Any], part: int, calls: int, mean: axes.Floats)
 def _close_scatter(found: dict[str, Any]) -> bool:
     made = novelty.call_whitening(found)
     if made is not None:
-        calls = found["count"]
+        sampled = found["count"]
         found.clear()
-        found.update(whitening=msgspec.msgpack.encode(made), calls=calls)
+        found.update(whitening=msgspec.msgpack.encode(made), sampled=sampled)
     return made is not None
 
 
@@ -116,7 +122,7 @@ def _close_novelty(found: dict[str, Any]) -> bool:
     bins = found.pop("bins")
     if not any(bins):
         return False
-    made = Novelty(_whitening(found.pop("whitening")), found.pop("centroids"), *novelty.quantiles(bins))
+    made = Novelty(_whitening(found["whitening"]), found.pop("centroids"), *novelty.quantiles(bins))
     found["novelty"] = msgspec.msgpack.encode(made)
     return True
 

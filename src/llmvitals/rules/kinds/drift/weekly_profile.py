@@ -2,8 +2,8 @@
 
 Where a week and more is learned, it is part of the reference: `season`. It is kept along the main axes only,
 because in other directions the mean of an hour is noise. An hour with n minutes has the weight n/(n + DOUBT),
-as in an empirical Bayes estimate (Efron, Morris, "Stein's paradox in statistics", 1977). Where less is learned,
-each unknown hour is added when it has passed: `add_hour`.
+as in an empirical Bayes estimate (Efron, Morris, "Stein's paradox in statistics", 1977). Where less is
+learned, each unknown hour is added when it has passed: `add_hour`.
 """
 
 from __future__ import annotations
@@ -94,10 +94,15 @@ def added(profile: dict[str, Any], number: int) -> bool:
     return number in profile.get("numbers", ())
 
 
-def calls(profile: dict[str, Any], number: int) -> int:
-    """The calls that say how far an added hour is from the mean."""
-    found: int = profile["calls"][profile["numbers"].index(number)]
-    return found
+def unsure(profile: dict[str, Any], number: int) -> float:
+    """The variance of an added hour's mean, relative to that of a single independent call.
+
+    It is 1/n of its n calls, but RANK directions keep no more than about twice their share of the noise of
+    all hours (the upper edge of Marchenko, Pastur, Math. USSR-Sbornik 1967).
+    """
+    numbers = profile["numbers"]
+    calls = max(profile["calls"][numbers.index(number)], 1)
+    return min(2 * RANK / len(numbers), 1.0) / float(calls)
 
 
 def apart(profile: dict[str, Any], number: int, width: int) -> NDArray[np.float64]:
