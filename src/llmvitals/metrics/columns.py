@@ -17,9 +17,9 @@ A point of drift is the statistic at the end of a minute. Tags: `rule`. statisti
 look), so threshold is 1; visible_share: the smallest share of a new topic that is found within six hours;
 limits_learned_s: the time whose calls the limits rest on; learned_share: how much of the learning is done;
 model: that of the embeddings. A point of a canary compares an arm with its control, metric by metric. Tags:
-`rule`, `metric`, `arm`, `control`; the evidence is an e-value, and the limit what it has to reach; effect: a ratio
-for rates, times, money and tokens, a difference for scores, with its interval. Points of toxicity and of
-scores (tag `score`: its name) are of series and windows, as those of calls.
+`rule`, `metric`, `arm`, `control`; the evidence is an e-value, and the limit what it has to reach; effect: a
+ratio for rates, times, money and tokens, a difference for scores, with its interval. Points of toxicity and
+of scores (tag `score`: its name) are of series and windows, as those of calls.
 
 A point of cardinality says that a view had more names in a day (of sessions: in an hour) than its limit, so
 that the rest was counted in `_other`. Tag: `shard`; each shard has a part of the limit. names: those with a

@@ -23,7 +23,7 @@ CALLS = 30
 RULE = Drift(learn="6h", series=1)
 OLDER = 9
 """Fields of a reference before calls were weighed."""
-FRIDAY = DAY // MINUTE + 240
+FRIDAY = DAY // MINUTE
 SATURDAY = 2 * DAY // MINUTE
 WEEK = 7 * DAY // MINUTE
 RARE = np.where(np.arange(TOPICS) < TOPICS // 2, 4.0, 1.0)
@@ -100,11 +100,18 @@ def test_a_new_topic_of_few_calls_is_found_soon_and_named(learned):
     assert [topic[int(trace.split("-")[1])] for trace in named.split(", ")] == [NEW] * 3
 
 
-def test_a_weekend_with_other_shares_of_topics_is_no_drift():
-    """Six hours of a Friday are learned. It speaks on the first Saturday, and knows the second one."""
+@pytest.fixture(scope="module")
+def thursday() -> bytes:
+    """The packed state of a detector that has learned a day."""
     state: dict = {}
-    fed(state, mixed(2, LEARN, RARE), FRIDAY)
+    fed(state, mixed(2, DAY // MINUTE, RARE), 0, Drift(learn="1d", series=1))
     assert reference_of(state)
+    return msgspec.msgpack.encode(state)
+
+
+def test_a_weekend_with_other_shares_of_topics_is_no_drift(thursday):
+    """A Thursday is learned. It speaks on the first Saturday, and knows the second one."""
+    state: dict = msgspec.msgpack.decode(thursday)
     first = fed(state, mixed(3, 300, RARE[::-1]), SATURDAY)
     assert "breach" not in verdicts(first)
     assert "topics" not in first[0].stands[0].measures
@@ -119,12 +126,11 @@ def test_a_weekend_with_other_shares_of_topics_is_no_drift():
     assert max(each.stands[0].measures.get("topics", 0.0) for each in swapped[-10:]) > 1
 
 
-def test_an_alert_that_holds_is_not_over_because_the_weekend_begins():
-    state: dict = {}
-    fed(state, mixed(2, LEARN, RARE), FRIDAY - 240)
-    friday = fed(state, mixed(8, 60, RARE[::-1]), FRIDAY + 300)
+def test_an_alert_that_holds_is_not_over_because_the_weekend_begins(thursday):
+    state: dict = msgspec.msgpack.decode(thursday)
+    friday = fed(state, mixed(8, 60, RARE[::-1]), FRIDAY + 540)
     assert friday[-1].verdict == "breach"
-    (later,) = fed(state, mixed(9, 1, RARE[::-1]), FRIDAY + 360)
+    (later,) = fed(state, mixed(9, 1, RARE[::-1]), FRIDAY + 600)
     assert (later.verdict, "topics" in later.stands[0].measures) == ("hold", False)
 
 

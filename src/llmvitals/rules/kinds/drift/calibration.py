@@ -95,15 +95,18 @@ def close(state: dict[str, Any]) -> None:
     state.setdefault("blocks", []).append(state.pop("block"))
 
 
-def fitted(state: dict[str, Any], minutes: int, step: float) -> Calibration:
-    """The calibration by all recorded minutes; minutes: of a block; step: minutes of a step."""
+def fitted(state: dict[str, Any], minutes: int, step: float, *, borrow: bool = False) -> Calibration:
+    """The calibration by all recorded minutes; minutes: of a block; step: minutes of a step.
+
+    borrow: keep the spans that are too long to be measured. Without it they are left out.
+    """
     spans = max(sum(span * _OFTEN <= state["count"] for span in SPANS), 1)
     means, squares = (np.array(state[name][:spans]) / state["count"] for name in ("sum", "squares"))
     deviations = np.sqrt(np.maximum(squares - means**2, 1e-9))
     maxima = np.maximum((np.array(state["blocks"])[:, :spans] - means) / deviations, 0) ** 2
     fits = [gumbel.fitted(column) for column in maxima.T]
     locations, scales = zip(*fits, strict=True)
-    more = len(SPANS) - spans
+    more = len(SPANS) - spans if borrow else 0
     return Calibration(
         state["cap"],
         (*means.tolist(), *[float(means[-1])] * more),

@@ -23,7 +23,7 @@ from llmvitals.sketch.random_features import NORM, UNIT
 from llmvitals.stats import axes
 from llmvitals.stats.hotelling import radius
 from llmvitals.stats.whitening import Whitening, whitening
-from llmvitals.window import HOUR, MINUTE
+from llmvitals.window import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
     from llmvitals.rules.kinds.drift.calls import Distinct, SeenCall
@@ -44,7 +44,7 @@ LONGEST: Final = 3.5
 GAP: Final = 12 * HOUR // MINUTE
 """The most minutes that a time without calls counts as."""
 DISTINCT: Final = 0.5
-"""The share of the calls whose whole vectors have to be known, if `topics` is to look at distinct calls."""
+"""The share of the calls that have to be distinct ones of known vectors, if `topics` is to look at these."""
 
 Look = tuple[int, NDArray[np.float64]]
 """Calls, and the mean of their vectors (d)."""
@@ -95,10 +95,7 @@ class Learner:
         if not self._over(state, part):
             return None
         unusual.close(state, part)
-        if part == 0:
-            sampled = (state["unusual"] or {}).get("sampled", 0)
-            state["distinct"] = sampled >= DISTINCT * state["count"]
-        elif part == MEAN:
+        if part == MEAN:
             _whitened(state)
         elif part == CAP:
             for head in state["heads"]:
@@ -106,32 +103,30 @@ class Learner:
             state["alike"] = {"cap": math.inf}
         elif part == LIMITS:
             return self._made(state, space, step.end)
-        if state["distinct"] and state["unusual"] is None:
-            state.update(part=0, heads=[{}, {}], distinct=False)
-        state.update(part=state["part"] + 1, minutes=0, steps=0, count=0)
+        state.update(part=part + 1, minutes=0, steps=0, count=0)
         return None
 
     def _gather(self, state: dict[str, Any], part: int, step: Step) -> None:
         passed, seen = self._count(state, step), unusual.distinct_calls(state, step)
         unusual.learn(state, part, step, seen)
-        if part == 0:
-            return
-        looks = step.looks(seen if state["distinct"] else None)
-        if part <= MEAN:
-            self._mean(state, step, looks)
+        looks = step.looks(seen if state.get("distinct") else None)
+        if 0 < part <= MEAN:
+            self._mean(state, step, looks, seen)
         elif part == CAP:
             for head, (calls, white) in zip(state["heads"], _whites(state, step, looks), strict=True):
                 head.setdefault("radii", []).extend([radius(calls, white)] if calls else [])
-        else:
+        elif part == LIMITS:
             self._limit(state, step, looks)
             self._close_block(state, passed)
 
-    def _mean(self, state: dict[str, Any], step: Step, looks: Looks) -> None:
-        heads = state.setdefault("heads", [{}, {}])
-        for head, (calls, mean) in zip(heads, looks, strict=True):
+    def _mean(self, state: dict[str, Any], step: Step, looks: Looks, seen: Distinct | None) -> None:
+        """Add to the means of x, of z, and of x of the distinct calls."""
+        heads = state.setdefault("heads", [{}, {}, {}])
+        distinct = (len(seen.x), seen.mean) if seen is not None else (0, looks[0][1])
+        for head, (calls, mean) in zip(heads, (*looks, distinct), strict=True):
             if calls:
                 unusual.add_mean(head, calls, mean)
-        if self.length * sum(SHARES[1:CAP]) >= weekly.WEEK and looks[0][0]:
+        if self.length * sum(SHARES[1:CAP]) >= weekly.WEEK:
             weekly.gather(state, step.end, [mean for _, mean in looks])
         kept = (*state.get("kept", ()), *small(step.moments.sample))
         state["kept"] = nsmallest(KEPT, map(list, kept))
@@ -191,10 +186,11 @@ class Learner:
 
     def _made(self, state: dict[str, Any], space: str, end: int) -> Reference:
         step = state["minutes"] / state["steps"]
-        topics, shape = (
-            Head(_whitening(head), calibration.fitted(head, self._block, step)) for head in state["heads"]
-        )
-        seen, unusual_head, unusual_calls = unusual.learned(state, self._block, step)
+        sizes = self._block, step
+        first, second = state["heads"]
+        topics = Head(_whitening(first), calibration.fitted(first, *sizes, borrow=bool(state["distinct"])))
+        shape = Head(_whitening(second), calibration.fitted(second, *sizes))
+        seen, unusual_head, unusual_calls = unusual.learned(state, *sizes)
         return Reference(
             VERSION,
             space,
@@ -203,25 +199,30 @@ class Learner:
             state["apart"] / state["held"],
             topics,
             shape,
-            calibration.fitted(state["alike"], self._block, step),
+            calibration.fitted(state["alike"], *sizes),
             tuple((trace, x) for _, trace, x in state["kept"]),
             seen,
             unusual_head,
             unusual_calls,
             state["minutes"],
-            state["seen"],
+            state["seen"] if self.length >= DAY // MINUTE else b"",
             state["heads"][0]["calls"] if state["distinct"] else 0,
         )
 
 
 def _whitened(state: dict[str, Any]) -> None:
-    """Replace the sums of the first part by the mean and the axes."""
+    """Replace the sums by the means and the axes of `topics` and `shape`."""
+    everything, shape, distinct = state["heads"]
+    state["distinct"] = distinct.get("calls", 0) >= DISTINCT * everything["calls"]
+    state["distinct"] &= state["unusual"] is not None
     heads = []
-    for place, head in enumerate(state["heads"]):
-        mean, found = np.frombuffer(head["mean"], "<f8"), axes.found(head)
-        season = weekly.season(state, place, mean, found.directions) if "hours" in state else None
-        made = msgspec.msgpack.encode(whitening(mean, found, season))
-        heads.append({"whitening": made, "calls": head["calls"]})
+    for place, head in enumerate((distinct if state["distinct"] else everything, shape)):
+        found, season = axes.found(head), None
+        if "hours" in state:
+            whole = np.frombuffer((everything, shape)[place]["mean"], "<f8")
+            season = weekly.season(state, place, whole, found.directions)
+        made = whitening(np.frombuffer(head["mean"], "<f8"), found, season)
+        heads.append({"whitening": msgspec.msgpack.encode(made), "calls": head["calls"]})
     state["heads"] = heads
     state.pop("hours", None)
 

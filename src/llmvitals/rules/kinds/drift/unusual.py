@@ -36,8 +36,8 @@ def learn(state: dict[str, Any], part: int, step: Step, seen: Distinct | None) -
     """Learn the calls of a step; seen: those that are distinct.
 
     State: "recent": see calls; "unusual": what is gathered, None after a part with too few distinct calls:
-    "sampled": distinct calls of the first part; "axes"; then "whitening"; "centroids"; "bins"; then "novelty",
-    and "head" with "calls", "mean", "whitening", "radii", "cap" and the state of calibration.record.
+    "sampled": distinct calls of the first part; "axes"; then "whitening"; "centroids"; "bins"; then
+    "novelty", and "head" with "calls", "mean", "whitening", "radii", "cap", and that of calibration.record.
     """
     found = state["unusual"]
     if seen is not None:
@@ -72,7 +72,7 @@ def learned(state: dict[str, Any], minutes: int, step: float) -> tuple[Novelty |
     if found is None:
         return None, None, 0
     head = found["head"]
-    made = Head(_whitening(head["whitening"]), calibration.fitted(head, minutes, step))
+    made = Head(_whitening(head["whitening"]), calibration.fitted(head, minutes, step, borrow=True))
     return _novelty(found["novelty"]), made, head["calls"]
 
 
@@ -113,13 +113,13 @@ def _close_scatter(found: dict[str, Any]) -> bool:
 
 def _close_centroids(found: dict[str, Any]) -> bool:
     width = len(_whitening(found["whitening"]).mean) // 4
-    rows = np.frombuffer(found["centroids"], "<f2").reshape(-1, width)
+    rows = np.frombuffer(found.get("centroids", b""), "<f2").reshape(-1, width)
     found["centroids"] = centroids.packed(rows.astype(np.float32))
     return len(rows) >= novelty.FEWEST
 
 
 def _close_novelty(found: dict[str, Any]) -> bool:
-    bins = found.pop("bins")
+    bins = found.pop("bins", [])
     if not any(bins):
         return False
     made = Novelty(_whitening(found["whitening"]), found.pop("centroids"), *novelty.quantiles(bins))
@@ -137,10 +137,10 @@ def _close_mean(found: dict[str, Any]) -> bool:
 
 
 def _close_cap(found: dict[str, Any]) -> bool:
-    radii = found["head"].pop("radii")
-    if radii:
-        found["head"]["cap"] = calibration.capped(radii)
-    return bool(radii)
+    """Without distinct calls nothing may weigh anything."""
+    radii = found["head"].pop("radii", [])
+    found["head"]["cap"] = calibration.capped(radii) if radii else 0.0
+    return True
 
 
 _CLOSE = (_close_scatter, _close_centroids, _close_novelty, _close_mean, _close_cap, lambda _: True)

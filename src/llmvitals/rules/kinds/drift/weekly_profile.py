@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HOURS: Final = 168
 WEEK: Final = HOURS * HOUR // MINUTE
 """Minutes that have to be learned for a weekly profile."""
-DOUBT: Final = 30
+DOUBT: Final = 10
 """The minutes at which an hour has half of its weight."""
 WORKING: Final = (*range(108, HOURS), *range(34))
 """The hours that are in the working week of every time zone: Monday 12:00 to Friday 10:00 UTC."""
