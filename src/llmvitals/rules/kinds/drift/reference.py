@@ -32,9 +32,9 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     on z. alike: the calibration of Whitening.alike of x, one number without axes. kept: a uniform sample of
     the learned vectors. novelty, unusual: what makes a call unusual, and the head on the weighed calls; None
     in references of older versions, and where too few calls were distinct. unusual_calls: distinct calls of
-    its mean. minutes: of calls that the limits rest on; 0 in older references. hours: of the week, learned
-    ones; b"" if it was made of less than a day, and so knows none better than others. distinct_calls: those of the mean of `topics`, if it looks at distinct calls; 0 if it looks at the
-    sums.
+    its mean. minutes: of calls that the limits rest on; 0 in older references. hours: those of the week that
+    were learned; b"" if less than a day was, as no hour is better known then. distinct_calls: those of the
+    mean of `topics`, if it looks at distinct calls; 0 if it looks at the sums.
     """
 
     version: int
