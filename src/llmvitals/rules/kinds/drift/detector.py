@@ -11,7 +11,8 @@ from llmvitals.rules.condition.false_alarms import run_length
 from llmvitals.rules.kinds.drift import heads, notes, pool, visible
 from llmvitals.rules.kinds.drift.calls import RECENT, recent
 from llmvitals.rules.kinds.drift.reference import Reference, unpacked
-from llmvitals.rules.kinds.drift.training import Learner, Step
+from llmvitals.rules.kinds.drift.step import Step
+from llmvitals.rules.kinds.drift.training import Learner
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from llmvitals.stats import hotelling
 if TYPE_CHECKING:
     from llmvitals.rules.kinds.drift.calibration import Calibration
     from llmvitals.rules.kinds.drift.reference import Reference
-    from llmvitals.rules.kinds.drift.training import Look, Looks, Step
+    from llmvitals.rules.kinds.drift.step import Look, Looks, Step
     from llmvitals.stats.axes import Floats
 
 TOPICS, SHAPE, ALIKE, UNUSUAL = range(4)

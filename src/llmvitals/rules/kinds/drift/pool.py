@@ -8,7 +8,7 @@ import msgspec
 
 from llmvitals.rules.condition import minute
 from llmvitals.rules.kinds.drift.calls import SeenCall
-from llmvitals.rules.kinds.drift.training import Step
+from llmvitals.rules.kinds.drift.step import Step
 from llmvitals.rules.kinds.drift.witness import small
 from llmvitals.sketch.moments import Meaning, Moments, merge_meaning
 from llmvitals.window import FOREVER

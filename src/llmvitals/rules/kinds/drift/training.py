@@ -9,25 +9,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from llmvitals.rules.kinds.drift import calibration, unusual
 from llmvitals.rules.kinds.drift import weekly_profile as weekly
 from llmvitals.rules.kinds.drift.reference import KEPT, VERSION, Head, Reference
 from llmvitals.rules.kinds.drift.witness import small
-from llmvitals.sketch.random_features import NORM, UNIT
 from llmvitals.stats import axes
 from llmvitals.stats.hotelling import radius
 from llmvitals.stats.whitening import Whitening, whitening
 from llmvitals.window import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
-    from llmvitals.rules.kinds.drift.calls import Distinct, SeenCall
-    from llmvitals.sketch.moments import Moments
+    from llmvitals.rules.kinds.drift.calls import Distinct
+    from llmvitals.rules.kinds.drift.step import Looks, Step
 
 SHARES: Final = (0.1, 0.3, 0.1, 0.15, 0.05, 0.3)
 """The parts of the learning, in turn: the scatter of single calls; centroids; the usual novelty; the mean of
@@ -45,34 +43,6 @@ GAP: Final = 12 * HOUR // MINUTE
 """The most minutes that a time without calls counts as."""
 DISTINCT: Final = 0.5
 """The share of the calls that have to be distinct ones of known vectors, if `topics` is to look at these."""
-
-Look = tuple[int, NDArray[np.float64]]
-"""Calls, and the mean of their vectors (d)."""
-Looks = tuple[Look, Look]
-"""Of x and of z."""
-
-
-class Step(NamedTuple):
-    """One or more minutes that are read at once.
-
-    end: event time, µs. minutes: how many. calls: those whose whole vectors are known.
-    """
-
-    end: int
-    minutes: int
-    moments: Moments
-    calls: tuple[SeenCall, ...] = ()
-
-    @property
-    def hour(self) -> int:
-        """Of the week."""
-        return weekly.hour(self.end)
-
-    def looks(self, seen: Distinct | None) -> Looks:
-        """The number of calls and the means, of x and of z; of x of the distinct calls if they are given."""
-        count, (x, z) = self.moments.count, self.moments.sums()
-        topics = (count, x / (count * NORM)) if seen is None else (len(seen.x), seen.mean)
-        return topics, (count, z / (count * UNIT))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from llmvitals.stats.hotelling import radius
 from llmvitals.stats.whitening import Whitening, whitening
 
 if TYPE_CHECKING:
-    from llmvitals.rules.kinds.drift.training import Step
+    from llmvitals.rules.kinds.drift.step import Step
 
 
 def distinct_calls(state: dict[str, Any], step: Step) -> Distinct | None:
