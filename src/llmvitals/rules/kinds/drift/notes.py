@@ -27,10 +27,10 @@ def changed(state: dict[str, Any], reference: Reference, found: Read) -> str:
     if calls and found.greatest == UNUSUAL:
         parts.append(_like("new", _unusual(state, reference, found, calls)))
     elif calls:
-        parts.append(_like("new", _named(state, reference, found, calls, 1)))
+        parts.append(_like("new", _named(state, reference, found, calls, sign=1)))
     if reference.kept and max(topics, shape) > MEANT:
         kept = [SeenCall(trace, x, 0) for trace, x in reference.kept]
-        parts.append(_like("missing", _named(state, reference, found, kept, -1)))
+        parts.append(_like("missing", _named(state, reference, found, kept, sign=-1)))
     return "; ".join(filter(None, parts))
 
 
@@ -48,7 +48,7 @@ def _what(state: dict[str, Any], found: Read) -> str:
 
 
 def _named(
-    state: dict[str, Any], reference: Reference, found: Read, calls: Sequence[SeenCall], sign: int
+    state: dict[str, Any], reference: Reference, found: Read, calls: Sequence[SeenCall], *, sign: int
 ) -> list[str]:
     """The calls nearest to what is new (sign 1) or to what is missing (-1), by `topics` or `shape`."""
     by_shape = found.scores[SHAPE].share > found.scores[TOPICS].share
