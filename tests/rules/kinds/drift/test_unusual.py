@@ -11,7 +11,7 @@ import pytest
 from conversation import NEW, SPACE, TOPICS, about, images, talk
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.kinds.drift.baseline import reference_of
-from llmvitals.rules.kinds.drift.calls import SeenCall, distinct
+from llmvitals.rules.kinds.drift.calls import SampledCall, distinct
 from llmvitals.rules.kinds.drift.reference import unpacked
 from llmvitals.rules.kinds.drift.spec import Drift
 from llmvitals.rules.kinds.drift.witness import small
@@ -183,7 +183,7 @@ def test_calls_that_are_repeated_are_one():
     rows = np.repeat(rng.choice(4_000, 4, replace=False), 3)
     x = images()[0].x[rows]
     calls = [
-        SeenCall(str(n), small([(0, "", each.astype("<i2").tobytes())])[0][2], HOUR)
+        SampledCall(str(n), small([(0, "", each.astype("<i2").tobytes())])[0][2], HOUR)
         for n, each in enumerate(x)
     ]
     assert len(distinct(None, [], calls).x) == 4

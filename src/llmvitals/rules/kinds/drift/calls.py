@@ -26,7 +26,7 @@ APART: Final = 5 * MINUTE
 """Calls that are further apart are no repeats."""
 
 
-class SeenCall(NamedTuple):
+class SampledCall(NamedTuple):
     """A call: trace id; x as int8 of any length; event time of its minute's end, µs."""
 
     trace: str
@@ -47,13 +47,15 @@ class Distinct(NamedTuple):
         return mean
 
 
-def vectors(calls: Sequence[SeenCall]) -> NDArray[np.float64]:
+def vectors(calls: Sequence[SampledCall]) -> NDArray[np.float64]:
     """The unit vectors x of calls (n × d)."""
     whole = np.frombuffer(b"".join(call.x for call in calls), "i1").reshape(len(calls), -1)
     return units(whole).astype(np.float64)
 
 
-def distinct(whitening: Whitening | None, before: Sequence[SeenCall], calls: Sequence[SeenCall]) -> Distinct:
+def distinct(
+    whitening: Whitening | None, before: Sequence[SampledCall], calls: Sequence[SampledCall]
+) -> Distinct:
     """The calls, at least one, that repeat none of those before. Without a whitening, y is x."""
     whole = (*before, *calls)
     x = vectors(whole)
@@ -64,6 +66,8 @@ def distinct(whitening: Whitening | None, before: Sequence[SeenCall], calls: Seq
     return Distinct(x[first], y[first])
 
 
-def recent(state: dict[str, Any]) -> list[SeenCall]:
+def recent(state: dict[str, Any]) -> list[SampledCall]:
     """The last calls. State: "recent"; the calls of older versions have no time."""
-    return [SeenCall(call[0], call[1], call[2] if len(call) > 2 else 0) for call in state.get("recent", ())]
+    return [
+        SampledCall(call[0], call[1], call[2] if len(call) > 2 else 0) for call in state.get("recent", ())
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.rules.kinds.drift import witness
-from llmvitals.rules.kinds.drift.calls import SeenCall, recent, vectors
+from llmvitals.rules.kinds.drift.calls import SampledCall, recent, vectors
 from llmvitals.rules.kinds.drift.heads import ALIKE, SHAPE, TOPICS, UNUSUAL
 from llmvitals.stats import hotelling
 from llmvitals.stats.centroids import units
@@ -29,7 +29,7 @@ def changed(state: dict[str, Any], reference: Reference, found: Read) -> str:
     elif calls:
         parts.append(_like("new", _named(state, reference, found, calls, sign=1)))
     if reference.kept and max(topics, shape) > MEANT:
-        kept = [SeenCall(trace, x, 0) for trace, x in reference.kept]
+        kept = [SampledCall(trace, x, 0) for trace, x in reference.kept]
         parts.append(_like("missing", _named(state, reference, found, kept, sign=-1)))
     return "; ".join(filter(None, parts))
 
@@ -48,7 +48,7 @@ def _what(state: dict[str, Any], found: Read) -> str:
 
 
 def _named(
-    state: dict[str, Any], reference: Reference, found: Read, calls: Sequence[SeenCall], *, sign: int
+    state: dict[str, Any], reference: Reference, found: Read, calls: Sequence[SampledCall], *, sign: int
 ) -> list[str]:
     """The calls nearest to what is new (sign 1) or to what is missing (-1), by `topics` or `shape`."""
     by_shape = found.scores[SHAPE].share > found.scores[TOPICS].share
@@ -59,7 +59,7 @@ def _named(
 
 
 def _unusual(
-    state: dict[str, Any], reference: Reference, found: Read, calls: Sequence[SeenCall]
+    state: dict[str, Any], reference: Reference, found: Read, calls: Sequence[SampledCall]
 ) -> list[str]:
     """The unusual calls that are nearest to what is new."""
     if reference.novelty is None or reference.unusual is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from llmvitals.rules.condition import minute
-from llmvitals.rules.kinds.drift.calls import SeenCall
+from llmvitals.rules.kinds.drift.calls import SampledCall
 from llmvitals.rules.kinds.drift.step import Step
 from llmvitals.rules.kinds.drift.witness import small
 from llmvitals.sketch.moments import Meaning, Moments, merge_meaning
@@ -47,7 +47,7 @@ def step(state: dict[str, Any], pane: int, length: int, least: int) -> tuple[str
         state["pool"] = [_plain(pool)]
         return None
     del state["pool"]
-    calls = tuple(SeenCall(*call) for call in state.pop("sampled", {}).get(space, ()))
+    calls = tuple(SampledCall(*call) for call in state.pop("sampled", {}).get(space, ()))
     return space, Step((pane + 1) * length, state.pop("minutes"), pool[space], calls)
 
 

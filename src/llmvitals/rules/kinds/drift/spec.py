@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from llmvitals.metrics.columns import DRIFT
-from llmvitals.rules.condition.false_alarms import FalseAlarms, Series
+from llmvitals.rules.condition.false_alarms import AUTO, FalseAlarms, SeriesOrAuto
 from llmvitals.rules.condition.fields import DURATION
 from llmvitals.rules.condition.kind import Kind
 from llmvitals.rules.kinds.drift.baseline import DriftTraining, adopted
@@ -62,7 +62,7 @@ class Drift(Kind):
         description="Embeddings of a step; minutes with fewer are joined.",
     )
     false_alarms: FalseAlarms = 1
-    series: Series = 100
+    series: SeriesOrAuto = AUTO
 
     @property
     def metric(self) -> str:

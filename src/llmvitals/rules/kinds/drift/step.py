@@ -11,7 +11,7 @@ from llmvitals.rules.kinds.drift import weekly_profile as weekly
 from llmvitals.sketch.random_features import NORM, UNIT
 
 if TYPE_CHECKING:
-    from llmvitals.rules.kinds.drift.calls import Distinct, SeenCall
+    from llmvitals.rules.kinds.drift.calls import Distinct, SampledCall
     from llmvitals.sketch.moments import Moments
 
 Look = tuple[int, NDArray[np.float64]]
@@ -29,7 +29,7 @@ class Step(NamedTuple):
     end: int
     minutes: int
     moments: Moments
-    calls: tuple[SeenCall, ...] = ()
+    calls: tuple[SampledCall, ...] = ()
 
     @property
     def hour(self) -> int:

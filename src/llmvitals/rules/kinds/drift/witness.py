@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from llmvitals.rules.kinds.drift.calls import SeenCall
+    from llmvitals.rules.kinds.drift.calls import SampledCall
     from llmvitals.sketch.moments import SampledVector as Sample
     from llmvitals.stats.whitening import Whitening
 
@@ -36,7 +36,7 @@ def small(sample: Sequence[Sample]) -> list[tuple[int, str, bytes]]:
     return [(rank, trace, bytes(row)) for (rank, trace, _), row in zip(sample, rows, strict=True)]
 
 
-def images(calls: Sequence[SeenCall], space: str) -> NDArray[np.float64]:
+def images(calls: Sequence[SampledCall], space: str) -> NDArray[np.float64]:
     """The unit vectors x of calls (n × d), or their z if a space is given. Raises ValueError for no space."""
     unit = vectors(calls)
     return of_key(space).features(np.rint(unit * NORM)) / UNIT if space else unit
@@ -50,7 +50,7 @@ def scores(
     return scored
 
 
-def first(calls: Sequence[SeenCall], scored: NDArray[np.float64], sign: int) -> list[str]:
+def first(calls: Sequence[SampledCall], scored: NDArray[np.float64], sign: int) -> list[str]:
     """The trace ids of the NAMED highest (sign 1) or lowest (-1) scores; each once."""
     order = np.argsort(-sign * scored, kind="stable")
     return list(dict.fromkeys(calls[place].trace for place in order if calls[place].trace))[:NAMED]
