@@ -48,13 +48,11 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
     def limits(self, run: float) -> NDArray[np.float64]:
         """The limit of each span, in deviations; any of them is exceeded once in `run` minutes."""
         blocks = max(run * len(self.means) / self.minutes, 2.0)
-        passed = []
-        for span, location, scale in zip(
-            SPANS, self.locations, np.maximum(self.scales, _NORMAL), strict=False
-        ):
-            # The memory of a span is longer than the span, so neighbouring blocks are not independent.
-            apart = self.blocks * self.minutes / max(self.minutes, 2 * span * self.step)
-            passed.append(gumbel.level(location, scale, blocks) + _SURE * gumbel.doubt(scale, apart, blocks))
+        scales, spans = np.maximum(self.scales, _NORMAL), np.array(SPANS[: len(self.scales)])
+        # The memory of a span is longer than the span, so neighbouring blocks are not independent.
+        apart = self.blocks * self.minutes / np.maximum(self.minutes, 2 * self.step * spans)
+        levels = gumbel.level(np.array(self.locations), scales, blocks)
+        passed = levels + _SURE * gumbel.doubt(scales, apart, blocks)
         limits = np.sqrt(np.maximum(passed, 1.0))
         borrowed = len(self.means) - len(limits)
         return np.concatenate([limits, np.repeat(limits[-2:].max() * BORROWED, borrowed)])

@@ -68,6 +68,7 @@ def distinct(
 
 def recent(state: dict[str, Any]) -> list[SampledCall]:
     """The last calls. State: "recent"; the calls of older versions have no time."""
+    calls = state.get("recent", ())
     return [
-        SampledCall(call[0], call[1], call[2] if len(call) > 2 else 0) for call in state.get("recent", ())
+        call if type(call) is SampledCall else SampledCall(*call[:2], *call[2:] or (0,)) for call in calls
     ]
