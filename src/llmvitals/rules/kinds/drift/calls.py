@@ -37,20 +37,20 @@ class SampledCall(NamedTuple):
 class Distinct(NamedTuple):
     """Distinct calls (n): their unit vectors x (n × d), and y, x whitened at length 1 (n × d)."""
 
-    x: NDArray[np.float64]
+    x: Floats
     y: Floats
 
     @property
     def mean(self) -> NDArray[np.float64]:
         """Of x; 0 without calls."""
-        mean: NDArray[np.float64] = self.x.sum(axis=0) / max(len(self.x), 1)
+        mean: NDArray[np.float64] = self.x.sum(axis=0, dtype=np.float64) / max(len(self.x), 1)
         return mean
 
 
-def vectors(calls: Sequence[SampledCall]) -> NDArray[np.float64]:
+def vectors(calls: Sequence[SampledCall]) -> Floats:
     """The unit vectors x of calls (n × d)."""
     whole = np.frombuffer(b"".join(call.x for call in calls), "i1").reshape(len(calls), -1)
-    return units(whole).astype(np.float64)
+    return units(whole)
 
 
 def distinct(

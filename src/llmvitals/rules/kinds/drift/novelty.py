@@ -60,7 +60,7 @@ class Novelty(msgspec.Struct, frozen=True, array_like=True):
         return made
 
 
-def gather_axes(state: dict[str, Any], x: NDArray[np.float64]) -> None:
+def gather_axes(state: dict[str, Any], x: Floats) -> None:
     """Add single calls (n × d) to the scatter. State: "count", "mean" (bytes); "axes": see stats.axes."""
     mean = np.frombuffer(state["mean"], "<f8") if "mean" in state else x[0]
     count, scatter = state.get("count", 0), state.setdefault("axes", {})

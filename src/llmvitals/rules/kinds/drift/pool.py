@@ -29,7 +29,7 @@ def add(state: dict[str, Any], meaning: Meaning, pane: int, length: int) -> None
     if meaning:
         for space, moments in meaning.items():
             calls = state.setdefault("sampled", {}).setdefault(space, [])
-            calls += ([trace, x, (pane + 1) * length] for _, trace, x in small(moments.sample))
+            calls += ([(pane + 1) * length, trace, x] for _, trace, x in moments.sample)
             del calls[:-MOST]
         state.setdefault("pool", []).append(_plain(meaning))
         state["wake"] = minute.last(pane, length)
@@ -47,7 +47,8 @@ def step(state: dict[str, Any], pane: int, length: int, least: int) -> tuple[str
         state["pool"] = [_plain(pool)]
         return None
     del state["pool"]
-    calls = tuple(SampledCall(*call) for call in state.pop("sampled", {}).get(space, ()))
+    sampled = small(state.pop("sampled", {}).get(space, ()))
+    calls = tuple(SampledCall(trace, x, at) for at, trace, x in sampled)
     return space, Step((pane + 1) * length, state.pop("minutes"), pool[space], calls)
 
 

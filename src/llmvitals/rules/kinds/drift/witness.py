@@ -38,7 +38,7 @@ def small(sample: Sequence[Sample]) -> list[tuple[int, str, bytes]]:
 
 def images(calls: Sequence[SampledCall], space: str) -> NDArray[np.float64]:
     """The unit vectors x of calls (n × d), or their z if a space is given. Raises ValueError for no space."""
-    unit = vectors(calls)
+    unit = vectors(calls).astype(np.float64)
     return of_key(space).features(np.rint(unit * NORM)) / UNIT if space else unit
 
 
