@@ -20,6 +20,7 @@ _ALONE: Final = 0.9
 """The share of its limit that a single minute may reach."""
 _NORMAL: Final = 2.0
 """The least scale: that of squared normal values in the tail. Few blocks cannot show a smaller one."""
+LEAST: Final = 0.5
 BORROWED: Final = 1.1
 """What widens the limit of a span that was too long to be measured."""
 
@@ -69,8 +70,11 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
 
 
 def capped(radii: list[float]) -> float:
-    """The cap: the median radius of ordinary minutes, so that only a common direction of minutes adds up."""
-    return float(np.median(radii))
+    """The cap: the median radius of ordinary minutes, so that only a common direction of minutes adds up.
+
+    At least LEAST, because a cap of 0, of minutes that are all the same, would hide every change.
+    """
+    return max(float(np.median(radii)), LEAST)
 
 
 def record(state: dict[str, Any], calls: int, white: Floats, reference: int) -> None:
