@@ -35,9 +35,13 @@ CHANGES: Final = ("new-topic-5%", "new-topic-10%", "new-topic-20%", "new-topics-
 
 
 class Traffic:
-    """One series. Minutes may be asked for in any order; each is drawn when it is asked for."""
+    """One series. Minutes may be asked for in any order; each is drawn when it is asked for.
 
-    def __init__(self, pool: Pool, seed: int) -> None:
+    calls: a minute, in the mean. bursty: the share of them that come in bursts.
+    """
+
+    def __init__(self, pool: Pool, seed: int, *, calls: float = CALLS, bursty: float = BURSTY) -> None:
+        self._calls, self._bursty = calls, bursty
         self._pool, self._dice = pool, np.random.default_rng(seed)
         self._first = np.concatenate([[0], np.cumsum(pool.sizes)[:-1]])
         self._phases = self._dice.uniform(0, 2 * np.pi, len(pool.sizes))
@@ -52,8 +56,8 @@ class Traffic:
             self._out_until = at + int(dice.integers(5, 30))
         if at <= self._out_until < at + 30:
             return np.zeros(0, np.int64)
-        wanted = CALLS * (1 + SWING * np.sin(angle))
-        count = dice.poisson(dice.gamma(DISPERSION, wanted * (1 - BURSTY) / DISPERSION))
+        wanted = self._calls * (1 + SWING * np.sin(angle))
+        count = dice.poisson(dice.gamma(DISPERSION, wanted * (1 - self._bursty) / DISPERSION))
         texts = np.concatenate([self._drawn(count, angle), self._burst(at, wanted, angle)])
         return self._changed(texts, change, topic % len(self._pool.new))
 
@@ -67,7 +71,7 @@ class Traffic:
 
     def _burst(self, at: int, wanted: float, angle: float) -> NDArray[np.int64]:
         """Texts of the bursts that are under way."""
-        for text in self._drawn(int(self._dice.poisson(wanted * BURSTY / BURST)), angle):
+        for text in self._drawn(int(self._dice.poisson(wanted * self._bursty / BURST)), angle):
             self._bursts.append((at + 3, int(text), int(self._dice.geometric(1 / BURST))))
         said, left = [], []
         for end, text, calls in self._bursts:

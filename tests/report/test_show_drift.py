@@ -9,6 +9,7 @@ import struct
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import commands
@@ -87,6 +88,42 @@ def test_drift_is_drawn_against_its_threshold(store, tmp_path):
     assert "╌" in said.out, "the threshold"
     assert "█" in said.out
     assert "app new learning, from 12,345 calls so far" in said.text
+
+
+def test_drift_says_what_it_can_see_and_what_its_limits_rest_on(tmp_path):
+    usual = {
+        "statistic": 0.2,
+        "threshold": 1.0,
+        "unusual": 0.2,
+        "reference_age_s": 60.0,
+        "overdispersion": 1.0,
+    }
+    told = {
+        "many": usual
+        | {"topics": 0.1, "shape": 0.1, "visible_share": 0.031, "limits_learned_s": 14.4 * 3_600},
+        "few": usual | {"visible_share": 0.42, "limits_learned_s": 9.0 * 86_400},
+    }
+    path, points = tmp_path / "sight.db", []
+    for app, measures in told.items():
+        points.append(msgspec.structs.replace(drift(app, 1, None), measures=measures))
+    for ago, share in ((240, 0.1), (0, 0.102)):
+        points.append(msgspec.structs.replace(drift("begun", ago, None), measures={"learned_share": share}))
+
+    async def fill() -> None:
+        writer = SqliteStore(Settings(sqlite=path))
+        await writer.start()
+        await writer.write(points)
+        await writer.stop()
+
+    asyncio.run(fill())
+    text = commands.said(tmp_path, "drift", "show", sqlite=str(path)).text
+    assert "topics 0.10, shape 0.10, unusual 0.20" in text
+    assert "finds a new topic of 3% of the calls within 6 h" in text
+    assert "limits rest on 14 h 24 min of calls: too short to know the rarest hours of a month" in text
+    assert "topics learns this hour of the week" in text
+    assert "too few calls: only a new topic of more than 42% of them is found within 6 h" in text
+    assert "limits rest on 9 d of calls" in text
+    assert "10% done, too few calls: about 74 d 20 h more at this traffic" in text
 
 
 def test_series_and_rules_are_chosen(store, tmp_path):

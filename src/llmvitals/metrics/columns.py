@@ -12,14 +12,16 @@ An alert's point is a change of its state. Tags: `rule`, `kind`, `severity`, `st
 acknowledged, silenced), `fingerprint`, and `facet` where it has one; seconds: how old the alert was then;
 by: who did it; labels: JSON with sorted keys.
 
-A point of drift is the statistic at the end of a minute. Tags: `rule`. statistic: the greater of
-`topics` and `shape` (the two heads, each in units of its own threshold), so threshold is 1; model: that of
-the embeddings. A point of a canary compares an arm with its control, metric by metric. Tags: `rule`,
-`metric`, `arm`, `control`; the evidence is an e-value, and the limit what it has to reach; effect: a ratio
-for rates, times, money and tokens, a difference for scores, with its interval; visible_day, visible_week:
-the smallest effect that would be found in such a time (100: that or more); cluster: user, session, trace or
-minute, by which the evidence is counted, and overdispersion: by how much that reduces it. Points of toxicity
-and of scores (tag `score`: its name) are of series and windows, as those of calls.
+A point of drift is the statistic at the end of a minute. Tags: `rule`. statistic: the greatest of
+`topics`, `shape` and `unusual` (the heads, each in units of its own threshold; left out where a head does not
+look), so threshold is 1; visible_share: the smallest share of a new topic that is found within six hours;
+limits_learned_s: the time whose calls the limits rest on; learned_share: how much of the learning is done;
+model: that of the embeddings. A point of a canary compares an arm with its control, metric by metric. Tags:
+`rule`, `metric`, `arm`, `control`; the evidence is an e-value, and the limit what it has to reach; effect: a
+ratio for rates, times, money and tokens, a difference for scores, with its interval; visible_day,
+visible_week: the smallest effect that would be found in such a time (100: that or more); cluster: user,
+session, trace or minute, by which the evidence is counted, and overdispersion: by how much that reduces it.
+Points of toxicity and of scores (tag `score`: its name) are of series and windows, as those of calls.
 
 A point of cardinality says that a view had more names in a day (of sessions: in an hour) than its limit, so
 that the rest was counted in `_other`. Tag: `shard`; each shard has a part of the limit. names: those with a
@@ -107,7 +109,10 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
         "burn_1h", "forecast_usd", "forecast_low_usd", "forecast_high_usd",
     ),
     ALERTS: ("value", "limit", "seconds", "peak"),
-    DRIFT: ("statistic", "threshold", "topics", "shape", "reference_age_s", "overdispersion"),
+    DRIFT: (
+        "statistic", "threshold", "topics", "shape", "reference_age_s", "overdispersion", "unusual",
+        "visible_share", "limits_learned_s", "learned_share",
+    ),
     CANARY: (
         "log10_e", "log10_limit", "arm_value", "control_value", "effect", "effect_low", "effect_high",
         "overdispersion", "visible_day", "visible_week",

@@ -7,7 +7,7 @@ Distributions", 2000, section 1.9.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _EULER: Final = 0.5772156649015329
 _ROUNDS: Final = 60
+
+Number = TypeVar("Number", float, "NDArray[np.float64]")
 
 
 def fitted(maxima: NDArray[np.float64]) -> tuple[float, float]:
@@ -36,15 +38,16 @@ def fitted(maxima: NDArray[np.float64]) -> tuple[float, float]:
     return float(least - scale * np.log(np.exp(-(maxima - least) / scale).mean())), float(scale)
 
 
-def level(location: float, scale: float, blocks: float) -> float:
+def level(location: Number, scale: Number, blocks: float) -> Number:
     """The level that is exceeded once in this number of blocks (above 1) on average."""
     return location + scale * _reduced(blocks)
 
 
-def doubt(scale: float, maxima: float, blocks: float) -> float:
+def doubt(scale: Number, maxima: Number, blocks: float) -> Number:
     """The standard error of `level`, if this number of maxima was fitted."""
     rest = 1 + _reduced(blocks) - _EULER
-    return float(scale * np.sqrt((1 + 6 / np.pi**2 * rest**2) / maxima))
+    error: Number = scale * ((1 + 6 / np.pi**2 * rest**2) / maxima) ** 0.5
+    return error
 
 
 def _reduced(blocks: float) -> float:

@@ -20,6 +20,9 @@ _ALONE: Final = 0.9
 """The share of its limit that a single minute may reach."""
 _NORMAL: Final = 2.0
 """The least scale: that of squared normal values in the tail. Few blocks cannot show a smaller one."""
+LEAST: Final = 0.5
+BORROWED: Final = 1.1
+"""What widens the limit of a span that was too long to be measured."""
 
 
 class Calibration(msgspec.Struct, frozen=True, array_like=True):
@@ -30,6 +33,8 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
     counted in deviations: squares of what is nearly normal have the tail that it is made for (Cook, "Towards
     better estimation of extreme winds", 1982). A burst is extreme in short spans but not in long ones, so one
     limit for all would be too high for long spans. blocks: the number fitted. minutes: of a block.
+    step: minutes of a step. Spans without location and scale were too long to be measured: they have the
+    greater limit of the last two that were, times BORROWED.
     """
 
     cap: float
@@ -39,18 +44,19 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
     scales: tuple[float, ...]
     blocks: int
     minutes: int
+    step: float = 1.0
 
     def limits(self, run: float) -> NDArray[np.float64]:
         """The limit of each span, in deviations; any of them is exceeded once in `run` minutes."""
         blocks = max(run * len(self.means) / self.minutes, 2.0)
-        passed = []
-        for span, location, scale in zip(
-            SPANS, self.locations, np.maximum(self.scales, _NORMAL), strict=False
-        ):
-            # The memory of a span is longer than the span, so neighbouring blocks are not independent.
-            apart = self.blocks * self.minutes / max(self.minutes, 2 * span)
-            passed.append(gumbel.level(location, scale, blocks) + _SURE * gumbel.doubt(scale, apart, blocks))
-        return np.sqrt(np.maximum(passed, 1.0))
+        scales, spans = np.maximum(self.scales, _NORMAL), np.array(SPANS[: len(self.scales)])
+        # The memory of a span is longer than the span, so neighbouring blocks are not independent.
+        apart = self.blocks * self.minutes / np.maximum(self.minutes, 2 * self.step * spans)
+        levels = gumbel.level(np.array(self.locations), scales, blocks)
+        passed = levels + _SURE * gumbel.doubt(scales, apart, blocks)
+        limits = np.sqrt(np.maximum(passed, 1.0))
+        borrowed = len(self.means) - len(limits)
+        return np.concatenate([limits, np.repeat(limits[-2:].max() * BORROWED, borrowed)])
 
     def lowered(self, limits: NDArray[np.float64]) -> float:
         """The cap, or a lower one with which no single minute exceeds a limit, while two in a row may."""
@@ -64,8 +70,11 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
 
 
 def capped(radii: list[float]) -> float:
-    """The cap: the median radius of ordinary minutes, so that only a common direction of minutes adds up."""
-    return float(np.median(radii))
+    """The cap: the median radius of ordinary minutes, so that only a common direction of minutes adds up.
+
+    At least LEAST, because a cap of 0, of minutes that are all the same, would hide every change.
+    """
+    return max(float(np.median(radii)), LEAST)
 
 
 def record(state: dict[str, Any], calls: int, white: Floats, reference: int) -> None:
@@ -88,13 +97,25 @@ def close(state: dict[str, Any]) -> None:
     state.setdefault("blocks", []).append(state.pop("block"))
 
 
-def fitted(state: dict[str, Any], minutes: int) -> Calibration:
-    """The calibration by all recorded minutes, without spans too long for them; minutes: of a block."""
-    spans = max(sum(span * _OFTEN <= minutes * len(state["blocks"]) for span in SPANS), 1)
+def fitted(state: dict[str, Any], minutes: int, step: float, *, borrow: bool = False) -> Calibration:
+    """The calibration by all recorded minutes; minutes: of a block; step: minutes of a step.
+
+    borrow: keep the spans that are too long to be measured. Without it they are left out.
+    """
+    spans = max(sum(span * _OFTEN <= state["count"] for span in SPANS), 1)
     means, squares = (np.array(state[name][:spans]) / state["count"] for name in ("sum", "squares"))
     deviations = np.sqrt(np.maximum(squares - means**2, 1e-9))
     maxima = np.maximum((np.array(state["blocks"])[:, :spans] - means) / deviations, 0) ** 2
     fits = [gumbel.fitted(column) for column in maxima.T]
-    kept = tuple(means.tolist()), tuple(deviations.tolist())
     locations, scales = zip(*fits, strict=True)
-    return Calibration(state["cap"], *kept, locations, scales, len(maxima), minutes)
+    more = len(SPANS) - spans if borrow else 0
+    return Calibration(
+        state["cap"],
+        (*means.tolist(), *[float(means[-1])] * more),
+        (*deviations.tolist(), *[float(deviations[-2:].max())] * more),
+        locations,
+        scales,
+        len(maxima),
+        minutes,
+        step,
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from llmvitals.metrics.columns import DRIFT
-from llmvitals.rules.condition.false_alarms import FalseAlarms, Series
+from llmvitals.rules.condition.false_alarms import AUTO, FalseAlarms, SeriesOrAuto
 from llmvitals.rules.condition.fields import DURATION
 from llmvitals.rules.condition.kind import Kind
 from llmvitals.rules.kinds.drift.baseline import DriftTraining, adopted
@@ -33,9 +33,9 @@ class Drift(Kind):
     """Calls whose content has changed, by their embeddings.
 
     model: the embedding model ("text-embedding-3-small", or a space "text-embedding-3-small/1536"); by
-    default the first one with enough calls. learn: the minutes with calls (µs) that the reference is learned
-    from, 1h to 4w. min_calls: the embeddings of a step; minutes with fewer are joined. false_alarms: in a
-    month, in all of `series` series together.
+    default the first one with enough calls. learn: the event time (µs) that the reference is learned from, 1h
+    to 4w; with fewer than four calls a minute up to 3.5 times as long. min_calls: the embeddings of a step;
+    minutes with fewer are joined. false_alarms: in a month, in all of `series` series together.
     """
 
     kind: ClassVar[str] = "drift"
@@ -53,7 +53,7 @@ class Drift(Kind):
     learn: Annotated[int, BeforeValidator(_learn), WithJsonSchema(DURATION)] = Field(
         "2d",
         validate_default=True,
-        description="The minutes with calls that it learns from; 1h to 4w.",
+        description="The time that it learns from, longer where calls are few; 1h to 4w.",
     )
     min_calls: int = Field(
         10,
@@ -62,7 +62,7 @@ class Drift(Kind):
         description="Embeddings of a step; minutes with fewer are joined.",
     )
     false_alarms: FalseAlarms = 1
-    series: Series = 100
+    series: SeriesOrAuto = AUTO
 
     @property
     def metric(self) -> str:
@@ -93,5 +93,5 @@ class Drift(Kind):
     def training(self) -> DriftTraining:
         """It learns a reference of embeddings."""
         return DriftTraining(
-            lambda pane, learn: DriftDetector(self.model_copy(update={"learn": learn}), pane)
+            lambda pane, learn: DriftDetector(self.model_copy(update={"learn": learn}), pane, patient=False)
         )
