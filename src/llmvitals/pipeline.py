@@ -100,10 +100,13 @@ class Pipeline:
         del topic, sources
         return Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
 
-    def alone(self, sources: Mapping[str, int]) -> Alone:
-        """Return both stages without Kafka; sources: topic → its partitions. Only rules raise alerts."""
+    def alone(self, sources: Mapping[str, int], *, days_only: bool = False) -> Alone:
+        """Return both stages without Kafka; sources: topic → its partitions. Only rules raise alerts.
+
+        days_only: see MergePlan.
+        """
         combine = {topic: replace(plan, dead_letters="") for topic, plan in self.combine.items()}
-        return Alone(replace(self, combine=combine), sources)
+        return Alone(replace(self, combine=combine, merge=replace(self.merge, days_only=days_only)), sources)
 
 
 class Alone:

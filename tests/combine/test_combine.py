@@ -180,6 +180,20 @@ def test_last_frames_are_the_same_in_any_batches():
 
 
 @settings(deadline=None)
+@given(logs, st.sampled_from([1, 2, 1_000]), st.sampled_from([1, 3, 4_096]), st.sampled_from([2, 1_000]))
+def test_small_panes_that_are_added_up_together_have_the_frames_of_each_alone(log, small, together, most):
+    made = plan(max_series=most)
+    frames_of = []
+    for limits in ((0, 1), (small, together)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("llmvitals.combine.together.SMALL", limits[0])
+            patch.setattr("llmvitals.combine.together.TOGETHER", limits[1])
+            one = stage(made)
+            frames_of.append([*one.apply(log), *one.finish()])
+    assert frames_of[0] == frames_of[1]
+
+
+@settings(deadline=None)
 @given(st.data(), st.integers(1, 8))
 def test_order_within_the_disorder_and_partitions_change_nothing(data, partitions):
     count = data.draw(st.integers(1, 60))

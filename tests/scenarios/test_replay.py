@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from llmvitals.backtest.replay import Replay, replay_lines
-from llmvitals.metrics.columns import BUDGET
+from llmvitals.metrics.columns import BUDGET, CALLS
 from llmvitals.record.log import Logged, Topic
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings
@@ -69,6 +69,30 @@ def test_a_budget_of_a_day_goes_on_until_its_midnight() -> None:
     (over,) = incidents(replayed("spend", lines, until="24h"), "TeamDay")
     assert (over["status"], over["value"], over["peak"]) == ("resolved", 400, 400)
     assert over["until"] == (MIDNIGHT + 24 * HOUR) * 1_000_000
+
+
+def test_a_day_is_the_sum_of_its_panes_as_in_a_store() -> None:
+    late = calls(range(0, 600, 7), app="b", cost_usd=1, latency_ms=30)
+    lines = [*calls(range(3 * HOUR, 27 * HOUR, 400), app="a", latency_ms=50, status="error"), *late]
+    found = replayed("spend", lines)["series"]
+    stages = Replay(Settings(alerts=HERE / "spend", default_views=True))
+    logged = [Logged(offset, -1, line) for offset, line in enumerate(lines)]
+    points = [
+        Point.decode(message.value or b"")
+        for message in [*stages.feed(logged[:30]), *stages.feed(logged[30:]), *stages.finish()]
+        if message.topic is Topic.VITALS
+    ]
+    days = {
+        (point.start, *sorted(point.tags.items())): {**point.counts, **point.measures}
+        for point in points
+        if point.measurement == CALLS and point.tags["window"] == "1d"
+    }
+    assert len({place[0] for place in days}) == 2
+    assert sum(series["late_calls"] for series in found if series["view"] == "all") == len(late)
+    assert [{**days[place], "by": 0} for place in sorted(days)] == [
+        {name: value for name, value in series.items() if name not in ("view", "day")} | {"by": 0}
+        for series in found
+    ]
 
 
 def test_an_incident_says_how_it_stands() -> None:

@@ -33,11 +33,15 @@ Outcome = dict[str, Any]
 
 
 class Replay:
-    """Both stages, with one partition each; what stage 1 emits goes to stage 2 at once."""
+    """Both stages, with one partition each; what stage 1 emits goes to stage 2 at once.
 
-    def __init__(self, settings: Settings) -> None:
+    days_only: see MergePlan.
+    """
+
+    def __init__(self, settings: Settings, *, days_only: bool = False) -> None:
         pipeline = Pipeline.of(settings, 1, [SOURCE])
-        self.stages, self.routing = pipeline.alone({SOURCE: 1}), pipeline.engine.rules.routing
+        self.stages = pipeline.alone({SOURCE: 1}, days_only=days_only)
+        self.routing = pipeline.engine.rules.routing
 
     @property
     def combine(self) -> Combine:
@@ -71,7 +75,7 @@ def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | Non
     """
     _end(until, 0)
     # The totals are read from the view of all calls.
-    stages = Replay(settings.model_copy(update={"default_views": True}))
+    stages = Replay(settings.model_copy(update={"default_views": True}), days_only=True)
     points: dict[bytes, Point] = {}
     alerts: list[Alert] = []
     letters: Counter[str] = Counter()

@@ -16,6 +16,8 @@ from llmvitals.combine.columns import HEIGHT, Columns
 from llmvitals.combine.embeddings import Embeddings
 from llmvitals.combine.multi_valued import NOTHING, MultiValued
 from llmvitals.combine.multi_valued import concatenate as concatenate_multi_valued
+from llmvitals.combine.plan import CombinePlan
+from llmvitals.combine.series_codes import SeriesCodes
 from llmvitals.sketch import top_k
 from llmvitals.sketch.counters import SUM
 
@@ -69,6 +71,7 @@ class Interner:
         self.contributors = {kind: Codes(_NAMED.get(kind, plain)) for kind in top_k.KINDS if contributors}
         self.scores = Codes(plain)
         self.vectors = embeddings.EmbeddingReader(scales)
+        self._series: list[SeriesCodes] = []
 
     @property
     def full(self) -> bool:
@@ -92,6 +95,13 @@ class Interner:
         tools = _coded(columns.tools, self.contributors["tool"]) if self.contributors else NOTHING
         vectors = self._embedded(matrix, columns)
         return CodedCalls(matrix, columns.traces, tools, _coded(columns.scores, self.scores), vectors)
+
+    def series_of(self, plan: CombinePlan) -> Sequence[SeriesCodes]:
+        """For each view of the plan, the series of every profile."""
+        self._series = self._series or [SeriesCodes(view) for view in plan.views]
+        for codes in self._series:
+            codes.read(self.profiles.names, plan.dimensions)
+        return self._series
 
     def _embedded(self, matrix: Ints, columns: Columns) -> Embeddings:
         """Read the embeddings of calls, and mark in the matrix which calls have a usable one."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Final
 
 from llmvitals.combine.interner import CodedCalls, Interner
 from llmvitals.combine.plan import CombinePlan
-from llmvitals.combine.view_tables import ViewTables
+from llmvitals.combine.together import entries as entries_together
+from llmvitals.combine.view_tables import EntryOfView, ViewTables
 from llmvitals.record.frame import Entry, LateEntry
 
 ON_TIME: Final = -1
@@ -55,27 +57,37 @@ class Pane:
 
     def add_up(self) -> None:
         """Add the pending calls to the tables."""
-        for tables in self._tables():
+        for _, tables in self.tables():
             tables.add_up()
         self.pending = 0
 
     def changed_entries(self) -> Iterator[Entry]:
         """Entries of the series of eager views that changed since the last call."""
-        return self._entries(changed=True)
+        for quarter, tables in self.tables():
+            yield from self.made(quarter, tables.entries(changed=True))
 
-    def emit(self) -> Iterator[Entry]:
-        """All entries, and mark the pane as emitted; its sums are freed."""
-        yield from self._entries(changed=False)
-        self.emitted = True
-        for tables in self._tables():
-            tables.clear()
-
-    def _entries(self, *, changed: bool) -> Iterator[Entry]:
-        for view, series, vitals in self._on_time.entries(changed=changed):
-            yield Entry(view, series, self.number, vitals)
-        for quarter, tables in sorted(self._late.items()):
-            for view, series, vitals in tables.entries(changed=changed):
+    def made(self, quarter: int, entries: Iterable[EntryOfView]) -> Iterator[Entry]:
+        """Entries of the tables of a quarter of an hour (or ON_TIME) for a frame."""
+        for view, series, vitals in entries:
+            if quarter == ON_TIME:
+                yield Entry(view, series, self.number, vitals)
+            else:
                 yield LateEntry(view, series, self.number, vitals, quarter)
 
-    def _tables(self) -> list[ViewTables]:
-        return [self._on_time, *self._late.values()]
+    def tables(self) -> list[tuple[int, ViewTables]]:
+        """The tables by the quarter of an hour of their calls: ON_TIME first, then those of late calls."""
+        return [(ON_TIME, self._on_time), *sorted(self._late.items(), key=itemgetter(0))]
+
+
+def emit(panes: Sequence[Pane], plan: CombinePlan) -> list[list[Entry]]:
+    """All entries of each pane, and mark the panes as emitted; their sums are freed."""
+    every = [tables for pane in panes for _, tables in pane.tables()]
+    found = iter(entries_together(every, plan))
+    emitted = [
+        [entry for quarter, _ in pane.tables() for entry in pane.made(quarter, next(found))] for pane in panes
+    ]
+    for pane in panes:
+        pane.emitted = True
+    for tables in every:
+        tables.clear()
+    return emitted

@@ -16,6 +16,7 @@ from llmvitals.combine.clock import Clock, Placed
 from llmvitals.combine.dead_letters import dead_letter
 from llmvitals.combine.frames import FrameBuilder
 from llmvitals.combine.open_panes import OpenPanes
+from llmvitals.combine.pane import emit
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.reader import Batch, read, timely
 from llmvitals.errors import Code
@@ -227,8 +228,11 @@ class Combine(Stage):
         if self.replaying:
             return []
         out: list[Message] = []
-        for closed, panes in groupby(self._open_panes.closed_panes(), key=attrgetter("closed")):
-            out += self._send(chain.from_iterable(pane.emit() for pane in panes), version=closed)
+        panes = self._open_panes.closed_panes()
+        emitted = iter(emit(panes, self._plan))
+        for closed, together in groupby(panes, key=attrgetter("closed")):
+            entries = [entry for _ in together for entry in next(emitted)]
+            out += self._send(entries, version=closed)
         self._emitted = max(self._emitted, self._clock.lowest_open(self.next))
         return out
 

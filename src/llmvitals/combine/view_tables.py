@@ -12,10 +12,12 @@ from llmvitals.combine.embeddings import with_features
 from llmvitals.combine.interner import PROFILE, CodedCalls, Interner, concatenate
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.prepared import prepare
+from llmvitals.combine.series_codes import accepts, series_in
 from llmvitals.combine.table import Series, Table
-from llmvitals.record.view import View
 
 Ints = NDArray[np.int64]
+EntryOfView = tuple[str, Series, bytes]
+"""View, series and packed vitals."""
 
 _UNSEEN: Final = -2
 _UNWANTED: Final = -1
@@ -25,32 +27,39 @@ is too expensive. The pane's last frame has them."""
 
 
 class ViewTables:
-    """A table for each view.
+    """A table for each view. coded: calls that are not added up yet.
 
     Law: calls are kept as columns and added up when the sums are read, in the order of the log, so the sums
     depend on the calls only, not on when they are read.
     """
 
     def __init__(self, plan: CombinePlan, interner: Interner) -> None:
-        self._plan, self._interner = plan, interner
-        self._coded: list[CodedCalls] = []
-        self._tables = [Table(view, plan.max_series, interner) for view in plan.views]
+        self._plan, self.interner = plan, interner
+        self.coded: list[CodedCalls] = []
+        self._tables: list[Table] = []
         self._rows = np.empty((len(plan.views), 0), np.int64)
         """For each view and profile: the row, _UNSEEN, or _UNWANTED where the view excludes the profile."""
 
     def put(self, coded: CodedCalls) -> None:
         """Add calls, in the order of the log. They are summed later, by `add_up`."""
-        self._coded.append(coded)
+        self.coded.append(coded)
+
+    @property
+    def pending(self) -> int:
+        """How many calls there are, if none of them is added up yet; else 0."""
+        return 0 if self._tables else sum(len(part.traces) for part in self.coded)
 
     def add_up(self) -> None:
         """Add the pending calls to the tables."""
-        if not self._coded:
+        if not self.coded:
             return
-        coded = concatenate(self._coded)
-        self._coded = []
+        if not self._tables:
+            self._tables = [Table(view, self._plan.max_series, self.interner) for view in self._plan.views]
+        coded = concatenate(self.coded)
+        self.coded = []
         profiles = coded.matrix[PROFILE]
         self._assign_rows(profiles)
-        prepared = prepare(coded, self._interner)
+        prepared = prepare(coded, self.interner)
         for table, rows in zip(self._tables, self._rows, strict=True):
             table.add(rows[profiles], prepared)
         self._add_embeddings(coded, profiles)
@@ -65,7 +74,7 @@ class ViewTables:
 
     def _assign_rows(self, profiles: Ints) -> None:
         """Assign a row in every view to each new profile, in the order of the log."""
-        names = self._interner.profiles.names
+        names = self.interner.profiles.names
         added = len(names) - self._rows.shape[1]
         self._rows = np.pad(self._rows, ((0, 0), (0, added)), constant_values=_UNSEEN)
         unseen = profiles[(self._rows[:, profiles] == _UNSEEN).any(axis=0)]
@@ -73,30 +82,24 @@ class ViewTables:
             values = dict(zip(self._plan.dimensions, names[profile], strict=True))
             for table, rows in zip(self._tables, self._rows, strict=True):
                 rows[profile] = (
-                    table.row(_series(table.view, values)) if _accepts(table.view, values) else _UNWANTED
+                    table.row(series_in(table.view, values)) if accepts(table.view, values) else _UNWANTED
                 )
 
-    def entries(self, *, changed: bool) -> Iterator[tuple[str, Series, bytes]]:
+    def entries(self, *, changed: bool) -> Iterator[EntryOfView]:
         """View, series and packed vitals of each series.
 
         changed: only of eager views, and only series that changed since the last call.
         """
-        tables = [table for table in self._tables if table.view.eager] if changed else self._tables
-        if tables:
+        if not changed or any(view.eager for view in self._plan.views):
             self.add_up()
-        for table in tables:
+        for table in self._tables:
+            if changed and not table.view.eager:
+                continue
             most = 0 if changed and table.has_many_contributors(EARLY) else self._plan.heaviest
             for series, vitals in table.entries(most, changed=changed):
                 yield table.view.name, series, vitals
 
     def clear(self) -> None:
         """Free the sums."""
-        self._tables, self._rows = [], np.empty((0, 0), np.int64)
-
-
-def _accepts(view: View, values: dict[str, str]) -> bool:
-    return all(condition.accepts(values[name]) for name, condition in view.where)
-
-
-def _series(view: View, values: dict[str, str]) -> Series:
-    return tuple([values[name] for name in view.by])
+        self.coded, self._tables = [], []
+        self._rows = np.empty((len(self._plan.views), 0), np.int64)

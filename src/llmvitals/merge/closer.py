@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from llmvitals.merge import points
 from llmvitals.merge.bucket import Bucket, summed
+from llmvitals.merge.day_totals import DayTotals
 from llmvitals.merge.plan import MergePlan, Panes, series_of
 from llmvitals.merge.rollup import Contents, Rollup
 from llmvitals.record.alert import Alert
@@ -110,7 +111,9 @@ class PaneCloser:
         """How many panes of series were closed, series evaluated and buckets visited so far."""
         self._due_at: dict[int, int] = {}
         self._open_panes = OpenPaneCache(plan.pane_us)
-        self._rollup = Rollup(plan.pane_us, plan.contributors)
+        self._rollup: Rollup | DayTotals = (
+            DayTotals(plan.pane_us) if plan.days_only else Rollup(plan.pane_us, plan.contributors)
+        )
 
     def mark_changed(self, number: int) -> None:
         """Note that a bucket changed, so that its next wake-up has to be computed again."""

@@ -111,7 +111,8 @@ class MergePlan:
     shows; windows keep SPARE times as many. engine: evaluates the rules. buckets: the number of parts of the
     state, which are checkpointed one by one. rounds: every changed bucket is written within so many
     snapshots. inputs: topics to wait for; empty: all that frames name. limits: of series in views. shards:
-    how many share the limits. shard: the number of this one.
+    how many share the limits. shard: the number of this one. days_only: only the counters and bins of days
+    are written, and not before the day is over; nothing of it is in a checkpoint.
     """
 
     pane_us: int
@@ -124,6 +125,7 @@ class MergePlan:
     limits: Limits = field(default_factory=Limits)
     shards: int = 1
     shard: int = 0
+    days_only: bool = False
 
     def wants(self, view: str, series: tuple[str, ...]) -> bool:
         """Whether this home (see View) is of a view that is stored or watched, and has its dimensions."""
