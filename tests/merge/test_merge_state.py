@@ -57,7 +57,7 @@ class Spending:
     def finish(self, *_: Any) -> list[Any]:
         return []
 
-    def advance(self, view, series, state, *, floor, closed, opened) -> list[Alert]:
+    def advance(self, view, series, state, *, floor, closed, opened, family) -> list[Alert]:
         assert view == self.view
         self.asked.append(
             (series, floor - FIRST, [p - FIRST for p, _ in closed], [p - FIRST for p, _ in opened])

@@ -48,7 +48,7 @@ class Diary:
     def finish(self, *_: Any) -> list[Any]:
         return []
 
-    def advance(self, view, series, state, *, floor, closed, opened) -> list[Alert]:
+    def advance(self, view, series, state, *, floor, closed, opened, family) -> list[Alert]:
         assert not opened
         return [self.told(view, series, state, pane, held) for pane, held in closed]
 

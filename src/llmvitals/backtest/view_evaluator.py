@@ -62,6 +62,7 @@ class ViewEvaluator:
         self._reads_late = any(rule.condition.late == "apart" for rule in rules)
         self._screened = len(self._screens) == len(rules)
         self._since = 0
+        self._live: set[int] = set()
         self._recent = empty(self._needs)
         self._states: dict[int, dict[str, Any]] = {}
 
@@ -74,6 +75,7 @@ class ViewEvaluator:
         """Evaluate the panes below `low`; block: their calls, except those of earlier blocks."""
         rows = self._series.rows(block)
         columns = SeriesColumns.of(block, on_time(block, rows), self._needs)
+        self._live.update(np.unique(columns.rows).tolist())
         late = late_calls(block, rows, self._needs, self._tools) if self._reads_late else {}
         if self._screened:
             columns = self._screen(columns, low)
@@ -146,9 +148,8 @@ class ViewEvaluator:
     def _advance(self, row: int, closed: Panes, low: int) -> bool:
         """Advance a series; returns whether an alert changed."""
         state = self._states.pop(row, {})
-        outputs = self._engine.advance(
-            self._view.name, self._series.name(row), state, floor=low, closed=closed
-        )
+        name, family = self._series.name(row), max(1, len(self._live))
+        outputs = self._engine.advance(self._view.name, name, state, floor=low, closed=closed, family=family)
         alerts = [output for output in outputs if isinstance(output, Alert)]
         self.alerts += alerts
         if state:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from llmvitals.merge import points
@@ -102,11 +102,13 @@ class PaneCloser:
     """Closes panes, rolls them up and evaluates the rules. counters: of panes, points and alerts.
 
     restored: the buckets of a checkpoint. The rules may have changed since then, so each series with a rule
-    state is evaluated once, even if none of its panes closes.
+    state is evaluated once, even if none of its panes closes. live: view → its live series on this shard.
     """
 
-    def __init__(self, plan: MergePlan, counters: Counter[str], restored: Iterable[int] = ()) -> None:
-        self._plan, self._counters, self._restored = plan, counters, set(restored)
+    def __init__(
+        self, plan: MergePlan, counters: Counter[str], restored: Iterable[int], live: Callable[[str], int]
+    ) -> None:
+        self._plan, self._counters, self._restored, self._live = plan, counters, set(restored), live
         self.work = 0
         """How many panes of series were closed, series evaluated and buckets visited so far."""
         self._due_at: dict[int, int] = {}
@@ -219,8 +221,9 @@ class PaneCloser:
         if self._plan.wants(view, series) and self._plan.engine.reads(view):
             opened = self._open_panes.at(bucket, key) if read_open and self._plan.eager(view) else []
             self.work += len(opened)
+            family = self._plan.shards * self._live(view)
             results = self._plan.engine.advance(
-                view, series, rule_state, floor=floor, closed=closed, opened=opened
+                view, series, rule_state, floor=floor, closed=closed, opened=opened, family=family
             )
             if rule_state and at_end:
                 results += self._plan.engine.finish(view, series, rule_state, floor)

@@ -38,7 +38,7 @@ class Rules(Protocol):
     def finish(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> list[Alert]:
         """Return what is due for a series because the log ends at the floor."""
 
-    def advance(
+    def advance(  # noqa: PLR0913 - who, up to when, with what
         self,
         view: str,
         series: tuple[str, ...],
@@ -47,6 +47,7 @@ class Rules(Protocol):
         floor: int,
         closed: Sequence[tuple[int, Vitals]],
         opened: Sequence[tuple[int, Vitals]],
+        family: int,
     ) -> list[Alert | Point]:
         """Evaluate the rules on one series. Returns changed alerts, and points.
 
@@ -54,8 +55,10 @@ class Rules(Protocol):
         state: of the rules for this series, {} at first, changed in place. It must survive msgpack (a tuple
         comes back as a list); an empty one is dropped. floor: every pane below it is closed. closed: the
         panes that closed since the last call. opened: all open panes of an eager view, as far as they are
-        counted; none while more panes are about to close. The same frames give the same calls, however they
-        are batched. Many panes close in several calls: the result must not depend on how they are split.
+        counted; none while more panes are about to close. family: the series that share the promises of the
+        rules: the live ones of the view on this shard, times the shards. The same frames give the same
+        calls, however they are batched. Many panes close in several calls: the result must not depend on how
+        they are split.
         """
 
 

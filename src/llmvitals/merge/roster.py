@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -12,7 +11,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from llmvitals.errors import StateLost
-from llmvitals.merge.plan import Limits, MergePlan, series_key
+from llmvitals.merge.plan import Limits, MergePlan, series_key, series_of
+from llmvitals.merge.view_state import ViewState
 from llmvitals.metrics.columns import CARDINALITY
 from llmvitals.record.frame import Entry
 from llmvitals.record.log import Message, Topic
@@ -23,52 +23,11 @@ from llmvitals.window import DAY, FOREVER, HOUR, NEVER, duration_text
 
 ESTABLISHED: Final = 31
 """Days for which a name that was seen on two days keeps its place: as long as a monthly budget."""
-EXAMPLES: Final = 5
-"""Examples of cut names in a point of cardinality."""
-SAMPLE: Final = 256
-"""Hashes that are kept to estimate the number of cut names."""
-LONGEST: Final = 64
-"""Characters of an example."""
 DELTA: Final = 2_000
 """Changes of names that the manifest may hold; with more of them, all names are written to a part."""
 
 Place = tuple[int, int, int]
 """The pane from which on a name has a place, and the first and the last period in which it was seen."""
-
-
-class ViewState(msgspec.Struct, array_like=True):
-    """The state of a view, without its names.
-
-    last_cut: the greatest pane in which a name was cut. period: the one that the floor is in. cut: entries
-    counted in `_other` in this period. reported: how many of them the last point contained. examples: of
-    their names. least: the SAMPLE least hashes of their names, to estimate how many names there were.
-    """
-
-    last_cut: int = NEVER
-    period: int = NEVER
-    cut: int = 0
-    reported: int = 0
-    examples: tuple[str, ...] = ()
-    least: tuple[int, ...] = ()
-
-    def note_cut(self, key: bytes, series: tuple[str, ...]) -> None:
-        """Count an entry whose name was cut."""
-        self.cut += 1
-        if len(self.examples) < EXAMPLES and (name := _printable(series)) not in self.examples:
-            self.examples = (*self.examples, name)
-        digest = int.from_bytes(hashlib.blake2b(key, digest_size=7).digest())
-        if (len(self.least) < SAMPLE or digest < self.least[-1]) and digest not in self.least:
-            self.least = tuple(sorted((*self.least, digest))[:SAMPLE])
-
-    def cut_names(self) -> int:
-        """How many names were cut. From SAMPLE on it is an estimate, within some per cent."""
-        if len(self.least) < SAMPLE:
-            return len(self.least)
-        return (SAMPLE - 1) * 2**56 // self.least[-1]
-
-    def reset(self) -> None:
-        """Begin a new period."""
-        self.cut, self.reported, self.examples, self.least = 0, 0, (), ()
 
 
 class RosterState(msgspec.Struct, array_like=True):
@@ -177,6 +136,14 @@ class Roster:
         """Some of the names that were cut in this period."""
         return self._states[view].examples if view in self._states else ()
 
+    def live(self, view: str) -> int:
+        """How many series of a view are live, at least 1: those that had a place when the period began.
+
+        So the limits of rules do not move within a day.
+        """
+        state = self._states.get(view)
+        return (state and state.live) or len(self._places.get(view, ())) or 1
+
     def limit(self, view: str, offset: int) -> int:
         """The number of names that a view may have in this shard, by the limits in force at an offset."""
         limits = next(limits for since, limits in reversed(self._saved.limits) if since <= offset)
@@ -228,7 +195,9 @@ class Roster:
                 self._set(view, key, None)
         if state.period > NEVER:
             state.reset()
-        state.period = period
+        state.period, names = period, self._names_of(view)
+        split = self._plan.views[view].split
+        state.live = len({series_of(key)[1][:-1] for key in names}) if split else len(names)
         self._changed.setdefault(view, {})
 
     def _keeps_place(self, view: str, place: Place, period: int) -> bool:
@@ -265,11 +234,6 @@ def share(limit: int, shards: int) -> int:
     (20000, 5283, 9)
     """
     return limit if shards == 1 else math.ceil(limit / shards + 4 * math.sqrt(limit / shards))
-
-
-def _printable(series: tuple[str, ...]) -> str:
-    text = "/".join(series)[:LONGEST]
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def _part(slot: int) -> str:

@@ -65,7 +65,7 @@ class Merge(Stage):
         until = max((bucket.applied for bucket in self._buckets.values()), default=0)
         self.roster = Roster(plan, saved=manifest.roster, parts=parts, until=until)
         self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest, self.roster)
-        self._closer = PaneCloser(plan, self.counters, self._buckets)
+        self._closer = PaneCloser(plan, self.counters, self._buckets, self.roster.live)
         self._sources = manifest.sources.copy()
         self.next = max(manifest.offset, beginning)
         # Event time up to which alerts are emitted, acknowledged by Kafka, and announced as a watermark.

@@ -27,6 +27,7 @@ from llmvitals.rules.bound_rule import BoundRule, adopt_baseline
 from llmvitals.rules.condition.reach import counts_errors
 from llmvitals.rules.kinds import KINDS
 from llmvitals.rules.load import load_rules
+from llmvitals.rules.shared_rules import SharedRules
 from llmvitals.window import FOREVER, NEVER
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class RuleEngine:
         self.rules, self.pane, self.bare, self.updates = rules, pane, bare, updates
         self.ratio: Ratio = unlisted
         self._dimensions = {view.name: view.home(view.by) for view in rules.views}
+        self._shared = SharedRules(rules.by_view)
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -95,7 +97,7 @@ class RuleEngine:
         resolved = _resolve_all(state.get("rules", {}), floor * self.pane, "the rule was removed")
         return sorted(resolved, key=lambda alert: alert.at)
 
-    def advance(
+    def advance(  # noqa: PLR0913 - who, up to when, with what
         self,
         view: str,
         series: tuple[str, ...],
@@ -104,6 +106,7 @@ class RuleEngine:
         floor: int,
         closed: Panes = (),
         opened: Panes = (),
+        family: int = 1,
     ) -> list[Alert | Point]:
         """Evaluate the rules of one series up to a floor.
 
@@ -114,13 +117,14 @@ class RuleEngine:
         series: values of the view's `by`, of a split view without its arm; its panes then have `arms` (see
         Vitals). state: {} at first, changed in place, plain data; {} again once nothing has to be remembered.
         floor: first pane not closed. closed: the panes below it that closed since the last call and hold
-        calls, in order. opened: the present content of panes from the floor on, in order. The series that
-        collects what exceeds a view's limit has no alerts, because it is many series. The result does not
-        depend on how the closed panes are split into calls.
+        calls, in order. opened: the present content of panes from the floor on, in order. family: how many
+        series share the false alarms of a rule (see shared_rules). The series that collects what exceeds a
+        view's limit has no alerts, because it is many series. The result does not depend on how the closed
+        panes are split into calls.
         """
         if OTHER in series:
             return []
-        step = self._step(view, series, state, floor)
+        step = self._step(view, series, state, floor, family=family)
         for pane, vitals in closed:
             step.catch_up(pane)
             step.take(pane, vitals)
@@ -144,11 +148,13 @@ class RuleEngine:
             step.learn(pane, vitals)
         step.save()
 
-    def _step(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> _Step:
+    def _step(
+        self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int, *, family: int = 1
+    ) -> _Step:
         labels = dict(zip(self._dimensions[view], series, strict=True))
         step = _Step(self.pane, labels, state, floor, bare=self.bare)
         step.ratio = for_series(self.ratio, labels)
-        step.bind(self.rules.by_view[view], updates=self.updates)
+        step.bind(self._shared.of(view, family), updates=self.updates)
         return step
 
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, field_va
 from llmvitals.errors import Mistakes, suggestion
 from llmvitals.metrics.amount import BASIS, basis_points
 from llmvitals.metrics.registry import COMPARABLE, comparable, metric_of
-from llmvitals.rules.condition.false_alarms import FalseAlarms, Series, run_length
+from llmvitals.rules.condition.false_alarms import AUTO, FalseAlarms, SeriesOrAuto, run_length
 from llmvitals.rules.condition.fields import SCORE_MEAN, SHARE, MinCalls, Schema
 from llmvitals.rules.condition.kind import Kind, Late
 from llmvitals.rules.condition.reach import few_calls, outcome_mistakes
@@ -77,7 +77,7 @@ class Regression(Kind):
     )
     min_calls: MinCalls = Field(30, description="Hours with fewer calls are not compared.")
     false_alarms: FalseAlarms = 1
-    series: Series = 100
+    series: SeriesOrAuto = AUTO
 
     @field_validator("metric", mode="before")
     @classmethod
