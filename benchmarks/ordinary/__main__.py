@@ -1,17 +1,18 @@
 """A year of ordinary weeks under the starter rules: false alarms, and how soon problems are found.
 
-Four companies × weeks × seeds that were fixed beforehand. Each week has a rhythm of days and hours, weekends,
-bursts of one user, storms of errors, outages, slow hours, and new prompt versions that are no worse. The first
-two weeks are learned from (and count). Then each of twelve problems happens by itself on a Thursday … a Monday
-morning, with all else as before. All goes through the stages of `llmvitals alerts backtest`, whose alerts are
-those of the worker.
+Four companies × weeks × seeds that were fixed beforehand. Each week has a rhythm of days and hours, a
+weekend, bursts of one user, storms of errors, outages, slow hours, and new prompt versions that are no worse.
+The first two weeks are learned from, and count. Then each of twelve problems happens by itself, on the Monday
+between 8:00 and 17:00 UTC, with all else as before. All calls go through the stages of `llmvitals alerts
+backtest`, whose alerts are those of the worker.
 
-A false alarm is an episode of any rule that begins in the quiet weeks, and not in an outage or the hour after
-it. A problem is found when one of its rules fires for its app. PASS: at most one false alarm a company-week,
-and each problem found within its limit in nine of ten runs; with 500 calls a day, false alarms only.
+A false alarm is an episode of any rule that begins in the quiet weeks, but not in an outage or the hour
+after it. A problem is found when one of its rules fires for its app. PASS: at most one false alarm a
+company-week, and each problem found within its limit in nine of ten runs; with 500 calls a day, false alarms
+only.
 
-Without --seed it runs the first seed only, about 20 minutes on two cores; --all runs all sixteen. The last line
-is the verdict, and the exit code is 1 if it is FAIL.
+Without --seed it runs the first seed only, about 20 minutes on two cores; --all runs all sixteen. The last
+line is the verdict, and the exit code is 1 if it is FAIL.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ NIGHTLY: Final = (30, 40, 40, 30, 10, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 
 class App:
     """One application. Tokens are lognormal: (median, deviation of the logarithm).
 
-    share: of the company's calls. models: model → share of the sessions. weekend: calls of a weekend's day, as
-    a share of a weekday's. session: mean calls of a session. cache: share of the calls that read from the
-    provider's cache. judged: share of the calls with the score `helpful`. errors, refusals, truncated, blocked,
-    toxic: shares of the calls.
+    share: of the company's calls. models: model → share of the sessions. weekend: calls of a weekend's day,
+    as a share of a weekday's. session: mean calls of a session. cache: share of the calls that read from the
+    provider's cache. judged: share of the calls with the score `helpful`. errors, refusals, truncated,
+    blocked, toxic: shares of the calls.
     """
 
     name: str
@@ -45,8 +45,8 @@ class App:
 class Company:
     """without: fields that no call carries. rollout: how a new prompt version comes.
 
-    sticky, random: 15 % of the sessions, or of the calls, for two days; flip: all at once. storms: a day, in the
-    mean. outages: a week, in the mean.
+    sticky, random: 15 % of the sessions, or of the calls, for two days; flip: all at once. storms: a day, in
+    the mean. outages: a week, in the mean.
     """
 
     name: str
@@ -109,8 +109,8 @@ COMPANIES: Final = (
         without=frozenset(("toxicity", "guardrails")),
         apps=(
             # Context and output of a trace of a code assistant: long prompts, short answers, heavy tails.
-            App(name="complete", team="editor", share=0.6, models={"gemini-2.5-flash": 1}, tokens=(1_400, 1.2),
-                output=(13, 0.85), weekend=0.25, session=12, errors=0.012),
+            App(name="complete", team="editor", share=0.6, models={"gemini-2.5-flash": 1},
+                tokens=(1_400, 1.2), output=(13, 0.85), weekend=0.25, session=12, errors=0.012),
             App(name="agent", team="agents", share=0.4, models={"claude-sonnet-4-5": 0.7, "gpt-5-mini": 0.3},
                 tokens=(8_000, 0.9), output=(250, 0.8), weekend=0.3, session=15, tools=True, embedded=True),
         ),

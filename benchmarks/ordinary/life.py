@@ -1,4 +1,4 @@
-"""What happens to a company in ordinary weeks: outages, storms of errors, roll-outs, busy days, slow hours."""
+"""What happens to a company in ordinary weeks: outages, storms of errors, roll-outs, slow hours."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ class Life:
 
 
 def _slowness(dice: np.random.Generator) -> NDArray[np.float64]:
-    """The logarithm of a provider's slowness by hour: it wanders, by 6 %; about once a week an hour is slow."""
+    """The logarithm of a provider's slowness by hour: it wanders by 6 %, and once a week an hour is slow."""
     steps = dice.normal(0, 0.06 * np.sqrt(1 - 0.8**2), DAYS * 24)
     wandering = np.zeros(len(steps))
     for hour in range(1, len(steps)):
         wandering[hour] = 0.8 * wandering[hour - 1] + steps[hour]
     slow = dice.random(len(steps)) < 1 / 168
-    return wandering + slow * dice.uniform(0.2, 0.7, len(steps))
+    return wandering + slow * dice.uniform(0.1, 0.4, len(steps))

@@ -46,8 +46,8 @@ class Found:
     """What a trial has found.
 
     alarms: rule → false alarms of the quiet weeks. outages: rule → alarms that were about an outage. hours:
-    problem → hours until a rule of it fired, None: not within its limit. by: problem → that rule. seen: of the
-    false alarms: day, rule, labels.
+    problem → hours until a rule of it fired, None: not within its limit. by: problem → that rule. seen: of
+    the false alarms: day, rule, labels.
     """
 
     company: str

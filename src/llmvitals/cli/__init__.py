@@ -17,6 +17,7 @@ from llmvitals.cli import (
     drift,
     firing,
     history,
+    init,
     route,
     rules,
     run,
@@ -39,6 +40,7 @@ app = typer.Typer(
     f"Every setting is an environment variable `{PREFIX}NAME`, a line of `llmvitals.toml`, or "
     "`--set NAME=VALUE`; `llmvitals config show` lists them.",
 )
+init.add(app)
 run.add(app)
 data.add(app)
 admin.add(app)

@@ -16,7 +16,6 @@ from llmvitals.errors import Unavailable
 from llmvitals.local.backend import InProcess, OnKafka
 from llmvitals.local.screen import Screen
 from llmvitals.local.traffic import SPEED, company
-from llmvitals.rules.files import shipped
 from llmvitals.settings import load
 from llmvitals.testing import FakeSlack
 from llmvitals.window import SECOND
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from llmvitals.settings import Settings
 
 STORE: Final = Path("llmvitals-demo.db")
+RULES: Final = Path(__file__).parent / "demo.yaml"
+"""Absolute limits: the starter rules would learn for days what is usual."""
 CHANNEL: Final = "#llm-alerts"
 
 
@@ -43,7 +44,7 @@ async def _play(seconds: int, console: Console, *, plain: bool) -> int:
         slack = await stack.enter_async_context(FakeSlack(channels=[CHANNEL]))
         settings = load(
             sqlite=STORE,
-            alerts=shipped(),
+            alerts=RULES,
             slack_token=slack.token,
             slack_channel=CHANNEL,
             slack_api_url=slack.url,
