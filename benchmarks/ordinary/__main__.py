@@ -35,6 +35,11 @@ SEEDS: Final = range(101, 117)
 CALLS: Final = (20_000, 3_000, 500)
 SMALL: Final = 1_000
 """With fewer calls a day the rules are those of alerts/small."""
+PAGE: Final = Path(__file__).parents[2] / "docs" / "detection.md"
+MARKS: Final = (
+    "<!-- begin: python -m benchmarks.ordinary --docs -->",
+    "<!-- end: python -m benchmarks.ordinary --docs -->",
+)
 RULES: Final = Path(__file__).parents[2] / "alerts"
 
 
@@ -54,6 +59,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quiet", action="store_true", help="no problems: false alarms only")
     parser.add_argument("--rules", type=Path, help="a folder of rules instead of the starter rules")
     parser.add_argument("--json", type=Path, help="write all results to this file")
+    parser.add_argument("--docs", action="store_true", help="write the tables to docs/detection.md")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     if given.weeks < trial.LEARNED // 7:
@@ -80,6 +86,14 @@ def folder(calls: int) -> Path:
     return RULES if calls >= SMALL else RULES / "small"
 
 
+def write(tables: str) -> None:
+    """Put the tables between the marks of the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    (head, mark), (end, tail) = text.split(MARKS[0]), text.split(MARKS[1])
+    del mark, end
+    PAGE.write_text(f"{head}{MARKS[0]}\n\n{tables}\n\n{MARKS[1]}{tail}", encoding="utf-8")
+
+
 def main() -> None:
     """Run, print, write, judge."""
     given = arguments()
@@ -103,6 +117,8 @@ def main() -> None:
     console.print(table.problems_table(sizes))
     if given.json:
         given.json.write_text(json.dumps(sizes, indent=1))
+    if given.docs:
+        write(table.markdown(sizes))
     line = table.verdict(sizes)
     print(line)
     sys.exit(0 if line.startswith("PASS") else 1)

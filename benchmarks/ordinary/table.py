@@ -106,6 +106,32 @@ def cell(row: dict[str, Any]) -> str:
     return f"{middle} ({row['found']} of {row['runs']} in {row['limit']})"
 
 
+def markdown(sizes: Sequence[dict[str, Any]]) -> str:
+    """Both tables for docs/detection.md."""
+    heads = [f"{size['calls']:,} calls a day" for size in sizes]
+    weeks = ", ".join(f"{size['weeks']}" for size in sizes)
+    seeds = ", ".join(map(str, sizes[0]["seeds"]))
+    bar = "|---|" + "---|" * len(sizes)
+    lines = [
+        f"Weeks of a company: {weeks}. Seeds: {seeds}.",
+        "",
+        "| problem | " + " | ".join(heads) + " |",
+        bar,
+    ]
+    lines += [
+        f"| {problem.text} | " + " | ".join(cell(size["problems"][problem.name]) for size in sizes) + " |"
+        for problem in PROBLEMS
+    ]
+    lines += ["", "| false alarms a company-week | " + " | ".join(heads) + " |", bar]
+    names = dict.fromkeys(name for size in sizes for name in size["alarms"])
+    lines += [
+        f"| {name} | " + " | ".join(f"{size['alarms'].get(name, 0):.2f}" for size in sizes) + " |"
+        for name in names
+    ]
+    lines += ["| **all** | " + " | ".join(f"**{size['alarms_a_week']:.2f}**" for size in sizes) + " |"]
+    return "\n".join(lines)
+
+
 def verdict(sizes: Sequence[dict[str, Any]]) -> str:
     """One line: whether all that is asked for is kept."""
     words, right = [], True
