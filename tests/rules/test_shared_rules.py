@@ -123,7 +123,7 @@ def test_the_detector_asks_for_more_where_more_series_share(tmp_path):
     detectors: list[Any] = [
         of.of(view, family)[0].condition.detector(PANE, ("a",)) for family in (1, 10, 100, 10)
     ]
-    levels = [detector.level for detector in detectors]
+    levels = [detector.months for detector in detectors]
     assert levels[0] < levels[1] < levels[2]
     assert levels[3] == levels[1]
     assert replace(of.of(view, 10)[0], condition=by_view[view][0].condition) == by_view[view][0]

@@ -18,6 +18,7 @@ from llmvitals.cli import (
     firing,
     history,
     init,
+    power,
     route,
     rules,
     run,
@@ -52,6 +53,7 @@ rules.add(alerts.alerts)
 route.add(alerts.alerts)
 firing.add(alerts.alerts)
 history.add(alerts.alerts)
+power.add(alerts.alerts)
 slack.add(alerts.alerts)
 
 

@@ -6,8 +6,8 @@ import typer
 
 alerts = typer.Typer(
     no_args_is_help=True,
-    help="Rules and alerts: check, test and backtest rules; route, list, history and report of alerts; "
-    "send-test.",
+    help="Rules and alerts: check, test and backtest rules, and say what they can see; route, list, history "
+    "and report of alerts; send-test.",
 )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.condition.detector import Detector
     from llmvitals.rules.condition.fixed_limit import FixedLimit
+    from llmvitals.rules.condition.power import Power, Traffic
     from llmvitals.rules.condition.required_data import RequiredData
     from llmvitals.rules.condition.screening import Screen
     from llmvitals.rules.condition.training import Training
@@ -126,6 +127,11 @@ class Kind(BaseModel):
     def required_data(self) -> RequiredData | None:
         """The sums that it reads; None if it also reads embeddings, arms or scores."""
         return None
+
+    def power(self, traffic: Traffic) -> Sequence[Power]:
+        """The smallest changes that it would find in the traffic of a series; () if that can't be said."""
+        del traffic
+        return ()
 
     def grain(self, pane: int) -> int:
         """How many aligned panes a backtest may join into the last of them while nothing fires.

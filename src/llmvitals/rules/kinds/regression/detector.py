@@ -1,4 +1,4 @@
-"""Compares each minute with the same hours of past weeks or days (seasonal baseline)."""
+"""Compares the calls of an hour with the same hours of past weeks or days (seasonal baseline)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition import minute
 from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.kinds.regression import hours
+from llmvitals.rules.kinds.regression.blocks import SIDES, Blocks, Part, hour_of
 from llmvitals.rules.kinds.regression.gauge import plus
-from llmvitals.stats import shiryaev
-from llmvitals.stats.dispersion import dispersion, factor
+from llmvitals.stats import normaliser, shiryaev
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
@@ -24,12 +22,17 @@ if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.regression.gauge import Gauge, Sample
 
+LOOK: Final = 10 * MINUTE
+"""How often the evidence is looked at."""
+ENOUGH: Final = 10
+"""So many times `few` calls make a baseline; hours are joined until there are as many."""
 SHORTEST: Final = 120
-"""The least number of minutes with calls before an alert resolves."""
+"""The least number of minutes before an alert resolves."""
 RESOLVE_ODDS: Final = 4.0
 """The log odds against the change that resolve an alert; even the least change has to be unlikely."""
+CLEAR: Final = 2
+"""The change, of those that are tested, by which days are told from chance (see normaliser)."""
 _GIVEN_UP: Final = "nothing to compare for a day; no longer waiting"
-_SIDES: Final[tuple[Side, Side]] = ("up", "down")
 
 
 def since_text(since: int, now: int) -> str:
@@ -47,15 +50,16 @@ class RegressionDetector(Detector):
     """The detector of one series.
 
     season: hours of a week or a day. past: the seasons that are compared; least: those that are needed. few:
-    the calls that an hour needs to be compared, and a change to be reported. effect: see Gauge. level: the
-    log evidence that fires. pane: µs.
+    the calls of a part of a block, and of a change. effect: see Gauge. months: the months between two false
+    alarms of this series. pane: µs.
 
     State: "open": [last pane of the minute, its sample]; "hour", "sum": the current hour and its sample;
-    "hours": past hours (see hours); "usual": the baseline of the current hour, with "calls" (the usual
-    number), "guess" (the factor of the noise because the baseline is an estimate) and "noise" (the dispersion
-    of each side, once it is known); "up", "down": the evidence of each side (see `_weigh`); "told": the side
-    that fires and the alternative that fits best; "trial": the sums since it fired; "now": the value
-    and the usual one that are shown; "recent": the calls since; "last": the last pane that was compared.
+    "hours": past hours (see hours); "usual": the baseline of the current hour, None without; "ready": whether
+    it is of enough hours to alarm, or only to learn; "part", "block":
+    see blocks; "noise": the effect, and of each side what evidence has been (see normaliser); "look": of
+    the last look at the evidence; "up", "down": the evidence of each side (see `_weigh`); "told": the side
+    that fires and the alternative that fits best; "trial": the block since it fired; "now": the value and
+    the usual one that are shown; "recent": the calls since; "last": the last pane that was compared.
     """
 
     metric: str
@@ -66,13 +70,18 @@ class RegressionDetector(Detector):
     least: int
     few: int
     effect: float
-    level: float
+    months: float
     pane: int
 
     @property
     def shape(self) -> str:
         """What the state depends on. Limits are not included, so that a changed limit keeps past weeks."""
         return f"regression {self.metric} {self.pane}"
+
+    @property
+    def blocks(self) -> Blocks:
+        """How minutes are collected."""
+        return Blocks(self.gauge, self.few, self.effect)
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane."""
@@ -107,130 +116,176 @@ class RegressionDetector(Detector):
         """Evaluate a minute with calls that is over."""
         pane, sample = state.pop("open")
         at = (pane + 1) * self.pane
-        hour = (at - 1) // HOUR
-        if state.get("hour") != hour:
-            self._turn(state, hour)
-        state["sum"] = plus(state.get("sum"), self.gauge.minute(sample))
+        if "noise" not in state:
+            self._upgrade(state)
+        if state.get("hour") != hour_of(at):
+            self._turn(state, hour_of(at))
         if "told" in state and state["told"][0] not in self.sides:
             self._forget(state)
             return [Reading(at, "none", 0, 0, note="the rule was changed")]
-        # A changed rule may read a side whose noise is known only from the next hour on.
-        if not set(self.sides) <= set((state["usual"] or {}).get("noise", ())):
-            return self._unknown(state, at)
-        return self._weigh(state, at, sample) if "told" not in state else self._retest(state, at, sample)
+        part = self.blocks.part(state, at, self.gauge.minute(sample))
+        usual = state["usual"]
+        if usual is None:
+            if part:
+                state["sum"] = plus(state.get("sum"), part.sample)
+            return [Reading(at, "hold" if "told" in state else "clear", 0, 0)]
+        if part:
+            state["sum"] = plus(state.get("sum"), self.gauge.fair(part.sample, usual, self.effect))
+        if "told" in state:
+            return self._retest(state, at, sample, part)
+        return self._weigh(state, part) if part else [Reading(at, "clear", 0, 0)]
 
     def _turn(self, state: dict[str, Any], hour: int) -> None:
         """Begin another hour: store the previous one, and compute the baseline of the new one."""
         if "sum" in state:
             self._remember(state)
-        found = hours.rows(state)
-        past = hours.same(found[found["calls"] >= self.few], hour, self.season, self.past)
-        state["hour"], state["usual"] = hour, None
-        state.pop("sum", None)
-        if not len(past):
-            return
-        usual: dict[str, Any] = dict(self.gauge.usual(past, found))
-        state["usual"] = usual
-        usual["calls"] = float(np.median(past["calls"]))
-        # The baseline is an estimate from this many hours, each with its own noise.
-        usual["guess"] = 1 + 1 / len(past)
-        if len(past) >= self.least:
-            noise = {side: self._noise(state, found, side) for side in self.sides}
-            usual |= {"noise": noise} if all(noise.values()) else {}
-
-    def _noise(self, state: dict[str, Any], found: hours.Rows, side: Side) -> list[float] | None:
-        """The dispersion, without the hours of a change that may have begun."""
-        since = state.get(side, {}).get("since", FOREVER) // HOUR
-        busy = found[(found["calls"] >= self.few) & (found["hour"] < since)]
-        off, when = busy[side].astype(float), busy["hour"].astype(np.int64)
-        found_noise = dispersion(off, busy["calls"].astype(float), when)
-        return None if found_noise is None else [*found_noise]
+        found, enough = hours.rows(state), ENOUGH * self.few
+        for least in (self.least, 1):
+            past = hours.similar(found, hour, season=self.season, past=self.past, least=least, enough=enough)
+            state["ready"] = least == self.least
+            if len(past):
+                break
+        state["hour"] = hour
+        state["usual"] = dict(self.gauge.usual(past, found)) if len(past) else None
 
     def _remember(self, state: dict[str, Any]) -> None:
-        total, usual = state["sum"], state.get("usual")
+        """Store the hour; one with too few calls is joined with the next, within a day."""
+        total = state["sum"]
         row, value = self.gauge.row(total), self.gauge.value(total)
-        if row is None or value is None:
+        since = state.setdefault("joined", state["hour"])
+        if row is not None and value is not None:
+            hours.remember(state, (state["hour"], total[0][0], *row, value), self.past * self.season)
+        elif state["hour"] - since < DAY // HOUR:
             return
-        off = [
-            self.gauge.off(total, usual, side) / math.sqrt(usual["guess"])
-            if usual and "told" not in state
-            else math.nan
-            for side in _SIDES
-        ]
-        back = self.past * self.season
-        hours.remember(state, (state["hour"], total[0][0], *row, value), (off[0], off[1]), back)
+        del state["sum"], state["joined"]
 
-    def _unknown(self, state: dict[str, Any], at: int) -> list[Reading]:
-        """The reading of an hour without a baseline: evidence and alert do not change."""
-        return [Reading(at, "hold" if "told" in state else "clear", 0, 0)]
+    def _upgrade(self, state: dict[str, Any]) -> None:
+        """Drop the evidence of version 0.1, which is not comparable; its hours and its alert are kept."""
+        state.update({"trial": {}} if "told" in state else {})
+        for side in SIDES:
+            state.pop(side, None)
+        self._noise(state)
 
-    def _evidence(self, state: dict[str, Any], sample: Sample, side: Side) -> list[float]:
-        usual = state["usual"]
-        calls = max(usual["calls"], state["sum"][0][0])
-        phi = factor(usual["noise"][side], calls) * usual["guess"]
-        return [entry / phi for entry in self.gauge.evidence(sample, usual, side, self.effect)]
+    def _noise(self, state: dict[str, Any]) -> dict[str, Any]:
+        """What evidence has been; learned anew for another effect."""
+        noise: dict[str, Any] = state.get("noise") or {}
+        if noise.get("effect") != self.effect:
+            noise = {"effect": self.effect, "up": {}, "down": {}}
+        state["noise"] = noise
+        return noise
 
-    def _weigh(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
-        """Update the evidence of each side (see shiryaev): "since" (µs), "sample", "expected" of its run."""
+    def level(self, state: dict[str, Any], side: Side) -> float:
+        """The log evidence that fires: the number of blocks between two false alarms.
+
+        Infinite before a day is learned: until then nobody knows what is noise.
+        """
+        a_month = 30 * normaliser.blocks_a_day(self._noise(state)[side])
+        return math.log(max(a_month * self.months * len(self.sides), 1.0)) if a_month else math.inf
+
+    def _weigh(self, state: dict[str, Any], part: Part) -> list[Reading]:
+        """Update the evidence of each side with a part.
+
+        A side's state is that of `shiryaev` over the blocks that ended, and of the run since evidence began:
+        "since" (µs), "lean" (Page's statistic), "sample", "expected".
+        """
+        if ended := self.blocks.ended(state, part.hour):
+            self._end(state, ended)
+        block = self.blocks.add(state, part, state["usual"])
         for side in self.sides:
             seen = state.setdefault(side, {})
-            shiryaev.step(seen, self._evidence(state, sample, side))
-            if not seen["w"]:
+            lean = self.gauge.lean(self.gauge.tally(part.sample, state["usual"], side, self.effect))
+            seen["lean"] = max(0.0, seen.get("lean", 0.0) + lean)
+            if not seen["lean"]:
                 for name in ("since", "sample", "expected"):
                     seen.pop(name, None)
                 continue
-            self._gather(state, seen, at, sample)
-            if shiryaev.level(seen) >= self.level and seen["sample"][0][0] >= self.few:
-                return [self._report(state, at, side)]
+            self._gather(state, seen, part)
+        at = part.at
+        if state["ready"] and at // LOOK != state.get("look"):
+            state["look"] = at // LOOK
+            for side in self.sides:
+                if self._beyond(state, block, side):
+                    return [self._report(state, at, side)]
         return [Reading(at, "clear", 0, 0)]
+
+    def _beyond(self, state: dict[str, Any], block: dict[str, Any], side: Side) -> bool:
+        """Whether the evidence of a side, with that of the unfinished block, passes the level."""
+        seen = state[side]
+        if not seen["lean"] or seen["sample"][0][0] < self.few or not self.gauge.enough(block[side]):
+            return False
+        trial = {"r": seen.get("r")}
+        shiryaev.step(trial, normaliser.divided(self._noise(state)[side], self.gauge.evidence(block[side])))
+        if shiryaev.level(trial) < self.level(state, side):
+            return False
+        seen["r"] = trial["r"]
+        return True
+
+    def _end(self, state: dict[str, Any], block: dict[str, Any]) -> None:
+        """Add a block that ended to the evidence, and learn it."""
+        for side in SIDES:
+            noise, logs = self._noise(state)[side], self.gauge.evidence(block[side])
+            if side in self.sides and state["ready"]:
+                shiryaev.step(state.setdefault(side, {}), normaliser.divided(noise, logs))
+            clear = CLEAR * self.gauge.noises + self.gauge.noises // 2
+            normaliser.learn(noise, logs, block["hour"] * HOUR // DAY, clear)
 
     def _report(self, state: dict[str, Any], at: int, side: Side) -> Reading:
         seen = state[side]
         since, likely = seen["since"], seen["r"].index(max(seen["r"]))
         reading = self._reading(at, "breach", seen)
+        for each in SIDES:
+            normaliser.forget_since(self._noise(state)[each], since // DAY)
         self._forget(state)
         state["now"] = [reading.value, reading.limit]
-        hours.doubt(state, since // HOUR)
         state.update(told=[side, likely], trial={}, last=at // self.pane - 1)
         times = f"{reading.value / reading.limit:.2g} times as much, " if reading.limit > 0 else ""
         return reading._replace(note=f"{times}since {since_text(since, at)}")
 
-    def _retest(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
+    def _retest(self, state: dict[str, Any], at: int, sample: Sample, part: Part | None) -> list[Reading]:
         """Test whether the calls since the alert fired contradict it: Page's test in the other direction."""
-        trial, state["last"] = state["trial"], at // self.pane - 1
-        side, likely = state["told"]
-        evidence = self._evidence(state, sample, side)
-        for name, entry in (("sum", evidence[likely]), ("least", evidence[0])):
-            trial[name] = trial.get(name, 0.0) + entry
-        self._gather(state, trial, at, sample)
-        minutes = trial["minutes"] = trial.get("minutes", 0) + 1
-        if minutes >= SHORTEST and trial["sum"] <= -RESOLVE_ODDS and trial["least"] <= 0:
-            reading = self._reading(at, "clear", trial)
+        if part and self._contradicts(state, part):
+            reading = self._reading(at, "clear", state["trial"])
             self._forget(state)
             return [reading._replace(note="back to the usual level")]
-        if trial["sum"] > 0 or minutes >= 2 * SHORTEST:
-            state["trial"] = {}
         return [self._present(state, at, sample)]
+
+    def _contradicts(self, state: dict[str, Any], part: Part) -> bool:
+        trial, (side, likely) = state["trial"], state["told"]
+        tally = self.gauge.tally(part.sample, state["usual"], side, self.effect)
+        if not any(tally):
+            return False  # The usual is such that nothing can be told: the alert ends after a day.
+        state["last"] = part.at // self.pane - 1
+        before = trial.get("tally") or [0.0] * len(tally)
+        trial["tally"] = [a + b for a, b in zip(before, tally, strict=True)]
+        self._gather(state, trial, part)
+        logs, noises = self.gauge.evidence(trial["tally"]), self.gauge.noises
+        much, least = logs[likely // noises * noises + 1], logs[1]
+        minutes = (part.at - trial["since"]) // MINUTE
+        if minutes >= SHORTEST and much <= -RESOLVE_ODDS and least <= 0:
+            return True
+        if much > 0 or minutes >= 2 * SHORTEST:
+            state["trial"] = {}
+        return False
 
     def _present(self, state: dict[str, Any], at: int, sample: Sample) -> Reading:
         """The value of the last calls, of at least `few`: that of a single one would say nothing."""
         recent = state.setdefault("recent", {})
-        self._gather(state, recent, at, sample)
+        self._gather(state, recent, Part(at - MINUTE, at, sample))
         reading = self._reading(at, "hold", recent)
         if recent["sample"][0][0] >= self.few or "now" not in state:
             state["now"], state["recent"] = [reading.value, reading.limit], {}
         value, limit = state["now"]
         return reading._replace(value=value, limit=limit)
 
-    def _gather(self, state: dict[str, Any], run: dict[str, Any], at: int, sample: Sample) -> None:
-        run.setdefault("since", at - MINUTE)
-        run["sample"] = plus(run.get("sample"), sample)
-        run["expected"] = run.get("expected", 0.0) + sample[0][0] * state["usual"]["value"]
+    def _gather(self, state: dict[str, Any], run: dict[str, Any], part: Part) -> None:
+        run.setdefault("since", part.since)
+        run["sample"] = plus(run.get("sample"), part.sample)
+        run["expected"] = run.get("expected", 0.0) + part.sample[0][0] * state["usual"]["value"]
 
     def _reading(self, at: int, verdict: Verdict, run: dict[str, Any]) -> Reading:
         sample = run["sample"]
         return Reading(at, verdict, self.gauge.value(sample) or 0.0, run["expected"] / sample[0][0])
 
     def _forget(self, state: dict[str, Any]) -> None:
-        for name in ("up", "down", "told", "trial", "now", "recent"):
+        for name in (*SIDES, "told", "trial", "now", "recent", "block"):
             state.pop(name, None)

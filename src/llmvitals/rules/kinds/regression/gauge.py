@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+
+from llmvitals.stats import counts
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from llmvitals.metrics.metric import Side
     from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.condition.power import Traffic
     from llmvitals.rules.kinds.regression.hours import Rows
 
 Sample = tuple[list[float], dict[str, int]]
 """Sums (the first one is the calls that the metric is computed from) and bins. Plain data; added up."""
 Usual = dict[str, float]
 """The baseline of an hour from past hours; each gauge has its own names, and all have "value"."""
-
-RATIOS: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
-"""The odds ratios that are tested, for counts of calls."""
+Tally = list[float]
+"""What a block has against the baseline; each gauge has its own numbers, and they are added up."""
 
 
 class Gauge(Protocol):
-    """One way to compare. effect: the least change that counts, as a relative share."""
+    """One way to compare. effect: the least change that counts, as a relative share.
+
+    The evidence has one number for each (size of the change, noise of hours), the noises innermost; noises:
+    how many there are.
+    """
+
+    noises: ClassVar[int]
 
     def sample(self, vitals: Vitals) -> Sample:
         """The sample of a pane."""
@@ -32,16 +43,83 @@ class Gauge(Protocol):
         """The value of the metric."""
 
     def row(self, sample: Sample) -> tuple[float, float] | None:
-        """`stat` and `spread` of an hour; None without a value."""
+        """`stat` and `spread` of an hour; None if it has too few calls for a value."""
 
     def usual(self, past: Rows, every: Rows) -> Usual:
         """The baseline. past: the same hours, at least one. every: all hours that are kept."""
 
-    def off(self, sample: Sample, usual: Usual, side: Side) -> float:
-        """The distance from the baseline, in standard deviations of independent calls."""
+    def fair(self, sample: Sample, usual: Usual, effect: float) -> Sample:
+        """A part of an hour as it is learned: a storm is cut down to what chance may bring."""
 
-    def evidence(self, sample: Sample, usual: Usual, side: Side, effect: float) -> list[float]:
-        """The log e-value of each tested change, for calls beyond the baseline by more than the effect."""
+    def tally(self, sample: Sample, usual: Usual, side: Side, effect: float) -> Tally:
+        """A short part of a block against the baseline moved by the effect; storms are cut down."""
+
+    def evidence(self, tally: Tally) -> NDArray[np.float64]:
+        """The log likelihood ratio of each (change, noise)."""
+
+    def lean(self, tally: Tally) -> float:
+        """The evidence of a small change without noise, which tells when a change began."""
+
+    def enough(self, tally: Tally) -> bool:
+        """Whether a block says something."""
+
+    def sees(self, traffic: Traffic, side: Side, effect: float, change: float) -> tuple[float, float]:
+        """The blocks of a day, and the mean evidence of each, when the metric is (1 + change) times as large.
+
+        side, effect: of the rule.
+        """
+
+
+HOURS_DIFFER: Final = 0.04
+"""The squared variation of hours that `sees` assumes: they differ by 20 %."""
+BLOCK: Final = 2.8
+"""The expected calls of a block that needs two, in the mean; so assumed by `sees`."""
+
+
+class Counted:
+    """Evidence of gauges that count calls. Its tally: more calls than expected, and fewer.
+
+    A count is divided by 1 − its share, so that its variance is that of a binomial.
+    """
+
+    noises: ClassVar[int] = len(counts.NOISES)
+
+    def counted(self, calls: float, bad: float, share: float, side: Side) -> Tally:
+        """[count, expected] of calls that become more, then of those that become fewer. share: the limit."""
+        grows = side == "up"
+        if share > 0.5:
+            bad, share, grows = calls - bad, 1 - share, not grows
+        expected = calls * share
+        count = min(bad, counts.highest(expected)) if grows else max(bad, counts.lowest(expected))
+        pair = [count / (1 - share), expected / (1 - share)]
+        return [*pair, 0.0, 0.0] if grows else [0.0, 0.0, *pair]
+
+    def evidence(self, tally: Tally) -> NDArray[np.float64]:
+        """Negative binomials."""
+        more, most, fewer, least = tally
+        return counts.log_ratios(more, most) + counts.log_ratios(fewer, least, fall=True)
+
+    def lean(self, tally: Tally) -> float:
+        """The counts against 1.12 times the expected ones: the middle of the two least changes."""
+        more, most, fewer, least = tally
+        return more - 1.12 * most + least / 1.12 - fewer
+
+    def enough(self, tally: Tally) -> bool:
+        """Two calls are expected."""
+        return tally[1] + tally[3] >= 2
+
+    def informed(self, calls: float, limit: float, share: float) -> tuple[float, float]:
+        """See `Gauge.sees`. calls: a day. limit: the last share that is no change. share: the present one."""
+        if limit > 0.5:
+            limit, share = 1 - limit, 1 - share
+        if limit <= 0 or not 0 <= share <= 1:
+            return 0.0, 0.0
+        furthest = counts.RATIOS[-1]
+        ratio = min(max(share / limit, 1 / furthest), furthest)
+        expected = calls * limit / (1 - limit)
+        blocks = min(calls * limit / BLOCK, 24.0)
+        variance = blocks / expected / math.sqrt(ratio) + HOURS_DIFFER
+        return blocks, math.log(ratio) ** 2 / 2 / variance
 
 
 def plus(left: Sample | None, right: Sample) -> Sample:
@@ -52,8 +130,3 @@ def plus(left: Sample | None, right: Sample) -> Sample:
     for key, count in right[1].items():
         bins[key] = bins.get(key, 0) + count
     return [a + b for a, b in zip(left[0], right[0], strict=True)], bins
-
-
-def beyond(bad: float, calls: float, share: float) -> float:
-    """By how many standard deviations of a binomial `bad` of `calls` are beyond a share (0 … 1)."""
-    return (bad - calls * share) / math.sqrt(calls * share * (1 - share))

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING
 
-from llmvitals.rules.kinds.regression.gauge import RATIOS, beyond
+import numpy as np
+
+from llmvitals.rules.kinds.regression.gauge import Counted
+from llmvitals.rules.kinds.regression.hours import middle
 from llmvitals.sketch import quantiles
-from llmvitals.stats.shiryaev import odds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmvitals.metrics.metric import Metric, Side
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.regression.gauge import Sample, Usual
+    from llmvitals.rules.condition.power import Traffic
+    from llmvitals.rules.kinds.regression.gauge import Sample, Tally, Usual
     from llmvitals.rules.kinds.regression.hours import Rows
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Counted):
     """A quantile: how many calls lie beyond the past's own, moved by the effect. `stat`: its bin.
 
     No more than 1 − q of the calls may lie above the quantile q, whatever their distribution is.
@@ -44,30 +46,49 @@ class Edge:
         return self.metric.read(([0, 0, 0], 0, sample[1]), 0.0)
 
     def row(self, sample: Sample) -> tuple[float, float] | None:
-        """The quantile's bin."""
-        rank, seen = int(self.metric.q * (sample[0][0] - 1)), 0
-        for number, count in sorted((int(key), count) for key, count in sample[1].items()):
-            seen += count
-            if seen > rank:
-                return number, 0.0
-        return None
+        """The quantile's bin, between two calls where it lies there.
+
+        Of n calls in order, the k-th has k/(n + 1) of all calls below it in the mean (Weibull's plotting
+        position), so the bins of hours with few calls are right in the mean too. None with so few calls that
+        the quantile is beyond them all.
+        """
+        calls = sample[0][0]
+        rank = self.metric.q * (calls + 1)
+        if not 1 <= rank <= calls:
+            return None
+        numbers = sorted((int(key), count) for key, count in sample[1].items())
+        below = np.cumsum([count for _, count in numbers])
+        low, high = (
+            numbers[int(np.searchsorted(below, place))][0] for place in (math.floor(rank), math.ceil(rank))
+        )
+        return low + (high - low) * (rank % 1), 0.0
 
     def usual(self, past: Rows, every: Rows) -> Usual:
-        """The median of the hours' quantiles."""
+        """The median of the hours' quantiles, each as often as it has calls."""
         del every
-        edge = median(past["stat"].tolist())
-        value = float(median(past["value"].tolist()))
+        edge, value = (middle(past, name) for name in ("stat", "value"))
         return {"value": value, "up": math.ceil(edge), "down": math.floor(edge)}
 
-    def off(self, sample: Sample, usual: Usual, side: Side) -> float:
-        """By the calls beyond the quantile itself."""
-        share, count = self._beyond(sample[1], usual, side, 0.0)
-        return beyond(count, sample[0][0], share)
+    def fair(self, sample: Sample, usual: Usual, effect: float) -> Sample:
+        """As it is: a median is not moved by storms."""
+        del usual, effect
+        return sample
 
-    def evidence(self, sample: Sample, usual: Usual, side: Side, effect: float) -> list[float]:
-        """By a binomial."""
+    def tally(self, sample: Sample, usual: Usual, side: Side, effect: float) -> Tally:
+        """The calls beyond the quantile."""
         share, count = self._beyond(sample[1], usual, side, effect)
-        return odds(count, int(sample[0][0]), share, RATIOS)
+        return self.counted(sample[0][0], count, share, side="up")
+
+    def sees(self, traffic: Traffic, side: Side, effect: float, change: float) -> tuple[float, float]:
+        """As if every value were larger, or smaller, by the change."""
+        calls, bins = self.sample(traffic.vitals)
+        edge = (self.row((calls, bins)) or (0.0, 0.0))[0]
+        factor = max(1 + change, 1e-3)
+        linear = self.metric.sketch in quantiles.LINEAR
+        moved = edge / factor if linear else edge - math.log(factor) / math.log(quantiles.GAMMA)
+        limit, count = self._beyond(bins, {str(side): moved}, side, effect)
+        share = count / calls[0]
+        return self.informed(calls[0] / traffic.days, limit, share) if share > limit else (0.0, 0.0)
 
     def _beyond(self, bins: Mapping[str, int], usual: Usual, side: Side, effect: float) -> tuple[float, int]:
         edge = usual[side]

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from llmvitals.rules.kinds.regression.gauge import RATIOS, beyond
-from llmvitals.stats.shiryaev import odds
+from llmvitals.rules.kinds.regression.gauge import Counted
+from llmvitals.stats import counts
 
 if TYPE_CHECKING:
     from llmvitals.metrics.metric import Metric, Side
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.regression.gauge import Sample, Usual
+    from llmvitals.rules.condition.power import Traffic
+    from llmvitals.rules.kinds.regression.gauge import Sample, Tally, Usual
     from llmvitals.rules.kinds.regression.hours import Rows
 
 PRIOR: Final = 5.0
@@ -26,7 +27,7 @@ From a lesser share nothing falls: an app without a cache has no hits to lose.
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Share(Counted):
     """A share of calls, against that of the same hours. `stat`: the calls that count."""
 
     metric: Metric
@@ -63,18 +64,26 @@ class Share:
         share = (fair.sum() + PRIOR) / (calls.sum() + PRIOR / overall)
         return {"value": float(min(share, 1.0))}
 
-    def off(self, sample: Sample, usual: Usual, side: Side) -> float:
-        """By a binomial."""
-        (calls, bad), _ = sample
-        away = beyond(bad, calls, min(max(usual["value"], LEAST), 1 - LEAST))
-        return away if side == "up" else -away
+    def fair(self, sample: Sample, usual: Usual, effect: float) -> Sample:
+        """At most as many calls count as chance brings where the share has grown by the effect."""
+        calls, bad = sample[0]
+        most = counts.highest(calls * min(max(usual["value"], LEAST) * (1 + effect), 1.0))
+        return [calls, min(bad, most)], {}
 
-    def evidence(self, sample: Sample, usual: Usual, side: Side, effect: float) -> list[float]:
-        """By a binomial; there is no evidence if the share can't grow or fall by the effect."""
-        (calls, bad), _ = sample
+    def tally(self, sample: Sample, usual: Usual, side: Side, effect: float) -> Tally:
+        """Nothing if the share can't grow or fall by the effect."""
+        calls, bad = sample[0]
         base = max(usual["value"], LEAST)
         limit = base * (1 + effect) if side == "up" else base / (1 + effect)
         if limit >= 1 - LEAST or (side == "down" and usual["value"] < LEAST):
-            return [0.0] * len(RATIOS)
-        ratios = RATIOS if side == "up" else tuple(1 / ratio for ratio in RATIOS)
-        return odds(bad, int(calls), limit, ratios)
+            return [0.0] * 4
+        return self.counted(calls, bad, limit, side)
+
+    def sees(self, traffic: Traffic, side: Side, effect: float, change: float) -> tuple[float, float]:
+        """Calls that count more, or less, often."""
+        calls, bad = self.sample(traffic.vitals)[0]
+        base, share = max(bad / calls, LEAST), bad / calls * (1 + change)
+        limit = base * (1 + effect) if side == "up" else base / (1 + effect)
+        if share > 1 or (share - limit) * (1 if side == "up" else -1) <= 0:
+            return 0.0, 0.0
+        return self.informed(calls / traffic.days, limit, share)

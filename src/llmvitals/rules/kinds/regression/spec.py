@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
@@ -10,7 +9,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, field_va
 from llmvitals.errors import Mistakes, suggestion
 from llmvitals.metrics.amount import BASIS, basis_points
 from llmvitals.metrics.registry import COMPARABLE, comparable, metric_of
-from llmvitals.rules.condition.false_alarms import AUTO, FalseAlarms, SeriesOrAuto, run_length
+from llmvitals.rules.condition.false_alarms import AUTO, FalseAlarms, SeriesOrAuto
 from llmvitals.rules.condition.fields import SCORE_MEAN, SHARE, MinCalls, Schema
 from llmvitals.rules.condition.kind import Kind, Late
 from llmvitals.rules.condition.reach import few_calls, outcome_mistakes
@@ -18,6 +17,7 @@ from llmvitals.rules.condition.required_data import RequiredData
 from llmvitals.rules.condition.sentences import named
 from llmvitals.rules.kinds.regression.detector import RegressionDetector
 from llmvitals.rules.kinds.regression.gauges import gauge_of, sketch_of
+from llmvitals.rules.kinds.regression.power import power
 from llmvitals.window import HOUR, MINUTE, duration_text
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llmvitals.errors import Spot
     from llmvitals.metrics.metric import Side
     from llmvitals.record.alert import Bound, Unit
+    from llmvitals.rules.condition.power import Power, Traffic
 
 AGAINST: Final[dict[str, tuple[int, int, int, int]]] = {"weeks": (168, 4, 2, 8), "days": (24, 7, 3, 14)}
 """Season → its hours; the default, least and greatest number of past seasons."""
@@ -152,7 +153,6 @@ class Regression(Kind):
         season, usually, least, _ = AGAINST[self.against]
         direction = self.direction or metric_of(self.metric).worse
         sides: tuple[Side, ...] = ("up", "down") if direction == "both" else (direction,)
-        steps = run_length(self.false_alarms, self.series, MINUTE) * len(sides)
         return RegressionDetector(
             metric=self.metric,
             gauge=gauge_of(self.metric),
@@ -162,9 +162,13 @@ class Regression(Kind):
             least=least,
             few=self.min_calls,
             effect=self.effect or (SCORE_EFFECT if self.unit == "score" else EFFECT),
-            level=math.log(steps),
+            months=(self.series or 1) / self.false_alarms,
             pane=pane,
         )
+
+    def power(self, traffic: Traffic) -> list[Power]:
+        """By the information of a block."""
+        return power(self.detector(MINUTE, ()), traffic)
 
     @property
     def late(self) -> Late:
