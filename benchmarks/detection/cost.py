@@ -86,7 +86,7 @@ def _vitals(pool: Pool, dice: np.random.Generator) -> Vitals:
     arms = {version: _arm(dice, calls) for version, calls in (("v1", CALLS - 1), ("v2", 1))}
     rows = dice.integers(pool.texts, size=CALLS)
     whole = merged(list(arms.values()))
-    return Vitals(whole.sums, whole.maxima, whole.bins, meaning=meant(pool, rows, dice), arms=arms)
+    return Vitals(whole.sums, whole.maxima, whole.bins, meaning=meant(pool, rows, dice, 1), arms=arms)
 
 
 def _arm(dice: np.random.Generator, calls: int) -> Vitals:

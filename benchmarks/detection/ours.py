@@ -10,22 +10,26 @@ import numpy as np
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.kinds.drift.spec import Drift
 from llmvitals.sketch import counters
-from llmvitals.sketch.moments import SAMPLE, Meaning, Moments, least
+from llmvitals.sketch.moments import SAMPLE, Meaning, Moments, SampledVector
 from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmarks.detection.pool import Pool
     from numpy.typing import NDArray
 
 LEARN: Final = 2_880
-"""Minutes: what `learn` is by default. A few more are heard, as those without calls do not count."""
+"""Minutes: what `learn` is by default. A few more are heard, to be sure that it has learned."""
+PANES: Final = 6
+"""Of a minute: combine keeps SAMPLE whole vectors of each."""
 
 
 class Drifts:
     """A rule's detector of one series, with one false alarm a month promised."""
 
-    def __init__(self, pool: Pool, seed: int = 0) -> None:
-        fields: dict[str, Any] = {"learn": f"{LEARN}m", "false_alarms": 1, "series": 1}
+    def __init__(self, pool: Pool, seed: int = 0, learn: int = LEARN) -> None:
+        fields: dict[str, Any] = {"learn": f"{learn}m", "false_alarms": 1, "series": 1}
         rule = Drift(**fields)
         self._pool, self._dice = pool, np.random.default_rng(seed)
         self._detector = rule.detector(MINUTE, ())
@@ -61,16 +65,22 @@ class Drifts:
         )
 
 
-def meant(pool: Pool, rows: NDArray[np.int64], dice: np.random.Generator) -> Meaning:
-    """The integer sums of these calls' vectors, and the vectors with the least ranks."""
-    ranks = dice.integers(2**63, size=len(rows))
+def meant(pool: Pool, rows: NDArray[np.int64], dice: np.random.Generator, panes: int = PANES) -> Meaning:
+    """The integer sums of these calls' vectors, and the SAMPLE vectors of least rank of each pane."""
     moments = Moments(
         len(rows),
         pool.x[rows].sum(axis=0, dtype="<i8").tobytes(),
         pool.z[rows].sum(axis=0, dtype="<i8").tobytes(),
-        least(
-            (int(ranks[n]), f"trace-{rows[n]}", pool.x[rows[n]].astype("<i2").tobytes())
-            for n in np.argsort(ranks)[:SAMPLE]
-        ),
+        tuple(sorted(_sampled(pool, rows, dice, panes))),
     )
     return {f"wordllama/{pool.vectors.shape[1]}": moments}
+
+
+def _sampled(
+    pool: Pool, rows: NDArray[np.int64], dice: np.random.Generator, panes: int
+) -> Iterator[SampledVector]:
+    pane, ranks = dice.integers(panes, size=len(rows)), dice.integers(2**63, size=len(rows))
+    for number in range(panes):
+        inside = np.flatnonzero(pane == number)
+        for n in inside[np.argsort(ranks[inside])[:SAMPLE]]:
+            yield int(ranks[n]), f"trace-{rows[n]}", pool.x[rows[n]].astype("<i2").tobytes()

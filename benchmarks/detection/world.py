@@ -87,9 +87,9 @@ def _ours(pool: Pool, learnt: Stretch, null: Stretch, runs: dict[str, list[Run]]
     drift = ours.Drifts(pool)
     for at, rows in learnt:
         drift.breach(at, rows)
-    memory = drift.remembered()
     found = Found(panes=len(null))
     found.alarms = calibrate.alarms(np.array([drift.breach(at, rows) for at, rows in null]))
+    memory = drift.remembered()
     for change, several in runs.items():
         found.delays[change] = []
         for one in several:

@@ -12,10 +12,12 @@ An alert's point is a change of its state. Tags: `rule`, `kind`, `severity`, `st
 acknowledged, silenced), `fingerprint`, and `facet` where it has one; seconds: how old the alert was then;
 by: who did it; labels: JSON with sorted keys.
 
-A point of drift is the statistic at the end of a minute. Tags: `rule`. statistic: the greater of
-`topics` and `shape` (the two heads, each in units of its own threshold), so threshold is 1; model: that of
-the embeddings. A point of a canary compares an arm with its control, metric by metric. Tags: `rule`,
-`metric`, `arm`, `control`; the evidence is an e-value, and the limit what it has to reach; effect: a ratio
+A point of drift is the statistic at the end of a minute. Tags: `rule`. statistic: the greatest of
+`topics`, `shape` and `unusual` (the heads, each in units of its own threshold; left out where a head does not
+look), so threshold is 1; visible_share: the smallest share of a new topic that is found within six hours;
+limits_learned_s: the time whose calls the limits rest on; learned_share: how much of the learning is done;
+model: that of the embeddings. A point of a canary compares an arm with its control, metric by metric. Tags:
+`rule`, `metric`, `arm`, `control`; the evidence is an e-value, and the limit what it has to reach; effect: a ratio
 for rates, times, money and tokens, a difference for scores, with its interval. Points of toxicity and of
 scores (tag `score`: its name) are of series and windows, as those of calls.
 
@@ -93,7 +95,10 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
         "burn_1h", "forecast_usd", "forecast_low_usd", "forecast_high_usd",
     ),
     ALERTS: ("value", "limit", "seconds", "peak"),
-    DRIFT: ("statistic", "threshold", "topics", "shape", "reference_age_s", "overdispersion"),
+    DRIFT: (
+        "statistic", "threshold", "topics", "shape", "reference_age_s", "overdispersion", "unusual",
+        "visible_share", "limits_learned_s", "learned_share",
+    ),
     CANARY: (
         "log10_e", "log10_limit", "arm_value", "control_value", "effect", "effect_low", "effect_high",
     ),

@@ -21,7 +21,7 @@ SPANS: Final = (2, 4, 8, 16, 32, 64, 128)
 _KEEP: Final = np.array([1 - 2 / (span + 1) for span in SPANS])
 
 Memory = dict[str, Any]
-"""Plain data, {} at first: "sums": S for each of SPANS, float32; "calls": A; "squares": B."""
+"""Plain data, {} at first: "sums": S for each of SPANS, float32; "calls": A; "squares": B; "unsure": D."""
 
 
 def radius(calls: int, white: Floats) -> float:
@@ -29,28 +29,35 @@ def radius(calls: int, white: Floats) -> float:
     return float(np.cbrt(calls * float(white @ white)))
 
 
-def remember(memory: Memory, calls: int, white: Floats, cap: float) -> None:
-    """Add a minute. A radius above the cap is reduced to it, so that a single minute raises no alarm."""
+def remember(memory: Memory, calls: int, white: Floats, cap: float, *, unsure: float = 0.0) -> None:
+    """Add a minute. A radius above the cap is reduced to it, so that a single minute raises no alarm.
+
+    unsure: what the mean that it is compared with adds to 1/N, if it is known from fewer calls. D = Σ aᵢnᵢ
+    times it, so A·D is added to B: an upper bound, as minutes may have different means.
+    """
     size = radius(calls, white)
     drawn = min(1.0, (cap / size) ** 1.5) if size else 1.0
     sums = _sums(memory, len(white)) * _KEEP[:, None].astype(np.float32) + white * np.float32(calls * drawn)
     memory["sums"] = sums.astype("<f4").tobytes()
     memory["calls"] = (np.array(memory.get("calls", 0.0)) * _KEEP + calls).tolist()
     memory["squares"] = (np.array(memory.get("squares", 0.0)) * _KEEP**2 + calls).tolist()
+    if unsure or "unsure" in memory:
+        memory["unsure"] = (np.array(memory.get("unsure", 0.0)) * _KEEP + calls * unsure).tolist()
 
 
 def roots(memory: Memory, reference: int) -> NDArray[np.float64]:
-    """The cube root of T² for each of SPANS, after at least a minute. reference: N."""
+    """The cube root of T² for each of SPANS, after at least a minute; 0 without calls. reference: N."""
     sums = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), -1)
-    squares = np.array(memory["squares"]) + np.array(memory["calls"]) ** 2 / reference
-    values: NDArray[np.float64] = np.cbrt(np.einsum("ij,ij->i", sums, sums) / squares)
+    calls = np.array(memory["calls"])
+    squares = np.array(memory["squares"]) + calls**2 / reference + calls * memory.get("unsure", 0.0)
+    values: NDArray[np.float64] = np.cbrt(np.einsum("ij,ij->i", sums, sums) / np.maximum(squares, 1e-9))
     return values
 
 
 def mean(memory: Memory, place: int) -> NDArray[np.float64]:
     """The mean of y as the memory of SPANS[place] has it."""
     sums = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), -1)
-    value: NDArray[np.float64] = sums[place].astype(np.float64) / memory["calls"][place]
+    value: NDArray[np.float64] = sums[place].astype(np.float64) / max(memory["calls"][place], 1e-9)
     return value
 
 

@@ -14,7 +14,7 @@ RIDGE: Final = 0.1
 
 
 class Whitening(msgspec.Struct, frozen=True, array_like=True):
-    """y = (Σ + λ)^(-1/2)·(mean - mean_ref), Σ the covariance of √n·mean, λ its mean eigenvalue times RIDGE.
+    """y = (Σ + λ)^(-1/2)·(mean - mean_ref), Σ the covariance of √n·mean, λ its mean eigenvalue times a share.
 
     Of Σ are kept the greatest axes, and along all others the mean of what is left. So
     y = rest·(u + Σᵢ gainᵢ·⟨axisᵢ, u⟩·axisᵢ). mean (d) and gains (k): float32, axes (k × d): int8.
@@ -46,13 +46,20 @@ class Whitening(msgspec.Struct, frozen=True, array_like=True):
 
 
 def whitening(
-    mean: NDArray[np.floating], axes: Axes, season: NDArray[np.floating] | None = None
+    mean: NDArray[np.floating],
+    axes: Axes,
+    season: NDArray[np.floating] | None = None,
+    *,
+    ridge: float = RIDGE,
 ) -> Whitening:
-    """Make a whitening of the mean and the axes of the scatter of √n·mean. season: see Whitening."""
+    """Make a whitening of the mean and the axes of the scatter of √n·mean. season: see Whitening.
+
+    ridge: λ in mean eigenvalues.
+    """
     width, kept = axes.directions.shape[1], len(axes.directions)
-    ridge = (axes.variances.sum() + axes.rest * (width - kept)) / width * RIDGE or 1.0
-    rest = 1 / np.sqrt(ridge + axes.rest)
-    gains = 1 / np.sqrt(ridge + axes.variances) / rest - 1
+    added = (axes.variances.sum() + axes.rest * (width - kept)) / width * ridge or 1.0
+    rest = 1 / np.sqrt(added + axes.rest)
+    gains = 1 / np.sqrt(added + axes.variances) / rest - 1
     sizes = np.abs(axes.directions).max(axis=1) / 127
     whole = np.rint(axes.directions / sizes[:, None]).astype("i1")
     return Whitening(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llmvitals.rules.kinds.drift.detector import DriftDetector
 
 _SHARE: Final = 0.95
-"""The share of the minutes with calls that is used, because a step may join several minutes."""
+"""The share of the minutes that is used, because a step may join several minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class DriftTraining:
         return self.made(pane, minutes * MINUTE)
 
     def minutes(self, state: dict[str, Any]) -> int:
-        """Minutes with calls so far."""
-        minutes: int = state.get("learning", {}).get("minutes", 0)
+        """Minutes from the first call on; at most GAP of each time without calls."""
+        minutes: int = state.get("learning", {}).get("learned", 0)
         return minutes
 
     def fitting(self, minutes: int) -> int:
@@ -75,5 +75,6 @@ def adopted(state: dict[str, Any], reference: bytes | None) -> None:
 
 
 def _needed(length: int) -> int:
-    """The minutes with calls that a training of this length needs."""
-    return sum(max(part, FEWEST) for part in Learner(length).lengths)
+    """The minutes that a training of this length needs."""
+    learner = Learner(length)
+    return sum(max(learner.length_of(part), least) for part, least in enumerate(FEWEST))

@@ -20,6 +20,8 @@ _ALONE: Final = 0.9
 """The share of its limit that a single minute may reach."""
 _NORMAL: Final = 2.0
 """The least scale: that of squared normal values in the tail. Few blocks cannot show a smaller one."""
+BORROWED: Final = 1.1
+"""What widens the limit of a span that was too long to be measured."""
 
 
 class Calibration(msgspec.Struct, frozen=True, array_like=True):
@@ -30,6 +32,8 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
     counted in deviations: squares of what is nearly normal have the tail that it is made for (Cook, "Towards
     better estimation of extreme winds", 1982). A burst is extreme in short spans but not in long ones, so one
     limit for all would be too high for long spans. blocks: the number fitted. minutes: of a block.
+    step: minutes of a step. Spans without location and scale were too long to be measured: they have the
+    greater limit of the last two that were, times BORROWED.
     """
 
     cap: float
@@ -39,6 +43,7 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
     scales: tuple[float, ...]
     blocks: int
     minutes: int
+    step: float = 1.0
 
     def limits(self, run: float) -> NDArray[np.float64]:
         """The limit of each span, in deviations; any of them is exceeded once in `run` minutes."""
@@ -48,9 +53,11 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
             SPANS, self.locations, np.maximum(self.scales, _NORMAL), strict=False
         ):
             # The memory of a span is longer than the span, so neighbouring blocks are not independent.
-            apart = self.blocks * self.minutes / max(self.minutes, 2 * span)
+            apart = self.blocks * self.minutes / max(self.minutes, 2 * span * self.step)
             passed.append(gumbel.level(location, scale, blocks) + _SURE * gumbel.doubt(scale, apart, blocks))
-        return np.sqrt(np.maximum(passed, 1.0))
+        limits = np.sqrt(np.maximum(passed, 1.0))
+        borrowed = len(self.means) - len(limits)
+        return np.concatenate([limits, np.repeat(limits[-2:].max() * BORROWED, borrowed)])
 
     def lowered(self, limits: NDArray[np.float64]) -> float:
         """The cap, or a lower one with which no single minute exceeds a limit, while two in a row may."""
@@ -88,13 +95,22 @@ def close(state: dict[str, Any]) -> None:
     state.setdefault("blocks", []).append(state.pop("block"))
 
 
-def fitted(state: dict[str, Any], minutes: int) -> Calibration:
-    """The calibration by all recorded minutes, without spans too long for them; minutes: of a block."""
-    spans = max(sum(span * _OFTEN <= minutes * len(state["blocks"]) for span in SPANS), 1)
+def fitted(state: dict[str, Any], minutes: int, step: float) -> Calibration:
+    """The calibration by all recorded minutes; minutes: of a block; step: minutes of a step."""
+    spans = max(sum(span * _OFTEN <= state["count"] for span in SPANS), 1)
     means, squares = (np.array(state[name][:spans]) / state["count"] for name in ("sum", "squares"))
     deviations = np.sqrt(np.maximum(squares - means**2, 1e-9))
     maxima = np.maximum((np.array(state["blocks"])[:, :spans] - means) / deviations, 0) ** 2
     fits = [gumbel.fitted(column) for column in maxima.T]
-    kept = tuple(means.tolist()), tuple(deviations.tolist())
     locations, scales = zip(*fits, strict=True)
-    return Calibration(state["cap"], *kept, locations, scales, len(maxima), minutes)
+    more = len(SPANS) - spans
+    return Calibration(
+        state["cap"],
+        (*means.tolist(), *[float(means[-1])] * more),
+        (*deviations.tolist(), *[float(deviations[-2:].max())] * more),
+        locations,
+        scales,
+        len(maxima),
+        minutes,
+        step,
+    )

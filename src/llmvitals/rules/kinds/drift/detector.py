@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from llmvitals.record.reading import Reading, Stand
 from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.condition.false_alarms import run_length
-from llmvitals.rules.kinds.drift import pool, witness
+from llmvitals.rules.kinds.drift import heads, notes, pool, visible
+from llmvitals.rules.kinds.drift.calls import RECENT, recent
 from llmvitals.rules.kinds.drift.reference import Reference, unpacked
 from llmvitals.rules.kinds.drift.training import Learner, Step
-from llmvitals.stats import hotelling
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 
 RELEASE: Final = 0.7
 """The share of the limit below which an alert resolves."""
-MEANT: Final = 0.5
-"""The share of its limit at which the topics are named although the other head fires."""
-RECENT: Final = 32
-"""Vectors of the last minutes that are kept to name calls."""
 
 
 class Embeddings(Protocol):
@@ -47,13 +43,15 @@ class DriftDetector(Detector):
     """Reads each minute, or as many minutes as have min_calls together, after it has learned a reference.
 
     State: that of `pool`; "space": the embedding space that it reads; "learning": see Learner; then
-    "reference" (bytes), "memories" (see hotelling; of topics, shape and alike) and "recent" (Seen); "heard":
-    event time (µs) of the last vector; "other": another space that vectors came from since; "silent": no
-    vector for an hour; "said": the present verdict, value, limit and note.
+    "reference" (bytes), "recent" (see calls), the state of `heads`, and "hushed": the greatest score that the
+    heads had which are silent at this hour; "heard": event time (µs) of the last vector; "other": another
+    space that vectors came from since; "silent": no vector for an hour; "said": the present verdict, value,
+    limit and note. patient: see Learner.
     """
 
     rule: Embeddings
     pane: int
+    patient: bool = True
 
     @property
     def shape(self) -> str:
@@ -123,76 +121,47 @@ class DriftDetector(Detector):
         state["space"] = space
         if "reference" in state:
             return self._evaluated(state, unpacked(state["reference"]), step)
-        learning = state.setdefault("learning", {})
-        made = Learner(self.rule.learn // MINUTE).take(learning, space, step)
+        learning, note = state.setdefault("learning", {}), "learning"
+        if learning and "learned" not in learning:
+            learning.clear()
+            note = "learning anew, because an earlier version had begun to learn in another way"
+        learner = Learner(self.rule.learn // MINUTE, self.patient)
+        made = learner.take(learning, space, step)
         counts = {"calls": step.moments.count, "reference_calls": learning.get("calls", 0)}
         if made:
-            del state["learning"]
+            state["recent"] = state.pop("learning").get("recent", [])
             state["reference"] = made.pack()
-        stand = Stand(step.end, {"reference_age_s": 0.0}, counts, texts={"model": space})
-        return Reading(step.end, "clear", 0.0, 1.0, note="learning", stands=(stand,))
+        measures = {"reference_age_s": 0.0, "learned_share": 1.0 if made else learner.share(learning)}
+        stand = Stand(step.end, measures, counts, texts={"model": space})
+        return Reading(step.end, "clear", 0.0, 1.0, note=note, stands=(stand,))
 
     def _evaluated(self, state: dict[str, Any], reference: Reference, step: Step) -> Reading:
-        self._remember(state, step)
-        read = self._read(state, reference, step)
-        (topics, _), (shape, _), (alike, _) = read
-        score = max(topics, shape, alike)
-        stand = self._stand(reference, step, topics, max(shape, alike))
+        run = run_length(self.rule.false_alarms, self.rule.series, MINUTE)
+        found = heads.read(state, reference, step, run)
+        state["recent"] = [*recent(state), *step.calls][-RECENT:]
+        score = found.scores[found.greatest].share
+        if found.known:
+            state["hushed"] = max(each.share for each in found.scores[: heads.UNUSUAL])
+        stand = self._stand(reference, step, found, visible.share(state, reference, run))
         verdict: Verdict = "breach" if score > 1 else "hold" if score >= RELEASE else "clear"
-        note = self._note(state, reference, read) if verdict == "breach" else "back to the reference"
+        if not found.known and verdict == "clear" and state.get("hushed", 0.0) >= RELEASE:
+            verdict = "hold"
+        note = notes.changed(state, reference, found) if verdict == "breach" else "back to the reference"
         return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
 
-    def _read(self, state: dict[str, Any], reference: Reference, step: Step) -> list[tuple[float, int]]:
-        """Of topics, shape and alike: the greatest share of its limit, and the place of that span."""
-        run = 3 * run_length(self.rule.false_alarms, self.rule.series, MINUTE)
-        x, z = step.means
-        topics, shape = reference.topics, reference.shape
-        looks = (
-            (topics.calibration, topics.whitening.white(x, step.hour)),
-            (shape.calibration, shape.whitening.white(z, step.hour)),
-            (reference.alike, topics.whitening.alike(x)),
-        )
-        memories, read = state.setdefault("memories", [{}, {}, {}]), []
-        for (calibration, white), memory in zip(looks, memories, strict=True):
-            limits = calibration.limits(run)
-            hotelling.remember(memory, step.moments.count, white, calibration.lowered(limits))
-            read.append(calibration.read(hotelling.roots(memory, reference.calls), limits))
-        return read
-
-    def _stand(self, reference: Reference, step: Step, topics: float, shape: float) -> Stand:
+    def _stand(self, reference: Reference, step: Step, found: heads.Read, seen: float | None) -> Stand:
+        topics, shape, alike, unusual = (score.share for score in found.scores)
         measures = {
-            "statistic": max(topics, shape),
+            "statistic": max(topics, shape, alike, unusual),
             "threshold": 1.0,
-            "topics": topics,
-            "shape": shape,
             "reference_age_s": (step.end - reference.made) / SECOND,
             "overdispersion": reference.overdispersion,
         }
+        if found.known:
+            measures |= {"topics": topics, "shape": max(shape, alike)}
+        if seen is not None:
+            measures |= {"unusual": unusual, "visible_share": seen}
+        if reference.minutes:
+            measures["limits_learned_s"] = float(reference.minutes * MINUTE // SECOND)
         counts = {"calls": step.moments.count, "reference_calls": reference.calls}
         return Stand(step.end, measures, counts, texts={"model": reference.space})
-
-    def _remember(self, state: dict[str, Any], step: Step) -> None:
-        recent = state.setdefault("recent", [])
-        recent += ([trace, x] for _, trace, x in witness.small(step.moments.sample))
-        del recent[:-RECENT]
-
-    def _note(self, state: dict[str, Any], reference: Reference, read: list[tuple[float, int]]) -> str:
-        """Describe what has changed, with calls that show it."""
-        (topics, _), (shape, _), (alike, place) = read
-        which = int(shape > topics)
-        head = (reference.topics, reference.shape)[which]
-        now = hotelling.mean(state["memories"][which], read[which][1])
-        reported = [
-            "other topics"
-            if topics > MEANT
-            else "the same topics, but in other shares or with repeated texts"
-        ]
-        if alike > max(topics, shape) and topics <= MEANT:
-            more = hotelling.mean(state["memories"][2], place)[0] > 0
-            reported = [f"calls are {'more' if more else 'less'} alike than before"]
-        for word, seen, sign in (("new", state["recent"], 1), ("missing", reference.kept, -1)):
-            if seen:
-                images = witness.images(seen, reference.space if which else "")
-                names = witness.first(seen, witness.scores(images, head.whitening, now), sign)
-                reported += [f"{word}: calls like {', '.join(names)}"] if names else []
-        return "; ".join(reported)

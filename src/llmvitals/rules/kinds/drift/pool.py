@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from llmvitals.rules.condition import minute
+from llmvitals.rules.kinds.drift.calls import SeenCall
 from llmvitals.rules.kinds.drift.training import Step
+from llmvitals.rules.kinds.drift.witness import small
 from llmvitals.sketch.moments import Meaning, Moments, merge_meaning
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MOST: Final = 64
+"""Whole vectors of a step."""
+
 
 def add(state: dict[str, Any], meaning: Meaning, pane: int, length: int) -> None:
     """Add a pane's moments of some spaces.
 
-    State: "pool": of each pane space → moments, merged once a minute; "wake": a pane; "minutes".
+    State: "pool": of each pane space → moments, merged once a minute; "sampled": space → the last MOST calls
+    of all panes' samples; "wake": a pane; "minutes".
     """
     if meaning:
+        for space, moments in meaning.items():
+            calls = state.setdefault("sampled", {}).setdefault(space, [])
+            calls += ([trace, x, (pane + 1) * length] for _, trace, x in small(moments.sample))
+            del calls[:-MOST]
         state.setdefault("pool", []).append(_plain(meaning))
         state["wake"] = minute.last(pane, length)
 
@@ -37,7 +47,8 @@ def step(state: dict[str, Any], pane: int, length: int, least: int) -> tuple[str
         state["pool"] = [_plain(pool)]
         return None
     del state["pool"]
-    return space, Step((pane + 1) * length, state.pop("minutes"), pool[space])
+    calls = tuple(SeenCall(*call) for call in state.pop("sampled", {}).get(space, ()))
+    return space, Step((pane + 1) * length, state.pop("minutes"), pool[space], calls)
 
 
 def wakes(state: dict[str, Any]) -> int:

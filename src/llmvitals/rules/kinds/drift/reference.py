@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from llmvitals.rules.kinds.drift.calibration import Calibration
+from llmvitals.rules.kinds.drift.novelty import Novelty
 from llmvitals.stats.whitening import Whitening
 
 KEPT: Final = 48
@@ -17,7 +18,7 @@ Seen = tuple[str, bytes]
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
-    """One of two statistics of the vectors."""
+    """One of the statistics of the vectors."""
 
     whitening: Whitening
     calibration: Calibration
@@ -29,7 +30,10 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     space: of its vectors. made: event time (µs) of its end. calls: vectors of the mean. overdispersion: the
     variance of a minute's mean relative to that of independent calls. topics: the head on x. shape: the head
     on z. alike: the calibration of Whitening.alike of x, one number without axes. kept: a uniform sample of
-    the learned vectors.
+    the learned vectors. novelty, unusual: what makes a call unusual, and the head on the weighed calls; None
+    in references of older versions, and where too few calls were distinct. unusual_calls: distinct calls of
+    its mean. minutes: of calls that the limits rest on; 0 in older references. hours: learned hours of the week.
+    distinct_calls: those of the mean of `topics`, if it looks at distinct calls; 0 if it looks at the sums.
     """
 
     version: int
@@ -41,9 +45,15 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     shape: Head
     alike: Calibration
     kept: tuple[Seen, ...] = ()
+    novelty: Novelty | None = None
+    unusual: Head | None = None
+    unusual_calls: int = 0
+    minutes: int = 0
+    hours: bytes = b""
+    distinct_calls: int = 0
 
     def pack(self) -> bytes:
-        """Msgpack, about 40 kB for vectors of 256 numbers."""
+        """Msgpack, about 80 kB for vectors of 256 numbers."""
         return msgspec.msgpack.encode(self)
 
 

@@ -93,5 +93,5 @@ class Drift(Kind):
     def training(self) -> DriftTraining:
         """It learns a reference of embeddings."""
         return DriftTraining(
-            lambda pane, learn: DriftDetector(self.model_copy(update={"learn": learn}), pane)
+            lambda pane, learn: DriftDetector(self.model_copy(update={"learn": learn}), pane, patient=False)
         )

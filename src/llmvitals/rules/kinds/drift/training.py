@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.rules.kinds.drift import calibration
+from llmvitals.rules.kinds.drift import calibration, unusual
 from llmvitals.rules.kinds.drift import weekly_profile as weekly
 from llmvitals.rules.kinds.drift.reference import KEPT, VERSION, Head, Reference
 from llmvitals.rules.kinds.drift.witness import small
@@ -26,126 +26,192 @@ from llmvitals.stats.whitening import Whitening, whitening
 from llmvitals.window import HOUR, MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from llmvitals.rules.kinds.drift.calls import Distinct, SeenCall
     from llmvitals.sketch.moments import Moments
 
-FEWEST: Final = 24
-"""The least number of steps in each part of the learning, and of blocks of maxima."""
-_CAPPED: Final = 6 * HOUR // MINUTE
+SHARES: Final = (0.1, 0.3, 0.1, 0.15, 0.05, 0.3)
+"""The parts of the learning, in turn: the scatter of single calls; centroids; the usual novelty; the mean of
+unusual calls; what a single minute may weigh; limits. The mean of all calls is that of parts 1 to 3."""
+FEWEST: Final = (6, 12, 6, 12, 8, 24)
+"""The least number of steps of each part; of the last one also of blocks of maxima."""
+MEAN, CAP, LIMITS = 3, 4, 5
+"""Parts."""
+MOST_CAP: Final = 6 * HOUR // MINUTE
+CALLS: Final = 4
+"""Calls for each minute of the time to learn: with fewer it takes longer, …"""
+LONGEST: Final = 3.5
+"""… but no longer than so many times."""
+GAP: Final = 12 * HOUR // MINUTE
+"""The most minutes that a time without calls counts as."""
+DISTINCT: Final = 0.5
+"""The share of the calls whose whole vectors have to be known, if `topics` is to look at distinct calls."""
+
+Look = tuple[int, NDArray[np.float64]]
+"""Calls, and the mean of their vectors (d)."""
+Looks = tuple[Look, Look]
+"""Of x and of z."""
 
 
 class Step(NamedTuple):
     """One or more minutes that are read at once.
 
-    end: event time, µs. minutes: how many. means: of x and of z, of length about 1.
+    end: event time, µs. minutes: how many. calls: those whose whole vectors are known.
     """
 
     end: int
     minutes: int
     moments: Moments
+    calls: tuple[SeenCall, ...] = ()
 
     @property
     def hour(self) -> int:
         """Of the week."""
         return weekly.hour(self.end)
 
-    @property
-    def means(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Of x and of z, of length about 1."""
-        x, z = self.moments.sums()
-        return x / (self.moments.count * NORM), z / (self.moments.count * UNIT)
+    def looks(self, seen: Distinct | None) -> Looks:
+        """The number of calls and the means, of x and of z; of x of the distinct calls if they are given."""
+        count, (x, z) = self.moments.count, self.moments.sums()
+        topics = (count, x / (count * NORM)) if seen is None else (len(seen.x), seen.mean)
+        return topics, (count, z / (count * UNIT))
 
 
 @dataclass(frozen=True, slots=True)
 class Learner:
     """Learns one reference.
 
-    length: minutes with calls that it takes: half of them for the mean and its axes, an eighth (at most six
-    hours) for what a single minute may weigh, the rest for the limits.
-    State, {} at first: "part", "minutes" and "steps" of it; then what each part gathers.
+    length: minutes of event time that it takes; see SHARES. patient: take longer where calls are few.
+    State, {} at first: "part"; "minutes", "steps" and "count" (calls) of it; "learned": all minutes; "end":
+    of the last step; "seen": see weekly_profile; "distinct": whether `topics` looks at distinct calls; then
+    what each part gathers.
     """
 
     length: int
+    patient: bool = True
 
     def take(self, state: dict[str, Any], space: str, step: Step) -> Reference | None:
         """Learn a step; returns the reference after the last one."""
         part = state.setdefault("part", 0)
-        state["minutes"] = state.get("minutes", 0) + step.minutes
-        state["steps"] = state.get("steps", 0) + 1
-        (_mean, self._cap, self._limit)[part](state, step)
-        if part == 0 and self.lengths[0] >= weekly.WEEK:
-            weekly.gather(state, step.end, step.means)
-        if state["steps"] < FEWEST or state["minutes"] < self.lengths[part] or not self._enough(state):
+        self._gather(state, part, step)
+        if not self._over(state, part):
             return None
-        state.update(part=part + 1, minutes=0, steps=0)
+        unusual.close(state, part)
         if part == 0:
+            sampled = (state["unusual"] or {}).get("sampled", 0)
+            state["distinct"] = sampled >= DISTINCT * state["count"]
+        elif part == MEAN:
             _whitened(state)
-        elif part == 1:
+        elif part == CAP:
             for head in state["heads"]:
                 head["cap"] = calibration.capped(head.pop("radii"))
             state["alike"] = {"cap": math.inf}
-        else:
+        elif part == LIMITS:
             return self._made(state, space, step.end)
+        if state["distinct"] and state["unusual"] is None:
+            state.update(part=0, heads=[{}, {}], distinct=False)
+        state.update(part=state["part"] + 1, minutes=0, steps=0, count=0)
         return None
+
+    def _gather(self, state: dict[str, Any], part: int, step: Step) -> None:
+        passed, seen = self._count(state, step), unusual.distinct_calls(state, step)
+        unusual.learn(state, part, step, seen)
+        if part == 0:
+            return
+        looks = step.looks(seen if state["distinct"] else None)
+        if part <= MEAN:
+            self._mean(state, step, looks)
+        elif part == CAP:
+            for head, (calls, white) in zip(state["heads"], _whites(state, step, looks), strict=True):
+                head.setdefault("radii", []).extend([radius(calls, white)] if calls else [])
+        else:
+            self._limit(state, step, looks)
+            self._close_block(state, passed)
+
+    def _mean(self, state: dict[str, Any], step: Step, looks: Looks) -> None:
+        heads = state.setdefault("heads", [{}, {}])
+        for head, (calls, mean) in zip(heads, looks, strict=True):
+            if calls:
+                unusual.add_mean(head, calls, mean)
+        if self.length * sum(SHARES[1:CAP]) >= weekly.WEEK and looks[0][0]:
+            weekly.gather(state, step.end, [mean for _, mean in looks])
+        kept = (*state.get("kept", ()), *small(step.moments.sample))
+        state["kept"] = nsmallest(KEPT, map(list, kept))
 
     def share(self, state: dict[str, Any]) -> float:
         """The share of the learning that is done, 0 … 1."""
         part = state.get("part", 0)
-        done = sum(self.lengths[:part]) + min(state.get("minutes", 0), self.lengths[part])
-        return min(float(done) / sum(self.lengths), 0.99)
+        return min(sum(SHARES[:part]) + SHARES[part] * self._done(state, part), 0.99)
 
-    @property
-    def lengths(self) -> tuple[int, int, int]:
-        """Minutes of each part, at least; none is of fewer steps than FEWEST."""
-        half = self.length // 2
-        cap = min(self.length // 8, _CAPPED)
-        return half, cap, self.length - half - cap
+    def length_of(self, part: int) -> int:
+        """Minutes of a part, at least. No more than six hours are needed to see what a minute may weigh."""
+        minutes, cap = (max(int(self.length * SHARES[place]), 1) for place in (part, CAP))
+        spared = max(cap - MOST_CAP, 0)
+        return minutes - spared if part == CAP else minutes + spared if part == LIMITS else minutes
 
     @property
     def _block(self) -> int:
         """Minutes of a block: an hour, or less if there would be too few blocks."""
-        return max(1, min(HOUR // MINUTE, self.lengths[2] // FEWEST))
+        return max(1, min(HOUR // MINUTE, self.length_of(LIMITS) // FEWEST[LIMITS]))
 
-    def _enough(self, state: dict[str, Any]) -> bool:
-        return state["part"] < 2 or len(state["heads"][0].get("blocks", ())) >= FEWEST
+    def _count(self, state: dict[str, Any], step: Step) -> int:
+        """Count a step; returns the minutes since the last one."""
+        passed: int = (step.end - state.get("end", step.end - step.minutes * MINUTE)) // MINUTE
+        state["end"] = step.end
+        passed = min(max(passed, step.minutes), max(GAP, step.minutes))
+        state["minutes"] = state.get("minutes", 0) + passed
+        state["learned"] = state.get("learned", 0) + passed
+        state["steps"] = state.get("steps", 0) + 1
+        state["count"] = state.get("count", 0) + step.moments.count
+        state["seen"] = weekly.with_hour(state.get("seen", b""), step.hour)
+        return passed
 
-    def _cap(self, state: dict[str, Any], step: Step) -> None:
-        for head, white in zip(state["heads"], _whites(state, step), strict=True):
-            head.setdefault("radii", []).append(radius(step.moments.count, white))
+    def _done(self, state: dict[str, Any], part: int) -> float:
+        """The share of a part that is done: of its minutes, and of its calls unless it takes too long."""
+        share: float = state.get("minutes", 0) / self.length_of(part)
+        calls = state.get("count", 0) / (CALLS * self.length_of(part)) if self.patient else 1.0
+        return min(share, max(calls, share / LONGEST))
 
-    def _limit(self, state: dict[str, Any], step: Step) -> None:
-        whites = (*_whites(state, step), _whitening(state["heads"][0]).alike(step.means[0]))
-        state["block"] = state.get("block", 0) + step.minutes
-        for head, white in zip((*state["heads"], state["alike"]), whites, strict=True):
-            calibration.record(head, step.moments.count, white, state["calls"])
-            if state["block"] >= self._block:
+    def _over(self, state: dict[str, Any], part: int) -> bool:
+        enough = part < LIMITS or len(state["heads"][0].get("blocks", ())) >= FEWEST[LIMITS]
+        return enough and state["steps"] >= FEWEST[part] and self._done(state, part) >= 1
+
+    def _limit(self, state: dict[str, Any], step: Step, looks: Looks) -> None:
+        (calls, mean), _ = looks
+        alike = _whitening(state["heads"][0]).alike(mean)
+        whites = [*_whites(state, step, looks), (calls, alike)]
+        for head, (count, white) in zip((*state["heads"], state["alike"]), whites, strict=True):
+            calibration.record(head, count, white, head.get("calls", state["heads"][0]["calls"]))
+
+    def _close_block(self, state: dict[str, Any], passed: int) -> None:
+        state["block"] = state.get("block", 0) + passed
+        if state["block"] >= self._block:
+            for head in (*state["heads"], state["alike"]):
                 calibration.close(head)
+            unusual.close_block(state)
         state["block"] %= self._block
 
     def _made(self, state: dict[str, Any], space: str, end: int) -> Reference:
+        step = state["minutes"] / state["steps"]
         topics, shape = (
-            Head(_whitening(head), calibration.fitted(head, self._block)) for head in state["heads"]
+            Head(_whitening(head), calibration.fitted(head, self._block, step)) for head in state["heads"]
         )
-        alike = calibration.fitted(state["alike"], self._block)
-        kept = tuple((trace, x) for _, trace, x in state["kept"])
-        spread = state["apart"] / state["held"]
-        return Reference(VERSION, space, end, state["calls"], spread, topics, shape, alike, kept)
-
-
-def _mean(state: dict[str, Any], step: Step) -> None:
-    """Add to the mean, and to the scatter of √n·mean about it (as it was before: Welford's update)."""
-    before, calls = state.get("calls", 0), step.moments.count
-    heads = state.setdefault("heads", [{}, {}])
-    weight = np.sqrt(calls * before / (calls + before))
-    for head, mean in zip(heads, step.means, strict=True):
-        old = np.frombuffer(head["mean"], "<f8") if before else mean
-        if before:
-            axes.gather(head, (mean - old) * weight)
-        head["mean"] = (old + (mean - old) * calls / (calls + before)).astype("<f8").tobytes()
-    state["calls"] = before + calls
-    kept = (*state.get("kept", ()), *small(step.moments.sample))
-    state["kept"] = nsmallest(KEPT, map(list, kept))
+        seen, unusual_head, unusual_calls = unusual.learned(state, self._block, step)
+        return Reference(
+            VERSION,
+            space,
+            end,
+            state["heads"][1]["calls"],
+            state["apart"] / state["held"],
+            topics,
+            shape,
+            calibration.fitted(state["alike"], self._block, step),
+            tuple((trace, x) for _, trace, x in state["kept"]),
+            seen,
+            unusual_head,
+            unusual_calls,
+            state["minutes"],
+            state["seen"],
+            state["heads"][0]["calls"] if state["distinct"] else 0,
+        )
 
 
 def _whitened(state: dict[str, Any]) -> None:
@@ -154,7 +220,8 @@ def _whitened(state: dict[str, Any]) -> None:
     for place, head in enumerate(state["heads"]):
         mean, found = np.frombuffer(head["mean"], "<f8"), axes.found(head)
         season = weekly.season(state, place, mean, found.directions) if "hours" in state else None
-        heads.append({"whitening": msgspec.msgpack.encode(whitening(mean, found, season))})
+        made = msgspec.msgpack.encode(whitening(mean, found, season))
+        heads.append({"whitening": made, "calls": head["calls"]})
     state["heads"] = heads
     state.pop("hours", None)
 
@@ -163,12 +230,16 @@ def _whitening(head: dict[str, Any]) -> Whitening:
     return msgspec.msgpack.decode(head["whitening"], type=Whitening)
 
 
-def _whites(state: dict[str, Any], step: Step) -> Sequence[axes.Floats]:
-    """The whitened means of a step. It also adds up the overdispersion."""
+def _whites(state: dict[str, Any], step: Step, looks: Looks) -> list[tuple[int, axes.Floats]]:
+    """The calls and the whitened means of a step. It also adds up the overdispersion."""
     topics = _whitening(state["heads"][0])
-    mean, now = np.frombuffer(topics.mean, "<f4").astype(np.float64), step.means
-    apart = now[0] - mean
-    alone = max(1 - float(mean @ mean), 1e-9)
-    state["apart"] = state.get("apart", 0.0) + float(apart @ apart * step.moments.count / alone)
-    state["held"] = state.get("held", 0) + 1
-    return topics.white(now[0], step.hour), _whitening(state["heads"][1]).white(now[1], step.hour)
+    (calls, now), (count, shape) = looks
+    mean = np.frombuffer(topics.mean, "<f4").astype(np.float64)
+    if calls:
+        apart, alone = now - mean, max(1 - float(mean @ mean), 1e-9)
+        state["apart"] = state.get("apart", 0.0) + float(apart @ apart * calls / alone)
+        state["held"] = state.get("held", 0) + 1
+    return [
+        (calls, topics.white(now, step.hour)),
+        (count, _whitening(state["heads"][1]).white(shape, step.hour)),
+    ]

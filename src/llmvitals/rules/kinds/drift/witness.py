@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from llmvitals.rules.kinds.drift.calls import vectors
 from llmvitals.sketch.random_features import NORM, UNIT, of_key
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from llmvitals.rules.kinds.drift.reference import Seen
+    from llmvitals.rules.kinds.drift.calls import SeenCall
     from llmvitals.sketch.moments import SampledVector as Sample
     from llmvitals.stats.whitening import Whitening
 
@@ -35,10 +36,9 @@ def small(sample: Sequence[Sample]) -> list[tuple[int, str, bytes]]:
     return [(rank, trace, bytes(row)) for (rank, trace, _), row in zip(sample, rows, strict=True)]
 
 
-def images(seen: Sequence[Seen], space: str) -> NDArray[np.float64]:
+def images(calls: Sequence[SeenCall], space: str) -> NDArray[np.float64]:
     """The unit vectors x of calls (n × d), or their z if a space is given. Raises ValueError for no space."""
-    whole = np.frombuffer(b"".join(x for _, x in seen), "i1").reshape(len(seen), -1).astype(np.float64)
-    unit: NDArray[np.float64] = whole / np.maximum(np.linalg.norm(whole, axis=1), 1)[:, None]
+    unit = vectors(calls)
     return of_key(space).features(np.rint(unit * NORM)) / UNIT if space else unit
 
 
@@ -50,7 +50,7 @@ def scores(
     return scored
 
 
-def first(seen: Sequence[Seen], scored: NDArray[np.float64], sign: int) -> list[str]:
+def first(calls: Sequence[SeenCall], scored: NDArray[np.float64], sign: int) -> list[str]:
     """The trace ids of the NAMED highest (sign 1) or lowest (-1) scores; each once."""
     order = np.argsort(-sign * scored, kind="stable")
-    return list(dict.fromkeys(seen[place][0] for place in order if seen[place][0]))[:NAMED]
+    return list(dict.fromkeys(calls[place].trace for place in order if calls[place].trace))[:NAMED]

@@ -1,0 +1,118 @@
+"""The statistics of a step: four heads, each in units of its own limit.
+
+`topics` and `alike` look at the mean of x, `shape` at that of z, `unusual` at the weighed calls. The first
+three compare shares of topics. So they are silent in hours of the week that are not known, such as the first
+weekend: these hours get a mean of their own first. A new topic is new at any hour, so `unusual` always looks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from llmvitals.rules.kinds.drift import weekly_profile as weekly
+from llmvitals.rules.kinds.drift.calls import distinct, recent
+from llmvitals.stats import hotelling
+
+if TYPE_CHECKING:
+    from llmvitals.rules.kinds.drift.calibration import Calibration
+    from llmvitals.rules.kinds.drift.reference import Reference
+    from llmvitals.rules.kinds.drift.training import Look, Looks, Step
+    from llmvitals.stats.axes import Floats
+
+TOPICS, SHAPE, ALIKE, UNUSUAL = range(4)
+
+
+class Score(NamedTuple):
+    """share: the greatest share of its limit that a span has reached. place: of that span."""
+
+    share: float = 0.0
+    place: int = 0
+
+
+class Read(NamedTuple):
+    """The scores of a step. known: whether TOPICS, SHAPE and ALIKE have looked."""
+
+    scores: list[Score]
+    known: bool
+
+    @property
+    def greatest(self) -> int:
+        """The head with the greatest score."""
+        return max(range(len(self.scores)), key=lambda head: self.scores[head].share)
+
+
+def read(state: dict[str, Any], reference: Reference, step: Step, run: float) -> Read:
+    """Remember a step, and compare each head's memories with its limits.
+
+    run: minutes from one false alarm to the next. State: "memories": of each head, see hotelling; "seen",
+    "hour" and "profile": see `_usual`.
+    """
+    memories: list[hotelling.Memory] = state.setdefault("memories", [])
+    memories += [{} for _ in range(4 - len(memories))]
+    novelty, head = reference.novelty, reference.unusual
+    seen = distinct(novelty.calls, recent(state), step.calls) if novelty and step.calls else None
+    looks = step.looks(seen if reference.distinct_calls else None)
+    known = _known(state, reference, step.hour, looks)
+    found = _compared(state, reference, step.hour, looks) if known else []
+    if novelty and head and seen:
+        white = head.whitening.white(novelty.mean(seen.y))
+        found.append((UNUSUAL, head.calibration, len(seen.y), white, reference.unusual_calls, 0.0))
+    heads, scores = 4 if head is not None else 3, [Score()] * 4
+    for place, calibration, calls, white, usual_calls, unsure in found:
+        memory, limits = memories[place], calibration.limits(run * heads)
+        hotelling.remember(memory, calls, white, calibration.lowered(limits), unsure=unsure)
+        scores[place] = Score(*calibration.read(hotelling.roots(memory, usual_calls), limits))
+    return Read(scores, known)
+
+
+def _known(state: dict[str, Any], reference: Reference, hour: int, looks: Looks) -> bool:
+    """Whether this hour of the week is known; if it is not, gather it.
+
+    State: "seen": see weekly_profile.known; "profile": of x and of z, see weekly_profile.add_hour; "hour": of
+    the week, and the calls and the sums over them of x and of z, while it is gathered.
+    """
+    if "hour" in state and state["hour"][0] != hour:
+        _end_hour(state, reference)
+    if weekly.known(state.get("seen", reference.hours), hour):
+        return True
+    empty = [hour, *([0, bytes(8 * len(mean))] for _, mean in looks)]
+    sums: list[tuple[int, bytes]] = state.get("hour", empty)[1:]
+    state["hour"] = [hour, *(_added(total, look) for total, look in zip(sums, looks, strict=True))]
+    state["memories"][:UNUSUAL] = [{}, {}, {}]
+    return False
+
+
+def _added(total: tuple[int, bytes], look: Look) -> list[Any]:
+    (calls, packed), (count, mean) = total, look
+    return [calls + count, (np.frombuffer(packed, "<f8") + mean * count).tobytes()]
+
+
+def _compared(
+    state: dict[str, Any], reference: Reference, hour: int, looks: Looks
+) -> list[tuple[int, Calibration, int, Floats, int, float]]:
+    """Of TOPICS, SHAPE and ALIKE: calibration, calls, whitened mean, calls of the reference, and `unsure`."""
+    (calls, x), (count, z) = looks
+    topics, shape = reference.topics, reference.shape
+    usual_calls, profile = reference.distinct_calls or reference.calls, state.get("profile")
+    unsure = [0.0, 0.0]
+    if profile is not None and weekly.added(profile[0], hour):
+        x, z = x - weekly.apart(profile[0], hour, len(x)), z - weekly.apart(profile[1], hour, len(z))
+        unsure = [reference.overdispersion * weekly.unsure(each, hour) for each in profile]
+    white, white_z = topics.whitening.white(x, hour), shape.whitening.white(z, hour)
+    return [
+        (TOPICS, topics.calibration, calls, white, usual_calls, unsure[0]),
+        (SHAPE, shape.calibration, count, white_z, reference.calls, unsure[1]),
+        (ALIKE, reference.alike, calls, topics.whitening.alike(x), usual_calls, unsure[0]),
+    ]
+
+
+def _end_hour(state: dict[str, Any], reference: Reference) -> None:
+    """An hour that was gathered is known from now on."""
+    hour, *sums = state.pop("hour")
+    profile = state.setdefault("profile", [{}, {}])
+    for each, head, (calls, total) in zip(profile, (reference.topics, reference.shape), sums, strict=True):
+        mean = np.frombuffer(head.whitening.mean, "<f4").astype(float)
+        weekly.add_hour(each, hour, calls, np.frombuffer(total, "<f8") / max(calls, 1) - mean * (calls > 0))
+    state["seen"] = weekly.with_hour(state.get("seen", reference.hours), hour)

@@ -1,0 +1,73 @@
+"""Says what has changed, with the calls that show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.rules.kinds.drift import witness
+from llmvitals.rules.kinds.drift.calls import SeenCall, recent, vectors
+from llmvitals.rules.kinds.drift.heads import ALIKE, SHAPE, TOPICS, UNUSUAL
+from llmvitals.stats import hotelling
+from llmvitals.stats.centroids import units
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.rules.kinds.drift.heads import Read
+    from llmvitals.rules.kinds.drift.reference import Reference
+
+MEANT: Final = 0.5
+"""The share of its limit at which the topics are named although another head fires."""
+
+
+def changed(state: dict[str, Any], reference: Reference, found: Read) -> str:
+    """The note of a breach: what is new, and what is missing."""
+    topics, shape = (found.scores[head].share for head in (TOPICS, SHAPE))
+    parts, calls = [_what(state, found)], recent(state)
+    if calls and found.greatest == UNUSUAL:
+        parts.append(_like("new", _unusual(state, reference, found, calls)))
+    elif calls:
+        parts.append(_like("new", _named(state, reference, found, calls, 1)))
+    if reference.kept and max(topics, shape) > MEANT:
+        kept = [SeenCall(trace, x, 0) for trace, x in reference.kept]
+        parts.append(_like("missing", _named(state, reference, found, kept, -1)))
+    return "; ".join(filter(None, parts))
+
+
+def _what(state: dict[str, Any], found: Read) -> str:
+    """What the heads say together."""
+    topics, shape, (alike, place) = found.scores[TOPICS].share, found.scores[SHAPE].share, found.scores[ALIKE]
+    if found.greatest == UNUSUAL:
+        return "other topics: calls unlike those that were learned"
+    if topics > MEANT:
+        return "other topics"
+    if alike > max(topics, shape):
+        more = hotelling.mean(state["memories"][ALIKE], place)[0] > 0
+        return f"calls are {'more' if more else 'less'} alike than before"
+    return "the same topics, but in other shares or with repeated texts"
+
+
+def _named(
+    state: dict[str, Any], reference: Reference, found: Read, calls: Sequence[SeenCall], sign: int
+) -> list[str]:
+    """The calls nearest to what is new (sign 1) or to what is missing (-1), by `topics` or `shape`."""
+    by_shape = found.scores[SHAPE].share > found.scores[TOPICS].share
+    which, head = (SHAPE, reference.shape) if by_shape else (TOPICS, reference.topics)
+    now = hotelling.mean(state["memories"][which], found.scores[which].place)
+    images = witness.images(calls, reference.space if by_shape else "")
+    return witness.first(calls, witness.scores(images, head.whitening, now), sign)
+
+
+def _unusual(
+    state: dict[str, Any], reference: Reference, found: Read, calls: Sequence[SeenCall]
+) -> list[str]:
+    """The unusual calls that are nearest to what is new."""
+    if reference.novelty is None or reference.unusual is None:
+        return []
+    now = hotelling.mean(state["memories"][UNUSUAL], found.scores[UNUSUAL].place)
+    images = reference.novelty.weighed(units(reference.novelty.calls.white(vectors(calls)))).astype(float)
+    return witness.first(calls, witness.scores(images, reference.unusual.whitening, now), 1)
+
+
+def _like(word: str, names: Sequence[str]) -> str:
+    return f"{word}: calls like {', '.join(names)}" if names else ""

@@ -1,0 +1,154 @@
+"""Learns what makes a call unusual, and the usual mean of the weighed calls: see novelty.
+
+It learns in the parts of `training.Learner`. Each part looks at other calls than those that it is compared
+with: what is near to centroids that it was made of says nothing about later calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from llmvitals.rules.kinds.drift import calibration, novelty
+from llmvitals.rules.kinds.drift.calls import RECENT, Distinct, distinct, recent
+from llmvitals.rules.kinds.drift.novelty import Novelty
+from llmvitals.rules.kinds.drift.reference import Head
+from llmvitals.stats import axes, centroids
+from llmvitals.stats.hotelling import radius
+from llmvitals.stats.whitening import Whitening, whitening
+
+if TYPE_CHECKING:
+    from llmvitals.rules.kinds.drift.training import Step
+
+
+def distinct_calls(state: dict[str, Any], step: Step) -> Distinct | None:
+    """The distinct calls of a step; None without whole vectors, or if too few were distinct so far."""
+    found = state.setdefault("unusual", {})
+    if found is None or not step.calls:
+        return None
+    whitening = _whitening(found["whitening"]) if "whitening" in found else None
+    return distinct(whitening, recent(state), step.calls)
+
+
+def learn(state: dict[str, Any], part: int, step: Step, seen: Distinct | None) -> None:
+    """Learn the calls of a step; seen: those that are distinct.
+
+    State: "recent": see calls; "unusual": what is gathered, None after a part with too few distinct calls:
+    "sampled": distinct calls of the first part; "axes"; then "whitening"; "centroids"; "bins"; then "novelty",
+    and "head" with "calls", "mean", "whitening", "radii", "cap" and the state of calibration.record.
+    """
+    found = state["unusual"]
+    if seen is not None:
+        if part == 0:
+            novelty.gather_axes(found, seen.x)
+        elif part == 1:
+            centroids.gather(found, seen.y, min(found["sampled"], novelty.CENTROIDS))
+        elif part == 2:
+            usual = Novelty(_whitening(found["whitening"]), found["centroids"], 0.0, 1.0)
+            found["bins"] = novelty.count(found.get("bins", []), usual.of(seen.y))
+        else:
+            _learn_head(found, part, len(seen.y), _novelty(found["novelty"]).mean(seen.y))
+    state["recent"] = [*recent(state), *step.calls][-RECENT:]
+
+
+def close(state: dict[str, Any], part: int) -> None:
+    """End a part."""
+    found = state["unusual"]
+    if found is not None and not _CLOSE[part](found):
+        state["unusual"] = None
+
+
+def close_block(state: dict[str, Any]) -> None:
+    """End a block of maxima."""
+    if state["unusual"] is not None and "block" in state["unusual"]["head"]:
+        calibration.close(state["unusual"]["head"])
+
+
+def learned(state: dict[str, Any], minutes: int, step: float) -> tuple[Novelty | None, Head | None, int]:
+    """What makes a call unusual, the head, and the calls of its mean; minutes, step: see Calibration."""
+    found = state["unusual"]
+    if found is None:
+        return None, None, 0
+    head = found["head"]
+    made = Head(_whitening(head["whitening"]), calibration.fitted(head, minutes, step))
+    return _novelty(found["novelty"]), made, head["calls"]
+
+
+def add_mean(head: dict[str, Any], calls: int, mean: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+    """Add to a mean, and to the scatter of √n·mean about it (as it was before: Welford's update).
+
+    State, {} at first: "calls", "mean"; and see stats.axes.
+    """
+    before = head.get("calls", 0)
+    old = np.frombuffer(head["mean"], "<f8") if before else mean
+    if before:
+        axes.gather(head, (mean - old) * np.sqrt(calls * before / (calls + before)))
+    head["calls"] = before + calls
+    head["mean"] = (old + (mean - old) * calls / (calls + before)).astype("<f8").tobytes()
+
+
+def _learn_head(found: dict[str, Any], part: int, calls: int, mean: axes.Floats) -> None:
+    head = found.setdefault("head", {})
+    if part == 3:
+        if calls:
+            add_mean(head, calls, mean.astype(np.float64))
+        return
+    white = _whitening(head["whitening"]).white(mean)
+    if part == 4:
+        head.setdefault("radii", []).extend([radius(calls, white)] if calls else [])
+    else:
+        calibration.record(head, calls, white, head["calls"])
+
+
+def _close_scatter(found: dict[str, Any]) -> bool:
+    made = novelty.call_whitening(found)
+    if made is not None:
+        sampled = found["count"]
+        found.clear()
+        found.update(whitening=msgspec.msgpack.encode(made), sampled=sampled)
+    return made is not None
+
+
+def _close_centroids(found: dict[str, Any]) -> bool:
+    width = len(_whitening(found["whitening"]).mean) // 4
+    rows = np.frombuffer(found["centroids"], "<f2").reshape(-1, width)
+    found["centroids"] = centroids.packed(rows.astype(np.float32))
+    return len(rows) >= novelty.FEWEST
+
+
+def _close_novelty(found: dict[str, Any]) -> bool:
+    bins = found.pop("bins")
+    if not any(bins):
+        return False
+    made = Novelty(_whitening(found["whitening"]), found.pop("centroids"), *novelty.quantiles(bins))
+    found["novelty"] = msgspec.msgpack.encode(made)
+    return True
+
+
+def _close_mean(found: dict[str, Any]) -> bool:
+    head = found.get("head", {})
+    if not head.get("scatter"):
+        return False
+    made = whitening(np.frombuffer(head["mean"], "<f8"), axes.found(head))
+    found["head"] = {"whitening": msgspec.msgpack.encode(made), "calls": head["calls"]}
+    return True
+
+
+def _close_cap(found: dict[str, Any]) -> bool:
+    radii = found["head"].pop("radii")
+    if radii:
+        found["head"]["cap"] = calibration.capped(radii)
+    return bool(radii)
+
+
+_CLOSE = (_close_scatter, _close_centroids, _close_novelty, _close_mean, _close_cap, lambda _: True)
+
+
+def _whitening(data: bytes) -> Whitening:
+    return msgspec.msgpack.decode(data, type=Whitening)
+
+
+def _novelty(data: bytes) -> Novelty:
+    return msgspec.msgpack.decode(data, type=Novelty)
