@@ -89,8 +89,7 @@ def folder(calls: int) -> Path:
 def write(tables: str) -> None:
     """Put the tables between the marks of the page."""
     text = PAGE.read_text(encoding="utf-8")
-    (head, mark), (end, tail) = text.split(MARKS[0]), text.split(MARKS[1])
-    del mark, end
+    head, tail = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
     PAGE.write_text(f"{head}{MARKS[0]}\n\n{tables}\n\n{MARKS[1]}{tail}", encoding="utf-8")
 
 
@@ -100,23 +99,17 @@ def main() -> None:
     wanted, began = plans(given), time.perf_counter()
     found = []
     with ProcessPoolExecutor(min(given.jobs, len(wanted)), max_tasks_per_child=1) as workers:
-        running = {workers.submit(trial.run, *one): one for one in wanted}
-        for done in as_completed(running):
+        for done in as_completed([workers.submit(trial.run, *one) for one in wanted]):
             found.append(done.result())
-            number, seed, plan = running[done]
-            print(
-                f"{len(found)} of {len(wanted)}: {COMPANIES[number].name}, seed {seed}, {plan.calls:,} calls "
-                f"a day, after {time.perf_counter() - began:,.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-    sizes = table.rows(sorted(found, key=lambda one: (-one.calls, one.company, one.seed)))
+            after = f"after {time.perf_counter() - began:,.0f} s"
+            print(f"{len(found)} of {len(wanted)}, {after}: {table.summary(found[-1])}", file=sys.stderr)
+            sizes = table.rows(sorted(found, key=lambda one: (-one.calls, one.company, one.seed)))
+            if given.json:  # after each trial, so that an interrupted run has told what it knows
+                given.json.write_text(json.dumps(sizes, indent=1))
     console = Console(width=160)
     console.print(table.alarms_table(sizes))
     console.print()
     console.print(table.problems_table(sizes))
-    if given.json:
-        given.json.write_text(json.dumps(sizes, indent=1))
     if given.docs:
         write(table.markdown(sizes))
     line = table.verdict(sizes)

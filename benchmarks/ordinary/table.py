@@ -106,6 +106,16 @@ def cell(row: dict[str, Any]) -> str:
     return f"{middle} ({row['found']} of {row['runs']} in {row['limit']})"
 
 
+def summary(one: Found) -> str:
+    """One trial in a line."""
+    missed = [name for name, hours in one.hours.items() if hours is None]
+    return (
+        f"{one.company}, seed {one.seed}, {one.calls:,} calls a day: {sum(one.alarms.values())} false alarms "
+        f"in {one.weeks} weeks, {len(one.hours) - len(missed)} of {len(one.hours)} problems in time"
+        + (f" (not {', '.join(missed)})" if missed else "")
+    )
+
+
 def markdown(sizes: Sequence[dict[str, Any]]) -> str:
     """Both tables for docs/detection.md."""
     heads = [f"{size['calls']:,} calls a day" for size in sizes]
