@@ -79,7 +79,7 @@ PROBLEMS: Final = (
     _problem(
         "latency",
         "a model takes 1.5 times as long",
-        "SlowAnswers StuckAnswers SomethingChanged",
+        "LatencyRegression SlowAnswers StuckAnswers SomethingChanged",
         latency=1.5,
     ),
     _problem(
@@ -106,9 +106,9 @@ PROBLEMS: Final = (
     _problem("topic", "10 % of the calls are about something new", "TopicDrift", topic=0.1),
     _problem(
         "canary",
-        "a fifth of the calls gets a prompt that fails three times as often",
+        "a fifth of the calls gets a prompt that fails four times as often",
         "PromptCanary",
-        canary=3,
+        canary=4,
     ),
     _problem("absence", "an app makes no calls any more", "AppSilent", urgent=True),
 )

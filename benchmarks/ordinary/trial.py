@@ -66,9 +66,10 @@ def run(number: int, seed: int, plan: Plan) -> Found:
     traffic = Traffic(number, seed, plan.calls)
     stages = _Stages(plan.folder)
     found = Found(COMPANIES[number].name, seed, plan.calls, plan.weeks)
-    for day in range(plan.weeks * 7):
-        if day == LEARNED:
-            _problems(traffic, stages, seed, (plan, found))
+    for day in range(LEARNED):
+        stages.feed(traffic.day(day))
+    _problems(traffic, stages, seed, (plan, found))
+    for day in range(LEARNED, plan.weeks * 7):
         stages.feed(traffic.day(day))
     stages.end()
     for episode in stages.episodes():
