@@ -49,6 +49,7 @@ UNITS = {
 COMPARISONS = {
     "": "",
     "share": "as a share",
+    "token_share": "as a share of tokens",
     "quantile": "as a quantile",
     "mean": "as a mean",
     "log_mean": "as a mean of logarithms",

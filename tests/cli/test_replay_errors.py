@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from llmvitals.cli import app
+from llmvitals.local.demo import RULES
 
-SHIPPED = Path(__file__).parents[2] / "alerts"
 START = 1_767_600_000_000
 
 
@@ -31,9 +31,7 @@ def events(tmp_path: Path) -> Path:
 
 def replayed(events: Path, *words: str) -> str:
     env = {"COLUMNS": "200", "NO_COLOR": "1"}
-    done = CliRunner().invoke(
-        app, ["replay", str(events), "--rules", str(SHIPPED / "errors.yaml"), *words], env=env
-    )
+    done = CliRunner().invoke(app, ["replay", str(events), "--rules", str(RULES), *words], env=env)
     assert done.exit_code == 0, done.output
     return done.output
 

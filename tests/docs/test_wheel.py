@@ -77,6 +77,14 @@ def test_the_starter_rules_are_checked_and_tested_and_that_is_said(installed: Pa
     assert "1 tests, 1 passed, 0 failed" in tests.stdout
 
 
+def test_init_writes_the_rules_of_either_size(installed: Path, tmp_path: Path) -> None:
+    for calls, limit in (("500", "limit: 50,"), ("20000", "limit: 1000,")):
+        done = run(installed / "llmvitals", "init", calls, "--calls-per-day", calls, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert limit in (tmp_path / calls / "budgets.yaml").read_text()
+        assert not (tmp_path / calls / "small").exists()
+
+
 def test_a_folder_that_was_named_has_to_be_there(installed: Path, tmp_path: Path) -> None:
     named = run(installed / "llmvitals", "alerts", "check", "alrets", cwd=tmp_path)
     setting = run(installed / "llmvitals", "alerts", "check", cwd=tmp_path, LLMVITALS_ALERTS="alrets")

@@ -144,6 +144,6 @@ def test_the_rules_that_ship_are_right():
     found = load_engine(SHIPPED, PANE)
     assert {rule.name for rule in found.rules.rules} >= {
         "CompanyDailyBudget", "TeamMonthlyBudget", "RunawaySession",
-        "SlowAnswers", "ProviderFails", "ContextStuffing", "UnpricedCalls",
+        "SlowAnswers", "ProviderFails", "CostPerCallRegression", "UnpricedCalls",
     }  # fmt: skip
     assert found.rules.warnings == ()

@@ -144,7 +144,7 @@ RULES = {
     "drift that may not err": (RULE + "drift: {false_alarms: §0}", "write more than 0"),
     "drift with a typo": (RULE + "drift: {§modle: text-embedding-3-small}", "did you mean model?"),
     "regression of a total": (RULE + "regression: {metric: §cost}", "cost has no calls that can be compared: "),
-    "regression of tokens' share": (RULE + "regression: {metric: §cached_token_share}", "has no calls that can be compared"),
+    "regression of money's share": (RULE + "regression: {metric: §cache_saving_share}", "has no calls that can be compared"),
     "regression of nothing known": (RULE + "regression: {metric: §latencyp95}", "did you mean latency_p95?"),
     "regression against months": (RULE + "regression: {metric: latency_p95, against: §months}", "is none of weeks, days"),
     "regression sideways": (RULE + "regression: {metric: latency_p95, direction: §upp}", "did you mean up?"),

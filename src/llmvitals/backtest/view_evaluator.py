@@ -110,6 +110,11 @@ class ViewEvaluator:
         self._recent = empty(self._needs)
         self._states: dict[int, dict[str, Any]] = {}
 
+    @property
+    def rules(self) -> frozenset[str]:
+        """Their names."""
+        return frozenset(rule.name for rule in self._rules)
+
     def take(self, block: Block, low: int) -> None:
         """Evaluate the panes below `low`; block: their calls, except those of earlier blocks."""
         rows = self._series.rows(block)

@@ -15,6 +15,7 @@ from llmvitals.cli import (
     alerts,
     data,
     drift,
+    init,
     power,
     route,
     rules,
@@ -43,6 +44,7 @@ alerts_group = typer.Typer(
     help="Rules and alerts: check, test and backtest rules, and say what they can see; route, list, history "
     "and report of alerts; send-test.",
 )
+init.add(app)
 run.add(app)
 data.add(app)
 admin.add(app)

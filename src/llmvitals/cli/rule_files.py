@@ -43,8 +43,8 @@ def chosen(paths: Sequence[Path], rules: Path | None, settings: Settings) -> lis
         starter = shipped()
         typer.echo(
             f"There is no folder {settings.alerts} here: these are the starter rules, which come with "
-            f"llmvitals, in {starter}. A worker here would have no rules: copy that folder to "
-            f"{settings.alerts} first.",
+            f"llmvitals, in {starter}. A worker here would have no rules: write them to {settings.alerts} "
+            "with `llmvitals init` first.",
             err=True,
         )
         return [starter]

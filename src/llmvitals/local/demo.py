@@ -28,7 +28,6 @@ from llmvitals.local.traffic import INCIDENTS, SPEED, company
 from llmvitals.notify.message import notice
 from llmvitals.notify.terminal import COLOURS, draw, spoken, timed_text
 from llmvitals.record.notification import MessageState
-from llmvitals.rules.files import shipped
 from llmvitals.settings import load
 from llmvitals.testing import FakeSlack
 from llmvitals.window import SECOND
@@ -56,6 +55,8 @@ _APPS: Final = """
 """
 
 STORE: Final = Path("llmvitals-demo.db")
+RULES: Final = Path(__file__).parent / "demo.yaml"
+"""Absolute limits: the starter rules would learn for days what is usual."""
 CHANNEL: Final = "#llm-alerts"
 
 
@@ -197,7 +198,7 @@ async def _play(seconds: int, console: Console, *, plain: bool) -> int:
         slack = await stack.enter_async_context(FakeSlack(channels=[CHANNEL]))
         settings = load(
             sqlite=STORE,
-            alerts=shipped(),
+            alerts=RULES,
             slack_token=slack.token,
             slack_channel=CHANNEL,
             slack_api_url=slack.url,

@@ -11,7 +11,7 @@ import numpy as np
 from llmvitals.metrics.columns import CALLS
 from llmvitals.record.vitals import TOPS
 from llmvitals.sketch import quantiles
-from llmvitals.sketch.scores import NO_SCORE
+from llmvitals.sketch.scores import EVERY, NO_SCORE, total_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Sample = tuple[list[int], int, dict[str, int]]
 """The data of some panes: sums, a maximum, and bins of a sketch (number as text → count)."""
 Side = Literal["up", "down"]
-Comparison = Literal["share", "quantile", "mean", "log_mean"]
+Comparison = Literal["share", "token_share", "quantile", "mean", "log_mean"]
 
 SECONDS: Final = "seconds"
 """The divisor of a rate: the length of the window."""
@@ -34,7 +34,8 @@ class Metric:
 
     It is a total (Σ over − Σ less) / per; a rate, the total by the window's seconds (under: SECONDS); a
     ratio (Σ over − Σ less) / (under · per); the quantile q of a sketch; the maximum `top`; or the mean of
-    the score named `score`. over, less, under, counted are names of sketch.counters.SUMS, top of its MAXIMA.
+    the score named `score` (EVERY: of all scores). over, less, under, counted are names of
+    sketch.counters.SUMS, top of its MAXIMA.
 
     text: its description for the documentation. unit: of its value. counted: the sum of the calls that it is
     computed from. measurement, field: where a point holds it; without a field a query computes it from the
@@ -103,7 +104,8 @@ class Metric:
     def sample(self, vitals: Vitals) -> Sample:
         """The data of a pane that is needed to compute the metric over a window."""
         if self.score:
-            count, total, _ = vitals.scores.get(self.score, NO_SCORE)
+            every = self.score == EVERY
+            count, total, _ = total_of(vitals.scores) if every else vitals.scores.get(self.score, NO_SCORE)
             return [count, total, count], 0, {}
         over = sum(map(vitals.total, self.over)) - sum(map(vitals.total, self.less))
         under = vitals.total(self.under) if self.under not in ("", SECONDS) else 0

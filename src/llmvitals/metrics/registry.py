@@ -44,10 +44,10 @@ def _share(text: str, part: str, of: str = "calls", **more: Any) -> Metric:
 
 
 def _part(text: str, part: str, of: str, sentence: str) -> Metric:
-    """A share of tokens: no number of calls is under it."""
+    """A share of tokens: its calls are not alike, so its noise is learned from minutes."""
     return Metric(
-        unit="share", text=text, over=(part,), under=of, counted="usage_calls", watched=True,
-        worse="down" if part == "cached_tokens" else "up", sentence=sentence, highest=1,
+        unit="share", text=text, over=(part,), under=of, counted="usage_calls", watched=True, highest=1,
+        compared="token_share", worse="down" if part == "cached_tokens" else "up", sentence=sentence,
     )  # fmt: skip
 
 

@@ -21,6 +21,9 @@ MICRO: Final = 1_000_000
 HARMFUL: Final = frozenset({"profanity"})
 """The scores that are worse when they are higher."""
 
+EVERY: Final = "*"
+"""In the name of a metric: all scores but the harmful ones."""
+
 ROOT: Final = 1_000
 """Squares are limited to the square of this, which is LIMIT."""
 
@@ -39,6 +42,15 @@ def merge_scores(parts: Iterable[Scores]) -> Scores:
             previous = merged.get(name, NO_SCORE)
             merged[name] = (previous[0] + count, previous[1] + total, previous[2] + squares)
     return first(merged)
+
+
+def total_of(scores: Scores) -> Score:
+    """The sums of all scores, except HARMFUL ones: what is worse when it is lower."""
+    count = total = squares = 0
+    for name, score in scores.items():
+        if name not in HARMFUL:
+            count, total, squares = count + score[0], total + score[1], squares + score[2]
+    return count, total, squares
 
 
 def first(scores: Scores) -> Scores:

@@ -422,7 +422,7 @@ def test_what_can_not_be_compared_is_refused_and_all_else_has_a_way():
     assert {"latency_p95", "error_share", "toxicity_share", "cost_per_call_p99", "cost_per_call_mean"} <= set(
         COMPARABLE
     )
-    assert not {"cost", "calls", "cached_token_share", "latency_max"} & set(COMPARABLE)
+    assert not {"cost", "calls", "cache_saving_share", "latency_max"} & set(COMPARABLE)
     assert [
         metric_of(name).worse
         for name in ("error_share", "output_tokens_per_s_p10", "score.x_mean", "cache_hit_share")

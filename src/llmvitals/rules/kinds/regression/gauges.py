@@ -8,6 +8,7 @@ from llmvitals.metrics.registry import metric_of
 from llmvitals.rules.kinds.regression.mean import Level
 from llmvitals.rules.kinds.regression.quantile import Edge
 from llmvitals.rules.kinds.regression.share import Share
+from llmvitals.rules.kinds.regression.token_share import TokenShare
 from llmvitals.sketch.quantiles import SKETCHES
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def gauge_of(name: str) -> Gauge:
     match metric.compared:
         case "share":
             return Share(metric)
+        case "token_share":
+            return TokenShare(metric)
         case "quantile":
             return Edge(metric)
         case "mean":

@@ -1,4 +1,4 @@
-"""The rules that ship, over the demo's traffic: each thing that goes wrong is found, and nothing else."""
+"""The demo's rules over its traffic: each thing that goes wrong is found, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from llmvitals.local.demo import RULES
 from llmvitals.local.traffic import Script, company
 from llmvitals.record.alert import Alert
 from llmvitals.record.view import UNKNOWN, View
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.engine import load_engine
+from llmvitals.rules.files import shipped
 from oracle import nano
 from panes import PANE, SECOND, vitals
 from panes import alerts as spoken
@@ -23,12 +25,14 @@ LENGTH = 600 * SECOND
 NEVER = Script(stuffing=2, slow=2, failing=2, recovered=2, runaway=2)
 
 
-def alerts(script: Script | None = None, seed: int = 7, *, lost: str = "") -> list[Alert]:
+def alerts(
+    script: Script | None = None, seed: int = 7, *, lost: str = "", rules: Path = RULES
+) -> list[Alert]:
     """What the rules say of ten minutes of the demo's traffic, each pane summed up in the naive way.
 
     lost: an app whose calls don't say what they used.
     """
-    engine = load_engine(Path(__file__).parents[2] / "alerts", PANE)
+    engine = load_engine(rules, PANE)
     panes = defaultdict(lambda: defaultdict(list))
     for event in company(START, LENGTH, seed, script):
         call = {"status": "ok"} | event
@@ -140,11 +144,16 @@ def test_an_ordinary_day_is_silent(seed):
     assert [alert.summary for alert in alerts(NEVER, seed)] == []
 
 
+@pytest.mark.parametrize("rules", [shipped(), shipped() / "small"], ids=["large", "small"])
+def test_the_starter_rules_are_silent_too(rules):
+    assert [alert.summary for alert in alerts(NEVER, rules=rules)] == []
+
+
 def test_an_outage_mutes_what_follows_from_it(said):
     fails = first(said, "ProviderFails", provider="anthropic")
     slow = first(said, "SlowAnswers", app="code-review")
     other = first(said, "SlowAnswers", app="research-agent")
-    inhibitions = load_engine(Path(__file__).parents[2] / "alerts", PANE).rules.routing.inhibitions
+    inhibitions = load_engine(RULES, PANE).rules.routing.inhibitions
     mutes = [
         [any(one.mutes(a.marks, b.marks) for one in inhibitions) for b in (fails, slow, other)]
         for a in (fails, slow)
@@ -153,7 +162,7 @@ def test_an_outage_mutes_what_follows_from_it(said):
 
 
 def test_what_is_critical_does_not_wait(said):
-    routing = load_engine(Path(__file__).parents[2] / "alerts", PANE).rules.routing
+    routing = load_engine(RULES, PANE).rules.routing
     waits = {alert.rule: routing.route(alert.marks).wait // SECOND for alert in said}
     assert waits["RunawaySession"] == waits["ProviderFails"] == 0
     assert waits["ContextStuffing"] == waits["SlowAnswers"] == 30
