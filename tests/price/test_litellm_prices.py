@@ -17,6 +17,7 @@ from llmvitals.record.call import Call
 
 PRICES: Final[dict[str, Any]] = {
     "sample_spec": {"input_cost_per_token": 0, "litellm_provider": "one of https://…", "mode": "one of …"},
+    "fallback_generalizations": {"rules": [{"name": "a rule", "pattern": "^claude-"}]},
     "bulk/big": {
         "litellm_provider": "bulk", "input_cost_per_token": 2e-06, "output_cost_per_token": 4e-06,
         "cache_creation_input_token_cost": 3e-06, "cache_creation_input_token_cost_above_1hr": 5e-06,

@@ -15,6 +15,7 @@ from llmvitals.cli import (
     alerts,
     data,
     drift,
+    prices,
     route,
     rules,
     run,
@@ -49,6 +50,7 @@ app.add_typer(alerts_group, name="alerts")
 silence.add(app)
 verdicts.add(app)
 drift.add(app)
+prices.add(app)
 rules.add(alerts_group)
 route.add(alerts_group)
 alerts.add(alerts_group)

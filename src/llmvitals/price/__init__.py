@@ -13,9 +13,10 @@ from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_sn
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
 from llmvitals.errors import near
+from llmvitals.price import litellm
 from llmvitals.price.cost import Cost, Rate, Reason, unknown_tier, unpriced
 from llmvitals.price.custom import CustomPrices, read
-from llmvitals.price.litellm import shipped
+from llmvitals.price.litellm import ListedPrices
 from llmvitals.price.rates import ALIASES, CONTEXTS, by_time, canonical
 from llmvitals.record.call import MODEL_OPERATIONS, Call
 
@@ -61,13 +62,25 @@ class Prices:
 
     Each is compiled when it is first used.
 
-    custom: a TOML or JSON file, see `price.custom`. Raises ConfigError if it is wrong.
+    custom: a TOML or JSON file, see `price.custom`. listed: LiteLLM's price file, in place of the extract
+    that is shipped. Raises ConfigError if one of them is wrong.
     """
 
-    def __init__(self, custom: Path | None = None) -> None:
+    def __init__(self, custom: Path | None = None, listed: Path | None = None) -> None:
         self._custom = read(custom) if custom else CustomPrices()
+        self._listed_file = litellm.read(listed) if listed else None
         self._snapshot: DataSnapshot = get_snapshot()
         self._rates: dict[tuple[str | None, str, str | None], Rate] = {}
+
+    @property
+    def _litellm(self) -> ListedPrices:
+        # The shipped list is only read when a model is unknown to genai-prices.
+        return self._listed_file or litellm.shipped()
+
+    @property
+    def custom(self) -> CustomPrices:
+        """The custom prices."""
+        return self._custom
 
     def price(self, call: Call) -> int | None:
         """The cost of a call in nano-dollars; None if it is unknown."""
@@ -146,7 +159,7 @@ class Prices:
                 own = any(listed[1] is model for model in listed[0].models)
                 return Listing("genai-prices", listed[0].id, listed[1], tiers=own)
         for source, name in names:
-            found = shipped().find(source, name)
+            found = self._litellm.find(source, name)
             if found:
                 return Listing("LiteLLM", *found)
         return None
@@ -162,7 +175,7 @@ class Prices:
             ]
             custom = [name for at, name in self._custom.models if owner in (None, at)]
             bare = self._names(provider, model)[-1][1]
-            if found := near(bare, [*shipped().names_at(owner), *listed, *custom]):
+            if found := near(bare, [*self._litellm.names_at(owner), *listed, *custom]):
                 return found
         return None
 
@@ -195,7 +208,7 @@ class Prices:
             name in ALIASES.values()
             or name in own
             or find_provider_by_id(providers, name) is not None
-            or name in shipped().providers
+            or name in self._litellm.providers
         )
 
     def _find(self, provider: str | None, model: str) -> tuple[Provider, ModelInfo] | None:

@@ -18,7 +18,8 @@ from typing import Any, Final
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, Tier, TieredPrices
 
-from llmvitals.price.entry import WHOLES, Tiers, model_info, number
+from llmvitals.errors import ConfigError
+from llmvitals.price.entry import WHOLES, Tiers, model_info, number, table
 from llmvitals.price.rates import canonical
 
 SHIPPED: Final = Path(__file__).with_name("data") / "litellm.json.gz"
@@ -46,9 +47,17 @@ _ONLY: Final = {
 _LINKS: Final = 5
 
 
-def entries(tables: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The models of a file, with aliases resolved. Whatever is no table stays, for the caller to refuse."""
-    found = {name: entry for name, entry in tables.items() if name != _SAMPLE}
+def entries(models: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The models of a file, with aliases resolved. Whatever is no table stays, for the caller to refuse.
+
+    LiteLLM's own file has sections that are no models, such as `fallback_generalizations`; they are left out.
+    """
+    whole = any(isinstance(entry, Mapping) and "litellm_provider" in entry for entry in models.values())
+    found = {
+        name: entry
+        for name, entry in models.items()
+        if name != _SAMPLE and not (whole and isinstance(entry, Mapping) and not is_entry(entry))
+    }
     for name, entry in found.items():
         target = entry
         for _ in range(_LINKS):
@@ -61,7 +70,7 @@ def entries(tables: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def is_entry(entry: Mapping[str, Any]) -> bool:
     """Whether a table looks like a model of LiteLLM's file; that of an alias without a target is empty."""
-    return not entry or any("cost" in key or key in ("litellm_provider", "mode") for key in entry)
+    return not entry or any("cost" in key or key in ("litellm_provider", "mode", "alias_of") for key in entry)
 
 
 def provider(entry: Mapping[str, Any]) -> str:
@@ -122,14 +131,14 @@ def _canonical(name: str) -> str:
 class ListedPrices:
     """The models of LiteLLM's file by name. The prices of a model are read when they are first asked for."""
 
-    def __init__(self, tables: Mapping[str, Any]) -> None:
+    def __init__(self, models: Mapping[str, Any]) -> None:
         self.models: dict[str, Mapping[str, Any]] = {}
         self.providers: set[str] = set()
         self._keys: dict[tuple[str, str], str] = {}
         self._entries: dict[str, str] = {}
         self._owners: dict[str, set[str]] = {}
         short: list[tuple[str, str, str]] = []
-        for key, entry in entries(tables).items():
+        for key, entry in entries(models).items():
             owner = provider(entry)
             self.models[key] = entry
             self.providers.add(owner)
@@ -162,19 +171,45 @@ class ListedPrices:
         return (name for at, name in self._keys if owner in (None, at))
 
 
+def tables(data: bytes, where: str) -> dict[str, Any]:
+    """The tables of a price file, perhaps compressed by gzip. Raises ConfigError that names the place."""
+    try:
+        text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        found = json.loads(text, parse_float=Decimal)
+        if not isinstance(found, dict) or not found:
+            raise ValueError("no model is in it")  # noqa: TRY301 - what is wrong with the file
+        for name, entry in entries(found).items():
+            if not is_entry(table(entry, name)):
+                raise ValueError(f"{name}: this is no model of LiteLLM's price file")  # noqa: TRY301
+            prices(name, entry)
+    except (ValueError, OSError, EOFError, RecursionError) as error:
+        raise ConfigError(f"{where} is not LiteLLM's price file: {error}") from error
+    return found
+
+
+def read(path: Path) -> ListedPrices:
+    """Read a price file. Raises ConfigError that names what is wrong."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        cure = "write it with llmvitals prices update, or unset LLMVITALS_LISTED_PRICES"
+        raise ConfigError(f"The listed prices can't be read from {path}: {error.strerror}; {cure}") from error
+    return ListedPrices(tables(data, str(path)))
+
+
 @cache
 def shipped() -> ListedPrices:
     """The prices that llmvitals ships."""
     return ListedPrices(json.loads(gzip.decompress(SHIPPED.read_bytes()), parse_float=Decimal))
 
 
-def extract(tables: Mapping[str, Any]) -> bytes:
+def extract(models: Mapping[str, Any]) -> bytes:
     """The file that is shipped: of each model that is priced by token, its provider and the prices read here.
 
     Equal tables give equal bytes. Raises ValueError that names what is wrong.
     """
     kept: dict[str, dict[str, Any]] = {}
-    for key, entry in sorted(entries(tables).items()):
+    for key, entry in sorted(entries(models).items()):
         if prices(key, entry).get(None):
             fields = {name: entry[name] for name in sorted(entry) if _KEY.fullmatch(name)}
             kept[key] = {"litellm_provider": entry.get("litellm_provider", "")} | fields
