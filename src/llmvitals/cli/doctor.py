@@ -163,7 +163,7 @@ async def _prices(settings: Settings) -> Finding:
     if (store := _first_store(settings)) is None:
         return Finding(what, "fine", _NO_STORE)
     now = time.time_ns() // 1_000
-    models = await unpriced_models(settings, store, now - DAY, now)
+    models = await unpriced_models(settings, store, (now - DAY, now))
     if not models:
         return Finding(what, "fine", "every call of the last day has a price")
     more = f"; {len(models) - _LISTED:,} more models" if len(models) > _LISTED else ""

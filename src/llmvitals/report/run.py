@@ -103,7 +103,7 @@ async def report(settings: Settings, since: str, zone: str = "UTC", *, clock: Cl
 
 async def _unpriced(settings: Settings, span: Span) -> list[UnpricedModel]:
     store = next((store for store in configured(settings)[:1] if store.exists()), None)
-    return await unpriced_models(settings, store, span.begin, span.end, "1d") if store else []
+    return await unpriced_models(settings, store, (span.begin, span.end), "1d") if store else []
 
 
 def _span(since: str, clock: Clock) -> Span:

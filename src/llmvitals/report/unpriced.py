@@ -38,15 +38,15 @@ class UnpricedModel:
 
 
 async def unpriced_models(
-    settings: Settings, store: Store, begin: int, end: int, window: str = "1h"
+    settings: Settings, store: Store, span: tuple[int, int], window: str = "1h"
 ) -> list[UnpricedModel]:
-    """The models with calls without a price in a span of time (µs), those with the most such calls first.
+    """The models with calls without a price in a span (begin, end; µs): those with the most such calls first.
 
     Raises ConfigError for the price file, and SinkError if the store can't be read.
     """
     fields = ("calls", "unpriced_calls", *REASONS)
     found: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for sample in await store.samples(Request("provider_model", window, begin, end, fields, {})):
+    for sample in await store.samples(Request("provider_model", window, *span, fields, {})):
         key = (sample.tags.get("provider", UNKNOWN), sample.tags.get("model", UNKNOWN))
         found[key].update({name: int(count) for name, count in sample.fields.items()})
     prices = Prices(settings.prices, settings.listed_prices)

@@ -133,13 +133,9 @@ class Settings(BaseSettings, Connection):
     dead_letter_bodies: bool = Field(
         False, description="Keep the bytes of the refused record, texts included, in the dead letter."
     )
-    prices: Path | None = Field(
-        None, description="A file of your own prices; they go before the listed ones."
-    )
+    prices: Path | None = Field(None, description="A file of your own prices; they go first.")
     listed_prices: Path | None = Field(
-        None,
-        description="LiteLLM's price file, in place of the extract that is shipped: for models that "
-        "genai-prices does not know. `llmvitals prices update` writes it.",
+        None, description="LiteLLM's list; `llmvitals prices update` writes it."
     )
     embedding_scale: dict[str, Annotated[float, Field(ge=0.01, le=100)]] = Field(
         {}, description="Embedding model → the distance that tells near from far; 1 fits most models."
