@@ -16,6 +16,7 @@ from llmvitals.cli import (
     data,
     drift,
     prices,
+    reprice,
     route,
     rules,
     run,
@@ -51,6 +52,7 @@ silence.add(app)
 verdicts.add(app)
 drift.add(app)
 prices.add(app)
+reprice.add(app)
 rules.add(alerts_group)
 route.add(alerts_group)
 alerts.add(alerts_group)
