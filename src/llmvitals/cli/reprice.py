@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 
 from llmvitals import settings as settings_
 from llmvitals.errors import ConfigError
-from llmvitals.window import duration
+from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
     from llmvitals.audit.past import PastCalls
@@ -61,6 +62,58 @@ def reprice(
         print_repriced(repricing, past.refused)
 
 
+def audit(
+    since: Since = "7d",
+    file: File = None,
+    bills: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--bill",
+            metavar="FILE",
+            help="What OpenAI's or Anthropic's usage or cost API answers, by day and model; may be repeated.",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=100, help="How far calls and bill may be apart, in percent.")
+    ] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+) -> None:
+    """Check past calls: ids that are missing or came twice, calls without usage, given against listed costs.
+
+    `llmvitals audit --since 30d --bill openai_usage.json --bill openai_costs.json`
+
+    Bills are compared for whole days (UTC) since then, and up to yesterday; of a file of calls, for all days.
+    The exit code is 1 if numbered ids are missing, or if a bill and the calls are further apart than the
+    tolerance.
+    """
+    from llmvitals.audit import exports  # noqa: PLC0415 - other commands don't need it
+    from llmvitals.audit.audit import Audit  # noqa: PLC0415 - nor this
+    from llmvitals.audit.past import PastCalls  # noqa: PLC0415 - nor this
+    from llmvitals.cli.tables.audit import audit_plain, print_audit  # noqa: PLC0415 - nor this
+    from llmvitals.price import Prices  # noqa: PLC0415 - nor this
+
+    settings = settings_.load()
+    billed = [row for path in bills or () for row in exports.read(path)]
+    found = Audit(Prices(settings.prices, settings.listed_prices))
+    past = PastCalls(settings, found)
+    start = read_past(settings, past, since, file)
+    compared = found.compared(billed, _whole_days(start) if start else None)
+    if as_json:
+        typer.echo(json.dumps(audit_plain(found, compared, past.refused), ensure_ascii=False))
+    else:
+        print_audit(found, compared, past.refused, share=tolerance / 100)
+    missing = any(one.missing for one in found.sequences.found())
+    apart = any(abs(row.deviation) > tolerance / 100 for row in compared if not row.day)
+    raise typer.Exit(1 if missing or apart else 0)
+
+
+def _whole_days(start: int) -> tuple[str, str]:
+    """The first and the last whole day (UTC) from a time (µs) to now."""
+    first = datetime.fromtimestamp(start / SECOND, UTC) + timedelta(days=1)
+    last = datetime.now(UTC) - timedelta(days=1)
+    return first.date().isoformat(), last.date().isoformat()
+
+
 def read_past(settings: Settings, past: PastCalls, since: str, file: str | None) -> int:
     """Read the calls of the input topics since a time ago, or of a file; return the time (µs) they begin at.
 
@@ -97,4 +150,5 @@ def read_past(settings: Settings, past: PastCalls, since: str, file: str | None)
 
 def add(app: typer.Typer) -> None:
     """Put the commands on the app."""
-    app.command()(reprice)
+    for command in (reprice, audit):
+        app.command()(command)
