@@ -14,6 +14,7 @@ from llmvitals.cli.doctor import Finding, examine
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.log import Logged, Topic
 from llmvitals.record.point import Point
+from llmvitals.report.run import report, report_plain
 from llmvitals.settings import Settings
 from llmvitals.store.sqlite.store import SqliteStore
 
@@ -73,6 +74,19 @@ async def test_the_models_with_the_most_such_calls_are_named_first(tmp_path: Pat
     _, finding = await prices_after(calls, tmp_path)
     assert "without a price: unknown/ours-6 6 of 6; unknown/ours-5 5 of 5;" in finding.found
     assert finding.found.endswith("; unknown/ours-2 2 of 2; 1 more models")
+
+
+async def test_an_unknown_model_is_named_with_the_nearest_known_one(tmp_path: Path) -> None:
+    calls = [{"provider": "openai", "model": "gpt-4o-minni", **USAGE}, {"model": "zq", **USAGE}]
+    _, finding = await prices_after(calls, tmp_path)
+    assert "openai/gpt-4o-minni 1 of 1 (nearest known: gpt-4o-mini)" in finding.found
+    assert finding.found.endswith("unknown/zq 1 of 1") or "unknown/zq 1 of 1;" in finding.found
+    settings = Settings(sqlite=tmp_path / "vitals.db", alerts=tmp_path)
+    told = report_plain(await report(settings, "2d"))["unpriced"]
+    assert {row["name"]: (row["unpriced"], row["nearest"]) for row in told} == {
+        "openai/gpt-4o-minni": (1, "gpt-4o-mini"),
+        "unknown/zq": (1, None),
+    }
 
 
 async def test_without_a_store_nothing_is_claimed(tmp_path: Path) -> None:

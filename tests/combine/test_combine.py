@@ -43,7 +43,7 @@ from llmvitals.combine.exemplars import WorstCalls
 from llmvitals.combine.frames import LIMIT
 from llmvitals.combine.sparse_sums import SHIFT, SparseValues, Sums
 from llmvitals.errors import ConfigError, StateLost
-from llmvitals.price.rates import Reason
+from llmvitals.price.cost import Reason
 from llmvitals.record.frame import Frame, shard_of
 from llmvitals.record.log import Logged, Message, Snapshot, Topic
 from llmvitals.record.view import DEFAULT_VIEWS, View

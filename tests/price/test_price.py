@@ -43,6 +43,9 @@ OURS_TO_THEIRS = {
     "reasoning_tokens": "output_reasoning_tokens",
     "audio_input_tokens": "input_audio_tokens",
     "audio_output_tokens": "output_audio_tokens",
+    "cached_audio_tokens": "cache_audio_read_tokens",
+    "image_input_tokens": "input_image_tokens",
+    "image_output_tokens": "output_image_tokens",
 }
 FIREWORKS = "accounts/fireworks/models/deepseek-v3p2"
 BEDROCK = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -62,6 +65,16 @@ USAGES = [
         "output_tokens": 555,
         "audio_output_tokens": 333,
         "reasoning_tokens": 3,
+    },
+    {
+        "input_tokens": 9_001,
+        "cached_tokens": 1_003,
+        "audio_input_tokens": 777,
+        "cached_audio_tokens": 301,
+        "image_input_tokens": 499,
+        "output_tokens": 555,
+        "audio_output_tokens": 101,
+        "image_output_tokens": 203,
     },
 ]
 
@@ -126,8 +139,8 @@ def test_equal_to_genai_prices_for_every_model_usage_tier_and_time() -> None:
                 for time in times(model):
                     for usage in USAGES:
                         theirs = Usage(
-                            **{OURS_TO_THEIRS[name]: value for name, value in usage.items()},
-                            cache_audio_read_tokens=0,
+                            **{"cache_audio_read_tokens": 0, "cache_image_read_tokens": 0}
+                            | {OURS_TO_THEIRS[name]: value for name, value in usage.items()},
                         )
                         result = snapshot.calc(theirs, name, provider.id, None, time, CONTEXTS[tier])
                         ours, reason, gross = prices.assess(
@@ -211,6 +224,36 @@ def test_otel_input_is_inclusive(tmp_path: Path) -> None:
     assert prices.price(call(model="m", **usage)) == 5 * 3_000 + 128_955 * 300 + 1_253 * 3_750
 
 
+def test_images_that_a_model_draws_have_their_own_price() -> None:
+    drawn = {
+        "model": "gemini-2.5-flash-image",
+        "provider": "google",
+        "input_tokens": 10,
+        "output_tokens": 1_300,
+    }
+    # $0.30 and $2.50 for text, $30 for images: a picture of 1,290 tokens costs 3.87 cents.
+    assert Prices().price(call(**drawn, image_output_tokens=1_290)) == 10 * 300 + 10 * 2_500 + 1_290 * 30_000
+    assert Prices().price(call(**drawn)) == 10 * 300 + 1_300 * 2_500
+
+
+def test_cached_audio_has_its_own_price(tmp_path: Path) -> None:
+    text = """
+        [models.speech]
+        input_mtok = 4
+        cache_read_mtok = 0.5
+        input_audio_mtok = 32
+        cache_audio_read_mtok = 0.4
+        output_mtok = 16
+    """
+    # Of 1,000 tokens, 600 are audio and 500 come from the cache, 300 of which are audio.
+    usage = {"input_tokens": 1_000, "cached_tokens": 500, "audio_input_tokens": 600, "output_tokens": 0}
+    cost = own(tmp_path, text).price(call(model="speech", **usage, cached_audio_tokens=300))
+    assert cost == 200 * 4_000 + 200 * 500 + 300 * 32_000 + 300 * 400
+    # A call may have more cached and audio tokens than input together, as some are both.
+    most = {"input_tokens": 1_000, "cached_tokens": 900, "audio_input_tokens": 800, "output_tokens": 0}
+    assert own(tmp_path, text).price(call(model="speech", **most, cached_audio_tokens=700))
+
+
 def test_half_a_nano_dollar_is_rounded_to_even(tmp_path: Path) -> None:
     prices = own(tmp_path, "[models.m]\ninput_mtok = 0.0005\noutput_mtok = 0")
     costs = [prices.price(call(model="m", input_tokens=n, output_tokens=0)) for n in (1, 2, 3, 5)]
@@ -227,6 +270,10 @@ def test_half_a_nano_dollar_is_rounded_to_even(tmp_path: Path) -> None:
         {"output_tokens": 10, "reasoning_tokens": 11},
         {"output_tokens": 10, "cached_tokens": 1},
         {"input_tokens": 10, "audio_input_tokens": 11},
+        {"input_tokens": 10, "image_input_tokens": 11},
+        {"input_tokens": 10, "output_tokens": 5, "image_output_tokens": 6},
+        {"input_tokens": 10, "cached_tokens": 3, "audio_input_tokens": 9, "cached_audio_tokens": 4},
+        {"input_tokens": 10, "cached_tokens": 9, "audio_input_tokens": 3, "cached_audio_tokens": 4},
     ],
 )
 def test_a_part_that_exceeds_its_whole_is_inconsistent(usage: dict[str, int]) -> None:
@@ -351,6 +398,7 @@ def test_without_a_cache_a_given_cost_is_still_one_that_a_pane_can_add_up() -> N
         ("gcp.gen_ai", "gemini-2.5-flash", ("google", "gemini-2.5-flash")),
         ("x_ai", "grok-3", ("x-ai", "grok-3")),
         ("fireworks_ai", FIREWORKS, ("fireworks", FIREWORKS)),
+        ("vertex_ai-anthropic_models", "claude-sonnet-4-5", ("google", "claude-sonnet-4-5")),
         ("litellm", "anthropic/claude-sonnet-4-5", ("anthropic", "claude-sonnet-4-5")),
         ("litellm", "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0", ("aws", BEDROCK)),
         ("openrouter", "openrouter/openai/gpt-4o", ("openrouter", "openai/gpt-4o")),

@@ -17,6 +17,8 @@ from llmvitals.cli import (
     drift,
     init,
     power,
+    prices,
+    reprice,
     route,
     rules,
     run,
@@ -52,6 +54,8 @@ app.add_typer(alerts_group, name="alerts")
 silence.add(app)
 verdicts.add(app)
 drift.add(app)
+prices.add(app)
+reprice.add(app)
 rules.add(alerts_group)
 route.add(alerts_group)
 alerts.add(alerts_group)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -15,25 +14,21 @@ from llmvitals.notify.protocol import Do
 from llmvitals.notify.slack.buttons import opened
 from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.pipeline import Pipeline
-from llmvitals.record.view import UNKNOWN
+from llmvitals.report.unpriced import unpriced_models
 from llmvitals.runtime.kafka.connect import find_topics
 from llmvitals.runtime.kafka.past_calls import newest_call
 from llmvitals.score import ScorerWorker
-from llmvitals.store.question import Request
 from llmvitals.store.registry import configured
 from llmvitals.window import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from llmvitals.report.unpriced import UnpricedModel
     from llmvitals.scorers import ScorerSetting
     from llmvitals.settings import Settings
     from llmvitals.store.protocol import Store
 
-_REASONS: Final = (
-    "unknown_tier_calls", "partial_usage_calls", "inconsistent_usage_calls", "unknown_usage_calls",
-)  # fmt: skip
-"""The metrics that tell why calls have no price. The model of the others has none."""
 _NO_STORE: Final = "unknown: no store is there yet"
 _LISTED: Final = 5
 """Models that are named, those with the most calls."""
@@ -168,29 +163,25 @@ async def _prices(settings: Settings) -> Finding:
     if (store := _first_store(settings)) is None:
         return Finding(what, "fine", _NO_STORE)
     now = time.time_ns() // 1_000
-    fields = ("calls", "unpriced_calls", *_REASONS)
-    models: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for sample in await store.samples(Request("provider_model", "1h", now - DAY, now, fields, {})):
-        model = "/".join(sample.tags.get(name, UNKNOWN) for name in ("provider", "model"))
-        models[model].update({name: int(count) for name, count in sample.fields.items()})
-    unpriced = sorted(
-        (counts["unpriced_calls"], model) for model, counts in models.items() if counts["unpriced_calls"]
-    )
-    if not unpriced:
+    models = await unpriced_models(settings, store, (now - DAY, now))
+    if not models:
         return Finding(what, "fine", "every call of the last day has a price")
-    lines = []
-    for calls, model in reversed(unpriced[-_LISTED:]):
-        reasons = [f"{name} {models[model][name]:,}" for name in _REASONS if models[model][name]]
-        why = f" ({', '.join(reasons)})" if reasons else ""
-        lines.append(f"{model} {calls:,} of {models[model]['calls']:,}{why}")
-    more = f"; {len(unpriced) - _LISTED:,} more models" if len(unpriced) > _LISTED else ""
+    more = f"; {len(models) - _LISTED:,} more models" if len(models) > _LISTED else ""
     return Finding(
         what,
         "warning",
-        f"calls of the last day without a price: {'; '.join(lines)}{more}",
-        "give the prices of models and of their service tiers in LLMVITALS_PRICES; let whoever sends the "
-        "calls send the tokens of input and output",
+        f"calls of the last day without a price: {'; '.join(map(_without_price, models[:_LISTED]))}{more}",
+        "give the prices of models and of their service tiers in LLMVITALS_PRICES (llmvitals prices show "
+        "MODEL tells what is known); let whoever sends the calls send the tokens of input and output",
     )
+
+
+def _without_price(model: UnpricedModel) -> str:
+    """A model, its calls without a price, and why."""
+    why = [f"{name} {count:,}" for name, count in model.reasons.items()]
+    why += [f"nearest known: {model.nearest}"] if model.nearest else []
+    reasons = f" ({', '.join(why)})" if why else ""
+    return f"{model.name} {model.unpriced:,} of {model.calls:,}{reasons}"
 
 
 async def _scorers(settings: Settings) -> Finding:

@@ -11,7 +11,8 @@ from llmvitals.ingest.span import Kind, Span
 
 _USAGE: Final = (
     "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens",
-    "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "cost_usd",
+    "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "cached_audio_tokens",
+    "image_input_tokens", "image_output_tokens", "cost_usd",
 )  # fmt: skip
 _WRAPPER_FIELDS: Final = (
     "session", "user", "team", "tenant", "key", "agent", "prompt_name", "prompt_version", "tags",

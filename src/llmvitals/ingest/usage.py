@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmvitals.ingest.values import count, mapping
+from llmvitals.ingest.values import count, listed, mapping
 
 Usage = dict[str, int | None]
 """Field of a call event → tokens."""
@@ -32,6 +32,10 @@ _INPUT_DETAILS: Final = (
 _OUTPUT_DETAILS: Final = (
     "completion_tokens_details", "output_tokens_details", "output_token_details", "completion_token_details",
 )  # fmt: skip
+_GEMINI_INPUT_DETAILS: Final = ("promptTokensDetails", "prompt_tokens_details")
+_GEMINI_OUTPUT_DETAILS: Final = ("candidatesTokensDetails", "candidates_tokens_details")
+_GEMINI_CACHE_DETAILS: Final = ("cacheTokensDetails", "cache_tokens_details")
+"""Google's lists of {modality, tokenCount}."""
 
 
 def known(usage: Usage) -> Usage:
@@ -69,8 +73,13 @@ def usage_of(value: Any) -> Usage:
         "reasoning_tokens": _or(
             _first(output_details, ("reasoning_tokens", "reasoning")), _first(usage, _THOUGHTS)
         ),
-        "audio_input_tokens": _first(details, ("audio_tokens", "audio")),
-        "audio_output_tokens": _first(output_details, ("audio_tokens", "audio")),
+        "audio_input_tokens": _kind(details, usage, _GEMINI_INPUT_DETAILS, "audio"),
+        "audio_output_tokens": _kind(output_details, usage, _GEMINI_OUTPUT_DETAILS, "audio"),
+        "cached_audio_tokens": _kind(
+            mapping(details.get("cached_tokens_details")), usage, _GEMINI_CACHE_DETAILS, "audio"
+        ),
+        "image_input_tokens": _kind(details, usage, _GEMINI_INPUT_DETAILS, "image"),
+        "image_output_tokens": _kind(output_details, usage, _GEMINI_OUTPUT_DETAILS, "image"),
     })  # fmt: skip
 
 
@@ -118,6 +127,23 @@ def _is_write(name: str) -> bool:
 
 def _details(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
     return next((found for name in names if (found := mapping(usage.get(name)))), {})
+
+
+def _kind(
+    details: Mapping[str, Any], usage: Mapping[str, Any], lists: tuple[str, ...], kind: str
+) -> int | None:
+    """The tokens of a kind (audio, image): in an object of details, or in one of Google's lists."""
+    tokens = _first(details, (f"{kind}_tokens", kind))
+    if tokens is not None:
+        return tokens
+    found = next((found for name in lists if (found := listed(usage.get(name)))), [])
+    parts = [mapping(part) for part in found]
+    counts = [
+        _first(part, ("tokenCount", "token_count"))
+        for part in parts
+        if str(part.get("modality")).lower() == kind
+    ]
+    return next(filter(None, counts), None)
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:

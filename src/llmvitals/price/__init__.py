@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from itertools import chain
@@ -11,21 +12,15 @@ from typing import Any, Final
 from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
+from llmvitals.errors import near
+from llmvitals.price import litellm
+from llmvitals.price.cost import Cost, Rate, Reason, unknown_tier, unpriced
 from llmvitals.price.custom import CustomPrices, read
-from llmvitals.price.rates import (
-    ALIASES,
-    CONTEXTS,
-    Cost,
-    Rate,
-    Reason,
-    by_time,
-    canonical,
-    unknown_tier,
-    unpriced,
-)
+from llmvitals.price.litellm import ListedPrices
+from llmvitals.price.rates import ALIASES, CONTEXTS, by_time, canonical
 from llmvitals.record.call import MODEL_OPERATIONS, Call
 
-__all__ = ["Cost", "Prices", "Reason", "nano"]
+__all__ = ["Cost", "Listing", "Prices", "Reason", "nano"]
 
 _REMEMBERED: Final = 10_000
 _FAR_OFF: Final = 100
@@ -43,16 +38,49 @@ _WRITES: Final = ("chat", "completion")
 """Operations whose cost has two parts: what the model reads and what it writes."""
 
 
-class Prices:
-    """Prices of models: custom ones before those of genai-prices. Each is compiled when it is first used.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A price list that was found.
 
-    custom: a TOML or JSON file, see `price.custom`. Raises ConfigError if it is wrong.
+    source: "price file", "genai-prices" or "LiteLLM". provider: canonical; "" where the model tells it.
+    tiers: whether the service tiers of the list hold here.
     """
 
-    def __init__(self, custom: Path | None = None) -> None:
+    source: str
+    provider: str
+    model: ModelInfo
+    tiers: bool = True
+
+    @property
+    def own(self) -> bool:
+        """Whether these are custom prices."""
+        return self.source == "price file"
+
+
+class Prices:
+    """Prices of models: custom ones, then those of genai-prices, then those of LiteLLM's price file.
+
+    Each is compiled when it is first used.
+
+    custom: a TOML or JSON file, see `price.custom`. listed: LiteLLM's price file, in place of the extract
+    that is shipped. Raises ConfigError if one of them is wrong.
+    """
+
+    def __init__(self, custom: Path | None = None, listed: Path | None = None) -> None:
         self._custom = read(custom) if custom else CustomPrices()
+        self._listed_file = litellm.read(listed) if listed else None
         self._snapshot: DataSnapshot = get_snapshot()
         self._rates: dict[tuple[str | None, str, str | None], Rate] = {}
+
+    @property
+    def _litellm(self) -> ListedPrices:
+        # The shipped list is only read when a model is unknown to genai-prices.
+        return self._listed_file or litellm.shipped()
+
+    @property
+    def custom(self) -> CustomPrices:
+        """The custom prices."""
+        return self._custom
 
     def price(self, call: Call) -> int | None:
         """The cost of a call in nano-dollars; None if it is unknown."""
@@ -114,7 +142,54 @@ class Prices:
         prompt, answer = prompt - none, answer - none
         return answer / prompt if prompt and answer else None if prompt or answer else 0.0
 
+    def find(self, provider: str | None, model: str) -> Listing | None:
+        """The price list of a model, and where it comes from; None for an unknown model.
+
+        provider: as a call names it; None: told by the model.
+        """
+        names = self._names(provider, model)
+        for source, name in names:
+            custom = self._custom.find(source, name)
+            if custom:
+                return Listing("price file", source or "", custom)
+        for source, name in names:
+            listed = self._find(source, name)
+            if listed:
+                # genai-prices gives variants only for a provider's own models.
+                own = any(listed[1] is model for model in listed[0].models)
+                return Listing("genai-prices", listed[0].id, listed[1], tiers=own)
+        for source, name in names:
+            found = self._litellm.find(source, name)
+            if found:
+                return Listing("LiteLLM", *found)
+        return None
+
+    def nearest(self, provider: str | None, model: str) -> str | None:
+        """The known model with the nearest name, first at the same provider; None if none is near."""
+        for owner in dict.fromkeys([self._names(provider, model)[-1][0], None]):
+            listed = [
+                known.id
+                for one in self._snapshot.providers
+                if owner in (None, one.id)
+                for known in one.models
+            ]
+            custom = [name for at, name in self._custom.models if owner in (None, at)]
+            bare = self._names(provider, model)[-1][1]
+            if found := near(bare, [*self._litellm.names_at(owner), *listed, *custom]):
+                return found
+        return None
+
     def _rate(self, provider: str | None, model: str, tier: str | None) -> Rate:
+        listing = self.find(provider, model)
+        if listing is None:
+            return unpriced
+        if CONTEXTS[tier] and not listing.tiers:
+            return unknown_tier
+        discount = Decimal(0) if listing.own else self._custom.discounts.get(listing.provider, Decimal(0))
+        return by_time(listing.model, CONTEXTS[tier], 1 - Fraction(discount))
+
+    def _names(self, provider: str | None, model: str) -> list[tuple[str | None, str]]:
+        """The names that a call's model may be listed under, each with its provider if one is known."""
         providers, model = self._snapshot.providers, model.lower()
         # The gateway is no provider.
         owner = canonical(provider, providers) if provider and provider != "litellm" else None
@@ -122,26 +197,19 @@ class Prices:
         prefix, _, rest = model.partition("/")
         if prefix and rest and self._is_provider(prefix):
             names.append((owner or canonical(prefix, providers), rest))
-        for source, name in names:
-            custom = self._custom.find(source, name)
-            if custom:
-                return by_time(custom, CONTEXTS[tier])
-        for source, name in names:
-            listed = self._find(source, name)
-            if listed:
-                # genai-prices gives variants only for a provider's own models.
-                if CONTEXTS[tier] and not any(listed[1] is model for model in listed[0].models):
-                    return unknown_tier
-                discount = self._custom.discounts.get(listed[0].id, Decimal(0))
-                return by_time(listed[1], CONTEXTS[tier], 1 - Fraction(discount))
-        return unpriced
+        return names
 
     def _is_provider(self, prefix: str) -> bool:
         """Whether the part of a model's name before the first / names a provider, not who made the model."""
         providers = self._snapshot.providers
         name = canonical(prefix, providers)
         own = {provider for provider, _ in self._custom.models}
-        return name in ALIASES.values() or name in own or find_provider_by_id(providers, name) is not None
+        return (
+            name in ALIASES.values()
+            or name in own
+            or find_provider_by_id(providers, name) is not None
+            or name in self._litellm.providers
+        )
 
     def _find(self, provider: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
         # The snapshot's own lookups are not used, because they cache every miss for ever.

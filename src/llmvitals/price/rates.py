@@ -1,17 +1,16 @@
-"""Compiles a price list to a function of a call that computes in integers.
+"""Selects the price list of a model by service tier and time.
 
 Maps names of providers and service tiers to those of genai-prices.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from enum import IntEnum
 from fractions import Fraction
-from typing import Final, NamedTuple
+from typing import Final
 
 from genai_prices.data_snapshot import find_provider_by_id
 from genai_prices.types import (
@@ -19,10 +18,11 @@ from genai_prices.types import (
     ModelPrice,
     Provider,
     StartDateConstraint,
-    TieredPrices,
     TimeOfDateConstraint,
 )
 
+from llmvitals.price.cost import Cost, Rate, unknown_tier
+from llmvitals.price.price_list import compiled
 from llmvitals.record.call import Call, ended
 from llmvitals.window import DAY
 
@@ -31,7 +31,7 @@ ALIASES: Final = {
     "azure.ai.inference": "azure",
     "azure.ai.openai": "azure",
     "az.ai.openai": "azure",
-    "azure_ai": "azure",
+    "azure_text": "azure",
     "x_ai": "x-ai",
     "fireworks_ai": "fireworks",
     "ibm.watsonx.ai": "watsonx",
@@ -52,69 +52,17 @@ CONTEXTS: Final[Mapping[str | None, dict[str, str]]] = {
 }
 """A call's service tier → genai-prices' price context; {} has the plain price. "other" has none anywhere."""
 
-PRICE_KEYS: Final = (
-    "input_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok", "input_audio_mtok",
-    "output_mtok", "output_reasoning_mtok", "output_audio_mtok", "requests_kcount",
-)  # fmt: skip
-"""The supported prices: dollars for a million tokens, or for a thousand requests."""
 
-_ENOUGH: Final = ("input_mtok", "output_mtok", "requests_kcount")
+_MODELS_OF: Final = re.compile(r"-[a-z0-9-]+[-_]models$")
+"""The end of LiteLLM's `vertex_ai-mistral_models`: whose models this provider lends."""
 
 
 def canonical(name: str, providers: list[Provider]) -> str:
     """The canonical name of a provider: that of genai-prices if it knows it, else the name in lower case."""
-    name = name.lower().strip()
+    name = _MODELS_OF.sub("", name.lower().strip())
     name = ALIASES.get(name, name)
     known = find_provider_by_id(providers, name)
     return known.id if known else name
-
-
-class Reason(IntEnum):
-    """The reason for a cost, or why it is unknown."""
-
-    PRICED = 0
-    GIVEN = 1
-    CACHE_HIT = 2
-    UNPRICED = 3
-    UNKNOWN_USAGE = 4
-    INCONSISTENT = 5
-    NO_MODEL = 6
-    UNKNOWN_TIER = 7
-    PARTIAL_USAGE = 8
-
-
-Cost = tuple[int | None, Reason, int]
-"""Nano-dollars (half to even), the reason, and nano-dollars without any cache (half up; 0 if unknown)."""
-Rate = Callable[[Call], Cost]
-"""Computes the cost of a call with known usage."""
-
-INCONSISTENT: Final[Cost] = (None, Reason.INCONSISTENT, 0)
-UNPRICED: Final[Cost] = (None, Reason.UNPRICED, 0)
-_UNKNOWN_TIER: Final[Cost] = (None, Reason.UNKNOWN_TIER, 0)
-
-
-def unpriced(_: Call) -> Cost:
-    """The rate of a model with an unknown price."""
-    return UNPRICED
-
-
-def unknown_tier(_: Call) -> Cost:
-    """The rate of a service tier without a list price: never the price of another tier."""
-    return _UNKNOWN_TIER
-
-
-class _Coefficients(NamedTuple):
-    """The cost of one more token of each kind. The price of a part is its difference to that of the whole."""
-
-    request: int
-    input: int
-    cached: int
-    write: int
-    hour: int
-    audio_input: int
-    output: int
-    reasoning: int
-    audio_output: int
 
 
 def by_time(model: ModelInfo, context: dict[str, str], factor: Fraction = Fraction(1)) -> Rate:
@@ -170,99 +118,3 @@ def _time_of_day(constraint: TimeOfDateConstraint, name: str) -> int:
     moment = datetime.combine(datetime(1970, 1, 2, tzinfo=UTC), getattr(constraint, name))
     moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1_000_000) % DAY
-
-
-def compiled(prices: ModelPrice, factor: Fraction = Fraction(1)) -> Rate:
-    """Compile one price list. A tier applies to all tokens once the whole input exceeds its start."""
-    known = {key: value for key in PRICE_KEYS if (value := getattr(prices, key)) is not None}
-    if not any(key in known for key in _ENOUGH):
-        return unpriced
-    tiers = {
-        tier.start for value in known.values() if isinstance(value, TieredPrices) for tier in value.tiers
-    }
-    levels = [(start, _flat(known, start, factor)) for start in sorted(tiers, reverse=True)]
-    base = _flat(known, -1, factor)
-    if not levels:
-        return base
-
-    def rate(call: Call) -> Cost:
-        size = call.input_tokens or 0
-        for start, level in levels:
-            if size > start:
-                return level(call)
-        return base(call)
-
-    return rate
-
-
-def _price(value: Decimal | TieredPrices, level: int) -> Decimal:
-    if not isinstance(value, TieredPrices):
-        return value
-    return next((tier.price for tier in reversed(value.tiers) if tier.start <= level), value.base)
-
-
-def _flat(known: dict[str, Decimal | TieredPrices], level: int, factor: Fraction) -> Rate:
-    def at(key: str, instead: Fraction) -> Fraction:
-        # Nano-dollars for one token: one dollar for a million tokens is 1,000.
-        return Fraction(_price(known[key], level)) * 1_000 * factor if key in known else instead
-
-    nothing = Fraction(0)
-    whole, out = at("input_mtok", nothing), at("output_mtok", nothing)
-    write = at("cache_write_mtok", whole)
-    exact = (
-        at("requests_kcount", nothing) * 1_000,
-        whole,
-        at("cache_read_mtok", whole) - whole,
-        write - whole,
-        at("cache_write_1h_mtok", write) - write,
-        at("input_audio_mtok", whole) - whole,
-        out,
-        at("output_reasoning_mtok", out) - out,
-        at("output_audio_mtok", out) - out,
-    )
-    # In pico-dollars, or a finer unit for the few lists that need it, such as with a third of a cent.
-    unit = 1_000
-    while any((part * unit).denominator != 1 for part in exact):
-        unit *= 10
-    parts = _Coefficients(*(int(part * unit) for part in exact))
-    return _rate(parts, unit, apart=("input_audio_mtok" in known, "output_reasoning_mtok" in known))
-
-
-def _rate(coefficients: _Coefficients, unit: int, *, apart: tuple[bool, bool]) -> Rate:
-    request, whole, read, write, hour, audio, out, think, speak = coefficients
-    half, priced = unit // 2, Reason.PRICED
-    audio_apart, think_apart = apart
-
-    def rate(call: Call) -> Cost:
-        size, output = call.input_tokens or 0, call.output_tokens or 0
-        total = request + whole * size + out * output
-        cache = cached = call.cached_tokens or 0
-        if cached:
-            cache = read * cached
-        if call.cache_write_tokens or call.cache_write_1h_tokens:
-            long = call.cache_write_1h_tokens or 0
-            written = long if call.cache_write_tokens is None else call.cache_write_tokens
-            if long > written:
-                return INCONSISTENT
-            cache += write * written + hour * long
-            cached += written
-        thought = call.reasoning_tokens or 0
-        if thought:
-            total += think * thought
-        if call.audio_input_tokens or call.audio_output_tokens:
-            heard, spoken = call.audio_input_tokens or 0, call.audio_output_tokens or 0
-            if heard > size or spoken > output:
-                return INCONSISTENT
-            total += audio * heard + speak * spoken
-            cached += heard if audio_apart else 0
-            thought += spoken if think_apart else 0
-        if cached > size or thought > output:
-            return INCONSISTENT
-        net = total + cache
-        nano = net // unit
-        rest = net - nano * unit
-        if rest > half or (rest == half and nano & 1):
-            nano += 1
-        return nano, priced, (total + half) // unit if cache else nano
-
-    return rate

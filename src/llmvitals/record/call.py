@@ -166,6 +166,11 @@ class CallEvent(_Event):
     output_text: str | None = Field(None, description="Only for scorers; never stored or shown.")
     target_id: Id | None = Field(None, description="Of an evaluation that comes later: the call it is about.")
     annotator: Name | None = Field(None, description="Who gave the scores, such as human, llm or code.")
+    cached_audio_tokens: Count | None = Field(
+        None, description="Part of cached_tokens and of audio_input_tokens."
+    )
+    image_input_tokens: Count | None = Field(None, description="Part of input_tokens.")
+    image_output_tokens: Count | None = Field(None, description="Part of output_tokens.")
 
     @classmethod
     def read(cls, data: bytes) -> CallEvent:

@@ -16,9 +16,11 @@ from llmvitals.backtest.show import iso
 from llmvitals.errors import ConfigError
 from llmvitals.report import summary
 from llmvitals.report.advice import Advice, level_of, of_times
+from llmvitals.report.unpriced import unpriced_models
 from llmvitals.rules.engine import load_engine
 from llmvitals.store.query import changes
 from llmvitals.store.question import moment
+from llmvitals.store.registry import configured
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from llmvitals.report.advice import Level
     from llmvitals.report.summary import Noisy, PastAlert, RuleSummary
+    from llmvitals.report.unpriced import UnpricedModel
     from llmvitals.settings import Settings
     from llmvitals.store.query import Change
 
@@ -40,7 +43,10 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The report about a span. zone: the time zone that night is in."""
+    """The report about a span.
+
+    zone: the time zone that night is in. unpriced: the models whose calls of the span have no price.
+    """
 
     span: Span
     zone: str
@@ -49,6 +55,7 @@ class Report:
     noisiest: Sequence[Noisy]
     advice: Sequence[Advice]
     levels: Sequence[Level]
+    unpriced: Sequence[UnpricedModel] = ()
 
 
 async def history(
@@ -90,7 +97,13 @@ async def report(settings: Settings, since: str, zone: str = "UTC", *, clock: Cl
         noisiest=summary.noisiest(alerts),
         advice=advice,
         levels=[level for level in compared if level is not None],
+        unpriced=await _unpriced(settings, span),
     )
+
+
+async def _unpriced(settings: Settings, span: Span) -> list[UnpricedModel]:
+    store = next((store for store in configured(settings)[:1] if store.exists()), None)
+    return await unpriced_models(settings, store, (span.begin, span.end), "1d") if store else []
 
 
 def _span(since: str, clock: Clock) -> Span:
@@ -127,6 +140,7 @@ def report_plain(found: Report) -> dict[str, Any]:
         ],
         "advice": [msgspec.to_builtins(advice) for advice in found.advice],
         "thresholds": [msgspec.to_builtins(level) for level in found.levels],
+        "unpriced": [msgspec.to_builtins(model) for model in found.unpriced],
     }
 
 

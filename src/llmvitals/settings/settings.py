@@ -133,7 +133,8 @@ class Settings(BaseSettings, Connection):
     dead_letter_bodies: bool = Field(
         False, description="Keep the bytes of the refused record, texts included, in the dead letter."
     )
-    prices: Path | None = Field(None, description="A file of your own prices; they go before genai-prices'.")
+    prices: Path | None = Field(None, description="A file of your own prices; they go first.")
+    listed_prices: Path | None = Field(None, description="LiteLLM's, by `llmvitals prices update`.")
     embedding_scale: dict[str, Annotated[float, Field(ge=0.01, le=100)]] = Field(
         {}, description="Embedding model → the distance that tells near from far; 1 fits most models."
     )

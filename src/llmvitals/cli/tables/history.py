@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MOST: Final = 40
 """Episodes that differ that are listed; `--json` has all."""
 
+_MODELS: Final = 10
+"""Models without a price that are listed."""
+
 COLORS: Final = {
     "firing": "red", "level": "red", "resolved": "green", "acknowledged": "cyan", "silenced": "dim",
 }  # fmt: skip
@@ -178,6 +181,11 @@ def print_report(found: Report, console: Console) -> None:
             grid.add_row(Text(f"  {advice.rule}"), Text(advice.change, "bold"), Text(advice.why))
         console.print(grid)
     _levels(found.levels, console)
+    if found.unpriced:
+        _title(console, "Models without a price", "their calls cost more than budgets know")
+        for model in found.unpriced[:_MODELS]:
+            near = f"  nearest known: {model.nearest}" if model.nearest else ""
+            console.print(Text(f"  {model.unpriced:>7,} of {model.calls:,} calls  {model.name}{near}"))
 
 
 def _rules(lines: Sequence[RuleSummary]) -> Table:
