@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from llmvitals.backtest import replay
 from llmvitals.backtest.replay import Replay, replay_lines
 from llmvitals.metrics.columns import BUDGET, CALLS
 from llmvitals.record.log import Logged, Topic
@@ -158,3 +159,26 @@ def test_late_spend_is_in_the_ledger_of_its_own_day(late_hours: int) -> None:
     midnight = (MIDNIGHT + day) * 1_000_000
     yesterday = max(time for time in spent if time < midnight)
     assert (spent[yesterday], spent[max(spent)]) == (12 + 50, 36)
+
+
+@pytest.mark.parametrize("batch", [1, 60, 1_000])
+def test_the_answers_do_not_depend_on_the_batches(
+    batch: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """A budget that is used up in each of six hours, and free again in the next one."""
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "groups:\n- name: money\n  rules:\n  - alert: Hourly\n"
+        "    budget: {metric: cost, limit: 3, per: hour, by: [app], thresholds: [50%, 100%]}\n"
+    )
+    lines = calls(range(0, 6 * HOUR, 30), app="chat", cost_usd=0.05)
+    settings = Settings(alerts=rules)
+    whole = replay_lines(lines, settings)
+    monkeypatch.setattr(replay, "BATCH", batch)
+    again = replay_lines(lines, settings)
+    told = [
+        [(alert["status"], alert["level"], alert["at"]) for alert in found["alerts"]]
+        for found in (whole, again)
+    ]
+    assert told[0] == told[1]
+    assert [status for status, *_ in told[0]].count("resolved") == 6
