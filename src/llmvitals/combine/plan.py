@@ -63,7 +63,7 @@ class CombinePlan:
     contributors of a kind are kept in a frame. dedupe_us: for how long after the end of their pane ids are
     remembered. max_ids: how many ids of sealed panes, for each source partition. scales: embedding model →
     bandwidth other than the default. dead_letters: name of their topic for the alert on a broken producer;
-    "": no such alert.
+    "": no such alert. unknown_models: gives the models without a price → the nearest known one.
     """
 
     decode: Decode
@@ -83,6 +83,7 @@ class CombinePlan:
     dead_letter_bodies: bool = False
     scales: Mapping[str, float] = field(default_factory=dict)
     dead_letters: str = ""
+    unknown_models: Callable[[], Mapping[str, str]] = dict
     dimensions: tuple[str, ...] = field(init=False)
     """Every dimension that a view splits or filters by."""
 
