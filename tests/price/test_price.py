@@ -618,3 +618,10 @@ def test_the_ratio_of_a_models_prices(tmp_path: Path) -> None:
     assert prices.ratio("mine") == 3.5
     assert prices.ratio("per-call") == 0
     assert prices.ratio("embed") is prices.ratio("nobody-s") is prices.ratio("") is None
+
+
+def test_the_price_file_of_the_documentation_is_right(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "prices.md").read_text(encoding="utf-8")
+    prices = own(tmp_path, page.split("```toml\n")[1].split("```")[0])
+    assert prices.price(call(model="my-llama", provider="my-cloud", **USED)) == 1_000 * 200 + 100 * 600
+    assert prices.price(call(model="my-long-one", input_tokens=200_001, output_tokens=0)) == 200_001 * 2_500
