@@ -61,7 +61,7 @@ class Pipeline:
             ingest.check_format(topic, form)
 
         def plan(form: str | None) -> CombinePlan:
-            return CombinePlan.of(
+            made = CombinePlan.of(
                 settings,
                 views=views,
                 shards=shards,
@@ -69,6 +69,7 @@ class Pipeline:
                 native=native.DECODER.decode if form in (None, "native") else None,
                 assess=prices.assess,
             )
+            return replace(made, unknown_models=prices.unknown)
 
         return cls(
             {"": plan(None)} | {topic: plan(form) for topic, form in settings.formats.items()},

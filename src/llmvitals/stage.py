@@ -35,8 +35,9 @@ class Stage(Protocol):
     hands in records in the order of their offsets and sends the messages that come out.
 
     counters: metric → total over the life of the partition. dead_letters: error code → total. unread: who
-    wrote things that look like calls and that nothing reads → their number since the start. roster: the
-    series that are counted in `_other`; None: the stage cuts none.
+    wrote things that look like calls and that nothing reads → their number since the start. unknown_models:
+    models without a price → the known one with the nearest name, or "". roster: the series that are counted
+    in `_other`; None: the stage cuts none.
     """
 
     next: int
@@ -44,6 +45,7 @@ class Stage(Protocol):
     counters: Mapping[str, int] = _NOTHING
     dead_letters: Mapping[str, int] = _NOTHING
     unread: Mapping[str, int] = _NOTHING
+    unknown_models: Mapping[str, str] = MappingProxyType({})
     roster: CutSeries | None = None
     can_promise: bool = False
     """Whether `promise` may be called: then an idle partition holds nobody up."""

@@ -582,6 +582,26 @@ def test_a_wrong_file_is_named_with_its_place(tmp_path: Path, text: str, says: s
     assert says in str(error.value)
 
 
+def test_the_same_tables_in_yaml(tmp_path: Path) -> None:
+    text = """
+models:
+  my-llama: {provider: my-cloud, input_mtok: 0.3, output_mtok: {base: 1, tiers: [{start: 10, price: 2}]}}
+discounts: {openai: 0.25}
+"""
+    prices = own(tmp_path, text, "prices.yaml")
+    # 0.3 is the written number, not the nearest float.
+    assert prices.price(call(model="my-llama", input_tokens=10_000_001, output_tokens=0)) == 3_000_000_300
+    for wrong in (
+        "models: [",
+        "models: {m: {input_mtok: .nan}}",
+        "models: {m: {input_mtok: 1e-7}}",
+        "- 1",
+        "",
+    ):
+        with pytest.raises(ConfigError, match=r"prices\.yaml"):
+            own(tmp_path, wrong, "prices.yaml")
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"m": {"input_cost_per_token": NaN}}', "{" * 10_000, '{"m": 1}'])
 def test_a_wrong_json_file_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r"prices\.json"):
@@ -618,3 +638,10 @@ def test_the_ratio_of_a_models_prices(tmp_path: Path) -> None:
     assert prices.ratio("mine") == 3.5
     assert prices.ratio("per-call") == 0
     assert prices.ratio("embed") is prices.ratio("nobody-s") is prices.ratio("") is None
+
+
+def test_the_price_file_of_the_documentation_is_right(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "prices.md").read_text(encoding="utf-8")
+    prices = own(tmp_path, page.split("```toml\n")[1].split("```")[0])
+    assert prices.price(call(model="my-llama", provider="my-cloud", **USED)) == 1_000 * 200 + 100 * 600
+    assert prices.price(call(model="my-long-one", input_tokens=200_001, output_tokens=0)) == 200_001 * 2_500

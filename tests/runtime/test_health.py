@@ -15,8 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from llmvitals.combine.stage import _COUNTERS
 from llmvitals.errors import ConfigError
+from llmvitals.pipeline import Pipeline
+from llmvitals.record.log import Logged
 from llmvitals.runtime.health import CHILDREN, PORTS, Health
 from llmvitals.runtime.health_metrics import declared
+from llmvitals.runtime.kafka.partition_task import counted, labels_of
 from llmvitals.runtime.kafka.stage_runner import CUT
 from llmvitals.settings import Settings
 from waiting import deadline
@@ -203,12 +206,36 @@ def test_every_metric_is_declared_and_counted(stage: Kind) -> None:
         for file in ([SOURCE / part] if part.endswith(".py") else (SOURCE / part).rglob("*.py"))
     ]
     trees = [ast.parse(file.read_text()) for file in files]
-    counted = {name for tree in trees for name in told(tree) | kept(tree)}
+    names = {name for tree in trees for name in told(tree) | kept(tree)}
     if stage == "combine":
-        counted |= {*_COUNTERS, "dead_letters"}  # its `dead_letters`, see test_stage_runner.py
+        # Its `dead_letters`, see test_stage_runner.py; the others below.
+        names |= {*_COUNTERS, "dead_letters", "unread", "unknown_models"}
     if stage == "merge":
-        counted |= {CUT}  # its `roster`, see kafka/test_series.py
-    assert counted == declared(stage).keys()
+        names |= {CUT}  # its `roster`, see kafka/test_series.py
+    assert names == declared(stage).keys()
+
+
+def test_unread_spans_and_unknown_models_are_told_by_name(health: Health, tmp_path: Path) -> None:
+    """What combine keeps by name has its labels on the page, and is told once."""
+    settings = Settings(alerts=tmp_path)
+    combine = Pipeline.of(settings, 1, ["calls"]).alone({"calls": 1}).combines["calls", 0]
+    calls = [
+        {"id": f"{model}{n}", "ts": 1_790_000_000_000, "provider": "openai", "model": model, "input_tokens": 9,
+         "output_tokens": 9}
+        for model in ("gpt-4o", "gpt-4o-minni", "zq") for n in range(2)
+    ]  # fmt: skip
+    now = 1_790_000_000_000
+    combine.apply([Logged(place, now, json.dumps(call).encode()) for place, call in enumerate(calls)])
+    combine.unread["an.instrumentor"] += 3
+    for (name, code), number in counted(combine).items():
+        health.count(name, number, **PLACE, **labels_of(code))
+    found = metrics(health)
+    told = {key[1:]: value for key, value in found.items() if key[0] == "llmvitals_unknown_models_total"}
+    assert told == {
+        ("openai/gpt-4o-minni", "gpt-4o-mini", "0", "llm.calls.v1"): 1,
+        ("openai/zq", "", "0", "llm.calls.v1"): 1,
+    }
+    assert found["llmvitals_spans_unread_total", "0", "an.instrumentor", "llm.calls.v1"] == 3
 
 
 def test_no_other_file_counts() -> None:

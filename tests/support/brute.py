@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
@@ -38,6 +38,8 @@ VIEWS = (
 class Found(NamedTuple):
     calls: list[Call]
     filtered: int = 0
+    refused: tuple[BadCall, ...] = ()
+    unread: Mapping[str, int] = {}
 
 
 class Why(Enum):

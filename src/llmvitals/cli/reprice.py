@@ -27,7 +27,7 @@ File = Annotated[
 
 
 def reprice(
-    prices: Annotated[Path, typer.Option(help="A price file: TOML, or LiteLLM's JSON.")],
+    prices: Annotated[Path, typer.Option(help="A price file: TOML, YAML or LiteLLM's JSON.")],
     since: Since = "7d",
     file: File = None,
     recompute: Annotated[

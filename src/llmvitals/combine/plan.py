@@ -64,6 +64,7 @@ class CombinePlan:
     remembered. max_ids: how many ids of sealed panes, for each source partition. scales: embedding model →
     bandwidth other than the default. dead_letters: name of their topic for the alert on a broken producer;
     "": no such alert. packed: whether frames are messages; else `Combine.hand_over` returns them.
+    unknown_models: gives the models without a price → the nearest known one.
     """
 
     decode: Decode
@@ -84,6 +85,7 @@ class CombinePlan:
     scales: Mapping[str, float] = field(default_factory=dict)
     dead_letters: str = ""
     packed: bool = True
+    unknown_models: Callable[[], Mapping[str, str]] = dict
     dimensions: tuple[str, ...] = field(init=False)
     """Every dimension that a view splits or filters by."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
 from operator import attrgetter, itemgetter
 from typing import Final
@@ -165,6 +165,11 @@ class Combine(Stage):
         Promises don't advance it, as they are made by it.
         """
         return self._clock.watermark
+
+    @property
+    def unknown_models(self) -> Mapping[str, str]:  # type: ignore[override] # computed when it is read
+        """Models without a price → the known one with the nearest name, or ""."""
+        return self._plan.unknown_models()
 
     @property
     def floor(self) -> int:

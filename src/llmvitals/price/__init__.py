@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
@@ -19,10 +20,13 @@ from llmvitals.price.custom import CustomPrices, read
 from llmvitals.price.litellm import ListedPrices
 from llmvitals.price.rates import ALIASES, CONTEXTS, by_time, canonical
 from llmvitals.record.call import MODEL_OPERATIONS, Call
+from llmvitals.record.view import UNKNOWN
 
 __all__ = ["Cost", "Listing", "Prices", "Reason", "nano"]
 
 _REMEMBERED: Final = 10_000
+_NAMED: Final = 50
+"""Unknown models that are named: to find the nearest known one takes up to a tenth of a second."""
 _FAR_OFF: Final = 100
 _NEWEST: Final = 4_102_444_800_000
 """A time after the start of every price list: the year 2100, ms."""
@@ -71,6 +75,7 @@ class Prices:
         self._listed_file = litellm.read(listed) if listed else None
         self._snapshot: DataSnapshot = get_snapshot()
         self._rates: dict[tuple[str | None, str, str | None], Rate] = {}
+        self._unknown: dict[tuple[str | None, str], str | None] = {}
 
     @property
     def _litellm(self) -> ListedPrices:
@@ -127,6 +132,16 @@ class Prices:
         half = call.input_tokens is None or call.output_tokens is None
         return _PARTIAL_USAGE if half and cost[0] is not None and call.operation in _WRITES else cost
 
+    def unknown(self) -> Mapping[str, str]:
+        """The first unknown models that were asked for, 50 at most: name → the nearest known one, or ""."""
+        for (provider, model), nearest in self._unknown.items():
+            if nearest is None:
+                self._unknown[provider, model] = self.nearest(provider, model) or ""
+        return {
+            f"{provider or UNKNOWN}/{model}": nearest or ""
+            for (provider, model), nearest in self._unknown.items()
+        }
+
     def ratio(self, model: str) -> float | None:
         """The newest list price of an answer token in prompt tokens; 0 if its tokens cost nothing.
 
@@ -182,6 +197,8 @@ class Prices:
     def _rate(self, provider: str | None, model: str, tier: str | None) -> Rate:
         listing = self.find(provider, model)
         if listing is None:
+            if len(self._unknown) < _NAMED and model:
+                self._unknown.setdefault((provider, model), None)
             return unpriced
         if CONTEXTS[tier] and not listing.tiers:
             return unknown_tier

@@ -1,4 +1,4 @@
-"""Reads a file of custom prices, TOML or JSON.
+"""Reads a file of custom prices: TOML, or the same tables in JSON or YAML.
 
     [models."my-llama"]
     provider = "my-cloud"                 # optional: without it, at any provider
@@ -22,12 +22,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, Tier, TieredPrices
 
@@ -59,18 +61,41 @@ def read(path: Path) -> CustomPrices:
     """Read a file. Raises ConfigError that names the model and the key that is wrong."""
     try:
         text = path.read_text("utf-8")
-        if path.suffix == ".toml":
-            data: Any = tomllib.loads(text, parse_float=Decimal)
-        else:
-            data = json.loads(text, parse_float=Decimal)
+        data = _READERS.get(path.suffix, _READERS[".json"])(text)
     except OSError as error:
         raise ConfigError(f"The prices can't be read from {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is neither TOML (named .toml) nor JSON: {error}") from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} is neither TOML (named .toml), YAML (.yaml) nor JSON: {error}") from error
     try:
         return _parsed(data)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads numbers as they are written."""
+
+
+def _decimal(_: yaml.SafeLoader, node: yaml.ScalarNode) -> Decimal:
+    try:
+        return Decimal(node.value)
+    except InvalidOperation:
+        return Decimal("NaN")
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _decimal)
+
+
+def _yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+
+
+_READERS: Final[dict[str, Callable[[str], Any]]] = {
+    ".toml": partial(tomllib.loads, parse_float=Decimal),
+    ".json": partial(json.loads, parse_float=Decimal),
+    ".yaml": _yaml,
+    ".yml": _yaml,
+}
 
 
 def _parsed(data: object) -> CustomPrices:

@@ -106,15 +106,13 @@ def _flat(known: dict[str, Decimal | TieredPrices], level: int, factor: Fraction
 def _rate(coefficients: _Coefficients, unit: int, known: frozenset[str]) -> Rate:
     request, whole, read, write, hour, _, _, _, out, think, _, _ = coefficients
     half, priced = unit // 2, Reason.PRICED
-    think_apart = "output_reasoning_mtok" in known
-    media = _media(coefficients, known)
+    think_apart, media = "output_reasoning_mtok" in known, _media(coefficients, known)
 
     def rate(call: Call) -> Cost:
         size, output = call.input_tokens or 0, call.output_tokens or 0
         total = request + whole * size + out * output
-        cache = cached = call.cached_tokens or 0
-        if cached:
-            cache = read * cached
+        cached = call.cached_tokens or 0
+        cache = read * cached
         if call.cache_write_tokens or call.cache_write_1h_tokens:
             long = call.cache_write_1h_tokens or 0
             written = long if call.cache_write_tokens is None else call.cache_write_tokens
@@ -123,30 +121,27 @@ def _rate(coefficients: _Coefficients, unit: int, known: frozenset[str]) -> Rate
             cache += write * written + hour * long
             cached += written
         thought = call.reasoning_tokens or 0
-        if thought:
-            total += think * thought
-        if call.audio_input_tokens or call.audio_output_tokens or _draws(call):
+        total += think * thought
+        if (
+            call.audio_input_tokens
+            or call.audio_output_tokens
+            or call.image_input_tokens
+            or call.image_output_tokens
+        ):
             parts = media(call)
             if parts is None:
                 return INCONSISTENT
-            total += parts.price
-            cache += parts.cache
+            total, cache = total + parts.price, cache + parts.cache
             cached += parts.input
             thought = max(thought, (thought if think_apart else 0) + parts.output)
         if cached > size or thought > output:
             return INCONSISTENT
-        net = total + cache
-        nano = net // unit
-        rest = net - nano * unit
+        nano, rest = divmod(total + cache, unit)
         if rest > half or (rest == half and nano & 1):
             nano += 1
         return nano, priced, (total + half) // unit if cache else nano
 
     return rate
-
-
-def _draws(call: Call) -> int | None:
-    return call.image_input_tokens or call.image_output_tokens
 
 
 class _Media(NamedTuple):

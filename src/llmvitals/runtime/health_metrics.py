@@ -84,6 +84,12 @@ _STAGES: Final[dict[Kind, dict[str, HealthMetric]]] = {
             "Spans that look like calls of a model and that nothing reads, by instrumentor.",
             (*_PLACE, "scope"),
         ),
+        "unknown_models": HealthMetric(
+            Counter,
+            "unknown_models",
+            "1 for each model without a price, 50 at most; nearest: the known one with the nearest name.",
+            (*_PLACE, "model", "nearest"),
+        ),
     },
     "merge": _STAGE
     | {

@@ -247,10 +247,21 @@ def event_time(tasks: Iterable[PartitionTask], now: float) -> int | None:
     return max(task.watermark for task in timed) + int(silence * SECOND)
 
 
+_NEAREST: Final = "\n"
+
+
+def labels_of(of: str) -> dict[str, str]:
+    """Return the labels of a total: its metric takes those that it declares."""
+    model, _, nearest = of.partition(_NEAREST)
+    return {"code": of, "view": of, "scope": of, "model": model, "nearest": nearest}
+
+
 def counted(stage: Stage) -> dict[tuple[str, str], int]:
-    """Return the totals of a stage: (metric; code, instrumentor or view) → total."""
+    """Return the totals of a stage: (metric; code, instrumentor, model or view) → total."""
     counts = {(name, ""): value for name, value in stage.counters.items()}
     counts |= {("dead_letters", code): value for code, value in stage.dead_letters.items()}
     counts |= {("unread", scope): value for scope, value in stage.unread.items()}
+    models = stage.unknown_models.items()
+    counts |= {("unknown_models", f"{model}{_NEAREST}{nearest}"): 1 for model, nearest in models}
     cut = stage.roster.cut if stage.roster is not None else {}
     return counts | {(CUT, view): value for view, value in cut.items()}

@@ -14,7 +14,7 @@ from llmvitals.runtime.kafka.crash import passing
 from llmvitals.runtime.kafka.cut_series import CutSeriesLog
 from llmvitals.runtime.kafka.dead_letters import DeadLetters
 from llmvitals.runtime.kafka.feed import Progress, Refused, recreated, resume
-from llmvitals.runtime.kafka.partition_task import CUT, PartitionTask, counted, event_time, settled
+from llmvitals.runtime.kafka.partition_task import CUT, PartitionTask, counted, event_time, labels_of, settled
 from llmvitals.window import NEVER, SECOND, duration
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ class StageRunner:
             news = {key: value - task.counted.get(key, 0) for key, value in counts.items()}
             for (name, code), added in news.items():
                 if added:
-                    self._meters.count(name, added, **task.labels, code=code, view=code)
+                    self._meters.count(name, added, **task.labels, **labels_of(code))
             cut = [view for (name, view), added in news.items() if name == CUT and added]
             if task.stage.roster is not None:
                 self._cut_log.look(task.stage.roster, cut)
