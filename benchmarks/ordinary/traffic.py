@@ -200,7 +200,8 @@ class _Calls:
         drawn = self.dice.random(self.count) if self.traffic.company.rollout == "random" else sticky
         number, since = self.traffic.life.version(self.app.name, float(self.at.max(initial=0)))
         version = np.where(self.at >= since, number, max(number - 1, 0))
-        if self.traffic.company.rollout != "flip":
+        # One roll-out at a time: an ordinary one is over when the worse version comes.
+        if self.traffic.company.rollout != "flip" and "canary" not in factor:
             held = (self.at >= since) & (self.at < since + ROLLOUT) & (drawn >= CANARY)
             version = np.where(held, max(number - 1, 0), version)
         worse = after & (drawn < 0.2) if "canary" in factor else np.zeros(self.count, bool)
