@@ -114,9 +114,8 @@ class _Calls:
         chosen = dice.choice(len(models), self.sessions, p=list(app.models.values()))[self.session]
         users = (dice.pareto(1.1, self.sessions) * 5).astype(np.int64) % max(20, self.traffic.calls // 40)
         version, worse = self._versions(factor, after)
-        # A prompt that is stuffed: most of a call's money is input here, so it grows by more than the money.
-        tokens = self._lognormal(*app.tokens) * times("money") ** (2 if app.output[0] > 100 else 1.2)
-        output = self._lognormal(*app.output)
+        tokens = self._lognormal(*app.tokens) * times("money")
+        output = self._lognormal(*app.output) * times("money")
         hit = dice.random(self.count) < app.cache * times("cache")
         cached = np.where(hit, tokens * dice.uniform(0.75, 0.97, self.count), 0)
         failed = self._failed(
