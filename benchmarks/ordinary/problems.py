@@ -91,7 +91,7 @@ PROBLEMS: Final = (
     ),
     _problem(
         "cost",
-        "a call costs 40 % more: a prompt that is stuffed",
+        "a call costs 40 % more: longer prompts and answers",
         "CostPerCallRegression SomethingChanged",
         money=1.4,
     ),

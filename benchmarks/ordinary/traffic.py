@@ -114,9 +114,8 @@ class _Calls:
         chosen = dice.choice(len(models), self.sessions, p=list(app.models.values()))[self.session]
         users = (dice.pareto(1.1, self.sessions) * 5).astype(np.int64) % max(20, self.traffic.calls // 40)
         version, worse = self._versions(factor, after)
-        # A prompt that is stuffed: most of a call's money is input here, so it grows by more than the money.
-        tokens = self._lognormal(*app.tokens) * times("money") ** (2 if app.output[0] > 100 else 1.2)
-        output = self._lognormal(*app.output)
+        tokens = self._lognormal(*app.tokens) * times("money")
+        output = self._lognormal(*app.output) * times("money")
         hit = dice.random(self.count) < app.cache * times("cache")
         cached = np.where(hit, tokens * dice.uniform(0.75, 0.97, self.count), 0)
         failed = self._failed(
@@ -200,7 +199,8 @@ class _Calls:
         drawn = self.dice.random(self.count) if self.traffic.company.rollout == "random" else sticky
         number, since = self.traffic.life.version(self.app.name, float(self.at.max(initial=0)))
         version = np.where(self.at >= since, number, max(number - 1, 0))
-        if self.traffic.company.rollout != "flip":
+        # One roll-out at a time: an ordinary one is over when the worse version comes.
+        if self.traffic.company.rollout != "flip" and "canary" not in factor:
             held = (self.at >= since) & (self.at < since + ROLLOUT) & (drawn >= CANARY)
             version = np.where(held, max(number - 1, 0), version)
         worse = after & (drawn < 0.2) if "canary" in factor else np.zeros(self.count, bool)

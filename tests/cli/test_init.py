@@ -98,6 +98,13 @@ def test_where_nobody_can_be_asked_it_says_what_to_write(there):
     assert init("--calls-per-day", 5, "--from", "x")[0] == 2
 
 
+@pytest.mark.parametrize("name", ["canary", "changes", "drift", "notify", "regression"])
+def test_what_does_not_depend_on_the_size_is_the_same_in_both_sets(name):
+    for file in (f"{name}.yaml", f"{name}_test.yaml"):
+        if (shipped() / file).is_file():
+            assert (shipped() / "small" / file).read_bytes() == (shipped() / file).read_bytes()
+
+
 def test_the_small_set_is_not_read_with_the_large_one_beside_it():
     """Rule folders are not read recursively."""
     assert (shipped() / "small").is_dir()
