@@ -519,7 +519,12 @@ def test_an_evaluation_that_could_not_score_says_that_and_nothing_else():
         "unscored_calls": 1
     }
     one, _ = run(at(0, 0, **unscored | {"error_type": "Timeout"}), at(1, 0, operation="tool"))
-    assert (one.counters["applied"], one.counters["filtered"]) == (0, 2)
+    assert (one.counters["applied"], one.counters["filtered"]) == (1, 1)
+
+
+def test_an_evaluation_with_a_label_and_no_number_counts():
+    labelled = {"operation": "evaluation", "model": "", "labelled": "relevance"}
+    assert totals(at(0, 0, **labelled), names=SUMS) == {"evaluations": 1}
 
 
 def test_logarithms_are_summed_call_by_call():
@@ -582,7 +587,7 @@ def test_the_body_is_kept_if_that_is_opted_in():
 
 
 def test_a_record_too_large_is_refused_unread():
-    made = plan(max_record_bytes=100, native=None, decode=lambda *_: pytest.fail("it was read"))
+    made = plan(max_batch_bytes=100, native=None, decode=lambda *_: pytest.fail("it was read"))
     _, out = run((START, b" " * 101), made=made)
     assert letters(out) == {0: "too_large"}
 

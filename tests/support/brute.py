@@ -197,7 +197,7 @@ class Brute:
 
     def place(self, event: dict[str, Any], offset: int, time: int, before: int) -> None:
         model = event.get("operation", "chat") in MODEL
-        counts = event.get("operation") in ("tool", "retrieval", "evaluation") or any(
+        counts = event.get("operation") in ("tool", "retrieval") or any(
             event.get(name) for name in ("guardrails", "scores", "retrieval")
         )
         if not model and not counts and event.get("toxicity") is None:
@@ -292,7 +292,7 @@ class Brute:
     def add_kind(self, bill: Bill, event: dict[str, Any]) -> None:
         kind, failed = event.get("operation", "chat"), event.get("status") == "error"
         latency = event.get("latency_ms")
-        bill.sums["evaluations"] += max(len(event.get("scores") or {}), kind == "evaluation")
+        bill.sums["evaluations"] += len(event.get("scores") or {})
         if kind == "embedding":
             tokens = event.get("input_tokens") or 0
             bill.sums.update(embedding_calls=1, embedding_errors=failed, embedding_tokens=tokens)

@@ -143,8 +143,7 @@ def _surroundings(v: Ints, calls: Sequence[Call], scored: MultiValued) -> None:
     set_kinds(v, calls, operations)
     v[SUM["evaluations"]] = np.bincount(scored.places, minlength=len(calls))
     if not models:
-        # A label without a number is an evaluation as well.
-        labels = [operation == "evaluation" for operation in operations]
+        labels = [call.labelled is not None for call in calls]
         np.maximum(v[SUM["evaluations"]], labels, out=v[SUM["evaluations"]])
         set_unscored(v, calls)
 

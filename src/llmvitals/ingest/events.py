@@ -73,6 +73,7 @@ def evaluation(name: str, score: float | None, annotator: str | None = None) -> 
             "operation": "evaluation",
             "model": "",
             "scores": None if score is None else {name: score},
+            "labelled": name if score is None else None,
             "annotator": annotator.lower() if annotator else None,
             "id_suffix": name,
         },

@@ -166,6 +166,7 @@ class CallEvent(_Event):
     output_text: str | None = Field(None, description="Only for scorers; never stored or shown.")
     target_id: Id | None = Field(None, description="Of an evaluation that comes later: the call it is about.")
     annotator: Name | None = Field(None, description="Who gave the scores, such as human, llm or code.")
+    labelled: Name | None = Field(None, description="The name of an evaluation that gave no number.")
     cached_audio_tokens: Count | None = Field(
         None, description="Part of cached_tokens and of audio_input_tokens."
     )

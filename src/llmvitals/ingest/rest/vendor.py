@@ -85,6 +85,7 @@ def evaluation(
         "ts": ts,
         "operation": "evaluation",
         "scores": None if score is None else {named: score},
+        "labelled": named if score is None else None,
         "annotator": kind.lower() if kind else None,
         "target_id": text(target),
     }
