@@ -66,7 +66,11 @@ class Bucket(msgspec.Struct, array_like=True):
         return len(keys)
 
     def pack(self) -> bytes:
-        """Msgpack."""
+        """Msgpack. Vitals that combine handed over in this process are packed as well."""
+        for slots in (slots for pane in self.opened.values() for slots in pane.values()):
+            for slot, (version, vitals) in slots.items():
+                if isinstance(vitals, Vitals):
+                    slots[slot] = version, vitals.pack()
         return _encoder.encode(self)
 
 

@@ -111,7 +111,9 @@ class Merge(Stage):
         for frame in frames:
             self._manifest.shards = frame.shards
             for part in self._take(self.next, frame):
+                self._note_progress(part, self.next)
                 out += part.messages
+            self._checkpoints.ahead.clear()
             self.next += 1
             self._emitted = self.watermark
         return out
