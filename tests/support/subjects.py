@@ -231,7 +231,8 @@ SUBJECTS: dict[str, Subject] = {
         traffic=conversations,
         quiet=4_000,
         step=600,
-        delay=40,
+        # After six hours of learning the limits rest on less than two.
+        delay=120,
         hole=(1_000, 1_200),
         # What is new before it has learned is as good as any other.
         early=lambda rng: conversations(rng, 359, 200),
