@@ -15,6 +15,7 @@ from llmvitals.cli import (
     alerts,
     data,
     drift,
+    gateway,
     route,
     rules,
     run,
@@ -43,6 +44,7 @@ alerts_group = typer.Typer(
     "send-test.",
 )
 run.add(app)
+gateway.add(app)
 data.add(app)
 admin.add(app)
 app.add_typer(alerts_group, name="alerts")
