@@ -36,6 +36,7 @@ class Kept(Delivery):
         super().__init__(EventQueue(1))
         self.records: list[Record] = []
         self.refusal: Refusal | None = None
+        self.refused = 0
         self.silent = False
 
     @property
@@ -44,6 +45,7 @@ class Kept(Delivery):
 
     async def deliver(self, records: Sequence[Record]) -> None:
         if self.refusal is not None:
+            self.refused += 1
             raise self.refusal
         self.records += records
 
