@@ -132,8 +132,8 @@ async def test_what_can_be_read_is_taken_and_the_rest_is_told(client: Client) ->
     answer = await client.post("/v1/calls", [call(1), {"id": "x", "ts": 1, "model": 7}, call(2)])
     assert answer.status == 200
     assert (answer.json["accepted"], answer.json["rejected"]) == (2, 1)
-    (reason,) = answer.json["errors"]
-    assert reason.startswith("[1] model: ")
+    (error,) = answer.json["errors"]
+    assert error["message"].startswith("[1] model: ")
     assert len(client.values) == 2
 
 
@@ -153,9 +153,21 @@ async def test_a_vendors_path_is_a_record_with_method_path_and_body(client: Clie
     for request in requests:
         answer = await client.post(f"/some/prefix{request['path']}", request["body"])
         assert answer.status == 200, answer.body
-        assert answer.json["rejected"] == 0
+        assert set(answer.json) == {"accepted", "ignored"}
     taken = [decode(value, 1, format="rest").calls for value in client.values]
     assert taken == [decode(json.dumps(request).encode(), 1, format="rest").calls for request in requests]
+
+
+async def test_langsmiths_client_is_told_to_send_json_and_opiks_that_it_is_alive(client: Client) -> None:
+    told = await client.get("/langsmith/info")
+    config = told.json["batch_ingest_config"]
+    assert (told.status, config["use_multipart_endpoint"]) == (200, False)
+    assert set(config) >= {
+        "size_limit",
+        "scale_up_qsize_trigger",
+        "scale_up_nthreads_limit",
+    }  # it reads all three
+    assert (await client.get("/is-alive/ping")).status == 200
 
 
 async def test_the_same_event_has_the_same_key_again(client: Client) -> None:

@@ -21,6 +21,22 @@ _TOLD: Final = 5
 _GRPC: Final[Mapping[int, int]] = {400: 3, 401: 16, 403: 7, 404: 12, 408: 4, 413: 8, 429: 8, 503: 14}
 """Status → code of google.rpc.Status; others are 3, INVALID_ARGUMENT."""
 
+_ASKED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "/info": {
+        "version": "0",
+        "batch_ingest_config": {
+            "use_multipart_endpoint": False,
+            "size_limit": 100,
+            "size_limit_bytes": 2_000_000,
+            "scale_up_qsize_trigger": 1_000,
+            "scale_up_nthreads_limit": 4,
+            "scale_down_nempty_trigger": 4,
+        },
+    },
+    "/is-alive/ping": {"healthy": True},
+}
+"""The end of a path → what LangSmith's client wants to know (it then sends JSON), and Opik's."""
+
 
 class Refusal(Exception):
     """A request that is refused.
@@ -55,13 +71,21 @@ def accepted(contents: Contents, form: Form, content_type: str) -> web.Response:
     reasons = [error.message for error in contents.refused[:_TOLD]]
     if not form.otlp:
         body: dict[str, Any] = {"accepted": contents.events, "ignored": contents.filtered}
-        return web.json_response(body | {"rejected": len(contents.refused), "errors": reasons})
+        if reasons:  # Langfuse's client takes their names for a failure
+            body |= {"rejected": len(contents.refused), "errors": [{"message": why} for why in reasons]}
+        return web.json_response(body)
     if content_type == PROTOBUF:
         partial = _number_and_text(len(contents.refused), " ".join(reasons)) if reasons else b""
         return _protobuf(b"\x0a" + _varint(len(partial)) + partial if partial else b"", 200, {})
     rejected = "rejectedSpans" if form is Form.TRACES else "rejectedLogRecords"
     told = {rejected: str(len(contents.refused)), "errorMessage": " ".join(reasons)}
     return web.json_response({"partialSuccess": told} if reasons else {})
+
+
+def asked(path: str) -> web.Response | None:
+    """The answer to what a vendor's client asks before it sends; None for anything else."""
+    path = path.rstrip("/")
+    return next((web.json_response(body) for end, body in _ASKED.items() if path.endswith(end)), None)
 
 
 def _protobuf(body: bytes, status: int, headers: Mapping[str, str]) -> web.Response:

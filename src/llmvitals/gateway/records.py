@@ -79,9 +79,9 @@ class Contents:
     filtered: int = 0
     refused: list[BadCall] = field(default_factory=list)
 
-    def add(self, value: bytes, decoded: ingest.Decoded, *, logs: bool = False) -> None:
-        """Add a record and what has been decoded of it. logs: whether it is OTLP's logs."""
-        self.records.append(Record(_key(decoded), redacted(value, logs=logs)))
+    def add(self, value: bytes, decoded: ingest.Decoded) -> None:
+        """Add a record and what has been decoded of it."""
+        self.records.append(Record(_key(decoded), redacted(value)))
         self.events += len(decoded.calls)
         self.filtered += decoded.filtered
         self.refused += decoded.refused
@@ -113,7 +113,7 @@ class Reader:
         if form.otlp:
             if request.body:  # an export of nothing has no bytes
                 decoded = self._decode(request.body, request.arrived, format="otlp")
-                contents.add(request.body, decoded, logs=form is Form.LOGS)
+                contents.add(request.body, decoded)
         elif form is Form.REST:
             value = _request(request)
             contents.add(value, self._decode(value, request.arrived, format="rest"))
@@ -125,11 +125,9 @@ class Reader:
     def _add_items(self, contents: Contents, items: Sequence[bytes], arrived: int, name: str | None) -> None:
         for place, item in enumerate(items):
             try:
-                decoded = self._decode(item, arrived, format=name)
+                contents.add(item, self._decode(item, arrived, format=name))
             except BadCall as error:
                 contents.refused.append(error.at(place) if len(items) > 1 else error)
-            else:
-                contents.add(item, decoded)
         if contents.refused and not contents.records:
             raise contents.refused[0]
 
@@ -151,7 +149,7 @@ def _request(request: Received) -> bytes:
     try:
         return orjson.dumps({"method": request.method, "path": request.path, "body": body})
     except (TypeError, orjson.JSONEncodeError):
-        raise bad(Code.NOT_UTF8, "The path is not UTF-8") from None
+        raise bad(Code.NOT_JSON, "The body is nested too deeply, or the path is not UTF-8") from None
 
 
 def _items(body: bytes) -> list[bytes]:

@@ -7,23 +7,30 @@ from typing import Any, Final
 
 import orjson
 
+from llmvitals.errors import Code
+from llmvitals.ingest import otlp_protobuf
+from llmvitals.ingest.values import bad
+
 _NAMES: Final = frozenset(("authorization", "proxy_authorization", "api_key", "apikey", "x_api_key"))
 _HINT: Final = re.compile(rb"api[-_]?key|authorization|\\u00", re.IGNORECASE)
 """A record without it holds no such name; names may be written with escapes."""
 
 
-def redacted(value: bytes, *, logs: bool = False) -> bytes:
+def redacted(value: bytes) -> bytes:
     """Remove secret fields and OTLP attributes from a record: JSON, or OTLP in protobuf.
 
-    The value must have been decoded before. logs: whether protobuf holds logs, and not traces. A record
-    without secrets is returned as it is.
+    The value has been decoded before. One without secrets is returned as it is. Raises BadCall for JSON that
+    is nested too deeply.
     """
     if not _HINT.search(value):
         return value
     if value.lstrip(b" \t\r\n")[:1] not in (b"{", b"["):
-        return _protobuf(value, logs=logs)
-    data = orjson.loads(value)
-    return orjson.dumps(data) if _remove(data) else value
+        return _protobuf(value)
+    try:
+        data = orjson.loads(value)
+        return orjson.dumps(data) if _remove(data) else value
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # decoding skips what it does not need
+        raise bad(Code.NOT_JSON, "The record is nested too deeply, or has broken texts") from None
 
 
 def _secret(name: Any) -> bool:
@@ -53,8 +60,9 @@ def _is_secret_attribute(item: Any) -> bool:
     return isinstance(item, dict) and "value" in item and _secret(item.get("key"))
 
 
-def _protobuf(value: bytes, *, logs: bool) -> bytes:
+def _protobuf(value: bytes) -> bytes:
     # An extra, which is there: the value has been decoded.
+    logs, _ = otlp_protobuf.items(value, ())
     if logs:
         from opentelemetry.proto.collector.logs.v1 import logs_service_pb2  # noqa: PLC0415
 

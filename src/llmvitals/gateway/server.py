@@ -13,7 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from llmvitals.errors import BadCall, ConfigError
 from llmvitals.gateway.access import authorize, secured, token_of
-from llmvitals.gateway.answer import Refusal, accepted, refused
+from llmvitals.gateway.answer import Refusal, accepted, asked, refused
 from llmvitals.gateway.body import body_of
 from llmvitals.gateway.delivery import PATIENCE, Delivery
 from llmvitals.gateway.meters import GatewayMeters
@@ -93,6 +93,9 @@ class Gateway:
         began = time.monotonic()
         form = form_of(request.path)
         try:
+            authorize(request.headers, self._token)
+            if request.method == "GET" and (told := asked(request.path)) is not None:
+                return told
             answer = accepted(await self._taken(request, form), form, request.content_type)
         except BadCall as error:
             answer = refused(Refusal(400, error.message), form, request.content_type)
@@ -103,7 +106,6 @@ class Gateway:
 
     async def _taken(self, request: web.Request, form: Form) -> Contents:
         """What Kafka now has of the request. Raises Refusal or BadCall."""
-        authorize(request.headers, self._token)
         if request.method not in _METHODS:
             raise Refusal(404 if form is Form.UNKNOWN else 405, f"{request.method}: events are sent by POST")
         if self._reason is not None:
