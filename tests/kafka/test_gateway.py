@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer
 import commands
 from cluster import free_ports
 from llmvitals.backtest.replay import replay_lines
+from llmvitals.local.kafka import LocalKafka
 from llmvitals.settings import Settings
 from waiting import deadline, eventually
 
@@ -174,3 +175,37 @@ def test_wrong_settings(tmp_path: Path, settings: dict[str, str], told: str) -> 
     said = commands.said(tmp_path, "gateway", brokers="127.0.0.1:9", **settings)
     assert said.code == 2
     assert told in said.text
+
+
+@pytest.mark.kafka
+async def test_what_kafka_did_not_acknowledge_is_no_success(
+    kafka_server: LocalKafka,
+    topic_prefix: str,
+    tmp_path: Path,
+    create_topics: Callable[..., Awaitable[Settings]],
+) -> None:
+    """A broker that hangs: 503, at once from the second request on; when it answers again, nothing is lost."""
+    broker = kafka_server.address
+    settings = await create_topics(Settings(brokers=broker, topic_prefix=topic_prefix))
+    ids = {f"c{n}" for n in range(3)}
+    first, second, third = (json.loads(call) for call in calls(3))
+    with running(tmp_path, brokers=broker, topic_prefix=topic_prefix) as (_, url):
+        async with aiohttp.ClientSession() as session:
+            await eventually(lambda: _is(status(session, f"{url}/readyz"), 200))
+
+            async def sent(call: Any) -> int:
+                async with session.post(f"{url}/v1/calls", json=call) as answer:
+                    return answer.status
+
+            assert await sent(first) == 200
+            kafka_server.pause()
+            try:
+                assert await sent(second) == 503
+                assert await status(session, f"{url}/readyz") == 503
+                async with asyncio.timeout(5):  # not the ten seconds that the other has waited
+                    assert await sent(third) == 503
+            finally:
+                kafka_server.resume()
+            await eventually(lambda: _is(sent(third), 200))
+            await eventually(lambda: _is(status(session, f"{url}/readyz"), 200))
+    assert {json.loads(value)["id"] for value in await read(broker, settings.topic("calls"), 3)} == ids

@@ -125,7 +125,7 @@ class Delivery:
 
     async def close(self) -> None:
         """Give Kafka as long as a request waits to take the rest; then it is dropped, and refused."""
-        self._queue.close(self._patience)
+        self._queue.close(self._patience if self.waiting else 0.0)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, self._patience + 3.0)
         self._queue.clear()
