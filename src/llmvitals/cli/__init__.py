@@ -15,6 +15,7 @@ from llmvitals.cli import (
     alerts,
     data,
     drift,
+    gateway,
     init,
     power,
     prices,
@@ -48,6 +49,7 @@ alerts_group = typer.Typer(
 )
 init.add(app)
 run.add(app)
+gateway.add(app)
 data.add(app)
 admin.add(app)
 app.add_typer(alerts_group, name="alerts")

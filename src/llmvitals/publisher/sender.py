@@ -22,10 +22,16 @@ _SLOW: Final = 2.0
 
 
 class Sender:
-    """Takes events from the queue, sends them to Kafka, and puts back those that may still succeed."""
+    """Takes events from the queue, sends them to Kafka, and puts back those that may still succeed.
 
-    def __init__(self, queue: EventQueue, connection: Connection, topic: str) -> None:
+    largest: the most bytes of a record; one that is larger fails.
+    """
+
+    def __init__(
+        self, queue: EventQueue, connection: Connection, topic: str, *, largest: int = 1_048_576
+    ) -> None:
         self._queue, self._connection, self._topic = queue, connection, topic
+        self._largest = largest
         self._in_flight: dict[asyncio.Future[Any], Event] = {}
         self._failures = 0
 
@@ -82,6 +88,7 @@ class Sender:
                 acks="all",
                 linger_ms=5,
                 max_batch_size=65_536,
+                max_request_size=self._largest,
                 request_timeout_ms=10_000,
                 retry_backoff_ms=500,
             )

@@ -1,6 +1,7 @@
 """The settings, and where they are read from."""
 
-from llmvitals.settings.settings import SECTIONS, Settings, ViewSetting
+from llmvitals.settings.sections import SECTIONS
+from llmvitals.settings.settings import Settings, ViewSetting
 from llmvitals.settings.sources import check_name, connection, load, unknown
 
 __all__ = ["SECTIONS", "Settings", "ViewSetting", "check_name", "connection", "load", "unknown"]

@@ -21,6 +21,7 @@ from llmvitals import environment
 from llmvitals.connection import Connection
 from llmvitals.environment import PREFIX
 from llmvitals.scorers import Duration, Scorers
+from llmvitals.settings.gateway import GatewaySettings
 from llmvitals.window import DAY, duration
 
 
@@ -66,18 +67,6 @@ def _approver(one: str) -> str:
 
 
 _PLACE: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_.]*\}")
-SECTIONS: Final = {
-    "brokers": "Kafka",
-    "inputs": "Calls",
-    "pane": "Time and duplicates",
-    "views": "Views and series",
-    "alerts": "Rules",
-    "text": "Texts",
-    "sqlite": "Stores",
-    "slack_token": "Slack",
-    "health_host": "Operation",
-}
-"""The first setting of each section → the section's title. Settings stand in the order of their fields."""
 
 
 class ViewSetting(BaseModel):
@@ -91,7 +80,7 @@ class ViewSetting(BaseModel):
     contributors: bool = False
 
 
-class Settings(BaseSettings, Connection):
+class Settings(BaseSettings, GatewaySettings, Connection):
     """All settings. An unknown key in the file is an error; secrets are never shown."""
 
     model_config = SettingsConfigDict(

@@ -1,0 +1,1 @@
+"""Takes events by HTTP, and sends them to Kafka: `llmvitals gateway`."""
