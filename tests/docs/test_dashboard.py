@@ -82,7 +82,7 @@ def test_every_panel_shows_something(shown):
 def test_a_budgets_bar_is_its_share():
     (point,) = budgets(1_748_783_460_000_000)
     assert point.tags == {"view": "team", "window": "month", "rule": "TeamMonthlyBudget", "team": "x"}
-    assert point.measures["share"] == 1 / 5_000
+    assert point.measures["share"] == 1 / 12_000
 
 
 @pytest.mark.influx

@@ -21,7 +21,7 @@ PROBED = {"stage", "sink", "store", "notifier", "scorer", "binding", "backend"}
 SEAMS = (
     "stage.py", "score/protocol.py", "store/protocol.py", "notify/protocol.py", "runtime/reload.py",
     *(f"runtime/kafka/{name}.py" for name in (
-        "feed", "stage_runner", "partition_task", "sink_runner", "sink_task", "sink_position", "followed_topics",
+        "feed", "stage_runner", "partition_task", "sink_runner", "sink_task", "sink_position",
         "cut_series", "dead_letters",
     )),
 )  # fmt: skip

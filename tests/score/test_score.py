@@ -343,8 +343,9 @@ def test_combine_counts_what_was_scored_and_what_was_not(opened: Callable[..., S
     scores, merge = stages.combines[topic, 0], stages.merge
     records = [Logged(n, NOW + 5_000, message.value) for n, message in enumerate(messages)]
     assert scores.apply(records) == []
-    frames = [Logged(n, NOW, frame.value) for n, frame in enumerate(scores.finish())]
-    vitals = [message for message in (*merge.apply(frames), *merge.finish()) if message.topic is Topic.VITALS]
+    assert scores.finish() == []
+    merged = [*merge.apply_frames(scores.hand_over()), *merge.finish()]
+    vitals = [message for message in merged if message.topic is Topic.VITALS]
     points = [json.loads(message.value or b"") for message in vitals]
     found = {
         point["measurement"]: point["counts"] | point["measures"]

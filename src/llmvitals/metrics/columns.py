@@ -96,7 +96,7 @@ MEASURES: Final[dict[str, tuple[str, ...]]] = {
         "cost_usd_per_call_mean", "cost_usd_per_call_p50", "cost_usd_per_call_p95", "cost_usd_per_call_p99",
         "input_tokens_per_call_mean", "input_tokens_per_call_p95",
         "cache_hit_share", "toxicity_mean", "toxicity_share",
-        "retrieval_latency_ms_mean", "retrieval_top_score_mean",
+        "retrieval_latency_ms_mean", "tool_latency_ms_mean", "retrieval_top_score_mean",
         "cost_usd_per_call_p90", "cost_usd_per_call_max",
         "input_tokens_per_call_p50", "input_tokens_per_call_p90", "input_tokens_per_call_p99",
         "input_tokens_per_call_max",
