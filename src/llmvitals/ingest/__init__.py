@@ -13,7 +13,7 @@ import msgspec
 
 from llmvitals.errors import BadCall, Code, ConfigError, suggestion
 from llmvitals.ingest import litellm, native, otlp, rest
-from llmvitals.ingest.values import Attributes, Context, Decoded, Format, bad
+from llmvitals.ingest.values import MOST_REFUSED, Attributes, Context, Decoded, Format, bad
 from llmvitals.record.call import Call
 
 __all__ = ["FORMATS", "Decoded", "Format", "check_format", "decode"]
@@ -102,11 +102,11 @@ def _array(value: bytes, context: Context, format: str | None) -> Decoded:  # no
             part = _strict(bytes(item), context, format)
         except BadCall as error:
             refused.append(error.at(place))
-            if not calls and len(refused) == min(len(items), _MOST_REFUSED):
-                if len(items) == 1 or len(refused) == _MOST_REFUSED:
+            if not calls and len(refused) == min(len(items), MOST_REFUSED):
+                if len(items) == 1 or len(refused) == MOST_REFUSED:
                     raise refused[0] from None  # this is no list of events
-            elif len(refused) >= _MOST_REFUSED:
-                break
+            elif len(refused) >= MOST_REFUSED:
+                break  # the rest is not read
             continue
         calls.extend(part.calls)
         refused.extend(error.at(place) for error in part.refused)
@@ -114,10 +114,6 @@ def _array(value: bytes, context: Context, format: str | None) -> Decoded:  # no
         for scope, number in part.unread.items():
             unread[scope] = unread.get(scope, 0) + number
     return Decoded(calls, filtered, refused, unread)
-
-
-_MOST_REFUSED: Final = 1_000
-"""Dead letters of one array. With more, its rest is not read."""
 
 
 def _object(value: bytes, context: Context, format: str | None) -> Decoded:  # noqa: A002

@@ -25,7 +25,7 @@ from llmvitals.ingest import (
 from llmvitals.ingest.deduplicate import SpanEvent, deduplicated
 from llmvitals.ingest.identity import Identity
 from llmvitals.ingest.span import Dialect, Item, Span
-from llmvitals.ingest.values import Context, Decoded, Format, bad, call, event_id, moment, text
+from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, bad, call, event_id, moment, text
 from llmvitals.record.call import Call
 
 DIALECTS: Final[dict[str, Dialect]] = {
@@ -124,7 +124,8 @@ class _Export:
             self._unread[span.scope or _NO_SCOPE] += 1
 
     def _refuse(self, place: int, error: BadCall) -> None:
-        self._refused.append(error if place < 0 else error.at(place))
+        if len(self._refused) < MOST_REFUSED:
+            self._refused.append(error if place < 0 else error.at(place))
 
     def _call(self, event: SpanEvent) -> Call:
         span, fields = event.span, event.fields

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -25,6 +26,8 @@ _MAX_MS: Final = 86_400_000
 _MAX_ID: Final = 512
 _MAX_EVENT_ID: Final = 128
 _MAX_SECONDS: Final = 253_402_300_799
+MOST_REFUSED: Final = 1_000
+"""Dead letters of one record: a few megabytes could make millions of them."""
 _TIERS: Final = frozenset(("default", "standard", "batch", "flex", "priority", "fast"))
 
 
@@ -182,6 +185,8 @@ def millis(value: float | None) -> float | None:
 
 _MAX_STRUCTURE: Final = 1_000_000
 _MAX_REPR: Final = 20_000
+_SURROGATE: Final = re.compile(r"\\(u|U0000)[dD][89a-fA-F]")
+"""Half a character, which Python's literals may hold. It can't be encoded."""
 
 
 def structure(value: Any) -> Any:
@@ -194,8 +199,10 @@ def structure(value: Any) -> Any:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
         pass
+    if len(value) > _MAX_REPR or _SURROGATE.search(value):
+        return None
     try:
-        parsed = ast.literal_eval(value) if len(value) <= _MAX_REPR else None
+        parsed = ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict | list) else None
