@@ -66,15 +66,15 @@ def items(document: Any) -> list[Any]:
     return document if isinstance(document, list) else [document]
 
 
-def damaged(document: Any, dice: random.Random) -> Any:
-    """A copy with one to four values changed, dropped, doubled, or swapped with another."""
+def damaged(document: Any, dice: random.Random, *, moving: bool = True) -> Any:
+    """A copy with one to four values changed, dropped, doubled, or, if moving, given another name or place."""
     result = copy.deepcopy(document)
     for _ in range(dice.randint(1, 4)):
         places = list(_places(result))
         if not places:
             return result
         holder, key = dice.choice(places)
-        kind = dice.randrange(5)
+        kind = dice.choice((0, 1, 2, 3, 4) if moving else (0, 3, 4))
         if kind == 0:
             del holder[key]
         elif kind == 1:
