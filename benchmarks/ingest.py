@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from benchmarks.combine import MODELS, event
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from benchmarks.combine import MODELS, event
 from llmvitals.combine import CombinePlan
 from llmvitals.combine.reader import read
 from llmvitals.ingest import decode, native
@@ -47,8 +47,8 @@ def payloads(count: int) -> list[bytes]:
     dice, recorded = random.Random(2), json.loads(PAYLOAD.read_bytes())
     return [
         json.dumps(recorded | {
-            "litellm_call_id": f"call-{number}", "id": f"chatcmpl-{number}", "end_user": f"user-{number % 2_000}",
-            "model": MODELS[number % 6][1], "prompt_tokens": dice.randrange(9_000),
+            "litellm_call_id": f"call-{number}", "id": f"chatcmpl-{number}",
+            "end_user": f"user-{number % 2_000}", "model": MODELS[number % 6][1], "prompt_tokens": dice.randrange(9_000),
             "startTime": START / 1_000 + number, "endTime": START / 1_000 + number + dice.random() * 9,
         }).encode()
         for number in range(count)
@@ -73,7 +73,9 @@ def exports(count: int) -> list[ExportTraceServiceRequest]:
         for _ in range(SPANS // 5):
             trace, parent = dice.randbytes(16), b""
             for kind in range(5):
-                span = scopes[kind == 3].spans.add(trace_id=trace, span_id=dice.randbytes(8), parent_span_id=parent)
+                span = scopes[kind == 3].spans.add(
+                    trace_id=trace, span_id=dice.randbytes(8), parent_span_id=parent
+                )
                 parent = parent or span.span_id
                 start = START * 1_000_000 + dice.randrange(10**12)
                 span.start_time_unix_nano, span.end_time_unix_nano = start, start + dice.randrange(10**9)
@@ -84,8 +86,8 @@ def exports(count: int) -> list[ExportTraceServiceRequest]:
 
 def _describe(span: Span, kind: int, dice: random.Random) -> None:
     attributes: dict[str, str | int] = {
-        "http.request.method": "POST", "url.path": "/chat", "http.route": "/chat", "server.address": "chat.example",
-        "network.protocol.version": "1.1", "http.response.status_code": 200, "client.address": "10.0.0.1",
+        "http.request.method": "POST", "url.path": "/chat", "http.route": "/chat",
+        "server.address": "chat.example", "network.protocol.version": "1.1", "http.response.status_code": 200, "client.address": "10.0.0.1",
         "user_agent.original": "Mozilla/5.0 (X11; Linux x86_64)",
     }  # fmt: skip
     span.name = "POST /chat"
@@ -96,8 +98,8 @@ def _describe(span: Span, kind: int, dice: random.Random) -> None:
             "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": model,
             "gen_ai.response.model": model, "gen_ai.response.id": f"chatcmpl-{dice.getrandbits(64):x}",
             "gen_ai.request.max_tokens": 900, "gen_ai.response.finish_reasons": '["stop"]',
-            "gen_ai.usage.input_tokens": dice.randrange(9_000), "gen_ai.usage.output_tokens": dice.randrange(900),
-            "gen_ai.usage.cache_read.input_tokens": 0, "server.address": "api.openai.com", "server.port": 443,
+            "gen_ai.usage.input_tokens": dice.randrange(9_000),
+            "gen_ai.usage.output_tokens": dice.randrange(900), "gen_ai.usage.cache_read.input_tokens": 0, "server.address": "api.openai.com", "server.port": 443,
             "user.id": f"user-{dice.randrange(2_000)}", "session.id": f"session-{dice.randrange(20_000)}",
             "team": f"team-{dice.randrange(10)}", "openai.response.service_tier": "default",
         }  # fmt: skip
@@ -125,8 +127,8 @@ def as_json(export: ExportTraceServiceRequest) -> bytes:
 
 def _span(span: Span) -> dict[str, Any]:
     return {
-        "traceId": span.trace_id.hex(), "spanId": span.span_id.hex(), "parentSpanId": span.parent_span_id.hex(),
-        "name": span.name, "startTimeUnixNano": str(span.start_time_unix_nano),
+        "traceId": span.trace_id.hex(), "spanId": span.span_id.hex(),
+        "parentSpanId": span.parent_span_id.hex(), "name": span.name, "startTimeUnixNano": str(span.start_time_unix_nano),
         "endTimeUnixNano": str(span.end_time_unix_nano), "attributes": _pairs(span.attributes), "status": {},
     }  # fmt: skip
 

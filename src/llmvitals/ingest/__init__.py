@@ -53,7 +53,7 @@ def decode(
     of an export that can't be read are in `Decoded.refused`.
     """
     context = Context(texts, attributes, arrived, max_bytes)
-    if format in (None, "native"):
+    if format == "native" or (format is None and not litellm.likely(value)):
         try:
             call = _native(value)
             if not value.isascii():
@@ -75,7 +75,7 @@ def _strict(value: bytes, context: Context, format: str | None) -> Decoded:  # n
     try:
         if otlp.binary(value):
             return otlp.read(value, context)
-        value.decode()
+        _ = value.isascii() or value.decode()
         if value.lstrip(b" \t\r\n").startswith(b"["):
             return _array(value, context, format)
         return _object(value, context, format)
@@ -117,6 +117,12 @@ def _array(value: bytes, context: Context, format: str | None) -> Decoded:  # no
 
 
 def _object(value: bytes, context: Context, format: str | None) -> Decoded:  # noqa: A002
+    if format is None and litellm.likely(value):
+        try:
+            _checked(value, context)
+            return litellm.read(value, context)
+        except BadCall:
+            pass  # its names decide what it is, below
     names = _NAMES.decode(value)
     for name, known in FORMATS.items():
         if format == name or (format is None and known.knows(names)):

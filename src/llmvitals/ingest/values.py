@@ -156,6 +156,8 @@ def flag(value: Any) -> bool | None:
 
 def number(value: Any) -> float | None:
     """A finite number, also from a string; None for anything else."""
+    if value is None:
+        return None  # an exception would cost more than all the rest
     try:
         parsed = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -165,6 +167,8 @@ def number(value: Any) -> float | None:
 
 def count(value: Any) -> int | None:
     """A whole number 0 … 10⁸, also from a string; None for anything else."""
+    if type(value) is int:
+        return value if 0 <= value <= _MAX_COUNT else None
     parsed = number(value)
     return int(parsed) if parsed is not None and 0 <= parsed <= _MAX_COUNT and parsed == int(parsed) else None
 
