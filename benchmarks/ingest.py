@@ -48,7 +48,8 @@ def payloads(count: int) -> list[bytes]:
     return [
         json.dumps(recorded | {
             "litellm_call_id": f"call-{number}", "id": f"chatcmpl-{number}",
-            "end_user": f"user-{number % 2_000}", "model": MODELS[number % 6][1], "prompt_tokens": dice.randrange(9_000),
+            "end_user": f"user-{number % 2_000}", "model": MODELS[number % 6][1],
+            "prompt_tokens": dice.randrange(9_000),
             "startTime": START / 1_000 + number, "endTime": START / 1_000 + number + dice.random() * 9,
         }).encode()
         for number in range(count)
@@ -87,7 +88,8 @@ def exports(count: int) -> list[ExportTraceServiceRequest]:
 def _describe(span: Span, kind: int, dice: random.Random) -> None:
     attributes: dict[str, str | int] = {
         "http.request.method": "POST", "url.path": "/chat", "http.route": "/chat",
-        "server.address": "chat.example", "network.protocol.version": "1.1", "http.response.status_code": 200, "client.address": "10.0.0.1",
+        "server.address": "chat.example", "network.protocol.version": "1.1",
+        "http.response.status_code": 200, "client.address": "10.0.0.1",
         "user_agent.original": "Mozilla/5.0 (X11; Linux x86_64)",
     }  # fmt: skip
     span.name = "POST /chat"
@@ -99,7 +101,8 @@ def _describe(span: Span, kind: int, dice: random.Random) -> None:
             "gen_ai.response.model": model, "gen_ai.response.id": f"chatcmpl-{dice.getrandbits(64):x}",
             "gen_ai.request.max_tokens": 900, "gen_ai.response.finish_reasons": '["stop"]',
             "gen_ai.usage.input_tokens": dice.randrange(9_000),
-            "gen_ai.usage.output_tokens": dice.randrange(900), "gen_ai.usage.cache_read.input_tokens": 0, "server.address": "api.openai.com", "server.port": 443,
+            "gen_ai.usage.output_tokens": dice.randrange(900),
+            "gen_ai.usage.cache_read.input_tokens": 0, "server.address": "api.openai.com", "server.port": 443,
             "user.id": f"user-{dice.randrange(2_000)}", "session.id": f"session-{dice.randrange(20_000)}",
             "team": f"team-{dice.randrange(10)}", "openai.response.service_tier": "default",
         }  # fmt: skip
@@ -128,7 +131,8 @@ def as_json(export: ExportTraceServiceRequest) -> bytes:
 def _span(span: Span) -> dict[str, Any]:
     return {
         "traceId": span.trace_id.hex(), "spanId": span.span_id.hex(),
-        "parentSpanId": span.parent_span_id.hex(), "name": span.name, "startTimeUnixNano": str(span.start_time_unix_nano),
+        "parentSpanId": span.parent_span_id.hex(), "name": span.name,
+        "startTimeUnixNano": str(span.start_time_unix_nano),
         "endTimeUnixNano": str(span.end_time_unix_nano), "attributes": _pairs(span.attributes), "status": {},
     }  # fmt: skip
 

@@ -83,7 +83,7 @@ class Identity:
         return cls(dict(attributes))
 
     def of(self, span: Span, of_resource: Mapping[str, Any]) -> dict[str, Any]:
-        """The dimensions of a span; those of its resource go before. Values that stand for none are left out."""
+        """The dimensions of a span; those of its resource go before. Values that mean none are left out."""
         found = {**of_resource}
         for name, value in self.read(span.attributes, span.plain).items():
             found.setdefault(name, value)
