@@ -11,6 +11,7 @@ from typing import Any, Final
 from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
+from llmvitals.errors import near
 from llmvitals.price.custom import CustomPrices, read
 from llmvitals.price.rates import (
     ALIASES,
@@ -113,6 +114,18 @@ class Prices:
             return None
         prompt, answer = prompt - none, answer - none
         return answer / prompt if prompt and answer else None if prompt or answer else 0.0
+
+    def nearest(self, provider: str | None, model: str) -> str | None:
+        """The known model with the nearest name, first at the same provider; None if none is near."""
+        owner = canonical(provider, self._snapshot.providers) if provider else None
+        for at in dict.fromkeys((owner, None)):
+            listed = [
+                known.id for one in self._snapshot.providers if at in (None, one.id) for known in one.models
+            ]
+            custom = [name for own, name in self._custom.models if at in (None, own)]
+            if found := near(model, [*listed, *custom]):
+                return found
+        return None
 
     def _rate(self, provider: str | None, model: str, tier: str | None) -> Rate:
         providers, model = self._snapshot.providers, model.lower()
