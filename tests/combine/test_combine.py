@@ -370,7 +370,45 @@ def test_names_are_made_fit_to_be_shown():
     made = plan(views=(View("app", ("app",)),))
     one, _ = run(at(0, 0, app="a\u202eb\x00"), at(1, 0, app="x" * 128), at(2, 0, app=""), made=made)
     series = {series for _, series, _, _ in keep({}, one.finish())}
-    assert series == {("a\ufffdb\ufffd",), ("x" * 128,), ("unknown",)}
+    assert series == {("ab",), ("x" * 128,), ("unknown",)}
+
+
+SPELLINGS = {
+    "search": (
+        "search",
+        " search\t",
+        "se\u200barch",
+        "\ufeffsearch",
+        "sea\u00adrch",
+        "s\u202eearch",
+        "search\x00",
+    ),
+    "caf\u00e9": ("caf\u00e9", "cafe\u0301", "cafe\u200d\u0301", "caf\u00e9\u00a0"),
+    "\uac00": ("\uac00", "\u1100\u1161"),
+    "new york": ("new york", "new\u00a0york", "new\u3000 york", "new\nyork"),
+    "unknown": ("", " ", "\u200b", "\x00", "unknown"),
+    "a\ufffd": ("a\ue000", "a\ufffd"),
+}
+"""A name → how callers may spell it."""
+
+
+@pytest.mark.parametrize(("name", "spellings"), SPELLINGS.items())
+def test_names_that_look_the_same_are_one_series(name: str, spellings: tuple[str, ...]) -> None:
+    made = plan(views=(View("team", ("team",)), View("tag", ("tags.team",)), View("all", contributors=True)))
+    calls = [at(n, 0, team=team, user=team, tags={"team": team}) for n, team in enumerate(spellings)]
+    one, _ = run(*calls, made=made)
+    found = summed(keep({}, one.finish()))
+    assert {place[:2]: vitals.total("calls") for place, vitals in found.items()} == {
+        ("team", (name,)): len(spellings), ("tag", (name,)): len(spellings), ("all", ()): len(spellings),
+    }  # fmt: skip
+    users = found["all", (), FIRST].contributors["user"]
+    assert users.keys() == {name}
+
+
+def test_names_are_cut_after_they_are_made_one() -> None:
+    made = plan(views=(View("app", ("app",)),))
+    one, _ = run(at(0, 0, app="e\u0301" * 64), at(1, 0, app="\u00e9" * 64), made=made)
+    assert {series for _, series, _, _ in keep({}, one.finish())} == {("\u00e9" * 64,)}
 
 
 def test_a_caller_who_is_called_other_is_watched_like_anyone():
@@ -424,7 +462,7 @@ def test_failed_calls_are_counted_by_error_type_and_app_and_others_never():
     found = summed(keep({}, one.finish()))
     assert found["all", (), FIRST].contributors["error"] == {
         "rate_limit in chat": (2, 0, 0, 0, 0, 0),
-        "time\ufffdout": (1, 0, 0, 0, 0, 0),
+        "timeout": (1, 0, 0, 0, 0, 0),
         "unknown in search": (1, 0, 0, 0, 0, 0),
         f"{'x' * 128} in search": (1, 0, 0, 0, 0, 0),
     }

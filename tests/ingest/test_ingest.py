@@ -178,6 +178,14 @@ def test_ten_megabytes_are_survived() -> None:
 # LiteLLM
 
 
+def test_what_only_begins_like_litellm_is_what_its_names_say() -> None:
+    inside = json.dumps({"extra": {"litellm_call_id": "x", "call_type": "y"}} | NATIVE).encode()
+    assert only(inside) == only(native())
+    error = refused(b'{"litellm_call_id":"x","call_type":"completion","endTime":null}')
+    assert error.message.startswith("endTime: is not a number of seconds")
+    assert refused(b'{"litellm_call_id":"x"}').code == Code.UNKNOWN_FORMAT
+
+
 def test_litellm_success() -> None:
     call = only(recorded("litellm_payload.json"))
     says(

@@ -366,6 +366,18 @@ def test_the_heaviest_are_named_from_a_minute_on():
     assert len(tops) == 2 * 4
 
 
+def test_who_spends_steadily_gets_to_the_top_however_many_spent_more_before():
+    early = {f"early-{number}": (1, 100, 1) for number in range(PLAN.contributors * 4)}
+    minutes = [{"user": early}] + [{"user": {"steady": (1, 99, 1)}}] * 5
+    frames = [
+        frame(0, n + 1, entry(6 * n, vitals(calls=1, contributors=heavy)), floor=6 * n + 6, of=1)
+        for n, heavy in enumerate(minutes)
+    ]
+    points = stored(merge().apply(log(frames)))
+    first = points["llm_top", "all", "1h", 0, (("kind", "user"), ("rank", "1"))]
+    assert (first.texts["name"], first.counts["calls"]) == ("steady", 5)
+
+
 def test_errors_have_points_too():
     heavy = {"error": {"timeout in search": (1, 0, 0), "rate_limit in chat": (3, 0, 0)}}
     frames = [frame(0, 1, entry(0, vitals(calls=4, contributors=heavy)), floor=6, of=1)]

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from llmvitals import topics
+from llmvitals.cli.newest_events import NewestEvents
 from llmvitals.errors import ConfigError, LlmvitalsError
 from llmvitals.metrics.columns import CARDINALITY
 from llmvitals.notify.protocol import Do
 from llmvitals.notify.slack.buttons import opened
 from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.pipeline import Pipeline
+from llmvitals.price import Prices
 from llmvitals.report.unpriced import unpriced_models
 from llmvitals.runtime.kafka.connect import find_topics
-from llmvitals.runtime.kafka.past_calls import newest_call
+from llmvitals.runtime.kafka.past_calls import newest_call, newest_records
 from llmvitals.score import ScorerWorker
 from llmvitals.store.registry import configured
 from llmvitals.window import DAY
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 _NO_STORE: Final = "unknown: no store is there yet"
 _LISTED: Final = 5
 """Models that are named, those with the most calls."""
+NEWEST: Final = 300
+"""Records of each partition that are read."""
 CLOCK_SKEW: Final = 5.0
 """Seconds that this clock may be behind Kafka's."""
 
@@ -48,7 +52,7 @@ class Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Return all findings, in the order in which to repair them. Nothing is written anywhere."""
-    before = {"rules": _rules, "topics": _topics, "clock": _clock}
+    before = {"rules": _rules, "topics": _topics, "clock": _clock, "events": _events}
     after = {"names": _names, "prices": _prices, "slack": _slack}
     if settings.text == "score":
         after["scorers"] = _scorers
@@ -112,6 +116,21 @@ async def _clock(settings: Settings) -> Finding:
             "synchronize both clocks by NTP",
         )
     return Finding("clock", "fine", f"the newest call came {-ahead:,.0f} s ago by Kafka's clock")
+
+
+async def _events(settings: Settings) -> Finding:
+    """Read the newest records: what of them is not counted, and which models have no price."""
+    await find_topics(settings, settings.sources)
+    newest = await newest_records(settings, NEWEST)
+    events = await asyncio.to_thread(NewestEvents.of, newest, settings)
+    troubles = list(events.troubles(Prices(settings.prices, settings.listed_prices)))
+    what = f"of the newest {events.records:,} records, with {events.calls:,} calls"
+    if not events.records:
+        return Finding("events", "fine", "there are none yet")
+    if not troubles:
+        return Finding("events", "fine", f"{what}, all are read and have known models")
+    found, cures = zip(*troubles, strict=True)
+    return Finding("events", "warning", f"{what}: {'; '.join(found)}", "; ".join(cures))
 
 
 async def _stores(settings: Settings) -> list[Finding]:

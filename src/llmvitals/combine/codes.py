@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
@@ -41,14 +43,32 @@ class Codes(dict[Any, int], Generic[Name]):
 
 
 def clean(name: str) -> str:
-    """Cut a name to LONGEST and replace characters that can't be printed (control, bidi, lone surrogates)."""
-    name = name[:LONGEST]
-    return name if name.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in name)
+    r"""Give a name one spelling that can be shown, so that names that look the same are the same.
+
+    It is in Unicode's normal form NFC, without characters that nobody sees (control, zero width, bidi) and
+    without white space around it, other white space is a blank, and it has at most LONGEST characters. What
+    can't be printed otherwise, such as a lone surrogate, becomes U+FFFD. "": nothing of it can be seen.
+
+    >>> clean(" se\u200barch\n")
+    'search'
+    """
+    if not name.isascii() or not name.isprintable():
+        name = unicodedata.normalize("NFC", _INVISIBLE.sub("", _SPACE.sub(" ", name)))
+        name = name if name.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in name)
+    return name.strip()[:LONGEST].rstrip()
+
+
+_SPACE: Final = re.compile(r"\s+")
+_INVISIBLE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+"""Control characters, and Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt)."""
 
 
 def plain(name: str | None) -> str | None:
-    """Clean a name; None for the empty one."""
-    return clean(name) if name else None
+    """Clean a name; None for one of which nothing is left."""
+    return (clean(name) or None) if name else None
 
 
 def at_version(prompt: tuple[str | None, str | None]) -> str | None:
@@ -57,10 +77,8 @@ def at_version(prompt: tuple[str | None, str | None]) -> str | None:
     >>> at_version(("answer", "v7"))
     'answer@v7'
     """
-    name, version = prompt
-    if not name:
-        return None
-    return clean(f"{name}@{version}" if version else name)
+    name, version = plain(prompt[0]), plain(prompt[1])
+    return clean(f"{name}@{version}") if name and version else name
 
 
 def error_in_app(failed: tuple[str | None, str | None] | None) -> str | None:
@@ -72,11 +90,11 @@ def error_in_app(failed: tuple[str | None, str | None] | None) -> str | None:
     if failed is None:
         return None
     error_type, app = failed
-    name = (error_type or UNKNOWN)[: LONGEST // 2]
-    return clean(f"{name} in {app}" if app else name)
+    name, place = (plain(error_type) or UNKNOWN)[: LONGEST // 2], plain(app)
+    return clean(f"{name} in {place}" if place else name)
 
 
 def profile(dimensions: Sequence[str | None]) -> tuple[str, ...]:
     """Clean the values of dimensions. An absent one is UNKNOWN; a caller's own `_other` becomes `_other_`."""
-    named = [clean(value) if value else UNKNOWN for value in dimensions]
+    named = [plain(value) or UNKNOWN for value in dimensions]
     return tuple([f"{name}_" if name == OTHER else name for name in named])

@@ -24,6 +24,9 @@ EARLIEST: Final = 1_420_070_400 * SECOND
 _FAR: Final = 10**15
 """Milliseconds that are implausible, before or after 1970, and still fit into 64 bits as µs."""
 
+_AGAIN: Final = 20
+"""Records after one that is no native call, of which only `decode` tries whether they are."""
+
 
 @dataclass(slots=True)
 class Batch:
@@ -55,15 +58,17 @@ def read(records: Sequence[Record], plan: CombinePlan) -> Batch:
     """Read records. An unreadable one is noted in `refused`."""
     batch = Batch()
     calls, at, native, most = batch.calls, batch.at, plan.native, plan.max_record_bytes
+    untried = 0
     for place, record in enumerate(records):
         value = record.value or b""
-        if native is not None and len(value) <= most:
+        if native is not None and len(value) <= most and place >= untried:
             try:
                 call = native(value)
                 # msgspec does not check the UTF-8 of fields that it skips.
                 _ = value.isascii() or value.decode()
             except Exception:  # noqa: BLE001 - `decode` decides what is wrong with the record
                 _decode(record, place, plan, batch)
+                untried = place + _AGAIN
             else:
                 calls.append(call)
                 at.append(place)

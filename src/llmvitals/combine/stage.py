@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from llmvitals.combine import state
 from llmvitals.combine.clock import Clock, Placed
+from llmvitals.combine.codes import clean
 from llmvitals.combine.dead_letters import dead_letter
 from llmvitals.combine.frames import FrameBuilder, message
 from llmvitals.combine.open_panes import OpenPanes
@@ -23,6 +24,7 @@ from llmvitals.errors import Code
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Message, Record, Snapshot, Topic
+from llmvitals.record.view import OTHER
 from llmvitals.stage import Stage
 from llmvitals.window import FOREVER, NEVER
 
@@ -34,6 +36,7 @@ SLICE: Final = 512
 _COUNTERS: Final = (
     "in", "applied", "duplicate", "dead_lettered", "filtered", "late", "lost", "forgotten", "broken",
 )  # fmt: skip
+_MOST_SCOPES: Final = 100
 
 
 class Combine(Stage):
@@ -190,11 +193,17 @@ class Combine(Stage):
         self._count("in", live, [*batch.at, *filtered, *(place for place, _ in batch.refused)])
         self._count("filtered", live, filtered)
         for place, scope, number in batch.unread:
-            self.unread[scope] += number if live[place] else 0
+            if live[place]:
+                self._count_unread(clean(scope), number)
         placed = self._add_calls(batch, offsets, stamps, live)
         self.next = int(offsets[-1]) + 1
         self._open_panes.close(self._clock, placed, self.next)
         return self._refuse(records, batch, live) + self._producer_alert(batch, stamps, live)
+
+    def _count_unread(self, scope: str, number: int) -> None:
+        """Count spans that nothing reads. Senders choose the names: those beyond some count as OTHER."""
+        known = scope in self.unread or len(self.unread) < _MOST_SCOPES
+        self.unread[scope if known else OTHER] += number
 
     def _add_calls(self, batch: Batch, offsets: Ints, stamps: Ints, live: Flags) -> Placed | None:
         """Add the calls of a batch to their panes, and count them."""

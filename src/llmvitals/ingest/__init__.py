@@ -13,7 +13,7 @@ import msgspec
 
 from llmvitals.errors import BadCall, Code, ConfigError, suggestion
 from llmvitals.ingest import litellm, native, otlp, rest
-from llmvitals.ingest.values import Attributes, Context, Decoded, Format, bad
+from llmvitals.ingest.values import MOST_REFUSED, Attributes, Context, Decoded, Format, bad
 from llmvitals.record.call import Call
 
 __all__ = ["FORMATS", "Decoded", "Format", "check_format", "decode"]
@@ -53,7 +53,7 @@ def decode(
     of an export that can't be read are in `Decoded.refused`.
     """
     context = Context(texts, attributes, arrived, max_bytes)
-    if format in (None, "native"):
+    if format == "native" or (format is None and not litellm.likely(value)):
         try:
             call = _native(value)
             if not value.isascii():
@@ -75,7 +75,7 @@ def _strict(value: bytes, context: Context, format: str | None) -> Decoded:  # n
     try:
         if otlp.binary(value):
             return otlp.read(value, context)
-        value.decode()
+        _ = value.isascii() or value.decode()
         if value.lstrip(b" \t\r\n").startswith(b"["):
             return _array(value, context, format)
         return _object(value, context, format)
@@ -102,11 +102,11 @@ def _array(value: bytes, context: Context, format: str | None) -> Decoded:  # no
             part = _strict(bytes(item), context, format)
         except BadCall as error:
             refused.append(error.at(place))
-            if not calls and len(refused) == min(len(items), _MOST_REFUSED):
-                if len(items) == 1 or len(refused) == _MOST_REFUSED:
+            if not calls and len(refused) == min(len(items), MOST_REFUSED):
+                if len(items) == 1 or len(refused) == MOST_REFUSED:
                     raise refused[0] from None  # this is no list of events
-            elif len(refused) >= _MOST_REFUSED:
-                break
+            elif len(refused) >= MOST_REFUSED:
+                break  # the rest is not read
             continue
         calls.extend(part.calls)
         refused.extend(error.at(place) for error in part.refused)
@@ -116,11 +116,13 @@ def _array(value: bytes, context: Context, format: str | None) -> Decoded:  # no
     return Decoded(calls, filtered, refused, unread)
 
 
-_MOST_REFUSED: Final = 1_000
-"""Dead letters of one array. With more, its rest is not read."""
-
-
 def _object(value: bytes, context: Context, format: str | None) -> Decoded:  # noqa: A002
+    if format is None and litellm.likely(value):
+        try:
+            _checked(value, context)
+            return litellm.read(value, context)
+        except BadCall:
+            pass  # its names decide what it is, below
     names = _NAMES.decode(value)
     for name, known in FORMATS.items():
         if format == name or (format is None and known.knows(names)):

@@ -82,9 +82,9 @@ class Identity:
         """The reader for a mapping; the same one for the same mapping."""
         return cls(dict(attributes))
 
-    def of(self, span: Span) -> dict[str, Any]:
-        """The dimensions of a span. Values that only stand for no value are left out."""
-        found = self.read(span.resource, span.plain)
+    def of(self, span: Span, of_resource: Mapping[str, Any]) -> dict[str, Any]:
+        """The dimensions of a span; those of its resource go before. Values that mean none are left out."""
+        found = {**of_resource}
         for name, value in self.read(span.attributes, span.plain).items():
             found.setdefault(name, value)
         for name in _METADATA:

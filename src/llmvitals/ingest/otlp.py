@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable
-from typing import Final
+from typing import Any, Final
 
 from llmvitals.errors import BadCall, Code
 from llmvitals.ingest import (
@@ -25,7 +25,7 @@ from llmvitals.ingest import (
 from llmvitals.ingest.deduplicate import SpanEvent, deduplicated
 from llmvitals.ingest.identity import Identity
 from llmvitals.ingest.span import Dialect, Item, Span
-from llmvitals.ingest.values import Context, Decoded, Format, bad, call, event_id, moment, text
+from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, bad, call, event_id, moment, text
 from llmvitals.record.call import Call
 
 DIALECTS: Final[dict[str, Dialect]] = {
@@ -83,6 +83,7 @@ class _Export:
     def __init__(self, dialects: dict[str, Dialect], context: Context) -> None:
         self._dialects, self._texts = dialects.values(), context.texts
         self._identity = Identity.of_mapping(context.attributes)
+        self._resource: tuple[Any, dict[str, Any]] = (None, {})
         self._events: list[SpanEvent] = []
         self._refused: list[BadCall] = []
         self._unread: Counter[str] = Counter()
@@ -117,14 +118,21 @@ class _Export:
             for kind, fields in readings:
                 read_texts = dialect.read_texts(span) if self._texts and kind == "llm" else {}
                 known = {name: value for name, value in fields.items() if value is not None}
-                who = self._identity.of(span) if known else {}
+                who = self._identity.of(span, self._of_resource(span)) if known else {}
                 self._events.append(SpanEvent(span, kind, who | known | read_texts))
             return
         if any(name.startswith(_CALL_ATTRIBUTES) for name in span.attributes):
             self._unread[span.scope or _NO_SCOPE] += 1
 
+    def _of_resource(self, span: Span) -> dict[str, Any]:
+        """The dimensions of a resource; the spans of one come one after another."""
+        if span.resource is not self._resource[0]:
+            self._resource = span.resource, self._identity.read(span.resource, span.plain)
+        return self._resource[1]
+
     def _refuse(self, place: int, error: BadCall) -> None:
-        self._refused.append(error if place < 0 else error.at(place))
+        if len(self._refused) < MOST_REFUSED:
+            self._refused.append(error if place < 0 else error.at(place))
 
     def _call(self, event: SpanEvent) -> Call:
         span, fields = event.span, event.fields

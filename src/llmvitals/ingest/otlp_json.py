@@ -15,6 +15,7 @@ from llmvitals.ingest.span import Event, Item, Span
 from llmvitals.ingest.values import bad
 
 _ERROR: Final = (2, "STATUS_CODE_ERROR")
+_STRUCTURE: Final = (AttributeError, KeyError, TypeError)
 Json = dict[str, Any]
 
 
@@ -32,14 +33,24 @@ def items(value: bytes, prefixes: tuple[str, ...]) -> tuple[bool, Iterator[Item]
     return True, _items(data["resourceLogs"], "scopeLogs", "logRecords", prefixes)
 
 
-def _items(groups: list[Json], scopes: str, records: str, prefixes: tuple[str, ...]) -> Iterator[Item]:
-    for group in groups:
-        resource = _pairs((group.get("resource") or {}).get("attributes") or ())
-        for scoped in group.get(scopes) or ():
-            scope = str((scoped.get("scope") or {}).get("name") or "")
-            for record in scoped.get(records) or ():
+def _items(groups: Any, scopes: str, records: str, prefixes: tuple[str, ...]) -> Iterator[Item]:
+    for group in _list(groups):
+        try:
+            resource = _pairs((group.get("resource") or {}).get("attributes") or ())
+            parts = _list(group.get(scopes))
+        except _STRUCTURE:
+            yield _MALFORMED
+            continue
+        for scoped in parts:
+            try:
+                scope = str((scoped.get("scope") or {}).get("name") or "")
+                found = _list(scoped.get(records))
+            except _STRUCTURE:
+                yield _MALFORMED
+                continue
+            for record in found:
                 if not isinstance(record, dict):
-                    yield Item("", "", _malformed)
+                    yield _MALFORMED
                 elif records == "spans":
                     yield _span(record, scope, resource, prefixes)
                 else:
@@ -63,7 +74,7 @@ def _span(span: Json, scope: str, resource: Json, prefixes: tuple[str, ...]) -> 
 
     try:
         wanted = any(attribute["key"].startswith(prefixes) for attribute in span.get("attributes") or ())
-    except (AttributeError, KeyError, TypeError):
+    except _STRUCTURE:
         wanted = True  # reading it tells what is wrong
     return Item(span_id, parent_id, make if wanted else None)
 
@@ -89,6 +100,18 @@ def _body(record: Json) -> str | None:
 
 
 def _malformed() -> Span:
+    raise TypeError
+
+
+_MALFORMED: Final = Item("", "", _malformed)
+"""Stands for a group, scope, span or log record that is none: it is refused, and its neighbours are read."""
+
+
+def _list(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    if value is None:
+        return []
     raise TypeError
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
+
+import orjson
 
 from llmvitals.ingest.values import listed, mapping
 
@@ -20,8 +21,8 @@ def last_message(messages: Any, role: str | None = None) -> str | None:
     """
     if isinstance(messages, str):
         try:
-            messages = json.loads(messages)
-        except (ValueError, RecursionError):
+            messages = orjson.loads(messages)
+        except orjson.JSONDecodeError:
             return None
     for message in map(mapping, reversed(listed(messages))):
         if role is None or message.get("role") == role:

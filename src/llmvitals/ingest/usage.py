@@ -51,6 +51,8 @@ def add_up(input_tokens: int | None, read: int | None, written: int | None) -> i
 def usage_of(value: Any) -> Usage:
     """The token counts of a usage object of OpenAI, Anthropic, Google, Bedrock, LangChain or Langfuse."""
     usage = mapping(value)
+    if not usage:
+        return {}
     if _first(usage, _INPUT + _OUTPUT + _CANDIDATES) is None and _first(usage, _OWN) is not None:
         return known(_parts(usage))
     details, output_details = _details(usage, _INPUT_DETAILS), _details(usage, _OUTPUT_DETAILS)
@@ -126,7 +128,10 @@ def _is_write(name: str) -> bool:
 
 
 def _details(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
-    return next((found for name in names if (found := mapping(usage.get(name)))), {})
+    for name in names:
+        if name in usage and (found := mapping(usage[name])):
+            return found
+    return {}
 
 
 def _kind(
@@ -147,7 +152,10 @@ def _kind(
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    return next((tokens for name in names if (tokens := count(usage.get(name))) is not None), None)
+    for name in names:
+        if name in usage and (tokens := count(usage[name])) is not None:
+            return tokens
+    return None
 
 
 def _or(value: int | None, other: int | None) -> int | None:

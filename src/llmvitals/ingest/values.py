@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -25,6 +26,8 @@ _MAX_MS: Final = 86_400_000
 _MAX_ID: Final = 512
 _MAX_EVENT_ID: Final = 128
 _MAX_SECONDS: Final = 253_402_300_799
+MOST_REFUSED: Final = 1_000
+"""Dead letters of one record: a few megabytes could make millions of them."""
 _TIERS: Final = frozenset(("default", "standard", "batch", "flex", "priority", "fast"))
 
 
@@ -153,6 +156,8 @@ def flag(value: Any) -> bool | None:
 
 def number(value: Any) -> float | None:
     """A finite number, also from a string; None for anything else."""
+    if value is None:
+        return None  # an exception would cost more than all the rest
     try:
         parsed = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -162,6 +167,8 @@ def number(value: Any) -> float | None:
 
 def count(value: Any) -> int | None:
     """A whole number 0 … 10⁸, also from a string; None for anything else."""
+    if type(value) is int:
+        return value if 0 <= value <= _MAX_COUNT else None
     parsed = number(value)
     return int(parsed) if parsed is not None and 0 <= parsed <= _MAX_COUNT and parsed == int(parsed) else None
 
@@ -182,6 +189,8 @@ def millis(value: float | None) -> float | None:
 
 _MAX_STRUCTURE: Final = 1_000_000
 _MAX_REPR: Final = 20_000
+_SURROGATE: Final = re.compile(r"\\(u|U0000)[dD][89a-fA-F]")
+"""Half a character, which Python's literals may hold. It can't be encoded."""
 
 
 def structure(value: Any) -> Any:
@@ -194,8 +203,10 @@ def structure(value: Any) -> Any:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
         pass
+    if len(value) > _MAX_REPR or _SURROGATE.search(value):
+        return None
     try:
-        parsed = ast.literal_eval(value) if len(value) <= _MAX_REPR else None
+        parsed = ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict | list) else None

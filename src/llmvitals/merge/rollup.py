@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.plan import SPARE, Panes
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.sketch import scores
+from llmvitals.sketch import scores, top_k
 from llmvitals.window import MINUTE, ROLLUPS, duration_text, window_start
 
 Contents = dict[tuple[str, int, bytes], Vitals]
@@ -22,8 +22,9 @@ class Rollup:
     """Rolls up panes. pane_us: length of a pane, µs. contributors: how many a point shows.
 
     Law: the content of a window is the exact sum of its panes, late calls too, except for contributors, which
-    are cut to `contributors × SPARE` for each kind whenever a minute is complete (at the same points in every
-    replay), and for scores, of which a series keeps the scores.MOST names that came first in a day.
+    are cut to `contributors × SPARE` for each kind, and the `contributors` heaviest of the newest minute,
+    whenever a minute is complete (at the same points in every replay), and for scores, of which a series
+    keeps the scores.MOST names that came first in a day.
     """
 
     pane_us: int
@@ -85,9 +86,20 @@ class Rollup:
         window = bucket.windows.setdefault(name, {}).setdefault(start, {})
         previous = window.get(key)
         if previous is not None:
-            vitals = self._cut(merged([Vitals.unpack(previous), vitals]))
+            vitals = self._cut(merged([Vitals.unpack(previous), vitals]), newest=vitals)
         window[key] = vitals.pack()
         changed[name, start, key] = vitals
 
-    def _cut(self, vitals: Vitals) -> Vitals:
-        return vitals.cut(self.contributors * SPARE) if vitals.contributors else vitals
+    def _cut(self, vitals: Vitals, newest: Vitals | None = None) -> Vitals:
+        """Keep the heaviest contributors. newest: the minute that was added.
+
+        Its heaviest stay as well: who spends steadily would else be cut every minute, as long as others
+        have spent more before, and would never get to the top.
+        """
+        if not vitals.contributors:
+            return vitals
+        kept = top_k.cut(vitals.contributors, self.contributors * SPARE)
+        for kind, shares in newest.contributors.items() if newest else ():
+            known = vitals.contributors[kind]
+            kept[kind] |= {name: known[name] for name, _ in top_k.heaviest(shares, self.contributors)}
+        return replace(vitals, contributors=kept)

@@ -14,7 +14,7 @@ import orjson
 from llmvitals.errors import BadCall, Code
 from llmvitals.ingest.rest import helicone, langfuse, langsmith, mlflow, opik, phoenix, promptlayer, weave
 from llmvitals.ingest.rest.vendor import Request, Vendor
-from llmvitals.ingest.values import Context, Decoded, Format, bad, call, event_id, moment
+from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, bad, call, event_id, moment
 
 VENDORS: Final[dict[str, Vendor]] = {
     "langfuse": langfuse.VENDOR,
@@ -72,7 +72,8 @@ def _decoded(name: str, events: list[dict[str, Any]], filtered: int) -> Decoded:
             refused.append(error.at(place))
         except KeyError:
             refused.append(bad(Code.INVALID, "has no time").at(place))
-    return Decoded(calls, filtered, refused)
+    more = max(len(refused) - MOST_REFUSED, 0)
+    return Decoded(calls, filtered + more, refused[:MOST_REFUSED])
 
 
 FORMAT: Final = Format(knows, read, several=True)

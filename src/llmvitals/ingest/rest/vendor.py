@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from llmvitals.ingest.values import mapping, micros, millis, text
+
+_CLASS: Final = re.compile(
+    r"(?:\w{1,40}\.){0,9}([A-Z]\w{0,60}(?:Error|Exception|Timeout|Interrupt))(?=[(:\s]|$)"
+)
 
 
 class Request(NamedTuple):
@@ -61,8 +65,8 @@ def failure(error: Any, kind: Any = None) -> dict[str, Any]:
 
 def _class_of(error: Any) -> str:
     """The class that a message begins with, as in `RateLimitError('…')`; the rest may hold the payload."""
-    found = re.match(r"[A-Za-z_][\w.]{0,100}", error) if isinstance(error, str) else None
-    return found.group().rpartition(".")[2] if found else "error"
+    found = _CLASS.match(error) if isinstance(error, str) else None
+    return found.group(1) if found else "error"
 
 
 def evaluation(

@@ -60,17 +60,30 @@ async def newest_call(settings: Settings) -> int | None:
 
     Raises BrokerDown when Kafka does not answer.
     """
+    newest = await newest_records(settings, 1)
+    return max((record.timestamp for records in newest.values() for record in records), default=None)
+
+
+async def newest_records(settings: Settings, most: int) -> dict[str, list[Record]]:
+    """Input topic → its newest records, at most so many of each partition.
+
+    Raises BrokerDown when Kafka does not answer.
+    """
     consumer = AIOKafkaConsumer(*settings.sources, **client(settings, "doctor"), enable_auto_commit=False)
+    found: dict[str, list[Record]] = {}
     try:
         async with asking(settings):
             await consumer.start()
-            newest = None
-            for partition, end in (await consumer.end_offsets(consumer.assignment())).items():
-                if end > 0:
-                    consumer.seek(partition, end - 1)
-                    for records in (await consumer.getmany(partition, timeout_ms=2_000)).values():
-                        newest = max(newest or 0, records[-1].timestamp)
-            return newest
+            partitions = consumer.assignment()
+            beginnings = await consumer.beginning_offsets(partitions)
+            for partition, end in (await consumer.end_offsets(partitions)).items():
+                consumer.seek(partition, max(beginnings[partition], end - most))
+                while await consumer.position(partition) < end:
+                    fetched = await consumer.getmany(partition, timeout_ms=2_000, max_records=most)
+                    if not fetched:
+                        break  # what is there belongs to no record, such as the mark of a transaction
+                    found.setdefault(partition.topic, []).extend(fetched[partition])
+            return found
     finally:
         await consumer.stop()
 
