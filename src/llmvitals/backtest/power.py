@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 _FILE: Final = "power"
 _TOGETHER: Final = 64
-AMOUNTS: Final = {"cost_nano": 4_000_000, "input_tokens": 1_500, "output_tokens": 300}
+AMOUNTS: Final = {
+    "cost_nano": 4_000_000, "input_tokens": 1_500, "output_tokens": 300,
+    "latency_us": 1_150_000, "ttft_us": 1_150_000,
+}  # fmt: skip
 """What a call has where none was read."""
 
 

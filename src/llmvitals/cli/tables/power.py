@@ -27,10 +27,14 @@ def print_power(found: Sequence[Seen], days: float | None, console: Console) -> 
     if not found:
         console.print("No rule here says what it can see of these calls.")
         return
-    table = Table("rule", "series", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("calls a day", "usual", "found in a day", "found in a week"):
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("rule", no_wrap=True)
+    table.add_column("series")
+    for name in ("calls a day", "usual", "in a day", "in a week"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
+    notes = list(dict.fromkeys(seen.power.note for seen in found[:MOST] if seen.power.note))
+    console.print("The smallest change that would be found in a day and in a week:")
     for seen in found[:MOST]:
         one = seen.power
         table.add_row(
@@ -40,9 +44,11 @@ def print_power(found: Sequence[Seen], days: float | None, console: Console) -> 
             _base(one.metric, one.base),
             _change(one.day),
             _change(one.week),
-            Text(one.note, style="yellow"),
+            Text("*" * (notes.index(one.note) + 1) if one.note else "", style="yellow"),
         )
     console.print(table)
+    for place, note in enumerate(notes, 1):
+        console.print(Text(f"{'*' * place} {note}", style="yellow"))
     if len(found) > MOST:
         console.print(f"… and {len(found) - MOST:,} more: --json has all")
     if days is not None and days < 1:
