@@ -253,6 +253,7 @@ async def test_a_small_body_that_unpacks_to_a_large_one_is_refused() -> None:
 @pytest.mark.parametrize(
     ("encoding", "body", "status"),
     [("br", b"x", 415), ("gzip", b"no gzip", 400), ("gzip", gzip.compress(b"{}" * 99)[:-9], 400)],
+    ids=["unknown", "none", "cut"],
 )
 async def test_a_damaged_or_unknown_compression(
     client: Client, encoding: str, body: bytes, status: int
