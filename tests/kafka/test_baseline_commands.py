@@ -92,7 +92,7 @@ async def test_a_reference_is_created_gone_by_and_given_up(cluster):
     assert await seen(cluster, 107) is None, "two days are not over"
     said = await order(cluster, "create", "Meaning", "--from", "4h")
     assert said.code == 0, said.text
-    assert "chat 109 5" in said.text
+    assert "chat 109 660" in said.text
     assert "search 9 – – too few calls to learn from" in said.text
     assert "1 of 2 series use what was learned from now on." in said.text
     await publish(cluster, range(110, 120))

@@ -52,6 +52,8 @@ WRONG: dict[str, Any] = {
     "cache_hit": 1, "status": MARK, "error_type": 500, "finish_reason": [], "toxicity": 1.1,
     "scores": {"a": MARK}, "guardrails": {}, "retrieval": [], "tools": MARK,
     "embedding": {"model": "m", "vector": "!" + MARK}, "input_text": 5, "output_text": [MARK], "target_id": "",
+    "annotator": 3, "labelled": [MARK], "cached_audio_tokens": -1, "image_input_tokens": "1",
+    "image_output_tokens": 1.5,
 }  # fmt: skip
 """A wrong value of every field of a call."""
 

@@ -38,7 +38,7 @@ def log_ratios(count: float, expected: float, *, fall: bool = False) -> NDArray[
 def highest(expected: float) -> float:
     """The count that a short span is limited to: one that chance passes once in 1,000, or twice the expected.
 
-    >>> highest(0.36), highest(100)
+    >>> highest(0.36), highest(100.0)
     (4.0, 200.0)
     """
     if expected > 12:
