@@ -24,7 +24,9 @@ from llmvitals.settings import Settings
 from waiting import until
 
 OWNER = """
-import os, sys
+import os, signal, sys
+# A shell starts its background jobs with SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from llmvitals.local.service import Child
 scratch = Path(sys.argv[1])
@@ -56,11 +58,7 @@ def test_a_child_and_its_data_go_with_us_however_we_end(tmp_path, number):
         child = int(owner.stdout.readline())
         assert not gone(child)
         owner.send_signal(number)
-        try:
-            owner.wait(10)
-        except subprocess.TimeoutExpired:
-            owner.send_signal(number)  # Python lost it in a callback, where exceptions are ignored
-            owner.wait(10)
+        owner.wait(10)
         until(lambda: gone(child))
         until(lambda: not scratch.exists())
 
