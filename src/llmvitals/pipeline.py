@@ -55,7 +55,7 @@ class Pipeline:
         engine = engine or load_engine(settings.alerts, pane, own)
         # A rule's view stands in for the one of the same name: the same series, but eager.
         views = tuple({view.name: view for view in (*own, *engine.views)}.values())
-        prices = Prices(settings.prices, settings.listed_prices)
+        prices = Prices.of(settings)
         engine.ratio = prices.ratio
         for topic, form in settings.formats.items():
             ingest.check_format(topic, form)

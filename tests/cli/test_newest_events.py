@@ -34,7 +34,9 @@ def span(scope: str, **attributes: str) -> bytes:
     ).encode()
 
 
-async def said(monkeypatch: pytest.MonkeyPatch, folder: Path, *records: bytes) -> Finding:
+async def said(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *records: bytes, listed_prices: Path | None = None
+) -> Finding:
     async def newest(*_: object) -> dict[str, Sequence[Logged]]:
         return {"llm.calls.v1": [Logged(offset, 1, value) for offset, value in enumerate(records)]}
 
@@ -43,7 +45,7 @@ async def said(monkeypatch: pytest.MonkeyPatch, folder: Path, *records: bytes) -
 
     monkeypatch.setattr(doctor, "newest_records", newest)
     monkeypatch.setattr(doctor, "find_topics", there)
-    found = await doctor.examine(Settings(alerts=folder, brokers="127.0.0.1:9"))
+    found = await doctor.examine(Settings(alerts=folder, brokers="127.0.0.1:9", listed_prices=listed_prices))
     (finding,) = [finding for finding in found if finding.what == "events"]
     return finding
 
@@ -82,6 +84,17 @@ async def test_models_without_a_price_are_named_with_the_nearest_known_one(
         "models without a price: openai/gpt-4o-mni 3 (nearest known: gpt-4o-mini), unknown/zzzz 1"
     )
     assert "LLMVITALS_PRICES" in finding.cure
+
+
+async def test_the_doctor_prices_by_the_list_that_workers_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    listed = tmp_path / "listed.json"
+    price = {"litellm_provider": "bulk", "input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}
+    listed.write_text(json.dumps({"bulk/ours": price}))
+    own = call(provider="bulk", model="ours")
+    assert (await said(monkeypatch, tmp_path, own)).state == "warning"
+    assert (await said(monkeypatch, tmp_path, own, listed_prices=listed)).state == "fine"
 
 
 async def test_more_models_than_are_named_are_counted(

@@ -15,7 +15,6 @@ from llmvitals.notify.protocol import Do
 from llmvitals.notify.slack.buttons import opened
 from llmvitals.notify.slack.settings import SlackSettings
 from llmvitals.pipeline import Pipeline
-from llmvitals.price import Prices
 from llmvitals.report.unpriced import unpriced_models
 from llmvitals.runtime.kafka.connect import find_topics
 from llmvitals.runtime.kafka.past_calls import newest_call, newest_records
@@ -123,7 +122,7 @@ async def _events(settings: Settings) -> Finding:
     await find_topics(settings, settings.sources)
     newest = await newest_records(settings, NEWEST)
     events = await asyncio.to_thread(NewestEvents.of, newest, settings)
-    troubles = list(events.troubles(Prices(settings.prices, settings.listed_prices)))
+    troubles = list(events.troubles())
     what = f"of the newest {events.records:,} records, with {events.calls:,} calls"
     if not events.records:
         return Finding("events", "fine", "there are none yet")

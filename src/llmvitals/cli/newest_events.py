@@ -27,10 +27,12 @@ LISTED: Final = 5
 class NewestEvents:
     """The newest records of the calls topics.
 
-    records, calls: how many. unread: instrumentor → spans that look like calls and that nothing reads.
-    unpriced: provider and model → calls whose model has no known price. refused: reason → dead letters.
+    prices: of the models. records, calls: how many. unread: instrumentor → spans that look like calls and
+    that nothing reads. unpriced: provider and model → calls whose model has no known price. refused:
+    reason → dead letters.
     """
 
+    prices: Prices
     records: int = 0
     calls: int = 0
     unread: Counter[str] = field(default_factory=Counter)
@@ -40,7 +42,7 @@ class NewestEvents:
     @classmethod
     def of(cls, newest: Mapping[str, Sequence[Record]], settings: Settings) -> NewestEvents:
         """Read records. newest: topic → records. Raises ConfigError if the prices are wrong."""
-        events, prices = cls(), Prices(settings.prices)
+        events = cls(Prices.of(settings))
         for topic, records in newest.items():
             decode = decoder(settings, settings.formats.get(topic))
             for record in records:
@@ -52,17 +54,17 @@ class NewestEvents:
                     continue
                 events.refused.update(error.code.value for error in decoded.refused)
                 events.unread.update({clean(scope): number for scope, number in decoded.unread.items()})
-                events.add(decoded.calls, prices)
+                events.add(decoded.calls)
         return events
 
-    def add(self, calls: Sequence[Call], prices: Prices) -> None:
+    def add(self, calls: Sequence[Call]) -> None:
         """Count calls, and those of models without a price."""
         self.calls += len(calls)
         for call in calls:
-            if prices.assess(call)[1] is Reason.UNPRICED:
+            if self.prices.assess(call)[1] is Reason.UNPRICED:
                 self.unpriced[call.provider, call.model] += 1
 
-    def troubles(self, prices: Prices) -> Iterator[tuple[str, str]]:
+    def troubles(self) -> Iterator[tuple[str, str]]:
         """What is not counted, or not priced, and what to do about it."""
         if self.unread:
             scopes = _listed({scope: f"{number:,}" for scope, number in self.unread.most_common()})
@@ -73,7 +75,7 @@ class NewestEvents:
         if self.unpriced:
             models = _listed({
                 "/".join((clean(provider or "") or UNKNOWN, clean(model) or UNKNOWN)):
-                f"{number:,}{_meant(prices.nearest(provider, model))}"
+                f"{number:,}{_meant(self.prices.nearest(provider, model))}"
                 for (provider, model), number in self.unpriced.most_common(LISTED)
             })  # fmt: skip
             more = len(self.unpriced) - LISTED

@@ -44,7 +44,7 @@ def show(
     from llmvitals.price.compare import figures, text  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
-    prices = Prices(settings.prices, settings.listed_prices)
+    prices = Prices.of(settings)
     listing = prices.find(provider, model)
     if listing is None:
         nearest = prices.nearest(provider, model)
@@ -108,7 +108,7 @@ def diff(
         old = {_name(key): figures(model, now) for key, model in models.items()}
     else:
         settings = settings_.load()
-        prices = Prices(settings.prices, settings.listed_prices)
+        prices = Prices.of(settings)
         listings = {key: prices.find(key[0] or None, key[1]) for key in new.models}
         old = {
             _name(key): figures(listing.model, now, tiers=listing.tiers)

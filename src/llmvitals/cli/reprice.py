@@ -47,11 +47,7 @@ def reprice(
     from llmvitals.price import Prices  # noqa: PLC0415 - nor this
 
     settings = settings_.load()
-    repricing = Repricing(
-        Prices(settings.prices, settings.listed_prices),
-        Prices(prices, settings.listed_prices),
-        recompute=recompute,
-    )
+    repricing = Repricing(Prices.of(settings), Prices(prices, settings.listed_prices), recompute=recompute)
     past = PastCalls(settings, repricing)
     read_past(settings, past, since, file)
     if as_json:
@@ -94,7 +90,7 @@ def audit(
 
     settings = settings_.load()
     billed = [row for path in bills or () for row in exports.read(path)]
-    found = Audit(Prices(settings.prices, settings.listed_prices))
+    found = Audit(Prices.of(settings))
     past = PastCalls(settings, found)
     start = read_past(settings, past, since, file)
     compared = found.compared(billed, _whole_days(start) if start else None)

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
@@ -21,6 +21,9 @@ from llmvitals.price.litellm import ListedPrices
 from llmvitals.price.rates import ALIASES, CONTEXTS, by_time, canonical
 from llmvitals.record.call import MODEL_OPERATIONS, Call
 from llmvitals.record.view import UNKNOWN
+
+if TYPE_CHECKING:
+    from llmvitals.settings import Settings
 
 __all__ = ["Cost", "Listing", "Prices", "Reason", "nano"]
 
@@ -76,6 +79,11 @@ class Prices:
         self._snapshot: DataSnapshot = get_snapshot()
         self._rates: dict[tuple[str | None, str, str | None], Rate] = {}
         self._unknown: dict[tuple[str | None, str], str | None] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> Prices:
+        """The prices that the settings name. Raises ConfigError if a file is wrong."""
+        return cls(settings.prices, settings.listed_prices)
 
     @property
     def _litellm(self) -> ListedPrices:
@@ -181,7 +189,8 @@ class Prices:
 
     def nearest(self, provider: str | None, model: str) -> str | None:
         """The known model with the nearest name, first at the same provider; None if none is near."""
-        for owner in dict.fromkeys([self._names(provider, model)[-1][0], None]):
+        source, bare = self._names(provider, model)[-1]
+        for owner in dict.fromkeys([source, None]):
             listed = [
                 known.id
                 for one in self._snapshot.providers
@@ -189,7 +198,6 @@ class Prices:
                 for known in one.models
             ]
             custom = [name for at, name in self._custom.models if owner in (None, at)]
-            bare = self._names(provider, model)[-1][1]
             if found := near(bare, [*self._litellm.names_at(owner), *listed, *custom]):
                 return found
         return None

@@ -49,7 +49,7 @@ async def unpriced_models(
     for sample in await store.samples(Request("provider_model", window, *span, fields, {})):
         key = (sample.tags.get("provider", UNKNOWN), sample.tags.get("model", UNKNOWN))
         found[key].update({name: int(count) for name, count in sample.fields.items()})
-    prices = Prices(settings.prices, settings.listed_prices)
+    prices = Prices.of(settings)
     rows = [
         UnpricedModel(
             f"{provider}/{model}",
