@@ -136,8 +136,4 @@ def _suffix(record: Span) -> str:
     return f"{record.text('session.id', 'conversation.id') or ''}-{record.name}-{record.end}-{sequence}"
 
 
-def _no_texts(_: Span) -> dict[str, str | None]:
-    return {}
-
-
-DIALECT: Final = Dialect(("claude_code.", "codex.", "gemini_cli."), read, _no_texts)
+DIALECT: Final = Dialect(("claude_code.", "codex.", "gemini_cli."), read)

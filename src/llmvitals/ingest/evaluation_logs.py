@@ -28,8 +28,4 @@ def read(record: Span) -> tuple[Reading, ...] | None:
     return (Reading(kind, fields),)
 
 
-def _no_texts(_: Span) -> dict[str, str | None]:
-    return {}
-
-
-DIALECT: Final = Dialect(("gen_ai.",), read, _no_texts)
+DIALECT: Final = Dialect(("gen_ai.",), read)

@@ -20,8 +20,4 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     return events.guardrail(span, span.text("rail.name"), "block" if span.flag("rail.stop") else "pass")
 
 
-def _no_texts(_: Span) -> dict[str, str | None]:
-    return {}
-
-
-DIALECT: Final = Dialect(("rail.",), read, _no_texts)
+DIALECT: Final = Dialect(("rail.",), read)

@@ -26,8 +26,4 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     }),)  # fmt: skip
 
 
-def _no_texts(_: Span) -> dict[str, str | None]:
-    return {}
-
-
-DIALECT: Final = Dialect(("gen_ai.", "traceloop.", "error."), read, _no_texts)
+DIALECT: Final = Dialect(("gen_ai.", "traceloop.", "error."), read)

@@ -134,6 +134,11 @@ NOTHING: Final[tuple[Reading, ...]] = ()
 """A dialect knows the span, and it tells of nothing that counts."""
 
 
+def no_texts(_: Span) -> dict[str, Any]:
+    """The fields of the texts of a vocabulary without texts."""
+    return {}
+
+
 class Dialect(NamedTuple):
     """A vocabulary of span attributes.
 
@@ -143,4 +148,4 @@ class Dialect(NamedTuple):
 
     prefixes: tuple[str, ...]
     read: Callable[[Span], tuple[Reading, ...] | None]
-    read_texts: Callable[[Span], dict[str, Any]]
+    read_texts: Callable[[Span], dict[str, Any]] = no_texts

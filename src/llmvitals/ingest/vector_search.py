@@ -49,8 +49,4 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     return events.retrieval(span, len(found) or None, scores, source=system)
 
 
-def _no_texts(_: Span) -> dict[str, str | None]:
-    return {}
-
-
-DIALECT: Final = Dialect(("db.",), read, _no_texts)
+DIALECT: Final = Dialect(("db.",), read)
