@@ -51,10 +51,13 @@ def items(value: bytes, prefixes: tuple[str, ...]) -> tuple[bool, Iterator[Item]
 
 def _is_of_logs(export: Any) -> bool:
     """Whether what was parsed as traces are logs: their records then have no ids and no start."""
-    spans = [span for group in export.resource_spans for scoped in group.scope_spans for span in scoped.spans]
-    return bool(spans) and not any(
-        span.span_id or span.trace_id or span.start_time_unix_nano for span in spans
+    are_spans = (
+        bool(span.span_id or span.trace_id or span.start_time_unix_nano)
+        for group in export.resource_spans
+        for scoped in group.scope_spans
+        for span in scoped.spans
     )
+    return not (next(are_spans, True) or any(are_spans))  # the first span of a trace tells already
 
 
 def _spans(export: Any, prefixes: tuple[str, ...]) -> Iterator[Item]:
