@@ -90,7 +90,7 @@ class _Export:
 
     def read(self, items: Iterable[Item]) -> Decoded:
         parents: dict[str, str] = {}
-        number = useful = 0
+        number = 0
         for number, (span_id, parent_id, make) in enumerate(items, 1):
             parents[span_id] = parent_id
             if make is not None:
@@ -107,18 +107,18 @@ class _Export:
                 self._refuse(-1, error)
         if number == len(self._refused) == 1:
             raise self._refused[0]
-        useful = len(told) + len(self._refused)
-        return Decoded(calls, max(number - useful, 0), self._refused, self._unread)
+        filtered = max(number - len(told) - len(self._refused), 0)
+        return Decoded(calls, filtered, self._refused, self._unread)
 
     def _take(self, span: Span) -> None:
         for dialect in self._dialects:
             readings = dialect.read(span)
             if readings is None:
                 continue
+            who = self._identity.of(span, self._of_resource(span)) if readings else {}
             for kind, fields in readings:
                 read_texts = dialect.read_texts(span) if self._texts and kind == "llm" else {}
                 known = {name: value for name, value in fields.items() if value is not None}
-                who = self._identity.of(span, self._of_resource(span)) if known else {}
                 self._events.append(SpanEvent(span, kind, who | known | read_texts))
             return
         if any(name.startswith(_CALL_ATTRIBUTES) for name in span.attributes):
