@@ -33,8 +33,6 @@ def read(record: Span) -> tuple[Reading, ...] | None:
         # Claude Code names its events without the prefix in `event.name`, and its scope tells who it is.
         agent = next((known_ for known_ in _AGENTS if known_ in record.scope.replace("-", "_").lower()), "")
         name = record.name
-        if not agent and record.scope.startswith("com.anthropic.claude_code"):
-            agent = "claude_code"
     if not agent:
         return None
     if name in _TOOLS:

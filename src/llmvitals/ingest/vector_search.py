@@ -25,7 +25,6 @@ _STORES: Final = frozenset(
     )
 )
 _SEARCHES: Final = ("query", "search", "retrieve", "recommend", "near", "discover", "hybrid", "similarity")
-_WRITES: Final = ("upsert", "add", "insert", "delete", "update", "create", "drop", "modify", "batch_import")
 _RESULT: Final = "db.query.result"
 _SCORE: Final = "db.query.result.score"
 
