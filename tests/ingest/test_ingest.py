@@ -643,6 +643,20 @@ def test_what_is_out_of_bounds_in_a_span_is_unknown() -> None:
     says(call, input_tokens=None, output_tokens=None, user="u" * 128, latency_ms=None)
 
 
+@pytest.mark.parametrize(
+    "output", ['{"generations": ["x"]}', '{"generations": [["x"]]}', '{"generations": 1}', "[1]"]
+)
+def test_an_output_of_another_form_does_not_refuse_its_call(output: str) -> None:
+    attributes: Attributes = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "gpt-4o",
+        "llm.token_count.prompt": 10,
+        "output.value": output,
+    }
+    (call,) = decode(export(("openinference.instrumentation.langchain", [span(1, attributes)]))).calls
+    says(call, input_tokens=10, response_id=None)
+
+
 def test_protobuf_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     otlp_protobuf._requests.cache_clear()
     monkeypatch.setitem(sys.modules, "opentelemetry.proto.collector.trace.v1", None)

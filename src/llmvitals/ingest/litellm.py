@@ -20,6 +20,7 @@ from llmvitals.ingest.values import (
     call,
     count,
     dollars,
+    first,
     flag,
     identity,
     listed,
@@ -145,7 +146,7 @@ def read(value: bytes, context: Context) -> Decoded:
 def _texts(value: bytes) -> dict[str, str | None]:
     """The last user message and the answer."""
     conversation = _TEXTS_DECODER.decode(value)
-    choice = mapping(next(iter(listed(mapping(conversation.response).get("choices"))), None))
+    choice = first(mapping(conversation.response).get("choices"))
     answer = choice.get("text")
     return {
         "input_text": texts.last_message(conversation.messages, "user"),
@@ -235,7 +236,7 @@ def _whole(payload: _Payload, usage: Usage) -> dict[str, Any]:
 
 
 def _outcome(payload: _Payload, response: _Response) -> dict[str, Any]:
-    choice = mapping(next(iter(listed(response.choices)), None))
+    choice = first(response.choices)
     requested = listed(mapping(choice.get("message")).get("tool_calls"))
     names = [text(mapping(mapping(tool).get("function")).get("name")) for tool in requested]
     guardrails = _guardrails(payload.guardrail_information)

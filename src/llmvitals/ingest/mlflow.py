@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from llmvitals.ingest import events, texts
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
 from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import dollars, identity, listed, mapping, structure, text, unquoted
+from llmvitals.ingest.values import (
+    dollars,
+    finish_reason,
+    first,
+    identity,
+    listed,
+    mapping,
+    structure,
+    text,
+    unquoted,
+)
 
 _TYPE: Final = "mlflow.spanType"
 _OUTPUTS: Final = "mlflow.spanOutputs"
@@ -40,10 +50,10 @@ def read(span: Span) -> tuple[Reading, ...] | None:
 def read_texts(span: Span) -> dict[str, str | None]:
     """The last user message and the answer."""
     inputs, outputs = mapping(span.structure("mlflow.spanInputs")), mapping(span.structure(_OUTPUTS))
-    choices = listed(outputs.get("choices"))
+    answer = first(outputs.get("choices")).get("message")
     return {
         "input_text": texts.last_message(inputs.get("messages"), "user"),
-        "output_text": texts.last_message([mapping(choices[0]).get("message")]) if choices else None,
+        "output_text": texts.last_message([answer]),
     }
 
 
@@ -72,15 +82,10 @@ def _model_call(span: Span, kind: Kind, operation: str) -> tuple[Reading, ...]:
         "cost_usd": dollars(cost.get("total_cost")),
         "ttft_ms": span.since_start(_FIRST_CHUNK),
         "stream": True if any(event.name == _FIRST_CHUNK for event in span.events) else None,
-        "finish_reason": text(mapping(_first(outputs.get("choices"))).get("finish_reason"), 256),
+        "finish_reason": finish_reason(outputs),
     }),)  # fmt: skip
 
 
 def _asked(span: Span) -> str | None:
     asked = structure(span.get("mlflow.spanInputs")) or structure(span.get("invocation_params"))
     return text(mapping(asked).get("model"))
-
-
-def _first(value: Any) -> Any:
-    items = listed(value)
-    return items[0] if items else None

@@ -10,6 +10,7 @@ from llmvitals.ingest.usage import Usage, known
 from llmvitals.ingest.values import (
     bare_model,
     dollars,
+    first,
     identity,
     listed,
     mapping,
@@ -113,14 +114,9 @@ def usage(span: Span) -> Usage:
 
 def _response_id(span: Span) -> str | None:
     output = mapping(span.structure("output.value"))
-    generation = _first(_first(output.get("generations")))
+    generation = first(next(iter(listed(output.get("generations"))), None))
     details = mapping(mapping(mapping(generation.get("message")).get("kwargs")).get("response_metadata"))
     return identity(output.get("id")) or identity(details.get("id")) or identity(output.get("response_id"))
-
-
-def _first(value: Any) -> Any:
-    items = listed(value)
-    return items[0] if items else {}
 
 
 def _asked(span: Span) -> str | None:

@@ -7,7 +7,7 @@ from typing import Final
 from llmvitals.ingest import events
 from llmvitals.ingest.span import Dialect, Reading, Span
 from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import listed, mapping
+from llmvitals.ingest.values import first, mapping
 
 _SCOPE: Final = ".sagemaker"
 
@@ -17,7 +17,7 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     if not span.scope.endswith(_SCOPE):
         return None
     output = span.structure("traceloop.entity.output")
-    answer = mapping(output if isinstance(output, dict) else next(iter(listed(output)), None))
+    answer = mapping(output) or first(output)
     usage = usage_of(answer.get("usage"))
     return (Reading("llm", events.outcome(span) | usage | {
         "operation": "chat",

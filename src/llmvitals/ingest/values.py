@@ -242,3 +242,13 @@ def mapping(value: Any) -> Mapping[str, Any]:
 def listed(value: Any) -> list[Any]:
     """The value if it is a list, else an empty one."""
     return value if isinstance(value, list) else []
+
+
+def first(value: Any) -> Mapping[str, Any]:
+    """The first item of a list if it is an object, else an empty one."""
+    return mapping(next(iter(listed(value)), None))
+
+
+def finish_reason(answer: Mapping[str, Any]) -> str | None:
+    """Why the first choice of an answer in OpenAI's form ended."""
+    return text(first(answer.get("choices")).get("finish_reason"), 256)

@@ -7,7 +7,17 @@ from typing import Any, Final
 
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor
 from llmvitals.ingest.usage import known, usage_of
-from llmvitals.ingest.values import count, dollars, identity, listed, mapping, millis, number, structure, text
+from llmvitals.ingest.values import (
+    count,
+    dollars,
+    finish_reason,
+    identity,
+    mapping,
+    millis,
+    number,
+    structure,
+    text,
+)
 
 _FAILED: Final = 400
 
@@ -26,7 +36,6 @@ def read(request: Request) -> Found:
     }
     provider, status = text(body.get("provider")), count(metadata.get("status") or body.get("status"))
     failed = (status or 0) >= _FAILED or "error" in answer
-    choice = mapping(next(iter(listed(answer.get("choices"))), None))
     found = Found()
     found.add(
         (usage_of(answer.get("usage")) or known(given)) | {
@@ -40,7 +49,7 @@ def read(request: Request) -> Found:
             "user": text(body.get("user_id")) or text(asked.get("user")),
             "response_id": identity(answer.get("id")),
             "cost_usd": dollars(metadata.get("cost")),
-            "finish_reason": text(choice.get("finish_reason"), 256),
+            "finish_reason": finish_reason(answer),
             **_status(failed, answer),
         }
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Final
 from llmvitals.ingest.events import document_scores
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
 from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import identity, listed, mapping, micros, number, text
+from llmvitals.ingest.values import finish_reason, identity, listed, mapping, micros, number, text
 
 _MODELS: Final = {"llm": "chat", "embedding": "embedding"}
 
@@ -77,14 +77,13 @@ def _run(run: Mapping[str, Any]) -> dict[str, Any] | None:
         )
         return fields | {"operation": "retrieval", "retrieval": result}
     usage = usage_of(metadata.get("usage_metadata")) or usage_of(outputs.get("usage_metadata"))
-    choice = mapping(next(iter(listed(outputs.get("choices"))), None))
     return fields | (usage or usage_of(outputs.get("usage"))) | {
         "operation": _MODELS[str(kind)],
         "model": text(outputs.get("model")) or text(metadata.get("ls_model_name")) or "",
         "requested_model": text(metadata.get("ls_model_name")),
         "provider": text(metadata.get("ls_provider")),
         "response_id": identity(outputs.get("id")),
-        "finish_reason": text(choice.get("finish_reason"), 256),
+        "finish_reason": finish_reason(outputs),
         "prompt_name": text(metadata.get("lc_hub_repo"), 256),
         "prompt_version": text(metadata.get("lc_hub_commit_hash"), 256),
     }  # fmt: skip

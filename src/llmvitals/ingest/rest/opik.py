@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
 from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import dollars, identity, listed, mapping, micros, number, text
+from llmvitals.ingest.values import dollars, finish_reason, identity, listed, mapping, micros, number, text
 
 _LOCAL: Final = re.compile(r"[\d.:]+$|localhost")
 """Opik takes the host of an endpoint of your own for its provider."""
@@ -66,14 +66,13 @@ def _span(span: Mapping[str, Any]) -> dict[str, Any] | None:
     provider = text(span.get("provider"))
     usage = mapping(span.get("usage"))
     plain = {key: value for key, value in usage.items() if not key.startswith("original_usage.")}
-    choice = mapping(next(iter(listed(output.get("choices"))), None))
     return fields | (usage_of(metadata.get("usage")) or usage_of(plain)) | {
         "operation": "chat",
         "model": text(span.get("model")) or text(metadata.get("model")) or "",
         "provider": None if provider is None or _LOCAL.match(provider) else provider.lower(),
         "response_id": identity(metadata.get("id")),
         "cost_usd": dollars(span.get("total_estimated_cost") or span.get("total_cost")),
-        "finish_reason": text(choice.get("finish_reason"), 256),
+        "finish_reason": finish_reason(output),
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
 from llmvitals.ingest.usage import Usage, known, usage_of
-from llmvitals.ingest.values import count, dollars, identity, listed, mapping, number, text
+from llmvitals.ingest.values import count, dollars, finish_reason, identity, mapping, number, text
 
 
 def read(request: Request) -> Found:
@@ -21,7 +21,6 @@ def read(request: Request) -> Found:
         return found
     answer, asked = mapping(body.get("request_response")), mapping(body.get("kwargs"))
     provider = text(body.get("provider_type") or body.get("provider"))
-    choice = mapping(next(iter(listed(answer.get("choices"))), None))
     failed = text(body.get("status")) == "ERROR"
     found.add(
         who(body.get("metadata")) | period(body.get("request_start_time"), body.get("request_end_time"))
@@ -35,7 +34,7 @@ def read(request: Request) -> Found:
             "prompt_name": text(body.get("prompt_name"), 256),
             "prompt_version": text(body.get("prompt_version_number") or body.get("prompt_version"), 256),
             "stream": asked.get("stream") if isinstance(asked.get("stream"), bool) else None,
-            "finish_reason": text(choice.get("finish_reason"), 256),
+            "finish_reason": finish_reason(answer),
         }
     )  # fmt: skip
     return found

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
 from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import identity, listed, mapping, micros, number, text
+from llmvitals.ingest.values import finish_reason, identity, listed, mapping, micros, number, text
 
 _MODELS: Final = (
     "openai.",
@@ -86,14 +86,13 @@ def _call(entry: Mapping[str, Any]) -> dict[str, Any] | None:
         return fields | {"operation": "tool", "tools": [{"name": name[:128] or "tool"}]}
     output, usages = mapping(entry.get("output")), mapping(mapping(entry.get("summary")).get("usage"))
     model = text(output.get("model")) or next(map(str, usages), "")
-    choice = mapping(next(iter(listed(output.get("choices"))), None))
     return fields | (usage_of(output.get("usage")) or usage_of(next(iter(usages.values()), None))) | {
         "operation": "embedding" if "embed" in name else "chat",
         "model": model[:128],
         "requested_model": text(mapping(entry.get("inputs")).get("model")),
         "provider": name.partition(".")[0] if "." in name else None,
         "response_id": identity(output.get("id")),
-        "finish_reason": text(choice.get("finish_reason"), 256),
+        "finish_reason": finish_reason(output),
     }  # fmt: skip
 
 
