@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmvitals.ingest.span import Reading, Span
-from llmvitals.ingest.values import mapping, number
+from llmvitals.ingest.values import listed, mapping, number
 from llmvitals.record.call import BLOCKED
 
 STOPPED: Final = {"status": "ok", "error_type": None, "finish_reason": BLOCKED, "response_id": None}
@@ -45,6 +45,17 @@ def retrieval(
         found["source"] = source
     fields |= {"operation": "retrieval", "retrieval": None if size is None else found}
     return (Reading("retrieval", fields),)
+
+
+def retrieval_of(span: Span, output: Any, source: str | None = None) -> tuple[Reading, ...]:
+    """A search by its output: a list of documents, or an object with one; None if it is unknown."""
+    documents = documents_of(output)
+    return retrieval(span, None if output is None else len(documents), document_scores(documents), source)
+
+
+def documents_of(output: Any) -> list[Any]:
+    """The documents of an output, which is a list of them or has one."""
+    return listed(output) or listed(mapping(output).get("documents"))
 
 
 def document_scores(documents: list[Any]) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from llmvitals.ingest import events, texts
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
 from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import dollars, identity, listed, mapping, micros, millis, structure
+from llmvitals.ingest.values import dollars, identity, mapping, micros, millis, structure
 
 _TYPE: Final = "langfuse.observation.type"
 _MODEL: Final = ("langfuse.observation.model.name", "gen_ai.response.model", "gen_ai.request.model")
@@ -24,10 +24,7 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     if kind == "embedding":
         return _model_call(span, "embedding", "embedding")
     if kind == "retriever":
-        output = span.structure(_OUTPUT)
-        documents = listed(output) or listed(mapping(output).get("documents"))
-        return events.retrieval(span, len(documents) if output is not None else None,
-                                events.document_scores(documents))  # fmt: skip
+        return events.retrieval_of(span, span.structure(_OUTPUT))
     if kind == "tool":
         return events.tool(span, None)
     if kind == "guardrail":

@@ -12,7 +12,6 @@ from llmvitals.ingest.values import (
     finish_reason,
     first,
     identity,
-    listed,
     mapping,
     structure,
     text,
@@ -35,10 +34,7 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     if kind == "EMBEDDING":
         return _model_call(span, "embedding", "embedding")
     if kind in ("RETRIEVER", "RERANKER"):
-        output = span.structure(_OUTPUTS)
-        documents = listed(output) or listed(mapping(output).get("documents"))
-        size = len(documents) if output is not None else None
-        return events.retrieval(span, size, events.document_scores(documents))
+        return events.retrieval_of(span, span.structure(_OUTPUTS))
     if kind == "TOOL":
         return events.tool(span, _word(span, "mlflow.spanFunctionName"))
     if kind == "GUARDRAIL":

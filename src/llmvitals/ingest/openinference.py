@@ -159,11 +159,10 @@ def _retrieval(span: Span) -> tuple[Reading, ...]:
     if items:
         return events.retrieval(span, len(items), scores, source)
     output = span.structure("output.value")
-    documents = listed(mapping(output).get("documents")) if isinstance(output, dict) else listed(output)
+    documents = events.documents_of(output)
     if documents and not any(isinstance(item, dict) for item in documents):
         return NOTHING  # an inner span, whose result the outer one has as documents
-    size = len(documents) if output is not None else None
-    return events.retrieval(span, size, events.document_scores(documents), source)
+    return events.retrieval_of(span, output, source)
 
 
 def _tool(span: Span) -> tuple[Reading, ...]:
