@@ -10,7 +10,7 @@ from typing import Any, Final
 from llmvitals.ingest import events, texts
 from llmvitals.ingest.events import STOPPED
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
-from llmvitals.ingest.usage import Usage, add_up, known, usage_of
+from llmvitals.ingest.usage import Usage, add_up, first_known, known, usage_of
 from llmvitals.ingest.values import (
     bare_model,
     count,
@@ -197,20 +197,18 @@ def _usage(span: Span) -> Usage:
     return known({
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
-        "cached_tokens": _first(cached, count(details.get("cache_read")), usage_object.get("cached_tokens")),
-        "cache_write_tokens": _first(
+        "cached_tokens": first_known(
+            cached, count(details.get("cache_read")), usage_object.get("cached_tokens")
+        ),
+        "cache_write_tokens": first_known(
             written, count(details.get("cache_creation")), usage_object.get("cache_write_tokens")
         ),
-        "reasoning_tokens": _first(
+        "reasoning_tokens": first_known(
             span.count("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
             count(output_details.get("reasoning")),
             usage_object.get("reasoning_tokens"),
         ),
     })  # fmt: skip
-
-
-def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
 
 
 def _first_token(span: Span) -> float | None:

@@ -48,6 +48,11 @@ def add_up(input_tokens: int | None, read: int | None, written: int | None) -> i
     return None if input_tokens is None else input_tokens + (read or 0) + (written or 0)
 
 
+def first_known(*counts: int | None) -> int | None:
+    """The first of these counts that is known, also if it is 0."""
+    return next((tokens for tokens in counts if tokens is not None), None)
+
+
 def usage_of(value: Any) -> Usage:
     """The token counts of a usage object of OpenAI, Anthropic, Google, Bedrock, LangChain or Langfuse."""
     usage = mapping(value)
@@ -66,13 +71,13 @@ def usage_of(value: Any) -> Usage:
     return known({
         "input_tokens": input_tokens,
         "output_tokens": output,
-        "cached_tokens": _or(inside, _or(read, _first(usage, _GEMINI_READ))),
-        "cache_write_tokens": _or(written, written_inside),
+        "cached_tokens": first_known(inside, read, _first(usage, _GEMINI_READ)),
+        "cache_write_tokens": first_known(written, written_inside),
         "cache_write_1h_tokens": _first(
             mapping(usage.get("cache_creation")) or mapping(details.get("cache_creation_token_details")),
             ("ephemeral_1h_input_tokens",),
         ),
-        "reasoning_tokens": _or(
+        "reasoning_tokens": first_known(
             _first(output_details, ("reasoning_tokens", "reasoning")), _first(usage, _THOUGHTS)
         ),
         "audio_input_tokens": _kind(details, usage, _GEMINI_INPUT_DETAILS, "audio"),
@@ -156,7 +161,3 @@ def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
         if name in usage and (tokens := count(usage[name])) is not None:
             return tokens
     return None
-
-
-def _or(value: int | None, other: int | None) -> int | None:
-    return other if value is None else value
