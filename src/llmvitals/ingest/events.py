@@ -106,6 +106,17 @@ def verdict_of(output: Any) -> str:
     return "pass"
 
 
+def litellm_verdict(status: str | None, response: Any, mode: str | None = None) -> str:
+    """The verdict in LiteLLM's report of a guardrail.
+
+    Lakera reports a block as a success with `flagged`; in the mode logging_only nothing is blocked.
+    """
+    flagged = mapping(response).get("flagged") is True
+    if flagged or status in ("guardrail_intervened", "blocked"):
+        return "flag" if mode in ("logging_only", "monitor") else "block"
+    return "pass" if status == "success" else "flag"
+
+
 _VERDICTS = {
     "pass": "pass", "passed": "pass", "allow": "pass", "allowed": "pass", "ok": "pass", "success": "pass",
     "none": "pass", "safe": "pass",

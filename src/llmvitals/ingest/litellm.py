@@ -9,8 +9,8 @@ import msgspec
 
 from llmvitals.errors import Code
 from llmvitals.ingest import texts
-from llmvitals.ingest.openinference import litellm_verdict
-from llmvitals.ingest.usage import Usage, usage_of
+from llmvitals.ingest.events import STOPPED, litellm_verdict
+from llmvitals.ingest.usage import known, usage_of
 from llmvitals.ingest.values import (
     Context,
     Decoded,
@@ -31,7 +31,6 @@ from llmvitals.ingest.values import (
     text,
     tier,
 )
-from llmvitals.record.call import BLOCKED
 
 _OPERATIONS: Final = {
     "completion": "chat",
@@ -139,7 +138,7 @@ def read(value: bytes, context: Context) -> Decoded:
     if payload.stream is True:
         fields["ttft_ms"] = _between(start, number(payload.completionStartTime))
     if payload.status == "failure" and fields["status"] == "ok":
-        fields |= {"finish_reason": BLOCKED, "response_id": None, "error_type": None}
+        fields |= STOPPED
     return Decoded([call(fields | (_texts(value) if context.texts else {}))])
 
 
@@ -168,10 +167,10 @@ def _models(payload: _Payload, response: _Response) -> dict[str, str | None]:
     provider, alias = text(payload.custom_llm_provider), text(payload.model_group)
     deployed = text(mapping(payload.hidden_params).get("litellm_model_name"))
     asked = text(payload.model)
-    known = (bare_model(deployed, provider), bare_model(asked, provider), text(response.model))
+    names = (bare_model(deployed, provider), bare_model(asked, provider), text(response.model))
     return {
         "provider": provider,
-        "model": next(filter(None, known), None) or "",
+        "model": next(filter(None, names), None) or "",
         "requested_model": alias or asked,
     }
 
@@ -214,25 +213,16 @@ def _usage_object(payload: _Payload) -> Mapping[str, Any]:
 
 
 def _usage(payload: _Payload) -> dict[str, Any]:
-    usage = usage_of(_usage_object(payload))
-    if not usage:
-        # LiteLLM writes 0 for what it does not know.
-        tokens = {
-            "input_tokens": count(payload.prompt_tokens),
-            "output_tokens": count(payload.completion_tokens),
-        }
-        usage = tokens if any(tokens.values()) else {}
-    if not usage or payload.response_cost_failure_debug_info:
-        return _whole(payload, usage)
-    return _whole(payload, usage) | {"cost_usd": dollars(payload.response_cost, free=True)}
-
-
-def _whole(payload: _Payload, usage: Usage) -> dict[str, Any]:
-    """The usage with the totals that LiteLLM gives beside the object, which always count the whole input."""
+    # The totals beside the usage object always count the whole input. LiteLLM writes 0 for what it does not
+    # know.
+    totals = {"input_tokens": count(payload.prompt_tokens), "output_tokens": count(payload.completion_tokens)}
+    usage = usage_of(_usage_object(payload)) or known(totals)
     if not usage:
         return {}
-    totals = {"input_tokens": count(payload.prompt_tokens), "output_tokens": count(payload.completion_tokens)}
-    return usage | {name: tokens for name, tokens in totals.items() if tokens}
+    whole = usage | {name: tokens for name, tokens in totals.items() if tokens}
+    if payload.response_cost_failure_debug_info:
+        return whole
+    return {**whole, "cost_usd": dollars(payload.response_cost, free=True)}
 
 
 def _outcome(payload: _Payload, response: _Response) -> dict[str, Any]:

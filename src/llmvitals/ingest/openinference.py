@@ -176,21 +176,10 @@ def _guardrail(span: Span) -> tuple[Reading, ...]:
         return events.guardrail(span, name, events.verdict_of(output))
     if span.text("guardrail_status") == "not_run":
         return NOTHING
-    return events.guardrail(
-        span, name, litellm_verdict(span.text("guardrail_status"), span.structure("guardrail_response"),
-                                    span.text("guardrail_mode"))
-    )  # fmt: skip
-
-
-def litellm_verdict(status: str | None, response: Any, mode: str | None = None) -> str:
-    """The verdict in LiteLLM's report of a guardrail.
-
-    Lakera reports a block as a success with `flagged`; in the mode logging_only nothing is blocked.
-    """
-    flagged = mapping(response).get("flagged") is True
-    if flagged or status in ("guardrail_intervened", "blocked"):
-        return "flag" if mode in ("logging_only", "monitor") else "block"
-    return "pass" if status == "success" else "flag"
+    verdict = events.litellm_verdict(
+        span.text("guardrail_status"), span.structure("guardrail_response"), span.text("guardrail_mode")
+    )
+    return events.guardrail(span, name, verdict)
 
 
 def _evaluator(span: Span) -> tuple[Reading, ...]:
