@@ -7,6 +7,7 @@ any bytes give calls or a `BadCall`.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 import msgspec
@@ -92,7 +93,7 @@ def _strict(value: bytes, context: Context, format: str | None) -> Decoded:  # n
 def _array(value: bytes, context: Context, format: str | None) -> Decoded:  # noqa: A002
     calls: list[Call] = []
     refused: list[BadCall] = []
-    unread: dict[str, int] = {}
+    unread: Counter[str] = Counter()
     filtered = 0
     items = _ITEMS.decode(value)
     for place, item in enumerate(items):
@@ -111,8 +112,7 @@ def _array(value: bytes, context: Context, format: str | None) -> Decoded:  # no
         calls.extend(part.calls)
         refused.extend(error.at(place) for error in part.refused)
         filtered += part.filtered
-        for scope, number in part.unread.items():
-            unread[scope] = unread.get(scope, 0) + number
+        unread.update(part.unread)
     return Decoded(calls, filtered, refused, unread)
 
 

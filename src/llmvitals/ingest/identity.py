@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 from llmvitals.ingest.span import Span
-from llmvitals.ingest.values import mapping, structure, text, unquoted
+from llmvitals.ingest.values import Attributes, mapping, structure, text, unquoted
 
-Attributes = Mapping[str, Sequence[str]]
-"""Dimension, or `tags.NAME` → names of attributes, the preferred first."""
-
-DEFAULT_ATTRIBUTES: Final[Attributes] = {
+DEFAULT_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     "app": ("service.name",),
     "environment": (
         "deployment.environment.name", "deployment.environment", "langfuse.environment", "environment", "env",
@@ -59,14 +56,13 @@ _ABSENT: Final = frozenset(("unknown", "default_user_id", "None", "null", ""))
 class Identity:
     """Reads dimensions by a mapping: the user's names come before the defaults.
 
-    attributes: dimension or `tags.NAME` → names of attributes.
+    attributes: dimension or `tags.NAME`, and names of attributes.
     """
 
-    def __init__(self, attributes: Attributes | None = None) -> None:
-        wanted = {
-            name: [*(attributes or {}).get(name, ()), *names] for name, names in DEFAULT_ATTRIBUTES.items()
-        }
-        wanted |= {name: list(names) for name, names in (attributes or {}).items() if name not in wanted}
+    def __init__(self, attributes: Attributes) -> None:
+        own = dict(attributes)
+        defaults = {name: (*own.pop(name, ()), *names) for name, names in DEFAULT_ATTRIBUTES.items()}
+        wanted = defaults | own
         self._ranks: dict[str, tuple[str, int]] = {}
         for dimension, names in wanted.items():
             for rank, name in enumerate(names):
@@ -78,9 +74,9 @@ class Identity:
 
     @classmethod
     @lru_cache(maxsize=16)
-    def of_mapping(cls, attributes: tuple[tuple[str, tuple[str, ...]], ...]) -> Identity:
+    def of_mapping(cls, attributes: Attributes) -> Identity:
         """The reader for a mapping; the same one for the same mapping."""
-        return cls(dict(attributes))
+        return cls(attributes)
 
     def of(self, span: Span, of_resource: Mapping[str, Any]) -> dict[str, Any]:
         """The dimensions of a span; those of its resource go before. Values that mean none are left out."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
+from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, joined, period, who
 from llmvitals.ingest.usage import usage_of
 from llmvitals.ingest.values import dollars, identity, listed, mapping, micros, millis, number, text
 
@@ -26,19 +26,14 @@ def read(request: Request) -> Found:
             found.add(_score(mapping(event.get("body")), request.arrived))
         elif event.get("type") not in _OBSERVATIONS:
             found.filtered += 1
-    for observation in _observations(batch):
+    for observation in joined(_part(event) for event in batch if event.get("type") in _OBSERVATIONS):
         found.add(_generation(observation))
     return found
 
 
-def _observations(batch: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    whole: dict[Any, dict[str, Any]] = {}
-    for event in batch:
-        if event.get("type") in _OBSERVATIONS:
-            body = mapping(event.get("body"))
-            known = whole.setdefault(body.get("id"), {"kind": str(event["type"]).partition("-")[0]})
-            known |= {name: value for name, value in body.items() if value is not None}
-    yield from whole.values()
+def _part(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    body = mapping(event.get("body"))
+    return {"kind": "generation", **body} if str(event["type"]).startswith("generation-") else body
 
 
 def _score(entry: Mapping[str, Any], arrived: int) -> dict[str, Any] | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llmvitals.ingest.events import document_scores
-from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
+from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, joined, period, who
 from llmvitals.ingest.usage import usage_of
 from llmvitals.ingest.values import finish_reason, identity, listed, mapping, micros, number, text
 
@@ -26,21 +26,17 @@ def read(request: Request) -> Found:
     return found
 
 
-def _entries(body: Any) -> Iterator[Mapping[str, Any]]:
-    yield from map(mapping, body if isinstance(body, list) else [body])
+def _entries(body: Any) -> Iterable[Mapping[str, Any]]:
+    return map(mapping, body if isinstance(body, list) else [body])
 
 
-def _runs(body: Any) -> Iterator[Mapping[str, Any]]:
+def _runs(body: Any) -> Iterable[Mapping[str, Any]]:
     batch = mapping(body)
     if "post" not in batch and "patch" not in batch:
-        yield from _entries(body)
-        return
-    # Both halves of a run may be in one batch.
-    whole: dict[Any, dict[str, Any]] = {}
-    for run in map(mapping, (*listed(batch.get("post")), *listed(batch.get("patch")))):
-        known = whole.setdefault(run.get("id"), {})
-        known |= {name: value for name, value in run.items() if value not in (None, {}, [])}
-    yield from whole.values()
+        return _entries(body)
+    # Both halves of a run may be in one batch. A patch has empty objects for what it does not change.
+    halves = map(mapping, (*listed(batch.get("post")), *listed(batch.get("patch"))))
+    return joined({name: value for name, value in half.items() if value not in ({}, [])} for half in halves)
 
 
 def _feedback(entry: Mapping[str, Any], arrived: int) -> dict[str, Any] | None:

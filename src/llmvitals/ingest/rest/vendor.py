@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -39,6 +39,18 @@ class Found:
             self.filtered += 1
         else:
             self.events.append(fields)
+
+
+def joined(parts: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """The events whose parts these are, by `id`: the start and the end of one may come apart.
+
+    Of a field that several parts have the last one counts, but None tells nothing.
+    """
+    whole: dict[Any, dict[str, Any]] = {}
+    for part in parts:
+        known = {name: value for name, value in part.items() if value is not None}
+        whole.setdefault(part.get("id"), {}).update(known)
+    return whole.values()
 
 
 class Vendor(NamedTuple):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
+from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, joined, period, who
 from llmvitals.ingest.usage import usage_of
 from llmvitals.ingest.values import finish_reason, identity, listed, mapping, micros, number, text
 
@@ -32,20 +32,15 @@ def read(request: Request) -> Found:
         for entry in entries:
             found.add(_feedback(entry, request.arrived))
         return found
-    for entry in _calls(entries):
+    for entry in joined(map(_part, entries)):
         found.add(_call(entry))
     return found
 
 
-def _calls(entries: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Whole calls, also of a batch that holds their starts and ends apart."""
-    whole: dict[Any, dict[str, Any]] = {}
-    for entry in entries:
-        part = mapping(entry.get("req")) or entry
-        part = mapping(part.get("start")) or mapping(part.get("end")) or part
-        known = whole.setdefault(part.get("id"), {})
-        known |= {name: value for name, value in part.items() if value is not None}
-    yield from whole.values()
+def _part(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A call, or the start or the end of one."""
+    part = mapping(entry.get("req")) or entry
+    return mapping(part.get("start")) or mapping(part.get("end")) or part
 
 
 def _feedback(entry: Mapping[str, Any], arrived: int) -> dict[str, Any] | None:
