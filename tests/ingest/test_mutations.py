@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -142,6 +143,35 @@ def test_spans_beside_a_damaged_one_are_read_as_ever() -> None:
         damaged = mutations.damaged(document[kind], dice)
         record = json.dumps({kind: [*damaged, BESIDE[kind]]}).encode()
         assert wanted[kind] in read(record, texts=False), f"example {number}, of {name}"
+
+
+ENDED = {"start_time": "2026-11-27T10:00:00Z", "end_time": "2026-11-27T10:00:01Z", "run_type": "llm"}
+WEAVE = {"started_at": "2026-11-27T10:00:00Z", "ended_at": "2026-11-27T10:00:01Z", "op_name": "openai.chat"}
+GENERATION = {"startTime": "2026-11-27T10:00:00Z", "endTime": "2026-11-27T10:00:01Z"}
+
+
+@pytest.mark.parametrize("odd", [[], {}, [1], {"a": 1}, None, True, ""])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/runs/batch", lambda *ids: {"post": [ENDED | {"id": one} for one in ids]}),
+        ("/calls/complete", lambda *ids: {"batch": [WEAVE | {"id": one} for one in ids]}),
+        (
+            "/api/public/ingestion",
+            lambda *ids: {
+                "batch": [{"type": "generation-create", "body": GENERATION | {"id": one}} for one in ids]
+            },
+        ),
+    ],
+)
+def test_each_event_of_a_rest_body_without_an_id_is_refused_alone(
+    path: str, body: Callable[..., Any], odd: object
+) -> None:
+    decoded = decode(json.dumps({"path": path, "body": body("a", odd, odd, "b")}).encode(), ARRIVED)
+    assert [call.id for call in decoded.calls] == ["a", "b"]
+    assert [error.message.partition(". ")[0] for error in decoded.refused] == [
+        f"[{place}] Object missing required field `id`" for place in (1, 2)
+    ]
 
 
 TIMELESS = SPAN | {"spanId": "aa", "endTimeUnixNano": 10**30, "attributes": SPAN["attributes"][:3]}

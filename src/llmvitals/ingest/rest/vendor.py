@@ -44,12 +44,13 @@ class Found:
 def joined(parts: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
     """The events whose parts these are, by `id`: the start and the end of one may come apart.
 
-    Of a field that several parts have the last one counts, but None tells nothing.
+    Of a field that several parts have the last one counts, but None tells nothing. A part without an id is
+    an event of its own.
     """
-    whole: dict[Any, dict[str, Any]] = {}
-    for part in parts:
+    whole: dict[str | int, dict[str, Any]] = {}
+    for place, part in enumerate(parts):
         known = {name: value for name, value in part.items() if value is not None}
-        whole.setdefault(part.get("id"), {}).update(known)
+        whole.setdefault(text(part.get("id")) or place, {}).update(known)
     return whole.values()
 
 
