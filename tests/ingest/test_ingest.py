@@ -657,6 +657,22 @@ def test_an_output_of_another_form_does_not_refuse_its_call(output: str) -> None
     says(call, input_tokens=10, response_id=None)
 
 
+@pytest.mark.parametrize("place", ["{}", "metadata.{}", "langfuse.trace.metadata.{}"])
+@pytest.mark.parametrize(
+    ("dimension", "name"),
+    [("tenant", "team"), ("app", "env"), ("user", "customer.id"), ("tags.shop", "customer")],
+)
+def test_an_attribute_that_the_user_maps_is_no_default_of_another_dimension(
+    dimension: str, name: str, place: str
+) -> None:
+    record = export(("a", [span(1, CHAT | {place.format(name): "ours"})]))
+    (call,) = decode(record, attributes=((dimension, (name,)), ("session", ("other",)))).calls
+    found = {**(call.tags or {})} | {
+        key: getattr(call, key) for key in ("tenant", "app", "user", "team", "environment")
+    }
+    assert {key: value for key, value in found.items() if value} == {dimension.removeprefix("tags."): "ours"}
+
+
 def test_protobuf_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     otlp_protobuf._requests.cache_clear()
     monkeypatch.setitem(sys.modules, "opentelemetry.proto.collector.trace.v1", None)

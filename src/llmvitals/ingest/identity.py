@@ -61,16 +61,19 @@ class Identity:
 
     def __init__(self, attributes: Attributes) -> None:
         own = dict(attributes)
-        defaults = {name: (*own.pop(name, ()), *names) for name, names in DEFAULT_ATTRIBUTES.items()}
-        wanted = defaults | own
+        wanted = own | {name: (*own.get(name, ()), *names) for name, names in DEFAULT_ATTRIBUTES.items()}
+        # Those of the user first: an attribute that they map is no default of another dimension.
+        claims = [
+            (name, dimension, rank)
+            for names_of in (own, wanted)
+            for dimension, names in names_of.items()
+            for rank, name in enumerate(names)
+        ]
         self._ranks: dict[str, tuple[str, int]] = {}
-        for dimension, names in wanted.items():
-            for rank, name in enumerate(names):
-                self._ranks.setdefault(name, (dimension, rank))
-        for dimension, names in wanted.items():
-            for rank, name in enumerate(names):
-                for prefix in _PREFIXES:
-                    self._ranks.setdefault(prefix + name, (dimension, rank + len(names)))
+        for prefix in ("", *_PREFIXES):
+            for name, dimension, rank in claims:
+                further = len(wanted[dimension]) if prefix else 0
+                self._ranks.setdefault(prefix + name, (dimension, rank + further))
 
     @classmethod
     @lru_cache(maxsize=16)
