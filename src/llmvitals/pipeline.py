@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from llmvitals import ingest
@@ -19,7 +18,7 @@ from llmvitals.store.registry import store_sink
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmvitals.record.log import Message, Record
     from llmvitals.routing import Routing
@@ -65,7 +64,7 @@ class Pipeline:
                 settings,
                 views=views,
                 shards=shards,
-                decode=decoder(settings, form),
+                decode=ingest.decoder(settings, form),
                 native=native.DECODER.decode if form in (None, "native") else None,
                 assess=prices.assess,
             )
@@ -163,21 +162,10 @@ def check(settings: Settings) -> Sequence[str]:
     return Pipeline.of(settings, 1, settings.sources).engine.rules.warnings
 
 
-def decoder(settings: Settings, form: str | None, *, texts: bool = False) -> Callable[..., ingest.Decoded]:
-    """Return what decodes the records of a format (None: any), with their texts if asked for."""
-    return partial(
-        ingest.decode,
-        format=form,
-        texts=texts,
-        attributes=tuple((name, tuple(names)) for name, names in settings.otlp_attributes.items()),
-        max_bytes=settings.max_record_bytes,
-    )
-
-
 def scoring(settings: Settings, workers: Sequence[ScorerWorker]) -> StageFactory:
     """Return the factory of score stages; workers: the scorers, opened."""
     plans = {
-        topic: ScorePlan(workers, decoder(settings, form, texts=True), settings.max_batch_bytes)
+        topic: ScorePlan(workers, ingest.decoder(settings, form, texts=True), settings.max_batch_bytes)
         for topic, form in {**dict.fromkeys(settings.calls), **settings.formats}.items()
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from llmvitals.combine.response_ids import response_reports
 from llmvitals.errors import BadCall
-from llmvitals.pipeline import decoder
+from llmvitals.ingest import decoder
 from llmvitals.record.call import ended
 from llmvitals.window import SECOND
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmvitals.combine.codes import clean
 from llmvitals.errors import CURES, BadCall, Code
-from llmvitals.pipeline import decoder
+from llmvitals.ingest import decoder
 from llmvitals.price import Prices, Reason
 from llmvitals.record.view import UNKNOWN
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -98,11 +97,7 @@ class Reader:
     """Reads requests as combine will read their records."""
 
     def __init__(self, settings: Settings) -> None:
-        self._decode = partial(
-            ingest.decode,
-            attributes=tuple((name, tuple(names)) for name, names in settings.otlp_attributes.items()),
-            max_bytes=settings.max_record_bytes,
-        )
+        self._decode = ingest.decoder(settings, None)
 
     def read(self, form: Form, request: Received) -> Contents:
         """The records of a request. Raises BadCall if nothing in it can be read.

@@ -8,7 +8,8 @@ any bytes give calls or a `BadCall`.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,7 +18,12 @@ from llmvitals.ingest import litellm, native, otlp, rest
 from llmvitals.ingest.values import MOST_REFUSED, Attributes, Context, Decoded, Format, bad
 from llmvitals.record.call import Call
 
-__all__ = ["FORMATS", "Decoded", "Format", "check_format", "decode"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llmvitals.settings import Settings
+
+__all__ = ["FORMATS", "Decoded", "Format", "check_format", "decode", "decoder"]
 
 
 FORMATS: Final[dict[str, Format]] = {
@@ -65,6 +71,17 @@ def decode(
             _checked(value, context)
             return Decoded([call])
     return _strict(value, context, format)
+
+
+def decoder(settings: Settings, form: str | None, *, texts: bool = False) -> Callable[..., Decoded]:
+    """Return `decode` with what the settings say. form: of the records; None: any. texts: see `decode`."""
+    return partial(
+        decode,
+        format=form,
+        texts=texts,
+        attributes=tuple((name, tuple(names)) for name, names in settings.otlp_attributes.items()),
+        max_bytes=settings.max_record_bytes,
+    )
 
 
 def _checked(value: bytes, context: Context) -> None:
