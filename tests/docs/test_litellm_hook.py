@@ -22,10 +22,11 @@ from aiokafka import AIOKafkaProducer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster import Cluster, free_ports
+from cluster import Cluster
 from commands import said
 from llmvitals import ingest, topics
 from llmvitals.errors import Unavailable
+from llmvitals.local.service import free_ports
 from llmvitals.record.verdict import Clause, Verdict
 from llmvitals.settings import Settings
 from real_parts import have, unavailable
@@ -85,7 +86,7 @@ class Gateway:
     """A LiteLLM proxy with the example in it, in a process of its own."""
 
     def __init__(self, folder: Path, brokers: str, prefix: str) -> None:
-        self.folder, self.port, self.brokers, self.prefix = folder, free_ports(1), brokers, prefix
+        self.folder, self.port, self.brokers, self.prefix = folder, free_ports(1)[0], brokers, prefix
         settings = {"LLMVITALS_BROKERS": brokers, "LLMVITALS_TOPIC_PREFIX": prefix}
         (folder / "litellm_hook.py").write_text((ROOT / "examples" / "litellm_hook.py").read_text())
         for name, text in (("config.yaml", CONFIG), ("gateway_auth.py", AUTH), ("recorder.py", RECORDER)):

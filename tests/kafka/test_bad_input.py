@@ -20,11 +20,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 import commands
-from cluster import Cluster, free_ports, rows
+from cluster import Cluster, rows
 from exact import compare, in_influx, stored
 from hostile import MARK, Hostile, corpus
 from llmvitals.backtest.replay import Replay
 from llmvitals.errors import Code
+from llmvitals.local.service import free_ports
 from llmvitals.local.traffic import company
 from llmvitals.record.log import Logged
 from llmvitals.testing import FakeSlack
@@ -179,7 +180,7 @@ async def forwarder(port: int, target: str) -> AsyncIterator[None]:
 async def test_a_worker_waits_for_kafka_and_starts_when_it_is_up(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    port = free_ports(1)
+    port = free_ports(1)[0]
     async with Cluster(kafka, topic_prefix, tmp_path) as cluster:
         worker = cluster.start("combine", LLMVITALS_BROKERS=f"127.0.0.1:{port}")
 

@@ -72,7 +72,7 @@ async def test_kill(cluster: Cluster, seed: int, victim: str) -> None:
     )
     publishing = asyncio.create_task(publish(cluster, logs, (share, share + 0.2)))
     await asyncio.to_thread(
-        until, lambda: doomed.metric(counter) > 0, 90, f"{victim} reads\n{cluster.logs()}"
+        until, lambda: doomed.metric(counter) > 0, 90, lambda: f"{victim} does not read\n{cluster.logs()}"
     )
     await asyncio.sleep(dice.uniform(0, 0.5))  # the moment is the test's parameter
     doomed.kill()
@@ -112,12 +112,12 @@ async def test_zombie(cluster: Cluster, victim: str) -> None:
     zombie = workers[victim]
     await publish(cluster, logs, (0, 0.5))
     counter = "llmvitals_calls_in_total" if victim == "combine" else "llmvitals_entries_total"
-    await asyncio.to_thread(until, lambda: zombie.metric(counter) > 0, 90, cluster.logs())
+    await asyncio.to_thread(until, lambda: zombie.metric(counter) > 0, 90, cluster.logs)
     zombie.signal(signal.SIGSTOP)
     frozen = time.monotonic()
     heir = cluster.start(victim)
     await publish(cluster, logs, (0.5, 0.8))
-    await asyncio.to_thread(until, lambda: heir.metric(counter) > 0, 60, cluster.logs())
+    await asyncio.to_thread(until, lambda: heir.metric(counter) > 0, 60, cluster.logs)
     assert time.monotonic() - frozen > 5, "the session had not ended"
     zombie.signal(signal.SIGCONT)
     await publish(cluster, logs, (0.8, 1))

@@ -17,9 +17,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 import commands
-from cluster import free_ports
 from llmvitals.backtest.replay import replay_lines
 from llmvitals.local.kafka import LocalKafka
+from llmvitals.local.service import free_ports
 from llmvitals.settings import Settings
 from waiting import deadline, eventually
 
@@ -33,7 +33,7 @@ Request = tuple[str, bytes, str]
 @contextmanager
 def running(folder: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`llmvitals gateway` on a free port: the process, and its address."""
-    port = free_ports(1)
+    port = free_ports(1)[0]
     process = commands.start(folder, "gateway", gateway_port=str(port), **settings)
     try:
         yield process, f"http://127.0.0.1:{port}"

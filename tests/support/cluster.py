@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,20 +24,7 @@ from llmvitals import topics
 from llmvitals.settings import Settings
 from waiting import deadline, until
 
-PORTS = {"combine": 0, "merge": 1, "sink": 2, "score": 3}
-
-
-def free_ports(count: int = 4) -> int:
-    """The first of `count` neighbouring free ports."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first = int(probe.getsockname()[1])
-        with suppress(OSError):
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-            return first
+HEALTH_PAGES = re.compile(r"health pages are on (http://[\w.:]+)")
 
 
 class Worker:
@@ -45,16 +32,20 @@ class Worker:
 
     def __init__(self, stage: str, env: dict[str, str], log: Path) -> None:
         self.stage, self.log, self.stopped = stage, log, False
-        port = free_ports()
-        self.url = f"http://127.0.0.1:{port + PORTS[stage]}"
         with log.open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "llmvitals", "worker", "--stage", stage],
-                env={**env, "LLMVITALS_HEALTH_PORT": str(port)},
+                env={**env, "LLMVITALS_HEALTH_PORT": "0"},
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
             )
+
+    @property
+    def url(self) -> str:
+        """Where its health pages are, by its log; "" while it serves none."""
+        found = HEALTH_PAGES.search(self.text())
+        return found[1] if found else ""
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -82,8 +73,10 @@ class Worker:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over the labels not given; 0 while the worker does not answer."""
+        if not (url := self.url):
+            return 0
         try:
-            with urllib.request.urlopen(f"{self.url}/metrics", timeout=deadline(2)) as answer:
+            with urllib.request.urlopen(f"{url}/metrics", timeout=deadline(2)) as answer:
                 text = answer.read().decode()
         except (OSError, HTTPException):
             return 0
@@ -97,8 +90,10 @@ class Worker:
 
     def reasons(self) -> str:
         """Why it is not ready, by /readyz; "" when it is, or does not answer."""
+        if not (url := self.url):
+            return ""
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=deadline(2)):
+            with urllib.request.urlopen(f"{url}/readyz", timeout=deadline(2)):
                 return ""
         except urllib.error.HTTPError as error:
             with error:

@@ -46,7 +46,7 @@ class Worker:
         async def said() -> bool:
             return words in self.text()
 
-        await eventually(said, what=f"{words!r} in the log:\n{self.text()[-3000:]}")
+        await eventually(said, what=lambda: f"{words!r} in the log:\n{self.text()[-3000:]}")
 
     async def ready(self) -> None:
         await self.says("Worker ready")
@@ -55,7 +55,7 @@ class Worker:
         async def ended() -> bool:
             return self.process.poll() is not None
 
-        await eventually(ended, limit, f"the end of the worker:\n{self.text()[-3000:]}")
+        await eventually(ended, limit, lambda: f"the end of the worker:\n{self.text()[-3000:]}")
         return int(self.process.returncode)
 
     async def stop(self) -> int:
@@ -165,8 +165,12 @@ class Rig:
             commits = await self.committed(stage)
             return all(commits.get(partition, (0, ""))[0] >= end for partition, end in ends.items())
 
-        logs = "\n".join(worker.text()[-2000:] for worker in self.workers)
-        await eventually(done, what=f"everything committed: {await self.committed(stage)} of {ends}\n{logs}")
+        def logs() -> str:
+            return f"not all is committed of {ends}\n" + "\n".join(
+                worker.text()[-2000:] for worker in self.workers
+            )
+
+        await eventually(done, what=logs)
 
     async def counted(self) -> dict[int, list[int]]:
         """Partition → [count, sum] in the newest checkpoint, as the next owner would find it."""

@@ -18,7 +18,7 @@ from llmvitals.alerting import incident_sink
 from llmvitals.backtest.replay import Replay
 from llmvitals.environment import PREFIX
 from llmvitals.errors import LlmvitalsError
-from llmvitals.local.service import Child, free_ports
+from llmvitals.local.service import Child
 from llmvitals.pipeline import routing
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
@@ -100,8 +100,7 @@ class OnKafka:
 
     def _env(self) -> dict[str, str]:
         """The environment of the worker's processes, with the settings of this one."""
-        port = free_ports(3)[0]
-        settings = self._settings.model_copy(update={"health_port": port})
+        settings = self._settings.model_copy(update={"health_port": 0})
         env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         for name in settings.model_fields_set:
             value = getattr(settings, name)
