@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -291,7 +290,6 @@ def main() -> None:
         print(json.dumps(row, ensure_ascii=False), flush=True)
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1) + "\n")
-    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from benchmarks.ordinary.problems import Problem
     from benchmarks.ordinary.trial import Found
 
 ALARMS: Final = 1.0
@@ -41,7 +42,7 @@ def _size(calls: int, found: Sequence[Found]) -> dict[str, Any]:
         "alarms_a_week": round(sum(alarms.values()) / max(weeks, 1), 3),
         "alarms": {rule: round(count / weeks, 3) for rule, count in alarms.most_common()},
         "outages": {rule: round(count / weeks, 3) for rule, count in outages.most_common()},
-        "problems": {problem.name: _problem(problem.name, calls, found) for problem in PROBLEMS},
+        "problems": {problem.name: _problem(problem, calls, found) for problem in PROBLEMS},
         "false": [
             {"company": one.company, "seed": one.seed, "day": day, "rule": rule, "series": series}
             for one in found
@@ -50,11 +51,12 @@ def _size(calls: int, found: Sequence[Found]) -> dict[str, Any]:
     }
 
 
-def _problem(name: str, calls: int, found: Iterable[Found]) -> dict[str, Any]:
+def _problem(problem: Problem, calls: int, found: Iterable[Found]) -> dict[str, Any]:
+    name = problem.name
     runs = {f"{one.company} {one.seed}": one.hours[name] for one in found if name in one.hours}
     hours = sorted(math.inf if hours is None else hours for hours in runs.values())
     seen = [hour for hour in hours if hour < math.inf]
-    limit = next(problem for problem in PROBLEMS if problem.name == name).limit(calls)
+    limit = problem.limit(calls)
     middle = hours[len(hours) // 2] if hours else math.inf
     return {
         "limit": limit,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -165,9 +166,9 @@ def _forked(work: Any) -> Any:
             with os.fdopen(write, "w") as pipe:
                 json.dump(work(), pipe)
             os._exit(0)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the copy must not go on as if it were this process
+            traceback.print_exc()
             os._exit(1)
-            raise
     os.close(write)
     with os.fdopen(read) as pipe:
         answer = pipe.read()

@@ -1,11 +1,11 @@
-"""How fast notifiers are spoken to, and for how long they are left alone."""
+"""How fast messages may be sent, and how patient senders are."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
 from llmvitals.errors import SinkError
@@ -64,30 +64,3 @@ class RateLimiter:
         self.due = start + self.pace
         if wait > 0:
             await self.limits.sleep(wait)
-
-
-@dataclass(slots=True)
-class Pauses:
-    """Places that are left alone for a while: place → why, until when, and how long that is."""
-
-    limits: RateLimits
-    places: dict[str, tuple[str, float, float]] = field(default_factory=dict)
-
-    def check(self, *places: str) -> None:
-        """Raises SinkError (retry) while one of the places is left alone."""
-        now = self.limits.monotonic()
-        for place in places:
-            why, until, _ = self.places.get(place, ("", 0.0, 0.0))
-            if until > now:
-                raise SinkError(why, retry=True, retry_after=until - now)
-
-    def begin(self, place: str, why: str, seconds: float | None) -> SinkError:
-        """Leave it alone for so long; without a time of its own, each time twice as long as before."""
-        _, _, before = self.places.get(place, ("", 0.0, 0.0))
-        wait = min(max(before * 2, 0.5), self.limits.longest) if seconds is None else seconds
-        self.places[place] = (why, self.limits.monotonic() + wait, wait)
-        return SinkError(why, retry=True, retry_after=wait)
-
-    def over(self, place: str) -> None:
-        """It is well again."""
-        self.places.pop(place, None)

@@ -12,9 +12,9 @@ from msgspec import structs
 from llmvitals.notify import terminal
 from llmvitals.notify.figure import timed
 from llmvitals.notify.message import CIRCLES, notice
+from llmvitals.notify.slack.block_limits import problems
 from llmvitals.notify.slack.blocks import blocks, fallback
 from llmvitals.notify.slack.bot import chart
-from llmvitals.notify.slack.limits import problems
 from llmvitals.record.alert import Heavy, Outlook
 from llmvitals.record.notification import MessageState
 from slack_samples import (

@@ -24,9 +24,9 @@ from llmvitals.notify.figure import sparkline
 from llmvitals.notify.message import notice
 from llmvitals.notify.slack.actions import actions
 from llmvitals.notify.slack.approval import button
+from llmvitals.notify.slack.block_limits import problems
 from llmvitals.notify.slack.blocks import blocks, fallback
 from llmvitals.notify.slack.bot import chart
-from llmvitals.notify.slack.limits import problems
 from llmvitals.notify.slack.send_test import NOTE
 from llmvitals.notify.terminal import draw
 from llmvitals.record.alert import Alert, Heavy, Outlook, Unit

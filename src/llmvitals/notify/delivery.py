@@ -10,7 +10,8 @@ import structlog
 
 from llmvitals.errors import SinkError
 from llmvitals.notify.protocol import Answer, Do
-from llmvitals.rate_limit import Pauses, RateLimiter
+from llmvitals.notify.retry import Backoff
+from llmvitals.rate_limit import RateLimiter
 from llmvitals.record.notification import Place
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Delivery:
         self._title = notifier.title or notifier.name
         self._posts: dict[str, RateLimiter] = {}
         self._edits = RateLimiter(limits.edit_pace, limits.edit_burst, limits)
-        self._pauses = Pauses(limits)
+        self._backoff = Backoff(limits)
         self._doubtful: set[str] = set()
 
     @property
@@ -83,7 +84,7 @@ class Delivery:
         if answer.do in _LATER:
             raise self._later(START, answer)
         self._troubles.pop(START, None)
-        self._pauses.over(START)
+        self._backoff.succeeded(START)
 
     def doubts(self, incident: str) -> bool:
         """Whether something about an incident may have been said although no answer came."""
@@ -94,7 +95,7 @@ class Delivery:
 
         Raises as `deliver` does.
         """
-        self._pauses.check(START, notification.channel)
+        self._backoff.check(START, notification.channel)
         await self._search(notification)
         return notification.place
 
@@ -105,7 +106,7 @@ class Delivery:
         to wait, or no channel takes it; Busy where only too many edits are waiting.
         """
         first = notification.channel
-        self._pauses.check(START, first)
+        self._backoff.check(START, first)
         if self._notifier.threads and not notification.thread:
             notification.replies = [reply for reply in notification.replies if reply.asked]
         if notification.state.incident in self._doubtful or notification.uncertain:
@@ -121,7 +122,7 @@ class Delivery:
                 raise self._later(notification.channel, answer)
             if not self._other_way(notification, answer):
                 if answer.do is Do.MOVE:
-                    raise self._pauses.begin(first, self._troubles[notification.channel], self._limits.slow)
+                    raise self._backoff.failed(first, self._troubles[notification.channel], self._limits.slow)
                 return None
         return notification.place or Place()
 
@@ -159,7 +160,7 @@ class Delivery:
     def _done(self, notification: Notification, answer: Answer) -> None:
         for place in (START, notification.channel):
             self._troubles.pop(place, None)
-            self._pauses.over(place)
+            self._backoff.succeeded(place)
         if not self._notifier.threads:
             notification.sent, notification.replies, notification.place = True, [], answer.place
         elif notification.sent:
@@ -239,4 +240,4 @@ class Delivery:
         slow = self._limits.slow if answer.do is Do.FIX else None
         # A limit is the channel's; whatever else is wrong concerns all of them.
         paused = place if answer.after is not None else START
-        return self._pauses.begin(paused, self._troubles[place], answer.after or slow)
+        return self._backoff.failed(paused, self._troubles[place], answer.after or slow)

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from llmvitals.notify.slack.limits import problems, view_problems
+from llmvitals.notify.slack.block_limits import problems, view_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

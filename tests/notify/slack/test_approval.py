@@ -15,7 +15,7 @@ from msgspec import structs
 from desks import World
 from desks import alert as incident
 from llmvitals.notify.slack.approval import APPROVE, LONGEST, button, modal, parsed, pressed, submitted
-from llmvitals.notify.slack.limits import view_problems
+from llmvitals.notify.slack.block_limits import view_problems
 from llmvitals.record.notification import MessageState, Muted
 from llmvitals.record.user_action import Silence, decode, encode
 from llmvitals.record.verdict import Gate, Verdict

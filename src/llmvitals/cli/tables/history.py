@@ -70,13 +70,18 @@ def _head(outcome: Outcome) -> str:
 
 
 def _records(found: Sequence[Record]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("rule", overflow="fold")
-    for name in ("fired", "a week", "first, last", "in all, median", "flaps", "highest"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _by_rule("fired", "a week", "first, last", "in all, median", "flaps", "highest")
     for record in found:
         if record.fired:
             table.add_row(Text(record.rule), *_row(record))
+    return table
+
+
+def _by_rule(*columns: str, gap: int = 0) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, gap, 0))
+    table.add_column("rule", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
@@ -189,10 +194,7 @@ def print_report(found: Report, console: Console) -> None:
 
 
 def _rules(lines: Sequence[RuleSummary]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 1, 0))
-    table.add_column("rule", overflow="fold")
-    for name in ("fired", "a week", "acknowledged after", "resolved after", "flaps", "at night"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _by_rule("fired", "a week", "acknowledged after", "resolved after", "flaps", "at night", gap=1)
     for line in lines:
         record = line.record
         going = f"{record.open:,} still on" if record.open else ""

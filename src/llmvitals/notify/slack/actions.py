@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
-from llmvitals.notify.slack.limits import utf16
+from llmvitals.notify.slack.block_limits import utf16
 from llmvitals.record.matcher import LONGEST, Matcher
 from llmvitals.record.user_action import Acknowledgement, Question, Silence
 from llmvitals.window import DAY, HOUR

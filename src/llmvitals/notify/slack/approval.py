@@ -16,8 +16,8 @@ import structlog
 
 from llmvitals.metrics.quantity import amount
 from llmvitals.notify.slack.actions import VALUE, ExactMatcher, encoded, plain, user_name
+from llmvitals.notify.slack.block_limits import utf16
 from llmvitals.notify.slack.connection import asked, session, web_client
-from llmvitals.notify.slack.limits import utf16
 from llmvitals.notify.title import one_series
 from llmvitals.record.alert import Unit
 from llmvitals.record.matcher import Matcher

@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.notify.message import CIRCLES
-from llmvitals.notify.slack.limits import utf16
+from llmvitals.notify.slack.block_limits import utf16
 from llmvitals.record.view import UNKNOWN
 from llmvitals.window import SECOND
 from llmvitals.wording import ELLIPSIS, escape, moment

@@ -19,9 +19,9 @@ from llmvitals.notify.message import notice
 from llmvitals.notify.protocol import Answer, Do, Notifier
 from llmvitals.notify.slack.actions import actions
 from llmvitals.notify.slack.approval import button
+from llmvitals.notify.slack.block_limits import CHART
 from llmvitals.notify.slack.blocks import blocks, fallback
 from llmvitals.notify.slack.connection import answer, asked, session, web_client
-from llmvitals.notify.slack.limits import CHART
 from llmvitals.notify.slack.thread import drawn
 from llmvitals.notify.title import one_series
 from llmvitals.record.notification import Place
