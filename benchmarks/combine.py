@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from llmvitals.combine import Combine, CombinePlan
-from llmvitals.ingest import decode, native
+from llmvitals.ingest import decode
 from llmvitals.price import Prices
 from llmvitals.record.log import Logged
+from llmvitals.record.native import DECODER
 from llmvitals.record.view import View
 
 VIEWS = (
@@ -74,7 +75,7 @@ def run(records: list[Logged], disorder_s: int) -> float:
     """Calls per second."""
     plan = CombinePlan(
         decode=decode,
-        native=native.DECODER.decode,
+        native=DECODER.decode,
         assess=Prices().assess,
         views=VIEWS,
         shards=4,

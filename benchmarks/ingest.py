@@ -26,9 +26,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from llmvitals.combine import CombinePlan
 from llmvitals.combine.reader import read
-from llmvitals.ingest import decode, native
+from llmvitals.ingest import decode
 from llmvitals.price import Prices
 from llmvitals.record.log import Logged
+from llmvitals.record.native import DECODER
 
 START: Final = 1_795_503_015_000
 PAYLOAD: Final = Path(__file__).parents[1] / "tests" / "data" / "ingest" / "litellm_payload.json"
@@ -154,7 +155,7 @@ def llmvitals(values: Sequence[bytes]) -> None:
         raise SystemExit(f"nothing was read: {batch.refused[:1]}")
 
 
-PLAN: Final = CombinePlan(decode=decode, native=native.DECODER.decode, assess=Prices().assess)
+PLAN: Final = CombinePlan(decode=decode, native=DECODER.decode, assess=Prices().assess)
 
 
 def loads(values: Sequence[bytes]) -> None:

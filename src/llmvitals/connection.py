@@ -25,7 +25,7 @@ def _addresses(text: str) -> str:
 
 
 class Connection(BaseModel):
-    """How to reach Kafka, and what our topics are called. It reads no environment and no file by itself."""
+    """How to reach Kafka, what our topics are called, and how to publish. It reads nothing by itself."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,6 +48,11 @@ class Connection(BaseModel):
     )
     group: str = Field("llmvitals", description="The consumer groups are called GROUP-combine and so on.")
     topic_prefix: str = Field("llm", description="The topics are called PREFIX.calls.v1 and so on.")
+    publisher_validate: bool = Field(
+        False,
+        description="Whether `llmvitals.Publisher` checks each call, and does not send one that the worker "
+        "could not read. For development.",
+    )
 
     @classmethod
     def needed(cls, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,6 +75,23 @@ class Connection(BaseModel):
             return ssl.create_default_context(cafile=self.ssl_cafile)
         except OSError as error:
             raise ConfigError(f"ssl_cafile: {self.ssl_cafile} can't be read: {error}") from error
+
+    def client(self, name: str) -> dict[str, Any]:
+        """The arguments of every aiokafka client: addresses, name, encryption, login. Raises ConfigError."""
+        found: dict[str, Any] = {
+            "bootstrap_servers": self.brokers,
+            "client_id": f"{self.group}-{name}",
+            "security_protocol": self.security_protocol,
+            "metadata_max_age_ms": 60_000,
+        }
+        if (trusted := self.trust()) is not None:
+            found["ssl_context"] = trusted
+        if self.security_protocol.startswith("SASL"):
+            found["sasl_mechanism"] = self.sasl_mechanism
+            found["sasl_plain_username"] = self.sasl_username
+            password = self.sasl_password
+            found["sasl_plain_password"] = password.get_secret_value() if password else None
+        return found
 
     def topic(self, what: str) -> str:
         """The full name of one of our own topics.

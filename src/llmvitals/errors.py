@@ -243,3 +243,8 @@ class BadCall(LlmvitalsError):
     def at(self, item: int) -> BadCall:
         """The same error of this item of a record."""
         return BadCall(self.code, self.message, item)
+
+
+def bad(code: Code, what: str) -> BadCall:
+    """Make the error for a record: what is wrong, and what to do."""
+    return BadCall(code, f"{what}. {CURES[code]}")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from llmvitals import ingest
 from llmvitals.combine import Combine, CombinePlan
 from llmvitals.errors import ConfigError
-from llmvitals.ingest import native
 from llmvitals.merge import Limits, Merge, MergePlan
 from llmvitals.price import Prices
+from llmvitals.record.native import DECODER
 from llmvitals.record.view import DEFAULT_VIEWS, DIMENSIONS, Condition, View
 from llmvitals.rules.engine import RuleEngine, load_engine
 from llmvitals.score import Score, ScorePlan, find
@@ -65,7 +65,7 @@ class Pipeline:
                 views=views,
                 shards=shards,
                 decode=ingest.decoder(settings, form),
-                native=native.DECODER.decode if form in (None, "native") else None,
+                native=DECODER.decode if form in (None, "native") else None,
                 assess=prices.assess,
             )
             return replace(made, unknown_models=prices.unknown)

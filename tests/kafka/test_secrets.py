@@ -19,7 +19,6 @@ from influxdb_client import InfluxDBClient
 import commands
 from cluster import Cluster, rows
 from llmvitals.local.kafka import LocalKafka
-from llmvitals.runtime.kafka.connect import client
 from llmvitals.testing import FakeSlack
 from real_parts import have, started
 from waiting import deadline, until
@@ -184,7 +183,7 @@ async def cluster(canaries: dict[str, str], tmp_path: Path) -> Any:
 
 
 async def publish(cluster: Cluster, values: list[bytes]) -> None:
-    producer = AIOKafkaProducer(**client(cluster.settings, "test"), max_request_size=1 << 23)
+    producer = AIOKafkaProducer(**cluster.settings.client("test"), max_request_size=1 << 23)
     await producer.start()
     try:
         for value in values:
@@ -199,7 +198,7 @@ async def written(cluster: Cluster) -> dict[str, bytes]:
         cluster.settings.topic(name)
         for name in ("calls.dlq", "partials", "vitals", "alerts", "incidents", "checkpoints")
     ]
-    consumer = AIOKafkaConsumer(*names, **client(cluster.settings, "test"), auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(*names, **cluster.settings.client("test"), auto_offset_reset="earliest")
     await consumer.start()
     found = dict.fromkeys(names, b"")
     try:

@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 from llmvitals.combine.columns import Columns, columns
 from llmvitals.combine.dead_letters import defect
 from llmvitals.combine.plan import CombinePlan
-from llmvitals.errors import CURES, BadCall, Code
-from llmvitals.record.call import Call, ended
+from llmvitals.errors import BadCall, Code, bad
+from llmvitals.record.call import EARLIEST, Call, ended
 from llmvitals.record.log import Record
-from llmvitals.window import SECOND
 
 Ints = NDArray[np.int64]
 
-EARLIEST: Final = 1_420_070_400 * SECOND
-"""The beginning of 2015: an older time is most likely in seconds instead of milliseconds."""
 _FAR: Final = 10**15
 """Milliseconds that are implausible, before or after 1970, and still fit into 64 bits as µs."""
 
@@ -81,7 +78,7 @@ def _decode(record: Record, place: int, plan: CombinePlan, batch: Batch) -> None
     value = record.value or b""
     if len(value) > plan.max_batch_bytes:
         reason = f"The record has {len(value)} bytes, {plan.max_batch_bytes} are allowed"
-        batch.refused.append((place, _bad(Code.TOO_LARGE, reason)))
+        batch.refused.append((place, bad(Code.TOO_LARGE, reason)))
         return
     try:
         decoded = plan.decode(value, record.timestamp * 1_000)
@@ -128,13 +125,9 @@ def timely(batch: Batch, stamps: Ints, plan: CombinePlan) -> Timely | None:
         (future & ~past, Code.FUTURE, "The call's time is too far ahead of the record's"),
         (past, Code.PAST, "The call's time is too early"),
     ):
-        batch.refused += [(place, _bad(code, why)) for place in places[wrong].tolist()]
+        batch.refused += [(place, bad(code, why)) for place in places[wrong].tolist()]
     kept = np.flatnonzero(plausible)
     return Timely(places[kept], times[kept], kafka[kept], measured.take(kept)) if len(kept) else None
-
-
-def _bad(code: Code, what: str) -> BadCall:
-    return BadCall(code, f"{what}. {CURES[code]}")
 
 
 def _measure(calls: Sequence[Call], plan: CombinePlan) -> tuple[Ints, Columns]:

@@ -11,10 +11,9 @@ import msgspec
 import orjson
 
 from llmvitals import ingest
-from llmvitals.errors import BadCall, Code
+from llmvitals.errors import BadCall, Code, bad
 from llmvitals.gateway.redact import redacted
 from llmvitals.ingest import litellm, rest
-from llmvitals.ingest.values import bad
 
 if TYPE_CHECKING:
     from llmvitals.settings import Settings

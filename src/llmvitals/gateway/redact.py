@@ -7,9 +7,8 @@ from typing import Any, Final
 
 import orjson
 
-from llmvitals.errors import Code
+from llmvitals.errors import Code, bad
 from llmvitals.ingest import otlp_protobuf
-from llmvitals.ingest.values import bad
 
 _NAMES: Final = frozenset(("authorization", "proxy_authorization", "api_key", "apikey", "x_api_key"))
 _HINT: Final = re.compile(rb"api[-_]?key|authorization|\\u00", re.IGNORECASE)

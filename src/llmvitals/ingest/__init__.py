@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from llmvitals.errors import BadCall, Code, ConfigError, suggestion
+from llmvitals.errors import BadCall, Code, ConfigError, bad, suggestion
 from llmvitals.ingest import litellm, native, otlp, rest
-from llmvitals.ingest.values import MOST_REFUSED, Attributes, Context, Decoded, Format, bad
+from llmvitals.ingest.values import MOST_REFUSED, Attributes, Context, Decoded, Format
 from llmvitals.record.call import Call
+from llmvitals.record.native import DECODER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ first."""
 
 _NAMES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_native: Final = native.DECODER.decode
+_native: Final = DECODER.decode
 
 
 def decode(

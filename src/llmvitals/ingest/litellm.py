@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmvitals.errors import Code
+from llmvitals.errors import Code, bad
 from llmvitals.ingest import texts
 from llmvitals.ingest.events import STOPPED, litellm_verdict
 from llmvitals.ingest.usage import known, usage_of
@@ -15,7 +15,6 @@ from llmvitals.ingest.values import (
     Context,
     Decoded,
     Format,
-    bad,
     bare_model,
     call,
     count,

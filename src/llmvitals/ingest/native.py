@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
-import msgspec
-
-from llmvitals.errors import Code
-from llmvitals.ingest.values import Context, Decoded, Format, bad, refusal
-from llmvitals.record.call import Call
-
-DECODER: Final = msgspec.json.Decoder(Call)
-
-
-class _Version(msgspec.Struct):
-    schema_version: int = 1
+from llmvitals.ingest.values import Context, Decoded, Format
+from llmvitals.record.native import parse
 
 
 def knows(names: Container[str]) -> bool:
@@ -25,19 +16,7 @@ def knows(names: Container[str]) -> bool:
 
 def read(value: bytes, _: Context) -> Decoded:
     """Decode one JSON object. Raises BadCall that names the field."""
-    try:
-        return Decoded([DECODER.decode(value)])
-    except msgspec.ValidationError as error:
-        if _newer(value):
-            raise bad(Code.UNKNOWN_VERSION, "schema_version: is newer than 1") from None
-        raise refusal(error) from None
-
-
-def _newer(value: bytes) -> bool:
-    try:
-        return msgspec.json.decode(value, type=_Version).schema_version > 1
-    except msgspec.ValidationError:
-        return False
+    return Decoded([parse(value)])
 
 
 FORMAT: Final = Format(knows, read)

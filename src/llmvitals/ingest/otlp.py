@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container, Iterable
 from typing import Any, Final
 
-from llmvitals.errors import BadCall, Code
+from llmvitals.errors import BadCall, Code, bad
 from llmvitals.ingest import (
     coding_agents,
     evaluation_logs,
@@ -25,7 +25,7 @@ from llmvitals.ingest import (
 from llmvitals.ingest.deduplicate import SpanEvent, deduplicated
 from llmvitals.ingest.identity import Identity
 from llmvitals.ingest.span import Dialect, Item, Span
-from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, bad, call, event_id, moment, text
+from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, call, event_id, moment, text
 from llmvitals.record.call import Call
 
 DIALECTS: Final[dict[str, Dialect]] = {

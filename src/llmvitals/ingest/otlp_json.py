@@ -10,9 +10,8 @@ from typing import Any, Final
 
 import orjson
 
-from llmvitals.errors import Code
+from llmvitals.errors import Code, bad
 from llmvitals.ingest.span import Event, Item, Span
-from llmvitals.ingest.values import bad
 
 _ERROR: Final = (2, "STATUS_CODE_ERROR")
 _STRUCTURE: Final = (AttributeError, KeyError, TypeError)

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
-from llmvitals.errors import Code
+from llmvitals.errors import Code, bad
 from llmvitals.ingest.span import Event, Item, Span
-from llmvitals.ingest.values import bad
 
 _ERROR: Final = 2
 _NEITHER: Final = "The record is neither JSON nor OTLP protobuf"

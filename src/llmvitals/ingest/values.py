@@ -17,8 +17,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import orjson
 
-from llmvitals.errors import CURES, BadCall, Code
+from llmvitals.errors import BadCall, Code, bad
 from llmvitals.record.call import Call
+from llmvitals.record.native import refusal
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_COUNT: Final = 100_000_000
@@ -73,20 +74,6 @@ class Format(NamedTuple):
     knows: Callable[[Container[str]], bool]
     read: Callable[[bytes, Context], Decoded]
     several: bool = False
-
-
-def bad(code: Code, what: str) -> BadCall:
-    """Make the error for a record: what is wrong, and what to do."""
-    return BadCall(code, f"{what}. {CURES[code]}")
-
-
-def refusal(error: msgspec.ValidationError) -> BadCall:
-    """Convert a msgspec error. Its text names the field, but never holds the value."""
-    what, _, where = str(error).partition(" - at ")
-    field = where.replace("`", "").removeprefix("$").removeprefix(".")
-    if what.startswith("Invalid enum value"):
-        what = "is not one of the allowed values"
-    return bad(Code.INVALID, f"{field}: {what}" if field else what)
 
 
 def call(fields: Mapping[str, Any]) -> Call:

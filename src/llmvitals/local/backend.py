@@ -22,7 +22,6 @@ from llmvitals.local.service import Child
 from llmvitals.pipeline import routing
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Topic
-from llmvitals.runtime.kafka.connect import client
 from llmvitals.settings import Settings
 from llmvitals.store.sqlite.store import SqliteStore
 
@@ -56,11 +55,11 @@ class OnKafka:
 
     async def __aenter__(self) -> Self:
         await topics.apply(self._settings)
-        self._producer = AIOKafkaProducer(**client(self._settings, "demo"))
+        self._producer = AIOKafkaProducer(**self._settings.client("demo"))
         await self._producer.start()
         self._consumer = AIOKafkaConsumer(
             self._settings.topic(Topic.ALERTS),
-            **client(self._settings, "demo"),
+            **self._settings.client("demo"),
             auto_offset_reset="earliest",
             enable_auto_commit=False,
         )

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from llmvitals.errors import LlmvitalsError
-from llmvitals.runtime.kafka.connect import asking, client, find_topics
+from llmvitals.runtime.kafka.connect import asking, find_topics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -42,7 +42,7 @@ async def publish_lines(
     await find_topics(settings, [topic])
     # The topic decides what is too large, not the client.
     producer = AIOKafkaProducer(
-        **client(settings, "publish"), acks="all", linger_ms=10, request_timeout_ms=_PATIENCE_MS,
+        **settings.client("publish"), acks="all", linger_ms=10, request_timeout_ms=_PATIENCE_MS,
         max_request_size=_LARGEST,
     )  # fmt: skip
     sent = 0

@@ -78,10 +78,8 @@ class Sender:
     async def _connected(self) -> AIOKafkaProducer:
         from aiokafka import AIOKafkaProducer  # noqa: PLC0415 - not loaded before it is needed
 
-        from llmvitals.runtime.kafka.connect import client  # noqa: PLC0415
-
         _silence_aiokafka()
-        settings = client(self._connection, "publisher")
+        settings = self._connection.client("publisher")
         while True:
             producer = AIOKafkaProducer(
                 **settings,

@@ -28,6 +28,9 @@ BLOCKED: Final = "blocked_by_guardrail"
 """The finish reason of a request that a guardrail stopped before a model answered."""
 MAX_VECTOR: Final = 4_096
 
+EARLIEST: Final = 1_420_070_400_000_000
+"""The beginning of 2015 (µs): an older time is most likely in seconds instead of milliseconds."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_799_999
 """The end of the year 9999, the last that a datetime can hold."""

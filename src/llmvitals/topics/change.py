@@ -16,7 +16,7 @@ from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionErro
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
 
-from llmvitals.runtime.kafka.connect import asking, client
+from llmvitals.runtime.kafka.connect import asking
 from llmvitals.topics.declared import Present, TopicPlan, difference, load
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def missing(settings: Settings, folder: Path | None = None) -> list[str]:
 @asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     async with asking(settings, _LONGEST):
-        admin = AIOKafkaAdminClient(**client(settings, "topics"), request_timeout_ms=10_000)
+        admin = AIOKafkaAdminClient(**settings.client("topics"), request_timeout_ms=10_000)
         try:
             await admin.start()
             yield admin

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import orjson
 
-from llmvitals.errors import BadCall, Code
+from llmvitals.errors import BadCall, Code, bad
 from llmvitals.ingest.rest import helicone, langfuse, langsmith, mlflow, opik, phoenix, promptlayer, weave
 from llmvitals.ingest.rest.vendor import Request, Vendor
-from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, bad, call, event_id, moment
+from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, call, event_id, moment
 
 VENDORS: Final[dict[str, Vendor]] = {
     "langfuse": langfuse.VENDOR,

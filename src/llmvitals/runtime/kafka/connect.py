@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError, KafkaError
@@ -28,24 +28,6 @@ partitions, so this and a rebalance should take less than the allowed disorder.
 _BACKOFF: Final = (1.0, 2.0, 4.0, 8.0)
 _PATIENCE: Final = 10.0
 """Seconds that Kafka may take to answer a command."""
-
-
-def client(settings: Connection, name: str) -> dict[str, Any]:
-    """Return the arguments of every aiokafka client: addresses, name, encryption and login."""
-    found: dict[str, Any] = {
-        "bootstrap_servers": settings.brokers,
-        "client_id": f"{settings.group}-{name}",
-        "security_protocol": settings.security_protocol,
-        "metadata_max_age_ms": 60_000,
-    }
-    if (trusted := settings.trust()) is not None:
-        found["ssl_context"] = trusted
-    if settings.security_protocol.startswith("SASL"):
-        found["sasl_mechanism"] = settings.sasl_mechanism
-        found["sasl_plain_username"] = settings.sasl_username
-        password = settings.sasl_password
-        found["sasl_plain_password"] = password.get_secret_value() if password else None
-    return found
 
 
 @asynccontextmanager
@@ -119,7 +101,7 @@ def _unreachable(settings: Connection, error: Exception) -> str:
 
 
 async def _topics(settings: Connection) -> dict[str, int]:
-    consumer = AIOKafkaConsumer(**client(settings, "look"), request_timeout_ms=10_000)
+    consumer = AIOKafkaConsumer(**settings.client("look"), request_timeout_ms=10_000)
     try:
         await consumer.start()
         cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001 - topics() hides partitions

@@ -20,7 +20,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from llmvitals.runtime.kafka.connect import DISCOVERY_MS, client
+from llmvitals.runtime.kafka.connect import DISCOVERY_MS
 from llmvitals.runtime.kafka.feed import Batch, Bounds
 from llmvitals.runtime.kafka.topic_ids import topic_ids
 from llmvitals.window import duration
@@ -61,7 +61,7 @@ def group_consumer(settings: Settings, stage: str, group: str) -> AIOKafkaConsum
     """Return the consumer of a stage's group, a static member if settings.instance is set."""
     session = duration(settings.session_timeout) // 1000
     return AIOKafkaConsumer(
-        **client(settings, stage) | {"metadata_max_age_ms": DISCOVERY_MS},
+        **settings.client(stage) | {"metadata_max_age_ms": DISCOVERY_MS},
         group_id=group,
         group_instance_id=f"{settings.instance}-{stage}" if settings.instance else None,
         partition_assignment_strategy=[RoundRobinPartitionAssignor],

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from llmvitals.backtest.run import outcome, prepared
 from llmvitals.errors import ConfigError
-from llmvitals.runtime.kafka.connect import asking, client, find_topics
+from llmvitals.runtime.kafka.connect import asking, find_topics
 from llmvitals.window import MINUTE, duration
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ async def newest_records(settings: Settings, most: int) -> dict[str, list[Record
 
     Raises BrokerDown when Kafka does not answer.
     """
-    consumer = AIOKafkaConsumer(*settings.sources, **client(settings, "doctor"), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(*settings.sources, **settings.client("doctor"), enable_auto_commit=False)
     found: dict[str, list[Record]] = {}
     try:
         async with asking(settings):
@@ -96,7 +96,7 @@ async def replay(
     partitions: of each topic. told: called after each piece. Raises BrokerDown when Kafka goes away.
     """
     consumer = AIOKafkaConsumer(
-        **client(settings, "backtest"),
+        **settings.client("backtest"),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",

@@ -9,7 +9,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from llmvitals.errors import LlmvitalsError
-from llmvitals.runtime.kafka.connect import client
 from llmvitals.runtime.kafka.topic_ids import topic_ids
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Producer:
     async def start(self) -> None:
         """Connect. Raises KafkaError when Kafka can't be reached."""
         self._producer = AIOKafkaProducer(
-            **client(self._settings, self._name),
+            **self._settings.client(self._name),
             acks="all",
             enable_idempotence=False,
             request_timeout_ms=TIMEOUT_MS,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from llmvitals.runtime.kafka.connect import DISCOVERY_MS, client
+from llmvitals.runtime.kafka.connect import DISCOVERY_MS
 from llmvitals.runtime.kafka.topic_ids import topic_ids
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Tail:
     async def start(self) -> None:
         """Connect. Raises KafkaError when Kafka can't be reached."""
         self._consumer = AIOKafkaConsumer(
-            **client(self._settings, self._name) | {"metadata_max_age_ms": DISCOVERY_MS},
+            **self._settings.client(self._name) | {"metadata_max_age_ms": DISCOVERY_MS},
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_wait_ms=100,
