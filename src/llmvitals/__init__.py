@@ -1,6 +1,7 @@
 """llmvitals listens to LLM calls on Kafka and speaks up when money, speed, safety or meaning goes wrong.
 
-`Publisher` sends calls from an application; `llmvitals.testing` has a fake Slack for tests. ARCHITECTURE.md
+`Publisher` sends calls from an application, and `CallFields` is the type of a call; `llmvitals.testing` has a
+fake Slack for tests. The distribution llmvitals-client has only what an application needs. ARCHITECTURE.md
 describes the packages.
 """
 
@@ -10,20 +11,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llmvitals.publisher import Publisher
+    from llmvitals.record.call_fields import CallFields
 
     __version__: str
 
-__all__ = ["Publisher", "__version__"]
+__all__ = ["CallFields", "Publisher", "__version__"]
 
 
 def __getattr__(name: str) -> object:
-    # Importing llmvitals must cost an application nothing, so both are loaded when they are first used.
+    # Importing llmvitals must cost an application nothing, so each is loaded when it is first used.
     if name == "Publisher":
         from llmvitals.publisher import Publisher  # noqa: PLC0415 - the reason is above
 
         return Publisher
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - the reason is above
+    if name == "CallFields":
+        from llmvitals.record.call_fields import CallFields  # noqa: PLC0415 - the reason is above
 
-        return version("llmvitals")
+        return CallFields
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - the reason is above
+
+        try:
+            return version("llmvitals")
+        except PackageNotFoundError:
+            return version("llmvitals-client")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

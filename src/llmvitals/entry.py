@@ -24,8 +24,12 @@ def main() -> None:
     # Imports and batches make many young objects without cycles: looking for cycles every 700 allocations,
     # which is Python's default, costs a tenth of the time.
     gc.set_threshold(100_000, 20, 20)
-    from llmvitals.cli import main as commands  # noqa: PLC0415 - it takes a second, in which SIGTERM counts
-
+    try:
+        from llmvitals.cli import main as commands  # noqa: PLC0415 - it takes a second, in which SIGTERM counts
+    except ModuleNotFoundError as error:
+        if error.name != "llmvitals.cli":
+            raise
+        sys.exit("llmvitals-client has no commands, it only sends calls: pip install llmvitals")
     try:
         commands()
     finally:

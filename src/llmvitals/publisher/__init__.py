@@ -7,14 +7,21 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Self
 
 import orjson
+from pydantic import BaseModel
 
 from llmvitals.connection import Connection
+from llmvitals.errors import BadCall
 from llmvitals.publisher.queue import Event, EventQueue, log
 from llmvitals.publisher.sender import THREAD, Sender
+from llmvitals.record.call_fields import CallFields
+from llmvitals.record.native import validate as check
 from llmvitals.settings import connection, unknown
+
+Call = CallFields | Mapping[str, object] | BaseModel
+"""A type checker knows the fields of a CallFields; any other mapping is published as well."""
 
 
 class Publisher:
@@ -29,7 +36,10 @@ class Publisher:
 
     settings: how to reach Kafka; by default from the environment and the file that LLMVITALS_CONFIG names
     (llmvitals.toml is not read). brokers: goes before the settings. topic: by default PREFIX.calls.v1.
-    queue: how many calls may wait, unacknowledged ones included. Wrong settings of the connection raise
+    queue: how many calls may wait, unacknowledged ones included. validate: whether to check each call; by
+    default the setting publisher_validate. One that the worker could not read is then not sent and counts as
+    failed, and the warning names the field and what is wrong with it, but no value. It is for native calls:
+    records of other formats are not valid ones. Wrong settings of the connection raise
     ConfigError here, at the start of the application; other settings are not read, and nothing raises later.
     """
 
@@ -40,6 +50,7 @@ class Publisher:
         brokers: str | None = None,
         topic: str | None = None,
         queue: int = 10_000,
+        validate: bool | None = None,
     ) -> None:
         if settings is None:
             for sentence in unknown():
@@ -47,6 +58,7 @@ class Publisher:
         given = settings or connection(brokers=brokers)
         self._connection = given.model_copy(update={"brokers": brokers}) if brokers else given
         self._topic = topic or given.topic("calls")
+        self._validate = given.publisher_validate if validate is None else validate
         self._limit = queue
         self._queues: dict[int, EventQueue] = {}
         self._queue  # noqa: B018 - makes the queue of this process
@@ -75,7 +87,7 @@ class Publisher:
 
     @property
     def failed(self) -> int:
-        """Calls that can't be written as JSON, or that Kafka refused for good."""
+        """Calls that can't be written as JSON, are invalid (`validate`), or that Kafka refused for good."""
         return self._queue.counts["failed"]
 
     @property
@@ -88,14 +100,14 @@ class Publisher:
         """How often the sending thread ended because of a bug and was started again."""
         return self._queue.restarts
 
-    def publish(self, call: Mapping[str, Any] | Any) -> bool:
-        """Queue a call: a mapping, or anything with `model_dump`. False when it was not queued.
+    def publish(self, call: Call) -> bool:
+        """Queue a call: a mapping or a pydantic model. False when it was not queued.
 
         Keyed by its `session`, else its `trace_id`, so that the calls of a session share a partition.
         """
         return self._put(call, None)
 
-    async def apublish(self, call: Mapping[str, Any] | Any) -> bool:
+    async def apublish(self, call: Call) -> bool:
         """Queue a call and wait until Kafka has it. False when it was not queued or not delivered.
 
         When the waiting is cancelled, the call is sent nevertheless.
@@ -132,10 +144,15 @@ class Publisher:
             atexit.register(self.close, 2.0)
         return queue
 
-    def _put(self, call: Any, done: Callable[[bool], object] | None) -> bool:
+    def _put(self, call: Call, done: Callable[[bool], object] | None) -> bool:
         queue = self._queue
         try:
             event = _event(call, done)
+            if self._validate:
+                check(event.value)
+        except BadCall as error:
+            queue.refuse("failed", "a call is invalid and is not sent (%s)", error.message)
+            return False
         except Exception as error:  # noqa: BLE001 - whatever the application hands in, it goes on
             queue.refuse(
                 "failed", "a call can't be published: it can't be written as JSON (%s)", type(error).__name__
@@ -164,8 +181,7 @@ class Publisher:
         queue.warn("thread", "the sending thread can't be started (%s): the next call tries again", why)
 
 
-def _event(call: Any, done: Callable[[bool], object] | None) -> Event:
-    dump = getattr(call, "model_dump", None)
-    body = dump(mode="json", exclude_none=True) if dump is not None else dict(call)
+def _event(call: Call, done: Callable[[bool], object] | None) -> Event:
+    body = call.model_dump(mode="json", exclude_none=True) if isinstance(call, BaseModel) else dict(call)
     key = body.get("session") or body.get("trace_id")
     return Event(None if key is None else str(key).encode(), orjson.dumps(body), done)

@@ -117,7 +117,7 @@ class EventQueue:
         """Count an event that was never queued, and warn."""
         with self.lock:
             self.counts[outcome] += 1
-        self.warn(why, why, *values)
+        self.warn(why % values, why, *values)
 
     def warn(self, cause: str, why: str, *values: object) -> None:
         """Log a warning with the counts, each cause once a minute."""
