@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import venv
 from pathlib import Path
 
 import pytest
 
-from llmvitals.errors import Unavailable
-from real_parts import unavailable
+from installing import pip, run
 
 pytestmark = pytest.mark.timeout(900)
 
 ROOT = Path(__file__).parents[2]
-
-
-def run(*words: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """A command, with our environment but for what would lead it back to the checkout, or to settings of ours."""
-    ours = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("LLMVITALS_", "PYTHON", "VIRTUAL_ENV"))
-    }
-    plain = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
-    return subprocess.run(
-        [str(word) for word in words], cwd=cwd, env=ours | plain | env, capture_output=True, text=True,
-        stdin=subprocess.DEVNULL, timeout=600, check=False,
-    )  # fmt: skip
-
-
-def pip(python: Path | str, *words: str | Path, cwd: Path) -> None:
-    """pip, as it is configured here; skips where it has no network."""
-    done = run(python, "-m", "pip", *words, "--quiet", cwd=cwd)
-    if "ConnectionError" in done.stderr or "Temporary failure in name resolution" in done.stderr:
-        unavailable(Unavailable(f"pip can't reach its index: {done.stderr[-300:]}"))
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
