@@ -236,6 +236,17 @@ def test_litellm_failure_has_no_usage_and_no_cost() -> None:
     assert Prices().assess(call)[:2] == (None, Reason.UNKNOWN_USAGE)
 
 
+def test_attempts_of_one_request_at_litellm_are_calls_of_their_own() -> None:
+    """LiteLLM writes one litellm_call_id for an attempt that failed and for the fallback that answered."""
+    failed = json.loads(recorded("litellm_payload_failure.json"))
+    again, answered = failed | {"endTime": failed["endTime"] + 1}, failed | {"status": "success"}
+    first, second, last, resent = (
+        only(json.dumps(one).encode()).id for one in (failed, again, answered, failed)
+    )
+    assert (first, last) == (f"{failed['litellm_call_id']}-1795503371252606", failed["litellm_call_id"])
+    assert (len({first, second, last}), resent) == (3, first)
+
+
 def test_litellm_embedding() -> None:
     call = only(recorded("litellm_payload_embedding.json"))
     says(call, operation="embedding", model="text-embedding-3-small", input_tokens=7, cost_usd=1.4e-07)

@@ -19,6 +19,7 @@ from llmvitals.ingest.values import (
     call,
     count,
     dollars,
+    event_id,
     first,
     flag,
     identity,
@@ -124,7 +125,7 @@ def read(value: bytes, context: Context) -> Decoded:
     response = payload.response if isinstance(payload.response, _Response) else _Response()
     fields = _who(payload) | _usage(payload) | _outcome(payload, response) | _models(payload, response)
     fields |= {
-        "id": text(payload.litellm_call_id),
+        "id": _id(payload, end),
         "ts": moment(round(end * 1_000_000), "endTime"),
         "operation": _operation(payload.call_type),
         "service_tier": tier(response.service_tier) or tier(_usage_object(payload).get("service_tier")),
@@ -139,6 +140,12 @@ def read(value: bytes, context: Context) -> Decoded:
     if payload.status == "failure" and fields["status"] == "ok":
         fields |= STOPPED
     return Decoded([call(fields | (_texts(value) if context.texts else {}))])
+
+
+def _id(payload: _Payload, end: float) -> str | None:
+    """LiteLLM gives all attempts of a request one id: a failed one has its time added, so each counts."""
+    name = text(payload.litellm_call_id)
+    return event_id(name, str(round(end * 1_000_000))) if name and payload.status == "failure" else name
 
 
 def _texts(value: bytes) -> dict[str, str | None]:
