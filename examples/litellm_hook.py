@@ -1,6 +1,7 @@
-"""A LiteLLM proxy that obeys llmvitals' verdicts: calls over budget are refused, those near it get a warning.
+"""A LiteLLM proxy that sends its calls to llmvitals, and obeys the verdicts that come back.
 
-It needs LiteLLM, aiokafka and google-re2, nothing of llmvitals: put this file beside the proxy's config.yaml,
+Calls over budget are refused, those near it get a warning. It needs llmvitals-client and google-re2 beside
+LiteLLM: put this file beside the proxy's config.yaml,
 
     litellm_settings:
       callbacks: litellm_hook.hook
@@ -24,6 +25,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from fastapi import HTTPException
 from litellm.integrations.custom_logger import CustomLogger
 
+from llmvitals import Publisher
+
 log = logging.getLogger("llmvitals")
 
 UNKNOWN = "unknown"
@@ -33,6 +36,35 @@ WARNING = "llmvitals_warning"
 LOOK = 5.0
 """Seconds between two questions to Kafka whether it is still there."""
 STRENGTH = {"allow": 0, "warn": 1, "block": 2}
+TEXTS = ("messages", "response")
+"""What of a logged call holds what people and models have written."""
+PUBLISHED: dict[str, Any] = {
+    **dict.fromkeys(
+        (
+            "litellm_call_id", "call_type", "trace_id", "session_id", "status", "stream", "cache_hit",
+            "custom_llm_provider", "model", "model_group", "startTime", "endTime", "completionStartTime",
+            "prompt_tokens", "completion_tokens", "response_cost", "request_tags", "end_user",
+        )
+    ),
+    "metadata": {
+        "usage_object": None, "user_api_key_team_alias": None, "user_api_key_alias": None,
+        "user_api_key_hash": None, "user_api_key_user_id": None,
+        "prompt_management_metadata": {"prompt_id": None, "prompt_version": None},
+    },
+    "response": {
+        "id": None, "model": None, "service_tier": None,
+        "choices": {"finish_reason": None, "message": {"tool_calls": {"function": {"name": None}}}},
+    },
+    "response_cost_failure_debug_info": {"error_str": None},
+    "error_information": {"error_class": None},
+    "guardrail_information": {
+        "guardrail_name": None, "guardrail_mode": None, "guardrail_status": None,
+        "guardrail_response": {"flagged": None},
+    },
+    "hidden_params": {"litellm_model_name": None},
+}  # fmt: skip
+"""What llmvitals reads of a logged call, texts aside; None: the whole value. The rest stays here: it is
+large, and errors, headers, tools and searches may quote a prompt."""
 
 Verdict = dict[str, Any]
 """A record of the topic; see llmvitals' record/verdict.py."""
@@ -134,12 +166,29 @@ def notes(data: dict[str, Any]) -> dict[str, Any]:
     return fresh
 
 
+def part(value: Any, wanted: dict[str, Any] | None) -> Any:
+    """The wanted fields of an object, or of each object in a list; None in place of what is no object."""
+    if wanted is None:
+        return value
+    if isinstance(value, list):
+        return [part(item, wanted) for item in value]
+    if not isinstance(value, dict):
+        return None
+    return {name: part(value[name], inner) for name, inner in wanted.items() if name in value}
+
+
+class Refused(HTTPException):
+    """What a caller gets in place of an answer. No model was called, so it is not published."""
+
+
 class Hook(CustomLogger):
     """The callback.
 
     brokers, topic: where the verdicts are. silence: what to do after `patience` seconds without Kafka, and
     before the first verdicts are read: "open" lets every call through, "keep" goes on with what was known
-    last, "closed" refuses every call. kafka: more arguments for AIOKafkaConsumer (security_protocol, …).
+    last, "closed" refuses every call. publisher: sends the calls to Kafka; None: they are not sent. texts:
+    whether with messages and answers, for scorers. kafka: more arguments for AIOKafkaConsumer
+    (security_protocol, …).
     """
 
     def __init__(
@@ -149,9 +198,12 @@ class Hook(CustomLogger):
         *,
         silence: Literal["open", "keep", "closed"] = "open",
         patience: float = 60.0,
+        publisher: Publisher | None = None,
+        texts: bool = False,
         **kafka: Any,
     ) -> None:
         super().__init__()
+        self._publisher, self._texts = publisher, texts
         self._topic, self._silence, self._patience = topic, silence, patience
         self._kafka = {"bootstrap_servers": brokers, "client_id": "llmvitals-gateway", **kafka}
         self._table = Table()
@@ -163,11 +215,11 @@ class Hook(CustomLogger):
     async def async_pre_call_hook(
         self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: str
     ) -> dict[str, Any] | None:
-        """Called by LiteLLM before each call; the caller gets an HTTPException in place of an answer."""
+        """Called by LiteLLM before each call; raises Refused."""
         self._start()
         silent = time.monotonic() - self._heard > self._patience
         if silent and self._silence == "closed":
-            raise HTTPException(503, {"error": "llmvitals: budgets can't be checked at present"})
+            raise Refused(503, {"error": "llmvitals: budgets can't be checked at present"})
         if silent and self._silence == "open":
             return data
         verdict = self._table.find(dimensions(user_api_key_dict, data), time.time())
@@ -184,6 +236,26 @@ class Hook(CustomLogger):
         """Called by LiteLLM with each answer: the warning becomes a header."""
         warning = notes(data).get(WARNING)
         return {"x-llmvitals-warning": plain(warning)} if warning else None
+
+    async def async_log_success_event(
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        """Called by LiteLLM after each call, when the caller has the answer."""
+        self._publish(kwargs)
+
+    async def async_log_failure_event(
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        """Called by LiteLLM after each attempt that failed."""
+        self._publish(kwargs)
+
+    def _publish(self, kwargs: dict[str, Any]) -> None:
+        """Queue the call for Kafka. The publisher waits for nothing, and counts and logs what it drops."""
+        payload = kwargs.get("standard_logging_object")
+        if self._publisher is None or payload is None or isinstance(kwargs.get("exception"), Refused):
+            return
+        texts = {name: payload.get(name) for name in TEXTS if self._texts}
+        self._publisher.publish(part(payload, PUBLISHED) | texts)
 
     def _start(self) -> None:
         if self._following is None or self._following.done():
@@ -232,7 +304,7 @@ def take(table: Table, record: Any) -> None:
         log.warning("Offset %d of the verdicts is none", record.offset)
 
 
-def refusal(verdict: Verdict) -> HTTPException:
+def refusal(verdict: Verdict) -> Refused:
     """What a caller gets who is over budget: 429, when to come again, and a sentence."""
     until = verdict.get("until")
     told = f"Refused by the budget {verdict['rule']}: {verdict['reason']}."
@@ -242,7 +314,7 @@ def refusal(verdict: Verdict) -> HTTPException:
             f" Calls are possible again at {time.strftime('%Y-%m-%d %H:%M', time.gmtime(until / 1e6))} UTC."
         )
         headers["retry-after"] = str(max(1, round(until / 1e6 - time.time())))
-    return HTTPException(429, {"error": told}, headers)
+    return Refused(429, {"error": told}, headers)
 
 
 def plain(text: str) -> str:
@@ -265,10 +337,17 @@ if _LOGIN.get("security_protocol", "").endswith("SSL"):
 
     _LOGIN["ssl_context"] = create_ssl_context(cafile=os.environ.get("LLMVITALS_SSL_CAFILE"))
 
+_PUBLISH = os.environ.get("LLMVITALS_GATEWAY_PUBLISH", "calls")
+if _PUBLISH not in {"calls", "texts", "off"}:
+    raise ValueError(f"LLMVITALS_GATEWAY_PUBLISH is {_PUBLISH!r}: write calls, texts or off")
+
 hook = Hook(
     os.environ.get("LLMVITALS_BROKERS", "localhost:9092"),
     f"{os.environ.get('LLMVITALS_TOPIC_PREFIX', 'llm')}.verdicts.v1",
     silence=os.environ.get("LLMVITALS_GATEWAY_SILENCE", "open"),  # type: ignore[arg-type]
     patience=float(os.environ.get("LLMVITALS_GATEWAY_PATIENCE", "60")),
+    # LiteLLM's payloads are no native calls, so they are not validated.
+    publisher=None if _PUBLISH == "off" else Publisher(validate=False),
+    texts=_PUBLISH == "texts",
     **_LOGIN,
 )

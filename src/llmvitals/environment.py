@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 PREFIX: Final = "LLMVITALS_"
 """The beginning of the variables' names; `LLMVITALS_CONFIG` names another file than llmvitals.toml."""
 
-NO_SETTINGS: Final = ("config", "crash_at", "supervisor")
-"""Variables that are no settings: the file of settings, where to crash in a test, the supervisor's id."""
+NO_SETTINGS: Final = (
+    "config", "crash_at", "supervisor", "gateway_silence", "gateway_patience", "gateway_publish",
+)  # fmt: skip
+"""Variables that are no settings: the file of settings, where to crash in a test, the supervisor's id, and
+those of examples/litellm_hook.py."""
 
 _ADDRESS: Final = r"(?i:tcp|udp|sctp)://\S+"
 _KUBERNETES: Final = (

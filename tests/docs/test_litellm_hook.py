@@ -1,4 +1,4 @@
-"""The example for LiteLLM: its real proxy obeys the verdicts, by HTTP, and nothing is slower for it."""
+"""The example for LiteLLM: its real proxy publishes its calls and obeys the verdicts, and nothing is slower for it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -14,21 +15,24 @@ import types
 import urllib.error
 import urllib.request
 import uuid
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster import Cluster
 from commands import said
-from llmvitals import ingest, topics
+from installing import overlay
+from llmvitals import Publisher, ingest, topics
 from llmvitals.errors import Unavailable
+from llmvitals.ingest import litellm
 from llmvitals.local.service import free_ports
 from llmvitals.record.verdict import Clause, Verdict
-from llmvitals.settings import Settings
+from llmvitals.settings import Settings, unknown
 from real_parts import have, unavailable
 from waiting import deadline, until
 
@@ -43,7 +47,14 @@ FAR = 4_000_000_000_000_000
 CONFIG = """
 model_list:
 - model_name: small
-  litellm_params: {model: openai/gpt-4o-mini, api_key: none, mock_response: "hello"}
+  litellm_params: {model: openai/gpt-4o-mini, api_key: none, mock_response: "a planted answer"}
+- model_name: broken
+  litellm_params: {model: openai/gpt-4o, api_key: none, mock_response: "litellm.InternalServerError"}
+- model_name: shaky
+  litellm_params: {model: openai/gpt-4o, api_key: none, mock_response: "litellm.InternalServerError"}
+router_settings:
+  num_retries: 0
+  fallbacks: [{shaky: [small]}]
 litellm_settings:
   callbacks: [litellm_hook.hook, recorder.recorder]
 general_settings:
@@ -85,14 +96,18 @@ class Answer(NamedTuple):
 class Gateway:
     """A LiteLLM proxy with the example in it, in a process of its own."""
 
-    def __init__(self, folder: Path, brokers: str, prefix: str) -> None:
+    def __init__(self, folder: Path, brokers: str, prefix: str, **more: str) -> None:
         self.folder, self.port, self.brokers, self.prefix = folder, free_ports(1)[0], brokers, prefix
-        settings = {"LLMVITALS_BROKERS": brokers, "LLMVITALS_TOPIC_PREFIX": prefix}
+        settings = {"LLMVITALS_BROKERS": brokers, "LLMVITALS_TOPIC_PREFIX": prefix, **more}
         (folder / "litellm_hook.py").write_text((ROOT / "examples" / "litellm_hook.py").read_text())
         for name, text in (("config.yaml", CONFIG), ("gateway_auth.py", AUTH), ("recorder.py", RECORDER)):
             (folder / name).write_text(text)
         plain = {name: value for name, value in os.environ.items() if not name.startswith("LLMVITALS_")}
-        own = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": "sk-" + secrets.token_hex(32)}
+        own = {
+            "PYTHONPATH": str(overlay(folder)),
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_MASTER_KEY": "sk-" + secrets.token_hex(32),
+        }
         words = (
             "--config",
             "config.yaml",
@@ -127,7 +142,7 @@ class Gateway:
 
     def ask(self, who: str, **more: Any) -> Answer:
         """A chat call with the key sk-TEAM.USER."""
-        body = {"model": "small", "messages": [{"role": "user", "content": "hi"}], **more}
+        body = {"model": "small", "messages": [{"role": "user", "content": "a planted prompt"}], **more}
         return self._open(
             urllib.request.Request(
                 f"http://127.0.0.1:{self.port}/v1/chat/completions",
@@ -242,6 +257,76 @@ def same_dimensions(gateway: Gateway) -> None:
     assert taken["tags.area"] == (call.tags or {})["area"] == "south"
 
 
+@pytest.mark.kafka
+@pytest.mark.timeout(290)
+async def test_its_calls_are_published_and_counted(gateway: Gateway) -> None:
+    spent = verdict(rule="Spent", series={"team": "spent"})
+    producer = AIOKafkaProducer(bootstrap_servers=gateway.brokers)
+    await producer.start()
+    await producer.send_and_wait(f"{gateway.prefix}.verdicts.v1", spent.encode(), key=spent.key)
+    await producer.stop()
+    refused = gateway.becomes(429, "spent.ann")
+    asked = {
+        "failed": gateway.ask("pub.ann", model="broken"),
+        "saved": gateway.ask("pub.ann", model="shaky"),
+        "streamed": gateway.ask("pub.ann", stream=True),
+        "ok": gateway.ask("pub.ann", metadata={"tags": ["app:bot"]}),
+    }
+    ids = {name: answer.headers["x-litellm-call-id"] for name, answer in asked.items()}
+    found = await published(
+        gateway, {ids["saved"]: 2, **{ids[name]: 1 for name in ("ok", "streamed", "failed")}}
+    )
+    assert refused.headers["x-litellm-call-id"] not in found  # no model was called
+    lying = b"".join(value for values in found.values() for value in values)
+    assert [text for text in (b"planted", b"mock internal", b"Traceback") if text in lying] == []
+    calls = {name: [ingest.decode(value).calls[0] for value in found[ids[name]]] for name in ids}
+
+    (ok,) = calls["ok"]
+    usage = json.loads(asked["ok"].text)["usage"]
+    assert (ok.model, ok.requested_model, ok.status, ok.finish_reason) == (
+        "gpt-4o-mini",
+        "small",
+        "ok",
+        "stop",
+    )
+    assert (ok.input_tokens, ok.output_tokens) == (usage["prompt_tokens"], usage["completion_tokens"])
+    assert ok.cost_usd == float(asked["ok"].headers["x-litellm-response-cost"]) > 0
+    assert (ok.team, ok.user, ok.key, ok.app) == ("pub", "ann", "pub-key", "bot")
+    (streamed,) = calls["streamed"]
+    assert (streamed.stream, streamed.model, streamed.status) == (True, "gpt-4o-mini", "ok")
+    assert (streamed.output_tokens or 0) * (streamed.cost_usd or 0) * (streamed.ttft_ms or 0) > 0
+    (failed,) = calls["failed"]
+    assert (failed.model, failed.status, failed.error_type) == ("gpt-4o", "error", "InternalServerError")
+    assert (failed.requested_model, failed.input_tokens, failed.cost_usd) == ("broken", None, None)
+    # An attempt that failed, and its fallback: LiteLLM gives both one id, and both count.
+    saved = {call.status: call for call in calls["saved"]}
+    assert (saved["error"].model, saved["ok"].model, saved["ok"].cost_usd) == (
+        "gpt-4o",
+        "gpt-4o-mini",
+        ok.cost_usd,
+    )
+    assert len({call.id for of in calls.values() for call in of}) == 5
+
+
+async def published(gateway: Gateway, wanted: dict[str, int]) -> dict[str, list[bytes]]:
+    """What is on the topic of calls, by LiteLLM's id; waits for so many records of each wanted one."""
+    topic = f"{gateway.prefix}.calls.v1"
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=gateway.brokers, auto_offset_reset="earliest")
+    await consumer.start()
+    found: defaultdict[str, list[bytes]] = defaultdict(list)
+    try:
+        async with asyncio.timeout(deadline(30)):
+            while any(len(found[name]) < count for name, count in wanted.items()):
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    for record in records:
+                        found[json.loads(record.value)["litellm_call_id"]].append(record.value)
+    except TimeoutError:
+        pytest.fail(f"{wanted} are not all there: {dict(found)}\n{gateway.log()[-3000:]}")
+    finally:
+        await consumer.stop()
+    return dict(found)
+
+
 RULES = """groups:
 - name: g
   rules:
@@ -301,24 +386,28 @@ async def test_from_a_spent_budget_to_a_refused_call_and_back(gateway: Gateway, 
 # Without LiteLLM: the file alone
 
 
-@pytest.fixture(scope="module")
-def hook() -> Iterator[Any]:
+def load(patch: pytest.MonkeyPatch) -> Any:
     """The example as a module, with stand-ins for what it takes from LiteLLM and FastAPI."""
 
     class HTTPException(Exception):
         def __init__(self, status: int, detail: Any, headers: Any = None) -> None:
             self.status_code, self.detail, self.headers = status, detail, headers
 
+    for name in ("litellm", "litellm.integrations", "litellm.integrations.custom_logger", "fastapi"):
+        patch.setitem(sys.modules, name, types.ModuleType(name))
+    sys.modules["fastapi"].HTTPException = HTTPException  # type: ignore[attr-defined]
+    sys.modules["litellm.integrations.custom_logger"].CustomLogger = object  # type: ignore[attr-defined]
+    spec = importlib.util.spec_from_file_location("litellm_hook", ROOT / "examples" / "litellm_hook.py")
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("litellm", "litellm.integrations", "litellm.integrations.custom_logger", "fastapi"):
-            patch.setitem(sys.modules, name, types.ModuleType(name))
-        sys.modules["fastapi"].HTTPException = HTTPException  # type: ignore[attr-defined]
-        sys.modules["litellm.integrations.custom_logger"].CustomLogger = object  # type: ignore[attr-defined]
-        spec = importlib.util.spec_from_file_location("litellm_hook", ROOT / "examples" / "litellm_hook.py")
-        assert spec is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        yield module
+        yield load(patch)
 
 
 NAMES = st.sampled_from(["team", "user", "app"])
@@ -440,3 +529,113 @@ def test_ten_thousand_verdicts_cost_a_call_nothing(hook: Any) -> None:
         found = table.find({"user": f"u{number * 20}", "team": "t"}, 1.0)
         assert (found is not None) == (number < 500)
     assert (time.thread_time() - began) / 1_000 < 0.0001
+
+
+class Kept:
+    """Stands for the publisher."""
+
+    def __init__(self) -> None:
+        self.calls: list[bytes] = []
+
+    def publish(self, call: dict[str, Any]) -> bool:
+        self.calls.append(json.dumps(call).encode())
+        return True
+
+
+def recordings() -> list[dict[str, Any]]:
+    """What LiteLLM has logged: successes, failures, streams, embeddings, blocked requests."""
+    files = sorted((ROOT / "tests" / "data" / "ingest").glob("litellm_p*.json"))
+    read = [json.loads(file.read_bytes()) for file in files if "otel" not in file.name]
+    return [payload for part in read for payload in (part if isinstance(part, list) else [part])]
+
+
+async def log(guard: Any, payload: dict[str, Any], **kwargs: Any) -> None:
+    event = guard.async_log_failure_event if payload["status"] == "failure" else guard.async_log_success_event
+    await event(
+        kwargs={"standard_logging_object": payload, **kwargs}, response_obj=None, start_time=0, end_time=0
+    )
+
+
+def test_every_field_that_is_read_is_published(hook: Any) -> None:
+    assert set(hook.PUBLISHED) == set(litellm._Payload.__struct_fields__)
+
+
+@pytest.mark.parametrize("texts", [False, True])
+async def test_what_is_published_counts_as_the_whole_payload_would(hook: Any, texts: bool) -> None:
+    kept, payloads = Kept(), recordings()
+    guard = hook.Hook("127.0.0.1:1", publisher=kept, texts=texts)
+    guard._following.cancel()
+    for payload in payloads:
+        await log(guard, payload)
+    assert len(kept.calls) == len(payloads) > 5
+    whole = [ingest.decode(json.dumps(payload).encode(), texts=texts) for payload in payloads]
+    assert [ingest.decode(value, texts=texts) for value in kept.calls] == whole
+    assert any(call.input_text for decoded in whole for call in decoded.calls) is texts
+
+
+async def test_no_text_and_no_secret_is_published_unless_asked_for(hook: Any) -> None:
+    (payload, *_) = recordings()
+    text = "planted"
+    hidden = {
+        "messages": [{"role": "user", "content": text}], "error_str": text, "model_parameters": {"system": text},
+        "response": {"id": "r", "choices": [{"text": text, "message": {
+            "content": text, "tool_calls": [{"function": {"name": "search", "arguments": text}}]}}]},
+        "error_information": {"error_class": "E", "error_message": text, "traceback": text},
+        "hidden_params": {"additional_headers": {text: text}, "api_base": text},
+        "guardrail_information": [{"guardrail_name": "g", "guardrail_request": text, "guardrail_response": text}],
+        "metadata": payload["metadata"] | {
+            "requester_metadata": {text: text}, "vector_store_request_metadata": [{"query": text}],
+            "mcp_tool_call_metadata": {"arguments": text}, "requester_custom_headers": {"x-key": text}},
+    }  # fmt: skip
+    for texts, planted in ((False, set()), (True, {"messages", "response"})):
+        kept = Kept()
+        guard = hook.Hook("127.0.0.1:1", publisher=kept, texts=texts)
+        guard._following.cancel()
+        await log(guard, payload | hidden)
+        (value,) = map(json.loads, kept.calls)
+        assert {name for name, inner in value.items() if text in json.dumps(inner)} == planted
+        assert value["response"]["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "search"
+
+
+async def test_a_refused_call_and_one_without_a_payload_are_not_published(hook: Any) -> None:
+    kept = Kept()
+    guard = hook.Hook("127.0.0.1:1", publisher=kept)
+    guard._following.cancel()
+    await log(
+        guard, recordings()[0] | {"status": "failure"}, exception=hook.refusal(json.loads(verdict().encode()))
+    )
+    await guard.async_log_success_event({}, None, 0, 0)
+    assert kept.calls == []
+
+
+async def test_calls_that_kafka_does_not_take_are_dropped_counted_and_logged(
+    hook: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Publisher(brokers="127.0.0.1:9", queue=2) as publisher:
+        guard = hook.Hook("127.0.0.1:1", publisher=publisher)
+        guard._following.cancel()
+        for payload in recordings():
+            await log(guard, payload)
+        assert (publisher.waiting, publisher.dropped) == (2, len(recordings()) - 2)
+        publisher.close(0.1)
+    assert "the queue of 2 calls is full: calls are dropped" in caplog.text
+
+
+def test_a_setting_says_what_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(value: str) -> Any:
+        monkeypatch.setenv("LLMVITALS_GATEWAY_PUBLISH", value)
+        return load(monkeypatch).hook
+
+    assert made("off")._publisher is None
+    assert (made("calls")._texts, made("texts")._texts) == (False, True)
+    assert made("calls")._publisher is not None
+    with pytest.raises(ValueError, match="LLMVITALS_GATEWAY_PUBLISH is 'no': write calls, texts or off"):
+        made("no")
+
+
+def test_its_variables_are_no_unknown_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = set(re.findall(r"LLMVITALS_[A-Z_]+", (ROOT / "examples" / "litellm_hook.py").read_text()))
+    assert "LLMVITALS_GATEWAY_PUBLISH" in used
+    for name in used:
+        monkeypatch.setenv(name, "x")
+    assert unknown() == []
