@@ -42,12 +42,8 @@ def test_rules_load(tmp_path):
 
 def test_call_is_a_call():
     (text,) = blocks("python")
-    (publish,) = [
-        node
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "publish"
-    ]
-    call = CallEvent.model_validate(ast.literal_eval(publish.args[0]))
+    (written,) = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.AnnAssign)]
+    call = CallEvent.model_validate(ast.literal_eval(written))
     assert (call.app, call.input_tokens) == ("support-bot", 1200)
 
 

@@ -20,7 +20,7 @@ from llmvitals.record.call_fields import CallFields
 from llmvitals.record.native import validate as check
 from llmvitals.settings import connection, unknown
 
-Call = CallFields | Mapping[str, object] | BaseModel
+AnyCall = CallFields | Mapping[str, object] | BaseModel
 """A type checker knows the fields of a CallFields; any other mapping is published as well."""
 
 
@@ -100,14 +100,14 @@ class Publisher:
         """How often the sending thread ended because of a bug and was started again."""
         return self._queue.restarts
 
-    def publish(self, call: Call) -> bool:
+    def publish(self, call: AnyCall) -> bool:
         """Queue a call: a mapping or a pydantic model. False when it was not queued.
 
         Keyed by its `session`, else its `trace_id`, so that the calls of a session share a partition.
         """
         return self._put(call, None)
 
-    async def apublish(self, call: Call) -> bool:
+    async def apublish(self, call: AnyCall) -> bool:
         """Queue a call and wait until Kafka has it. False when it was not queued or not delivered.
 
         When the waiting is cancelled, the call is sent nevertheless.
@@ -144,7 +144,7 @@ class Publisher:
             atexit.register(self.close, 2.0)
         return queue
 
-    def _put(self, call: Call, done: Callable[[bool], object] | None) -> bool:
+    def _put(self, call: AnyCall, done: Callable[[bool], object] | None) -> bool:
         queue = self._queue
         try:
             event = _event(call, done)
@@ -181,7 +181,7 @@ class Publisher:
         queue.warn("thread", "the sending thread can't be started (%s): the next call tries again", why)
 
 
-def _event(call: Call, done: Callable[[bool], object] | None) -> Event:
+def _event(call: AnyCall, done: Callable[[bool], object] | None) -> Event:
     body = call.model_dump(mode="json", exclude_none=True) if isinstance(call, BaseModel) else dict(call)
     key = body.get("session") or body.get("trace_id")
     return Event(None if key is None else str(key).encode(), orjson.dumps(body), done)
