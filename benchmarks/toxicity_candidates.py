@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-Scores = Callable[[Sequence[str]], NDArray[Any]]
+Scores = Callable[[Sequence[str]], ArrayLike]
 
 
 def folder(package: str) -> Path:
@@ -105,7 +105,7 @@ def best_profanity() -> Scores:
 
 
 def valx() -> Scores:
-    """Decision tree on counts of words, of Davidson's tweets; its classes, as newer trees hold other shares."""
+    """Decision tree on counts of words, of Davidson's tweets: its class, as shares need an old scikit-learn."""
     from valx import cv, model
 
     def score(texts: Sequence[str]) -> NDArray[Any]:
