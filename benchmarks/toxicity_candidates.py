@@ -105,7 +105,7 @@ def best_profanity() -> Scores:
 
 
 def valx() -> Scores:
-    """Decision tree on counts of words, of Davidson's tweets: its class, as shares need an old scikit-learn."""
+    """Decision tree on counts of words, of Davidson's tweets; its shares need an old scikit-learn."""
     from valx import cv, model
 
     def score(texts: Sequence[str]) -> NDArray[Any]:
