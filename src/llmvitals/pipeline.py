@@ -68,7 +68,7 @@ class Pipeline:
                 native=DECODER.decode if form in (None, "native") else None,
                 assess=prices.assess,
             )
-            return replace(made, unknown_models=prices.unknown)
+            return replace(made, unknown_models=prices.unknown, unmetered=prices.unmetered)
 
         return cls(
             {"": plan(None)} | {topic: plan(form) for topic, form in settings.formats.items()},

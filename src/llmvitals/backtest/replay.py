@@ -152,6 +152,7 @@ def _kinds(totals: dict[str, Any]) -> dict[str, dict[str, int]]:
             "block": totals["guardrail_blocks"],
         },
         "evaluation": {"ok": totals["evaluations"]},
+        "outcome": {"ok": totals["outcomes"]},
     }
 
 

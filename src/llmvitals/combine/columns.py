@@ -36,7 +36,7 @@ _QUALITY: Final = [
     SUM[name]
     for name in (
         "calls", "guarded_calls", "toxicity_count", "retrieval_calls", "unscored_calls", "tool_runs",
-        "evaluations",
+        "evaluations", "outcomes",
     )
 ]  # fmt: skip
 """An event counts if one of these is above 0, or if it has scores or an embedding."""
@@ -92,9 +92,9 @@ def columns(
 ) -> Columns:
     """Make the columns of calls, at least one, with their costs and these dimensions.
 
-    An event of another operation than a model's (retrieval, tool, guardrail, evaluation, agent) is no call.
-    Its cost and tokens are not counted, because the model calls below it have them; its guardrail verdicts,
-    toxicity, scores and retrieval are.
+    An event of another operation than a model's (retrieval, tool, guardrail, evaluation, agent, outcome) is
+    no call. Its cost and tokens are not counted, because the model calls below it have them; its guardrail
+    verdicts, toxicity, scores and retrieval are.
     """
     v = np.zeros((HEIGHT, len(calls)), np.int64)
     v[SUM["calls"]] = 1
@@ -191,7 +191,7 @@ def _money(v: Ints, costs: Sequence[Cost]) -> None:
     if None in nano:
         unknown = np.array([cost is None for cost in nano])
         unused = np.array([known.name == "UNKNOWN_USAGE" for known in reasons])
-        # Nobody is billed for a failed call that reports no usage.
+        # Most failed calls without usage are not billed; those that may be are counted as unmetered.
         v[SUM["unpriced_calls"]] = unknown & ~(unused & (v[SUM["errors"]] > 0))
         v[SUM["priced_calls"]] = ~unknown
         for reason, name in UNPRICED_BY.items():

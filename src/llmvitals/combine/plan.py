@@ -52,6 +52,13 @@ class Decode(Protocol):
 Cost = tuple[int | None, CostReason, int]
 """Nano-dollars, None if unknown; the reason; and nano-dollars without any cache."""
 Assess = Callable[[Call], Cost]
+Unmetered = tuple[bool, int, int]
+"""Of a call that may be billed and does not tell its tokens: whether its cost is estimated, and the least and
+the most nano-dollars (0 without an estimate)."""
+
+
+def _metered(_: Call) -> Unmetered | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,8 @@ class CombinePlan:
     remembered. max_ids: how many ids of sealed panes, for each source partition. scales: embedding model →
     bandwidth other than the default. dead_letters: name of their topic for the alert on a broken producer;
     "": no such alert. packed: whether frames are messages; else `Combine.hand_over` returns them.
-    unknown_models: gives the models without a price → the nearest known one.
+    unknown_models: gives the models without a price → the nearest known one. unmetered: bounds the cost of a
+    call that `assess` knows no cost of; None if nobody bills it or its tokens are known.
     """
 
     decode: Decode
@@ -86,6 +94,7 @@ class CombinePlan:
     dead_letters: str = ""
     packed: bool = True
     unknown_models: Callable[[], Mapping[str, str]] = dict
+    unmetered: Callable[[Call], Unmetered | None] = _metered
     dimensions: tuple[str, ...] = field(init=False)
     """Every dimension that a view splits or filters by."""
 

@@ -115,7 +115,7 @@ def set_stopped(v: Ints, calls: Sequence[Call]) -> None:
 
 
 def set_kinds(v: Ints, calls: Sequence[Call], operations: Sequence[str]) -> None:
-    """Count embeddings, searches and tools that ran, with their errors."""
+    """Count embeddings, searches, tools that ran, with their errors, and outcomes."""
     for operation in _KINDS.keys() & set(operations):
         for place in [place for place, name in enumerate(operations) if name == operation]:
             for name, value in _KINDS[operation](calls[place], calls[place].status == "error"):
@@ -143,10 +143,15 @@ def _tool_sums(call: Call, failed: bool) -> Iterator[tuple[str, int]]:
         yield "tool_count", 1
 
 
+def _outcome_sums(_: Call, failed: bool) -> Iterator[tuple[str, int]]:
+    yield "outcomes", not failed
+
+
 _KINDS: Final = {
     "embedding": _embedding_sums,
     "retrieval": _search_sums,
     "tool": _tool_sums,
+    "outcome": _outcome_sums,
 }
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from llmvitals.combine.columns import Columns, columns
 from llmvitals.combine.dead_letters import defect
 from llmvitals.combine.plan import CombinePlan
+from llmvitals.combine.unmetered import set_unmetered
 from llmvitals.errors import BadCall, Code, bad
 from llmvitals.record.call import EARLIEST, Call, ended
 from llmvitals.record.log import Record
@@ -137,7 +138,9 @@ def _measure(calls: Sequence[Call], plan: CombinePlan) -> tuple[Ints, Columns]:
     else:
         micros = np.array([ended(call) for call in calls], np.int64)
     costs = list(map(plan.assess, calls))
-    return micros, columns(calls, costs, plan.dimensions, meaning=plan.meaning)
+    measured = columns(calls, costs, plan.dimensions, meaning=plan.meaning)
+    set_unmetered(measured.vectors, calls, plan.unmetered)
+    return micros, measured
 
 
 def _is_readable(call: Call, place: int, plan: CombinePlan, batch: Batch) -> bool:

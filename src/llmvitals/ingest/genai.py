@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from llmvitals.ingest import events, texts
 from llmvitals.ingest.events import STOPPED
+from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
 from llmvitals.ingest.usage import Usage, add_up, first_known, known, usage_of
 from llmvitals.ingest.values import (
@@ -99,7 +100,20 @@ def _content(value: Any) -> str | None:
     return texts.plain(value) if isinstance(value, str) else None
 
 
-DIALECT: Final = Dialect(_PREFIXES, read, read_texts)
+_LENGTHS: Final = SpanLengths(
+    inputs=r"gen_ai\.(input\.messages|system_instructions|prompt\.\d+\..+)",
+    outputs=r"gen_ai\.(output\.messages|completion\.\d+\..+)",
+    tools=r"gen_ai\.tool\.definitions|llm\.request\.functions\.\d+\..+",
+)
+
+
+def read_lengths(span: Span) -> dict[str, int | None]:
+    """The bytes of the texts, and the output limit."""
+    limit, answers = span.get("gen_ai.request.max_tokens"), span.get("gen_ai.request.choice.count")
+    return _LENGTHS.of(span) | {"max_output_tokens": output_limit({"max_tokens": limit, "n": answers})}
+
+
+DIALECT: Final = Dialect(_PREFIXES, read, read_texts, read_lengths)
 
 
 def operation_of(name: str | None) -> str | None:

@@ -35,4 +35,4 @@ def _usage(span: Span) -> dict[str, int | None]:
     return {name: tokens for name, tokens in usage.items() if tokens is not None}
 
 
-DIALECT: Final = Dialect(("langsmith.",), read, genai.read_texts)
+DIALECT: Final = Dialect(("langsmith.",), read, genai.read_texts, genai.read_lengths)

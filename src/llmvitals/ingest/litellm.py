@@ -10,6 +10,7 @@ import msgspec
 from llmvitals.errors import Code, bad
 from llmvitals.ingest import texts
 from llmvitals.ingest.events import STOPPED, litellm_verdict
+from llmvitals.ingest.lengths import request_lengths
 from llmvitals.ingest.usage import known, usage_of
 from llmvitals.ingest.values import (
     Context,
@@ -97,6 +98,8 @@ class _Payload(msgspec.Struct):
 class _Texts(msgspec.Struct):
     messages: Any = None
     response: Any = None
+    model_parameters: Any = None
+    model_map_information: Any = None
 
 
 _DECODER: Final = msgspec.json.Decoder(_Payload)
@@ -139,6 +142,8 @@ def read(value: bytes, context: Context) -> Decoded:
         fields["ttft_ms"] = _between(start, number(payload.completionStartTime))
     if payload.status == "failure" and fields["status"] == "ok":
         fields |= STOPPED
+    if fields.get("input_tokens") is None or fields.get("output_tokens") is None:
+        fields |= _lengths(value)
     return Decoded([call(fields | (_texts(value) if context.texts else {}))])
 
 
@@ -146,6 +151,16 @@ def _id(payload: _Payload, end: float) -> str | None:
     """LiteLLM gives all attempts of a request one id: a failed one has its time added, so each counts."""
     name = text(payload.litellm_call_id)
     return event_id(name, str(round(end * 1_000_000))) if name and payload.status == "failure" else name
+
+
+def _lengths(value: bytes) -> dict[str, int | None]:
+    """The bytes of the texts, and the output limit: that of the request, else that of the model."""
+    conversation = _TEXTS_DECODER.decode(value)
+    choices = listed(mapping(conversation.response).get("choices"))
+    answer = [choice.get("message") or choice.get("text") for choice in map(mapping, choices)]
+    model = mapping(mapping(conversation.model_map_information).get("model_map_value"))
+    parameters = {"max_tokens": model.get("max_output_tokens"), **mapping(conversation.model_parameters)}
+    return request_lengths(conversation.messages, answer, parameters)
 
 
 def _texts(value: bytes) -> dict[str, str | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmvitals.ingest import events
+from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
 from llmvitals.ingest.usage import Usage, known
 from llmvitals.ingest.values import (
@@ -46,7 +47,20 @@ def read_texts(span: Span) -> dict[str, str | None]:
     return {"input_text": prompt, "output_text": next(filter(None, answers), None)}
 
 
-DIALECT: Final = Dialect(("openinference.", "llm."), read, read_texts)
+_LENGTHS: Final = SpanLengths(
+    inputs=r"llm\.(input_messages|prompts)\.\d+\..+|embedding\.embeddings\.\d+\.embedding\.text",
+    outputs=r"llm\.output_messages\.\d+\..+",
+    tools=r"llm\.tools\.\d+\.tool\.json_schema",
+)
+
+
+def read_lengths(span: Span) -> dict[str, int | None]:
+    """The bytes of the texts, and the output limit."""
+    asked = mapping(span.structure("llm.invocation_parameters"))
+    return _LENGTHS.of(span) | {"max_output_tokens": output_limit(asked)}
+
+
+DIALECT: Final = Dialect(("openinference.", "llm."), read, read_texts, read_lengths)
 
 
 def _content(span: Span, item: str) -> str | None:

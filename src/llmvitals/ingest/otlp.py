@@ -119,7 +119,10 @@ class _Export:
             for kind, fields in readings:
                 read_texts = dialect.read_texts(span) if self._texts and kind == "llm" else {}
                 known = {name: value for name, value in fields.items() if value is not None}
-                self._events.append(SpanEvent(span, kind, who | known | read_texts))
+                event = SpanEvent(span, kind, who | known | read_texts)
+                if kind in ("llm", "embedding") and not event.is_metered:
+                    event.fields |= dialect.read_lengths(span)
+                self._events.append(event)
             return
         if any(name.startswith(_CALL_ATTRIBUTES) for name in span.attributes):
             self._unread[span.scope or _NO_SCOPE] += 1

@@ -143,9 +143,11 @@ class Dialect(NamedTuple):
     """A vocabulary of span attributes.
 
     prefixes: spans without an attribute whose name begins with one of these are skipped. read: what the span
-    tells of; None if it is not in this vocabulary. read_texts: the fields of its texts.
+    tells of; None if it is not in this vocabulary. read_texts: the fields of its texts. read_lengths: the
+    fields that bound the tokens of a call without usage.
     """
 
     prefixes: tuple[str, ...]
     read: Callable[[Span], tuple[Reading, ...] | None]
     read_texts: Callable[[Span], dict[str, Any]] = no_texts
+    read_lengths: Callable[[Span], dict[str, Any]] = no_texts

@@ -9,7 +9,7 @@ import orjson
 
 from llmvitals.ingest.values import listed, mapping
 
-_REDACTED: Final = "redacted-by-litellm"
+REDACTED: Final = "redacted-by-litellm"
 """LiteLLM writes this in place of texts that it must not log."""
 
 
@@ -39,4 +39,4 @@ def plain(content: str | Sequence[Any]) -> str | None:
         parts = [part for part in map(mapping, content) if part.get("type", "text") == "text"]
         texts = [part.get("text") or part.get("content") for part in parts]
         content = "\n".join(text for text in texts if isinstance(text, str))
-    return content if content and content != _REDACTED else None
+    return content if content and content != REDACTED else None

@@ -55,7 +55,8 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
         "unknown_tier_calls", "partial_usage_calls",
         "embedding_calls", "embedding_errors", "embedding_tokens", "retrieval_calls", "retrieval_errors",
         "tool_runs", "tool_errors", "verdicts", "guardrail_fixes", "evaluations",
-        "stopped_calls",
+        "stopped_calls", "unmetered_calls", "estimated_calls", "estimated_low_nano", "estimated_high_nano",
+        "outcomes",
     ),
     TOP: ("calls", "tokens"),
     BUDGET: ("spent_tokens", "limit_tokens", "spent_calls", "limit_calls"),
@@ -67,7 +68,8 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
     CARDINALITY: ("names", "cut"),
 }  # fmt: skip
 """Measurement → its integer fields. `cost_nano` is money in nano-dollars, exact; `gross_cost_nano` the
-cost without any cache; `usage_calls` the calls with known tokens."""
+cost without any cache; `usage_calls` the calls with known tokens. `estimated_low_nano` and
+`estimated_high_nano` bound the cost of the `estimated_calls`, which is not in `cost_nano`."""
 
 RARE: Final[dict[str, tuple[str, ...]]] = {
     "guarded_calls": ("guarded_calls", "guardrail_flags"),
@@ -83,6 +85,9 @@ RARE: Final[dict[str, tuple[str, ...]]] = {
     "verdicts": ("verdicts", "guardrail_fixes"),
     "evaluations": ("evaluations",),
     "stopped_calls": ("stopped_calls",),
+    "unmetered_calls": ("unmetered_calls",),
+    "estimated_calls": ("estimated_calls", "estimated_low_nano", "estimated_high_nano"),
+    "outcomes": ("outcomes",),
 }
 """Counts of CALLS that a point has only where the first of them is not 0."""
 

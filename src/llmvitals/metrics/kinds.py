@@ -1,9 +1,10 @@
-"""The metrics of what surrounds a model's calls: embeddings, searches, tools, guardrails, evaluations."""
+"""The metrics of what surrounds a model's calls, such as tools and outcomes, and of estimates."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from llmvitals.metrics.amount import NANO
 from llmvitals.metrics.columns import CALLS
 from llmvitals.metrics.metric import Metric
 
@@ -35,6 +36,11 @@ KIND_METRICS: Final[dict[str, Metric]] = {
     "stopped_calls": _count("stopped_calls", "calls that a guardrail stopped before a model answered"),
     "guardrail_fixes": _count("guardrail_fixes", "calls or texts that a guardrail changed"),
     "evaluations": _count("evaluations", "scores of judges, people and programs"),
+    "outcomes": _count("outcomes", "outcomes that were reached, such as tickets solved"),
+    "cost_per_outcome": Metric(
+        unit="usd", text="all money of the window, that of failed attempts too, by the outcomes in it",
+        over=("cost_nano",), under="outcomes", per=NANO, counted="outcomes",
+    ),
     "tool_error_share": _error_share(
         "executions of tools that failed", "tool_errors", "tool_runs", "the executions of tools failed"
     ),
@@ -47,3 +53,18 @@ KIND_METRICS: Final[dict[str, Metric]] = {
     ),
 }  # fmt: skip
 """The metrics of these kinds; `registry.METRICS` holds them with the others."""
+
+
+def _estimate(text: str, total: str) -> Metric:
+    return Metric(unit="usd", text=f"{text}; no other metric has it", over=(total,), per=NANO)
+
+
+ESTIMATES: Final[dict[str, Metric]] = {
+    "unmetered_calls": _count(
+        "unmetered_calls", "calls without a cost that a provider may bill, because a model has worked"
+    ),
+    "estimated_calls": _count("estimated_calls", "unmetered calls whose cost is estimated"),
+    "estimated_cost_low": _estimate("the least that the estimated calls cost", "estimated_low_nano"),
+    "estimated_cost_high": _estimate("the most that the estimated calls cost", "estimated_high_nano"),
+}  # fmt: skip
+"""The metrics of calls that are billed and not metered."""

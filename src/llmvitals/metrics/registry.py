@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmvitals.errors import suggestion
 from llmvitals.metrics.amount import NANO
 from llmvitals.metrics.columns import CALLS, COUNTS, MEASURES, TOXICITY
-from llmvitals.metrics.kinds import KIND_METRICS
+from llmvitals.metrics.kinds import ESTIMATES, KIND_METRICS
 from llmvitals.metrics.metric import SECONDS, Metric
 from llmvitals.record.vitals import TOPS
 from llmvitals.sketch.scores import HARMFUL, MICRO
@@ -177,7 +177,7 @@ METRICS: Final[dict[str, Metric]] = {
         worse="down", watched=True, sentence="the money was saved by caches",
         lowest=-math.inf, highest=1,
     ),
-    **KIND_METRICS,
+    **KIND_METRICS, **ESTIMATES,
     "toxicity_share": _share(
         "scored calls that are toxic", "toxic_calls", "toxicity_count", field="toxicity_share",
         sentence="the scored calls were toxic",

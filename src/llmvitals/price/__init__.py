@@ -15,10 +15,11 @@ from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
 from llmvitals.errors import near
 from llmvitals.price import litellm
-from llmvitals.price.cost import Cost, Rate, Reason, unknown_tier, unpriced
+from llmvitals.price.cost import MOST, Cost, Rate, Reason, unknown_tier, unpriced
 from llmvitals.price.custom import CustomPrices, read
 from llmvitals.price.litellm import ListedPrices
 from llmvitals.price.rates import ALIASES, CONTEXTS, by_time, canonical
+from llmvitals.price.unmetered import WRITES, Unmetered, unmetered
 from llmvitals.record.call import MODEL_OPERATIONS, Call
 from llmvitals.record.view import UNKNOWN
 
@@ -35,14 +36,10 @@ _NEWEST: Final = 4_102_444_800_000
 """A time after the start of every price list: the year 2100, ms."""
 _FEW: Final = 1_000
 """Tokens below the tiers of every price list, and enough for exact prices."""
-MOST_GIVEN: Final = 10**13
-"""A given cost is at most 10,000 dollars, and so is the cost without a cache that is derived from it."""
 
 _NO_MODEL: Final[Cost] = (None, Reason.NO_MODEL, 0)
 _UNKNOWN_USAGE: Final[Cost] = (None, Reason.UNKNOWN_USAGE, 0)
 _PARTIAL_USAGE: Final[Cost] = (None, Reason.PARTIAL_USAGE, 0)
-_WRITES: Final = ("chat", "completion")
-"""Operations whose cost has two parts: what the model reads and what it writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ class Prices:
         if not (given and (call.cached_tokens or call.cache_write_tokens or call.cache_write_1h_tokens)):
             return given
         cost, _, gross = self.listed(call)
-        return min(given * gross // cost, max(given, MOST_GIVEN)) if cost else given
+        return min(given * gross // cost, max(given, MOST)) if cost else given
 
     def listed(self, call: Call) -> Cost:
         """The list price: as `assess`, but without a given cost and the gateway's cache."""
@@ -138,7 +135,11 @@ class Prices:
             rate = self._rates[key] = self._rate(*key)
         cost = rate(call)
         half = call.input_tokens is None or call.output_tokens is None
-        return _PARTIAL_USAGE if half and cost[0] is not None and call.operation in _WRITES else cost
+        return _PARTIAL_USAGE if half and cost[0] is not None and call.operation in WRITES else cost
+
+    def unmetered(self, call: Call) -> Unmetered | None:
+        """What a call without a cost may have cost; None if nobody bills it, or if its tokens are known."""
+        return unmetered(call, self.listed)
 
     def unknown(self) -> Mapping[str, str]:
         """The first unknown models that were asked for, 50 at most: name → the nearest known one, or ""."""

@@ -23,6 +23,8 @@ class Reason(IntEnum):
     PARTIAL_USAGE = 8
 
 
+MOST: Final = 10**13
+"""A given cost is at most 10,000 dollars, and so is what is derived from it or estimated."""
 Cost = tuple[int | None, Reason, int]
 """Nano-dollars (half to even), the reason, and nano-dollars without any cache (half up; 0 if unknown)."""
 Rate = Callable[[Call], Cost]

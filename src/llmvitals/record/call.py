@@ -106,9 +106,9 @@ class CallEvent(_Event):
     )
     operation: Literal[
         "chat", "completion", "embedding", "rerank", "image", "audio", "moderation",
-        "retrieval", "tool", "guardrail", "evaluation", "agent",
+        "retrieval", "tool", "guardrail", "evaluation", "agent", "outcome",
     ] = "chat"  # fmt: skip
-    model: Name = Field(description="The model that answered.")
+    model: Name = Field(description='The model that answered; "" where none did, such as of an outcome.')
     requested_model: Name | None = None
     provider: Name | None = Field(None, description="May be left out where the model tells it.")
     environment: Name | None = None
@@ -175,6 +175,19 @@ class CallEvent(_Event):
     )
     image_input_tokens: Count | None = Field(None, description="Part of input_tokens.")
     image_output_tokens: Count | None = Field(None, description="Part of output_tokens.")
+    input_bytes: Count | None = Field(
+        None,
+        description="UTF-8 bytes of all input texts: messages, instructions, definitions of tools. Only for "
+        "estimates of calls without usage. Leave it out if the input has images, audio or files.",
+    )
+    output_bytes: Count | None = Field(None, description="UTF-8 bytes of the answer, as far as it came.")
+    max_output_tokens: Count | None = Field(
+        None,
+        description="The most output tokens that the call could get: the request's limit or the model's.",
+    )
+    outcome: Name | None = Field(
+        None, description="The name of an outcome, such as ticket_solved; operation is outcome then."
+    )
 
     @classmethod
     def read(cls, data: bytes) -> CallEvent:

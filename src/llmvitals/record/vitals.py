@@ -97,11 +97,11 @@ class Vitals:
     def pack(self) -> bytes:
         """Pack to canonical msgpack: equal contents give equal bytes.
 
-        Without cells these are the bytes that versions without `cells` write.
+        Without cells and the sums beyond `counters.ALWAYS`, these are the bytes that older versions write.
         """
         keys, counts = self.bins
         packed = (
-            self.sums,
+            counters.trimmed(self.sums),
             self.maxima,
             keys.astype("<u2").tobytes(),
             quantiles.pack_counts(counts),

@@ -30,6 +30,7 @@ SUMS: Final = (
     "embedding_calls", "embedding_errors", "embedding_tokens", "retrieval_calls", "retrieval_errors",
     "tool_runs", "tool_errors", "tool_us", "tool_count", "verdicts", "guardrail_fixes", "evaluations",
     "stopped_calls",
+    "unmetered_calls", "estimated_calls", "estimated_low_nano", "estimated_high_nano", "outcomes",
 )  # fmt: skip
 """Units: `_nano` nano-dollars, `_us` microseconds, `_micro` millionths; the others are counts.
 
@@ -46,13 +47,26 @@ are executions, not requests. `stopped_calls` are those that a guardrail stopped
 `priced_calls` have a known cost and `usage_calls` known tokens: means are taken over these.
 `unpriced_calls` are all without a known cost; `unknown_tier_calls`, `partial_usage_calls` and
 `inconsistent_usage_calls` are those of them that have this reason.
+
+`unmetered_calls` may be billed, and do not tell all their tokens. The `estimated_calls` of them have a cost
+between `estimated_low_nano` and `estimated_high_nano`, which is in no other sum.
 """
+ALWAYS: Final = SUMS.index("unmetered_calls")
+"""Packed vitals have so many sums at least, and the further ones up to the last that is not 0."""
 LOG_UNIT: Final = 1e-4
 """Small enough for exact means, and large enough that the squares of 10⁸ calls fit into 64 bits."""
 MAXIMA: Final = ("latency_us_max", "ttft_us_max", "cost_nano_max", "input_tokens_max")
 
 SUM: Final = {name: place for place, name in enumerate(SUMS)}
 MAX: Final = {name: place for place, name in enumerate(MAXIMA)}
+
+
+def trimmed(sums: tuple[int, ...]) -> tuple[int, ...]:
+    """A vector in the order of SUMS without the zeros at its end, beyond the first ALWAYS."""
+    end = len(sums)
+    while end > ALWAYS and not sums[end - 1]:
+        end -= 1
+    return sums[:end]
 
 
 def add_sums(vectors: Iterable[Sequence[int]]) -> tuple[int, ...]:

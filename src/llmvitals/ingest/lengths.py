@@ -1,0 +1,119 @@
+"""Measures the texts of calls that do not tell their usage, so that their cost can be bounded.
+
+Only lengths leave this file. A length is unknown (None) where something else than text was sent, such as an
+image, or where the texts were hidden: then nothing bounds the tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from llmvitals.ingest.span import Span
+from llmvitals.ingest.texts import REDACTED
+from llmvitals.ingest.usage import first_known
+from llmvitals.ingest.values import count, structure
+
+_HIDDEN: Final = frozenset((REDACTED, "__REDACTED__", "[REDACTED]"))
+_TEXT_KINDS: Final = frozenset(
+    (
+        "text", "input_text", "output_text", "refusal", "message", "function", "function_call",
+        "function_call_output", "tool_call", "tool_call_response", "tool_use", "tool_result", "thinking",
+        "reasoning", "summary_text",
+    )
+)  # fmt: skip
+"""The types of parts of a message that are texts; bytes do not bound the tokens of others."""
+_MARKS: Final = frozenset(
+    ("type", "id", "call_id", "tool_call_id", "tool_use_id", "index", "finish_reason", "signature")
+)
+"""Names of what is no text of a message."""
+_WRITTEN_AS_JSON: Final = frozenset(("arguments", "input", "result", "response"))
+"""Names of values that a model reads and writes as JSON."""
+_DEEP: Final = 20
+_LIMITS: Final = (
+    "max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample", "maxTokens",
+)  # fmt: skip
+_KIND: Final = re.compile(r"\.type$")
+_MARK: Final = re.compile(r"\.(id|tool_call_id|finish_reason)$")
+
+
+def length(value: Any, depth: int = 0) -> int | None:
+    """The UTF-8 bytes of the texts in messages or in a part of one; None if there is anything but texts."""
+    if isinstance(value, str):
+        return None if value in _HIDDEN else len(value.encode(errors="replace"))
+    if depth > _DEEP:
+        return None
+    if isinstance(value, list):
+        return _sum(length(item, depth + 1) for item in value)
+    if isinstance(value, dict):
+        kind = value.get("type")
+        if isinstance(kind, str) and kind not in _TEXT_KINDS:
+            return None
+        return _sum(_member(name, item, depth + 1) for name, item in value.items() if name not in _MARKS)
+    return 0 if value is None else len(str(value))
+
+
+def _member(name: str, value: Any, depth: int) -> int | None:
+    if name in _WRITTEN_AS_JSON and isinstance(value, dict | list):
+        return _json(value)
+    return length(value, depth)
+
+
+def _json(value: Any) -> int | None:
+    try:
+        return len(orjson.dumps(value))
+    except TypeError:  # nested too deeply, or an integer above 64 bits
+        return None
+
+
+def _sum(parts: Any) -> int | None:
+    lengths = list(parts)
+    return None if None in lengths else sum(lengths)
+
+
+def request_lengths(messages: Any, answer: Any, parameters: Mapping[str, Any]) -> dict[str, int | None]:
+    """The lengths of a call. answer: the messages that came. parameters: those of the request."""
+    tools = [parameters[name] for name in ("tools", "functions", "response_format") if parameters.get(name)]
+    return {
+        "input_bytes": _sum([length(messages) if messages else None, *map(_json, tools)]),
+        "output_bytes": length(answer) if answer else None,
+        "max_output_tokens": output_limit(parameters),
+    }
+
+
+def output_limit(parameters: Mapping[str, Any]) -> int | None:
+    """The most output tokens that a request allows, for all answers that it asks for."""
+    limit = first_known(*(count(parameters.get(name)) for name in _LIMITS))
+    return None if limit is None else count(limit * (count(parameters.get("n")) or 1))
+
+
+class SpanLengths:
+    """Measures the attributes of spans: those of the input, of the output, and of definitions of tools."""
+
+    def __init__(self, *, inputs: str, outputs: str, tools: str) -> None:
+        """Take patterns that match names of attributes."""
+        self._inputs, self._outputs, self._tools = re.compile(inputs), re.compile(outputs), re.compile(tools)
+
+    def of(self, span: Span) -> dict[str, int | None]:
+        """`input_bytes` and `output_bytes`; None where the span has none."""
+        found: dict[str, list[int | None]] = {"input_bytes": [], "output_bytes": []}
+        for name in span.attributes:
+            if self._tools.fullmatch(name):
+                found["input_bytes"].append(length(span.get(name)))
+            elif self._inputs.fullmatch(name):
+                found["input_bytes"].append(_attribute(name, span.get(name)))
+            elif self._outputs.fullmatch(name):
+                found["output_bytes"].append(_attribute(name, span.get(name)))
+        return {name: _sum(lengths) if lengths else None for name, lengths in found.items()}
+
+
+def _attribute(name: str, value: Any) -> int | None:
+    if _KIND.search(name):
+        return 0 if value in _TEXT_KINDS else None
+    if _MARK.search(name):
+        return 0
+    parsed = structure(value)
+    return length(value if parsed is None else parsed)

@@ -1,0 +1,122 @@
+"""Bounds the cost of calls that a provider may have billed, and that do not tell all their tokens.
+
+A provider bills what its model has read and written, also if nobody waited for the end. So a call without
+usage may be billed
+
+* if it succeeded, such as a stream that was not asked for its usage;
+* if it failed after a part of the answer came, or with an error that means that the caller stopped waiting
+  while the model worked: cancelled, timed out, a connection that broke;
+* if it tells its input or its output only: a usage is what is billed.
+
+It is not billed if no model worked: rate limits, authentication, invalid requests, errors of the server,
+requests that were never sent, and what a guardrail stopped (which `combine.unmetered` leaves out).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from llmvitals.price.cost import MOST, Rate
+from llmvitals.record.call import MODEL_OPERATIONS, Call
+
+WRITES: Final = ("chat", "completion")
+"""Operations whose cost has two parts: what the model reads and what it writes."""
+_READS: Final = "embedding"
+"""The operation whose cost is only what the model reads. No text bounds the cost of the others."""
+
+BYTES_A_TOKEN: Final = 10
+"""The most UTF-8 bytes that a token has, on average over a text. The fewest are 1, by how tokenizers work.
+
+Measured by benchmarks/token_bounds.py with seven tokenizers (o200k, cl100k, p50k, Claude's, two of Mistral's,
+DeepSeek's) on English questions, code, JSON, hex, base64, and sentences in 80 languages: 99.9 % of the texts
+make at least 0.106 tokens a byte, half of them at most 0.387, and 99.9 % at most 1.000. By characters the
+bounds would be wider: one makes 0.1 tokens in English, and 3 in a script that a tokenizer has not learned.
+"""
+FRAME: Final = 16
+"""Tokens that the frame of the messages may add to those of their bytes."""
+
+_CUT_OFF: Final = re.compile(
+    r"cancel|abort|time[ _-]?d?[ _-]?out|deadline|disconnect|incomplete[ _-]?read|generator[ _-]?exit"
+    r"|remote[ _-]?protocol|chunked[ _-]?encoding|payload[ _-]?error|read[ _-]?error|mid[ _-]?stream"
+    r"|connection[ _-]?(reset|closed|broken|lost)|stream[ _-]?(closed|broken|ended|interrupted)"
+    r"|client[ _-]?closed|broken[ _-]?pipe|^(408|499|504)$",
+    re.IGNORECASE,
+)
+_NOT_SENT: Final = re.compile(r"(connect|pool|write)[ _-]?time", re.IGNORECASE)
+"""Of the time limits those that end before a request is sent."""
+
+
+class Unmetered(NamedTuple):
+    """A call that may be billed. low, high: nano-dollars, low <= high; 0 if it has no estimate."""
+
+    estimated: bool
+    low: int
+    high: int
+
+
+_UNKNOWN: Final = Unmetered(estimated=False, low=0, high=0)
+
+
+def unmetered(call: Call, listed: Rate) -> Unmetered | None:
+    """What a call without a cost may have cost; None if nobody bills it, or if its tokens are known.
+
+    listed: the list price of a call with known tokens.
+
+    low is what certainly was sent and received, at the lowest price; high is the most that was sent and the
+    whole output limit, at the highest. What the provider's cache did with the input is unknown, so each of
+    its prices is possible. Without the bytes of the input, an output limit or a price there is no estimate.
+    """
+    known = (call.input_tokens is not None) + (call.output_tokens is not None)
+    if known == (2 if call.operation in WRITES else 1) or call.operation not in MODEL_OPERATIONS:
+        return None
+    if not known and not _may_be_billed(call):
+        return None
+    tokens = _bounds(call)
+    costs = [listed(assumed)[0] for size in tokens for assumed in _assumed(call, *size)]
+    amounts = [min(cost, MOST) for cost in costs if cost is not None]
+    if not costs or len(amounts) < len(costs):
+        return _UNKNOWN
+    return Unmetered(estimated=True, low=min(amounts), high=max(amounts))
+
+
+def _may_be_billed(call: Call) -> bool:
+    if call.status == "ok" or call.output_bytes or call.ttft_ms is not None:
+        return True
+    error = call.error_type or ""
+    return bool(_CUT_OFF.search(error)) and not _NOT_SENT.search(error)
+
+
+def _bounds(call: Call) -> list[tuple[int, int]]:
+    """The fewest and the most input and output tokens; [] if the most is unknown."""
+    size, written, limit = call.input_bytes, call.output_bytes or 0, call.max_output_tokens
+    if call.input_tokens is not None:
+        sizes = call.input_tokens, call.input_tokens
+    elif size is not None:
+        sizes = size // BYTES_A_TOKEN, size + FRAME
+    else:
+        return []
+    if call.output_tokens is not None:
+        return [(size, call.output_tokens) for size in sizes]
+    if call.operation == _READS:
+        return [(size, 0) for size in sizes]
+    if call.operation not in WRITES or limit is None:
+        return []
+    least = min(written // BYTES_A_TOKEN, limit)
+    return list(zip(sizes, (least, limit), strict=True))
+
+
+def _assumed(call: Call, size: int, output: int) -> Iterator[Call]:
+    """The call with these tokens, for each thing that the provider's cache may have done with its input."""
+    tokens: dict[str, Any] = {"input_tokens": size, "output_tokens": output}
+    whole: tuple[dict[str, int], ...] = (
+        {"cached_tokens": size},
+        {"cache_write_tokens": size},
+        {"cache_write_tokens": size, "cache_write_1h_tokens": size},
+    )
+    same: Any = call  # which msgspec made, though type checkers are shown CallEvent
+    for cache in ({}, *whole) if call.input_tokens is None else ({},):
+        yield msgspec.structs.replace(same, **tokens, **cache)
