@@ -111,6 +111,8 @@ def main() -> None:
                 every += ratios
                 by_kind[kind] += ratios
         print(f"texts of {size} bytes or more: {len(every):,} counts by {len(named)} tokenizers")
+        fewer, more = sum(ratio < 0.1 for ratio in every), sum(ratio > 1 for ratio in every)
+        print(f"  with fewer than 0.1 tokens a byte: {fewer}; with more than 1: {more}")
         _row("all", every)
         ordered = sorted(by_kind.items(), key=lambda item: sum(item[1]) / max(len(item[1]), 1))
         for kind, ratios in [*ordered[:4], *ordered[-6:]]:

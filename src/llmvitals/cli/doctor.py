@@ -176,7 +176,7 @@ async def _names(settings: Settings) -> Finding:
 
 
 async def _prices(settings: Settings) -> Finding:
-    """Return the models whose calls of the last day had no price, with the reasons that are known."""
+    """Return the models whose calls of the last day had no price or were not metered, and why."""
     what = "prices"
     if (store := _first_store(settings)) is None:
         return Finding(what, "fine", _NO_STORE)
@@ -190,7 +190,8 @@ async def _prices(settings: Settings) -> Finding:
         "warning",
         f"calls of the last day without a price: {'; '.join(map(_without_price, models[:_LISTED]))}{more}",
         "give the prices of models and of their service tiers in LLMVITALS_PRICES (llmvitals prices show "
-        "MODEL tells what is known); let whoever sends the calls send the tokens of input and output",
+        "MODEL tells what is known); let whoever sends the calls send the tokens of input and output "
+        "(of streams: stream_options.include_usage)",
     )
 
 
@@ -198,6 +199,7 @@ def _without_price(model: UnpricedModel) -> str:
     """A model, its calls without a price, and why."""
     why = [f"{name} {count:,}" for name, count in model.reasons.items()]
     why += [f"nearest known: {model.nearest}"] if model.nearest else []
+    why += [model.billed] if model.billed else []
     reasons = f" ({', '.join(why)})" if why else ""
     return f"{model.name} {model.unpriced:,} of {model.calls:,}{reasons}"
 

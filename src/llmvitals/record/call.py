@@ -175,19 +175,12 @@ class CallEvent(_Event):
     )
     image_input_tokens: Count | None = Field(None, description="Part of input_tokens.")
     image_output_tokens: Count | None = Field(None, description="Part of output_tokens.")
-    input_bytes: Count | None = Field(
-        None,
-        description="UTF-8 bytes of all input texts: messages, instructions, definitions of tools. Only for "
-        "estimates of calls without usage. Leave it out if the input has images, audio or files.",
-    )
+    input_bytes: Count | None = Field(None, description="UTF-8 bytes of the whole input, if it is only text.")
     output_bytes: Count | None = Field(None, description="UTF-8 bytes of the answer, as far as it came.")
     max_output_tokens: Count | None = Field(
-        None,
-        description="The most output tokens that the call could get: the request's limit or the model's.",
+        None, description="The limit that held: the request's or model's."
     )
-    outcome: Name | None = Field(
-        None, description="The name of an outcome, such as ticket_solved; operation is outcome then."
-    )
+    outcome: Name | None = Field(None, description="What an outcome is, such as ticket_solved.")
 
     @classmethod
     def read(cls, data: bytes) -> CallEvent:

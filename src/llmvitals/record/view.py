@@ -10,7 +10,7 @@ from llmvitals.record.pattern import matches
 DIMENSIONS: Final = (
     "environment", "app", "team", "tenant", "user", "session", "key", "agent",
     "model", "requested_model", "provider", "operation", "service_tier", "status", "error_type",
-    "prompt_name", "prompt_version",
+    "prompt_name", "prompt_version", "outcome",
 )  # fmt: skip
 """Names that `by` and `where` may use, beside `tags.NAME`. Each is a field of the call."""
 

@@ -190,7 +190,10 @@ def print_report(found: Report, console: Console) -> None:
         _title(console, "Models without a price", "their calls cost more than budgets know")
         for model in found.unpriced[:_MODELS]:
             near = f"  nearest known: {model.nearest}" if model.nearest else ""
-            console.print(Text(f"  {model.unpriced:>7,} of {model.calls:,} calls  {model.name}{near}"))
+            billed = f"  {model.billed}" if model.billed else ""
+            console.print(
+                Text(f"  {model.unpriced:>7,} of {model.calls:,} calls  {model.name}{near}{billed}")
+            )
 
 
 def _rules(lines: Sequence[RuleSummary]) -> Table:

@@ -65,6 +65,17 @@ def counts_errors(name: str) -> bool:
     return name in METRICS and METRICS[name].over == ("errors",)
 
 
+def cost_without_outcomes(
+    name: str, where: Sequence[tuple[str, Condition]], by: Sequence[str]
+) -> dict[Spot, str]:
+    """The dimension that parts outcomes from the calls that led to them, if the metric needs both."""
+    if name != "cost_per_outcome":
+        return {}
+    cure = "calls have no outcome, so the cost of each one would be 0: leave outcome out"
+    spots: list[Spot] = [("where", dimension) for dimension, _ in where if dimension == "outcome"]
+    return dict.fromkeys(spots + ["by"] * ("outcome" in by), cure)
+
+
 def outcome_mistakes(name: str, where: Sequence[tuple[str, Condition]]) -> dict[Spot, str]:
     """The conditions that leave only failed calls, or none of them, to a metric of errors."""
     if not counts_errors(name):

@@ -12,7 +12,7 @@ from llmvitals.metrics.registry import METRICS, metric_of
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.fields import NUMBER, SCORE_MEAN, MinCalls, Window, limit_schema, when
 from llmvitals.rules.condition.kind import FixedLimit, Kind, Late, RequiredData, named
-from llmvitals.rules.condition.reach import few_calls, out_of_reach, outcome_mistakes
+from llmvitals.rules.condition.reach import cost_without_outcomes, few_calls, out_of_reach, outcome_mistakes
 from llmvitals.rules.condition.screening import Screen
 from llmvitals.rules.condition.trailing import Statistic
 from llmvitals.rules.kinds.threshold.screen import may_fire
@@ -107,8 +107,11 @@ class Threshold(Kind):
     def _sides(self) -> Threshold:
         if (self.above is None) == (self.below is None):
             raise ValueError("write one of above and below")
-        mistakes = outcome_mistakes(self.metric, self.where) | out_of_reach(
-            self.metric, {name: value for name in _SIDES if (value := getattr(self, name)) is not None}
+        limits = {name: value for name in _SIDES if (value := getattr(self, name)) is not None}
+        mistakes = (
+            outcome_mistakes(self.metric, self.where)
+            | cost_without_outcomes(self.metric, self.where, self.by)
+            | out_of_reach(self.metric, limits)
         )
         wrong = "resolve_above" if self.below is None else "resolve_below"
         if getattr(self, wrong) is not None:
