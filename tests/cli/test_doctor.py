@@ -20,6 +20,7 @@ from llmvitals.store.sqlite.store import SqliteStore
 
 USAGE = {"input_tokens": 100, "output_tokens": 5}
 GPT = {"provider": "openai", "model": "gpt-4o"}
+UNBOUNDED = "1 may be billed and are not metered, without an estimate"
 
 
 async def prices_after(calls: Sequence[dict[str, Any]], folder: Path) -> tuple[list[Point], Finding]:
@@ -43,25 +44,25 @@ async def prices_after(calls: Sequence[dict[str, Any]], folder: Path) -> tuple[l
 
 async def test_calls_with_a_price_are_fine(tmp_path: Path) -> None:
     _, finding = await prices_after([GPT | USAGE | {"service_tier": "priority"}, GPT | USAGE], tmp_path)
-    assert (finding.state, finding.found) == ("fine", "every call of the last day has a price")
+    assert (finding.state, finding.found) == ("fine", "every call of the last day is metered and has a price")
 
 
 @pytest.mark.parametrize(
-    ("call", "reason"),
+    ("call", "reason", "billed"),
     [
-        (USAGE | {"service_tier": "flex"}, "unknown_tier_calls"),
-        (USAGE | {"service_tier": "other"}, "unknown_tier_calls"),
-        ({"input_tokens": 100}, "partial_usage_calls"),
-        (USAGE | {"cached_tokens": 101}, "inconsistent_usage_calls"),
-        ({}, "unknown_usage_calls"),
+        (USAGE | {"service_tier": "flex"}, "unknown_tier_calls", ""),
+        (USAGE | {"service_tier": "other"}, "unknown_tier_calls", ""),
+        ({"input_tokens": 100}, "partial_usage_calls", f", {UNBOUNDED}"),
+        (USAGE | {"cached_tokens": 101}, "inconsistent_usage_calls", ""),
+        ({}, "unknown_usage_calls", f", {UNBOUNDED}"),
     ],
 )
 async def test_a_call_without_a_price_is_seen_with_its_reason(
-    tmp_path: Path, call: dict[str, Any], reason: str
+    tmp_path: Path, call: dict[str, Any], reason: str, billed: str
 ) -> None:
     points, finding = await prices_after([GPT | call, GPT | USAGE], tmp_path)
     assert finding.state == "warning"
-    assert finding.found.endswith(f"without a price: openai/gpt-4o 1 of 2 ({reason} 1)")
+    assert finding.found.endswith(f"not metered: openai/gpt-4o 1 of 2 ({reason} 1{billed})")
     assert "LLMVITALS_PRICES" in finding.cure
     (*_, hour) = [point for point in points if point.tags == {"view": "all", "window": "1h"}
                   and point.measurement == "llm_calls"]  # fmt: skip
@@ -69,10 +70,26 @@ async def test_a_call_without_a_price_is_seen_with_its_reason(
     assert hour.measures["cost_usd"] == pytest.approx(100 * 2.5e-6 + 5 * 1e-5)
 
 
+async def test_cancelled_calls_are_named_with_what_they_may_cost(tmp_path: Path) -> None:
+    cancelled = {"status": "error", "error_type": "CancelledError"}
+    known = {"input_bytes": 40_000, "output_bytes": 0, "max_output_tokens": 1_000}
+    limited = {"status": "error", "error_type": "RateLimitError"}
+    calls = [cancelled | known, cancelled, limited | known, USAGE]
+    _, finding = await prices_after([GPT | call for call in calls], tmp_path)
+    billed = "2 may be billed and are not metered, 1 of them for $0.005 to $0.11"
+    assert finding.found.endswith(f"openai/gpt-4o 0 of 4 (unknown_usage_calls 3, {billed})")
+    assert "stream_options.include_usage" in finding.cure
+    settings = Settings(sqlite=tmp_path / "vitals.db", alerts=tmp_path)
+    (row,) = report_plain(await report(settings, "2d"))["unpriced"]
+    low, high = 4_000 * 1_250, (40_000 + 16) * 2_500 + 1_000 * 10_000
+    assert (row["unmetered"], row["estimated"]) == (2, 1)
+    assert (row["estimated_low"], row["estimated_high"]) == (low, high)
+
+
 async def test_the_models_with_the_most_such_calls_are_named_first(tmp_path: Path) -> None:
     calls = [{"model": f"ours-{number}", **USAGE} for number in range(7) for _ in range(number)]
     _, finding = await prices_after(calls, tmp_path)
-    assert "without a price: unknown/ours-6 6 of 6; unknown/ours-5 5 of 5;" in finding.found
+    assert "not metered: unknown/ours-6 6 of 6; unknown/ours-5 5 of 5;" in finding.found
     assert finding.found.endswith("; unknown/ours-2 2 of 2; 1 more models")
 
 

@@ -329,6 +329,23 @@ def test_vitals_of_an_older_version_have_nothing_of_what_was_not_counted_then():
     assert found.maxima == (3,) + (0,) * (len(counters.MAXIMA) - 1)
 
 
+def test_vitals_without_the_newest_sums_have_the_bytes_of_older_versions() -> None:
+    always = tuple(range(60))
+    old = msgspec.msgpack.encode((always, (4, 3, 2, 1), b"", b"", {}, {}, {}, {}))
+    assert Vitals.unpack(old).pack() == old
+    assert len(Vitals((*always, *(0,) * (len(counters.SUMS) - 60))).pack()) == len(old)
+
+
+def test_vitals_of_an_older_version_merge_with_those_of_this_one() -> None:
+    old = Vitals.unpack(msgspec.msgpack.encode(((1,) * 60, (1,) * 4, b"", b"", {}, {}, {}, {})))
+    new = Vitals((1,) * len(counters.SUMS), (2,) * 4)
+    both = merged([old, new])
+    assert {name: both.total(name) for name in ("calls", "stopped_calls", "unmetered_calls", "outcomes")} == {
+        "calls": 2, "stopped_calls": 2, "unmetered_calls": 1, "outcomes": 1,
+    }  # fmt: skip
+    assert Vitals.unpack(both.pack()) == both
+
+
 def test_an_unknown_total_is_no_zero():
     with pytest.raises(KeyError):
         Vitals().total("cals")

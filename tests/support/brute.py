@@ -70,10 +70,18 @@ def assess(call: Call) -> tuple[int | None, Why, int]:
     return 0 if call.cache_hit else gross - 3 * (call.cached_tokens or 0), Why.PRICED, gross
 
 
+def unmetered(call: Call) -> tuple[bool, int, int] | None:
+    """Nobody bills failed calls; a byte that was sent costs 1 to 7 nano-dollars."""
+    if call.status == "error":
+        return None
+    size = call.input_bytes
+    return (False, 0, 0) if size is None else (True, size, 7 * size)
+
+
 def plan(**changes: Any) -> CombinePlan:
     fields: dict[str, Any] = {
         "decode": decode, "assess": assess, "native": msgspec.json.Decoder(Call).decode, "views": VIEWS,
-        "shards": 3, "pane_us": PANE, "disorder_us": DISORDER, "future_us": FUTURE, "heaviest": 1_000,
+        "unmetered": unmetered, "shards": 3, "pane_us": PANE, "disorder_us": DISORDER, "future_us": FUTURE, "heaviest": 1_000,
     }  # fmt: skip
     return CombinePlan(**fields | changes)
 
@@ -197,8 +205,11 @@ class Brute:
 
     def place(self, event: dict[str, Any], offset: int, time: int, before: int) -> None:
         model = event.get("operation", "chat") in MODEL
-        counts = event.get("operation") in ("tool", "retrieval") or any(
-            event.get(name) for name in ("guardrails", "scores", "retrieval")
+        reached = event.get("operation") == "outcome" and event.get("status") != "error"
+        counts = (
+            reached
+            or event.get("operation") in ("tool", "retrieval")
+            or any(event.get(name) for name in ("guardrails", "scores", "retrieval"))
         )
         if not model and not counts and event.get("toxicity") is None:
             self.counters["filtered"] += 1
@@ -298,6 +309,7 @@ class Brute:
             bill.sums.update(embedding_calls=1, embedding_errors=failed, embedding_tokens=tokens)
         if kind == "retrieval" or event.get("retrieval"):
             bill.sums.update(retrieval_calls=1, retrieval_errors=failed and kind == "retrieval")
+        bill.sums["outcomes"] += kind == "outcome" and not failed
         if kind == "tool":
             micros = round((latency or 0) * 1e3)
             bill.sums.update(tool_runs=1, tool_errors=failed, tool_us=micros, tool_count=latency is not None)
@@ -311,6 +323,8 @@ class Brute:
         stopped = blocks and not usage and event.get("status") != "error"
         gross = 0 if unpriced else 10 * ((tokens or 0) + (out or 0))
         cost = 0 if event.get("cache_hit") or unpriced else gross - 3 * (event.get("cached_tokens") or 0)
+        billed = unpriced and not stopped and event.get("status") != "error"
+        size = event.get("input_bytes") if billed else None
         latency, ttft = event.get("latency_ms"), event.get("ttft_ms")
         latency_us, ttft_us = round((latency or 0) * 1_000), round((ttft or 0) * 1_000)
         bill.sums.update(
@@ -325,6 +339,8 @@ class Brute:
             ttft_us=ttft_us, ttft_count=int(ttft is not None),
             refused_calls=int(event.get("finish_reason") in ("content_filter", "refusal", "SAFETY")),
             free_calls=int(not unpriced and not cost),
+            unmetered_calls=int(billed), estimated_calls=int(size is not None),
+            estimated_low_nano=size or 0, estimated_high_nano=7 * (size or 0),
         )  # fmt: skip
         for name, amount in (("cost", cost or 1), ("input", 1 + (tokens or 0)), ("output", 1 + (out or 0))):
             log = round(math.log(amount) / 1e-4)
@@ -435,10 +451,10 @@ maybe_tokens = st.none() | st.integers(0, 100_000)
 events = st.fixed_dictionaries(
     {"model": st.sampled_from(["m", "n", "free"]), "app": st.sampled_from(["a", "b", "c", None])},
     optional={
-        "operation": st.sampled_from(["chat", "embedding", "tool", "guardrail", "evaluation", "retrieval"]),
+        "operation": st.sampled_from(["chat", "embedding", "tool", "guardrail", "evaluation", "retrieval", "outcome"]),
         "input_tokens": maybe_tokens, "output_tokens": maybe_tokens, "cached_tokens": st.integers(0, 10),
         "latency_ms": st.integers(0, 40_000).map(lambda n: n / 8), "ttft_ms": st.integers(0, 1_000),
-        "stream": st.booleans(), "cache_hit": st.booleans(), "status": st.sampled_from(["ok", "error"]),
+        "input_bytes": st.integers(0, 1_000), "stream": st.booleans(), "cache_hit": st.booleans(), "status": st.sampled_from(["ok", "error"]),
         "error_type": st.none() | st.sampled_from(["timeout", "rate_limit"]),
         "finish_reason": st.sampled_from(["stop", "length", "max_tokens", "content_filter", "refusal", "SAFETY"]),
         "toxicity": st.integers(0, 64).map(lambda n: n / 64),

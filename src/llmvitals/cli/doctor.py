@@ -183,12 +183,13 @@ async def _prices(settings: Settings) -> Finding:
     now = time.time_ns() // 1_000
     models = await unpriced_models(settings, store, (now - DAY, now))
     if not models:
-        return Finding(what, "fine", "every call of the last day has a price")
+        return Finding(what, "fine", "every call of the last day is metered and has a price")
+    named = "; ".join(map(_without_price, models[:_LISTED]))
     more = f"; {len(models) - _LISTED:,} more models" if len(models) > _LISTED else ""
     return Finding(
         what,
         "warning",
-        f"calls of the last day without a price: {'; '.join(map(_without_price, models[:_LISTED]))}{more}",
+        f"calls of the last day without a price or not metered: {named}{more}",
         "give the prices of models and of their service tiers in LLMVITALS_PRICES (llmvitals prices show "
         "MODEL tells what is known); let whoever sends the calls send the tokens of input and output "
         "(of streams: stream_options.include_usage)",

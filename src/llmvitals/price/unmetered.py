@@ -31,11 +31,11 @@ _READS: Final = "embedding"
 BYTES_A_TOKEN: Final = 10
 """The most UTF-8 bytes that a token has, on average over a text. The fewest are 1, by how tokenizers work.
 
-Measured by benchmarks/token_bounds.py with seven tokenizers (o200k, cl100k, p50k, Claude's, two of Mistral's,
+Measured by benchmarks/token_bounds.py with seven tokenizers (o200k, cl100k, p50k, Claude's, Mistral's two,
 DeepSeek's) on English questions, code, JSON, hex, base64, and sentences in 90 languages: 99.9 % of the texts
-make at least 0.106 tokens a byte, half of them at most 0.387, and 99.9 % at most 1.000. Of 127,456 short texts
-88 have fewer tokens than this bound, of 8,610 long ones none. By characters the bounds would be wider: one
-makes from 0.04 to 3 tokens, by its script.
+make at least 0.106 tokens a byte, half of them at most 0.387, and 99.9 % at most 1.000. Of 127,456 short
+texts 88 have fewer tokens than this bound, of 8,610 long ones none. By characters the bounds would be wider:
+one makes from 0.04 to 3 tokens, by its script.
 """
 FRAME: Final = 16
 """Tokens that the frame of messages may add. In a long conversation the bound of its bytes leaves room."""
