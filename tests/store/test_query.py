@@ -113,6 +113,26 @@ async def test_every_metric(fill: Fill, metric: str, values: list[Any]) -> None:
     assert answer.columns[-1] == metric
 
 
+@pytest.mark.parametrize(
+    ("metric", "values"),
+    [
+        ("unmetered_calls", [3]),
+        ("estimated_cost_low", [0.5]),
+        ("estimated_cost_high", [2.0]),
+        ("outcomes", [2]),
+        ("cost_per_outcome", [None, 1.5]),
+    ],
+)
+async def test_estimates_and_outcomes(fill: Fill, metric: str, values: list[Any]) -> None:
+    counts = {
+        "calls": 9, "cost_nano": 3 * 10**9, "unmetered_calls": 3, "estimated_calls": 2,
+        "estimated_low_nano": 5 * 10**8, "estimated_high_nano": 2 * 10**9, "outcomes": 2,
+    }  # fmt: skip
+    without = point(start=START - HOUR, counts={"calls": 4, "cost_nano": 7})
+    ask = await fill([point(counts=counts), without])
+    assert [row[-1] for row in (await ask(metric, "team")).rows] == values
+
+
 def statistics() -> list[Point]:
     """A point of every measurement of detection, and what must not be in an answer."""
     rule = {"view": "drift:app", "window": "1m", "app": "chat"}

@@ -323,3 +323,12 @@ def test_what_fires_is_what_all_calls_of_the_window_say(tmp_path_factory, series
             expected.append(("firing" if firing else "resolved", "", FIRST + now))
     panes = {FIRST + pane: vitals(ms=tuple(some)) for pane, some in series.items()}
     assert transitions(walk(watched, panes, FIRST + 80)) == expected
+
+
+@pytest.mark.parametrize("part", ["by: [team, outcome]", "where: {outcome: ticket_solved}"])
+def test_the_cost_of_an_outcome_is_not_parted_from_its_calls(tmp_path, part: str) -> None:
+    with pytest.raises(
+        RuleError, match="calls have no outcome, so the cost of each one would be 0: leave outcome out"
+    ):
+        rule(tmp_path, f"metric: cost_per_outcome, above: 1, {part}")
+    rule(tmp_path, f"metric: outcomes, below: 1, {part}")
