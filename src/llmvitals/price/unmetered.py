@@ -15,7 +15,8 @@ requests that were never sent, and what a guardrail stopped (which `combine.unme
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -25,7 +26,7 @@ from llmvitals.record.call import MODEL_OPERATIONS, Call
 
 WRITES: Final = ("chat", "completion")
 """Operations whose cost has two parts: what the model reads and what it writes."""
-_READS: Final = "embedding"
+_EMBEDS: Final = "embedding"
 """The operation whose cost is only what the model reads. No text bounds the cost of the others."""
 
 BYTES_A_TOKEN: Final = 10
@@ -51,6 +52,14 @@ _NOT_SENT: Final = re.compile(r"(connect|pool|write)[ _-]?time", re.IGNORECASE)
 """Of the time limits those that end before a request is sent."""
 
 
+_READ: Final = (("cached_tokens",),)
+_WRITTEN: Final = (("cache_write_tokens",), ("cache_write_tokens", "cache_write_1h_tokens"))
+"""What the provider's cache may have done with the input that makes it cheaper, and dearer."""
+
+Tokens = tuple[int, int]
+"""Input and output tokens."""
+
+
 class Unmetered(NamedTuple):
     """A call that may be billed. low, high: nano-dollars, low <= high; 0 if it has no estimate."""
 
@@ -68,56 +77,58 @@ def unmetered(call: Call, listed: Rate) -> Unmetered | None:
     listed: the list price of a call with known tokens.
 
     low is what certainly was sent and received, at the lowest price; high is the most that was sent and the
-    whole output limit, at the highest. What the provider's cache did with the input is unknown, so each of
-    its prices is possible. Without the bytes of the input, an output limit or a price there is no estimate.
+    whole output limit, at the highest: all input may have been read from the provider's cache, or written to
+    it. Without the bytes of the input, an output limit or a price there is no estimate.
     """
     known = (call.input_tokens is not None) + (call.output_tokens is not None)
     if known == (2 if call.operation in WRITES else 1) or call.operation not in MODEL_OPERATIONS:
         return None
     if not known and not _may_be_billed(call):
         return None
-    tokens = _bounds(call)
-    costs = [listed(assumed)[0] for size in tokens for assumed in _assumed(call, *size)]
-    amounts = [min(cost, MOST) for cost in costs if cost is not None]
-    if not costs or len(amounts) < len(costs):
+    bounds = _bounds(call)
+    if bounds is None:
         return _UNKNOWN
-    return Unmetered(estimated=True, low=min(amounts), high=max(amounts))
+    least, most = bounds
+    low = [listed(assumed)[0] for assumed in _assumed(call, least, _READ)]
+    high = [listed(assumed)[0] for assumed in _assumed(call, most, _WRITTEN)]
+    costs = [min(cost, MOST) for cost in (*low, *high) if cost is not None]
+    if len(costs) < len(low) + len(high):
+        return _UNKNOWN
+    return Unmetered(estimated=True, low=min(costs[: len(low)]), high=max(costs))
 
 
 def _may_be_billed(call: Call) -> bool:
-    if call.status == "ok" or call.output_bytes or call.ttft_ms is not None:
-        return True
-    error = call.error_type or ""
+    came = bool(call.output_bytes) or call.ttft_ms is not None
+    return call.status == "ok" or came or _is_cut_off(call.error_type or "")
+
+
+@lru_cache(maxsize=1_024)
+def _is_cut_off(error: str) -> bool:
     return bool(_CUT_OFF.search(error)) and not _NOT_SENT.search(error)
 
 
-def _bounds(call: Call) -> list[tuple[int, int]]:
-    """The fewest and the most input and output tokens; [] if the most is unknown."""
+def _bounds(call: Call) -> tuple[Tokens, Tokens] | None:
+    """The fewest and the most input and output tokens; None if the most is unknown."""
     size, written, limit = call.input_bytes, call.output_bytes or 0, call.max_output_tokens
     if call.input_tokens is not None:
-        sizes = call.input_tokens, call.input_tokens
+        least, most = call.input_tokens, call.input_tokens
     elif size is not None:
-        sizes = size // BYTES_A_TOKEN, size + FRAME
+        least, most = size // BYTES_A_TOKEN, size + FRAME
     else:
-        return []
+        return None
     if call.output_tokens is not None:
-        return [(size, call.output_tokens) for size in sizes]
-    if call.operation == _READS:
-        return [(size, 0) for size in sizes]
+        return (least, call.output_tokens), (most, call.output_tokens)
+    if call.operation == _EMBEDS:
+        return (least, 0), (most, 0)
     if call.operation not in WRITES or limit is None:
-        return []
-    least = min(written // BYTES_A_TOKEN, limit)
-    return list(zip(sizes, (least, limit), strict=True))
+        return None
+    return (least, min(written // BYTES_A_TOKEN, limit)), (most, limit)
 
 
-def _assumed(call: Call, size: int, output: int) -> Iterator[Call]:
-    """The call with these tokens, for each thing that the provider's cache may have done with its input."""
-    tokens: dict[str, Any] = {"input_tokens": size, "output_tokens": output}
-    whole: tuple[dict[str, int], ...] = (
-        {"cached_tokens": size},
-        {"cache_write_tokens": size},
-        {"cache_write_tokens": size, "cache_write_1h_tokens": size},
-    )
+def _assumed(call: Call, tokens: Tokens, cache: Sequence[Sequence[str]]) -> Iterator[Call]:
+    """The call with these tokens, without a cache, and for each of `cache`; what it tells itself is kept."""
+    size, output = tokens
     same: Any = call  # which msgspec made, though type checkers are shown CallEvent
-    for cache in ({}, *whole) if call.input_tokens is None else ({},):
-        yield msgspec.structs.replace(same, **tokens, **cache)
+    for names in ((), *cache) if call.input_tokens is None else ((),):
+        fields = {"input_tokens": size, "output_tokens": output, **dict.fromkeys(names, size)}
+        yield msgspec.structs.replace(same, **fields)
