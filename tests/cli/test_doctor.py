@@ -71,9 +71,9 @@ async def test_a_call_without_a_price_is_seen_with_its_reason(
 
 
 async def test_cancelled_calls_are_named_with_what_they_may_cost(tmp_path: Path) -> None:
-    cancelled = {"status": "error", "error_type": "CancelledError"}
-    known = {"input_bytes": 40_000, "output_bytes": 0, "max_output_tokens": 1_000}
-    limited = {"status": "error", "error_type": "RateLimitError"}
+    cancelled: dict[str, Any] = {"status": "error", "error_type": "CancelledError"}
+    known: dict[str, Any] = {"input_bytes": 40_000, "output_bytes": 0, "max_output_tokens": 1_000}
+    limited: dict[str, Any] = {"status": "error", "error_type": "RateLimitError"}
     calls = [cancelled | known, cancelled, limited | known, USAGE]
     _, finding = await prices_after([GPT | call for call in calls], tmp_path)
     billed = "2 may be billed and are not metered, 1 of them for $0.005 to $0.11"
