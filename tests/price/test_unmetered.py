@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmvitals.price import Prices
@@ -56,6 +56,8 @@ def test_what_a_model_has_worked_for_may_be_billed(fields: dict[str, Any], bille
     assert (PRICES.unmetered(call(**fields)) is not None) is billed
 
 
+@example(model=MODELS[2], size=1_000, limit=10, fewer=1, read=0, written=1, received=1).via("the dearest")
+@example(model=MODELS[2], size=1_000, limit=10, fewer=0, read=1, written=0, received=0).via("the cheapest")
 @given(
     model=st.sampled_from(MODELS),
     size=st.integers(0, 1_000_000),
