@@ -38,7 +38,7 @@ def call(**fields: Any) -> Call:
         )),
         *(({"status": "error", "error_type": kind}, False) for kind in (
             "RateLimitError", "AuthenticationError", "BadRequestError", "ContextWindowExceededError", "NotFoundError",
-            "InternalServerError", "ServiceUnavailableError", "OverloadedError", "APIConnectionError", "ConnectTimeout",
+            "InternalServerError", "ServiceUnavailableError", "OverloadedError", "APIConnectionError", "ConnectTimeout", "ThreadError", "InvalidPayloadError",
             "PoolTimeout", "WriteTimeout", "ContentPolicyViolationError", "429", "500", None,
         )),
         ({"status": "error", "error_type": "APIConnectionError", "ttft_ms": 80.0}, True),

@@ -7,7 +7,7 @@ image, or where the texts were hidden: then nothing bounds the tokens.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -69,9 +69,13 @@ def _json(value: Any) -> int | None:
         return None
 
 
-def _sum(parts: Any) -> int | None:
-    lengths = list(parts)
-    return None if None in lengths else sum(lengths)
+def _sum(parts: Iterable[int | None]) -> int | None:
+    total = 0
+    for part in parts:
+        if part is None:
+            return None
+        total += part
+    return total
 
 
 def request_lengths(messages: Any, answer: Any, parameters: Mapping[str, Any]) -> dict[str, int | None]:

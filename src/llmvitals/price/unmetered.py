@@ -43,7 +43,8 @@ FRAME: Final = 16
 
 _CUT_OFF: Final = re.compile(
     r"cancel|abort|time[ _-]?d?[ _-]?out|deadline|disconnect|incomplete[ _-]?read|generator[ _-]?exit"
-    r"|remote[ _-]?protocol|chunked[ _-]?encoding|payload[ _-]?error|read[ _-]?error|mid[ _-]?stream"
+    r"|remote[ _-]?protocol|chunked[ _-]?encoding|client[ _-]?payload[ _-]?error|\bread[ _-]?error"
+    r"|mid[ _-]?stream"
     r"|connection[ _-]?(reset|closed|broken|lost)|stream[ _-]?(closed|broken|ended|interrupted)"
     r"|client[ _-]?closed|broken[ _-]?pipe|^(408|499|504)$",
     re.IGNORECASE,
