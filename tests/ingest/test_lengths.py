@@ -30,12 +30,12 @@ def litellm(**changes: Any) -> Call:
 
 def span(attributes: dict[str, Any], *, scope: str = "made.up") -> Call:
     """The call of one span that was cancelled."""
-    kinds = {str: "stringValue", int: "intValue"}
+    kinds = {str: "stringValue", int: "intValue", list: "arrayValue"}
     one = {
         "traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "00f067aa0ba902b7", "name": "chat",
         "startTimeUnixNano": "1795503371000000000", "endTimeUnixNano": "1795503372000000000", "status": {"code": 2},
         "attributes": [
-            {"key": key, "value": {kinds[type(value)]: value}}
+            {"key": key, "value": {kinds[type(value)]: {"values": []} if isinstance(value, list) else value}}
             for key, value in ({"error.type": "CancelledError"} | attributes).items()
         ],
     }  # fmt: skip
@@ -58,6 +58,7 @@ def test_litellm_tells_the_lengths_of_a_call_that_timed_out() -> None:
     model = {"model_map_information": {"model_map_value": {"max_output_tokens": 16_384}}}
     assert lengths(litellm(**model)) == (LETTERS, None, 16_384)
     assert lengths(litellm(**model, model_parameters={"max_tokens": 9})) == (LETTERS, None, 9)
+    assert lengths(litellm(**model, model_parameters={"max_tokens": None})) == (LETTERS, None, 16_384)
 
 
 def test_litellm_tells_what_came_of_the_answer() -> None:
@@ -132,6 +133,7 @@ def test_spans_of_openinference_tell_their_lengths() -> None:
     assert lengths(span(known)) == (len("user") + len(f"hi {SECRET}"), None, 77)
     picture = "llm.input_messages.0.message.contents.0.message_content.type"
     assert lengths(span(known | {picture: "image"}))[0] is None
+    assert lengths(span(known | {picture: ["image"]}))[0] is None
     hidden = {"llm.input_messages.0.message.content": "__REDACTED__"}
     assert lengths(span(known | hidden))[0] is None
 

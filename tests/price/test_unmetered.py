@@ -48,6 +48,7 @@ def call(**fields: Any) -> Call:
         ({"input_tokens": 9, "output_tokens": 0}, False),
         ({"operation": "embedding"}, True),
         ({"operation": "embedding", "input_tokens": 9}, False),
+        ({"operation": "embedding", "input_tokens": 9, "output_tokens": 0}, False),
         ({"operation": "tool"}, False),
         ({"operation": "outcome", "model": ""}, False),
     ],

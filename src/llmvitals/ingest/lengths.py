@@ -116,7 +116,7 @@ class SpanLengths:
 
 def _attribute(name: str, value: Any) -> int | None:
     if _KIND.search(name):
-        return 0 if value in _TEXT_KINDS else None
+        return 0 if isinstance(value, str) and value in _TEXT_KINDS else None
     if _MARK.search(name):
         return 0
     parsed = structure(value)

@@ -159,8 +159,10 @@ def _lengths(value: bytes) -> dict[str, int | None]:
     choices = listed(mapping(conversation.response).get("choices"))
     answer = [choice.get("message") or choice.get("text") for choice in map(mapping, choices)]
     model = mapping(mapping(conversation.model_map_information).get("model_map_value"))
-    parameters = {"max_tokens": model.get("max_output_tokens"), **mapping(conversation.model_parameters)}
-    return request_lengths(conversation.messages, answer, parameters)
+    asked = mapping(conversation.model_parameters)
+    known = {name: value for name, value in asked.items() if value is not None}
+    limit = {"max_tokens": model.get("max_output_tokens")}
+    return request_lengths(conversation.messages, answer, limit | known)
 
 
 def _texts(value: bytes) -> dict[str, str | None]:

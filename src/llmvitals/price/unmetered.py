@@ -52,7 +52,6 @@ _CUT_OFF: Final = re.compile(
 _NOT_SENT: Final = re.compile(r"(connect|pool|write)[ _-]?time", re.IGNORECASE)
 """Of the time limits those that end before a request is sent."""
 
-
 _READ: Final = (("cached_tokens",),)
 _WRITTEN: Final = (("cache_write_tokens",), ("cache_write_tokens", "cache_write_1h_tokens"))
 """What the provider's cache may have done with the input that makes it cheaper, and dearer."""
@@ -82,7 +81,7 @@ def unmetered(call: Call, listed: Rate) -> Unmetered | None:
     it. Without the bytes of the input, an output limit or a price there is no estimate.
     """
     known = (call.input_tokens is not None) + (call.output_tokens is not None)
-    if known == (2 if call.operation in WRITES else 1) or call.operation not in MODEL_OPERATIONS:
+    if known >= (2 if call.operation in WRITES else 1) or call.operation not in MODEL_OPERATIONS:
         return None
     if not known and not _may_be_billed(call):
         return None
