@@ -129,9 +129,7 @@ class CallEvent(_Event):
         description="The provider's id of the answer. Of two calls with one, at one time and from two "
         "instrumentors, the second is dropped.",
     )
-    instrumentor: Name | None = Field(
-        None, description="Who reports the call, such as the name of an OpenTelemetry scope."
-    )
+    instrumentor: Name | None = Field(None, description="Who reports the call, such as a scope's name.")
     tags: Annotated[dict[Name, Text], Field(max_length=16)] | None = Field(
         None, description="Further dimensions."
     )
@@ -177,10 +175,8 @@ class CallEvent(_Event):
     image_output_tokens: Count | None = Field(None, description="Part of output_tokens.")
     input_bytes: Count | None = Field(None, description="UTF-8 bytes of the whole input, if it is only text.")
     output_bytes: Count | None = Field(None, description="UTF-8 bytes of the answer, as far as it came.")
-    max_output_tokens: Count | None = Field(
-        None, description="The limit that held: the request's or model's."
-    )
-    outcome: Name | None = Field(None, description="What an outcome is, such as ticket_solved.")
+    max_output_tokens: Count | None = Field(None, description="The limit of the request or the model.")
+    outcome: Name | None = Field(None, description="Of an outcome: its name, such as ticket_solved.")
 
     @classmethod
     def read(cls, data: bytes) -> CallEvent:

@@ -43,7 +43,7 @@ class CallFields(TypedDict, total=False):
     ts: Required[datetime | str | int]
     operation: Literal[
         "chat", "completion", "embedding", "rerank", "image", "audio", "moderation",
-        "retrieval", "tool", "guardrail", "evaluation", "agent",
+        "retrieval", "tool", "guardrail", "evaluation", "agent", "outcome",
     ]  # fmt: skip
     model: Required[str]
     requested_model: str | None
@@ -96,3 +96,7 @@ class CallFields(TypedDict, total=False):
     cached_audio_tokens: int | None
     image_input_tokens: int | None
     image_output_tokens: int | None
+    input_bytes: int | None
+    output_bytes: int | None
+    max_output_tokens: int | None
+    outcome: str | None
