@@ -19,7 +19,7 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, Tier, TieredPrices
 
 from llmvitals.errors import ConfigError
-from llmvitals.price.entry import WHOLES, Tiers, model_info, number, table
+from llmvitals.price.model_prices import WHOLES, Tiers, model_info, number, table
 from llmvitals.price.rates import canonical
 
 SHIPPED: Final = Path(__file__).with_name("data") / "litellm.json.gz"

@@ -21,8 +21,7 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-from llmvitals.price.cost import Cost, Rate, unknown_tier
-from llmvitals.price.price_list import compiled
+from llmvitals.price.cost import Cost, Rate, compiled, unknown_tier
 from llmvitals.record.call import Call, ended
 from llmvitals.window import DAY
 
