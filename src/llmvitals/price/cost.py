@@ -1,4 +1,4 @@
-"""Computes the cost of a call from its model's price list, in integers, and says why it is known or unknown."""
+"""Computes the cost of a call from the price list of its model, in integers, and why it is known or unknown."""
 
 from __future__ import annotations
 
