@@ -1,4 +1,4 @@
-"""Computes the cost of a call from the price list of its model, in integers, and why it is known or unknown."""
+"""The cost of a call by the price list of its model, in integers, and why it is known or unknown."""
 
 from __future__ import annotations
 
