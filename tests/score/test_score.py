@@ -18,7 +18,6 @@ import pytest
 
 from llmvitals import ingest
 from llmvitals.errors import ConfigError, StateLost
-from llmvitals.ingest.texts import last_message
 from llmvitals.metrics.registry import metric_of
 from llmvitals.pipeline import Pipeline, check
 from llmvitals.record.call import CallEvent, floats
@@ -28,6 +27,7 @@ from llmvitals.score import Score, ScorePlan, ScorerWorker, find
 from llmvitals.score import scorer_worker as at_work
 from llmvitals.scorers import ScorerSetting
 from llmvitals.settings import Settings, load
+from llmvitals.texts import last_message
 from waiting import deadline, until
 
 if TYPE_CHECKING:

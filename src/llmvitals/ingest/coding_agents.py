@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
-from llmvitals.ingest.usage import Usage, add_up, known
-from llmvitals.ingest.values import dollars, identity, millis, text
+from llmvitals.ingest.values import dollars, identity, millis
+from llmvitals.lenient import text
+from llmvitals.usage import Usage, add_up, known
 
 _AGENTS: Final = {"claude_code": "anthropic", "codex": "openai", "gemini_cli": "google"}
 """Prefix of the events → provider."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from llmvitals.ingest import events
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
-from llmvitals.ingest.values import text
+from llmvitals.lenient import text
 
 _NAME: Final = "gen_ai.evaluation.result"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmvitals.ingest.span import Reading, Span
-from llmvitals.ingest.values import listed, mapping, number
+from llmvitals.lenient import listed, mapping, number
 from llmvitals.record.call import BLOCKED
 
 STOPPED: Final = {"status": "ok", "error_type": None, "finish_reason": BLOCKED, "response_id": None}

@@ -7,24 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llmvitals.ingest import events, texts
+from llmvitals import texts
+from llmvitals.ingest import events
 from llmvitals.ingest.events import STOPPED
 from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
-from llmvitals.ingest.usage import Usage, add_up, first_known, known, usage_of
-from llmvitals.ingest.values import (
-    bare_model,
-    count,
-    dollars,
-    identity,
-    listed,
-    mapping,
-    millis,
-    number,
-    structure,
-    text,
-    tier,
-)
+from llmvitals.ingest.values import bare_model, dollars, identity, millis, structure
+from llmvitals.lenient import count, listed, mapping, number, text, tier
+from llmvitals.usage import Usage, add_up, first_known, known, usage_of
 
 _PREFIXES: Final = ("gen_ai.", "llm.", "traceloop.")
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from llmvitals.ingest import events, openinference
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
-from llmvitals.ingest.values import bare_model, mapping, text
+from llmvitals.ingest.values import bare_model
+from llmvitals.lenient import mapping, text
 
 _TYPE: Final = "type"
 _GUARD: Final = "guardrails/guard"

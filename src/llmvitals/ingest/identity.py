@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from llmvitals.ingest.span import Span
-from llmvitals.ingest.values import Attributes, mapping, structure, text, unquoted
+from llmvitals.ingest.values import Attributes, structure, unquoted
+from llmvitals.lenient import mapping, text
 
 DEFAULT_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     "app": ("service.name",),

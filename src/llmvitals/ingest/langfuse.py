@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llmvitals.ingest import events, texts
+from llmvitals import texts
+from llmvitals.ingest import events
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
-from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import dollars, identity, mapping, micros, millis, structure
+from llmvitals.ingest.values import dollars, identity, micros, millis, structure
+from llmvitals.lenient import mapping
+from llmvitals.usage import usage_of
 
 _TYPE: Final = "langfuse.observation.type"
 _MODEL: Final = ("langfuse.observation.model.name", "gen_ai.response.model", "gen_ai.request.model")

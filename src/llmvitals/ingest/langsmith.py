@@ -6,8 +6,8 @@ from typing import Final
 
 from llmvitals.ingest import events, genai
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
-from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import listed, mapping
+from llmvitals.lenient import listed, mapping
+from llmvitals.usage import usage_of
 
 _KIND: Final = "langsmith.span.kind"
 _USAGE: Final = "langsmith.metadata.usage_metadata"

@@ -13,9 +13,10 @@ from typing import Any, Final
 import orjson
 
 from llmvitals.ingest.span import Span
-from llmvitals.ingest.texts import REDACTED
-from llmvitals.ingest.usage import first_known
-from llmvitals.ingest.values import count, structure
+from llmvitals.ingest.values import structure
+from llmvitals.lenient import count
+from llmvitals.texts import REDACTED
+from llmvitals.usage import first_known
 
 _HIDDEN: Final = frozenset((REDACTED, "__REDACTED__", "[REDACTED]"))
 _TEXT_KINDS: Final = frozenset(

@@ -7,31 +7,26 @@ from typing import Any, Final
 
 import msgspec
 
+from llmvitals import texts
 from llmvitals.errors import Code, bad
-from llmvitals.ingest import texts
 from llmvitals.ingest.events import STOPPED, litellm_verdict
 from llmvitals.ingest.lengths import request_lengths
-from llmvitals.ingest.usage import known, usage_of
 from llmvitals.ingest.values import (
     Context,
     Decoded,
     Format,
     bare_model,
     call,
-    count,
     dollars,
     event_id,
     first,
     flag,
     identity,
-    listed,
-    mapping,
     millis,
     moment,
-    number,
-    text,
-    tier,
 )
+from llmvitals.lenient import count, listed, mapping, number, text, tier
+from llmvitals.usage import known, usage_of
 
 _OPERATIONS: Final = {
     "completion": "chat",

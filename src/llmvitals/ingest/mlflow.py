@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.ingest import events, texts
+from llmvitals import texts
+from llmvitals.ingest import events
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
-from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import (
-    dollars,
-    finish_reason,
-    first,
-    identity,
-    mapping,
-    structure,
-    text,
-    unquoted,
-)
+from llmvitals.ingest.values import dollars, finish_reason, first, identity, structure, unquoted
+from llmvitals.lenient import mapping, text
+from llmvitals.usage import usage_of
 
 _TYPE: Final = "mlflow.spanType"
 _OUTPUTS: Final = "mlflow.spanOutputs"

@@ -25,7 +25,8 @@ from llmvitals.ingest import (
 from llmvitals.ingest.deduplicate import SpanEvent, deduplicated
 from llmvitals.ingest.identity import Identity
 from llmvitals.ingest.span import Dialect, Item, Span
-from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, call, event_id, moment, text
+from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, call, event_id, moment
+from llmvitals.lenient import text
 from llmvitals.record.call import Call
 
 DIALECTS: Final[dict[str, Dialect]] = {

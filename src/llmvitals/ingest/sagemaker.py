@@ -6,8 +6,9 @@ from typing import Final
 
 from llmvitals.ingest import events
 from llmvitals.ingest.span import Dialect, Reading, Span
-from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import first, mapping
+from llmvitals.ingest.values import first
+from llmvitals.lenient import mapping
+from llmvitals.usage import usage_of
 
 _SCOPE: Final = ".sagemaker"
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-from llmvitals.ingest.values import count, flag, millis, number, structure, text
+from llmvitals.ingest.values import flag, millis, structure
+from llmvitals.lenient import count, number, text
 
 Kind = Literal["llm", "embedding", "retrieval", "tool", "guardrail", "evaluation"]
 

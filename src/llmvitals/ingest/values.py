@@ -7,7 +7,6 @@ long name is cut; only the id and the time of a call are required.
 from __future__ import annotations
 
 import ast
-import math
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,18 +17,17 @@ import msgspec
 import orjson
 
 from llmvitals.errors import BadCall, Code, bad
+from llmvitals.lenient import listed, mapping, number, text
 from llmvitals.record.call import Call
 from llmvitals.record.native import refusal
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_COUNT: Final = 100_000_000
 _MAX_MS: Final = 86_400_000
 _MAX_ID: Final = 512
 _MAX_EVENT_ID: Final = 128
 _MAX_SECONDS: Final = 253_402_300_799
 MOST_REFUSED: Final = 1_000
 """Dead letters of one record: a few megabytes could make millions of them."""
-_TIERS: Final = frozenset(("default", "standard", "batch", "flex", "priority", "fast"))
 
 
 class Decoded(NamedTuple):
@@ -115,22 +113,6 @@ def micros(value: Any) -> int | None:
     return None if seconds is None or abs(seconds) > _MAX_SECONDS else round(seconds * 1_000_000)
 
 
-def text(value: Any, limit: int = 128) -> str | None:
-    """A text or an integer as a name, cut to the limit; None for anything else, "" and the text "None"."""
-    if type(value) is int:
-        return str(value)[:limit]
-    return value[:limit] if isinstance(value, str) and value and value != "None" else None
-
-
-def tier(value: Any) -> str | None:
-    """The service tier of an answer; "other" if it is one that calls can't name, such as scale.
-
-    None if it is unknown, which "auto" is as well: it is only what requests ask for.
-    """
-    name = (text(value) or "auto").lower()
-    return None if name == "auto" else name if name in _TIERS else "other"
-
-
 def identity(value: Any) -> str | None:
     """A response id. It is never cut, because two long ids may differ only at their ends."""
     return value if isinstance(value, str) and 0 < len(value) <= _MAX_ID and value != "None" else None
@@ -139,25 +121,6 @@ def identity(value: Any) -> str | None:
 def flag(value: Any) -> bool | None:
     """True or False; None for anything else."""
     return value if isinstance(value, bool) else None
-
-
-def number(value: Any) -> float | None:
-    """A finite number, also from a string; None for anything else."""
-    if value is None:
-        return None  # an exception would cost more than all the rest
-    try:
-        parsed = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return parsed if math.isfinite(parsed) else None
-
-
-def count(value: Any) -> int | None:
-    """A whole number 0 … 10⁸, also from a string; None for anything else."""
-    if type(value) is int:
-        return value if 0 <= value <= _MAX_COUNT else None
-    parsed = number(value)
-    return int(parsed) if parsed is not None and 0 <= parsed <= _MAX_COUNT and parsed == int(parsed) else None
 
 
 def dollars(value: Any, *, free: bool = False) -> float | None:
@@ -219,16 +182,6 @@ def bare_model(model: str | None, provider: str | None) -> str | None:
         if slash and rest and prefix.lower() == provider.lower():
             return rest
     return model
-
-
-def mapping(value: Any) -> Mapping[str, Any]:
-    """The value if it is an object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def listed(value: Any) -> list[Any]:
-    """The value if it is a list, else an empty one."""
-    return value if isinstance(value, list) else []
 
 
 def first(value: Any) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from llmvitals.ingest import events
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
-from llmvitals.ingest.values import number
+from llmvitals.lenient import number
 
 _DISTANCE: Final = re.compile(r"<=>|<->|<#>|<\+>")
 """The operators of pgvector."""

@@ -6,18 +6,9 @@ import re
 from typing import Any, Final
 
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor
-from llmvitals.ingest.usage import known, usage_of
-from llmvitals.ingest.values import (
-    count,
-    dollars,
-    finish_reason,
-    identity,
-    mapping,
-    millis,
-    number,
-    structure,
-    text,
-)
+from llmvitals.ingest.values import dollars, finish_reason, identity, millis, structure
+from llmvitals.lenient import count, mapping, number, text
+from llmvitals.usage import known, usage_of
 
 _FAILED: Final = 400
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, joined, period, who
-from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import dollars, identity, listed, mapping, micros, millis, number, text
+from llmvitals.ingest.values import dollars, identity, micros, millis
+from llmvitals.lenient import listed, mapping, number, text
+from llmvitals.usage import usage_of
 
 _OBSERVATIONS: Final = ("generation-create", "generation-update", "observation-create", "observation-update")
 

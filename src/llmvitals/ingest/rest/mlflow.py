@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation
-from llmvitals.ingest.values import mapping, micros, text
+from llmvitals.ingest.values import micros
+from llmvitals.lenient import mapping, text
 
 
 def read(request: Request) -> Found:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
-from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import dollars, finish_reason, identity, listed, mapping, micros, number, text
+from llmvitals.ingest.values import dollars, finish_reason, identity, micros
+from llmvitals.lenient import listed, mapping, number, text
+from llmvitals.usage import usage_of
 
 _LOCAL: Final = re.compile(r"[\d.:]+$|localhost")
 """Opik takes the host of an endpoint of your own for its provider."""

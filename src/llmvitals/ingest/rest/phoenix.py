@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation
-from llmvitals.ingest.values import listed, mapping, micros, text
+from llmvitals.ingest.values import micros
+from llmvitals.lenient import listed, mapping, text
 
 
 def read(request: Request) -> Found:

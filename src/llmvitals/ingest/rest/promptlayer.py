@@ -6,8 +6,9 @@ import re
 from typing import Any, Final
 
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
-from llmvitals.ingest.usage import Usage, known, usage_of
-from llmvitals.ingest.values import count, dollars, finish_reason, identity, mapping, number, text
+from llmvitals.ingest.values import dollars, finish_reason, identity
+from llmvitals.lenient import count, mapping, number, text
+from llmvitals.usage import Usage, known, usage_of
 
 
 def read(request: Request) -> Found:

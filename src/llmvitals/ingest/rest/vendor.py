@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from llmvitals.ingest.values import mapping, micros, millis, text
+from llmvitals.ingest.values import micros, millis
+from llmvitals.lenient import mapping, text
 
 _CLASS: Final = re.compile(
     r"(?:\w{1,40}\.){0,9}([A-Z]\w{0,60}(?:Error|Exception|Timeout|Interrupt))(?=[(:\s]|$)"

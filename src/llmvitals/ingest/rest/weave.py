@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, joined, period, who
-from llmvitals.ingest.usage import usage_of
-from llmvitals.ingest.values import finish_reason, identity, listed, mapping, micros, number, text
+from llmvitals.ingest.values import finish_reason, identity, micros
+from llmvitals.lenient import listed, mapping, number, text
+from llmvitals.usage import usage_of
 
 _MODELS: Final = (
     "openai.",

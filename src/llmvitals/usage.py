@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmvitals.ingest.values import count, listed, mapping
+from llmvitals.lenient import count, listed, mapping
 
 Usage = dict[str, int | None]
 """Field of a call event → tokens."""

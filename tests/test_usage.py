@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llmvitals.ingest.usage import usage_of
+from llmvitals.usage import usage_of
 
 MEDIA = (
     "audio_input_tokens", "audio_output_tokens", "cached_audio_tokens", "image_input_tokens",

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from llmvitals.ingest.values import listed, mapping
+from llmvitals.lenient import listed, mapping
 
 REDACTED: Final = "redacted-by-litellm"
 """LiteLLM writes this in place of texts that it must not log."""
