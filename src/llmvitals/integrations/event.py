@@ -1,0 +1,82 @@
+"""Makes the fields of an observation a valid native event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from pydantic import ValidationError
+
+from llmvitals.errors import near
+from llmvitals.integrations.guard import warn
+from llmvitals.record.call import CallEvent
+
+LABELS: Final[tuple[str, ...]] = (
+    "environment", "app", "team", "tenant", "user", "session", "key", "agent", "prompt_name",
+    "prompt_version", "tags",
+)  # fmt: skip
+"""Fields that calls inside of an observation get from it."""
+_LONGER: Final = {
+    "prompt_name": 256, "prompt_version": 256, "error_type": 256, "finish_reason": 256,
+    "response_id": 513, "input_text": 60_000, "output_text": 60_000,
+}  # fmt: skip
+"""Field → characters at which it is cut. A response id that is too long is left out: a part of it tells no
+calls apart. With longer texts the event would exceed what combine reads of one call."""
+_MOST_TAGS: Final = 16
+
+
+def known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that an event has and that are not None; others are left out with a warning."""
+    for name in fields:
+        if name not in CallEvent.model_fields:
+            found = near(name, CallEvent.model_fields)
+            advice = f"did you mean {found}?" if found else "`llmvitals schema call` lists all of them."
+            warn(f"a call has no field {name}, so it is left out: {advice}")
+    return {
+        name: value for name, value in fields.items() if value is not None and name in CallEvent.model_fields
+    }
+
+
+def merged(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of both. Those of `inner` go before, also each single tag."""
+    fields = {**outer, **inner}
+    if outer.get("tags") and inner.get("tags"):
+        fields["tags"] = {**outer["tags"], **inner["tags"]}
+    return fields
+
+
+def event(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """An event that ingest reads: names are cut to their limit, values of a wrong type are left out."""
+    found = {name: _cut(name, value) for name, value in fields.items() if value not in (None, "", [], {})}
+    found.setdefault("model", "")
+    wrong = _wrong(found)
+    if wrong:
+        warn(f"these fields of a call have no valid value, and are left out: {', '.join(sorted(wrong))}.")
+    return {name: value for name, value in found.items() if name not in wrong}
+
+
+def _wrong(fields: Mapping[str, Any]) -> set[str]:
+    try:
+        CallEvent.read(orjson.dumps(fields))
+    except ValidationError as error:
+        return {str(part["loc"][0]) for part in error.errors(include_input=False, include_url=False)}
+    except TypeError:  # not JSON
+        return {name for name, value in fields.items() if not _is_json(value)}
+    return set()
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _cut(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return value[: _LONGER.get(name, 128)]
+    if name == "tags":
+        return {str(tag)[:128]: str(text)[:256] for tag, text in list(value.items())[:_MOST_TAGS]}
+    return value

@@ -1,0 +1,210 @@
+"""One call that is under way: what is known of it, the calls around it, and its event at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from llmvitals.integrations import twins
+from llmvitals.integrations.event import LABELS, event, known, merged
+from llmvitals.integrations.guard import guarded
+from llmvitals.record.call import MODEL_OPERATIONS
+
+CANCELLED: Final = "cancelled"
+"""The error type of a call whose task was cancelled; the finish reason of a stream that was closed early."""
+
+
+class Publishes(Protocol):
+    """What takes events: `llmvitals.Publisher`, or a list in a test."""
+
+    def publish(self, call: Mapping[str, Any], /) -> object:
+        """Take an event, without blocking and without raising."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """What all calls of an integration have in common.
+
+    instrumentor: its name in events. texts: whether events have the last user message and the answer. fields:
+    of every call, such as `team`; what is set nearer to the call goes before.
+    """
+
+    publisher: Publishes
+    instrumentor: str
+    texts: bool = False
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+_innermost: ContextVar[Observation | None] = ContextVar("llmvitals_observation", default=None)
+
+
+def current() -> Observation | None:
+    """The innermost observation that has not ended, around the code that asks."""
+    found = _innermost.get()
+    # Frameworks tell the end of a call in another context than its beginning: so nothing is reset at the
+    # end, and what has ended is passed over here.
+    while found is not None and found.ended:
+        found = found.parent
+    return found
+
+
+class Observation:
+    """A call that is under way, or a part of the application with calls in it.
+
+    operation: as in events. None: a chat if a `model` is set, else no call: it only gives its labels and its
+    trace to the calls inside. Safe to use from several threads. No method raises.
+    """
+
+    def __init__(
+        self, recorder: Recorder, operation: str | None, *, parent: Observation | None = None
+    ) -> None:
+        self.recorder, self.operation = recorder, operation
+        self.parent = parent or current()
+        self.trace_id: str = self.parent.trace_id if self.parent else secrets.token_hex(16)
+        self.span_id: str = secrets.token_hex(8)
+        self.ended = False
+        self.input_chars = 0
+        """Characters that were sent to the model, as far as they were seen."""
+        self.output_chars = 0
+        """Characters that came back, arguments of tools included."""
+        self._fields: dict[str, Any] = {}
+        self._tools: list[str] = []
+        self._output: list[str] = []
+        self._began = time.perf_counter()
+        self._first: float | None = None
+        self._last: float | None = None
+        self._lock = threading.Lock()
+        self.inside = twins.Inside()
+        if operation in MODEL_OPERATIONS:
+            for ancestor in self._ancestors():
+                ancestor.inside.begin(operation)
+
+    def set(self, **fields: Any) -> None:
+        """Set fields of the event, as `llmvitals schema call` names them; None changes nothing.
+
+        `tags` are added to those that are there. Labels go to the calls that begin inside from now on.
+        """
+        with guarded("fields of a call can't be set"):
+            self._fields = merged(self._fields, known(fields))
+
+    def sent(self, characters: int, last_user_text: str | None) -> None:
+        """Note what was sent to the model; the text is kept only if texts are asked for."""
+        self.input_chars += characters
+        if self.recorder.texts:
+            self.set(input_text=last_user_text)
+
+    def received(self, text: object, *, shown: bool = True) -> None:
+        """Note a part of the answer, if it is a text.
+
+        shown: False for thoughts and arguments of tools, which no event holds.
+        """
+        if not isinstance(text, str) or not text:
+            return
+        self.first_token()
+        self.output_chars += len(text)
+        if shown and self.recorder.texts:
+            self._output.append(text)
+
+    def tool(self, name: str | None) -> None:
+        """Note a tool that the answer asks for."""
+        if name:
+            self.first_token()
+            self._tools.append(name)
+
+    def first_token(self) -> None:
+        """Note the time; only the first time counts."""
+        if self._first is None:
+            self._first = time.perf_counter()
+
+    def fail(self, error: BaseException | str) -> None:
+        """Note that the call failed, by the class of the exception and never by its text."""
+        if isinstance(error, asyncio.CancelledError):
+            error = CANCELLED
+        self.set(status="error", error_type=error if isinstance(error, str) else type(error).__name__)
+
+    def touch(self) -> None:
+        """Note that a part of the answer has just come."""
+        self._last = time.perf_counter()
+
+    def close(self) -> None:
+        """End a stream that the application did not read to its end, as of its last part."""
+        if "finish_reason" not in self._fields:
+            self.set(finish_reason=CANCELLED)
+        self.end(self._last)
+
+    def end(self, at: float | None = None) -> None:
+        """Publish the event, once, however often this is called. at: of `time.perf_counter`; None: now."""
+        with self._lock:
+            if self.ended:
+                return
+            self.ended = True
+        with guarded("a call can't be recorded"):
+            now = time.perf_counter()
+            fields = self._event(now if at is None else at)
+            if fields is not None:
+                past = 0.0 if at is None else now - at
+                fields.setdefault("ts", time.time_ns() // 1_000_000 - round(past * 1_000))
+                self.recorder.publisher.publish(event(fields))
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Make it the innermost one for the body."""
+        before = _innermost.get()
+        _innermost.set(self)
+        try:
+            yield
+        finally:
+            _innermost.set(before)
+
+    def enter(self) -> None:
+        """Make it the innermost one until it ends."""
+        _innermost.set(self)
+
+    def labels(self) -> dict[str, Any]:
+        """The labels that calls inside get: its own, and before them those of what is around it."""
+        own = {name: self._fields[name] for name in LABELS if name in self._fields}
+        return merged(self.parent.labels(), own) if self.parent else own
+
+    def _event(self, ended: float) -> dict[str, Any] | None:
+        fields = merged(merged(known(self.recorder.fields), self.labels()), self._fields)
+        operation = self.operation or ("chat" if fields.get("model") else None)
+        if operation is None:
+            return None
+        if operation in MODEL_OPERATIONS:
+            answer, by = fields.get("response_id"), self.recorder.instrumentor
+            report = twins.Report(operation, answer, by, self._began, ended)
+            if self.inside.have(report) or twins.seen(self.recorder.publisher, report):
+                return None
+            for ancestor in self._ancestors():
+                ancestor.inside.add(report)
+        return {
+            "id": f"{self.trace_id}-{self.span_id}",
+            "operation": operation,
+            "trace_id": self.trace_id,
+            "span_id": self.span_id,
+            "parent_id": self.parent.span_id if self.parent else None,
+            "instrumentor": self.recorder.instrumentor,
+            "latency_ms": _millis(ended - self._began),
+            "ttft_ms": _millis(self._first - self._began) if fields.get("stream") and self._first else None,
+            "tools": [{"name": name[:128]} for name in self._tools],
+            "output_text": "".join(self._output),
+        } | fields
+
+    def _ancestors(self) -> Iterator[Observation]:
+        """Those around it whose events have the same publisher."""
+        ancestor = self.parent
+        while ancestor is not None:
+            if ancestor.recorder.publisher is self.recorder.publisher:
+                yield ancestor
+            ancestor = ancestor.parent
+
+
+def _millis(seconds: float) -> float:
+    return round(seconds * 1_000, 3)
