@@ -53,3 +53,15 @@ def mapping(value: Any) -> Mapping[str, Any]:
 def listed(value: Any) -> list[Any]:
     """The value if it is a list, else an empty one."""
     return value if isinstance(value, list) else []
+
+
+def bare_model(model: str | None, provider: str | None) -> str | None:
+    """A model's name without the prefix of its provider: `openai/gpt-4o` is gpt-4o at openai.
+
+    A prefix that is not the provider's name is part of the model's, as in `meta-llama/llama-3` at groq.
+    """
+    if model and provider:
+        prefix, slash, rest = model.partition("/")
+        if slash and rest and prefix.lower() == provider.lower():
+            return rest
+    return model

@@ -12,8 +12,8 @@ from llmvitals.ingest import events
 from llmvitals.ingest.events import STOPPED
 from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
-from llmvitals.ingest.values import bare_model, dollars, identity, millis, structure
-from llmvitals.lenient import count, listed, mapping, number, text, tier
+from llmvitals.ingest.values import dollars, identity, millis, structure
+from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
 from llmvitals.usage import Usage, add_up, first_known, known, usage_of
 
 _PREFIXES: Final = ("gen_ai.", "llm.", "traceloop.")

@@ -6,8 +6,7 @@ from typing import Final
 
 from llmvitals.ingest import events, openinference
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
-from llmvitals.ingest.values import bare_model
-from llmvitals.lenient import mapping, text
+from llmvitals.lenient import bare_model, mapping, text
 
 _TYPE: Final = "type"
 _GUARD: Final = "guardrails/guard"

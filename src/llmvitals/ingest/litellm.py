@@ -15,7 +15,6 @@ from llmvitals.ingest.values import (
     Context,
     Decoded,
     Format,
-    bare_model,
     call,
     dollars,
     event_id,
@@ -25,25 +24,9 @@ from llmvitals.ingest.values import (
     millis,
     moment,
 )
-from llmvitals.lenient import count, listed, mapping, number, text, tier
+from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
+from llmvitals.litellm_calls import operation_of
 from llmvitals.usage import known, usage_of
-
-_OPERATIONS: Final = {
-    "completion": "chat",
-    "text_completion": "completion",
-    "embedding": "embedding",
-    "rerank": "rerank",
-    "image_generation": "image",
-    "image_edit": "image",
-    "image_variation": "image",
-    "transcription": "audio",
-    "speech": "audio",
-    "moderation": "moderation",
-    "search": "retrieval",
-    "vector_store_search": "retrieval",
-    "call_mcp_tool": "tool",
-}
-"""call_type, without the `a` of asynchronous ones → operation. Other types are chat."""
 
 _DIMENSIONS: Final = ("team", "app", "environment", "tenant", "agent")
 _NOBODY: Final = "default_user_id"
@@ -125,7 +108,7 @@ def read(value: bytes, context: Context) -> Decoded:
     fields |= {
         "id": _id(payload, end),
         "ts": moment(round(end * 1_000_000), "endTime"),
-        "operation": _operation(payload.call_type),
+        "operation": operation_of(payload.call_type),
         "service_tier": tier(response.service_tier) or tier(_usage_object(payload).get("service_tier")),
         "stream": flag(payload.stream),
         "cache_hit": flag(payload.cache_hit),
@@ -191,11 +174,6 @@ def _models(payload: _Payload, response: _Response) -> dict[str, str | None]:
         "model": next(filter(None, names), None) or "",
         "requested_model": alias or asked,
     }
-
-
-def _operation(call_type: Any) -> str:
-    kind = call_type if isinstance(call_type, str) else ""
-    return _OPERATIONS.get(kind) or _OPERATIONS.get(kind.removeprefix("a"), "chat")
 
 
 def _between(start: float | None, end: float | None) -> float | None:

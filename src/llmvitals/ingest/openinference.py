@@ -7,8 +7,8 @@ from typing import Any, Final
 from llmvitals.ingest import events
 from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
-from llmvitals.ingest.values import bare_model, dollars, first, identity
-from llmvitals.lenient import listed, mapping, number, text
+from llmvitals.ingest.values import dollars, first, identity
+from llmvitals.lenient import bare_model, listed, mapping, number, text
 from llmvitals.usage import Usage, known
 
 _KIND: Final = "openinference.span.kind"

@@ -172,18 +172,6 @@ def unquoted(value: Any) -> Any:
     return value
 
 
-def bare_model(model: str | None, provider: str | None) -> str | None:
-    """A model's name without the prefix of its provider: `openai/gpt-4o` is gpt-4o at openai.
-
-    A prefix that is not the provider's name is part of the model's, as in `meta-llama/llama-3` at groq.
-    """
-    if model and provider:
-        prefix, slash, rest = model.partition("/")
-        if slash and rest and prefix.lower() == provider.lower():
-            return rest
-    return model
-
-
 def first(value: Any) -> Mapping[str, Any]:
     """The first item of a list if it is an object, else an empty one."""
     return mapping(next(iter(listed(value)), None))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar
 
-from llmvitals.integrations.generated_clients import Answer, Json, observe_client
+from llmvitals.integrations.bodies import Json
+from llmvitals.integrations.generated_clients import Answer, observe_client
 from llmvitals.integrations.observation import Observation, Publishes, Recorder
 from llmvitals.integrations.prompts import characters
 from llmvitals.lenient import listed, mapping, text, tier
@@ -44,10 +45,10 @@ class _Anthropic:
         observation.sent(length, last_message(messages, "user"))
         user = text(mapping(body.get("metadata")).get("user_id"))
         observation.set(model=model, requested_model=model, user=user)
-        return body, _Answer(observation)
+        return body, AnthropicAnswer(observation)
 
 
-class _Answer:
+class AnthropicAnswer:
     """Reads a message, or the events of one."""
 
     def __init__(self, observation: Observation) -> None:

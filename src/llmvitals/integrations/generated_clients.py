@@ -10,15 +10,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+from llmvitals.integrations.bodies import Json, dumped
 from llmvitals.integrations.guard import guarded
 from llmvitals.integrations.observation import Observation, Recorder
 from llmvitals.integrations.streams import StreamObserver, observe_stream
 
 C = TypeVar("C")
 _RAW: Final = "X-Stainless-Raw-Response"
-_HEAVY: Final = {"data"}
-"""Vectors and images, which are not copied to be read."""
-Json = Mapping[str, Any]
 
 
 class Answer(Protocol):
@@ -140,15 +138,8 @@ class _Call(NamedTuple):
             observe_stream(result, StreamObserver(self.observation, self._chunk))
         else:
             with guarded("an answer can't be read"):
-                self.answer.whole(_dumped(result))
+                self.answer.whole(dumped(result))
             self.observation.end()
 
     def _chunk(self, chunk: Any) -> bool:
-        return self.answer.chunk(_dumped(chunk))
-
-
-def _dumped(body: Any) -> Json:
-    if isinstance(body, Mapping):
-        return body
-    dumped: Json = body.model_dump(exclude=_HEAVY, warnings=False)
-    return dumped
+        return self.answer.chunk(dumped(chunk))

@@ -69,6 +69,8 @@ class observe:  # noqa: N801 - it is used as a function, like contextlib's
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function."""
         called: Any = function
+        if self._operation == "tool":
+            self._fields.setdefault("tools", [{"name": called.__name__}])
         wrapper: Any
         if inspect.isasyncgenfunction(function):
             wrapper = observed_async_generator(self.begin, called)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar
 
-from llmvitals.integrations.generated_clients import Answer, Json, observe_client
+from llmvitals.integrations.bodies import Json
+from llmvitals.integrations.generated_clients import Answer, observe_client
 from llmvitals.integrations.observation import Observation, Publishes, Recorder
 from llmvitals.integrations.openai_answers import OPERATIONS, OpenAIAnswer, read_request
 

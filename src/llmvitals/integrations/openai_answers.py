@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
+from llmvitals.integrations.bodies import Json
 from llmvitals.integrations.observation import Observation
 from llmvitals.integrations.prompts import characters
 from llmvitals.lenient import listed, mapping, text, tier
 from llmvitals.texts import last_message, plain
 from llmvitals.usage import usage_of
 
-Json = Mapping[str, Any]
 OPERATIONS: Final = {
     "/chat/completions": "chat",
     "/responses": "chat",
