@@ -22,10 +22,11 @@ class StreamObserver:
 
     def shows(self, chunk: Any) -> bool:
         """Read a chunk; whether the application gets it."""
-        self.observation.touch()
+        shown = True
         with guarded("a part of an answer can't be read"):
-            return self._read(chunk)
-        return True
+            shown = self._read(chunk)
+        self.observation.touch()
+        return shown
 
     def failed(self, error: BaseException) -> None:
         """End the observation, unless somebody only stopped to iterate: they may go on later."""

@@ -1,0 +1,54 @@
+"""What the programs in tests/integrations/programs share. They run where only a library and llmvitals' light parts are.
+
+A program prints a line for each scenario: its events, and what the application saw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+class Recording:
+    """Stands in for a Publisher: keeps events, as their bytes would be sent."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def publish(self, call: Any) -> bool:
+        self.events.append(json.loads(json.dumps(dict(call))))
+        return True
+
+
+published = Recording()
+url = sys.argv[1] if len(sys.argv) > 1 else ""
+
+
+def raised(function: Callable[[], Any]) -> str:
+    """The class and text of what a function raises."""
+    try:
+        function()
+    except Exception as error:  # noqa: BLE001
+        return f"{type(error).__name__}: {error}"
+    return "nothing"
+
+
+def run(*scenarios: Callable[[], Any]) -> None:
+    """Run each, and print its name, its events and what it returns."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    for scenario in scenarios:
+        published.events.clear()
+        saw = scenario()
+        if inspect.isawaitable(saw):
+            saw = asyncio.run(_awaited(saw))
+        line = {"scenario": scenario.__name__, "events": published.events, "saw": saw}
+        print(json.dumps(line, default=str), flush=True)
+
+
+async def _awaited(saw: Any) -> Any:
+    return await saw
