@@ -13,7 +13,7 @@ from llmvitals.errors import ConfigError
 from llmvitals.ingest import FORMATS, decode
 from llmvitals.ingest.otlp import DIALECTS
 from llmvitals.ingest.span import Dialect, Reading, Span
-from llmvitals.ingest.values import (Context, Decoded, Format, call)
+from llmvitals.ingest.values import Context, Decoded, Format, call
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.log import Logged, Topic
 from llmvitals.record.point import Point

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import json
 import threading
-from typing import Any
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -63,9 +63,11 @@ class ModelApi:
         self._numbers = itertools.count(1)
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._serve()], daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete, args=[self._serve()], daemon=True
+        )
 
-    def __enter__(self) -> ModelApi:
+    def __enter__(self) -> Self:
         self._thread.start()
         self._ready.wait()
         return self
@@ -96,7 +98,7 @@ class ModelApi:
 
     async def _body(self, request: web.Request) -> Json:
         """The body; raises the error that the key stands for."""
-        key = request.headers.get("x-api-key") or request.headers.get("authorization", "")
+        key = request.headers.get("x-api-key") or request.headers["authorization"]
         for name, (status, code, kind) in ERRORS.items():
             if key.endswith(name):
                 error = {"message": f"{SECRET}: the key {key} is {name}", "type": kind, "code": code}
@@ -118,8 +120,16 @@ class ModelApi:
         ]  # fmt: skip
         reason = "tool_calls" if tools else "stop"
         if not body.get("stream"):
-            message: Json = {"role": "assistant", "content": None if tools else "".join(WORDS), "refusal": None}
-            message |= {"tool_calls": [{k: v for k, v in tool.items() if k != "index"} for tool in tools]} if tools else {}
+            message: Json = {
+                "role": "assistant",
+                "content": None if tools else "".join(WORDS),
+                "refusal": None,
+            }
+            message |= (
+                {"tool_calls": [{k: v for k, v in tool.items() if k != "index"} for tool in tools]}
+                if tools
+                else {}
+            )
             choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
             head |= {"object": "chat.completion", "service_tier": "default"}
             return web.json_response(head | {"choices": [choice], "usage": CHAT_USAGE})
@@ -127,7 +137,9 @@ class ModelApi:
         head |= {"object": "chat.completion.chunk"} | ({"usage": None} if asked else {})
         deltas: list[Json] = [{"role": "assistant", "content": ""}]
         deltas += [{"tool_calls": tools}] if tools else [{"content": word} for word in WORDS]
-        chunks = [head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+        chunks = [
+            head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
+        ]
         chunks.append(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
         chunks += [head | {"choices": [], "usage": CHAT_USAGE}] if asked else []
         lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
@@ -137,8 +149,14 @@ class ModelApi:
         body = await self._body(request)
         number = next(self._numbers)
         content = [{"type": "output_text", "text": "".join(WORDS), "annotations": []}]
-        item = {"type": "message", "id": f"msg_{number}", "role": "assistant", "status": "completed", "content": content}
-        whole = {
+        item = {
+            "type": "message",
+            "id": f"msg_{number}",
+            "role": "assistant",
+            "status": "completed",
+            "content": content,
+        }
+        whole: Json = {
             "id": f"resp_{number}", "object": "response", "created_at": 1, "model": body["model"] + "-2024-07-18",
             "status": "completed", "output": [item], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
             "usage": RESPONSE_USAGE, "service_tier": "default", "error": None, "incomplete_details": None,
@@ -146,7 +164,7 @@ class ModelApi:
         if not body.get("stream"):
             return web.json_response(whole)
         begun = whole | {"status": "in_progress", "output": [], "usage": None}
-        events = [{"type": "response.created", "response": begun}]
+        events: list[Json] = [{"type": "response.created", "response": begun}]
         events += [
             {"type": "response.output_text.delta", "delta": word, "item_id": item["id"], "output_index": 0,
              "content_index": 0, "logprobs": []}
@@ -165,15 +183,22 @@ class ModelApi:
         body = await self._body(request)
         content: list[Json] = [{"type": "text", "text": "".join(WORDS)}]
         if body.get("tools"):
-            content.append({"type": "tool_use", "id": "toolu_1", "name": body["tools"][0]["name"], "input": {"q": SECRET}})
-        whole = {
+            content.append(
+                {
+                    "type": "tool_use",
+                    "id": "toolu_1",
+                    "name": body["tools"][0]["name"],
+                    "input": {"q": SECRET},
+                }
+            )
+        whole: Json = {
             "id": f"msg_{next(self._numbers)}", "type": "message", "role": "assistant",
             "model": body["model"] + "-20250929", "content": content, "stop_sequence": None,
             "stop_reason": "tool_use" if body.get("tools") else "end_turn", "usage": CLAUDE_USAGE,
         }  # fmt: skip
         if not body.get("stream"):
             return web.json_response(whole)
-        begun = whole | {"content": [], "stop_reason": None, "usage": CLAUDE_USAGE | {"output_tokens": 1}}
+        begun: Json = whole | {"content": [], "stop_reason": None, "usage": CLAUDE_USAGE | {"output_tokens": 1}}
         events: list[Json] = [
             {"type": "message_start", "message": begun},
             {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},

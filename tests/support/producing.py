@@ -39,16 +39,13 @@ def raised(function: Callable[[], Any]) -> str:
 
 
 def run(*scenarios: Callable[[], Any]) -> None:
-    """Run each, and print its name, its events and what it returns."""
+    """Run each, and print its name, its events and what it returns. Asynchronous ones share a loop."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    for scenario in scenarios:
-        published.events.clear()
-        saw = scenario()
-        if inspect.isawaitable(saw):
-            saw = asyncio.run(_awaited(saw))
-        line = {"scenario": scenario.__name__, "events": published.events, "saw": saw}
-        print(json.dumps(line, default=str), flush=True)
-
-
-async def _awaited(saw: Any) -> Any:
-    return await saw
+    with asyncio.Runner() as runner:
+        for scenario in scenarios:
+            published.events.clear()
+            saw = scenario()
+            if inspect.iscoroutine(saw):
+                saw = runner.run(saw)
+            line = {"scenario": scenario.__name__, "events": published.events, "saw": saw}
+            sys.stdout.write(json.dumps(line, default=str) + "\n")

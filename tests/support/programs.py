@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +41,8 @@ class Scenario(NamedTuple):
         return call
 
 
-class Run(NamedTuple):
+@dataclass(frozen=True)
+class Run:
     """A program that has ended. log: what it and its library logged. requests: that the API got."""
 
     scenarios: dict[str, Scenario]
@@ -65,7 +67,9 @@ def run(program: str, environment: str) -> Run:
         )  # fmt: skip
     assert done.returncode == 0, done.stderr[-5_000:]
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"scenario"')]
-    return Run({line["scenario"]: Scenario(line["events"], line["saw"]) for line in lines}, done.stderr, api.requests)
+    return Run(
+        {line["scenario"]: Scenario(line["events"], line["saw"]) for line in lines}, done.stderr, api.requests
+    )
 
 
 _prices = Prices()

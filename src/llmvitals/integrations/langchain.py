@@ -125,6 +125,7 @@ class LlmvitalsHandler(BaseCallbackHandler):
         parent = self._runs.get(more.get("parent_run_id"))
         observation = Observation(self._recorder, operation, parent=parent)
         observation.set(**labels(more.get("metadata")))
+        observation.enter()
         return self._runs.add(run, observation)
 
     def _begin_model(self, operation: str, run: UUID, more: dict[str, Any]) -> Observation:

@@ -59,6 +59,7 @@ class LlmvitalsLogger(CustomLogger):
         self._end(kwargs, None, start_time, end_time)
 
     def _begin(self, kwargs: dict[str, Any]) -> Observation:
+        # It is not entered: LiteLLM tells its end from a thread, when the application has gone on.
         observation = Observation(self._recorder, operation_of(kwargs.get("call_type")))
         return self._runs.add(kwargs.get("litellm_call_id"), observation)
 

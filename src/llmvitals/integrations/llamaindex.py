@@ -30,30 +30,37 @@ from llmvitals.integrations.openai_answers import OpenAIAnswer
 from llmvitals.integrations.prompts import characters
 from llmvitals.integrations.runs import Runs, labels
 from llmvitals.lenient import text
+from llmvitals.usage import usage_of
 
 _INSTRUMENTOR: Final = "llmvitals.llamaindex"
 _PROVIDERS: Final = {"openai_llm": "openai", "Anthropic_LLM": "anthropic"}
 """Name of LlamaIndex's class → provider, where the class knows only one."""
-_Key = tuple[str, str | None]
-"""Operation and span: a span of LlamaIndex may have a call and a search."""
+_UNNAMED: Final = "unknown"
+"""LlamaIndex's name of an embedding model that has none."""
+_CHUNK: Final = "chat.completion.chunk"
+"""What OpenAI calls its chunks."""
 
 
-def instrument(publisher: Publishes, *, texts: bool = False, **fields: Any) -> LlmvitalsEventHandler:
-    """Observe LlamaIndex in all of this process; once is enough. Returns the handler of its events.
+def instrument(publisher: Publishes, *, texts: bool = False, **fields: Any) -> None:
+    """Observe LlamaIndex in all of this process. Called again, it only changes where calls go.
 
     Calls of models, embeddings and searches have an event each. `instrument_tags` of LlamaIndex may have
     labels, such as `user_id` and `team`. texts: whether events have the last user message and the answer.
     fields: of every call, as `llmvitals schema call` names them.
     """
-    handler = LlmvitalsEventHandler()
-    handler.prepare(Recorder(publisher, _INSTRUMENTOR, texts, fields))
+    recorder = Recorder(publisher, _INSTRUMENTOR, texts, fields)
     dispatcher = get_dispatcher()
+    for known in dispatcher.event_handlers:
+        if isinstance(known, _Events):
+            known.record(recorder)
+            return
+    handler = _Events()
+    handler.record(recorder)
     dispatcher.add_event_handler(handler)
     dispatcher.add_span_handler(_Failures(handler))
-    return handler
 
 
-class LlmvitalsEventHandler(BaseEventHandler):
+class _Events(BaseEventHandler):
     """Begins and ends observations by LlamaIndex's events."""
 
     _recorder: Recorder = PrivateAttr()
@@ -62,10 +69,10 @@ class LlmvitalsEventHandler(BaseEventHandler):
     @classmethod
     def class_name(cls) -> str:
         """LlamaIndex's name of the class."""
-        return "LlmvitalsEventHandler"
+        return "LlmvitalsEvents"
 
-    def prepare(self, recorder: Recorder) -> None:
-        """Set where calls go; pydantic keeps it out of the constructor."""
+    def record(self, recorder: Recorder) -> None:
+        """Set where calls go. LlamaIndex's handlers are pydantic's models, which take no such argument."""
         self._recorder = recorder
 
     def handle(self, event: BaseEvent, **_: Any) -> None:
@@ -108,18 +115,20 @@ class LlmvitalsEventHandler(BaseEventHandler):
     def _begin(self, operation: str, event: Any) -> Observation:
         observation = Observation(self._recorder, operation)
         about = event.model_dict if operation != "retrieval" else {}
-        model = text(about.get("model") or about.get("model_name"))
+        names = (text(about.get("model")), text(about.get("model_name")))
+        model = next((name for name in names if name and name != _UNNAMED), None)
         given = self._recorder.fields.get("provider")
         provider = given or _PROVIDERS.get(about.get("class_name", ""))
         observation.set(model=model, requested_model=model, provider=provider, **labels(event.tags))
+        observation.enter()
         return self._runs.add((operation, event.span_id), observation)
 
     def _part(self, event: Any) -> None:
         observation = self._runs.get((_operation(event), event.span_id))
         if observation is not None:
             observation.set(stream=True)
+            _read_part(event.response, observation)
             observation.touch()
-            observation.received(event.response.delta)
 
     def _end_model(self, event: Any) -> None:
         observation = self._runs.pop((_operation(event), event.span_id))
@@ -139,9 +148,9 @@ class LlmvitalsEventHandler(BaseEventHandler):
 class _Failures(BaseSpanHandler[BaseSpan]):
     """Tells the exceptions of spans, which LlamaIndex's events have only as a text."""
 
-    _handler: LlmvitalsEventHandler = PrivateAttr()
+    _handler: _Events = PrivateAttr()
 
-    def __init__(self, handler: LlmvitalsEventHandler) -> None:
+    def __init__(self, handler: _Events) -> None:
         super().__init__()
         self._handler = handler
 
@@ -167,14 +176,25 @@ def _operation(event: Any) -> str:
     return "chat" if isinstance(event, LLMChatEndEvent | LLMChatInProgressEvent) else "completion"
 
 
+def _read_part(response: Any, observation: Observation) -> None:
+    """Read a part of a stream."""
+    raw: Json = dumped(response.raw) if response.raw is not None else {}
+    if raw.get("object") == _CHUNK:
+        OpenAIAnswer(observation).chunk(raw)
+    else:
+        observation.received(response.delta)
+
+
 def _read(response: Any, observation: Observation) -> None:
-    """Read LlamaIndex's answer: what the provider has said is in `raw`."""
+    """Read LlamaIndex's answer, or the last part of a stream: what the provider has said is in `raw`."""
     if response is None or response.raw is None:
         return
     raw: Json = dumped(response.raw)
-    answer = AnthropicAnswer(observation) if "stop_reason" in raw else OpenAIAnswer(observation)
-    streamed = observation.output_chars > 0 or raw.get("object") == "chat.completion.chunk"
-    if streamed:
-        answer.chunk(raw)
+    if raw.get("object") == _CHUNK:
+        return
+    if observation.output_chars:  # the parts have been read
+        observation.set(response_id=raw.get("id"), model=text(raw.get("model")), **usage_of(raw.get("usage")))
+    elif "stop_reason" in raw:
+        AnthropicAnswer(observation).whole(raw)
     else:
-        answer.whole(raw)
+        OpenAIAnswer(observation).whole(raw)

@@ -82,9 +82,9 @@ class Observation:
         self._last: float | None = None
         self._lock = threading.Lock()
         self.inside = twins.Inside()
-        if operation in MODEL_OPERATIONS:
-            for ancestor in self._ancestors():
-                ancestor.inside.begin(operation)
+        self._around = [ancestor for ancestor in self._ancestors() if ancestor.may_wrap(recorder)]
+        for ancestor in self._around if operation in MODEL_OPERATIONS else ():
+            ancestor.inside.begin(str(operation))
 
     def set(self, **fields: Any) -> None:
         """Set fields of the event, as `llmvitals schema call` names them; None changes nothing.
@@ -167,13 +167,18 @@ class Observation:
         """Make it the innermost one until it ends."""
         _innermost.set(self)
 
-    def labels(self) -> dict[str, Any]:
-        """The labels that calls inside get: its own, and before them those of what is around it."""
-        own = {name: self._fields[name] for name in LABELS if name in self._fields}
-        return merged(self.parent.labels(), own) if self.parent else own
+    def labels(self, *, defaults: bool = False) -> dict[str, Any]:
+        """The labels that calls inside get: its own, and before them those of what is around it.
+
+        defaults: those of the integrations in place of those that were set.
+        """
+        fields = known(self.recorder.fields) if defaults else self._fields
+        own = {name: fields[name] for name in LABELS if name in fields}
+        return merged(self.parent.labels(defaults=defaults), own) if self.parent else own
 
     def _event(self, ended: float) -> dict[str, Any] | None:
-        fields = merged(merged(known(self.recorder.fields), self.labels()), self._fields)
+        defaults = merged(known(self.recorder.fields), self.labels(defaults=True))
+        fields = merged(merged(defaults, self.labels()), self._fields)
         operation = self.operation or ("chat" if fields.get("model") else None)
         if operation is None:
             return None
@@ -182,7 +187,7 @@ class Observation:
             report = twins.Report(operation, answer, by, self._began, ended)
             if self.inside.have(report) or twins.seen(self.recorder.publisher, report):
                 return None
-            for ancestor in self._ancestors():
+            for ancestor in self._around:
                 ancestor.inside.add(report)
         return {
             "id": f"{self.trace_id}-{self.span_id}",
@@ -197,12 +202,17 @@ class Observation:
             "output_text": "".join(self._output),
         } | fields
 
+    def may_wrap(self, recorder: Recorder) -> bool:
+        """Whether a call that begins now may be this one, seen from further inside.
+
+        After a part of the answer has come, it is a call of whoever reads the stream.
+        """
+        return self._last is None and self.recorder.publisher is recorder.publisher
+
     def _ancestors(self) -> Iterator[Observation]:
-        """Those around it whose events have the same publisher."""
         ancestor = self.parent
         while ancestor is not None:
-            if ancestor.recorder.publisher is self.recorder.publisher:
-                yield ancestor
+            yield ancestor
             ancestor = ancestor.parent
 
 

@@ -26,8 +26,7 @@ class Runs:
         self._lock = threading.Lock()
 
     def add(self, run: Any, observation: Observation) -> Observation:
-        """Note that a call has begun; it is the innermost one until it ends."""
-        observation.enter()
+        """Note that a call has begun."""
         with self._lock:
             self._open[run] = observation
             full = len(self._open) > _MOST

@@ -45,8 +45,7 @@ class Inside:
     def have(self, outer: Report) -> bool:
         """Whether the observation is only a wrapper of one of them.
 
-        Where both answers have an id, the ids decide: a stream is a part of its caller's context, so calls
-        that the caller makes while it reads the stream look as if they were inside.
+        Where both answers have an id, the ids decide.
         """
         ids = self._ids.get(outer.operation)
         return ids is not None and (outer.response_id is None or outer.response_id in ids or None in ids)

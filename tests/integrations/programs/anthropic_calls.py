@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from anthropic import Anthropic, AsyncAnthropic, Stream
@@ -27,7 +28,9 @@ def wrapped(key: str = "right", **more: Any) -> Anthropic:
 
 
 def asynchronous(key: str = "right") -> AsyncAnthropic:
-    return anthropic.wrap(AsyncAnthropic(base_url=url, api_key=f"sk-{SECRET}-{key}", max_retries=1), published)
+    return anthropic.wrap(
+        AsyncAnthropic(base_url=url, api_key=f"sk-{SECRET}-{key}", max_retries=1), published
+    )
 
 
 def shown(answer: Any) -> Any:
@@ -75,10 +78,8 @@ def copied() -> Any:
 
 def failures() -> Any:
     keys = ("wrong", "limited", "broken")
-    return [
-        [raised(lambda c=client(key): c.messages.create(**ASK)) for key in keys]  # type: ignore[misc]
-        for client in (plain, wrapped)
-    ]
+    clients = [[make(key) for key in keys] for make in (plain, wrapped)]
+    return [[raised(partial(client.messages.create, **ASK)) for client in made] for made in clients]
 
 
 def texts() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from functools import partial
 from typing import Any
 
 from openai import AsyncOpenAI, OpenAI, Stream
@@ -53,15 +54,17 @@ def stream() -> Any:
 
 
 def stream_with_usage() -> Any:
-    with wrapped().chat.completions.create(**ASK, stream=True, stream_options={"include_usage": True}) as answer:
+    with wrapped().chat.completions.create(
+        **ASK, stream=True, stream_options={"include_usage": True}
+    ) as answer:
         return [chunk.usage is not None for chunk in answer]
 
 
 def stream_usage() -> Any:
-    chunks = []
-    for client in (plain(), wrapped(stream_usage=True)):
-        chunks.append([shown(chunk) for chunk in client.chat.completions.create(**ASK, stream=True)])
-    return chunks
+    answers = [
+        client.chat.completions.create(**ASK, stream=True) for client in (plain(), wrapped(stream_usage=True))
+    ]
+    return [[shown(chunk) for chunk in answer] for answer in answers]
 
 
 def stream_closed() -> Any:
@@ -89,7 +92,9 @@ def response() -> Any:
 
 
 def response_stream() -> Any:
-    return [event.type for event in wrapped().responses.create(model="gpt-4o-mini", input=SECRET, stream=True)]
+    return [
+        event.type for event in wrapped().responses.create(model="gpt-4o-mini", input=SECRET, stream=True)
+    ]
 
 
 def embedding() -> Any:
@@ -117,10 +122,8 @@ def copied() -> Any:
 
 def failures() -> Any:
     keys = ("wrong", "limited", "broken")
-    return [
-        [raised(lambda c=client(key): c.chat.completions.create(**ASK)) for key in keys]  # type: ignore[misc]
-        for client in (plain, wrapped)
-    ]
+    clients = [[make(key) for key in keys] for make in (plain, wrapped)]
+    return [[raised(partial(client.chat.completions.create, **ASK)) for client in made] for made in clients]
 
 
 def other_requests() -> Any:
