@@ -55,7 +55,9 @@ def test_tools_that_the_answer_asks_for_are_named(done: Run) -> None:
 
 def test_each_failure_counts_once_however_often_it_was_tried(done: Run) -> None:
     names = ["AuthenticationError", "RateLimitError", "InternalServerError"]
-    assert [(call.status, call.error_type) for call in done["failures"].calls] == [("error", name) for name in names]
+    assert [(call.status, call.error_type) for call in done["failures"].calls] == [
+        ("error", name) for name in names
+    ]
 
 
 @pytest.mark.parametrize("name", ["raw", "copied", "async_message", "async_raw"])

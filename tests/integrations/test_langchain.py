@@ -18,14 +18,25 @@ def done() -> Run:
 def test_a_chat_arrives_with_everything_that_is_known(done: Run, name: str) -> None:
     call = done[name].call
     assert done[name].saw == f"The answer is {SECRET}."
-    assert (call.operation, call.model, call.requested_model) == ("chat", "gpt-4o-mini-2024-07-18", "gpt-4o-mini")
+    assert (call.operation, call.model, call.requested_model) == (
+        "chat",
+        "gpt-4o-mini-2024-07-18",
+        "gpt-4o-mini",
+    )
     assert (call.provider, call.team, call.user, call.session) == ("openai", "search", "u-7", "s-1")
-    assert (call.input_tokens, call.cached_tokens, call.output_tokens, call.reasoning_tokens) == (412, 256, 37, 8)
+    assert (call.input_tokens, call.cached_tokens, call.output_tokens, call.reasoning_tokens) == (
+        412,
+        256,
+        37,
+        8,
+    )
     assert (call.status, call.finish_reason, call.tags) == ("ok", "stop", None)
     assert dollars(call) == pytest.approx(156 * 0.15e-6 + 256 * 0.075e-6 + 37 * 0.6e-6)
 
 
-@pytest.mark.parametrize(("name", "tokens"), [("stream", None), ("stream_with_usage", 37), ("async_stream", None)])
+@pytest.mark.parametrize(
+    ("name", "tokens"), [("stream", None), ("stream_with_usage", 37), ("async_stream", None)]
+)
 def test_a_stream_has_its_first_token_and_its_usage_only_if_it_tells_it(
     done: Run, name: str, tokens: int | None
 ) -> None:

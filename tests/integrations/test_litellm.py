@@ -20,7 +20,12 @@ def test_a_chat_arrives_once_with_everything_that_is_known(done: Run, name: str)
     assert done[name].saw == f"The answer is {SECRET}."
     assert (call.operation, call.model, call.provider) == ("chat", "gpt-4o-mini", "openai")
     assert (call.team, call.user, call.session) == ("search", "u-7", "s-1")
-    assert (call.input_tokens, call.cached_tokens, call.output_tokens, call.reasoning_tokens) == (412, 256, 37, 8)
+    assert (call.input_tokens, call.cached_tokens, call.output_tokens, call.reasoning_tokens) == (
+        412,
+        256,
+        37,
+        8,
+    )
     assert (call.status, call.finish_reason, call.tags) == ("ok", "stop", None)
     assert call.latency_ms is not None
     assert call.latency_ms > 0

@@ -19,13 +19,19 @@ def test_a_call_arrives_with_everything_that_is_known(done: Run, name: str) -> N
     call = done[name].call
     assert done[name].saw == f"The answer is {SECRET}."
     assert call.operation == ("completion" if name == "complete" else "chat")
-    assert (call.model, call.requested_model, call.provider) == ("gpt-4o-mini-2024-07-18", "gpt-4o-mini", "openai")
+    assert (call.model, call.requested_model, call.provider) == (
+        "gpt-4o-mini-2024-07-18",
+        "gpt-4o-mini",
+        "openai",
+    )
     assert (call.input_tokens, call.cached_tokens, call.output_tokens) == (412, 256, 37)
     assert (call.team, call.status, call.finish_reason) == ("search", "ok", "stop")
     assert dollars(call) == pytest.approx(156 * 0.15e-6 + 256 * 0.075e-6 + 37 * 0.6e-6)
 
 
-@pytest.mark.parametrize(("name", "tokens"), [("stream", None), ("stream_with_usage", 37), ("async_stream", None)])
+@pytest.mark.parametrize(
+    ("name", "tokens"), [("stream", None), ("stream_with_usage", 37), ("async_stream", None)]
+)
 def test_a_stream_has_its_first_token_and_its_usage_only_if_it_tells_it(
     done: Run, name: str, tokens: int | None
 ) -> None:
@@ -58,7 +64,9 @@ def test_a_query_has_its_search_embeddings_and_answer(done: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["once", "once_streamed", "once_failed", "async_once"])
-def test_over_a_wrapped_client_a_call_counts_once_with_the_labels_of_the_handler(done: Run, name: str) -> None:
+def test_over_a_wrapped_client_a_call_counts_once_with_the_labels_of_the_handler(
+    done: Run, name: str
+) -> None:
     call = done[name].call
     assert (call.instrumentor, call.team) == ("llmvitals.openai", "search")
 

@@ -19,10 +19,24 @@ def done(request: pytest.FixtureRequest) -> Run:
 
 def test_a_chat_arrives_with_everything_that_is_known(done: Run) -> None:
     call = done["chat"].call
-    assert (call.operation, call.model, call.requested_model) == ("chat", "gpt-4o-mini-2024-07-18", "gpt-4o-mini")
+    assert (call.operation, call.model, call.requested_model) == (
+        "chat",
+        "gpt-4o-mini-2024-07-18",
+        "gpt-4o-mini",
+    )
     assert (call.provider, call.team, call.user) == (PROVIDED, "search", "u-7")
-    assert (call.input_tokens, call.cached_tokens, call.output_tokens, call.reasoning_tokens) == (412, 256, 37, 8)
-    assert (call.status, call.finish_reason, call.stream, call.service_tier) == ("ok", "stop", False, "default")
+    assert (call.input_tokens, call.cached_tokens, call.output_tokens, call.reasoning_tokens) == (
+        412,
+        256,
+        37,
+        8,
+    )
+    assert (call.status, call.finish_reason, call.stream, call.service_tier) == (
+        "ok",
+        "stop",
+        False,
+        "default",
+    )
     assert call.latency_ms is not None
     assert (call.latency_ms > 0, call.ttft_ms, call.tools) == (True, None, None)
     # 156 plain and 256 cached input tokens at $0.15 and $0.075 a million, 37 output tokens at $0.60
@@ -92,7 +106,11 @@ def test_responses_and_embeddings_arrive(done: Run) -> None:
     response, embedding = done["response"].call, done["embedding"].call
     assert (response.operation, response.input_tokens, response.cached_tokens) == ("chat", 412, 256)
     assert (response.output_tokens, response.finish_reason) == (37, "completed")
-    assert (embedding.operation, embedding.model, embedding.input_tokens) == ("embedding", "text-embedding-3-small", 9)
+    assert (embedding.operation, embedding.model, embedding.input_tokens) == (
+        "embedding",
+        "text-embedding-3-small",
+        9,
+    )
     assert done["embedding"].saw == [0.25] * 8
 
 

@@ -198,7 +198,11 @@ class ModelApi:
         }  # fmt: skip
         if not body.get("stream"):
             return web.json_response(whole)
-        begun: Json = whole | {"content": [], "stop_reason": None, "usage": CLAUDE_USAGE | {"output_tokens": 1}}
+        begun: Json = whole | {
+            "content": [],
+            "stop_reason": None,
+            "usage": CLAUDE_USAGE | {"output_tokens": 1},
+        }
         events: list[Json] = [
             {"type": "message_start", "message": begun},
             {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},

@@ -28,14 +28,16 @@ _MOST_TAGS: Final = 16
 
 def known(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that an event has and that are not None; others are left out with a warning."""
-    for name in fields:
-        if name not in CallEvent.model_fields:
-            found = near(name, CallEvent.model_fields)
-            advice = f"did you mean {found}?" if found else "`llmvitals schema call` lists all of them."
-            warn(f"a call has no field {name}, so it is left out: {advice}")
-    return {
-        name: value for name, value in fields.items() if value is not None and name in CallEvent.model_fields
-    }
+    found = {name: value for name, value in fields.items() if value is not None}
+    for name in found.keys() - CallEvent.model_fields.keys():
+        near_name = near(name, CallEvent.model_fields)
+        advice = f"did you mean {near_name}?" if near_name else "`llmvitals schema call` lists all of them."
+        warn(f"a call has no field {name}, so it is left out: {advice}")
+        del found[name]
+    if not isinstance(found.get("tags", {}), dict):
+        warn("the tags of a call are no dict, and are left out.")
+        del found["tags"]
+    return found
 
 
 def merged(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,14 +48,20 @@ def merged(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, Any]
     return fields
 
 
-def event(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """An event that ingest reads: names are cut to their limit, values of a wrong type are left out."""
-    found = {name: _cut(name, value) for name, value in fields.items() if value not in (None, "", [], {})}
-    found.setdefault("model", "")
-    wrong = _wrong(found)
-    if wrong:
-        warn(f"these fields of a call have no valid value, and are left out: {', '.join(sorted(wrong))}.")
-    return {name: value for name, value in found.items() if name not in wrong}
+def event(made: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """An event that ingest reads: names are cut to their limit, and values of a wrong type are left out.
+
+    made: fields with valid values, which hold where `fields` have none.
+    """
+    given = {name: _cut(name, value) for name, value in fields.items() if value not in (None, "", [], {})}
+    left_out: set[str] = set()
+    while wrong := _wrong({**made, **given}) & given.keys():
+        left_out |= wrong
+        given = {name: value for name, value in given.items() if name not in wrong}
+    if left_out:
+        names = ", ".join(sorted(left_out))
+        warn(f"these fields of a call have no valid value, and are left out: {names}.")
+    return {name: value for name, value in {**made, **given}.items() if value is not None}
 
 
 def _wrong(fields: Mapping[str, Any]) -> set[str]:

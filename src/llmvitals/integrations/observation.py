@@ -147,11 +147,7 @@ class Observation:
             self.ended = True
         with guarded("a call can't be recorded"):
             now = time.perf_counter()
-            fields = self._event(now if at is None else at)
-            if fields is not None:
-                past = 0.0 if at is None else now - at
-                fields.setdefault("ts", time.time_ns() // 1_000_000 - round(past * 1_000))
-                self.recorder.publisher.publish(event(fields))
+            self._publish(now if at is None else at, now)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -176,31 +172,38 @@ class Observation:
         own = {name: fields[name] for name in LABELS if name in fields}
         return merged(self.parent.labels(defaults=defaults), own) if self.parent else own
 
-    def _event(self, ended: float) -> dict[str, Any] | None:
+    def _publish(self, ended: float, now: float) -> None:
         defaults = merged(known(self.recorder.fields), self.labels(defaults=True))
         fields = merged(merged(defaults, self.labels()), self._fields)
         operation = self.operation or ("chat" if fields.get("model") else None)
-        if operation is None:
-            return None
-        if operation in MODEL_OPERATIONS:
-            answer, by = fields.get("response_id"), self.recorder.instrumentor
-            report = twins.Report(operation, answer, by, self._began, ended)
-            if self.inside.have(report) or twins.seen(self.recorder.publisher, report):
-                return None
-            for ancestor in self._around:
-                ancestor.inside.add(report)
-        return {
+        if operation is None or self._is_told_by_another(operation, fields.get("response_id"), ended):
+            return
+        made = {
             "id": f"{self.trace_id}-{self.span_id}",
+            "ts": time.time_ns() // 1_000_000 - round((now - ended) * 1_000),
             "operation": operation,
+            "model": "",
             "trace_id": self.trace_id,
             "span_id": self.span_id,
             "parent_id": self.parent.span_id if self.parent else None,
             "instrumentor": self.recorder.instrumentor,
             "latency_ms": _millis(ended - self._began),
             "ttft_ms": _millis(self._first - self._began) if fields.get("stream") and self._first else None,
-            "tools": [{"name": name[:128]} for name in self._tools],
-            "output_text": "".join(self._output),
-        } | fields
+            "tools": [{"name": name[:128]} for name in self._tools] or None,
+        }
+        self.recorder.publisher.publish(event(made, {"output_text": "".join(self._output)} | fields))
+
+    def _is_told_by_another(self, operation: str, answer: object, ended: float) -> bool:
+        """Whether another instrumentor has told, or tells, of this call of a model."""
+        if operation not in MODEL_OPERATIONS:
+            return False
+        name = answer if isinstance(answer, str) else None
+        report = twins.Report(operation, name, self.recorder.instrumentor, self._began, ended)
+        if self.inside.have(report) or twins.seen(self.recorder.publisher, report):
+            return True
+        for ancestor in self._around:
+            ancestor.inside.add(report)
+        return False
 
     def may_wrap(self, recorder: Recorder) -> bool:
         """Whether a call that begins now may be this one, seen from further inside.
