@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LITELLM := $(VENV)/litellm
+INTEGRATIONS := $(VENV)/integrations
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check bench clean
@@ -17,7 +18,7 @@ venv: $(VENV)/.test ## Make .venv with everything the tests need (PYTHON=python3
 demo: $(VENV)/.demo ## See it work on a real Kafka (SECONDS=60 ends by itself)
 	$(BIN)/llmvitals demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: $(VENV)/.test $(LITELLM)/.done ## Run every test, on a real Kafka and InfluxDB (ARGS="-k topics")
+test: $(VENV)/.test $(LITELLM)/.done $(INTEGRATIONS)/.done ## Run every test, on a real Kafka and InfluxDB (ARGS="-k topics")
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: $(VENV)/.check ## Lint, format, types (tests and benchmarks too), layers, compose file
@@ -48,8 +49,9 @@ $(VENV)/.demo $(VENV)/.test $(VENV)/.check: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
 
-# The real LiteLLM proxy, half a gigabyte, for the test of examples/litellm_hook.py.
-$(LITELLM)/.done: tests/litellm.txt | $(BIN)/python
-	$(BIN)/python -m venv $(LITELLM)
-	$(LITELLM)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+# Libraries that do not agree with ours, each in an environment of its own: the real LiteLLM proxy, half a gigabyte, for
+# the test of examples/litellm_hook.py and of its SDK; the others for tests/integrations.
+$(LITELLM)/.done $(INTEGRATIONS)/.done: $(VENV)/%/.done: tests/%.txt | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/$*
+	$(VENV)/$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

@@ -37,7 +37,7 @@ SLOWEST = (
     "kafka/test_exact", "docs/test_litellm_hook", "kafka/test_week", "docs/test_wheel", "kafka/test_bad_input",
     "kafka/test_detection", "kafka/test_transport", "kafka/test_recreated", "kafka/test_crash_log", "kafka/test_reload",
     "kafka/test_growth", "benchmarks/test_detection", "merge/test_machine", "kafka/", "rules/kinds/test_detectors",
-    "incidents/test_machine", "local/", "score/", "runtime/test_stop", "publisher/",
+    "incidents/test_machine", "local/", "integrations/", "score/", "runtime/test_stop", "publisher/",
 )  # fmt: skip
 """Files and folders of tests that take longest, the longest first."""
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ class Events(list[dict[str, Any]]):
 
     @property
     def calls(self) -> list[Call]:
-        return [call for event in self for call in decode(json.dumps(event).encode()).calls]
+        return [call for event in self for call in decode(orjson.dumps(event)).calls]
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
 
 class Recording:
     """Stands in for a Publisher: keeps events, as their bytes would be sent."""
@@ -21,7 +23,7 @@ class Recording:
         self.events: list[Any] = []
 
     def publish(self, call: Any) -> bool:
-        self.events.append(json.loads(json.dumps(dict(call))))
+        self.events.append(orjson.loads(orjson.dumps(dict(call))))
         return True
 
 

@@ -6,11 +6,13 @@ from typing import Any, Final, TypeVar
 
 from llmvitals.integrations.bodies import Json
 from llmvitals.integrations.generated_clients import Answer, observe_client
-from llmvitals.integrations.observation import Observation, Publishes, Recorder
+from llmvitals.integrations.observation import EventPublisher, Observation, Recorder
 from llmvitals.integrations.prompts import characters
 from llmvitals.lenient import listed, mapping, text, tier
 from llmvitals.texts import last_message
 from llmvitals.usage import usage_of
+
+__all__ = ["wrap"]
 
 C = TypeVar("C")
 _INSTRUMENTOR: Final = "llmvitals.anthropic"
@@ -20,7 +22,7 @@ _DELTAS: Final = {"text": True, "thinking": False, "partial_json": False}
 """Part of a delta that holds a text → whether it is of the answer that people see."""
 
 
-def wrap(client: C, publisher: Publishes, *, texts: bool = False, **fields: Any) -> C:
+def wrap(client: C, publisher: EventPublisher, *, texts: bool = False, **fields: Any) -> C:
     """Observe a client in place, and return it: Anthropic, AsyncAnthropic, or those of Bedrock and Vertex AI.
 
     Messages have an event each, whatever the way they are called, streams included; what the client retries

@@ -9,12 +9,14 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 
 from llmvitals.integrations.guard import guarded
-from llmvitals.integrations.observation import Observation, Publishes, Recorder
+from llmvitals.integrations.observation import EventPublisher, Observation, Recorder
 from llmvitals.integrations.prompts import characters
 from llmvitals.integrations.runs import Runs, labels
 from llmvitals.lenient import listed, mapping, text, tier
 from llmvitals.texts import plain
 from llmvitals.usage import usage_of
+
+__all__ = ["LlmvitalsHandler"]
 
 _INSTRUMENTOR: Final = "llmvitals.langchain"
 _RUN: Final = ("run-", "lc_")
@@ -31,7 +33,7 @@ class LlmvitalsHandler(BaseCallbackHandler):
 
     run_inline = True  # so that what is called inside knows of it, in asynchronous code too
 
-    def __init__(self, publisher: Publishes, *, texts: bool = False, **fields: Any) -> None:
+    def __init__(self, publisher: EventPublisher, *, texts: bool = False, **fields: Any) -> None:
         self._recorder = Recorder(publisher, _INSTRUMENTOR, texts, fields)
         self._runs = Runs()
 

@@ -9,13 +9,15 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from llmvitals.integrations.bodies import dumped
 from llmvitals.integrations.guard import guarded
-from llmvitals.integrations.observation import Observation, Publishes, Recorder
+from llmvitals.integrations.observation import EventPublisher, Observation, Recorder
 from llmvitals.integrations.openai_answers import OpenAIAnswer
 from llmvitals.integrations.prompts import characters
 from llmvitals.integrations.runs import Runs, labels
 from llmvitals.lenient import bare_model, mapping, number, text
 from llmvitals.litellm_calls import operation_of
 from llmvitals.texts import last_message
+
+__all__ = ["LlmvitalsLogger"]
 
 _INSTRUMENTOR: Final = "llmvitals.litellm"
 
@@ -28,7 +30,7 @@ class LlmvitalsLogger(CustomLogger):
     For LiteLLM's proxy use its own callbacks: see docs/integrations.md.
     """
 
-    def __init__(self, publisher: Publishes, *, texts: bool = False, **fields: Any) -> None:
+    def __init__(self, publisher: EventPublisher, *, texts: bool = False, **fields: Any) -> None:
         super().__init__()
         self._recorder = Recorder(publisher, _INSTRUMENTOR, texts, fields)
         self._runs = Runs()

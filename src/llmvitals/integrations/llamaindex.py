@@ -25,12 +25,14 @@ from pydantic import PrivateAttr
 from llmvitals.integrations.anthropic import AnthropicAnswer
 from llmvitals.integrations.bodies import Json, dumped
 from llmvitals.integrations.guard import guarded
-from llmvitals.integrations.observation import Observation, Publishes, Recorder
+from llmvitals.integrations.observation import EventPublisher, Observation, Recorder
 from llmvitals.integrations.openai_answers import OpenAIAnswer
 from llmvitals.integrations.prompts import characters
 from llmvitals.integrations.runs import Runs, labels
 from llmvitals.lenient import text
 from llmvitals.usage import usage_of
+
+__all__ = ["instrument"]
 
 _INSTRUMENTOR: Final = "llmvitals.llamaindex"
 _PROVIDERS: Final = {"openai_llm": "openai", "Anthropic_LLM": "anthropic"}
@@ -41,7 +43,7 @@ _CHUNK: Final = "chat.completion.chunk"
 """What OpenAI calls its chunks."""
 
 
-def instrument(publisher: Publishes, *, texts: bool = False, **fields: Any) -> None:
+def instrument(publisher: EventPublisher, *, texts: bool = False, **fields: Any) -> None:
     """Observe LlamaIndex in all of this process. Called again, it only changes where calls go.
 
     Calls of models, embeddings and searches have an event each. `instrument_tags` of LlamaIndex may have

@@ -21,7 +21,7 @@ CANCELLED: Final = "cancelled"
 """The error type of a call whose task was cancelled; the finish reason of a stream that was closed early."""
 
 
-class Publishes(Protocol):
+class EventPublisher(Protocol):
     """What takes events: `llmvitals.Publisher`, or a list in a test."""
 
     def publish(self, call: Mapping[str, Any], /) -> object:
@@ -36,7 +36,7 @@ class Recorder:
     of every call, such as `team`; what is set nearer to the call goes before.
     """
 
-    publisher: Publishes
+    publisher: EventPublisher
     instrumentor: str
     texts: bool = False
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Observation:
         self._first: float | None = None
         self._last: float | None = None
         self._lock = threading.Lock()
-        self.inside = twins.Inside()
+        self.inside = twins.CallsInside()
         self._around = [ancestor for ancestor in self._ancestors() if ancestor.may_wrap(recorder)]
         for ancestor in self._around if operation in MODEL_OPERATIONS else ():
             ancestor.inside.begin(str(operation))

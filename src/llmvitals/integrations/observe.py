@@ -10,7 +10,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from llmvitals.integrations.generators import observed_async_generator, observed_generator
 from llmvitals.integrations.guard import warn
-from llmvitals.integrations.observation import Observation, Publishes, Recorder, current
+from llmvitals.integrations.observation import EventPublisher, Observation, Recorder, current
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,7 +39,7 @@ class observe:  # noqa: N801 - it is used as a function, like contextlib's
     call` names them; those that say who (`team`, `user`, `session`, `tags`, …) go to the calls inside.
     """
 
-    def __init__(self, publisher: Publishes, operation: str | None = None, **fields: Any) -> None:
+    def __init__(self, publisher: EventPublisher, operation: str | None = None, **fields: Any) -> None:
         self._recorder = Recorder(publisher, _INSTRUMENTOR)
         self._operation, self._fields = operation, fields
         self._entered: list[tuple[Observation, Any]] = []

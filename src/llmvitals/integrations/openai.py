@@ -6,15 +6,17 @@ from typing import Any, Final, TypeVar
 
 from llmvitals.integrations.bodies import Json
 from llmvitals.integrations.generated_clients import Answer, observe_client
-from llmvitals.integrations.observation import Observation, Publishes, Recorder
+from llmvitals.integrations.observation import EventPublisher, Observation, Recorder
 from llmvitals.integrations.openai_answers import OPERATIONS, OpenAIAnswer, read_request
+
+__all__ = ["wrap"]
 
 C = TypeVar("C")
 _INSTRUMENTOR: Final = "llmvitals.openai"
 
 
 def wrap(
-    client: C, publisher: Publishes, *, texts: bool = False, stream_usage: bool = False, **fields: Any
+    client: C, publisher: EventPublisher, *, texts: bool = False, stream_usage: bool = False, **fields: Any
 ) -> C:
     """Observe a client in place, and return it: OpenAI, AsyncOpenAI, or Azure's.
 

@@ -28,7 +28,7 @@ class Report(NamedTuple):
 
 
 @dataclass(slots=True)
-class Inside:
+class CallsInside:
     """The calls of a model that began inside of an observation."""
 
     _ids: dict[str, set[str | None]] = field(default_factory=dict)
