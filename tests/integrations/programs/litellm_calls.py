@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from typing import Any
 
 import litellm
+from litellm.integrations.custom_logger import CustomLogger
 from openai import OpenAI
 
 from llmvitals.integrations import observe, openai
 from llmvitals.integrations.litellm import LlmvitalsLogger
 from planted import SECRET
 from producing import published, raised, run, url
+from waiting import deadline
 
-litellm.callbacks = [LlmvitalsLogger(published, team="search")]
+reported = threading.Event()
+
+
+class Last(CustomLogger):
+    """LiteLLM calls it after the one before."""
+
+    def log_success_event(self, *_: Any, **__: Any) -> None:
+        reported.set()
+
+    async def async_log_success_event(self, *_: Any, **__: Any) -> None:
+        reported.set()
+
+    def log_failure_event(self, *_: Any, **__: Any) -> None:
+        reported.set()
+
+    async def async_log_failure_event(self, *_: Any, **__: Any) -> None:
+        reported.set()
+
+
+litellm.callbacks = [LlmvitalsLogger(published, team="search"), Last()]
 litellm.suppress_debug_info = True
 MESSAGES: Any = [{"role": "system", "content": SECRET}, {"role": "user", "content": f"What is {SECRET}?"}]
 TOOLS: Any = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}]
@@ -29,14 +50,12 @@ def asked(key: str = "right", **more: Any) -> Any:
 
 def settled() -> None:
     """LiteLLM reports from a thread of its own."""
-    until = time.monotonic() + 10
-    while not published.events and time.monotonic() < until:
-        time.sleep(0.02)
+    assert reported.wait(deadline(20))
+    reported.clear()
 
 
 async def settling() -> None:
     await asyncio.to_thread(settled)
-    await asyncio.sleep(0.2)  # for a second report, which must not come
 
 
 def chat() -> Any:
@@ -82,7 +101,7 @@ def failure() -> Any:
 def once() -> None:
     client = openai.wrap(OpenAI(base_url=f"{url}/v1", api_key=f"sk-{SECRET}"), published, provider="openai")
     litellm.completion(**asked(client=client))
-    time.sleep(1)  # for a second report, which must not come
+    settled()
 
 
 def observed() -> None:
