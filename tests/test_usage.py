@@ -63,3 +63,24 @@ MEDIA = (
 def test_audio_and_images(usage: dict[str, Any], tokens: tuple[int | None, ...]) -> None:
     found = usage_of(usage)
     assert tuple(found[name] for name in MEDIA) == tokens
+
+
+def test_the_cache_written_tokens_of_langchain_are_its_parts() -> None:
+    details = {
+        "cache_read": 1_800,
+        "cache_creation": 0,
+        "ephemeral_5m_input_tokens": 60,
+        "ephemeral_1h_input_tokens": 40,
+    }
+    usage = usage_of(
+        {"input_tokens": 1_921, "output_tokens": 12, "total_tokens": 1_933, "input_token_details": details}
+    )
+    assert (usage["input_tokens"], usage["cached_tokens"]) == (1_921, 1_800)
+    assert (usage["cache_write_tokens"], usage["cache_write_1h_tokens"]) == (100, 40)
+
+
+def test_the_thoughts_of_anthropic_are_part_of_the_output() -> None:
+    usage = usage_of(
+        {"input_tokens": 3, "output_tokens": 12, "output_tokens_details": {"thinking_tokens": 7}}
+    )
+    assert (usage["output_tokens"], usage["reasoning_tokens"]) == (12, 7)

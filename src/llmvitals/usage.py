@@ -32,6 +32,8 @@ _INPUT_DETAILS: Final = (
 _OUTPUT_DETAILS: Final = (
     "completion_tokens_details", "output_tokens_details", "output_token_details", "completion_token_details",
 )  # fmt: skip
+_EPHEMERAL: Final = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+"""LangChain's parts of the cache-written tokens. Beside them it writes 0 for the whole."""
 _GEMINI_INPUT_DETAILS: Final = ("promptTokensDetails", "prompt_tokens_details")
 _GEMINI_OUTPUT_DETAILS: Final = ("candidatesTokensDetails", "candidates_tokens_details")
 _GEMINI_CACHE_DETAILS: Final = ("cacheTokensDetails", "cache_tokens_details")
@@ -64,7 +66,9 @@ def usage_of(value: Any) -> Usage:
     input_tokens = _first(usage, _INPUT)
     read, written = _first(usage, _READ), _first(usage, _WRITTEN)
     inside = _first(details, ("cached_tokens", "cache_read"))
-    written_inside = _first(details, ("cache_write_tokens", "cache_creation_tokens", "cache_creation"))
+    written_inside = sum(_first(details, (name,)) or 0 for name in _EPHEMERAL) or _first(
+        details, ("cache_write_tokens", "cache_creation_tokens", "cache_creation")
+    )
     output = _output(usage)
     if inside is None and written_inside is None and _excludes_cache(usage, input_tokens, read, written):
         input_tokens = add_up(input_tokens, read, written)
@@ -74,11 +78,14 @@ def usage_of(value: Any) -> Usage:
         "cached_tokens": first_known(inside, read, _first(usage, _GEMINI_READ)),
         "cache_write_tokens": first_known(written, written_inside),
         "cache_write_1h_tokens": _first(
-            mapping(usage.get("cache_creation")) or mapping(details.get("cache_creation_token_details")),
+            mapping(usage.get("cache_creation"))
+            or mapping(details.get("cache_creation_token_details"))
+            or details,
             ("ephemeral_1h_input_tokens",),
         ),
         "reasoning_tokens": first_known(
-            _first(output_details, ("reasoning_tokens", "reasoning")), _first(usage, _THOUGHTS)
+            _first(output_details, ("reasoning_tokens", "reasoning", "thinking_tokens")),
+            _first(usage, _THOUGHTS),
         ),
         "audio_input_tokens": _kind(details, usage, _GEMINI_INPUT_DETAILS, "audio"),
         "audio_output_tokens": _kind(output_details, usage, _GEMINI_OUTPUT_DETAILS, "audio"),

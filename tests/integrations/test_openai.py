@@ -102,6 +102,16 @@ def test_each_failure_counts_once_however_often_it_was_tried(done: Run) -> None:
     assert done["async_failure"].call.error_type == done["async_failure"].saw == "RateLimitError"
 
 
+def test_an_answer_that_can_not_be_parsed_failed_and_was_paid(done: Run) -> None:
+    call = done["parsed"].call
+    assert (call.status, call.error_type, done["parsed"].saw) == (
+        "error",
+        "ValidationError",
+        "ValidationError",
+    )
+    assert (call.input_tokens, call.output_tokens) == (412, 37)
+
+
 def test_responses_and_embeddings_arrive(done: Run) -> None:
     response, embedding = done["response"].call, done["embedding"].call
     assert (response.operation, response.input_tokens, response.cached_tokens) == ("chat", 412, 256)

@@ -209,7 +209,7 @@ class ModelApi:
             *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}} for word in WORDS),
             {"type": "content_block_stop", "index": 0},
             {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-             "usage": {"output_tokens": 12}},
+             "usage": {name: count for name, count in CLAUDE_USAGE.items() if name.endswith("tokens")}},
             {"type": "message_stop"},
         ]  # fmt: skip
         return await self._events(request, events, hangs=body["hangs"])

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from llmvitals.integrations.bodies import Json, dumped
 from llmvitals.integrations.guard import guarded
-from llmvitals.integrations.observation import Observation, Recorder
+from llmvitals.integrations.observation import Observation, Recorder, current
 from llmvitals.integrations.streams import StreamObserver, observe_stream
 
 C = TypeVar("C")
@@ -100,15 +100,17 @@ class _Request:
             operation = self._api.operations.get(options.url.partition("?")[0])
             if operation is None or options.method.lower() != "post":
                 return None
-            observation = Observation(self._recorder, operation)
+            observation = Observation(self._recorder, operation, current())
             observation.set(provider=self._provider, stream=stream)
             headers = options.headers if isinstance(options.headers, Mapping) else {}
             body = options.json_data if isinstance(options.json_data, Mapping) else {}
             reads_bytes = headers.get(_RAW) == "stream"
             sent, answer = self._api.request(body, observation, stream=stream and not reads_bytes)
-            if sent is not body:
-                options = options.model_copy(update={"json_data": sent})
-            return _Call(observation, answer, options, stream, None if reads_bytes else _RAW in headers)
+            call = _Call(observation, answer, options, stream, None if reads_bytes else _RAW in headers)
+            changed: dict[str, Any] = {} if sent is body else {"json_data": sent}
+            if callable(options.post_parser):
+                changed["post_parser"] = call.parser(options.post_parser)
+            return call._replace(options=options.model_copy(update=changed)) if changed else call
         return None
 
 
@@ -130,16 +132,28 @@ class _Call(NamedTuple):
         self.observation.fail(error)
         self.observation.end()
 
+    def parser(self, parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Read the answer before the client parses what is in it, as a failure there hides the answer."""
+
+        def read_and_parse(result: Any) -> Any:
+            self._read(result)
+            return parse(result)
+
+        return read_and_parse
+
     def answered(self, result: Any) -> None:
         """Read the result, or observe it if it is a stream."""
-        if self.parses is None:
-            self.observation.end()
-        elif self.stream:
-            observe_stream(result, StreamObserver(self.observation, self._chunk))
-        else:
-            with guarded("an answer can't be read"):
-                self.answer.whole(dumped(result))
-            self.observation.end()
+        if self.parses is not None and self.stream:
+            with guarded("a stream can't be observed"):
+                observe_stream(result, StreamObserver(self.observation, self._chunk))
+                return
+        elif self.parses is not None and not callable(self.options.post_parser):
+            self._read(result)
+        self.observation.end()
+
+    def _read(self, result: Any) -> None:
+        with guarded("an answer can't be read"):
+            self.answer.whole(dumped(result))
 
     def _chunk(self, chunk: Any) -> bool:
         return self.answer.chunk(dumped(chunk))

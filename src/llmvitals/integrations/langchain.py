@@ -9,7 +9,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 
 from llmvitals.integrations.guard import guarded
-from llmvitals.integrations.observation import EventPublisher, Observation, Recorder
+from llmvitals.integrations.observation import EventPublisher, Observation, Recorder, current
 from llmvitals.integrations.prompts import characters
 from llmvitals.integrations.runs import Runs, labels
 from llmvitals.lenient import listed, mapping, text, tier
@@ -124,8 +124,8 @@ class LlmvitalsHandler(BaseCallbackHandler):
         self._fail(run_id, error)
 
     def _begin(self, operation: str | None, run: UUID, more: dict[str, Any]) -> Observation:
-        parent = self._runs.get(more.get("parent_run_id"))
-        observation = Observation(self._recorder, operation, parent=parent)
+        parent = self._runs.get(more.get("parent_run_id")) or _around()
+        observation = Observation(self._recorder, operation, parent)
         observation.set(**labels(more.get("metadata")))
         observation.enter()
         return self._runs.add(run, observation)
@@ -155,6 +155,17 @@ class LlmvitalsHandler(BaseCallbackHandler):
         else:
             observation.fail(error)
             observation.end()
+
+
+def _around() -> Observation | None:
+    """The innermost observation that is not LangChain's, which tells itself what is inside of what.
+
+    It tells no end of a call that was cancelled, and a stream is open while its reader makes other calls.
+    """
+    found = current()
+    while found is not None and found.recorder.instrumentor == _INSTRUMENTOR:
+        found = found.parent
+    return found
 
 
 def _read(response: Any, observation: Observation) -> None:

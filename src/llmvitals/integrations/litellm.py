@@ -9,7 +9,7 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from llmvitals.integrations.bodies import dumped
 from llmvitals.integrations.guard import guarded
-from llmvitals.integrations.observation import EventPublisher, Observation, Recorder
+from llmvitals.integrations.observation import EventPublisher, Observation, Recorder, current
 from llmvitals.integrations.openai_answers import OpenAIAnswer
 from llmvitals.integrations.prompts import characters
 from llmvitals.integrations.runs import Runs, labels
@@ -62,7 +62,7 @@ class LlmvitalsLogger(CustomLogger):
 
     def _begin(self, kwargs: dict[str, Any]) -> Observation:
         # It is not entered: LiteLLM tells its end from a thread, when the application has gone on.
-        observation = Observation(self._recorder, operation_of(kwargs.get("call_type")))
+        observation = Observation(self._recorder, operation_of(kwargs.get("call_type")), current())
         return self._runs.add(kwargs.get("litellm_call_id"), observation)
 
     def _end(self, kwargs: dict[str, Any], response: Any, start: datetime, end: datetime) -> None:

@@ -25,7 +25,7 @@ from pydantic import PrivateAttr
 from llmvitals.integrations.anthropic import AnthropicAnswer
 from llmvitals.integrations.bodies import Json, dumped
 from llmvitals.integrations.guard import guarded
-from llmvitals.integrations.observation import EventPublisher, Observation, Recorder
+from llmvitals.integrations.observation import EventPublisher, Observation, Recorder, current
 from llmvitals.integrations.openai_answers import OpenAIAnswer
 from llmvitals.integrations.prompts import characters
 from llmvitals.integrations.runs import Runs, labels
@@ -115,7 +115,7 @@ class _Events(BaseEventHandler):
                 observation.end()
 
     def _begin(self, operation: str, event: Any) -> Observation:
-        observation = Observation(self._recorder, operation)
+        observation = Observation(self._recorder, operation, current())
         about = event.model_dict if operation != "retrieval" else {}
         names = (text(about.get("model")), text(about.get("model_name")))
         model = next((name for name in names if name and name != _UNNAMED), None)

@@ -59,15 +59,13 @@ class Observation:
     """A call that is under way, or a part of the application with calls in it.
 
     operation: as in events. None: a chat if a `model` is set, else no call: it only gives its labels and its
-    trace to the calls inside. Safe to use from several threads. No method raises.
+    trace to the calls inside. parent: the one around it, mostly `current()`. Safe to use from several
+    threads. No method raises.
     """
 
-    def __init__(
-        self, recorder: Recorder, operation: str | None, *, parent: Observation | None = None
-    ) -> None:
-        self.recorder, self.operation = recorder, operation
-        self.parent = parent or current()
-        self.trace_id: str = self.parent.trace_id if self.parent else secrets.token_hex(16)
+    def __init__(self, recorder: Recorder, operation: str | None, parent: Observation | None) -> None:
+        self.recorder, self.operation, self.parent = recorder, operation, parent
+        self.trace_id: str = parent.trace_id if parent else secrets.token_hex(16)
         self.span_id: str = secrets.token_hex(8)
         self.ended = False
         self.input_chars = 0

@@ -46,7 +46,7 @@ class observe:  # noqa: N801 - it is used as a function, like contextlib's
 
     def begin(self) -> Observation:
         """Begin an observation; the caller ends it."""
-        observation = Observation(self._recorder, self._operation)
+        observation = Observation(self._recorder, self._operation, current())
         observation.set(**self._fields)
         return observation
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from openai import AsyncOpenAI, OpenAI, Stream
+from pydantic import BaseModel
 
 from llmvitals.integrations import observe, openai
 from planted import SECRET
@@ -126,6 +127,17 @@ def failures() -> Any:
     return [[raised(partial(client.chat.completions.create, **ASK)) for client in made] for made in clients]
 
 
+class Structure(BaseModel):
+    number: int
+
+
+def parsed() -> Any:
+    """An answer that is no such structure."""
+    return raised(partial(wrapped().chat.completions.parse, **ASK, response_format=Structure)).partition(":")[
+        0
+    ]
+
+
 def other_requests() -> Any:
     return raised(lambda: wrapped().models.list()).partition(":")[0]
 
@@ -214,7 +226,7 @@ async def async_raw() -> Any:
 
 run(
     chat, tools, stream, stream_with_usage, stream_usage, stream_closed, stream_dropped, stream_helper, response,
-    response_stream, embedding, raw, raw_stream, bytes_of_answer, copied, failures, other_requests, texts,
+    response_stream, embedding, raw, raw_stream, bytes_of_answer, copied, failures, parsed, other_requests, texts,
     texts_of_stream, observed, wrapper, broken_publisher, async_chat, async_stream, async_failure, async_cancelled,
     async_closed, async_raw,
 )  # fmt: skip
