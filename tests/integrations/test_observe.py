@@ -8,17 +8,21 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaConsumer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from llmvitals import Publisher
 from llmvitals.ingest import decode
-from llmvitals.integrations import observe, update
+from llmvitals.integrations import observe, openai, update
 from llmvitals.record.call import Call
+from llmvitals.settings import Settings
+from waiting import deadline
 
 
 class Events(list[dict[str, Any]]):
@@ -302,6 +306,37 @@ def test_a_publisher_that_fails_does_not_reach_the_application(caplog: pytest.Lo
         pass
     assert "a call can't be recorded: RuntimeError" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_what_is_no_client_can_not_be_wrapped(events: Events) -> None:
+    with pytest.raises(
+        TypeError, match="takes a client, such as OpenAI\\(\\) or AsyncAnthropic\\(\\), and not str"
+    ):
+        openai.wrap("sk-secret", events)
+
+
+# --- with a real Publisher ------------------------------------------------------------------------
+
+
+@pytest.mark.kafka
+async def test_events_reach_the_topic_of_calls(
+    kafka: str, topic_prefix: str, create_topics: Callable[..., Awaitable[Settings]]
+) -> None:
+    made = await create_topics(Settings(brokers=kafka, topic_prefix=topic_prefix), calls=1)
+    with Publisher(made) as publisher:
+        for number in range(3):
+            with observe(publisher, model="m", session="s") as call:
+                call.set(input_tokens=number)
+    consumer = AIOKafkaConsumer(made.topic("calls"), bootstrap_servers=kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(deadline(20)):
+            records = [await consumer.getone() for _ in range(3)]
+    finally:
+        await consumer.stop()
+    calls = [call for record in records for call in decode(record.value).calls]
+    assert [(call.model, call.input_tokens) for call in calls] == [("m", 0), ("m", 1), ("m", 2)]
+    assert {record.key for record in records} == {b"s"}
 
 
 # --- what it costs to import ----------------------------------------------------------------------

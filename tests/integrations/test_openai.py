@@ -84,7 +84,10 @@ def test_a_stream_that_is_not_read_to_its_end_is_no_failure(done: Run, name: str
     call = done[name].call
     assert (call.status, call.error_type, call.finish_reason) == ("ok", None, "cancelled")
     assert (call.output_tokens, call.ttft_ms is not None) == (None, True)
-    assert done[name].saw == 1, "it is published when it is closed"
+    assert isinstance(call.ts, int)
+    published, last_part, closed = done[name].saw
+    assert (published, closed) == (1, True), "it is published when it is closed"
+    assert call.ts <= last_part, "it ended with its last part"
 
 
 def test_a_cancelled_task_is_one(done: Run) -> None:
@@ -124,7 +127,7 @@ def test_responses_and_embeddings_arrive(done: Run) -> None:
     assert done["embedding"].saw == [0.25] * 8
 
 
-@pytest.mark.parametrize("name", ["raw", "copied", "async_chat", "async_raw"])
+@pytest.mark.parametrize("name", ["raw", "copied", "wrapped_twice", "async_chat", "async_raw"])
 def test_every_way_to_call_counts_once(done: Run, name: str) -> None:
     assert done[name].call.output_tokens == 37
 

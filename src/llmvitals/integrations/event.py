@@ -19,7 +19,7 @@ LABELS: Final[tuple[str, ...]] = (
 """Fields that calls inside of an observation get from it."""
 _LONGER: Final = {
     "prompt_name": 256, "prompt_version": 256, "error_type": 256, "finish_reason": 256,
-    "response_id": 513, "input_text": 60_000, "output_text": 60_000,
+    "response_id": 513, "input_text": 30_000, "output_text": 30_000,
 }  # fmt: skip
 """Field → characters at which it is cut. A response id that is too long is left out: a part of it tells no
 calls apart. With longer texts the event would exceed what combine reads of one call."""

@@ -44,8 +44,14 @@ class Api(Protocol):
 
 
 def observe_client(client: C, recorder: Recorder, api: Api) -> C:
-    """Observe a client in place and return it. A client that is observed already stays as it is."""
+    """Observe a client in place and return it. A client that is observed already stays as it is.
+
+    Raises TypeError if it is none.
+    """
     observed: Any = client
+    if not hasattr(observed, "request") or not hasattr(observed, "copy"):
+        name = type(client).__name__
+        raise TypeError(f"wrap() takes a client, such as OpenAI() or AsyncAnthropic(), and not {name}")
     if isinstance(observed.request, _Request):
         return client
     request: Any = _Request(observed.request, client, recorder, api)

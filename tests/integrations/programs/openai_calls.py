@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from functools import partial
 from typing import Any
 
@@ -72,15 +73,19 @@ def stream_closed() -> Any:
     with wrapped("hanging").chat.completions.create(**ASK, stream=True) as answer:
         next(answer)
         next(answer)
-    return len(published.events)
+        last_part = time.time()
+        time.sleep(0.02)  # the application thinks
+    return len(published.events), last_part * 1_000, answer.response.is_closed
 
 
 def stream_dropped() -> Any:
     for chunk in wrapped("hanging").chat.completions.create(**ASK, stream=True):
         if chunk.choices[0].delta.content:
             break
+    last_part = time.time()
+    time.sleep(0.02)  # the application thinks
     gc.collect()  # a stream refers to itself
-    return len(published.events)
+    return len(published.events), last_part * 1_000, True
 
 
 def stream_helper() -> Any:
@@ -116,7 +121,11 @@ def bytes_of_answer() -> Any:
 
 
 def copied() -> Any:
-    client = wrapped().with_options(timeout=50)
+    return wrapped().with_options(timeout=50).chat.completions.create(**ASK).choices[0].finish_reason
+
+
+def wrapped_twice() -> Any:
+    client = wrapped()
     assert openai.wrap(client, published) is client
     return client.chat.completions.create(**ASK).choices[0].finish_reason
 
@@ -216,7 +225,9 @@ async def async_closed() -> Any:
             async for chunk in answer:
                 if chunk.choices[0].delta.content:
                     break
-        return len(published.events)
+            last_part = time.time()
+            await asyncio.sleep(0.02)  # the application thinks
+        return len(published.events), last_part * 1_000, answer.response.is_closed
 
 
 async def async_raw() -> Any:
@@ -226,7 +237,7 @@ async def async_raw() -> Any:
 
 run(
     chat, tools, stream, stream_with_usage, stream_usage, stream_closed, stream_dropped, stream_helper, response,
-    response_stream, embedding, raw, raw_stream, bytes_of_answer, copied, failures, parsed, other_requests, texts,
+    response_stream, embedding, raw, raw_stream, bytes_of_answer, copied, wrapped_twice, failures, parsed, other_requests, texts,
     texts_of_stream, observed, wrapper, broken_publisher, async_chat, async_stream, async_failure, async_cancelled,
     async_closed, async_raw,
 )  # fmt: skip
