@@ -98,3 +98,4 @@ def test_no_text_leaves_unless_it_is_asked_for(done: Run) -> None:
         expected = [f"The answer is {SECRET}.", f"What is {SECRET}?"] if name.startswith("texts") else []
         assert sorted(found) == expected, name
     assert SECRET not in done.log
+    assert "llmvitals.integrations" not in done.log, "nothing went wrong that is only a warning"

@@ -259,6 +259,15 @@ def test_wrong_fields_are_left_out_with_a_warning(events: Events, caplog: pytest
     assert "secret" not in caplog.text
 
 
+def test_an_operation_that_is_none_is_left_out_with_a_warning(
+    events: Events, caplog: pytest.LogCaptureFixture
+) -> None:
+    with observe(events, operation="embeding", model="m"):
+        pass
+    assert [call.operation for call in events.calls] == ["chat"]
+    assert "there is no operation embeding: did you mean embedding?" in caplog.text
+
+
 def test_an_update_outside_of_an_observation_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     update(user="u")
     assert "update() was called outside of an observation" in caplog.text

@@ -84,6 +84,7 @@ class ModelApi:
             ("/v1/chat/completions", self._chat),
             ("/v1/responses", self._response),
             ("/v1/embeddings", self._embeddings),
+            ("/v1/audio/speech", self._speech),
             ("/v1/messages", self._message),
         ):
             app.router.add_post(path, answer)
@@ -178,6 +179,10 @@ class ModelApi:
         vector: Json = {"object": "embedding", "index": 0, "embedding": [0.25] * 8}
         usage = {"prompt_tokens": 9, "total_tokens": 9}
         return web.json_response({"object": "list", "data": [vector], "model": body["model"], "usage": usage})
+
+    async def _speech(self, request: web.Request) -> web.StreamResponse:
+        await self._body(request)
+        return web.Response(body=SECRET.encode(), content_type="audio/mpeg")
 
     async def _message(self, request: web.Request) -> web.StreamResponse:
         body = await self._body(request)

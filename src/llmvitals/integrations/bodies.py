@@ -13,10 +13,13 @@ _HEAVY: Final = {"data"}
 
 
 def dumped(body: Any) -> dict[str, Any]:
-    """The body of a library's class, or of a dict that holds such, without vectors and images."""
+    """The body of a library's class, or of a dict that holds such, without vectors and images.
+
+    Empty for what is no object, such as speech and plain text.
+    """
     if isinstance(body, BaseModel):
         return body.model_dump(exclude=_HEAVY, warnings=False)
-    return {name: _plain(value) for name, value in dict(body).items()}
+    return {name: _plain(value) for name, value in body.items()} if isinstance(body, Mapping) else {}
 
 
 def _plain(value: Any) -> Any:

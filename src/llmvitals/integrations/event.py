@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import orjson
 from pydantic import ValidationError
@@ -24,6 +24,8 @@ _LONGER: Final = {
 """Field → characters at which it is cut. A response id that is too long is left out: a part of it tells no
 calls apart. With longer texts the event would exceed what combine reads of one call."""
 _MOST_TAGS: Final = 16
+OPERATIONS: Final = frozenset(get_args(CallEvent.model_fields["operation"].annotation))
+"""What an event may be of."""
 
 
 def known(fields: Mapping[str, Any]) -> dict[str, Any]:

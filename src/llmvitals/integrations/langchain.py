@@ -63,12 +63,12 @@ class LlmvitalsHandler(BaseCallbackHandler):
             return
         with guarded("a part of an answer can't be read"):
             observation.set(stream=True)
-            observation.touch()
             observation.received(token if isinstance(token, str) else plain(listed(token)))
             message = getattr(chunk, "message", None)  # only chunks of chats have one
             for call in getattr(message, "tool_call_chunks", None) or ():
                 observation.first_token()
                 observation.received(call.get("args"), shown=False)
+            observation.touch()
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **_: Any) -> None:
         """Publish the call."""

@@ -38,7 +38,7 @@ class LlmvitalsLogger(CustomLogger):
     def log_pre_api_call(self, model: Any, messages: Any, kwargs: Any) -> None:
         """Begin a call: here, and not at its end, the observations around it are known."""
         with guarded("a call of LiteLLM can't be read"):
-            self._begin(kwargs)
+            self._runs.add(kwargs.get("litellm_call_id"), self._observation(kwargs))
 
     def log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """Publish a call."""
@@ -60,15 +60,13 @@ class LlmvitalsLogger(CustomLogger):
         """Publish a call that failed."""
         self._end(kwargs, None, start_time, end_time)
 
-    def _begin(self, kwargs: dict[str, Any]) -> Observation:
+    def _observation(self, kwargs: dict[str, Any]) -> Observation:
         # It is not entered: LiteLLM tells its end from a thread, when the application has gone on.
-        observation = Observation(self._recorder, operation_of(kwargs.get("call_type")), current())
-        return self._runs.add(kwargs.get("litellm_call_id"), observation)
+        return Observation(self._recorder, operation_of(kwargs.get("call_type")), current())
 
     def _end(self, kwargs: dict[str, Any], response: Any, start: datetime, end: datetime) -> None:
         with guarded("a call of LiteLLM can't be read"):
-            observation = self._runs.pop(kwargs.get("litellm_call_id")) or self._begin(kwargs)
-            self._runs.pop(kwargs.get("litellm_call_id"))
+            observation = self._runs.pop(kwargs.get("litellm_call_id")) or self._observation(kwargs)
             with guarded("a call of LiteLLM can't be read"):
                 _read_request(kwargs, observation)
             with guarded("an answer of LiteLLM can't be read"):
@@ -105,12 +103,11 @@ def _read_answer(kwargs: dict[str, Any], response: Any, observation: Observation
 
 
 def _times(kwargs: dict[str, Any], start: datetime, end: datetime) -> dict[str, Any]:
-    first = kwargs.get("completion_start_time")
-    streams = kwargs.get("stream") is True and isinstance(first, datetime)
+    first = kwargs.get("completion_start_time") if kwargs.get("stream") is True else None
     return {
         "ts": round(end.timestamp() * 1_000),
         "latency_ms": _millis(start, end),
-        "ttft_ms": _millis(start, first) if streams and isinstance(first, datetime) else None,
+        "ttft_ms": _millis(start, first) if isinstance(first, datetime) else None,
     }
 
 

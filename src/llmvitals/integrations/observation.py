@@ -178,7 +178,7 @@ class Observation:
             return
         made = {
             "id": f"{self.trace_id}-{self.span_id}",
-            "ts": time.time_ns() // 1_000_000 - round((now - ended) * 1_000),
+            "ts": (time.time_ns() - round((now - ended) * 1e9)) // 1_000_000,
             "operation": operation,
             "model": "",
             "trace_id": self.trace_id,

@@ -8,6 +8,8 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
+from llmvitals.errors import suggestion
+from llmvitals.integrations.event import OPERATIONS
 from llmvitals.integrations.generators import observed_async_generator, observed_generator
 from llmvitals.integrations.guard import warn
 from llmvitals.integrations.observation import EventPublisher, Observation, Recorder, current
@@ -40,6 +42,9 @@ class observe:  # noqa: N801 - it is used as a function, like contextlib's
     """
 
     def __init__(self, publisher: EventPublisher, operation: str | None = None, **fields: Any) -> None:
+        if operation is not None and operation not in OPERATIONS:
+            warn(f"there is no operation {operation}{suggestion(operation, OPERATIONS)}. It is left out.")
+            operation = None
         self._recorder = Recorder(publisher, _INSTRUMENTOR)
         self._operation, self._fields = operation, fields
         self._entered: list[tuple[Observation, Any]] = []

@@ -107,6 +107,10 @@ def embedding() -> Any:
     return wrapped().embeddings.create(model="text-embedding-3-small", input=SECRET).data[0].embedding
 
 
+def speech() -> Any:
+    return len(wrapped().audio.speech.create(model="tts-1", voice="alloy", input=SECRET).content)
+
+
 def raw() -> Any:
     return wrapped().chat.completions.with_raw_response.create(**ASK).parse().model
 
@@ -237,7 +241,7 @@ async def async_raw() -> Any:
 
 run(
     chat, tools, stream, stream_with_usage, stream_usage, stream_closed, stream_dropped, stream_helper, response,
-    response_stream, embedding, raw, raw_stream, bytes_of_answer, copied, wrapped_twice, failures, parsed, other_requests, texts,
+    response_stream, embedding, speech, raw, raw_stream, bytes_of_answer, copied, wrapped_twice, failures, parsed, other_requests, texts,
     texts_of_stream, observed, wrapper, broken_publisher, async_chat, async_stream, async_failure, async_cancelled,
     async_closed, async_raw,
 )  # fmt: skip
