@@ -1,8 +1,8 @@
 """llmvitals listens to LLM calls on Kafka and speaks up when money, speed, safety or meaning goes wrong.
 
 `Publisher` sends calls from an application, `CallFields` is the type of a call, and `llmvitals.integrations`
-publishes the calls of libraries; `llmvitals.testing` has a fake Slack for tests. The distribution llmvitals-client
-has only what an application needs. ARCHITECTURE.md describes the packages.
+publishes the calls of libraries; `llmvitals.testing` has a fake Slack for tests. The distribution
+llmvitals-client has only what an application needs. ARCHITECTURE.md describes the packages.
 """
 
 from __future__ import annotations

@@ -56,6 +56,13 @@ def test_a_failure_arrives_once_with_its_class(done: Run, name: str) -> None:
     assert (call.status, call.error_type, call.cost_usd) == ("error", done[name].saw, None)
 
 
+def test_no_failed_attempt_hides_the_one_that_answered(done: Run) -> None:
+    """Whether LiteLLM reports the attempts that failed depends on who tries again."""
+    calls = done["retried"].calls
+    assert [call.output_tokens for call in calls if call.status == "ok"] == [37]
+    assert len({call.id for call in calls}) == len(calls)
+
+
 def test_over_a_wrapped_client_a_call_counts_once(done: Run) -> None:
     assert done["once"].call.instrumentor == "llmvitals.openai"
 

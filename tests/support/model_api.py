@@ -1,7 +1,7 @@
 """A stand-in for OpenAI's and Anthropic's APIs on 127.0.0.1, with their streams, usage and errors.
 
-The key of a request decides: one that ends in `wrong`, `limited` or `broken` gets 401, 429 or 500, `hanging` a stream
-that stops after its first words, until the client goes. Every text has the secret of `planted.py` in it.
+The key of a request decides: one that ends in `wrong`, `limited` or `broken` gets 401, 429 or 500, `flaky` 500 once, and
+`hanging` a stream that stops after its first words, until the client goes. Every text has the secret of `planted.py` in it.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class ModelApi:
     def __init__(self) -> None:
         self.url = ""
         self.requests: list[Json] = []
+        self._failed: set[str] = set()
         self._numbers = itertools.count(1)
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -100,8 +101,10 @@ class ModelApi:
     async def _body(self, request: web.Request) -> Json:
         """The body; raises the error that the key stands for."""
         key = request.headers.get("x-api-key") or request.headers["authorization"]
+        flaky = key.endswith("flaky") and key not in self._failed
+        self._failed.add(key)
         for name, (status, code, kind) in ERRORS.items():
-            if key.endswith(name):
+            if key.endswith(name) or (flaky and name == "broken"):
                 error = {"message": f"{SECRET}: the key {key} is {name}", "type": kind, "code": code}
                 raise Failed(status, {"type": "error", "error": error})
         body: Json = await request.json()

@@ -71,8 +71,17 @@ class LlmvitalsLogger(CustomLogger):
                 _read_request(kwargs, observation)
             with guarded("an answer of LiteLLM can't be read"):
                 _read_answer(kwargs, response, observation)
-            observation.set(**_times(kwargs, start, end))
+            observation.set(id=_id(kwargs, end, failed=response is None), **_times(kwargs, start, end))
             observation.end()
+
+
+def _id(kwargs: dict[str, Any], end: datetime, *, failed: bool) -> str | None:
+    """The id that LiteLLM gives the call, as it may report one to both of its kinds of callbacks.
+
+    All attempts of a request have one id: a failed one has its time added, so each counts.
+    """
+    name = text(kwargs.get("litellm_call_id"))
+    return f"{name}-{round(end.timestamp() * 1_000_000)}" if name and failed else name
 
 
 def _read_request(kwargs: dict[str, Any], observation: Observation) -> None:
@@ -80,7 +89,6 @@ def _read_request(kwargs: dict[str, Any], observation: Observation) -> None:
     observation.sent(characters(prompt), prompt if isinstance(prompt, str) else last_message(prompt, "user"))
     parameters = mapping(kwargs.get("litellm_params"))
     observation.set(
-        id=text(kwargs.get("litellm_call_id")),  # LiteLLM may report a call to both of its kinds of callbacks
         provider=text(kwargs.get("custom_llm_provider") or parameters.get("custom_llm_provider")),
         user=text(kwargs.get("user") or mapping(kwargs.get("optional_params")).get("user")),
         requested_model=text(kwargs.get("model")),

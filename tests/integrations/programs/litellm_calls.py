@@ -14,7 +14,7 @@ from llmvitals.integrations import observe, openai
 from llmvitals.integrations.litellm import LlmvitalsLogger
 from planted import SECRET
 from producing import published, raised, run, url
-from waiting import deadline
+from waiting import deadline, until
 
 reported = threading.Event()
 
@@ -98,6 +98,13 @@ def failure() -> Any:
     return saw
 
 
+def retried() -> Any:
+    answer = litellm.completion(**asked("flaky", num_retries=1))
+    settled()
+    until(lambda: any(event.get("status") != "error" for event in published.events), 20)
+    return answer.choices[0].finish_reason
+
+
 def once() -> None:
     client = openai.wrap(OpenAI(base_url=f"{url}/v1", api_key=f"sk-{SECRET}"), published, provider="openai")
     litellm.completion(**asked(client=client))
@@ -140,6 +147,6 @@ async def async_failure() -> Any:
 
 
 run(
-    chat, tools, stream, stream_with_usage, claude, embedding, failure, once, observed, async_chat, async_stream,
+    chat, tools, stream, stream_with_usage, claude, embedding, failure, retried, once, observed, async_chat, async_stream,
     async_observed, async_failure,
 )  # fmt: skip
