@@ -173,7 +173,9 @@ async def async_cancelled() -> Any:
 
     task = asyncio.create_task(reading())
     await read.wait()
-    task.cancel()
+    while not task.done():  # before Python 3.12, wait_for, which LangChain uses, may lose a cancellation
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
     try:
         await task
     except asyncio.CancelledError:
