@@ -26,6 +26,7 @@ _GEMINI_READ: Final = ("cached_content_token_count", "cachedContentTokenCount")
 _WRITTEN: Final = (
     "cache_creation_input_tokens", "cacheWriteInputTokens", "cache_write_tokens", "cache_creation_tokens",
 )  # fmt: skip
+_WRITTEN_INSIDE: Final = ("cache_write_tokens", "cache_creation_tokens", "cache_creation")
 _INPUT_DETAILS: Final = (
     "prompt_tokens_details", "input_tokens_details", "input_token_details", "prompt_token_details",
 )  # fmt: skip
@@ -55,6 +56,11 @@ def first_known(*counts: int | None) -> int | None:
     return next((tokens for tokens in counts if tokens is not None), None)
 
 
+def cache_writes(details: Mapping[str, Any]) -> int | None:
+    """The cache writes in an object of details. LangChain sets them to 0 if it tells them by lifetime."""
+    return sum(_first(details, (name,)) or 0 for name in _EPHEMERAL) or _first(details, _WRITTEN_INSIDE)
+
+
 def usage_of(value: Any) -> Usage:
     """The token counts of a usage object of OpenAI, Anthropic, Google, Bedrock, LangChain or Langfuse."""
     usage = mapping(value)
@@ -66,9 +72,7 @@ def usage_of(value: Any) -> Usage:
     input_tokens = _first(usage, _INPUT)
     read, written = _first(usage, _READ), _first(usage, _WRITTEN)
     inside = _first(details, ("cached_tokens", "cache_read"))
-    written_inside = sum(_first(details, (name,)) or 0 for name in _EPHEMERAL) or _first(
-        details, ("cache_write_tokens", "cache_creation_tokens", "cache_creation")
-    )
+    written_inside = cache_writes(details)
     output = _output(usage)
     if inside is None and written_inside is None and _excludes_cache(usage, input_tokens, read, written):
         input_tokens = add_up(input_tokens, read, written)

@@ -14,7 +14,7 @@ from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
 from llmvitals.ingest.values import dollars, identity, millis, structure
 from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
-from llmvitals.usage import Usage, add_up, first_known, known, usage_of
+from llmvitals.usage import Usage, add_up, cache_writes, first_known, known, usage_of
 
 _PREFIXES: Final = ("gen_ai.", "llm.", "traceloop.")
 
@@ -47,6 +47,20 @@ _TIERS: Final = (
 """Of the answer. What the request asked for, such as `openai.request.service_tier`, sets no price."""
 _INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
 _OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
+_CACHED: Final = (
+    "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
+    "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cached_tokens",
+)  # fmt: skip
+_WRITTEN: Final = (
+    "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens",
+    "gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.details.cache_write_tokens",
+)  # fmt: skip
+_REASONING: Final = (
+    "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens",
+    "gen_ai.usage.details.reasoning_tokens",
+)  # fmt: skip
+"""The names with `details` are those of Pydantic AI."""
+_COST: Final = ("gen_ai.cost.total_cost", "gen_ai.usage.cost", "operation.cost")
 _EVIDENCE: Final = (
     *_INPUT, *_OUTPUT, "gen_ai.response.id", "llm.response.id", "gen_ai.response.finish_reasons",
     "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt", "gen_ai.completion",
@@ -145,7 +159,7 @@ def _model_call(span: Span, operation: str) -> dict[str, Any]:
         "status": "error" if error else "ok",
         "error_type": span.error_type() if error else None,
         "finish_reason": _finish_reason(span),
-        "cost_usd": dollars(span.get("gen_ai.cost.total_cost", "gen_ai.usage.cost")),
+        "cost_usd": dollars(span.get(*_COST)),
         "tools": _requested_tools(span),
         "scores": _scores(span),
     } | _usage(span) | (STOPPED if _is_blocked(span) else {})  # fmt: skip
@@ -185,12 +199,7 @@ def _usage(span: Span) -> Usage:
     details = mapping(span.structure("gen_ai.usage.input_token_details"))
     output_details = mapping(span.structure("gen_ai.usage.output_token_details"))
     usage_object = usage_of(span.structure("metadata.usage_object"))
-    cached = span.count("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens")
-    written = span.count(
-        "gen_ai.usage.cache_write.input_tokens",
-        "gen_ai.usage.cache_creation.input_tokens",
-        "gen_ai.usage.cache_creation_input_tokens",
-    )
+    cached, written = span.count(*_CACHED), span.count(*_WRITTEN)
     total = span.count("gen_ai.usage.total_tokens", "llm.usage.total_tokens")
     if _provider(span) in _BEDROCK and "openinference" not in span.scope:
         input_tokens = add_up(input_tokens, cached, written)  # Bedrock does not count cached tokens as input
@@ -205,10 +214,10 @@ def _usage(span: Span) -> Usage:
             cached, count(details.get("cache_read")), usage_object.get("cached_tokens")
         ),
         "cache_write_tokens": first_known(
-            written, count(details.get("cache_creation")), usage_object.get("cache_write_tokens")
+            written, cache_writes(details), usage_object.get("cache_write_tokens")
         ),
         "reasoning_tokens": first_known(
-            span.count("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
+            span.count(*_REASONING),
             count(output_details.get("reasoning")),
             usage_object.get("reasoning_tokens"),
         ),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llmvitals.ingest import events
+from llmvitals.ingest import events, genai
 from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
 from llmvitals.ingest.values import dollars, first, identity
 from llmvitals.lenient import bare_model, listed, mapping, number, text
-from llmvitals.usage import Usage, known
+from llmvitals.usage import Usage, first_known, known, usage_of
 
 _KIND: Final = "openinference.span.kind"
 _INPUT: Final = "llm.token_count.prompt"
@@ -20,6 +20,9 @@ _VECTOR: Final = "embedding.embeddings.0.embedding."
 _FIRST_TOKEN: Final = "First Token Stream Event"  # noqa: S105 - the name of an event
 _NO_MODEL: Final = "unknown"
 _TOOL_NAME: Final = ".tool_call.function.name"
+_LITELLM: Final = ".litellm"
+"""The end of the scope whose models are `provider/model`."""
+_OPERATION: Final = "gen_ai.operation.name"
 
 
 def read(span: Span) -> tuple[Reading, ...] | None:
@@ -65,25 +68,40 @@ def _llm(span: Span) -> tuple[Reading, ...]:
     proven = span.has(*_EVIDENCE) or any(name.startswith(_MESSAGES) for name in span.attributes)
     if not (proven or span.is_error):
         return NOTHING
-    fields = _model(span, span.text("llm.response.model_name", "llm.model_name"))
-    return (Reading("llm", fields | usage(span) | {
+    parameters = mapping(span.structure("llm.invocation_parameters"))
+    requested = span.text("llm.request.model_name") or text(parameters.get("model"))
+    answer = _Answer(span)
+    first_token = span.since_start(_FIRST_TOKEN)
+    fields = _model(span, span.text("llm.response.model_name", "llm.model_name"), requested)
+    fields |= answer.detailed(usage(span)) | {
         "operation": "chat",
-        "response_id": _response_id(span),
-        "requested_model": span.text("llm.request.model_name") or _asked(span),
-        "ttft_ms": span.since_start(_FIRST_TOKEN),
-        "stream": True if any(event.name == _FIRST_TOKEN for event in span.events) else _streamed(span),
+        "response_id": answer.response_id,
+        "requested_model": requested,
+        "ttft_ms": first_token,
+        # A wrapper's False only says how the wrapper was set up.
+        "stream": True if first_token is not None or parameters.get("stream") is True else None,
         "finish_reason": text(span.get("llm.finish_reason"), 256),
         "cost_usd": dollars(span.get("llm.cost.total")),
         "tools": _tools(span),
         "scores": _scores(span),
-    }),)  # fmt: skip
+    }
+    return (Reading("llm", fields | _original(span)),)
+
+
+def _original(span: Span) -> dict[str, Any]:
+    """What the GenAI attributes tell: a processor made fewer ones of OpenInference of them."""
+    if not span.has(_OPERATION):
+        return {}
+    kind, fields = next(iter(genai.read(span) or ()), (None, {}))
+    return {name: value for name, value in fields.items() if value} if kind == "llm" else {}
 
 
 def _embedding(span: Span) -> tuple[Reading, ...]:
     if not (span.is_error or span.has(_INPUT, f"{_VECTOR}vector", f"{_VECTOR}text")):
         return NOTHING
+    parameters = mapping(span.structure("embedding.invocation_parameters"))
     model = span.text("embedding.model_name", "llm.model_name")
-    fields = _model(span, model)
+    fields = _model(span, model, text(parameters.get("model")))
     vector = span.get(f"{_VECTOR}vector")
     readable = isinstance(vector, list) and vector and all(number(item) is not None for item in vector)
     return (Reading("embedding", fields | usage(span) | {
@@ -96,11 +114,15 @@ def _embedding(span: Span) -> tuple[Reading, ...]:
 _MAX_VECTOR: Final = 4_096
 
 
-def _model(span: Span, name: str | None) -> dict[str, Any]:
+def _model(span: Span, answered: str | None, requested: str | None) -> dict[str, Any]:
+    """Who answered. A call that failed has only the model that was asked for."""
+    name = requested if answered is None or answered == _NO_MODEL else answered
     provider = span.text("llm.provider", "llm.system")
+    if provider is None and name and span.scope.endswith(_LITELLM):
+        provider = name.partition("/")[0] if "/" in name else None
     return events.outcome(span) | {
         "provider": provider.lower() if provider else None,
-        "model": "" if name is None or name == _NO_MODEL else bare_model(name, provider) or "",
+        "model": bare_model(name, provider) or "",
     }
 
 
@@ -118,21 +140,37 @@ def usage(span: Span) -> Usage:
     })  # fmt: skip
 
 
-def _response_id(span: Span) -> str | None:
-    output = mapping(span.structure("output.value"))
-    generation = first(next(iter(listed(output.get("generations"))), None))
-    details = mapping(mapping(mapping(generation.get("message")).get("kwargs")).get("response_metadata"))
-    return identity(output.get("id")) or identity(details.get("id")) or identity(output.get("response_id"))
+class _Answer:
+    """The provider's answer in the output of a span: as it is, or in a generation of LangChain."""
 
+    def __init__(self, span: Span) -> None:
+        self._output = mapping(span.structure("output.value"))
+        generation = first(next(iter(listed(self._output.get("generations"))), None))
+        self._message = mapping(mapping(generation.get("message")).get("kwargs"))
+        self._metadata = mapping(self._message.get("response_metadata"))
 
-def _asked(span: Span) -> str | None:
-    asked = mapping(span.structure("llm.invocation_parameters"))
-    return text(asked.get("model"))
+    @property
+    def response_id(self) -> str | None:
+        output = self._output
+        return (
+            identity(output.get("id"))
+            or identity(self._metadata.get("id"))
+            or identity(output.get("response_id"))
+        )
 
+    def detailed(self, usage: Usage) -> Usage:
+        """The usage as the answer tells it, if it is of the same call: instrumentors leave parts of it out.
 
-def _streamed(span: Span) -> bool | None:
-    value = mapping(span.structure("llm.invocation_parameters")).get("stream")
-    return value if isinstance(value, bool) else None
+        Early versions leave the cached tokens out, and those of Anthropic out of the input as well.
+        """
+        told = usage_of(
+            self._output.get("usage") or self._message.get("usage_metadata") or self._metadata.get("usage")
+        )
+        same = told and told["output_tokens"] == usage.get("output_tokens")
+        if not same or (told["input_tokens"] or 0) < (usage.get("input_tokens") or 0):
+            return usage
+        whole = {"input_tokens": told["input_tokens"]}
+        return {name: first_known(usage.get(name), tokens) for name, tokens in told.items()} | whole
 
 
 def _tools(span: Span) -> list[dict[str, str]] | None:
