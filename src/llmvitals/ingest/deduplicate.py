@@ -44,9 +44,9 @@ def deduplicated(events: list[SpanEvent], parents: Mapping[str, str]) -> list[Sp
     A model span around another one is a wrapper: the inner call counts, and gets what only the wrapper knows.
     Of nested embeddings, retrievals and guardrails the outermost counts. Spans of different instrumentors are
     one call if they have the same response id and overlapping times, also across traces, or if one lies
-    within the other with the same model and tokens. An instrumentor reports a call once: a second call with
-    that response id is another one, such as a cache hit. A call that fails because a guardrail in it blocks
-    is blocked, and did not fail.
+    within the other with the same model, status and tokens, as far as both know them. An instrumentor reports
+    a call once: a second call with that response id is another one, such as a cache hit. A call that fails
+    because a guardrail in it blocks is blocked, and did not fail.
     """
     if len(events) > 1:
         above = _Ancestors(parents)
@@ -109,7 +109,7 @@ def _absorb(outer: SpanEvent, inner: SpanEvent) -> None:
 
 
 def _without_inner_tools(events: list[SpanEvent], above: _Ancestors) -> list[SpanEvent]:
-    """Two instrumentors report a tool as spans within each other, with one name."""
+    """Two instrumentors, or two functions of one, report a tool as spans within each other, with one name."""
     tools = _by_span(event for event in events if event.kind == "tool")
     if len(tools) < 2:
         return events
@@ -118,7 +118,7 @@ def _without_inner_tools(events: list[SpanEvent], above: _Ancestors) -> list[Spa
         span
         for span, around in outer.items()
         if around
-        and tools[around].span.scope != tools[span].span.scope
+        and (tools[around].span.scope != tools[span].span.scope or tools[span].span.parent_id == around)
         and tools[around].fields["tools"] == tools[span].fields["tools"]
     }
     return [event for event in events if event.kind != "tool" or event.span.span_id not in twins]
@@ -162,39 +162,45 @@ def _without_wrappers(events: list[SpanEvent], above: _Ancestors) -> list[SpanEv
 def _hand_down(wrapper: SpanEvent, inner: Sequence[SpanEvent]) -> None:
     for call in inner:
         _fill_in(call, wrapper, _WRAPPER_FIELDS)
-    if wrapper.is_metered and not any(call.is_metered for call in inner):
+    if not wrapper.is_metered:
+        return
+    if len(inner) == 1 and _tokens(inner[0]) == _tokens(wrapper):
+        _fill_in(inner[0], wrapper, tuple(wrapper.fields))
+    elif not any(call.is_metered for call in inner):
         _fill_in(inner[-1], wrapper, _USAGE)
 
 
 def _twins_as_one(events: list[SpanEvent]) -> list[SpanEvent]:
+    if len({event.span.scope for event in events}) < 2:
+        return events
     by_response: dict[str, list[SpanEvent]] = {}
-    by_tokens: dict[tuple[Any, ...], list[SpanEvent]] = {}
+    by_status: dict[tuple[Any, ...], list[SpanEvent]] = {}
+    reported: dict[str, set[str]] = {}
     unique = []
     for event in sorted(events, key=lambda event: event.span.start):
         if event.kind not in ("llm", "embedding"):
             unique.append(event)
             continue
         responses = by_response.setdefault(event.response_id, []) if event.response_id else []
-        tokens = by_tokens.setdefault(_tokens(event), []) if event.is_metered else []
-        twin = next((other for other in responses if _overlap(event, other)), None) or next(
-            (other for other in tokens if _is_within(event, other)), None
-        )
+        same = by_status.setdefault((event.kind, event.fields.get("status")), [])
+        # Those that started last come first: the nearest one around this call.
+        near = [other for other in same[: -_MOST_COMPARED - 1 : -1] if _is_same_call(event, other)]
+        scope = event.span.scope
+        twins = (*(other for other in responses if _overlap(event, other)), *near)
+        twin = next((other for other in twins if scope not in reported[other.span.span_id]), None)
         if twin:
+            reported[twin.span.span_id].add(scope)
             _fill_in(twin, event, tuple(event.fields))
         else:
+            reported[event.span.span_id] = {scope}
             responses.append(event)
-            tokens.append(event)
+            same.append(event)
             unique.append(event)
     return unique
 
 
-def _tokens(event: SpanEvent) -> tuple[Any, ...]:
-    return (
-        event.kind,
-        event.fields.get("model"),
-        event.fields.get("input_tokens"),
-        event.fields.get("output_tokens"),
-    )
+_MOST_COMPARED: Final = 256
+"""Calls before a call that are compared with it, so that the time is linear over all calls of a record."""
 
 
 def _overlap(event: SpanEvent, other: SpanEvent) -> bool:
@@ -202,15 +208,38 @@ def _overlap(event: SpanEvent, other: SpanEvent) -> bool:
     return a.scope != b.scope and a.start <= b.end and b.start <= a.end
 
 
-def _is_within(event: SpanEvent, other: SpanEvent) -> bool:
-    """Whether a call lies within another one of another instrumentor, and no ids tell them apart."""
+def _is_same_call(event: SpanEvent, other: SpanEvent) -> bool:
+    """Whether nothing tells a call from one of another instrumentor around it, of which neither has an id."""
     a, b = event.span, other.span
     if a.scope == b.scope or (event.response_id and other.response_id):
         return False
+    if event.is_metered and other.is_metered and _tokens(event) != _tokens(other):
+        return False
+    models, others = _models(event), _models(other)
+    return _is_within(a, b) and not (models and others and models.isdisjoint(others))
+
+
+def _is_within(a: Span, b: Span) -> bool:
+    """Whether a span lies within the other one; a span that was closed too early only begins there."""
+    if a.latency() is None or b.latency() is None:
+        return a.start <= b.last and b.start <= a.last
     return (b.start <= a.start and a.end <= b.end) or (a.start <= b.start and b.end <= a.end)
+
+
+def _tokens(event: SpanEvent) -> tuple[Any, ...]:
+    return event.fields.get("input_tokens"), event.fields.get("output_tokens")
+
+
+def _models(event: SpanEvent) -> set[str]:
+    """The names of a call's model: the one that answered and the one that was asked, often without a date."""
+    names = (event.fields.get("model"), event.fields.get("requested_model"))
+    return {name.rpartition("/")[2] for name in names if name}
 
 
 def _fill_in(event: SpanEvent, other: SpanEvent, names: Iterable[str]) -> None:
     for name in names:
-        if event.fields.get(name) is None and other.fields.get(name) is not None:
+        if event.fields.get(name) in _UNKNOWN and other.fields.get(name) not in _UNKNOWN:
             event.fields[name] = other.fields[name]
+
+
+_UNKNOWN: Final = (None, "")

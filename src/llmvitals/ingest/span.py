@@ -92,6 +92,11 @@ class Span:
         """Whether the span has an error status or recorded an exception."""
         return self.failed or self.exception is not None
 
+    @property
+    def last(self) -> int:
+        """When it ended, or its last event, which may come later (ns)."""
+        return max([self.end, *(event.time for event in self.events)])
+
     def error_type(self) -> str | None:
         """What went wrong: `error.type`, else the class of the exception without its module."""
         kind = text(self.get("error.type"), 256)
