@@ -25,7 +25,9 @@ _STORES: Final = frozenset(
     )
 )
 _SEARCHES: Final = ("query", "search", "retrieve", "recommend", "near", "discover", "hybrid", "similarity")
-_RESULT: Final = "db.query.result"
+_RESULTS: Final = ("db.query.result", "db.search.result")
+_COMPLETE: Final = (("chroma", "query"), ("pinecone", "query"), ("milvus", "query"), ("milvus", "search"))
+"""Searches whose spans have an event for each result: without one, nothing was found."""
 _SCORE: Final = "db.query.result.score"
 
 
@@ -42,10 +44,11 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     operation = (span.text("db.operation", "db.operation.name") or span.name).lower().rpartition(".")[2]
     if not operation.startswith(_SEARCHES) and operation != "get":
         return NOTHING
-    found = [event for event in span.events if event.name == _RESULT]
+    found = [event for event in span.events if event.name in _RESULTS]
     values = [event.attributes[_SCORE] for event in found if _SCORE in event.attributes]
     scores = [score for value in values if (score := number(span.plain(value))) is not None]
-    return events.retrieval(span, len(found) or None, scores, source=system)
+    told = found or ((system, operation) in _COMPLETE and not span.is_error)
+    return events.retrieval(span, len(found) if told else None, scores, source=system)
 
 
 DIALECT: Final = Dialect(("db.",), read)
