@@ -14,9 +14,9 @@ _STEP: Final = "guardrails/guard/step"
 _CALL: Final = "guardrails/guard/step/call"
 _RESULTS: Final = {
     "exception": "block", "filter": "block", "refrain": "block",
-    "fix": "fix", "fix_reask": "fix", "reask": "fix", "custom": "fix", "noop": "flag",
+    "fix": "fix", "fix_reask": "fix", "reask": "fix", "custom": "fix", "fail": "flag",
 }  # fmt: skip
-"""on_fail of a validator that failed → verdict."""
+"""What happened as a validator failed → verdict. "fail": with on_fail=noop nothing did."""
 
 
 def read(span: Span) -> tuple[Reading, ...] | None:
@@ -32,8 +32,16 @@ def read(span: Span) -> tuple[Reading, ...] | None:
         )
     if kind != _GUARD:
         return NOTHING
-    failed = span.is_error or span.flag("validation_passed") is False
-    return events.guardrail(span, span.text("guard.name"), "block" if failed else "pass")
+    return events.guardrail(span, span.text("guard.name"), _passed(span))
+
+
+def _passed(span: Span) -> str:
+    """The verdict of a guard. With on_fail=noop it hands the text on although a validator failed."""
+    if span.is_error:
+        return "block"
+    if span.flag("validation_passed") is not False:
+        return "pass"
+    return "flag" if span.has("output.value") else "block"
 
 
 def _verdict(span: Span) -> str:
