@@ -125,3 +125,47 @@ def test_genai_attributes_of_which_a_processor_made_those_of_openinference() -> 
     assert (call.cached_tokens, call.reasoning_tokens) == (512, 10)
     agent = LLM | original | {"openinference.span.kind": "AGENT"}
     assert not decode(export(("pydantic-ai", [span(1, agent)]))).calls
+
+
+JUDGED: Attributes = {
+    "evaluations.0.evaluation.name": "helpful",
+    "evaluations.0.evaluation.score": 0.75,
+    "trace.annotations.0.annotation.name": "solved",
+    "trace.annotations.0.annotation.label": "yes",
+    "trace.annotations.0.annotation.annotator_kind": "HUMAN",
+    "annotations.1.annotation.name": "has no first one",
+}
+
+
+def test_judgements_of_an_agents_run_are_evaluations() -> None:
+    agent = {"openinference.span.kind": "AGENT"} | JUDGED
+    decoded = decode(export(("a", [span(1, agent)])))
+    assert [(call.operation, call.scores, call.labelled, call.annotator) for call in decoded.calls] == [
+        ("evaluation", {"helpful": 0.75}, None, None),
+        ("evaluation", None, "solved", "human"),
+    ]
+    assert len({call.id for call in decoded.calls}) == 2
+    tool = {"openinference.span.kind": "TOOL", "tool.name": "add"} | JUDGED
+    operations = [call.operation for call in decode(export(("a", [span(1, tool)]))).calls]
+    assert operations == ["tool", "evaluation", "evaluation"]
+
+
+def test_judgements_of_a_call_go_with_it() -> None:
+    assert read(LLM | JUDGED).scores == {"helpful": 0.75}
+
+
+def test_a_decision_of_a_model() -> None:
+    decision: Attributes = {
+        "openinference.span.kind": "DECISION",
+        "decision.model_name": "jev-1",
+        "decision.request.model_name": "jev-latest",
+        "decision.provider": "TypeSafe",
+        "decision.token_count.input": 100,
+        "decision.token_count.output": 3,
+    }
+    call = read(decision)
+    assert (call.operation, call.model, call.requested_model) == ("chat", "jev-1", "jev-latest")
+    assert (call.provider, call.input_tokens, call.output_tokens) == ("typesafe", 100, 3)
+    asked = {name: value for name, value in decision.items() if "token" not in name}
+    assert not decode(export(("a", [span(1, asked)]))).calls
+    assert read(asked, status=FAILED).status == "error"

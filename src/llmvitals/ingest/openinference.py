@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from llmvitals.ingest import events, genai
@@ -20,6 +21,11 @@ _VECTOR: Final = "embedding.embeddings.0.embedding."
 _FIRST_TOKEN: Final = "First Token Stream Event"  # noqa: S105 - the name of an event
 _NO_MODEL: Final = "unknown"
 _TOOL_NAME: Final = ".tool_call.function.name"
+_JUDGEMENTS: Final = tuple(
+    (f"{about}{name}s", name) for about in ("", "trace.", "session.") for name in ("evaluation", "annotation")
+)
+_SCORED: Final = ("LLM", "DECISION", "EVALUATOR")
+"""The kinds whose own events have the judgements on their spans."""
 _LITELLM: Final = ".litellm"
 """The end of the scope whose models are `provider/model`."""
 _OPERATION: Final = "gen_ai.operation.name"
@@ -29,7 +35,10 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     """What a span of a kind of OpenInference tells of."""
     kind = (span.text(_KIND) or "").upper()
     reader = _READERS.get(kind)
-    return reader(span) if reader else (NOTHING if kind else None)
+    if reader is None:
+        return _evaluations(span) if kind else None
+    found = reader(span)
+    return found if kind in _SCORED else found + _evaluations(span)
 
 
 def read_texts(span: Span) -> dict[str, str | None]:
@@ -94,6 +103,25 @@ def _original(span: Span) -> dict[str, Any]:
         return {}
     kind, fields = next(iter(genai.read(span) or ()), (None, {}))
     return {name: value for name, value in fields.items() if value} if kind == "llm" else {}
+
+
+def _decision(span: Span) -> tuple[Reading, ...]:
+    """A model that answers typed questions with probabilities, and has names of its own."""
+    tokens = {
+        "input_tokens": span.count("decision.token_count.input"),
+        "output_tokens": span.count("decision.token_count.output"),
+    }
+    requested = span.text("decision.request.model_name")
+    model = span.text("decision.response.model_name", "decision.model_name") or requested
+    if not (known(tokens) or span.is_error):
+        return NOTHING
+    return (Reading("llm", events.outcome(span) | known(tokens) | {
+        "operation": "chat",
+        "model": model or "",
+        "requested_model": requested,
+        "provider": (span.text("decision.provider", "decision.system") or "").lower() or None,
+        "scores": _scores(span),
+    }),)  # fmt: skip
 
 
 def _embedding(span: Span) -> tuple[Reading, ...]:
@@ -183,16 +211,34 @@ def _tools(span: Span) -> list[dict[str, str]] | None:
     return [{"name": name} for name in names if name] or None
 
 
+def _judgements(span: Span) -> Iterator[tuple[str, float | None, str | None, str | None]]:
+    """The annotations and evaluations that stand on a span: name, score, label and who gave it."""
+    for prefix, inner in _JUDGEMENTS:
+        place = 0
+        while name := text(span.get(f"{prefix}.{place}.{inner}.name")):
+            item = f"{prefix}.{place}.{inner}"
+            yield (
+                name,
+                span.number(f"{item}.score"),
+                text(span.get(f"{item}.label"), 256),
+                span.text(f"{item}.annotator_kind"),
+            )
+            place += 1
+
+
 def _scores(span: Span) -> dict[str, float] | None:
-    """The annotations and evaluations that stand on the span itself."""
-    scores = {}
-    for prefix, inner in (("evaluations", "evaluation"), ("annotations", "annotation")):
-        for item in span.item_names(prefix):
-            name = text(span.get(f"{item}.{inner}.name"))
-            score = number(span.get(f"{item}.{inner}.score"))
-            if name is not None and score is not None:
-                scores[name] = score
-    return scores or None
+    """The scores of a call, which go with it."""
+    return {name: score for name, score, _, _ in _judgements(span) if score is not None} or None
+
+
+def _evaluations(span: Span) -> tuple[Reading, ...]:
+    """The judgements of what is no call, such as an agent's run, by name."""
+    found = {
+        name: events.evaluation(name, score, annotator)
+        for name, score, label, annotator in _judgements(span)
+        if score is not None or label
+    }
+    return tuple(found.values())
 
 
 def _retrieval(span: Span) -> tuple[Reading, ...]:
@@ -238,6 +284,7 @@ def _evaluator(span: Span) -> tuple[Reading, ...]:
 
 _READERS: Final = {
     "LLM": _llm,
+    "DECISION": _decision,
     "EMBEDDING": _embedding,
     "RETRIEVER": _retrieval,
     "RERANKER": _retrieval,

@@ -16,12 +16,12 @@ def read(request: Request) -> Found:
     for entry in map(mapping, listed(mapping(request.body).get("data"))):
         result = mapping(entry.get("result"))
         target = text(entry.get("span_id") or entry.get("trace_id") or entry.get("session_id"))
-        name = text(entry.get("name"))
+        name, document = text(entry.get("name")), text(entry.get("document_position"))
         found.add(
             evaluation(
                 name,
                 result.get("score"),
-                identity=(target, name, text(entry.get("identifier"))),
+                identity=(target, document, name, text(entry.get("identifier"))),
                 ts=micros(entry.get("created_at")) or request.arrived,
                 target=target,
                 annotator=entry.get("annotator_kind"),
