@@ -49,6 +49,8 @@ LOG_DIALECTS: Final[dict[str, Dialect]] = {
 
 _CALL_ATTRIBUTES: Final = ("gen_ai.", "llm.", "openinference.")
 """A span with such an attribute that no dialect knows may be a call that is not counted."""
+_INHERITED: Final = ("session", "user", "team", "tenant", "key", "agent", "tags")
+"""The dimensions that the spans inside of a span have as well."""
 _NO_SCOPE: Final = "otlp"
 """The instrumentor of spans without a scope: they count as one instrumentor, which reports a call once."""
 _STRUCTURE: Final = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
@@ -86,6 +88,7 @@ class _Export:
         self._identity = Identity.of_mapping(context.attributes)
         self._resource: tuple[Any, dict[str, Any]] = (None, {})
         self._events: list[SpanEvent] = []
+        self._around: dict[str, dict[str, Any]] = {}
         self._refused: list[BadCall] = []
         self._unread: Counter[str] = Counter()
 
@@ -100,8 +103,10 @@ class _Export:
                 except _STRUCTURE:
                     self._refuse(number - 1, bad(Code.INVALID, "does not have the structure of OTLP"))
         calls, told = [], set()
+        inherited = _Inheritance(self._around, parents)
         for event in deduplicated(self._events, parents):
             try:
+                event.fields = inherited.of(event.span.span_id) | event.fields
                 calls.append(self._call(event))
                 told.add(id(event.span))
             except BadCall as error:
@@ -116,7 +121,9 @@ class _Export:
             readings = dialect.read(span)
             if readings is None:
                 continue
-            who = self._identity.of(span, self._of_resource(span)) if readings else {}
+            who = self._identity.of(span, self._of_resource(span) if readings else {})
+            if not readings:
+                self._around[span.span_id] = {name: who[name] for name in _INHERITED if name in who}
             for kind, fields in readings:
                 read_texts = dialect.read_texts(span) if self._texts and kind == "llm" else {}
                 known = {name: value for name, value in fields.items() if value is not None}
@@ -150,6 +157,26 @@ class _Export:
             "parent_id": span.parent_id or None,
             "instrumentor": text(span.scope) or _NO_SCOPE,
         } | fields)  # fmt: skip
+
+
+class _Inheritance:
+    """Who made a call by the spans around it, such as an agent's run, that are no events themselves."""
+
+    def __init__(self, own: dict[str, dict[str, Any]], parents: dict[str, str]) -> None:
+        self._own, self._parents = own, parents
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def of(self, span_id: str) -> dict[str, Any]:
+        """The dimensions of the spans above a span: of those that several have, the nearest one's."""
+        path: dict[str, None] = {}
+        above = self._parents.get(span_id, "") if self._own else ""
+        while above and above not in self._known and above not in path:
+            path[above] = None
+            above = self._parents.get(above, "")
+        found = self._known.get(above, {})
+        for above in reversed(path):
+            found = self._known[above] = found | self._own.get(above, {})
+        return found
 
 
 def _prefixes() -> tuple[str, ...]:
