@@ -54,7 +54,7 @@ def test_a_call_within_that_of_another_instrumentor(
     ("first", "second"),
     [
         (("a", ASKED | TOKENS, 0, 100), ("a", ASKED | TOKENS, 10, 90)),
-        (("a", ASKED | TOKENS, 0, 100), ("b", ASKED | TOKENS, 10, 110)),
+        (("a", ASKED | TOKENS, 0, 100), ("b", ASKED | TOKENS, 30, 130)),
         (("a", ASKED | TOKENS, 0, 100), ("b", ASKED | TOKENS | {"llm.token_count.completion": 3}, 10, 90)),
         (("a", ASKED, 0, 100), ("b", {"llm.model_name": "gpt-4o"}, 10, 90)),
     ],
@@ -102,3 +102,36 @@ def test_a_tool_whose_function_calls_its_own_function_runs_once() -> None:
     assert len(decode(export(("llama_index", [around, span(2, tool, parent=1)]))).calls) == 1
     step = span(2, {"openinference.span.kind": "AGENT"}, parent=1)
     assert len(decode(export(("llama_index", [around, step, span(3, tool, parent=2)]))).calls) == 2
+
+
+def test_callbacks_of_two_instrumentors_begin_and_end_together() -> None:
+    assert len(calls(told("a", ASKED | TOKENS, 0, 100), told("b", ASKED | TOKENS, 1, 104))) == 1
+
+
+TOOL = {"openinference.span.kind": "TOOL", "tool.name": "add"}
+SEARCH = {"openinference.span.kind": "RETRIEVER", "retrieval.documents.0.document.content": "x"}
+STORE = {"db.system": "chroma", "db.operation": "query"}
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "number"),
+    [
+        (TOOL, TOOL, 1),
+        (TOOL, TOOL | {"tool.name": "subtract"}, 2),
+        (SEARCH, SEARCH, 1),
+        (SEARCH, STORE | {"db.system": "qdrant"}, 1),  # which does not tell what it found
+        (SEARCH, STORE, 2),
+    ],
+)
+def test_tools_and_searches_of_two_instrumentors(outer: Attributes, inner: Attributes, number: int) -> None:
+    spans = [
+        ("langchain", [span(1, outer, trace=1, name="query", **during(0, 100))]),
+        ("other", [span(2, inner, trace=2, name="query", **during(10, 90))]),
+    ]
+    assert len(decode(export(*spans)).calls) == number
+
+
+def test_a_class_of_langchain_is_no_agent() -> None:
+    run = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "RunnableSequence"}
+    (call,) = decode(export(("a", [span(1, run), span(2, CHAT | TOKENS, parent=1)]))).calls
+    assert call.agent is None

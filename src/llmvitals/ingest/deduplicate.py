@@ -178,7 +178,7 @@ def _twins_as_one(events: list[SpanEvent]) -> list[SpanEvent]:
     reported: dict[str, set[str]] = {}
     unique = []
     for event in sorted(events, key=lambda event: event.span.start):
-        if event.kind not in ("llm", "embedding"):
+        if event.kind not in _TOLD_TWICE:
             unique.append(event)
             continue
         responses = by_response.setdefault(event.response_id, []) if event.response_id else []
@@ -199,6 +199,10 @@ def _twins_as_one(events: list[SpanEvent]) -> list[SpanEvent]:
     return unique
 
 
+_TOLD_TWICE: Final = ("llm", "embedding", "retrieval", "tool")
+_RESULTS: Final = {"retrieval": "retrieval", "tool": "tools"}
+_TOGETHER: Final = 20_000_000
+"""How far apart (ns) the callbacks of two instrumentors may be."""
 _MOST_COMPARED: Final = 256
 """Calls before a call that are compared with it, so that the time is linear over all calls of a record."""
 
@@ -215,15 +219,30 @@ def _is_same_call(event: SpanEvent, other: SpanEvent) -> bool:
         return False
     if event.is_metered and other.is_metered and _tokens(event) != _tokens(other):
         return False
+    if event.kind in _RESULTS and _differ(event.fields, other.fields, _RESULTS[event.kind]):
+        return False
     models, others = _models(event), _models(other)
     return _is_within(a, b) and not (models and others and models.isdisjoint(others))
 
 
 def _is_within(a: Span, b: Span) -> bool:
-    """Whether a span lies within the other one; a span that was closed too early only begins there."""
+    """Whether one span lies within the other, or they begin and end together as callbacks of one call do.
+
+    One that was closed too early only has to begin within the other.
+    """
     if a.latency() is None or b.latency() is None:
         return a.start <= b.last and b.start <= a.last
-    return (b.start <= a.start and a.end <= b.end) or (a.start <= b.start and b.end <= a.end)
+    if (b.start <= a.start and a.end <= b.end) or (a.start <= b.start and b.end <= a.end):
+        return True
+    return abs(a.start - b.start) <= _TOGETHER and abs(a.end - b.end) <= _TOGETHER
+
+
+def _differ(fields: Mapping[str, Any], others: Mapping[str, Any], name: str) -> bool:
+    """Whether two calls have this field, and not the same in it."""
+    one, other = fields.get(name), others.get(name)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.get("documents") != other.get("documents")
+    return one is not None and other is not None and one != other
 
 
 def _tokens(event: SpanEvent) -> tuple[Any, ...]:

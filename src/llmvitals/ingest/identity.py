@@ -50,8 +50,11 @@ _HEADERS: Final = {
     "Helicone-User-Id": "user", "Helicone-Session-Id": "session", "Helicone-Prompt-Id": "prompt_name",
 }  # fmt: skip
 _PROPERTY: Final = "Helicone-Property-"
-_ABSENT: Final = frozenset(("unknown", "default_user_id", "None", "null", ""))
-"""What systems write for no value."""
+_ABSENT: Final = frozenset((
+    "unknown", "default_user_id", "None", "null", "",
+    "RunnableSequence", "RunnableWithFallbacks", "LangGraph",
+))  # fmt: skip
+"""What systems write for no value. The last ones are classes of LangChain, in place of an agent's name."""
 
 
 class Identity:
