@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from llmvitals.ingest import events, genai
+from llmvitals.ingest.answer import Answer
 from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
-from llmvitals.ingest.values import dollars, first, identity
-from llmvitals.lenient import bare_model, listed, mapping, number, text
-from llmvitals.usage import Usage, first_known, known, usage_of
+from llmvitals.ingest.values import dollars
+from llmvitals.lenient import bare_model, mapping, number, text
+from llmvitals.usage import Usage, known
 
 _KIND: Final = "openinference.span.kind"
 _INPUT: Final = "llm.token_count.prompt"
@@ -79,7 +80,7 @@ def _llm(span: Span) -> tuple[Reading, ...]:
         return NOTHING
     parameters = mapping(span.structure("llm.invocation_parameters"))
     requested = span.text("llm.request.model_name") or text(parameters.get("model"))
-    answer = _Answer(span)
+    answer = Answer(span)
     first_token = span.since_start(_FIRST_TOKEN)
     fields = _model(span, span.text("llm.response.model_name", "llm.model_name"), requested)
     fields |= answer.detailed(usage(span)) | {
@@ -166,39 +167,6 @@ def usage(span: Span) -> Usage:
         "reasoning_tokens": span.count("llm.token_count.completion_details.reasoning"),
         "audio_output_tokens": span.count("llm.token_count.completion_details.audio"),
     })  # fmt: skip
-
-
-class _Answer:
-    """The provider's answer in the output of a span: as it is, or in a generation of LangChain."""
-
-    def __init__(self, span: Span) -> None:
-        self._output = mapping(span.structure("output.value"))
-        generation = first(next(iter(listed(self._output.get("generations"))), None))
-        self._message = mapping(mapping(generation.get("message")).get("kwargs"))
-        self._metadata = mapping(self._message.get("response_metadata"))
-
-    @property
-    def response_id(self) -> str | None:
-        output = self._output
-        return (
-            identity(output.get("id"))
-            or identity(self._metadata.get("id"))
-            or identity(output.get("response_id"))
-        )
-
-    def detailed(self, usage: Usage) -> Usage:
-        """The usage as the answer tells it, if it is of the same call: instrumentors leave parts of it out.
-
-        Early versions leave the cached tokens out, and those of Anthropic out of the input as well.
-        """
-        told = usage_of(
-            self._output.get("usage") or self._message.get("usage_metadata") or self._metadata.get("usage")
-        )
-        same = told and told["output_tokens"] == usage.get("output_tokens")
-        if not same or (told["input_tokens"] or 0) < (usage.get("input_tokens") or 0):
-            return usage
-        whole = {"input_tokens": told["input_tokens"]}
-        return {name: first_known(usage.get(name), tokens) for name, tokens in told.items()} | whole
 
 
 def _tools(span: Span) -> list[dict[str, str]] | None:
