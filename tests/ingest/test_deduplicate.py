@@ -81,6 +81,12 @@ def test_as_many_failures_at_one_time_as_each_instrumentor_tells_of() -> None:
     assert len(calls(*outer, *inner)) == 50
 
 
+def test_of_several_calls_around_it_the_nearest_is_the_same_one() -> None:
+    outer = [told("langchain", ASKED, 0, 300), told("langchain", ASKED, 40, 600)]
+    inner = [told("openai", ASKED, 80, 290), told("openai", ASKED, 90, 590)]
+    assert len(calls(*outer, *inner)) == 2
+
+
 def test_a_stream_whose_span_was_closed_before_its_first_token() -> None:
     early = told("llama_index", ASKED, 0, 2, events=[event("First Token Stream Event", 60)])
     (call,) = calls(early, told("openai", ANSWERED, 5, 200, events=[event("First Token Stream Event", 59)]))

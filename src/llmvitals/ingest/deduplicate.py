@@ -183,8 +183,8 @@ def _twins_as_one(events: list[SpanEvent]) -> list[SpanEvent]:
             continue
         responses = by_response.setdefault(event.response_id, []) if event.response_id else []
         same = by_status.setdefault((event.kind, event.fields.get("status")), [])
-        # Those that started last come first: the nearest one around this call.
-        near = [other for other in same[: -_MOST_COMPARED - 1 : -1] if _is_same_call(event, other)]
+        near = [other for other in same[-_MOST_COMPARED:] if _is_same_call(event, other)]
+        near.sort(key=lambda other: _distance(event.span, other.span))
         scope = event.span.scope
         twins = (*(other for other in responses if _overlap(event, other)), *near)
         twin = next((other for other in twins if scope not in reported[other.span.span_id]), None)
@@ -235,6 +235,10 @@ def _is_within(a: Span, b: Span) -> bool:
     if (b.start <= a.start and a.end <= b.end) or (a.start <= b.start and b.end <= a.end):
         return True
     return abs(a.start - b.start) <= _TOGETHER and abs(a.end - b.end) <= _TOGETHER
+
+
+def _distance(a: Span, b: Span) -> int:
+    return abs(a.start - b.start) + abs(a.end - b.end)
 
 
 def _differ(fields: Mapping[str, Any], others: Mapping[str, Any], name: str) -> bool:
