@@ -154,6 +154,7 @@ def _model_call(span: Span, operation: str) -> dict[str, Any]:
         "provider": provider,
         "service_tier": tier(span.get(*_TIERS)),
         "stream": _stream(span),
+        "cache_hit": span.flag("llm.cache.hit") or None,
         "latency_ms": span.latency(),
         "ttft_ms": _first_token(span),
         "status": "error" if error else "ok",
