@@ -119,12 +119,25 @@ def test_genai_attributes_of_which_a_processor_made_those_of_openinference() -> 
         "gen_ai.usage.details.reasoning_tokens": 10,
         "operation.cost": 0.25,
     }
-    call = read(LLM | original)
+    call = read(LLM | original, scope="pydantic-ai")
     assert (call.model, call.response_id) == ("gpt-4o-mini-2024-07-18", "chatcmpl-1")
     assert (call.input_tokens, call.output_tokens, call.cost_usd) == (1_000, 20, 0.25)
     assert (call.cached_tokens, call.reasoning_tokens) == (512, 10)
     agent = LLM | original | {"openinference.span.kind": "AGENT"}
     assert not decode(export(("pydantic-ai", [span(1, agent)]))).calls
+
+
+def test_genai_attributes_that_openinference_made_of_its_own() -> None:
+    made = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "aws.bedrock",
+        "gen_ai.request.model": "gpt-4o-mini",
+        "gen_ai.usage.input_tokens": 1_000,
+        "gen_ai.response.finish_reasons": '["tool_call"]',
+    }
+    own = {"llm.provider": "aws", "llm.finish_reason": "tool_calls"}
+    call = read(LLM | own | made)
+    assert (call.provider, call.finish_reason, call.requested_model) == ("aws", "tool_calls", None)
 
 
 JUDGED: Attributes = {

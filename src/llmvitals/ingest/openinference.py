@@ -99,8 +99,11 @@ def _llm(span: Span) -> tuple[Reading, ...]:
 
 
 def _original(span: Span) -> dict[str, Any]:
-    """What the GenAI attributes tell: a processor made fewer ones of OpenInference of them."""
-    if not span.has(_OPERATION):
+    """What the GenAI attributes tell: a processor made fewer ones of OpenInference of them.
+
+    OpenInference's own instrumentors do it the other way round (`enable_genai_semconv`).
+    """
+    if not span.has(_OPERATION) or "openinference" in span.scope:
         return {}
     kind, fields = next(iter(genai.read(span) or ()), (None, {}))
     return {name: value for name, value in fields.items() if value} if kind == "llm" else {}
