@@ -112,6 +112,7 @@ def test_a_tool_whose_function_calls_its_own_function_runs_once() -> None:
 
 def test_callbacks_of_two_instrumentors_begin_and_end_together() -> None:
     assert len(calls(told("a", ASKED | TOKENS, 0, 100), told("b", ASKED | TOKENS, 1, 104))) == 1
+    assert len(calls(told("a", ASKED | TOKENS, 0, 3), told("b", ASKED | TOKENS, 4, 7))) == 2
 
 
 TOOL = {"openinference.span.kind": "TOOL", "tool.name": "add"}

@@ -174,27 +174,30 @@ def _twins_as_one(events: list[SpanEvent]) -> list[SpanEvent]:
     if len({event.span.scope for event in events}) < 2:
         return events
     by_response: dict[str, list[SpanEvent]] = {}
-    by_status: dict[tuple[Any, ...], list[SpanEvent]] = {}
+    running: dict[tuple[Any, ...], list[tuple[int, SpanEvent]]] = {}
     reported: dict[str, set[str]] = {}
     unique = []
     for event in sorted(events, key=lambda event: event.span.start):
         if event.kind not in _TOLD_TWICE:
             unique.append(event)
             continue
-        responses = by_response.setdefault(event.response_id, []) if event.response_id else []
-        same = by_status.setdefault((event.kind, event.fields.get("status")), [])
-        near = [other for other in same[-_MOST_COMPARED:] if _is_same_call(event, other)]
-        near.sort(key=lambda other: _distance(event.span, other.span))
         scope = event.span.scope
-        twins = (*(other for other in responses if _overlap(event, other)), *near)
-        twin = next((other for other in twins if scope not in reported[other.span.span_id]), None)
+        responses = by_response.setdefault(event.response_id, []) if event.response_id else []
+        alike = event.kind, event.fields.get("status")
+        same = [(last, other) for last, other in running.get(alike, ()) if last >= event.span.start]
+        same = running[alike] = same[-_MOST_COMPARED:]
+        free = [other for _, other in same if scope not in reported[other.span.span_id]]
+        near = [other for other in free if _is_same_call(event, other)]
+        near.sort(key=lambda other: _distance(event.span, other.span))
+        told = [other for other in responses if scope not in reported[other.span.span_id]]
+        twin = next((other for other in told if _overlap(event, other)), next(iter(near), None))
         if twin:
             reported[twin.span.span_id].add(scope)
             _fill_in(twin, event, tuple(event.fields))
         else:
             reported[event.span.span_id] = {scope}
             responses.append(event)
-            same.append(event)
+            same.append((event.span.last, event))
             unique.append(event)
     return unique
 
@@ -209,13 +212,13 @@ _MOST_COMPARED: Final = 256
 
 def _overlap(event: SpanEvent, other: SpanEvent) -> bool:
     a, b = event.span, other.span
-    return a.scope != b.scope and a.start <= b.end and b.start <= a.end
+    return a.start <= b.end and b.start <= a.end
 
 
 def _is_same_call(event: SpanEvent, other: SpanEvent) -> bool:
     """Whether nothing tells a call from one of another instrumentor around it, of which neither has an id."""
     a, b = event.span, other.span
-    if a.scope == b.scope or (event.response_id and other.response_id):
+    if event.response_id and other.response_id:
         return False
     if event.is_metered and other.is_metered and _tokens(event) != _tokens(other):
         return False
@@ -234,7 +237,8 @@ def _is_within(a: Span, b: Span) -> bool:
         return a.start <= b.last and b.start <= a.last
     if (b.start <= a.start and a.end <= b.end) or (a.start <= b.start and b.end <= a.end):
         return True
-    return abs(a.start - b.start) <= _TOGETHER and abs(a.end - b.end) <= _TOGETHER
+    together = abs(a.start - b.start) <= _TOGETHER and abs(a.end - b.end) <= _TOGETHER
+    return together and a.start <= b.end and b.start <= a.end
 
 
 def _distance(a: Span, b: Span) -> int:
