@@ -93,6 +93,13 @@ def test_what_early_instrumentors_leave_out_is_read_of_the_answer(attributes: At
     assert (call.cached_tokens, call.cache_write_tokens) == (512, 300)
 
 
+def test_a_call_without_counts_has_those_of_its_answer() -> None:
+    uncounted = {"openinference.span.kind": "LLM", "llm.output_messages.0.message.role": "assistant"}
+    call = read(uncounted | {"output.value": json.dumps({"usage": ANTHROPIC})})
+    assert (call.input_tokens, call.output_tokens, call.cached_tokens) == (1_812, 20, 512)
+    assert read(uncounted | {"output.value": "{}"}).input_tokens is None
+
+
 @pytest.mark.parametrize(
     "usage", [ANTHROPIC | {"output_tokens": 21}, {"input_tokens": 7, "output_tokens": 20}, {}, "7"]
 )

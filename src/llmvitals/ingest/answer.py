@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from llmvitals.ingest.span import Span
-from llmvitals.usage import Usage, first_known, usage_of
 from llmvitals.ingest.values import first, identity
 from llmvitals.lenient import listed, mapping
+from llmvitals.usage import Usage, first_known, usage_of
 
 
 class Answer:
@@ -35,6 +35,8 @@ class Answer:
         told = usage_of(
             self._output.get("usage") or self._message.get("usage_metadata") or self._metadata.get("usage")
         )
+        if not usage:
+            return told
         same = told and told["output_tokens"] == usage.get("output_tokens")
         if not same or (told["input_tokens"] or 0) < (usage.get("input_tokens") or 0):
             return usage
