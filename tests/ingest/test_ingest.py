@@ -15,6 +15,7 @@ from llmvitals.errors import BadCall, Code
 from llmvitals.ingest import FORMATS, decode, otlp_protobuf
 from llmvitals.price import Prices, Reason
 from llmvitals.record.call import Call, ended
+from spans import CHAT, Attributes, export, span
 
 DATA = Path(__file__).parents[1] / "data" / "ingest"
 NATIVE = {"id": "a", "ts": 1_700_000_000_000, "model": "gpt-4o-mini"}
@@ -438,39 +439,6 @@ def test_older_genai_names() -> None:
     assert [call.input_tokens for call in calls] == [1200, 1200, None, None, 7]
     assert [call.status for call in calls] == ["ok", "ok", "ok", "error", "ok"]
     assert {call.provider for call in calls} == {"openai"}
-
-
-Attributes = dict[str, Any]
-
-
-def span(
-    number: int, attributes: Attributes, *, parent: int = 0, trace: int = 1, **more: Any
-) -> dict[str, Any]:
-    values = {bool: "boolValue", int: "intValue", float: "doubleValue", str: "stringValue"}
-    return {
-        "traceId": f"{trace:032x}",
-        "spanId": f"{number:016x}",
-        "parentSpanId": f"{parent:016x}" if parent else "",
-        "startTimeUnixNano": "1795503015000000000",
-        "endTimeUnixNano": "1795503016000000000",
-        "attributes": [
-            {"key": key, "value": {values[type(value)]: str(value) if type(value) is int else value}}
-            for key, value in attributes.items()
-        ],
-    } | more
-
-
-def export(*scopes: tuple[str, list[dict[str, Any]]]) -> bytes:
-    groups = [{"scope": {"name": name}, "spans": spans} for name, spans in scopes]
-    return json.dumps({"resourceSpans": [{"scopeSpans": groups}]}).encode()
-
-
-CHAT: Attributes = {
-    "gen_ai.operation.name": "chat",
-    "gen_ai.request.model": "gpt-4o",
-    "gen_ai.usage.input_tokens": 10,
-    "gen_ai.usage.output_tokens": 2,
-}
 
 
 @pytest.mark.parametrize(
