@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llmvitals.ingest.events import STOPPED, VERDICTS
@@ -21,11 +21,15 @@ _WRAPPER_FIELDS: Final = (
 
 @dataclass(slots=True)
 class SpanEvent:
-    """An event of a span. fields: of the call event; "inner": it only adds to the one around it."""
+    """An event of a span. fields: of the call event; "inner": it only adds to the one around it.
+
+    twins: the scopes of other instrumentors that reported it as well.
+    """
 
     span: Span
     kind: Kind
     fields: dict[str, Any]
+    twins: list[str] = field(default_factory=list)
 
     @property
     def response_id(self) -> str | None:
@@ -44,8 +48,9 @@ def deduplicated(events: list[SpanEvent], parents: Mapping[str, str]) -> list[Sp
     A model span around another one is a wrapper: the inner call counts, and gets what only the wrapper knows.
     Of nested embeddings, retrievals and guardrails the outermost counts. Spans of different instrumentors are
     one call if they have the same response id and overlapping times, also across traces, or if one lies
-    within the other with the same model and tokens. An instrumentor reports a call once: a second call with
-    that response id is another one, such as a cache hit. A call that fails because a guardrail in it blocks
+    within the other, with the same model (that answered, or that was asked for) and the same tokens, or if
+    both failed. An instrumentor reports a call once: a second call with that response id is another one, such
+    as a cache hit. A call that fails because a guardrail in it blocks
     is blocked, and did not fail.
     """
     if len(events) > 1:
@@ -168,49 +173,59 @@ def _hand_down(wrapper: SpanEvent, inner: Sequence[SpanEvent]) -> None:
 
 def _twins_as_one(events: list[SpanEvent]) -> list[SpanEvent]:
     by_response: dict[str, list[SpanEvent]] = {}
-    by_tokens: dict[tuple[Any, ...], list[SpanEvent]] = {}
+    by_outcome: dict[tuple[Any, ...], list[SpanEvent]] = {}
     unique = []
     for event in sorted(events, key=lambda event: event.span.start):
         if event.kind not in ("llm", "embedding"):
             unique.append(event)
             continue
         responses = by_response.setdefault(event.response_id, []) if event.response_id else []
-        tokens = by_tokens.setdefault(_tokens(event), []) if event.is_metered else []
+        outcomes = [by_outcome.setdefault(outcome, []) for outcome in _outcomes(event)]
         twin = next((other for other in responses if _overlap(event, other)), None) or next(
-            (other for other in tokens if _is_within(event, other)), None
+            (other for same in outcomes for other in same if _is_within(event, other)), None
         )
         if twin:
             _fill_in(twin, event, tuple(event.fields))
+            twin.twins.append(event.span.scope)
         else:
-            responses.append(event)
-            tokens.append(event)
+            for same in (responses, *outcomes):
+                same.append(event)
             unique.append(event)
     return unique
 
 
-def _tokens(event: SpanEvent) -> tuple[Any, ...]:
-    return (
-        event.kind,
-        event.fields.get("model"),
-        event.fields.get("input_tokens"),
-        event.fields.get("output_tokens"),
-    )
+def _outcomes(event: SpanEvent) -> Iterable[tuple[Any, ...]]:
+    """What two reports of a call have in common, by each name of its model; nothing if it has no outcome."""
+    if event.is_metered:
+        outcome = (event.kind, event.fields.get("input_tokens"), event.fields.get("output_tokens"))
+    elif event.fields.get("status") == "error":
+        outcome = (event.kind, "error", None)
+    else:
+        return ()
+    names = {event.fields.get("model"), event.fields.get("requested_model")}
+    return [(*outcome, name) for name in names if name]
+
+
+def _is_of_another(event: SpanEvent, other: SpanEvent) -> bool:
+    return event.span.scope != other.span.scope and event.span.scope not in other.twins
 
 
 def _overlap(event: SpanEvent, other: SpanEvent) -> bool:
     a, b = event.span, other.span
-    return a.scope != b.scope and a.start <= b.end and b.start <= a.end
+    return _is_of_another(event, other) and a.start <= b.end and b.start <= a.end
 
 
 def _is_within(event: SpanEvent, other: SpanEvent) -> bool:
     """Whether a call lies within another one of another instrumentor, and no ids tell them apart."""
     a, b = event.span, other.span
-    if a.scope == b.scope or (event.response_id and other.response_id):
+    if not _is_of_another(event, other) or (event.response_id and other.response_id):
         return False
     return (b.start <= a.start and a.end <= b.end) or (a.start <= b.start and b.end <= a.end)
 
 
 def _fill_in(event: SpanEvent, other: SpanEvent, names: Iterable[str]) -> None:
     for name in names:
-        if event.fields.get(name) is None and other.fields.get(name) is not None:
+        known = event.fields.get(name)
+        # Instrumentors write 0 for tokens that they do not look at.
+        if other.fields.get(name) is not None and (known is None or (known == 0 and name in _USAGE)):
             event.fields[name] = other.fields[name]
