@@ -56,6 +56,18 @@ def test_a_framework_that_knows_the_asked_for_model_only_tells_of_the_same_call(
     assert (call.input_tokens, call.response_id) == (10, "resp_1")
 
 
+def test_a_guardrail_of_a_failed_request_that_litellm_reports_twice_is_one() -> None:
+    blocked = {
+        "openinference.span.kind": "GUARDRAIL",
+        "guardrail_name": "words",
+        "guardrail_status": "guardrail_intervened",
+    }
+    rails = [span(2, blocked, parent=1), span(3, blocked, parent=4), span(5, blocked, **between(0, 7))]
+    other = span(6, blocked | {"guardrail_name": "pii"}, parent=4)
+    calls = decode(export(("litellm", [*rails, other]))).calls
+    assert [one.name for call in calls for one in call.guardrails or ()] == ["words", "words", "pii"]
+
+
 def test_tokens_that_an_instrumentor_does_not_look_at_come_from_the_other() -> None:
     id_ = {"gen_ai.response.id": "msg_1"}
     outer = span(1, CHAT | id_ | {"gen_ai.usage.cache_creation.input_tokens": 0}, trace=1)

@@ -14,8 +14,10 @@ _USAGE: Final = (
     "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "cached_audio_tokens",
     "image_input_tokens", "image_output_tokens", "cost_usd",
 )  # fmt: skip
+WHO: Final = ("user", "session", "team", "tenant")
+"""Of a call as well as of all that it belongs to."""
 _WRAPPER_FIELDS: Final = (
-    "session", "user", "team", "tenant", "key", "agent", "prompt_name", "prompt_version", "tags",
+    *WHO, "key", "agent", "prompt_name", "prompt_version", "tags",
 )  # fmt: skip
 
 
@@ -57,10 +59,26 @@ def deduplicated(events: list[SpanEvent], parents: Mapping[str, str]) -> list[Sp
         above = _Ancestors(parents)
         for kind in ("embedding", "retrieval", "guardrail"):
             events = _outermost(events, kind, above)
-        events = _without_inner_tools(events, above)
+        events = _without_inner_tools(_without_copies(events), above)
         _mark_blocked(events, above)
         events = _twins_as_one(_without_wrappers(events, above))
     return [event for event in events if not event.fields.get("inner")]
+
+
+def hand_down(
+    events: Sequence[SpanEvent], around: Mapping[str, Mapping[str, Any]], parents: Mapping[str, str]
+) -> None:
+    """Give each event what the nearest of these spans above it tells of who asked.
+
+    around: the id of a span that is no event → its dimensions. Langfuse, for one, writes the user and the
+    session of a trace on one of its spans.
+    """
+    nearest = _Ancestors(parents).nearest([event.span.span_id for event in events], around)
+    for event in events:
+        if outer := nearest[event.span.span_id]:
+            for name in WHO:
+                if event.fields.get(name) is None and name in around[outer]:
+                    event.fields[name] = around[outer][name]
 
 
 class _Ancestors:
@@ -111,6 +129,20 @@ def _absorb(outer: SpanEvent, inner: SpanEvent) -> None:
         outer.fields["guardrails"] = [entry | {"verdict": worst} for entry in outer.fields["guardrails"]]
     elif not outer.is_metered:
         _fill_in(outer, inner, tuple(inner.fields))
+
+
+def _without_copies(events: list[SpanEvent]) -> list[SpanEvent]:
+    """LiteLLM reports a guardrail of a failed request under the call and under the request."""
+    guardrails: dict[tuple[Any, ...], SpanEvent] = {}
+    others = []
+    for event in events:
+        if event.kind == "guardrail":
+            span = event.span
+            names = tuple(entry["name"] for entry in event.fields["guardrails"])
+            guardrails.setdefault((span.trace_id, span.scope, span.start, span.end, names), event)
+        else:
+            others.append(event)
+    return [*others, *guardrails.values()] if guardrails else events
 
 
 def _without_inner_tools(events: list[SpanEvent], above: _Ancestors) -> list[SpanEvent]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llmvitals.ingest import events
+from llmvitals.ingest import answers, events
 from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
-from llmvitals.ingest.values import dollars, first, identity
-from llmvitals.lenient import bare_model, listed, mapping, number, text
+from llmvitals.ingest.values import dollars
+from llmvitals.lenient import bare_model, mapping, number, text
 from llmvitals.usage import Usage, known
 
 _KIND: Final = "openinference.span.kind"
@@ -65,16 +65,18 @@ def _llm(span: Span) -> tuple[Reading, ...]:
     proven = span.has(*_EVIDENCE) or any(name.startswith(_MESSAGES) for name in span.attributes)
     if not (proven or span.is_error):
         return NOTHING
-    fields = _model(span, span.text("llm.response.model_name", "llm.model_name"))
+    asked = span.text("llm.request.model_name") or _asked(span)
+    fields = _model(span, span.text("llm.response.model_name", "llm.model_name") or asked)
+    answer = answers.fields_of(span.structure("output.value"))
     return (Reading("llm", fields | usage(span) | {
         "operation": "chat",
-        "response_id": _response_id(span),
-        "requested_model": span.text("llm.request.model_name") or _asked(span),
+        "response_id": answer["response_id"],
+        "requested_model": asked,
         "ttft_ms": span.since_start(_FIRST_TOKEN),
         "stream": True if any(event.name == _FIRST_TOKEN for event in span.events) else _streamed(span),
-        "finish_reason": text(span.get("llm.finish_reason"), 256),
+        "finish_reason": text(span.get("llm.finish_reason"), 256) or answer["finish_reason"],
         "cost_usd": dollars(span.get("llm.cost.total")),
-        "tools": _tools(span),
+        "tools": _tools(span) or answer["tools"],
         "scores": _scores(span),
     }),)  # fmt: skip
 
@@ -116,13 +118,6 @@ def usage(span: Span) -> Usage:
         "reasoning_tokens": span.count("llm.token_count.completion_details.reasoning"),
         "audio_output_tokens": span.count("llm.token_count.completion_details.audio"),
     })  # fmt: skip
-
-
-def _response_id(span: Span) -> str | None:
-    output = mapping(span.structure("output.value"))
-    generation = first(next(iter(listed(output.get("generations"))), None))
-    details = mapping(mapping(mapping(generation.get("message")).get("kwargs")).get("response_metadata"))
-    return identity(output.get("id")) or identity(details.get("id")) or identity(output.get("response_id"))
 
 
 def _asked(span: Span) -> str | None:

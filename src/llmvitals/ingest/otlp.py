@@ -14,6 +14,7 @@ from llmvitals.ingest import (
     guardrails_ai,
     langfuse,
     langsmith,
+    logfire,
     mlflow,
     nemo,
     openinference,
@@ -22,7 +23,7 @@ from llmvitals.ingest import (
     sagemaker,
     vector_search,
 )
-from llmvitals.ingest.deduplicate import SpanEvent, deduplicated
+from llmvitals.ingest.deduplicate import WHO, SpanEvent, deduplicated, hand_down
 from llmvitals.ingest.identity import Identity
 from llmvitals.ingest.span import Dialect, Item, Span
 from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, call, event_id, moment
@@ -37,6 +38,7 @@ DIALECTS: Final[dict[str, Dialect]] = {
     "openinference": openinference.DIALECT,
     "nemo": nemo.DIALECT,
     "sagemaker": sagemaker.DIALECT,
+    "logfire": logfire.DIALECT,
     "genai": genai.DIALECT,
     "vector_search": vector_search.DIALECT,
 }
@@ -86,6 +88,7 @@ class _Export:
         self._identity = Identity.of_mapping(context.attributes)
         self._resource: tuple[Any, dict[str, Any]] = (None, {})
         self._events: list[SpanEvent] = []
+        self._around: dict[str, dict[str, Any]] = {}
         self._refused: list[BadCall] = []
         self._unread: Counter[str] = Counter()
 
@@ -100,7 +103,10 @@ class _Export:
                 except _STRUCTURE:
                     self._refuse(number - 1, bad(Code.INVALID, "does not have the structure of OTLP"))
         calls, told = [], set()
-        for event in deduplicated(self._events, parents):
+        events = deduplicated(self._events, parents)
+        if self._around:
+            hand_down(events, self._around, parents)
+        for event in events:
             try:
                 calls.append(self._call(event))
                 told.add(id(event.span))
@@ -116,7 +122,9 @@ class _Export:
             readings = dialect.read(span)
             if readings is None:
                 continue
-            who = self._identity.of(span, self._of_resource(span)) if readings else {}
+            who = self._identity.of(span, self._of_resource(span) if readings else {})
+            if not readings and not who.keys().isdisjoint(WHO):
+                self._around[span.span_id] = who
             for kind, fields in readings:
                 read_texts = dialect.read_texts(span) if self._texts and kind == "llm" else {}
                 known = {name: value for name, value in fields.items() if value is not None}
