@@ -96,6 +96,20 @@ def test_an_embedding_without_an_operation() -> None:
     says(only("mistralai_sdk_tracer", native), operation="embedding", input_tokens=13)
 
 
+def test_an_embedding_of_llamaindex_has_an_output_only() -> None:
+    outer = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "unknown"}
+    vector = outer | {"traceloop.entity.output": "[[0.5, 0.5]]"}
+    inner = {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.request.model": "m",
+        "gen_ai.usage.input_tokens": 7,
+    }
+    says(only("opentelemetry.instrumentation.llamaindex", vector), operation="embedding", model="")
+    (call,) = decode(export(("a", [span(1, vector)]), ("b", [span(2, inner, parent=1)]))).calls
+    says(call, input_tokens=7, model="m", requested_model="m")
+    assert decode(export(("a", [span(1, outer)]))).calls == []
+
+
 def test_litellms_cache_and_tools_by_opentelemetry() -> None:
     hit = CHAT | {"hidden_params": '{"cache_key": "cdb0", "response_cost": null}'}
     says(only("litellm", hit), cache_hit=True, cost_usd=None)

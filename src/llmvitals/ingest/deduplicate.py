@@ -259,5 +259,5 @@ def _fill_in(event: SpanEvent, other: SpanEvent, names: Iterable[str]) -> None:
     for name in names:
         known = event.fields.get(name)
         # Instrumentors write 0 for tokens that they do not look at.
-        if other.fields.get(name) is not None and (known is None or (known == 0 and name in _USAGE)):
+        if other.fields.get(name) is not None and (known in (None, "") or (known == 0 and name in _USAGE)):
             event.fields[name] = other.fields[name]

@@ -53,6 +53,9 @@ _EVIDENCE: Final = (
     "gen_ai.completion.0.role", "gen_ai.completion.0.content", "gen_ai.completion.0.finish_reason",
 )  # fmt: skip
 """A call has one of these or an error; a span without is only a wrapper around another one."""
+_VECTOR: Final = "traceloop.entity.output"
+"""All that OpenLLMetry's LlamaIndex instrumentor tells of an embedding; chains have it as well."""
+_NO_MODEL: Final = "unknown"
 _FIRST_CHUNK: Final = ("llm.content.completion.chunk", "gen_ai.content.completion.chunk")
 _LITELLM: Final = "litellm"
 _FRAMEWORKS: Final = frozenset(
@@ -73,7 +76,7 @@ def read(span: Span) -> tuple[Reading, ...] | None:
         return events.tool(span, span.text("gen_ai.tool.name", "traceloop.entity.name"))
     if kind == "retrieval":
         return _retrieval(span)
-    if not (span.is_error or span.has(*_EVIDENCE)):
+    if not (span.is_error or span.has(*_EVIDENCE) or (kind == "embedding" and span.has(_VECTOR))):
         return NOTHING
     return (Reading(kind, _model_call(span, operation)),)
 
@@ -169,7 +172,8 @@ def _provider(span: Span) -> str | None:
 
 def _models(span: Span, provider: str | None) -> tuple[str | None, str | None]:
     """The model that answered, and the one that was asked for. Behind a gateway the latter is an alias."""
-    requested, answered = span.text("gen_ai.request.model"), span.text("gen_ai.response.model")
+    names = (span.text("gen_ai.request.model"), span.text("gen_ai.response.model"))
+    requested, answered = (None if name == _NO_MODEL else name for name in names)
     alias = span.text("litellm.model_group")
     if alias is not None:
         routed = bare_model(span.text("litellm.provider.model"), provider)
