@@ -373,6 +373,8 @@ def test_cache_writes_and_tools_of_litellm() -> None:
     says(call, cached_tokens=80, cache_write_tokens=100, cache_write_1h_tokens=40, model="gpt-4o-mini")
     assert [tool.name for tool in call.tools] == ["lookup"]
     assert CANARY not in msgspec.json.encode(call).decode()
+    call = litellm(response={"output": [{"type": "function_call", "name": "lookup", "arguments": CANARY}]})
+    assert [tool.name for tool in call.tools] == ["lookup"]
 
 
 def test_litellm_without_an_end_is_refused() -> None:

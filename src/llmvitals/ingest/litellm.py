@@ -224,7 +224,8 @@ def _usage(payload: _Payload) -> dict[str, Any]:
 
 
 def _outcome(payload: _Payload, response: _Response) -> dict[str, Any]:
-    answer = {"choices": response.choices, "output": response.output}
+    choice = first(response.choices)
+    message = mapping(choice.get("message"))
     guardrails = _guardrails(payload.guardrail_information)
     failed = payload.status == "failure"
     blocked = any(guardrail["verdict"] == "block" for guardrail in guardrails)
@@ -232,8 +233,10 @@ def _outcome(payload: _Payload, response: _Response) -> dict[str, Any]:
         # A call that a guardrail stopped is counted as blocked, not as failed.
         "status": "error" if failed and not blocked else "ok",
         "error_type": text(mapping(payload.error_information).get("error_class"), 256) if failed else None,
-        "finish_reason": answers.finish_reason(answer),
-        "tools": answers.tools_of(answer),
+        "finish_reason": text(choice.get("finish_reason"), 256),
+        "tools": answers.tools_of(response.output or message)
+        if response.output or message.get("tool_calls")
+        else None,
         "guardrails": guardrails or None,
     }
 
