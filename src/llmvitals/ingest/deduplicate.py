@@ -52,8 +52,7 @@ def deduplicated(events: list[SpanEvent], parents: Mapping[str, str]) -> list[Sp
     one call if they have the same response id and overlapping times, also across traces, or if one lies
     within the other, with the same model (that answered, or that was asked for) and the same tokens, or if
     both failed. An instrumentor reports a call once: a second call with that response id is another one, such
-    as a cache hit. A call that fails because a guardrail in it blocks
-    is blocked, and did not fail.
+    as a cache hit. A call that fails because a guardrail in it blocks is blocked, and did not fail.
     """
     if len(events) > 1:
         above = _Ancestors(parents)
@@ -205,23 +204,27 @@ def _hand_down(wrapper: SpanEvent, inner: Sequence[SpanEvent]) -> None:
 
 def _twins_as_one(events: list[SpanEvent]) -> list[SpanEvent]:
     by_response: dict[str, list[SpanEvent]] = {}
-    by_outcome: dict[tuple[Any, ...], list[SpanEvent]] = {}
+    by_outcome: dict[tuple[Any, ...], dict[str, list[SpanEvent]]] = {}
     unique = []
     for event in sorted(events, key=lambda event: event.span.start):
         if event.kind not in ("llm", "embedding"):
             unique.append(event)
             continue
         responses = by_response.setdefault(event.response_id, []) if event.response_id else []
-        outcomes = [by_outcome.setdefault(outcome, []) for outcome in _outcomes(event)]
+        outcomes = [by_outcome.setdefault(outcome, {}) for outcome in _outcomes(event)]
+        # The latest first, of other instrumentors: an outage makes thousands of equal failures.
+        alike = (other for scopes in outcomes for scope, same in scopes.items() if scope != event.span.scope
+                 for other in reversed(same))  # fmt: skip
         twin = next((other for other in responses if _overlap(event, other)), None) or next(
-            (other for same in outcomes for other in same if _is_within(event, other)), None
+            (other for other in alike if _is_within(event, other)), None
         )
         if twin:
             _fill_in(twin, event, tuple(event.fields))
             twin.twins.append(event.span.scope)
         else:
-            for same in (responses, *outcomes):
-                same.append(event)
+            responses.append(event)
+            for scopes in outcomes:
+                scopes.setdefault(event.span.scope, []).append(event)
             unique.append(event)
     return unique
 
