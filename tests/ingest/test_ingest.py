@@ -15,7 +15,7 @@ from llmvitals.errors import BadCall, Code
 from llmvitals.ingest import FORMATS, decode, otlp_protobuf
 from llmvitals.price import Prices, Reason
 from llmvitals.record.call import Call, ended
-from spans import Attributes, export, span
+from spans import CHAT, Attributes, export, span
 
 DATA = Path(__file__).parents[1] / "data" / "ingest"
 NATIVE = {"id": "a", "ts": 1_700_000_000_000, "model": "gpt-4o-mini"}
@@ -373,6 +373,8 @@ def test_cache_writes_and_tools_of_litellm() -> None:
     says(call, cached_tokens=80, cache_write_tokens=100, cache_write_1h_tokens=40, model="gpt-4o-mini")
     assert [tool.name for tool in call.tools] == ["lookup"]
     assert CANARY not in msgspec.json.encode(call).decode()
+    call = litellm(response={"output": [{"type": "function_call", "name": "lookup", "arguments": CANARY}]})
+    assert [tool.name for tool in call.tools] == ["lookup"]
 
 
 def test_litellm_without_an_end_is_refused() -> None:
@@ -439,14 +441,6 @@ def test_older_genai_names() -> None:
     assert [call.input_tokens for call in calls] == [1200, 1200, None, None, 7]
     assert [call.status for call in calls] == ["ok", "ok", "ok", "error", "ok"]
     assert {call.provider for call in calls} == {"openai"}
-
-
-CHAT: Attributes = {
-    "gen_ai.operation.name": "chat",
-    "gen_ai.request.model": "gpt-4o",
-    "gen_ai.usage.input_tokens": 10,
-    "gen_ai.usage.output_tokens": 2,
-}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,12 @@ import json
 from typing import Any
 
 Attributes = dict[str, Any]
+CHAT: Attributes = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.request.model": "gpt-4o",
+    "gen_ai.usage.input_tokens": 10,
+    "gen_ai.usage.output_tokens": 2,
+}
 
 
 def span(

@@ -52,7 +52,7 @@ def deduplicated(events: list[SpanEvent], parents: Mapping[str, str]) -> list[Sp
         above = _Ancestors(parents)
         for kind in ("embedding", "retrieval", "guardrail"):
             events = _outermost(events, kind, above)
-        events = _without_inner_tools(events, above)
+        events = _without_inner_tools(_without_copies(events), above)
         _mark_blocked(events, above)
         events = _twins_as_one(_without_wrappers(events, above))
     return [event for event in events if not event.fields.get("inner")]
@@ -106,6 +106,20 @@ def _absorb(outer: SpanEvent, inner: SpanEvent) -> None:
         outer.fields["guardrails"] = [entry | {"verdict": worst} for entry in outer.fields["guardrails"]]
     elif not outer.is_metered:
         _fill_in(outer, inner, tuple(inner.fields))
+
+
+def _without_copies(events: list[SpanEvent]) -> list[SpanEvent]:
+    """LiteLLM reports a guardrail of a failed request under the call and under the request."""
+    guardrails: dict[tuple[Any, ...], SpanEvent] = {}
+    others = []
+    for event in events:
+        if event.kind == "guardrail":
+            span = event.span
+            names = tuple(entry["name"] for entry in event.fields["guardrails"])
+            guardrails.setdefault((span.trace_id, span.scope, span.start, span.end, names), event)
+        else:
+            others.append(event)
+    return [*others, *guardrails.values()] if guardrails else events
 
 
 def _without_inner_tools(events: list[SpanEvent], above: _Ancestors) -> list[SpanEvent]:
@@ -265,7 +279,10 @@ def _models(event: SpanEvent) -> set[str]:
 
 def _fill_in(event: SpanEvent, other: SpanEvent, names: Iterable[str]) -> None:
     for name in names:
-        if event.fields.get(name) in _UNKNOWN and other.fields.get(name) not in _UNKNOWN:
+        known = event.fields.get(name)
+        # Instrumentors write 0 for tokens that they do not look at.
+        is_unknown = known in _UNKNOWN or (known == 0 and name in _USAGE)
+        if is_unknown and other.fields.get(name) not in _UNKNOWN:
             event.fields[name] = other.fields[name]
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmvitals import texts
-from llmvitals.ingest import events
+from llmvitals.ingest import answers, events
 from llmvitals.ingest.events import STOPPED
+from llmvitals.ingest.genai_usage import INPUT, OUTPUT, usage
 from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
 from llmvitals.ingest.values import dollars, identity, millis, structure
 from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
-from llmvitals.usage import Usage, add_up, cache_writes, first_known, known, usage_of
+from llmvitals.usage import usage_of
 
 _PREFIXES: Final = ("gen_ai.", "llm.", "traceloop.")
 
@@ -38,39 +39,32 @@ OPERATIONS: Final = {
 _RETRIEVALS: Final = ("retrieval", "vector_db_retrieve")
 _NO_EVENTS: Final = (
     "invoke_agent", "create_agent", "invoke_workflow", "execute_task", "guardrails", "workflow", "task",
-    "chain", "plan", "evaluation",
+    "chain", "plan", "evaluation", "execute_event_loop_cycle",
 )  # fmt: skip
 _TIERS: Final = (
     "openai.response.service_tier", "gen_ai.openai.response.service_tier", "gen_ai.response.service_tier",
     "anthropic.response.service_tier",
 )  # fmt: skip
 """Of the answer. What the request asked for, such as `openai.request.service_tier`, sets no price."""
-_INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
-_OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
-_CACHED: Final = (
-    "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
-    "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cached_tokens",
-)  # fmt: skip
-_WRITTEN: Final = (
-    "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens",
-    "gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.details.cache_write_tokens",
-)  # fmt: skip
-_REASONING: Final = (
-    "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens",
-    "gen_ai.usage.details.reasoning_tokens",
-)  # fmt: skip
-"""The names with `details` are those of Pydantic AI."""
-_COST: Final = ("gen_ai.cost.total_cost", "gen_ai.usage.cost", "operation.cost")
 _EVIDENCE: Final = (
-    *_INPUT, *_OUTPUT, "gen_ai.response.id", "llm.response.id", "gen_ai.response.finish_reasons",
+    *INPUT, *OUTPUT, "gen_ai.response.id", "llm.response.id", "gen_ai.response.finish_reasons",
     "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt", "gen_ai.completion",
     "gen_ai.prompt.0.role", "gen_ai.prompt.0.content",
     "gen_ai.completion.0.role", "gen_ai.completion.0.content", "gen_ai.completion.0.finish_reason",
 )  # fmt: skip
 """A call has one of these or an error; a span without is only a wrapper around another one."""
+_VECTOR: Final = "traceloop.entity.output"
+"""All that OpenLLMetry's LlamaIndex instrumentor tells of an embedding; chains have it as well."""
+_NO_MODEL: Final = "unknown"
 _FIRST_CHUNK: Final = ("llm.content.completion.chunk", "gen_ai.content.completion.chunk")
-_BEDROCK: Final = ("aws.bedrock", "aws_bedrock", "bedrock", "aws")
 _LITELLM: Final = "litellm"
+_FRAMEWORKS: Final = frozenset(
+    ("langchain", "langgraph", "llamaindex", "llama_index", "crewai", "haystack", "autogen", "strands-agents")
+)
+"""Write their own name where the provider's belongs, which is then unknown."""
+_COST: Final = ("gen_ai.cost.total_cost", "gen_ai.usage.cost", "operation.cost")
+_CHOICE: Final = "gen_ai.choice"
+_ENUM: Final = "FinishReason."
 
 
 def read(span: Span) -> tuple[Reading, ...] | None:
@@ -82,7 +76,7 @@ def read(span: Span) -> tuple[Reading, ...] | None:
         return events.tool(span, span.text("gen_ai.tool.name", "traceloop.entity.name"))
     if kind == "retrieval":
         return _retrieval(span)
-    if not (span.is_error or span.has(*_EVIDENCE)):
+    if not (span.is_error or span.has(*_EVIDENCE) or (kind == "embedding" and span.has(_VECTOR))):
         return NOTHING
     return (Reading(kind, _model_call(span, operation)),)
 
@@ -137,15 +131,17 @@ def _operation(span: Span) -> tuple[Kind | None, str]:
         return "retrieval", "retrieval"
     if name in _NO_EVENTS:
         return None, name
-    if span.has(*_INPUT, *_OUTPUT) and span.has("gen_ai.response.model", "gen_ai.request.model"):
-        return "llm", "chat"
+    if span.has(*INPUT, *OUTPUT) and span.has("gen_ai.response.model", "gen_ai.request.model"):
+        model = span.text("gen_ai.response.model", "gen_ai.request.model") or ""
+        return ("embedding", "embedding") if "embed" in model.lower() else ("llm", "chat")
     return None, span.text("traceloop.span.kind") or ""
 
 
 def _model_call(span: Span, operation: str) -> dict[str, Any]:
     provider = _provider(span)
     model, requested = _models(span, provider)
-    error = span.is_error
+    error, choice = span.is_error, _choice(span)
+    cost = dollars(span.get(*_COST))
     return {
         "operation": operation,
         "response_id": identity(span.get("gen_ai.response.id", "llm.response.id")),
@@ -154,27 +150,30 @@ def _model_call(span: Span, operation: str) -> dict[str, Any]:
         "provider": provider,
         "service_tier": tier(span.get(*_TIERS)),
         "stream": _stream(span),
-        "cache_hit": span.flag("llm.cache.hit") or None,
         "latency_ms": span.latency(),
         "ttft_ms": _first_token(span),
         "status": "error" if error else "ok",
         "error_type": span.error_type() if error else None,
-        "finish_reason": _finish_reason(span),
-        "cost_usd": dollars(span.get(*_COST)),
-        "tools": _requested_tools(span),
+        "finish_reason": _finish_reason(span) or choice.get("finish_reason"),
+        "cost_usd": cost,
+        "cache_hit": True if span.flag("llm.cache.hit") or (cost is None and _is_cache_hit(span)) else None,
+        "tools": _requested_tools(span) or choice.get("tools"),
         "scores": _scores(span),
-    } | _usage(span) | (STOPPED if _is_blocked(span) else {})  # fmt: skip
+    } | usage(span, provider) | (STOPPED if _is_blocked(span) else {})  # fmt: skip
 
 
 def _provider(span: Span) -> str | None:
-    name = span.text("gen_ai.provider.name", "gen_ai.system")
+    name = (span.text("gen_ai.provider.name", "gen_ai.system") or "").lower()
+    if name:
+        return None if name in _FRAMEWORKS else name
     routed = (span.text("litellm.provider.model") or "").partition("/")
-    return name.lower() if name else (routed[0] if routed[1] else None)
+    return routed[0] if routed[1] else None
 
 
 def _models(span: Span, provider: str | None) -> tuple[str | None, str | None]:
     """The model that answered, and the one that was asked for. Behind a gateway the latter is an alias."""
-    requested, answered = span.text("gen_ai.request.model"), span.text("gen_ai.response.model")
+    names = (span.text("gen_ai.request.model"), span.text("gen_ai.response.model"))
+    requested, answered = (None if name == _NO_MODEL else name for name in names)
     alias = span.text("litellm.model_group")
     if alias is not None:
         routed = bare_model(span.text("litellm.provider.model"), provider)
@@ -195,64 +194,57 @@ def _stream(span: Span) -> bool | None:
     )
 
 
-def _usage(span: Span) -> Usage:
-    input_tokens, output_tokens = span.count(*_INPUT), span.count(*_OUTPUT)
-    details = mapping(span.structure("gen_ai.usage.input_token_details"))
-    output_details = mapping(span.structure("gen_ai.usage.output_token_details"))
-    usage_object = usage_of(span.structure("metadata.usage_object"))
-    cached, written = span.count(*_CACHED), span.count(*_WRITTEN)
-    total = span.count("gen_ai.usage.total_tokens", "llm.usage.total_tokens")
-    if _provider(span) in _BEDROCK and "openinference" not in span.scope:
-        input_tokens = add_up(input_tokens, cached, written)  # Bedrock does not count cached tokens as input
-    elif total is not None and input_tokens is not None and output_tokens is not None:
-        output_tokens = max(output_tokens, total - input_tokens)  # the rest is reasoning
-    if input_tokens is None and output_tokens is None:
-        input_tokens, output_tokens = usage_object.get("input_tokens"), usage_object.get("output_tokens")
-    return known({
-        "input_tokens": input_tokens,
-        "output_tokens": output_tokens,
-        "cached_tokens": first_known(
-            cached, count(details.get("cache_read")), usage_object.get("cached_tokens")
-        ),
-        "cache_write_tokens": first_known(
-            written, cache_writes(details), usage_object.get("cache_write_tokens")
-        ),
-        "reasoning_tokens": first_known(
-            span.count(*_REASONING),
-            count(output_details.get("reasoning")),
-            usage_object.get("reasoning_tokens"),
-        ),
-    })  # fmt: skip
-
-
 def _first_token(span: Span) -> float | None:
-    seconds = span.number("gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token")
+    seconds = span.number("gen_ai.response.time_to_first_chunk")
+    if seconds is None and (told := span.number("gen_ai.server.time_to_first_token")) is not None:
+        # Strands Agents writes milliseconds, which as seconds are after the end.
+        seconds = told / 1_000 if told * 1e9 > span.end - span.start >= told * 1e6 else told
     return millis(seconds * 1_000) if seconds is not None else span.since_start(*_FIRST_CHUNK)
 
 
 def _finish_reason(span: Span) -> str | None:
     reason = span.get(
-        "gen_ai.response.finish_reasons", "gen_ai.completion.0.finish_reason", "anthropic.message.stop_reason"
-    )
+        "gen_ai.response.finish_reasons", "gen_ai.response.finish_reason",
+        "gen_ai.completion.0.finish_reason", "anthropic.message.stop_reason",
+    )  # fmt: skip
     reasons = structure(reason)
-    return text(reasons[0] if isinstance(reasons, list) and reasons else reason, 256)
+    name = text(reasons[0] if isinstance(reasons, list) and reasons else reason, 256)
+    # Semantic Kernel writes the name of Python's enum.
+    return name.removeprefix(_ENUM).lower() if name and name.startswith(_ENUM) else name
 
 
 def _requested_tools(span: Span) -> list[dict[str, str]] | None:
-    names = [
-        text(span.get(f"{item}.name")) for item in span.item_names("gen_ai.completion.0.tool_calls")
-    ] or [
-        text(part.get("name"))
+    items = [*span.item_names("gen_ai.completion.0.tool_calls")] or ["gen_ai.completion.0.function_call"]
+    names = [*filter(None, (span.text(f"{item}.name") for item in items))] or [
+        name
         for message in map(mapping, listed(_messages(span)))
         for part in map(mapping, listed(message.get("parts")))
-        if part.get("type") == "tool_call"
+        if part.get("type") == "tool_call" and (name := text(part.get("name")))
     ]
-    return [{"name": name} for name in names if name] or None
+    return [{"name": name} for name in names] or None
+
+
+def _choice(span: Span) -> dict[str, Any]:
+    """What the event of the answer tells: the message beside its finish reason, or both in one text."""
+    event = next((event for event in span.events if event.name == _CHOICE), None)
+    if event is None:
+        return {}
+    values = {name: span.plain(value) for name, value in event.attributes.items()}
+    content = mapping(structure(values.get("gen_ai.event.content")))
+    content = content or {"message": {"content": structure(values.get("message"))}}
+    found = answers.fields_of({"choices": [content]})
+    return found | {"finish_reason": found["finish_reason"] or text(values.get("finish_reason"), 256)}
 
 
 def _messages(span: Span) -> Any:
     value = span.get("gen_ai.output.messages")
     return structure(value) if isinstance(value, str) and '"tool_call"' in value else None
+
+
+def _is_cache_hit(span: Span) -> bool:
+    """Whether LiteLLM answered from its cache: it tells the key then, and gives no cost."""
+    hidden = span.get("hidden_params") if span.scope == _LITELLM else None
+    return isinstance(hidden, str) and bool(mapping(structure(hidden)).get("cache_key"))
 
 
 def _is_blocked(span: Span) -> bool:

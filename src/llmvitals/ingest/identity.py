@@ -23,9 +23,12 @@ DEFAULT_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "user": (
         "user.id", "enduser.id", "gen_ai.user", "llm.user", "user_id", "user_api_key_end_user_id",
-        "user.email", "user.account_uuid",
+        "user.email", "user.account_uuid", "langfuse.user.id", "langfuse_user_id",
     ),
-    "session": ("gen_ai.conversation.id", "session.id", "session_id", "conversation.id", "thread_id"),
+    "session": (
+        "gen_ai.conversation.id", "session.id", "session_id", "conversation.id", "thread_id",
+        "langfuse.session.id", "langfuse_session_id",
+    ),
     "key": ("api_key.alias", "gen_ai.api_key.alias", "user_api_key_alias"),
     "agent": ("gen_ai.agent.name", "agent.name"),
     "prompt_name": (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmvitals import texts
-from llmvitals.ingest import events
+from llmvitals.ingest import answers, events
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
-from llmvitals.ingest.values import dollars, identity, micros, millis, structure
-from llmvitals.lenient import mapping
+from llmvitals.ingest.values import dollars, identity, micros, millis, named_error, structure
+from llmvitals.lenient import mapping, number
 from llmvitals.usage import usage_of
 
 _TYPE: Final = "langfuse.observation.type"
@@ -49,6 +49,13 @@ def read_texts(span: Span) -> dict[str, str | None]:
 DIALECT: Final = Dialect(("langfuse.",), read, read_texts)
 
 
+def given_cost(details: Any) -> float | None:
+    """The cost in Langfuse's details: their total, else the sum of the parts, as Langfuse adds them up."""
+    parts = [number(part) for part in mapping(details).values()]
+    total = mapping(details).get("total")
+    return dollars(sum(part or 0 for part in parts) if total is None else total)
+
+
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
@@ -63,18 +70,21 @@ def _model_call(span: Span, kind: Kind, operation: str) -> tuple[Reading, ...]:
     error = span.is_error or span.text("langfuse.observation.level") == "ERROR"
     if not (usage or error or span.has(_OUTPUT, *_MODEL)):
         return NOTHING
-    cost = mapping(span.structure("langfuse.observation.cost_details"))
-    answer = mapping(span.structure(_OUTPUT))
-    return (Reading(kind, events.outcome(span) | usage | {
+    answer = answers.fields_of(span.structure(_OUTPUT))
+    return (Reading(kind, events.outcome(span) | usage | answer | {
         "operation": operation,
         "model": span.text(*_MODEL) or "",
         "provider": (span.text("gen_ai.provider.name", "gen_ai.system") or "").lower() or None,
-        "response_id": identity(span.get("gen_ai.response.id")) or identity(answer.get("id")),
-        "cost_usd": dollars(cost.get("total")),
+        "response_id": identity(span.get("gen_ai.response.id")) or answer["response_id"],
+        "cost_usd": given_cost(span.structure("langfuse.observation.cost_details")),
         "ttft_ms": _first_token(span),
         "status": "error" if error else "ok",
-        "error_type": (span.error_type() or "error") if error else None,
+        "error_type": (span.error_type() or _class_of(span) or "error") if error else None,
     }),)  # fmt: skip
+
+
+def _class_of(span: Span) -> str | None:
+    return named_error(None, span.get("langfuse.observation.status_message"))
 
 
 def _first_token(span: Span) -> float | None:

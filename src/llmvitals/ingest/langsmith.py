@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from llmvitals.ingest import events, genai
+from llmvitals.ingest import answers, events, genai
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
 from llmvitals.lenient import listed, mapping
 from llmvitals.usage import usage_of
@@ -20,7 +21,8 @@ def read(span: Span) -> tuple[Reading, ...] | None:
         return None
     if kind in ("llm", "embedding"):
         return tuple(
-            Reading(reading.kind, reading.fields | _usage(span)) for reading in genai.read(span) or NOTHING
+            Reading(reading.kind, _answer(span) | _told(reading.fields) | _usage(span))
+            for reading in genai.read(span) or NOTHING
         )
     if kind == "retriever":
         output = mapping(span.structure("gen_ai.completion"))
@@ -30,9 +32,16 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     return events.tool(span, span.text("gen_ai.tool.name")) if kind == "tool" else NOTHING
 
 
-def _usage(span: Span) -> dict[str, int | None]:
-    usage = usage_of(span.structure(_USAGE))
-    return {name: tokens for name, tokens in usage.items() if tokens is not None}
+def _answer(span: Span) -> dict[str, Any]:
+    return answers.fields_of(span.structure("gen_ai.completion"))
+
+
+def _usage(span: Span) -> dict[str, Any]:
+    return _told(usage_of(span.structure(_USAGE)))
+
+
+def _told(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 DIALECT: Final = Dialect(("langsmith.",), read, genai.read_texts, genai.read_lengths)

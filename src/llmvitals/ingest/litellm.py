@@ -9,6 +9,7 @@ import msgspec
 
 from llmvitals import texts
 from llmvitals.errors import Code, bad
+from llmvitals.ingest import answers
 from llmvitals.ingest.events import STOPPED, litellm_verdict
 from llmvitals.ingest.lengths import request_lengths
 from llmvitals.ingest.values import (
@@ -42,6 +43,7 @@ class _Response(msgspec.Struct):
     id: Any = None
     model: Any = None
     choices: Any = None
+    output: Any = None
     service_tier: Any = None
 
 
@@ -223,8 +225,7 @@ def _usage(payload: _Payload) -> dict[str, Any]:
 
 def _outcome(payload: _Payload, response: _Response) -> dict[str, Any]:
     choice = first(response.choices)
-    requested = listed(mapping(choice.get("message")).get("tool_calls"))
-    names = [text(mapping(mapping(tool).get("function")).get("name")) for tool in requested]
+    message = mapping(choice.get("message"))
     guardrails = _guardrails(payload.guardrail_information)
     failed = payload.status == "failure"
     blocked = any(guardrail["verdict"] == "block" for guardrail in guardrails)
@@ -233,7 +234,9 @@ def _outcome(payload: _Payload, response: _Response) -> dict[str, Any]:
         "status": "error" if failed and not blocked else "ok",
         "error_type": text(mapping(payload.error_information).get("error_class"), 256) if failed else None,
         "finish_reason": text(choice.get("finish_reason"), 256),
-        "tools": [{"name": name} for name in names if name] or None,
+        "tools": answers.tools_of(response.output or message)
+        if response.output or message.get("tool_calls")
+        else None,
         "guardrails": guardrails or None,
     }
 

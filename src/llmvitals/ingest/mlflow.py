@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from llmvitals import texts
-from llmvitals.ingest import events
+from llmvitals.ingest import answers, events
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
-from llmvitals.ingest.values import dollars, finish_reason, first, identity, structure, unquoted
+from llmvitals.ingest.values import dollars, first, structure, unquoted
 from llmvitals.lenient import mapping, text
 from llmvitals.usage import usage_of
 
 _TYPE: Final = "mlflow.spanType"
 _OUTPUTS: Final = "mlflow.spanOutputs"
-_FIRST_CHUNK: Final = "mlflow.chunk.item.0"
+_FIRST_CHUNK: Final = ("mlflow.chunk.item.0", "new_token")
+"""Of a stream of a provider's SDK, and of one of LangChain."""
 
 
 def read(span: Span) -> tuple[Reading, ...] | None:
@@ -61,17 +62,16 @@ def _model_call(span: Span, kind: Kind, operation: str) -> tuple[Reading, ...]:
         usage = usage | {"reasoning_tokens": inside["reasoning_tokens"]}
     if not (usage or span.is_error or span.has(_OUTPUTS)):
         return NOTHING
-    provider = _word(span, "mlflow.llm.provider")
+    provider, asked = _word(span, "mlflow.llm.provider"), _asked(span)
     cost = mapping(span.structure("mlflow.llm.cost"))
-    return (Reading(kind, events.outcome(span) | usage | {
+    return (Reading(kind, events.outcome(span) | usage | answers.fields_of(outputs) | {
         "operation": operation,
-        "model": _word(span, "mlflow.llm.model", "model") or _asked(span) or "",
+        "model": _word(span, "mlflow.llm.model", "model") or asked or "",
+        "requested_model": asked,
         "provider": provider.lower() if provider else None,
-        "response_id": identity(outputs.get("id")),
         "cost_usd": dollars(cost.get("total_cost")),
-        "ttft_ms": span.since_start(_FIRST_CHUNK),
-        "stream": True if any(event.name == _FIRST_CHUNK for event in span.events) else None,
-        "finish_reason": finish_reason(outputs),
+        "ttft_ms": span.since_start(*_FIRST_CHUNK),
+        "stream": True if any(event.name in _FIRST_CHUNK for event in span.events) else None,
     }),)  # fmt: skip
 
 

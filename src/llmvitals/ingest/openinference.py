@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from llmvitals.ingest import events, genai
-from llmvitals.ingest.answer import Answer
+from llmvitals.ingest import answers, events, genai
 from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
 from llmvitals.ingest.values import dollars
@@ -80,19 +79,20 @@ def _llm(span: Span) -> tuple[Reading, ...]:
         return NOTHING
     parameters = mapping(span.structure("llm.invocation_parameters"))
     requested = span.text("llm.request.model_name") or text(parameters.get("model"))
-    answer = Answer(span)
+    output = span.structure("output.value")
+    answer = answers.fields_of(output)
     first_token = span.since_start(_FIRST_TOKEN)
     fields = _model(span, span.text("llm.response.model_name", "llm.model_name"), requested)
-    fields |= answer.detailed(usage(span)) | {
+    fields |= answers.detailed_usage(output, usage(span)) | {
         "operation": "chat",
-        "response_id": answer.response_id,
+        "response_id": answer["response_id"],
         "requested_model": requested,
         "ttft_ms": first_token,
         # A wrapper's False only says how the wrapper was set up.
         "stream": True if first_token is not None or parameters.get("stream") is True else None,
-        "finish_reason": text(span.get("llm.finish_reason"), 256),
+        "finish_reason": text(span.get("llm.finish_reason"), 256) or answer["finish_reason"],
         "cost_usd": dollars(span.get("llm.cost.total")),
-        "tools": _tools(span),
+        "tools": _tools(span) or answer["tools"],
         "scores": _scores(span),
     }
     return (Reading("llm", fields | _original(span)),)

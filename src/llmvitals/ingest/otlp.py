@@ -14,6 +14,7 @@ from llmvitals.ingest import (
     guardrails_ai,
     langfuse,
     langsmith,
+    logfire,
     mlflow,
     nemo,
     openinference,
@@ -37,6 +38,7 @@ DIALECTS: Final[dict[str, Dialect]] = {
     "openinference": openinference.DIALECT,
     "nemo": nemo.DIALECT,
     "sagemaker": sagemaker.DIALECT,
+    "logfire": logfire.DIALECT,
     "genai": genai.DIALECT,
     "vector_search": vector_search.DIALECT,
 }

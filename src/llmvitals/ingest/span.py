@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-from llmvitals.ingest.values import flag, millis, structure
+from llmvitals.ingest.values import flag, millis, named_error, structure
 from llmvitals.lenient import count, number, text
 
 Kind = Literal["llm", "embedding", "retrieval", "tool", "guardrail", "evaluation"]
@@ -99,11 +99,14 @@ class Span:
 
     def error_type(self) -> str | None:
         """What went wrong: `error.type`, else the class of the exception without its module."""
-        kind = text(self.get("error.type"), 256)
-        exception = self.exception
-        if kind is None and exception is not None and "exception.type" in exception.attributes:
-            kind = text(self.plain(exception.attributes["exception.type"]), 256)
-        return kind.rpartition(".")[2] or kind if kind else None
+        kind, message = text(self.get("error.type"), 256), None
+        if kind is None and self.exception is not None:
+            told = self.exception.attributes
+            kind, message = (
+                self.plain(told[f"exception.{name}"]) if f"exception.{name}" in told else None
+                for name in ("type", "message")
+            )
+        return named_error(text(kind, 256), message)
 
     def latency(self) -> float | None:
         """Milliseconds; None if the span was closed before its own events, so that its length is wrong."""

@@ -17,7 +17,7 @@ import msgspec
 import orjson
 
 from llmvitals.errors import BadCall, Code, bad
-from llmvitals.lenient import listed, mapping, number, text
+from llmvitals.lenient import listed, mapping, number
 from llmvitals.record.call import Call
 from llmvitals.record.native import refusal
 
@@ -177,6 +177,19 @@ def first(value: Any) -> Mapping[str, Any]:
     return mapping(next(iter(listed(value)), None))
 
 
-def finish_reason(answer: Mapping[str, Any]) -> str | None:
-    """Why the first choice of an answer in OpenAI's form ended."""
-    return text(first(answer.get("choices")).get("finish_reason"), 256)
+_CLASS: Final = re.compile(
+    r"(?:\w{1,40}\.){0,9}([A-Z]\w{0,60}(?:Error|Exception|Timeout|Interrupt))(?=[(:\s]|$)"
+)
+
+
+def named_error(kind: str | None, message: Any) -> str | None:
+    """The class of an error without its module: its kind, else what its message begins with.
+
+    Some systems know an `Exception` only, whose message begins as `RateLimitError('…')`. The rest of it may
+    hold the payload.
+    """
+    if kind is None or kind == "Exception":
+        found = _CLASS.match(message) if isinstance(message, str) else None
+        return found.group(1) if found else kind
+    bare = kind.removeprefix("<class '").removesuffix("'>")
+    return bare.rpartition(".")[2] or kind

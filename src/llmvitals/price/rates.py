@@ -28,6 +28,7 @@ from llmvitals.window import DAY
 ALIASES: Final = {
     "gcp.gen_ai": "google",
     "azure.ai.inference": "azure",
+    "az.ai.inference": "azure",
     "azure.ai.openai": "azure",
     "az.ai.openai": "azure",
     "azure_text": "azure",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from llmvitals.ingest import answers
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor
-from llmvitals.ingest.values import dollars, finish_reason, identity, millis, structure
+from llmvitals.ingest.values import dollars, millis, structure
 from llmvitals.lenient import count, mapping, number, text
 from llmvitals.usage import known, usage_of
 
@@ -29,7 +30,7 @@ def read(request: Request) -> Found:
     failed = (status or 0) >= _FAILED or "error" in answer
     found = Found()
     found.add(
-        (usage_of(answer.get("usage")) or known(given)) | {
+        (usage_of(answer.get("usage")) or known(given)) | answers.fields_of(answer) | {
             "id": (text(body.get("request_id")),),
             "ts": request.arrived,
             "latency_ms": millis(number(metadata.get("latencyMs"))),
@@ -38,9 +39,7 @@ def read(request: Request) -> Found:
             "requested_model": text(asked.get("model")),
             "provider": provider.lower() if provider else None,
             "user": text(body.get("user_id")) or text(asked.get("user")),
-            "response_id": identity(answer.get("id")),
             "cost_usd": dollars(metadata.get("cost")),
-            "finish_reason": finish_reason(answer),
             **_status(failed, answer),
         }
     )  # fmt: skip

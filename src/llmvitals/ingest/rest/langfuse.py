@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmvitals.ingest import answers
+from llmvitals.ingest.langfuse import given_cost
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, joined, period, who
-from llmvitals.ingest.values import dollars, identity, micros, millis
+from llmvitals.ingest.values import dollars, micros, millis
 from llmvitals.lenient import listed, mapping, number, text
 from llmvitals.usage import usage_of
 
@@ -15,7 +17,7 @@ _OBSERVATIONS: Final = ("generation-create", "generation-update", "observation-c
 
 
 def read(request: Request) -> Found:
-    """Scores, and generations of an ingestion batch."""
+    """Scores, and generations of an ingestion batch. Who asked stands on their trace, in the same batch."""
     found = Found()
     if "/scores" in request.path:
         for entry in request.body if isinstance(request.body, list) else [request.body]:
@@ -27,9 +29,16 @@ def read(request: Request) -> Found:
             found.add(_score(mapping(event.get("body")), request.arrived))
         elif event.get("type") not in _OBSERVATIONS:
             found.filtered += 1
+    traces = joined(mapping(event.get("body")) for event in batch if event.get("type") == "trace-create")
+    asked = {text(trace.get("id")): _who(trace) for trace in traces}
     for observation in joined(_part(event) for event in batch if event.get("type") in _OBSERVATIONS):
-        found.add(_generation(observation))
+        found.add(_generation(observation, asked.get(text(observation.get("traceId")), {})))
     return found
+
+
+def _who(trace: Mapping[str, Any]) -> dict[str, str | None]:
+    named = {"user": text(trace.get("userId")), "session": text(trace.get("sessionId"))}
+    return {name: value for name, value in (who(trace.get("metadata")) | named).items() if value is not None}
 
 
 def _part(event: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -52,16 +61,16 @@ def _score(entry: Mapping[str, Any], arrived: int) -> dict[str, Any] | None:
     return None if fields is None else fields | {"environment": text(entry.get("environment"))}
 
 
-def _generation(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+def _generation(entry: Mapping[str, Any], asked: dict[str, str | None]) -> dict[str, Any] | None:
     times = period(entry.get("startTime"), entry.get("endTime"))
     kind = str(entry.get("type") or entry.get("kind")).lower()
     if not times or kind != "generation":
         return None
     begun, first = micros(entry.get("startTime")), micros(entry.get("completionStartTime"))
-    failed = entry.get("level") == "ERROR"
-    output = mapping(entry.get("output"))
-    costs = mapping(entry.get("costDetails"))
-    return who(entry.get("metadata")) | times | failure(failed) | _usage(entry) | {
+    error = (entry.get("statusMessage") or True) if entry.get("level") == "ERROR" else None
+    usage = mapping(entry.get("usage"))
+    return who(entry.get("metadata")) | asked | times | failure(error) | _usage(entry) | {
+        **answers.fields_of(entry.get("output")),
         "id": (text(entry.get("id")),),
         "trace_id": text(entry.get("traceId")),
         "operation": "chat",
@@ -69,9 +78,8 @@ def _generation(entry: Mapping[str, Any]) -> dict[str, Any] | None:
         "prompt_name": text(entry.get("promptName"), 256),
         "prompt_version": text(entry.get("promptVersion"), 256),
         "environment": text(entry.get("environment")),
-        "response_id": identity(output.get("id")),
         "ttft_ms": None if begun is None or first is None else millis((first - begun) / 1_000),
-        "cost_usd": dollars(costs.get("total")),
+        "cost_usd": given_cost(entry.get("costDetails")) or dollars(usage.get("totalCost")),
     }  # fmt: skip
 
 

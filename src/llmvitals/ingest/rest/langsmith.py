@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from llmvitals.ingest import answers
 from llmvitals.ingest.events import document_scores
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, joined, period, who
-from llmvitals.ingest.values import finish_reason, identity, micros
+from llmvitals.ingest.values import micros
 from llmvitals.lenient import listed, mapping, number, text
 from llmvitals.usage import usage_of
 
@@ -74,13 +75,11 @@ def _run(run: Mapping[str, Any]) -> dict[str, Any] | None:
         )
         return fields | {"operation": "retrieval", "retrieval": result}
     usage = usage_of(metadata.get("usage_metadata")) or usage_of(outputs.get("usage_metadata"))
-    return fields | (usage or usage_of(outputs.get("usage"))) | {
+    return fields | (usage or usage_of(outputs.get("usage"))) | answers.fields_of(outputs) | {
         "operation": _MODELS[str(kind)],
-        "model": text(outputs.get("model")) or text(metadata.get("ls_model_name")) or "",
+        "model": answers.model_of(outputs) or text(metadata.get("ls_model_name")) or "",
         "requested_model": text(metadata.get("ls_model_name")),
         "provider": text(metadata.get("ls_provider")),
-        "response_id": identity(outputs.get("id")),
-        "finish_reason": finish_reason(outputs),
         "prompt_name": text(metadata.get("lc_hub_repo"), 256),
         "prompt_version": text(metadata.get("lc_hub_commit_hash"), 256),
     }  # fmt: skip

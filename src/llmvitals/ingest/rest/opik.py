@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmvitals.ingest import answers
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
-from llmvitals.ingest.values import dollars, finish_reason, identity, micros
+from llmvitals.ingest.values import dollars, identity, micros
 from llmvitals.lenient import listed, mapping, number, text
 from llmvitals.usage import usage_of
 
@@ -49,7 +50,7 @@ def _span(span: Mapping[str, Any]) -> dict[str, Any] | None:
     if not times or kind not in ("llm", "tool", "guardrail"):
         return None
     metadata, error = mapping(span.get("metadata")), mapping(span.get("error_info"))
-    fields = who(metadata) | times | failure(error, error.get("exception_type")) | {
+    fields = who(metadata) | times | _failure(error) | {
         "id": (text(span.get("id")),),
         "trace_id": text(span.get("trace_id")),
         "app": text(span.get("project_name")),
@@ -64,17 +65,22 @@ def _span(span: Mapping[str, Any]) -> dict[str, Any] | None:
             "operation": "guardrail",
             "guardrails": [{"name": name or "guardrail", "verdict": verdict}],
         }
-    provider = text(span.get("provider"))
+    provider = text(span.get("provider") or metadata.get("ls_provider"))
     usage = mapping(span.get("usage"))
     plain = {key: value for key, value in usage.items() if not key.startswith("original_usage.")}
-    return fields | (usage_of(metadata.get("usage")) or usage_of(plain)) | {
+    answer = answers.fields_of(output)
+    return fields | (usage_of(metadata.get("usage")) or usage_of(plain)) | answer | {
         "operation": "chat",
-        "model": text(span.get("model")) or text(metadata.get("model")) or "",
+        "model": text(span.get("model") or metadata.get("model") or metadata.get("ls_model_name")) or "",
         "provider": None if provider is None or _LOCAL.match(provider) else provider.lower(),
-        "response_id": identity(metadata.get("id")),
+        "response_id": identity(metadata.get("id")) or answer["response_id"],
         "cost_usd": dollars(span.get("total_estimated_cost") or span.get("total_cost")),
-        "finish_reason": finish_reason(output),
     }  # fmt: skip
+
+
+def _failure(error: Mapping[str, Any]) -> dict[str, Any]:
+    message = error.get("message") or error.get("traceback")
+    return failure(error and (message or error), error.get("exception_type"))
 
 
 VENDOR: Final = Vendor(

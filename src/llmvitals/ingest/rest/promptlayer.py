@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from llmvitals.ingest import answers
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
-from llmvitals.ingest.values import dollars, finish_reason, identity
+from llmvitals.ingest.values import dollars
 from llmvitals.lenient import count, mapping, number, text
 from llmvitals.usage import Usage, known, usage_of
 
@@ -25,17 +26,16 @@ def read(request: Request) -> Found:
     failed = text(body.get("status")) == "ERROR"
     found.add(
         who(body.get("metadata")) | period(body.get("request_start_time"), body.get("request_end_time"))
-        | _usage(body, answer) | failure(failed, body.get("error_type")) | {
+        | _usage(body, answer) | failure(failed, body.get("error_type"))
+        | answers.fields_of(answer) | {
             "id": (_key(body, answer),),
             "operation": "embedding" if "embed" in str(body.get("function_name")) else "chat",
             "model": text(answer.get("model")) or text(asked.get("model")) or text(body.get("model")) or "",
             "requested_model": text(asked.get("model")) or text(body.get("model")),
             "provider": provider.partition(".")[0].lower() if provider else None,
-            "response_id": identity(answer.get("id")),
             "prompt_name": text(body.get("prompt_name"), 256),
             "prompt_version": text(body.get("prompt_version_number") or body.get("prompt_version"), 256),
             "stream": asked.get("stream") if isinstance(asked.get("stream"), bool) else None,
-            "finish_reason": finish_reason(answer),
         }
     )  # fmt: skip
     return found

@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from llmvitals.ingest.values import micros, millis
+from llmvitals.ingest.values import micros, millis, named_error
 from llmvitals.lenient import mapping, text
-
-_CLASS: Final = re.compile(
-    r"(?:\w{1,40}\.){0,9}([A-Z]\w{0,60}(?:Error|Exception|Timeout|Interrupt))(?=[(:\s]|$)"
-)
 
 
 class Request(NamedTuple):
@@ -74,13 +70,7 @@ def failure(error: Any, kind: Any = None) -> dict[str, Any]:
     """The status of a call: failed if there is an error; kind: what went wrong, where it is known."""
     if not error:
         return {"status": "ok"}
-    return {"status": "error", "error_type": text(kind, 256) or _class_of(error)}
-
-
-def _class_of(error: Any) -> str:
-    """The class that a message begins with, as in `RateLimitError('…')`; the rest may hold the payload."""
-    found = _CLASS.match(error) if isinstance(error, str) else None
-    return found.group(1) if found else "error"
+    return {"status": "error", "error_type": named_error(text(kind, 256), error) or "error"}
 
 
 def evaluation(

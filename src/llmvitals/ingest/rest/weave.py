@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmvitals.ingest import answers
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, joined, period, who
-from llmvitals.ingest.values import finish_reason, identity, micros
+from llmvitals.ingest.values import micros, structure
 from llmvitals.lenient import listed, mapping, number, text
 from llmvitals.usage import usage_of
 
@@ -71,7 +72,7 @@ def _call(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     is_model = kind == "llm" or (kind is None and name.startswith(_MODELS))
     if not times or not (is_model or kind == "tool"):
         return None
-    fields = who(mapping(entry.get("attributes"))) | times | failure(entry.get("exception")) | {
+    fields = who(mapping(entry.get("attributes"))) | times | _failure(entry.get("exception")) | {
         "id": (text(entry.get("id")),),
         "trace_id": text(entry.get("trace_id")),
         "app": (text(entry.get("project_id")) or "").rpartition("/")[2] or None,
@@ -81,15 +82,20 @@ def _call(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     if kind == "tool":
         return fields | {"operation": "tool", "tools": [{"name": name[:128] or "tool"}]}
     output, usages = mapping(entry.get("output")), mapping(mapping(entry.get("summary")).get("usage"))
-    model = text(output.get("model")) or next(map(str, usages), "")
-    return fields | (usage_of(output.get("usage")) or usage_of(next(iter(usages.values()), None))) | {
+    asked = text(mapping(entry.get("inputs")).get("model"))
+    model = text(output.get("model")) or next(map(str, usages), None) or asked or ""
+    usage = usage_of(output.get("usage")) or usage_of(next(iter(usages.values()), None))
+    return fields | answers.fields_of(output) | usage | {
         "operation": "embedding" if "embed" in name else "chat",
         "model": model[:128],
-        "requested_model": text(mapping(entry.get("inputs")).get("model")),
+        "requested_model": asked,
         "provider": name.partition(".")[0] if "." in name else None,
-        "response_id": identity(output.get("id")),
-        "finish_reason": finish_reason(output),
     }  # fmt: skip
+
+
+def _failure(exception: Any) -> dict[str, Any]:
+    """The status of a call; its exception is JSON in a text, with the class as its type."""
+    return failure(exception, mapping(structure(exception)).get("type"))
 
 
 VENDOR: Final = Vendor(

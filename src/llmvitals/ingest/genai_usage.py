@@ -1,0 +1,61 @@
+"""Reads token counts of spans by OpenTelemetry's GenAI conventions, in the names of all their versions."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from llmvitals.ingest.span import Span
+from llmvitals.lenient import count, mapping
+from llmvitals.usage import Usage, add_up, cache_writes, first_known, known, usage_of
+
+INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
+OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
+_READ: Final = (
+    "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
+    "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cached_tokens",
+)  # fmt: skip
+_WRITTEN: Final = (
+    "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens",
+    "gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.details.cache_write_tokens",
+)  # fmt: skip
+_REASONING: Final = (
+    "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens",
+    "gen_ai.usage.details.reasoning_tokens",
+)  # fmt: skip
+"""`details` are those of Pydantic AI."""
+_BEDROCK: Final = ("aws.bedrock", "aws_bedrock", "bedrock", "aws")
+
+
+def usage(span: Span, provider: str | None) -> Usage:
+    """The token counts of a call to this provider. Bedrock leaves cached tokens out of its input."""
+    input_tokens, output_tokens = span.count(*INPUT), span.count(*OUTPUT)
+    details = mapping(span.structure("gen_ai.usage.input_token_details"))
+    output_details = mapping(span.structure("gen_ai.usage.output_token_details"))
+    usage_object = usage_of(span.structure("metadata.usage_object"))
+    cached, written = span.count(*_READ), span.count(*_WRITTEN)
+    total = span.count("gen_ai.usage.total_tokens", "llm.usage.total_tokens")
+    if provider in _BEDROCK and "openinference" not in span.scope:
+        input_tokens = add_up(input_tokens, cached, written)
+    elif total is not None and input_tokens is not None and output_tokens is not None:
+        output_tokens = max(output_tokens, total - input_tokens)  # the rest is reasoning
+    if input_tokens is None and output_tokens is None:
+        input_tokens, output_tokens = usage_object.get("input_tokens"), usage_object.get("output_tokens")
+    return known({
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "cached_tokens": first_known(
+            cached, count(details.get("cache_read")), usage_object.get("cached_tokens")
+        ),
+        "cache_write_tokens": first_known(
+            written, cache_writes(details), usage_object.get("cache_write_tokens")
+        ),
+        "cache_write_1h_tokens": first_known(
+            span.count("anthropic.usage.cache_creation.ephemeral_1h_input_tokens"),
+            usage_object.get("cache_write_1h_tokens"),
+        ),
+        "reasoning_tokens": first_known(
+            span.count(*_REASONING),
+            count(output_details.get("reasoning")),
+            usage_object.get("reasoning_tokens"),
+        ),
+    })  # fmt: skip

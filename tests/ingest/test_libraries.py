@@ -1,0 +1,240 @@
+"""What single libraries write otherwise than the conventions say, as their current versions do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from llmvitals.ingest import decode
+from llmvitals.price import Prices
+from llmvitals.record.call import Call
+from spans import CHAT, Attributes, export, span
+
+
+def only(scope: str, attributes: Attributes, **more: Any) -> Call:
+    (call,) = decode(export((scope, [span(1, attributes, **more)]))).calls
+    return call
+
+
+def says(call: Call, **fields: object) -> None:
+    assert {name: getattr(call, name) for name in fields} == fields
+
+
+def event(name: str, ms: int = 0, **attributes: str) -> dict[str, Any]:
+    """An event of a span, ms after its start. Of the names of attributes `__` is a dot."""
+    return {
+        "name": name,
+        "timeUnixNano": str(1_795_503_015_000_000_000 + ms * 1_000_000),
+        "attributes": [
+            {"key": key.replace("__", "."), "value": {"stringValue": value}}
+            for key, value in attributes.items()
+        ],
+    }
+
+
+@pytest.mark.parametrize("name", ["Langchain", "strands-agents", "LlamaIndex"])
+def test_a_framework_is_no_provider(name: str) -> None:
+    call = only("a", CHAT | {"gen_ai.system": name})
+    assert call.provider is None
+    assert Prices().price(call) is not None
+
+
+def test_the_provider_of_azures_inference_has_prices() -> None:
+    assert Prices().price(only("a", CHAT | {"gen_ai.system": "az.ai.inference"})) is not None
+
+
+def test_cache_writes_for_an_hour_of_anthropics_sdk() -> None:
+    written = {
+        "gen_ai.usage.cache_write.input_tokens": 5,
+        "anthropic.usage.cache_creation.ephemeral_1h_input_tokens": 2,
+    }
+    says(only("com.anthropic.sdk.python", CHAT | written), cache_write_tokens=5, cache_write_1h_tokens=2)
+
+
+def test_details_and_cost_of_pydantic_ai() -> None:
+    more = {"gen_ai.usage.details.reasoning_tokens": 1, "operation.cost": 0.25}
+    says(only("pydantic-ai", CHAT | more), reasoning_tokens=1, cost_usd=0.25)
+
+
+@pytest.mark.parametrize(("told", "ms"), [(344, 344.0), (0.344, 344.0), (0.0, 0.0)])
+def test_strands_writes_the_first_token_in_milliseconds(told: float, ms: float) -> None:
+    call = only("strands.telemetry.tracer", CHAT | {"gen_ai.server.time_to_first_token": told})
+    assert call.ttft_ms == ms
+
+
+def test_the_answer_as_an_event() -> None:
+    azure = {"message": {"tool_calls": [{"function": {"name": "lookup"}}]}, "finish_reason": "tool_calls"}
+    strands = [{"toolUse": {"toolUseId": "1", "name": "lookup", "input": {}}}]
+    events = [event("gen_ai.choice", gen_ai__event__content=json.dumps(azure))]
+    call = only("a", CHAT, events=events)
+    assert (call.finish_reason, [tool.name for tool in call.tools or ()]) == ("tool_calls", ["lookup"])
+    events = [event("gen_ai.choice", finish_reason="tool_use", message=json.dumps(strands))]
+    call = only("a", CHAT, events=events)
+    assert (call.finish_reason, [tool.name for tool in call.tools or ()]) == ("tool_use", ["lookup"])
+
+
+def test_semantic_kernels_words() -> None:
+    call = only("semantic_kernel", CHAT | {"gen_ai.response.finish_reason": "FinishReason.STOP"})
+    assert call.finish_reason == "stop"
+    call = only("semantic_kernel", CHAT | {"error.type": "<class 'a.b.ServiceError'>"}, status={"code": 2})
+    assert call.error_type == "ServiceError"
+
+
+def test_an_exception_without_a_class_of_its_own_is_named_by_its_message() -> None:
+    failed = {"langsmith.span.kind": "llm", "gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
+    told = {"exception__type": "Exception", "exception__message": "RateLimitError('secret')\n\nTraceback"}
+    call = only("langsmith", failed, events=[event("exception", **told)])
+    says(call, status="error", error_type="RateLimitError")
+    told["exception__message"] = "secret"
+    assert only("langsmith", failed, events=[event("exception", **told)]).error_type == "Exception"
+
+
+def test_an_embedding_without_an_operation() -> None:
+    native = {"gen_ai.request.model": "mistral-embed", "gen_ai.usage.prompt_tokens": 13}
+    says(only("mistralai_sdk_tracer", native), operation="embedding", input_tokens=13)
+
+
+def test_an_embedding_of_llamaindex_has_an_output_only() -> None:
+    outer = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "unknown"}
+    vector = outer | {"traceloop.entity.output": "[[0.5, 0.5]]"}
+    inner = {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.request.model": "m",
+        "gen_ai.usage.input_tokens": 7,
+    }
+    says(only("opentelemetry.instrumentation.llamaindex", vector), operation="embedding", model="")
+    (call,) = decode(export(("a", [span(1, vector)]), ("b", [span(2, inner, parent=1)]))).calls
+    says(call, input_tokens=7, model="m", requested_model="m")
+    assert decode(export(("a", [span(1, outer)]))).calls == []
+
+
+def test_litellms_cache_and_tools_by_opentelemetry() -> None:
+    hit = CHAT | {"hidden_params": '{"cache_key": "cdb0", "response_cost": null}'}
+    says(only("litellm", hit), cache_hit=True, cost_usd=None)
+    assert Prices().price(only("litellm", hit)) == 0
+    says(only("litellm", hit | {"gen_ai.cost.total_cost": 0.5}), cache_hit=None, cost_usd=0.5)
+    says(only("litellm", CHAT | {"hidden_params": '{"cache_key": null}'}), cache_hit=None)
+    tools = only("litellm", CHAT | {"gen_ai.completion.0.function_call.name": "lookup"}).tools
+    assert [tool.name for tool in tools or ()] == ["lookup"]
+
+
+STREAM: Attributes = {
+    "logfire.span_type": "span",
+    "gen_ai.operation.name": "chat",
+    "gen_ai.request.model": "gpt-4o",
+    "gen_ai.response.model": "gpt-4o",
+    "gen_ai.input.messages": "[]",
+}
+
+
+def test_a_stream_of_logfire_counts_by_its_log() -> None:
+    log = CHAT | {"logfire.span_type": "log", "duration": 0.5, "gen_ai.response.id": "chatcmpl-1"}
+    decoded = decode(export(("logfire.openai", [span(1, STREAM), span(2, log, trace=2)])))
+    (call,) = decoded.calls
+    says(call, stream=True, latency_ms=500.0, input_tokens=10, response_id="chatcmpl-1")
+    assert (decoded.filtered, dict(decoded.unread)) == (1, {})
+
+
+def test_other_spans_of_logfire() -> None:
+    failed = only("logfire.openai", STREAM, status={"code": 2})
+    says(failed, status="error", stream=None)
+    says(only("logfire.openai", CHAT | {"logfire.span_type": "span"}), latency_ms=1000.0, stream=None)
+    pending = span(1, CHAT | {"logfire.span_type": "pending_span"})
+    assert decode(export(("pydantic-ai", [pending]))).calls == []
+
+
+def openinference(**more: object) -> Attributes:
+    return {
+        "openinference.span.kind": "LLM",
+        "llm.system": "openai",
+        "llm.invocation_parameters": json.dumps({"model": "gpt-4o"}),
+    } | {name.replace("__", "."): value for name, value in more.items()}
+
+
+def test_a_failed_call_of_openinference_has_the_model_that_was_asked_for() -> None:
+    says(only("openinference", openinference(), status={"code": 2}), model="gpt-4o", status="error")
+
+
+LOOKUP = {"function": {"name": "lookup", "arguments": "{}"}}
+RESULT = {
+    "generations": [[{
+        "message": {"kwargs": {
+            "tool_calls": [{"name": "lookup", "args": {}, "id": "1"}],
+            "response_metadata": {"id": "chatcmpl-1", "finish_reason": "tool_calls"},
+        }},
+    }]],
+}  # fmt: skip
+"""An answer as LangChain keeps it."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "attribute"),
+    [
+        ({"langfuse.observation.type": "generation"}, "langfuse.observation.output"),
+        ({"mlflow.spanType": '"CHAT_MODEL"'}, "mlflow.spanOutputs"),
+        ({"langsmith.span.kind": "llm"} | CHAT, "gen_ai.completion"),
+        ({"openinference.span.kind": "LLM", "llm.token_count.prompt": 1}, "output.value"),
+    ],
+)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {
+            "id": "chatcmpl-1",
+            "choices": [{"message": {"tool_calls": [LOOKUP]}, "finish_reason": "tool_calls"}],
+        },
+        {"id": "chatcmpl-1", "output": [{"type": "function_call", "name": "lookup"}, {"type": "message"}]},
+        {
+            "id": "chatcmpl-1",
+            "content": [{"type": "tool_use", "name": "lookup"}],
+            "stop_reason": "tool_calls",
+        },
+        RESULT,
+    ],
+)
+def test_the_tools_that_an_answer_asks_for(kind: Attributes, attribute: str, answer: object) -> None:
+    call = only("a", kind | {attribute: json.dumps(answer)})
+    assert [tool.name for tool in call.tools or ()] == ["lookup"]
+    assert call.response_id == "chatcmpl-1"
+    assert call.finish_reason == (None if isinstance(answer, dict) and "output" in answer else "tool_calls")
+
+
+def test_mlflow_tells_the_first_token_of_langchain_and_the_asked_for_model() -> None:
+    attributes = {"mlflow.spanType": '"CHAT_MODEL"', "mlflow.spanInputs": '{"model": "gpt-4o"}',
+                  "mlflow.llm.model": '"gpt-4o-2024-08-06"', "mlflow.spanOutputs": "{}"}  # fmt: skip
+    call = only("mlflow", attributes, events=[event("new_token", 55), event("new_token", 80)])
+    says(call, ttft_ms=55.0, stream=True, model="gpt-4o-2024-08-06", requested_model="gpt-4o")
+
+
+def test_langfuse_adds_up_the_parts_of_a_cost_and_knows_users_by_its_own_names() -> None:
+    attributes = {
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.model.name": "gpt-4o",
+        "langfuse.observation.cost_details": '{"input": 0.25, "output": 0.5}',
+        "langfuse.observation.metadata.langfuse_user_id": '"u-1"',
+        "langfuse.session.id": "s-1",
+        "langfuse.observation.level": "ERROR",
+        "langfuse.observation.status_message": "RateLimitError: secret",
+    }
+    call = only("langfuse-sdk", attributes)
+    says(call, cost_usd=0.75, user="u-1", session="s-1", error_type="RateLimitError")
+
+
+def test_who_asked_stands_on_one_span_of_langfuses_trace() -> None:
+    asked = {"langfuse.observation.type": "chain", "user.id": "u-1", "session.id": "s-1"}
+    generation = {"langfuse.observation.type": "generation", "gen_ai.request.model": "gpt-4o"}
+    spans = [
+        span(3, generation, parent=2),
+        span(2, {"langfuse.observation.type": "span"}, parent=1),
+        span(4, generation | {"user.id": "u-2"}, parent=1),
+        span(5, generation),
+        span(1, asked),
+    ]
+    calls = decode(export(("langfuse-sdk", spans))).calls
+    assert {call.span_id: (call.user, call.session) for call in calls} == {
+        f"{3:016x}": ("u-1", "s-1"),
+        f"{4:016x}": ("u-2", "s-1"),
+        f"{5:016x}": (None, None),
+    }

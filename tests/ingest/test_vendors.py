@@ -1,0 +1,129 @@
+"""Bodies of vendors' REST APIs, as their SDKs send them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from llmvitals.ingest import decode
+from llmvitals.record.call import Call
+
+BEGUN, ENDED = "2026-11-27T16:33:28.000Z", "2026-11-27T16:33:29.000Z"
+LOOKUP = {"function": {"name": "lookup", "arguments": "{}"}}
+ANSWER = {
+    "id": "chatcmpl-1",
+    "model": "gpt-4o-2024-08-06",
+    "choices": [{"message": {"tool_calls": [LOOKUP]}, "finish_reason": "tool_calls"}],
+    "usage": {"prompt_tokens": 10, "completion_tokens": 2},
+}
+
+
+def calls(path: str, body: object) -> list[Call]:
+    decoded = decode(json.dumps({"method": "POST", "path": path, "body": body}).encode())
+    assert not decoded.refused
+    return decoded.calls
+
+
+def langfuse(trace: dict[str, Any], generation: dict[str, Any]) -> Call:
+    begin = {"id": "g", "traceId": "t", "startTime": BEGUN, "model": "gpt-4o"}
+    batch = [
+        {"type": "generation-create", "body": begin},
+        {"type": "generation-update", "body": {"id": "g", "traceId": "t", "endTime": ENDED} | generation},
+        {"type": "trace-create", "body": {"id": "t"} | trace},
+        {"type": "trace-create", "body": {"id": "t", "output": "hi"}},
+    ]
+    (call,) = calls("/api/public/ingestion", {"batch": batch})
+    return call
+
+
+def test_langfuses_trace_tells_who_asked() -> None:
+    call = langfuse({"userId": "u-1", "sessionId": "s-1", "metadata": {"team": "blue"}}, {})
+    assert (call.user, call.session, call.team) == ("u-1", "s-1", "blue")
+    assert langfuse({"id": "another", "userId": "u-1"}, {}).user is None
+
+
+@pytest.mark.parametrize(
+    ("cost", "dollars"),
+    [
+        ({"costDetails": {"input": 0.25, "output": 0.5}}, 0.75),
+        ({"costDetails": {"input": 0.25, "total": 0.5}}, 0.5),
+        ({"usage": {"input": 10, "totalCost": 0.5}}, 0.5),
+        ({"costDetails": {"total": 0.0}}, None),
+    ],
+)
+def test_the_cost_of_langfuse(cost: dict[str, Any], dollars: float | None) -> None:
+    assert langfuse({}, cost).cost_usd == dollars
+
+
+def test_a_failure_of_langfuse_is_named_by_its_message() -> None:
+    failed = {"level": "ERROR", "statusMessage": "openai.RateLimitError: secret"}
+    assert langfuse({}, failed).error_type == "RateLimitError"
+    assert langfuse({}, failed | {"statusMessage": "secret"}).error_type == "error"
+
+
+BODIES: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "langfuse": (
+        "/api/public/ingestion",
+        {"batch": [{"type": "generation-create", "body": {
+            "id": "g", "startTime": BEGUN, "endTime": ENDED, "model": "gpt-4o", "output": ANSWER,
+        }}]},
+    ),
+    "langsmith": (
+        "/runs/batch",
+        {"post": [{"id": "r", "run_type": "llm", "start_time": BEGUN, "end_time": ENDED, "outputs": ANSWER}]},
+    ),
+    "opik": (
+        "/v1/private/spans/batch",
+        {"spans": [{"id": "s", "type": "llm", "start_time": BEGUN, "end_time": ENDED, "output": ANSWER}]},
+    ),
+    "weave": (
+        "/calls/complete",
+        {"batch": [{
+            "id": "c", "op_name": "openai.chat.completions.create", "started_at": BEGUN, "ended_at": ENDED,
+            "output": ANSWER,
+        }]},
+    ),
+    "promptlayer": ("/track-request", {"request_end_time": 1_795_503_016.0, "request_response": ANSWER}),
+    "helicone": ("/helicone", {"request_id": "h", "response_body": json.dumps(ANSWER)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("vendor", BODIES)
+def test_the_tools_that_an_answer_asks_for(vendor: str) -> None:
+    (call,) = calls(*BODIES[vendor])
+    assert [tool.name for tool in call.tools or ()] == ["lookup"]
+    assert (call.response_id, call.finish_reason) == ("chatcmpl-1", "tool_calls")
+
+
+def test_a_run_of_langsmith_holds_langchains_result() -> None:
+    details = {"id": "chatcmpl-1", "model_name": "gpt-4o-2024-08-06", "finish_reason": "stop"}
+    message = {"kwargs": {"content": "hi", "response_metadata": details}}
+    run = {
+        "id": "r", "run_type": "llm", "start_time": BEGUN, "end_time": ENDED,
+        "outputs": {"generations": [[{"text": "hi", "message": message}]], "llm_output": None},
+        "extra": {"metadata": {"ls_model_name": "gpt-4o", "usage_metadata": {
+            "input_tokens": 456, "output_tokens": 106, "total_tokens": 562, "input_token_details": {
+                "cache_read": 300, "ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 20,
+            },
+        }}},
+    }  # fmt: skip
+    (call,) = calls("/runs/batch", {"post": [run], "patch": []})
+    assert (call.model, call.requested_model) == ("gpt-4o-2024-08-06", "gpt-4o")
+    assert (call.response_id, call.finish_reason) == ("chatcmpl-1", "stop")
+    assert (call.input_tokens, call.cache_write_tokens, call.cache_write_1h_tokens) == (456, 50, 20)
+
+
+def test_failures_of_opik_and_weave_have_their_class_and_the_asked_for_model() -> None:
+    error = {"exception_type": "Exception", "traceback": "RateLimitError('secret')Traceback"}
+    span = {"id": "s", "type": "llm", "start_time": BEGUN, "end_time": ENDED, "error_info": error,
+            "metadata": {"ls_model_name": "gpt-4o", "ls_provider": "openai"}}  # fmt: skip
+    (call,) = calls("/v1/private/spans/batch", {"spans": [span]})
+    assert (call.model, call.provider, call.error_type) == ("gpt-4o", "openai", "RateLimitError")
+    exception = json.dumps({"type": "RateLimitError", "message": "secret"})
+    entry = {"id": "c", "op_name": "openai.chat.completions.create", "started_at": BEGUN, "ended_at": ENDED,
+             "inputs": {"model": "gpt-4o"}, "exception": exception}  # fmt: skip
+    (call,) = calls("/calls/complete", {"batch": [entry]})
+    assert (call.model, call.error_type) == ("gpt-4o", "RateLimitError")
