@@ -26,6 +26,7 @@ from fastapi import HTTPException
 from litellm.integrations.custom_logger import CustomLogger
 
 from llmvitals import Publisher
+from llmvitals.litellm_calls import lengths_of
 
 log = logging.getLogger("llmvitals")
 
@@ -54,6 +55,7 @@ PUBLISHED: dict[str, Any] = {
     "response": {
         "id": None, "model": None, "service_tier": None,
         "choices": {"finish_reason": None, "message": {"tool_calls": {"function": {"name": None}}}},
+        "output": {"type": None, "name": None},
     },
     "response_cost_failure_debug_info": {"error_str": None},
     "error_information": {"error_class": None},
@@ -62,6 +64,7 @@ PUBLISHED: dict[str, Any] = {
         "guardrail_response": {"flagged": None},
     },
     "hidden_params": {"litellm_model_name": None},
+    "text_lengths": None,
 }  # fmt: skip
 """What llmvitals reads of a logged call, texts aside; None: the whole value. The rest stays here: it is
 large, and errors, headers, tools and searches may quote a prompt."""
@@ -255,6 +258,8 @@ class Hook(CustomLogger):
         if self._publisher is None or payload is None or isinstance(kwargs.get("exception"), Refused):
             return
         texts = {name: payload.get(name) for name in TEXTS if self._texts}
+        if not (payload.get("prompt_tokens") and payload.get("completion_tokens")):
+            payload = {**payload, "text_lengths": lengths_of(payload)}
         self._publisher.publish(part(payload, PUBLISHED) | texts)
 
     def _start(self) -> None:

@@ -1,8 +1,12 @@
-"""What LiteLLM calls its calls."""
+"""Reads a payload of LiteLLM, for the dialect of ingest as well as for what runs inside of LiteLLM."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
+
+from llmvitals.lengths import request_lengths
+from llmvitals.lenient import listed, mapping
 
 _OPERATIONS: Final = {
     "completion": "chat",
@@ -26,3 +30,14 @@ def operation_of(call_type: Any) -> str:
     """The operation of a call_type."""
     kind = call_type if isinstance(call_type, str) else ""
     return _OPERATIONS.get(kind) or _OPERATIONS.get(kind.removeprefix("a"), "chat")
+
+
+def lengths_of(payload: Mapping[str, Any]) -> dict[str, int | None]:
+    """The bytes of a payload's texts, and the output limit: that of the request, else that of the model."""
+    choices = map(mapping, listed(mapping(payload.get("response")).get("choices")))
+    answer = [choice.get("message") or choice.get("text") for choice in choices]
+    model = mapping(mapping(payload.get("model_map_information")).get("model_map_value"))
+    asked = mapping(payload.get("model_parameters"))
+    known = {name: value for name, value in asked.items() if value is not None}
+    limit = {"max_tokens": model.get("max_output_tokens")}
+    return request_lengths(payload.get("messages"), answer, limit | known)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmvitals.ingest import decode
-from llmvitals.ingest.lengths import length
+from llmvitals.lengths import length
 from llmvitals.record.call import Call, CallEvent
 from planted import SECRET
 

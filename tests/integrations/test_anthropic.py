@@ -6,7 +6,7 @@ import pytest
 
 import programs
 from planted import SECRET
-from programs import Run, dollars, strings
+from programs import Run, bounds, dollars, strings
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,19 @@ def test_a_stream_that_is_not_read_to_its_end_has_its_input(done: Run) -> None:
     assert done["stream_closed"].saw == 1
     assert (closed.status, closed.finish_reason) == ("ok", "cancelled")
     assert (cancelled.status, cancelled.error_type) == ("error", "cancelled")
+    read = 21 * 3e-6 + 1_800 * 0.3e-6 + 100 * 3.75e-6
     for call in (closed, cancelled):
         assert (call.input_tokens, call.output_tokens) == (1_921, None)
+        assert call.output_bytes, "a part of the answer came"
+        least, most = bounds(call) or (0.0, 0.0)
+        # What came is no more than 12 tokens; the request allows 100.
+        assert read <= least <= read + 12 * 15e-6
+        assert most == pytest.approx(read + 100 * 15e-6)
+
+
+def test_a_metered_message_has_no_lengths(done: Run) -> None:
+    call = done["message"].call
+    assert (call.input_bytes, call.output_bytes, call.max_output_tokens) == (None, None, None)
 
 
 def test_tools_that_the_answer_asks_for_are_named(done: Run) -> None:

@@ -52,6 +52,9 @@ def test_a_closed_stream_is_no_failure_and_a_cancelled_task_is_one(done: Run) ->
     assert done["stream_closed"].saw == 1
     assert (closed.status, closed.finish_reason, closed.output_tokens) == ("ok", "cancelled", None)
     assert (cancelled.status, cancelled.error_type) == ("error", "cancelled")
+    for call in (closed, cancelled):
+        assert call.input_bytes, "what was sent is known by its length"
+        assert call.output_bytes
 
 
 def test_a_failure_has_its_class(done: Run) -> None:

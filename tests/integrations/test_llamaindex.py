@@ -46,6 +46,8 @@ def test_a_closed_stream_is_no_failure(done: Run) -> None:
     call = done["stream_closed"].call
     assert done["stream_closed"].saw == 1
     assert (call.status, call.finish_reason, call.output_tokens) == ("ok", "cancelled", None)
+    assert call.input_bytes, "what was sent is known by its length"
+    assert call.output_bytes
 
 
 @pytest.mark.parametrize("name", ["failure", "async_failure"])

@@ -372,5 +372,5 @@ def test_to_import_it_loads_no_kafka_no_stage_and_no_library() -> None:
     }
     assert set(others.split()) & heavy == set()
     assert ours.split() == [
-        f"llmvitals.{name}" for name in ("errors", "integrations", "lenient", "record", "texts", "usage")
+        f"llmvitals.{name}" for name in ("errors", "integrations", "lengths", "lenient", "record", "texts", "usage")
     ]  # fmt: skip

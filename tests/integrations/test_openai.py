@@ -6,7 +6,7 @@ import pytest
 
 import programs
 from planted import SECRET
-from programs import Run, dollars, strings
+from programs import Run, bounds, dollars, strings
 
 PROVIDED = "openai"
 
@@ -70,6 +70,14 @@ def test_a_stream_has_its_first_token_and_its_usage_only_if_it_tells_it(
     assert 0 < call.ttft_ms <= call.latency_ms
     assert call.finish_reason == ("completed" if name == "response_stream" else "stop")
     assert (call.model, call.response_id is not None) == ("gpt-4o-mini-2024-07-18", True)
+
+
+@pytest.mark.parametrize("name", ["stream", "stream_closed", "async_cancelled"])
+def test_a_stream_without_usage_has_the_lengths_of_what_was_sent_and_came(done: Run, name: str) -> None:
+    call = done[name].call
+    assert call.input_bytes
+    assert call.output_bytes
+    assert bounds(call) is None, "without an output limit nothing bounds the cost"
 
 
 def test_the_usage_of_a_stream_is_asked_for_only_on_request(done: Run) -> None:

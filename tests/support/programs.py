@@ -81,6 +81,12 @@ def dollars(call: Call) -> float | None:
     return None if nano is None else nano / 1e9
 
 
+def bounds(call: Call) -> tuple[float, float] | None:
+    """What llmvitals says that an unmetered call may cost at least and at most; None without an estimate."""
+    found = _prices.unmetered(call)
+    return (found.low / 1e9, found.high / 1e9) if found and found.estimated else None
+
+
 def strings(value: Any) -> Iterator[str]:
     """Every text in a value, names included."""
     if isinstance(value, dict):

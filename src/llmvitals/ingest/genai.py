@@ -11,9 +11,10 @@ from llmvitals import texts
 from llmvitals.ingest import answers, events
 from llmvitals.ingest.events import STOPPED
 from llmvitals.ingest.genai_usage import INPUT, OUTPUT, usage
-from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
+from llmvitals.ingest.span_lengths import SpanLengths
 from llmvitals.ingest.values import dollars, identity, millis, structure
+from llmvitals.lengths import output_limit
 from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
 from llmvitals.usage import usage_of
 

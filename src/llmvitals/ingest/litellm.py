@@ -11,7 +11,6 @@ from llmvitals import texts
 from llmvitals.errors import Code, bad
 from llmvitals.ingest import answers
 from llmvitals.ingest.events import STOPPED, litellm_verdict
-from llmvitals.ingest.lengths import request_lengths
 from llmvitals.ingest.values import (
     Context,
     Decoded,
@@ -25,8 +24,9 @@ from llmvitals.ingest.values import (
     millis,
     moment,
 )
+from llmvitals.lengths import LENGTHS
 from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
-from llmvitals.litellm_calls import operation_of
+from llmvitals.litellm_calls import lengths_of, operation_of
 from llmvitals.usage import known, usage_of
 
 _DIMENSIONS: Final = ("team", "app", "environment", "tenant", "agent")
@@ -73,6 +73,7 @@ class _Payload(msgspec.Struct):
     error_information: Any = None
     guardrail_information: Any = None
     hidden_params: Any = None
+    text_lengths: Any = None
 
 
 class _Texts(msgspec.Struct):
@@ -123,7 +124,7 @@ def read(value: bytes, context: Context) -> Decoded:
     if payload.status == "failure" and fields["status"] == "ok":
         fields |= STOPPED
     if fields.get("input_tokens") is None or fields.get("output_tokens") is None:
-        fields |= _lengths(value)
+        fields |= _lengths(payload, value)
     return Decoded([call(fields | (_texts(value) if context.texts else {}))])
 
 
@@ -133,16 +134,11 @@ def _id(payload: _Payload, end: float) -> str | None:
     return event_id(name, str(round(end * 1_000_000))) if name and payload.status == "failure" else name
 
 
-def _lengths(value: bytes) -> dict[str, int | None]:
-    """The bytes of the texts, and the output limit: that of the request, else that of the model."""
-    conversation = _TEXTS_DECODER.decode(value)
-    choices = listed(mapping(conversation.response).get("choices"))
-    answer = [choice.get("message") or choice.get("text") for choice in map(mapping, choices)]
-    model = mapping(mapping(conversation.model_map_information).get("model_map_value"))
-    asked = mapping(conversation.model_parameters)
-    known = {name: value for name, value in asked.items() if value is not None}
-    limit = {"max_tokens": model.get("max_output_tokens")}
-    return request_lengths(conversation.messages, answer, limit | known)
+def _lengths(payload: _Payload, value: bytes) -> dict[str, int | None]:
+    """As examples/litellm_hook.py has measured them, or those of the texts."""
+    if isinstance(payload.text_lengths, dict):
+        return {name: count(payload.text_lengths.get(name)) for name in LENGTHS}
+    return lengths_of(msgspec.structs.asdict(_TEXTS_DECODER.decode(value)))
 
 
 def _texts(value: bytes) -> dict[str, str | None]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from llmvitals.ingest import answers, events, genai
-from llmvitals.ingest.lengths import SpanLengths, output_limit
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
+from llmvitals.ingest.span_lengths import SpanLengths
 from llmvitals.ingest.values import dollars
+from llmvitals.lengths import output_limit
 from llmvitals.lenient import bare_model, mapping, number, text
 from llmvitals.usage import Usage, known
 

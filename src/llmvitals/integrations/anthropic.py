@@ -7,7 +7,6 @@ from typing import Any, Final, TypeVar
 from llmvitals.integrations.bodies import Json
 from llmvitals.integrations.generated_clients import Answer, observe_client
 from llmvitals.integrations.observation import EventPublisher, Observation, Recorder
-from llmvitals.integrations.prompts import characters
 from llmvitals.lenient import listed, mapping, text, tier
 from llmvitals.texts import last_message
 from llmvitals.usage import usage_of
@@ -43,8 +42,8 @@ class _Anthropic:
 
     def request(self, body: Json, observation: Observation, *, stream: bool) -> tuple[Json, Answer]:  # noqa: ARG002
         messages, model = body.get("messages"), text(body.get("model"))
-        length = characters(messages) + characters(body.get("system"))
-        observation.sent(length, last_message(messages, "user"))
+        texts = [part for part in (messages, body.get("system")) if part]
+        observation.sent(texts, last_message(messages, "user"), body)
         user = text(mapping(body.get("metadata")).get("user_id"))
         observation.set(model=model, requested_model=model, user=user)
         return body, AnthropicAnswer(observation)

@@ -10,7 +10,6 @@ from langchain_core.callbacks import BaseCallbackHandler
 
 from llmvitals.integrations.guard import guarded
 from llmvitals.integrations.observation import EventPublisher, Observation, Recorder, current
-from llmvitals.integrations.prompts import characters
 from llmvitals.integrations.runs import Runs, labels
 from llmvitals.lenient import listed, mapping, text, tier
 from llmvitals.texts import plain
@@ -45,8 +44,8 @@ class LlmvitalsHandler(BaseCallbackHandler):
             observation = self._begin_model("chat", run_id, more)
             conversation = messages[0] if messages else []
             users = [message.content for message in conversation if message.type == "human"]
-            length = sum(characters(message.content) for message in conversation)
-            observation.sent(length, plain(users[-1]) if users else None)
+            last = plain(users[-1]) if users else None
+            observation.sent(list(map(_texts, conversation)), last, mapping(more.get("invocation_params")))
 
     def on_llm_start(
         self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **more: Any
@@ -54,7 +53,8 @@ class LlmvitalsHandler(BaseCallbackHandler):
         """Begin a call of a model without messages."""
         with guarded("a call of LangChain can't be read"):
             observation = self._begin_model("completion", run_id, more)
-            observation.sent(characters(prompts), prompts[-1] if prompts else None)
+            last = prompts[-1] if prompts else None
+            observation.sent(prompts, last, mapping(more.get("invocation_params")))
 
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: UUID, **_: Any) -> None:
         """Note a part of a streamed answer."""
@@ -168,6 +168,12 @@ def _around() -> Observation | None:
     return found
 
 
+def _texts(message: Any) -> dict[str, Any]:
+    """What a model reads of a message: its content, and the tools that an earlier answer asked for."""
+    calls = getattr(message, "tool_calls", None) or ()  # only answers have them
+    return {"content": message.content, "arguments": [[call["name"], call["args"]] for call in calls]}
+
+
 def _read(response: Any, observation: Observation) -> None:
     """Read LangChain's LLMResult."""
     output = mapping(response.llm_output)
@@ -186,5 +192,5 @@ def _read(response: Any, observation: Observation) -> None:
     )
     for call in message.tool_calls if message and message.type == "ai" else ():
         observation.tool(text(call.get("name")))
-    if observation.output_chars == 0:
+    if observation.output_bytes == 0:
         observation.received(generation.text)

@@ -11,7 +11,6 @@ from llmvitals.integrations.bodies import dumped
 from llmvitals.integrations.guard import guarded
 from llmvitals.integrations.observation import EventPublisher, Observation, Recorder, current
 from llmvitals.integrations.openai_answers import OpenAIAnswer
-from llmvitals.integrations.prompts import characters
 from llmvitals.integrations.runs import Runs, labels
 from llmvitals.lenient import bare_model, mapping, number, text
 from llmvitals.litellm_calls import operation_of
@@ -86,7 +85,8 @@ def _id(kwargs: dict[str, Any], end: datetime, *, failed: bool) -> str | None:
 
 def _read_request(kwargs: dict[str, Any], observation: Observation) -> None:
     prompt = kwargs.get("messages") or kwargs.get("input")
-    observation.sent(characters(prompt), prompt if isinstance(prompt, str) else last_message(prompt, "user"))
+    last = prompt if isinstance(prompt, str) else last_message(prompt, "user")
+    observation.sent(prompt, last, mapping(kwargs.get("optional_params")))
     parameters = mapping(kwargs.get("litellm_params"))
     observation.set(
         provider=text(kwargs.get("custom_llm_provider") or parameters.get("custom_llm_provider")),

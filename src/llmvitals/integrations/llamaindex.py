@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from llama_index.core.instrumentation import get_dispatcher
@@ -27,9 +28,8 @@ from llmvitals.integrations.bodies import Json, dumped
 from llmvitals.integrations.guard import guarded
 from llmvitals.integrations.observation import EventPublisher, Observation, Recorder, current
 from llmvitals.integrations.openai_answers import OpenAIAnswer
-from llmvitals.integrations.prompts import characters
 from llmvitals.integrations.runs import Runs, labels
-from llmvitals.lenient import text
+from llmvitals.lenient import mapping, text
 from llmvitals.usage import usage_of
 
 __all__ = ["instrument"]
@@ -83,10 +83,10 @@ class _Events(BaseEventHandler):
             match event:
                 case LLMChatStartEvent():
                     users = [m.content for m in event.messages if str(m.role.value) == "user"]
-                    length = sum(len(m.content or "") for m in event.messages)
-                    self._begin("chat", event).sent(length, users[-1] if users else None)
+                    last = users[-1] if users else None
+                    self._begin("chat", event).sent(_texts(event.messages), last, _parameters(event))
                 case LLMCompletionStartEvent():
-                    self._begin("completion", event).sent(characters(event.prompt), event.prompt)
+                    self._begin("completion", event).sent(event.prompt, event.prompt, _parameters(event))
                 case EmbeddingStartEvent():
                     self._begin("embedding", event)
                 case RetrievalStartEvent():
@@ -174,6 +174,17 @@ class _Failures(BaseSpanHandler[BaseSpan]):
         return None
 
 
+def _texts(messages: Sequence[Any]) -> list[Any] | None:
+    """The messages; None if one of them has something else than texts, such as an image."""
+    if any(block.block_type != "text" for message in messages for block in message.blocks):
+        return None
+    return [{"content": message.content, "arguments": message.additional_kwargs} for message in messages]
+
+
+def _parameters(event: Any) -> Json:
+    return {**mapping(event.model_dict), **mapping(event.additional_kwargs)}
+
+
 def _operation(event: Any) -> str:
     return "chat" if isinstance(event, LLMChatEndEvent | LLMChatInProgressEvent) else "completion"
 
@@ -194,7 +205,7 @@ def _read(response: Any, observation: Observation) -> None:
     raw: Json = dumped(response.raw)
     if raw.get("object") == _CHUNK:
         return
-    if observation.output_chars:  # the parts have been read
+    if observation.output_bytes:  # the parts have been read
         observation.set(response_id=raw.get("id"), model=text(raw.get("model")), **usage_of(raw.get("usage")))
     elif "stop_reason" in raw:
         AnthropicAnswer(observation).whole(raw)

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from llmvitals.integrations import twins
 from llmvitals.integrations.event import LABELS, event, known, merged
 from llmvitals.integrations.guard import guarded
+from llmvitals.lengths import request_lengths
 from llmvitals.record.call import MODEL_OPERATIONS
 
 CANCELLED: Final = "cancelled"
@@ -68,10 +69,9 @@ class Observation:
         self.trace_id: str = parent.trace_id if parent else secrets.token_hex(16)
         self.span_id: str = secrets.token_hex(8)
         self.ended = False
-        self.input_chars = 0
-        """Characters that were sent to the model, as far as they were seen."""
-        self.output_chars = 0
-        """Characters that came back, arguments of tools included."""
+        self.output_bytes = 0
+        """UTF-8 bytes that came back, arguments of tools included."""
+        self._request: dict[str, int | None] = {}
         self._fields: dict[str, Any] = {}
         self._tools: list[str] = []
         self._output: list[str] = []
@@ -92,9 +92,14 @@ class Observation:
         with guarded("fields of a call can't be set"):
             self._fields = merged(self._fields, known(fields))
 
-    def sent(self, characters: int, last_user_text: str | None) -> None:
-        """Note what was sent to the model; the text is kept only if texts are asked for."""
-        self.input_chars += characters
+    def sent(
+        self, messages: Any, last_user_text: str | None, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note what was sent to the model: its length, and the text only if texts are asked for.
+
+        messages: all that the model reads, None if not all of it is known. parameters: of the request.
+        """
+        self._request = request_lengths(messages, None, parameters or {})
         if self.recorder.texts:
             self.set(input_text=last_user_text)
 
@@ -106,7 +111,7 @@ class Observation:
         if not isinstance(text, str) or not text:
             return
         self.first_token()
-        self.output_chars += len(text)
+        self.output_bytes += len(text.encode(errors="replace"))
         if shown and self.recorder.texts:
             self._output.append(text)
 
@@ -189,7 +194,14 @@ class Observation:
             "ttft_ms": _millis(self._first - self._began) if fields.get("stream") and self._first else None,
             "tools": [{"name": name[:128]} for name in self._tools] or None,
         }
-        self.recorder.publisher.publish(event(made, {"output_text": "".join(self._output)} | fields))
+        told = {"output_text": "".join(self._output), **self._lengths(fields)}
+        self.recorder.publisher.publish(event(made, told | fields))
+
+    def _lengths(self, fields: Mapping[str, Any]) -> dict[str, int | None]:
+        """The lengths of a call that does not tell all its tokens; they bound what it may have cost."""
+        if fields.get("input_tokens") is not None and fields.get("output_tokens") is not None:
+            return {}
+        return self._request | {"output_bytes": self.output_bytes or None}
 
     def _is_told_by_another(self, operation: str, answer: object, ended: float) -> bool:
         """Whether another instrumentor has told, or tells, of this call of a model."""

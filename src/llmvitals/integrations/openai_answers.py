@@ -6,7 +6,6 @@ from typing import Final
 
 from llmvitals.integrations.bodies import Json
 from llmvitals.integrations.observation import Observation
-from llmvitals.integrations.prompts import characters
 from llmvitals.lenient import listed, mapping, text, tier
 from llmvitals.texts import last_message, plain
 from llmvitals.usage import usage_of
@@ -25,6 +24,8 @@ OPERATIONS: Final = {
     "/audio/speech": "audio",
 }
 """Path → operation."""
+_ELSEWHERE: Final = ("previous_response_id", "conversation")
+"""With one of these the model reads more than what the request holds."""
 _DELTAS: Final = ("response.output_text.delta", "response.refusal.delta")
 _HIDDEN_DELTAS: Final = (
     "response.function_call_arguments.delta", "response.reasoning_text.delta",
@@ -38,7 +39,8 @@ def read_request(body: Json, observation: Observation) -> None:
     """Read what is asked for, and how much is sent."""
     prompt = body.get("messages") or body.get("input") or body.get("prompt")
     last = prompt if isinstance(prompt, str) else last_message(prompt, "user")
-    observation.sent(characters(prompt) + characters(body.get("instructions")), last)
+    texts = [part for part in (prompt, body.get("instructions")) if part]
+    observation.sent(None if any(map(body.get, _ELSEWHERE)) else texts, last, body)
     model = text(body.get("model"))
     observation.set(model=model, requested_model=model, user=text(body.get("user")))
 

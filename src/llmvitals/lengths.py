@@ -1,25 +1,22 @@
 """Measures the texts of calls that do not tell their usage, so that their cost can be bounded.
 
-Only lengths leave this file. A length is unknown (None) where something else than text was sent, such as an
+Only lengths are kept. A length is unknown (None) where something else than text was sent, such as an
 image, or where the texts were hidden: then nothing bounds the tokens.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 
-from llmvitals.ingest.span import Span
-from llmvitals.ingest.values import structure
 from llmvitals.lenient import count
 from llmvitals.texts import REDACTED
 from llmvitals.usage import first_known
 
 _HIDDEN: Final = frozenset((REDACTED, "__REDACTED__", "[REDACTED]"))
-_TEXT_KINDS: Final = frozenset(
+TEXT_KINDS: Final = frozenset(
     (
         "text", "input_text", "output_text", "refusal", "message", "function", "function_call",
         "function_call_output", "tool_call", "tool_call_response", "tool_use", "tool_result", "thinking",
@@ -33,12 +30,12 @@ _MARKS: Final = frozenset(
 """Names of what is no text of a message."""
 _WRITTEN_AS_JSON: Final = frozenset(("arguments", "input", "result", "response"))
 """Names of values that a model reads and writes as JSON."""
+LENGTHS: Final = ("input_bytes", "output_bytes", "max_output_tokens")
+"""The fields of a call that bound its tokens."""
 _DEEP: Final = 20
 _LIMITS: Final = (
     "max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample", "maxTokens",
 )  # fmt: skip
-_KIND: Final = re.compile(r"\.type$")
-_MARK: Final = re.compile(r"\.(id|tool_call_id|finish_reason)$")
 
 
 def length(value: Any, depth: int = 0) -> int | None:
@@ -48,12 +45,12 @@ def length(value: Any, depth: int = 0) -> int | None:
     if depth > _DEEP:
         return None
     if isinstance(value, list):
-        return _sum(length(item, depth + 1) for item in value)
+        return total(length(item, depth + 1) for item in value)
     if isinstance(value, dict):
         kind = value.get("type")
-        if isinstance(kind, str) and kind not in _TEXT_KINDS:
+        if isinstance(kind, str) and kind not in TEXT_KINDS:
             return None
-        return _sum(_member(name, item, depth + 1) for name, item in value.items() if name not in _MARKS)
+        return total(_member(name, item, depth + 1) for name, item in value.items() if name not in _MARKS)
     return 0 if value is None else len(str(value))
 
 
@@ -70,20 +67,21 @@ def _json(value: Any) -> int | None:
         return None
 
 
-def _sum(parts: Iterable[int | None]) -> int | None:
-    total = 0
+def total(parts: Iterable[int | None]) -> int | None:
+    """The sum; None if one of the lengths is unknown."""
+    found = 0
     for part in parts:
         if part is None:
             return None
-        total += part
-    return total
+        found += part
+    return found
 
 
 def request_lengths(messages: Any, answer: Any, parameters: Mapping[str, Any]) -> dict[str, int | None]:
     """The lengths of a call. answer: the messages that came. parameters: those of the request."""
     tools = [parameters[name] for name in ("tools", "functions", "response_format") if parameters.get(name)]
     return {
-        "input_bytes": _sum([length(messages) if messages else None, *map(_json, tools)]),
+        "input_bytes": total([length(messages) if messages else None, *map(_json, tools)]),
         "output_bytes": length(answer) if answer else None,
         "max_output_tokens": output_limit(parameters),
     }
@@ -93,32 +91,3 @@ def output_limit(parameters: Mapping[str, Any]) -> int | None:
     """The most output tokens that a request allows, for all answers that it asks for."""
     limit = first_known(*(count(parameters.get(name)) for name in _LIMITS))
     return None if limit is None else count(limit * (count(parameters.get("n")) or 1))
-
-
-class SpanLengths:
-    """Measures the attributes of spans: those of the input, of the output, and of definitions of tools."""
-
-    def __init__(self, *, inputs: str, outputs: str, tools: str) -> None:
-        """Take patterns that match names of attributes."""
-        self._inputs, self._outputs, self._tools = re.compile(inputs), re.compile(outputs), re.compile(tools)
-
-    def of(self, span: Span) -> dict[str, int | None]:
-        """`input_bytes` and `output_bytes`; None where the span has none."""
-        found: dict[str, list[int | None]] = {"input_bytes": [], "output_bytes": []}
-        for name in span.attributes:
-            if self._tools.fullmatch(name):
-                found["input_bytes"].append(length(span.get(name)))
-            elif self._inputs.fullmatch(name):
-                found["input_bytes"].append(_attribute(name, span.get(name)))
-            elif self._outputs.fullmatch(name):
-                found["output_bytes"].append(_attribute(name, span.get(name)))
-        return {name: _sum(lengths) if lengths else None for name, lengths in found.items()}
-
-
-def _attribute(name: str, value: Any) -> int | None:
-    if _KIND.search(name):
-        return 0 if isinstance(value, str) and value in _TEXT_KINDS else None
-    if _MARK.search(name):
-        return 0
-    parsed = structure(value)
-    return length(value if parsed is None else parsed)
