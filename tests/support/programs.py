@@ -53,18 +53,23 @@ class Run:
         return self.scenarios[name]
 
 
-def run(program: str, environment: str) -> Run:
+def execute(program: str, environment: str, url: str) -> subprocess.CompletedProcess[str]:
     """Run a program of tests/integrations/programs in `.venv/ENVIRONMENT`; skips where that is not."""
     python = ROOT / ".venv" / environment / "bin" / "python"
     if not python.exists():
         unavailable(Unavailable(f"tests/{environment}.txt is not installed: `make test` does that"))
     paths = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests" / "support")))
+    return subprocess.run(
+        [python, PROGRAMS / f"{program}.py", url],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": paths, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        capture_output=True, text=True, timeout=deadline(60), check=False,
+    )  # fmt: skip
+
+
+def run(program: str, environment: str) -> Run:
+    """Run a program against `ModelApi`, and read what it has told of its scenarios."""
     with ModelApi() as api:
-        done = subprocess.run(
-            [python, PROGRAMS / f"{program}.py", api.url],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": paths, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
-            capture_output=True, text=True, timeout=deadline(60), check=False,
-        )  # fmt: skip
+        done = execute(program, environment, api.url)
     assert done.returncode == 0, done.stderr[-5_000:]
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"scenario"')]
     return Run(
