@@ -53,7 +53,8 @@ WRONG: dict[str, Any] = {
     "scores": {"a": MARK}, "guardrails": {}, "retrieval": [], "tools": MARK,
     "embedding": {"model": "m", "vector": "!" + MARK}, "input_text": 5, "output_text": [MARK], "target_id": "",
     "annotator": 3, "labelled": [MARK], "cached_audio_tokens": -1, "image_input_tokens": "1",
-    "image_output_tokens": 1.5,
+    "image_output_tokens": 1.5, "input_bytes": -1, "output_bytes": "9", "max_output_tokens": 2**70,
+    "outcome": [MARK],
 }  # fmt: skip
 """A wrong value of every field of a call."""
 
