@@ -94,9 +94,11 @@ async def beside(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     """A world with Slack and this notifier."""
     async with AsyncExitStack() as stack:
 
-        async def start(notifier: Notifier) -> World:
+        async def start(notifier: Notifier, patience: float = World.patience) -> World:
             monkeypatch.setitem(NOTIFIERS, "toy", lambda settings, limits: (notifier, "the default"))
-            return await stack.enter_async_context(World(slack))
+            world = World(slack)
+            world.patience = patience
+            return await stack.enter_async_context(world)
 
         yield start
 
@@ -189,7 +191,7 @@ FAULTS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_notifier_that_is_down_holds_up_no_other(slack: FakeSlack, beside: Any, fault: str) -> None:
     toy = Threads()
-    world = await beside(toy)
+    world = await beside(toy, 2.0 if fault == "hangs" else World.patience)
     await world.say(alert("first"))
     posted = len(toy.states)
     toy.fault = FAULTS[fault]

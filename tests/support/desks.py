@@ -61,11 +61,13 @@ def slow(app: str = "chat", status: str = "firing", **changes: Any) -> Alert:
 class World:
     """Topics, Slack, a clock, and the desk that is at work.
 
-    incidents, silences, marks: the compacted topics, key → value. points: every point written.
+    incidents, silences, marks: the compacted topics, key → value. points: every point written. patience:
+    seconds that a request to a notifier may take.
     `start` makes the desk of settings, routing, notifiers and meters as they are then.
     """
 
     desk: IncidentSink
+    patience = 10.0
 
     def __init__(self, slack: FakeSlack, routing: Routing | None = None, **settings: Any) -> None:
         self.slack, self.routing, self.now = slack, routing, NOW
@@ -89,7 +91,7 @@ class World:
 
     def made(self) -> IncidentSink:
         limits = RateLimits(
-            timeout=deadline(10), clock=lambda: self.now, monotonic=lambda: self.now / SECOND, sleep=self._sleep,
+            timeout=deadline(self.patience), clock=lambda: self.now, monotonic=lambda: self.now / SECOND, sleep=self._sleep,
             patience=2.0,
         )  # fmt: skip
         if not self.notifiers:
