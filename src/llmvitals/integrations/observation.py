@@ -149,8 +149,10 @@ class Observation:
                 return
             self.ended = True
         with guarded("a call can't be recorded"):
-            now = time.perf_counter()
-            self._publish(now if at is None else at, now)
+            # The clocks are read one after the other, so that a pause of the process makes no call end later.
+            wall, now = time.time_ns(), time.perf_counter()
+            ended = now if at is None else at
+            self._publish(ended, (wall - round((now - ended) * 1e9)) // 1_000_000)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -175,7 +177,7 @@ class Observation:
         own = {name: fields[name] for name in LABELS if name in fields}
         return merged(self.parent.labels(defaults=defaults), own) if self.parent else own
 
-    def _publish(self, ended: float, now: float) -> None:
+    def _publish(self, ended: float, ts: int) -> None:
         defaults = merged(known(self.recorder.fields), self.labels(defaults=True))
         fields = merged(merged(defaults, self.labels()), self._fields)
         operation = self.operation or ("chat" if fields.get("model") else None)
@@ -183,7 +185,7 @@ class Observation:
             return
         made = {
             "id": f"{self.trace_id}-{self.span_id}",
-            "ts": (time.time_ns() - round((now - ended) * 1e9)) // 1_000_000,
+            "ts": ts,
             "operation": operation,
             "model": "",
             "trace_id": self.trace_id,
