@@ -19,5 +19,4 @@ class Modules(BuildHookInterface[Any]):
         into = "src/llmvitals" if self.target_name == "sdist" else "llmvitals"
         for name in self.config["modules"]:
             source = beside / "src" / "llmvitals" / name
-            if source.exists():  # integrations/ is not there yet
-                build_data["force_include"][str(source)] = f"{into}/{name}"
+            build_data["force_include"][str(source)] = f"{into}/{name}"
