@@ -148,13 +148,8 @@ class LlmvitalsHandler(BaseCallbackHandler):
 
     def _fail(self, run: UUID, error: BaseException) -> None:
         observation = self._runs.pop(run)
-        if observation is None:
-            return
-        if isinstance(error, GeneratorExit):
-            observation.close()
-        else:
-            observation.fail(error)
-            observation.end()
+        if observation is not None:
+            observation.failed(error)
 
 
 def _around() -> Observation | None:

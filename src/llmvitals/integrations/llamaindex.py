@@ -106,13 +106,8 @@ class _Events(BaseEventHandler):
         """End what a span has begun."""
         for operation in ("chat", "completion", "embedding", "retrieval"):
             observation = self._runs.pop((operation, span))
-            if observation is None:
-                continue
-            if isinstance(error, GeneratorExit):
-                observation.close()
-            else:
-                observation.fail(error or "error")
-                observation.end()
+            if observation is not None:
+                observation.failed(error or "error")
 
     def _begin(self, operation: str, event: Any) -> Observation:
         observation = Observation(self._recorder, operation, current())

@@ -132,6 +132,14 @@ class Observation:
             error = CANCELLED
         self.set(status="error", error_type=error if isinstance(error, str) else type(error).__name__)
 
+    def failed(self, error: BaseException | str) -> None:
+        """End with an exception, or as a stream that was closed early if it is a GeneratorExit."""
+        if isinstance(error, GeneratorExit):
+            self.close()
+        else:
+            self.fail(error)
+            self.end()
+
     def touch(self) -> None:
         """Note that a part of the answer has just come."""
         self._last = time.perf_counter()

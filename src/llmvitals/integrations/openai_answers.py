@@ -57,10 +57,7 @@ class OpenAIAnswer:
     def whole(self, body: Json) -> None:
         """Read an answer."""
         self._note(body)
-        for choice in map(mapping, listed(body.get("choices"))):
-            self._message(mapping(choice.get("message")))
-            self._observation.received(choice.get("text"))
-            self._observation.set(finish_reason=text(choice.get("finish_reason")))
+        self._choices(body, "message")
         if "output" in body:
             self._response(body)
 
@@ -71,12 +68,8 @@ class OpenAIAnswer:
             self._event(kind, body)
             return True
         self._note(body)
-        choices = listed(body.get("choices"))
-        for choice in map(mapping, choices):
-            self._message(mapping(choice.get("delta")))
-            self._observation.received(choice.get("text"))
-            self._observation.set(finish_reason=text(choice.get("finish_reason")))
-        return bool(choices) or not (self._hides_usage and body.get("usage"))
+        self._choices(body, "delta")
+        return bool(listed(body.get("choices"))) or not (self._hides_usage and body.get("usage"))
 
     def _note(self, body: Json) -> None:
         self._observation.set(
@@ -85,6 +78,13 @@ class OpenAIAnswer:
             service_tier=tier(body.get("service_tier")),
             **usage_of(body.get("usage")),
         )
+
+    def _choices(self, body: Json, message: str) -> None:
+        """Read the choices. message: the name of what a choice holds of its message."""
+        for choice in map(mapping, listed(body.get("choices"))):
+            self._message(mapping(choice.get(message)))
+            self._observation.received(choice.get("text"))
+            self._observation.set(finish_reason=text(choice.get("finish_reason")))
 
     def _message(self, message: Json) -> None:
         content = message.get("content")
