@@ -38,6 +38,12 @@ _LIMITS: Final = (
 )  # fmt: skip
 
 
+def is_metered(fields: Mapping[str, Any]) -> bool:
+    """Whether a call tells all of its tokens, so that its lengths are not needed. Embeddings have no output."""
+    read, written = fields.get("input_tokens"), fields.get("output_tokens")
+    return read is not None and (written is not None or fields.get("operation") == "embedding")
+
+
 def length(value: Any, depth: int = 0) -> int | None:
     """The UTF-8 bytes of the texts in messages or in a part of one; None if there is anything but texts."""
     if isinstance(value, str):

@@ -24,7 +24,7 @@ from llmvitals.ingest.values import (
     millis,
     moment,
 )
-from llmvitals.lengths import LENGTHS
+from llmvitals.lengths import LENGTHS, is_metered
 from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
 from llmvitals.litellm_calls import lengths_of, operation_of
 from llmvitals.usage import known, usage_of
@@ -123,7 +123,7 @@ def read(value: bytes, context: Context) -> Decoded:
         fields["ttft_ms"] = _between(start, number(payload.completionStartTime))
     if payload.status == "failure" and fields["status"] == "ok":
         fields |= STOPPED
-    if fields.get("input_tokens") is None or fields.get("output_tokens") is None:
+    if not is_metered(fields):
         fields |= _lengths(payload, value)
     return Decoded([call(fields | (_texts(value) if context.texts else {}))])
 

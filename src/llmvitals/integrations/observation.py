@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from llmvitals.integrations import twins
 from llmvitals.integrations.event import LABELS, event, known, merged
 from llmvitals.integrations.guard import guarded
-from llmvitals.lengths import request_lengths
+from llmvitals.lengths import is_metered, request_lengths
 from llmvitals.record.call import MODEL_OPERATIONS
 
 CANCELLED: Final = "cancelled"
@@ -204,14 +204,10 @@ class Observation:
             "ttft_ms": _millis(self._first - self._began) if fields.get("stream") and self._first else None,
             "tools": [{"name": name[:128]} for name in self._tools] or None,
         }
-        told = {"output_text": "".join(self._output), **self._lengths(fields)}
+        told: dict[str, Any] = {"output_text": "".join(self._output)}
+        if not is_metered(made | fields):
+            told |= self._request | {"output_bytes": self.output_bytes or None}
         self.recorder.publisher.publish(event(made, told | fields))
-
-    def _lengths(self, fields: Mapping[str, Any]) -> dict[str, int | None]:
-        """The lengths of a call that does not tell all its tokens; they bound what it may have cost."""
-        if fields.get("input_tokens") is not None and fields.get("output_tokens") is not None:
-            return {}
-        return self._request | {"output_bytes": self.output_bytes or None}
 
     def _is_told_by_another(self, operation: str, answer: object, ended: float) -> bool:
         """Whether another instrumentor has told, or tells, of this call of a model."""
