@@ -6,7 +6,7 @@ import pytest
 
 import programs
 from planted import SECRET
-from programs import Run, bounds, dollars, strings
+from programs import Run, assert_first_token, bounds, dollars, strings
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +35,7 @@ def test_a_stream_has_its_usage_and_its_first_token(done: Run, name: str) -> Non
     call = done[name].call
     assert (call.input_tokens, call.cached_tokens, call.output_tokens) == (1_921, 1_800, 12)
     assert (call.stream, call.finish_reason) == (True, "end_turn")
-    assert call.ttft_ms is not None
-    assert call.latency_ms is not None
-    assert 0 < call.ttft_ms <= call.latency_ms
+    assert_first_token(call)
 
 
 def test_a_stream_that_is_not_read_to_its_end_has_its_input(done: Run) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import programs
 from planted import SECRET
-from programs import Run, strings
+from programs import Run, assert_first_token, strings
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,7 @@ def test_a_chat_arrives_once_with_everything_that_is_known(done: Run, name: str)
 def test_a_stream_has_its_first_token(done: Run, name: str) -> None:
     call = done[name].call
     assert (call.stream, call.finish_reason) == (True, "stop")
-    assert call.ttft_ms is not None
-    assert call.latency_ms is not None
-    assert 0 < call.ttft_ms <= call.latency_ms
+    assert_first_token(call)
     assert (call.output_tokens == 37) == (name == "stream_with_usage"), "else LiteLLM counts by itself"
 
 

@@ -10,7 +10,7 @@ import inspect
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
@@ -38,6 +38,20 @@ def raised(function: Callable[[], Any]) -> str:
     except Exception as error:  # noqa: BLE001
         return f"{type(error).__name__}: {error}"
     return "nothing"
+
+
+async def cancelled(reading: Coroutine[Any, Any, None], read: asyncio.Event) -> str:
+    """Cancel what reads a stream, once it has read a part of it; "cancelled" if it ends by that."""
+    task = asyncio.create_task(reading)
+    await read.wait()
+    while not task.done():  # before Python 3.12, wait_for, which LangChain uses, may lose a cancellation
+        task.cancel()
+        await asyncio.wait([task], timeout=1)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return "cancelled"
+    return "ended"
 
 
 def run(*scenarios: Callable[[], Any]) -> None:

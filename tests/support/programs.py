@@ -77,6 +77,13 @@ def run(program: str, environment: str) -> Run:
     )
 
 
+def assert_first_token(call: Call) -> None:
+    """The first token came after the beginning of the call, and before its end."""
+    assert call.ttft_ms is not None
+    assert call.latency_ms is not None
+    assert 0 < call.ttft_ms <= call.latency_ms
+
+
 _prices = Prices()
 
 

@@ -10,7 +10,7 @@ from anthropic import Anthropic, AsyncAnthropic, Stream
 
 from llmvitals.integrations import anthropic
 from planted import SECRET
-from producing import published, raised, run, url
+from producing import cancelled, published, raised, run, url
 
 ASK: Any = {
     "model": "claude-sonnet-4-5", "max_tokens": 100, "system": SECRET, "metadata": {"user_id": "u-7"},
@@ -111,13 +111,7 @@ async def async_cancelled() -> Any:
                 if event.type == "content_block_delta":
                     read.set()
 
-    task = asyncio.create_task(reading())
-    await read.wait()
-    task.cancel()
-    try:
-        await task
-    except asyncio.CancelledError:
-        return "cancelled"
+    return await cancelled(reading(), read)
 
 
 run(

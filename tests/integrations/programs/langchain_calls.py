@@ -19,7 +19,7 @@ from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from llmvitals.integrations import observe, openai
 from llmvitals.integrations.langchain import LlmvitalsHandler
 from planted import SECRET
-from producing import published, raised, run, url
+from producing import cancelled, published, raised, run, url
 
 ASK = [SystemMessage(SECRET), HumanMessage(f"What is {SECRET}?")]
 METADATA = {"user_id": "u-7", "session_id": "s-1", "team": "search", "note": SECRET}
@@ -171,15 +171,7 @@ async def async_cancelled() -> Any:
             if chunk.content:
                 read.set()
 
-    task = asyncio.create_task(reading())
-    await read.wait()
-    while not task.done():  # before Python 3.12, wait_for, which LangChain uses, may lose a cancellation
-        task.cancel()
-        await asyncio.wait([task], timeout=0.1)
-    try:
-        await task
-    except asyncio.CancelledError:
-        return "cancelled"
+    return await cancelled(reading(), read)
 
 
 run(

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from llmvitals.integrations import observe, openai
 from planted import SECRET
-from producing import published, raised, run, url
+from producing import cancelled, published, raised, run, url
 
 MESSAGES: Any = [{"role": "system", "content": SECRET}, {"role": "user", "content": f"What is {SECRET}?"}]
 TOOLS: Any = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}]
@@ -214,13 +214,7 @@ async def async_cancelled() -> Any:
                 if chunk.choices[0].delta.content:
                     read.set()
 
-    task = asyncio.create_task(reading())
-    await read.wait()
-    task.cancel()
-    try:
-        await task
-    except asyncio.CancelledError:
-        return "cancelled"
+    return await cancelled(reading(), read)
 
 
 async def async_closed() -> Any:
