@@ -73,7 +73,7 @@ def test_a_child_that_ignores_sigterm_is_killed(tmp_path):
 
 def test_a_frozen_child_can_be_stopped(tmp_path):
     child = Child(["sleep", "600"], tmp_path / "log")
-    child.send(signal.SIGSTOP)
+    child.pause()
     child.stop()
     assert gone(child.pid)
 

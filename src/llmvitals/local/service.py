@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shutil
 import signal
@@ -71,6 +72,12 @@ class Child:
     def send(self, number: int) -> None:
         """Send a signal; does nothing if the process has ended."""
         self._process.send_signal(number)
+
+    def pause(self) -> None:
+        """Pause it (SIGSTOP), and wait until its last thread has stopped: kill() returns before that."""
+        self.send(signal.SIGSTOP)
+        if self.alive:
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def stop(self, grace: float = 10.0) -> None:
         """End it: SIGTERM, and SIGKILL after `grace` seconds. Waits for the end; may be called twice."""
@@ -174,7 +181,7 @@ class Service:
 
     def pause(self) -> None:
         """Pause it (SIGSTOP): connections stay open, but nothing is answered."""
-        self._running.send(signal.SIGSTOP)
+        self._running.pause()
 
     def resume(self) -> None:
         """Resume after pause()."""
