@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brute import PANE, event, events, logged, plan, stage
-from llmvitals.record.frame import Frame
-from llmvitals.record.log import Topic
 from llmvitals.record.view import View
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.sketch.cells import CELLS, COLUMN, COLUMNS, FIRST_BIN, TIMES, Cells, cell_of
 from llmvitals.sketch.quantiles import STRIDE
+from sent_frames import frames
 
 START = 1_700_000_000 * 1_000_000 // PANE * PANE
 ARMS = View("arms", ("app", "prompt_version"), contributors=True, split=True)
@@ -26,8 +25,7 @@ def sent(calls: list[dict[str, Any]], source: str = "calls/0") -> dict[tuple[str
     combine = stage(plan(views=(ARMS, View("all", contributors=True))), source=source)
     log = [(START, event(number, START) | call) for number, call in enumerate(calls)]
     messages = [*combine.apply(logged(log)), *combine.finish()]
-    frames = [Frame.decode(message.value) for message in messages if message.topic is Topic.PARTIALS]
-    entries = [entry for frame in frames for entry in frame.entries]
+    entries = [entry for frame in frames(messages) for entry in frame.entries]
     assert all(Vitals.unpack(entry.vitals).cells is None for entry in entries if entry.view == "all")
     return {entry.series: Vitals.unpack(entry.vitals) for entry in entries if entry.view == "arms"}
 

@@ -15,8 +15,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from cluster import Cluster
 from exact import MINUTE, START, conserved, publish, stored
 from frames import first_open
-from llmvitals.record.frame import Frame, shard_of
+from llmvitals.record.frame import AnyFrame, decode
 from llmvitals.record.log import Topic
+from llmvitals.record.series import shard_of
 from llmvitals.runtime.kafka.connect import DISCOVERY_MS
 from llmvitals.runtime.kafka.tail import Tail
 from llmvitals.settings import Settings
@@ -51,9 +52,9 @@ async def add_partitions(brokers: str, topic: str, count: int) -> None:
 
 async def first_opens(cluster: Cluster) -> list[dict[int, int]]:
     """For each shard: partition of the calls → the lowest pane that was open when it was first told of it."""
-    frames: list[list[Frame]] = [[] for _ in range(SHARDS)]
+    frames: list[list[AnyFrame]] = [[] for _ in range(SHARDS)]
     for record in await cluster.read(cluster.settings.topic("partials")):
-        frames[record.partition].append(Frame.decode(record.value))
+        frames[record.partition].append(decode(record.value))
     return [first_open(each) for each in frames]
 
 

@@ -15,7 +15,7 @@ from llmvitals.merge import stage as stage_module
 from llmvitals.pipeline import Pipeline
 from llmvitals.record import watermark
 from llmvitals.record.alert import Alert
-from llmvitals.record.frame import Entry, Frame
+from llmvitals.record.frame import Entry, decode
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings
@@ -191,7 +191,7 @@ def test_in_however_many_pieces_panes_close_the_rules_say_the_same(pipeline, cal
     records = frames(pipeline, calls, lambda: dice.randint(1, 15))
     held_up = dice.randint(0, len(records))
     # The frames of the second source come late, so that until then nothing closes.
-    decoded = [(Frame.decode(record.value or b"").source, record) for record in records]
+    decoded = [(decode(record.value or b"").source, record) for record in records]
     late = [record for source, record in decoded[:held_up] if source.endswith("1")]
     order = [record for source, record in decoded[:held_up] if source.endswith("0")] + late
     log = [Logged(at, 0, r.value) for at, r in enumerate([*order, *records[held_up:]])]

@@ -23,9 +23,10 @@ from llmvitals.errors import StateLost
 from llmvitals.merge import Limits, Merge, MergePlan, roster
 from llmvitals.merge.roster import share
 from llmvitals.record.chunk import MANIFEST
-from llmvitals.record.frame import Entry, Frame, shard_of
+from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
+from llmvitals.record.series import shard_of
 from llmvitals.record.view import OTHER, View
 from llmvitals.runtime.kafka import cut_series as crowd
 from llmvitals.settings import Settings

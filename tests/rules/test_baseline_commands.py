@@ -13,10 +13,10 @@ import pytest
 from frames import FIRST, PANE, frame, log
 from llmvitals.errors import ConfigError
 from llmvitals.merge import Merge, MergePlan
-from llmvitals.merge.plan import series_key
 from llmvitals.record.frame import BaselineCommand, Entry, Frame, decode
 from llmvitals.record.log import Logged, Topic
 from llmvitals.record.point import Point
+from llmvitals.record.series import series_key
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.engine import load_engine
 from llmvitals.rules.kinds.drift.baseline import reference_of

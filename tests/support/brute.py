@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from hypothesis import strategies as st
 
+import sent_frames
 from llmvitals.combine import Combine, CombinePlan
 from llmvitals.errors import BadCall, Code
 from llmvitals.record.call import Call
@@ -399,19 +400,23 @@ def keep(content: Content, messages: Iterable[Message]) -> Content:
     """Take frames in as merge does: of each source the greatest version; at one version all bytes are equal."""
     for message in messages:
         if message.topic is Topic.PARTIALS:
-            frame = Frame.decode(message.value or b"")
-            assert message.key == frame.source.encode()
-            assert message.partition == frame.shard < frame.shards
-            for entry in (*frame.entries, *frame.late):
-                assert isinstance(entry.vitals, bytes)
-                quarter = entry.quarter if isinstance(entry, LateEntry) else ON_TIME
-                had = content.setdefault((entry.view, entry.series, entry.pane, quarter), {})
-                version, vitals = had.get(frame.source, (-1, b""))
-                if version == frame.version:
-                    assert vitals == entry.vitals, "one version, two contents"
-                elif version < frame.version:
-                    had[frame.source] = (frame.version, entry.vitals)
+            for frame in sent_frames.read(message.value):
+                assert message.key == frame.source.encode()
+                assert message.partition == frame.shard < frame.shards
+                _keep_frame(content, frame)
     return content
+
+
+def _keep_frame(content: Content, frame: Frame) -> None:
+    for entry in (*frame.entries, *frame.late):
+        assert isinstance(entry.vitals, bytes)
+        quarter = entry.quarter if isinstance(entry, LateEntry) else ON_TIME
+        had = content.setdefault((entry.view, entry.series, entry.pane, quarter), {})
+        version, vitals = had.get(frame.source, (-1, b""))
+        if version == frame.version:
+            assert vitals == entry.vitals, "one version, two contents"
+        elif version < frame.version:
+            had[frame.source] = (frame.version, entry.vitals)
 
 
 def parts(content: Content) -> dict[Part, Vitals]:

@@ -17,13 +17,16 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+import sent_frames
 from frames import Place, first_open, stored
 from llmvitals import combine, merge
 from llmvitals.errors import BadCall, Code
 from llmvitals.record.call import Call
-from llmvitals.record.frame import Frame, LateEntry, shard_of
+from llmvitals.record.frame import LateEntry
+from llmvitals.record.frame import decode as decode_frame
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
+from llmvitals.record.series import shard_of
 from llmvitals.record.view import View
 from llmvitals.sketch import quantiles
 
@@ -366,11 +369,11 @@ class World:
         """At one version every worker, zombies too, has said the same."""
         said: dict[object, object] = {}
         for record in (record for shard in self.shards for record in shard.log):
-            frame = Frame.decode(record.value or b"")
-            for entry in (*frame.entries, *frame.late):
-                quarter = entry.quarter if isinstance(entry, LateEntry) else None
-                what = frame.source, frame.version, entry.view, entry.series, entry.pane, quarter
-                assert said.setdefault(what, entry.vitals) == entry.vitals, what
+            for frame in sent_frames.read(record.value):
+                for entry in (*frame.entries, *frame.late):
+                    quarter = entry.quarter if isinstance(entry, LateEntry) else None
+                    what = frame.source, frame.version, entry.view, entry.series, entry.pane, quarter
+                    assert said.setdefault(what, entry.vitals) == entry.vitals, what
 
     def expected(self) -> dict[Place, Expected]:
         """What must come out: every call once, in the pane that its log and the promises decide.
@@ -380,7 +383,7 @@ class World:
         sums: dict[Place, Counter[str]] = defaultdict(Counter)
         latencies: dict[Place, list[float]] = defaultdict(list)
         joined = [
-            first_open(Frame.decode(record.value or b"") for record in shard.log) for shard in self.shards
+            first_open(decode_frame(record.value or b"") for record in shard.log) for shard in self.shards
         ]
         for number, partition in enumerate(self.partitions):
             for own, late_there, copy, event in placed(partition):

@@ -168,8 +168,8 @@ def _print_learned(engine: RuleEngine, rule: Rule, learned: Sequence[Learned]) -
 
 async def _send(settings: Settings, commands: Sequence[BaselineCommand]) -> None:
     """Send commands to the partitions that own their series."""
-    from llmvitals.record.frame import shard_of  # noqa: PLC0415
     from llmvitals.record.log import Message, Topic  # noqa: PLC0415
+    from llmvitals.record.series import shard_of  # noqa: PLC0415
     from llmvitals.runtime.kafka.connect import asking, find_topics  # noqa: PLC0415
     from llmvitals.runtime.kafka.producer import Producer  # noqa: PLC0415
 

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from llmvitals.combine.interner import CodedCalls, Interner
 from llmvitals.combine.plan import CombinePlan
-from llmvitals.combine.together import entries as entries_together
-from llmvitals.combine.view_tables import EntryOfView, ViewTables
-from llmvitals.record.frame import Entry, LateEntry
+from llmvitals.combine.together import rows as rows_together
+from llmvitals.combine.view_tables import SeriesRows, ViewTables
+
+Ints = NDArray[np.int64]
 
 ON_TIME: Final = -1
 """In place of the quarter of an hour of a late call."""
 QUARTERS: Final = 96
 """Quarters of an hour that the late calls of a pane are told apart by: a day of them."""
+
+
+class ViewEntries(NamedTuple):
+    """Entries of a view for frames: series and their vitals; pane, version and quarter of each.
+
+    quarter: of an hour, of the calls' own time; ON_TIME if they are not late.
+    """
+
+    found: SeriesRows
+    panes: Ints
+    versions: Ints
+    quarters: Ints
 
 
 class Pane:
@@ -61,35 +77,33 @@ class Pane:
             tables.add_up()
         self.pending = 0
 
-    def changed_entries(self) -> Iterator[Entry]:
+    def changed_entries(self, version: int) -> Iterator[ViewEntries]:
         """Entries of the series of eager views that changed since the last call."""
         for quarter, tables in self.tables():
-            yield from self.made(quarter, tables.entries(changed=True))
-
-    def made(self, quarter: int, entries: Iterable[EntryOfView]) -> Iterator[Entry]:
-        """Entries of the tables of a quarter of an hour (or ON_TIME) for a frame."""
-        packed = self._plan.packed
-        for view, series, vitals in entries:
-            content = vitals.pack() if packed else vitals
-            if quarter == ON_TIME:
-                yield Entry(view, series, self.number, content)
-            else:
-                yield LateEntry(view, series, self.number, content, quarter)
+            for found in tables.rows(changed=True):
+                columns = (np.full(len(found.series), value) for value in (self.number, version, quarter))
+                yield ViewEntries(found, *columns)
 
     def tables(self) -> list[tuple[int, ViewTables]]:
         """The tables by the quarter of an hour of their calls: ON_TIME first, then those of late calls."""
         return [(ON_TIME, self._on_time), *sorted(self._late.items(), key=itemgetter(0))]
 
 
-def emit(panes: Sequence[Pane], plan: CombinePlan) -> list[list[Entry]]:
-    """All entries of each pane, and mark the panes as emitted; their sums are freed."""
-    every = [tables for pane in panes for _, tables in pane.tables()]
-    found = iter(entries_together(every, plan))
+def emit(panes: Sequence[Pane], plan: CombinePlan) -> list[ViewEntries]:
+    """All entries of closed panes, and mark the panes as emitted; their sums are freed.
+
+    The version of entries is the offset at which their pane closed.
+    """
+    every = [(pane, quarter, tables) for pane in panes for quarter, tables in pane.tables()]
+    numbers = np.array([pane.number for pane, _, _ in every], np.int64)
+    versions = np.array([pane.closed for pane, _, _ in every], np.int64)
+    quarters = np.array([quarter for _, quarter, _ in every], np.int64)
     emitted = [
-        [entry for quarter, _ in pane.tables() for entry in pane.made(quarter, next(found))] for pane in panes
+        ViewEntries(found, numbers[owners], versions[owners], quarters[owners])
+        for owners, found in rows_together([tables for _, _, tables in every], plan)
     ]
     for pane in panes:
         pane.emitted = True
-    for tables in every:
+    for _, _, tables in every:
         tables.clear()
     return emitted

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, groupby
-from operator import attrgetter, itemgetter
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -17,12 +16,12 @@ from llmvitals.combine.codes import clean
 from llmvitals.combine.dead_letters import dead_letter
 from llmvitals.combine.frames import FrameBuilder, message
 from llmvitals.combine.open_panes import OpenPanes
-from llmvitals.combine.pane import emit
+from llmvitals.combine.pane import ViewEntries, emit
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.reader import Batch, read, timely
 from llmvitals.errors import Code
 from llmvitals.record.chunk import MANIFEST
-from llmvitals.record.frame import Entry, Frame
+from llmvitals.record.frame import AnyFrame
 from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.record.view import OTHER
 from llmvitals.stage import Stage
@@ -79,13 +78,15 @@ class Combine(Stage):
         self.counters["lost"] += self.next - saved.offset
         self._plan, self._source = plan, source
         split = frozenset(view.name for view in plan.views if view.split)
-        self._frame_builder = FrameBuilder(source, sources, plan.shards, plan.pane_us, split)
+        self._frame_builder = FrameBuilder(
+            source, sources, plan.shards, plan.pane_us, split, packed=plan.packed
+        )
         self._clock = Clock(plan.pane_us, plan.disorder_us, saved.watermark, list(saved.promises))
         self._open_panes = OpenPanes(plan, saved.floor, state.ids(saved, parts))
         self._applied = max(saved.applied, beginning)
         self._emitted = saved.floor
         self._announced = [NEVER] * plan.shards
-        self._frames: list[Frame] = []
+        self._frames: list[AnyFrame] = []
 
     def apply(self, records: Sequence[Record]) -> list[Message]:
         """Apply records, and return their dead letters and the last frames of panes that closed."""
@@ -101,9 +102,8 @@ class Combine(Stage):
         out = self._emit()
         if self.replaying:
             return out
-        changed_entries = chain.from_iterable(pane.changed_entries() for pane in self._open_panes.open())
-        out += self._send(changed_entries, version=self.next)
-        return out + self._heartbeats()
+        changed = [part for pane in self._open_panes.open() for part in pane.changed_entries(self.next)]
+        return out + self._send(changed) + self._heartbeats()
 
     def finish(self) -> list[Message]:
         """End a finite log.
@@ -118,7 +118,7 @@ class Combine(Stage):
         self.delivered(FOREVER)
         return out + self._heartbeats()
 
-    def hand_over(self) -> list[Frame]:
+    def hand_over(self) -> list[AnyFrame]:
         """Return the frames since the last call, where the plan does not pack them into messages."""
         frames, self._frames = self._frames, []
         return frames
@@ -249,20 +249,15 @@ class Combine(Stage):
         return [Message(Topic.ALERTS, alert.group.encode(), alert.encode()) for alert in alerts]
 
     def _emit(self) -> list[Message]:
-        """Make the last frames of closed panes. Their version is the offset at which the pane closed."""
+        """Make the last frames of closed panes."""
         if self.replaying:
             return []
-        out: list[Message] = []
-        panes = self._open_panes.closed_panes()
-        emitted = iter(emit(panes, self._plan))
-        for closed, together in groupby(panes, key=attrgetter("closed")):
-            entries = [entry for _ in together for entry in next(emitted)]
-            out += self._send(entries, version=closed)
+        out = self._send(emit(self._open_panes.closed_panes(), self._plan))
         self._emitted = max(self._emitted, self._clock.lowest_open(self.next))
         return out
 
-    def _send(self, entries: Iterable[Entry], *, version: int) -> list[Message]:
-        frames = self._frame_builder.frames(entries, floor=self.floor, version=version)
+    def _send(self, entries: Sequence[ViewEntries]) -> list[Message]:
+        frames = self._frame_builder.frames(entries, floor=self.floor)
         for frame in frames:
             self._announced[frame.shard] = self.floor
         return self._messages(frames)
@@ -272,10 +267,10 @@ class Combine(Stage):
         behind = [shard for shard, floor in enumerate(self._announced) if floor < self.floor]
         self._announced = [self.floor] * len(self._announced)
         return self._messages(
-            [self._frame_builder.frame(shard, floor=self.floor, version=self.next) for shard in behind]
+            [self._frame_builder.heartbeat(shard, floor=self.floor, version=self.next) for shard in behind]
         )
 
-    def _messages(self, frames: Sequence[Frame]) -> list[Message]:
+    def _messages(self, frames: Sequence[AnyFrame]) -> list[Message]:
         """The messages of frames; none where the frames are handed over."""
         if self._plan.packed:
             return [message(frame) for frame in frames]

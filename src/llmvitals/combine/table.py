@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,9 +15,11 @@ from llmvitals.combine.exemplars import WorstCalls
 from llmvitals.combine.interner import Interner
 from llmvitals.combine.prepared import KIND, PreparedCalls
 from llmvitals.combine.sparse_sums import SHIFT, Sums
+from llmvitals.record.details import Details
+from llmvitals.record.rows import NO_ROWS, Rows
 from llmvitals.record.view import OTHER, View
-from llmvitals.record.vitals import Vitals
 from llmvitals.sketch import scores, top_k
+from llmvitals.sketch.bin_rows import BinRows
 from llmvitals.sketch.counters import MAXIMA, SUM, SUMS
 
 Ints = NDArray[np.int64]
@@ -98,39 +100,44 @@ class Table:
             self._many_contributors = len(self._contributor_sums) > most
         return self._many_contributors
 
-    def entries(self, most: int, *, changed: bool = False) -> Iterator[tuple[Series, Vitals]]:
-        """Yield each series and its vitals.
+    def rows(self, most: int, *, changed: bool = False) -> tuple[Sequence[Series], Rows]:
+        """The series and their vitals.
 
         most: contributors of a kind, 0 for none. changed: only series that calls were added to since the last
         call of this method.
         """
-        rows: list[int] = np.flatnonzero(self._changed).tolist() if changed else list(range(len(self.series)))
-        self._changed[:] = False
-        if not rows:
-            return
         end = len(self.series)
-        bins, counts, edges = self._bins.cut(np.arange(end + 1) << SHIFT)
-        keys = bins.astype(np.uint16)
+        rows = np.flatnonzero(self._changed[:end]) if changed else np.arange(end)
+        self._changed[:] = False
+        if not len(rows):
+            return (), NO_ROWS
+        keys, counts, edges = self._bins.cut(np.arange(end + 1) << SHIFT)
+        bins = BinRows(np.array(edges), keys.astype(np.uint16), counts[0])
+        sums, maxima = (np.take(columns, rows, axis=1).T for columns in (self._sums, self._maxima))
+        if len(rows) == end:
+            return self.series, Rows(sums, maxima, bins, self._details(rows, most))
+        series = [self.series[row] for row in rows.tolist()]
+        return series, Rows(sums, maxima, bins.take(rows), self._details(rows, most))
+
+    def _details(self, rows: Ints, most: int) -> dict[int, Details]:
+        """What only some rows have, by their place among these rows."""
+        end = len(self.series)
         worst = {kind: candidates.by_row(end) for kind, candidates in self._worst_calls.items()}
         contributors = self._contributors(most) if most and self.view.contributors else lambda _: {}
         scored = self._scored()
         cells = self._cells.by_row(end) if self._cells else lambda _: None
-        sums, maxima = (np.take(columns, rows, axis=1).T.tolist() for columns in (self._sums, self._maxima))
-        for row, totals, row_maxima in zip(rows, sums, maxima, strict=True):
-            inside = slice(edges[row], edges[row + 1])
-            yield (
-                self.series[row],
-                Vitals(
-                    tuple(totals),
-                    tuple(row_maxima),
-                    (keys[inside], counts[0, inside]),
-                    contributors(row),
-                    {kind: exemplars for kind, top in worst.items() if (exemplars := top(row))},
-                    scored(row),
-                    self._embeddings.of(row),
-                    cells=cells(row),
-                ),
+        details: dict[int, Details] = {}
+        for place, row in enumerate(rows.tolist()):
+            found = Details(
+                contributors(row),
+                {kind: exemplars for kind, top in worst.items() if (exemplars := top(row))},
+                scored(row),
+                self._embeddings.of(row),
+                cells(row),
             )
+            if found:
+                details[place] = found
+        return details
 
     def _contributors(self, most: int) -> Callable[[int], top_k.Contributors]:
         """A function that returns a row's heaviest contributors."""

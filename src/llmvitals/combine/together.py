@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -14,7 +14,7 @@ from llmvitals.combine.interner import PROFILE, concatenate
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.prepared import prepare
 from llmvitals.combine.table import Table
-from llmvitals.combine.view_tables import EntryOfView, ViewTables
+from llmvitals.combine.view_tables import SeriesRows, ViewTables
 
 Ints = NDArray[np.int64]
 
@@ -24,21 +24,21 @@ TOGETHER: Final = 4_096
 """Calls that are added up at once: more need more memory."""
 
 
-def entries(every: Sequence[ViewTables], plan: CombinePlan) -> list[Sequence[EntryOfView]]:
-    """All entries of these tables, of each in the order of `ViewTables.entries`.
+def rows(every: Sequence[ViewTables], plan: CombinePlan) -> Iterator[tuple[Ints, SeriesRows]]:
+    """All rows of these tables, and for each row the place of its tables.
 
-    Law: the same entries as from each alone. Tables with more calls than the plan's limit of series, or with
+    Law: the same rows as from each alone. Tables with more calls than the plan's limit of series, or with
     sums already, are read alone.
     """
     small = [place for place, tables in enumerate(every) if 0 < tables.pending <= min(SMALL, plan.max_series)]
-    found: dict[int, Sequence[EntryOfView]] = {}
     for start, end in pairwise(_cuts([every[place] for place in small])):
-        places = small[start:end]
-        found |= zip(places, _added_up([every[place] for place in places], plan), strict=True)
-    return [
-        found[place] if place in found else list(tables.entries(changed=False))
-        for place, tables in enumerate(every)
-    ]
+        places = np.array(small[start:end])
+        for owners, found in _added_up([every[place] for place in places.tolist()], plan):
+            yield places[owners], found
+    alone = set(range(len(every))).difference(small)
+    for place in sorted(alone):
+        for found in every[place].rows(changed=False):
+            yield np.full(len(found.series), place), found
 
 
 def _cuts(every: Sequence[ViewTables]) -> list[int]:
@@ -52,7 +52,7 @@ def _cuts(every: Sequence[ViewTables]) -> list[int]:
     return [*cuts, len(every)] if every else []
 
 
-def _added_up(every: Sequence[ViewTables], plan: CombinePlan) -> list[list[EntryOfView]]:
+def _added_up(every: Sequence[ViewTables], plan: CombinePlan) -> Iterator[tuple[Ints, SeriesRows]]:
     """Add up the pending calls: in one table for each view, with a row for each series of each pane."""
     interner = every[0].interner
     coded = concatenate([part for tables in every for part in tables.coded])
@@ -62,19 +62,16 @@ def _added_up(every: Sequence[ViewTables], plan: CombinePlan) -> list[list[Entry
         prepare(coded, interner, arms=any(view.split for view in plan.views)),
     )
     featured = list(with_features(coded.embedded)) if plan.meaning else []
-    found: list[list[EntryOfView]] = [[] for _ in every]
     for view, series in zip(plan.views, interner.series_of(plan), strict=True):
-        rows, first = _rows(series.codes[profiles], owners)
+        rows_of_calls, first = _rows(series.codes[profiles], owners)
         if not len(first):
             continue
         table = Table(view, len(first), interner)
         table.series = [series.names[code] for code in series.codes[profiles[first]].tolist()]
-        table.add(rows, prepared)
+        table.add(rows_of_calls, prepared)
         for kind, vectors in featured if view.meaning else ():
-            table.add_embeddings(rows, kind, vectors, coded.traces)
-        for owner, (name, vitals) in zip(owners[first].tolist(), table.entries(plan.heaviest), strict=True):
-            found[owner].append((view.name, name, vitals))
-    return found
+            table.add_embeddings(rows_of_calls, kind, vectors, coded.traces)
+        yield owners[first], SeriesRows(view.name, *table.rows(plan.heaviest))
 
 
 def _rows(series: Ints, owners: Ints) -> tuple[Ints, Ints]:

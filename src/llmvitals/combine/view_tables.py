@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,18 @@ from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.prepared import prepare
 from llmvitals.combine.series_codes import accepts, series_in
 from llmvitals.combine.table import Series, Table
-from llmvitals.record.vitals import Vitals
+from llmvitals.record.rows import Rows
 
 Ints = NDArray[np.int64]
-EntryOfView = tuple[str, Series, Vitals]
-"""View, series and vitals."""
+
+
+class SeriesRows(NamedTuple):
+    """Series of a view, and their vitals: a row each."""
+
+    view: str
+    series: Sequence[Series]
+    rows: Rows
+
 
 _UNSEEN: Final = -2
 _UNWANTED: Final = -1
@@ -86,8 +93,8 @@ class ViewTables:
                     table.row(series_in(table.view, values)) if accepts(table.view, values) else _UNWANTED
                 )
 
-    def entries(self, *, changed: bool) -> Iterator[EntryOfView]:
-        """View, series and vitals of each series.
+    def rows(self, *, changed: bool) -> Iterator[SeriesRows]:
+        """The series of each view.
 
         changed: only of eager views, and only series that changed since the last call.
         """
@@ -97,8 +104,9 @@ class ViewTables:
             if changed and not table.view.eager:
                 continue
             most = 0 if changed and table.has_many_contributors(EARLY) else self._plan.heaviest
-            for series, vitals in table.entries(most, changed=changed):
-                yield table.view.name, series, vitals
+            series, rows = table.rows(most, changed=changed)
+            if series:
+                yield SeriesRows(table.view.name, series, rows)
 
     def clear(self) -> None:
         """Free the sums."""

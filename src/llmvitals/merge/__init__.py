@@ -1,6 +1,6 @@
 """Stage 2, frames → points and alerts: owns the series of a shard, closes their panes and rolls them up."""
 
-from llmvitals.merge.plan import Limits, MergePlan, NoRules, Rules, series_key, series_of
+from llmvitals.merge.plan import Limits, MergePlan, NoRules, Rules
 from llmvitals.merge.stage import Merge
 
-__all__ = ["Limits", "Merge", "MergePlan", "NoRules", "Rules", "series_key", "series_of"]
+__all__ = ["Limits", "Merge", "MergePlan", "NoRules", "Rules"]

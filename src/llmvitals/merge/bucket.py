@@ -1,23 +1,29 @@
-"""A bucket: some of a shard's series as plain data. Vitals stay packed until they are read."""
+"""A bucket: the state of some of a shard's series. Details of vitals stay packed until they are read."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
 
-import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from llmvitals.merge.plan import Panes
+from llmvitals.merge.series_rows import SeriesRows
+from llmvitals.merge.series_table import PlacedRows, SeriesTable
 from llmvitals.record.frame import Content
-from llmvitals.record.view import OTHER
+from llmvitals.record.rows import Rows
+from llmvitals.record.series import series_of
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.window import QUARTER_HOUR
+from llmvitals.window import FOREVER, QUARTER_HOUR
 
+Ints = NDArray[np.int64]
 Slots = dict[str, tuple[int, Content]]
 """`slot_of` a source → the greatest version, and its vitals."""
+Late = Mapping[tuple[int, bytes], Mapping[int, Vitals]]
+"""Pane and key of a series → its late calls by the quarter of an hour of their own time."""
 
-_ARM: Final = "\0"
-"""Separates source and arm. No topic's name contains it."""
 _MOVED: Final = "@"
 """Separates a source and the closed pane that its vitals belong to. No topic's name contains it."""
 _QUARTER: Final = "#"
@@ -26,87 +32,138 @@ _CUT: Final = " "
 """Separates these and the key of a series that is counted in OTHER. No topic's name contains it."""
 
 
-class Bucket(msgspec.Struct, array_like=True):
-    """The state of a bucket, as checkpoints store it.
+class ClosedPanes(NamedTuple):
+    """The panes of a view that closed: a row for each pane and series, and the late calls in them apart."""
 
-    applied: frames below this offset are contained. opened: pane → series → slots. minutes: start → series →
-    its closed panes. windows: name → start → series → the sum of its complete minutes. rule_states: series →
-    the state of the rules.
+    rows: SeriesRows
+    late: Late
+
+
+@dataclass(slots=True)
+class Bucket:
+    """The state of a bucket; see merge.packed_bucket for how checkpoints store it.
+
+    applied: frames below this offset are contained. tables: view → its series. apart: pane → series → slots,
+    for entries that a table can't hold: late ones, moved ones, and those that are counted in OTHER.
+    rule_states: home (see View) → the state of the rules.
     """
 
     applied: int
-    opened: dict[int, dict[bytes, Slots]] = {}
-    minutes: dict[int, dict[bytes, list[bytes]]] = {}
-    windows: dict[str, dict[int, dict[bytes, bytes]]] = {}
-    rule_states: dict[bytes, dict[str, Any]] = {}
+    tables: dict[str, SeriesTable] = field(default_factory=dict)
+    apart: dict[int, dict[bytes, Slots]] = field(default_factory=dict)
+    rule_states: dict[bytes, dict[str, Any]] = field(default_factory=dict)
+
+    def put_rows(self, source: str, part: PlacedRows) -> None:
+        """Add rows; which of a source's versions counts is decided when they are read."""
+        self.table(part.view).put(source, part)
 
     def put(self, pane: int, key: bytes, slot: str, content: tuple[int, Content]) -> bool:
         """Store (version, vitals) in a slot if the version is newer. Returns whether it was."""
-        slots = self.opened.setdefault(pane, {}).setdefault(key, {})
+        slots = self.apart.setdefault(pane, {}).setdefault(key, {})
         previous = slots.get(slot)
         if previous is not None and previous[0] >= content[0]:
             return False
         slots[slot] = content
         return True
 
-    def close(self, low: int, pane_us: int) -> dict[bytes, Panes]:
-        """Remove the panes below `low`, and return series → its closed panes, summed over all sources."""
-        closed: dict[bytes, Panes] = {}
-        for pane in sorted(pane for pane in self.opened if pane < low):
-            for key, slots in self.opened.pop(pane).items():
-                closed.setdefault(key, []).append((pane, summed(slots, pane_us)))
+    def table(self, view: str) -> SeriesTable:
+        """The table of a view."""
+        table = self.tables.get(view)
+        if table is None:
+            table = self.tables[view] = SeriesTable()
+        return table
+
+    def close(self, low: int, pane_us: int, counters: Counter[str]) -> dict[str, ClosedPanes]:
+        """Remove the panes below `low`, and return view → its closed panes, summed over all sources.
+
+        counters: "stale" rows, which had a newer version.
+        """
+        apart: dict[str, list[tuple[int, bytes, Vitals]]] = {}
+        for pane in sorted(pane for pane in self.apart if pane < low):
+            for key, slots in self.apart.pop(pane).items():
+                apart.setdefault(series_of(key)[0], []).append((pane, key, summed(slots, pane_us)))
+        closed: dict[str, ClosedPanes] = {}
+        for view in dict.fromkeys((*self.tables, *apart)):
+            rows, stale = self.table(view).open.close(low)
+            counters["stale"] += stale
+            added = _with_apart(self.table(view), rows, apart.get(view, ()))
+            if added is not None:
+                closed[view] = added
         return closed
+
+    def panes(self, low: int) -> Counter[int]:
+        """Pane → how many rows it has, for the open panes below `low`."""
+        counts = Counter({pane: len(keys) for pane, keys in self.apart.items() if pane < low})
+        for table in self.tables.values():
+            counts += table.open.counts(low)
+        return counts
+
+    @property
+    def lowest(self) -> int:
+        """The lowest open pane; FOREVER if there is none."""
+        return min((*self.apart, *(table.open.lowest for table in self.tables.values())), default=FOREVER)
+
+    @property
+    def highest(self) -> int:
+        """The highest open pane; below 0 if there is none."""
+        return max((*self.apart, *(table.open.highest for table in self.tables.values())), default=-1)
 
     def series(self) -> int:
         """How many series this bucket has."""
         keys: set[bytes] = set(self.rule_states)
-        keys.update(*self.opened.values(), *self.minutes.values())
-        for starts in self.windows.values():
-            keys.update(*starts.values())
+        keys.update(*self.apart.values(), *(table.live() for table in self.tables.values()))
         return len(keys)
 
-    def pack(self) -> bytes:
-        """Msgpack. Vitals that combine handed over in this process are packed as well."""
-        for slots in (slots for pane in self.opened.values() for slots in pane.values()):
-            for slot, (version, vitals) in slots.items():
-                if isinstance(vitals, Vitals):
-                    slots[slot] = version, vitals.pack()
-        return _encoder.encode(self)
+    def tidy(self) -> None:
+        """Drop the tables and names of which nothing is left."""
+        for view, table in [*self.tables.items()]:
+            if table.empty:
+                del self.tables[view]
+            else:
+                table.give_back()
 
 
-def slot_of(
-    source: str, arm: str, *, closed: int | None = None, quarter: int | None = None, cut: bytes = b""
-) -> str:
+def _with_apart(
+    table: SeriesTable, rows: SeriesRows | None, apart: Iterable[tuple[int, bytes, Vitals]]
+) -> ClosedPanes | None:
+    entries = list(apart)
+    if not entries:
+        return None if rows is None else ClosedPanes(rows, {})
+    numbers = table.numbers([key for _, key, _ in entries])
+    panes = np.array([pane for pane, _, _ in entries], np.int64)
+    added = SeriesRows(numbers, panes, Rows.of([replace(vitals, late={}) for _, _, vitals in entries]))
+    late = {(pane, key): vitals.late for pane, key, vitals in entries if vitals.late}
+    parts = [added] if rows is None else [rows, added]
+    return ClosedPanes(SeriesRows.concatenated(parts).summed(), late)
+
+
+def slot_of(source: str, *, closed: int | None = None, quarter: int | None = None, cut: bytes = b"") -> str:
     """The slot of a source's vitals in a pane.
 
-    arm: of a split view, else "". closed: the pane of the vitals, if it has closed and they are counted in
-    this one. quarter: that of the own time of late calls. cut: the key of their series, if they are counted
-    in OTHER.
+    closed: the pane of the vitals, if it has closed and they are counted in this one. quarter: that of the
+    own time of late calls. cut: the key of their series, if they are counted in OTHER.
     """
     slot = source if closed is None else f"{source}{_MOVED}{closed}"
     if quarter is not None:
         slot = f"{slot}{_QUARTER}{quarter}"
-    if cut:
-        slot = f"{slot}{_CUT}{cut.decode()}"
-    return f"{slot}{_ARM}{arm}" if arm else slot
+    return f"{slot}{_CUT}{cut.decode()}" if cut else slot
 
 
 def summed(slots: Slots, pane_us: int) -> Vitals:
-    """Sum all sources of a series in a pane. For a split view, also each arm except OTHER.
+    """Sum the slots of a series in a pane.
 
     Late calls are summed apart (see Vitals.late). Those that were moved from a closed pane are all late.
     """
-    arms: dict[str, list[Vitals]] = {}
+    on_time: list[Vitals] = []
     late: dict[int, list[Vitals]] = {}
     for slot, (_, packed) in slots.items():
-        source, _, arm = slot.partition(_ARM)
         vitals = Vitals.unpack(packed)
-        source = source.partition(_CUT)[0]
+        source = slot.partition(_CUT)[0]
         if _QUARTER in source or _MOVED in source:
             late.setdefault(_quarter(source, pane_us), []).append(vitals.marked_late())
         else:
-            arms.setdefault(arm, []).append(vitals)
-    whole = _with_arms(arms) if any(arms) else merged(arms.get("", []))
+            on_time.append(vitals)
+    whole = merged(on_time)
     return replace(whole, late={number: merged(late[number]) for number in sorted(late)}) if late else whole
 
 
@@ -116,17 +173,10 @@ def _quarter(slot: str, pane_us: int) -> int:
     return int(quarter) if named else int(moved.partition(_MOVED)[2]) * pane_us // QUARTER_HOUR
 
 
-def _with_arms(arms: dict[str, list[Vitals]]) -> Vitals:
-    by_arm = {arm: merged(arms[arm]) for arm in sorted(arms)}
-    whole = merged([*by_arm.values()], with_cells=False)
-    by_arm.pop(OTHER, None)
-    return replace(whole, arms=by_arm)
-
-
-def unpack(data: bytes) -> Bucket:
-    """Back from `Bucket.pack`. Raises msgspec.DecodeError."""
-    return _decoder.decode(data)
-
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Bucket)
+def vitals_of(table: SeriesTable, closed: ClosedPanes) -> Iterator[tuple[bytes, int, Vitals]]:
+    """Series, pane and vitals of closed panes, in order."""
+    rows, late = closed
+    keys = zip(table.name(rows), rows.starts.tolist(), rows.rows.vitals(), strict=True)
+    for key, pane, vitals in keys:
+        apart = late.get((pane, key)) if late else None
+        yield key, pane, replace(vitals, late=apart) if apart else vitals

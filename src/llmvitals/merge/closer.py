@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from llmvitals.merge import points
-from llmvitals.merge.bucket import Bucket
+from llmvitals.merge.bucket import Bucket, ClosedPanes, vitals_of
 from llmvitals.merge.day_totals import DayTotals
+from llmvitals.merge.homes import by_home
 from llmvitals.merge.open_panes import OpenPaneCache
-from llmvitals.merge.plan import MergePlan, series_of
-from llmvitals.merge.rollup import Contents, Rollup
+from llmvitals.merge.plan import MergePlan, Panes
+from llmvitals.merge.rollup import Rollup, Windows
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
+from llmvitals.record.series import series_of
 from llmvitals.record.vitals import Vitals
 from llmvitals.window import FOREVER, MINUTE, NEVER, ROLLUPS
 
-TOGETHER = 512
-"""Windows whose points are made at once: numpy is faster with many, but they need memory."""
-STRETCH = 256
+STRETCH = 1_024
 """Panes of series that are closed or evaluated before other partitions get their turn: some 10 ms of work."""
 
 
@@ -70,13 +70,17 @@ class PaneCloser:
     """
 
     def __init__(
-        self, plan: MergePlan, counters: Counter[str], restored: Iterable[int], live: Callable[[str], int]
+        self,
+        plan: MergePlan,
+        counters: Counter[str],
+        restored: Mapping[int, Bucket],
+        live: Callable[[str], int],
     ) -> None:
         self._plan, self._counters, self._restored, self._live = plan, counters, set(restored), live
         self.work = 0
         """How many panes of series were closed, series evaluated and buckets visited so far."""
         self._due_at: dict[int, int] = {}
-        self._open_panes = OpenPaneCache(plan.pane_us, plan.engine)
+        self.open_panes = OpenPaneCache(plan, restored.values())
         self._rollup: Rollup | DayTotals = (
             DayTotals(plan.pane_us) if plan.days_only else Rollup(plan.pane_us, plan.contributors)
         )
@@ -91,7 +95,7 @@ class PaneCloser:
 
     def close_panes(self, floor: Floor, work_of_buckets: Iterable[BucketWork]) -> Iterator[Part]:
         """Do the work of these buckets one after the other, in parts that depend only on the content."""
-        part, contents, worked = Part([], [], []), Contents(), self.work
+        part, worked = Part([], [], []), self.work
         for number, bucket, to_evaluate in work_of_buckets:
             self.work += 1
             restored = number in self._restored
@@ -100,57 +104,87 @@ class PaneCloser:
                 to_evaluate |= {key: to_evaluate.get(key, set()) for key in bucket.rule_states}
             *early, _ = _floors(bucket, floor.low)
             if early:
-                yield self._with_points(part._replace(half_done=number), contents, floor)
-                part, contents = Part([], [], []), {}
+                yield part._replace(half_done=number)
+                part = Part([], [], [])
             for low in early:
-                early_floor = Floor(low, low * self._plan.pane_us, floor.rose)
-                windows, sent = self._close_bucket(bucket, early_floor, {})
-                yield self._with_points(Part(sent or [], [], [], number), windows, early_floor)
-            windows, sent = self._close_bucket(bucket, floor, to_evaluate, every=restored)
+                sent = self._close_bucket(bucket, Floor(low, low * self._plan.pane_us, floor.rose), {})
+                yield Part(sent or [], [], [], number)
+            sent = self._close_bucket(bucket, floor, to_evaluate, every=restored)
+            bucket.tidy()
             self._due_at[number] = self._next_due(bucket)
-            contents |= windows
             part.messages.extend(sent or ())
             part.done.append(number)
             if sent is not None or early:
                 part.changed.append(number)
-            if len(contents) >= TOGETHER or self.work - worked >= STRETCH:
+            if self.work - worked >= STRETCH:
                 worked = self.work
-                yield self._with_points(part, contents, floor)
-                part, contents = Part([], [], []), {}
-        yield self._with_points(part, contents, floor)
+                yield part
+                part = Part([], [], [])
+        yield part
 
     def _next_due(self, bucket: Bucket) -> int:
         """The lowest floor at which a pane closes, a minute or window ends, or a rule is due."""
-        ends = [start + MINUTE for start in bucket.minutes]
-        ends += [start + ROLLUPS[name] for name, starts in bucket.windows.items() for start in starts]
-        wakes = [-(-end // self._plan.pane_us) for end in ends]
-        wakes += [pane + 1 for pane in bucket.opened]
+        wakes = [bucket.lowest + 1]
+        for table in bucket.tables.values():
+            ends = [start + MINUTE for start in table.minutes]
+            ends += [start + ROLLUPS[name] for name, starts in table.windows.items() for start in starts]
+            wakes += [-(-end // self._plan.pane_us) for end in ends]
         wakes += map(self._plan.engine.due, bucket.rule_states.values())
-        return min(wakes, default=FOREVER)
-
-    def _with_points(self, part: Part, contents: Contents, floor: Floor) -> Part:
-        """Add the points of these windows to a part."""
-        point_messages = points.messages(contents, self._plan, floor.low)
-        self._counters["points"] += len(point_messages)
-        part.messages.extend(point_messages)
-        return part
+        return min(wakes)
 
     def _close_bucket(
         self, bucket: Bucket, floor: Floor, to_evaluate: Mapping[bytes, set[int]], *, every: bool = False
-    ) -> tuple[Contents, list[Message] | None]:
-        """Close the panes of a bucket; its changed windows, and the rules' messages (None: no change).
+    ) -> list[Message] | None:
+        """Close the panes of a bucket; the rules' messages and points (None: no change).
 
         to_evaluate: empty while the bucket has not reached the frame's floor, so that open panes are not
         read: otherwise the messages would depend on how the work is split. every: evaluate them even where
         their open panes can change nothing, because the rules may have changed.
         """
-        closed = bucket.close(floor.low, self._plan.pane_us)
-        self._open_panes.forget(closed)
-        stored = {key: panes for key, panes in closed.items() if self._plan.stored(*series_of(key))}
-        contents = self._rollup.take(bucket, stored, floor.now)
-        dropped = self._rollup.drop(bucket, floor.now)
-        panes = sum(map(len, closed.values()))
-        self._counters["panes"] += panes
+        by_view = bucket.close(floor.low, self._plan.pane_us, self._counters)
+        rows = sum(len(closed.rows) for closed in by_view.values())
+        self._counters["panes"] += rows
+        self.work += rows
+        closed = self._read(bucket, by_view, floor.low)
+        windows, dropped = self._roll_up(bucket, by_view, floor.now)
+        messages, evaluated = self._advance(bucket, floor, closed, to_evaluate, every=every)
+        for found in windows:
+            point_messages = points.messages(found, self._plan, floor.low)
+            self._counters["points"] += len(point_messages)
+            messages += point_messages
+        return messages if evaluated or windows or dropped or by_view else None
+
+    def _read(self, bucket: Bucket, by_view: Mapping[str, ClosedPanes], low: int) -> dict[bytes, Panes]:
+        """The closed panes that rules read: home (see View) → panes."""
+        found: dict[bytes, Panes] = {}
+        for view, closed in by_view.items():
+            if self._plan.engine.reads(view):
+                panes = by_home(self._plan, vitals_of(bucket.table(view), closed))
+                self.open_panes.forget(panes, low)
+                found |= panes
+        return found
+
+    def _roll_up(
+        self, bucket: Bucket, by_view: Mapping[str, ClosedPanes], now: int
+    ) -> tuple[list[Windows], bool]:
+        """The changed windows of stored views, and whether complete windows were dropped."""
+        windows, dropped = list[Windows](), False
+        for view, table in bucket.tables.items():
+            if self._plan.stores(view):
+                windows += self._rollup.take(table, by_view.get(view), now)
+                dropped |= self._rollup.drop(table, now)
+        return windows, dropped
+
+    def _advance(
+        self,
+        bucket: Bucket,
+        floor: Floor,
+        closed: Mapping[bytes, Panes],
+        to_evaluate: Mapping[bytes, set[int]],
+        *,
+        every: bool,
+    ) -> tuple[list[Message], bool]:
+        """Evaluate the rules of a bucket: their messages, and whether there was anything to evaluate."""
         due, states = self._plan.engine.due, bucket.rule_states
         rule_floor = self._rule_floor(floor)
         to_advance = dict.fromkeys(closed)
@@ -159,7 +193,6 @@ class PaneCloser:
                 key for key, state in states.items() if due(state) <= rule_floor or floor.last
             )
         keys = dict.fromkeys((*closed, *to_evaluate, *to_advance))
-        self.work += panes
         messages: list[Message] = []
         for key in keys:
             if every or key in to_advance:
@@ -167,10 +200,10 @@ class PaneCloser:
                     bucket, key, rule_floor, closed=closed.get(key, []), at_end=floor.last
                 )
             grown = to_evaluate.get(key)
-            if grown and self._open_panes.matter(bucket, key, grown):
-                opened = self._open_panes.at(bucket, key)
+            if grown and self.open_panes.matter(bucket, key, grown):
+                opened = self.open_panes.at(bucket, key)
                 messages += self._evaluate(bucket, key, rule_floor, opened=opened)
-        return contents, messages if keys or contents or dropped else None
+        return messages, bool(keys)
 
     def _rule_floor(self, floor: Floor) -> int:
         """The floor for the rules. At the end of the log the last minute is complete."""
@@ -220,8 +253,7 @@ def _floors(bucket: Bucket, low: int) -> Iterator[int]:
     A single pane is never split.
     """
     work = 0
-    for pane in sorted(pane for pane in bucket.opened if pane < low):
-        count = len(bucket.opened[pane])
+    for pane, count in sorted(bucket.panes(low).items()):
         if work and work + count > STRETCH:
             yield pane
             work = 0

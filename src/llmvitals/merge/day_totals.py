@@ -2,60 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
-from llmvitals.merge.bucket import Bucket
-from llmvitals.merge.plan import Panes
-from llmvitals.merge.rollup import Contents
-from llmvitals.record.vitals import Vitals
-from llmvitals.sketch import counters, quantiles
-from llmvitals.window import ROLLUPS, window_start
+import numpy as np
 
-_MOST: Final = 256
-"""Panes of a series that wait until they are added up at once."""
+from llmvitals.merge.bucket import ClosedPanes
+from llmvitals.merge.rollup import Windows, whole
+from llmvitals.merge.series_rows import SeriesRows
+from llmvitals.merge.series_table import SeriesTable
+from llmvitals.window import ROLLUPS
+
+_DAY: Final = ROLLUPS["1d"]
+_MOST: Final = 4_096
+"""Rows of a view that wait until they are added up at once."""
 
 
 class DayTotals:
     """In place of a `Rollup`: the counters and bins of days, once each, when the day is over.
 
-    What it keeps is in no checkpoint. Contributors, scores and embeddings are left out. pane_us: length of a
-    pane, µs.
+    Contributors, scores and embeddings are left out. pane_us: length of a pane, µs.
 
     Law: counters and bins of a day are those of `Rollup`.
     """
 
     def __init__(self, pane_us: int) -> None:
         self._pane_us = pane_us
-        self._days: dict[int, dict[bytes, list[Vitals]]] = {}
 
-    def take(self, bucket: Bucket, closed: dict[bytes, Panes], now: int) -> Contents:
-        """Add closed panes. Returns the days that end by `now` (µs)."""
-        del bucket
-        for key, panes in closed.items():
-            for pane, vitals in panes:
-                start = window_start(pane * self._pane_us, ROLLUPS["1d"])
-                parts = self._days.setdefault(start, {}).setdefault(key, [])
-                parts.append(vitals)
-                if len(parts) >= _MOST:
-                    parts[:] = [_added(parts)]
-        ended = sorted(start for start in self._days if start + ROLLUPS["1d"] <= now)
-        return {
-            ("1d", start, key): _added(parts)
-            for start in ended
-            for key, parts in self._days.pop(start).items()
-        }
+    def take(self, table: SeriesTable, closed: ClosedPanes | None, now: int) -> Iterator[Windows]:
+        """Add closed panes. Yields the days that end by `now` (µs)."""
+        if closed is not None:
+            panes = whole(table, closed)
+            starts = panes.starts * self._pane_us
+            starts -= starts % _DAY
+            added = replace(panes, starts=starts, rows=replace(panes.rows, details={}))
+            self._add(table, added)
+        days = table.windows.get("1d", {})
+        for start in sorted(start for start in days if start + _DAY <= now):
+            day = days.pop(start).summed()
+            yield Windows("1d", table.name(day), day)
+        if not days:
+            table.windows.pop("1d", None)
 
-    def drop(self, bucket: Bucket, now: int) -> bool:
+    def drop(self, table: SeriesTable, now: int) -> bool:
         """Nothing: `take` has dropped the days that it returned."""
-        del bucket, now
+        del table, now
         return False
 
-
-def _added(panes: Sequence[Vitals]) -> Vitals:
-    parts = [part for pane in panes for part in (pane, *pane.late.values())]
-    return Vitals(
-        counters.add_sums(part.sums for part in parts),
-        counters.take_maxima(part.maxima for part in parts),
-        quantiles.merge_bins([part.bins for part in parts]),
-    )
+    def _add(self, table: SeriesTable, added: SeriesRows) -> None:
+        days = table.windows.setdefault("1d", {})
+        for start in np.unique(added.starts).tolist():
+            part = added.take(np.flatnonzero(added.starts == start))
+            both = SeriesRows.concatenated((days[start], part)) if start in days else part
+            days[start] = both.summed() if len(both) > _MOST else both

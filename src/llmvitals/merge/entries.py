@@ -1,24 +1,35 @@
-"""Finds the bucket, pane and slot of each entry of a frame, and drops entries that don't count."""
+"""Finds the bucket of each entry of a frame, and drops entries that don't count."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from itertools import chain, repeat
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
 
 from llmvitals.merge.bucket import slot_of
-from llmvitals.merge.plan import MergePlan, series_key
+from llmvitals.merge.plan import MergePlan
+from llmvitals.merge.series_table import PlacedRows
 from llmvitals.merge.sources import Sources
-from llmvitals.record.frame import Content, Entry, Frame
+from llmvitals.record.block import Block
+from llmvitals.record.frame import AnyFrame, Content, Entry, Frame
+from llmvitals.record.rows import Rows
+from llmvitals.record.series import series_key, series_of
 from llmvitals.record.view import OTHER
+from llmvitals.record.vitals import Vitals
+
+Ints = NDArray[np.int64]
 
 KNOWN: Final = 20_000
-"""Series whose places are remembered."""
+"""Series of split views whose homes are remembered."""
 
 
 class PlacedEntry(NamedTuple):
-    """The arguments of `Bucket.put` for an entry.
+    """The arguments of `Bucket.put` for an entry that is kept apart.
 
     eager: whether rules read it while its pane is open. moved: whether it is counted in a later pane than its
     own.
@@ -32,90 +43,174 @@ class PlacedEntry(NamedTuple):
     moved: bool
 
 
-class SeriesPlace(NamedTuple):
-    """What is the same for every entry of a series.
+@dataclass(slots=True)
+class BucketEntries:
+    """The entries of a frame that fall into one bucket."""
 
-    home, arm: see MergePlan.home. own, key: the keys of the series and of its home. wanted, stored, eager:
-    see MergePlan; eager only if it is not OTHER. bucket: of the home.
-    """
+    rows: list[PlacedRows] = field(default_factory=list)
+    apart: list[PlacedEntry] = field(default_factory=list)
 
-    home: tuple[str, ...]
-    arm: str
-    own: bytes
-    key: bytes
-    wanted: bool
-    stored: bool
-    eager: bool
-    bucket: int
+    def __len__(self) -> int:
+        return sum(len(part.names) for part in self.rows) + len(self.apart)
 
 
-class SeriesPlaces(dict[tuple[str, tuple[str, ...]], SeriesPlace]):
-    """View and series → its place. It forgets all of them when there are more than KNOWN."""
+class Admission(Protocol):
+    """Decides which names have a place: see Roster."""
 
-    def __init__(self, plan: MergePlan) -> None:
-        super().__init__()
-        self._plan, self.inputs = plan, plan.inputs
-
-    def __missing__(self, key: tuple[str, tuple[str, ...]]) -> SeriesPlace:
-        if len(self) >= KNOWN:
-            self.clear()
-        (view, series), plan = key, self._plan
-        home, arm = plan.home(view, series)
-        own = series_key(view, series)
-        wanted = plan.wants(view, home)
-        of_home = own if home is series else series_key(view, home)
-        place = self[key] = SeriesPlace(
-            home,
-            arm,
-            own,
-            of_home,
-            wanted,
-            plan.stored(view, home),
-            wanted and plan.eager(view) and OTHER not in home,
-            plan.bucket(of_home),
-        )
-        return place
+    def rejected(self, offset: int, view: str, names: Sequence[bytes], panes: Sequence[int]) -> list[int]:
+        """The places of entries that are counted in OTHER. panes: those that they are counted in."""
 
 
-Admits = Callable[[Entry, bytes, int], bool]
-"""Whether an entry, of this key and in this pane, is counted under its own name: see Roster."""
+class Placement:
+    """Groups the entries of frames by bucket.
 
-
-def by_bucket(
-    frame: Frame, places: SeriesPlaces, sources: Sources, counters: Counter[str], *, admits: Admits
-) -> dict[int, list[PlacedEntry]]:
-    """Group the entries of a frame by bucket.
-
-    sources: before this frame's floor is applied. An entry of a pane that its source has not sealed, but that
-    closed before the source was known, is counted in the oldest open pane. An entry that `admits` rejects is
-    counted in OTHER, in a slot of its series, so that a repeated frame counts once. OTHER of a view that is
-    not stored is dropped, because nothing reads it. counters: "unknown" (of no view of the plan) and "late"
+    An entry of a pane that its source has not sealed, but that closed before the source was known, is counted
+    in the oldest open pane. An entry without a place (see Admission) is counted in OTHER, in a slot of its
+    series, so that a repeated frame counts once. OTHER of a view that is not stored is dropped, because
+    nothing reads it. counters: "entries", and of these the "unknown" (of no view of the plan) and the "late"
     (of panes that their source has sealed).
     """
-    placed: dict[int, list[PlacedEntry]] = {}
-    low, oldest = sources.low, sources.oldest(frame.source, places.inputs)
-    late = ((entry, entry.quarter) for entry in frame.late)
-    for entry, quarter in chain(zip(frame.entries, repeat(None)), late):
-        place = places[entry.view, entry.series]
-        if not place.wanted:
-            counters["unknown"] += 1
-            continue
+
+    def __init__(self, plan: MergePlan, counters: Counter[str], admission: Admission) -> None:
+        self._plan, self._counters, self._admission = plan, counters, admission
+        self._homes: dict[bytes, int] = {}
+
+    def by_bucket(self, offset: int, frame: AnyFrame, sources: Sources) -> dict[int, BucketEntries]:
+        """Bucket → its entries. sources: before this frame's floor is applied."""
+        found: dict[int, BucketEntries] = {}
+        limits = sources.oldest(frame.source, self._plan.inputs), sources.low
+        for block in _blocks(frame):
+            self._counters["entries"] += len(block)
+            for number, part in self._of_block(offset, frame.source, block, limits):
+                entries = found.setdefault(number, BucketEntries())
+                if isinstance(part, PlacedRows):
+                    entries.rows.append(part)
+                else:
+                    entries.apart.append(part)
+        for late in _late(frame):
+            self._counters["entries"] += 1
+            kept = self._kept(series_of(late.key)[0], [late.key], np.array([late.pane]), limits[0])
+            for number, part in self._apart(offset, frame.source, late, limits[1]) if len(kept) else ():
+                found.setdefault(number, BucketEntries()).apart.append(part)
+        return found
+
+    def _of_block(
+        self, offset: int, source: str, block: Block, limits: tuple[int, int]
+    ) -> Iterator[tuple[int, PlacedRows | PlacedEntry]]:
+        """Rows for the tables of buckets, and entries that are kept apart. limits: oldest and lowest pane."""
+        oldest, low = limits
+        kept = self._kept(block.view, block.names, block.panes, oldest)
+        if len(kept) < len(block):
+            block = block.take(kept)
+        if not len(block):
+            return
+        panes = np.maximum(block.panes, low)
+        cut = np.zeros(len(block), np.bool_)
+        cut[self._admission.rejected(offset, block.view, block.names, panes.tolist())] = True
+        apart = np.flatnonzero(cut | (block.panes < low))
+        for place, vitals in zip(apart.tolist(), block.rows.take(apart).vitals(), strict=True):
+            pane, version = int(block.panes[place]), int(block.versions[place])
+            single = _Single(block.names[place], pane, version, vitals.pack(), cut=bool(cut[place]))
+            yield from self._apart(offset, source, single, low)
+        yield from self._rows(block.take(np.delete(np.arange(len(block)), apart)) if len(apart) else block)
+
+    def _rows(self, block: Block) -> Iterator[tuple[int, PlacedRows]]:
+        """The rows of each bucket; OTHER by itself, as its view may be eager and it is not."""
+        other = series_key(block.view, (OTHER,) * len(series_of(block.names[0])[1])) if len(block) else b""
+        eager = self._plan.eager(block.view)
+        buckets = self._buckets(block)
+        for number in np.unique(buckets).tolist():
+            places = np.flatnonzero(buckets == number)
+            part = block if len(places) == len(block) else block.take(places)
+            if other not in part.names:
+                yield number, _placed(part, eager=eager)
+                continue
+            is_other = np.array([name == other for name in part.names])
+            if not is_other.all():
+                yield number, _placed(part.take(np.flatnonzero(~is_other)), eager=eager)
+            if self._plan.views[block.view].stored:
+                yield number, _placed(part.take(np.flatnonzero(is_other)), eager=False)
+
+    def _kept(self, view: str, names: Sequence[bytes], panes: Ints, oldest: int) -> Ints:
+        """The places of the entries that count."""
+        series = series_of(names[0])[1]
+        if not self._plan.wants(view, self._plan.home(view, series)[0]):
+            self._counters["unknown"] += len(names)
+            return np.zeros(0, np.int64)
         # A source sends nothing new below its own floor, even if other sources keep the pane open.
-        if entry.pane < oldest:
-            counters["late"] += 1
-            continue
-        pane, cut = max(entry.pane, low), b""
-        if not admits(entry, place.own, pane):
-            cut = place.own
-            place = places[entry.view, (OTHER,) * len(entry.series)]
-        if not place.stored and OTHER in place.home:
-            continue
-        moved, slot = entry.pane < low, frame.source
-        if moved or cut or place.arm or quarter is not None:
-            slot = slot_of(
-                frame.source, place.arm, closed=entry.pane if moved else None, quarter=quarter, cut=cut
-            )
-        content = frame.version, entry.vitals
-        placed_entry = PlacedEntry(pane, place.key, slot, content, place.eager, moved)
-        placed.setdefault(place.bucket, []).append(placed_entry)
-    return placed
+        kept = np.flatnonzero(panes >= oldest)
+        self._counters["late"] += len(names) - len(kept)
+        return kept
+
+    def _apart(self, offset: int, source: str, entry: _Single, low: int) -> Iterator[tuple[int, PlacedEntry]]:
+        """The entry as it is kept apart; none if nothing reads it."""
+        pane, key, cut = max(entry.pane, low), entry.key, entry.cut
+        view, series = series_of(key)
+        if entry.quarter is not None:
+            cut = bool(self._admission.rejected(offset, view, [key], [pane]))
+        own = series_key(view, (OTHER,) * len(series)) if cut else key
+        is_other = cut or OTHER in self._plan.home(view, series)[0]
+        if is_other and not self._plan.views[view].stored:
+            return
+        moved = entry.pane < low
+        slot = slot_of(
+            source, closed=entry.pane if moved else None, quarter=entry.quarter, cut=key if cut else b""
+        )
+        eager = self._plan.eager(view) and not is_other
+        content = entry.version, entry.vitals
+        yield self._bucket(own), PlacedEntry(pane, own, slot, content, eager, moved)
+
+    def _buckets(self, block: Block) -> Ints:
+        if self._plan.views[block.view].split:
+            return np.array([self._bucket(name) for name in block.names], np.int64)
+        return (np.array([*map(crc32, block.names)], np.int64) >> 16) % self._plan.buckets
+
+    def _bucket(self, key: bytes) -> int:
+        """The bucket of the home of a series."""
+        number = self._homes.get(key)
+        if number is None:
+            if len(self._homes) >= KNOWN:
+                self._homes.clear()
+            view, series = series_of(key)
+            number = self._plan.bucket(series_key(view, self._plan.home(view, series)[0]))
+            self._homes[key] = number
+        return number
+
+
+class _Single(NamedTuple):
+    """One entry. quarter: of late calls. cut: whether it is counted in OTHER."""
+
+    key: bytes
+    pane: int
+    version: int
+    vitals: Content
+    quarter: int | None = None
+    cut: bool = False
+
+
+def _placed(block: Block, *, eager: bool) -> PlacedRows:
+    return PlacedRows(block.view, block.names, block.panes, block.versions, block.rows, eager)
+
+
+def _late(frame: AnyFrame) -> Iterator[_Single]:
+    if not isinstance(frame, Frame):
+        return
+    for entry in frame.late:
+        key = series_key(entry.view, entry.series)
+        yield _Single(key, entry.pane, frame.version, entry.vitals, entry.quarter)
+
+
+def _blocks(frame: AnyFrame) -> Iterator[Block]:
+    """The blocks of a frame; the entries of an older version as blocks."""
+    if not isinstance(frame, Frame):
+        for block in frame.blocks:
+            yield block.unpack()
+        return
+    by_view: dict[str, list[Entry]] = {}
+    for entry in frame.entries:
+        by_view.setdefault(entry.view, []).append(entry)
+    for view, entries in by_view.items():
+        names = [series_key(view, entry.series) for entry in entries]
+        panes = np.array([entry.pane for entry in entries], np.int64)
+        rows = Rows.of([Vitals.unpack(entry.vitals) for entry in entries])
+        yield Block(view, names, panes, np.full(len(entries), frame.version), rows)

@@ -2,16 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from llmvitals.merge.bucket import Bucket, Slots, summed
-from llmvitals.merge.plan import Panes, Rules, series_of
-from llmvitals.record.vitals import Vitals, packed_amount
+from llmvitals.merge.plan import MergePlan, Panes
+from llmvitals.merge.series_table import PlacedRows
+from llmvitals.record.details import Details
+from llmvitals.record.rows import Rows
+from llmvitals.record.series import series_of
+from llmvitals.record.vitals import TOOL_CALLS, Vitals, merged, packed_amount
+from llmvitals.sketch.counters import SUM
 
 _Known = dict[int, tuple[tuple[int, ...], Vitals]]
 """Pane → the versions that it was summed from, and the sum."""
+
+
+class _Newest(NamedTuple):
+    """The newest row of a series, pane and source. place: in the rows."""
+
+    version: int
+    rows: Rows
+    place: int
+
+    def vitals(self) -> Vitals:
+        return next(self.rows.take(np.array([self.place])).vitals())
+
+    def amount(self, names: Sequence[str]) -> int:
+        """The sum of some of counters.SUMS and TOOL_CALLS."""
+        amount = sum(int(self.rows.sums[self.place, SUM[name]]) for name in names if name != TOOL_CALLS)
+        details = self.rows.details.get(self.place)
+        if TOOL_CALLS in names and details is not None:
+            tools = Details.unpack(details).contributors.get("tool", {})
+            amount += sum(share[0] for share in tools.values())
+        return amount
+
+
+class _OpenPane(NamedTuple):
+    """An open pane of a series: the newest of each source, and what the bucket keeps apart."""
+
+    sources: Collection[_Newest]
+    apart: Slots
+
+    def amount(self, names: Sequence[str]) -> int:
+        amount = sum(newest.amount(names) for newest in self.sources)
+        return amount + sum(packed_amount(packed, names) for _, packed in self.apart.values())
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        return (
+            *(newest.version for newest in self.sources),
+            -1,
+            *(version for version, _ in self.apart.values()),
+        )
+
+    def summed(self, pane_us: int) -> Vitals:
+        apart = summed(self.apart, pane_us)
+        whole = merged([*(newest.vitals() for newest in self.sources), replace(apart, late={})])
+        return replace(whole, late=apart.late) if apart.late else whole
 
 
 @dataclass(slots=True)
@@ -27,12 +78,12 @@ class _Amounts:
     panes: dict[int, list[int]]
     total: list[int]
 
-    def change(self, pane: int, slots: Slots) -> None:
-        """Take a pane as it is now: without slots it has closed."""
+    def change(self, pane: int, content: _OpenPane | None) -> None:
+        """Take a pane as it is now; None: it has closed."""
         before = self.panes.pop(pane, None) or [0] * len(self.least)
-        now = [sum(packed_amount(packed, names) for _, packed in slots.values()) for names in self.least]
+        now = [content.amount(names) if content else 0 for names in self.least]
         self.total = [total + new - old for total, new, old in zip(self.total, now, before, strict=True)]
-        if slots:
+        if content:
             self.panes[pane] = now
 
     @property
@@ -42,32 +93,40 @@ class _Amounts:
 
 
 class OpenPaneCache:
-    """Reads the open panes of series.
+    """Reads the open panes of series of eager views.
 
     Rules look at a series whenever one of its open panes grows. While one source is far behind the others,
     hundreds of panes stay open, and a frame changes few of them. So their sums are kept; and what rules
     limit, such as money, is added up apart, so that the panes are passed to the rules only if a limit can be
     reached.
-
-    pane_us: the length of a pane, µs. rules: the rule engine.
     """
 
-    def __init__(self, pane_us: int, rules: Rules) -> None:
-        self._pane_us, self._rules = pane_us, rules
+    def __init__(self, plan: MergePlan, restored: Iterable[Bucket]) -> None:
+        self._plan = plan
+        self._newest: dict[bytes, dict[int, dict[str, _Newest]]] = {}
         self._known: dict[bytes, _Known] = {}
         self._amounts: dict[bytes, _Amounts] = {}
+        for bucket in restored:
+            self._restore(bucket)
+
+    def put(self, source: str, part: PlacedRows) -> list[int]:
+        """Note rows of an eager view, and return the places of those that are newer than what is there."""
+        newer = []
+        places = zip(part.names, part.panes.tolist(), part.versions.tolist(), strict=True)
+        for place, (key, pane, version) in enumerate(places):
+            sources = self._newest.setdefault(key, {}).setdefault(pane, {})
+            if source not in sources or sources[source].version < version:
+                sources[source] = _Newest(version, part.rows, place)
+                newer.append(place)
+        return newer
 
     def at(self, bucket: Bucket, key: bytes) -> Panes:
         """The open panes of a series, as far as they are counted."""
         cached, current = self._known.get(key, {}), _Known()
-        for pane in sorted(bucket.opened):
-            slots = bucket.opened[pane].get(key)
-            if slots is None:
-                continue
-            versions = tuple(version for version, _ in slots.values())
+        for pane, content in sorted(self._open(bucket, key).items()):
             entry = cached.get(pane)
-            if entry is None or entry[0] != versions:
-                entry = versions, summed(slots, self._pane_us)
+            if entry is None or entry[0] != content.versions:
+                entry = content.versions, content.summed(self._plan.pane_us)
             current[pane] = entry
         self._known[key] = current
         return [(pane, vitals) for pane, (_, vitals) in current.items()]
@@ -80,25 +139,54 @@ class OpenPaneCache:
         state: dict[str, Any] = bucket.rule_states.get(key, {})
         amounts, rules = self._amounts.get(key), state.get("rules")
         if amounts is None or amounts.rules is not rules:
-            least = self._rules.headroom(*series_of(key), state)
+            least = self._plan.engine.headroom(*series_of(key), state)
             if amounts is None or [*amounts.least] != [*least]:
                 amounts = _Amounts(rules, least, {}, [0] * len(least))
-                grown = [pane for pane, opened in bucket.opened.items() if key in opened]
+                grown = self._open(bucket, key).keys()
             else:
                 amounts.rules, amounts.least = rules, least
             self._amounts[key] = amounts
         for pane in grown:
-            amounts.change(pane, bucket.opened.get(pane, {}).get(key, {}))
+            amounts.change(pane, self._pane(bucket, key, pane))
         return not amounts.small
 
-    def forget(self, closed: Mapping[bytes, Panes]) -> None:
-        """Drop panes that have closed."""
-        for key, panes in closed.items():
+    def forget(self, closed: Iterable[bytes], low: int) -> None:
+        """Drop panes that have closed: those of these series below `low`."""
+        for key in closed:
             self._known.pop(key, None)
-            amounts = self._amounts.get(key)
-            if amounts is None:
+            if (panes := self._newest.get(key)) is not None:
+                for pane in [pane for pane in panes if pane < low]:
+                    del panes[pane]
+                if not panes:
+                    del self._newest[key]
+            if (amounts := self._amounts.get(key)) is not None:
+                for pane in [pane for pane in amounts.panes if pane < low]:
+                    amounts.change(pane, None)
+                if not amounts.panes:
+                    del self._amounts[key]
+
+    def _open(self, bucket: Bucket, key: bytes) -> dict[int, _OpenPane]:
+        panes = {*self._newest.get(key, ()), *(pane for pane, keys in bucket.apart.items() if key in keys)}
+        return {pane: _OpenPane(*self._parts(bucket, key, pane)) for pane in panes}
+
+    def _pane(self, bucket: Bucket, key: bytes, pane: int) -> _OpenPane | None:
+        sources, apart = self._parts(bucket, key, pane)
+        return _OpenPane(sources, apart) if sources or apart else None
+
+    def _parts(self, bucket: Bucket, key: bytes, pane: int) -> tuple[Collection[_Newest], Slots]:
+        sources = self._newest.get(key, {}).get(pane, {})
+        return sources.values(), bucket.apart.get(pane, {}).get(key, {})
+
+    def _restore(self, bucket: Bucket) -> None:
+        for view, table in bucket.tables.items():
+            whole = table.open.whole() if self._plan.eager(view) else None
+            if whole is None:
                 continue
-            for pane, _ in panes:
-                amounts.change(pane, {})
-            if not amounts.panes:
-                del self._amounts[key]
+            found, versions, sources = whole
+            for number, source in enumerate(table.sources):
+                places = np.flatnonzero(sources == number)
+                rows = found.take(places)
+                part = PlacedRows(
+                    view, table.name(rows), rows.starts, versions[places], rows.rows, eager=True
+                )
+                self.put(source, part)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
-
 from llmvitals.record.alert import Alert
-from llmvitals.record.frame import shard_of
 from llmvitals.record.point import Point
+from llmvitals.record.series import shard_of
 from llmvitals.record.view import COUNTLESS, OTHER, View
 from llmvitals.record.vitals import Vitals
 from llmvitals.window import FOREVER
@@ -137,7 +135,7 @@ class MergePlan:
     views: dict[str, View]
     contributors: int = 10
     engine: Rules = field(default_factory=NoRules)
-    buckets: int = 256
+    buckets: int = 64
     rounds: int = 60
     inputs: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
@@ -157,9 +155,10 @@ class MergePlan:
         known = self.views.get(view)
         return (series[:-1], series[-1]) if known and known.split and series else (series, "")
 
-    def stored(self, view: str, series: tuple[str, ...]) -> bool:
-        """Whether points are written for this home. A split view has none, as its home holds many series."""
-        return self.wants(view, series) and self.views[view].stored and not self.views[view].split
+    def stores(self, view: str) -> bool:
+        """Whether points of a view are written. A split view has none, as its home holds many series."""
+        known = self.views.get(view)
+        return known is not None and known.stored and not known.split
 
     def away(self, view: str, series: tuple[str, ...]) -> bool:
         """Whether this is OTHER of a view whose OTHER another shard owns: each shard has one of its own."""
@@ -167,7 +166,8 @@ class MergePlan:
 
     def eager(self, view: str) -> bool:
         """Whether rules read this view's open panes."""
-        return self.views[view].eager and self.engine.reads(view)
+        known = self.views[view]
+        return known.eager and not known.split and self.engine.reads(view)
 
     def bucket(self, key: bytes) -> int:
         """The bucket of a series, by the high bits of the hash: the low bits may have chosen the shard."""
@@ -176,21 +176,3 @@ class MergePlan:
 
 SPARE = 4
 """Windows keep so many times more contributors than points show, so that the shown ones are exact."""
-
-_encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
-_decode: msgspec.json.Decoder[list[str]] = msgspec.json.Decoder(list[str])
-
-
-def series_key(view: str, series: tuple[str, ...]) -> bytes:
-    """The key of a series on topics and in the state: a JSON list, the view first.
-
-    >>> series_key("app_model", ("search", "gpt-5"))
-    b'["app_model","search","gpt-5"]'
-    """
-    return _encode((view, *series))
-
-
-def series_of(key: bytes) -> tuple[str, tuple[str, ...]]:
-    """Parse a key of `series_key`: the view's name, and the values of its dimensions."""
-    view, *series = _decode.decode(key)
-    return view, tuple(series)

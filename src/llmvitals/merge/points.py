@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from itertools import chain
-from operator import itemgetter
 from typing import Final, NamedTuple
 
+import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
-from llmvitals.merge.plan import MergePlan, series_of
-from llmvitals.merge.rollup import Contents
+from llmvitals.merge.plan import MergePlan
+from llmvitals.merge.rollup import Windows
 from llmvitals.metrics.columns import CALLS, COUNTS, RARE, SCORES, TOP, TOXICITY
 from llmvitals.metrics.metric import Metric
 from llmvitals.metrics.registry import METRICS, stored_metrics
+from llmvitals.record.details import Details
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
-from llmvitals.record.vitals import TOPS, Vitals
-from llmvitals.sketch import quantiles, scores, top_k
-from llmvitals.sketch.counters import SUM, SUMS
+from llmvitals.record.rows import Rows
+from llmvitals.record.series import series_of
+from llmvitals.record.vitals import TOPS
+from llmvitals.sketch import scores, top_k
+from llmvitals.sketch.counters import MAX, SUM
 from llmvitals.window import ROLLUPS
 
 _TOTALS: Final = {"scored_calls": "toxicity_count"}
 """Field → its sum, where that has another name."""
 _RARE: Final = frozenset(chain.from_iterable(RARE.values()))
 _COUNTS: Final = tuple(name for name in COUNTS[CALLS] if name not in _RARE)
-_counts = itemgetter(*(SUM[name] for name in _COUNTS))
 
 
 class _FieldMetrics(NamedTuple):
@@ -49,44 +52,50 @@ def _field_metrics(measurement: str, names: tuple[str, ...]) -> _FieldMetrics:
     )
 
 
-def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
-    """Make the points of changed windows, JSON keyed by series, for all views that are stored.
+def messages(windows: Windows, plan: MergePlan, upto: int) -> list[Message]:
+    """Make the points of windows of a stored view, JSON keyed by series.
 
     upto: the pane up to which the windows are counted.
     """
-    shown = {}
-    for place, vitals in contents.items():
-        view, series = series_of(place[2])
-        if plan.stored(view, series):
-            shown[place] = _tags(plan, view, series, place[0]), vitals
-    if not shown:
-        return []
-    every = [vitals for _, vitals in shown.values()]
-    toxicity = iter(_measures(TOXICITY, [vitals for vitals in every if _is_scored(vitals)]))
+    view = plan.views[series_of(windows.names[0])[0]]
+    rows, window = windows.rows.rows, windows.window
+    scored = _scored(rows)
+    toxicity = iter(_measures(TOXICITY, rows.take(np.flatnonzero(scored))))
+    counts = zip(*(rows.sums[:, SUM[name]].tolist() for name in _COUNTS), strict=True)
+    rare = _rare_counts(rows)
     sent = []
-    for ((window, start, key), (tags, vitals)), measures in zip(
-        shown.items(), _measures(CALLS, every), strict=True
+    for row, (key, start, of_row, measures, is_scored) in enumerate(
+        zip(
+            windows.names,
+            windows.rows.starts.tolist(),
+            counts,
+            _measures(CALLS, rows),
+            scored.tolist(),
+            strict=True,
+        )
     ):
         point = Point(
             measurement=CALLS,
             start=start,
-            tags=tags,
-            counts=dict(zip(_COUNTS, _counts(vitals.sums), strict=True)) | _rare_counts(vitals),
+            tags=_tags(plan, view.name, series_of(key)[1], window),
+            counts=dict(zip(_COUNTS, of_row, strict=True)) | rare.get(row, {}),
             measures=measures,
             upto=upto,
         )
         sent.append(Message(Topic.VITALS, key, point.encode()))
-        if _is_scored(vitals):
-            counts = _toxicity_counts(vitals)
-            answers = replace(point, measurement=TOXICITY, counts=counts, measures=next(toxicity))
-            sent.append(Message(Topic.VITALS, key, answers.encode()))
-        if window in ROLLUPS:
-            sent.extend(Message(Topic.VITALS, key, score.encode()) for score in _score_points(point, vitals))
-        if window in ROLLUPS and plan.views[tags["view"]].contributors:
-            sent.extend(
-                Message(Topic.VITALS, key, contributor.encode())
-                for contributor in _contributor_points(point, vitals, plan)
+        if is_scored:
+            answers = replace(
+                point, measurement=TOXICITY, counts=_toxicity_counts(rows, row), measures=next(toxicity)
             )
+            sent.append(Message(Topic.VITALS, key, answers.encode()))
+        if window in ROLLUPS and row in rows.details:
+            details = Details.unpack(rows.details[row])
+            sent += [Message(Topic.VITALS, key, each.encode()) for each in _score_points(point, details)]
+            if view.contributors:
+                sent += [
+                    Message(Topic.VITALS, key, each.encode())
+                    for each in _contributor_points(point, details, plan)
+                ]
     return sent
 
 
@@ -95,41 +104,54 @@ def _tags(plan: MergePlan, view: str, series: tuple[str, ...], window: str) -> d
     return tags | {"shard": str(plan.shard)} if plan.away(view, series) else tags
 
 
-def _rare_counts(vitals: Vitals) -> dict[str, int]:
-    present = [names for first, names in RARE.items() if vitals.total(first)]
-    return {name: vitals.total(name) for names in present for name in names}
+def _rare_counts(rows: Rows) -> dict[int, dict[str, int]]:
+    """Row → its counts that few points have."""
+    found: dict[int, dict[str, int]] = {}
+    for first, names in RARE.items():
+        places = np.flatnonzero(rows.sums[:, SUM[first]])
+        if len(places):
+            columns = rows.sums[places][:, [SUM[name] for name in names]].tolist()
+            for row, values in zip(places.tolist(), columns, strict=True):
+                found.setdefault(row, {}).update(zip(names, values, strict=True))
+    return found
 
 
-def _measures(measurement: str, every: Sequence[Vitals]) -> list[dict[str, float]]:
-    """Compute field → value of a measurement, for many vitals at once; without fields that have no value."""
-    if not every:
+def _measures(measurement: str, rows: Rows) -> list[dict[str, float]]:
+    """Compute field → value of a measurement for each row; without fields that have no value."""
+    if not len(rows):
         return []
     metrics = _field_metrics(measurement, tuple(METRICS))
-    wanted = [(metric.sketch, metric.q) for metric in metrics.percentiles]
-    table = quantiles.read([vitals.bins for vitals in every], wanted).tolist()
-    return [dict(_fields(vitals, metrics, row)) for vitals, row in zip(every, table, strict=True)]
+    fields = [metric.field for metric in (*metrics.values, *metrics.maxima, *metrics.percentiles)]
+    table = np.stack([*_columns(metrics, rows)], axis=1)
+    return [
+        {field: value for field, value in zip(fields, row, strict=True) if value == value}  # noqa: PLR0124
+        for row in table.tolist()
+    ]
 
 
-def _fields(
-    vitals: Vitals, metrics: _FieldMetrics, percentiles: Sequence[float]
-) -> Iterator[tuple[str, float]]:
-    """Yield field and value of each metric that has a value. percentiles: NaN for none."""
-    total = dict(zip(SUMS, vitals.sums, strict=True)).__getitem__  # quicker than vitals.total
+def _columns(metrics: _FieldMetrics, rows: Rows) -> Iterator[NDArray[np.float64]]:
+    """The values of each metric, NaN where there is none."""
     for metric in metrics.values:
-        if (value := metric.of(total)) is not None:
-            yield metric.field, value
+        yield metric.column(lambda name: rows.sums[:, SUM[name]])
+    tops = {sketch: _top(rows, *of) for sketch, of in TOPS.items()}
     for metric in metrics.maxima:
-        if vitals.total(metric.counted):
-            yield metric.field, vitals.total(metric.top) / metric.per
-    maxima = {sketch: top for sketch in TOPS if (top := vitals.top(sketch)) is not None}
-    for metric, value in zip(metrics.percentiles, percentiles, strict=True):
-        if value == value:  # noqa: PLR0124 - the quickest test for NaN
-            yield metric.field, min(value, maxima.get(metric.sketch, value))
+        yield _top(rows, metric.top, metric.counted, metric.per)
+    table = rows.bins.quantiles([(metric.sketch, metric.q) for metric in metrics.percentiles])
+    for metric, column in zip(metrics.percentiles, table.T, strict=True):
+        top = tops.get(metric.sketch)
+        yield column if top is None else np.where(column > top, top, column)
 
 
-def _contributor_points(point: Point, vitals: Vitals, plan: MergePlan) -> Iterator[Point]:
+def _top(rows: Rows, name: str, counted: str, per: float) -> NDArray[np.float64]:
+    """A maximum in its unit; NaN without calls."""
+    values = rows.maxima[:, MAX[name]].astype(float) / per
+    return np.where(rows.sums[:, SUM[counted]] != 0, values, np.nan)
+
+
+def _contributor_points(point: Point, details: Details, plan: MergePlan) -> Iterator[Point]:
     for kind in top_k.KINDS:
-        for rank, (name, (calls, cost, tokens, *_)) in enumerate(vitals.heaviest(kind, plan.contributors), 1):
+        shares = top_k.heaviest(details.contributors.get(kind, {}), plan.contributors)
+        for rank, (name, (calls, cost, tokens, *_)) in enumerate(shares, 1):
             yield replace(
                 point,
                 measurement=TOP,
@@ -140,16 +162,20 @@ def _contributor_points(point: Point, vitals: Vitals, plan: MergePlan) -> Iterat
             )
 
 
-def _is_scored(vitals: Vitals) -> bool:
-    return bool(vitals.total("toxicity_count") or vitals.total("unscored_calls"))
+def _scored(rows: Rows) -> NDArray[np.bool_]:
+    """Which rows have answers with a toxicity, or that should have one."""
+    scored: NDArray[np.bool_] = (rows.sums[:, [SUM["toxicity_count"], SUM["unscored_calls"]]] != 0).any(
+        axis=1
+    )
+    return scored
 
 
-def _toxicity_counts(vitals: Vitals) -> dict[str, int]:
-    return {name: vitals.total(_TOTALS.get(name, name)) for name in COUNTS[TOXICITY]}
+def _toxicity_counts(rows: Rows, row: int) -> dict[str, int]:
+    return {name: int(rows.sums[row, SUM[_TOTALS.get(name, name)]]) for name in COUNTS[TOXICITY]}
 
 
-def _score_points(calls: Point, vitals: Vitals) -> Iterator[Point]:
-    for name, score in sorted(vitals.scores.items()):
+def _score_points(calls: Point, details: Details) -> Iterator[Point]:
+    for name, score in sorted(details.scores.items()):
         measures = {"score_mean": scores.mean(score)}
         if (deviation := scores.deviation(score)) is not None:
             measures["score_deviation"] = deviation

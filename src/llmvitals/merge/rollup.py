@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final, NamedTuple
 
-from llmvitals.merge.bucket import Bucket
-from llmvitals.merge.plan import SPARE, Panes
-from llmvitals.record.vitals import Vitals, merged
+import numpy as np
+from numpy.typing import NDArray
+
+from llmvitals.merge.bucket import ClosedPanes
+from llmvitals.merge.plan import SPARE
+from llmvitals.merge.series_rows import SeriesRows
+from llmvitals.merge.series_table import SeriesTable
+from llmvitals.record.details import Details
+from llmvitals.record.rows import DetailsOfRow, Rows
 from llmvitals.sketch import scores, top_k
 from llmvitals.window import MINUTE, ROLLUPS, duration_text, window_start
 
-Contents = dict[tuple[str, int, bytes], Vitals]
-"""(name of the window, its start in µs, series) → its newest content."""
+Ints = NDArray[np.int64]
 
-LONGER = {name: length for name, length in ROLLUPS.items() if length > MINUTE}
+LONGER: Final = {name: length for name, length in ROLLUPS.items() if length > MINUTE}
+
+
+class Windows(NamedTuple):
+    """The newest contents of windows of a view. window: their name. names: the key of each row's series.
+
+    rows.starts: µs.
+    """
+
+    window: str
+    names: list[bytes]
+    rows: SeriesRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,76 +48,122 @@ class Rollup:
     pane_us: int
     contributors: int
 
-    def take(self, bucket: Bucket, closed: dict[bytes, Panes], now: int) -> Contents:
-        """Roll up closed panes, and the minutes that end by `now` (µs). Returns the changed windows."""
-        changed: Contents = {}
-        name = duration_text(self.pane_us)
-        for key, panes in closed.items():
-            for pane, apart in panes:
-                vitals = apart.whole()
-                start = pane * self.pane_us
-                if self.pane_us < MINUTE:
-                    changed[name, start, key] = vitals
-                minute = bucket.minutes.setdefault(window_start(start, MINUTE), {})
-                minute.setdefault(key, []).append(vitals.pack())
-        for start, key, whole in self._minutes(bucket, now):
-            vitals = self._limit_scores(bucket, start, key, whole)
-            changed["1m", start, key] = vitals
-            for longer in LONGER:
-                self._add(bucket, longer, (start, key, vitals), changed)
-        return changed
+    def take(self, table: SeriesTable, closed: ClosedPanes | None, now: int) -> Iterator[Windows]:
+        """Roll up closed panes, and the minutes that end by `now` (µs). Yields the changed windows."""
+        if closed is not None:
+            panes = whole(table, closed)
+            panes = replace(panes, starts=panes.starts * self.pane_us)
+            if self.pane_us < MINUTE:
+                yield Windows(duration_text(self.pane_us), table.name(panes), panes)
+            self._add_to_minutes(table, panes)
+        changed: dict[tuple[str, int], list[Ints]] = {}
+        for start in sorted(start for start in table.minutes if start + MINUTE <= now):
+            minute = SeriesRows.concatenated(table.minutes.pop(start)).summed()
+            details = {row: self._cut(part) for row, part in minute.rows.details.items()}
+            minute = _with_details(minute, self._limit_scores(table, minute, details))
+            yield Windows("1m", table.name(minute), minute)
+            for name in LONGER:
+                window = self._add(table, name, minute)
+                changed.setdefault((name, window), []).append(minute.series)
+        for (name, start), series in changed.items():
+            window_rows = table.windows[name][start]
+            places = np.searchsorted(window_rows.series, np.unique(np.concatenate(series)))
+            found = window_rows.take(places)
+            yield Windows(name, table.name(found), found)
 
-    def drop(self, bucket: Bucket, now: int) -> bool:
+    def drop(self, table: SeriesTable, now: int) -> bool:
         """Drop the complete windows. Returns whether there were any."""
         ended = [
             (name, start)
-            for name, starts in bucket.windows.items()
+            for name, starts in table.windows.items()
             for start in starts
             if start + ROLLUPS[name] <= now
         ]
         for name, start in ended:
-            del bucket.windows[name][start]
+            del table.windows[name][start]
+            if not table.windows[name]:
+                del table.windows[name]
         return bool(ended)
 
-    def _minutes(self, bucket: Bucket, now: int) -> Iterator[tuple[int, bytes, Vitals]]:
-        """Remove and yield the complete minutes, in order."""
-        for start in sorted(start for start in bucket.minutes if start + MINUTE <= now):
-            for key, panes in bucket.minutes.pop(start).items():
-                whole = merged([Vitals.unpack(pane) for pane in panes])
-                yield start, key, self._cut(whole)
+    def _add_to_minutes(self, table: SeriesTable, panes: SeriesRows) -> None:
+        minutes = panes.starts - panes.starts % MINUTE
+        panes = replace(panes, starts=minutes)
+        edges = [0, *(np.flatnonzero(np.diff(minutes)) + 1).tolist(), len(minutes)]
+        for low, high in pairwise(edges):
+            part = panes if high - low == len(panes) else panes.take(np.arange(low, high))
+            table.minutes.setdefault(int(minutes[low]), []).append(part)
 
-    def _limit_scores(self, bucket: Bucket, start: int, key: bytes, vitals: Vitals) -> Vitals:
+    def _add(self, table: SeriesTable, name: str, minute: SeriesRows) -> int:
+        """Add a minute to the window of this name that it is in, and return its start."""
+        start = window_start(int(minute.starts[0]), ROLLUPS[name])
+        added = replace(minute, starts=np.full(len(minute), start))
+        windows = table.windows.setdefault(name, {})
+        if (previous := windows.get(start)) is not None:
+            both = SeriesRows.concatenated((previous, added)).summed()
+            newest = dict(zip(minute.series.tolist(), range(len(minute)), strict=True))
+            details = dict(both.rows.details)
+            for row, part in both.rows.details.items():
+                place = newest.get(int(both.series[row]))
+                if place is not None:
+                    details[row] = self._cut(part, minute.rows.details.get(place))
+            added = _with_details(both, details)
+        windows[start] = added
+        return start
+
+    def _limit_scores(
+        self, table: SeriesTable, minute: SeriesRows, details: dict[int, DetailsOfRow]
+    ) -> dict[int, DetailsOfRow]:
         """Limit the names of scores that a series has in a day, because each name is a tag in the store."""
-        if not vitals.scores:
-            return vitals
-        day = bucket.windows.get("1d", {}).get(window_start(start, ROLLUPS["1d"]), {}).get(key)
-        known = Vitals.unpack(day).scores if day else {}
-        new = sorted(vitals.scores.keys() - known.keys())
-        if len(known) + len(new) <= scores.MOST:
-            return vitals
-        kept = {*known, *new[: scores.MOST - len(known)]}
-        return replace(vitals, scores={name: score for name, score in vitals.scores.items() if name in kept})
+        start = window_start(int(minute.starts[0]), ROLLUPS["1d"])
+        day = table.windows.get("1d", {}).get(start)
+        for row, part in details.items():
+            found = Details.unpack(part)
+            if not found.scores:
+                continue
+            known = _scores(day, int(minute.series[row])) if day else {}
+            new = sorted(found.scores.keys() - known.keys())
+            if len(known) + len(new) > scores.MOST:
+                kept = {*known, *new[: scores.MOST - len(known)]}
+                limited = {name: score for name, score in found.scores.items() if name in kept}
+                details[row] = replace(found, scores=limited)
+        return details
 
-    def _add(self, bucket: Bucket, name: str, minute: tuple[int, bytes, Vitals], changed: Contents) -> None:
-        start, key, vitals = minute
-        start = window_start(start, ROLLUPS[name])
-        window = bucket.windows.setdefault(name, {}).setdefault(start, {})
-        previous = window.get(key)
-        if previous is not None:
-            vitals = self._cut(merged([Vitals.unpack(previous), vitals]), newest=vitals)
-        window[key] = vitals.pack()
-        changed[name, start, key] = vitals
-
-    def _cut(self, vitals: Vitals, newest: Vitals | None = None) -> Vitals:
-        """Keep the heaviest contributors. newest: the minute that was added.
+    def _cut(self, part: DetailsOfRow, newest: DetailsOfRow | None = None) -> DetailsOfRow:
+        """Keep the heaviest contributors. newest: of the minute that was added.
 
         Its heaviest stay as well: who spends steadily would else be cut every minute, as long as others
         have spent more before, and would never get to the top.
         """
-        if not vitals.contributors:
-            return vitals
-        kept = top_k.cut(vitals.contributors, self.contributors * SPARE)
-        for kind, shares in newest.contributors.items() if newest else ():
-            known = vitals.contributors[kind]
+        details = Details.unpack(part)
+        if not details.contributors:
+            return details
+        kept = top_k.cut(details.contributors, self.contributors * SPARE)
+        for kind, shares in Details.unpack(newest).contributors.items() if newest is not None else ():
+            known = details.contributors[kind]
             kept[kind] |= {name: known[name] for name, _ in top_k.heaviest(shares, self.contributors)}
-        return replace(vitals, contributors=kept)
+        return replace(details, contributors=kept)
+
+
+def whole(table: SeriesTable, closed: ClosedPanes) -> SeriesRows:
+    """Closed panes with all calls, late ones too."""
+    rows, late = closed
+    if not late:
+        return rows
+    every = [(pane, key, part) for (pane, key), parts in late.items() for part in parts.values()]
+    panes = np.array([pane for pane, _, _ in every], np.int64)
+    added = SeriesRows(
+        table.numbers([key for _, key, _ in every]), panes, Rows.of([part for _, _, part in every])
+    )
+    return SeriesRows.concatenated((rows, added)).summed()
+
+
+def _with_details(found: SeriesRows, details: Mapping[int, DetailsOfRow]) -> SeriesRows:
+    return replace(found, rows=replace(found.rows, details=details))
+
+
+def _scores(day: SeriesRows, series: int) -> Mapping[str, object]:
+    """The scores that a series has in a day so far."""
+    place = int(np.searchsorted(day.series, series))
+    if place == len(day) or day.series[place] != series or place not in day.rows.details:
+        return {}
+    return Details.unpack(day.rows.details[place]).scores

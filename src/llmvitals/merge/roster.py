@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Final, NamedTuple
 
 import msgspec
 
 from llmvitals.errors import StateLost
-from llmvitals.merge.plan import Limits, MergePlan, series_key, series_of
+from llmvitals.merge.plan import Limits, MergePlan
 from llmvitals.merge.view_state import ViewState
 from llmvitals.metrics.columns import CARDINALITY
-from llmvitals.record.frame import Entry
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
+from llmvitals.record.series import series_key, series_of
 from llmvitals.record.view import OTHER
 from llmvitals.tracebacks import summary
 from llmvitals.window import DAY, FOREVER, HOUR, NEVER, duration_text
@@ -97,9 +97,24 @@ class Roster:
         self._changes: deque[_FrameChange] = deque()
         self._changed: dict[str, dict[bytes, Place | None]] = {}
 
-    def admits(self, offset: int, entry: Entry, key: bytes, pane: int) -> bool:
-        """Whether an entry is counted under its own name (`key`), else in OTHER. Its pane must be open."""
-        view, series = entry.view, entry.series
+    def rejected(self, offset: int, view: str, names: Sequence[bytes], panes: Sequence[int]) -> list[int]:
+        """The places of entries that are counted in OTHER, and not under their own names.
+
+        names: keys of series. panes: of each entry; they must be open.
+        """
+        places, pane_us, length = self._names_of(view), self._plan.pane_us, self._length(view)
+        rejected = []
+        for number, (name, pane) in enumerate(zip(names, panes, strict=True)):
+            place = places.get(name)
+            if place is not None and pane >= place[0] and pane * pane_us // length <= place[2]:
+                continue
+            if not self._admits(offset, view, name, pane):
+                rejected.append(number)
+        return rejected
+
+    def _admits(self, offset: int, view: str, key: bytes, pane: int) -> bool:
+        """Whether an entry is counted under its own name, else in OTHER."""
+        series = series_of(key)[1]
         if not series or OTHER in series:
             return True
         state, places = self._states.setdefault(view, ViewState()), self._names_of(view)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from llmvitals.record.frame import Frame
+from llmvitals.record.frame import AnyFrame
 from llmvitals.window import NEVER
 
 
@@ -23,7 +23,7 @@ class Sources(msgspec.Struct):
     partitions: dict[str, int] = {}
     low: int = NEVER
 
-    def take(self, frame: Frame, inputs: frozenset[str]) -> bool:
+    def take(self, frame: AnyFrame, inputs: frozenset[str]) -> bool:
         """Apply a frame's floor. Returns whether anything changed. inputs: topics to wait for, empty for all.
 
         A frame also announces its own partition, because a worker's metadata may be older than its

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 
 import msgspec
+import numpy as np
 
 from llmvitals.errors import ConfigError
 from llmvitals.merge import state
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.closer import STRETCH, BucketWork, Floor, PaneCloser, Part
-from llmvitals.merge.entries import PlacedEntry, SeriesPlaces, by_bucket
-from llmvitals.merge.plan import MergePlan, series_key
+from llmvitals.merge.entries import BucketEntries, Placement
+from llmvitals.merge.plan import MergePlan
 from llmvitals.merge.roster import Roster
 from llmvitals.record.chunk import MANIFEST
-from llmvitals.record.frame import BaselineCommand, Frame, decode
+from llmvitals.record.frame import AnyFrame, BaselineCommand, decode
 from llmvitals.record.log import Message, Record, Snapshot, Topic
+from llmvitals.record.series import series_key
 from llmvitals.record.watermark import Watermark
 from llmvitals.stage import Stage
 from llmvitals.tracebacks import summary
@@ -61,10 +62,11 @@ class Merge(Stage):
         manifest = state.Manifest(state.VERSION, shard, 0, plan.buckets, plan.pane_us, beginning)
         if MANIFEST in parts:
             manifest, self._buckets = state.read(parts, plan, shard)
+            plan = self._plan = replace(plan, buckets=manifest.bucket_count)
         until = max((bucket.applied for bucket in self._buckets.values()), default=0)
         self.roster = Roster(plan, saved=manifest.roster, parts=parts, until=until)
         self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest, self.roster)
-        self._places = SeriesPlaces(plan)
+        self._placement = Placement(plan, self.counters, self.roster)
         self._closer = PaneCloser(plan, self.counters, self._buckets, self.roster.live)
         self._sources = manifest.sources.copy()
         self.next = max(manifest.offset, beginning)
@@ -94,7 +96,8 @@ class Merge(Stage):
             content = self._read(record)
             if isinstance(content, BaselineCommand):
                 self._apply_command(record.offset, content)
-            for part in self._take(record.offset, content) if isinstance(content, Frame) else ():
+            frames = () if isinstance(content, BaselineCommand) else (content,)
+            for part in chain.from_iterable(self._take(record.offset, frame) for frame in frames):
                 self._note_progress(part, record.offset)
                 out += part.messages
                 if self._closer.work - done >= STRETCH:
@@ -105,7 +108,7 @@ class Merge(Stage):
             self._emitted = self.watermark
         yield out
 
-    def apply_frames(self, frames: Iterable[Frame]) -> list[Message]:
+    def apply_frames(self, frames: Iterable[AnyFrame]) -> list[Message]:
         """Do the same as `apply` with frames that were made in this process."""
         out: list[Message] = []
         for frame in frames:
@@ -166,7 +169,7 @@ class Merge(Stage):
         """How many series there are."""
         return sum(bucket.series() for bucket in self._buckets.values())
 
-    def _read(self, record: Record) -> Frame | BaselineCommand:
+    def _read(self, record: Record) -> AnyFrame | BaselineCommand:
         where = f"offset {record.offset} of shard {self._manifest.shard} of the partials"
         try:
             frame = decode(record.value or b"")
@@ -207,22 +210,20 @@ class Merge(Stage):
         self._checkpoints.changed(number, offset)
         self._closer.mark_changed(number)
 
-    def _take(self, offset: int, frame: Frame) -> Iterator[Part]:
+    def _take(self, offset: int, frame: AnyFrame) -> Iterator[Part]:
         """Apply a frame, bucket by bucket: each bucket applies all of it or nothing.
 
         Entries come before the floor, because the floor closes their panes.
         """
         self.counters["frames"] += 1
-        self.counters["entries"] += len(frame.entries) + len(frame.late)
-        admits = partial(self.roster.admits, offset)
-        entries = by_bucket(frame, self._places, self._sources, self.counters, admits=admits)
+        entries = self._placement.by_bucket(offset, frame, self._sources)
         low = self._sources.low
         if self._sources.take(frame, self._plan.inputs):
             self._checkpoints.sources_changed(offset, frame)
         rose = self._sources.low > low
         if cardinality_points := self.roster.end_frame(offset, self._sources.low, rose=rose):
             yield Part(cardinality_points, [], [])
-        work_of_buckets = self._work(offset, entries, self._sources.low if rose else None)
+        work_of_buckets = self._work(offset, frame.source, entries, low=self._sources.low if rose else None)
         if self._sources.low < FOREVER:
             low = self._sources.low
             yield from self._closer.close_panes(Floor(low, low * self._plan.pane_us, rose), work_of_buckets)
@@ -234,14 +235,13 @@ class Merge(Stage):
         yield from self._finish()
 
     def _finish(self, *, last: bool = False) -> Iterator[Part]:
-        opened = [pane for bucket in self._buckets.values() for pane in bucket.opened]
-        self._sources.low = max(self._sources.low, max(opened, default=NEVER) + 1)
-        return self._closer.close_panes(
-            Floor(self._sources.low, FOREVER, True, last), list(self._work(self.next, {}, FOREVER))
-        )
+        highest = max((bucket.highest for bucket in self._buckets.values()), default=NEVER)
+        self._sources.low = max(self._sources.low, highest + 1)
+        work = list(self._work(self.next, "", {}, low=FOREVER))
+        return self._closer.close_panes(Floor(self._sources.low, FOREVER, True, last), work)
 
     def _work(
-        self, offset: int, entries: dict[int, list[PlacedEntry]], low: int | None
+        self, offset: int, source: str, entries: Mapping[int, BucketEntries], *, low: int | None
     ) -> Iterator[BucketWork]:
         """Yield the buckets that have work with a frame, each after its entries are applied.
 
@@ -250,28 +250,41 @@ class Merge(Stage):
         """
         due = () if low is None else (n for n in self._buckets if not self._closer.has_nothing_due(n, low))
         for number in sorted({*due, *entries}):
-            bucket, entries_of_bucket = self._buckets.get(number), entries.get(number, ())
+            bucket, found = self._buckets.get(number), entries.get(number)
             if bucket is None:
                 bucket = self._buckets[number] = Bucket(offset)
             if offset < bucket.applied:
-                self.counters["replayed"] += len(entries_of_bucket)
+                self.counters["replayed"] += len(found or ())
                 continue
-            news = [
-                entry
-                for entry in entries_of_bucket
-                if bucket.put(entry.pane, entry.key, entry.slot, entry.content)
-            ]
-            self.counters["stale"] += len(entries_of_bucket) - len(news)
-            self.counters["moved"] += sum(entry.moved for entry in news)
-            if news:
+            to_evaluate = self._put(bucket, source, found) if found else {}
+            if found:
                 self._checkpoints.changed(number, offset)
                 self._closer.mark_changed(number)
-            to_evaluate: dict[bytes, set[int]] = {}
-            for entry in news:
-                if entry.eager:
-                    to_evaluate.setdefault(entry.key, set()).add(entry.pane)
             if low is not None or to_evaluate:
                 yield BucketWork(number, bucket, to_evaluate)
+
+    def _put(self, bucket: Bucket, source: str, entries: BucketEntries) -> dict[bytes, set[int]]:
+        """Apply entries to a bucket; the series of eager views that grew → their panes."""
+        grown: dict[bytes, set[int]] = {}
+        for part in entries.rows:
+            kept = part
+            if part.eager:
+                newer = self._closer.open_panes.put(source, part)
+                self.counters["stale"] += len(part.names) - len(newer)
+                kept = part.take(np.array(newer, np.int64))
+                for name, pane in zip(kept.names, kept.panes.tolist(), strict=True):
+                    grown.setdefault(name, set()).add(pane)
+            if len(kept.names):
+                bucket.put_rows(source, kept)
+        news = [
+            entry for entry in entries.apart if bucket.put(entry.pane, entry.key, entry.slot, entry.content)
+        ]
+        self.counters["stale"] += len(entries.apart) - len(news)
+        self.counters["moved"] += sum(entry.moved for entry in news)
+        for entry in news:
+            if entry.eager:
+                grown.setdefault(entry.key, set()).add(entry.pane)
+        return grown
 
     def _note_progress(self, part: Part, offset: int) -> None:
         """Tell the checkpoints which buckets have applied the frame at this offset."""

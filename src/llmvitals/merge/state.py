@@ -8,16 +8,19 @@ from collections import deque
 import msgspec
 
 from llmvitals.errors import ConfigError, StateLost
-from llmvitals.merge.bucket import Bucket, unpack
+from llmvitals.merge.bucket import Bucket
+from llmvitals.merge.packed_bucket import pack, unpack
 from llmvitals.merge.plan import MergePlan
 from llmvitals.merge.roster import CURE, Roster, RosterState
 from llmvitals.merge.sources import Sources
 from llmvitals.record.chunk import MANIFEST
-from llmvitals.record.frame import Frame
+from llmvitals.record.frame import AnyFrame, Frame
 from llmvitals.record.log import Snapshot
 from llmvitals.tracebacks import summary
 
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""In version 1 the vitals of a bucket were packed one by one: see packed_bucket."""
 
 
 class Manifest(msgspec.Struct, array_like=True):
@@ -51,15 +54,18 @@ class Checkpoints:
         self.half_done: int | None = None
         self._manifest, self._roster = manifest, roster
         self._since: dict[int, int] = {}
-        self._frames: deque[tuple[int, Frame]] = deque()
+        self._frames: deque[tuple[int, AnyFrame]] = deque()
 
     def changed(self, bucket: int, offset: int) -> None:
         """Note that the frame at this offset changed a bucket."""
         self._since.setdefault(bucket, offset)
 
-    def sources_changed(self, offset: int, frame: Frame) -> None:
+    def sources_changed(self, offset: int, frame: AnyFrame) -> None:
         """Note that the frame at this offset changed the sources."""
-        self._frames.append((offset, msgspec.structs.replace(frame, entries=())))
+        if isinstance(frame, Frame):
+            self._frames.append((offset, msgspec.structs.replace(frame, entries=(), late=())))
+        else:
+            self._frames.append((offset, msgspec.structs.replace(frame, blocks=())))
 
     def take(self, buckets: dict[int, Bucket], plan: MergePlan, *, upto: int, whole: bool) -> Snapshot:
         """Make a snapshot of some changed buckets (whole: of all). upto: the offset expected next."""
@@ -74,7 +80,7 @@ class Checkpoints:
         for number in sorted(complete, key=self._since.__getitem__)[:share]:
             del self._since[number]
             buckets[number].applied = manifest.buckets[number] = upto + (number in self.ahead)
-            parts[f"bucket/{number}"] = buckets[number].pack()
+            parts[f"bucket/{number}"] = pack(buckets[number])
         manifest.offset = min(self._since.values(), default=upto)
         while self._frames and self._frames[0][0] < manifest.offset:
             manifest.sources.take(self._frames.popleft()[1], plan.inputs)
@@ -92,7 +98,7 @@ def read(parts: dict[str, bytes], plan: MergePlan, shard: int) -> tuple[Manifest
     try:
         manifest = msgspec.msgpack.decode(parts[MANIFEST], type=Manifest)
         buckets = {
-            int(name.removeprefix("bucket/")): unpack(data)
+            int(name.removeprefix("bucket/")): unpack(data, plan)
             for name, data in parts.items()
             if name.startswith("bucket/")
         }
@@ -100,11 +106,8 @@ def read(parts: dict[str, bytes], plan: MergePlan, shard: int) -> tuple[Manifest
         raise StateLost(
             f"the checkpoint of shard {shard} can't be read ({summary(error)}): {CURE}"
         ) from error
-    if (manifest.version, manifest.shard, manifest.bucket_count) != (VERSION, shard, plan.buckets):
-        raise StateLost(
-            f"the checkpoint of shard {shard} was written by another version or with another number of "
-            f"buckets: {CURE}"
-        )
+    if manifest.version not in READABLE or manifest.shard != shard:
+        raise StateLost(f"the checkpoint of shard {shard} was written by another version: {CURE}")
     if manifest.pane_us != plan.pane_us:
         raise ConfigError(
             f"the checkpoint of shard {shard} has panes of {manifest.pane_us} µs, the settings of"
@@ -114,4 +117,5 @@ def read(parts: dict[str, bytes], plan: MergePlan, shard: int) -> tuple[Manifest
         if number not in buckets or buckets[number].applied < applied:
             raise StateLost(f"bucket {number} of shard {shard} is older than the manifest says: {CURE}")
         buckets[number].applied = max(buckets[number].applied, manifest.offset)
+    manifest.version = VERSION
     return manifest, buckets

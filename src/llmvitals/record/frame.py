@@ -1,24 +1,27 @@
 """The records on `llm.partials.v1`: frames with the sums of calls, and between them commands to the rules.
 
-All are msgpack arrays whose first element is a tag: 1 is a `Frame`, 2 a `BaselineCommand`. Frames have had
-their tag since the first version, so frames of every version can be read. A version that does not know a tag
-refuses the record with a ValidationError and never takes it for something else; a new kind of record gets
-the next tag.
+All are msgpack arrays whose first element is a tag: 1 is a `Frame`, 2 a `BaselineCommand`, 3 a `BlockFrame`.
+Frames have had their tag since the first version, so frames of every version can be read. A version that does
+not know a tag refuses the record with a ValidationError and never takes it for something else; a new kind of
+record gets the next tag.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from zlib import crc32
 
 import msgspec
+
+from llmvitals.record.block import Block, PackedBlock
 
 if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
 
     Content = bytes | Vitals
+    FrameBlock = PackedBlock | Block
 else:
     Content = bytes
+    FrameBlock = PackedBlock
 
 TAG: Final = 1
 """Tells a frame from other records."""
@@ -46,7 +49,7 @@ class LateEntry(Entry, frozen=True, array_like=True):
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, tag=TAG):
-    """The entries of one source for one shard.
+    """A heartbeat, late entries, or the entries of an older version, of one source for one shard.
 
     source: topic/partition. sources: source topic → its number of partitions, all of which merge waits for.
     shard, shards: the partition of the partials, and how many there are. floor: every pane of this source
@@ -78,9 +81,26 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, tag=TAG):
         return _decoder.decode(data)
 
 
-def shard_of(view: str, series: tuple[str, ...], shards: int) -> int:
-    """Return the shard that owns a series: by CRC-32, so the same on every machine."""
-    return crc32("\0".join((view, *series)).encode()) % shards
+class BlockFrame(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """The entries of one source for one shard, as blocks; the other fields are those of `Frame`.
+
+    Blocks are packed, except where merge gets the frame in the same process; such a frame is never encoded.
+    """
+
+    source: str
+    sources: dict[str, int]
+    shard: int
+    shards: int
+    floor: int
+    pane_us: int
+    blocks: tuple[FrameBlock, ...]
+
+    def encode(self) -> bytes:
+        """Return it as canonical msgpack: equal frames have equal bytes."""
+        return _encoder.encode(self)
+
+
+AnyFrame = Frame | BlockFrame
 
 
 class BaselineCommand(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -105,7 +125,7 @@ class BaselineCommand(msgspec.Struct, frozen=True, array_like=True, tag=2):
         return _encoder.encode(self)
 
 
-def decode(data: bytes) -> Frame | BaselineCommand:
+def decode(data: bytes) -> AnyFrame | BaselineCommand:
     """Decode a record of `llm.partials.v1` by its tag.
 
     Raises msgspec.ValidationError for another tag or other fields, msgspec.DecodeError for other bytes.
@@ -115,6 +135,6 @@ def decode(data: bytes) -> Frame | BaselineCommand:
 
 _encoder = msgspec.msgpack.Encoder(order="sorted")
 _decoder = msgspec.msgpack.Decoder(Frame)
-_record_decoder: msgspec.msgpack.Decoder[Frame | BaselineCommand] = msgspec.msgpack.Decoder(
-    Frame | BaselineCommand
+_record_decoder: msgspec.msgpack.Decoder[AnyFrame | BaselineCommand] = msgspec.msgpack.Decoder(
+    AnyFrame | BaselineCommand
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -13,7 +13,7 @@ from llmvitals.alerting import DEFAULT_CHANNEL, IncidentReplay
 from llmvitals.errors import ConfigError
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
-from llmvitals.record.frame import Entry, Frame, LateEntry
+from llmvitals.record.frame import AnyFrame, BlockFrame, Frame, LateEntry
 from llmvitals.record.log import Logged, Topic
 from llmvitals.rules.engine import load_engine
 from llmvitals.ruletest.rule_test import field_text
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmvitals.alerting import Told
+    from llmvitals.record.block import Block
     from llmvitals.record.log import Message
     from llmvitals.ruletest.rule_test import (
         CallStream,
@@ -38,6 +39,14 @@ if TYPE_CHECKING:
 SOURCE: Final = "test"
 BATCH: Final = 2_000
 """Calls in a batch."""
+
+
+@dataclass(slots=True)
+class PaneEntries:
+    """The entries of a pane."""
+
+    blocks: list[Block] = field(default_factory=list)
+    late: list[LateEntry] = field(default_factory=list)
 
 
 class Failure(NamedTuple):
@@ -215,41 +224,42 @@ class _Stages:
             [Logged(first + number, time // 1_000, data) for number, (time, data) in enumerate(calls)]
         )
         self.combine.delivered(self.combine.mark())
-        return [alert for pane, entries in self._panes(out) for alert in self._close(pane + 1, entries)]
+        return self._close_each(self._panes(out))
 
     def finish(self, time: int) -> list[Alert]:
         """End the calls, and advance event time to this time (µs)."""
         over = time // self.pane + 1
         self.combine.promise(over * self.pane)
-        left = self._panes(self.combine.flush())
-        alerts = [alert for pane, entries in left for alert in self._close(pane + 1, entries)]
-        return [*alerts, *self._close(over, ())]
+        return [*self._close_each(self._panes(self.combine.flush())), *self._close(over, PaneEntries())]
 
-    def _panes(self, messages: Iterable[Message]) -> list[tuple[int, list[Entry]]]:
-        """The entries of each pane, those of late calls too, in their order."""
-        panes: dict[int, list[Entry]] = {}
+    def _panes(self, messages: Iterable[Message]) -> dict[int, PaneEntries]:
+        """The entries of each pane."""
+        panes: dict[int, PaneEntries] = {}
         for message in messages:
             if message.topic is Topic.DEAD_LETTERS:
                 why = dict(message.headers).get("llmvitals.err.message", b"").decode()
                 raise ConfigError(f"a call of the test can't be read: {why}")
         for frame in self.combine.hand_over():
-            for entry in (*frame.entries, *frame.late):
-                panes.setdefault(entry.pane, []).append(entry)
-        return sorted(panes.items())
+            if isinstance(frame, Frame):
+                for entry in frame.late:
+                    panes.setdefault(entry.pane, PaneEntries()).late.append(entry)
+                continue
+            for block in frame.blocks:
+                for pane, part in block.unpack().by_pane():
+                    panes.setdefault(pane, PaneEntries()).blocks.append(part)
+        return panes
 
-    def _close(self, floor: int, entries: Sequence[Entry]) -> list[Alert]:
-        frame = Frame(
-            source=f"{SOURCE}/0",
-            sources={SOURCE: 1},
-            shard=0,
-            shards=1,
-            floor=floor,
-            version=self.frames,
-            pane_us=self.pane,
-            entries=tuple(entry for entry in entries if not isinstance(entry, LateEntry)),
-            late=tuple(entry for entry in entries if isinstance(entry, LateEntry)),
-        )
-        out = self.merge.apply_frames([frame])
+    def _close_each(self, panes: Mapping[int, PaneEntries]) -> list[Alert]:
+        return [alert for pane, entries in sorted(panes.items()) for alert in self._close(pane + 1, entries)]
+
+    def _close(self, floor: int, entries: PaneEntries) -> list[Alert]:
+        """Apply the entries of a pane, and raise the floor."""
+        source = f"{SOURCE}/0", {SOURCE: 1}, 0, 1
+        frames: list[AnyFrame] = [BlockFrame(*source, floor, self.pane, tuple(entries.blocks))]
+        if entries.late:
+            late = tuple(entries.late)
+            frames.insert(0, Frame(*source, floor - 1, self.frames, self.pane, late=late))
+        out = self.merge.apply_frames(frames)
         self.frames += 1
         return [Alert.decode(message.value or b"") for message in out if message.topic is Topic.ALERTS]
 

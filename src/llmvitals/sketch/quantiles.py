@@ -99,24 +99,36 @@ def quantile(bins: Bins, sketch: str, q: float) -> float | None:
 
 
 def read(many: Sequence[Bins], wanted: Sequence[tuple[str, float]]) -> NDArray[np.float64]:
-    """Compute quantiles of many series at once: a row for each, a column for each (sketch, q); NaN for none.
+    """Compute quantiles of many series: a row for each, a column for each (sketch, q); NaN for none."""
+    edges = np.cumsum([0, *(len(keys) for keys, _ in many)])
+    keys = np.concatenate([NO_BINS[0], *(keys for keys, _ in many)])
+    return read_rows(edges, keys, np.concatenate([NO_BINS[1], *(counts for _, counts in many)]), wanted)
+
+
+def read_rows(
+    edges: NDArray[np.int64],
+    keys: NDArray[np.uint16],
+    counts: NDArray[np.int64],
+    wanted: Sequence[tuple[str, float]],
+) -> NDArray[np.float64]:
+    """The same for rows of bins: each begins in keys and counts at its edge.
 
     Ranks are integers, so a row does not depend on the other rows.
     """
-    series = np.repeat(np.arange(len(many), dtype=np.int64), [len(keys) for keys, _ in many])
-    width = len(SKETCHES) * STRIDE
-    keys = np.concatenate([part[0] for part in many], dtype=np.int64) + series * width
-    total = np.cumsum(np.concatenate([np.zeros(1, np.int64), *(part[1] for part in many)]))
-    rows = np.arange(len(many), dtype=np.int64)[:, None] * width
+    length, width = len(edges) - 1, len(SKETCHES) * STRIDE
+    rows = np.arange(length)[:, None] * width
+    codes = np.repeat(rows[:, 0], np.diff(edges)) + keys
+    total = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=total[1:])
     first = rows + np.array([NUMBER[sketch] * STRIDE for sketch, _ in wanted], np.int64)
-    low, high = np.searchsorted(keys, first), np.searchsorted(keys, first + STRIDE)
+    low, high = np.searchsorted(codes, first), np.searchsorted(codes, first + STRIDE)
     present = np.nonzero(high > low)
     below = total[low[present]]
     share = np.array([q for _, q in wanted])[present[1]]
     rank = np.floor(share * (total[high[present]] - below - 1)).astype(np.int64)
     place = np.searchsorted(total[1:], below + rank, side="right")
-    table = np.full((len(many), len(wanted)), np.nan)
-    table[present] = _values()[keys[place] - present[0] * width]
+    table = np.full((length, len(wanted)), np.nan)
+    table[present] = _values()[codes[place] - rows[present[0], 0]]
     return table
 
 

@@ -1,0 +1,169 @@
+"""Vitals of series in panes or windows as columns, and the open panes of a view among them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmvitals.record.rows import Rows
+from llmvitals.window import FOREVER
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRows:
+    """n rows.
+
+    series: the number of the series of each (see SeriesTable). starts: its pane, or its window in µs.
+    """
+
+    series: Ints
+    starts: Ints
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def take(self, places: Ints) -> SeriesRows:
+        """Some rows, in this order."""
+        return SeriesRows(self.series[places], self.starts[places], self.rows.take(places))
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[SeriesRows]) -> SeriesRows:
+        """All rows, one part after the other; at least one part."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([part.series for part in parts]),
+            np.concatenate([part.starts for part in parts]),
+            Rows.concatenated([part.rows for part in parts]),
+        )
+
+    def summed(self) -> SeriesRows:
+        """One row for each start and series, ascending."""
+        order = np.lexsort((self.series, self.starts))
+        series, starts = self.series[order], self.starts[order]
+        first = _firsts(starts, series)
+        if len(first) == len(order):
+            return SeriesRows(series, starts, self.rows.take(order))
+        return SeriesRows(series[first], starts[first], self.rows.summed(order, first))
+
+
+class OpenRows(NamedTuple):
+    """Rows of open panes as the sources sent them. sources: the number of the source of each."""
+
+    found: SeriesRows
+    versions: Ints
+    sources: Ints
+
+    def take(self, places: Ints) -> OpenRows:
+        """Some rows, in this order."""
+        return OpenRows(self.found.take(places), self.versions[places], self.sources[places])
+
+
+class OpenPanes:
+    """The open panes of the series of a view, in parts as they came.
+
+    Law: of each series, pane and source the greatest version counts, in whatever order the parts came.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[OpenRows] = []
+
+    def __len__(self) -> int:
+        return sum(len(part.found) for part in self._parts)
+
+    @property
+    def lowest(self) -> int:
+        """The lowest pane; FOREVER if there is none."""
+        return min((int(part.found.starts.min()) for part in self._parts), default=FOREVER)
+
+    @property
+    def highest(self) -> int:
+        """The highest pane; below 0 if there is none."""
+        return max((int(part.found.starts.max()) for part in self._parts), default=-1)
+
+    def put(self, part: OpenRows) -> None:
+        """Add rows, at least one."""
+        self._parts.append(part)
+
+    def counts(self, low: int) -> Counter[int]:
+        """Pane → its rows, for the panes below `low`."""
+        counts = Counter[int]()
+        for part in self._parts:
+            panes, rows = np.unique(part.found.starts, return_counts=True)
+            counts.update(
+                {pane: n for pane, n in zip(panes.tolist(), rows.tolist(), strict=True) if pane < low}
+            )
+        return counts
+
+    def close(self, low: int) -> tuple[SeriesRows | None, int]:
+        """Remove the panes below `low`, summed over all sources, and how many rows had a newer version."""
+        due, kept = list[OpenRows](), list[OpenRows]()
+        for part in self._parts:
+            below = part.found.starts < low
+            if below.all():
+                due.append(part)
+            elif not below.any():
+                kept.append(part)
+            else:
+                due.append(part.take(np.flatnonzero(below)))
+                kept.append(part.take(np.flatnonzero(~below)))
+        if not due:
+            return None, 0
+        self._parts = kept
+        every = _concatenated(due)
+        newest = _newest(every)
+        return newest.found.summed(), len(every.found) - len(newest.found)
+
+    def compact(self) -> None:
+        """Drop the rows that have a newer version."""
+        if self._parts:
+            self._parts = [_newest(_concatenated(self._parts))]
+
+    def whole(self) -> OpenRows | None:
+        """All rows; None for none."""
+        if len(self._parts) > 1:
+            self._parts = [_concatenated(self._parts)]
+        return self._parts[0] if self._parts else None
+
+    def renumber(self, numbers: Ints) -> None:
+        """Give the series other numbers. numbers: the new one by the old one."""
+        self._parts = [
+            part._replace(found=replace(part.found, series=numbers[part.found.series]))
+            for part in self._parts
+        ]
+
+
+def _concatenated(parts: Sequence[OpenRows]) -> OpenRows:
+    if len(parts) == 1:
+        return parts[0]
+    return OpenRows(
+        SeriesRows.concatenated([part.found for part in parts]),
+        np.concatenate([part.versions for part in parts]),
+        np.concatenate([part.sources for part in parts]),
+    )
+
+
+def _newest(rows: OpenRows) -> OpenRows:
+    """Of each series, pane and source the row with the greatest version."""
+    found = rows.found
+    order = np.lexsort((rows.versions, rows.sources, found.series, found.starts))
+    last = _firsts(found.starts[order], found.series[order], rows.sources[order])[1:] - 1
+    places = order[np.append(last, len(order) - 1)]
+    return rows if len(places) == len(order) else rows.take(places)
+
+
+def _firsts(*keys: Ints) -> Ints:
+    """Where in sorted columns a new combination begins."""
+    new = np.zeros(len(keys[0]), np.bool_)
+    new[:1] = True
+    for key in keys:
+        new[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(new)
