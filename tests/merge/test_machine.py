@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,8 +23,9 @@ from llmvitals.combine.clock import Clock
 from llmvitals.combine.open_panes import OpenPanes
 from llmvitals.combine.response_ids import ResponseReport
 from llmvitals.combine.seen_ids import SeenIds
-from llmvitals.merge import entries, sources, state
+from llmvitals.merge import entries, rollup, series_rows, sources, state
 from llmvitals.merge.bucket import Bucket, slot_of
+from llmvitals.merge.open_panes import OpenPaneCache
 from llmvitals.merge.sources import Sources
 from llmvitals.merge.state import Checkpoints
 from llmvitals.record.chunk import MANIFEST
@@ -140,10 +142,20 @@ def last_wins(patch):
     """Merge keeps the last frame of a source, not the newest."""
 
     def put(self, pane, key, slot, content):
-        self.opened.setdefault(pane, {}).setdefault(key, {})[slot] = content
+        self.apart.setdefault(pane, {}).setdefault(key, {})[slot] = content
         return True
 
+    def put_open(self, source, part):
+        return list(range(len(part.names)))
+
     patch.setattr(Bucket, "put", put)
+    patch.setattr(OpenPaneCache, "put", put_open)
+    newest = series_rows._newest
+    patch.setattr(
+        series_rows,
+        "_newest",
+        lambda rows: newest(rows._replace(versions=np.arange(len(rows.found)))),
+    )
 
 
 def only_those_who_spoke(patch):
@@ -225,17 +237,17 @@ def moved_in_time(patch):
 
 def moved_together(patch):
     """Of several closed panes of a new partition one is kept."""
-    patch.setattr(entries, "slot_of", lambda source, arm, *, closed, **other: slot_of(source, arm, **other))
+    patch.setattr(entries, "slot_of", lambda source, *, closed, **other: slot_of(source, **other))
 
 
 def quarters_together(patch):
     """Late calls are in one slot with those that were on time."""
-    patch.setattr(entries, "slot_of", lambda source, arm, *, quarter, **other: slot_of(source, arm, **other))
+    patch.setattr(entries, "slot_of", lambda source, *, quarter, **other: slot_of(source, **other))
 
 
 def late_not_stored(patch):
     """Windows hold only what was on time."""
-    patch.setattr(Vitals, "whole", lambda self: self)
+    patch.setattr(rollup, "whole", lambda table, closed: closed.rows)
 
 
 MUTATIONS = [

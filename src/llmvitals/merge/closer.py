@@ -12,7 +12,7 @@ from llmvitals.merge.day_totals import DayTotals
 from llmvitals.merge.homes import by_home
 from llmvitals.merge.open_panes import OpenPaneCache
 from llmvitals.merge.plan import MergePlan, Panes
-from llmvitals.merge.rollup import Rollup, Windows
+from llmvitals.merge.rollup import Rollup, Windows, together
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
@@ -95,7 +95,7 @@ class PaneCloser:
 
     def close_panes(self, floor: Floor, work_of_buckets: Iterable[BucketWork]) -> Iterator[Part]:
         """Do the work of these buckets one after the other, in parts that depend only on the content."""
-        part, worked = Part([], [], []), self.work
+        part, windows, worked = Part([], [], []), list[Windows](), self.work
         for number, bucket, to_evaluate in work_of_buckets:
             self.work += 1
             restored = number in self._restored
@@ -104,12 +104,13 @@ class PaneCloser:
                 to_evaluate |= {key: to_evaluate.get(key, set()) for key in bucket.rule_states}
             *early, _ = _floors(bucket, floor.low)
             if early:
-                yield part._replace(half_done=number)
-                part = Part([], [], [])
+                yield self._with_points(part._replace(half_done=number), windows, floor.low)
+                part, windows = Part([], [], []), []
             for low in early:
-                sent = self._close_bucket(bucket, Floor(low, low * self._plan.pane_us, floor.rose), {})
-                yield Part(sent or [], [], [], number)
-            sent = self._close_bucket(bucket, floor, to_evaluate, every=restored)
+                some, sent = self._close_bucket(bucket, Floor(low, low * self._plan.pane_us, floor.rose), {})
+                yield self._with_points(Part(sent or [], [], [], number), some, low)
+            some, sent = self._close_bucket(bucket, floor, to_evaluate, every=restored)
+            windows += some
             bucket.tidy()
             self._due_at[number] = self._next_due(bucket)
             part.messages.extend(sent or ())
@@ -118,9 +119,17 @@ class PaneCloser:
                 part.changed.append(number)
             if self.work - worked >= STRETCH:
                 worked = self.work
-                yield part
-                part = Part([], [], [])
-        yield part
+                yield self._with_points(part, windows, floor.low)
+                part, windows = Part([], [], []), []
+        yield self._with_points(part, windows, floor.low)
+
+    def _with_points(self, part: Part, windows: Sequence[Windows], upto: int) -> Part:
+        """Add the points of these windows to a part."""
+        for found in together(windows):
+            point_messages = points.messages(found, self._plan, upto)
+            self._counters["points"] += len(point_messages)
+            part.messages.extend(point_messages)
+        return part
 
     def _next_due(self, bucket: Bucket) -> int:
         """The lowest floor at which a pane closes, a minute or window ends, or a rule is due."""
@@ -134,8 +143,8 @@ class PaneCloser:
 
     def _close_bucket(
         self, bucket: Bucket, floor: Floor, to_evaluate: Mapping[bytes, set[int]], *, every: bool = False
-    ) -> list[Message] | None:
-        """Close the panes of a bucket; the rules' messages and points (None: no change).
+    ) -> tuple[list[Windows], list[Message] | None]:
+        """Close the panes of a bucket; its changed windows, and the rules' messages (None: no change).
 
         to_evaluate: empty while the bucket has not reached the frame's floor, so that open panes are not
         read: otherwise the messages would depend on how the work is split. every: evaluate them even where
@@ -148,11 +157,7 @@ class PaneCloser:
         closed = self._read(bucket, by_view, floor.low)
         windows, dropped = self._roll_up(bucket, by_view, floor.now)
         messages, evaluated = self._advance(bucket, floor, closed, to_evaluate, every=every)
-        for found in windows:
-            point_messages = points.messages(found, self._plan, floor.low)
-            self._counters["points"] += len(point_messages)
-            messages += point_messages
-        return messages if evaluated or windows or dropped or by_view else None
+        return windows, messages if evaluated or windows or dropped or by_view else None
 
     def _read(self, bucket: Bucket, by_view: Mapping[str, ClosedPanes], low: int) -> dict[bytes, Panes]:
         """The closed panes that rules read: home (see View) → panes."""
@@ -171,7 +176,7 @@ class PaneCloser:
         windows, dropped = list[Windows](), False
         for view, table in bucket.tables.items():
             if self._plan.stores(view):
-                windows += self._rollup.take(table, by_view.get(view), now)
+                windows += self._rollup.take(view, table, by_view.get(view), now=now)
                 dropped |= self._rollup.drop(table, now)
         return windows, dropped
 

@@ -30,7 +30,9 @@ class DayTotals:
     def __init__(self, pane_us: int) -> None:
         self._pane_us = pane_us
 
-    def take(self, table: SeriesTable, closed: ClosedPanes | None, now: int) -> Iterator[Windows]:
+    def take(
+        self, view: str, table: SeriesTable, closed: ClosedPanes | None, *, now: int
+    ) -> Iterator[Windows]:
         """Add closed panes. Yields the days that end by `now` (µs)."""
         if closed is not None:
             panes = whole(table, closed)
@@ -41,7 +43,7 @@ class DayTotals:
         days = table.windows.get("1d", {})
         for start in sorted(start for start in days if start + _DAY <= now):
             day = days.pop(start).summed()
-            yield Windows("1d", table.name(day), day)
+            yield Windows.of(view, "1d", table, day)
         if not days:
             table.windows.pop("1d", None)
 

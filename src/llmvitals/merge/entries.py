@@ -116,7 +116,7 @@ class Placement:
 
     def _rows(self, block: Block) -> Iterator[tuple[int, PlacedRows]]:
         """The rows of each bucket; OTHER by itself, as its view may be eager and it is not."""
-        other = series_key(block.view, (OTHER,) * len(series_of(block.names[0])[1])) if len(block) else b""
+        other = self._other(block)
         eager = self._plan.eager(block.view)
         buckets = self._buckets(block)
         for number in np.unique(buckets).tolist():
@@ -130,6 +130,12 @@ class Placement:
                 yield number, _placed(part.take(np.flatnonzero(~is_other)), eager=eager)
             if self._plan.views[block.view].stored:
                 yield number, _placed(part.take(np.flatnonzero(is_other)), eager=False)
+
+    def _other(self, block: Block) -> bytes:
+        """The key of OTHER in a view; empty if OTHER can only be an arm there, of a home like any other."""
+        view, series = series_of(block.names[0]) if len(block) else (block.view, ())
+        other = (OTHER,) * len(series)
+        return series_key(view, other) if OTHER in self._plan.home(view, other)[0] else b""
 
     def _kept(self, view: str, names: Sequence[bytes], panes: Ints, oldest: int) -> Ints:
         """The places of the entries that count."""

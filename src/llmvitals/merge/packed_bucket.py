@@ -80,7 +80,7 @@ class _PackedTable(msgspec.Struct, array_like=True):
 
 
 class _PackedBucket(msgspec.Struct, array_like=True):
-    """opened: `Bucket.apart`. In older versions all vitals were packed one by one, and there were no tables."""
+    """opened: `Bucket.apart`. Older versions packed all vitals one by one, and had no tables."""
 
     applied: int
     opened: dict[int, dict[bytes, dict[str, tuple[int, bytes]]]] = {}

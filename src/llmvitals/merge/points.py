@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from msgspec.structs import replace
@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 from llmvitals.merge.plan import MergePlan
 from llmvitals.merge.rollup import Windows
 from llmvitals.metrics.columns import CALLS, COUNTS, RARE, SCORES, TOP, TOXICITY
-from llmvitals.metrics.metric import Metric
 from llmvitals.metrics.registry import METRICS, stored_metrics
+from llmvitals.metrics.table import MetricTable
 from llmvitals.record.details import Details
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.rows import Rows
 from llmvitals.record.series import series_of
-from llmvitals.record.vitals import TOPS
 from llmvitals.sketch import scores, top_k
-from llmvitals.sketch.counters import MAX, SUM
+from llmvitals.sketch.counters import SUM
 from llmvitals.window import ROLLUPS
 
 _TOTALS: Final = {"scored_calls": "toxicity_count"}
@@ -32,24 +31,11 @@ _RARE: Final = frozenset(chain.from_iterable(RARE.values()))
 _COUNTS: Final = tuple(name for name in COUNTS[CALLS] if name not in _RARE)
 
 
-class _FieldMetrics(NamedTuple):
-    """The metrics in the fields of a measurement, by how they are read."""
-
-    values: list[Metric]
-    maxima: list[Metric]
-    percentiles: list[Metric]
-
-
 @cache
-def _field_metrics(measurement: str, names: tuple[str, ...]) -> _FieldMetrics:
+def _table(measurement: str, names: tuple[str, ...]) -> MetricTable:
     """Look the metrics up in the registry. names: all names in it, as metrics may be registered later on."""
     del names
-    stored = stored_metrics(measurement)
-    return _FieldMetrics(
-        [metric for metric in stored if not (metric.sketch or metric.top)],
-        [metric for metric in stored if metric.top],
-        [metric for metric in stored if metric.sketch],
-    )
+    return MetricTable.of(stored_metrics(measurement))
 
 
 def messages(windows: Windows, plan: MergePlan, upto: int) -> list[Message]:
@@ -57,8 +43,7 @@ def messages(windows: Windows, plan: MergePlan, upto: int) -> list[Message]:
 
     upto: the pane up to which the windows are counted.
     """
-    view = plan.views[series_of(windows.names[0])[0]]
-    rows, window = windows.rows.rows, windows.window
+    view, rows, window = plan.views[windows.view], windows.rows, windows.window
     scored = _scored(rows)
     toxicity = iter(_measures(TOXICITY, rows.take(np.flatnonzero(scored))))
     counts = zip(*(rows.sums[:, SUM[name]].tolist() for name in _COUNTS), strict=True)
@@ -67,7 +52,7 @@ def messages(windows: Windows, plan: MergePlan, upto: int) -> list[Message]:
     for row, (key, start, of_row, measures, is_scored) in enumerate(
         zip(
             windows.names,
-            windows.rows.starts.tolist(),
+            windows.starts.tolist(),
             counts,
             _measures(CALLS, rows),
             scored.tolist(),
@@ -120,32 +105,11 @@ def _measures(measurement: str, rows: Rows) -> list[dict[str, float]]:
     """Compute field → value of a measurement for each row; without fields that have no value."""
     if not len(rows):
         return []
-    metrics = _field_metrics(measurement, tuple(METRICS))
-    fields = [metric.field for metric in (*metrics.values, *metrics.maxima, *metrics.percentiles)]
-    table = np.stack([*_columns(metrics, rows)], axis=1)
+    table = _table(measurement, tuple(METRICS))
     return [
-        {field: value for field, value in zip(fields, row, strict=True) if value == value}  # noqa: PLR0124
-        for row in table.tolist()
+        {field: value for field, value in zip(table.fields, row, strict=True) if value == value}  # noqa: PLR0124
+        for row in table.read(rows).tolist()
     ]
-
-
-def _columns(metrics: _FieldMetrics, rows: Rows) -> Iterator[NDArray[np.float64]]:
-    """The values of each metric, NaN where there is none."""
-    for metric in metrics.values:
-        yield metric.column(lambda name: rows.sums[:, SUM[name]])
-    tops = {sketch: _top(rows, *of) for sketch, of in TOPS.items()}
-    for metric in metrics.maxima:
-        yield _top(rows, metric.top, metric.counted, metric.per)
-    table = rows.bins.quantiles([(metric.sketch, metric.q) for metric in metrics.percentiles])
-    for metric, column in zip(metrics.percentiles, table.T, strict=True):
-        top = tops.get(metric.sketch)
-        yield column if top is None else np.where(column > top, top, column)
-
-
-def _top(rows: Rows, name: str, counted: str, per: float) -> NDArray[np.float64]:
-    """A maximum in its unit; NaN without calls."""
-    values = rows.maxima[:, MAX[name]].astype(float) / per
-    return np.where(rows.sums[:, SUM[counted]] != 0, values, np.nan)
 
 
 def _contributor_points(point: Point, details: Details, plan: MergePlan) -> Iterator[Point]:

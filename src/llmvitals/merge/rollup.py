@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -25,14 +25,38 @@ LONGER: Final = {name: length for name, length in ROLLUPS.items() if length > MI
 
 
 class Windows(NamedTuple):
-    """The newest contents of windows of a view. window: their name. names: the key of each row's series.
+    """The newest contents of windows of a view: the series (its key), start (µs) and vitals of each.
 
-    rows.starts: µs.
+    window: their name.
     """
 
+    view: str
     window: str
     names: list[bytes]
-    rows: SeriesRows
+    starts: Ints
+    rows: Rows
+
+    @classmethod
+    def of(cls, view: str, window: str, table: SeriesTable, found: SeriesRows) -> Windows:
+        """The windows of rows of a table."""
+        return cls(view, window, table.name(found), found.starts, found.rows)
+
+
+def together(every: Iterable[Windows]) -> list[Windows]:
+    """The windows of the same view and name together: numpy is faster with many."""
+    groups: dict[tuple[str, str], list[Windows]] = {}
+    for windows in every:
+        groups.setdefault((windows.view, windows.window), []).append(windows)
+    return [
+        Windows(
+            view,
+            window,
+            [name for part in parts for name in part.names],
+            np.concatenate([part.starts for part in parts]),
+            Rows.concatenated([part.rows for part in parts]),
+        )
+        for (view, window), parts in groups.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +72,29 @@ class Rollup:
     pane_us: int
     contributors: int
 
-    def take(self, table: SeriesTable, closed: ClosedPanes | None, now: int) -> Iterator[Windows]:
+    def take(
+        self, view: str, table: SeriesTable, closed: ClosedPanes | None, *, now: int
+    ) -> Iterator[Windows]:
         """Roll up closed panes, and the minutes that end by `now` (µs). Yields the changed windows."""
         if closed is not None:
             panes = whole(table, closed)
             panes = replace(panes, starts=panes.starts * self.pane_us)
             if self.pane_us < MINUTE:
-                yield Windows(duration_text(self.pane_us), table.name(panes), panes)
+                yield Windows.of(view, duration_text(self.pane_us), table, panes)
             self._add_to_minutes(table, panes)
         changed: dict[tuple[str, int], list[Ints]] = {}
         for start in sorted(start for start in table.minutes if start + MINUTE <= now):
             minute = SeriesRows.concatenated(table.minutes.pop(start)).summed()
             details = {row: self._cut(part) for row, part in minute.rows.details.items()}
             minute = _with_details(minute, self._limit_scores(table, minute, details))
-            yield Windows("1m", table.name(minute), minute)
+            yield Windows.of(view, "1m", table, minute)
             for name in LONGER:
                 window = self._add(table, name, minute)
                 changed.setdefault((name, window), []).append(minute.series)
         for (name, start), series in changed.items():
             window_rows = table.windows[name][start]
             places = np.searchsorted(window_rows.series, np.unique(np.concatenate(series)))
-            found = window_rows.take(places)
-            yield Windows(name, table.name(found), found)
+            yield Windows.of(view, name, table, window_rows.take(places))
 
     def drop(self, table: SeriesTable, now: int) -> bool:
         """Drop the complete windows. Returns whether there were any."""

@@ -16,13 +16,9 @@ from llmvitals.sketch.scores import EVERY, NO_SCORE, total_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     from llmvitals.record.alert import Unit
     from llmvitals.record.vitals import Vitals
 
-_EXACT: Final = 2**53
-"""Smaller integers are floats without rounding."""
 Sample = tuple[list[int], int, dict[str, int]]
 """The data of some panes: sums, a maximum, and bins of a sketch (number as text → count)."""
 Side = Literal["up", "down"]
@@ -104,24 +100,6 @@ class Metric:
             return over if self.per == 1 else over / self.per
         under = total(self.under)
         return over / (under * self.per) if under else None
-
-    def column(self, total: Callable[[str], NDArray[np.int64]]) -> NDArray[np.float64]:
-        """`of` for many rows at once, NaN where there is no value. total: the column of a sum; not a rate."""
-        over = total(self.over[0])
-        for name in self.over[1:]:
-            over = over + total(name)
-        for name in self.less:
-            over = over - total(name)
-        under = total(self.under) if self.under else np.ones(len(over), np.int64)
-        values = np.full(len(over), np.nan)
-        exact = (np.abs(over) < _EXACT) & (np.abs(under) < _EXACT / self.per)
-        rows = np.flatnonzero(exact & (under != 0))
-        values[rows] = over[rows].astype(float) / (under[rows] * self.per).astype(float)
-        for row in np.flatnonzero(~exact).tolist():
-            totals = {name: int(total(name)[row]) for name in self.sums}
-            value = self.of(totals.__getitem__)
-            values[row] = math.nan if value is None else value
-        return values
 
     def sample(self, vitals: Vitals) -> Sample:
         """The data of a pane that is needed to compute the metric over a window."""
