@@ -90,7 +90,7 @@ def cut(blocks: Iterable[Block], sizes: Iterable[Ints], limit: int) -> Iterator[
         while start < len(block):
             before = int(ends[start - 1]) if start else 0
             end = int(np.searchsorted(ends, before + room, side="right"))
-            if end == start and group:
+            if end <= start and group:
                 yield group
                 group, room = [], limit
                 continue

@@ -1,0 +1,160 @@
+"""Blocks of columns give the points of a plain dictionary that keeps vitals one by one, byte for byte."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from random import Random
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from any_vitals import bins, maxima, sums
+from frames import DAY, FIRST, PANE, SECOND, VIEWS, disturbed, log, small_pieces, stored
+from llmvitals.merge import Merge, MergePlan
+from llmvitals.metrics.columns import CALLS, COUNTS, RARE, TOXICITY
+from llmvitals.metrics.registry import stored_metrics
+from llmvitals.record.block import Block, PackedBlock
+from llmvitals.record.frame import BlockFrame, Frame
+from llmvitals.record.point import Point
+from llmvitals.record.rows import Rows
+from llmvitals.record.series import series_key
+from llmvitals.record.vitals import Vitals, merged
+
+WINDOWS = {"10s": 10, "1m": 60, "5m": 300, "1h": 3_600, "1d": 86_400}
+PANES = 40
+PLAN = MergePlan(PANE, {"app": VIEWS["app"]}, buckets=4)
+
+
+class Said(NamedTuple):
+    """What a source said of a series in a pane. version: it says the same of it at one version."""
+
+    source: int
+    app: str
+    pane: int
+    version: int
+    vitals: Vitals
+
+
+SAID = st.lists(
+    st.builds(
+        Said,
+        st.integers(0, 2),
+        st.sampled_from(["a", "b", "c", "d", "e"]),
+        st.integers(0, PANES - 1),
+        st.integers(1, 3),
+        st.builds(Vitals, sums, maxima, bins),
+    ),
+    max_size=20,
+    unique_by=lambda one: (one.source, one.app, one.pane, one.version),
+)
+
+
+def block_frame(source: int, said: list[Said], floor: int) -> BlockFrame:
+    """One block with entries of many panes and versions."""
+    block = Block(
+        "app",
+        [series_key("app", (one.app,)) for one in said],
+        np.array([FIRST + one.pane for one in said]),
+        np.array([one.version for one in said]),
+        Rows.of([one.vitals for one in said]),
+    )
+    return BlockFrame(f"calls/{source}", {"calls": 3}, 0, 1, FIRST + floor, PANE, (PackedBlock.of(block),))
+
+
+def frames_of(said: list[Said], dice: Random) -> list[BlockFrame | Frame]:
+    """In any order, some twice, cut anywhere; a source ends a pane when it has nothing more to say of it."""
+    floors = [*sorted(dice.choices(range(PANES), k=2)), PANES + 7]
+    frames: list[BlockFrame | Frame] = []
+    low = 0
+    for floor in floors:
+        for source in dice.sample(range(3), 3):
+            due = [one for one in said if one.source == source and low <= one.pane < floor]
+            due += dice.sample(due, dice.randint(0, len(due)))
+            dice.shuffle(due)
+            while due:
+                count = dice.randint(1, len(due))
+                frames.append(block_frame(source, due[:count], low))
+                due = due[count:]
+            frames.append(Frame(f"calls/{source}", {"calls": 3}, 0, 1, FIRST + floor, 9, PANE))
+        low = floor
+    return frames
+
+
+def points_of(said: list[Said]) -> dict[tuple[str, int, str, str], tuple[dict[str, int], dict[str, float]]]:
+    """(window, start, app, measurement) → counts and measures, from vitals one by one."""
+    newest: dict[tuple[str, int, int], Said] = {}
+    for one in sorted(said, key=lambda one: one.version):
+        newest[one.app, one.pane, one.source] = one
+    parts: dict[tuple[str, int, str], list[Vitals]] = defaultdict(list)
+    for one in newest.values():
+        for window, length in WINDOWS.items():
+            parts[window, one.pane * 10 // length * length, one.app].append(one.vitals)
+    found = {}
+    for where, every in parts.items():
+        whole = merged(every)
+        rare = [names for first, names in RARE.items() if whole.total(first)]
+        left_out = {name for names in RARE.values() for name in names} - {n for names in rare for n in names}
+        counts = {name: whole.total(name) for name in COUNTS[CALLS] if name not in left_out}
+        found[*where, CALLS] = counts, measures_of(CALLS, whole)
+        if whole.total("toxicity_count") or whole.total("unscored_calls"):
+            of = {"scored_calls": "toxicity_count"}
+            counts = {name: whole.total(of.get(name, name)) for name in COUNTS[TOXICITY]}
+            found[*where, TOXICITY] = counts, measures_of(TOXICITY, whole)
+    return found
+
+
+def measures_of(measurement: str, vitals: Vitals) -> dict[str, float]:
+    found: dict[str, float | None] = {}
+    for metric in stored_metrics(measurement):
+        if metric.sketch:
+            found[metric.field] = vitals.quantile(metric.sketch, metric.q)
+        elif metric.top:
+            counted = vitals.total(metric.counted)
+            found[metric.field] = vitals.total(metric.top) / metric.per if counted else None
+        else:
+            found[metric.field] = metric.of(vitals.total)
+    return {field: value for field, value in found.items() if value is not None}
+
+
+def packed(found: dict[tuple[str, int, str, str], tuple[object, object]]) -> dict[object, bytes]:
+    return {where: msgspec.json.encode(content, order="sorted") for where, content in found.items()}
+
+
+def told(point: Point) -> tuple[str, int, str, str]:
+    start = (point.start - DAY) // SECOND
+    return point.tags["window"], start, point.tags["app"], point.measurement
+
+
+def merge(parts: dict[str, bytes]) -> Merge:
+    return Merge(PLAN, shard=0, parts=parts, beginning=0)
+
+
+@settings(deadline=None)
+@given(SAID, st.randoms(use_true_random=False))
+def test_blocks_give_the_points_of_vitals_kept_one_by_one(said: list[Said], dice: Random) -> None:
+    stage = merge({})
+    out = stage.apply(log(frames_of(said, dice))) + stage.finish()
+    got = {told(point): (point.counts, point.measures) for point in stored(out).values()}
+    assert packed(got) == packed(points_of(said))
+    assert stage.series == 0
+
+
+@settings(deadline=None, max_examples=40)
+@given(SAID, st.randoms(use_true_random=False))
+def test_so_do_blocks_that_are_read_between_crashes(said: list[Said], dice: Random) -> None:
+    records = log(frames_of(said, dice))
+    with pytest.MonkeyPatch.context() as patch:
+        small_pieces(patch)
+        out = disturbed(
+            records,
+            merge,
+            lambda: dice.randint(1, 5),
+            lambda: dice.choice(["go on", "go on", "checkpoint", "crash", "torn", "restart"]),
+        )
+    got = {told(point): (point.counts, point.measures) for point in stored(out).values()}
+    want = {where: content for where, content in points_of(said).items() if where[0] in ("10s", "1m")}
+    assert packed({where: content for where, content in got.items() if where in want}) == packed(want)
