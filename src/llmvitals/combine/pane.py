@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from llmvitals.combine.interner import CodedCalls, Interner
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.together import rows as rows_together
-from llmvitals.combine.view_tables import SeriesRows, ViewTables
+from llmvitals.combine.view_tables import ViewRows, ViewTables
 
 Ints = NDArray[np.int64]
 
@@ -28,7 +28,7 @@ class ViewEntries(NamedTuple):
     quarter: of an hour, of the calls' own time; ON_TIME if they are not late.
     """
 
-    found: SeriesRows
+    found: ViewRows
     panes: Ints
     versions: Ints
     quarters: Ints

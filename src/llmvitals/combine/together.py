@@ -14,7 +14,7 @@ from llmvitals.combine.interner import PROFILE, concatenate
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.prepared import prepare
 from llmvitals.combine.table import Table
-from llmvitals.combine.view_tables import SeriesRows, ViewTables
+from llmvitals.combine.view_tables import ViewRows, ViewTables
 
 Ints = NDArray[np.int64]
 
@@ -24,7 +24,7 @@ TOGETHER: Final = 4_096
 """Calls that are added up at once: more need more memory."""
 
 
-def rows(every: Sequence[ViewTables], plan: CombinePlan) -> Iterator[tuple[Ints, SeriesRows]]:
+def rows(every: Sequence[ViewTables], plan: CombinePlan) -> Iterator[tuple[Ints, ViewRows]]:
     """All rows of these tables, and for each row the place of its tables.
 
     Law: the same rows as from each alone. Tables with more calls than the plan's limit of series, or with
@@ -52,7 +52,7 @@ def _cuts(every: Sequence[ViewTables]) -> list[int]:
     return [*cuts, len(every)] if every else []
 
 
-def _added_up(every: Sequence[ViewTables], plan: CombinePlan) -> Iterator[tuple[Ints, SeriesRows]]:
+def _added_up(every: Sequence[ViewTables], plan: CombinePlan) -> Iterator[tuple[Ints, ViewRows]]:
     """Add up the pending calls: in one table for each view, with a row for each series of each pane."""
     interner = every[0].interner
     coded = concatenate([part for tables in every for part in tables.coded])
@@ -71,7 +71,7 @@ def _added_up(every: Sequence[ViewTables], plan: CombinePlan) -> Iterator[tuple[
         table.add(rows_of_calls, prepared)
         for kind, vectors in featured if view.meaning else ():
             table.add_embeddings(rows_of_calls, kind, vectors, coded.traces)
-        yield owners[first], SeriesRows(view.name, *table.rows(plan.heaviest))
+        yield owners[first], ViewRows(view.name, *table.rows(plan.heaviest))
 
 
 def _rows(series: Ints, owners: Ints) -> tuple[Ints, Ints]:

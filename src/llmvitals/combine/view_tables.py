@@ -19,7 +19,7 @@ from llmvitals.record.rows import Rows
 Ints = NDArray[np.int64]
 
 
-class SeriesRows(NamedTuple):
+class ViewRows(NamedTuple):
     """Series of a view, and their vitals: a row each."""
 
     view: str
@@ -93,7 +93,7 @@ class ViewTables:
                     table.row(series_in(table.view, values)) if accepts(table.view, values) else _UNWANTED
                 )
 
-    def rows(self, *, changed: bool) -> Iterator[SeriesRows]:
+    def rows(self, *, changed: bool) -> Iterator[ViewRows]:
         """The series of each view.
 
         changed: only of eager views, and only series that changed since the last call.
@@ -106,7 +106,7 @@ class ViewTables:
             most = 0 if changed and table.has_many_contributors(EARLY) else self._plan.heaviest
             series, rows = table.rows(most, changed=changed)
             if series:
-                yield SeriesRows(table.view.name, series, rows)
+                yield ViewRows(table.view.name, series, rows)
 
     def clear(self) -> None:
         """Free the sums."""

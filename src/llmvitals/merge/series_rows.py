@@ -67,7 +67,7 @@ class OpenRows(NamedTuple):
         return OpenRows(self.found.take(places), self.versions[places], self.sources[places])
 
 
-class OpenPanes:
+class OpenSeries:
     """The open panes of the series of a view, in parts as they came.
 
     Law: of each series, pane and source the greatest version counts, in whatever order the parts came.

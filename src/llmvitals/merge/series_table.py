@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.merge.series_rows import OpenPanes, OpenRows, SeriesRows
+from llmvitals.merge.series_rows import OpenSeries, OpenRows, SeriesRows
 from llmvitals.record.rows import Rows
 
 Ints = NDArray[np.int64]
@@ -28,7 +28,7 @@ class SeriesTable:
 
     def __init__(self, names: Sequence[bytes] = (), sources: Sequence[str] = ()) -> None:
         self.names, self.sources = list(names), list(sources)
-        self.open = OpenPanes()
+        self.open = OpenSeries()
         self.minutes: dict[int, list[SeriesRows]] = {}
         self.windows: dict[str, dict[int, SeriesRows]] = {}
         self._numbers = {name: number for number, name in enumerate(self.names)}

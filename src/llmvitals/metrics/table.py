@@ -74,7 +74,7 @@ class MetricTable:
         under[:, [not metric.under for metric in self.values]] = 1
         per = np.array([metric.per for metric in self.values], float)
         exact = (abs(over) < _EXACT) & (abs(under) < _EXACT / per)
-        values = np.full(over.shape, math.nan)
+        values: Floats = np.full(over.shape, math.nan)
         known = exact & (under != 0)
         np.divide(over.astype(float), under.astype(float) * per, out=values, where=known)
         for row, column in zip(*np.nonzero(~exact), strict=True):
