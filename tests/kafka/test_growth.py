@@ -12,10 +12,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
+import sent_frames
 from cluster import Cluster
 from exact import MINUTE, START, conserved, publish, stored
 from frames import first_open
-from llmvitals.record.frame import AnyFrame, decode
+from llmvitals.record.frame import Frame
 from llmvitals.record.log import Topic
 from llmvitals.record.series import shard_of
 from llmvitals.runtime.kafka.connect import DISCOVERY_MS
@@ -52,9 +53,9 @@ async def add_partitions(brokers: str, topic: str, count: int) -> None:
 
 async def first_opens(cluster: Cluster) -> list[dict[int, int]]:
     """For each shard: partition of the calls → the lowest pane that was open when it was first told of it."""
-    frames: list[list[AnyFrame]] = [[] for _ in range(SHARDS)]
+    frames: list[list[Frame]] = [[] for _ in range(SHARDS)]
     for record in await cluster.read(cluster.settings.topic("partials")):
-        frames[record.partition].append(decode(record.value))
+        frames[record.partition].append(sent_frames.read(record.value))
     return [first_open(each) for each in frames]
 
 

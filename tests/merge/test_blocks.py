@@ -53,16 +53,16 @@ SAID = st.lists(
 )
 
 
-def block_frame(source: int, said: list[Said], floor: int) -> BlockFrame:
-    """One block with entries of many panes and versions."""
+def block_frame(source: int, version: int, said: list[Said], floor: int) -> BlockFrame:
+    """One block with entries of many panes."""
     block = Block(
         "app",
         [series_key("app", (one.app,)) for one in said],
         np.array([FIRST + one.pane for one in said]),
-        np.array([one.version for one in said]),
         Rows.of([one.vitals for one in said]),
     )
-    return BlockFrame(f"calls/{source}", {"calls": 3}, 0, 1, FIRST + floor, PANE, (PackedBlock.of(block),))
+    header = f"calls/{source}", {"calls": 3}, 0, 1, FIRST + floor, version, PANE
+    return BlockFrame(*header, (PackedBlock.of(block),))
 
 
 def frames_of(said: list[Said], dice: Random) -> list[BlockFrame | Frame]:
@@ -77,7 +77,9 @@ def frames_of(said: list[Said], dice: Random) -> list[BlockFrame | Frame]:
             dice.shuffle(due)
             while due:
                 count = dice.randint(1, len(due))
-                frames.append(block_frame(source, due[:count], low))
+                for version in sorted({one.version for one in due[:count]}):
+                    some = [one for one in due[:count] if one.version == version]
+                    frames.append(block_frame(source, version, some, low))
                 due = due[count:]
             frames.append(Frame(f"calls/{source}", {"calls": 3}, 0, 1, FIRST + floor, 9, PANE))
         low = floor

@@ -400,10 +400,10 @@ def keep(content: Content, messages: Iterable[Message]) -> Content:
     """Take frames in as merge does: of each source the greatest version; at one version all bytes are equal."""
     for message in messages:
         if message.topic is Topic.PARTIALS:
-            for frame in sent_frames.read(message.value):
-                assert message.key == frame.source.encode()
-                assert message.partition == frame.shard < frame.shards
-                _keep_frame(content, frame)
+            frame = sent_frames.read(message.value)
+            assert message.key == frame.source.encode()
+            assert message.partition == frame.shard < frame.shards
+            _keep_frame(content, frame)
     return content
 
 

@@ -10,7 +10,7 @@ import pytest
 from llmvitals.merge import Merge, closer, stage
 from llmvitals.record.alert import Alert
 from llmvitals.record.chunk import MANIFEST
-from llmvitals.record.frame import BlockFrame, Entry, Frame, LateEntry
+from llmvitals.record.frame import Entry, Frame, LateEntry
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.view import View
@@ -68,7 +68,7 @@ def small_pieces(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "STRETCH", 1)
 
 
-def first_open(frames: Iterable[Frame | BlockFrame]) -> dict[int, int]:
+def first_open(frames: Iterable[Frame]) -> dict[int, int]:
     """Partition of the calls → the lowest pane that was open in a shard when it was first told of it.
 
     frames: the shard's, in their order.

@@ -9,36 +9,30 @@ from llmvitals.record.log import Message, Topic
 from llmvitals.record.series import series_of
 
 
-def read(data: bytes | None) -> list[Frame]:
-    """The frame of a message as frames of entries: one for each version."""
+def read(data: bytes | None) -> Frame:
+    """The frame of a message, entry by entry."""
     frame = decode(data or b"")
     assert isinstance(frame, Frame | BlockFrame)
-    return by_version(frame)
+    return by_entry(frame)
 
 
-def by_version(frame: AnyFrame) -> list[Frame]:
-    """The frame as frames of entries: one for each version."""
+def by_entry(frame: AnyFrame) -> Frame:
+    """The frame, entry by entry."""
     if isinstance(frame, Frame):
-        return [frame]
-    versions: dict[int, list[Entry]] = {}
+        return frame
+    entries = []
     for block in (packed.unpack() for packed in frame.blocks):
-        columns = zip(
-            block.names, block.panes.tolist(), block.versions.tolist(), block.rows.vitals(), strict=True
-        )
-        for name, pane, version, vitals in columns:
+        for name, pane, vitals in zip(block.names, block.panes.tolist(), block.rows.vitals(), strict=True):
             view, series = series_of(name)
             assert view == block.view
-            versions.setdefault(version, []).append(Entry(view, series, pane, vitals.pack()))
+            entries.append(Entry(view, series, pane, vitals.pack()))
     header = frame.source, frame.sources, frame.shard, frame.shards, frame.floor
-    return [
-        Frame(*header, version, frame.pane_us, tuple(found)) for version, found in sorted(versions.items())
-    ]
+    return Frame(*header, frame.version, frame.pane_us, tuple(entries))
 
 
 def frames(messages: Iterable[Message]) -> list[Frame]:
     """All frames among messages, entry by entry."""
-    sent = (message.value for message in messages if message.topic is Topic.PARTIALS)
-    return [frame for value in sent for frame in read(value)]
+    return [read(message.value) for message in messages if message.topic is Topic.PARTIALS]
 
 
 def contents(found: Iterable[Frame]) -> list[tuple[object, ...]]:

@@ -23,7 +23,6 @@ from llmvitals import combine, merge
 from llmvitals.errors import BadCall, Code
 from llmvitals.record.call import Call
 from llmvitals.record.frame import LateEntry
-from llmvitals.record.frame import decode as decode_frame
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.series import shard_of
@@ -369,11 +368,11 @@ class World:
         """At one version every worker, zombies too, has said the same."""
         said: dict[object, object] = {}
         for record in (record for shard in self.shards for record in shard.log):
-            for frame in sent_frames.read(record.value):
-                for entry in (*frame.entries, *frame.late):
-                    quarter = entry.quarter if isinstance(entry, LateEntry) else None
-                    what = frame.source, frame.version, entry.view, entry.series, entry.pane, quarter
-                    assert said.setdefault(what, entry.vitals) == entry.vitals, what
+            frame = sent_frames.read(record.value)
+            for entry in (*frame.entries, *frame.late):
+                quarter = entry.quarter if isinstance(entry, LateEntry) else None
+                what = frame.source, frame.version, entry.view, entry.series, entry.pane, quarter
+                assert said.setdefault(what, entry.vitals) == entry.vitals, what
 
     def expected(self) -> dict[Place, Expected]:
         """What must come out: every call once, in the pane that its log and the promises decide.
@@ -382,9 +381,7 @@ class World:
         """
         sums: dict[Place, Counter[str]] = defaultdict(Counter)
         latencies: dict[Place, list[float]] = defaultdict(list)
-        joined = [
-            first_open(decode_frame(record.value or b"") for record in shard.log) for shard in self.shards
-        ]
+        joined = [first_open(sent_frames.read(record.value) for record in shard.log) for shard in self.shards]
         for number, partition in enumerate(self.partitions):
             for own, late_there, copy, event in placed(partition):
                 for view, series in (("all", ()), ("app", (event.app,))):

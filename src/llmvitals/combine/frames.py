@@ -14,12 +14,14 @@ from llmvitals.record.block import Block, PackedBlock, cut
 from llmvitals.record.frame import AnyFrame, BlockFrame, Frame, LateEntry
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.packed_rows import packed_details
-from llmvitals.record.series import series_key, shard_of
+from llmvitals.record.series import series_key, series_of, shard_of
 
 Ints = NDArray[np.int64]
 
 LIMIT: Final = 700_000
 """Bytes of entries in a frame, so that the whole record stays below Kafka's default limit of 1 MB."""
+Header = tuple[str, dict[str, int], int, int, int, int, int]
+"""The first fields of a frame, as it has them."""
 KNOWN: Final = 200_000
 """Series whose keys and shards are remembered."""
 
@@ -40,24 +42,24 @@ class FrameBuilder:
     _known: dict[tuple[str, tuple[str, ...]], tuple[int, bytes]] = field(default_factory=dict)
 
     def frames(self, entries: Iterable[ViewEntries], *, floor: int) -> list[AnyFrame]:
-        """Make frames: of each shard its blocks, then its late entries by version."""
-        blocks: dict[int, list[Block]] = {}
+        """Make frames: by version and shard the blocks, then the late entries."""
+        blocks: dict[tuple[int, int], list[Block]] = {}
         late: dict[tuple[int, int], list[LateEntry]] = {}
-        for part in entries:
-            on_time = part.quarters == ON_TIME
-            for shard, block, places in self._blocks(part):
-                if on_time.all():
-                    blocks.setdefault(shard, []).append(block)
-                    continue
-                if on_time[places].any():
-                    blocks.setdefault(shard, []).append(block.take(np.flatnonzero(on_time[places])))
-                for version, entry in _late_entries(part, places[~on_time[places]]):
-                    late.setdefault((shard, version), []).append(entry)
+        for part in (part for whole in entries for part in whole.by_version()):
+            version = int(part.versions[0])
+            for shard, block, quarters in self._blocks(part):
+                on_time = quarters == ON_TIME
+                if not on_time.all():
+                    entry = late.setdefault((version, shard), [])
+                    entry += _late_entries(block.take(np.flatnonzero(~on_time)), quarters[~on_time])
+                    block = block.take(np.flatnonzero(on_time))  # noqa: PLW2901 - what is left of it
+                if len(block):
+                    blocks.setdefault((version, shard), []).append(block)
         made: list[AnyFrame] = []
-        for shard in sorted(blocks):
-            made += self._block_frames(shard, blocks[shard], floor)
-        for (shard, version), found in sorted(late.items()):
-            made += self._late_frames(shard, found, floor=floor, version=version)
+        for version, shard in sorted({*blocks, *late}):
+            header = self.source, self.sources, shard, self.shards, floor, version, self.pane_us
+            made += self._block_frames(header, blocks.get((version, shard), []))
+            made += _late_frames(header, late.get((version, shard), []))
         return made
 
     def heartbeat(self, shard: int, *, floor: int, version: int) -> Frame:
@@ -65,14 +67,17 @@ class FrameBuilder:
         return Frame(self.source, self.sources, shard, self.shards, floor, version, self.pane_us)
 
     def _blocks(self, part: ViewEntries) -> Iterator[tuple[int, Block, Ints]]:
-        """A block for each shard, and its entries' places in the part."""
+        """Shard, block, and the quarter of each of its entries."""
         view, series, rows = part.found
         known = [self._place(view, name) for name in series]
-        whole = Block(view, [key for _, key in known], part.panes, part.versions, rows)
+        whole = Block(view, [key for _, key in known], part.panes, rows)
+        if self.shards == 1:
+            yield 0, whole, part.quarters
+            return
         shards = np.array([shard for shard, _ in known], np.int64)
         for shard in np.unique(shards).tolist():
             places = np.flatnonzero(shards == shard)
-            yield shard, whole if len(places) == len(whole) else whole.take(places), places
+            yield shard, whole.take(places), part.quarters[places]
 
     def _place(self, view: str, series: tuple[str, ...]) -> tuple[int, bytes]:
         """The shard and the key of a series."""
@@ -85,8 +90,7 @@ class FrameBuilder:
             place = self._known[view, series] = shard, series_key(view, series)
         return place
 
-    def _block_frames(self, shard: int, blocks: list[Block], floor: int) -> Iterator[BlockFrame]:
-        header = self.source, self.sources, shard, self.shards, floor, self.pane_us
+    def _block_frames(self, header: Header, blocks: list[Block]) -> Iterator[BlockFrame]:
         if not self.packed:
             yield BlockFrame(*header, tuple(blocks))
             return
@@ -96,26 +100,22 @@ class FrameBuilder:
         for group in cut(blocks, map(_sizes, blocks), LIMIT):
             yield BlockFrame(*header, tuple(PackedBlock.of(block) for block in group))
 
-    def _late_frames(
-        self, shard: int, entries: list[LateEntry], *, floor: int, version: int
-    ) -> Iterator[Frame]:
-        header = self.source, self.sources, shard, self.shards, floor, version, self.pane_us
-        start = size = 0
-        for place, entry in enumerate(entries):
-            added = len(entry.vitals) if isinstance(entry.vitals, bytes) else 0
-            if size and size + added > LIMIT:
-                yield Frame(*header, late=tuple(entries[start:place]))
-                start, size = place, 0
-            size += added
+
+def _late_frames(header: Header, entries: list[LateEntry]) -> Iterator[Frame]:
+    start = size = 0
+    for place, entry in enumerate(entries):
+        size += len(entry.vitals) if isinstance(entry.vitals, bytes) else 0
+        if size > LIMIT and place > start:
+            yield Frame(*header, late=tuple(entries[start:place]))
+            start, size = place, len(entry.vitals) if isinstance(entry.vitals, bytes) else 0
+    if entries:
         yield Frame(*header, late=tuple(entries[start:]))
 
 
-def _late_entries(part: ViewEntries, places: Ints) -> Iterator[tuple[int, LateEntry]]:
-    """Late entries and their versions."""
-    view, series, rows = part.found
-    for place, vitals in zip(places.tolist(), rows.take(places).vitals(), strict=True):
-        pane, quarter = int(part.panes[place]), int(part.quarters[place])
-        yield int(part.versions[place]), LateEntry(view, series[place], pane, vitals.pack(), quarter)
+def _late_entries(block: Block, quarters: Ints) -> Iterator[LateEntry]:
+    columns = zip(block.names, block.panes.tolist(), quarters.tolist(), block.rows.vitals(), strict=True)
+    for name, pane, quarter, vitals in columns:
+        yield LateEntry(*series_of(name), pane, vitals.pack(), quarter)
 
 
 def _sizes(block: Block) -> Ints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -32,6 +33,15 @@ class ViewEntries(NamedTuple):
     panes: Ints
     versions: Ints
     quarters: Ints
+
+    def by_version(self) -> Iterator[ViewEntries]:
+        """Parts of one version each, in order."""
+        edges = [0, *(np.flatnonzero(np.diff(self.versions)) + 1).tolist(), len(self.versions)]
+        for start, end in pairwise(edges):
+            inside = slice(start, end)
+            view, series, rows = self.found
+            found = ViewRows(view, series[inside], rows.part(start, end))
+            yield ViewEntries(found, self.panes[inside], self.versions[inside], self.quarters[inside])
 
 
 class Pane:

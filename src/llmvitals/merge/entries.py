@@ -81,7 +81,7 @@ class Placement:
         limits = sources.oldest(frame.source, self._plan.inputs), sources.low
         for block in _blocks(frame):
             self._counters["entries"] += len(block)
-            for number, part in self._of_block(offset, frame.source, block, limits):
+            for number, part in self._of_block(offset, frame, block, limits):
                 entries = found.setdefault(number, BucketEntries())
                 if isinstance(part, PlacedRows):
                     entries.rows.append(part)
@@ -95,7 +95,7 @@ class Placement:
         return found
 
     def _of_block(
-        self, offset: int, source: str, block: Block, limits: tuple[int, int]
+        self, offset: int, frame: AnyFrame, block: Block, limits: tuple[int, int]
     ) -> Iterator[tuple[int, PlacedRows | PlacedEntry]]:
         """Rows for the tables of buckets, and entries that are kept apart. limits: oldest and lowest pane."""
         oldest, low = limits
@@ -109,12 +109,14 @@ class Placement:
         cut[self._admission.rejected(offset, block.view, block.names, panes.tolist())] = True
         apart = np.flatnonzero(cut | (block.panes < low))
         for place, vitals in zip(apart.tolist(), block.rows.take(apart).vitals(), strict=True):
-            pane, version = int(block.panes[place]), int(block.versions[place])
-            single = _Single(block.names[place], pane, version, vitals.pack(), cut=bool(cut[place]))
-            yield from self._apart(offset, source, single, low)
-        yield from self._rows(block.take(np.delete(np.arange(len(block)), apart)) if len(apart) else block)
+            pane, packed = int(block.panes[place]), vitals.pack()
+            single = _Single(block.names[place], pane, frame.version, packed, cut=bool(cut[place]))
+            yield from self._apart(offset, frame.source, single, low)
+        if len(apart):
+            block = block.take(np.delete(np.arange(len(block)), apart))
+        yield from self._rows(frame.version, block)
 
-    def _rows(self, block: Block) -> Iterator[tuple[int, PlacedRows]]:
+    def _rows(self, version: int, block: Block) -> Iterator[tuple[int, PlacedRows]]:
         """The rows of each bucket; OTHER by itself, as its view may be eager and it is not."""
         other = self._other(block)
         eager = self._plan.eager(block.view)
@@ -123,13 +125,13 @@ class Placement:
             places = np.flatnonzero(buckets == number)
             part = block if len(places) == len(block) else block.take(places)
             if other not in part.names:
-                yield number, _placed(part, eager=eager)
+                yield number, _placed(version, part, eager=eager)
                 continue
             is_other = np.array([name == other for name in part.names])
             if not is_other.all():
-                yield number, _placed(part.take(np.flatnonzero(~is_other)), eager=eager)
+                yield number, _placed(version, part.take(np.flatnonzero(~is_other)), eager=eager)
             if self._plan.views[block.view].stored:
-                yield number, _placed(part.take(np.flatnonzero(is_other)), eager=False)
+                yield number, _placed(version, part.take(np.flatnonzero(is_other)), eager=False)
 
     def _other(self, block: Block) -> bytes:
         """The key of OTHER in a view; empty if OTHER can only be an arm there, of a home like any other."""
@@ -194,8 +196,8 @@ class _Single(NamedTuple):
     cut: bool = False
 
 
-def _placed(block: Block, *, eager: bool) -> PlacedRows:
-    return PlacedRows(block.view, block.names, block.panes, block.versions, block.rows, eager)
+def _placed(version: int, block: Block, *, eager: bool) -> PlacedRows:
+    return PlacedRows(block.view, block.names, block.panes, version, block.rows, eager)
 
 
 def _late(frame: AnyFrame) -> Iterator[_Single]:
@@ -219,4 +221,4 @@ def _blocks(frame: AnyFrame) -> Iterator[Block]:
         names = [series_key(view, entry.series) for entry in entries]
         panes = np.array([entry.pane for entry in entries], np.int64)
         rows = Rows.of([Vitals.unpack(entry.vitals) for entry in entries])
-        yield Block(view, names, panes, np.full(len(entries), frame.version), rows)
+        yield Block(view, names, panes, rows)

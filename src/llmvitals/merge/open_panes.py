@@ -112,11 +112,10 @@ class OpenPaneCache:
     def put(self, source: str, part: PlacedRows) -> list[int]:
         """Note rows of an eager view, and return the places of those that are newer than what is there."""
         newer = []
-        places = zip(part.names, part.panes.tolist(), part.versions.tolist(), strict=True)
-        for place, (key, pane, version) in enumerate(places):
+        for place, (key, pane) in enumerate(zip(part.names, part.panes.tolist(), strict=True)):
             sources = self._newest.setdefault(key, {}).setdefault(pane, {})
-            if source not in sources or sources[source].version < version:
-                sources[source] = _Newest(version, part.rows, place)
+            if source not in sources or sources[source].version < part.version:
+                sources[source] = _Newest(part.version, part.rows, place)
                 newer.append(place)
         return newer
 
@@ -183,10 +182,7 @@ class OpenPaneCache:
             if whole is None:
                 continue
             found, versions, sources = whole
-            for number, source in enumerate(table.sources):
-                places = np.flatnonzero(sources == number)
-                rows = found.take(places)
-                part = PlacedRows(
-                    view, table.name(rows), rows.starts, versions[places], rows.rows, eager=True
-                )
-                self.put(source, part)
+            for number, version in sorted({*zip(sources.tolist(), versions.tolist(), strict=True)}):
+                rows = found.take(np.flatnonzero((sources == number) & (versions == version)))
+                part = PlacedRows(view, table.name(rows), rows.starts, version, rows.rows, eager=True)
+                self.put(table.sources[number], part)

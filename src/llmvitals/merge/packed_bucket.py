@@ -135,8 +135,8 @@ def _put_slots(bucket: Bucket, pane: int, key: bytes, slots: Mapping[str, tuple[
         own = series_key(view, (*series, arm)) if arm else key
         if _PLAIN.isdisjoint(source):
             rows = Rows.of([Vitals.unpack(content[1])])
-            panes, versions = np.array([pane]), np.array([content[0]])
-            bucket.put_rows(source, PlacedRows(view, [own], panes, versions, rows, eager=False))
+            part = PlacedRows(view, [own], np.array([pane]), content[0], rows, eager=False)
+            bucket.put_rows(source, part)
         else:
             bucket.put(pane, own, source, content)
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.merge.series_rows import OpenSeries, OpenRows, SeriesRows
+from llmvitals.merge.series_rows import OpenRows, OpenSeries, SeriesRows
 from llmvitals.record.rows import Rows
 
 Ints = NDArray[np.int64]
@@ -52,7 +52,8 @@ class SeriesTable:
             self.sources.append(source)
         found = SeriesRows(self.numbers(part.names), part.panes, part.rows)
         number = self.sources.index(source)
-        self.open.put(OpenRows(found, part.versions, np.full(len(found), number)))
+        versions, sources = np.full(len(found), part.version), np.full(len(found), number)
+        self.open.put(OpenRows(found, versions, sources))
 
     def name(self, rows: SeriesRows) -> list[bytes]:
         """The names of the series of rows."""
@@ -100,12 +101,13 @@ class PlacedRows(NamedTuple):
     view: str
     names: Sequence[bytes]
     panes: Ints
-    versions: Ints
+    version: int
     rows: Rows
     eager: bool
 
     def take(self, places: Ints) -> PlacedRows:
         """Some rows, in this order."""
         names = [self.names[place] for place in places.tolist()]
-        panes, versions = self.panes[places], self.versions[places]
-        return PlacedRows(self.view, names, panes, versions, self.rows.take(places), self.eager)
+        return PlacedRows(
+            self.view, names, self.panes[places], self.version, self.rows.take(places), self.eager
+        )

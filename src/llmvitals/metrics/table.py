@@ -87,6 +87,6 @@ class MetricTable:
 def _maxima(rows: Rows, wanted: Sequence[tuple[str, str, float]]) -> Floats:
     """Maxima in their units; NaN without calls. wanted: maximum, the sum of its calls, its units in one."""
     units = np.array([per for _, _, per in wanted], float)
-    values = rows.maxima[:, [MAX[name] for name, _, _ in wanted]].astype(float) / units
+    values: Floats = rows.maxima[:, [MAX[name] for name, _, _ in wanted]].astype(float) / units
     values[rows.sums[:, [SUM[counted] for _, counted, _ in wanted]] == 0] = math.nan
     return values

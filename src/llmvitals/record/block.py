@@ -19,14 +19,12 @@ Ints = NDArray[np.int64]
 class Block:
     """n entries of one view: the sums of a series in a pane each, cumulative since the pane's first call.
 
-    names: the keys of the series (record.series). panes, versions: of each; a version is the source offset up
-    to which the entry is counted.
+    names: the keys of the series (record.series). panes: of each.
     """
 
     view: str
     names: Sequence[bytes]
     panes: Ints
-    versions: Ints
     rows: Rows
 
     def __len__(self) -> int:
@@ -38,9 +36,14 @@ class Block:
             self.view,
             [self.names[place] for place in places.tolist()],
             self.panes[places],
-            self.versions[places],
             self.rows.take(places),
         )
+
+    def part(self, start: int, end: int) -> Block:
+        """The entries from start up to end."""
+        if (start, end) == (0, len(self)):
+            return self
+        return Block(self.view, self.names[start:end], self.panes[start:end], self.rows.part(start, end))
 
     def by_pane(self) -> Iterator[tuple[int, Block]]:
         """Each pane and its entries, ascending."""
@@ -53,33 +56,27 @@ class Block:
 
 
 class PackedBlock(msgspec.Struct, frozen=True, array_like=True):
-    """A block as it lies on the topic. first: pane and version of its first entry, places: their distance."""
+    """A block as it lies on the topic. first: the pane of its first entry; panes: their distance to it."""
 
     view: str
     names: list[bytes]
-    first: tuple[int, int]
-    places: PackedMatrix
+    first: int
+    panes: PackedMatrix
     rows: PackedRows
 
     @classmethod
     def of(cls, block: Block) -> PackedBlock:
         """Pack a block of at least one entry."""
-        places = np.stack((block.panes, block.versions), axis=1)
-        first = places[0].tolist()
-        return cls(
-            block.view,
-            list(block.names),
-            (first[0], first[1]),
-            PackedMatrix.of(places - places[0]),
-            PackedRows.of(block.rows),
-        )
+        first = int(block.panes[0])
+        panes = PackedMatrix.of((block.panes - first)[:, None])
+        return cls(block.view, list(block.names), first, panes, PackedRows.of(block.rows))
 
     def unpack(self) -> Block:
         """The block. Raises ValueError for what `of` does not make."""
-        places, rows = self.places.unpack(2) + np.array(self.first), self.rows.unpack()
-        if not len(self.names) == len(places) == len(rows):
+        panes, rows = self.panes.unpack(1)[:, 0] + self.first, self.rows.unpack()
+        if not len(self.names) == len(panes) == len(rows):
             raise ValueError("the columns of a block have different lengths")
-        return Block(self.view, self.names, places[:, 0], places[:, 1], rows)
+        return Block(self.view, self.names, panes, rows)
 
 
 def cut(blocks: Iterable[Block], sizes: Iterable[Ints], limit: int) -> Iterator[list[Block]]:
@@ -95,8 +92,7 @@ def cut(blocks: Iterable[Block], sizes: Iterable[Ints], limit: int) -> Iterator[
                 group, room = [], limit
                 continue
             end = max(end, start + 1)
-            whole = start == 0 and end == len(block)
-            group.append(block if whole else block.take(np.arange(start, end)))
+            group.append(block.part(start, end))
             room, start = room - (int(ends[end - 1]) - before), end
     if group:
         yield group

@@ -92,6 +92,7 @@ class BlockFrame(msgspec.Struct, frozen=True, array_like=True, tag=3):
     shard: int
     shards: int
     floor: int
+    version: int
     pane_us: int
     blocks: tuple[FrameBlock, ...]
 

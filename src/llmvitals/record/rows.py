@@ -68,6 +68,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.sums)
 
+    def part(self, start: int, end: int) -> Rows:
+        """The rows from start up to end."""
+        details = {row - start: found for row, found in self.details.items() if start <= row < end}
+        return Rows(self.sums[start:end], self.maxima[start:end], self.bins.part(start, end), details)
+
     def take(self, rows: Ints) -> Rows:
         """Some rows, in this order."""
         details: dict[int, DetailsOfRow] = {}

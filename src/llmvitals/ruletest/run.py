@@ -255,7 +255,7 @@ class _Stages:
     def _close(self, floor: int, entries: PaneEntries) -> list[Alert]:
         """Apply the entries of a pane, and raise the floor."""
         source = f"{SOURCE}/0", {SOURCE: 1}, 0, 1
-        frames: list[AnyFrame] = [BlockFrame(*source, floor, self.pane, tuple(entries.blocks))]
+        frames: list[AnyFrame] = [BlockFrame(*source, floor, self.frames, self.pane, tuple(entries.blocks))]
         if entries.late:
             late = tuple(entries.late)
             frames.insert(0, Frame(*source, floor - 1, self.frames, self.pane, late=late))

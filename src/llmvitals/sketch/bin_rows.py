@@ -57,6 +57,11 @@ class BinRows:
         keys, counts = self.keys, self.counts
         return [(keys[start:end], counts[start:end]) for start, end in pairwise(self.edges.tolist())]
 
+    def part(self, start: int, end: int) -> BinRows:
+        """The rows from start up to end."""
+        first, last = self.edges[start], self.edges[end]
+        return BinRows(self.edges[start : end + 1] - first, self.keys[first:last], self.counts[first:last])
+
     def take(self, rows: Ints) -> BinRows:
         """Some rows, in this order."""
         starts = self.edges[rows]
