@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from frames import points_of
 from llmvitals.cli.doctor import Finding, examine
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.log import Logged, Topic
@@ -34,7 +35,7 @@ async def prices_after(calls: Sequence[dict[str, Any]], folder: Path) -> tuple[l
     ]
     messages = [*stages.feed("calls", 0, records), *stages.end("calls", 0)]
     assert all(message.topic is not Topic.DEAD_LETTERS for message in messages)
-    points = [Point.decode(message.value or b"") for message in messages if message.topic is Topic.VITALS]
+    points = points_of(messages)
     store = SqliteStore(settings)
     await store.write(points)
     await store.stop()

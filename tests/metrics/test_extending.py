@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from frames import alerts
+from frames import alerts, points_of
 from llmvitals.metrics.amount import NANO
 from llmvitals.metrics.metric import SECONDS, Metric
 from llmvitals.metrics.quantity import amount
 from llmvitals.metrics.registry import METRICS
 from llmvitals.pipeline import Pipeline
-from llmvitals.record.log import Logged, Message, Topic
-from llmvitals.record.point import Point
+from llmvitals.record.log import Logged, Message
 from llmvitals.settings import Settings
 from llmvitals.store.query import query
 from llmvitals.store.question import Question
@@ -104,7 +103,7 @@ def test_a_registered_metric_is_watched_by_a_threshold_and_shown_with_its_unit(
 async def test_a_registered_metric_is_stored_and_queried(
     name: str, settings: Settings, messages: list[Message]
 ):
-    points = [Point.decode(m.value or b"") for m in messages if m.topic is Topic.VITALS]
+    points = points_of(messages)
     (*_, hour) = [
         p
         for p in points

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from llmvitals.merge import points
 from llmvitals.merge.bucket import Bucket
 from llmvitals.merge.day_totals import DayTotals
 from llmvitals.merge.open_panes import OpenPaneCache
 from llmvitals.merge.plan import MergePlan, series_of
+from llmvitals.merge.points import window_points
 from llmvitals.merge.rollup import Contents, Rollup
+from llmvitals.record import point
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
@@ -50,16 +51,28 @@ class BucketWork(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of the work of a frame.
+    """A part of the work of a frame, and its results.
 
     done: the buckets that finished the frame since the last part. changed: those of them whose state changed.
     half_done: the bucket that is in the middle of the frame.
     """
 
-    messages: list[Message]
+    results: list[Alert | Point]
     done: list[int]
     changed: list[int]
     half_done: int | None = None
+
+    def messages(self, shard: int) -> list[Message]:
+        """Make the messages of the results: one for each alert, and arrays of points.
+
+        The shard's number is the partition of its points, so the states of a window stay in order.
+        """
+        alerts = [result for result in self.results if isinstance(result, Alert)]
+        points = [result for result in self.results if isinstance(result, Point)]
+        return [
+            *(Message(Topic.ALERTS, alert.group.encode(), alert.encode()) for alert in alerts),
+            *(Message(Topic.VITALS, str(shard).encode(), array, shard) for array in point.encode(points)),
+        ]
 
 
 class PaneCloser:
@@ -104,14 +117,14 @@ class PaneCloser:
                 part, contents = Part([], [], []), {}
             for low in early:
                 early_floor = Floor(low, low * self._plan.pane_us, floor.rose)
-                windows, sent = self._close_bucket(bucket, early_floor, {})
-                yield self._with_points(Part(sent or [], [], [], number), windows, early_floor)
-            windows, sent = self._close_bucket(bucket, floor, to_evaluate, every=restored)
+                windows, results = self._close_bucket(bucket, early_floor, {})
+                yield self._with_points(Part(results or [], [], [], number), windows, early_floor)
+            windows, results = self._close_bucket(bucket, floor, to_evaluate, every=restored)
             self._due_at[number] = self._next_due(bucket)
             contents |= windows
-            part.messages.extend(sent or ())
+            part.results.extend(results or ())
             part.done.append(number)
-            if sent is not None or early:
+            if results is not None or early:
                 part.changed.append(number)
             if len(contents) >= TOGETHER or self.work - worked >= STRETCH:
                 worked = self.work
@@ -130,18 +143,18 @@ class PaneCloser:
 
     def _with_points(self, part: Part, contents: Contents, floor: Floor) -> Part:
         """Add the points of these windows to a part."""
-        point_messages = points.messages(contents, self._plan, floor.low)
-        self._counters["points"] += len(point_messages)
-        part.messages.extend(point_messages)
+        points = window_points(contents, self._plan, floor.low)
+        self._counters["points"] += len(points)
+        part.results.extend(points)
         return part
 
     def _close_bucket(
         self, bucket: Bucket, floor: Floor, to_evaluate: Mapping[bytes, set[int]], *, every: bool = False
-    ) -> tuple[Contents, list[Message] | None]:
-        """Close the panes of a bucket; its changed windows, and the rules' messages (None: no change).
+    ) -> tuple[Contents, list[Alert | Point] | None]:
+        """Close the panes of a bucket; its changed windows, and the rules' results (None: no change).
 
         to_evaluate: empty while the bucket has not reached the frame's floor, so that open panes are not
-        read: otherwise the messages would depend on how the work is split. every: evaluate them even where
+        read: otherwise the results would depend on how the work is split. every: evaluate them even where
         their open panes can change nothing, because the rules may have changed.
         """
         closed = bucket.close(floor.low, self._plan.pane_us)
@@ -160,17 +173,17 @@ class PaneCloser:
             )
         keys = dict.fromkeys((*closed, *to_evaluate, *to_advance))
         self.work += panes
-        messages: list[Message] = []
+        results: list[Alert | Point] = []
         for key in keys:
             if every or key in to_advance:
-                messages += self._evaluate(
+                results += self._evaluate(
                     bucket, key, rule_floor, closed=closed.get(key, []), at_end=floor.last
                 )
             grown = to_evaluate.get(key)
             if grown and self._open_panes.matter(bucket, key, grown):
                 opened = self._open_panes.at(bucket, key)
-                messages += self._evaluate(bucket, key, rule_floor, opened=opened)
-        return contents, messages if keys or contents or dropped else None
+                results += self._evaluate(bucket, key, rule_floor, opened=opened)
+        return contents, results if keys or contents or dropped else None
 
     def _rule_floor(self, floor: Floor) -> int:
         """The floor for the rules. At the end of the log the last minute is complete."""
@@ -188,7 +201,7 @@ class PaneCloser:
         closed: Sequence[tuple[int, Vitals]] = (),
         opened: Sequence[tuple[int, Vitals]] = (),
         at_end: bool = False,
-    ) -> list[Message]:
+    ) -> list[Alert | Point]:
         """Evaluate the rules on one series up to a floor. at_end: whether the log ends there."""
         view, series = series_of(key)
         rule_state = bucket.rule_states.pop(key, {})
@@ -206,12 +219,7 @@ class PaneCloser:
         else:
             results = [*self._plan.engine.resolve_removed(rule_state, floor)]
         self._counters.update("alerts" if isinstance(result, Alert) else "points" for result in results)
-        return [
-            Message(Topic.ALERTS, result.group.encode(), result.encode())
-            if isinstance(result, Alert)
-            else Message(Topic.VITALS, key, result.encode())
-            for result in results
-        ]
+        return results
 
 
 def _floors(bucket: Bucket, low: int) -> Iterator[int]:

@@ -15,7 +15,6 @@ from llmvitals.merge.rollup import Contents
 from llmvitals.metrics.columns import CALLS, COUNTS, RARE, SCORES, TOP, TOXICITY
 from llmvitals.metrics.metric import Metric
 from llmvitals.metrics.registry import METRICS, stored_metrics
-from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.vitals import TOPS, Vitals
 from llmvitals.sketch import quantiles, scores, top_k
@@ -49,8 +48,8 @@ def _field_metrics(measurement: str, names: tuple[str, ...]) -> _FieldMetrics:
     )
 
 
-def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
-    """Make the points of changed windows, JSON keyed by series, for all views that are stored.
+def window_points(contents: Contents, plan: MergePlan, upto: int) -> list[Point]:
+    """Make the points of changed windows, for all views that are stored.
 
     upto: the pane up to which the windows are counted.
     """
@@ -63,8 +62,8 @@ def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
         return []
     every = [vitals for _, vitals in shown.values()]
     toxicity = iter(_measures(TOXICITY, [vitals for vitals in every if _is_scored(vitals)]))
-    sent = []
-    for ((window, start, key), (tags, vitals)), measures in zip(
+    made = []
+    for ((window, start, _), (tags, vitals)), measures in zip(
         shown.items(), _measures(CALLS, every), strict=True
     ):
         point = Point(
@@ -75,19 +74,15 @@ def messages(contents: Contents, plan: MergePlan, upto: int) -> list[Message]:
             measures=measures,
             upto=upto,
         )
-        sent.append(Message(Topic.VITALS, key, point.encode()))
+        made.append(point)
         if _is_scored(vitals):
             counts = _toxicity_counts(vitals)
-            answers = replace(point, measurement=TOXICITY, counts=counts, measures=next(toxicity))
-            sent.append(Message(Topic.VITALS, key, answers.encode()))
+            made.append(replace(point, measurement=TOXICITY, counts=counts, measures=next(toxicity)))
         if window in ROLLUPS:
-            sent.extend(Message(Topic.VITALS, key, score.encode()) for score in _score_points(point, vitals))
+            made.extend(_score_points(point, vitals))
         if window in ROLLUPS and plan.views[tags["view"]].contributors:
-            sent.extend(
-                Message(Topic.VITALS, key, contributor.encode())
-                for contributor in _contributor_points(point, vitals, plan)
-            )
-    return sent
+            made.extend(_contributor_points(point, vitals, plan))
+    return made
 
 
 def _tags(plan: MergePlan, view: str, series: tuple[str, ...], window: str) -> dict[str, str]:

@@ -13,12 +13,12 @@ import unicodedata
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import structlog
 
-from llmvitals.record.point import Point
+from llmvitals.record.point import Point, decode_each
 from llmvitals.record.view import UNKNOWN
 
 if TYPE_CHECKING:
@@ -163,9 +163,7 @@ class Newest:
 
     def _of(self, records: Sequence[Record]) -> dict[bytes, Point]:
         newest: dict[bytes, Point] = {}
-        for record in records:
-            if (point := self._point(record)) is None:
-                continue
+        for point in chain.from_iterable(map(self._points, records)):
             at = place(point)
             before = newest.get(at)
             least = self._written.get(at) if before is None else before.upto
@@ -190,17 +188,26 @@ class Newest:
         while len(self._written) > REMEMBERED:
             self._written.popitem(last=False)
 
-    def _point(self, record: Record) -> Point | None:
-        try:
-            point = Point.decode(record.value or b"")
-            check(point)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            self.counts.lose(UNDECODABLE)
+    def _points(self, record: Record) -> list[Point]:
+        """The points of a record; those that can't be stored are counted, and the first of them is logged."""
+        points, errors = [], []
+        for item in decode_each(record.value or b""):
+            try:
+                if isinstance(item, ValueError):
+                    raise item
+                check(item)
+                points.append(item)
+            except ValueError as error:
+                errors.append(error)
+        if errors:
+            self.counts.lose(UNDECODABLE, len(errors))
             log.warning(
-                "a record is no point that can be stored", offset=record.offset, reason=str(error)[:256]
+                "points of a record can't be stored",
+                points=len(errors),
+                offset=record.offset,
+                reason=str(errors[0])[:256],
             )
-            return None
-        return point
+        return points
 
 
 def check(point: Point) -> None:

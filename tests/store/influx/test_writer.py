@@ -358,6 +358,19 @@ async def test_records_that_are_no_points_are_counted_and_their_neighbours_writt
     assert prompt not in str(logs)
 
 
+async def test_a_bad_point_of_an_array_falls_alone(fake: FakeInflux, writer: InfluxStore) -> None:
+    good = [point(team=f"t{number}").encode() for number in range(3)]
+    bad = [b'{"measurement":"my prompt"}', b"3", point(counts={"view": 1}).encode()]
+    array = b"[%b]" % b",".join([*good[:2], *bad, *good[2:]])
+    with capture_logs() as logs:
+        await writer.take(0, [*records([point(team="before"), array]), *records([point(team="after")])])
+    assert calls(fake).keys() == {"before", "t0", "t1", "t2", "after"}
+    assert (writer.counts.written, writer.counts.undecodable) == (5, 3)
+    (entry,) = logs
+    assert (entry["offset"], entry["points"]) == (1, 3)
+    assert "my prompt" not in str(entry)
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [
