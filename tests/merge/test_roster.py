@@ -43,6 +43,7 @@ from llmvitals.runtime.kafka import cut_series as crowd
 from llmvitals.settings import Settings
 from llmvitals.store.sqlite.store import SqliteStore
 from machine import run
+from store_points import records
 
 PANES = 86_400 * SECOND // PANE
 """Panes of a day."""
@@ -383,7 +384,8 @@ async def test_the_doctor_names_what_was_cut(tmp_path):
     out = merge(plan(1)).apply(log([said(0, "a", "junk1", "junk2")]))
     now = time.time_ns() // 1_000
     writer = SqliteStore(made)
-    await writer.write(msgspec.structs.replace(point, start=now) for point in points_of(out))
+    points = [msgspec.structs.replace(point, start=now) for point in points_of(out)]
+    await writer.take(0, records(points))
     await writer.stop()
     (finding,) = [finding for finding in await examine(made) if finding.what == "names"]
     assert finding.state == "warning"

@@ -19,6 +19,7 @@ from llmvitals.store.query import query
 from llmvitals.store.question import Question
 from llmvitals.store.registry import store_sink
 from llmvitals.store.sqlite.store import SqliteStore
+from store_points import records
 
 START = 1_780_304_400
 """A full hour, s."""
@@ -112,7 +113,7 @@ async def test_a_registered_metric_is_stored_and_queried(
     assert hour.counts["calls"] == 600
     writer = SqliteStore(settings)
     await writer.start()
-    await writer.write(iter(points))
+    await writer.take(0, records(points))
     await writer.stop()
     question = Question(name, by=("app",), since="2020-01-01T00:00:00Z")
     found = await query(settings, question, clock=lambda: START + 3_600)

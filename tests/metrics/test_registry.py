@@ -25,6 +25,7 @@ from llmvitals.sketch import counters, quantiles
 from llmvitals.store.query import query
 from llmvitals.store.question import Question
 from llmvitals.store.sqlite.store import SqliteStore
+from store_points import records
 
 CALLS = 40
 LIMITS = {"ms": "4s", "share": "20%", "score": 0.5}
@@ -60,7 +61,7 @@ async def settings(tmp_path: Path, pane: Vitals) -> Settings:
     sent = merge.apply(log([frame(0, 1, entry(0, pane), floor=1, of=1)]))
     writer = SqliteStore(Settings(sqlite=tmp_path / "vitals.sqlite"))
     await writer.start()
-    await writer.write(points_of(sent))
+    await writer.take(0, records(points_of(sent)))
     await writer.stop()
     return Settings(sqlite=tmp_path / "vitals.sqlite")
 

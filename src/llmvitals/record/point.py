@@ -24,7 +24,7 @@ Time = Annotated[int, msgspec.Meta(ge=_LEAST // 1_000 + 1, le=_GREATEST // 1_000
 """µs since 1970, such that 64 bits hold the ns."""
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class Point(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A point of a measurement (InfluxDB), a row of a table (SQLite).
 
     start: the window's start, µs. tags: `view`, `window` and the view's dimensions. counts are integers,

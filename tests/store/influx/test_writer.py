@@ -19,8 +19,10 @@ from llmvitals.errors import ConfigError, SinkError
 from llmvitals.record.point import Point
 from llmvitals.runtime.kafka.sink_runner import patience
 from llmvitals.settings import Settings
+from llmvitals.store.influx.lines import line
 from llmvitals.store.influx.store import LINES, InfluxStore
-from llmvitals.store.points import line, tag, text
+from llmvitals.store.points import PlacedPoint
+from llmvitals.store.series import tag, text
 from store_points import INJECTIONS, START, point, records
 from waiting import deadline
 
@@ -306,7 +308,7 @@ async def test_a_large_batch_does_not_hold_up_the_loop(
     """Points are read and lines are built elsewhere: meanwhile others get their turn."""
     here, elsewhere = threading.get_ident(), set[int]()
 
-    def watched(one: Point) -> str:
+    def watched(one: PlacedPoint) -> bytes:
         elsewhere.add(threading.get_ident())
         return line(one)
 
