@@ -188,7 +188,7 @@ def test_a_line_is_that_of_the_plain_way_but_for_the_spelling_of_floats(point: P
 def test_a_row_is_that_of_the_plain_way(point: Point) -> None:
     one, plain = placed(point), plain_row(point)
     columns = re.findall(r'"(\w+)"', rows.upsert(one.shape).partition(" VALUES ")[0])[1:]
-    assert dict(zip(columns, rows.row(one), strict=True)) == plain
+    assert dict(zip(columns, rows.row(one)[1], strict=True)) == plain
 
 
 @given(st.lists(any_points, max_size=8))
@@ -207,8 +207,10 @@ def test_of_each_place_the_newest_point_is_written_and_of_equal_ones_the_last(po
         before = expected.get(plain_place(one))
         if before is None or one.upto >= before.upto:
             expected[plain_place(one)] = one
-    found = Newest(Counts()).of([Logged(n, 0, array) for n, array in enumerate(encode(sent))])
-    assert {plain_place(one.point): one.point for one in found.values()} == expected
+    found = Newest(Counts(), lambda one: one.point).of(
+        [Logged(n, 0, array) for n, array in enumerate(encode(sent))]
+    )
+    assert {plain_place(one): one for _, one in found.values()} == expected
 
 
 def cleaned(texts: dict[str, str]) -> dict[str, str]:

@@ -303,7 +303,7 @@ async def test_a_hanging_request_can_be_cancelled_and_the_batch_taken_again(
 
 
 async def test_a_large_batch_does_not_hold_up_the_loop(
-    fake: FakeInflux, writer: InfluxStore, monkeypatch: pytest.MonkeyPatch
+    fake: FakeInflux, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Points are read and lines are built elsewhere: meanwhile others get their turn."""
     here, elsewhere = threading.get_ident(), set[int]()
@@ -313,7 +313,10 @@ async def test_a_large_batch_does_not_hold_up_the_loop(
         return line(one)
 
     monkeypatch.setattr("llmvitals.store.influx.store.line", watched)
+    writer = InfluxStore(settings(fake.url))
+    await writer.start()
     await writer.take(0, records(of(5_000)))
+    await writer.stop()
     assert elsewhere
     assert here not in elsewhere
     assert len(fake.stored) == 5_000

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
     from llmvitals.settings import Settings
-    from llmvitals.store.points import PlacedPoint
     from llmvitals.store.protocol import Check, StoredPoint
     from llmvitals.store.question import Request, Sample
 
@@ -72,10 +71,10 @@ class InfluxStore(Store):
         self._settings = InfluxSettings.of(settings)
         self._client: InfluxDBClientAsync | None = None
         self.counts = Counts(meters)
-        self._newest = Newest(self.counts)
-        self._points: dict[bytes, PlacedPoint] = {}
+        self._newest = Newest(self.counts, line)
+        self._lines: dict[bytes, tuple[int, bytes]] = {}
         self._parts: list[list[bytes]] = []
-        """Lines of these points that are not written yet, the next request last."""
+        """Those of these lines that are not written yet, the next request last."""
 
     @classmethod
     def is_configured(cls, settings: Settings) -> bool:
@@ -107,7 +106,7 @@ class InfluxStore(Store):
             answer = await self._post(part)
             self._parts.pop()
             self._judge(part, answer)
-        self._newest.remember(self._points)
+        self._newest.remember(self._lines)
         return []
 
     async def samples(self, request: Request) -> list[Sample]:
@@ -138,11 +137,11 @@ class InfluxStore(Store):
             self._client = None
 
     def _prepare(self, records: Sequence[Record]) -> None:
-        points = self._newest.of(records)
-        if points is not self._points:
-            lines = [line(point) for point in points.values()]
+        newest = self._newest.of(records)
+        if newest is not self._lines:
+            lines = [line for _, line in newest.values()]
             parts = [lines[at : at + LINES] for at in range(0, len(lines), LINES)]
-            self._points, self._parts = points, parts[::-1]
+            self._lines, self._parts = newest, parts[::-1]
 
     def _judge(self, part: list[bytes], answer: _Answer) -> None:
         """What is left to do after InfluxDB's answer: halves, where a line is bad or the whole too large."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from llmvitals.store.series import REMEMBERED, Series, text
 
 if TYPE_CHECKING:
     from llmvitals.store.points import PlacedPoint, Shape
+
+Row: TypeAlias = "tuple[Shape, tuple[object, ...]]"
 
 
 @lru_cache(maxsize=1_024)
@@ -25,10 +27,10 @@ def upsert(shape: Shape) -> str:
     )
 
 
-def row(placed: PlacedPoint) -> tuple[object, ...]:
-    """Return the values of a point in the order of its shape's statement."""
+def row(placed: PlacedPoint) -> Row:
+    """Return the row of a point: its shape, and the values in the order of the shape's statement."""
     point = placed.point
-    return (
+    return placed.shape, (
         *_key(placed.series),
         point.start,
         point.upto,

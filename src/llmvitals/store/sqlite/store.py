@@ -16,8 +16,9 @@ from llmvitals.metrics.registry import measures
 from llmvitals.record.log import Topic
 from llmvitals.store.points import Counts, Newest
 from llmvitals.store.protocol import Check, Store
-from llmvitals.store.sqlite import files, reader, rows
+from llmvitals.store.sqlite import files, reader
 from llmvitals.store.sqlite.files import BUSY, failure
+from llmvitals.store.sqlite.rows import row, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
     from llmvitals.settings import Settings
-    from llmvitals.store.points import PlacedPoint, Shape
+    from llmvitals.store.points import Shape
     from llmvitals.store.protocol import StoredPoint
     from llmvitals.store.question import Request, Sample
+    from llmvitals.store.sqlite.rows import Row
 
 log: Final = structlog.get_logger(__name__)
 
@@ -61,7 +63,7 @@ class SqliteStore(Store):
         # A cancelled `take` leaves its thread running; the next one waits for it here.
         self._turn = threading.Lock()
         self.counts = Counts(meters)
-        self._newest = Newest(self.counts)
+        self._newest = Newest(self.counts, row)
 
     @classmethod
     def is_configured(cls, settings: Settings) -> bool:
@@ -87,7 +89,8 @@ class SqliteStore(Store):
         """
         points = await asyncio.to_thread(self._newest.of, records)
         if records:
-            await asyncio.to_thread(self._write, points.values(), partition, records[-1].offset + 1)
+            rows = [row for _, row in points.values()]
+            await asyncio.to_thread(self._write, rows, partition, records[-1].offset + 1)
             self.counts.written += len(points)
         self._newest.remember(points)
         return []
@@ -125,11 +128,11 @@ class SqliteStore(Store):
         self._progress[partition] = held
         return held
 
-    def _write(self, points: Iterable[PlacedPoint], partition: int, end: int) -> None:
-        """end: the offset up to which the file holds the partition with these points."""
-        groups: dict[Shape, list[PlacedPoint]] = {}
-        for point in points:
-            groups.setdefault(point.shape, []).append(point)
+    def _write(self, rows: Iterable[Row], partition: int, end: int) -> None:
+        """end: the offset up to which the file holds the partition with these rows."""
+        groups: dict[Shape, list[tuple[object, ...]]] = {}
+        for shape, values in rows:
+            groups.setdefault(shape, []).append(values)
         with self._attempt() as connection:
             connection.execute("BEGIN IMMEDIATE")
             self._advance(connection, partition, end)
@@ -210,9 +213,9 @@ class SqliteStore(Store):
         noted = f'INSERT OR REPLACE INTO "{PROGRESS}" VALUES (?, ?, ?)'  # noqa: S608 - a name of ours
         connection.execute(noted, (self._topic, partition, end))
 
-    def _upsert(self, connection: sqlite3.Connection, shape: Shape, points: list[PlacedPoint]) -> None:
+    def _upsert(self, connection: sqlite3.Connection, shape: Shape, rows: list[tuple[object, ...]]) -> None:
         self._prepare(connection, shape)
-        connection.executemany(rows.upsert(shape), map(rows.row, points))
+        connection.executemany(upsert(shape), rows)
 
     def _prepare(self, connection: sqlite3.Connection, shape: Shape) -> None:
         """The table with all the columns that points of this shape need."""
