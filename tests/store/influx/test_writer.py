@@ -455,6 +455,18 @@ async def test_the_real_influxdb_keeps_every_hostile_tag_and_text_as_one_point(i
 
 
 @pytest.mark.influx
+async def test_the_real_influxdb_reads_every_spelling_of_a_number(influx: Any) -> None:
+    values = {"tiny": 1e-7, "small": 2.5e-300, "large": 1e16, "huge": -1.7e308, "whole": 3.0, "third": 1 / 3}
+    writer = InfluxStore(real(influx))
+    await writer.start()
+    await writer.take(
+        0, records(point(team=name, measures={"cost_usd": value}) for name, value in values.items())
+    )
+    await writer.stop()
+    assert await stored(real(influx), "cost_usd") == values
+
+
+@pytest.mark.influx
 @pytest.mark.parametrize(
     ("wrong", "cure"),
     [

@@ -1,7 +1,7 @@
 """Points → InfluxDB's line protocol.
 
 The client's own Point is not used: it drops NaN silently, changes the series when a tag is empty, and takes
-twenty times as long.
+many times as long.
 """
 
 from __future__ import annotations

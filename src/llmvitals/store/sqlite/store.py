@@ -89,7 +89,7 @@ class SqliteStore(Store):
         """
         points = await asyncio.to_thread(self._newest.of, records)
         if records:
-            rows = [row for _, row in points.values()]
+            rows = [made for _, made in points.values()]
             await asyncio.to_thread(self._write, rows, partition, records[-1].offset + 1)
             self.counts.written += len(points)
         self._newest.remember(points)
