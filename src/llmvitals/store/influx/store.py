@@ -139,7 +139,7 @@ class InfluxStore(Store):
     def _prepare(self, records: Sequence[Record]) -> None:
         newest = self._newest.of(records)
         if newest is not self._lines:
-            lines = [line for _, line in newest.values()]
+            lines = [made for _, made in newest.values()]
             parts = [lines[at : at + LINES] for at in range(0, len(lines), LINES)]
             self._lines, self._parts = newest, parts[::-1]
 
