@@ -13,7 +13,7 @@ import time
 from llmvitals.merge import Merge, MergePlan
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged
-from llmvitals.record.point import Point
+from llmvitals.record.point import decode
 from llmvitals.record.view import View
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch import counters
@@ -36,10 +36,10 @@ def main(names: int = 1_000_000, rate: int = 278) -> None:
         frame = Frame("calls/0", {"calls": 1}, 0, 1, FIRST + pane + 1, pane + 1, PANE, entries)
         for message in stage.apply([Logged(pane, 0, frame.encode())]):
             size += len(message.value or b"")
-            point = Point.decode(message.value or b"")
-            if point.measurement == "llm_calls":
-                series.add("/".join(point.tags.values()).encode())
-                calls += point.counts["calls"] if point.tags["window"] == "10s" else 0
+            for point in decode(message.value or b""):
+                if point.measurement == "llm_calls":
+                    series.add("/".join(point.tags.values()).encode())
+                    calls += point.counts["calls"] if point.tags["window"] == "10s" else 0
         checkpoint += sum(map(len, stage.snapshot().parts.values()))
     print(
         f"{calls:,} calls of as many names in {time.perf_counter() - began:.0f} s: {len(series):,} series in "

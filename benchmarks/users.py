@@ -19,7 +19,7 @@ from benchmarks.combine import MODELS, START
 
 from llmvitals.backtest.replay import BATCH, Replay
 from llmvitals.record.log import Logged, Message, Topic
-from llmvitals.record.point import Point
+from llmvitals.record.point import Point, decode
 from llmvitals.settings import Settings
 from llmvitals.window import HOUR, MINUTE
 
@@ -56,7 +56,7 @@ def replay(users: int, truth: Truth) -> list[Point]:
             point
             for message in messages
             if message.topic is Topic.VITALS
-            for point in (Point.decode(message.value or b""),)
+            for point in decode(message.value or b"")
             if point.tags.get("view") in ("all", "user") and point.tags.get("window") in WINDOWS
         )
 

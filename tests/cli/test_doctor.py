@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from frames import points_of
 from llmvitals.cli.doctor import Finding, examine
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.log import Logged, Topic
@@ -17,6 +18,7 @@ from llmvitals.record.point import Point
 from llmvitals.report.run import report, report_plain
 from llmvitals.settings import Settings
 from llmvitals.store.sqlite.store import SqliteStore
+from store_points import records
 
 USAGE = {"input_tokens": 100, "output_tokens": 5}
 GPT = {"provider": "openai", "model": "gpt-4o"}
@@ -28,15 +30,15 @@ async def prices_after(calls: Sequence[dict[str, Any]], folder: Path) -> tuple[l
     settings = Settings(sqlite=folder / "vitals.db", alerts=folder, brokers="127.0.0.1:9")
     then = int(time.time() * 1_000) - 7_200_000
     stages = Pipeline.of(settings, 1, ["calls"]).alone({"calls": 1})
-    records = [
+    events = [
         Logged(number, then, json.dumps({"id": f"c{number}", "ts": then} | call).encode())
         for number, call in enumerate(calls)
     ]
-    messages = [*stages.feed("calls", 0, records), *stages.end("calls", 0)]
+    messages = [*stages.feed("calls", 0, events), *stages.end("calls", 0)]
     assert all(message.topic is not Topic.DEAD_LETTERS for message in messages)
-    points = [Point.decode(message.value or b"") for message in messages if message.topic is Topic.VITALS]
+    points = points_of(messages)
     store = SqliteStore(settings)
-    await store.write(points)
+    await store.take(0, records(points))
     await store.stop()
     (finding,) = [finding for finding in await examine(settings) if finding.what == "prices"]
     return points, finding

@@ -16,7 +16,8 @@ from llmvitals.metrics.columns import BUDGET, CALLS, COUNTS, MEASURES, TEXTS, TO
 from llmvitals.record.point import Point
 from llmvitals.record.view import DEFAULT_VIEWS
 from llmvitals.rules.engine import load_engine
-from llmvitals.store.points import line
+from llmvitals.store.influx.lines import line
+from llmvitals.store.points import placed
 from llmvitals.window import MINUTE
 from panes import PANE, vitals
 
@@ -62,8 +63,8 @@ def shown(influx):
     """Title of a panel → the values that it shows."""
     with InfluxDBClient(url=influx.url, token=influx.token, org=influx.org) as client:
         with client.write_api(write_options=SYNCHRONOUS) as writer:
-            lines = [line(point) for point in points(time.time_ns() // 1_000)]
-            writer.write(influx.bucket, influx.org, "\n".join(lines))
+            lines = [line(placed(point)) for point in points(time.time_ns() // 1_000)]
+            writer.write(influx.bucket, influx.org, b"\n".join(lines))
 
         def ask(title: str) -> list[dict[str, object]]:
             (target,) = PANELS[title]["targets"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from frames import points_of
 from llmvitals.errors import ConfigError
 from llmvitals.ingest import FORMATS, decode
 from llmvitals.ingest.otlp import DIALECTS
@@ -111,7 +112,7 @@ def hour_of(values: list[bytes], settings: Settings) -> Point:
     records = [Logged(number, START + number * 1_000, value) for number, value in enumerate(values)]
     messages = [*stages.feed("calls", 0, records), *stages.end("calls", 0)]
     assert all(message.topic is not Topic.DEAD_LETTERS for message in messages)
-    points = [Point.decode(message.value or b"") for message in messages if message.topic is Topic.VITALS]
+    points = points_of(messages)
     wanted = {"view": "app", "window": "1h", "app": "chat"}
     (*_, hour) = [point for point in points if (point.measurement, point.tags) == ("llm_calls", wanted)]
     return hour

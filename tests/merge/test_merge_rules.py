@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frames import FIRST, PANE, alerts, contents, entry, frame, log, small_pieces, stored, vitals
+from frames import FIRST, PANE, alerts, contents, entry, frame, log, points_of, small_pieces, stored, vitals
 from llmvitals.merge import closer as settle
 from llmvitals.merge import stage as stage_module
 from llmvitals.pipeline import Pipeline
@@ -68,8 +68,7 @@ def pipeline(tmp_path_factory) -> Pipeline:
 
 def points(messages: Iterable[Message], rule: str) -> list[Point]:
     """All points of a budget, also those that others took the place of."""
-    found = [Point.decode(m.value or b"") for m in messages if m.topic is Topic.VITALS]
-    return [point for point in found if point.tags.get("rule") == rule]
+    return [point for point in points_of(messages) if point.tags.get("rule") == rule]
 
 
 def spent(calls: list[Call], team: str, minute: int) -> int:

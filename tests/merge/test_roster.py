@@ -17,7 +17,20 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as replaced
 
 import world
-from frames import FIRST, PANE, SECOND, VIEWS, disturbed, entry, frame, log, small_pieces, stored, vitals
+from frames import (
+    FIRST,
+    PANE,
+    SECOND,
+    VIEWS,
+    disturbed,
+    entry,
+    frame,
+    log,
+    points_of,
+    small_pieces,
+    stored,
+    vitals,
+)
 from llmvitals.cli.doctor import examine
 from llmvitals.errors import StateLost
 from llmvitals.merge import Limits, Merge, MergePlan, roster
@@ -25,13 +38,13 @@ from llmvitals.merge.roster import share
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged, Message, Topic
-from llmvitals.record.point import Point
 from llmvitals.record.series import shard_of
 from llmvitals.record.view import OTHER, View
 from llmvitals.runtime.kafka import cut_series as crowd
 from llmvitals.settings import Settings
 from llmvitals.store.sqlite.store import SqliteStore
 from machine import run
+from store_points import records
 
 PANES = 86_400 * SECOND // PANE
 """Panes of a day."""
@@ -371,9 +384,9 @@ async def test_the_doctor_names_what_was_cut(tmp_path):
     made = Settings(sqlite=tmp_path / "vitals.db", alerts=tmp_path, brokers="127.0.0.1:9")
     out = merge(plan(1)).apply(log([said(0, "a", "junk1", "junk2")]))
     now = time.time_ns() // 1_000
-    points = [Point.decode(message.value or b"") for message in out]
     writer = SqliteStore(made)
-    await writer.write(msgspec.structs.replace(point, start=now) for point in points)
+    points = [msgspec.structs.replace(point, start=now) for point in points_of(out)]
+    await writer.take(0, records(points))
     await writer.stop()
     (finding,) = [finding for finding in await examine(made) if finding.what == "names"]
     assert finding.state == "warning"

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from frames import alerts
+from frames import alerts, points_of
 from llmvitals.metrics.amount import NANO
 from llmvitals.metrics.metric import SECONDS, Metric
 from llmvitals.metrics.quantity import amount
 from llmvitals.metrics.registry import METRICS
 from llmvitals.pipeline import Pipeline
-from llmvitals.record.log import Logged, Message, Topic
-from llmvitals.record.point import Point
+from llmvitals.record.log import Logged, Message
 from llmvitals.settings import Settings
 from llmvitals.store.query import query
 from llmvitals.store.question import Question
 from llmvitals.store.registry import store_sink
 from llmvitals.store.sqlite.store import SqliteStore
+from store_points import records
 
 START = 1_780_304_400
 """A full hour, s."""
@@ -104,7 +104,7 @@ def test_a_registered_metric_is_watched_by_a_threshold_and_shown_with_its_unit(
 async def test_a_registered_metric_is_stored_and_queried(
     name: str, settings: Settings, messages: list[Message]
 ):
-    points = [Point.decode(m.value or b"") for m in messages if m.topic is Topic.VITALS]
+    points = points_of(messages)
     (*_, hour) = [
         p
         for p in points
@@ -113,7 +113,7 @@ async def test_a_registered_metric_is_stored_and_queried(
     assert hour.counts["calls"] == 600
     writer = SqliteStore(settings)
     await writer.start()
-    await writer.write(iter(points))
+    await writer.take(0, records(points))
     await writer.stop()
     question = Question(name, by=("app",), since="2020-01-01T00:00:00Z")
     found = await query(settings, question, clock=lambda: START + 3_600)

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from frames import FIRST, PANE, entry, frame, log
+from frames import FIRST, PANE, entry, frame, log, points_of
 from llmvitals.merge import Merge, MergePlan
 from llmvitals.metrics.quantity import amount
 from llmvitals.metrics.registry import CANARY, METRICS, metric_of
-from llmvitals.record.log import Topic
-from llmvitals.record.point import Point
 from llmvitals.record.view import DEFAULT_VIEWS
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.condition.trailing import Statistic
@@ -27,6 +25,7 @@ from llmvitals.sketch import counters, quantiles
 from llmvitals.store.query import query
 from llmvitals.store.question import Question
 from llmvitals.store.sqlite.store import SqliteStore
+from store_points import records
 
 CALLS = 40
 LIMITS = {"ms": "4s", "share": "20%", "score": 0.5}
@@ -62,7 +61,7 @@ async def settings(tmp_path: Path, pane: Vitals) -> Settings:
     sent = merge.apply(log([frame(0, 1, entry(0, pane), floor=1, of=1)]))
     writer = SqliteStore(Settings(sqlite=tmp_path / "vitals.sqlite"))
     await writer.start()
-    await writer.write(Point.decode(m.value) for m in sent if m.topic == Topic.VITALS and m.value)
+    await writer.take(0, records(points_of(sent)))
     await writer.stop()
     return Settings(sqlite=tmp_path / "vitals.sqlite")
 

@@ -16,6 +16,7 @@ import commands
 from llmvitals.record.point import Point
 from llmvitals.settings import Settings
 from llmvitals.store.sqlite.store import SqliteStore
+from store_points import records
 
 MINUTE = 60_000_000
 NOW = time.time_ns() // 1_000 // MINUTE * MINUTE
@@ -73,7 +74,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     async def fill() -> None:
         writer = SqliteStore(Settings(sqlite=path))
         await writer.start()
-        await writer.write(made())
+        await writer.take(0, records(made()))
         await writer.stop()
 
     asyncio.run(fill())
@@ -112,7 +113,7 @@ def test_drift_says_what_it_can_see_and_what_its_limits_rest_on(tmp_path):
     async def fill() -> None:
         writer = SqliteStore(Settings(sqlite=path))
         await writer.start()
-        await writer.write(points)
+        await writer.take(0, records(points))
         await writer.stop()
 
     asyncio.run(fill())

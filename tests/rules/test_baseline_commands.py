@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from frames import FIRST, PANE, frame, log
+from frames import FIRST, PANE, frame, log, points_of
 from llmvitals.errors import ConfigError
 from llmvitals.merge import Merge, MergePlan
 from llmvitals.record.frame import BaselineCommand, Entry, Frame, decode
-from llmvitals.record.log import Logged, Topic
+from llmvitals.record.log import Logged
 from llmvitals.record.point import Point
 from llmvitals.record.series import series_key
 from llmvitals.record.vitals import Vitals
@@ -80,8 +80,7 @@ def memory(one: Merge, view: str, app: str = "chat") -> dict[str, Any]:
 
 
 def statistics(messages: list[Any]) -> list[Point]:
-    points = [Point.decode(message.value) for message in messages if message.topic is Topic.VITALS]
-    return [point for point in points if point.measurement == "llm_drift"]
+    return [point for point in points_of(messages) if point.measurement == "llm_drift"]
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import pytest
 
+from frames import points_of
 from llmvitals.backtest import replay
 from llmvitals.backtest.replay import Replay, replay_lines
 from llmvitals.metrics.columns import BUDGET, CALLS
 from llmvitals.record.log import Logged, Topic
-from llmvitals.record.point import Point
 from llmvitals.settings import Settings
 
 HERE: Final = Path(__file__).parent
@@ -78,11 +78,7 @@ def test_a_day_is_the_sum_of_its_panes_as_in_a_store() -> None:
     found = replayed("spend", lines)["series"]
     stages = Replay(Settings(alerts=HERE / "spend", default_views=True))
     logged = [Logged(offset, -1, line) for offset, line in enumerate(lines)]
-    points = [
-        Point.decode(message.value or b"")
-        for message in [*stages.feed(logged[:30]), *stages.feed(logged[30:]), *stages.finish()]
-        if message.topic is Topic.VITALS
-    ]
+    points = points_of([*stages.feed(logged[:30]), *stages.feed(logged[30:]), *stages.finish()])
     days = {
         (point.start, *sorted(point.tags.items())): {**point.counts, **point.measures}
         for point in points
@@ -150,7 +146,7 @@ def test_late_spend_is_in_the_ledger_of_its_own_day(late_hours: int) -> None:
     logged = [Logged(n, now, line) for n, line in enumerate([*before, *after, *late, *rest])]
     messages = [*stages.feed(logged), *stages.finish()]
     assert [m for m in messages if m.topic is Topic.ALERTS and b'"Day"' in (m.value or b"")] == []
-    points = [Point.decode(m.value or b"") for m in messages if m.topic is Topic.VITALS]
+    points = points_of(messages)
     spent = {
         point.start: point.measures["spent_usd"]
         for point in points

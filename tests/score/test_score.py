@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from frames import points_of
 from llmvitals import ingest
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.metrics.registry import metric_of
@@ -345,12 +346,10 @@ def test_combine_counts_what_was_scored_and_what_was_not(opened: Callable[..., S
     assert scores.apply(records) == []
     assert scores.finish() == []
     merged = [*merge.apply_frames(scores.hand_over()), *merge.finish()]
-    vitals = [message for message in merged if message.topic is Topic.VITALS]
-    points = [json.loads(message.value or b"") for message in vitals]
     found = {
-        point["measurement"]: point["counts"] | point["measures"]
-        for point in points
-        if (point["tags"]["window"], point["tags"]["view"]) == ("10s", "all")
+        point.measurement: point.counts | point.measures
+        for point in points_of(merged)
+        if (point.tags["window"], point.tags["view"]) == ("10s", "all")
     }
     assert found["llm_calls"]["calls"] == found["llm_calls"]["cost_nano"] == 0
     assert (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import ClassVar
 
 import pytest
@@ -15,7 +16,7 @@ from llmvitals.cli import app
 from llmvitals.cli.doctor import examine
 from llmvitals.meters import Meters
 from llmvitals.record.log import Logged, Message, Record, Topic
-from llmvitals.record.point import Point
+from llmvitals.record.point import Point, decode
 from llmvitals.settings import Settings
 from llmvitals.store.protocol import Store, StoredPoint
 from llmvitals.store.question import Request, Sample
@@ -43,8 +44,7 @@ class Memory(Store):
         return "this process"
 
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
-        for record in records:
-            point = Point.decode(record.value or b"")
+        for point in chain.from_iterable(decode(record.value or b"") for record in records):
             self.kept[f"{point.measurement} {point.start} {sorted(point.tags.items())}"] = point
         return []
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmvitals.record.point import Point
-from llmvitals.store.points import line, tag
+from llmvitals.record.log import Logged
+from llmvitals.record.point import Point, encode
+from llmvitals.store.influx.lines import line
+from llmvitals.store.points import Counts, Newest, placed
+from llmvitals.store.series import tag
+from llmvitals.store.sqlite import rows
+from plain_points import plain_line, plain_place, plain_row
 from store_points import INJECTIONS, point
 
 
@@ -64,9 +71,18 @@ names = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
 plain = st.text(
     st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="\\"), max_size=40
 )
+evil = st.text(st.characters(), max_size=200) | st.sampled_from(INJECTIONS)
+FLOAT = re.compile(r"(?<==)-?[0-9.]+(?:e[+-]?[0-9]+)?(?=[, ])")
+
+
+def written(point: Point) -> str:
+    """The line of a point."""
+    return line(placed(point)).decode()
+
+
 points = st.builds(
     Point,
-    measurement=names,
+    measurement=names.map("llm_{}".format),
     start=st.integers(-(2**52), 2**52),
     tags=st.dictionaries(plain.filter(len), plain, max_size=5),
     counts=st.dictionaries(
@@ -85,7 +101,7 @@ points = st.builds(
 
 @given(points)
 def test_a_line_parses_back_to_its_point(point: Point) -> None:
-    measurement, tags, fields, time = parse(line(point))
+    measurement, tags, fields, time = parse(written(point))
     assert measurement == point.measurement
     nfc = unicodedata.normalize
     assert {nfc("NFC", k): nfc("NFC", v) or "unknown" for k, v in point.tags.items()} == tags
@@ -100,9 +116,8 @@ def test_a_line_parses_back_to_its_point(point: Point) -> None:
 
 @given(st.text(st.characters(), max_size=300))
 def test_any_tag_and_text_stays_inside_its_one_line(evil: str) -> None:
-    made = line(point(team=evil, texts={"name": evil}))
+    made = written(point(team=evil, texts={"name": evil}))
     assert len(made.splitlines()) == 1
-    made.encode()
     measurement, tags, fields, _ = parse(made)
     assert measurement == "llm_calls"
     assert tags.keys() == {"team", "view", "window"}
@@ -112,7 +127,7 @@ def test_any_tag_and_text_stays_inside_its_one_line(evil: str) -> None:
 
 @pytest.mark.parametrize("evil", INJECTIONS, ids=range(len(INJECTIONS)))
 def test_injections_change_neither_tags_nor_fields_nor_the_time(evil: str) -> None:
-    made = line(point(team=evil, texts={"name": evil}, **{f"tags.{evil}": evil}))
+    made = written(point(team=evil, texts={"name": evil}, **{f"tags.{evil}": evil}))
     assert len(made.splitlines()) == 1
     _, tags, fields, time = parse(made)
     assert len(tags) == 4
@@ -131,14 +146,77 @@ def test_the_empty_tag_is_unknown_and_equal_letters_are_equal_tags() -> None:
 
 
 def test_a_text_field_keeps_its_quotes_and_backslashes() -> None:
-    made = line(point(counts={}, measures={}, texts={"name": 'say "hi" \\ bye'}))
+    made = written(point(counts={}, measures={}, texts={"name": 'say "hi" \\ bye'}))
     assert (
         made == f'llm_calls,team=search,view=team,window=1h name="say \\"hi\\" \\\\ bye" {point().start}000'
     )
 
 
 def test_a_measure_that_is_not_finite_is_left_out() -> None:
-    made = line(point(counts={"calls": 1}, measures={"cost_usd": math.nan, "share": math.inf, "burn_1h": 2}))
+    made = written(
+        point(counts={"calls": 1}, measures={"cost_usd": math.nan, "share": math.inf, "burn_1h": 2})
+    )
     assert parse(made)[2] == {"calls": 1, "burn_1h": 2.0}
-    with pytest.raises(ValueError, match="without fields"):
-        line(point(counts={}, measures={"cost_usd": math.nan}))
+    with pytest.raises(ValueError, match="no fields"):
+        placed(point(counts={}, measures={"cost_usd": math.nan}))
+
+
+# The quick ways, beside the plain ones
+
+
+any_points = st.builds(
+    Point,
+    measurement=st.sampled_from(["llm_calls", "llm_top"]),
+    start=st.integers(-(2**52), 2**52),
+    tags=st.dictionaries(st.sampled_from(["view", "window", "team"]) | evil, evil, max_size=4),
+    counts=st.dictionaries(st.sampled_from(["a", "b"]), st.integers(-(2**63), 2**63 - 1), max_size=2),
+    measures=st.dictionaries(st.sampled_from(["c", "d"]), st.floats() | st.integers(0, 9), max_size=2),
+    texts=st.dictionaries(st.sampled_from(["e", "f"]), evil, max_size=2),
+    upto=st.integers(0, 9),
+).filter(lambda point: point.counts or point.texts or any(map(math.isfinite, point.measures.values())))
+
+
+@given(any_points)
+def test_a_line_is_that_of_the_plain_way_but_for_the_spelling_of_floats(point: Point) -> None:
+    def spelled(text: str) -> str:
+        return FLOAT.sub(lambda found: repr(float(found[0])), text)
+
+    assert spelled(written(point)) == spelled(plain_line(point))
+
+
+@given(any_points)
+def test_a_row_is_that_of_the_plain_way(point: Point) -> None:
+    one, plain = placed(point), plain_row(point)
+    columns = re.findall(r'"(\w+)"', rows.upsert(one.shape).partition(" VALUES ")[0])[1:]
+    assert dict(zip(columns, rows.row(one)[1], strict=True)) == plain
+
+
+@given(st.lists(any_points, max_size=8))
+def test_points_have_one_place_where_measurement_tags_and_start_are_the_same(points: list[Point]) -> None:
+    places = {plain_place(point): placed(point).place for point in points}
+    assert [places[plain_place(point)] for point in points] == [placed(point).place for point in points]
+    assert len(set(places.values())) == len(places)
+
+
+@given(st.lists(any_points.map(lambda one: msgspec.structs.replace(one, start=one.start % 3)), max_size=12))
+def test_of_each_place_the_newest_point_is_written_and_of_equal_ones_the_last(points: list[Point]) -> None:
+    sent = [placed(point).point for point in points]  # JSON has no NaN
+    sent = [msgspec.structs.replace(one, tags=cleaned(one.tags), texts=cleaned(one.texts)) for one in sent]
+    expected: dict[tuple[object, ...], Point] = {}
+    for one in sent:
+        before = expected.get(plain_place(one))
+        if before is None or one.upto >= before.upto:
+            expected[plain_place(one)] = one
+    found = Newest(Counts(), lambda one: one.point).of(
+        [Logged(n, 0, array) for n, array in enumerate(encode(sent))]
+    )
+    assert {plain_place(one): one for _, one in found.values()} == expected
+
+
+def cleaned(texts: dict[str, str]) -> dict[str, str]:
+    """Without lone surrogates, which JSON can't carry."""
+
+    def clean(text: str) -> str:
+        return text.encode(errors="replace").decode()
+
+    return {clean(key): clean(value) for key, value in texts.items()}

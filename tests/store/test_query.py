@@ -18,10 +18,10 @@ from llmvitals.record.point import Point
 from llmvitals.settings import Settings, ViewSetting
 from llmvitals.store.influx.flux import script
 from llmvitals.store.influx.flux import text as literal
-from llmvitals.store.points import tag
 from llmvitals.store.query import Table, query, render
 from llmvitals.store.question import STORED, Question, Request
 from llmvitals.store.registry import SeveralStores, store_sink
+from llmvitals.store.series import tag
 from store_points import HOUR, INJECTIONS, NOW, START, point, records
 
 Ask = Callable[..., Awaitable[Table]]

@@ -17,6 +17,7 @@ from llmvitals.record.incident import decode as entry
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.matcher import parsed
 from llmvitals.record.point import Point
+from llmvitals.record.point import decode as decode_points
 from llmvitals.record.user_action import Acknowledgement, Question, Silence, UserAction, decode, encode
 from llmvitals.record.watermark import Watermark
 from llmvitals.settings import Settings
@@ -127,7 +128,7 @@ class World:
         """What Kafka does with what is sent."""
         for message in messages:
             if message.topic is Topic.VITALS:
-                self.points.append(Point.decode(message.value or b""))
+                self.points += decode_points(message.value or b"")
             elif message.topic is Topic.VERDICTS:
                 self.verdicts.append(message)
             else:

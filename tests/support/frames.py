@@ -12,7 +12,7 @@ from llmvitals.record.alert import Alert
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Entry, Frame, LateEntry
 from llmvitals.record.log import Logged, Message, Topic
-from llmvitals.record.point import Point
+from llmvitals.record.point import Point, decode
 from llmvitals.record.view import View
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch import counters, quantiles
@@ -132,15 +132,19 @@ def place(point: Point) -> Place:
     return point.measurement, view, window, (point.start - DAY) // SECOND, tuple(sorted(tags.items()))
 
 
+def points_of(messages: Iterable[Message]) -> list[Point]:
+    """All points in messages, in their order."""
+    values = [message.value or b"" for message in messages if message.topic is Topic.VITALS]
+    return [point for value in values for point in decode(value)]
+
+
 def stored(messages: Iterable[Message], into: dict[Place, Point] | None = None) -> dict[Place, Point]:
     """What a store holds that lets the greater `upto` win."""
     into = {} if into is None else into
-    for message in messages:
-        if message.topic is Topic.VITALS:
-            point = Point.decode(message.value or b"")
-            had = into.get(place(point))
-            if had is None or point.upto >= had.upto:
-                into[place(point)] = point
+    for point in points_of(messages):
+        had = into.get(place(point))
+        if had is None or point.upto >= had.upto:
+            into[place(point)] = point
     return into
 
 

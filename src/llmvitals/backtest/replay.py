@@ -16,7 +16,7 @@ from llmvitals.metrics.columns import CALLS, COUNTS
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Message, Topic
-from llmvitals.record.point import Point
+from llmvitals.record.point import Point, decode
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
@@ -76,16 +76,16 @@ def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | Non
     _end(until, 0)
     # The totals are read from the view of all calls.
     stages = Replay(settings.model_copy(update={"default_views": True}), days_only=True)
-    points: dict[bytes, Point] = {}
+    points: dict[tuple[object, ...], Point] = {}
     alerts: list[Alert] = []
     letters: Counter[str] = Counter()
 
     def keep(messages: Iterable[Message]) -> None:
         for message in messages:
             if message.topic is Topic.VITALS:
-                point = Point.decode(message.value or b"")
-                if point.measurement == CALLS and point.tags["window"] == "1d":
-                    points[message.key + str(point.start).encode()] = point
+                for point in decode(message.value or b""):
+                    if point.measurement == CALLS and point.tags["window"] == "1d":
+                        points[point.start, *point.tags.items()] = point
             elif message.topic is Topic.ALERTS:
                 alerts.append(Alert.decode(message.value or b""))
             elif message.topic is Topic.DEAD_LETTERS:

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from llmvitals.merge import points
 from llmvitals.merge.bucket import Bucket, ClosedPanes, vitals_of
 from llmvitals.merge.day_totals import DayTotals
 from llmvitals.merge.homes import by_home
 from llmvitals.merge.open_panes import OpenPaneCache
 from llmvitals.merge.plan import MergePlan, Panes
+from llmvitals.merge.points import window_points
 from llmvitals.merge.rollup import Rollup, Windows, together
+from llmvitals.record import point
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
@@ -50,16 +51,28 @@ class BucketWork(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of the work of a frame.
+    """A part of the work of a frame, and its results.
 
     done: the buckets that finished the frame since the last part. changed: those of them whose state changed.
     half_done: the bucket that is in the middle of the frame.
     """
 
-    messages: list[Message]
+    results: list[Alert | Point]
     done: list[int]
     changed: list[int]
     half_done: int | None = None
+
+    def messages(self, shard: int) -> list[Message]:
+        """Make the messages of the results: one for each alert, and arrays of points.
+
+        The shard's number is the partition of its points, so the states of a window stay in order.
+        """
+        alerts = [result for result in self.results if isinstance(result, Alert)]
+        points = [result for result in self.results if isinstance(result, Point)]
+        return [
+            *(Message(Topic.ALERTS, alert.group.encode(), alert.encode()) for alert in alerts),
+            *(Message(Topic.VITALS, str(shard).encode(), array, shard) for array in point.encode(points)),
+        ]
 
 
 class PaneCloser:
@@ -107,15 +120,16 @@ class PaneCloser:
                 yield self._with_points(part._replace(half_done=number), windows, floor.low)
                 part, windows = Part([], [], []), []
             for low in early:
-                some, sent = self._close_bucket(bucket, Floor(low, low * self._plan.pane_us, floor.rose), {})
-                yield self._with_points(Part(sent or [], [], [], number), some, low)
-            some, sent = self._close_bucket(bucket, floor, to_evaluate, every=restored)
+                step = Floor(low, low * self._plan.pane_us, floor.rose)
+                some, results = self._close_bucket(bucket, step, {})
+                yield self._with_points(Part(results or [], [], [], number), some, low)
+            some, results = self._close_bucket(bucket, floor, to_evaluate, every=restored)
             windows += some
             bucket.tidy()
             self._due_at[number] = self._next_due(bucket)
-            part.messages.extend(sent or ())
+            part.results.extend(results or ())
             part.done.append(number)
-            if sent is not None or early:
+            if results is not None or early:
                 part.changed.append(number)
             if self.work - worked >= STRETCH:
                 worked = self.work
@@ -126,9 +140,9 @@ class PaneCloser:
     def _with_points(self, part: Part, windows: Sequence[Windows], upto: int) -> Part:
         """Add the points of these windows to a part."""
         for found in together(windows):
-            point_messages = points.messages(found, self._plan, upto)
-            self._counters["points"] += len(point_messages)
-            part.messages.extend(point_messages)
+            points = window_points(found, self._plan, upto)
+            self._counters["points"] += len(points)
+            part.results.extend(points)
         return part
 
     def _next_due(self, bucket: Bucket) -> int:
@@ -143,11 +157,11 @@ class PaneCloser:
 
     def _close_bucket(
         self, bucket: Bucket, floor: Floor, to_evaluate: Mapping[bytes, set[int]], *, every: bool = False
-    ) -> tuple[list[Windows], list[Message] | None]:
-        """Close the panes of a bucket; its changed windows, and the rules' messages (None: no change).
+    ) -> tuple[list[Windows], list[Alert | Point] | None]:
+        """Close the panes of a bucket; its changed windows, and the rules' results (None: no change).
 
         to_evaluate: empty while the bucket has not reached the frame's floor, so that open panes are not
-        read: otherwise the messages would depend on how the work is split. every: evaluate them even where
+        read: otherwise the results would depend on how the work is split. every: evaluate them even where
         their open panes can change nothing, because the rules may have changed.
         """
         by_view = bucket.close(floor.low, self._plan.pane_us, self._counters)
@@ -156,8 +170,8 @@ class PaneCloser:
         self.work += rows
         closed = self._read(bucket, by_view, floor.low)
         windows, dropped = self._roll_up(bucket, by_view, floor.now)
-        messages, evaluated = self._advance(bucket, floor, closed, to_evaluate, every=every)
-        return windows, messages if evaluated or windows or dropped or by_view else None
+        results, evaluated = self._advance(bucket, floor, closed, to_evaluate, every=every)
+        return windows, results if evaluated or windows or dropped or by_view else None
 
     def _read(self, bucket: Bucket, by_view: Mapping[str, ClosedPanes], low: int) -> dict[bytes, Panes]:
         """The closed panes that rules read: home (see View) → panes."""
@@ -188,8 +202,8 @@ class PaneCloser:
         to_evaluate: Mapping[bytes, set[int]],
         *,
         every: bool,
-    ) -> tuple[list[Message], bool]:
-        """Evaluate the rules of a bucket: their messages, and whether there was anything to evaluate."""
+    ) -> tuple[list[Alert | Point], bool]:
+        """Evaluate the rules of a bucket: their results, and whether there was anything to evaluate."""
         due, states = self._plan.engine.due, bucket.rule_states
         rule_floor = self._rule_floor(floor)
         to_advance = dict.fromkeys(closed)
@@ -198,17 +212,17 @@ class PaneCloser:
                 key for key, state in states.items() if due(state) <= rule_floor or floor.last
             )
         keys = dict.fromkeys((*closed, *to_evaluate, *to_advance))
-        messages: list[Message] = []
+        results: list[Alert | Point] = []
         for key in keys:
             if every or key in to_advance:
-                messages += self._evaluate(
+                results += self._evaluate(
                     bucket, key, rule_floor, closed=closed.get(key, []), at_end=floor.last
                 )
             grown = to_evaluate.get(key)
             if grown and self.open_panes.matter(bucket, key, grown):
                 opened = self.open_panes.at(bucket, key)
-                messages += self._evaluate(bucket, key, rule_floor, opened=opened)
-        return messages, bool(keys)
+                results += self._evaluate(bucket, key, rule_floor, opened=opened)
+        return results, bool(keys)
 
     def _rule_floor(self, floor: Floor) -> int:
         """The floor for the rules. At the end of the log the last minute is complete."""
@@ -226,7 +240,7 @@ class PaneCloser:
         closed: Sequence[tuple[int, Vitals]] = (),
         opened: Sequence[tuple[int, Vitals]] = (),
         at_end: bool = False,
-    ) -> list[Message]:
+    ) -> list[Alert | Point]:
         """Evaluate the rules on one series up to a floor. at_end: whether the log ends there."""
         view, series = series_of(key)
         rule_state = bucket.rule_states.pop(key, {})
@@ -244,12 +258,7 @@ class PaneCloser:
         else:
             results = [*self._plan.engine.resolve_removed(rule_state, floor)]
         self._counters.update("alerts" if isinstance(result, Alert) else "points" for result in results)
-        return [
-            Message(Topic.ALERTS, result.group.encode(), result.encode())
-            if isinstance(result, Alert)
-            else Message(Topic.VITALS, key, result.encode())
-            for result in results
-        ]
+        return results
 
 
 def _floors(bucket: Bucket, low: int) -> Iterator[int]:

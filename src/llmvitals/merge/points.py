@@ -17,7 +17,6 @@ from llmvitals.metrics.columns import CALLS, COUNTS, RARE, SCORES, TOP, TOXICITY
 from llmvitals.metrics.registry import METRICS, stored_metrics
 from llmvitals.metrics.table import MetricTable
 from llmvitals.record.details import Details
-from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
 from llmvitals.record.rows import Rows
 from llmvitals.record.series import series_of
@@ -38,8 +37,8 @@ def _table(measurement: str, names: tuple[str, ...]) -> MetricTable:
     return MetricTable.of(stored_metrics(measurement))
 
 
-def messages(windows: Windows, plan: MergePlan, upto: int) -> list[Message]:
-    """Make the points of windows of a stored view, JSON keyed by series.
+def window_points(windows: Windows, plan: MergePlan, upto: int) -> list[Point]:
+    """Make the points of windows of a stored view.
 
     upto: the pane up to which the windows are counted.
     """
@@ -48,7 +47,7 @@ def messages(windows: Windows, plan: MergePlan, upto: int) -> list[Message]:
     toxicity = iter(_measures(TOXICITY, rows.take(np.flatnonzero(scored))))
     counts = zip(*(rows.sums[:, SUM[name]].tolist() for name in _COUNTS), strict=True)
     rare = _rare_counts(rows)
-    sent = []
+    made = []
     for row, (key, start, of_row, measures, is_scored) in enumerate(
         zip(
             windows.names,
@@ -67,21 +66,16 @@ def messages(windows: Windows, plan: MergePlan, upto: int) -> list[Message]:
             measures=measures,
             upto=upto,
         )
-        sent.append(Message(Topic.VITALS, key, point.encode()))
+        made.append(point)
         if is_scored:
-            answers = replace(
-                point, measurement=TOXICITY, counts=_toxicity_counts(rows, row), measures=next(toxicity)
-            )
-            sent.append(Message(Topic.VITALS, key, answers.encode()))
+            answers = _toxicity_counts(rows, row)
+            made.append(replace(point, measurement=TOXICITY, counts=answers, measures=next(toxicity)))
         if window in ROLLUPS and row in rows.details:
             details = Details.unpack(rows.details[row])
-            sent += [Message(Topic.VITALS, key, each.encode()) for each in _score_points(point, details)]
+            made += _score_points(point, details)
             if view.contributors:
-                sent += [
-                    Message(Topic.VITALS, key, each.encode())
-                    for each in _contributor_points(point, details, plan)
-                ]
-    return sent
+                made += _contributor_points(point, details, plan)
+    return made
 
 
 def _tags(plan: MergePlan, view: str, series: tuple[str, ...], window: str) -> dict[str, str]:

@@ -14,9 +14,8 @@ from llmvitals.errors import StateLost
 from llmvitals.merge.plan import Limits, MergePlan
 from llmvitals.merge.view_state import ViewState
 from llmvitals.metrics.columns import CARDINALITY
-from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point
-from llmvitals.record.series import series_key, series_of
+from llmvitals.record.series import series_of
 from llmvitals.record.view import OTHER
 from llmvitals.tracebacks import summary
 from llmvitals.window import DAY, FOREVER, HOUR, NEVER, duration_text
@@ -133,9 +132,9 @@ class Roster:
         self._changed.setdefault(view, {})
         return False
 
-    def end_frame(self, offset: int, low: int, *, rose: bool) -> list[Message]:
+    def end_frame(self, offset: int, low: int, *, rose: bool) -> list[Point]:
         """Finish a frame, with the floor at `low`: make points of what was cut, and drop old names."""
-        out: list[Message] = []
+        out: list[Point] = []
         if rose:
             for view, state in self._states.items():
                 out += self._cardinality_points(view, state)
@@ -220,14 +219,14 @@ class Roster:
         days = ESTABLISHED if last > first and self._length(view) == DAY else 1
         return last >= period - days
 
-    def _cardinality_points(self, view: str, state: ViewState) -> Iterator[Message]:
+    def _cardinality_points(self, view: str, state: ViewState) -> Iterator[Point]:
         """Make the point of cardinality of a view, if more was cut than the last point reported."""
         if state.cut <= state.reported:
             return
         state.reported, length = state.cut, self._length(view)
         self._changed.setdefault(view, {})
         period = state.period if state.period > NEVER else state.last_cut * self._plan.pane_us // length
-        point = Point(
+        yield Point(
             measurement=CARDINALITY,
             start=period * length,
             tags={"view": view, "window": duration_text(length), "shard": str(self._plan.shard)},
@@ -236,7 +235,6 @@ class Roster:
             texts={"name": view, "examples": ", ".join(state.examples)},
             upto=state.last_cut,
         )
-        yield Message(Topic.VITALS, series_key(view, (OTHER,)), point.encode())
 
 
 def share(limit: int, shards: int) -> int:

@@ -99,7 +99,7 @@ class Merge(Stage):
             frames = () if isinstance(content, BaselineCommand) else (content,)
             for part in chain.from_iterable(self._take(record.offset, frame) for frame in frames):
                 self._note_progress(part, record.offset)
-                out += part.messages
+                out += part.messages(self._plan.shard)
                 if self._closer.work - done >= STRETCH:
                     yield out
                     out, done = [], self._closer.work
@@ -115,7 +115,7 @@ class Merge(Stage):
             self._manifest.shards = frame.shards
             for part in self._take(self.next, frame):
                 self._note_progress(part, self.next)
-                out += part.messages
+                out += part.messages(self._plan.shard)
             self._checkpoints.ahead.clear()
             self.next += 1
             self._emitted = self.watermark
@@ -147,10 +147,11 @@ class Merge(Stage):
 
     def finish(self) -> list[Message]:
         """End a finite log, or one whose sources have all ended: close every pane and every window."""
-        out = self.roster.end_frame(self.next, FOREVER, rose=True)
-        for part in self._finish(last=True):
+        out: list[Message] = []
+        cardinality = Part([*self.roster.end_frame(self.next, FOREVER, rose=True)], [], [])
+        for part in (cardinality, *self._finish(last=True)):
             self._note_progress(part, self.next)
-            out += part.messages
+            out += part.messages(self._plan.shard)
         self._checkpoints.ahead.clear()
         return out
 
@@ -222,7 +223,7 @@ class Merge(Stage):
             self._checkpoints.sources_changed(offset, frame)
         rose = self._sources.low > low
         if cardinality_points := self.roster.end_frame(offset, self._sources.low, rose=rose):
-            yield Part(cardinality_points, [], [])
+            yield Part([*cardinality_points], [], [])
         work_of_buckets = self._work(offset, frame.source, entries, low=self._sources.low if rose else None)
         if self._sources.low < FOREVER:
             low = self._sources.low

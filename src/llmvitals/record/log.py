@@ -51,7 +51,11 @@ class Logged(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A record to be produced. partition: None lets the key decide."""
+    """A record to be produced.
+
+    partition: None lets the key decide. A number that the topic does not have is taken modulo the number of
+    its partitions.
+    """
 
     topic: Topic
     key: bytes

@@ -1,11 +1,30 @@
-"""The record on `llm.vitals.v1`: one series in one window, which the sinks write to stores."""
+"""The records on `llm.vitals.v1`: points, which the sinks write to stores.
+
+A record holds an array of points or, as in versions before arrays and for the changes of alerts, one point.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated, Final
+
 import msgspec
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+MOST: Final = 500
+"""Points of an array, at most."""
+LIMIT: Final = 700_000
+"""Bytes of an array, at most, so that the whole record stays below Kafka's default limit of 1 MB."""
+
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
+Count = Annotated[int, msgspec.Meta(ge=_LEAST, le=_GREATEST)]
+"""An integer of 64 bits, as all stores have them."""
+Time = Annotated[int, msgspec.Meta(ge=_LEAST // 1_000 + 1, le=_GREATEST // 1_000)]
+"""µs since 1970, such that 64 bits hold the ns."""
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A point of a measurement (InfluxDB), a row of a table (SQLite).
 
     start: the window's start, µs. tags: `view`, `window` and the view's dimensions. counts are integers,
@@ -14,18 +33,70 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     measurement: str
-    start: int
+    start: Time
     tags: dict[str, str]
-    counts: dict[str, int]
+    counts: dict[str, Count]
     measures: dict[str, float]
     texts: dict[str, str] = {}
-    upto: int = 0
+    upto: Count = 0
 
     def encode(self) -> bytes:
-        """Encode as JSON."""
-        return msgspec.json.encode(self)
+        """Encode as JSON: a record of one point."""
+        return _encode(self)
 
-    @classmethod
-    def decode(cls, data: bytes) -> Point:
-        """Decode JSON. Unknown fields are ignored. Raises msgspec.ValidationError."""
-        return msgspec.json.decode(data, type=cls)
+
+def encode(points: Iterable[Point]) -> list[bytes]:
+    """Encode points as JSON arrays of at most MOST points and LIMIT bytes, in their order.
+
+    A point that is larger than LIMIT gets an array of its own.
+    """
+    arrays: list[list[bytes]] = []
+    size = 0
+    for point in points:
+        encoded = _encode(point)
+        size += len(encoded) + 1
+        if not arrays or len(arrays[-1]) == MOST or size >= LIMIT:
+            arrays.append([])
+            size = len(encoded) + 1
+        arrays[-1].append(encoded)
+    return [b"[%b]" % b",".join(array) for array in arrays]
+
+
+def decode(data: bytes) -> list[Point]:
+    """Decode a record. Unknown fields are ignored.
+
+    Raises msgspec.ValidationError when one of its points is none or there is none, msgspec.DecodeError for
+    what is no JSON.
+    """
+    found = _decode(data)
+    if not found:
+        raise msgspec.ValidationError("the array has no points")
+    return [found] if isinstance(found, Point) else found
+
+
+def decode_each(data: bytes) -> list[Point | ValueError]:
+    """Decode a record, each item of an array alone: the point, or the reason why it is none.
+
+    A record that is no array has one item.
+    """
+    try:
+        return [*decode(data)]
+    except (msgspec.DecodeError, RecursionError) as error:
+        try:
+            items = _decode_items(data)
+        except (msgspec.DecodeError, RecursionError):
+            items = []
+        return [_decode_item(item) for item in items] or [ValueError(str(error))]
+
+
+def _decode_item(item: msgspec.Raw) -> Point | ValueError:
+    try:
+        return _decode_one(item)
+    except msgspec.DecodeError as error:
+        return ValueError(str(error))
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list[Point] | Point).decode
+_decode_one = msgspec.json.Decoder(Point).decode
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode

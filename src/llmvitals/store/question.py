@@ -13,7 +13,7 @@ from llmvitals.errors import ConfigError
 from llmvitals.metrics.columns import CALLS, CANARY, COUNTS, DRIFT, SCORES, TOXICITY
 from llmvitals.metrics.registry import METRICS, measures
 from llmvitals.record.view import DEFAULT_VIEWS
-from llmvitals.store.points import tag
+from llmvitals.store.series import tag
 from llmvitals.window import ROLLUPS, SECOND, duration, duration_text, window_start
 
 if TYPE_CHECKING:

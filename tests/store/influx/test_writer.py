@@ -19,8 +19,10 @@ from llmvitals.errors import ConfigError, SinkError
 from llmvitals.record.point import Point
 from llmvitals.runtime.kafka.sink_runner import patience
 from llmvitals.settings import Settings
+from llmvitals.store.influx.lines import line
 from llmvitals.store.influx.store import LINES, InfluxStore
-from llmvitals.store.points import line, tag, text
+from llmvitals.store.points import PlacedPoint
+from llmvitals.store.series import tag, text
 from store_points import INJECTIONS, START, point, records
 from waiting import deadline
 
@@ -301,17 +303,20 @@ async def test_a_hanging_request_can_be_cancelled_and_the_batch_taken_again(
 
 
 async def test_a_large_batch_does_not_hold_up_the_loop(
-    fake: FakeInflux, writer: InfluxStore, monkeypatch: pytest.MonkeyPatch
+    fake: FakeInflux, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Points are read and lines are built elsewhere: meanwhile others get their turn."""
     here, elsewhere = threading.get_ident(), set[int]()
 
-    def watched(one: Point) -> str:
+    def watched(one: PlacedPoint) -> bytes:
         elsewhere.add(threading.get_ident())
         return line(one)
 
     monkeypatch.setattr("llmvitals.store.influx.store.line", watched)
+    writer = InfluxStore(settings(fake.url))
+    await writer.start()
     await writer.take(0, records(of(5_000)))
+    await writer.stop()
     assert elsewhere
     assert here not in elsewhere
     assert len(fake.stored) == 5_000
@@ -356,6 +361,19 @@ async def test_records_that_are_no_points_are_counted_and_their_neighbours_writt
     assert writer.counts.undecodable == len(bad) == len(logs)
     assert all(entry["reason"] for entry in logs)
     assert prompt not in str(logs)
+
+
+async def test_a_bad_point_of_an_array_falls_alone(fake: FakeInflux, writer: InfluxStore) -> None:
+    good = [point(team=f"t{number}").encode() for number in range(3)]
+    bad = [b'{"measurement":"my prompt"}', b"3", point(counts={"view": 1}).encode()]
+    array = b"[%b]" % b",".join([*good[:2], *bad, *good[2:]])
+    with capture_logs() as logs:
+        await writer.take(0, [*records([point(team="before"), array]), *records([point(team="after")])])
+    assert calls(fake).keys() == {"before", "t0", "t1", "t2", "after"}
+    assert (writer.counts.written, writer.counts.undecodable) == (5, 3)
+    (entry,) = logs
+    assert (entry["offset"], entry["points"]) == (1, 3)
+    assert "my prompt" not in str(entry)
 
 
 @pytest.mark.parametrize(
@@ -434,6 +452,18 @@ async def test_the_real_influxdb_keeps_every_hostile_tag_and_text_as_one_point(i
     assert writer.counts.set_aside == 0
     assert await stored(real(influx), "calls") == {tag(p.tags["team"]): 4 for p in sent}
     assert await stored(real(influx), "name") == {tag(p.tags["team"]): text(p.texts["name"]) for p in sent}
+
+
+@pytest.mark.influx
+async def test_the_real_influxdb_reads_every_spelling_of_a_number(influx: Any) -> None:
+    values = {"tiny": 1e-7, "small": 2.5e-300, "large": 1e16, "huge": -1.7e308, "whole": 3.0, "third": 1 / 3}
+    writer = InfluxStore(real(influx))
+    await writer.start()
+    await writer.take(
+        0, records(point(team=name, measures={"cost_usd": value}) for name, value in values.items())
+    )
+    await writer.stop()
+    assert await stored(real(influx), "cost_usd") == values
 
 
 @pytest.mark.influx

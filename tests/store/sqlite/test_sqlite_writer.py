@@ -17,6 +17,7 @@ import pytest
 from llmvitals.errors import ConfigError, SinkError
 from llmvitals.metrics.columns import COUNTS, MEASURES
 from llmvitals.settings import Settings
+from llmvitals.store.points import Shape
 from llmvitals.store.sqlite.store import SqliteStore
 from store_points import HOUR, START, point, records
 
@@ -171,13 +172,23 @@ async def test_it_can_be_read_while_it_is_written(path: Path, writer: SqliteStor
     assert ask(path, "SELECT count(*) FROM llm_calls") == [(500,)]
 
 
-async def test_a_batch_is_written_whole_or_not_at_all(path: Path, writer: SqliteStore) -> None:
+async def test_a_batch_is_written_whole_or_not_at_all(
+    path: Path, writer: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await writer.take(0, records([point()]))
-    wrong = point(team="later", counts={"calls": 2**70})
-    with pytest.raises(OverflowError):
-        await writer.write([point(team="first"), wrong])
+    upsert, other = SqliteStore._upsert, point(team="later", counts={"calls": 1})
+
+    def failing(store: SqliteStore, connection: sqlite3.Connection, shape: Shape, *group: Any) -> None:
+        if shape.counts == ("calls",):
+            raise ZeroDivisionError
+        upsert(store, connection, shape, *group)
+
+    monkeypatch.setattr(SqliteStore, "_upsert", failing)
+    with pytest.raises(ZeroDivisionError):
+        await writer.take(0, records([point(team="first"), other]))
     assert ask(path, "SELECT count(*) FROM llm_calls") == [(1,)]
-    await writer.write([point(team="first")])
+    monkeypatch.undo()
+    await writer.take(0, records([point(team="first")]))
     assert ask(path, "SELECT count(*) FROM llm_calls") == [(2,)]
 
 
@@ -256,7 +267,7 @@ async def test_a_path_that_can_not_be_a_store(tmp_path: Path, broken: str, why: 
     writer = SqliteStore(Settings(sqlite=path))
     await writer.start()
     with pytest.raises(SinkError, match=why) as refused:
-        await writer.write([point()])
+        await writer.take(0, records([point()]))
     assert refused.value.retry
     await writer.stop()
 

@@ -82,12 +82,15 @@ class Producer:
     async def post(self, message: Message) -> Delivery:
         """Start the delivery of a message. Raises NotSent."""
         topic = self._settings.topic(message.topic)
+        partition = message.partition
         try:
+            if partition is not None:
+                partition %= len(await self._producer.partitions_for(topic))
             delivery: Delivery = await self._producer.send(
                 topic,
                 message.value,
                 key=message.key,
-                partition=message.partition,
+                partition=partition,
                 headers=list(message.headers),
             )
         except KafkaError as error:

@@ -24,7 +24,8 @@ from llmvitals.store.influx.client import (
     message,
     refused,
 )
-from llmvitals.store.points import Counts, Newest, line
+from llmvitals.store.influx.lines import line
+from llmvitals.store.points import Counts, Newest
 from llmvitals.store.protocol import Store
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
-    from llmvitals.record.point import Point
     from llmvitals.settings import Settings
     from llmvitals.store.protocol import Check, StoredPoint
     from llmvitals.store.question import Request, Sample
@@ -71,10 +71,10 @@ class InfluxStore(Store):
         self._settings = InfluxSettings.of(settings)
         self._client: InfluxDBClientAsync | None = None
         self.counts = Counts(meters)
-        self._newest = Newest(self.counts)
-        self._points: dict[bytes, Point] = {}
-        self._parts: list[list[str]] = []
-        """Lines of these points that are not written yet, the next request last."""
+        self._newest = Newest(self.counts, line)
+        self._lines: dict[bytes, tuple[int, bytes]] = {}
+        self._parts: list[list[bytes]] = []
+        """Those of these lines that are not written yet, the next request last."""
 
     @classmethod
     def is_configured(cls, settings: Settings) -> bool:
@@ -106,7 +106,7 @@ class InfluxStore(Store):
             answer = await self._post(part)
             self._parts.pop()
             self._judge(part, answer)
-        self._newest.remember(self._points)
+        self._newest.remember(self._lines)
         return []
 
     async def samples(self, request: Request) -> list[Sample]:
@@ -137,13 +137,13 @@ class InfluxStore(Store):
             self._client = None
 
     def _prepare(self, records: Sequence[Record]) -> None:
-        points = self._newest.of(records)
-        if points is not self._points:
-            lines = [line(point) for point in points.values()]
+        newest = self._newest.of(records)
+        if newest is not self._lines:
+            lines = [made for _, made in newest.values()]
             parts = [lines[at : at + LINES] for at in range(0, len(lines), LINES)]
-            self._points, self._parts = points, parts[::-1]
+            self._lines, self._parts = newest, parts[::-1]
 
-    def _judge(self, part: list[str], answer: _Answer) -> None:
+    def _judge(self, part: list[bytes], answer: _Answer) -> None:
         """What is left to do after InfluxDB's answer: halves, where a line is bad or the whole too large."""
         if answer.status < 300:
             self.counts.written += len(part)
@@ -153,7 +153,7 @@ class InfluxStore(Store):
         else:
             self._set_aside(part, answer)
 
-    def _set_aside(self, lines: list[str], answer: _Answer) -> None:
+    def _set_aside(self, lines: list[bytes], answer: _Answer) -> None:
         lost = min(len(lines), answer.dropped if answer.dropped is not None else len(lines))
         self.counts.lose(str(answer.status), lost)
         self.counts.written += len(lines) - lost
@@ -161,18 +161,17 @@ class InfluxStore(Store):
             "InfluxDB refused points; they are set aside",
             points=lost,
             of=len(lines),
-            first=_outline(lines[0]),
+            first=_outline(lines[0].decode()),
             status=answer.status,
             reason=answer.reason[:256],
         )
 
-    async def _post(self, lines: list[str]) -> _Answer:
+    async def _post(self, lines: list[bytes]) -> _Answer:
         """One request. Raises SinkError(retry=True) for every answer that is not about the lines."""
         if self._client is None:
             raise RuntimeError("the writer is not started")
-        body = "\n".join(lines).encode("utf-8", "replace")
         try:
-            await self._send(self._client, body)
+            await self._send(self._client, b"\n".join(lines))
         except (refused(), *BROKEN) as error:
             self.counts.fail(code(error))
             error.__traceback__ = None  # the client's frames hold each other and the body: it would pile up

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import sqlite3
 import threading
 from contextlib import closing, contextmanager, suppress
@@ -16,20 +14,22 @@ from llmvitals.errors import ConfigError, SinkError
 from llmvitals.metrics.columns import COUNTS, TEXTS
 from llmvitals.metrics.registry import measures
 from llmvitals.record.log import Topic
-from llmvitals.store.points import Counts, Newest, tags, text
+from llmvitals.store.points import Counts, Newest
 from llmvitals.store.protocol import Check, Store
 from llmvitals.store.sqlite import files, reader
 from llmvitals.store.sqlite.files import BUSY, failure
+from llmvitals.store.sqlite.rows import row, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
-    from llmvitals.record.point import Point
     from llmvitals.settings import Settings
+    from llmvitals.store.points import Shape
     from llmvitals.store.protocol import StoredPoint
     from llmvitals.store.question import Request, Sample
+    from llmvitals.store.sqlite.rows import Row
 
 log: Final = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ class SqliteStore(Store):
         # A cancelled `take` leaves its thread running; the next one waits for it here.
         self._turn = threading.Lock()
         self.counts = Counts(meters)
-        self._newest = Newest(self.counts)
+        self._newest = Newest(self.counts, row)
 
     @classmethod
     def is_configured(cls, settings: Settings) -> bool:
@@ -78,22 +78,22 @@ class SqliteStore(Store):
     async def needs(self, partition: int) -> int:
         """The offset up to which the file at the path holds this partition; 0 for a new file.
 
-        Opens that file if the one that was written to is no longer there. Raises SinkError as `write` does.
+        Opens that file if the one that was written to is no longer there. Raises SinkError as `take` does.
         """
         return await asyncio.to_thread(self._needs, partition)
 
     async def take(self, partition: int, records: Sequence[Record]) -> list[Message]:
-        """Write the newest point of each place; nothing is to be sent. Raises SinkError as `write` does."""
+        """Write the newest point of each place, all of them or none; nothing is to be sent.
+
+        Raises SinkError(retry=True) with what to fix.
+        """
         points = await asyncio.to_thread(self._newest.of, records)
         if records:
-            await asyncio.to_thread(self._write, [*points.values()], (partition, records[-1].offset + 1))
+            rows = [made for _, made in points.values()]
+            await asyncio.to_thread(self._write, rows, partition, records[-1].offset + 1)
             self.counts.written += len(points)
         self._newest.remember(points)
         return []
-
-    async def write(self, points: Iterable[Point]) -> None:
-        """One attempt, in a thread: all of them or none. Raises SinkError(retry=True) with what to fix."""
-        await asyncio.to_thread(self._write, list(points))
 
     async def stop(self) -> None:
         """Close the file, after what is being written."""
@@ -128,21 +128,22 @@ class SqliteStore(Store):
         self._progress[partition] = held
         return held
 
-    def _write(self, points: list[Point], progress: tuple[int, int] | None = None) -> None:
-        """progress: a partition, and the offset up to which the file holds it with these points."""
+    def _write(self, rows: Iterable[Row], partition: int, end: int) -> None:
+        """end: the offset up to which the file holds the partition with these rows."""
+        groups: dict[Shape, list[tuple[object, ...]]] = {}
+        for shape, values in rows:
+            groups.setdefault(shape, []).append(values)
         with self._attempt() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            if progress is not None:
-                self._advance(connection, *progress)
-            for point in points:
-                self._upsert(connection, point)
+            self._advance(connection, partition, end)
+            for shape, group in groups.items():
+                self._upsert(connection, shape, group)
             connection.execute("COMMIT")
             if files.at(self._path) != self._files:
                 raise SinkError(
                     f"SQLite file {self._path}: it was deleted or replaced while it was written", retry=True
                 )
-        if progress is not None:
-            self._progress.update([progress])
+        self._progress[partition] = end
 
     @contextmanager
     def _attempt(self) -> Iterator[sqlite3.Connection]:
@@ -212,23 +213,13 @@ class SqliteStore(Store):
         noted = f'INSERT OR REPLACE INTO "{PROGRESS}" VALUES (?, ?, ?)'  # noqa: S608 - a name of ours
         connection.execute(noted, (self._topic, partition, end))
 
-    def _upsert(self, connection: sqlite3.Connection, point: Point) -> None:
-        row = fields(point)
-        self._prepare(connection, point, row)
-        written = tags(point)
-        key = {"view": written.pop("view", ""), "window": written.pop("window", ""), "start": point.start}
-        row = {**key, "tags": canonical(written), "upto": point.upto, **row}
-        names = ", ".join(f'"{name}"' for name in row)
-        news = ", ".join(f'"{name}" = excluded."{name}"' for name in [*row][4:])
-        connection.execute(
-            f'INSERT INTO "{point.measurement}" ({names}) VALUES ({", ".join("?" * len(row))}) '  # noqa: S608 - names are checked by newest.check
-            f'ON CONFLICT DO UPDATE SET {news} WHERE excluded."upto" >= "upto"',
-            [*row.values()],
-        )
+    def _upsert(self, connection: sqlite3.Connection, shape: Shape, rows: list[tuple[object, ...]]) -> None:
+        self._prepare(connection, shape)
+        connection.executemany(upsert(shape), rows)
 
-    def _prepare(self, connection: sqlite3.Connection, point: Point, row: dict[str, object]) -> None:
-        """The table with all the columns that the row needs."""
-        name = point.measurement
+    def _prepare(self, connection: sqlite3.Connection, shape: Shape) -> None:
+        """The table with all the columns that points of this shape need."""
+        name = shape.measurement
         known = self._columns.get(name)
         if known is None:
             columns = [f'"{column}" {kind}' for column, kind in _declared(name)]
@@ -237,10 +228,11 @@ class SqliteStore(Store):
                 'PRIMARY KEY ("view", "window", "start", "tags"))'
             )
             known = {column for _, column, *_ in connection.execute(f'PRAGMA table_info("{name}")')}
-        for column in row.keys() - known:
-            kind = "INTEGER" if column in point.counts else "REAL" if column in point.measures else "TEXT"
-            connection.execute(f'ALTER TABLE "{name}" ADD COLUMN "{column}" {kind}')
-            known.add(column)
+        kinds = ((shape.counts, "INTEGER"), (shape.measures, "REAL"), (shape.texts, "TEXT"))
+        for column, kind in ((column, kind) for columns, kind in kinds for column in columns):
+            if column not in known:
+                connection.execute(f'ALTER TABLE "{name}" ADD COLUMN "{column}" {kind}')
+                known.add(column)
         self._columns[name] = known
 
     def _drop(self) -> None:
@@ -254,17 +246,6 @@ class SqliteStore(Store):
     def _close(self) -> None:
         with self._turn:
             self._drop()
-
-
-def canonical(dimensions: dict[str, str]) -> str:
-    """The series as JSON: keys sorted, nothing between, not escaped."""
-    return json.dumps(dimensions, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-def fields(point: Point) -> dict[str, object]:
-    """A point's fields as they are stored; a measure that is not finite is left out."""
-    finite = {name: float(value) for name, value in point.measures.items() if math.isfinite(value)}
-    return {**point.counts, **finite, **{name: text(value) for name, value in point.texts.items()}}
 
 
 def _declared(measurement: str) -> list[tuple[str, str]]:
