@@ -11,7 +11,6 @@ from llmvitals.rootcause.decomposition import unlisted
 from llmvitals.rootcause.recent import RecentContributors, fixed_kinds
 from llmvitals.rules.alert_builder import Evidence, build_alert, build_point, build_update, resolve_last
 from llmvitals.rules.alert_state import newest, share_spend
-from llmvitals.rules.bound_rule import BoundRule
 from llmvitals.rules.condition.reach import counts_errors
 from llmvitals.window import NEVER
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
     from llmvitals.rootcause.decomposition import Ratio
-    from llmvitals.rules.rule import Rule
+    from llmvitals.rules.bound_rule import BoundRule, RuleBinder
 
     Panes = Sequence[tuple[int, Vitals]]
 
@@ -49,16 +48,16 @@ class Step:
         self._wakes: dict[str, int] = {}
         """Rule → what BoundRule.wakes says; without a rule: it has to be asked again."""
 
-    def bind(self, rules: Sequence[Rule], *, updates: bool) -> None:
+    def bind(self, binders: Sequence[RuleBinder], series: Sequence[str]) -> None:
         """Bind the rules to the series. Alerts of rules that were removed or changed resolve."""
         previous = self.state.get("rules", {})
         entries = self.state["rules"] = {}
-        for rule in rules:
-            entry = previous.get(rule.name)
-            bound = BoundRule.bind(rule, self.pane, self.labels, entry, updates=updates)
-            if bound.entry is previous.get(rule.name):
-                del previous[rule.name]
-            entries[rule.name] = bound.entry
+        for binder in binders:
+            name = binder.rule.name
+            bound = binder.bind(series, previous.get(name))
+            if bound.entry is previous.get(name):
+                del previous[name]
+            entries[name] = bound.entry
             self.bound.append(bound)
         self.alerts += resolve_all(previous, self.floor * self.pane, "the rule was changed")
 
