@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.rules.alert_state import AlertState, NoDataPolicy
+from llmvitals.rules.alert_state import AlertState, NoDataPolicy, share_spend
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
@@ -32,11 +32,18 @@ class BoundRule:
     alert_state: AlertState
     no_data: NoDataPolicy
     entry: dict[str, Any]
+    _wakes: int | None = None
+    """What `wakes` has said; None: the entry has changed since."""
 
     def wakes(self) -> int:
         """The first pane at which something may change without a call."""
+        if self._wakes is None:
+            self._wakes = self._next_wake()
+        return self._wakes
+
+    def _next_wake(self) -> int:
         entry = self.entry
-        wakes = min(self.detector.wakes(entry["seen"]), FOREVER)
+        wakes = min(self.detector.wakes(entry["seen"]), FOREVER) if entry["seen"] else FOREVER
         if entry["gap"]:
             wakes = min(wakes, self.no_data.wakes(entry["gap"]))
         if entry["lives"]:
@@ -45,14 +52,31 @@ class BoundRule:
 
     def take(self, pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane; vitals: what the rule reads of it, None without calls."""
+        self._wakes = None
         detected = self.detector.take(self.entry["seen"], pane, vitals)
         gap = self.entry["gap"]
-        if not gap and self.no_data.mode == "ok":
+        if not gap and self.no_data.mode == "ok":  # as most rules: it replaces no reading
             return detected
         return [reading for found in detected for reading in self.no_data.read(gap, found)]
 
+    def learn(self, pane: int, vitals: Vitals) -> None:
+        """Read a closed pane in which, as the caller knows, no alert changes."""
+        self._wakes = None
+        self.detector.take(self.seen, pane, vitals)
+
+    def update(self, at: int, *, last: bool) -> Iterator[tuple[dict[str, Any], Reading]]:
+        """Yield the alerts whose values have moved by a time (µs), and these; see AlertState.update."""
+        self._wakes = None
+        alerts = self.alerts.values()
+        if self.alert_state.rising and self.alert_state.updates and len(alerts) > 1:
+            last |= share_spend(alerts, at)
+        for state in alerts:
+            if moved := self.alert_state.update(state, at, last=last):
+                yield state, moved
+
     def peek(self, opened: Panes) -> list[Reading]:
         """Read panes that are still open."""
+        self._wakes = None
         counted = self.rule.condition.counted
         read = [(pane, part) for pane, vitals in opened if (part := counted(vitals)) is not None]
         return self.detector.peek(self.seen, read) if read else []

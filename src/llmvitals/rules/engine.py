@@ -12,6 +12,7 @@ import msgspec
 
 from llmvitals.record.view import DEFAULT_VIEWS, OTHER
 from llmvitals.rootcause.decomposition import for_series, unlisted
+from llmvitals.rootcause.recent import RecentContributors, fixed_kinds
 from llmvitals.rules.alert_builder import last_sent
 from llmvitals.rules.bound_rule import adopt_baseline
 from llmvitals.rules.kinds import KINDS
@@ -57,6 +58,9 @@ class RuleEngine:
         self.rules, self.pane, self.bare = rules, pane, bare
         self.ratio: Ratio = unlisted
         self._dimensions = {view.name: view.home(view.by) for view in rules.views}
+        self._recent = {
+            view: RecentContributors(pane, fixed_kinds(names)) for view, names in self._dimensions.items()
+        }
         self._shared = SharedRules(rules.by_view, self._dimensions, pane, updates=updates)
 
     @property
@@ -169,7 +173,7 @@ class RuleEngine:
     ) -> Step:
         labels = dict(zip(self._dimensions[view], series, strict=True))
         step = Step(self.pane, labels, state, floor, bare=self.bare)
-        step.ratio = for_series(self.ratio, labels)
+        step.recent, step.ratio = self._recent[view], for_series(self.ratio, labels)
         step.bind(self._shared.of(view, family), series)
         return step
 
