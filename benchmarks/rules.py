@@ -8,6 +8,7 @@ two panes to one rule of each kind.
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import sys
@@ -132,6 +133,7 @@ def kinds() -> None:
 
 def main() -> None:
     """Both."""
+    gc.set_threshold(100_000, 20, 20)  # as in the commands: see entry.py
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     replay(calls, Path(sys.argv[2]) if len(sys.argv) > 2 else Path("alerts"))
     kinds()

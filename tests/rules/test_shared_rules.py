@@ -119,11 +119,9 @@ def test_the_detector_asks_for_more_where_more_series_share(tmp_path):
     engine = rule_engine(tmp_path, "alert: A\nregression: {metric: error_share, by: [app]}")
     by_view = engine.rules.by_view
     (view,) = by_view
-    of = SharedRules(by_view)
-    detectors: list[Any] = [
-        of.of(view, family)[0].condition.detector(PANE, ("a",)) for family in (1, 10, 100, 10)
-    ]
+    of = SharedRules(by_view, {view: ("app",)}, PANE)
+    detectors: list[Any] = [of.of(view, family)[0].bind(("a",), None).detector for family in (1, 10, 100, 10)]
     levels = [detector.months for detector in detectors]
     assert levels[0] < levels[1] < levels[2]
     assert levels[3] == levels[1]
-    assert replace(of.of(view, 10)[0], condition=by_view[view][0].condition) == by_view[view][0]
+    assert replace(of.of(view, 10)[0].rule, condition=by_view[view][0].condition) == by_view[view][0]

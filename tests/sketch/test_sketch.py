@@ -177,6 +177,14 @@ def test_a_quantile_is_off_by_at_most_what_is_stated(values, q):
     assert found == pytest.approx(at_rank(values, q), rel=quantiles.ALPHA * (1 + 1e-9))
 
 
+@given(st.lists(within, max_size=200), ranks)
+def test_a_quantile_of_some_bins_is_the_same_without_numpy(values, q):
+    bins = sketched(values)
+    numbers, found = quantiles.sketch_bins(bins, "latency_ms")
+    counts = list(zip(numbers.tolist(), found.tolist(), strict=True))
+    assert quantiles.quantile_of("latency_ms", counts, q) == quantiles.quantile(bins, "latency_ms", q)
+
+
 @given(st.lists(within, min_size=1, max_size=200), ranks)
 def test_the_bound_holds_after_a_round_trip_and_a_merge(values, q):
     half = len(values) // 2

@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-import numpy as np
-
 from llmvitals.metrics.columns import CALLS
 from llmvitals.record.vitals import TOPS
 from llmvitals.sketch import quantiles
+from llmvitals.sketch.counters import SUM
 from llmvitals.sketch.scores import EVERY, NO_SCORE, total_of
 
 if TYPE_CHECKING:
@@ -107,14 +106,15 @@ class Metric:
             every = self.score == EVERY
             count, total, _ = total_of(vitals.scores) if every else vitals.scores.get(self.score, NO_SCORE)
             return [count, total, count], 0, {}
-        over = sum(map(vitals.total, self.over)) - sum(map(vitals.total, self.less))
-        under = vitals.total(self.under) if self.under not in ("", SECONDS) else 0
+        sums = vitals.sums
+        over = sum([sums[SUM[name]] for name in self.over]) - sum([sums[SUM[name]] for name in self.less])
+        under = 0 if self.under in ("", SECONDS) else sums[SUM[self.under]]
         bins: dict[str, int] = {}
         if self.sketch:
             numbers, counts = quantiles.sketch_bins(vitals.bins, self.sketch)
             bins = dict(zip(map(str, numbers.tolist()), counts.tolist(), strict=True))
         top = self.top or (TOPS[self.sketch][0] if self.sketch in TOPS else "")
-        return [vitals.total(self.counted), over, under], vitals.total(top) if top else 0, bins
+        return [sums[SUM[self.counted]], over, under], vitals.total(top) if top else 0, bins
 
     def calls(self, sample: Sample) -> int:
         """How many calls a sample is computed from."""
@@ -133,8 +133,5 @@ class Metric:
 
 def _quantile(sketch: str, q: float, bins: dict[str, int], top: int) -> float | None:
     """The quantile, at most the exact maximum, as in Vitals.quantile. top: 0 if none is kept."""
-    first = quantiles.NUMBER[sketch] * quantiles.STRIDE
-    pairs = sorted((int(number), count) for number, count in bins.items())
-    keys = np.array([first + number for number, _ in pairs], np.uint16)
-    value = quantiles.quantile((keys, np.array([count for _, count in pairs], np.int64)), sketch, q)
+    value = quantiles.quantile_of(sketch, sorted((int(number), count) for number, count in bins.items()), q)
     return value if value is None or not top else min(value, top / TOPS[sketch][2])

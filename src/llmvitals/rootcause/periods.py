@@ -83,17 +83,23 @@ def add(into: Part, part: Part) -> None:
     """Add another period."""
     into[1] = top_k.add(into[1], part[1])
     for kind, shares in part[2].items():
-        names = into[2].setdefault(kind, {})
-        for name, share in shares.items():
-            names[name] = top_k.add(names[name], share) if name in names else share
+        names = into[2].get(kind)
+        if names is None:
+            names = into[2][kind] = dict(shares)
+        else:
+            for name, share in shares.items():
+                names[name] = top_k.add(names[name], share) if name in names else share
         if len(names) > KEPT + FRESH:
             kept = top_k.heaviest(names, KEPT) + top_k.heaviest(shares, FRESH)
             into[2][kind] = {name: names[name] for name, _ in kept}
     for kind, worst in part[3].items():
-        held = into[3].get(kind, ())
+        held = into[3].get(kind)
+        if held is None:
+            into[3][kind] = worst
         # Most calls are not among the worst.
-        if len(held) < top_k.EXEMPLARS or any(value >= held[-1][0] for value, _ in worst):
-            into[3] |= exemplars([{kind: held}, {kind: worst}])
+        elif len(held) < top_k.EXEMPLARS or any(value >= held[-1][0] for value, _ in worst):
+            # A checkpoint turns tuples into lists.
+            into[3][kind] = top_k.greatest({(value, name) for value, name in (*held, *worst)})
 
 
 def period(end: int, parts: Sequence[Part]) -> Period:

@@ -29,7 +29,7 @@ KINDS: Final = top_k.SPENDERS
 """Kinds of contributors that explain a change; where several have most, the first is named."""
 ERRORS: Final = ("error",)
 """Kinds that are kept beside them, for alerts about errors."""
-_KEPT: Final = (*KINDS, *ERRORS)
+_KEPT: Final = frozenset((*KINDS, *ERRORS))
 _READ: Final = (
     "calls", "usage_calls", "cost_nano", "gross_cost_nano", "latency_us", "input_tokens", "output_tokens"
 )  # fmt: skip
@@ -122,10 +122,11 @@ class RecentContributors:
     def _part(self, start: int, vitals: Vitals) -> past.Part:
         calls, usage_calls, cost, gross, latency, prompts, answers = _TOTALS(vitals.sums)
         share = (calls, cost, prompts + answers, gross, latency, answers)
+        fixed = self.fixed
         names = {
-            kind: latest
-            for kind in _KEPT
-            if kind not in self.fixed and (latest := vitals.contributors.get(kind))
+            kind: shares
+            for kind, shares in vitals.contributors.items()
+            if kind in _KEPT and kind not in fixed and shares
         }
         if tokenless := calls - usage_calls:
             names[TOKENLESS] = {REST: (tokenless, 0, 0, 0, 0, 0)}

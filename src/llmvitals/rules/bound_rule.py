@@ -1,15 +1,15 @@
-"""A rule bound to one series: its detector, its alert states, and its part of the series' state."""
+"""Rules bound to one series: their detectors, their alert states, and their parts of the series' state."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmvitals.rules.alert_state import AlertState, NoDataPolicy
+from llmvitals.rules.alert_state import AlertState, NoDataPolicy, share_spend
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Panes = Sequence[tuple[int, Vitals]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BoundRule:
     """A rule at one series.
 
@@ -32,41 +32,18 @@ class BoundRule:
     alert_state: AlertState
     no_data: NoDataPolicy
     entry: dict[str, Any]
-
-    @classmethod
-    def bind(
-        cls,
-        rule: Rule,
-        pane: int,
-        labels: Mapping[str, str],
-        entry: dict[str, Any] | None,
-        *,
-        updates: bool = True,
-    ) -> BoundRule:
-        """Bind a rule to a series. pane: µs. entry: what was kept of the rule; kept if its shape fits.
-
-        updates: whether alerts are sent again when only their values move.
-        """
-        detector = rule.condition.detector(pane, tuple(labels[name] for name in rule.condition.by))
-        no_data = NoDataPolicy(rule.no_data, pane)
-        shape = detector.shape + no_data.shape
-        if entry is None or entry.get("shape") != shape:
-            entry = {"shape": shape, "seen": {}, "lives": {}, "gap": {}}
-        entry.setdefault("gap", {})
-        alert_state = AlertState(
-            pane=pane,
-            hold=rule.hold,
-            keep=rule.keep,
-            grave=rule.condition.critical_levels,
-            rising=rule.condition.bound == "budget",
-            updates=updates,
-        )
-        return cls(rule, detector, alert_state, no_data, entry)
+    _wakes: int | None = None
+    """What `wakes` has said; None: the entry has changed since."""
 
     def wakes(self) -> int:
         """The first pane at which something may change without a call."""
+        if self._wakes is None:
+            self._wakes = self._next_wake()
+        return self._wakes
+
+    def _next_wake(self) -> int:
         entry = self.entry
-        wakes = min(self.detector.wakes(entry["seen"]), FOREVER)
+        wakes = min(self.detector.wakes(entry["seen"]), FOREVER) if entry["seen"] else FOREVER
         if entry["gap"]:
             wakes = min(wakes, self.no_data.wakes(entry["gap"]))
         if entry["lives"]:
@@ -75,14 +52,31 @@ class BoundRule:
 
     def take(self, pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane; vitals: what the rule reads of it, None without calls."""
+        self._wakes = None
         detected = self.detector.take(self.entry["seen"], pane, vitals)
-        if not detected:
-            return detected
         gap = self.entry["gap"]
+        if not gap and self.no_data.mode == "ok":  # as most rules: it replaces no reading
+            return detected
         return [reading for found in detected for reading in self.no_data.read(gap, found)]
+
+    def learn(self, pane: int, vitals: Vitals) -> None:
+        """Read a closed pane in which, as the caller knows, no alert changes."""
+        self._wakes = None
+        self.detector.take(self.seen, pane, vitals)
+
+    def update(self, at: int, *, last: bool) -> Iterator[tuple[dict[str, Any], Reading]]:
+        """Yield the alerts whose values have moved by a time (µs), and these; see AlertState.update."""
+        self._wakes = None
+        alerts = self.alerts.values()
+        if self.alert_state.rising and self.alert_state.updates and len(alerts) > 1:
+            last |= share_spend(alerts, at)
+        for state in alerts:
+            if moved := self.alert_state.update(state, at, last=last):
+                yield state, moved
 
     def peek(self, opened: Panes) -> list[Reading]:
         """Read panes that are still open."""
+        self._wakes = None
         counted = self.rule.condition.counted
         read = [(pane, part) for pane, vitals in opened if (part := counted(vitals)) is not None]
         return self.detector.peek(self.seen, read) if read else []
@@ -106,25 +100,66 @@ class BoundRule:
     @property
     def idle(self) -> bool:
         """Whether there is nothing to remember."""
-        return not (self.seen or self.alerts or self.entry["gap"])
+        entry = self.entry
+        return not (entry["seen"] or entry["lives"] or entry["gap"])
+
+
+class RuleBinder:
+    """Binds one rule to series of its view. What many series share is made once.
+
+    dimensions: of the series. pane: µs. updates: whether alerts are sent again when only their values move.
+    """
+
+    def __init__(self, rule: Rule, dimensions: Sequence[str], pane: int, *, updates: bool = True) -> None:
+        self.rule = rule
+        self._pane = pane
+        self._key = [dimensions.index(name) for name in rule.condition.by]
+        self._detectors: dict[tuple[str, ...], tuple[Detector, str]] = {}
+        """Variant (see Kind) → its detector, and the shape of its entries."""
+        self._no_data = NoDataPolicy(rule.no_data, pane)
+        self._alert_state = AlertState(
+            pane=pane,
+            hold=rule.hold,
+            keep=rule.keep,
+            grave=rule.condition.critical_levels,
+            rising=rule.condition.bound == "budget",
+            updates=updates,
+        )
+
+    def bind(self, series: Sequence[str], entry: dict[str, Any] | None) -> BoundRule:
+        """Bind the rule to a series. entry: what was kept of the rule; kept if its shape fits."""
+        key = tuple([series[place] for place in self._key])
+        return self.bind_variant(self.rule.condition.variant(key), entry)
+
+    def bind_variant(self, variant: tuple[str, ...], entry: dict[str, Any] | None) -> BoundRule:
+        """Bind the rule to a series of this variant (see Kind); (): most series."""
+        if variant not in self._detectors:
+            detector = self.rule.condition.detector(self._pane, variant)
+            self._detectors[variant] = detector, detector.shape + self._no_data.shape
+        detector, shape = self._detectors[variant]
+        if entry is None or entry.get("shape") != shape:
+            entry = {"shape": shape, "seen": {}, "lives": {}, "gap": {}}
+        entry.setdefault("gap", {})
+        return BoundRule(self.rule, detector, self._alert_state, self._no_data, entry)
 
 
 def adopt_baseline(
-    rules: Sequence[Rule], pane: int, state: dict[str, Any], *, name: str, baseline: bytes | None
+    binders: Sequence[RuleBinder], state: dict[str, Any], *, name: str, baseline: bytes | None
 ) -> bool:
     """Give a rule another baseline in the state of one series; None: it learns anew.
 
-    rules: those that read the view. state: as `RuleEngine.advance` keeps it. Alerts that fire stay as they
-    are. The state of an earlier rule of the same name is set aside, and its alerts resolve at the next step.
-    Returns False if there is no such rule, if it learns nothing, or if the bytes are no baseline of it.
+    binders: of the rules that read the view. state: as `RuleEngine.advance` keeps it. Alerts that fire stay
+    as they are. The state of an earlier rule of the same name is set aside, and its alerts resolve at the
+    next step. Returns False if there is no such rule, if it learns nothing, or if the bytes are no baseline
+    of it.
     """
-    rule = next((rule for rule in rules if rule.name == name), None)
-    if rule is None:
+    binder = next((binder for binder in binders if binder.rule.name == name), None)
+    if binder is None:
         return False
     entries = state.get("rules", {})
-    bound = BoundRule.bind(rule, pane, dict.fromkeys(rule.condition.by, ""), entries.get(name))
+    bound = binder.bind_variant((), entries.get(name))
     try:
-        adopted: bool = rule.condition.adopt(bound.seen, baseline)
+        adopted: bool = binder.rule.condition.adopt(bound.seen, baseline)
     except ValueError:
         return False
     if adopted:

@@ -12,8 +12,9 @@ import msgspec
 
 from llmvitals.record.view import DEFAULT_VIEWS, OTHER
 from llmvitals.rootcause.decomposition import for_series, unlisted
+from llmvitals.rootcause.recent import RecentContributors, fixed_kinds
 from llmvitals.rules.alert_builder import last_sent
-from llmvitals.rules.bound_rule import BoundRule, adopt_baseline
+from llmvitals.rules.bound_rule import adopt_baseline
 from llmvitals.rules.kinds import KINDS
 from llmvitals.rules.load import load_rules
 from llmvitals.rules.shared_rules import SharedRules
@@ -54,10 +55,13 @@ class RuleEngine:
     """
 
     def __init__(self, rules: Rules, pane: int, *, bare: bool = False, updates: bool = True) -> None:
-        self.rules, self.pane, self.bare, self.updates = rules, pane, bare, updates
+        self.rules, self.pane, self.bare = rules, pane, bare
         self.ratio: Ratio = unlisted
         self._dimensions = {view.name: view.home(view.by) for view in rules.views}
-        self._shared = SharedRules(rules.by_view)
+        self._recent = {
+            view: RecentContributors(pane, fixed_kinds(names)) for view, names in self._dimensions.items()
+        }
+        self._shared = SharedRules(rules.by_view, self._dimensions, pane, updates=updates)
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -70,8 +74,8 @@ class RuleEngine:
 
     def adopt(self, view: str, state: dict[str, Any], rule: str, memory: bytes | None) -> bool:
         """Give a rule another baseline at a series (None: learn anew); see bound_rule.adopt_baseline."""
-        rules = self.rules.by_view.get(view, ())
-        return adopt_baseline(rules, self.pane, state, name=rule, baseline=memory)
+        binders = self._shared.of(view) if self.reads(view) else ()
+        return adopt_baseline(binders, state, name=rule, baseline=memory)
 
     def due(self, state: dict[str, Any]) -> int:
         """The first floor at which `advance` has to be called even if no pane of the series closes.
@@ -132,14 +136,13 @@ class RuleEngine:
         """
         if OTHER in series:
             return {}
-        entries, rules = state.get("rules", {}), self.rules.by_view[view]
-        labels = dict(zip(self._dimensions[view], series, strict=True))
-        if not entries.keys() <= {rule.name for rule in rules}:
+        entries, binders = state.get("rules", {}), self._shared.of(view)
+        if not entries.keys() <= {binder.rule.name for binder in binders}:
             return {(): 0}  # The alerts of a rule that was replaced have to resolve.
         least: dict[tuple[str, ...], int] = {}
-        for rule in rules:
-            if rule.condition.eager:
-                bound = BoundRule.bind(rule, self.pane, labels, entries.get(rule.name))
+        for binder in binders:
+            if binder.rule.condition.eager:
+                bound = binder.bind(series, entries.get(binder.rule.name))
                 for names, amount in bound.detector.headroom(bound.seen).items():
                     least[names] = min(amount, least.get(names, amount))
         return least
@@ -160,12 +163,18 @@ class RuleEngine:
         step.save()
 
     def _step(
-        self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int, *, family: int = 1
+        self,
+        view: str,
+        series: tuple[str, ...],
+        state: dict[str, Any],
+        floor: int,
+        *,
+        family: int | None = None,
     ) -> Step:
         labels = dict(zip(self._dimensions[view], series, strict=True))
         step = Step(self.pane, labels, state, floor, bare=self.bare)
-        step.ratio = for_series(self.ratio, labels)
-        step.bind(self._shared.of(view, family), updates=self.updates)
+        step.recent, step.ratio = self._recent[view], for_series(self.ratio, labels)
+        step.bind(self._shared.of(view, family), series)
         return step
 
 

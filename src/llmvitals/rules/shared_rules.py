@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llmvitals.rules.bound_rule import RuleBinder
 from llmvitals.rules.condition.false_alarms import MOST
 
 if TYPE_CHECKING:
@@ -25,16 +26,36 @@ def shared(rule: Rule, family: int) -> Rule:
 
 
 class SharedRules:
-    """The rules of each view, for the number of series that share their promises."""
+    """The rules of each view, for the number of series that share their promises.
 
-    def __init__(self, by_view: Mapping[str, tuple[Rule, ...]]) -> None:
-        self._by_view = by_view
-        self._last: dict[str, tuple[int, tuple[Rule, ...]]] = {}
+    by_view: view → its rules. dimensions: view → those of its series. pane, updates: see RuleBinder.
+    """
 
-    def of(self, view: str, family: int) -> tuple[Rule, ...]:
-        """The rules of a view; made again when the number has changed, which is once a day."""
+    def __init__(
+        self,
+        by_view: Mapping[str, tuple[Rule, ...]],
+        dimensions: Mapping[str, tuple[str, ...]],
+        pane: int,
+        *,
+        updates: bool = True,
+    ) -> None:
+        self._by_view, self._dimensions, self._pane, self._updates = by_view, dimensions, pane, updates
+        self._last: dict[str, tuple[int, tuple[RuleBinder, ...]]] = {}
+
+    def of(self, view: str, family: int | None = None) -> tuple[RuleBinder, ...]:
+        """The rules of a view; made again when the number has changed, which is once a day.
+
+        family: None where it does not matter: the last one, or 1.
+        """
         known = self._last.get(view)
-        if known is None or known[0] != family:
-            known = family, tuple(shared(rule, family) for rule in self._by_view[view])
+        if known is None or family not in (None, known[0]):
+            dimensions, number = self._dimensions[view], family or 1
+            known = (
+                number,
+                tuple(
+                    RuleBinder(shared(rule, number), dimensions, self._pane, updates=self._updates)
+                    for rule in self._by_view[view]
+                ),
+            )
             self._last[view] = known
         return known[1]

@@ -8,12 +8,11 @@ import msgspec
 
 from llmvitals.rootcause.cause import Question, cause_of
 from llmvitals.rootcause.decomposition import unlisted
-from llmvitals.rootcause.recent import RecentContributors, fixed_kinds
+from llmvitals.rootcause.recent import RecentContributors
 from llmvitals.rules.alert_builder import Evidence, build_alert, build_point, build_update, resolve_last
-from llmvitals.rules.alert_state import newest, share_spend
-from llmvitals.rules.bound_rule import BoundRule
+from llmvitals.rules.alert_state import newest
 from llmvitals.rules.condition.reach import counts_errors
-from llmvitals.window import NEVER
+from llmvitals.window import FOREVER, NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
     from llmvitals.rootcause.decomposition import Ratio
-    from llmvitals.rules.rule import Rule
+    from llmvitals.rules.bound_rule import BoundRule, RuleBinder
 
     Panes = Sequence[tuple[int, Vitals]]
 
@@ -41,26 +40,20 @@ class Step:
         self, pane: int, labels: dict[str, str], state: dict[str, Any], floor: int, *, bare: bool
     ) -> None:
         self.pane, self.labels, self.state, self.floor, self.bare = pane, labels, state, floor, bare
-        self.recent = RecentContributors(pane, fixed_kinds(labels))
+        self.recent = RecentContributors(pane)
         self.ratio: Ratio = unlisted
         self.alerts: list[Alert] = []
         self.points: list[Point] = []
         self.bound: list[BoundRule] = []
-        self._wakes: dict[str, int] = {}
-        """Rule → what BoundRule.wakes says; without a rule: it has to be asked again."""
+        self._due: int | None = None
 
-    def bind(self, rules: Sequence[Rule], *, updates: bool) -> None:
+    def bind(self, binders: Sequence[RuleBinder], series: Sequence[str]) -> None:
         """Bind the rules to the series. Alerts of rules that were removed or changed resolve."""
         previous = self.state.get("rules", {})
-        entries = self.state["rules"] = {}
-        for rule in rules:
-            entry = previous.get(rule.name)
-            bound = BoundRule.bind(rule, self.pane, self.labels, entry, updates=updates)
-            if bound.entry is previous.get(rule.name):
-                del previous[rule.name]
-            entries[rule.name] = bound.entry
-            self.bound.append(bound)
-        self.alerts += resolve_all(previous, self.floor * self.pane, "the rule was changed")
+        self.bound = [binder.bind(series, previous.get(binder.rule.name)) for binder in binders]
+        entries = self.state["rules"] = {bound.rule.name: bound.entry for bound in self.bound}
+        replaced = {name: entry for name, entry in previous.items() if entries.get(name) is not entry}
+        self.alerts += resolve_all(replaced, self.floor * self.pane, "the rule was changed")
 
     def take(self, pane: int, vitals: Vitals) -> None:
         """Evaluate a closed pane with calls."""
@@ -72,26 +65,26 @@ class Step:
 
     def learn(self, pane: int, vitals: Vitals) -> None:
         """Feed the detectors with a closed pane and drop their readings."""
+        self._due = None
         for bound in self.bound:
             if (read := bound.rule.condition.counted(vitals)) is not None:
-                bound.detector.take(bound.seen, pane, read)
+                bound.learn(pane, read)
 
     def catch_up(self, floor: int) -> None:
         """Let time pass up to the floor without calls."""
-        for bound in self.bound:
-            while (pane := self._wake(bound)) < floor:
+        for bound in self.bound if self._wakes() < floor else ():
+            while (pane := bound.wakes()) < floor:
                 if pane == NEVER and floor < self.floor:
                     break  # The next pane has calls, and is evaluated anyway.
                 self._evaluate(bound, floor - 1 if pane == NEVER else pane, None)
-        if all(bound.idle for bound in self.bound):
+        if self._wakes() == FOREVER and all(bound.idle for bound in self.bound):
             self.state.pop("who", None)
 
     def peek(self, opened: Panes) -> None:
         """Evaluate the present content of open panes."""
+        self._due = None
         for bound in self.bound if opened else ():
-            readings = bound.peek(opened)
-            self._wakes.pop(bound.rule.name, None)
-            for reading in readings:
+            for reading in bound.peek(opened):
                 self._apply(bound, reading, opened)
 
     def save(self) -> None:
@@ -101,19 +94,19 @@ class Step:
             if bound.idle:
                 del entries[bound.rule.name]
         if entries:
-            self.state["due"] = min(map(self._wake, self.bound))
+            self.state["due"] = self._wakes()
         else:
             self.state.clear()
 
-    def _wake(self, bound: BoundRule) -> int:
-        wakes = self._wakes.get(bound.rule.name)
-        if wakes is None:
-            wakes = self._wakes[bound.rule.name] = bound.wakes()
-        return wakes
+    def _wakes(self) -> int:
+        """The first pane at which something may change without a call."""
+        if self._due is None:
+            self._due = min([bound.wakes() for bound in self.bound])
+        return self._due
 
     def _evaluate(self, bound: BoundRule, pane: int, vitals: Vitals | None) -> None:
         """Evaluate a closed pane."""
-        self._wakes.pop(bound.rule.name, None)
+        self._due = None
         for reading in bound.take(pane, vitals):
             self._apply(bound, reading)
         if bound.entry["lives"]:
@@ -121,14 +114,10 @@ class Step:
 
     def update(self, bound: BoundRule, at: int, *, last: bool = False) -> None:
         """Send the values that have moved by a time; last: those of the last minute too."""
-        if bound.alert_state.rising and bound.alert_state.updates and len(bound.alerts) > 1:
-            last |= share_spend(bound.alerts.values(), at)
-        for state in bound.alerts.values():
-            if moved := bound.alert_state.update(state, at, last=last):
-                evidence = self._evidence(bound, moved, state, ())
-                self._send(
-                    state, build_update(bound.rule, self.labels, moved, state=state, evidence=evidence)
-                )
+        self._due = None
+        for state, moved in bound.update(at, last=last):
+            evidence = self._evidence(bound, moved, state, ())
+            self._send(state, build_update(bound.rule, self.labels, moved, state=state, evidence=evidence))
 
     def _apply(self, bound: BoundRule, reading: Reading, opened: Panes = ()) -> None:
         """Apply a reading to the alert of its episode."""

@@ -39,6 +39,10 @@ SKETCHES: Final = {
 }
 """Name → how much of the name's unit one unit of the sketch is (costs are sketched in millionths)."""
 NUMBER: Final = {name: number for number, name in enumerate(SKETCHES)}
+_EDGES: Final = {
+    name: np.array([number * STRIDE, (number + 1) * STRIDE], np.uint16) for name, number in NUMBER.items()
+}
+"""Sketch → its first key, and that of the next one, in the type of keys: numpy is quicker so."""
 LINEAR: Final = frozenset({"toxicity"})
 """Sketches whose bins are 0, 1, … 100 hundredths instead of powers."""
 
@@ -83,9 +87,19 @@ def merge_sparse(
 
 def sketch_bins(bins: Bins, sketch: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """One sketch's bin numbers and counts."""
-    first = NUMBER[sketch] * STRIDE
-    low, high = np.searchsorted(bins[0], [first, first + STRIDE])
-    return bins[0][low:high].astype(np.int64) - first, bins[1][low:high]
+    edges = _EDGES[sketch]
+    low, high = bins[0].searchsorted(edges)
+    return bins[0][low:high].astype(np.int64) - int(edges[0]), bins[1][low:high]
+
+
+def quantile_of(sketch: str, counts: Sequence[tuple[int, int]], q: float) -> float | None:
+    """The same as `quantile`, of bins of one sketch, (number, count) in order; quicker for a few of them."""
+    rank, passed = q * (sum(count for _, count in counts) - 1), 0
+    for number, count in counts:
+        passed += count
+        if passed > rank:
+            return _value(sketch, number) * SKETCHES[sketch]
+    return None
 
 
 def quantile(bins: Bins, sketch: str, q: float) -> float | None:

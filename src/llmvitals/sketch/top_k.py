@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 SPENDERS: Final = ("user", "session", "key", "prompt", "model")
 KINDS: Final = (*SPENDERS, "error", "tool")
@@ -71,6 +71,8 @@ def whole(contributors: dict[str, dict[str, tuple[int, ...]]]) -> Contributors:
 
 def heaviest(shares: dict[str, Share], most: int) -> list[tuple[str, Share]]:
     """The `most` heaviest by cost, then tokens, calls and name."""
+    if len(shares) == 1:  # as in most panes
+        return list(shares.items())[:most]
     return sorted(shares.items(), key=lambda item: (-item[1][1], -item[1][2], -item[1][0], item[0]))[:most]
 
 
@@ -85,10 +87,12 @@ def merge_exemplars(parts: Iterable[Exemplars]) -> Exemplars:
     for part in parts:
         for kind, exemplars in part.items():
             union.setdefault(kind, set()).update(exemplars)
-    return {
-        kind: tuple(sorted(exemplars, key=_rank)[:EXEMPLARS] if len(exemplars) > 1 else exemplars)
-        for kind, exemplars in union.items()
-    }
+    return {kind: greatest(exemplars) for kind, exemplars in union.items()}
+
+
+def greatest(exemplars: Collection[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
+    """The EXEMPLARS greatest of one kind, which differ from each other."""
+    return tuple(sorted(exemplars, key=_rank)[:EXEMPLARS] if len(exemplars) > 1 else exemplars)
 
 
 def _rank(exemplar: tuple[int, str]) -> tuple[int, str]:

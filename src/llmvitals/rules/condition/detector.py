@@ -32,7 +32,10 @@ class Detector(Protocol):
 
     @abstractmethod
     def wakes(self, state: dict[str, Any]) -> int:
-        """The first pane at which the next reading may differ without a call; FOREVER: none."""
+        """The first pane at which the next reading may differ without a call; FOREVER: none.
+
+        It is not asked while the state is empty.
+        """
 
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
         """Read panes that are still open; by default they are ignored."""

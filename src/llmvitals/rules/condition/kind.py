@@ -130,7 +130,15 @@ class Kind(BaseModel):
 
     @abstractmethod
     def detector(self, pane: int, key: tuple[str, ...]) -> Detector:
-        """The logic for the series whose values of `by` are key; pane in µs."""
+        """The logic for the series whose values of `by` are key; pane in µs. key: see `variant`."""
+
+    def variant(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        """The part of a key that the detector depends on; by default all series share one detector.
+
+        `detector` is called with it, once for the series that have it in common. It must have few values.
+        """
+        del key
+        return ()
 
     @property
     def summary(self) -> str:

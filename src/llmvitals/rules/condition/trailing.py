@@ -55,9 +55,10 @@ class Trailing:
         self.slide(state, pane)
         ring = state.setdefault("ring", [])
         bucket = pane // self.panes
-        if not ring or ring[-1][0] != bucket:
-            ring.append([bucket, ([0] * len(sample[0]), 0, {})])
-        ring[-1][1] = _plus(ring[-1][1], sample, 1)
+        if ring and ring[-1][0] == bucket:
+            ring[-1][1] = _plus(ring[-1][1], sample, 1)
+        else:
+            ring.append([bucket, sample])
         state["sum"] = _plus(state["sum"], sample, 1) if "sum" in state else sample
 
     def slide(self, state: dict[str, Any], pane: int) -> None:

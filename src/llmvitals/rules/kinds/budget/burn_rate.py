@@ -7,7 +7,7 @@ the budget would be overspent.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.metrics.quantity import local, span
@@ -35,12 +35,7 @@ _BESIDE: Final = _EPISODE | {"peaks", "after", "burns", "rest"}
 """The keys of the state that are no rings."""
 
 
-@lru_cache
-def _rings(window_pairs: tuple[WindowPair, ...]) -> dict[str, WindowPair]:
-    return {pair.key: pair for pair in window_pairs}
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BurnRate:
     """Evaluates the pairs of windows of one budget.
 
@@ -62,6 +57,11 @@ class BurnRate:
     floor: int
     zone: tzinfo
 
+    @cached_property
+    def _rings(self) -> dict[str, WindowPair]:
+        """Key → the pair whose ring has it."""
+        return {pair.key: pair for pair in (*self.window_pairs, self.hour)}
+
     @property
     def projection(self) -> BurnProjection:
         """What decides whether a pair that is exceeded matters."""
@@ -72,7 +72,7 @@ class BurnRate:
     ) -> list[Reading]:
         """Read a closed pane. spent: the pane and its spend. balance: after it. hours: see SpendHistory."""
         pane, amount = spent
-        wanted = _rings((*self.window_pairs, self.hour))
+        wanted = self._rings
         if amount:
             for key, pair in wanted.items():
                 ring = state.setdefault(key, [pane // pair.panes, 0, [0]])
@@ -89,14 +89,14 @@ class BurnRate:
         readings = self._readings(state, balance, hours)
         if amount:
             PEAKS.begin(state, pane * self.pane)
-            for key, pair in _rings(self.window_pairs).items():
-                PEAKS.add(state, key, state[key][1], self._window(state, pair))
+            for pair in self.window_pairs:
+                PEAKS.add(state, pair.key, state[pair.key][1], self._window(state, pair))
         self._drop(state, balance.at)
         return readings
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which a relevant rate falls, or something is dropped; NEVER: the next pane."""
-        wanted = _rings((*self.window_pairs, self.hour))
+        wanted = self._rings
         if not state.keys() - _BESIDE <= wanted.keys():
             return NEVER  # rings of earlier pairs have to be removed
         rings = [(pair, state[key]) for key, pair in wanted.items() if key in state]

@@ -6,7 +6,8 @@ instead of an error budget.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, Final, NamedTuple
 
 from llmvitals.errors import checked
@@ -85,7 +86,8 @@ def _pair(value: Any, pane: int) -> Pair:
     return Pair(round(factor * 100), long, short)
 
 
-class WindowPair(NamedTuple):
+@dataclass(frozen=True)
+class WindowPair:
     """A pair of windows in buckets. panes: of a bucket. long, short: buckets, one of them unfinished."""
 
     factor: int
@@ -93,7 +95,7 @@ class WindowPair(NamedTuple):
     long: int
     short: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The name of its ring; window_pairs with the same key share a ring."""
         return f"{self.panes}x{self.long}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.rules.kinds.budget.thresholds import Balance
@@ -112,7 +112,7 @@ class Calendar:
 
     def _counts(self, time: int, pane: int) -> bool:
         """Whether late spend of a time counts: its period goes on, or is over but kept."""
-        _, end = period(time, self.per, self.zone)
+        _, end = _period(time // QUARTER_HOUR, self.per, self.zone)
         begin = pane * self.pane
         return end > begin or (self.thresholds.shown and end + LEDGER > begin)
 
@@ -166,8 +166,14 @@ class Calendar:
         for begin, entry in state.items():
             if int(begin) <= time < entry[0]:
                 return begin, _whole(entry)
-        start, end = period(time, self.per, self.zone)
+        start, end = _period(time // QUARTER_HOUR, self.per, self.zone)
         return str(start), _whole([end, 0, FOREVER, self.thresholds.fresh])
+
+
+@lru_cache
+def _period(quarter: int, per: str, zone: ZoneInfo) -> tuple[int, int]:
+    """The period that contains a quarter of an hour: the offsets of time zones are multiples of one."""
+    return period(quarter * QUARTER_HOUR, per, zone)
 
 
 def _whole(entry: list[Any]) -> list[Any]:

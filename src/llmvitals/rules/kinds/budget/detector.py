@@ -69,8 +69,10 @@ class BudgetDetector(Detector):
         balance = self.spending.balance(state, pane, vitals)
         readings = self.spending.take(state, pane, vitals)
         readings += self._projections(beside, pane, vitals, balance)
-        measures, outlook = self._measures(beside, balance), self._outlook(beside, balance)
         state.update({name: held for name, held in beside.items() if held})
+        if not readings:
+            return []
+        measures, outlook = self._measures(beside, balance), self._outlook(beside, balance)
         return [
             reading._replace(beside=measures, outlook=outlook) if not reading.facet else reading
             for reading in readings

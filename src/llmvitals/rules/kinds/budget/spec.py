@@ -230,6 +230,10 @@ class Budget(Kind):
             forecast = Forecast(thresholds, self.forecast, self.timezone)
         return BudgetDetector(self._spending(thresholds, pane), pane, burn, forecast)
 
+    def variant(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        """The values with a limit of their own."""
+        return key if "/".join(key) in self.overrides else ()
+
     def _spending(self, thresholds: Thresholds, pane: int) -> Spending:
         if self.rolling is not None:
             length = bucket_length(self.rolling, pane, FINE)
@@ -273,7 +277,7 @@ class Budget(Kind):
         else:
             # The offsets of time zones are multiples of a quarter of an hour.
             panes = 15 * MINUTE // pane if self.per in PERIODS else 1
-        burn = self.detector(pane, ("",) * len(self.by)).burn
+        burn = self.detector(pane, ()).burn
         if burn is None:
             return panes
         # A burn rate fires only while the budget is not exhausted, which a threshold of 100 % shows.

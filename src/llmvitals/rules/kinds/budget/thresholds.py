@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from llmvitals.metrics.amount import BASIS, NANO
 from llmvitals.metrics.quantity import amount
 from llmvitals.record.reading import Reading
+from llmvitals.sketch.counters import SUM
 from llmvitals.window import FOREVER, MINUTE, window_start
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Thresholds:
 
     def amount(self, vitals: Vitals) -> int:
         """The amount that a pane's calls spent, without the late ones."""
-        return sum(vitals.total(name) for name in self.totals)
+        return sum([vitals.sums[SUM[name]] for name in self.totals])
 
     def spend(self, vitals: Vitals) -> Spend:
         """The spend of a pane's calls, without the late ones."""

@@ -36,6 +36,8 @@ class _Limited(NamedTuple):
 
     def step(self, above: int) -> int:
         """The highest of LEVELS above one that is reached; 0 when none is."""
+        if self.amount < self.limit:
+            return 0
         return max((step for step in LEVELS if step > above and self.amount >= step * self.limit), default=0)
 
 
@@ -95,15 +97,8 @@ class RunawayDetector(Detector):
         else:
             self.trailing.add(state, pane, self._sample(vitals))
         at, sample = (pane + 1) * self.pane, state.get("sum", _NOTHING)
-        amounts = self._limited(sample)
-        if "fired" in state and at > state["at"] and self._released(amounts):
-            readings = [
-                self._reading(at, amounts[0], "clear", state["begin"], note="is back below the limit")
-            ]
-            state["number"] = state.get("number", 0) + 1
-            del state["fired"], state["begin"], state["at"]
-        else:
-            readings = self._report(state, at, sample) or self._held(state, at, sample)
+        readings = self._ended(state, at, sample) or self._report(state, at, sample)
+        readings = readings or self._held(state, at, sample)
         if "ring" not in state and "fired" not in state:
             state.pop("number", None)
         return readings
@@ -152,6 +147,18 @@ class RunawayDetector(Detector):
         of = worst if self.rule.spend is None else amounts[0]
         return [self._reading(at, of, "breach", begin, level=LEVELS[step], note=self._note(worst, sample))]
 
+    def _ended(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
+        """The end of an episode, if all amounts are low again."""
+        if "fired" not in state or at <= state["at"]:
+            return []
+        amounts = self._limited(sample)
+        if any(limited.amount * 100 >= limited.limit * RELEASE for limited in amounts):
+            return []
+        reading = self._reading(at, amounts[0], "clear", state["begin"], note="is back below the limit")
+        state["number"] = state.get("number", 0) + 1
+        del state["fired"], state["begin"], state["at"]
+        return [reading]
+
     def _held(self, state: dict[str, Any], at: int, sample: Sample) -> list[Reading]:
         """The present amounts while it fires; those of open panes are ahead of them."""
         if "fired" not in state or at <= state["at"]:
@@ -166,9 +173,6 @@ class RunawayDetector(Detector):
     ) -> Reading:
         scale = 1 if self.rule.spend is None else NANO
         return Reading(at, verdict, of.amount / scale, of.limit / scale, level, begin, note=note)
-
-    def _released(self, amounts: Sequence[_Limited]) -> bool:
-        return all(limited.amount * 100 < limited.limit * RELEASE for limited in amounts)
 
     def _sample(self, vitals: Vitals) -> Sample:
         """Money, and the tool calls whose arguments are known."""

@@ -119,6 +119,10 @@ class Runaway(Kind):
         trailing = Trailing(length // pane, self.window // length)
         return RunawayDetector(self, pane, trailing, known=UNKNOWN not in key, tools=self._tools)
 
+    def variant(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        """Whether it is known who makes the calls."""
+        return (UNKNOWN,) if UNKNOWN in key else ()
+
     @property
     def _tools(self) -> bool:
         """Whether it reads tool calls."""
