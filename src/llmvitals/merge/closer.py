@@ -16,7 +16,7 @@ from llmvitals.merge.rollup import Rollup, Windows, together
 from llmvitals.record import point
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Message, Topic
-from llmvitals.record.point import Point
+from llmvitals.record.point import Point, RowPoint
 from llmvitals.record.series import series_of
 from llmvitals.record.vitals import Vitals
 from llmvitals.window import FOREVER, MINUTE, NEVER, ROLLUPS
@@ -57,7 +57,7 @@ class Part(NamedTuple):
     half_done: the bucket that is in the middle of the frame.
     """
 
-    results: list[Alert | Point]
+    results: list[Alert | Point | RowPoint]
     done: list[int]
     changed: list[int]
     half_done: int | None = None
@@ -68,7 +68,7 @@ class Part(NamedTuple):
         The shard's number is the partition of its points, so the states of a window stay in order.
         """
         alerts = [result for result in self.results if isinstance(result, Alert)]
-        points = [result for result in self.results if isinstance(result, Point)]
+        points = [result for result in self.results if not isinstance(result, Alert)]
         return [
             *(Message(Topic.ALERTS, alert.group.encode(), alert.encode()) for alert in alerts),
             *(Message(Topic.VITALS, str(shard).encode(), array, shard) for array in point.encode(points)),
@@ -122,7 +122,7 @@ class PaneCloser:
             for low in early:
                 step = Floor(low, low * self._plan.pane_us, floor.rose)
                 some, results = self._close_bucket(bucket, step, {})
-                yield self._with_points(Part(results or [], [], [], number), some, low)
+                yield self._with_points(Part([*(results or ())], [], [], number), some, low)
             some, results = self._close_bucket(bucket, floor, to_evaluate, every=restored)
             windows += some
             bucket.tidy()

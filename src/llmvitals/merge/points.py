@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 from typing import Final
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -17,9 +18,10 @@ from llmvitals.metrics.columns import CALLS, COUNTS, RARE, SCORES, TOP, TOXICITY
 from llmvitals.metrics.registry import METRICS, stored_metrics
 from llmvitals.metrics.table import MetricTable
 from llmvitals.record.details import Details
-from llmvitals.record.point import Point
+from llmvitals.record.point import Point, RowPoint, fields
 from llmvitals.record.rows import Rows
-from llmvitals.record.series import series_of
+from llmvitals.record.series import series_key
+from llmvitals.record.view import OTHER
 from llmvitals.sketch import scores, top_k
 from llmvitals.sketch.counters import SUM
 from llmvitals.window import ROLLUPS
@@ -27,7 +29,10 @@ from llmvitals.window import ROLLUPS
 _TOTALS: Final = {"scored_calls": "toxicity_count"}
 """Field → its sum, where that has another name."""
 _RARE: Final = frozenset(chain.from_iterable(RARE.values()))
-_COUNTS: Final = tuple(name for name in COUNTS[CALLS] if name not in _RARE)
+_FIRST: Final = {name: first for first, names in RARE.items() for name in names}
+"""Count that few points have → the sum that decides whether a point has it."""
+_raws: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_json: Final = msgspec.json.Encoder().encode
 
 
 @cache
@@ -37,73 +42,88 @@ def _table(measurement: str, names: tuple[str, ...]) -> MetricTable:
     return MetricTable.of(stored_metrics(measurement))
 
 
-def window_points(windows: Windows, plan: MergePlan, upto: int) -> list[Point]:
+def window_points(windows: Windows, plan: MergePlan, upto: int) -> list[Point | RowPoint]:
     """Make the points of windows of a stored view.
 
     upto: the pane up to which the windows are counted.
     """
-    view, rows, window = plan.views[windows.view], windows.rows, windows.window
-    scored = _scored(rows)
-    toxicity = iter(_measures(TOXICITY, rows.take(np.flatnonzero(scored))))
-    counts = zip(*(rows.sums[:, SUM[name]].tolist() for name in _COUNTS), strict=True)
-    rare = _rare_counts(rows)
-    made = []
-    for row, (key, start, of_row, measures, is_scored) in enumerate(
-        zip(
-            windows.names,
-            windows.starts.tolist(),
-            counts,
-            _measures(CALLS, rows),
-            scored.tolist(),
-            strict=True,
-        )
-    ):
-        point = Point(
-            measurement=CALLS,
-            start=start,
-            tags=_tags(plan, view.name, series_of(key)[1], window),
-            counts=dict(zip(_COUNTS, of_row, strict=True)) | rare.get(row, {}),
-            measures=measures,
-            upto=upto,
-        )
-        made.append(point)
-        if is_scored:
-            answers = _toxicity_counts(rows, row)
-            made.append(replace(point, measurement=TOXICITY, counts=answers, measures=next(toxicity)))
-        if window in ROLLUPS and row in rows.details:
-            details = Details.unpack(rows.details[row])
-            made += _score_points(point, details)
-            if view.contributors:
-                made += _contributor_points(point, details, plan)
+    rows, starts = windows.rows, windows.starts.tolist()
+    tags = _tags(windows, plan)
+    made: list[Point | RowPoint] = [*_row_points(CALLS, rows, starts, tags, upto=upto)]
+    scored = np.flatnonzero((rows.sums[:, [SUM["toxicity_count"], SUM["unscored_calls"]]] != 0).any(axis=1))
+    if len(scored):
+        some = [starts[row] for row in scored.tolist()], [tags[row] for row in scored.tolist()]
+        made += _row_points(TOXICITY, rows.take(scored), *some, upto=upto)
+    for row, details in rows.details.items() if windows.window in ROLLUPS else ():
+        known = msgspec.json.decode(tags[row], type=dict[str, str])
+        calls = Point(measurement=CALLS, start=starts[row], tags=known, counts={}, measures={}, upto=upto)
+        found = Details.unpack(details)
+        made += _score_points(calls, found)
+        if plan.views[windows.view].contributors:
+            made += _contributor_points(calls, found, plan)
     return made
 
 
-def _tags(plan: MergePlan, view: str, series: tuple[str, ...], window: str) -> dict[str, str]:
-    tags = {"view": view, "window": window, **dict(zip(plan.views[view].by, series, strict=True))}
-    return tags | {"shard": str(plan.shard)} if plan.away(view, series) else tags
-
-
-def _rare_counts(rows: Rows) -> dict[int, dict[str, int]]:
-    """Row → its counts that few points have."""
-    found: dict[int, dict[str, int]] = {}
-    for first, names in RARE.items():
-        places = np.flatnonzero(rows.sums[:, SUM[first]])
-        if len(places):
-            columns = rows.sums[places][:, [SUM[name] for name in names]].tolist()
-            for row, values in zip(places.tolist(), columns, strict=True):
-                found.setdefault(row, {}).update(zip(names, values, strict=True))
-    return found
-
-
-def _measures(measurement: str, rows: Rows) -> list[dict[str, float]]:
-    """Compute field → value of a measurement for each row; without fields that have no value."""
-    if not len(rows):
-        return []
-    table = _table(measurement, tuple(METRICS))
+def _tags(windows: Windows, plan: MergePlan) -> list[msgspec.Raw]:
+    """The tags of each row, as JSON."""
+    view = plan.views[windows.view]
+    head = b'{"view":%b,"window":%b' % (_json(view.name), _json(windows.window))
+    labels = [b",%b:" % _json(name) for name in view.by]
+    other = series_key(view.name, (OTHER,) * len(view.by))
+    away = b',"shard":%b' % _json(str(plan.shard)) if plan.away(view.name, (OTHER,) * len(view.by)) else b""
     return [
-        {field: value for field, value in zip(table.fields, row, strict=True) if value == value}  # noqa: PLR0124
-        for row in table.read(rows).tolist()
+        msgspec.Raw(
+            b"%b%b%b}"
+            % (
+                head,
+                b"".join([part for pair in zip(labels, _raws(name)[1:], strict=True) for part in pair]),
+                away if name == other else b"",
+            )
+        )
+        for name in windows.names
     ]
+
+
+def _row_points(
+    measurement: str, rows: Rows, starts: Sequence[int], tags: Sequence[msgspec.Raw], *, upto: int
+) -> Iterator[RowPoint]:
+    table = _table(measurement, tuple(METRICS))
+    measures = table.read(rows)
+    names = sorted(COUNTS[measurement], key=_RARE.__contains__)
+    counts = rows.sums[:, [SUM[_TOTALS.get(name, name)] for name in names]]
+    counted = np.ones(counts.shape, np.bool_)
+    for column, name in enumerate(names):
+        if name in _FIRST and measurement == CALLS:
+            counted[:, column] = rows.sums[:, SUM[_FIRST[name]]] != 0
+    columns = (
+        starts,
+        tags,
+        _fields(names, counts, counted),
+        _fields(table.fields, measures, ~np.isnan(measures)),
+    )
+    for start, of_row, row_counts, row_measures in zip(*columns, strict=True):
+        yield RowPoint(
+            measurement=measurement,
+            start=start,
+            tags=of_row,
+            counts=row_counts,
+            measures=row_measures,
+            upto=upto,
+        )
+
+
+def _fields(
+    names: Sequence[str], table: NDArray[np.int64] | NDArray[np.float64], there: NDArray[np.bool_]
+) -> list[msgspec.Struct]:
+    """The values of each row, of those names that are there."""
+    found: dict[int, msgspec.Struct] = {}
+    _, first, kinds = np.unique(np.packbits(there, axis=1), axis=0, return_index=True, return_inverse=True)
+    for kind, row in enumerate(first.tolist()):
+        places, columns = np.flatnonzero(kinds.ravel() == kind), np.flatnonzero(there[row])
+        struct = fields(tuple(names[column] for column in columns.tolist()))
+        for place, values in zip(places.tolist(), table[places][:, columns].tolist(), strict=True):
+            found[place] = struct(*values)
+    return [found[place] for place in range(len(table))]
 
 
 def _contributor_points(point: Point, details: Details, plan: MergePlan) -> Iterator[Point]:
@@ -118,18 +138,6 @@ def _contributor_points(point: Point, details: Details, plan: MergePlan) -> Iter
                 measures={"cost_usd": cost / 10**9},
                 texts={"name": name},
             )
-
-
-def _scored(rows: Rows) -> NDArray[np.bool_]:
-    """Which rows have answers with a toxicity, or that should have one."""
-    scored: NDArray[np.bool_] = (rows.sums[:, [SUM["toxicity_count"], SUM["unscored_calls"]]] != 0).any(
-        axis=1
-    )
-    return scored
-
-
-def _toxicity_counts(rows: Rows, row: int) -> dict[str, int]:
-    return {name: int(rows.sums[row, SUM[_TOTALS.get(name, name)]]) for name in COUNTS[TOXICITY]}
 
 
 def _score_points(calls: Point, details: Details) -> Iterator[Point]:

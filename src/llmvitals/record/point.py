@@ -5,6 +5,7 @@ A record holds an array of points or, as in versions before arrays and for the c
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -45,7 +46,28 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return _encode(self)
 
 
-def encode(points: Iterable[Point]) -> list[bytes]:
+class RowPoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A `Point` that was made from columns, which is made and encoded faster.
+
+    tags: JSON. counts, measures: a `fields` each.
+    """
+
+    measurement: str
+    start: int
+    tags: msgspec.Raw
+    counts: msgspec.Struct
+    measures: msgspec.Struct
+    texts: dict[str, str] = {}
+    upto: int = 0
+
+
+@cache
+def fields(names: tuple[str, ...]) -> type[msgspec.Struct]:
+    """A struct that is encoded as an object with these names; its values are given in their order."""
+    return msgspec.defstruct("Fields", [(name, float) for name in names], frozen=True, gc=False)
+
+
+def encode(points: Iterable[Point | RowPoint]) -> list[bytes]:
     """Encode points as JSON arrays of at most MOST points and LIMIT bytes, in their order.
 
     A point that is larger than LIMIT gets an array of its own.
