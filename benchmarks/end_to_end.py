@@ -1,0 +1,110 @@
+"""All three stages on one machine: calls a second, and what a call costs each of them.
+
+Four views, a budget for each of USERS users, points to SQLite. The calls lie on Kafka before the workers
+start; the rate is from the first call that all combine workers have counted to the moment when nothing is
+left to read anywhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from benchmarks.bench import Bench, Figure, Found, Measurement
+from benchmarks.calls import PER_SECOND, VIEWS
+from benchmarks.workers import Worker, caught_up, wait
+
+USERS: Final = 1_000
+STAGES: Final = ("combine", "merge", "sink")
+WORKED: Final = {"combine": "in", "merge": "entries"}
+"""What a stage counts."""
+TOPICS: Final = ("calls", "partials", "vitals", "checkpoints")
+
+
+def measure(bench: Bench) -> Iterator[Found]:
+    """With one worker a stage, what it costs, and with two."""
+    for each in (1, 2):
+        yield from run(bench, each)
+
+
+def run(bench: Bench, each: int) -> Iterator[Found]:
+    """The rate with `each` workers a stage; of one also the costs."""
+    name = f"end-to-end-{each}"
+    env = bench.env(
+        name, users=USERS, views=VIEWS, alerts=bench.budgets(), sqlite=str(bench.folder / f"{name}.db")
+    )
+    bench.say(name)
+    with ExitStack() as stack:
+        workers = {stage: [stack.enter_context(Worker(stage, env)) for _ in range(each)] for stage in STAGES}
+        everyone = [worker for group in workers.values() for worker in group]
+        combines, later = workers["combine"], workers["merge"] + workers["sink"]
+        wait(everyone, lambda: all(worker.last("in") for worker in combines), "all combine workers count")
+        began, first = time.monotonic(), counted(combines)
+        wait(everyone, lambda: counted(combines) >= bench.calls, f"combine has {bench.calls:,} calls")
+        done = time.monotonic()
+        wait(everyone, lambda: caught_up(later, done), "merge and sink have caught up")
+        yield Found(name, (bench.calls - first) / (time.monotonic() - began))
+        if each == 1:
+            for worker in everyone:
+                worker.end()
+            yield from costs(bench, {stage: group[0] for stage, group in workers.items()})
+
+
+def counted(workers: list[Worker]) -> float:
+    """The calls that they have counted, all together."""
+    return sum(worker.last("in") for worker in workers)
+
+
+def costs(bench: Bench, workers: dict[str, Worker]) -> Iterator[Found]:
+    """CPU and memory of each stage, and the bytes of each topic."""
+    units = {stage: workers[stage].last(name) for stage, name in WORKED.items()}
+    units["sink"] = workers["merge"].last("points")
+    for stage, worker in workers.items():
+        each = cpu(worker) / units[stage] * 1e6 if units[stage] else None
+        yield Found(f"{stage}-cpu-us", each, note="" if each else "no pane has closed: measure more calls")
+        yield Found(f"{stage}-mb", worker.last("mb"))
+    yield Found("entries-a-call", units["merge"] / units["combine"])
+    yield Found("points-a-second", units["sink"] / (bench.calls / PER_SECOND))
+    for topic in TOPICS:
+        yield Found(
+            f"{topic}-bytes-a-call",
+            size(bench.kafka.folder / "log", f"end-to-end-1.{topic}.v1") / bench.calls,
+        )
+
+
+def cpu(worker: Worker) -> float:
+    """Seconds of CPU since the worker first looked at its lag: those of its start are no cost of calls."""
+    return worker.last("cpu") - worker.series["cpu"][0][1]
+
+
+def size(folder: Path, topic: str) -> int:
+    """The bytes of a topic on the broker's disk."""
+    return sum(file.stat().st_size for file in folder.glob(f"{topic}-*/*.log"))
+
+
+RATES: Final = tuple(
+    Figure(
+        f"end-to-end-{each}", "calls", f"all stages, {each} worker{'s' * (each > 1)} a stage", beside="faust"
+    )
+    for each in (1, 2)
+)
+COSTS: Final = (
+    *(
+        figure
+        for stage, unit in (("combine", "call"), ("merge", "entry"), ("sink", "point"))
+        for figure in (
+            Figure(f"{stage}-cpu-us", f"µs a {unit}", f"CPU of {stage}, Kafka's client included", rate=False),
+            Figure(f"{stage}-mb", "MB", f"memory of {stage}", rate=False),
+        )
+    ),
+    Figure("entries-a-call", "entries", f"panes of series that combine sends, {USERS:,} users", rate=False),
+    Figure("points-a-second", "points", "points a second of event time", rate=False),
+    *(
+        Figure(f"{topic}-bytes-a-call", "bytes", f"on the topic of {topic}, a call", rate=False)
+        for topic in TOPICS
+    ),
+)
+MEASUREMENT: Final = Measurement("end to end", (*RATES, *COSTS), measure)

@@ -1,0 +1,112 @@
+"""Workers in processes of their own, and what their journals tell of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+from benchmarks.bench import MeasureFailed
+
+from llmvitals.local.service import Child
+
+ROOT: Final = Path(__file__).parents[1]
+LOOK: Final = 0.1
+"""Seconds between two looks at the journals; the workers don't notice them."""
+PATIENCE: Final = 300.0
+"""Seconds that a fact is waited for."""
+
+
+class Worker:
+    """A worker process of one stage, and its journal; a context manager.
+
+    series: name → (seconds, value) in the order of time; see benchmarks/watched.py for the names.
+    """
+
+    def __init__(self, stage: str, env: Mapping[str, str]) -> None:
+        self.stage, self._env = stage, {**env, "PYTHONPATH": f"{ROOT}/src:{ROOT}"}
+        self.series: dict[str, list[tuple[float, float]]] = defaultdict(list)
+
+    def __enter__(self) -> Self:
+        folder = self._folder = tempfile.TemporaryDirectory(prefix=f"bench-{self.stage}-")
+        path, log = Path(folder.name) / "journal", Path(folder.name) / "log"
+        command = ["-m", "benchmarks.watched", str(path), "worker", "--stage", self.stage]
+        path.touch()
+        self._journal = path.open()
+        self.began = time.monotonic()
+        self._child = Child([sys.executable, *command], log, env=self._env)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self, grace: float = 30.0) -> None:
+        """End the process and read the rest of its journal; grace: 0 to kill it. May be called twice."""
+        self._child.stop(grace)
+        if not self._journal.closed:
+            self.read()
+            self._journal.close()
+            self._folder.cleanup()
+
+    def read(self) -> None:
+        """Read what is new in the journal. Raises MeasureFailed where the worker has ended by itself."""
+        while True:
+            place = self._journal.tell()
+            line = self._journal.readline()
+            if not line.endswith("\n"):
+                self._journal.seek(place)
+                break
+            at, name, value = json.loads(line)
+            self.series[name].append((at, value))
+
+    def last(self, name: str) -> float:
+        """The newest value of a name; 0 before there is one."""
+        return self.series[name][-1][1] if self.series[name] else 0.0
+
+    def look(self) -> None:
+        """Read the journal. Raises MeasureFailed when the worker has ended."""
+        self.read()
+        if not self._child.alive:
+            raise MeasureFailed(f"the {self.stage} worker ended: {self._child.tail(1)}")
+
+    def rate(self, name: str) -> float:
+        """How much a counter rose in a second while it rose: from its first report to its last but one.
+
+        Reports come every half second. The last one may cover less than that, so it is left out where there
+        are enough. Raises MeasureFailed where there are fewer than two.
+        """
+        reports = _apart(self.series[name])
+        ends = reports[:-1] if len(reports) > 2 else reports
+        if len(ends) < 2:
+            raise MeasureFailed(f"{self.stage} was done before its second report: measure more calls")
+        return (ends[-1][1] - ends[0][1]) / (ends[-1][0] - ends[0][0])
+
+
+def _apart(reports: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The last report of each turn: the partitions report one after the other, within milliseconds."""
+    following = [*reports[1:], (float("inf"), 0.0)]
+    return [report for report, later in zip(reports, following, strict=False) if later[0] - report[0] > 0.1]
+
+
+def wait(workers: list[Worker], fact: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
+    """Return when `fact()` is true. Raises MeasureFailed when it is not in time, or a worker has ended."""
+    until = time.monotonic() + seconds
+    while True:
+        for worker in workers:
+            worker.look()
+        if fact():
+            return
+        if time.monotonic() > until:
+            raise MeasureFailed(f"not within {seconds:.0f} s: {what}")
+        time.sleep(LOOK)
+
+
+def caught_up(workers: list[Worker], since: float) -> bool:
+    """Whether each worker has reported after `since` that it has nothing left to read."""
+    lags = [_apart(worker.series["lag"])[-1:] for worker in workers]
+    return all(lag and lag[0][0] > since and lag[0][1] == 0 for lag in lags)
