@@ -33,7 +33,7 @@ bench: $(VENV)/.bench $(VENV)/.peers ## Measure beside Faust, Quix Streams and o
 	$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON)) $(if $(ONLY),--only $(ONLY))
 
 microbench: $(VENV)/.bench ## Measure decode, price, combine, merge, rules and sinks by themselves (ARGS="-k merge")
-	$(BIN)/python -m pytest -p pytest_benchmark.plugin -o addopts= benchmarks/micro $(ARGS)
+	$(BIN)/python -m pytest benchmarks/micro $(ARGS)
 
 clean: ## Remove .venv and what tools left behind
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

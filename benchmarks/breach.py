@@ -13,14 +13,15 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from benchmarks.bench import Bench, Figure, Found, MeasureFailed, Measurement
 from benchmarks.calls import PARTITIONS, VIEWS, Calls
 from benchmarks.end_to_end import STAGES, USERS
-from benchmarks.workers import Worker, caught_up, wait
+from benchmarks.workers import PATH, Worker, caught_up, wait
 
+from benchmarks import worker_rates
 from llmvitals.local.service import Child
 from llmvitals.testing import FakeSlack
 from llmvitals.testing.workspace import Posted
@@ -31,9 +32,9 @@ FIRST: Final = 10_000_000
 PATIENCE: Final = 60.0
 """Seconds until a message is given up."""
 SETTLED: Final = 3.0
-"""Seconds without news after which the workers are settled."""
+"""Seconds of load before the first breach."""
 FEWER: Final = 15
-"""Tries with other numbers of users."""
+"""Tries of other cases."""
 SIZES: Final = (100, 10_000, 100_000)
 PACE: Final = 1.1
 """Seconds between two messages: Slack takes one a second."""
@@ -54,7 +55,7 @@ async def breaches(brokers: str, topic: str, slack: FakeSlack, tries: int) -> li
     try:
         for user in range(FIRST, FIRST + tries):
             value = calls.at(time.time_ns() // 1_000_000, user)
-            await producer.send_and_wait(topic, value, partition=user % PARTITIONS)
+            await producer.send_and_wait(topic, value, partition=0)
             began = time.perf_counter()
             await slack.wait_for(partial(mentions, f"u-{user}"), PATIENCE)
             took.append(time.perf_counter() - began)
@@ -66,58 +67,74 @@ async def breaches(brokers: str, topic: str, slack: FakeSlack, tries: int) -> li
     return sorted(took)
 
 
-async def latencies(bench: Bench, users: int, tries: int, rate: float) -> list[float]:
-    """Seconds of each breach, sorted, while so many users call at this rate. Raises MeasureFailed."""
-    name = f"breach-{users}"
+class Case(NamedTuple):
+    """So many users call, on so many partitions; each has a budget. name: the end of the figure's."""
+
+    name: str
+    users: int = USERS
+    partitions: int = PARTITIONS
+    tries: int = FEWER
+
+
+USUAL: Final = Case("", tries=TRIES)
+CASES: Final = (
+    *(Case(f"-{users}", users=users) for users in SIZES),
+    *(Case(f"-partitions-{number}", partitions=number) for number in worker_rates.PARTITIONS),
+)
+
+
+async def latencies(bench: Bench, case: Case, rate: float) -> list[float]:
+    """Seconds of each breach, sorted, while calls go on at this rate. Raises MeasureFailed."""
+    name = f"breach{case.name}"
     async with FakeSlack(channels=["#bench"]) as slack:
+        given = {"slack_token": slack.token, "slack_channel": "#bench", "slack_api_url": slack.url}
+        files = {"alerts": bench.budgets(), "sqlite": str(bench.folder / f"{name}.db")}
         env = await asyncio.to_thread(
             bench.env,
             name,
-            users=users,
-            calls=users,
+            users=case.users,
+            calls=case.users,
+            partitions=case.partitions,
             views=VIEWS,
-            alerts=bench.budgets(),
-            sqlite=str(bench.folder / f"{name}.db"),
-            slack_token=slack.token,
-            slack_channel="#bench",
-            slack_api_url=slack.url,
+            **files,
+            **given,
         )
-        bench.say(f"{name}: {tries} breaches at {rate:,.0f} calls/s")
-        brokers, topic = env["LLMVITALS_BROKERS"], f"{name}.calls.v1"
+        bench.say(f"{name}: {case.tries} breaches at {rate:,.0f} calls/s")
         with ExitStack() as stack:
             workers = [stack.enter_context(Worker(stage, env)) for stage in STAGES]
-            combine, merge, sink = workers
-            await asyncio.to_thread(
-                wait, workers, lambda: combine.last("in") >= users, "combine has all users"
-            )
-            await asyncio.to_thread(
-                wait,
-                workers,
-                lambda: caught_up([merge, sink], time.monotonic() - SETTLED),
-                "merge has all users",
-            )
-            command = ["-m", "benchmarks.load", brokers, topic, str(rate), str(users)]
-            load = Child([sys.executable, *command], bench.folder / "load.log", env=env)
-            stack.callback(load.stop, 0.0)
+            await asyncio.to_thread(begin, workers, case.users)
+            brokers, topic = env["LLMVITALS_BROKERS"], f"{name}.calls.v1"
+            load = [brokers, topic, str(case.partitions), str(rate), str(case.users)]
+            command = [sys.executable, "-m", "benchmarks.load", *load]
+            child = Child(command, bench.folder / "load.log", env={**env, "PYTHONPATH": PATH})
+            stack.callback(child.stop, 0.0)
             await asyncio.sleep(SETTLED)
-            return await breaches(brokers, topic, slack, tries)
+            return await breaches(brokers, topic, slack, case.tries)
+
+
+def begin(workers: list[Worker], users: int) -> None:
+    """Wait until every budget is alive: all workers have worked on the first call of each user."""
+    combine, *later = workers
+    wait(workers, lambda: combine.last("in") >= users, "combine has all users")
+    done = time.monotonic()
+    wait(workers, lambda: caught_up(later, done), "merge has all users")
 
 
 def measure(bench: Bench) -> Iterator[Found]:
-    """With the usual number of users, and with fewer and more of them."""
+    """The usual case, and others with fewer tries."""
     reached = bench.found.get("end-to-end-1")
     rate = reached.value / 2 if reached and reached.value else LOAD
-    took = asyncio.run(latencies(bench, USERS, TRIES, rate))
     yield Found("breach-rate", rate)
-    yield Found("breach-p50-s", took[len(took) // 2])
-    yield Found("breach-p99-s", took[-1])
-    for users in SIZES:
+    for case in (USUAL, *CASES):
+        name = f"breach-p50-s{case.name}"
         try:
-            took = asyncio.run(latencies(bench, users, FEWER, rate))
+            took = asyncio.run(latencies(bench, case, rate))
         except MeasureFailed as failure:
-            yield Found(f"breach-p50-s-{users}", None, note=str(failure))
-        else:
-            yield Found(f"breach-p50-s-{users}", took[len(took) // 2])
+            yield Found(name, None, note=str(failure))
+            continue
+        yield Found(name, took[len(took) // 2])
+        if case is USUAL:
+            yield Found("breach-p99-s", took[-1])
 
 
 FIGURES: Final = (
@@ -125,8 +142,13 @@ FIGURES: Final = (
     Figure("breach-p50-s", "s", f"breach to Slack, median of {TRIES}, {USERS:,} users", rate=False),
     Figure("breach-p99-s", "s", f"the slowest of these {TRIES}", rate=False),
     *(
-        Figure(f"breach-p50-s-{users}", "s", f"median of {FEWER}, {users:,} users", rate=False)
-        for users in SIZES
+        Figure(
+            f"breach-p50-s{case.name}",
+            "s",
+            f"median of {FEWER}, {case.users:,} users, {case.partitions} partitions",
+            rate=False,
+        )
+        for case in CASES
     ),
 )
 MEASUREMENT: Final = Measurement("breach to Slack", FIGURES, measure)

@@ -7,6 +7,8 @@ left to read anywhere.
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -42,12 +44,15 @@ def run(bench: Bench, each: int) -> Iterator[Found]:
         everyone = [worker for group in workers.values() for worker in group]
         combines, later = workers["combine"], workers["merge"] + workers["sink"]
         wait(everyone, lambda: all(worker.last("in") for worker in combines), "all combine workers count")
-        began, first = time.monotonic(), counted(combines)
+        began, first, broker = time.monotonic(), counted(combines), cpu_of(bench.kafka.pid)
         wait(everyone, lambda: counted(combines) >= bench.calls, f"combine has {bench.calls:,} calls")
         done = time.monotonic()
         wait(everyone, lambda: caught_up(later, done), "merge and sink have caught up")
         yield Found(name, (bench.calls - first) / (time.monotonic() - began))
         if each == 1:
+            spent = (cpu_of(bench.kafka.pid) - broker) / (bench.calls - first) * 1e6
+            yield Found("kafka-cpu-us", None if math.isnan(spent) else spent)
+            yield Found("cores", os.cpu_count())
             for worker in everyone:
                 worker.end()
             yield from costs(bench, {stage: group[0] for stage, group in workers.items()})
@@ -76,8 +81,18 @@ def costs(bench: Bench, workers: dict[str, Worker]) -> Iterator[Found]:
 
 
 def cpu(worker: Worker) -> float:
-    """Seconds of CPU since the worker first looked at its lag: those of its start are no cost of calls."""
-    return worker.last("cpu") - worker.series["cpu"][0][1]
+    """Seconds of CPU since the worker was ready: those of its start are no cost of calls."""
+    ready = next(at for at, is_ready in worker.series["ready"] if is_ready)
+    return worker.last("cpu") - next(seconds for at, seconds in worker.series["cpu"] if at >= ready)
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process has used; NaN where there is no /proc."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return math.nan
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def size(folder: Path, topic: str) -> int:
@@ -100,6 +115,8 @@ COSTS: Final = (
             Figure(f"{stage}-mb", "MB", f"memory of {stage}", rate=False),
         )
     ),
+    Figure("kafka-cpu-us", "µs a call", "CPU of the broker", rate=False),
+    Figure("cores", "", "cores of the machine", rate=False),
     Figure("entries-a-call", "entries", f"panes of series that combine sends, {USERS:,} users", rate=False),
     Figure("points-a-second", "points", "points a second of event time", rate=False),
     *(

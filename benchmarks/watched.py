@@ -72,6 +72,7 @@ def watch(journal: Journal) -> None:
     def readied(self: Health, reason: str | None) -> None:
         ready(self, reason)
         journal.write("ready", reason is None)
+        journal.write("cpu", time.process_time())
 
     def stepped(self: Any) -> None:
         began = time.perf_counter()

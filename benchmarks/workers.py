@@ -16,6 +16,8 @@ from benchmarks.bench import MeasureFailed
 from llmvitals.local.service import Child
 
 ROOT: Final = Path(__file__).parents[1]
+PATH: Final = f"{ROOT}/src:{ROOT}"
+"""Where the processes that are started find llmvitals and these benchmarks."""
 LOOK: Final = 0.1
 """Seconds between two looks at the journals; the workers don't notice them."""
 PATIENCE: Final = 300.0
@@ -29,7 +31,7 @@ class Worker:
     """
 
     def __init__(self, stage: str, env: Mapping[str, str]) -> None:
-        self.stage, self._env = stage, {**env, "PYTHONPATH": f"{ROOT}/src:{ROOT}"}
+        self.stage, self._env = stage, {**env, "PYTHONPATH": PATH}
         self.series: dict[str, list[tuple[float, float]]] = defaultdict(list)
 
     def __enter__(self) -> Self:
