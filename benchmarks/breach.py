@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from benchmarks.bench import Bench, Figure, Found, MeasureFailed, Measurement
 from benchmarks.calls import PARTITIONS, VIEWS, Calls
 from benchmarks.end_to_end import STAGES, USERS
-from benchmarks.workers import PATH, Worker, caught_up, wait
+from benchmarks.workers import PATH, Worker, all_caught_up, wait
 
 from benchmarks import worker_rates
 from llmvitals.local.service import Child
@@ -117,7 +117,7 @@ def begin(workers: list[Worker], users: int) -> None:
     combine, *later = workers
     wait(workers, lambda: combine.last("in") >= users, "combine has all users")
     done = time.monotonic()
-    wait(workers, lambda: caught_up(later, done), "merge has all users")
+    wait(workers, lambda: all_caught_up([[worker] for worker in later], done), "merge has all users")
 
 
 def measure(bench: Bench) -> Iterator[Found]:

@@ -31,9 +31,8 @@ class Model:
     """values: by the names of figures. Raises KeyError where one that is needed was not measured."""
 
     def __init__(self, values: Mapping[str, float]) -> None:
-        self._combine, self._merge, self._sink = (
-            values[f"{stage}-cpu-us"] / 1e6 for stage in ("combine", "merge", "sink")
-        )
+        self._combine, self._merge = values["combine-cpu-us"] / 1e6, values["merge-cpu-us"] / 1e6
+        self._sink = 1 / values["sink-influx"]
         self._broker, self.cores = values["kafka-cpu-us"] / 1e6, values["cores"]
         self._entries, self._points = values["entries-a-call"], values["points-a-second"] / PER_SECOND
         self._call, self._entry = (

@@ -59,17 +59,20 @@ def run(bench: Bench, users: int) -> Iterator[Found]:
         yield Found(stop.name, merge.last("stop") * 1e3)
         yield Found(mb.name, merge.last("mb"))
         with Worker("merge", env) as again:
-            wait([combine, again], lambda: again.last("ready") == 1, "merge is ready again")
-            wait(
-                [combine, again], lambda: caught_up([again], again.series["ready"][-1][0]), "it has caught up"
-            )
-            yield Found(restore.name, time.monotonic() - again.began)
+            ready = wait([combine, again], lambda: ready_at(again), "merge is ready again") or 0.0
+            end = wait([combine, again], lambda: caught_up([again], ready), "merge has caught up")
+            yield Found(restore.name, (end or ready) - again.began)
+
+
+def ready_at(worker: Worker) -> float | None:
+    """When the worker was ready, if it is."""
+    return worker.series["ready"][-1][0] if worker.last("ready") else None
 
 
 def still(merge: Worker) -> bool:
     """Whether it has closed no pane for QUIET seconds, and has nothing to read."""
     since = merge.series["panes"][-1][0]
-    return time.monotonic() - since > QUIET and caught_up([merge], since)
+    return time.monotonic() - since > QUIET and caught_up([merge], since) is not None
 
 
 def figures(users: int) -> tuple[Figure, Figure, Figure]:

@@ -26,13 +26,17 @@ MEGABYTE = 1_024 if sys.platform == "linux" else 1_048_576
 """What ru_maxrss counts in."""
 
 
+REPORTED = 0.5
+"""Seconds within which the lags of all partitions are reported, once a second."""
+
+
 class Journal:
     """The file, and the totals so far."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", buffering=1)
         self._totals: Counter[str] = Counter()
-        self._lags: dict[str, float] = {}
+        self._lags: dict[str, tuple[float, float]] = {}
         self.longest = 0.0
 
     def count(self, name: str, value: int) -> None:
@@ -41,8 +45,10 @@ class Journal:
 
     def gauge(self, name: str, value: float, labels: dict[str, str]) -> None:
         if name == "lag":
-            self._lags[json.dumps(labels)] = value
-            self.write("lag", sum(self._lags.values()))
+            now = time.monotonic()
+            self._lags[json.dumps(labels)] = (now, value)
+            # Another worker has the partitions that are not reported any more.
+            self.write("lag", sum(lag for at, lag in self._lags.values() if now - at < REPORTED))
             self.write("cpu", time.process_time())
             self.write("mb", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE)
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self, TypeVar
 
 from benchmarks.bench import MeasureFailed
 
 from llmvitals.local.service import Child
 
+T = TypeVar("T")
 ROOT: Final = Path(__file__).parents[1]
 PATH: Final = f"{ROOT}/src:{ROOT}"
 """Where the processes that are started find llmvitals and these benchmarks."""
 LOOK: Final = 0.1
 """Seconds between two looks at the journals; the workers don't notice them."""
+REPORTED: Final = 3.0
+"""Seconds within which each worker that has partitions reports their lag."""
 PATIENCE: Final = 300.0
 """Seconds that a fact is waited for."""
 
@@ -95,20 +99,43 @@ def _apart(reports: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [report for report, later in zip(reports, following, strict=False) if later[0] - report[0] > 0.1]
 
 
-def wait(workers: list[Worker], fact: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
-    """Return when `fact()` is true. Raises MeasureFailed when it is not in time, or a worker has ended."""
+def wait(workers: list[Worker], fact: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+    """The first true answer of `fact`. Raises MeasureFailed without one in time, or if a worker has ended."""
     until = time.monotonic() + seconds
     while True:
         for worker in workers:
             worker.look()
-        if fact():
-            return
+        if answer := fact():
+            return answer
         if time.monotonic() > until:
             raise MeasureFailed(f"not within {seconds:.0f} s: {what}")
         time.sleep(LOOK)
 
 
-def caught_up(workers: list[Worker], since: float) -> bool:
-    """Whether each worker has reported after `since` that it has nothing left to read."""
-    lags = [_apart(worker.series["lag"])[-1:] for worker in workers]
-    return all(lag and lag[0][0] > since and lag[0][1] == 0 for lag in lags)
+def all_caught_up(stages: Sequence[Sequence[Worker]], since: float) -> float | None:
+    """When the workers of all stages had read everything; see `caught_up`."""
+    ends = [caught_up(workers, since) for workers in stages]
+    return max(end for end in ends if end) if all(ends) else None
+
+
+def caught_up(workers: Sequence[Worker], since: float) -> float | None:
+    """When the workers of a stage had read everything, if that was after `since`; None if it is not so.
+
+    Each reports every second how much its partitions have left; one without a partition reports nothing.
+    """
+    now = time.monotonic()
+    if now < since + REPORTED:
+        return None
+    lags = [_apart(worker.series["lag"]) for worker in workers]
+    ends = [_end(reports, since) for reports in lags if reports and reports[-1][0] > now - REPORTED]
+    return max(ends) if ends and math.inf not in ends else None
+
+
+def _end(reports: list[tuple[float, float]], since: float) -> float:
+    """The first of the last reports that are all 0, of those after `since`; infinity where there is none."""
+    end = math.inf
+    for at, lag in reversed(reports):
+        if lag or at <= since:
+            break
+        end = at
+    return end
