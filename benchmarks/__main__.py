@@ -15,10 +15,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from benchmarks.bench import Bench, Found, MeasureFailed, Measurement
-from benchmarks.registry import names, wanted
+from benchmarks.bench import Bench, Found, MeasureFailed
+from benchmarks.registry import MEASUREMENTS, asked_for, names
 from benchmarks.table import HEAD, cells, rows
 from rich.console import Console
 from rich.table import Table
@@ -26,28 +26,25 @@ from rich.table import Table
 from llmvitals.local.kafka import LocalKafka
 from llmvitals.runtime import logs
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 CALLS: Final = 600_000
 
 
-def measure(measurements: Sequence[Measurement], calls: int) -> dict[str, Found]:
-    """All figures of these measurements; one that fails has a note, and the others go on."""
+def measure(only: frozenset[str], calls: int) -> dict[str, Found]:
+    """These figures (none: all of them); one that fails has a note, and the others go on."""
     began = time.monotonic()
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - began:6.0f} s  {text}", file=sys.stderr, flush=True)
 
     with LocalKafka(progress=say) as kafka, tempfile.TemporaryDirectory(prefix="llmvitals-bench-") as folder:
-        bench = Bench(kafka, Path(folder), calls, say)
-        for measurement in measurements:
+        bench = Bench(kafka, Path(folder), calls, say, only)
+        for measurement in MEASUREMENTS:
             try:
                 for found in measurement.measure(bench):
                     bench.found[found.name] = found
             except MeasureFailed as failure:
                 say(f"{measurement.title}: {failure}")
-                for figure in measurement.figures:
+                for figure in filter(lambda figure: bench.wants(figure.name), measurement.figures):
                     bench.found.setdefault(figure.name, Found(figure.name, None, note=str(failure)))
         say("done")
     return bench.found
@@ -69,7 +66,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--only", nargs="+", default=[], metavar="NAME", help=f"what has these figures: {', '.join(names())}"
+        "--only", nargs="+", default=[], metavar="NAME", help=f"only these figures: {', '.join(names())}"
     )
     parser.add_argument(
         "--calls", type=int, default=CALLS, help="that a rate is taken from (default: %(default)s)"
@@ -77,11 +74,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
     given = parser.parse_args()
     try:
-        measurements = wanted(given.only)
+        only = asked_for(given.only)
     except ValueError as error:
         parser.error(str(error))
     logs.hush()
-    found = measure(measurements, given.calls)
+    found = measure(only, given.calls)
     show(found)
     if given.json:
         given.json.write_text(json.dumps(rows(found), indent=1) + "\n", encoding="utf-8")

@@ -60,6 +60,7 @@ class Bench:
     folder: Path
     calls: int
     say: Callable[[str], None]
+    only: frozenset[str] = frozenset()
     found: dict[str, Found] = field(default_factory=dict)
     _envs: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -83,6 +84,10 @@ class Bench:
             made = prepared(self.kafka.address, name, values, partitions=partitions, **settings)
             self._envs[name] = asyncio.run(made)
         return self._envs[name]
+
+    def wants(self, *names: str) -> bool:
+        """Whether one of these figures was asked for."""
+        return not self.only or not self.only.isdisjoint(names)
 
     def budgets(self) -> str:
         """A folder with a budget for each user."""

@@ -28,8 +28,10 @@ TOPICS: Final = ("calls", "partials", "vitals", "checkpoints")
 
 def measure(bench: Bench) -> Iterator[Found]:
     """With one worker a stage, what it costs, and with two."""
-    for each in (1, 2):
-        yield from run(bench, each)
+    if bench.wants("end-to-end-1", *(figure.name for figure in COSTS)):
+        yield from run(bench, 1)
+    if bench.wants("end-to-end-2"):
+        yield from run(bench, 2)
 
 
 def run(bench: Bench, each: int) -> Iterator[Found]:
@@ -64,7 +66,7 @@ def counted(workers: list[Worker]) -> float:
 
 
 def costs(bench: Bench, workers: dict[str, Worker]) -> Iterator[Found]:
-    """CPU and memory of each stage, and the bytes of each topic; of few points a CPU time would say nothing."""
+    """CPU and memory of each stage, and bytes of each topic. The sink has too few points for a CPU time."""
     for stage, worker in workers.items():
         yield Found(f"{stage}-mb", worker.last("mb"))
         if stage in WORKED:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ from benchmarks.bench import Bench, Figure, Found, MeasureFailed, Measurement
 from benchmarks.calls import PARTITIONS, Calls
 from benchmarks.watched import MEGABYTE
 from benchmarks.worker_rates import USERS
-from benchmarks.workers import ROOT
+from benchmarks.workers import PATIENCE, output
 
 from llmvitals.combine import Combine, CombinePlan
 from llmvitals.ingest import decode
@@ -115,15 +114,16 @@ def merge(path: Path) -> dict[str, float]:
     }
 
 
-def measured(users: int, panes: int) -> dict[str, float]:
+def measured(users: int, panes: int, folder: Path) -> dict[str, float]:
     """Make the frames and merge them, each in a process of its own, so that the memory is merge's."""
-    with tempfile.NamedTemporaryFile() as file:
-        for words in (["make", file.name, str(users), str(panes)], ["merge", file.name]):
-            command = [sys.executable, "-m", "benchmarks.merge", *words]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-            if done.returncode:
-                raise MeasureFailed(f"merge with {users:,} users: {done.stderr.strip()[-300:]}")
-    answer: dict[str, float] = json.loads(done.stdout)
+    file, log = folder / f"frames-{users}", folder / "merge.log"
+    output(["benchmarks.merge", "make", str(file), str(users), str(panes)], log, PATIENCE)
+    lines = output(["benchmarks.merge", "merge", str(file)], log, PATIENCE)
+    file.unlink()
+    try:
+        answer: dict[str, float] = json.loads(lines[-1])
+    except (IndexError, ValueError):
+        raise MeasureFailed(f"merge with {users:,} users failed: {lines[-1:]}") from None
     return answer
 
 
@@ -136,11 +136,14 @@ def panes_of(users: int, entries: int) -> int:
 def measure(bench: Bench) -> Iterator[Found]:
     """Entries and points a second, by users."""
     for users in USERS:
+        names = f"merge-entries{suffix(users)}", f"merge-points{suffix(users)}"
+        if not bench.wants(*names):
+            continue
         panes = panes_of(users, bench.calls // CALLS_AN_ENTRY)
         bench.say(f"merge, {users:,} users, {panes} panes")
-        found = measured(users, panes)
-        yield Found(f"merge-entries{suffix(users)}", found["entries"], found["mb"])
-        yield Found(f"merge-points{suffix(users)}", found["points"])
+        found = measured(users, panes, bench.folder)
+        yield Found(names[0], found["entries"], found["mb"])
+        yield Found(names[1], found["points"])
 
 
 def suffix(users: int) -> str:
@@ -164,8 +167,9 @@ def main(words: list[str]) -> None:
         print(json.dumps(merge(Path(words[1]))))
     else:
         users, panes = [*map(int, words), *(10_000, 6)[len(words) :]]
-        for name, value in measured(users, panes).items():
-            print(f"{name:14} {value:12,.1f}")
+        with tempfile.TemporaryDirectory() as folder:
+            for name, value in measured(users, panes, Path(folder)).items():
+                print(f"{name:14} {value:12,.1f}")
 
 
 if __name__ == "__main__":

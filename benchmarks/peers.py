@@ -10,18 +10,18 @@ import asyncio
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
-from benchmarks.bench import Figure, Found, Measurement
+from benchmarks.bench import Figure, Found, MeasureFailed, Measurement
 from benchmarks.calls import VIEWS
-from benchmarks.workers import ROOT
+from benchmarks.workers import output
 
 if TYPE_CHECKING:
     from benchmarks.bench import Bench
@@ -192,29 +192,30 @@ PEERS: Final[dict[str, Peer]] = {
 
 def measure(bench: Bench) -> Iterator[Found]:
     """Calls a second of each peer."""
+    wanted = {name: peer for name, peer in PEERS.items() if bench.wants(name)}
+    if not wanted:
+        return
     env = bench.env("views", views=VIEWS)
-    topic = f"{env['LLMVITALS_TOPIC_PREFIX']}.calls.v1"
-    for name, peer in PEERS.items():
+    place = [env["LLMVITALS_BROKERS"], f"{env['LLMVITALS_TOPIC_PREFIX']}.calls.v1"]
+    for name, peer in wanted.items():
         bench.say(name)
-        yield measured(name, peer, bench.kafka.address, (topic, max(bench.calls // peer.share, 1_000)))
+        try:
+            rate = measured([name, *place, str(max(bench.calls // peer.share, 1_000))], peer, bench.folder)
+            yield Found(name, rate)
+        except MeasureFailed as failure:
+            yield Found(name, None, note=str(failure))
 
 
-def measured(name: str, peer: Peer, brokers: str, what: tuple[str, int]) -> Found:
-    """The figure of one peer; a note where it is not installed, or fails."""
-    topic, count = what
+def measured(words: list[str], peer: Peer, folder: Path) -> float:
+    """Calls a second of one peer. Raises MeasureFailed where it is not installed, or fails."""
     if importlib.util.find_spec(peer.module) is None:
-        return Found(name, None, note="not installed: pip install 'llmvitals[peers]'")
-    command = [sys.executable, "-m", "benchmarks.peers", name, brokers, topic, str(count)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False, cwd=ROOT)
-    except subprocess.TimeoutExpired:
-        return Found(name, None, note=f"did not read {count:,} records in {LIMIT} s")
-    read = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("read ")]
-    if not read:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return Found(name, None, note=f"failed: {last[:200]}")
-    ((records, seconds),) = read
-    return Found(name, int(records) / float(seconds))
+        raise MeasureFailed("not installed: pip install 'llmvitals[peers]'")
+    lines = output(["benchmarks.peers", *words], folder / "peer.log", LIMIT)
+    for line in lines:
+        if line.startswith("read "):
+            _, records, seconds = line.split()
+            return int(records) / float(seconds)
+    raise MeasureFailed(f"failed: {(lines or ['it printed nothing'])[-1][:200]}")
 
 
 MEASUREMENT: Final = Measurement(

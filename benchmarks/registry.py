@@ -27,15 +27,8 @@ def names() -> list[str]:
     return [name for figure in FIGURES.values() for name in (figure.name, figure.former) if name]
 
 
-def wanted(only: list[str]) -> list[Measurement]:
-    """The measurements that have one of these names; all of them where none is given.
-
-    Raises ValueError that names what does not exist.
-    """
+def asked_for(only: list[str]) -> frozenset[str]:
+    """The figures of these names; none: all are asked for. Raises ValueError for a name that is none."""
     if strange := sorted(set(only) - set(names())):
         raise ValueError(f"there is no figure {', '.join(strange)}; there are {', '.join(names())}")
-    return [
-        measurement
-        for measurement in MEASUREMENTS
-        if not only or any({figure.name, figure.former} & set(only) for figure in measurement.figures)
-    ]
+    return frozenset(figure.name for figure in FIGURES.values() if {figure.name, figure.former} & set(only))

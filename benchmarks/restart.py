@@ -26,6 +26,8 @@ QUIET: Final = 5.0
 def measure(bench: Bench) -> Iterator[Found]:
     """Both sizes."""
     for users in SIZES:
+        if not bench.wants(*(figure.name for figure in figures(users))):
+            continue
         measured = set[str]()
         try:
             for found in run(bench, users):

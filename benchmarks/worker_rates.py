@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from benchmarks.bench import Bench, Figure, Found, Measurement
+from benchmarks.bench import Bench, Figure, Found, MeasureFailed, Measurement
 from benchmarks.calls import BY_USER, VIEWS
 from benchmarks.workers import Worker, caught_up, wait
 
@@ -22,13 +22,21 @@ SHARE: Final = 4
 """With so many times fewer calls the numbers of partitions are measured."""
 
 
+def found(name: str, worker: Worker, counter: str) -> Found:
+    """What a counter of a worker that has ended says; a note where it says too little."""
+    try:
+        return Found(name, worker.rate(counter), worker.last("mb"))
+    except MeasureFailed as failure:
+        return Found(name, None, worker.last("mb"), note=str(failure))
+
+
 def combine(bench: Bench, name: str, env: dict[str, str], calls: int) -> Found:
     """A combine worker, from its first call to its last."""
     bench.say(name)
     with Worker("combine", env) as worker:
         wait([worker], lambda: worker.last("in") >= calls, f"combine has {calls:,} calls")
         worker.end()
-        return Found(name, worker.rate("in"), worker.last("mb"))
+        return found(name, worker, "in")
 
 
 def merge(bench: Bench, name: str, env: dict[str, str]) -> Found:
@@ -39,37 +47,44 @@ def merge(bench: Bench, name: str, env: dict[str, str]) -> Found:
         since = time.monotonic()
         wait([worker], lambda: caught_up([worker], since), "merge has all entries")
         worker.end()
-        return Found(name, worker.rate("entries"), worker.last("mb"))
+        return found(name, worker, "entries")
 
 
 def measure_views(bench: Bench) -> Iterator[Found]:
     """Four views."""
-    yield combine(bench, "llmvitals-combine", bench.env("views", views=VIEWS), bench.calls)
+    if bench.wants("llmvitals-combine"):
+        yield combine(bench, "llmvitals-combine", bench.env("views", views=VIEWS), bench.calls)
 
 
 def measure_users(bench: Bench) -> Iterator[Found]:
     """One view by user, and merge with 10,000 of them."""
     for users in USERS:
+        name, merged = f"combine-users-{users}", users == EAGER and bench.wants("llmvitals-merge")
+        if not (bench.wants(name) or merged):
+            continue
         env = bench.env(f"users-{users}", users=users, views=BY_USER)
-        yield combine(bench, f"combine-users-{users}", env, bench.calls)
-        if users == EAGER:
+        yield combine(bench, name, env, bench.calls)
+        if merged:
             yield merge(bench, "llmvitals-merge", env)
 
 
 def measure_eager(bench: Bench) -> Iterator[Found]:
     """An eager view by user: a budget for each."""
-    env = bench.env("eager", users=EAGER, alerts=bench.budgets())
-    yield combine(bench, f"combine-eager-{EAGER}", env, bench.calls)
+    if bench.wants(EAGERLY.name):
+        env = bench.env("eager", users=EAGER, alerts=bench.budgets())
+        yield combine(bench, EAGERLY.name, env, bench.calls)
 
 
 def measure_partitions(bench: Bench) -> Iterator[Found]:
     """Other numbers of partitions: each has a state of its own, and sends entries of its own."""
     calls = max(bench.calls // SHARE, 1)
     for partitions in PARTITIONS:
-        env = bench.env(
-            f"partitions-{partitions}", users=1_000, calls=calls, partitions=partitions, views=BY_USER
-        )
-        yield combine(bench, f"combine-partitions-{partitions}", env, calls)
+        name = f"combine-partitions-{partitions}"
+        if bench.wants(name):
+            env = bench.env(
+                f"partitions-{partitions}", users=1_000, calls=calls, partitions=partitions, views=BY_USER
+            )
+            yield combine(bench, name, env, calls)
 
 
 FOUR: Final = Figure("llmvitals-combine", "calls", "combine, 4 views", beside="faust")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import tempfile
 import time
@@ -83,14 +84,14 @@ class Worker:
     def rate(self, name: str) -> float:
         """How much a counter rose in a second while it rose: from its first report to its last but one.
 
-        Reports come every half second. The last one may cover less than that, so it is left out where there
-        are enough. Raises MeasureFailed where there are fewer than two.
+        Reports come every half second; the last one may cover less than that. Raises MeasureFailed where there
+        are fewer than three.
         """
-        reports = _apart(self.series[name])
-        ends = reports[:-1] if len(reports) > 2 else reports
-        if len(ends) < 2:
-            raise MeasureFailed(f"{self.stage} was done before its second report: measure more calls")
-        return (ends[-1][1] - ends[0][1]) / (ends[-1][0] - ends[0][0])
+        reports = _apart(self.series[name])[:-1]
+        if len(reports) < 2:
+            raise MeasureFailed(f"{self.stage} was done before its third report: measure more calls")
+        (began, first), (ended, last) = reports[0], reports[-1]
+        return (last - first) / (ended - began)
 
 
 def _apart(reports: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -110,6 +111,26 @@ def wait(workers: list[Worker], fact: Callable[[], T], what: str, seconds: float
         if time.monotonic() > until:
             raise MeasureFailed(f"not within {seconds:.0f} s: {what}")
         time.sleep(LOOK)
+
+
+def output(words: Sequence[str], log: Path, seconds: float) -> list[str]:
+    """What `python -m WORDS` prints until it ends, in lines; it ends with this process at the latest.
+
+    log: the file for that. Raises MeasureFailed when it takes longer than so many seconds.
+    """
+    log.unlink(missing_ok=True)
+    child, until = (
+        Child([sys.executable, "-m", *words], log, env={**os.environ, "PYTHONPATH": PATH}),
+        time.monotonic() + seconds,
+    )
+    try:
+        while child.alive:
+            if time.monotonic() > until:
+                raise MeasureFailed(f"not done after {seconds:.0f} s")
+            time.sleep(LOOK)
+    finally:
+        child.stop(0.0)
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def all_caught_up(stages: Sequence[Sequence[Worker]], since: float) -> float | None:
