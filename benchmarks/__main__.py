@@ -23,31 +23,34 @@ from benchmarks.table import HEAD, cells, rows
 from rich.console import Console
 from rich.table import Table
 
+from llmvitals.errors import Unavailable
 from llmvitals.local.kafka import LocalKafka
 from llmvitals.runtime import logs
 
 CALLS: Final = 600_000
 
 
-def measure(only: frozenset[str], calls: int) -> dict[str, Found]:
-    """These figures (none: all of them); one that fails has a note, and the others go on."""
+def measure(only: frozenset[str], calls: int, results: dict[str, Found]) -> None:
+    """Measure these figures (none: all of them); one that fails has a note, and the others go on.
+
+    results: figure → what was found, as soon as it is. Raises Unavailable where Kafka can't run here.
+    """
     began = time.monotonic()
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - began:6.0f} s  {text}", file=sys.stderr, flush=True)
 
     with LocalKafka(progress=say) as kafka, tempfile.TemporaryDirectory(prefix="llmvitals-bench-") as folder:
-        bench = Bench(kafka, Path(folder), calls, say, only)
+        bench = Bench(kafka, Path(folder), calls, say, only, results)
         for measurement in MEASUREMENTS:
             try:
                 for found in measurement.measure(bench):
-                    bench.found[found.name] = found
+                    results[found.name] = found
             except MeasureFailed as failure:
                 say(f"{measurement.title}: {failure}")
                 for figure in filter(lambda figure: bench.wants(figure.name), measurement.figures):
-                    bench.found.setdefault(figure.name, Found(figure.name, None, note=str(failure)))
+                    results.setdefault(figure.name, Found(figure.name, None, note=str(failure)))
         say("done")
-    return bench.found
 
 
 def show(found: dict[str, Found]) -> None:
@@ -57,7 +60,7 @@ def show(found: dict[str, Found]) -> None:
         table.add_column(name, justify="left" if name in ("name", "what") else "right")
     for row in cells(rows(found)):
         table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 140).print(table, markup=False)
+    Console(width=None if sys.stdout.isatty() else 140, markup=False).print(table)
 
 
 def main() -> None:
@@ -78,10 +81,17 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     logs.hush()
-    found = measure(only, given.calls)
-    show(found)
-    if given.json:
-        given.json.write_text(json.dumps(rows(found), indent=1) + "\n", encoding="utf-8")
+    results: dict[str, Found] = {}
+    try:
+        measure(only, given.calls, results)
+    except Unavailable as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the figures so far are kept")
+    finally:
+        show(results)
+        if given.json:
+            given.json.write_text(json.dumps(rows(results), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -84,12 +84,17 @@ def read(path: Path) -> Iterator[Logged]:
             offset += 1
 
 
+def new_stage() -> Merge:
+    """A merge stage of the view by user, without rules."""
+    plan = MergePlan(10 * SECOND, {VIEW.name: VIEW}, limits=Limits(series=10**6))
+    return Merge(plan, shard=0, parts={}, beginning=0)
+
+
 def merge(path: Path) -> dict[str, float]:
     """Merge the frames of a file; reading it is not counted."""
     gc.set_threshold(100_000, 20, 20)  # as llmvitals.entry
     gc.freeze()
-    plan = MergePlan(10 * SECOND, {VIEW.name: VIEW}, limits=Limits(series=10**6))
-    stage = Merge(plan, shard=0, parts={}, beginning=0)
+    stage = new_stage()
     spent, longest, size = 0.0, 0.0, 0
     for frame in read(path):
         began = time.process_time()

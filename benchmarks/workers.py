@@ -46,7 +46,7 @@ class Worker:
         path.touch()
         self._journal = path.open()
         self.began = time.monotonic()
-        self._child = Child([sys.executable, *command], log, env=self._env)
+        self._child = Child([sys.executable, *command], log, scratch=path.parent, env=self._env)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,8 +84,8 @@ class Worker:
     def rate(self, name: str) -> float:
         """How much a counter rose in a second while it rose: from its first report to its last but one.
 
-        Reports come every half second; the last one may cover less than that. Raises MeasureFailed where there
-        are fewer than three.
+        Reports come every half second; the last one may cover less than that. Raises MeasureFailed for fewer
+        than three.
         """
         reports = _apart(self.series[name])[:-1]
         if len(reports) < 2:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from benchmarks.calls import Calls
 
-from benchmarks import merge, sinks
-from llmvitals.record.log import Logged
+from benchmarks import merge
+from llmvitals.record.log import Logged, Topic
 
 COUNT = 2_000
 """Records of a batch: a fetch of about 1 MB."""
@@ -31,6 +31,10 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> list[Logged]:
 
 
 @pytest.fixture(scope="session")
-def points() -> list[Logged]:
-    """A batch of points."""
-    return sinks.records(COUNT)
+def points(frames: list[Logged]) -> list[Logged]:
+    """The points that merge makes of these frames."""
+    stage = merge.new_stage()
+    values = [
+        message.value for message in (*stage.apply(frames), *stage.finish()) if message.topic is Topic.VITALS
+    ]
+    return [Logged(offset, 0, value) for offset, value in enumerate(values)]

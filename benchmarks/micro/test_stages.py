@@ -14,7 +14,7 @@ from benchmarks.combine import VIEWS
 from benchmarks import merge as merging
 from llmvitals.combine import Combine, CombinePlan
 from llmvitals.ingest import decode
-from llmvitals.merge import Merge, MergePlan
+from llmvitals.merge import Merge
 from llmvitals.price import Prices
 from llmvitals.record.log import Logged
 from llmvitals.record.native import DECODER
@@ -71,7 +71,7 @@ def test_merge(benchmark: BenchmarkFixture, frames: list[Logged]) -> None:
     """Frames → points of all windows."""
 
     def run() -> Merge:
-        stage = Merge(MergePlan(PANE, {merging.VIEW.name: merging.VIEW}), shard=0, parts={}, beginning=0)
+        stage = merging.new_stage()
         stage.apply(frames)
         stage.finish()
         return stage
