@@ -100,7 +100,8 @@ async def latencies(bench: Bench, case: Case, rate: float) -> list[float]:
             **given,
         )
         bench.say(f"{name}: {case.tries} breaches at {rate:,.0f} calls/s")
-        with ExitStack() as stack:
+        stack = ExitStack()
+        try:
             workers = [stack.enter_context(Worker(stage, env)) for stage in STAGES]
             await asyncio.to_thread(begin, workers, case.users)
             brokers, topic = env["LLMVITALS_BROKERS"], f"{name}.calls.v1"
@@ -110,6 +111,9 @@ async def latencies(bench: Bench, case: Case, rate: float) -> list[float]:
             stack.callback(child.stop, 0.0)
             await asyncio.sleep(SETTLED)
             return await breaches(brokers, topic, slack, case.tries)
+        finally:
+            # In a thread, as a sink that ends may wait for an answer of Slack, which this loop gives.
+            await asyncio.to_thread(stack.close)
 
 
 def begin(workers: list[Worker], users: int) -> None:
