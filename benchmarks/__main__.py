@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from benchmarks.bench import Bench, Found, MeasureFailed
+from benchmarks.bench import Bench, MeasureFailed, Result
 from benchmarks.registry import MEASUREMENTS, asked_for, names
 from benchmarks.table import HEAD, cells, rows
 from rich.console import Console
@@ -30,7 +30,7 @@ from llmvitals.runtime import logs
 CALLS: Final = 600_000
 
 
-def measure(only: frozenset[str], calls: int, results: dict[str, Found]) -> None:
+def measure(only: frozenset[str], calls: int, results: dict[str, Result]) -> None:
     """Measure these figures (none: all of them); one that fails has a note, and the others go on.
 
     results: figure → what was found, as soon as it is. Raises Unavailable where Kafka can't run here.
@@ -44,21 +44,21 @@ def measure(only: frozenset[str], calls: int, results: dict[str, Found]) -> None
         bench = Bench(kafka, Path(folder), calls, say, only, results)
         for measurement in MEASUREMENTS:
             try:
-                for found in measurement.measure(bench):
-                    results[found.name] = found
+                for result in measurement.measure(bench):
+                    results[result.name] = result
             except MeasureFailed as failure:
                 say(f"{measurement.title}: {failure}")
                 for figure in filter(lambda figure: bench.wants(figure.name), measurement.figures):
-                    results.setdefault(figure.name, Found(figure.name, None, note=str(failure)))
+                    results.setdefault(figure.name, Result(figure.name, None, note=str(failure)))
         say("done")
 
 
-def show(found: dict[str, Found]) -> None:
+def show(results: dict[str, Result]) -> None:
     """Print the table."""
     table = Table(box=None)
     for name in HEAD:
         table.add_column(name, justify="left" if name in ("name", "what") else "right")
-    for row in cells(rows(found)):
+    for row in cells(rows(results)):
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 140, markup=False).print(table)
 
@@ -81,7 +81,7 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     logs.hush()
-    results: dict[str, Found] = {}
+    results: dict[str, Result] = {}
     try:
         measure(only, given.calls, results)
     except Unavailable as error:

@@ -36,7 +36,7 @@ class Figure:
 
 
 @dataclass(slots=True)
-class Found:
+class Result:
     """The value of a figure; None where it could not be measured, which `note` explains.
 
     mb: the greatest resident size of the process that was measured, in MB.
@@ -53,7 +53,7 @@ class Bench:
     """What a measurement works with.
 
     folder: for its files; removed at the end. calls: how many a rate is taken from. say: tells what is being
-    done. found: the figures so far.
+    done. only: the figures that are asked for. results: the figures so far.
     """
 
     kafka: LocalKafka
@@ -61,7 +61,7 @@ class Bench:
     calls: int
     say: Callable[[str], None]
     only: frozenset[str] = frozenset()
-    found: dict[str, Found] = field(default_factory=dict)
+    results: dict[str, Result] = field(default_factory=dict)
     _envs: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def env(
@@ -81,8 +81,8 @@ class Bench:
             count = self.calls if calls is None else calls
             self.say(f"{name}: {count:,} calls of {users:,} users go to Kafka")
             values = Calls(users).until_now(count)
-            made = prepared(self.kafka.address, name, values, partitions=partitions, **settings)
-            self._envs[name] = asyncio.run(made)
+            topics = prepared(self.kafka.address, name, values, partitions=partitions, **settings)
+            self._envs[name] = asyncio.run(topics)
         return self._envs[name]
 
     def wants(self, *names: str) -> bool:
@@ -103,4 +103,4 @@ class Measurement:
 
     title: str
     figures: tuple[Figure, ...]
-    measure: Callable[[Bench], Iterator[Found]]
+    measure: Callable[[Bench], Iterator[Result]]

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from benchmarks.bench import Bench, Figure, Found, MeasureFailed, Measurement
+from benchmarks.bench import Bench, Figure, MeasureFailed, Measurement, Result
 from benchmarks.calls import PARTITIONS, VIEWS, Calls
 from benchmarks.end_to_end import STAGES, USERS
 from benchmarks.workers import PATH, Worker, all_caught_up, wait
@@ -124,9 +124,9 @@ def begin(workers: list[Worker], users: int) -> None:
     wait(workers, lambda: all_caught_up([[worker] for worker in later], done), "merge has all users")
 
 
-def measure(bench: Bench) -> Iterator[Found]:
+def measure(bench: Bench) -> Iterator[Result]:
     """The usual case, and others with fewer tries."""
-    reached = bench.found.get("end-to-end-1")
+    reached = bench.results.get("end-to-end-1")
     rate = reached.value / 2 if reached and reached.value else LOAD
     for case in (USUAL, *CASES):
         name = f"breach-p50-s{case.name}"
@@ -135,12 +135,12 @@ def measure(bench: Bench) -> Iterator[Found]:
         try:
             took = asyncio.run(latencies(bench, case, rate))
         except MeasureFailed as failure:
-            yield Found(name, None, note=str(failure))
+            yield Result(name, None, note=str(failure))
             continue
-        yield Found(name, took[len(took) // 2])
+        yield Result(name, took[len(took) // 2])
         if case is USUAL:
-            yield Found("breach-p99-s", took[-1])
-            yield Found("breach-rate", rate)
+            yield Result("breach-p99-s", took[-1])
+            yield Result("breach-rate", rate)
 
 
 FIGURES: Final = (

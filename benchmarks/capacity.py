@@ -44,10 +44,10 @@ class Model:
         low, high = values["merge-mb-10000"], values["merge-mb-100000"]
         self._series_mb = max((high - low) / 90_000, 0.0)
 
-    def end_to_end(self, each: int) -> float:
-        """Calls a second with `each` workers a stage, on the machine that was measured, with the broker."""
+    def end_to_end(self, count: int) -> float:
+        """Calls a second with `count` workers a stage, on the machine that was measured, with the broker."""
         stages = (self._combine, self._merge * self._entries, self._sink * self._points)
-        return min(each / max(stages), self.cores / (sum(stages) + self._broker))
+        return min(count / max(stages), self.cores / (sum(stages) + self._broker))
 
     def need(self, rate: float, series: int, partitions: int) -> Need:
         """What `rate` calls a second need; series: of all views, active in every pane, on every partition."""

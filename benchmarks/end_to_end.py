@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from benchmarks.bench import Bench, Figure, Found, Measurement
+from benchmarks.bench import Bench, Figure, Measurement, Result
 from benchmarks.calls import PER_SECOND, VIEWS
 from benchmarks.workers import Worker, all_caught_up, wait
 
@@ -26,7 +26,7 @@ WORKED: Final = {"combine": "in", "merge": "entries"}
 TOPICS: Final = ("calls", "partials", "vitals", "checkpoints")
 
 
-def measure(bench: Bench) -> Iterator[Found]:
+def measure(bench: Bench) -> Iterator[Result]:
     """With one worker a stage, what it costs, and with two."""
     if bench.wants("end-to-end-1", *(figure.name for figure in COSTS)):
         yield from run(bench, 1)
@@ -34,15 +34,15 @@ def measure(bench: Bench) -> Iterator[Found]:
         yield from run(bench, 2)
 
 
-def run(bench: Bench, each: int) -> Iterator[Found]:
-    """The rate with `each` workers a stage; of one also the costs."""
-    name = f"end-to-end-{each}"
+def run(bench: Bench, count: int) -> Iterator[Result]:
+    """The rate with `count` workers a stage; of one also the costs."""
+    name = f"end-to-end-{count}"
     env = bench.env(
         name, users=USERS, views=VIEWS, alerts=bench.budgets(), sqlite=str(bench.folder / f"{name}.db")
     )
     bench.say(name)
     with ExitStack() as stack:
-        workers = {stage: [stack.enter_context(Worker(stage, env)) for _ in range(each)] for stage in STAGES}
+        workers = {stage: [stack.enter_context(Worker(stage, env)) for _ in range(count)] for stage in STAGES}
         everyone = [worker for group in workers.values() for worker in group]
         combines, later = workers["combine"], (workers["merge"], workers["sink"])
         wait(everyone, lambda: all(worker.last("in") for worker in combines), "all combine workers count")
@@ -50,11 +50,11 @@ def run(bench: Bench, each: int) -> Iterator[Found]:
         wait(everyone, lambda: counted(combines) >= bench.calls, f"combine has {bench.calls:,} calls")
         done = time.monotonic()
         end = wait(everyone, lambda: all_caught_up(later, done), "merge and sink have caught up")
-        yield Found(name, (bench.calls - first) / ((end or done) - began))
-        if each == 1:
+        yield Result(name, (bench.calls - first) / ((end or done) - began))
+        if count == 1:
             spent = (cpu_of(bench.kafka.pid) - broker) / (bench.calls - first) * 1e6
-            yield Found("kafka-cpu-us", None if math.isnan(spent) else spent)
-            yield Found("cores", os.cpu_count())
+            yield Result("kafka-cpu-us", None if math.isnan(spent) else spent)
+            yield Result("cores", os.cpu_count())
             for worker in everyone:
                 worker.end()
             yield from costs(bench, {stage: group[0] for stage, group in workers.items()})
@@ -65,17 +65,17 @@ def counted(workers: list[Worker]) -> float:
     return sum(worker.last("in") for worker in workers)
 
 
-def costs(bench: Bench, workers: dict[str, Worker]) -> Iterator[Found]:
+def costs(bench: Bench, workers: dict[str, Worker]) -> Iterator[Result]:
     """CPU and memory of each stage, and bytes of each topic. The sink has too few points for a CPU time."""
     for stage, worker in workers.items():
-        yield Found(f"{stage}-mb", worker.last("mb"))
+        yield Result(f"{stage}-mb", worker.last("mb"))
         if stage in WORKED:
-            yield Found(f"{stage}-cpu-us", cpu(worker) / worker.last(WORKED[stage]) * 1e6)
+            yield Result(f"{stage}-cpu-us", cpu(worker) / worker.last(WORKED[stage]) * 1e6)
     combine, merge = workers["combine"], workers["merge"]
-    yield Found("entries-a-call", merge.last("entries") / combine.last("in"))
-    yield Found("points-a-second", merge.last("points") * PER_SECOND / bench.calls)
+    yield Result("entries-a-call", merge.last("entries") / combine.last("in"))
+    yield Result("points-a-second", merge.last("points") * PER_SECOND / bench.calls)
     for topic in TOPICS:
-        yield Found(
+        yield Result(
             f"{topic}-bytes-a-call",
             size(bench.kafka.folder / "log", f"end-to-end-1.{topic}.v1") / bench.calls,
         )
@@ -103,9 +103,12 @@ def size(folder: Path, topic: str) -> int:
 
 RATES: Final = tuple(
     Figure(
-        f"end-to-end-{each}", "calls", f"all stages, {each} worker{'s' * (each > 1)} a stage", beside="faust"
+        f"end-to-end-{count}",
+        "calls",
+        f"all stages, {count} worker{'s' * (count > 1)} a stage",
+        beside="faust",
     )
-    for each in (1, 2)
+    for count in (1, 2)
 )
 COSTS: Final = (
     *(Figure(f"{stage}-mb", "MB", f"memory of a {stage} worker", rate=False) for stage in STAGES),

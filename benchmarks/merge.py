@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
-from benchmarks.bench import Bench, Figure, Found, MeasureFailed, Measurement
+from benchmarks.bench import Bench, Figure, MeasureFailed, Measurement, Result
 from benchmarks.calls import PARTITIONS, Calls
 from benchmarks.watched import MEGABYTE
 from benchmarks.worker_rates import USERS
@@ -53,7 +53,7 @@ def make(path: Path, users: int, panes: int) -> None:
         for pane in range(panes):
             first = START + (pane + -panes % 6) * PANE_MS
             for stage in stages:
-                records = made(calls, first, stage.next)
+                records = records_of(calls, first, stage.next)
                 while batch := list(islice(records, BATCH)):
                     write(file, stage.apply(batch))
                     stage.delivered(stage.mark())
@@ -61,7 +61,7 @@ def make(path: Path, users: int, panes: int) -> None:
             write(file, stage.finish())
 
 
-def made(calls: Calls, first: int, offset: int) -> Iterator[Logged]:
+def records_of(calls: Calls, first: int, offset: int) -> Iterator[Logged]:
     """A call of every user within the pane that begins at `first`, ms."""
     for user in range(calls.users):
         ts = first + user * PANE_MS // calls.users
@@ -138,7 +138,7 @@ def panes_of(users: int, entries: int) -> int:
     return panes // 6 * 6 if panes >= 6 else 3
 
 
-def measure(bench: Bench) -> Iterator[Found]:
+def measure(bench: Bench) -> Iterator[Result]:
     """Entries and points a second, by users."""
     for users in USERS:
         names = f"merge-entries{suffix(users)}", f"merge-points{suffix(users)}"
@@ -146,9 +146,9 @@ def measure(bench: Bench) -> Iterator[Found]:
             continue
         panes = panes_of(users, bench.calls // CALLS_AN_ENTRY)
         bench.say(f"merge, {users:,} users, {panes} panes")
-        found = measured(users, panes, bench.folder)
-        yield Found(names[0], found["entries"], found["mb"])
-        yield Found(names[1], found["points"])
+        rates = measured(users, panes, bench.folder)
+        yield Result(names[0], rates["entries"], rates["mb"])
+        yield Result(names[1], rates["points"])
 
 
 def suffix(users: int) -> str:

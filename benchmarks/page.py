@@ -29,32 +29,36 @@ def read(path: Path = FIGURES) -> list[Json]:
 
 def values(rows: Iterable[Json]) -> dict[str, float]:
     """The figures that could be measured, by name."""
-    found = {row["name"]: row.get("per_s", row.get("value")) for row in rows}
-    return {name: value for name, value in found.items() if value is not None}
+    figures = {row["name"]: row.get("per_s", row.get("value")) for row in rows}
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def current(page: str, rows: Sequence[Json]) -> str:
     """The page with the tables of these rows between its marks: the figures, and the capacity model."""
     parts = page.split(BEGIN)
     after = [part.partition(END)[2] for part in parts[1:]]
-    made = (table(HEAD, cells(rows)), *capacity(values(rows)))
-    if len(after) != len(made):
-        raise ValueError(f"{PAGE.name} has {len(after)} places for tables and needs {len(made)}")
-    return parts[0] + "".join(f"{BEGIN}\n{text}\n{END}{rest}" for text, rest in zip(made, after, strict=True))
+    tables = (table(HEAD, cells(rows)), *capacity(values(rows)))
+    if len(after) != len(tables):
+        raise ValueError(f"{PAGE.name} has {len(after)} places for tables and needs {len(tables)}")
+    return parts[0] + "".join(
+        f"{BEGIN}\n{text}\n{END}{rest}" for text, rest in zip(tables, after, strict=True)
+    )
 
 
-def capacity(found: dict[str, float]) -> tuple[str, str]:
+def capacity(figures: dict[str, float]) -> tuple[str, str]:
     """The model beside what was measured, and what sites need; a sentence where figures are missing."""
     try:
-        model = Model(found)
+        model = Model(figures)
     except KeyError as missing:
         text = f"Not computed: {missing} could not be measured.\n"
         return text, text
     checked = []
-    for each in (1, 2):
-        said, measured = model.end_to_end(each), found.get(f"end-to-end-{each}")
-        share = f"{measured / said:.2f}" if measured else ""
-        checked.append((f"{each}", number(said), number(measured) if measured else "not measured", share))
+    for count in (1, 2):
+        expected, measured = model.end_to_end(count), figures.get(f"end-to-end-{count}")
+        share = f"{measured / expected:.2f}" if measured else ""
+        checked.append(
+            (f"{count}", number(expected), number(measured) if measured else "not measured", share)
+        )
     head = ("workers a stage", "calls/s by the model", "calls/s measured", "measured / model")
     return table(head, checked), table(SITES, needs(model))
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
-from benchmarks.bench import Figure, Found, MeasureFailed, Measurement
+from benchmarks.bench import Figure, MeasureFailed, Measurement, Result
 from benchmarks.calls import VIEWS
 from benchmarks.workers import output
 
@@ -190,7 +190,7 @@ PEERS: Final[dict[str, Peer]] = {
 }
 
 
-def measure(bench: Bench) -> Iterator[Found]:
+def measure(bench: Bench) -> Iterator[Result]:
     """Calls a second of each peer."""
     wanted = {name: peer for name, peer in PEERS.items() if bench.wants(name)}
     if not wanted:
@@ -201,9 +201,9 @@ def measure(bench: Bench) -> Iterator[Found]:
         bench.say(name)
         try:
             rate = measured([name, *place, str(max(bench.calls // peer.share, 1_000))], peer, bench.folder)
-            yield Found(name, rate)
+            yield Result(name, rate)
         except MeasureFailed as failure:
-            yield Found(name, None, note=str(failure))
+            yield Result(name, None, note=str(failure))
 
 
 def measured(words: list[str], peer: Peer, folder: Path) -> float:

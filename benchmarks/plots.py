@@ -62,16 +62,16 @@ PLOTS: Final[dict[str, tuple[str, tuple[Plot, ...]]]] = {
 }
 
 
-def draw(name: str, rows: Sequence[Json], folder: Path) -> None:
+def draw(file: str, rows: Sequence[Json], folder: Path) -> None:
     """Write one SVG; figures that could not be measured are left out."""
-    over, plots = PLOTS[name]
-    found = {row["name"]: row for row in rows}
+    over, plots = PLOTS[file]
+    by_name = {row["name"]: row for row in rows}
     with mpl.rc_context(STYLE):
         picture = Figure(figsize=(9, 2.8), layout="constrained")
         for axes, plot in zip(picture.subplots(1, len(plots)), plots, strict=True):
             for line in plot.lines:
                 places = [
-                    (x, value(found.get(each, {}), mb=line.mb)) for x, each in sorted(line.names.items())
+                    (x, value(by_name.get(name, {}), mb=line.mb)) for x, name in sorted(line.names.items())
                 ]
                 there = [(x, y) for x, y in places if y is not None]
                 axes.plot(
@@ -81,20 +81,20 @@ def draw(name: str, rows: Sequence[Json], folder: Path) -> None:
             axes.grid(visible=True, linewidth=0.3)
             axes.legend(frameon=False)
         folder.mkdir(exist_ok=True)
-        picture.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        picture.savefig(folder / f"{file}.svg", metadata={"Date": None})
 
 
 def value(row: Json, *, mb: bool) -> float | None:
     """What a line shows of a row; None where there is nothing."""
-    found: float | None = row.get("mb") if mb else row.get("per_s", row.get("value"))
-    return found
+    shown: float | None = row.get("mb") if mb else row.get("per_s", row.get("value"))
+    return shown
 
 
 def main() -> None:
     """Write all plots and the page."""
     rows = page.read(*map(Path, sys.argv[1:2]))
-    for name in PLOTS:
-        draw(name, rows, FOLDER)
+    for file in PLOTS:
+        draw(file, rows, FOLDER)
     page.PAGE.write_text(page.current(page.PAGE.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from benchmarks.bench import Bench, Figure, Found, MeasureFailed, Measurement
+from benchmarks.bench import Bench, Figure, MeasureFailed, Measurement, Result
 from benchmarks.calls import BY_USER
 from benchmarks.workers import Worker, caught_up, wait
 
@@ -23,22 +23,22 @@ QUIET: Final = 5.0
 """Seconds without a pane that closes, after which merge is done."""
 
 
-def measure(bench: Bench) -> Iterator[Found]:
+def measure(bench: Bench) -> Iterator[Result]:
     """Both sizes."""
     for users in SIZES:
         if not bench.wants(*(figure.name for figure in figures(users))):
             continue
         measured = set[str]()
         try:
-            for found in run(bench, users):
-                measured.add(found.name)
-                yield found
+            for result in run(bench, users):
+                measured.add(result.name)
+                yield result
         except MeasureFailed as failure:
             for name in {figure.name for figure in figures(users)} - measured:
-                yield Found(name, None, note=str(failure))
+                yield Result(name, None, note=str(failure))
 
 
-def run(bench: Bench, users: int) -> Iterator[Found]:
+def run(bench: Bench, users: int) -> Iterator[Result]:
     """One size. Raises MeasureFailed."""
     calls, rules = ROUNDS * users, bench.budgets()
     env = bench.env(
@@ -58,12 +58,12 @@ def run(bench: Bench, users: int) -> Iterator[Found]:
             wait([combine, merge], lambda: still(merge), "merge has nothing left to do")
             merge.end(grace=0)
         stop, mb, restore = figures(users)
-        yield Found(stop.name, merge.last("stop") * 1e3)
-        yield Found(mb.name, merge.last("mb"))
+        yield Result(stop.name, merge.last("stop") * 1e3)
+        yield Result(mb.name, merge.last("mb"))
         with Worker("merge", env) as again:
             ready = wait([combine, again], lambda: ready_at(again), "merge is ready again") or 0.0
             end = wait([combine, again], lambda: caught_up([again], ready), "merge has caught up")
-            yield Found(restore.name, (end or ready) - again.began)
+            yield Result(restore.name, (end or ready) - again.began)
 
 
 def ready_at(worker: Worker) -> float | None:

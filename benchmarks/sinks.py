@@ -30,18 +30,18 @@ FETCH: Final = 800
 def records(points: int) -> list[Logged]:
     """What merge writes to the vitals topic for at least so many points, most of them of users."""
     stages = Replay(Settings(views=({"name": "user", "by": ("user",)},), default_views=False))
-    calls, found = Calls(USERS), list[Logged]()
+    calls, points_made = Calls(USERS), list[Logged]()
     for pane in range(points):
         ts = START + pane * PANE_MS
         batch = [Logged(pane * USERS + n, ts, calls.at(ts)) for n in range(USERS)]
-        found += [
-            Logged(len(found), ts, message.value, message.key)
+        points_made += [
+            Logged(len(points_made), ts, message.value, message.key)
             for message in stages.feed(batch)
             if message.topic is Topic.VITALS
         ]
-        if len(found) >= points:
+        if len(points_made) >= points:
             break
-    return found[:points]
+    return points_made[:points]
 
 
 @contextmanager
@@ -86,5 +86,5 @@ def sink_rate(store: str, points: int) -> float:
 
 if __name__ == "__main__":
     wanted = sys.argv[1:2] or list(STORES)
-    for each in wanted:
-        print(f"{each:8} {sink_rate(each, int(sys.argv[2]) if sys.argv[2:] else 50_000):10,.0f} points/s")
+    for store in wanted:
+        print(f"{store:8} {sink_rate(store, int(sys.argv[2]) if sys.argv[2:] else 50_000):10,.0f} points/s")

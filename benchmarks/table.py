@@ -5,34 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from benchmarks.bench import Found, Json
+from benchmarks.bench import Json, Result
 from benchmarks.registry import FIGURES
 
 HEAD: Final = ("name", "what", "figure", "× peer", "MB")
 
 
-def rows(found: Mapping[str, Found]) -> list[Json]:
+def rows(results: Mapping[str, Result]) -> list[Json]:
     """The rows of the JSON file, in the order of the table; a former name has a row, too.
 
     A rate has `per_s`, everything else `value`; null: it could not be measured, `note` says why. `ratio`: to
     the figure `beside`.
     """
-    made: list[Json] = []
+    listed: list[Json] = []
     for name, figure in FIGURES.items():
-        if name in found:
-            row = _row(found[name], found.get(figure.beside))
-            made += [row, *([row | {"name": figure.former}] if figure.former else [])]
-    return made
+        if name in results:
+            row = _row(results[name], results.get(figure.beside))
+            listed += [row, *([row | {"name": figure.former}] if figure.former else [])]
+    return listed
 
 
-def _row(found: Found, beside: Found | None) -> Json:
-    figure = FIGURES[found.name]
-    row: Json = {"name": found.name, "per_s" if figure.rate else "value": found.value, "unit": figure.unit}
-    if found.value is not None and beside is not None and beside.value:
-        row |= {"beside": beside.name, "ratio": found.value / beside.value}
-    if found.mb is not None:
-        row["mb"] = found.mb
-    return row | ({"note": found.note} if found.note else {})
+def _row(result: Result, beside: Result | None) -> Json:
+    figure = FIGURES[result.name]
+    row: Json = {"name": result.name, "per_s" if figure.rate else "value": result.value, "unit": figure.unit}
+    if result.value is not None and beside is not None and beside.value:
+        row |= {"beside": beside.name, "ratio": result.value / beside.value}
+    if result.mb is not None:
+        row["mb"] = result.mb
+    return row | ({"note": result.note} if result.note else {})
 
 
 def cells(rows: Iterable[Json]) -> Iterator[tuple[str, ...]]:

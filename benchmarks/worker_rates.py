@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from benchmarks.bench import Bench, Figure, Found, MeasureFailed, Measurement
+from benchmarks.bench import Bench, Figure, MeasureFailed, Measurement, Result
 from benchmarks.calls import BY_USER, VIEWS
 from benchmarks.workers import Worker, caught_up, wait
 
@@ -22,24 +22,24 @@ SHARE: Final = 4
 """With so many times fewer calls the numbers of partitions are measured."""
 
 
-def found(name: str, worker: Worker, counter: str) -> Found:
+def rate_of(name: str, worker: Worker, counter: str) -> Result:
     """What a counter of a worker that has ended says; a note where it says too little."""
     try:
-        return Found(name, worker.rate(counter), worker.last("mb"))
+        return Result(name, worker.rate(counter), worker.last("mb"))
     except MeasureFailed as failure:
-        return Found(name, None, worker.last("mb"), note=str(failure))
+        return Result(name, None, worker.last("mb"), note=str(failure))
 
 
-def combine(bench: Bench, name: str, env: dict[str, str], calls: int) -> Found:
+def combine(bench: Bench, name: str, env: dict[str, str], calls: int) -> Result:
     """A combine worker, from its first call to its last."""
     bench.say(name)
     with Worker("combine", env) as worker:
         wait([worker], lambda: worker.last("in") >= calls, f"combine has {calls:,} calls")
         worker.end()
-        return found(name, worker, "in")
+        return rate_of(name, worker, "in")
 
 
-def merge(bench: Bench, name: str, env: dict[str, str]) -> Found:
+def merge(bench: Bench, name: str, env: dict[str, str]) -> Result:
     """A merge worker on what combine has sent to the same topics."""
     bench.say(name)
     with Worker("merge", env) as worker:
@@ -47,16 +47,16 @@ def merge(bench: Bench, name: str, env: dict[str, str]) -> Found:
         since = time.monotonic()
         wait([worker], lambda: caught_up([worker], since), "merge has all entries")
         worker.end()
-        return found(name, worker, "entries")
+        return rate_of(name, worker, "entries")
 
 
-def measure_views(bench: Bench) -> Iterator[Found]:
+def measure_views(bench: Bench) -> Iterator[Result]:
     """Four views."""
     if bench.wants("llmvitals-combine"):
         yield combine(bench, "llmvitals-combine", bench.env("views", views=VIEWS), bench.calls)
 
 
-def measure_users(bench: Bench) -> Iterator[Found]:
+def measure_users(bench: Bench) -> Iterator[Result]:
     """One view by user, and merge with 10,000 of them."""
     for users in USERS:
         name, merged = f"combine-users-{users}", users == EAGER and bench.wants("llmvitals-merge")
@@ -68,14 +68,14 @@ def measure_users(bench: Bench) -> Iterator[Found]:
             yield merge(bench, "llmvitals-merge", env)
 
 
-def measure_eager(bench: Bench) -> Iterator[Found]:
+def measure_eager(bench: Bench) -> Iterator[Result]:
     """An eager view by user: a budget for each."""
     if bench.wants(EAGERLY.name):
         env = bench.env("eager", users=EAGER, alerts=bench.budgets())
         yield combine(bench, EAGERLY.name, env, bench.calls)
 
 
-def measure_partitions(bench: Bench) -> Iterator[Found]:
+def measure_partitions(bench: Bench) -> Iterator[Result]:
     """Other numbers of partitions: each has a state of its own, and sends entries of its own."""
     calls = max(bench.calls // SHARE, 1)
     for partitions in PARTITIONS:

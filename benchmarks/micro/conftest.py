@@ -18,8 +18,8 @@ USERS = 500
 @pytest.fixture(scope="session")
 def calls() -> list[Logged]:
     """A batch of calls."""
-    made, start = Calls(USERS), merge.START
-    return [Logged(number, start + number, made.at(start + number)) for number in range(COUNT)]
+    calls, start = Calls(USERS), merge.START
+    return [Logged(number, start + number, calls.at(start + number)) for number in range(COUNT)]
 
 
 @pytest.fixture(scope="session")

@@ -37,14 +37,14 @@ BY = View("user", tuple(BY_USER[0]["by"]))
 def test_decode(benchmark: BenchmarkFixture, calls: list[Logged]) -> None:
     """JSON → calls."""
     values = [record.value or b"" for record in calls]
-    found = benchmark(lambda: [DECODER.decode(value) for value in values])
-    assert len(found) == len(calls)
+    decoded = benchmark(lambda: [DECODER.decode(value) for value in values])
+    assert len(decoded) == len(calls)
 
 
 def test_price(benchmark: BenchmarkFixture, calls: list[Logged]) -> None:
     """Calls → nano-dollars."""
-    assess, found = Prices().assess, [DECODER.decode(record.value or b"") for record in calls]
-    costs = benchmark(lambda: [assess(call) for call in found])
+    assess, decoded = Prices().assess, [DECODER.decode(record.value or b"") for record in calls]
+    costs = benchmark(lambda: [assess(call) for call in decoded])
     assert any(costs)
 
 

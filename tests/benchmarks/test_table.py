@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.bench import Bench, Found
+from benchmarks.bench import Bench, Result
 from benchmarks.capacity import Model
 from benchmarks.page import current
 from benchmarks.table import cells, rows
@@ -62,8 +62,8 @@ def test_every_name_that_others_look_up_is_there():
 
 
 def test_a_rate_has_per_s_and_everything_else_value():
-    found = [Found("faust", 10_000.0), Found("aiokafka", 300_000.0), Found("breach-p50-s", 0.7)]
-    assert rows({each.name: each for each in found}) == [
+    results = [Result("faust", 10_000.0), Result("aiokafka", 300_000.0), Result("breach-p50-s", 0.7)]
+    assert rows({result.name: result for result in results}) == [
         {"name": "aiokafka", "per_s": 300_000.0, "unit": "calls", "beside": "faust", "ratio": 30.0},
         {"name": "faust", "per_s": 10_000.0, "unit": "calls", "beside": "faust", "ratio": 1.0},
         {"name": "breach-p50-s", "value": 0.7, "unit": "s"},
@@ -71,10 +71,10 @@ def test_a_rate_has_per_s_and_everything_else_value():
 
 
 def test_a_figure_has_a_row_of_its_former_name_and_one_line_in_the_table():
-    made = rows({"combine-users-10000": Found("combine-users-10000", 30_000.0, mb=190.0)})
-    assert [row["name"] for row in made] == ["combine-users-10000", "llmvitals-combine-10k"]
-    assert {row["per_s"] for row in made} == {30_000.0}
-    assert list(cells(made)) == [
+    listed = rows({"combine-users-10000": Result("combine-users-10000", 30_000.0, mb=190.0)})
+    assert [row["name"] for row in listed] == ["combine-users-10000", "llmvitals-combine-10k"]
+    assert {row["per_s"] for row in listed} == {30_000.0}
+    assert list(cells(listed)) == [
         ("combine-users-10000", "combine, a view by user, 10,000 users", "30,000 calls/s", "", "190")
     ]
 
@@ -85,8 +85,8 @@ def test_a_peer_that_is_not_installed_has_a_row_that_says_so(monkeypatch, tmp_pa
     )
     environment = {"LLMVITALS_BROKERS": "127.0.0.1:1", "LLMVITALS_TOPIC_PREFIX": "t"}
     monkeypatch.setattr(Bench, "env", lambda *_, **__: environment)
-    (found,) = peers.measure(Bench(LocalKafka(), tmp_path, 10, lambda _: None))
-    (row,) = rows({found.name: found})
+    (result,) = peers.measure(Bench(LocalKafka(), tmp_path, 10, lambda _: None))
+    (row,) = rows({result.name: result})
     assert row["per_s"] is None
     ((_, _, shown, _, _),) = cells([row])
     assert shown == "not installed: pip install 'llmvitals[peers]'"
@@ -143,14 +143,14 @@ def test_the_page_is_current():
 
 def test_the_page_says_what_was_not_measured():
     text = page.PAGE.read_text(encoding="utf-8")
-    made = current(text, [row for row in page.read() if row["name"] != "sink-influx"])
-    assert made.count("Not computed: 'sink-influx' could not be measured.") == 2
+    written = current(text, [row for row in page.read() if row["name"] != "sink-influx"])
+    assert written.count("Not computed: 'sink-influx' could not be measured.") == 2
 
 
 def test_the_json_beside_the_page_has_all_figures():
-    found = {row["name"]: row for row in json.loads(page.FIGURES.read_text(encoding="utf-8"))}
-    assert set(registry.names()) - set(found) == set()
-    assert all(("per_s" in row) != ("value" in row) for row in found.values())
+    by_name = {row["name"]: row for row in json.loads(page.FIGURES.read_text(encoding="utf-8"))}
+    assert set(registry.names()) - set(by_name) == set()
+    assert all(("per_s" in row) != ("value" in row) for row in by_name.values())
 
 
 def test_help_and_a_name_that_does_not_exist():
