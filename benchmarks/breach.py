@@ -151,7 +151,7 @@ FIGURES: Final = (
         Figure(
             f"breach-p50-s{case.name}",
             "s",
-            f"median of {FEWER}, {case.users:,} users, {case.partitions} partitions",
+            f"median of {FEWER}, {case.users:,} users, partitions: {case.partitions}",
             rate=False,
         )
         for case in CASES

@@ -47,9 +47,5 @@ def cells(rows: Iterable[Json]) -> Iterator[tuple[str, ...]]:
 
 
 def number(value: float) -> str:
-    """Three digits or more.
-
-    >>> number(63_123.4), number(3.14159), number(0.01234)
-    ('63,123', '3.14', '0.0123')
-    """
+    """Three digits or more."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -104,7 +104,7 @@ EAGERLY: Final = Figure(
 )
 BY_PARTITIONS: Final = tuple(
     Figure(
-        f"combine-partitions-{number}", "calls", f"combine, 1,000 users, {number} partitions", beside="faust"
+        f"combine-partitions-{number}", "calls", f"combine, 1,000 users, partitions: {number}", beside="faust"
     )
     for number in PARTITIONS
 )

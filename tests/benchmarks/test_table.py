@@ -11,7 +11,7 @@ import pytest
 from benchmarks.bench import Bench, Result
 from benchmarks.capacity import Model
 from benchmarks.page import current
-from benchmarks.table import cells, rows
+from benchmarks.table import cells, number, rows
 from benchmarks.workers import MeasureFailed, Worker, caught_up, output
 
 from benchmarks import page, peers, registry
@@ -77,6 +77,10 @@ def test_a_figure_has_a_row_of_its_former_name_and_one_line_in_the_table():
     assert list(cells(listed)) == [
         ("combine-users-10000", "combine, a view by user, 10,000 users", "30,000 calls/s", "", "190")
     ]
+
+
+def test_numbers_have_three_digits_or_more():
+    assert [number(value) for value in (63_123.4, 3.14159, 0.01234)] == ["63,123", "3.14", "0.0123"]
 
 
 def test_a_peer_that_is_not_installed_has_a_row_that_says_so(monkeypatch, tmp_path):
