@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from typing import IO, Final
 
 from benchmarks.bench import Bench, Figure, MeasureFailed, Measurement, Result
 from benchmarks.calls import PARTITIONS, Calls
-from benchmarks.watched import MEGABYTE
+from benchmarks.watched import peak_mb
 from benchmarks.worker_rates import USERS
 from benchmarks.workers import PATIENCE, output
 
@@ -114,7 +113,7 @@ def merge(path: Path) -> dict[str, float]:
         "entries": stage.counters["entries"] / spent,
         "points": stage.counters["points"] / spent,
         "longest_ms": longest * 1e3,
-        "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE,
+        "mb": peak_mb(),
         "bytes_a_point": size / max(stage.counters["points"], 1),
     }
 

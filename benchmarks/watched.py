@@ -22,12 +22,18 @@ from typing import Any
 from llmvitals.entry import main
 from llmvitals.runtime.health import Health
 
-MEGABYTE = 1_024 if sys.platform == "linux" else 1_048_576
-"""What ru_maxrss counts in."""
-
-
 REPORTED = 0.5
 """Seconds within which the lags of all partitions are reported, once a second."""
+
+
+def peak_mb() -> float:
+    """The greatest resident size of this process so far, in MB."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes, on macOS
+    # On Linux ru_maxrss begins with the size of the process that started this one.
+    sizes = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(sizes["VmHWM"].split()[0]) * 1_024 / 1e6
 
 
 class Journal:
@@ -50,7 +56,7 @@ class Journal:
             # Another worker has the partitions that are not reported any more.
             self.write("lag", sum(lag for at, lag in self._lags.values() if now - at < REPORTED))
             self.write("cpu", time.process_time())
-            self.write("mb", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE)
+            self.write("mb", peak_mb())
 
     def step(self, seconds: float) -> None:
         """A step of an event loop took so long."""
