@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.calls import PER_SECOND
+from benchmarks.table import number
 
 PANE_S: Final = 10
 POINTS: Final = 1 / PANE_S + 4 / 60
@@ -83,8 +84,8 @@ def needs(model: Model) -> Iterator[tuple[str, ...]]:
             f"{series:,}",
             f"{partitions}",
             " + ".join(f"{count}" for count in need.workers.values()),
-            " + ".join(f"{used:.2g}" for used in need.cores.values()),
+            " + ".join(number(used) for used in need.cores.values()),
             f"{need.gb:.1f}",
-            " + ".join(f"{size:.2g}" for size in need.mb_s.values()),
+            " + ".join(number(size) for size in need.mb_s.values()),
             f"{need.points:,.0f}",
         )
