@@ -6,12 +6,12 @@ LITELLM := $(VENV)/litellm
 INTEGRATIONS := $(VENV)/integrations
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench clean
+.PHONY: help venv demo test check bench microbench clean
 # A step that failed leaves no file behind that would make the next run believe it was done.
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(VENV)/.test ## Make .venv with everything the tests need (PYTHON=python3.12)
 
@@ -29,8 +29,11 @@ check: $(VENV)/.check ## Lint, format, types (tests and benchmarks too), layers,
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
-bench: $(VENV)/.test ## Measure beside bare aiokafka and stock Faust (JSON=out.json)
-	$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))
+bench: $(VENV)/.bench $(VENV)/.peers ## Measure beside Faust, Quix Streams and others: 20 minutes (JSON=out.json ONLY="faust …")
+	$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON)) $(if $(ONLY),--only $(ONLY))
+
+microbench: $(VENV)/.bench ## Measure decode, price, combine, merge, rules and sinks by themselves (ARGS="-k merge")
+	$(BIN)/python -m pytest benchmarks/micro $(ARGS)
 
 clean: ## Remove .venv and what tools left behind
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
@@ -45,8 +48,15 @@ $(BIN)/python:
 $(VENV)/.demo: EXTRAS = demo
 $(VENV)/.test: EXTRAS = test
 $(VENV)/.check: EXTRAS = check
-$(VENV)/.demo $(VENV)/.test $(VENV)/.check: pyproject.toml | $(BIN)/python
+$(VENV)/.bench: EXTRAS = bench
+$(VENV)/.demo $(VENV)/.test $(VENV)/.check $(VENV)/.bench: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@
+
+# A peer that can't be installed here has a row that says so, and the others are measured.
+$(VENV)/.peers: pyproject.toml $(VENV)/.bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[peers]' || \
+		echo "not all peers can be installed: their rows will say so"
 	@touch $@
 
 # Libraries that do not agree with ours, each in an environment of its own: the real LiteLLM proxy, half a gigabyte, for

@@ -1,163 +1,160 @@
-"""From a call on Kafka to a message in Slack, and from a restart to being caught up.
+"""From a call on Kafka that exceeds a budget to the message in Slack, at half load.
 
-`python -m benchmarks.breach`: a real broker, the three workers and the fake Slack. First 50 users pass their
-budgets, one after the other; the time is from Kafka's acknowledgement of the call to Slack's receipt of the
-message. Then 10,000 series are made, the merge worker (a static member of its group) is killed, and the time
-is from its start to having read all that there is.
+The three workers and the fake Slack; a budget for each user. While other calls go on at half of what
+`end-to-end-1` has reached in the same run, one user after the other passes their budget; the time is from
+Kafka's acknowledgement of the call to Slack's receipt of the message.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
 import sys
-import tempfile
 import time
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from benchmarks.__main__ import PORT, metric
+from benchmarks.bench import Bench, Figure, MeasureFailed, Measurement, Result
+from benchmarks.calls import PARTITIONS, VIEWS, Calls
+from benchmarks.end_to_end import STAGES, USERS
+from benchmarks.workers import PATH, Worker, all_caught_up, wait
 
-from llmvitals import topics
-from llmvitals.local.kafka import LocalKafka
-from llmvitals.settings import Settings
+from benchmarks import worker_rates
+from llmvitals.local.service import Child
 from llmvitals.testing import FakeSlack
+from llmvitals.testing.workspace import Posted
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from llmvitals.testing.workspace import Posted
-
-TRIES = 50
-SERIES = 10_000
-RULE = """
-groups:
-- name: bench
-  rules:
-  - alert: UserBudget
-    budget: {metric: cost, limit: 1, per: day, by: [user], thresholds: [100%]}
-"""
-
-
-@contextmanager
-def worker(stage: str, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """One stage in a process of its own."""
-    log = Path(tempfile.gettempdir()) / f"bench-{stage}.log"
-    with log.open("wb") as out:
-        command = [sys.executable, "-m", "llmvitals", "worker", "--stage", stage]
-        process = subprocess.Popen(command, env=env, stdout=out, stderr=out)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(30)
+TRIES: Final = 50
+FIRST: Final = 10_000_000
+"""The number of the first user who passes a budget."""
+PATIENCE: Final = 60.0
+"""Seconds until a message is given up."""
+SETTLED: Final = 3.0
+"""Seconds of load before the first breach."""
+FEWER: Final = 15
+"""Tries of other cases."""
+SIZES: Final = (100, 10_000, 100_000)
+PACE: Final = 1.1
+"""Seconds between two messages: Slack takes one a second."""
+LOAD: Final = 2_000.0
+"""Calls a second where `end-to-end-1` was not measured."""
 
 
 def mentions(user: str, message: Posted) -> bool:
+    """Whether a message is about this user."""
     return user in message.shown
 
 
-async def until(fact: Any, what: str, seconds: float = 60) -> None:
-    """Return when `fact()` is true."""
-    for _ in range(int(seconds * 50)):
-        if fact():
-            return
-        await asyncio.sleep(0.02)
-    raise SystemExit(f"not within {seconds} s: {what}")
-
-
-def call(number: int, user: str, cost: float) -> bytes:
-    """One call that ends now."""
-    event = {"id": f"c{number}", "ts": time.time_ns() // 10**6, "model": "m", "user": user, "cost_usd": cost}
-    return json.dumps(event).encode()
-
-
-async def breaches(producer: AIOKafkaProducer, topic: str, slack: FakeSlack, tries: int) -> list[float]:
-    """Seconds of each try, sorted."""
-    took = []
-    for number in range(tries):
-        user = f"breach-{number:04}"
-        await producer.send_and_wait(topic, call(-number - 1, user, 2.0), partition=number % 4)
-        began = time.perf_counter()
-        await slack.wait_for(partial(mentions, user), 60)
-        took.append(time.perf_counter() - began)
-        # Slack's own pace of a message a second is not measured.
-        await asyncio.sleep(max(0.0, 1.1 - took[-1]))
+async def breaches(brokers: str, topic: str, slack: FakeSlack, tries: int) -> list[float]:
+    """Seconds of each try, sorted. Raises MeasureFailed."""
+    took, calls = list[float](), Calls(1, "breach", cost=2.0)
+    producer = AIOKafkaProducer(bootstrap_servers=brokers)
+    await producer.start()
+    try:
+        for user in range(FIRST, FIRST + tries):
+            value = calls.at(time.time_ns() // 1_000_000, user)
+            await producer.send_and_wait(topic, value, partition=0)
+            began = time.perf_counter()
+            await slack.wait_for(partial(mentions, f"u-{user}"), PATIENCE)
+            took.append(time.perf_counter() - began)
+            await asyncio.sleep(max(0.0, PACE - took[-1]))
+    except AssertionError:
+        raise MeasureFailed(f"no message in Slack {PATIENCE:.0f} s after breach {len(took) + 1}") from None
+    finally:
+        await producer.stop()
     return sorted(took)
 
 
-async def restart(
-    producer: AIOKafkaProducer, topic: str, env: dict[str, str], merge: Any
-) -> tuple[float, float]:
-    """(series, seconds) of a merge worker that was killed with so many series alive."""
-    last = None
-    for second in range(12):
-        for number in range(SERIES):
-            last = await producer.send(topic, call(1_000 + second * SERIES + number, f"u-{number}", 0.001))
-        await asyncio.sleep(1)
-    if last is not None:
-        await last
-    await until(lambda: metric(PORT + 1, "llmvitals_entries_total") >= SERIES, "merge has the series")
-    await asyncio.sleep(5)  # a few checkpoints
-    merge.kill()
-    merge.wait(10)
-    began = time.perf_counter()
-    with worker("merge", env):
-        await until(lambda: metric(PORT + 1, "llmvitals_ready") > 0, "merge is ready again")
-        await until(lambda: metric(PORT + 1, "llmvitals_lag") == 0, "merge is caught up")
-        took = time.perf_counter() - began
-    return SERIES, took
+class Case(NamedTuple):
+    """So many users call, on so many partitions; each has a budget. name: the end of the figure's."""
+
+    name: str
+    users: int = USERS
+    partitions: int = PARTITIONS
+    tries: int = FEWER
 
 
-@asynccontextmanager
-async def bench(name: str, **more: str) -> AsyncIterator[tuple[Settings, dict[str, str], FakeSlack]]:
-    """A broker with our topics, a Slack, and the environment of workers that watch a budget for each user."""
+USUAL: Final = Case("", tries=TRIES)
+CASES: Final = (
+    *(Case(f"-{users}", users=users) for users in SIZES),
+    *(Case(f"-partitions-{number}", partitions=number) for number in worker_rates.PARTITIONS),
+)
+
+
+async def latencies(bench: Bench, case: Case, rate: float) -> list[float]:
+    """Seconds of each breach, sorted, while calls go on at this rate. Raises MeasureFailed."""
+    name = f"breach{case.name}"
     async with FakeSlack(channels=["#bench"]) as slack:
-        with LocalKafka() as kafka, tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "rules.yaml").write_text(RULE)
-            settings = Settings(brokers=kafka.address, topic_prefix=name, group=name)
-            await topics.apply(settings)
-            ours = {
-                "BROKERS": kafka.address,
-                "TOPIC_PREFIX": name,
-                "GROUP": name,
-                "ALERTS": folder,
-                "HEALTH_PORT": str(PORT),
-                "SLACK_TOKEN": slack.token,
-                "SLACK_CHANNEL": "#bench",
-                "SLACK_API_URL": slack.url,
-                "SQLITE": str(Path(folder) / "v.db"),
-                **more,
-            }
-            yield (
-                settings,
-                dict(os.environ) | {f"LLMVITALS_{key}": value for key, value in ours.items()},
-                slack,
-            )
+        given = {"slack_token": slack.token, "slack_channel": "#bench", "slack_api_url": slack.url}
+        files = {"alerts": bench.budgets(), "sqlite": str(bench.folder / f"{name}.db")}
+        env = await asyncio.to_thread(
+            bench.env,
+            name,
+            users=case.users,
+            calls=case.users,
+            partitions=case.partitions,
+            views=VIEWS,
+            **files,
+            **given,
+        )
+        bench.say(f"{name}: {case.tries} breaches at {rate:,.0f} calls/s")
+        stack = ExitStack()
+        try:
+            workers = [stack.enter_context(Worker(stage, env)) for stage in STAGES]
+            await asyncio.to_thread(begin, workers, case.users)
+            brokers, topic = env["LLMVITALS_BROKERS"], f"{name}.calls.v1"
+            load = [brokers, topic, str(case.partitions), str(rate), str(case.users)]
+            command = [sys.executable, "-m", "benchmarks.load", *load]
+            child = Child(command, bench.folder / "load.log", env={**env, "PYTHONPATH": PATH})
+            stack.callback(child.stop, 0.0)
+            await asyncio.sleep(SETTLED)
+            return await breaches(brokers, topic, slack, case.tries)
+        finally:
+            # In a thread, as a sink that ends may wait for an answer of Slack, which this loop gives.
+            await asyncio.to_thread(stack.close)
 
 
-async def main() -> None:
-    """Measure and print."""
-    async with bench("breach", INSTANCE="bench") as (settings, env, slack):
-        producer = AIOKafkaProducer(bootstrap_servers=settings.brokers)
-        await producer.start()
-        with worker("combine", env), worker("sink", env), worker("merge", env) as merge:
-            for port in range(PORT, PORT + 3):
-                await until(lambda port=port: metric(port, "llmvitals_ready") > 0, "the workers are ready")
-            took = await breaches(producer, settings.topic("calls"), slack, TRIES)
-            print(
-                f"breach to Slack, {TRIES} tries: p50 {took[TRIES // 2]:.2f} s, "
-                f"p99 {took[-1]:.2f} s (the slowest of them)"
-            )
-            series, seconds = await restart(producer, settings.topic("calls"), env, merge)
-            print(f"restart of merge with {series:,.0f} series: caught up in {seconds:.1f} s")
-        await producer.stop()
+def begin(workers: list[Worker], users: int) -> None:
+    """Wait until every budget is alive: all workers have worked on the first call of each user."""
+    combine, *later = workers
+    wait(workers, lambda: combine.last("in") >= users, "combine has all users")
+    done = time.monotonic()
+    wait(workers, lambda: all_caught_up([[worker] for worker in later], done), "merge has all users")
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+def measure(bench: Bench) -> Iterator[Result]:
+    """The usual case, and others with fewer tries."""
+    reached = bench.results.get("end-to-end-1")
+    rate = reached.value / 2 if reached and reached.value else LOAD
+    for case in (USUAL, *CASES):
+        name = f"breach-p50-s{case.name}"
+        if not bench.wants(name, *(("breach-p99-s", "breach-rate") if case is USUAL else ())):
+            continue
+        try:
+            took = asyncio.run(latencies(bench, case, rate))
+        except MeasureFailed as failure:
+            yield Result(name, None, note=str(failure))
+            continue
+        yield Result(name, took[len(took) // 2])
+        if case is USUAL:
+            yield Result("breach-p99-s", took[-1])
+            yield Result("breach-rate", rate)
+
+
+FIGURES: Final = (
+    Figure("breach-rate", "calls", "calls a second meanwhile: half of end-to-end-1"),
+    Figure("breach-p50-s", "s", f"breach to Slack, median of {TRIES}, {USERS:,} users", rate=False),
+    Figure("breach-p99-s", "s", f"the slowest of these {TRIES}", rate=False),
+    *(
+        Figure(
+            f"breach-p50-s{case.name}",
+            "s",
+            f"median of {FEWER}, {case.users:,} users, partitions: {case.partitions}",
+            rate=False,
+        )
+        for case in CASES
+    ),
+)
+MEASUREMENT: Final = Measurement("breach to Slack", FIGURES, measure)

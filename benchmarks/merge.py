@@ -1,105 +1,180 @@
-"""Measures the speed of merge without Kafka: `python benchmarks/merge.py [series] [sources] [minutes]`."""
+"""What merge costs without Kafka: `python -m benchmarks.merge [USERS] [PANES]`.
+
+Every user calls once on each of four partitions in each pane of 10 s. The combine stages make the frames of
+that, in another process; merge takes them and fills the windows up to a day. The time is the processor's.
+"""
 
 from __future__ import annotations
 
-import resource
+import gc
+import json
 import sys
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import IO, Final
 
-import numpy as np
+from benchmarks.bench import Bench, Figure, MeasureFailed, Measurement, Result
+from benchmarks.calls import PARTITIONS, Calls
+from benchmarks.watched import peak_mb
+from benchmarks.worker_rates import USERS
+from benchmarks.workers import PATIENCE, output
 
-from llmvitals.merge import Merge, MergePlan
-from llmvitals.record.frame import Entry, Frame
-from llmvitals.record.log import Logged
+from llmvitals.combine import Combine, CombinePlan
+from llmvitals.ingest import decode
+from llmvitals.merge import Limits, Merge, MergePlan
+from llmvitals.price import Prices
+from llmvitals.record.log import Logged, Message, Topic
+from llmvitals.record.native import DECODER
 from llmvitals.record.view import View
-from llmvitals.record.vitals import Vitals
-from llmvitals.sketch import counters, quantiles
 from llmvitals.window import SECOND
 
-PANE = 10 * SECOND
-FIRST = 1_700_006_400 * SECOND // PANE
-CALLS = 20
-PER_FRAME = 500
-VIEW = View("app_model", ("app", "model"))
+PANE_MS: Final = 10_000
+START: Final = 1_700_006_400_000
+"""ms since 1970, where an hour begins."""
+BATCH: Final = 2_000
+VIEW: Final = View("user", ("user",))
+CALLS_AN_ENTRY: Final = 2
+"""Of --calls: so many times fewer entries are merged."""
 
 
-def content(rng: np.random.Generator) -> bytes:
-    """A pane of CALLS calls in one series, with all five sketches."""
-    keys = np.concatenate(
-        [
-            quantiles.bin_keys(sketch, rng.lognormal(5, 1, CALLS))
-            for sketch in quantiles.SKETCHES
-            if sketch != "toxicity"
-        ]
-    )
-    found, counts = np.unique(keys, return_counts=True)
-    sums = tuple(int(number) for number in rng.integers(CALLS, 10**9, len(counters.SUMS)))
-    maxima = tuple(int(number) for number in rng.integers(10**9, 2 * 10**9, len(counters.MAXIMA)))
-    worst: dict[str, tuple[tuple[int, str], ...]] = {
-        "cost": ((int(rng.integers(10**9)), f"{rng.integers(2**62):032x}"),)
+def make(path: Path, users: int, panes: int) -> None:
+    """Write the frames of so many panes, the last of which ends a minute, to a file."""
+    plan = CombinePlan(decode, Prices().assess, DECODER.decode, views=(VIEW,), max_series=10**6)
+    stages = [
+        Combine(plan, source=f"calls/{number}", sources={"calls": PARTITIONS}, parts={}, beginning=0)
+        for number in range(PARTITIONS)
+    ]
+    calls = Calls(users)
+    with path.open("wb") as file:
+        for pane in range(panes):
+            first = START + (pane + -panes % 6) * PANE_MS
+            for stage in stages:
+                records = records_of(calls, first, stage.next)
+                while batch := list(islice(records, BATCH)):
+                    write(file, stage.apply(batch))
+                    stage.delivered(stage.mark())
+        for stage in stages:
+            write(file, stage.finish())
+
+
+def records_of(calls: Calls, first: int, offset: int) -> Iterator[Logged]:
+    """A call of every user within the pane that begins at `first`, ms."""
+    for user in range(calls.users):
+        ts = first + user * PANE_MS // calls.users
+        yield Logged(offset + user, ts, calls.at(ts, user))
+
+
+def write(file: IO[bytes], messages: Sequence[Message]) -> None:
+    """Append the frames, each after its length in bytes."""
+    for message in messages:
+        if message.topic is Topic.PARTIALS and message.value is not None:
+            file.write(len(message.value).to_bytes(4, "big") + message.value)
+
+
+def read(path: Path) -> Iterator[Logged]:
+    """The frames of a file as records."""
+    with path.open("rb") as file:
+        offset = 0
+        while head := file.read(4):
+            yield Logged(offset, 0, file.read(int.from_bytes(head, "big")))
+            offset += 1
+
+
+def new_stage() -> Merge:
+    """A merge stage of the view by user, without rules."""
+    plan = MergePlan(10 * SECOND, {VIEW.name: VIEW}, limits=Limits(series=10**6))
+    return Merge(plan, shard=0, parts={}, beginning=0)
+
+
+def merge(path: Path) -> dict[str, float]:
+    """Merge the frames of a file; reading it is not counted."""
+    gc.set_threshold(100_000, 20, 20)  # as llmvitals.entry
+    gc.freeze()
+    stage = new_stage()
+    spent, longest, size = 0.0, 0.0, 0
+    for frame in read(path):
+        began = time.process_time()
+        pieces = stage.pieces([frame])
+        while True:
+            piece = time.perf_counter()
+            messages = next(pieces, None)
+            longest = max(longest, time.perf_counter() - piece)
+            if messages is None:
+                break
+            size += sum(len(message.value or b"") for message in messages)
+        spent += time.process_time() - began
+    began = time.process_time()
+    stage.finish()
+    spent += time.process_time() - began
+    return {
+        "entries": stage.counters["entries"] / spent,
+        "points": stage.counters["points"] / spent,
+        "longest_ms": longest * 1e3,
+        "mb": peak_mb(),
+        "bytes_a_point": size / max(stage.counters["points"], 1),
     }
-    return Vitals(sums, maxima, (found.astype(np.uint16), counts), {}, worst).pack()
 
 
-def frames(pane: int, series: int, sources: int, contents: list[bytes]) -> list[Frame]:
-    """All sources' frames of one pane, and their heartbeats after it."""
-    made = []
-    for source in range(sources):
-        for first in range(0, series, PER_FRAME):
-            entries = tuple(
-                Entry(
-                    VIEW.name,
-                    (f"app-{n % 200}", f"model-{n // 200}"),
-                    FIRST + pane,
-                    contents[(n * 7 + source + pane) % len(contents)],
-                )
-                for n in range(first, min(first + PER_FRAME, series))
-            )
-            made.append(frame(source, sources, pane, entries))
-    return made + [frame(source, sources, pane + 1, ()) for source in range(sources)]
+def measured(users: int, panes: int, folder: Path) -> dict[str, float]:
+    """Make the frames and merge them, each in a process of its own, so that the memory is merge's."""
+    file, log = folder / f"frames-{users}", folder / "merge.log"
+    output(["benchmarks.merge", "make", str(file), str(users), str(panes)], log, PATIENCE)
+    lines = output(["benchmarks.merge", "merge", str(file)], log, PATIENCE)
+    file.unlink()
+    try:
+        answer: dict[str, float] = json.loads(lines[-1])
+    except (IndexError, ValueError):
+        raise MeasureFailed(f"merge with {users:,} users failed: {lines[-1:]}") from None
+    return answer
 
 
-def frame(source: int, sources: int, floor: int, entries: tuple[Entry, ...]) -> Frame:
-    """One frame, floor a pane counted from FIRST."""
-    return Frame(f"calls/{source}", {"calls": sources}, 0, 1, FIRST + floor, floor + 1, PANE, entries)
+def panes_of(users: int, entries: int) -> int:
+    """How many panes make about so many entries: whole minutes, or half of one where that is too much."""
+    panes = entries // (users * PARTITIONS)
+    return panes // 6 * 6 if panes >= 6 else 3
 
 
-def resident_mb() -> float:
-    """The greatest resident size so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def measure(bench: Bench) -> Iterator[Result]:
+    """Entries and points a second, by users."""
+    for users in USERS:
+        names = f"merge-entries{suffix(users)}", f"merge-points{suffix(users)}"
+        if not bench.wants(*names):
+            continue
+        panes = panes_of(users, bench.calls // CALLS_AN_ENTRY)
+        bench.say(f"merge, {users:,} users, {panes} panes")
+        rates = measured(users, panes, bench.folder)
+        yield Result(names[0], rates["entries"], rates["mb"])
+        yield Result(names[1], rates["points"])
 
 
-def main(series: int = 10_000, sources: int = 4, minutes: int = 2) -> None:
-    rng = np.random.default_rng(1)
-    contents = [content(rng) for _ in range(997)]
-    stage = Merge(MergePlan(PANE, {VIEW.name: VIEW}), shard=0, parts={}, beginning=0)
-    before, taking, panes, sizes = resident_mb(), [], [], []
-    for pane in range(6 * minutes):
-        records = [
-            Logged(stage.next + n, 0, each.encode())
-            for n, each in enumerate(frames(pane, series, sources, contents))
-        ]
-        began = time.process_time()
-        stage.apply(records[:-1])
-        middle = time.process_time()
-        stage.counters["points"] = 0
-        stage.apply(records[-1:])
-        points = stage.counters["points"]
-        panes.append((time.process_time() - middle, points))
-        taking.append((middle - began) / len(records))
-        began = time.process_time()
-        sizes += [(sum(map(len, stage.snapshot().parts.values())), time.process_time() - began)]
-    fewest = min(points for _, points in panes)
-    inner = [spent for spent, points in panes if points == fewest]
-    minute = [spent for spent, points in panes if points > fewest]
-    longest = max(spent for _, spent in sizes) * 1e3
-    print(f"{series} series, {sources} sources, {CALLS} calls each a pane, {len(contents[0])} bytes an entry")
-    print(f"frames           {1 / np.median(taking):9,.0f} /s of {PER_FRAME} entries")
-    print(f"series-panes     {series / np.median(inner):9,.0f} /s closed, to JSON points")
-    print(f"closing a pane   {np.median(inner):9.2f} s; a minute's last, 5 points each, {max(minute):.2f} s")
-    print(f"a snapshot       {longest:9.1f} ms, {max(size for size, _ in sizes):,} bytes")
-    print(f"memory           {resident_mb():9,.0f} MB at most, {before:,.0f} before")
+def suffix(users: int) -> str:
+    """The end of the names of a size; the usual one has none."""
+    return "" if users == 10_000 else f"-{users}"
+
+
+FIGURES: Final = tuple(
+    Figure(f"merge-{what}{suffix(users)}", what, f"merge without Kafka, {users:,} users")
+    for users in USERS
+    for what in ("entries", "points")
+)
+MEASUREMENT: Final = Measurement("merge", FIGURES, measure)
+
+
+def main(words: list[str]) -> None:
+    """Two commands are for `measured`: make FILE USERS PANES, and merge FILE."""
+    if words[:1] == ["make"]:
+        make(Path(words[1]), int(words[2]), int(words[3]))
+    elif words[:1] == ["merge"]:
+        print(json.dumps(merge(Path(words[1]))))
+    else:
+        users, panes = [*map(int, words), *(10_000, 6)[len(words) :]]
+        with tempfile.TemporaryDirectory() as folder:
+            for name, value in measured(users, panes, Path(folder)).items():
+                print(f"{name:14} {value:12,.1f}")
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(sys.argv[1:])
