@@ -40,7 +40,7 @@ class Model:
             values["calls-bytes-a-call"],
             values["partials-bytes-a-call"] / values["entries-a-call"],
         )
-        self._point = values["vitals-bytes-a-call"] / self._points
+        self._point = values["point-bytes"]
         self._mb = {stage: values[f"{stage}-mb"] for stage in ("combine", "merge", "sink")}
         low, high = values["merge-mb-10000"], values["merge-mb-100000"]
         self._series_mb = max((high - low) / 90_000, 0.0)

@@ -36,6 +36,7 @@ START: Final = 1_700_006_400_000
 """ms since 1970, where an hour begins."""
 BATCH: Final = 2_000
 VIEW: Final = View("user", ("user",))
+USUAL: Final = 10_000
 CALLS_AN_ENTRY: Final = 2
 """Of --calls: so many times fewer entries are merged."""
 
@@ -141,26 +142,30 @@ def measure(bench: Bench) -> Iterator[Result]:
     """Entries and points a second, by users."""
     for users in USERS:
         names = f"merge-entries{suffix(users)}", f"merge-points{suffix(users)}"
-        if not bench.wants(*names):
+        usual = users == USUAL
+        if not bench.wants(*names, *([POINT_BYTES.name] if usual else [])):
             continue
         panes = panes_of(users, bench.calls // CALLS_AN_ENTRY)
         bench.say(f"merge, {users:,} users, {panes} panes")
         rates = measured(users, panes, bench.folder)
         yield Result(names[0], rates["entries"], rates["mb"])
         yield Result(names[1], rates["points"])
+        if usual:
+            yield Result(POINT_BYTES.name, rates["bytes_a_point"])
 
 
 def suffix(users: int) -> str:
     """The end of the names of a size; the usual one has none."""
-    return "" if users == 10_000 else f"-{users}"
+    return "" if users == USUAL else f"-{users}"
 
 
+POINT_BYTES: Final = Figure("point-bytes", "bytes", f"a point on its topic, {USUAL:,} users", rate=False)
 FIGURES: Final = tuple(
     Figure(f"merge-{what}{suffix(users)}", what, f"merge without Kafka, {users:,} users")
     for users in USERS
     for what in ("entries", "points")
 )
-MEASUREMENT: Final = Measurement("merge", FIGURES, measure)
+MEASUREMENT: Final = Measurement("merge", (*FIGURES, POINT_BYTES), measure)
 
 
 def main(words: list[str]) -> None:

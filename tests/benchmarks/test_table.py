@@ -48,7 +48,7 @@ REQUIRED = [
 MEASURED = {
     "cores": 2, "combine-cpu-us": 10, "merge-cpu-us": 50, "kafka-cpu-us": 5, "sink-influx": 10_000, "combine-mb": 100,
     "merge-mb": 200, "sink-mb": 50, "merge-mb-10000": 300, "merge-mb-100000": 1_200, "entries-a-call": 0.1,
-    "points-a-second": 500, "calls-bytes-a-call": 450, "partials-bytes-a-call": 40, "vitals-bytes-a-call": 100,
+    "points-a-second": 500, "calls-bytes-a-call": 450, "partials-bytes-a-call": 40, "point-bytes": 1_000,
 }  # fmt: skip
 
 
