@@ -13,12 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from any_vitals import bins, maxima, sums
-from frames import DAY, FIRST, PANE, SECOND, VIEWS, disturbed, log, small_pieces, stored
-from llmvitals.merge import Merge, MergePlan
+from frames import DAY, FIRST, PANE, SECOND, VIEWS, disturbed, entry, frame, log, small_pieces, stored
+from frames import vitals as vitals_of
+from llmvitals.errors import ConfigError
+from llmvitals.merge import Merge, MergePlan, NoRules
 from llmvitals.metrics.columns import CALLS, COUNTS, RARE, TOXICITY
 from llmvitals.metrics.registry import stored_metrics
 from llmvitals.record.block import Block, PackedBlock
 from llmvitals.record.frame import BlockFrame, Frame
+from llmvitals.record.log import Logged
 from llmvitals.record.point import Point
 from llmvitals.record.rows import Rows
 from llmvitals.record.series import series_key
@@ -160,3 +163,33 @@ def test_so_do_blocks_that_are_read_between_crashes(said: list[Said], dice: Rand
     got = {told(point): (point.counts, point.measures) for point in stored(out).values()}
     want = {where: content for where, content in points_of(said).items() if where[0] in ("10s", "1m")}
     assert packed({where: content for where, content in got.items() if where in want}) == packed(want)
+
+
+class EveryView(NoRules):
+    """Reads every view, and says nothing."""
+
+    def reads(self, view: str) -> bool:
+        del view
+        return True
+
+
+def test_a_block_whose_columns_do_not_fit_stops_merge_and_names_the_offset() -> None:
+    whole = block_frame(0, 1, [Said(0, "a", 0, 1, Vitals())], 0)
+    (block,) = whole.blocks
+    assert isinstance(block, PackedBlock)
+    torn = msgspec.structs.replace(whole, blocks=(msgspec.structs.replace(block, names=[]),))
+    with pytest.raises(ConfigError, match=r"offset 0 of shard 0 .* is no frame .*update merge"):
+        merge({}).apply([Logged(0, 0, torn.encode())])
+
+
+@pytest.mark.parametrize("count", [300, 3_000])
+def test_early_frames_of_an_open_pane_do_not_pile_up(count: int) -> None:
+    """A pane that stays open is sent again with every change; merge keeps the newest of them."""
+    plan = MergePlan(PANE, {"team": VIEWS["team"]}, engine=EveryView(), buckets=1)
+    stage = Merge(plan, shard=0, parts={}, beginning=0)
+    for version in range(1, count + 1):
+        early = frame(0, version, entry(0, vitals_of(calls=version), "team", "x"), of=1)
+        stage.apply(log([early], stage.next))
+    assert len(stage._buckets[0].tables["team"].open) <= 257
+    (point,) = stored(stage.apply(log([frame(0, count + 1, floor=1, of=1)], stage.next))).values()
+    assert point.counts["calls"] == count

@@ -10,7 +10,7 @@ import pytest
 from llmvitals.merge import Merge, closer, stage
 from llmvitals.record.alert import Alert
 from llmvitals.record.chunk import MANIFEST
-from llmvitals.record.frame import Entry, Frame, LateEntry
+from llmvitals.record.frame import BlockFrame, Entry, Frame, LateEntry
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.point import Point, decode
 from llmvitals.record.view import View
@@ -118,7 +118,7 @@ def disturbed(
             merge, out, work = start(parts), list(durable), iter(())
 
 
-def log(frames: Iterable[Frame], start: int = 0) -> list[Logged]:
+def log(frames: Iterable[Frame | BlockFrame], start: int = 0) -> list[Logged]:
     return [Logged(offset, 0, each.encode()) for offset, each in enumerate(frames, start)]
 
 

@@ -178,7 +178,7 @@ class PaneCloser:
         found: dict[bytes, Panes] = {}
         for view, closed in by_view.items():
             if self._plan.engine.reads(view):
-                panes = by_home(self._plan, vitals_of(bucket.table(view), closed))
+                panes = by_home(self._plan, view, vitals_of(bucket.table(view), closed))
                 self.open_panes.forget(panes, low)
                 found |= panes
         return found

@@ -11,10 +11,10 @@ from llmvitals.record.view import OTHER
 from llmvitals.record.vitals import Vitals, merged
 
 
-def by_home(plan: MergePlan, every: Iterable[tuple[bytes, int, Vitals]]) -> dict[bytes, Panes]:
-    """Home (see View) → its panes. every: series, pane and vitals, panes ascending, of one view."""
+def by_home(plan: MergePlan, view: str, every: Iterable[tuple[bytes, int, Vitals]]) -> dict[bytes, Panes]:
+    """Home (see View) → its panes. every: series, pane and vitals, panes ascending, of a view."""
     panes: dict[bytes, Panes] = {}
-    for key, pane, vitals in _joined(plan, every):
+    for key, pane, vitals in _joined(plan, every) if plan.views[view].split else every:
         panes.setdefault(key, []).append((pane, vitals))
     return panes
 
@@ -25,9 +25,6 @@ def _joined(
     arms: dict[tuple[int, bytes], dict[str, Vitals]] = {}
     for key, pane, vitals in every:
         view, series = series_of(key)
-        if not plan.views[view].split:
-            yield key, pane, vitals
-            continue
         home, arm = plan.home(view, series)
         arms.setdefault((pane, series_key(view, home)), {})[arm] = vitals
     for (pane, home_key), by_arm in arms.items():

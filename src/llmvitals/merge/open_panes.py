@@ -181,7 +181,7 @@ class OpenPaneCache:
             whole = table.open.whole() if self._plan.eager(view) else None
             if whole is None:
                 continue
-            found, versions, sources = whole
+            found, versions, sources, *_ = whole
             for number, version in sorted({*zip(sources.tolist(), versions.tolist(), strict=True)}):
                 rows = found.take(np.flatnonzero((sources == number) & (versions == version)))
                 part = PlacedRows(view, table.name(rows), rows.starts, version, rows.rows, eager=True)

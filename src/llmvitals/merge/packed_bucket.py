@@ -70,7 +70,7 @@ class _PackedTable(msgspec.Struct, array_like=True):
         table = SeriesTable(self.names, self.sources)
         if self.open:
             found, more = self.open.unpack(4)
-            table.open.put(OpenRows(found, more[:, 0], more[:, 1]))
+            table.open.put(OpenRows.of(found, more[:, 0], more[:, 1]))
         table.minutes = {start: [packed.unpack()[0]] for start, packed in self.minutes.items()}
         table.windows = {
             name: {start: packed.unpack()[0] for start, packed in starts.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,11 @@ from llmvitals.record.rows import Rows
 from llmvitals.window import FOREVER
 
 Ints = NDArray[np.int64]
+
+_FEW: Final = 1_024
+"""Rows with a newer version are not looked for before there are more rows than this …"""
+_MANY: Final = 256
+"""… or more parts than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +61,25 @@ class SeriesRows:
 
 
 class OpenRows(NamedTuple):
-    """Rows of open panes as the sources sent them. sources: the number of the source of each."""
+    """Rows of open panes as the sources sent them, at least one.
+
+    sources: the number of the source of each. low, high: the lowest and the highest pane.
+    """
 
     found: SeriesRows
     versions: Ints
     sources: Ints
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, found: SeriesRows, versions: Ints, sources: Ints) -> OpenRows:
+        """Rows, with their lowest and highest pane."""
+        return cls(found, versions, sources, int(found.starts.min()), int(found.starts.max()))
 
     def take(self, places: Ints) -> OpenRows:
         """Some rows, in this order."""
-        return OpenRows(self.found.take(places), self.versions[places], self.sources[places])
+        return OpenRows.of(self.found.take(places), self.versions[places], self.sources[places])
 
 
 class OpenSeries:
@@ -75,6 +90,7 @@ class OpenSeries:
 
     def __init__(self) -> None:
         self._parts: list[OpenRows] = []
+        self._limit = _FEW
 
     def __len__(self) -> int:
         return sum(len(part.found) for part in self._parts)
@@ -82,12 +98,12 @@ class OpenSeries:
     @property
     def lowest(self) -> int:
         """The lowest pane; FOREVER if there is none."""
-        return min((int(part.found.starts.min()) for part in self._parts), default=FOREVER)
+        return min((part.low for part in self._parts), default=FOREVER)
 
     @property
     def highest(self) -> int:
         """The highest pane; below 0 if there is none."""
-        return max((int(part.found.starts.max()) for part in self._parts), default=-1)
+        return max((part.high for part in self._parts), default=-1)
 
     def put(self, part: OpenRows) -> None:
         """Add rows, at least one."""
@@ -96,7 +112,7 @@ class OpenSeries:
     def counts(self, low: int) -> Counter[int]:
         """Pane → its rows, for the panes below `low`."""
         counts = Counter[int]()
-        for part in self._parts:
+        for part in (part for part in self._parts if part.low < low):
             panes, rows = np.unique(part.found.starts, return_counts=True)
             counts.update(
                 {pane: n for pane, n in zip(panes.tolist(), rows.tolist(), strict=True) if pane < low}
@@ -107,12 +123,12 @@ class OpenSeries:
         """Remove the panes below `low`, summed over all sources, and how many rows had a newer version."""
         due, kept = list[OpenRows](), list[OpenRows]()
         for part in self._parts:
-            below = part.found.starts < low
-            if below.all():
+            if part.high < low:
                 due.append(part)
-            elif not below.any():
+            elif part.low >= low:
                 kept.append(part)
             else:
+                below = part.found.starts < low
                 due.append(part.take(np.flatnonzero(below)))
                 kept.append(part.take(np.flatnonzero(~below)))
         if not due:
@@ -123,9 +139,10 @@ class OpenSeries:
         return newest.found.summed(), len(every.found) - len(newest.found)
 
     def compact(self) -> None:
-        """Drop the rows that have a newer version."""
-        if self._parts:
+        """Drop the rows that have a newer version, if there may be many."""
+        if len(self._parts) > _MANY or len(self) > self._limit:
             self._parts = [_newest(_concatenated(self._parts))]
+            self._limit = 2 * len(self) + _FEW
 
     def whole(self) -> OpenRows | None:
         """All rows; None for none."""
@@ -144,7 +161,7 @@ class OpenSeries:
 def _concatenated(parts: Sequence[OpenRows]) -> OpenRows:
     if len(parts) == 1:
         return parts[0]
-    return OpenRows(
+    return OpenRows.of(
         SeriesRows.concatenated([part.found for part in parts]),
         np.concatenate([part.versions for part in parts]),
         np.concatenate([part.sources for part in parts]),

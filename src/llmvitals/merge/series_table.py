@@ -53,7 +53,9 @@ class SeriesTable:
         found = SeriesRows(self.numbers(part.names), part.panes, part.rows)
         number = self.sources.index(source)
         versions, sources = np.full(len(found), part.version), np.full(len(found), number)
-        self.open.put(OpenRows(found, versions, sources))
+        self.open.put(OpenRows.of(found, versions, sources))
+        if part.eager:  # the series of other views come once for each pane
+            self.open.compact()
 
     def name(self, rows: SeriesRows) -> list[bytes]:
         """The names of the series of rows."""

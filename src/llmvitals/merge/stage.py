@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
-import msgspec
 import numpy as np
 
 from llmvitals.errors import ConfigError
@@ -18,7 +17,7 @@ from llmvitals.merge.entries import BucketEntries, Placement
 from llmvitals.merge.plan import MergePlan
 from llmvitals.merge.roster import Roster
 from llmvitals.record.chunk import MANIFEST
-from llmvitals.record.frame import AnyFrame, BaselineCommand, decode
+from llmvitals.record.frame import AnyFrame, BaselineCommand, BlockFrame, decode
 from llmvitals.record.log import Message, Record, Snapshot, Topic
 from llmvitals.record.series import series_key
 from llmvitals.record.watermark import Watermark
@@ -174,7 +173,9 @@ class Merge(Stage):
         where = f"offset {record.offset} of shard {self._manifest.shard} of the partials"
         try:
             frame = decode(record.value or b"")
-        except msgspec.DecodeError as error:
+            if isinstance(frame, BlockFrame):
+                frame = frame.unpack()
+        except ValueError as error:
             raise ConfigError(
                 f"{where} is no frame ({summary(error)}): only combine may write to this topic, "
                 "and where it is newer than merge, update merge"

@@ -100,6 +100,10 @@ class BlockFrame(msgspec.Struct, frozen=True, array_like=True, tag=3):
         """Return it as canonical msgpack: equal frames have equal bytes."""
         return _encoder.encode(self)
 
+    def unpack(self) -> BlockFrame:
+        """The same frame with its blocks unpacked. Raises ValueError for what combine does not pack."""
+        return msgspec.structs.replace(self, blocks=tuple(block.unpack() for block in self.blocks))
+
 
 AnyFrame = Frame | BlockFrame
 

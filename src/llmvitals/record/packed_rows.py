@@ -106,7 +106,9 @@ class PackedRows(msgspec.Struct, frozen=True, array_like=True):
         np.cumsum(np.frombuffer(lengths, "<u2"), out=edges[1:])
         bins = BinRows(edges, np.frombuffer(keys, "<u2"), counts.unpack(1)[:, 0])
         rows = Rows(self.sums.unpack(len(SUMS)), self.maxima.unpack(len(MAXIMA)), bins, dict(self.details))
-        if not len(rows.sums) == len(rows.maxima) == len(edges) - 1 or len(bins.counts) != edges[-1]:
+        bin_count = int(edges[-1])
+        lengths_agree = len(rows.sums) == len(rows.maxima) == len(edges) - 1
+        if not lengths_agree or not len(bins.keys) == len(bins.counts) == bin_count:
             raise ValueError("the columns of rows have different lengths")
         return rows
 
