@@ -167,7 +167,7 @@ def test_the_answers_do_not_depend_on_the_batches(
         "groups:\n- name: money\n  rules:\n  - alert: Hourly\n"
         "    budget: {metric: cost, limit: 3, per: hour, by: [app], thresholds: [50%, 100%]}\n"
     )
-    lines = calls(range(0, 6 * HOUR, 30), app="chat", cost_usd=0.05)
+    lines = calls(range(0, 6 * HOUR, 60), app="chat", cost_usd=0.1)
     settings = Settings(alerts=rules)
     whole = replay_lines(lines, settings)
     monkeypatch.setattr(replay, "BATCH", batch)

@@ -147,12 +147,16 @@ class Table:
         codes = labels & (1 << KIND) - 1
         names = [(kind, self._interner.contributors[kind].names) for kind in top_k.KINDS]
         few = len(codes) <= _FEW * len(self.series)
-        listed = list(zip(codes.tolist(), zip(*shares.tolist(), strict=True), strict=True)) if few else []
+        listed: list[tuple[str, top_k.Share]] = []
+        if few:
+            every = (names[kind][1] for kind in (labels >> KIND).tolist())
+            columns = zip(every, codes.tolist(), zip(*shares.tolist(), strict=True), strict=True)
+            listed = [(of_kind[code], share) for of_kind, code, share in columns]
 
         def of(row: int) -> top_k.Contributors:
             first = row * len(names)
             return {
-                kind: {names_of_kind[code]: share for code, share in listed[low:high]}
+                kind: dict(listed[low:high])
                 if few and high - low <= most
                 else _heaviest(codes[low:high], shares[:, low:high], names_of_kind, most)
                 for (kind, names_of_kind), low, high in zip(

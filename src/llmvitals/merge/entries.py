@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 from zlib import crc32
 
@@ -120,10 +121,7 @@ class Placement:
         """The rows of each bucket; OTHER by itself, as its view may be eager and it is not."""
         other = self._other(block)
         eager = self._plan.eager(block.view)
-        buckets = self._buckets(block)
-        for number in np.unique(buckets).tolist():
-            places = np.flatnonzero(buckets == number)
-            part = block if len(places) == len(block) else block.take(places)
+        for number, part in self._by_bucket(block):
             if other not in part.names:
                 yield number, _placed(version, part, eager=eager)
                 continue
@@ -167,6 +165,14 @@ class Placement:
         eager = self._plan.eager(view) and not is_other
         content = entry.version, entry.vitals
         yield self._bucket(own), PlacedEntry(pane, own, slot, content, eager, moved)
+
+    def _by_bucket(self, block: Block) -> Iterator[tuple[int, Block]]:
+        buckets = self._buckets(block)
+        order = np.argsort(buckets, kind="stable")
+        buckets, block = buckets[order], block.take(order)
+        edges = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
+        for start, end in pairwise(edges) if len(buckets) else ():
+            yield int(buckets[start]), block.part(start, end)
 
     def _buckets(self, block: Block) -> Ints:
         if self._plan.views[block.view].split:

@@ -90,10 +90,10 @@ class OpenSeries:
 
     def __init__(self) -> None:
         self._parts: list[OpenRows] = []
-        self._limit = _FEW
+        self._count, self._limit = 0, _FEW
 
     def __len__(self) -> int:
-        return sum(len(part.found) for part in self._parts)
+        return self._count
 
     @property
     def lowest(self) -> int:
@@ -108,6 +108,7 @@ class OpenSeries:
     def put(self, part: OpenRows) -> None:
         """Add rows, at least one."""
         self._parts.append(part)
+        self._count += len(part.found)
 
     def counts(self, low: int) -> Counter[int]:
         """Pane → its rows, for the panes below `low`."""
@@ -135,6 +136,7 @@ class OpenSeries:
             return None, 0
         self._parts = kept
         every = _concatenated(due)
+        self._count -= len(every.found)
         newest = _newest(every)
         return newest.found.summed(), len(every.found) - len(newest.found)
 
@@ -142,7 +144,8 @@ class OpenSeries:
         """Drop the rows that have a newer version, if there may be many."""
         if len(self._parts) > _MANY or len(self) > self._limit:
             self._parts = [_newest(_concatenated(self._parts))]
-            self._limit = 2 * len(self) + _FEW
+            self._count = len(self._parts[0].found)
+            self._limit = 2 * self._count + _FEW
 
     def whole(self) -> OpenRows | None:
         """All rows; None for none."""

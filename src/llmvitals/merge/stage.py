@@ -273,7 +273,7 @@ class Merge(Stage):
             if part.eager:
                 newer = self._closer.open_panes.put(source, part)
                 self.counters["stale"] += len(part.names) - len(newer)
-                kept = part.take(np.array(newer, np.int64))
+                kept = part if len(newer) == len(part.names) else part.take(np.array(newer, np.int64))
                 for name, pane in zip(kept.names, kept.panes.tolist(), strict=True):
                     grown.setdefault(name, set()).add(pane)
             if len(kept.names):

@@ -70,7 +70,8 @@ class Rows:
 
     def part(self, start: int, end: int) -> Rows:
         """The rows from start up to end."""
-        details = {row - start: found for row, found in self.details.items() if start <= row < end}
+        known = self.details
+        details = {row - start: known[row] for row in range(start, end) if row in known} if known else {}
         return Rows(self.sums[start:end], self.maxima[start:end], self.bins.part(start, end), details)
 
     def take(self, rows: Ints) -> Rows:
