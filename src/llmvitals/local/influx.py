@@ -7,6 +7,7 @@ import http.client
 import os
 import shutil
 import subprocess
+import time
 import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -40,6 +41,9 @@ log-enabled = false
 [logging]
 level = "warn"
 """
+
+
+_PATIENCE: Final = 10.0
 
 
 class InfluxBucket(NamedTuple):
@@ -91,9 +95,15 @@ class LocalInflux(Service):
             return False
 
     def _query(self, text: str) -> None:
-        status = self._request("POST", "/query?" + urllib.parse.urlencode({"q": text}))
+        """Run a query that may be repeated: InfluxDB may answer 403 until it knows its new user."""
+        end = time.monotonic() + _PATIENCE
+        while (status := self._status(text)) == 403 and time.monotonic() < end:
+            time.sleep(0.05)
         if status != 200:
             raise StartFailed(f"InfluxDB answered {status} to {text.partition(' WITH')[0]}")
+
+    def _status(self, query: str) -> int:
+        return self._request("POST", "/query?" + urllib.parse.urlencode({"q": query}))
 
     def _request(self, method: str, path: str) -> int:
         connection = http.client.HTTPConnection(LOCALHOST, self._port, timeout=10)
