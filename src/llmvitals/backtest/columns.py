@@ -14,6 +14,7 @@ from llmvitals.rules.condition.screening import Windows
 from llmvitals.rules.condition.trailing import bucket_length
 from llmvitals.sketch.counters import MAX, MAXIMA, SUM, SUMS
 from llmvitals.sketch.quantiles import NO_BINS
+from llmvitals.sketch.runs import run_starts
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class SeriesColumns:
         calls = rows[places] << SHIFT | block.panes[places]
         order = np.argsort(calls, kind="stable")
         places, calls = places[order], calls[order]
-        starts = np.flatnonzero(np.concatenate(([True], calls[1:] != calls[:-1]))) if len(calls) else order
+        starts = run_starts(calls)
         keys = calls[starts]
         lines = np.array([SUM[name] for name in needs.sums], np.int64)
         greatest = np.array([SUM[name.removesuffix("_max")] for name in needs.tops], np.int64)
@@ -149,7 +150,7 @@ class SeriesColumns:
         if not len(self):
             return self
         slots = (self.rows << SHIFT) + self.panes // grain
-        starts = np.flatnonzero(np.concatenate(([True], slots[1:] != slots[:-1])))
+        starts = run_starts(slots)
         ends = np.concatenate((starts[1:], [len(self)])) - 1
         none = np.empty((0, len(ends)), np.int64)
         return SeriesColumns(self.needs, self.keys[ends], _reduced(np.add, self.sums, starts), none)

@@ -14,6 +14,7 @@ from llmvitals.combine.codes import clean
 from llmvitals.combine.embeddings import FeaturedVectors, SpaceKind, Vectors
 from llmvitals.sketch.moments import MOST, SAMPLE, Meaning, Moments, SampledVector, least
 from llmvitals.sketch.random_features import FEATURES, WIDEST
+from llmvitals.sketch.runs import run_starts, runs
 
 Ints = NDArray[np.int64]
 Owner = tuple[int, str]
@@ -127,7 +128,7 @@ class _SpaceSums:
         if not len(order):
             return
         slots = slots[order]
-        starts = np.flatnonzero(np.concatenate(([True], slots[1:] != slots[:-1])))
+        starts = run_starts(slots)
         edges = np.append(starts, len(slots))
         self._counts[slots[starts]] += np.diff(edges)
         self._add(self._sums[:, : self._width], featured.vectors.x[order], slots, edges)
@@ -154,8 +155,7 @@ class _SpaceSums:
         if not len(candidates):
             return
         sampled_slots, ranks = slots[candidates], ranks[candidates]
-        edges = np.flatnonzero(np.concatenate(([True], sampled_slots[1:] != sampled_slots[:-1], [True])))
-        for start, end in pairwise(edges.tolist()):
+        for start, end in runs(sampled_slots):
             slot, bound = int(sampled_slots[start]), int(ranks[min(start + SAMPLE, end) - 1])
             stop = start + int(np.searchsorted(ranks[start:end], bound, "right"))
             newly_sampled = [

@@ -16,6 +16,7 @@ from llmvitals.combine.pane import ON_TIME, Pane
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.seen_ids import SealedIds, SeenIds
 from llmvitals.sketch.counters import SUM
+from llmvitals.sketch.runs import run_starts
 from llmvitals.window import QUARTER_HOUR
 
 Ints = NDArray[np.int64]
@@ -158,8 +159,7 @@ class _Groups(NamedTuple):
         """Group calls, at least one."""
         order = np.lexsort((quarters, panes))
         sorted_panes, sorted_quarters = panes[order], quarters[order]
-        new = (np.diff(sorted_panes) != 0) | (np.diff(sorted_quarters) != 0)
-        starts = np.flatnonzero(np.concatenate(([True], new)))
+        starts = run_starts(sorted_panes, sorted_quarters)
         counts = np.diff(np.append(starts, len(order)))
         firsts, numbers = order[starts].tolist(), sorted_panes[starts].tolist()
         return cls(order, counts, firsts, numbers, sorted_quarters[starts].tolist())

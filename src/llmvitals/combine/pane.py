@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -14,6 +13,7 @@ from llmvitals.combine.interner import CodedCalls, Interner
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.together import rows as rows_together
 from llmvitals.combine.view_tables import ViewRows, ViewTables
+from llmvitals.sketch.runs import runs
 
 Ints = NDArray[np.int64]
 
@@ -36,8 +36,7 @@ class ViewEntries(NamedTuple):
 
     def by_version(self) -> Iterator[ViewEntries]:
         """Parts of one version each, in order."""
-        edges = [0, *(np.flatnonzero(np.diff(self.versions)) + 1).tolist(), len(self.versions)]
-        for start, end in pairwise(edges):
+        for start, end in runs(self.versions):
             inside = slice(start, end)
             view, series, rows = self.found
             found = ViewRows(view, series[inside], rows.part(start, end))

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from llmvitals.sketch.runs import run_starts
+
 Ints = NDArray[np.int64]
 
 SHIFT: Final = 32
@@ -111,7 +113,7 @@ def _dense(rows: Ints, rows_end: int, added: SparseValues) -> tuple[Ints, Ints]:
 
 def _summed(keys: Ints, values: Ints) -> tuple[Ints, Ints]:
     """Sum the values of equal keys; keys: ascending."""
-    starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    starts = run_starts(keys)
     if len(starts) == len(keys):
         return keys, values
     return keys[starts], np.add.reduceat(values, starts, axis=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 from zlib import crc32
 
@@ -22,6 +21,7 @@ from llmvitals.record.rows import Rows
 from llmvitals.record.series import series_key, series_of
 from llmvitals.record.view import OTHER
 from llmvitals.record.vitals import Vitals
+from llmvitals.sketch.runs import runs
 
 Ints = NDArray[np.int64]
 
@@ -170,8 +170,7 @@ class Placement:
         buckets = self._buckets(block)
         order = np.argsort(buckets, kind="stable")
         buckets, block = buckets[order], block.take(order)
-        edges = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
-        for start, end in pairwise(edges) if len(buckets) else ():
+        for start, end in runs(buckets):
             yield int(buckets[start]), block.part(start, end)
 
     def _buckets(self, block: Block) -> Ints:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from llmvitals.merge.series_table import SeriesTable
 from llmvitals.record.details import Details
 from llmvitals.record.rows import DetailsOfRow, Rows
 from llmvitals.sketch import scores, top_k
+from llmvitals.sketch.runs import runs
 from llmvitals.window import MINUTE, ROLLUPS, duration_text, window_start
 
 Ints = NDArray[np.int64]
@@ -113,10 +113,8 @@ class Rollup:
     def _add_to_minutes(self, table: SeriesTable, panes: SeriesRows) -> None:
         minutes = panes.starts - panes.starts % MINUTE
         panes = replace(panes, starts=minutes)
-        edges = [0, *(np.flatnonzero(np.diff(minutes)) + 1).tolist(), len(minutes)]
-        for low, high in pairwise(edges):
-            part = panes if high - low == len(panes) else panes.take(np.arange(low, high))
-            table.minutes.setdefault(int(minutes[low]), []).append(part)
+        for start, end in runs(minutes):
+            table.minutes.setdefault(int(minutes[start]), []).append(panes.part(start, end))
 
     def _add(self, table: SeriesTable, name: str, minute: SeriesRows) -> int:
         """Add a minute to the window of this name that it is in, and return its start."""

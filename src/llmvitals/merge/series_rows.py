@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.record.rows import Rows
+from llmvitals.sketch.runs import run_starts
 from llmvitals.window import FOREVER
 
 Ints = NDArray[np.int64]
@@ -35,6 +36,12 @@ class SeriesRows:
     def __len__(self) -> int:
         return len(self.series)
 
+    def part(self, start: int, end: int) -> SeriesRows:
+        """The rows from start up to end."""
+        if (start, end) == (0, len(self)):
+            return self
+        return SeriesRows(self.series[start:end], self.starts[start:end], self.rows.part(start, end))
+
     def take(self, places: Ints) -> SeriesRows:
         """Some rows, in this order."""
         return SeriesRows(self.series[places], self.starts[places], self.rows.take(places))
@@ -54,7 +61,7 @@ class SeriesRows:
         """One row for each start and series, ascending."""
         order = np.lexsort((self.series, self.starts))
         series, starts = self.series[order], self.starts[order]
-        first = _firsts(starts, series)
+        first = run_starts(starts, series)
         if len(first) == len(order):
             return SeriesRows(series, starts, self.rows.take(order))
         return SeriesRows(series[first], starts[first], self.rows.summed(order, first))
@@ -175,15 +182,6 @@ def _newest(rows: OpenRows) -> OpenRows:
     """Of each series, pane and source the row with the greatest version."""
     found = rows.found
     order = np.lexsort((rows.versions, rows.sources, found.series, found.starts))
-    last = _firsts(found.starts[order], found.series[order], rows.sources[order])[1:] - 1
+    last = run_starts(found.starts[order], found.series[order], rows.sources[order])[1:] - 1
     places = order[np.append(last, len(order) - 1)]
     return rows if len(places) == len(order) else rows.take(places)
-
-
-def _firsts(*keys: Ints) -> Ints:
-    """Where in sorted columns a new combination begins."""
-    new = np.zeros(len(keys[0]), np.bool_)
-    new[:1] = True
-    for key in keys:
-        new[1:] |= key[1:] != key[:-1]
-    return np.flatnonzero(new)

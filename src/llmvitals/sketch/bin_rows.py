@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmvitals.sketch import quantiles
+from llmvitals.sketch.runs import run_starts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,7 @@ class BinRows:
         codes = np.repeat(groups << _SHIFT, np.diff(self.edges)) | self.keys
         order = np.argsort(codes, kind="stable")  # fast on a few sorted runs
         codes = codes[order]
-        starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1]))) if len(codes) else order
+        starts = run_starts(codes)
         found = codes[starts]
         edges = np.searchsorted(found, np.arange(count + 1) << _SHIFT)
         sums = np.add.reduceat(self.counts[order], starts) if len(starts) else self.counts
