@@ -41,10 +41,10 @@ from brute import (
 from llmvitals.combine import Combine, CombinePlan
 from llmvitals.combine import pane as pane_module
 from llmvitals.combine.exemplars import WorstCalls
-from llmvitals.combine.frames import LIMIT
 from llmvitals.combine.sparse_sums import SHIFT, SparseValues, Sums
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.price.cost import Reason
+from llmvitals.record.batches import BYTES
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Logged, Message, Snapshot, Topic
 from llmvitals.record.series import shard_of
@@ -714,7 +714,7 @@ def test_frames_go_to_the_shard_of_their_series_and_stay_small():
         *(at(n, 0, session=f"{n:0100}", latency_ms=n, toxicity=0.1) for n in range(12_000)), made=made
     )
     out = one.finish()
-    assert max(len(message.value or b"") for message in out) < LIMIT * 1.1
+    assert max(len(message.value or b"") for message in out) < BYTES * 1.1
     found = frames(out)
     assert len(found) > made.shards * 2
     for frame in found:

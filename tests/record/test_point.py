@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmvitals.record.point import LIMIT, MOST, Point, decode, decode_each, encode
+from llmvitals.record.batches import BYTES
+from llmvitals.record.point import MOST, Point, decode, decode_each, encode
 from store_points import point
 
 POINTS = st.lists(
@@ -46,12 +47,12 @@ def test_an_array_has_at_most_so_many_points(count: int) -> None:
 
 def test_an_array_stays_below_the_limit_of_a_record_and_is_filled() -> None:
     records = encode(numbered(300, texts={"name": "x" * 10_000}))
-    assert all(len(record) <= LIMIT for record in records)
+    assert all(len(record) <= BYTES for record in records)
     assert len(records) == 5
 
 
 def test_a_point_beyond_the_limit_is_alone() -> None:
-    points = [*numbered(2), point(texts={"name": "x" * LIMIT}), *numbered(2)]
+    points = [*numbered(2), point(texts={"name": "x" * BYTES}), *numbered(2)]
     assert [len(decode(record)) for record in encode(points)] == [2, 1, 2]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.pane import ON_TIME, ViewEntries
+from llmvitals.record.batches import BYTES, batches
 from llmvitals.record.block import Block, PackedBlock, cut
 from llmvitals.record.frame import AnyFrame, BlockFrame, Frame, LateEntry
 from llmvitals.record.log import Message, Topic
@@ -18,8 +19,6 @@ from llmvitals.record.series import series_key, series_of, shard_of
 
 Ints = NDArray[np.int64]
 
-LIMIT: Final = 700_000
-"""Bytes of entries in a frame, so that the whole record stays below Kafka's default limit of 1 MB."""
 Header = tuple[str, dict[str, int], int, int, int, int, int]
 """The first fields of a frame, as it has them."""
 KNOWN: Final = 200_000
@@ -97,19 +96,13 @@ class FrameBuilder:
         blocks = [
             replace(block, rows=replace(block.rows, details=packed_details(block.rows))) for block in blocks
         ]
-        for group in cut(blocks, map(_sizes, blocks), LIMIT):
+        for group in cut(blocks, map(_sizes, blocks), BYTES):
             yield BlockFrame(*header, tuple(PackedBlock.of(block) for block in group))
 
 
 def _late_frames(header: Header, entries: list[LateEntry]) -> Iterator[Frame]:
-    start = size = 0
-    for place, entry in enumerate(entries):
-        size += len(entry.vitals) if isinstance(entry.vitals, bytes) else 0
-        if size > LIMIT and place > start:
-            yield Frame(*header, late=tuple(entries[start:place]))
-            start, size = place, len(entry.vitals) if isinstance(entry.vitals, bytes) else 0
-    if entries:
-        yield Frame(*header, late=tuple(entries[start:]))
+    for group in batches(entries, lambda entry: len(entry.vitals), limit=BYTES):
+        yield Frame(*header, late=tuple(group))
 
 
 def _late_entries(block: Block, quarters: Ints) -> Iterator[LateEntry]:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
+from llmvitals.record.batches import BYTES, batches
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST: Final = 500
 """Points of an array, at most."""
-LIMIT: Final = 700_000
-"""Bytes of an array, at most, so that the whole record stays below Kafka's default limit of 1 MB."""
 
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 Count = Annotated[int, msgspec.Meta(ge=_LEAST, le=_GREATEST)]
@@ -68,19 +68,12 @@ def fields(names: tuple[str, ...]) -> type[msgspec.Struct]:
 
 
 def encode(points: Iterable[Point | RowPoint]) -> list[bytes]:
-    """Encode points as JSON arrays of at most MOST points and LIMIT bytes, in their order.
+    """Encode points as JSON arrays of at most MOST points and BYTES bytes, in their order.
 
-    A point that is larger than LIMIT gets an array of its own.
+    A point that is larger gets an array of its own.
     """
-    arrays: list[list[bytes]] = []
-    size = 0
-    for point in points:
-        encoded = _encode(point)
-        size += len(encoded) + 1
-        if not arrays or len(arrays[-1]) == MOST or size >= LIMIT:
-            arrays.append([])
-            size = len(encoded) + 1
-        arrays[-1].append(encoded)
+    # Each point has a comma or the first bracket before it, and the array one more bracket.
+    arrays = batches(map(_encode, points), lambda point: len(point) + 1, limit=BYTES - 1, most=MOST)
     return [b"[%b]" % b",".join(array) for array in arrays]
 
 
