@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 
 from llmvitals.merge.series_rows import SeriesRows
 from llmvitals.merge.series_table import PlacedRows, SeriesTable
-from llmvitals.record.frame import Content
 from llmvitals.record.rows import Rows
 from llmvitals.record.series import series_of
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.window import FOREVER, QUARTER_HOUR
 
 Ints = NDArray[np.int64]
-Slots = dict[str, tuple[int, Content]]
-"""`slot_of` a source → the greatest version, and its vitals."""
+Slots = dict[str, tuple[int, bytes]]
+"""`slot_of` a source → the greatest version, and its packed vitals."""
 Late = Mapping[tuple[int, bytes], Mapping[int, Vitals]]
 """Pane and key of a series → its late calls by the quarter of an hour of their own time."""
 
@@ -57,8 +56,8 @@ class Bucket:
         """Add rows; which of a source's versions counts is decided when they are read."""
         self.table(part.view).put(source, part)
 
-    def put(self, pane: int, key: bytes, slot: str, content: tuple[int, Content]) -> bool:
-        """Store (version, vitals) in a slot if the version is newer. Returns whether it was."""
+    def put(self, pane: int, key: bytes, slot: str, content: tuple[int, bytes]) -> bool:
+        """Store (version, packed vitals) in a slot if the version is newer. Returns whether it was."""
         slots = self.apart.setdefault(pane, {}).setdefault(key, {})
         previous = slots.get(slot)
         if previous is not None and previous[0] >= content[0]:

@@ -16,7 +16,7 @@ from llmvitals.merge.plan import MergePlan
 from llmvitals.merge.series_table import PlacedRows
 from llmvitals.merge.sources import Sources
 from llmvitals.record.block import Block
-from llmvitals.record.frame import AnyFrame, Content, Entry, Frame
+from llmvitals.record.frame import AnyFrame, Entry, Frame
 from llmvitals.record.rows import Rows
 from llmvitals.record.series import series_key, series_of
 from llmvitals.record.view import OTHER
@@ -39,7 +39,7 @@ class PlacedEntry(NamedTuple):
     pane: int
     key: bytes
     slot: str
-    content: tuple[int, Content]
+    content: tuple[int, bytes]
     eager: bool
     moved: bool
 
@@ -196,7 +196,7 @@ class _Single(NamedTuple):
     key: bytes
     pane: int
     version: int
-    vitals: Content
+    vitals: bytes
     quarter: int | None = None
     cut: bool = False
 

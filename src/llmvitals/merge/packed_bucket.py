@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.merge.bucket import Bucket
+from llmvitals.merge.bucket import Bucket, Slots
 from llmvitals.merge.plan import MergePlan
 from llmvitals.merge.series_rows import OpenRows, SeriesRows
 from llmvitals.merge.series_table import PlacedRows, SeriesTable
@@ -83,7 +83,7 @@ class _PackedBucket(msgspec.Struct, array_like=True):
     """opened: `Bucket.apart`. Older versions packed all vitals one by one, and had no tables."""
 
     applied: int
-    opened: dict[int, dict[bytes, dict[str, tuple[int, bytes]]]] = {}
+    opened: dict[int, dict[bytes, Slots]] = {}
     minutes: dict[int, dict[bytes, list[bytes]]] = {}
     windows: dict[str, dict[int, dict[bytes, bytes]]] = {}
     rule_states: dict[bytes, dict[str, Any]] = {}
@@ -92,15 +92,9 @@ class _PackedBucket(msgspec.Struct, array_like=True):
 
 def pack(bucket: Bucket) -> bytes:
     """Msgpack."""
-    apart = {
-        pane: {
-            key: {slot: _packed(*content) for slot, content in slots.items()} for key, slots in keys.items()
-        }
-        for pane, keys in bucket.apart.items()
-    }
     tables = {view: _PackedTable.of(table) for view, table in bucket.tables.items()}
     return _encoder.encode(
-        _PackedBucket(bucket.applied, apart, rule_states=bucket.rule_states, tables=tables)
+        _PackedBucket(bucket.applied, bucket.apart, rule_states=bucket.rule_states, tables=tables)
     )
 
 
@@ -127,7 +121,7 @@ def _home(plan: MergePlan, name: bytes) -> tuple[str, tuple[str, ...]]:
     return view, plan.home(view, series)[0]
 
 
-def _put_slots(bucket: Bucket, pane: int, key: bytes, slots: Mapping[str, tuple[int, bytes]]) -> None:
+def _put_slots(bucket: Bucket, pane: int, key: bytes, slots: Slots) -> None:
     """Put slots apart, or, where an older version kept entries of a table in them, into the table."""
     view, series = series_of(key)
     for slot, content in slots.items():
@@ -164,10 +158,6 @@ def _of_views(
         numbers = bucket.table(view).numbers([key for key, _ in found])
         rows = Rows.of([Vitals.unpack(data) for _, data in found])
         yield view, SeriesRows(numbers, np.full(len(found), start), rows)
-
-
-def _packed(version: int, vitals: bytes | Vitals) -> tuple[int, bytes]:
-    return version, vitals.pack() if isinstance(vitals, Vitals) else vitals
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -15,12 +15,8 @@ import msgspec
 from llmvitals.record.block import Block, PackedBlock
 
 if TYPE_CHECKING:
-    from llmvitals.record.vitals import Vitals
-
-    Content = bytes | Vitals
     FrameBlock = PackedBlock | Block
 else:
-    Content = bytes
     FrameBlock = PackedBlock
 
 TAG: Final = 1
@@ -28,15 +24,12 @@ TAG: Final = 1
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """The sums of one series in one pane; `vitals` are cumulative since the pane's first call.
-
-    They are packed, except where merge gets the frame in the same process; such a frame is never encoded.
-    """
+    """The sums of one series in one pane; `vitals` are packed, and cumulative since the pane's first call."""
 
     view: str
     series: tuple[str, ...]
     pane: int
-    vitals: Content
+    vitals: bytes
 
 
 class LateEntry(Entry, frozen=True, array_like=True):
@@ -48,14 +41,13 @@ class LateEntry(Entry, frozen=True, array_like=True):
     quarter: int
 
 
-class Frame(msgspec.Struct, frozen=True, array_like=True, tag=TAG):
-    """A heartbeat, late entries, or the entries of an older version, of one source for one shard.
+class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
+    """The first fields of a frame, which is of one source for one shard.
 
     source: topic/partition. sources: source topic → its number of partitions, all of which merge waits for.
     shard, shards: the partition of the partials, and how many there are. floor: every pane of this source
-    below it is complete and acknowledged (pane index; a frame without entries is a heartbeat). version: the
-    source offset up to which the entries are counted; at one version every worker sends the same entries.
-    pane_us: the length of a pane, µs. late: entries of late calls, which `entries` do not contain.
+    below it is complete and acknowledged (pane index). version: the source offset up to which the entries are
+    counted; at one version every worker sends the same entries. pane_us: the length of a pane, µs.
     """
 
     source: str
@@ -65,6 +57,14 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, tag=TAG):
     floor: int
     version: int
     pane_us: int
+
+
+class Frame(FrameHeader, frozen=True, array_like=True, tag=TAG):
+    """A heartbeat (without entries), late entries, or the entries of an older version.
+
+    late: entries of late calls, which `entries` do not contain.
+    """
+
     entries: tuple[Entry, ...] = ()
     late: tuple[LateEntry, ...] = ()
 
@@ -81,19 +81,12 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, tag=TAG):
         return _decoder.decode(data)
 
 
-class BlockFrame(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """The entries of one source for one shard, as blocks; the other fields are those of `Frame`.
+class BlockFrame(FrameHeader, frozen=True, array_like=True, tag=3):
+    """The entries as blocks.
 
-    Blocks are packed, except where merge gets the frame in the same process; such a frame is never encoded.
+    They are packed, except where merge gets the frame in the same process; such a frame is never encoded.
     """
 
-    source: str
-    sources: dict[str, int]
-    shard: int
-    shards: int
-    floor: int
-    version: int
-    pane_us: int
     blocks: tuple[FrameBlock, ...]
 
     def encode(self) -> bytes:

@@ -113,10 +113,8 @@ class Vitals:
         return _encoder.encode(packed if self.cells is None else (*packed, cells.pack_cells(self.cells)))
 
     @classmethod
-    def unpack(cls, data: bytes | Vitals) -> Vitals:
+    def unpack(cls, data: bytes) -> Vitals:
         """Unpack what is packed. Vectors of an older version are shorter; the missing counters are 0."""
-        if isinstance(data, Vitals):
-            return data
         stored = _decoder.decode(data)
         length = len(stored.keys) // 2
         return cls(
@@ -167,12 +165,8 @@ class _PackedSums(msgspec.Struct, array_like=True):
 _sums_decoder = msgspec.msgpack.Decoder(_PackedSums)
 
 
-def packed_amount(data: bytes | Vitals, names: Sequence[str]) -> int:
-    """The sum of some of counters.SUMS and TOOL_CALLS in vitals; of packed ones nothing else is unpacked."""
-    if isinstance(data, Vitals):
-        amount = sum(data.sums[counters.SUM[name]] for name in names if name != TOOL_CALLS)
-        tools = data.contributors.get("tool", {}) if TOOL_CALLS in names else {}
-        return amount + sum(share[0] for share in tools.values())
+def packed_amount(data: bytes, names: Sequence[str]) -> int:
+    """The sum of some of counters.SUMS and TOOL_CALLS in packed vitals; nothing else is unpacked."""
     packed = _sums_decoder.decode(data)
     places = [counters.SUM[name] for name in names if name != TOOL_CALLS]
     amount = sum(packed.sums[place] for place in places if place < len(packed.sums))
