@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from llmvitals.merge.series_rows import SeriesRows
 from llmvitals.merge.series_table import PlacedRows, SeriesTable
-from llmvitals.record.rows import Rows
 from llmvitals.record.series import series_of
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.window import FOREVER, QUARTER_HOUR
 
-Ints = NDArray[np.int64]
 Slots = dict[str, tuple[int, bytes]]
 """`slot_of` a source → the greatest version, and its packed vitals."""
 Late = Mapping[tuple[int, bytes], Mapping[int, Vitals]]
@@ -123,15 +118,12 @@ class Bucket:
 
 
 def _with_apart(
-    table: SeriesTable, rows: SeriesRows | None, apart: Iterable[tuple[int, bytes, Vitals]]
+    table: SeriesTable, rows: SeriesRows | None, apart: Sequence[tuple[int, bytes, Vitals]]
 ) -> ClosedPanes | None:
-    entries = list(apart)
-    if not entries:
+    if not apart:
         return None if rows is None else ClosedPanes(rows, {})
-    numbers = table.numbers([key for _, key, _ in entries])
-    panes = np.array([pane for pane, _, _ in entries], np.int64)
-    added = SeriesRows(numbers, panes, Rows.of([replace(vitals, late={}) for _, _, vitals in entries]))
-    late = {(pane, key): vitals.late for pane, key, vitals in entries if vitals.late}
+    added = table.rows([(pane, key, replace(vitals, late={})) for pane, key, vitals in apart])
+    late = {(pane, key): vitals.late for pane, key, vitals in apart if vitals.late}
     parts = [added] if rows is None else [rows, added]
     return ClosedPanes(SeriesRows.concatenated(parts).summed(), late)
 

@@ -151,13 +151,12 @@ def _of_views(
     bucket: Bucket, start: int, series: Iterable[tuple[bytes, list[bytes]]]
 ) -> Iterator[tuple[str, SeriesRows]]:
     """View → rows. series: keys, and the packed vitals of each."""
-    views: dict[str, list[tuple[bytes, bytes]]] = {}
+    views: dict[str, list[tuple[int, bytes, Vitals]]] = {}
     for key, every in series:
-        views.setdefault(series_of(key)[0], []).extend((key, data) for data in every)
-    for view, found in views.items():
-        numbers = bucket.table(view).numbers([key for key, _ in found])
-        rows = Rows.of([Vitals.unpack(data) for _, data in found])
-        yield view, SeriesRows(numbers, np.full(len(found), start), rows)
+        found = views.setdefault(series_of(key)[0], [])
+        found += [(start, key, Vitals.unpack(data)) for data in every]
+    for view, entries in views.items():
+        yield view, bucket.table(view).rows(entries)
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -173,11 +173,7 @@ def whole(table: SeriesTable, closed: ClosedPanes) -> SeriesRows:
     if not late:
         return rows
     every = [(pane, key, part) for (pane, key), parts in late.items() for part in parts.values()]
-    panes = np.array([pane for pane, _, _ in every], np.int64)
-    added = SeriesRows(
-        table.numbers([key for _, key, _ in every]), panes, Rows.of([part for _, _, part in every])
-    )
-    return SeriesRows.concatenated((rows, added)).summed()
+    return SeriesRows.concatenated((rows, table.rows(every))).summed()
 
 
 def _with_details(found: SeriesRows, details: Mapping[int, DetailsOfRow]) -> SeriesRows:

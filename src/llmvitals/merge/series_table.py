@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from llmvitals.merge.series_rows import OpenRows, OpenSeries, SeriesRows
 from llmvitals.record.rows import Rows
+from llmvitals.record.vitals import Vitals
 
 Ints = NDArray[np.int64]
 
@@ -45,6 +46,14 @@ class SeriesTable:
                     self.names.append(name)
                 found[place] = number
         return np.array(found, np.int64)
+
+    def rows(self, entries: Sequence[tuple[int, bytes, Vitals]]) -> SeriesRows:
+        """Make a row of each entry: a start, the name of a series, and vitals."""
+        return SeriesRows(
+            self.numbers([name for _, name, _ in entries]),
+            np.array([start for start, _, _ in entries], np.int64),
+            Rows.of([vitals for _, _, vitals in entries]),
+        )
 
     def put(self, source: str, part: PlacedRows) -> None:
         """Add rows of open panes that a source sent."""
