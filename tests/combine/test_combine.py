@@ -44,10 +44,10 @@ from llmvitals.combine.exemplars import WorstCalls
 from llmvitals.combine.sparse_sums import SHIFT, SparseValues, Sums
 from llmvitals.errors import ConfigError, StateLost
 from llmvitals.price.cost import Reason
-from llmvitals.record.batches import BYTES
 from llmvitals.record.frame import Frame
 from llmvitals.record.log import Logged, Message, Snapshot, Topic
 from llmvitals.record.series import shard_of
+from llmvitals.record.sizes import BYTES
 from llmvitals.record.view import DEFAULT_VIEWS, View
 from llmvitals.record.vitals import Vitals
 from llmvitals.settings import load

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmvitals.record.batches import BYTES
 from llmvitals.record.point import MOST, Point, decode, decode_each, encode
+from llmvitals.record.sizes import BYTES
 from store_points import point
 
 POINTS = st.lists(

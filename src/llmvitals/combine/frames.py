@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.pane import ON_TIME, ViewEntries
-from llmvitals.record.batches import BYTES, batches
 from llmvitals.record.block import Block, PackedBlock, cut
 from llmvitals.record.frame import AnyFrame, BlockFrame, Frame, LateEntry
 from llmvitals.record.log import Message, Topic
 from llmvitals.record.packed_rows import packed_details
 from llmvitals.record.series import series_key, series_of, shard_of
+from llmvitals.record.sizes import BYTES, split_by_size
 
 Ints = NDArray[np.int64]
 
@@ -101,7 +101,7 @@ class FrameBuilder:
 
 
 def _late_frames(header: Header, entries: list[LateEntry]) -> Iterator[Frame]:
-    for group in batches(entries, lambda entry: len(entry.vitals), limit=BYTES):
+    for group in split_by_size(entries, lambda entry: len(entry.vitals), limit=BYTES):
         yield Frame(*header, late=tuple(group))
 
 

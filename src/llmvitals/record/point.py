@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
-from llmvitals.record.batches import BYTES, batches
+from llmvitals.record.sizes import BYTES, split_by_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +73,7 @@ def encode(points: Iterable[Point | RowPoint]) -> list[bytes]:
     A point that is larger gets an array of its own.
     """
     # Each point has a comma or the first bracket before it, and the array one more bracket.
-    arrays = batches(map(_encode, points), lambda point: len(point) + 1, limit=BYTES - 1, most=MOST)
+    arrays = split_by_size(map(_encode, points), lambda point: len(point) + 1, limit=BYTES - 1, most=MOST)
     return [b"[%b]" % b",".join(array) for array in arrays]
 
 

@@ -1,4 +1,4 @@
-"""Cuts what goes into one record, so that Kafka takes it."""
+"""Splits what does not fit into one record."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ BYTES: Final = 700_000
 """Bytes of content in a record, so that the whole stays below Kafka's default limit of 1 MB."""
 
 
-def batches(
+def split_by_size(
     items: Iterable[T], size: Callable[[T], int], *, limit: int, most: float = math.inf
 ) -> Iterator[list[T]]:
-    """Cut items into batches of at most `limit` bytes and `most` items, in their order.
+    """Split items into parts of at most `limit` bytes and `most` items, in their order.
 
-    size: the bytes of an item. One that is larger than the limit gets a batch of its own.
+    size: the bytes of an item. One that is larger than the limit gets a part of its own.
 
-    >>> list(batches(["aa", "b", "cccc"], len, limit=3))
+    >>> list(split_by_size(["aa", "b", "cccc"], len, limit=3))
     [['aa', 'b'], ['cccc']]
     """
-    batch, used = list[T](), 0
+    part, used = list[T](), 0
     for item in items:
         added = size(item)
-        if batch and (used + added > limit or len(batch) >= most):
-            yield batch
-            batch, used = [], 0
-        batch.append(item)
+        if part and (used + added > limit or len(part) >= most):
+            yield part
+            part, used = [], 0
+        part.append(item)
         used += added
-    if batch:
-        yield batch
+    if part:
+        yield part
