@@ -28,6 +28,7 @@ from llmvitals.local.influx import LocalInflux
 from llmvitals.local.traffic import company
 from llmvitals.record.log import Logged, Topic
 from llmvitals.record.point import Point, decode, encode
+from llmvitals.record.sizes import split_by_size
 from llmvitals.settings import Settings, ViewSetting
 from llmvitals.store.protocol import Store
 from llmvitals.store.registry import STORES
@@ -123,15 +124,8 @@ def panes() -> Iterator[Point]:
 
 def fetches(values: Sequence[bytes], begin: int = 0) -> Iterator[list[Logged]]:
     """Yield records in fetches of at most FETCH bytes, but at least one record."""
-    fetch: list[Logged] = []
-    size = 0
-    for offset, value in enumerate(values, begin):
-        if fetch and size + len(value) > FETCH:
-            yield fetch
-            fetch, size = [], 0
-        fetch.append(Logged(offset, 0, value))
-        size += len(value)
-    yield fetch
+    records = [Logged(offset, 0, value) for offset, value in enumerate(values, begin)]
+    return split_by_size(records, lambda record: len(record.value or b""), limit=FETCH)
 
 
 if __name__ == "__main__":
