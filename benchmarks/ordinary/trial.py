@@ -15,7 +15,7 @@ from benchmarks.ordinary.problems import PROBLEMS, Problem
 from benchmarks.ordinary.traffic import START, Traffic
 
 from llmvitals.backtest.episodes import Episode, episodes
-from llmvitals.backtest.evaluator import Evaluator, in_columns
+from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.record.log import Logged
 from llmvitals.settings import Settings
 from llmvitals.window import SECOND
@@ -103,9 +103,6 @@ class _Stages:
     def only(self, names: Collection[str]) -> None:
         """From now on evaluate what these rules need, and little else."""
         (folder,) = self._stages.folders
-        rules = [rule for rule in folder.pipeline.engine.rules.rules if rule.name in names]
-        if all(in_columns(rule) for rule in rules):
-            folder.stages.clear()
         folder.views[:] = [view for view in folder.views if view.rules & set(names)]
 
     def episodes(self) -> list[Episode]:

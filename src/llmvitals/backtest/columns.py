@@ -48,6 +48,16 @@ class SparseCounts(NamedTuple):
         mine = keys[near] == self.keys
         return SparseCounts(self.keys[mine], self.labels[mine], self.counts[mine])
 
+    def moved(self, keys: Ints, new: Ints) -> SparseCounts:
+        """The counts by other keys, both sorted: those of each of `keys` count in the `new` one beside it."""
+        if not len(self.keys):
+            return self
+        moved = new[np.searchsorted(keys, self.keys)]
+        order = np.lexsort((self.labels, moved))
+        moved, labels = moved[order], self.labels[order]
+        starts = run_starts(moved, labels)
+        return SparseCounts(moved[starts], labels[starts], np.add.reduceat(self.counts[order], starts))
+
     def edges(self, keys: Ints) -> list[int]:
         """The start of the counts of each key (all sorted), and the end of the last ones."""
         bounds = np.concatenate((keys, keys[-1:] + 1))
@@ -146,14 +156,20 @@ class SeriesColumns:
         return SeriesColumns(self.needs, keys, *kept, self.bins.only(keys), self.tools.only(keys))
 
     def coarse(self, grain: int) -> SeriesColumns:
-        """Join the entries of each `grain` aligned panes into one, in the last pane. Keeps sums only."""
+        """Join the entries of each `grain` aligned panes into one, in the last pane."""
         if not len(self):
             return self
         slots = (self.rows << SHIFT) + self.panes // grain
         starts = run_starts(slots)
         ends = np.concatenate((starts[1:], [len(self)])) - 1
-        none = np.empty((0, len(ends)), np.int64)
-        return SeriesColumns(self.needs, self.keys[ends], _reduced(np.add, self.sums, starts), none)
+        keys = np.repeat(self.keys[ends], np.diff([*starts, len(self)]))
+        return SeriesColumns(
+            self.needs,
+            self.keys[ends],
+            _reduced(np.add, self.sums, starts),
+            _reduced(np.maximum, self.tops, starts),
+            *(counts.moved(self.keys, keys) for counts in (self.bins, self.tools)),
+        )
 
     def beside(self, other: SeriesColumns) -> SeriesColumns:
         """Both together; no key may be in both."""

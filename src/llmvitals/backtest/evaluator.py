@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -12,23 +11,21 @@ import numpy as np
 
 from llmvitals.backtest.columns import screen_of
 from llmvitals.backtest.episodes import Span
+from llmvitals.backtest.pane_evaluator import PaneEvaluator
 from llmvitals.backtest.reader import Block, Coder, Piece, Reader, together
 from llmvitals.backtest.view_evaluator import ViewEvaluator
 from llmvitals.pipeline import Pipeline
-from llmvitals.record.alert import Alert
-from llmvitals.record.log import Topic
-from llmvitals.record.view import View
-from llmvitals.rules.engine import RuleEngine
-from llmvitals.rules.rule import Rules
 from llmvitals.window import FOREVER, HOUR, MINUTE, NEVER, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from llmvitals.combine import CombinePlan
-    from llmvitals.record.log import Message, Record
-    from llmvitals.rules.rule import Rule
+    from llmvitals.combine.pane import ViewEntries
+    from llmvitals.record.alert import Alert
+    from llmvitals.record.log import Record
+    from llmvitals.record.view import View
+    from llmvitals.rules.rule import Rule, Rules
     from llmvitals.settings import Settings
 
 COUNTERS: Final = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
@@ -40,42 +37,12 @@ SPARSE: Final = 8_192, 6 * HOUR
 A series is awake or asleep for a whole block, so a block must not span too much time."""
 
 
-class StageEvaluator:
-    """settings: without views of their own. rules: some of `every`. sources: topic → its partitions.
-
-    It is slower than a ViewEvaluator, and evaluates every series and pane.
-    """
-
-    def __init__(
-        self, settings: Settings, every: Rules, rules: Sequence[Rule], sources: Mapping[str, int]
-    ) -> None:
-        self.alerts: list[Alert] = []
-        names = {rule.view for rule in rules}
-        # Early evaluation of open panes only serves pages; a backtest reads closed panes.
-        views = tuple(replace(view, stored=False, eager=False) for view in every.views if view.name in names)
-        by_view = {name: tuple(rule for rule in rules if rule.view == name) for name in names}
-        engine = RuleEngine(Rules(tuple(rules), views, by_view), duration(settings.pane), bare=True)
-        self._alone = Pipeline.of(settings, 1, [*sources], engine=engine).alone(sources)
-
-    def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
-        """Read calls of one partition, in the order of its log."""
-        self._keep(self._alone.feed(topic, partition, records))
-
-    def end(self, topic: str, partition: int) -> None:
-        """End a partition: no more calls come from it."""
-        self._keep(self._alone.end(topic, partition))
-
-    def _keep(self, messages: Iterable[Message]) -> None:
-        self.alerts += [Alert.decode(one.value or b"") for one in messages if one.topic is Topic.ALERTS]
-
-
 @dataclass(frozen=True, slots=True)
 class FolderEvaluator:
-    """Evaluates the rules of one folder: columns for most of them, the worker's stages for the others."""
+    """Evaluates the rules of one folder: on columns most of them, on added-up panes the others."""
 
     pipeline: Pipeline
-    views: list[ViewEvaluator]
-    stages: list[StageEvaluator]
+    views: list[ViewEvaluator | PaneEvaluator]
 
     @property
     def rules(self) -> list[str]:
@@ -85,8 +52,8 @@ class FolderEvaluator:
     @property
     def alerts(self) -> list[Alert]:
         """The changes of alerts so far, in the order of their times, and updates of some."""
-        alerts = [*(view.alerts for view in self.views), *(stages.alerts for stages in self.stages)]
-        return sorted(chain.from_iterable(alerts), key=lambda alert: alert.at)
+        alerts = chain.from_iterable(view.alerts for view in self.views)
+        return sorted(alerts, key=lambda alert: alert.at)
 
 
 class Evaluator:
@@ -107,18 +74,21 @@ class Evaluator:
         self._pane = duration(settings.pane)
         self._disorder = duration(settings.disorder)
         self._coder = Coder(_dimensions([pipeline.engine.rules for pipeline in pipelines]))
+        added: dict[View, str] = {}
         self.folders = [
-            FolderEvaluator(pipeline, [*self._views(rules)], [*_stages(folder_settings, rules, sources)])
-            for folder_settings, pipeline in zip(own, pipelines, strict=True)
-            for rules in (pipeline.engine.rules,)
+            FolderEvaluator(pipeline, [*self._on_columns(pipeline.engine.rules), *_on_panes(pipeline, added)])
+            for pipeline in pipelines
         ]
+        views = [replace(view, name=name) for view, name in added.items()]
+        plans = pipelines[0].combine
         self._readers = {
-            (topic, number): Reader(_plan(pipelines[0], topic, self._coder), self._coder, f"{topic}/{number}")
+            (topic, number): Reader(plans.get(topic, plans[""]), self._coder, views, f"{topic}/{number}")
             for topic, count in sources.items()
             for number in range(count)
         }
         self._ended: set[tuple[str, int]] = set()
         self._pieces: list[Piece] = []
+        self._entries: list[ViewEntries] = []
         self._waiting = 0
         self._rest = 0
         self._low = NEVER
@@ -128,8 +98,6 @@ class Evaluator:
         """Read calls of one partition, in the order of its log."""
         reader = self._readers[topic, partition]
         reader.read(records)
-        for stages in self._stages:
-            stages.feed(topic, partition, records)
         self._gather(reader)
         if self._waiting >= self._rest + min(SPARSE[0], BLOCK):
             low = min(reader.mark() for reader in self._readers.values())
@@ -141,8 +109,6 @@ class Evaluator:
         """End a partition: no more calls come from it, and the others no longer wait for it."""
         reader = self._readers[topic, partition]
         reader.finish()
-        for stages in self._stages:
-            stages.end(topic, partition)
         self._gather(reader)
         self._ended.add((topic, partition))
         if len(self._ended) == len(self._readers) and self._pieces:
@@ -174,7 +140,7 @@ class Evaluator:
         readers = self._readers.values()
         return Counter({name: sum(reader.counters[name] for reader in readers) for name in COUNTERS})
 
-    def _views(self, rules: Rules) -> Iterator[ViewEvaluator]:
+    def _on_columns(self, rules: Rules) -> Iterator[ViewEvaluator]:
         views = {view.name: view for view in rules.views}
         alike: dict[tuple[str, bool, int], list[Rule]] = {}
         for rule in filter(in_columns, rules.rules):
@@ -183,13 +149,10 @@ class Evaluator:
         for (name, *_), group in alike.items():
             yield ViewEvaluator(views[name], group, self._pane, self._coder)
 
-    @property
-    def _stages(self) -> Iterator[StageEvaluator]:
-        return chain.from_iterable(folder.stages for folder in self.folders)
-
     def _gather(self, reader: Reader) -> None:
-        pieces = reader.taken()
+        pieces, entries = reader.taken()
         self._pieces += pieces
+        self._entries += entries
         self._waiting += sum(map(len, pieces))
 
     def _evaluate(self, low: int) -> None:
@@ -199,13 +162,14 @@ class Evaluator:
         places = np.flatnonzero(inside)
         if not len(places):
             return
-        block = Block(piece.take(places))
+        parts = [(part, part.panes < low) for part in self._entries]
+        block = Block(piece.take(places), [part.only(below) for part, below in parts])
+        self._entries = [part.only(~below) for part, below in parts if not below.all()]
         rest = piece.take(np.flatnonzero(~inside))
         self._pieces, self._waiting = [rest] if len(rest) else [], len(rest)
         self._first = min(self._first, int(block.panes.min()))
-        for folder in self.folders:
-            for view in folder.views:
-                view.take(block, low)
+        for view in chain.from_iterable(folder.views for folder in self.folders):
+            view.take(block, low)
 
 
 def in_columns(rule: Rule) -> bool:
@@ -213,19 +177,18 @@ def in_columns(rule: Rule) -> bool:
     return rule.condition.required_data is not None and rule.condition.late != "counted"
 
 
-def _stages(settings: Settings, rules: Rules, sources: Mapping[str, int]) -> Iterator[StageEvaluator]:
-    """The stages for the rules of a folder that read more than columns hold."""
-    deep = [rule for rule in rules.rules if not in_columns(rule)]
-    if deep:
-        yield StageEvaluator(settings, rules, deep, sources)
+def _on_panes(pipeline: Pipeline, added: dict[View, str]) -> Iterator[PaneEvaluator]:
+    """The evaluators of rules that read more than columns hold. added: view → its name in the entries."""
+    rules = [rule for rule in pipeline.engine.rules.rules if not in_columns(rule)]
+    for view in pipeline.engine.rules.views:
+        if mine := [rule for rule in rules if rule.view == view.name]:
+            # A backtest shows neither pages nor causes.
+            bare = replace(view, name="", eager=False, contributors=False, exemplars=False)
+            name = added.setdefault(bare, f"{len(added)}")
+            yield PaneEvaluator(view, mine, pipeline.merge, name)
 
 
 def _dimensions(several: Sequence[Rules]) -> list[str]:
     """Every dimension that a view of these rules splits or filters by."""
     views = [view for rules in several for view in rules.views]
     return sorted({name for view in views for name in (*view.by, *(name for name, _ in view.where))})
-
-
-def _plan(pipeline: Pipeline, topic: str, coder: Coder) -> CombinePlan:
-    plan = pipeline.combine.get(topic, pipeline.combine[""])
-    return dataclasses.replace(plan, views=(View("", coder.dimensions),))

@@ -1,8 +1,8 @@
-"""Reads the calls of one source partition as columns, with the pane that combine assigns to each."""
+"""Reads the calls of one source partition: as columns with their panes, and added up for some views."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,10 @@ import numpy as np
 from llmvitals.combine.codes import Codes, plain, profile
 from llmvitals.combine.multi_valued import MultiValued, concatenate
 from llmvitals.combine.open_panes import OpenPanes
-from llmvitals.combine.pane import ON_TIME
+from llmvitals.combine.pane import ON_TIME, emit
 from llmvitals.combine.prepared import binned
 from llmvitals.combine.stage import Combine
+from llmvitals.record.view import Condition, View
 from llmvitals.sketch.counters import SUM
 from llmvitals.window import NEVER
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmvitals.combine.columns import Columns
+    from llmvitals.combine.pane import ViewEntries
     from llmvitals.combine.plan import CombinePlan
     from llmvitals.record.log import Message, Record
 
@@ -86,43 +88,53 @@ def together(pieces: Sequence[Piece]) -> Piece:
 
 
 class Reader(Combine):
-    """Combine without its last step: calls are read, assigned to panes and deduplicated, but not added up."""
+    """Combine without frames: calls are read, deduplicated and assigned to panes.
 
-    def __init__(self, plan: CombinePlan, coder: Coder, source: str) -> None:
+    views: those whose panes are added up too; their dimensions are among the coder's.
+    """
+
+    def __init__(self, plan: CombinePlan, coder: Coder, views: Sequence[View], source: str) -> None:
+        # A view of no calls gives the columns all dimensions, in the coder's order.
+        nothing = tuple((name, Condition(negate=True)) for name in coder.dimensions)
+        plan = replace(plan, views=(View("", coder.dimensions, nothing), *views))
         super().__init__(plan, source=source, sources={}, parts={}, beginning=0)
-        self._collected = _CollectingPanes(plan, coder)
+        self._collected = _CollectingPanes(plan, coder, adding_up=bool(views))
         self._open_panes = self._collected
+        self._entries: list[ViewEntries] = []
 
     def read(self, records: Sequence[Record]) -> None:
         """Read records in the order of the log."""
         self.apply(records)
         self.delivered(self.mark())
 
-    def taken(self) -> list[Piece]:
-        """Take the calls that were read since the last call of this method."""
-        pieces, self._collected.pieces = self._collected.pieces, []
-        return pieces
+    def taken(self) -> tuple[list[Piece], list[ViewEntries]]:
+        """Take the calls that were read since the last call of this method, and the panes that closed."""
+        taken = self._collected.pieces, self._entries
+        self._collected.pieces, self._entries = [], []
+        return taken
 
     def _emit(self) -> list[Message]:
-        for pane in self._open_panes.closed_panes():
-            pane.emitted = True
+        self._entries += emit(self._open_panes.closed_panes(), self._plan)
         self._emitted = max(self._emitted, self._clock.lowest_open(self.next))
         return []
 
 
 class _CollectingPanes(OpenPanes):
-    """Open panes that collect calls instead of adding them up."""
+    """Open panes that collect calls. adding_up: whether they also add them up."""
 
-    def __init__(self, plan: CombinePlan, coder: Coder) -> None:
+    def __init__(self, plan: CombinePlan, coder: Coder, *, adding_up: bool) -> None:
         super().__init__(plan, NEVER, {})
         self.pieces: list[Piece] = []
-        self._coder = coder
+        self._coder, self._adding_up = coder, adding_up
 
     def _distribute(self, columns: Columns, panes: Ints, quarters: Ints) -> None:
+        if self._adding_up:
+            super()._distribute(columns, panes, quarters)
         late = np.flatnonzero(quarters != ON_TIME)
+        kept = quarters.copy()
         for place, pane, quarter in zip(late, panes[late].tolist(), quarters[late].tolist(), strict=True):
-            quarters[place] = self._panes[pane].kept(quarter)
-        self.pieces.append(self._coder.code(columns, panes, quarters))
+            kept[place] = self._panes[pane].kept(quarter)
+        self.pieces.append(self._coder.code(columns, panes, kept))
 
 
 def _value(value: Any) -> str:
@@ -131,9 +143,10 @@ def _value(value: Any) -> str:
 
 @dataclass
 class Block:
-    """A piece of calls; what several rules read of it is computed once."""
+    """A piece of calls; what several rules read of it is computed once. entries: the panes added up."""
 
     piece: Piece
+    entries: Sequence[ViewEntries] = ()
     _bins: dict[tuple[str, ...], MultiValued] = field(default_factory=dict)
 
     @property

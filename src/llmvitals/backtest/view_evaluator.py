@@ -176,7 +176,7 @@ class ViewEvaluator:
     def _feed_coarsely(self, columns: SeriesColumns, late: LateCalls, low: int) -> set[int]:
         """Evaluate several panes as one, and only series with alerts pane by pane."""
         alerting, fed, before_alerts = [], set(), len(self.alerts)
-        coarse = columns.coarse(self._grain).vitals(())
+        coarse = columns.coarse(self._grain).vitals(self._tools)
         for row, entries in groupby(beside(coarse, late, self._grain), key=itemgetter(0)):
             before = _encode(self._states.get(row, {}))
             if self._advance(row, [(pane, vitals) for _, pane, vitals in entries], low):

@@ -42,6 +42,14 @@ class ViewEntries(NamedTuple):
             found = ViewRows(view, series[inside], rows.part(start, end))
             yield ViewEntries(found, self.panes[inside], self.versions[inside], self.quarters[inside])
 
+    def only(self, wanted: NDArray[np.bool_]) -> ViewEntries:
+        """Only the wanted entries."""
+        if wanted.all():
+            return self
+        (view, series, rows), places = self.found, np.flatnonzero(wanted)
+        found = ViewRows(view, [series[place] for place in places.tolist()], rows.take(places))
+        return ViewEntries(found, self.panes[places], self.versions[places], self.quarters[places])
+
 
 class Pane:
     """The calls of one source partition in one pane.

@@ -179,3 +179,7 @@ class Regression(Kind):
     def required_data(self) -> RequiredData | None:
         """All sums and the metric's sketch; None for a score."""
         return None if metric_of(self.metric).score else RequiredData.all_sums([sketch_of(self.metric)])
+
+    def grain(self, pane: int) -> int:
+        """A minute: the detector reads whole minutes."""
+        return MINUTE // pane

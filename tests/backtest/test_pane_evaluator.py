@@ -1,4 +1,4 @@
-"""`alerts backtest` of rules that read vectors, arms and scores: the worker's own alerts, whatever the batches."""
+"""`alerts backtest` of rules that read vectors, arms and scores: the worker's alerts, whatever the batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backtests import MINUTE, NOON, SECOND, comparable, evaluate, folder, worker_alerts
-from llmvitals.backtest.evaluator import Evaluator
+from llmvitals.backtest.evaluator import Evaluator, in_columns
 from llmvitals.rules.kinds import KINDS
 from llmvitals.settings import Settings
 
@@ -33,6 +33,8 @@ groups:
     regression: {metric: error_share, by: [app], against: days, past: 3, series: 1, min_calls: 10}
   - alert: Fails
     threshold: {metric: error_share, above: 50%, by: [app], window: 1m, min_calls: 8}
+  - alert: Late
+    threshold: {metric: late_calls, above: 4, by: [app], window: 5m}
 """
 LENGTH = 180
 TURN = 125
@@ -40,8 +42,11 @@ TURN = 125
 
 
 def calls(seed: int) -> list[bytes]:
-    """A call every second or two; from TURN on another prompt version is slower, fails and speaks otherwise."""
-    dice, lines, at = random.Random(seed), [], NOON
+    """A call every second or two; from TURN on another prompt version is slower, fails and speaks otherwise.
+
+    One of a hundred comes late.
+    """
+    dice, lines, at = random.Random(seed), list[tuple[int, bytes]](), NOON
     while at < NOON + LENGTH * MINUTE:
         at += dice.choice((1, 1, 2)) * SECOND
         worse = at >= NOON + TURN * MINUTE
@@ -57,8 +62,9 @@ def calls(seed: int) -> list[bytes]:
                 "model": "m", "vector": [dice.gauss(mean, 1) for mean in (*topic, 0, 0, 0, 0)],
             },
         }  # fmt: skip
-        lines.append(json.dumps(fields).encode())
-    return lines
+        late = 120 * (dice.random() < 0.01)
+        lines.append((len(lines) + late, json.dumps(fields).encode()))
+    return [line for _, line in sorted(lines)]
 
 
 @pytest.mark.parametrize(("seed", "partitions"), [(1, 1), (2, 3)])
@@ -69,13 +75,11 @@ def test_of_every_kind_the_alerts_are_those_of_the_workers_stages(tmp_path: Path
     expected = comparable(worker_alerts(settings, parts))
     assert comparable(found.folders[0].alerts) == expected
     fired = {rule for _, rule, *_ in expected}
-    assert fired >= {"Scores", "Changed", "Slower", "Canary", "Drift"}, fired
+    assert fired >= {"Scores", "Changed", "Slower", "Canary", "Drift", "Late"}, fired
 
 
-def test_rules_that_read_only_sums_and_bins_need_no_stages(tmp_path: Path):
+def test_rules_that_read_only_sums_and_bins_are_evaluated_on_columns(tmp_path: Path):
     found = Evaluator(Settings(), [folder(tmp_path / "rules", RULES)], {"calls": 1})
-    fast = {
-        rule.name for rule in found.folders[0].pipeline.engine.rules.rules if rule.condition.required_data
-    }
+    fast = {rule.name for rule in found.folders[0].pipeline.engine.rules.rules if in_columns(rule)}
     assert fast == {"Slower", "Usual", "Fails"}
     assert [kind for kind in KINDS if kind not in RULES] == ["budget", "outage", "absence", "runaway"]

@@ -1,0 +1,100 @@
+"""Evaluates rules that read more than columns hold, on the panes that combine adds up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from llmvitals.combine.pane import ON_TIME
+from llmvitals.merge.homes import by_home
+from llmvitals.merge.roster import Roster, RosterState
+from llmvitals.record.alert import Alert
+from llmvitals.record.series import series_key, series_of
+from llmvitals.record.vitals import Vitals, merged
+from llmvitals.rules.engine import RuleEngine, firing
+from llmvitals.rules.rule import Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmvitals.backtest.reader import Block
+    from llmvitals.combine.pane import ViewEntries
+    from llmvitals.merge.plan import MergePlan, Panes
+    from llmvitals.record.view import View
+    from llmvitals.rules.rule import Rule
+
+    Parts = dict[bytes, dict[int, list[Vitals]]]
+    """Series → the vitals of each partition, by the quarter of an hour of late calls, else ON_TIME."""
+
+_OFFSET: Final = 0
+"""In place of the offset of a frame: the limits of series do not change in a backtest."""
+
+
+class PaneEvaluator:
+    """rules: of one view. plan: of merge, which has the same series. name: of the view in the entries.
+
+    Law: the alerts do not depend on how the panes are split into blocks.
+    """
+
+    def __init__(self, view: View, rules: Sequence[Rule], plan: MergePlan, name: str) -> None:
+        self.alerts: list[Alert] = []
+        self._view, self._rules, self._name = view, rules, name
+        self._engine = RuleEngine(
+            Rules(tuple(rules), (view,), {view.name: tuple(rules)}), plan.pane_us, bare=True, updates=False
+        )
+        self._plan = replace(plan, engine=self._engine)
+        self._roster = Roster(self._plan, saved=RosterState(), parts={}, until=0)
+        self._family = 1
+        self._states: dict[bytes, dict[str, Any]] = {}
+
+    @property
+    def rules(self) -> frozenset[str]:
+        """Their names."""
+        return frozenset(rule.name for rule in self._rules)
+
+    def take(self, block: Block, low: int) -> None:
+        """Evaluate the panes below `low`; block: their entries, except those of earlier blocks."""
+        waiting: dict[bytes, Panes] = {}
+        for pane, parts in sorted(self._by_pane(block.entries).items()):
+            self._roster.rejected(_OFFSET, self._view.name, [*parts], [pane] * len(parts))
+            self._roster.end_frame(_OFFSET, pane + 1, rose=True)
+            if self._family != (family := self._roster.live(self._view.name)):
+                self._advance(waiting, pane)
+                waiting, self._family = {}, family
+            sums = ((key, pane, _joined(by_quarter)) for key, by_quarter in parts.items())
+            for home, panes in by_home(self._plan, self._view.name, sums).items():
+                waiting.setdefault(home, []).extend(panes)
+        self._advance(waiting, low)
+        self._advance({key: [] for key, state in self._states.items() if self._engine.due(state) <= low}, low)
+
+    def end(self) -> None:
+        """Add the newest values of the alerts that still fire."""
+        for state in self._states.values():
+            self.alerts += firing(state)
+
+    def _by_pane(self, entries: Sequence[ViewEntries]) -> dict[int, Parts]:
+        found: dict[int, Parts] = {}
+        for part in entries:
+            if part.found.view != self._name:
+                continue
+            keys = (series_key(self._view.name, series) for series in part.found.series)
+            places = zip(keys, part.panes.tolist(), part.quarters.tolist(), strict=True)
+            for (key, pane, quarter), vitals in zip(places, part.found.rows.vitals(), strict=True):
+                by_quarter = found.setdefault(pane, {}).setdefault(key, {})
+                by_quarter.setdefault(quarter, []).append(vitals)
+        return found
+
+    def _advance(self, closed: Mapping[bytes, Panes], low: int) -> None:
+        for key, panes in closed.items():
+            (view, series), state = series_of(key), self._states.pop(key, {})
+            outputs = self._engine.advance(view, series, state, floor=low, closed=panes, family=self._family)
+            self.alerts += [output for output in outputs if isinstance(output, Alert)]
+            if state:
+                self._states[key] = state
+
+
+def _joined(by_quarter: Mapping[int, list[Vitals]]) -> Vitals:
+    """The vitals of all partitions together."""
+    sums = {quarter: merged(parts) for quarter, parts in sorted(by_quarter.items())}
+    on_time = sums.pop(ON_TIME, Vitals())
+    return replace(on_time, late=sums) if sums else on_time
