@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from commands import Deaf
 from llmvitals import topics
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 
 gc.set_threshold(100_000, 20, 20)  # as in the commands: see entry.py
+# A busy machine is no reason to fail.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 # A broker of tests lives for minutes and has little to do: compiling its code well costs more than it brings.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 

@@ -38,7 +38,7 @@ def table(cells: Cells | None) -> np.ndarray:
     return found
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(events, max_size=25))
 def test_the_cells_of_an_arm_add_up_to_the_arm(calls):
     for arm in sent(calls).values():
@@ -62,7 +62,7 @@ def _of_score(cells: tuple[np.ndarray, np.ndarray]) -> tuple[int, int]:
     return int(cells[1][count].sum()), int(cells[1][~count].sum())
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(events, max_size=20), st.integers(0, 20))
 def test_partitions_add_up_to_the_same_bytes(calls, cut):
     calls = [{**call, "id": f"c{number}", "response_id": ""} for number, call in enumerate(calls)]

@@ -107,7 +107,6 @@ cuts = st.lists(st.integers(0, 40), max_size=6).map(sorted)
 # What is counted
 
 
-@settings(deadline=None)
 @given(
     logs,
     st.sampled_from([0, 15 * SECOND, 300 * SECOND]),
@@ -126,7 +125,7 @@ def test_panes_add_up_to_brute_force(log, horizon, most, ids):
     assert +one.counters == want.counters
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(logs)
 def test_everything_that_comes_in_is_accounted_for(log):
     one = stage()
@@ -137,7 +136,6 @@ def test_everything_that_comes_in_is_accounted_for(log):
     assert one.dead_letters.total() == one.counters["dead_lettered"]
 
 
-@settings(deadline=None)
 @given(logs, cuts)
 def test_batches_change_nothing(log, cuts):
     """The same frames at the same versions, the same dead letters, the same checkpoint."""
@@ -183,7 +181,6 @@ def test_last_frames_are_the_same_in_any_batches():
     assert {frame.version for frame in frames(whole)} == {18, 28, 38, 48, 58, 68, 78, 88, 98}
 
 
-@settings(deadline=None)
 @given(logs, st.sampled_from([1, 2, 1_000]), st.sampled_from([1, 3, 4_096]), st.sampled_from([2, 1_000]))
 def test_small_panes_that_are_added_up_together_have_the_frames_of_each_alone(log, small, together, most):
     made = plan(max_series=most)
@@ -197,7 +194,7 @@ def test_small_panes_that_are_added_up_together_have_the_frames_of_each_alone(lo
     assert frames_of[0] == frames_of[1]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(logs)
 def test_frames_that_are_handed_over_hold_what_messages_hold(log):
     one, other = stage(), stage(replace(plan(), packed=False))
@@ -208,7 +205,6 @@ def test_frames_that_are_handed_over_hold_what_messages_hold(log):
     assert other.hand_over() == []
 
 
-@settings(deadline=None)
 @given(st.data(), st.integers(1, 8))
 def test_order_within_the_disorder_and_partitions_change_nothing(data, partitions):
     count = data.draw(st.integers(1, 60))
@@ -841,7 +837,7 @@ def crash(
     return one, content, found, promises
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(logs, st.data(), st.sampled_from([0, 15 * SECOND, 300 * SECOND]), st.sampled_from([2, 10, 1_000]))
 def test_crashes_change_nothing(log, data, horizon, ids):
     made = plan(dedupe_us=horizon, max_ids=ids)

@@ -133,7 +133,7 @@ def counted(
     return summed(keep(content, one.finish()))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(calls(), st.sets(st.integers(0, 40)))
 def test_a_series_has_the_sums_of_its_vectors_whatever_the_batches(events, cuts):
     found = counted(logged(events), [cut for cut in cuts if cut < len(events)])
@@ -156,7 +156,7 @@ def test_a_series_has_the_sums_of_its_vectors_whatever_the_batches(events, cuts)
             )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(calls(copies=False), st.data())
 def test_any_partitioning_gives_the_same_bytes(events, data):
     whole = counted(logged(events))
@@ -306,7 +306,7 @@ def meanings(draw: Any) -> Meaning:
     return {name: moments(draw, width) for name, width in sorted(found.items())}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(meanings(), min_size=1, max_size=5), st.data())
 def test_vitals_with_meaning_merge_to_the_same_bytes_in_any_order_and_grouping(parts, data):
     several = [Vitals(meaning=part) for part in parts]

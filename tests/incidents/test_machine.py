@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desks import DAY, MINUTE, SECOND, World, alert
@@ -300,7 +300,7 @@ async def played(routing: Routing, steps: Sequence[Any]) -> Play:
     return play
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(ROUTINGS, st.lists(STEPS, max_size=40))
 def test_people_see_what_is_so_once(routing: Routing, steps: list[Any]) -> None:
     play = asyncio.run(played(routing, steps))
@@ -345,7 +345,7 @@ CHANGES = [
 ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.permutations([n for n, life in enumerate(CHANGES) for _ in life]),
     st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=8),

@@ -721,7 +721,7 @@ def total(value: bytes) -> None:
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda tail: b"\n" + tail))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes(value: bytes) -> None:
     total(value)
 
@@ -732,7 +732,7 @@ RECORDED = sorted(path.name for path in DATA.iterdir() if path.suffix in (".json
 @given(
     st.sampled_from(RECORDED), st.lists(st.tuples(st.integers(0, 20_000), st.binary(max_size=4)), max_size=3)
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_recordings_with_bytes_changed(name: str, changes: list[tuple[int, bytes]]) -> None:
     value = recorded(name)
     for at, new in changes:
@@ -771,7 +771,7 @@ LATEST = json.loads(recorded("otlp_genai_latest.json"))
 
 
 @given(st.sampled_from([(PAYLOAD, path) for path in places(PAYLOAD)]), VALUES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_litellm_with_any_value_anywhere(place: tuple[Any, tuple[Any, ...]], new: Any) -> None:
     total(json.dumps(replaced(*place, new)).encode())
 
@@ -783,6 +783,6 @@ def test_an_attribute_without_a_value_is_absent() -> None:
 
 
 @given(st.sampled_from([(LATEST, path) for path in places(LATEST)]), VALUES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_otlp_with_any_value_anywhere(place: tuple[Any, tuple[Any, ...]], new: Any) -> None:
     total(json.dumps(replaced(*place, new)).encode())

@@ -138,7 +138,6 @@ def merge(parts: dict[str, bytes]) -> Merge:
     return Merge(PLAN, shard=0, parts=parts, beginning=0)
 
 
-@settings(deadline=None)
 @given(SAID, st.randoms(use_true_random=False))
 def test_blocks_give_the_points_of_vitals_kept_one_by_one(said: list[Said], dice: Random) -> None:
     stage = merge({})
@@ -148,7 +147,7 @@ def test_blocks_give_the_points_of_vitals_kept_one_by_one(said: list[Said], dice
     assert stage.series == 0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(SAID, st.randoms(use_true_random=False))
 def test_so_do_blocks_that_are_read_between_crashes(said: list[Said], dice: Random) -> None:
     records = log(frames_of(said, dice))

@@ -35,7 +35,7 @@ def alerts(messages: list[Message]) -> list[bytes]:
     return sorted(message.value or b"" for message in messages if message.topic is Topic.ALERTS)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(CALLS, st.randoms(use_true_random=False))
 def test_open_panes_that_are_not_read_would_have_changed_nothing(pipeline, calls, dice):
     records = frames(pipeline, calls, lambda: dice.randint(1, 15))

@@ -41,7 +41,7 @@ def _small_pieces(monkeypatch):
     small_pieces(monkeypatch)
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False), st.integers(10, 100))
 def test_a_life_full_of_crashes_ends_equal_to_brute_force(rnd, steps):
     run(rnd, steps).check()

@@ -9,7 +9,7 @@ from collections import Counter
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -443,7 +443,6 @@ ENTRIES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(ENTRIES, st.randoms(use_true_random=False))
 def test_every_window_is_the_sum_of_its_panes(entries, rnd):
     """However the frames come and however the floors jump, each window ends as brute force has it."""
@@ -481,7 +480,6 @@ def test_every_window_is_the_sum_of_its_panes(entries, rnd):
     assert stage.series == 0
 
 
-@settings(deadline=None)
 @given(ENTRIES, st.randoms(use_true_random=False))
 def test_batches_and_the_order_of_frames_change_no_byte(entries, rnd):
     frames = [
@@ -546,7 +544,6 @@ def test_frames_of_another_shard_or_pane_length_stop_merge(wrong):
 VALUES = st.lists(st.lists(st.floats(0, 1e9), max_size=20), min_size=1, max_size=6)
 
 
-@settings(deadline=None)
 @given(VALUES, st.sampled_from(sorted(quantiles.SKETCHES)), st.floats(0, 1))
 def test_reading_many_at_once_is_reading_one_by_one(many, sketch, q):
     bins = []

@@ -77,7 +77,6 @@ def spent(calls: list[Call], team: str, minute: int) -> int:
     return sum(cents for at, cents in times if at < minute + MINUTE and (at < HOUR) == (minute < HOUR))
 
 
-@settings(deadline=None)
 @given(CALLS, st.randoms(use_true_random=False))
 def test_budget_points_are_exact_to_the_cent_and_come_once_a_minute(pipeline, calls, dice):
     heard = merging(pipeline).apply(frames(pipeline, calls, lambda: dice.randint(1, 15)))
@@ -98,7 +97,7 @@ def test_budget_points_are_exact_to_the_cent_and_come_once_a_minute(pipeline, ca
     assert len(points(heard, "Hour")) == len(held) + len(passed)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(CALLS, st.randoms(use_true_random=False))
 def test_wherever_merge_dies_it_says_what_an_undisturbed_one_says(pipeline, calls, dice):
     """A fuzzy checkpoint holds some buckets only, and may be torn; what is said twice is the same twice.
@@ -117,7 +116,6 @@ def test_wherever_merge_dies_it_says_what_an_undisturbed_one_says(pipeline, call
     assert contents(heard) == contents(straight)
 
 
-@settings(deadline=None)
 @given(CALLS, st.randoms(use_true_random=False))
 def test_no_alert_comes_after_a_watermark_that_has_passed_it(pipeline, calls, dice):
     """Whenever it is flushed, also while a frame is done by half, and whatever is acknowledged by then."""
@@ -183,7 +181,6 @@ def spending(pane: int, dollars: int) -> Entry:
     return entry(pane, vitals(calls=1, priced_calls=1, cost_nano=dollars * 10**9), "rule:team", "a")
 
 
-@settings(deadline=None)
 @given(CALLS, st.randoms(use_true_random=False))
 def test_in_however_many_pieces_panes_close_the_rules_say_the_same(pipeline, calls, dice):
     """A hold-up ends: all of it closes at once, in one piece or pane by pane."""

@@ -256,7 +256,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_small")
-@settings(deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**6), st.integers(1, 8))
 def test_a_restart_at_any_point_gives_the_same_and_totals_are_exact(seed, most):
     """Also where the limits were changed in between: what was decided before stays so."""
@@ -302,7 +302,7 @@ def restarted(records: list[Logged], limits: Sequence[int], dice: random.Random)
     return disturbed(records, start, lambda: dice.randint(1, 6), what)
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False), st.integers(1, 3))
 def test_lives_full_of_crashes_end_like_undisturbed_ones(rnd, most):
     """The random machine, with fewer places than names."""

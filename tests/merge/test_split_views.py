@@ -9,7 +9,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from frames import DAY, FIRST, PANE, SECOND, entry, frame, log, vitals
@@ -120,7 +120,6 @@ def heard(messages: Sequence[Message], shard: int, dice: Random, *, dies: bool) 
     return [Alert.decode(message.value or b"") for message in out]
 
 
-@settings(deadline=None)
 @given(CALLS, st.randoms(use_true_random=False), st.integers(1, 3), st.integers(1, 3), st.booleans())
 def test_however_calls_are_spread_each_home_sees_the_same_arms(calls, dice, partitions, shards, dies):
     told = [

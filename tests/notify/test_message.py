@@ -415,7 +415,7 @@ def cards(draw: st.DrawFn) -> MessageState:
     )  # fmt: skip
 
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 def inert(text: str) -> None:

@@ -156,7 +156,7 @@ async def test_one_call_cancelled_at_any_moment(what: str, moment: float | None)
     await play([(what, moment)], 0.2 if what == "never" else 20)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=st.lists(st.tuples(st.sampled_from(SENDS), st.sampled_from(MOMENTS)), min_size=1, max_size=12))
 def test_any_calls_cancelled_at_any_moments(calls: list[tuple[str, float | None]]) -> None:
     asyncio.run(play(calls, 0.1 if any(what == "never" for what, _ in calls) else 20))

@@ -132,7 +132,7 @@ NAMES = st.sampled_from([*CallEvent.model_fields, "something_new"])
 
 
 @given(st.dictionaries(NAMES, RAW | JSON, max_size=4))
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=1_500)
 def test_both_accept_refuse_and_read_the_same(fields: dict[str, str]) -> None:
     texts = {"id": '"a"', "ts": "1700000000000", "model": '"m"'} | fields
     body = ",".join(f"{json.dumps(name)}:{raw}" for name, raw in texts.items())
@@ -140,7 +140,7 @@ def test_both_accept_refuse_and_read_the_same(fields: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", CallEvent.model_fields)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(raw=RAW)
 @example(raw="1" + "0" * 400)
 def test_each_field_alone_is_read_the_same(name: str, raw: str) -> None:

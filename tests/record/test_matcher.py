@@ -68,7 +68,7 @@ def took(regex: str, text: str) -> float:
     return min(times)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(PIECES, min_size=1, max_size=40).map("".join))
 def test_a_regex_that_is_accepted_ends_in_milliseconds(regex):
     try:
@@ -92,7 +92,7 @@ SAFE = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     st.lists(SAFE, min_size=1, max_size=5).map("".join),
     st.text("ab-. {_é٣²漢[]\t\n\x1c\x85\u00a0\u2003", max_size=5),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from any_vitals import vitals
@@ -27,7 +27,6 @@ MATRICES = st.integers(1, 5).flatmap(
 PLAIN = [each for each in METRICS.values() if not each.score and each.under != "seconds"]
 
 
-@settings(deadline=None)
 @given(EVERY)
 def test_rows_are_the_vitals_that_they_were_made_of_packed_too(every: list[Vitals]) -> None:
     rows = Rows.of(every)
@@ -36,7 +35,6 @@ def test_rows_are_the_vitals_that_they_were_made_of_packed_too(every: list[Vital
     assert list(msgspec.msgpack.decode(packed, type=PackedRows).unpack().vitals()) == every
 
 
-@settings(deadline=None)
 @given(EVERY, st.data())
 def test_some_rows_and_many_parts_are_what_they_are_alone(every: list[Vitals], data: st.DataObject) -> None:
     places = data.draw(st.lists(st.integers(0, len(every) - 1), max_size=8) if every else st.just([]))
@@ -48,7 +46,6 @@ def test_some_rows_and_many_parts_are_what_they_are_alone(every: list[Vitals], d
     assert list(Rows.concatenated(parts).vitals()) == every
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), vitals), min_size=1, max_size=8))
 def test_rows_add_up_as_vitals_do(every: list[tuple[int, Vitals]]) -> None:
     groups = np.array([group for group, _ in every])
@@ -86,7 +83,6 @@ def test_sums_of_a_newer_version_are_refused_and_of_an_older_one_completed() -> 
         packed.unpack(2)
 
 
-@settings(deadline=None)
 @given(EVERY)
 def test_many_metrics_at_once_are_each_of_them_alone(every: list[Vitals]) -> None:
     table = MetricTable.of(PLAIN)
@@ -108,7 +104,6 @@ def block(every: list[Vitals]) -> Block:
     return Block("app", names, np.arange(len(every)) + 170_000_000, Rows.of(every))
 
 
-@settings(deadline=None)
 @given(st.lists(vitals, min_size=1, max_size=6))
 def test_a_packed_block_is_the_block(every: list[Vitals]) -> None:
     one = block(every)
@@ -120,7 +115,6 @@ def test_a_packed_block_is_the_block(every: list[Vitals]) -> None:
         msgspec.structs.replace(PackedBlock.of(one), names=[]).unpack()
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(1, 90), min_size=1, max_size=9), max_size=4), st.integers(1, 200))
 def test_blocks_are_cut_into_groups_that_fit_and_lose_nothing(sizes: list[list[int]], limit: int) -> None:
     blocks = [replace(block([Vitals()] * len(each)), view=str(n)) for n, each in enumerate(sizes)]

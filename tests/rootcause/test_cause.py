@@ -6,7 +6,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmvitals.metrics.quantity import amount
@@ -191,7 +191,6 @@ names = st.dictionaries(
 rests = st.just(top_k.NO_SHARE) | st.integers(1, 500).map(share)
 
 
-@settings(deadline=None)
 @given(names, names, rests, rests)
 def test_a_line_is_a_whole_and_at_most_three_parts(old, new, rest, more):
     before, now = span(rest=rest, prompt=old), span(rest=more, prompt=new)
@@ -209,7 +208,6 @@ def test_a_line_is_a_whole_and_at_most_three_parts(old, new, rest, more):
             assert {there[0], back[0]} == {"+", "−"}
 
 
-@settings(deadline=None)
 @given(names, names, st.randoms())
 def test_the_order_of_names_plays_no_part(old, new, dice):
     def shuffled(found):
@@ -251,7 +249,6 @@ def test_longer_answers_and_prompts_beside_a_cache_are_not_taken_for_a_cache_tha
         )
 
 
-@settings(deadline=None)
 @given(names, names, rests)
 def test_all_parts_together_are_the_change_and_exchanged_times_give_the_opposite(old, new, rest):
     before, now = span(rest=rest, prompt=old), span(prompt=new)
@@ -316,7 +313,6 @@ def test_a_price_rise_beside_longer_prompts_is_split_by_the_true_prices():
     )
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(sorted(PRICES)),
     st.lists(st.integers(1, 9_000), min_size=4, max_size=4),
@@ -399,7 +395,6 @@ def test_a_model_with_a_price_of_calls_only_has_no_price_of_tokens():
     assert told.endswith(": 100 % from more calls")
 
 
-@settings(deadline=None)
 @given(names, names, rests, st.sampled_from([0.0, 4.0, 8.0, None]))
 def test_the_parts_are_the_change_whatever_the_list_and_with_calls_without_tokens(old, new, rest, ratio):
     old, new = ({**each, "image": flat(7, 0.5)} for each in (old, new))

@@ -124,7 +124,7 @@ def test_what_the_series_fixes_is_left_out():
     assert [kind for kind in state["now"][2] if kind in KINDS] == ["prompt"]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from([1, 1, 1, 2, 7, 30, 400]), min_size=2, max_size=80), st.data())
 def test_a_restart_changes_nothing(gaps, data):
     panes, at = {}, 0

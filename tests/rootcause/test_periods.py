@@ -86,7 +86,7 @@ def test_a_level_within_the_incident_keeps_the_time_before_for_good():
     assert len(set(ends)) == 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 400), st.integers(0, 400), st.sampled_from([1, 3, 20]))
 def test_before_and_now_never_overlap(since, later, step):
     panes = {FIRST + pane: minute(calls=3) for pane in range(0, (since + later) * MINUTE, step * MINUTE)}

@@ -269,7 +269,7 @@ def several(tmp_path_factory):
     return load_engine(folder, PANE)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.dictionaries(st.integers(0, 120), CONTENTS, max_size=60),
     st.sets(st.integers(0, 200)),

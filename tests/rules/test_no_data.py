@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from panes import PANE, rule_engine, transitions, vitals, walk
@@ -127,7 +127,6 @@ def test_a_memory_from_before_there_were_modes_goes_on(tmp_path):
     assert over.status == "resolved"
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([None, BAD, GOOD, FEW]), max_size=12),
     st.sets(st.integers(0, 30)),

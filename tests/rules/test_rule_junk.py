@@ -75,7 +75,7 @@ def replaced(data: object, path: tuple, junk: object) -> object:
     return [replaced(v, tuple(rest), junk) if n == key else v for n, v in enumerate(data)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(FILES)), st.data())
 def test_junk_is_told(name, data):
     whole = FILES[name]

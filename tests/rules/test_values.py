@@ -94,7 +94,7 @@ def engine(tmp_path_factory):
     return rule_engine(tmp_path_factory.mktemp("rules"), SPENDS)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.dictionaries(st.integers(0, 200), st.integers(1, 60), max_size=60),
     st.sets(st.integers(0, 260)),

@@ -48,7 +48,7 @@ every = pytest.mark.parametrize("sketch", SKETCHES.values(), ids=SKETCHES)
 
 
 @every
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_the_same_parts_give_the_same_bytes_in_any_order_and_grouping(sketch, data):
     parts = data.draw(st.lists(sketch.parts, min_size=1, max_size=6))
@@ -61,7 +61,7 @@ def test_the_same_parts_give_the_same_bytes_in_any_order_and_grouping(sketch, da
 
 
 @every
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_nothing_added_changes_nothing(sketch, data):
     part = data.draw(sketch.parts)
@@ -277,7 +277,6 @@ def test_counts_survive_packing(found):
 # Vitals
 
 
-@settings(deadline=None)
 @given(vitals)
 def test_vitals_survive_packing(one):
     again = Vitals.unpack(one.pack())

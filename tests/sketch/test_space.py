@@ -67,7 +67,7 @@ def test_the_images_are_the_same_on_every_machine():
 DIGEST = "fb291b1886178fa5aa07e0171e736e37819b57cd4933ff3e9758b4808f9ef0ec"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(-120, 120), st.integers(0, 2**32 - 1))
 def test_length_says_nothing(power, seed):
     vectors = some(4, 48, seed)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from desks import World
@@ -239,7 +239,6 @@ payloads = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(payloads | junk)
 def test_no_payload_does_harm(payload: Any) -> None:
     for act in user_actions(payload, NOON):
@@ -247,7 +246,6 @@ def test_no_payload_does_harm(payload: Any) -> None:
         assert not isinstance(act, Silence) or act.matchers
 
 
-@settings(deadline=None)
 @given(hostile.filter(bool), st.lists(st.tuples(hostile.filter(bool), st.just("="), hostile), max_size=6))
 def test_what_a_button_carries_comes_back_or_is_not_offered(incident: str, labels: list[Any]) -> None:
     card = changed(

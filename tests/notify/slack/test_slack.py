@@ -346,7 +346,7 @@ faults = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(faults, max_size=30))
 async def test_whatever_happens_each_letter_is_delivered_once_and_in_order(script: list[Any]) -> None:
     async with FakeSlack(CHANNELS) as slack:

@@ -261,7 +261,7 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS)
 def test_whatever_happens_to_the_file_it_ends_as_brute_force(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -148,7 +148,7 @@ def test_only_guardrails_are_no_calls(tmp_path):
     assert [how for how, _ in times] == ["firing"]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(0, 100), max_size=8),
     st.sets(st.integers(0, 40 * 24)),

@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmvitals.record.vitals import Vitals
@@ -274,7 +274,6 @@ def test_what_is_over_the_limit_of_series_is_nobodys_budget(tmp_path):
 COSTS = st.dictionaries(st.integers(0, 40 * MINUTE), st.integers(0, 3_000_000_000), max_size=40)
 
 
-@settings(deadline=None)
 @given(COSTS, st.sampled_from(["per: hour", "rolling: 10m"]))
 def test_what_fires_is_what_a_naive_sum_says(tmp_path_factory, costs, length):
     rule = rule_engine(

@@ -232,7 +232,7 @@ def test_months_and_years_end_where_people_say_so(tmp_path, zone, per, first, af
     assert walk(rule, {begin - 1: vitals(cost=5), begin: vitals(cost=4)}, end + HOUR) == []
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.integers(946_684_800, 2_208_988_800),
     st.sampled_from(ZONES),

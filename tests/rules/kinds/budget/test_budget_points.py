@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmvitals.metrics.columns import COUNTS, MEASURES
@@ -124,7 +124,6 @@ def test_a_threshold_rule_gives_no_points(tmp_path):
 COSTS = st.dictionaries(st.integers(0, 20 * MINUTE), st.integers(0, 3_000_000_000), min_size=1, max_size=30)
 
 
-@settings(deadline=None)
 @given(COSTS, st.sampled_from(["per: hour", "rolling: 3m"]), st.integers(0, 59))
 def test_every_minute_is_what_a_naive_sum_says_and_between_them_nothing_changed(
     tmp_path_factory, costs, length, shift

@@ -92,7 +92,7 @@ COSTS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(COSTS, st.integers(1, 30))
 def test_in_any_batches_each_step_is_told_once_a_period_at_the_call_that_passes_it(
     tmp_path_factory, costs, size

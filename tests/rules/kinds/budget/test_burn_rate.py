@@ -214,7 +214,7 @@ def test_what_is_paged_is_projected_above_the_limit(tmp_path, rate):
 SPENT = st.dictionaries(st.integers(0, 3 * HOUR), st.integers(1, 4_000_000_000), min_size=1, max_size=40)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SPENT, st.sets(st.integers(0, 4 * HOUR), max_size=5))
 def test_it_fires_when_naive_sums_of_both_windows_say_so(tmp_path_factory, costs, cuts):
     rule = rule_engine(tmp_path_factory.mktemp("rules"), MONTH.format(burn=ONE))
@@ -243,7 +243,7 @@ def test_it_fires_when_naive_sums_of_both_windows_say_so(tmp_path_factory, costs
     assert burns(alerts(heard)) == expected
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.dictionaries(st.integers(0, 200), st.integers(1, 3_000_000_000), min_size=5, max_size=60),
     st.integers(0, 5),

@@ -131,7 +131,7 @@ def test_history_is_bounded_and_forgotten(tmp_path):
 HOURS = st.dictionaries(st.integers(0, 80), st.integers(0, 3_000_000_000), min_size=20, max_size=60)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(HOURS, st.sets(st.integers(0, 90 * HOUR), max_size=4))
 def test_however_it_is_cut_and_restarted_it_says_the_same(tmp_path_factory, hours, cuts):
     rule = rule_engine(

@@ -193,7 +193,7 @@ def test_states_of_former_versions_are_read(tmp_path, budget, seen):
 SPENT = st.dictionaries(st.integers(0, 4 * HOUR), st.integers(0, 9_000_000_000), min_size=1, max_size=40)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(SPENT, st.sets(st.integers(0, 6 * HOUR), max_size=6), st.sampled_from(["by: [user]", "by: [team]"]))
 def test_the_values_do_not_depend_on_restarts(tmp_path_factory, costs, cuts, by):
     text = f"alert: A\nbudget: {{limit: 40, per: day, {by}, thresholds: [50%], burn_rate: default, forecast: 80%}}"

@@ -25,7 +25,7 @@ def pipeline(tmp_path_factory) -> Pipeline:
     return piped(tmp_path_factory.mktemp("rules"), RULES)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(CALLS, st.randoms(use_true_random=False))
 def test_wherever_merge_dies_a_canary_is_told_the_same(pipeline, calls, dice):
     records = frames(pipeline, calls, lambda: dice.randint(1, 15))

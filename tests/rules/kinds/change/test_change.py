@@ -168,7 +168,7 @@ WORLD = traffic(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cuts=st.sets(st.integers(0, 260 * PER), max_size=40), packed=st.booleans())
 def test_any_batching_and_any_restart_gives_the_same_alerts(tmp_path_factory, cuts, packed):
     watched = rule(tmp_path_factory.mktemp("rules"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmvitals.errors import RuleError
@@ -135,7 +135,6 @@ CONTENTS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(
     CONTENTS,
     st.sets(st.integers(0, 15)),

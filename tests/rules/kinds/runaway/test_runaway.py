@@ -6,7 +6,7 @@ import re
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmvitals.errors import RuleError
@@ -179,7 +179,6 @@ CONTENTS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(CONTENTS, st.sets(st.integers(0, 100)), st.booleans())
 def test_any_batching_gives_the_same_alerts(tmp_path_factory, contents, cuts, packed):
     watched = rule(tmp_path_factory.mktemp("rules"), f"window: 1m, {SPEND}, {TOOL}, {LOOP}")

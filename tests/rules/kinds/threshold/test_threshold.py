@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmvitals.errors import RuleError
@@ -301,7 +301,6 @@ SERIES = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(SERIES, st.sampled_from(["p50", "p95", "mean", "max"]))
 def test_what_fires_is_what_all_calls_of_the_window_say(tmp_path_factory, series, statistic):
     watched = rule(
