@@ -26,7 +26,7 @@ class Topic(StrEnum):
 
 
 class Record(Protocol):
-    """A consumed record, such as aiokafka's ConsumerRecord. timestamp: ms since 1970."""
+    """A consumed record, such as aiokafka's. timestamp: ms since 1970."""
 
     @property
     def offset(self) -> int: ...

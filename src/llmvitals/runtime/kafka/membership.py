@@ -22,6 +22,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from llmvitals.runtime.kafka.connect import DISCOVERY_MS
 from llmvitals.runtime.kafka.feed import Batch, Bounds
+from llmvitals.runtime.kafka.parsed_records import hand_out_parsed
 from llmvitals.runtime.kafka.topic_ids import topic_ids
 from llmvitals.window import duration
 
@@ -93,6 +94,7 @@ async def drain(
     fetcher = consumer._fetcher
     if consumer._closed or fetcher._closed:
         raise ConsumerStoppedError
+    hand_out_parsed(fetcher)
     with fetcher._subscriptions.fetch_context():
         found = await fetcher.fetched_records(wanted, timeout=timeout)
     # No await from here: what was drained belongs to this stamp. Within one, aiokafka's stream has no
