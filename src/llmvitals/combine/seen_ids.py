@@ -105,9 +105,7 @@ class SeenIds:
         A duplicate has the id of a call in the same pane or in an earlier one that is still remembered, or
         its response is the same call as a counted one (see `ResponseReport.same_call`).
         """
-        duplicates = np.array(
-            [self._add(pane, name) for pane, name in zip(placed.panes.tolist(), ids, strict=True)], np.bool_
-        )
+        duplicates = self._add(ids, placed.panes)
         if not any(responses) and (placed.events >= placed.panes).all():
             return duplicates
         # Which panes are still remembered depends on all calls before: a run begins where the lowest open
@@ -144,13 +142,25 @@ class SeenIds:
     def _numbers(self) -> set[int]:
         return self._open.keys() | self.sealed.keys()
 
-    def _add(self, pane: int, name: str) -> bool:
-        known = self._open.get(pane)
-        if known is None:
-            known = self._open[pane] = OpenIds()
-        duplicate = name in known.ids
-        known.ids.add(name)
-        return duplicate
+    def _add(self, ids: Sequence[str], panes: Ints) -> Flags:
+        """Remember ids in their panes. For each id: whether its pane had it already."""
+        if (panes == panes[0]).all():
+            # As nearly always: calls come in the order of time, and nobody sends them twice.
+            known, fresh = self._ids(int(panes[0])), set(ids)
+            if len(fresh) == len(ids) and known.isdisjoint(fresh):
+                known |= fresh
+                return np.zeros(len(ids), np.bool_)
+        flags = np.empty(len(ids), np.bool_)
+        for place, (pane, name) in enumerate(zip(panes.tolist(), ids, strict=True)):
+            known = self._ids(pane)
+            flags[place] = name in known
+            known.add(name)
+        return flags
+
+    def _ids(self, pane: int) -> set[str]:
+        if pane not in self._open:
+            self._open[pane] = OpenIds()
+        return self._open[pane].ids
 
     def _in_earlier_panes(self, ids: Sequence[str], first: Ints, panes: Ints) -> Flags:
         """For each id: whether it is in a pane from `first` up to, but not including, its own."""
