@@ -76,7 +76,7 @@ def run(records: list[Logged], disorder_s: int) -> float:
     plan = CombinePlan(
         decode=decode,
         native=DECODER.decode,
-        assess=Prices().assess,
+        assess=Prices().assess_all,
         views=VIEWS,
         shards=4,
         disorder_us=disorder_s * 1_000_000,

@@ -53,7 +53,7 @@ def log(count: int, dimension: int, per_second: int = 5_000) -> list[Logged]:
 def run(records: list[Logged], views: tuple[View, ...]) -> tuple[float, float]:
     """µs a call, bytes of frames a call."""
     plan = CombinePlan(
-        decode=decode, native=DECODER.decode, assess=Prices().assess, views=views, shards=4,
+        decode=decode, native=DECODER.decode, assess=Prices().assess_all, views=views, shards=4,
         disorder_us=10_000_000,
     )  # fmt: skip
     stage = Combine(plan, source="calls/0", sources={"calls": 1}, parts={}, beginning=0)
@@ -74,7 +74,7 @@ def memory(records: list[Logged]) -> float:
     """Bytes that the sums of a series take in an open pane, beyond what calls that wait take."""
     held = []
     for views in (VIEWS, (*VIEWS, DRIFT)):
-        plan = CombinePlan(decode=decode, native=DECODER.decode, assess=Prices().assess, views=views)
+        plan = CombinePlan(decode=decode, native=DECODER.decode, assess=Prices().assess_all, views=views)
         stage = Combine(plan, source="calls/0", sources={"calls": 1}, parts={}, beginning=0)
         tracemalloc.start()
         stage.apply(records[:BATCH])

@@ -30,6 +30,7 @@ from llmvitals.ingest import decode
 from llmvitals.price import Prices
 from llmvitals.record.log import Logged
 from llmvitals.record.native import DECODER
+from llmvitals.record.tokens import token_columns
 
 START: Final = 1_795_503_015_000
 PAYLOAD: Final = Path(__file__).parents[1] / "tests" / "data" / "ingest" / "litellm_payload.json"
@@ -150,12 +151,12 @@ def _pairs(attributes: Any) -> list[dict[str, Any]]:
 def llmvitals(values: Sequence[bytes]) -> None:
     """Decode, validate and price, as combine does it."""
     batch = read([Logged(offset, START, value) for offset, value in enumerate(values)], PLAN)
-    list(map(PLAN.assess, batch.calls))
+    PLAN.assess(batch.calls, token_columns(batch.calls))
     if batch.refused or not batch.calls:
         raise SystemExit(f"nothing was read: {batch.refused[:1]}")
 
 
-PLAN: Final = CombinePlan(decode=decode, native=DECODER.decode, assess=Prices().assess)
+PLAN: Final = CombinePlan(decode=decode, native=DECODER.decode, assess=Prices().assess_all)
 
 
 def loads(values: Sequence[bytes]) -> None:

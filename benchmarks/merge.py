@@ -43,7 +43,7 @@ CALLS_AN_ENTRY: Final = 2
 
 def make(path: Path, users: int, panes: int) -> None:
     """Write the frames of so many panes, the last of which ends a minute, to a file."""
-    plan = CombinePlan(decode, Prices().assess, DECODER.decode, views=(VIEW,), max_series=10**6)
+    plan = CombinePlan(decode, Prices().assess_all, DECODER.decode, views=(VIEW,), max_series=10**6)
     stages = [
         Combine(plan, source=f"calls/{number}", sources={"calls": PARTITIONS}, parts={}, beginning=0)
         for number in range(PARTITIONS)

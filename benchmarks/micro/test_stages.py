@@ -18,6 +18,7 @@ from llmvitals.merge import Merge
 from llmvitals.price import Prices
 from llmvitals.record.log import Logged
 from llmvitals.record.native import DECODER
+from llmvitals.record.tokens import token_columns
 from llmvitals.record.view import View
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.engine import load_engine
@@ -43,14 +44,14 @@ def test_decode(benchmark: BenchmarkFixture, calls: list[Logged]) -> None:
 
 def test_price(benchmark: BenchmarkFixture, calls: list[Logged]) -> None:
     """Calls → nano-dollars."""
-    assess, decoded = Prices().assess, [DECODER.decode(record.value or b"") for record in calls]
-    costs = benchmark(lambda: [assess(call) for call in decoded])
-    assert any(costs)
+    prices, decoded = Prices(), [DECODER.decode(record.value or b"") for record in calls]
+    costs = benchmark(lambda: prices.assess_all(decoded, token_columns(decoded)))
+    assert costs.nano.any()
 
 
 def combine(views: tuple[View, ...]) -> Combine:
     """A new combine stage."""
-    plan = CombinePlan(decode, Prices().assess, DECODER.decode, views=views, shards=4)
+    plan = CombinePlan(decode, Prices().assess_all, DECODER.decode, views=views, shards=4)
     return Combine(plan, source="calls/0", sources={"calls": 1}, parts={}, beginning=0)
 
 

@@ -66,7 +66,7 @@ class Pipeline:
                 shards=shards,
                 decode=ingest.decoder(settings, form),
                 native=DECODER.decode if form in (None, "native") else None,
-                assess=prices.assess,
+                assess=prices.assess_all,
             )
             return replace(made, unknown_models=prices.unknown, unmetered=prices.unmetered)
 

@@ -53,6 +53,7 @@ from llmvitals.record.vitals import Vitals
 from llmvitals.settings import load
 from llmvitals.sketch.counters import SUMS
 from llmvitals.window import FOREVER, NEVER, QUARTER_HOUR
+from pricing import one_by_one
 from sent_frames import contents
 
 FIRST = START // PANE
@@ -636,7 +637,7 @@ def test_a_defect_costs_only_the_call_it_is_in():
 
 
 def test_a_number_that_no_column_can_hold_is_a_defect_of_one_call():
-    made = plan(assess=lambda call: (2**70 if call.id == "e1" else 5, None, 5))
+    made = plan(assess=one_by_one(lambda call: (2**70 if call.id == "e1" else 5, Reason.GIVEN, 5)))
     assert letters(run(at(0, 0), at(1, 0), at(2, 0), made=made)[1]) == {1: "internal"}
 
 
@@ -912,7 +913,7 @@ def test_a_checkpoint_of_a_newer_version_is_refused():
 def test_the_settings_make_a_plan():
     made = CombinePlan.of(
         load(pane="20s", disorder="5s", dedupe_horizon="30s", contributors=5),
-        views=DEFAULT_VIEWS, shards=2, decode=decode, native=None, assess=lambda _: (0, Reason.PRICED, 0),
+        views=DEFAULT_VIEWS, shards=2, decode=decode, native=None, assess=one_by_one(lambda _: (0, Reason.PRICED, 0)),
     )  # fmt: skip
     assert (made.pane_us, made.disorder_us, made.remembered) == (20 * SECOND, 5 * SECOND, 2)
     assert made.heaviest >= 5

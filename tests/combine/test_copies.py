@@ -218,7 +218,7 @@ def test_a_server_that_gives_all_answers_one_id_loses_no_call() -> None:
 
 
 def combine() -> Combine:
-    made = CombinePlan(decode=decode, assess=Prices().assess, views=(View("all"),), dedupe_us=HOUR)
+    made = CombinePlan(decode=decode, assess=Prices().assess_all, views=(View("all"),), dedupe_us=HOUR)
     return Combine(made, source="calls/0", sources={"calls": 1}, parts={}, beginning=0)
 
 

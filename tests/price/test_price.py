@@ -477,7 +477,7 @@ def test_misses_are_remembered_but_not_for_ever(monkeypatch: pytest.MonkeyPatch)
     ]
     for n in range(12):
         assert prices.price(call(model=f"nobody-{n}", input_tokens=1)) is None
-        assert len(prices._rates) <= 5
+        assert len(prices._schedules) <= 5
     after = [
         len(vars(get_snapshot())[name]) for name in ("_lookup_cache", "_provider_cache", "_provider_misses")
     ]

@@ -7,7 +7,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,12 +16,14 @@ from hypothesis import strategies as st
 import sent_frames
 from llmvitals.combine import Combine, CombinePlan
 from llmvitals.errors import BadCall, Code
+from llmvitals.price.cost import Cost, Reason
 from llmvitals.record.call import Call
 from llmvitals.record.frame import Frame, LateEntry
 from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.record.view import Condition, View
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.sketch import counters, quantiles, scores, top_k
+from pricing import one_by_one
 
 SECOND = 1_000_000
 PANE, DISORDER, FUTURE = 10 * SECOND, 7 * SECOND, 60 * SECOND
@@ -43,12 +44,6 @@ class Found(NamedTuple):
     unread: Mapping[str, int] = {}
 
 
-class Why(Enum):
-    PRICED = 0
-    UNPRICED = 3
-    INCONSISTENT = 5
-
-
 def decode(value: bytes, _: int = 0) -> Found:
     """A call, or a list of calls and of nulls, which are no calls."""
     try:
@@ -59,16 +54,16 @@ def decode(value: bytes, _: int = 0) -> Found:
     return Found([call for call in calls if call is not None], calls.count(None))
 
 
-def assess(call: Call) -> tuple[int | None, Why, int]:
+def assess(call: Call) -> Cost:
     """Ten nano-dollars a token, a cached one 3 less, but nobody knows the price of `free`, and `bug` is one."""
     if call.model == "bug":
         raise KeyError(call.id)
     if call.model == "free":
-        return None, Why.UNPRICED, 0
+        return None, Reason.UNPRICED, 0
     if (call.cached_tokens or 0) > (call.input_tokens or 0):
-        return None, Why.INCONSISTENT, 0
+        return None, Reason.INCONSISTENT, 0
     gross = 10 * ((call.input_tokens or 0) + (call.output_tokens or 0))
-    return 0 if call.cache_hit else gross - 3 * (call.cached_tokens or 0), Why.PRICED, gross
+    return 0 if call.cache_hit else gross - 3 * (call.cached_tokens or 0), Reason.PRICED, gross
 
 
 def unmetered(call: Call) -> tuple[bool, int, int] | None:
@@ -81,7 +76,7 @@ def unmetered(call: Call) -> tuple[bool, int, int] | None:
 
 def plan(**changes: Any) -> CombinePlan:
     fields: dict[str, Any] = {
-        "decode": decode, "assess": assess, "native": msgspec.json.Decoder(Call).decode, "views": VIEWS,
+        "decode": decode, "assess": one_by_one(assess), "native": msgspec.json.Decoder(Call).decode, "views": VIEWS,
         "unmetered": unmetered, "shards": 3, "pane_us": PANE, "disorder_us": DISORDER, "future_us": FUTURE, "heaviest": 1_000,
     }  # fmt: skip
     return CombinePlan(**fields | changes)

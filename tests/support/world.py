@@ -10,7 +10,6 @@ import json
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from itertools import chain
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ import sent_frames
 from frames import Place, first_open, stored
 from llmvitals import combine, merge
 from llmvitals.errors import BadCall, Code
+from llmvitals.price.cost import Reason
 from llmvitals.record.call import Call
 from llmvitals.record.frame import LateEntry
 from llmvitals.record.log import Logged, Message, Topic
@@ -28,6 +28,7 @@ from llmvitals.record.point import Point
 from llmvitals.record.series import shard_of
 from llmvitals.record.view import View
 from llmvitals.sketch import quantiles
+from pricing import one_by_one
 
 SECOND = 1_000_000
 PANE, DISORDER, FUTURE = 10 * SECOND, 7 * SECOND, 60 * SECOND
@@ -47,10 +48,6 @@ class Found(NamedTuple):
     unread: Mapping[str, int] = {}
 
 
-class Why(Enum):
-    GIVEN = 1
-
-
 def decode(value: bytes, _: int) -> Found:
     try:
         return Found([msgspec.json.decode(value, type=Call)])
@@ -60,7 +57,9 @@ def decode(value: bytes, _: int) -> Found:
 
 COMBINE = combine.CombinePlan(
     decode=decode,
-    assess=lambda call: ((call.input_tokens or 0) * 3, Why.GIVEN, (call.input_tokens or 0) * 3),
+    assess=one_by_one(
+        lambda call: ((call.input_tokens or 0) * 3, Reason.GIVEN, (call.input_tokens or 0) * 3)
+    ),
     views=VIEWS,
     shards=SHARDS,
     pane_us=PANE,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.embeddings import embedding_column
 from llmvitals.combine.multi_valued import NOTHING, MultiValued, scores, tools
-from llmvitals.combine.plan import Cost
+from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.quality import (
     set_endings,
     set_kinds,
@@ -22,7 +22,9 @@ from llmvitals.combine.quality import (
     set_verdicts,
 )
 from llmvitals.combine.response_ids import ResponseReport, response_reports
+from llmvitals.price.cost import Costs, Reason
 from llmvitals.record.call import MODEL_OPERATIONS, Call, dimension
+from llmvitals.record.tokens import TokenColumns, token_columns
 from llmvitals.sketch.counters import LOG_UNIT, SUM, SUMS
 
 Ints = NDArray[np.int64]
@@ -42,10 +44,10 @@ _QUALITY: Final = [
 """An event counts if one of these is above 0, or if it has scores or an embedding."""
 
 
-UNPRICED_BY: Final = {
-    "INCONSISTENT": "inconsistent_usage_calls",
-    "UNKNOWN_TIER": "unknown_tier_calls",
-    "PARTIAL_USAGE": "partial_usage_calls",
+_UNPRICED_BY: Final = {
+    Reason.INCONSISTENT: "inconsistent_usage_calls",
+    Reason.UNKNOWN_TIER: "unknown_tier_calls",
+    Reason.PARTIAL_USAGE: "partial_usage_calls",
 }
 """The reason why a call has no price → the sum that counts it."""
 
@@ -87,10 +89,8 @@ class Columns:
         )
 
 
-def columns(
-    calls: Sequence[Call], costs: Sequence[Cost], dimensions: Sequence[str], *, meaning: bool = False
-) -> Columns:
-    """Make the columns of calls, at least one, with their costs and these dimensions.
+def columns(calls: Sequence[Call], plan: CombinePlan) -> Columns:
+    """Make the columns of calls, at least one, with their costs and the dimensions of the plan.
 
     An event of another operation than a model's (retrieval, tool, guardrail, evaluation, agent, outcome) is
     no call. Its cost and tokens are not counted, because the model calls below it have them; its guardrail
@@ -100,15 +100,16 @@ def columns(
     v[SUM["calls"]] = 1
     _flags(v, calls)
     set_endings(v, calls)
-    _tokens(v, calls)
-    _money(v, costs)
+    used = token_columns(calls)
+    _tokens(v, calls, used)
+    _money(v, plan.assess(calls, used))
     _times(v, calls)
     scored = scores(calls)
     _surroundings(v, calls, scored)
     ids, traces = [call.id for call in calls], [call.trace_id for call in calls]
     counted: Flags = np.bitwise_or.reduce(v[_QUALITY]) > 0
     counted[scored.places] = True
-    embedded = embedding_column(calls) if meaning else NOTHING
+    embedded = embedding_column(calls) if plan.meaning else NOTHING
     counted[embedded.places] = True
     return Columns(
         v,
@@ -124,7 +125,7 @@ def columns(
             [call.model for call in calls],
             [(call.error_type, call.app) if call.status == "error" else None for call in calls],
         ),
-        tuple([_dimension(calls, name) for name in dimensions]),
+        tuple([_dimension(calls, name) for name in plan.dimensions]),
         tools(calls),
         scored,
         embedded,
@@ -173,34 +174,29 @@ def _numbers(column: list[float | None]) -> tuple[Floats, Flags]:
     return (np.nan_to_num(values), known) if missing else (values, known)
 
 
-def _tokens(v: Ints, calls: Sequence[Call]) -> None:
-    v[SUM["input_tokens"]], input_known = _numbers([call.input_tokens for call in calls])
-    v[SUM["output_tokens"]], output_known = _numbers([call.output_tokens for call in calls])
-    v[SUM["cached_tokens"]], _ = _numbers([call.cached_tokens for call in calls])
-    v[SUM["cache_write_tokens"]], _ = _numbers([call.cache_write_tokens for call in calls])
-    v[SUM["reasoning_tokens"]], _ = _numbers([call.reasoning_tokens for call in calls])
-    known = input_known | output_known
+def _tokens(v: Ints, calls: Sequence[Call], used: TokenColumns) -> None:
+    tokens = used.columns
+    v[SUM["input_tokens"]], v[SUM["output_tokens"]] = tokens.input, tokens.output
+    v[SUM["cached_tokens"]], v[SUM["reasoning_tokens"]] = tokens.cached, tokens.reasoning
+    v[SUM["cache_write_tokens"]] = [call.cache_write_tokens or 0 for call in calls]
+    known = used.input_known | used.output_known
     v[SUM["usage_calls"]], v[SUM["unknown_usage_calls"]] = known, ~known
     for name in ("input", "output"):
         _logs(v, f"log_{name}", v[SUM[f"{name}_tokens"]] + 1)  # ln(1) is 0 where the tokens are unknown
 
 
-def _money(v: Ints, costs: Sequence[Cost]) -> None:
-    nano, reasons, gross = zip(*costs, strict=True)
-    v[SUM["priced_calls"]] = 1
-    if None in nano:
-        unknown = np.array([cost is None for cost in nano])
-        unused = np.array([known.name == "UNKNOWN_USAGE" for known in reasons])
+def _money(v: Ints, costs: Costs) -> None:
+    known = costs.known
+    if not known.all():
+        unused = costs.reasons == Reason.UNKNOWN_USAGE
         # Most failed calls without usage are not billed; those that may be are counted as unmetered.
-        v[SUM["unpriced_calls"]] = unknown & ~(unused & (v[SUM["errors"]] > 0))
-        v[SUM["priced_calls"]] = ~unknown
-        for reason, name in UNPRICED_BY.items():
-            v[SUM[name]] = [known.name == reason for known in reasons]
-        nano = tuple([cost or 0 for cost in nano])
-    v[SUM["cost_nano"]] = nano
-    v[SUM["gross_cost_nano"]] = v[SUM["cost_nano"]] if gross == nano else gross
-    v[SUM["free_calls"]] = v[SUM["priced_calls"]] * (v[SUM["cost_nano"]] == 0)
-    _logs(v, "log_cost", np.maximum(v[SUM["cost_nano"]], 1))
+        v[SUM["unpriced_calls"]] = ~known & ~(unused & (v[SUM["errors"]] > 0))
+        for reason, name in _UNPRICED_BY.items():
+            v[SUM[name]] = costs.reasons == reason
+    v[SUM["priced_calls"]] = known
+    v[SUM["cost_nano"]], v[SUM["gross_cost_nano"]] = costs.nano, costs.gross
+    v[SUM["free_calls"]] = known & (costs.nano == 0)
+    _logs(v, "log_cost", np.maximum(costs.nano, 1))
 
 
 def _logs(v: Ints, name: str, amounts: Ints) -> None:

@@ -7,21 +7,16 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from llmvitals.errors import BadCall
+from llmvitals.price.cost import Costs
 from llmvitals.record.call import Call
 from llmvitals.record.log import Topic
+from llmvitals.record.tokens import TokenColumns
 from llmvitals.record.view import DEFAULT_VIEWS, View
 from llmvitals.settings import Settings
 from llmvitals.window import MINUTE, SECOND, duration
 
 SPARE: Final = 4
 """Frames keep so many times more contributors than points show, so that the shown ones are exact."""
-
-
-class CostReason(Protocol):
-    """Why a cost is known or unknown. Combine reads only the names in columns.UNPRICED_BY."""
-
-    @property
-    def name(self) -> str: ...
 
 
 class DecodedRecord(Protocol):
@@ -49,9 +44,8 @@ class Decode(Protocol):
     def __call__(self, value: bytes, arrived: int, /) -> DecodedRecord: ...
 
 
-Cost = tuple[int | None, CostReason, int]
-"""Nano-dollars, None if unknown; the reason; and nano-dollars without any cache."""
-Assess = Callable[[Call], Cost]
+Assess = Callable[[Sequence[Call], TokenColumns], Costs]
+"""Prices calls, whose tokens it is given, too."""
 Unmetered = tuple[bool, int, int]
 """Of a call that may be billed and does not tell its tokens: whether its cost is estimated, and the least and
 the most nano-dollars (0 without an estimate)."""

@@ -137,8 +137,7 @@ def _measure(calls: Sequence[Call], plan: CombinePlan) -> tuple[Ints, Columns]:
         micros = np.array(times, np.int64).clip(-_FAR, _FAR) * 1_000
     else:
         micros = np.array([ended(call) for call in calls], np.int64)
-    costs = list(map(plan.assess, calls))
-    measured = columns(calls, costs, plan.dimensions, meaning=plan.meaning)
+    measured = columns(calls, plan)
     set_unmetered(measured.vectors, calls, plan.unmetered)
     return micros, measured
 

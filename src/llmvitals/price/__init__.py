@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -15,18 +15,21 @@ from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
 from llmvitals.errors import near
 from llmvitals.price import litellm
-from llmvitals.price.cost import MOST, Cost, Rate, Reason, unknown_tier, unpriced
+from llmvitals.price.columns import list_costs
+from llmvitals.price.cost import Cost, Costs, Reason, nano, needs_list_price, own_cost
 from llmvitals.price.custom import CustomPrices, read
 from llmvitals.price.litellm import ListedPrices
-from llmvitals.price.rates import ALIASES, CONTEXTS, by_time, canonical
+from llmvitals.price.price_list import UNKNOWN_TIER, UNPRICED
+from llmvitals.price.rates import ALIASES, CONTEXTS, Key, Schedule, always, by_time, canonical
 from llmvitals.price.unmetered import WRITES, Unmetered, unmetered
 from llmvitals.record.call import MODEL_OPERATIONS, Call
+from llmvitals.record.tokens import TokenColumns
 from llmvitals.record.view import UNKNOWN
 
 if TYPE_CHECKING:
     from llmvitals.settings import Settings
 
-__all__ = ["Cost", "Listing", "Prices", "Reason", "nano"]
+__all__ = ["Cost", "Costs", "Listing", "Prices", "Reason", "nano"]
 
 _REMEMBERED: Final = 10_000
 _NAMED: Final = 50
@@ -74,7 +77,7 @@ class Prices:
         self._custom = read(custom) if custom else CustomPrices()
         self._listed_file = litellm.read(listed) if listed else None
         self._snapshot: DataSnapshot = get_snapshot()
-        self._rates: dict[tuple[str | None, str, str | None], Rate] = {}
+        self._schedules: dict[Key, Schedule] = {}
         self._unknown: dict[tuple[str | None, str], str | None] = {}
 
     @classmethod
@@ -106,18 +109,9 @@ class Prices:
         its input or only its output (PARTIAL_USAGE), if a part of the tokens exceeds the whole
         (INCONSISTENT), and for operations that no model answers (NO_MODEL).
         """
-        if call.cache_hit:
-            return 0, Reason.CACHE_HIT, self.listed(call)[2] or nano(call.cost_usd or 0)
-        if call.cost_usd is not None:
-            given = nano(call.cost_usd)
-            return given, Reason.GIVEN, self._without_cache(given, call)
-        return self.listed(call)
-
-    def _without_cache(self, given: int, call: Call) -> int:
-        if not (given and (call.cached_tokens or call.cache_write_tokens or call.cache_write_1h_tokens)):
-            return given
-        cost, _, gross = self.listed(call)
-        return min(given * gross // cost, max(given, MOST)) if cost else given
+        if call.cost_usd is None and not call.cache_hit:
+            return self.listed(call)
+        return own_cost(call, self.listed(call) if needs_list_price(call) else _UNKNOWN_USAGE)
 
     def listed(self, call: Call) -> Cost:
         """The list price: as `assess`, but without a given cost and the gateway's cache."""
@@ -125,17 +119,20 @@ class Prices:
             return _NO_MODEL
         if call.input_tokens is None and call.output_tokens is None:
             return _UNKNOWN_USAGE
-        if get_snapshot() is not self._snapshot:
-            self._snapshot, self._rates = get_snapshot(), {}
-        key = (call.provider, call.model, call.service_tier)
-        rate = self._rates.get(key)
-        if rate is None:
-            if len(self._rates) >= _REMEMBERED:
-                self._rates.clear()
-            rate = self._rates[key] = self._rate(*key)
-        cost = rate(call)
+        schedule = self._schedule((call.provider, call.model, call.service_tier))
+        cost = (schedule.constant or schedule.at(call)).cost(call)
         half = call.input_tokens is None or call.output_tokens is None
         return _PARTIAL_USAGE if half and cost[0] is not None and call.operation in WRITES else cost
+
+    def assess_all(self, calls: Sequence[Call], used: TokenColumns) -> Costs:
+        """The same as `assess` of each call. used: their tokens. Raises OverflowError beyond 64 bits."""
+        own = [place for place, call in enumerate(calls) if call.cost_usd is not None or call.cache_hit]
+        unasked = [place for place in own if not needs_list_price(calls[place])]
+        costs = list_costs(calls, used, self._schedule, unasked)
+        for place in own:
+            listed = int(costs.nano[place]), Reason.PRICED, int(costs.gross[place])
+            costs.put(place, own_cost(calls[place], listed))
+        return costs
 
     def unmetered(self, call: Call) -> Unmetered | None:
         """What a call without a cost may have cost; None if nobody bills it, or if its tokens are known."""
@@ -203,14 +200,24 @@ class Prices:
                 return found
         return None
 
-    def _rate(self, provider: str | None, model: str, tier: str | None) -> Rate:
+    def _schedule(self, key: Key) -> Schedule:
+        if get_snapshot() is not self._snapshot:
+            self._snapshot, self._schedules = get_snapshot(), {}
+        schedule = self._schedules.get(key)
+        if schedule is None:
+            if len(self._schedules) >= _REMEMBERED:
+                self._schedules.clear()
+            schedule = self._schedules[key] = self._compiled(*key)
+        return schedule
+
+    def _compiled(self, provider: str | None, model: str, tier: str | None) -> Schedule:
         listing = self.find(provider, model)
         if listing is None:
             if len(self._unknown) < _NAMED and model:
                 self._unknown.setdefault((provider, model), None)
-            return unpriced
+            return always(UNPRICED)
         if CONTEXTS[tier] and not listing.tiers:
-            return unknown_tier
+            return always(UNKNOWN_TIER)
         discount = Decimal(0) if listing.own else self._custom.discounts.get(listing.provider, Decimal(0))
         return by_time(listing.model, CONTEXTS[tier], 1 - Fraction(discount))
 
@@ -276,17 +283,3 @@ def _input(model: ModelInfo) -> Decimal | None:
     prices = model.prices if isinstance(model.prices, ModelPrice) else model.prices[-1].prices
     value = prices.input_mtok
     return value.base if isinstance(value, TieredPrices) else value
-
-
-def nano(usd: float) -> int:
-    """Convert dollars to integer nano-dollars, rounding the written decimal number half to even.
-
-    >>> nano(0.0001542)
-    154200
-    """
-    scaled = usd * 1e9
-    whole = round(scaled)
-    # Near a half, and for large numbers, the product of floats may be on the wrong side.
-    if scaled < 1e12 and abs(abs(scaled - whole) - 0.5) > 1e-3:
-        return whole
-    return int(Decimal(repr(usd)).scaleb(9).to_integral_value(ROUND_HALF_EVEN))

@@ -10,8 +10,8 @@ from typing import Final
 
 from genai_prices.types import ModelInfo, TieredPrices
 
-from llmvitals.price.cost import PRICE_KEYS
 from llmvitals.price.model_prices import Price
+from llmvitals.price.price_list import PRICE_KEYS
 from llmvitals.price.rates import CONTEXTS
 
 Figures = dict[str, Price]

@@ -35,8 +35,8 @@ from genai_prices.types import ModelInfo, Tier, TieredPrices
 
 from llmvitals.errors import ConfigError
 from llmvitals.price import litellm
-from llmvitals.price.cost import PRICE_KEYS
 from llmvitals.price.model_prices import Price, Tiers, model_info, number, table
+from llmvitals.price.price_list import PRICE_KEYS
 from llmvitals.price.rates import canonical
 
 _TIERS: Final = ("batch", "flex", "priority", "fast")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Final
@@ -21,7 +22,7 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-from llmvitals.price.cost import Cost, Rate, compiled, unknown_tier
+from llmvitals.price.price_list import UNKNOWN_TIER, PriceList, compiled
 from llmvitals.record.call import Call, ended
 from llmvitals.window import DAY
 
@@ -65,8 +66,40 @@ def canonical(name: str, providers: list[Provider]) -> str:
     return known.id if known else name
 
 
-def by_time(model: ModelInfo, context: dict[str, str], factor: Fraction = Fraction(1)) -> Rate:
-    """Compile the rate of a model in a price context. The time of a call selects the price list.
+Key = tuple[str | None, str, str | None]
+"""What has a schedule: provider, model and service tier, as a call names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The price lists of a model by time.
+
+    days: since when each row of lists holds, µs since 1970. hours: since when in a day each column holds, µs.
+    Both begin with 0 and ascend.
+    """
+
+    days: Sequence[int]
+    hours: Sequence[int]
+    lists: Sequence[Sequence[PriceList]]
+
+    @property
+    def constant(self) -> PriceList | None:
+        """The only list; None where the time decides."""
+        return self.lists[0][0] if len(self.days) == len(self.hours) == 1 else None
+
+    def at(self, call: Call) -> PriceList:
+        """The list by the time of a call."""
+        time = max(ended(call), 0)
+        return self.lists[bisect_right(self.days, time) - 1][bisect_right(self.hours, time % DAY) - 1]
+
+
+def always(prices: PriceList) -> Schedule:
+    """The same price list at any time."""
+    return Schedule((0,), (0,), ((prices,),))
+
+
+def by_time(model: ModelInfo, context: dict[str, str], factor: Fraction = Fraction(1)) -> Schedule:
+    """Compile the price lists of a model in a price context.
 
     context: {} for the plain price; else calls are unpriced (UNKNOWN_TIER) while no prices are listed for it.
     factor: the share of each price that remains after a discount.
@@ -88,15 +121,8 @@ def by_time(model: ModelInfo, context: dict[str, str], factor: Fraction = Fracti
         if not lists or row != lists[-1]:
             starts.append(day)
             lists.append(row)
-    table = [[compiled(prices, factor) if prices else unknown_tier for prices in row] for row in lists]
-    if len(starts) == len(hours) == 1:
-        return table[0][0]
-
-    def rate(call: Call) -> Cost:
-        time = max(ended(call), 0)
-        return table[bisect_right(starts, time) - 1][bisect_right(hours, time % DAY) - 1](call)
-
-    return rate
+    table = [[compiled(prices, factor) if prices else UNKNOWN_TIER for prices in row] for row in lists]
+    return Schedule(starts, hours, table)
 
 
 def _listed(model: ModelInfo, at: datetime, context: dict[str, str]) -> ModelPrice | None:
