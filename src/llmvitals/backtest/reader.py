@@ -42,10 +42,11 @@ class Coder:
     def code(self, columns: Columns, panes: Ints, quarters: Ints) -> Piece:
         """Encode calls."""
         pairs = zip(self.values, columns.dimensions, strict=True)
-        values = np.array([codes.of(column) for codes, column in pairs], np.int64)
+        values = np.array([codes.of(column, len(panes)) for codes, column in pairs], np.int64)
         tools = columns.tools
         if len(tools.places):
-            tools = MultiValued(tools.places, np.array(self.tools.of(tools.names.tolist())), tools.values)
+            codes = self.tools.of(tools.names.tolist(), len(tools.names))
+            tools = MultiValued(tools.places, codes, tools.values)
         return Piece(panes, quarters, columns.vectors, values.reshape(len(self.values), len(panes)), tools)
 
 

@@ -7,6 +7,9 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llmvitals.record.view import OTHER, UNKNOWN
 
 Name = TypeVar("Name", str, tuple[str, ...])
@@ -37,9 +40,9 @@ class Codes(dict[Any, int], Generic[Name]):
         self[value] = code
         return code
 
-    def of(self, column: Iterable[Any]) -> list[int]:
-        """Look up the code of each item of a column."""
-        return list(map(self.__getitem__, column))
+    def of(self, column: Iterable[Any], count: int) -> NDArray[np.int64]:
+        """Look up the code of each item of a column, `count` of them."""
+        return np.fromiter(map(self.__getitem__, column), np.int64, count)
 
 
 def clean(name: str) -> str:

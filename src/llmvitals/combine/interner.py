@@ -97,11 +97,11 @@ class Interner:
         contributors = columns.contributors if self.contributors else ()
         matrix = np.empty((HEIGHT + 1 + len(contributors), len(columns.ids)), np.int64)
         matrix[:HEIGHT] = columns.vectors
-        matrix[PROFILE] = self.profiles.of(profiles)
+        matrix[PROFILE] = self.profiles.of(profiles, len(columns.ids))
         for row, (codes, column) in enumerate(
             zip(self.contributors.values(), contributors, strict=False), PROFILE + 1
         ):
-            matrix[row] = codes.of(column)
+            matrix[row] = codes.of(column, len(columns.ids))
         tools = _coded(columns.tools, self.contributors["tool"]) if self.contributors else NOTHING
         vectors = self._embedded(matrix, columns)
         return CodedCalls(matrix, columns.traces, tools, _coded(columns.scores, self.scores), vectors)
@@ -129,7 +129,7 @@ def _coded(values: MultiValued, codes: Codes[str]) -> MultiValued:
     """Replace names by their codes; values without a name are left out."""
     if not len(values.places):
         return NOTHING
-    coded = np.array(codes.of(values.names.tolist()), np.int64)
+    coded = codes.of(values.names.tolist(), len(values.names))
     named = coded >= 0
     return MultiValued(values.places[named], coded[named], values.values[named])
 
