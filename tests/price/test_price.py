@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from llmvitals.errors import ConfigError
 from llmvitals.price import Prices, Reason, nano
+from llmvitals.price.cost import nanos
 from llmvitals.record.call import Call
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -489,6 +490,7 @@ def test_a_given_cost_is_read_as_written(tenths: int) -> None:
     written = Decimal(tenths).scaleb(-10)
     if Decimal(repr(float(written))) == written:
         assert nano(float(written)) == rounded(written)
+        assert nanos([float(written), 0.5]).tolist() == [rounded(written), 500_000_000]
 
 
 # One's own prices

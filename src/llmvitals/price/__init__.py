@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -127,11 +127,12 @@ class Prices:
     def assess_all(self, calls: Sequence[Call], used: TokenColumns) -> Costs:
         """The same as `assess` of each call. used: their tokens. Raises OverflowError beyond 64 bits."""
         own = [place for place, call in enumerate(calls) if call.cost_usd is not None or call.cache_hit]
-        unasked = [place for place in own if not needs_list_price(calls[place])]
-        costs = list_costs(calls, used, self._schedule, unasked)
-        for place in own:
-            listed = int(costs.nano[place]), Reason.PRICED, int(costs.gross[place])
-            costs.put(place, own_cost(calls[place], listed))
+        scaled = [place for place in own if needs_list_price(calls[place])]
+        given = sorted({*own}.difference(scaled))
+        costs = list_costs(calls, used, self._schedule, given)
+        costs.give(given, [calls[place].cost_usd or 0 for place in given])
+        listed = zip(costs.nano[scaled].tolist(), repeat(Reason.PRICED), costs.gross[scaled].tolist())
+        costs.put(scaled, [own_cost(calls[place], cost) for place, cost in zip(scaled, listed, strict=True)])
         return costs
 
     def unmetered(self, call: Call) -> Unmetered | None:

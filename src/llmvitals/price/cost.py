@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -29,6 +29,8 @@ class Reason(IntEnum):
 
 MOST: Final = 10**13
 """A given cost is at most 10,000 dollars, and so is what is derived from it or estimated."""
+_SURE, _NEAR = 1e12, 1e-3
+"""The product of floats may be on the wrong side of a half from so many nano-dollars on, or so near to it."""
 Cost = tuple[int | None, Reason, int]
 """Nano-dollars (half to even), the reason, and nano-dollars without any cache (half up; 0 if unknown)."""
 Rate = Callable[[Call], Cost]
@@ -53,10 +55,16 @@ class Costs(NamedTuple):
         zeros = np.zeros((2, count), np.int64)
         return cls(zeros[0], np.full(count, reason, np.int64), zeros[1])
 
-    def put(self, place: int, cost: Cost) -> None:
-        """Set the cost of a call. Raises OverflowError beyond 64 bits."""
-        nano, self.reasons[place], self.gross[place] = cost
-        self.nano[place] = nano or 0
+    def put(self, places: Sequence[int], costs: Sequence[Cost]) -> None:
+        """Set the costs of the calls at these places. Raises OverflowError beyond 64 bits."""
+        if costs:
+            nano, self.reasons[places], self.gross[places] = zip(*costs, strict=True)
+            self.nano[places] = [cost or 0 for cost in nano]
+
+    def give(self, places: Sequence[int], usd: Sequence[float]) -> None:
+        """Set the costs of the calls at these places to what was given."""
+        self.nano[places] = self.gross[places] = nanos(usd)
+        self.reasons[places] = Reason.GIVEN
 
 
 def needs_list_price(call: Call) -> bool:
@@ -90,7 +98,17 @@ def nano(usd: float) -> int:
     """
     scaled = usd * 1e9
     whole = round(scaled)
-    # Near a half, and for large numbers, the product of floats may be on the wrong side.
-    if scaled < 1e12 and abs(abs(scaled - whole) - 0.5) > 1e-3:
+    if scaled < _SURE and abs(abs(scaled - whole) - 0.5) > _NEAR:
         return whole
     return int(Decimal(repr(usd)).scaleb(9).to_integral_value(ROUND_HALF_EVEN))
+
+
+def nanos(usd: Sequence[float]) -> NDArray[np.int64]:
+    """Convert each as `nano` does."""
+    scaled = np.array(usd) * 1e9
+    whole = np.rint(scaled)
+    unsure = (scaled >= _SURE) | (abs(abs(scaled - whole) - 0.5) <= _NEAR)
+    result = whole.astype(np.int64)
+    for place in np.flatnonzero(unsure).tolist():
+        result[place] = nano(usd[place])
+    return result
