@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -155,13 +156,12 @@ class Table:
 
         def of(row: int) -> top_k.Contributors:
             first = row * len(names)
+            inside = edges[first : first + len(names) + 1]
             return {
                 kind: dict(listed[low:high])
                 if few and high - low <= most
                 else _heaviest(codes[low:high], shares[:, low:high], names_of_kind, most)
-                for (kind, names_of_kind), low, high in zip(
-                    names, edges[first:], edges[first + 1 : first + len(names) + 1], strict=False
-                )
+                for (kind, names_of_kind), (low, high) in zip(names, pairwise(inside), strict=True)
                 if low < high
             }
 
