@@ -582,12 +582,34 @@ def test_of_many_scores_the_first_by_name_are_kept_whole():
 
 
 def test_many_contributors_stay_out_of_early_frames_and_come_with_the_last(monkeypatch):
-    monkeypatch.setattr("llmvitals.combine.view_tables.EARLY", 20)
+    monkeypatch.setattr("llmvitals.combine.table.EARLY", 20)
     one, _ = run(*(at(n, 0, session=f"s{n}") for n in range(30)))
     early = summed(keep({}, one.flush()))["all", (), FIRST]
     last = summed(keep({}, one.finish()))["all", (), FIRST]
     assert (early.total("calls"), early.contributors) == (30, {})
     assert len(last.contributors["session"]) == 30
+
+
+def test_of_many_contributors_early_frames_have_the_tools_which_rules_read(monkeypatch):
+    monkeypatch.setattr("llmvitals.combine.table.EARLY", 20)
+    tools = [{"name": "search"}]
+    one, _ = run(*(at(n, 0, session=f"s{n}", tools=tools) for n in range(30)))
+    early = summed(keep({}, one.flush()))["all", (), FIRST]
+    assert {kind: [share[0] for share in of.values()] for kind, of in early.contributors.items()} == {
+        "tool": [30]
+    }
+
+
+def test_early_entries_have_what_rules_read_and_the_last_ones_replace_them_without_a_further_call():
+    one, _ = run(at(0, 0, latency_ms=700, scores={"s": 1.0}))
+    content = keep({}, one.flush())
+    few = summed(content)["all", (), FIRST]
+    one.promise(START + 20 * SECOND)
+    whole = summed(keep(content, one.flush()))["all", (), FIRST]
+    assert (few.sums, few.exemplars) == (whole.sums, whole.exemplars)
+    assert (few.quantile("latency_ms", 0.5), few.scores) == (None, {})
+    assert whole.quantile("latency_ms", 0.5) == pytest.approx(700, rel=0.02)
+    assert whole.scores
 
 
 # Dead letters
@@ -750,7 +772,7 @@ def test_only_eager_views_are_sent_early_and_only_what_changed():
         ("all", ()),
         ("app_model", ("b", "m")),
     }
-    assert {frame.version for frame in changed} == {3}
+    assert {frame.version for frame in changed} == {2}
 
 
 def test_the_end_lets_nobody_wait():

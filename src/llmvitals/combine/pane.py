@@ -95,9 +95,9 @@ class Pane:
         self.pending = 0
 
     def changed_entries(self, version: int) -> Iterator[ViewEntries]:
-        """Entries of the series of eager views that changed since the last call."""
+        """Early entries of the series of eager views that changed since the last call."""
         for quarter, tables in self.tables():
-            for found in tables.rows(changed=True):
+            for found in tables.changed_rows():
                 columns = (np.full(len(found.series), value) for value in (self.number, version, quarter))
                 yield ViewEntries(found, *columns)
 

@@ -102,7 +102,9 @@ class Combine(Stage):
         out = self._emit()
         if self.replaying:
             return out
-        changed = [part for pane in self._open_panes.open() for part in pane.changed_entries(self.next)]
+        # The pane's last entries have more: their version is greater even if no call comes in between.
+        version = self.next - 1
+        changed = [part for pane in self._open_panes.open() for part in pane.changed_entries(version)]
         return out + self._send(changed) + self._heartbeats()
 
     def finish(self) -> list[Message]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,11 @@ Ints = NDArray[np.int64]
 Series = tuple[str, ...]
 
 _MAXIMA: Final = tuple(SUM[name.removesuffix("_max")] for name in MAXIMA)
+_OTHERS: Final = top_k.KINDS[:-1]
+_TOOL: Final = top_k.KINDS[-1:]
+EARLY: Final = 5_000
+"""With more contributors than this, a view has none but tools in its early entries, because sorting them for
+every frame is too expensive. The pane's last entries have them."""
 _FEW: Final = 32
 """With fewer contributors than this in a row, it is cheaper to make objects of all of them at once."""
 _WORST: Final = {"cost": SUM["cost_nano"], "latency": SUM["latency_us"]}
@@ -48,7 +53,7 @@ class Table:
         self._changed = np.zeros(0, np.bool_)
         self._many_contributors = False
         self._bins = Sums(1)
-        self._contributor_sums = Sums(len(top_k.NO_SHARE))
+        self._others, self._tools = Sums(len(top_k.NO_SHARE)), Sums(len(top_k.NO_SHARE))
         self._scores = Sums(len(scores.NO_SCORE))
         self._worst_calls = {kind: WorstCalls() for kind in _WORST if view.exemplars}
         self._embeddings = EmbeddingSums()
@@ -80,9 +85,9 @@ class Table:
             worst.add(rows, calls.vectors[_WORST[kind]], calls.traces, len(self.series))
         self._bins.add(rows, len(self.series), calls.bins)
         if self.view.contributors:
-            self._contributor_sums.add(rows, len(self.series), calls.contributors)
-            self._contributor_sums.add(rows, len(self.series), calls.errors)
-            self._contributor_sums.add(rows, len(self.series), calls.tools)
+            self._others.add(rows, len(self.series), calls.contributors)
+            self._others.add(rows, len(self.series), calls.errors)
+            self._tools.add(rows, len(self.series), calls.tools)
         self._scores.add(rows, len(self.series), calls.scores)
         if self._cells and calls.cells:
             self._cells.add(rows, len(self.series), calls.cells)
@@ -94,74 +99,93 @@ class Table:
         names = self._interner.vectors.codes.names
         self._embeddings.add(rows, kind, featured, names=names, traces=traces)
 
-    def has_many_contributors(self, most: int) -> bool:
-        """Whether there are more contributors than this, over all series and kinds."""
-        if len(self._contributor_sums) > most and not self._many_contributors:
-            self._contributor_sums.merge()
-            self._many_contributors = len(self._contributor_sums) > most
-        return self._many_contributors
-
-    def rows(self, most: int, *, changed: bool = False) -> tuple[Sequence[Series], Rows]:
-        """The series and their vitals.
-
-        most: contributors of a kind, 0 for none. changed: only series that calls were added to since the last
-        call of this method.
-        """
+    def rows(self, most: int) -> tuple[Sequence[Series], Rows]:
+        """The series and their vitals. most: contributors of a kind, 0 for none."""
         end = len(self.series)
-        rows = np.flatnonzero(self._changed[:end]) if changed else np.arange(end)
-        self._changed[:] = False
-        if not len(rows):
+        if not end:
             return (), NO_ROWS
         keys, counts, edges = self._bins.cut(np.arange(end + 1) << SHIFT)
         bins = BinRows(np.array(edges), keys.astype(np.uint16), counts[0])
-        sums, maxima = (np.take(columns, rows, axis=1).T for columns in (self._sums, self._maxima))
-        if len(rows) == end:
-            return self.series, Rows(sums, maxima, bins, self._details(rows, most))
-        series = [self.series[row] for row in rows.tolist()]
-        return series, Rows(sums, maxima, bins.take(rows), self._details(rows, most))
+        sums, maxima = self._sums[:, :end].T, self._maxima[:, :end].T
+        return self.series, Rows(sums, maxima, bins, self._details(most))
 
-    def _details(self, rows: Ints, most: int) -> dict[int, Details]:
-        """What only some rows have, by their place among these rows."""
-        end = len(self.series)
-        worst = {kind: candidates.by_row(end) for kind, candidates in self._worst_calls.items()}
-        contributors = self._contributors(most) if most and self.view.contributors else lambda _: {}
-        scored = self._scored()
-        cells = self._cells.by_row(end) if self._cells else lambda _: None
+    def changed_rows(self, most: int) -> tuple[Sequence[Series], Rows]:
+        """The series that calls were added to since the last call of this method, for early entries.
+
+        Of their vitals they have what rules read of open panes: the sums and the tools; and as evidence the
+        other contributors and the exemplars, as long as the view has at most EARLY contributors.
+        """
+        rows = np.flatnonzero(self._changed[: len(self.series)])
+        self._changed[:] = False
+        if not len(rows):
+            return (), NO_ROWS
+        sums, none = self._sums[:, rows].T, np.zeros((len(rows), len(MAXIMA)), np.int64)
+        series = [self.series[row] for row in rows.tolist()]
+        return series, Rows(sums, none, BinRows.empty(len(rows)), self._evidence(rows, most))
+
+    def _details(self, most: int) -> dict[int, Details]:
+        """What only some rows have, by row."""
+        contributors, exemplars, scored = self._contributors(most), self._exemplars(), self._scored()
+        cells = self._cells.by_row(len(self.series)) if self._cells else lambda _: None
         details: dict[int, Details] = {}
-        for place, row in enumerate(rows.tolist()):
+        for row in range(len(self.series)):
             found = Details(
-                contributors(row),
-                {kind: exemplars for kind, top in worst.items() if (exemplars := top(row))},
-                scored(row),
-                self._embeddings.of(row),
-                cells(row),
+                contributors(row), exemplars(row), scored(row), self._embeddings.of(row), cells(row)
             )
             if found:
-                details[place] = found
+                details[row] = found
         return details
+
+    def _evidence(self, rows: Ints, most: int) -> dict[int, Details]:
+        """Details of some rows for early entries, by their place among these rows."""
+        many = self._has_many_contributors()
+        contributors = self._shares(self._tools, _TOOL, most) if many else self._contributors(most)
+        exemplars = _nothing if many else self._exemplars()
+        every = {place: Details(contributors(row), exemplars(row)) for place, row in enumerate(rows.tolist())}
+        return {place: details for place, details in every.items() if details}
+
+    def _has_many_contributors(self) -> bool:
+        """Whether there are more than EARLY contributors, over all series and kinds."""
+        if len(self._others) > EARLY and not self._many_contributors:
+            self._others.merge()
+            self._many_contributors = len(self._others) > EARLY
+        return self._many_contributors
+
+    def _exemplars(self) -> Callable[[int], top_k.Exemplars]:
+        """A function that returns a row's worst calls."""
+        end = len(self.series)
+        worst = {kind: candidates.by_row(end) for kind, candidates in self._worst_calls.items()}
+        return lambda row: {kind: exemplars for kind, top in worst.items() if (exemplars := top(row))}
 
     def _contributors(self, most: int) -> Callable[[int], top_k.Contributors]:
         """A function that returns a row's heaviest contributors."""
-        kinds = np.arange(len(top_k.KINDS)) << KIND
-        bounds = (np.arange(len(self.series) + 1)[:, None] << SHIFT) + kinds
-        labels, shares, edges = self._contributor_sums.cut(bounds.ravel())
+        others = self._shares(self._others, _OTHERS, most)
+        tools = self._shares(self._tools, _TOOL, most)
+        return lambda row: others(row) | tools(row)
+
+    def _shares(self, sums: Sums, kinds: Sequence[str], most: int) -> Callable[[int], top_k.Contributors]:
+        """A function that returns a row's heaviest contributors in these sums. kinds: those in them."""
+        if not most or not len(sums):
+            return _nothing
+        names = {top_k.KINDS.index(kind): self._interner.contributors[kind].names for kind in kinds}
+        bounds = (np.arange(len(self.series) + 1)[:, None] << SHIFT) + (np.array([*names]) << KIND)
+        labels, shares, edges = sums.cut(bounds.ravel())
         codes = labels & (1 << KIND) - 1
-        names = [(kind, self._interner.contributors[kind].names) for kind in top_k.KINDS]
         few = len(codes) <= _FEW * len(self.series)
         listed: list[tuple[str, top_k.Share]] = []
         if few:
-            every = (names[kind][1] for kind in (labels >> KIND).tolist())
+            every = (names[kind] for kind in (labels >> KIND).tolist())
             columns = zip(every, codes.tolist(), zip(*shares.tolist(), strict=True), strict=True)
             listed = [(of_kind[code], share) for of_kind, code, share in columns]
 
         def of(row: int) -> top_k.Contributors:
-            first = row * len(names)
-            inside = edges[first : first + len(names) + 1]
+            first = row * len(kinds)
+            inside = pairwise(edges[first : first + len(kinds) + 1])
             return {
                 kind: dict(listed[low:high])
                 if few and high - low <= most
                 else _heaviest(codes[low:high], shares[:, low:high], names_of_kind, most)
-                for (kind, names_of_kind), (low, high) in zip(names, pairwise(inside), strict=True)
+                for kind, names_of_kind, (low, high) in zip(kinds, names.values(), inside, strict=True)
                 if low < high
             }
 
@@ -188,6 +212,11 @@ class Table:
             self._sums = np.hstack((self._sums, np.zeros((len(SUMS), added), np.int64)))
             self._maxima = np.hstack((self._maxima, np.zeros((len(MAXIMA), added), np.int64)))
             self._changed = np.hstack((self._changed, np.zeros(added, np.bool_)))
+
+
+def _nothing(_: int) -> dict[str, Any]:
+    """Of a row without contributors or exemplars."""
+    return {}
 
 
 def _heaviest(codes: Ints, shares: Ints, names: list[str], most: int) -> dict[str, top_k.Share]:

@@ -37,7 +37,7 @@ def rows(every: Sequence[ViewTables], plan: CombinePlan) -> Iterator[tuple[Ints,
             yield places[owners], found
     alone = set(range(len(every))).difference(small)
     for place in sorted(alone):
-        for found in every[place].rows(changed=False):
+        for found in every[place].rows():
             yield np.full(len(found.series), place), found
 
 

@@ -14,7 +14,7 @@ from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.prepared import prepare
 from llmvitals.combine.series_codes import accepts, series_in
 from llmvitals.combine.table import Series, Table
-from llmvitals.record.rows import Rows
+from llmvitals.record.rows import NO_ROWS, Rows
 
 Ints = NDArray[np.int64]
 
@@ -29,9 +29,6 @@ class ViewRows(NamedTuple):
 
 _UNSEEN: Final = -2
 _UNWANTED: Final = -1
-EARLY: Final = 50_000
-"""A view with more contributors than this has none in its early frames, because sorting them for every frame
-is too expensive. The pane's last frame has them."""
 
 
 class ViewTables:
@@ -93,18 +90,20 @@ class ViewTables:
                     table.row(series_in(table.view, values)) if accepts(table.view, values) else _UNWANTED
                 )
 
-    def rows(self, *, changed: bool) -> Iterator[ViewRows]:
-        """The series of each view.
+    def rows(self) -> Iterator[ViewRows]:
+        """The series of each view."""
+        self.add_up()
+        for table in self._tables:
+            series, rows = table.rows(self._plan.heaviest)
+            if series:
+                yield ViewRows(table.view.name, series, rows)
 
-        changed: only of eager views, and only series that changed since the last call.
-        """
-        if not changed or any(view.eager for view in self._plan.views):
+    def changed_rows(self) -> Iterator[ViewRows]:
+        """The series of eager views that changed since the last call, for early entries; see Table."""
+        if any(view.eager for view in self._plan.views):
             self.add_up()
         for table in self._tables:
-            if changed and not table.view.eager:
-                continue
-            most = 0 if changed and table.has_many_contributors(EARLY) else self._plan.heaviest
-            series, rows = table.rows(most, changed=changed)
+            series, rows = table.changed_rows(self._plan.heaviest) if table.view.eager else ((), NO_ROWS)
             if series:
                 yield ViewRows(table.view.name, series, rows)
 

@@ -47,7 +47,8 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
     source: topic/partition. sources: source topic → its number of partitions, all of which merge waits for.
     shard, shards: the partition of the partials, and how many there are. floor: every pane of this source
     below it is complete and acknowledged (pane index). version: the source offset up to which the entries are
-    counted; at one version every worker sends the same entries. pane_us: the length of a pane, µs.
+    counted, less 1 for early entries; at one version every worker sends the same entries. pane_us: the length
+    of a pane, µs.
     """
 
     source: str

@@ -45,6 +45,11 @@ class BinRows:
         return cls(edges, keys, np.concatenate([counts for _, counts in parts], dtype=np.int64))
 
     @classmethod
+    def empty(cls, count: int) -> BinRows:
+        """Rows without bins."""
+        return cls(np.zeros(count + 1, np.int64), NO_BIN_ROWS.keys, NO_BIN_ROWS.counts)
+
+    @classmethod
     def concatenated(cls, parts: Sequence[BinRows]) -> BinRows:
         """All rows, one part after the other."""
         if len(parts) == 1:
