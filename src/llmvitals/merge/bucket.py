@@ -11,7 +11,7 @@ from llmvitals.merge.series_rows import SeriesRows
 from llmvitals.merge.series_table import PlacedRows, SeriesTable
 from llmvitals.record.series import series_of
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.window import FOREVER, QUARTER_HOUR
+from llmvitals.window import FOREVER, NEVER, QUARTER_HOUR
 
 Slots = dict[str, tuple[int, bytes]]
 """`slot_of` a source → the greatest version, and its packed vitals."""
@@ -39,13 +39,14 @@ class Bucket:
 
     applied: frames below this offset are contained. tables: view → its series. apart: pane → series → slots,
     for entries that a table can't hold: late ones, moved ones, and those that are counted in OTHER.
-    rule_states: home (see View) → the state of the rules.
+    rule_states: home (see View) → the state of the rules. rules_due: no rule is due at a lower floor.
     """
 
     applied: int
     tables: dict[str, SeriesTable] = field(default_factory=dict)
     apart: dict[int, dict[bytes, Slots]] = field(default_factory=dict)
     rule_states: dict[bytes, dict[str, Any]] = field(default_factory=dict)
+    rules_due: int = NEVER
 
     def put_rows(self, source: str, part: PlacedRows) -> None:
         """Add rows; which of a source's versions counts is decided when they are read."""

@@ -152,8 +152,7 @@ class PaneCloser:
             ends = [start + MINUTE for start in table.minutes]
             ends += [start + ROLLUPS[name] for name, starts in table.windows.items() for start in starts]
             wakes += [-(-end // self._plan.pane_us) for end in ends]
-        wakes += map(self._plan.engine.due, bucket.rule_states.values())
-        return min(wakes)
+        return min(*wakes, bucket.rules_due)
 
     def _close_bucket(
         self, bucket: Bucket, floor: Floor, to_evaluate: Mapping[bytes, set[int]], *, every: bool = False
@@ -204,13 +203,10 @@ class PaneCloser:
         every: bool,
     ) -> tuple[list[Alert | Point], bool]:
         """Evaluate the rules of a bucket: their results, and whether there was anything to evaluate."""
-        due, states = self._plan.engine.due, bucket.rule_states
         rule_floor = self._rule_floor(floor)
         to_advance = dict.fromkeys(closed)
         if floor.rose:
-            to_advance |= dict.fromkeys(
-                key for key, state in states.items() if due(state) <= rule_floor or floor.last
-            )
+            to_advance |= dict.fromkeys(bucket.rule_states if floor.last else self._due(bucket, rule_floor))
         keys = dict.fromkeys((*closed, *to_evaluate, *to_advance))
         results: list[Alert | Point] = []
         for key in keys:
@@ -223,6 +219,14 @@ class PaneCloser:
                 opened = self.open_panes.at(bucket, key)
                 results += self._evaluate(bucket, key, rule_floor, opened=opened)
         return results, bool(keys)
+
+    def _due(self, bucket: Bucket, floor: int) -> list[bytes]:
+        """The series whose rules are due at a floor. They are looked for only if there may be some."""
+        if bucket.rules_due > floor:
+            return []
+        due_at = {key: self._plan.engine.due(state) for key, state in bucket.rule_states.items()}
+        bucket.rules_due = min((due for due in due_at.values() if due > floor), default=FOREVER)
+        return [key for key, due in due_at.items() if due <= floor]
 
     def _rule_floor(self, floor: Floor) -> int:
         """The floor for the rules. At the end of the log the last minute is complete."""
@@ -255,6 +259,7 @@ class PaneCloser:
                 results += self._plan.engine.finish(view, series, rule_state, floor)
             if rule_state:
                 bucket.rule_states[key] = rule_state
+                bucket.rules_due = min(bucket.rules_due, self._plan.engine.due(rule_state))
         else:
             results = [*self._plan.engine.resolve_removed(rule_state, floor)]
         self._counters.update("alerts" if isinstance(result, Alert) else "points" for result in results)

@@ -209,6 +209,7 @@ class Merge(Stage):
             self.counters["orders_refused"] += 1
         if rule_state:
             bucket.rule_states[key] = rule_state
+            bucket.rules_due = NEVER  # it may have become due at once
         self._checkpoints.changed(number, offset)
         self._closer.mark_changed(number)
 
