@@ -106,7 +106,7 @@ class Table:
             return (), NO_ROWS
         keys, counts, edges = self._bins.cut(np.arange(end + 1) << SHIFT)
         bins = BinRows(np.array(edges), keys.astype(np.uint16), counts[0])
-        sums, maxima = self._sums[:, :end].T, self._maxima[:, :end].T
+        sums, maxima = (columns[:, :end].copy().T for columns in (self._sums, self._maxima))
         return self.series, Rows(sums, maxima, bins, self._details(most))
 
     def changed_rows(self, most: int) -> tuple[Sequence[Series], Rows]:
