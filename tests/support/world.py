@@ -295,7 +295,7 @@ class World:
         for done, messages in enumerate(shard.work, 1):
             shard.unsent += messages
             if done == pieces:
-                self.happened["torn frame"] += shard.stage._checkpoints.half_done is not None
+                self.happened["torn frame"] += bool(shard.stage._checkpoints.unfinished)
                 self.happened["half a frame"] += bool(shard.stage._checkpoints.ahead)
                 return
         first = shard.stage.next

@@ -42,26 +42,25 @@ def _table(measurement: str, names: tuple[str, ...]) -> MetricTable:
     return MetricTable.of(stored_metrics(measurement))
 
 
-def window_points(windows: Windows, plan: MergePlan, upto: int) -> list[Point | RowPoint]:
+def window_points(windows: Windows, plan: MergePlan, upto: int) -> Iterator[Point | RowPoint]:
     """Make the points of windows of a stored view.
 
     upto: the pane up to which the windows are counted.
     """
     rows, starts = windows.rows, windows.starts.tolist()
     tags = _tags(windows, plan)
-    made: list[Point | RowPoint] = [*_row_points(CALLS, rows, starts, tags, upto=upto)]
+    yield from _row_points(CALLS, rows, starts, tags, upto=upto)
     scored = np.flatnonzero((rows.sums[:, [SUM["toxicity_count"], SUM["unscored_calls"]]] != 0).any(axis=1))
     if len(scored):
         some = [starts[row] for row in scored.tolist()], [tags[row] for row in scored.tolist()]
-        made += _row_points(TOXICITY, rows.take(scored), *some, upto=upto)
+        yield from _row_points(TOXICITY, rows.take(scored), *some, upto=upto)
     for row, details in rows.details.items() if windows.window in ROLLUPS else ():
         known = msgspec.json.decode(tags[row], type=dict[str, str])
         calls = Point(measurement=CALLS, start=starts[row], tags=known, counts={}, measures={}, upto=upto)
         found = Details.unpack(details)
-        made += _score_points(calls, found)
+        yield from _score_points(calls, found)
         if plan.views[windows.view].contributors:
-            made += _contributor_points(calls, found, plan)
-    return made
+            yield from _contributor_points(calls, found, plan)
 
 
 def _tags(windows: Windows, plan: MergePlan) -> list[msgspec.Raw]:

@@ -41,6 +41,11 @@ class Windows(NamedTuple):
         """The windows of rows of a table."""
         return cls(view, window, table.name(found), found.starts, found.rows)
 
+    def part(self, start: int, end: int) -> Windows:
+        """The windows from start up to end, or up to the last."""
+        names, starts = self.names[start:end], self.starts[start:end]
+        return Windows(self.view, self.window, names, starts, self.rows.part(start, start + len(names)))
+
 
 def together(every: Iterable[Windows]) -> list[Windows]:
     """The windows of the same view and name together: numpy is faster with many."""
