@@ -128,12 +128,10 @@ class Rollup:
         windows = table.windows.setdefault(name, {})
         if (previous := windows.get(start)) is not None:
             both = SeriesRows.concatenated((previous, added)).summed()
-            newest = dict(zip(minute.series.tolist(), range(len(minute)), strict=True))
             details = dict(both.rows.details)
-            for row, part in both.rows.details.items():
-                place = newest.get(int(both.series[row]))
-                if place is not None:
-                    details[row] = self._cut(part, minute.rows.details.get(place))
+            for place, row in enumerate(np.searchsorted(both.series, minute.series).tolist()):
+                if row in details:
+                    details[row] = self._cut(details[row], minute.rows.details.get(place))
             added = _with_details(both, details)
         windows[start] = added
         return start

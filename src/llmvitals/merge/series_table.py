@@ -75,6 +75,10 @@ class SeriesTable:
         """The names of the series that have rows."""
         return {self.names[number] for number in self._used().tolist()}
 
+    def window_rows(self, name: str) -> int:
+        """How many rows the windows of this name have."""
+        return sum(map(len, self.windows.get(name, {}).values()))
+
     @property
     def empty(self) -> bool:
         """Whether there is no row."""

@@ -87,15 +87,16 @@ class Rows:
         sizes = np.diff(np.append(starts, len(order)))
         groups = np.empty(len(order), np.int64)
         groups[order] = np.repeat(np.arange(len(starts)), sizes)
-        details: dict[int, list[Details]] = {}
-        for row in order.tolist() if self.details else ():
-            if row in self.details:
-                details.setdefault(int(groups[row]), []).append(Details.unpack(self.details[row]))
+        details: dict[int, list[DetailsOfRow]] = {}
+        if self.details:
+            for row, group in zip(order.tolist(), groups[order].tolist(), strict=True):
+                if row in self.details:
+                    details.setdefault(group, []).append(self.details[row])
         return Rows(
             _added(self.sums[order], starts, int(sizes.max(initial=0))),
             np.maximum.reduceat(self.maxima[order], starts, axis=0) if len(starts) else self.maxima,
             self.bins.summed(groups, len(starts)),
-            {group: merged_details(parts) for group, parts in details.items()},
+            {group: _merged(parts) for group, parts in details.items()},
         )
 
     def vitals(self) -> Iterator[Vitals]:
@@ -110,6 +111,11 @@ class Rows:
                 tuple(sums), tuple(maxima), bins,
                 found.contributors, found.exemplars, found.scores, found.meaning, cells=found.cells,
             )  # fmt: skip
+
+
+def _merged(parts: Sequence[DetailsOfRow]) -> DetailsOfRow:
+    """Merge details, one or more; one alone stays packed."""
+    return parts[0] if len(parts) == 1 else merged_details([Details.unpack(part) for part in parts])
 
 
 def _details(vitals: Vitals) -> Details:
