@@ -121,8 +121,9 @@ class StageRunner:
             if saved.at >= 0:
                 self._same(partition.topic, saved, ids.get(partition.topic, ""))
                 resume(partition, bounds[partition], self._meters, offset=saved.offset, counted=saved.applied)
-            stage = self._make(
-                partition.topic, partition.partition, parts=saved.parts, beginning=beginning, sources=sources
+            # In a thread, because a large checkpoint takes seconds to decode.
+            stage = await asyncio.to_thread(
+                self._make, *partition, parts=saved.parts, beginning=beginning, sources=sources
             )
             stage.next = max(stage.next, beginning)
             tasks[partition] = task = PartitionTask(
