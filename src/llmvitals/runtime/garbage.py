@@ -27,13 +27,14 @@ def bound_stops() -> None:
 
 
 def collect() -> None:
-    """Free all cycles that are given up, the frozen ones too.
+    """Free all cycles that are given up, the frozen ones too, in a process that called `bound_stops`.
 
     It takes a second for millions of objects: call it when there is no state.
     """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
+    if _freeze in gc.callbacks:
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
 
 def _freeze(phase: str, info: dict[str, Any]) -> None:
