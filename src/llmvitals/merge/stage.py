@@ -63,7 +63,8 @@ class Merge(Stage):
         if MANIFEST in parts:
             manifest, self._buckets = state.read(parts, plan, shard)
             plan = self._plan = replace(plan, buckets=manifest.bucket_count)
-        until = max((bucket.applied for bucket in self._buckets.values()), default=0)
+        # The frame after those that a bucket has applied may have been begun, and decided, by then.
+        until = max((bucket.applied + 1 for bucket in self._buckets.values()), default=0)
         self.roster = Roster(plan, saved=manifest.roster, parts=parts, until=until)
         self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest, self.roster)
         self._placement = Placement(plan, self.counters, self.roster)
