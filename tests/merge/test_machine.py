@@ -213,7 +213,7 @@ def done_too_early(patch):
     real = Checkpoints.take
 
     def take(self, buckets, plan, *, upto, whole):
-        return real(self, buckets, plan, upto=upto + bool(self.ahead or self.half_done), whole=whole)
+        return real(self, buckets, plan, upto=upto + bool(self.ahead or self.unfinished), whole=whole)
 
     patch.setattr(Checkpoints, "take", take)
 

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given
@@ -16,6 +15,7 @@ from frames import DAY, FIRST, PANE, SECOND, entry, frame, log, vitals
 from llmvitals import ingest
 from llmvitals.combine import Combine, CombinePlan
 from llmvitals.merge import Merge, MergePlan
+from llmvitals.price import Prices
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Message
 from llmvitals.record.view import View
@@ -76,7 +76,7 @@ def combined(calls: Sequence[Call], dice: Random, partitions: int, shards: int) 
     """Shard → what combine says to it, in any batches, of calls on any partitions."""
     plan = CombinePlan(
         ingest.decode,
-        lambda _: (None, SimpleNamespace(name="UNKNOWN"), 0),
+        Prices().assess_all,
         views=(SPLIT, ALONE),
         shards=shards,
         max_series=100,

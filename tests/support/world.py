@@ -295,7 +295,7 @@ class World:
         for done, messages in enumerate(shard.work, 1):
             shard.unsent += messages
             if done == pieces:
-                self.happened["torn frame"] += shard.stage._checkpoints.half_done is not None
+                self.happened["torn frame"] += bool(shard.stage._checkpoints.unfinished)
                 self.happened["half a frame"] += bool(shard.stage._checkpoints.ahead)
                 return
         first = shard.stage.next
@@ -354,9 +354,9 @@ class World:
         assert set(got) == set(want)
         for where, point in got.items():
             assert {name: point.counts[name] for name in want[where].counts} == want[where].counts, where
-            assert {name: point.measures.get(name) for name in want[where].measures} == want[where].measures, (
+            assert {name: point.measures.get(name) for name in want[where].measures} == want[
                 where
-            )
+            ].measures, where
         for partition in self.partitions:
             counters = partition.worker.stage.counters
             fates = ("applied", "duplicate", "dead_lettered", "filtered")

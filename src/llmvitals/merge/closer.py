@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from llmvitals.merge.bucket import Bucket, ClosedPanes, vitals_of
 from llmvitals.merge.day_totals import DayTotals
 from llmvitals.merge.homes import by_home
 from llmvitals.merge.open_panes import OpenPaneCache
+from llmvitals.merge.parts import Found, Gathered, Part
 from llmvitals.merge.plan import MergePlan, Panes
 from llmvitals.merge.points import window_points
-from llmvitals.merge.rollup import Rollup, Windows, together
+from llmvitals.merge.rollup import Rollup, together
 from llmvitals.record import point
 from llmvitals.record.alert import Alert
-from llmvitals.record.log import Message, Topic
 from llmvitals.record.point import Point, RowPoint
 from llmvitals.record.series import series_of
 from llmvitals.record.vitals import Vitals
 from llmvitals.window import FOREVER, MINUTE, NEVER, ROLLUPS
 
 STRETCH = 1_024
-"""Panes of series that are closed or evaluated before other partitions get their turn: some 10 ms of work."""
+"""Work before other partitions get their turn, some 10 to 50 ms: rows that are put, closed or rolled up,
+series that are evaluated, and points that are made."""
+POINTS = 2 * point.MOST
+"""Points that are made at a time, and the rows that they are made of."""
+CHEAP = 16
+"""So many rows of a window count as one in the work."""
 
 
 class Floor(NamedTuple):
@@ -50,31 +56,6 @@ class BucketWork(NamedTuple):
     to_evaluate: dict[bytes, set[int]]
 
 
-class Part(NamedTuple):
-    """A part of the work of a frame, and its results.
-
-    done: the buckets that finished the frame since the last part. changed: those of them whose state changed.
-    half_done: the bucket that is in the middle of the frame.
-    """
-
-    results: list[Alert | Point | RowPoint]
-    done: list[int]
-    changed: list[int]
-    half_done: int | None = None
-
-    def messages(self, shard: int) -> list[Message]:
-        """Make the messages of the results: one for each alert, and arrays of points.
-
-        The shard's number is the partition of its points, so the states of a window stay in order.
-        """
-        alerts = [result for result in self.results if isinstance(result, Alert)]
-        points = [result for result in self.results if not isinstance(result, Alert)]
-        return [
-            *(Message(Topic.ALERTS, alert.group.encode(), alert.encode()) for alert in alerts),
-            *(Message(Topic.VITALS, str(shard).encode(), array, shard) for array in point.encode(points)),
-        ]
-
-
 class PaneCloser:
     """Closes panes, rolls them up and evaluates the rules. counters: of panes, points and alerts.
 
@@ -91,7 +72,7 @@ class PaneCloser:
     ) -> None:
         self._plan, self._counters, self._restored, self._live = plan, counters, set(restored), live
         self.work = 0
-        """How many panes of series were closed, series evaluated and buckets visited so far."""
+        """The work so far, as in STRETCH, and one for each bucket that was visited."""
         self._due_at: dict[int, int] = {}
         self.open_panes = OpenPaneCache(plan, restored.values())
         self._rollup: Rollup | DayTotals = (
@@ -108,42 +89,49 @@ class PaneCloser:
 
     def close_panes(self, floor: Floor, work_of_buckets: Iterable[BucketWork]) -> Iterator[Part]:
         """Do the work of these buckets one after the other, in parts that depend only on the content."""
-        part, windows, worked = Part([], [], []), list[Windows](), self.work
+        gathered, worked = Gathered(), self.work
         for number, bucket, to_evaluate in work_of_buckets:
             self.work += 1
             restored = number in self._restored
             if floor.rose and restored:
                 self._restored.remove(number)
                 to_evaluate |= {key: to_evaluate.get(key, set()) for key in bucket.rule_states}
-            *early, _ = _floors(bucket, floor.low)
-            if early:
-                yield self._with_points(part._replace(half_done=number), windows, floor.low)
-                part, windows = Part([], [], []), []
-            for low in early:
-                step = Floor(low, low * self._plan.pane_us, floor.rose)
-                some, results = self._close_bucket(bucket, step, {})
-                yield self._with_points(Part([*(results or ())], [], [], number), some, low)
-            some, results = self._close_bucket(bucket, floor, to_evaluate, every=restored)
-            windows += some
+            changed = False
+            for low in _floors(bucket, floor.low):
+                last = low == floor.low
+                step = floor if last else Floor(low, low * self._plan.pane_us, floor.rose)
+                grown = to_evaluate if last else {}
+                for found in self._close_bucket(bucket, step, grown, every=restored and last):
+                    changed = True
+                    gathered.add(found, low)
+                    if self.work - worked >= STRETCH:
+                        yield from self._parts(gathered, number)
+                        gathered, worked = Gathered(), self.work
             bucket.tidy()
             self._due_at[number] = self._next_due(bucket)
-            part.results.extend(results or ())
-            part.done.append(number)
-            if results is not None or early:
-                part.changed.append(number)
+            gathered.finish(number, changed=changed)
             if self.work - worked >= STRETCH:
-                worked = self.work
-                yield self._with_points(part, windows, floor.low)
-                part, windows = Part([], [], []), []
-        yield self._with_points(part, windows, floor.low)
+                yield from self._parts(gathered)
+                gathered, worked = Gathered(), self.work
+        yield from self._parts(gathered)
 
-    def _with_points(self, part: Part, windows: Sequence[Windows], upto: int) -> Part:
-        """Add the points of these windows to a part."""
-        for found in together(windows):
-            points = window_points(found, self._plan, upto)
-            self._counters["points"] += len(points)
-            part.results.extend(points)
-        return part
+    def _parts(self, gathered: Gathered, *begun: int) -> Iterator[Part]:
+        """Yield what was gathered, with the points of windows. begun: a bucket that is not finished."""
+        results, unfinished = gathered.results, frozenset((*gathered.done, *begun))
+        points = self._points(gathered)
+        while made := [*islice(points, POINTS)]:
+            self.work += len(made)
+            self._counters["points"] += len(made)
+            yield Part([*results, *made], [], [], unfinished)
+            results = []
+        yield Part(results, gathered.done, gathered.changed, frozenset(begun))
+
+    def _points(self, gathered: Gathered) -> Iterator[Point | RowPoint]:
+        """Make the points of windows."""
+        for upto, windows in gathered.windows.items():
+            for found in together(windows):
+                for start in range(0, len(found.names), POINTS):
+                    yield from window_points(found.part(start, start + POINTS), self._plan, upto)
 
     def _next_due(self, bucket: Bucket) -> int:
         """The lowest floor at which a pane closes, a minute or window ends, or a rule is due."""
@@ -156,8 +144,8 @@ class PaneCloser:
 
     def _close_bucket(
         self, bucket: Bucket, floor: Floor, to_evaluate: Mapping[bytes, set[int]], *, every: bool = False
-    ) -> tuple[list[Windows], list[Alert | Point] | None]:
-        """Close the panes of a bucket; its changed windows, and the rules' results (None: no change).
+    ) -> Iterator[Found]:
+        """Close the panes of a bucket. Yields whatever changes it: windows, or results of the rules.
 
         to_evaluate: empty while the bucket has not reached the frame's floor, so that open panes are not
         read: otherwise the results would depend on how the work is split. every: evaluate them even where
@@ -167,10 +155,11 @@ class PaneCloser:
         rows = sum(len(closed.rows) for closed in by_view.values())
         self._counters["panes"] += rows
         self.work += rows
+        if by_view:
+            yield ()
         closed = self._read(bucket, by_view, floor.low)
-        windows, dropped = self._roll_up(bucket, by_view, floor.now)
-        results, evaluated = self._advance(bucket, floor, closed, to_evaluate, every=every)
-        return windows, results if evaluated or windows or dropped or by_view else None
+        yield from self._roll_up(bucket, by_view, floor.now)
+        yield from self._advance(bucket, floor, closed, to_evaluate, every=every)
 
     def _read(self, bucket: Bucket, by_view: Mapping[str, ClosedPanes], low: int) -> dict[bytes, Panes]:
         """The closed panes that rules read: home (see View) → panes."""
@@ -182,16 +171,16 @@ class PaneCloser:
                 found |= panes
         return found
 
-    def _roll_up(
-        self, bucket: Bucket, by_view: Mapping[str, ClosedPanes], now: int
-    ) -> tuple[list[Windows], bool]:
-        """The changed windows of stored views, and whether complete windows were dropped."""
-        windows, dropped = list[Windows](), False
+    def _roll_up(self, bucket: Bucket, by_view: Mapping[str, ClosedPanes], now: int) -> Iterator[Found]:
+        """The changed windows of stored views; complete windows are dropped."""
         for view, table in bucket.tables.items():
             if self._plan.stores(view):
-                windows += self._rollup.take(view, table, by_view.get(view), now=now)
-                dropped |= self._rollup.drop(table, now)
-        return windows, dropped
+                for windows in self._rollup.take(view, table, by_view.get(view), now=now):
+                    # Few rows may have changed, but they are added to all rows of their window.
+                    self.work += len(windows.names) + table.window_rows(windows.window) // CHEAP
+                    yield windows
+                if self._rollup.drop(table, now):
+                    yield ()
 
     def _advance(
         self,
@@ -201,15 +190,14 @@ class PaneCloser:
         to_evaluate: Mapping[bytes, set[int]],
         *,
         every: bool,
-    ) -> tuple[list[Alert | Point], bool]:
-        """Evaluate the rules of a bucket: their results, and whether there was anything to evaluate."""
+    ) -> Iterator[Found]:
+        """Evaluate the rules of a bucket. Yields the results of each series."""
         rule_floor = self._rule_floor(floor)
         to_advance = dict.fromkeys(closed)
         if floor.rose:
             to_advance |= dict.fromkeys(bucket.rule_states if floor.last else self._due(bucket, rule_floor))
-        keys = dict.fromkeys((*closed, *to_evaluate, *to_advance))
-        results: list[Alert | Point] = []
-        for key in keys:
+        for key in dict.fromkeys((*closed, *to_evaluate, *to_advance)):
+            results: list[Alert | Point] = []
             if every or key in to_advance:
                 results += self._evaluate(
                     bucket, key, rule_floor, closed=closed.get(key, []), at_end=floor.last
@@ -218,7 +206,7 @@ class PaneCloser:
             if grown and self.open_panes.matter(bucket, key, grown):
                 opened = self.open_panes.at(bucket, key)
                 results += self._evaluate(bucket, key, rule_floor, opened=opened)
-        return results, bool(keys)
+            yield results
 
     def _due(self, bucket: Bucket, floor: int) -> list[bytes]:
         """The series whose rules are due at a floor. They are looked for only if there may be some."""

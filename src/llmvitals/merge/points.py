@@ -31,6 +31,8 @@ _TOTALS: Final = {"scored_calls": "toxicity_count"}
 _RARE: Final = frozenset(chain.from_iterable(RARE.values()))
 _FIRST: Final = {name: first for first, names in RARE.items() for name in names}
 """Count that few points have → the sum that decides whether a point has it."""
+_TOP_COUNTS: Final = fields(("calls", "tokens"))
+_TOP_MEASURES: Final = fields(("cost_usd",))
 _raws: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _json: Final = msgspec.json.Encoder().encode
 
@@ -42,26 +44,25 @@ def _table(measurement: str, names: tuple[str, ...]) -> MetricTable:
     return MetricTable.of(stored_metrics(measurement))
 
 
-def window_points(windows: Windows, plan: MergePlan, upto: int) -> list[Point | RowPoint]:
+def window_points(windows: Windows, plan: MergePlan, upto: int) -> Iterator[Point | RowPoint]:
     """Make the points of windows of a stored view.
 
     upto: the pane up to which the windows are counted.
     """
     rows, starts = windows.rows, windows.starts.tolist()
     tags = _tags(windows, plan)
-    made: list[Point | RowPoint] = [*_row_points(CALLS, rows, starts, tags, upto=upto)]
+    yield from _row_points(CALLS, rows, starts, tags, upto=upto)
     scored = np.flatnonzero((rows.sums[:, [SUM["toxicity_count"], SUM["unscored_calls"]]] != 0).any(axis=1))
     if len(scored):
         some = [starts[row] for row in scored.tolist()], [tags[row] for row in scored.tolist()]
-        made += _row_points(TOXICITY, rows.take(scored), *some, upto=upto)
+        yield from _row_points(TOXICITY, rows.take(scored), *some, upto=upto)
     for row, details in rows.details.items() if windows.window in ROLLUPS else ():
         known = msgspec.json.decode(tags[row], type=dict[str, str])
         calls = Point(measurement=CALLS, start=starts[row], tags=known, counts={}, measures={}, upto=upto)
         found = Details.unpack(details)
-        made += _score_points(calls, found)
+        yield from _score_points(calls, found)
         if plan.views[windows.view].contributors:
-            made += _contributor_points(calls, found, plan)
-    return made
+            yield from _contributor_points(starts[row], tags[row], found, most=plan.contributors, upto=upto)
 
 
 def _tags(windows: Windows, plan: MergePlan) -> list[msgspec.Raw]:
@@ -126,18 +127,30 @@ def _fields(
     return [found[place] for place in range(len(table))]
 
 
-def _contributor_points(point: Point, details: Details, plan: MergePlan) -> Iterator[Point]:
+def _contributor_points(
+    start: int, tags: msgspec.Raw, details: Details, *, most: int, upto: int
+) -> Iterator[RowPoint]:
+    head = bytes(tags)[:-1]
     for kind in top_k.KINDS:
-        shares = top_k.heaviest(details.contributors.get(kind, {}), plan.contributors)
-        for rank, (name, (calls, cost, tokens, *_)) in enumerate(shares, 1):
-            yield replace(
-                point,
+        if kind not in details.contributors:
+            continue
+        for rank, (name, share) in enumerate(top_k.heaviest(details.contributors[kind], most), 1):
+            calls, cost, tokens, *_ = share
+            yield RowPoint(
                 measurement=TOP,
-                tags={**point.tags, "kind": kind, "rank": str(rank)},
-                counts={"calls": calls, "tokens": tokens},
-                measures={"cost_usd": cost / 10**9},
+                start=start,
+                tags=msgspec.Raw(b"%b%b" % (head, _place(kind, rank))),
+                counts=_TOP_COUNTS(calls, tokens),
+                measures=_TOP_MEASURES(cost / 10**9),
                 texts={"name": name},
+                upto=upto,
             )
+
+
+@cache
+def _place(kind: str, rank: int) -> bytes:
+    """The last tags of a contributor, as JSON."""
+    return b',"kind":%b,"rank":"%d"}' % (_json(kind), rank)
 
 
 def _score_points(calls: Point, details: Details) -> Iterator[Point]:

@@ -41,6 +41,11 @@ class Windows(NamedTuple):
         """The windows of rows of a table."""
         return cls(view, window, table.name(found), found.starts, found.rows)
 
+    def part(self, start: int, end: int) -> Windows:
+        """The windows from start up to end, or up to the last."""
+        names, starts = self.names[start:end], self.starts[start:end]
+        return Windows(self.view, self.window, names, starts, self.rows.part(start, start + len(names)))
+
 
 def together(every: Iterable[Windows]) -> list[Windows]:
     """The windows of the same view and name together: numpy is faster with many."""
@@ -123,12 +128,10 @@ class Rollup:
         windows = table.windows.setdefault(name, {})
         if (previous := windows.get(start)) is not None:
             both = SeriesRows.concatenated((previous, added)).summed()
-            newest = dict(zip(minute.series.tolist(), range(len(minute)), strict=True))
             details = dict(both.rows.details)
-            for row, part in both.rows.details.items():
-                place = newest.get(int(both.series[row]))
-                if place is not None:
-                    details[row] = self._cut(part, minute.rows.details.get(place))
+            for place, row in enumerate(np.searchsorted(both.series, minute.series).tolist()):
+                if row in details:
+                    details[row] = self._cut(details[row], minute.rows.details.get(place))
             added = _with_details(both, details)
         windows[start] = added
         return start

@@ -75,6 +75,10 @@ class SeriesTable:
         """The names of the series that have rows."""
         return {self.names[number] for number in self._used().tolist()}
 
+    def window_rows(self, name: str) -> int:
+        """How many rows the windows of this name have."""
+        return sum(map(len, self.windows.get(name, {}).values()))
+
     @property
     def empty(self) -> bool:
         """Whether there is no row."""
@@ -103,7 +107,10 @@ class SeriesTable:
         parts = [whole.found.series] if whole else []
         parts += [part.series for part in chain.from_iterable(self.minutes.values())]
         parts += [part.series for starts in self.windows.values() for part in starts.values()]
-        return np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+        used = np.zeros(len(self.names), np.bool_)
+        for series in parts:
+            used[series] = True
+        return np.flatnonzero(used)
 
 
 class PlacedRows(NamedTuple):

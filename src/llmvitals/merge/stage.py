@@ -12,8 +12,9 @@ import numpy as np
 from llmvitals.errors import ConfigError
 from llmvitals.merge import state
 from llmvitals.merge.bucket import Bucket
-from llmvitals.merge.closer import STRETCH, BucketWork, Floor, PaneCloser, Part
+from llmvitals.merge.closer import STRETCH, BucketWork, Floor, PaneCloser
 from llmvitals.merge.entries import BucketEntries, Placement
+from llmvitals.merge.parts import Part
 from llmvitals.merge.plan import MergePlan
 from llmvitals.merge.roster import Roster
 from llmvitals.record.chunk import MANIFEST
@@ -62,7 +63,8 @@ class Merge(Stage):
         if MANIFEST in parts:
             manifest, self._buckets = state.read(parts, plan, shard)
             plan = self._plan = replace(plan, buckets=manifest.bucket_count)
-        until = max((bucket.applied for bucket in self._buckets.values()), default=0)
+        # The frame after those that a bucket has applied may have been begun, and decided, by then.
+        until = max((bucket.applied + 1 for bucket in self._buckets.values()), default=0)
         self.roster = Roster(plan, saved=manifest.roster, parts=parts, until=until)
         self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest, self.roster)
         self._placement = Placement(plan, self.counters, self.roster)
@@ -80,7 +82,7 @@ class Merge(Stage):
         return list(chain.from_iterable(self.pieces(records)))
 
     def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
-        """Apply frames in pieces of about STRETCH panes of series.
+        """Apply frames in pieces of about STRETCH rows, series and points.
 
         A snapshot may be taken between two pieces.
 
@@ -147,7 +149,7 @@ class Merge(Stage):
     def finish(self) -> list[Message]:
         """End a finite log, or one whose sources have all ended: close every pane and every window."""
         out: list[Message] = []
-        cardinality = Part([*self.roster.end_frame(self.next, FOREVER, rose=True)], [], [])
+        cardinality = Part([*self.roster.end_frame(self.next, FOREVER, rose=True)])
         for part in (cardinality, *self._finish(last=True)):
             self._note_progress(part, self.next)
             out += part.messages(self._plan.shard)
@@ -225,7 +227,7 @@ class Merge(Stage):
             self._checkpoints.sources_changed(offset, frame)
         rose = self._sources.low > low
         if cardinality_points := self.roster.end_frame(offset, self._sources.low, rose=rose):
-            yield Part([*cardinality_points], [], [])
+            yield Part(cardinality_points)
         work_of_buckets = self._work(offset, frame.source, entries, low=self._sources.low if rose else None)
         if self._sources.low < FOREVER:
             low = self._sources.low
@@ -263,6 +265,7 @@ class Merge(Stage):
             if found:
                 self._checkpoints.changed(number, offset)
                 self._closer.mark_changed(number)
+                self._closer.work += len(found)
             if low is not None or to_evaluate:
                 yield BucketWork(number, bucket, to_evaluate)
 
@@ -294,4 +297,4 @@ class Merge(Stage):
         for number in part.changed:
             self._checkpoints.changed(number, offset)
         self._checkpoints.ahead.update(part.done)
-        self._checkpoints.half_done = part.half_done
+        self._checkpoints.unfinished = part.unfinished

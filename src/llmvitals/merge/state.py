@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Collection
 
 import msgspec
 
@@ -45,13 +46,14 @@ class Manifest(msgspec.Struct, array_like=True):
 class Checkpoints:
     """Notes which buckets changed and since when, and keeps the sources as at the offset of the manifest.
 
-    ahead: buckets that have applied the frame at `upto`, while others have not. half_done: the bucket that
-    has applied half of it; it is left out of the snapshot, so its previous record stays.
+    ahead: buckets that have applied the frame at `upto`, while others have not. unfinished: those that have
+    begun to, or whose results are not all returned; they are left out of the snapshot, so their previous
+    records stay.
     """
 
     def __init__(self, manifest: Manifest, roster: Roster) -> None:
         self.ahead: set[int] = set()
-        self.half_done: int | None = None
+        self.unfinished: Collection[int] = ()
         self._manifest, self._roster = manifest, roster
         self._since: dict[int, int] = {}
         self._frames: deque[tuple[int, AnyFrame]] = deque()
@@ -76,7 +78,7 @@ class Checkpoints:
             share = 0
         parts = {}
         manifest = self._manifest
-        complete = (number for number in self._since if number != self.half_done)
+        complete = (number for number in self._since if number not in self.unfinished)
         for number in sorted(complete, key=self._since.__getitem__)[:share]:
             del self._since[number]
             buckets[number].applied = manifest.buckets[number] = upto + (number in self.ahead)

@@ -87,15 +87,15 @@ class Rows:
         sizes = np.diff(np.append(starts, len(order)))
         groups = np.empty(len(order), np.int64)
         groups[order] = np.repeat(np.arange(len(starts)), sizes)
-        details: dict[int, list[Details]] = {}
-        for row in order.tolist() if self.details else ():
+        details: dict[int, list[DetailsOfRow]] = {}
+        for row, group in zip(order.tolist(), groups[order].tolist(), strict=True) if self.details else ():
             if row in self.details:
-                details.setdefault(int(groups[row]), []).append(Details.unpack(self.details[row]))
+                details.setdefault(group, []).append(self.details[row])
         return Rows(
             _added(self.sums[order], starts, int(sizes.max(initial=0))),
             np.maximum.reduceat(self.maxima[order], starts, axis=0) if len(starts) else self.maxima,
             self.bins.summed(groups, len(starts)),
-            {group: merged_details(parts) for group, parts in details.items()},
+            {group: _together(parts) for group, parts in details.items()},
         )
 
     def vitals(self) -> Iterator[Vitals]:
@@ -114,6 +114,10 @@ class Rows:
 
 def _details(vitals: Vitals) -> Details:
     return Details(vitals.contributors, vitals.exemplars, vitals.scores, vitals.meaning, vitals.cells)
+
+
+def _together(parts: Sequence[DetailsOfRow]) -> DetailsOfRow:
+    return parts[0] if len(parts) == 1 else merged_details([Details.unpack(part) for part in parts])
 
 
 def _integers(rows: Sequence[tuple[int, ...]]) -> Ints:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from llmvitals.errors import ConfigError
 from llmvitals.pipeline import Pipeline, check, routing, scoring
 from llmvitals.record.log import Topic
-from llmvitals.runtime import app
+from llmvitals.runtime import app, garbage
 from llmvitals.runtime.health import Health
 from llmvitals.runtime.kafka.watchdog import SUPERVISOR
 from llmvitals.runtime.stop import heard
@@ -57,7 +56,7 @@ def work(stage: app.Kind, settings: Settings) -> int:
         return routing(settings) if stage == "sink" else factory(partitions)
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the rules can be read again
-    gc.freeze()  # what is loaded stays: looking for cycles in it finds none
+    garbage.bound_stops()
     with (
         heard(),
         Health(settings, stage) as health,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import zlib
 from collections import defaultdict
@@ -17,7 +18,6 @@ from llmvitals.record.log import Message, Topic
 from llmvitals.runtime.kafka.producer import acknowledged
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping
 
     from llmvitals.record.log import Snapshot
@@ -185,7 +185,7 @@ class CheckpointStore:
         chunks, writers = await self._found(marks, places, count), {}
         for partition, number in places.items():
             owner, commit = self._owner(partition), commits[partition]
-            saved = pick(chunks[owner])
+            saved = await asyncio.to_thread(pick, chunks.pop(owner, {}))
             if commit:
                 self._check(partition, commit, saved, marks[partition])
             topic_id = ids.get(partition.topic, "")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from llmvitals.record.log import Topic
 from llmvitals.routing import Routing
+from llmvitals.runtime import garbage
 from llmvitals.runtime.kafka.crash import passing
 from llmvitals.runtime.kafka.cut_series import CutSeriesLog
 from llmvitals.runtime.kafka.dead_letters import DeadLetters
@@ -110,6 +111,7 @@ class StageRunner:
         """
         self._feed, self._tasks = None, {}
         self._dead_letters.forget()
+        garbage.collect()
         ids = await feed.topic_ids()
         loaded = await self._store.load(await feed.committed(partitions), feed.generation, ids)
         bounds, sources, tasks = await feed.bounds(partitions), feed.sources(), {}
@@ -119,8 +121,9 @@ class StageRunner:
             if saved.at >= 0:
                 self._same(partition.topic, saved, ids.get(partition.topic, ""))
                 resume(partition, bounds[partition], self._meters, offset=saved.offset, counted=saved.applied)
-            stage = self._make(
-                partition.topic, partition.partition, parts=saved.parts, beginning=beginning, sources=sources
+            # In a thread, because a large checkpoint takes seconds to decode.
+            stage = await asyncio.to_thread(
+                self._make, *partition, parts=saved.parts, beginning=beginning, sources=sources
             )
             stage.next = max(stage.next, beginning)
             tasks[partition] = task = PartitionTask(
