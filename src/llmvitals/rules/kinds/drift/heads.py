@@ -1,8 +1,9 @@
-"""The statistics of a step: four heads, each in units of its own limit.
+"""The statistics of a step: five heads, each in units of its own limit.
 
 `topics` and `alike` look at the mean of x, `shape` at that of z, `unusual` at the weighed calls. The first
 three compare shares of topics. So they are silent in hours of the week that are not known, such as the first
 weekend: these hours get a mean of their own first. A new topic is new at any hour, so `unusual` always looks.
+`joint` is `topics` and `unusual` as one vector: a topic that is near to learned ones moves both a little.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from llmvitals.rules.kinds.drift.calls import distinct, recent
 from llmvitals.stats import hotelling
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from llmvitals.rules.kinds.drift.calibration import Calibration
     from llmvitals.rules.kinds.drift.reference import Reference
     from llmvitals.rules.kinds.drift.step import Look, Looks, Step
     from llmvitals.stats.axes import Floats
 
-TOPICS, SHAPE, ALIKE, UNUSUAL = range(4)
+TOPICS, SHAPE, ALIKE, UNUSUAL, JOINT = range(5)
 
 
 class Score(NamedTuple):
@@ -32,7 +35,7 @@ class Score(NamedTuple):
 
 
 class Read(NamedTuple):
-    """The scores of a step. known: whether TOPICS, SHAPE and ALIKE have looked."""
+    """The scores of a step. known: whether all but UNUSUAL have looked."""
 
     scores: list[Score]
     known: bool
@@ -42,6 +45,11 @@ class Read(NamedTuple):
         """The head with the greatest score."""
         return max(range(len(self.scores)), key=lambda head: self.scores[head].share)
 
+    @property
+    def hushed(self) -> float:
+        """The greatest score of the heads that are silent in unknown hours."""
+        return max(score.share for head, score in enumerate(self.scores) if head != UNUSUAL)
+
 
 def read(state: dict[str, Any], reference: Reference, step: Step, run: float) -> Read:
     """Remember a step, and compare each head's memories with its limits.
@@ -50,7 +58,7 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
     "hour" and "profile": see `_usual`.
     """
     memories: list[hotelling.Memory] = state.setdefault("memories", [])
-    memories += [{} for _ in range(4 - len(memories))]
+    memories += [{} for _ in range(JOINT - len(memories))]
     novelty, head = reference.novelty, reference.unusual
     seen = distinct(novelty.calls, recent(state), step.calls) if novelty and step.calls else None
     looks = step.looks(seen if reference.distinct_calls else None)
@@ -59,11 +67,17 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
     if novelty and head and seen:
         white = head.whitening.white(novelty.mean(seen.y))
         found.append((UNUSUAL, head.calibration, len(seen.y), white, reference.unusual_calls, 0.0))
-    heads, scores = 4 if head is not None else 3, [Score()] * 4
+    joint = reference.joint
+    heads, scores = 3 + (head is not None) + (joint is not None), [Score()] * 5
+    looked: dict[int, NDArray[np.float64]] = {}
     for place, calibration, calls, white, usual_calls, unsure in found:
         memory, limits = memories[place], calibration.limits(run * heads)
         hotelling.remember(memory, calls, white, calibration.lowered(limits), unsure=unsure)
-        scores[place] = Score(*calibration.read(hotelling.roots(memory, usual_calls), limits))
+        looked[place] = hotelling.roots(memory, usual_calls)
+        scores[place] = Score(*calibration.read(looked[place], limits))
+    if joint is not None and TOPICS in looked and UNUSUAL in looked:
+        both = hotelling.joint(looked[TOPICS], looked[UNUSUAL])
+        scores[JOINT] = Score(*joint.read(both, joint.limits(run * heads)))
     return Read(scores, known)
 
 
