@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from llmvitals.rules.kinds.drift import second_limits
 from llmvitals.rules.kinds.drift import weekly_profile as weekly
 from llmvitals.rules.kinds.drift.calls import distinct, recent
 from llmvitals.stats import hotelling
@@ -55,10 +56,11 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
     """Remember a step, and compare each head's memories with its limits.
 
     run: minutes from one false alarm to the next. State: "memories": of each head, see hotelling; "seen",
-    "hour" and "profile": see `_usual`.
+    "hour" and "profile": see `_known`; "watched": of each head, see second_limits.
     """
     memories: list[hotelling.Memory] = state.setdefault("memories", [])
     memories += [{} for _ in range(JOINT - len(memories))]
+    watched: list[dict[str, Any]] = state.setdefault("watched", [{} for _ in range(5)])
     novelty, head = reference.novelty, reference.unusual
     seen = distinct(novelty.calls, recent(state), step.calls) if novelty and step.calls else None
     looks = step.looks(seen if reference.distinct_calls else None)
@@ -71,13 +73,17 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
     heads, scores = 3 + (head is not None) + (joint is not None), [Score()] * 5
     looked: dict[int, NDArray[np.float64]] = {}
     for place, calibration, calls, white, usual_calls, unsure in found:
-        memory, limits = memories[place], calibration.limits(run * heads)
+        memory, limits = memories[place], second_limits.limits(watched[place], calibration, run * heads)
         hotelling.remember(memory, calls, white, calibration.lowered(limits), unsure=unsure)
         looked[place] = hotelling.roots(memory, usual_calls)
         scores[place] = Score(*calibration.read(looked[place], limits))
     if joint is not None and TOPICS in looked and UNUSUAL in looked:
-        both = hotelling.joint(looked[TOPICS], looked[UNUSUAL])
-        scores[JOINT] = Score(*joint.read(both, joint.limits(run * heads)))
+        looked[JOINT] = hotelling.joint(looked[TOPICS], looked[UNUSUAL])
+        limits = second_limits.limits(watched[JOINT], joint, run * heads)
+        scores[JOINT] = Score(*joint.read(looked[JOINT], limits))
+    if all(score.share <= 1 for score in scores):
+        for place, roots in looked.items():
+            second_limits.add(watched[place], roots, step.minutes, reference.minutes)
     return Read(scores, known)
 
 
