@@ -8,7 +8,7 @@ weekend: these hours get a mean of their own first. A new topic is new at any ho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from llmvitals.rules.kinds.drift.step import Look, Looks, Step
     from llmvitals.stats.axes import Floats
 
-TOPICS, SHAPE, ALIKE, UNUSUAL, JOINT = range(5)
+HEADS: Final = 5
+TOPICS, SHAPE, ALIKE, UNUSUAL, JOINT = range(HEADS)
 
 
 class Score(NamedTuple):
@@ -60,7 +61,7 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
     """
     memories: list[hotelling.Memory] = state.setdefault("memories", [])
     memories += [{} for _ in range(JOINT - len(memories))]
-    watched: list[dict[str, Any]] = state.setdefault("watched", [{} for _ in range(5)])
+    watched: list[dict[str, Any]] = state.setdefault("watched", [{} for _ in range(HEADS)])
     novelty, head = reference.novelty, reference.unusual
     seen = distinct(novelty.calls, recent(state), step.calls) if novelty and step.calls else None
     looks = step.looks(seen if reference.distinct_calls else None)
@@ -70,7 +71,7 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
         white = head.whitening.white(novelty.mean(seen.y))
         found.append((UNUSUAL, head.calibration, len(seen.y), white, reference.unusual_calls, 0.0))
     joint = reference.joint
-    heads, scores = 3 + (head is not None) + (joint is not None), [Score()] * 5
+    heads, scores = 3 + (head is not None) + (joint is not None), [Score()] * HEADS
     looked: dict[int, NDArray[np.float64]] = {}
     for place, calibration, calls, white, usual_calls, unsure in found:
         memory, limits = memories[place], second_limits.limits(watched[place], calibration, run * heads)
