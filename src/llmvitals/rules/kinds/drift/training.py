@@ -91,11 +91,7 @@ class Learner:
             for head, (calls, white) in zip(state["heads"], _whites(state, step, looks), strict=True):
                 head.setdefault("radii", []).extend([radius(calls, white)] if calls else [])
         elif part == LIMITS:
-            self._limit(state, step, looks)
-            if seen is not None and "joint" in state:
-                both = (state["heads"][0], state["unusual"]["head"])
-                found = joint(*(roots(head["memory"], head["calls"]) for head in both))
-                calibration.add_roots(state["joint"], found)
+            self._limit(state, step, looks, seen)
             self._close_block(state, passed)
 
     def _mean(self, state: dict[str, Any], step: Step, looks: Looks, seen: Distinct | None) -> None:
@@ -148,12 +144,16 @@ class Learner:
         enough = part < LIMITS or len(state["heads"][0].get("blocks", ())) >= FEWEST[LIMITS]
         return enough and state["steps"] >= FEWEST[part] and self._done(state, part) >= 1
 
-    def _limit(self, state: dict[str, Any], step: Step, looks: Looks) -> None:
+    def _limit(self, state: dict[str, Any], step: Step, looks: Looks, seen: Distinct | None) -> None:
         (calls, mean), _ = looks
         alike = _whitening(state["heads"][0]).alike(mean)
         whites = [*_whites(state, step, looks), (calls, alike)]
         for head, (count, white) in zip((*state["heads"], state["alike"]), whites, strict=True):
             calibration.record(head, count, white, head.get("calls", state["heads"][0]["calls"]))
+        if seen is not None and "joint" in state:
+            both = state["heads"][0], state["unusual"]["head"]
+            found = joint(*(roots(head["memory"], head["calls"]) for head in both))
+            calibration.add_roots(state["joint"], found)
 
     def _close_block(self, state: dict[str, Any], passed: int) -> None:
         state["block"] = state.get("block", 0) + passed
