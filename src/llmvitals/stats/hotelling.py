@@ -54,6 +54,12 @@ def roots(memory: Memory, reference: int) -> NDArray[np.float64]:
     return values
 
 
+def joint(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The cube root of T² of two whitened means as one vector, by their roots."""
+    values: NDArray[np.float64] = np.cbrt(first**3 + second**3)
+    return values
+
+
 def mean(memory: Memory, place: int) -> NDArray[np.float64]:
     """The mean of y as the memory of SPANS[place] has it."""
     sums = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), -1)

@@ -78,14 +78,18 @@ def capped(radii: list[float]) -> float:
 
 
 def record(state: dict[str, Any], calls: int, white: Floats, reference: int) -> None:
-    """Add an ordinary minute.
-
-    State: "cap"; then "memory"; "count", "sum" and "squares" of each span's roots; "block": the greatest in
-    the block now; "blocks": those of blocks before.
-    """
+    """Add an ordinary minute. State: "cap"; then "memory", see hotelling, and that of add_roots."""
     memory = state.setdefault("memory", {})
     remember(memory, calls, white, state["cap"])
-    found = roots(memory, reference)
+    add_roots(state, roots(memory, reference))
+
+
+def add_roots(state: dict[str, Any], found: NDArray[np.float64]) -> None:
+    """Add the roots of an ordinary minute.
+
+    State: "count", "sum" and "squares" of each span's roots; "block": the greatest in the block now;
+    "blocks": those of blocks before.
+    """
     state["count"] = state.get("count", 0) + 1
     state["sum"] = (found + state.get("sum", 0.0)).tolist()
     state["squares"] = (found**2 + state.get("squares", 0.0)).tolist()

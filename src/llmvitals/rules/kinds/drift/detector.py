@@ -142,7 +142,7 @@ class DriftDetector(Detector):
         state["recent"] = [*recent(state), *step.calls][-RECENT:]
         score = found.scores[found.greatest].share
         if found.known:
-            state["hushed"] = max(each.share for each in found.scores[: heads.UNUSUAL])
+            state["hushed"] = found.hushed
         stand = self._stand(reference, step, found, visible.share(state, reference, run))
         verdict: Verdict = "breach" if score > 1 else "hold" if score >= RELEASE else "clear"
         if not found.known and verdict == "clear" and state.get("hushed", 0.0) >= RELEASE:
@@ -151,15 +151,15 @@ class DriftDetector(Detector):
         return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
 
     def _stand(self, reference: Reference, step: Step, found: heads.Read, seen: float | None) -> Stand:
-        topics, shape, alike, unusual = (score.share for score in found.scores)
+        topics, shape, alike, unusual, joint = (score.share for score in found.scores)
         measures = {
-            "statistic": max(topics, shape, alike, unusual),
+            "statistic": max(topics, shape, alike, unusual, joint),
             "threshold": 1.0,
             "reference_age_s": (step.end - reference.made) / SECOND,
             "overdispersion": reference.overdispersion,
         }
         if found.known:
-            measures |= {"topics": topics, "shape": max(shape, alike)}
+            measures |= {"topics": max(topics, joint), "shape": max(shape, alike)}
         if seen is not None:
             measures |= {"unusual": unusual, "visible_share": seen}
         if reference.minutes:

@@ -1,27 +1,32 @@
-"""The statistics of a step: four heads, each in units of its own limit.
+"""The statistics of a step: five heads, each in units of its own limit.
 
 `topics` and `alike` look at the mean of x, `shape` at that of z, `unusual` at the weighed calls. The first
 three compare shares of topics. So they are silent in hours of the week that are not known, such as the first
 weekend: these hours get a mean of their own first. A new topic is new at any hour, so `unusual` always looks.
+`joint` is `topics` and `unusual` as one vector: a topic that is near to learned ones moves both a little.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from llmvitals.rules.kinds.drift import second_limits
 from llmvitals.rules.kinds.drift import weekly_profile as weekly
 from llmvitals.rules.kinds.drift.calls import distinct, recent
 from llmvitals.stats import hotelling
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from llmvitals.rules.kinds.drift.calibration import Calibration
     from llmvitals.rules.kinds.drift.reference import Reference
     from llmvitals.rules.kinds.drift.step import Look, Looks, Step
     from llmvitals.stats.axes import Floats
 
-TOPICS, SHAPE, ALIKE, UNUSUAL = range(4)
+HEADS: Final = 5
+TOPICS, SHAPE, ALIKE, UNUSUAL, JOINT = range(HEADS)
 
 
 class Score(NamedTuple):
@@ -32,7 +37,7 @@ class Score(NamedTuple):
 
 
 class Read(NamedTuple):
-    """The scores of a step. known: whether TOPICS, SHAPE and ALIKE have looked."""
+    """The scores of a step. known: whether all but UNUSUAL have looked."""
 
     scores: list[Score]
     known: bool
@@ -42,15 +47,21 @@ class Read(NamedTuple):
         """The head with the greatest score."""
         return max(range(len(self.scores)), key=lambda head: self.scores[head].share)
 
+    @property
+    def hushed(self) -> float:
+        """The greatest score of the heads that are silent in unknown hours."""
+        return max(score.share for head, score in enumerate(self.scores) if head != UNUSUAL)
+
 
 def read(state: dict[str, Any], reference: Reference, step: Step, run: float) -> Read:
     """Remember a step, and compare each head's memories with its limits.
 
     run: minutes from one false alarm to the next. State: "memories": of each head, see hotelling; "seen",
-    "hour" and "profile": see `_usual`.
+    "hour" and "profile": see `_known`; "watched": of each head, see second_limits.
     """
     memories: list[hotelling.Memory] = state.setdefault("memories", [])
-    memories += [{} for _ in range(4 - len(memories))]
+    memories += [{} for _ in range(JOINT - len(memories))]
+    watched: list[dict[str, Any]] = state.setdefault("watched", [{} for _ in range(HEADS)])
     novelty, head = reference.novelty, reference.unusual
     seen = distinct(novelty.calls, recent(state), step.calls) if novelty and step.calls else None
     looks = step.looks(seen if reference.distinct_calls else None)
@@ -59,11 +70,21 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
     if novelty and head and seen:
         white = head.whitening.white(novelty.mean(seen.y))
         found.append((UNUSUAL, head.calibration, len(seen.y), white, reference.unusual_calls, 0.0))
-    heads, scores = 4 if head is not None else 3, [Score()] * 4
+    joint = reference.joint
+    heads, scores = 3 + (head is not None) + (joint is not None), [Score()] * HEADS
+    looked: dict[int, NDArray[np.float64]] = {}
     for place, calibration, calls, white, usual_calls, unsure in found:
-        memory, limits = memories[place], calibration.limits(run * heads)
+        memory, limits = memories[place], second_limits.limits(watched[place], calibration, run * heads)
         hotelling.remember(memory, calls, white, calibration.lowered(limits), unsure=unsure)
-        scores[place] = Score(*calibration.read(hotelling.roots(memory, usual_calls), limits))
+        looked[place] = hotelling.roots(memory, usual_calls)
+        scores[place] = Score(*calibration.read(looked[place], limits))
+    if joint is not None and TOPICS in looked and UNUSUAL in looked:
+        looked[JOINT] = hotelling.joint(looked[TOPICS], looked[UNUSUAL])
+        limits = second_limits.limits(watched[JOINT], joint, run * heads)
+        scores[JOINT] = Score(*joint.read(looked[JOINT], limits))
+    if all(score.share <= 1 for score in scores):
+        for place, roots in looked.items():
+            second_limits.add(watched[place], roots, step.minutes, reference.minutes)
     return Read(scores, known)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.rules.kinds.drift import witness
 from llmvitals.rules.kinds.drift.calls import SampledCall, recent, vectors
-from llmvitals.rules.kinds.drift.heads import ALIKE, SHAPE, TOPICS, UNUSUAL
+from llmvitals.rules.kinds.drift.heads import ALIKE, JOINT, SHAPE, TOPICS, UNUSUAL
 from llmvitals.stats import hotelling
 from llmvitals.stats.centroids import units
 
@@ -24,7 +24,7 @@ def changed(state: dict[str, Any], reference: Reference, found: Read) -> str:
     """The note of a breach: what is new, and what is missing."""
     topics, shape = (found.scores[head].share for head in (TOPICS, SHAPE))
     parts, calls = [_what(state, found)], recent(state)
-    if calls and found.greatest == UNUSUAL:
+    if calls and _by_unusual(found):
         parts.append(_like("new", _unusual(state, reference, found, calls)))
     elif calls:
         parts.append(_like("new", _named(state, reference, found, calls, sign=1)))
@@ -37,9 +37,9 @@ def changed(state: dict[str, Any], reference: Reference, found: Read) -> str:
 def _what(state: dict[str, Any], found: Read) -> str:
     """What the heads say together."""
     topics, shape, (alike, place) = found.scores[TOPICS].share, found.scores[SHAPE].share, found.scores[ALIKE]
-    if found.greatest == UNUSUAL:
+    if _by_unusual(found):
         return "other topics: calls unlike those that were learned"
-    if topics > MEANT:
+    if found.greatest == JOINT or topics > MEANT:
         return "other topics"
     if alike > max(topics, shape):
         more = hotelling.mean(state["memories"][ALIKE], place)[0] > 0
@@ -47,11 +47,18 @@ def _what(state: dict[str, Any], found: Read) -> str:
     return "the same topics, but in other shares or with repeated texts"
 
 
+def _by_unusual(found: Read) -> bool:
+    """Whether unusual calls show the change better than the mean of all."""
+    scores = found.scores
+    joint = found.greatest == JOINT and scores[UNUSUAL].share > scores[TOPICS].share
+    return joint or found.greatest == UNUSUAL
+
+
 def _named(
     state: dict[str, Any], reference: Reference, found: Read, calls: Sequence[SampledCall], *, sign: int
 ) -> list[str]:
     """The calls nearest to what is new (sign 1) or to what is missing (-1), by `topics` or `shape`."""
-    by_shape = found.scores[SHAPE].share > found.scores[TOPICS].share
+    by_shape = found.greatest != JOINT and found.scores[SHAPE].share > found.scores[TOPICS].share
     which, head = (SHAPE, reference.shape) if by_shape else (TOPICS, reference.topics)
     now = hotelling.mean(state["memories"][which], found.scores[which].place)
     images = witness.images(calls, reference.space if by_shape else "")

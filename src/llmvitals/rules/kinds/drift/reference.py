@@ -34,7 +34,8 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     in references of older versions, and where too few calls were distinct. unusual_calls: distinct calls of
     its mean. minutes: of calls that the limits rest on; 0 in older references. hours: those of the week that
     were learned; b"" if less than a day was, as no hour is better known then. distinct_calls: those of the
-    mean of `topics`, if it looks at distinct calls; 0 if it looks at the sums.
+    mean of `topics`, if it looks at distinct calls; 0 if it looks at the sums. joint: the calibration of
+    topics and unusual as one vector, if both look at distinct calls.
     """
 
     version: int
@@ -52,6 +53,7 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     minutes: int = 0
     hours: bytes = b""
     distinct_calls: int = 0
+    joint: Calibration | None = None
 
     def pack(self) -> bytes:
         """Msgpack, about 80 kB for vectors of 256 numbers."""

@@ -19,7 +19,7 @@ from llmvitals.rules.kinds.drift import weekly_profile as weekly
 from llmvitals.rules.kinds.drift.reference import KEPT, VERSION, Head, Reference
 from llmvitals.rules.kinds.drift.witness import small
 from llmvitals.stats import axes
-from llmvitals.stats.hotelling import radius
+from llmvitals.stats.hotelling import joint, radius, roots
 from llmvitals.stats.whitening import Whitening, whitening
 from llmvitals.window import DAY, HOUR, MINUTE
 
@@ -34,6 +34,9 @@ FEWEST: Final = (6, 12, 6, 12, 8, 24)
 """The least number of steps of each part; of the last one also of blocks of maxima."""
 MEAN, CAP, LIMITS = 3, 4, 5
 """Parts."""
+AXES: Final = (64, axes.KEPT, 64)
+"""Axes of the scatter of x, of z, and of x of the distinct calls. With 32 of x, the axes that are told apart
+differ so much from the mean of the others that topics which lie along small ones are found later."""
 MOST_CAP: Final = 6 * HOUR // MINUTE
 CALLS: Final = 4
 """Calls for each minute of the time to learn: with fewer it takes longer, …"""
@@ -71,6 +74,8 @@ class Learner:
             for head in state["heads"]:
                 head["cap"] = calibration.capped(head.pop("radii"))
             state["alike"] = {"cap": math.inf}
+            if state["distinct"]:
+                state["joint"] = {"cap": math.inf}
         elif part == LIMITS:
             return self._made(state, space, step.end)
         state.update(part=part + 1, minutes=0, steps=0, count=0)
@@ -86,16 +91,16 @@ class Learner:
             for head, (calls, white) in zip(state["heads"], _whites(state, step, looks), strict=True):
                 head.setdefault("radii", []).extend([radius(calls, white)] if calls else [])
         elif part == LIMITS:
-            self._limit(state, step, looks)
+            self._limit(state, step, looks, seen)
             self._close_block(state, passed)
 
     def _mean(self, state: dict[str, Any], step: Step, looks: Looks, seen: Distinct | None) -> None:
         """Add to the means of x, of z, and of x of the distinct calls."""
         heads = state.setdefault("heads", [{}, {}, {}])
         distinct = (len(seen.x), seen.mean) if seen is not None else (0, looks[0][1])
-        for head, (calls, mean) in zip(heads, (*looks, distinct), strict=True):
+        for head, (calls, mean), most in zip(heads, (*looks, distinct), AXES, strict=True):
             if calls:
-                unusual.add_mean(head, calls, mean)
+                unusual.add_mean(head, calls, mean, most)
         if self.length * sum(SHARES[1:CAP]) >= weekly.WEEK:
             weekly.gather(state, step.end, [mean for _, mean in looks])
         kept = (*state.get("kept", ()), *small(step.moments.sample))
@@ -139,19 +144,24 @@ class Learner:
         enough = part < LIMITS or len(state["heads"][0].get("blocks", ())) >= FEWEST[LIMITS]
         return enough and state["steps"] >= FEWEST[part] and self._done(state, part) >= 1
 
-    def _limit(self, state: dict[str, Any], step: Step, looks: Looks) -> None:
+    def _limit(self, state: dict[str, Any], step: Step, looks: Looks, seen: Distinct | None) -> None:
         (calls, mean), _ = looks
         alike = _whitening(state["heads"][0]).alike(mean)
         whites = [*_whites(state, step, looks), (calls, alike)]
         for head, (count, white) in zip((*state["heads"], state["alike"]), whites, strict=True):
             calibration.record(head, count, white, head.get("calls", state["heads"][0]["calls"]))
+        if seen is not None and "joint" in state:
+            both = state["heads"][0], state["unusual"]["head"]
+            found = joint(*(roots(head["memory"], head["calls"]) for head in both))
+            calibration.add_roots(state["joint"], found)
 
     def _close_block(self, state: dict[str, Any], passed: int) -> None:
         state["block"] = state.get("block", 0) + passed
         if state["block"] >= self._block:
             for head in (*state["heads"], state["alike"]):
                 calibration.close(head)
-            unusual.close_block(state)
+            for head in unusual.heads(state):
+                calibration.close(head)
         state["block"] %= self._block
 
     def _made(self, state: dict[str, Any], space: str, end: int) -> Reference:
@@ -161,6 +171,7 @@ class Learner:
         topics = Head(_whitening(first), calibration.fitted(first, *sizes, borrow=bool(state["distinct"])))
         shape = Head(_whitening(second), calibration.fitted(second, *sizes))
         seen, unusual_head, unusual_calls = unusual.learned(state, *sizes)
+        both = calibration.fitted(state["joint"], *sizes, borrow=True) if "joint" in state else None
         return Reference(
             VERSION,
             space,
@@ -177,6 +188,7 @@ class Learner:
             state["minutes"],
             state["seen"] if self.length >= DAY // MINUTE else b"",
             state["heads"][0]["calls"] if state["distinct"] else 0,
+            both,
         )
 
 
@@ -187,7 +199,7 @@ def _whitened(state: dict[str, Any]) -> None:
     state["distinct"] &= state["unusual"] is not None
     heads = []
     for place, head in enumerate((distinct if state["distinct"] else everything, shape)):
-        found, season = axes.found(head), None
+        found, season = axes.found(head, AXES[place]), None
         if "hours" in state:
             whole = np.frombuffer((everything, shape)[place]["mean"], "<f8")
             season = weekly.season(state, place, whole, found.directions)

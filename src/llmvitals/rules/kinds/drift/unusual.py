@@ -20,6 +20,8 @@ from llmvitals.stats.hotelling import radius
 from llmvitals.stats.whitening import Whitening, whitening
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from llmvitals.rules.kinds.drift.step import Step
 
 
@@ -60,10 +62,10 @@ def close(state: dict[str, Any], part: int) -> None:
         state["unusual"] = None
 
 
-def close_block(state: dict[str, Any]) -> None:
-    """End a block of maxima."""
-    if state["unusual"] is not None and "block" in state["unusual"]["head"]:
-        calibration.close(state["unusual"]["head"])
+def heads(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """The calibrations of distinct calls whose block of maxima has begun."""
+    head = (state["unusual"] or {}).get("head", {})
+    return [each for each in (head, state.get("joint", {})) if "block" in each]
 
 
 def learned(state: dict[str, Any], minutes: int, step: float) -> tuple[Novelty | None, Head | None, int]:
@@ -76,7 +78,7 @@ def learned(state: dict[str, Any], minutes: int, step: float) -> tuple[Novelty |
     return _novelty(found["novelty"]), made, head["calls"]
 
 
-def add_mean(head: dict[str, Any], calls: int, mean: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+def add_mean(head: dict[str, Any], calls: int, mean: NDArray[np.float64], kept: int = axes.KEPT) -> None:
     """Add to a mean, and to the scatter of √n·mean about it (as it was before: Welford's update).
 
     State, {} at first: "calls", "mean"; and see stats.axes.
@@ -84,7 +86,7 @@ def add_mean(head: dict[str, Any], calls: int, mean: np.ndarray[Any, np.dtype[np
     before = head.get("calls", 0)
     old = np.frombuffer(head["mean"], "<f8") if before else mean
     if before:
-        axes.gather(head, (mean - old) * np.sqrt(calls * before / (calls + before)))
+        axes.gather(head, (mean - old) * np.sqrt(calls * before / (calls + before)), kept)
     head["calls"] = before + calls
     head["mean"] = (old + (mean - old) * calls / (calls + before)).astype("<f8").tobytes()
 
