@@ -35,7 +35,7 @@ class Problem:
         if self.name == "loop":
             return any(app.tools for app in company.apps) and "session" not in company.without
         if self.name == "topic":
-            return any(app.embedded for app in company.apps)
+            return company.main.embedded
         return self.needs not in company.without
 
     def limit(self, calls: int) -> int:
