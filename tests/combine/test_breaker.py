@@ -183,8 +183,8 @@ async def cluster(kafka: str, topic_prefix: str, tmp_path: Path, slack: FakeSlac
 async def publish(cluster: Cluster, partition: int, begin: int, values: Sequence[bytes]) -> None:
     """One every 100 ms of record time from `begin` (ms) on."""
     producer = AIOKafkaProducer(bootstrap_servers=cluster.settings.brokers, linger_ms=5)
-    await producer.start()
     try:
+        await producer.start()
         topic = cluster.settings.topic("calls")
         sent = [
             await producer.send(topic, value, partition=partition, timestamp_ms=begin + n * 100)

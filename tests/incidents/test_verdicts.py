@@ -237,8 +237,8 @@ async def test_people_see_who_is_blocked(
         judged([firing(rule="Warned", verdict="warn", ends=None, labels={"team": "a[b]"})], None, START),
     ]
     producer = AIOKafkaProducer(bootstrap_servers=kafka)
-    await producer.start()
     try:
+        await producer.start()
         empty = said(tmp_path, "verdicts", **where)
         assert (empty.code, empty.text) == (0, "Nobody is blocked or warned.")
         for verdict in (blocked, *others):

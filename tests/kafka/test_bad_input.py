@@ -316,8 +316,8 @@ def gathered(cluster: Cluster, mixed: Mixed) -> dict[Any, dict[str, int]]:
 async def publish(brokers: str, topic: str, logs: dict[int, list[bytes | None]]) -> None:
     """Partition by partition; what is large too, and tombstones."""
     producer = AIOKafkaProducer(bootstrap_servers=brokers, linger_ms=5, max_request_size=1 << 25)
-    await producer.start()
     try:
+        await producer.start()
         for partition, log in logs.items():
             sent = [await producer.send(topic, value, key=b"k", partition=partition) for value in log]
             await asyncio.gather(*sent)
@@ -430,8 +430,8 @@ async def put_points(cluster: Cluster, logs: Logs) -> None:
     now = time.time_ns() // 1_000_000
     out = stages.feed([Logged(offset, now, value) for offset, value in enumerate(logs.records[0])])
     producer = AIOKafkaProducer(bootstrap_servers=cluster.values["brokers"], linger_ms=5)
-    await producer.start()
     try:
+        await producer.start()
         await asyncio.gather(*[
             await producer.send(cluster.settings.topic(message.topic), message.value, key=message.key)
             for message in out

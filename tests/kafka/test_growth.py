@@ -142,8 +142,8 @@ async def test_news_of_a_compacted_topic_come_from_its_new_partitions_too(
     topic, tail = settings.topic(Topic.SILENCES), Tail(settings, "look")
     producer = AIOKafkaProducer(bootstrap_servers=kafka)
     await tail.start()
-    await producer.start()
     try:
+        await producer.start()
         await producer.send_and_wait(topic, b"1", key=b"a")
         assert [record.value for record in await tail.whole(topic)] == [b"1"]
         await add_partitions(kafka, topic, 2)
@@ -174,8 +174,8 @@ async def test_partitions_are_found_while_two_topics_are_followed_in_turn(
     )
     producer = AIOKafkaProducer(bootstrap_servers=kafka)
     await tail.start()
-    await producer.start()
     try:
+        await producer.start()
         for topic in topics:
             await producer.send_and_wait(topic, b"1", key=b"a", partition=0)
             assert [record.value for record in await tail.whole(topic)] == [b"1"]

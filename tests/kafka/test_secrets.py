@@ -184,8 +184,8 @@ async def cluster(canaries: dict[str, str], tmp_path: Path) -> Any:
 
 async def publish(cluster: Cluster, values: list[bytes]) -> None:
     producer = AIOKafkaProducer(**cluster.settings.client("test"), max_request_size=1 << 23)
-    await producer.start()
     try:
+        await producer.start()
         for value in values:
             await producer.send_and_wait(cluster.settings.topic("calls"), value, partition=0)
     finally:

@@ -231,8 +231,8 @@ async def test_holes_of_transactions_are_accepted(rig: Rig) -> None:
     worker = rig.start()
     await worker.ready()
     producer = AIOKafkaProducer(bootstrap_servers=rig.settings.brokers, transactional_id=rig.settings.group)
-    await producer.start()
     try:
+        await producer.start()
         for transaction in range(6):
             await producer.begin_transaction()
             for number in range(10):

@@ -150,8 +150,8 @@ class Cluster:
     async def publish(self, topic: str, partition: int, values: list[bytes]) -> None:
         """In the order given, to one partition."""
         producer = AIOKafkaProducer(bootstrap_servers=self.values["brokers"], linger_ms=5)
-        await producer.start()
         try:
+            await producer.start()
             sent = [await producer.send(topic, value, partition=partition) for value in values]
             await asyncio.gather(*sent)
         finally:
