@@ -69,8 +69,10 @@ class Evaluator:
 
     def __init__(self, settings: Settings, folders: Sequence[Path], sources: Mapping[str, int]) -> None:
         alone = {"default_views": False, "views": ()}
-        own = [settings.model_copy(update={**alone, "alerts": folder}) for folder in folders]
-        pipelines = [Pipeline.of(folder_settings, 1, [*sources]) for folder_settings in own]
+        pipelines = [
+            Pipeline.of(settings.model_copy(update={**alone, "alerts": folder}), 1, [*sources])
+            for folder in folders
+        ]
         self._pane = duration(settings.pane)
         self._disorder = duration(settings.disorder)
         self._coder = Coder(_dimensions([pipeline.engine.rules for pipeline in pipelines]))

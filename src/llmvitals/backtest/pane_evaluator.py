@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from llmvitals.backtest.series_evaluator import SeriesEvaluator
 from llmvitals.combine.pane import ON_TIME
 from llmvitals.merge.homes import by_home
 from llmvitals.merge.roster import Roster, RosterState
-from llmvitals.record.alert import Alert
 from llmvitals.record.series import series_key, series_of
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.rules.engine import RuleEngine, firing
-from llmvitals.rules.rule import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,27 +28,18 @@ _OFFSET: Final = 0
 """In place of the offset of a frame: the limits of series do not change in a backtest."""
 
 
-class PaneEvaluator:
-    """rules: of one view. plan: of merge, which has the same series. name: of the view in the entries.
+class PaneEvaluator(SeriesEvaluator[bytes]):
+    """plan: of merge, which has the same series. name: of the view in the entries.
 
     Law: the alerts do not depend on how the panes are split into blocks.
     """
 
     def __init__(self, view: View, rules: Sequence[Rule], plan: MergePlan, name: str) -> None:
-        self.alerts: list[Alert] = []
-        self._view, self._rules, self._name = view, rules, name
-        self._engine = RuleEngine(
-            Rules(tuple(rules), (view,), {view.name: tuple(rules)}), plan.pane_us, bare=True, updates=False
-        )
+        super().__init__(view, rules, plan.pane_us)
+        self._name = name
         self._plan = replace(plan, engine=self._engine)
         self._roster = Roster(self._plan, saved=RosterState(), parts={}, until=0)
         self._family = 1
-        self._states: dict[bytes, dict[str, Any]] = {}
-
-    @property
-    def rules(self) -> frozenset[str]:
-        """Their names."""
-        return frozenset(rule.name for rule in self._rules)
 
     def take(self, block: Block, low: int) -> None:
         """Evaluate the panes below `low`; block: their entries, except those of earlier blocks."""
@@ -67,11 +56,6 @@ class PaneEvaluator:
         self._advance(waiting, low)
         self._advance({key: [] for key, state in self._states.items() if self._engine.due(state) <= low}, low)
 
-    def end(self) -> None:
-        """Add the newest values of the alerts that still fire."""
-        for state in self._states.values():
-            self.alerts += firing(state)
-
     def _by_pane(self, entries: Sequence[ViewEntries]) -> dict[int, Parts]:
         found: dict[int, Parts] = {}
         for part in entries:
@@ -86,11 +70,7 @@ class PaneEvaluator:
 
     def _advance(self, closed: Mapping[bytes, Panes], low: int) -> None:
         for key, panes in closed.items():
-            (view, series), state = series_of(key), self._states.pop(key, {})
-            outputs = self._engine.advance(view, series, state, floor=low, closed=panes, family=self._family)
-            self.alerts += [output for output in outputs if isinstance(output, Alert)]
-            if state:
-                self._states[key] = state
+            self._evaluate(key, series_of(key)[1], panes, low=low, family=self._family)
 
 
 def _joined(by_quarter: Mapping[int, list[Vitals]]) -> Vitals:

@@ -12,12 +12,10 @@ import msgspec
 import numpy as np
 
 from llmvitals.backtest.columns import SeriesColumns, empty, first_panes, screen_of
+from llmvitals.backtest.series_evaluator import SeriesEvaluator
 from llmvitals.combine.pane import ON_TIME
-from llmvitals.record.alert import Alert
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.rules.condition.kind import RequiredData
-from llmvitals.rules.engine import RuleEngine, firing
-from llmvitals.rules.rule import Rules
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
@@ -82,7 +80,7 @@ def _joined(one: Mapping[int, Vitals], other: Mapping[int, Vitals]) -> dict[int,
     }
 
 
-class ViewEvaluator:
+class ViewEvaluator(SeriesEvaluator[int]):
     """rules: of one view, all of them `in_columns`; all of them can be screened, or none is.
 
     A series is asleep as long as the screens exclude an alert: only its entries within the longest window are
@@ -93,11 +91,8 @@ class ViewEvaluator:
     """
 
     def __init__(self, view: View, rules: Sequence[Rule], pane: int, coder: Coder) -> None:
-        self.alerts: list[Alert] = []
-        self._view, self._rules, self._pane, self._coder = view, rules, pane, coder
-        self._engine = RuleEngine(
-            Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True, updates=False
-        )
+        super().__init__(view, rules, pane)
+        self._coder = coder
         self._series = _Series(view, coder)
         self._needs = RequiredData.joined(needs for rule in rules if (needs := rule.condition.required_data))
         self._grain = min(rule.condition.grain(pane) for rule in rules)
@@ -108,12 +103,6 @@ class ViewEvaluator:
         self._since = 0
         self._live: set[int] = set()
         self._recent = empty(self._needs)
-        self._states: dict[int, dict[str, Any]] = {}
-
-    @property
-    def rules(self) -> frozenset[str]:
-        """Their names."""
-        return frozenset(rule.name for rule in self._rules)
 
     def take(self, block: Block, low: int) -> None:
         """Evaluate the panes below `low`; block: their calls, except those of earlier blocks."""
@@ -128,11 +117,6 @@ class ViewEvaluator:
         for row in [row for row in self._states if row not in fed]:
             if self._engine.due(self._states[row]) <= low:
                 self._advance(row, [], low)
-
-    def end(self) -> None:
-        """Add the newest values of the alerts that still fire."""
-        for state in self._states.values():
-            self.alerts += firing(state)
 
     @property
     def _tools(self) -> list[str]:
@@ -191,14 +175,8 @@ class ViewEvaluator:
 
     def _advance(self, row: int, closed: Panes, low: int) -> bool:
         """Advance a series; returns whether an alert changed."""
-        state = self._states.pop(row, {})
-        name, family = self._series.name(row), max(1, len(self._live))
-        outputs = self._engine.advance(self._view.name, name, state, floor=low, closed=closed, family=family)
-        alerts = [output for output in outputs if isinstance(output, Alert)]
-        self.alerts += alerts
-        if state:
-            self._states[row] = state
-        return bool(alerts)
+        family = max(1, len(self._live))
+        return self._evaluate(row, self._series.name(row), closed, low=low, family=family)
 
 
 def _has_alert(state: dict[str, Any]) -> bool:

@@ -1,0 +1,57 @@
+"""Evaluates the rules of one view, series by series; where the panes come from, subclasses know."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from llmvitals.record.alert import Alert
+from llmvitals.rules.engine import RuleEngine, firing
+from llmvitals.rules.rule import Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmvitals.backtest.reader import Block
+    from llmvitals.record.view import View
+    from llmvitals.record.vitals import Vitals
+    from llmvitals.rules.rule import Rule
+
+    Panes = Sequence[tuple[int, Vitals]]
+
+Key = TypeVar("Key", int, bytes)
+"""By which a subclass knows a series."""
+
+
+class SeriesEvaluator(ABC, Generic[Key]):
+    """rules: of one view; afterwards their names. pane: µs. alerts: their changes so far."""
+
+    def __init__(self, view: View, rules: Sequence[Rule], pane: int) -> None:
+        self.alerts: list[Alert] = []
+        self.rules = frozenset(rule.name for rule in rules)
+        self._view, self._pane = view, pane
+        self._engine = RuleEngine(
+            Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True, updates=False
+        )
+        self._states: dict[Key, dict[str, Any]] = {}
+
+    @abstractmethod
+    def take(self, block: Block, low: int) -> None:
+        """Evaluate the panes below `low`; block: what they hold, except that of earlier blocks."""
+
+    def end(self) -> None:
+        """Add the newest values of the alerts that still fire."""
+        for state in self._states.values():
+            self.alerts += firing(state)
+
+    def _evaluate(self, key: Key, series: tuple[str, ...], closed: Panes, *, low: int, family: int) -> bool:
+        """Evaluate a series up to a floor, see RuleEngine.advance; returns whether an alert changed."""
+        state = self._states.pop(key, {})
+        outputs = self._engine.advance(
+            self._view.name, series, state, floor=low, closed=closed, family=family
+        )
+        alerts = [output for output in outputs if isinstance(output, Alert)]
+        self.alerts += alerts
+        if state:
+            self._states[key] = state
+        return bool(alerts)
