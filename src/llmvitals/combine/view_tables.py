@@ -14,7 +14,7 @@ from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.prepared import prepare
 from llmvitals.combine.series_codes import accepts, series_in
 from llmvitals.combine.table import Series, Table
-from llmvitals.record.rows import NO_ROWS, Rows
+from llmvitals.record.rows import Rows
 
 Ints = NDArray[np.int64]
 
@@ -103,7 +103,9 @@ class ViewTables:
         if any(view.eager for view in self._plan.views):
             self.add_up()
         for table in self._tables:
-            series, rows = table.changed_rows(self._plan.heaviest) if table.view.eager else ((), NO_ROWS)
+            if not table.view.eager:
+                continue
+            series, rows = table.changed_rows(self._plan.heaviest)
             if series:
                 yield ViewRows(table.view.name, series, rows)
 

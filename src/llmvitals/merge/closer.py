@@ -122,7 +122,7 @@ class PaneCloser:
         while made := [*islice(points, POINTS)]:
             self.work += len(made)
             self._counters["points"] += len(made)
-            yield Part([*results, *made], [], [], unfinished)
+            yield Part([*results, *made], unfinished=unfinished)
             results = []
         yield Part(results, gathered.done, gathered.changed, frozenset(begun))
 
