@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from llmvitals.local.kafka import LocalKafka
 
 pytestmark = pytest.mark.kafka
+IN_VAIN = 50
+"""How often a worker asks for its coordinator before the broker comes back: for longer than its session lasts."""
 
 
 @pytest.fixture
@@ -44,7 +46,11 @@ async def test_a_broker_that_is_away_for_a_while(kafka_server: LocalKafka, rig: 
     await rig.publish(4_000)
     if how == "killed":
         await asyncio.to_thread(kafka_server.kill)
-        await asyncio.sleep(5)
+
+        async def asked_in_vain() -> bool:
+            return worker.text().count("Group Coordinator Request failed") >= IN_VAIN
+
+        await eventually(asked_in_vain)
         await asyncio.to_thread(kafka_server.restart)
     else:
         kafka_server.pause()

@@ -184,7 +184,7 @@ FAULTS: dict[str, Callable[[], Any]] = {
     "unsure": lambda: Answer(Do.ASK, "unsure", "unsure: wait"),
     "misconfigured": lambda: Answer(Do.FIX, "wrong_key", "wrong_key: set another"),
     "raises": _raises,
-    "hangs": lambda: asyncio.sleep(3_600),
+    "hangs": lambda: asyncio.Event().wait(),
 }
 
 
