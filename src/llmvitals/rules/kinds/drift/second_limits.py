@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TIMES: Final = 6
 BLOCKS: Final = 48
+_decoder: Final = msgspec.msgpack.Decoder(Calibration)
 
 
 def add(state: dict[str, Any], roots: NDArray[np.float64], minutes: int, learned: int) -> None:
@@ -48,7 +49,7 @@ def limits(state: dict[str, Any], first: Calibration, run: float) -> NDArray[np.
     found = first.limits(run)
     if "fitted" not in state:
         return found
-    second = msgspec.msgpack.decode(state["fitted"], type=Calibration)
+    second = _decoder.decode(state["fitted"])
     roots = np.array(second.means) + np.array(second.deviations) * second.limits(run)
     lower = (roots[: len(found)] - first.means) / first.deviations
     lowest: NDArray[np.float64] = np.maximum(np.minimum(found, lower), 1.0)
