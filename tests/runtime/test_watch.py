@@ -1,4 +1,4 @@
-"""The worker watches itself, also while Kafka is silent."""
+"""The worker watches itself, also while Kafka is silent and while it stops."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import ConsumerStoppedError
 
-from llmvitals.runtime.app import _watch
+from llmvitals.runtime.app import _repeat, _watch, build
 from llmvitals.runtime.kafka.feed import Progress
 from llmvitals.settings import Settings
 
@@ -50,3 +52,17 @@ async def test_a_silent_kafka_does_not_keep_the_loop_from_beating() -> None:
     # What is known is reported before anything else is asked for.
     assert said == ["beat", "ends are asked for", "readiness", "lag", "beat", "ids are asked for"]
     assert 0 < kafka.patience < STALL
+
+
+@pytest.mark.parametrize("stops", [True, False])
+async def test_work_that_waits_for_the_consumer_of_a_worker_that_stops_is_no_failure(stops: bool) -> None:
+    """Faust closes the loop of the consumer's thread while a clock may still wait for an answer of it."""
+    app = build("sink", Settings(), [])
+
+    async def clock() -> None:
+        if stops:
+            app._stopped.set()
+        raise ConsumerStoppedError
+
+    await _repeat(app, 0, clock)
+    assert (app.work.failed is None) == stops

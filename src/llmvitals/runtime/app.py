@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import faust
 from aiokafka import TopicPartition
+from aiokafka.errors import ConsumerStoppedError
 from faust.events import Event
 from faust.serializers.schemas import Schema
 
@@ -94,7 +95,12 @@ class Application(faust.App):
         await super().on_shutdown()
 
     async def fail(self, error: BaseException) -> None:
-        """End the worker because of this error: nothing is saved any more, exit code 1."""
+        """End the worker because of this error: nothing is saved any more, exit code 1.
+
+        Work that still waits for the consumer when the worker stops gets a ConsumerStoppedError: no failure.
+        """
+        if isinstance(error, ConsumerStoppedError) and self.should_stop:
+            return
         if self.work.failed is None:
             self.work.failed = error
             log.critical("%s stops: %s", self.stage, error, exc_info=error)

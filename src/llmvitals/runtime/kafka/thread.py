@@ -46,11 +46,16 @@ class Thread(driver.AIOKafkaConsumerThread):
         """Where the next batch of each partition begins."""
 
     async def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine on the thread's loop, while others there may wait for a fetch."""
-        if self.thread_loop.is_closed():
+        """Run a coroutine on the thread's loop, while others there may wait for a fetch.
+
+        Raises ConsumerStoppedError when the loop is closed.
+        """
+        try:
+            result = asyncio.run_coroutine_threadsafe(work, self.thread_loop)
+        except RuntimeError:
             work.close()
-            raise ConsumerStoppedError
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
+            raise ConsumerStoppedError from None
+        return await asyncio.wrap_future(result)
 
     async def fetch(self, wanted: Collection[TP], timeout: float) -> list[tuple[TP, Batch]]:  # noqa: ASYNC109 - the broker's
         """Return the fetched records of these partitions; wait up to `timeout` seconds for the first."""
