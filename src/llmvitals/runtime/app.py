@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 import faust
 from aiokafka import TopicPartition
 from aiokafka.errors import ConsumerStoppedError
-from faust.events import Event
-from faust.serializers.schemas import Schema
 
 from llmvitals.errors import BrokerDown, LlmvitalsError, MissingTopic
 from llmvitals.meters import Readiness, Unmetered
@@ -29,6 +27,7 @@ from llmvitals.runtime.kafka.producer import Producer
 from llmvitals.runtime.kafka.sink_runner import SinkRunner
 from llmvitals.runtime.kafka.stage_runner import StageRunner
 from llmvitals.runtime.kafka.tail import Tail
+from llmvitals.runtime.kafka.transport import Undecoded
 from llmvitals.runtime.kafka.watchdog import GRACE, REBALANCE, SILENCE, Guard, Patience, Stalled
 from llmvitals.runtime.reload import Reload
 from llmvitals.runtime.stop import told, until_told
@@ -124,16 +123,6 @@ class _Process(faust.Worker):
         faulthandler.dump_traceback(all_threads=True)
 
     _on_sigusr2 = _on_sigusr1
-
-
-class Undecoded(Schema[Any, Any]):
-    """The value of an event is the message's Batch; nothing is decoded."""
-
-    def compile(self, app: Any, **_: Any) -> Callable[..., Any]:
-        async def decode(message: Any, **_: Any) -> Event:
-            return Event(app, None, message.value, None, message)
-
-        return decode
 
 
 def build(

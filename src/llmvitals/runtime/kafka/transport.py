@@ -22,6 +22,8 @@ from aiokafka.errors import (
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
+from faust.events import Event
+from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
@@ -30,7 +32,7 @@ from llmvitals.runtime.kafka.membership import ANSWER, Membership
 from llmvitals.runtime.kafka.thread import Listener, Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from llmvitals.runtime.kafka.feed import Batch, Host, Work
 
@@ -47,6 +49,16 @@ QUEUED: Final = 2
 
 VERIFIED: Final = 0.2
 """Seconds for which a look at the topics' ids is good."""
+
+
+class Undecoded(Schema[Any, Any]):
+    """The value of an event is the message's Batch; nothing is decoded."""
+
+    def compile(self, app: Any, **_: Any) -> Callable[..., Any]:
+        async def decode(message: Any, **_: Any) -> Event:
+            return Event(app, None, message.value, None, message)
+
+        return decode
 
 
 class Consumer(driver.Consumer):
