@@ -44,8 +44,7 @@ class FrameBuilder:
         """Make frames: by version and shard the blocks, then the late entries."""
         blocks: dict[tuple[int, int], list[Block]] = {}
         late: dict[tuple[int, int], list[LateEntry]] = {}
-        for part in (part for whole in entries for part in whole.by_version()):
-            version = int(part.versions[0])
+        for version, part in self._by_version(entries):
             for shard, block, quarters in self._blocks(part):
                 on_time = quarters == ON_TIME
                 if not on_time.all():
@@ -64,6 +63,13 @@ class FrameBuilder:
     def heartbeat(self, shard: int, *, floor: int, version: int) -> Frame:
         """Make a frame without entries."""
         return Frame(self.source, self.sources, shard, self.shards, floor, version, self.pane_us)
+
+    def _by_version(self, entries: Iterable[ViewEntries]) -> Iterator[tuple[int, ViewEntries]]:
+        """Entries with their version; in this process they come once, so that one is enough for all."""
+        parts = [part for whole in entries for part in (whole.by_version() if self.packed else [whole])]
+        last = max((int(part.versions.max()) for part in parts), default=0)
+        for part in parts:
+            yield int(part.versions[0]) if self.packed else last, part
 
     def _blocks(self, part: ViewEntries) -> Iterator[tuple[int, Block, Ints]]:
         """Shard, block, and the quarter of each of its entries."""

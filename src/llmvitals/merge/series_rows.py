@@ -98,14 +98,11 @@ class OpenSeries:
     def __init__(self) -> None:
         self._parts: list[OpenRows] = []
         self._count, self._limit = 0, _FEW
+        self.lowest = FOREVER
+        """The lowest pane; FOREVER if there is none."""
 
     def __len__(self) -> int:
         return self._count
-
-    @property
-    def lowest(self) -> int:
-        """The lowest pane; FOREVER if there is none."""
-        return min((part.low for part in self._parts), default=FOREVER)
 
     @property
     def highest(self) -> int:
@@ -116,11 +113,12 @@ class OpenSeries:
         """Add rows, at least one."""
         self._parts.append(part)
         self._count += len(part.found)
+        self.lowest = min(self.lowest, part.low)
 
     def counts(self, low: int) -> Counter[int]:
         """Pane → its rows, for the panes below `low`."""
         counts = Counter[int]()
-        for part in (part for part in self._parts if part.low < low):
+        for part in (part for part in self._parts if part.low < low) if self.lowest < low else ():
             panes, rows = np.unique(part.found.starts, return_counts=True)
             counts.update(
                 {pane: n for pane, n in zip(panes.tolist(), rows.tolist(), strict=True) if pane < low}
@@ -129,6 +127,8 @@ class OpenSeries:
 
     def close(self, low: int) -> tuple[SeriesRows | None, int]:
         """Remove the panes below `low`, summed over all sources, and how many rows had a newer version."""
+        if self.lowest >= low:
+            return None, 0
         due, kept = list[OpenRows](), list[OpenRows]()
         for part in self._parts:
             if part.high < low:
@@ -139,9 +139,7 @@ class OpenSeries:
                 below = part.found.starts < low
                 due.append(part.take(np.flatnonzero(below)))
                 kept.append(part.take(np.flatnonzero(~below)))
-        if not due:
-            return None, 0
-        self._parts = kept
+        self._parts, self.lowest = kept, min((part.low for part in kept), default=FOREVER)
         every = _concatenated(due)
         self._count -= len(every.found)
         newest = _newest(every)
