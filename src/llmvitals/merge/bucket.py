@@ -94,6 +94,11 @@ class Bucket:
         return counts
 
     @property
+    def rows(self) -> int:
+        """How many rows the open panes have."""
+        return sum(len(table.open) for table in self.tables.values()) + sum(map(len, self.apart.values()))
+
+    @property
     def lowest(self) -> int:
         """The lowest open pane; FOREVER if there is none."""
         return min((*self.apart, *(table.open.lowest for table in self.tables.values())), default=FOREVER)

@@ -260,7 +260,7 @@ def _floors(bucket: Bucket, low: int) -> Iterator[int]:
     A single pane is never split.
     """
     work = 0
-    for pane, count in sorted(bucket.panes(low).items()):
+    for pane, count in sorted(bucket.panes(low).items()) if bucket.rows > STRETCH else ():
         if work and work + count > STRETCH:
             yield pane
             work = 0

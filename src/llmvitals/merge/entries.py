@@ -109,13 +109,14 @@ class Placement:
         cut = np.zeros(len(block), np.bool_)
         cut[self._admission.rejected(offset, block.view, block.names, panes.tolist())] = True
         apart = np.flatnonzero(cut | (block.panes < low))
-        for place, vitals in zip(apart.tolist(), block.rows.take(apart).vitals(), strict=True):
-            pane, packed = int(block.panes[place]), vitals.pack()
-            single = _Single(block.names[place], pane, frame.version, packed, cut=bool(cut[place]))
-            yield from self._apart(offset, frame.source, single, low)
         if len(apart):
+            for place, vitals in zip(apart.tolist(), block.rows.take(apart).vitals(), strict=True):
+                pane, packed = int(block.panes[place]), vitals.pack()
+                single = _Single(block.names[place], pane, frame.version, packed, cut=bool(cut[place]))
+                yield from self._apart(offset, frame.source, single, low)
             block = block.take(np.delete(np.arange(len(block)), apart))
-        yield from self._rows(frame.version, block)
+        if len(block):
+            yield from self._rows(frame.version, block)
 
     def _rows(self, version: int, block: Block) -> Iterator[tuple[int, PlacedRows]]:
         """The rows of each bucket; OTHER by itself, as its view may be eager and it is not."""
@@ -133,7 +134,7 @@ class Placement:
 
     def _other(self, block: Block) -> bytes:
         """The key of OTHER in a view; empty if OTHER can only be an arm there, of a home like any other."""
-        view, series = series_of(block.names[0]) if len(block) else (block.view, ())
+        view, series = series_of(block.names[0])
         other = (OTHER,) * len(series)
         return series_key(view, other) if OTHER in self._plan.home(view, other)[0] else b""
 
@@ -168,6 +169,9 @@ class Placement:
 
     def _by_bucket(self, block: Block) -> Iterator[tuple[int, Block]]:
         buckets = self._buckets(block)
+        if (buckets == buckets[0]).all():
+            yield int(buckets[0]), block
+            return
         order = np.argsort(buckets, kind="stable")
         buckets, block = buckets[order], block.take(order)
         for start, end in runs(buckets):

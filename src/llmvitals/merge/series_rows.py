@@ -59,6 +59,8 @@ class SeriesRows:
 
     def summed(self) -> SeriesRows:
         """One row for each start and series, ascending."""
+        if len(self) == 1:
+            return self
         order = np.lexsort((self.series, self.starts))
         series, starts = self.series[order], self.starts[order]
         first = run_starts(starts, series)
@@ -179,6 +181,8 @@ def _concatenated(parts: Sequence[OpenRows]) -> OpenRows:
 def _newest(rows: OpenRows) -> OpenRows:
     """Of each series, pane and source the row with the greatest version."""
     found = rows.found
+    if len(found) == 1:
+        return rows
     order = np.lexsort((rows.versions, rows.sources, found.series, found.starts))
     last = run_starts(found.starts[order], found.series[order], rows.sources[order])[1:] - 1
     places = order[np.append(last, len(order) - 1)]

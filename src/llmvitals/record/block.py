@@ -47,8 +47,9 @@ class Block:
 
     def by_pane(self) -> Iterator[tuple[int, Block]]:
         """Each pane and its entries, ascending."""
-        for pane in np.unique(self.panes).tolist():
-            yield pane, self.take(np.flatnonzero(self.panes == pane))
+        panes = np.unique(self.panes).tolist()
+        for pane in panes:
+            yield pane, self if len(panes) == 1 else self.take(np.flatnonzero(self.panes == pane))
 
     def unpack(self) -> Block:
         """The block itself."""
