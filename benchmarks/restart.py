@@ -1,7 +1,8 @@
 """How long merge needs from a restart to having caught up, and its longest stop and memory before that.
 
 Every user calls twice; there is a view by user, and a budget for each. The merge worker reads all of it,
-closes its panes, and is killed; the time is from the start of its successor to having read all that there is.
+closes its panes, and is killed; the time is from the start of its successor to having done again what no
+checkpoint had yet. Combine has ended by then, as its promises would be new work.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ ROUNDS: Final = 2
 STALL: Final = "10m"
 """With the default of 60 s the worker would end where closing a pane takes longer than that."""
 QUIET: Final = 5.0
-"""Seconds without a pane that closes, after which merge is done."""
+"""Seconds without a point that is made, after which merge is done."""
 
 
 def measure(bench: Bench) -> Iterator[Result]:
@@ -56,13 +57,14 @@ def run(bench: Bench, users: int) -> Iterator[Result]:
         with Worker("merge", env) as merge:
             wait([combine, merge], lambda: merge.last("panes") >= users, "merge has closed a pane of each")
             wait([combine, merge], lambda: still(merge), "merge has nothing left to do")
+            combine.end()
             merge.end(grace=0)
         stop, mb, restore = figures(users)
         yield Result(stop.name, merge.last("stop") * 1e3)
         yield Result(mb.name, merge.last("mb"))
         with Worker("merge", env) as again:
-            ready = wait([combine, again], lambda: ready_at(again), "merge is ready again") or 0.0
-            end = wait([combine, again], lambda: caught_up([again], ready), "merge has caught up")
+            ready = wait([again], lambda: ready_at(again), "merge is ready again") or 0.0
+            end = wait([again], lambda: caught_up([again], ready), "merge has caught up")
             yield Result(restore.name, (end or ready) - again.began)
 
 
@@ -72,8 +74,8 @@ def ready_at(worker: Worker) -> float | None:
 
 
 def still(merge: Worker) -> bool:
-    """Whether it has closed no pane for QUIET seconds, and has nothing to read."""
-    since = merge.series["panes"][-1][0]
+    """Whether it has made no point for QUIET seconds, and has nothing to read."""
+    since = merge.series["points"][-1][0]
     return time.monotonic() - since > QUIET and caught_up([merge], since) is not None
 
 

@@ -250,6 +250,22 @@ def test_a_checkpoint_within_a_frame_knows_which_buckets_have_it(monkeypatch):
         assert stored(out) == stored(chain.from_iterable(straight))
 
 
+def test_after_a_restart_points_that_kafka_has_are_not_made_again_but_alerts_are():
+    """A checkpoint has few of the buckets, so much is read again; the rules may have changed."""
+    records = random_log([(n % 2, n // 4, TEAMS[n % 8], 70, 0) for n in range(40)])
+    cut, planned = 30, plan(buckets=16, rounds=16)
+    stage = merge(planned)
+    told = stage.apply(records[:cut])
+    again = merge(planned, stage.snapshot().parts)
+    assert again.next < cut
+    repeated = again.apply(records[again.next : cut])
+    assert {message.topic for message in repeated} == {Topic.ALERTS}
+    assert alerts(repeated) <= alerts(told)
+    rest = stage.apply(records[cut:])
+    assert Topic.VITALS in {message.topic for message in rest}
+    assert stored(again.apply(records[cut:])) == stored(rest)
+
+
 def alerts(messages):
     return {message for message in messages if message.topic is Topic.ALERTS}
 

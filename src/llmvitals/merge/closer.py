@@ -35,13 +35,15 @@ class Floor(NamedTuple):
     """The floor after a frame.
 
     low: every pane below it is closed. now: windows that end by then are complete, µs. rose: whether `low`
-    rose with this frame. last: nothing comes after it, so that rules say what else they know.
+    rose with this frame. last: nothing comes after it, so that rules say what else they know. replayed: the
+    points of windows are in Kafka, and are not made again; alerts are, as the rules may have changed.
     """
 
     low: int
     now: int
     rose: bool
     last: bool = False
+    replayed: bool = False
 
 
 class BucketWork(NamedTuple):
@@ -105,20 +107,20 @@ class PaneCloser:
                     changed = True
                     gathered.add(found, low)
                     if self.work - worked >= STRETCH:
-                        yield from self._parts(gathered, number)
+                        yield from self._parts(gathered, floor, number)
                         gathered, worked = Gathered(), self.work
             bucket.tidy()
             self._due_at[number] = self._next_due(bucket)
             gathered.finish(number, changed=changed)
             if self.work - worked >= STRETCH:
-                yield from self._parts(gathered)
+                yield from self._parts(gathered, floor)
                 gathered, worked = Gathered(), self.work
-        yield from self._parts(gathered)
+        yield from self._parts(gathered, floor)
 
-    def _parts(self, gathered: Gathered, *begun: int) -> Iterator[Part]:
+    def _parts(self, gathered: Gathered, floor: Floor, *begun: int) -> Iterator[Part]:
         """Yield what was gathered, with the points of windows. begun: a bucket that is not finished."""
         results, unfinished = gathered.results, frozenset((*gathered.done, *begun))
-        points = self._points(gathered)
+        points = iter(()) if floor.replayed else self._points(gathered)
         while made := [*islice(points, POINTS)]:
             self.work += len(made)
             self._counters["points"] += len(made)

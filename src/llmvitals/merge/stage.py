@@ -69,7 +69,7 @@ class Merge(Stage):
         self._manifest, self._checkpoints = manifest, state.Checkpoints(manifest, self.roster)
         self._placement = Placement(plan, self.counters, self.roster)
         self._closer = PaneCloser(plan, self.counters, self._buckets, self.roster.live)
-        self._sources = manifest.sources.copy()
+        self._sources, self._sent = manifest.sources.copy(), manifest.sent
         self.next = max(manifest.offset, beginning)
         # Event time up to which alerts are emitted, acknowledged by Kafka, and announced as a watermark.
         self._emitted, self._acknowledged, self._announced = self.watermark, NEVER, NEVER
@@ -231,7 +231,8 @@ class Merge(Stage):
         work_of_buckets = self._work(offset, frame.source, entries, low=self._sources.low if rose else None)
         if self._sources.low < FOREVER:
             low = self._sources.low
-            yield from self._closer.close_panes(Floor(low, low * self._plan.pane_us, rose), work_of_buckets)
+            floor = Floor(low, low * self._plan.pane_us, rose, replayed=offset < self._sent)
+            yield from self._closer.close_panes(floor, work_of_buckets)
             return
         # All entries have to be applied before the last pane is known, and with it the end of the log.
         for _ in work_of_buckets:

@@ -30,6 +30,7 @@ class Manifest(msgspec.Struct, array_like=True):
     offset: where a restart reads from: the least offset that a bucket needs. sources, roster: as they were
     there. shards: how many there are, 0 before the first frame. bucket_count: how many buckets there can be.
     buckets: number → the offset up to which its newest record is applied; an older record is a lost write.
+    sent: the messages of all frames below this offset are in Kafka; 0 in a checkpoint of an older version.
     """
 
     version: int
@@ -41,6 +42,7 @@ class Manifest(msgspec.Struct, array_like=True):
     sources: Sources = msgspec.field(default_factory=Sources)
     buckets: dict[int, int] = {}
     roster: RosterState = msgspec.field(default_factory=RosterState)
+    sent: int = 0
 
 
 class Checkpoints:
@@ -70,7 +72,10 @@ class Checkpoints:
             self._frames.append((offset, msgspec.structs.replace(frame, blocks=())))
 
     def take(self, buckets: dict[int, Bucket], plan: MergePlan, *, upto: int, whole: bool) -> Snapshot:
-        """Make a snapshot of some changed buckets (whole: of all). upto: the offset expected next."""
+        """Make a snapshot of some changed buckets (whole: of all). upto: the offset expected next.
+
+        It is written when Kafka has the messages of all frames below that.
+        """
         share = len(self._since) if whole else math.ceil(plan.buckets / plan.rounds)
         if (
             self._roster.unsaved and not whole
@@ -83,7 +88,7 @@ class Checkpoints:
             del self._since[number]
             buckets[number].applied = manifest.buckets[number] = upto + (number in self.ahead)
             parts[f"bucket/{number}"] = pack(buckets[number])
-        manifest.offset = min(self._since.values(), default=upto)
+        manifest.offset, manifest.sent = min(self._since.values(), default=upto), upto
         while self._frames and self._frames[0][0] < manifest.offset:
             manifest.sources.take(self._frames.popleft()[1], plan.inputs)
         manifest.roster, roster_parts = self._roster.snapshot(manifest.offset, upto)
