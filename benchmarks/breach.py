@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -68,17 +69,26 @@ async def breaches(brokers: str, topic: str, slack: FakeSlack, tries: int) -> li
 
 
 class Case(NamedTuple):
-    """So many users call, on so many partitions; each has a budget. name: the end of the figure's."""
+    """So many users call, on so many partitions; each has a budget. name: the end of the figures'."""
 
     name: str
     users: int = USERS
     partitions: int = PARTITIONS
     tries: int = FEWER
 
+    def figures(self) -> list[Figure]:
+        """The median; of many tries also the slowest."""
+        what = f"median of {self.tries}, {self.users:,} users, partitions: {self.partitions}"
+        median = Figure(f"breach-p50-s{self.name}", "s", f"breach to Slack, {what}", rate=False)
+        if self.tries < TRIES:
+            return [median]
+        slowest = f"the slowest of {self.tries}, {self.users:,} users"
+        return [median, Figure(f"breach-p99-s{self.name}", "s", slowest, rate=False)]
 
-USUAL: Final = Case("", tries=TRIES)
+
 CASES: Final = (
-    *(Case(f"-{users}", users=users) for users in SIZES),
+    Case("", tries=TRIES),
+    *(Case(f"-{users}", users=users, tries=TRIES if users == max(SIZES) else FEWER) for users in SIZES),
     *(Case(f"-partitions-{number}", partitions=number) for number in worker_rates.PARTITIONS),
 )
 
@@ -125,36 +135,26 @@ def begin(workers: list[Worker], users: int) -> None:
 
 
 def measure(bench: Bench) -> Iterator[Result]:
-    """The usual case, and others with fewer tries."""
+    """All cases."""
     reached = bench.results.get("end-to-end-1")
     rate = reached.value / 2 if reached and reached.value else LOAD
-    for case in (USUAL, *CASES):
-        name = f"breach-p50-s{case.name}"
-        if not bench.wants(name, *(("breach-p99-s", "breach-rate") if case is USUAL else ())):
+    if bench.wants(*(figure.name for figure in FIGURES)):
+        yield Result("breach-rate", rate)
+    for case in CASES:
+        figures = case.figures()
+        if not bench.wants(*(figure.name for figure in figures)):
             continue
         try:
             took = asyncio.run(latencies(bench, case, rate))
         except MeasureFailed as failure:
-            yield Result(name, None, note=str(failure))
+            yield from (Result(figure.name, None, note=str(failure)) for figure in figures)
             continue
-        yield Result(name, took[len(took) // 2])
-        if case is USUAL:
-            yield Result("breach-p99-s", took[-1])
-            yield Result("breach-rate", rate)
+        values = took[len(took) // 2], took[-1]
+        yield from (Result(figure.name, value) for figure, value in zip(figures, values, strict=False))
 
 
 FIGURES: Final = (
     Figure("breach-rate", "calls", "calls a second meanwhile: half of end-to-end-1"),
-    Figure("breach-p50-s", "s", f"breach to Slack, median of {TRIES}, {USERS:,} users", rate=False),
-    Figure("breach-p99-s", "s", f"the slowest of these {TRIES}", rate=False),
-    *(
-        Figure(
-            f"breach-p50-s{case.name}",
-            "s",
-            f"median of {FEWER}, {case.users:,} users, partitions: {case.partitions}",
-            rate=False,
-        )
-        for case in CASES
-    ),
+    *chain.from_iterable(case.figures() for case in CASES),
 )
 MEASUREMENT: Final = Measurement("breach to Slack", FIGURES, measure)

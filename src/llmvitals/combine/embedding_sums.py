@@ -118,8 +118,8 @@ class _SpaceSums:
 
     def moments(self, owner: Owner) -> Moments:
         slot = self._slots[owner]
-        x, z = np.split(self._sums[slot], [self._width])
-        return Moments.of(int(self._counts[slot]), x, z, self._samples[slot])
+        sums, width = self._sums[slot], self._width
+        return Moments.of(int(self._counts[slot]), sums[:width], sums[width:], self._samples[slot])
 
     def add(self, slots: Ints, featured: FeaturedVectors, traces: Sequence[str]) -> None:
         """Add k vectors to their slots (below 0: none)."""
