@@ -76,12 +76,14 @@ class Evaluator:
         self._pane = duration(settings.pane)
         self._disorder = duration(settings.disorder)
         self._coder = Coder(_dimensions([pipeline.engine.rules for pipeline in pipelines]))
-        added: dict[View, str] = {}
+        added: dict[tuple[View, int], str] = {}
         self.folders = [
             FolderEvaluator(pipeline, [*self._on_columns(pipeline.engine.rules), *_on_panes(pipeline, added)])
             for pipeline in pipelines
         ]
-        views = [replace(view, name=name) for view, name in added.items()]
+        views: dict[int, list[View]] = {}
+        for (view, grain), name in added.items():
+            views.setdefault(grain, []).append(replace(view, name=name))
         plans = pipelines[0].combine
         self._readers = {
             (topic, number): Reader(plans.get(topic, plans[""]), self._coder, views, f"{topic}/{number}")
@@ -179,15 +181,22 @@ def in_columns(rule: Rule) -> bool:
     return rule.condition.required_data is not None and rule.condition.late != "counted"
 
 
-def _on_panes(pipeline: Pipeline, added: dict[View, str]) -> Iterator[PaneEvaluator]:
-    """The evaluators of rules that read more than columns hold. added: view → its name in the entries."""
-    rules = [rule for rule in pipeline.engine.rules.rules if not in_columns(rule)]
-    for view in pipeline.engine.rules.views:
-        if mine := [rule for rule in rules if rule.view == view.name]:
-            # A backtest shows neither pages nor causes.
-            bare = replace(view, name="", eager=False, contributors=False, exemplars=False)
-            name = added.setdefault(bare, f"{len(added)}")
-            yield PaneEvaluator(view, mine, pipeline.merge, name)
+def _on_panes(pipeline: Pipeline, added: dict[tuple[View, int], str]) -> Iterator[PaneEvaluator]:
+    """The evaluators of rules that read more than columns hold.
+
+    added: view, and how many of its panes are one (see Reader) → its name in the entries.
+    """
+    views = {view.name: view for view in pipeline.engine.rules.views}
+    alike: dict[tuple[str, int], list[Rule]] = {}
+    for rule in pipeline.engine.rules.rules:
+        if not in_columns(rule):
+            grain = MINUTE // pipeline.merge.pane_us if rule.condition.by_minute else 1
+            alike.setdefault((rule.view, grain), []).append(rule)
+    for (name, grain), rules in alike.items():
+        # A backtest shows neither pages nor causes.
+        bare = replace(views[name], name="", eager=False, contributors=False, exemplars=False)
+        entries = added.setdefault((bare, grain), f"{len(added)}")
+        yield PaneEvaluator(views[name], rules, pipeline.merge, entries)
 
 
 def _dimensions(several: Sequence[Rules]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from llmvitals.combine.codes import Codes, plain, profile
 from llmvitals.combine.multi_valued import MultiValued, concatenate
 from llmvitals.combine.open_panes import OpenPanes
-from llmvitals.combine.pane import ON_TIME, emit
+from llmvitals.combine.pane import ON_TIME, Pane, emit
 from llmvitals.combine.prepared import binned
 from llmvitals.combine.stage import Combine
 from llmvitals.record.view import Condition, View
@@ -19,7 +20,7 @@ from llmvitals.sketch.counters import SUM
 from llmvitals.window import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -91,15 +92,22 @@ def together(pieces: Sequence[Piece]) -> Piece:
 class Reader(Combine):
     """Combine without frames: calls are read, deduplicated and assigned to panes.
 
-    views: those whose panes are added up too; their dimensions are among the coder's.
+    views: those whose panes are added up too, by grain: so many aligned panes are one entry, in the last of
+    them. Their dimensions are among the coder's.
     """
 
-    def __init__(self, plan: CombinePlan, coder: Coder, views: Sequence[View], source: str) -> None:
+    def __init__(
+        self, plan: CombinePlan, coder: Coder, views: Mapping[int, Sequence[View]], source: str
+    ) -> None:
         # A view of no calls gives the columns all dimensions, in the coder's order.
         nothing = tuple((name, Condition(negate=True)) for name in coder.dimensions)
-        plan = replace(plan, views=(View("", coder.dimensions, nothing), *views))
+        first = View("", coder.dimensions, nothing)
+        plan = replace(plan, views=(first, *chain.from_iterable(views.values())))
         super().__init__(plan, source=source, sources={}, parts={}, beginning=0)
-        self._collected = _CollectingPanes(plan, coder, adding_up=bool(views))
+        self._added = [
+            _AddedPanes(replace(plan, views=(first, *some)), grain) for grain, some in views.items()
+        ]
+        self._collected = _CollectingPanes(plan, coder, self._added)
         self._open_panes = self._collected
         self._entries: list[ViewEntries] = []
 
@@ -114,27 +122,62 @@ class Reader(Combine):
         self._collected.pieces, self._entries = [], []
         return taken
 
-    def _emit(self) -> list[Message]:
-        self._entries += emit(self._open_panes.closed_panes(), self._plan)
-        self._emitted = max(self._emitted, self._clock.lowest_open(self.next))
+    def finish(self) -> list[Message]:
+        """End the log: all panes are closed."""
+        super().finish()
+        self._add_entries()
         return []
+
+    def _emit(self) -> list[Message]:
+        self._emitted = max(self._emitted, self._clock.lowest_open(self.next))
+        self._add_entries()
+        return []
+
+    def _add_entries(self) -> None:
+        for added in self._added:
+            self._entries += added.closed(self._emitted)
+
+
+class _AddedPanes(OpenPanes):
+    """Panes whose calls are added up: `grain` of combine's are one, by whose number it is divided."""
+
+    def __init__(self, plan: CombinePlan, grain: int) -> None:
+        super().__init__(plan, NEVER, {})
+        self._grain = grain
+
+    def add(self, columns: Columns, panes: Ints, quarters: Ints) -> None:
+        """Add calls. panes: of combine. quarters: see Piece."""
+        numbers = panes // self._grain
+        if self._interner.full:
+            self._interner = self._new_interner()
+        for number in {*numbers.tolist()} - self._panes.keys():
+            self._panes[number] = Pane(number, self._plan, self._interner, first=0, watermark=0, lowest=0)
+        self._distribute(columns, numbers, quarters)
+
+    def closed(self, low: int) -> list[ViewEntries]:
+        """The entries of what lies below a pane of combine, once."""
+        done = [pane for number, pane in sorted(self._panes.items()) if (number + 1) * self._grain <= low]
+        for pane in done:
+            pane.closed = 0
+            del self._panes[pane.number]
+        return [part._replace(panes=(part.panes + 1) * self._grain - 1) for part in emit(done, self._plan)]
 
 
 class _CollectingPanes(OpenPanes):
-    """Open panes that collect calls. adding_up: whether they also add them up."""
+    """Open panes that collect calls, also for those who add them up."""
 
-    def __init__(self, plan: CombinePlan, coder: Coder, *, adding_up: bool) -> None:
+    def __init__(self, plan: CombinePlan, coder: Coder, added: Sequence[_AddedPanes]) -> None:
         super().__init__(plan, NEVER, {})
         self.pieces: list[Piece] = []
-        self._coder, self._adding_up = coder, adding_up
+        self._coder, self._added = coder, added
 
     def _distribute(self, columns: Columns, panes: Ints, quarters: Ints) -> None:
-        if self._adding_up:
-            super()._distribute(columns, panes, quarters)
         late = np.flatnonzero(quarters != ON_TIME)
         kept = quarters.copy()
         for place, pane, quarter in zip(late, panes[late].tolist(), quarters[late].tolist(), strict=True):
             kept[place] = self._panes[pane].kept(quarter)
+        for added in self._added:
+            added.add(columns, panes, kept)
         self.pieces.append(self._coder.code(columns, panes, kept))
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from llmvitals.record.vitals import TOPS
 from llmvitals.rules.condition.dimensions import By, Where
 from llmvitals.sketch.counters import MAXIMA, SUMS
+from llmvitals.window import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -92,7 +93,8 @@ class Kind(BaseModel):
     `keep_firing_for` and `no_data`. no_data, severity: the defaults. critical_levels: levels at which an
     alert is critical whatever its rule says, and that it keeps until it resolves. facets: facet (see Alert) →
     the summary of its alerts. bound: what the limit of its alerts is. meaning: whether it reads the sums of
-    embeddings. measurement: that of its points, "" without points.
+    embeddings. by_minute: whether it reads whole minutes, so that it does not matter how their calls are
+    spread over panes. measurement: that of its points, "" without points.
     """
 
     kind: ClassVar[str]
@@ -104,6 +106,7 @@ class Kind(BaseModel):
     facets: ClassVar[Mapping[str, str]] = {}
     bound: ClassVar[Bound] = "limit"
     meaning: ClassVar[bool] = False
+    by_minute: ClassVar[bool] = False
     measurement: ClassVar[str] = ""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
@@ -200,8 +203,7 @@ class Kind(BaseModel):
 
         1: none. pane: µs.
         """
-        del pane
-        return 1
+        return MINUTE // pane if self.by_minute else 1
 
     @property
     def screen(self) -> Screen | None:

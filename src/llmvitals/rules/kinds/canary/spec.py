@@ -48,6 +48,7 @@ class Canary(Kind):
     """
 
     kind: ClassVar[str] = "canary"
+    by_minute: ClassVar[bool] = True
     summary: ClassVar[str] = "{series}: {note}"
     measurement: ClassVar[str] = CANARY
 

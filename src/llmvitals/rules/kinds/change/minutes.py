@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby, pairwise
@@ -108,7 +109,7 @@ class Minutes:
             if row and minute - self._minute(row[0]) >= LONGEST:
                 row = []
             row = [*row, *some]
-            if sum(map(self._calls, row)) >= self.few:
+            if self._calls(row) >= self.few:
                 found.append(row)
                 row = []
         return found, row
@@ -117,11 +118,13 @@ class Minutes:
         minute: int = entry[0] * self.pane // MINUTE
         return minute
 
-    def _calls(self, entry: list[Any]) -> int:
-        """The calls of a pane, or the most of a score: evaluations may come without calls."""
-        calls: int = entry[1][self._needed.index(SUM["calls"])]
-        scored: dict[str, list[int]] = entry[4]
-        return max([calls, *(count for count, _ in scored.values())])
+    def _calls(self, panes: list[list[Any]]) -> int:
+        """The calls of panes, or the most of a score: evaluations may come without calls."""
+        place, scored = self._needed.index(SUM["calls"]), Counter[str]()
+        for entry in panes:
+            scored.update({name: count for name, (count, _) in entry[4].items()})
+        calls: int = sum(entry[1][place] for entry in panes)
+        return max(calls, *scored.values(), 0)
 
     def read(self, rows: list[list[list[Any]]]) -> tuple[list[int], list[str], Floats]:
         """The first minutes of n rows, one at least; m metrics; n × m numbers, NaN where there is none."""

@@ -51,6 +51,7 @@ class Change(Kind):
     """
 
     kind: ClassVar[str] = "change"
+    by_minute: ClassVar[bool] = True
     severity: ClassVar[str] = "info"
     summary: ClassVar[str] = "Changed: {note} ({series})"
 

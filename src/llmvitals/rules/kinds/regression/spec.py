@@ -52,6 +52,7 @@ class Regression(Kind):
     """
 
     kind: ClassVar[str] = "regression"
+    by_minute: ClassVar[bool] = True
     bound: ClassVar[Bound] = "usual"
 
     metric: Annotated[
@@ -179,7 +180,3 @@ class Regression(Kind):
     def required_data(self) -> RequiredData | None:
         """All sums and the metric's sketch; None for a score."""
         return None if metric_of(self.metric).score else RequiredData.all_sums([sketch_of(self.metric)])
-
-    def grain(self, pane: int) -> int:
-        """A minute: the detector reads whole minutes."""
-        return MINUTE // pane
