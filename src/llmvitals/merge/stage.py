@@ -229,9 +229,8 @@ class Merge(Stage):
         if cardinality_points := self.roster.end_frame(offset, self._sources.low, rose=rose):
             yield Part(cardinality_points)
         work_of_buckets = self._work(offset, frame.source, entries, low=self._sources.low if rose else None)
-        if self._sources.low < FOREVER:
-            low = self._sources.low
-            floor = Floor(low, low * self._plan.pane_us, rose, replayed=offset < self._sent)
+        if (now := self._sources.low) < FOREVER:
+            floor = Floor(now, now * self._plan.pane_us, rose, replayed=offset < self._sent)
             yield from self._closer.close_panes(floor, work_of_buckets)
             return
         # All entries have to be applied before the last pane is known, and with it the end of the log.
