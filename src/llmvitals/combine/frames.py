@@ -29,7 +29,8 @@ KNOWN: Final = 200_000
 class FrameBuilder:
     """Makes the frames of one source partition; see record.frame.
 
-    split: names of split views (see View): all arms of a home go to the same shard. packed: see CombinePlan.
+    split: names of split views (see View): all arms of a home go to the same shard. eager: names of eager
+    views. packed: see CombinePlan.
     """
 
     source: str
@@ -37,6 +38,7 @@ class FrameBuilder:
     shards: int
     pane_us: int
     split: frozenset[str] = frozenset()
+    eager: frozenset[str] = frozenset()
     packed: bool = True
     _known: dict[tuple[str, tuple[str, ...]], tuple[int, bytes]] = field(default_factory=dict)
 
@@ -65,11 +67,18 @@ class FrameBuilder:
         return Frame(self.source, self.sources, shard, self.shards, floor, version, self.pane_us)
 
     def _by_version(self, entries: Iterable[ViewEntries]) -> Iterator[tuple[int, ViewEntries]]:
-        """Entries with their version; in this process they come once, so that one is enough for all."""
-        parts = [part for whole in entries for part in (whole.by_version() if self.packed else [whole])]
-        last = max((int(part.versions.max()) for part in parts), default=0)
-        for part in parts:
-            yield int(part.versions[0]) if self.packed else last, part
+        """Entries with their version.
+
+        In this process they come once, and one version is enough for all; except in eager views, whose rules
+        read what is open pane by pane.
+        """
+        whole = list(entries)
+        last = max((int(part.versions.max()) for part in whole), default=0)
+        for part in whole:
+            if self.packed or part.found.view in self.eager:
+                yield from ((int(some.versions[0]), some) for some in part.by_version())
+            else:
+                yield last, part
 
     def _blocks(self, part: ViewEntries) -> Iterator[tuple[int, Block, Ints]]:
         """Shard, block, and the quarter of each of its entries."""

@@ -78,8 +78,9 @@ class Combine(Stage):
         self.counters["lost"] += self.next - saved.offset
         self._plan, self._source = plan, source
         split = frozenset(view.name for view in plan.views if view.split)
+        eager = frozenset(view.name for view in plan.views if view.eager)
         self._frame_builder = FrameBuilder(
-            source, sources, plan.shards, plan.pane_us, split, packed=plan.packed
+            source, sources, plan.shards, plan.pane_us, split, eager, packed=plan.packed
         )
         self._clock = Clock(plan.pane_us, plan.disorder_us, saved.watermark, list(saved.promises))
         self._open_panes = OpenPanes(plan, saved.floor, state.ids(saved, parts))
