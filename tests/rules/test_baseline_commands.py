@@ -148,9 +148,9 @@ def test_an_order_is_obeyed_once_wherever_merge_starts_again(plan, view, learned
             snapshot = one.snapshot(whole=whole_)
             parts |= snapshot.parts
             heir = merge(plan, dict(parts))
-            rest = [msg.value for later in records(things)[heir.next :] for msg in heir.apply([later])]
-            said = [value for values in want for value in values]
-            assert rest == said[len(said) - len(rest) :] if rest else True
+            heir.apply(records(things)[heir.next : one.next])  # Kafka has the points of these
+            rest = [[msg.value for msg in heir.apply([later])] for later in records(things)[one.next :]]
+            assert rest == want[one.next :]
             assert memory(heir, view) == memory(whole, view)
             assert memory(heir, view, "search") == memory(whole, view, "search")
 
