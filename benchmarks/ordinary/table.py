@@ -104,7 +104,7 @@ def cell(row: dict[str, Any]) -> str:
     """
     if not row["runs"]:
         return "–"
-    middle = "never" if row["median"] is None else f"{row['median']:.1f}"
+    middle = "later" if row["median"] is None else f"{row['median']:.1f}"
     return f"{middle} ({row['found']} of {row['runs']} in {row['limit']})"
 
 
@@ -121,11 +121,11 @@ def summary(one: Found) -> str:
 def markdown(sizes: Sequence[dict[str, Any]]) -> str:
     """Both tables for docs/detection.md."""
     heads = [f"{size['calls']:,} calls a day" for size in sizes]
-    weeks = ", ".join(f"{size['weeks']}" for size in sizes)
+    weeks = ", ".join(f"{size['weeks']} at {size['calls']:,}" for size in sizes)
     seeds = ", ".join(map(str, sizes[0]["seeds"]))
     bar = "|---|" + "---|" * len(sizes)
     lines = [
-        f"Weeks of a company: {weeks}. Seeds: {seeds}.",
+        f"Company-weeks: {weeks} calls a day. Seeds: {seeds}.",
         "",
         "| problem | " + " | ".join(heads) + " |",
         bar,
