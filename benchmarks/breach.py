@@ -1,8 +1,9 @@
 """From a call on Kafka that exceeds a budget to the message in Slack, at half load.
 
 The three workers and the fake Slack; a budget for each user. While other calls go on at half of what
-`end-to-end-1` has reached in the same run, one user after the other passes their budget; the time is from
-Kafka's acknowledgement of the call to Slack's receipt of the message.
+`end-to-end-1` has reached in the same run (with 100,000 users: half of `end-to-end-users-100000`), one user
+after the other passes their budget; the time is from Kafka's acknowledgement of the call to Slack's receipt
+of the message.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Final, NamedTuple
 from aiokafka import AIOKafkaProducer
 from benchmarks.bench import Bench, Figure, MeasureFailed, Measurement, Result
 from benchmarks.calls import PARTITIONS, VIEWS, Calls
-from benchmarks.end_to_end import STAGES, USERS
+from benchmarks.end_to_end import MANY, STAGES, USERS
 from benchmarks.workers import PATH, Worker, all_caught_up, wait
 
 from benchmarks import worker_rates
@@ -36,7 +37,7 @@ SETTLED: Final = 3.0
 """Seconds of load before the first breach."""
 FEWER: Final = 15
 """Tries of other cases."""
-SIZES: Final = (100, 10_000, 100_000)
+SIZES: Final = (100, 10_000, MANY)
 PACE: Final = 1.1
 """Seconds between two messages: Slack takes one a second."""
 LOAD: Final = 2_000.0
@@ -77,18 +78,22 @@ class Case(NamedTuple):
     tries: int = FEWER
 
     def figures(self) -> list[Figure]:
-        """The median; of many tries also the slowest."""
+        """The median; of many tries also the slowest, and the calls meanwhile."""
         what = f"median of {self.tries}, {self.users:,} users, partitions: {self.partitions}"
         median = Figure(f"breach-p50-s{self.name}", "s", f"breach to Slack, {what}", rate=False)
         if self.tries < TRIES:
             return [median]
         slowest = f"the slowest of {self.tries}, {self.users:,} users"
-        return [median, Figure(f"breach-p99-s{self.name}", "s", slowest, rate=False)]
+        return [
+            median,
+            Figure(f"breach-p99-s{self.name}", "s", slowest, rate=False),
+            Figure(f"breach-rate{self.name}", "calls", f"calls a second meanwhile, {self.users:,} users"),
+        ]
 
 
 CASES: Final = (
     Case("", tries=TRIES),
-    *(Case(f"-{users}", users=users, tries=TRIES if users == max(SIZES) else FEWER) for users in SIZES),
+    *(Case(f"-{users}", users=users, tries=TRIES if users == MANY else FEWER) for users in SIZES),
     *(Case(f"-partitions-{number}", partitions=number) for number in worker_rates.PARTITIONS),
 )
 
@@ -136,25 +141,20 @@ def begin(workers: list[Worker], users: int) -> None:
 
 def measure(bench: Bench) -> Iterator[Result]:
     """All cases."""
-    reached = bench.results.get("end-to-end-1")
-    rate = reached.value / 2 if reached and reached.value else LOAD
-    if bench.wants(*(figure.name for figure in FIGURES)):
-        yield Result("breach-rate", rate)
     for case in CASES:
         figures = case.figures()
         if not bench.wants(*(figure.name for figure in figures)):
             continue
+        reached = bench.results.get(f"end-to-end-users-{MANY}" if case.users == MANY else "end-to-end-1")
+        rate = reached.value / 2 if reached and reached.value else LOAD
         try:
             took = asyncio.run(latencies(bench, case, rate))
         except MeasureFailed as failure:
             yield from (Result(figure.name, None, note=str(failure)) for figure in figures)
             continue
-        values = took[len(took) // 2], took[-1]
+        values = took[len(took) // 2], took[-1], rate
         yield from (Result(figure.name, value) for figure, value in zip(figures, values, strict=False))
 
 
-FIGURES: Final = (
-    Figure("breach-rate", "calls", "calls a second meanwhile: half of end-to-end-1"),
-    *chain.from_iterable(case.figures() for case in CASES),
-)
+FIGURES: Final = tuple(chain.from_iterable(case.figures() for case in CASES))
 MEASUREMENT: Final = Measurement("breach to Slack", FIGURES, measure)

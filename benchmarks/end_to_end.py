@@ -20,6 +20,8 @@ from benchmarks.calls import PER_SECOND, VIEWS
 from benchmarks.workers import Worker, all_caught_up, wait
 
 USERS: Final = 1_000
+MANY: Final = 100_000
+"""Users whose rate is measured by itself, as half of it is the load of breaches with so many users."""
 STAGES: Final = ("combine", "merge", "sink")
 WORKED: Final = {"combine": "in", "merge": "entries"}
 """What a stage counts."""
@@ -27,18 +29,19 @@ TOPICS: Final = ("calls", "partials", "vitals", "checkpoints")
 
 
 def measure(bench: Bench) -> Iterator[Result]:
-    """With one worker a stage, what it costs, and with two."""
+    """With one worker a stage, what it costs, with two, and with many users."""
     if bench.wants("end-to-end-1", *(figure.name for figure in COSTS)):
-        yield from run(bench, 1)
+        yield from run(bench, "end-to-end-1", 1)
     if bench.wants("end-to-end-2"):
-        yield from run(bench, 2)
+        yield from run(bench, "end-to-end-2", 2)
+    if bench.wants(f"end-to-end-users-{MANY}"):
+        yield from run(bench, f"end-to-end-users-{MANY}", 1, users=MANY)
 
 
-def run(bench: Bench, count: int) -> Iterator[Result]:
-    """The rate with `count` workers a stage; of one also the costs."""
-    name = f"end-to-end-{count}"
+def run(bench: Bench, name: str, count: int, *, users: int = USERS) -> Iterator[Result]:
+    """The rate with `count` workers a stage; of one and the usual users also the costs."""
     env = bench.env(
-        name, users=USERS, views=VIEWS, alerts=bench.budgets(), sqlite=str(bench.folder / f"{name}.db")
+        name, users=users, views=VIEWS, alerts=bench.budgets(), sqlite=str(bench.folder / f"{name}.db")
     )
     bench.say(name)
     with ExitStack() as stack:
@@ -51,7 +54,7 @@ def run(bench: Bench, count: int) -> Iterator[Result]:
         done = time.monotonic()
         end = wait(everyone, lambda: all_caught_up(later, done), "merge and sink have caught up")
         yield Result(name, (bench.calls - first) / ((end or done) - began))
-        if count == 1:
+        if (count, users) == (1, USERS):
             spent = (cpu_of(bench.kafka.pid) - broker) / (bench.calls - first) * 1e6
             yield Result("kafka-cpu-us", None if math.isnan(spent) else spent)
             yield Result("cores", os.cpu_count())
@@ -101,14 +104,10 @@ def size(folder: Path, topic: str) -> int:
     return sum(file.stat().st_size for file in folder.glob(f"{topic}-*/*.log"))
 
 
-RATES: Final = tuple(
-    Figure(
-        f"end-to-end-{count}",
-        "calls",
-        f"all stages, {count} worker{'s' * (count > 1)} a stage",
-        beside="faust",
-    )
-    for count in (1, 2)
+RATES: Final = (
+    Figure("end-to-end-1", "calls", f"all stages, 1 worker a stage, {USERS:,} users", beside="faust"),
+    Figure("end-to-end-2", "calls", f"all stages, 2 workers a stage, {USERS:,} users", beside="faust"),
+    Figure(f"end-to-end-users-{MANY}", "calls", f"all stages, 1 worker a stage, {MANY:,} users"),
 )
 COSTS: Final = (
     *(Figure(f"{stage}-mb", "MB", f"memory of a {stage} worker", rate=False) for stage in STAGES),

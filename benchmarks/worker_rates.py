@@ -18,7 +18,7 @@ USERS: Final = (100, 1_000, 10_000, 100_000)
 PARTITIONS: Final = (1, 16)
 """Beside the usual 4."""
 EAGER: Final = 10_000
-SHARE: Final = 4
+SHARE: Final = 2
 """With so many times fewer calls the numbers of partitions are measured."""
 
 

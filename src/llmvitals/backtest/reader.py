@@ -153,6 +153,7 @@ class _AddedPanes(OpenPanes):
         for number in {*numbers.tolist()} - self._panes.keys():
             self._panes[number] = Pane(number, self._plan, self._interner, first=0, watermark=0, lowest=0)
         self._distribute(columns, numbers, quarters)
+        self._limit_pending()
 
     def closed(self, low: int) -> list[ViewEntries]:
         """The entries of what lies below a pane of combine, once."""

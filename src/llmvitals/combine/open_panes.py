@@ -67,9 +67,7 @@ class OpenPanes:
         vectors[SUM["duplicates"], duplicates] = 1
         quarters = np.where(late_calls, placed.events * self._plan.pane_us // QUARTER_HOUR, ON_TIME)
         self._distribute(columns, placed.panes, quarters)
-        if sum(pane.pending for pane in self._panes.values()) > WAITING:
-            for pane in self._panes.values():
-                pane.add_up()
+        self._limit_pending()
         return Placement(duplicates, late)
 
     def close(self, clock: Clock, placed: Placed | None, upto: int) -> None:
@@ -106,6 +104,11 @@ class OpenPanes:
     def oldest(self) -> tuple[int, int] | None:
         """The offset at which a replay has to start to rebuild all panes, and the watermark there."""
         return min(((pane.first, pane.watermark) for pane in self._panes.values()), default=None)
+
+    def _limit_pending(self) -> None:
+        if sum(pane.pending for pane in self._panes.values()) > WAITING:
+            for pane in self._panes.values():
+                pane.add_up()
 
     def _create(self, placed: Placed) -> None:
         """Create the panes that have no calls yet."""
