@@ -190,11 +190,15 @@ def _on_panes(pipeline: Pipeline, added: dict[tuple[View, int], str]) -> Iterato
     alike: dict[tuple[str, int], list[Rule]] = {}
     for rule in pipeline.engine.rules.rules:
         if not in_columns(rule):
-            grain = MINUTE // pipeline.merge.pane_us if rule.condition.by_minute else 1
+            # Other grains hold only while nothing fires, and there are no finer panes to go back to.
+            grain = rule.condition.grain(pipeline.merge.pane_us) if rule.condition.by_minute else 1
             alike.setdefault((rule.view, grain), []).append(rule)
     for (name, grain), rules in alike.items():
         # A backtest shows neither pages nor causes.
-        bare = replace(views[name], name="", eager=False, contributors=False, exemplars=False)
+        meaning = any(rule.condition.meaning for rule in rules)
+        bare = replace(
+            views[name], name="", eager=False, contributors=False, exemplars=False, meaning=meaning
+        )
         entries = added.setdefault((bare, grain), f"{len(added)}")
         yield PaneEvaluator(views[name], rules, pipeline.merge, entries)
 
