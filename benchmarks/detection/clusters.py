@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from llmvitals.rules.kinds.canary.comparison import block_minutes
-from llmvitals.sketch.cells import CELLS
+from llmvitals.sketch.cells import CELLS, PARTS
 from llmvitals.stats import clusters, confseq, eprocess
 
 if TYPE_CHECKING:
@@ -43,11 +43,13 @@ class Traffic:
     """A week of calls of two arms.
 
     calls: a day, of both. share: of them the canary's. users, uneven: how many, and the standard deviation of
-    the logarithm of how much they call. sticky: whether a user stays in one arm. differ: the coefficient of
-    variation of users' error rates (of costs: the standard deviation of their mean logarithm). bursts: the
-    share of errors that come in bursts of BURST, each of one session within `minutes`. sessions: whether the
-    cluster is the session, else the user. ratio, effect: of error rates or costs, true and allowed. sigma: of
-    the logarithm of a cost; 0: errors are compared.
+    the logarithm of how much they call. sticky: whether users stay in one arm: all, or the share `stay`.
+    differ: the coefficient of variation of users' error rates (of costs: the standard deviation of their mean
+    logarithm). bursts: the share of errors in bursts of BURST, each of one session within `minutes`.
+    sessions: whether these are not of the users who call most. length: the calls of a session in the mean,
+    which calls name; half of the errors come in sessions of which every second call fails; 0: calls name
+    their user only. ratio, effect: of error rates or costs, true and allowed. sigma: of the logarithm of a
+    cost; 0: errors are compared.
     """
 
     calls: float = 20_000
@@ -55,10 +57,12 @@ class Traffic:
     users: int = 2_000
     uneven: float = 1.5
     sticky: bool = False
+    stay: float = 1.0
     differ: float = 0.0
     bursts: float = 0.0
     minutes: int = 1
     sessions: bool = False
+    length: float = 0.0
     ratio: float = 1.0
     effect: float = 0.0
     sigma: float = 0.0
@@ -94,6 +98,15 @@ TRAFFIC: Final = {
     "null/9:1-bursts-100%": Traffic(share=0.9, bursts=1.0),
     "null/9:1-sticky-200": replace(_STICKY, share=0.9, users=200),
     "null/500-a-day-sticky-100": replace(_STICKY, calls=500, share=0.5, users=100),
+    "null/sessions": Traffic(users=200, differ=1.0, length=5),
+    "null/sessions-40-uneven": Traffic(users=40, uneven=2.0, differ=1.0, length=12),
+    "null/sessions-1:99": Traffic(users=200, differ=1.0, length=5, share=0.01),
+    "null/sessions-half": Traffic(users=40, uneven=2.0, differ=1.0, length=12, share=0.5),
+    "null/sessions-of-sticky-200": replace(_STICKY, users=200, length=5),
+    "null/sessions-of-sticky-2000": replace(_STICKY, length=5),
+    "null/sessions-of-sticky-40-uneven": replace(_STICKY, users=40, uneven=2.0, length=12),
+    "null/sessions-of-some-sticky-200": replace(_STICKY, users=200, length=5, stay=0.25),
+    "null/sessions-of-some-sticky-40": replace(_STICKY, users=40, uneven=2.0, length=5, stay=0.25),
     "null/cost-2": Traffic(sigma=2.0, differ=0.5),
     "null/cost-2-1:99": Traffic(sigma=2.0, share=0.01),
     "null/cost-2-sticky-200": replace(_STICKY, users=200, sigma=2.0),
@@ -107,6 +120,10 @@ TRAFFIC: Final = {
     "worse/2x-sticky-2000-effect-10%": Traffic(ratio=2.0, sticky=True, differ=0.5, effect=0.1),
     "worse/2x-bursts-25%-effect-10%": Traffic(ratio=2.0, bursts=0.25, effect=0.1),
     "worse/2x-40-users-effect-10%": Traffic(ratio=2.0, users=40, uneven=2.0, effect=0.1),
+    "worse/2x-sessions-effect-10%": Traffic(ratio=2.0, effect=0.1, users=200, differ=0.5, length=5),
+    "worse/2x-sessions-of-40-effect-10%": Traffic(
+        ratio=2.0, effect=0.1, users=40, uneven=2.0, differ=0.5, length=5
+    ),
     "worse/3x-500-a-day-half": Traffic(calls=500, share=0.5, users=200, ratio=3.0),
     "worse/3x-500-a-day-half-effect-10%": Traffic(calls=500, share=0.5, users=200, ratio=3.0, effect=0.1),
     "worse/cost-2-1.25x-effect-10%": Traffic(ratio=1.25, effect=0.1, sigma=2.0, differ=0.5),
@@ -129,20 +146,35 @@ class Users:
         weight = np.exp(dice.normal(0, traffic.uneven, shape))
         weight *= traffic.calls / weight.sum(axis=1, keepdims=True)
         level = _levels(dice, traffic, shape)
-        in_canary = (dice.random(shape) < traffic.share) if traffic.sticky else np.full(shape, traffic.share)
+        in_canary: Floats = np.full(shape, traffic.share)
         if traffic.sticky:
-            in_canary[:, 0] |= ~in_canary.any(axis=1)
-            in_canary[:, 1] &= ~in_canary.all(axis=1)
-        cell = dice.integers(CELLS, size=shape) + CELLS * np.arange(runs)[:, None]
-        made = []
+            drawn = dice.random(shape) < traffic.share
+            drawn[:, 0] |= ~drawn.any(axis=1)
+            drawn[:, 1] &= ~drawn.all(axis=1)
+            in_canary = np.where(dice.random(shape) < traffic.stay, drawn, in_canary)
+        cell = dice.integers(CELLS // PARTS, size=shape) * PARTS + CELLS * np.arange(runs)[:, None]
+        made: list[tuple[Floats, Floats]] = []
         for part in (1.0 - in_canary, 1.0 * in_canary):
-            often = np.bincount(cell.ravel(), (weight * part).ravel(), runs * CELLS).reshape(runs, CELLS)
-            total = np.bincount(cell.ravel(), (weight * part * level).ravel(), runs * CELLS)
-            made.append((often, total.reshape(runs, CELLS) / np.maximum(often, 1e-12)))
+            often: Floats = _summed(cell, weight * part)
+            mean: Floats = _summed(cell, weight * part * level) / np.maximum(often, 1e-12)
+            if traffic.length:  # so far each user is in one cell; the sessions are in all that are the user's
+                often, mean = _repeated(often / PARTS), _repeated(mean)
+            made.append((often, mean))
         calls: Floats = np.stack([each[0] for each in made], axis=1)
         rate: Floats = np.stack([each[1] for each in made], axis=1)
         even: Floats = np.broadcast_to(calls.mean(axis=2, keepdims=True), calls.shape)
         return cls(calls, rate, even if traffic.sessions else calls)
+
+
+def _summed(cell: NDArray[np.int64], values: Floats) -> Floats:
+    """By run and cell the sums of values by run and user."""
+    size = len(cell), CELLS
+    return np.bincount(cell.ravel(), values.ravel(), size[0] * size[1]).reshape(size).astype(float)
+
+
+def _repeated(cells: Floats) -> Floats:
+    """What each user's first cell has, in all of the user's cells."""
+    return np.repeat(cells[:, ::PARTS], PARTS, axis=1)
 
 
 def _levels(dice: np.random.Generator, traffic: Traffic, shape: tuple[int, int]) -> Floats:
@@ -174,6 +206,9 @@ def blocks(dice: np.random.Generator, traffic: Traffic, runs: int) -> Iterator[t
             yield n, n * level + traffic.sigma * noise, _squares(dice, n, level, noise, traffic.sigma)
             continue
         rate = np.minimum(users.rate * hour * swing * times, 0.95)
+        if traffic.length:
+            yield _in_sessions(dice, mean, rate, traffic.length)
+            continue
         failed = dice.poisson(mean * rate * (1 - traffic.bursts)).astype(float)
         n = failed + dice.poisson(mean * (1 - rate * (1 - traffic.bursts)))
         if traffic.bursts:
@@ -187,6 +222,20 @@ def blocks(dice: np.random.Generator, traffic: Traffic, runs: int) -> Iterator[t
                 np.add.at(failed, at, 1)
                 np.add.at(n, at, 1)
         yield n, failed, failed
+
+
+def _in_sessions(
+    dice: np.random.Generator, mean: Floats, rate: Floats, length: float
+) -> tuple[Floats, Floats, Floats]:
+    """Calls, errors and errors once more of a block, in sessions that are over within it."""
+    begun = dice.poisson(mean / length)
+    failing = dice.binomial(begun, rate)
+    bad, good = (
+        part + dice.negative_binomial(np.maximum(part, 1), 1 / length) * (part > 0)
+        for part in (failing, begun - failing)
+    )
+    failed = (dice.binomial(bad, 0.5) + dice.binomial(good, rate / 2)).astype(float)
+    return (bad + good).astype(float), failed, failed
 
 
 def _squares(dice: np.random.Generator, n: Floats, level: Floats, noise: Floats, sigma: float) -> Floats:

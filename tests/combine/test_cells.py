@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from brute import PANE, event, events, logged, plan, stage
 from llmvitals.record.view import View
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.sketch.cells import CELLS, COLUMN, COLUMNS, FIRST_BIN, TIMES, Cells, cell_of
+from llmvitals.sketch.cells import (
+    CELLS,
+    COLUMN,
+    COLUMNS,
+    FIRST_BIN,
+    PARTS,
+    TIMES,
+    Cells,
+    cell_of,
+    pack_cells,
+    unpack_cells,
+)
 from llmvitals.sketch.quantiles import STRIDE
 from sent_frames import frames
 
@@ -43,7 +54,7 @@ def table(cells: Cells | None) -> np.ndarray:
 def test_the_cells_of_an_arm_add_up_to_the_arm(calls):
     for arm in sent(calls).values():
         sums = table(arm.cells).sum(axis=1)
-        for name in set(COLUMNS) - {"user_calls", "session_calls"}:
+        for name in set(COLUMNS) - {"user_calls", "session_calls", "user_session_calls"}:
             assert sums[COLUMN[name]] == OWN.get(name, lambda arm, name=name: arm.total(name))(arm)
         keys, counts = arm.bins
         times = dict(zip(keys.tolist(), counts.tolist(), strict=True))
@@ -75,9 +86,9 @@ def test_partitions_add_up_to_the_same_bytes(calls, cut):
             assert merged([parts]).pack()[-200:] == arm.pack()[-200:]
 
 
-def test_a_call_is_of_its_user_else_of_its_session_else_of_its_trace():
+def test_a_call_is_of_its_session_of_its_user_else_of_its_trace():
     calls: list[dict[str, Any]] = [
-        {"user": "u1", "session": "s1", "trace_id": "t1"},
+        {"user": "u1", "trace_id": "t1"},
         {"session": "s1", "trace_id": "t2", "status": "error"},
         {"trace_id": "t3", "latency_ms": 30},
         {"id": "alone"},
@@ -92,11 +103,32 @@ def test_a_call_is_of_its_user_else_of_its_session_else_of_its_trace():
     assert np.flatnonzero(found[FIRST_BIN:].sum(axis=0)).tolist() == [want[2]]
 
 
+def test_the_sessions_of_a_user_are_in_neighbouring_cells():
+    calls = [{"user": "u1", "session": f"s{number}", "prompt_version": "v1"} for number in range(40)]
+    (arm,) = sent(calls).values()
+    found, first = table(arm.cells), cell_of("u1") // PARTS * PARTS
+    used = np.flatnonzero(found[COLUMN["calls"]])
+    assert used.tolist() == list(range(first, first + PARTS))
+    assert found[COLUMN["user_session_calls"]].sum() == 40
+    for number in range(40):
+        (alone,) = sent([calls[number]]).values()
+        assert np.flatnonzero(table(alone.cells)[COLUMN["calls"]]) % PARTS == cell_of(f"s{number}") % PARTS
+
+
+def test_frames_of_older_versions_have_64_cells():
+    """A user's calls are in the first of the user's cells then."""
+    old = (np.array([3, 63, 64 + 5], "<u4").tobytes(), [7, 8, 9])
+    cells = unpack_cells((*old, {"helpful": old}))
+    assert cells.sums[0].tolist() == [3 * PARTS, 63 * PARTS, CELLS + 5 * PARTS]
+    assert cells.scores["helpful"][0].tolist() == cells.sums[0].tolist()
+    assert pack_cells(cells) == (*old, {"helpful": old})
+
+
 def test_users_are_spread_over_cells_however_the_arm_was_drawn():
     """Also where an application draws by the same simple hash."""
     from zlib import crc32  # noqa: PLC0415
 
-    canary = [f"user-{n}" for n in range(20_000) if crc32(f"user-{n}".encode()) % 100 < 10]
+    canary = [f"user-{n}" for n in range(100_000) if crc32(f"user-{n}".encode()) % 100 < 10]
     counts = np.bincount([cell_of(name) for name in canary], minlength=CELLS)
     assert counts.min() > 0.4 * counts.mean()
     assert counts.max() < 1.8 * counts.mean()

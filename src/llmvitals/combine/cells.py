@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from llmvitals.combine.interner import PROFILE, CodedCalls, Interner
 from llmvitals.combine.sparse_sums import SHIFT, SparseValues, Sums
 from llmvitals.sketch import top_k
-from llmvitals.sketch.cells import CELLS, COLUMNS, FIRST_BIN, TIMES, Cells, Sparse, cell_of
+from llmvitals.sketch.cells import CELLS, COLUMNS, FIRST_BIN, TIMES, Cells, Sparse, cell_of, cells_of
 from llmvitals.sketch.counters import SUM
 from llmvitals.sketch.quantiles import STRIDE
 from llmvitals.sketch.scores import MOST
@@ -21,6 +21,7 @@ Ints = NDArray[np.int64]
 
 _USER: Final = PROFILE + 1 + top_k.KINDS.index("user")
 _SESSION: Final = PROFILE + 1 + top_k.KINDS.index("session")
+_NAMED: Final = ((_USER, "user"), (_SESSION, "session"))
 _SUMS: Final = [SUM.get(name) for name in COLUMNS]
 _CELLS: Final = np.arange(CELLS)
 _BINS: Final = np.arange(len(TIMES) * STRIDE * CELLS)
@@ -55,27 +56,30 @@ def cell_values(
 
 
 def _cells(coded: CodedCalls, interner: Interner) -> Ints:
-    """The cell of each call: that of its user, else its session, else its trace."""
-    users, sessions = coded.matrix[_USER], coded.matrix[_SESSION]
-    cells = np.empty(len(users), np.int64)
-    left = users < 0
-    cells[~left] = interner.cells("user")[users[~left]]
-    if left.any():
-        named = left & (sessions >= 0)
-        cells[named] = interner.cells("session")[sessions[named]]
-        alone = np.flatnonzero(left & (sessions < 0))
-        cells[alone] = [cell_of(coded.traces[place]) for place in alone.tolist()]
+    """The cell of each call (see sketch.cells)."""
+    users, sessions = (_alone(coded.matrix[row], interner, kind) for row, kind in _NAMED)
+    unnamed = np.flatnonzero((users < 0) & (sessions < 0))
+    users[unnamed] = [cell_of(coded.traces[place]) for place in unnamed.tolist()]
+    return cells_of(np.where(users < 0, sessions, users), np.where(sessions < 0, users, sessions))
+
+
+def _alone(codes: Ints, interner: Interner, kind: str) -> Ints:
+    """The cell of each call by its name of a kind alone; -1: it has none."""
+    cells = np.full(len(codes), -1)
+    named = codes >= 0
+    cells[named] = interner.cells(kind)[codes[named]]
     return cells
 
 
 def _columns(matrix: Ints) -> Ints:
     """What each call adds to COLUMNS."""
     values = np.empty((len(COLUMNS), matrix.shape[1]), np.int64)
-    calls, user = matrix[SUM["calls"]], matrix[_USER] >= 0
+    calls, user, session = matrix[SUM["calls"]], matrix[_USER] >= 0, matrix[_SESSION] >= 0
     own = {
         "paid_calls": matrix[SUM["priced_calls"]] - matrix[SUM["free_calls"]],
-        "user_calls": calls * user,
-        "session_calls": calls * (~user & (matrix[_SESSION] >= 0)),
+        "user_calls": calls * (user & ~session),
+        "session_calls": calls * (session & ~user),
+        "user_session_calls": calls * (user & session),
     }
     for row, (name, place) in enumerate(zip(COLUMNS, _SUMS, strict=True)):
         values[row] = own[name] if place is None else matrix[place]

@@ -1,9 +1,10 @@
 """Cells: an arm's calls by a hash of who called, so that a canary counts its evidence by cluster.
 
-Calls of one user, of one session or one trace may go wrong together, so they are a cluster: of a call its
-user, else its session, else its trace. Each cluster falls into one of CELLS cells by its hash, the same in
-all arms, panes and partitions. All cells of a series are one sparse vector of integers, as in
-`sketch.quantiles`: its key is column × CELLS + cell. The columns are COLUMNS, then the bins of the sketches
+Calls of one session may go wrong together, and those of one user, who may stay in one arm. So each call falls
+into one of CELLS cells by two hashes, the same in all arms, panes and partitions: its user (else its session,
+else its trace) chooses PARTS neighbours, and its session (else its user, else its trace) one of these. All
+cells of a series are one sparse vector of integers, as in `sketch.quantiles`: its key is column × CELLS +
+cell. The columns are COLUMNS, then the bins of the sketches
 TIMES. Scores have a vector each: the counts by cell, then the sums in millionths.
 
 Law: `merge_cells` adds key by key and keeps the scores of the scores.MOST first names: exact, associative
@@ -25,15 +26,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-CELLS: Final = 64
+PARTS: Final = 4
+"""The cells of a user."""
+CELLS: Final = 64 * PARTS
 COLUMNS: Final = (
     "calls", "toxicity_count", "priced_calls", "paid_calls", "usage_calls",
     "errors", "toxic_calls", "refused_calls", "guardrail_blocks",
     "log_cost", "log_input", "log_output",
-    "user_calls", "session_calls",
+    "user_calls", "session_calls", "user_session_calls",
 )  # fmt: skip
 """The sums of a cell: those of sketch.counters.SUMS; paid_calls are the priced calls that are not free, and
-user_calls, session_calls those whose cluster is their user, their session. The order is a wire format."""
+user_calls, session_calls, user_session_calls those that name their user, their session, or both. The order is
+a wire format."""
 COLUMN: Final = {name: place for place, name in enumerate(COLUMNS)}
 TIMES: Final = ("latency_ms", "ttft_ms")
 """The sketches whose bins are kept by cell: those that come first in quantiles.SKETCHES."""
@@ -41,6 +45,7 @@ FIRST_BIN: Final = 32
 """The column of the first bin; the columns between COLUMNS and this one are free for more sums."""
 WIDTH: Final = FIRST_BIN + len(TIMES) * STRIDE
 """The number of columns."""
+_SHIFT: Final = 24
 
 
 Sparse = tuple["NDArray[np.uint32]", "NDArray[np.int64]"]
@@ -58,15 +63,20 @@ class Cells(NamedTuple):
 PackedCells = tuple[bytes, list[int], dict[str, tuple[bytes, list[int]]]]
 
 
-def cell_of(cluster: str) -> int:
-    """The cell of a cluster, by the name of its user, session or trace.
+def cell_of(name: str) -> int:
+    """The cell of calls that have but one of user, session and trace.
 
     The hash is mixed, because applications may choose the arm by a hash as simple as CRC-32, too.
 
     >>> cell_of("user-1"), cell_of("user-2")
-    (45, 37)
+    (183, 149)
     """
-    return (crc32(cluster.encode("utf-8", "replace")) * 0x9E3779B1 & 0xFFFFFFFF) >> 26
+    return (crc32(name.encode("utf-8", "replace")) * 0x9E3779B1 & 0xFFFFFFFF) >> 24
+
+
+def cells_of(users: NDArray[np.int64], sessions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The cells of calls by those of their user alone and of their session alone."""
+    return users - users % PARTS + sessions % PARTS
 
 
 def merge_cells(parts: Iterable[Cells | None]) -> Cells | None:
@@ -96,11 +106,14 @@ def unpack_cells(packed: PackedCells) -> Cells:
 
 
 def _packed(sums: Sparse) -> tuple[bytes, list[int]]:
-    return sums[0].astype("<u4").tobytes(), sums[1].tolist()
+    # Older versions have the keys of 64 cells; the part is above them.
+    keys = sums[0] // PARTS | sums[0] % PARTS << _SHIFT
+    return keys.astype("<u4").tobytes(), sums[1].tolist()
 
 
 def _unpacked(packed: tuple[bytes, list[int]]) -> Sparse:
-    return np.frombuffer(packed[0], "<u4"), np.array(packed[1], np.int64)
+    keys = np.frombuffer(packed[0], "<u4")
+    return (keys & (1 << _SHIFT) - 1) * PARTS + (keys >> _SHIFT), np.array(packed[1], np.int64)
 
 
 if tuple(NUMBER[name] for name in TIMES) != tuple(range(len(TIMES))):

@@ -5,29 +5,38 @@ user or session are not: they fail together, or a user brings more failures than
 A tally measures how much more the difference of two arms scatters than it would with independent calls. The
 evidence of a rate is then divided by φ, and the variance of a mean replaced by the one that was measured.
 
-Calls fall into CELLS cells by a hash of their cluster, the same in both arms a (control) and b (canary). For
-blocks of time in which arm a has n_a calls and b has n_b, N = n_a + n_b, and k are the events of a rate
+A cluster is a session, and sessions are of users. Calls fall into CELLS cells by two hashes, the same in both
+arms a (control) and b (canary): that of the user chooses PARTS neighbours, that of the session one of these.
+For blocks of time in which arm a has n_a calls and b has n_b, N = n_a + n_b, and k are the events of a rate
 (or the sum of values) of a cell or an arm, under the greatest ratio ψ that is no news, p = k / (n_a + ψn_b):
 
 * U of a cell sums (n_a/N)(k − ψp·n) in arm b, −ψ(n_b/N)(k − p·n) in arm a, and W sums the weights
   (n_a/N)·n, ψ(n_b/N)·n. A mean has ψ = 1, and the mean of all values as p.
 * R = U − W·ΣU/ΣW in each arm, so that a true difference is no noise; both arms' are added cell by cell, so
-  that a user who is in both cancels. V_c = CELLS/(CELLS−1)·ΣR² is the variance of the difference.
-* ν, the degrees of freedom of V_c, come from how unevenly the calls lie in cells: few users, few degrees. As
-  V_c is itself an estimate, it is raised to where Student's t has the normal's tail at α:
-  f = ν(exp(2L/νκ²) − 1)/2L, κ = (8ν+1)/(8ν+3), L = ln 1/α (Wallace's approximation of t).
+  that a session that is in both cancels. V_s = CELLS/(CELLS−1)·ΣR² is the variance of the difference if arms
+  were drawn for calls or sessions. V_u is the same of users' cells, each the sum of its PARTS: it holds
+  however arms were drawn, also if a user stays in one.
+* ν, the degrees of freedom of V, come from how unevenly the calls lie in cells: few users, few degrees. As
+  V is itself an estimate, it is raised to where Student's t has the normal's tail at α:
+  f(ν) = ν(exp(2L/νκ²) − 1)/2L, κ = (8ν+1)/(8ν+3), L = ln 1/α (Wallace's approximation of t).
+* ρ says how far users stay in one arm. With D = W_b − W_a/ψ, the calls that a cell has too many in the
+  canary, ρ = Σ D² of users' cells / Σ D² of cells, at least 1. It is about 1 if sessions are drawn, and
+  (ν_s + 1)/(ν_u + 1) if users are. What users differ in adds at most ρ times as much to the variance as
+  sessions show, and the degrees of freedom shrink alike. So V_c, the variance with clusters, is the smaller
+  of f(ν_u)·V_u and f((ν_s + 1)/ρ − 1)·ρ·V_s. Both hold; the first is the better one if users stay.
 * V_t sums the squares of what blocks add to U, less their mean: what goes together in time, whoever calls.
 * φ_cell = 1 + Σ(k² − k − (n·k_block/N)²)/Σk over the cells of both arms in a block: what fails together
   there. A control with fewer calls than the canary may have had too few bursts to show in V_c and V_t, so
   that those of the canary look like its own; this takes both arms'. Elsewhere it only costs power, and is
   left out.
-* φ = max(1, f·V_c/V, V_t/V, φ_cell), V = Σ (n_a/N)²k_b + ψ²(n_b/N)²k_a, the variance of independent calls.
+* φ = max(1, V_c/V, V_t/V, φ_cell), V = Σ (n_a/N)²k_b + ψ²(n_b/N)²k_a, the variance of independent calls.
 
 As φ ≥ 1, the e-value is at most 1 + that of independent calls: exact for these, asymptotic for clusters.
 
 Source: cluster-robust variance, Liang, Zeger, "Longitudinal data analysis using generalized linear models",
-1986, and its small-sample factor, Bell, McCaffrey, 2002; Wallace, "Bounds on normal approximations to
-Student's and the chi-square distributions", 1959.
+1986, and its small-sample factor, Bell, McCaffrey, 2002; that clusters are those for which arms are drawn,
+Abadie, Athey, Imbens, Wooldridge, "When should you adjust standard errors for clustering?", 2023; Wallace,
+"Bounds on normal approximations to Student's and the chi-square distributions", 1959.
 """
 
 from __future__ import annotations
@@ -45,7 +54,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Singles = NDArray[np.float32]
 
-CELLS: Final = 64
+PARTS: Final = 4
+"""The cells of a user."""
+CELLS: Final = 64 * PARTS
 _TINY: Final = 1e-9
 _MOST: Final = 0.4
 """φ_cell is used where the canary has more than this share of the calls."""
@@ -100,10 +111,14 @@ def grown(tally: Sequence[bytes], rows: int) -> Tally:
 
 
 class Noise(NamedTuple):
-    """For each row. clustered: f·V_c, the variance of the difference by clusters, as U is counted. phi: φ."""
+    """For each row. clustered: V_c, the variance of the difference by clusters, as U is counted. phi: φ.
+
+    stay: how far users stay in one arm: 0 if sessions are drawn, about 1 if users are.
+    """
 
     clustered: Floats
     phi: Floats
+    stay: Floats
 
 
 def step(
@@ -157,17 +172,46 @@ def noise(tally: Sequence[bytes], rows: Rows, alpha: float) -> Noise:
     total_w = w.sum(axis=2)
     slope = u.sum(axis=2) / np.maximum(total_w, _TINY)[:, rows.of]
     residual = (u - w[:, rows.of] * slope[:, :, None]).sum(axis=0)
-    by_cluster = CELLS / (CELLS - 1) * (residual**2).sum(axis=1)
     share = calls[1] / np.maximum(calls.sum(axis=0), 1)
     weight = share[:, None] * w[0] + (1 - share)[:, None] * w[1]
-    freedom = weight.sum(axis=1) ** 2 / np.maximum((weight**2).sum(axis=1), _TINY) - 1
-    clustered = _raised(freedom, alpha)[rows.of] * by_cluster
+    users, sessions = _evenness(_by_user(weight)), _evenness(weight)
+    drawn = w[1] - w[0] / rows.null[:, None]
+    rho = np.maximum(_squares(_by_user(drawn)) / np.maximum(_squares(drawn), _TINY), 1.0)
+    by_user = _raised(users - 1, alpha)[rows.of] * _variance(_by_user(residual))
+    by_session = (_raised(sessions / rho - 1, alpha) * rho)[rows.of] * _variance(residual)
+    clustered = np.minimum(by_user, by_session)
+    stay = (rho - 1) / np.maximum(sessions / np.maximum(users, _TINY) - 1, _TINY)
     mean = crossed / np.maximum(weights, _TINY)
     by_time = squares - mean * crossed
     independent = np.maximum(variance, _TINY)
     by_cell = np.where(share[rows.of] > _MOST, 1 + extra / np.maximum(events, 1), 1.0)
     phi = np.maximum.reduce((np.ones(count), clustered / independent, by_time / independent, by_cell))
-    return Noise(clustered, np.where(rows.rate > 0, np.where(variance > 0, phi, 1.0), 1.0))
+    return Noise(clustered, np.where(rows.rate > 0, np.where(variance > 0, phi, 1.0), 1.0), stay[rows.of])
+
+
+def _by_user(cells: Floats) -> Floats:
+    """The sums of users' cells."""
+    sums: Floats = cells.reshape(len(cells), -1, PARTS).sum(axis=2)
+    return sums
+
+
+def _squares(cells: Floats) -> Floats:
+    """The sum of squares of each row."""
+    sums: Floats = np.einsum("rc,rc->r", cells, cells)
+    return sums
+
+
+def _variance(residual: Floats) -> Floats:
+    """The variance of each row's sum, by its cells."""
+    cells = residual.shape[1]
+    variance: Floats = cells / (cells - 1) * _squares(residual)
+    return variance
+
+
+def _evenness(weight: Floats) -> Floats:
+    """How many cells of equal weight would be as even as those of each row."""
+    even: Floats = weight.sum(axis=1) ** 2 / np.maximum(_squares(weight), _TINY)
+    return even
 
 
 def _parts(cells: bytes, rows: int, groups: int) -> tuple[Singles, Singles]:

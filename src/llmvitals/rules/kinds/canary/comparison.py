@@ -14,13 +14,13 @@ import numpy as np
 
 from llmvitals.rules.kinds.canary import endpoints
 from llmvitals.rules.kinds.canary.endpoints import ARM, EVENTS, FIELD, GROUPS, MEANS, OF, RATES, SKETCHES
-from llmvitals.sketch.cells import CELLS
+from llmvitals.sketch.cells import CELLS, PARTS
 from llmvitals.sketch.counters import LOG_UNIT
 from llmvitals.sketch.scores import HARMFUL, MICRO
 from llmvitals.stats import clusters, confseq, eprocess
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,6 +38,8 @@ SCORES: Final = 16
 CLUSTERS: Final = ("user", "session", "trace", "minute")
 """How calls may be told apart. A trace is also a call without one; minutes are used for frames of an older
 version, which have no cells."""
+_STAY: Final = 0.5
+"""From here on users stay in one arm rather than sessions (see clusters.Noise)."""
 
 State = dict[str, Any]
 """canary, control, since (minute) · minutes: of the blocks that count · reference: metric → see
@@ -46,15 +48,20 @@ all blocks that are over, control first · rates: log-likelihoods (see eprocess)
 ratio: of each of RATES, numerator and denominator of Mantel's and Haenszel's estimate · means: metric →
 confseq.State · tally: see clusters, rows of RATES and MEANS · scores: name → its place, confseq.State (of how
 much worse the canary is: lower, or higher if HARMFUL), and each arm's count and sum · score_tally: of scores
-by their place, once there are any · clusters: the calls by CLUSTERS · alarmed: metrics, worst first."""
+by their place, once there are any · clusters: the calls by CLUSTERS, then those that name
+user and session · alarmed: metrics, worst first."""
 
 
 class Noises(NamedTuple):
-    """The noise of a comparison: φ of each of RATES, and the variances by clusters of MEANS and scores."""
+    """The noise of a comparison: φ of each of RATES, and the variances by clusters of MEANS and scores.
+
+    cluster: what the evidence is counted by: one of CLUSTERS.
+    """
 
     phi: Floats
     means: Mapping[str, float]
     scores: Mapping[str, float]
+    cluster: str
 
 
 def begun(pair: Pair, minute: int) -> State:
@@ -73,14 +80,14 @@ def begun(pair: Pair, minute: int) -> State:
         "means": {metric: list(confseq.State()) for metric in MEANS},
         "tally": list(clusters.Tally.empty(len(RATES) + len(MEANS), len(GROUPS))),
         "scores": {},
-        "clusters": [0] * len(CLUSTERS),
+        "clusters": [0] * (len(CLUSTERS) + 1),
         "alarmed": [],
     }
 
 
 def current(state: State | None) -> TypeGuard[State]:
-    """Whether there is a state and it is of this version: earlier ones have no tally, and begin anew."""
-    return state is not None and "tally" in state
+    """Whether there is a state and it is of this version: earlier ones had other cells, and begin anew."""
+    return state is not None and len(state.get("clusters", ())) > len(CLUSTERS)
 
 
 def _opened(minute: int) -> State:
@@ -114,7 +121,7 @@ def put(state: State, arms: Mapping[str, Vitals], minute: int) -> None:
 
 def _put_cells(block: State, side: int, vitals: Vitals, minute: int) -> None:
     if vitals.cells is None:
-        cells = endpoints.one_cell(vitals, minute % CELLS)
+        cells = endpoints.one_cell(vitals, minute * PARTS % CELLS)
         block["minute"] += vitals.total("calls")
     else:
         cells = vitals.cells.sums
@@ -127,7 +134,7 @@ def _put_scores(open_scores: State, side: int, vitals: Vitals, minute: int) -> N
         counts, *cells = open_scores.setdefault(name, [[0] * 6, *_no_cells()])
         inside = slice(3 * side, 3 * side + 3)
         counts[inside] = map(add, counts[inside], score)
-        _append(cells[side], held.get(name) or endpoints.one_cell_of_score(score, minute % CELLS))
+        _append(cells[side], held.get(name) or endpoints.one_cell_of_score(score, minute * PARTS % CELLS))
 
 
 def _no_cells() -> list[list[bytes]]:
@@ -201,12 +208,14 @@ def noises(state: State, null: float, alpha: float) -> Noises:
         of_scores = clusters.noise(state["score_tally"], _score_rows(len(state["scores"])), alpha).clustered
         variances = (of_scores / MICRO**2).tolist()
         scores = {name: variances[score[0] - 1] for name, score in state["scores"].items()}
-    return Noises(found.phi[: len(RATES)], dict(zip(MEANS, means, strict=True)), scores)
+    named = _cluster(state["clusters"], by_user=found.stay[0] > _STAY)
+    return Noises(found.phi[: len(RATES)], dict(zip(MEANS, means, strict=True)), scores, named)
 
 
-def cluster(state: State) -> str:
-    """How most calls were told apart: one of CLUSTERS."""
-    calls = state["clusters"]
+def _cluster(clusters: Sequence[int], *, by_user: bool) -> str:
+    """How most calls were told apart; by_user: those that name user and session."""
+    *calls, both = clusters
+    calls[not by_user] += both
     return CLUSTERS[calls.index(max(calls))]
 
 
@@ -222,8 +231,9 @@ def _add_block(state: State, opened: State, null: float) -> None:
         state["means"][metric] = list(confseq.step(previous, mean.moments(control), mean.moments(canary)))
     rows = endpoints.tally_rows(null)
     state["tally"] = list(clusters.step(state["tally"], rows, found.of, found.values, totals=found.totals))
-    others = control[FIELD["calls"]] + canary[FIELD["calls"]] - found.by_user - found.by_session
-    told = (found.by_user, found.by_session, others - opened["minute"], opened["minute"])
+    user, session, both = found.named
+    others = control[FIELD["calls"]] + canary[FIELD["calls"]] - sum(found.named) - opened["minute"]
+    told = user, session, others, opened["minute"], both
     state["clusters"] = list(map(add, state["clusters"], told))
 
 

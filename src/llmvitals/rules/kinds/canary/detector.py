@@ -103,7 +103,7 @@ class CanaryDetector(Detector):
         readings = []
         why = arms.ending(known, Pair(pair["canary"], pair["control"]), found) if pair else ""
         if pair and not comparison.current(pair):
-            why = why or f"{pair['canary']} is compared anew: evidence is now counted by user or session"
+            why = why or f"{pair['canary']} is compared anew: evidence is now counted by session"
         if pair and why:
             if pair["alarmed"]:
                 readings.append(self._reading(pair, now)._replace(verdict="none", note=why))
@@ -134,7 +134,8 @@ class CanaryDetector(Detector):
             reading = reading._replace(verdict="hold")
         if fresh or due:
             found = {each.metric: each for each in self.hypotheses.findings(pair, evidence, noises)}
-            stands = tuple(self._stand(pair, reading.at, each) for each in found.values())
+            cluster = noises.cluster
+            stands = tuple(self._stand(pair, reading.at, each, cluster=cluster) for each in found.values())
             reading = reading._replace(stands=stands)
         if fresh:
             told = [found[metric] for metric in pair["alarmed"] if metric in found]
@@ -158,10 +159,12 @@ class CanaryDetector(Detector):
             verdict="breach",
             value=pair["worst"],
             level=f"{len(found)} metrics" if len(found) > 1 else "",
-            note=sentence(self.rule.on, pair, found, rollout(pair, minute_over, noises)),
+            note=sentence(
+                self.rule.on, pair, found, cluster=noises.cluster, money=rollout(pair, minute_over, noises)
+            ),
         )
 
-    def _stand(self, pair: comparison.State, at: int, found: Finding) -> Stand:
+    def _stand(self, pair: comparison.State, at: int, found: Finding, *, cluster: str) -> Stand:
         measures = {
             "log10_e": found.log_e / math.log(10),
             "log10_limit": self.hypotheses.bar / math.log(10),
@@ -179,7 +182,7 @@ class CanaryDetector(Detector):
             {name: value for name, value in measures.items() if value is not None and math.isfinite(value)},
             {"arm_calls": found.calls, "control_calls": found.others},
             {"metric": found.metric, "arm": pair["canary"], "control": pair["control"]},
-            {"cluster": comparison.cluster(pair)},
+            {"cluster": cluster},
         )
 
 

@@ -136,22 +136,20 @@ ARM: Final = WIDTH * CELLS
 """The keys of the canary's cells are higher by this than those of the control's."""
 _SIZE: Final = FIRST_BIN * CELLS
 _LEVELS: Final = len(QUANTILES) + 1
-_TOLD: Final = [COLUMN["user_calls"], COLUMN["session_calls"]]
+_NAMED: Final = [COLUMN["user_calls"], COLUMN["session_calls"], COLUMN["user_session_calls"]]
 
 
 class Block(NamedTuple):
     """The calls of a block of time by arm (control first), row and cell.
 
     of: the groups that GROUPS names. values: the events of RATES, then the sums of logarithms of MEANS.
-    totals: of both the sums over cells. by_user, by_session: calls whose cluster is their user, their
-    session.
+    totals: of both the sums over cells. named: the calls that name their user, their session, and both.
     """
 
     of: Singles
     values: Singles
     totals: tuple[Floats, Floats]
-    by_user: int
-    by_session: int
+    named: list[int]
 
 
 def block(keys: NDArray[np.int64], values: NDArray[np.int64], edges: Edges) -> Block:
@@ -174,9 +172,9 @@ def block(keys: NDArray[np.int64], values: NDArray[np.int64], edges: Edges) -> B
     of = np.concatenate((dense[:, _GROUPED], above[:, :, 0]), axis=1)
     times = above[:, :, 1:].reshape(2, -1, CELLS)
     found = np.concatenate((dense[:, _EVENTS], times, dense[:, _LOGGED]), axis=1)
-    by_user, by_session = dense[:, _TOLD].sum(axis=(0, 2)).tolist()
+    named = dense[:, _NAMED].sum(axis=(0, 2)).astype(int).tolist()
     totals = of.sum(axis=2), found.sum(axis=2)
-    return Block(of.astype(np.float32), found.astype(np.float32), totals, int(by_user), int(by_session))
+    return Block(of.astype(np.float32), found.astype(np.float32), totals, named)
 
 
 def one_cell(vitals: Vitals, cell: int) -> Sparse:

@@ -38,14 +38,18 @@ _ROLLED: Final = 20
 """The calls of known cost that each arm needs before its mean is extrapolated."""
 
 
-def sentence(on: str, state: State, found: Sequence[Finding], money: str) -> str:
-    """The note. found: the worse metrics, the strongest evidence first. money: see `rollout`."""
+def sentence(on: str, state: State, found: Sequence[Finding], *, cluster: str, money: str) -> str:
+    """The note.
+
+    found: the worse metrics, the strongest evidence first. cluster: what it is counted by. money: see
+    `rollout`.
+    """
     first, *rest = found
     noun = _NOUNS.get(on, on.removeprefix("tags.").replace("_", " "))
     text = f"{noun} {state['canary']} {_verb(first, state['control'])}"
     if rest:
         text += "; also worse: " + ", ".join(map(_short, rest))
-    text += f"; evidence counted by {comparison.cluster(state)}"
+    text += f"; evidence counted by {cluster}"
     return f"{text}. {money}" if money else text
 
 
