@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -55,17 +56,22 @@ class OnKafka:
 
     async def __aenter__(self) -> Self:
         await topics.apply(self._settings)
-        self._producer = AIOKafkaProducer(**self._settings.client("demo"))
-        await self._producer.start()
-        self._consumer = AIOKafkaConsumer(
-            self._settings.topic(Topic.ALERTS),
-            **self._settings.client("demo"),
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-        )
-        await self._consumer.start()
-        log = Path(tempfile.gettempdir()) / f"llmvitals-{self._settings.group}.log"
-        self._worker = Child([sys.executable, "-m", "llmvitals", "worker"], log, env=self._env())
+        async with AsyncExitStack() as stack:
+            self._producer = AIOKafkaProducer(**self._settings.client("demo"))
+            stack.push_async_callback(self._producer.stop)
+            await self._producer.start()
+            self._consumer = AIOKafkaConsumer(
+                self._settings.topic(Topic.ALERTS),
+                **self._settings.client("demo"),
+                auto_offset_reset="earliest",
+                enable_auto_commit=False,
+            )
+            stack.push_async_callback(self._consumer.stop)
+            await self._consumer.start()
+            log = Path(tempfile.gettempdir()) / f"llmvitals-{self._settings.group}.log"
+            self._worker = Child([sys.executable, "-m", "llmvitals", "worker"], log, env=self._env())
+            stack.push_async_callback(asyncio.to_thread, self._worker.stop, 20.0)
+            self._begun = stack.pop_all()
         return self
 
     async def __aexit__(
@@ -74,9 +80,7 @@ class OnKafka:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await asyncio.to_thread(self._worker.stop, 20.0)
-        await self._consumer.stop()
-        await self._producer.stop()
+        await self._begun.aclose()
 
     async def send(self, event: bytes, key: bytes) -> None:
         """Publish the event to the calls topic."""
