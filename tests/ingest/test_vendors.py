@@ -98,6 +98,25 @@ def test_the_tools_that_an_answer_asks_for(vendor: str) -> None:
     assert (call.response_id, call.finish_reason) == ("chatcmpl-1", "tool_calls")
 
 
+def test_langsmiths_client_for_javascript_tells_the_end_in_milliseconds() -> None:
+    """As langsmith 0.12 for JavaScript has sent it: the start is a text, and the end a number."""
+    patch = {
+        "name": "a", "run_type": "llm", "start_time": "2026-11-28T06:34:35.490001Z", "end_time": 1_795_847_675_604,
+        "outputs": {"text": "hi", "usage_metadata": {"input_tokens": 412, "output_tokens": 37, "total_tokens": 449}},
+        "extra": {"metadata": {"ls_provider": "openai", "ls_model_name": "gpt-4o-mini"}}, "session_name": "support",
+        "trace_id": "01a220dc-de62-7000-8000-020aef2e6660", "id": "01a220dc-de62-7000-8000-020aef2e6660",
+    }  # fmt: skip
+    (call,) = calls("/runs/batch", {"post": [], "patch": [patch]})
+    assert (call.ts.isoformat(), call.latency_ms) == ("2026-11-28T06:34:35.604000+00:00", 113.999)
+    assert (call.model, call.input_tokens, call.output_tokens) == ("gpt-4o-mini", 412, 37)
+
+
+@pytest.mark.parametrize("time", [1_764_000_000, 1_764_000_000.0, 1_764_000_000_000])
+def test_a_number_is_a_time_in_seconds_or_milliseconds(time: float) -> None:
+    (call,) = calls("/runs", {"id": "r", "run_type": "llm", "end_time": time})
+    assert call.ts.timestamp() == 1_764_000_000
+
+
 def test_a_run_of_langsmith_holds_langchains_result() -> None:
     details = {"id": "chatcmpl-1", "model_name": "gpt-4o-2024-08-06", "finish_reason": "stop"}
     message = {"kwargs": {"content": "hi", "response_metadata": details}}

@@ -25,6 +25,8 @@ def read(request: Request) -> Found:
         return found
     for run in _runs(request.body):
         found.add(_run(run))
+    for entry in map(mapping, listed(mapping(request.body).get("feedback"))):  # the gateway puts it there
+        found.add(_feedback(entry, request.arrived))
     return found
 
 
@@ -85,4 +87,6 @@ def _run(run: Mapping[str, Any]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-VENDOR: Final = Vendor(re.compile(r"/(runs(/batch)?|runs/[0-9a-f-]{36}|feedback(/batch)?)/?(\?.*)?$"), read)
+VENDOR: Final = Vendor(
+    re.compile(r"/(runs(/batch|/multipart|/[0-9a-f-]{36})?|feedback(/batch)?)/?(\?.*)?$"), read
+)
