@@ -22,6 +22,7 @@ from llmvitals.ingest import (
     otlp_protobuf,
     sagemaker,
     vector_search,
+    vercel_ai,
 )
 from llmvitals.ingest.deduplicate import SpanEvent, deduplicated
 from llmvitals.ingest.identity import Identity
@@ -40,6 +41,7 @@ DIALECTS: Final[dict[str, Dialect]] = {
     "nemo": nemo.DIALECT,
     "sagemaker": sagemaker.DIALECT,
     "logfire": logfire.DIALECT,
+    "vercel_ai": vercel_ai.DIALECT,
     "genai": genai.DIALECT,
     "vector_search": vector_search.DIALECT,
 }
