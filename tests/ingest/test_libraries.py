@@ -263,10 +263,42 @@ def test_vercels_ai_sdk() -> None:
     assert Prices().price(stream) == 156 * 150 + 256 * 75 + 37 * 600
 
 
-def test_older_versions_of_vercels_ai_sdk_leave_the_cache_out_of_anthropics_input() -> None:
-    asked = {"ai.operationId": "ai.generateText.doGenerate", "ai.model.provider": "anthropic.messages",
-             "ai.model.id": "claude-haiku-4-5"}  # fmt: skip
+VERCEL = {
+    "ai.operationId": "ai.generateText.doGenerate", "ai.model.provider": "anthropic.messages",
+    "ai.model.id": "claude-haiku-4-5",
+}  # fmt: skip
+
+
+def test_version_5_of_vercels_ai_sdk_tells_anthropics_cache_in_anthropics_own_usage() -> None:
+    """As ai 5.0 has sent it: its own counts leave the cache out."""
+    counts = {"ai.usage.promptTokens": 21, "ai.usage.completionTokens": 12, "gen_ai.usage.input_tokens": 21}
+    usage = {
+        "input_tokens": 21,
+        "output_tokens": 12,
+        "cache_creation_input_tokens": 100,
+        "cache_read_input_tokens": 1_800,
+    }
+    told = {
+        "ai.response.providerMetadata": json.dumps(
+            {"anthropic": {"usage": usage, "cacheCreationInputTokens": 100}}
+        )
+    }
+    call = only("ai", VERCEL | counts | told)
+    says(call, input_tokens=1_921, cached_tokens=1_800, cache_write_tokens=100, output_tokens=12)
+    says(only("ai", VERCEL | counts), input_tokens=21, output_tokens=12, cached_tokens=None)
+    other = {"ai.response.providerMetadata": json.dumps({"bedrock": {"usage": {"cacheWriteInputTokens": 5}}})}
+    says(only("ai", VERCEL | counts | other), input_tokens=21, output_tokens=12)
+
+
+def test_the_counts_of_streams_of_vercels_ai_sdk() -> None:
+    """Anthropic's are without the cache in version 5, and with it in version 6."""
+    stream = VERCEL | {"ai.operationId": "ai.streamText.doStream"}
     five = {"ai.usage.inputTokens": 20, "ai.usage.outputTokens": 7, "ai.usage.cachedInputTokens": 1_800}
-    says(only("ai", asked | five | {"ai.usage.totalTokens": 27}), input_tokens=1_820, cached_tokens=1_800)
-    four = {"ai.usage.promptTokens": 20, "ai.usage.completionTokens": 7}
-    says(only("ai", asked | four), input_tokens=20, output_tokens=7, cached_tokens=None)
+    says(only("ai", stream | five | {"ai.usage.totalTokens": 27}), input_tokens=1_820, cached_tokens=1_800)
+    six = five | {"ai.usage.inputTokens": 1_820, "ai.usage.totalTokens": 1_827}
+    says(only("ai", stream | six), input_tokens=1_820, cached_tokens=1_800, stream=True)
+
+
+def test_a_stream_of_vercels_ai_sdk_that_broke_failed() -> None:
+    broke = {"ai.operationId": "ai.streamText.doStream", "gen_ai.response.finish_reasons": "error"}
+    says(only("ai", VERCEL | broke), status="error", error_type="error")

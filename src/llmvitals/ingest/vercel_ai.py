@@ -48,6 +48,8 @@ def _call(span: Span, operation: str) -> dict[str, Any]:
     fields = genai.model_call(span, operation)
     first = span.number("ai.response.msToFirstChunk")
     tools = [text(mapping(call).get("toolName")) for call in listed(span.structure("ai.response.toolCalls"))]
+    if fields["finish_reason"] == "error":  # of a stream that broke
+        fields |= {"status": "error", "error_type": fields["error_type"] or "error"}
     return fields | _usage(span) | {
         "model": fields["model"] or model or "",
         "requested_model": fields["requested_model"] or model,
@@ -60,6 +62,11 @@ def _call(span: Span, operation: str) -> dict[str, Any]:
 
 
 def _usage(span: Span) -> dict[str, int | None]:
+    # Anthropic's own usage: versions 4 and 5 leave its cache out of theirs.
+    for told in mapping(span.structure("ai.response.providerMetadata")).values():
+        usage = usage_of(mapping(told).get("usage"))
+        if usage.get("input_tokens") is not None:
+            return usage
     given: dict[str, Any] = {name: span.get(*attributes) for name, attributes in _USAGE.items()}
     return usage_of(given | {"output_tokens_details": {"reasoning_tokens": span.get(*_REASONING)}})
 
