@@ -98,6 +98,30 @@ def test_the_tools_that_an_answer_asks_for(vendor: str) -> None:
     assert (call.response_id, call.finish_reason) == ("chatcmpl-1", "tool_calls")
 
 
+def test_langsmiths_clients_before_0_5_tell_the_type_and_the_start_only_at_the_beginning_of_a_run() -> None:
+    """The end comes in another request, as 0.4.37 for Python and 0.3.50 for JavaScript send it."""
+    order = "20261127T163328000000Z00000000-0000-0000-0000-000000000001"
+    end = {
+        "id": "r", "trace_id": "t", "dotted_order": f"20261127T163327000000Z{'0' * 8}.{order}", "end_time": ENDED,
+        "outputs": {"usage_metadata": {"input_tokens": 10, "output_tokens": 2}},
+        "extra": {"metadata": {"ls_provider": "openai", "ls_model_type": "chat", "ls_model_name": "gpt-4o"}},
+    }  # fmt: skip
+    begin = {"id": "r", "run_type": "llm", "start_time": BEGUN}
+    assert calls("/runs/batch", {"post": [begin]}) == []
+    (call,) = calls("/runs/batch", {"patch": [end]})
+    assert (call.operation, call.model, call.input_tokens, call.latency_ms) == ("chat", "gpt-4o", 10, 1_000)
+    (whole,) = calls("/runs/batch", {"post": [begin], "patch": [end]})
+    assert (whole.id, whole.ts, whole.latency_ms) == (call.id, call.ts, call.latency_ms)
+    found = {
+        "id": "s",
+        "end_time": ENDED,
+        "extra": {"metadata": {"ls_retriever_name": "faiss"}},
+        "outputs": {},
+    }
+    assert [one.operation for one in calls("/runs/batch", {"patch": [found]})] == ["retrieval"]
+    assert calls("/runs/batch", {"patch": [end | {"extra": {}}]}) == []  # of what, nothing tells
+
+
 def test_langsmiths_client_for_javascript_tells_the_end_in_milliseconds() -> None:
     """As langsmith 0.12 for JavaScript has sent it: the start is a text, and the end a number."""
     patch = {
