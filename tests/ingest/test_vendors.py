@@ -98,6 +98,23 @@ def test_the_tools_that_an_answer_asks_for(vendor: str) -> None:
     assert (call.response_id, call.finish_reason) == ("chatcmpl-1", "tool_calls")
 
 
+def test_the_end_of_a_span_of_opik_counts_as_its_client_for_typescript_sends_it() -> None:
+    """Opik 2.0 for TypeScript: a call that takes longer than the client waits ends in a request of its own."""
+    begin = {
+        "id": "01a2210e-92ac-715e-9a72-a95c835a9cea",
+        "start_time": BEGUN,
+        "type": "llm",
+        "model": "gpt-4o-mini",
+    }
+    end = {"trace_id": "t", "usage": {"prompt_tokens": 412, "completion_tokens": 37}, "end_time": ENDED}
+    assert calls("/v1/private/spans/batch", {"spans": [begin]}) == []
+    (call,) = calls(f"/v1/private/spans/{begin['id']}", end)
+    assert (call.operation, call.input_tokens, call.output_tokens) == ("chat", 412, 37)
+    (whole,) = calls("/v1/private/spans/batch", {"spans": [begin | end]})
+    assert whole.id == call.id
+    assert calls("/v1/private/traces/01a2210e-929a-77f9-b85b-073aa6cb41bb", {"end_time": ENDED}) == []
+
+
 def test_langsmiths_clients_before_0_5_tell_the_type_and_the_start_only_at_the_beginning_of_a_run() -> None:
     """The end comes in another request, as 0.4.37 for Python and 0.3.50 for JavaScript send it."""
     order = "20261127T163328000000Z00000000-0000-0000-0000-000000000001"
