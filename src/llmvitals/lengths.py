@@ -39,7 +39,10 @@ _LIMITS: Final = (
 
 
 def is_metered(fields: Mapping[str, Any]) -> bool:
-    """Whether a call tells all of its tokens and so needs no lengths. Embeddings have no output."""
+    """Whether a call tells all of its tokens and so needs no lengths. Embeddings have no output.
+
+    Lengths only bound the tokens that a call does not tell, so those of other calls are not measured.
+    """
     read, written = fields.get("input_tokens"), fields.get("output_tokens")
     return read is not None and (written is not None or fields.get("operation") == "embedding")
 

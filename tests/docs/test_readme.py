@@ -8,6 +8,8 @@ import re
 import shlex
 import subprocess
 import sys
+import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -40,11 +42,16 @@ def test_rules_load(tmp_path):
     }  # fmt: skip
 
 
-def test_call_is_a_call():
+def test_the_call_counts_where_it_is_pasted_and_counts_again():
+    """One of a year ago is late, and is in no window that people look at; one with the same id is a copy."""
     (text,) = blocks("python")
     (written,) = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.AnnAssign)]
-    call = CallEvent.model_validate(ast.literal_eval(written))
-    assert (call.app, call.input_tokens) == ("support-bot", 1200)
+    source = compile(ast.Expression(written), "README.md", "eval")
+    one, other = (CallEvent.model_validate(eval(source, {"time": time, "uuid": uuid})) for _ in range(2))  # noqa: S307
+    assert (one.app, one.input_tokens) == ("support-bot", 1200)
+    assert one.id != other.id
+    assert isinstance(one.ts, int)
+    assert abs(time.time() - one.ts / 1_000) < 3_600
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)

@@ -11,6 +11,7 @@ from llmvitals.ingest import decode
 from llmvitals.lengths import length
 from llmvitals.record.call import Call, CallEvent
 from planted import SECRET
+from programs import bounds
 
 TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}]
 ASKED = {"role": "user", "content": f"Where is {SECRET}? \u00e4\u4e2d"}
@@ -108,6 +109,28 @@ def test_spans_of_the_genai_conventions_tell_their_lengths() -> None:
     assert lengths(span(genai | {"gen_ai.input.messages": json.dumps(parts)}))[0] is None
     used = {"gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 5}
     assert lengths(span(genai | texts | used)) == (None, None, None)
+
+
+@pytest.mark.parametrize("known", ["gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"])
+def test_a_span_with_one_count_of_two_tells_its_lengths(known: str) -> None:
+    """A stream of Anthropic tells its input at the start, and its output at the end, which may not come."""
+    asked = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "gpt-4o",
+        "gen_ai.request.max_tokens": 100,
+        "gen_ai.input.messages": json.dumps([{"role": "user", "parts": []}]),
+        known: 50,
+    }
+    call = span(asked)
+    assert lengths(call) == (len("user"), None, 100)
+    assert bounds(call) is not None
+
+
+def test_a_span_of_an_embedding_has_no_output_and_so_no_lengths() -> None:
+    asked = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "text-embedding-3-small"}
+    texts = {"gen_ai.input.messages": json.dumps([{"role": "user", "parts": []}])}
+    assert lengths(span(asked | texts | {"gen_ai.usage.input_tokens": 5})) == (None, None, None)
+    assert lengths(span(asked | texts))[0] == len("user")
 
 
 def test_spans_of_openllmetry_tell_their_lengths() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -238,3 +239,66 @@ def test_who_asked_stands_on_one_span_of_langfuses_trace() -> None:
         f"{4:016x}": ("u-2", "s-1"),
         f"{5:016x}": (None, None),
     }
+
+
+def test_vercels_ai_sdk() -> None:
+    """Recorded with ai 6.0 of npm: two requests around a tool, a stream, an embedding, and one that failed."""
+    decoded = decode((Path(__file__).parents[1] / "data" / "ingest" / "vercel_ai.json").read_bytes())
+    assert (decoded.filtered, dict(decoded.unread)) == (4, {})
+    calls = sorted(decoded.calls, key=lambda call: call.ts)
+    tool, embedding = (
+        next(call for call in calls if call.operation == kind) for kind in ("tool", "embedding")
+    )
+    failed, first, second, stream = (call for call in calls if call.operation == "chat")
+    for call in (first, second, stream):
+        says(call, input_tokens=412, cached_tokens=256, output_tokens=37, reasoning_tokens=8, status="ok")
+    for call in (first, second, stream, embedding, tool):
+        says(call, user="u-7", session="s-1", app="jsapp")
+    says(first, provider="anthropic", finish_reason="tool-calls", response_id="r1")
+    assert [[one.name for one in call.tools or ()] for call in (first, tool)] == [["lookup"], ["lookup"]]
+    says(stream, provider="openai", model="gpt-4o-mini", stream=True)
+    assert stream.ttft_ms == pytest.approx(12.3, abs=0.1)
+    says(embedding, provider="openai", model="text-embedding-3-small", input_tokens=5, output_tokens=None)
+    says(failed, model="gpt-4o", provider="openai", status="error", error_type="AI_APICallError")
+    assert Prices().price(stream) == 156 * 150 + 256 * 75 + 37 * 600
+
+
+VERCEL = {
+    "ai.operationId": "ai.generateText.doGenerate", "ai.model.provider": "anthropic.messages",
+    "ai.model.id": "claude-haiku-4-5",
+}  # fmt: skip
+
+
+def test_version_5_of_vercels_ai_sdk_tells_anthropics_cache_in_anthropics_own_usage() -> None:
+    """As ai 5.0 has sent it: its own counts leave the cache out."""
+    counts = {"ai.usage.promptTokens": 21, "ai.usage.completionTokens": 12, "gen_ai.usage.input_tokens": 21}
+    usage = {
+        "input_tokens": 21,
+        "output_tokens": 12,
+        "cache_creation_input_tokens": 100,
+        "cache_read_input_tokens": 1_800,
+    }
+    told = {
+        "ai.response.providerMetadata": json.dumps(
+            {"anthropic": {"usage": usage, "cacheCreationInputTokens": 100}}
+        )
+    }
+    call = only("ai", VERCEL | counts | told)
+    says(call, input_tokens=1_921, cached_tokens=1_800, cache_write_tokens=100, output_tokens=12)
+    says(only("ai", VERCEL | counts), input_tokens=21, output_tokens=12, cached_tokens=None)
+    other = {"ai.response.providerMetadata": json.dumps({"bedrock": {"usage": {"cacheWriteInputTokens": 5}}})}
+    says(only("ai", VERCEL | counts | other), input_tokens=21, output_tokens=12)
+
+
+def test_the_counts_of_streams_of_vercels_ai_sdk() -> None:
+    """Anthropic's are without the cache in version 5, and with it in version 6."""
+    stream = VERCEL | {"ai.operationId": "ai.streamText.doStream"}
+    five = {"ai.usage.inputTokens": 20, "ai.usage.outputTokens": 7, "ai.usage.cachedInputTokens": 1_800}
+    says(only("ai", stream | five | {"ai.usage.totalTokens": 27}), input_tokens=1_820, cached_tokens=1_800)
+    six = five | {"ai.usage.inputTokens": 1_820, "ai.usage.totalTokens": 1_827}
+    says(only("ai", stream | six), input_tokens=1_820, cached_tokens=1_800, stream=True)
+
+
+def test_a_stream_of_vercels_ai_sdk_that_broke_failed() -> None:
+    broke = {"ai.operationId": "ai.streamText.doStream", "gen_ai.response.finish_reasons": "error"}
+    says(only("ai", VERCEL | broke), status="error", error_type="error")

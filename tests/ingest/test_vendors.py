@@ -98,6 +98,66 @@ def test_the_tools_that_an_answer_asks_for(vendor: str) -> None:
     assert (call.response_id, call.finish_reason) == ("chatcmpl-1", "tool_calls")
 
 
+def test_the_end_of_a_span_of_opik_counts_as_its_client_for_typescript_sends_it() -> None:
+    """Opik 2.0 for TypeScript: a call that takes longer than the client waits ends in a request of its own."""
+    begin = {
+        "id": "01a2210e-92ac-715e-9a72-a95c835a9cea",
+        "start_time": BEGUN,
+        "type": "llm",
+        "model": "gpt-4o-mini",
+    }
+    end = {"trace_id": "t", "usage": {"prompt_tokens": 412, "completion_tokens": 37}, "end_time": ENDED}
+    assert calls("/v1/private/spans/batch", {"spans": [begin]}) == []
+    (call,) = calls(f"/v1/private/spans/{begin['id']}", end)
+    assert (call.operation, call.input_tokens, call.output_tokens) == ("chat", 412, 37)
+    (whole,) = calls("/v1/private/spans/batch", {"spans": [begin | end]})
+    assert whole.id == call.id
+    assert calls("/v1/private/traces/01a2210e-929a-77f9-b85b-073aa6cb41bb", {"end_time": ENDED}) == []
+
+
+def test_langsmiths_clients_before_0_5_tell_the_type_and_the_start_only_at_the_beginning_of_a_run() -> None:
+    """The end comes in another request, as 0.4.37 for Python and 0.3.50 for JavaScript send it."""
+    order = "20261127T163328000000Z00000000-0000-0000-0000-000000000001"
+    end = {
+        "id": "r", "trace_id": "t", "dotted_order": f"20261127T163327000000Z{'0' * 8}.{order}", "end_time": ENDED,
+        "outputs": {"usage_metadata": {"input_tokens": 10, "output_tokens": 2}},
+        "extra": {"metadata": {"ls_provider": "openai", "ls_model_type": "chat", "ls_model_name": "gpt-4o"}},
+    }  # fmt: skip
+    begin = {"id": "r", "run_type": "llm", "start_time": BEGUN}
+    assert calls("/runs/batch", {"post": [begin]}) == []
+    (call,) = calls("/runs/batch", {"patch": [end]})
+    assert (call.operation, call.model, call.input_tokens, call.latency_ms) == ("chat", "gpt-4o", 10, 1_000)
+    (whole,) = calls("/runs/batch", {"post": [begin], "patch": [end]})
+    assert (whole.id, whole.ts, whole.latency_ms) == (call.id, call.ts, call.latency_ms)
+    found = {
+        "id": "s",
+        "end_time": ENDED,
+        "extra": {"metadata": {"ls_retriever_name": "faiss"}},
+        "outputs": {},
+    }
+    assert [one.operation for one in calls("/runs/batch", {"patch": [found]})] == ["retrieval"]
+    assert calls("/runs/batch", {"patch": [end | {"extra": {}}]}) == []  # of what, nothing tells
+
+
+def test_langsmiths_client_for_javascript_tells_the_end_in_milliseconds() -> None:
+    """As langsmith 0.12 for JavaScript has sent it: the start is a text, and the end a number."""
+    patch = {
+        "name": "a", "run_type": "llm", "start_time": "2026-11-28T06:34:35.490001Z", "end_time": 1_795_847_675_604,
+        "outputs": {"text": "hi", "usage_metadata": {"input_tokens": 412, "output_tokens": 37, "total_tokens": 449}},
+        "extra": {"metadata": {"ls_provider": "openai", "ls_model_name": "gpt-4o-mini"}}, "session_name": "support",
+        "trace_id": "01a220dc-de62-7000-8000-020aef2e6660", "id": "01a220dc-de62-7000-8000-020aef2e6660",
+    }  # fmt: skip
+    (call,) = calls("/runs/batch", {"post": [], "patch": [patch]})
+    assert (call.ts.isoformat(), call.latency_ms) == ("2026-11-28T06:34:35.604000+00:00", 113.999)
+    assert (call.model, call.input_tokens, call.output_tokens) == ("gpt-4o-mini", 412, 37)
+
+
+@pytest.mark.parametrize("time", [1_764_000_000, 1_764_000_000.0, 1_764_000_000_000])
+def test_a_number_is_a_time_in_seconds_or_milliseconds(time: float) -> None:
+    (call,) = calls("/runs", {"id": "r", "run_type": "llm", "end_time": time})
+    assert call.ts.timestamp() == 1_764_000_000
+
+
 def test_a_run_of_langsmith_holds_langchains_result() -> None:
     details = {"id": "chatcmpl-1", "model_name": "gpt-4o-2024-08-06", "finish_reason": "stop"}
     message = {"kwargs": {"content": "hi", "response_metadata": details}}

@@ -53,14 +53,17 @@ class Run:
         return self.scenarios[name]
 
 
-def execute(program: str, environment: str, url: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of tests/integrations/programs in `.venv/ENVIRONMENT`; skips where that is not."""
+def execute(program: str, environment: str, url: str, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of tests/integrations/programs in `.venv/ENVIRONMENT`; skips where that is not.
+
+    more: arguments after the address.
+    """
     python = ROOT / ".venv" / environment / "bin" / "python"
     if not python.exists():
         unavailable(Unavailable(f"tests/{environment}.txt is not installed: `make test` does that"))
     paths = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests" / "support")))
     return subprocess.run(
-        [python, PROGRAMS / f"{program}.py", url],
+        [python, PROGRAMS / f"{program}.py", url, *more],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": paths, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         capture_output=True, text=True, timeout=deadline(60), check=False,
     )  # fmt: skip

@@ -35,7 +35,10 @@ _ASKED: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "/is-alive/ping": {"healthy": True},
 }
-"""The end of a path → what LangSmith's client wants to know (it then sends JSON), and Opik's."""
+"""The end of a path → what LangSmith's client wants to know, and Opik's.
+
+LangSmith's then sends JSON, and keeps attachments, which nothing reads, to itself.
+"""
 
 
 class Refusal(Exception):

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from typing import TYPE_CHECKING, Final
 
 from llmvitals.gateway.answer import PROTOBUF, Refusal
+from llmvitals.gateway.compression import ENCODINGS, unpacked
+from llmvitals.gateway.records import Form
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from llmvitals.gateway.records import Form
-
 _SLOWEST: Final = 30.0
 """Seconds in which a body has to be there."""
 _JSON: Final = ("application/json", "application/x-ndjson", "application/ndjson", "application/jsonl")
-_WINDOW: Final = {"gzip": 31, "deflate": 15}
-"""Encoding → zlib's wbits."""
+_MULTIPART: Final = "multipart/form-data"
 
 
 async def body_of(request: web.Request, form: Form, limit: int) -> bytes:
-    """The body, decompressed. limit: the most bytes, before and after. Raises Refusal."""
+    """The body, decompressed. limit: the most bytes, before and after. Raises Refusal or BadCall."""
     _check_type(request, form)
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding != "identity" and encoding not in _WINDOW:
+    if encoding not in ENCODINGS:
         raise Refusal(415, "Content-Encoding: send the body with gzip, deflate or without compression")
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-    body = await _read(request, limit)
-    return body if encoding == "identity" else _decompressed(body, encoding, limit)
+    body = unpacked(await _read(request, limit), encoding, limit)
+    if body is None:
+        raise _too_large(limit)
+    return body
 
 
 def _check_type(request: web.Request, form: Form) -> None:
@@ -37,7 +37,12 @@ def _check_type(request: web.Request, form: Form) -> None:
     given = request.content_type if "Content-Type" in request.headers else None
     if form.otlp and given not in (PROTOBUF, "application/json"):
         raise Refusal(415, f"Content-Type: OTLP/HTTP is {PROTOBUF} or application/json")
-    if not form.otlp and given not in _JSON:
+    if form is Form.RUNS:
+        if given != _MULTIPART:
+            raise Refusal(415, f"Content-Type: LangSmith's clients send {_MULTIPART} to this path")
+        if "Origin" in request.headers:  # this type a page may send
+            raise Refusal(403, "The request has an Origin: pages in a browser can't send here")
+    elif not form.otlp and given not in _JSON:
         raise Refusal(415, "Content-Type: send application/json, or application/x-ndjson with a JSON a line")
 
 
@@ -52,19 +57,6 @@ async def _read(request: web.Request, limit: int) -> bytes:
     except TimeoutError:
         raise Refusal(408, f"The body was not there within {_SLOWEST:.0f} s: try again", 1) from None
     return bytes(body)
-
-
-def _decompressed(body: bytes, encoding: str, limit: int) -> bytes:
-    unzip = zlib.decompressobj(_WINDOW[encoding])
-    try:
-        plain = unzip.decompress(body, limit + 1)
-    except zlib.error:
-        raise Refusal(400, f"The body is not what Content-Encoding says: {encoding}") from None
-    if len(plain) > limit:
-        raise _too_large(limit)
-    if not unzip.eof:
-        raise Refusal(400, f"The body ends early: its {encoding} stream is not complete")
-    return plain
 
 
 def _too_large(limit: int) -> Refusal:

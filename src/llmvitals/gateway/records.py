@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import orjson
 
 from llmvitals import ingest
 from llmvitals.errors import BadCall, Code, bad
+from llmvitals.gateway.multipart import batch_of
 from llmvitals.gateway.redact import redacted
 from llmvitals.ingest import litellm, rest
 
@@ -31,6 +32,7 @@ class Form(StrEnum):
     LITELLM = "litellm"
     CALLS = "calls"
     REST = "rest"
+    RUNS = "runs"
     UNKNOWN = "unknown"
 
     @property
@@ -44,17 +46,19 @@ _PATHS: Final = {
     "/v1/logs": Form.LOGS,
     "/v1/calls": Form.CALLS,
     "/litellm": Form.LITELLM,
+    "/runs/multipart": Form.RUNS,
 }
 """The end of a path → its form; anything may stand before."""
 
 
 class Received(NamedTuple):
-    """A request: the time of its arrival in µs, and its body, decompressed."""
+    """A request: its body, decompressed, the time of its arrival in µs, and its Content-Type, whole."""
 
     method: str
     path: str
     body: bytes
     arrived: int
+    content_type: str = ""
 
 
 class Record(NamedTuple):
@@ -97,6 +101,7 @@ class Reader:
 
     def __init__(self, settings: Settings) -> None:
         self._decode = ingest.decoder(settings, None)
+        self._limit = settings.gateway_max_bytes
 
     def read(self, form: Form, request: Received) -> Contents:
         """The records of a request. Raises BadCall if nothing in it can be read.
@@ -109,12 +114,18 @@ class Reader:
                 decoded = self._decode(request.body, request.arrived, format="otlp")
                 contents.add(request.body, decoded)
         elif form is Form.REST:
-            value = _request(request)
-            contents.add(value, self._decode(value, request.arrived, format="rest"))
+            self._add_request(contents, request, _parsed(request.body))
+        elif form is Form.RUNS:
+            batch, contents.refused = batch_of(request.body, request.content_type, self._limit)
+            self._add_request(contents, request, batch)
         else:
             name = None if form is Form.CALLS else "litellm"
             self._add_items(contents, _items(request.body), request.arrived, name)
         return contents
+
+    def _add_request(self, contents: Contents, request: Received, body: Any) -> None:
+        value = _record(request, body)
+        contents.add(value, self._decode(value, request.arrived, format="rest"))
 
     def _add_items(self, contents: Contents, items: Sequence[bytes], arrived: int, name: str | None) -> None:
         for place, item in enumerate(items):
@@ -134,12 +145,15 @@ def has_litellm(body: bytes) -> bool:
         return False
 
 
-def _request(request: Received) -> bytes:
-    """The record of a request to a vendor's API: see `ingest.rest`."""
+def _parsed(body: bytes) -> Any:
     try:
-        body = orjson.loads(request.body)
+        return orjson.loads(body)
     except orjson.JSONDecodeError:
         raise bad(Code.NOT_JSON, "The body is not JSON") from None
+
+
+def _record(request: Received, body: Any) -> bytes:
+    """The record of a request to a vendor's API: see `ingest.rest`."""
     try:
         return orjson.dumps({"method": request.method, "path": request.path, "body": body})
     except (TypeError, orjson.JSONEncodeError):

@@ -113,7 +113,8 @@ class Gateway:
         body = await body_of(request, form, self._settings.gateway_max_bytes)
         if form is Form.UNKNOWN and not has_litellm(body):
             raise Refusal(404, f"{request.method}: {_HELP}")
-        received = Received(request.method, request.path, body, time.time_ns() // 1_000)
+        typed = request.headers.get("Content-Type", "")
+        received = Received(request.method, request.path, body, time.time_ns() // 1_000, typed)
         # Reading a large body takes a while, in which others are served.
         contents = await asyncio.to_thread(self._reader.read, form, received)
         await self._delivery.deliver(contents.records)

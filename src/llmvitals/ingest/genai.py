@@ -79,7 +79,7 @@ def read(span: Span) -> tuple[Reading, ...] | None:
         return _retrieval(span)
     if not (span.is_error or span.has(*_EVIDENCE) or (kind == "embedding" and span.has(_VECTOR))):
         return NOTHING
-    return (Reading(kind, _model_call(span, operation)),)
+    return (Reading(kind, model_call(span, operation)),)
 
 
 def read_texts(span: Span) -> dict[str, str | None]:
@@ -138,7 +138,8 @@ def _operation(span: Span) -> tuple[Kind | None, str]:
     return None, span.text("traceloop.span.kind") or ""
 
 
-def _model_call(span: Span, operation: str) -> dict[str, Any]:
+def model_call(span: Span, operation: str) -> dict[str, Any]:
+    """The fields of a call of a model."""
     provider = _provider(span)
     model, requested = _models(span, provider)
     error, choice = span.is_error, _choice(span)

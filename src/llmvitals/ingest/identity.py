@@ -24,10 +24,11 @@ DEFAULT_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     "user": (
         "user.id", "enduser.id", "gen_ai.user", "llm.user", "user_id", "user_api_key_end_user_id",
         "user.email", "user.account_uuid", "langfuse.user.id", "langfuse_user_id",
+        "userId",
     ),
     "session": (
         "gen_ai.conversation.id", "session.id", "session_id", "conversation.id", "thread_id",
-        "langfuse.session.id", "langfuse_session_id",
+        "langfuse.session.id", "langfuse_session_id", "sessionId",
     ),
     "key": ("api_key.alias", "gen_ai.api_key.alias", "user_api_key_alias"),
     "agent": ("gen_ai.agent.name", "agent.name"),
@@ -45,6 +46,7 @@ DEFAULT_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
 _PREFIXES: Final = (
     "langfuse.trace.metadata.", "langfuse.observation.metadata.", "langsmith.metadata.",
     "traceloop.association.properties.", "mlflow.traceTag.", "promptlayer.metadata.", "metadata.",
+    "ai.telemetry.metadata.",
 )  # fmt: skip
 """Where systems put what their users call team, tenant, user and session."""
 _METADATA: Final = ("metadata", "langfuse.trace.metadata", "langfuse.observation.metadata",

@@ -22,11 +22,13 @@ from llmvitals.ingest import (
     otlp_protobuf,
     sagemaker,
     vector_search,
+    vercel_ai,
 )
 from llmvitals.ingest.deduplicate import SpanEvent, deduplicated
 from llmvitals.ingest.identity import Identity
 from llmvitals.ingest.span import Dialect, Item, Span
 from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, call, event_id, moment
+from llmvitals.lengths import is_metered
 from llmvitals.lenient import text
 from llmvitals.record.call import Call
 
@@ -39,6 +41,7 @@ DIALECTS: Final[dict[str, Dialect]] = {
     "nemo": nemo.DIALECT,
     "sagemaker": sagemaker.DIALECT,
     "logfire": logfire.DIALECT,
+    "vercel_ai": vercel_ai.DIALECT,
     "genai": genai.DIALECT,
     "vector_search": vector_search.DIALECT,
 }
@@ -130,7 +133,7 @@ class _Export:
                 read_texts = dialect.read_texts(span) if self._texts and kind == "llm" else {}
                 known = {name: value for name, value in fields.items() if value is not None}
                 event = SpanEvent(span, kind, who | known | read_texts)
-                if kind in ("llm", "embedding") and not event.is_metered:
+                if kind in ("llm", "embedding") and not is_metered(event.fields):
                     event.fields |= dialect.read_lengths(span)
                 self._events.append(event)
             return

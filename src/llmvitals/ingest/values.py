@@ -26,6 +26,7 @@ _MAX_MS: Final = 86_400_000
 _MAX_ID: Final = 512
 _MAX_EVENT_ID: Final = 128
 _MAX_SECONDS: Final = 253_402_300_799
+_FIRST_MILLIS: Final = 100_000_000_000
 MOST_REFUSED: Final = 1_000
 """Dead letters of one record: a few megabytes could make millions of them."""
 
@@ -100,7 +101,11 @@ def moment(micros: int, name: str) -> datetime:
 
 
 def micros(value: Any) -> int | None:
-    """A time as µs since 1970: RFC 3339 (without an offset: UTC, also quoted), or a number of seconds."""
+    """A time as µs since 1970: RFC 3339 (without an offset: UTC, also quoted), or a number.
+
+    The number is of seconds, or of milliseconds if as seconds it would be beyond the year 5138: clients in
+    JavaScript send those, and no call was before 1973.
+    """
     value = unquoted(value)
     if isinstance(value, str):
         try:
@@ -110,6 +115,8 @@ def micros(value: Any) -> int | None:
         past = (moment_ if moment_.tzinfo else moment_.replace(tzinfo=UTC)) - _EPOCH
         return (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
     seconds = number(value)
+    if seconds is not None and abs(seconds) >= _FIRST_MILLIS:
+        seconds /= 1_000
     return None if seconds is None or abs(seconds) > _MAX_SECONDS else round(seconds * 1_000_000)
 
 

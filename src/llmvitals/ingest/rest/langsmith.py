@@ -14,6 +14,8 @@ from llmvitals.lenient import listed, mapping, number, text
 from llmvitals.usage import usage_of
 
 _MODELS: Final = {"llm": "chat", "embedding": "embedding"}
+_TOLD_BY: Final = {"ls_model_name": "llm", "ls_model_type": "llm", "ls_retriever_name": "retriever"}
+"""Metadata that only runs of a type have → the type."""
 
 
 def read(request: Request) -> Found:
@@ -25,6 +27,8 @@ def read(request: Request) -> Found:
         return found
     for run in _runs(request.body):
         found.add(_run(run))
+    for entry in map(mapping, listed(mapping(request.body).get("feedback"))):  # the gateway puts it there
+        found.add(_feedback(entry, request.arrived))
     return found
 
 
@@ -53,12 +57,25 @@ def _feedback(entry: Mapping[str, Any], arrived: int) -> dict[str, Any] | None:
     )
 
 
+def _kind(run: Mapping[str, Any], metadata: Mapping[str, Any]) -> Any:
+    """The type of a run. Clients before 0.5 do not repeat it at the end of a run: then its metadata tell."""
+    told = run.get("run_type")
+    if told is None:
+        return next((kind for name, kind in _TOLD_BY.items() if metadata.get(name)), None)
+    return told
+
+
+def _start(run: Mapping[str, Any]) -> Any:
+    """When a run began. Clients before 0.5 repeat it only in `dotted_order`, as 20261124T082403159197Z."""
+    last = str(run.get("dotted_order")).rpartition(".")[2]
+    return run.get("start_time") or f"{last[:15]}.{last[15:22]}"
+
+
 def _run(run: Mapping[str, Any]) -> dict[str, Any] | None:
-    kind = run.get("run_type")
-    times = period(run.get("start_time"), run.get("end_time"))
+    metadata = mapping(mapping(run.get("extra")).get("metadata"))
+    kind, times = _kind(run, metadata), period(_start(run), run.get("end_time"))
     if not times or kind not in (*_MODELS, "retriever", "tool"):
         return None
-    metadata = mapping(mapping(run.get("extra")).get("metadata"))
     outputs = mapping(run.get("outputs"))
     fields = who(metadata) | times | failure(run.get("error")) | {
         "id": (text(run.get("id")),),
@@ -85,4 +102,6 @@ def _run(run: Mapping[str, Any]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-VENDOR: Final = Vendor(re.compile(r"/(runs(/batch)?|runs/[0-9a-f-]{36}|feedback(/batch)?)/?(\?.*)?$"), read)
+VENDOR: Final = Vendor(
+    re.compile(r"/(runs(/batch|/multipart|/[0-9a-f-]{36})?|feedback(/batch)?)/?(\?.*)?$"), read
+)

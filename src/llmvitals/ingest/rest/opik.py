@@ -12,6 +12,7 @@ from llmvitals.ingest.values import dollars, identity, micros
 from llmvitals.lenient import listed, mapping, number, text
 from llmvitals.usage import usage_of
 
+_ID: Final = re.compile(r"/spans/([0-9a-f-]{36})/?$")
 _LOCAL: Final = re.compile(r"[\d.:]+$|localhost")
 """Opik takes the host of an endpoint of your own for its provider."""
 
@@ -24,10 +25,18 @@ def read(request: Request) -> Found:
         for entry in map(mapping, listed(body.get("scores")) or [body]):
             found.add(_score(entry, request))
         return found
-    for span in map(mapping, listed(body.get("spans")) or ([] if "traces" in body else [body])):
+    for span in map(
+        mapping, listed(body.get("spans")) or ([] if "traces" in body else [_named(request, body)])
+    ):
         found.add(_span(span))
     found.filtered += len(listed(body.get("traces")))
     return found
+
+
+def _named(request: Request, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A span alone. The end of one has its id in the path only."""
+    found = _ID.search(request.path)
+    return body if found is None else {"id": found.group(1), **body}
 
 
 def _score(entry: Mapping[str, Any], request: Request) -> dict[str, Any] | None:
@@ -45,7 +54,8 @@ def _score(entry: Mapping[str, Any], request: Request) -> dict[str, Any] | None:
 
 
 def _span(span: Mapping[str, Any]) -> dict[str, Any] | None:
-    kind = span.get("type")
+    # The client for TypeScript tells the type only at the beginning; of other spans there is no usage.
+    kind = span.get("type") or ("llm" if usage_of(span.get("usage")) else None)
     times = period(span.get("start_time"), span.get("end_time"))
     if not times or kind not in ("llm", "tool", "guardrail"):
         return None
