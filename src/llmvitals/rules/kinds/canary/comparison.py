@@ -212,9 +212,9 @@ def noises(state: State, null: float, alpha: float) -> Noises:
     return Noises(found.phi[: len(RATES)], dict(zip(MEANS, means, strict=True)), scores, named)
 
 
-def _cluster(clusters: Sequence[int], *, by_user: bool) -> str:
-    """How most calls were told apart; by_user: those that name user and session."""
-    *calls, both = clusters
+def _cluster(told: Sequence[int], *, by_user: bool) -> str:
+    """How most calls were told apart. told: see State. by_user: how those that name user and session were."""
+    *calls, both = told
     calls[not by_user] += both
     return CLUSTERS[calls.index(max(calls))]
 
