@@ -111,10 +111,11 @@ class Reader(Combine):
         self._open_panes = self._collected
         self._entries: list[ViewEntries] = []
 
-    def read(self, records: Sequence[Record]) -> None:
-        """Read records in the order of the log."""
-        self.apply(records)
+    def read(self, records: Sequence[Record]) -> list[Message]:
+        """Read records in the order of the log; returns the dead letters."""
+        letters = self.apply(records)
         self.delivered(self.mark())
+        return letters
 
     def taken(self) -> tuple[list[Piece], list[ViewEntries]]:
         """Take the calls that were read since the last call of this method, and the panes that closed."""
