@@ -105,7 +105,9 @@ class Reader(Combine):
         plan = replace(plan, views=(first, *chain.from_iterable(views.values())))
         super().__init__(plan, source=source, sources={}, parts={}, beginning=0)
         self._added = [
-            _AddedPanes(replace(plan, views=(first, *some)), grain) for grain, some in views.items()
+            _AddedPanes(replace(plan, views=tuple(some)), grain, plan.dimensions)
+            for grain, some in views.items()
+            if some
         ]
         self._collected = _CollectingPanes(plan, coder, self._added)
         self._open_panes = self._collected
@@ -140,14 +142,20 @@ class Reader(Combine):
 
 
 class _AddedPanes(OpenPanes):
-    """Panes whose calls are added up: `grain` of combine's are one, by whose number it is divided."""
+    """Panes whose calls are added up: `grain` of combine's are one, by whose number it is divided.
 
-    def __init__(self, plan: CombinePlan, grain: int) -> None:
+    dimensions: of the columns that come. Only those of the plan are told apart: most calls are alike in these,
+    and no two of them in their sessions.
+    """
+
+    def __init__(self, plan: CombinePlan, grain: int, dimensions: Sequence[str]) -> None:
         super().__init__(plan, NEVER, {})
         self._grain = grain
+        self._places = [dimensions.index(name) for name in plan.dimensions]
 
     def add(self, columns: Columns, panes: Ints, quarters: Ints) -> None:
         """Add calls. panes: of combine. quarters: see Piece."""
+        columns = replace(columns, dimensions=tuple([columns.dimensions[place] for place in self._places]))
         numbers = panes // self._grain
         if self._interner.full:
             self._interner = self._new_interner()
