@@ -144,8 +144,8 @@ class Reader(Combine):
 class _AddedPanes(OpenPanes):
     """Panes whose calls are added up: `grain` of combine's are one, by whose number it is divided.
 
-    dimensions: of the columns that come. Only those of the plan are told apart: most calls are alike in these,
-    and no two of them in their sessions.
+    dimensions: of the columns that come. Calls are told apart only by those of the plan: in these most calls
+    are alike, while each session is another one.
     """
 
     def __init__(self, plan: CombinePlan, grain: int, dimensions: Sequence[str]) -> None:
