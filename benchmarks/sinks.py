@@ -112,7 +112,7 @@ def panes() -> Iterator[Point]:
         calls[n % len(calls)] | {"id": f"c{n}", "ts": START_MS + n % 9_000, "user": f"user-{n % SERIES:05d}"}
         for n in range(SERIES * CALLS)
     ]
-    stages = Replay(Settings(views=(ViewSetting(name="user", by=("user",)),), default_views=False))
+    stages = Replay.of(Settings(views=(ViewSetting(name="user", by=("user",)),), default_views=False))
     out = stages.feed([Logged(n, START_MS, msgspec.json.encode(call)) for n, call in enumerate(events)])
     arrays = [message.value for message in [*out, *stages.finish()] if message.topic is Topic.VITALS]
     points = [point for array in arrays for point in decode(array or b"")]

@@ -46,7 +46,7 @@ def event(number: int, users: int, dice: random.Random) -> dict[str, Any]:
 def replay(users: int, truth: Truth) -> list[Point]:
     """Run all calls; returns the points, and counts in `truth` what each user spent."""
     views: Any = [{"name": "user", "by": ["user"]}]
-    stages = Replay(Settings(views=views))
+    stages = Replay.of(Settings(views=views))
     points: list[Point] = []
     batch: list[Logged] = []
     dice = random.Random(5)

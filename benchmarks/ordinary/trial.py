@@ -83,7 +83,7 @@ class _Stages:
 
     def __init__(self, folder: Path) -> None:
         # No calls have texts, and nothing of this machine's settings counts.
-        self._stages = Evaluator(Settings(alerts=folder), [folder], {SOURCE: 1})
+        self._stages = Evaluator.of(Settings(alerts=folder), [folder], {SOURCE: 1})
         self._offset = 0
 
     def feed(self, lines: list[bytes]) -> None:

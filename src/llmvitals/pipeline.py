@@ -12,13 +12,14 @@ from llmvitals.merge import Limits, Merge, MergePlan
 from llmvitals.price import Prices
 from llmvitals.record.native import DECODER
 from llmvitals.record.view import DEFAULT_VIEWS, DIMENSIONS, Condition, View
+from llmvitals.rules.chosen_series import ChosenSeries
 from llmvitals.rules.engine import RuleEngine, load_engine
 from llmvitals.score import Score, ScorePlan, find
 from llmvitals.store.registry import store_sink
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from llmvitals.record.log import Message, Record
     from llmvitals.routing import Routing
@@ -99,25 +100,27 @@ class Pipeline:
         del topic, sources
         return Merge(self.merge, shard=partition, parts=parts, beginning=beginning)
 
-    def alone(self, sources: Mapping[str, int], *, days_only: bool = False) -> Alone:
-        """Return both stages without Kafka; sources: topic → its partitions. Only rules raise alerts.
-
-        days_only: see MergePlan.
-        """
+    def alone(self, sources: Mapping[str, int]) -> Alone:
+        """Return both stages without Kafka; sources: topic → its partitions. Only rules raise alerts."""
         combine = {
-            topic: replace(
-                plan,
-                dead_letters="",
-                packed=False,
-                views=tuple(map(self._bare, plan.views)) if days_only else plan.views,
-            )
-            for topic, plan in self.combine.items()
+            topic: replace(plan, dead_letters="", packed=False) for topic, plan in self.combine.items()
         }
-        return Alone(replace(self, combine=combine, merge=replace(self.merge, days_only=days_only)), sources)
+        return Alone(replace(self, combine=combine), sources)
 
-    def _bare(self, view: View) -> View:
-        """A view without what only rules and points other than those of days read."""
-        return view if self.engine.reads(view.name) else replace(view, contributors=False, exemplars=False)
+    def only(self, chosen: Mapping[str, Collection[tuple[str, ...]]], *, days: bool) -> Pipeline:
+        """The pipeline of the rules of some series, view → series; its points are those of days.
+
+        days: whether also the other views have points; else they are left out.
+        """
+        views = tuple(
+            view if view.name in chosen else replace(view, contributors=False, exemplars=False)
+            for view in self.merge.views.values()
+            if view.name in chosen or (days and view.stored)
+        )
+        engine = ChosenSeries(self.engine, chosen)
+        merge = replace(self.merge, views={view.name: view for view in views}, engine=engine, days_only=True)
+        combine = {topic: replace(plan, views=views) for topic, plan in self.combine.items()}
+        return replace(self, combine=combine, merge=merge)
 
 
 class Alone:

@@ -79,7 +79,7 @@ def test_of_every_kind_the_alerts_are_those_of_the_workers_stages(tmp_path: Path
 
 
 def test_rules_that_read_only_sums_and_bins_are_evaluated_on_columns(tmp_path: Path):
-    found = Evaluator(Settings(), [folder(tmp_path / "rules", RULES)], {"calls": 1})
+    found = Evaluator.of(Settings(), [folder(tmp_path / "rules", RULES)], {"calls": 1})
     fast = {rule.name for rule in found.folders[0].pipeline.engine.rules.rules if in_columns(rule)}
     assert fast == {"Slower", "Usual", "Fails"}
     assert [kind for kind in KINDS if kind not in RULES] == ["budget", "outage", "absence", "runaway"]

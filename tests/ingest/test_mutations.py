@@ -194,7 +194,7 @@ def test_groups_that_are_no_list_are_one_dead_letter(value: object) -> None:
 
 
 def test_the_names_of_what_is_not_read_are_bounded() -> None:
-    replay = Replay(Settings())
+    replay = Replay.of(Settings())
     group = GROUP["scopeSpans"][0]["spans"][0] | {
         "attributes": [{"key": "llm.new", "value": {"intValue": "1"}}]
     }

@@ -426,7 +426,7 @@ def test_a_replay_of_hostile_lines(tmp_path: Path) -> None:
 
 async def put_points(cluster: Cluster, logs: Logs) -> None:
     """What combine and merge make of the calls, on the topics that sinks read."""
-    stages = Replay(cluster.settings)
+    stages = Replay.of(cluster.settings)
     now = time.time_ns() // 1_000_000
     out = stages.feed([Logged(offset, now, value) for offset, value in enumerate(logs.records[0])])
     producer = AIOKafkaProducer(bootstrap_servers=cluster.values["brokers"], linger_ms=5)

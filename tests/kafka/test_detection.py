@@ -56,7 +56,7 @@ def check(alerts: Sequence[Alert], posted: Sequence[Posted]) -> None:
 
 async def test_what_gets_worse_is_told_once_and_then_it_is_quiet() -> None:
     """Every minute of it, under a clock that shows the calls' own time."""
-    stages, alerts = Replay(Settings(alerts=RULES, pane="1m", default_views=False)), list[Alert]()
+    stages, alerts = Replay.of(Settings(alerts=RULES, pane="1m", default_views=False)), list[Alert]()
     async with FakeSlack(["#alerts"]) as slack:
         async with World(slack, load_engine(RULES, MINUTE).rules.routing) as world:
             for end, calls in minutes():

@@ -77,7 +77,7 @@ def minutes() -> Iterator[tuple[int, list[Logged]]]:
 async def test_a_week_is_heard_and_few_messages_tell_it() -> None:
     """Every minute of it, under a clock that shows the calls' own time."""
     settings = Settings(alerts=RULES, pane="1m", default_views=False)
-    stages, alerts = Replay(settings), list[Alert]()
+    stages, alerts = Replay.of(settings), list[Alert]()
     async with FakeSlack(["#alerts"]) as slack:
         async with World(slack, load_engine(RULES, MINUTE).rules.routing) as world:
             for end, batch in minutes():

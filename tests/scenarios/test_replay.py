@@ -76,7 +76,7 @@ def test_a_day_is_the_sum_of_its_panes_as_in_a_store() -> None:
     late = calls(range(0, 600, 7), app="b", cost_usd=1, latency_ms=30)
     lines = [*calls(range(3 * HOUR, 27 * HOUR, 400), app="a", latency_ms=50, status="error"), *late]
     found = replayed("spend", lines)["series"]
-    stages = Replay(Settings(alerts=HERE / "spend", default_views=True))
+    stages = Replay.of(Settings(alerts=HERE / "spend", default_views=True))
     logged = [Logged(offset, -1, line) for offset, line in enumerate(lines)]
     points = points_of([*stages.feed(logged[:30]), *stages.feed(logged[30:]), *stages.finish()])
     days = {
@@ -141,7 +141,7 @@ def test_late_spend_is_in_the_ledger_of_its_own_day(late_hours: int) -> None:
     after = calls(range(day, day + late_hours * HOUR, 600), team="red", cost_usd=1)
     late = calls(range(day - HOUR, day - HOUR + 600, 60), team="red", cost_usd=5, user="slow")
     rest = calls(range(day + late_hours * HOUR, day + 6 * HOUR, 600), team="red", cost_usd=1)
-    stages = Replay(Settings(alerts=HERE / "late", disorder="0s"))
+    stages = Replay.of(Settings(alerts=HERE / "late", disorder="0s"))
     now = (MIDNIGHT + 2 * day) * 1_000
     logged = [Logged(n, now, line) for n, line in enumerate([*before, *after, *late, *rest])]
     messages = [*stages.feed(logged), *stages.finish()]

@@ -85,7 +85,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
 
 async def fill(settings: Settings) -> None:
     """Put 60 calls through the stages, and their points into the stores."""
-    replay = Replay(settings)
+    replay = Replay.of(settings)
     calls = [
         {"id": f"c{n}", "ts": (START + n) * 1_000, "model": "gpt-5", "team": "search"} for n in range(60)
     ]

@@ -62,7 +62,7 @@ def evaluate(
     for line in lines:
         part = dice.choice(parts)
         part.append(Logged(len(part), NOON // 1_000 + 10**9, line))
-    found, places = Evaluator(settings, [settings.alerts], {"calls": partitions}), [0] * partitions
+    found, places = Evaluator.of(settings, [settings.alerts], {"calls": partitions}), [0] * partitions
     while waiting := [number for number in range(partitions) if places[number] < len(parts[number])]:
         number = min(waiting, key=places.__getitem__)
         records = parts[number][places[number] :][: dice.randrange(1, most)]

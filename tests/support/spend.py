@@ -43,7 +43,7 @@ def stages(folder: Path, *rules: str) -> Replay:
         "  - " + textwrap.indent(textwrap.dedent(rule).strip(), "    ").strip() + "\n" for rule in rules
     )
     (folder / "rules.yaml").write_text("groups:\n- name: test\n  rules:\n" + text, encoding="utf-8")
-    return Replay(Settings(alerts=folder))
+    return Replay.of(Settings(alerts=folder))
 
 
 def replayed(

@@ -15,7 +15,7 @@ from llmvitals.backtest.pane_evaluator import PaneEvaluator
 from llmvitals.backtest.reader import Block, Coder, Piece, Reader, together
 from llmvitals.backtest.view_evaluator import ViewEvaluator
 from llmvitals.pipeline import Pipeline
-from llmvitals.window import FOREVER, HOUR, MINUTE, NEVER, duration
+from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from llmvitals.combine.pane import ViewEntries
     from llmvitals.record.alert import Alert
-    from llmvitals.record.log import Record
+    from llmvitals.record.log import Message, Record
     from llmvitals.record.view import View
     from llmvitals.rules.rule import Rule, Rules
     from llmvitals.settings import Settings
@@ -35,6 +35,8 @@ SPARSE: Final = 8_192, 6 * HOUR
 """Calls, and the event time (µs) that they span, from which on a block is evaluated earlier.
 
 A series is awake or asleep for a whole block, so a block must not span too much time."""
+DAYS: Final = "day "
+"""Begins the names of the views that are added up by day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +66,34 @@ class Evaluator:
     thresholds seconds apart where a backtest reports the higher one. And a worker counts together the series
     above `max_series`.
 
-    sources: topic → its partitions. Raises ConfigError (RuleError for rules) that names the mistake.
+    pipelines: with the rules, one for each folder. sources: topic → its partitions. screening: see
+    SeriesEvaluator. days: views whose calls are added up by day, too.
     """
 
-    def __init__(self, settings: Settings, folders: Sequence[Path], sources: Mapping[str, int]) -> None:
-        alone = {"default_views": False, "views": ()}
-        pipelines = [
-            Pipeline.of(settings.model_copy(update={**alone, "alerts": folder}), 1, [*sources])
-            for folder in folders
-        ]
-        self._pane = duration(settings.pane)
-        self._disorder = duration(settings.disorder)
-        self._coder = Coder(_dimensions([pipeline.engine.rules for pipeline in pipelines]))
+    def __init__(
+        self,
+        pipelines: Sequence[Pipeline],
+        sources: Mapping[str, int],
+        *,
+        screening: bool = False,
+        days: Sequence[View] = (),
+    ) -> None:
+        plans = pipelines[0].combine
+        self._pane, self._disorder = pipelines[0].merge.pane_us, plans[""].disorder_us
+        self._coder = Coder(_dimensions([*(pipeline.engine.views for pipeline in pipelines), days]))
         added: dict[tuple[View, int], str] = {}
+        self._screening = screening
         self.folders = [
-            FolderEvaluator(pipeline, [*self._on_columns(pipeline.engine.rules), *_on_panes(pipeline, added)])
+            FolderEvaluator(
+                pipeline,
+                [*self._on_columns(pipeline.engine.rules), *self._on_panes(pipeline, added)],
+            )
             for pipeline in pipelines
         ]
         views: dict[int, list[View]] = {}
         for (view, grain), name in added.items():
             views.setdefault(grain, []).append(replace(view, name=name))
-        plans = pipelines[0].combine
+        views.setdefault(DAY // self._pane, []).extend(replace(view, name=DAYS + view.name) for view in days)
         self._readers = {
             (topic, number): Reader(plans.get(topic, plans[""]), self._coder, views, f"{topic}/{number}")
             for topic, count in sources.items()
@@ -93,24 +102,43 @@ class Evaluator:
         self._ended: set[tuple[str, int]] = set()
         self._pieces: list[Piece] = []
         self._entries: list[ViewEntries] = []
+        self.days: list[ViewEntries] = []
+        """The entries of the days that are over; their views' names begin with DAYS."""
         self._waiting = 0
         self._rest = 0
         self._low = NEVER
         self._first = FOREVER
 
-    def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
-        """Read calls of one partition, in the order of its log."""
+    @classmethod
+    def of(cls, settings: Settings, folders: Sequence[Path], sources: Mapping[str, int]) -> Evaluator:
+        """Evaluate the rules of these folders, and nothing else.
+
+        Raises ConfigError (RuleError for rules) that names the mistake.
+        """
+        alone = {"default_views": False, "views": ()}
+        pipelines = [
+            Pipeline.of(settings.model_copy(update={**alone, "alerts": folder}), 1, [*sources])
+            for folder in folders
+        ]
+        return cls(pipelines, sources)
+
+    def feed(self, topic: str, partition: int, records: Sequence[Record]) -> list[Message]:
+        """Read calls of one partition, in the order of its log; returns the dead letters."""
         reader = self._readers[topic, partition]
-        reader.read(records)
+        letters = reader.read(records)
         self._gather(reader)
         if self._waiting >= self._rest + min(SPARSE[0], BLOCK):
             low = min(reader.mark() for reader in self._readers.values())
             if self._waiting >= self._rest + BLOCK or (low - self._low) * self._pane >= SPARSE[1]:
                 self._evaluate(low)
                 self._low, self._rest = low, self._waiting
+        return letters
 
-    def end(self, topic: str, partition: int) -> None:
-        """End a partition: no more calls come from it, and the others no longer wait for it."""
+    def end(self, topic: str, partition: int, *, until: int = NEVER) -> None:
+        """End a partition: no more calls come from it, and the others no longer wait for it.
+
+        until: event time (µs) up to which time passes without calls, at least.
+        """
         reader = self._readers[topic, partition]
         reader.finish()
         self._gather(reader)
@@ -118,7 +146,7 @@ class Evaluator:
         if len(self._ended) == len(self._readers) and self._pieces:
             panes = MINUTE // self._pane
             last = max(int(piece.panes.max()) for piece in self._pieces)
-            self._evaluate(-(-(last + 1) // panes) * panes)
+            self._evaluate(-(-max(last + 1, until // self._pane) // panes) * panes)
             for view in chain.from_iterable(folder.views for folder in self.folders):
                 view.end()
 
@@ -151,12 +179,34 @@ class Evaluator:
             how = screen_of(rule) is not None, rule.condition.grain(self._pane)
             alike.setdefault((rule.view, *how), []).append(rule)
         for (name, *_), group in alike.items():
-            yield ViewEvaluator(views[name], group, self._pane, self._coder)
+            yield ViewEvaluator(views[name], group, self._pane, self._coder, screening=self._screening)
+
+    def _on_panes(self, pipeline: Pipeline, added: dict[tuple[View, int], str]) -> Iterator[PaneEvaluator]:
+        """The evaluators of rules that read more than columns hold.
+
+        added: view, and how many of its panes are one (see Reader) → its name in the entries.
+        """
+        views = {view.name: view for view in pipeline.engine.views}
+        alike: dict[tuple[str, int], list[Rule]] = {}
+        for rule in pipeline.engine.rules.rules:
+            if not in_columns(rule):
+                # Other grains hold only while nothing fires, and there are no finer panes to go back to.
+                grain = rule.condition.grain(self._pane) if rule.condition.by_minute else 1
+                alike.setdefault((rule.view, grain), []).append(rule)
+        for (name, grain), rules in alike.items():
+            # A backtest shows neither pages nor causes.
+            meaning = any(rule.condition.meaning for rule in rules)
+            bare = replace(
+                views[name], name="", eager=False, contributors=False, exemplars=False, meaning=meaning
+            )
+            entries = added.setdefault((bare, grain), f"{len(added)}")
+            yield PaneEvaluator(views[name], rules, pipeline.merge, entries, screening=self._screening)
 
     def _gather(self, reader: Reader) -> None:
         pieces, entries = reader.taken()
         self._pieces += pieces
-        self._entries += entries
+        for part in entries:
+            (self.days if part.found.view.startswith(DAYS) else self._entries).append(part)
         self._waiting += sum(map(len, pieces))
 
     def _evaluate(self, low: int) -> None:
@@ -181,29 +231,7 @@ def in_columns(rule: Rule) -> bool:
     return rule.condition.required_data is not None and rule.condition.late != "counted"
 
 
-def _on_panes(pipeline: Pipeline, added: dict[tuple[View, int], str]) -> Iterator[PaneEvaluator]:
-    """The evaluators of rules that read more than columns hold.
-
-    added: view, and how many of its panes are one (see Reader) → its name in the entries.
-    """
-    views = {view.name: view for view in pipeline.engine.rules.views}
-    alike: dict[tuple[str, int], list[Rule]] = {}
-    for rule in pipeline.engine.rules.rules:
-        if not in_columns(rule):
-            # Other grains hold only while nothing fires, and there are no finer panes to go back to.
-            grain = rule.condition.grain(pipeline.merge.pane_us) if rule.condition.by_minute else 1
-            alike.setdefault((rule.view, grain), []).append(rule)
-    for (name, grain), rules in alike.items():
-        # A backtest shows neither pages nor causes.
-        meaning = any(rule.condition.meaning for rule in rules)
-        bare = replace(
-            views[name], name="", eager=False, contributors=False, exemplars=False, meaning=meaning
-        )
-        entries = added.setdefault((bare, grain), f"{len(added)}")
-        yield PaneEvaluator(views[name], rules, pipeline.merge, entries)
-
-
-def _dimensions(several: Sequence[Rules]) -> list[str]:
-    """Every dimension that a view of these rules splits or filters by."""
-    views = [view for rules in several for view in rules.views]
+def _dimensions(several: Sequence[Sequence[View]]) -> list[str]:
+    """Every dimension that one of these views splits or filters by."""
+    views = [*chain.from_iterable(several)]
     return sorted({name for view in views for name in (*view.by, *(name for name, _ in view.where))})

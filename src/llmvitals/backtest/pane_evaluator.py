@@ -34,24 +34,30 @@ class PaneEvaluator(SeriesEvaluator[bytes]):
     Law: the alerts do not depend on how the panes are split into blocks.
     """
 
-    def __init__(self, view: View, rules: Sequence[Rule], plan: MergePlan, name: str) -> None:
-        super().__init__(view, rules, plan.pane_us)
+    def __init__(
+        self, view: View, rules: Sequence[Rule], plan: MergePlan, name: str, *, screening: bool = False
+    ) -> None:
+        super().__init__(view, rules, plan.pane_us, screening=screening)
         self._name = name
         self._plan = replace(plan, engine=self._engine)
         self._roster = Roster(self._plan, saved=RosterState(), parts={}, until=0)
         self._family = 1
 
+    def name(self, key: bytes) -> tuple[str, ...]:
+        """The home of a series (see View)."""
+        return series_of(key)[1]
+
     def take(self, block: Block, low: int) -> None:
         """Evaluate the panes below `low`; block: their entries, except those of earlier blocks."""
         waiting: dict[bytes, Panes] = {}
         for pane, parts in sorted(self._by_pane(block.entries).items()):
-            self._roster.rejected(_OFFSET, self._view.name, [*parts], [pane] * len(parts))
+            self._roster.rejected(_OFFSET, self.view, [*parts], [pane] * len(parts))
             self._roster.end_frame(_OFFSET, pane + 1, rose=True)
-            if self._family != (family := self._roster.live(self._view.name)):
+            if self._family != (family := self._roster.live(self.view)):
                 self._advance(waiting, pane)
                 waiting, self._family = {}, family
             sums = ((key, pane, _joined(by_quarter)) for key, by_quarter in parts.items())
-            for home, panes in by_home(self._plan, self._view.name, sums).items():
+            for home, panes in by_home(self._plan, self.view, sums).items():
                 waiting.setdefault(home, []).extend(panes)
         self._advance(waiting, low)
         self._advance({key: [] for key, state in self._states.items() if self._engine.due(state) <= low}, low)
@@ -61,7 +67,7 @@ class PaneEvaluator(SeriesEvaluator[bytes]):
         for part in entries:
             if part.found.view != self._name:
                 continue
-            keys = (series_key(self._view.name, series) for series in part.found.series)
+            keys = (series_key(self.view, series) for series in part.found.series)
             places = zip(keys, part.panes.tolist(), part.quarters.tolist(), strict=True)
             for (key, pane, quarter), vitals in zip(places, part.found.rows.vitals(), strict=True):
                 by_quarter = found.setdefault(pane, {}).setdefault(key, {})
@@ -70,7 +76,7 @@ class PaneEvaluator(SeriesEvaluator[bytes]):
 
     def _advance(self, closed: Mapping[bytes, Panes], low: int) -> None:
         for key, panes in closed.items():
-            self._evaluate(key, series_of(key)[1], panes, low=low, family=self._family)
+            self._evaluate(key, panes, low=low, family=self._family)
 
 
 def _joined(by_quarter: Mapping[int, list[Vitals]]) -> Vitals:

@@ -105,16 +105,19 @@ class Reader(Combine):
         plan = replace(plan, views=(first, *chain.from_iterable(views.values())))
         super().__init__(plan, source=source, sources={}, parts={}, beginning=0)
         self._added = [
-            _AddedPanes(replace(plan, views=(first, *some)), grain) for grain, some in views.items()
+            _AddedPanes(replace(plan, views=tuple(some)), grain, plan.dimensions)
+            for grain, some in views.items()
+            if some
         ]
         self._collected = _CollectingPanes(plan, coder, self._added)
         self._open_panes = self._collected
         self._entries: list[ViewEntries] = []
 
-    def read(self, records: Sequence[Record]) -> None:
-        """Read records in the order of the log."""
-        self.apply(records)
+    def read(self, records: Sequence[Record]) -> list[Message]:
+        """Read records in the order of the log; returns the dead letters."""
+        letters = self.apply(records)
         self.delivered(self.mark())
+        return letters
 
     def taken(self) -> tuple[list[Piece], list[ViewEntries]]:
         """Take the calls that were read since the last call of this method, and the panes that closed."""
@@ -139,14 +142,20 @@ class Reader(Combine):
 
 
 class _AddedPanes(OpenPanes):
-    """Panes whose calls are added up: `grain` of combine's are one, by whose number it is divided."""
+    """Panes whose calls are added up: `grain` of combine's are one, by whose number it is divided.
 
-    def __init__(self, plan: CombinePlan, grain: int) -> None:
+    dimensions: of the columns that come. Calls are told apart only by those of the plan: in these most calls
+    are alike, while each session is another one.
+    """
+
+    def __init__(self, plan: CombinePlan, grain: int, dimensions: Sequence[str]) -> None:
         super().__init__(plan, NEVER, {})
         self._grain = grain
+        self._places = [dimensions.index(name) for name in plan.dimensions]
 
     def add(self, columns: Columns, panes: Ints, quarters: Ints) -> None:
         """Add calls. panes: of combine. quarters: see Piece."""
+        columns = replace(columns, dimensions=tuple([columns.dimensions[place] for place in self._places]))
         numbers = panes // self._grain
         if self._interner.full:
             self._interner = self._new_interner()

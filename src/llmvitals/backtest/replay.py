@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
-import time
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.alerting import DEFAULT_CHANNEL, IncidentReplay
+from llmvitals.backtest.screening import Screening
+from llmvitals.backtest.temporary_log import TemporaryLog
 from llmvitals.errors import ConfigError
 from llmvitals.metrics.columns import CALLS, COUNTS
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
-from llmvitals.record.log import Logged, Message, Topic
-from llmvitals.record.point import Point, decode
+from llmvitals.record.log import Message, Topic
+from llmvitals.record.point import decode
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from llmvitals.alerting import Told
     from llmvitals.combine import Combine
     from llmvitals.merge import Merge
+    from llmvitals.record.log import Logged
+    from llmvitals.record.point import Point
     from llmvitals.settings import Settings
 
 SOURCE: Final = "replay"
@@ -33,15 +35,15 @@ Outcome = dict[str, Any]
 
 
 class Replay:
-    """Both stages, with one partition each; what stage 1 emits goes to stage 2 at once.
+    """Both stages, with one partition each; what stage 1 emits goes to stage 2 at once."""
 
-    days_only: see MergePlan.
-    """
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.stages = pipeline.alone({SOURCE: 1})
 
-    def __init__(self, settings: Settings, *, days_only: bool = False) -> None:
-        pipeline = Pipeline.of(settings, 1, [SOURCE])
-        self.stages = pipeline.alone({SOURCE: 1}, days_only=days_only)
-        self.routing = pipeline.engine.rules.routing
+    @classmethod
+    def of(cls, settings: Settings) -> Replay:
+        """The stages that the settings ask for. Raises ConfigError (RuleError for rules)."""
+        return cls(Pipeline.of(settings, 1, [SOURCE]))
 
     @property
     def combine(self) -> Combine:
@@ -70,41 +72,61 @@ class Replay:
 def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | None = None) -> Outcome:
     """Run all lines as the log of one partition. docs/incidents.md has the shape of the outcome.
 
-    until: a time (ISO 8601, UTC by default) or a duration after the last call (20m) up to which time passes;
-    None: it ends with the last call. Raises ConfigError if it is neither.
+    They are read twice: first to find the series in which a rule may fire, then for the alerts of these, as
+    most series have none. until: a time (ISO 8601, UTC by default) or a duration after the last call (20m) up
+    to which time passes; None: it ends with the last call. Raises ConfigError if it is neither.
     """
     _end(until, 0)
     # The totals are read from the view of all calls.
-    stages = Replay(settings.model_copy(update={"default_views": True}), days_only=True)
-    points: dict[tuple[object, ...], Point] = {}
-    alerts: list[Alert] = []
+    settings = settings.model_copy(update={"default_views": True})
+    pipeline = Pipeline.of(settings, 1, [SOURCE])
     letters: Counter[str] = Counter()
+    with TemporaryLog(map(_record, lines)) as log:
+        first = Screening(pipeline, SOURCE)
+        for batch in log.batches(BATCH):
+            letters.update(_codes(first.feed(batch)))
+        newest = first.watermark + duration(settings.disorder)
+        end = _end(until, newest)
+        first.end(end)
+        points, alerts = first.days(), list[Alert]()
+        if first.series or points is None:
+            # Rules and prices may remember calls, so both readings begin with new ones.
+            second = Pipeline.of(settings, 1, [SOURCE]).only(first.series, days=points is None)
+            added_up, alerts = _run(Replay(second), log, end if end > newest else None)
+            points = added_up if points is None else points
+    alerts.sort(key=Alert.order)
+    incidents = IncidentReplay(pipeline.engine.rules.routing, settings.slack_channel or DEFAULT_CHANNEL)
+    asyncio.run(incidents.run(alerts, max(end, newest)))
+    days = [point for point in points if point.measurement == CALLS]
+    outcome = _outcome(first.counters, days, alerts, letters)
+    return outcome | {"incidents": incidents.rows(), "messages": [_message(told) for told in incidents.told]}
+
+
+def _run(stages: Replay, log: TemporaryLog, until: int | None) -> tuple[list[Point], list[Alert]]:
+    """Run a log through the stages; returns the points and the alerts. until: see `Replay.upto`."""
+    points: list[Point] = []
+    alerts: list[Alert] = []
 
     def keep(messages: Iterable[Message]) -> None:
         for message in messages:
             if message.topic is Topic.VITALS:
-                for point in decode(message.value or b""):
-                    if point.measurement == CALLS and point.tags["window"] == "1d":
-                        points[point.start, *point.tags.items()] = point
+                points.extend(decode(message.value or b""))
             elif message.topic is Topic.ALERTS:
                 alerts.append(Alert.decode(message.value or b""))
-            elif message.topic is Topic.DEAD_LETTERS:
-                letters[dict(message.headers)["llmvitals.err.code"].decode()] += 1
 
-    now = time.time_ns() // 1_000_000
-    numbered = (Logged(offset, now, _record(line)) for offset, line in enumerate(lines))
-    while batch := list(itertools.islice(numbered, BATCH)):
+    for batch in log.batches(BATCH):
         keep(stages.feed(batch))
-    newest = stages.combine.watermark + duration(settings.disorder)
-    if (end := _end(until, newest)) > newest:
-        newest = end
-        keep(stages.upto(end))
+    if until is not None:
+        keep(stages.upto(until))
     keep(stages.finish())
-    alerts.sort(key=Alert.order)
-    incidents = IncidentReplay(stages.routing, settings.slack_channel or DEFAULT_CHANNEL)
-    asyncio.run(incidents.run(alerts, newest))
-    outcome = _outcome(stages.combine.counters, list(points.values()), alerts, letters)
-    return outcome | {"incidents": incidents.rows(), "messages": [_message(told) for told in incidents.told]}
+    return points, alerts
+
+
+def _codes(messages: Iterable[Message]) -> Iterator[str]:
+    """The error codes of dead letters."""
+    for message in messages:
+        if message.topic is Topic.DEAD_LETTERS:
+            yield dict(message.headers)["llmvitals.err.code"].decode()
 
 
 def _record(line: bytes) -> bytes:

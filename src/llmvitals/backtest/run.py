@@ -104,7 +104,7 @@ def prepared(settings: Settings, folders: Sequence[Path], sources: dict[str, int
     for folder in folders:
         if not folder.exists():
             raise ConfigError(f"{folder} is not a folder: name a folder of rule files (*.yaml), or one file")
-    return Evaluator(settings, folders, sources)
+    return Evaluator.of(settings, folders, sources)
 
 
 def outcome(evaluator: Evaluator, folders: Sequence[Path], seconds: float) -> Outcome:

@@ -24,12 +24,20 @@ Key = TypeVar("Key", int, bytes)
 
 
 class SeriesEvaluator(ABC, Generic[Key]):
-    """rules: of one view; afterwards their names. pane: µs. alerts: their changes so far."""
+    """rules: of one view; afterwards their names. pane: µs. alerts: their changes so far.
 
-    def __init__(self, view: View, rules: Sequence[Rule], pane: int) -> None:
+    screening: only find the series in which the rules may fire: each is read up to its first alert, and does
+    not share the false alarms of a rule with others, so that it has that alert no later.
+    """
+
+    def __init__(self, view: View, rules: Sequence[Rule], pane: int, *, screening: bool) -> None:
         self.alerts: list[Alert] = []
         self.rules = frozenset(rule.name for rule in rules)
-        self._view, self._pane = view, pane
+        self.view = view.name
+        self._screening = screening
+        self._found: set[Key] = set()
+        """The series that have had an alert, in a screening."""
+        self._pane = pane
         self._engine = RuleEngine(
             Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True, updates=False
         )
@@ -39,18 +47,37 @@ class SeriesEvaluator(ABC, Generic[Key]):
     def take(self, block: Block, low: int) -> None:
         """Evaluate the panes below `low`; block: what they hold, except that of earlier blocks."""
 
+    @abstractmethod
+    def name(self, key: Key) -> tuple[str, ...]:
+        """The values of the view's `by`; of a split view without its arm."""
+
+    @property
+    def found(self) -> set[tuple[str, ...]]:
+        """The series in which the rules may fire, in a screening."""
+        return {self.name(key) for key in self._found}
+
     def end(self) -> None:
         """Add the newest values of the alerts that still fire."""
         for state in self._states.values():
             self.alerts += firing(state)
 
-    def _evaluate(self, key: Key, series: tuple[str, ...], closed: Panes, *, low: int, family: int) -> bool:
+    def _evaluate(self, key: Key, closed: Panes, *, low: int, family: int) -> bool:
         """Evaluate a series up to a floor, see RuleEngine.advance; returns whether an alert changed."""
         state = self._states.pop(key, {})
+        if key in self._found:
+            return False
         outputs = self._engine.advance(
-            self._view.name, series, state, floor=low, closed=closed, family=family
+            self.view,
+            self.name(key),
+            state,
+            floor=low,
+            closed=closed,
+            family=1 if self._screening else family,
         )
         alerts = [output for output in outputs if isinstance(output, Alert)]
+        if alerts and self._screening:
+            self._found.add(key)
+            return True
         self.alerts += alerts
         if state:
             self._states[key] = state

@@ -90,8 +90,10 @@ class ViewEvaluator(SeriesEvaluator[int]):
     Law: the alerts are the same as if every series were awake all the time.
     """
 
-    def __init__(self, view: View, rules: Sequence[Rule], pane: int, coder: Coder) -> None:
-        super().__init__(view, rules, pane)
+    def __init__(
+        self, view: View, rules: Sequence[Rule], pane: int, coder: Coder, *, screening: bool = False
+    ) -> None:
+        super().__init__(view, rules, pane, screening=screening)
         self._coder = coder
         self._series = _Series(view, coder)
         self._needs = RequiredData.joined(needs for rule in rules if (needs := rule.condition.required_data))
@@ -104,9 +106,15 @@ class ViewEvaluator(SeriesEvaluator[int]):
         self._live: set[int] = set()
         self._recent = empty(self._needs)
 
+    def name(self, key: int) -> tuple[str, ...]:
+        """The values of `by`; key: the row."""
+        return self._series.name(key)
+
     def take(self, block: Block, low: int) -> None:
         """Evaluate the panes below `low`; block: their calls, except those of earlier blocks."""
         rows = self._series.rows(block)
+        if self._found:
+            rows = np.where(np.isin(rows, [*self._found]), -1, rows)
         columns = SeriesColumns.of(block, on_time(block, rows), self._needs)
         self._live.update(np.unique(columns.rows).tolist())
         late = late_calls(block, rows, self._needs, self._tools) if self._reads_late else {}
@@ -147,7 +155,7 @@ class ViewEvaluator(SeriesEvaluator[int]):
             before = [entry for entry in panes if entry[0] < first[row]]
             if before:
                 state = self._states.setdefault(row, {})
-                self._engine.warm_up(self._view.name, self._series.name(row), state, before)
+                self._engine.warm_up(self.view, self.name(row), state, before)
             self._advance(row, panes[len(before) :], low)
 
     def _feed(self, columns: SeriesColumns, late: LateCalls, low: int) -> set[int]:
@@ -162,8 +170,8 @@ class ViewEvaluator(SeriesEvaluator[int]):
         alerting, fed, before_alerts = [], set(), len(self.alerts)
         coarse = columns.coarse(self._grain).vitals(self._tools)
         for row, entries in groupby(beside(coarse, late, self._grain), key=itemgetter(0)):
-            before = _encode(self._states.get(row, {}))
-            if self._advance(row, [(pane, vitals) for _, pane, vitals in entries], low):
+            before = b"" if self._screening else _encode(self._states.get(row, {}))
+            if self._advance(row, [(pane, vitals) for _, pane, vitals in entries], low) and before:
                 self._states[row] = _decode(before)
                 alerting.append(row)
             fed.add(row)
@@ -176,7 +184,7 @@ class ViewEvaluator(SeriesEvaluator[int]):
     def _advance(self, row: int, closed: Panes, low: int) -> bool:
         """Advance a series; returns whether an alert changed."""
         family = max(1, len(self._live))
-        return self._evaluate(row, self._series.name(row), closed, low=low, family=family)
+        return self._evaluate(row, closed, low=low, family=family)
 
 
 def _has_alert(state: dict[str, Any]) -> bool:

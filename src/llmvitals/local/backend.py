@@ -118,7 +118,7 @@ class InProcess:
 
     def __init__(self, settings: Settings) -> None:
         self.alerts: dict[str, Alert] = {}
-        self._replay = Replay(settings)
+        self._replay = Replay.of(settings)
         assert settings.sqlite is not None  # noqa: S101 - the demo has set it
         self._store, self._incidents = SqliteStore(settings), incident_sink(settings, routing(settings))
         self._events: list[Logged] = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmvitals.rules.alert_state import AlertState, NoDataPolicy, share_spend
+from llmvitals.rules.condition.kind import Kind
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class RuleBinder:
         self.rule = rule
         self._pane = pane
         self._key = [dimensions.index(name) for name in rule.condition.by]
+        self._varies = type(rule.condition).variant is not Kind.variant
         self._detectors: dict[tuple[str, ...], tuple[Detector, str]] = {}
         """Variant (see Kind) → its detector, and the shape of its entries."""
         self._no_data = NoDataPolicy(rule.no_data, pane)
@@ -128,6 +130,8 @@ class RuleBinder:
 
     def bind(self, series: Sequence[str], entry: dict[str, Any] | None) -> BoundRule:
         """Bind the rule to a series. entry: what was kept of the rule; kept if its shape fits."""
+        if not self._varies:
+            return self.bind_variant((), entry)
         key = tuple([series[place] for place in self._key])
         return self.bind_variant(self.rule.condition.variant(key), entry)
 

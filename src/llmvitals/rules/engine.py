@@ -172,8 +172,10 @@ class RuleEngine:
         family: int | None = None,
     ) -> Step:
         labels = dict(zip(self._dimensions[view], series, strict=True))
-        step = Step(self.pane, labels, state, floor, bare=self.bare)
-        step.recent, step.ratio = self._recent[view], for_series(self.ratio, labels)
+        recent, ratio = (
+            (None, unlisted) if self.bare else (self._recent[view], for_series(self.ratio, labels))
+        )
+        step = Step(self.pane, labels, state, floor, recent=recent, ratio=ratio)
         step.bind(self._shared.of(view, family), series)
         return step
 

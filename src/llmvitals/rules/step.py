@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from llmvitals.rootcause.cause import Question, cause_of
-from llmvitals.rootcause.decomposition import unlisted
-from llmvitals.rootcause.recent import RecentContributors
 from llmvitals.rules.alert_builder import Evidence, build_alert, build_point, build_update, resolve_last
 from llmvitals.rules.alert_state import newest
 from llmvitals.rules.condition.reach import counts_errors
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from llmvitals.record.reading import Reading
     from llmvitals.record.vitals import Vitals
     from llmvitals.rootcause.decomposition import Ratio
+    from llmvitals.rootcause.recent import RecentContributors
     from llmvitals.rules.bound_rule import BoundRule, RuleBinder
 
     Panes = Sequence[tuple[int, Vitals]]
@@ -34,14 +33,23 @@ def resolve_all(entries: Mapping[str, dict[str, Any]], now: int, reason: str) ->
 
 
 class Step:
-    """One call of `RuleEngine.advance`."""
+    """One call of `RuleEngine.advance`. recent: of the view; None: no evidence is kept, and no points made.
+
+    ratio: see RuleEngine.
+    """
 
     def __init__(
-        self, pane: int, labels: dict[str, str], state: dict[str, Any], floor: int, *, bare: bool
+        self,
+        pane: int,
+        labels: dict[str, str],
+        state: dict[str, Any],
+        floor: int,
+        *,
+        recent: RecentContributors | None,
+        ratio: Ratio,
     ) -> None:
-        self.pane, self.labels, self.state, self.floor, self.bare = pane, labels, state, floor, bare
-        self.recent = RecentContributors(pane)
-        self.ratio: Ratio = unlisted
+        self.pane, self.labels, self.state, self.floor = pane, labels, state, floor
+        self.recent, self.ratio = recent, ratio
         self.alerts: list[Alert] = []
         self.points: list[Point] = []
         self.bound: list[BoundRule] = []
@@ -57,10 +65,12 @@ class Step:
 
     def take(self, pane: int, vitals: Vitals) -> None:
         """Evaluate a closed pane with calls."""
-        if vitals.on_time and not self.bare:
+        if self.recent and vitals.on_time:
             self.recent.add(self.state.setdefault("who", {}), pane, vitals)
+        late = bool(vitals.late)
         for bound in self.bound:
-            if (read := bound.rule.condition.counted(vitals)) is not None:
+            read = bound.rule.condition.counted(vitals) if late else vitals
+            if read is not None:
                 self._evaluate(bound, pane, read)
 
     def learn(self, pane: int, vitals: Vitals) -> None:
@@ -121,7 +131,7 @@ class Step:
 
     def _apply(self, bound: BoundRule, reading: Reading, opened: Panes = ()) -> None:
         """Apply a reading to the alert of its episode."""
-        for stand in () if self.bare else bound.rule.condition.stands(reading):
+        for stand in bound.rule.condition.stands(reading) if self.recent else ():
             closed = min(stand.end // self.pane, self.floor)
             self.points.append(build_point(bound.rule, self.labels, stand, closed))
         alerts = bound.entry["lives"]
@@ -151,7 +161,7 @@ class Step:
         self.alerts.append(alert)
 
     def _evidence(self, bound: BoundRule, reading: Reading, state: dict[str, Any], opened: Panes) -> Evidence:
-        if self.bare:
+        if not self.recent:
             return Evidence([], [], "")
         recent = self.recent.ahead(self.state.get("who", {}), opened, reading.at)
         condition = bound.rule.condition

@@ -143,7 +143,7 @@ def test_the_stages_alert(settings: Settings):
 
 
 def test_a_backtest_gives_the_same_alerts(settings: Settings):
-    trial = Evaluator(settings, [settings.alerts], {"calls": 1})
+    trial = Evaluator.of(settings, [settings.alerts], {"calls": 1})
     trial.feed("calls", 0, calls())
     trial.end("calls", 0)
     (rule,) = trial.folders[0].pipeline.engine.rules.rules

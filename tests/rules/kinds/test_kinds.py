@@ -31,7 +31,7 @@ class Company:
     def __init__(self, folder: Path, rule: str, **settings: Any) -> None:
         (folder / "rules.yaml").write_text(RULES.format(rule=rule))
         self._settings = Settings(alerts=folder, **settings)
-        self._stages, self._offset = Replay(self._settings), 0
+        self._stages, self._offset = Replay.of(self._settings), 0
         self._parts: dict[str, bytes] = {}
         self.heard: list[tuple[int, Alert]] = []
 

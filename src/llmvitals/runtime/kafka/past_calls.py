@@ -30,7 +30,7 @@ in memory until all have come as far."""
 class Fed(Protocol):
     """Whoever is fed with calls: a Trial, a Lesson."""
 
-    def feed(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+    def feed(self, topic: str, partition: int, records: Sequence[Record]) -> object:
         """Calls of one partition, in the order of its log."""
 
     def end(self, topic: str, partition: int) -> None:

@@ -1,0 +1,50 @@
+"""A log of records in a temporary file, for what reads it more than once."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Final
+
+from llmvitals.record.log import Logged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+_LENGTH: Final = 8
+"""Bytes that hold the length of a record."""
+
+
+class TemporaryLog:
+    """The records, with the present as append time. Whoever opens it can read it any number of times."""
+
+    def __init__(self, records: Iterable[bytes]) -> None:
+        self._now = time.time_ns() // 1_000_000
+        self._file = TemporaryFile()  # noqa: SIM115 - it is closed with the log
+        for record in records:
+            self._file.write(len(record).to_bytes(_LENGTH) + record)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def batches(self, size: int) -> Iterator[list[Logged]]:
+        """The log from its beginning, in batches of at most `size` records."""
+        self._file.seek(0)
+        logged = (Logged(offset, self._now, record) for offset, record in enumerate(self._records()))
+        while batch := list(itertools.islice(logged, size)):
+            yield batch
+
+    def _records(self) -> Iterator[bytes]:
+        while length := self._file.read(_LENGTH):
+            yield self._file.read(int.from_bytes(length))

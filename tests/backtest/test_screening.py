@@ -1,0 +1,127 @@
+"""A replay runs the stages only for series in which a rule may fire, and says the same as the whole stages."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from backtests import folder
+from frames import alerts, points_of
+from llmvitals.backtest.replay import SOURCE, Replay, replay_lines
+from llmvitals.backtest.screening import Screening
+from llmvitals.backtest.temporary_log import TemporaryLog
+from llmvitals.metrics.columns import CALLS
+from llmvitals.pipeline import Pipeline
+from llmvitals.record.alert import Alert
+from llmvitals.record.log import Logged
+from llmvitals.settings import Settings
+
+START: Final = 1_780_272_000
+"""1 June 2026, 00:00 UTC, in seconds."""
+LATER: Final = (START + 10 * 86_400) * 1_000
+RULES: Final = """groups:
+- name: all
+  rules:
+  - {alert: Fails, threshold: {metric: error_share, above: 50%, by: [app], window: 10m, min_calls: 5}}
+  - {alert: Silent, absence: {by: [app], window: 15m, expect: always, min_calls: 1}}
+  - {alert: Day, budget: {limit: 10, per: day, by: [team], thresholds: [50%, 100%]}}
+  - {alert: Run, runaway: {by: [session], spend: 2, window: 10m}}
+  - {alert: Judged, threshold: {metric: score.good_mean, below: 0.5, by: [app], min_calls: 5}}
+"""
+
+
+def lines() -> list[bytes]:
+    """Three hours: app `bad` fails in the second one and stops; team `red` and session `x` spend."""
+    dice = random.Random(3)
+    found = []
+    for number, at in enumerate(sorted(dice.randrange(3 * 3_600) for _ in range(1_500))):
+        app = dice.choice(["good", "calm", "bad"])
+        if app == "bad" and at > 2 * 3_600:
+            continue
+        call: dict[str, Any] = {
+            "id": f"c{number}",
+            "ts": (START + at) * 1_000,
+            "provider": "openai",
+            "model": "gpt-5-mini",
+            "app": app,
+            "team": dice.choice(["red", "blue"]),
+            "session": dice.choice(["x", "y", "z"]),
+            "cost_usd": 0.001,
+            "user": f"u{dice.randrange(9)}",
+            "status": "error" if app == "bad" and 3_600 < at < 4_800 else "ok",
+            "scores": {"good": 0.2 if app == "calm" and at > 9_000 else 0.9},
+        }
+        if call["team"] == "red" and call["session"] == "x":
+            call["cost_usd"] = 0.06 if at < 9_000 else 0.3
+        found.append(json.dumps(call).encode())
+    # Calls that come hours late.
+    return [*found, *(line.replace(b'"c', b'"late-') for line in found[:40])]
+
+
+def settings(path: Path, **values: Any) -> Settings:
+    return Settings(alerts=folder(path / "rules", RULES), default_views=True, **values)
+
+
+def whole(calls: list[bytes], given: Settings, *, until: int = 0) -> tuple[list[Alert], Any]:
+    """The alerts of the whole stages, and the counts of the series of days."""
+    stages, out = Replay.of(given), []
+    for first in range(0, len(calls), 2_000):
+        batch = calls[first : first + 2_000]
+        out += stages.feed([Logged(first + n, LATER, line) for n, line in enumerate(batch)])
+    out += stages.upto(until) if until else []
+    out += stages.finish()
+    days = {
+        (point.start, *sorted(point.tags.items())): (point.counts, point.measures)
+        for point in points_of(out)
+        if point.measurement == CALLS and point.tags["window"] == "1d"
+    }
+    return sorted(alerts(out), key=Alert.order), sorted(days.items())
+
+
+def test_a_replay_has_the_alerts_of_the_whole_stages(tmp_path: Path):
+    given = settings(tmp_path)
+    expected, _ = whole(lines(), given, until=(START + 4 * 3_600) * 1_000_000)
+    found = replay_lines(lines(), given, until="2026-06-01T04:00:00Z")["alerts"]
+    assert found == [json.loads(alert.encode()) for alert in expected if not alert.update]
+    assert {alert["rule"] for alert in found} == {"Fails", "Silent", "Day", "Run", "Judged"}
+
+
+def test_only_series_with_alerts_are_chosen(tmp_path: Path):
+    pipeline = Pipeline.of(settings(tmp_path), 1, [SOURCE])
+    first = Screening(pipeline, SOURCE)
+    first.feed([Logged(n, LATER, line) for n, line in enumerate(lines())])
+    first.end(0)
+    assert {view.partition(":")[2] or view: found for view, found in first.series.items()} == {
+        "app": {("bad",), ("calm",)},
+        "team": {("red",)},
+        "session": {("x",)},
+    }
+
+
+@pytest.mark.parametrize("most", [2, 1_000])
+def test_days_have_the_series_that_merge_has_room_for(tmp_path: Path, most: int):
+    given = settings(tmp_path, max_series=most)
+    _, expected = whole(lines(), given)
+    found = replay_lines(lines(), given)["series"]
+    assert len(found) == len(expected)
+    by_name = {(row["view"], *sorted(row["by"].items())): row for row in found}
+    for (_, *tags), (counts, measures) in expected:
+        values = dict(tags)
+        by = {name: value for name, value in values.items() if name not in ("view", "window")}
+        row = by_name[values["view"], *sorted(by.items())]
+        assert {name: row[name] for name in (*counts, *measures)} == {**counts, **measures}
+    assert any("_other" in row["by"].values() for row in found) == (most == 2)
+
+
+def test_a_temporary_log_is_read_more_than_once():
+    records = [b"", b"a\nb", b"\n\n", bytes(range(256)), b"end"]
+    with TemporaryLog(iter(records)) as log:
+        for size in (1, 2, 10):
+            batches = [*log.batches(size)]
+            assert [record.value for batch in batches for record in batch] == records
+            assert [record.offset for batch in batches for record in batch] == [*range(5)]
+            assert max(map(len, batches)) == min(size, 5)
