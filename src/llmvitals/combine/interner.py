@@ -82,7 +82,7 @@ class Interner:
         return names + sum(map(len, self.contributors.values())) > FULL
 
     def cells(self, kind: str) -> Ints:
-        """For each name of a kind, "user" or "session", the cell (see sketch.cells) of calls with it alone."""
+        """For each user or session (kind), the cell of calls with it alone (see sketch.cells)."""
         names, known = self.contributors[kind].names, self._cells[kind]
         if len(known) < len(names):
             known = np.append(known, [cell_of(name) for name in names[len(known) :]])
