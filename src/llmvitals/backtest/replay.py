@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.alerting import DEFAULT_CHANNEL, IncidentReplay
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "replay"
 BATCH: Final = 2_000
+PANES: Final = 64
+"""So many panes, about, a batch of the second reading spans: rules look at all panes that are open then."""
+_FEWEST: Final = 16
 Outcome = dict[str, Any]
 
 
@@ -83,7 +87,8 @@ def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | Non
     letters: Counter[str] = Counter()
     with TemporaryLog(map(_record, lines)) as log:
         first = Screening(pipeline, SOURCE)
-        for batch in log.batches(BATCH):
+        records = log.records()
+        while batch := list(islice(records, BATCH)):
             letters.update(_codes(first.feed(batch)))
         newest = first.watermark + duration(settings.disorder)
         end = _end(until, newest)
@@ -114,8 +119,11 @@ def _run(stages: Replay, log: TemporaryLog, until: int | None) -> tuple[list[Poi
             elif message.topic is Topic.ALERTS:
                 alerts.append(Alert.decode(message.value or b""))
 
-    for batch in log.batches(BATCH):
+    records, size = log.records(), _FEWEST
+    while batch := list(islice(records, size)):
+        floor = stages.combine.floor
         keep(stages.feed(batch))
+        size = max(_FEWEST, min(BATCH, size * PANES // max(stages.combine.floor - floor, 1)))
     if until is not None:
         keep(stages.upto(until))
     keep(stages.finish())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Final
@@ -38,13 +37,10 @@ class TemporaryLog:
     ) -> None:
         self._file.close()
 
-    def batches(self, size: int) -> Iterator[list[Logged]]:
-        """The log from its beginning, in batches of at most `size` records."""
+    def records(self) -> Iterator[Logged]:
+        """The log from its beginning. One reader at a time."""
         self._file.seek(0)
-        logged = (Logged(offset, self._now, record) for offset, record in enumerate(self._records()))
-        while batch := list(itertools.islice(logged, size)):
-            yield batch
-
-    def _records(self) -> Iterator[bytes]:
+        offset = 0
         while length := self._file.read(_LENGTH):
-            yield self._file.read(int.from_bytes(length))
+            yield Logged(offset, self._now, self._file.read(int.from_bytes(length)))
+            offset += 1
