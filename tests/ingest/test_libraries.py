@@ -54,6 +54,28 @@ def test_cache_writes_for_an_hour_of_anthropics_sdk() -> None:
     says(only("com.anthropic.sdk.python", CHAT | written), cache_write_tokens=5, cache_write_1h_tokens=2)
 
 
+def test_strands_counts_bedrocks_cache_beside_the_input_and_in_the_total() -> None:
+    used = {
+        "gen_ai.system": "strands-agents",
+        "gen_ai.usage.input_tokens": 10,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.cache_read_input_tokens": 1_000,
+        "gen_ai.usage.total_tokens": 1_015,
+    }
+    says(only("strands.telemetry.tracer", CHAT | used), input_tokens=1_010, output_tokens=5)
+
+
+def test_litellm_counts_bedrocks_cache_in_the_input() -> None:
+    used = {
+        "gen_ai.system": "bedrock",
+        "gen_ai.usage.input_tokens": 1_010,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.cache_read.input_tokens": 1_000,
+        "metadata.usage_object": json.dumps({"prompt_tokens_details": {"audio_tokens": 4}}),
+    }
+    says(only("litellm", CHAT | used), input_tokens=1_010, audio_input_tokens=4)
+
+
 def test_details_and_cost_of_pydantic_ai() -> None:
     more = {"gen_ai.usage.details.reasoning_tokens": 1, "operation.cost": 0.25}
     says(only("pydantic-ai", CHAT | more), reasoning_tokens=1, cost_usd=0.25)
