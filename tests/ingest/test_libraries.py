@@ -324,3 +324,45 @@ def test_the_counts_of_streams_of_vercels_ai_sdk() -> None:
 def test_a_stream_of_vercels_ai_sdk_that_broke_failed() -> None:
     broke = {"ai.operationId": "ai.streamText.doStream", "gen_ai.response.finish_reasons": "error"}
     says(only("ai", VERCEL | broke), status="error", error_type="error")
+
+
+ANSWER = json.dumps({
+    "id": "chatcmpl-1", "model": "gpt-5", "service_tier": "flex",
+    "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
+    "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 30},
+})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {
+            "openinference.span.kind": "LLM", "llm.model_name": "gpt-5", "output.value": ANSWER,
+            "llm.token_count.prompt": 10, "llm.token_count.completion": 2, "llm.token_count.total": 30,
+        },
+        {"mlflow.spanType": '"CHAT_MODEL"', "mlflow.llm.model": '"gpt-5"', "mlflow.spanOutputs": ANSWER},
+        {
+            "langfuse.observation.type": "generation", "langfuse.observation.model.name": "gpt-5",
+            "langfuse.observation.usage_details": '{"input": 10, "output": 2, "total": 30}',
+            "langfuse.observation.output": ANSWER,
+        },
+    ],
+)  # fmt: skip
+def test_the_service_tier_and_the_thoughts_of_an_answer_set_its_price(attributes: Attributes) -> None:
+    call = only("a", attributes)
+    says(call, service_tier="flex", input_tokens=10, output_tokens=20)
+    # gpt-5 costs $1.25 and $10 for a million tokens, and half of it in the tier flex.
+    assert Prices().price(call) == (10 * 1_250 + 20 * 10_000) // 2
+
+
+def test_the_service_tier_in_bodies_of_rest_apis() -> None:
+    helicone = {"request_id": "r", "request_body": '{"model": "gpt-5"}', "response_body": ANSWER}
+    opik = {
+        "id": "s", "type": "llm", "start_time": "2026-11-24T00:00:00Z", "end_time": "2026-11-24T00:00:01Z",
+        "model": "gpt-5", "usage": {"prompt_tokens": 10, "completion_tokens": 2},
+        "output": {"choices": []}, "metadata": {"service_tier": "flex"},
+    }  # fmt: skip
+    for path, body in (("/helicone", helicone), ("/v1/private/spans", opik)):
+        record = json.dumps({"method": "POST", "path": path, "body": body}).encode()
+        (call,) = decode(record, 1_795_507_000_000_000).calls
+        says(call, service_tier="flex")

@@ -74,6 +74,14 @@ def test_a_guardrail_of_a_failed_request_that_litellm_reports_twice_is_one() -> 
     assert [one.name for call in calls for one in call.guardrails or ()] == ["words", "words", "pii"]
 
 
+@pytest.mark.parametrize("kind", ["chat", "embeddings"])
+def test_calls_whose_damaged_ids_put_them_above_each_other_are_not_lost(kind: str) -> None:
+    used = CHAT | {"gen_ai.operation.name": kind}
+    ring = [span(1, used, parent=3), span(2, used, parent=1), span(3, used, parent=2)]
+    decoded = decode(export(("sdk", [*ring, span(4, used)])))
+    assert len(decoded.calls) == 2
+
+
 def test_tokens_that_an_instrumentor_does_not_look_at_come_from_the_other() -> None:
     id_ = {"gen_ai.response.id": "msg_1"}
     outer = span(1, CHAT | id_ | {"gen_ai.usage.cache_creation.input_tokens": 0}, trace=1)
