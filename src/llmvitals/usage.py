@@ -87,13 +87,15 @@ def usage_of(value: Any) -> Usage:
     if _first(usage, _INPUT + _OUTPUT + _CANDIDATES) is None and _first(usage, _OWN) is not None:
         return known(_parts(usage))
     details, output_details = _details(usage, _INPUT_DETAILS), _details(usage, _OUTPUT_DETAILS)
-    input_tokens = add_up(_first(usage, _INPUT), _first(usage, _TOOL_USE), None)
+    input_tokens = _first(usage, _INPUT)
     read, written = _first(usage, _READ), _first(usage, _WRITTEN)
     inside = _first(details, ("cached_tokens", "cache_read"))
     written_inside = cache_writes(details)
     output, total, apart = _output(usage), _first(usage, _TOTAL), 0
-    if inside is None and written_inside is None and "prompt_tokens" not in usage:
-        apart = (read or 0) + (written or 0)
+    if "prompt_tokens" not in usage:  # not of OpenAI's protocol
+        input_tokens = add_up(input_tokens, _first(usage, _TOOL_USE), None)
+        if inside is None and written_inside is None:
+            apart = (read or 0) + (written or 0)
     # Anthropic, which tells no total, and Bedrock always count so; tools around them may not.
     alone = total is None or "inputTokens" in usage
     if input_tokens is not None and (alone or apart > input_tokens):
@@ -121,12 +123,11 @@ def usage_of(value: Any) -> Usage:
 
 
 def _written_for_an_hour(usage: Mapping[str, Any], details: Mapping[str, Any]) -> int | None:
-    bedrock = [mapping(part) for part in listed(usage.get("cacheDetails"))]
-    hours = [_first(part, ("inputTokens",)) or 0 for part in bedrock if part.get("ttl") == "1h"]
-    if hours:
-        return sum(hours)
+    if "cacheDetails" in usage:  # of Bedrock
+        parts = [mapping(part) for part in listed(usage["cacheDetails"])]
+        return sum(count(part.get("inputTokens")) or 0 for part in parts if part.get("ttl") == "1h")
     told = mapping(usage.get("cache_creation")) or mapping(details.get("cache_creation_token_details"))
-    return _first(told or details, ("ephemeral_1h_input_tokens",))
+    return count((told or details).get("ephemeral_1h_input_tokens"))
 
 
 def _output(usage: Mapping[str, Any]) -> int | None:
@@ -182,14 +183,15 @@ def _kind(
     tokens = _first(details, (f"{kind}_tokens", kind))
     if tokens is not None:
         return tokens
-    found = next((found for name in lists if (found := listed(usage.get(name)))), [])
-    parts = [mapping(part) for part in found]
-    counts = [
-        _first(part, ("tokenCount", "token_count"))
-        for part in parts
-        if str(part.get("modality")).lower() == kind
-    ]
-    return next(filter(None, counts), None)
+    for name in lists:
+        counts = [
+            _first(part, ("tokenCount", "token_count"))
+            for part in (map(mapping, listed(usage[name])) if name in usage else ())
+            if str(part.get("modality")).lower() == kind
+        ]
+        if found := next(filter(None, counts), None):
+            return found
+    return None
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:

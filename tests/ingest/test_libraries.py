@@ -366,3 +366,18 @@ def test_the_service_tier_in_bodies_of_rest_apis() -> None:
         record = json.dumps({"method": "POST", "path": path, "body": body}).encode()
         (call,) = decode(record, 1_795_507_000_000_000).calls
         says(call, service_tier="flex")
+
+
+def test_a_coding_agents_call_is_its_teams() -> None:
+    # As Claude Code's documentation sets the attributes of its resource.
+    resource = {"team.id": "platform", "department": "engineering"}
+    event_ = {
+        "event.name": "api_request", "session.id": "s", "event.sequence": 3, "model": "claude-sonnet-4-5",
+        "input_tokens": "10", "output_tokens": "20", "cache_read_tokens": "1000", "cost_usd": "0.05",
+    }  # fmt: skip
+    record = {"timeUnixNano": "1795503015000000000", "attributes": span(1, event_)["attributes"]}
+    scoped = {"scope": {"name": "com.anthropic.claude_code.events"}, "logRecords": [record]}
+    about = {"attributes": span(1, resource)["attributes"]}
+    logs = {"resourceLogs": [{"resource": about, "scopeLogs": [scoped]}]}
+    (call,) = decode(json.dumps(logs).encode()).calls
+    says(call, team="platform", tags={"billing": "engineering"}, input_tokens=1_010, cost_usd=0.05)

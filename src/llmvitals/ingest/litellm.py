@@ -107,8 +107,6 @@ def read(value: bytes, context: Context) -> Decoded:
     if end is None:
         raise bad(Code.INVALID, "endTime: is not a number of seconds")
     response = payload.response if isinstance(payload.response, _Response) else _Response()
-    # LiteLLM's own spans have the id of the call where there is none of an answer.
-    called = identity(payload.litellm_call_id)
     fields = _who(payload) | _usage(payload) | _outcome(payload, response) | _models(payload, response)
     fields |= {
         "id": _id(payload, end),
@@ -117,14 +115,15 @@ def read(value: bytes, context: Context) -> Decoded:
         "service_tier": tier(response.service_tier) or tier(_usage_object(payload).get("service_tier")),
         "stream": flag(payload.stream),
         "cache_hit": flag(payload.cache_hit),
-        "response_id": identity(response.id) or called,
+        # LiteLLM's own spans have the id of the call where there is none of an answer.
+        "response_id": identity(response.id) or identity(payload.litellm_call_id),
         "instrumentor": _INSTRUMENTOR,
         "latency_ms": _between(start, end),
     }
     if payload.stream is True:
         fields["ttft_ms"] = _between(start, number(payload.completionStartTime))
     if payload.status == "failure" and fields["status"] == "ok":
-        fields |= STOPPED | {"response_id": called}
+        fields |= STOPPED | {"response_id": identity(payload.litellm_call_id)}
     if not is_metered(fields):
         fields |= _lengths(payload, value)
     return Decoded([call(fields | (_texts(value) if context.texts else {}))])
