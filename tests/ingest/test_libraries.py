@@ -381,3 +381,23 @@ def test_a_coding_agents_call_is_its_teams() -> None:
     logs = {"resourceLogs": [{"resource": about, "scopeLogs": [scoped]}]}
     (call,) = decode(json.dumps(logs).encode()).calls
     says(call, team="platform", tags={"billing": "engineering"}, input_tokens=1_010, cost_usd=0.05)
+
+
+def test_evaluations_without_a_span_are_told_apart_by_the_answer_or_their_time() -> None:
+    def evaluation(second: int, **about: str) -> dict[str, Any]:
+        told = {"gen_ai.evaluation.name": "relevance", "gen_ai.evaluation.score.value": 0.5}
+        names = {name.replace("__", "."): value for name, value in about.items()}
+        return {
+            "timeUnixNano": f"{1_795_503_015 + second}000000000",
+            "eventName": "gen_ai.evaluation.result",
+            "attributes": span(1, told | names)["attributes"],
+        }
+
+    records = [
+        evaluation(0), evaluation(1), evaluation(1),  # the last one was sent again
+        evaluation(2, gen_ai__response__id="a"), evaluation(2, gen_ai__response__id="b"),
+        evaluation(3, gen_ai__response__id="b"),  # an answer has one score of a name
+    ]  # fmt: skip
+    scoped = {"scope": {"name": "judge"}, "logRecords": records}
+    logs = {"resourceLogs": [{"scopeLogs": [scoped]}]}
+    assert len({call.id for call in decode(json.dumps(logs).encode()).calls}) == 4
