@@ -26,7 +26,7 @@ from llmvitals.ingest.values import (
 )
 from llmvitals.lengths import LENGTHS, is_metered
 from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
-from llmvitals.litellm_calls import lengths_of, operation_of
+from llmvitals.litellm_calls import is_call, lengths_of, operation_of
 from llmvitals.usage import known, usage_of
 
 _DIMENSIONS: Final = ("team", "app", "environment", "tenant", "agent")
@@ -124,7 +124,10 @@ def read(value: bytes, context: Context) -> Decoded:
         fields["ttft_ms"] = _between(start, number(payload.completionStartTime))
     if payload.status == "failure" and fields["status"] == "ok":
         fields |= STOPPED | {"response_id": identity(payload.litellm_call_id)}
-    if not is_metered(fields):
+    metered = is_metered(fields)
+    if not is_call(payload.call_type, metered=metered):
+        return Decoded([], filtered=1)
+    if not metered:
         fields |= _lengths(payload, value)
     return Decoded([call(fields | (_texts(value) if context.texts else {}))])
 
