@@ -84,3 +84,75 @@ def test_the_thoughts_of_anthropic_are_part_of_the_output() -> None:
         {"input_tokens": 3, "output_tokens": 12, "output_tokens_details": {"thinking_tokens": 7}}
     )
     assert (usage["output_tokens"], usage["reasoning_tokens"]) == (12, 7)
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        pytest.param(
+            {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 521},
+            (9, 512, None, None),
+            id="Gemini by OpenAI's protocol leaves its thoughts out of the output",
+        ),
+        pytest.param(
+            {
+                "prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135,
+                "prompt_tokens_details": {"cached_tokens": 6},
+                "completion_tokens_details": {"reasoning_tokens": 94},
+            },
+            (32, 103, 6, None),
+            id="so does xAI",
+        ),
+        pytest.param(
+            {
+                "input_tokens": 1_000, "output_tokens": 50, "total_tokens": 1_250,
+                "cache_read_input_tokens": 600,
+            },
+            (1_000, 250, 600, None),
+            id="thoughts do not mean that the input is without the cache",
+        ),
+        pytest.param(
+            {
+                "promptTokenCount": 100, "candidatesTokenCount": 10, "thoughtsTokenCount": 5,
+                "toolUsePromptTokenCount": 300, "totalTokenCount": 415,
+            },
+            (400, 15, None, None),
+            id="what Google's tools found is input",
+        ),
+        pytest.param(
+            {"prompt_tokens": 100, "completion_tokens": 7, "prompt_cache_hit_tokens": 64},
+            (100, 7, 64, None),
+            id="DeepSeek's name of the cache",
+        ),
+        pytest.param(
+            {
+                "inputTokens": 100, "outputTokens": 5, "totalTokens": 105, "cacheReadInputTokens": 40,
+                "cacheWriteInputTokens": 30,
+                "cacheDetails": [{"inputTokens": 20, "ttl": "1h"}, {"inputTokens": 10, "ttl": "5m"}],
+            },
+            (170, 5, 40, 20),
+            id="Bedrock leaves the cache out of the input, and may leave it out of the total",
+        ),
+        pytest.param(
+            {
+                "input": 50, "input_cache_creation_5m": 100, "input_cache_creation_1h": 200,
+                "input_cache_read": 1_000, "output": 20,
+            },
+            (1_350, 20, 1_000, 200),
+            id="Langfuse's parts by the time that the cache keeps them",
+        ),
+        pytest.param(
+            {"input": 50, "output": 20, "total": 90}, (50, 40, None, None), id="Langfuse's total"
+        ),
+    ],
+)  # fmt: skip
+def test_the_whole_input_and_output(usage: dict[str, Any], tokens: tuple[int | None, ...]) -> None:
+    found = usage_of(usage)
+    names = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_1h_tokens")
+    assert tuple(found[name] for name in names) == tokens
+
+
+def test_the_audio_of_langfuse_is_a_part_of_its_own() -> None:
+    usage = usage_of({"input": 50, "input_audio_tokens": 100, "output": 20, "output_audio_tokens": 80})
+    assert (usage["input_tokens"], usage["audio_input_tokens"]) == (150, 100)
+    assert (usage["output_tokens"], usage["audio_output_tokens"]) == (100, 80)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -24,6 +25,20 @@ _OPERATIONS: Final = {
     "call_mcp_tool": "tool",
 }
 """call_type, without the `a` of asynchronous ones → operation. Other types are chat."""
+
+
+_ADMINISTERS: Final = re.compile(
+    r"a?(?:(?:list|get|delete|cancel|retrieve)_\w+|(?:file|video)_(?:retrieve|content|list|delete)\w*"
+    r"|create_(?:file|batch|assistants|thread|fine_tuning_job)|vector_store_(?!search)\w+|(?:a_)?add_message)"
+)
+_BATCH: Final = "retrieve_batch"
+"""Tells the usage of a batch that is done."""
+
+
+def is_call(call_type: Any, *, metered: bool) -> bool:
+    """Whether a payload tells of a call, and not of work on files, batches, threads or stored answers."""
+    kind = call_type if isinstance(call_type, str) else ""
+    return not _ADMINISTERS.fullmatch(kind) or (metered and kind.endswith(_BATCH))
 
 
 def operation_of(call_type: Any) -> str:

@@ -6,7 +6,7 @@ missing count is unknown, which is not 0, and an object of zeros only is unknown
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from llmvitals.lenient import count, listed, mapping
@@ -20,8 +20,11 @@ _CANDIDATES: Final = ("candidates_token_count", "candidatesTokenCount")
 _THOUGHTS: Final = ("thoughts_token_count", "thoughtsTokenCount")
 _OWN: Final = ("input", "output")
 """Langfuse's own names."""
+_TOOL_USE: Final = ("tool_use_prompt_token_count", "toolUsePromptTokenCount")
+"""What Google's tools found for the model to read, which Google counts beside the prompt."""
 _TOTAL: Final = ("total_tokens", "totalTokens", "total_token_count", "totalTokenCount", "total")
-_READ: Final = ("cache_read_input_tokens", "cacheReadInputTokens", "cache_read_tokens", "cached_tokens")
+_READ: Final = ("cache_read_input_tokens", "cacheReadInputTokens", "cache_read_tokens", "cached_tokens",
+                "prompt_cache_hit_tokens")  # fmt: skip
 _GEMINI_READ: Final = ("cached_content_token_count", "cachedContentTokenCount")
 _WRITTEN: Final = (
     "cache_creation_input_tokens", "cacheWriteInputTokens", "cache_write_tokens", "cache_creation_tokens",
@@ -51,6 +54,21 @@ def add_up(input_tokens: int | None, read: int | None, written: int | None) -> i
     return None if input_tokens is None else input_tokens + (read or 0) + (written or 0)
 
 
+def by_total(
+    input_tokens: int | None, output_tokens: int | None, cached: int, total: int | None
+) -> tuple[int | None, int | None]:
+    """The whole input and output, of counts that may leave out what their total has.
+
+    cached: read from and written to the cache. Without it the input makes up the total only together with it;
+    what else is missing from the total is thoughts, which are output.
+    """
+    if input_tokens is None or output_tokens is None or total is None:
+        return input_tokens, output_tokens
+    if cached and total == input_tokens + cached + output_tokens:
+        return input_tokens + cached, output_tokens
+    return input_tokens, max(output_tokens, total - input_tokens)
+
+
 def first_known(*counts: int | None) -> int | None:
     """The first of these counts that is known, also if it is 0."""
     return next((tokens for tokens in counts if tokens is not None), None)
@@ -73,20 +91,23 @@ def usage_of(value: Any) -> Usage:
     read, written = _first(usage, _READ), _first(usage, _WRITTEN)
     inside = _first(details, ("cached_tokens", "cache_read"))
     written_inside = cache_writes(details)
-    output = _output(usage)
-    if inside is None and written_inside is None and _excludes_cache(usage, input_tokens, read, written):
-        input_tokens = add_up(input_tokens, read, written)
+    output, total, apart = _output(usage), _first(usage, _TOTAL), 0
+    if "prompt_tokens" not in usage:  # not of OpenAI's protocol
+        input_tokens = add_up(input_tokens, _first(usage, _TOOL_USE), None)
+        if inside is None and written_inside is None:
+            apart = (read or 0) + (written or 0)
+    # Anthropic, which tells no total, and Bedrock always count so; tools around them may not.
+    alone = total is None or "inputTokens" in usage
+    if input_tokens is not None and (alone or apart > input_tokens):
+        input_tokens += apart
+    else:
+        input_tokens, output = by_total(input_tokens, output, apart, total)
     return known({
         "input_tokens": input_tokens,
         "output_tokens": output,
         "cached_tokens": first_known(inside, read, _first(usage, _GEMINI_READ)),
         "cache_write_tokens": first_known(written, written_inside),
-        "cache_write_1h_tokens": _first(
-            mapping(usage.get("cache_creation"))
-            or mapping(details.get("cache_creation_token_details"))
-            or details,
-            ("ephemeral_1h_input_tokens",),
-        ),
+        "cache_write_1h_tokens": _written_for_an_hour(usage, details),
         "reasoning_tokens": first_known(
             _first(output_details, ("reasoning_tokens", "reasoning", "thinking_tokens")),
             _first(usage, _THOUGHTS),
@@ -101,6 +122,14 @@ def usage_of(value: Any) -> Usage:
     })  # fmt: skip
 
 
+def _written_for_an_hour(usage: Mapping[str, Any], details: Mapping[str, Any]) -> int | None:
+    if "cacheDetails" in usage:  # of Bedrock
+        parts = [mapping(part) for part in listed(usage["cacheDetails"])]
+        return sum(count(part.get("inputTokens")) or 0 for part in parts if part.get("ttl") == "1h")
+    told = mapping(usage.get("cache_creation")) or mapping(details.get("cache_creation_token_details"))
+    return count((told or details).get("ephemeral_1h_input_tokens"))
+
+
 def _output(usage: Mapping[str, Any]) -> int | None:
     output = _first(usage, _OUTPUT)
     if output is None:
@@ -111,36 +140,33 @@ def _output(usage: Mapping[str, Any]) -> int | None:
     return output
 
 
-def _excludes_cache(
-    usage: Mapping[str, Any], input_tokens: int | None, read: int | None, written: int | None
-) -> bool:
-    """Whether the input is without the cache: Anthropic and Bedrock count so, tools around them may not."""
-    cached = (read or 0) + (written or 0)
-    if not cached or input_tokens is None or "prompt_tokens" in usage:
-        return False
-    total = _first(usage, _TOTAL)
-    return cached > input_tokens or total is None or total != input_tokens + (_output(usage) or 0)
-
-
 def _parts(usage: Mapping[str, Any]) -> Usage:
     """Langfuse's own keys: disjoint parts, whose names begin with input or output or speak of the cache."""
     parts = {name: tokens for name, value in usage.items() if (tokens := count(value)) is not None}
-    read = [tokens for name, tokens in parts.items() if "cache" in name and not _is_write(name)]
-    written = [tokens for name, tokens in parts.items() if "cache" in name and _is_write(name)]
-    plain = [tokens for name, tokens in parts.items() if name.startswith("input") and "cache" not in name]
-    output = [tokens for name, tokens in parts.items() if name.startswith(("output", "reasoning"))]
-    reasoning = [tokens for name, tokens in parts.items() if "reasoning" in name]
+    cache = [name for name in parts if "cache" in name]
+    written = [name for name in cache if "creation" in name or "write" in name]
+    read = [name for name in cache if name not in written]
+    inputs = [*cache, *(name for name in parts if name.startswith("input") and name not in cache)]
+    outputs = [name for name in parts if name.startswith(("output", "reasoning"))]
+
+    def added(names: Sequence[str], kind: str = "") -> int | None:
+        found = [parts[name] for name in names if kind in name]
+        return sum(found) if found else None
+
+    whole, output = by_total(added(inputs), added(outputs), 0, _first(usage, _TOTAL))
     return {
-        "input_tokens": sum(plain + read + written) if plain or read or written else None,
-        "output_tokens": sum(output) if output else None,
-        "cached_tokens": sum(read) if read else None,
-        "cache_write_tokens": sum(written) if written else None,
-        "reasoning_tokens": sum(reasoning) if reasoning else None,
+        "input_tokens": whole,
+        "output_tokens": output,
+        "cached_tokens": added(read),
+        "cache_write_tokens": added(written),
+        "cache_write_1h_tokens": added(written, "1h"),
+        "reasoning_tokens": added([*parts], "reasoning"),
+        "audio_input_tokens": added(inputs, "audio"),
+        "audio_output_tokens": added(outputs, "audio"),
+        "cached_audio_tokens": added(read, "audio"),
+        "image_input_tokens": added(inputs, "image"),
+        "image_output_tokens": added(outputs, "image"),
     }
-
-
-def _is_write(name: str) -> bool:
-    return "creation" in name or "write" in name
 
 
 def _details(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
@@ -157,14 +183,15 @@ def _kind(
     tokens = _first(details, (f"{kind}_tokens", kind))
     if tokens is not None:
         return tokens
-    found = next((found for name in lists if (found := listed(usage.get(name)))), [])
-    parts = [mapping(part) for part in found]
-    counts = [
-        _first(part, ("tokenCount", "token_count"))
-        for part in parts
-        if str(part.get("modality")).lower() == kind
-    ]
-    return next(filter(None, counts), None)
+    for name in lists:
+        counts = [
+            _first(part, ("tokenCount", "token_count"))
+            for part in (map(mapping, listed(usage[name])) if name in usage else ())
+            if str(part.get("modality")).lower() == kind
+        ]
+        if found := next(filter(None, counts), None):
+            return found
+    return None
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:

@@ -347,6 +347,23 @@ def test_litellms_call_types(kind: str | None, operation: str) -> None:
     assert litellm(call_type=kind).operation == operation
 
 
+@pytest.mark.parametrize(
+    "kind", ["acreate_file", "afile_content", "alist_batches", "retrieve_batch", "aget_responses",
+             "acreate_thread", "a_add_message", "vector_store_create", "alist_input_items", "avideo_content"],
+)  # fmt: skip
+def test_litellms_work_on_files_and_stored_answers_is_no_call(kind: str) -> None:
+    told = {"prompt_tokens": 0, "completion_tokens": 0, "response_cost": 0.0, "call_type": kind}
+    payload = json.loads(recorded("litellm_payload.json"))
+    payload["metadata"]["usage_object"] = None
+    decoded = decode(json.dumps(payload | told).encode())
+    assert (decoded.calls, decoded.filtered) == ([], 1)
+
+
+@pytest.mark.parametrize("kind", ["acreate_video", "arun_thread", "aretrieve_batch", "aresponses"])
+def test_litellms_calls_by_other_names_count(kind: str) -> None:
+    assert litellm(call_type=kind).input_tokens == 1_200
+
+
 def test_what_a_guardrail_stopped_is_a_block_and_no_error() -> None:
     flagged = {
         "guardrail_name": "lakera",

@@ -54,6 +54,28 @@ def test_cache_writes_for_an_hour_of_anthropics_sdk() -> None:
     says(only("com.anthropic.sdk.python", CHAT | written), cache_write_tokens=5, cache_write_1h_tokens=2)
 
 
+def test_strands_counts_bedrocks_cache_beside_the_input_and_in_the_total() -> None:
+    used = {
+        "gen_ai.system": "strands-agents",
+        "gen_ai.usage.input_tokens": 10,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.cache_read_input_tokens": 1_000,
+        "gen_ai.usage.total_tokens": 1_015,
+    }
+    says(only("strands.telemetry.tracer", CHAT | used), input_tokens=1_010, output_tokens=5)
+
+
+def test_litellm_counts_bedrocks_cache_in_the_input() -> None:
+    used = {
+        "gen_ai.system": "bedrock",
+        "gen_ai.usage.input_tokens": 1_010,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.cache_read.input_tokens": 1_000,
+        "metadata.usage_object": json.dumps({"prompt_tokens_details": {"audio_tokens": 4}}),
+    }
+    says(only("litellm", CHAT | used), input_tokens=1_010, audio_input_tokens=4)
+
+
 def test_details_and_cost_of_pydantic_ai() -> None:
     more = {"gen_ai.usage.details.reasoning_tokens": 1, "operation.cost": 0.25}
     says(only("pydantic-ai", CHAT | more), reasoning_tokens=1, cost_usd=0.25)
@@ -302,3 +324,80 @@ def test_the_counts_of_streams_of_vercels_ai_sdk() -> None:
 def test_a_stream_of_vercels_ai_sdk_that_broke_failed() -> None:
     broke = {"ai.operationId": "ai.streamText.doStream", "gen_ai.response.finish_reasons": "error"}
     says(only("ai", VERCEL | broke), status="error", error_type="error")
+
+
+ANSWER = json.dumps({
+    "id": "chatcmpl-1", "model": "gpt-5", "service_tier": "flex",
+    "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
+    "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 30},
+})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {
+            "openinference.span.kind": "LLM", "llm.model_name": "gpt-5", "output.value": ANSWER,
+            "llm.token_count.prompt": 10, "llm.token_count.completion": 2, "llm.token_count.total": 30,
+        },
+        {"mlflow.spanType": '"CHAT_MODEL"', "mlflow.llm.model": '"gpt-5"', "mlflow.spanOutputs": ANSWER},
+        {
+            "langfuse.observation.type": "generation", "langfuse.observation.model.name": "gpt-5",
+            "langfuse.observation.usage_details": '{"input": 10, "output": 2, "total": 30}',
+            "langfuse.observation.output": ANSWER,
+        },
+    ],
+)  # fmt: skip
+def test_the_service_tier_and_the_thoughts_of_an_answer_set_its_price(attributes: Attributes) -> None:
+    call = only("a", attributes)
+    says(call, service_tier="flex", input_tokens=10, output_tokens=20)
+    # gpt-5 costs $1.25 and $10 for a million tokens, and half of it in the tier flex.
+    assert Prices().price(call) == (10 * 1_250 + 20 * 10_000) // 2
+
+
+def test_the_service_tier_in_bodies_of_rest_apis() -> None:
+    helicone = {"request_id": "r", "request_body": '{"model": "gpt-5"}', "response_body": ANSWER}
+    opik = {
+        "id": "s", "type": "llm", "start_time": "2026-11-24T00:00:00Z", "end_time": "2026-11-24T00:00:01Z",
+        "model": "gpt-5", "usage": {"prompt_tokens": 10, "completion_tokens": 2},
+        "output": {"choices": []}, "metadata": {"service_tier": "flex"},
+    }  # fmt: skip
+    for path, body in (("/helicone", helicone), ("/v1/private/spans", opik)):
+        record = json.dumps({"method": "POST", "path": path, "body": body}).encode()
+        (call,) = decode(record, 1_795_507_000_000_000).calls
+        says(call, service_tier="flex")
+
+
+def test_a_coding_agents_call_is_its_teams() -> None:
+    # As Claude Code's documentation sets the attributes of its resource.
+    resource = {"team.id": "platform", "department": "engineering"}
+    event_ = {
+        "event.name": "api_request", "session.id": "s", "event.sequence": 3, "model": "claude-sonnet-4-5",
+        "input_tokens": "10", "output_tokens": "20", "cache_read_tokens": "1000", "cost_usd": "0.05",
+    }  # fmt: skip
+    record = {"timeUnixNano": "1795503015000000000", "attributes": span(1, event_)["attributes"]}
+    scoped = {"scope": {"name": "com.anthropic.claude_code.events"}, "logRecords": [record]}
+    about = {"attributes": span(1, resource)["attributes"]}
+    logs = {"resourceLogs": [{"resource": about, "scopeLogs": [scoped]}]}
+    (call,) = decode(json.dumps(logs).encode()).calls
+    says(call, team="platform", tags={"billing": "engineering"}, input_tokens=1_010, cost_usd=0.05)
+
+
+def test_evaluations_without_a_span_are_told_apart_by_the_answer_or_their_time() -> None:
+    def evaluation(second: int, **about: str) -> dict[str, Any]:
+        told = {"gen_ai.evaluation.name": "relevance", "gen_ai.evaluation.score.value": 0.5}
+        names = {name.replace("__", "."): value for name, value in about.items()}
+        return {
+            "timeUnixNano": f"{1_795_503_015 + second}000000000",
+            "eventName": "gen_ai.evaluation.result",
+            "attributes": span(1, told | names)["attributes"],
+        }
+
+    records = [
+        evaluation(0), evaluation(1), evaluation(1),  # the last one was sent again
+        evaluation(2, gen_ai__response__id="a"), evaluation(2, gen_ai__response__id="b"),
+        evaluation(3, gen_ai__response__id="b"),  # an answer has one score of a name
+    ]  # fmt: skip
+    scoped = {"scope": {"name": "judge"}, "logRecords": records}
+    logs = {"resourceLogs": [{"scopeLogs": [scoped]}]}
+    assert len({call.id for call in decode(json.dumps(logs).encode()).calls}) == 4

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from llmvitals.backtest.replay import replay_lines
 from llmvitals.ingest import decode
+from llmvitals.settings import Settings
 from spans import CHAT, Attributes, export, span
 
 ASKED: Attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
@@ -68,9 +74,45 @@ def test_a_guardrail_of_a_failed_request_that_litellm_reports_twice_is_one() -> 
     assert [one.name for call in calls for one in call.guardrails or ()] == ["words", "words", "pii"]
 
 
+@pytest.mark.parametrize("kind", ["chat", "embeddings"])
+def test_calls_whose_damaged_ids_put_them_above_each_other_are_not_lost(kind: str) -> None:
+    used = CHAT | {"gen_ai.operation.name": kind}
+    ring = [span(1, used, parent=3), span(2, used, parent=1), span(3, used, parent=2)]
+    decoded = decode(export(("sdk", [*ring, span(4, used)])))
+    assert len(decoded.calls) == 2
+
+
 def test_tokens_that_an_instrumentor_does_not_look_at_come_from_the_other() -> None:
     id_ = {"gen_ai.response.id": "msg_1"}
     outer = span(1, CHAT | id_ | {"gen_ai.usage.cache_creation.input_tokens": 0}, trace=1)
     inner = span(2, CHAT | id_ | {"gen_ai.usage.cache_write.input_tokens": 5}, trace=2)
     (call,) = decode(export(("langchain", [outer]), ("sdk", [inner]))).calls
     assert call.cache_write_tokens == 5
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_litellms_callback_and_its_spans_tell_counts_once(order: int) -> None:
+    # An answer, a request that a guardrail stopped, and an embedding; of the last two LiteLLM has no id but
+    # that of the call.
+    data = Path(__file__).parents[1] / "data" / "interop"
+    payloads = json.loads((data / "litellm_proxy_generic_api.json").read_bytes())
+    traces = json.loads((data / "litellm_proxy_otel.json").read_bytes())
+    spans = [
+        (span, {item["key"]: item["value"].get("stringValue") for item in span["attributes"]})
+        for group in traces["resourceSpans"]
+        for scoped in group["scopeSpans"]
+        for span in scoped["spans"]
+        if span["name"] == "litellm_request"
+    ]
+    assert len(spans) == len(payloads) == 3
+    for payload, (one, attributes) in zip(payloads, spans, strict=True):  # as of one run
+        payload["litellm_call_id"] = attributes["litellm.call_id"]
+        payload["startTime"] = int(one["startTimeUnixNano"]) / 1e9
+        payload["endTime"] = int(one["endTimeUnixNano"]) / 1e9
+    records = [json.dumps(payloads).encode(), json.dumps(traces).encode()][::order]
+    once = replay_lines(records[:1], Settings())
+    both = replay_lines(records, Settings())
+    for kind in ("llm", "embedding"):
+        assert both["kinds"][kind] == once["kinds"][kind]
+    for total in ("calls", "cost_nano", "stopped_calls"):
+        assert both["totals"][total] == once["totals"][total]

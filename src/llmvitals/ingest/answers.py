@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmvitals.ingest.values import first, identity
-from llmvitals.lenient import listed, mapping, text
+from llmvitals.lenient import listed, mapping, text, tier
 from llmvitals.usage import Usage, first_known, usage_of
 
 _REQUESTS: Final = ("function_call", "tool_use")
@@ -17,10 +17,12 @@ _REQUESTS: Final = ("function_call", "tool_use")
 
 
 def fields_of(output: Any) -> dict[str, Any]:
-    """The fields of a call that an answer tells: its id, why it ended, and the tools that it asks for."""
+    """The fields of a call that an answer tells: its id and service tier, why it ended, tools it asks for."""
     answer = mapping(output)
     message, details = _message(answer)
+    of_anthropic = mapping(answer.get("usage")).get("service_tier")
     return {
+        "service_tier": tier(answer.get("service_tier") or details.get("service_tier") or of_anthropic),
         "response_id": identity(answer.get("id")) or identity(details.get("id"))
         or identity(answer.get("response_id")),
         "finish_reason": finish_reason(answer) or text(details.get("finish_reason"), 256)

@@ -71,8 +71,7 @@ class _Ancestors:
         known: dict[str, str] = {}
         found = {}
         for span in spans:
-            path, at = [], self._parents.get(span, "")
-            seen = {span}
+            path, at, seen = [], self._parents.get(span, ""), {span}
             while at and at not in wanted and at not in known and at not in stops and at not in seen:
                 path.append(at)
                 seen.add(at)
@@ -80,7 +79,19 @@ class _Ancestors:
             result = at if at in wanted and at not in seen else known.get(at, "")
             known.update(dict.fromkeys(path, result))
             found[span] = result
-        return found
+        return _without_cycles(found)
+
+
+def _without_cycles(above: dict[str, str]) -> dict[str, str]:
+    """Make one the outermost of spans that damaged ids put above each other: else all of them would go."""
+    walked: dict[str, str] = {}
+    for span in above:
+        at = span
+        while at and at not in walked:
+            walked[at], at = span, above.get(at, "")
+        if walked.get(at) == span:
+            above[at] = ""
+    return above
 
 
 def _by_span(events: Iterable[SpanEvent]) -> dict[str, SpanEvent]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from llmvitals.ingest import events
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
+from llmvitals.ingest.values import event_id, identity
 from llmvitals.lenient import text
 
 _NAME: Final = "gen_ai.evaluation.result"
@@ -25,6 +26,10 @@ def read(record: Span) -> tuple[Reading, ...] | None:
         "model": record.text("gen_ai.response.model", "gen_ai.request.model") or "",
         "provider": record.text("gen_ai.provider.name", "gen_ai.system"),
     }
+    if not record.span_id:
+        # Without the span that it is about it names the answer; else only its time tells it from others.
+        about = identity(record.get("gen_ai.response.id")) or str(record.end)
+        fields["id_suffix"] = event_id(about, name)
     return (Reading(kind, fields),)
 
 

@@ -161,7 +161,7 @@ def model_call(span: Span, operation: str) -> dict[str, Any]:
         "cache_hit": True if span.flag("llm.cache.hit") or (cost is None and _is_cache_hit(span)) else None,
         "tools": _requested_tools(span) or choice.get("tools"),
         "scores": _scores(span),
-    } | usage(span, provider) | (STOPPED if _is_blocked(span) else {})  # fmt: skip
+    } | usage(span, provider) | (_stopped(span) if _is_blocked(span) else {})  # fmt: skip
 
 
 def _provider(span: Span) -> str | None:
@@ -247,6 +247,10 @@ def _is_cache_hit(span: Span) -> bool:
     """Whether LiteLLM answered from its cache: it tells the key then, and gives no cost."""
     hidden = span.get("hidden_params") if span.scope == _LITELLM else None
     return isinstance(hidden, str) and bool(mapping(structure(hidden)).get("cache_key"))
+
+
+def _stopped(span: Span) -> dict[str, Any]:
+    return STOPPED | {"response_id": identity(span.get("litellm.call_id"))}
 
 
 def _is_blocked(span: Span) -> bool:

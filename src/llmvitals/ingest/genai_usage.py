@@ -6,7 +6,7 @@ from typing import Final
 
 from llmvitals.ingest.span import Span
 from llmvitals.lenient import count, mapping
-from llmvitals.usage import Usage, add_up, cache_writes, first_known, known, usage_of
+from llmvitals.usage import Usage, add_up, by_total, cache_writes, first_known, known, usage_of
 
 INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
 OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
@@ -26,36 +26,30 @@ _REASONING: Final = (
 _BEDROCK: Final = ("aws.bedrock", "aws_bedrock", "bedrock", "aws")
 
 
+_INCLUSIVE: Final = ("openinference", "litellm")
+"""Parts of the scopes that count Bedrock's cached tokens in the input, as for all providers."""
+
+
 def usage(span: Span, provider: str | None) -> Usage:
     """The token counts of a call to this provider. Bedrock leaves cached tokens out of its input."""
     input_tokens, output_tokens = span.count(*INPUT), span.count(*OUTPUT)
     details = mapping(span.structure("gen_ai.usage.input_token_details"))
     output_details = mapping(span.structure("gen_ai.usage.output_token_details"))
-    usage_object = usage_of(span.structure("metadata.usage_object"))
     cached, written = span.count(*_READ), span.count(*_WRITTEN)
-    total = span.count("gen_ai.usage.total_tokens", "llm.usage.total_tokens")
-    if provider in _BEDROCK and "openinference" not in span.scope:
+    if provider in _BEDROCK and not any(name in span.scope for name in _INCLUSIVE):
         input_tokens = add_up(input_tokens, cached, written)
-    elif total is not None and input_tokens is not None and output_tokens is not None:
-        output_tokens = max(output_tokens, total - input_tokens)  # the rest is reasoning
-    if input_tokens is None and output_tokens is None:
-        input_tokens, output_tokens = usage_object.get("input_tokens"), usage_object.get("output_tokens")
-    return known({
+    else:
+        total = span.count("gen_ai.usage.total_tokens", "llm.usage.total_tokens")
+        apart = (cached or 0) + (written or 0)
+        input_tokens, output_tokens = by_total(input_tokens, output_tokens, apart, total)
+    told = {
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
-        "cached_tokens": first_known(
-            cached, count(details.get("cache_read")), usage_object.get("cached_tokens")
-        ),
-        "cache_write_tokens": first_known(
-            written, cache_writes(details), usage_object.get("cache_write_tokens")
-        ),
-        "cache_write_1h_tokens": first_known(
-            span.count("anthropic.usage.cache_creation.ephemeral_1h_input_tokens"),
-            usage_object.get("cache_write_1h_tokens"),
-        ),
-        "reasoning_tokens": first_known(
-            span.count(*_REASONING),
-            count(output_details.get("reasoning")),
-            usage_object.get("reasoning_tokens"),
-        ),
-    })  # fmt: skip
+        "cached_tokens": first_known(cached, count(details.get("cache_read"))),
+        "cache_write_tokens": first_known(written, cache_writes(details)),
+        "cache_write_1h_tokens": span.count("anthropic.usage.cache_creation.ephemeral_1h_input_tokens"),
+        "reasoning_tokens": first_known(span.count(*_REASONING), count(output_details.get("reasoning"))),
+    }
+    # LiteLLM's own usage has what these names do not tell, such as audio.
+    further = usage_of(span.structure("metadata.usage_object"))
+    return known(further | {name: tokens for name, tokens in told.items() if tokens is not None})

@@ -16,7 +16,8 @@ DEFAULT_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
         "deployment.environment.name", "deployment.environment", "langfuse.environment", "environment", "env",
     ),
     "team": (
-        "team", "team.name", "app.team", "service.team", "team_id", "user_api_key_team_alias", "team_alias",
+        "team", "team.name", "team.id", "app.team", "service.team", "team_id", "user_api_key_team_alias",
+        "team_alias",
     ),
     "tenant": (
         "tenant", "tenant.id", "tenant_id", "app.tenant", "customer", "customer.id", "organization.id",

@@ -26,7 +26,7 @@ from llmvitals.ingest.values import (
 )
 from llmvitals.lengths import LENGTHS, is_metered
 from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
-from llmvitals.litellm_calls import lengths_of, operation_of
+from llmvitals.litellm_calls import is_call, lengths_of, operation_of
 from llmvitals.usage import known, usage_of
 
 _DIMENSIONS: Final = ("team", "app", "environment", "tenant", "agent")
@@ -115,15 +115,19 @@ def read(value: bytes, context: Context) -> Decoded:
         "service_tier": tier(response.service_tier) or tier(_usage_object(payload).get("service_tier")),
         "stream": flag(payload.stream),
         "cache_hit": flag(payload.cache_hit),
-        "response_id": identity(response.id),
+        # LiteLLM's own spans have the id of the call where there is none of an answer.
+        "response_id": identity(response.id) or identity(payload.litellm_call_id),
         "instrumentor": _INSTRUMENTOR,
         "latency_ms": _between(start, end),
     }
     if payload.stream is True:
         fields["ttft_ms"] = _between(start, number(payload.completionStartTime))
     if payload.status == "failure" and fields["status"] == "ok":
-        fields |= STOPPED
-    if not is_metered(fields):
+        fields |= STOPPED | {"response_id": identity(payload.litellm_call_id)}
+    metered = is_metered(fields)
+    if not is_call(payload.call_type, metered=metered):
+        return Decoded([], filtered=1)
+    if not metered:
         fields |= _lengths(payload, value)
     return Decoded([call(fields | (_texts(value) if context.texts else {}))])
 

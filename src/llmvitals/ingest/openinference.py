@@ -11,12 +11,13 @@ from llmvitals.ingest.span_lengths import SpanLengths
 from llmvitals.ingest.values import dollars
 from llmvitals.lengths import output_limit
 from llmvitals.lenient import bare_model, mapping, number, text
-from llmvitals.usage import Usage, known
+from llmvitals.usage import Usage, by_total, known
 
 _KIND: Final = "openinference.span.kind"
 _INPUT: Final = "llm.token_count.prompt"
 _OUTPUT: Final = "llm.token_count.completion"
-_EVIDENCE: Final = (_INPUT, _OUTPUT, "llm.token_count.total", "llm.prompts", "llm.finish_reason")
+_TOTAL: Final = "llm.token_count.total"
+_EVIDENCE: Final = (_INPUT, _OUTPUT, _TOTAL, "llm.prompts", "llm.finish_reason")
 _MESSAGES: Final = ("llm.input_messages.", "llm.output_messages.")
 _VECTOR: Final = "embedding.embeddings.0.embedding."
 _FIRST_TOKEN: Final = "First Token Stream Event"  # noqa: S105 - the name of an event
@@ -87,6 +88,7 @@ def _llm(span: Span) -> tuple[Reading, ...]:
     fields |= answers.detailed_usage(output, usage(span)) | {
         "operation": "chat",
         "response_id": answer["response_id"],
+        "service_tier": answer["service_tier"],
         "requested_model": requested,
         "ttft_ms": first_token,
         # A wrapper's False only says how the wrapper was set up.
@@ -162,9 +164,10 @@ def _model(span: Span, answered: str | None, requested: str | None) -> dict[str,
 def usage(span: Span) -> Usage:
     """The token counts of a span: the input has the cached ones in it."""
     details = "llm.token_count.prompt_details"
+    input_tokens, output_tokens = by_total(span.count(_INPUT), span.count(_OUTPUT), 0, span.count(_TOTAL))
     return known({
-        "input_tokens": span.count(_INPUT),
-        "output_tokens": span.count(_OUTPUT),
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
         "cached_tokens": span.count(f"{details}.cache_read", f"{details}.cache_input"),
         "cache_write_tokens": span.count(f"{details}.cache_write"),
         "audio_input_tokens": span.count(f"{details}.audio"),

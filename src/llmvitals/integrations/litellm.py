@@ -13,7 +13,7 @@ from llmvitals.integrations.observation import EventPublisher, Observation, Reco
 from llmvitals.integrations.openai_answers import OpenAIAnswer
 from llmvitals.integrations.runs import Runs, labels
 from llmvitals.lenient import bare_model, mapping, number, text
-from llmvitals.litellm_calls import operation_of
+from llmvitals.litellm_calls import is_call, operation_of
 from llmvitals.texts import last_message
 
 __all__ = ["LlmvitalsLogger"]
@@ -66,6 +66,8 @@ class LlmvitalsLogger(CustomLogger):
     def _end(self, kwargs: dict[str, Any], response: Any, start: datetime, end: datetime) -> None:
         with guarded("a call of LiteLLM can't be read"):
             observation = self._runs.pop(kwargs.get("litellm_call_id")) or self._observation(kwargs)
+            if not is_call(kwargs.get("call_type"), metered=False):
+                return
             with guarded("a call of LiteLLM can't be read"):
                 _read_request(kwargs, observation)
             with guarded("an answer of LiteLLM can't be read"):

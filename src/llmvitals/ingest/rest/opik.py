@@ -9,7 +9,7 @@ from typing import Any, Final
 from llmvitals.ingest import answers
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
 from llmvitals.ingest.values import dollars, identity, micros
-from llmvitals.lenient import listed, mapping, number, text
+from llmvitals.lenient import listed, mapping, number, text, tier
 from llmvitals.usage import usage_of
 
 _ID: Final = re.compile(r"/spans/([0-9a-f-]{36})/?$")
@@ -79,10 +79,12 @@ def _span(span: Mapping[str, Any]) -> dict[str, Any] | None:
     usage = mapping(span.get("usage"))
     plain = {key: value for key, value in usage.items() if not key.startswith("original_usage.")}
     answer = answers.fields_of(output)
+    served = tier(metadata.get("service_tier"))  # the rest of the answer is there
     return fields | (usage_of(metadata.get("usage")) or usage_of(plain)) | answer | {
         "operation": "chat",
         "model": text(span.get("model") or metadata.get("model") or metadata.get("ls_model_name")) or "",
         "provider": None if provider is None or _LOCAL.match(provider) else provider.lower(),
+        "service_tier": served or answer["service_tier"],
         "response_id": identity(metadata.get("id")) or answer["response_id"],
         "cost_usd": dollars(span.get("total_estimated_cost") or span.get("total_cost")),
     }  # fmt: skip
