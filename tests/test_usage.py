@@ -156,3 +156,44 @@ def test_the_audio_of_langfuse_is_a_part_of_its_own() -> None:
     usage = usage_of({"input": 50, "input_audio_tokens": 100, "output": 20, "output_audio_tokens": 80})
     assert (usage["input_tokens"], usage["audio_input_tokens"]) == (150, 100)
     assert (usage["output_tokens"], usage["audio_output_tokens"]) == (100, 80)
+
+
+@pytest.mark.parametrize("operation", ["embedding", "rerank"])
+def test_the_total_of_a_call_without_an_output_is_its_input(operation: str) -> None:
+    """Voyage and Jina tell nothing else, and LiteLLM writes zeros beside it."""
+    for usage in ({"total_tokens": 9}, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 9}):
+        assert usage_of(usage, operation)["input_tokens"] == 9
+        assert usage_of(usage, operation)["output_tokens"] is None
+    assert usage_of({"prompt_tokens": 8, "total_tokens": 9}, operation)["input_tokens"] == 8
+    assert not usage_of({"total_tokens": 9}, "chat")  # which may be input or output
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        (
+            {
+                "billed_units": {"input_tokens": 7.0, "output_tokens": 12.0},
+                "tokens": {"input_tokens": 73.0, "output_tokens": 14.0},
+            },
+            (7, 12),
+        ),
+        (
+            {
+                "api_version": {"version": "1"},
+                "billed_units": {"search_units": 1},
+                "tokens": {"input_tokens": 40},
+            },
+            (40, None),
+        ),
+        ({"billed_units": {"input_tokens": 7, "classifications": 3}}, (7, None)),
+    ],
+)
+def test_of_cohere_what_it_bills_counts(usage: dict[str, Any], tokens: tuple[int | None, ...]) -> None:
+    found = usage_of(usage)
+    assert (found["input_tokens"], found["output_tokens"]) == tokens
+
+
+def test_a_search_that_cohere_bills_tells_no_tokens() -> None:
+    assert usage_of({"billed_units": {"search_units": 1}}) == {}
+    assert usage_of({"billed_units": None}) == {}

@@ -42,6 +42,8 @@ _GEMINI_INPUT_DETAILS: Final = ("promptTokensDetails", "prompt_tokens_details")
 _GEMINI_OUTPUT_DETAILS: Final = ("candidatesTokensDetails", "candidates_tokens_details")
 _GEMINI_CACHE_DETAILS: Final = ("cacheTokensDetails", "cache_tokens_details")
 """Google's lists of {modality, tokenCount}."""
+_ONLY_READ: Final = ("embedding", "rerank")
+"""The operations without an output."""
 
 
 def known(usage: Usage) -> Usage:
@@ -69,6 +71,13 @@ def by_total(
     return input_tokens, max(output_tokens, total - input_tokens)
 
 
+def of_total(usage: Usage, total: int | None, operation: str | None) -> Usage:
+    """The usage of a call of this operation: a call without an output may tell only the total, its input."""
+    if operation not in _ONLY_READ or not total or usage.get("input_tokens"):
+        return usage
+    return usage | {"input_tokens": total, "output_tokens": None}
+
+
 def first_known(*counts: int | None) -> int | None:
     """The first of these counts that is known, also if it is 0."""
     return next((tokens for tokens in counts if tokens is not None), None)
@@ -79,11 +88,21 @@ def cache_writes(details: Mapping[str, Any]) -> int | None:
     return sum(_first(details, (name,)) or 0 for name in _EPHEMERAL) or _first(details, _WRITTEN_INSIDE)
 
 
-def usage_of(value: Any) -> Usage:
-    """The token counts of a usage object of OpenAI, Anthropic, Google, Bedrock, LangChain or Langfuse."""
-    usage = mapping(value)
-    if not usage:
-        return {}
+def usage_of(value: Any, operation: str | None = None) -> Usage:
+    """The token counts of a usage object, and of Cohere's objects around one.
+
+    Forms: OpenAI, Anthropic, Google, Bedrock, Cohere, Voyage, LangChain, Langfuse. Of Cohere what it bills
+    counts, which may be less than the tokens that its model reads. operation: of the call; see `of_total`.
+    """
+    whole = mapping(value)
+    usages = map(
+        mapping, (whole["billed_units"], whole.get("tokens")) if "billed_units" in whole else (whole,)
+    )
+    found = (of_total(_tokens(usage), _first(usage, _TOTAL), operation) for usage in usages if usage)
+    return next(filter(None, found), {})
+
+
+def _tokens(usage: Mapping[str, Any]) -> Usage:
     if _first(usage, _INPUT + _OUTPUT + _CANDIDATES) is None and _first(usage, _OWN) is not None:
         return known(_parts(usage))
     details, output_details = _details(usage, _INPUT_DETAILS), _details(usage, _OUTPUT_DETAILS)

@@ -31,6 +31,13 @@ def fields_of(output: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def usage_in(answer: Mapping[str, Any], operation: str | None = None) -> Usage:
+    """The usage that an answer tells. Cohere's embeddings and ranks have it in their `meta`."""
+    meta = mapping(answer.get("meta"))
+    billed = usage_of(meta, operation) if "billed_units" in meta else {}
+    return usage_of(answer.get("usage"), operation) or billed
+
+
 def detailed_usage(output: Any, usage: Usage) -> Usage:
     """The usage as the answer tells it, if it is of the same call: instrumentors leave parts of it out.
 
@@ -38,7 +45,7 @@ def detailed_usage(output: Any, usage: Usage) -> Usage:
     """
     answer = mapping(output)
     message, details = _message(answer)
-    told = usage_of(answer.get("usage") or message.get("usage_metadata") or details.get("usage"))
+    told = usage_in(answer) or usage_of(message.get("usage_metadata") or details.get("usage"))
     if not usage:
         return told
     same = told and told["output_tokens"] == usage.get("output_tokens")

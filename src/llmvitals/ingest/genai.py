@@ -10,7 +10,7 @@ from typing import Any, Final
 from llmvitals import texts
 from llmvitals.ingest import answers, events
 from llmvitals.ingest.events import STOPPED
-from llmvitals.ingest.genai_usage import INPUT, OUTPUT, usage
+from llmvitals.ingest.genai_usage import INPUT, OUTPUT, TOTAL, usage
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
 from llmvitals.ingest.span_lengths import SpanLengths
 from llmvitals.ingest.values import dollars, identity, millis, structure
@@ -48,7 +48,7 @@ _TIERS: Final = (
 )  # fmt: skip
 """Of the answer. What the request asked for, such as `openai.request.service_tier`, sets no price."""
 _EVIDENCE: Final = (
-    *INPUT, *OUTPUT, "gen_ai.response.id", "llm.response.id", "gen_ai.response.finish_reasons",
+    *INPUT, *OUTPUT, *TOTAL, "gen_ai.response.id", "llm.response.id", "gen_ai.response.finish_reasons",
     "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt", "gen_ai.completion",
     "gen_ai.prompt.0.role", "gen_ai.prompt.0.content",
     "gen_ai.completion.0.role", "gen_ai.completion.0.content", "gen_ai.completion.0.finish_reason",
@@ -161,7 +161,7 @@ def model_call(span: Span, operation: str) -> dict[str, Any]:
         "cache_hit": True if span.flag("llm.cache.hit") or (cost is None and _is_cache_hit(span)) else None,
         "tools": _requested_tools(span) or choice.get("tools"),
         "scores": _scores(span),
-    } | usage(span, provider) | (_stopped(span) if _is_blocked(span) else {})  # fmt: skip
+    } | usage(span, provider, operation) | (_stopped(span) if _is_blocked(span) else {})  # fmt: skip
 
 
 def _provider(span: Span) -> str | None:

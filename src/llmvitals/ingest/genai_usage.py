@@ -6,10 +6,11 @@ from typing import Final
 
 from llmvitals.ingest.span import Span
 from llmvitals.lenient import count, mapping
-from llmvitals.usage import Usage, add_up, by_total, cache_writes, first_known, known, usage_of
+from llmvitals.usage import Usage, add_up, by_total, cache_writes, first_known, known, of_total, usage_of
 
 INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
 OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
+TOTAL: Final = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens")
 _READ: Final = (
     "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
     "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cached_tokens",
@@ -30,16 +31,16 @@ _INCLUSIVE: Final = ("openinference", "litellm")
 """Parts of the scopes that count Bedrock's cached tokens in the input, as for all providers."""
 
 
-def usage(span: Span, provider: str | None) -> Usage:
+def usage(span: Span, provider: str | None, operation: str) -> Usage:
     """The token counts of a call to this provider. Bedrock leaves cached tokens out of its input."""
     input_tokens, output_tokens = span.count(*INPUT), span.count(*OUTPUT)
     details = mapping(span.structure("gen_ai.usage.input_token_details"))
     output_details = mapping(span.structure("gen_ai.usage.output_token_details"))
     cached, written = span.count(*_READ), span.count(*_WRITTEN)
+    total = span.count(*TOTAL)
     if provider in _BEDROCK and not any(name in span.scope for name in _INCLUSIVE):
         input_tokens = add_up(input_tokens, cached, written)
     else:
-        total = span.count("gen_ai.usage.total_tokens", "llm.usage.total_tokens")
         apart = (cached or 0) + (written or 0)
         input_tokens, output_tokens = by_total(input_tokens, output_tokens, apart, total)
     told = {
@@ -51,5 +52,6 @@ def usage(span: Span, provider: str | None) -> Usage:
         "reasoning_tokens": first_known(span.count(*_REASONING), count(output_details.get("reasoning"))),
     }
     # LiteLLM's own usage has what these names do not tell, such as audio.
-    further = usage_of(span.structure("metadata.usage_object"))
-    return known(further | {name: tokens for name, tokens in told.items() if tokens is not None})
+    further = usage_of(span.structure("metadata.usage_object"), operation)
+    whole = known(further | {name: tokens for name, tokens in told.items() if tokens is not None})
+    return of_total(whole, total, operation)

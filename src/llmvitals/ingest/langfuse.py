@@ -66,7 +66,7 @@ def _plain(value: Any) -> Any:
 
 
 def _model_call(span: Span, kind: Kind, operation: str) -> tuple[Reading, ...]:
-    usage = usage_of(span.structure("langfuse.observation.usage_details"))
+    usage = usage_of(span.structure("langfuse.observation.usage_details"), operation)
     error = span.is_error or span.text("langfuse.observation.level") == "ERROR"
     if not (usage or error or span.has(_OUTPUT, *_MODEL)):
         return NOTHING

@@ -21,7 +21,7 @@ def read(span: Span) -> tuple[Reading, ...] | None:
         return None
     if kind in ("llm", "embedding"):
         return tuple(
-            Reading(reading.kind, _answer(span) | _told(reading.fields) | _usage(span))
+            Reading(reading.kind, _answer(span) | _told(reading.fields) | _usage(span, kind))
             for reading in genai.read(span) or NOTHING
         )
     if kind == "retriever":
@@ -36,8 +36,8 @@ def _answer(span: Span) -> dict[str, Any]:
     return answers.fields_of(span.structure("gen_ai.completion"))
 
 
-def _usage(span: Span) -> dict[str, Any]:
-    return _told(usage_of(span.structure(_USAGE)))
+def _usage(span: Span, operation: str) -> dict[str, Any]:
+    return _told(usage_of(span.structure(_USAGE), operation))
 
 
 def _told(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from llmvitals.ingest.values import (
 from llmvitals.lengths import LENGTHS, is_metered
 from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
 from llmvitals.litellm_calls import is_call, lengths_of, operation_of
-from llmvitals.usage import known, usage_of
+from llmvitals.usage import known, of_total, usage_of
 
 _DIMENSIONS: Final = ("team", "app", "environment", "tenant", "agent")
 _NOBODY: Final = "default_user_id"
@@ -45,6 +45,7 @@ class _Response(msgspec.Struct):
     choices: Any = None
     output: Any = None
     service_tier: Any = None
+    meta: Any = None
 
 
 class _Payload(msgspec.Struct):
@@ -67,6 +68,7 @@ class _Payload(msgspec.Struct):
     response_cost_failure_debug_info: Any = None
     prompt_tokens: Any = None
     completion_tokens: Any = None
+    total_tokens: Any = None
     request_tags: Any = None
     end_user: Any = None
     response: _Response | list[Any] | str | None = None
@@ -107,7 +109,9 @@ def read(value: bytes, context: Context) -> Decoded:
     if end is None:
         raise bad(Code.INVALID, "endTime: is not a number of seconds")
     response = payload.response if isinstance(payload.response, _Response) else _Response()
-    fields = _who(payload) | _usage(payload) | _outcome(payload, response) | _models(payload, response)
+    fields = (
+        _who(payload) | _usage(payload, response) | _outcome(payload, response) | _models(payload, response)
+    )
     fields |= {
         "id": _id(payload, end),
         "ts": moment(round(end * 1_000_000), "endTime"),
@@ -210,11 +214,16 @@ def _usage_object(payload: _Payload) -> Mapping[str, Any]:
     return mapping(mapping(payload.metadata).get("usage_object"))
 
 
-def _usage(payload: _Payload) -> dict[str, Any]:
+def _usage(payload: _Payload, response: _Response) -> dict[str, Any]:
     # The totals beside the usage object always count the whole input. LiteLLM writes 0 for what it does not
     # know.
     totals = {"input_tokens": count(payload.prompt_tokens), "output_tokens": count(payload.completion_tokens)}
-    usage = usage_of(_usage_object(payload)) or known(totals)
+    operation = operation_of(payload.call_type)
+    usage = (
+        usage_of(_usage_object(payload), operation)
+        or of_total(known(totals), count(payload.total_tokens), operation)
+        or answers.usage_in({"meta": response.meta}, operation)  # of ranks, which have no usage
+    )
     if not usage:
         return {}
     whole = usage | {name: tokens for name, tokens in totals.items() if tokens}

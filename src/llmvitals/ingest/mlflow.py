@@ -56,8 +56,8 @@ def _word(span: Span, *names: str) -> str | None:
 
 def _model_call(span: Span, kind: Kind, operation: str) -> tuple[Reading, ...]:
     outputs = mapping(span.structure(_OUTPUTS))
-    inside = usage_of(outputs.get("usage"))
-    usage = usage_of(span.structure("mlflow.chat.tokenUsage")) or inside
+    inside = answers.usage_in(outputs, operation)
+    usage = usage_of(span.structure("mlflow.chat.tokenUsage"), operation) or inside
     if usage.get("reasoning_tokens") is None and inside.get("reasoning_tokens") is not None:
         usage = usage | {"reasoning_tokens": inside["reasoning_tokens"]}
     if not (usage or span.is_error or span.has(_OUTPUTS)):

@@ -11,7 +11,7 @@ from llmvitals.ingest.span_lengths import SpanLengths
 from llmvitals.ingest.values import dollars
 from llmvitals.lengths import output_limit
 from llmvitals.lenient import bare_model, mapping, number, text
-from llmvitals.usage import Usage, by_total, known
+from llmvitals.usage import Usage, by_total, known, of_total
 
 _KIND: Final = "openinference.span.kind"
 _INPUT: Final = "llm.token_count.prompt"
@@ -132,14 +132,14 @@ def _decision(span: Span) -> tuple[Reading, ...]:
 
 
 def _embedding(span: Span) -> tuple[Reading, ...]:
-    if not (span.is_error or span.has(_INPUT, f"{_VECTOR}vector", f"{_VECTOR}text")):
+    if not (span.is_error or span.has(_INPUT, _TOTAL, f"{_VECTOR}vector", f"{_VECTOR}text")):
         return NOTHING
     parameters = mapping(span.structure("embedding.invocation_parameters"))
     model = span.text("embedding.model_name", "llm.model_name")
     fields = _model(span, model, text(parameters.get("model")))
     vector = span.get(f"{_VECTOR}vector")
     readable = isinstance(vector, list) and vector and all(number(item) is not None for item in vector)
-    return (Reading("embedding", fields | usage(span) | {
+    return (Reading("embedding", fields | of_total(usage(span), span.count(_TOTAL), "embedding") | {
         "operation": "embedding",
         "embedding": {"model": fields["model"] or "unknown", "vector": [float(x) for x in vector]}
         if readable and len(vector) <= _MAX_VECTOR else None,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmvitals.ingest import events
+from llmvitals.ingest import answers, events
 from llmvitals.ingest.span import Dialect, Reading, Span
 from llmvitals.ingest.values import first
 from llmvitals.lenient import mapping
-from llmvitals.usage import usage_of
 
 _SCOPE: Final = ".sagemaker"
 
@@ -19,7 +18,7 @@ def read(span: Span) -> tuple[Reading, ...] | None:
         return None
     output = span.structure("traceloop.entity.output")
     answer = mapping(output) or first(output)
-    usage = usage_of(answer.get("usage"))
+    usage = answers.usage_in(answer)
     return (Reading("llm", events.outcome(span) | usage | {
         "operation": "chat",
         "model": span.text("gen_ai.request.model") or "",

@@ -50,7 +50,7 @@ def _call(span: Span, operation: str) -> dict[str, Any]:
     tools = [text(mapping(call).get("toolName")) for call in listed(span.structure("ai.response.toolCalls"))]
     if fields["finish_reason"] == "error":  # of a stream that broke
         fields |= {"status": "error", "error_type": fields["error_type"] or "error"}
-    return fields | _usage(span) | {
+    return fields | _usage(span, operation) | {
         "model": fields["model"] or model or "",
         "requested_model": fields["requested_model"] or model,
         # The part behind the dot is the interface, as in openai.chat.
@@ -61,14 +61,15 @@ def _call(span: Span, operation: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _usage(span: Span) -> dict[str, int | None]:
+def _usage(span: Span, operation: str) -> dict[str, int | None]:
     # Anthropic's own usage: versions 4 and 5 leave its cache out of theirs.
     for told in mapping(span.structure("ai.response.providerMetadata")).values():
-        usage = usage_of(mapping(told).get("usage"))
+        usage = usage_of(mapping(told).get("usage"), operation)
         if usage.get("input_tokens") is not None:
             return usage
     given: dict[str, Any] = {name: span.get(*attributes) for name, attributes in _USAGE.items()}
-    return usage_of(given | {"output_tokens_details": {"reasoning_tokens": span.get(*_REASONING)}})
+    given["output_tokens_details"] = {"reasoning_tokens": span.get(*_REASONING)}
+    return usage_of(given, operation)
 
 
 def read_texts(span: Span) -> dict[str, str | None]:

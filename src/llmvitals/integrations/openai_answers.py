@@ -76,7 +76,7 @@ class OpenAIAnswer:
             response_id=body.get("id"),
             model=text(body.get("model")),
             service_tier=tier(body.get("service_tier")),
-            **usage_of(body.get("usage")),
+            **usage_of(body.get("usage"), self._observation.operation),
         )
 
     def _choices(self, body: Json, message: str) -> None:

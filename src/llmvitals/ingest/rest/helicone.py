@@ -9,7 +9,7 @@ from llmvitals.ingest import answers
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor
 from llmvitals.ingest.values import dollars, millis, structure
 from llmvitals.lenient import count, mapping, number, text
-from llmvitals.usage import known, usage_of
+from llmvitals.usage import known
 
 _FAILED: Final = 400
 
@@ -28,13 +28,14 @@ def read(request: Request) -> Found:
     }
     provider, status = text(body.get("provider")), count(metadata.get("status") or body.get("status"))
     failed = (status or 0) >= _FAILED or "error" in answer
+    operation = "embedding" if "embedding" in str(asked.get("model")) else "chat"
     found = Found()
     found.add(
-        (usage_of(answer.get("usage")) or known(given)) | answers.fields_of(answer) | {
+        (answers.usage_in(answer, operation) or known(given)) | answers.fields_of(answer) | {
             "id": (text(body.get("request_id")),),
             "ts": request.arrived,
             "latency_ms": millis(number(metadata.get("latencyMs"))),
-            "operation": "embedding" if "embedding" in str(asked.get("model")) else "chat",
+            "operation": operation,
             "model": text(answer.get("model")) or text(body.get("model")) or text(asked.get("model")) or "",
             "requested_model": text(asked.get("model")),
             "provider": provider.lower() if provider else None,

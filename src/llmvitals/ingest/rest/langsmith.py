@@ -91,9 +91,11 @@ def _run(run: Mapping[str, Any]) -> dict[str, Any] | None:
             {"top_score": max(scores)} if scores else {}
         )
         return fields | {"operation": "retrieval", "retrieval": result}
-    usage = usage_of(metadata.get("usage_metadata")) or usage_of(outputs.get("usage_metadata"))
-    return fields | (usage or usage_of(outputs.get("usage"))) | answers.fields_of(outputs) | {
-        "operation": _MODELS[str(kind)],
+    operation = _MODELS[str(kind)]
+    told = (usage_of(place.get("usage_metadata"), operation) for place in (metadata, outputs))
+    usage = next(filter(None, told), None) or answers.usage_in(outputs, operation)
+    return fields | usage | answers.fields_of(outputs) | {
+        "operation": operation,
         "model": answers.model_of(outputs) or text(metadata.get("ls_model_name")) or "",
         "requested_model": text(metadata.get("ls_model_name")),
         "provider": text(metadata.get("ls_provider")),

@@ -9,7 +9,7 @@ from llmvitals.ingest import answers
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
 from llmvitals.ingest.values import dollars
 from llmvitals.lenient import count, mapping, number, text
-from llmvitals.usage import Usage, known, usage_of
+from llmvitals.usage import Usage, known
 
 
 def read(request: Request) -> Found:
@@ -24,12 +24,13 @@ def read(request: Request) -> Found:
     answer, asked = mapping(body.get("request_response")), mapping(body.get("kwargs"))
     provider = text(body.get("provider_type") or body.get("provider"))
     failed = text(body.get("status")) == "ERROR"
+    operation = "embedding" if "embed" in str(body.get("function_name")) else "chat"
     found.add(
         who(body.get("metadata")) | period(body.get("request_start_time"), body.get("request_end_time"))
-        | _usage(body, answer) | failure(failed, body.get("error_type"))
+        | _usage(body, answer, operation) | failure(failed, body.get("error_type"))
         | answers.fields_of(answer) | {
             "id": (_key(body, answer),),
-            "operation": "embedding" if "embed" in str(body.get("function_name")) else "chat",
+            "operation": operation,
             "model": text(answer.get("model")) or text(asked.get("model")) or text(body.get("model")) or "",
             "requested_model": text(asked.get("model")) or text(body.get("model")),
             "provider": provider.partition(".")[0].lower() if provider else None,
@@ -41,11 +42,11 @@ def read(request: Request) -> Found:
     return found
 
 
-def _usage(body: Any, answer: Any) -> Usage | dict[str, Any]:
+def _usage(body: Any, answer: Any, operation: str) -> Usage | dict[str, Any]:
     tokens = known(
         {"input_tokens": count(body.get("input_tokens")), "output_tokens": count(body.get("output_tokens"))}
     )
-    return (usage_of(answer.get("usage")) or tokens) | {"cost_usd": dollars(body.get("price"))}
+    return (answers.usage_in(answer, operation) or tokens) | {"cost_usd": dollars(body.get("price"))}
 
 
 def _key(body: Any, answer: Any) -> str:

@@ -84,9 +84,10 @@ def _call(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     output, usages = mapping(entry.get("output")), mapping(mapping(entry.get("summary")).get("usage"))
     asked = text(mapping(entry.get("inputs")).get("model"))
     model = text(output.get("model")) or next(map(str, usages), None) or asked or ""
-    usage = usage_of(output.get("usage")) or usage_of(next(iter(usages.values()), None))
+    operation = "embedding" if "embed" in name else "rerank" if "rerank" in name else "chat"
+    usage = answers.usage_in(output, operation) or usage_of(next(iter(usages.values()), None), operation)
     return fields | answers.fields_of(output) | usage | {
-        "operation": "embedding" if "embed" in name else "chat",
+        "operation": operation,
         "model": model[:128],
         "requested_model": asked,
         "provider": name.partition(".")[0] if "." in name else None,
