@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from llmvitals.ingest.events import STOPPED, VERDICTS
-from llmvitals.ingest.span import Kind, Span
+from llmvitals.ingest.span import Above, Kind, Span, SpanKey
 
 _USAGE: Final = (
     "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens",
@@ -38,8 +38,8 @@ class SpanEvent:
         return self.fields.get("input_tokens") is not None or self.fields.get("output_tokens") is not None
 
 
-def deduplicated(events: list[SpanEvent], parents: Mapping[str, str]) -> list[SpanEvent]:
-    """Return each event once. parents: the id of every span in the record → that of its parent.
+def deduplicated(events: list[SpanEvent], parents: Above) -> list[SpanEvent]:
+    """Return each event once. parents: of every span in the record.
 
     A model span around another one is a wrapper: the inner call counts, and gets what only the wrapper knows.
     Of nested embeddings, retrievals and guardrails the outermost counts. Spans of different instrumentors are
@@ -61,41 +61,41 @@ def deduplicated(events: list[SpanEvent], parents: Mapping[str, str]) -> list[Sp
 class _Ancestors:
     """Finds the nearest of some spans above a span, in time that is linear over all spans of a record."""
 
-    def __init__(self, parents: Mapping[str, str]) -> None:
-        self._parents = parents
+    def __init__(self, parents: Above) -> None:
+        self.parents = parents
 
     def nearest(
-        self, spans: Iterable[str], wanted: Mapping[str, Any], stops: Mapping[str, Any] = {}
-    ) -> dict[str, str]:
-        """Span → the nearest wanted span above it, or ""; none beyond a stop."""
-        known: dict[str, str] = {}
-        found = {}
+        self, spans: Iterable[SpanKey], wanted: Mapping[SpanKey, Any], stops: Mapping[SpanKey, Any] = {}
+    ) -> Above:
+        """Span → the nearest wanted span above it, or None; none beyond a stop."""
+        known: Above = {}
+        found: Above = {}
         for span in spans:
-            path, at, seen = [], self._parents.get(span, ""), {span}
+            path, at, seen = [], self.parents.get(span), {span}
             while at and at not in wanted and at not in known and at not in stops and at not in seen:
                 path.append(at)
                 seen.add(at)
-                at = self._parents.get(at, "")
-            result = at if at in wanted and at not in seen else known.get(at, "")
+                at = self.parents.get(at)
+            result = at if at in wanted and at not in seen else known.get(at) if at else None
             known.update(dict.fromkeys(path, result))
             found[span] = result
         return _without_cycles(found)
 
 
-def _without_cycles(above: dict[str, str]) -> dict[str, str]:
+def _without_cycles(above: Above) -> Above:
     """Make one the outermost of spans that damaged ids put above each other: else all of them would go."""
-    walked: dict[str, str] = {}
+    walked: dict[SpanKey, SpanKey] = {}
     for span in above:
-        at = span
+        at: SpanKey | None = span
         while at and at not in walked:
-            walked[at], at = span, above.get(at, "")
-        if walked.get(at) == span:
-            above[at] = ""
+            walked[at], at = span, above.get(at)
+        if at and walked[at] == span:
+            above[at] = None
     return above
 
 
-def _by_span(events: Iterable[SpanEvent]) -> dict[str, SpanEvent]:
-    return {event.span.span_id: event for event in events}
+def _by_span(events: Iterable[SpanEvent]) -> dict[SpanKey, SpanEvent]:
+    return {event.span.key: event for event in events}
 
 
 def _outermost(events: list[SpanEvent], kind: Kind, above: _Ancestors) -> list[SpanEvent]:
@@ -103,11 +103,11 @@ def _outermost(events: list[SpanEvent], kind: Kind, above: _Ancestors) -> list[S
     if len(same) < 2:
         return events
     outer = above.nearest(same, same)
-    inside = {span for span, around in outer.items() if around}
+    inside = {span: around for span, around in outer.items() if around}
     # The innermost first: what an event knows goes up to the outermost one.
     for span in sorted(inside, key=lambda span: same[span].span.start, reverse=True):
-        _absorb(same[outer[span]], same[span])
-    return [event for event in events if event.kind != kind or event.span.span_id not in inside]
+        _absorb(same[inside[span]], same[span])
+    return [event for event in events if event.kind != kind or event.span.key not in inside]
 
 
 def _absorb(outer: SpanEvent, inner: SpanEvent) -> None:
@@ -143,16 +143,16 @@ def _without_inner_tools(events: list[SpanEvent], above: _Ancestors) -> list[Spa
         span
         for span, around in outer.items()
         if around
-        and (tools[around].span.scope != tools[span].span.scope or tools[span].span.parent_id == around)
+        and (tools[around].span.scope != tools[span].span.scope or above.parents[span] == around)
         and tools[around].fields["tools"] == tools[span].fields["tools"]
     }
-    return [event for event in events if event.kind != "tool" or event.span.span_id not in twins]
+    return [event for event in events if event.kind != "tool" or event.span.key not in twins]
 
 
 def _mark_blocked(events: list[SpanEvent], above: _Ancestors) -> None:
     models = _by_span(event for event in events if event.kind == "llm")
     blocks = [
-        event.span.span_id
+        event.span.key
         for event in events
         if event.kind == "guardrail"
         and any(entry["verdict"] == "block" for entry in event.fields["guardrails"])
@@ -167,7 +167,7 @@ def _without_wrappers(events: list[SpanEvent], above: _Ancestors) -> list[SpanEv
     # A model that a guardrail or an evaluator asks is not the answer of the call around it.
     others = _by_span(event for event in events if event.kind in ("guardrail", "evaluation"))
     outer = above.nearest(models, models, others)
-    inner: dict[str, list[SpanEvent]] = {}
+    inner: dict[SpanKey, list[SpanEvent]] = {}
     for span, around in outer.items():
         if around:
             inner.setdefault(around, []).append(models[span])
@@ -177,11 +177,11 @@ def _without_wrappers(events: list[SpanEvent], above: _Ancestors) -> list[SpanEv
         if wrapper.response_id and [call.response_id for call in calls] == [wrapper.response_id]:
             # Two reports of one call: the outer one knows more, such as who asked.
             _fill_in(wrapper, calls[0], tuple(calls[0].fields))
-            dropped.add(calls[0].span.span_id)
+            dropped.add(calls[0].span.key)
         else:
             _hand_down(wrapper, calls)
             dropped.add(span)
-    return [event for event in events if event.kind != "llm" or event.span.span_id not in dropped]
+    return [event for event in events if event.kind != "llm" or event.span.key not in dropped]
 
 
 def _hand_down(wrapper: SpanEvent, inner: Sequence[SpanEvent]) -> None:
@@ -200,7 +200,7 @@ def _twins_as_one(events: list[SpanEvent]) -> list[SpanEvent]:
         return events
     by_response: dict[str, list[SpanEvent]] = {}
     running: dict[tuple[Any, ...], list[tuple[int, SpanEvent]]] = {}
-    reported: dict[str, set[str]] = {}
+    reported: dict[SpanKey, set[str]] = {}
     unique = []
     for event in sorted(events, key=lambda event: event.span.start):
         if event.kind not in _TOLD_TWICE:
@@ -211,16 +211,16 @@ def _twins_as_one(events: list[SpanEvent]) -> list[SpanEvent]:
         alike = event.kind, event.fields.get("status")
         same = [(last, other) for last, other in running.get(alike, ()) if last >= event.span.start]
         same = running[alike] = same[-_MOST_COMPARED:]
-        free = [other for _, other in same if scope not in reported[other.span.span_id]]
+        free = [other for _, other in same if scope not in reported[other.span.key]]
         near = [other for other in free if _is_same_call(event, other)]
         near.sort(key=lambda other: _distance(event.span, other.span))
-        told = [other for other in responses if scope not in reported[other.span.span_id]]
+        told = [other for other in responses if scope not in reported[other.span.key]]
         twin = next((other for other in told if _overlap(event, other)), next(iter(near), None))
         if twin:
-            reported[twin.span.span_id].add(scope)
+            reported[twin.span.key].add(scope)
             _fill_in(twin, event, tuple(event.fields))
         else:
-            reported[event.span.span_id] = {scope}
+            reported[event.span.key] = {scope}
             responses.append(event)
             same.append((event.span.last, event))
             unique.append(event)

@@ -26,7 +26,7 @@ from llmvitals.ingest import (
 )
 from llmvitals.ingest.deduplicate import SpanEvent, deduplicated
 from llmvitals.ingest.identity import Identity
-from llmvitals.ingest.span import Dialect, Item, Span
+from llmvitals.ingest.span import Above, Dialect, Item, Span, SpanKey
 from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, call, event_id, moment
 from llmvitals.lengths import is_metered
 from llmvitals.lenient import text
@@ -93,15 +93,15 @@ class _Export:
         self._identity = Identity.of_mapping(context.attributes)
         self._resource: tuple[Any, dict[str, Any]] = (None, {})
         self._events: list[SpanEvent] = []
-        self._around: dict[str, dict[str, Any]] = {}
+        self._around: dict[SpanKey, dict[str, Any]] = {}
         self._refused: list[BadCall] = []
         self._unread: Counter[str] = Counter()
 
     def read(self, items: Iterable[Item]) -> Decoded:
-        parents: dict[str, str] = {}
+        parents: Above = {}
         number = 0
-        for number, (span_id, parent_id, make) in enumerate(items, 1):
-            parents[span_id] = parent_id
+        for number, (key, parent, make) in enumerate(items, 1):
+            parents[key] = parent
             if make is not None:
                 try:
                     self._take(make())
@@ -111,7 +111,7 @@ class _Export:
         inherited = _Inheritance(self._around, parents)
         for event in deduplicated(self._events, parents):
             try:
-                event.fields = inherited.of(event.span.span_id) | event.fields
+                event.fields = inherited.of(event.span.key) | event.fields
                 calls.append(self._call(event))
                 told.add(id(event.span))
             except BadCall as error:
@@ -128,7 +128,7 @@ class _Export:
                 continue
             who = self._identity.of(span, self._of_resource(span) if readings else {})
             if not readings:
-                self._around[span.span_id] = {name: who[name] for name in _INHERITED if name in who}
+                self._around[span.key] = {name: who[name] for name in _INHERITED if name in who}
             for kind, fields in readings:
                 read_texts = dialect.read_texts(span) if self._texts and kind == "llm" else {}
                 known = {name: value for name, value in fields.items() if value is not None}
@@ -167,20 +167,20 @@ class _Export:
 class _Inheritance:
     """Who made a call by the spans around it, such as an agent's run, that are no events themselves."""
 
-    def __init__(self, own: dict[str, dict[str, Any]], parents: dict[str, str]) -> None:
+    def __init__(self, own: dict[SpanKey, dict[str, Any]], parents: Above) -> None:
         self._own, self._parents = own, parents
-        self._known: dict[str, dict[str, Any]] = {}
+        self._known: dict[SpanKey, dict[str, Any]] = {}
 
-    def of(self, span_id: str) -> dict[str, Any]:
+    def of(self, span: SpanKey) -> dict[str, Any]:
         """The dimensions of the spans above a span: of those that several have, the nearest one's."""
-        path: dict[str, None] = {}
-        above = self._parents.get(span_id, "") if self._own else ""
+        path: dict[SpanKey, None] = {}
+        above = self._parents.get(span) if self._own else None
         while above and above not in self._known and above not in path:
             path[above] = None
-            above = self._parents.get(above, "")
-        found = self._known.get(above, {})
-        for above in reversed(path):
-            found = self._known[above] = found | self._own.get(above, {})
+            above = self._parents.get(above)
+        found = self._known.get(above, {}) if above else {}
+        for passed in reversed(path):
+            found = self._known[passed] = found | self._own.get(passed, {})
         return found
 
 

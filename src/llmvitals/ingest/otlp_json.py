@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from llmvitals.errors import Code, bad
-from llmvitals.ingest.span import Event, Item, Span
+from llmvitals.ingest.span import Event, Item, Span, span_key
 
 _ERROR: Final = (2, "STATUS_CODE_ERROR")
 _STRUCTURE: Final = (AttributeError, KeyError, TypeError)
@@ -57,7 +57,7 @@ def _items(groups: Any, scopes: str, records: str, prefixes: tuple[str, ...]) ->
 
 
 def _span(span: Json, scope: str, resource: Json, prefixes: tuple[str, ...]) -> Item:
-    span_id, parent_id = _hex(span.get("spanId")), _hex(span.get("parentSpanId"))
+    trace_id, span_id, parent_id = (_hex(span.get(name)) for name in ("traceId", "spanId", "parentSpanId"))
 
     def make() -> Span:
         events = [
@@ -75,7 +75,7 @@ def _span(span: Json, scope: str, resource: Json, prefixes: tuple[str, ...]) -> 
         wanted = any(attribute["key"].startswith(prefixes) for attribute in span.get("attributes") or ())
     except _STRUCTURE:
         wanted = True  # reading it tells what is wrong
-    return Item(span_id, parent_id, make if wanted else None)
+    return Item((trace_id, span_id), span_key(trace_id, parent_id), make if wanted else None)
 
 
 def _log(record: Json, scope: str, resource: Json) -> Item:
@@ -84,12 +84,12 @@ def _log(record: Json, scope: str, resource: Json) -> Item:
         time = int(record.get("timeUnixNano") or 0) or int(record["observedTimeUnixNano"])
         named = record.get("eventName") or plain(attributes.get("event.name") or {}) or _body(record)
         return Span(
-            _hex(record.get("traceId")), span_id, "", str(named or ""), time, time, False, scope, attributes,
+            trace_id, span_id, "", str(named or ""), time, time, False, scope, attributes,
             resource, [], plain,
         )  # fmt: skip
 
-    span_id = _hex(record.get("spanId"))
-    return Item(span_id, "", make)
+    trace_id, span_id = _hex(record.get("traceId")), _hex(record.get("spanId"))
+    return Item((trace_id, span_id), None, make)
 
 
 def _body(record: Json) -> str | None:
@@ -102,7 +102,7 @@ def _malformed() -> Span:
     raise TypeError
 
 
-_MALFORMED: Final = Item("", "", _malformed)
+_MALFORMED: Final = Item(("", ""), None, _malformed)
 """Stands for a group, scope, span or log record that is none: it is refused, and its neighbours are read."""
 
 

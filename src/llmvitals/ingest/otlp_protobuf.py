@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 from llmvitals.errors import Code, bad
-from llmvitals.ingest.span import Event, Item, Span
+from llmvitals.ingest.span import Event, Item, Span, span_key
 
 _ERROR: Final = 2
 _NEITHER: Final = "The record is neither JSON nor OTLP protobuf"
@@ -65,9 +65,10 @@ def _spans(export: Any, prefixes: tuple[str, ...]) -> Iterator[Item]:
         for scoped in group.scope_spans:
             for span in scoped.spans:
                 wanted = any(attribute.key.startswith(prefixes) for attribute in span.attributes)
+                trace_id = span.trace_id.hex()
                 yield Item(
-                    span.span_id.hex(),
-                    span.parent_span_id.hex(),
+                    (trace_id, span.span_id.hex()),
+                    span_key(trace_id, span.parent_span_id.hex()),
                     _maker(span, scoped.scope.name, resource) if wanted else None,
                 )
 
@@ -89,7 +90,8 @@ def _logs(export: Any) -> Iterator[Item]:
         resource = _pairs(group.resource.attributes)
         for scoped in group.scope_logs:
             for record in scoped.log_records:
-                yield Item(record.span_id.hex(), "", _log_maker(record, scoped.scope.name, resource))
+                key = record.trace_id.hex(), record.span_id.hex()
+                yield Item(key, None, _log_maker(record, scoped.scope.name, resource))
 
 
 def _log_maker(record: Any, scope: str, resource: dict[str, Any]) -> Any:

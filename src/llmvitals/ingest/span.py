@@ -12,6 +12,18 @@ from llmvitals.lenient import count, number, text
 Kind = Literal["llm", "embedding", "retrieval", "tool", "guardrail", "evaluation"]
 
 
+SpanKey = tuple[str, str]
+"""Trace id and span id: only together they name a span, since some systems number the spans of each trace."""
+
+Above = dict[SpanKey, SpanKey | None]
+"""Span → one above it, None without one."""
+
+
+def span_key(trace_id: str, span_id: str) -> SpanKey | None:
+    """The key of a span; None without a span id."""
+    return (trace_id, span_id) if span_id else None
+
+
 class Event(NamedTuple):
     """An event of a span: name, time (ns), and the attributes as they were received."""
 
@@ -39,6 +51,11 @@ class Span:
     resource: dict[str, Any]
     events: list[Event]
     plain: Callable[[Any], Any]
+
+    @property
+    def key(self) -> SpanKey:
+        """What names it among all spans."""
+        return self.trace_id, self.span_id
 
     def has(self, *names: str) -> bool:
         """Whether one of these attributes exists."""
@@ -123,12 +140,12 @@ class Span:
 class Item(NamedTuple):
     """A span or log record of an export.
 
-    span_id, parent_id: hex, "" if unknown. make: reads it, and may raise what reading a wrong structure
-    raises; None if it has no attribute of interest.
+    key: of the span. parent: the key of the span above it, None without one. make: reads it, and may raise
+    what reading a wrong structure raises; None if it has no attribute of interest.
     """
 
-    span_id: str
-    parent_id: str
+    key: SpanKey
+    parent: SpanKey | None
     make: Callable[[], Span] | None
 
 
