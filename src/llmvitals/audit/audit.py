@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmvitals.audit.exports import Amounts
 from llmvitals.audit.past import Seen, day_of
+from llmvitals.audit.plans import Plans
 from llmvitals.audit.sequences import Sequences
 from llmvitals.price import Reason, nano
 from llmvitals.record.view import UNKNOWN
@@ -62,14 +63,15 @@ class Audit:
 
     Only answers of models are looked at; a call that came twice counts once. doubled: ids that came again.
     copies: answers that a second instrumentor reported. without_usage: provider/model → successful calls
-    whose tokens are not, or only by half, known.
+    whose tokens are not, or only by half, known. monthly: see `Plans`.
     """
 
-    def __init__(self, prices: Prices) -> None:
+    def __init__(self, prices: Prices, monthly: Mapping[str, float] = {}) -> None:
         self.calls = self.doubled = self.copies = 0
         self.doubled_ids: Counter[str] = Counter()
         self.without_usage: Counter[str] = Counter()
         self.sequences = Sequences()
+        self.plans = Plans(monthly)
         self._prices = prices
         self._given: dict[str, Given] = {}
         self._names: dict[tuple[str | None, str], tuple[str, str]] = {}
@@ -89,6 +91,7 @@ class Audit:
         if listed_reason is Reason.NO_MODEL:
             return
         self.calls += 1
+        self.plans.take(call, listed)
         name = f"{call.provider or UNKNOWN}/{call.model or UNKNOWN}"
         if call.status == "ok" and not call.cache_hit and listed_reason in _NO_USAGE:
             self.without_usage[name] += 1

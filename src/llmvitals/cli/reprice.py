@@ -79,6 +79,8 @@ def audit(
     `llmvitals audit --since 30d --bill openai_usage.json --bill openai_costs.json`
 
     Bills are compared for whole days (UTC) since then, and up to yesterday; of a file of calls, for all days.
+    With the setting `plans`, the list price of the calls under flat-rate plans stands beside what those cost.
+
     The exit code is 1 if numbered ids are missing, or if a bill and the calls are further apart than the
     tolerance.
     """
@@ -90,7 +92,7 @@ def audit(
 
     settings = settings_.load()
     billed = [row for path in bills or () for row in exports.read(path)]
-    found = Audit(Prices.of(settings))
+    found = Audit(Prices.of(settings), settings.plans)
     past = PastCalls(settings, found)
     start = read_past(settings, past, since, file)
     compared = found.compared(billed, _whole_days(start) if start else None)

@@ -124,6 +124,11 @@ class Settings(BaseSettings, GatewaySettings, Connection):
     )
     prices: Path | None = Field(None, description="A file of your own prices; they go first.")
     listed_prices: Path | None = Field(None, description="LiteLLM's, by `llmvitals prices update`.")
+    plans: dict[str, Annotated[float, Field(ge=0, le=100_000)]] = Field(
+        {},
+        description="What a user of a flat-rate plan pays a month, in dollars, by agent or app, such as "
+        '{"claude_code": 200}: `llmvitals audit` puts it beside the list price.',
+    )
     embedding_scale: dict[str, Annotated[float, Field(ge=0.01, le=100)]] = Field(
         {}, description="Embedding model → the distance that tells near from far; 1 fits most models."
     )

@@ -45,6 +45,19 @@ def audit_plain(found: Audit, compared: Sequence[Compared], refused: int) -> dic
             }
             for row in found.given()
         ],
+        "plans": [
+            {
+                "plan": plan.name,
+                "days": found.plans.days,
+                "users": len(plan.users),
+                "calls": plan.calls,
+                "listed_usd": plan.listed / _NANO,
+                "plan_usd": plan.cost(found.plans.days) / _NANO,
+                "unpriced": plan.unpriced,
+                "without_user": plan.nameless,
+            }
+            for plan in found.plans.found()
+        ],
         "bill": [_compared(row) for row in compared],
     }
 
@@ -86,6 +99,7 @@ def print_audit(found: Audit, compared: Sequence[Compared], refused: int, *, sha
     for name, count in found.without_usage.most_common(_ROWS):
         console.print(Text(f"  {count:>7,}  {clean(name, 80)}"))
     _print_given(found, console)
+    _print_plans(found, console)
     _print_bill(compared, console, share=share)
 
 
@@ -102,6 +116,25 @@ def _print_given(found: Audit, console: Console) -> None:
         costs = (amount(cost / _NANO, "usd") for cost in (row.given, row.computed))
         table.add_row(clean(row.model, 80), f"{row.calls:,}", *costs, _apart(row.deviation))
     console.print(table)
+
+
+def _print_plans(found: Audit, console: Console) -> None:
+    plans, days = found.plans.found(), found.plans.days
+    if not plans:
+        return
+    table = _table(f"flat-rate plans, {days:.1f} days", "users", "calls", "by list", "by plan")
+    for plan in plans:
+        costs = (amount(cost / _NANO, "usd") for cost in (plan.listed, plan.cost(days)))
+        table.add_row(clean(plan.name, 80), f"{len(plan.users):,}", f"{plan.calls:,}", *costs)
+    console.print(table)
+    for plan in plans:
+        _without(console, plan.nameless, f"calls of {clean(plan.name, 80)} do not tell their user")
+        _without(console, plan.unpriced, f"calls of {clean(plan.name, 80)} have no list price")
+
+
+def _without(console: Console, calls: int, what: str) -> None:
+    if calls:
+        console.print(Text(f"{calls:,} {what}", style="yellow"))
 
 
 def _print_bill(compared: Sequence[Compared], console: Console, *, share: float) -> None:
