@@ -57,7 +57,8 @@ def _items(groups: Any, scopes: str, records: str, prefixes: tuple[str, ...]) ->
 
 
 def _span(span: Json, scope: str, resource: Json, prefixes: tuple[str, ...]) -> Item:
-    trace_id, span_id, parent_id = (_hex(span.get(name)) for name in ("traceId", "spanId", "parentSpanId"))
+    trace_id, span_id = _hex(span.get("traceId")), _hex(span.get("spanId"))
+    parent_id = _hex(span.get("parentSpanId"))
 
     def make() -> Span:
         events = [
