@@ -44,7 +44,7 @@ PUBLISHED: dict[str, Any] = {
         (
             "litellm_call_id", "call_type", "trace_id", "session_id", "status", "stream", "cache_hit",
             "custom_llm_provider", "model", "model_group", "startTime", "endTime", "completionStartTime",
-            "prompt_tokens", "completion_tokens", "response_cost", "request_tags", "end_user",
+            "prompt_tokens", "completion_tokens", "total_tokens", "response_cost", "request_tags", "end_user",
         )
     ),
     "metadata": {
@@ -56,6 +56,7 @@ PUBLISHED: dict[str, Any] = {
         "id": None, "model": None, "service_tier": None,
         "choices": {"finish_reason": None, "message": {"tool_calls": {"function": {"name": None}}}},
         "output": {"type": None, "name": None},
+        "meta": {"billed_units": None},
     },
     "response_cost_failure_debug_info": {"error_str": None},
     "error_information": {"error_class": None},

@@ -558,6 +558,7 @@ async def log(guard: Any, payload: dict[str, Any], **kwargs: Any) -> None:
 
 def test_every_field_that_is_read_is_published(hook: Any) -> None:
     assert set(hook.PUBLISHED) == set(litellm._Payload.__struct_fields__)
+    assert set(hook.PUBLISHED["response"]) == set(litellm._Response.__struct_fields__)
 
 
 @pytest.mark.parametrize("texts", [False, True])
