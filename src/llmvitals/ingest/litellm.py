@@ -120,7 +120,7 @@ def read(value: bytes, context: Context) -> Decoded:
         "stream": flag(payload.stream),
         "cache_hit": flag(payload.cache_hit),
         # LiteLLM's own spans have the id of the call where there is none of an answer.
-        "response_id": identity(response.id) or identity(payload.litellm_call_id),
+        "response_id": identity(response.id or payload.litellm_call_id),
         "instrumentor": _INSTRUMENTOR,
         "latency_ms": _between(start, end),
     }

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 import urllib.parse
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -77,7 +78,14 @@ class LocalInflux(Service):
 
     def bucket(self, database: str) -> InfluxBucket:
         """Create this database if it is not there; its default retention policy is the bucket."""
-        self._query(f'CREATE DATABASE "{database}"')
+        create, write = f'CREATE DATABASE "{database}"', "/write?" + urllib.parse.urlencode({"db": database})
+        end = time.monotonic() + _PATIENCE
+        self._query(create)
+        # Rarely InfluxDB has answered 200 and does not know it: then it is created again.
+        while self._request("POST", write) == HTTPStatus.NOT_FOUND:
+            if time.monotonic() > end:
+                raise StartFailed(f"InfluxDB does not know the database {database}")
+            self._query(create)
         return InfluxBucket(self.address, f"{_USER}:{_PASSWORD}", "-", f"{database}/autogen")
 
     def prepare(self) -> list[str]:
