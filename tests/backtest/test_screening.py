@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -124,7 +125,7 @@ def test_days_have_the_series_that_merge_has_room_for(tmp_path: Path, most: int)
 
 def test_a_temporary_log_is_read_more_than_once():
     records = [b"", b"a\nb", b"\n\n", bytes(range(256)), b"end"]
-    with TemporaryLog(iter(records)) as log:
+    with closing(TemporaryLog(iter(records))) as log:
         for _ in range(2):
             found = [*log.records()]
             assert [record.value for record in found] == records

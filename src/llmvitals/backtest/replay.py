@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -85,7 +86,7 @@ def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | Non
     settings = settings.model_copy(update={"default_views": True})
     pipeline = Pipeline.of(settings, 1, [SOURCE])
     letters: Counter[str] = Counter()
-    with TemporaryLog(map(_record, lines)) as log:
+    with closing(TemporaryLog(map(_record, lines))) as log:
         first = Screening(pipeline, SOURCE)
         records = log.records()
         while batch := list(islice(records, BATCH)):

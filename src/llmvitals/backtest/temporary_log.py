@@ -10,15 +10,13 @@ from llmvitals.record.log import Logged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
-    from typing import Self
 
 _LENGTH: Final = 8
 """Bytes that hold the length of a record."""
 
 
 class TemporaryLog:
-    """The records, with the present as append time. Whoever opens it can read it any number of times."""
+    """The records, with the present as append time. It can be read any number of times until it is closed."""
 
     def __init__(self, records: Iterable[bytes]) -> None:
         self._now = time.time_ns() // 1_000_000
@@ -26,15 +24,8 @@ class TemporaryLog:
         for record in records:
             self._file.write(len(record).to_bytes(_LENGTH) + record)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Remove the file."""
         self._file.close()
 
     def records(self) -> Iterator[Logged]:
