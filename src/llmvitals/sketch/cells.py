@@ -4,8 +4,8 @@ Calls of one session may go wrong together, and those of one user, who may stay 
 into one of CELLS cells by two hashes, the same in all arms, panes and partitions: its user (else its session,
 else its trace) chooses PARTS neighbours, and its session (else its user, else its trace) one of these. All
 cells of a series are one sparse vector of integers, as in `sketch.quantiles`: its key is column × CELLS +
-cell. The columns are COLUMNS, then the bins of the sketches
-TIMES. Scores have a vector each: the counts by cell, then the sums in millionths.
+cell. The columns are COLUMNS, then the bins of the sketches TIMES. Scores have a vector each: the counts by
+cell, then the sums in millionths.
 
 Law: `merge_cells` adds key by key and keeps the scores of the scores.MOST first names: exact, associative
 and commutative; None (no cells) is the identity.

@@ -48,8 +48,8 @@ all blocks that are over, control first · rates: log-likelihoods (see eprocess)
 ratio: of each of RATES, numerator and denominator of Mantel's and Haenszel's estimate · means: metric →
 confseq.State · tally: see clusters, rows of RATES and MEANS · scores: name → its place, confseq.State (of how
 much worse the canary is: lower, or higher if HARMFUL), and each arm's count and sum · score_tally: of scores
-by their place, once there are any · clusters: the calls by CLUSTERS, then those that name
-user and session · alarmed: metrics, worst first."""
+by their place, once there are any · clusters: the calls by CLUSTERS, then those that name user and session ·
+alarmed: metrics, worst first."""
 
 
 class Noises(NamedTuple):
@@ -121,7 +121,7 @@ def put(state: State, arms: Mapping[str, Vitals], minute: int) -> None:
 
 def _put_cells(block: State, side: int, vitals: Vitals, minute: int) -> None:
     if vitals.cells is None:
-        cells = endpoints.one_cell(vitals, minute * PARTS % CELLS)
+        cells = endpoints.one_cell(vitals, _cell(minute))
         block["minute"] += vitals.total("calls")
     else:
         cells = vitals.cells.sums
@@ -134,7 +134,12 @@ def _put_scores(open_scores: State, side: int, vitals: Vitals, minute: int) -> N
         counts, *cells = open_scores.setdefault(name, [[0] * 6, *_no_cells()])
         inside = slice(3 * side, 3 * side + 3)
         counts[inside] = map(add, counts[inside], score)
-        _append(cells[side], held.get(name) or endpoints.one_cell_of_score(score, minute * PARTS % CELLS))
+        _append(cells[side], held.get(name) or endpoints.one_cell_of_score(score, _cell(minute)))
+
+
+def _cell(minute: int) -> int:
+    """The cell of calls that have none: each minute is as a user of its own, with one session."""
+    return minute * PARTS % CELLS
 
 
 def _no_cells() -> list[list[bytes]]:
