@@ -1,4 +1,4 @@
-"""Calls a second of `llmvitals alerts backtest`: `python benchmarks/backtest.py [CALLS] [--topic]`.
+"""Calls a second of `llmvitals alerts backtest`: `python -m benchmarks.backtest [CALLS] [--topic]`.
 
 The starter rules over two logs: a busy one (5,000 calls a second of event time) and a quiet one (5 a second,
 so that nearly every call is alone in its series and pane). Beside them, in the same run, what others need for
@@ -18,7 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from combine import log
+from benchmarks.combine import log
+
 from llmvitals import topics
 from llmvitals.backtest import run
 from llmvitals.backtest.replay import replay_lines

@@ -1,4 +1,4 @@
-"""Measures the calls per second of one combine stage without Kafka: `python benchmarks/combine.py [CALLS]`.
+"""Measures the calls per second of one combine stage without Kafka: `python -m benchmarks.combine [CALLS]`.
 
 All of its work is included: decoding, prices, duplicates, four views (three with contributors), sketches and
 early frames. There are two logs: one in the order of time, and one in which every batch has calls of 30

@@ -1,4 +1,4 @@
-"""Measures the cost of embeddings in combine: `python benchmarks/embedding.py [calls] [dimension]`.
+"""Measures the cost of embeddings in combine: `python -m benchmarks.embedding [calls] [dimension]`.
 
 The same log, whose calls bring a vector in base64, goes through the whole stage with and without a view whose
 rule asks for drift by app; in turns, and the median of the differences is told. Processor time, with one
@@ -20,8 +20,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import msgspec
 import numpy as np
+from benchmarks.combine import BATCH, START, VIEWS, event
 
-from combine import BATCH, START, VIEWS, event
 from llmvitals.combine import Combine, CombinePlan
 from llmvitals.ingest import decode
 from llmvitals.price import Prices

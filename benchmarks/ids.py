@@ -1,4 +1,4 @@
-"""Measures the cost of remembering ids for an hour: `python benchmarks/ids.py [BROKERS]`.
+"""Measures the cost of remembering ids for an hour: `python -m benchmarks.ids [BROKERS]`.
 
 For 100, 1,000 and 10,000 calls a second on one partition: memory, what the checkpoint holds, how long a
 restart takes to have it again, and the time per call, without and with response ids, and of copies that are

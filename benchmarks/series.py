@@ -1,4 +1,4 @@
-"""What fresh names cost merge, without Kafka: `python benchmarks/series.py [names] [names a second]`.
+"""What fresh names cost merge, without Kafka: `python -m benchmarks.series [names] [names a second]`.
 
 Every call has an app that was never heard of before. Says how many series points were made of, their bytes,
 and the memory of the process.

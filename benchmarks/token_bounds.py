@@ -1,6 +1,6 @@
 """Measures how many tokens a byte of text makes.
 
-    python benchmarks/token_bounds.py NODE_MODULES [TEXTS.csv …]
+    python -m benchmarks.token_bounds NODE_MODULES [TEXTS.csv …]
 
 The bounds of `llmvitals.price.unmetered` come from here. NODE_MODULES is the folder into which
 `npm install js-tiktoken @anthropic-ai/tokenizer` has put vocabularies; the others come with

@@ -1,4 +1,4 @@
-"""A million users in an hour through both stages, without Kafka: `python benchmarks/users.py [USERS]`.
+"""A million users in an hour through both stages, without Kafka: `python -m benchmarks.users [USERS]`.
 
 Each user calls once, and a tenth of the calls beside is of 100 heavy users, the first of whom spends most
 (1/rank). A view is split by user. Says what is exact, what `_other` holds, how far the heaviest users that
