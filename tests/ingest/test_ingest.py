@@ -63,6 +63,14 @@ def test_an_array_of_native_calls() -> None:
     assert decode(b"[]").calls == []
 
 
+def test_the_header_of_confluents_serializers_is_no_part_of_the_event() -> None:
+    header = b"\0" + (10_001).to_bytes(4, "big")
+    assert only(header + native()).id == "a"
+    assert [call.id for call in decode(header + b"[" + native() + b"]").calls] == ["a"]
+    for value in (header, header[1:] + native(), header + b" " + native(), header * 2 + native()):
+        assert refused(value).code in (Code.NOT_JSON, Code.NOT_UTF8)
+
+
 def test_white_space_around_is_not_protobuf() -> None:
     for value in (b"\n" + native(), b" \r\n\t" + native() + b"\n", b"\n[" + native() + b"]"):
         assert only(value).id == "a"

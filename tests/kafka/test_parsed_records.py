@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, codec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
@@ -20,7 +20,6 @@ pytestmark = pytest.mark.kafka
 Parts = tuple[int, int, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 """What a stage reads of a record: offset, timestamp, key, value and headers."""
 Create = Callable[..., Awaitable[TopicPartition]]
-CODECS = [name for name in ("gzip", "snappy", "lz4", "zstd") if getattr(codec, f"has_{name}")()]
 
 
 @pytest.fixture
@@ -104,7 +103,7 @@ async def assert_equal(kafka: str, partition: TopicPartition, starts: range, **o
     return offsets[0]
 
 
-@pytest.mark.parametrize("compression", [None, *CODECS])
+@pytest.mark.parametrize("compression", [None, "gzip", "snappy", "lz4", "zstd"])
 async def test_a_seek_may_lead_into_the_middle_of_a_batch(
     kafka: str, create: Create, compression: str | None
 ) -> None:

@@ -39,6 +39,8 @@ first."""
 _NAMES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _native: Final = DECODER.decode
+_HEADER: Final = 5
+"""Bytes that Confluent's serializers put before the JSON: a zero, and the number of its schema."""
 
 
 def decode(
@@ -91,6 +93,8 @@ def _checked(value: bytes, context: Context) -> None:
 
 
 def _strict(value: bytes, context: Context, format: str | None) -> Decoded:  # noqa: A002
+    if value[:1] == b"\0" and value[_HEADER : _HEADER + 1] in (b"{", b"["):
+        value = value[_HEADER:]
     try:
         if otlp.binary(value):
             return otlp.read(value, context)
