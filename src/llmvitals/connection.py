@@ -43,6 +43,14 @@ class Connection(BaseModel):
     ssl_cafile: Path | None = Field(
         None, description="A file of the certificates that are trusted, instead of the system's."
     )
+    ssl_certfile: Path | None = Field(
+        None,
+        description="A file of the certificate to show to brokers that ask for one (PEM).",
+    )
+    ssl_keyfile: Path | None = Field(
+        None, description="A file of the certificate's private key, if that is not in `ssl_certfile`."
+    )
+    ssl_password: SecretStr | None = Field(None, description="The password of the private key.")
     allow_plaintext: bool = Field(
         False, description="Allow SASL_PLAINTEXT, which sends the password unencrypted."
     )
@@ -64,17 +72,28 @@ class Connection(BaseModel):
             if name in cls.model_fields
             and (protocol.startswith("SASL") or not name.startswith("sasl_"))
             and (protocol == "SASL_PLAINTEXT" or name != "allow_plaintext")
-            and ("SSL" in protocol or name != "ssl_cafile")
+            and (protocol.endswith("SSL") or not name.startswith("ssl_"))
         }
 
-    def trust(self) -> ssl.SSLContext | None:
-        """The certificates that are trusted; None without encryption. Raises ConfigError."""
+    def tls(self) -> ssl.SSLContext | None:
+        """The certificates to trust, and the one to show; None without encryption. Raises ConfigError."""
         if self.security_protocol not in {"SSL", "SASL_SSL"}:
             return None
         try:
-            return ssl.create_default_context(cafile=self.ssl_cafile)
+            context = ssl.create_default_context(cafile=self.ssl_cafile)
         except OSError as error:
             raise ConfigError(f"ssl_cafile: {self.ssl_cafile} can't be read: {error}") from error
+        if self.ssl_certfile is not None:
+            # Without a password OpenSSL would ask on the terminal.
+            password = self.ssl_password.get_secret_value() if self.ssl_password else ""
+            try:
+                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password)
+            except (OSError, ValueError) as error:
+                raise ConfigError(
+                    f"ssl_certfile: {self.ssl_certfile} can't be loaded: {error}. Is it there, and "
+                    "ssl_keyfile, do they belong together, and is ssl_password the key's?"
+                ) from error
+        return context
 
     def client(self, name: str) -> dict[str, Any]:
         """The arguments of every aiokafka client: addresses, name, encryption, login. Raises ConfigError."""
@@ -84,8 +103,8 @@ class Connection(BaseModel):
             "security_protocol": self.security_protocol,
             "metadata_max_age_ms": 60_000,
         }
-        if (trusted := self.trust()) is not None:
-            found["ssl_context"] = trusted
+        if (context := self.tls()) is not None:
+            found["ssl_context"] = context
         if self.security_protocol.startswith("SASL"):
             found["sasl_mechanism"] = self.sasl_mechanism
             found["sasl_plain_username"] = self.sasl_username
@@ -112,4 +131,6 @@ class Connection(BaseModel):
             raise ValueError(
                 f"security_protocol {self.security_protocol} needs sasl_username and sasl_password"
             )
+        if (self.ssl_keyfile or self.ssl_password) and not self.ssl_certfile:
+            raise ValueError("ssl_keyfile and ssl_password are of a certificate: set ssl_certfile, too")
         return self

@@ -18,9 +18,9 @@ from influxdb_client import InfluxDBClient
 
 import commands
 from cluster import Cluster, rows
-from llmvitals.local.kafka import LocalKafka
 from llmvitals.testing import FakeSlack
 from real_parts import have, started
+from secured_kafka import SecuredKafka
 from waiting import deadline, until
 
 if TYPE_CHECKING:
@@ -32,11 +32,7 @@ if TYPE_CHECKING:
 CANARY = "cAnArY"
 """A part of everything that must not be found."""
 PASSWORD = f"{CANARY}-sasl"
-BROKER = f"""
-listeners=SASL_PLAINTEXT://{{address}},{{controller}}
-advertised.listeners=SASL_PLAINTEXT://{{address}}
-listener.security.protocol.map=SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
-security.inter.broker.protocol=SASL_PLAINTEXT
+PROPERTIES = f"""\
 sasl.enabled.mechanisms=PLAIN
 sasl.mechanism.inter.broker.protocol=PLAIN
 listener.name.sasl_plaintext.plain.sasl.jaas.config=\
@@ -59,22 +55,9 @@ SAID = {b"Say hello.": b"cAnArY-ask", b"Hello there, friend.": b"cAnArY-answers-
 """What is asked and answered in the recordings, and texts of the same length for it."""
 
 
-class LockedKafka(LocalKafka):
-    """A broker that wants a password."""
-
-    def prepare(self) -> list[str]:
-        command = super().prepare()
-        file = self.folder / "server.properties"
-        controller = re.search(r"CONTROLLER://\S+", file.read_text())
-        assert controller
-        with file.open("a") as out:
-            out.write(BROKER.format(address=self.address, controller=controller[0]))
-        return command
-
-
 @pytest.fixture(scope="module")
 def locked() -> Iterator[str]:
-    for broker in started(LockedKafka(progress=print)):
+    for broker in started(SecuredKafka("SASL_PLAINTEXT", PROPERTIES)):
         yield have(broker).address
 
 

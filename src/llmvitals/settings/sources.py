@@ -48,7 +48,7 @@ def connection(**flags: Any) -> Connection:
         given = {key: value for key, value in flags.items() if value is not None}
         values = {**file, **environment.settings(Connection.model_fields), **given}
         made = Connection(**Connection.needed(values))
-    made.trust()
+    made.tls()
     return made
 
 

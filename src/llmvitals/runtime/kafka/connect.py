@@ -87,7 +87,7 @@ def _unreachable(settings: Connection, error: Exception) -> str:
     """Say what to check: of a refused login or certificate, aiokafka only says that it can't connect."""
     doubts = {
         "PLAINTEXT": "does it speak PLAINTEXT there (LLMVITALS_SECURITY_PROTOCOL)",
-        "SSL": "is its certificate one of LLMVITALS_SSL_CAFILE's",
+        "SSL": "is its certificate one of LLMVITALS_SSL_CAFILE's, and does it ask for LLMVITALS_SSL_CERTFILE",
         "SASL_PLAINTEXT": "are LLMVITALS_SASL_USERNAME, _PASSWORD and _MECHANISM right",
         "SASL_SSL": "are LLMVITALS_SASL_USERNAME, _PASSWORD and _MECHANISM, and LLMVITALS_SSL_CAFILE right",
     }
