@@ -38,7 +38,7 @@ def _with_arms(arms: dict[str, Vitals]) -> Vitals:
     for vitals in by_arm.values():
         for quarter, part in vitals.late.items():
             late.setdefault(quarter, []).append(part)
-    on_time = {arm: replace(vitals, late={}) for arm, vitals in by_arm.items()}
+    on_time = {arm: replace(vitals, late={}) if vitals.late else vitals for arm, vitals in by_arm.items()}
     whole = merged([*on_time.values()], with_cells=False)
     on_time.pop(OTHER, None)
     return replace(whole, arms=on_time, late={quarter: merged(late[quarter]) for quarter in sorted(late)})
