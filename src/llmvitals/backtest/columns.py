@@ -155,17 +155,23 @@ class SeriesColumns:
         kept = np.compress(wanted, self.sums, axis=1), np.compress(wanted, self.tops, axis=1)
         return SeriesColumns(self.needs, keys, *kept, self.bins.only(keys), self.tools.only(keys))
 
-    def coarse(self, grain: int) -> SeriesColumns:
-        """Join the entries of each `grain` aligned panes into one, in the last pane."""
+    def coarse(self, grain: int, low: int = 0) -> SeriesColumns:
+        """Join the entries of each `grain` aligned panes into one, in the last pane with calls.
+
+        Below the pane `low` it is the last one of all, with calls or without.
+        """
         if not len(self):
             return self
         slots = (self.rows << SHIFT) + self.panes // grain
         starts = run_starts(slots)
         ends = np.concatenate((starts[1:], [len(self)])) - 1
-        keys = np.repeat(self.keys[ends], np.diff([*starts, len(self)]))
+        joined = self.keys[ends]
+        last = self.panes[ends] // grain * grain + grain - 1
+        joined = np.where(last < low, (self.rows[ends] << SHIFT) + last, joined)
+        keys = np.repeat(joined, np.diff([*starts, len(self)]))
         return SeriesColumns(
             self.needs,
-            self.keys[ends],
+            joined,
             _reduced(np.add, self.sums, starts),
             _reduced(np.maximum, self.tops, starts),
             *(counts.moved(self.keys, keys) for counts in (self.bins, self.tools)),
