@@ -103,8 +103,10 @@ class Step:
 
     def peek(self, opened: Panes) -> None:
         """Evaluate the present content of open panes."""
+        if not opened:
+            return
         self._due = None
-        for bound in self.bound if opened else ():
+        for bound in self.bound:
             for reading in bound.peek(opened):
                 self._apply(bound, reading, opened)
 
