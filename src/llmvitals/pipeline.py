@@ -108,9 +108,9 @@ class Pipeline:
         return Alone(replace(self, combine=combine), sources)
 
     def only(self, chosen: Mapping[str, Collection[tuple[str, ...]]], *, days: bool) -> Pipeline:
-        """The pipeline of the rules of some series, view → series; its points are those of days.
+        """The pipeline of the rules of some series, view → series.
 
-        days: whether also the other views have points; else they are left out.
+        days: whether all views have points, those of days; else the other views are left out.
         """
         views = tuple(
             view if view.name in chosen else replace(view, contributors=False, exemplars=False)
@@ -118,7 +118,8 @@ class Pipeline:
             if view.name in chosen or (days and view.stored)
         )
         engine = ChosenSeries(self.engine, chosen)
-        merge = replace(self.merge, views={view.name: view for view in views}, engine=engine, days_only=True)
+        by_name = {view.name: view for view in views}
+        merge = replace(self.merge, views=by_name, engine=engine, windows="days" if days else "none")
         combine = {topic: replace(plan, views=views) for topic, plan in self.combine.items()}
         return replace(self, combine=combine, merge=merge)
 

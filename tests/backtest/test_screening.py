@@ -108,6 +108,16 @@ def test_only_series_with_alerts_are_chosen(tmp_path: Path):
     }
 
 
+@pytest.mark.parametrize("days", [True, False])
+def test_the_second_reading_writes_days_only_if_the_first_could_not(tmp_path: Path, *, days: bool):
+    pipeline = Pipeline.of(settings(tmp_path), 1, [SOURCE])
+    (app,) = [name for name in pipeline.merge.views if name.rpartition(":")[2] == "app"]
+    stages = Replay(pipeline.only({app: {("bad",)}}, days=days))
+    out = [*stages.feed([Logged(n, LATER, line) for n, line in enumerate(lines())]), *stages.finish()]
+    assert {alert.rule for alert in alerts(out)} == {"Fails", "Silent"}
+    assert {point.measurement for point in points_of(out)} >= {CALLS} if days else not points_of(out)
+
+
 @pytest.mark.parametrize("most", [2, 1_000])
 def test_days_have_the_series_that_merge_has_room_for(tmp_path: Path, most: int):
     given = settings(tmp_path, max_series=most)

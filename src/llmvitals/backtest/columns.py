@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -60,6 +61,8 @@ class SparseCounts(NamedTuple):
 
     def edges(self, keys: Ints) -> list[int]:
         """The start of the counts of each key (all sorted), and the end of the last ones."""
+        if not len(self.keys):
+            return [0] * (len(keys) + 1)
         bounds = np.concatenate((keys, keys[-1:] + 1))
         return [int(edge) for edge in np.searchsorted(self.keys, bounds)]
 
@@ -155,17 +158,23 @@ class SeriesColumns:
         kept = np.compress(wanted, self.sums, axis=1), np.compress(wanted, self.tops, axis=1)
         return SeriesColumns(self.needs, keys, *kept, self.bins.only(keys), self.tools.only(keys))
 
-    def coarse(self, grain: int) -> SeriesColumns:
-        """Join the entries of each `grain` aligned panes into one, in the last pane."""
+    def coarse(self, grain: int, low: int = 0) -> SeriesColumns:
+        """Join the entries of each `grain` aligned panes into one, in the last pane with calls.
+
+        Below the pane `low` it is the last one of all, with calls or without.
+        """
         if not len(self):
             return self
         slots = (self.rows << SHIFT) + self.panes // grain
         starts = run_starts(slots)
         ends = np.concatenate((starts[1:], [len(self)])) - 1
-        keys = np.repeat(self.keys[ends], np.diff([*starts, len(self)]))
+        joined = self.keys[ends]
+        last = self.panes[ends] // grain * grain + grain - 1
+        joined = np.where(last < low, (self.rows[ends] << SHIFT) + last, joined)
+        keys = np.repeat(joined, np.diff([*starts, len(self)]))
         return SeriesColumns(
             self.needs,
-            self.keys[ends],
+            joined,
             _reduced(np.add, self.sums, starts),
             _reduced(np.maximum, self.tops, starts),
             *(counts.moved(self.keys, keys) for counts in (self.bins, self.tools)),
@@ -191,17 +200,15 @@ class SeriesColumns:
         sums, tops = np.zeros((len(SUMS), len(self)), np.int64), np.zeros((len(MAXIMA), len(self)), np.int64)
         sums[[SUM[name] for name in self.needs.sums]] = self.sums
         tops[[MAX[name] for name in self.needs.tops]] = self.tops
-        bins, used = self.bins.edges(self.keys), self.tools.edges(self.keys)
-        labels = self.bins.labels.astype(np.uint16)
-        entries = zip(self.rows.tolist(), self.panes.tolist(), sums.T.tolist(), tops.T.tolist(), strict=True)
-        for place, (row, pane, total, greatest) in enumerate(entries):
-            bin_range, tool_range = slice(*bins[place : place + 2]), slice(*used[place : place + 2])
-            found = (
-                (labels[bin_range], self.bins.counts[bin_range])
-                if bin_range.start < bin_range.stop
-                else NO_BINS
-            )
-            yield row, pane, Vitals(tuple(total), tuple(greatest), found, self._tools(tool_range, tools))
+        keys, counts = self.bins.labels.astype(np.uint16), self.bins.counts
+        bins = [
+            (keys[low:high], counts[low:high]) if low < high else NO_BINS
+            for low, high in pairwise(self.bins.edges(self.keys))
+        ]
+        used = [self._tools(slice(*span), tools) for span in pairwise(self.tools.edges(self.keys))]
+        columns = self.rows.tolist(), self.panes.tolist(), sums.T.tolist(), tops.T.tolist(), bins, used
+        for row, pane, total, greatest, found, asked in zip(*columns, strict=True):
+            yield row, pane, Vitals(tuple(total), tuple(greatest), found, asked)
 
     def _tools(self, mine: slice, names: Sequence[str]) -> Contributors:
         if mine.start == mine.stop:

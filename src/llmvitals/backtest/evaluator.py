@@ -174,9 +174,10 @@ class Evaluator:
 
     def _on_columns(self, rules: Rules) -> Iterator[ViewEvaluator]:
         views = {view.name: view for view in rules.views}
-        alike: dict[tuple[str, bool, int], list[Rule]] = {}
+        alike: dict[tuple[str, bool, bool, int], list[Rule]] = {}
         for rule in filter(in_columns, rules.rules):
-            how = screen_of(rule) is not None, rule.condition.grain(self._pane)
+            condition = rule.condition
+            how = screen_of(rule) is not None, condition.by_minute, condition.grain(self._pane)
             alike.setdefault((rule.view, *how), []).append(rule)
         for (name, *_), group in alike.items():
             yield ViewEvaluator(views[name], group, self._pane, self._coder, screening=self._screening)

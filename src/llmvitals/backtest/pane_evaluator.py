@@ -81,6 +81,9 @@ class PaneEvaluator(SeriesEvaluator[bytes]):
 
 def _joined(by_quarter: Mapping[int, list[Vitals]]) -> Vitals:
     """The vitals of all partitions together."""
+    on_time = by_quarter.get(ON_TIME, [])
+    if len(by_quarter) == len(on_time) == 1:
+        return on_time[0]
     sums = {quarter: merged(parts) for quarter, parts in sorted(by_quarter.items())}
-    on_time = sums.pop(ON_TIME, Vitals())
-    return replace(on_time, late=sums) if sums else on_time
+    whole = sums.pop(ON_TIME, Vitals())
+    return replace(whole, late=sums) if sums else whole

@@ -98,6 +98,7 @@ class ViewEvaluator(SeriesEvaluator[int]):
         self._series = _Series(view, coder)
         self._needs = RequiredData.joined(needs for rule in rules if (needs := rule.condition.required_data))
         self._grain = min(rule.condition.grain(pane) for rule in rules)
+        self._by_minute = all(rule.condition.by_minute for rule in rules)
         self._screens = [screen for rule in rules if (screen := screen_of(rule))]
         self._back = max((screen.window // pane for screen in self._screens), default=0)
         self._reads_late = any(rule.condition.late == "apart" for rule in rules)
@@ -168,7 +169,7 @@ class ViewEvaluator(SeriesEvaluator[int]):
     def _feed_coarsely(self, columns: SeriesColumns, late: LateCalls, low: int) -> set[int]:
         """Evaluate several panes as one, and only series with alerts pane by pane."""
         alerting, fed, before_alerts = [], set(), len(self.alerts)
-        coarse = columns.coarse(self._grain).vitals(self._tools)
+        coarse = columns.coarse(self._grain, low if self._by_minute else 0).vitals(self._tools)
         for row, entries in groupby(beside(coarse, late, self._grain), key=itemgetter(0)):
             before = b"" if self._screening else _encode(self._states.get(row, {}))
             if self._advance(row, [(pane, vitals) for _, pane, vitals in entries], low) and before:

@@ -15,6 +15,7 @@ from llmvitals.sketch import top_k
 from llmvitals.sketch.cells import CELLS, COLUMNS, FIRST_BIN, TIMES, Cells, Sparse, cell_of, cells_of
 from llmvitals.sketch.counters import SUM
 from llmvitals.sketch.quantiles import STRIDE
+from llmvitals.sketch.runs import run_starts
 from llmvitals.sketch.scores import MOST
 
 Ints = NDArray[np.int64]
@@ -114,32 +115,38 @@ class CellSums:
         bounds = np.arange(rows_end + 1) << SHIFT
         cells, sums, edges = self._sums.cut(bounds)
         bins, counts, bin_edges = self._times.cut(bounds)
-        codes, scored, score_edges = self._scores.cut(bounds)
-        spans, bin_spans, score_spans = (
-            [slice(*span) for span in pairwise(each)] for each in (edges, bin_edges, score_edges)
-        )
+        columns, places = np.nonzero(sums)
+        keys = np.concatenate((columns * CELLS + cells[places], bins + FIRST_BIN * CELLS)).astype(np.uint32)
+        values = np.concatenate((sums[columns, places], counts[0]))
+        owners = np.concatenate((_rows(edges)[places], _rows(bin_edges)))
+        order = np.argsort(owners, kind="stable")  # within a row by key, the times last
+        keys, values = keys[order], values[order]
+        ends = np.searchsorted(owners[order], np.arange(rows_end + 1)).tolist()
+        scores = self._scores_by_row(bounds)
 
         def of(row: int) -> Cells | None:
-            table = sums[:, spans[row]]
-            columns, places = np.nonzero(table)
-            keys = columns * CELLS + cells[spans[row]][places]
-            bin_keys = bins[bin_spans[row]] + FIRST_BIN * CELLS
-            scores = self._of_scores(codes[score_spans[row]], scored[:, score_spans[row]])
-            if not (len(keys) or len(bin_keys) or scores):
+            inside, scored = slice(ends[row], ends[row + 1]), scores.get(row, {})
+            if inside.start == inside.stop and not scored:
                 return None
-            values = np.concatenate((table[columns, places], counts[0, bin_spans[row]]))
-            return Cells((np.concatenate((keys, bin_keys)).astype(np.uint32), values), scores)
+            return Cells((keys[inside], values[inside]), scored)
 
         return of
 
-    def _of_scores(self, codes: Ints, scored: Ints) -> dict[str, Sparse]:
-        names = {self._names[code]: code for code in dict.fromkeys((codes // CELLS).tolist())}
-        found = {}
-        for name in sorted(names)[:MOST]:
-            inside = codes // CELLS == names[name]
-            cells = codes[inside] % CELLS
-            found[name] = (
-                np.concatenate((cells, cells + CELLS)).astype(np.uint32),
-                scored[:, inside].ravel(),
-            )
-        return found
+    def _scores_by_row(self, bounds: Ints) -> dict[int, dict[str, Sparse]]:
+        """Row → name → cells; of the MOST first names."""
+        codes, values, edges = self._scores.cut(bounds)
+        names, cells = np.divmod(codes, CELLS)
+        rows, found = _rows(edges), dict[int, dict[str, Sparse]]()
+        cells, starts = cells.astype(np.uint32), run_starts(rows, names)
+        columns = zip(rows[starts].tolist(), names[starts].tolist(), strict=True)
+        spans = pairwise([*starts.tolist(), len(codes)])
+        for (row, name), (start, end) in zip(columns, spans, strict=True):
+            own = cells[start:end]
+            counted = np.concatenate((own, own + np.uint32(CELLS))), values[:, start:end].ravel()
+            found.setdefault(row, {})[self._names[name]] = counted
+        return {row: {name: scored[name] for name in sorted(scored)[:MOST]} for row, scored in found.items()}
+
+
+def _rows(edges: list[int]) -> Ints:
+    """The row of each entry; edges: where each row begins, and the end."""
+    return np.repeat(np.arange(len(edges) - 1), np.diff(edges))

@@ -41,10 +41,17 @@ class Vectors(NamedTuple):
         order = _order(moved_places)
         return Vectors(moved_places[order], self.ranks[order], self.spaces[order], self.x[order])
 
-    def part(self, start: int, end: int) -> Vectors:
-        """Only the vectors of the calls from `start` up to `end`."""
-        inside = slice(*np.searchsorted(self.places, (start, end)).tolist())
-        return Vectors(self.places[inside] - start, self.ranks[inside], self.spaces[inside], self.x[inside])
+    def parts(self, edges: Sequence[int]) -> list[Vectors | None]:
+        """The vectors of the calls from each edge up to the next one; None for none."""
+        spans = zip(pairwise(np.searchsorted(self.places, edges).tolist()), edges, strict=False)
+        return [
+            Vectors(
+                self.places[low:high] - start, self.ranks[low:high], self.spaces[low:high], self.x[low:high]
+            )
+            if low < high
+            else None
+            for (low, high), start in spans
+        ]
 
 
 Embeddings = Mapping[SpaceKind, Vectors]
@@ -132,11 +139,12 @@ def split(embedded: Embeddings, order: Ints, ends: Sequence[int]) -> list[Embedd
         return [{} for _ in ends[1:]]
     moved = np.empty(len(order), np.int64)
     moved[order] = np.arange(len(order))
-    taken = {kind: vectors.take(moved) for kind, vectors in embedded.items()}
-    return [
-        {kind: part for kind, vectors in taken.items() if len((part := vectors.part(start, end)).places)}
-        for start, end in pairwise(ends)
-    ]
+    parts: list[dict[SpaceKind, Vectors]] = [{} for _ in ends[1:]]
+    for kind, vectors in embedded.items():
+        for part, found in zip(parts, vectors.take(moved).parts(ends), strict=True):
+            if found is not None:
+                part[kind] = found
+    return list[Embeddings](parts)
 
 
 def concatenate(parts: Sequence[tuple[int, Embeddings]]) -> Embeddings:

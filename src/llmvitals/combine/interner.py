@@ -50,17 +50,11 @@ class CodedCalls:
         matrix, traces = np.take(self.matrix, order, axis=1), [self.traces[i] for i in order.tolist()]
         tools, scores = self.tools.take(order), self.scores.take(order)
         edges = [0, *np.cumsum(counts).tolist()]
+        vectors = embeddings.split(self.embedded, order, edges)
+        parts = zip(pairwise(edges), tools.parts(edges), scores.parts(edges), vectors, strict=True)
         return [
-            CodedCalls(
-                matrix[:, start:end],
-                traces[start:end],
-                tools.part(start, end),
-                scores.part(start, end),
-                vectors,
-            )
-            for (start, end), vectors in zip(
-                pairwise(edges), embeddings.split(self.embedded, order, edges), strict=True
-            )
+            CodedCalls(matrix[:, start:end], traces[start:end], own_tools, own_scores, own_vectors)
+            for (start, end), own_tools, own_scores, own_vectors in parts
         ]
 
 

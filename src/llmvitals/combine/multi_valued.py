@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -41,12 +42,17 @@ class MultiValued(NamedTuple):
         kept = np.isin(self.places, places, invert=True)
         return MultiValued(self.places[kept], self.names[kept], self.values[kept])
 
-    def part(self, start: int, end: int) -> MultiValued:
-        """Only the values of the calls from `start` up to `end`."""
+    def parts(self, edges: Sequence[int]) -> list[MultiValued]:
+        """The values of the calls from each edge up to the next one."""
         if not len(self.places):
-            return self
-        inside = slice(*np.searchsorted(self.places, (start, end)).tolist())
-        return MultiValued(self.places[inside] - start, self.names[inside], self.values[inside])
+            return [self for _ in edges[1:]]
+        spans = zip(pairwise(np.searchsorted(self.places, edges).tolist()), edges, strict=False)
+        return [
+            MultiValued(self.places[low:high] - start, self.names[low:high], self.values[low:high])
+            if low < high
+            else NOTHING
+            for (low, high), start in spans
+        ]
 
 
 NOTHING: Final = MultiValued(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))

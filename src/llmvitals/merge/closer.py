@@ -78,7 +78,7 @@ class PaneCloser:
         self._due_at: dict[int, int] = {}
         self.open_panes = OpenPaneCache(plan, restored.values())
         self._rollup: Rollup | DayTotals = (
-            DayTotals(plan.pane_us) if plan.days_only else Rollup(plan.pane_us, plan.contributors)
+            Rollup(plan.pane_us, plan.contributors) if plan.windows == "all" else DayTotals(plan.pane_us)
         )
 
     def mark_changed(self, number: int) -> None:

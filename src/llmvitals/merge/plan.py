@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from llmvitals.record.alert import Alert
 from llmvitals.record.point import Point
@@ -127,8 +127,8 @@ class MergePlan:
     shows; windows keep SPARE times as many. engine: evaluates the rules. buckets: the number of parts of the
     state, which are checkpointed one by one. rounds: every changed bucket is written within so many
     snapshots. inputs: topics to wait for; empty: all that frames name. limits: of series in views. shards:
-    how many share the limits. shard: the number of this one. days_only: only the counters and bins of days
-    are written, and not before the day is over; nothing of it is in a checkpoint.
+    how many share the limits. shard: the number of this one. windows: those that are written. Of "days" only
+    the counters and bins are, and not before the day is over; nothing of it is in a checkpoint.
     """
 
     pane_us: int
@@ -141,7 +141,7 @@ class MergePlan:
     limits: Limits = field(default_factory=Limits)
     shards: int = 1
     shard: int = 0
-    days_only: bool = False
+    windows: Literal["all", "days", "none"] = "all"
 
     def wants(self, view: str, series: tuple[str, ...]) -> bool:
         """Whether this home (see View) is of a view that is stored or watched, and has its dimensions."""
@@ -158,7 +158,7 @@ class MergePlan:
     def stores(self, view: str) -> bool:
         """Whether points of a view are written. A split view has none, as its home holds many series."""
         known = self.views.get(view)
-        return known is not None and known.stored and not known.split
+        return known is not None and known.stored and not known.split and self.windows != "none"
 
     def away(self, view: str, series: tuple[str, ...]) -> bool:
         """Whether this is OTHER of a view whose OTHER another shard owns: each shard has one of its own."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Final, Literal, NamedTuple, overload
 
 from llmvitals.record.alert import Outlook
 
@@ -33,6 +34,30 @@ class Stand(NamedTuple):
     texts: Mapping[str, str] = {}
 
 
+class Deferred(Sequence[Stand]):
+    """Stands that are computed when they are first read: a backtest, which has no points, reads none.
+
+    compute: may read a state, so they have to be read before that changes.
+    """
+
+    def __init__(self, compute: Callable[[], Sequence[Stand]]) -> None:
+        self._compute = compute
+
+    @cached_property
+    def _stands(self) -> Sequence[Stand]:
+        return self._compute()
+
+    @overload
+    def __getitem__(self, place: int) -> Stand: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Stand]: ...
+    def __getitem__(self, place: int | slice) -> Stand | Sequence[Stand]:
+        return self._stands[place]
+
+    def __len__(self) -> int:
+        return len(self._stands)
+
+
 class Reading(NamedTuple):
     """A verdict with its numbers.
 
@@ -54,7 +79,7 @@ class Reading(NamedTuple):
     ends: int | None = None
     steer: str = ""
     beside: Mapping[str, float] | None = None
-    stands: tuple[Stand, ...] = ()
+    stands: Sequence[Stand] = ()
     outlook: Outlook | None = None
     unpriced: tuple[int, int] | None = None
 

@@ -118,10 +118,13 @@ class RuleEngine:
         if OTHER in series:
             return []
         step = self._step(view, series, state, floor, family=family)
-        for pane, vitals in closed:
-            step.catch_up(pane)
-            step.take(pane, vitals)
-        step.catch_up(floor)
+        if self.bare:
+            step.run(closed)
+        else:
+            for pane, vitals in closed:
+                step.catch_up(pane)
+                step.take(pane, vitals)
+            step.catch_up(floor)
         step.peek(opened)
         step.save()
         return [*sorted(step.alerts, key=lambda alert: alert.at), *step.points]

@@ -83,17 +83,30 @@ class Step:
     def catch_up(self, floor: int) -> None:
         """Let time pass up to the floor without calls."""
         for bound in self.bound if self._wakes() < floor else ():
-            while (pane := bound.wakes()) < floor:
-                if pane == NEVER and floor < self.floor:
-                    break  # The next pane has calls, and is evaluated anyway.
-                self._evaluate(bound, floor - 1 if pane == NEVER else pane, None)
+            self._wake(bound, floor)
         if self._wakes() == FOREVER and all(bound.idle for bound in self.bound):
             self.state.pop("who", None)
 
+    def run(self, closed: Panes) -> None:
+        """Evaluate closed panes with calls and let time pass up to the floor, one rule after the other.
+
+        Only without evidence, which is the only thing that rules share.
+        """
+        for bound in self.bound:
+            counted = bound.rule.condition.counted
+            for pane, vitals in closed:
+                if bound.wakes() < pane:
+                    self._wake(bound, pane)
+                if (read := counted(vitals) if vitals.late else vitals) is not None:
+                    self._evaluate(bound, pane, read)
+            self._wake(bound, self.floor)
+
     def peek(self, opened: Panes) -> None:
         """Evaluate the present content of open panes."""
+        if not opened:
+            return
         self._due = None
-        for bound in self.bound if opened else ():
+        for bound in self.bound:
             for reading in bound.peek(opened):
                 self._apply(bound, reading, opened)
 
@@ -107,6 +120,13 @@ class Step:
             self.state["due"] = self._wakes()
         else:
             self.state.clear()
+
+    def _wake(self, bound: BoundRule, floor: int) -> None:
+        """Evaluate a rule at the panes below the floor at which it wakes without a call."""
+        while (pane := bound.wakes()) < floor:
+            if pane == NEVER and floor < self.floor:
+                break  # The next pane has calls, and is evaluated anyway.
+            self._evaluate(bound, floor - 1 if pane == NEVER else pane, None)
 
     def _wakes(self) -> int:
         """The first pane at which something may change without a call."""

@@ -28,6 +28,8 @@ def log_ratios(count: float, expected: float, *, fall: bool = False) -> NDArray[
 
     fall: of the count being smaller by these ratios.
     """
+    if not count and not expected:
+        return np.zeros(len(_RATIO))
     ratio = 1 / _RATIO if fall else _RATIO
     usual, changed = 1 + _NOISE * expected, 1 + _NOISE * ratio * expected
     rest = np.log(usual / changed)

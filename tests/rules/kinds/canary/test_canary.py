@@ -27,8 +27,10 @@ from arms import (
 )  # fmt: skip
 from llmvitals.metrics.columns import CANARY, COUNTS, MEASURES
 from llmvitals.record.vitals import Vitals
-from llmvitals.rules.engine import load_engine
+from llmvitals.rules.engine import RuleEngine, load_engine
+from llmvitals.rules.kinds.canary.detector import EVERY
 from llmvitals.rules.kinds.canary.endpoints import METRICS
+from llmvitals.rules.kinds.canary.hypotheses import Hypotheses
 
 CANARY_FIELDS = (*COUNTS[CANARY], *MEASURES[CANARY])
 
@@ -53,6 +55,20 @@ def steady(minutes: range, **arms: Vitals) -> list[Minute]:
 
 
 # When it speaks, and what it says
+
+
+def test_a_backtest_that_has_no_points_computes_none(tmp_path, monkeypatch):
+    """Of a canary that is no worse, nothing has to be found but that."""
+    asked = []
+    findings = Hypotheses.findings
+    monkeypatch.setattr(Hypotheses, "findings", lambda *args: asked.append(1) or findings(*args))
+    minutes = rollout(np.random.default_rng(1), 300, canary=0.02)
+    assert not walk(tmp_path, minutes).alerts
+    assert len(asked) >= 300 / EVERY - 30
+    asked.clear()
+    bare = RuleEngine(rule_engine(tmp_path).rules, PANE, bare=True)
+    assert not Walk(bare).go(minutes).alerts
+    assert not asked
 
 
 def test_a_canary_that_fails_more_often_is_told_once_with_numbers_that_are_right(tmp_path):

@@ -81,7 +81,8 @@ class BurnRate:
                 ring[2][-1] += amount
         for key in [key for key in state if key not in _BESIDE]:
             if key in wanted:
-                _slide(state[key], pane // wanted[key].panes, wanted[key].long)
+                if not amount:
+                    _slide(state[key], pane // wanted[key].panes, wanted[key].long)
             elif "fired" in state:
                 state["quiet"] = 0  # of other pairs: it is over unless these burn
             if key not in wanted or not state[key][1]:
@@ -96,18 +97,19 @@ class BurnRate:
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which a relevant rate falls, or something is dropped; NEVER: the next pane."""
-        wanted = self._rings
-        if not state.keys() - _BESIDE <= wanted.keys():
-            return NEVER  # rings of earlier pairs have to be removed
-        rings = [(pair, state[key]) for key, pair in wanted.items() if key in state]
-        if "fired" in state:
+        wanted, fired, ends = self._rings, "fired" in state, list[int]()
+        for key, ring in state.items():
+            if key in wanted:
+                pair = wanted[key]
+                ends.append((ring[0] + (1 if fired else pair.long)) * pair.panes)
+            elif key not in _BESIDE:
+                return NEVER  # rings of earlier pairs have to be removed
+        if fired:
             due: int = state.get("due", NEVER)
-            buckets: list[int] = [(ring[0] + 1) * pair.panes for pair, ring in rings]
-            return min([due, *buckets])
-        wakes = max(((ring[0] + pair.long) * pair.panes for pair, ring in rings), default=FOREVER)
-        if "peaks" in state and not rings:
-            wakes = min(wakes, PEAKS.ends(state) // self.pane - 1)
-        return wakes
+            return min([due, *ends])
+        if ends:
+            return max(ends)
+        return min(PEAKS.ends(state) // self.pane - 1, FOREVER) if "peaks" in state else FOREVER
 
     def rate(self, state: dict[str, Any], pair: WindowPair | None = None) -> float:
         """The spend of a pair's long window as a multiple of an even spend; by default of the last hour."""

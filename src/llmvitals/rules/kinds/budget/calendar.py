@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.rules.kinds.budget.thresholds import Balance
@@ -52,19 +52,18 @@ class Calendar:
         balance = Balance((pane + 1) * self.pane, entry[1], begin, entry[0], *entry[4:6])
         if vitals is None:
             return balance
-        late = (
-            self.thresholds.spend(late)
-            for quarter, late in vitals.late.items()
-            if int(begin) <= quarter * QUARTER_HOUR < entry[0]
-        )
-        return reduce(Balance.plus, late, balance.plus(self.thresholds.spend(vitals)))
+        balance = balance.plus(self.thresholds.spend(vitals))
+        for quarter, late in vitals.late.items():
+            if int(begin) <= quarter * QUARTER_HOUR < entry[0]:
+                balance = balance.plus(self.thresholds.spend(late))
+        return balance
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane."""
         readings: list[Reading] = []
         changed: set[str] = set()
         if vitals is not None:
-            if vitals.total("calls") or not vitals.late:
+            if not vitals.late or vitals.total("calls"):
                 changed.add(self._spend(state, pane * self.pane, self.thresholds.spend(vitals)))
             for quarter, late in sorted(vitals.late.items()):
                 if self._counts(quarter * QUARTER_HOUR, pane):
@@ -178,5 +177,6 @@ def _period(quarter: int, per: str, zone: ZoneInfo) -> tuple[int, int]:
 
 def _whole(entry: list[Any]) -> list[Any]:
     """An entry with all of its fields; former versions had the first four."""
-    entry.extend([0] * (7 - len(entry)))
+    if len(entry) < 7:
+        entry.extend([0] * (7 - len(entry)))
     return entry

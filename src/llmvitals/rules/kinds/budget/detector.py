@@ -6,8 +6,8 @@ and later data cannot undo it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from llmvitals.rules.kinds.budget.burn_rate import BurnRate
     from llmvitals.rules.kinds.budget.forecast import Forecast
     from llmvitals.rules.kinds.budget.thresholds import Balance, Thresholds
+
+_BESIDE: Final = ("hours", "burn", "forecast")
+"""The keys of the states beside that of the spending."""
 
 
 class Spending(Protocol):
@@ -55,6 +58,10 @@ class BudgetDetector(Detector):
     pane: int
     burn: BurnRate | None = None
     forecast: Forecast | None = None
+    history: SpendHistory = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "history", SpendHistory(self.pane))
 
     @property
     def shape(self) -> str:
@@ -91,29 +98,27 @@ class BudgetDetector(Detector):
 
     def headroom(self, state: dict[str, Any]) -> Mapping[tuple[str, ...], int]:
         """That of the spending."""
-        spending = dict(state)
-        _taken(spending)
-        return self.spending.headroom(spending)
+        return self.spending.headroom(_spending(state))
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which something may change without a call; NEVER: the next pane."""
-        spending = dict(state)
-        beside = _taken(spending)
+        spending = _spending(state)
         wakes = self.spending.wakes(spending)
+        beside = _renewed(dict(state)) if "hours" in state.get("forecast", ()) else state
         if "burn" in beside:
             wakes = min(wakes, self.burn.wakes(beside["burn"]) if self.burn else NEVER)
         told = beside.get("forecast", {})
         if told:
             wakes = min(wakes, self.forecast.wakes(told, self.pane) if self.forecast else NEVER)
         hourly = self.forecast is not None and (bool(spending) or "told" in told)
-        return min(wakes, SpendHistory(self.pane).wakes(beside, hourly=hourly))
+        return min(wakes, self.history.wakes(beside, hourly=hourly))
 
     def _projections(
         self, beside: dict[str, Any], pane: int, vitals: Vitals | None, balance: Balance
     ) -> list[Reading]:
         """The readings of the burn rate and of the forecast. beside: their states, and the history."""
         amount = 0 if vitals is None else self.spending.thresholds.amount(vitals)
-        history = SpendHistory(self.pane)
+        history = self.history
         hour_ends = history.take(beside, pane, amount)
         for quarter, late in vitals.late.items() if vitals is not None else ():
             history.add_late(beside, quarter * QUARTER_HOUR, self.spending.thresholds.amount(late))
@@ -162,10 +167,17 @@ class BudgetDetector(Detector):
 
 def _taken(state: dict[str, Any]) -> dict[str, Any]:
     """Take the states beside that of the spending out of a state."""
-    beside: dict[str, Any] = {
-        name: state.pop(name) for name in ("hours", "burn", "forecast") if name in state
-    }
-    if "hours" in beside.get("forecast", {}):  # where former versions kept it
+    return _renewed({name: state.pop(name) for name in _BESIDE if name in state})
+
+
+def _spending(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of the spending alone."""
+    return {name: held for name, held in state.items() if name not in _BESIDE}
+
+
+def _renewed(beside: dict[str, Any]) -> dict[str, Any]:
+    """The hours are in their place; former versions kept them with the forecast."""
+    if "hours" in beside.get("forecast", ()):
         beside["forecast"] = dict(beside["forecast"])
         beside["hours"] = beside["forecast"].pop("hours")
     return beside

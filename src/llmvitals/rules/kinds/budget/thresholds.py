@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmvitals.metrics.amount import BASIS, NANO
 from llmvitals.metrics.quantity import amount
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 RELEASE: int = 95
 """An alert resolves when the value is below this per cent of its limit."""
+
+_CALLS: Final = SUM["calls"]
+_UNPRICED: Final = SUM["unpriced_calls"]
 
 Reported = list[int]
 """What was reported for a period: the highest step (0: none), the limit then, and the episode's number."""
@@ -60,10 +63,9 @@ class Balance(NamedTuple):
 
     def plus(self, spend: Spend) -> Balance:
         """The balance after a further spend."""
-        amount, calls, unpriced = spend
-        return self._replace(
-            spent=self.spent + amount, calls=self.calls + calls, unpriced=self.unpriced + unpriced
-        )
+        at, spent, begin, ends, calls, unpriced = self
+        amount, more, without = spend
+        return Balance(at, spent + amount, begin, ends, calls + more, unpriced + without)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,12 @@ class Thresholds:
         """The spend of a pane's calls, without the late ones."""
         if self.unit != "usd":
             return Spend(self.amount(vitals))
-        return Spend(self.amount(vitals), vitals.total("calls"), vitals.total("unpriced_calls"))
+        return Spend(self.amount(vitals), vitals.sums[_CALLS], vitals.sums[_UNPRICED])
 
     def passed(self, spent: int, fired: int) -> int:
         """The highest step above `fired` that is reached; 0 when none is."""
-        return max(
-            (step for step in self.steps if step > fired and spent * BASIS >= self.limit * step), default=0
-        )
+        reached = [step for step in self.steps if spent * BASIS >= self.limit * step]
+        return max([step for step in reached if step > fired], default=0) if reached else 0
 
     def headroom(self, reported: Reported, spent: int) -> dict[tuple[str, ...], int]:
         """What may be spent in addition until there is something to report; {}: nothing more is reported."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llmvitals.metrics.columns import GREATEST
-from llmvitals.record.reading import Reading, Stand
+from llmvitals.record.reading import Deferred, Reading, Stand
 from llmvitals.rules.condition import minute
 from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.kinds.canary import arms, comparison
 from llmvitals.rules.kinds.canary.arms import BEGINNING, Pair
+from llmvitals.rules.kinds.canary.hypotheses import Look
 from llmvitals.rules.kinds.canary.sentences import rollout, sentence
 from llmvitals.window import FOREVER, MINUTE
 
@@ -119,27 +121,17 @@ class CanaryDetector(Detector):
 
     def _evaluated(self, pair: comparison.State, now: int, *, news: bool) -> Reading:
         """The reading at the end of a minute."""
-        due = not (now + 1) % EVERY
-        if not due and not (news and self.hypotheses.suspects(pair)):
-            reading = self._reading(pair, now)
-            return reading._replace(verdict="hold") if pair["alarmed"] else reading
-        noises = self.hypotheses.noises(pair)
-        evidence = self.hypotheses.evidence(pair, noises)
-        worse = sorted(evidence, key=lambda metric: (-evidence[metric], metric))
-        bar = self.hypotheses.bar
-        fresh = [metric for metric in worse if evidence[metric] >= bar and metric not in pair["alarmed"]]
+        due, look = not (now + 1) % EVERY, Look(self.hypotheses, pair)
+        fresh = look.fresh if (due or news) and self.hypotheses.suspects(pair) else []
         pair["alarmed"] += fresh
         reading = self._reading(pair, now)
         if pair["alarmed"]:
             reading = reading._replace(verdict="hold")
         if fresh or due:
-            found = {each.metric: each for each in self.hypotheses.findings(pair, evidence, noises)}
-            cluster = noises.cluster
-            stands = tuple(self._stand(pair, reading.at, each, cluster=cluster) for each in found.values())
-            reading = reading._replace(stands=stands)
+            reading = reading._replace(stands=Deferred(partial(self._stands, pair, reading.at, look)))
         if fresh:
-            told = [found[metric] for metric in pair["alarmed"] if metric in found]
-            reading = self._report(pair, reading, told, noises)
+            told = [look.findings[metric] for metric in pair["alarmed"] if metric in look.findings]
+            reading = self._report(pair, reading, told, look.noises)
         return reading
 
     def _reading(self, pair: comparison.State, now: int) -> Reading:
@@ -163,6 +155,10 @@ class CanaryDetector(Detector):
                 self.rule.on, pair, found, cluster=noises.cluster, money=rollout(pair, minute_over, noises)
             ),
         )
+
+    def _stands(self, pair: comparison.State, at: int, look: Look) -> list[Stand]:
+        cluster = look.noises.cluster
+        return [self._stand(pair, at, each, cluster=cluster) for each in look.findings.values()]
 
     def _stand(self, pair: comparison.State, at: int, found: Finding, *, cluster: str) -> Stand:
         measures = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.rules.kinds.canary import comparison
@@ -97,3 +98,34 @@ class Hypotheses:
         if SCORE + name in self.metrics:
             return 1.0
         return 1 / (place * (place + 1)) if "scores" in self.metrics else 0.0
+
+
+class Look:
+    """What the evidence of a comparison is at one time; each part is computed when it is first read."""
+
+    def __init__(self, hypotheses: Hypotheses, state: State) -> None:
+        self._hypotheses, self._state = hypotheses, state
+
+    @cached_property
+    def noises(self) -> Noises:
+        """The noise so far."""
+        return self._hypotheses.noises(self._state)
+
+    @cached_property
+    def findings(self) -> dict[str, Finding]:
+        """Metric → its finding."""
+        found = self._hypotheses.findings(self._state, self._evidence, self.noises)
+        return {each.metric: each for each in found}
+
+    @property
+    def fresh(self) -> list[str]:
+        """The metrics that are worse and have not alarmed yet, the worst first."""
+        evidence, bar = self._evidence, self._hypotheses.bar
+        worse = sorted(evidence, key=lambda metric: (-evidence[metric], metric))
+        return [
+            metric for metric in worse if evidence[metric] >= bar and metric not in self._state["alarmed"]
+        ]
+
+    @cached_property
+    def _evidence(self) -> dict[str, float]:
+        return self._hypotheses.evidence(self._state, self.noises)

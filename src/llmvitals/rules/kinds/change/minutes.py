@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby, pairwise
@@ -120,10 +119,11 @@ class Minutes:
 
     def _calls(self, panes: list[list[Any]]) -> int:
         """The calls of panes, or the most of a score: evaluations may come without calls."""
-        place, scored = self._needed.index(SUM["calls"]), Counter[str]()
+        place, scored = self._needed.index(SUM["calls"]), dict[str, int]()
         for entry in panes:
-            scored.update({name: count for name, (count, _) in entry[4].items()})
-        calls: int = sum(entry[1][place] for entry in panes)
+            for name, (count, _) in entry[4].items():
+                scored[name] = scored.get(name, 0) + count
+        calls: int = sum([entry[1][place] for entry in panes])
         return max(calls, *scored.values(), 0)
 
     def read(self, rows: list[list[list[Any]]]) -> tuple[list[int], list[str], Floats]:

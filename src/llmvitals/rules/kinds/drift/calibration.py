@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -48,15 +49,7 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
 
     def limits(self, run: float) -> NDArray[np.float64]:
         """The limit of each span, in deviations; any of them is exceeded once in `run` minutes."""
-        blocks = max(run * len(self.means) / self.minutes, 2.0)
-        scales, spans = np.maximum(self.scales, _NORMAL), np.array(SPANS[: len(self.scales)])
-        # The memory of a span is longer than the span, so neighbouring blocks are not independent.
-        apart = self.blocks * self.minutes / np.maximum(self.minutes, 2 * self.step * spans)
-        levels = gumbel.level(np.array(self.locations), scales, blocks)
-        passed = levels + _SURE * gumbel.doubt(scales, apart, blocks)
-        limits = np.sqrt(np.maximum(passed, 1.0))
-        borrowed = len(self.means) - len(limits)
-        return np.concatenate([limits, np.repeat(limits[-2:].max() * BORROWED, borrowed)])
+        return _limits(self, run)
 
     def lowered(self, limits: NDArray[np.float64]) -> float:
         """The cap, or a lower one with which no single minute exceeds a limit, while two in a row may."""
@@ -67,6 +60,22 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
         apart = (found[: len(self.means)] - self.means) / self.deviations / limits
         most = int(apart.argmax())
         return float(apart[most]), most
+
+
+@lru_cache(maxsize=1_024)
+def _limits(found: Calibration, run: float) -> NDArray[np.float64]:
+    """See Calibration.limits; asked at every step, and the same each time."""
+    blocks = max(run * len(found.means) / found.minutes, 2.0)
+    scales, spans = np.maximum(found.scales, _NORMAL), np.array(SPANS[: len(found.scales)])
+    # The memory of a span is longer than the span, so neighbouring blocks are not independent.
+    apart = found.blocks * found.minutes / np.maximum(found.minutes, 2 * found.step * spans)
+    levels = gumbel.level(np.array(found.locations), scales, blocks)
+    passed = levels + _SURE * gumbel.doubt(scales, apart, blocks)
+    limits = np.sqrt(np.maximum(passed, 1.0))
+    borrowed = len(found.means) - len(limits)
+    limits = np.concatenate([limits, np.repeat(limits[-2:].max() * BORROWED, borrowed)])
+    limits.flags.writeable = False
+    return limits
 
 
 def capped(radii: list[float]) -> float:

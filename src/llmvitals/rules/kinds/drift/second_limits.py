@@ -7,6 +7,7 @@ rest on TIMES as many minutes. They never raise a limit, because a slow change w
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -46,11 +47,15 @@ def add(state: dict[str, Any], roots: NDArray[np.float64], minutes: int, learned
 
 def limits(state: dict[str, Any], first: Calibration, run: float) -> NDArray[np.float64]:
     """The limit of each span in deviations of the first calibration; run: see Calibration.limits."""
-    found = first.limits(run)
-    if "fitted" not in state:
-        return found
-    second = _decoder.decode(state["fitted"])
+    return _lowest(state["fitted"], first, run) if "fitted" in state else first.limits(run)
+
+
+@lru_cache(maxsize=1_024)
+def _lowest(fitted: bytes, first: Calibration, run: float) -> NDArray[np.float64]:
+    """The limits of both calibrations; asked at every step, and the same each time."""
+    found, second = first.limits(run), _decoder.decode(fitted)
     roots = np.array(second.means) + np.array(second.deviations) * second.limits(run)
     lower = (roots[: len(found)] - first.means) / first.deviations
     lowest: NDArray[np.float64] = np.maximum(np.minimum(found, lower), 1.0)
+    lowest.flags.writeable = False
     return lowest

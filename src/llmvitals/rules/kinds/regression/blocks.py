@@ -9,8 +9,10 @@ from llmvitals.rules.kinds.regression.gauge import plus
 from llmvitals.window import HOUR, MINUTE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llmvitals.metrics.metric import Side
-    from llmvitals.rules.kinds.regression.gauge import Gauge, Sample, Usual
+    from llmvitals.rules.kinds.regression.gauge import Gauge, Sample, Tally, Usual
 
 SIDES: Final[tuple[Side, Side]] = ("up", "down")
 PART: Final = 2 * MINUTE
@@ -65,9 +67,12 @@ class Blocks:
             return block
         return None
 
-    def add(self, state: dict[str, Any], part: Part, usual: Usual) -> dict[str, Any]:
-        """Add a part to the block, and return that."""
-        tallies = {side: self.gauge.tally(part.sample, usual, side, self.effect) for side in SIDES}
+    def tallies(self, part: Part, usual: Usual) -> dict[Side, Tally]:
+        """The tally of each side."""
+        return {side: self.gauge.tally(part.sample, usual, side, self.effect) for side in SIDES}
+
+    def add(self, state: dict[str, Any], part: Part, tallies: Mapping[Side, Tally]) -> dict[str, Any]:
+        """Add a part with these tallies to the block, and return that."""
         block: dict[str, Any] = state.get("block") or {"hour": part.hour}
         for side, tally in tallies.items():
             block[side] = [a + b for a, b in zip(block.get(side) or [0.0] * len(tally), tally, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,29 +72,31 @@ class RegressionDetector(Detector):
     effect: float
     months: float
     pane: int
+    blocks: Blocks = field(init=False)
+    """How minutes are collected."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blocks", Blocks(self.gauge, self.few, self.effect))
 
     @property
     def shape(self) -> str:
         """What the state depends on. Limits are not included, so that a changed limit keeps past weeks."""
         return f"regression {self.metric} {self.pane}"
 
-    @property
-    def blocks(self) -> Blocks:
-        """How minutes are collected."""
-        return Blocks(self.gauge, self.few, self.effect)
-
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane."""
         readings = []
         if "open" in state and state["open"][0] < pane:
-            readings = self._close(state)
+            readings = self._close(state, *state.pop("open"))
         if vitals is not None:
             sample = self.gauge.sample(vitals)
             if sample[0][0]:
-                previous = state["open"][1] if "open" in state else None
-                state["open"] = [minute.last(pane, self.pane), plus(previous, sample)]
+                last = minute.last(pane, self.pane)
+                if "open" in state:
+                    sample = plus(state["open"][1], sample)
+                state["open"] = [last, sample]
         if "open" in state and state["open"][0] <= pane:
-            readings += self._close(state)
+            readings += self._close(state, *state.pop("open"))
         if "told" in state and pane >= self._ends(state):
             at = (pane + 1) * self.pane
             readings.append(Reading(at, "none", 0, 0, note=_GIVEN_UP))
@@ -112,9 +114,8 @@ class RegressionDetector(Detector):
         last: int = state["last"]
         return last + DAY // self.pane
 
-    def _close(self, state: dict[str, Any]) -> list[Reading]:
-        """Evaluate a minute with calls that is over."""
-        pane, sample = state.pop("open")
+    def _close(self, state: dict[str, Any], pane: int, sample: Sample) -> list[Reading]:
+        """Evaluate a minute with calls that is over; pane: its last one."""
         at = (pane + 1) * self.pane
         if "noise" not in state:
             self._upgrade(state)
@@ -192,10 +193,11 @@ class RegressionDetector(Detector):
         """
         if ended := self.blocks.ended(state, part.hour):
             self._end(state, ended)
-        block = self.blocks.add(state, part, state["usual"])
+        tallies = self.blocks.tallies(part, state["usual"])
+        block = self.blocks.add(state, part, tallies)
         for side in self.sides:
             seen = state.setdefault(side, {})
-            lean = self.gauge.lean(self.gauge.tally(part.sample, state["usual"], side, self.effect))
+            lean = self.gauge.lean(tallies[side])
             seen["lean"] = max(0.0, seen.get("lean", 0.0) + lean)
             if not seen["lean"]:
                 for name in ("since", "sample", "expected"):

@@ -74,11 +74,13 @@ def _joined(known: Rows, hour: int, *, season: int, least: int, enough: int) -> 
     if not len(known) or lag.max() < least * season:
         return known[:0]
     near = np.zeros(len(known), bool)
+    seasons = set[int]()
     for width in WIDTHS:
         near = (apart <= width) & (turn > 0)
-        if known["calls"][near].sum() >= enough and len(np.unique(turn[near])) >= least:
+        seasons = {*turn[near].tolist()}
+        if len(seasons) >= least and known["calls"][near].sum() >= enough:
             break
-    joined: Rows = known[near] if len(np.unique(turn[near])) >= least else known[:0]
+    joined: Rows = known[near] if len(seasons) >= least else known[:0]
     return joined
 
 

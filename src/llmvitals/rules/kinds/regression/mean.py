@@ -57,8 +57,9 @@ class Level:
         (counted, over, under), _, _ = self.metric.sample(vitals)
         if self.sketch:
             numbers, counts = quantiles.sketch_bins(vitals.bins, self.sketch)
-            counts = counts * (numbers > 0)
-            return [int(counts.sum()), int((counts * numbers).sum()), over, under], {}
+            zeros = int(len(numbers) > 0 and numbers[0] == 0)
+            calls, total = int(np.add.reduce(counts[zeros:])), int(counts.dot(numbers))
+            return [calls, total, over, under], {}
         total = vitals.total(self.logs) if self.logs else over
         return [counted, total, over, under], {}
 

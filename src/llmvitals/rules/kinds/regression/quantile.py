@@ -35,7 +35,7 @@ class Edge(Counted):
         """[calls], bins."""
         numbers, counts = quantiles.sketch_bins(vitals.bins, self.metric.sketch)
         bins = dict(zip(map(str, numbers.tolist()), counts.tolist(), strict=True))
-        return [int(counts.sum())], bins
+        return [sum(bins.values())], bins
 
     def minute(self, sample: Sample) -> Sample:
         """The sample, unchanged."""
