@@ -53,8 +53,10 @@ class Pipeline:
         pane = duration(settings.pane)
         own = _views(settings)
         engine = engine or load_engine(settings.alerts, pane, own)
-        # A rule's view stands in for the one of the same name: the same series, but eager.
-        views = tuple({view.name: view for view in (*own, *engine.views)}.values())
+        # A rule's view stands in for the one of the same name: the same series, but eager. Only rules read
+        # exemplars; points have none.
+        unread = (replace(view, exemplars=False) for view in own)
+        views = tuple({view.name: view for view in (*unread, *engine.views)}.values())
         prices = Prices.of(settings)
         engine.ratio = prices.ratio
         for topic, form in settings.formats.items():
