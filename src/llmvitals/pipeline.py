@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from llmvitals import ingest
-from llmvitals.combine import Combine, CombinePlan
+from llmvitals.combine import Combine, CombinePlan, Interners
 from llmvitals.errors import ConfigError
 from llmvitals.merge import Limits, Merge, MergePlan
 from llmvitals.price import Prices
@@ -38,6 +38,8 @@ class Pipeline:
     combine: Mapping[str, CombinePlan]
     merge: MergePlan
     engine: RuleEngine
+    _interners: dict[str, Interners] = field(init=False, default_factory=dict)
+    """Those of each plan, for all partitions of this process."""
 
     @classmethod
     def of(
@@ -53,8 +55,10 @@ class Pipeline:
         pane = duration(settings.pane)
         own = _views(settings)
         engine = engine or load_engine(settings.alerts, pane, own)
-        # A rule's view stands in for the one of the same name: the same series, but eager.
-        views = tuple({view.name: view for view in (*own, *engine.views)}.values())
+        # A rule's view stands in for the one of the same name: the same series, but eager. Only rules read
+        # exemplars; points have none.
+        unread = (replace(view, exemplars=False) for view in own)
+        views = tuple({view.name: view for view in (*unread, *engine.views)}.values())
         prices = Prices.of(settings)
         engine.ratio = prices.ratio
         for topic, form in settings.formats.items():
@@ -89,9 +93,16 @@ class Pipeline:
         self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]
     ) -> Combine:
         """Make the combine stage of one source partition (a `StageFactory`)."""
-        plan = self.combine.get(topic, self.combine[""])
-        source = f"{topic}/{partition}"
-        return Combine(plan, source=source, sources=sources, parts=parts, beginning=beginning)
+        own = topic if topic in self.combine else ""
+        plan = self.combine[own]
+        return Combine(
+            plan,
+            source=f"{topic}/{partition}",
+            sources=sources,
+            parts=parts,
+            beginning=beginning,
+            interners=self._interners.setdefault(own, Interners(plan)),
+        )
 
     def merging(
         self, topic: str, partition: int, *, parts: dict[str, bytes], beginning: int, sources: dict[str, int]

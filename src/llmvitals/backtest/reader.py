@@ -157,10 +157,9 @@ class _AddedPanes(OpenPanes):
         """Add calls. panes: of combine. quarters: see Piece."""
         columns = replace(columns, dimensions=tuple([columns.dimensions[place] for place in self._places]))
         numbers = panes // self._grain
-        if self._interner.full:
-            self._interner = self._new_interner()
         for number in {*numbers.tolist()} - self._panes.keys():
-            self._panes[number] = Pane(number, self._plan, self._interner, first=0, watermark=0, lowest=0)
+            interner = self._interners.newest()
+            self._panes[number] = Pane(number, self._plan, interner, first=0, watermark=0, lowest=0)
         self._distribute(columns, numbers, quarters)
         self._limit_pending()
 

@@ -5,7 +5,8 @@ The order: `reader` (bytes → calls or dead letters), `clock` (the pane of a ca
 `stage` wires them.
 """
 
+from llmvitals.combine.interner import Interners
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.stage import Combine
 
-__all__ = ["Combine", "CombinePlan"]
+__all__ = ["Combine", "CombinePlan", "Interners"]

@@ -30,11 +30,11 @@ class Codes(dict[Any, int], Generic[Name]):
         super().__init__()
         self.names: list[Name] = []
         self._normalize: Callable[[Any], Name | None] = normalize
-        self._by_name: dict[Name, int] = {}
 
     def __missing__(self, value: Any) -> int:
         name = self._normalize(value)
-        code = ABSENT if name is None else self._by_name.setdefault(name, len(self.names))
+        # A name is a value of its own: it is its own name, or no value is like it.
+        code = ABSENT if name is None else self.setdefault(name, len(self.names))
         if name is not None and code == len(self.names):
             self.names.append(name)
         self[value] = code
@@ -59,6 +59,15 @@ def clean(name: str) -> str:
         name = unicodedata.normalize("NFC", _INVISIBLE.sub("", _SPACE.sub(" ", name)))
         name = name if name.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in name)
     return name.strip()[:LONGEST].rstrip()
+
+
+def clean_all(names: Sequence[str]) -> Sequence[str]:
+    """Clean each of these names; quick where all are clean, as nearly always."""
+    together = "".join(names)
+    plain_text = together.isascii() and together.isprintable() and " " not in together
+    if plain_text and max(map(len, names), default=0) <= LONGEST:
+        return names
+    return [clean(name) for name in names]
 
 
 _SPACE: Final = re.compile(r"\s+")

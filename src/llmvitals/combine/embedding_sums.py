@@ -63,6 +63,9 @@ class EmbeddingSums:
             # Slots are read after all spaces are admitted: a later one may have dropped an earlier one.
             sums.add(np.array([sums.slot(owner) for owner in owners], np.int64)[inverse], featured, traces)
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def of(self, row: int) -> Meaning:
         """The moments of a row."""
         names = self._rows.get(row, ())

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.combine.codes import clean
+from llmvitals.combine.codes import clean, clean_all
 from llmvitals.sketch.top_k import EXEMPLARS
 
 Ints = NDArray[np.int64]
@@ -62,22 +62,27 @@ class WorstCalls:
     def by_row(self, rows_end: int) -> Callable[[int], Calls]:
         """A function that returns a row's worst calls (value, trace id), the greatest first."""
         values, ids, edges = self._sorted(rows_end)
+        tied, calls = self._tied(), list(zip(values, clean_all(ids), strict=True))
 
         def top(row: int) -> Calls:
             start, end = edges[row], edges[row + 1]
-            if end - start < 2:
-                return ((values[start], clean(ids[start])),) if start < end else ()
+            if row not in tied:
+                return tuple(calls[start : min(end, start + EXEMPLARS)])
             worst = _worst(values[start:end], ids[start:end])
             return tuple([(value, clean(trace)) for value, trace in worst])
 
         return top
 
     def _sorted(self, rows_end: int) -> tuple[list[int], list[str], list[int]]:
-        """Values and ids of the candidates row by row, and the place where each row begins."""
-        self._prune()
-        order = np.argsort(self._rows, kind="stable")
-        edges = np.searchsorted(self._rows[order], np.arange(rows_end + 1)).tolist()
-        return self._values[order].tolist(), [self._ids[place] for place in order.tolist()], edges
+        """Values (descending) and ids of the candidates row by row, and the place where each row begins."""
+        self._keep(np.lexsort((-self._values, self._rows)))
+        edges = np.searchsorted(self._rows, np.arange(rows_end + 1)).tolist()
+        return self._values.tolist(), self._ids, edges
+
+    def _tied(self) -> set[int]:
+        """The rows with several candidates of one value, once they are sorted."""
+        rows, values = self._rows, self._values
+        return set(rows[1:][(rows[1:] == rows[:-1]) & (values[1:] == values[:-1])].tolist())
 
     def _prune(self) -> None:
         """Keep the candidates that reach the third greatest distinct value of their row."""

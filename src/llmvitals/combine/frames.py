@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,34 +12,27 @@ from llmvitals.combine.pane import ON_TIME, ViewEntries
 from llmvitals.record.block import Block, PackedBlock, cut
 from llmvitals.record.frame import AnyFrame, BlockFrame, Frame, LateEntry
 from llmvitals.record.log import Message, Topic
-from llmvitals.record.packed_rows import packed_details
-from llmvitals.record.series import series_key, series_of, shard_of
+from llmvitals.record.series import series_of
 from llmvitals.record.sizes import BYTES, split_by_size
 
 Ints = NDArray[np.int64]
 
 Header = tuple[str, dict[str, int], int, int, int, int, int]
 """The first fields of a frame, as it has them."""
-KNOWN: Final = 200_000
-"""Series whose keys and shards are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameBuilder:
     """Makes the frames of one source partition; see record.frame.
 
-    split: names of split views (see View): all arms of a home go to the same shard. eager: names of eager
-    views. packed: see CombinePlan.
+    shards: partitions of the partials topic. pane_us: µs. packed: see CombinePlan.
     """
 
     source: str
     sources: dict[str, int]
     shards: int
     pane_us: int
-    split: frozenset[str] = frozenset()
-    eager: frozenset[str] = frozenset()
     packed: bool = True
-    _known: dict[tuple[str, tuple[str, ...]], tuple[int, bytes]] = field(default_factory=dict)
 
     def frames(self, entries: Iterable[ViewEntries], *, floor: int) -> list[AnyFrame]:
         """Make frames: by version and shard the blocks, then the late entries."""
@@ -75,42 +67,31 @@ class FrameBuilder:
         whole = list(entries)
         last = max((int(part.versions.max()) for part in whole), default=0)
         for part in whole:
-            if self.packed or part.found.view in self.eager:
+            if self.packed or part.found.names.view.eager:
                 yield from ((int(some.versions[0]), some) for some in part.by_version())
             else:
                 yield last, part
 
     def _blocks(self, part: ViewEntries) -> Iterator[tuple[int, Block, Ints]]:
         """Shard, block, and the quarter of each of its entries."""
-        view, series, rows = part.found
-        known = [self._place(view, name) for name in series]
-        whole = Block(view, [key for _, key in known], part.panes, rows)
+        series, codes, rows = part.found
         if self.shards == 1:
-            yield 0, whole, part.quarters
+            yield 0, Block(part.found.view, series.keys(codes), part.panes, rows), part.quarters
             return
-        shards = np.array([shard for shard, _ in known], np.int64)
+        shards = series.shards(codes)
         for shard in np.unique(shards).tolist():
             places = np.flatnonzero(shards == shard)
-            yield shard, whole.take(places), part.quarters[places]
-
-    def _place(self, view: str, series: tuple[str, ...]) -> tuple[int, bytes]:
-        """The shard and the key of a series."""
-        place = self._known.get((view, series))
-        if place is None:
-            if len(self._known) >= KNOWN:
-                self._known.clear()
-            home = series[:-1] if view in self.split else series
-            shard = shard_of(view, home, self.shards) if self.shards > 1 else 0
-            place = self._known[view, series] = shard, series_key(view, series)
-        return place
+            names = series.keys(codes[places])
+            yield (
+                shard,
+                Block(part.found.view, names, part.panes[places], rows.take(places)),
+                part.quarters[places],
+            )
 
     def _block_frames(self, header: Header, blocks: list[Block]) -> Iterator[BlockFrame]:
         if not self.packed:
             yield BlockFrame(*header, tuple(blocks))
             return
-        blocks = [
-            replace(block, rows=replace(block.rows, details=packed_details(block.rows))) for block in blocks
-        ]
         for group in cut(blocks, map(_sizes, blocks), BYTES):
             yield BlockFrame(*header, tuple(PackedBlock.of(block) for block in group))
 
@@ -130,7 +111,8 @@ def _sizes(block: Block) -> Ints:
     """About the bytes of each entry."""
     rows = block.rows
     used = int((rows.sums != 0).any(axis=0).sum())
-    sizes: Ints = np.array([len(name) for name in block.names]) + 4 * np.diff(rows.bins.edges) + 8 * used + 64
+    names = np.fromiter(map(len, block.names), np.int64, len(block))
+    sizes: Ints = names + 4 * np.diff(rows.bins.edges) + 8 * used + 64
     for row, details in rows.details.items():
         sizes[row] += len(details) if isinstance(details, bytes) else 0
     return sizes

@@ -27,7 +27,8 @@ Ints = NDArray[np.int64]
 PROFILE: Final = HEIGHT
 """The row of the code of a call's dimensions. The codes of its contributors follow, one row for each of
 top_k.KINDS but "tool"."""
-FULL: Final = 100_000
+FULL: Final = 400_000
+"""Names in an interner that new panes no longer use: some 200 MB."""
 _NAMED: Final[Mapping[str, Callable[[Any], str | None]]] = {"prompt": at_version, "error": error_in_app}
 
 
@@ -59,14 +60,15 @@ class CodedCalls:
 
 
 class Interner:
-    """The codes of names. Panes share an interner until it is full; panes that begin later get a new one."""
+    """The codes of names in the calls of a plan."""
 
-    def __init__(self, *, contributors: bool, scales: Mapping[str, float]) -> None:
+    def __init__(self, plan: CombinePlan) -> None:
+        named = any(view.contributors or view.split for view in plan.views)
         self.profiles = Codes(profile)
-        self.contributors = {kind: Codes(_NAMED.get(kind, plain)) for kind in top_k.KINDS if contributors}
+        self.contributors = {kind: Codes(_NAMED.get(kind, plain)) for kind in top_k.KINDS if named}
         self.scores = Codes(plain)
-        self.vectors = embeddings.EmbeddingReader(scales)
-        self._series: list[SeriesCodes] = []
+        self.vectors = embeddings.EmbeddingReader(plan.scales)
+        self._series = [SeriesCodes(view, plan.dimensions, plan.shards) for view in plan.views]
         self._cells = {kind: np.empty(0, np.int64) for kind in ("user", "session")}
 
     @property
@@ -100,11 +102,10 @@ class Interner:
         vectors = self._embedded(matrix, columns)
         return CodedCalls(matrix, columns.traces, tools, _coded(columns.scores, self.scores), vectors)
 
-    def series_of(self, plan: CombinePlan) -> Sequence[SeriesCodes]:
+    def series(self) -> Sequence[SeriesCodes]:
         """For each view of the plan, the series of every profile."""
-        self._series = self._series or [SeriesCodes(view) for view in plan.views]
         for codes in self._series:
-            codes.read(self.profiles.names, plan.dimensions)
+            codes.read(self.profiles.names)
         return self._series
 
     def _embedded(self, matrix: Ints, columns: Columns) -> Embeddings:
@@ -117,6 +118,22 @@ class Interner:
         for vectors in embedded.values():
             matrix[SUM["embedded_calls"], vectors.places] = 1
         return embedded
+
+
+class Interners:
+    """The interner that new panes get: the newest one, and another one once that is full.
+
+    All partitions of a process share it, because most of their calls have the same names.
+    """
+
+    def __init__(self, plan: CombinePlan) -> None:
+        self._plan, self._newest = plan, Interner(plan)
+
+    def newest(self) -> Interner:
+        """The interner that is not full."""
+        if self._newest.full:
+            self._newest = Interner(self._plan)
+        return self._newest
 
 
 def _coded(values: MultiValued, codes: Codes[str]) -> MultiValued:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from llmvitals.combine.clock import Clock, Placed
 from llmvitals.combine.columns import Columns
-from llmvitals.combine.interner import CodedCalls, Interner
+from llmvitals.combine.interner import CodedCalls, Interners
 from llmvitals.combine.pane import ON_TIME, Pane
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.seen_ids import SealedIds, SeenIds
@@ -36,16 +36,22 @@ class Placement(NamedTuple):
 class OpenPanes:
     """Panes by number. floor: every pane below it is acknowledged by Kafka; its calls are not counted again.
 
-    The ids of a pane are kept longer than the pane: see `SeenIds`.
+    The ids of a pane are kept longer than the pane: see `SeenIds`. interners: None for its own.
     """
 
-    def __init__(self, plan: CombinePlan, floor: int, ids: Mapping[int, SealedIds]) -> None:
+    def __init__(
+        self,
+        plan: CombinePlan,
+        floor: int,
+        ids: Mapping[int, SealedIds],
+        interners: Interners | None = None,
+    ) -> None:
         self.floor = floor
         self.seen = SeenIds(plan.remembered, plan.max_ids, plan.pane_us)
         self.seen.sealed.update(ids)
         self._plan = plan
         self._panes: dict[int, Pane] = {}
-        self._interner = self._new_interner()
+        self._interners = interners or Interners(plan)
 
     def put(self, columns: Columns, placed: Placed) -> Placement:
         """Add n calls, in the order of the log, to their panes."""
@@ -112,8 +118,6 @@ class OpenPanes:
 
     def _create(self, placed: Placed) -> None:
         """Create the panes that have no calls yet."""
-        if self._interner.full:
-            self._interner = self._new_interner()
         numbers, firsts = np.unique(placed.panes, return_index=True)
         for number, first in zip(numbers.tolist(), firsts.tolist(), strict=True):
             if number not in self._panes:
@@ -122,7 +126,7 @@ class OpenPanes:
                     "watermark": int(placed.before[first]),
                     "lowest": int(placed.lowest[first]),
                 }
-                self._panes[number] = Pane(number, self._plan, self._interner, **start)
+                self._panes[number] = Pane(number, self._plan, self._interners.newest(), **start)
 
     def _distribute(self, columns: Columns, panes: Ints, quarters: Ints) -> None:
         """Add calls to their panes. quarters: of an hour, of the late calls' own time; else ON_TIME."""
@@ -139,10 +143,6 @@ class OpenPanes:
             zip(groups.firsts, groups.panes, groups.quarters, parts, strict=True), key=itemgetter(0)
         ):
             self._panes[number].put(part, quarter)
-
-    def _new_interner(self) -> Interner:
-        contributors = any(view.contributors or view.split for view in self._plan.views)
-        return Interner(contributors=contributors, scales=self._plan.scales)
 
 
 class _Groups(NamedTuple):

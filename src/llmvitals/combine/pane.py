@@ -38,16 +38,17 @@ class ViewEntries(NamedTuple):
         """Parts of one version each, in order."""
         for start, end in runs(self.versions):
             inside = slice(start, end)
-            view, series, rows = self.found
-            found = ViewRows(view, series[inside], rows.part(start, end))
+            series, codes, rows = self.found
+            found = ViewRows(series, codes[inside], rows.part(start, end))
             yield ViewEntries(found, self.panes[inside], self.versions[inside], self.quarters[inside])
 
     def only(self, wanted: NDArray[np.bool_]) -> ViewEntries:
         """Only the wanted entries."""
         if wanted.all():
             return self
-        (view, series, rows), places = self.found, np.flatnonzero(wanted)
-        found = ViewRows(view, [series[place] for place in places.tolist()], rows.take(places))
+        places = np.flatnonzero(wanted)
+        (series, codes, rows) = self.found
+        found = ViewRows(series, codes[places], rows.take(places))
         return ViewEntries(found, self.panes[places], self.versions[places], self.quarters[places])
 
 
@@ -98,7 +99,7 @@ class Pane:
         """Early entries of the series of eager views that changed since the last call."""
         for quarter, tables in self.tables():
             for found in tables.changed_rows():
-                columns = (np.full(len(found.series), value) for value in (self.number, version, quarter))
+                columns = (np.full(len(found.codes), value) for value in (self.number, version, quarter))
                 yield ViewEntries(found, *columns)
 
     def tables(self) -> list[tuple[int, ViewTables]]:

@@ -15,6 +15,7 @@ from llmvitals.combine.clock import Clock, Placed
 from llmvitals.combine.codes import clean
 from llmvitals.combine.dead_letters import dead_letter
 from llmvitals.combine.frames import FrameBuilder, message
+from llmvitals.combine.interner import Interners
 from llmvitals.combine.open_panes import OpenPanes
 from llmvitals.combine.pane import ViewEntries, emit
 from llmvitals.combine.plan import CombinePlan
@@ -45,7 +46,8 @@ class Combine(Stage):
     the frames depends on acknowledgements.
 
     source: topic/partition. sources: source topic → its number of partitions. parts: the newest checkpoint,
-    {} for none. beginning: the oldest offset that the log still has.
+    {} for none. beginning: the oldest offset that the log still has. interners: those of the plan, which
+    other partitions use too; None for its own.
     counters: in = applied + duplicate + dead_lettered + filtered, late ⊂ applied, since the partition exists,
     each offset once. lost: offsets that Kafka deleted before they were read. forgotten: ids that were dropped
     within the horizon, because there were more than `CombinePlan.max_ids`. broken: how often the alert on a
@@ -68,6 +70,7 @@ class Combine(Stage):
         sources: dict[str, int],
         parts: dict[str, bytes],
         beginning: int,
+        interners: Interners | None = None,
     ) -> None:
         saved = state.restore(parts, pane_us=plan.pane_us, disorder_us=plan.disorder_us, beginning=beginning)
         self.counters = Counter(dict.fromkeys(_COUNTERS, 0) | saved.counters)
@@ -77,13 +80,9 @@ class Combine(Stage):
         self.next = max(saved.offset, beginning)
         self.counters["lost"] += self.next - saved.offset
         self._plan, self._source = plan, source
-        split = frozenset(view.name for view in plan.views if view.split)
-        eager = frozenset(view.name for view in plan.views if view.eager)
-        self._frame_builder = FrameBuilder(
-            source, sources, plan.shards, plan.pane_us, split, eager, packed=plan.packed
-        )
+        self._frame_builder = FrameBuilder(source, sources, plan.shards, plan.pane_us, packed=plan.packed)
         self._clock = Clock(plan.pane_us, plan.disorder_us, saved.watermark, list(saved.promises))
-        self._open_panes = OpenPanes(plan, saved.floor, state.ids(saved, parts))
+        self._open_panes = OpenPanes(plan, saved.floor, state.ids(saved, parts), interners)
         self._applied = max(saved.applied, beginning)
         self._emitted = saved.floor
         self._announced = [NEVER] * plan.shards

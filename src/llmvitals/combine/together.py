@@ -38,7 +38,7 @@ def rows(every: Sequence[ViewTables], plan: CombinePlan) -> Iterator[tuple[Ints,
     alone = set(range(len(every))).difference(small)
     for place in sorted(alone):
         for found in every[place].rows():
-            yield np.full(len(found.series), place), found
+            yield np.full(len(found.codes), place), found
 
 
 def _cuts(every: Sequence[ViewTables]) -> list[int]:
@@ -62,16 +62,16 @@ def _added_up(every: Sequence[ViewTables], plan: CombinePlan) -> Iterator[tuple[
         prepare(coded, interner, arms=any(view.split for view in plan.views)),
     )
     featured = list(with_features(coded.embedded)) if plan.meaning else []
-    for view, series in zip(plan.views, interner.series_of(plan), strict=True):
+    for series in interner.series():
         rows_of_calls, first = _rows(series.codes[profiles], owners)
         if not len(first):
             continue
-        table = Table(view, len(first), interner)
-        table.series = [series.names[code] for code in series.codes[profiles[first]].tolist()]
+        table = Table(series, len(first), interner, packed=plan.packed)
+        table.codes = series.codes[profiles[first]]
         table.add(rows_of_calls, prepared)
-        for kind, vectors in featured if view.meaning else ():
+        for kind, vectors in featured if series.view.meaning else ():
             table.add_embeddings(rows_of_calls, kind, vectors, coded.traces)
-        yield owners[first], ViewRows(view.name, *table.rows(plan.heaviest))
+        yield owners[first], ViewRows(series, *table.rows(plan.heaviest))
 
 
 def _rows(series: Ints, owners: Ints) -> tuple[Ints, Ints]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,23 +12,29 @@ from llmvitals.combine.embeddings import with_features
 from llmvitals.combine.interner import PROFILE, CodedCalls, Interner, concatenate
 from llmvitals.combine.plan import CombinePlan
 from llmvitals.combine.prepared import prepare
-from llmvitals.combine.series_codes import accepts, series_in
-from llmvitals.combine.table import Series, Table
+from llmvitals.combine.series_codes import Series, SeriesCodes
+from llmvitals.combine.table import Table
 from llmvitals.record.rows import Rows
 
 Ints = NDArray[np.int64]
 
 
 class ViewRows(NamedTuple):
-    """Series of a view, and their vitals: a row each."""
+    """Series of a view by their codes, and their vitals: a row each."""
 
-    view: str
-    series: Sequence[Series]
+    names: SeriesCodes
+    codes: Ints
     rows: Rows
 
+    @property
+    def view(self) -> str:
+        """The name of the view."""
+        return self.names.view.name
 
-_UNSEEN: Final = -2
-_UNWANTED: Final = -1
+    @property
+    def series(self) -> Sequence[Series]:
+        """The series."""
+        return [self.names.names[code] for code in self.codes.tolist()]
 
 
 class ViewTables:
@@ -42,8 +48,6 @@ class ViewTables:
         self._plan, self.interner = plan, interner
         self.coded: list[CodedCalls] = []
         self._tables: list[Table] = []
-        self._rows = np.empty((len(plan.views), 0), np.int64)
-        """For each view and profile: the row, _UNSEEN, or _UNWANTED where the view excludes the profile."""
 
     def put(self, coded: CodedCalls) -> None:
         """Add calls, in the order of the log. They are summed later, by `add_up`."""
@@ -58,45 +62,28 @@ class ViewTables:
         """Add the pending calls to the tables."""
         if not self.coded:
             return
+        series = self.interner.series()
         if not self._tables:
-            self._tables = [Table(view, self._plan.max_series, self.interner) for view in self._plan.views]
+            limit, packed = self._plan.max_series, self._plan.packed
+            self._tables = [Table(names, limit, self.interner, packed=packed) for names in series]
         coded = concatenate(self.coded)
         self.coded = []
         profiles = coded.matrix[PROFILE]
-        self._assign_rows(profiles)
         prepared = prepare(coded, self.interner, arms=any(view.split for view in self._plan.views))
-        for table, rows in zip(self._tables, self._rows, strict=True):
-            table.add(rows[profiles], prepared)
-        self._add_embeddings(coded, profiles)
-
-    def _add_embeddings(self, coded: CodedCalls, profiles: Ints) -> None:
-        """Add up the embeddings of calls, for the views that keep them."""
-        tables = zip(self._tables, self._rows, strict=True)
-        wanted = [(table, rows[profiles]) for table, rows in tables if table.view.meaning]
-        for kind, featured in with_features(coded.embedded) if wanted else ():
-            for table, rows in wanted:
-                table.add_embeddings(rows, kind, featured, coded.traces)
-
-    def _assign_rows(self, profiles: Ints) -> None:
-        """Assign a row in every view to each new profile, in the order of the log."""
-        names = self.interner.profiles.names
-        added = len(names) - self._rows.shape[1]
-        self._rows = np.pad(self._rows, ((0, 0), (0, added)), constant_values=_UNSEEN)
-        unseen = profiles[(self._rows[:, profiles] == _UNSEEN).any(axis=0)]
-        for profile in dict.fromkeys(unseen.tolist()):
-            values = dict(zip(self._plan.dimensions, names[profile], strict=True))
-            for table, rows in zip(self._tables, self._rows, strict=True):
-                rows[profile] = (
-                    table.row(series_in(table.view, values)) if accepts(table.view, values) else _UNWANTED
-                )
+        featured = list(with_features(coded.embedded)) if self._plan.meaning else []
+        for table, names in zip(self._tables, series, strict=True):
+            rows = table.rows_of(names.codes[profiles])
+            table.add(rows, prepared)
+            for kind, vectors in featured if table.view.meaning else ():
+                table.add_embeddings(rows, kind, vectors, coded.traces)
 
     def rows(self) -> Iterator[ViewRows]:
         """The series of each view."""
         self.add_up()
         for table in self._tables:
-            series, rows = table.rows(self._plan.heaviest)
-            if series:
-                yield ViewRows(table.view.name, series, rows)
+            codes, rows = table.rows(self._plan.heaviest)
+            if len(codes):
+                yield ViewRows(table.series, codes, rows)
 
     def changed_rows(self) -> Iterator[ViewRows]:
         """The series of eager views that changed since the last call, for early entries; see Table."""
@@ -105,11 +92,10 @@ class ViewTables:
         for table in self._tables:
             if not table.view.eager:
                 continue
-            series, rows = table.changed_rows(self._plan.heaviest)
-            if series:
-                yield ViewRows(table.view.name, series, rows)
+            codes, rows = table.changed_rows(self._plan.heaviest)
+            if len(codes):
+                yield ViewRows(table.series, codes, rows)
 
     def clear(self) -> None:
         """Free the sums."""
         self.coded, self._tables = [], []
-        self._rows = np.empty((len(self._plan.views), 0), np.int64)
