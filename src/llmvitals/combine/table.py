@@ -17,7 +17,7 @@ from llmvitals.combine.interner import Interner
 from llmvitals.combine.prepared import PreparedCalls
 from llmvitals.combine.series_codes import SeriesCodes
 from llmvitals.combine.sparse_sums import SHIFT, Sums
-from llmvitals.record.details import Details, Fields, pack_details
+from llmvitals.record.details import Details
 from llmvitals.record.rows import NO_ROWS, DetailsOfRow, Rows
 from llmvitals.sketch import scores, top_k
 from llmvitals.sketch.bin_rows import BinRows
@@ -33,7 +33,6 @@ EARLY: Final = 5_000
 """With more contributors than this, a view has none but tools in its early entries, because sorting them for
 every frame is too expensive. The pane's last entries have them."""
 _WORST: Final = {"cost": SUM["cost_nano"], "latency": SUM["latency_us"]}
-_NO_DETAILS: Final[Fields] = {}, {}, {}, {}, None
 
 
 class Table:
@@ -144,7 +143,7 @@ class Table:
         exemplars, scored, meaning = self._exemplars(), self._scored(), self._meaning()
         cells = self._cells.by_row(end) if self._cells else None
         return self._by_place(
-            (contributors, exemplars(row), scored(row), meaning(row), cells(row) if cells else None)
+            Details(contributors, exemplars(row), scored(row), meaning(row), cells(row) if cells else None)
             for row, contributors in enumerate(self._contributors(np.arange(end), most))
         )
 
@@ -156,16 +155,15 @@ class Table:
         contributors = self._tools_of(rows, most) if many else self._contributors(rows, most)
         exemplars = _nothing if many else self._exemplars()
         return self._by_place(
-            (found, exemplars(row), {}, {}, None)
-            for row, found in zip(rows.tolist(), contributors, strict=True)
+            Details(found, exemplars(row)) for row, found in zip(rows.tolist(), contributors, strict=True)
         )
 
-    def _by_place(self, every: Iterable[Fields]) -> dict[int, DetailsOfRow]:
+    def _by_place(self, every: Iterable[Details]) -> dict[int, DetailsOfRow]:
         """The details that are not empty, by place. They are packed at once, while they are in the cache."""
         return {
-            place: pack_details(fields) if self._packed else Details(*fields)
-            for place, fields in enumerate(every)
-            if fields != _NO_DETAILS
+            place: details.pack() if self._packed else details
+            for place, details in enumerate(every)
+            if details
         }
 
     def _has_many_contributors(self) -> bool:

@@ -33,7 +33,8 @@ class Details:
 
     def pack(self) -> bytes:
         """Pack to canonical msgpack: equal contents give equal bytes."""
-        return pack_details((self.contributors, self.exemplars, self.scores, self.meaning, self.cells))
+        packed = None if self.cells is None else cells.pack_cells(self.cells)
+        return _encoder.encode((self.contributors, self.exemplars, self.scores, self.meaning, packed))
 
     @classmethod
     def unpack(cls, data: bytes | Details) -> Details:
@@ -51,16 +52,6 @@ class _Packed(msgspec.Struct, array_like=True):
     scores: scores.Scores
     meaning: moments.Meaning
     cells: cells.PackedCells | None = None
-
-
-Fields = tuple[top_k.Contributors, top_k.Exemplars, scores.Scores, moments.Meaning, cells.Cells | None]
-"""The fields of `Details`."""
-
-
-def pack_details(fields: Fields) -> bytes:
-    """The same as `Details.pack` of these fields."""
-    *others, found = fields
-    return _encoder.encode((*others, None if found is None else cells.pack_cells(found)))
 
 
 def merged_details(parts: Sequence[Details]) -> Details:
