@@ -35,7 +35,8 @@ PANE_MS: Final = 10_000
 START: Final = 1_700_006_400_000
 """ms since 1970, where an hour begins."""
 BATCH: Final = 2_000
-VIEW: Final = View("user", ("user",))
+VIEW: Final = View("user", ("user",), exemplars=False)
+"""As `Pipeline` has it where no rule reads the view."""
 USUAL: Final = 10_000
 CALLS_AN_ENTRY: Final = 2
 """Of --calls: so many times fewer entries are merged."""

@@ -51,6 +51,15 @@ def test_an_array_stays_below_the_limit_of_a_record_and_is_filled() -> None:
     assert len(records) == 5
 
 
+def test_large_and_small_points_are_encoded_in_their_order_below_the_limit() -> None:
+    points = [point(team=f"t{n}", texts={"name": "x" * (n * 7919 % 20_011)}) for n in range(2 * MOST)]
+    records = encode(points)
+    assert all(len(record) <= BYTES for record in records)
+    assert [each for record in records for each in decode(record)] == points
+    small = [b"[%b]" % b",".join(each.encode() for each in numbered(70))]
+    assert encode(numbered(70)) == small
+
+
 def test_a_point_beyond_the_limit_is_alone() -> None:
     points = [*numbered(2), point(texts={"name": "x" * BYTES}), *numbered(2)]
     assert [len(decode(record)) for record in encode(points)] == [2, 1, 2]

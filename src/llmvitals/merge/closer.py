@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from llmvitals.merge.bucket import Bucket, ClosedPanes, vitals_of
@@ -120,20 +119,25 @@ class PaneCloser:
     def _parts(self, gathered: Gathered, floor: Floor, *begun: int) -> Iterator[Part]:
         """Yield what was gathered, with the points of windows. begun: a bucket that is not finished."""
         results, unfinished = gathered.results, frozenset((*gathered.done, *begun))
-        points = iter(()) if floor.replayed else self._points(gathered)
-        while made := [*islice(points, POINTS)]:
-            self.work += len(made)
-            self._counters["points"] += len(made)
-            yield Part([*results, *made], unfinished=unfinished)
+        for points in () if floor.replayed else self._points(gathered):
+            self.work += len(points)
+            self._counters["points"] += len(points)
+            yield Part(results, unfinished=unfinished, points=points)
             results = []
         yield Part(results, gathered.done, gathered.changed, frozenset(begun))
 
-    def _points(self, gathered: Gathered) -> Iterator[Point | RowPoint]:
-        """Make the points of windows."""
+    def _points(self, gathered: Gathered) -> Iterator[list[Point | RowPoint]]:
+        """Make the points of windows, POINTS at a time."""
+        made: list[Point | RowPoint] = []
         for upto, windows in gathered.windows.items():
             for found in together(windows):
                 for start in range(0, len(found.names), POINTS):
-                    yield from window_points(found.part(start, start + POINTS), self._plan, upto)
+                    made += window_points(found.part(start, start + POINTS), self._plan, upto)
+                    while len(made) >= POINTS:
+                        yield made[:POINTS]
+                        del made[:POINTS]
+        if made:
+            yield made
 
     def _next_due(self, bucket: Bucket) -> int:
         """The lowest floor at which a pane closes, a minute or window ends, or a rule is due."""

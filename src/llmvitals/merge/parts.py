@@ -19,14 +19,16 @@ Found: TypeAlias = Windows | Sequence[Alert | Point]
 class Part(NamedTuple):
     """A part of the work of a frame, and its results.
 
-    done: the buckets of whose work with the frame the last results are here. changed: those of them whose
-    state changed. unfinished: the buckets whose work is begun, while some of its results are still to come.
+    results: of the rules, and of the roster. done: the buckets of whose work with the frame the last results
+    are here. changed: those of them whose state changed. unfinished: the buckets whose work is begun, while
+    some of its results are still to come. points: of windows.
     """
 
-    results: Sequence[Alert | Point | RowPoint]
+    results: Sequence[Alert | Point]
     done: Sequence[int] = ()
     changed: Sequence[int] = ()
     unfinished: Collection[int] = ()
+    points: Sequence[Point | RowPoint] = ()
 
     def messages(self, shard: int) -> list[Message]:
         """Make the messages of the results: one for each alert, and arrays of points.
@@ -34,7 +36,7 @@ class Part(NamedTuple):
         The shard's number is the partition of its points, so the states of a window stay in order.
         """
         alerts = [result for result in self.results if isinstance(result, Alert)]
-        points = [result for result in self.results if not isinstance(result, Alert)]
+        points = [*(result for result in self.results if not isinstance(result, Alert)), *self.points]
         return [
             *(Message(Topic.ALERTS, alert.group.encode(), alert.encode()) for alert in alerts),
             *(Message(Topic.VITALS, str(shard).encode(), array, shard) for array in point.encode(points)),

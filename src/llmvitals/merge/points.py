@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import chain
+from itertools import chain, repeat, starmap
 from typing import Final
 
 import msgspec
@@ -33,7 +33,8 @@ _FIRST: Final = {name: first for first, names in RARE.items() for name in names}
 """Count that few points have → the sum that decides whether a point has it."""
 _TOP_COUNTS: Final = fields(("calls", "tokens"))
 _TOP_MEASURES: Final = fields(("cost_usd",))
-_raws: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_NO_TEXTS: Final[dict[str, str]] = {}
+_raws: Final = msgspec.json.Decoder(list[list[msgspec.Raw]]).decode
 _json: Final = msgspec.json.Encoder().encode
 
 
@@ -44,18 +45,28 @@ def _table(measurement: str, names: tuple[str, ...]) -> MetricTable:
     return MetricTable.of(stored_metrics(measurement))
 
 
-def window_points(windows: Windows, plan: MergePlan, upto: int) -> Iterator[Point | RowPoint]:
+def window_points(windows: Windows, plan: MergePlan, upto: int) -> list[Point | RowPoint]:
     """Make the points of windows of a stored view.
 
     upto: the pane up to which the windows are counted.
     """
     rows, starts = windows.rows, windows.starts.tolist()
     tags = _tags(windows, plan)
-    yield from _row_points(CALLS, rows, starts, tags, upto=upto)
+    points: list[Point | RowPoint] = [*_row_points(CALLS, rows, starts, tags, upto=upto)]
     scored = np.flatnonzero((rows.sums[:, [SUM["toxicity_count"], SUM["unscored_calls"]]] != 0).any(axis=1))
-    if len(scored):
+    if len(scored) == len(rows):
+        points += _row_points(TOXICITY, rows, starts, tags, upto=upto)
+    elif len(scored):
         some = [starts[row] for row in scored.tolist()], [tags[row] for row in scored.tolist()]
-        yield from _row_points(TOXICITY, rows.take(scored), *some, upto=upto)
+        points += _row_points(TOXICITY, rows.take(scored), *some, upto=upto)
+    points += _details_points(windows, starts, tags, plan, upto=upto)
+    return points
+
+
+def _details_points(
+    windows: Windows, starts: Sequence[int], tags: Sequence[msgspec.Raw], plan: MergePlan, *, upto: int
+) -> Iterator[Point | RowPoint]:
+    rows = windows.rows
     for row, details in rows.details.items() if windows.window in ROLLUPS else ():
         known = msgspec.json.decode(tags[row], type=dict[str, str])
         calls = Point(measurement=CALLS, start=starts[row], tags=known, counts={}, measures={}, upto=upto)
@@ -72,16 +83,13 @@ def _tags(windows: Windows, plan: MergePlan) -> list[msgspec.Raw]:
     labels = [b",%b:" % _json(name) for name in view.by]
     other = series_key(view.name, (OTHER,) * len(view.by))
     away = b',"shard":%b' % _json(str(plan.shard)) if plan.away(view.name, (OTHER,) * len(view.by)) else b""
+    form = b"%b%b%%b}" % (
+        head.replace(b"%", b"%%"),
+        b"".join(b"%b%%b" % label.replace(b"%", b"%%") for label in labels),
+    )
     return [
-        msgspec.Raw(
-            b"%b%b%b}"
-            % (
-                head,
-                b"".join([part for pair in zip(labels, _raws(name)[1:], strict=True) for part in pair]),
-                away if name == other else b"",
-            )
-        )
-        for name in windows.names
+        msgspec.Raw(form % (*values, away if name == other else b""))
+        for name, (_, *values) in zip(windows.names, _raws(b"[%b]" % b",".join(windows.names)), strict=True)
     ]
 
 
@@ -96,35 +104,41 @@ def _row_points(
     for column, name in enumerate(names):
         if name in _FIRST and measurement == CALLS:
             counted[:, column] = rows.sums[:, SUM[_FIRST[name]]] != 0
-    columns = (
+    return map(
+        RowPoint,
+        repeat(measurement),
         starts,
         tags,
         _fields(names, counts, counted),
         _fields(table.fields, measures, ~np.isnan(measures)),
+        repeat(_NO_TEXTS),
+        repeat(upto),
     )
-    for start, of_row, row_counts, row_measures in zip(*columns, strict=True):
-        yield RowPoint(
-            measurement=measurement,
-            start=start,
-            tags=of_row,
-            counts=row_counts,
-            measures=row_measures,
-            upto=upto,
-        )
 
 
 def _fields(
     names: Sequence[str], table: NDArray[np.int64] | NDArray[np.float64], there: NDArray[np.bool_]
 ) -> list[msgspec.Struct]:
     """The values of each row, of those names that are there."""
-    found: dict[int, msgspec.Struct] = {}
-    _, first, kinds = np.unique(np.packbits(there, axis=1), axis=0, return_index=True, return_inverse=True)
-    for kind, row in enumerate(first.tolist()):
-        places, columns = np.flatnonzero(kinds.ravel() == kind), np.flatnonzero(there[row])
-        struct = fields(tuple(names[column] for column in columns.tolist()))
-        for place, values in zip(places.tolist(), table[places][:, columns].tolist(), strict=True):
-            found[place] = struct(*values)
-    return [found[place] for place in range(len(table))]
+    packed = np.packbits(there, axis=1)
+    if (packed == packed[:1]).all():  # as usual
+        return _structs(names, table, there[:1])
+    kinds: dict[bytes, list[int]] = {}
+    for place, kind in enumerate(packed.view(f"V{packed.shape[1]}").ravel().tolist()):
+        kinds.setdefault(kind, []).append(place)
+    found = np.empty(len(table), object)
+    for places in kinds.values():
+        found[places] = _structs(names, table[places], there[places[:1]])
+    return list(found)
+
+
+def _structs(
+    names: Sequence[str], table: NDArray[np.int64] | NDArray[np.float64], there: NDArray[np.bool_]
+) -> list[msgspec.Struct]:
+    """The same for rows that have all the same names. there: of one of them."""
+    columns = np.flatnonzero(there.any(axis=0))
+    struct = fields(tuple(names[column] for column in columns.tolist()))
+    return list(starmap(struct, table[:, columns].tolist()))
 
 
 def _contributor_points(
@@ -137,13 +151,13 @@ def _contributor_points(
         for rank, (name, share) in enumerate(top_k.heaviest(details.contributors[kind], most), 1):
             calls, cost, tokens, *_ = share
             yield RowPoint(
-                measurement=TOP,
-                start=start,
-                tags=msgspec.Raw(b"%b%b" % (head, _place(kind, rank))),
-                counts=_TOP_COUNTS(calls, tokens),
-                measures=_TOP_MEASURES(cost / 10**9),
-                texts={"name": name},
-                upto=upto,
+                TOP,
+                start,
+                msgspec.Raw(b"%b%b" % (head, _place(kind, rank))),
+                _TOP_COUNTS(calls, tokens),
+                _TOP_MEASURES(cost / 10**9),
+                {"name": name},
+                upto,
             )
 
 

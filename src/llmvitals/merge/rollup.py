@@ -13,8 +13,8 @@ from llmvitals.merge.bucket import ClosedPanes
 from llmvitals.merge.plan import SPARE
 from llmvitals.merge.series_rows import SeriesRows
 from llmvitals.merge.series_table import SeriesTable
-from llmvitals.record.details import Details
-from llmvitals.record.rows import DetailsOfRow, Rows
+from llmvitals.record.details import Details, DetailsOfRow
+from llmvitals.record.rows import Rows
 from llmvitals.sketch import scores, top_k
 from llmvitals.sketch.runs import runs
 from llmvitals.window import MINUTE, ROLLUPS, duration_text, window_start
@@ -70,8 +70,9 @@ class Rollup:
 
     Law: the content of a window is the exact sum of its panes, late calls too, except for contributors, which
     are cut to `contributors × SPARE` for each kind, and the `contributors` heaviest of the newest minute,
-    whenever a minute is complete (at the same points in every replay), and for scores, of which a series
-    keeps the scores.MOST names that came first in a day.
+    whenever a minute is complete (at the same points in every replay), for scores, of which a series keeps
+    the scores.MOST names that came first in a day, and for exemplars, embeddings and cells: no point shows
+    them, so minutes and longer windows have none.
     """
 
     pane_us: int
@@ -86,7 +87,7 @@ class Rollup:
             panes = replace(panes, starts=panes.starts * self.pane_us)
             if self.pane_us < MINUTE:
                 yield Windows.of(view, duration_text(self.pane_us), table, panes)
-            self._add_to_minutes(table, panes)
+            self._add_to_minutes(table, _with_details(panes, _shown(panes)))
         changed: dict[tuple[str, int], list[Ints]] = {}
         for start in sorted(start for start in table.minutes if start + MINUTE <= now):
             minute = SeriesRows.concatenated(table.minutes.pop(start)).summed()
@@ -160,11 +161,11 @@ class Rollup:
         Its heaviest stay as well: who spends steadily would else be cut every minute, as long as others
         have spent more before, and would never get to the top.
         """
-        details = Details.unpack(part)
+        details = Details.shown(part)
         if not details.contributors:
             return details
         kept = top_k.cut(details.contributors, self.contributors * SPARE)
-        for kind, shares in Details.unpack(newest).contributors.items() if newest is not None else ():
+        for kind, shares in Details.shown(newest).contributors.items() if newest is not None else ():
             known = details.contributors[kind]
             kept[kind] |= {name: known[name] for name, _ in top_k.heaviest(shares, self.contributors)}
         return replace(details, contributors=kept)
@@ -177,6 +178,12 @@ def whole(table: SeriesTable, closed: ClosedPanes) -> SeriesRows:
         return rows
     every = [(pane, key, part) for (pane, key), parts in late.items() for part in parts.values()]
     return SeriesRows.concatenated((rows, table.rows(every))).summed()
+
+
+def _shown(panes: SeriesRows) -> dict[int, DetailsOfRow]:
+    """The details that points show."""
+    details = ((row, Details.shown(part)) for row, part in panes.rows.details.items())
+    return {row: part for row, part in details if part}
 
 
 def _with_details(found: SeriesRows, details: Mapping[int, DetailsOfRow]) -> SeriesRows:

@@ -57,11 +57,15 @@ class SeriesRows:
             Rows.concatenated([part.rows for part in parts]),
         )
 
-    def summed(self) -> SeriesRows:
-        """One row for each start and series, ascending."""
+    def summed(self, order: Ints | None = None) -> SeriesRows:
+        """One row for each start and series, ascending.
+
+        order: the places of all rows by start and series, if known.
+        """
         if len(self) == 1:
             return self
-        order = np.lexsort((self.series, self.starts))
+        if order is None:
+            order = np.lexsort((self.series, self.starts))
         series, starts = self.series[order], self.starts[order]
         first = run_starts(starts, series)
         if len(first) == len(order):
@@ -121,6 +125,9 @@ class OpenSeries:
         """Pane → its rows, for the panes below `low`."""
         counts = Counter[int]()
         for part in (part for part in self._parts if part.low < low) if self.lowest < low else ():
+            if part.low == part.high:  # as usual
+                counts[part.low] += len(part.found)
+                continue
             panes, rows = np.unique(part.found.starts, return_counts=True)
             counts.update(
                 {pane: n for pane, n in zip(panes.tolist(), rows.tolist(), strict=True) if pane < low}
@@ -144,13 +151,17 @@ class OpenSeries:
         self._parts, self.lowest = kept, min((part.low for part in kept), default=FOREVER)
         every = _concatenated(due)
         self._count -= len(every.found)
-        newest = _newest(every)
-        return newest.found.summed(), len(every.found) - len(newest.found)
+        found, places = every.found, _newest(every)
+        stale = len(found) - len(places)
+        if stale:
+            found, places = found.take(places), np.arange(len(places))
+        return found.summed(places), stale
 
     def compact(self) -> None:
         """Drop the rows that have a newer version, if there may be many."""
         if len(self._parts) > _MANY or len(self) > self._limit:
-            self._parts = [_newest(_concatenated(self._parts))]
+            every = _concatenated(self._parts)
+            self._parts = [every.take(_newest(every))]
             self._count = len(self._parts[0].found)
             self._limit = 2 * self._count + _FEW
 
@@ -178,12 +189,9 @@ def _concatenated(parts: Sequence[OpenRows]) -> OpenRows:
     )
 
 
-def _newest(rows: OpenRows) -> OpenRows:
-    """Of each series, pane and source the row with the greatest version."""
+def _newest(rows: OpenRows) -> Ints:
+    """The places of the rows with the greatest version of each pane, series and source, in their order."""
     found = rows.found
-    if len(found) == 1:
-        return rows
     order = np.lexsort((rows.versions, rows.sources, found.series, found.starts))
-    last = run_starts(found.starts[order], found.series[order], rows.sources[order])[1:] - 1
-    places = order[np.append(last, len(order) - 1)]
-    return rows if len(places) == len(order) else rows.take(places)
+    first = run_starts(found.starts[order], found.series[order], rows.sources[order])
+    return order if len(first) == len(order) else order[np.append(first[1:], len(order)) - 1]

@@ -261,8 +261,8 @@ class Merge(Stage):
             if offset < bucket.applied:
                 self.counters["replayed"] += len(found or ())
                 continue
-            to_evaluate = self._put(bucket, source, found) if found else {}
-            if found:
+            to_evaluate = self._put(bucket, source, found) if found is not None else {}
+            if found is not None:
                 self._checkpoints.changed(number, offset)
                 self._closer.mark_changed(number)
                 self._closer.work += len(found)

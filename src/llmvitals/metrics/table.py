@@ -38,8 +38,8 @@ class MetricTable:
     values: list[Metric]
     maxima: list[Metric]
     percentiles: list[Metric]
-    weights: Ints
-    """SUMS × values: what each sum adds to the dividend."""
+    terms: list[tuple[int, int, int]]
+    """What dividends have beside their first sum: the place in values, 1 or −1, and the place in SUMS."""
     tops: list[int]
     """For each percentile the place of its sketch in TOPS; −1 for none."""
 
@@ -49,14 +49,16 @@ class MetricTable:
         values = [metric for metric in metrics if not (metric.sketch or metric.top)]
         maxima = [metric for metric in metrics if metric.top]
         percentiles = [metric for metric in metrics if metric.sketch]
-        weights = np.zeros((len(SUMS), len(values)), np.int64)
-        for column, metric in enumerate(values):
-            for sign, names in ((1, metric.over), (-1, metric.less)):
-                np.add.at(weights[:, column], [SUM[name] for name in names], sign)
+        terms = [
+            (place, sign, SUM[name])
+            for place, metric in enumerate(values)
+            for sign, names in ((1, metric.over[1:]), (-1, metric.less))
+            for name in names
+        ]
         fields = [metric.field for metric in (*values, *maxima, *percentiles)]
         sketches = list(TOPS)
         tops = [sketches.index(metric.sketch) if metric.sketch in TOPS else -1 for metric in percentiles]
-        return cls(fields, values, maxima, percentiles, weights, tops)
+        return cls(fields, values, maxima, percentiles, terms, tops)
 
     def read(self, rows: Rows) -> Floats:
         """A row for each, a column for each field."""
@@ -69,7 +71,9 @@ class MetricTable:
         return np.concatenate((self._values(rows.sums), tops[:, len(TOPS) :], table), axis=1)
 
     def _values(self, sums: Ints) -> Floats:
-        over = sums @ self.weights
+        over = sums[:, [SUM[metric.over[0]] for metric in self.values]]
+        for place, sign, name in self.terms:
+            over[:, place] += sign * sums[:, name]
         under = sums[:, [SUM[metric.under] if metric.under else _CALLS for metric in self.values]]
         under[:, [not metric.under for metric in self.values]] = 1
         per = np.array([metric.per for metric in self.values], float)

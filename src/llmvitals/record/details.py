@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
@@ -37,13 +37,30 @@ class Details:
         return _encoder.encode((self.contributors, self.exemplars, self.scores, self.meaning, packed))
 
     @classmethod
-    def unpack(cls, data: bytes | Details) -> Details:
-        """Unpack what is packed. Raises msgspec.DecodeError."""
+    def unpack(cls, data: DetailsOfRow) -> Details:
+        """Unpack what is packed, and merge what is apart. Raises msgspec.DecodeError."""
         if isinstance(data, Details):
             return data
+        if isinstance(data, tuple):
+            return merged_details([cls.unpack(part) for part in data])
         packed = _decoder.decode(data)
         found = None if packed.cells is None else cells.unpack_cells(packed.cells)
         return cls(packed.contributors, packed.exemplars, packed.scores, packed.meaning, found)
+
+    @classmethod
+    def shown(cls, data: DetailsOfRow) -> Details:
+        """The same without what no point shows: only contributors and scores."""
+        if isinstance(data, Details):
+            return cls(data.contributors, scores=data.scores)
+        if isinstance(data, tuple):
+            found = [part for part in map(cls.shown, data) if part]
+            return merged_details(found) if found else cls()
+        packed = _point_decoder.decode(data)
+        return cls(packed.contributors, scores=packed.scores)
+
+
+DetailsOfRow: TypeAlias = Details | bytes | tuple[Details | bytes, ...]
+"""Packed, and those of rows that were added up apart, until they are read."""
 
 
 class _Packed(msgspec.Struct, array_like=True):
@@ -67,5 +84,12 @@ def merged_details(parts: Sequence[Details]) -> Details:
     )
 
 
+class _PointDetails(msgspec.Struct, array_like=True):
+    contributors: top_k.Contributors
+    exemplars: msgspec.Raw
+    scores: scores.Scores
+
+
 _encoder: Final = msgspec.msgpack.Encoder(order="sorted")
 _decoder: Final = msgspec.msgpack.Decoder(_Packed)
+_point_decoder: Final = msgspec.msgpack.Decoder(_PointDetails)

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from llmvitals.record.details import Details
 from llmvitals.record.rows import Rows
 from llmvitals.sketch.bin_rows import BinRows
 from llmvitals.sketch.counters import MAXIMA, SUMS
@@ -115,4 +116,7 @@ class PackedRows(msgspec.Struct, frozen=True, array_like=True):
 
 def packed_details(rows: Rows) -> dict[int, bytes]:
     """Row → its details, packed."""
-    return {row: part if isinstance(part, bytes) else part.pack() for row, part in rows.details.items()}
+    return {
+        row: part if isinstance(part, bytes) else Details.unpack(part).pack()
+        for row, part in rows.details.items()
+    }

@@ -13,10 +13,14 @@ import msgspec
 from llmvitals.record.sizes import BYTES, split_by_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
 MOST: Final = 500
 """Points of an array, at most."""
+_TOGETHER: Final = 20
+"""Points that are encoded at once, which takes three quarters of the time that one by one takes …"""
+_LARGE: Final = BYTES // 10
+"""… if they have at most so many bytes: arrays are filled by all of them or none."""
 
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 Count = Annotated[int, msgspec.Meta(ge=_LEAST, le=_GREATEST)]
@@ -46,8 +50,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return _encode(self)
 
 
-class RowPoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A `Point` that was made from columns, which is made and encoded faster.
+class RowPoint(msgspec.Struct, frozen=True, gc=False):
+    """A `Point` that was made from columns, which is made and encoded faster; the fields are in its order.
 
     tags: JSON. counts, measures: a `fields` each.
     """
@@ -57,8 +61,8 @@ class RowPoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tags: msgspec.Raw
     counts: msgspec.Struct
     measures: msgspec.Struct
-    texts: dict[str, str] = {}
-    upto: int = 0
+    texts: dict[str, str]
+    upto: int
 
 
 @cache
@@ -72,9 +76,24 @@ def encode(points: Iterable[Point | RowPoint]) -> list[bytes]:
 
     A point that is larger gets an array of its own.
     """
-    # Each point has a comma or the first bracket before it, and the array one more bracket.
-    arrays = split_by_size(map(_encode, points), lambda point: len(point) + 1, limit=BYTES - 1, most=MOST)
-    return [b"[%b]" % b",".join(array) for array in arrays]
+    every, arrays = [*points], list[bytes]()
+    for start in range(0, len(every), MOST):
+        items = _items(every[start : start + MOST])
+        # Each item has a comma or the first bracket before it, and the array one more bracket.
+        parts = split_by_size(items, lambda item: len(item) + 1, limit=BYTES - 1)
+        arrays += [b"[%b]" % b",".join(part) for part in parts]
+    return arrays
+
+
+def _items(points: Sequence[Point | RowPoint]) -> Iterator[bytes]:
+    """The points with commas between them, _TOGETHER at a time, or one by one where they are large."""
+    for start in range(0, len(points), _TOGETHER):
+        some = points[start : start + _TOGETHER]
+        together = _encode(some)
+        if len(together) <= _LARGE:
+            yield together[1:-1]
+        else:
+            yield from map(_encode, some)
 
 
 def decode(data: bytes) -> list[Point]:

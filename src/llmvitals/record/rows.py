@@ -9,14 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llmvitals.record.details import Details, merged_details
+from llmvitals.record.details import Details, DetailsOfRow
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch.bin_rows import NO_BIN_ROWS, BinRows
 from llmvitals.sketch.counters import MAXIMA, SUMS
 
 Ints = NDArray[np.int64]
-DetailsOfRow = Details | bytes
-"""Packed until they are read."""
 
 _WIDEST: Final = 2**63
 
@@ -84,18 +82,15 @@ class Rows:
 
     def summed(self, order: Ints, starts: Ints) -> Rows:
         """One row for each group. order: the rows, sorted by group. starts: where groups begin in it."""
-        sizes = np.diff(np.append(starts, len(order)))
+        sizes = np.empty(len(starts), np.int64)
+        sizes[:-1], sizes[-1:] = starts[1:] - starts[:-1], len(order) - starts[-1:]
         groups = np.empty(len(order), np.int64)
         groups[order] = np.repeat(np.arange(len(starts)), sizes)
-        details: dict[int, list[DetailsOfRow]] = {}
-        for row, group in zip(order.tolist(), groups[order].tolist(), strict=True) if self.details else ():
-            if row in self.details:
-                details.setdefault(group, []).append(self.details[row])
         return Rows(
             _added(self.sums[order], starts, int(sizes.max(initial=0))),
             np.maximum.reduceat(self.maxima[order], starts, axis=0) if len(starts) else self.maxima,
             self.bins.summed(groups, len(starts)),
-            {group: _together(parts) for group, parts in details.items()},
+            _grouped(self.details, groups) if self.details else {},
         )
 
     def vitals(self) -> Iterator[Vitals]:
@@ -116,8 +111,13 @@ def _details(vitals: Vitals) -> Details:
     return Details(vitals.contributors, vitals.exemplars, vitals.scores, vitals.meaning, vitals.cells)
 
 
-def _together(parts: Sequence[DetailsOfRow]) -> DetailsOfRow:
-    return parts[0] if len(parts) == 1 else merged_details([Details.unpack(part) for part in parts])
+def _grouped(details: Mapping[int, DetailsOfRow], groups: Ints) -> dict[int, DetailsOfRow]:
+    """The details of each group, apart: they are merged when they are read, as few of them are."""
+    parts: dict[int, list[Details | bytes]] = {}
+    of_rows = groups[np.fromiter(details, np.int64, len(details))].tolist()
+    for group, found in zip(of_rows, details.values(), strict=True):
+        parts.setdefault(group, []).extend(found if isinstance(found, tuple) else (found,))
+    return {group: found[0] if len(found) == 1 else tuple(found) for group, found in parts.items()}
 
 
 def _integers(rows: Sequence[tuple[int, ...]]) -> Ints:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -14,10 +13,8 @@ BYTES: Final = 700_000
 """Bytes of content in a record, so that the whole stays below Kafka's default limit of 1 MB."""
 
 
-def split_by_size(
-    items: Iterable[T], size: Callable[[T], int], *, limit: int, most: float = math.inf
-) -> Iterator[list[T]]:
-    """Split items into parts of at most `limit` bytes and `most` items, in their order.
+def split_by_size(items: Iterable[T], size: Callable[[T], int], *, limit: int) -> Iterator[list[T]]:
+    """Split items into parts of at most `limit` bytes, in their order.
 
     size: the bytes of an item. One that is larger than the limit gets a part of its own.
 
@@ -27,7 +24,7 @@ def split_by_size(
     part, used = list[T](), 0
     for item in items:
         added = size(item)
-        if part and (used + added > limit or len(part) >= most):
+        if part and used + added > limit:
             yield part
             part, used = [], 0
         part.append(item)

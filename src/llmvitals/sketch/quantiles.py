@@ -131,20 +131,22 @@ def read_rows(
 
     Ranks are integers, so a row does not depend on the other rows.
     """
-    length, width = len(edges) - 1, len(SKETCHES) * STRIDE
-    rows = np.arange(length)[:, None] * width
-    codes = np.repeat(rows[:, 0], np.diff(edges)) + keys
+    length, sketches = len(edges) - 1, len(SKETCHES)
+    if not len(keys):
+        return np.full((length, len(wanted)), np.nan)
+    codes = np.repeat(np.arange(length) * (sketches * STRIDE), edges[1:] - edges[:-1]) + keys
+    # Where each sketch of each row begins, and the end.
+    begins = np.searchsorted(codes, np.arange(length * sketches + 1) * STRIDE)
     total = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=total[1:])
-    first = rows + np.array([NUMBER[sketch] * STRIDE for sketch, _ in wanted], np.int64)
-    low, high = np.searchsorted(codes, first), np.searchsorted(codes, first + STRIDE)
-    present = np.nonzero(high > low)
-    below = total[low[present]]
-    share = np.array([q for _, q in wanted])[present[1]]
-    rank = np.floor(share * (total[high[present]] - below - 1)).astype(np.int64)
+    totals = total[begins]
+    columns = [NUMBER[sketch] for sketch, _ in wanted]
+    below = totals[:-1].reshape(length, sketches)[:, columns]
+    values = totals[1:].reshape(length, sketches)[:, columns] - below
+    rank = np.floor(np.array([q for _, q in wanted]) * (values - 1)).astype(np.int64)
     place = np.searchsorted(total[1:], below + rank, side="right")
-    table = np.full((length, len(wanted)), np.nan)
-    table[present] = _values()[codes[place] - rows[present[0], 0]]
+    table: NDArray[np.float64] = _values()[keys[np.minimum(place, len(keys) - 1)]]
+    table[values == 0] = np.nan
     return table
 
 

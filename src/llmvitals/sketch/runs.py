@@ -23,7 +23,7 @@ def run_starts(*columns: NDArray[Any]) -> NDArray[np.int64]:
     new[:1] = True
     for column in columns:
         new[1:] |= column[1:] != column[:-1]
-    return np.flatnonzero(new)
+    return new.nonzero()[0]
 
 
 def runs(column: NDArray[Any]) -> Iterator[tuple[int, int]]:
