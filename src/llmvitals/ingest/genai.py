@@ -56,7 +56,12 @@ _EVIDENCE: Final = (
 """A call has one of these or an error; a span without is only a wrapper around another one."""
 _VECTOR: Final = "traceloop.entity.output"
 """All that OpenLLMetry's LlamaIndex instrumentor tells of an embedding; chains have it as well."""
+_MODELS: Final = ("gen_ai.response.model", "gen_ai.request.model")
 _NO_MODEL: Final = "unknown"
+_LANGCHAIN_MODEL: Final = "traceloop.association.properties.ls_model_name"
+"""Where OpenLLMetry's LangChain instrumentor has the model of a provider that it does not know."""
+_COUNTED: Final = "anthropic.message.count_tokens.input_tokens"
+"""Anthropic's SDK has asked how many tokens a request would have, which nobody bills."""
 _FIRST_CHUNK: Final = ("llm.content.completion.chunk", "gen_ai.content.completion.chunk")
 _LITELLM: Final = "litellm"
 _FRAMEWORKS: Final = frozenset(
@@ -125,17 +130,24 @@ def _operation(span: Span) -> tuple[Kind | None, str]:
     """The kind of a span and its operation. None and "": nothing tells; None and a name: no event."""
     name = (span.text("gen_ai.operation.name", "llm.request.type") or "").lower()
     if operation := operation_of(name):
-        return ("embedding" if operation == "embedding" else "llm"), operation
+        # Instrumentors of Bedrock take every request to its older interface for a completion.
+        is_embedding = operation == "embedding" or (operation == "completion" and _embeds(span))
+        return ("embedding", "embedding") if is_embedding else ("llm", operation)
     if name == "execute_tool" or (not name and span.text("traceloop.span.kind") == "tool"):
         return "tool", "tool"
     if name in _RETRIEVALS:
         return "retrieval", "retrieval"
     if name in _NO_EVENTS:
         return None, name
-    if span.has(*INPUT, *OUTPUT) and span.has("gen_ai.response.model", "gen_ai.request.model"):
-        model = span.text("gen_ai.response.model", "gen_ai.request.model") or ""
-        return ("embedding", "embedding") if "embed" in model.lower() else ("llm", "chat")
+    if span.has(_COUNTED):
+        return None, "count_tokens"
+    if span.has(*INPUT, *OUTPUT) and span.has(*_MODELS):
+        return ("embedding", "embedding") if _embeds(span) else ("llm", "chat")
     return None, span.text("traceloop.span.kind") or ""
+
+
+def _embeds(span: Span) -> bool:
+    return "embed" in (span.text(*_MODELS) or "").lower()
 
 
 def model_call(span: Span, operation: str) -> dict[str, Any]:
@@ -176,6 +188,8 @@ def _models(span: Span, provider: str | None) -> tuple[str | None, str | None]:
     """The model that answered, and the one that was asked for. Behind a gateway the latter is an alias."""
     names = (span.text("gen_ai.request.model"), span.text("gen_ai.response.model"))
     requested, answered = (None if name == _NO_MODEL else name for name in names)
+    if names[0] == _NO_MODEL:
+        requested = span.text(_LANGCHAIN_MODEL)
     alias = span.text("litellm.model_group")
     if alias is not None:
         routed = bare_model(span.text("litellm.provider.model"), provider)

@@ -27,7 +27,7 @@ _REASONING: Final = (
 _BEDROCK: Final = ("aws.bedrock", "aws_bedrock", "bedrock", "aws")
 
 
-_INCLUSIVE: Final = ("openinference", "litellm")
+_INCLUSIVE: Final = ("openinference", "litellm", "langchain")
 """Parts of the scopes that count Bedrock's cached tokens in the input, as for all providers."""
 
 
