@@ -209,6 +209,14 @@ def test_novas_cache_is_only_in_the_total() -> None:
     assert (call.input_tokens, call.output_tokens, call.cached_tokens) == (1_064, 20, 64)
 
 
+def test_what_only_the_total_of_early_bedrock_spans_has_was_read_from_the_cache() -> None:
+    told = LLM | {"llm.token_count.total": 1_116}
+    call = read(told, scope="openinference.instrumentation.bedrock")
+    assert (call.input_tokens, call.output_tokens) == (1_096, 20)
+    call = read(told, scope="openinference.instrumentation.google_genai")
+    assert (call.input_tokens, call.output_tokens) == (1_000, 116)
+
+
 def test_an_embedding_of_bedrocks_older_interface_is_no_answer_of_a_model() -> None:
     call = read(LLM | {"llm.model_name": "amazon.titan-embed-text-v2:0"})
     assert (call.operation, call.input_tokens, call.output_tokens) == ("embedding", 1_000, None)

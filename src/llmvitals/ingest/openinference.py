@@ -32,6 +32,8 @@ _LITELLM: Final = ".litellm"
 """The end of the scope whose models are `provider/model`."""
 _RENAMED: Final = frozenset(("bedrock", "gemini", "mistral", "oci", "vertex_ai"))
 """LiteLLM's prefixes of providers that have another name in OpenInference."""
+_BEDROCK: Final = ".bedrock"
+"""The end of the scope of Bedrock's instrumentor."""
 _OPERATION: Final = "gen_ai.operation.name"
 
 
@@ -174,10 +176,12 @@ def usage(span: Span) -> Usage:
     details = "llm.token_count.prompt_details"
     read = span.count(f"{details}.cache_read", f"{details}.cache_input")
     written = span.count(f"{details}.cache_write")
-    # Of Bedrock's Nova the cached ones are only in the total.
-    input_tokens, output_tokens = by_total(
-        span.count(_INPUT), span.count(_OUTPUT), (read or 0) + (written or 0), span.count(_TOTAL)
-    )
+    apart = (read or 0) + (written or 0)
+    input_tokens, output_tokens, total = span.count(_INPUT), span.count(_OUTPUT), span.count(_TOTAL)
+    if span.scope.endswith(_BEDROCK) and None not in (input_tokens, output_tokens, total):
+        # Bedrock's output has the thoughts: what only the total has was read from or written to the cache.
+        apart = max(apart, (total or 0) - (input_tokens or 0) - (output_tokens or 0))
+    input_tokens, output_tokens = by_total(input_tokens, output_tokens, apart, total)
     return known({
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
