@@ -147,7 +147,9 @@ def _embedding(span: Span) -> tuple[Reading, ...]:
     fields = _model(span, model, text(parameters.get("model")))
     vector = span.get(f"{_VECTOR}vector")
     readable = isinstance(vector, list) and vector and all(number(item) is not None for item in vector)
-    return (Reading("embedding", fields | of_total(usage(span), span.count(_TOTAL), "embedding") | {
+    used = of_total(usage(span), span.count(_TOTAL), "embedding")
+    used = used or answers.usage_in(mapping(span.structure("output.value")), "embedding")
+    return (Reading("embedding", fields | used | {
         "operation": "embedding",
         "embedding": {"model": fields["model"] or "unknown", "vector": [float(x) for x in vector]}
         if readable and len(vector) <= _MAX_VECTOR else None,
