@@ -76,6 +76,32 @@ def test_litellm_counts_bedrocks_cache_in_the_input() -> None:
     says(only("litellm", CHAT | used), input_tokens=1_010, audio_input_tokens=4)
 
 
+@pytest.mark.parametrize(("scope", "whole"), [("langchain", 1_010), ("bedrock", 1_110)])
+def test_langchain_counts_bedrocks_cache_in_the_input(scope: str, whole: int) -> None:
+    used = {
+        "gen_ai.provider.name": "aws.bedrock",
+        "gen_ai.usage.input_tokens": 1_010,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.total_tokens": 1_015,
+        "gen_ai.usage.cache_read.input_tokens": 100,
+    }
+    says(only(f"opentelemetry.instrumentation.{scope}", CHAT | used), input_tokens=whole, output_tokens=5)
+
+
+def test_openllmetrys_langchain_tells_some_models_only_as_a_property() -> None:
+    told = {
+        "gen_ai.request.model": "unknown",
+        "gen_ai.response.model": "unknown",
+        "traceloop.association.properties.ls_model_name": "llama3.2",
+    }
+    says(only("opentelemetry.instrumentation.langchain", CHAT | told), model="llama3.2")
+
+
+def test_a_completion_of_a_model_for_embeddings_is_an_embedding() -> None:
+    asked = {"gen_ai.operation.name": "text_completion", "gen_ai.request.model": "titan-embed-text-v2:0"}
+    says(only("opentelemetry.instrumentation.bedrock", CHAT | asked), operation="embedding", input_tokens=10)
+
+
 def test_details_and_cost_of_pydantic_ai() -> None:
     more = {"gen_ai.usage.details.reasoning_tokens": 1, "operation.cost": 0.25}
     says(only("pydantic-ai", CHAT | more), reasoning_tokens=1, cost_usd=0.25)

@@ -189,3 +189,53 @@ def test_a_decision_of_a_model() -> None:
     asked = {name: value for name, value in decision.items() if "token" not in name}
     assert not decode(export(("a", [span(1, asked)]))).calls
     assert read(asked, status=FAILED).status == "error"
+
+
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [("gemini/gemini-2.5-flash", "google"), ("bedrock/amazon.nova-lite-v1:0", "aws")],
+)
+def test_litellms_prefix_is_no_part_of_a_model_whose_provider_openinference_calls_otherwise(
+    name: str, provider: str
+) -> None:
+    attributes = LLM | {"llm.model_name": name, "llm.provider": provider}
+    call = read(attributes, scope="openinference.instrumentation.litellm")
+    assert (call.provider, call.model) == (provider, name.partition("/")[2])
+
+
+def test_novas_cache_is_only_in_the_total() -> None:
+    cached = LLM | {"llm.token_count.prompt_details.cache_read": 64, "llm.token_count.total": 1_084}
+    call = read(cached, scope="openinference.instrumentation.bedrock")
+    assert (call.input_tokens, call.output_tokens, call.cached_tokens) == (1_064, 20, 64)
+
+
+def test_what_only_the_total_of_early_bedrock_spans_has_was_read_from_the_cache() -> None:
+    told = LLM | {"llm.token_count.total": 1_116}
+    call = read(told, scope="openinference.instrumentation.bedrock")
+    assert (call.input_tokens, call.output_tokens) == (1_096, 20)
+    call = read(told, scope="openinference.instrumentation.google_genai")
+    assert (call.input_tokens, call.output_tokens) == (1_000, 116)
+
+
+def test_an_embedding_of_bedrocks_older_interface_is_no_answer_of_a_model() -> None:
+    call = read(LLM | {"llm.model_name": "amazon.titan-embed-text-v2:0"})
+    assert (call.operation, call.input_tokens, call.output_tokens) == ("embedding", 1_000, None)
+
+
+def test_a_request_that_only_counts_tokens_is_no_call() -> None:
+    asked = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "claude-sonnet-4-5",
+        "llm.input_messages.0.message.role": "user",
+        "output.value": '{"input_tokens": 260}',
+    }
+    of_the_sdk = {
+        "gen_ai.request.model": "claude-sonnet-4-5",
+        "anthropic.message.count_tokens.input_tokens": 260,
+    }
+    record = export(
+        ("openinference.instrumentation.anthropic", [span(1, asked)]),
+        ("com.anthropic.sdk.python", [span(2, of_the_sdk, parent=1)]),
+    )
+    decoded = decode(record)
+    assert (decoded.calls, decoded.filtered, decoded.unread) == ([], 2, {})

@@ -176,6 +176,14 @@ def test_a_run_of_langsmith_holds_langchains_result() -> None:
     assert (call.input_tokens, call.cache_write_tokens, call.cache_write_1h_tokens) == (456, 50, 20)
 
 
+def test_opik_takes_a_prompt_of_langchain_for_a_tool() -> None:
+    span = {"id": "s", "type": "tool", "name": "weather", "start_time": BEGUN, "end_time": ENDED}
+    (call,) = calls("/v1/private/spans/batch", {"spans": [span | {"output": {"output": "sun"}}]})
+    assert call.operation == "tool"
+    prompt = span | {"name": "ChatPromptTemplate", "output": {"output": {"messages": [{"type": "human"}]}}}
+    assert calls("/v1/private/spans/batch", {"spans": [prompt]}) == []
+
+
 def test_failures_of_opik_and_weave_have_their_class_and_the_asked_for_model() -> None:
     error = {"exception_type": "Exception", "traceback": "RateLimitError('secret')Traceback"}
     span = {"id": "s", "type": "llm", "start_time": BEGUN, "end_time": ENDED, "error_info": error,

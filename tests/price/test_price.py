@@ -405,6 +405,8 @@ def test_without_a_cache_a_given_cost_is_still_one_that_a_pane_can_add_up() -> N
         ("openrouter", "openrouter/openai/gpt-4o", ("openrouter", "openai/gpt-4o")),
         ("gcp.gen_ai", "models/gemini-2.5-flash", ("google", "gemini-2.5-flash")),
         (None, "models/gemini-2.5-flash", ("google", "gemini-2.5-flash")),
+        ("aws.bedrock", "nova-lite-v1:0", ("aws", "amazon.nova-lite-v1:0")),
+        ("aws.bedrock", "llama3-8b-instruct-v1:0", ("aws", "meta.llama3-8b-instruct-v1:0")),
     ],
 )
 def test_names_that_providers_and_models_go_by(

@@ -32,9 +32,9 @@ def fields_of(output: Any) -> dict[str, Any]:
 
 
 def usage_in(answer: Mapping[str, Any], operation: str | None = None) -> Usage:
-    """The usage that an answer tells. Cohere's embeddings and ranks have it in their `meta`."""
+    """The usage that an answer tells. Cohere's embeddings and ranks have it in `meta`, as Haystack's."""
     meta = mapping(answer.get("meta"))
-    billed = usage_of(meta, operation) if "billed_units" in meta else {}
+    billed = usage_of(meta if "billed_units" in meta else meta.get("usage"), operation) if meta else {}
     return usage_of(answer.get("usage"), operation) or billed
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmvitals import texts
-from llmvitals.ingest import answers, events
+from llmvitals.ingest import events, genai_answer
 from llmvitals.ingest.events import STOPPED
 from llmvitals.ingest.genai_usage import INPUT, OUTPUT, TOTAL, usage
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
@@ -35,6 +35,8 @@ OPERATIONS: Final = {
     "image_generation": "image",
     "transcription": "audio",
     "speech": "audio",
+    "image": "image",
+    "audio": "audio",
 }
 """gen_ai.operation.name, without the `a` of LiteLLM's asynchronous calls → operation."""
 _RETRIEVALS: Final = ("retrieval", "vector_db_retrieve")
@@ -56,16 +58,31 @@ _EVIDENCE: Final = (
 """A call has one of these or an error; a span without is only a wrapper around another one."""
 _VECTOR: Final = "traceloop.entity.output"
 """All that OpenLLMetry's LlamaIndex instrumentor tells of an embedding; chains have it as well."""
+_MODELS: Final = ("gen_ai.response.model", "gen_ai.request.model")
 _NO_MODEL: Final = "unknown"
+_LANGCHAIN_MODEL: Final = "traceloop.association.properties.ls_model_name"
+"""Where OpenLLMetry's LangChain instrumentor has the model of a provider that it does not know."""
+_OTHERS: Final = ("anthropic.message.count_tokens.input_tokens", "event_loop.cycle_id")
+"""Anthropic's SDK has asked how many tokens a request would have; a cycle of a Strands agent."""
 _FIRST_CHUNK: Final = ("llm.content.completion.chunk", "gen_ai.content.completion.chunk")
 _LITELLM: Final = "litellm"
+_BEDROCK: Final = "aws.bedrock"
+_OF_BEDROCK: Final = "opentelemetry.instrumentation.bedrock"
 _FRAMEWORKS: Final = frozenset(
-    ("langchain", "langgraph", "llamaindex", "llama_index", "crewai", "haystack", "autogen", "strands-agents")
+    (
+        "langchain",
+        "langgraph",
+        "llamaindex",
+        "llama_index",
+        "crewai",
+        "haystack",
+        "autogen",
+        "strands-agents",
+        "gcp.vertex.agent",
+    )
 )
 """Write their own name where the provider's belongs, which is then unknown."""
 _COST: Final = ("gen_ai.cost.total_cost", "gen_ai.usage.cost", "operation.cost")
-_CHOICE: Final = "gen_ai.choice"
-_ENUM: Final = "FinishReason."
 
 
 def read(span: Span) -> tuple[Reading, ...] | None:
@@ -123,52 +140,66 @@ def operation_of(name: str | None) -> str | None:
 
 def _operation(span: Span) -> tuple[Kind | None, str]:
     """The kind of a span and its operation. None and "": nothing tells; None and a name: no event."""
-    name = (span.text("gen_ai.operation.name", "llm.request.type") or "").lower()
+    name = (span.text("gen_ai.operation.name", "llm.request.type", "gen_ai.request.type") or "").lower()
     if operation := operation_of(name):
-        return ("embedding" if operation == "embedding" else "llm"), operation
+        # Instrumentors of Bedrock take every request to its older interface for a completion.
+        is_embedding = operation == "embedding" or (operation == "completion" and _embeds(span))
+        return ("embedding", "embedding") if is_embedding else ("llm", operation)
     if name == "execute_tool" or (not name and span.text("traceloop.span.kind") == "tool"):
         return "tool", "tool"
     if name in _RETRIEVALS:
         return "retrieval", "retrieval"
     if name in _NO_EVENTS:
         return None, name
-    if span.has(*INPUT, *OUTPUT) and span.has("gen_ai.response.model", "gen_ai.request.model"):
-        model = span.text("gen_ai.response.model", "gen_ai.request.model") or ""
-        return ("embedding", "embedding") if "embed" in model.lower() else ("llm", "chat")
+    if span.has(*_OTHERS):
+        return None, "other"
+    if span.has(*INPUT, *OUTPUT) and span.has(*_MODELS):
+        return ("embedding", "embedding") if _embeds(span) else ("llm", "chat")
     return None, span.text("traceloop.span.kind") or ""
+
+
+def _embeds(span: Span) -> bool:
+    return "embed" in (span.text(*_MODELS) or "").lower()
 
 
 def model_call(span: Span, operation: str) -> dict[str, Any]:
     """The fields of a call of a model."""
     provider = _provider(span)
     model, requested = _models(span, provider)
-    error, choice = span.is_error, _choice(span)
+    error, choice, stream = span.is_error, genai_answer.choice(span), _stream(span)
     cost = dollars(span.get(*_COST))
     return {
         "operation": operation,
-        "response_id": identity(span.get("gen_ai.response.id", "llm.response.id")),
+        "response_id": _response_id(span, operation),
         "model": model or "",
         "requested_model": requested,
         "provider": provider,
-        "service_tier": tier(span.get(*_TIERS)),
-        "stream": _stream(span),
+        "service_tier": _tier(span),
+        "stream": stream,
         "latency_ms": span.latency(),
-        "ttft_ms": _first_token(span),
+        # OpenLIT has it of answers in one piece as well, when they were there.
+        "ttft_ms": None if stream is False else _first_token(span),
         "status": "error" if error else "ok",
         "error_type": span.error_type() if error else None,
-        "finish_reason": _finish_reason(span) or choice.get("finish_reason"),
+        "finish_reason": genai_answer.finish_reason(span) or choice.get("finish_reason"),
         "cost_usd": cost,
         "cache_hit": True if span.flag("llm.cache.hit") or (cost is None and _is_cache_hit(span)) else None,
-        "tools": _requested_tools(span) or choice.get("tools"),
+        "tools": genai_answer.requested_tools(span) or choice.get("tools"),
         "scores": _scores(span),
     } | usage(span, provider, operation) | (_stopped(span) if _is_blocked(span) else {})  # fmt: skip
 
 
+def _response_id(span: Span, operation: str) -> str | None:
+    # Images have no id: OpenLIT writes the second in which they came.
+    return None if operation == "image" else identity(span.get("gen_ai.response.id", "llm.response.id"))
+
+
 def _provider(span: Span) -> str | None:
     name = (span.text("gen_ai.provider.name", "gen_ai.system") or "").lower()
-    if name:
-        return None if name in _FRAMEWORKS else name
-    routed = (span.text("litellm.provider.model") or "").partition("/")
+    if name and name != _LITELLM:
+        # Early versions of the instrumentor write who made the model, as if Meta had answered.
+        return None if name in _FRAMEWORKS else _BEDROCK if span.scope == _OF_BEDROCK else name
+    routed = (span.text("litellm.provider.model", "gen_ai.request.model") or "").partition("/")
     return routed[0] if routed[1] else None
 
 
@@ -176,6 +207,8 @@ def _models(span: Span, provider: str | None) -> tuple[str | None, str | None]:
     """The model that answered, and the one that was asked for. Behind a gateway the latter is an alias."""
     names = (span.text("gen_ai.request.model"), span.text("gen_ai.response.model"))
     requested, answered = (None if name == _NO_MODEL else name for name in names)
+    if names[0] == _NO_MODEL:
+        requested = span.text(_LANGCHAIN_MODEL)
     alias = span.text("litellm.model_group")
     if alias is not None:
         routed = bare_model(span.text("litellm.provider.model"), provider)
@@ -186,9 +219,20 @@ def _models(span: Span, provider: str | None) -> tuple[str | None, str | None]:
     return bare_model(answered or requested, provider), requested
 
 
+_STREAMS: Final = (
+    "gen_ai.request.stream", "llm.is_streaming", "gen_ai.is_streaming", "langsmith.request.streaming",
+    "gen_ai.request.is_stream", "gen_ai.request.streaming",
+)  # fmt: skip
+
+
+def _tier(span: Span) -> str | None:
+    told = span.get(*_TIERS)
+    # OpenLIT writes LiteLLM's fingerprint there.
+    return None if told is None or told == span.get("gen_ai.response.system_fingerprint") else tier(told)
+
+
 def _stream(span: Span) -> bool | None:
-    value = span.get("gen_ai.request.stream", "llm.is_streaming", "gen_ai.is_streaming",
-                     "langsmith.request.streaming")  # fmt: skip
+    value = span.get(*_STREAMS)
     return (
         {"True": True, "False": False}.get(value)
         if isinstance(value, str)
@@ -197,50 +241,11 @@ def _stream(span: Span) -> bool | None:
 
 
 def _first_token(span: Span) -> float | None:
-    seconds = span.number("gen_ai.response.time_to_first_chunk")
+    seconds = span.number("gen_ai.response.time_to_first_chunk", "gen_ai.streaming.time_to_first_token")
     if seconds is None and (told := span.number("gen_ai.server.time_to_first_token")) is not None:
         # Strands Agents writes milliseconds, which as seconds are after the end.
         seconds = told / 1_000 if told * 1e9 > span.end - span.start >= told * 1e6 else told
     return millis(seconds * 1_000) if seconds is not None else span.since_start(*_FIRST_CHUNK)
-
-
-def _finish_reason(span: Span) -> str | None:
-    reason = span.get(
-        "gen_ai.response.finish_reasons", "gen_ai.response.finish_reason",
-        "gen_ai.completion.0.finish_reason", "anthropic.message.stop_reason",
-    )  # fmt: skip
-    reasons = structure(reason)
-    name = text(reasons[0] if isinstance(reasons, list) and reasons else reason, 256)
-    # Semantic Kernel writes the name of Python's enum.
-    return name.removeprefix(_ENUM).lower() if name and name.startswith(_ENUM) else name
-
-
-def _requested_tools(span: Span) -> list[dict[str, str]] | None:
-    items = [*span.item_names("gen_ai.completion.0.tool_calls")] or ["gen_ai.completion.0.function_call"]
-    names = [*filter(None, (span.text(f"{item}.name") for item in items))] or [
-        name
-        for message in map(mapping, listed(_messages(span)))
-        for part in map(mapping, listed(message.get("parts")))
-        if part.get("type") == "tool_call" and (name := text(part.get("name")))
-    ]
-    return [{"name": name} for name in names] or None
-
-
-def _choice(span: Span) -> dict[str, Any]:
-    """What the event of the answer tells: the message beside its finish reason, or both in one text."""
-    event = next((event for event in span.events if event.name == _CHOICE), None)
-    if event is None:
-        return {}
-    values = {name: span.plain(value) for name, value in event.attributes.items()}
-    content = mapping(structure(values.get("gen_ai.event.content")))
-    content = content or {"message": {"content": structure(values.get("message"))}}
-    found = answers.fields_of({"choices": [content]})
-    return found | {"finish_reason": found["finish_reason"] or text(values.get("finish_reason"), 256)}
-
-
-def _messages(span: Span) -> Any:
-    value = span.get("gen_ai.output.messages")
-    return structure(value) if isinstance(value, str) and '"tool_call"' in value else None
 
 
 def _is_cache_hit(span: Span) -> bool:

@@ -24,15 +24,20 @@ _REASONING: Final = (
     "gen_ai.usage.details.reasoning_tokens",
 )  # fmt: skip
 """`details` are those of Pydantic AI."""
+_ADK: Final = "gcp.vertex.agent"
+_ANSWER: Final = "gcp.vertex.agent.llm_response"
+"""Where Google's Agent Development Kit has the answer of Gemini."""
 _BEDROCK: Final = ("aws.bedrock", "aws_bedrock", "bedrock", "aws")
 
 
-_INCLUSIVE: Final = ("openinference", "litellm")
+_INCLUSIVE: Final = ("openinference", "litellm", "langchain")
 """Parts of the scopes that count Bedrock's cached tokens in the input, as for all providers."""
 
 
 def usage(span: Span, provider: str | None, operation: str) -> Usage:
     """The token counts of a call to this provider. Bedrock leaves cached tokens out of its input."""
+    if span.scope == _ADK and (whole := usage_of(mapping(span.structure(_ANSWER)).get("usage_metadata"))):
+        return whole  # beside it the thoughts are missing
     input_tokens, output_tokens = span.count(*INPUT), span.count(*OUTPUT)
     details = mapping(span.structure("gen_ai.usage.input_token_details"))
     output_details = mapping(span.structure("gen_ai.usage.output_token_details"))

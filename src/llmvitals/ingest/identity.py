@@ -29,7 +29,7 @@ DEFAULT_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "session": (
         "gen_ai.conversation.id", "session.id", "session_id", "conversation.id", "thread_id",
-        "langfuse.session.id", "langfuse_session_id", "sessionId",
+        "langfuse.session.id", "langfuse_session_id", "sessionId", "gcp.vertex.agent.session_id",
     ),
     "key": ("api_key.alias", "gen_ai.api_key.alias", "user_api_key_alias"),
     "agent": ("gen_ai.agent.name", "agent.name"),

@@ -21,10 +21,10 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     kind = (span.text(_TYPE) or "").lower()
     if not kind:
         return None
+    if kind == "embedding" or (kind == "generation" and "embed" in (span.text(*_MODEL) or "")):
+        return _model_call(span, "embedding", "embedding")  # the client for JavaScript has one type for both
     if kind == "generation":
         return _model_call(span, "llm", "chat")
-    if kind == "embedding":
-        return _model_call(span, "embedding", "embedding")
     if kind == "retriever":
         return events.retrieval_of(span, span.structure(_OUTPUT))
     if kind == "tool":

@@ -30,6 +30,10 @@ _SCORED: Final = ("LLM", "DECISION", "EVALUATOR")
 """The kinds whose own events have the judgements on their spans."""
 _LITELLM: Final = ".litellm"
 """The end of the scope whose models are `provider/model`."""
+_RENAMED: Final = frozenset(("bedrock", "gemini", "mistral", "oci", "vertex_ai"))
+"""LiteLLM's prefixes of providers that have another name in OpenInference."""
+_BEDROCK: Final = ".bedrock"
+"""The end of the scope of Bedrock's instrumentor."""
 _OPERATION: Final = "gen_ai.operation.name"
 
 
@@ -82,6 +86,8 @@ def _llm(span: Span) -> tuple[Reading, ...]:
     parameters = mapping(span.structure("llm.invocation_parameters"))
     requested = span.text("llm.request.model_name") or text(parameters.get("model"))
     output = span.structure("output.value")
+    if isinstance(output, dict) and [*output] == ["input_tokens"]:
+        return NOTHING  # Anthropic has counted the tokens of a request, which nobody bills
     answer = answers.fields_of(output)
     first_token = span.since_start(_FIRST_TOKEN)
     fields = _model(span, span.text("llm.response.model_name", "llm.model_name"), requested)
@@ -98,6 +104,8 @@ def _llm(span: Span) -> tuple[Reading, ...]:
         "tools": _tools(span) or answer["tools"],
         "scores": _scores(span),
     }
+    if "embed" in fields["model"]:  # of Bedrock's older interface, whose requests are all of one kind
+        return (Reading("embedding", fields | {"operation": "embedding", "output_tokens": None}),)
     return (Reading("llm", fields | _original(span)),)
 
 
@@ -139,7 +147,9 @@ def _embedding(span: Span) -> tuple[Reading, ...]:
     fields = _model(span, model, text(parameters.get("model")))
     vector = span.get(f"{_VECTOR}vector")
     readable = isinstance(vector, list) and vector and all(number(item) is not None for item in vector)
-    return (Reading("embedding", fields | of_total(usage(span), span.count(_TOTAL), "embedding") | {
+    used = of_total(usage(span), span.count(_TOTAL), "embedding")
+    used = used or answers.usage_in(mapping(span.structure("output.value")), "embedding")
+    return (Reading("embedding", fields | used | {
         "operation": "embedding",
         "embedding": {"model": fields["model"] or "unknown", "vector": [float(x) for x in vector]}
         if readable and len(vector) <= _MAX_VECTOR else None,
@@ -153,8 +163,10 @@ def _model(span: Span, answered: str | None, requested: str | None) -> dict[str,
     """Who answered. A call that failed has only the model that was asked for."""
     name = requested if answered is None or answered == _NO_MODEL else answered
     provider = span.text("llm.provider", "llm.system")
-    if provider is None and name and span.scope.endswith(_LITELLM):
-        provider = name.partition("/")[0] if "/" in name else None
+    if name and "/" in name and span.scope.endswith(_LITELLM):
+        prefix = name.partition("/")[0]
+        if provider is None or prefix in _RENAMED:
+            name, provider = bare_model(name, prefix), provider or prefix
     return events.outcome(span) | {
         "provider": provider.lower() if provider else None,
         "model": bare_model(name, provider) or "",
@@ -164,12 +176,19 @@ def _model(span: Span, answered: str | None, requested: str | None) -> dict[str,
 def usage(span: Span) -> Usage:
     """The token counts of a span: the input has the cached ones in it."""
     details = "llm.token_count.prompt_details"
-    input_tokens, output_tokens = by_total(span.count(_INPUT), span.count(_OUTPUT), 0, span.count(_TOTAL))
+    read = span.count(f"{details}.cache_read", f"{details}.cache_input")
+    written = span.count(f"{details}.cache_write")
+    apart = (read or 0) + (written or 0)
+    input_tokens, output_tokens, total = span.count(_INPUT), span.count(_OUTPUT), span.count(_TOTAL)
+    if span.scope.endswith(_BEDROCK) and None not in (input_tokens, output_tokens, total):
+        # Bedrock's output has the thoughts: what only the total has was read from or written to the cache.
+        apart = max(apart, (total or 0) - (input_tokens or 0) - (output_tokens or 0))
+    input_tokens, output_tokens = by_total(input_tokens, output_tokens, apart, total)
     return known({
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
-        "cached_tokens": span.count(f"{details}.cache_read", f"{details}.cache_input"),
-        "cache_write_tokens": span.count(f"{details}.cache_write"),
+        "cached_tokens": read,
+        "cache_write_tokens": written,
         "audio_input_tokens": span.count(f"{details}.audio"),
         "reasoning_tokens": span.count("llm.token_count.completion_details.reasoning"),
         "audio_output_tokens": span.count("llm.token_count.completion_details.audio"),

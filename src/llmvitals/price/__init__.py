@@ -40,6 +40,12 @@ _NEWEST: Final = 4_102_444_800_000
 _FEW: Final = 1_000
 """Tokens below the tiers of every price list, and enough for exact prices."""
 
+_BEDROCK: Final = "aws"
+_BEDROCK_VENDORS: Final = (
+    "amazon", "meta", "cohere", "mistral", "ai21", "deepseek", "openai", "qwen", "anthropic",
+)  # fmt: skip
+"""What Bedrock's names of models begin with, and what OpenLLMetry leaves out."""
+
 _NO_MODEL: Final[Cost] = (None, Reason.NO_MODEL, 0)
 _UNKNOWN_USAGE: Final[Cost] = (None, Reason.UNKNOWN_USAGE, 0)
 _PARTIAL_USAGE: Final[Cost] = (None, Reason.PARTIAL_USAGE, 0)
@@ -170,6 +176,8 @@ class Prices:
         provider: as a call names it; None: told by the model.
         """
         names = self._names(provider, model)
+        if names[0][0] == _BEDROCK and "." not in model:
+            names += [(_BEDROCK, f"{vendor}.{model.lower()}") for vendor in _BEDROCK_VENDORS]
         for source, name in names:
             custom = self._custom.find(source, name)
             if custom:

@@ -67,6 +67,8 @@ def _span(span: Mapping[str, Any]) -> dict[str, Any] | None:
     }  # fmt: skip
     name = text(span.get("name"))
     if kind == "tool":
+        if "messages" in mapping(mapping(span.get("output")).get("output")):
+            return None  # a prompt of LangChain
         return fields | {"operation": "tool", "tools": [{"name": name or "tool"}]}
     output = mapping(span.get("output"))
     if kind == "guardrail":
