@@ -48,13 +48,13 @@ class Floor(NamedTuple):
 class BucketWork(NamedTuple):
     """A bucket that has work.
 
-    to_evaluate: series to evaluate although none of their panes closed → their open panes that grew. Open
-    panes are read only when they grew; at other times the result would depend on how frames are batched.
+    grown: series whose open panes grew. Open panes are read only then; at other times the result would depend
+    on how frames are batched.
     """
 
     number: int
     bucket: Bucket
-    to_evaluate: dict[bytes, set[int]]
+    grown: dict[bytes, None]
 
 
 class PaneCloser:
@@ -91,18 +91,20 @@ class PaneCloser:
     def close_panes(self, floor: Floor, work_of_buckets: Iterable[BucketWork]) -> Iterator[Part]:
         """Do the work of these buckets one after the other, in parts that depend only on the content."""
         gathered, worked = Gathered(), self.work
-        for number, bucket, to_evaluate in work_of_buckets:
+        for number, bucket, grown in work_of_buckets:
             self.work += 1
-            restored = number in self._restored
-            if floor.rose and restored:
-                self._restored.remove(number)
-                to_evaluate |= {key: to_evaluate.get(key, set()) for key in bucket.rule_states}
-            changed = False
+            restored, changed = number in self._restored, False
+            if floor.rose:
+                self._restored.discard(number)
+            elif not restored and not any(self.open_panes.matter(bucket, key) for key in grown):
+                bucket.tidy()
+                gathered.finish(number, changed=changed)
+                continue
             for low in _floors(bucket, floor.low):
                 last = low == floor.low
                 step = floor if last else Floor(low, low * self._plan.pane_us, floor.rose)
-                grown = to_evaluate if last else {}
-                for found in self._close_bucket(bucket, step, grown, every=restored and last):
+                seen = grown if last else {}
+                for found in self._close_bucket(bucket, step, seen, every=restored and last):
                     changed = True
                     gathered.add(found, low)
                     if self.work - worked >= STRETCH:
@@ -149,13 +151,13 @@ class PaneCloser:
         return min(*wakes, bucket.rules_due)
 
     def _close_bucket(
-        self, bucket: Bucket, floor: Floor, to_evaluate: Mapping[bytes, set[int]], *, every: bool = False
+        self, bucket: Bucket, floor: Floor, grown: Mapping[bytes, None], *, every: bool = False
     ) -> Iterator[Found]:
         """Close the panes of a bucket. Yields whatever changes it: windows, or results of the rules.
 
-        to_evaluate: empty while the bucket has not reached the frame's floor, so that open panes are not
-        read: otherwise the results would depend on how the work is split. every: evaluate them even where
-        their open panes can change nothing, because the rules may have changed.
+        grown: empty while the bucket has not reached the frame's floor, so that open panes are not
+        read: otherwise the results would depend on how the work is split. every: evaluate them, and if the
+        floor rose all series with a rule state, because the rules may have changed.
         """
         by_view = bucket.close(floor.low, self._plan.pane_us, self._counters)
         rows = sum(len(closed.rows) for closed in by_view.values())
@@ -165,7 +167,7 @@ class PaneCloser:
             yield ()
         closed = self._read(bucket, by_view, floor.low)
         yield from self._roll_up(bucket, by_view, floor.now)
-        yield from self._advance(bucket, floor, closed, to_evaluate, every=every)
+        yield from self._advance(bucket, floor, closed, grown, every=every)
 
     def _read(self, bucket: Bucket, by_view: Mapping[str, ClosedPanes], low: int) -> dict[bytes, Panes]:
         """The closed panes that rules read: home (see View) → panes."""
@@ -193,23 +195,23 @@ class PaneCloser:
         bucket: Bucket,
         floor: Floor,
         closed: Mapping[bytes, Panes],
-        to_evaluate: Mapping[bytes, set[int]],
+        grown: Mapping[bytes, None],
         *,
         every: bool,
     ) -> Iterator[Found]:
         """Evaluate the rules of a bucket. Yields the results of each series."""
         rule_floor = self._rule_floor(floor)
-        to_advance = dict.fromkeys(closed)
+        to_advance = dict.fromkeys((*closed, *grown) if every else closed)
         if floor.rose:
-            to_advance |= dict.fromkeys(bucket.rule_states if floor.last else self._due(bucket, rule_floor))
-        for key in dict.fromkeys((*closed, *to_evaluate, *to_advance)):
+            all_due = every or floor.last
+            to_advance |= dict.fromkeys(bucket.rule_states if all_due else self._due(bucket, rule_floor))
+        for key in dict.fromkeys((*closed, *grown, *to_advance)):
             results: list[Alert | Point] = []
-            if every or key in to_advance:
+            if key in to_advance:
                 results += self._evaluate(
                     bucket, key, rule_floor, closed=closed.get(key, []), at_end=floor.last
                 )
-            grown = to_evaluate.get(key)
-            if grown and self.open_panes.matter(bucket, key, grown):
+            if key in grown and self.open_panes.matter(bucket, key):
                 opened = self.open_panes.at(bucket, key)
                 results += self._evaluate(bucket, key, rule_floor, opened=opened)
             yield results

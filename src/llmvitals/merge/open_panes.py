@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,79 +17,85 @@ from llmvitals.record.series import series_of
 from llmvitals.record.vitals import TOOL_CALLS, Vitals, merged, packed_amount
 from llmvitals.sketch.counters import SUM
 
-_Known = dict[int, tuple[tuple[int, ...], Vitals]]
-"""Pane → the versions that it was summed from, and the sum."""
+_Names = tuple[str, ...]
+"""Some of counters.SUMS and TOOL_CALLS."""
 
 
-class _Newest(NamedTuple):
-    """The newest row of a series, pane and source. place: in the rows."""
+class _Part:
+    """Rows that a source sent together, and the amounts in them that were asked for."""
 
-    version: int
-    rows: Rows
-    place: int
+    __slots__ = ("_amounts", "rows", "version")
 
-    def vitals(self) -> Vitals:
-        return next(self.rows.take(np.array([self.place])).vitals())
+    def __init__(self, version: int, rows: Rows) -> None:
+        self.version, self.rows = version, rows
+        self._amounts: dict[_Names, list[int]] = {}
 
-    def amount(self, names: Sequence[str]) -> int:
-        """The sum of some of counters.SUMS and TOOL_CALLS."""
-        amount = sum(int(self.rows.sums[self.place, SUM[name]]) for name in names if name != TOOL_CALLS)
-        details = self.rows.details.get(self.place)
-        if TOOL_CALLS in names and details is not None:
-            tools = Details.unpack(details).contributors.get("tool", {})
-            amount += sum(share[0] for share in tools.values())
-        return amount
+    def amounts(self, names: _Names) -> list[int]:
+        """The sum of these names in each row."""
+        found = self._amounts.get(names)
+        if found is None:
+            found = self._amounts[names] = self._added(names)
+        return found
+
+    def vitals(self, row: int) -> Vitals:
+        return next(self.rows.take(np.array([row])).vitals())
+
+    def _added(self, names: _Names) -> list[int]:
+        columns = [self.rows.sums[:, SUM[name]].tolist() for name in names if name != TOOL_CALLS]
+        if TOOL_CALLS in names:
+            columns.append([self._tool_calls(row) for row in range(len(self.rows))])
+        return [sum(column) for column in zip(*columns, strict=True)] if columns else [0] * len(self.rows)
+
+    def _tool_calls(self, row: int) -> int:
+        details = self.rows.details.get(row)
+        tools = Details.unpack(details).contributors.get("tool", {}) if details is not None else {}
+        return sum(share[0] for share in tools.values())
+
+
+_Newest = tuple[_Part, int]
+"""The newest row of a series, pane and source: its part, and its place there."""
 
 
 class _OpenPane(NamedTuple):
     """An open pane of a series: the newest of each source, and what the bucket keeps apart."""
 
-    sources: Collection[_Newest]
+    sources: Sequence[_Newest]
     apart: Slots
-
-    def amount(self, names: Sequence[str]) -> int:
-        amount = sum(newest.amount(names) for newest in self.sources)
-        return amount + sum(packed_amount(packed, names) for _, packed in self.apart.values())
 
     @property
     def versions(self) -> tuple[int, ...]:
         return (
-            *(newest.version for newest in self.sources),
+            *(part.version for part, _ in self.sources),
             -1,
             *(version for version, _ in self.apart.values()),
         )
 
     def summed(self, pane_us: int) -> Vitals:
         apart = summed(self.apart, pane_us)
-        whole = merged([*(newest.vitals() for newest in self.sources), replace(apart, late={})])
+        whole = merged([*(part.vitals(row) for part, row in self.sources), replace(apart, late={})])
         return replace(whole, late=apart.late) if apart.late else whole
 
 
 @dataclass(slots=True)
-class _Amounts:
-    """What the open panes of a series hold of what its rules limit.
+class _Series:
+    """The open panes of a series.
 
-    rules: state["rules"] at the time at which `least` was asked for. least: see Rules.headroom. panes:
-    pane → the amounts in it, and total: those of all of them, in the order of `least`.
+    newest: pane and source → the newest row. left: what the open panes may hold in addition until they
+    matter, by what rules limit; None: it has to be counted again. rules: state["rules"] at the time at which
+    `left` was counted. summed: pane → the versions that it was summed from, and the sum.
     """
 
-    rules: object
-    least: dict[tuple[str, ...], int]
-    panes: dict[int, list[int]]
-    total: list[int]
+    newest: dict[tuple[int, str], _Newest] = field(default_factory=dict)
+    left: dict[_Names, int] | None = None
+    rules: object = None
+    summed: dict[int, tuple[tuple[int, ...], Vitals]] = field(default_factory=dict)
 
-    def change(self, pane: int, content: _OpenPane | None) -> None:
-        """Take a pane as it is now; None: it has closed."""
-        before = self.panes.pop(pane, None) or [0] * len(self.least)
-        now = [content.amount(names) if content else 0 for names in self.least]
-        self.total = [total + new - old for total, new, old in zip(self.total, now, before, strict=True)]
-        if content:
-            self.panes[pane] = now
-
-    @property
-    def small(self) -> bool:
-        """Whether all amounts are below the least ones that matter."""
-        return all(total < least for total, least in zip(self.total, self.least.values(), strict=True))
+    def drop(self, low: int) -> None:
+        """Drop the panes below `low`, which have closed."""
+        for at in [at for at in self.newest if at[0] < low]:
+            del self.newest[at]
+        for pane in [pane for pane in self.summed if pane < low]:
+            del self.summed[pane]
 
 
 class OpenPaneCache:
@@ -103,78 +109,71 @@ class OpenPaneCache:
 
     def __init__(self, plan: MergePlan, restored: Iterable[Bucket]) -> None:
         self._plan = plan
-        self._newest: dict[bytes, dict[int, dict[str, _Newest]]] = {}
-        self._known: dict[bytes, _Known] = {}
-        self._amounts: dict[bytes, _Amounts] = {}
+        self._series: dict[bytes, _Series] = {}
         for bucket in restored:
             self._restore(bucket)
 
     def put(self, source: str, part: PlacedRows) -> list[int]:
         """Note rows of an eager view, and return the places of those that are newer than what is there."""
-        newer = []
-        for place, (key, pane) in enumerate(zip(part.names, part.panes.tolist(), strict=True)):
-            sources = self._newest.setdefault(key, {}).setdefault(pane, {})
-            if source not in sources or sources[source].version < part.version:
-                sources[source] = _Newest(part.version, part.rows, place)
-                newer.append(place)
+        newer, new, version = [], _Part(part.version, part.rows), part.version
+        for row, (key, pane) in enumerate(zip(part.names, part.panes.tolist(), strict=True)):
+            series = self._series.get(key)
+            if series is None:
+                series = self._series[key] = _Series()
+            at = pane, source
+            known = series.newest.get(at)
+            if known is not None and known[0].version >= version:
+                continue
+            series.newest[at] = new, row
+            newer.append(row)
+            if (left := series.left) is not None:
+                for names in left:
+                    more = new.amounts(names)[row]
+                    left[names] -= more if known is None else more - known[0].amounts(names)[known[1]]
         return newer
+
+    def put_apart(self, key: bytes) -> None:
+        """Note that something was put apart for a series."""
+        if (series := self._series.get(key)) is not None:
+            series.left = None
 
     def at(self, bucket: Bucket, key: bytes) -> Panes:
         """The open panes of a series, as far as they are counted."""
-        cached, current = self._known.get(key, {}), _Known()
-        for pane, content in sorted(self._open(bucket, key).items()):
-            entry = cached.get(pane)
+        series, current = self._series.get(key) or _Series(), {}
+        for pane, content in sorted(_open(bucket, key, series).items()):
+            entry = series.summed.get(pane)
             if entry is None or entry[0] != content.versions:
                 entry = content.versions, content.summed(self._plan.pane_us)
             current[pane] = entry
-        self._known[key] = current
+        series.summed = current
         return [(pane, vitals) for pane, (_, vitals) in current.items()]
 
-    def matter(self, bucket: Bucket, key: bytes, grown: Collection[int]) -> bool:
-        """Whether the rules may have something to say about the open panes of a series.
-
-        grown: those that have changed since the last call.
-        """
-        state: dict[str, Any] = bucket.rule_states.get(key, {})
-        amounts, rules = self._amounts.get(key), state.get("rules")
-        if amounts is None or amounts.rules is not rules:
-            least = self._plan.engine.headroom(*series_of(key), state)
-            if amounts is None or [*amounts.least] != [*least]:
-                amounts = _Amounts(rules, least, {}, [0] * len(least))
-                grown = self._open(bucket, key).keys()
-            else:
-                amounts.rules, amounts.least = rules, least
-            self._amounts[key] = amounts
-        for pane in grown:
-            amounts.change(pane, self._pane(bucket, key, pane))
-        return not amounts.small
+    def matter(self, bucket: Bucket, key: bytes) -> bool:
+        """Whether the rules may have something to say about the open panes of a series."""
+        series, state = self._series.get(key), bucket.rule_states.get(key, {})
+        if series is None:
+            series = self._series[key] = _Series()
+        if series.left is None or series.rules is not state.get("rules"):
+            self._count(bucket, key, series, state)
+        return any(left <= 0 for left in (series.left or {}).values())
 
     def forget(self, closed: Iterable[bytes], low: int) -> None:
         """Drop panes that have closed: those of these series below `low`."""
         for key in closed:
-            self._known.pop(key, None)
-            if (panes := self._newest.get(key)) is not None:
-                for pane in [pane for pane in panes if pane < low]:
-                    del panes[pane]
-                if not panes:
-                    del self._newest[key]
-            if (amounts := self._amounts.get(key)) is not None:
-                for pane in [pane for pane in amounts.panes if pane < low]:
-                    amounts.change(pane, None)
-                if not amounts.panes:
-                    del self._amounts[key]
+            if (series := self._series.get(key)) is not None:
+                series.drop(low)
+                series.left = None
+                if not series.newest:
+                    del self._series[key]
 
-    def _open(self, bucket: Bucket, key: bytes) -> dict[int, _OpenPane]:
-        panes = {*self._newest.get(key, ()), *(pane for pane, keys in bucket.apart.items() if key in keys)}
-        return {pane: _OpenPane(*self._parts(bucket, key, pane)) for pane in panes}
-
-    def _pane(self, bucket: Bucket, key: bytes, pane: int) -> _OpenPane | None:
-        sources, apart = self._parts(bucket, key, pane)
-        return _OpenPane(sources, apart) if sources or apart else None
-
-    def _parts(self, bucket: Bucket, key: bytes, pane: int) -> tuple[Collection[_Newest], Slots]:
-        sources = self._newest.get(key, {}).get(pane, {})
-        return sources.values(), bucket.apart.get(pane, {}).get(key, {})
+    def _count(self, bucket: Bucket, key: bytes, series: _Series, state: dict[str, Any]) -> None:
+        """Count what is left from the beginning."""
+        least = self._plan.engine.headroom(*series_of(key), state)
+        slots = [packed for keys in bucket.apart.values() for _, packed in keys.get(key, {}).values()]
+        series.rules, series.left = state.get("rules"), {}
+        for names, amount in least.items():
+            held = sum(part.amounts(names)[row] for part, row in series.newest.values())
+            series.left[names] = amount - held - sum(packed_amount(packed, names) for packed in slots)
 
     def _restore(self, bucket: Bucket) -> None:
         for view, table in bucket.tables.items():
@@ -186,3 +185,12 @@ class OpenPaneCache:
                 rows = found.take(np.flatnonzero((sources == number) & (versions == version)))
                 part = PlacedRows(view, table.name(rows), rows.starts, version, rows.rows, eager=True)
                 self.put(table.sources[number], part)
+
+
+def _open(bucket: Bucket, key: bytes, series: _Series) -> dict[int, _OpenPane]:
+    """Pane → what it holds of a series."""
+    sources: dict[int, list[_Newest]] = {}
+    for (pane, _), newest in series.newest.items():
+        sources.setdefault(pane, []).append(newest)
+    apart = {pane: keys[key] for pane, keys in bucket.apart.items() if key in keys}
+    return {pane: _OpenPane(sources.get(pane, ()), apart.get(pane, {})) for pane in {*sources, *apart}}

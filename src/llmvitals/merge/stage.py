@@ -261,25 +261,24 @@ class Merge(Stage):
             if offset < bucket.applied:
                 self.counters["replayed"] += len(found or ())
                 continue
-            to_evaluate = self._put(bucket, source, found) if found is not None else {}
+            grown = self._put(bucket, source, found) if found is not None else {}
             if found is not None:
                 self._checkpoints.changed(number, offset)
                 self._closer.mark_changed(number)
                 self._closer.work += len(found)
-            if low is not None or to_evaluate:
-                yield BucketWork(number, bucket, to_evaluate)
+            if low is not None or grown:
+                yield BucketWork(number, bucket, grown)
 
-    def _put(self, bucket: Bucket, source: str, entries: BucketEntries) -> dict[bytes, set[int]]:
-        """Apply entries to a bucket; the series of eager views that grew → their panes."""
-        grown: dict[bytes, set[int]] = {}
+    def _put(self, bucket: Bucket, source: str, entries: BucketEntries) -> dict[bytes, None]:
+        """Apply entries to a bucket, and return the series of eager views that grew."""
+        grown: dict[bytes, None] = {}
         for part in entries.rows:
             kept = part
             if part.eager:
                 newer = self._closer.open_panes.put(source, part)
                 self.counters["stale"] += len(part.names) - len(newer)
                 kept = part if len(newer) == len(part.names) else part.take(np.array(newer, np.int64))
-                for name, pane in zip(kept.names, kept.panes.tolist(), strict=True):
-                    grown.setdefault(name, set()).add(pane)
+                grown |= dict.fromkeys(kept.names)
             if len(kept.names):
                 bucket.put_rows(source, kept)
         news = [
@@ -289,7 +288,8 @@ class Merge(Stage):
         self.counters["moved"] += sum(entry.moved for entry in news)
         for entry in news:
             if entry.eager:
-                grown.setdefault(entry.key, set()).add(entry.pane)
+                self._closer.open_panes.put_apart(entry.key)
+                grown[entry.key] = None
         return grown
 
     def _note_progress(self, part: Part, offset: int) -> None:
