@@ -17,8 +17,8 @@ from llmvitals.combine.interner import Interner
 from llmvitals.combine.prepared import PreparedCalls
 from llmvitals.combine.series_codes import SeriesCodes
 from llmvitals.combine.sparse_sums import SHIFT, Sums
-from llmvitals.record.details import Details
-from llmvitals.record.rows import NO_ROWS, DetailsOfRow, Rows
+from llmvitals.record.details import Details, DetailsOfRow
+from llmvitals.record.rows import NO_ROWS, Rows
 from llmvitals.sketch import scores, top_k
 from llmvitals.sketch.bin_rows import BinRows
 from llmvitals.sketch.counters import MAXIMA, SUM, SUMS
