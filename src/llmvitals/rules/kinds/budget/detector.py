@@ -7,7 +7,7 @@ and later data cannot undo it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from llmvitals.rules.kinds.budget.thresholds import Balance, Thresholds
 
 
+_BESIDE: Final = frozenset({"hours", "burn", "forecast"})
+"""The states beside that of the spending."""
+
+
 class Spending(Protocol):
     """The spend of a budget: reads panes as a Detector does, and computes the balance of a period."""
 
@@ -40,6 +44,7 @@ class Spending(Protocol):
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]: ...
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]: ...
     def headroom(self, state: dict[str, Any]) -> Mapping[tuple[str, ...], int]: ...
+    def quiet(self, state: dict[str, Any]) -> bool: ...
     def wakes(self, state: dict[str, Any]) -> int: ...
 
 
@@ -91,12 +96,20 @@ class BudgetDetector(Detector):
 
     def headroom(self, state: dict[str, Any]) -> Mapping[tuple[str, ...], int]:
         """That of the spending."""
-        spending = dict(state)
-        _taken(spending)
-        return self.spending.headroom(spending)
+        if not _BESIDE.isdisjoint(state):
+            state = {name: held for name, held in state.items() if name not in _BESIDE}
+        return self.spending.headroom(state)
+
+    def quiet(self, state: dict[str, Any]) -> bool:
+        """That of the spending; burn rate and forecast read every closed pane."""
+        if self.burn is not None or self.forecast is not None or not _BESIDE.isdisjoint(state):
+            return False
+        return self.spending.quiet(state)
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which something may change without a call; NEVER: the next pane."""
+        if self.forecast is None and _BESIDE.isdisjoint(state):
+            return self.spending.wakes(state)
         spending = dict(state)
         beside = _taken(spending)
         wakes = self.spending.wakes(spending)
