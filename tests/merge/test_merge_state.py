@@ -50,6 +50,12 @@ class Spending:
     def due(self, state: dict[str, Any]) -> int:
         return FIRST + 1 if state["calls"] > 0 else FOREVER
 
+    def quiet(self, *_: Any) -> bool:
+        return False
+
+    def absorb(self, *_: Any, **__: Any) -> None:
+        raise AssertionError("it is never quiet")
+
     def headroom(self, *_: Any) -> dict[tuple[str, ...], int]:
         return {(): 0}  # it is asked about every open pane
 

@@ -206,6 +206,12 @@ class Everything:
     def due(self, state: dict[str, Any]) -> int:
         return 2**62
 
+    def quiet(self, *_: Any) -> bool:
+        return False
+
+    def absorb(self, *_: Any, **__: Any) -> None:
+        raise AssertionError("it is never quiet")
+
     def headroom(self, *_: Any) -> dict[tuple[str, ...], int]:
         return {}
 

@@ -42,6 +42,12 @@ class Diary:
     def due(self, state: dict[str, Any]) -> int:
         return FOREVER
 
+    def quiet(self, *_: Any) -> bool:
+        return False
+
+    def absorb(self, *_: Any, **__: Any) -> None:
+        raise AssertionError("it is never quiet")
+
     def headroom(self, *_: Any) -> dict[tuple[str, ...], int]:
         return {}
 

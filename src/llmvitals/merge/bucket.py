@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from llmvitals.merge.series_rows import SeriesRows
 from llmvitals.merge.series_table import PlacedRows, SeriesTable
+from llmvitals.record.rows import Rows
 from llmvitals.record.series import series_of
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.window import FOREVER, NEVER, QUARTER_HOUR
@@ -33,13 +34,23 @@ class ClosedPanes(NamedTuple):
     late: Late
 
 
+class HeldPane(NamedTuple):
+    """A closed pane of a series: the rows that it is in, and its place there."""
+
+    pane: int
+    rows: Rows
+    row: int
+
+
 @dataclass(slots=True)
 class Bucket:
     """The state of a bucket; see merge.packed_bucket for how checkpoints store it.
 
     applied: frames below this offset are contained. tables: view → its series. apart: pane → series → slots,
     for entries that a table can't hold: late ones, moved ones, and those that are counted in OTHER.
-    rule_states: home (see View) → the state of the rules. rules_due: no rule is due at a lower floor.
+    rule_states: home (see View) → the state of the rules. rules_due: no rule is due at a lower floor. held:
+    series → panes that closed with the last rise of the floor, to held_floor, and that its rule state still
+    lacks, because no rule says anything about them; a checkpoint has none.
     """
 
     applied: int
@@ -47,6 +58,8 @@ class Bucket:
     apart: dict[int, dict[bytes, Slots]] = field(default_factory=dict)
     rule_states: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     rules_due: int = NEVER
+    held: dict[bytes, list[HeldPane]] = field(default_factory=dict)
+    held_floor: int = NEVER
 
     def put_rows(self, source: str, part: PlacedRows) -> None:
         """Add rows; which of a source's versions counts is decided when they are read."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from llmvitals.merge.bucket import Bucket, ClosedPanes, vitals_of
 from llmvitals.merge.day_totals import DayTotals
+from llmvitals.merge.held_panes import HeldPanes
 from llmvitals.merge.homes import by_home
 from llmvitals.merge.open_panes import OpenPaneCache
 from llmvitals.merge.parts import Found, Gathered, Part
@@ -76,6 +77,7 @@ class PaneCloser:
         """The work so far, as in STRETCH, and one for each bucket that was visited."""
         self._due_at: dict[int, int] = {}
         self.open_panes = OpenPaneCache(plan, restored.values())
+        self.held_panes = HeldPanes(plan, self.open_panes)
         self._rollup: Rollup | DayTotals = (
             Rollup(plan.pane_us, plan.contributors) if plan.windows == "all" else DayTotals(plan.pane_us)
         )
@@ -83,6 +85,11 @@ class PaneCloser:
     def mark_changed(self, number: int) -> None:
         """Note that a bucket changed, so that its next wake-up has to be computed again."""
         self._due_at.pop(number, None)
+
+    def put_apart(self, bucket: Bucket, key: bytes) -> None:
+        """Note that something of an eager view was put apart in a bucket."""
+        self.held_panes.absorb(bucket, [key])  # first, as what may be added is now counted again
+        self.open_panes.put_apart(key)
 
     def has_nothing_due(self, number: int, low: int) -> bool:
         """Whether a bucket has nothing to do when the floor rises to `low`."""
@@ -111,7 +118,7 @@ class PaneCloser:
                         yield from self._parts(gathered, floor, number)
                         gathered, worked = Gathered(), self.work
             bucket.tidy()
-            self._due_at[number] = self._next_due(bucket)
+            self._due_at[number] = NEVER if bucket.held else self._next_due(bucket)
             gathered.finish(number, changed=changed)
             if self.work - worked >= STRETCH:
                 yield from self._parts(gathered, floor)
@@ -165,16 +172,24 @@ class PaneCloser:
         self.work += rows
         if by_view:
             yield ()
-        closed = self._read(bucket, by_view, floor.low)
+        if floor.rose:
+            self.work += self.held_panes.absorb(bucket)
+        closed = self._read(bucket, by_view, floor.low, hold=not (every or floor.last))
         yield from self._roll_up(bucket, by_view, floor.now)
         yield from self._advance(bucket, floor, closed, grown, every=every)
 
-    def _read(self, bucket: Bucket, by_view: Mapping[str, ClosedPanes], low: int) -> dict[bytes, Panes]:
-        """The closed panes that rules read: home (see View) → panes."""
+    def _read(
+        self, bucket: Bucket, by_view: Mapping[str, ClosedPanes], low: int, *, hold: bool
+    ) -> dict[bytes, Panes]:
+        """The closed panes that rules read: home (see View) → panes, none if they are held."""
         found: dict[bytes, Panes] = {}
         for view, closed in by_view.items():
             if self._plan.engine.reads(view):
-                panes = by_home(self._plan, view, vitals_of(bucket.table(view), closed))
+                table = bucket.table(view)
+                if hold and self._plan.eager(view):
+                    found |= {key: [] for key in table.name(closed.rows)}
+                    closed = self.held_panes.hold(bucket, view, closed, low)  # noqa: PLW2901 - what is left
+                panes = by_home(self._plan, view, vitals_of(table, closed))
                 self.open_panes.forget(panes, low)
                 found |= panes
         return found
@@ -207,7 +222,9 @@ class PaneCloser:
             to_advance |= dict.fromkeys(bucket.rule_states if all_due else self._due(bucket, rule_floor))
         for key in dict.fromkeys((*closed, *grown, *to_advance)):
             results: list[Alert | Point] = []
-            if key in to_advance:
+            if key in closed and key in bucket.held:  # last among the states, as if it had been evaluated
+                bucket.rule_states[key] = bucket.rule_states.pop(key)
+            elif key in to_advance:
                 results += self._evaluate(
                     bucket, key, rule_floor, closed=closed.get(key, []), at_end=floor.last
                 )
@@ -242,6 +259,8 @@ class PaneCloser:
         at_end: bool = False,
     ) -> list[Alert | Point]:
         """Evaluate the rules on one series up to a floor. at_end: whether the log ends there."""
+        if key in bucket.held:
+            self.held_panes.absorb(bucket, [key])
         view, series = series_of(key)
         rule_state = bucket.rule_states.pop(key, {})
         self.work += 1 + len(opened)

@@ -82,13 +82,20 @@ class _Series:
 
     newest: pane and source → the newest row. left: what the open panes may hold in addition until they
     matter, by what rules limit; None: it has to be counted again. rules: state["rules"] at the time at which
-    `left` was counted. summed: pane → the versions that it was summed from, and the sum.
+    `left` was counted. quiet: whether closed panes change nothing either, see Rules.quiet. summed:
+    pane → the versions that it was summed from, and the sum.
     """
 
     newest: dict[tuple[int, str], _Newest] = field(default_factory=dict)
     left: dict[_Names, int] | None = None
     rules: object = None
+    quiet: bool = False
     summed: dict[int, tuple[tuple[int, ...], Vitals]] = field(default_factory=dict)
+
+    @property
+    def small(self) -> bool:
+        """Whether the open panes are too small to matter."""
+        return not self.left or min(self.left.values()) > 0
 
     def drop(self, low: int) -> None:
         """Drop the panes below `low`, which have closed."""
@@ -150,12 +157,25 @@ class OpenPaneCache:
 
     def matter(self, bucket: Bucket, key: bytes) -> bool:
         """Whether the rules may have something to say about the open panes of a series."""
-        series, state = self._series.get(key), bucket.rule_states.get(key, {})
+        series = self._series.get(key)
         if series is None:
             series = self._series[key] = _Series()
+        state = bucket.rule_states.get(key, {})
         if series.left is None or series.rules is not state.get("rules"):
             self._count(bucket, key, series, state)
-        return any(left <= 0 for left in (series.left or {}).values())
+        return not series.small
+
+    def hold(self, bucket: Bucket, key: bytes, floor: int) -> bool:
+        """Whether panes of a series that close may be held; if so, those below the floor are dropped here."""
+        series, state = self._series.get(key), bucket.rule_states.get(key, {})
+        if series is None:
+            return False
+        if series.left is None or series.rules is not state.get("rules"):
+            self._count(bucket, key, series, state)
+        if not (series.quiet and series.small):
+            return False
+        series.drop(floor)
+        return True
 
     def forget(self, closed: Iterable[bytes], low: int) -> None:
         """Drop panes that have closed: those of these series below `low`."""
@@ -174,6 +194,7 @@ class OpenPaneCache:
         for names, amount in least.items():
             held = sum(part.amounts(names)[row] for part, row in series.newest.values())
             series.left[names] = amount - held - sum(packed_amount(packed, names) for packed in slots)
+        series.quiet = series.small and self._plan.engine.quiet(*series_of(key), state)
 
     def _restore(self, bucket: Bucket) -> None:
         for view, table in bucket.tables.items():

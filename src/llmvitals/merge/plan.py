@@ -42,6 +42,17 @@ class Rules(Protocol):
         same object. {}: open panes change nothing.
         """
 
+    def quiet(self, view: str, series: tuple[str, ...], state: Mapping[str, Any]) -> bool:
+        """Whether `advance` returns nothing as long as all amounts stay below `headroom`.
+
+        So for closed panes without late calls. It holds as long as `headroom` does.
+        """
+
+    def absorb(
+        self, view: str, series: tuple[str, ...], state: dict[str, Any], *, floor: int, closed: Panes
+    ) -> None:
+        """Do to the state of a quiet series what `advance`, which returns nothing, does with closed panes."""
+
     def finish(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> list[Alert]:
         """Return what is due for a series because the log ends at the floor."""
 
@@ -93,6 +104,16 @@ class NoRules:
     ) -> dict[tuple[str, ...], int]:
         del view, series, state
         return {}
+
+    def quiet(self, view: str, series: tuple[str, ...], state: Mapping[str, Any]) -> bool:
+        del view, series, state
+        return False
+
+    def absorb(
+        self, view: str, series: tuple[str, ...], state: dict[str, Any], *, floor: int, closed: Panes
+    ) -> None:
+        """Nothing."""
+        del view, series, state, floor, closed
 
     def finish(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> list[Alert]:
         """Nothing."""

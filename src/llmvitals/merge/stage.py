@@ -84,9 +84,7 @@ class Merge(Stage):
     def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
         """Apply frames in pieces of about STRETCH rows, series and points.
 
-        A snapshot may be taken between two pieces.
-
-        `next` passes an offset only when all of its work is done.
+        Between two a snapshot may be taken. `next` passes an offset only when all of its work is done.
         """
         out: list[Message] = []
         done = self._closer.work
@@ -127,6 +125,7 @@ class Merge(Stage):
 
         Alerts never wait for this.
         """
+        self._closer.held_panes.absorb_some(self._buckets.values())
         shards, time = self._manifest.shards, self._acknowledged
         if not shards or time < max(0, self._announced + MARKED):
             return []
@@ -144,6 +143,8 @@ class Merge(Stage):
 
     def snapshot(self, *, whole: bool = False) -> Snapshot:
         """Make a snapshot of some changed buckets (whole: of all); its manifest has to be written last."""
+        for number in self._checkpoints.due(self._plan, whole=whole):
+            self._closer.held_panes.absorb(self._buckets[number])
         return self._checkpoints.take(self._buckets, self._plan, upto=self.next, whole=whole)
 
     def finish(self) -> list[Message]:
@@ -202,6 +203,7 @@ class Merge(Stage):
         bucket = self._buckets.setdefault(number, Bucket(offset))
         if offset < bucket.applied:
             return
+        self._closer.held_panes.absorb(bucket, [key])
         rule_state = bucket.rule_states.pop(key, {})
         wanted = self._plan.wants(command.view, command.series)
         applied = wanted and self._plan.engine.adopt(command.view, rule_state, command.rule, command.memory)
@@ -281,15 +283,13 @@ class Merge(Stage):
                 grown |= dict.fromkeys(kept.names)
             if len(kept.names):
                 bucket.put_rows(source, kept)
-        news = [
-            entry for entry in entries.apart if bucket.put(entry.pane, entry.key, entry.slot, entry.content)
-        ]
+        put = bucket.put
+        news = [entry for entry in entries.apart if put(entry.pane, entry.key, entry.slot, entry.content)]
         self.counters["stale"] += len(entries.apart) - len(news)
         self.counters["moved"] += sum(entry.moved for entry in news)
-        for entry in news:
-            if entry.eager:
-                self._closer.open_panes.put_apart(entry.key)
-                grown[entry.key] = None
+        for entry in (entry for entry in news if entry.eager):
+            self._closer.put_apart(bucket, entry.key)
+            grown[entry.key] = None
         return grown
 
     def _note_progress(self, part: Part, offset: int) -> None:

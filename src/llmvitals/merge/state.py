@@ -71,20 +71,24 @@ class Checkpoints:
         else:
             self._frames.append((offset, msgspec.structs.replace(frame, blocks=())))
 
-    def take(self, buckets: dict[int, Bucket], plan: MergePlan, *, upto: int, whole: bool) -> Snapshot:
-        """Make a snapshot of some changed buckets (whole: of all). upto: the offset expected next.
-
-        It is written when Kafka has the messages of all frames below that.
-        """
+    def due(self, plan: MergePlan, *, whole: bool) -> list[int]:
+        """The buckets that `take` writes next."""
         share = len(self._since) if whole else math.ceil(plan.buckets / plan.rounds)
         if (
             self._roster.unsaved and not whole
         ):  # the new limits must be saved before any bucket that was filled by them
             share = 0
+        complete = (number for number in self._since if number not in self.unfinished)
+        return sorted(complete, key=self._since.__getitem__)[:share]
+
+    def take(self, buckets: dict[int, Bucket], plan: MergePlan, *, upto: int, whole: bool) -> Snapshot:
+        """Make a snapshot of some changed buckets (whole: of all). upto: the offset expected next.
+
+        It is written when Kafka has the messages of all frames below that.
+        """
         parts = {}
         manifest = self._manifest
-        complete = (number for number in self._since if number not in self.unfinished)
-        for number in sorted(complete, key=self._since.__getitem__)[:share]:
+        for number in self.due(plan, whole=whole):
             del self._since[number]
             buckets[number].applied = manifest.buckets[number] = upto + (number in self.ahead)
             parts[f"bucket/{number}"] = pack(buckets[number])

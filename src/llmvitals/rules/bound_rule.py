@@ -99,6 +99,12 @@ class BoundRule:
         return alerts
 
     @property
+    def quiet(self) -> bool:
+        """Whether closed panes, too, change no alert and give no point; see Detector.quiet."""
+        entry = self.entry
+        return not (entry["lives"] or entry["gap"]) and self.detector.quiet(entry["seen"])
+
+    @property
     def idle(self) -> bool:
         """Whether there is nothing to remember."""
         entry = self.entry

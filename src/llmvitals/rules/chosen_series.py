@@ -36,3 +36,7 @@ class ChosenSeries(RuleEngine):
     ) -> dict[tuple[str, ...], int]:
         """Open panes of the other series change nothing."""
         return super().headroom(view, series, state) if series in self._chosen[view] else {}
+
+    def quiet(self, view: str, series: tuple[str, ...], state: Mapping[str, Any]) -> bool:
+        """The other series have no state, so there is nothing to absorb."""
+        return series in self._chosen[view] and super().quiet(view, series, state)

@@ -118,15 +118,7 @@ class RuleEngine:
         if OTHER in series:
             return []
         step = self._step(view, series, state, floor, family=family)
-        if self.bare:
-            step.run(closed)
-        else:
-            for pane, vitals in closed:
-                step.catch_up(pane)
-                step.take(pane, vitals)
-            step.catch_up(floor)
-        step.peek(opened)
-        step.save()
+        self._take(step, closed, opened)
         return [*sorted(step.alerts, key=lambda alert: alert.at), *step.points]
 
     def headroom(
@@ -150,6 +142,35 @@ class RuleEngine:
                     least[names] = min(amount, least.get(names, amount))
         return least
 
+    def quiet(self, view: str, series: tuple[str, ...], state: Mapping[str, Any]) -> bool:
+        """Whether `advance` returns nothing as long as all amounts stay below `headroom`.
+
+        So for closed panes without late calls, which `absorb` then takes.
+        """
+        entries, binders = state.get("rules", {}), self._shared.of(view)
+        if OTHER in series or (state and entries.keys() != {binder.rule.name for binder in binders}):
+            return False
+        every = [binder.bind(series, entries.get(binder.rule.name)) for binder in binders]
+        same = all(entries.get(bound.rule.name, bound.entry) is bound.entry for bound in every)
+        return same and all(bound.quiet for bound in every)
+
+    def absorb(
+        self, view: str, series: tuple[str, ...], state: dict[str, Any], *, floor: int, closed: Panes
+    ) -> None:
+        """Take closed panes of a quiet series: what `advance`, which returns nothing, does to the state."""
+        if not state or self.due(state) <= floor:
+            self._take(self._step(view, series, state, floor), closed)
+            return
+        # Nothing happens but that sums grow.
+        entries, recent = state["rules"], None if self.bare else self._recent[view]
+        every = [binder.bind(series, entries[binder.rule.name]) for binder in self._shared.of(view)]
+        for pane, vitals in closed:
+            if recent is not None:
+                recent.add(state.setdefault("who", {}), pane, vitals)
+            for bound in every:
+                bound.learn(pane, vitals)
+        state["due"] = min([bound.wakes() for bound in every])
+
     def finish(self, view: str, series: tuple[str, ...], state: dict[str, Any], floor: int) -> list[Alert]:
         """Return the values that have moved since the last records; the log ends at the floor."""
         step = self._step(view, series, state, floor)
@@ -163,6 +184,17 @@ class RuleEngine:
         step = self._step(view, series, state, closed[-1][0] + 1)
         for pane, vitals in closed:
             step.learn(pane, vitals)
+        step.save()
+
+    def _take(self, step: Step, closed: Panes, opened: Panes = ()) -> None:
+        if self.bare:
+            step.run(closed)
+        else:
+            for pane, vitals in closed:
+                step.catch_up(pane)
+                step.take(pane, vitals)
+            step.catch_up(step.floor)
+        step.peek(opened)
         step.save()
 
     def _step(

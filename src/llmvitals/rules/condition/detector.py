@@ -51,6 +51,14 @@ class Detector(Protocol):
         del state
         return {}
 
+    def quiet(self, state: dict[str, Any]) -> bool:
+        """Whether closed panes, too, give no reading as long as all amounts stay below `headroom`.
+
+        So for panes without late calls, and for time that passes.
+        """
+        del state
+        return False
+
     def trend(self, state: dict[str, Any], pane: int) -> list[float]:
         """The values up to the end of a pane, oldest first; [] if the detector keeps none."""
         del state, pane

@@ -221,6 +221,7 @@ class StageRunner:
             async with task.lock:
                 if not task.closed:
                     await task.give(task.stage.flush())
+            await asyncio.sleep(0)  # others may run
         if self._tasks:
             self._meters.observe("flush_seconds", self._clock() - began)
         await self._promise()

@@ -99,6 +99,11 @@ class Calendar:
                 left[names] = min(amount, left[names])
         return left
 
+    def quiet(self, state: dict[str, Any]) -> bool:
+        """Whether no alert fires in any period, and none is shown."""
+        reports = [self.thresholds.fresh, *(entry[3] for entry in state.values())]
+        return all(self.thresholds.quiet(reported) for reported in reports)
+
     def wakes(self, state: dict[str, Any]) -> int:
         """The next pane at whose end a period ends, is dropped or read; NEVER: the next pane."""
         wakes = FOREVER

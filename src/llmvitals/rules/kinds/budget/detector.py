@@ -43,6 +43,7 @@ class Spending(Protocol):
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]: ...
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]: ...
     def headroom(self, state: dict[str, Any]) -> Mapping[tuple[str, ...], int]: ...
+    def quiet(self, state: dict[str, Any]) -> bool: ...
     def wakes(self, state: dict[str, Any]) -> int: ...
 
 
@@ -99,6 +100,12 @@ class BudgetDetector(Detector):
     def headroom(self, state: dict[str, Any]) -> Mapping[tuple[str, ...], int]:
         """That of the spending."""
         return self.spending.headroom(_spending(state))
+
+    def quiet(self, state: dict[str, Any]) -> bool:
+        """That of the spending; burn rate and forecast read every closed pane."""
+        if self.burn is not None or self.forecast is not None or any(name in state for name in _BESIDE):
+            return False
+        return self.spending.quiet(state)
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which something may change without a call; NEVER: the next pane."""

@@ -104,6 +104,10 @@ class Rolling:
         spent = state["sum"][0][0] if "sum" in state else 0
         return self.thresholds.headroom(state.get("told", self.thresholds.fresh), spent)
 
+    def quiet(self, state: dict[str, Any]) -> bool:
+        """Whether no alert fires, and the balance is not shown."""
+        return self.thresholds.quiet(state.get("told", self.thresholds.fresh))
+
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which something relevant leaves the window; NEVER: the next pane."""
         reported: Reported = state.get("told", self.thresholds.fresh)

@@ -83,6 +83,10 @@ class SessionBudget:
         """What is left until the next threshold."""
         return self.thresholds.headroom(state.get("told", self.thresholds.fresh), state.get("spent", 0))
 
+    def quiet(self, state: dict[str, Any]) -> bool:
+        """Whether no alert fires, and the balance is not shown."""
+        return self.thresholds.quiet(state.get("told", self.thresholds.fresh))
+
     def wakes(self, state: dict[str, Any]) -> int:
         """The pane at whose end the session is over without further calls, or its balance is read.
 

@@ -121,6 +121,10 @@ class Thresholds:
         step = next((step for step in self.steps if step > reported[0]), None)
         return {} if step is None else {self.totals: -(-self.limit * step // BASIS) - spent}
 
+    def quiet(self, reported: Reported) -> bool:
+        """Whether a spend below `headroom` gives no reading: no alert fires, and the balance is not read."""
+        return not (self.shown or reported[0]) and reported[1] == self.limit
+
     def released(self, spent: int) -> bool:
         """Whether the spend is below RELEASE per cent of the lowest step."""
         return spent * BASIS * 100 < self.limit * self.steps[0] * RELEASE
