@@ -42,7 +42,7 @@ TEXTS = ("messages", "response")
 PUBLISHED: dict[str, Any] = {
     **dict.fromkeys(
         (
-            "litellm_call_id", "call_type", "trace_id", "session_id", "status", "stream", "cache_hit",
+            "litellm_call_id", "id", "call_type", "trace_id", "session_id", "status", "stream", "cache_hit",
             "custom_llm_provider", "model", "model_group", "startTime", "endTime", "completionStartTime",
             "prompt_tokens", "completion_tokens", "total_tokens", "response_cost", "request_tags", "end_user",
         )

@@ -1,8 +1,9 @@
-"""Instrumentors with words of their own among the GenAI names: OpenLIT, AgentOps, Google's ADK, early OpenLLMetry."""
+"""Instrumentors with words of their own: OpenLIT, AgentOps, Google's ADK, early OpenLLMetry and LiteLLM."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from llmvitals.price import Prices
 from llmvitals.record.call import Call
 from spans import CHAT, Attributes, export, span
 
+DATA = Path(__file__).parents[1] / "data" / "ingest"
 OPENLIT: Attributes = CHAT | {
     "gen_ai.system": "litellm",
     "gen_ai.request.model": "openai/gpt-4o-mini",
@@ -99,3 +101,17 @@ def test_a_cycle_of_a_strands_agent_is_no_call_that_nothing_reads() -> None:
     cycle = {"event_loop.cycle_id": "1", "gen_ai.event.start_time": "2026-11-28T10:51:17+00:00"}
     decoded = decode(export(("strands.telemetry.tracer", [span(1, cycle)])))
     assert (decoded.calls, decoded.unread) == ([], {})
+
+
+def test_litellms_payloads_before_they_had_an_id_of_the_call() -> None:
+    """LiteLLM 1.60 to 1.73: the id is that of the answer; of all attempts that fail it is one."""
+    payload = json.loads((DATA / "litellm_payload.json").read_bytes())
+    del payload["litellm_call_id"]
+    (call,) = decode(json.dumps(payload).encode()).calls
+    assert (call.id, call.instrumentor) == (payload["id"], "litellm.logging")
+    failed = json.loads((DATA / "litellm_payload_failure.json").read_bytes())
+    del failed["litellm_call_id"]
+    later = failed | {"endTime": failed["endTime"] + 1}
+    first, second = decode(json.dumps([failed, later]).encode()).calls
+    assert first.id != second.id
+    assert first.status == "error"

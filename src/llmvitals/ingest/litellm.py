@@ -35,6 +35,7 @@ _NOBODY: Final = "default_user_id"
 _INSTRUMENTOR: Final = "litellm.logging"
 
 
+_EARLY: Final = ("id", "startTime", "response_cost", "hidden_params")
 _BEGINNING: Final = 1_000
 """Bytes within which a payload has its call's id."""
 
@@ -50,8 +51,9 @@ class _Response(msgspec.Struct):
 
 class _Payload(msgspec.Struct):
     # Typed only as far as needed: most of a payload (the price map, texts) is skipped unread.
-    litellm_call_id: Any
     call_type: Any
+    litellm_call_id: Any = None
+    id: Any = None
     trace_id: Any = None
     session_id: Any = None
     cache_hit: Any = None
@@ -90,8 +92,8 @@ _TEXTS_DECODER: Final = msgspec.json.Decoder(_Texts)
 
 
 def knows(names: Container[str]) -> bool:
-    """Whether an object with these names is a payload of LiteLLM."""
-    return "litellm_call_id" in names and "call_type" in names
+    """Whether an object with these names is a payload of LiteLLM. Those of 2025 have no id of the call."""
+    return "call_type" in names and ("litellm_call_id" in names or all(name in names for name in _EARLY))
 
 
 def likely(value: bytes) -> bool:
@@ -120,14 +122,14 @@ def read(value: bytes, context: Context) -> Decoded:
         "stream": flag(payload.stream),
         "cache_hit": flag(payload.cache_hit),
         # LiteLLM's own spans have the id of the call where there is none of an answer.
-        "response_id": identity(response.id or payload.litellm_call_id),
+        "response_id": identity(response.id or _named(payload)),
         "instrumentor": _INSTRUMENTOR,
         "latency_ms": _between(start, end),
     }
     if payload.stream is True:
         fields["ttft_ms"] = _between(start, number(payload.completionStartTime))
     if payload.status == "failure" and fields["status"] == "ok":
-        fields |= STOPPED | {"response_id": identity(payload.litellm_call_id)}
+        fields |= STOPPED | {"response_id": identity(_named(payload))}
     metered = is_metered(fields)
     if not is_call(payload.call_type, metered=metered):
         return Decoded([], filtered=1)
@@ -136,9 +138,14 @@ def read(value: bytes, context: Context) -> Decoded:
     return Decoded([call(fields | (_texts(value) if context.texts else {}))])
 
 
+def _named(payload: _Payload) -> Any:
+    """The id of the call. The other one is that of the answer, and a cache hit repeats it."""
+    return payload.litellm_call_id or payload.id
+
+
 def _id(payload: _Payload, end: float) -> str | None:
     """LiteLLM gives all attempts of a request one id: a failed one has its time added, so each counts."""
-    name = text(payload.litellm_call_id)
+    name = text(_named(payload))
     return event_id(name, str(round(end * 1_000_000))) if name and payload.status == "failure" else name
 
 
