@@ -29,7 +29,7 @@ check: $(VENV)/.check ## Lint, format, types (tests and benchmarks too), layers,
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
-bench: $(VENV)/.bench $(VENV)/.peers ## Measure beside Faust, Quix Streams and others: 20 minutes (JSON=out.json ONLY="faust …")
+bench: $(VENV)/.bench $(VENV)/.peers ## Measure beside Faust, Quix Streams and others: 12 minutes (JSON=out.json ONLY="faust …")
 	$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON)) $(if $(ONLY),--only $(ONLY))
 
 microbench: $(VENV)/.bench ## Measure decode, price, combine, merge, rules and sinks by themselves (ARGS="-k merge")
