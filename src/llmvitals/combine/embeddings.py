@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.codes import Codes, clean
-from llmvitals.combine.multi_valued import NOTHING, MultiValued
+from llmvitals.combine.multi_valued import NOTHING, MultiValued, stretches
 from llmvitals.record.call import Call, packed
 from llmvitals.record.view import UNKNOWN
 from llmvitals.sketch.random_features import DEFAULT, key, space
@@ -43,14 +42,11 @@ class Vectors(NamedTuple):
 
     def parts(self, edges: Sequence[int]) -> list[Vectors | None]:
         """The vectors of the calls from each edge up to the next one; None for none."""
-        spans = zip(pairwise(np.searchsorted(self.places, edges).tolist()), edges, strict=False)
         return [
-            Vectors(
-                self.places[low:high] - start, self.ranks[low:high], self.spaces[low:high], self.x[low:high]
-            )
-            if low < high
-            else None
-            for (low, high), start in spans
+            None
+            if inside is None
+            else Vectors(self.places[inside] - start, self.ranks[inside], self.spaces[inside], self.x[inside])
+            for start, inside in stretches(self.places, edges)
         ]
 
 

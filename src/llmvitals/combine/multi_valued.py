@@ -46,13 +46,22 @@ class MultiValued(NamedTuple):
         """The values of the calls from each edge up to the next one."""
         if not len(self.places):
             return [self for _ in edges[1:]]
-        spans = zip(pairwise(np.searchsorted(self.places, edges).tolist()), edges, strict=False)
         return [
-            MultiValued(self.places[low:high] - start, self.names[low:high], self.values[low:high])
-            if low < high
-            else NOTHING
-            for (low, high), start in spans
+            NOTHING
+            if inside is None
+            else MultiValued(self.places[inside] - start, self.names[inside], self.values[inside])
+            for start, inside in stretches(self.places, edges)
         ]
+
+
+def stretches(places: Ints, edges: Sequence[int]) -> Iterator[tuple[int, slice | None]]:
+    """From each edge up to the next one: the edge, and where the places between them are; None for none.
+
+    places, edges: ascending.
+    """
+    spans = pairwise(np.searchsorted(places, edges).tolist())
+    for start, (low, high) in zip(edges, spans, strict=False):
+        yield start, slice(low, high) if low < high else None
 
 
 NOTHING: Final = MultiValued(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))

@@ -39,17 +39,6 @@ def _with_arms(arms: dict[str, Vitals]) -> Vitals:
         for quarter, part in vitals.late.items():
             late.setdefault(quarter, []).append(part)
     on_time = {arm: replace(vitals, late={}) if vitals.late else vitals for arm, vitals in by_arm.items()}
-    parts = [*on_time.values()]
-    whole = parts[0] if len(parts) == 1 else merged(parts, with_cells=False)
+    whole = merged([*on_time.values()], with_cells=False)
     on_time.pop(OTHER, None)
-    return Vitals(
-        whole.sums,
-        whole.maxima,
-        whole.bins,
-        whole.contributors,
-        whole.exemplars,
-        whole.scores,
-        whole.meaning,
-        arms=on_time,
-        late={quarter: merged(late[quarter]) for quarter in sorted(late)},
-    )
+    return replace(whole, arms=on_time, late={quarter: merged(late[quarter]) for quarter in sorted(late)})

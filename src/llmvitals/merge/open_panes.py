@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -116,7 +117,7 @@ class OpenPaneCache:
 
     def __init__(self, plan: MergePlan, restored: Iterable[Bucket]) -> None:
         self._plan = plan
-        self._series: dict[bytes, _Series] = {}
+        self._series = defaultdict[bytes, _Series](_Series)
         for bucket in restored:
             self._restore(bucket)
 
@@ -124,10 +125,7 @@ class OpenPaneCache:
         """Note rows of an eager view, and return the places of those that are newer than what is there."""
         newer, new, version = [], _Part(part.version, part.rows), part.version
         for row, (key, pane) in enumerate(zip(part.names, part.panes.tolist(), strict=True)):
-            series = self._series.get(key)
-            if series is None:
-                series = self._series[key] = _Series()
-            at = pane, source
+            series, at = self._series[key], (pane, source)
             known = series.newest.get(at)
             if known is not None and known[0].version >= version:
                 continue
@@ -157,21 +155,14 @@ class OpenPaneCache:
 
     def matter(self, bucket: Bucket, key: bytes) -> bool:
         """Whether the rules may have something to say about the open panes of a series."""
-        series = self._series.get(key)
-        if series is None:
-            series = self._series[key] = _Series()
-        state = bucket.rule_states.get(key, {})
-        if series.left is None or series.rules is not state.get("rules"):
-            self._count(bucket, key, series, state)
-        return not series.small
+        return not self._counted(bucket, key, self._series[key]).small
 
     def hold(self, bucket: Bucket, key: bytes, floor: int) -> bool:
         """Whether panes of a series that close may be held; if so, those below the floor are dropped here."""
-        series, state = self._series.get(key), bucket.rule_states.get(key, {})
+        series = self._series.get(key)
         if series is None:
             return False
-        if series.left is None or series.rules is not state.get("rules"):
-            self._count(bucket, key, series, state)
+        self._counted(bucket, key, series)
         if not (series.quiet and series.small):
             return False
         series.drop(floor)
@@ -186,8 +177,11 @@ class OpenPaneCache:
                 if not series.newest:
                     del self._series[key]
 
-    def _count(self, bucket: Bucket, key: bytes, series: _Series, state: dict[str, Any]) -> None:
-        """Count what is left from the beginning."""
+    def _counted(self, bucket: Bucket, key: bytes, series: _Series) -> _Series:
+        """The series, once what is left is counted from the beginning if it has to be."""
+        state: dict[str, Any] = bucket.rule_states.get(key, {})
+        if series.left is not None and series.rules is state.get("rules"):
+            return series
         least = self._plan.engine.headroom(*series_of(key), state)
         slots = [packed for keys in bucket.apart.values() for _, packed in keys.get(key, {}).values()]
         series.rules, series.left = state.get("rules"), {}
@@ -195,6 +189,7 @@ class OpenPaneCache:
             held = sum(part.amounts(names)[row] for part, row in series.newest.values())
             series.left[names] = amount - held - sum(packed_amount(packed, names) for packed in slots)
         series.quiet = series.small and self._plan.engine.quiet(*series_of(key), state)
+        return series
 
     def _restore(self, bucket: Bucket) -> None:
         for view, table in bucket.tables.items():

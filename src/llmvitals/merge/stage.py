@@ -84,7 +84,7 @@ class Merge(Stage):
     def pieces(self, records: Sequence[Record]) -> Iterator[list[Message]]:
         """Apply frames in pieces of about STRETCH rows, series and points.
 
-        Between two a snapshot may be taken. `next` passes an offset only when all of its work is done.
+        A snapshot may be taken between two pieces. `next` passes an offset only when all of its work is done.
         """
         out: list[Message] = []
         done = self._closer.work

@@ -7,7 +7,7 @@ from llmvitals.window import MINUTE
 
 def last(pane: int, length: int) -> int:
     """The last pane (of `length` µs) of the minute that a pane lies in."""
-    return (pane * length // MINUTE + 1) * (MINUTE // length) - 1
+    return end(pane * length // MINUTE, length)
 
 
 def end(number: int, length: int) -> int:
