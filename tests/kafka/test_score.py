@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,11 +69,25 @@ async def happens(fact: Any, cluster: Cluster, seconds: float = 90) -> None:
     await asyncio.to_thread(until, fact, seconds, cluster.logs)
 
 
-async def keep_time(cluster: Cluster) -> None:
-    """Calls without a text, so that event time goes on."""
-    while True:
-        await publish(cluster, f"tick-{time.time_ns()}", "", PARTITIONS)
-        await asyncio.sleep(0.3)
+@asynccontextmanager
+async def time_goes_on(cluster: Cluster) -> AsyncIterator[None]:
+    """Calls without a text, so that event time goes on.
+
+    No publish is cancelled: aiokafka loses the connection of a client that is cancelled while it starts.
+    """
+    over = asyncio.Event()
+
+    async def tick() -> None:
+        while not over.is_set():
+            await publish(cluster, f"tick-{time.time_ns()}", "", PARTITIONS)
+            await asyncio.sleep(0.3)
+
+    ticking = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        over.set()
+        await ticking
 
 
 async def test_every_text_is_scored_though_the_scorer_is_killed(cluster: Cluster) -> None:
@@ -87,9 +102,8 @@ async def test_every_text_is_scored_though_the_scorer_is_killed(cluster: Cluster
     await happens(
         lambda: heir.metric("llmvitals_lag") == 0 and heir.metric("llmvitals_texts_scored_total") > 0, cluster
     )
-    ticking = asyncio.create_task(keep_time(cluster))
-    await happens(lambda: total(cluster, "llm_toxicity", "scored_calls", "") >= 240, cluster)
-    ticking.cancel()
+    async with time_goes_on(cluster):
+        await happens(lambda: total(cluster, "llm_toxicity", "scored_calls", "") >= 240, cluster)
     records = await cluster.read(cluster.settings.topic("scores"))
     found = [json.loads(record.value) for record in records]
     assert len({one["target_id"] for one in found}) == 240
@@ -104,15 +118,14 @@ async def test_every_text_is_scored_though_the_scorer_is_killed(cluster: Cluster
 async def test_a_scorer_that_is_away_or_hangs_holds_up_no_costs(cluster: Cluster) -> None:
     for stage in ("combine", "merge", "sink"):
         cluster.start(stage)
-    ticking = asyncio.create_task(keep_time(cluster))
-    await publish(cluster, "away", "HANG", 16, 1)
-    await happens(lambda: total(cluster, "llm_calls", "calls", "away") == 16, cluster)
-    worker = cluster.start("score")
-    await happens(lambda: worker.metric("llmvitals_texts_unscored_total") > 0, cluster)
-    await publish(cluster, "hanging", "HANG", 8, 1)
-    await happens(lambda: total(cluster, "llm_calls", "calls", "hanging") == 8, cluster, 15)
-    await happens(lambda: total(cluster, "llm_toxicity", "unscored_calls", "away") == 16, cluster)
-    await happens(lambda: total(cluster, "llm_toxicity", "unscored_calls", "hanging") == 8, cluster)
-    ticking.cancel()
+    async with time_goes_on(cluster):
+        await publish(cluster, "away", "HANG", 16, 1)
+        await happens(lambda: total(cluster, "llm_calls", "calls", "away") == 16, cluster)
+        worker = cluster.start("score")
+        await happens(lambda: worker.metric("llmvitals_texts_unscored_total") > 0, cluster)
+        await publish(cluster, "hanging", "HANG", 8, 1)
+        await happens(lambda: total(cluster, "llm_calls", "calls", "hanging") == 8, cluster, 15)
+        await happens(lambda: total(cluster, "llm_toxicity", "unscored_calls", "away") == 16, cluster)
+        await happens(lambda: total(cluster, "llm_toxicity", "unscored_calls", "hanging") == 8, cluster)
     assert worker.process.poll() is None
     assert await asyncio.to_thread(worker.stop) == 0, cluster.logs()
