@@ -150,8 +150,9 @@ class Sink(Protocol):
     async def tick(self) -> list[Message]:
         """Do what is due by the wall clock; the messages returned are sent at once.
 
-        Called every `settings.flush` while the sink owns a partition of its topic. It must not raise a
-        SinkError for what `take` can do without: while it is tried again, nothing is taken.
+        Called every `settings.flush` while the sink owns a partition of its topic, and earlier if it takes
+        records after a pause. It must not raise a SinkError for what `take` can do without: while it is tried
+        again, nothing is taken.
         """
         return []
 

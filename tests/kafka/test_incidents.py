@@ -94,6 +94,14 @@ async def test_of_two_workers_one_tells_and_the_other_takes_over(cluster: Cluste
     assert len(slack.messages) == 3, [message.text for message in slack.messages]
 
 
+async def test_an_alert_does_not_wait_for_the_next_tick(cluster: Cluster, slack: FakeSlack) -> None:
+    worker = cluster.start("sink", LLMVITALS_FLUSH="1h")
+    await worker.ready()
+    begin = now()
+    await publish(cluster, alert("search", begin=begin, at=begin))
+    await slack.wait_for(lambda message: "team search" in message.text, deadline(PATIENCE))
+
+
 async def test_a_silence_of_the_command_line_is_obeyed_and_its_end_too(
     cluster: Cluster, slack: FakeSlack
 ) -> None:

@@ -177,7 +177,7 @@ class Bench:
 
     async def tick(self) -> None:
         for clock in self.runner.clocks():
-            await clock()
+            await clock.call()
 
     def stalled(self) -> set[TopicPartition]:
         """For which the watchdog would end the worker after a long while of this."""

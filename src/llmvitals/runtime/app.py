@@ -236,11 +236,11 @@ def _add_agent(app: Application, topic: str) -> None:
 
 
 async def _repeat(app: Application, interval: float, clock: Clock) -> None:
-    """Call the clock again and again, `interval` seconds after each call."""
+    """Call a clock's function again and again; interval: seconds."""
     while not app.should_stop:
-        await asyncio.sleep(interval)
+        await clock.next(interval)
         try:
-            await clock()
+            await clock.call()
         except Exception as error:  # noqa: BLE001 - the worker ends because of it
             await app.fail(error)
             return

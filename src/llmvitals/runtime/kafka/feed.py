@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from llmvitals.errors import AFRESH, SourceRecreated
 
@@ -23,8 +25,36 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Clock: TypeAlias = Callable[[], Awaitable[None]]
-"""A function that is called every `settings.flush`."""
+Call: TypeAlias = Callable[[], Awaitable[None]]
+
+
+TOGETHER: Final = 0.05
+"""Seconds within which arrives what was written together."""
+
+
+@dataclass(slots=True)
+class Clock:
+    """A function that is called at intervals.
+
+    wanted: set it to have the function called TOGETHER later; what it is set for after that waits for a whole
+    interval, so that a storm makes no more calls than one.
+    """
+
+    call: Call
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _early: bool = False
+
+    async def next(self, interval: float) -> None:
+        """Wait until the function has to be called; interval: seconds."""
+        if self._early:
+            await asyncio.sleep(interval)
+            self._early = self.wanted.is_set()
+        else:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.wanted.wait(), interval)
+                self._early = True
+                await asyncio.sleep(TOGETHER)
+        self.wanted.clear()
 
 
 class Batch(NamedTuple):
@@ -118,7 +148,7 @@ class Work(Protocol):
         """Use the rules that were read anew; True: the partitions have to be taken over again for that."""
 
     def clocks(self) -> Sequence[Clock]:
-        """Return the functions to call every `settings.flush`, each independently of the others."""
+        """Return the clocks, which run every `settings.flush`, each independently of the others."""
 
     def progress(self) -> list[Progress]:
         """Return how far each partition is."""

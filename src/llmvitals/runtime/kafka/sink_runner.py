@@ -12,7 +12,7 @@ from llmvitals.errors import SinkError
 from llmvitals.routing import Routing
 from llmvitals.runtime.kafka import sink_position
 from llmvitals.runtime.kafka.crash import passing
-from llmvitals.runtime.kafka.feed import Progress, Refused, fresh, resume
+from llmvitals.runtime.kafka.feed import Clock, Progress, Refused, fresh, resume
 from llmvitals.runtime.kafka.producer import NotSent
 from llmvitals.runtime.kafka.sink_task import PARTING, After, SinkTask, news, patience
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmvitals.errors import SourceRecreated
     from llmvitals.meters import Meters
     from llmvitals.record.log import Message, Record
-    from llmvitals.runtime.kafka.feed import Batch, Bounds, Clock, Feed
+    from llmvitals.runtime.kafka.feed import Batch, Bounds, Call, Feed
     from llmvitals.runtime.kafka.producer import Producer
     from llmvitals.runtime.kafka.sink_position import SinkPosition
     from llmvitals.runtime.kafka.tail import Tail
@@ -93,7 +93,7 @@ class SinkRunner:
 
     def clocks(self) -> Sequence[Clock]:
         """One for each sink, so that none waits for another."""
-        return [partial(self._tick, task) for task in self._tasks.values()]
+        return [Clock(partial(self._tick, task), task.wanted) for task in self._tasks.values()]
 
     def progress(self) -> list[Progress]:
         """How far each partition is done."""
@@ -152,6 +152,8 @@ class SinkRunner:
                 return
             if records:
                 await self._insist(task, leaving, partial(self._give, task, position, records, end=batch.end))
+                if task.sink.ticks:
+                    task.wanted.set()
             else:
                 position.next = max(position.next, batch.end)
 
@@ -267,7 +269,7 @@ class SinkRunner:
                 task.sink.hear(task.beside)
             task.started, task.history, task.beside = True, None, ()
 
-    async def _insist(self, task: SinkTask, leaving: asyncio.Event, call: Clock) -> None:
+    async def _insist(self, task: SinkTask, leaving: asyncio.Event, call: Call) -> None:
         """Call until it succeeds or the partitions are given up."""
         wait = _FIRST_WAIT
         while not leaving.is_set():

@@ -89,6 +89,8 @@ class SinkTask:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     history: Sequence[Record] | None = None
     beside: Sequence[Record] = ()
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    """See `feed.Clock`: set when the sink has taken records."""
     started: bool = False
     awake: bool = False
     """The sink was started, and `rest` was not called since."""

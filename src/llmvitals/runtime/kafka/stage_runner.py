@@ -14,7 +14,7 @@ from llmvitals.runtime import garbage
 from llmvitals.runtime.kafka.crash import passing
 from llmvitals.runtime.kafka.cut_series import CutSeriesLog
 from llmvitals.runtime.kafka.dead_letters import DeadLetters
-from llmvitals.runtime.kafka.feed import Progress, Refused, recreated, resume
+from llmvitals.runtime.kafka.feed import Clock, Progress, Refused, recreated, resume
 from llmvitals.runtime.kafka.partition_task import CUT, PartitionTask, counted, event_time, labels_of, settled
 from llmvitals.window import NEVER, SECOND, duration
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmvitals.meters import Meters
     from llmvitals.record.chunk import Saved
     from llmvitals.runtime.kafka.checkpoint import CheckpointStore
-    from llmvitals.runtime.kafka.feed import Batch, Bounds, Clock, Feed
+    from llmvitals.runtime.kafka.feed import Batch, Bounds, Feed
     from llmvitals.runtime.kafka.partition_task import SavePoint
     from llmvitals.runtime.kafka.producer import Producer
     from llmvitals.settings import Settings
@@ -95,7 +95,7 @@ class StageRunner:
 
     def clocks(self) -> Sequence[Clock]:
         """One: it flushes, makes promises for idle partitions and reports metrics."""
-        return [self.tick]
+        return [Clock(self.tick)]
 
     def progress(self) -> list[Progress]:
         """Return how far each partition is applied."""
