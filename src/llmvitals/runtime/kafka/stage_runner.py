@@ -209,6 +209,7 @@ class StageRunner:
                             await task.give(task.stage.flush())
                         task.closed = True
                     points.append(task.point(self._heard(task), whole=last))
+                await asyncio.sleep(0)  # others may run
             return await self._write(feed, points) or self._dead_letters.trouble is not None
 
     async def tick(self) -> None:
