@@ -103,7 +103,7 @@ class PaneCloser:
             restored, changed = number in self._restored, False
             if floor.rose:
                 self._restored.discard(number)
-            elif not restored and not any(self.open_panes.matter(bucket, key) for key in grown):
+            elif not restored and not self.open_panes.matter(bucket, grown.keys()):
                 bucket.tidy()
                 gathered.finish(number, changed=changed)
                 continue
@@ -228,7 +228,7 @@ class PaneCloser:
                 results += self._evaluate(
                     bucket, key, rule_floor, closed=closed.get(key, []), at_end=floor.last
                 )
-            if key in grown and self.open_panes.matter(bucket, key):
+            if key in grown and self.open_panes.matter(bucket, {key}):
                 opened = self.open_panes.at(bucket, key)
                 results += self._evaluate(bucket, key, rule_floor, opened=opened)
             yield results
@@ -277,6 +277,7 @@ class PaneCloser:
                 bucket.rules_due = min(bucket.rules_due, self._plan.engine.due(rule_state))
         else:
             results = [*self._plan.engine.resolve_removed(rule_state, floor)]
+        self.open_panes.evaluated(key, bucket.rule_states.get(key, {}))
         self._counters.update("alerts" if isinstance(result, Alert) else "points" for result in results)
         return results
 

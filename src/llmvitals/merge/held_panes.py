@@ -48,6 +48,7 @@ class HeldPanes:
         engine, states, floor = self._plan.engine, bucket.rule_states, bucket.held_floor
         for key, panes in _read(taken).items():
             engine.absorb(*series_of(key), states[key], floor=floor, closed=panes)
+            self._open_panes.evaluated(key, states[key])
             bucket.rules_due = min(bucket.rules_due, engine.due(states[key]))
             if not states[key]:
                 del states[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -118,6 +118,7 @@ class OpenPaneCache:
     def __init__(self, plan: MergePlan, restored: Iterable[Bucket]) -> None:
         self._plan = plan
         self._series = defaultdict[bytes, _Series](_Series)
+        self._suspects = set[bytes]()  # all others are counted, and too small to matter
         for bucket in restored:
             self._restore(bucket)
 
@@ -131,16 +132,25 @@ class OpenPaneCache:
                 continue
             series.newest[at] = new, row
             newer.append(row)
-            if (left := series.left) is not None:
-                for names in left:
-                    more = new.amounts(names)[row]
-                    left[names] -= more if known is None else more - known[0].amounts(names)[known[1]]
+            if (left := series.left) is None:
+                self._suspects.add(key)
+                continue
+            for names in left:
+                more = new.amounts(names)[row]
+                left[names] -= more if known is None else more - known[0].amounts(names)[known[1]]
+                if left[names] <= 0:
+                    self._suspects.add(key)
         return newer
 
     def put_apart(self, key: bytes) -> None:
         """Note that something was put apart for a series."""
-        if (series := self._series.get(key)) is not None:
-            series.left = None
+        self._count_again(key, self._series[key])
+
+    def evaluated(self, key: bytes, state: Mapping[str, Any]) -> None:
+        """Note the rule state of a series; if its rules say something else, what is left is counted again."""
+        series = self._series.get(key)
+        if series is not None and series.rules is not state.get("rules"):
+            self._count_again(key, series)
 
     def at(self, bucket: Bucket, key: bytes) -> Panes:
         """The open panes of a series, as far as they are counted."""
@@ -153,17 +163,14 @@ class OpenPaneCache:
         series.summed = current
         return [(pane, vitals) for pane, (_, vitals) in current.items()]
 
-    def matter(self, bucket: Bucket, key: bytes) -> bool:
-        """Whether the rules may have something to say about the open panes of a series."""
-        return not self._counted(bucket, key, self._series[key]).small
+    def matter(self, bucket: Bucket, keys: Set[bytes]) -> Set[bytes]:
+        """Those series about whose open panes the rules may have something to say."""
+        return {key for key in keys & self._suspects if not self._small(bucket, key, self._series[key])}
 
     def hold(self, bucket: Bucket, key: bytes, floor: int) -> bool:
         """Whether panes of a series that close may be held; if so, those below the floor are dropped here."""
         series = self._series.get(key)
-        if series is None:
-            return False
-        self._counted(bucket, key, series)
-        if not (series.quiet and series.small):
+        if series is None or not (self._small(bucket, key, series) and series.quiet):
             return False
         series.drop(floor)
         return True
@@ -173,15 +180,28 @@ class OpenPaneCache:
         for key in closed:
             if (series := self._series.get(key)) is not None:
                 series.drop(low)
-                series.left = None
+                self._count_again(key, series)
                 if not series.newest:
                     del self._series[key]
+                    self._suspects.discard(key)
 
-    def _counted(self, bucket: Bucket, key: bytes, series: _Series) -> _Series:
-        """The series, once what is left is counted from the beginning if it has to be."""
+    def _count_again(self, key: bytes, series: _Series) -> None:
+        series.left = None
+        self._suspects.add(key)
+
+    def _small(self, bucket: Bucket, key: bytes, series: _Series) -> bool:
+        """Whether the open panes are too small to matter. What is left is counted if it has to be."""
+        if key not in self._suspects:
+            return True
+        if series.left is None:
+            self._count(bucket, key, series)
+        if series.small:
+            self._suspects.discard(key)
+        return series.small
+
+    def _count(self, bucket: Bucket, key: bytes, series: _Series) -> None:
+        """Count what is left from the beginning."""
         state: dict[str, Any] = bucket.rule_states.get(key, {})
-        if series.left is not None and series.rules is state.get("rules"):
-            return series
         least = self._plan.engine.headroom(*series_of(key), state)
         slots = [packed for keys in bucket.apart.values() for _, packed in keys.get(key, {}).values()]
         series.rules, series.left = state.get("rules"), {}
@@ -189,7 +209,6 @@ class OpenPaneCache:
             held = sum(part.amounts(names)[row] for part, row in series.newest.values())
             series.left[names] = amount - held - sum(packed_amount(packed, names) for packed in slots)
         series.quiet = series.small and self._plan.engine.quiet(*series_of(key), state)
-        return series
 
     def _restore(self, bucket: Bucket) -> None:
         for view, table in bucket.tables.items():

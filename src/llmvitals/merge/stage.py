@@ -207,13 +207,11 @@ class Merge(Stage):
         rule_state = bucket.rule_states.pop(key, {})
         wanted = self._plan.wants(command.view, command.series)
         applied = wanted and self._plan.engine.adopt(command.view, rule_state, command.rule, command.memory)
-        if applied:
-            self.counters["orders"] += 1
-        else:
-            self.counters["orders_refused"] += 1
+        self.counters["orders" if applied else "orders_refused"] += 1
         if rule_state:
             bucket.rule_states[key] = rule_state
             bucket.rules_due = NEVER  # it may have become due at once
+        self._closer.open_panes.evaluated(key, rule_state)
         self._checkpoints.changed(number, offset)
         self._closer.mark_changed(number)
 
