@@ -95,13 +95,15 @@ class Pipeline:
         """Make the combine stage of one source partition (a `StageFactory`)."""
         own = topic if topic in self.combine else ""
         plan = self.combine[own]
+        if own not in self._interners:
+            self._interners[own] = Interners(plan)
         return Combine(
             plan,
             source=f"{topic}/{partition}",
             sources=sources,
             parts=parts,
             beginning=beginning,
-            interners=self._interners.setdefault(own, Interners(plan)),
+            interners=self._interners[own],
         )
 
     def merging(
