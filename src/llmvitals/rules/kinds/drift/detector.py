@@ -66,7 +66,8 @@ class DriftDetector(Detector):
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane. The last reading is repeated until a step makes another one."""
         readings = self._take(state, pane, vitals)
-        _pack(state)
+        if state:
+            _pack(state)
         return readings
 
     def take_until_breach(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from llmvitals.rules.condition import minute
-from llmvitals.rules.kinds.drift.calls import SampledCall
+from llmvitals.rules.kinds.drift.calls import MOST, SampledCall
 from llmvitals.rules.kinds.drift.step import Step
 from llmvitals.rules.kinds.drift.witness import small
 from llmvitals.sketch.moments import MOST as SPACES
@@ -16,9 +16,6 @@ from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-MOST: Final = 64
-"""Whole vectors of a step."""
 
 
 def add(state: dict[str, Any], meaning: Meaning, pane: int, length: int) -> None:
@@ -61,7 +58,9 @@ def step(state: dict[str, Any], pane: int, length: int, least: int) -> tuple[str
 
 def pack(state: dict[str, Any]) -> None:
     """Make the pool plain data."""
-    pool = state.get("pool", [])
+    pool = state.get("pool")
+    if not pool:
+        return
     if merge := state.pop("merge", 0):
         pool[:merge] = [merge_meaning(map(_moments, pool[:merge]))]
     pool[:] = map(_plain, pool)

@@ -104,5 +104,5 @@ class Edge(Counted):
         else:
             move = math.ceil(math.log1p(effect) / math.log(quantiles.GAMMA))
         if side == "up":
-            return 1 - self.metric.q, sum(n for key, n in bins.items() if int(key) > edge + move)
-        return self.metric.q, sum(n for key, n in bins.items() if int(key) < edge - move)
+            return 1 - self.metric.q, sum([n for key, n in bins.items() if int(key) > edge + move])
+        return self.metric.q, sum([n for key, n in bins.items() if int(key) < edge - move])
